@@ -1,0 +1,266 @@
+"""The contract between the server and a storage.
+
+Storage-first: S3 shapes it, anything that can act like a file system can fulfil it.
+
+    read      file_info ─► read_file_range (insisting on the version that file_info saw)
+    write     begin_write ─► write_chunk / keep_range, several at once ─► finish_write
+                                                                      └─► abort_write
+    names     list_dir, make_dir, del_dir, delete, rename, copy
+
+Every method is async, gets the `Session` last, and raises from the tree in `s3sftp.errors`. A file becomes
+visible under its name when `finish_write` returns, whole; until then nobody sees it.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Protocol
+
+from s3sftp.errors import InvalidRequest
+
+Buffer = bytes | bytearray | memoryview
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """Who asks: passed to every call."""
+
+    user: str
+    peer: str = ""
+    """Address of the client, `host:port`."""
+    client_version: str = ""
+    """What the client says it is, such as `OpenSSH_9.2p1`. Not to be trusted."""
+    session_id: str = ""
+    attributes: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    """What authentication said about the user, such as a tenant id."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where something is in the storage: names from the backend's root down; the root has none.
+
+    Cannot be wrong: no name is empty, `.`, `..`, or has a slash or NUL in it. Names are bytes, because
+    SFTP's are; those that are not UTF-8 survive. Only `fs.mounts` makes one out of what a client sent.
+    """
+
+    names: tuple[bytes, ...] = ()
+
+    def __post_init__(self) -> None:
+        for name in self.names:
+            if name in (b"", b".", b"..") or b"/" in name or b"\0" in name:
+                raise InvalidRequest("bad path", detail=f"unusable name {name!r}")
+
+    @property
+    def is_root(self) -> bool:
+        return not self.names
+
+    @property
+    def name(self) -> bytes:
+        """The last name; empty for the root."""
+        return self.names[-1] if self.names else b""
+
+    @property
+    def parent(self) -> Place:
+        """The directory it is in; the root is its own parent."""
+        return Place(self.names[:-1])
+
+    @property
+    def key(self) -> bytes:
+        """The names joined by slashes, no slash in front: what key-based storages want."""
+        return b"/".join(self.names)
+
+    def child(self, name: bytes) -> Place:
+        return Place((*self.names, name))
+
+    def is_within(self, other: Place) -> bool:
+        """Whether it is `other` or below it, by whole names."""
+        return self.names[: len(other.names)] == other.names
+
+
+class Kind(enum.Enum):
+    FILE = "file"
+    DIRECTORY = "directory"
+
+
+@dataclass(frozen=True, slots=True)
+class FileInfo:
+    """What a storage knows about a file or a directory."""
+
+    kind: Kind
+    size: int = 0
+    """Bytes; 0 for a directory."""
+    mtime: float | None = None
+    """Seconds since the epoch; None when the storage does not know."""
+    version: str | None = None
+    """Changes whenever the content does (S3: the ETag, quotes included). None: cannot tell."""
+    mode: int | None = None
+    """POSIX permission bits; None when the storage has none."""
+
+    @classmethod
+    def file(cls, size: int, mtime: float | None = None, version: str | None = None) -> FileInfo:
+        return cls(Kind.FILE, size, mtime, version)
+
+    @classmethod
+    def directory(cls, mtime: float | None = None) -> FileInfo:
+        return cls(Kind.DIRECTORY, mtime=mtime)
+
+    @property
+    def is_dir(self) -> bool:
+        return self.kind is Kind.DIRECTORY
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One line of a listing."""
+
+    name: bytes
+    info: FileInfo
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """How full the storage is, in bytes; None: without limit or unknown."""
+
+    total_bytes: int | None = None
+    used_bytes: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class WriteIntent:
+    """What is known when a write begins."""
+
+    exclusive: bool = False
+    """The file must not exist when `finish_write` publishes it: then AlreadyExists."""
+    base: FileInfo | None = None
+    """The present file, some bytes of which may be kept by `keep_range`; publishing must fail with
+    Changed if it is not this version any more."""
+    mtime: float | None = None
+    """The modification time, if the client has said it already; `Finish.mtime` is the last word."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finish:
+    """What is known when a write ends."""
+
+    size: int
+    """Bytes of the whole file: chunks, kept ranges and tail."""
+    mtime: float | None = None
+    """What the client wants as modification time, seconds since the epoch; None: now."""
+
+
+class Upload:
+    """A write that has begun. Backends subclass it to keep their state; the core reads these attributes."""
+
+    chunk_bytes: int = 1 << 20
+    """Exact size that the next chunk should have; only the last bytes of a file (the tail) may be fewer.
+    May grow from chunk to chunk."""
+    min_chunk_bytes: int = 1
+    """The fewest bytes that a chunk or a kept range may have when something follows it."""
+    parallel_chunks: int = 1
+    """How many calls of `write_chunk` and `keep_range` may run at once."""
+
+
+class Backend(Protocol):
+    """A storage."""
+
+    name: str
+    """What the operator calls it, in logs and spans."""
+
+    @property
+    def first_chunk_bytes(self) -> int:
+        """`chunk_bytes` of an upload that has just begun: files shorter than this are published in one go."""
+
+    async def start(self) -> None:
+        """Get ready. An error here keeps the server from starting."""
+
+    async def stop(self) -> None:
+        """Let go of everything. Called once, after the last operation, also after a failed start."""
+
+    async def file_info(self, place: Place, session: Session) -> FileInfo:
+        """Describe a file or directory. The root always is a directory.
+
+        Raises NotFound.
+        """
+
+    def list_dir(self, place: Place, session: Session) -> AsyncIterator[Sequence[Entry]]:
+        """Yield the entries of a directory, a page at a time, without `.` and `..`, each name once.
+
+        The iterator is closed (`aclose`) when the reader leaves early. Raises NotFound, NotADirectory,
+        at the latest with the first page; an empty directory yields nothing or an empty page.
+        """
+
+    async def make_dir(self, place: Place, session: Session) -> None:
+        """Make a directory. Raises AlreadyExists when the name is taken by a file or a directory."""
+
+    async def del_dir(self, place: Place, session: Session) -> None:
+        """Remove an empty directory. Raises NotFound, NotADirectory, NotEmpty."""
+
+    async def delete(self, place: Place, session: Session) -> None:
+        """Remove a file. Raises NotFound, IsADirectory."""
+
+    async def rename(self, source: Place, target: Place, session: Session, *, overwrite: bool) -> None:
+        """Move a file or a directory tree.
+
+        Nothing is removed from the source before all of it is at the target. Raises NotFound;
+        AlreadyExists when the target exists and `overwrite` is false, or either is a directory;
+        InvalidRequest when the target is inside the source.
+        """
+
+    async def copy(self, source: Place, target: Place, session: Session, *, version: str | None) -> FileInfo:
+        """Copy a whole file inside the storage, replacing the target; returns the new file.
+
+        Raises NotFound, IsADirectory, Changed when the source is not at `version` any more.
+        """
+
+    async def set_mtime(self, place: Place, mtime: float, session: Session) -> bool:
+        """Set a file's modification time if the storage can and is told to; returns whether it did.
+
+        Raises NotFound.
+        """
+
+    async def usage(self, place: Place, session: Session) -> Usage:
+        """How full the storage is."""
+
+    async def read_file(self, place: Place, session: Session) -> bytes:
+        """A whole file at once. Raises NotFound, IsADirectory."""
+
+    async def write_file(self, place: Place, data: Buffer, session: Session) -> FileInfo:
+        """Publish a whole file at once, replacing what was there."""
+
+    def read_file_range(
+        self, place: Place, start: int, stop: int, version: str | None, session: Session
+    ) -> AsyncIterator[Buffer]:
+        """Yield the bytes `[start, stop)` in order, in pieces of any size; `stop` is never beyond the end.
+
+        Yields exactly `stop - start` bytes or raises: NotFound when the file is gone, Changed when it is
+        not at `version` any more, StorageFailure. Never fewer as if that were the end.
+        """
+
+    async def begin_write(self, place: Place, intent: WriteIntent, session: Session) -> Upload:
+        """Begin to write a file. S3: no request yet."""
+
+    async def write_chunk(self, upload: Upload, data: Buffer, session: Session) -> None:
+        """Append one chunk of exactly `upload.chunk_bytes`; returns when the storage has it.
+
+        Calls begin in the order of the file. Up to `parallel_chunks` may run at once: a call takes its
+        position in the file before it first waits. `data` is not changed until the call returns.
+        """
+
+    async def keep_range(self, upload: Upload, start: int, stop: int, session: Session) -> None:
+        """Append the bytes `[start, stop)` of `intent.base` without moving them through the server.
+
+        Takes its position and counts as a chunk, as `write_chunk`. Raises Changed.
+        """
+
+    async def finish_write(self, upload: Upload, tail: Buffer, finish: Finish, session: Session) -> FileInfo:
+        """Append the last bytes (maybe none) and publish the file whole; returns what is now stored.
+
+        Every chunk has returned before. After an error nothing is published: the caller aborts. Raises
+        AlreadyExists (exclusive), Changed (base), and whatever the storage can fail with.
+        """
+
+    async def abort_write(self, upload: Upload, session: Session) -> None:
+        """Throw away all of it. May be called twice, and after a failed finish; never raises StorageError."""

@@ -1,0 +1,100 @@
+"""The one tree of errors. Every layer raises these; each border translates into or out of them once.
+
+    StorageError                  anything an operation on files can end with
+    ├── NotFound                  nothing has that name
+    ├── AlreadyExists             something has that name
+    ├── PermissionDenied          this user may not
+    ├── NotADirectory             the name is a file's
+    ├── IsADirectory              the name is a directory's
+    ├── NotEmpty                  the directory has something in it
+    ├── InvalidRequest            the request makes no sense (bad path, bad offset, bad flags)
+    ├── Unsupported               understood, but object storage cannot do it
+    ├── Changed                   someone replaced the file underneath this operation
+    ├── NoSpace                   a configured quota or the spool is full
+    ├── Busy                      the storage asks to slow down, or a limit of ours is reached
+    ├── TimedOut                  the storage did not answer within the deadline
+    └── StorageFailure            the storage failed in another way
+    ConfigurationError            the options are wrong; start-up ends, every problem listed
+
+The text of a StorageError is safe for a stranger to read: it never has a bucket, a key, an endpoint or
+a credential in it. What an operator needs stands in `detail` and goes to the log alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+class S3sftpError(Exception):
+    """Root of everything that s3sftp raises on purpose."""
+
+
+class StorageError(S3sftpError):
+    """An operation on files failed; `str()` is safe to send to the client."""
+
+    default_text = "the operation failed"
+
+    def __init__(self, text: str | None = None, *, detail: str | None = None) -> None:
+        super().__init__(text or self.default_text)
+        self.detail = detail
+        """What the operator may know and the client may not."""
+
+
+class NotFound(StorageError):
+    default_text = "no such file or directory"
+
+
+class AlreadyExists(StorageError):
+    default_text = "file exists"
+
+
+class PermissionDenied(StorageError):
+    default_text = "permission denied"
+
+
+class NotADirectory(StorageError):
+    default_text = "not a directory"
+
+
+class IsADirectory(StorageError):
+    default_text = "is a directory"
+
+
+class NotEmpty(StorageError):
+    default_text = "directory not empty"
+
+
+class InvalidRequest(StorageError):
+    default_text = "invalid request"
+
+
+class Unsupported(StorageError):
+    default_text = "not supported by object storage"
+
+
+class Changed(StorageError):
+    default_text = "file changed while it was in use"
+
+
+class NoSpace(StorageError):
+    default_text = "no space left"
+
+
+class Busy(StorageError):
+    default_text = "storage is busy, try again later"
+
+
+class TimedOut(StorageError):
+    default_text = "storage did not answer in time"
+
+
+class StorageFailure(StorageError):
+    default_text = "storage failure"
+
+
+class ConfigurationError(S3sftpError):
+    """The configuration cannot be used. Each problem names the option, its value and what would be right."""
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = tuple(problems)

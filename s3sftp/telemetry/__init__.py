@@ -1,0 +1,7 @@
+"""What happened, how long it took and what it cost: spans, logs, costs."""
+
+from s3sftp.telemetry.costs import Costs, charge, charged_to
+from s3sftp.telemetry.logs import get_logger
+from s3sftp.telemetry.spans import span
+
+__all__ = ["Costs", "charge", "charged_to", "get_logger", "span"]

@@ -1,0 +1,32 @@
+"""OpenTelemetry spans that cost nothing while no SDK is installed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
+
+from opentelemetry import trace
+from opentelemetry.trace import INVALID_SPAN, Span
+from opentelemetry.util.types import AttributeValue
+
+_tracer = trace.get_tracer("s3sftp")
+_off = nullcontext(INVALID_SPAN)
+
+
+def tracing() -> bool:
+    """Whether anyone listens: false until an SDK's provider is installed."""
+    return not isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider)
+
+
+def span(
+    name: str,
+    attributes: Mapping[str, AttributeValue] | None = None,
+    kind: trace.SpanKind = trace.SpanKind.INTERNAL,
+) -> AbstractContextManager[Span]:
+    """A span around a block, child of the one around it; a shared no-op while tracing is off.
+
+    An exception that leaves the block is recorded on the span and marks it as failed.
+    """
+    if not tracing():
+        return _off
+    return _tracer.start_as_current_span(name, attributes=dict(attributes or {}), kind=kind)
