@@ -1,0 +1,184 @@
+"""A file being put together from writes that may come in any order. Pure: no await, no storage.
+
+    0        cut            length
+    |─────────|▓▓▓▓▓·····▓▓▓▓|        ─ handed to the storage, cannot change any more
+                                      ▓ islands: bytes in memory, may be rewritten
+                                      · gaps: bytes of the old file, zeros, or still to come
+
+What a gap means is decided late: below `base_stop` it is the old file's bytes (the file was opened without
+TRUNC); below `zeros_stop` the client enlarged the file and reads zeros there; otherwise bytes are missing.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from dataclasses import dataclass, field
+
+_MOST_ISLANDS = 4096
+
+
+class RewriteNeeded(Exception):
+    """The write cannot be placed: it is behind the cut, or too far ahead of it."""
+
+
+@dataclass(slots=True)
+class _Island:
+    start: int
+    data: bytearray
+
+    @property
+    def stop(self) -> int:
+        return self.start + len(self.data)
+
+
+@dataclass(slots=True)
+class Assembly:
+    """Collects writes; gives away chunks from the front."""
+
+    reorder_bytes: int
+    """How many bytes may wait for earlier ones."""
+    base_stop: int = 0
+    """Bytes of the old file below this offset show through gaps."""
+    base_known: bool = True
+    """False: whether there is an old file, and how long, has not been asked yet."""
+    length: int = 0
+    """Size of the file so far."""
+    cut: int = 0
+    """Everything below has been given away."""
+    zeros_stop: int = 0
+    resized: bool = False
+    """The client has set the size, so what the old file was longer does not matter."""
+    _islands: list[_Island] = field(default_factory=list)
+
+    @property
+    def held(self) -> int:
+        """Bytes in memory."""
+        return sum(len(island.data) for island in self._islands)
+
+    @property
+    def front(self) -> int:
+        """Bytes in memory that directly follow the cut."""
+        first = self._first()
+        return len(first.data) if first else 0
+
+    @property
+    def touched(self) -> bool:
+        """Whether anything was written or resized."""
+        return bool(self.cut or self._islands or self.resized)
+
+    def learn_base(self, size: int) -> None:
+        """There is an old file of `size` bytes (or none: 0)."""
+        self.base_known = True
+        self.base_stop = min(size, self.length) if self.resized else size
+        if not self.resized:
+            self.length = max(self.length, size)
+
+    def write(self, offset: int, data: bytes | memoryview) -> None:
+        """Place bytes. Raises RewriteNeeded, with nothing changed."""
+        if not data:
+            return
+        stop = offset + len(data)
+        if offset < self.cut:
+            raise RewriteNeeded("it is behind what was already sent to storage")
+        first = self._first()
+        if first is not None and offset == first.stop and len(self._islands) == 1:
+            first.data += data
+        else:
+            self._check_room(offset, len(data))
+            self._merge(offset, stop, data)
+        self.length = max(self.length, stop)
+
+    def resize(self, size: int) -> None:
+        """Cut the file off at `size`, or enlarge it with zeros. Raises RewriteNeeded."""
+        if size < self.cut:
+            raise RewriteNeeded("the new size is less than what was already sent to storage")
+        for island in self._islands:
+            del island.data[max(0, size - island.start) :]
+        self._islands = [island for island in self._islands if island.data]
+        self.base_stop = min(self.base_stop, size)
+        self.zeros_stop = size if size > self.length else min(self.zeros_stop, size)
+        self.length = size
+        self.resized = True
+
+    def gap(self) -> tuple[int, int]:
+        """The first range `[start, stop)` after the cut that is not in memory; empty at the end."""
+        front = self._first()
+        rest = self._islands[1:] if front else self._islands
+        start = front.stop if front else self.cut
+        return start, rest[0].start if rest else self.length
+
+    def appends_to_base(self) -> bool:
+        """Whether the client goes on exactly where the old file ends, with nothing sent yet."""
+        start, stop = self.gap()
+        return self.base_known and start == self.cut < stop == self.base_stop and bool(self._islands)
+
+    def waiting(self) -> int:
+        """Bytes that wait for earlier ones."""
+        return self.held - self.front
+
+    def take(self, count: int) -> bytearray:
+        """Give away the `count` bytes after the cut, which must be in memory."""
+        first = self._first()
+        if first is None or len(first.data) < count:
+            if count:
+                raise ValueError(f"{count} bytes wanted, {self.front} are there")
+            return bytearray()
+        rest = first.data[count:]
+        del first.data[count:]
+        self.cut += count
+        self._islands[:1] = [_Island(self.cut, rest)] if rest else []
+        return first.data
+
+    def islands(self) -> list[tuple[int, bytearray]]:
+        """What is in memory, as offsets and bytes."""
+        return [(island.start, island.data) for island in self._islands]
+
+    def restart(self) -> None:
+        """Forget what is in memory or was given away, but not what gaps mean: all of it comes again."""
+        self._islands.clear()
+        self.cut = 0
+
+    def skip(self, stop: int) -> None:
+        """The storage keeps the old file's bytes up to `stop`: move the cut there."""
+        self.cut = stop
+
+    def fill(self, offset: int, data: bytes | bytearray | memoryview) -> None:
+        """Fill the start of a gap with bytes that were always meant to be there."""
+        self._merge(offset, offset + len(data), data)
+
+    def peek(self, offset: int, length: int) -> bytes | None:
+        """Bytes in memory, at most `length`, up to the next gap; None if the first is not in memory."""
+        for island in self._islands:
+            if island.start <= offset < island.stop:
+                at = offset - island.start
+                return bytes(island.data[at : at + length])
+        return None
+
+    def next_island(self, offset: int) -> int:
+        """Where the next byte in memory is at or after `offset`; the length if there is none."""
+        return min((i.start for i in self._islands if i.start >= offset), default=self.length)
+
+    def _first(self) -> _Island | None:
+        return self._islands[0] if self._islands and self._islands[0].start == self.cut else None
+
+    def _check_room(self, offset: int, count: int) -> None:
+        if offset == self.cut + self.front:
+            return
+        if self.waiting() + count > self.reorder_bytes or len(self._islands) >= _MOST_ISLANDS:
+            raise RewriteNeeded("too many bytes wait for earlier ones that have not arrived")
+
+    def _merge(self, offset: int, stop: int, data: bytes | bytearray | memoryview) -> None:
+        low = bisect_left(self._islands, offset, key=lambda island: island.stop)
+        high = low
+        while high < len(self._islands) and self._islands[high].start <= stop:
+            high += 1
+        later = self._islands[low:high]
+        if later and later[0].start <= offset:
+            merged = later.pop(0)
+            at = offset - merged.start
+            merged.data[at : at + len(data)] = data
+        else:
+            merged = _Island(offset, bytearray(data))
+        for island in later:
+            merged.data += island.data[max(0, merged.stop - island.start) :]
+        self._islands[low:high] = [merged]

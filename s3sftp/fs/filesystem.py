@@ -1,0 +1,192 @@
+"""What a user sees: one operation reads as a sentence, ask for a place, act on it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from s3sftp.backends import FileInfo, Place, Session, Usage
+from s3sftp.errors import AlreadyExists, InvalidRequest, IsADirectory, NotFound, PermissionDenied
+from s3sftp.fs.listing import Listing
+from s3sftp.fs.mounts import Mounts, Need
+from s3sftp.fs.openfiles import OpenReader, OpenWriter
+from s3sftp.fs.paths import VirtualPath
+from s3sftp.fs.reading import Reader
+from s3sftp.fs.writing import WriteMode, Writer
+
+if TYPE_CHECKING:
+    from s3sftp.fs.volume import Volume
+
+_COPY_BYTES = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class NewAttributes:
+    """What a client wants to set; None: leave as it is."""
+
+    size: int | None = None
+    mtime: float | None = None
+    permissions: int | None = None
+    owner: tuple[int, int] | None = None
+
+
+class FileSystem:
+    """The files of one session."""
+
+    def __init__(self, volume: Volume, mounts: Mounts, session: Session) -> None:
+        self.volume = volume
+        self.session = session
+        self._mounts = mounts
+        self._backend = volume.backend
+
+    async def stat(self, path: VirtualPath) -> FileInfo:
+        """Describe a file or directory. Raises NotFound."""
+        place = self._mounts.place(path, Need.LIST)
+        if self._mounts.is_fixed(path):
+            return FileInfo.directory()
+        uploading = self.volume.writers.find(self.session.user, place)
+        if uploading is not None:
+            return await uploading.stat()
+        return await self._backend.file_info(place, self.session)
+
+    async def open_reader(self, path: VirtualPath) -> OpenReader:
+        """Open the version of the file that is there now. Raises NotFound, IsADirectory."""
+        place = self._mounts.place(path, Need.READ)
+        info = await self._committed(path, place)
+        volume = self.volume
+        reader = Reader(self._backend, place, info, self.session, volume.options, volume.budget)
+        return OpenReader(place, path, reader, self.session)
+
+    async def open_writer(self, path: VirtualPath, mode: WriteMode, *, readable: bool = False) -> OpenWriter:
+        """Open for writing; nothing is stored or changed before it is closed.
+
+        Raises AlreadyExists (exclusive), NotFound (neither create nor there), IsADirectory, Busy.
+        """
+        place = self._mounts.place(path, Need.WRITE)
+        if readable:
+            self._mounts.place(path, Need.READ)
+        if self._mounts.is_fixed(path):
+            raise IsADirectory
+        self.volume.writers.check_room(self.session.user)
+        base = await self._base_for(path, place, mode)
+        writer = Writer(self.volume.tools, place, mode, self.session, base)
+        return OpenWriter(place, path, writer, self.session, self.volume.writers)
+
+    async def open_dir(self, path: VirtualPath) -> Listing:
+        """Open a directory. Raises NotFound, NotADirectory."""
+        place = self._mounts.place(path, Need.LIST)
+        pages = self._backend.list_dir(place, self.session)
+        listing = Listing(pages, self._mounts.fixed_names_in(path), lenient=self._mounts.is_fixed(path))
+        try:
+            await listing.start()
+        except BaseException:
+            await listing.close()
+            raise
+        return listing
+
+    async def make_dir(self, path: VirtualPath) -> None:
+        place = self._mounts.place(path, Need.WRITE)
+        if self._mounts.is_fixed(path):
+            raise AlreadyExists
+        await self._backend.make_dir(place, self.session)
+
+    async def remove_dir(self, path: VirtualPath) -> None:
+        place = self._mounts.place(path, Need.DELETE)
+        await self._backend.del_dir(place, self.session)
+
+    async def remove(self, path: VirtualPath) -> None:
+        place = self._mounts.place(path, Need.DELETE)
+        try:
+            await self._backend.delete(place, self.session)
+        except NotFound:
+            self._refuse_if_uploading(place)
+            raise
+
+    async def rename(self, source: VirtualPath, target: VirtualPath, *, overwrite: bool) -> None:
+        """Move a file or directory. Raises AlreadyExists, NotFound, InvalidRequest."""
+        from_place = self._mounts.place(source, Need.DELETE)
+        to_place = self._mounts.place(target, Need.WRITE)
+        self._refuse_if_uploading(from_place)
+        if source == target:
+            await self._backend.file_info(from_place, self.session)
+            if not overwrite:
+                raise AlreadyExists
+            return
+        if target.is_within(source):
+            raise InvalidRequest("a directory cannot be moved into itself")
+        if self._mounts.is_fixed(target):
+            raise AlreadyExists
+        await self._backend.rename(from_place, to_place, self.session, overwrite=overwrite)
+
+    async def set_attributes(self, path: VirtualPath, new: NewAttributes) -> None:
+        """Set what the storage can keep: size and modification time; what it cannot is counted."""
+        place = self._mounts.place(path, Need.WRITE)
+        self.count_ignored(new)
+        if self._mounts.is_fixed(path):
+            return
+        uploading = self.volume.writers.find(self.session.user, place)
+        if uploading is not None:
+            await uploading.set_attributes(new.size, new.mtime)
+            return
+        if new.size is not None:
+            await self._resize(path, new.size)
+        if new.mtime is not None and not await self._backend.set_mtime(place, new.mtime, self.session):
+            self.volume.ignored["mtime"] += 1
+
+    def count_ignored(self, new: NewAttributes) -> None:
+        """Accept and ignore permissions and owner: object storage has neither."""
+        if new.permissions is not None:
+            self.volume.ignored["permissions"] += 1
+        if new.owner is not None:
+            self.volume.ignored["owner"] += 1
+
+    async def copy(self, source: OpenReader, start: int, length: int, target: OpenWriter, at: int) -> None:
+        """Copy bytes between open files; a whole file into an empty one never leaves the storage.
+
+        `length` 0 means to the end of the source.
+        """
+        size = source.info.size
+        stop = size if length == 0 else min(size, start + length)
+        if start == at == 0 and stop == size and target.copy_whole(source):
+            return
+        while start < stop:
+            data = b"".join(await source.read(start, min(_COPY_BYTES, stop - start)))
+            await target.write(at, data)
+            start, at = start + len(data), at + len(data)
+
+    async def usage(self, path: VirtualPath) -> Usage:
+        return await self._backend.usage(self._mounts.place(path, Need.LIST), self.session)
+
+    async def _committed(self, path: VirtualPath, place: Place) -> FileInfo:
+        """The file as it is stored. Raises IsADirectory."""
+        if self._mounts.is_fixed(path):
+            raise IsADirectory
+        info = await self._backend.file_info(place, self.session)
+        if info.is_dir:
+            raise IsADirectory
+        return info
+
+    async def _base_for(self, path: VirtualPath, place: Place, mode: WriteMode) -> FileInfo | None:
+        """What must be known of the present file when it is opened; no request where nothing must."""
+        if mode.exclusive and mode.create:
+            try:
+                await self._backend.file_info(place, self.session)
+            except NotFound:
+                return None
+            raise AlreadyExists
+        if not mode.create:
+            return await self._committed(path, place)
+        return None
+
+    async def _resize(self, path: VirtualPath, size: int) -> None:
+        writer = await self.open_writer(path, WriteMode(create=False))
+        try:
+            await writer.set_attributes(size, None)
+        except BaseException:
+            await writer.abort()
+            raise
+        await writer.close()
+
+    def _refuse_if_uploading(self, place: Place) -> None:
+        if self.volume.writers.find(self.session.user, place) is not None:
+            raise PermissionDenied("the file is still being written: close it first")

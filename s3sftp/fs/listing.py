@@ -1,0 +1,66 @@
+"""An open directory: names with attributes, page by page."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+
+from s3sftp.backends import Entry, FileInfo
+from s3sftp.errors import NotFound
+
+
+class Listing:
+    """`.` and `..`, then what the storage has, then fixed directories that the storage did not show."""
+
+    def __init__(
+        self, pages: AsyncIterator[Sequence[Entry]], fixed: Sequence[bytes], *, lenient: bool
+    ) -> None:
+        """`lenient`: the directory always exists, so a storage that has nothing there is an empty one."""
+        self._pages = pages
+        self._fixed = set(fixed)
+        self._lenient = lenient
+        self._first: Sequence[Entry] | None = None
+        self._ended = False
+
+    async def start(self) -> None:
+        """Fetch the first page, so that a missing directory is known now. Raises NotFound, …"""
+        page = await self._fetch()
+        dots = [Entry(b".", FileInfo.directory()), Entry(b"..", FileInfo.directory())]
+        self._first = [*dots, *(page or ())]
+
+    async def next_page(self) -> Sequence[Entry] | None:
+        """The next entries; None at the end. Holds one page at a time."""
+        if self._first is not None:
+            first, self._first = self._first, None
+            return first
+        return await self._fetch()
+
+    async def close(self) -> None:
+        """Stop listing, also midway."""
+        self._ended = True
+        close = getattr(self._pages, "aclose", None)
+        if close is not None:
+            await close()
+
+    async def _fetch(self) -> Sequence[Entry] | None:
+        if self._ended:
+            return None
+        try:
+            page = await anext(self._pages, None)
+        except NotFound:
+            if not self._lenient:
+                raise
+            page = None
+        if page is not None:
+            return self._shown(page)
+        self._ended = True
+        return [Entry(name, FileInfo.directory()) for name in sorted(self._fixed)] or None
+
+    def _shown(self, page: Sequence[Entry]) -> list[Entry]:
+        shown = []
+        for entry in page:
+            if entry.name in self._fixed:
+                self._fixed.discard(entry.name)
+                entry = Entry(entry.name, FileInfo.directory(entry.info.mtime))
+            if entry.name not in (b".", b".."):
+                shown.append(entry)
+        return shown

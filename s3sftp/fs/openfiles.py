@@ -1,0 +1,207 @@
+"""Files that clients have open, and the line that each transfer leaves in the log.
+
+A file being uploaded is a row in `OpenWriters`, keyed by user and place: STAT of it, also from the same
+user's other sessions of this process, sees its size so far. Nobody else sees it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter, defaultdict
+
+from s3sftp.backends import FileInfo, Place, Session
+from s3sftp.errors import Busy
+from s3sftp.fs.paths import VirtualPath
+from s3sftp.fs.reading import Reader
+from s3sftp.fs.writing import Writer
+from s3sftp.telemetry import Costs, charged_to, get_logger
+
+_log = get_logger(__name__)
+
+
+class Transfer:
+    """What one open file moved and cost; says so once, when it ends."""
+
+    def __init__(self, direction: str, path: VirtualPath, session: Session) -> None:
+        self.costs = Costs()
+        self.bytes = 0
+        self._direction = direction
+        self._path = path
+        self._session = session
+        self._started = time.monotonic()
+
+    def end(self, outcome: str, *, size: int, error: Exception | None = None) -> None:
+        """Log the line. `outcome` is `stored`, `read`, `failed` or `aborted`."""
+        log = _log.info if error is None and outcome != "aborted" else _log.warning
+        log(
+            "transfer",
+            direction=self._direction,
+            outcome=outcome,
+            path=str(self._path),
+            bytes=self.bytes,
+            size=size,
+            seconds=round(time.monotonic() - self._started, 3),
+            s3_requests=dict(self.costs.requests),
+            s3_retries=self.costs.retries,
+            user=self._session.user,
+            peer=self._session.peer,
+            session=self._session.session_id,
+            **_reason(error),
+        )
+
+
+def _reason(error: Exception | None) -> dict[str, str]:
+    if error is None:
+        return {}
+    detail = getattr(error, "detail", None)
+    return {"error": f"{type(error).__name__}: {error}"} | ({"detail": detail} if detail else {})
+
+
+class OpenReader:
+    """A file open for reading."""
+
+    def __init__(self, place: Place, path: VirtualPath, reader: Reader, session: Session) -> None:
+        self.place = place
+        self.path = path
+        self.info = reader.info
+        self._reader = reader
+        self._transfer = Transfer("download", path, session)
+
+    def try_read(self, offset: int, length: int) -> list[memoryview] | None:
+        """`Reader.try_read`, on this transfer's account."""
+        with charged_to(self._transfer.costs):
+            return self._count(self._reader.try_read(offset, length))
+
+    async def read(self, offset: int, length: int) -> list[memoryview]:
+        """`Reader.read`, on this transfer's account."""
+        with charged_to(self._transfer.costs):
+            views = await self._reader.read(offset, length)
+        self._count(views)
+        return views
+
+    async def close(self) -> None:
+        await self._reader.close()
+        self._transfer.end("read", size=self.info.size)
+
+    async def abort(self) -> None:
+        await self._reader.close()
+        self._transfer.end("aborted", size=self.info.size)
+
+    def _count(self, views: list[memoryview] | None) -> list[memoryview] | None:
+        if views:
+            self._transfer.bytes += sum(map(len, views))
+        return views
+
+
+class OpenWriter:
+    """A file open for writing. Calls are put in a line: one at a time, in the order they came."""
+
+    def __init__(
+        self, place: Place, path: VirtualPath, writer: Writer, session: Session, rows: OpenWriters
+    ) -> None:
+        self.place = place
+        self.path = path
+        self.session = session
+        self._writer = writer
+        self._rows = rows
+        self._line = asyncio.Lock()
+        self._transfer = Transfer("upload", path, session)
+        rows.add(self)
+
+    def try_write(self, offset: int, data: memoryview) -> bool:
+        """`Writer.try_write`; False also while another call is in the line."""
+        return not self._line.locked() and self._writer.try_write(offset, data)
+
+    async def write(self, offset: int, data: bytes | memoryview) -> None:
+        async with self._line:
+            with charged_to(self._transfer.costs):
+                await self._writer.write(offset, data)
+
+    async def read(self, offset: int, length: int) -> bytes:
+        async with self._line:
+            with charged_to(self._transfer.costs):
+                return await self._writer.read(offset, length)
+
+    async def stat(self) -> FileInfo:
+        """The file as it is so far."""
+        async with self._line:
+            return await self._writer.stat()
+
+    async def set_attributes(self, size: int | None, mtime: float | None) -> None:
+        async with self._line:
+            with charged_to(self._transfer.costs):
+                if size is not None:
+                    await self._writer.resize(size)
+                if mtime is not None:
+                    self._writer.mtime = mtime
+
+    def copy_whole(self, source: OpenReader) -> bool:
+        """`Writer.copy_whole`."""
+        return self._writer.copy_whole(source.place, source.info)
+
+    async def sync(self) -> None:
+        async with self._line:
+            await self._writer.sync()
+
+    async def close(self) -> FileInfo:
+        """Publish; the row goes either way, so that after a failure STAT shows what is really stored."""
+        try:
+            async with self._line:
+                with charged_to(self._transfer.costs):
+                    info = await self._writer.close()
+        except Exception as error:
+            self._end("failed", error)
+            raise
+        else:
+            self._end("stored")
+            return info
+        finally:
+            self._rows.remove(self)
+
+    async def abort(self) -> None:
+        """Throw it away; the log says that it was not stored."""
+        try:
+            with charged_to(self._transfer.costs):
+                await self._writer.abort()
+        finally:
+            self._rows.remove(self)
+            self._end("aborted")
+
+    def _end(self, outcome: str, error: Exception | None = None) -> None:
+        self._transfer.bytes = self._writer.written
+        self._transfer.end(outcome, size=self._writer.size, error=error)
+
+
+class OpenWriters:
+    """The rows: which files are being written, by whom."""
+
+    def __init__(self, most_per_user: int) -> None:
+        self._most_per_user = most_per_user
+        self._rows: defaultdict[tuple[str, Place], list[OpenWriter]] = defaultdict(list)
+        self._per_user: Counter[str] = Counter()
+
+    def check_room(self, user: str) -> None:
+        """Raises Busy when the user writes as many files as allowed."""
+        if self._per_user[user] >= self._most_per_user:
+            raise Busy(f"too many uploads at once (at most {self._most_per_user})")
+
+    def add(self, writer: OpenWriter) -> None:
+        self._rows[writer.session.user, writer.place].append(writer)
+        self._per_user[writer.session.user] += 1
+
+    def remove(self, writer: OpenWriter) -> None:
+        key = (writer.session.user, writer.place)
+        if writer in self._rows.get(key, ()):
+            self._rows[key].remove(writer)
+            self._per_user[writer.session.user] -= 1
+            if not self._rows[key]:
+                del self._rows[key]
+
+    def find(self, user: str, place: Place) -> OpenWriter | None:
+        """The user's latest open upload to this place."""
+        rows = self._rows.get((user, place))
+        return rows[-1] if rows else None
+
+    def __len__(self) -> int:
+        return sum(self._per_user.values())

@@ -1,0 +1,41 @@
+"""Options of the file layer: how much is fetched ahead, held back, put in order."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+
+from s3sftp.config import ByteSize, Options
+
+MIB = 1 << 20
+
+
+class FileOptions(Options):
+    """`[files]`: what the server does between SFTP's small requests and the storage's large ones."""
+
+    buffer_bytes: ByteSize = Field(256 * MIB, ge=16 * MIB)
+    """Memory for file contents, uploads and read-ahead of all sessions together. One chunk may exceed it,
+    so that there always is progress."""
+    buffer_wait_seconds: float = Field(60.0, gt=0)
+    """How long a WRITE waits for room in `buffer_bytes` before it fails as busy."""
+    range_bytes: ByteSize = Field(8 * MIB, ge=64 * 1024)
+    """Length of the ranged requests that serve a sequential reader."""
+    read_ahead_bytes: ByteSize = Field(32 * MIB, ge=0)
+    """How far ahead of a sequential reader bytes may be on their way, for each open file."""
+    reorder_bytes: ByteSize = Field(16 * MIB, ge=1 * MIB)
+    """How many bytes of an upload may wait in memory for earlier ones that have not arrived."""
+    rewrite: Literal["refuse", "spool"] = "refuse"
+    """What happens to a write that goes back behind what was sent to the storage, or too far ahead of it:
+    refuse it, or keep every upload beyond one chunk in a spool file from which it can be sent again."""
+    spool_dir: Path | None = None
+    """Directory of the spool files; none: the system's temporary directory."""
+    spool_bytes: ByteSize = Field(1024 * MIB, ge=0)
+    """How much disk all spool files together may use."""
+    gaps: Literal["refuse", "zero"] = "refuse"
+    """What CLOSE does with bytes that were never written: refuse the file, or fill them with zeros."""
+    max_zero_fill_bytes: ByteSize = Field(1024 * MIB, ge=0)
+    """How many zeros one upload may be filled with, whether by `gaps` or because the client enlarged it."""
+    max_uploads_per_user: int = Field(100, ge=1)
+    """How many files one user may be writing at once, over all sessions."""

@@ -1,0 +1,58 @@
+"""What the user sees as a path: absolute, normalized, inside the user's tree, by construction."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from s3sftp.errors import InvalidRequest
+
+MAX_PATH_BYTES = 4096
+"""Longest path a client may send; Linux's PATH_MAX."""
+
+
+@dataclass(frozen=True, slots=True)
+class VirtualPath:
+    """An absolute path of the user's tree. `VirtualPath.parse` is the only way in for what clients send."""
+
+    names: tuple[bytes, ...] = ()
+
+    @classmethod
+    def parse(cls, raw: bytes) -> VirtualPath:
+        """Normalize what a client sent: `.`, `..` and doubled slashes go; `..` of the root is the root.
+
+        A relative path is taken from the root, which is every user's home. Idempotent. Raises
+        InvalidRequest for NUL and for more than `MAX_PATH_BYTES`.
+        """
+        if len(raw) > MAX_PATH_BYTES:
+            raise InvalidRequest(f"path too long ({len(raw)} bytes, at most {MAX_PATH_BYTES})")
+        if b"\0" in raw:
+            raise InvalidRequest("path has a NUL byte")
+        names: list[bytes] = []
+        for name in raw.split(b"/"):
+            if name == b"..":
+                del names[-1:]
+            elif name not in (b"", b"."):
+                names.append(name)
+        return cls(tuple(names))
+
+    def __bytes__(self) -> bytes:
+        return b"/" + b"/".join(self.names)
+
+    def __str__(self) -> str:
+        """For logs: bytes that are not UTF-8 are shown as `\\xNN`."""
+        return bytes(self).decode("utf-8", "backslashreplace")
+
+    @property
+    def is_root(self) -> bool:
+        return not self.names
+
+    @property
+    def name(self) -> bytes:
+        return self.names[-1] if self.names else b"/"
+
+    def is_within(self, other: VirtualPath) -> bool:
+        """Whether it is `other` or below it, by whole names."""
+        return self.names[: len(other.names)] == other.names
+
+
+ROOT = VirtualPath()

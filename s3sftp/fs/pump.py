@@ -1,0 +1,100 @@
+"""Moves chunks into the storage, several at once, and keeps the first failure.
+
+The tasks belong to the pump: `drain` waits for them, `stop` cancels and awaits them. A failure in the
+background is raised by the next call, again and again, so that no WRITE or CLOSE after it can succeed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from functools import partial
+from typing import Any
+
+from s3sftp.backends import Backend, FileInfo, Finish, Place, Session, Upload, WriteIntent
+from s3sftp.fs.budget import Budget
+
+_Work = Callable[[Upload], Coroutine[Any, Any, None]]
+
+
+class Pump:
+    """One upload on its way."""
+
+    def __init__(self, backend: Backend, place: Place, session: Session, budget: Budget) -> None:
+        self._backend = backend
+        self._place = place
+        self._session = session
+        self._budget = budget
+        self._upload: Upload | None = None
+        self._running: set[asyncio.Task[None]] = set()
+        self.failure: BaseException | None = None
+        self.finished = False
+
+    async def begin(self, intent: WriteIntent) -> Upload:
+        """The backend's upload, begun at the first call."""
+        if self._upload is None:
+            self._upload = await self._backend.begin_write(self._place, intent, self._session)
+        return self._upload
+
+    @property
+    def chunk_bytes(self) -> int:
+        """Size of the next chunk."""
+        return self._upload.chunk_bytes if self._upload else self._backend.first_chunk_bytes
+
+    @property
+    def has_room(self) -> bool:
+        """Whether a chunk could start now."""
+        return self._upload is None or len(self._running) < self._upload.parallel_chunks
+
+    async def push(self, chunk: bytearray) -> None:
+        """Send a chunk; returns when its task has started. The bytes are given back to the budget later."""
+        await self._start(lambda u: self._backend.write_chunk(u, chunk, self._session), len(chunk))
+
+    async def keep(self, start: int, stop: int) -> None:
+        """Keep a range of the base."""
+        await self._start(lambda u: self._backend.keep_range(u, start, stop, self._session), 0)
+
+    async def drain(self) -> None:
+        """Wait until all that was pushed is stored. Raises the first failure."""
+        while self._running and self.failure is None:
+            await asyncio.wait(self._running, return_when=asyncio.FIRST_EXCEPTION)
+        self.raise_failure()
+
+    async def finish(self, tail: bytearray, finish: Finish) -> FileInfo:
+        """Publish."""
+        await self.drain()
+        if self._upload is None:
+            raise ValueError("finish before begin")
+        info = await self._backend.finish_write(self._upload, tail, finish, self._session)
+        self.finished = True
+        return info
+
+    async def stop(self) -> None:
+        """Cancel what runs and throw the upload away; safe at any time, and twice."""
+        for task in self._running:
+            task.cancel()
+        if self._running:
+            await asyncio.wait(self._running)
+        if self._upload is not None:
+            await self._backend.abort_write(self._upload, self._session)
+
+    def raise_failure(self) -> None:
+        if self.failure is not None:
+            raise self.failure
+
+    async def _start(self, work: _Work, count: int) -> None:
+        if self._upload is None:
+            raise ValueError("push before begin")
+        while not self.has_room and self.failure is None:
+            await asyncio.wait(self._running, return_when=asyncio.FIRST_COMPLETED)
+        self.raise_failure()
+        task = asyncio.create_task(work(self._upload))
+        self._running.add(task)
+        task.add_done_callback(partial(self._done, count))
+        await asyncio.sleep(0)  # lets it take its position in the file, and its part number, now
+
+    def _done(self, count: int, task: asyncio.Task[None]) -> None:
+        self._running.discard(task)
+        self._budget.give(count)
+        if not task.cancelled() and self.failure is None:
+            self.failure = task.exception()

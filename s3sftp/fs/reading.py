@@ -1,0 +1,269 @@
+"""An open file that is read: ranged requests behind it, bytes ahead of it.
+
+    ────────────┬───────────────┬───────────────┬────────
+      delivered │ fetch         │ fetch         │ not asked for yet
+                │ segments ▓▓▓░░│ ▓░░           │
+                └ READs wait here for bytes to arrive
+
+A fetch is one ranged request whose body is taken only as far as the reader may want it (`allowed`), so a
+reader that turns away costs little. Its segments are freed one by one as they are delivered. A READ is
+answered with every byte that it asked for, or fails: never short before the end of the file.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+
+from s3sftp.backends import Backend, FileInfo, Place, Session
+from s3sftp.errors import InvalidRequest, StorageFailure
+from s3sftp.fs.budget import Budget
+from s3sftp.fs.options import FileOptions
+from s3sftp.fs.readahead import ReadAhead
+
+_SEGMENT_BYTES = 1 << 20
+_IDLE_FETCHES = 8
+"""Fetches that nobody waits for and that may stay, oldest go first."""
+
+
+class _Fetch:
+    """One ranged request on its way, and the bytes of it that were not delivered yet."""
+
+    def __init__(self, start: int, stop: int) -> None:
+        self.start = start
+        self.stop = stop
+        self.allowed = start
+        self.filled = start
+        self.failure: BaseException | None = None
+        self.task: asyncio.Task[None] | None = None
+        self.segments: dict[int, bytearray] = {}
+        self.freed = 0
+        self.dropped = False
+        self._changed = asyncio.Event()
+
+    def allow(self, stop: int) -> None:
+        if stop > self.allowed:
+            self.allowed = min(stop, self.stop)
+            self._notify()
+
+    def fail(self, failure: BaseException) -> None:
+        self.failure = failure
+        self._notify()
+
+    def _notify(self) -> None:
+        self._changed.set()
+        self._changed = asyncio.Event()
+
+    async def wait_allowed(self) -> None:
+        while self.filled >= self.allowed:
+            await self._changed.wait()
+
+    async def wait_filled(self, stop: int) -> None:
+        while self.filled < stop:
+            if self.failure is not None:
+                raise self.failure
+            await self._changed.wait()
+
+    def put(self, piece: memoryview) -> None:
+        """Append what arrived."""
+        while piece:
+            index, at = divmod(self.filled - self.start, _SEGMENT_BYTES)
+            part = piece[: _SEGMENT_BYTES - at]
+            if at == 0:
+                self.segments[index] = bytearray(part)
+            else:
+                self.segments[index] += part
+            self.filled += len(part)
+            piece = piece[len(part) :]
+        self._notify()
+
+    def has(self, start: int, stop: int) -> bool:
+        """Whether `[start, stop)` has been neither delivered already nor left out."""
+        indices = range((start - self.start) // _SEGMENT_BYTES, (stop - 1 - self.start) // _SEGMENT_BYTES + 1)
+        return all(index in self.segments for index in indices)
+
+    def views(self, start: int, stop: int) -> Iterator[memoryview]:
+        """The bytes of `[start, stop)`. A segment whose last byte is delivered is through, and freed."""
+        while start < stop:
+            index, at = divmod(start - self.start, _SEGMENT_BYTES)
+            segment = self.segments[index]
+            count = min(stop - start, len(segment) - at)
+            yield memoryview(segment)[at : at + count]
+            start += count
+            if start == min(self.start + (index + 1) * _SEGMENT_BYTES, self.stop):
+                self.freed += len(self.segments.pop(index))
+
+    @property
+    def is_through(self) -> bool:
+        return self.freed >= self.stop - self.start
+
+
+class Reader:
+    """Serves reads of one version of one file."""
+
+    def __init__(
+        self,
+        backend: Backend,
+        place: Place,
+        info: FileInfo,
+        session: Session,
+        options: FileOptions,
+        budget: Budget,
+    ) -> None:
+        self.info = info
+        self._backend = backend
+        self._place = place
+        self._session = session
+        self._range_bytes = options.range_bytes
+        self._budget = budget
+        self._ahead = ReadAhead(info.size, options.read_ahead_bytes)
+        self._fetches: list[_Fetch] = []
+        self._closing: set[asyncio.Task[None]] = set()
+        self._waiting = 0
+
+    def try_read(self, offset: int, length: int) -> list[memoryview] | None:
+        """The bytes, if they are here already; None: `read` must wait. No bytes: the end of the file."""
+        stop = min(offset + length, self.info.size)
+        if offset >= stop:
+            return []
+        fetches = self._overlapping(offset, stop)
+        if self._waiting or not _are_ready(fetches, offset, stop):
+            return None  # also while others wait, so that bytes are delivered in the order of the requests
+        self._cover(offset, stop, self._ahead.observe(offset, stop))
+        return self._deliver(fetches, offset, stop)
+
+    async def read(self, offset: int, length: int) -> list[memoryview]:
+        """The bytes `[offset, offset + length)`, fewer only at the end of the file, none beyond it.
+
+        The views are good until the next await. Raises Changed, NotFound, StorageFailure, … as
+        `Backend.read_file_range`.
+        """
+        stop = min(offset + length, self.info.size)
+        if offset >= stop:
+            return []
+        target = self._ahead.observe(offset, stop)
+        self._waiting += 1
+        try:
+            while True:
+                self._cover(offset, stop, target)
+                fetches = self._overlapping(offset, stop)
+                for fetch in fetches:
+                    await fetch.wait_filled(min(stop, fetch.stop))
+                if _are_ready(self._overlapping(offset, stop), offset, stop):
+                    return self._deliver(self._overlapping(offset, stop), offset, stop)
+        finally:
+            self._waiting -= 1
+
+    async def close(self) -> None:
+        """Stop all fetches and give their memory back."""
+        for fetch in list(self._fetches):
+            self._drop(fetch)
+        if self._closing:
+            await asyncio.wait(self._closing)
+
+    def _cover(self, start: int, stop: int, target: int) -> None:
+        """See to it that every byte of `[start, stop)`, and what should come ahead, is on its way."""
+        sequential = target > stop
+        if sequential and self._budget.used + self._range_bytes > self._budget.total:
+            target = stop
+        at = start
+        while at < target:
+            fetch = self._fetch_at(at, stop if at < stop else at + 1)
+            if fetch is None:
+                fetch = self._begin(at, self._range_bytes if sequential else stop - at)
+            fetch.allow(target)
+            at = fetch.stop
+
+    def _fetch_at(self, at: int, stop: int) -> _Fetch | None:
+        """The fetch that has the byte at `at` (and, as far as it goes, up to `stop`) still to deliver."""
+        for fetch in self._fetches:
+            if fetch.start <= at < fetch.stop:
+                there = min(stop, fetch.stop, fetch.filled)
+                if at >= there or fetch.has(at, there):
+                    return fetch
+        return None
+
+    def _begin(self, at: int, length: int) -> _Fetch:
+        starts = [fetch.start for fetch in self._fetches if fetch.start > at]
+        fetch = _Fetch(at, min([at + length, self.info.size, *starts]))
+        self._forget_idle()
+        self._fetches.append(fetch)
+        fetch.task = asyncio.create_task(self._fill(fetch))
+        return fetch
+
+    async def _fill(self, fetch: _Fetch) -> None:
+        pieces = self._backend.read_file_range(
+            self._place, fetch.start, fetch.stop, self.info.version, self._session
+        )
+        try:
+            async for piece in pieces:
+                if fetch.dropped:
+                    return
+                self._budget.force(len(piece))
+                fetch.put(memoryview(piece))
+                if fetch.filled < fetch.stop:
+                    await fetch.wait_allowed()
+            if fetch.filled < fetch.stop:
+                raise StorageFailure("the storage ended a file too early")
+        except Exception as error:  # whoever waits for these bytes raises it; a later READ tries again
+            self._discard(fetch)
+            fetch.fail(error)
+        finally:
+            close = getattr(pieces, "aclose", None)
+            if close is not None:
+                await close()
+
+    def _overlapping(self, start: int, stop: int) -> list[_Fetch]:
+        """The fetches that together cover `[start, stop)`, in order; fewer if not all is on its way."""
+        found: list[_Fetch] = []
+        at = start
+        while at < stop and (fetch := self._fetch_at(at, stop)) is not None:
+            found.append(fetch)
+            at = fetch.stop
+        return found
+
+    def _deliver(self, fetches: list[_Fetch], start: int, stop: int) -> list[memoryview]:
+        views: list[memoryview] = []
+        for fetch in fetches:
+            before = fetch.freed
+            views.extend(fetch.views(max(start, fetch.start), min(stop, fetch.stop)))
+            self._budget.give(fetch.freed - before)
+            if fetch.is_through:
+                self._discard(fetch)
+        return views
+
+    def _forget_idle(self) -> None:
+        """A reader that jumped away leaves streams behind: stop the oldest."""
+        if self._waiting:
+            return
+        while len(self._fetches) > _IDLE_FETCHES:
+            self._drop(self._fetches[0])
+
+    def _drop(self, fetch: _Fetch) -> None:
+        self._discard(fetch)
+        if fetch.task is not None and not fetch.task.done():
+            fetch.task.cancel()
+            self._closing.add(fetch.task)
+            fetch.task.add_done_callback(self._closing.discard)
+
+    def _discard(self, fetch: _Fetch) -> None:
+        if not fetch.dropped:
+            fetch.dropped = True
+            self._fetches.remove(fetch)
+            self._budget.give(sum(len(segment) for segment in fetch.segments.values()))
+            fetch.segments.clear()
+
+
+def _are_ready(fetches: list[_Fetch], start: int, stop: int) -> bool:
+    covered = start
+    for fetch in fetches:
+        if fetch.start > covered or fetch.filled < min(stop, fetch.stop):
+            return False
+        covered = fetch.stop
+    return covered >= stop
+
+
+def check_offset(offset: int) -> None:
+    """SFTP offsets are unsigned; nothing real is beyond 2⁶³. Raises InvalidRequest."""
+    if offset >= 1 << 63:
+        raise InvalidRequest("offset too large")

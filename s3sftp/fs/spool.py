@@ -1,0 +1,94 @@
+"""Private temporary files for uploads whose bytes cannot be put in order in memory."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+import tempfile
+from pathlib import Path
+from typing import IO
+
+from s3sftp.errors import NoSpace, StorageFailure
+
+Extent = tuple[int, int]
+
+
+def add_extent(extents: list[Extent], start: int, stop: int) -> list[Extent]:
+    """The sorted, disjoint extents with `[start, stop)` among them; touching ones are joined. Pure."""
+    apart = [e for e in extents if e[1] < start or e[0] > stop]
+    touching = [e for e in extents if not (e[1] < start or e[0] > stop)]
+    joined = (min([start, *(e[0] for e in touching)]), max([stop, *(e[1] for e in touching)]))
+    return sorted([*apart, joined])
+
+
+def covered_bytes(extents: list[Extent]) -> int:
+    return sum(stop - start for start, stop in extents)
+
+
+class SpoolRoom:
+    """Disk that all spool files together may use."""
+
+    def __init__(self, directory: Path | None, total: int) -> None:
+        self.directory = directory
+        self.total = total
+        self.used = 0
+
+    def change(self, count: int) -> None:
+        """Use `count` more bytes (or fewer). Raises NoSpace."""
+        if count > 0 and self.used + count > self.total:
+            raise NoSpace("no space left for this upload on the server")
+        self.used += count
+
+
+class Spool:
+    """One unnamed temporary file: bytes at their offsets in the file that is being written."""
+
+    def __init__(self, room: SpoolRoom, file: IO[bytes]) -> None:
+        self._room = room
+        self._file = file
+        self.extents: list[Extent] = []
+
+    @classmethod
+    async def open(cls, room: SpoolRoom) -> Spool:
+        """Make the file; it has no name, so nothing is left behind however the server ends."""
+        return cls(room, await asyncio.to_thread(tempfile.TemporaryFile, dir=room.directory))
+
+    async def write(self, offset: int, data: bytes | bytearray | memoryview) -> None:
+        """Store bytes. Raises NoSpace when the spool's share or the disk is full."""
+        extents = add_extent(self.extents, offset, offset + len(data))
+        more = covered_bytes(extents) - covered_bytes(self.extents)
+        self._room.change(more)
+        try:
+            await asyncio.to_thread(self._write_all, offset, bytes(data))
+        except OSError as error:
+            self._room.change(-more)
+            if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+                raise NoSpace("no space left for this upload on the server", detail=str(error)) from error
+            raise StorageFailure("the server's spool failed", detail=str(error)) from error
+        self.extents = extents
+
+    async def read(self, start: int, stop: int) -> bytes:
+        """Bytes that are covered by one extent."""
+        return await asyncio.to_thread(os.pread, self._file.fileno(), stop - start, start)
+
+    def next_extent(self, offset: int) -> Extent | None:
+        """The extent that has `offset` or is the first after it, cut off at `offset`."""
+        return next(((max(a, offset), b) for a, b in self.extents if b > offset), None)
+
+    def cut_off(self, size: int) -> None:
+        """Forget what is at and behind `size`."""
+        kept = [(a, min(b, size)) for a, b in self.extents if a < size]
+        self._room.change(covered_bytes(kept) - covered_bytes(self.extents))
+        self.extents = kept
+
+    def close(self) -> None:
+        """Give the disk back."""
+        self.cut_off(0)
+        self._file.close()
+
+    def _write_all(self, offset: int, data: bytes) -> None:
+        rest = memoryview(data)
+        while rest:
+            written = os.pwrite(self._file.fileno(), rest, offset)
+            rest, offset = rest[written:], offset + written
