@@ -1,0 +1,174 @@
+"""SFTP version 3 on the wire: packets in, packets out. Pure.
+
+Source: draft-ietf-secsh-filexfer-02, and OpenSSH's PROTOCOL for the extensions. All integers are big-endian;
+a string is a uint32 length and that many bytes; a packet is a uint32 length, a type byte, and its fields.
+"""
+
+from __future__ import annotations
+
+import enum
+import struct
+
+_U32 = struct.Struct(">I")
+_U64 = struct.Struct(">Q")
+_HEAD = struct.Struct(">IBI")
+
+VERSION = 3
+PACKET_OVERHEAD = 1024
+"""Room in a packet beside the data of a READ or WRITE: type, id, handle, offset, lengths."""
+
+
+class Type(enum.IntEnum):
+    """Packet types."""
+
+    INIT = 1
+    VERSION = 2
+    OPEN = 3
+    CLOSE = 4
+    READ = 5
+    WRITE = 6
+    LSTAT = 7
+    FSTAT = 8
+    SETSTAT = 9
+    FSETSTAT = 10
+    OPENDIR = 11
+    READDIR = 12
+    REMOVE = 13
+    MKDIR = 14
+    RMDIR = 15
+    REALPATH = 16
+    STAT = 17
+    RENAME = 18
+    READLINK = 19
+    SYMLINK = 20
+    STATUS = 101
+    HANDLE = 102
+    DATA = 103
+    NAME = 104
+    ATTRS = 105
+    EXTENDED = 200
+    EXTENDED_REPLY = 201
+
+
+class OpenFlag(enum.IntFlag):
+    """`pflags` of OPEN."""
+
+    READ = 0x01
+    WRITE = 0x02
+    APPEND = 0x04
+    CREAT = 0x08
+    TRUNC = 0x10
+    EXCL = 0x20
+
+
+class BadPacket(Exception):
+    """The bytes are not a packet of this protocol: the session cannot go on."""
+
+
+class BadMessage(Exception):
+    """The packet's fields are not what its type has: the request is answered with BAD_MESSAGE."""
+
+
+class Inbox:
+    """Cuts a stream of bytes into packets. Holds at most one packet beside what was fed last."""
+
+    def __init__(self, max_packet_bytes: int) -> None:
+        self._max = max_packet_bytes
+        self._buffer = bytearray()
+        self._at = 0
+
+    def feed(self, data: bytes) -> None:
+        if self._at:
+            del self._buffer[: self._at]
+            self._at = 0
+        self._buffer += data
+
+    def __len__(self) -> int:
+        return len(self._buffer) - self._at
+
+    def next(self) -> bytes | None:
+        """The next packet without its length; None until it is complete. Raises BadPacket."""
+        if len(self) < 4:
+            return None
+        (length,) = _U32.unpack_from(self._buffer, self._at)
+        if not 1 <= length <= self._max:
+            raise BadPacket(f"packet of {length} bytes (1 to {self._max} are allowed)")
+        start = self._at + 4
+        if len(self._buffer) < start + length:
+            return None
+        self._at = start + length
+        packet = bytes(memoryview(self._buffer)[start : self._at])
+        if self._at == len(self._buffer):
+            self._buffer.clear()
+            self._at = 0
+        return packet
+
+
+class Fields:
+    """Reads the fields of one packet in order. Raises BadMessage when they are not there."""
+
+    __slots__ = ("_at", "_data")
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+        self._at = 1
+
+    def u32(self) -> int:
+        self._need(4)
+        (value,) = _U32.unpack_from(self._data, self._at)
+        self._at += 4
+        return int(value)
+
+    def u64(self) -> int:
+        self._need(8)
+        (value,) = _U64.unpack_from(self._data, self._at)
+        self._at += 8
+        return int(value)
+
+    def string(self) -> bytes:
+        return bytes(self.view())
+
+    def view(self) -> memoryview:
+        """A string without copying it; good as long as the packet is."""
+        length = self.u32()
+        self._need(length)
+        self._at += length
+        return memoryview(self._data)[self._at - length : self._at]
+
+    @property
+    def left(self) -> int:
+        return len(self._data) - self._at
+
+    def _need(self, count: int) -> None:
+        if self.left < count:
+            raise BadMessage(f"packet ends {count - self.left} bytes too early")
+
+
+def u32(value: int) -> bytes:
+    return _U32.pack(value)
+
+
+def u64(value: int) -> bytes:
+    return _U64.pack(value)
+
+
+def string(value: bytes) -> bytes:
+    return _U32.pack(len(value)) + value
+
+
+def packet(kind: Type, request_id: int, *fields: bytes) -> bytes:
+    """A whole answer: length, type, id, fields."""
+    body = b"".join(fields)
+    return _HEAD.pack(5 + len(body), kind, request_id) + body
+
+
+def data_packet(request_id: int, views: list[memoryview]) -> bytes:
+    """A DATA answer out of views, each byte copied once."""
+    length = sum(map(len, views))
+    head = _HEAD.pack(9 + length, Type.DATA, request_id) + _U32.pack(length)
+    return b"".join([head, *views])
+
+
+def version_packet(extensions: list[tuple[bytes, bytes]]) -> bytes:
+    body = u32(VERSION) + b"".join(string(name) + string(data) for name, data in extensions)
+    return u32(1 + len(body)) + bytes([Type.VERSION]) + body

@@ -1,0 +1,74 @@
+"""The handles of one session: what a client has open."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from s3sftp.errors import Busy, InvalidRequest
+from s3sftp.fs import Listing, OpenReader, OpenWriter, VirtualPath
+from s3sftp.sftp.codec import u32
+
+Opened = OpenReader | OpenWriter | Listing
+
+
+@dataclass(eq=False, slots=True)
+class Handle:
+    """One open file or directory."""
+
+    number: int
+    path: VirtualPath
+    opened: Opened
+    closing: bool = False
+    """A CLOSE has arrived: nothing that comes after it may use the handle."""
+    pending: int = 0
+    """Requests on it that have been admitted and not answered."""
+
+    @property
+    def wire(self) -> bytes:
+        return u32(self.number)
+
+
+class Handles:
+    """The table. A handle is four bytes that mean nothing outside their session."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._table: dict[bytes, Handle] = {}
+        self._opening = 0
+        self._next = 1
+
+    def __len__(self) -> int:
+        return len(self._table)
+
+    def reserve(self) -> None:
+        """Keep a place for something that is being opened. Raises Busy at the limit."""
+        if len(self._table) + self._opening >= self._most:
+            raise Busy(f"too many open files (at most {self._most} in a session)")
+        self._opening += 1
+
+    def unreserve(self) -> None:
+        self._opening -= 1
+
+    def add(self, path: VirtualPath, opened: Opened) -> Handle:
+        handle = Handle(self._next, path, opened)
+        self._next += 1
+        self._table[handle.wire] = handle
+        return handle
+
+    def find(self, wire: bytes | memoryview) -> Handle:
+        """The handle that a client names. Raises InvalidRequest."""
+        handle = self._table.get(bytes(wire)) if len(wire) == 4 else None
+        if handle is None or handle.closing:
+            raise InvalidRequest("invalid handle")
+        return handle
+
+    def remove(self, handle: Handle) -> None:
+        self._table.pop(handle.wire, None)
+
+    def all(self) -> list[Handle]:
+        return list(self._table.values())
+
+    @property
+    def files(self) -> int:
+        """How many of them are files."""
+        return sum(not isinstance(handle.opened, Listing) for handle in self._table.values())

@@ -1,0 +1,317 @@
+"""What each request of version 3 does. `prepare` parses it now; the result runs when its turn comes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable
+from functools import partial
+
+from s3sftp.backends import Entry
+from s3sftp.errors import InvalidRequest, PermissionDenied, Unsupported
+from s3sftp.fs import FileSystem, Listing, OpenReader, OpenWriter, VirtualPath, WriteMode
+from s3sftp.sftp.attributes import Shown, name_entry, read_attributes
+from s3sftp.sftp.codec import Fields, OpenFlag, Type, data_packet, packet, string, u32
+from s3sftp.sftp.extensions import Extensions, name_answer, rename_request
+from s3sftp.sftp.handles import Handle, Handles
+from s3sftp.sftp.options import SftpOptions
+from s3sftp.sftp.request import Request, on_handle, on_path
+from s3sftp.sftp.status import Status, ok_packet, status_packet
+
+_NAMES_BYTES = 32 * 1024
+"""A NAME answer is about this long: a hundred entries or more, and every client has room for it."""
+_MAX_OFFSET = 1 << 63
+
+Prepare = Callable[[int, Fields], Request]
+
+
+class Operations:
+    """The requests of one session, by packet type."""
+
+    def __init__(self, files: FileSystem, handles: Handles, options: SftpOptions) -> None:
+        self._files = files
+        self._handles = handles
+        self._options = options
+        self._unlisted: dict[int, list[Entry]] = {}
+        extensions = Extensions(files, handles, options)
+        self._prepare: dict[int, Prepare] = {
+            Type.OPEN: self._open,
+            Type.CLOSE: self._close,
+            Type.READ: self._read,
+            Type.WRITE: self._write,
+            Type.LSTAT: partial(self._stat, "LSTAT"),
+            Type.STAT: partial(self._stat, "STAT"),
+            Type.FSTAT: self._fstat,
+            Type.SETSTAT: self._setstat,
+            Type.FSETSTAT: self._fsetstat,
+            Type.OPENDIR: self._opendir,
+            Type.READDIR: self._readdir,
+            Type.REMOVE: self._remove,
+            Type.MKDIR: self._mkdir,
+            Type.RMDIR: self._rmdir,
+            Type.REALPATH: self._realpath,
+            Type.RENAME: self._rename,
+            Type.READLINK: partial(self._no_links, "READLINK"),
+            Type.SYMLINK: partial(self._no_links, "SYMLINK"),
+            Type.EXTENDED: extensions.prepare,
+        }
+
+    def prepare(self, kind: int, request_id: int, fields: Fields) -> Request:
+        """Understand a request. Raises BadMessage, and StorageError for bad paths and handles."""
+        prepare = self._prepare.get(kind)
+        if prepare is None:
+            raise Unsupported(f"unknown request type {kind}")
+        return prepare(request_id, fields)
+
+    # ── files ───────────────────────────────────────────────────────────────────────────────────────
+
+    def _open(self, request_id: int, fields: Fields) -> Request:
+        path = VirtualPath.parse(fields.string())
+        flags = OpenFlag(fields.u32() & 0x3F)
+        attributes = read_attributes(fields) if fields.left else None
+        writes = OpenFlag.WRITE in flags or OpenFlag.APPEND in flags
+        if not writes and OpenFlag.READ not in flags:
+            raise InvalidRequest("neither reading nor writing was asked for")
+
+        async def run() -> bytes:
+            self._handles.reserve()
+            try:
+                opened = await self._open_file(path, flags, writes=writes)
+            finally:
+                self._handles.unreserve()
+            handle = self._handles.add(path, opened)
+            if attributes is not None:
+                self._files.count_ignored(attributes)
+                if isinstance(opened, OpenWriter) and attributes.mtime is not None:
+                    await opened.set_attributes(None, attributes.mtime)
+            return packet(Type.HANDLE, request_id, string(handle.wire))
+
+        return Request(request_id, "OPEN", run, (on_path(path, exclusive=writes),), path)
+
+    async def _open_file(
+        self, path: VirtualPath, flags: OpenFlag, *, writes: bool
+    ) -> OpenReader | OpenWriter:
+        if not writes:
+            return await self._files.open_reader(path)
+        mode = WriteMode(
+            exclusive=OpenFlag.EXCL in flags,
+            truncate=OpenFlag.TRUNC in flags,
+            append=OpenFlag.APPEND in flags,
+            create=OpenFlag.CREAT in flags,
+        )
+        return await self._files.open_writer(path, mode, readable=OpenFlag.READ in flags)
+
+    def _close(self, request_id: int, fields: Fields) -> Request:
+        handle = self._handles.find(fields.view())
+        handle.closing = True
+        opened = handle.opened
+        claims = [on_handle(handle, exclusive=True)]
+        if isinstance(opened, OpenWriter):
+            claims.append(on_path(handle.path, exclusive=True))
+
+        async def run() -> bytes:
+            try:
+                await opened.close()
+            finally:
+                self._handles.remove(handle)
+                self._unlisted.pop(handle.number, None)
+            return ok_packet(request_id)
+
+        commits = isinstance(opened, OpenWriter)
+        return Request(request_id, "CLOSE", run, tuple(claims), handle.path, handle=handle, commits=commits)
+
+    def _read(self, request_id: int, fields: Fields) -> Request:
+        handle = self._handles.find(fields.view())
+        opened = handle.opened
+        offset = _checked(fields.u64())
+        length = min(fields.u32(), self._options.max_read_bytes)
+
+        async def run() -> bytes:
+            if isinstance(opened, OpenReader):
+                views = await opened.read(offset, length)
+            elif isinstance(opened, OpenWriter):
+                views = [memoryview(await opened.read(offset, length))]
+            else:
+                raise InvalidRequest("not a file handle")
+            return data_answer(request_id, views, length)
+
+        claims = (on_handle(handle, exclusive=isinstance(opened, OpenWriter)),)
+        return Request(request_id, "READ", run, claims, handle.path, handle=handle, answer_bytes=length)
+
+    def _write(self, request_id: int, fields: Fields) -> Request:
+        handle = self._handles.find(fields.view())
+        opened = handle.opened
+        offset = _checked(fields.u64())
+        data = fields.view()  # what follows is accepted and ignored: some clients send more
+
+        async def run() -> bytes:
+            if not isinstance(opened, OpenWriter):
+                raise PermissionDenied("the file is not open for writing")
+            await opened.write(offset, data)
+            return ok_packet(request_id)
+
+        return Request(
+            request_id, "WRITE", run, (on_handle(handle, exclusive=True),), handle.path, handle=handle
+        )
+
+    # ── attributes ──────────────────────────────────────────────────────────────────────────────────
+
+    def _stat(self, name: str, request_id: int, fields: Fields) -> Request:
+        path = VirtualPath.parse(fields.string())
+
+        async def run() -> bytes:
+            return packet(Type.ATTRS, request_id, Shown(await self._files.stat(path)).encoded())
+
+        return Request(request_id, name, run, (on_path(path, exclusive=False),), path)
+
+    def _fstat(self, request_id: int, fields: Fields) -> Request:
+        handle = self._handles.find(fields.view())
+        opened = handle.opened
+
+        async def run() -> bytes:
+            if isinstance(opened, OpenReader):
+                info = opened.info
+            elif isinstance(opened, OpenWriter):
+                info = await opened.stat()
+            else:
+                info = await self._files.stat(handle.path)
+            return packet(Type.ATTRS, request_id, Shown(info).encoded())
+
+        claims = (on_handle(handle, exclusive=isinstance(opened, OpenWriter)),)
+        return Request(request_id, "FSTAT", run, claims, handle.path, handle=handle)
+
+    def _setstat(self, request_id: int, fields: Fields) -> Request:
+        path = VirtualPath.parse(fields.string())
+        new = read_attributes(fields)
+
+        async def run() -> bytes:
+            await self._files.set_attributes(path, new)
+            return ok_packet(request_id)
+
+        return Request(request_id, "SETSTAT", run, (on_path(path, exclusive=True),), path, changes=True)
+
+    def _fsetstat(self, request_id: int, fields: Fields) -> Request:
+        handle = self._handles.find(fields.view())
+        opened = handle.opened
+        new = read_attributes(fields)
+
+        async def run() -> bytes:
+            if isinstance(opened, OpenWriter):
+                self._files.count_ignored(new)
+                await opened.set_attributes(new.size, new.mtime)
+            elif new.size is not None:
+                raise PermissionDenied("the file is not open for writing")
+            else:
+                await self._files.set_attributes(handle.path, new)
+            return ok_packet(request_id)
+
+        return Request(
+            request_id, "FSETSTAT", run, (on_handle(handle, exclusive=True),), handle.path, handle=handle
+        )
+
+    # ── directories ─────────────────────────────────────────────────────────────────────────────────
+
+    def _opendir(self, request_id: int, fields: Fields) -> Request:
+        path = VirtualPath.parse(fields.string())
+
+        async def run() -> bytes:
+            self._handles.reserve()
+            try:
+                listing = await self._files.open_dir(path)
+            finally:
+                self._handles.unreserve()
+            return packet(Type.HANDLE, request_id, string(self._handles.add(path, listing).wire))
+
+        return Request(request_id, "OPENDIR", run, (on_path(path, exclusive=False),), path)
+
+    def _readdir(self, request_id: int, fields: Fields) -> Request:
+        handle = self._handles.find(fields.view())
+        listing = handle.opened
+
+        async def run() -> bytes:
+            if not isinstance(listing, Listing):
+                raise InvalidRequest("not a directory handle")
+            entries = self._unlisted.pop(handle.number, [])
+            while not entries:
+                page = await listing.next_page()
+                if page is None:
+                    return status_packet(request_id, Status.EOF, "end of directory")
+                entries = list(page)
+            return self._names_answer(request_id, handle, entries)
+
+        claims = (on_handle(handle, exclusive=True),)
+        return Request(
+            request_id, "READDIR", run, claims, handle.path, handle=handle, answer_bytes=_NAMES_BYTES
+        )
+
+    def _names_answer(self, request_id: int, handle: Handle, entries: list[Entry]) -> bytes:
+        """As many entries as fit; the rest of the page waits for the next READDIR."""
+        now, user = time.time(), self._files.session.user
+        encoded: list[bytes] = []
+        size = 0
+        for entry in entries:
+            encoded.append(name_entry(entry.name, entry.info, user, now))
+            size += len(encoded[-1])
+            if size >= _NAMES_BYTES:
+                break
+        if len(encoded) < len(entries):
+            self._unlisted[handle.number] = entries[len(encoded) :]
+        return packet(Type.NAME, request_id, u32(len(encoded)), *encoded)
+
+    def _mkdir(self, request_id: int, fields: Fields) -> Request:
+        path = VirtualPath.parse(fields.string())
+        if fields.left:
+            self._files.count_ignored(read_attributes(fields))
+        return self._change(request_id, "MKDIR", path, lambda: self._files.make_dir(path))
+
+    def _rmdir(self, request_id: int, fields: Fields) -> Request:
+        path = VirtualPath.parse(fields.string())
+        return self._change(request_id, "RMDIR", path, lambda: self._files.remove_dir(path))
+
+    # ── names ───────────────────────────────────────────────────────────────────────────────────────
+
+    def _remove(self, request_id: int, fields: Fields) -> Request:
+        path = VirtualPath.parse(fields.string())
+        return self._change(request_id, "REMOVE", path, lambda: self._files.remove(path))
+
+    def _rename(self, request_id: int, fields: Fields) -> Request:
+        source, target = VirtualPath.parse(fields.string()), VirtualPath.parse(fields.string())
+        return rename_request(self._files, request_id, "RENAME", source, target, overwrite=False)
+
+    def _realpath(self, request_id: int, fields: Fields) -> Request:
+        path = VirtualPath.parse(fields.string())
+
+        async def run() -> bytes:
+            return name_answer(request_id, path)
+
+        return Request(request_id, "REALPATH", run, (), path)
+
+    def _no_links(self, name: str, request_id: int, fields: Fields) -> Request:
+        path = VirtualPath.parse(fields.string())
+
+        async def run() -> bytes:
+            raise Unsupported("object storage has no symbolic links")
+
+        return Request(request_id, name, run, (), path)
+
+    def _change(
+        self, request_id: int, name: str, path: VirtualPath, change: Callable[[], Awaitable[None]]
+    ) -> Request:
+        async def run() -> bytes:
+            await change()
+            return ok_packet(request_id)
+
+        return Request(request_id, name, run, (on_path(path, exclusive=True),), path, changes=True)
+
+
+def data_answer(request_id: int, views: list[memoryview], length: int) -> bytes:
+    """DATA, or EOF when there is nothing more."""
+    if not any(views) and length:
+        return status_packet(request_id, Status.EOF, "end of file")
+    return data_packet(request_id, views)
+
+
+def _checked(offset: int) -> int:
+    """SFTP's offsets are unsigned; no file reaches 2⁶³. Raises InvalidRequest."""
+    if offset >= _MAX_OFFSET:
+        raise InvalidRequest("offset too large")
+    return offset

@@ -1,0 +1,30 @@
+"""Options of the SFTP engine: what one session may take."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from s3sftp.config import ByteSize, Options
+
+KIB = 1 << 10
+
+
+class SftpOptions(Options):
+    """`[sftp]`: limits of one SFTP session; a client is told of those it can ask for."""
+
+    max_handles: int = Field(256, ge=1)
+    """How many files and directories a session may have open."""
+    max_read_bytes: ByteSize = Field(255 * KIB, ge=32 * KIB, le=4096 * KIB)
+    """The most that one READ is answered with; announced by limits@openssh.com."""
+    max_write_bytes: ByteSize = Field(255 * KIB, ge=32 * KIB, le=4096 * KIB)
+    """The most that one WRITE should carry; announced by limits@openssh.com."""
+    max_requests_in_flight: int = Field(128, ge=1)
+    """How many requests of a session run at once; further ones are not read from the connection."""
+    send_buffer_bytes: ByteSize = Field(8192 * KIB, ge=512 * KIB)
+    """How many bytes of answers a session may hold for a client that does not take them."""
+    idle_timeout_seconds: float = Field(1800, gt=0)
+    """A session without requests and without running transfers for so long is ended."""
+    stall_timeout_seconds: float = Field(300, gt=0)
+    """A session whose client takes none of the bytes that wait for it for so long is ended."""
+    close_timeout_seconds: float = Field(60, gt=0)
+    """How long a CLOSE that has arrived may go on storing its file after the connection is lost."""

@@ -1,0 +1,40 @@
+"""A request that has been understood, and not yet begun."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from s3sftp.fs import VirtualPath
+from s3sftp.sftp.handles import Handle
+from s3sftp.sftp.schedule import Claim
+
+
+@dataclass(eq=False, slots=True)
+class Request:
+    """What to do, after whom, and how much memory its answer may take."""
+
+    request_id: int
+    name: str
+    """The packet's type, or the extension's name."""
+    run: Callable[[], Awaitable[bytes]]
+    """Does it and returns the answer packet; raises StorageError."""
+    claims: tuple[Claim, ...] = ()
+    path: VirtualPath | None = None
+    target: VirtualPath | None = None
+    """Where a rename leads."""
+    handle: Handle | None = None
+    answer_bytes: int = 0
+    """How large the answer's data may be."""
+    changes: bool = False
+    """It changes what is stored: worth a log line."""
+    commits: bool = False
+    """It is the CLOSE of an upload: once it has begun, a lost connection does not stop it."""
+
+
+def on_path(path: VirtualPath, *, exclusive: bool) -> Claim:
+    return Claim(exclusive, path.names)
+
+
+def on_handle(handle: Handle, *, exclusive: bool) -> Claim:
+    return Claim(exclusive, handle=handle.number)
