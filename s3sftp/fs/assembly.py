@@ -11,6 +11,7 @@ TRUNC); below `zeros_stop` the client enlarged the file and reads zeros there; o
 
 from __future__ import annotations
 
+import sys
 from bisect import bisect_left
 from dataclasses import dataclass, field
 
@@ -48,6 +49,8 @@ class Assembly:
     zeros_stop: int = 0
     resized: bool = False
     """The client has set the size, so what the old file was longer does not matter."""
+    _smallest_size: int = sys.maxsize
+    """What was once cut off of the old file does not come back when the file grows again."""
     _islands: list[_Island] = field(default_factory=list)
 
     @property
@@ -69,7 +72,7 @@ class Assembly:
     def learn_base(self, size: int) -> None:
         """There is an old file of `size` bytes (or none: 0)."""
         self.base_known = True
-        self.base_stop = min(size, self.length) if self.resized else size
+        self.base_stop = min(size, self._smallest_size)
         if not self.resized:
             self.length = max(self.length, size)
 
@@ -96,6 +99,7 @@ class Assembly:
             del island.data[max(0, size - island.start) :]
         self._islands = [island for island in self._islands if island.data]
         self.base_stop = min(self.base_stop, size)
+        self._smallest_size = min(self._smallest_size, size)
         self.zeros_stop = size if size > self.length else min(self.zeros_stop, size)
         self.length = size
         self.resized = True

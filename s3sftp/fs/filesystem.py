@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from s3sftp.backends import FileInfo, Place, Session, Usage
 from s3sftp.errors import AlreadyExists, InvalidRequest, IsADirectory, NotFound, PermissionDenied
@@ -12,10 +11,8 @@ from s3sftp.fs.mounts import Mounts, Need
 from s3sftp.fs.openfiles import OpenReader, OpenWriter
 from s3sftp.fs.paths import VirtualPath
 from s3sftp.fs.reading import Reader
+from s3sftp.fs.shared import Shared
 from s3sftp.fs.writing import WriteMode, Writer
-
-if TYPE_CHECKING:
-    from s3sftp.fs.volume import Volume
 
 _COPY_BYTES = 1 << 20
 
@@ -33,18 +30,18 @@ class NewAttributes:
 class FileSystem:
     """The files of one session."""
 
-    def __init__(self, volume: Volume, mounts: Mounts, session: Session) -> None:
-        self.volume = volume
+    def __init__(self, shared: Shared, mounts: Mounts, session: Session) -> None:
+        self.shared = shared
         self.session = session
         self._mounts = mounts
-        self._backend = volume.backend
+        self._backend = shared.backend
 
     async def stat(self, path: VirtualPath) -> FileInfo:
         """Describe a file or directory. Raises NotFound."""
         place = self._mounts.place(path, Need.LIST)
         if self._mounts.is_fixed(path):
             return FileInfo.directory()
-        uploading = self.volume.writers.find(self.session.user, place)
+        uploading = self.shared.writers.find(self.session.user, place)
         if uploading is not None:
             return await uploading.stat()
         return await self._backend.file_info(place, self.session)
@@ -53,8 +50,8 @@ class FileSystem:
         """Open the version of the file that is there now. Raises NotFound, IsADirectory."""
         place = self._mounts.place(path, Need.READ)
         info = await self._committed(path, place)
-        volume = self.volume
-        reader = Reader(self._backend, place, info, self.session, volume.options, volume.budget)
+        shared = self.shared
+        reader = Reader(self._backend, place, info, self.session, shared.options, shared.budget)
         return OpenReader(place, path, reader, self.session)
 
     async def open_writer(self, path: VirtualPath, mode: WriteMode, *, readable: bool = False) -> OpenWriter:
@@ -67,10 +64,10 @@ class FileSystem:
             self._mounts.place(path, Need.READ)
         if self._mounts.is_fixed(path):
             raise IsADirectory
-        self.volume.writers.check_room(self.session.user)
+        self.shared.writers.check_room(self.session.user)
         base = await self._base_for(path, place, mode)
-        writer = Writer(self.volume.tools, place, mode, self.session, base)
-        return OpenWriter(place, path, writer, self.session, self.volume.writers)
+        writer = Writer(self.shared.tools, place, mode, self.session, base)
+        return OpenWriter(place, path, writer, self.session, self.shared.writers)
 
     async def open_dir(self, path: VirtualPath) -> Listing:
         """Open a directory. Raises NotFound, NotADirectory."""
@@ -124,21 +121,21 @@ class FileSystem:
         self.count_ignored(new)
         if self._mounts.is_fixed(path):
             return
-        uploading = self.volume.writers.find(self.session.user, place)
+        uploading = self.shared.writers.find(self.session.user, place)
         if uploading is not None:
             await uploading.set_attributes(new.size, new.mtime)
             return
         if new.size is not None:
             await self._resize(path, new.size)
         if new.mtime is not None and not await self._backend.set_mtime(place, new.mtime, self.session):
-            self.volume.ignored["mtime"] += 1
+            self.shared.ignored["mtime"] += 1
 
     def count_ignored(self, new: NewAttributes) -> None:
         """Accept and ignore permissions and owner: object storage has neither."""
         if new.permissions is not None:
-            self.volume.ignored["permissions"] += 1
+            self.shared.ignored["permissions"] += 1
         if new.owner is not None:
-            self.volume.ignored["owner"] += 1
+            self.shared.ignored["owner"] += 1
 
     async def copy(self, source: OpenReader, start: int, length: int, target: OpenWriter, at: int) -> None:
         """Copy bytes between open files; a whole file into an empty one never leaves the storage.
@@ -188,5 +185,5 @@ class FileSystem:
         await writer.close()
 
     def _refuse_if_uploading(self, place: Place) -> None:
-        if self.volume.writers.find(self.session.user, place) is not None:
+        if self.shared.writers.find(self.session.user, place) is not None:
             raise PermissionDenied("the file is still being written: close it first")

@@ -47,7 +47,7 @@ class Pump:
         return self._upload is None or len(self._running) < self._upload.parallel_chunks
 
     async def push(self, chunk: bytearray) -> None:
-        """Send a chunk; returns when its task has started. The bytes are given back to the budget later."""
+        """Send a chunk; returns when its task has started. In any case the budget gets the bytes back."""
         await self._start(lambda u: self._backend.write_chunk(u, chunk, self._session), len(chunk))
 
     async def keep(self, start: int, stop: int) -> None:
@@ -83,15 +83,23 @@ class Pump:
             raise self.failure
 
     async def _start(self, work: _Work, count: int) -> None:
+        try:
+            upload = await self._wait_for_room()
+        except BaseException:
+            self._budget.give(count)
+            raise
+        task = asyncio.create_task(work(upload))
+        self._running.add(task)
+        task.add_done_callback(partial(self._done, count))
+        await asyncio.sleep(0)  # lets it take its position in the file, and its part number, now
+
+    async def _wait_for_room(self) -> Upload:
         if self._upload is None:
             raise ValueError("push before begin")
         while not self.has_room and self.failure is None:
             await asyncio.wait(self._running, return_when=asyncio.FIRST_COMPLETED)
         self.raise_failure()
-        task = asyncio.create_task(work(self._upload))
-        self._running.add(task)
-        task.add_done_callback(partial(self._done, count))
-        await asyncio.sleep(0)  # lets it take its position in the file, and its part number, now
+        return self._upload
 
     def _done(self, count: int, task: asyncio.Task[None]) -> None:
         self._running.discard(task)

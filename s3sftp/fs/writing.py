@@ -299,11 +299,9 @@ class Writer:
         await self._need_base()
         upload = await self._begin()
         while self._assembly.front >= upload.chunk_bytes:
-            at = self._assembly.cut
-            chunk = self._assembly.take(upload.chunk_bytes)
             if self._tools.options.rewrite == "spool" and not self._spooled:
-                await (await self._open_spool()).write(at, chunk)
-            await self._pump.push(chunk)
+                await self._mirror(upload.chunk_bytes)
+            await self._pump.push(self._assembly.take(upload.chunk_bytes))
             self._tools.budget.end_lease(self)
 
     async def _begin(self) -> Upload:
@@ -363,6 +361,12 @@ class Writer:
         if self._spool is None:
             self._spool = await Spool.open(self._tools.spool_room)
         return self._spool
+
+    async def _mirror(self, count: int) -> None:
+        """Keep what is about to be sent, so that it can be sent again."""
+        at = self._assembly.cut
+        spool = await self._open_spool()
+        await spool.write(at, self._assembly.peek(at, count) or b"")
 
     async def _go_on_in_spool(self, reason: RewriteNeeded) -> None:
         """Throw away what was sent: from now on everything goes to the spool, and is sent at CLOSE."""

@@ -331,7 +331,7 @@ class SftpSession(asyncssh.SSHServerSession[bytes]):
         if self._ending is None:
             if self._watch is not None:
                 self._watch.cancel()
-            self._ending = self._files.volume.adopt(self._finish(reason, exit_status))
+            self._ending = self._files.shared.adopt(self._finish(reason, exit_status))
         return self._ending
 
     async def _finish(self, reason: str, exit_status: int | None) -> None:

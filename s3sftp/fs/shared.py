@@ -1,0 +1,44 @@
+"""What all sessions of the process share about one storage."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
+from s3sftp.backends import Backend
+from s3sftp.fs.budget import Budget
+from s3sftp.fs.openfiles import OpenWriters
+from s3sftp.fs.options import FileOptions
+from s3sftp.fs.spool import SpoolRoom
+from s3sftp.fs.writing import WriterTools
+
+T = TypeVar("T")
+
+
+class Shared:
+    """The backend, the byte budget, the table of open uploads, and tasks that outlive their session."""
+
+    def __init__(self, backend: Backend, options: FileOptions) -> None:
+        self.backend = backend
+        self.options = options
+        self.budget = Budget(options.buffer_bytes, options.buffer_wait_seconds)
+        self.writers = OpenWriters(options.max_uploads_per_user)
+        self.tools = WriterTools(
+            backend, options, self.budget, SpoolRoom(options.spool_dir, options.spool_bytes)
+        )
+        self.ignored: Counter[str] = Counter()
+        """Attributes that clients wanted to set and the storage has no place for, by name."""
+        self._tasks: set[asyncio.Task[Any]] = set()
+
+    def adopt(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+        """Run something that must end even though the session that began it has gone."""
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    async def wait_for_adopted(self) -> None:
+        while self._tasks:
+            await asyncio.wait(self._tasks)

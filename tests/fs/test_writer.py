@@ -1,0 +1,312 @@
+"""Writing: only CLOSE publishes, and what it publishes is what was written."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from s3sftp.backends import Place, Session
+from s3sftp.backends.memory import MemoryBackend
+from s3sftp.errors import Changed, InvalidRequest, NoSpace, StorageError, StorageFailure, Unsupported
+from s3sftp.fs.budget import Budget
+from s3sftp.fs.options import FileOptions
+from s3sftp.fs.spool import SpoolRoom
+from s3sftp.fs.writing import WriteMode, Writer, WriterTools
+
+ME = Session("alice")
+FILE = Place((b"f",))
+MIB = 1 << 20
+TRUNC = WriteMode(truncate=True)
+KEEP = WriteMode()
+
+
+class Bench:
+    """A backend with small chunks, and writers on it."""
+
+    def __init__(self, seed: bytes | None = None, **options: object) -> None:
+        self.backend = MemoryBackend(
+            {} if seed is None else {"f": seed}, chunk_bytes=16, min_chunk_bytes=8, parallel_chunks=3
+        )
+        self.options = FileOptions.model_validate({"reorder_bytes": MIB, **options})
+        self.budget = Budget(self.options.buffer_bytes)
+        self.room = SpoolRoom(None, self.options.spool_bytes)
+
+    def open(self, mode: WriteMode) -> Writer:
+        return Writer(WriterTools(self.backend, self.options, self.budget, self.room), FILE, mode, ME, None)
+
+    @property
+    def stored(self) -> bytes | None:
+        found = self.backend.objects.get(b"f")
+        return None if found is None else bytes(found.data)
+
+    def assert_nothing_left(self) -> None:
+        assert self.backend.open_uploads == 0
+        assert self.budget.used == 0
+        assert self.room.used == 0
+
+
+async def write(writer: Writer, offset: int, data: bytes) -> None:
+    if not writer.try_write(offset, memoryview(data)):
+        await writer.write(offset, data)
+
+
+@pytest.mark.parametrize("size", [0, 1, 15, 16, 17, 32, 33, 1000])
+async def test_pipelined_pieces_become_the_file(size: int) -> None:
+    bench, data = Bench(), random.Random(size).randbytes(size)
+    writer = bench.open(TRUNC)
+    for offset in range(0, size, 7):
+        await write(writer, offset, data[offset : offset + 7])
+    assert bench.stored is None
+    info = await writer.close()
+    assert (bench.stored, info.size) == (data, size)
+    bench.assert_nothing_left()
+
+
+@pytest.mark.parametrize("size", [5, 500])
+async def test_an_aborted_upload_leaves_the_old_file_and_nothing_else(size: int) -> None:
+    bench = Bench(b"old")
+    writer = bench.open(TRUNC)
+    await write(writer, 0, bytes(size))
+    await writer.abort()
+    await writer.abort()
+    assert bench.stored == b"old"
+    bench.assert_nothing_left()
+
+
+async def test_pieces_out_of_order_are_put_in_order() -> None:
+    bench, data = Bench(), random.Random(5).randbytes(640)
+    offsets = list(range(0, 640, 10))
+    random.Random(6).shuffle(offsets)
+    writer = bench.open(TRUNC)
+    for offset in offsets:
+        await write(writer, offset, data[offset : offset + 10])
+    await writer.close()
+    assert bench.stored == data
+
+
+async def test_bytes_that_never_came_refuse_the_file() -> None:
+    bench = Bench(b"old")
+    writer = bench.open(TRUNC)
+    await write(writer, 0, b"abc")
+    await write(writer, 10, b"xyz")
+    with pytest.raises(InvalidRequest, match="bytes 3 to 10 were never written"):
+        await writer.close()
+    assert bench.stored == b"old"
+    bench.assert_nothing_left()
+
+
+async def test_gaps_are_zeros_where_the_policy_says_so() -> None:
+    bench = Bench(gaps="zero")
+    writer = bench.open(TRUNC)
+    await write(writer, 100, b"xyz")
+    await writer.close()
+    assert bench.stored == bytes(100) + b"xyz"
+
+
+async def test_zeros_are_bounded() -> None:
+    bench = Bench(gaps="zero", max_zero_fill_bytes=1000)
+    writer = bench.open(TRUNC)
+    await write(writer, 100_000, b"xyz")
+    with pytest.raises(Unsupported):
+        await writer.close()
+    bench.assert_nothing_left()
+
+
+async def test_scp_over_a_longer_file_leaves_no_old_tail() -> None:
+    bench = Bench(b"a much longer old file, more than one chunk of it")
+    writer = bench.open(KEEP)
+    await write(writer, 0, b"short")
+    await writer.resize(5)
+    await writer.close()
+    assert bench.stored == b"short"
+
+
+async def test_without_a_size_the_old_tail_survives() -> None:
+    bench = Bench(b"0123456789" * 10)
+    writer = bench.open(KEEP)
+    await write(writer, 0, b"new")
+    await writer.close()
+    assert bench.stored == b"new" + (b"0123456789" * 10)[3:]
+
+
+@pytest.mark.parametrize("old", [3, 8, 16, 100])
+@pytest.mark.parametrize("new", [1, 40])
+async def test_resume_at_the_old_end_keeps_the_old_bytes(old: int, new: int) -> None:
+    bench = Bench(bytes(range(old)))
+    writer = bench.open(KEEP)
+    for index in range(new):
+        await write(writer, old + index, b"N")
+    await writer.close()
+    assert bench.stored == bytes(range(old)) + b"N" * new
+    bench.assert_nothing_left()
+
+
+async def test_append_ignores_the_offset() -> None:
+    bench = Bench(b"old")
+    writer = bench.open(WriteMode(append=True))
+    await write(writer, 0, b"-1")
+    await write(writer, 0, b"-2")
+    await writer.close()
+    assert bench.stored == b"old-1-2"
+
+
+async def test_a_patch_in_the_middle_of_a_large_file_keeps_both_sides() -> None:
+    old = random.Random(9).randbytes(1000)
+    bench = Bench(old)
+    writer = bench.open(KEEP)
+    await write(writer, 500, b"PATCH")
+    await writer.close()
+    assert bench.stored == old[:500] + b"PATCH" + old[505:]
+
+
+async def test_an_old_file_that_is_replaced_meanwhile_is_a_conflict() -> None:
+    bench = Bench(b"old" * 100)
+    writer = bench.open(KEEP)
+    await write(writer, 300, b"more")
+    bench.backend.put("f", b"someone else's")
+    with pytest.raises(Changed):
+        await writer.close()
+    assert bench.stored == b"someone else's"
+    bench.assert_nothing_left()
+
+
+async def test_opened_and_closed_without_a_write_nothing_changes() -> None:
+    bench = Bench(b"old")
+    version = bench.backend.objects[b"f"].version
+    await bench.open(KEEP).close()
+    assert bench.backend.objects[b"f"].version == version
+
+
+async def test_what_is_in_memory_can_be_read_back() -> None:
+    bench = Bench()
+    writer = bench.open(TRUNC)
+    await write(writer, 0, b"hello")
+    assert await writer.read(1, 100) == b"ello"
+    await write(writer, 1, b"a")
+    assert await writer.read(0, 5) == b"hallo"
+    await writer.abort()
+
+
+async def test_what_was_sent_cannot_be_read_back_and_says_so() -> None:
+    bench = Bench()
+    writer = bench.open(TRUNC)
+    await write(writer, 0, bytes(40))
+    with pytest.raises(Unsupported, match="after CLOSE"):
+        await writer.read(0, 10)
+    await writer.abort()
+
+
+async def test_going_back_behind_what_was_sent_is_refused_and_fails_the_file() -> None:
+    bench = Bench(b"old")
+    writer = bench.open(TRUNC)
+    await write(writer, 0, bytes(40))
+    with pytest.raises(Unsupported):
+        await write(writer, 0, b"x")
+    with pytest.raises(Unsupported):
+        await writer.close()
+    assert bench.stored == b"old"
+    bench.assert_nothing_left()
+
+
+async def test_a_failed_chunk_fails_the_next_call_and_close() -> None:
+    bench = Bench()
+
+    def fail(method: str, place: Place) -> None:
+        if method == "write_chunk":
+            raise StorageFailure("no")
+
+    bench.backend.fail = fail
+    writer = bench.open(TRUNC)
+    with pytest.raises(StorageFailure):
+        for index in range(100):
+            await write(writer, index * 16, bytes(16))
+            await asyncio.sleep(0)
+    with pytest.raises(StorageFailure):
+        await writer.close()
+    assert bench.stored is None
+    bench.assert_nothing_left()
+
+
+async def test_the_spool_takes_a_write_that_goes_back(tmp_path: Path) -> None:
+    bench = Bench(rewrite="spool", spool_dir=str(tmp_path))
+    writer = bench.open(TRUNC)
+    data = bytearray(random.Random(1).randbytes(200))
+    await write(writer, 0, bytes(data))
+    await write(writer, 5, b"BACK")
+    data[5:9] = b"BACK"
+    assert await writer.read(0, 20) == bytes(data[:20])
+    await writer.close()
+    assert bench.stored == bytes(data)
+    bench.assert_nothing_left()
+    assert list(tmp_path.iterdir()) == []
+
+
+async def test_a_full_spool_is_no_space_and_is_given_back() -> None:
+    bench = Bench(rewrite="spool", spool_bytes=100)
+    writer = bench.open(TRUNC)
+    with pytest.raises(NoSpace):
+        for index in range(20):
+            await write(writer, index * 16, bytes(16))
+    with pytest.raises(NoSpace):
+        await writer.close()
+    bench.assert_nothing_left()
+
+
+async def test_a_clone_that_is_written_to_becomes_ordinary_bytes() -> None:
+    bench = Bench()
+    bench.backend.put("source", b"0123456789")
+    source = Place((b"source",))
+    writer = bench.open(TRUNC)
+    assert writer.copy_whole(source, await bench.backend.file_info(source, ME))
+    await write(writer, 2, b"xx")
+    await writer.close()
+    assert bench.stored == b"01xx456789"
+
+
+STEPS = st.lists(
+    st.one_of(
+        st.tuples(st.just("write"), st.integers(0, 120), st.binary(min_size=1, max_size=50)),
+        st.tuples(st.just("resize"), st.integers(0, 150), st.just(b"")),
+    ),
+    max_size=12,
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.one_of(st.none(), st.binary(max_size=100)), STEPS, st.booleans(), st.sampled_from(["refuse", "spool"])
+)
+def test_any_writes_and_sizes_give_what_a_disk_would_or_change_nothing(
+    old: bytes | None, steps: list[tuple[str, int, bytes]], trunc: bool, rewrite: str
+) -> None:
+    """The reference: a bytearray. With a spool nothing may be refused."""
+
+    async def scenario() -> None:
+        bench = Bench(old, rewrite=rewrite, gaps="zero")
+        writer = bench.open(TRUNC if trunc else KEEP)
+        expected = bytearray(b"" if trunc or old is None else old)
+        try:
+            for kind, at, data in steps:
+                if kind == "write":
+                    expected.extend(bytes(max(0, at + len(data) - len(expected))))
+                    expected[at : at + len(data)] = data
+                    await write(writer, at, data)
+                else:
+                    expected[at:] = bytes(max(0, at - len(expected)))
+                    await writer.resize(at)
+            await writer.close()
+        except StorageError as error:
+            assert rewrite == "refuse"
+            assert isinstance(error, Unsupported)
+            await writer.abort()
+            assert bench.stored == old
+        else:
+            assert bench.stored == bytes(expected)
+        bench.assert_nothing_left()
+
+    asyncio.run(scenario())

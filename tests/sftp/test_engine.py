@@ -1,0 +1,300 @@
+"""The engine over a real SSH connection: concurrency, order, bounds, and how a session ends."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import pytest
+
+from s3sftp.backends import Place
+from s3sftp.backends.memory import MemoryBackend
+from s3sftp.errors import StorageFailure
+from s3sftp.sftp import SftpOptions
+from tests.sftp.packets import (
+    CLOSE,
+    CREAT,
+    EXTENDED,
+    FSETSTAT,
+    OPEN,
+    OPENDIR,
+    READ,
+    RENAME,
+    STAT,
+    TRUNC,
+    WRITE,
+    R,
+    W,
+    read_string,
+    string,
+    u32,
+    u64,
+)
+from tests.sftp.serving import serving
+
+MIB = 1 << 20
+OK, NO_SUCH_FILE, FAILURE, UNSUPPORTED = 0, 2, 4, 8
+
+
+async def test_only_extensions_that_work_are_announced() -> None:
+    async with serving(MemoryBackend()) as server, server.client(init=False) as client:
+        assert await client.init() == {
+            b"posix-rename@openssh.com": b"1",
+            b"statvfs@openssh.com": b"2",
+            b"fstatvfs@openssh.com": b"2",
+            b"fsync@openssh.com": b"1",
+            b"lsetstat@openssh.com": b"1",
+            b"limits@openssh.com": b"1",
+            b"expand-path@openssh.com": b"1",
+            b"copy-data": b"1",
+            b"home-directory": b"1",
+        }
+
+
+async def test_requests_that_touch_different_files_run_at_once() -> None:
+    backend = MemoryBackend({f"f{i}": b"x" for i in range(64)}, latency=0.1)
+    async with serving(backend) as server, server.client() as client:
+        started = time.monotonic()
+        await client.stat(b"/f0")
+        one = time.monotonic() - started
+        started = time.monotonic()
+        await asyncio.gather(*(client.stat(b"/f%d" % i) for i in range(64)))
+        assert time.monotonic() - started < 10 * one
+
+
+async def test_close_rename_and_setstat_sent_without_waiting_happen_in_that_order() -> None:
+    backend = MemoryBackend(latency=0.02)
+    async with serving(backend) as server, server.client() as client:
+        handle = await client.open(b"/x.part", W | CREAT | TRUNC)
+        replies = [
+            client.sending_write(handle, 0, b"hello"),
+            client.request(CLOSE, string(handle)),
+            client.request(RENAME, string(b"/x.part") + string(b"/x")),
+            client.request(9, string(b"/x") + u32(8) + u32(1000) + u32(1000)),
+            client.request(STAT, string(b"/x")),
+            client.request(STAT, string(b"/x.part")),
+        ]
+        codes = [(await reply).code for reply in replies]
+        assert codes == [OK, OK, OK, OK, OK, NO_SUCH_FILE]
+        assert bytes(backend.objects[b"x"].data) == b"hello"
+        assert backend.objects[b"x"].mtime == 1000
+
+
+async def test_a_read_is_never_short_before_the_end() -> None:
+    data = bytes(range(256)) * 20_000
+    async with serving(MemoryBackend({"f": data}, latency=0.001)) as server, server.client() as client:
+        handle = await client.open(b"/f", R)
+        reads = [client.read(handle, at, 261_120) for at in range(0, len(data), 261_120)]
+        pieces = await asyncio.gather(*reads)
+        assert b"".join(pieces) == data
+        assert {len(piece) for piece in pieces[:-1]} == {261_120}
+        await client.close(handle)
+
+
+async def test_a_read_of_four_gigabytes_is_clamped_to_what_was_announced() -> None:
+    async with serving(MemoryBackend({"f": bytes(MIB)})) as server, server.client() as client:
+        handle = await client.open(b"/f", R)
+        assert len(await client.read(handle, 0, 0xFFFFFFFF)) == 255 * 1024
+        await client.close(handle)
+
+
+async def test_a_client_that_takes_nothing_holds_no_more_than_the_send_buffer() -> None:
+    options = SftpOptions(send_buffer_bytes=2 * MIB)
+    async with serving(MemoryBackend({"f": bytes(64 * MIB)}), sftp=options) as server:
+        async with server.client() as client:
+            handle = await client.open(b"/f", R)
+            client.process.channel.pause_reading()
+            for index in range(4000):
+                client.request(READ, string(handle) + u64(index % 64 * MIB) + u32(255 * 1024))
+            session = server.sessions[-1]
+            await asyncio.sleep(1)
+            assert session._unsent_bytes <= 2 * MIB + 255 * 1024 + 1024
+            client.process.channel.abort()
+
+
+async def test_a_write_with_bytes_after_its_data_is_accepted() -> None:
+    backend = MemoryBackend()
+    async with serving(backend) as server, server.client() as client:
+        handle = await client.open(b"/f", W | CREAT | TRUNC)
+        reply = await client.request(WRITE, string(handle) + u64(0) + string(b"data") + b"more")
+        assert reply.code == OK
+        await client.close(handle)
+        assert bytes(backend.objects[b"f"].data) == b"data"
+
+
+async def test_a_missing_directory_fails_at_opendir() -> None:
+    async with serving(MemoryBackend()) as server, server.client() as client:
+        assert (await client.request(OPENDIR, string(b"/none"))).code == NO_SUCH_FILE
+
+
+async def test_a_file_being_uploaded_shows_its_size_so_far_to_its_user_alone() -> None:
+    async with serving(MemoryBackend()) as server, server.client() as client:
+        handle = await client.open(b"/f", W | CREAT | TRUNC)
+        await client.write(handle, 0, bytes(1000))
+        assert (await client.stat(b"/f")).size == 1000
+        async with server.client("alice") as same, server.client("bob") as other:
+            assert (await same.stat(b"/f")).size == 1000
+            assert (await other.request(STAT, string(b"/f"))).code == NO_SUCH_FILE
+        await client.close(handle)
+
+
+async def test_after_a_failed_close_the_file_is_not_shown() -> None:
+    def fail(method: str, place: Place) -> None:
+        if method == "finish_write":
+            raise StorageFailure("no")
+
+    backend = MemoryBackend(fail=fail)
+    async with serving(backend) as server, server.client() as client:
+        handle = await client.open(b"/f", W | CREAT | TRUNC)
+        await client.write(handle, 0, b"data")
+        assert (await client.request(CLOSE, string(handle))).code == FAILURE
+        assert (await client.request(STAT, string(b"/f"))).code == NO_SUCH_FILE
+
+
+@pytest.mark.parametrize("how", ["eof", "channel closed", "connection lost"])
+async def test_a_session_that_ends_publishes_nothing_and_leaves_nothing(how: str) -> None:
+    backend = MemoryBackend({"f": b"old"}, chunk_bytes=64 * 1024, parallel_chunks=4)
+    async with serving(backend) as server:
+        async with server.client() as client:
+            handle = await client.open(b"/f", W | CREAT | TRUNC)
+            for index in range(10):
+                await client.write(handle, index * 32_768, bytes(32_768))
+            if how == "eof":
+                client.process.stdin.write_eof()
+            elif how == "channel closed":
+                client.process.channel.close()
+            else:
+                client.connection.abort()
+            await client.ended()
+        await server.until_nothing_is_open()
+        async with asyncio.timeout(5):
+            while backend.open_uploads:
+                await asyncio.sleep(0.01)
+    assert bytes(backend.objects[b"f"].data) == b"old"
+
+
+async def test_one_upload_that_fails_to_abort_does_not_stop_the_others() -> None:
+    def fail(method: str, place: Place) -> None:
+        if method == "abort_write" and place.name == b"f1":
+            raise RuntimeError("broken")
+
+    backend = MemoryBackend(chunk_bytes=1024, fail=fail)
+    async with serving(backend) as server:
+        async with server.client() as client:
+            for index in range(3):
+                handle = await client.open(b"/f%d" % index, W | CREAT | TRUNC)
+                await client.write(handle, 0, bytes(4096))
+        await server.until_nothing_is_open()
+    assert {upload.place.name for upload in backend.uploads} <= {b"f1"}
+    assert not backend.objects
+
+
+async def test_a_clean_end_has_exit_status_0() -> None:
+    async with serving(MemoryBackend()) as server, server.client() as client:
+        client.process.stdin.write_eof()
+        assert await client.ended() == 0
+
+
+async def test_an_unknown_error_reaches_the_client_as_a_reference_alone() -> None:
+    def fail(method: str, place: Place) -> None:
+        if method == "file_info":
+            raise RuntimeError("secret bucket name")
+
+    async with serving(MemoryBackend(fail=fail)) as server, server.client() as client:
+        reply = await client.request(STAT, string(b"/f"))
+        text = read_string(reply.body, 4)[0]
+        assert reply.code == FAILURE
+        assert text.startswith(b"internal error, reference ")
+        assert b"secret" not in text
+        server.internal_errors.clear()
+
+
+async def test_links_are_refused_as_unsupported() -> None:
+    async with serving(MemoryBackend({"f": b""})) as server, server.client() as client:
+        assert (await client.request(20, string(b"/f") + string(b"/l"))).code == UNSUPPORTED
+        assert (await client.request(19, string(b"/f"))).code == UNSUPPORTED
+
+
+async def test_too_many_handles_are_refused_with_a_reason() -> None:
+    options = SftpOptions(max_handles=5)
+    async with serving(MemoryBackend({"f": b""}), sftp=options) as server, server.client() as client:
+        replies = [await client.request(OPEN, string(b"/f") + u32(R) + u32(0)) for _ in range(7)]
+        assert [reply.code for reply in replies[5:]] == [FAILURE, FAILURE]
+        assert b"too many open files" in replies[6].body
+        assert (await client.stat(b"/f")).size == 0
+
+
+async def test_copy_data_of_a_whole_file_is_made_by_the_storage() -> None:
+    calls: list[str] = []
+    backend = MemoryBackend({"f": bytes(3 * MIB)}, fail=lambda method, place: calls.append(method))
+    async with serving(backend) as server, server.client() as client:
+        source = await client.open(b"/f", R)
+        target = await client.open(b"/g", W | CREAT | TRUNC)
+        body = string(b"copy-data") + string(source) + u64(0) + u64(0) + string(target) + u64(0)
+        assert (await client.request(EXTENDED, body)).code == OK
+        await client.close(source)
+        await client.close(target)
+    assert calls.count("copy") == 1
+    assert "read_file_range" not in calls
+    assert len(backend.objects[b"g"].data) == 3 * MIB
+
+
+async def test_copy_data_of_a_part_copies_that_part() -> None:
+    backend = MemoryBackend({"f": b"0123456789"})
+    async with serving(backend) as server, server.client() as client:
+        source = await client.open(b"/f", R)
+        target = await client.open(b"/g", W | CREAT | TRUNC)
+        body = string(b"copy-data") + string(source) + u64(2) + u64(5) + string(target) + u64(0)
+        assert (await client.request(EXTENDED, body)).code == OK
+        await client.close(target)
+        await client.close(source)
+    assert bytes(backend.objects[b"g"].data) == b"23456"
+
+
+async def test_home_is_the_root_and_nobody_else_s_is_known() -> None:
+    async with serving(MemoryBackend()) as server, server.client("alice") as client:
+        for name in (b"expand-path@openssh.com", b"home-directory"):
+            me = b"~alice/x" if name.startswith(b"expand") else b"alice"
+            other = b"~bob" if name.startswith(b"expand") else b"bob"
+            reply = await client.request(EXTENDED, string(name) + string(me))
+            assert read_string(reply.body, 4)[0] in (b"/", b"/x")
+            assert (await client.request(EXTENDED, string(name) + string(other))).code == NO_SUCH_FILE
+
+
+async def test_permissions_and_owner_are_accepted_ignored_and_counted() -> None:
+    async with serving(MemoryBackend({"f": b"x"})) as server, server.client() as client:
+        body = string(b"/f") + u32(0x06) + u32(1) + u32(2) + u32(0o600)
+        assert (await client.request(9, body)).code == OK
+        assert server.volume.ignored == {"permissions": 1, "owner": 1}
+
+
+async def test_fsync_tells_of_a_chunk_that_failed() -> None:
+    def fail(method: str, place: Place) -> None:
+        if method == "write_chunk":
+            raise StorageFailure("no")
+
+    async with serving(MemoryBackend(chunk_bytes=1024, fail=fail)) as server, server.client() as client:
+        handle = await client.open(b"/f", W | CREAT | TRUNC)
+        client.sending_write(handle, 0, bytes(2048))
+        reply = await client.request(EXTENDED, string(b"fsync@openssh.com") + string(handle))
+        assert reply.code == FAILURE
+        assert (await client.request(CLOSE, string(handle))).code == FAILURE
+
+
+async def test_an_idle_session_is_ended_and_one_with_a_running_request_is_not() -> None:
+    options = SftpOptions(idle_timeout_seconds=0.3)
+    async with serving(MemoryBackend({"f": b"x"}, latency=1.0), sftp=options) as server:
+        async with server.client() as client:
+            assert (await client.stat(b"/f")).size == 1
+            await asyncio.wait_for(client.ended(), 5)
+
+
+async def test_truncating_by_handle_and_by_path() -> None:
+    backend = MemoryBackend({"f": b"0123456789"})
+    async with serving(backend) as server, server.client() as client:
+        handle = await client.open(b"/f", W)
+        assert (await client.request(FSETSTAT, string(handle) + u32(1) + u64(4))).code == OK
+        await client.close(handle)
+        assert bytes(backend.objects[b"f"].data) == b"0123"
+        await client.set_size(b"/f", 6)
+        assert bytes(backend.objects[b"f"].data) == b"0123\0\0"

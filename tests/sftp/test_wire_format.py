@@ -1,0 +1,140 @@
+"""The pure parts of the protocol: packets, attributes, the status table, the order of requests."""
+
+from __future__ import annotations
+
+import struct
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from s3sftp import errors
+from s3sftp.backends import FileInfo
+from s3sftp.fs import NewAttributes
+from s3sftp.sftp.attributes import Shown, long_name, read_attributes
+from s3sftp.sftp.codec import BadMessage, BadPacket, Fields, Inbox, Type, packet, string, u32
+from s3sftp.sftp.schedule import Claim, Schedule, Ticket
+from s3sftp.sftp.status import STATUS_OF, error_packet
+
+NAMES = st.lists(st.sampled_from([b"a", b"b"]), max_size=3).map(tuple)
+CLAIMS = st.builds(Claim, st.booleans(), NAMES, st.one_of(st.none(), st.integers(1, 2)))
+
+
+@given(st.lists(st.binary(min_size=1, max_size=40), max_size=10), st.integers(1, 17))
+def test_packets_come_out_as_they_went_in_however_the_stream_is_cut(bodies: list[bytes], cut: int) -> None:
+    stream = b"".join(u32(len(body)) + body for body in bodies)
+    inbox, out = Inbox(100), []
+    for at in range(0, len(stream), cut):
+        inbox.feed(stream[at : at + cut])
+        while (body := inbox.next()) is not None:
+            out.append(body)
+    assert out == bodies
+    assert len(inbox) == 0
+
+
+@pytest.mark.parametrize("length", [0, 101, 0xFFFFFFFF])
+def test_a_packet_of_an_impossible_length_ends_the_stream_before_it_is_collected(length: int) -> None:
+    inbox = Inbox(100)
+    inbox.feed(u32(length))
+    with pytest.raises(BadPacket):
+        inbox.next()
+
+
+@given(st.binary(max_size=60))
+def test_fields_never_read_beyond_their_packet(body: bytes) -> None:
+    fields = Fields(b"\x03" + body)
+    try:
+        fields.string()
+        fields.u64()
+        read_attributes(fields)
+    except BadMessage:
+        pass
+    assert fields.left >= 0
+
+
+def test_four_billion_extended_attributes_are_refused_at_once() -> None:
+    with pytest.raises(BadMessage, match="do not fit"):
+        read_attributes(Fields(b"\x09" + u32(0x80000000) + u32(0xFFFFFFFF) + bytes(100)))
+
+
+def test_attributes_are_read_in_the_order_of_the_draft() -> None:
+    body = struct.pack(">IQIIIII", 0x0F, 5, 1000, 1001, 0o100600, 11, 22)
+    assert read_attributes(Fields(b"\x09" + body)) == NewAttributes(5, 22.0, 0o100600, (1000, 1001))
+
+
+@given(st.floats(allow_nan=False, allow_infinity=False), st.integers(0, 2**63 - 1))
+def test_every_size_and_time_can_be_shown(mtime: float, size: int) -> None:
+    encoded = Shown(FileInfo.file(size, mtime)).encoded()
+    flags, shown_size = struct.unpack_from(">IQ", encoded)
+    assert (flags, shown_size, len(encoded)) == (0x0D, size, 24)
+
+
+def test_a_time_that_is_not_known_is_left_out() -> None:
+    assert struct.unpack_from(">I", Shown(FileInfo.directory()).encoded())[0] == 0x05
+
+
+def test_the_long_name_is_the_line_of_ls() -> None:
+    shown = Shown(FileInfo.file(1221, 1_700_000_000.0))
+    line = long_name(b"report.csv", shown, "alice", now=1_700_086_400.0)
+    assert line == b"-rw-r--r--    1 alice    s3               1221 Nov 14 22:13 report.csv"
+
+
+def every_error(cls: type[errors.StorageError] = errors.StorageError) -> list[type[errors.StorageError]]:
+    return [cls, *(found for sub in cls.__subclasses__() for found in every_error(sub))]
+
+
+def test_every_error_has_a_status() -> None:
+    ours = [cls for cls in every_error() if cls.__module__ == "s3sftp.errors"]
+    assert set(STATUS_OF) == set(ours)
+
+
+def test_an_answer_carries_the_error_s_text_and_never_its_detail() -> None:
+    answer = error_packet(7, errors.NotFound("nothing there", detail="bucket=secret"))
+    assert answer == packet(Type.STATUS, 7, u32(2), string(b"nothing there"), string(b"en"))
+
+
+@given(st.lists(st.lists(CLAIMS, max_size=2).map(tuple), max_size=12), st.randoms())
+def test_a_request_waits_for_exactly_the_earlier_ones_that_it_follows(
+    requests: list[tuple[Claim, ...]], random: object
+) -> None:
+    schedule = Schedule()
+    tickets = [schedule.admit(*claims) for claims in requests]
+    done: set[Ticket] = set()
+    while len(done) < len(tickets):
+        ready = [t for t in tickets if t.ready and t not in done]
+        assert ready, "a deadlock"
+        for ticket in tickets:
+            earlier = tickets[: tickets.index(ticket)]
+            waits = any(
+                claim.follows(other)
+                for each in earlier
+                if each not in done
+                for claim in ticket.claims
+                for other in each.claims
+            )
+            assert ticket.ready is not waits
+        chosen = random.choice(ready)  # type: ignore[attr-defined]
+        schedule.finish(chosen)
+        done.add(chosen)
+
+
+A, AB, AC = (b"a",), (b"a", b"b"), (b"a", b"c")
+
+
+@pytest.mark.parametrize(
+    ("later", "earlier", "waits"),
+    [
+        (Claim(False, A), Claim(False, A), False),
+        (Claim(False, A), Claim(True, A), True),
+        (Claim(True, A), Claim(False, A), True),
+        (Claim(False, AB), Claim(True, A), True),  # STAT below a directory that is being renamed
+        (Claim(True, A), Claim(True, AB), True),  # RMDIR of a directory in which a file is being closed
+        (Claim(False, A), Claim(True, AB), False),  # STAT of a directory in which a file is being closed
+        (Claim(True, AB), Claim(True, AC), False),
+        (Claim(True, handle=1), Claim(True, handle=2), False),
+        (Claim(True, handle=1), Claim(False, handle=1), True),
+        (Claim(True, handle=1), Claim(True, A), False),
+    ],
+)
+def test_what_waits_for_what(later: Claim, earlier: Claim, waits: bool) -> None:
+    assert later.follows(earlier) is waits
