@@ -1,0 +1,104 @@
+"""Where values come from: defaults < file < environment < flags.
+
+A layer is a flat map from a path such as `("s3", "part_bytes")` to a value and to the words that tell
+an operator where it was written. Flat, because layers are laid over each other leaf by leaf: an
+environment variable replaces one option of a group, not the group.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from s3sftp.errors import ConfigurationError
+
+Path_ = tuple[str, ...]
+PREFIX = "S3SFTP_"
+_NOT_OPTIONS = frozenset({"S3SFTP_CONFIG"})
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One value that somebody wrote."""
+
+    path: Path_
+    value: object
+    origin: str
+    """Where: `s3sftp.toml`, `environment S3SFTP_S3__BUCKET`, `--port`."""
+    is_text: bool = False
+    """The source only has text (environment, flags): lists and numbers are yet to be read from it."""
+
+
+def from_toml(file: Path) -> list[Setting]:
+    """Read a configuration file. Raises ConfigurationError that names the file and the line."""
+    try:
+        tree = tomllib.loads(file.read_text("utf-8"))
+    except OSError as error:
+        raise ConfigurationError([f"cannot read {file}: {error.strerror or error}"]) from error
+    except UnicodeDecodeError as error:
+        raise ConfigurationError([f"{file} is not UTF-8 text: {error}"]) from error
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigurationError([f"{file} is not valid TOML: {error}"]) from error
+    return [Setting(path, value, str(file)) for path, value in leaves(tree)]
+
+
+def from_environment(environ: Mapping[str, str], scalars: Iterable[str]) -> list[Setting]:
+    """Pick `S3SFTP_<GROUP>__<OPTION>`, and `S3SFTP_<NAME>` for the `scalars`, options outside any group.
+
+    Others that begin with `S3SFTP_` are left alone: Kubernetes sets `S3SFTP_PORT`,
+    `S3SFTP_SERVICE_HOST` and more in every pod beside a Service named `s3sftp`. Group and option are
+    case-blind, as environment variables are upper-case by custom; the name of a user is taken as written.
+    """
+    found = []
+    for name, text in environ.items():
+        if not name.startswith(PREFIX) or name in _NOT_OPTIONS:
+            continue
+        words = name.removeprefix(PREFIX).split("__")
+        if len(words) == 1 and words[0].lower() not in scalars:
+            continue
+        found.append(Setting(_path(words), text, f"environment {name}", is_text=True))
+    return found
+
+
+def _path(words: list[str]) -> Path_:
+    group = words[0].lower()
+    if group == "users":
+        return (group, *words[1:2], *(word.lower() for word in words[2:]))
+    return tuple(word.lower() for word in words)
+
+
+def leaves(tree: Mapping[str, object], above: Path_ = ()) -> Iterator[tuple[Path_, object]]:
+    """Walk nested tables down to the values; an empty table is a value, so that it is not lost."""
+    for name, value in tree.items():
+        if isinstance(value, dict) and value:
+            yield from leaves(value, (*above, name))
+        else:
+            yield (*above, name), value
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The layers laid over each other: the last one that says something wins."""
+
+    by_path: Mapping[Path_, Setting]
+
+    @classmethod
+    def layered(cls, *layers: Iterable[Setting]) -> Settings:
+        by_path: dict[Path_, Setting] = {}
+        for layer in layers:
+            for setting in layer:
+                by_path[setting.path] = setting
+        return cls(by_path)
+
+    def below(self, *path: str) -> list[Setting]:
+        """Every setting at this path or under it."""
+        return [s for at, s in self.by_path.items() if at[: len(path)] == path]
+
+    def origin(self, path: Path_) -> str | None:
+        """Where the value at this path, or what is under it, was written; None for a default."""
+        for at, setting in self.by_path.items():
+            if at[: len(path)] == path or path[: len(at)] == at:
+                return setting.origin
+        return None

@@ -1,0 +1,47 @@
+"""How a wrong value is told: its name, the value, where it was written, what would be right."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Collection
+
+from pydantic_core import ErrorDetails
+
+_SECRET = re.compile(r"secret|password|passphrase|token|hash|access_key", re.IGNORECASE)
+_SHOWN_CHARS = 100
+
+
+def describe(error: ErrorDetails, path: tuple[str, ...], origin: str | None, known: Collection[str]) -> str:
+    """One problem found by pydantic in one line. `known`: the names that would be right at this place."""
+    name = ".".join(path)
+    where = f" ({origin})" if origin else ""
+    if error["type"] == "extra_forbidden":
+        return f"{name}{where}: unknown option{suggestion(path[-1], known)}"
+    if error["type"] == "missing":
+        return f"{name} is missing"
+    if isinstance(error["input"], dict):
+        return f"{name}: {_right(error)}"  # about several options together
+    return f"{name} = {shown(path, error['input'])}{where}: {_right(error)}"
+
+
+def suggestion(word: str, known: Collection[str]) -> str:
+    """`; did you mean 'x'?` when something known looks like the word, else what there is to choose from."""
+    near = difflib.get_close_matches(word.lower(), known, n=1, cutoff=0.6)
+    if near:
+        return f"; did you mean '{near[0]}'?"
+    return f"; known here: {', '.join(sorted(known))}" if known else ""
+
+
+def shown(path: tuple[str, ...], value: object) -> str:
+    """The value as it can be printed: secrets hidden, control characters escaped, long ones cut."""
+    if any(_SECRET.search(name) for name in path):
+        return "(hidden)"
+    text = repr(value) if not isinstance(value, bool) else str(value).lower()
+    return text if len(text) <= _SHOWN_CHARS else text[:_SHOWN_CHARS] + "…"
+
+
+def _right(error: ErrorDetails) -> str:
+    text = error["msg"].removeprefix("Value error, ").removeprefix("Assertion failed, ")
+    text = text.removeprefix("Input ")
+    return text[:1].lower() + text[1:]

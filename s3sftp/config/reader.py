@@ -1,0 +1,163 @@
+"""From settings to typed groups of options, with every problem found on the way.
+
+The groups are checked one by one, so that a mistake in one does not hide those in the next, and so that
+checks between groups can still look at the groups that are right.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any, get_args, get_origin
+
+from pydantic import BaseModel, TypeAdapter, ValidationError
+
+from s3sftp.config.durations import seconds_of
+from s3sftp.config.layers import Setting, Settings
+from s3sftp.config.problems import describe, suggestion
+
+
+@dataclass(slots=True)
+class Reading:
+    """What came of reading: the groups that are right, and what is wrong with the others."""
+
+    values: dict[str, Any] = field(default_factory=dict)
+    problems: list[str] = field(default_factory=list)
+
+
+def read(root: type[BaseModel], settings: Settings) -> Reading:
+    """Check each field of `root` against the settings under its name."""
+    reading = Reading()
+    known = root.model_fields
+    unknown = sorted({path[0] for path in settings.by_path} - set(known))
+    for name in unknown:
+        where = settings.origin((name,))
+        reading.problems.append(f"{name} ({where}): unknown group{suggestion(name, known)}")
+    for name, info in known.items():
+        _read_field(name, info.annotation, settings, reading)
+    return reading
+
+
+def _read_field(name: str, annotation: Any, settings: Settings, reading: Reading) -> None:
+    written = settings.below(name)
+    nested: dict[str, Any] | None = {} if _model_in(annotation) or _mapped_model(annotation) else None
+    if not written and (nested is None or type(None) in get_args(annotation)):
+        return  # an option outside any group, or a group that may be left out: its default stands
+    raw = _tree(written, annotation, nested)
+    mapped = _mapped_model(annotation)
+    if mapped is None or not isinstance(raw, dict):
+        _validate((name,), annotation, raw, settings, reading)
+        return
+    valid: dict[str, Any] = {}
+    for key, value in raw.items():
+        item = Reading()
+        _validate((name, key), mapped, value, settings, item)
+        reading.problems += item.problems
+        valid.update(item.values)
+    reading.values[name] = valid
+
+
+def _validate(path: tuple[str, ...], wanted: Any, raw: Any, settings: Settings, reading: Reading) -> None:
+    try:
+        reading.values[path[-1]] = TypeAdapter(wanted).validate_python(raw)
+    except ValidationError as errors:
+        for error in errors.errors(include_url=False, include_context=False):
+            at = (*path, *(str(step) for step in error["loc"] if not _is_inner(step)))
+            known = _names_at(wanted, at[len(path) : -1])
+            problem = describe(error, at, settings.origin(at), known)
+            if problem not in reading.problems:
+                reading.problems.append(problem)
+
+
+def _is_inner(step: int | str) -> bool:
+    # pydantic puts the branch of a union and the name of a validator function into the location
+    return isinstance(step, str) and ("[" in step or "(" in step)
+
+
+def _tree(written: list[Setting], annotation: Any, empty: Any) -> Any:
+    """Nest the settings below a field again; texts become lists where the option is a list."""
+    tree: Any = empty
+    for setting in written:
+        path = setting.path[1:]
+        value = setting.value
+        wanted = _annotation_at(annotation, path)
+        if isinstance(value, str) and timedelta in (wanted, *get_args(wanted)):
+            seconds = seconds_of(value)  # one way to write durations, whatever type the group declares
+            value = value if seconds is None else seconds
+        elif setting.is_text and isinstance(value, str):
+            value = _read_text(value, wanted)
+        if not path:
+            tree = value
+            continue
+        if not isinstance(tree, dict):
+            tree = {}
+        at = tree
+        for step in path[:-1]:
+            below = at.get(step)
+            at[step] = below if isinstance(below, dict) else {}
+            at = at[step]
+        at[path[-1]] = value
+    return tree
+
+
+def _read_text(text: str, annotation: Any) -> object:
+    """A list is JSON or separated by commas, a table is JSON; the rest is left to the type of the option."""
+    kind = _collection(annotation)
+    if kind is None:
+        return text
+    if text.lstrip()[:1] in ("[", "{"):
+        try:
+            return json.loads(text)
+        except ValueError:
+            return text
+    if kind is dict:
+        return text
+    separator = "\n" if "\n" in text else ","
+    return [part.strip() for part in text.split(separator) if part.strip()]
+
+
+def _collection(annotation: Any) -> type | None:
+    for candidate in (annotation, *get_args(annotation)):
+        origin = get_origin(candidate) or candidate
+        if origin in (list, tuple, set, frozenset):
+            return list
+        if isinstance(origin, type) and issubclass(origin, Mapping):
+            return dict
+    return None
+
+
+def _annotation_at(annotation: Any, path: tuple[str, ...]) -> Any:
+    for step in path:
+        mapped = _mapped_model(annotation)
+        if mapped is not None:
+            annotation = mapped
+            continue
+        model = _model_in(annotation)
+        if model is None or step not in model.model_fields:
+            return None
+        annotation = model.model_fields[step].annotation
+    return annotation
+
+
+def _names_at(annotation: Any, path: tuple[str, ...]) -> list[str]:
+    model = _model_in(_annotation_at(annotation, path))
+    return sorted(model.model_fields) if model else []
+
+
+def _model_in(annotation: Any) -> type[BaseModel] | None:
+    """The model that an annotation means: itself, or the one in `Model | None`."""
+    for candidate in (annotation, *get_args(annotation)):
+        if isinstance(candidate, type) and issubclass(candidate, BaseModel):
+            return candidate
+    return None
+
+
+def _mapped_model(annotation: Any) -> type[BaseModel] | None:
+    """`Model` of `dict[str, Model]`."""
+    if get_origin(annotation) in (dict, Mapping):
+        candidate = get_args(annotation)[1]
+        if isinstance(candidate, type) and issubclass(candidate, BaseModel):
+            return candidate
+    return None

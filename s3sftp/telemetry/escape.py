@@ -1,0 +1,61 @@
+"""What strangers send, made harmless for a log: no control characters, no line breaks, no novels.
+
+File names, user names and client versions reach the log as the client sent them. An attacker who can put
+a line feed, a terminal escape or a right-to-left override into one could forge or hide other events.
+"""
+
+from __future__ import annotations
+
+from structlog.typing import EventDict, WrappedLogger
+
+MAX_CHARS = 1000
+"""Where values are cut."""
+_MAX_TRACEBACK_CHARS = 16_000
+_MAX_ITEMS = 50
+
+
+def escape_event(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """A structlog processor: make every value of the event printable and short; leave out None."""
+    for name, value in list(event.items()):
+        if value is None:
+            del event[name]
+            continue
+        limit = _MAX_TRACEBACK_CHARS if name == "exception" else MAX_CHARS
+        event[name] = _harmless(value, limit)
+    return event
+
+
+def _harmless(value: object, limit: int = MAX_CHARS) -> object:
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    if isinstance(value, bytes | bytearray | memoryview):
+        return printable(bytes(value[: limit + 1]).decode("utf-8", "surrogateescape"), limit)
+    if isinstance(value, dict):
+        items = list(value.items())[:_MAX_ITEMS]
+        return {printable(str(key)): _harmless(item, limit) for key, item in items}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_harmless(item, limit) for item in list(value)[:_MAX_ITEMS]]
+    return printable(value if isinstance(value, str) else str(value), limit)
+
+
+def printable(text: str, limit: int = MAX_CHARS) -> str:
+    """The text with everything that is not printable escaped, cut at `limit` characters."""
+    if text.isprintable() and len(text) <= limit:
+        return text
+    pieces: list[str] = []
+    length = 0
+    for char in text[: limit + 1]:
+        piece = char if char.isprintable() else _escape(char)
+        length += len(piece)
+        if length > limit:
+            return "".join(pieces) + "…"
+        pieces.append(piece)
+    return "".join(pieces)
+
+
+def _escape(char: str) -> str:
+    """As a Python string literal would write it; a byte that was not UTF-8 as `\\xNN`."""
+    code = ord(char)
+    if 0xDC80 <= code <= 0xDCFF:
+        return f"\\x{code - 0xDC00:02x}"
+    return char.encode("unicode_escape", "surrogatepass").decode("ascii")

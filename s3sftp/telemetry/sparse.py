@@ -1,0 +1,23 @@
+"""Events that an attacker can cause by the thousand, told once in a while."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass(slots=True)
+class Sparse:
+    """Says which of many equal events are worth a line. Kinds are few: never a client's words."""
+
+    interval: float = 1.0
+    _told: dict[str, float] = field(default_factory=dict)
+    _untold: dict[str, int] = field(default_factory=dict)
+
+    def tell(self, kind: str, now: float) -> int | None:
+        """None: keep quiet. Else how many of this kind went untold since the last one."""
+        last = self._told.get(kind)
+        if last is not None and now - last < self.interval:
+            self._untold[kind] = self._untold.get(kind, 0) + 1
+            return None
+        self._told[kind] = now
+        return self._untold.pop(kind, 0)
