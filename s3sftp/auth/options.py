@@ -1,0 +1,120 @@
+"""Options of the `[auth]` group and of each `[users.NAME]` table."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import BeforeValidator, Field, field_validator
+
+from s3sftp.auth.authorized_keys import parse_line
+from s3sftp.auth.passwords import check_hash
+from s3sftp.config import Duration, Options
+
+_USER_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.@+-]{0,99}")
+_MAX_PREFIX_CHARS = 900
+
+
+def user_name_problem(name: str) -> str | None:
+    """What is wrong with a user name; None if it can be used.
+
+    Names are put into prefixes, logs and metrics, so there is no room for separators, escapes or tricks.
+    """
+    if _USER_NAME.fullmatch(name) and ".." not in name:
+        return None
+    return (
+        "should be 1 to 100 letters, digits, '_', '-', '.', '@' or '+', "
+        "beginning with a letter, digit or '_', without '..'"
+    )
+
+
+def _lines(value: object) -> object:
+    """A text is taken for the lines of an authorized_keys file. Not split at commas: options have them."""
+    if isinstance(value, str):
+        value = value.splitlines()
+    if isinstance(value, list | tuple):
+        return tuple(line for line in value if not isinstance(line, str) or _is_key_line(line))
+    return value
+
+
+def _is_key_line(line: str) -> bool:
+    return bool(line.strip()) and not line.lstrip().startswith("#")
+
+
+class AuthOptions(Options):
+    """Who may come in, and what happens to those who keep guessing."""
+
+    users_file: Path | None = None
+    """A TOML file with more `[users.NAME]` tables, so that secrets can live apart from the configuration."""
+    ban_failures: int = Field(default=20, ge=0, le=1_000_000)
+    """Failed logins of one source within `ban_window` that get it banned; 0 turns bans off, as it should
+    be behind a load balancer that hides where clients come from."""
+    ban_window: Duration = timedelta(minutes=10)
+    """How long a failed login counts."""
+    ban_time: Duration = timedelta(minutes=10)
+    """How long a banned source is refused, before any cryptography."""
+    max_tracked_sources: int = Field(default=10_000, ge=100, le=10_000_000)
+    """Sources remembered at once; the one quiet for longest is forgotten first."""
+    password_threads: int = Field(default=2, ge=1, le=64)
+    """Passwords verified at once; each takes the memory its hash asks for (64 MiB by default)."""
+
+
+class UserOptions(Options):
+    """One user, `[users.NAME]`."""
+
+    password_hash: str | None = None
+    """Made by `s3sftp hash-password` (Argon2id). Without it the user has no password."""
+    authorized_keys: Annotated[tuple[str, ...], BeforeValidator(_lines)] = ()
+    """Lines of OpenSSH's authorized_keys format; the options `from` and `expiry-time` are honoured."""
+    authorized_keys_file: Path | None = None
+    """A file of such lines, read at start-up."""
+    prefix: str = "{user}/"
+    """Where in the storage the user's `/` is, below the prefix of the storage; `{user}` is the name. Empty
+    for all of it."""
+    read_only: bool = False
+    """Refuse everything that changes something."""
+    directories: tuple[str, ...] = ()
+    """Directories that are shown even while nothing is in them, such as `["inbox", "outbox"]`."""
+    attributes: dict[str, str] = Field(default_factory=dict)
+    """Anything else that is known about the user, such as a tenant id; handed to the storage."""
+
+    @field_validator("password_hash")
+    @classmethod
+    def _usable_hash(cls, text: str | None) -> str | None:
+        if text is not None:
+            check_hash(text)
+        return text
+
+    @field_validator("authorized_keys")
+    @classmethod
+    def _usable_keys(cls, lines: tuple[str, ...]) -> tuple[str, ...]:
+        for number, line in enumerate(lines, 1):
+            try:
+                parse_line(line)
+            except ValueError as error:
+                raise ValueError(f"line {number}: {error}") from None
+        return lines
+
+    @field_validator("prefix")
+    @classmethod
+    def _usable_prefix(cls, text: str) -> str:
+        if re.search(r"[{}]", text.replace("{user}", "")):
+            raise ValueError("should have no braces but those of {user}")
+        if text == "":
+            return text
+        names = text.removesuffix("/").split("/")
+        if any(name in ("", ".", "..") for name in names):
+            raise ValueError(
+                "should be names separated by single slashes, none of them '.' or '..', none first"
+            )
+        if not text.isprintable() or "\\" in text or len(text) > _MAX_PREFIX_CHARS:
+            raise ValueError(
+                f"should be at most {_MAX_PREFIX_CHARS} printable characters without backslashes"
+            )
+        return "/".join(names) + "/"
+
+    def prefix_of(self, user: str) -> str:
+        """The prefix of the user with this name."""
+        return self.prefix.replace("{user}", user)

@@ -1,0 +1,92 @@
+"""Passwords: Argon2id, verified in a few threads of their own.
+
+Verifying is made slow on purpose, a tenth of a second and 64 MiB or so, so it must neither run on the
+event loop nor in as many threads as there are attackers. A name without a password is verified too,
+against a hash that no password fits, so that its answer takes as long.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections import Counter
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import astuple
+
+from argon2 import Parameters, PasswordHasher, extract_parameters
+from argon2.exceptions import Argon2Error, InvalidHashError
+from argon2.low_level import Type
+from argon2.profiles import RFC_9106_LOW_MEMORY
+
+_MAX_PASSWORD_BYTES = 1024
+"""Longer ones are refused unread; no one types them, and hashing them would be work for nothing."""
+_MAX_MEMORY_KIB = 1 << 20
+_NOT_ARGON2ID = "should be an Argon2id hash that begins with $argon2id$; make one with `s3sftp hash-password`"
+
+
+def hash_password(password: str) -> str:
+    """A hash for `password_hash`, with the parameters that RFC 9106 recommends (64 MiB, 3 passes)."""
+    return PasswordHasher.from_parameters(RFC_9106_LOW_MEMORY).hash(password)
+
+
+def check_hash(text: str) -> None:
+    """Raises ValueError when the text is not a hash that this server would verify."""
+    try:
+        parameters = extract_parameters(text)
+    except InvalidHashError:
+        raise ValueError(_NOT_ARGON2ID) from None
+    if parameters.type is not Type.ID:
+        raise ValueError(_NOT_ARGON2ID)
+    if parameters.memory_cost > _MAX_MEMORY_KIB:
+        raise ValueError("asks for more than 1 GiB of memory for each login")
+
+
+def usual_cost(hashes: Iterable[str]) -> tuple[Parameters, int]:
+    """The parameters that most hashes have (RFC 9106's for none), and how many kinds of them there are."""
+    kinds = Counter(astuple(extract_parameters(text)) for text in hashes)
+    if not kinds:
+        return RFC_9106_LOW_MEMORY, 0
+    return Parameters(*kinds.most_common(1)[0][0]), len(kinds)
+
+
+class PasswordVerifier:
+    """Compares passwords with hashes, `threads` at a time; those that wait take no thread."""
+
+    def __init__(self, hashes: Iterable[str], threads: int) -> None:
+        parameters, self.kinds = usual_cost(hashes)
+        self._nobody = PasswordHasher.from_parameters(parameters).hash(secrets.token_hex())
+        self._threads = asyncio.Semaphore(threads)
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="password")
+
+    async def verify(self, password_hash: str | None, password: str) -> bool:
+        """Whether the password fits. None: verify for the time that it takes, and say no."""
+        data = password.encode("utf-8", "surrogatepass")
+        if len(data) > _MAX_PASSWORD_BYTES:
+            data, password_hash = b"", None
+        async with self._threads:
+            running = asyncio.get_running_loop().run_in_executor(
+                self._pool, _fits, password_hash or self._nobody, data
+            )
+            # a client that leaves must not free the place of a thread that is still computing
+            fits = await _even_if_cancelled(running)
+        return fits and password_hash is not None
+
+    def close(self) -> None:
+        """Let the threads go. Does not wait for one that is computing."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+
+async def _even_if_cancelled(running: asyncio.Future[bool]) -> bool:
+    try:
+        return await asyncio.shield(running)
+    except asyncio.CancelledError:
+        await asyncio.wait([running])
+        raise
+
+
+def _fits(password_hash: str, password: bytes) -> bool:
+    try:
+        return PasswordHasher().verify(password_hash, password)
+    except (Argon2Error, InvalidHashError):
+        return False

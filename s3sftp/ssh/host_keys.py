@@ -1,0 +1,122 @@
+"""The keys that the server proves itself with: made once, kept for ever.
+
+A host key that changes makes every client refuse to connect, and teaches people to ignore the warning. So
+one is generated only where there is none, and a file that is there but cannot be used ends the start.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import stat
+from collections.abc import Sequence
+from pathlib import Path
+
+import asyncssh
+
+from s3sftp.errors import ConfigurationError
+from s3sftp.telemetry import get_logger
+
+_log = get_logger("s3sftp.ssh")
+
+FILE_NAME = "ssh_host_ed25519_key"
+
+
+def load_host_keys(given: Sequence[Path], state_dir: Path) -> list[asyncssh.SSHKey]:
+    """The given keys, or the one in the state directory, made now if there is none.
+
+    Raises ConfigurationError with every file that cannot be used.
+    """
+    if not given:
+        file = state_dir / FILE_NAME
+        if not os.path.lexists(file):
+            generate(file)
+            _log.info("host key generated", file=str(file))
+        given = (file,)
+    keys: list[asyncssh.SSHKey] = []
+    problems: list[str] = []
+    for file in given:
+        try:
+            keys.append(load(file))
+        except ConfigurationError as error:
+            problems += error.problems
+    problems += _repeated(keys)
+    if problems:
+        raise ConfigurationError(problems)
+    return keys
+
+
+def generate(file: Path, kind: str = "ssh-ed25519") -> asyncssh.SSHKey:
+    """Make a private key in a new file that only its owner can read. Never replaces a file.
+
+    Raises ConfigurationError.
+    """
+    key = asyncssh.generate_private_key(
+        kind, comment="s3sftp", **({"key_size": 3072} if kind == "ssh-rsa" else {})
+    )
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        _create(file, key.export_private_key("openssh"))
+    except FileExistsError as error:
+        raise ConfigurationError([f"host key {file} exists already and is not replaced"]) from error
+    except OSError as error:
+        raise ConfigurationError([f"cannot write host key {file}: {error.strerror or error}"]) from error
+    return key
+
+
+def _create(file: Path, data: bytes) -> None:
+    """Make the file with all of the data or not at all, and never replace one: a link does both."""
+    partial = file.with_name(f".{file.name}.{secrets.token_hex(4)}")
+    try:
+        _write_new(partial, data)
+        try:
+            os.link(partial, file)
+        except FileExistsError:
+            raise
+        except OSError:  # a file system without links: a crash may leave a file that the next start names
+            _write_new(file, data)
+    finally:
+        with contextlib.suppress(OSError):
+            partial.unlink()
+
+
+def _write_new(file: Path, data: bytes) -> None:
+    with open(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as stream:
+        stream.write(data)
+        stream.flush()
+        os.fsync(stream.fileno())
+
+
+def load(file: Path) -> asyncssh.SSHKey:
+    """Read a private key. Raises ConfigurationError that says what is wrong and that nothing was replaced."""
+    advice = "it is not replaced, as clients would no longer trust the server: restore it, or remove it"
+    try:
+        data = file.read_bytes()
+        mode = file.stat().st_mode
+    except OSError as error:
+        raise ConfigurationError([f"cannot read host key {file}: {error.strerror or error}"]) from error
+    try:
+        key = asyncssh.import_private_key(data)
+    except asyncssh.KeyEncryptionError as error:
+        raise ConfigurationError(
+            [f"host key {file} is protected by a passphrase; use one without"]
+        ) from error
+    except (asyncssh.KeyImportError, ValueError) as error:
+        raise ConfigurationError(
+            [f"host key {file} is not a usable private key ({error}); {advice}"]
+        ) from error
+    if mode & (stat.S_IRWXG | stat.S_IRWXO):
+        _log.warning(
+            "host key can be read by others",
+            file=str(file),
+            mode=f"{stat.S_IMODE(mode):04o}",
+            advice=f"chmod 600 {file}",
+        )
+    return key
+
+
+def _repeated(keys: Sequence[asyncssh.SSHKey]) -> list[str]:
+    kinds = [key.get_algorithm() for key in keys]
+    twice = sorted({kind for kind in kinds if kinds.count(kind) > 1})
+    return [f"ssh.host_keys has more than one key of type {kind}; one of each can be used" for kind in twice]

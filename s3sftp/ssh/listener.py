@@ -1,0 +1,166 @@
+"""The listening socket and all connections that came through it.
+
+start ──► stop_accepting ──► drain (idle sessions end, busy ones may finish) ──► stop (the rest ends)
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from collections.abc import Sequence
+from typing import Any
+
+import asyncssh
+
+from s3sftp.auth import Authenticator, AuthOptions, Bans
+from s3sftp.errors import S3sftpError
+from s3sftp.ssh import quirks
+from s3sftp.ssh.admission import Admission
+from s3sftp.ssh.connection import Connection, Shared
+from s3sftp.ssh.options import ListenOptions, SshOptions
+from s3sftp.ssh.sessions import OpenSession
+from s3sftp.telemetry import get_logger
+
+_log = get_logger("s3sftp.ssh")
+_BACKLOG = 1024
+_POLL_SECONDS = 0.05
+_LEAVE_SECONDS = 2.0
+"""How long a client whose sessions have ended may take to hang up by itself."""
+
+
+class CannotListen(S3sftpError):
+    """The address cannot be listened on: in use, not ours, or not allowed."""
+
+
+class Listener:
+    """Accepts SSH connections and hands their channels to `open_session`."""
+
+    def __init__(
+        self,
+        listen: ListenOptions,
+        ssh: SshOptions,
+        auth: AuthOptions,
+        authenticator: Authenticator,
+        host_keys: Sequence[asyncssh.SSHKey],
+        open_session: OpenSession,
+    ) -> None:
+        self._listen = listen
+        self._options = ssh
+        self._host_keys = quirks.host_key_pairs(host_keys, ssh.signatures)
+        bans = Bans(
+            auth.ban_failures,
+            auth.ban_window.total_seconds(),
+            auth.ban_time.total_seconds(),
+            auth.max_tracked_sources,
+        )
+        self._shared = Shared(ssh, authenticator, bans, Admission(ssh), open_session)
+        self._acceptor: asyncssh.SSHAcceptor | None = None
+
+    @property
+    def port(self) -> int:
+        """The TCP port, once started."""
+        addresses = self._acceptor.get_addresses() if self._acceptor else []
+        return int(addresses[0][1]) if addresses else 0
+
+    @property
+    def connections(self) -> int:
+        """How many there are now."""
+        return len(self._shared.connections)
+
+    async def start(self) -> None:
+        """Listen. Raises CannotListen."""
+        where = f"{self._listen.host or '*'}:{self._listen.port}"
+        options = self._options
+        try:
+            self._acceptor = await asyncssh.listen(
+                **self._where(),
+                backlog=_BACKLOG,
+                reuse_address=True,
+                server_factory=lambda: Connection(self._shared),
+                server_version=options.version,
+                server_host_keys=self._host_keys,
+                send_server_host_keys=True,
+                config=None,
+                x509_trusted_certs=None,
+                kex_algs=options.key_exchanges,
+                encryption_algs=options.ciphers,
+                mac_algs=options.macs,
+                signature_algs=options.signatures,
+                compression_algs=("none",),
+                rekey_bytes=options.rekey_bytes,
+                public_key_auth=True,
+                password_auth=True,
+                kbdint_auth=False,
+                host_based_auth=False,
+                gss_host=None,
+                gss_kex=False,
+                gss_auth=False,
+                login_timeout=options.login_grace.total_seconds(),
+                keepalive_interval=options.keepalive_interval.total_seconds(),
+                keepalive_count_max=options.keepalive_count,
+                tcp_keepalive=True,
+                allow_pty=False,
+                line_editor=False,
+                x11_forwarding=False,
+                agent_forwarding=False,
+                allow_scp=False,
+                encoding=None,
+            )
+        except OSError as error:
+            reason = os.strerror(error.errno) if error.errno else str(error)
+            raise CannotListen(f"cannot listen on {where}: {reason}") from error
+        _log.info("listening", host=self._listen.host or "*", port=self.port)
+
+    def _where(self) -> dict[str, Any]:
+        """What to listen on. For all addresses one socket of both families, so that port 0 is one port."""
+        if self._listen.host:
+            return {"host": self._listen.host, "port": self._listen.port}
+        both = socket.has_dualstack_ipv6()
+        family = socket.AF_INET6 if both else socket.AF_INET
+        address = ("", self._listen.port)
+        return {"sock": socket.create_server(address, family=family, dualstack_ipv6=both, backlog=_BACKLOG)}
+
+    async def stop_accepting(self) -> None:
+        """Close the listening socket, and the connections that have not logged in."""
+        self._shared.stopping = True
+        if self._acceptor is not None:
+            self._acceptor.close()
+            await self._acceptor.wait_closed()
+        for connection in list(self._shared.connections.values()):
+            if not connection.authenticated:
+                connection.abort("the server is stopping")
+
+    async def drain(self, limit_seconds: float) -> bool:
+        """End sessions as they become idle, for so long at most. Returns whether all have ended."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + limit_seconds
+        while any(connection.busy for connection in self._shared.connections.values()):
+            await self._each_ends(only_idle=True)
+            if loop.time() >= deadline:
+                return False
+            await asyncio.sleep(_POLL_SECONDS)
+        return True
+
+    async def stop(self) -> None:
+        """End every session and close every connection."""
+        await self.stop_accepting()
+        await self._each_ends(only_idle=False)
+        leaving = [connection.wait_closed() for connection in self._shared.connections.values()]
+        if leaving:
+            waiting = [asyncio.ensure_future(gone) for gone in leaving]
+            await asyncio.wait(waiting, timeout=_LEAVE_SECONDS)
+            for connection in list(self._shared.connections.values()):
+                connection.disconnect("the server is stopping")
+            await asyncio.wait(waiting, timeout=_LEAVE_SECONDS)
+            for task in waiting:
+                task.cancel()
+
+    async def _each_ends(self, *, only_idle: bool) -> None:
+        connections = list(self._shared.connections.values())
+        await asyncio.gather(
+            *(
+                connection.end_sessions("the server is stopping", only_idle=only_idle)
+                for connection in connections
+            )
+        )

@@ -1,0 +1,110 @@
+"""One connection's attempts to log in: what is tried, how often, and who it is in the end."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+
+import asyncssh
+
+from s3sftp.auth import Authenticator, Bans, Identity
+from s3sftp.ssh import quirks
+from s3sftp.ssh.options import SshOptions
+from s3sftp.telemetry import get_logger
+
+_log = get_logger("s3sftp.ssh")
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """Who somebody is, and what says so."""
+
+    identity: Identity
+    method: str
+    fingerprint: str | None = None
+    """Of the public key, as `ssh-keygen -l` shows it."""
+
+
+class Login:
+    """Asks the authenticator, counts failures, ends a connection that tries too much.
+
+    Every answer counts for the source's ban: each wrong password, and once the keys of a connection that
+    offered keys and left without a login. Keys count less as agents offer all that they hold.
+    """
+
+    def __init__(
+        self, authenticator: Authenticator, bans: Bans, limits: SshOptions, connection_id: str
+    ) -> None:
+        self._authenticator = authenticator
+        self._bans = bans
+        self._limits = limits
+        self._connection_id = connection_id
+        self._names = 0
+        self._passwords = 0
+        self._keys = 0
+        self._address = ""
+        self._source = ""
+        self.proof: Proof | None = None
+        """What the attempt under way would prove; that it did, asyncssh says by `auth_completed`."""
+
+    def comes_from(self, address: str, source: str) -> None:
+        self._address, self._source = address, source
+
+    def next_name(self) -> None:
+        """The client tries a user name. Raises asyncssh.DisconnectError after too many."""
+        self._names += 1
+        if self._names > self._limits.max_auth_attempts:
+            raise _too_many()
+
+    async def password(self, user: str, password: str) -> bool:
+        """Whether the password is the user's. Raises asyncssh.DisconnectError after too many."""
+        self.proof = None
+        self._passwords += 1
+        if self._passwords > self._limits.max_auth_attempts:
+            raise _too_many()
+        identity: Identity | None = None
+        try:
+            identity = await self._authenticator.by_password(user, password, self._address)
+        finally:
+            # also when the client does not wait for the answer: that is no way to guess for free
+            banned = identity is None and self._failed(user, "password")
+        if identity is not None:
+            self.proof = Proof(identity, "password")
+            return True
+        if banned or self._passwords >= self._limits.max_auth_attempts:
+            raise _too_many()
+        return False
+
+    async def public_key(self, user: str, key: asyncssh.SSHKey) -> bool:
+        """Whether the key opens the user's account. Raises asyncssh.DisconnectError after too many."""
+        self.proof = None
+        self._keys += 1
+        if self._keys > self._limits.max_key_offers:
+            raise _too_many()
+        identity = await self._authenticator.by_public_key(user, key, self._address)
+        if identity is None:
+            _log.debug("key refused", connection=self._connection_id, user=user, key=key.get_fingerprint())
+            return False
+        quirks.only_signatures(key, self._limits.signatures)
+        self.proof = Proof(identity, "publickey", key.get_fingerprint())
+        return True
+
+    def left_outside(self, user: str) -> None:
+        """The connection ended without a login."""
+        if self._keys and not self._passwords:
+            self._failed(user, "publickey")
+
+    def _failed(self, user: str, method: str) -> bool:
+        banned = self._bans.failed(self._source, asyncio.get_running_loop().time())
+        _log.info(
+            "login failed", connection=self._connection_id, source=self._source, user=user, method=method
+        )
+        if banned:
+            _log.warning("source banned", source=self._source)
+        return banned
+
+
+def _too_many() -> asyncssh.DisconnectError:
+    return asyncssh.DisconnectError(
+        asyncssh.DISC_NO_MORE_AUTH_METHODS_AVAILABLE, "Too many authentication failures"
+    )

@@ -1,0 +1,81 @@
+"""Options of the `[listen]` and `[ssh]` groups."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from pathlib import Path
+
+from pydantic import Field, ValidationInfo, field_validator
+
+from s3sftp.config import ByteSize, Duration, Options
+from s3sftp.ssh import algorithms
+
+
+class ListenOptions(Options):
+    """Where the server listens."""
+
+    host: str = ""
+    """Address or name to listen on; empty for all addresses, IPv4 and IPv6."""
+    port: int = Field(default=2022, ge=0, le=65535)
+    """TCP port; 0 takes a free one, which the log line `listening` tells."""
+
+
+class SshOptions(Options):
+    """Keys, algorithms and limits of SSH connections."""
+
+    host_keys: tuple[Path, ...] = ()
+    """Private keys that the server proves itself with, at most one of each type. None: one Ed25519 key is
+    generated in the state directory at the first start, and kept."""
+    version: str = "s3sftp"
+    """What the server calls itself before login, after `SSH-2.0-`."""
+
+    key_exchanges: tuple[str, ...] = algorithms.KEY_EXCHANGES
+    """Key exchange methods. Names that the installed cryptography lacks are left out of the default."""
+    ciphers: tuple[str, ...] = algorithms.CIPHERS
+    """Ciphers. `chacha20-poly1305@openssh.com` is known but not in the default: it is the one on which the
+    Terrapin attack works best where a client has no strict key exchange."""
+    macs: tuple[str, ...] = algorithms.MACS
+    """Message authentication codes, for the ciphers that need one."""
+    signatures: tuple[str, ...] = algorithms.SIGNATURES
+    """Signature algorithms of users' keys and host keys."""
+
+    login_grace: Duration = timedelta(seconds=30)
+    """A connection that has not logged in by then is closed."""
+    max_auth_attempts: int = Field(default=6, ge=1, le=100)
+    """Passwords that one connection may try."""
+    max_key_offers: int = Field(default=20, ge=1, le=1000)
+    """Public keys that one connection may offer: agents offer all they have."""
+    max_unauthenticated: int = Field(default=100, ge=1, le=100_000)
+    """Connections that have not logged in yet. When they are so many, one of a source that has several
+    makes room, else the oldest after five seconds: sockets that only wait cannot keep others out."""
+    max_unauthenticated_per_source: int = Field(default=10, ge=1, le=100_000)
+    """The same for one address (IPv6: one /64 network); more are refused."""
+    max_connections: int = Field(default=2000, ge=1, le=1_000_000)
+    """Connections in all."""
+    max_connections_per_user: int = Field(default=100, ge=1, le=1_000_000)
+    """Connections of one user."""
+    max_sessions_per_connection: int = Field(default=10, ge=1, le=10_000)
+    """Channels that one connection may have open at once."""
+    idle_connection: Duration = timedelta(minutes=10)
+    """A connection without any session is closed after this long; 0 never."""
+    keepalive_interval: Duration = timedelta(seconds=30)
+    """How often a silent client is asked whether it is still there; 0 never."""
+    keepalive_count: int = Field(default=4, ge=1, le=1000)
+    """Questions left unanswered before the connection is closed."""
+    window_bytes: ByteSize = Field(default=2 << 20, ge=1 << 16, le=1 << 28)
+    """What a client may send on one channel before it has to wait for the server."""
+    rekey_bytes: ByteSize = Field(default=1 << 30, ge=1 << 20, le=1 << 40)
+    """Session keys are renewed after so many bytes."""
+
+    @field_validator("version")
+    @classmethod
+    def _plain_version(cls, text: str) -> str:
+        if not re.fullmatch(r"[!-,.-~]{1,100}", text):
+            raise ValueError("should be 1 to 100 printable ASCII characters without spaces or '-'")
+        return text
+
+    @field_validator("key_exchanges", "ciphers", "macs", "signatures")
+    @classmethod
+    def _known_algorithms(cls, names: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        return algorithms.checked(names, str(info.field_name))

@@ -1,0 +1,133 @@
+"""Users of the configuration: who they are, and that nobody else learns whether they exist."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterator
+
+import argon2
+import asyncssh
+import pytest
+
+from s3sftp.auth import AuthOptions, ConfiguredUsers, Identity, UserOptions, hash_password
+from s3sftp.auth.passwords import PasswordVerifier, check_hash
+
+CHEAP = argon2.PasswordHasher(time_cost=1, memory_cost=1024)
+KEY = asyncssh.generate_private_key("ssh-ed25519")
+LINE = KEY.export_public_key().decode().strip()
+
+
+@pytest.fixture
+def users() -> Iterator[ConfiguredUsers]:
+    known = ConfiguredUsers(
+        {
+            "alice": UserOptions(
+                password_hash=CHEAP.hash("secret"), prefix="partners/{user}", attributes={"tenant": "7"}
+            ),
+            "bob": UserOptions(authorized_keys=(f'from="192.0.2.0/24" {LINE}',), read_only=True),
+        },
+        AuthOptions(),
+    )
+    yield known
+    known.close()
+
+
+async def test_the_right_password_gives_the_identity_with_all_that_belongs_to_it(
+    users: ConfiguredUsers,
+) -> None:
+    identity = await users.by_password("alice", "secret", "192.0.2.1")
+    assert identity == Identity("alice", "partners/alice/", attributes={"tenant": "7"})
+
+
+@pytest.mark.parametrize(
+    ("user", "password"),
+    [
+        ("alice", "Secret"),
+        ("alice", ""),
+        ("alice", "secret\0"),
+        ("alice", "x" * 100_000),
+        ("Alice", "secret"),
+        ("bob", ""),
+        ("bob", "secret"),
+        ("nobody", "secret"),
+        ("", ""),
+    ],
+)
+async def test_anything_else_gives_nothing(users: ConfiguredUsers, user: str, password: str) -> None:
+    assert await users.by_password(user, password, "192.0.2.1") is None
+
+
+async def test_a_key_opens_its_own_account_from_its_own_addresses(users: ConfiguredUsers) -> None:
+    identity = await users.by_public_key("bob", KEY, "192.0.2.9")
+    assert identity is not None
+    assert identity.read_only
+    assert await users.by_public_key("bob", KEY, "198.51.100.1") is None
+    assert await users.by_public_key("alice", KEY, "192.0.2.9") is None
+    assert await users.by_public_key("nobody", KEY, "192.0.2.9") is None
+
+
+async def test_a_line_of_an_authorized_keys_file_opens_too(tmp_path) -> None:  # type: ignore[no-untyped-def]
+    file = tmp_path / "keys"
+    file.write_text(f"# mine\n{LINE} laptop\n")
+    known = ConfiguredUsers({"eve": UserOptions(authorized_keys_file=file)}, AuthOptions())
+    assert await known.by_public_key("eve", KEY, "192.0.2.1") is not None
+    known.close()
+
+
+async def test_verifying_passwords_does_not_hold_up_the_event_loop() -> None:
+    verifier = PasswordVerifier([hash_password("x")], threads=2)
+    longest, last, done = 0.0, time.perf_counter(), asyncio.Event()
+
+    async def tick() -> None:
+        nonlocal longest, last
+        while not done.is_set():
+            await asyncio.sleep(0.001)
+            now = time.perf_counter()
+            longest, last = max(longest, now - last), now
+
+    ticking = asyncio.create_task(tick())
+    began = time.perf_counter()
+    await asyncio.gather(*(verifier.verify(None, "guess") for _ in range(8)))
+    whole = time.perf_counter() - began
+    done.set()
+    await ticking
+    verifier.close()
+    # on the loop itself the longest pause would be one verification, an eighth of all of it, or more
+    assert longest < whole / 8 + 0.05
+
+
+async def test_a_client_that_leaves_does_not_free_a_thread_that_still_computes() -> None:
+    verifier = PasswordVerifier([hash_password("x")], threads=1)
+    first = asyncio.create_task(verifier.verify(None, "guess"))
+    await asyncio.sleep(0.01)
+    first.cancel()
+    second = asyncio.create_task(verifier.verify(None, "guess"))
+    done, _ = await asyncio.wait({first, second}, return_when=asyncio.FIRST_COMPLETED)
+    assert done == {first}
+    assert await second is False
+    verifier.close()
+
+
+def test_a_new_hash_is_argon2id_as_rfc_9106_recommends() -> None:
+    text = hash_password("secret")
+    check_hash(text)
+    assert text.startswith("$argon2id$v=19$m=65536,t=3,p=4$")
+    assert text != hash_password("secret")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "secret",
+        "$2b$12$abcdefghijklmnopqrstuv",
+        "$6$salt$hash",
+        argon2.PasswordHasher(time_cost=1, memory_cost=1024, type=argon2.Type.I).hash("x"),
+        "$argon2id$v=19$m=8388608,t=3,p=4$c2FsdHNhbHRzYWx0$aGFzaGhhc2hoYXNoaGFzaA",
+    ],
+    ids=["empty", "plain", "bcrypt", "sha512", "argon2i", "8 GiB"],
+)
+def test_a_hash_that_is_weak_foreign_or_ruinous_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=r"hash-password|1 GiB"):
+        check_hash(text)

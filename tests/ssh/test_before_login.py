@@ -1,0 +1,118 @@
+"""Those who connect and do not log in: they cost little, they hold up nobody, and they leave nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import pytest
+
+from tests.ssh.gatehouse import (
+    PASSWORD,
+    Gatehouse,
+    closed_by_server,
+    gatehouse,
+    open_descriptors,
+    read_kexinit,
+    reset,
+)
+
+QUICK = {"login_grace": 1.0}
+
+
+async def good_login_seconds(house: Gatehouse, source: str = "127.0.0.9") -> float:
+    began = time.perf_counter()
+    (await house.connect(password=PASSWORD, source=source)).close()
+    return time.perf_counter() - began
+
+
+async def test_a_source_may_only_hold_so_many_connections_before_login() -> None:
+    async with gatehouse() as house:
+        sockets = [await house.socket("127.0.0.2") for _ in range(12)]
+        closed = await asyncio.gather(*(closed_by_server(reader, 1.0) for reader, _ in sockets))
+        assert closed.count(True) == 2
+        assert await good_login_seconds(house) < 2
+        for _, writer in sockets:
+            reset(writer)
+
+
+async def test_400_silent_sockets_hold_up_nobody_and_are_all_closed_by_the_end_of_the_grace() -> None:
+    async with gatehouse(ssh=QUICK) as house:
+        await asyncio.sleep(0)
+        before = open_descriptors()
+        sockets = await asyncio.gather(*(house.socket(f"127.0.1.{n % 50 + 1}") for n in range(400)))
+        assert house.listener.connections <= 100
+        assert await good_login_seconds(house) < 2
+        closed = await asyncio.gather(*(closed_by_server(reader) for reader, _ in sockets))
+        assert all(closed)
+        for _, writer in sockets:
+            reset(writer)
+        await house.empties()
+        async with asyncio.timeout(20):
+            while open_descriptors() > before:
+                await asyncio.sleep(0.02)
+
+
+async def test_silent_sockets_from_everywhere_make_room_for_a_login(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("s3sftp.ssh.admission.PATIENCE_SECONDS", 0.2)
+    async with gatehouse(ssh={"max_unauthenticated": 5}) as house:
+        sockets = [await house.socket(f"127.0.1.{n + 1}") for n in range(5)]
+        await asyncio.sleep(0.3)
+        assert await good_login_seconds(house) < 2
+        assert await closed_by_server(sockets[0][0])
+        assert house.told("connection aborted")[0]["reason"] == "made room for others before login"
+        for _, writer in sockets:
+            reset(writer)
+
+
+async def test_a_byte_now_and_then_does_not_stretch_the_grace() -> None:
+    async with gatehouse(ssh=QUICK) as house:
+        reader, writer = await house.socket()
+        closing = asyncio.create_task(closed_by_server(reader))
+        began = time.perf_counter()
+        while not closing.done():
+            writer.write(b"S")
+            await asyncio.sleep(0.1)
+        assert await closing
+        assert 0.9 < time.perf_counter() - began < 10
+        reset(writer)
+
+
+async def test_stopping_in_the_key_exchange_is_closed_by_the_grace() -> None:
+    async with gatehouse(ssh=QUICK) as house:
+        reader, writer = await house.socket()
+        writer.write(await read_kexinit(reader, writer))
+        assert await closed_by_server(reader)
+        reset(writer)
+
+
+async def test_a_flood_of_key_exchange_openings_is_cut_off() -> None:
+    async with gatehouse(ssh=QUICK) as house:
+        reader, writer = await house.socket()
+        opening = await read_kexinit(reader, writer)
+        for _ in range(1000):
+            writer.write(opening)
+        assert await closed_by_server(reader, 10)
+        assert await good_login_seconds(house) < 2
+        reset(writer)
+
+
+@pytest.mark.parametrize(
+    "noise",
+    [
+        b"GET / HTTP/1.1\r\n\r\n",
+        b"SSH-1.5-old\r\n",
+        b"\x16\x03\x01\x02\x00" * 100,
+        b"A" * 100_000,
+        b"SSH-2.0-x\r\n" + b"\xff" * 64,
+        b"SSH-2.0-x\r\n" + b"\0\0\0\x0c\x0a\x05" + b"\0" * 60,
+    ],
+)
+async def test_what_is_not_ssh_is_closed_and_hurts_nobody(noise: bytes) -> None:
+    async with gatehouse(ssh=QUICK) as house:
+        reader, writer = await house.socket("127.0.0.2")
+        writer.write(noise)
+        assert await closed_by_server(reader, 10)
+        assert await good_login_seconds(house) < 2
+        assert not [event for event in house.events if event["log_level"] == "error"]
+        reset(writer)

@@ -1,0 +1,126 @@
+"""Limits after login: they stop the one who reaches them, with words, and nobody else."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from typing import Any
+
+import asyncssh
+import pytest
+
+from tests.ssh.gatehouse import gatehouse
+
+
+async def open_sessions(connection: asyncssh.SSHClientConnection, count: int) -> list[BaseException | None]:
+    """Ask for sessions all at once; what each ended with."""
+    answers = await asyncio.gather(
+        *(connection.open_session(subsystem="sftp", encoding=None) for _ in range(count)),
+        return_exceptions=True,
+    )
+    return [answer if isinstance(answer, BaseException) else None for answer in answers]
+
+
+async def test_a_connection_has_so_many_sessions_and_no_more_and_closing_one_makes_room() -> None:
+    async with gatehouse(ssh={"max_sessions_per_connection": 3}) as house:
+        async with await house.connect() as connection:
+            refusals = [answer for answer in await open_sessions(connection, 300) if answer is not None]
+            assert len(refusals) == 297
+            assert all("too many sessions" in str(refusal) for refusal in refusals)
+            assert len(house.sessions) == 3
+            await house.sessions[0].end("test")
+            async with asyncio.timeout(20):
+                while await open_sessions(connection, 1) != [None]:
+                    await asyncio.sleep(0.02)
+
+
+async def test_a_user_has_so_many_connections_and_others_are_unaffected() -> None:
+    async with gatehouse(ssh={"max_connections_per_user": 3}) as house:
+        connections = [await house.connect() for _ in range(3)]
+        lost: asyncio.Future[Exception | None] = asyncio.get_running_loop().create_future()
+
+        class Listening(asyncssh.SSHClient):
+            def connection_lost(self, exc: Exception | None) -> None:
+                lost.set_result(exc)
+
+        (await house.connect(client_factory=Listening)).set_keepalive(0)
+        assert "too many connections of this user" in str(await asyncio.wait_for(lost, 20))
+        (await house.connect("bob")).close()
+        connections.pop().close()
+        async with asyncio.timeout(20):
+            while house.listener.connections > 2:
+                await asyncio.sleep(0.01)
+        async with await house.connect() as connection:
+            assert await open_sessions(connection, 1) == [None]
+        for connection in connections:
+            connection.close()
+
+
+async def test_the_server_has_so_many_connections() -> None:
+    async with gatehouse(ssh={"max_connections": 2}) as house:
+        connections = [await house.connect() for _ in range(2)]
+        with pytest.raises((asyncssh.DisconnectError, ConnectionError)):
+            await house.connect()
+        assert house.told("connection refused")[0]["reason"] == "too many connections"
+        for connection in connections:
+            connection.close()
+
+
+async def test_a_connection_without_a_session_is_closed_after_a_while_and_one_with_a_session_is_not() -> None:
+    async with gatehouse(ssh={"idle_connection": 0.3}) as house:
+        idle, used = await house.connect(), await house.connect("bob")
+        async with used.start_sftp_client() as sftp:
+            await asyncio.wait_for(idle.wait_closed(), 20)
+            await asyncio.sleep(0.4)
+            assert await sftp.exists("/")
+        await asyncio.wait_for(used.wait_closed(), 20)
+
+
+async def test_a_client_that_no_longer_answers_is_let_go() -> None:
+    async with gatehouse(ssh={"keepalive_interval": 0.2, "keepalive_count": 2}) as house:
+        connection = await house.connect()
+        # the client's machine has gone: it reads nothing, and the socket does not know
+        connection._transport.pause_reading()  # type: ignore[union-attr]
+        await house.empties()
+        assert "keepalive" in house.told("connection closed")[0]["reason"]
+        connection.abort()
+
+
+async def test_sessions_hear_when_the_socket_is_full_and_when_it_is_not() -> None:
+    """Without that a client that stops reading would make the server hold whatever it has asked for."""
+    size, sessions = 4 << 20, 9  # together more than the kernel takes on the server's side
+    async with gatehouse() as house:
+        house.storage.put("alice/big", b"x" * size)
+        async with await house.connect() as connection:
+            clients = [await connection.start_sftp_client() for _ in range(sessions)]
+            files = [await client.open("/big", "rb") for client in clients]
+            heard: list[str] = []
+            hear(house.sessions[0], heard)
+            # else the kernel takes all of it on the client's side
+            connection.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 16)
+            transport: Any = connection._transport
+            transport.pause_reading()
+            reading = [asyncio.create_task(file.read(size, 0)) for file in files]  # asks for no size first
+            async with asyncio.timeout(20):
+                while "paused" not in heard:
+                    await asyncio.sleep(0.01)
+            transport.resume_reading()
+            assert [len(data) for data in await asyncio.wait_for(asyncio.gather(*reading), 60)] == [
+                size
+            ] * sessions
+            assert heard[:2] == ["paused", "resumed"]
+
+
+def hear(session: Any, heard: list[str]) -> None:
+    """Note what the session is told about the socket."""
+    paused, resumed = session.transport_paused, session.transport_resumed
+
+    def on_paused() -> None:
+        heard.append("paused")
+        paused()
+
+    def on_resumed() -> None:
+        heard.append("resumed")
+        resumed()
+
+    session.transport_paused, session.transport_resumed = on_paused, on_resumed

@@ -1,0 +1,114 @@
+"""Stopping: no one new, idle sessions end at once, transfers may finish, the rest is cut off."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import asyncssh
+import pytest
+
+from s3sftp.auth import AuthOptions, ConfiguredUsers
+from s3sftp.ssh import CannotListen, Listener, ListenOptions, SshOptions
+from tests.ssh.gatehouse import HOST_KEY, USERS, closed_by_server, gatehouse
+
+
+async def test_a_port_in_use_is_told_by_name() -> None:
+    async with gatehouse() as house:
+        users = ConfiguredUsers(USERS, AuthOptions())
+        second = Listener(
+            ListenOptions(host="127.0.0.1", port=house.port),
+            SshOptions(),
+            AuthOptions(),
+            users,
+            [HOST_KEY],
+            lambda *_: None,  # type: ignore[arg-type, return-value]
+        )
+        with pytest.raises(CannotListen, match=f"127.0.0.1:{house.port}: .*in use"):
+            await second.start()
+        users.close()
+
+
+async def test_without_a_host_it_listens_on_one_port_of_every_address() -> None:
+    users = ConfiguredUsers(USERS, AuthOptions())
+    listener = Listener(
+        ListenOptions(port=0),
+        SshOptions(),
+        AuthOptions(),
+        users,
+        [HOST_KEY],
+        lambda *_: None,  # type: ignore[arg-type, return-value]
+    )
+    await listener.start()
+    for address in ("127.0.0.1", "::1"):
+        reader, writer = await asyncio.open_connection(address, listener.port)
+        assert (await reader.readline()).startswith(b"SSH-2.0-s3sftp")
+        writer.close()
+    await listener.stop()
+    users.close()
+
+
+async def test_those_who_have_not_logged_in_are_closed_first_and_nobody_new_comes_in() -> None:
+    async with gatehouse() as house:
+        reader, writer = await house.socket()
+        await reader.readline()
+        await house.listener.stop_accepting()
+        assert await closed_by_server(reader, 5)
+        with pytest.raises(ConnectionRefusedError):
+            await house.socket()
+        writer.close()
+
+
+async def test_a_running_transfer_may_finish_while_idle_sessions_end() -> None:
+    async with gatehouse() as house:
+        busy, idle = await house.connect(), await house.connect("bob")
+        upload = await busy.start_sftp_client()
+        await idle.start_sftp_client()
+        file = await upload.open("/report", "wb")
+        await file.write(b"first half, ")
+        draining = asyncio.create_task(drain(house.listener, 20))
+        await asyncio.wait_for(ended(idle), 10)
+        assert not draining.done()
+        await file.write(b"second half")
+        await file.close()
+        assert await draining is True
+        assert house.storage.objects[b"alice/report"].data == b"first half, second half"
+
+
+async def drain(listener: Listener, limit: float) -> bool:
+    await listener.stop_accepting()
+    return await listener.drain(limit)
+
+
+async def ended(connection: asyncssh.SSHClientConnection) -> None:
+    """Wait until the connection has no session any more."""
+    while connection._channels:
+        await asyncio.sleep(0.01)
+
+
+async def test_what_is_not_finished_in_time_is_cut_off_and_nothing_half_appears() -> None:
+    async with gatehouse() as house:
+        connection = await house.connect()
+        sftp = await connection.start_sftp_client()
+        file = await sftp.open("/report", "wb")
+        await file.write(b"half")
+        assert await drain(house.listener, 0.2) is False
+        await house.listener.stop()
+        assert house.listener.connections == 0
+        assert not house.storage.objects
+        assert house.storage.open_uploads == 0
+        await asyncio.wait_for(connection.wait_closed(), 10)
+
+
+async def test_stopping_does_not_wait_for_clients_that_do_not_listen() -> None:
+    async with gatehouse() as house:
+        connections = [await house.connect() for _ in range(5)]
+        for connection in connections:
+            await connection.start_sftp_client()
+            connection._transport.pause_reading()  # type: ignore[union-attr]
+        began = time.perf_counter()
+        await house.listener.stop()
+        assert time.perf_counter() - began < 10
+        assert house.listener.connections == 0
+        for connection in connections:
+            connection.abort()
