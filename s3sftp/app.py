@@ -1,0 +1,176 @@
+"""The one place that puts objects together: start, run, drain, stop.
+
+start    host keys ─► users ─► storage ─► listening socket
+drain    no new connections ─► idle sessions end ─► running transfers finish, for `drain_timeout` at most
+stop     the rest is aborted ─► storage ─► threads
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import AsyncGenerator, Callable
+from contextlib import AsyncExitStack
+
+from s3sftp import __version__, backends
+from s3sftp.app_options import ServerOptions
+from s3sftp.auth import ConfiguredUsers, Identity
+from s3sftp.backends import Backend, Place
+from s3sftp.backends.memory import MemoryBackend
+from s3sftp.backends.s3 import S3Backend
+from s3sftp.backends.s3.failures import Trouble
+from s3sftp.errors import ConfigurationError, NotFound, PermissionDenied, StorageError
+from s3sftp.fs import Mounts, Volume
+from s3sftp.sftp import SftpSession
+from s3sftp.ssh import Listener, load_host_keys
+from s3sftp.telemetry import get_logger
+
+_log = get_logger("s3sftp.app")
+_LOOK_SECONDS = 10.0
+
+
+class Application:
+    """A server made of its options. `start` and `stop` once each; `run` does both, around a signal."""
+
+    def __init__(self, options: ServerOptions) -> None:
+        self._options = options
+        self._cleanup = AsyncExitStack()
+        self._volume: Volume | None = None
+        self._listener: Listener | None = None
+
+    @property
+    def port(self) -> int:
+        """The TCP port that it listens on, once started."""
+        return self._listener.port if self._listener else 0
+
+    async def start(self) -> None:
+        """Put everything together and listen. What was started is stopped again if a later step fails.
+
+        Raises ConfigurationError, CannotListen, or the StorageError that keeps the storage from being used.
+        """
+        options = self._options
+        async with AsyncExitStack() as started:
+            host_keys = load_host_keys(options.ssh.host_keys, options.server.state_dir)
+            users = ConfiguredUsers(options.users, options.auth)
+            started.callback(users.close)
+            self._volume = Volume(make_backend(options), options.files)
+            started.push_async_callback(self._volume.stop)
+            await self._volume.start()
+            await look_at_storage(self._volume.backend)
+            self._listener = Listener(
+                options.listen, options.ssh, options.auth, users, host_keys, self._open_session
+            )
+            started.push_async_callback(self._listener.stop)
+            await self._listener.start()
+            self._cleanup = started.pop_all()
+        _log.info("started", version=__version__, backend=options.backend, users=len(options.users))
+
+    def _open_session(self, identity: Identity, session: backends.Session) -> SftpSession:
+        if self._volume is None:
+            raise RuntimeError("not started")
+        mounts = Mounts.rooted_at(
+            identity.prefix, read_only=identity.read_only, directories=identity.directories
+        )
+        return SftpSession(self._volume.enter(mounts, session), self._options.sftp)
+
+    async def drain(self) -> bool:
+        """Accept no one any more and let running transfers finish. Returns whether all of them did."""
+        if self._listener is None:
+            return True
+        await self._listener.stop_accepting()
+        return await self._listener.drain(self._options.server.drain_timeout.total_seconds())
+
+    async def stop(self) -> None:
+        """End what still runs: nothing half of it is published."""
+        await self._cleanup.aclose()
+        _log.info("stopped")
+
+    async def run(self, started: Callable[[], None] = lambda: None) -> None:
+        """Serve until SIGTERM or SIGINT, then drain and stop; a second signal cuts the draining short.
+
+        `started` is called once, when connections are accepted.
+        """
+        signals = Signals()
+        signals.install()
+        await self.start()
+        try:
+            started()
+            await signals.wait()
+            _log.info("stopping", drain_seconds=self._options.server.drain_timeout.total_seconds())
+            draining = asyncio.ensure_future(self.drain())
+            hurry = asyncio.ensure_future(signals.wait(2))
+            await asyncio.wait({draining, hurry}, return_when=asyncio.FIRST_COMPLETED)
+            if not (draining.done() and draining.result()):
+                _log.warning("transfers are cut off")
+            for task in (draining, hurry):
+                task.cancel()
+            await asyncio.gather(draining, hurry, return_exceptions=True)
+        finally:
+            await self.stop()
+
+
+class Signals:
+    """Counts requests to stop."""
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._changed = asyncio.Condition()
+        self._notifying: set[asyncio.Task[None]] = set()
+
+    def install(self) -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._received)
+
+    def _received(self) -> None:
+        task = asyncio.ensure_future(self._count_one())
+        self._notifying.add(task)
+        task.add_done_callback(self._notifying.discard)
+
+    async def _count_one(self) -> None:
+        async with self._changed:
+            self._count += 1
+            self._changed.notify_all()
+
+    async def wait(self, count: int = 1) -> None:
+        """Wait until that many have come."""
+        async with self._changed:
+            await self._changed.wait_for(lambda: self._count >= count)
+
+
+async def look_at_storage(backend: Backend) -> None:
+    """List the root once. Raises the StorageError that says no: no bucket, no rights, nothing would work.
+
+    A storage that is down or slow is only logged: it may be back before the first user comes.
+    """
+    session = backends.Session(user="", session_id="start")
+    pages = backend.list_dir(Place(), session)
+    try:
+        async with asyncio.timeout(_LOOK_SECONDS):
+            await anext(pages, None)
+    except TimeoutError:
+        _log.error("storage cannot be reached", error="no answer in time")
+    except StorageError as error:
+        if _is_final(error):
+            raise
+        _log.error("storage cannot be reached", error=str(error), detail=error.detail)
+    finally:
+        if isinstance(pages, AsyncGenerator):
+            await pages.aclose()
+
+
+def _is_final(error: StorageError) -> bool:
+    """Whether the storage has answered, and means it: anything but 'later'."""
+    if isinstance(error, NotFound | PermissionDenied):
+        return True
+    trouble = error.__cause__
+    return isinstance(trouble, Trouble) and 300 <= trouble.status < 500 and trouble.status not in (408, 429)
+
+
+def make_backend(options: ServerOptions) -> Backend:
+    """The storage that the options name. Raises ConfigurationError."""
+    if options.backend == "memory":
+        return MemoryBackend()
+    if options.s3 is None:
+        raise ConfigurationError(["s3.bucket is missing"])
+    return S3Backend(options.s3, options.server.state_dir)

@@ -1,0 +1,143 @@
+"""All options together, and how they are read: the only place that sees every group."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from datetime import timedelta
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field
+
+from s3sftp.auth import AuthOptions, UserOptions, read_keys, user_name_problem
+from s3sftp.backends.s3 import S3Options
+from s3sftp.config import Duration, Options, Setting, Settings, from_environment, from_toml, read
+from s3sftp.errors import ConfigurationError
+from s3sftp.fs import FileOptions, Mounts
+from s3sftp.sftp import SftpOptions
+from s3sftp.ssh import ListenOptions, SshOptions
+from s3sftp.ssh.host_keys import load
+from s3sftp.telemetry.options import LogOptions
+
+
+def default_state_dir() -> Path:
+    """`$STATE_DIRECTORY` (systemd), `$XDG_STATE_HOME/s3sftp`, `/var/lib/s3sftp` for root, else the home."""
+    if given := os.environ.get("STATE_DIRECTORY"):
+        return Path(given.split(":")[0])
+    if xdg := os.environ.get("XDG_STATE_HOME"):
+        return Path(xdg) / "s3sftp"
+    if os.geteuid() == 0:
+        return Path("/var/lib/s3sftp")
+    return Path.home() / ".local" / "state" / "s3sftp"
+
+
+class ProcessOptions(Options):
+    """`[server]`: the process itself."""
+
+    state_dir: Path = Field(default_factory=default_state_dir)
+    """What has to survive a restart: the generated host key, notes about unfinished uploads."""
+    drain_timeout: Duration = timedelta(seconds=30)
+    """How long running transfers may take to finish when the server is told to stop."""
+
+
+class ServerOptions(Options):
+    """Everything that can be configured."""
+
+    backend: Literal["s3", "memory"] = "s3"
+    """Where files are stored. `memory` forgets everything at the end: for trying things out."""
+    listen: ListenOptions = Field(default_factory=ListenOptions)
+    ssh: SshOptions = Field(default_factory=SshOptions)
+    auth: AuthOptions = Field(default_factory=AuthOptions)
+    users: dict[str, UserOptions] = Field(default_factory=dict)
+    s3: S3Options | None = None
+    files: FileOptions = Field(default_factory=FileOptions)
+    sftp: SftpOptions = Field(default_factory=SftpOptions)
+    log: LogOptions = Field(default_factory=LogOptions)
+    server: ProcessOptions = Field(default_factory=ProcessOptions)
+
+
+def load_options(
+    file: Path | None = None,
+    environ: Mapping[str, str] | None = None,
+    flags: Iterable[Setting] = (),
+    *,
+    needs_users: bool = True,
+) -> ServerOptions:
+    """Read the options: flags before environment before file before defaults.
+
+    Raises ConfigurationError with every problem there is.
+    """
+    environment = from_environment(os.environ if environ is None else environ, {"backend"})
+    settings = Settings.layered(from_toml(file) if file else (), environment, flags)
+    users, problems = _users_of_file(settings)
+    settings = Settings.layered(users, settings.by_path.values())
+    reading = read(ServerOptions, settings)
+    problems += [*reading.problems, *_between_groups(reading.values, settings)]
+    if needs_users and not settings.below("users"):
+        problems.append("there are no users: add a [users.NAME] table, or use --user with --authorized-keys")
+    if problems:
+        raise ConfigurationError(problems)
+    return ServerOptions(**reading.values)
+
+
+def _users_of_file(settings: Settings) -> tuple[list[Setting], list[str]]:
+    """What `auth.users_file` has, and what is wrong with it."""
+    named = settings.by_path.get(("auth", "users_file"))
+    if named is None or not isinstance(named.value, str):
+        return [], []
+    try:
+        found = from_toml(Path(named.value))
+    except ConfigurationError as error:
+        return [], [f"auth.users_file ({named.origin}): {problem}" for problem in error.problems]
+    problems = []
+    for setting in found:
+        if setting.path[0] != "users":
+            problems.append(
+                f"{'.'.join(setting.path)} ({setting.origin}): only [users.NAME] tables belong here"
+            )
+        elif settings.below(*setting.path[:2]):
+            problems.append(
+                f"{'.'.join(setting.path[:2])} ({setting.origin}): this user is configured elsewhere too"
+            )
+    return [replace(setting) for setting in found if setting.path[0] == "users"], _unique(problems)
+
+
+def _between_groups(values: Mapping[str, Any], settings: Settings) -> list[str]:
+    """What is wrong although each option by itself is right. Groups that are wrong are not in `values`."""
+    problems: list[str] = []
+    if values.get("backend", "s3") == "s3" and not settings.below("s3"):
+        problems.append("s3.bucket is missing: name it in [s3], or with `s3sftp serve s3://BUCKET/PREFIX`")
+    users: Mapping[str, UserOptions] = values.get("users", {})
+    for name, user in users.items():
+        problems += _user_problems(name, user)
+    problems += _problems_of(lambda: read_keys(users))
+    for file in values["ssh"].host_keys if "ssh" in values else ():
+        problems += [f"ssh.host_keys: {problem}" for problem in _problems_of(partial(load, file))]
+    return problems
+
+
+def _user_problems(name: str, user: UserOptions) -> list[str]:
+    if (wrong := user_name_problem(name)) is not None:
+        return [f"users.{name[:40]!r}: the name {wrong}"]
+    problems = []
+    if not (user.password_hash or user.authorized_keys or user.authorized_keys_file):
+        problems.append(
+            f"users.{name} cannot log in: give it authorized_keys, authorized_keys_file or password_hash"
+        )
+    mounting = _problems_of(lambda: Mounts.rooted_at(user.prefix_of(name), directories=user.directories))
+    return problems + [f"users.{name}: {problem}" for problem in mounting]
+
+
+def _problems_of(check: Callable[[], object]) -> list[str]:
+    try:
+        check()
+    except ConfigurationError as error:
+        return list(error.problems)
+    return []
+
+
+def _unique(problems: list[str]) -> list[str]:
+    return list(dict.fromkeys(problems))

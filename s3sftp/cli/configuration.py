@@ -1,0 +1,84 @@
+"""Flags that several commands share, and how they become settings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+
+import click
+
+from s3sftp.app_options import ServerOptions, load_options
+from s3sftp.config import Setting
+from s3sftp.errors import ConfigurationError
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_PLAIN = {
+    "endpoint_url": ("s3", "endpoint_url"),
+    "host": ("listen", "host"),
+    "port": ("listen", "port"),
+    "state_dir": ("server", "state_dir"),
+    "log_format": ("log", "format"),
+    "log_level": ("log", "level"),
+    "backend": ("backend",),
+}
+
+
+def storage_flags(command: F) -> F:
+    """`[s3://BUCKET/PREFIX] --config --endpoint-url --state-dir`."""
+    for decorate in (
+        click.option("--state-dir", help="Where the generated host key is kept."),
+        click.option("--endpoint-url", help="Address of an S3-compatible store; default: AWS."),
+        click.option(
+            "--config",
+            "config_file",
+            type=click.Path(path_type=Path),
+            envvar="S3SFTP_CONFIG",
+            help="Configuration file (TOML).",
+        ),
+        click.argument("bucket_url", metavar="[s3://BUCKET/PREFIX]", required=False),
+    ):
+        command = decorate(command)
+    return command
+
+
+def options_from(
+    config_file: Path | None, bucket_url: str | None, needs_users: bool = True, **flags: Any
+) -> ServerOptions:
+    """The options that file, environment and flags make together. Raises ConfigurationError."""
+    settings = [*_of_url(bucket_url), *_of_user(flags.pop("user", None), flags)]
+    for name, path in _PLAIN.items():
+        value = flags.get(name)
+        if value is not None:
+            settings.append(Setting(path, value, f"--{name.replace('_', '-')}", is_text=True))
+    return load_options(config_file, flags=settings, needs_users=needs_users)
+
+
+def _of_url(text: str | None) -> list[Setting]:
+    if text is None:
+        return []
+    url = urlsplit(text)
+    if url.scheme != "s3" or not url.netloc or url.query or url.fragment:
+        raise ConfigurationError([f"{text!r} should be like s3://BUCKET or s3://BUCKET/PREFIX"])
+    prefix = url.path.removeprefix("/")
+    return [Setting(("s3", "bucket"), url.netloc, text), Setting(("s3", "prefix"), prefix, text)]
+
+
+def _of_user(user: str | None, flags: dict[str, Any]) -> list[Setting]:
+    """The user of `--user`, who sees everything below the URL: there is no one to be kept apart from."""
+    keys, password_hash = flags.pop("authorized_keys", None), flags.pop("password_hash", None)
+    if user is None:
+        stray = [
+            name for name, value in (("authorized-keys", keys), ("password-hash", password_hash)) if value
+        ]
+        if stray:
+            raise ConfigurationError([f"--{name} needs --user" for name in stray])
+        return []
+    found = [Setting(("users", user, "prefix"), "", "--user")]
+    if keys is not None:
+        found.append(Setting(("users", user, "authorized_keys_file"), str(keys), "--authorized-keys"))
+    if password_hash is not None:
+        found.append(Setting(("users", user, "password_hash"), password_hash, "--password-hash"))
+    return found

@@ -1,0 +1,127 @@
+"""`s3sftp demo`: everything on this machine, to try and to show. Works without a network."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import secrets
+from pathlib import Path
+
+import asyncssh
+import click
+
+from s3sftp.app import Application
+from s3sftp.app_options import ServerOptions, load_options
+from s3sftp.auth import hash_password
+from s3sftp.cli.demo_store import BUCKET, REGION, DemoStore, DemoStoreFailed
+from s3sftp.cli.failures import told_plainly
+from s3sftp.config import Setting
+from s3sftp.ssh import host_keys
+from s3sftp.telemetry.setup import configure_logging
+from s3sftp.telemetry.tracing import configure_tracing, end_tracing
+
+USER = "demo"
+
+
+@click.command()
+@click.option(
+    "--dir",
+    "directory",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("demo"),
+    show_default=True,
+    help="Where data, keys and credentials are kept; they survive restarts.",
+)
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--port", type=int, default=2022, show_default=True, help="SFTP port; 0 takes a free one.")
+def demo(directory: Path, host: str, port: int) -> None:
+    """Run an S3 store and an SFTP server in front of it, with a user to log in as."""
+    with told_plainly():
+        asyncio.run(_demo(directory.resolve(), host, port))
+
+
+async def _demo(directory: Path, host: str, port: int) -> None:
+    shutdown = configure_tracing(os.environ)
+    store = DemoStore(directory / "store")
+    try:
+        click.echo(f"starting the S3 store in {directory} …")
+        await store.start()
+        login = DemoLogin(directory)
+        options = _options(directory, store, login, host, port)
+        configure_logging(options.log)
+        application = Application(options)
+        await _run(application, store, lambda: _tell(directory, store, login, application.port))
+    finally:
+        await store.stop()
+        await end_tracing(shutdown)
+
+
+async def _run(application: Application, store: DemoStore, tell: object) -> None:
+    """Serve until told to stop, or until the store has ended."""
+    serving = asyncio.ensure_future(application.run(tell))  # type: ignore[arg-type]
+    storing = asyncio.ensure_future(store.ended())
+    await asyncio.wait({serving, storing}, return_when=asyncio.FIRST_COMPLETED)
+    if not serving.done():
+        serving.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await serving
+        raise DemoStoreFailed("the S3 store has ended")
+    storing.cancel()
+    await serving
+
+
+class DemoLogin:
+    """The demo user's key and password: made once, kept in the directory."""
+
+    def __init__(self, directory: Path) -> None:
+        self.key_file = directory / "demo_key"
+        if not self.key_file.exists():
+            host_keys.generate(self.key_file)
+        self.public_key = host_keys.load(self.key_file).export_public_key("openssh").decode().strip()
+        file = directory / "demo_password"
+        if not file.exists():
+            with open(os.open(file, os.O_WRONLY | os.O_CREAT, 0o600), "w", encoding="utf-8") as stream:
+                stream.write(secrets.token_urlsafe(12) + "\n")
+        self.password = file.read_text("utf-8").strip()
+
+
+def _options(directory: Path, store: DemoStore, login: DemoLogin, host: str, port: int) -> ServerOptions:
+    values: dict[tuple[str, ...], object] = {
+        ("listen", "host"): host,
+        ("listen", "port"): port,
+        ("server", "state_dir"): str(directory / "state"),
+        ("log", "format"): "logfmt",
+        ("s3", "bucket"): BUCKET,
+        ("s3", "region"): REGION,
+        ("s3", "endpoint_url"): store.endpoint_url,
+        ("s3", "addressing"): "path",
+        ("s3", "access_key_id"): store.access_key,
+        ("s3", "secret_access_key"): store.secret_key,
+        ("users", USER, "authorized_keys"): login.public_key,
+        ("users", USER, "password_hash"): hash_password(login.password),
+        ("users", USER, "prefix"): "",
+    }
+    # the demo is the same everywhere: nothing from the environment
+    return load_options(environ={}, flags=[Setting(path, value, "demo") for path, value in values.items()])
+
+
+def _tell(directory: Path, store: DemoStore, login: DemoLogin, port: int) -> None:
+    known_hosts = directory / "known_hosts"
+    key = asyncssh.read_private_key(directory / "state" / host_keys.FILE_NAME)
+    public = " ".join(key.export_public_key("openssh").decode().split()[:2])
+    known_hosts.write_text(f"[127.0.0.1]:{port} {public}\n", "utf-8")
+    click.echo(
+        f"""
+s3sftp is running; Ctrl-C stops it. Paste in another terminal:
+
+  sftp -P {port} -i {login.key_file} -o UserKnownHostsFile={known_hosts} {USER}@127.0.0.1
+
+and see the same files in the bucket:
+
+  AWS_ACCESS_KEY_ID={store.access_key} AWS_SECRET_ACCESS_KEY={store.secret_key} AWS_REGION={REGION} \\
+    aws --endpoint-url {store.endpoint_url} s3 ls --recursive s3://{BUCKET}
+
+Other clients: 127.0.0.1 port {port}, user {USER}, password {login.password}
+"""
+    )

@@ -1,0 +1,49 @@
+"""`s3sftp host-key`: make host keys and show what clients should know about them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import asyncssh
+import click
+
+from s3sftp.app_options import default_state_dir
+from s3sftp.cli.failures import told_plainly
+from s3sftp.ssh import host_keys
+
+_KINDS = {"ed25519": "ssh-ed25519", "ecdsa": "ecdsa-sha2-nistp256", "rsa": "ssh-rsa"}
+
+
+@click.group("host-key")
+def host_key() -> None:
+    """Make a host key, or show the fingerprint of one."""
+
+
+@host_key.command()
+@click.option("--type", "kind", type=click.Choice(list(_KINDS)), default="ed25519", show_default=True)
+@click.argument("file", type=click.Path(path_type=Path))
+def generate(kind: str, file: Path) -> None:
+    """Write a new private key to FILE, which must not exist."""
+    with told_plainly():
+        _describe(host_keys.generate(file, _KINDS[kind]), "HOST", 2022)
+
+
+@host_key.command()
+@click.option("--state-dir", type=click.Path(path_type=Path), help="Where the server keeps its state.")
+@click.option("--host", default="localhost", show_default=True, help="Name that clients connect to.")
+@click.option("--port", type=int, default=2022, show_default=True, help="Port that clients connect to.")
+@click.argument("file", type=click.Path(path_type=Path), required=False)
+def show(state_dir: Path | None, host: str, port: int, file: Path | None) -> None:
+    """Show fingerprint, public key and known_hosts line of FILE, or of the generated key."""
+    with told_plainly():
+        _describe(
+            host_keys.load(file or (state_dir or default_state_dir()) / host_keys.FILE_NAME), host, port
+        )
+
+
+def _describe(key: asyncssh.SSHKey, host: str, port: int) -> None:
+    public = key.export_public_key("openssh").decode().strip()
+    name = host if port == 22 else f"[{host}]:{port}"
+    click.echo(f"fingerprint  {key.get_fingerprint()}")
+    click.echo(f"public key   {public}")
+    click.echo(f"known_hosts  {name} {' '.join(public.split()[:2])}")
