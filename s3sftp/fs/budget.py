@@ -1,8 +1,12 @@
 """One byte budget for the file contents of all sessions of the process.
 
-Uploads wait their turn for room; read-ahead takes room only when there is some. So that uploads that each
-hold part of a chunk never wait for each other for ever, the oldest waiter of a full budget gets a lease: it
-may exceed the budget until its chunk is on its way. Peak: the budget plus one chunk.
+    total ─┬─ used       bytes in memory: parts of chunks, chunks on their way, read-ahead
+           └─ reserved   what uploads that have begun a chunk may still need to complete it
+
+An upload reserves a whole chunk before it fills it: then it never holds part of one while it waits for the
+rest, and a full budget means that chunks are on their way, not that all wait for each other. Who does not
+fill its chunk in time loses the rest of the reservation. As the last resort, when nothing is on its way and
+nobody has a reservation, the oldest waiter may exceed the budget. Peak: the budget plus one chunk.
 """
 
 from __future__ import annotations
@@ -13,96 +17,138 @@ from dataclasses import dataclass
 
 from s3sftp.errors import Busy
 
-_STALE_LEASE_SECONDS = 10.0
+_FILL_SECONDS = 10.0
+_LOOK_SECONDS = 1.0
+
+
+@dataclass(slots=True)
+class _Reservation:
+    left: int
+    since: float
 
 
 @dataclass(slots=True)
 class _Waiter:
     owner: object
     count: int
+    want: int
     turn: asyncio.Future[None]
 
 
 class Budget:
-    """Counts bytes held; `used` never exceeds `total` by more than one lease."""
+    """Counts bytes."""
 
     def __init__(self, total: int, wait_seconds: float = 60.0) -> None:
         self.total = total
         self.used = 0
         self.peak = 0
+        self._on_the_way = 0
         self._wait_seconds = wait_seconds
         self._waiters: deque[_Waiter] = deque()
-        self._lease: object | None = None
-        self._lease_used_at = 0.0
+        self._reservations: dict[object, _Reservation] = {}
 
-    def try_take(self, count: int, owner: object | None = None) -> bool:
-        """Take room if there is some now and nobody waits for it."""
-        leased = owner is not None and owner is self._lease
-        if not leased and (self._waiters or self.used + count > self.total):
+    def try_take(self, count: int, owner: object, want: int) -> bool:
+        """Take `count` bytes if there is room now; otherwise, and while others wait, nothing happens.
+
+        `want` is what should be reserved with it, at least `count`: the rest of the owner's chunk.
+        """
+        if self._take_reserved(count, owner):
+            return True
+        if self._waiters or self._committed() + want > self.total:
             return False
-        if leased:
-            self._lease_used_at = asyncio.get_running_loop().time()
-        self._add(count)
+        self._grant(owner, count, want)
         return True
 
     def force(self, count: int) -> None:
         """Take room that is bounded elsewhere, such as what a session's READs asked for."""
-        self._add(count)
+        self.used += count
+        self.peak = max(self.peak, self.used)
 
-    async def take(self, count: int, owner: object) -> None:
+    def has_room(self, count: int) -> bool:
+        """Whether something that can do without, such as read-ahead, may take so much."""
+        return not self._waiters and self._committed() + count <= self.total
+
+    async def take(self, count: int, owner: object, want: int) -> None:
         """Wait in turn for room. Raises Busy after `wait_seconds`."""
-        if self.try_take(count, owner):
+        if self.try_take(count, owner, want):
             return
-        loop = asyncio.get_running_loop()
-        waiter = _Waiter(owner, count, loop.create_future())
+        waiter = _Waiter(owner, count, want, asyncio.get_running_loop().create_future())
         self._waiters.append(waiter)
         self._serve()
         try:
             async with asyncio.timeout(self._wait_seconds):
                 while not waiter.turn.done():
-                    await asyncio.wait([waiter.turn], timeout=_STALE_LEASE_SECONDS / 2)
-                    self._end_stale_lease(loop.time())
-        except TimeoutError:
-            raise Busy("server is busy: too many uploads at once, try again later") from None
-        finally:
+                    await asyncio.wait([waiter.turn], timeout=_LOOK_SECONDS)
+                    self._drop_stale()
+        except BaseException as error:
             self._leave(waiter)
+            if isinstance(error, TimeoutError):
+                raise Busy("server is busy: too many uploads at once, try again later") from None
+            raise
+
+    def send(self, count: int, owner: object) -> None:
+        """The owner's chunk is on its way: it gives back what it had reserved beyond it."""
+        self._on_the_way += count
+        self.end_turn(owner)
+
+    def sent(self, count: int) -> None:
+        """A chunk is stored, or lost: its room is free."""
+        self._on_the_way -= count
+        self.give(count)
 
     def give(self, count: int) -> None:
         """Give room back."""
         self.used -= count
         self._serve()
 
-    def end_lease(self, owner: object) -> None:
-        """The owner's chunk is on its way, or it has ended: someone else may exceed the budget."""
-        if self._lease is owner:
-            self._lease = None
+    def end_turn(self, owner: object) -> None:
+        """Give a reservation back."""
+        if self._reservations.pop(owner, None) is not None:
             self._serve()
 
-    def _add(self, count: int) -> None:
-        self.used += count
-        self.peak = max(self.peak, self.used)
+    def _committed(self) -> int:
+        return self.used + sum(each.left for each in self._reservations.values())
+
+    def _take_reserved(self, count: int, owner: object) -> bool:
+        """The last bytes of a chunk usually come with the first of the next, which need no reservation."""
+        reservation = self._reservations.get(owner)
+        if reservation is None or reservation.left <= 0:
+            return False
+        reservation.left = max(0, reservation.left - count)
+        self.force(count)
+        return True
+
+    def _grant(self, owner: object, count: int, want: int) -> None:
+        self._reservations.pop(owner, None)
+        self.force(count)
+        if want > count:
+            now = asyncio.get_running_loop().time()
+            self._reservations[owner] = _Reservation(want - count, now)
 
     def _serve(self) -> None:
         while self._waiters:
             head = self._waiters[0]
-            if self.used + head.count > self.total:
-                if self._lease is not None and self._lease is not head.owner:
-                    return
-                self._lease = head.owner
-                self._lease_used_at = head.turn.get_loop().time()
+            mine = self._reservations.get(head.owner)
+            fits = self._committed() - (mine.left if mine else 0) + head.want <= self.total
+            if not fits and (self._reservations or self._on_the_way):
+                return
             self._waiters.popleft()
-            self._add(head.count)
+            self._grant(head.owner, head.count, head.want)
             head.turn.set_result(None)
 
     def _leave(self, waiter: _Waiter) -> None:
+        """Who leaves without its bytes gives back what it may just have got."""
         if waiter in self._waiters:
             self._waiters.remove(waiter)
             self._serve()
-        elif waiter.turn.done() and (task := asyncio.current_task()) and task.cancelling():
+        elif waiter.turn.done():
             self.give(waiter.count)
 
-    def _end_stale_lease(self, now: float) -> None:
-        """A client that stopped sending must not hold up the others."""
-        if self._lease is not None and now - self._lease_used_at > _STALE_LEASE_SECONDS:
-            self._lease = None
+    def _drop_stale(self) -> None:
+        """A client that sends slowly, or has stopped, must not hold up the others."""
+        now = asyncio.get_running_loop().time()
+        stale = [owner for owner, each in self._reservations.items() if now - each.since > _FILL_SECONDS]
+        for owner in stale:
+            del self._reservations[owner]
+        if stale:
             self._serve()

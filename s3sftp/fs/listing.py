@@ -45,7 +45,10 @@ class Listing:
         if self._ended:
             return None
         try:
-            page = await anext(self._pages, None)
+            # not anext() with a default: CPython 3.11 crashes when __anext__ itself raises
+            page: Sequence[Entry] | None = await anext(self._pages)
+        except StopAsyncIteration:
+            page = None
         except NotFound:
             if not self._lenient:
                 raise

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 from typing import Literal
 
 from pydantic import Field
 
-from s3sftp.config import ByteSize, Options
+from s3sftp.config import ByteSize, Duration, Options
 
 MIB = 1 << 20
 
@@ -18,7 +19,7 @@ class FileOptions(Options):
     buffer_bytes: ByteSize = Field(256 * MIB, ge=16 * MIB)
     """Memory for file contents, uploads and read-ahead of all sessions together. One chunk may exceed it,
     so that there always is progress."""
-    buffer_wait_seconds: float = Field(60.0, gt=0)
+    buffer_wait: Duration = Field(timedelta(minutes=1), gt=timedelta(0))
     """How long a WRITE waits for room in `buffer_bytes` before it fails as busy."""
     range_bytes: ByteSize = Field(8 * MIB, ge=64 * 1024)
     """Length of the ranged requests that serve a sequential reader."""

@@ -47,7 +47,7 @@ class Pump:
         return self._upload is None or len(self._running) < self._upload.parallel_chunks
 
     async def push(self, chunk: bytearray) -> None:
-        """Send a chunk; returns when its task has started. In any case the budget gets the bytes back."""
+        """Send a chunk; returns when its task has started. However it ends, the budget hears of it."""
         await self._start(lambda u: self._backend.write_chunk(u, chunk, self._session), len(chunk))
 
     async def keep(self, start: int, stop: int) -> None:
@@ -86,7 +86,7 @@ class Pump:
         try:
             upload = await self._wait_for_room()
         except BaseException:
-            self._budget.give(count)
+            self._budget.sent(count)
             raise
         task = asyncio.create_task(work(upload))
         self._running.add(task)
@@ -103,6 +103,7 @@ class Pump:
 
     def _done(self, count: int, task: asyncio.Task[None]) -> None:
         self._running.discard(task)
-        self._budget.give(count)
-        if not task.cancelled() and self.failure is None:
-            self.failure = task.exception()
+        self._budget.sent(count)
+        if not task.cancelled():
+            failure = task.exception()  # always looked at, or asyncio complains that nobody did
+            self.failure = self.failure or failure

@@ -37,6 +37,7 @@ class _Fetch:
         self.failure: BaseException | None = None
         self.task: asyncio.Task[None] | None = None
         self.segments: dict[int, bytearray] = {}
+        self.delivered: dict[int, int] = {}
         self.freed = 0
         self.dropped = False
         self._changed = asyncio.Event()
@@ -83,15 +84,22 @@ class _Fetch:
         return all(index in self.segments for index in indices)
 
     def views(self, start: int, stop: int) -> Iterator[memoryview]:
-        """The bytes of `[start, stop)`. A segment whose last byte is delivered is through, and freed."""
+        """The bytes of `[start, stop)`. A segment of which as much was delivered as it has is freed."""
         while start < stop:
             index, at = divmod(start - self.start, _SEGMENT_BYTES)
             segment = self.segments[index]
             count = min(stop - start, len(segment) - at)
             yield memoryview(segment)[at : at + count]
             start += count
-            if start == min(self.start + (index + 1) * _SEGMENT_BYTES, self.stop):
-                self.freed += len(self.segments.pop(index))
+            self._count_delivered(index, count)
+
+    def _count_delivered(self, index: int, count: int) -> None:
+        """Pipelined reads may be served in any order, so what counts is how much, not how far."""
+        whole = min(_SEGMENT_BYTES, self.stop - self.start - index * _SEGMENT_BYTES)
+        self.delivered[index] = self.delivered.get(index, 0) + count
+        if self.delivered[index] >= whole and len(self.segments[index]) == whole:
+            del self.segments[index]
+            self.freed += whole
 
     @property
     def is_through(self) -> bool:
@@ -164,7 +172,7 @@ class Reader:
     def _cover(self, start: int, stop: int, target: int) -> None:
         """See to it that every byte of `[start, stop)`, and what should come ahead, is on its way."""
         sequential = target > stop
-        if sequential and self._budget.used + self._range_bytes > self._budget.total:
+        if sequential and not self._budget.has_room(self._range_bytes):
             target = stop
         at = start
         while at < target:

@@ -23,7 +23,7 @@ class Shared:
     def __init__(self, backend: Backend, options: FileOptions) -> None:
         self.backend = backend
         self.options = options
-        self.budget = Budget(options.buffer_bytes, options.buffer_wait_seconds)
+        self.budget = Budget(options.buffer_bytes, options.buffer_wait.total_seconds())
         self.writers = OpenWriters(options.max_uploads_per_user)
         self.tools = WriterTools(
             backend, options, self.budget, SpoolRoom(options.spool_dir, options.spool_bytes)

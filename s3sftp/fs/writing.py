@@ -23,6 +23,9 @@ from s3sftp.fs.options import FileOptions
 from s3sftp.fs.pump import Pump
 from s3sftp.fs.spool import Spool, SpoolRoom
 
+_SMALL_BYTES = 256 << 10
+"""Files up to this size need no reservation: there are many, and each is soon stored."""
+
 
 @dataclass(frozen=True, slots=True)
 class WriteMode:
@@ -74,6 +77,7 @@ class Writer:
         self._clone: _Clone | None = None
         self._failure: Exception | None = None
         self._zeros = 0
+        self._base_kept = False
         if base is not None and not mode.truncate:
             self._assembly.learn_base(base.size)
 
@@ -93,7 +97,7 @@ class Writer:
             or self._mode.append
             or offset != assembly.cut + assembly.front
             or assembly.front + len(data) >= self._pump.chunk_bytes
-            or not self._tools.budget.try_take(len(data), self)
+            or not self._tools.budget.try_take(len(data), self, self._wanted(len(data)))
         ):
             return False
         self._place_bytes(offset, data)
@@ -111,7 +115,7 @@ class Writer:
             if self._spooled:
                 await self._write_spooled(offset, data)
                 return
-            await self._tools.budget.take(len(data), self)
+            await self._take_room(len(data))
             try:
                 await self._place(offset, data)
             except RewriteNeeded as reason:
@@ -197,7 +201,8 @@ class Writer:
         await self._begin()
         tail = self._assembly.take(self._assembly.front)
         try:
-            return await self._pump.finish(tail, Finish(self._assembly.length, self.mtime))
+            finish = Finish(self._assembly.length, self.mtime, self._base_kept)
+            return await self._pump.finish(tail, finish)
         finally:
             self._tools.budget.give(len(tail))
 
@@ -238,12 +243,13 @@ class Writer:
     async def _fill_from_base(self, start: int, stop: int) -> None:
         """Keep a range inside the storage if it is large enough and starts at the cut; else read it."""
         upload = await self._begin()
+        self._base_kept = True
         if start == self._assembly.cut and stop - start >= upload.min_chunk_bytes:
             await self._pump.keep(start, stop)
             self._assembly.skip(stop)
             return
         data = await self._read_base(start, min(stop, self._assembly.cut + upload.chunk_bytes))
-        await self._tools.budget.take(len(data), self)
+        await self._take_room(len(data))
         self._assembly.fill(start, data)
 
     def _fill_with_zeros(self, start: int, stop: int) -> None:
@@ -252,14 +258,22 @@ class Writer:
             stop = min(stop, assembly.zeros_stop)
         elif options.gaps == "refuse":
             raise InvalidRequest(f"bytes {start} to {stop} were never written; the file is not stored")
+        if self._zeros + stop - start > options.max_zero_fill_bytes:  # known before the first is sent
+            raise Unsupported(f"more than {options.max_zero_fill_bytes} bytes were never written")
         count = min(stop - start, max(1, self._pump.chunk_bytes - assembly.front))
         self._zeros += count
-        if self._zeros > options.max_zero_fill_bytes:
-            raise Unsupported(f"more than {options.max_zero_fill_bytes} bytes were never written")
         self._tools.budget.force(count)
         assembly.fill(start, bytes(count))
 
     # ── the way of the bytes ────────────────────────────────────────────────────────────────────────
+
+    def _wanted(self, count: int) -> int:
+        """What to reserve for `count` more bytes: the rest of the chunk, unless the file may be small."""
+        front = self._assembly.front
+        return count if front + count <= _SMALL_BYTES else max(count, self._pump.chunk_bytes - front)
+
+    async def _take_room(self, count: int) -> None:
+        await self._tools.budget.take(count, self, self._wanted(count))
 
     async def _before_write(self, offset: int) -> None:
         self._pump.raise_failure()
@@ -301,8 +315,9 @@ class Writer:
         while self._assembly.front >= upload.chunk_bytes:
             if self._tools.options.rewrite == "spool" and not self._spooled:
                 await self._mirror(upload.chunk_bytes)
-            await self._pump.push(self._assembly.take(upload.chunk_bytes))
-            self._tools.budget.end_lease(self)
+            chunk = self._assembly.take(upload.chunk_bytes)
+            self._tools.budget.send(len(chunk), self)
+            await self._pump.push(chunk)
 
     async def _begin(self) -> Upload:
         base = None if self._mode.truncate else self._base
@@ -379,7 +394,7 @@ class Writer:
             await spool.write(offset, data)
         self._tools.budget.give(self._assembly.held)
         self._assembly.restart()
-        self._tools.budget.end_lease(self)
+        self._tools.budget.end_turn(self)
         self._spooled = True
 
     async def _write_spooled(self, offset: int, data: bytes | memoryview) -> None:
@@ -397,7 +412,7 @@ class Writer:
             await self._send_all_but_tail()
             for at in range(start, stop, 1 << 20):
                 data = await spool.read(at, min(at + (1 << 20), stop))
-                await self._tools.budget.take(len(data), self)
+                await self._take_room(len(data))
                 self._place_bytes(at, data)
                 await self._send_full_chunks()
         self._assembly.length = length
@@ -419,7 +434,7 @@ class Writer:
         budget = self._tools.budget
         budget.give(self._assembly.held)
         self._assembly.restart()
-        budget.end_lease(self)
+        budget.end_turn(self)
         if self._spool is not None:
             self._spool.close()
             self._spool = None

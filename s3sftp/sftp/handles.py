@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 
 from s3sftp.errors import Busy, InvalidRequest
@@ -22,6 +23,8 @@ class Handle:
     """A CLOSE has arrived: nothing that comes after it may use the handle."""
     pending: int = 0
     """Requests on it that have been admitted and not answered."""
+    last_read: asyncio.Event | None = None
+    """Set when the latest READ that was admitted has been answered."""
 
     @property
     def wire(self) -> bytes:

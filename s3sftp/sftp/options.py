@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from pydantic import Field
 
-from s3sftp.config import ByteSize, Options
+from s3sftp.config import ByteSize, Duration, Options
 
 KIB = 1 << 10
 
@@ -22,9 +24,11 @@ class SftpOptions(Options):
     """How many requests of a session run at once; further ones are not read from the connection."""
     send_buffer_bytes: ByteSize = Field(8192 * KIB, ge=512 * KIB)
     """How many bytes of answers a session may hold for a client that does not take them."""
-    idle_timeout_seconds: float = Field(1800, gt=0)
+    receive_buffer_bytes: ByteSize = Field(1024 * KIB, ge=64 * KIB)
+    """How many bytes of requests a session may hold that wait for room, such as WRITEs to a slow storage."""
+    idle_timeout: Duration = Field(timedelta(minutes=30), gt=timedelta(0))
     """A session without requests and without running transfers for so long is ended."""
-    stall_timeout_seconds: float = Field(300, gt=0)
+    stall_timeout: Duration = Field(timedelta(minutes=5), gt=timedelta(0))
     """A session whose client takes none of the bytes that wait for it for so long is ended."""
-    close_timeout_seconds: float = Field(60, gt=0)
+    close_timeout: Duration = Field(timedelta(minutes=1), gt=timedelta(0))
     """How long a CLOSE that has arrived may go on storing its file after the connection is lost."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from s3sftp.fs import VirtualPath
 from s3sftp.sftp.handles import Handle
@@ -26,6 +27,13 @@ class Request:
     handle: Handle | None = None
     answer_bytes: int = 0
     """How large the answer's data may be."""
+    answer_after: asyncio.Event | None = None
+    """Its answer waits for this. OpenSSH's scp cuts a download off, and says that all is well, where
+    READs of one file were not answered in the order in which it sent them."""
+    answered: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when the answer is on its way, or there will be none."""
+    packet_bytes: int = 0
+    """How much memory the request itself takes while it waits."""
     changes: bool = False
     """It changes what is stored: worth a log line."""
     commits: bool = False

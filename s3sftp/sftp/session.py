@@ -51,6 +51,7 @@ class SftpSession(asyncssh.SSHServerSession[bytes]):
         self._outbox: deque[bytes] = deque()
         self._outbox_bytes = 0
         self._reserved_bytes = 0
+        self._received_bytes = 0
         self._channel: asyncssh.SSHServerChannel[bytes] | None = None
         self._channel_full = False
         self._transport_full = False
@@ -145,6 +146,7 @@ class SftpSession(asyncssh.SSHServerSession[bytes]):
     def _has_room(self) -> bool:
         return (
             len(self._schedule) < self._options.max_requests_in_flight
+            and self._received_bytes < self._options.receive_buffer_bytes
             and self._unsent_bytes < self._options.send_buffer_bytes
         )
 
@@ -165,7 +167,7 @@ class SftpSession(asyncssh.SSHServerSession[bytes]):
         request_id = fields.u32()
         try:
             if not self._answer_at_once(kind, request_id, packet):
-                self._admit(self._operations.prepare(kind, request_id, fields))
+                self._admit(self._operations.prepare(kind, request_id, fields), len(packet))
         except BadMessage as reason:
             self._send(status_packet(request_id, Status.BAD_MESSAGE, str(reason)))
         except StorageError as error:
@@ -208,11 +210,15 @@ class SftpSession(asyncssh.SSHServerSession[bytes]):
             return taken
         return False
 
-    def _admit(self, request: Request) -> None:
+    def _admit(self, request: Request, packet_bytes: int) -> None:
         ticket = self._schedule.admit(*request.claims)
+        request.packet_bytes = packet_bytes
+        self._received_bytes += packet_bytes
         self._reserved_bytes += request.answer_bytes
         if request.handle is not None:
             request.handle.pending += 1
+            if request.name == "READ":
+                request.answer_after, request.handle.last_read = request.handle.last_read, request.answered
         if ticket.ready:
             self._start(ticket, request)
         else:
@@ -226,9 +232,13 @@ class SftpSession(asyncssh.SSHServerSession[bytes]):
     async def _run(self, ticket: Ticket, request: Request) -> None:
         try:
             answer = await self._answer(request)
+            if request.answer_after is not None:
+                await request.answer_after.wait()
             self._send(answer)
         finally:
+            request.answered.set()
             self._reserved_bytes -= request.answer_bytes
+            self._received_bytes -= request.packet_bytes
             if request.handle is not None:
                 request.handle.pending -= 1
             for ready in self._schedule.finish(ticket):
@@ -358,7 +368,7 @@ class SftpSession(asyncssh.SSHServerSession[bytes]):
             if not request.commits:
                 task.cancel()
         if commits:
-            await asyncio.wait(commits, timeout=self._options.close_timeout_seconds)
+            await asyncio.wait(commits, timeout=self._options.close_timeout.total_seconds())
         for task in list(self._tasks):
             task.cancel()
         if self._tasks:
@@ -369,14 +379,18 @@ class SftpSession(asyncssh.SSHServerSession[bytes]):
 
     def _schedule_watch(self) -> None:
         options = self._options
-        pause = min(60.0, options.idle_timeout_seconds / 4, options.stall_timeout_seconds / 4)
+        pause = min(60.0, options.idle_timeout.total_seconds() / 4, options.stall_timeout.total_seconds() / 4)
         self._watch = asyncio.get_running_loop().call_later(pause, self._look)
 
     def _look(self) -> None:
         """End a session that does nothing, or whose client takes nothing."""
         still = asyncio.get_running_loop().time() - self._last_moved
-        stalled = bool(self._outbox) and still > self._options.stall_timeout_seconds
-        idle = not len(self._schedule) and not self._outbox and still > self._options.idle_timeout_seconds
+        stalled = bool(self._outbox) and still > self._options.stall_timeout.total_seconds()
+        idle = (
+            not len(self._schedule)
+            and not self._outbox
+            and still > self._options.idle_timeout.total_seconds()
+        )
         if stalled or idle:
             self._end_soon("client takes no answers" if stalled else "idle", 1)
         elif self._ending is None:
