@@ -1,0 +1,48 @@
+# Everything runs in .venv, made on first use. PYTHON chooses what it is made with.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+READY  := $(VENV)/.ready
+
+.PHONY: help run test test-oldest check budget docs fmt clean
+
+help: ## list the commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+# --group needs pip 25.1; the pip that comes with Python is often older
+$(READY): pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
+	$(BIN)/python -m pip install --quiet --editable '.[demo]' --group dev
+	touch $(READY)
+
+run: $(READY) ## the server with an S3 store of its own and a demo user
+	$(BIN)/s3sftp demo
+
+test: $(READY) ## the tests
+	$(BIN)/python -m pytest -n 2
+
+check: $(READY) ## what CI runs: format, lint, types, tests
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest -n 2
+
+test-oldest: ## the tests of S3 on the oldest supported aiobotocore
+	$(MAKE) VENV=.venv-oldest .venv-oldest/.ready
+	.venv-oldest/bin/python -m pip install --quiet 'aiobotocore==2.25.*'
+	.venv-oldest/bin/python -m pytest -n 2 tests/backends
+
+budget: $(READY) ## what operations cost in S3 requests, measured
+	$(BIN)/python -m tests.limits.operations
+
+docs: $(READY) ## write the pages that are made from the code
+	$(BIN)/python docs/tools/configuration.py
+	$(BIN)/python docs/tools/costs.py
+
+fmt: $(READY) ## format, and fix what can be fixed
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+clean: ## remove what was built, and the environment
+	rm -rf $(VENV) .venv-oldest build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

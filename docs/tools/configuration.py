@@ -1,0 +1,157 @@
+"""Writes docs/configuration.md from the options themselves: `python docs/tools/configuration.py`."""
+
+from __future__ import annotations
+
+import re
+import sys
+import types
+import typing
+from datetime import timedelta
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, SecretStr
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
+
+from s3sftp.app_options import ServerOptions
+from s3sftp.config import Options
+
+PAGE = Path(__file__).parent.parent / "configuration.md"
+
+HEAD = """# Configuration
+
+Every option can be given in a TOML file (`--config FILE`), in the environment, and the common ones as flags
+(`s3sftp serve --help`). Flags win over the environment, the environment over the file, the file over what is
+built in. One word names an option everywhere: `part_bytes` of the group `[s3]` is `S3SFTP_S3__PART_BYTES` in
+the environment.
+
+```toml
+[s3]
+bucket = "acme-exchange"
+part_bytes = "16 MiB"
+
+[users.alice]
+authorized_keys = ["ssh-ed25519 AAAA… alice@laptop"]
+```
+
+Sizes are numbers of bytes or texts such as `"8 MiB"`; lengths of time are numbers of seconds or texts like
+`"30 s"`, `"10 min"`. What is wrong is said at start, all of it at once; the server does not start (exit 2).
+
+This page is made from the options by `make docs`; a test compares them.
+"""
+
+
+def main() -> None:
+    PAGE.write_text(page(), "utf-8")
+
+
+def page() -> str:
+    """The whole page."""
+    parts = [HEAD]
+    for name, field in ServerOptions.model_fields.items():
+        group = _group_of(field.annotation)
+        if group is None:
+            parts.append(f"\n## `{name}`\n\n{_table([(name, field, f'S3SFTP_{name.upper()}')])}")
+        else:
+            parts.append(_section(name, group))
+    return "".join(parts)
+
+
+def _section(name: str, group: type[Options]) -> str:
+    title = "users.NAME" if name == "users" else name
+    about = re.sub(r"^`\[.*?\]`: ", "", (group.__doc__ or "").strip().split("\n\n")[0].replace("\n    ", " "))
+    rows = [
+        (option, field, f"S3SFTP_{name.upper()}__{'NAME__' if name == 'users' else ''}{option.upper()}")
+        for option, field in group.model_fields.items()
+    ]
+    return f"\n## `[{title}]`\n\n{about[:1].upper()}{about[1:]}\n\n{_table(rows)}"
+
+
+def _table(rows: list[tuple[str, FieldInfo, str]]) -> str:
+    lines = ["| option | what it does | values | default | environment |", "|---|---|---|---|---|"]
+    for name, field, variable in rows:
+        about = " ".join((field.description or "").split()).replace("|", "\\|")
+        kind = "size" if name.endswith("_bytes") else _kind(field.annotation)
+        cells = (f"`{name}`", about, kind, _default(field), f"`{variable}`")
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def _group_of(annotation: Any) -> type[Options] | None:
+    """The group of options that a field of the root holds, also as `dict[str, Group]` or `Group | None`."""
+    for candidate in (annotation, *typing.get_args(annotation)):
+        if isinstance(candidate, type) and issubclass(candidate, BaseModel):
+            return typing.cast("type[Options]", candidate)
+    return None
+
+
+_NAMES = {
+    str: "text",
+    int: "number",
+    float: "number",
+    bool: "`true` or `false`",
+    timedelta: "length of time",
+    Path: "path",
+    SecretStr: "text (secret)",
+}
+
+
+def _kind(annotation: Any) -> str:
+    origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
+    if origin is typing.Annotated:
+        return _kind(arguments[0])
+    if origin is typing.Literal:
+        return ", ".join(f"`{value}`" for value in arguments)
+    if origin in (typing.Union, types.UnionType):
+        return " or ".join(_kind(a) for a in arguments if a is not type(None))
+    if origin in (list, tuple, set, frozenset):
+        return f"list of {_kind(arguments[0])}s"
+    if origin in (dict,) or (origin is not None and "Mapping" in str(origin)):
+        return f"table of {_kind(arguments[1])}s"
+    if isinstance(annotation, type) and issubclass(annotation, Enum):
+        return ", ".join(f"`{member.value}`" for member in annotation)
+    return _NAMES.get(annotation, str(getattr(annotation, "__name__", annotation)))
+
+
+def _default(field: FieldInfo) -> str:
+    if field.default_factory is not None:
+        made = "" if field.default_factory in (list, dict, tuple) else "see there"
+        return made or "none"
+    if field.default is PydanticUndefined:
+        return "**required**"
+    return _shown(field.default)
+
+
+def _shown(value: Any) -> str:
+    if value is None or value in ("", (), [], {}):
+        return "none"
+    if isinstance(value, bool):
+        return f"`{str(value).lower()}`"
+    if isinstance(value, timedelta):
+        return f"`{_length(value)}`"
+    if isinstance(value, int) and value >= 1024 and value % 1024 == 0:
+        return f"`{_size(value)}`"
+    if isinstance(value, list | tuple | set | frozenset):
+        return ", ".join(f"`{each}`" for each in value)
+    return f"`{value}`"
+
+
+def _size(value: int) -> str:
+    for unit, name in ((1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")):
+        if value % unit == 0:
+            return f"{value // unit} {name}"
+    return str(value)
+
+
+def _length(value: timedelta) -> str:
+    seconds = value.total_seconds()
+    for unit, name in ((3600, "h"), (60, "min")):
+        if seconds and seconds % unit == 0:
+            return f"{seconds / unit:g} {name}"
+    return f"{seconds:g} s"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

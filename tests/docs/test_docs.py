@@ -1,0 +1,74 @@
+"""The documents tell the truth: what they name exists, and what is made from the code is up to date."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.limits.operations import OPERATIONS, shown
+
+ROOT = Path(__file__).parents[2]
+DOCS = ROOT / "docs"
+TEST = re.compile(r"`(tests/[\w/]+\.py)::(\w+)`")
+
+
+@pytest.mark.parametrize("page", ["semantics.md", "promises.md"])
+def test_every_test_that_a_page_names_exists(page: str) -> None:
+    named = TEST.findall((DOCS / page).read_text("utf-8"))
+    assert named
+    missing = [f"{file}::{name}" for file, name in named if not _has_test(ROOT / file, name)]
+    assert missing == []
+
+
+def test_every_sentence_of_the_semantics_names_its_test() -> None:
+    lines = (DOCS / "semantics.md").read_text("utf-8").splitlines()
+    bare = [line for line in lines if line.startswith("- ") and not TEST.search(line)]
+    assert bare == []
+
+
+def test_every_promise_names_its_proof() -> None:
+    rows = [line for line in (DOCS / "promises.md").read_text("utf-8").splitlines() if line.startswith("| ")]
+    proofs = [row.rstrip(" |").rsplit(" | ", 1)[-1] for row in rows if row != "| promise | shown by |"]
+    assert len(proofs) > 50
+    assert [proof for proof in proofs if "`" not in proof] == []
+
+
+def test_the_page_of_options_is_what_the_options_say() -> None:
+    assert (DOCS / "configuration.md").read_text("utf-8") == _tool("configuration").page()
+
+
+def test_the_table_of_costs_is_what_the_tests_demand() -> None:
+    page = (DOCS / "semantics.md").read_text("utf-8")
+    table = re.search(r"<!-- budget -->\n(.*?)<!-- /budget -->", page, re.S)
+    assert table is not None
+    wanted = [f"| {operation.name} | {shown(operation.budget)} |" for operation in OPERATIONS]
+    assert table.group(1).splitlines()[2:] == wanted
+
+
+@pytest.mark.parametrize("page", sorted(DOCS.rglob("*.md")) + sorted(ROOT.glob("*.md")), ids=lambda p: p.name)
+def test_links_between_pages_lead_somewhere(page: Path) -> None:
+    links = re.findall(r"\]\((?!https?://|#)([^)#]+)", page.read_text("utf-8"))
+    assert [link for link in links if not (page.parent / link).exists()] == []
+
+
+def test_commands_of_the_readme_exist() -> None:
+    makefile = (ROOT / "Makefile").read_text("utf-8")
+    named = set(re.findall(r"\bmake (\w+)", (ROOT / "README.md").read_text("utf-8")))
+    assert named
+    assert {name for name in named if not re.search(rf"^{name}:", makefile, re.M)} == set()
+
+
+def _has_test(file: Path, name: str) -> bool:
+    return file.exists() and re.search(rf"def {name}\b", file.read_text("utf-8")) is not None
+
+
+def _tool(name: str):  # type: ignore[no-untyped-def]
+    spec = importlib.util.spec_from_file_location(name, DOCS / "tools" / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module

@@ -1,0 +1,81 @@
+"""The structure that docs/architecture.md draws is the structure of the code."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[2] / "s3sftp"
+
+LAYERS = [
+    {"errors", "config", "_root"},
+    {"telemetry"},
+    {"backends"},
+    {"fs"},
+    {"sftp"},
+    {"auth"},
+    {"ssh"},
+    {"app", "app_options"},
+    {"cli", "__main__"},
+]
+"""Bottom to top. A module imports from its own layer or below."""
+
+LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
+
+
+def modules() -> list[Path]:
+    return sorted(PACKAGE.rglob("*.py"))
+
+
+def dotted(file: Path) -> str:
+    parts = file.relative_to(PACKAGE.parent).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def imports_of(file: Path) -> set[str]:
+    """Modules of the package that a module imports."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(file.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            assert node.level == 0, f"{file}: relative import"
+            for alias in node.names:
+                inner = f"{node.module}.{alias.name}"
+                found.add(inner if _is_module(inner) else node.module)
+    return {name for name in found if name == "s3sftp" or name.startswith("s3sftp.")}
+
+
+def _is_module(name: str) -> bool:
+    path = PACKAGE.parent / Path(*name.split("."))
+    return path.with_suffix(".py").exists() or (path / "__init__.py").exists()
+
+
+def layer_of(name: str) -> str:
+    parts = name.split(".")
+    return parts[1] if len(parts) > 1 else "_root"
+
+
+@pytest.mark.parametrize("file", modules(), ids=dotted)
+def test_imports_only_point_down(file: Path) -> None:
+    here = LEVEL[layer_of(dotted(file))]
+    above = {name for name in imports_of(file) if LEVEL[layer_of(name)] > here}
+    assert above == set()
+
+
+def test_no_module_imports_itself_in_a_circle() -> None:
+    graph = {dotted(file): imports_of(file) for file in modules()}
+    done: set[str] = set()
+
+    def visit(name: str, path: tuple[str, ...]) -> None:
+        assert name not in path, " → ".join([*path[path.index(name) :], name])
+        if name not in done:
+            for following in graph.get(name, ()):
+                if following != name:
+                    visit(following, (*path, name))
+            done.add(name)
+
+    for name in graph:
+        visit(name, ())
