@@ -1,0 +1,142 @@
+"""The S3 backend: the contract's operations, each handed to the part that knows how."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+
+from s3sftp.backends.contract import (
+    Buffer,
+    Entry,
+    FileInfo,
+    Finish,
+    Place,
+    Session,
+    Upload,
+    Usage,
+    WriteIntent,
+)
+from s3sftp.backends.s3.cache import Facts
+from s3sftp.backends.s3.client import Store
+from s3sftp.backends.s3.copying import Copying
+from s3sftp.backends.s3.heads import Heads
+from s3sftp.backends.s3.janitor import Janitor
+from s3sftp.backends.s3.keys import Keys
+from s3sftp.backends.s3.listing import Listing
+from s3sftp.backends.s3.mtimes import Mtimes
+from s3sftp.backends.s3.options import S3Options
+from s3sftp.backends.s3.ownership import Journal
+from s3sftp.backends.s3.reading import read_range
+from s3sftp.backends.s3.removing import Removing
+from s3sftp.backends.s3.renaming import Renaming
+from s3sftp.backends.s3.writing import S3Upload, Writing
+from s3sftp.errors import StorageFailure
+from s3sftp.telemetry import get_logger
+
+_log = get_logger("s3sftp.s3")
+
+
+class S3Backend:
+    """A bucket, or a prefix of one. `state_dir` is where the journal of unfinished uploads lives."""
+
+    name = "s3"
+
+    def __init__(self, options: S3Options, state_dir: Path | None = None) -> None:
+        self.options = options
+        self.store = Store(options)
+        self.journal = Journal(state_dir, options.endpoint_url or "", options.bucket)
+        self.janitor = Janitor(self.store, self.journal)
+        self._keys = Keys(options.prefix, escape_backslash=options.backslash == "escape")
+        self._facts = Facts(options.cache_ttl.total_seconds(), options.cache_entries)
+        self._heads = Heads(self.store, self._keys, self._facts)
+        self._listing = Listing(self.store, self._keys, self._facts, self._heads)
+        self._writing = Writing(self.store, self._facts, self.journal)
+        self._copying = Copying(self.store, self.journal)
+        self._mtimes = Mtimes(self.store, self._keys, self._facts, self._heads, self._copying)
+        self._removing = Removing(self.store, self._keys, self._facts, self._heads, self._writing)
+        self._renaming = Renaming(
+            self.store, self._keys, self._facts, self._heads, self._copying, self._removing
+        )
+        self._has_state = state_dir is not None
+
+    @property
+    def first_chunk_bytes(self) -> int:
+        return self.options.part_bytes
+
+    async def start(self) -> None:
+        await self.store.start()
+        await self.journal.start()
+        if not self._has_state:
+            _log.info("s3_no_journal", advice="uploads that a crash leaves need the bucket's lifecycle rule")
+        self.janitor.start()
+
+    async def stop(self) -> None:
+        await self.janitor.stop()
+        await self.journal.stop()
+        await self.store.stop()
+
+    async def file_info(self, place: Place, session: Session) -> FileInfo:
+        return await self._heads.info(place)
+
+    def list_dir(self, place: Place, session: Session) -> AsyncIterator[Sequence[Entry]]:
+        return self._listing.directory(place)
+
+    async def make_dir(self, place: Place, session: Session) -> None:
+        await self._removing.make_dir(place)
+
+    async def del_dir(self, place: Place, session: Session) -> None:
+        await self._removing.del_dir(place)
+
+    async def delete(self, place: Place, session: Session) -> None:
+        await self._removing.delete(place)
+
+    async def rename(self, source: Place, target: Place, session: Session, *, overwrite: bool) -> None:
+        await self._renaming.rename(source, target, overwrite=overwrite)
+
+    async def copy(self, source: Place, target: Place, session: Session, *, version: str | None) -> FileInfo:
+        return await self._renaming.copy(source, target, version)
+
+    async def set_mtime(self, place: Place, mtime: float, session: Session) -> bool:
+        return await self._mtimes.set(place, mtime)
+
+    async def usage(self, place: Place, session: Session) -> Usage:
+        """A bucket has no limit, and does not tell how full it is."""
+        return Usage()
+
+    async def read_file(self, place: Place, session: Session) -> bytes:
+        info = await self._heads.file(place)
+        pieces = read_range(self.store, self._keys.key_of(place), 0, info.size, info.version)
+        return b"".join([piece async for piece in pieces])
+
+    async def write_file(self, place: Place, data: Buffer, session: Session) -> FileInfo:
+        return await self._writing.whole(self._keys.key_of(place), data)
+
+    def read_file_range(
+        self, place: Place, start: int, stop: int, version: str | None, session: Session
+    ) -> AsyncIterator[Buffer]:
+        return read_range(self.store, self._keys.key_of(place), start, stop, version)
+
+    async def begin_write(self, place: Place, intent: WriteIntent, session: Session) -> Upload:
+        return self._writing.begin(self._keys.key_of(place), intent)
+
+    async def write_chunk(self, upload: Upload, data: Buffer, session: Session) -> None:
+        await self._writing.chunk(_ours(upload), data)
+
+    async def keep_range(self, upload: Upload, start: int, stop: int, session: Session) -> None:
+        await self._writing.keep(_ours(upload), start, stop)
+
+    async def finish_write(self, upload: Upload, tail: Buffer, finish: Finish, session: Session) -> FileInfo:
+        ours = _ours(upload)
+        info = await self._writing.finish(ours, tail, finish)
+        if finish.mtime is not None and finish.mtime != ours.mtime:
+            info = await self._mtimes.after_finish(ours.key, info, finish.mtime)
+        return info
+
+    async def abort_write(self, upload: Upload, session: Session) -> None:
+        await self._writing.abort(_ours(upload))
+
+
+def _ours(upload: Upload) -> S3Upload:
+    if not isinstance(upload, S3Upload):
+        raise StorageFailure(detail="an upload of another backend")
+    return upload

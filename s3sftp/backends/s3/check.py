@@ -1,0 +1,327 @@
+"""A look at a bucket before it is trusted: what works, what does not, and what to do about it.
+
+Everything is tried for real, with objects under a random name below the prefix that are removed again.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from typing import Any, Literal
+
+from s3sftp.backends.s3.bodies import MemoryBody
+from s3sftp.backends.s3.checksums import digest
+from s3sftp.backends.s3.client import Answer, Store
+from s3sftp.backends.s3.failures import Trouble, cause_of, has_status
+from s3sftp.backends.s3.multipart import Multipart
+from s3sftp.backends.s3.objects import new_object
+from s3sftp.backends.s3.options import S3Options
+from s3sftp.backends.s3.ownership import Journal
+from s3sftp.backends.s3.publishing import written_by
+from s3sftp.errors import StorageError
+
+State = Literal["ok", "warning", "failed"]
+
+MAX_SKEW_SECONDS = 300.0
+CONTENT = b"written by s3sftp check; safe to delete\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at."""
+
+    what: str
+    """What was tried, in a word or two."""
+    state: State
+    text: str
+    """What was found."""
+    advice: str = ""
+    """What to do about it; empty when there is nothing to do."""
+
+
+async def check(options: S3Options) -> list[Finding]:
+    """Look at the bucket; every finding, the worst included: this never raises because of the store."""
+    store = Store(options)
+    await store.start()
+    try:
+        return [finding async for finding in _Check(store).findings()]
+    finally:
+        await store.stop()
+
+
+class _Check:
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._options = store.options
+        self._probe = f"{store.options.prefix}.s3sftp-check-{uuid.uuid4().hex}"
+
+    async def findings(self) -> AsyncIterator[Finding]:
+        reached = await self._reach()
+        yield reached
+        if reached.state == "failed":
+            return
+        try:
+            for look in self._looks():
+                yield await look()
+        finally:
+            await self._clean()
+
+    def _looks(self) -> list[Callable[[], Awaitable[Finding]]]:
+        return [
+            self._write,
+            self._read,
+            self._range,
+            self._match,
+            self._exclusive,
+            self._multipart,
+            self._delete,
+            self._lifecycle,
+            self._versioning,
+        ]
+
+    async def _reach(self) -> Finding:
+        """LIST: the bucket answers, the credentials and the clock are good."""
+        try:
+            answer = await self._store.call("ListObjectsV2", Prefix=self._options.prefix, MaxKeys=1)
+        except StorageError as error:
+            return _unreached(error)
+        date = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date", "")
+        if (skew := skew_of(date)) is not None and abs(skew) > MAX_SKEW_SECONDS:
+            return _wrong_clock(skew, "warning")
+        return Finding("bucket", "ok", "reachable, and may be listed")
+
+    async def _write(self) -> Finding:
+        try:
+            await self._put(self._probe)
+        except StorageError as error:
+            return _refused("write", error, "allow s3:PutObject below the prefix")
+        return Finding("write", "ok", f"PutObject works, with checksum {self._options.checksum}")
+
+    async def _read(self) -> Finding:
+        try:
+            head = await self._store.call("HeadObject", Key=self._probe)
+            answer = await self._store.call("GetObject", Key=self._probe)
+            body = await _body_of(answer)
+        except StorageError as error:
+            return _refused("read", error, "allow s3:GetObject below the prefix")
+        if body != CONTENT:
+            return Finding("read", "failed", "what was read is not what was written", "use another store")
+        if "s3sftp-upload" not in head.get("Metadata", {}):
+            return Finding(
+                "read",
+                "warning",
+                "the store drops object metadata: modification times are lost, and a lost reply to a "
+                "conditional write looks like a failure",
+            )
+        return Finding("read", "ok", "HeadObject and GetObject work, metadata is kept")
+
+    async def _range(self) -> Finding:
+        try:
+            answer = await self._store.call("GetObject", Key=self._probe, Range="bytes=3-6")
+            body = await _body_of(answer)
+        except StorageError as error:
+            return _refused("ranges", error, "downloads need ranged GETs: use a store that has them")
+        if body != CONTENT[3:7]:
+            return Finding(
+                "ranges", "failed", "the store ignores Range", "downloads cannot work on this store"
+            )
+        return Finding("ranges", "ok", "ranged GET is honoured")
+
+    async def _match(self) -> Finding:
+        try:
+            answer = await self._store.call(
+                "GetObject", Key=self._probe, IfMatch='"00000000000000000000000000000000"'
+            )
+            await _body_of(answer)
+        except StorageError as error:
+            if has_status(error, 412):
+                return Finding("versions", "ok", "GET with If-Match is honoured")
+            return _refused("versions", error, "downloads insist on one version by If-Match")
+        return Finding(
+            "versions",
+            "warning",
+            "the store ignores If-Match on GET",
+            "a file that is replaced while it is downloaded is noticed only by comparing ETags of answers",
+        )
+
+    async def _exclusive(self) -> Finding:
+        try:
+            await self._put(self._probe, IfNoneMatch="*")
+        except StorageError as error:
+            if has_status(error, 409, 412):
+                return Finding("conditional writes", "ok", "If-None-Match on PutObject is honoured")
+            if has_status(error, 400, 501):
+                return _unconditional("the store refuses If-None-Match on PutObject")
+            return _refused("conditional writes", error, "")
+        return _unconditional("the store ignores If-None-Match on PutObject: it replaced the object")
+
+    async def _multipart(self) -> Finding:
+        key, write_id = f"{self._probe}-parts", str(uuid.uuid4())
+        upload = Multipart(self._store, Journal(None, "", ""), key, new_object(self._options, write_id, None))
+        try:
+            await upload.upload(upload.take(), CONTENT)
+            await upload.complete(written_by(write_id))
+        except StorageError as error:
+            await upload.abort()
+            return _refused(
+                "multipart", error, "allow s3:PutObject and s3:AbortMultipartUpload below the prefix"
+            )
+        return await self._abortion(key)
+
+    async def _abortion(self, key: str) -> Finding:
+        try:
+            begun = await self._store.call("CreateMultipartUpload", Key=key)
+            await self._store.call("AbortMultipartUpload", Key=key, UploadId=begun["UploadId"])
+        except StorageError as error:
+            return _refused(
+                "multipart", error, "allow s3:AbortMultipartUpload, or unfinished uploads stay and cost"
+            )
+        return Finding("multipart", "ok", "multipart uploads can be completed and aborted")
+
+    async def _delete(self) -> Finding:
+        try:
+            await self._store.call("DeleteObject", Key=self._probe)
+            await self._store.call("HeadObject", Key=self._probe)
+        except StorageError as error:
+            if has_status(error, 404):
+                return Finding("delete", "ok", "DeleteObject works")
+            return _refused("delete", error, "allow s3:DeleteObject below the prefix")
+        return Finding("delete", "failed", "a deleted object is still there", "use another store")
+
+    async def _lifecycle(self) -> Finding:
+        try:
+            answer = await self._store.call("GetBucketLifecycleConfiguration")
+        except StorageError as error:
+            if has_status(error, 404):
+                return self._no_rule("no lifecycle rule aborts unfinished uploads")
+            return _refused("lifecycle", error, self._rule_advice(), state="warning")
+        if any(_aborts(rule, self._options.prefix) for rule in answer.get("Rules", ())):
+            return Finding("lifecycle", "ok", "a lifecycle rule aborts unfinished uploads")
+        return self._no_rule("no lifecycle rule aborts unfinished uploads below the prefix")
+
+    async def _versioning(self) -> Finding:
+        try:
+            answer = await self._store.call("GetBucketVersioning")
+        except StorageError as error:
+            return _refused("versioning", error, "", state="warning")
+        if answer.get("Status") == "Enabled":
+            return Finding(
+                "versioning",
+                "ok",
+                "the bucket keeps old versions: removed and replaced files still cost",
+                "have a lifecycle rule expire noncurrent versions, unless they are wanted",
+            )
+        return Finding("versioning", "ok", "the bucket keeps one version of each file")
+
+    def _no_rule(self, text: str) -> Finding:
+        return Finding("lifecycle", "warning", text, self._rule_advice())
+
+    def _rule_advice(self) -> str:
+        rule = {
+            "ID": "s3sftp-unfinished-uploads",
+            "Status": "Enabled",
+            "Filter": {"Prefix": self._options.prefix},
+            "AbortIncompleteMultipartUpload": {"DaysAfterInitiation": 2},
+        }
+        return (
+            "for what a crash leaves behind, add to the bucket's rules (the command replaces them all): "
+            f"aws s3api put-bucket-lifecycle-configuration --bucket {self._options.bucket} "
+            f"--lifecycle-configuration '{json.dumps({'Rules': [rule]})}'"
+        )
+
+    async def _put(self, key: str, **conditions: Any) -> Answer:
+        proof = await digest(CONTENT, self._options.checksum)
+        return await self._store.call(
+            "PutObject",
+            Key=key,
+            Body=MemoryBody(CONTENT),
+            **new_object(self._options, str(uuid.uuid4()), None),
+            **proof.fields,
+            **conditions,
+        )
+
+    async def _clean(self) -> None:
+        for key in (self._probe, f"{self._probe}-parts"):
+            with suppress(StorageError):
+                await self._store.call("DeleteObject", Key=key)
+
+
+def skew_of(date: str) -> float | None:
+    """Seconds by which this machine's clock is ahead of the store's; None when that is not told."""
+    try:
+        return time.time() - parsedate_to_datetime(date).timestamp() if date else None
+    except ValueError:
+        return None
+
+
+def _unreached(error: StorageError) -> Finding:
+    trouble = cause_of(error)
+    skew = skew_of(trouble.date) if trouble is not None else None
+    code = trouble.code if trouble is not None else ""
+    if code == "RequestTimeTooSkewed" or (skew is not None and abs(skew) > MAX_SKEW_SECONDS):
+        return _wrong_clock(skew, "failed")
+    return _refused(
+        "bucket", error, _ADVICE.get(code, "see that bucket, region, endpoint_url and credentials are right")
+    )
+
+
+def _wrong_clock(skew: float | None, state: State) -> Finding:
+    ahead = "" if skew is None else f" by {abs(skew) / 60:.0f} minutes ({'ahead' if skew > 0 else 'behind'})"
+    return Finding(
+        "clock", state, f"this machine's clock is wrong{ahead}", "set the clock (NTP): S3 refuses others"
+    )
+
+
+def _refused(what: str, error: StorageError, advice: str, *, state: State = "failed") -> Finding:
+    trouble = cause_of(error)
+    said = f" ({_said(trouble)})" if trouble is not None else ""
+    return Finding(what, state, f"{error}{said}", advice)
+
+
+def _said(trouble: Trouble) -> str:
+    status = f", HTTP {trouble.status}" if trouble.status and str(trouble.status) != trouble.code else ""
+    return f"{trouble.api}: {trouble.code}{status}"
+
+
+def _unconditional(text: str) -> Finding:
+    return Finding(
+        "conditional writes",
+        "warning",
+        text,
+        "two clients that create the same file at the same time may both be told that they succeeded",
+    )
+
+
+async def _body_of(answer: Answer) -> bytes:
+    body = answer["Body"]
+    try:
+        content: bytes = await body.read()
+        return content
+    finally:
+        body.close()
+
+
+def _aborts(rule: dict[str, Any], prefix: str) -> bool:
+    """Whether a lifecycle rule covers unfinished uploads below the prefix."""
+    where = rule.get("Filter", {}).get("Prefix", rule.get("Prefix", ""))
+    return (
+        rule.get("Status") == "Enabled"
+        and "AbortIncompleteMultipartUpload" in rule
+        and prefix.startswith(where)
+    )
+
+
+_ADVICE = {
+    "AccessDenied": "allow s3:ListBucket for the prefix",
+    "NoSuchBucket": "create the bucket, or correct its name",
+    "InvalidAccessKeyId": "the access key is not known to the store",
+    "SignatureDoesNotMatch": "the secret key does not belong to the access key",
+    "PermanentRedirect": "the bucket is in another region",
+    "EndpointConnectionError": "nothing answers at the endpoint: check its address and the network",
+    "ConnectTimeoutError": "nothing answers at the endpoint: check its address and the network",
+}

@@ -1,0 +1,223 @@
+"""The one way to the bucket: every request goes through `Store.call`.
+
+    call ─► attempt ─► answer ───────────────────────────► returned
+              ▲          └─► trouble ─► worth another try? ─┐ no: its StorageError is raised
+              └───────────── delay ◄────────────────────────┘
+
+Deadline, retries, credentials, spans and costs are here and nowhere else. botocore's own retries are off.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import random
+from collections.abc import Callable, Coroutine
+from contextlib import AsyncExitStack
+from typing import Any, Final
+
+from aiobotocore.config import AioConfig
+from botocore import xform_name
+from opentelemetry.trace import Span, SpanKind, Status, StatusCode
+
+from s3sftp.backends.s3.credentials import RenewableCredentials, session_with
+from s3sftp.backends.s3.failures import Trouble, trouble_of
+from s3sftp.backends.s3.options import S3Options, is_loopback
+from s3sftp.backends.s3.retries import Again, Effort, Retries, attempt_limit, time_limit
+from s3sftp.telemetry import charge, get_logger, span
+
+Answer = dict[str, Any]
+
+_log = get_logger("s3sftp.s3")
+_EXPECTED_STATUSES: Final = frozenset({304, 404, 412})
+"""Answers that are news, not failures: a span with one of them is not marked as failed."""
+_MUTE_APIS: Final = frozenset({"HeadObject", "HeadBucket"})
+"""Their answers have no body, so stale credentials look like any other refusal."""
+
+
+class Store:
+    """A client of one bucket. `start` before the first call, `stop` after the last."""
+
+    def __init__(self, options: S3Options, *, dice: Callable[[], float] = random.random) -> None:
+        self.options = options
+        self._dice = dice
+        self._retries = Retries(options.attempts)
+        self._life = AsyncExitStack()
+        self._going_on: set[asyncio.Task[None]] = set()
+        self._client: Any = None
+        self._credentials: RenewableCredentials | None = None
+
+    async def start(self) -> None:
+        """Make the client. Sends nothing: a bucket that is down does not keep the server from starting."""
+        session, self._credentials = session_with(self.options)
+        region = self.options.region or session.get_config_variable("region") or "us-east-1"
+        self._client = await self._life.enter_async_context(
+            session.create_client(
+                "s3", region_name=region, endpoint_url=self.options.endpoint_url, config=_config(self.options)
+            )
+        )
+        self._client.meta.events.register("before-sign.s3", _drop_expect)
+
+    async def stop(self) -> None:
+        """Let go of the connections, after what was told to go on by itself has ended."""
+        await asyncio.gather(*self._going_on, return_exceptions=True)
+        await self._life.aclose()
+        self._client = None
+
+    def go_on(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Start work that must not end half-way, whoever stops waiting for it; `stop` waits."""
+        task = asyncio.create_task(work)
+        self._going_on.add(task)
+        task.add_done_callback(self._ended)
+        return task
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._going_on.discard(task)
+        if not task.cancelled() and (failure := task.exception()) is not None:
+            _log.debug("s3_background_failed", error=type(failure).__name__)
+
+    def understands(self, api: str, parameter: str) -> bool:
+        """Whether the installed botocore knows a parameter of a request."""
+        model = self._client.meta.service_model.operation_model(api)
+        return parameter in model.input_shape.members
+
+    async def call(
+        self,
+        api: str,
+        *,
+        effort: Effort = Effort.METADATA,
+        moved_bytes: int = 0,
+        resumed: bool = False,
+        on_unknown: Callable[[], None] | None = None,
+        **parameters: Any,
+    ) -> Answer:
+        """Send one request, again as long as that may help, and return the answer.
+
+        `moved_bytes` is what the request moves, for its time limit; `resumed` says that it continues an
+        earlier one, which makes it a retry on the account; `on_unknown` is called for each attempt that may
+        have been carried out although its answer does not say so. Raises a StorageError whose cause is the
+        last `Trouble`; that one's `unknown` speaks for all attempts.
+        """
+        parameters["Bucket"] = self.options.bucket
+        seconds = time_limit(self.options, effort, moved_bytes)
+        deadline = asyncio.get_running_loop().time() + seconds
+        unknown = False
+        for attempt in itertools.count(1):
+            generation = self._credentials.generation if self._credentials else 0
+            charge(api, retry=resumed or attempt > 1)
+            answer = await self._attempt(api, parameters, attempt, deadline)
+            if not isinstance(answer, Trouble):
+                return answer
+            if answer.unknown and on_unknown is not None:
+                on_unknown()
+            answer.unknown = unknown = unknown or answer.unknown
+            if not await self._try_again(answer, attempt, deadline, generation):
+                raise answer.error(str(parameters.get("Key", parameters.get("Prefix", "")))) from answer
+        raise AssertionError("unreachable")
+
+    async def _attempt(self, api: str, parameters: Answer, attempt: int, deadline: float) -> Answer | Trouble:
+        left = deadline - asyncio.get_running_loop().time()
+        with span(f"S3.{api}", _attributes(api, parameters, attempt), SpanKind.CLIENT) as current:
+            try:
+                async with asyncio.timeout(attempt_limit(left, attempt, self.options.attempts)):
+                    answer: Answer = await getattr(self._client, xform_name(api))(**_fresh(parameters))
+                    return answer
+            except Exception as failure:
+                trouble = trouble_of(api, failure)
+                if trouble is None:
+                    raise
+                _note(current, trouble)
+                return trouble
+
+    async def _try_again(self, trouble: Trouble, attempt: int, deadline: float, generation: int) -> bool:
+        """Wait for the next attempt; False when there is none."""
+        if await self._renewed(trouble, attempt, generation):
+            return True
+        if trouble.meaning.again is not Again.LATER:
+            return False
+        delay = self._retries.delay(attempt, self._dice())
+        if delay is None or asyncio.get_running_loop().time() + delay >= deadline:
+            return False
+        _log.info("s3_retry", api=trouble.api, attempt=attempt, code=trouble.code, status=trouble.status)
+        await asyncio.sleep(delay)
+        return True
+
+    async def _renewed(self, trouble: Trouble, attempt: int, generation: int) -> bool:
+        """Whether other credentials than those of this attempt are at hand. Only tried after the first."""
+        if self._credentials is None or attempt > 1:
+            return False
+        stale = trouble.meaning.again is Again.RENEWED
+        doubtful = trouble.api in _MUTE_APIS and trouble.status in (400, 403)
+        if not stale and not doubtful:
+            return False
+        try:
+            async with asyncio.timeout(self.options.metadata_timeout.total_seconds()):
+                return await self._credentials.renew(generation, doubtful=not stale)
+        except Exception as failure:  # the chain has many ways to fail; the first trouble tells more
+            _log.warning("s3_credentials_not_renewed", error=type(failure).__name__, detail=str(failure))
+            return False
+
+
+def _config(options: S3Options) -> AioConfig:
+    s3: dict[str, Any] = {"addressing_style": options.addressing}
+    if options.checksum in ("crc32", "sha256") and _is_protected(options.endpoint_url):
+        # the checksum and TLS protect the bytes; signing them would hash all of them once more
+        s3["payload_signing_enabled"] = False
+    longest = (
+        max(time_limit(options, Effort.DATA, options.part_bytes), time_limit(options, Effort.JOIN)) + 600
+    )
+    return AioConfig(
+        s3=s3,
+        connect_timeout=options.connect_timeout.total_seconds(),
+        # ours are the limits: by kind of request for answers, stall_timeout for bodies
+        read_timeout=longest,
+        max_pool_connections=options.max_connections,
+        retries={"total_max_attempts": 1, "mode": "standard"},
+        # each request names its checksum itself: one computation, and stores that refuse new ones get none
+        request_checksum_calculation="when_required",
+        response_checksum_validation="when_required",
+    )
+
+
+def _is_protected(endpoint_url: str | None) -> bool:
+    return endpoint_url is None or endpoint_url.startswith("https:") or is_loopback(endpoint_url)
+
+
+def _drop_expect(request: Any, **_: Any) -> None:
+    """Without `Expect: 100-continue`: it costs a round trip a part, and some stores never answer it."""
+    if "Expect" in request.headers:
+        del request.headers["Expect"]
+
+
+def _fresh(parameters: Answer) -> Answer:
+    """The parameters with the body at its beginning."""
+    if "Body" in parameters:
+        parameters["Body"].seek(0)
+    return dict(parameters)
+
+
+def _attributes(api: str, parameters: Answer, attempt: int) -> dict[str, str | int]:
+    attributes: dict[str, str | int] = {
+        "rpc.system": "aws-api",
+        "rpc.service": "S3",
+        "rpc.method": api,
+        "aws.s3.bucket": parameters["Bucket"],
+    }
+    if "Key" in parameters:
+        attributes["aws.s3.key"] = parameters["Key"]
+    if "UploadId" in parameters:
+        attributes["aws.s3.upload_id"] = parameters["UploadId"]
+    if "PartNumber" in parameters:
+        attributes["aws.s3.part_number"] = parameters["PartNumber"]
+    if attempt > 1:
+        attributes["http.request.resend_count"] = attempt - 1
+    return attributes
+
+
+def _note(current: Span, trouble: Trouble) -> None:
+    """Mark a span with what went wrong."""
+    current.set_attribute("error.type", trouble.code or str(trouble.status))
+    if trouble.status:
+        current.set_attribute("http.response.status_code", trouble.status)
+    if trouble.status not in _EXPECTED_STATUSES:
+        current.set_status(Status(StatusCode.ERROR, str(trouble)))

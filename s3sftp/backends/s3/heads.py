@@ -1,0 +1,80 @@
+"""HeadObject, and what a name is: a file, a directory or nothing."""
+
+from __future__ import annotations
+
+from s3sftp.backends.contract import FileInfo, Place
+from s3sftp.backends.s3.cache import Facts
+from s3sftp.backends.s3.client import Answer, Store
+from s3sftp.backends.s3.keys import Keys
+from s3sftp.backends.s3.objects import info_of_head
+from s3sftp.errors import InvalidRequest, IsADirectory, NotADirectory, NotFound
+
+
+class Heads:
+    """Looks names up: known facts first, then one HEAD, then one LIST."""
+
+    def __init__(self, store: Store, keys: Keys, facts: Facts) -> None:
+        self._store = store
+        self._keys = keys
+        self._facts = facts
+
+    async def head(self, key: str) -> Answer:
+        """What the store says of one object, and keep it as a fact. Raises NotFound."""
+        ticket = self._facts.ticket()
+        answer = await self._store.call("HeadObject", Key=key)
+        self._facts.learn(key, info_of_head(answer), ticket)
+        return answer
+
+    async def object(self, key: str) -> FileInfo | None:
+        """The object of exactly this key, asked for now; None when there is none."""
+        try:
+            return info_of_head(await self.head(key))
+        except NotFound:
+            return None
+
+    async def info(self, place: Place) -> FileInfo:
+        """A file or directory. Where a key is both, it is the file. Raises NotFound."""
+        if place.is_root:
+            return FileInfo.directory()
+        key = self._keys.key_of(place)
+        fact = self._facts.get(key)
+        if fact is None:
+            info = await self._look_up(place, key)
+        else:
+            info = fact.info
+        if info is None:
+            raise NotFound
+        return info
+
+    async def file(self, place: Place) -> FileInfo:
+        """A file. Raises NotFound, IsADirectory."""
+        info = await self.info(place)
+        if info.is_dir:
+            raise IsADirectory
+        return info
+
+    async def refuse_file(self, place: Place) -> None:
+        """Raise NotADirectory when the name is a file's, else NotFound: for a directory that is not there."""
+        key = self._keys.key_of(place)
+        fact = self._facts.get(key)
+        info = await self.object(key) if fact is None else fact.info
+        if info is not None and not info.is_dir:
+            raise NotADirectory
+        raise NotFound
+
+    async def _look_up(self, place: Place, key: str) -> FileInfo | None:
+        ticket = self._facts.ticket()
+        info = await self.object(key)
+        if info is None:
+            info = FileInfo.directory() if await self._is_directory(place) else None
+            self._facts.learn(key, info, ticket)
+        return info
+
+    async def _is_directory(self, place: Place) -> bool:
+        """Whether any key is below; a marker is below itself."""
+        try:
+            prefix = self._keys.prefix_of(place)
+        except InvalidRequest:  # the key has 1 024 bytes: nothing can be below it
+            return False
+        answer = await self._store.call("ListObjectsV2", Prefix=prefix, MaxKeys=1)
+        return bool(answer.get("Contents") or answer.get("CommonPrefixes"))

@@ -1,0 +1,81 @@
+r"""Places and keys: which object a name stands for, and back.
+
+SFTP names are bytes; S3 keys are Unicode text, and stores rewrite or refuse some of it. A name's bytes go
+into the key as they are where that is safe, else each byte `b` becomes the private character U+F700+b:
+
+    café.txt        café.txt
+    caf\xe9.txt     caf<U+F7E9>.txt          not UTF-8
+    a\b             a<U+F75C>b               some stores take a backslash for a slash (option `backslash`)
+    a<LF>b          a<U+F70A>b               XML cannot carry control characters
+    <U+F7E9>        <U+F7EF><U+F79F><U+F7A9> itself in the range: its bytes, so that no two names meet
+
+The mapping is a bijection between names and the keys that come back as themselves; another key (one with
+`//`, a name `..`, or a spelling that this mapping would not have chosen) is no name's and stays invisible.
+"""
+
+from __future__ import annotations
+
+import re
+
+from s3sftp.backends.contract import Place
+from s3sftp.errors import InvalidRequest
+
+MAX_KEY_BYTES = 1024
+_FIRST, _LAST = 0xF700, 0xF7FF
+_UNSAFE = "\x00-\x1f\x7f\ufffe\uffff\uf700-\uf7ff"
+_ESCAPED = re.compile("[\uf700-\uf7ff]+")
+
+
+class Keys:
+    """The mapping under one prefix. Pure."""
+
+    def __init__(self, prefix: str = "", *, escape_backslash: bool = True) -> None:
+        self.prefix = prefix
+        self._unsafe = re.compile(f"[{_UNSAFE}{chr(92) * 2 if escape_backslash else ''}]")
+
+    def key_of(self, place: Place) -> str:
+        """The key of a file. Raises InvalidRequest when S3 could not hold it."""
+        return _checked(self.prefix + "/".join(map(self.text_of, place.names)))
+
+    def prefix_of(self, place: Place) -> str:
+        """What the keys below a directory begin with: its marker's key; for the root the prefix itself."""
+        if place.is_root:
+            return self.prefix
+        return _checked(self.prefix + "/".join(map(self.text_of, place.names)) + "/")
+
+    def name_of(self, key: str, prefix: str) -> bytes | None:
+        """The name of a key directly below `prefix` (a slash at its end is a directory's); None: no name."""
+        text = key.removeprefix(prefix).removesuffix("/")
+        if not key.startswith(prefix) or "/" in text:
+            return None
+        name = _ESCAPED.sub(_unescape, text).encode("utf-8", "surrogateescape")
+        if name in (b"", b".", b"..") or b"/" in name or b"\0" in name or self.text_of(name) != text:
+            return None
+        return name
+
+    def text_of(self, name: bytes) -> str:
+        """One name as it stands in a key."""
+        text = name.decode("utf-8", "surrogateescape")
+        text = self._unsafe.sub(lambda found: _escape(found.group().encode()), text)
+        return "".join(_escape_byte(character) for character in text)
+
+
+def _escape(raw: bytes) -> str:
+    return "".join(chr(_FIRST + byte) for byte in raw)
+
+
+def _escape_byte(character: str) -> str:
+    """A byte that was not UTF-8 (Python's surrogate escape) as its private character."""
+    number = ord(character)
+    return chr(_FIRST + number - 0xDC00) if 0xDC80 <= number <= 0xDCFF else character
+
+
+def _unescape(found: re.Match[str]) -> str:
+    raw = bytes(ord(character) - _FIRST for character in found.group())
+    return raw.decode("utf-8", "surrogateescape")
+
+
+def _checked(key: str) -> str:
+    if len(key.encode("utf-8")) > MAX_KEY_BYTES:
+        raise InvalidRequest(f"path too long (max {MAX_KEY_BYTES} bytes of key)")
+    return key

@@ -1,0 +1,201 @@
+"""The options of the S3 backend: what an operator may say about the bucket and how to treat it."""
+
+from __future__ import annotations
+
+import ipaddress
+from datetime import timedelta
+from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, Field, SecretStr, field_validator, model_validator
+
+from s3sftp.config.options import ByteSize, Options
+
+MIB = 1 << 20
+GIB = 1 << 30
+
+MTIME_METADATA = "mtime"
+"""Object metadata with the modification time, under the name and in the format of rclone."""
+UPLOAD_METADATA = "s3sftp-upload"
+"""Object metadata that says which write made the object."""
+RESERVED_METADATA = frozenset({MTIME_METADATA, UPLOAD_METADATA})
+
+
+def _positive(value: timedelta) -> timedelta:
+    if value <= timedelta(0):
+        raise ValueError("should be longer than zero")
+    return value
+
+
+def _not_negative(value: timedelta) -> timedelta:
+    if value < timedelta(0):
+        raise ValueError("should not be negative")
+    return value
+
+
+Positive = Annotated[timedelta, AfterValidator(_positive)]
+NotNegative = Annotated[timedelta, AfterValidator(_not_negative)]
+
+
+def is_loopback(url: str) -> bool:
+    """Whether a URL leads to this machine itself."""
+    host = urlsplit(url).hostname or ""
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+class S3Options(Options):
+    """Which bucket, how to reach it, what to write and how hard to try."""
+
+    bucket: str = Field(min_length=1)
+    """Name of the bucket."""
+    prefix: str = ""
+    """Everything lives below this prefix; nothing outside it is ever named in a request. Empty: the whole
+    bucket. A slash at the end is added when it is missing."""
+    region: str | None = None
+    """Region of the bucket. Default: what the AWS environment says, else `us-east-1`."""
+    endpoint_url: str | None = None
+    """Address of an S3-compatible store, such as `https://s3.example.com`. Default: AWS."""
+    addressing: Literal["auto", "path", "virtual"] = "auto"
+    """Where the bucket's name stands: in the path or in the host name. Most S3-compatible stores need
+    `path`."""
+    allow_plain_http: bool = False
+    """Accept an `endpoint_url` with `http://` that is not on this machine. TLS is what protects downloaded
+    bytes on their way: without it nobody notices one that was changed."""
+
+    profile: str | None = None
+    """Profile of the AWS configuration files to take credentials and region from."""
+    access_key_id: SecretStr | None = None
+    """Access key. Default: the standard AWS chain (environment, profile, web identity, container,
+    instance), renewed when they expire."""
+    secret_access_key: SecretStr | None = None
+    """Secret of `access_key_id`."""
+    session_token: SecretStr | None = None
+    """Session token of `access_key_id`, when that is a temporary one."""
+
+    sse: Literal["none", "AES256", "aws:kms"] = "none"
+    """Server-side encryption to ask for. `none`: what the bucket does by default."""
+    sse_kms_key_id: str | None = None
+    """KMS key for `sse = "aws:kms"`. Default: the account's key for S3."""
+    bucket_key_enabled: bool | None = None
+    """Whether to use a bucket key with `aws:kms` (fewer KMS requests). Default: what the bucket says."""
+    storage_class: str | None = None
+    """Storage class of what is written, also by rename and copy. Default: the bucket's."""
+    acl: str | None = None
+    """Canned ACL of what is written, such as `bucket-owner-full-control`. Default: none sent."""
+    metadata: dict[str, str] = Field(default_factory=dict)
+    """Metadata for every object that is written. `mtime` and `s3sftp-upload` are taken."""
+    tags: dict[str, str] = Field(default_factory=dict, max_length=10)
+    """Tags for every object that is written."""
+    checksum: Literal["crc32", "sha256", "md5", "none"] = "crc32"
+    """What each request with data proves its bytes by. `md5` and `none` are for S3-compatible stores that
+    refuse the newer ones."""
+
+    part_bytes: ByteSize = Field(default=8 * MIB, le=5 * GIB)
+    """Size of the first 1 000 parts of an upload; later ones grow so that 10 000 of them hold 5 TiB. A file
+    up to this size is one request."""
+    min_part_bytes: ByteSize = Field(default=5 * MIB, ge=1, le=5 * MIB)
+    """The smallest part that the store accepts before the last one. Lower it only for an S3-compatible
+    store that is known to take less."""
+    parallel_parts: int = Field(default=4, ge=1, le=64)
+    """Parts of one upload under way at once; fewer when parts are large (256 MiB together)."""
+    copy_part_bytes: ByteSize = Field(default=5 * GIB, ge=1, le=5 * GIB)
+    """A copy above this size is made in parts of at most this size. 5 GiB is what S3 copies at once."""
+    parallel_copies: int = Field(default=16, ge=1, le=256)
+    """Objects (of a directory that is renamed) or parts (of a large one) copied at once."""
+    max_tree_objects: int = Field(default=100_000, ge=1)
+    """The most objects a directory may hold to be renamed."""
+
+    max_connections: int = Field(default=200, ge=1)
+    """Connections to the store at once; a request beyond waits, within its time limit."""
+    attempts: int = Field(default=6, ge=1, le=50)
+    """How often a request is tried before its failure is believed."""
+    connect_timeout: Positive = timedelta(seconds=5)
+    """Time to get a connection to the store."""
+    metadata_timeout: Positive = timedelta(seconds=30)
+    """Time for a request that moves no data (HEAD, LIST, DELETE), all attempts together."""
+    data_timeout: Positive = timedelta(seconds=60)
+    """Time for a request that moves data, all attempts together, plus a second for each MiB that goes
+    through and for each 64 MiB that the store copies or joins by itself."""
+    stall_timeout: Positive = timedelta(seconds=15)
+    """How long a download may deliver nothing before the rest is asked for again."""
+
+    cache_ttl: NotNegative = timedelta(seconds=2)
+    """How long to believe what the store said about a name. What this process changes is known at once;
+    others' changes may be unseen for this long. 0: never believe."""
+    cache_entries: int = Field(default=20_000, ge=0)
+    """The most names to remember."""
+
+    late_mtime: Literal["copy", "ignore"] = "copy"
+    """What to do with a modification time that comes after the object was made: `copy` the object onto
+    itself with the new time (one more request, and a new version), or `ignore` it."""
+    late_mtime_max_bytes: ByteSize = Field(default=GIB, ge=0, le=5 * GIB)
+    """Objects above this size keep the time of their upload."""
+    backslash: Literal["escape", "keep"] = "escape"
+    """A backslash in a name: `escape` it (U+F75C in the key; some stores take it for a slash), or `keep`."""
+    keep_empty_directories: bool = False
+    """Write a marker when the last file of a directory is removed or renamed away, so that the directory
+    stays. Costs one LIST for each removal."""
+
+    janitor_interval: Positive = timedelta(minutes=15)
+    """How often to look for unfinished uploads that a server which is gone has left behind."""
+    janitor_min_age: NotNegative = timedelta(hours=1)
+    """Such an upload is left alone until it is this old."""
+
+    @field_validator("prefix")
+    @classmethod
+    def _prefix_is_whole_names(cls, value: str) -> str:
+        if not value:
+            return value
+        names = value.removesuffix("/").split("/")
+        if any(name in ("", ".", "..") or "\0" in name for name in names):
+            raise ValueError("should be names joined by single slashes, like 'partners/acme/'")
+        if len(value.encode()) > 900:
+            raise ValueError("should leave room for names below it (at most 900 bytes)")
+        return "/".join(names) + "/"
+
+    @field_validator("endpoint_url")
+    @classmethod
+    def _endpoint_is_http(cls, value: str | None) -> str | None:
+        if value is not None and (
+            urlsplit(value).scheme not in ("http", "https") or not urlsplit(value).netloc
+        ):
+            raise ValueError("should be an address like 'https://s3.example.com'")
+        return value
+
+    @field_validator("metadata")
+    @classmethod
+    def _metadata_fits_headers(cls, value: dict[str, str]) -> dict[str, str]:
+        lowered = {name.lower(): text for name, text in value.items()}
+        if taken := RESERVED_METADATA & lowered.keys():
+            raise ValueError(f"may not set {', '.join(sorted(taken))}: s3sftp writes it itself")
+        if not all(
+            name and (name + text).isascii() and (name + text).isprintable() for name, text in lowered.items()
+        ):
+            raise ValueError("should be printable ASCII: it travels in HTTP headers")
+        return lowered
+
+    @model_validator(mode="after")
+    def _fit_together(self) -> Self:
+        if (self.access_key_id is None) != (self.secret_access_key is None):
+            raise ValueError("access_key_id and secret_access_key go together")
+        if self.session_token is not None and self.access_key_id is None:
+            raise ValueError("session_token needs access_key_id")
+        if self.sse != "aws:kms" and (self.sse_kms_key_id is not None or self.bucket_key_enabled is not None):
+            raise ValueError("sse_kms_key_id and bucket_key_enabled need sse = 'aws:kms'")
+        if self.part_bytes < self.min_part_bytes:
+            raise ValueError(f"part_bytes should be at least min_part_bytes ({self.min_part_bytes})")
+        if self.copy_part_bytes < self.min_part_bytes:
+            raise ValueError(f"copy_part_bytes should be at least min_part_bytes ({self.min_part_bytes})")
+        if self._is_exposed and not self.allow_plain_http:
+            raise ValueError("endpoint_url is plain http: use https, or say allow_plain_http = true")
+        return self
+
+    @property
+    def _is_exposed(self) -> bool:
+        url = self.endpoint_url
+        return url is not None and urlsplit(url).scheme == "http" and not is_loopback(url)

@@ -1,0 +1,87 @@
+"""Requests that make an object visible, and the truth about whether they did.
+
+A reply can be lost after the store has acted. A repeated conditional request is then refused by our own
+object (412), a repeated Complete finds no upload any more (404), or time runs out with nothing known. So each
+write carries an id in the object's metadata, and when an attempt's outcome is unknown, HEAD decides.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from s3sftp.backends.s3.client import Answer, Store
+from s3sftp.backends.s3.failures import has_code, has_status, is_unknown
+from s3sftp.backends.s3.objects import time_of, version_of, write_id_of
+from s3sftp.backends.s3.retries import Effort
+from s3sftp.errors import AlreadyExists, Changed, StorageError
+from s3sftp.telemetry import get_logger
+
+_log = get_logger("s3sftp.s3")
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """What is now stored under the key."""
+
+    version: str | None
+    moment: float | None
+    """When, by the store's clock."""
+
+
+async def publish(
+    store: Store,
+    api: str,
+    key: str,
+    ours: Callable[[Answer], bool],
+    *,
+    effort: Effort,
+    moved_bytes: int,
+    **parameters: Any,
+) -> Published:
+    """Send a request that publishes an object; `ours` tells from a HEAD whether it did.
+
+    Raises AlreadyExists when `IfNoneMatch` was in the way, Changed when `IfMatch` was, and what else the
+    store fails with; then, as far as can be known, nothing was published.
+    """
+    try:
+        answer = await store.call(api, effort=effort, moved_bytes=moved_bytes, Key=key, **parameters)
+    except StorageError as error:
+        # 412 may be the answer to a repetition that aiohttp made by itself, on a connection that broke
+        conditional = "IfNoneMatch" in parameters or "IfMatch" in parameters
+        in_doubt = is_unknown(error) or (conditional and has_status(error, 412))
+        found = await _look(store, key) if in_doubt else None
+        if found is not None and ours(found):
+            _log.info("s3_reply_was_lost", api=api)
+            return Published(version_of(found), time_of(found))
+        refusal = _refused(error, parameters)
+        if refusal is error:
+            raise
+        raise refusal from error
+    result = answer.get("CopyObjectResult", answer)
+    return Published(version_of(result), time_of(answer))
+
+
+def written_by(write_id: str) -> Callable[[Answer], bool]:
+    """Whether the object is of this write."""
+    return lambda head: write_id_of(head) == write_id
+
+
+async def _look(store: Store, key: str) -> Answer | None:
+    """HEAD, if it can be had: the failure before it is the one to report."""
+    try:
+        return await store.call("HeadObject", Key=key)
+    except StorageError:
+        return None
+
+
+def _refused(error: StorageError, parameters: dict[str, Any]) -> StorageError:
+    """The error in the words of the condition that was not met."""
+    if has_status(error, 412) and "IfNoneMatch" in parameters:
+        return AlreadyExists(detail=error.detail)
+    # AWS answers 404 when the object to match is gone; a lost upload is 404 too, and something else
+    gone = has_status(error, 404) and not has_code(error, "NoSuchUpload")
+    if "IfMatch" in parameters and (gone or has_status(error, 412)):
+        return Changed(detail=error.detail)
+    return error

@@ -1,0 +1,120 @@
+"""GetObject: bytes of one version of an object, however often the connection breaks.
+
+GET 0-99 ──► 0…41 ✗ cut      GET 42-99, If-Match ──► 42…99      done
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import re
+from collections.abc import AsyncGenerator
+from typing import Any
+
+from s3sftp.backends.s3.client import Answer, Store
+from s3sftp.backends.s3.failures import CUT, Trouble, has_status, trouble_of
+from s3sftp.backends.s3.objects import Fields, version_of
+from s3sftp.backends.s3.retries import Effort, Retries
+from s3sftp.errors import Changed, StorageError, StorageFailure
+from s3sftp.telemetry import get_logger
+
+PIECE_BYTES = 256 << 10
+
+_log = get_logger("s3sftp.s3")
+_CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
+
+
+async def read_range(
+    store: Store, key: str, start: int, stop: int, version: str | None
+) -> AsyncGenerator[bytes]:
+    """Yield the bytes `[start, stop)`, each as it arrives.
+
+    A body that is cut or stalls is continued at the byte it reached, of the same version. Raises NotFound,
+    Changed, and what else the store fails with; never ends early.
+    """
+    retries = Retries(store.options.attempts)
+    position, failures = start, 0
+    body: Any = None
+    try:
+        while position < stop:
+            if body is None:
+                body, version = await _open(store, key, position, stop, version, resumed=position > start)
+            piece = await _next_piece(store, body)
+            if isinstance(piece, Trouble):
+                body.close()
+                body = None
+                failures += 1
+                await _wait(retries, failures, piece, key)
+                continue
+            piece = piece[: stop - position]
+            position += len(piece)
+            failures = 0
+            yield piece
+    finally:
+        if body is not None:
+            body.close()
+
+
+async def _open(
+    store: Store, key: str, start: int, stop: int, version: str | None, *, resumed: bool
+) -> tuple[Any, str | None]:
+    """The body of `[start, stop)` and the version it is of."""
+    wanted: Fields = {} if version is None else {"IfMatch": version}
+    try:
+        answer = await store.call(
+            "GetObject",
+            effort=Effort.DATA,
+            resumed=resumed,
+            Key=key,
+            Range=f"bytes={start}-{stop - 1}",
+            **wanted,
+        )
+    except StorageError as error:
+        if has_status(error, 412, 416):
+            raise Changed(detail=error.detail) from error
+        raise
+    try:
+        _verify(answer, start, stop, version)
+    except StorageError:
+        answer["Body"].close()
+        raise
+    return answer["Body"], version or version_of(answer)
+
+
+def _verify(answer: Answer, start: int, stop: int, version: str | None) -> None:
+    """See that the answer is what was asked for: some stores ignore conditions or ranges."""
+    if version is not None and version_of(answer) not in (None, version):
+        raise Changed(detail="the store ignored If-Match and sent another version")
+    found = _CONTENT_RANGE.fullmatch(answer.get("ContentRange", ""))
+    if found is None:
+        if start != 0 or answer.get("ContentLength") != stop:
+            raise StorageFailure(detail="the store ignored Range")
+        return
+    if int(found[1]) != start:
+        raise StorageFailure(detail=f"the store sent another range than bytes {start}-{stop - 1}")
+    if int(found[2]) != stop - 1:
+        raise Changed(detail=f"the object ends at {found[2]}, before {stop - 1}")
+
+
+async def _next_piece(store: Store, body: Any) -> bytes | Trouble:
+    try:
+        async with asyncio.timeout(store.options.stall_timeout.total_seconds()):
+            piece: bytes = await body.read(PIECE_BYTES)
+    except Exception as failure:
+        trouble = trouble_of("GetObject", failure)
+        if trouble is None:
+            raise
+        return trouble
+    if not piece:
+        return Trouble("GetObject", CUT, "BodyEndedEarly")
+    return piece
+
+
+async def _wait(retries: Retries, failures: int, trouble: Trouble, key: str) -> None:
+    """Wait before the rest is asked for; raise when too many tries brought nothing."""
+    # not for security: only to spread load
+    delay = retries.delay(failures, random.random())  # noqa: S311
+    if delay is None:
+        raise trouble.error(key) from trouble
+    _log.info("s3_read_resumed", code=trouble.code, failures=failures)
+    await asyncio.sleep(delay if failures > 1 else 0)

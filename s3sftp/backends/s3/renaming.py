@@ -1,0 +1,149 @@
+"""Rename: copy, then delete. Nothing is deleted before every copy is there.
+
+    file      HEAD source, HEAD target ─► Copy ─► Delete
+    tree      LIST all below ─► Copy each, a few at once ─► DeleteObjects
+
+A fault in between leaves both, never neither. The same rename again then finishes it: a target that is a
+copy of the source made by that first try is no obstacle.
+"""
+
+from __future__ import annotations
+
+from contextlib import aclosing
+
+from s3sftp.backends.contract import FileInfo, Place
+from s3sftp.backends.s3.cache import Facts
+from s3sftp.backends.s3.client import Store
+from s3sftp.backends.s3.concurrency import for_each
+from s3sftp.backends.s3.copying import Copying
+from s3sftp.backends.s3.heads import Heads
+from s3sftp.backends.s3.keys import MAX_KEY_BYTES, Keys
+from s3sftp.backends.s3.listing import Line, tree
+from s3sftp.backends.s3.objects import write_id_of
+from s3sftp.backends.s3.removing import Removing
+from s3sftp.errors import AlreadyExists, Changed, InvalidRequest, NotFound, Unsupported
+
+
+class Renaming:
+    """Moves files and trees, copies files."""
+
+    def __init__(
+        self, store: Store, keys: Keys, facts: Facts, heads: Heads, copying: Copying, removing: Removing
+    ) -> None:
+        self._store = store
+        self._keys = keys
+        self._facts = facts
+        self._heads = heads
+        self._copying = copying
+        self._removing = removing
+
+    async def rename(self, source: Place, target: Place, *, overwrite: bool) -> None:
+        """Move a file or a tree. Raises NotFound, AlreadyExists, InvalidRequest, Changed."""
+        if source.is_root or target.is_root:
+            raise InvalidRequest("the root cannot be renamed")
+        info = await self._heads.info(source)
+        if source == target:
+            if info.is_dir or not overwrite:
+                raise AlreadyExists
+            return
+        if target.is_within(source):
+            raise InvalidRequest("cannot move a directory into itself")
+        if info.is_dir:
+            await self._move_tree(source, target)
+        else:
+            await self._move_file(source, target, info, overwrite=overwrite)
+        await self._removing.keep_parent(source)
+
+    async def copy(self, source: Place, target: Place, version: str | None) -> FileInfo:
+        """Copy a file, replacing the target. Raises NotFound, IsADirectory, Changed."""
+        info = await self._heads.file(source)
+        if version not in (None, info.version):
+            raise Changed
+        key = self._keys.key_of(target)
+        with self._facts.changing(key):
+            published = await self._copying.object(self._keys.key_of(source), key, info)
+        return FileInfo.file(info.size, published.moment, published.version)
+
+    async def _move_file(self, source: Place, target: Place, info: FileInfo, *, overwrite: bool) -> None:
+        old, new = self._keys.key_of(source), self._keys.key_of(target)
+        present = await self._present(target)
+        copied = False
+        if present is not None and (present.is_dir or not overwrite):
+            copied = not present.is_dir and present.size == info.size and await self._is_copy(old, new)
+            if not copied:
+                raise AlreadyExists
+        with self._facts.changing(old), self._facts.changing(new):
+            if not copied:
+                await self._copying.object(old, new, info, exclusive=not overwrite)
+            await self._removing.source(old, info.version)
+
+    async def _move_tree(self, source: Place, target: Place) -> None:
+        old, new = self._keys.prefix_of(source), self._keys.prefix_of(target)
+        present = await self._present(target)
+        if present is not None and not present.is_dir:
+            raise AlreadyExists
+        lines = await self._all_below(old)
+        if present is not None and not await self._is_begun(old, new, lines):
+            raise AlreadyExists
+        _check_lengths(new, old, lines)
+        with (
+            self._facts.changing(old.removesuffix("/"), tree=True),
+            self._facts.changing(new.removesuffix("/"), tree=True),
+        ):
+            await for_each(
+                lines,
+                lambda line: self._copy_line(line, new + line.key.removeprefix(old)),
+                self._store.options.parallel_copies,
+            )
+            await self._removing.many([line.key for line in lines])
+
+    async def _copy_line(self, line: Line, target: str) -> None:
+        if line.key.endswith("/") and line.size == 0:  # some stores cannot copy a marker
+            await self._removing.put_marker(target)
+        else:
+            await self._copying.object(line.key, target, FileInfo.file(line.size, None, line.version))
+
+    async def _all_below(self, prefix: str) -> list[Line]:
+        lines: list[Line] = []
+        async with aclosing(tree(self._store, prefix)) as found:
+            async for line in found:
+                lines.append(line)
+                if len(lines) > self._store.options.max_tree_objects:
+                    raise Unsupported("directory has too many files to be renamed")
+        if not lines:
+            raise NotFound
+        return lines
+
+    async def _present(self, target: Place) -> FileInfo | None:
+        try:
+            return await self._heads.info(target)
+        except NotFound:
+            return None
+
+    async def _is_begun(self, old: str, new: str, lines: list[Line]) -> bool:
+        """Whether the target tree is what an unfinished rename of these lines left: files of the source and
+        nothing else, and the first of them a copy in origin, not only in size."""
+        sizes = {line.key.removeprefix(old): line.size for line in lines}
+        files: list[str] = []
+        async with aclosing(tree(self._store, new)) as found:
+            async for line in found:
+                name = line.key.removeprefix(new)
+                if sizes.get(name) != line.size:
+                    return False
+                if name and not name.endswith("/"):
+                    files.append(name)
+        return bool(files) and await self._is_copy(old + files[0], new + files[0])
+
+    async def _is_copy(self, old: str, new: str) -> bool:
+        """Whether both objects come from the same write of ours."""
+        try:
+            first = write_id_of(await self._heads.head(old))
+            return first is not None and first == write_id_of(await self._heads.head(new))
+        except NotFound:
+            return False
+
+
+def _check_lengths(new: str, old: str, lines: list[Line]) -> None:
+    """Before anything is copied: every target key must fit."""
+    if any(len((new + line.key.removeprefix(old)).encode("utf-8")) > MAX_KEY_BYTES for line in lines):
+        raise InvalidRequest(f"path too long (max {MAX_KEY_BYTES} bytes of key)")

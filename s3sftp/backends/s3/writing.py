@@ -1,0 +1,173 @@
+"""PutObject and multipart uploads: a client's bytes become an object, whole or not at all.
+
+Nothing is sent before there is a part's worth; a file that ends before that is one PutObject.
+"""
+
+from __future__ import annotations
+
+import uuid
+
+from s3sftp.backends.contract import Buffer, FileInfo, Finish, Upload, WriteIntent
+from s3sftp.backends.s3.bodies import MemoryBody
+from s3sftp.backends.s3.cache import Facts
+from s3sftp.backends.s3.checksums import digest
+from s3sftp.backends.s3.client import Store
+from s3sftp.backends.s3.multipart import Multipart
+from s3sftp.backends.s3.objects import new_object
+from s3sftp.backends.s3.ownership import Journal
+from s3sftp.backends.s3.parts import MAX_OBJECT_BYTES, MAX_PART_BYTES, copy_ranges, parallel_parts, part_size
+from s3sftp.backends.s3.publishing import Published, publish, written_by
+from s3sftp.backends.s3.retries import Effort
+from s3sftp.errors import AlreadyExists, Changed, InvalidRequest, NotFound, StorageFailure
+
+
+class S3Upload(Upload):
+    """A file on its way to the bucket."""
+
+    def __init__(
+        self, store: Store, journal: Journal, key: str, intent: WriteIntent, mtime: float | None
+    ) -> None:
+        self._options = store.options
+        self.key = key
+        self.intent = intent
+        self.write_id = str(uuid.uuid4())
+        self.mtime = mtime
+        """The modification time as far as it is known when the object is created."""
+        self.multipart = Multipart(store, journal, key, new_object(store.options, self.write_id, mtime))
+        self.finished = False
+        self.min_chunk_bytes = store.options.min_part_bytes
+        self._plan()
+
+    def take(self) -> int:
+        """The position of the next part."""
+        number = self.multipart.take()
+        self._plan()
+        return number
+
+    def conditions(self, *, base_kept: bool) -> dict[str, str]:
+        """What must hold for the file to be published."""
+        if self.intent.exclusive:
+            return {"IfNoneMatch": "*"}
+        base = self.intent.base if base_kept else None
+        return {"IfMatch": base.version} if base is not None and base.version is not None else {}
+
+    def _plan(self) -> None:
+        self.chunk_bytes = part_size(self.multipart.taken + 1, self._options.part_bytes)
+        self.parallel_chunks = parallel_parts(self.chunk_bytes, self._options.parallel_parts)
+
+
+class Writing:
+    """Writes files."""
+
+    def __init__(self, store: Store, facts: Facts, journal: Journal) -> None:
+        self._store = store
+        self._facts = facts
+        self._journal = journal
+
+    def begin(self, key: str, intent: WriteIntent, mtime: float | None = None) -> S3Upload:
+        return S3Upload(self._store, self._journal, key, intent, mtime)
+
+    async def chunk(self, upload: S3Upload, data: Buffer) -> None:
+        """Send one part."""
+        number = upload.take()  # before anything is awaited: calls begin in the order of the file
+        await upload.multipart.upload(number, data)
+
+    async def keep(self, upload: S3Upload, start: int, stop: int) -> None:
+        """Have the store copy bytes of the file that is being replaced. Raises Changed."""
+        base = upload.intent.base
+        if base is None:
+            raise InvalidRequest(detail="keep_range without a base")
+        self._check_base(upload)
+        pieces = list(copy_ranges(start, stop, MAX_PART_BYTES, upload.min_chunk_bytes))
+        numbers = [upload.take() for _ in pieces]
+        for number, (first, last) in zip(numbers, pieces, strict=True):
+            try:
+                await upload.multipart.copy(number, upload.key, base.version, first, last)
+            except NotFound as error:
+                raise Changed(detail=error.detail) from error
+
+    async def finish(self, upload: S3Upload, tail: Buffer, finish: Finish) -> FileInfo:
+        """Publish. The returned time is what a HEAD would tell, as far as that is known."""
+        if upload.multipart.taken and len(tail):
+            await self.chunk(upload, tail)
+        self._check_size(upload, tail, finish)
+        if finish.base_kept:
+            self._check_base(upload)
+        conditions = upload.conditions(base_kept=finish.base_kept)
+        with self._facts.changing(upload.key) as change:
+            if upload.multipart.taken:
+                published = await upload.multipart.complete(written_by(upload.write_id), **conditions)
+            else:
+                upload.mtime = finish.mtime
+                published = await self.put(
+                    upload.key, tail, upload.write_id, mtime=finish.mtime, conditions=conditions
+                )
+            upload.finished = True
+            mtime = published.moment if upload.mtime is None else upload.mtime
+            info = FileInfo.file(finish.size, mtime, published.version)
+            change.left(info)
+        return info
+
+    async def put(
+        self, key: str, data: Buffer, write_id: str, *, mtime: float | None, conditions: dict[str, str]
+    ) -> Published:
+        """One PutObject. Does not touch the facts."""
+        proof = await digest(data, self._store.options.checksum)
+        return await publish(
+            self._store,
+            "PutObject",
+            key,
+            written_by(write_id),
+            effort=Effort.DATA,
+            moved_bytes=len(data),
+            Body=MemoryBody(data),
+            **new_object(self._store.options, write_id, mtime),
+            **proof.fields,
+            **conditions,
+        )
+
+    async def whole(self, key: str, data: Buffer) -> FileInfo:
+        """Publish a whole file at once."""
+        upload = self.begin(key, WriteIntent())
+        return await self.finish(upload, data, Finish(len(data)))
+
+    async def marker(self, key: str) -> None:
+        """Make the object that stands for a directory; its key ends in a slash. Raises AlreadyExists."""
+        with self._facts.changing(key.removesuffix("/")) as change:
+            try:
+                await self._put_marker(key, {"IfNoneMatch": "*"})
+            except AlreadyExists:
+                # some stores keep the ghost of a directory whose last file is gone, and it refuses a marker
+                answer = await self._store.call("ListObjectsV2", Prefix=key, MaxKeys=1)
+                if answer.get("Contents"):
+                    raise
+                await self._put_marker(key, {})
+            change.left(FileInfo.directory())
+
+    async def replace_marker(self, key: str) -> None:
+        """The same where one may be already. Does not touch the facts."""
+        await self._put_marker(key, {})
+
+    async def _put_marker(self, key: str, conditions: dict[str, str]) -> None:
+        await self.put(key, b"", str(uuid.uuid4()), mtime=None, conditions=conditions)
+
+    async def abort(self, upload: S3Upload) -> None:
+        """Throw it away, unless it is published."""
+        if not upload.finished:
+            await upload.multipart.abort()
+
+    def _check_base(self, upload: S3Upload) -> None:
+        """Raise Changed when this process knows already what the store's If-Match would say."""
+        base, fact = upload.intent.base, self._facts.get(upload.key)
+        if base is None or base.version is None or fact is None:
+            return
+        if fact.info is None or fact.info.version != base.version:
+            raise Changed
+
+    def _check_size(self, upload: S3Upload, tail: Buffer, finish: Finish) -> None:
+        """What is about to be published must be what the client sent, to the byte."""
+        size = upload.multipart.size if upload.multipart.taken else len(tail)
+        if size != finish.size:
+            raise StorageFailure("upload is incomplete", detail=f"{size} bytes instead of {finish.size}")
+        if size > MAX_OBJECT_BYTES:
+            raise InvalidRequest("file too large")

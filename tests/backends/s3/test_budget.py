@@ -1,0 +1,153 @@
+"""What each operation costs in S3 requests: counted at the S3 side, and charged to whoever asked."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Iterator
+
+import pytest
+
+from s3sftp.backends.contract import FileInfo, Finish
+from s3sftp.backends.s3 import S3Backend
+from s3sftp.errors import NotFound
+from s3sftp.telemetry import Costs, charged_to
+from tests.backends.s3.conftest import ALICE, PART, Opener, place
+from tests.backends.s3.writers import begin, data_of, get, names, put
+from tests.support.fault_proxy import FaultProxy
+from tests.support.s3_client import S3
+
+
+@contextlib.contextmanager
+def costing(proxy: FaultProxy, **apis: int) -> Iterator[None]:
+    """The block costs exactly these requests, and the account says so too."""
+    proxy.log.clear()
+    with charged_to(Costs()) as costs:
+        yield
+    assert dict(proxy.log.by_api()) == apis
+    assert dict(costs.requests) == apis
+    assert costs.retries == 0
+
+
+async def test_stat(backend: S3Backend, s3: S3, proxy: FaultProxy) -> None:
+    await s3.put("tenant/file", b"x")
+    await s3.put("tenant/implied/below", b"x")
+    with costing(proxy):
+        await backend.file_info(place(""), ALICE)
+    with costing(proxy, HeadObject=1):
+        await backend.file_info(place("file"), ALICE)
+    with costing(proxy, HeadObject=1, ListObjectsV2=1):
+        await backend.file_info(place("implied"), ALICE)
+    with costing(proxy, HeadObject=1, ListObjectsV2=1):
+        with pytest.raises(NotFound):
+            await backend.file_info(place("nothing"), ALICE)
+    with costing(proxy):  # all known by now
+        await backend.file_info(place("file"), ALICE)
+        await backend.file_info(place("implied"), ALICE)
+        with pytest.raises(NotFound):
+            await backend.file_info(place("nothing"), ALICE)
+
+
+async def test_a_small_file_is_one_put_and_its_stat_is_free(backend: S3Backend, proxy: FaultProxy) -> None:
+    for size in (0, 1, PART):
+        with costing(proxy, PutObject=1):
+            info = await put(backend, f"f{size}", data_of(size))
+        with costing(proxy):
+            assert await backend.file_info(place(f"f{size}"), ALICE) == info
+
+
+async def test_a_large_file_is_create_parts_and_complete(backend: S3Backend, proxy: FaultProxy) -> None:
+    with costing(proxy, CreateMultipartUpload=1, UploadPart=3, CompleteMultipartUpload=1):
+        info = await put(backend, "f", data_of(2 * PART + 1))
+    with costing(proxy):
+        assert await backend.file_info(place("f"), ALICE) == info
+
+
+async def test_an_aborted_small_file_costs_nothing(backend: S3Backend, proxy: FaultProxy) -> None:
+    with costing(proxy):
+        upload = await begin(backend, "f")
+        await backend.abort_write(upload, ALICE)
+
+
+async def test_a_continued_file_copies_what_is_kept(backend: S3Backend, proxy: FaultProxy) -> None:
+    base = await put(backend, "f", data_of(PART))
+    requests = {
+        "CreateMultipartUpload": 1,
+        "UploadPartCopy": 1,
+        "UploadPart": 1,
+        "CompleteMultipartUpload": 1,
+    }
+    with costing(proxy, **requests):
+        upload = await begin(backend, "f", base=base)
+        await backend.keep_range(upload, 0, PART, ALICE)
+        await backend.finish_write(upload, b"more", Finish(PART + 4), ALICE)
+
+
+async def test_a_range_is_one_get(backend: S3Backend, proxy: FaultProxy) -> None:
+    await put(backend, "f", data_of(PART))
+    with costing(proxy, GetObject=1):
+        assert await get(backend, "f", 100, PART) == data_of(PART)[100:]
+    with costing(proxy):
+        assert await get(backend, "f", 100, 100) == b""
+
+
+async def test_a_listing_is_a_list_for_each_thousand_and_no_stat_after_it(
+    backend: S3Backend, s3: S3, proxy: FaultProxy
+) -> None:
+    gate = asyncio.Semaphore(32)
+
+    async def make(number: int) -> None:
+        async with gate:
+            await s3.put(f"tenant/d/{number:04}", b"x")
+
+    await asyncio.gather(*(make(number) for number in range(1001)))
+    with costing(proxy, ListObjectsV2=2):
+        assert len(await names(backend, "d")) == 1001
+    with costing(proxy):
+        assert (await backend.file_info(place("d/1000"), ALICE)).size == 1
+
+
+async def test_rename_is_copy_and_delete(open_backend: Opener, s3: S3, proxy: FaultProxy) -> None:
+    backend = await open_backend()
+    await put(backend, "old", b"x")
+    with pytest.raises(NotFound):
+        await backend.file_info(place("new"), ALICE)
+    with costing(proxy, CopyObject=1, DeleteObject=1):
+        await backend.rename(place("old"), place("new"), ALICE, overwrite=False)
+    with costing(proxy, HeadObject=2, ListObjectsV2=1, CopyObject=1, DeleteObject=1):  # cold
+        await backend.rename(place("new"), place("newer"), ALICE, overwrite=True)
+    assert await s3.keys() == ["tenant/newer"]
+
+
+async def test_remove_is_one_delete(backend: S3Backend, s3: S3, proxy: FaultProxy) -> None:
+    await put(backend, "warm", b"x")
+    await s3.put("tenant/cold", b"x")
+    with costing(proxy, DeleteObject=1):
+        await backend.delete(place("warm"), ALICE)
+    with costing(proxy, HeadObject=1, DeleteObject=1):
+        await backend.delete(place("cold"), ALICE)
+
+
+async def test_a_copy_is_one_copy(backend: S3Backend, proxy: FaultProxy) -> None:
+    info = await put(backend, "f", b"x")
+    with costing(proxy, CopyObject=1):
+        copied = await backend.copy(place("f"), place("g"), ALICE, version=info.version)
+    assert copied.size == 1
+
+
+async def test_directories(backend: S3Backend, proxy: FaultProxy) -> None:
+    with costing(proxy, HeadObject=1, ListObjectsV2=1, PutObject=1):
+        await backend.make_dir(place("d"), ALICE)
+    with costing(proxy):
+        assert await backend.file_info(place("d"), ALICE) == FileInfo.directory()
+    with costing(proxy, ListObjectsV2=1, DeleteObject=1):
+        await backend.del_dir(place("d"), ALICE)
+
+
+async def test_a_late_time_is_one_copy_more(backend: S3Backend, proxy: FaultProxy) -> None:
+    with costing(proxy, PutObject=1):
+        await put(backend, "f", b"x", mtime=100)
+    with costing(proxy, HeadObject=1, CopyObject=1):
+        assert await backend.set_mtime(place("f"), 200, ALICE)
+    with costing(proxy):
+        assert (await backend.file_info(place("f"), ALICE)).mtime == 200

@@ -1,0 +1,173 @@
+"""Unfinished uploads of servers that are gone are found by the journal and aborted; others' stay."""
+
+from __future__ import annotations
+
+import json
+import time
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from s3sftp.backends.s3.ownership import Claim, Journal
+from tests.backends.s3.conftest import ALICE, PART, Opener
+from tests.backends.s3.writers import begin, data_of, put
+from tests.support.fault_proxy import FaultProxy
+from tests.support.faults import Answer, LoseReply
+from tests.support.s3_client import S3
+
+PIECE = data_of(PART)
+NOW = {"janitor_min_age": timedelta(0)}
+
+
+def crash(journal: Journal) -> None:
+    """What a SIGKILL leaves of a journal: its files, without the lock."""
+    import os
+
+    assert journal._lock is not None
+    os.close(journal._lock)
+    journal._lock = journal._own = None
+
+
+def journal_files(state: Path) -> list[Path]:
+    return sorted((state / "uploads").glob("*/*.json"))
+
+
+async def test_an_upload_is_in_the_journal_from_before_it_exists_until_it_has_ended(
+    open_backend: Opener, s3: S3, tmp_path: Path, proxy: FaultProxy
+) -> None:
+    backend = await open_backend(tmp_path)
+    upload = await begin(backend, "f")
+    assert journal_files(tmp_path) == []
+    await backend.write_chunk(upload, PIECE, ALICE)
+    [file] = journal_files(tmp_path)
+    [(key, upload_id)] = await s3.multipart_uploads()
+    claim = Claim(**json.loads(file.read_text()))
+    assert (claim.bucket, claim.key, claim.upload_id) == (s3.bucket, key, upload_id)
+    await backend.abort_write(upload, ALICE)
+    assert journal_files(tmp_path) == []
+    await put(backend, "f", data_of(PART + 1))
+    assert journal_files(tmp_path) == []
+
+
+async def test_what_a_crash_leaves_is_aborted_by_the_next_start(
+    open_backend: Opener, s3: S3, tmp_path: Path
+) -> None:
+    dead = await open_backend(tmp_path)
+    await dead.write_chunk(await begin(dead, "f"), PIECE, ALICE)
+    await s3.client.create_multipart_upload(Bucket=s3.bucket, Key="tenant/f")  # a stranger's
+    crash(dead.journal)
+    living = await open_backend(tmp_path, **NOW)
+    await living.janitor.sweep()
+    assert len(await s3.multipart_uploads()) == 1
+    assert journal_files(tmp_path) == []
+    assert len(list((tmp_path / "uploads").iterdir())) == 1
+
+
+async def test_uploads_of_a_server_that_lives_are_left_alone(
+    open_backend: Opener, s3: S3, tmp_path: Path
+) -> None:
+    one, other = await open_backend(tmp_path, **NOW), await open_backend(tmp_path, **NOW)
+    upload = await begin(one, "f")
+    await one.write_chunk(upload, PIECE, ALICE)
+    assert await other.janitor.sweep() == 0
+    assert await one.janitor.sweep() == 0
+    assert len(await s3.multipart_uploads()) == 1
+    await one.abort_write(upload, ALICE)
+
+
+async def test_a_young_one_is_left_alone(open_backend: Opener, s3: S3, tmp_path: Path) -> None:
+    dead = await open_backend(tmp_path)
+    await dead.write_chunk(await begin(dead, "f"), PIECE, ALICE)
+    crash(dead.journal)
+    living = await open_backend(tmp_path, janitor_min_age=timedelta(hours=1))
+    assert await living.janitor.sweep() == 0
+    assert len(journal_files(tmp_path)) == len(await s3.multipart_uploads()) == 1
+
+
+async def test_claims_on_another_bucket_are_kept_for_its_own_server(
+    open_backend: Opener, tmp_path: Path
+) -> None:
+    foreign = Journal(tmp_path, "https://elsewhere.example.com", "other")
+    await foreign.start()
+    await foreign.claim("tenant/f")
+    crash(foreign)
+    living = await open_backend(tmp_path, **NOW)
+    assert await living.janitor.sweep() == 0
+    assert len(journal_files(tmp_path)) == 1
+
+
+@pytest.mark.parametrize("created", [0, 1, 2])
+async def test_one_whose_id_nobody_heard_is_found_if_it_is_the_only_one(
+    open_backend: Opener, s3: S3, tmp_path: Path, created: int
+) -> None:
+    dead = await open_backend(tmp_path)
+    await dead.journal.claim("tenant/f")
+    crash(dead.journal)
+    for key in ["tenant/f"] * created + ["tenant/f2", "tenant/f/g"]:
+        await s3.client.create_multipart_upload(Bucket=s3.bucket, Key=key)
+    living = await open_backend(tmp_path, **NOW)
+    await living.janitor.sweep()
+    left = [key for key, _ in await s3.multipart_uploads()]
+    assert left.count("tenant/f") == (0 if created == 1 else created)
+    assert {"tenant/f2", "tenant/f/g"} <= set(left)
+    assert len(journal_files(tmp_path)) == (1 if created == 2 else 0)
+
+
+async def test_one_that_was_created_at_another_time_is_not_taken_for_it(
+    open_backend: Opener, s3: S3, tmp_path: Path
+) -> None:
+    dead = await open_backend(tmp_path)
+    await dead.journal.claim("tenant/f", at=time.time() - 3600)
+    crash(dead.journal)
+    await s3.client.create_multipart_upload(Bucket=s3.bucket, Key="tenant/f")
+    living = await open_backend(tmp_path, **NOW)
+    await living.janitor.sweep()
+    assert len(await s3.multipart_uploads()) == 1
+
+
+@pytest.mark.parametrize("with_state", [True, False])
+async def test_an_abort_that_failed_is_done_later(
+    open_backend: Opener, s3: S3, proxy: FaultProxy, tmp_path: Path, with_state: bool
+) -> None:
+    backend = await open_backend(tmp_path if with_state else None, **NOW)
+    upload = await begin(backend, "f")
+    await backend.write_chunk(upload, PIECE, ALICE)
+    proxy.on("AbortMultipartUpload", do=Answer(503, "SlowDown"), times=3)
+    await backend.abort_write(upload, ALICE)
+    assert len(await s3.multipart_uploads()) == 1
+    assert await backend.janitor.sweep() == 1
+    assert await s3.multipart_uploads() == []
+    assert journal_files(tmp_path) == []
+
+
+async def test_a_create_that_is_never_answered_is_cleaned_later(
+    open_backend: Opener, s3: S3, proxy: FaultProxy, tmp_path: Path
+) -> None:
+    backend = await open_backend(tmp_path, attempts=1, **NOW)
+    proxy.on("CreateMultipartUpload", do=LoseReply(), times=1)
+    upload = await begin(backend, "f")
+    with pytest.raises(Exception, match="reached"):
+        await backend.write_chunk(upload, PIECE, ALICE)
+    await backend.abort_write(upload, ALICE)
+    assert len(await s3.multipart_uploads()) == 1
+    assert await backend.janitor.sweep() == 1
+    assert await s3.multipart_uploads() == []
+
+
+async def test_an_unreadable_journal_stops_nothing(open_backend: Opener, tmp_path: Path) -> None:
+    dead = Journal(tmp_path, "", "")
+    await dead.start()
+    assert dead._own is not None
+    (dead._own / "broken.json").write_text("{")
+    crash(dead)
+    living = await open_backend(tmp_path, **NOW)
+    assert await living.janitor.sweep() == 0
+    await put(living, "f", data_of(PART + 1))
+
+
+async def test_a_server_that_stops_in_order_leaves_no_directory(tmp_path: Path) -> None:
+    journal = Journal(tmp_path, "", "b")
+    await journal.start()
+    await journal.stop()
+    assert list((tmp_path / "uploads").iterdir()) == []

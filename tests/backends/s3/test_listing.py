@@ -1,0 +1,163 @@
+"""Listings are complete or an error, a page at a time, each name once."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+
+import pytest
+
+from s3sftp.backends.s3 import S3Backend
+from s3sftp.errors import Busy, NotADirectory, NotFound, StorageFailure
+from tests.backends.s3.conftest import ALICE, Opener, place
+from tests.backends.s3.writers import names, put
+from tests.support.fault_proxy import FaultProxy
+from tests.support.faults import Answer, CutBody, Hold, Reset
+from tests.support.s3_client import S3
+
+BOTH = pytest.mark.parametrize("store", ["seaweed", "moto"], indirect=True)
+
+
+async def fill(s3: S3, *keys: str) -> None:
+    gate = asyncio.Semaphore(32)
+
+    async def make(key: str) -> None:
+        async with gate:
+            await s3.put(key, b"x")
+
+    await asyncio.gather(*map(make, keys))
+
+
+async def kinds(backend: S3Backend, path: str) -> list[tuple[bytes, bool]]:
+    pages = backend.list_dir(place(path), ALICE)
+    return sorted([(entry.name, entry.info.is_dir) async for page in pages for entry in page])
+
+
+@BOTH
+async def test_files_directories_and_no_marker(backend: S3Backend, s3: S3) -> None:
+    await fill(
+        s3, "tenant/d/", "tenant/d/file", "tenant/d/sub/x", "tenant/d/made/", "tenant/dd", "tenant2/d/y"
+    )
+    assert await kinds(backend, "d") == [(b"file", False), (b"made", True), (b"sub", True)]
+    assert await kinds(backend, "") == [(b"d", True), (b"dd", False)]
+    assert await kinds(backend, "d/made") == []
+
+
+@BOTH
+async def test_a_name_that_is_file_and_directory_is_listed_once_and_is_the_file(
+    backend: S3Backend, s3: S3
+) -> None:
+    await fill(s3, "tenant/a", "tenant/a/below", "tenant/a-b")
+    assert await kinds(backend, "") == [(b"a", False), (b"a-b", False)]
+    assert not (await backend.file_info(place("a"), ALICE)).is_dir
+    assert await names(backend, "a") == [b"below"]
+    await backend.delete(place("a"), ALICE)
+    assert await kinds(backend, "") == [(b"a", True), (b"a-b", False)]
+    assert (await backend.file_info(place("a"), ALICE)).is_dir
+
+
+@pytest.mark.usefixtures("small_pages")
+async def test_the_twin_is_noticed_across_a_page_too(backend: S3Backend, s3: S3) -> None:
+    between = [f"tenant/a-{number:04}" for number in range(12)]
+    await fill(s3, "tenant/a", *between, "tenant/a/below", "tenant/b/c")
+    listed = await kinds(backend, "")
+    assert len(listed) == 14
+    assert listed[0] == (b"a", False)
+    assert listed[-1] == (b"b", True)
+
+
+@pytest.mark.parametrize("store", ["moto"], indirect=True)
+async def test_keys_that_no_name_leads_to_are_not_shown(
+    backend: S3Backend, s3: S3, capsys: pytest.CaptureFixture[str]
+) -> None:
+    await fill(
+        s3, "tenant/ok", "tenant//double", "tenant/../up", "tenant/a\\b", "tenant/\uf761", "tenant/./x"
+    )
+    assert await names(backend, "") == [b"ok"]
+    assert capsys.readouterr().out.count("s3_keys_skipped") == 1
+    assert await names(backend, "") == [b"ok"]
+
+
+@pytest.mark.parametrize("store", ["moto"], indirect=True)
+@pytest.mark.parametrize(
+    "name", [b"a\\b", b"a\nb\r", b"\x01\x7f", b"\xff\xfe", "\ufffe\uf761".encode(), b" a+%41 ", b"x" * 255]
+)
+async def test_odd_names_survive(backend: S3Backend, name: bytes) -> None:
+    where = place("d").child(name)
+    await backend.write_file(where, b"odd", ALICE)
+    assert await names(backend, "d") == [name]
+    assert (await backend.file_info(where, ALICE)).size == 3
+    await backend.rename(where, place("d/plain"), ALICE, overwrite=False)
+    await backend.rename(place("d/plain"), where, ALICE, overwrite=False)
+    assert await backend.read_file(where, ALICE) == b"odd"
+    await backend.rename(place("d"), place("e"), ALICE, overwrite=False)
+    assert await names(backend, "e") == [name]
+
+
+@BOTH
+async def test_what_cannot_be_listed_says_why(backend: S3Backend, s3: S3) -> None:
+    await fill(s3, "tenant/file")
+    with pytest.raises(NotFound):
+        await names(backend, "nothing")
+    with pytest.raises(NotADirectory):
+        await names(backend, "file")
+    assert await names(backend, "") == [b"file"]
+
+
+async def test_an_empty_root_is_a_directory(backend: S3Backend) -> None:
+    assert await names(backend, "") == []
+
+
+@pytest.mark.usefixtures("small_pages")
+@pytest.mark.parametrize(
+    "fault", [Answer(503, "SlowDown"), CutBody(100), Reset()], ids=["503", "cut", "reset"]
+)
+async def test_a_passing_fault_is_not_seen_and_a_lasting_one_is_an_error(
+    backend: S3Backend, s3: S3, proxy: FaultProxy, fault: Answer
+) -> None:
+    keys = [f"tenant/{number:04}" for number in range(8)]
+    await fill(s3, *keys)
+    passing = proxy.on("ListObjectsV2", do=fault, skip=1, times=1)
+    assert len(await names(backend, "")) == 8
+    assert passing.hits == 1
+    proxy.on("ListObjectsV2", do=fault, skip=1, query="continuation-token")
+    proxy.on("ListObjectsV2", do=fault, query="continuation-token")
+    seen = 0
+    with pytest.raises((Busy, StorageFailure)):
+        async for page in backend.list_dir(place(""), ALICE):
+            seen += len(page)
+    assert seen == 5
+
+
+@pytest.mark.usefixtures("small_pages")
+async def test_the_next_page_is_under_way_while_one_is_read_and_leaving_stops_it(
+    backend: S3Backend, s3: S3, proxy: FaultProxy
+) -> None:
+    await fill(s3, *(f"tenant/{number:04}" for number in range(12)))
+    ahead = proxy.on("ListObjectsV2", do=Hold(), query="continuation-token")
+    pages = backend.list_dir(place(""), ALICE)
+    assert len(await anext(pages)) == 5
+    await ahead.reached()
+    await pages.aclose()  # type: ignore[attr-defined]
+    async with asyncio.timeout(5):
+        while proxy.running():
+            await asyncio.sleep(0.01)
+    assert proxy.log.count("ListObjectsV2") == 2
+
+
+async def test_a_listing_after_a_put_shows_the_time_that_the_client_gave(backend: S3Backend) -> None:
+    await put(backend, "d/f", b"x", mtime=1000.5)
+    [page] = [page async for page in backend.list_dir(place("d"), ALICE)]
+    assert page[0].info == await backend.file_info(place("d/f"), ALICE)
+    assert page[0].info.mtime == 1000.5
+
+
+async def test_what_others_do_is_seen_when_the_cache_is_off(open_backend: Opener, s3: S3) -> None:
+    backend = await open_backend(cache_ttl=0)
+    path = os.urandom(4).hex()
+    for _ in range(2):
+        await s3.put(f"tenant/{path}", b"x")
+        assert (await backend.file_info(place(path), ALICE)).size == 1
+        await s3.delete(f"tenant/{path}")
+        with pytest.raises(NotFound):
+            await backend.file_info(place(path), ALICE)
