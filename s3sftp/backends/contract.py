@@ -136,7 +136,7 @@ class WriteIntent:
     """The file must not exist when `finish_write` publishes it: then AlreadyExists."""
     base: FileInfo | None = None
     """The present file, some bytes of which may be kept by `keep_range`; publishing must fail with
-    Changed if it is not this version any more."""
+    Changed if it is not this version any more and some are."""
     mtime: float | None = None
     """The modification time, if the client has said it already; `Finish.mtime` is the last word."""
 
@@ -149,6 +149,9 @@ class Finish:
     """Bytes of the whole file: chunks, kept ranges and tail."""
     mtime: float | None = None
     """What the client wants as modification time, seconds since the epoch; None: now."""
+    base_kept: bool = True
+    """Whether bytes of `intent.base` are in the file. If none are, it does not matter that the base was
+    replaced or removed meanwhile."""
 
 
 class Upload:

@@ -10,69 +10,115 @@ from s3sftp.errors import Busy
 from s3sftp.fs.budget import Budget
 
 
+async def upload(budget: Budget, owner: object, *, chunk: int, step: int, storing: float = 0.0) -> None:
+    """Fill one chunk, send it, and give it back when it is stored."""
+    for held in range(0, chunk, step):
+        await budget.take(step, owner, chunk - held)
+        await asyncio.sleep(0)
+    budget.send(chunk, owner)
+    await asyncio.sleep(storing)
+    budget.sent(chunk)
+
+
 async def test_room_that_is_there_is_taken_at_once() -> None:
     budget = Budget(100)
-    assert budget.try_take(60)
-    assert not budget.try_take(60)
+    assert budget.try_take(60, "a", 60)
+    assert not budget.try_take(60, "b", 60)
     budget.give(60)
-    assert budget.try_take(60)
+    assert budget.try_take(60, "b", 60)
+
+
+async def test_what_is_reserved_is_not_given_to_others() -> None:
+    budget = Budget(100)
+    assert budget.try_take(10, "a", 80)
+    assert not budget.try_take(30, "b", 30)
+    assert budget.try_take(70, "a", 70)
+    assert budget.used == 80
 
 
 async def test_who_waits_is_served_in_order() -> None:
     budget, order = Budget(100), []
-    lease_holder = object()
-    await budget.take(100, lease_holder)
-    await budget.take(10, lease_holder)  # the oldest waiter of a full budget exceeds it
+    assert budget.try_take(10, "busy", 100)
 
-    async def worker(name: str) -> None:
-        await budget.take(50, name)
+    async def wait(name: str) -> None:
+        await budget.take(40, name, 40)
         order.append(name)
 
-    tasks = [asyncio.create_task(worker(name)) for name in ("first", "second")]
-    await asyncio.sleep(0)
+    tasks = [asyncio.create_task(wait(name)) for name in ("first", "second")]
+    await asyncio.sleep(0.01)
     assert order == []
-    budget.give(110)
+    budget.end_turn("busy")
     await asyncio.gather(*tasks)
     assert order == ["first", "second"]
 
 
-async def test_uploads_that_each_hold_part_of_a_chunk_never_wait_for_each_other_for_ever() -> None:
+async def test_uploads_that_together_need_more_than_there_is_all_finish_within_the_budget() -> None:
     budget = Budget(100)
-    finished = []
-
-    async def upload(name: str) -> None:
-        for _ in range(8):
-            await budget.take(10, name)  # a chunk is 80 bytes; three of them do not fit
-            await asyncio.sleep(0)
-        budget.end_lease(name)
-        budget.give(80)
-        finished.append(name)
-
-    await asyncio.wait_for(asyncio.gather(*(upload(n) for n in "abc")), 5)
-    assert sorted(finished) == ["a", "b", "c"]
+    work = (upload(budget, n, chunk=40, step=10, storing=0.005) for n in range(30))
+    await asyncio.wait_for(asyncio.gather(*work), 10)
     assert budget.used == 0
-    assert budget.peak <= 100 + 80
+    assert budget.peak <= 100
+
+
+async def test_a_chunk_larger_than_the_budget_goes_through_alone() -> None:
+    budget = Budget(100)
+    work = (upload(budget, n, chunk=150, step=50, storing=0.005) for n in range(3))
+    await asyncio.wait_for(asyncio.gather(*work), 10)
+    assert budget.used == 0
+    assert budget.peak <= 100 + 150
+
+
+async def test_clients_that_stop_in_mid_chunk_do_not_hold_up_the_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("s3sftp.fs.budget._FILL_SECONDS", 0.02)
+    monkeypatch.setattr("s3sftp.fs.budget._LOOK_SECONDS", 0.01)
+    budget = Budget(100, wait_seconds=5)
+    for owner in ("stopped", "stopped too"):
+        assert budget.try_take(30, owner, 50)
+    await asyncio.wait_for(upload(budget, "good", chunk=80, step=20), 2)
+    assert budget.used == 60
 
 
 async def test_who_waits_too_long_is_told_that_the_server_is_busy() -> None:
     budget = Budget(10, wait_seconds=0.05)
-    holder = object()
-    await budget.take(10, holder)
-    await budget.take(1, holder)
+    assert budget.try_take(10, "a", 10)
+    budget.send(10, "a")
     with pytest.raises(Busy):
-        await budget.take(5, object())
-    assert budget.used == 11
+        await budget.take(5, "b", 5)
+    budget.sent(10)
+    assert budget.used == 0
 
 
 async def test_who_is_cancelled_while_waiting_takes_nothing() -> None:
     budget = Budget(10)
-    holder = object()
-    await budget.take(10, holder)
-    await budget.take(1, holder)
-    task = asyncio.create_task(budget.take(5, object()))
+    assert budget.try_take(10, "a", 10)
+    budget.send(10, "a")
+    task = asyncio.create_task(budget.take(5, "b", 5))
     await asyncio.sleep(0)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    budget.give(11)
+    budget.sent(10)
     assert budget.used == 0
+
+
+async def test_who_is_cancelled_just_when_its_turn_comes_takes_nothing() -> None:
+    budget = Budget(10)
+    assert budget.try_take(10, "a", 10)
+    budget.send(10, "a")
+    task = asyncio.create_task(budget.take(5, "b", 5))
+    await asyncio.sleep(0)
+    budget.sent(10)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert budget.used == 0
+
+
+async def test_a_write_that_crosses_the_end_of_its_chunk_completes_it() -> None:
+    budget = Budget(100)
+    assert budget.try_take(30, "a", 50)
+    assert budget.try_take(50, "b", 50)
+    assert budget.try_take(30, "a", 30)
+    assert budget.used == 110

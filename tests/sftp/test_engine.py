@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from datetime import timedelta
 
 import pytest
 
@@ -282,7 +283,7 @@ async def test_fsync_tells_of_a_chunk_that_failed() -> None:
 
 
 async def test_an_idle_session_is_ended_and_one_with_a_running_request_is_not() -> None:
-    options = SftpOptions(idle_timeout_seconds=0.3)
+    options = SftpOptions(idle_timeout=timedelta(seconds=0.3))
     async with serving(MemoryBackend({"f": b"x"}, latency=1.0), sftp=options) as server:
         async with server.client() as client:
             assert (await client.stat(b"/f")).size == 1

@@ -176,7 +176,7 @@ async def test_a_client_that_vanishes_leaves_nothing(seed: int) -> None:
         client = Wire(connection, process)
         await client.init()
         for number in range(PACKETS):
-            client.send(nonsense.packet(number))
+            client.send(nonsense.packet(1_000_000 + number))
         if nonsense.random.random() < 0.5:
             await client.realpath(b".")
         connection.abort()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 
-import asyncssh
 import pytest
 
 from s3sftp.backends.memory import MemoryBackend
@@ -44,6 +43,9 @@ from tests.sftp.serving import Serving, serving
 from tests.sftp.wire import Ended, Wire
 
 CONTENT = bytes(range(256)) * 40
+
+MSG_CHANNEL_EXTENDED_DATA = 95
+"""RFC 4254 section 5.2."""
 
 
 @pytest.fixture
@@ -112,9 +114,11 @@ class TestTheSessionEnds:
         assert await asyncio.wait_for(client.ended(), 10) not in (0, None), what
 
     async def test_when_extended_data_comes(self, client: Wire) -> None:
-        client.process.channel.write(b"to stderr", asyncssh.EXTENDED_DATA_STDERR)  # type: ignore[arg-type]
+        """asyncssh's client does not send it, so it is sent below that; the whole connection goes."""
+        client.process.channel.send_packet(MSG_CHANNEL_EXTENDED_DATA, u32(1), string(b"to stderr"))
+        await asyncio.wait_for(client.ended(), 10)
         with pytest.raises(Ended):
-            await asyncio.wait_for(client.stat(b"/"), 10)
+            await client.stat(b"/")
 
     async def test_and_an_open_upload_is_aborted(self, client: Wire, backend: MemoryBackend) -> None:
         handle = await client.open(b"/new", W | CREAT | TRUNC)
@@ -133,22 +137,28 @@ class TestTheSessionEnds:
 class TestAStatusSaysWhatIsWrong:
     """The session goes on."""
 
-    @pytest.mark.parametrize("kind", [0, 2, 21, 99, 101, 105, 199, 201, 255])
-    async def test_of_an_unknown_type(self, client: Wire, kind: int) -> None:
-        assert (await client.request(kind, b"anything")).code == OP_UNSUPPORTED
+    async def test_of_an_unknown_type(self, client: Wire) -> None:
+        for kind in (0, 2, 21, 99, 101, 105, 199, 201, 255):
+            assert (await client.request(kind, b"anything")).code == OP_UNSUPPORTED, kind
 
-    @pytest.mark.parametrize("kind", [*range(3, 21), EXTENDED])
     @pytest.mark.parametrize(
         "body", [b"", b"\0", u32(4), u32(0xFFFFFFFF) + b"abc", u32(0x7FFFFFFF)], ids=repr
     )
-    async def test_of_fields_that_are_not_there(self, client: Wire, kind: int, body: bytes) -> None:
-        assert (await client.request(kind, body)).code == BAD_MESSAGE
+    async def test_of_fields_that_are_not_there(self, client: Wire, body: bytes) -> None:
+        for kind in (*range(3, 21), EXTENDED):
+            assert (await client.request(kind, body)).code == BAD_MESSAGE, kind
 
-    @pytest.mark.parametrize("kind", [CLOSE, READ, WRITE, FSTAT, FSETSTAT, READDIR])
     @pytest.mark.parametrize("handle", [b"", b"x", b"\xff" * 4, b"\0" * 8, b"h" * 100_000], ids=len)
-    async def test_of_an_unknown_handle(self, client: Wire, kind: int, handle: bytes) -> None:
-        rest = {READ: u64(0) + u32(1), WRITE: u64(0) + string(b"x"), FSETSTAT: u32(0)}.get(kind, b"")
-        assert (await client.request(kind, string(handle) + rest)).code == FAILURE
+    async def test_of_an_unknown_handle(self, client: Wire, handle: bytes) -> None:
+        rests = {
+            CLOSE: b"",
+            READ: u64(0) + u32(1),
+            WRITE: u64(0) + string(b"x"),
+            FSTAT: b"",
+            FSETSTAT: u32(0),
+        }
+        for kind, rest in (rests | {READDIR: b""}).items():
+            assert (await client.request(kind, string(handle) + rest)).code == FAILURE, kind
 
     async def test_of_another_sessions_handle(self, client: Wire, server: Serving) -> None:
         handles = [await client.open(b"/file", R) for _ in range(3)]
@@ -175,21 +185,21 @@ class TestAStatusSaysWhatIsWrong:
         reply = await client.request(kind, string(first) + flags + u32(0x80000000) + u32(count))
         assert reply.code == BAD_MESSAGE
 
-    @pytest.mark.parametrize("offset", [1 << 63, (1 << 64) - 1, (1 << 63) + 5])
     @pytest.mark.parametrize("flags", [R, W | CREAT | TRUNC, R | W | CREAT | TRUNC, W | APPEND])
-    async def test_of_a_negative_offset(self, client: Wire, offset: int, flags: int) -> None:
+    async def test_of_a_negative_offset(self, client: Wire, flags: int) -> None:
         handle = await client.open(b"/file", flags)
-        reply = await client.request(READ, string(handle) + u64(offset) + u32(1))
-        assert reply.code not in (0, 1)
-        assert (await client.sending_write(handle, offset, b"x")).code not in (0, 1)
-        await client.stat(b"/")
+        for offset in (1 << 63, (1 << 64) - 1, (1 << 63) + 5):
+            reply = await client.request(READ, string(handle) + u64(offset) + u32(1))
+            assert reply.code not in (0, 1)
+            assert (await client.sending_write(handle, offset, b"x")).code not in (0, 1)
 
     @pytest.mark.parametrize("offset", [(1 << 62), (1 << 63) - 1])
     async def test_of_a_write_far_away(self, client: Wire, offset: int) -> None:
         handle = await client.open(b"/file", W | CREAT | TRUNC)
-        assert (await client.sending_write(handle, offset, b"x")).code not in (0, 1)
-        with pytest.raises(Refused):
-            await client.close(handle)
+        await client.sending_write(handle, offset, b"x")
+        async with asyncio.timeout(3):
+            with pytest.raises(Refused):
+                await client.close(handle)
 
     @pytest.mark.parametrize("size", [1 << 40, (1 << 63) - 1, (1 << 64) - 1])
     async def test_of_an_absurd_size(self, client: Wire, size: int) -> None:
@@ -221,10 +231,9 @@ class TestAStatusSaysWhatIsWrong:
         assert (await client.request(EXTENDED, string(name) + b"anything")).code == OP_UNSUPPORTED
 
     @pytest.mark.parametrize("path", [b"a\0b", b"\0", b"x" * 5000, b"/".join([b"d"] * 3000)], ids=len)
-    @pytest.mark.parametrize("kind", [STAT, REALPATH, OPEN])
-    async def test_of_a_path_that_cannot_be(self, client: Wire, kind: int, path: bytes) -> None:
-        rest = u32(R) + NO_ATTRIBUTES if kind == OPEN else b""
-        assert (await client.request(kind, string(path) + rest)).code not in (0, 1)
+    async def test_of_a_path_that_cannot_be(self, client: Wire, path: bytes) -> None:
+        for kind, rest in ((STAT, b""), (REALPATH, b""), (OPEN, u32(R) + NO_ATTRIBUTES)):
+            assert (await client.request(kind, string(path) + rest)).code not in (0, 1), kind
 
     async def test_when_there_are_too_many_handles(self, client: Wire) -> None:
         most = SftpOptions().max_handles

@@ -122,8 +122,11 @@ class Wire:
     async def opendir(self, path: bytes) -> bytes:
         return read_string((await self.request(OPENDIR, string(path))).must_be(HANDLE), 0)[0]
 
+    def sending_close(self, handle: bytes) -> asyncio.Future[Reply]:
+        return self.request(CLOSE, string(handle))
+
     async def close(self, handle: bytes) -> None:
-        (await self.request(CLOSE, string(handle))).must_be(STATUS)
+        (await self.sending_close(handle)).must_be(STATUS)
 
     async def read(self, handle: bytes, offset: int, length: int) -> bytes:
         """Bytes; empty at the end of the file."""
@@ -162,9 +165,12 @@ class Wire:
     async def rename(self, source: bytes, target: bytes) -> None:
         (await self.request(RENAME, string(source) + string(target))).must_be(STATUS)
 
-    async def posix_rename(self, source: bytes, target: bytes) -> None:
+    def sending_posix_rename(self, source: bytes, target: bytes) -> asyncio.Future[Reply]:
         name = string(b"posix-rename@openssh.com")
-        (await self.request(EXTENDED, name + string(source) + string(target))).must_be(STATUS)
+        return self.request(EXTENDED, name + string(source) + string(target))
+
+    async def posix_rename(self, source: bytes, target: bytes) -> None:
+        (await self.sending_posix_rename(source, target)).must_be(STATUS)
 
     async def realpath(self, path: bytes) -> bytes:
         return read_string((await self.request(REALPATH, string(path))).must_be(NAME), 4)[0]

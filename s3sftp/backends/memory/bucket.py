@@ -1,0 +1,147 @@
+"""Objects by key, looked at as directories and files.
+
+    objects[b"a/b.txt"]     a file; the directory `a` exists because of it, and vanishes with it
+    objects[b"d/"]          a marker: the directory `d`, with or without anything in it
+    objects[b"a"]           may stand beside `a/b.txt`, when put there behind the server's back;
+                            the name then is the file's
+
+Nothing here waits, so every change is one step.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, replace
+
+from s3sftp.backends.contract import Buffer, Entry, FileInfo, Place
+from s3sftp.errors import (
+    AlreadyExists,
+    Changed,
+    InvalidRequest,
+    IsADirectory,
+    NotADirectory,
+    NotEmpty,
+    NotFound,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class StoredObject:
+    """One object: never changed, only replaced."""
+
+    data: bytes
+    mtime: float
+    version: str
+
+    @classmethod
+    def of(cls, data: Buffer, mtime: float) -> StoredObject:
+        """The version is a digest of the content, as an ETag is: the same bytes twice are one version."""
+        held = bytes(data)
+        return cls(held, mtime, f'"{hashlib.md5(held, usedforsecurity=False).hexdigest()}"')
+
+    @property
+    def info(self) -> FileInfo:
+        return FileInfo.file(len(self.data), self.mtime, self.version)
+
+
+class MemoryBucket:
+    """What is stored. Tests may change `objects` behind the server's back."""
+
+    def __init__(self) -> None:
+        self.objects: dict[bytes, StoredObject] = {}
+
+    @property
+    def stored_bytes(self) -> int:
+        return sum(len(each.data) for each in self.objects.values())
+
+    def size_of(self, place: Place) -> int:
+        stored = self.objects.get(place.key)
+        return len(stored.data) if stored else 0
+
+    def look(self, place: Place) -> FileInfo:
+        """Describe what has that name. Raises NotFound."""
+        if not place.is_root and place.key in self.objects:
+            return self.objects[place.key].info
+        if place.is_root or self._under(place):
+            return FileInfo.directory()
+        raise NotFound
+
+    def exists(self, place: Place) -> bool:
+        try:
+            self.look(place)
+        except NotFound:
+            return False
+        return True
+
+    def file(self, place: Place) -> StoredObject:
+        """The object of a file. Raises NotFound, IsADirectory."""
+        if self.look(place).is_dir:
+            raise IsADirectory
+        return self.objects[place.key]
+
+    def at_version(self, place: Place, version: str | None) -> StoredObject:
+        """The object of a file that nobody replaced or removed. Raises Changed."""
+        stored = self.objects.get(place.key)
+        if stored is None or version not in (None, stored.version):
+            raise Changed
+        return stored
+
+    def entries(self, place: Place) -> list[Entry]:
+        """A directory's listing, sorted, each name once. Raises NotFound, NotADirectory."""
+        found: dict[bytes, FileInfo] = {}
+        keys = self._under(place)
+        for key in keys:
+            name, below, _ = key.removeprefix(_prefix(place)).partition(b"/")
+            if name and not below:
+                found[name] = self.objects[key].info
+            elif name:
+                found.setdefault(name, FileInfo.directory())
+        if not keys and not self.look(place).is_dir:
+            raise NotADirectory
+        return [Entry(name, info) for name, info in sorted(found.items())]
+
+    def make_dir(self, place: Place, mtime: float) -> None:
+        if self.exists(place):
+            raise AlreadyExists
+        self.objects[_prefix(place)] = StoredObject.of(b"", mtime)
+
+    def del_dir(self, place: Place) -> None:
+        if place.is_root:
+            raise InvalidRequest("the root cannot be removed")
+        if not self.look(place).is_dir:
+            raise NotADirectory
+        if self._under(place) != [_prefix(place)]:
+            raise NotEmpty
+        del self.objects[_prefix(place)]
+
+    def delete(self, place: Place) -> None:
+        self.file(place)
+        del self.objects[place.key]
+
+    def rename(self, source: Place, target: Place, *, overwrite: bool) -> None:
+        """Move a file or a whole directory, as `Backend.rename` promises."""
+        moves_directory = self.look(source).is_dir
+        if moves_directory and target.is_within(source):
+            raise InvalidRequest("a directory cannot be moved into itself")
+        if self.exists(target) and (not overwrite or moves_directory or self.look(target).is_dir):
+            raise AlreadyExists
+        moves = {source.key: target.key}
+        if moves_directory:
+            old, new = _prefix(source), _prefix(target)
+            moves = {key: new + key.removeprefix(old) for key in self._under(source)}
+        self.objects.update({new: self.objects.pop(old) for old, new in moves.items()})
+
+    def set_mtime(self, place: Place, mtime: float) -> bool:
+        if self.look(place).is_dir:
+            return False
+        self.objects[place.key] = replace(self.objects[place.key], mtime=mtime)
+        return True
+
+    def _under(self, place: Place) -> list[bytes]:
+        """The keys in and below a directory, its own marker included, sorted."""
+        prefix = _prefix(place)
+        return sorted(key for key in self.objects if key.startswith(prefix))
+
+
+def _prefix(place: Place) -> bytes:
+    return b"" if place.is_root else place.key + b"/"

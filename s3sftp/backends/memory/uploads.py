@@ -1,0 +1,93 @@
+"""Writes that have begun, checked as S3 checks them, and more.
+
+A chunk of the wrong size, too many at once or a call after the end is refused, so that a core that breaks
+the contract fails its tests here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from s3sftp.backends.contract import Buffer, Place, Upload, WriteIntent
+from s3sftp.errors import InvalidRequest
+
+
+class MemoryUpload(Upload):
+    """Pieces in the order of the file, None where one is still on its way."""
+
+    def __init__(
+        self,
+        place: Place,
+        intent: WriteIntent,
+        *,
+        chunk_bytes: int,
+        min_chunk_bytes: int,
+        parallel_chunks: int,
+        growth_bytes: int,
+    ) -> None:
+        self.place = place
+        self.intent = intent
+        self.chunk_bytes = chunk_bytes
+        self.min_chunk_bytes = min_chunk_bytes
+        self.parallel_chunks = parallel_chunks
+        self.ended = False
+        self._growth_bytes = growth_bytes
+        self._pieces: list[bytes | None] = []
+        self._running = 0
+
+    @property
+    def held_bytes(self) -> int:
+        return sum(len(piece) for piece in self._pieces if piece is not None)
+
+    @contextmanager
+    def chunk(self, size: int) -> Iterator[int]:
+        """Take the position of a chunk that must have the right size."""
+        if size != self.chunk_bytes:
+            raise breach(f"a chunk of {size} bytes where {self.chunk_bytes} were asked for")
+        with self.position() as position:
+            self.chunk_bytes += self._growth_bytes
+            yield position
+
+    @contextmanager
+    def position(self) -> Iterator[int]:
+        """Take the next position in the file, and the place of one parallel call."""
+        self.must_run()
+        if self._running >= self.parallel_chunks:
+            raise breach(f"more than {self.parallel_chunks} chunks at once")
+        self._pieces.append(None)
+        self._running += 1
+        try:
+            yield len(self._pieces) - 1
+        finally:
+            self._running -= 1
+
+    def must_run(self) -> None:
+        if self.ended:
+            raise breach("a call after the upload's end")
+
+    def hold(self, position: int, data: Buffer) -> None:
+        if not self.ended:  # else aborted while this chunk was on its way
+            self._pieces[position] = bytes(data)
+
+    def whole(self, tail: Buffer, size: int) -> bytes:
+        """The bytes of the file, or an error if they are not what was announced."""
+        self.must_run()
+        pieces = [piece for piece in self._pieces if piece is not None]
+        if self._running or len(pieces) != len(self._pieces):
+            raise breach("finish while a chunk is on its way or after one failed")
+        if any(len(piece) < self.min_chunk_bytes for piece in (pieces if tail else pieces[:-1])):
+            raise breach(f"a chunk under {self.min_chunk_bytes} bytes before the last")
+        data = b"".join((*pieces, tail))
+        if len(data) != size:
+            raise breach(f"{len(data)} bytes came, {size} were announced")
+        return data
+
+    def end(self) -> None:
+        self.ended = True
+        self._pieces.clear()
+
+
+def breach(what: str) -> InvalidRequest:
+    """The caller broke the contract: a fault of the server, never of the client."""
+    return InvalidRequest("invalid write", detail=what)

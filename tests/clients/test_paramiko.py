@@ -1,0 +1,180 @@
+"""paramiko: pipelined writes of 32 KiB, a STAT that must show the exact size, modes such as `w+`."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable
+from typing import TypeVar
+
+import paramiko
+import pytest
+
+from tests.support.desk import Desk, content
+
+BIG = 12_345_678
+
+T = TypeVar("T")
+
+
+async def test_put_is_confirmed_and_get_has_it_back(desk: Desk) -> None:
+    file = desk.file("x", BIG)
+
+    def work(sftp: paramiko.SFTPClient) -> None:
+        assert sftp.put(str(file), f"{desk.remote}/x", confirm=True).st_size == BIG
+        sftp.get(f"{desk.remote}/x", f"{file}.back")
+
+    await _with_paramiko(desk, work)
+    assert (desk.local / "x.back").read_bytes() == await desk.body("x") == content(BIG)
+
+
+@pytest.mark.parametrize("size", [1000, 6_000_000])
+async def test_append(desk: Desk, size: int) -> None:
+    await desk.put("log", content(size))
+
+    def work(sftp: paramiko.SFTPClient) -> None:
+        with sftp.open(f"{desk.remote}/log", "ab") as file:
+            file.write(b"one")
+            file.write(b"two")
+
+    await _with_paramiko(desk, work)
+    assert await desk.body("log") == content(size) + b"onetwo"
+
+
+async def test_append_makes_a_file_that_was_not_there(desk: Desk) -> None:
+    def work(sftp: paramiko.SFTPClient) -> None:
+        with sftp.open(f"{desk.remote}/log", "ab") as file:
+            file.write(b"first")
+
+    await _with_paramiko(desk, work)
+    assert await desk.body("log") == b"first"
+
+
+async def test_what_w_plus_wrote_can_be_read_before_the_file_is_closed(desk: Desk) -> None:
+    await desk.put("x", b"old and longer than the new one")
+
+    def work(sftp: paramiko.SFTPClient) -> bytes:
+        with sftp.open(f"{desk.remote}/x", "w+b") as file:
+            file.write(b"hello world")
+            file.seek(6)
+            return bytes(file.read())
+
+    assert await _with_paramiko(desk, work) == b"world"
+    assert await desk.body("x") == b"hello world"
+
+
+async def test_r_plus_changes_bytes_in_the_middle(desk: Desk) -> None:
+    await desk.put("x", b"0123456789")
+
+    def work(sftp: paramiko.SFTPClient) -> None:
+        with sftp.open(f"{desk.remote}/x", "r+b") as file:
+            file.write(b"AB")
+            file.flush()
+
+    await _with_paramiko(desk, work)
+    assert await desk.body("x") == b"AB23456789"
+
+
+async def test_exclusive_creation_fails_when_the_file_is_there(desk: Desk) -> None:
+    await desk.put("x", b"old")
+
+    def work(sftp: paramiko.SFTPClient) -> None:
+        with pytest.raises(OSError, match="exists"):
+            sftp.open(f"{desk.remote}/x", "wxb").close()
+        with sftp.open(f"{desk.remote}/new", "wxb") as file:
+            file.write(b"new")
+
+    await _with_paramiko(desk, work)
+    assert (await desk.body("x"), await desk.body("new")) == (b"old", b"new")
+
+
+async def test_blocks_out_of_order_are_put_in_order(desk: Desk) -> None:
+    size, block = 7_000_000, 32_768
+    data = content(size)
+    starts = list(range(0, size, block))
+    # as far out of order as a client that has 64 requests in flight can be
+    shuffled = random.Random(7)
+    for first in range(0, len(starts), 64):
+        window = starts[first : first + 64]
+        shuffled.shuffle(window)
+        starts[first : first + 64] = window
+
+    def work(sftp: paramiko.SFTPClient) -> None:
+        with sftp.open(f"{desk.remote}/x", "wb") as file:
+            file.set_pipelined(True)
+            for start in starts:
+                file.seek(start)
+                file.write(data[start : start + block])
+
+    await _with_paramiko(desk, work)
+    assert await desk.body("x") == data
+
+
+async def test_a_file_that_is_being_written_shows_its_size_and_is_not_there_for_s3(desk: Desk) -> None:
+    def begin(sftp: paramiko.SFTPClient) -> None:
+        with sftp.open(f"{desk.remote}/x", "wb") as file:
+            file.write(b"12345")
+            assert file.stat().st_size == 5
+            assert sftp.stat(f"{desk.remote}/x").st_size == 5
+            assert "x" not in [
+                key.rsplit("/", 1)[-1]
+                for key in asyncio.run_coroutine_threadsafe(desk.keys(), loop).result(20)
+            ]
+
+    loop = asyncio.get_running_loop()
+    await _with_paramiko(desk, begin)
+    assert await desk.keys() == ["x"]
+
+
+async def test_truncate(desk: Desk) -> None:
+    await desk.put("x", content(BIG))
+
+    def work(sftp: paramiko.SFTPClient) -> None:
+        sftp.truncate(f"{desk.remote}/x", 6_000_000)
+
+    await _with_paramiko(desk, work)
+    assert await desk.body("x") == content(BIG)[:6_000_000]
+
+
+async def test_times_and_names(desk: Desk) -> None:
+    def work(sftp: paramiko.SFTPClient) -> None:
+        sftp.chdir(desk.remote)
+        sftp.mkdir("d")
+        with sftp.open("d/x", "wb") as file:
+            file.write(b"x")
+        sftp.utime("d/x", (1_000_000_000, 1_234_567_890))
+        assert sftp.stat("d/x").st_mtime == 1_234_567_890
+        sftp.rename("d/x", "d/y")
+        assert sftp.listdir("d") == ["y"]
+        assert [entry.st_size for entry in sftp.listdir_attr("d")] == [1]
+        with pytest.raises(FileNotFoundError):
+            sftp.stat("d/x")
+        with pytest.raises(FileNotFoundError):
+            sftp.remove("d/x")
+        with pytest.raises(OSError, match="no symbolic links"):
+            sftp.symlink("d/y", "link")
+        sftp.remove("d/y")
+
+    await _with_paramiko(desk, work)
+    assert [key for key in await desk.keys() if key != "d/"] == []
+
+
+async def test_random_reads_are_the_right_bytes(desk: Desk) -> None:
+    await desk.put("x", content(BIG))
+    ranges = [(random.Random(n).randrange(BIG), 1 + n * 997) for n in range(40)]
+
+    def work(sftp: paramiko.SFTPClient) -> list[bytes]:
+        with sftp.open(f"{desk.remote}/x", "rb") as file:
+            return [bytes(piece) for piece in file.readv(ranges)]
+
+    pieces = await _with_paramiko(desk, work)
+    assert pieces == [content(BIG)[start : start + size] for start, size in ranges]
+
+
+async def _with_paramiko(desk: Desk, work: Callable[[paramiko.SFTPClient], T]) -> T:
+    return await asyncio.to_thread(_in_thread, desk, work)
+
+
+def _in_thread(desk: Desk, work: Callable[[paramiko.SFTPClient], T]) -> T:
+    with desk.clients.paramiko() as sftp:
+        return work(sftp)

@@ -1,0 +1,81 @@
+"""sshfs: programs that know nothing of SFTP work on a mounted directory."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.desk import Desk, content
+
+
+@pytest.fixture
+async def mounted(desk: Desk, tmp_path: Path) -> AsyncIterator[Path]:
+    """`desk.remote`, mounted."""
+    async with desk.clients.sshfs(desk.remote, tmp_path / "mount") as mountpoint:
+        yield mountpoint
+
+
+async def test_cp_there_and_back(desk: Desk, mounted: Path) -> None:
+    file = desk.file("x", 6_000_000)
+    await asyncio.to_thread(shutil.copyfile, file, mounted / "x")
+    await asyncio.to_thread(shutil.copyfile, mounted / "x", desk.local / "back")
+    assert (desk.local / "back").read_bytes() == content(6_000_000)
+    await _becomes(desk, "x", content(6_000_000))
+
+
+async def test_truncate(desk: Desk, mounted: Path) -> None:
+    for size, left in ((10_000, 10), (6_000_000, 5_500_000), (10, 0)):
+        await desk.put(f"x{size}", content(size))
+        await asyncio.to_thread(os.truncate, mounted / f"x{size}", left)
+        await _becomes(desk, f"x{size}", content(size)[:left])
+
+
+async def test_rename_right_after_close_as_editors_do(desk: Desk, mounted: Path) -> None:
+    def save() -> None:
+        for text in ("first", "second"):
+            (mounted / "x.tmp").write_text(text)
+            os.replace(mounted / "x.tmp", mounted / "x")
+            assert (mounted / "x").read_text() == text
+
+    await asyncio.to_thread(save)
+    await _becomes(desk, "x", b"second")
+    assert await desk.keys() == ["x"]
+
+
+async def test_directories_listing_and_removal(desk: Desk, mounted: Path) -> None:
+    def work() -> None:
+        (mounted / "d").mkdir()
+        (mounted / "d/x").write_bytes(b"x")
+        assert sorted(os.listdir(mounted)) == ["d"]
+        assert (mounted / "d/x").stat().st_size == 1
+        with pytest.raises(OSError, match="/d"):
+            (mounted / "d").rmdir()
+        (mounted / "d").rename(mounted / "e")
+        assert (mounted / "e/x").read_bytes() == b"x"
+        shutil.rmtree(mounted / "e")
+        assert os.listdir(mounted) == []
+
+    await asyncio.to_thread(work)
+    assert await desk.keys() == []
+
+
+async def test_appending_in_the_shell(desk: Desk, mounted: Path) -> None:
+    def work() -> None:
+        for line in ("one\n", "two\n"):
+            with (mounted / "log").open("a") as log:
+                log.write(line)
+
+    await asyncio.to_thread(work)
+    await _becomes(desk, "log", b"one\ntwo\n")
+
+
+async def _becomes(desk: Desk, name: str, body: bytes) -> None:
+    """The kernel tells sshfs of a file's last close after close(2) has returned."""
+    async with asyncio.timeout(10):
+        while not await desk.s3.exists(desk.key_prefix + name) or await desk.body(name) != body:
+            await asyncio.sleep(0.05)

@@ -1,0 +1,55 @@
+"""S3's latency is paid once by those who do not wait for each answer."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from tests.limits.operations import World, world
+from tests.support.clients import Clients
+from tests.support.commands import installed
+from tests.support.store import Store
+
+LATENCY = 0.05
+
+
+@pytest.fixture
+async def here(store: Store, bucket: str, tmp_path: Path) -> AsyncIterator[World]:
+    async with world(store, bucket, tmp_path / "server") as running:
+        yield running
+
+
+async def test_64_pipelined_stats_take_less_than_ten_times_one(here: World) -> None:
+    for index in range(65):
+        await here.put_behind(f"f{index}")
+    here.proxy.latency = LATENCY
+    started = time.monotonic()
+    await here.client.stat(b"/f64")
+    one = time.monotonic() - started
+    started = time.monotonic()
+    await asyncio.gather(*(here.client.stat(b"/f%d" % index) for index in range(64)))
+    assert time.monotonic() - started < 10 * one
+
+
+async def test_rclone_uploads_1000_small_files_eight_times_faster_than_one_by_one(
+    here: World, tmp_path: Path
+) -> None:
+    """The same server, the same latency; what is compared is files a second."""
+    here.proxy.latency = LATENCY
+    clients = Clients(here.server, tmp_path)
+    rates = {}
+    for transfers, files in ((1, 60), (16, 1000)):
+        source = tmp_path / f"files-{files}"
+        source.mkdir()
+        for index in range(files):
+            (source / f"f{index:04}").write_bytes(b"x" * 100)
+        started = time.monotonic()
+        words = ("copy", str(source), f"alice:/d{files}", "--transfers", str(transfers))
+        (await clients.rclone(*words, program=installed("rclone"), timeout=150)).ok()
+        rates[transfers] = files / (time.monotonic() - started)
+        assert len(await here.s3.keys(f"{here.server.prefix}d{files}/f")) == files
+    assert rates[16] > 8 * rates[1], f"{rates[16]:.1f} against {rates[1]:.1f} files a second"

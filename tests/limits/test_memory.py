@@ -1,0 +1,142 @@
+"""Memory is bounded by configuration, never by what clients send or do not take."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from tests.limits.operations import connect
+from tests.sftp.packets import CREAT, READ, READDIR, STAT, TRUNC, R, W, string, u32, u64
+from tests.sftp.wire import Wire, wire
+from tests.support.fault_proxy import FaultProxy
+from tests.support.server import Groups, Server
+from tests.support.store import Store
+from tests.support.synthetic_s3 import synthetic_s3
+
+MIB = 1 << 20
+SESSION_BYTES = 5 * MIB
+"""What a session may need beside `files.buffer_bytes`: the channel's window of 2 MiB, the connection's own
+buffers, requests that wait."""
+
+
+def resident(server: Server, line: str = "VmRSS") -> int:
+    """Bytes of memory of the server's process: now (`VmRSS`) or at the most so far (`VmHWM`)."""
+    assert server.process is not None
+    status = Path(f"/proc/{server.process.pid}/status").read_text()
+    return int(next(row.split()[1] for row in status.splitlines() if row.startswith(f"{line}:"))) * 1024
+
+
+async def running(store: Store, bucket: str, directory: Path, options: Groups | None = None) -> Server:
+    return await Server(directory, store, bucket, options).astart()
+
+
+@pytest.fixture
+async def warm(store: Store, bucket: str, tmp_path: Path) -> AsyncIterator[Server]:
+    """A server that has served a request, so that all of its code is loaded."""
+    server = await running(store, bucket, tmp_path / "server")
+    try:
+        async with await connect(server) as connection, wire(connection) as client:
+            await client.put(b"/large", bytes(64 * MIB))
+            await client.get(b"/large", block=65536)
+        yield server
+    finally:
+        await asyncio.to_thread(server.close)
+
+
+async def test_reads_of_a_client_that_never_reads_its_socket_grow_the_server_by_less_than_32_mib(
+    warm: Server,
+) -> None:
+    connection = await connect(warm)
+    # a window of 1 GiB: it is the socket that fills up, not the channel
+    process = await connection.create_process(subsystem="sftp", encoding=None, window=1 << 30)
+    client = Wire(connection, process)
+    await client.init()
+    handle = await client.open(b"/large", R)
+    before = resident(warm)
+    connection._transport.pause_reading()  # type: ignore[union-attr]
+    for index in range(200):
+        client.request(READ, string(handle) + u64(index % 256 * 255 * 1024) + u32(255 * 1024))
+    await asyncio.sleep(2)
+    grown = resident(warm) - before
+    connection.abort()
+    assert grown < 32 * MIB, f"grew by {grown / MIB:.0f} MiB"
+    async with await connect(warm) as again, wire(again) as other:
+        assert (await other.stat(b"/large")).size == 64 * MIB
+
+
+async def test_fifty_uploads_to_a_slow_storage_stay_within_the_budget(
+    bucket: str, proxy: FaultProxy, proxied: Store, tmp_path: Path
+) -> None:
+    budget = 96 * MIB
+    options: Groups = {
+        "files": {"buffer_bytes": budget},
+        "s3": {"data_timeout": 120},
+        "ssh": {"max_unauthenticated_per_source": 60},
+    }
+    server = await running(proxied, bucket, tmp_path / "server", options)
+    try:
+        async with await connect(server) as connection, wire(connection) as client:
+            await client.stat(b"/")
+        before = resident(server)
+        proxy.bytes_per_second = 2 * MIB
+
+        async def upload(number: int) -> None:
+            async with await connect(server) as connection, wire(connection) as client:
+                await client.put(b"/f%d" % number, bytes(11 * MIB), block=255 * 1024)
+
+        async with asyncio.timeout(150):
+            await asyncio.gather(*(upload(number) for number in range(50)))
+        grown = resident(server, "VmHWM") - before
+        allowed = budget + 5 * MIB + 50 * SESSION_BYTES
+        assert grown < allowed, f"grew by {grown / MIB:.0f} MiB of {allowed / MIB:.0f}"
+    finally:
+        await asyncio.to_thread(server.close)
+
+
+async def test_a_listing_of_100_000_entries_holds_a_page_or_two(tmp_path: Path) -> None:
+    async with synthetic_s3(100_000, "alice/big/") as store:
+        server = await running(store, "synthetic", tmp_path / "server")
+        try:
+            async with await connect(server) as connection, wire(connection) as client:
+                handle = await client.opendir(b"/big")
+                before = resident(server)
+                names = 0
+                while True:
+                    reply = await client.request(READDIR, string(handle))
+                    if reply.kind != 104:
+                        break
+                    names += int.from_bytes(reply.body[:4], "big")
+                assert names == 100_000 + 2
+                grown = resident(server, "VmHWM") - before
+                assert grown < 24 * MIB, f"grew by {grown / MIB:.0f} MiB"
+        finally:
+            await asyncio.to_thread(server.close)
+
+
+async def test_a_client_that_leaves_a_listing_midway_stops_the_listing(tmp_path: Path) -> None:
+    async with synthetic_s3(1_000_000, "alice/big/") as origin, FaultProxy(origin.endpoint_url) as proxy:
+        server = await running(origin.behind(proxy.url), "synthetic", tmp_path / "server")
+        try:
+            async with await connect(server) as connection, wire(connection) as client:
+                handle = await client.opendir(b"/big")
+                (await client.request(READDIR, string(handle))).must_be(104)
+                await client.close(handle)
+                asked = proxy.log.count("ListObjectsV2")
+                assert (await client.request(STAT, string(b"/"))).code != 2
+                await asyncio.sleep(0.5)
+                assert proxy.log.count("ListObjectsV2") == asked <= 4
+        finally:
+            await asyncio.to_thread(server.close)
+
+
+async def test_an_upload_that_never_goes_on_does_not_keep_its_room_when_its_client_has_gone(
+    warm: Server,
+) -> None:
+    async with await connect(warm) as connection, wire(connection) as client:
+        handle = await client.open(b"/partial", W | CREAT | TRUNC)
+        await client.write(handle, 0, bytes(200_000))
+        connection.abort()
+    await warm.logged(lambda event: event.get("event") == "transfer" and event.get("outcome") == "aborted")

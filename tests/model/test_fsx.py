@@ -1,0 +1,23 @@
+"""One file under random use, with writes that go back and gaps that are filled."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from s3sftp.backends.memory import MemoryBackend
+from s3sftp.fs import FileOptions
+from tests.model.fsx import Exercise
+from tests.sftp.serving import serving
+
+FILES = FileOptions(rewrite="spool", gaps="zero")
+
+
+@pytest.mark.parametrize("seed", range(10))
+async def test_a_file_under_random_use_holds_what_was_written(seed: int) -> None:
+    backend = MemoryBackend(chunk_bytes=100, min_chunk_bytes=30, parallel_chunks=3, read_bytes=70)
+    async with serving(backend, files=FILES) as server, server.client() as client:
+        content = await Exercise(client, random.Random(seed), bytearray()).run(steps=150)
+        assert backend.contents() == {"fsx": content}
+        assert backend.open_uploads == 0

@@ -1,0 +1,31 @@
+"""Short runs of the model; `python -m tests.model --minutes N` for long ones."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis.stateful import run_state_machine_as_test
+
+from tests.model.machine import playing
+from tests.model.world import memory_world, s3_world
+from tests.support.store import Store
+
+# The same steps in each run: a test that fails now and then helps nobody. Long runs choose new ones.
+SHORT = settings(
+    deadline=None,
+    derandomize=True,
+    database=None,
+    print_blob=True,
+    suppress_health_check=list(HealthCheck),
+)
+
+
+def test_the_server_is_a_dictionary_of_files_over_memory() -> None:
+    with playing(memory_world()) as machine:
+        run_state_machine_as_test(machine, settings=settings(SHORT, max_examples=60, stateful_step_count=30))
+
+
+@pytest.mark.parametrize("meddles", [True, False], ids=["with somebody else", "alone"])
+def test_the_server_is_a_dictionary_of_files_over_s3(seaweed: Store, meddles: bool) -> None:
+    with playing(s3_world(seaweed, meddles=meddles)) as machine:
+        run_state_machine_as_test(machine, settings=settings(SHORT, max_examples=5, stateful_step_count=20))

