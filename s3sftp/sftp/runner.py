@@ -1,0 +1,151 @@
+"""Runs the requests of a session: each when its turn comes, those that may at once."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+from collections.abc import Callable
+
+from s3sftp.backends import Session
+from s3sftp.errors import StorageError
+from s3sftp.sftp.request import Request
+from s3sftp.sftp.schedule import Schedule, Ticket
+from s3sftp.sftp.status import Status, error_packet, status_packet
+from s3sftp.telemetry import Costs, charged_to, get_logger, span, tracing
+
+_log = get_logger(__name__)
+
+
+class Runner:
+    """The tasks of one session. They belong to it: `stop` cancels and awaits them."""
+
+    def __init__(self, session: Session, send: Callable[[bytes], None], went_on: Callable[[], None]) -> None:
+        """`send` takes an answer; `went_on` is called when a request has ended and there may be room."""
+        self._session = session
+        self._send = send
+        self._went_on = went_on
+        self._schedule = Schedule()
+        self._waiting: dict[Ticket, Request] = {}
+        self._tasks: dict[asyncio.Task[None], Request] = {}
+        self._stopping = False
+        self.received_bytes = 0
+        """Bytes of the requests that have not ended."""
+        self.reserved_bytes = 0
+        """Bytes that their answers may have."""
+
+    def __len__(self) -> int:
+        """Requests that have not ended."""
+        return len(self._schedule)
+
+    def admit(self, request: Request, packet_bytes: int) -> None:
+        """Run a request after those before it that it has to follow."""
+        ticket = self._schedule.admit(*request.claims)
+        request.packet_bytes = packet_bytes
+        self.received_bytes += packet_bytes
+        self.reserved_bytes += request.answer_bytes
+        if request.handle is not None:
+            request.handle.pending += 1
+            if request.name == "READ":
+                request.answer_after, request.handle.last_read = request.handle.last_read, request.answered
+        if ticket.ready:
+            self._start(ticket, request)
+        else:
+            self._waiting[ticket] = request
+
+    async def stop(self, commit_seconds: float) -> None:
+        """Cancel what runs, except commits: their CLOSE has come, so the file is whole and wanted."""
+        self._stopping = True
+        commits = [task for task, request in self._tasks.items() if request.commits]
+        for task, request in list(self._tasks.items()):
+            if not request.commits:
+                task.cancel()
+        if commits:
+            await asyncio.wait(commits, timeout=commit_seconds)
+        for task in list(self._tasks):
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(list(self._tasks))
+
+    def _start(self, ticket: Ticket, request: Request) -> None:
+        task = asyncio.create_task(self._run(ticket, request))
+        self._tasks[task] = request
+        task.add_done_callback(lambda done: self._tasks.pop(done, None))
+
+    async def _run(self, ticket: Ticket, request: Request) -> None:
+        try:
+            answer = await self._answer(request)
+            if request.answer_after is not None:
+                await request.answer_after.wait()
+            self._send(answer)
+        finally:
+            request.answered.set()
+            self._leave(ticket, request)
+        self._went_on()
+
+    def _leave(self, ticket: Ticket, request: Request) -> None:
+        self.reserved_bytes -= request.answer_bytes
+        self.received_bytes -= request.packet_bytes
+        if request.handle is not None:
+            request.handle.pending -= 1
+        for ready in self._schedule.finish(ticket):
+            if not self._stopping:
+                self._start(ready, self._waiting.pop(ready))
+
+    async def _answer(self, request: Request) -> bytes:
+        """Run a request; whatever it raises becomes a status."""
+        traced = span(f"sftp.{request.name}", self._attributes(request))
+        with traced as current, charged_to(Costs()) as costs:
+            try:
+                answer = await request.run()
+            except StorageError as error:
+                current.record_exception(error)
+                self._log_request(request, costs, f"{type(error).__name__}: {error}", error.detail)
+                return error_packet(request.request_id, error)
+            except Exception as error:
+                current.record_exception(error)
+                return self._answer_to_the_unforeseen(request)
+            finally:
+                current.set_attribute("s3sftp.s3_requests", costs.total())
+        self._log_request(request, costs, "ok", None)
+        return answer
+
+    def _answer_to_the_unforeseen(self, request: Request) -> bytes:
+        """The client gets a reference; the log has it with all the rest. Called while handling the error."""
+        reference = secrets.token_hex(4)
+        _log.exception(
+            "internal error",
+            request=request.name,
+            reference=reference,
+            user=self._session.user,
+            session=self._session.session_id,
+        )
+        text = f"internal error, reference {reference}"
+        return status_packet(request.request_id, Status.FAILURE, text)
+
+    def _attributes(self, request: Request) -> dict[str, str]:
+        """What a span says of a request; not put together while nobody listens."""
+        if not tracing():
+            return {}
+        return {
+            "sftp.path": str(request.path or ""),
+            "enduser.id": self._session.user,
+            "session.id": self._session.session_id,
+        }
+
+    def _log_request(self, request: Request, costs: Costs, outcome: str, detail: str | None) -> None:
+        level = logging.INFO if request.changes else logging.DEBUG
+        if not _log.is_enabled_for(level):
+            return
+        _log.log(
+            level,
+            "request",
+            request=request.name,
+            path=str(request.path or ""),
+            outcome=outcome,
+            s3_requests=dict(costs.requests),
+            user=self._session.user,
+            session=self._session.session_id,
+            **({"target": str(request.target)} if request.target else {}),
+            **({"detail": detail} if detail else {}),
+        )
