@@ -21,7 +21,10 @@ class SftpOptions(Options):
     max_write_bytes: ByteSize = Field(255 * KIB, ge=32 * KIB, le=4096 * KIB)
     """The most that one WRITE should carry; announced by limits@openssh.com."""
     max_requests_in_flight: int = Field(128, ge=1)
-    """How many requests of a session run at once; further ones are not read from the connection."""
+    """How many requests of a session, READs apart, run or wait their turn at once; further ones are not read
+    from the connection."""
+    max_reads_waiting: int = Field(4096, ge=64)
+    """How many READs of a session run or wait, so that a slow download leaves room for other requests."""
     send_buffer_bytes: ByteSize = Field(8192 * KIB, ge=512 * KIB)
     """How many bytes of answers a session may hold for a client that does not take them."""
     receive_buffer_bytes: ByteSize = Field(1024 * KIB, ge=64 * KIB)

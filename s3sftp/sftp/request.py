@@ -39,6 +39,10 @@ class Request:
     commits: bool = False
     """It is the CLOSE of an upload: once it has begun, a lost connection does not stop it."""
 
+    @property
+    def is_read(self) -> bool:
+        return self.name == "READ"
+
 
 def on_path(path: VirtualPath, *, exclusive: bool) -> Claim:
     return Claim(exclusive, path.names)

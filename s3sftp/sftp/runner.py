@@ -9,6 +9,9 @@ from collections.abc import Callable
 
 from s3sftp.backends import Session
 from s3sftp.errors import StorageError
+from s3sftp.sftp.options import SftpOptions
+from s3sftp.sftp.outbox import Outbox
+from s3sftp.sftp.readqueue import ReadQueue
 from s3sftp.sftp.request import Request
 from s3sftp.sftp.schedule import Schedule, Ticket
 from s3sftp.sftp.status import Status, error_packet, status_packet
@@ -20,33 +23,48 @@ _log = get_logger(__name__)
 class Runner:
     """The tasks of one session. They belong to it: `stop` cancels and awaits them."""
 
-    def __init__(self, session: Session, send: Callable[[bytes], None], went_on: Callable[[], None]) -> None:
-        """`send` takes an answer; `went_on` is called when a request has ended and there may be room."""
+    def __init__(
+        self, session: Session, options: SftpOptions, outbox: Outbox, went_on: Callable[[], None]
+    ) -> None:
+        """`went_on` is called when a request has ended and there may be room."""
         self._session = session
-        self._send = send
+        self._options = options
+        self._outbox = outbox
         self._went_on = went_on
         self._schedule = Schedule()
         self._waiting: dict[Ticket, Request] = {}
         self._tasks: dict[asyncio.Task[None], Request] = {}
+        self._reads = ReadQueue()
         self._stopping = False
-        self.received_bytes = 0
-        """Bytes of the requests that have not ended."""
-        self.reserved_bytes = 0
-        """Bytes that their answers may have."""
+        self._received_bytes = 0
+        self._reserved_bytes = 0
+        self._others = 0
 
     def __len__(self) -> int:
         """Requests that have not ended."""
         return len(self._schedule)
 
+    @property
+    def has_room(self) -> bool:
+        """Whether another request may be admitted.
+
+        READs that wait for a slow file are counted apart: requests for other files still get through.
+        """
+        return (
+            self._others < self._options.max_requests_in_flight
+            and len(self._schedule) - self._others < self._options.max_reads_waiting
+            and self._received_bytes < self._options.receive_buffer_bytes
+        )
+
     def admit(self, request: Request, packet_bytes: int) -> None:
         """Run a request after those before it that it has to follow."""
         ticket = self._schedule.admit(*request.claims)
         request.packet_bytes = packet_bytes
-        self.received_bytes += packet_bytes
-        self.reserved_bytes += request.answer_bytes
+        self._received_bytes += packet_bytes
+        self._others += not request.is_read
         if request.handle is not None:
             request.handle.pending += 1
-            if request.name == "READ":
+            if request.is_read:
                 request.answer_after, request.handle.last_read = request.handle.last_read, request.answered
         if ticket.ready:
             self._start(ticket, request)
@@ -67,7 +85,25 @@ class Runner:
         if self._tasks:
             await asyncio.wait(list(self._tasks))
 
+    def start_reads(self) -> None:
+        """Start READs that wait, as far as there is room for their answers."""
+        limit = self._options.send_buffer_bytes
+        while not self._stopping:
+            taken = self._reserved_bytes + self._outbox.unsent_bytes
+            turn = self._reads.next(taken, limit)
+            if turn is None:
+                return
+            self._begin(*turn)
+
     def _start(self, ticket: Ticket, request: Request) -> None:
+        if request.is_read:
+            self._reads.add(ticket, request)
+            self.start_reads()
+        else:
+            self._begin(ticket, request)
+
+    def _begin(self, ticket: Ticket, request: Request) -> None:
+        self._reserved_bytes += request.answer_bytes
         task = asyncio.create_task(self._run(ticket, request))
         self._tasks[task] = request
         task.add_done_callback(lambda done: self._tasks.pop(done, None))
@@ -77,15 +113,18 @@ class Runner:
             answer = await self._answer(request)
             if request.answer_after is not None:
                 await request.answer_after.wait()
-            self._send(answer)
+            self._outbox.put(answer)
         finally:
             request.answered.set()
             self._leave(ticket, request)
         self._went_on()
 
     def _leave(self, ticket: Ticket, request: Request) -> None:
-        self.reserved_bytes -= request.answer_bytes
-        self.received_bytes -= request.packet_bytes
+        self._reserved_bytes -= request.answer_bytes
+        self._received_bytes -= request.packet_bytes
+        self._others -= not request.is_read
+        if request.is_read:
+            self._reads.ended(request)
         if request.handle is not None:
             request.handle.pending -= 1
         for ready in self._schedule.finish(ticket):

@@ -43,7 +43,7 @@ class SftpSession(asyncssh.SSHServerSession[bytes]):
         self._operations = Operations(files, self._handles, options)
         self._inbox = Inbox(max(options.max_read_bytes, options.max_write_bytes) + PACKET_OVERHEAD)
         self._outbox = Outbox(self._touch)
-        self._runner = Runner(files.session, self._outbox.put, self._go_on)
+        self._runner = Runner(files.session, options, self._outbox, self._go_on)
         self._reading_paused = False
         self._pumping = False
         self._initialized = False
@@ -134,12 +134,7 @@ class SftpSession(asyncssh.SSHServerSession[bytes]):
     @property
     def _has_room(self) -> bool:
         """Whether another request may begin."""
-        unsent = self._outbox.unsent_bytes + self._runner.reserved_bytes
-        return (
-            len(self._runner) < self._options.max_requests_in_flight
-            and self._runner.received_bytes < self._options.receive_buffer_bytes
-            and unsent < self._options.send_buffer_bytes
-        )
+        return self._runner.has_room and self._outbox.unsent_bytes < self._options.send_buffer_bytes
 
     def _accept(self, packet: bytes) -> None:
         kind = packet[0]
@@ -204,6 +199,7 @@ class SftpSession(asyncssh.SSHServerSession[bytes]):
         """Something was finished or sent: there may be room."""
         self._touch()
         self._outbox.flush()
+        self._runner.start_reads()
         self._pump()
 
     def _steer_reading(self) -> None:

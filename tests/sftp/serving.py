@@ -56,7 +56,8 @@ class Serving:
         async with asyncio.timeout(10):
             while self.volume.budget.used:
                 await asyncio.sleep(0.01)
-        assert self.internal_errors == []
+        if self.internal_errors:
+            raise AssertionError(f"errors in the log: {self.internal_errors}")
 
     async def until_nothing_is_open(self, seconds: float = 30) -> None:
         async with asyncio.timeout(seconds):

@@ -15,6 +15,7 @@ from s3sftp.sftp import SftpOptions
 from tests.sftp.packets import (
     CLOSE,
     CREAT,
+    DATA,
     EXTENDED,
     FSETSTAT,
     OPEN,
@@ -299,3 +300,45 @@ async def test_truncating_by_handle_and_by_path() -> None:
         assert bytes(backend.objects[b"f"].data) == b"0123"
         await client.set_size(b"/f", 6)
         assert bytes(backend.objects[b"f"].data) == b"0123\0\0"
+
+
+class Slow(MemoryBackend):
+    """Reads of one file wait until they are let go; those of others do not."""
+
+    def __init__(self, seed: dict[str, bytes]) -> None:
+        super().__init__(seed)
+        self.let_go = asyncio.Event()
+
+    async def read_file_range(self, place, start, stop, version, session):  # type: ignore[no-untyped-def]
+        if place.name == b"slow":
+            await self.let_go.wait()
+        async for piece in super().read_file_range(place, start, stop, version, session):
+            yield piece
+
+
+async def test_thousands_of_reads_of_a_stalled_file_leave_room_for_other_requests() -> None:
+    backend = Slow({"slow": bytes(64 * MIB), "other": b"here"})
+    async with serving(backend) as server, server.client() as client:
+        handle = await client.open(b"/slow", R)
+        reads = [client.request(READ, string(handle) + u64(i * 32768) + u32(32768)) for i in range(2000)]
+        async with asyncio.timeout(10):
+            assert await client.get(b"/other") == b"here"
+            assert (await client.stat(b"/other")).size == 4
+        backend.let_go.set()
+        assert {(await read).kind for read in reads} == {DATA}
+        await client.close(handle)
+
+
+async def test_reads_of_one_file_are_answered_in_the_order_in_which_they_came() -> None:
+    data = bytes(range(256)) * 8192
+    async with serving(MemoryBackend({"f": data}, latency=0.002)) as server, server.client() as client:
+        handle = await client.open(b"/f", R)
+        order: list[int] = []
+        offsets = [(i * 7919 * 64) % len(data) for i in range(100)]
+        for number, offset in enumerate(offsets):
+            reply = client.request(READ, string(handle) + u64(offset) + u32(64))
+            reply.add_done_callback(lambda _, number=number: order.append(number))
+        await client.read(handle, 0, 1)
+        assert order == sorted(order)
+        assert len(order) == 100
+        await client.close(handle)
