@@ -67,6 +67,7 @@ class FileSystem:
         self.shared.writers.check_room(self.session.user)
         base = await self._base_for(path, place, mode)
         writer = Writer(self.shared.tools, place, mode, self.session, base)
+        await writer.begin()
         return OpenWriter(place, path, writer, self.session, self.shared.writers)
 
     async def open_dir(self, path: VirtualPath) -> Listing:

@@ -81,6 +81,11 @@ class Writer:
         if base is not None and not mode.truncate:
             self._assembly.learn_base(base.size)
 
+    async def begin(self) -> None:
+        """Let the backend refuse a name now that it would refuse at the first chunk. Costs no request."""
+        if self._assembly.base_known:
+            await self._begin()
+
     @property
     def size(self) -> int:
         """Bytes of the file so far."""
