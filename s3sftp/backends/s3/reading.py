@@ -19,6 +19,8 @@ from s3sftp.errors import Changed, StorageError, StorageFailure
 from s3sftp.telemetry import get_logger
 
 PIECE_BYTES = 256 << 10
+PROGRESS_BYTES = 256 << 10
+"""A connection that brought so much before it broke does not count as a failed try; one that trickles does."""
 
 _log = get_logger("s3sftp.s3")
 _CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
@@ -33,7 +35,7 @@ async def read_range(
     Changed, and what else the store fails with; never ends early.
     """
     retries = Retries(store.options.attempts)
-    position, failures = start, 0
+    position, failures, gained = start, 0, 0
     body: Any = None
     try:
         while position < stop:
@@ -43,12 +45,14 @@ async def read_range(
             if isinstance(piece, Trouble):
                 body.close()
                 body = None
-                failures += 1
+                failures, gained = failures + 1, 0
                 await _wait(retries, failures, piece, key)
                 continue
             piece = piece[: stop - position]
             position += len(piece)
-            failures = 0
+            gained += len(piece)
+            if gained >= PROGRESS_BYTES:
+                failures = 0
             yield piece
     finally:
         if body is not None:

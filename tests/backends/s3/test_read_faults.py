@@ -48,6 +48,15 @@ async def test_a_body_that_never_comes_is_an_error_and_not_an_end(
         await get(backend, "f", 0, len(DATA), version)
 
 
+async def test_a_body_that_only_trickles_is_an_error_in_the_end(
+    backend: S3Backend, proxy: FaultProxy, version: str
+) -> None:
+    rule = proxy.on("GetObject", do=CutBody(1000))
+    with pytest.raises(StorageFailure):
+        await get(backend, "f", 0, len(DATA), version)
+    assert rule.hits <= backend.options.attempts
+
+
 async def test_what_came_before_the_error_is_right(
     backend: S3Backend, proxy: FaultProxy, version: str
 ) -> None:
