@@ -19,6 +19,7 @@ from s3sftp.backends.contract import (
 from s3sftp.backends.s3.cache import Facts
 from s3sftp.backends.s3.client import Store
 from s3sftp.backends.s3.copying import Copying
+from s3sftp.backends.s3.directories import Directories
 from s3sftp.backends.s3.heads import Heads
 from s3sftp.backends.s3.janitor import Janitor
 from s3sftp.backends.s3.keys import Keys
@@ -53,9 +54,17 @@ class S3Backend:
         self._writing = Writing(self.store, self._facts, self.journal)
         self._copying = Copying(self.store, self.journal)
         self._mtimes = Mtimes(self.store, self._keys, self._facts, self._heads, self._copying)
-        self._removing = Removing(self.store, self._keys, self._facts, self._heads, self._writing)
+        self._directories = Directories(self.store, self._keys, self._facts, self._heads, self._writing)
+        self._removing = Removing(self.store, self._keys, self._facts, self._heads, self._directories)
         self._renaming = Renaming(
-            self.store, self._keys, self._facts, self._heads, self._copying, self._removing
+            self.store,
+            self._keys,
+            self._facts,
+            self._heads,
+            self._writing,
+            self._copying,
+            self._removing,
+            self._directories,
         )
         self._has_state = state_dir is not None
 
@@ -82,10 +91,10 @@ class S3Backend:
         return self._listing.directory(place)
 
     async def make_dir(self, place: Place, session: Session) -> None:
-        await self._removing.make_dir(place)
+        await self._directories.make(place)
 
     async def del_dir(self, place: Place, session: Session) -> None:
-        await self._removing.del_dir(place)
+        await self._directories.remove(place)
 
     async def delete(self, place: Place, session: Session) -> None:
         await self._removing.delete(place)

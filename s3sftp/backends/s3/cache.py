@@ -61,18 +61,21 @@ class Facts:
             self._keep(key, info)
 
     @contextmanager
-    def changing(self, key: str, *, tree: bool = False) -> Iterator[Change]:
+    def changing(self, key: str, *, tree: bool = False, beside: str = "") -> Iterator[Change]:
         """Around a request that changes a key (or all below it): afterwards old facts are gone, however it
-        went. What it left is told with `Change.left`."""
+        went. What it left is told with `Change.left`. `beside` is a key that is there in any case, so the
+        directories above it are."""
         change = Change()
         try:
             yield change
         finally:
-            self._forget(key, tree=tree)
+            self._forget(key, tree=tree, there=key if change.there else beside)
             if change.known:
                 self._keep(key, change.info)
 
-    def _forget(self, key: str, *, tree: bool) -> None:
+    def _forget(self, key: str, *, tree: bool, there: str) -> None:
+        """Drop what may be wrong now. Directories above `there` are known to be."""
+        standing = set(_above(there))
         self._changes += 1
         if tree:
             self._tree_changed_at = self._changes
@@ -81,9 +84,16 @@ class Facts:
         for name in (key, *_above(key)):
             self._changed_at[_stripe(name)] = self._changes
             fact = self._facts.get(name)
-            # a file above does not change; a directory above may come or go with what is below it
-            if fact is not None and (name == key or fact.info is None or fact.info.is_dir):
+            if fact is None:
+                continue
+            if name == key:
                 del self._facts[name]
+            elif fact.info is None or fact.info.is_dir:
+                # a file above does not change; a directory above may come or go with what is below it
+                if name in standing:
+                    self._facts[name] = Fact(FileInfo.directory(), fact.until)
+                else:
+                    del self._facts[name]
 
     def _keep(self, key: str, info: FileInfo | None) -> None:
         if not self._entries:
@@ -97,15 +107,22 @@ class Facts:
 class Change:
     """What a change has left, once that is known."""
 
-    __slots__ = ("info", "known")
+    __slots__ = ("info", "known", "there")
 
     def __init__(self) -> None:
         self.known = False
+        self.there = False
         self.info: FileInfo | None = None
 
     def left(self, info: FileInfo | None) -> None:
+        """What STAT would say now."""
         self.known = True
         self.info = info
+        self.there = info is not None
+
+    def left_something(self) -> None:
+        """The key is there; what exactly STAT would say is not known."""
+        self.there = True
 
 
 def _stripe(key: str) -> int:

@@ -12,6 +12,7 @@ from typing import Any
 
 from aiobotocore.credentials import AioCredentials
 from aiobotocore.session import AioSession, get_session
+from botocore.exceptions import NoCredentialsError
 
 from s3sftp.backends.s3.options import S3Options
 
@@ -61,8 +62,6 @@ class RenewableCredentials(AioCredentials):  # type: ignore[misc]  # aiobotocore
         found = await session.get_credentials()
         self._resolved_at = time.monotonic()
         if found is None:
-            from botocore.exceptions import NoCredentialsError
-
             raise NoCredentialsError
         return found
 

@@ -20,7 +20,7 @@ from s3sftp.telemetry import get_logger
 
 PIECE_BYTES = 256 << 10
 PROGRESS_BYTES = 256 << 10
-"""A connection that brought so much before it broke does not count as a failed try; one that trickles does."""
+"""A try that brought so much before it broke was no failure; one that trickles is."""
 
 _log = get_logger("s3sftp.s3")
 _CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")

@@ -1,8 +1,7 @@
-"""DeleteObject and DeleteObjects, and the markers that stand for directories."""
+"""DeleteObject and DeleteObjects."""
 
 from __future__ import annotations
 
-import itertools
 import re
 from collections.abc import Iterable, Sequence
 
@@ -10,11 +9,11 @@ from s3sftp.backends.contract import Place
 from s3sftp.backends.s3.cache import Facts
 from s3sftp.backends.s3.client import Answer, Store
 from s3sftp.backends.s3.concurrency import for_each
+from s3sftp.backends.s3.directories import Directories, levels
 from s3sftp.backends.s3.failures import has_code, has_status
 from s3sftp.backends.s3.heads import Heads
 from s3sftp.backends.s3.keys import Keys
-from s3sftp.backends.s3.writing import Writing
-from s3sftp.errors import AlreadyExists, Changed, InvalidRequest, NotEmpty, NotFound, StorageError
+from s3sftp.errors import Changed, NotFound, StorageError
 from s3sftp.telemetry import get_logger
 
 _log = get_logger("s3sftp.s3")
@@ -25,45 +24,18 @@ _NOT_XML = re.compile("[\x00-\x1f\x7f\ufffe\uffff]")
 
 
 class Removing:
-    """Makes and removes directories, removes files."""
+    """Removes files and trees."""
 
-    def __init__(self, store: Store, keys: Keys, facts: Facts, heads: Heads, writing: Writing) -> None:
+    def __init__(
+        self, store: Store, keys: Keys, facts: Facts, heads: Heads, directories: Directories
+    ) -> None:
         self._store = store
         self._keys = keys
         self._facts = facts
         self._heads = heads
-        self._writing = writing
+        self._directories = directories
         self._may_match = True
         """Whether the store takes If-Match on DeleteObject."""
-
-    async def make_dir(self, place: Place) -> None:
-        """Write a directory's marker. Raises AlreadyExists."""
-        marker = self._keys.prefix_of(place)
-        try:
-            await self._heads.info(place)
-        except NotFound:
-            await self._writing.marker(marker)
-        else:
-            raise AlreadyExists
-
-    async def put_marker(self, marker: str) -> None:
-        """Write a marker where one may be already."""
-        await self._writing.replace_marker(marker)
-
-    async def del_dir(self, place: Place) -> None:
-        """Remove a directory that is nothing but its marker. Raises NotFound, NotADirectory, NotEmpty."""
-        if place.is_root:
-            raise InvalidRequest("the root cannot be removed")
-        marker = self._keys.prefix_of(place)
-        answer = await self._store.call("ListObjectsV2", Prefix=marker, MaxKeys=2)
-        below = [line["Key"] for line in answer.get("Contents", ())]
-        if not below:
-            await self._heads.refuse_file(place)
-        if below != [marker]:
-            raise NotEmpty
-        with self._facts.changing(marker.removesuffix("/")):
-            await self._store.call("DeleteObject", Key=marker)
-        await self.keep_parent(place)
 
     async def delete(self, place: Place) -> None:
         """Remove a file. Raises NotFound, IsADirectory: S3 would remove what is not there with success."""
@@ -71,7 +43,7 @@ class Removing:
         key = self._keys.key_of(place)
         with self._facts.changing(key):
             await self._store.call("DeleteObject", Key=key)
-        await self.keep_parent(place)
+        await self._directories.removed_below(place)
 
     async def source(self, key: str, version: str | None) -> None:
         """Remove what has been copied elsewhere, unless it was replaced since: then Changed."""
@@ -93,19 +65,23 @@ class Removing:
             elif await self._heads.object(key) is not None:
                 raise Changed("copied, but the source was replaced meanwhile", detail=error.detail) from error
 
-    async def many(self, keys: Sequence[str]) -> None:
-        """Remove objects, in batches where the store can; markers last and the deepest first, because stores
-        with real directories behind the keys keep a marker as long as something is below it."""
+    async def tree(self, top: str, keys: Sequence[str]) -> None:
+        """Remove all these keys below `top`, in batches where the store can.
+
+        Markers last and the deepest first: stores with real directories behind the keys keep a marker as long
+        as something is below it.
+        """
         await self._many([key for key in keys if not key.endswith("/")])
-        markers = sorted((key for key in keys if key.endswith("/")), key=_depth, reverse=True)
-        for _, level in itertools.groupby(markers, _depth):
-            await self._many(list(level))
+        markers = {key for key in keys if key.endswith("/")}
+        depths = levels(top, keys)
+        for level in depths:
+            await self._many([marker for marker in level if marker in markers])
+        if await self._directories.is_ghost(top):
+            for level in depths:
+                await self._many(level)
 
     async def _many(self, keys: Sequence[str]) -> None:
-        if self._store.options.checksum in (
-            "md5",
-            "none",
-        ):  # DeleteObjects needs a checksum they may not know
+        if self._store.options.checksum in ("md5", "none"):  # DeleteObjects needs one that they may not know
             await self._one_by_one(keys)
             return
         plain = [key for key in keys if not _NOT_XML.search(key)]
@@ -123,22 +99,3 @@ class Removing:
     async def _one_by_one(self, keys: Iterable[str]) -> None:
         limit = self._store.options.parallel_copies
         await for_each(keys, lambda key: self._store.call("DeleteObject", Key=key), limit)
-
-    async def keep_parent(self, place: Place) -> None:
-        """By option: see that the directory stays that something was removed from."""
-        parent = place.parent
-        if not self._store.options.keep_empty_directories or parent.is_root:
-            return
-        marker = self._keys.prefix_of(parent)
-        try:
-            answer = await self._store.call("ListObjectsV2", Prefix=marker, MaxKeys=1)
-            if not answer.get("Contents"):
-                await self._writing.marker(marker)
-        except AlreadyExists:
-            pass
-        except StorageError as error:  # what was asked for is done
-            _log.warning("s3_directory_not_kept", error=str(error), detail=error.detail)
-
-
-def _depth(key: str) -> int:
-    return key.count("/")

@@ -16,11 +16,13 @@ from s3sftp.backends.s3.cache import Facts
 from s3sftp.backends.s3.client import Store
 from s3sftp.backends.s3.concurrency import for_each
 from s3sftp.backends.s3.copying import Copying
+from s3sftp.backends.s3.directories import Directories
 from s3sftp.backends.s3.heads import Heads
 from s3sftp.backends.s3.keys import MAX_KEY_BYTES, Keys
 from s3sftp.backends.s3.listing import Line, tree
 from s3sftp.backends.s3.objects import write_id_of
 from s3sftp.backends.s3.removing import Removing
+from s3sftp.backends.s3.writing import Writing
 from s3sftp.errors import AlreadyExists, Changed, InvalidRequest, NotFound, Unsupported
 
 
@@ -28,14 +30,24 @@ class Renaming:
     """Moves files and trees, copies files."""
 
     def __init__(
-        self, store: Store, keys: Keys, facts: Facts, heads: Heads, copying: Copying, removing: Removing
+        self,
+        store: Store,
+        keys: Keys,
+        facts: Facts,
+        heads: Heads,
+        writing: Writing,
+        copying: Copying,
+        removing: Removing,
+        directories: Directories,
     ) -> None:
         self._store = store
         self._keys = keys
         self._facts = facts
         self._heads = heads
+        self._writing = writing
         self._copying = copying
         self._removing = removing
+        self._directories = directories
 
     async def rename(self, source: Place, target: Place, *, overwrite: bool) -> None:
         """Move a file or a tree. Raises NotFound, AlreadyExists, InvalidRequest, Changed."""
@@ -52,7 +64,7 @@ class Renaming:
             await self._move_tree(source, target)
         else:
             await self._move_file(source, target, info, overwrite=overwrite)
-        await self._removing.keep_parent(source)
+        await self._directories.removed_below(source)
 
     async def copy(self, source: Place, target: Place, version: str | None) -> FileInfo:
         """Copy a file, replacing the target. Raises NotFound, IsADirectory, Changed."""
@@ -60,8 +72,9 @@ class Renaming:
         if version not in (None, info.version):
             raise Changed
         key = self._keys.key_of(target)
-        with self._facts.changing(key):
+        with self._facts.changing(key) as change:
             published = await self._copying.object(self._keys.key_of(source), key, info)
+            change.left_something()
         return FileInfo.file(info.size, published.moment, published.version)
 
     async def _move_file(self, source: Place, target: Place, info: FileInfo, *, overwrite: bool) -> None:
@@ -72,9 +85,10 @@ class Renaming:
             copied = not present.is_dir and present.size == info.size and await self._is_copy(old, new)
             if not copied:
                 raise AlreadyExists
-        with self._facts.changing(old), self._facts.changing(new):
+        with self._facts.changing(old, beside=new), self._facts.changing(new) as change:
             if not copied:
                 await self._copying.object(old, new, info, exclusive=not overwrite)
+            change.left_something()
             await self._removing.source(old, info.version)
 
     async def _move_tree(self, source: Place, target: Place) -> None:
@@ -95,11 +109,11 @@ class Renaming:
                 lambda line: self._copy_line(line, new + line.key.removeprefix(old)),
                 self._store.options.parallel_copies,
             )
-            await self._removing.many([line.key for line in lines])
+            await self._removing.tree(old, [line.key for line in lines])
 
     async def _copy_line(self, line: Line, target: str) -> None:
         if line.key.endswith("/") and line.size == 0:  # some stores cannot copy a marker
-            await self._removing.put_marker(target)
+            await self._writing.replace_marker(target)
         else:
             await self._copying.object(line.key, target, FileInfo.file(line.size, None, line.version))
 

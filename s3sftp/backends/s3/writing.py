@@ -24,16 +24,16 @@ from s3sftp.errors import AlreadyExists, Changed, InvalidRequest, NotFound, Stor
 class S3Upload(Upload):
     """A file on its way to the bucket."""
 
-    def __init__(
-        self, store: Store, journal: Journal, key: str, intent: WriteIntent, mtime: float | None
-    ) -> None:
+    def __init__(self, store: Store, journal: Journal, key: str, intent: WriteIntent) -> None:
         self._options = store.options
         self.key = key
         self.intent = intent
         self.write_id = str(uuid.uuid4())
-        self.mtime = mtime
+        self.mtime = intent.mtime
         """The modification time as far as it is known when the object is created."""
-        self.multipart = Multipart(store, journal, key, new_object(store.options, self.write_id, mtime))
+        self.multipart = Multipart(
+            store, journal, key, new_object(store.options, self.write_id, intent.mtime)
+        )
         self.finished = False
         self.min_chunk_bytes = store.options.min_part_bytes
         self._plan()
@@ -64,8 +64,8 @@ class Writing:
         self._facts = facts
         self._journal = journal
 
-    def begin(self, key: str, intent: WriteIntent, mtime: float | None = None) -> S3Upload:
-        return S3Upload(self._store, self._journal, key, intent, mtime)
+    def begin(self, key: str, intent: WriteIntent) -> S3Upload:
+        return S3Upload(self._store, self._journal, key, intent)
 
     async def chunk(self, upload: S3Upload, data: Buffer) -> None:
         """Send one part."""
@@ -98,9 +98,9 @@ class Writing:
             if upload.multipart.taken:
                 published = await upload.multipart.complete(written_by(upload.write_id), **conditions)
             else:
-                upload.mtime = finish.mtime
+                upload.mtime = upload.mtime if finish.mtime is None else finish.mtime
                 published = await self.put(
-                    upload.key, tail, upload.write_id, mtime=finish.mtime, conditions=conditions
+                    upload.key, tail, upload.write_id, mtime=upload.mtime, conditions=conditions
                 )
             upload.finished = True
             mtime = published.moment if upload.mtime is None else upload.mtime

@@ -95,6 +95,28 @@ def test_a_directory_above_may_vanish_with_a_removed_file_but_a_file_above_does_
     assert known(facts, "a/b") == "unknown"
 
 
+def test_directories_above_a_file_that_is_there_are_known_to_be(facts: Facts) -> None:
+    facts.learn("a", DIRECTORY, facts.ticket())
+    facts.learn("a/b", None, facts.ticket())
+    with facts.changing("a/b/c") as change:
+        change.left(FILE)
+    assert [known(facts, key) for key in ("a", "a/b", "a/b/c")] == [DIRECTORY, DIRECTORY, FILE]
+    with facts.changing("a/b/c", beside="a/d"):
+        pass
+    assert [known(facts, key) for key in ("a", "a/b")] == [DIRECTORY, "unknown"]
+
+
+def test_what_is_known_of_a_directory_above_does_not_live_longer_because_of_us(
+    facts: Facts, clock: Clock
+) -> None:
+    facts.learn("a", DIRECTORY, facts.ticket())
+    clock.now = 1.5
+    with facts.changing("a/b") as change:
+        change.left(FILE)
+    clock.now = 2.5
+    assert known(facts, "a") == "unknown"
+
+
 def test_a_change_of_a_tree_drops_all_below_and_nothing_beside(facts: Facts) -> None:
     for key in ("foo/a", "foo/b/c", "foobar/a", "foo.csv"):
         facts.learn(key, FILE, facts.ticket())

@@ -8,7 +8,7 @@ from s3sftp.backends.contract import Finish
 from s3sftp.backends.s3 import S3Backend
 from s3sftp.errors import NotFound
 from tests.backends.s3.conftest import ALICE, PART, Opener, place
-from tests.backends.s3.writers import begin, data_of, put
+from tests.backends.s3.writers import begin, data_of, put, send
 from tests.support.fault_proxy import FaultProxy
 from tests.support.faults import Answer
 from tests.support.s3_client import S3
@@ -127,3 +127,27 @@ async def test_a_late_time_is_ignored_where_that_is_the_policy(
     with pytest.raises(NotFound):
         await backend.set_mtime(place("nothing"), 1000, ALICE)
     assert proxy.log.count("CopyObject") == 0
+
+
+@SIZES
+async def test_a_time_known_at_the_beginning_costs_no_copy(
+    backend: S3Backend, s3: S3, proxy: FaultProxy, size: int
+) -> None:
+    upload = await begin(backend, "f", mtime=1000.5)
+    info = await send(backend, upload, data_of(size), mtime=1000.5)
+    assert (await s3.head("tenant/f"))["Metadata"]["mtime"] == "1000.5"
+    assert info.mtime == 1000.5
+    assert proxy.log.count("CopyObject") == 0
+
+
+@SIZES
+async def test_a_base_of_which_nothing_is_kept_does_not_matter(backend: S3Backend, s3: S3, size: int) -> None:
+    base = await put(backend, "f", b"base")
+    upload = await begin(backend, "f", base=base)
+    await s3.put("tenant/f", b"theirs")
+    data = data_of(size)
+    if size > PART:
+        await backend.write_chunk(upload, data[:PART], ALICE)
+    tail = data[PART:] if size > PART else data
+    await backend.finish_write(upload, tail, Finish(size, base_kept=False), ALICE)
+    assert await s3.body("tenant/f") == data

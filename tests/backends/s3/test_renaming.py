@@ -16,7 +16,7 @@ from s3sftp.errors import (
     Unsupported,
 )
 from tests.backends.s3.conftest import ALICE, PART, Opener, place
-from tests.backends.s3.writers import data_of, put
+from tests.backends.s3.writers import data_of, names, put
 from tests.support.fault_proxy import FaultProxy
 from tests.support.faults import Answer, LoseReply, Meanwhile, Reset
 from tests.support.s3_client import S3
@@ -244,3 +244,36 @@ async def test_rmdir_never_touches_what_is_beside_it(backend: S3Backend, s3: S3)
     await fill(s3, "tenant/foo/", "tenant/foobar/x", "tenant/foo.csv")
     await backend.del_dir(place("foo"), ALICE)
     assert await s3.keys() == ["tenant/foo.csv", "tenant/foobar/x"]
+
+
+@pytest.mark.parametrize("store", ["seaweed", "moto"], indirect=True)
+async def test_a_directory_that_was_never_made_can_be_removed_file_by_file(
+    backend: S3Backend, s3: S3
+) -> None:
+    await fill(s3, "tenant/d/sub/f", "tenant/e")
+    await backend.delete(place("d/sub/f"), ALICE)
+    for path in ("d/sub", "d"):
+        await backend.del_dir(place(path), ALICE)
+        with pytest.raises(NotFound):
+            await backend.del_dir(place(path), ALICE)
+    assert await names(backend, "") == [b"e"]
+    assert await s3.keys() == ["tenant/e"]
+
+
+@pytest.mark.parametrize("store", ["seaweed", "moto"], indirect=True)
+async def test_a_directory_that_moved_is_listed_no_more_and_may_be_made_again(
+    backend: S3Backend, s3: S3
+) -> None:
+    await fill(s3, "tenant/d/sub/f", "tenant/d/made/")
+    await rename(backend, "d", "e")
+    assert await names(backend, "") == [b"e"]
+    await backend.make_dir(place("d"), ALICE)
+    assert sorted(await names(backend, "")) == [b"d", b"e"]
+
+
+async def test_a_directory_whose_last_file_went_may_be_made_again(backend: S3Backend) -> None:
+    await put(backend, "d/f", b"x")
+    await backend.delete(place("d/f"), ALICE)
+    await backend.make_dir(place("d"), ALICE)
+    with pytest.raises(AlreadyExists):
+        await backend.make_dir(place("d"), ALICE)

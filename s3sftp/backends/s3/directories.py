@@ -1,0 +1,130 @@
+"""Directories: the markers that stand for them, and those that stand for nothing any more.
+
+S3 has no directories. One without a marker is gone with its last file; a client that removes a tree does not
+know that and sends RMDIR: so the directories that this process emptied lately may be removed once more. Some
+stores have real directories behind the keys, and may go on listing the ghost of an emptied one; deleting the
+marker that it never had removes it.
+"""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Iterable
+
+from s3sftp.backends.contract import Place
+from s3sftp.backends.s3.cache import Facts
+from s3sftp.backends.s3.client import Store
+from s3sftp.backends.s3.heads import Heads
+from s3sftp.backends.s3.keys import Keys
+from s3sftp.backends.s3.writing import Writing
+from s3sftp.errors import AlreadyExists, InvalidRequest, NotEmpty, NotFound, StorageError
+from s3sftp.telemetry import get_logger
+
+_log = get_logger("s3sftp.s3")
+EMPTIED_SECONDS = 600.0
+EMPTIED_ENTRIES = 10_000
+
+
+class Directories:
+    """Makes and removes directories."""
+
+    def __init__(
+        self,
+        store: Store,
+        keys: Keys,
+        facts: Facts,
+        heads: Heads,
+        writing: Writing,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._store = store
+        self._keys = keys
+        self._facts = facts
+        self._heads = heads
+        self._writing = writing
+        self._clock = clock
+        self._emptied: OrderedDict[str, float] = OrderedDict()
+        """Markers of directories out of which this process removed something, and when."""
+
+    async def make(self, place: Place) -> None:
+        """Write a directory's marker. Raises AlreadyExists."""
+        marker = self._keys.prefix_of(place)
+        try:
+            await self._heads.info(place)
+        except NotFound:
+            await self._writing.marker(marker)
+        else:
+            raise AlreadyExists
+
+    async def remove(self, place: Place) -> None:
+        """Remove a directory that is nothing but its marker. Raises NotFound, NotADirectory, NotEmpty."""
+        if place.is_root:
+            raise InvalidRequest("the root cannot be removed")
+        marker = self._keys.prefix_of(place)
+        answer = await self._store.call("ListObjectsV2", Prefix=marker, MaxKeys=2)
+        below = [line["Key"] for line in answer.get("Contents", ())]
+        if below not in ([], [marker]):
+            raise NotEmpty
+        emptied = self._was_emptied(marker)
+        if not below and not emptied:
+            await self._heads.refuse_file(place)
+        with self._facts.changing(marker.removesuffix("/")):
+            await self._store.call("DeleteObject", Key=marker)
+        await self.removed_below(place)
+
+    async def is_ghost(self, marker: str) -> bool:
+        """Whether the store lists a directory although nothing is below it."""
+        answer = await self._store.call("ListObjectsV2", Prefix=marker.removesuffix("/"), Delimiter="/")
+        return any(line["Prefix"] == marker for line in answer.get("CommonPrefixes", ()))
+
+    async def removed_below(self, place: Place) -> None:
+        """To be told when something was removed. By option, sees that the directory it was in stays."""
+        parent = place.parent
+        if parent.is_root:
+            return
+        self._note_emptied(parent)
+        if self._store.options.keep_empty_directories:
+            await self._keep(self._keys.prefix_of(parent))
+
+    async def _keep(self, marker: str) -> None:
+        try:
+            answer = await self._store.call("ListObjectsV2", Prefix=marker, MaxKeys=1)
+            if not answer.get("Contents"):
+                await self._writing.marker(marker)
+        except AlreadyExists:
+            pass
+        except StorageError as error:  # what was asked for is done
+            _log.warning("s3_directory_not_kept", error=str(error), detail=error.detail)
+
+    def _note_emptied(self, place: Place) -> None:
+        while not place.is_root:
+            marker = self._keys.prefix_of(place)
+            self._emptied[marker] = self._clock()
+            self._emptied.move_to_end(marker)
+            place = place.parent
+        while len(self._emptied) > EMPTIED_ENTRIES:
+            self._emptied.popitem(last=False)
+
+    def _was_emptied(self, marker: str) -> bool:
+        """Whether this process emptied it lately; true once."""
+        emptied_at = self._emptied.pop(marker, None)
+        return emptied_at is not None and self._clock() - emptied_at < EMPTIED_SECONDS
+
+
+def levels(top: str, keys: Iterable[str]) -> list[list[str]]:
+    """The markers, there or not, of `top` and all directories on the way to keys below it; the deepest
+    first, grouped by depth."""
+    markers = {top}
+    for key in keys:
+        if key.endswith("/"):
+            markers.add(key)
+        while (key := key.removesuffix("/").rpartition("/")[0] + "/") not in markers:
+            markers.add(key)
+    ordered = sorted(markers, key=_depth, reverse=True)
+    return [list(level) for _, level in itertools.groupby(ordered, _depth)]
+
+
+def _depth(key: str) -> int:
+    return key.count("/")
