@@ -4,6 +4,9 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
+# Servers of the tests are one for each worker, so a file's tests stay together; what measures runs alone
+TESTS = $(BIN)/python -m pytest -n 2 --dist loadfile -m "not alone" && $(BIN)/python -m pytest -m alone
+
 .PHONY: help run test test-oldest check budget docs fmt clean
 
 help: ## list the commands
@@ -20,18 +23,18 @@ run: $(READY) ## the server with an S3 store of its own and a demo user
 	$(BIN)/s3sftp demo
 
 test: $(READY) ## the tests
-	$(BIN)/python -m pytest -n 2
+	$(TESTS)
 
 check: $(READY) ## what CI runs: format, lint, types, tests
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest -n 2
+	$(TESTS)
 
 test-oldest: ## the tests of S3 on the oldest supported aiobotocore
 	$(MAKE) VENV=.venv-oldest .venv-oldest/.ready
 	.venv-oldest/bin/python -m pip install --quiet 'aiobotocore==2.25.*'
-	.venv-oldest/bin/python -m pytest -n 2 tests/backends
+	.venv-oldest/bin/python -m pytest -n 2 --dist loadfile tests/backends
 
 budget: $(READY) ## what operations cost in S3 requests, measured
 	$(BIN)/python -m tests.limits.operations

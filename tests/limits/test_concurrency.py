@@ -14,6 +14,8 @@ from tests.support.clients import Clients
 from tests.support.commands import installed
 from tests.support.store import Store
 
+pytestmark = pytest.mark.alone
+
 LATENCY = 0.05
 
 

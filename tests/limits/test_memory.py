@@ -17,6 +17,8 @@ from tests.support.server import Groups, Server
 from tests.support.store import Store
 from tests.support.synthetic_s3 import synthetic_s3
 
+pytestmark = pytest.mark.alone
+
 MIB = 1 << 20
 SESSION_BYTES = 5 * MIB
 """What a session may need beside `files.buffer_bytes`: the channel's window of 2 MiB, the connection's own

@@ -36,6 +36,7 @@ async def test_a_source_may_only_hold_so_many_connections_before_login() -> None
             reset(writer)
 
 
+@pytest.mark.alone
 async def test_400_silent_sockets_hold_up_nobody_and_are_all_closed_by_the_end_of_the_grace() -> None:
     async with gatehouse(ssh=QUICK) as house:
         await asyncio.sleep(0)

@@ -287,6 +287,7 @@ async def _medians_agree(
     return abs(one - other) <= 0.1 * max(one, other)
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("method", ["password", "publickey"])
 async def test_whether_a_user_exists_shows_in_no_time(method: str) -> None:
     users = {
