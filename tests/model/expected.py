@@ -23,7 +23,11 @@ def kind_of(files: Files, path: bytes) -> str:
     """`file`, `directory` or `nothing`. A name that is both is a file."""
     if path in files:
         return "file"
-    return "directory" if any(key.startswith(path + b"/") for key in files) else "nothing"
+    return "directory" if has_something_below(files, path) else "nothing"
+
+
+def has_something_below(files: Files, path: bytes) -> bool:
+    return any(key.startswith(path + b"/") for key in files)
 
 
 def directories_above(path: bytes) -> list[bytes]:

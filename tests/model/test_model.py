@@ -22,10 +22,15 @@ SHORT = settings(
 
 def test_the_server_is_a_dictionary_of_files_over_memory() -> None:
     with playing(memory_world()) as machine:
-        run_state_machine_as_test(machine, settings=settings(SHORT, max_examples=60, stateful_step_count=30))
+        run_state_machine_as_test(machine, settings=settings(SHORT, max_examples=25, stateful_step_count=30))
 
 
-@pytest.mark.parametrize("meddles", [True, False], ids=["with somebody else", "alone"])
-def test_the_server_is_a_dictionary_of_files_over_s3(seaweed: Store, meddles: bool) -> None:
-    with playing(s3_world(seaweed, meddles=meddles)) as machine:
-        run_state_machine_as_test(machine, settings=settings(SHORT, max_examples=5, stateful_step_count=20))
+@pytest.mark.parametrize(
+    ("store", "meddles"),
+    [("seaweed", True), ("seaweed", False), ("moto", True)],
+    ids=["seaweed with somebody else", "seaweed alone", "moto with somebody else"],
+    indirect=["store"],
+)
+def test_the_server_is_a_dictionary_of_files_over_s3(store: Store, meddles: bool) -> None:
+    with playing(s3_world(store, meddles=meddles)) as machine:
+        run_state_machine_as_test(machine, settings=settings(SHORT, max_examples=2, stateful_step_count=12))
