@@ -147,7 +147,8 @@ async def look_at_storage(backend: Backend) -> None:
     pages = backend.list_dir(Place(), session)
     try:
         async with asyncio.timeout(_LOOK_SECONDS):
-            await anext(pages, None)
+            async for _ in pages:
+                break
     except TimeoutError:
         _log.error("storage cannot be reached", error="no answer in time")
     except StorageError as error:

@@ -243,7 +243,7 @@ class Backend(Protocol):
         """
 
     async def begin_write(self, place: Place, intent: WriteIntent, session: Session) -> Upload:
-        """Begin to write a file. S3: no request yet."""
+        """Begin to write a file. S3: no request yet. Raises IsADirectory where that is known already."""
 
     async def write_chunk(self, upload: Upload, data: Buffer, session: Session) -> None:
         """Append one chunk of exactly `upload.chunk_bytes`; returns when the storage has it.

@@ -18,7 +18,7 @@ from s3sftp.backends.s3.ownership import Journal
 from s3sftp.backends.s3.parts import MAX_OBJECT_BYTES, MAX_PART_BYTES, copy_ranges, parallel_parts, part_size
 from s3sftp.backends.s3.publishing import Published, publish, written_by
 from s3sftp.backends.s3.retries import Effort
-from s3sftp.errors import AlreadyExists, Changed, InvalidRequest, NotFound, StorageFailure
+from s3sftp.errors import AlreadyExists, Changed, InvalidRequest, IsADirectory, NotFound, StorageFailure
 
 
 class S3Upload(Upload):
@@ -65,6 +65,13 @@ class Writing:
         self._journal = journal
 
     def begin(self, key: str, intent: WriteIntent) -> S3Upload:
+        """Costs no request: a directory of that name is refused only where it is known to be one.
+
+        Raises IsADirectory.
+        """
+        fact = self._facts.get(key)
+        if fact is not None and fact.info is not None and fact.info.is_dir:
+            raise IsADirectory
         return S3Upload(self._store, self._journal, key, intent)
 
     async def chunk(self, upload: S3Upload, data: Buffer) -> None:

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from s3sftp.backends.contract import FileInfo, Finish
+from s3sftp.backends.contract import FileInfo, Finish, WriteIntent
 from s3sftp.backends.s3 import S3Backend
-from s3sftp.errors import NotFound
+from s3sftp.errors import IsADirectory, NotFound
 from s3sftp.telemetry import Costs, charged_to
 from tests.backends.s3.conftest import ALICE, PART, Opener, place
 from tests.backends.s3.writers import begin, data_of, get, names, put
@@ -151,3 +151,14 @@ async def test_a_late_time_is_one_copy_more(backend: S3Backend, proxy: FaultProx
         assert await backend.set_mtime(place("f"), 200, ALICE)
     with costing(proxy):
         assert (await backend.file_info(place("f"), ALICE)).mtime == 200
+
+
+async def test_writing_to_a_name_that_is_known_to_be_a_directory_is_refused_for_free(
+    backend: S3Backend, s3: S3, proxy: FaultProxy
+) -> None:
+    await s3.put("tenant/d/x", b"")
+    await backend.file_info(place("d"), ALICE)
+    proxy.log.clear()
+    with pytest.raises(IsADirectory):
+        await backend.begin_write(place("d"), WriteIntent(), ALICE)
+    assert len(proxy.log) == 0
