@@ -6,8 +6,8 @@ from s3sftp.fs.mounts import Mount, Mounts, Need
 from s3sftp.fs.openfiles import OpenReader, OpenWriter
 from s3sftp.fs.options import FileOptions
 from s3sftp.fs.paths import VirtualPath
+from s3sftp.fs.transit import WriteMode
 from s3sftp.fs.volume import Volume
-from s3sftp.fs.writing import WriteMode
 
 __all__ = [
     "FileOptions",

@@ -32,6 +32,7 @@ class _Waiter:
     owner: object
     count: int
     want: int
+    may_exceed: bool
     turn: asyncio.Future[None]
 
 
@@ -68,11 +69,15 @@ class Budget:
         """Whether something that can do without, such as read-ahead, may take so much."""
         return not self._waiters and self._committed() + count <= self.total
 
-    async def take(self, count: int, owner: object, want: int) -> None:
-        """Wait in turn for room. Raises Busy after `wait_seconds`."""
+    async def take(self, count: int, owner: object, want: int, *, may_exceed: bool = True) -> None:
+        """Wait in turn for room. Raises Busy after `wait_seconds`.
+
+        `may_exceed` says that the bytes bring a chunk nearer to being sent, as the last resort must.
+        """
         if self.try_take(count, owner, want):
             return
-        waiter = _Waiter(owner, count, want, asyncio.get_running_loop().create_future())
+        turn = asyncio.get_running_loop().create_future()
+        waiter = _Waiter(owner, count, want, may_exceed, turn)
         self._waiters.append(waiter)
         self._serve()
         try:
@@ -126,15 +131,21 @@ class Budget:
             self._reservations[owner] = _Reservation(want - count, now)
 
     def _serve(self) -> None:
-        while self._waiters:
-            head = self._waiters[0]
-            mine = self._reservations.get(head.owner)
-            fits = self._committed() - (mine.left if mine else 0) + head.want <= self.total
-            if not fits and (self._reservations or self._on_the_way):
-                return
-            self._waiters.popleft()
-            self._grant(head.owner, head.count, head.want)
-            head.turn.set_result(None)
+        while (waiter := self._next_waiter()) is not None:
+            self._waiters.remove(waiter)
+            self._grant(waiter.owner, waiter.count, waiter.want)
+            waiter.turn.set_result(None)
+
+    def _next_waiter(self) -> _Waiter | None:
+        if not self._waiters:
+            return None
+        head = self._waiters[0]
+        mine = self._reservations.get(head.owner)
+        if self._committed() - (mine.left if mine else 0) + head.want <= self.total:
+            return head
+        if self._reservations or self._on_the_way:
+            return None
+        return next((waiter for waiter in self._waiters if waiter.may_exceed), None)
 
     def _leave(self, waiter: _Waiter) -> None:
         """Who leaves without its bytes gives back what it may just have got."""

@@ -12,7 +12,8 @@ from s3sftp.fs.openfiles import OpenReader, OpenWriter
 from s3sftp.fs.paths import VirtualPath
 from s3sftp.fs.reading import Reader
 from s3sftp.fs.shared import Shared
-from s3sftp.fs.writing import WriteMode, Writer
+from s3sftp.fs.transit import WriteMode
+from s3sftp.fs.writing import Writer
 
 _COPY_BYTES = 1 << 20
 
@@ -64,11 +65,11 @@ class FileSystem:
             self._mounts.place(path, Need.READ)
         if self._mounts.is_fixed(path):
             raise IsADirectory
-        self.shared.writers.check_room(self.session.user)
-        base = await self._base_for(path, place, mode)
-        writer = Writer(self.shared.tools, place, mode, self.session, base)
-        await writer.begin()
-        return OpenWriter(place, path, writer, self.session, self.shared.writers)
+        with self.shared.writers.place_for(self.session.user):
+            base = await self._base_for(path, place, mode)
+            writer = Writer(self.shared.tools, place, mode, self.session, base)
+            await writer.begin()
+            return OpenWriter(place, path, writer, self.session, self.shared.writers)
 
     async def open_dir(self, path: VirtualPath) -> Listing:
         """Open a directory. Raises NotFound, NotADirectory."""

@@ -9,6 +9,8 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter, defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from s3sftp.backends import FileInfo, Place, Session
 from s3sftp.errors import Busy
@@ -109,6 +111,10 @@ class OpenWriter:
         self._transfer = Transfer("upload", path, session)
         rows.add(self)
 
+    def fail(self, error: Exception) -> None:
+        """`Writer.fail`."""
+        self._writer.fail(error)
+
     def try_write(self, offset: int, data: memoryview) -> bool:
         """`Writer.try_write`; False also while another call is in the line."""
         return not self._line.locked() and self._writer.try_write(offset, data)
@@ -134,7 +140,7 @@ class OpenWriter:
                 if size is not None:
                     await self._writer.resize(size)
                 if mtime is not None:
-                    self._writer.mtime = mtime
+                    self._writer.set_mtime(mtime)
 
     def copy_whole(self, source: OpenReader) -> bool:
         """`Writer.copy_whole`."""
@@ -181,14 +187,24 @@ class OpenWriters:
         self._rows: defaultdict[tuple[str, Place], list[OpenWriter]] = defaultdict(list)
         self._per_user: Counter[str] = Counter()
 
-    def check_room(self, user: str) -> None:
-        """Raises Busy when the user writes as many files as allowed."""
+    @contextmanager
+    def place_for(self, user: str) -> Iterator[None]:
+        """Around the opening of a file: its place is taken before anything is awaited.
+
+        The place goes with the row, or at once when the opening fails. Raises Busy at the limit.
+        """
         if self._per_user[user] >= self._most_per_user:
             raise Busy(f"too many uploads at once (at most {self._most_per_user})")
+        self._per_user[user] += 1
+        try:
+            yield
+        except BaseException:
+            self._per_user[user] -= 1
+            raise
 
     def add(self, writer: OpenWriter) -> None:
+        """Add the row of a file for which a place was taken."""
         self._rows[writer.session.user, writer.place].append(writer)
-        self._per_user[writer.session.user] += 1
 
     def remove(self, writer: OpenWriter) -> None:
         key = (writer.session.user, writer.place)

@@ -12,7 +12,7 @@ from s3sftp.fs.budget import Budget
 from s3sftp.fs.openfiles import OpenWriters
 from s3sftp.fs.options import FileOptions
 from s3sftp.fs.spool import SpoolRoom
-from s3sftp.fs.writing import WriterTools
+from s3sftp.fs.transit import WriterTools
 
 T = TypeVar("T")
 

@@ -59,8 +59,14 @@ class Spool:
         extents = add_extent(self.extents, offset, offset + len(data))
         more = covered_bytes(extents) - covered_bytes(self.extents)
         self._room.change(more)
+        writing = asyncio.ensure_future(asyncio.to_thread(self._write_all, offset, bytes(data)))
         try:
-            await asyncio.to_thread(self._write_all, offset, bytes(data))
+            await asyncio.shield(writing)
+        except asyncio.CancelledError:
+            # the thread goes on: what it writes is counted, and the file stays open until it has ended
+            await asyncio.wait([writing])
+            self.extents = extents
+            raise
         except OSError as error:
             self._room.change(-more)
             if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):

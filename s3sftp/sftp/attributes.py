@@ -28,6 +28,8 @@ def read_attributes(fields: Fields) -> NewAttributes:
     """Parse what a client wants to set. Raises BadMessage."""
     flags = fields.u32()
     size = fields.u64() if flags & SIZE else None
+    if size is not None and size >= 1 << 63:
+        raise BadMessage("no file is that large")
     owner = (fields.u32(), fields.u32()) if flags & UIDGID else None
     permissions = fields.u32() if flags & PERMISSIONS else None
     mtime = None

@@ -13,12 +13,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 
 import asyncssh
 from opentelemetry.trace import Span
 
-from s3sftp.errors import StorageError
+from s3sftp.errors import InvalidRequest, StorageError
 from s3sftp.fs import FileSystem, Listing, OpenReader, OpenWriter
 from s3sftp.sftp.codec import PACKET_OVERHEAD, BadMessage, BadPacket, Fields, Inbox, Type, version_packet
 from s3sftp.sftp.extensions import ANNOUNCED
@@ -31,6 +31,9 @@ from s3sftp.sftp.status import Status, error_packet, ok_packet, status_packet
 from s3sftp.telemetry import get_logger, span, tracing
 
 _log = get_logger(__name__)
+
+_SLICE_SECONDS = 0.01
+"""How long a session may take requests before others have their turn."""
 
 
 class SftpSession(asyncssh.SSHServerSession[bytes]):
@@ -46,6 +49,7 @@ class SftpSession(asyncssh.SSHServerSession[bytes]):
         self._runner = Runner(files.session, options, self._outbox, self._go_on)
         self._reading_paused = False
         self._pumping = False
+        self._yielding = False
         self._initialized = False
         self._input_ended = False
         self._ending: asyncio.Task[None] | None = None
@@ -114,12 +118,16 @@ class SftpSession(asyncssh.SSHServerSession[bytes]):
         if self._pumping:
             return
         self._pumping = True
+        clock = asyncio.get_running_loop().time
+        slice_end = clock() + _SLICE_SECONDS
         try:
             while self._ending is None and self._has_room:
                 packet = self._inbox.next()
                 if packet is None:
                     break
                 self._accept(packet)
+                if clock() > slice_end:
+                    self._let_others_go_first()
         except BadPacket as reason:
             self._end_soon(f"protocol error: {reason}", 1)
         except Exception:
@@ -131,9 +139,20 @@ class SftpSession(asyncssh.SSHServerSession[bytes]):
         self._steer_reading()
         self._end_if_through()
 
+    def _let_others_go_first(self) -> None:
+        """A flood of small requests must not hold up other sessions: go on in the next turn of the loop."""
+        self._yielding = True
+        asyncio.get_running_loop().call_soon(self._take_turn)
+
+    def _take_turn(self) -> None:
+        self._yielding = False
+        self._pump()
+
     @property
     def _has_room(self) -> bool:
         """Whether another request may begin."""
+        if self._yielding:
+            return False
         return self._runner.has_room and self._outbox.unsent_bytes < self._options.send_buffer_bytes
 
     def _accept(self, packet: bytes) -> None:
@@ -149,9 +168,21 @@ class SftpSession(asyncssh.SSHServerSession[bytes]):
             if not self._answer_at_once(kind, request_id, packet):
                 self._runner.admit(self._operations.prepare(kind, request_id, fields), len(packet))
         except BadMessage as reason:
+            self._note_refused(kind, packet, InvalidRequest(str(reason)))
             self._outbox.put(status_packet(request_id, Status.BAD_MESSAGE, str(reason)))
         except StorageError as error:
+            self._note_refused(kind, packet, error)
             self._outbox.put(error_packet(request_id, error))
+
+    def _note_refused(self, kind: int, packet: bytes, error: StorageError) -> None:
+        """A file of which a WRITE was refused must not be published without it."""
+        if kind == Type.WRITE:
+            with suppress(BadMessage, StorageError):
+                fields = Fields(packet)
+                fields.u32()
+                opened = self._handles.find(fields.view()).opened
+                if isinstance(opened, OpenWriter):
+                    opened.fail(error)
 
     def _initialize(self, kind: int, fields: Fields) -> None:
         """INIT's own extensions are accepted and ignored; a client of a later version speaks ours."""
@@ -221,7 +252,7 @@ class SftpSession(asyncssh.SSHServerSession[bytes]):
     # ── the end ─────────────────────────────────────────────────────────────────────────────────────
 
     def _end_if_through(self) -> None:
-        if self._input_ended and not len(self._runner) and not self._outbox:
+        if self._input_ended and not len(self._runner) and not self._outbox and not self._yielding:
             self._end_soon("client finished", 0)
 
     def _end_soon(self, reason: str, exit_status: int | None) -> asyncio.Task[None]:

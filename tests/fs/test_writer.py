@@ -16,7 +16,8 @@ from s3sftp.errors import Changed, InvalidRequest, NoSpace, StorageError, Storag
 from s3sftp.fs.budget import Budget
 from s3sftp.fs.options import FileOptions
 from s3sftp.fs.spool import SpoolRoom
-from s3sftp.fs.writing import WriteMode, Writer, WriterTools
+from s3sftp.fs.transit import WriteMode, WriterTools
+from s3sftp.fs.writing import Writer
 
 ME = Session("alice")
 FILE = Place((b"f",))

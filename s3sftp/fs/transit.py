@@ -1,0 +1,233 @@
+"""The way of an upload's bytes: into the assembly, out of it in chunks, through the pump into the storage.
+
+Gaps are filled here: with bytes of the old file, kept inside the storage where possible, or with zeros.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from s3sftp.backends import Backend, FileInfo, Finish, Place, Session, Upload, WriteIntent
+from s3sftp.errors import InvalidRequest, Unsupported
+from s3sftp.fs.assembly import Assembly, RewriteNeeded
+from s3sftp.fs.budget import Budget
+from s3sftp.fs.oldfile import OldFile
+from s3sftp.fs.options import FileOptions
+from s3sftp.fs.pump import Pump
+from s3sftp.fs.spool import SpoolRoom
+
+_SMALL_BYTES = 256 << 10
+"""Files up to this size need no reservation: there are many, and each is soon stored."""
+
+
+@dataclass(frozen=True, slots=True)
+class WriteMode:
+    """What the open flags say."""
+
+    exclusive: bool = False
+    truncate: bool = False
+    append: bool = False
+    create: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class WriterTools:
+    """What all writers of the process share."""
+
+    backend: Backend
+    options: FileOptions
+    budget: Budget
+    spool_room: SpoolRoom
+
+
+class Transit:
+    """One upload's assembly, pump and share of the budget."""
+
+    def __init__(
+        self, tools: WriterTools, place: Place, mode: WriteMode, session: Session, old: FileInfo | None
+    ) -> None:
+        self.old = OldFile(tools.backend, place, session, old)
+        self.assembly = Assembly(tools.options.reorder_bytes, base_known=mode.truncate or mode.exclusive)
+        self.mtime: float | None = None
+        self.before_send: Callable[[int, bytes], Awaitable[None]] | None = None
+        """Called with each chunk, and its offset, before it is sent."""
+        self._tools = tools
+        self._place = place
+        self._mode = mode
+        self._session = session
+        self._zeros = 0
+        self._pump = self._new_pump()
+        if old is not None and not mode.truncate:
+            self.assembly.learn_base(old.size)
+
+    # ── in ──────────────────────────────────────────────────────────────────────────────────────────
+
+    def try_put(self, offset: int, data: memoryview) -> bool:
+        """Take bytes that go on where the last ones ended, if nothing has to be waited for."""
+        assembly = self.assembly
+        if (
+            self._pump.failure is not None
+            or offset != assembly.cut + assembly.front
+            or assembly.front + len(data) >= self._pump.chunk_bytes
+            or not self._tools.budget.try_take(len(data), self, self._wanted(len(data)))
+        ):
+            return False
+        self._assemble(offset, data)
+        return True
+
+    async def put(self, offset: int, data: bytes | memoryview) -> None:
+        """Take bytes, and send what is full; returns when there is room for more.
+
+        Raises RewriteNeeded, with nothing taken, when they cannot be put in order.
+        """
+        in_order = offset == self.assembly.cut + self.assembly.front
+        await self._take_room(len(data), may_exceed=in_order)
+        try:
+            await self._assemble_or_keep(offset, data)
+        except BaseException:  # not placed, however it ended
+            self._tools.budget.give(len(data))
+            raise
+        await self.send_full_chunks()
+
+    def resize(self, size: int) -> None:
+        """`Assembly.resize`, and the budget hears of it. Raises RewriteNeeded."""
+        held = self.assembly.held
+        self.assembly.resize(size)
+        self._tools.budget.give(held - self.assembly.held)
+
+    async def need_old(self) -> None:
+        """Find out whether there is an old file, once."""
+        if not self.assembly.base_known:
+            found = await self.old.find()
+            self.assembly.learn_base(found.size if found else 0)
+
+    # ── out ─────────────────────────────────────────────────────────────────────────────────────────
+
+    async def begin(self) -> Upload:
+        """Begin the upload, once. Costs no request."""
+        base = None if self._mode.truncate else self.old.info
+        return await self._pump.begin(WriteIntent(self._mode.exclusive, base, self.mtime))
+
+    async def send_full_chunks(self) -> None:
+        """Bring every full chunk at the front on its way."""
+        if self.assembly.appends_to_base():
+            await self._fill_from_old(*self.assembly.gap())
+        if self.assembly.front < self._pump.chunk_bytes:
+            return
+        await self.need_old()
+        upload = await self.begin()
+        while self.assembly.front >= upload.chunk_bytes:
+            if self.before_send is not None:
+                at = self.assembly.cut
+                await self.before_send(at, self.assembly.peek(at, upload.chunk_bytes) or b"")
+            chunk = self.assembly.take(upload.chunk_bytes)
+            self._tools.budget.send(len(chunk), self)
+            await self._pump.push(chunk)
+
+    async def send_all_but_tail(self) -> None:
+        """Bring everything but the last bytes on its way, filling gaps from the old file or with zeros."""
+        while True:
+            await self.send_full_chunks()
+            start, stop = self.assembly.gap()
+            if start >= self.assembly.length:
+                return
+            if start < self.assembly.base_stop:
+                await self._fill_from_old(start, min(stop, self.assembly.base_stop))
+            else:
+                await self._fill_with_zeros(start, stop)
+
+    async def publish(self) -> FileInfo:
+        """Send the rest and finish; what is stored then is the file."""
+        await self.send_all_but_tail()
+        await self.begin()
+        tail = self.assembly.take(self.assembly.front)
+        try:
+            return await self._pump.finish(tail, Finish(self.assembly.length, self.mtime, self.old.kept))
+        finally:
+            self._tools.budget.give(len(tail))
+
+    async def drain(self) -> None:
+        """Wait until all that was sent is stored. Raises the failure of a chunk."""
+        await self._pump.drain()
+
+    def raise_failure(self) -> None:
+        self._pump.raise_failure()
+
+    async def restart(self) -> None:
+        """Throw away what was sent and what is held; all of it will come again."""
+        self._give_all_back()
+        await self._pump.stop()
+        self._pump = self._new_pump()
+
+    async def end(self) -> None:
+        """Let go of everything; what is not published is aborted."""
+        self._give_all_back()
+        if not self._pump.finished:
+            await self._pump.stop()
+
+    # ── within ──────────────────────────────────────────────────────────────────────────────────────
+
+    def _new_pump(self) -> Pump:
+        return Pump(self._tools.backend, self._place, self._session, self._tools.budget)
+
+    def _give_all_back(self) -> None:
+        self._tools.budget.give(self.assembly.held)
+        self.assembly.restart()
+        self._tools.budget.end_turn(self)
+
+    def _wanted(self, count: int) -> int:
+        """What to reserve for `count` more bytes: the rest of the chunk, unless the file may be small."""
+        front = self.assembly.front
+        return count if front + count <= _SMALL_BYTES else max(count, self._pump.chunk_bytes - front)
+
+    async def _take_room(self, count: int, *, may_exceed: bool = True) -> None:
+        """Bytes that wait for earlier ones cannot be sent, so they never are the last resort's."""
+        await self._tools.budget.take(count, self, self._wanted(count), may_exceed=may_exceed)
+
+    def _assemble(self, offset: int, data: bytes | memoryview) -> None:
+        """Put bytes, already taken from the budget, into the assembly."""
+        held = self.assembly.held
+        self.assembly.write(offset, data)
+        rewritten = len(data) - (self.assembly.held - held)
+        if rewritten:
+            self._tools.budget.give(rewritten)
+
+    async def _assemble_or_keep(self, offset: int, data: bytes | memoryview) -> None:
+        """Where too much waits behind bytes of the old file, those are kept first."""
+        try:
+            self._assemble(offset, data)
+        except RewriteNeeded:
+            start, stop = self.assembly.gap()
+            if offset < self.assembly.cut or stop > self.assembly.base_stop:
+                raise
+            while start < stop:
+                await self._fill_from_old(start, stop)
+                await self.send_full_chunks()
+                start = self.assembly.gap()[0]
+            self._assemble(offset, data)
+
+    async def _fill_from_old(self, start: int, stop: int) -> None:
+        """Keep a range inside the storage if it is large enough and starts at the cut; else read it."""
+        upload = await self.begin()
+        self.old.kept = True
+        if start == self.assembly.cut and stop - start >= upload.min_chunk_bytes:
+            await self._pump.keep(start, stop)
+            self.assembly.skip(stop)
+            return
+        data = await self.old.read(start, min(stop, self.assembly.cut + upload.chunk_bytes))
+        await self._take_room(len(data))
+        self.assembly.fill(start, data)
+
+    async def _fill_with_zeros(self, start: int, stop: int) -> None:
+        options = self._tools.options
+        if start < self.assembly.zeros_stop:
+            stop = min(stop, self.assembly.zeros_stop)
+        elif options.gaps == "refuse":
+            raise InvalidRequest(f"bytes {start} to {stop} were never written; the file is not stored")
+        if self._zeros + stop - start > options.max_zero_fill_bytes:  # known before the first is sent
+            raise Unsupported(f"more than {options.max_zero_fill_bytes} bytes were never written")
+        count = min(stop - start, max(1, self._pump.chunk_bytes - self.assembly.front))
+        self._zeros += count
+        await self._take_room(count)
+        self.assembly.fill(start, bytes(count))
