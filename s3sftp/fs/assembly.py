@@ -6,7 +6,7 @@
                                       · gaps: bytes of the old file, zeros, or still to come
 
 What a gap means is decided late: below `base_stop` it is the old file's bytes (the file was opened without
-TRUNC); below `zeros_stop` the client enlarged the file and reads zeros there; otherwise bytes are missing.
+TRUNC); in `zeros` the client enlarged the file and reads zeros there; otherwise bytes are missing.
 """
 
 from __future__ import annotations
@@ -46,7 +46,8 @@ class Assembly:
     """Size of the file so far."""
     cut: int = 0
     """Everything below has been given away."""
-    zeros_stop: int = 0
+    zeros: list[tuple[int, int]] = field(default_factory=list)
+    """Ranges that came by enlarging the file: what is not written of them is zeros."""
     resized: bool = False
     """The client has set the size, so what the old file was longer does not matter."""
     _smallest_size: int = sys.maxsize
@@ -100,9 +101,15 @@ class Assembly:
         self._islands = [island for island in self._islands if island.data]
         self.base_stop = min(self.base_stop, size)
         self._smallest_size = min(self._smallest_size, size)
-        self.zeros_stop = size if size > self.length else min(self.zeros_stop, size)
+        self.zeros = [(start, min(stop, size)) for start, stop in self.zeros if start < size]
+        if size > self.length:
+            self.zeros.append((self.length, size))
         self.length = size
         self.resized = True
+
+    def zeros_at(self, offset: int) -> int | None:
+        """Up to where the bytes from `offset` on are meant to be zeros; None: they are missing."""
+        return next((stop for start, stop in self.zeros if start <= offset < stop), None)
 
     def gap(self) -> tuple[int, int]:
         """The first range `[start, stop)` after the cut that is not in memory; empty at the end."""

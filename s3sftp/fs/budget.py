@@ -5,8 +5,9 @@
 
 An upload reserves a whole chunk before it fills it: then it never holds part of one while it waits for the
 rest, and a full budget means that chunks are on their way, not that all wait for each other. Who does not
-fill its chunk in time loses the rest of the reservation. As the last resort, when nothing is on its way and
-nobody has a reservation, the oldest waiter may exceed the budget. Peak: the budget plus one chunk.
+fill its chunk in time loses the rest of the reservation, and who has waited takes bytes without one. As the
+last resort, when nothing is on its way and nobody has a reservation, one waiter a second may exceed it.
+Peak: the budget and one chunk, and a little for each second in which clients only send parts of chunks.
 """
 
 from __future__ import annotations
@@ -46,6 +47,7 @@ class Budget:
         self._on_the_way = 0
         self._wait_seconds = wait_seconds
         self._waiters: deque[_Waiter] = deque()
+        self._exceeded_at = float("-inf")
         self._reservations: dict[object, _Reservation] = {}
 
     def try_take(self, count: int, owner: object, want: int) -> bool:
@@ -84,7 +86,9 @@ class Budget:
             async with asyncio.timeout(self._wait_seconds):
                 while not waiter.turn.done():
                     await asyncio.wait([waiter.turn], timeout=_LOOK_SECONDS)
+                    waiter.want = count  # it has waited: better the bytes alone than nothing
                     self._drop_stale()
+                    self._serve()
         except BaseException as error:
             self._leave(waiter)
             if isinstance(error, TimeoutError):
@@ -143,9 +147,13 @@ class Budget:
         mine = self._reservations.get(head.owner)
         if self._committed() - (mine.left if mine else 0) + head.want <= self.total:
             return head
-        if self._reservations or self._on_the_way:
+        now = head.turn.get_loop().time()
+        recently = self.used > self.total and now - self._exceeded_at < _LOOK_SECONDS
+        if self._reservations or self._on_the_way or recently:
             return None
-        return next((waiter for waiter in self._waiters if waiter.may_exceed), None)
+        chosen = next((waiter for waiter in self._waiters if waiter.may_exceed), None)
+        self._exceeded_at = now if chosen else self._exceeded_at
+        return chosen
 
     def _leave(self, waiter: _Waiter) -> None:
         """Who leaves without its bytes gives back what it may just have got."""

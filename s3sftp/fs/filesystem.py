@@ -43,8 +43,8 @@ class FileSystem:
         if self._mounts.is_fixed(path):
             return FileInfo.directory()
         uploading = self.shared.writers.find(self.session.user, place)
-        if uploading is not None:
-            return await uploading.stat()
+        if uploading is not None and (info := await uploading.stat()) is not None:
+            return info
         return await self._backend.file_info(place, self.session)
 
     async def open_reader(self, path: VirtualPath) -> OpenReader:
@@ -124,8 +124,7 @@ class FileSystem:
         if self._mounts.is_fixed(path):
             return
         uploading = self.shared.writers.find(self.session.user, place)
-        if uploading is not None:
-            await uploading.set_attributes(new.size, new.mtime)
+        if uploading is not None and await uploading.set_attributes(new.size, new.mtime):
             return
         if new.size is not None:
             await self._resize(path, new.size)
@@ -148,10 +147,14 @@ class FileSystem:
         stop = size if length == 0 else min(size, start + length)
         if start == at == 0 and stop == size and target.copy_whole(source):
             return
-        while start < stop:
-            data = b"".join(await source.read(start, min(_COPY_BYTES, stop - start)))
-            await target.write(at, data)
-            start, at = start + len(data), at + len(data)
+        try:
+            while start < stop:
+                data = b"".join(await source.read(start, min(_COPY_BYTES, stop - start)))
+                await target.write(at, data)
+                start, at = start + len(data), at + len(data)
+        except Exception as error:
+            target.fail(error)  # a file of which a part is missing must not be published
+            raise
 
     async def usage(self, path: VirtualPath) -> Usage:
         return await self._backend.usage(self._mounts.place(path, Need.LIST), self.session)

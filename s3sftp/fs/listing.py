@@ -20,6 +20,7 @@ class Listing:
         self._lenient = lenient
         self._first: Sequence[Entry] | None = None
         self._ended = False
+        self._failure: Exception | None = None
 
     async def start(self) -> None:
         """Fetch the first page, so that a missing directory is known now. Raises NotFound, …"""
@@ -42,6 +43,8 @@ class Listing:
             await close()
 
     async def _fetch(self) -> Sequence[Entry] | None:
+        if self._failure is not None:
+            raise self._failure  # never an end where there was an error
         if self._ended:
             return None
         try:
@@ -53,6 +56,9 @@ class Listing:
             if not self._lenient:
                 raise
             page = None
+        except Exception as error:
+            self._failure = error
+            raise
         if page is not None:
             return self._shown(page)
         self._ended = True

@@ -108,6 +108,7 @@ class OpenWriter:
         self._writer = writer
         self._rows = rows
         self._line = asyncio.Lock()
+        self._closed = False
         self._transfer = Transfer("upload", path, session)
         rows.add(self)
 
@@ -129,18 +130,22 @@ class OpenWriter:
             with charged_to(self._transfer.costs):
                 return await self._writer.read(offset, length)
 
-    async def stat(self) -> FileInfo:
-        """The file as it is so far."""
+    async def stat(self) -> FileInfo | None:
+        """The file as it is so far; None when it has been closed meanwhile: the storage knows better."""
         async with self._line:
-            return await self._writer.stat()
+            return None if self._closed else await self._writer.stat()
 
-    async def set_attributes(self, size: int | None, mtime: float | None) -> None:
+    async def set_attributes(self, size: int | None, mtime: float | None) -> bool:
+        """Set them; False when the file has been closed meanwhile: the storage must be told."""
         async with self._line:
+            if self._closed:
+                return False
             with charged_to(self._transfer.costs):
                 if size is not None:
                     await self._writer.resize(size)
                 if mtime is not None:
                     self._writer.set_mtime(mtime)
+        return True
 
     def copy_whole(self, source: OpenReader) -> bool:
         """`Writer.copy_whole`."""
@@ -154,10 +159,14 @@ class OpenWriter:
         """Publish; the row goes either way, so that after a failure STAT shows what is really stored."""
         try:
             async with self._line:
+                self._closed = True
                 with charged_to(self._transfer.costs):
                     info = await self._writer.close()
         except Exception as error:
             self._end("failed", error)
+            raise
+        except BaseException:
+            self._end("aborted")
             raise
         else:
             self._end("stored")
@@ -167,6 +176,7 @@ class OpenWriter:
 
     async def abort(self) -> None:
         """Throw it away; the log says that it was not stored."""
+        self._closed = True
         try:
             with charged_to(self._transfer.costs):
                 await self._writer.abort()

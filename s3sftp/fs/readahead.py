@@ -13,6 +13,9 @@ from dataclasses import dataclass
 _NEAR_BYTES = 4 << 20
 """Pipelined requests may arrive a little out of order: this near, the pace is kept but not raised."""
 
+_READ_TIMES = 8
+"""So many times what was read in a row is the most to go ahead."""
+
 
 @dataclass(slots=True)
 class ReadAhead:
@@ -24,6 +27,8 @@ class ReadAhead:
     position: int = 0
     """Where a sequential reader would read next."""
     ahead: int = 0
+    read: int = 0
+    """Bytes that were read in a row: who reads little is not fetched much for."""
 
     def observe(self, start: int, stop: int) -> int:
         """Note a read of `[start, stop)`; return the offset up to which bytes should be on their way.
@@ -31,11 +36,12 @@ class ReadAhead:
         At least `stop` and at most the size. Exactly `stop` means: fetch only what was asked for.
         """
         if start == self.position:
-            self.ahead = min(self.most, max(2 * self.ahead, stop - start))
+            self.read += stop - start
+            self.ahead = min(self.most, max(2 * self.ahead, stop - start), _READ_TIMES * self.read)
             self.position = stop
         elif self.ahead and abs(start - self.position) <= _NEAR_BYTES:
             self.position = max(self.position, stop)
         else:
-            self.ahead = 0
+            self.ahead = self.read = 0
             self.position = stop
         return min(self.size, stop + self.ahead)

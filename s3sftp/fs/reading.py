@@ -22,8 +22,10 @@ from s3sftp.fs.options import FileOptions
 from s3sftp.fs.readahead import ReadAhead
 
 _SEGMENT_BYTES = 1 << 20
-_IDLE_FETCHES = 8
-"""Fetches that nobody waits for and that may stay, oldest go first."""
+_MOST_FETCHES = 8
+"""Ranged requests of one reader ahead of what is asked for, and idle ones that may stay."""
+_PARK_SECONDS = 1.0
+"""A body that nobody wants to go on for so long is closed: its connection is needed by others."""
 
 
 class _Fetch:
@@ -34,6 +36,9 @@ class _Fetch:
         self.stop = stop
         self.allowed = start
         self.filled = start
+        self.charged = start
+        """How far the budget knows of it."""
+        self.waiters = 0
         self.failure: BaseException | None = None
         self.task: asyncio.Task[None] | None = None
         self.segments: dict[int, bytearray] = {}
@@ -55,9 +60,16 @@ class _Fetch:
         self._changed.set()
         self._changed = asyncio.Event()
 
-    async def wait_allowed(self) -> None:
+    async def wait_allowed(self) -> bool:
+        """Wait until more is wanted; False when nobody wants more for a while."""
         while self.filled >= self.allowed:
-            await self._changed.wait()
+            changed = self._changed
+            try:
+                async with asyncio.timeout(_PARK_SECONDS):
+                    await changed.wait()
+            except TimeoutError:
+                return self.filled < self.allowed
+        return True
 
     async def wait_filled(self, stop: int) -> None:
         while self.filled < stop:
@@ -92,6 +104,12 @@ class _Fetch:
             yield memoryview(segment)[at : at + count]
             start += count
             self._count_delivered(index, count)
+
+    def cut_off(self) -> None:
+        """It will not go on: what it has is all that it is."""
+        self.stop = self.filled
+        for index in list(self.segments):
+            self._count_delivered(index, 0)
 
     def _count_delivered(self, index: int, count: int) -> None:
         """Pipelined reads may be served in any order, so what counts is how much, not how far."""
@@ -137,8 +155,9 @@ class Reader:
         fetches = self._overlapping(offset, stop)
         if self._waiting or not _are_ready(fetches, offset, stop):
             return None  # also while others wait, so that bytes are delivered in the order of the requests
-        self._cover(offset, stop, self._ahead.observe(offset, stop))
-        return self._deliver(fetches, offset, stop)
+        views = self._deliver(fetches, offset, stop)
+        self._cover(offset, stop, self._ahead.observe(offset, stop), needed=False)
+        return views
 
     async def read(self, offset: int, length: int) -> list[memoryview]:
         """The bytes `[offset, offset + length)`, fewer only at the end of the file, none beyond it.
@@ -155,8 +174,7 @@ class Reader:
             while True:
                 self._cover(offset, stop, target)
                 fetches = self._overlapping(offset, stop)
-                for fetch in fetches:
-                    await fetch.wait_filled(min(stop, fetch.stop))
+                await self._wait_for(fetches, stop)
                 if _are_ready(self._overlapping(offset, stop), offset, stop):
                     return self._deliver(self._overlapping(offset, stop), offset, stop)
         finally:
@@ -169,18 +187,45 @@ class Reader:
         if self._closing:
             await asyncio.wait(self._closing)
 
-    def _cover(self, start: int, stop: int, target: int) -> None:
-        """See to it that every byte of `[start, stop)`, and what should come ahead, is on its way."""
-        sequential = target > stop
-        if sequential and not self._budget.has_room(self._range_bytes):
-            target = stop
-        at = start
+    async def _wait_for(self, fetches: list[_Fetch], stop: int) -> None:
+        for fetch in fetches:
+            fetch.waiters += 1
+        try:
+            for fetch in fetches:
+                await fetch.wait_filled(min(stop, fetch.stop))
+        finally:
+            for fetch in fetches:
+                fetch.waiters -= 1
+
+    def _cover(self, start: int, stop: int, target: int, *, needed: bool = True) -> None:
+        """See to it that every byte of `[start, stop)`, and what should come ahead, is on its way.
+
+        What is needed is charged to the budget in any case; what comes ahead only while there is room.
+        """
+        self._forget_idle(start, target)
+        length = self._range_bytes if target > stop else stop - start
+        at = start if needed else stop
         while at < target:
             fetch = self._fetch_at(at, stop if at < stop else at + 1)
             if fetch is None:
-                fetch = self._begin(at, self._range_bytes if sequential else stop - at)
-            fetch.allow(target)
+                if at >= stop and len(self._fetches) >= _MOST_FETCHES:
+                    return
+                fetch = self._begin(at, length)
+            if not self._allow(fetch, min(stop, fetch.stop), min(target, fetch.stop)):
+                return
             at = fetch.stop
+
+    def _allow(self, fetch: _Fetch, needed: int, wanted: int) -> bool:
+        """Let a fetch go on; False when there is no room for what is only wanted."""
+        if needed > fetch.charged:
+            self._budget.force(needed - fetch.charged)
+            fetch.charged = needed
+        more = wanted - fetch.charged
+        has_room = more <= 0 or self._budget.try_take(more, fetch, more)
+        if has_room and more > 0:
+            fetch.charged = wanted
+        fetch.allow(wanted if has_room else needed)
+        return has_room
 
     def _fetch_at(self, at: int, stop: int) -> _Fetch | None:
         """The fetch that has the byte at `at` (and, as far as it goes, up to `stop`) still to deliver."""
@@ -194,7 +239,6 @@ class Reader:
     def _begin(self, at: int, length: int) -> _Fetch:
         starts = [fetch.start for fetch in self._fetches if fetch.start > at]
         fetch = _Fetch(at, min([at + length, self.info.size, *starts]))
-        self._forget_idle()
         self._fetches.append(fetch)
         fetch.task = asyncio.create_task(self._fill(fetch))
         return fetch
@@ -207,10 +251,11 @@ class Reader:
             async for piece in pieces:
                 if fetch.dropped:
                     return
-                self._budget.force(len(piece))
                 fetch.put(memoryview(piece))
-                if fetch.filled < fetch.stop:
-                    await fetch.wait_allowed()
+                self._charge_surplus(fetch)
+                if fetch.filled < fetch.stop and not await fetch.wait_allowed():
+                    self._cut_off(fetch)
+                    return
             if fetch.filled < fetch.stop:
                 raise StorageFailure("the storage ended a file too early")
         except Exception as error:  # whoever waits for these bytes raises it; a later READ tries again
@@ -240,12 +285,25 @@ class Reader:
                 self._discard(fetch)
         return views
 
-    def _forget_idle(self) -> None:
-        """A reader that jumped away leaves streams behind: stop the oldest."""
-        if self._waiting:
-            return
-        while len(self._fetches) > _IDLE_FETCHES:
-            self._drop(self._fetches[0])
+    def _charge_surplus(self, fetch: _Fetch) -> None:
+        """Pieces come as they come: a little more than was allowed may have arrived."""
+        if fetch.filled > fetch.charged:
+            self._budget.force(fetch.filled - fetch.charged)
+            fetch.charged = fetch.filled
+
+    def _cut_off(self, fetch: _Fetch) -> None:
+        """Nobody wants more of it for now: a later READ begins where it ends."""
+        freed = fetch.freed
+        fetch.cut_off()
+        self._budget.give(fetch.freed - freed)
+        if fetch.is_through:
+            self._discard(fetch)
+
+    def _forget_idle(self, start: int, target: int) -> None:
+        """A reader that jumped away leaves streams behind: stop the oldest that nobody waits for."""
+        idle = [f for f in self._fetches if not f.waiters and (f.stop <= start or f.start >= target)]
+        for fetch in idle[: max(0, len(self._fetches) - _MOST_FETCHES)]:
+            self._drop(fetch)
 
     def _drop(self, fetch: _Fetch) -> None:
         self._discard(fetch)
@@ -258,7 +316,7 @@ class Reader:
         if not fetch.dropped:
             fetch.dropped = True
             self._fetches.remove(fetch)
-            self._budget.give(sum(len(segment) for segment in fetch.segments.values()))
+            self._budget.give(fetch.charged - fetch.start - fetch.freed)
             fetch.segments.clear()
 
 

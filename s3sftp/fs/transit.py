@@ -69,7 +69,7 @@ class Transit:
         if (
             self._pump.failure is not None
             or offset != assembly.cut + assembly.front
-            or assembly.front + len(data) >= self._pump.chunk_bytes
+            or assembly.front + len(data) > self._pump.chunk_bytes
             or not self._tools.budget.try_take(len(data), self, self._wanted(len(data)))
         ):
             return False
@@ -109,15 +109,15 @@ class Transit:
         base = None if self._mode.truncate else self.old.info
         return await self._pump.begin(WriteIntent(self._mode.exclusive, base, self.mtime))
 
-    async def send_full_chunks(self) -> None:
-        """Bring every full chunk at the front on its way."""
+    async def send_full_chunks(self, *, more_follows: bool = False) -> None:
+        """Bring every full chunk at the front on its way, but for the last: it may be the file's tail."""
         if self.assembly.appends_to_base():
             await self._fill_from_old(*self.assembly.gap())
-        if self.assembly.front < self._pump.chunk_bytes:
+        if self.assembly.front + more_follows <= self._pump.chunk_bytes:
             return
         await self.need_old()
         upload = await self.begin()
-        while self.assembly.front >= upload.chunk_bytes:
+        while self.assembly.front + more_follows > upload.chunk_bytes:
             if self.before_send is not None:
                 at = self.assembly.cut
                 await self.before_send(at, self.assembly.peek(at, upload.chunk_bytes) or b"")
@@ -128,7 +128,8 @@ class Transit:
     async def send_all_but_tail(self) -> None:
         """Bring everything but the last bytes on its way, filling gaps from the old file or with zeros."""
         while True:
-            await self.send_full_chunks()
+            start, _ = self.assembly.gap()
+            await self.send_full_chunks(more_follows=start < self.assembly.length)
             start, stop = self.assembly.gap()
             if start >= self.assembly.length:
                 return
@@ -203,7 +204,7 @@ class Transit:
                 raise
             while start < stop:
                 await self._fill_from_old(start, stop)
-                await self.send_full_chunks()
+                await self.send_full_chunks(more_follows=True)
                 start = self.assembly.gap()[0]
             self._assemble(offset, data)
 
@@ -221,8 +222,9 @@ class Transit:
 
     async def _fill_with_zeros(self, start: int, stop: int) -> None:
         options = self._tools.options
-        if start < self.assembly.zeros_stop:
-            stop = min(stop, self.assembly.zeros_stop)
+        meant = self.assembly.zeros_at(start)
+        if meant is not None:
+            stop = min(stop, meant)
         elif options.gaps == "refuse":
             raise InvalidRequest(f"bytes {start} to {stop} were never written; the file is not stored")
         if self._zeros + stop - start > options.max_zero_fill_bytes:  # known before the first is sent

@@ -16,11 +16,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from s3sftp.backends import FileInfo, Place, Session
-from s3sftp.errors import InvalidRequest, Unsupported
+from s3sftp.errors import InvalidRequest, StorageError, Unsupported
 from s3sftp.fs.assembly import RewriteNeeded
 from s3sftp.fs.oldfile import read_bytes
 from s3sftp.fs.spool import Spool
 from s3sftp.fs.transit import Transit, WriteMode, WriterTools
+from s3sftp.telemetry import get_logger
+
+_log = get_logger(__name__)
 
 MAX_SIZE = (1 << 63) - 1
 """What offsets and sizes of files can be, as POSIX has it."""
@@ -105,7 +108,8 @@ class Writer:
 
     async def read(self, offset: int, length: int) -> bytes:
         """Read back, from memory, the spool or the old file. Raises Unsupported for what is in storage."""
-        await self._unclone()
+        with self._failing_for_good():
+            await self._unclone()
         await self._transit.need_old()
         stop = min(offset + length, self.size)
         pieces: list[bytes] = []
@@ -182,8 +186,12 @@ class Writer:
         return await self._with_mtime(copied)
 
     async def _with_mtime(self, info: FileInfo) -> FileInfo:
+        """Set the time of a file that is stored already; a time that cannot be kept does not fail it."""
         if self._transit.mtime is not None:
-            await self._tools.backend.set_mtime(self.place, self._transit.mtime, self._session)
+            try:
+                await self._tools.backend.set_mtime(self.place, self._transit.mtime, self._session)
+            except StorageError as error:
+                _log.warning("mtime not set", error=str(error), detail=error.detail)
         return info
 
     @property

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from s3sftp.errors import Busy, InvalidRequest
@@ -34,23 +36,32 @@ class Handle:
 class Handles:
     """The table. A handle is four bytes that mean nothing outside their session."""
 
-    def __init__(self, most: int) -> None:
+    def __init__(self, most: int, most_directories: int) -> None:
         self._most = most
+        self._most_directories = most_directories
         self._table: dict[bytes, Handle] = {}
         self._opening = 0
+        self._opening_directories = 0
         self._next = 1
 
     def __len__(self) -> int:
         return len(self._table)
 
-    def reserve(self) -> None:
-        """Keep a place for something that is being opened. Raises Busy at the limit."""
+    @contextmanager
+    def place_for(self, *, directory: bool) -> Iterator[None]:
+        """Around the opening of something: keeps a place for it. Raises Busy at the limit."""
         if len(self._table) + self._opening >= self._most:
             raise Busy(f"too many open files (at most {self._most} in a session)")
+        directories = len(self._table) - self.files + self._opening_directories
+        if directory and directories >= self._most_directories:
+            raise Busy(f"too many open directories (at most {self._most_directories} in a session)")
         self._opening += 1
-
-    def unreserve(self) -> None:
-        self._opening -= 1
+        self._opening_directories += directory
+        try:
+            yield
+        finally:
+            self._opening -= 1
+            self._opening_directories -= directory
 
     def add(self, path: VirtualPath, opened: Opened) -> Handle:
         handle = Handle(self._next, path, opened)

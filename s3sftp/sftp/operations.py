@@ -73,11 +73,8 @@ class Operations:
             raise InvalidRequest("neither reading nor writing was asked for")
 
         async def run() -> bytes:
-            self._handles.reserve()
-            try:
+            with self._handles.place_for(directory=False):
                 opened = await self._open_file(path, flags, writes=writes)
-            finally:
-                self._handles.unreserve()
             handle = self._handles.add(path, opened)
             if attributes is not None:
                 self._files.count_ignored(attributes)
@@ -93,7 +90,7 @@ class Operations:
         if not writes:
             return await self._files.open_reader(path)
         mode = WriteMode(
-            exclusive=OpenFlag.EXCL in flags,
+            exclusive=OpenFlag.EXCL in flags and OpenFlag.CREAT in flags,
             truncate=OpenFlag.TRUNC in flags,
             append=OpenFlag.APPEND in flags,
             create=OpenFlag.CREAT in flags,
@@ -134,8 +131,18 @@ class Operations:
                 raise InvalidRequest("not a file handle")
             return data_answer(request_id, views, length)
 
-        claims = (on_handle(handle, exclusive=isinstance(opened, OpenWriter)),)
-        return Request(request_id, "READ", run, claims, handle.path, handle=handle, answer_bytes=length)
+        is_read = isinstance(opened, OpenReader)
+        claims = (on_handle(handle, exclusive=not is_read),)
+        return Request(
+            request_id,
+            "READ",
+            run,
+            claims,
+            handle.path,
+            handle=handle,
+            answer_bytes=length,
+            is_read=is_read,
+        )
 
     def _write(self, request_id: int, fields: Fields) -> Request:
         handle = self._handles.find(fields.view())
@@ -168,11 +175,10 @@ class Operations:
         opened = handle.opened
 
         async def run() -> bytes:
-            if isinstance(opened, OpenReader):
-                info = opened.info
-            elif isinstance(opened, OpenWriter):
+            info = opened.info if isinstance(opened, OpenReader) else None
+            if isinstance(opened, OpenWriter):
                 info = await opened.stat()
-            else:
+            if info is None:
                 info = await self._files.stat(handle.path)
             return packet(Type.ATTRS, request_id, Shown(info).encoded())
 
@@ -214,11 +220,8 @@ class Operations:
         path = VirtualPath.parse(fields.string())
 
         async def run() -> bytes:
-            self._handles.reserve()
-            try:
+            with self._handles.place_for(directory=True):
                 listing = await self._files.open_dir(path)
-            finally:
-                self._handles.unreserve()
             return packet(Type.HANDLE, request_id, string(self._handles.add(path, listing).wire))
 
         return Request(request_id, "OPENDIR", run, (on_path(path, exclusive=False),), path)

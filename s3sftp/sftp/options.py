@@ -16,6 +16,8 @@ class SftpOptions(Options):
 
     max_handles: int = Field(256, ge=1)
     """How many files and directories a session may have open."""
+    max_directories: int = Field(64, ge=1)
+    """How many of them may be directories: each holds a page of its listing."""
     max_read_bytes: ByteSize = Field(255 * KIB, ge=32 * KIB, le=4096 * KIB)
     """The most that one READ is answered with; announced by limits@openssh.com."""
     max_write_bytes: ByteSize = Field(255 * KIB, ge=32 * KIB, le=4096 * KIB)

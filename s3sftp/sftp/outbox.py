@@ -32,6 +32,11 @@ class Outbox:
         """Bytes that wait here and in the channel."""
         return self._bytes + (self.channel.get_write_buffer_size() if self.channel else 0)
 
+    def clear(self) -> None:
+        """Nobody takes these answers any more."""
+        self._packets.clear()
+        self._bytes = 0
+
     def put(self, packet: bytes) -> None:
         """Add an answer; `flush` sends it. Without a channel nobody waits for it."""
         if self.channel is not None:
@@ -45,8 +50,7 @@ class Outbox:
             try:
                 self.channel.write(data)
             except OSError:  # closed meanwhile
-                self._packets.clear()
-                self._bytes = 0
+                self.clear()
                 return
             self._moved()
 

@@ -32,16 +32,14 @@ class Request:
     READs of one file were not answered in the order in which it sent them."""
     answered: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when the answer is on its way, or there will be none."""
+    is_read: bool = False
+    """It reads a file that is open for reading: thousands may wait, and cost each other nothing."""
     packet_bytes: int = 0
     """How much memory the request itself takes while it waits."""
     changes: bool = False
     """It changes what is stored: worth a log line."""
     commits: bool = False
     """It is the CLOSE of an upload: once it has begun, a lost connection does not stop it."""
-
-    @property
-    def is_read(self) -> bool:
-        return self.name == "READ"
 
 
 def on_path(path: VirtualPath, *, exclusive: bool) -> Claim:

@@ -143,24 +143,24 @@ class Runner:
                 return error_packet(request.request_id, error)
             except Exception as error:
                 current.record_exception(error)
-                return self._answer_to_the_unforeseen(request)
+                return self.answer_to_the_unforeseen(request.request_id, request.name)
             finally:
                 current.set_attribute("s3sftp.s3_requests", costs.total())
         self._log_request(request, costs, "ok", None)
         return answer
 
-    def _answer_to_the_unforeseen(self, request: Request) -> bytes:
+    def answer_to_the_unforeseen(self, request_id: int, name: str) -> bytes:
         """The client gets a reference; the log has it with all the rest. Called while handling the error."""
         reference = secrets.token_hex(4)
         _log.exception(
             "internal error",
-            request=request.name,
+            request=name,
             reference=reference,
             user=self._session.user,
             session=self._session.session_id,
         )
         text = f"internal error, reference {reference}"
-        return status_packet(request.request_id, Status.FAILURE, text)
+        return status_packet(request_id, Status.FAILURE, text)
 
     def _attributes(self, request: Request) -> dict[str, str]:
         """What a span says of a request; not put together while nobody listens."""

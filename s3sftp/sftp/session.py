@@ -42,7 +42,7 @@ class SftpSession(asyncssh.SSHServerSession[bytes]):
     def __init__(self, files: FileSystem, options: SftpOptions) -> None:
         self._files = files
         self._options = options
-        self._handles = Handles(options.max_handles)
+        self._handles = Handles(options.max_handles, options.max_directories)
         self._operations = Operations(files, self._handles, options)
         self._inbox = Inbox(max(options.max_read_bytes, options.max_write_bytes) + PACKET_OVERHEAD)
         self._outbox = Outbox(self._touch)
@@ -50,6 +50,7 @@ class SftpSession(asyncssh.SSHServerSession[bytes]):
         self._reading_paused = False
         self._pumping = False
         self._yielding = False
+        self._stalled = False
         self._initialized = False
         self._input_ended = False
         self._ending: asyncio.Task[None] | None = None
@@ -173,6 +174,8 @@ class SftpSession(asyncssh.SSHServerSession[bytes]):
         except StorageError as error:
             self._note_refused(kind, packet, error)
             self._outbox.put(error_packet(request_id, error))
+        except Exception:
+            self._outbox.put(self._runner.answer_to_the_unforeseen(request_id, f"type {kind}"))
 
     def _note_refused(self, kind: int, packet: bytes, error: StorageError) -> None:
         """A file of which a WRITE was refused must not be published without it."""
@@ -264,10 +267,11 @@ class SftpSession(asyncssh.SSHServerSession[bytes]):
 
     async def _finish(self, reason: str, exit_status: int | None) -> None:
         await self._runner.stop(self._options.close_timeout.total_seconds())
-        aborted = 0
-        for handle in self._handles.all():
-            aborted += isinstance(handle.opened, OpenWriter)
-            await _contain(handle, _let_go)
+        self._outbox.flush()
+        self._outbox.clear()  # what the client does not take now, it never will
+        handles = self._handles.all()
+        aborted = sum(isinstance(handle.opened, OpenWriter) for handle in handles)
+        await asyncio.gather(*(_contain(handle, _let_go) for handle in handles))
         _log.info(
             "session ended",
             reason=reason,
@@ -276,8 +280,9 @@ class SftpSession(asyncssh.SSHServerSession[bytes]):
             session=self._files.session.session_id,
         )
         if self._outbox.channel is not None and exit_status is not None:
-            self._outbox.flush()
             self._outbox.channel.exit(exit_status)
+            if self._stalled:  # it would wait for the client to take what is in front of it
+                self._outbox.channel.abort()
 
     def _touch(self) -> None:
         self._last_moved = asyncio.get_running_loop().time()
@@ -290,12 +295,12 @@ class SftpSession(asyncssh.SSHServerSession[bytes]):
     def _look(self) -> None:
         """End a session that does nothing, or whose client takes nothing."""
         still = asyncio.get_running_loop().time() - self._last_moved
-        stalled = bool(self._outbox) and still > self._options.stall_timeout.total_seconds()
+        self._stalled = bool(self._outbox) and still > self._options.stall_timeout.total_seconds()
         idle = (
             not len(self._runner) and not self._outbox and still > self._options.idle_timeout.total_seconds()
         )
-        if stalled or idle:
-            self._end_soon("client takes no answers" if stalled else "idle", 1)
+        if self._stalled or idle:
+            self._end_soon("client takes no answers" if self._stalled else "idle", 1)
         elif self._ending is None:
             self._schedule_watch()
 

@@ -120,3 +120,13 @@ def test_going_on_at_the_old_end_is_recognised() -> None:
     assert a.appends_to_base()
     a.write(5, b"x")
     assert not a.appends_to_base()
+
+
+def test_enlarging_makes_zeros_only_of_what_is_new() -> None:
+    a = assembly()
+    a.write(0, b"abc")
+    a.write(10, b"xyz")
+    a.resize(20)
+    assert [a.zeros_at(offset) for offset in (3, 9, 13, 19)] == [None, None, 20, 20]
+    a.resize(15)
+    assert [a.zeros_at(offset) for offset in (13, 14, 15)] == [15, 15, None]

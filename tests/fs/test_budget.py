@@ -122,3 +122,39 @@ async def test_a_write_that_crosses_the_end_of_its_chunk_completes_it() -> None:
     assert budget.try_take(50, "b", 50)
     assert budget.try_take(30, "a", 30)
     assert budget.used == 110
+
+
+async def test_small_waiters_exceed_a_full_budget_one_at_a_time() -> None:
+    budget = Budget(100, wait_seconds=0.5)
+    assert budget.try_take(100, "partial", 100)
+    waiting = [asyncio.create_task(budget.take(10, n, 10)) for n in range(50)]
+    await asyncio.wait(waiting)
+    assert budget.peak <= 100 + 2 * 10
+    assert sum(task.exception() is None for task in waiting) <= 2
+
+
+async def test_bytes_that_wait_for_earlier_ones_never_exceed_the_budget() -> None:
+    budget = Budget(100, wait_seconds=0.1)
+    assert budget.try_take(100, "partial", 100)
+    with pytest.raises(Busy):
+        await budget.take(10, "far ahead", 10, may_exceed=False)
+    assert budget.used == 100
+
+
+async def test_slow_clients_whose_chunks_together_are_larger_than_the_budget_all_get_their_bytes_in(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("s3sftp.fs.budget._FILL_SECONDS", 0.02)
+    monkeypatch.setattr("s3sftp.fs.budget._LOOK_SECONDS", 0.01)
+    budget = Budget(100, wait_seconds=5)
+
+    async def slow(name: int) -> None:
+        await asyncio.sleep(name / 100)
+        for held in range(0, 40, 10):
+            await budget.take(10, name, 40 - held)
+            await asyncio.sleep(0.03)
+        budget.send(40, name)
+        budget.sent(40)
+
+    await asyncio.wait_for(asyncio.gather(*(slow(n) for n in range(6))), 5)
+    assert budget.used == 0

@@ -113,7 +113,7 @@ OPERATIONS = [
     Operation("STAT of nothing", {"HeadObject": 1, "ListObjectsV2": 1}, _missing),
     Operation("put of 100 bytes", {"PutObject": 1}, lambda w: _put(w, b"/small", 100)),
     Operation("put of 0 bytes", {"PutObject": 1}, lambda w: _put(w, b"/empty", 0)),
-    Operation("put of one part less a byte", {"PutObject": 1}, lambda w: _put(w, b"/one", PART_BYTES - 1)),
+    Operation("put of exactly one part", {"PutObject": 1}, lambda w: _put(w, b"/one", PART_BYTES)),
     Operation(
         "put of 2½ parts",
         {"CreateMultipartUpload": 1, "UploadPart": 3, "CompleteMultipartUpload": 1},
