@@ -21,7 +21,8 @@ from s3sftp.fs.budget import Budget
 from s3sftp.fs.options import FileOptions
 from s3sftp.fs.readahead import ReadAhead
 
-_SEGMENT_BYTES = 1 << 20
+_SEGMENT_BYTES = 64 << 10
+"""Memory is given back in pieces of this size, as they are delivered."""
 _MOST_FETCHES = 8
 """Ranged requests of one reader ahead of what is asked for, and idle ones that may stay."""
 _PARK_SECONDS = 1.0

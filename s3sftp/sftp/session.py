@@ -280,9 +280,10 @@ class SftpSession(asyncssh.SSHServerSession[bytes]):
             session=self._files.session.session_id,
         )
         if self._outbox.channel is not None and exit_status is not None:
-            self._outbox.channel.exit(exit_status)
-            if self._stalled:  # it would wait for the client to take what is in front of it
+            if self._stalled:  # exit would wait for the client to take what is in front of it
                 self._outbox.channel.abort()
+            else:
+                self._outbox.channel.exit(exit_status)
 
     def _touch(self) -> None:
         self._last_moved = asyncio.get_running_loop().time()
