@@ -114,7 +114,7 @@ class S3Backend:
 
     async def read_file(self, place: Place, session: Session) -> bytes:
         info = await self._heads.file(place)
-        pieces = read_range(self.store, self._keys.key_of(place), 0, info.size, info.version)
+        pieces = read_range(self.store, self._facts, self._keys.key_of(place), 0, info.size, info.version)
         return b"".join([piece async for piece in pieces])
 
     async def write_file(self, place: Place, data: Buffer, session: Session) -> FileInfo:
@@ -123,7 +123,7 @@ class S3Backend:
     def read_file_range(
         self, place: Place, start: int, stop: int, version: str | None, session: Session
     ) -> AsyncIterator[Buffer]:
-        return read_range(self.store, self._keys.key_of(place), start, stop, version)
+        return read_range(self.store, self._facts, self._keys.key_of(place), start, stop, version)
 
     async def begin_write(self, place: Place, intent: WriteIntent, session: Session) -> Upload:
         return self._writing.begin(self._keys.key_of(place), intent)

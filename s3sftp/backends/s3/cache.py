@@ -60,6 +60,10 @@ class Facts:
         if max(self._changed_at[_stripe(key)], self._tree_changed_at) <= ticket:
             self._keep(key, info)
 
+    def forget(self, key: str) -> None:
+        """Drop what the store has just contradicted."""
+        self._facts.pop(key, None)
+
     @contextmanager
     def changing(self, key: str, *, tree: bool = False, beside: str = "") -> Iterator[Change]:
         """Around a request that changes a key (or all below it): afterwards old facts are gone, however it

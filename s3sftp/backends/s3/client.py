@@ -20,6 +20,7 @@ from aiobotocore.config import AioConfig
 from botocore import xform_name
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode
 
+from s3sftp.backends.s3.concurrency import Slots
 from s3sftp.backends.s3.credentials import RenewableCredentials, session_with
 from s3sftp.backends.s3.failures import Trouble, trouble_of
 from s3sftp.backends.s3.options import S3Options, is_loopback
@@ -29,6 +30,8 @@ from s3sftp.telemetry import charge, get_logger, span
 Answer = dict[str, Any]
 
 _log = get_logger("s3sftp.s3")
+MAX_LISTINGS: Final = 4
+"""Pages of listings asked for at once: parsing a thousand keys holds up everyone for a while."""
 _EXPECTED_STATUSES: Final = frozenset({304, 404, 412})
 """Answers that are news, not failures: a span with one of them is not marked as failed."""
 _MUTE_APIS: Final = frozenset({"HeadObject", "HeadBucket"})
@@ -42,6 +45,10 @@ class Store:
         self.options = options
         self._dice = dice
         self._retries = Retries(options.attempts)
+        patience = options.metadata_timeout.total_seconds()
+        self.downloads = Slots(max(1, options.max_connections * 3 // 4), patience, "downloads")
+        """An open body holds a connection as long as its reader likes: these leave some for all else."""
+        self.listings = Slots(MAX_LISTINGS, patience, "listings")
         self._life = AsyncExitStack()
         self._going_on: set[asyncio.Task[None]] = set()
         self._client: Any = None

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from contextlib import asynccontextmanager
 from typing import TypeVar
+
+from s3sftp.errors import Busy
 
 T = TypeVar("T")
 
@@ -24,3 +27,25 @@ async def for_each(items: Iterable[T], work: Callable[[T], Awaitable[object]], l
         for task in workers:
             task.cancel()
         await asyncio.gather(*workers, return_exceptions=True)
+
+
+class Slots:
+    """So many at once; who comes too late waits, but not for ever."""
+
+    def __init__(self, limit: int, patience: float, what: str) -> None:
+        self._free = asyncio.Semaphore(limit)
+        self._patience = patience
+        self._what = what
+
+    @asynccontextmanager
+    async def one(self) -> AsyncIterator[None]:
+        """Hold a slot. Raises Busy when none gets free in time."""
+        try:
+            async with asyncio.timeout(self._patience):
+                await self._free.acquire()
+        except TimeoutError as error:
+            raise Busy(detail=f"no slot for one more of the {self._what} under way") from error
+        try:
+            yield
+        finally:
+            self._free.release()

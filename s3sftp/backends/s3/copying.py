@@ -54,7 +54,7 @@ class Copying:
                 self._store,
                 "CopyObject",
                 target,
-                lambda head: version_of(head) == info.version,
+                lambda head: bool(info.version) and version_of(head) == info.version,
                 effort=Effort.JOIN,
                 moved_bytes=info.size,
                 **placement(self._store.options),

@@ -19,8 +19,9 @@ from s3sftp.telemetry import get_logger
 
 _log = get_logger("s3sftp.s3")
 NONE: Final = ""
-EARLIER, LATER = 5.0, 60.0
-"""Seconds around a claim within which the upload that it speaks of must have been created."""
+EARLIER, LATER = 60.0, 120.0
+"""Seconds around a claim within which the upload that it speaks of must have been created; as clocks differ,
+by the store's."""
 
 
 class Outcome(enum.Enum):
@@ -101,17 +102,19 @@ class Janitor:
     async def _find(self, claim: Claim) -> str | None:
         """The id of an upload that may have been created unheard: the only one of its key and time.
 
-        NONE when there is none; None when several could be it, which time may clear.
+        NONE when the key has none; None when it is not known which one it is, which time may clear:
+        several could be it, or those that there are seem to be of another time.
         """
         answer = await self._store.call("ListMultipartUploads", Prefix=claim.key)
         earliest = datetime.fromtimestamp(claim.claimed_at - EARLIER, UTC)
         latest = datetime.fromtimestamp(claim.claimed_at + LATER, UTC)
+        same_key = [upload for upload in answer.get("Uploads", ()) if upload["Key"] == claim.key]
         found: list[str] = [
-            upload["UploadId"]
-            for upload in answer.get("Uploads", ())
-            if upload["Key"] == claim.key and earliest <= upload["Initiated"] <= latest
+            upload["UploadId"] for upload in same_key if earliest <= upload["Initiated"] <= latest
         ]
-        if len(found) > 1:
-            _log.warning("s3_upload_ambiguous", count=len(found))
+        if len(found) == 1:
+            return found[0]
+        if same_key:
+            _log.warning("s3_upload_ambiguous", count=len(same_key), of_that_time=len(found))
             return None
-        return found[0] if found else NONE
+        return NONE

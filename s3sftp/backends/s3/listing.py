@@ -34,16 +34,27 @@ class Line:
     size: int
     version: str | None
 
+    @property
+    def is_marker(self) -> bool:
+        """Whether it stands for a directory, and is nothing else."""
+        return self.key.endswith("/") and self.size == 0
+
 
 async def pages(store: Store, prefix: str, *, delimiter: str = "") -> AsyncGenerator[Answer]:
     """The answers of one listing. The next is asked for while this one is read; leaving stops it."""
     fixed: Fields = {"Prefix": prefix, "MaxKeys": PAGE_KEYS} | ({"Delimiter": delimiter} if delimiter else {})
-    answer = await store.call("ListObjectsV2", **fixed)
+
+    async def page(after: Fields) -> Answer:
+        async with store.listings.one():
+            return await store.call("ListObjectsV2", **fixed, **after)
+
+    answer = await page({})
     while token := answer.get("NextContinuationToken"):
-        ahead = asyncio.create_task(store.call("ListObjectsV2", ContinuationToken=token, **fixed))
+        ahead = asyncio.create_task(page({"ContinuationToken": token}))
         try:
             yield answer
             answer = await ahead
+            await asyncio.sleep(0)  # others first: both pages may have been there at once
         finally:
             ahead.cancel()
             await asyncio.gather(ahead, return_exceptions=True)

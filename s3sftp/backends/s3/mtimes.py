@@ -37,11 +37,12 @@ class Mtimes:
         return True
 
     async def after_finish(self, key: str, info: FileInfo, mtime: float) -> FileInfo:
-        """The same for a file that was just published: never fails, for the file is stored."""
+        """The same for a file that was just published: never fails, for the file is stored. One that has been
+        replaced since is not ours to touch."""
         if not self._wanted(info):
             return info
         try:
-            return await self._rewrite(key, mtime)
+            return await self._rewrite(key, mtime, info)
         except StorageError as error:
             _log.warning("s3_mtime_not_set", error=str(error), detail=error.detail)
             return info
@@ -49,8 +50,10 @@ class Mtimes:
     def _wanted(self, info: FileInfo) -> bool:
         return self._options.late_mtime == "copy" and info.size <= self._options.late_mtime_max_bytes
 
-    async def _rewrite(self, key: str, mtime: float) -> FileInfo:
+    async def _rewrite(self, key: str, mtime: float, ours: FileInfo | None = None) -> FileInfo:
         head = await self._heads.head(key)
+        if ours is not None and (not ours.version or version_of(head) != ours.version):
+            return ours
         info = FileInfo.file(int(head["ContentLength"]), mtime, version_of(head))
         if not self._wanted(info):
             raise NotFound  # replaced by a larger one meanwhile: nothing of ours to set

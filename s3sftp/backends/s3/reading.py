@@ -9,13 +9,15 @@ import asyncio
 import random
 import re
 from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from typing import Any
 
+from s3sftp.backends.s3.cache import Facts
 from s3sftp.backends.s3.client import Answer, Store
 from s3sftp.backends.s3.failures import CUT, Trouble, has_status, trouble_of
 from s3sftp.backends.s3.objects import Fields, version_of
 from s3sftp.backends.s3.retries import Effort, Retries
-from s3sftp.errors import Changed, StorageError, StorageFailure
+from s3sftp.errors import Changed, NotFound, StorageError, StorageFailure
 from s3sftp.telemetry import get_logger
 
 PIECE_BYTES = 256 << 10
@@ -27,13 +29,27 @@ _CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
 
 
 async def read_range(
-    store: Store, key: str, start: int, stop: int, version: str | None
+    store: Store, facts: Facts, key: str, start: int, stop: int, version: str | None
 ) -> AsyncGenerator[bytes]:
     """Yield the bytes `[start, stop)`, each as it arrives.
 
     A body that is cut or stalls is continued at the byte it reached, of the same version. Raises NotFound,
-    Changed, and what else the store fails with; never ends early.
+    Changed, Busy (too many downloads), and what else the store fails with; never ends early.
     """
+    if start >= stop:
+        return
+    try:
+        async with store.downloads.one(), aclosing(_pieces(store, key, start, stop, version)) as pieces:
+            async for piece in pieces:
+                yield piece
+    except (Changed, NotFound):
+        facts.forget(key)  # it led here; who tries again must ask again
+        raise
+
+
+async def _pieces(
+    store: Store, key: str, start: int, stop: int, version: str | None
+) -> AsyncGenerator[bytes]:
     retries = Retries(store.options.attempts)
     position, failures, gained = start, 0, 0
     body: Any = None

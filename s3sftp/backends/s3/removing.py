@@ -65,13 +65,15 @@ class Removing:
             elif await self._heads.object(key) is not None:
                 raise Changed("copied, but the source was replaced meanwhile", detail=error.detail) from error
 
-    async def tree(self, top: str, keys: Sequence[str]) -> None:
+    async def tree(self, top: str, keys: Sequence[str], *, keep_directories: bool = False) -> None:
         """Remove all these keys below `top`, in batches where the store can.
 
         Markers last and the deepest first: stores with real directories behind the keys keep a marker as long
-        as something is below it.
+        as something is below it. With `keep_directories` something is: then only files are removed.
         """
         await self._many([key for key in keys if not key.endswith("/")])
+        if keep_directories:
+            return
         markers = {key for key in keys if key.endswith("/")}
         depths = levels(top, keys)
         for level in depths:

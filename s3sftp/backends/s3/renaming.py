@@ -1,10 +1,11 @@
 """Rename: copy, then delete. Nothing is deleted before every copy is there.
 
     file      HEAD source, HEAD target ─► Copy ─► Delete
-    tree      LIST all below ─► Copy each, a few at once ─► DeleteObjects
+    tree      LIST all below ─► Copy each, a few at once ─► LIST again ─► DeleteObjects
 
 A fault in between leaves both, never neither. The same rename again then finishes it: a target that is a
-copy of the source made by that first try is no obstacle.
+copy of the source made by that first try is no obstacle (`unfinished`). What came below the source while it
+was copied stays there, and the rename says so.
 """
 
 from __future__ import annotations
@@ -20,8 +21,8 @@ from s3sftp.backends.s3.directories import Directories
 from s3sftp.backends.s3.heads import Heads
 from s3sftp.backends.s3.keys import MAX_KEY_BYTES, Keys
 from s3sftp.backends.s3.listing import Line, tree
-from s3sftp.backends.s3.objects import write_id_of
 from s3sftp.backends.s3.removing import Removing
+from s3sftp.backends.s3.unfinished import Unfinished
 from s3sftp.backends.s3.writing import Writing
 from s3sftp.errors import AlreadyExists, Changed, InvalidRequest, NotFound, Unsupported
 
@@ -48,6 +49,7 @@ class Renaming:
         self._copying = copying
         self._removing = removing
         self._directories = directories
+        self._unfinished = Unfinished(store)
 
     async def rename(self, source: Place, target: Place, *, overwrite: bool) -> None:
         """Move a file or a tree. Raises NotFound, AlreadyExists, InvalidRequest, Changed."""
@@ -69,12 +71,16 @@ class Renaming:
     async def copy(self, source: Place, target: Place, version: str | None) -> FileInfo:
         """Copy a file, replacing the target. Raises NotFound, IsADirectory, Changed."""
         info = await self._heads.file(source)
-        if version not in (None, info.version):
-            raise Changed
-        key = self._keys.key_of(target)
-        with self._facts.changing(key) as change:
-            published = await self._copying.object(self._keys.key_of(source), key, info)
-            change.left_something()
+        old, key = self._keys.key_of(source), self._keys.key_of(target)
+        try:
+            if version not in (None, info.version):
+                raise Changed
+            with self._facts.changing(key) as change:
+                published = await self._copying.object(old, key, info)
+                change.left_something()
+        except (Changed, NotFound):
+            self._facts.forget(old)  # it led here; who tries again must ask again
+            raise
         return FileInfo.file(info.size, published.moment, published.version)
 
     async def _move_file(self, source: Place, target: Place, info: FileInfo, *, overwrite: bool) -> None:
@@ -82,7 +88,9 @@ class Renaming:
         present = await self._present(target)
         copied = False
         if present is not None and (present.is_dir or not overwrite):
-            copied = not present.is_dir and present.size == info.size and await self._is_copy(old, new)
+            copied = (
+                not present.is_dir and present.size == info.size and await self._unfinished.is_copy(old, new)
+            )
             if not copied:
                 raise AlreadyExists
         with self._facts.changing(old, beside=new), self._facts.changing(new) as change:
@@ -97,35 +105,56 @@ class Renaming:
         if present is not None and not present.is_dir:
             raise AlreadyExists
         lines = await self._all_below(old)
-        if present is not None and not await self._is_begun(old, new, lines):
-            raise AlreadyExists
+        missing = lines
+        if present is not None:
+            try:
+                there = await self._found_below(new)
+            except Unsupported as error:  # so many never came from here
+                raise AlreadyExists from error
+            missing = await self._unfinished.missing(old, new, lines, there)
         _check_lengths(new, old, lines)
+        self._unfinished.begun(old, new)
         with (
             self._facts.changing(old.removesuffix("/"), tree=True),
             self._facts.changing(new.removesuffix("/"), tree=True),
         ):
             await for_each(
-                lines,
+                missing,
                 lambda line: self._copy_line(line, new + line.key.removeprefix(old)),
                 self._store.options.parallel_copies,
             )
-            await self._removing.tree(old, [line.key for line in lines])
+            await self._remove_copied(old, lines)
+        self._unfinished.ended(old, new)
+
+    async def _remove_copied(self, old: str, lines: list[Line]) -> None:
+        """Remove from the source what was copied, as it was copied. Raises Changed when there is more."""
+        copied = {line.key: line for line in lines}
+        present = await self._found_below(old)
+        same = [line.key for line in present if _is_same(line, copied.get(line.key))]
+        changed = len(same) < len(present)
+        await self._removing.tree(old, same, keep_directories=changed)
+        if changed:
+            raise Changed("copied, but the source was changed meanwhile; what is new stays there")
 
     async def _copy_line(self, line: Line, target: str) -> None:
-        if line.key.endswith("/") and line.size == 0:  # some stores cannot copy a marker
+        if line.is_marker:  # some stores cannot copy one
             await self._writing.replace_marker(target)
         else:
             await self._copying.object(line.key, target, FileInfo.file(line.size, None, line.version))
 
     async def _all_below(self, prefix: str) -> list[Line]:
+        lines = await self._found_below(prefix)
+        if not lines:
+            raise NotFound
+        return lines
+
+    async def _found_below(self, prefix: str) -> list[Line]:
         lines: list[Line] = []
         async with aclosing(tree(self._store, prefix)) as found:
             async for line in found:
                 lines.append(line)
                 if len(lines) > self._store.options.max_tree_objects:
                     raise Unsupported("directory has too many files to be renamed")
-        if not lines:
-            raise NotFound
         return lines
 
     async def _present(self, target: Place) -> FileInfo | None:
@@ -134,27 +163,10 @@ class Renaming:
         except NotFound:
             return None
 
-    async def _is_begun(self, old: str, new: str, lines: list[Line]) -> bool:
-        """Whether the target tree is what an unfinished rename of these lines left: files of the source and
-        nothing else, and the first of them a copy in origin, not only in size."""
-        sizes = {line.key.removeprefix(old): line.size for line in lines}
-        files: list[str] = []
-        async with aclosing(tree(self._store, new)) as found:
-            async for line in found:
-                name = line.key.removeprefix(new)
-                if sizes.get(name) != line.size:
-                    return False
-                if name and not name.endswith("/"):
-                    files.append(name)
-        return bool(files) and await self._is_copy(old + files[0], new + files[0])
 
-    async def _is_copy(self, old: str, new: str) -> bool:
-        """Whether both objects come from the same write of ours."""
-        try:
-            first = write_id_of(await self._heads.head(old))
-            return first is not None and first == write_id_of(await self._heads.head(new))
-        except NotFound:
-            return False
+def _is_same(line: Line, copied: Line | None) -> bool:
+    """Whether a key still holds what was copied. A marker is like any other."""
+    return copied is not None and (line.version == copied.version or (line.is_marker and copied.is_marker))
 
 
 def _check_lengths(new: str, old: str, lines: list[Line]) -> None:

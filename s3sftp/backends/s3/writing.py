@@ -90,7 +90,8 @@ class Writing:
         for number, (first, last) in zip(numbers, pieces, strict=True):
             try:
                 await upload.multipart.copy(number, upload.key, base.version, first, last)
-            except NotFound as error:
+            except (NotFound, Changed) as error:
+                self._facts.forget(upload.key)
                 raise Changed(detail=error.detail) from error
 
     async def finish(self, upload: S3Upload, tail: Buffer, finish: Finish) -> FileInfo:

@@ -171,3 +171,23 @@ async def test_a_server_that_stops_in_order_leaves_no_directory(tmp_path: Path) 
     await journal.start()
     await journal.stop()
     assert list((tmp_path / "uploads").iterdir()) == []
+
+
+async def test_one_that_may_be_it_by_another_clock_is_not_forgotten(
+    open_backend: Opener, s3: S3, tmp_path: Path
+) -> None:
+    dead = await open_backend(tmp_path)
+    await dead.journal.claim("tenant/near", at=time.time() - 100)
+    await dead.journal.claim("tenant/far", at=time.time() - 3600)
+    crash(dead.journal)
+    for key in ("tenant/near", "tenant/far"):
+        await s3.client.create_multipart_upload(Bucket=s3.bucket, Key=key)
+    living = await open_backend(tmp_path, **NOW)
+    await living.janitor.sweep()
+    [(key, upload_id)] = await s3.multipart_uploads()
+    assert key == "tenant/far"
+    [file] = journal_files(tmp_path)
+    assert Claim(**json.loads(file.read_text())).key == "tenant/far"
+    await s3.client.abort_multipart_upload(Bucket=s3.bucket, Key=key, UploadId=upload_id)
+    await living.janitor.sweep()
+    assert journal_files(tmp_path) == []

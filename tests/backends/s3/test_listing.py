@@ -161,3 +161,16 @@ async def test_what_others_do_is_seen_when_the_cache_is_off(open_backend: Opener
         await s3.delete(f"tenant/{path}")
         with pytest.raises(NotFound):
             await backend.file_info(place(path), ALICE)
+
+
+async def test_no_more_than_four_pages_are_asked_for_at_once(
+    backend: S3Backend, s3: S3, proxy: FaultProxy
+) -> None:
+    await s3.put("tenant/d/f", b"x")
+    held = proxy.on("ListObjectsV2", do=Hold())
+    listings = [asyncio.create_task(names(backend, "d")) for _ in range(10)]
+    await held.reached(4)
+    assert (await backend.file_info(place("d/f"), ALICE)).size == 1  # others are answered meanwhile
+    assert held.hits == 4
+    held.release()
+    assert await asyncio.gather(*listings) == [[b"f"]] * 10

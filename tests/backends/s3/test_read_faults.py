@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import aclosing
+from contextlib import AsyncExitStack, aclosing
 from datetime import timedelta
 
 import pytest
@@ -12,7 +12,7 @@ from s3sftp.backends.s3 import S3Backend
 from s3sftp.errors import Busy, Changed, NotFound, StorageFailure
 from s3sftp.telemetry import Costs, charged_to
 from tests.backends.s3.conftest import ALICE, Opener, place
-from tests.backends.s3.writers import data_of, get, put
+from tests.backends.s3.writers import data_of, get, names, put
 from tests.support.fault_proxy import FaultProxy
 from tests.support.faults import Answer, CutBody, LoseReply, Meanwhile, Reset, StallBody
 from tests.support.s3_client import S3
@@ -164,3 +164,38 @@ async def test_reads_of_a_file_that_was_just_written(backend: S3Backend) -> None
     info = await put(backend, "g", DATA)
     assert await get(backend, "g", 0, len(DATA), info.version) == DATA
     assert await backend.read_file(place("g"), ALICE) == DATA
+
+
+async def test_readers_that_stand_still_leave_connections_for_all_else(
+    open_backend: Opener, proxy: FaultProxy, version: str
+) -> None:
+    backend = await open_backend(max_connections=4, metadata_timeout=timedelta(seconds=1))
+    stalled = proxy.on("GetObject", do=StallBody(300_000))
+    async with AsyncExitStack() as readers:
+        for _ in range(3):
+            pieces = backend.read_file_range(place("f"), 0, len(DATA), version, ALICE)
+            await anext(await readers.enter_async_context(aclosing(pieces)))  # type: ignore[type-var]
+        with pytest.raises(Busy):
+            await get(backend, "f", 0, 10, version)
+        assert stalled.hits == 3
+        assert (await backend.file_info(place("f"), ALICE)).size == len(DATA)
+        await put(backend, "g", b"x")
+        assert await names(backend, "") == [b"f", b"g"]
+    stalled.release()
+    assert await get(backend, "f", 0, len(DATA), version) == DATA
+
+
+async def test_a_reader_that_met_another_version_learns_of_it_at_the_next_try(
+    open_backend: Opener, s3: S3, version: str
+) -> None:
+    backend = await open_backend(cache_ttl=timedelta(seconds=60))
+    assert (await backend.file_info(place("f"), ALICE)).version == version
+    await s3.put("tenant/f", b"another")
+    with pytest.raises(Changed):
+        await get(backend, "f", 0, 10, version)
+    assert await backend.read_file(place("f"), ALICE) == b"another"
+    await s3.delete("tenant/f")
+    with pytest.raises((NotFound, Changed)):
+        await backend.read_file(place("f"), ALICE)
+    with pytest.raises(NotFound):
+        await backend.file_info(place("f"), ALICE)

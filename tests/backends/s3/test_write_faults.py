@@ -357,3 +357,16 @@ async def test_stopping_waits_for_an_abort_that_nobody_waits_for(
     held.release()
     await stopping
     assert await nothing_is_left(s3)
+
+
+async def test_a_late_time_is_not_put_on_what_replaced_the_file(
+    backend: S3Backend, s3: S3, proxy: FaultProxy
+) -> None:
+    upload = await begin(backend, "f")
+    await backend.write_chunk(upload, data_of(PART), ALICE)
+    proxy.on("HeadObject", do=Meanwhile(lambda: s3.put("tenant/f", b"theirs")), times=1)
+    info = await backend.finish_write(upload, b"", Finish(PART, 1000), ALICE)
+    assert info.size == PART
+    assert await s3.body("tenant/f") == b"theirs"
+    assert "mtime" not in (await s3.head("tenant/f"))["Metadata"]
+    assert proxy.log.count("CopyObject") == 0
