@@ -117,7 +117,7 @@ def _kind(annotation: Any) -> str:
 
 def _default(field: FieldInfo) -> str:
     if field.default_factory is not None:
-        made = "" if field.default_factory in (list, dict, tuple) else "see there"
+        made = "" if field.default_factory in (list, dict, tuple) else "as said"
         return made or "none"
     if field.default is PydanticUndefined:
         return "**required**"
