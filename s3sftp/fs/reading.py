@@ -13,116 +13,16 @@ answered with every byte that it asked for, or fails: never short before the end
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
 
 from s3sftp.backends import Backend, FileInfo, Place, Session
-from s3sftp.errors import InvalidRequest, StorageFailure
+from s3sftp.errors import StorageFailure
 from s3sftp.fs.budget import Budget
+from s3sftp.fs.fetch import Fetch
 from s3sftp.fs.options import FileOptions
 from s3sftp.fs.readahead import ReadAhead
 
-_SEGMENT_BYTES = 64 << 10
-"""Memory is given back in pieces of this size, as they are delivered."""
 _MOST_FETCHES = 8
 """Ranged requests of one reader ahead of what is asked for, and idle ones that may stay."""
-_PARK_SECONDS = 1.0
-"""A body that nobody wants to go on for so long is closed: its connection is needed by others."""
-
-
-class _Fetch:
-    """One ranged request on its way, and the bytes of it that were not delivered yet."""
-
-    def __init__(self, start: int, stop: int) -> None:
-        self.start = start
-        self.stop = stop
-        self.allowed = start
-        self.filled = start
-        self.charged = start
-        """How far the budget knows of it."""
-        self.waiters = 0
-        self.failure: BaseException | None = None
-        self.task: asyncio.Task[None] | None = None
-        self.segments: dict[int, bytearray] = {}
-        self.delivered: dict[int, int] = {}
-        self.freed = 0
-        self.dropped = False
-        self._changed = asyncio.Event()
-
-    def allow(self, stop: int) -> None:
-        if stop > self.allowed:
-            self.allowed = min(stop, self.stop)
-            self._notify()
-
-    def fail(self, failure: BaseException) -> None:
-        self.failure = failure
-        self._notify()
-
-    def _notify(self) -> None:
-        self._changed.set()
-        self._changed = asyncio.Event()
-
-    async def wait_allowed(self) -> bool:
-        """Wait until more is wanted; False when nobody wants more for a while."""
-        while self.filled >= self.allowed:
-            changed = self._changed
-            try:
-                async with asyncio.timeout(_PARK_SECONDS):
-                    await changed.wait()
-            except TimeoutError:
-                return self.filled < self.allowed
-        return True
-
-    async def wait_filled(self, stop: int) -> None:
-        while self.filled < stop:
-            if self.failure is not None:
-                raise self.failure
-            await self._changed.wait()
-
-    def put(self, piece: memoryview) -> None:
-        """Append what arrived."""
-        while piece:
-            index, at = divmod(self.filled - self.start, _SEGMENT_BYTES)
-            part = piece[: _SEGMENT_BYTES - at]
-            if at == 0:
-                self.segments[index] = bytearray(part)
-            else:
-                self.segments[index] += part
-            self.filled += len(part)
-            piece = piece[len(part) :]
-        self._notify()
-
-    def has(self, start: int, stop: int) -> bool:
-        """Whether `[start, stop)` has been neither delivered already nor left out."""
-        indices = range((start - self.start) // _SEGMENT_BYTES, (stop - 1 - self.start) // _SEGMENT_BYTES + 1)
-        return all(index in self.segments for index in indices)
-
-    def views(self, start: int, stop: int) -> Iterator[memoryview]:
-        """The bytes of `[start, stop)`. A segment of which as much was delivered as it has is freed."""
-        while start < stop:
-            index, at = divmod(start - self.start, _SEGMENT_BYTES)
-            segment = self.segments[index]
-            count = min(stop - start, len(segment) - at)
-            yield memoryview(segment)[at : at + count]
-            start += count
-            self._count_delivered(index, count)
-
-    def cut_off(self) -> None:
-        """It will not go on: what it has is all that it is."""
-        self.stop = self.filled
-        for index in list(self.segments):
-            self._count_delivered(index, 0)
-
-    def _count_delivered(self, index: int, count: int) -> None:
-        """Pipelined reads may be served in any order, so what counts is how much, not how far."""
-        whole = min(_SEGMENT_BYTES, self.stop - self.start - index * _SEGMENT_BYTES)
-        self.delivered[index] = self.delivered.get(index, 0) + count
-        if self.delivered[index] >= whole and len(self.segments[index]) == whole:
-            del self.segments[index]
-            self.freed += whole
-
-    @property
-    def is_through(self) -> bool:
-        return self.freed >= self.stop - self.start
 
 
 class Reader:
@@ -144,7 +44,7 @@ class Reader:
         self._range_bytes = options.range_bytes
         self._budget = budget
         self._ahead = ReadAhead(info.size, options.read_ahead_bytes)
-        self._fetches: list[_Fetch] = []
+        self._fetches: list[Fetch] = []
         self._closing: set[asyncio.Task[None]] = set()
         self._waiting = 0
 
@@ -188,7 +88,7 @@ class Reader:
         if self._closing:
             await asyncio.wait(self._closing)
 
-    async def _wait_for(self, fetches: list[_Fetch], stop: int) -> None:
+    async def _wait_for(self, fetches: list[Fetch], stop: int) -> None:
         for fetch in fetches:
             fetch.waiters += 1
         try:
@@ -216,7 +116,7 @@ class Reader:
                 return
             at = fetch.stop
 
-    def _allow(self, fetch: _Fetch, needed: int, wanted: int) -> bool:
+    def _allow(self, fetch: Fetch, needed: int, wanted: int) -> bool:
         """Let a fetch go on; False when there is no room for what is only wanted."""
         if needed > fetch.charged:
             self._budget.force(needed - fetch.charged)
@@ -228,7 +128,7 @@ class Reader:
         fetch.allow(wanted if has_room else needed)
         return has_room
 
-    def _fetch_at(self, at: int, stop: int) -> _Fetch | None:
+    def _fetch_at(self, at: int, stop: int) -> Fetch | None:
         """The fetch that has the byte at `at` (and, as far as it goes, up to `stop`) still to deliver."""
         for fetch in self._fetches:
             if fetch.start <= at < fetch.stop:
@@ -237,14 +137,14 @@ class Reader:
                     return fetch
         return None
 
-    def _begin(self, at: int, length: int) -> _Fetch:
+    def _begin(self, at: int, length: int) -> Fetch:
         starts = [fetch.start for fetch in self._fetches if fetch.start > at]
-        fetch = _Fetch(at, min([at + length, self.info.size, *starts]))
+        fetch = Fetch(at, min([at + length, self.info.size, *starts]))
         self._fetches.append(fetch)
         fetch.task = asyncio.create_task(self._fill(fetch))
         return fetch
 
-    async def _fill(self, fetch: _Fetch) -> None:
+    async def _fill(self, fetch: Fetch) -> None:
         pieces = self._backend.read_file_range(
             self._place, fetch.start, fetch.stop, self.info.version, self._session
         )
@@ -267,16 +167,16 @@ class Reader:
             if close is not None:
                 await close()
 
-    def _overlapping(self, start: int, stop: int) -> list[_Fetch]:
+    def _overlapping(self, start: int, stop: int) -> list[Fetch]:
         """The fetches that together cover `[start, stop)`, in order; fewer if not all is on its way."""
-        found: list[_Fetch] = []
+        found: list[Fetch] = []
         at = start
         while at < stop and (fetch := self._fetch_at(at, stop)) is not None:
             found.append(fetch)
             at = fetch.stop
         return found
 
-    def _deliver(self, fetches: list[_Fetch], start: int, stop: int) -> list[memoryview]:
+    def _deliver(self, fetches: list[Fetch], start: int, stop: int) -> list[memoryview]:
         views: list[memoryview] = []
         for fetch in fetches:
             before = fetch.freed
@@ -286,13 +186,13 @@ class Reader:
                 self._discard(fetch)
         return views
 
-    def _charge_surplus(self, fetch: _Fetch) -> None:
+    def _charge_surplus(self, fetch: Fetch) -> None:
         """Pieces come as they come: a little more than was allowed may have arrived."""
         if fetch.filled > fetch.charged:
             self._budget.force(fetch.filled - fetch.charged)
             fetch.charged = fetch.filled
 
-    def _cut_off(self, fetch: _Fetch) -> None:
+    def _cut_off(self, fetch: Fetch) -> None:
         """Nobody wants more of it for now: a later READ begins where it ends."""
         freed = fetch.freed
         fetch.cut_off()
@@ -306,14 +206,14 @@ class Reader:
         for fetch in idle[: max(0, len(self._fetches) - _MOST_FETCHES)]:
             self._drop(fetch)
 
-    def _drop(self, fetch: _Fetch) -> None:
+    def _drop(self, fetch: Fetch) -> None:
         self._discard(fetch)
         if fetch.task is not None and not fetch.task.done():
             fetch.task.cancel()
             self._closing.add(fetch.task)
             fetch.task.add_done_callback(self._closing.discard)
 
-    def _discard(self, fetch: _Fetch) -> None:
+    def _discard(self, fetch: Fetch) -> None:
         if not fetch.dropped:
             fetch.dropped = True
             self._fetches.remove(fetch)
@@ -321,16 +221,10 @@ class Reader:
             fetch.segments.clear()
 
 
-def _are_ready(fetches: list[_Fetch], start: int, stop: int) -> bool:
+def _are_ready(fetches: list[Fetch], start: int, stop: int) -> bool:
     covered = start
     for fetch in fetches:
         if fetch.start > covered or fetch.filled < min(stop, fetch.stop):
             return False
         covered = fetch.stop
     return covered >= stop
-
-
-def check_offset(offset: int) -> None:
-    """SFTP offsets are unsigned; nothing real is beyond 2⁶³. Raises InvalidRequest."""
-    if offset >= 1 << 63:
-        raise InvalidRequest("offset too large")

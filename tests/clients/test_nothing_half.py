@@ -249,18 +249,19 @@ PLACES = [
     for kind in (Hold, HoldReply)
     for api, skip in (
         ("CreateMultipartUpload", 0),
-        *(("UploadPart", number) for number in range(4)),
+        *(("UploadPart", number) for number in range(8)),
         ("CompleteMultipartUpload", 0),
     )
 ]
-"""Before and after S3 does each thing that an upload of four parts asks it for."""
+"""Before and after S3 does each thing that an upload of eight parts asks it for: twenty places."""
+EIGHT_PARTS = 8 * PART_BYTES
 
 
-@pytest.mark.timeout(300)  # it starts the server twelve times
+@pytest.mark.timeout(400)  # it starts the server twenty times
 async def test_sigkill_of_the_server_at_any_place_of_an_upload_leaves_all_of_the_file_or_none(
     mortal: Desk, proxy: FaultProxy
 ) -> None:
-    file = mortal.file("x", BIG)
+    file = mortal.file("x", EIGHT_PARTS)
     for number, (api, skip, kind) in enumerate(PLACES):
         await mortal.put(f"x{number}", OLD)
         rule = proxy.on(api, do=kind(), skip=skip, key=f"/x{number}$", times=1)
@@ -272,7 +273,9 @@ async def test_sigkill_of_the_server_at_any_place_of_an_upload_leaves_all_of_the
             (await running.result()).failed()
         rule.release()
         found = await mortal.body(f"x{number}")
-        assert found == (content(BIG) if (api, kind) == ("CompleteMultipartUpload", HoldReply) else OLD)
+        assert found == (
+            content(EIGHT_PARTS) if (api, kind) == ("CompleteMultipartUpload", HoldReply) else OLD
+        )
         await mortal.server.astart()
     async with asyncio.timeout(30):
         while await mortal.uploads():
