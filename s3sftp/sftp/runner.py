@@ -15,7 +15,7 @@ from s3sftp.sftp.readqueue import ReadQueue
 from s3sftp.sftp.request import Request
 from s3sftp.sftp.schedule import Schedule, Ticket
 from s3sftp.sftp.status import Status, error_packet, status_packet
-from s3sftp.telemetry import Costs, charged_to, get_logger, span, tracing
+from s3sftp.telemetry import Costs, charged_to, get_logger, is_tracing, span
 
 _log = get_logger(__name__)
 
@@ -110,7 +110,10 @@ class Runner:
 
     async def _run(self, ticket: Ticket, request: Request) -> None:
         try:
-            answer = await self._answer(request)
+            try:
+                answer = await self._answer(request)
+            except Exception:  # of the span or the log around it: a client is never left without an answer
+                answer = self.answer_to_the_unforeseen(request.request_id, request.name)
             if request.answer_after is not None:
                 await request.answer_after.wait()
             self._outbox.put(answer)
@@ -164,7 +167,7 @@ class Runner:
 
     def _attributes(self, request: Request) -> dict[str, str]:
         """What a span says of a request; not put together while nobody listens."""
-        if not tracing():
+        if not is_tracing():
             return {}
         return {
             "sftp.path": str(request.path or ""),

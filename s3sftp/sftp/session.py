@@ -28,7 +28,7 @@ from s3sftp.sftp.options import SftpOptions
 from s3sftp.sftp.outbox import Outbox
 from s3sftp.sftp.runner import Runner
 from s3sftp.sftp.status import Status, error_packet, ok_packet, status_packet
-from s3sftp.telemetry import get_logger, span, tracing
+from s3sftp.telemetry import get_logger, is_tracing, span
 
 _log = get_logger(__name__)
 
@@ -226,7 +226,7 @@ class SftpSession(asyncssh.SSHServerSession[bytes]):
 
     def _span_of(self, kind: int, handle: Handle) -> AbstractContextManager[Span]:
         """The span of a request that is answered at once; its attributes only if anyone listens."""
-        path = {"sftp.path": str(handle.path)} if tracing() else None
+        path = {"sftp.path": str(handle.path)} if is_tracing() else None
         return span("sftp.READ" if kind == Type.READ else "sftp.WRITE", path)
 
     def _go_on(self) -> None:

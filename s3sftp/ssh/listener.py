@@ -125,8 +125,7 @@ class Listener:
         """Close the listening socket, and the connections that have not logged in."""
         self._shared.stopping = True
         if self._acceptor is not None:
-            self._acceptor.close()
-            await self._acceptor.wait_closed()
+            self._acceptor.close()  # not wait_closed: from Python 3.12 that waits for every connection
         for connection in list(self._shared.connections.values()):
             if not connection.authenticated:
                 connection.abort("the server is stopping")

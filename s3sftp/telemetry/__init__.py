@@ -2,6 +2,6 @@
 
 from s3sftp.telemetry.costs import Costs, charge, charged_to
 from s3sftp.telemetry.logs import get_logger
-from s3sftp.telemetry.spans import span, tracing
+from s3sftp.telemetry.spans import is_tracing, span
 
-__all__ = ["Costs", "charge", "charged_to", "get_logger", "span", "tracing"]
+__all__ = ["Costs", "charge", "charged_to", "get_logger", "is_tracing", "span"]

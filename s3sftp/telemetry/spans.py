@@ -13,7 +13,7 @@ _tracer = trace.get_tracer("s3sftp")
 _off = nullcontext(INVALID_SPAN)
 
 
-def tracing() -> bool:
+def is_tracing() -> bool:
     """Whether anyone listens: false until an SDK's provider is installed."""
     return not isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider)
 
@@ -27,6 +27,6 @@ def span(
 
     An exception that leaves the block is recorded on the span and marks it as failed.
     """
-    if not tracing():
+    if not is_tracing():
         return _off
     return _tracer.start_as_current_span(name, attributes=dict(attributes or {}), kind=kind)

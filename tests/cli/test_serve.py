@@ -54,7 +54,7 @@ def test_it_ends_with_0_when_told_to_stop(tmp_path: Path, number: signal.Signals
     with serving_from_memory(tmp_path) as server:
         began = time.monotonic()
         assert stop(server, number) == 0
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 20
         assert server.events("stopped")
 
 

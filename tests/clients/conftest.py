@@ -123,9 +123,16 @@ async def troubled(
 
 
 @pytest.fixture
-async def mortal(seaweed: Store, bucket: str, proxy: FaultProxy, tmp_path: Path) -> AsyncIterator[Desk]:
-    """A corner of a server of its own, that may be killed, whose S3 is behind `proxy`."""
-    server = Server(tmp_path / "server", seaweed.behind(proxy.url), bucket, QUICK)
+async def mortal(
+    seaweed: Store, bucket: str, proxy: FaultProxy, tmp_path: Path, request: pytest.FixtureRequest
+) -> AsyncIterator[Desk]:
+    """A corner of a server of its own, that may be killed, whose S3 is behind `proxy`.
+
+    `parametrize("mortal", [groups], indirect=True)` changes its options.
+    """
+    server = Server(
+        tmp_path / "server", seaweed.behind(proxy.url), bucket, QUICK | getattr(request, "param", {})
+    )
     try:
         await server.astart()
         async with _desk_at(server, tmp_path, seaweed) as desk:

@@ -65,6 +65,26 @@ def test_imports_only_point_down(file: Path) -> None:
     assert above == set()
 
 
+def packages() -> list[Path]:
+    return [file for file in modules() if file.name == "__init__.py"]
+
+
+@pytest.mark.parametrize("file", packages(), ids=dotted)
+def test_no_package_exports_a_name_that_one_of_its_modules_has(file: Path) -> None:
+    """Importing the module would put it in the place of what the package exports."""
+    inside = {other.stem for other in file.parent.glob("*.py")} | {
+        other.parent.name for other in file.parent.glob("*/__init__.py")
+    }
+    exported = {
+        alias.asname or alias.name
+        for node in ast.parse(file.read_text("utf-8")).body
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+        if not _is_module(f"{node.module}.{alias.name}")
+    }
+    assert exported & inside == set()
+
+
 def test_no_module_imports_itself_in_a_circle() -> None:
     graph = {dotted(file): imports_of(file) for file in modules()}
     done: set[str] = set()

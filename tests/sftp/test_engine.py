@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import time
 from datetime import timedelta
+from typing import NoReturn
 
 import pytest
 
 from s3sftp.backends import Place
 from s3sftp.backends.memory import MemoryBackend
 from s3sftp.errors import StorageFailure
-from s3sftp.sftp import SftpOptions
+from s3sftp.sftp import SftpOptions, runner
 from tests.sftp.packets import (
     CLOSE,
     CREAT,
@@ -169,7 +170,7 @@ async def test_a_session_that_ends_publishes_nothing_and_leaves_nothing(how: str
                 client.connection.abort()
             await client.ended()
         await server.until_nothing_is_open()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while backend.open_uploads:
                 await asyncio.sleep(0.01)
     assert bytes(backend.objects[b"f"].data) == b"old"
@@ -208,6 +209,20 @@ async def test_an_unknown_error_reaches_the_client_as_a_reference_alone() -> Non
         assert reply.code == FAILURE
         assert text.startswith(b"internal error, reference ")
         assert b"secret" not in text
+        server.internal_errors.clear()
+
+
+async def test_a_failure_around_a_request_is_answered_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a span or a log line, say: a client never waits for an answer that does not come."""
+
+    def broken(*_: object) -> NoReturn:
+        raise RuntimeError("secret exporter address")
+
+    monkeypatch.setattr(runner, "span", broken)
+    async with serving(MemoryBackend({"f": b""})) as server, server.client() as client:
+        reply = await client.request(STAT, string(b"/f"))
+        assert reply.code == FAILURE
+        assert read_string(reply.body, 4)[0].startswith(b"internal error, reference ")
         server.internal_errors.clear()
 
 
@@ -288,7 +303,7 @@ async def test_an_idle_session_is_ended_and_one_with_a_running_request_is_not() 
     async with serving(MemoryBackend({"f": b"x"}, latency=1.0), sftp=options) as server:
         async with server.client() as client:
             assert (await client.stat(b"/f")).size == 1
-            await asyncio.wait_for(client.ended(), 5)
+            await asyncio.wait_for(client.ended(), 30)
 
 
 async def test_truncating_by_handle_and_by_path() -> None:

@@ -9,7 +9,7 @@ One file for each family of S3 requests. `check` looks at a bucket before it is 
 """
 
 from s3sftp.backends.s3.backend import S3Backend
-from s3sftp.backends.s3.check import Finding, check
+from s3sftp.backends.s3.bucket_check import Finding, check
 from s3sftp.backends.s3.options import S3Options
 
 __all__ = ["Finding", "S3Backend", "S3Options", "check"]

@@ -139,7 +139,7 @@ async def test_the_next_page_is_under_way_while_one_is_read_and_leaving_stops_it
     assert len(await anext(pages)) == 5
     await ahead.reached()
     await pages.aclose()  # type: ignore[attr-defined]
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while proxy.running():
             await asyncio.sleep(0.01)
     assert proxy.log.count("ListObjectsV2") == 2
