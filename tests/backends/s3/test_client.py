@@ -126,7 +126,7 @@ async def test_every_attempt_is_a_span_and_costs(backend: S3Backend, proxy: Faul
     provider.add_span_processor(SimpleSpanProcessor(exporter))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(spans, "_tracer", provider.get_tracer("test"))
-        patch.setattr(spans, "tracing", lambda: True)
+        patch.setattr(spans, "is_tracing", lambda: True)
         proxy.on("PutObject", do=Answer(503, "SlowDown"), times=1)
         await put(backend, "f", b"x")
         with pytest.raises(NotFound):
