@@ -8,7 +8,7 @@ READY  := $(VENV)/.ready
 PYTEST = $(BIN)/python -m pytest
 TESTS = $(PYTEST) -n 2 --dist loadfile -m "not alone" && $(PYTEST) -m alone
 
-.PHONY: help run test test-oldest check budget docs fmt clean
+.PHONY: help run test test-oldest check budget bench docs fmt clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -39,6 +39,9 @@ test-oldest: ## the tests of S3 on the oldest supported aiobotocore
 
 budget: $(READY) ## what operations cost in S3 requests, measured
 	$(BIN)/python -m tests.limits.operations
+
+bench: $(READY) ## compare with other servers (ARGS=--quick: for orientation)
+	$(BIN)/python -m bench $(ARGS)
 
 docs: $(READY) ## write the pages that are made from the code
 	$(BIN)/python docs/tools/configuration.py

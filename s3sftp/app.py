@@ -8,9 +8,9 @@ stop     the rest is aborted ─► storage ─► threads
 from __future__ import annotations
 
 import asyncio
-import signal
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AsyncExitStack
+from dataclasses import dataclass
 
 from s3sftp import __version__, backends
 from s3sftp.app_options import ServerOptions
@@ -19,21 +19,36 @@ from s3sftp.backends import Backend, Place
 from s3sftp.backends.memory import MemoryBackend
 from s3sftp.backends.s3 import S3Backend
 from s3sftp.backends.s3.failures import Trouble
+from s3sftp.counters import Table
 from s3sftp.errors import ConfigurationError, NotFound, PermissionDenied, StorageError
 from s3sftp.fs import Mounts, Volume
 from s3sftp.sftp import SftpSession
-from s3sftp.ssh import Listener, load_host_keys
+from s3sftp.ssh import Entrance, Listener, load_host_keys
+from s3sftp.stopping import StopRequests
 from s3sftp.telemetry import get_logger
 
 _log = get_logger("s3sftp.app")
 _LOOK_SECONDS = 10.0
 
 
+@dataclass(frozen=True, slots=True)
+class Among:
+    """What one of several workers shares with the others."""
+
+    entrance: Entrance
+    changes: Table
+    """Generations of what the storage said about names."""
+    uploads: Table
+    """How many files each user is writing."""
+
+
 class Application:
     """A server made of its options. `start` and `stop` once each; `run` does both, around a signal."""
 
-    def __init__(self, options: ServerOptions) -> None:
+    def __init__(self, options: ServerOptions, among: Among | None = None) -> None:
+        """`among` says which one of several workers it is; alone it listens for itself."""
         self._options = options
+        self._among = among
         self._cleanup = AsyncExitStack()
         self._volume: Volume | None = None
         self._listener: Listener | None = None
@@ -53,17 +68,31 @@ class Application:
             host_keys = load_host_keys(options.ssh.host_keys, options.server.state_dir)
             users = ConfiguredUsers(options.users, options.auth)
             started.callback(users.close)
-            self._volume = Volume(make_backend(options), options.files)
+            among = self._among
+            backend = make_backend(options, among.changes if among else None)
+            self._volume = Volume(backend, options.files, among.uploads if among else None)
             started.push_async_callback(self._volume.stop)
             await self._volume.start()
             await look_at_storage(self._volume.backend)
             self._listener = Listener(
-                options.listen, options.ssh, options.auth, users, host_keys, self._open_session
+                options.listen,
+                options.ssh,
+                options.auth,
+                users,
+                host_keys,
+                self._open_session,
+                among.entrance if among else None,
             )
             started.push_async_callback(self._listener.stop)
             await self._listener.start()
             self._cleanup = started.pop_all()
-        _log.info("started", version=__version__, backend=options.backend, users=len(options.users))
+        # of several workers each is ready, and the supervisor says when the server is started
+        _log.info(
+            "started" if among is None else "ready",
+            version=__version__,
+            backend=options.backend,
+            users=len(options.users),
+        )
 
     def _open_session(self, identity: Identity, session: backends.Session) -> SftpSession:
         if self._volume is None:
@@ -85,20 +114,24 @@ class Application:
         await self._cleanup.aclose()
         _log.info("stopped")
 
-    async def run(self, started: Callable[[], None] = lambda: None) -> None:
-        """Serve until SIGTERM or SIGINT, then drain and stop; a second signal cuts the draining short.
+    async def run(
+        self, started: Callable[[], None] = lambda: None, requests: StopRequests | None = None
+    ) -> None:
+        """Serve until told to stop, then drain and stop; a second request cuts the draining short.
 
-        `started` is called once, when connections are accepted.
+        `started` is called once, when connections are accepted. Requests are SIGTERM and SIGINT, unless
+        others are given.
         """
-        signals = Signals()
-        signals.install()
+        if requests is None:
+            requests = StopRequests()
+            requests.install()
         await self.start()
         try:
             started()
-            await signals.wait()
+            await requests.wait()
             _log.info("stopping", drain_seconds=self._options.server.drain_timeout.total_seconds())
             draining = asyncio.ensure_future(self.drain())
-            hurry = asyncio.ensure_future(signals.wait(2))
+            hurry = asyncio.ensure_future(requests.wait(2))
             await asyncio.wait({draining, hurry}, return_when=asyncio.FIRST_COMPLETED)
             if not (draining.done() and draining.result()):
                 _log.warning("transfers are cut off")
@@ -107,35 +140,6 @@ class Application:
             await asyncio.gather(draining, hurry, return_exceptions=True)
         finally:
             await self.stop()
-
-
-class Signals:
-    """Counts requests to stop."""
-
-    def __init__(self) -> None:
-        self._count = 0
-        self._changed = asyncio.Condition()
-        self._notifying: set[asyncio.Task[None]] = set()
-
-    def install(self) -> None:
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._received)
-
-    def _received(self) -> None:
-        task = asyncio.ensure_future(self._count_one())
-        self._notifying.add(task)
-        task.add_done_callback(self._notifying.discard)
-
-    async def _count_one(self) -> None:
-        async with self._changed:
-            self._count += 1
-            self._changed.notify_all()
-
-    async def wait(self, count: int = 1) -> None:
-        """Wait until that many have come."""
-        async with self._changed:
-            await self._changed.wait_for(lambda: self._count >= count)
 
 
 async def look_at_storage(backend: Backend) -> None:
@@ -168,10 +172,13 @@ def _is_final(error: StorageError) -> bool:
     return isinstance(trouble, Trouble) and 300 <= trouble.status < 500 and trouble.status not in (408, 429)
 
 
-def make_backend(options: ServerOptions) -> Backend:
-    """The storage that the options name. Raises ConfigurationError."""
+def make_backend(options: ServerOptions, changes: Table | None = None) -> Backend:
+    """The storage that the options name; `changes` is where workers tell each other of theirs.
+
+    Raises ConfigurationError.
+    """
     if options.backend == "memory":
         return MemoryBackend()
     if options.s3 is None:
         raise ConfigurationError(["s3.bucket is missing"])
-    return S3Backend(options.s3, options.server.state_dir)
+    return S3Backend(options.s3, options.server.state_dir, changes)

@@ -17,6 +17,7 @@ from s3sftp.backends.s3 import S3Options
 from s3sftp.config import Duration, Options, Setting, Settings, from_environment, from_toml, read
 from s3sftp.errors import ConfigurationError
 from s3sftp.fs import FileOptions, Mounts
+from s3sftp.fs.options import MIN_BUFFER_BYTES
 from s3sftp.sftp import SftpOptions
 from s3sftp.ssh import ListenOptions, SshOptions
 from s3sftp.ssh.host_keys import load
@@ -42,6 +43,10 @@ class ProcessOptions(Options):
     `$STATE_DIRECTORY`, `$XDG_STATE_HOME/s3sftp`, `/var/lib/s3sftp` for root, else `~/.local/state/s3sftp`."""
     drain_timeout: Duration = timedelta(seconds=30)
     """How long running transfers may take to finish when the server is told to stop."""
+    workers: int | None = Field(default=None, ge=1, le=256)
+    """Processes that serve connections, each on a processor. Default: the processors that the process may
+    use, by affinity and by the quota of its container, but no more than leave each worker 32 MiB of
+    `files.buffer_bytes`. 1: no more than this process. The `memory` backend has 1."""
 
 
 class ServerOptions(Options):
@@ -111,6 +116,7 @@ def _between_groups(values: Mapping[str, Any], settings: Settings) -> list[str]:
     problems: list[str] = []
     if values.get("backend", "s3") == "s3" and not settings.below("s3"):
         problems.append("s3.bucket is missing: name it in [s3], or with `s3sftp serve s3://BUCKET/PREFIX`")
+    problems += _worker_problems(values)
     users: Mapping[str, UserOptions] = values.get("users", {})
     for name, user in users.items():
         problems += _user_problems(name, user)
@@ -118,6 +124,22 @@ def _between_groups(values: Mapping[str, Any], settings: Settings) -> list[str]:
     for file in values["ssh"].host_keys if "ssh" in values else ():
         problems += [f"ssh.host_keys: {problem}" for problem in _problems_of(partial(load, file))]
     return problems
+
+
+def _worker_problems(values: Mapping[str, Any]) -> list[str]:
+    """What is wrong with a number of workers that somebody wrote; the default fits by itself."""
+    workers = values["server"].workers if "server" in values else None
+    if workers is None or workers == 1:
+        return []
+    if values.get("backend") == "memory":
+        return [f"server.workers = {workers}: the memory backend has its files in one process, so it has 1"]
+    least = MIN_BUFFER_BYTES * workers
+    if "files" in values and values["files"].buffer_bytes < least:
+        return [
+            f"server.workers = {workers}: files.buffer_bytes should be at least {least >> 20} MiB"
+            f" ({MIN_BUFFER_BYTES >> 20} MiB for each)"
+        ]
+    return []
 
 
 def _user_problems(name: str, user: UserOptions) -> list[str]:

@@ -58,7 +58,8 @@ class AuthOptions(Options):
     max_tracked_sources: int = Field(default=10_000, ge=100, le=10_000_000)
     """Sources remembered at once; the one quiet for longest is forgotten first."""
     password_threads: int = Field(default=2, ge=1, le=64)
-    """Passwords verified at once; each takes the memory its hash asks for (64 MiB by default)."""
+    """Passwords verified at once; each takes the memory its hash asks for (64 MiB by default). Workers share
+    them, and have one each at least."""
 
 
 class UserOptions(Options):

@@ -10,6 +10,7 @@ import click
 from s3sftp import __version__
 
 _COMMANDS = ("serve", "demo", "check", "hash-password", "host-key")
+_HIDDEN = ("worker",)
 
 
 class _Commands(click.Group):
@@ -19,7 +20,7 @@ class _Commands(click.Group):
         return list(_COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in _COMMANDS:
+        if cmd_name not in (*_COMMANDS, *_HIDDEN):
             return None
         name = cmd_name.replace("-", "_")
         return cast(click.Command, getattr(import_module(f"s3sftp.cli.{name}"), name))

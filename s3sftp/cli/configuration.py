@@ -23,6 +23,7 @@ _PLAIN = {
     "log_format": ("log", "format"),
     "log_level": ("log", "level"),
     "backend": ("backend",),
+    "workers": ("server", "workers"),
 }
 
 

@@ -91,6 +91,7 @@ def _options(directory: Path, store: DemoStore, login: DemoLogin, host: str, por
         ("listen", "host"): host,
         ("listen", "port"): port,
         ("server", "state_dir"): str(directory / "state"),
+        ("server", "workers"): 1,
         ("log", "format"): "logfmt",
         ("s3", "bucket"): BUCKET,
         ("s3", "region"): REGION,

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from typing import Any
 
 import click
 
-from s3sftp.app import Application
-from s3sftp.app_options import ServerOptions
-from s3sftp.cli.allocation import return_large_blocks
+from s3sftp.app_shares import worker_count
 from s3sftp.cli.configuration import options_from, storage_flags
 from s3sftp.cli.failures import told_plainly
+from s3sftp.cli.running import serve_alone, supervise
 from s3sftp.telemetry.setup import configure_logging
-from s3sftp.telemetry.tracing import configure_tracing, end_tracing
 
 
 @click.command()
@@ -25,6 +22,7 @@ from s3sftp.telemetry.tracing import configure_tracing, end_tracing
 @click.option("--authorized-keys", metavar="FILE", help="Public keys of --user.")
 @click.option("--password-hash", metavar="HASH", help="Password of --user, from `s3sftp hash-password`.")
 @click.option("--backend", help="`s3` (default) or `memory`.")
+@click.option("--workers", help="Processes that serve; default: one for each processor.")
 @click.option("--log-format", help="`json` (default) or `logfmt`.")
 @click.option("--log-level", help="`debug`, `info` (default), `warning` or `error`.")
 def serve(**flags: Any) -> None:
@@ -36,13 +34,8 @@ def serve(**flags: Any) -> None:
     with told_plainly():
         options = options_from(**flags)
         configure_logging(options.log)
-        return_large_blocks()
-        asyncio.run(_serve(options))
-
-
-async def _serve(options: ServerOptions) -> None:
-    shutdown = configure_tracing(os.environ)
-    try:
-        await Application(options).run()
-    finally:
-        await end_tracing(shutdown)
+        workers = worker_count(options)
+        if workers > 1:
+            asyncio.run(supervise(options, workers))
+        else:
+            serve_alone(options)

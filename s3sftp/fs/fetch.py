@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 
-_SEGMENT_BYTES = 64 << 10
-"""Memory is given back in pieces of this size, as they are delivered."""
+from s3sftp.backends.contract import Buffer
+
+_SHORT_BYTES = 16 << 10
+"""Pieces are put together up to this size: a body that trickles must not cost an object for each byte."""
 _PARK_SECONDS = 1.0
 """A body that nobody wants to go on for so long is closed: its connection is needed by others."""
 
@@ -24,8 +27,10 @@ class Fetch:
         self.waiters = 0
         self.failure: BaseException | None = None
         self.task: asyncio.Task[None] | None = None
-        self.segments: dict[int, bytearray] = {}
-        self.delivered: dict[int, int] = {}
+        self.pieces: dict[int, memoryview] = {}
+        """What arrived and was not delivered, by its offset in the file."""
+        self._starts: list[int] = []
+        self._delivered: dict[int, int] = {}
         self.freed = 0
         self.dropped = False
         self._changed = asyncio.Event()
@@ -60,46 +65,48 @@ class Fetch:
                 raise self.failure
             await self._changed.wait()
 
-    def put(self, piece: memoryview) -> None:
-        """Append what arrived."""
-        while piece:
-            index, at = divmod(self.filled - self.start, _SEGMENT_BYTES)
-            part = piece[: _SEGMENT_BYTES - at]
-            if at == 0:
-                self.segments[index] = bytearray(part)
-            else:
-                self.segments[index] += part
-            self.filled += len(part)
-            piece = piece[len(part) :]
+    def put(self, piece: Buffer) -> None:
+        """Append what arrived, and will not be changed; a short piece is put to the one before it."""
+        last = self._starts[-1] if self._starts else None
+        if (
+            last is not None
+            and last in self.pieces
+            and last not in self._delivered
+            and len(self.pieces[last]) + len(piece) <= _SHORT_BYTES
+        ):
+            self.pieces[last] = memoryview(b"".join((self.pieces[last], piece)))
+        else:
+            self._starts.append(self.filled)
+            self.pieces[self.filled] = memoryview(piece)
+        self.filled += len(piece)
         self._notify()
 
     def has(self, start: int, stop: int) -> bool:
         """Whether `[start, stop)` has been neither delivered already nor left out."""
-        indices = range((start - self.start) // _SEGMENT_BYTES, (stop - 1 - self.start) // _SEGMENT_BYTES + 1)
-        return all(index in self.segments for index in indices)
+        return all(at in self.pieces for at in self._pieces_of(start, stop))
 
     def views(self, start: int, stop: int) -> Iterator[memoryview]:
-        """The bytes of `[start, stop)`. A segment of which as much was delivered as it has is freed."""
-        while start < stop:
-            index, at = divmod(start - self.start, _SEGMENT_BYTES)
-            segment = self.segments[index]
-            count = min(stop - start, len(segment) - at)
-            yield memoryview(segment)[at : at + count]
-            start += count
-            self._count_delivered(index, count)
+        """The bytes of `[start, stop)`. A piece of which as much was delivered as it has is let go of."""
+        for at in self._pieces_of(start, stop):
+            view = self.pieces[at][max(0, start - at) : stop - at]
+            self._count_delivered(at, len(view))
+            yield view
 
     def cut_off(self) -> None:
         """It will not go on: what it has is all that it is."""
         self.stop = self.filled
-        for index in list(self.segments):
-            self._count_delivered(index, 0)
 
-    def _count_delivered(self, index: int, count: int) -> None:
+    def _pieces_of(self, start: int, stop: int) -> list[int]:
+        """Where the pieces start that `[start, stop)` lies in."""
+        first = bisect_right(self._starts, start) - 1
+        return self._starts[max(0, first) : bisect_left(self._starts, stop)]
+
+    def _count_delivered(self, at: int, count: int) -> None:
         """Pipelined reads may be served in any order, so what counts is how much, not how far."""
-        whole = min(_SEGMENT_BYTES, self.stop - self.start - index * _SEGMENT_BYTES)
-        self.delivered[index] = self.delivered.get(index, 0) + count
-        if self.delivered[index] >= whole and len(self.segments[index]) == whole:
-            del self.segments[index]
+        whole = len(self.pieces[at])
+        self._delivered[at] = self._delivered.get(at, 0) + count
+        if self._delivered[at] >= whole:
+            del self.pieces[at]
             self.freed += whole
 
     @property

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -16,6 +16,7 @@ from s3sftp.backends import FileInfo, Place, Session
 from s3sftp.errors import Busy
 from s3sftp.fs.paths import VirtualPath
 from s3sftp.fs.reading import Reader
+from s3sftp.fs.tally import Tally
 from s3sftp.fs.writing import Writer
 from s3sftp.telemetry import Costs, charged_to, get_logger
 
@@ -190,12 +191,12 @@ class OpenWriter:
 
 
 class OpenWriters:
-    """The rows: which files are being written, by whom."""
+    """The rows: which files are being written, by whom. The limit is that of the whole server."""
 
-    def __init__(self, most_per_user: int) -> None:
+    def __init__(self, most_per_user: int, tally: Tally) -> None:
         self._most_per_user = most_per_user
+        self._tally = tally
         self._rows: defaultdict[tuple[str, Place], list[OpenWriter]] = defaultdict(list)
-        self._per_user: Counter[str] = Counter()
 
     @contextmanager
     def place_for(self, user: str) -> Iterator[None]:
@@ -203,13 +204,13 @@ class OpenWriters:
 
         The place goes with the row, or at once when the opening fails. Raises Busy at the limit.
         """
-        if self._per_user[user] >= self._most_per_user:
+        if self._tally.count(user) >= self._most_per_user:
             raise Busy(f"too many uploads at once (at most {self._most_per_user})")
-        self._per_user[user] += 1
+        self._tally.add(user, 1)
         try:
             yield
         except BaseException:
-            self._per_user[user] -= 1
+            self._tally.add(user, -1)
             raise
 
     def add(self, writer: OpenWriter) -> None:
@@ -220,7 +221,7 @@ class OpenWriters:
         key = (writer.session.user, writer.place)
         if writer in self._rows.get(key, ()):
             self._rows[key].remove(writer)
-            self._per_user[writer.session.user] -= 1
+            self._tally.add(writer.session.user, -1)
             if not self._rows[key]:
                 del self._rows[key]
 
@@ -230,4 +231,4 @@ class OpenWriters:
         return rows[-1] if rows else None
 
     def __len__(self) -> int:
-        return sum(self._per_user.values())
+        return sum(map(len, self._rows.values()))

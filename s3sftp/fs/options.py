@@ -11,14 +11,16 @@ from pydantic import Field
 from s3sftp.config import ByteSize, Duration, Options
 
 MIB = 1 << 20
+MIN_BUFFER_BYTES = 16 * MIB
+"""Of a process."""
 
 
 class FileOptions(Options):
     """`[files]`: what the server does between SFTP's small requests and the storage's large ones."""
 
-    buffer_bytes: ByteSize = Field(256 * MIB, ge=16 * MIB)
-    """Memory for file contents, uploads and read-ahead of all sessions together. One chunk may exceed it,
-    so that there always is progress."""
+    buffer_bytes: ByteSize = Field(256 * MIB, ge=MIN_BUFFER_BYTES)
+    """Memory for file contents, uploads and read-ahead of all sessions together, of which each worker has
+    an equal share. One chunk of each worker may exceed it, so that there always is progress."""
     buffer_wait: Duration = Field(timedelta(minutes=1), gt=timedelta(0))
     """How long a WRITE waits for room in `buffer_bytes` before it fails as busy."""
     range_bytes: ByteSize = Field(8 * MIB, ge=64 * 1024)
@@ -33,7 +35,7 @@ class FileOptions(Options):
     spool_dir: Path | None = None
     """Directory of the spool files; none: the system's temporary directory."""
     spool_bytes: ByteSize = Field(1024 * MIB, ge=0)
-    """How much disk all spool files together may use."""
+    """How much disk all spool files together may use; each worker has an equal share of it."""
     gaps: Literal["refuse", "zero"] = "refuse"
     """What CLOSE does with bytes that were never written: refuse the file, or fill them with zeros."""
     max_zero_fill_bytes: ByteSize = Field(1024 * MIB, ge=0)

@@ -2,11 +2,11 @@
 
     ────────────┬───────────────┬───────────────┬────────
       delivered │ fetch         │ fetch         │ not asked for yet
-                │ segments ▓▓▓░░│ ▓░░           │
+                │ pieces   ▓▓▓░░│ ▓░░           │
                 └ READs wait here for bytes to arrive
 
 A fetch is one ranged request whose body is taken only as far as the reader may want it (`allowed`), so a
-reader that turns away costs little. Its segments are freed one by one as they are delivered. A READ is
+reader that turns away costs little. Its pieces are let go of one by one as they are delivered. A READ is
 answered with every byte that it asked for, or fails: never short before the end of the file.
 """
 
@@ -152,7 +152,7 @@ class Reader:
             async for piece in pieces:
                 if fetch.dropped:
                     return
-                fetch.put(memoryview(piece))
+                fetch.put(piece)
                 self._charge_surplus(fetch)
                 if fetch.filled < fetch.stop and not await fetch.wait_allowed():
                     self._cut_off(fetch)
@@ -218,7 +218,7 @@ class Reader:
             fetch.dropped = True
             self._fetches.remove(fetch)
             self._budget.give(fetch.charged - fetch.start - fetch.freed)
-            fetch.segments.clear()
+            fetch.pieces.clear()
 
 
 def _are_ready(fetches: list[Fetch], start: int, stop: int) -> bool:

@@ -8,10 +8,12 @@ from collections.abc import Coroutine
 from typing import Any, TypeVar
 
 from s3sftp.backends import Backend
+from s3sftp.counters import Table
 from s3sftp.fs.budget import Budget
 from s3sftp.fs.openfiles import OpenWriters
 from s3sftp.fs.options import FileOptions
 from s3sftp.fs.spool import SpoolRoom
+from s3sftp.fs.tally import ROWS, Tally
 from s3sftp.fs.transit import WriterTools
 
 T = TypeVar("T")
@@ -20,11 +22,12 @@ T = TypeVar("T")
 class Shared:
     """The backend, the byte budget, the table of open uploads, and tasks that outlive their session."""
 
-    def __init__(self, backend: Backend, options: FileOptions) -> None:
+    def __init__(self, backend: Backend, options: FileOptions, uploads: Table | None = None) -> None:
+        """`uploads` is where workers count together what their users are writing."""
         self.backend = backend
         self.options = options
         self.budget = Budget(options.buffer_bytes, options.buffer_wait.total_seconds())
-        self.writers = OpenWriters(options.max_uploads_per_user)
+        self.writers = OpenWriters(options.max_uploads_per_user, Tally(uploads or Table.alone(ROWS)))
         self.tools = WriterTools(
             backend, options, self.budget, SpoolRoom(options.spool_dir, options.spool_bytes)
         )

@@ -8,14 +8,21 @@ from __future__ import annotations
 
 import enum
 import struct
+from collections import deque
+from typing import TypeAlias
 
 _U32 = struct.Struct(">I")
 _U64 = struct.Struct(">Q")
 _HEAD = struct.Struct(">IBI")
 
+Answer: TypeAlias = bytes | list[bytes | memoryview]
+"""A whole packet, or its pieces in order."""
+
 VERSION = 3
 PACKET_OVERHEAD = 1024
 """Room in a packet beside the data of a READ or WRITE: type, id, handle, offset, lengths."""
+_LARGE_PIECE_BYTES = 4096
+"""Shorter pieces of the stream are put together: a byte at a time must not cost an object each."""
 
 
 class Type(enum.IntEnum):
@@ -74,34 +81,55 @@ class Inbox:
 
     def __init__(self, max_packet_bytes: int) -> None:
         self._max = max_packet_bytes
-        self._buffer = bytearray()
+        self._chunks: deque[bytes | bytearray | memoryview] = deque()
         self._at = 0
+        """How much of the first chunk is taken."""
+        self._left = 0
+        self._awaited: int | None = None
+        """Length of the packet that is on its way, once known."""
 
-    def feed(self, data: bytes) -> None:
-        if self._at:
-            del self._buffer[: self._at]
-            self._at = 0
-        self._buffer += data
+    def feed(self, data: bytes | memoryview) -> None:
+        """Add bytes that the caller will not change; large pieces are kept as they are, not copied."""
+        self._left += len(data)
+        if len(data) >= _LARGE_PIECE_BYTES:
+            self._chunks.append(data)
+        elif self._chunks and isinstance(self._chunks[-1], bytearray):
+            self._chunks[-1] += data
+        elif data:
+            self._chunks.append(bytearray(data))
 
     def __len__(self) -> int:
-        return len(self._buffer) - self._at
+        """Bytes that are held."""
+        return self._left
 
     def next(self) -> bytes | None:
         """The next packet without its length; None until it is complete. Raises BadPacket."""
-        if len(self) < 4:
+        if self._awaited is None:
+            if self._left < _U32.size:
+                return None
+            (length,) = _U32.unpack(self._take(_U32.size))
+            if not 1 <= length <= self._max:
+                raise BadPacket(f"packet of {length} bytes (1 to {self._max} are allowed)")
+            self._awaited = length
+        if self._left < self._awaited:
             return None
-        (length,) = _U32.unpack_from(self._buffer, self._at)
-        if not 1 <= length <= self._max:
-            raise BadPacket(f"packet of {length} bytes (1 to {self._max} are allowed)")
-        start = self._at + 4
-        if len(self._buffer) < start + length:
-            return None
-        self._at = start + length
-        packet = bytes(memoryview(self._buffer)[start : self._at])
-        if self._at == len(self._buffer):
-            self._buffer.clear()
-            self._at = 0
+        packet, self._awaited = self._take(self._awaited), None
         return packet
+
+    def _take(self, count: int) -> bytes:
+        """The next bytes, copied once."""
+        self._left -= count
+        pieces: list[memoryview] = []
+        while count:
+            chunk = self._chunks[0]
+            piece = memoryview(chunk)[self._at : self._at + count]
+            pieces.append(piece)
+            count -= len(piece)
+            self._at += len(piece)
+            if self._at == len(chunk):
+                self._chunks.popleft()
+                self._at = 0
+        return b"".join(pieces)
 
 
 class Fields:
@@ -162,11 +190,16 @@ def packet(kind: Type, request_id: int, *fields: bytes) -> bytes:
     return _HEAD.pack(5 + len(body), kind, request_id) + body
 
 
-def data_packet(request_id: int, views: list[memoryview]) -> bytes:
-    """A DATA answer out of views, each byte copied once."""
+def data_packet(request_id: int, views: list[memoryview]) -> list[bytes | memoryview]:
+    """A DATA answer around views, in pieces: its bytes are copied when they are encrypted."""
     length = sum(map(len, views))
     head = _HEAD.pack(9 + length, Type.DATA, request_id) + _U32.pack(length)
-    return b"".join([head, *views])
+    return [head, *map(_let_go, views)]
+
+
+def _let_go(view: memoryview) -> bytes | memoryview:
+    """A view keeps all that it is a part of; a small part is copied instead."""
+    return view if 2 * view.nbytes >= memoryview(view.obj).nbytes else bytes(view)
 
 
 def version_packet(extensions: list[tuple[bytes, bytes]]) -> bytes:

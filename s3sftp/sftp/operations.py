@@ -10,7 +10,7 @@ from s3sftp.backends import Entry
 from s3sftp.errors import InvalidRequest, PermissionDenied, Unsupported
 from s3sftp.fs import FileSystem, Listing, OpenReader, OpenWriter, VirtualPath, WriteMode
 from s3sftp.sftp.attributes import Shown, name_entry, read_attributes
-from s3sftp.sftp.codec import Fields, OpenFlag, Type, data_packet, packet, string, u32
+from s3sftp.sftp.codec import Answer, Fields, OpenFlag, Type, data_packet, packet, string, u32
 from s3sftp.sftp.extensions import Extensions, name_answer, rename_request
 from s3sftp.sftp.handles import Handle, Handles
 from s3sftp.sftp.options import SftpOptions
@@ -122,7 +122,7 @@ class Operations:
         offset = _checked(fields.u64())
         length = min(fields.u32(), self._options.max_read_bytes)
 
-        async def run() -> bytes:
+        async def run() -> Answer:
             if isinstance(opened, OpenReader):
                 views = await opened.read(offset, length)
             elif isinstance(opened, OpenWriter):
@@ -306,7 +306,7 @@ class Operations:
         return Request(request_id, name, run, (on_path(path, exclusive=True),), path, changes=True)
 
 
-def data_answer(request_id: int, views: list[memoryview], length: int) -> bytes:
+def data_answer(request_id: int, views: list[memoryview], length: int) -> Answer:
     """DATA, or EOF when there is nothing more."""
     if not any(views) and length:
         return status_packet(request_id, Status.EOF, "end of file")

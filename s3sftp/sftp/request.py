@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 from s3sftp.fs import VirtualPath
+from s3sftp.sftp.codec import Answer
 from s3sftp.sftp.handles import Handle
 from s3sftp.sftp.schedule import Claim
 
@@ -18,7 +19,7 @@ class Request:
     request_id: int
     name: str
     """The packet's type, or the extension's name."""
-    run: Callable[[], Awaitable[bytes]]
+    run: Callable[[], Awaitable[Answer]]
     """Does it and returns the answer packet; raises StorageError."""
     claims: tuple[Claim, ...] = ()
     path: VirtualPath | None = None

@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 from s3sftp.backends import Session
 from s3sftp.errors import StorageError
+from s3sftp.sftp.codec import Answer
 from s3sftp.sftp.options import SftpOptions
 from s3sftp.sftp.outbox import Outbox
 from s3sftp.sftp.readqueue import ReadQueue
@@ -134,7 +135,7 @@ class Runner:
             if not self._stopping:
                 self._start(ready, self._waiting.pop(ready))
 
-    async def _answer(self, request: Request) -> bytes:
+    async def _answer(self, request: Request) -> Answer:
         """Run a request; whatever it raises becomes a status."""
         traced = span(f"sftp.{request.name}", self._attributes(request))
         with traced as current, charged_to(Costs()) as costs:

@@ -42,6 +42,7 @@ class SftpSession(asyncssh.SSHServerSession[bytes]):
     def __init__(self, files: FileSystem, options: SftpOptions) -> None:
         self._files = files
         self._options = options
+        self._loop = asyncio.get_running_loop()
         self._handles = Handles(options.max_handles, options.max_directories)
         self._operations = Operations(files, self._handles, options)
         self._inbox = Inbox(max(options.max_read_bytes, options.max_write_bytes) + PACKET_OVERHEAD)
@@ -119,7 +120,7 @@ class SftpSession(asyncssh.SSHServerSession[bytes]):
         if self._pumping:
             return
         self._pumping = True
-        clock = asyncio.get_running_loop().time
+        clock = self._loop.time
         slice_end = clock() + _SLICE_SECONDS
         try:
             while self._ending is None and self._has_room:
@@ -143,7 +144,7 @@ class SftpSession(asyncssh.SSHServerSession[bytes]):
     def _let_others_go_first(self) -> None:
         """A flood of small requests must not hold up other sessions: go on in the next turn of the loop."""
         self._yielding = True
-        asyncio.get_running_loop().call_soon(self._take_turn)
+        self._loop.call_soon(self._take_turn)
 
     def _take_turn(self) -> None:
         self._yielding = False
@@ -246,7 +247,7 @@ class SftpSession(asyncssh.SSHServerSession[bytes]):
             channel.pause_reading()
         elif self._has_room and self._reading_paused:
             self._reading_paused = False
-            asyncio.get_running_loop().call_soon(self._resume_reading)
+            self._loop.call_soon(self._resume_reading)
 
     def _resume_reading(self) -> None:
         if self._outbox.channel is not None and not self._reading_paused:
@@ -286,16 +287,16 @@ class SftpSession(asyncssh.SSHServerSession[bytes]):
                 self._outbox.channel.exit(exit_status)
 
     def _touch(self) -> None:
-        self._last_moved = asyncio.get_running_loop().time()
+        self._last_moved = self._loop.time()
 
     def _schedule_watch(self) -> None:
         options = self._options
         pause = min(60.0, options.idle_timeout.total_seconds() / 4, options.stall_timeout.total_seconds() / 4)
-        self._watch = asyncio.get_running_loop().call_later(pause, self._look)
+        self._watch = self._loop.call_later(pause, self._look)
 
     def _look(self) -> None:
         """End a session that does nothing, or whose client takes nothing."""
-        still = asyncio.get_running_loop().time() - self._last_moved
+        still = self._loop.time() - self._last_moved
         self._stalled = bool(self._outbox) and still > self._options.stall_timeout.total_seconds()
         idle = (
             not len(self._runner) and not self._outbox and still > self._options.idle_timeout.total_seconds()

@@ -1,5 +1,7 @@
 """SSH: the listener, its limits, its keys and algorithms."""
 
+from s3sftp.ssh.admission import Refusal
+from s3sftp.ssh.door import CountedGuest, Door, Entrance, Expel, FrontDoor, Guest, Peer
 from s3sftp.ssh.host_keys import load_host_keys
 from s3sftp.ssh.listener import CannotListen, Listener
 from s3sftp.ssh.options import ListenOptions, SshOptions
@@ -7,9 +9,17 @@ from s3sftp.ssh.sessions import OpenSession, ServerSession
 
 __all__ = [
     "CannotListen",
+    "CountedGuest",
+    "Door",
+    "Entrance",
+    "Expel",
+    "FrontDoor",
+    "Guest",
     "ListenOptions",
     "Listener",
     "OpenSession",
+    "Peer",
+    "Refusal",
     "ServerSession",
     "SshOptions",
     "load_host_keys",

@@ -10,9 +10,10 @@ from typing import Any, cast
 import asyncssh
 
 from s3sftp import backends
-from s3sftp.auth import Authenticator, Bans, plain, source_of
-from s3sftp.ssh import quirks
-from s3sftp.ssh.admission import Admission, Refusal, Ticket
+from s3sftp.auth import Authenticator, Identity
+from s3sftp.ssh import packets, quirks
+from s3sftp.ssh.admission import Refusal
+from s3sftp.ssh.door import Door, Guest, Peer
 from s3sftp.ssh.login import Login
 from s3sftp.ssh.options import SshOptions
 from s3sftp.ssh.refusals import NothingButSessions
@@ -31,11 +32,11 @@ class Shared:
 
     options: SshOptions
     authenticator: Authenticator
-    bans: Bans
-    admission: Admission
+    door: Door
     open_session: OpenSession
-    connections: dict[Ticket, Connection] = field(default_factory=dict)
+    connections: set[Connection] = field(default_factory=set)
     refusals: Sparse = field(default_factory=Sparse)
+    fast_packets: bool = False
     stopping: bool = False
 
 
@@ -47,9 +48,9 @@ class Connection(NothingButSessions):
         self._id = secrets.token_hex(6)
         self._conn: asyncssh.SSHServerConnection | None = None
         self._peer = ""
-        self._source = ""
-        self._ticket: Ticket | None = None
-        self._login = Login(shared.authenticator, shared.bans, shared.options, self._id)
+        self._guest: Guest | None = None
+        self._counted: asyncio.Future[Refusal | None] | None = None
+        self._login = Login(shared.authenticator, shared.options, self._id)
         self._user = ""
         self._sessions: dict[ServerSession, asyncio.Task[None]] = {}
         self._opened = 0
@@ -60,37 +61,21 @@ class Connection(NothingButSessions):
     # -- before login
 
     def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
+        if self._shared.fast_packets:
+            packets.adopt(conn)
         self._conn = conn
-        peer = conn.get_extra_info("peername") or ("", 0)
-        address = plain(peer[0])
-        self._peer = f"[{address}]:{peer[1]}" if ":" in address else f"{address}:{peer[1]}"
-        self._source = source_of(address)
-        self._login.comes_from(address, self._source)
-        answer = self._admit()
-        if isinstance(answer, Refusal):
-            self._refuse(answer)
+        peer = Peer.of(conn.get_extra_info("peername"))
+        self._peer = peer.shown
+        guest = self._shared.door.arrive(conn, peer, self.abort)
+        if guest is None:
+            # before the first byte: no key exchange, no cryptography, nothing to guess from
+            conn.abort()
             return
-        self._ticket = answer
-        self._shared.connections[answer] = self
+        self._guest = guest
+        self._login.comes_from(peer, guest)
+        self._shared.connections.add(self)
         quirks.on_transport_pressure(conn, self._pause_sessions, self._resume_sessions)
         _log.info("connection accepted", connection=self._id, peer=self._peer)
-        if answer.expels is not None and (expelled := self._shared.connections.get(answer.expels)):
-            expelled.abort("made room for others before login")
-
-    def _admit(self) -> Ticket | Refusal:
-        now = asyncio.get_running_loop().time()
-        if self._shared.stopping:
-            return Refusal("the server is stopping")
-        if self._shared.bans.banned(self._source, now):
-            return Refusal("the source is banned")
-        return self._shared.admission.arrive(self._source, now)
-
-    def _refuse(self, refusal: Refusal) -> None:
-        """Close before the first byte: no key exchange, no cryptography, nothing to guess from."""
-        untold = self._shared.refusals.tell(refusal.reason, asyncio.get_running_loop().time())
-        if untold is not None:
-            _log.warning("connection refused", peer=self._peer, reason=refusal.reason, untold=untold)
-        self._open_conn.abort()
 
     def begin_auth(self, username: str) -> bool:
         self._user = username
@@ -116,15 +101,33 @@ class Connection(NothingButSessions):
         return await self._login.public_key(username, key)
 
     def auth_completed(self) -> None:
-        proof, ticket = self._login.proof, self._ticket
-        if proof is None or ticket is None:
+        proof, guest = self._login.proof, self._guest
+        if proof is None or guest is None:
             raise asyncssh.DisconnectError(asyncssh.DISC_PROTOCOL_ERROR, "not authenticated")
-        refusal = self._shared.admission.log_in(ticket, proof.identity.user)
-        if refusal is not None:
-            _log.warning(
-                "login refused", connection=self._id, peer=self._peer, user=self._user, reason=refusal.reason
-            )
+        self._counted = guest.log_in(proof.identity.user)
+        if not self._counted.done():
+            self._counted.add_done_callback(self._on_counted)
+        elif (refusal := self._welcome(self._counted)) is not None:
             raise asyncssh.DisconnectError(asyncssh.DISC_TOO_MANY_CONNECTIONS, refusal.reason)
+
+    def _on_counted(self, counted: asyncio.Future[Refusal | None]) -> None:
+        if self._closed.is_set() or counted.cancelled():
+            return
+        if (refusal := self._welcome(counted)) is not None:
+            self._open_conn.disconnect(asyncssh.DISC_TOO_MANY_CONNECTIONS, refusal.reason)
+
+    def _welcome(self, counted: asyncio.Future[Refusal | None]) -> Refusal | None:
+        """The door's answer is known: say so."""
+        refusal, proof = counted.result(), self._login.proof
+        if refusal is not None or proof is None:
+            _log.warning(
+                "login refused",
+                connection=self._id,
+                peer=self._peer,
+                user=self._user,
+                reason=refusal.reason if refusal else None,
+            )
+            return refusal
         _log.info(
             "logged in",
             connection=self._id,
@@ -136,6 +139,7 @@ class Connection(NothingButSessions):
             cipher=self._open_conn.get_extra_info("send_cipher"),
         )
         self._watch_idleness()
+        return None
 
     # -- sessions
 
@@ -152,9 +156,24 @@ class Connection(NothingButSessions):
             encoding=None, window=self._shared.options.window_bytes
         )
         quirks.refuse_requests(channel, self.refused)
-        session = self._shared.open_session(proof.identity, self._describe(proof.identity.attributes))
+        if self._counted is None or not self._counted.done():
+            return channel, self._open_when_counted(proof.identity, channel)
+        return channel, self._open(proof.identity, channel)
+
+    async def _open_when_counted(self, identity: Identity, channel: Any) -> asyncssh.SSHServerSession[bytes]:
+        """Nobody does anything before the door has counted them in."""
+        try:
+            refusal = await asyncio.shield(self._counted) if self._counted else None
+        except asyncio.CancelledError:
+            refusal = Refusal("the server is stopping")
+        if refusal is not None:
+            raise asyncssh.ChannelOpenError(asyncssh.OPEN_CONNECT_FAILED, refusal.reason)
+        return self._open(identity, channel)
+
+    def _open(self, identity: Identity, channel: Any) -> asyncssh.SSHServerSession[bytes]:
+        session = self._shared.open_session(identity, self._describe(identity.attributes))
         self._follow(session, channel)
-        return channel, cast("asyncssh.SSHServerSession[bytes]", session)
+        return cast("asyncssh.SSHServerSession[bytes]", session)
 
     def _describe(self, attributes: Any) -> backends.Session:
         self._opened += 1
@@ -206,7 +225,8 @@ class Connection(NothingButSessions):
 
     @property
     def authenticated(self) -> bool:
-        return self._ticket is not None and self._ticket.user is not None
+        """Whether the client has proved who it is."""
+        return self._counted is not None
 
     @property
     def busy(self) -> bool:
@@ -244,12 +264,12 @@ class Connection(NothingButSessions):
         if self._idle is not None:
             self._idle.cancel()
         self._closed.set()
-        if self._ticket is None:
+        if self._guest is None:
             return
-        self._shared.admission.leave(self._ticket)
-        self._shared.connections.pop(self._ticket, None)
+        self._shared.connections.discard(self)
         if not self.authenticated:
             self._login.left_outside(self._user)
+        self._guest.leave()
         _log.info(
             "connection closed",
             connection=self._id,

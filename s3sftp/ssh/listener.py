@@ -13,11 +13,11 @@ from typing import Any
 
 import asyncssh
 
-from s3sftp.auth import Authenticator, AuthOptions, Bans
+from s3sftp.auth import Authenticator, AuthOptions
 from s3sftp.errors import S3sftpError
-from s3sftp.ssh import quirks
-from s3sftp.ssh.admission import Admission
+from s3sftp.ssh import packets, quirks
 from s3sftp.ssh.connection import Connection, Shared
+from s3sftp.ssh.door import Entrance, FrontDoor
 from s3sftp.ssh.options import ListenOptions, SshOptions
 from s3sftp.ssh.sessions import OpenSession
 from s3sftp.telemetry import get_logger
@@ -44,23 +44,22 @@ class Listener:
         authenticator: Authenticator,
         host_keys: Sequence[asyncssh.SSHKey],
         open_session: OpenSession,
+        entrance: Entrance | None = None,
     ) -> None:
+        """With an entrance, connections come from there, and not from a socket of its own."""
         self._listen = listen
         self._options = ssh
         self._host_keys = quirks.host_key_pairs(host_keys, ssh.signatures)
-        bans = Bans(
-            auth.ban_failures,
-            auth.ban_window.total_seconds(),
-            auth.ban_time.total_seconds(),
-            auth.max_tracked_sources,
-        )
-        self._shared = Shared(ssh, authenticator, bans, Admission(ssh), open_session)
+        self._entrance = entrance
+        door = FrontDoor(ssh, auth) if entrance is None else entrance.door
+        self._shared = Shared(ssh, authenticator, door, open_session)
+        self._shared.fast_packets = ssh.fast_packets and packets.usable()
         self._acceptor: asyncssh.SSHAcceptor | None = None
 
     @property
     def port(self) -> int:
-        """The TCP port, once started."""
-        addresses = self._acceptor.get_addresses() if self._acceptor else []
+        """The TCP port, once started; 0 where connections come from an entrance."""
+        addresses = self._acceptor.get_addresses() if self._acceptor and not self._entrance else []
         return int(addresses[0][1]) if addresses else 0
 
     @property
@@ -110,10 +109,13 @@ class Listener:
         except OSError as error:
             reason = os.strerror(error.errno) if error.errno else str(error)
             raise CannotListen(f"cannot listen on {where}: {reason}") from error
-        _log.info("listening", host=self._listen.host or "*", port=self.port)
+        if self._entrance is None:
+            _log.info("listening", host=self._listen.host or "*", port=self.port)
 
     def _where(self) -> dict[str, Any]:
         """What to listen on. For all addresses one socket of both families, so that port 0 is one port."""
+        if self._entrance is not None:
+            return {"tunnel": self._entrance}
         if self._listen.host:
             return {"host": self._listen.host, "port": self._listen.port}
         both = socket.has_dualstack_ipv6()
@@ -126,7 +128,7 @@ class Listener:
         self._shared.stopping = True
         if self._acceptor is not None:
             self._acceptor.close()  # not wait_closed: from Python 3.12 that waits for every connection
-        for connection in list(self._shared.connections.values()):
+        for connection in list(self._shared.connections):
             if not connection.authenticated:
                 connection.abort("the server is stopping")
 
@@ -134,7 +136,7 @@ class Listener:
         """End sessions as they become idle, for so long at most. Returns whether all have ended."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + limit_seconds
-        while any(connection.busy for connection in self._shared.connections.values()):
+        while any(connection.busy for connection in self._shared.connections):
             await self._each_ends(only_idle=True)
             if loop.time() >= deadline:
                 return False
@@ -145,18 +147,18 @@ class Listener:
         """End every session and close every connection."""
         await self.stop_accepting()
         await self._each_ends(only_idle=False)
-        leaving = [connection.wait_closed() for connection in self._shared.connections.values()]
+        leaving = [connection.wait_closed() for connection in self._shared.connections]
         if leaving:
             waiting = [asyncio.ensure_future(gone) for gone in leaving]
             await asyncio.wait(waiting, timeout=_LEAVE_SECONDS)
-            for connection in list(self._shared.connections.values()):
+            for connection in list(self._shared.connections):
                 connection.disconnect("the server is stopping")
             await asyncio.wait(waiting, timeout=_LEAVE_SECONDS)
             for task in waiting:
                 task.cancel()
 
     async def _each_ends(self, *, only_idle: bool) -> None:
-        connections = list(self._shared.connections.values())
+        connections = list(self._shared.connections)
         await asyncio.gather(
             *(
                 connection.end_sessions("the server is stopping", only_idle=only_idle)

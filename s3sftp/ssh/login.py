@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 import asyncssh
 
-from s3sftp.auth import Authenticator, Bans, Identity
+from s3sftp.auth import Authenticator, Identity
 from s3sftp.ssh import quirks
+from s3sftp.ssh.door import Guest, Peer
 from s3sftp.ssh.options import SshOptions
 from s3sftp.telemetry import get_logger
 
@@ -32,11 +33,8 @@ class Login:
     offered keys and left without a login. Keys count less as agents offer all that they hold.
     """
 
-    def __init__(
-        self, authenticator: Authenticator, bans: Bans, limits: SshOptions, connection_id: str
-    ) -> None:
+    def __init__(self, authenticator: Authenticator, limits: SshOptions, connection_id: str) -> None:
         self._authenticator = authenticator
-        self._bans = bans
         self._limits = limits
         self._connection_id = connection_id
         self._names = 0
@@ -44,11 +42,12 @@ class Login:
         self._keys = 0
         self._address = ""
         self._source = ""
+        self._guest: Guest | None = None
         self.proof: Proof | None = None
         """What the attempt under way would prove; that it did, asyncssh says by `auth_completed`."""
 
-    def comes_from(self, address: str, source: str) -> None:
-        self._address, self._source = address, source
+    def comes_from(self, peer: Peer, guest: Guest) -> None:
+        self._address, self._source, self._guest = peer.address, peer.source, guest
 
     def next_name(self) -> None:
         """The client tries a user name. Raises asyncssh.DisconnectError after too many."""
@@ -63,15 +62,17 @@ class Login:
         if self._passwords > self._limits.max_auth_attempts:
             raise _too_many()
         identity: Identity | None = None
+        banned: asyncio.Future[bool] | None = None
         try:
             identity = await self._authenticator.by_password(user, password, self._address)
         finally:
-            # also when the client does not wait for the answer: that is no way to guess for free
-            banned = identity is None and self._failed(user, "password")
+            if identity is None:
+                # also when the client does not wait for the answer: that is no way to guess for free
+                banned = self._failed(user, "password")
         if identity is not None:
             self.proof = Proof(identity, "password")
             return True
-        if banned or self._passwords >= self._limits.max_auth_attempts:
+        if (banned is not None and await banned) or self._passwords >= self._limits.max_auth_attempts:
             raise _too_many()
         return False
 
@@ -94,14 +95,11 @@ class Login:
         if self._keys and not self._passwords:
             self._failed(user, "publickey")
 
-    def _failed(self, user: str, method: str) -> bool:
-        banned = self._bans.failed(self._source, asyncio.get_running_loop().time())
+    def _failed(self, user: str, method: str) -> asyncio.Future[bool] | None:
         _log.info(
             "login failed", connection=self._connection_id, source=self._source, user=user, method=method
         )
-        if banned:
-            _log.warning("source banned", source=self._source)
-        return banned
+        return self._guest.failed() if self._guest else None
 
 
 def _too_many() -> asyncssh.DisconnectError:

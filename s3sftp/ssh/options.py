@@ -68,6 +68,10 @@ class SshOptions(Options):
     rekey_bytes: ByteSize = Field(default=1 << 30, ge=1 << 20, le=1 << 40)
     """Session keys are renewed after so many bytes."""
 
+    fast_packets: bool = True
+    """Send and receive data under AES-GCM by a shorter way than asyncssh's. The bytes on the wire are
+    the same; off, or with a version of asyncssh that is not known, all is asyncssh's own."""
+
     @field_validator("version")
     @classmethod
     def _plain_version(cls, text: str) -> str:

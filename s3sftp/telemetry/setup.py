@@ -7,7 +7,7 @@ import sys
 from typing import TextIO
 
 import structlog
-from structlog.typing import Processor
+from structlog.typing import EventDict, Processor, WrappedLogger
 
 from s3sftp.telemetry.escape import escape_event
 from s3sftp.telemetry.options import LogOptions
@@ -16,10 +16,16 @@ _QUIET = ("asyncssh", "asyncio", "aiobotocore", "botocore", "urllib3", "aiohttp"
 """Libraries heard from WARNING up: below that they say again, per packet, what we say per operation."""
 
 
-def configure_logging(options: LogOptions, stream: TextIO | None = None) -> None:
-    """Send every event, ours and the libraries', to standard error through one formatter."""
+def configure_logging(
+    options: LogOptions, stream: TextIO | None = None, *, worker: int | None = None
+) -> None:
+    """Send every event, ours and the libraries', to standard error through one formatter.
+
+    Each event of one of several workers says which one.
+    """
     handler = logging.StreamHandler(stream or sys.stderr)
-    handler.setFormatter(_formatter(options))
+    common = _common(worker)
+    handler.setFormatter(_formatter(options, common))
     root = logging.getLogger()
     for old in list(root.handlers):
         root.removeHandler(old)
@@ -30,7 +36,7 @@ def configure_logging(options: LogOptions, stream: TextIO | None = None) -> None
     logging.captureWarnings(capture=True)
     structlog.configure(
         processors=[
-            *_common(),
+            *common,
             structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(root.level),
@@ -39,8 +45,13 @@ def configure_logging(options: LogOptions, stream: TextIO | None = None) -> None
     )
 
 
-def _common() -> list[Processor]:
+def _common(worker: int | None) -> list[Processor]:
+    def add_worker(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+        event["worker"] = worker
+        return event
+
     return [
+        *([] if worker is None else [add_worker]),
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
@@ -49,7 +60,7 @@ def _common() -> list[Processor]:
     ]
 
 
-def _formatter(options: LogOptions) -> logging.Formatter:
+def _formatter(options: LogOptions, common: list[Processor]) -> logging.Formatter:
     renderer: Processor
     if options.format == "json":
         renderer = structlog.processors.JSONRenderer()
@@ -58,7 +69,7 @@ def _formatter(options: LogOptions) -> logging.Formatter:
             key_order=["timestamp", "level", "event"], bool_as_flag=False
         )
     return structlog.stdlib.ProcessorFormatter(
-        foreign_pre_chain=_common(),
+        foreign_pre_chain=common,
         processors=[
             structlog.stdlib.ProcessorFormatter.remove_processors_meta,
             escape_event,

@@ -44,7 +44,9 @@ class Running:
         self.process = process
 
     def events(self, name: str) -> list[dict[str, Any]]:
-        lines = [line for line in self.process.output().splitlines() if line.startswith("{")]
+        # the last line may be in the middle of being written
+        whole = self.process.output().rpartition("\n")[0]
+        lines = [line for line in whole.splitlines() if line.startswith("{")]
         return [event for event in map(json.loads, lines) if event["event"] == name]
 
     def wait_event(self, name: str, timeout: float = 30) -> dict[str, Any]:

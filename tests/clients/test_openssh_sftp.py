@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 
+import pytest
+
 from tests.support.clients import quoted
 from tests.support.desk import Desk, content
 
@@ -19,6 +21,16 @@ async def test_put_and_get(desk: Desk) -> None:
     assert (desk.local / "back").read_bytes() == content(BIG)
     assert await desk.body("name") == content(BIG)
     assert await desk.keys() == ["name"]
+
+
+@pytest.mark.parametrize("cipher", ["aes128-gcm@openssh.com", "aes256-gcm@openssh.com", "aes128-ctr"])
+async def test_keys_are_renewed_in_the_middle_of_transfers(desk: Desk, cipher: str) -> None:
+    desk.file("there", BIG)
+    options = ("-o", "RekeyLimit=1M", "-c", cipher)
+    lines = (f"cd {desk.remote}", f"lcd {desk.local}", "put there name", "get name back")
+    (await desk.clients.sftp(*lines, options=options)).ok()
+    assert (desk.local / "back").read_bytes() == content(BIG)
+    assert await desk.body("name") == content(BIG)
 
 
 async def test_put_over_a_larger_file_leaves_nothing_of_it(desk: Desk) -> None:

@@ -11,13 +11,14 @@ PACKAGE = Path(__file__).parents[2] / "s3sftp"
 
 LAYERS = [
     {"errors", "config", "_root"},
-    {"telemetry"},
+    {"telemetry", "counters", "stopping"},
     {"backends"},
     {"fs"},
     {"sftp"},
     {"auth"},
     {"ssh"},
-    {"app", "app_options"},
+    {"workers"},
+    {"app", "app_options", "app_shares"},
     {"cli", "__main__"},
 ]
 """Bottom to top. A module imports from its own layer or below."""

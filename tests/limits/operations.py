@@ -138,7 +138,7 @@ OPERATIONS = [
     ),
     Operation(
         "rename (POSIX) of a file",
-        {"HeadObject": 2, "ListObjectsV2": 1, "CopyObject": 1, "DeleteObject": 1},
+        {"HeadObject": 1, "ListObjectsV2": 1, "CopyObject": 1, "DeleteObject": 1},
         lambda w: w.client.posix_rename(b"/from", b"/to"),
         _files("from"),
     ),

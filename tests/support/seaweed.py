@@ -40,10 +40,18 @@ class SeaweedFS:
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
+        self.process: Process | None = None
+        self._choose_ports()
+
+    def _choose_ports(self) -> None:
         self._ports = {part: free_port() for part in ("master", "volume", "filer", "s3")}
         endpoint_url = f"http://127.0.0.1:{self._ports['s3']}"
         self.store = Store("seaweed", endpoint_url, ACCESS_KEY, SECRET_KEY)
-        self.process: Process | None = None
+
+    @property
+    def filer_port(self) -> int:
+        """Where its own protocol is spoken."""
+        return self._ports["filer"]
 
     def __enter__(self) -> SeaweedFS:
         self._write_identities()
@@ -54,6 +62,7 @@ class SeaweedFS:
                 self.kill()
                 if attempt == 3:
                     raise
+                self._choose_ports()  # somebody else may have taken one meanwhile
             else:
                 break
         return self

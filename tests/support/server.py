@@ -90,7 +90,8 @@ class Server:
 
     def events(self, name: str = "") -> list[dict[str, Any]]:
         """The log so far, of all starts: every event, or those with one name."""
-        lines = (line for line in self.output().splitlines() if line.startswith("{"))
+        whole = self.output().rpartition("\n")[0]  # the last line may be in the middle of being written
+        lines = (line for line in whole.splitlines() if line.startswith("{"))
         return [event for event in map(json.loads, lines) if name in ("", event.get("event"))]
 
     def count(self, event: str) -> int:
@@ -143,7 +144,8 @@ class Server:
                 "part_bytes": PART_BYTES,
             },
             "log": {"format": "json", "level": "debug"},
-            "server": {"state_dir": str(self.directory / "state")},
+            # one process, whose memory and log are the server's; tests/workers has more
+            "server": {"state_dir": str(self.directory / "state"), "workers": 1},
         }
         for name, values in options.items():
             groups.setdefault(name, {}).update(values)

@@ -1,8 +1,9 @@
-"""An S3 that has a million keys and stores none: it answers ListObjectsV2 from a formula, no more."""
+"""An S3 that has a million keys and stores none: ListObjectsV2 and HEAD, from a formula, no more."""
 
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from urllib.parse import parse_qsl, urlsplit
@@ -29,6 +30,9 @@ async def _serve(
     try:
         while True:
             head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
+            if head.startswith("HEAD "):
+                writer.write(_about(head.split(" ")[1], prefix))
+                continue
             query = dict(parse_qsl(urlsplit(head.split(" ")[1]).query, keep_blank_values=True))
             status, body = _answer(query, entries, prefix)
             head = (
@@ -40,6 +44,17 @@ async def _serve(
         pass
     finally:
         writer.close()
+
+
+def _about(target: str, prefix: str) -> bytes:
+    match = re.search(rf"/{re.escape(prefix)}file-(\d{{7}})\.csv$", target)
+    if match is None:
+        return b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"
+    index = int(match[1])
+    return (
+        f'HTTP/1.1 200 OK\r\nContent-Length: {index}\r\nETag: "{index:032x}"\r\n'
+        "Last-Modified: Thu, 01 Jan 2026 00:00:00 GMT\r\n\r\n"
+    ).encode()
 
 
 def _answer(query: dict[str, str], entries: int, prefix: str) -> tuple[str, bytes]:

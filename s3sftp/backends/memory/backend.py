@@ -83,7 +83,7 @@ class MemoryBackend:
     def put(self, key: str | bytes, data: Buffer, mtime: float | None = None) -> None:
         """Store an object behind the server's back."""
         raw = key.encode("utf-8", "surrogateescape") if isinstance(key, str) else key
-        self.objects[raw] = StoredObject.of(data, self._clock() if mtime is None else mtime)
+        self.objects[raw] = StoredObject.of([bytes(data)], self._clock() if mtime is None else mtime)
 
     def contents(self) -> dict[str, bytes]:
         """All objects, markers included, as a plain dictionary to compare with."""
@@ -130,7 +130,7 @@ class MemoryBackend:
         stored = self._bucket.file(source)
         if version not in (None, stored.version):
             raise Changed
-        self._make_room(len(stored.data), replaced=target)
+        self._make_room(stored.size, replaced=target)
         self.objects[target.key] = copied = replace(stored, mtime=self._clock())
         return copied.info
 
@@ -150,7 +150,7 @@ class MemoryBackend:
 
     async def write_file(self, place: Place, data: Buffer, session: Session) -> FileInfo:
         await self._call("write_file", place)
-        return self._publish(place, data, None)
+        return self._publish(place, [bytes(data)], None)
 
     async def read_file_range(
         self, place: Place, start: int, stop: int, version: str | None, session: Session
@@ -158,12 +158,13 @@ class MemoryBackend:
         await self._call("read_file_range", place)
         if place.key not in self.objects:
             raise NotFound
-        data = self._bucket.at_version(place, version).data
-        if not 0 <= start <= stop <= len(data):
+        stored = self._bucket.at_version(place, version)
+        if not 0 <= start <= stop <= stored.size:
             raise Changed
-        for at in range(start, stop, self.read_bytes):
-            await self._call("read_piece", place)
-            yield data[at : min(at + self.read_bytes, stop)]
+        for view in stored.range(start, stop):
+            for at in range(0, len(view), self.read_bytes):
+                await self._call("read_piece", place)
+                yield view[at : at + self.read_bytes]
 
     async def begin_write(self, place: Place, intent: WriteIntent, session: Session) -> Upload:
         await self._call("begin_write", place)
@@ -191,24 +192,24 @@ class MemoryBackend:
             await self._call("keep_range", ours.place)
             if ours.intent.base is None:
                 raise breach("no base to keep bytes of")
-            data = self._bucket.at_version(ours.place, ours.intent.base.version).data
-            if not 0 <= start < stop <= len(data):
+            base = self._bucket.at_version(ours.place, ours.intent.base.version)
+            if not 0 <= start < stop <= base.size:
                 raise breach(f"the bytes {start} to {stop} are not in the base")
             self._make_room(stop - start)
-            ours.hold(position, data[start:stop])
+            ours.hold(position, b"".join(base.range(start, stop)))
 
     async def finish_write(self, upload: Upload, tail: Buffer, finish: Finish, session: Session) -> FileInfo:
         ours = _ours(upload)
-        data = ours.whole(tail, finish.size)
+        pieces = ours.whole(tail, finish.size)
         await self._call("finish_write", ours.place)
         ours.must_run()
         if ours.intent.exclusive and ours.place.key in self.objects:
             raise AlreadyExists
         if ours.intent.base is not None and finish.base_kept:
             self._bucket.at_version(ours.place, ours.intent.base.version)
-        self._make_room(len(data) - ours.held_bytes, replaced=ours.place)
+        self._make_room(finish.size - ours.held_bytes, replaced=ours.place)
         self._end(ours)
-        return self._publish(ours.place, data, finish.mtime)
+        return self._publish(ours.place, pieces, finish.mtime)
 
     async def abort_write(self, upload: Upload, session: Session) -> None:
         self._end(_ours(upload))
@@ -230,10 +231,11 @@ class MemoryBackend:
         if self._used_bytes() - freed + wanted > self.max_bytes:
             raise NoSpace
 
-    def _publish(self, place: Place, data: Buffer, mtime: float | None) -> FileInfo:
-        self._make_room(len(data), replaced=place)
-        self.put(place.key, data, mtime)
-        return self.objects[place.key].info
+    def _publish(self, place: Place, pieces: Sequence[bytes], mtime: float | None) -> FileInfo:
+        self._make_room(sum(map(len, pieces)), replaced=place)
+        stored = StoredObject.of(pieces, self._clock() if mtime is None else mtime)
+        self.objects[place.key] = stored
+        return stored.info
 
     def _end(self, upload: MemoryUpload) -> None:
         upload.end()

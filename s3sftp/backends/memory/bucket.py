@@ -10,10 +10,12 @@ Nothing here waits, so every change is one step.
 
 from __future__ import annotations
 
-import hashlib
+import itertools
+import zlib
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
-from s3sftp.backends.contract import Buffer, Entry, FileInfo, Place
+from s3sftp.backends.contract import Entry, FileInfo, Place
 from s3sftp.errors import (
     AlreadyExists,
     Changed,
@@ -24,24 +26,43 @@ from s3sftp.errors import (
     NotFound,
 )
 
+_DIGEST_BYTES = 1 << 20
+_numbers = itertools.count(1)
+
 
 @dataclass(frozen=True, slots=True)
 class StoredObject:
     """One object: never changed, only replaced."""
 
-    data: bytes
+    pieces: tuple[bytes, ...]
+    """The content, as it came."""
+    size: int
     mtime: float
     version: str
 
     @classmethod
-    def of(cls, data: Buffer, mtime: float) -> StoredObject:
-        """The version is a digest of the content, as an ETag is: the same bytes twice are one version."""
-        held = bytes(data)
-        return cls(held, mtime, f'"{hashlib.md5(held, usedforsecurity=False).hexdigest()}"')
+    def of(cls, pieces: Iterable[bytes], mtime: float) -> StoredObject:
+        """The version is like an ETag: of a small object a digest; of a large one it tells nothing."""
+        held = tuple(pieces)
+        size = sum(map(len, held))
+        mark = next(_numbers) if size > _DIGEST_BYTES else zlib.crc32(b"".join(held))
+        return cls(held, size, mtime, f'"{mark:08x}-{size}"')
+
+    @property
+    def data(self) -> bytes:
+        return b"".join(self.pieces)
+
+    def range(self, start: int, stop: int) -> Iterator[memoryview]:
+        """The bytes `[start, stop)`, piece by piece, without copying them."""
+        at = 0
+        for piece in self.pieces:
+            if at + len(piece) > start and at < stop:
+                yield memoryview(piece)[max(0, start - at) : stop - at]
+            at += len(piece)
 
     @property
     def info(self) -> FileInfo:
-        return FileInfo.file(len(self.data), self.mtime, self.version)
+        return FileInfo.file(self.size, self.mtime, self.version)
 
 
 class MemoryBucket:
@@ -52,11 +73,11 @@ class MemoryBucket:
 
     @property
     def stored_bytes(self) -> int:
-        return sum(len(each.data) for each in self.objects.values())
+        return sum(each.size for each in self.objects.values())
 
     def size_of(self, place: Place) -> int:
         stored = self.objects.get(place.key)
-        return len(stored.data) if stored else 0
+        return stored.size if stored else 0
 
     def look(self, place: Place) -> FileInfo:
         """Describe what has that name. Raises NotFound."""
@@ -103,7 +124,7 @@ class MemoryBucket:
     def make_dir(self, place: Place, mtime: float) -> None:
         if self.exists(place):
             raise AlreadyExists
-        self.objects[_prefix(place)] = StoredObject.of(b"", mtime)
+        self.objects[_prefix(place)] = StoredObject.of([], mtime)
 
     def del_dir(self, place: Place) -> None:
         if place.is_root:

@@ -70,18 +70,19 @@ class MemoryUpload(Upload):
         if not self.ended:  # else aborted while this chunk was on its way
             self._pieces[position] = bytes(data)
 
-    def whole(self, tail: Buffer, size: int) -> bytes:
-        """The bytes of the file, or an error if they are not what was announced."""
+    def whole(self, tail: Buffer, size: int) -> list[bytes]:
+        """The pieces of the file, or an error if they are not what was announced."""
         self.must_run()
         pieces = [piece for piece in self._pieces if piece is not None]
         if self._running or len(pieces) != len(self._pieces):
             raise breach("finish while a chunk is on its way or after one failed")
         if any(len(piece) < self.min_chunk_bytes for piece in (pieces if tail else pieces[:-1])):
             raise breach(f"a chunk under {self.min_chunk_bytes} bytes before the last")
-        data = b"".join((*pieces, tail))
-        if len(data) != size:
-            raise breach(f"{len(data)} bytes came, {size} were announced")
-        return data
+        whole = [*pieces, bytes(tail)]
+        came = sum(map(len, whole))
+        if came != size:
+            raise breach(f"{came} bytes came, {size} were announced")
+        return whole
 
     def end(self) -> None:
         self.ended = True

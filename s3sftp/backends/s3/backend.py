@@ -20,6 +20,7 @@ from s3sftp.backends.s3.cache import Facts
 from s3sftp.backends.s3.client import Store
 from s3sftp.backends.s3.copying import Copying
 from s3sftp.backends.s3.directories import Directories
+from s3sftp.backends.s3.generations import Generations
 from s3sftp.backends.s3.heads import Heads
 from s3sftp.backends.s3.janitor import Janitor
 from s3sftp.backends.s3.keys import Keys
@@ -31,6 +32,7 @@ from s3sftp.backends.s3.reading import read_range
 from s3sftp.backends.s3.removing import Removing
 from s3sftp.backends.s3.renaming import Renaming
 from s3sftp.backends.s3.writing import S3Upload, Writing
+from s3sftp.counters import Table
 from s3sftp.errors import StorageFailure
 from s3sftp.telemetry import get_logger
 
@@ -38,17 +40,22 @@ _log = get_logger("s3sftp.s3")
 
 
 class S3Backend:
-    """A bucket, or a prefix of one. `state_dir` is where the journal of unfinished uploads lives."""
+    """A bucket, or a prefix of one. `state_dir` is where the journal of unfinished uploads lives; `changes` a
+    table through which the processes of one server see each other's changes at once."""
 
     name = "s3"
 
-    def __init__(self, options: S3Options, state_dir: Path | None = None) -> None:
+    def __init__(
+        self, options: S3Options, state_dir: Path | None = None, changes: Table | None = None
+    ) -> None:
         self.options = options
         self.store = Store(options)
         self.journal = Journal(state_dir, options.endpoint_url or "", options.bucket)
         self.janitor = Janitor(self.store, self.journal)
         self._keys = Keys(options.prefix, escape_backslash=options.backslash == "escape")
-        self._facts = Facts(options.cache_ttl.total_seconds(), options.cache_entries)
+        self._facts = Facts(
+            options.cache_ttl.total_seconds(), options.cache_entries, generations=Generations(changes)
+        )
         self._heads = Heads(self.store, self._keys, self._facts)
         self._listing = Listing(self.store, self._keys, self._facts, self._heads)
         self._writing = Writing(self.store, self._facts, self.journal)

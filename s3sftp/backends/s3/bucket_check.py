@@ -20,9 +20,10 @@ from s3sftp.backends.s3.client import Answer, Store
 from s3sftp.backends.s3.failures import Trouble, cause_of, has_status
 from s3sftp.backends.s3.multipart import Multipart
 from s3sftp.backends.s3.objects import new_object
-from s3sftp.backends.s3.options import S3Options
+from s3sftp.backends.s3.options import MIB, S3Options
 from s3sftp.backends.s3.ownership import Journal
 from s3sftp.backends.s3.publishing import written_by
+from s3sftp.backends.s3.received import body_of, read_all
 from s3sftp.errors import StorageError
 
 State = Literal["ok", "warning", "failed"]
@@ -106,7 +107,7 @@ class _Check:
         try:
             head = await self._store.call("HeadObject", Key=self._probe)
             answer = await self._store.call("GetObject", Key=self._probe)
-            body = await _body_of(answer)
+            body = await self._content(answer)
         except StorageError as error:
             return _refused("read", error, "allow s3:GetObject below the prefix")
         if body != CONTENT:
@@ -120,10 +121,13 @@ class _Check:
             )
         return Finding("read", "ok", "HeadObject and GetObject work, metadata is kept")
 
+    async def _content(self, answer: Answer) -> bytes:
+        return await read_all(body_of(answer), MIB, self._options.stall_timeout.total_seconds())
+
     async def _range(self) -> Finding:
         try:
             answer = await self._store.call("GetObject", Key=self._probe, Range="bytes=3-6")
-            body = await _body_of(answer)
+            body = await self._content(answer)
         except StorageError as error:
             return _refused("ranges", error, "downloads need ranged GETs: use a store that has them")
         if body != CONTENT[3:7]:
@@ -137,7 +141,7 @@ class _Check:
             answer = await self._store.call(
                 "GetObject", Key=self._probe, IfMatch='"00000000000000000000000000000000"'
             )
-            await _body_of(answer)
+            await self._content(answer)
         except StorageError as error:
             if has_status(error, 412):
                 return Finding("versions", "ok", "GET with If-Match is honoured")
@@ -295,15 +299,6 @@ def _unconditional(text: str) -> Finding:
         text,
         "two clients that create the same file at the same time may both be told that they succeeded",
     )
-
-
-async def _body_of(answer: Answer) -> bytes:
-    body = answer["Body"]
-    try:
-        content: bytes = await body.read()
-        return content
-    finally:
-        body.close()
 
 
 def _aborts(rule: dict[str, Any], prefix: str) -> bool:

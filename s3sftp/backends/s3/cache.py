@@ -3,19 +3,26 @@
 A client stats, lists and stats again; an hour-old answer would be wrong, one of two seconds ago saves most
 requests. This process's own changes are known at once: they replace or drop facts, for the name and for the
 directories above it. A fact that was asked for before such a change, and arrives after it, is not kept.
+Changes of the server's other workers are seen in a table of generations (`generations`): a fact is believed
+as long as they have changed nothing there since before the store was asked.
 """
 
 from __future__ import annotations
 
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 from s3sftp.backends.contract import FileInfo
+from s3sftp.backends.s3.generations import Generations
 
 _STRIPES = 4096
+
+Head = Mapping[str, Any]
+"""An answer to HeadObject, or as much of one as a request of our own determines."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,19 +31,45 @@ class Fact:
 
     info: FileInfo | None
     until: float
+    generation: int = 0
+    """Of the key at the other workers, from before the store was asked."""
+    inside: int = 0
+    """The same of what is below it, which makes a directory of a name where there was nothing."""
+    head: Head | None = None
+    """All that a HEAD would tell, where this process has written the object itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ticket:
+    """The moment before the store is asked: what had been changed by then."""
+
+    changes: int
+    scope: str
+    """The key that is asked about, or the directory whose names are."""
+    generation: int
+    inside: int
 
 
 class Facts:
     """Facts by key (no slash at the end, also for a directory), for `ttl` seconds each."""
 
-    def __init__(self, ttl: float, entries: int, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        ttl: float,
+        entries: int,
+        clock: Callable[[], float] = time.monotonic,
+        generations: Generations | None = None,
+    ) -> None:
         self._ttl = ttl
         self._entries = entries if ttl > 0 else 0
         self._clock = clock
+        self._others = generations or Generations()
         self._facts: OrderedDict[str, Fact] = OrderedDict()
         self._changes = 0
         self._changed_at = [0] * _STRIPES
         """The count of changes when a key of this stripe changed last; a stripe is a key's hash."""
+        self._came_at = [0] * _STRIPES
+        """The same for when something came below it: a directory stays one, nothing becomes one."""
         self._tree_changed_at = 0
 
     def __len__(self) -> int:
@@ -46,19 +79,33 @@ class Facts:
         fact = self._facts.get(key)
         if fact is None:
             return None
-        if fact.until <= self._clock():
+        overtaken = fact.generation != self._others.of(key) or (
+            fact.info is None and fact.inside != self._others.inside(key)
+        )
+        if overtaken or fact.until <= self._clock():
             del self._facts[key]
             return None
         return fact
 
-    def ticket(self) -> int:
-        """Take one before asking the store; `learn` wants it back with the answer."""
-        return self._changes
+    def ticket(self, scope: str) -> Ticket:
+        """Take one before asking the store about a key or, by its name, about a directory's names; `learn`
+        wants it back with the answer."""
+        return Ticket(self._changes, scope, self._others.of(scope), self._others.inside(scope))
 
-    def learn(self, key: str, info: FileInfo | None, ticket: int) -> None:
-        """Keep what the store said, unless this process changed the name since the ticket was taken."""
-        if max(self._changed_at[_stripe(key)], self._tree_changed_at) <= ticket:
-            self._keep(key, info)
+    def learn(self, key: str, info: FileInfo | None, ticket: Ticket) -> None:
+        """Keep what the store said of the scope or a name in it, unless it has been changed since."""
+        stripe = _stripe(key)
+        changed_at = max(self._changed_at[stripe], self._tree_changed_at)
+        if max(changed_at, self._came_at[stripe] if info is None else 0) > ticket.changes:
+            return
+        if ticket.scope == key:
+            if info is not None or self._others.inside(key) == ticket.inside:
+                self._keep(key, info, ticket.generation, ticket.inside)
+            return
+        generation, inside = self._others.of(key), self._others.inside(key)
+        # asked for after the key's: a change is told from the root down
+        if self._others.inside(ticket.scope) == ticket.inside:
+            self._keep(key, info, generation, inside)
 
     def forget(self, key: str) -> None:
         """Drop what the store has just contradicted."""
@@ -70,23 +117,32 @@ class Facts:
         went. What it left is told with `Change.left`. `beside` is a key that is there in any case, so the
         directories above it are."""
         change = Change()
+        generation, inside = self._others.of(key), self._others.inside(key)
+        self._tell_others(key, set(_above(key)), tree=tree)
         try:
             yield change
         finally:
-            self._forget(key, tree=tree, there=key if change.there else beside)
+            standing = set(_above(key if change.there else beside))
+            self._forget(key, standing, tree=tree)
+            self._tell_others(key, standing, tree=tree)
             if change.known:
-                self._keep(key, change.info)
+                self._keep(key, change.info, generation, inside, change.head)
 
-    def _forget(self, key: str, *, tree: bool, there: str) -> None:
-        """Drop what may be wrong now. Directories above `there` are known to be."""
-        standing = set(_above(there))
+    def _tell_others(self, key: str, standing: set[str], *, tree: bool) -> None:
+        """Before the request, as an answer that is on its way may be older; and after it, before anybody
+        hears of its success."""
+        self._others.changed(key, ["", *reversed([*_above(key)])], {"", *standing}, tree=tree)
+
+    def _forget(self, key: str, standing: set[str], *, tree: bool) -> None:
+        """Drop what may be wrong now. The directories `standing` are known to be."""
         self._changes += 1
         if tree:
             self._tree_changed_at = self._changes
             for below in [known for known in self._facts if known.startswith(key + "/")]:
                 del self._facts[below]
         for name in (key, *_above(key)):
-            self._changed_at[_stripe(name)] = self._changes
+            changed = self._came_at if name in standing and name != key else self._changed_at
+            changed[_stripe(name)] = self._changes
             fact = self._facts.get(name)
             if fact is None:
                 continue
@@ -95,14 +151,16 @@ class Facts:
             elif fact.info is None or fact.info.is_dir:
                 # a file above does not change; a directory above may come or go with what is below it
                 if name in standing:
-                    self._facts[name] = Fact(FileInfo.directory(), fact.until)
+                    self._facts[name] = replace(fact, info=FileInfo.directory())
                 else:
                     del self._facts[name]
 
-    def _keep(self, key: str, info: FileInfo | None) -> None:
+    def _keep(
+        self, key: str, info: FileInfo | None, generation: int, inside: int, head: Head | None = None
+    ) -> None:
         if not self._entries:
             return
-        self._facts[key] = Fact(info, self._clock() + self._ttl)
+        self._facts[key] = Fact(info, self._clock() + self._ttl, generation, inside, head)
         self._facts.move_to_end(key)
         while len(self._facts) > self._entries:
             self._facts.popitem(last=False)
@@ -111,17 +169,19 @@ class Facts:
 class Change:
     """What a change has left, once that is known."""
 
-    __slots__ = ("info", "known", "there")
+    __slots__ = ("head", "info", "known", "there")
 
     def __init__(self) -> None:
         self.known = False
         self.there = False
         self.info: FileInfo | None = None
+        self.head: Head | None = None
 
-    def left(self, info: FileInfo | None) -> None:
-        """What STAT would say now."""
+    def left(self, info: FileInfo | None, head: Head | None = None) -> None:
+        """What STAT would say now; `head` if all is known that a HEAD would tell."""
         self.known = True
         self.info = info
+        self.head = head
         self.there = info is not None
 
     def left_something(self) -> None:

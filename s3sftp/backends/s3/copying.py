@@ -10,6 +10,7 @@ import uuid
 from urllib.parse import urlencode
 
 from s3sftp.backends.contract import FileInfo
+from s3sftp.backends.s3.cache import Head
 from s3sftp.backends.s3.client import Answer, Store
 from s3sftp.backends.s3.concurrency import for_each
 from s3sftp.backends.s3.failures import has_code, has_status
@@ -107,7 +108,7 @@ class Copying:
             fields["Tagging"] = urlencode({tag["Key"]: tag["Value"] for tag in answer["TagSet"]})
         return fields
 
-    async def rewrite(self, key: str, head: Answer, metadata: dict[str, str]) -> Published:
+    async def rewrite(self, key: str, head: Head, metadata: dict[str, str]) -> Published:
         """Copy an object onto itself with other metadata, all else kept. Raises Changed, NotFound."""
         fields = {**carried(head), "Metadata": metadata, "MetadataDirective": "REPLACE"}
         if self._store.options.acl is not None:

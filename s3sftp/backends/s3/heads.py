@@ -20,7 +20,7 @@ class Heads:
 
     async def head(self, key: str) -> Answer:
         """What the store says of one object, and keep it as a fact. Raises NotFound."""
-        ticket = self._facts.ticket()
+        ticket = self._facts.ticket(key)
         answer = await self._store.call("HeadObject", Key=key)
         self._facts.learn(key, info_of_head(answer), ticket)
         return answer
@@ -46,6 +46,13 @@ class Heads:
             raise NotFound
         return info
 
+    async def is_directory(self, place: Place) -> bool:
+        """Whether the name is a directory's, and no file's: what is needed to replace it."""
+        fact = self._facts.get(self._keys.key_of(place))
+        if fact is not None:
+            return fact.info is not None and fact.info.is_dir
+        return await self._has_anything_below(place) and (await self.info(place)).is_dir
+
     async def file(self, place: Place) -> FileInfo:
         """A file. Raises NotFound, IsADirectory."""
         info = await self.info(place)
@@ -63,14 +70,14 @@ class Heads:
         raise NotFound
 
     async def _look_up(self, place: Place, key: str) -> FileInfo | None:
-        ticket = self._facts.ticket()
+        ticket = self._facts.ticket(key)
         info = await self.object(key)
         if info is None:
-            info = FileInfo.directory() if await self._is_directory(place) else None
+            info = FileInfo.directory() if await self._has_anything_below(place) else None
             self._facts.learn(key, info, ticket)
         return info
 
-    async def _is_directory(self, place: Place) -> bool:
+    async def _has_anything_below(self, place: Place) -> bool:
         """Whether any key is below; a marker is below itself."""
         try:
             prefix = self._keys.prefix_of(place)

@@ -13,7 +13,7 @@ from contextlib import aclosing
 from dataclasses import dataclass
 
 from s3sftp.backends.contract import Entry, FileInfo, Place
-from s3sftp.backends.s3.cache import Facts
+from s3sftp.backends.s3.cache import Facts, Ticket
 from s3sftp.backends.s3.client import Answer, Store
 from s3sftp.backends.s3.heads import Heads
 from s3sftp.backends.s3.keys import Keys
@@ -82,7 +82,8 @@ class Listing:
         """Yield the entries of a directory. Raises NotFound, NotADirectory with the first page."""
         prefix = self._keys.prefix_of(place)
         reader = _Reader(self._keys, prefix)
-        ticket = self._facts.ticket()
+        directory = prefix.removesuffix("/")
+        ticket = self._facts.ticket(directory)
         seen = place.is_root
         async with aclosing(pages(self._store, prefix, delimiter="/")) as answers:
             async for answer in answers:
@@ -90,12 +91,12 @@ class Listing:
                 if not seen and not answer.get("NextContinuationToken"):
                     await self._heads.refuse_file(place)
                 entries = [self._known(prefix, entry, ticket) for entry in reader.entries(answer)]
-                ticket = self._facts.ticket()  # the next page is under way, or about to be
+                ticket = self._facts.ticket(directory)  # the next page is under way, or about to be
                 yield entries
         if reader.skipped:
             _log.warning("s3_keys_skipped", count=reader.skipped, prefix=prefix)
 
-    def _known(self, prefix: str, entry: Entry, ticket: int) -> Entry:
+    def _known(self, prefix: str, entry: Entry, ticket: Ticket) -> Entry:
         """The entry with what is known beyond the listing, such as the time in the metadata; remember it."""
         key = prefix + self._keys.text_of(entry.name)
         fact = self._facts.get(key)

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 
 from s3sftp.backends.contract import FileInfo, Place
-from s3sftp.backends.s3.cache import Facts
+from s3sftp.backends.s3.cache import Facts, Head
 from s3sftp.backends.s3.client import Store
 from s3sftp.backends.s3.copying import Copying
 from s3sftp.backends.s3.heads import Heads
 from s3sftp.backends.s3.keys import Keys
 from s3sftp.backends.s3.objects import mtime_of, mtime_text, version_of
 from s3sftp.backends.s3.options import MTIME_METADATA
-from s3sftp.errors import NotFound, StorageError
+from s3sftp.errors import Changed, NotFound, StorageError
 from s3sftp.telemetry import get_logger
 
 _log = get_logger("s3sftp.s3")
@@ -51,7 +52,14 @@ class Mtimes:
         return self._options.late_mtime == "copy" and info.size <= self._options.late_mtime_max_bytes
 
     async def _rewrite(self, key: str, mtime: float, ours: FileInfo | None = None) -> FileInfo:
-        head = await self._heads.head(key)
+        """Of what this process has written itself, all is known; should it be wrong, a HEAD tells."""
+        fact = self._facts.get(key)
+        if fact is not None and fact.head is not None:
+            with suppress(Changed):
+                return await self._rewrite_as(key, fact.head, mtime, ours)
+        return await self._rewrite_as(key, await self._heads.head(key), mtime, ours)
+
+    async def _rewrite_as(self, key: str, head: Head, mtime: float, ours: FileInfo | None) -> FileInfo:
         if ours is not None and (not ours.version or version_of(head) != ours.version):
             return ours
         info = FileInfo.file(int(head["ContentLength"]), mtime, version_of(head))
@@ -63,5 +71,5 @@ class Mtimes:
         with self._facts.changing(key) as change:
             published = await self._copying.rewrite(key, head, metadata)
             info = replace(info, version=published.version)
-            change.left(info)
+            change.left(info, {**head, "Metadata": metadata, "ETag": info.version})
         return info

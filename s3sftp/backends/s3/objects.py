@@ -99,6 +99,12 @@ def new_object(options: S3Options, write_id: str, mtime: float | None) -> Fields
     return fields
 
 
+def written_head(fields: Fields, info: FileInfo) -> Fields:
+    """What a HEAD would tell of an object that was made with these fields."""
+    kept = {name: fields[name] for name in _CARRIED if name in fields}
+    return {**kept, "Metadata": fields["Metadata"], "ContentLength": info.size, "ETag": info.version}
+
+
 def carried(head: Mapping[str, Any]) -> Fields:
     """What a rewritten object takes over from the old one; metadata is the caller's to add."""
     fields = {name: head[name] for name in _CARRIED if head.get(name) not in (None, "")}

@@ -111,7 +111,8 @@ class S3Options(Options):
     """The most objects a directory may hold to be renamed."""
 
     max_connections: int = Field(default=200, ge=1)
-    """Connections to the store at once; a request beyond waits, within its time limit."""
+    """Connections to the store in use at once, of which each worker has an equal share; a request beyond
+    waits, within its time limit."""
     attempts: int = Field(default=6, ge=1, le=50)
     """How often a request is tried before its failure is believed."""
     connect_timeout: Positive = timedelta(seconds=5)
@@ -123,12 +124,15 @@ class S3Options(Options):
     through and for each 64 MiB that the store copies or joins by itself."""
     stall_timeout: Positive = timedelta(seconds=15)
     """How long a download may deliver nothing before the rest is asked for again."""
+    direct_reads: bool = True
+    """Receive downloads on connections of s3sftp's own, straight into the memory that they are read from,
+    which takes less CPU. Where a proxy is configured it is not done, whatever this says."""
 
     cache_ttl: NotNegative = timedelta(seconds=2)
-    """How long to believe what the store said about a name. What this process changes is known at once;
-    others' changes may be unseen for this long. 0: never believe."""
+    """How long to believe what the store said about a name. What this server changes is known at once, in
+    all its workers; others' changes may be unseen for this long. 0: never believe."""
     cache_entries: int = Field(default=20_000, ge=0)
-    """The most names to remember."""
+    """The most names that each worker remembers."""
 
     late_mtime: Literal["copy", "ignore"] = "copy"
     """What to do with a modification time that comes after the object was made: `copy` the object onto

@@ -10,17 +10,17 @@ import random
 import re
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from typing import Any
 
+from s3sftp.backends.contract import Buffer
 from s3sftp.backends.s3.cache import Facts
 from s3sftp.backends.s3.client import Answer, Store
 from s3sftp.backends.s3.failures import CUT, Trouble, has_status, trouble_of
 from s3sftp.backends.s3.objects import Fields, version_of
+from s3sftp.backends.s3.received import Body, body_of
 from s3sftp.backends.s3.retries import Effort, Retries
 from s3sftp.errors import Changed, NotFound, StorageError, StorageFailure
 from s3sftp.telemetry import get_logger
 
-PIECE_BYTES = 256 << 10
 PROGRESS_BYTES = 256 << 10
 """A try that brought so much before it broke was no failure; one that trickles is."""
 
@@ -30,7 +30,7 @@ _CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
 
 async def read_range(
     store: Store, facts: Facts, key: str, start: int, stop: int, version: str | None
-) -> AsyncGenerator[bytes]:
+) -> AsyncGenerator[Buffer]:
     """Yield the bytes `[start, stop)`, each as it arrives.
 
     A body that is cut or stalls is continued at the byte it reached, of the same version. Raises NotFound,
@@ -49,15 +49,16 @@ async def read_range(
 
 async def _pieces(
     store: Store, key: str, start: int, stop: int, version: str | None
-) -> AsyncGenerator[bytes]:
+) -> AsyncGenerator[Buffer]:
     retries = Retries(store.options.attempts)
     position, failures, gained = start, 0, 0
-    body: Any = None
+    stall_seconds = store.options.stall_timeout.total_seconds()
+    body: Body | None = None
     try:
         while position < stop:
             if body is None:
                 body, version = await _open(store, key, position, stop, version, resumed=position > start)
-            piece = await _next_piece(store, body)
+            piece = await _next_piece(body, stall_seconds)
             if isinstance(piece, Trouble):
                 body.close()
                 body = None
@@ -77,7 +78,7 @@ async def _pieces(
 
 async def _open(
     store: Store, key: str, start: int, stop: int, version: str | None, *, resumed: bool
-) -> tuple[Any, str | None]:
+) -> tuple[Body, str | None]:
     """The body of `[start, stop)` and the version it is of."""
     wanted: Fields = {} if version is None else {"IfMatch": version}
     try:
@@ -93,12 +94,13 @@ async def _open(
         if has_status(error, 412, 416):
             raise Changed(detail=error.detail) from error
         raise
+    body = body_of(answer)
     try:
         _verify(answer, start, stop, version)
     except StorageError:
-        answer["Body"].close()
+        body.close()
         raise
-    return answer["Body"], version or version_of(answer)
+    return body, version or version_of(answer)
 
 
 def _verify(answer: Answer, start: int, stop: int, version: str | None) -> None:
@@ -116,18 +118,17 @@ def _verify(answer: Answer, start: int, stop: int, version: str | None) -> None:
         raise Changed(detail=f"the object ends at {found[2]}, before {stop - 1}")
 
 
-async def _next_piece(store: Store, body: Any) -> bytes | Trouble:
+async def _next_piece(body: Body, stall_seconds: float) -> Buffer | Trouble:
+    """What has come already, without a pause for others; else what comes next."""
     try:
-        async with asyncio.timeout(store.options.stall_timeout.total_seconds()):
-            piece: bytes = await body.read(PIECE_BYTES)
+        while (piece := body.take()) is None:
+            await body.wait(stall_seconds)
     except Exception as failure:
         trouble = trouble_of("GetObject", failure)
         if trouble is None:
             raise
         return trouble
-    if not piece:
-        return Trouble("GetObject", CUT, "BodyEndedEarly")
-    return piece
+    return piece or Trouble("GetObject", CUT, "BodyEndedEarly")
 
 
 async def _wait(retries: Retries, failures: int, trouble: Trouble, key: str) -> None:

@@ -1,6 +1,6 @@
 """Rename: copy, then delete. Nothing is deleted before every copy is there.
 
-    file      HEAD source, HEAD target ─► Copy ─► Delete
+    file      HEAD source, LIST target/ ─► Copy ─► Delete
     tree      LIST all below ─► Copy each, a few at once ─► LIST again ─► DeleteObjects
 
 A fault in between leaves both, never neither. The same rename again then finishes it: a target that is a
@@ -13,7 +13,7 @@ from __future__ import annotations
 from contextlib import aclosing
 
 from s3sftp.backends.contract import FileInfo, Place
-from s3sftp.backends.s3.cache import Facts
+from s3sftp.backends.s3.cache import Facts, Head
 from s3sftp.backends.s3.client import Store
 from s3sftp.backends.s3.concurrency import for_each
 from s3sftp.backends.s3.copying import Copying
@@ -21,6 +21,8 @@ from s3sftp.backends.s3.directories import Directories
 from s3sftp.backends.s3.heads import Heads
 from s3sftp.backends.s3.keys import MAX_KEY_BYTES, Keys
 from s3sftp.backends.s3.listing import Line, tree
+from s3sftp.backends.s3.objects import mtime_of
+from s3sftp.backends.s3.publishing import Published
 from s3sftp.backends.s3.removing import Removing
 from s3sftp.backends.s3.unfinished import Unfinished
 from s3sftp.backends.s3.writing import Writing
@@ -85,19 +87,25 @@ class Renaming:
 
     async def _move_file(self, source: Place, target: Place, info: FileInfo, *, overwrite: bool) -> None:
         old, new = self._keys.key_of(source), self._keys.key_of(target)
-        present = await self._present(target)
-        copied = False
-        if present is not None and (present.is_dir or not overwrite):
-            copied = (
-                not present.is_dir and present.size == info.size and await self._unfinished.is_copy(old, new)
-            )
-            if not copied:
-                raise AlreadyExists
+        if overwrite and await self._heads.is_directory(target):
+            raise AlreadyExists
+        copied = not overwrite and await self._is_copied(old, new, info, await self._present(target))
+        fact = self._facts.get(old)
         with self._facts.changing(old, beside=new), self._facts.changing(new) as change:
-            if not copied:
-                await self._copying.object(old, new, info, exclusive=not overwrite)
             change.left_something()
+            if not copied:
+                published = await self._copying.object(old, new, info, exclusive=not overwrite)
+                if fact is not None and fact.head is not None:
+                    change.left(*_moved(fact.head, published))
             await self._removing.source(old, info.version)
+
+    async def _is_copied(self, old: str, new: str, info: FileInfo, present: FileInfo | None) -> bool:
+        """Whether an earlier try has copied the source. Raises AlreadyExists when another file is there."""
+        if present is None:
+            return False
+        if present.is_dir or present.size != info.size or not await self._unfinished.is_copy(old, new):
+            raise AlreadyExists
+        return True
 
     async def _move_tree(self, source: Place, target: Place) -> None:
         old, new = self._keys.prefix_of(source), self._keys.prefix_of(target)
@@ -162,6 +170,15 @@ class Renaming:
             return await self._heads.info(target)
         except NotFound:
             return None
+
+
+def _moved(head: Head, published: Published) -> tuple[FileInfo, Head]:
+    """What is known of the copy of an object of which all is known."""
+    mtime = mtime_of(head["Metadata"])
+    info = FileInfo.file(
+        head["ContentLength"], published.moment if mtime is None else mtime, published.version
+    )
+    return info, {**head, "ETag": published.version}
 
 
 def _is_same(line: Line, copied: Line | None) -> bool:

@@ -13,7 +13,7 @@ from s3sftp.backends.s3.cache import Facts
 from s3sftp.backends.s3.checksums import digest
 from s3sftp.backends.s3.client import Store
 from s3sftp.backends.s3.multipart import Multipart
-from s3sftp.backends.s3.objects import new_object
+from s3sftp.backends.s3.objects import new_object, written_head
 from s3sftp.backends.s3.ownership import Journal
 from s3sftp.backends.s3.parts import MAX_OBJECT_BYTES, MAX_PART_BYTES, copy_ranges, parallel_parts, part_size
 from s3sftp.backends.s3.publishing import Published, publish, written_by
@@ -113,7 +113,8 @@ class Writing:
             upload.finished = True
             mtime = published.moment if upload.mtime is None else upload.mtime
             info = FileInfo.file(finish.size, mtime, published.version)
-            change.left(info)
+            fields = new_object(self._store.options, upload.write_id, upload.mtime)
+            change.left(info, written_head(fields, info))
         return info
 
     async def put(

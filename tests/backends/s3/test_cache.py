@@ -35,7 +35,7 @@ def known(facts: Facts, key: str) -> FileInfo | str | None:
 
 
 def test_a_fact_is_believed_for_its_time_and_no_longer(facts: Facts, clock: Clock) -> None:
-    facts.learn("a", FILE, facts.ticket())
+    facts.learn("a", FILE, facts.ticket("a"))
     clock.now = 1.9
     assert known(facts, "a") == FILE
     clock.now = 2.0
@@ -43,12 +43,12 @@ def test_a_fact_is_believed_for_its_time_and_no_longer(facts: Facts, clock: Cloc
 
 
 def test_that_nothing_is_there_is_a_fact_too(facts: Facts) -> None:
-    facts.learn("a", None, facts.ticket())
+    facts.learn("a", None, facts.ticket("a"))
     assert known(facts, "a") is None
 
 
 def test_a_change_drops_the_fact_and_may_leave_another(facts: Facts) -> None:
-    facts.learn("a", FILE, facts.ticket())
+    facts.learn("a", FILE, facts.ticket("a"))
     with facts.changing("a"):
         assert known(facts, "a") == FILE
     assert known(facts, "a") == "unknown"
@@ -58,27 +58,27 @@ def test_a_change_drops_the_fact_and_may_leave_another(facts: Facts) -> None:
 
 
 def test_a_change_that_fails_leaves_nothing_known(facts: Facts) -> None:
-    facts.learn("a", FILE, facts.ticket())
+    facts.learn("a", FILE, facts.ticket("a"))
     with pytest.raises(ValueError, match="x"), facts.changing("a"):
         raise ValueError("x")
     assert known(facts, "a") == "unknown"
 
 
 def test_an_answer_that_was_asked_for_before_a_change_is_not_kept(facts: Facts) -> None:
-    early = facts.ticket()
+    early = facts.ticket("a")
     with facts.changing("a"):
-        within = facts.ticket()
+        within = facts.ticket("a")
     for ticket in (early, within):
         facts.learn("a", FILE, ticket)
         assert known(facts, "a") == "unknown"
-    facts.learn("a", FILE, facts.ticket())
+    facts.learn("a", FILE, facts.ticket("a"))
     assert known(facts, "a") == FILE
 
 
 def test_a_new_file_makes_the_directories_above_it_known_no_more_to_be_missing(facts: Facts) -> None:
     for key in ("a", "a/b", "x"):
-        facts.learn(key, None, facts.ticket())
-    early = facts.ticket()
+        facts.learn(key, None, facts.ticket(key))
+    early = facts.ticket("a/b")
     with facts.changing("a/b/c"):
         pass
     assert [known(facts, key) for key in ("a", "a/b", "x")] == ["unknown", "unknown", None]
@@ -87,8 +87,8 @@ def test_a_new_file_makes_the_directories_above_it_known_no_more_to_be_missing(f
 
 
 def test_a_directory_above_may_vanish_with_a_removed_file_but_a_file_above_does_not(facts: Facts) -> None:
-    facts.learn("a", FILE, facts.ticket())
-    facts.learn("a/b", DIRECTORY, facts.ticket())
+    facts.learn("a", FILE, facts.ticket("a"))
+    facts.learn("a/b", DIRECTORY, facts.ticket("a/b"))
     with facts.changing("a/b/c"):
         pass
     assert known(facts, "a") == FILE
@@ -96,8 +96,8 @@ def test_a_directory_above_may_vanish_with_a_removed_file_but_a_file_above_does_
 
 
 def test_directories_above_a_file_that_is_there_are_known_to_be(facts: Facts) -> None:
-    facts.learn("a", DIRECTORY, facts.ticket())
-    facts.learn("a/b", None, facts.ticket())
+    facts.learn("a", DIRECTORY, facts.ticket("a"))
+    facts.learn("a/b", None, facts.ticket("a/b"))
     with facts.changing("a/b/c") as change:
         change.left(FILE)
     assert [known(facts, key) for key in ("a", "a/b", "a/b/c")] == [DIRECTORY, DIRECTORY, FILE]
@@ -106,10 +106,26 @@ def test_directories_above_a_file_that_is_there_are_known_to_be(facts: Facts) ->
     assert [known(facts, key) for key in ("a", "a/b")] == [DIRECTORY, "unknown"]
 
 
+def test_a_directory_is_remembered_as_one_though_files_came_into_it_while_the_store_was_asked(
+    facts: Facts,
+) -> None:
+    """Clients ask for the directory again and again while they fill it."""
+    early = facts.ticket("a")
+    with facts.changing("a/b") as change:
+        change.left(FILE)
+    facts.learn("a", DIRECTORY, early)
+    assert known(facts, "a") == DIRECTORY
+    early = facts.ticket("a")
+    with facts.changing("a/b"):  # which may have been the last
+        pass
+    facts.learn("a", DIRECTORY, early)
+    assert known(facts, "a") == "unknown"
+
+
 def test_what_is_known_of_a_directory_above_does_not_live_longer_because_of_us(
     facts: Facts, clock: Clock
 ) -> None:
-    facts.learn("a", DIRECTORY, facts.ticket())
+    facts.learn("a", DIRECTORY, facts.ticket("a"))
     clock.now = 1.5
     with facts.changing("a/b") as change:
         change.left(FILE)
@@ -119,8 +135,8 @@ def test_what_is_known_of_a_directory_above_does_not_live_longer_because_of_us(
 
 def test_a_change_of_a_tree_drops_all_below_and_nothing_beside(facts: Facts) -> None:
     for key in ("foo/a", "foo/b/c", "foobar/a", "foo.csv"):
-        facts.learn(key, FILE, facts.ticket())
-    early = facts.ticket()
+        facts.learn(key, FILE, facts.ticket(key))
+    early = facts.ticket("foo/b/c")
     with facts.changing("foo", tree=True):
         pass
     assert known(facts, "foo/a") == known(facts, "foo/b/c") == "unknown"
@@ -132,7 +148,7 @@ def test_a_change_of_a_tree_drops_all_below_and_nothing_beside(facts: Facts) -> 
 def test_no_more_is_remembered_than_allowed(clock: Clock) -> None:
     facts = Facts(2.0, 3, clock)
     for number in range(10):
-        facts.learn(str(number), FILE, facts.ticket())
+        facts.learn(str(number), FILE, facts.ticket(str(number)))
     assert len(facts) == 3
     assert known(facts, "9") == FILE
 
@@ -141,5 +157,5 @@ def test_zero_turns_it_off(clock: Clock) -> None:
     facts = Facts(0, 100, clock)
     with facts.changing("a") as change:
         change.left(FILE)
-    facts.learn("a", FILE, facts.ticket())
+    facts.learn("a", FILE, facts.ticket("a"))
     assert known(facts, "a") == "unknown"

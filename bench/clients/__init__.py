@@ -1,0 +1,1 @@
+"""The clients that do the work: the same for every peer."""

@@ -1,0 +1,1 @@
+"""What a server takes: processor time and memory of its processes."""

@@ -1,0 +1,129 @@
+"""One measurement: a fresh server and a fresh relay, the work, and what it took."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from bench.clients import rclone
+from bench.failures import Failed, Wrong
+from bench.ground import Ground, Place
+from bench.measure.meter import Meter
+from bench.peers import Peer, Storage
+from bench.peers.peer import Site
+from bench.records import Sample
+from bench.relay.remote import Relay
+from bench.serving import Serving, serving
+from bench.settings import SETTINGS
+from bench.stored import Stored
+from bench.work import Task, Work
+from tests.support.processes import free_port
+from tests.support.store import Store
+
+SEED_SECONDS = 600
+SAID = 1000
+"""Characters that are kept of what failed, and of what the server said last."""
+
+
+def measure(ground: Ground, work: Work, setting: str, peer: Peer, run: int, *, check: bool) -> Sample:
+    """Do it once. A failure is a sample too; `check` compares what was moved, after the measurement."""
+    said: list[str] = []
+    try:
+        with (
+            ground.scratch() as scratch,
+            _relay(ground, work, setting, scratch) as (relay, store),
+            _place(ground, work, peer) as place,
+            serving(peer, _site(ground, place, store, scratch)) as running,
+            _last_words(running, said),
+        ):
+            return _measured(ground, work, setting, running, relay, run, check=check)
+    except (Failed, OSError, RuntimeError, TimeoutError) as error:
+        text = _without_paths("\n".join([str(error)[:SAID], *(words[-SAID:] for words in said)]), ground)
+        return Sample(work.name, setting, peer.name, run, failure=text, wrong=isinstance(error, Wrong))
+
+
+@contextmanager
+def _last_words(running: Serving, said: list[str]) -> Iterator[None]:
+    """Keep what a server said when something goes wrong."""
+    try:
+        yield
+    except Exception:
+        said.append(running.last_words())
+        raise
+
+
+def _measured(
+    ground: Ground, work: Work, setting: str, running: Serving, relay: Relay, run: int, *, check: bool
+) -> Sample:
+    scratch = running.site.directory
+    stored = Stored(ground, running, scratch)
+    task = Task(running, ground.material, scratch, stored.await_all, stored.check)
+    _give_memory_its_files(work, task)
+    meter = Meter(running.process.pid)
+    relay.reset()
+    meter.start()
+    try:
+        outcome = work.run(task)
+        cpu_seconds, peak = meter.stop()
+    finally:
+        meter.cancel()
+    traffic = relay.traffic()
+    if check:
+        _check(work, task)
+    late = {"stored_late_seconds": stored.waited_seconds} if stored.waited_seconds else {}
+    return Sample(
+        work=work.name,
+        setting=setting,
+        peer=running.peer.name,
+        run=run,
+        seconds=outcome.seconds,
+        bytes=outcome.bytes,
+        files=outcome.files,
+        cpu_seconds=cpu_seconds,
+        peak_memory=peak,
+        requests=traffic.requests,
+        relay_cpu_seconds=traffic.cpu_seconds,
+        client_cpu_seconds=outcome.client_cpu_seconds,
+        values={**outcome.values, **late},
+    )
+
+
+def _check(work: Work, task: Task) -> None:
+    try:
+        work.check(task)
+    except Failed as error:
+        raise Wrong(f"THE BYTES ARE WRONG: {error}") from error
+
+
+def _give_memory_its_files(work: Work, task: Task) -> None:
+    if work.seed and task.serving.peer.storage is Storage.MEMORY:
+        source, target = str(task.material.path(work.seed)), f"server:{task.serving.remote(work.seed)}"
+        rclone.copy(task.serving, source, target, task.scratch, SEED_SECONDS)
+
+
+@contextmanager
+def _relay(ground: Ground, work: Work, setting: str, scratch: Path) -> Iterator[tuple[Relay, Store]]:
+    store = ground.synthetic(work.names).store if work.names else ground.store
+    port = int(store.endpoint_url.rpartition(":")[2])
+    with Relay(port, SETTINGS[setting], scratch / "relay.log") as relay:
+        yield relay, store.behind(f"http://127.0.0.1:{relay.port}")
+
+
+@contextmanager
+def _place(ground: Ground, work: Work, peer: Peer) -> Iterator[Place]:
+    if work.names:
+        yield Place("synthetic", ground.directory)
+        return
+    with ground.place(peer, work.seed, shared=not work.changes) as place:
+        yield place
+
+
+def _site(ground: Ground, place: Place, store: Store, scratch: Path) -> Site:
+    filer_port = ground.seaweed.filer_port
+    directory = scratch / "server"
+    return Site(directory, free_port(), ground.identity, store, place.bucket, place.folder, filer_port)
+
+
+def _without_paths(text: str, ground: Ground) -> str:
+    return text.replace(str(ground.directory), "…")

@@ -1,0 +1,26 @@
+"""The servers that are compared: each a command to start, and where its files are."""
+
+from __future__ import annotations
+
+from bench.peers.openssh import OpenSSH
+from bench.peers.peer import Peer, Storage
+from bench.peers.rclone import RcloneLocal, RcloneS3
+from bench.peers.s3sftp import S3Sftp, S3SftpMemory
+from bench.peers.weed import Weed
+
+__all__ = ["PEERS", "Peer", "Storage"]
+
+PEERS: dict[str, Peer] = {
+    peer.name: peer
+    for peer in (
+        S3Sftp(),
+        RcloneS3("off"),
+        RcloneS3("writes"),
+        Weed(),
+        S3SftpMemory(),
+        RcloneLocal(),
+        OpenSSH(),
+        S3Sftp(workers=1),
+        S3Sftp(workers=2),
+    )
+}

@@ -1,0 +1,63 @@
+"""s3sftp, as a user starts it: everything that is not said here is the default.
+
+Variables S3SFTP_* of the caller reach it, so that options can be compared; the results name them.
+"""
+
+from __future__ import annotations
+
+import sys
+
+from bench.peers.peer import Command, Site, Storage
+
+
+class S3Sftp:
+    """`s3sftp serve s3://bucket`."""
+
+    storage = Storage.S3
+
+    def __init__(self, workers: int = 0) -> None:
+        self._workers = workers
+        self.name = f"s3sftp-{workers}w" if workers else "s3sftp"
+        processes = f", {workers} worker{'s' * (workers > 1)}" if workers else ""
+        self.about = f"`s3sftp serve s3://bucket`, defaults{processes}"
+
+    def missing(self) -> str:
+        return ""
+
+    def command(self, site: Site) -> Command:
+        environment = {**site.store.environment(), "S3SFTP_S3__ADDRESSING": "path"}
+        if self._workers:
+            environment["S3SFTP_SERVER__WORKERS"] = str(self._workers)
+        url = f"s3://{site.bucket}"
+        return Command([*_serve(site), url, "--endpoint-url", site.store.endpoint_url], environment)
+
+    def root(self, site: Site) -> str:
+        return ""
+
+
+class S3SftpMemory:
+    """`s3sftp serve --backend memory`: the SSH side alone."""
+
+    name = "s3sftp-memory"
+    about = "`s3sftp serve --backend memory`, defaults: the SSH side alone"
+    storage = Storage.MEMORY
+
+    def missing(self) -> str:
+        return ""
+
+    def command(self, site: Site) -> Command:
+        return Command([*_serve(site), "--backend", "memory"])
+
+    def root(self, site: Site) -> str:
+        return ""
+
+
+def _serve(site: Site) -> list[str]:
+    words = {
+        "--host": "127.0.0.1",
+        "--port": str(site.port),
+        "--user": site.identity.user,
+        "--authorized-keys": str(site.identity.authorized_keys),
+        "--state-dir": str(site.directory / "state"),
+    }
+    return [sys.executable, "-m", "s3sftp", "serve", *(word for pair in words.items() for word in pair)]

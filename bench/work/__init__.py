@@ -1,0 +1,39 @@
+"""The works: what is asked of every peer."""
+
+from __future__ import annotations
+
+from bench.sizes import Sizes
+from bench.work.looking import FirstByte, Listing, Stats, SyntheticListing
+from bench.work.many import Download, Upload
+from bench.work.renaming import Rename
+from bench.work.streams import Get, Put
+from bench.work.work import Outcome, Task, Work
+
+__all__ = ["Outcome", "Task", "Work", "works"]
+
+
+def works(sizes: Sizes) -> dict[str, Work]:
+    """All of them, in the order in which they are done."""
+    every: tuple[Work, ...] = (
+        Get("get", "stream"),
+        Put("put", "stream"),
+        Get("get-parallel", "streams"),
+        Put("put-parallel", "streams"),
+        FirstByte(),
+        Upload("small-put", "small"),
+        Download("small-get", "small"),
+        Upload("mixed-put", "mixed"),
+        Download("mixed-get", "mixed"),
+        Listing(),
+        SyntheticListing("list-names", sizes.names),
+        SyntheticListing("list-many-names", sizes.many_names),
+        Stats("stat", listed=False),
+        Stats("stat-listed", listed=True),
+        Rename(),
+        Get("pair-get", "pair", WORKERS),
+        Put("pair-put", "pair", WORKERS),
+    )
+    return {work.name: work for work in every}
+
+
+WORKERS = ("s3sftp-1w", "s3sftp-2w")

@@ -1,0 +1,85 @@
+"""What each worker gets of what is promised for the server, and how it gets its options.
+
+Options travel as JSON in a file in memory that the workers inherit: they hold secrets, so they are in no
+command line, no environment and no file on disk, and a worker that is replaced gets what the first one got.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from datetime import timedelta
+from pathlib import Path
+
+from pydantic import SecretStr
+
+from s3sftp.app_options import ServerOptions
+from s3sftp.backends.s3.generations import ROWS as CHANGE_ROWS
+from s3sftp.fs.tally import ROWS as UPLOAD_ROWS
+from s3sftp.workers import default_workers
+
+CHANGES = (0, CHANGE_ROWS)
+UPLOADS = (CHANGE_ROWS, UPLOAD_ROWS)
+"""Where the parts of the workers' shared table begin, and how many rows they have."""
+TABLE_ROWS = sum(UPLOADS)
+
+
+def worker_count(options: ServerOptions) -> int:
+    """How many processes are to serve."""
+    if options.backend == "memory":
+        return 1
+    return options.server.workers or default_workers(options.files.buffer_bytes)
+
+
+def share_of(options: ServerOptions, workers: int) -> ServerOptions:
+    """The options of one of so many workers: its share of what bounds the server."""
+    if workers == 1:
+        return options
+    files, auth = options.files, options.auth
+    shares = {
+        "files": files.model_copy(
+            update={
+                "buffer_bytes": files.buffer_bytes // workers,
+                "spool_bytes": files.spool_bytes // workers,
+            }
+        ),
+        "auth": auth.model_copy(update={"password_threads": max(1, auth.password_threads // workers)}),
+    }
+    if options.s3 is not None:
+        connections = max(1, options.s3.max_connections // workers)
+        shares["s3"] = options.s3.model_copy(update={"max_connections": connections})
+    return options.model_copy(update=shares)
+
+
+def to_file(options: ServerOptions) -> int:
+    """A file in memory with the options, for a worker to inherit; the caller closes it."""
+    descriptor = os.memfd_create("s3sftp-options", os.MFD_CLOEXEC)
+    with open(descriptor, "wb", closefd=False) as stream:
+        stream.write(dump(options))
+    return descriptor
+
+
+def from_file(descriptor: int) -> ServerOptions:
+    """The options in a file of `to_file`. Does not move it, as others read it too."""
+    return load(os.pread(descriptor, os.fstat(descriptor).st_size, 0))
+
+
+def dump(options: ServerOptions) -> bytes:
+    """The options, secrets included."""
+    return json.dumps(options.model_dump(), default=_plain).encode("ascii")
+
+
+def load(data: bytes) -> ServerOptions:
+    """The options that were dumped, exactly."""
+    return ServerOptions.model_validate(json.loads(data))
+
+
+def _plain(value: object) -> object:
+    match value:
+        case SecretStr():
+            return value.get_secret_value()
+        case Path():
+            return str(value)
+        case timedelta():
+            return value.total_seconds()
+    raise TypeError(type(value).__name__)

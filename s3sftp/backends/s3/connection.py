@@ -1,0 +1,245 @@
+"""One HTTP/1.1 connection to the store, for GET requests, one after the other.
+
+    idle ─► ask: head ─► body of known length: from the socket into its buffers ─┬─► idle
+              ▲          chunked, or until the end: through h11 ─────────────────┤
+              └ 1xx                                                              └─► closed
+
+Closed is whatever was not read to its end as announced: such a connection never serves a second request.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Final, cast
+
+import h11
+
+from s3sftp.backends.s3.arrivals import BUFFER_BYTES, Buffers
+from s3sftp.backends.s3.http_head import Head, HeadReader
+from s3sftp.backends.s3.incoming import Incoming
+
+_MOST_WAITING: Final = 2 * BUFFER_BYTES
+"""A body that nobody takes is received up to here."""
+_SCRATCH_BYTES: Final = 64 << 10
+
+
+class Unanswered(ConnectionError):
+    """The exchange broke before a body could begin."""
+
+    def __init__(self, reason: str, *, silent: bool) -> None:
+        super().__init__(reason)
+        self.silent = silent
+        """Not a byte of an answer came: on a connection that served before, the request may be repeated."""
+
+
+class Connection(asyncio.BufferedProtocol):
+    """A connection; `on_idle` is told when it may be asked again, `on_lost` when it never can."""
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        buffers: Buffers,
+        on_idle: Callable[[Connection], None],
+        on_lost: Callable[[Connection], None],
+    ) -> None:
+        self.loop = loop
+        self._buffers = buffers
+        self._on_idle = on_idle
+        self._on_lost = on_lost
+        self._on_end: Callable[[], None] | None = None
+        self._transport: asyncio.Transport | None = None
+        self._head: HeadReader | None = None
+        self._answer: asyncio.Future[tuple[Head, Incoming]] | None = None
+        self._body: Incoming | None = None
+        self._left = 0
+        self._codec: h11.Connection | None = None
+        self._scratch = memoryview(b"")
+        self._keeps = False
+        self._paused = False
+
+    @property
+    def is_open(self) -> bool:
+        return self._transport is not None and not self._transport.is_closing()
+
+    async def ask(self, request: h11.Request, on_end: Callable[[], None]) -> tuple[Head, Incoming]:
+        """Send a request; its answer's head, and its body on the way.
+
+        `on_end` is called when the connection is done with the body: idle again, or closed. Raises
+        Unanswered; then there is no such call.
+        """
+        if not self.is_open:
+            raise Unanswered("the store closed the connection", silent=True)
+        self._on_end = on_end
+        self._head = HeadReader(request)
+        answer: asyncio.Future[tuple[Head, Incoming]] = self.loop.create_future()
+        self._answer = answer
+        try:
+            cast(asyncio.Transport, self._transport).write(self._head.request)
+            return await answer
+        except BaseException:
+            self._forget(answer)
+            raise
+
+    def abort(self) -> None:
+        """Close at once, whatever is under way."""
+        if self._transport is not None:
+            self._transport.abort()
+        self._end()
+
+    def _forget(self, answer: asyncio.Future[tuple[Head, Incoming]]) -> None:
+        """Who asked is gone. Others may have the connection already, when all of the answer came."""
+        if self._answer is answer:
+            self._answer = self._on_end = None
+            self.abort()
+        elif answer.done() and not answer.cancelled() and answer.exception() is None:
+            answer.result()[1].abandon()
+
+    def abandon(self, body: Incoming) -> None:
+        """Close, if it is this body that is under way."""
+        if body is self._body:
+            self._break(ConnectionAbortedError("the rest was not wanted"))
+
+    def taken(self, body: Incoming) -> None:
+        """There is room again for more of a body."""
+        if self._paused and body is self._body and body.arrivals.waiting < _MOST_WAITING:
+            self._resume()
+
+    # what the event loop calls
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+
+    def get_buffer(self, sizehint: int) -> memoryview:
+        if self._body is None:
+            return self._head.room() if self._head is not None else memoryview(bytearray(1))
+        if self._codec is None:
+            return self._body.arrivals.room(self._left + 1)  # one more: what should not be there is seen
+        return self._scratch
+
+    def buffer_updated(self, count: int) -> None:
+        if self._body is None:
+            self._head_came(count)
+        elif self._codec is None:
+            self._body_came(self._body, count)
+        else:
+            self._coded_came(self._body, self._codec, bytes(self._scratch[:count]))
+
+    def eof_received(self) -> None:
+        if self._body is not None and self._codec is not None:
+            self._coded_came(self._body, self._codec, b"")
+
+    def connection_lost(self, reason: Exception | None) -> None:
+        self._break(reason or ConnectionResetError("the store closed the connection"))
+
+    # the three kinds of bytes
+
+    def _head_came(self, count: int) -> None:
+        if self._head is None:  # nothing was asked
+            self.abort()
+            return
+        try:
+            head = self._head.came(count)
+        except h11.RemoteProtocolError as error:
+            self._break(error)
+            return
+        if head is not None:
+            self._begin_body(head, self._head)
+
+    def _begin_body(self, head: Head, reader: HeadReader) -> None:
+        answer, self._answer = self._answer, None
+        if answer is None or answer.done():  # cancelled, and about to say so
+            self._on_end = None
+            self.abort()
+            return
+        body = self._body = Incoming(self, self._buffers)
+        self._head = None
+        self._keeps = head.keeps
+        answer.set_result((head, body))
+        rest = reader.rest()
+        if head.length is not None:
+            self._left = head.length
+            body.arrivals.add(rest[: self._left])
+            self._count(body, len(rest))
+        else:
+            self._codec = reader.codec
+            self._scratch = memoryview(bytearray(_SCRATCH_BYTES))
+            if rest:
+                self._coded_came(body, self._codec, bytes(rest))
+
+    def _body_came(self, body: Incoming, count: int) -> None:
+        body.arrivals.came(min(count, self._left))
+        self._count(body, count)
+
+    def _count(self, body: Incoming, count: int) -> None:
+        if count > self._left:  # more than was announced: whatever it is, it is not our answer
+            self._keeps = False
+        self._left -= min(count, self._left)
+        if self._left == 0:
+            self._complete(body)
+        else:
+            self._hold_back(body)
+        body.wake()
+
+    def _coded_came(self, body: Incoming, codec: h11.Connection, data: bytes) -> None:
+        try:
+            codec.receive_data(data)
+            while isinstance(event := codec.next_event(), h11.Data):
+                body.arrivals.add(memoryview(event.data))
+            if isinstance(event, h11.EndOfMessage):
+                self._keeps = self._keeps and codec.their_state is h11.DONE and not codec.trailing_data[0]
+                self._complete(body)
+        except h11.RemoteProtocolError as error:
+            self._break(error)
+            return
+        self._hold_back(body)
+        body.wake()
+
+    # ends
+
+    def _complete(self, body: Incoming) -> None:
+        body.is_complete = True
+        self._body = self._codec = None
+        self._scratch = memoryview(b"")
+        if not self._keeps or not self.is_open:
+            self.abort()
+            return
+        self._resume()
+        self._on_idle(self)
+        self._end()
+
+    def _break(self, reason: Exception) -> None:
+        body, self._body = self._body, None
+        if body is not None and not body.is_complete:
+            body.failure = reason
+            body.wake()
+        answer, self._answer = self._answer, None
+        if answer is not None and not answer.done():
+            silent = self._head is not None and self._head.received == 0
+            failure = Unanswered(str(reason), silent=silent)
+            failure.__cause__ = reason
+            self._on_end = None
+            answer.set_exception(failure)
+        self.abort()
+
+    def _end(self) -> None:
+        if not self.is_open:
+            self._on_lost(self)
+        on_end, self._on_end = self._on_end, None
+        if on_end is not None:
+            on_end()
+
+    def _hold_back(self, body: Incoming) -> None:
+        if (
+            not self._paused
+            and body is self._body
+            and body.arrivals.waiting >= _MOST_WAITING
+            and self.is_open
+        ):
+            self._paused = True
+            cast(asyncio.Transport, self._transport).pause_reading()
+
+    def _resume(self) -> None:
+        if self._paused and self.is_open:
+            cast(asyncio.Transport, self._transport).resume_reading()
+        self._paused = False

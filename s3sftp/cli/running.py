@@ -1,0 +1,97 @@
+"""The server as one process, or as a supervisor with workers.
+
+What serves is imported late: a supervisor needs neither an S3 client nor the memory that one takes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from collections.abc import Sequence
+
+from s3sftp import __version__
+from s3sftp.app_options import ServerOptions
+from s3sftp.app_shares import CHANGES, TABLE_ROWS, UPLOADS, to_file
+from s3sftp.backends.s3.generations import Generations
+from s3sftp.counters import Table, make_shared
+from s3sftp.ssh import FrontDoor, load_host_keys
+from s3sftp.telemetry import get_logger
+from s3sftp.workers import Crew, Supervisor, WorkersFailed
+
+_log = get_logger("s3sftp.workers")
+_END_SECONDS = 15.0
+"""What a worker may take to end beyond the limits that transfers have."""
+
+
+def serve_alone(options: ServerOptions) -> None:
+    """Serve in this process until told to stop."""
+    from s3sftp.cli.allocation import return_large_blocks
+
+    return_large_blocks()
+    asyncio.run(_serve(options))
+
+
+async def _serve(options: ServerOptions) -> None:
+    from s3sftp.app import Application
+    from s3sftp.telemetry.tracing import configure_tracing, end_tracing
+
+    shutdown = configure_tracing(os.environ)
+    try:
+        await Application(options).run()
+    finally:
+        await end_tracing(shutdown)
+
+
+async def supervise(options: ServerOptions, workers: int) -> None:
+    """Have so many workers serve until told to stop. Raises ConfigurationError, CannotListen."""
+    # the first start makes the key, once
+    await asyncio.to_thread(load_host_keys, options.ssh.host_keys, options.server.state_dir)
+    counters, handed = make_shared(TABLE_ROWS, workers), to_file(options)
+    try:
+        await _supervise(options, workers, counters, handed)
+    except WorkersFailed as failed:  # it has said itself why
+        sys.exit(failed.status)
+    finally:
+        os.close(counters)
+        os.close(handed)
+
+
+async def _supervise(options: ServerOptions, workers: int, counters: int, handed: int) -> None:
+
+    def gone(number: int) -> None:
+        # its uploads are no more, and what it was changing when it ended is to be asked for again
+        table = Table.shared(counters, workers, number - 1)
+        table.part(*UPLOADS).clear_column(number - 1)
+        Generations(table.part(*CHANGES)).everything_changed()
+
+    crew = Crew(
+        workers,
+        lambda number, link: worker_command(number, link, workers, handed, counters),
+        (handed, counters),
+        gone,
+    )
+    supervisor = Supervisor(
+        options.listen,
+        FrontDoor(options.ssh, options.auth),
+        crew,
+        options.server.drain_timeout.total_seconds(),
+        options.sftp.close_timeout.total_seconds() + _END_SECONDS,
+    )
+
+    def started() -> None:
+        _log.info(
+            "started", version=__version__, backend=options.backend, users=len(options.users), workers=workers
+        )
+
+    await supervisor.run(started)
+
+
+def worker_command(number: int, link: int, workers: int, options: int, counters: int) -> Sequence[str]:
+    """The command line of a worker, with the descriptors that it inherits."""
+    # a module in the directory that we were started in is found only if it was so for us
+    safe = [] if os.getcwd() in sys.path or "" in sys.path else ["-P"]
+    return [
+        *(sys.executable, *safe, "-m", "s3sftp", "worker"),
+        *map(str, (number, link, workers, options, counters)),
+    ]

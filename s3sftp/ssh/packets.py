@@ -1,0 +1,337 @@
+"""The short way of a connection's data packets: the same bytes on the wire as asyncssh's, for less work.
+
+    socket ─► _recv_pkthdr ─► data of an open channel, its window ─► session
+                   └────────► anything else ─► asyncssh's own code
+    session ─► PacketChannel.write ─► _seal ─► one buffer for each turn of the loop ─► socket
+
+asyncssh sends an empty IGNORE packet before each packet (a remedy for CBC ciphers), makes a cipher object for
+each, copies its bytes about ten times and hands each to the socket by itself. With AES-GCM this module does
+none of that. Key exchange, login, every other packet, every other cipher and every error are asyncssh's: a
+connection only leaves its code where it carries data under AES-GCM without compression.
+
+It replaces private methods of asyncssh, so it is bound to the versions that it was checked against
+(`tests/ssh/test_packets.py` reads the code that it replaces) and stays out of the way in any other. The
+choice of this over a fork or a server of our own: docs/decisions/0012.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import threading
+import time
+from collections.abc import Iterable
+from typing import Any, cast
+
+import asyncssh
+from asyncssh.constants import MSG_CHANNEL_DATA, MSG_CHANNEL_WINDOW_ADJUST, MSG_IGNORE, MSG_USERAUTH_LAST
+from asyncssh.misc import MACError
+from asyncssh.packet import SSHPacketLogger, String, UInt32
+
+from s3sftp.ssh.gcm import BLOCK_BYTES, TAG_BYTES, Gcm, upgraded
+from s3sftp.telemetry import get_logger
+
+_log = get_logger("s3sftp.ssh")
+
+CHECKED_VERSIONS = frozenset({"2.24.1"})
+"""Of asyncssh: those whose code was compared with what is here."""
+_GATHER_BYTES = 256 * 1024
+"""So many bytes go to the socket without waiting for the end of the loop's turn."""
+_LENGTH_BYTES = 4
+_DATA_HEAD_BYTES = 9
+"""Of a CHANNEL_DATA message: type, channel, length."""
+_DATA_START = 1 + _DATA_HEAD_BYTES
+_MIN_PADDING = 4
+_RANDOM_BYTES = 4096
+_FREE_BUFFERS = 4
+_RECEIVE_BYTES = 256 * 1024
+_HEADROOM_BYTES = 64 * 1024
+"""Before what is received there is room for the beginning of a packet, whose rest it brings."""
+
+
+class _Receiving(threading.local):
+    """One buffer for all connections of a loop: what it receives is read before the next is received."""
+
+    def __init__(self) -> None:
+        self.view = memoryview(bytearray(_HEADROOM_BYTES + _RECEIVE_BYTES))
+
+
+class _Sending(threading.local):
+    """Buffers to encrypt into, used again while they are warm."""
+
+    def __init__(self) -> None:
+        self._free: list[memoryview] = []
+
+    def take(self, size: int) -> memoryview:
+        """At least `size` bytes."""
+        if size > _GATHER_BYTES or not self._free:
+            return memoryview(bytearray(max(size, _GATHER_BYTES)))
+        return self._free.pop()
+
+    def give_back(self, buffer: memoryview) -> None:
+        if len(self._free) < _FREE_BUFFERS and len(buffer) == _GATHER_BYTES:
+            self._free.append(buffer)
+
+
+class _Random(threading.local):
+    """Padding (RFC 4253, 6: should be random), drawn from the system a page at a time."""
+
+    def __init__(self) -> None:
+        self._bytes, self._at = b"", 0
+
+    def take(self, count: int) -> bytes:
+        if self._at + count > len(self._bytes):
+            self._bytes, self._at = os.urandom(_RANDOM_BYTES), 0
+        self._at += count
+        return self._bytes[self._at - count : self._at]
+
+
+_receiving, _sending, _random = _Receiving(), _Sending(), _Random()
+
+
+def usable() -> bool:
+    """Whether the installed asyncssh is known. Says so in the log if not."""
+    if asyncssh.__version__ in CHECKED_VERSIONS:
+        return True
+    _log.warning("packet path off", reason="unknown version of asyncssh", version=asyncssh.__version__)
+    return False
+
+
+def adopt(conn: asyncssh.SSHServerConnection) -> None:
+    """Put a connection, that has sent nothing yet, on the short way."""
+    if logging.getLogger("asyncssh").isEnabledFor(logging.DEBUG):
+        return  # asyncssh shall write what it does with each packet
+    conn.__class__ = PacketConnection
+    cast(PacketConnection, conn)._begin()
+
+
+class PacketConnection(asyncssh.SSHServerConnection, asyncio.BufferedProtocol):
+    """An asyncssh connection whose data packets go the short way."""
+
+    def _begin(self) -> None:
+        if self._transport is not None:
+            self._transport.set_protocol(self)  # it looks whether there is a `get_buffer`
+        self._gathered: memoryview | None = None
+        self._gathered_bytes = 0
+        self._flush_is_due = False
+
+    def send_newkeys(self, k: bytes, h: bytes) -> None:
+        super().send_newkeys(k, h)
+        self._send_encryption = upgraded(self._send_encryption)
+        self._next_recv_encryption = upgraded(self._next_recv_encryption)
+
+    def create_server_channel(self, *args: Any, **options: Any) -> asyncssh.SSHServerChannel[Any]:
+        channel = super().create_server_channel(*args, **options)
+        channel.__class__ = PacketChannel
+        return channel
+
+    # ── out ─────────────────────────────────────────────────────────────────────────────────────────
+
+    def send_packet(self, pkttype: int, *args: bytes, handler: SSHPacketLogger | None = None) -> None:
+        if pkttype == MSG_IGNORE and isinstance(self._send_encryption, Gcm):
+            return
+        if pkttype > MSG_USERAUTH_LAST and self._may_seal():
+            self._seal(bytes((pkttype,)), *args)
+        else:
+            super().send_packet(pkttype, *args, handler=handler)
+
+    def send_data(self, channel: PacketChannel, number: int, data: list[memoryview], size: int) -> None:
+        """Send one CHANNEL_DATA message (RFC 4254, 5.2)."""
+        if self._may_seal():
+            head = MSG_CHANNEL_DATA << 64 | number << 32 | size
+            self._seal(head.to_bytes(_DATA_HEAD_BYTES, "big"), *data)
+        else:
+            super().send_packet(MSG_CHANNEL_DATA, UInt32(number), String(b"".join(data)), handler=channel)
+
+    def _may_seal(self) -> bool:
+        """Whether a packet may leave right now: no key exchange is under way or due, no compression."""
+        return (
+            isinstance(self._send_encryption, Gcm)
+            and self._kex_complete
+            and self._auth_complete
+            and self._compressor is None
+            and self._rekey_bytes_sent < self._rekey_bytes
+            and not (self._rekey_seconds and time.monotonic() >= self._rekey_time)
+        )
+
+    def _seal(self, *payload: bytes | memoryview) -> None:
+        """Send a packet (RFC 4253, 6): its length in the clear, then padding length, payload, padding."""
+        length = 1 + sum(map(len, payload))
+        padding = _MIN_PADDING + -(length + _MIN_PADDING) % BLOCK_BYTES
+        plain = b"".join((bytes((padding,)), *payload, _random.take(padding)))
+        header = len(plain).to_bytes(_LENGTH_BYTES, "big")
+        room = self._room(_LENGTH_BYTES + len(plain) + TAG_BYTES)
+        room[:_LENGTH_BYTES] = header
+        cast(Gcm, self._send_encryption).seal_into(header, plain, room[_LENGTH_BYTES:])
+        self._gather()
+        self._send_seq = (self._send_seq + 1) & 0xFFFF_FFFF
+        self._rekey_bytes_sent += len(plain)
+
+    def _send(self, data: bytes) -> None:
+        """What asyncssh sends by itself goes the same way, in order."""
+        self._room(len(data))[:] = data
+        self._gather()
+
+    def _room(self, size: int) -> memoryview:
+        """Where the next `size` bytes go that leave; what is there already leaves first if it has to."""
+        if self._gathered_bytes + size > _GATHER_BYTES:
+            self._flush()
+        if self._gathered is None:
+            self._gathered = _sending.take(size)
+        at, self._gathered_bytes = self._gathered_bytes, self._gathered_bytes + size
+        return self._gathered[at : self._gathered_bytes]
+
+    def _gather(self) -> None:
+        """What was put into the room leaves at the end of the loop's turn, or when there is much of it."""
+        if not self._flush_is_due:
+            self._flush_is_due = True
+            self._loop.call_soon(self._flush_due)
+
+    def _flush_due(self) -> None:
+        self._flush_is_due = False
+        self._flush()
+
+    def _flush(self) -> None:
+        gathered, size = self._gathered, self._gathered_bytes
+        self._gathered, self._gathered_bytes = None, 0
+        if gathered is None:
+            return
+        super()._send(cast(bytes, gathered[:size]))
+        if self._transport is None or not self._transport.get_write_buffer_size():
+            _sending.give_back(gathered)  # else the transport may still hold it
+
+    def _force_close(self, exc: Exception | None) -> None:
+        self._flush()  # the reason of a disconnect may be among it
+        super()._force_close(exc)
+
+    # ── in ──────────────────────────────────────────────────────────────────────────────────────────
+
+    def get_buffer(self, sizehint: int) -> memoryview:
+        """Where the loop shall receive, just before it calls `buffer_updated`."""
+        return _receiving.view[_HEADROOM_BYTES:]
+
+    def buffer_updated(self, nbytes: int) -> None:
+        """Read packets where they were received; the beginning of the first is put in front of them."""
+        begun, end = self._inpbuf, _HEADROOM_BYTES + nbytes
+        if len(begun) > _HEADROOM_BYTES or not self._may_open():
+            self.data_received(bytes(_receiving.view[_HEADROOM_BYTES:end]))
+            return
+        start = _HEADROOM_BYTES - len(begun)
+        _receiving.view[start:_HEADROOM_BYTES] = begun
+        received = _receiving.view[start:end]
+        self._inpbuf = cast(bytes, received)
+        self._recv_data()
+        if cast(object, self._inpbuf) is received:  # an error ended it midway
+            self._inpbuf = b""
+
+    def _may_open(self) -> bool:
+        """Whether the next bytes begin a packet that may be data."""
+        return (
+            isinstance(self._recv_encryption, Gcm)
+            and self._auth_complete
+            and self._decompressor is None
+            and self._recv_handler == self._recv_pkthdr
+        )
+
+    def _recv_pkthdr(self) -> bool:
+        """At the border of a packet: take the data packets that are here whole, leave others to asyncssh."""
+        return self._take_data() if self._may_open() else super()._recv_pkthdr()
+
+    def _take_data(self) -> bool:
+        """Whether the loop of asyncssh has to go on: with a packet that is not data."""
+        encryption = cast(Gcm, self._recv_encryption)
+        buffer, at = memoryview(self._inpbuf), 0
+        while len(buffer) - at >= _LENGTH_BYTES:
+            header = buffer[at : at + _LENGTH_BYTES]
+            length = int.from_bytes(header, "big")
+            end = at + _LENGTH_BYTES + length + TAG_BYTES
+            if length > self._max_recv_pktlen:
+                self._inpbuf = bytes(buffer[at:])
+                return super()._recv_pkthdr()  # which refuses it
+            if len(buffer) < end:
+                break
+            plain = encryption.open(header, buffer[at + _LENGTH_BYTES : end])
+            if plain is None:
+                raise MACError("MAC verification failed")
+            if not self._deliver(plain):
+                encryption.put_back(plain)
+                self._inpbuf = bytes(buffer[at:])
+                return super()._recv_pkthdr()
+            at = end
+            self._recv_seq = (self._recv_seq + 1) & 0xFFFF_FFFF
+        self._inpbuf = bytes(buffer[at:])
+        return False
+
+    def _deliver(self, plain: bytes) -> bool:
+        """Hand data, or room for data, to its channel. False: this is something else, or not right.
+
+        Both messages (RFC 4254, 5.2) begin with type, channel, and a number: how many bytes.
+        """
+        size = len(plain) - 1 - plain[0] - _DATA_HEAD_BYTES if plain else -1
+        if size < 0 or not MSG_CHANNEL_WINDOW_ADJUST <= plain[1] <= MSG_CHANNEL_DATA:
+            return False
+        channel = self._channels.get(int.from_bytes(plain[2:6], "big"))
+        if not isinstance(channel, PacketChannel):
+            return False
+        self._auth_final = True
+        count = int.from_bytes(plain[6:10], "big")
+        if plain[1] == MSG_CHANNEL_WINDOW_ADJUST:
+            return size == 0 and channel.widen(count)
+        return size == count and channel.take(memoryview(plain)[_DATA_START : _DATA_START + size])
+
+
+class PacketChannel(asyncssh.SSHServerChannel[bytes]):
+    """A channel that cuts what it sends into packets without copying it first."""
+
+    def write(self, data: bytes, datatype: asyncssh.DataType = None) -> None:
+        self.writelines([data], datatype)
+
+    def writelines(self, list_of_data: Iterable[bytes], datatype: asyncssh.DataType = None) -> None:
+        """Send pieces as if they were one; they must not change any more."""
+        if self._send_state != "open":
+            raise BrokenPipeError("channel not open for sending")
+        if datatype is not None:
+            raise OSError("SFTP has no standard error")
+        for piece in filter(len, list_of_data):
+            self._send_buf.append((cast(bytearray, memoryview(piece)), None))
+            self._send_buf_len += len(piece)
+        self._flush_send_buf()
+
+    def _flush_send_buf(self) -> None:
+        while self._send_buf and self._send_window and self._conn is not None and self._send_chan is not None:
+            data, size = self._next_data(min(self._send_window, self._send_pktsize))
+            self._send_buf_len -= size
+            self._send_window -= size
+            cast(PacketConnection, self._conn).send_data(self, self._send_chan, data, size)
+        super()._flush_send_buf()  # what follows when all is sent: go on writing, EOF, close
+
+    def _next_data(self, most: int) -> tuple[list[memoryview], int]:
+        """What waits, up to `most` bytes: parts of pieces, and their size."""
+        data: list[memoryview] = []
+        size = 0
+        while self._send_buf and size < most:
+            piece = memoryview(self._send_buf[0][0])
+            if len(piece) > most - size:
+                self._send_buf[0] = (cast(bytearray, piece[most - size :]), None)
+                piece = piece[: most - size]
+            else:
+                del self._send_buf[0]
+            data.append(piece)
+            size += len(piece)
+        return data, size
+
+    def widen(self, count: int) -> bool:
+        """The client takes so many bytes more. False, and nothing is done, if the channel is not open."""
+        if self._recv_state not in ("open", "eof_pending", "eof"):
+            return False
+        self._send_window += count
+        self._flush_send_buf()
+        return True
+
+    def take(self, data: memoryview) -> bool:
+        """Data from the client. False, and nothing is done, if the client may not send it."""
+        if self._recv_state != "open" or len(data) > self._recv_window:
+            return False
+        self._accept_data(cast(bytes, data))
+        return True

@@ -1,0 +1,15 @@
+"""All cores: several processes serve, one stands at the door.
+
+client ──► supervisor ── door: bans, limits ──► least busy worker ──► asyncssh, SFTP, S3
+               │ the connected socket goes over a Unix socket; then the supervisor is out of the way
+               └ what the worker tells: logged in, failed, left
+
+supervisor   reception (accepts) ─ roster (who is there) ─ process (one worker) ─┐
+worker       post (the far end of the door)                                     ─┴ link ─ messages
+"""
+
+from s3sftp.workers.available import default_workers
+from s3sftp.workers.post import Post
+from s3sftp.workers.supervisor import Crew, Supervisor, WorkersFailed
+
+__all__ = ["Crew", "Post", "Supervisor", "WorkersFailed", "default_workers"]

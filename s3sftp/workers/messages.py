@@ -1,0 +1,106 @@
+"""What supervisor and worker say to each other: each message is one packet, a JSON list `[name, value, …]`.
+
+    to the worker       Serve (with the socket)   Counted   Judged   Expel   Stop
+    to the supervisor   Ready                     LogIn     Failed   Left
+
+A guest is a number that the supervisor gives to each connection.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import astuple, dataclass, fields
+
+MAX_BYTES = 8192
+
+
+class BadMessage(Exception):
+    """The other side does not speak as it should."""
+
+
+@dataclass(frozen=True, slots=True)
+class Serve:
+    """The connection that comes with this is yours."""
+
+    guest: int
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """The answer to LogIn: the reason for which the connection has to go, or none."""
+
+    guest: int
+    refusal: str
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """The answer to Failed: whether it brought a ban."""
+
+    guest: int
+    banned: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Expel:
+    """Close the connection at once."""
+
+    guest: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """The first: finish what runs. The second: cut it short."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """Connections may come."""
+
+
+@dataclass(frozen=True, slots=True)
+class LogIn:
+    """The connection has proved to be this user's: may it stay?"""
+
+    guest: int
+    user: str
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """A login failed."""
+
+    guest: int
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """The connection is gone."""
+
+    guest: int
+
+
+Message = Serve | Counted | Judged | Expel | Stop | Ready | LogIn | Failed | Left
+_KINDS: dict[str, type[Message]] = {
+    kind.__name__: kind for kind in (Serve, Counted, Judged, Expel, Stop, Ready, LogIn, Failed, Left)
+}
+_TYPES = {"int": int, "str": str, "bool": bool}
+
+
+def encode(message: Message) -> bytes:
+    """The packet."""
+    return json.dumps([type(message).__name__, *astuple(message)]).encode("ascii")
+
+
+def decode(packet: bytes) -> Message:
+    """The message. Raises BadMessage."""
+    try:
+        name, *values = json.loads(packet)
+        kind = _KINDS[name]
+        wanted = [_TYPES[str(field.type)] for field in fields(kind)]
+    except (ValueError, TypeError, LookupError) as error:
+        raise BadMessage(repr(packet[:100])) from error
+    if [type(value) for value in values] != wanted:
+        raise BadMessage(repr(packet[:100]))
+    return kind(*values)

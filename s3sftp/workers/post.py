@@ -1,0 +1,188 @@
+"""The worker's post: where connections are handed to it, and the far end of the door.
+
+The supervisor decides and counts; here its answers are waited for. When it is gone, so is the door: what
+waits is refused, and the worker is told to finish.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+from s3sftp.ssh import Expel, Peer, Refusal
+from s3sftp.stopping import StopRequests
+from s3sftp.telemetry import get_logger
+from s3sftp.workers import messages
+from s3sftp.workers.link import Link
+
+_log = get_logger("s3sftp.workers")
+_GONE = Refusal("the server is stopping")
+Factory = Callable[[str, int], Any]
+
+
+class Post:
+    """An `ssh.Entrance` and an `ssh.Door`. `stop` is asked when the supervisor says so, or is gone."""
+
+    def __init__(self, end: socket.socket, stop: StopRequests) -> None:
+        """To be made on the event loop; from then on the supervisor is heard."""
+        self._stop = stop
+        self._factory: Factory | None = None
+        self._guests: dict[int, FarGuest] = {}
+        self._expected: dict[Any, FarGuest] = {}
+        """Guests whose connection asyncssh has not announced yet."""
+        self._arriving: set[asyncio.Task[None]] = set()
+        self._link = Link(end, self._received, self._supervisor_gone)
+
+    @property
+    def door(self) -> Post:
+        return self
+
+    def arrive(self, conn: Any, peer: Peer, expel: Expel) -> FarGuest | None:
+        guest = self._expected.pop(conn, None)
+        if guest is None or guest.number not in self._guests:
+            return None
+        guest.expel = expel
+        return guest
+
+    async def create_server(self, factory: Factory, host: str, port: int) -> _Handing:
+        self._factory = factory
+        return _Handing(self)
+
+    def ready(self) -> None:
+        """Tell the supervisor that connections may come."""
+        self._link.send(messages.Ready())
+
+    def stop_taking(self) -> None:
+        """Connections that are still handed over are closed."""
+        self._factory = None
+
+    def close(self) -> None:
+        """Hang up."""
+        self._link.close()
+
+    def send(self, message: messages.Message) -> None:
+        self._link.send(message)
+
+    def forget(self, guest: int) -> None:
+        """The guest has left."""
+        if self._guests.pop(guest, None) is not None:
+            self._link.send(messages.Left(guest))
+
+    def _received(self, message: messages.Message, descriptor: int | None) -> None:
+        match message:
+            case messages.Serve(number):
+                self._serve(number, descriptor)
+                return
+            case messages.Counted(number, refusal) if number in self._guests:
+                self._guests[number].counted(Refusal(refusal) if refusal else None)
+            case messages.Judged(number, banned) if number in self._guests:
+                self._guests[number].judged(banned)
+            case messages.Expel(number, reason) if number in self._guests:
+                self._guests[number].expel(reason)
+            case messages.Stop():
+                self._stop.ask()
+        if descriptor is not None:
+            os.close(descriptor)
+
+    def _serve(self, number: int, descriptor: int | None) -> None:
+        guest = self._guests[number] = FarGuest(self, number)
+        if descriptor is None or self._factory is None:
+            if descriptor is not None:
+                os.close(descriptor)
+            guest.leave()
+            return
+        task = asyncio.create_task(self._hand_in(socket.socket(fileno=descriptor), guest, self._factory))
+        self._arriving.add(task)
+        task.add_done_callback(self._arriving.discard)
+
+    async def _hand_in(self, sock: socket.socket, guest: FarGuest, factory: Factory) -> None:
+        conn: list[Any] = []
+
+        def protocol() -> Any:
+            conn.append(factory("", 0))
+            self._expected[conn[0]] = guest
+            return conn[0]
+
+        sock.setblocking(False)
+        try:
+            await asyncio.get_running_loop().connect_accepted_socket(protocol, sock)
+        except OSError as error:  # it went away on the way here
+            _log.debug("connection lost before it was served", error=str(error))
+            sock.close()
+            guest.leave()
+        finally:
+            for each in conn:
+                self._expected.pop(each, None)
+
+    def _supervisor_gone(self) -> None:
+        _log.error("supervisor is gone")
+        for guest in list(self._guests.values()):
+            guest.lose_door()
+        self._stop.ask()
+
+
+class FarGuest:
+    """A guest whom the supervisor counts."""
+
+    def __init__(self, post: Post, number: int) -> None:
+        self.number = number
+        self._post = post
+        self._login: asyncio.Future[Refusal | None] | None = None
+        self._judgements: deque[asyncio.Future[bool]] = deque()
+        self._lost = False
+        self.expel: Expel = lambda _reason: self.leave()
+
+    def log_in(self, user: str) -> asyncio.Future[Refusal | None]:
+        self._login = asyncio.get_running_loop().create_future()
+        if self._lost:
+            self._login.set_result(_GONE)
+        else:
+            self._post.send(messages.LogIn(self.number, user))
+        return self._login
+
+    def failed(self) -> asyncio.Future[bool]:
+        judgement: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        if self._lost:
+            judgement.set_result(True)
+        else:
+            self._judgements.append(judgement)
+            self._post.send(messages.Failed(self.number))
+        return judgement
+
+    def leave(self) -> None:
+        self._post.forget(self.number)
+        self.lose_door()
+
+    def counted(self, refusal: Refusal | None) -> None:
+        """The answer to `log_in`."""
+        if self._login is not None and not self._login.done():
+            self._login.set_result(refusal)
+
+    def judged(self, banned: bool) -> None:
+        """The answer to the oldest `failed`."""
+        if self._judgements and not (judgement := self._judgements.popleft()).done():
+            judgement.set_result(banned)
+
+    def lose_door(self) -> None:
+        """No answer will come any more: be strict."""
+        self._lost = True
+        self.counted(_GONE)
+        while self._judgements:
+            self.judged(True)
+
+
+class _Handing:
+    """What asyncssh takes for the listening server."""
+
+    def __init__(self, post: Post) -> None:
+        self._post = post
+
+    def close(self) -> None:
+        self._post.stop_taking()
+
+    async def wait_closed(self) -> None:
+        return

@@ -1,0 +1,130 @@
+"""One worker as the supervisor sees it: a process, a link, and the guests that were handed to it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import socket
+from collections.abc import Callable, Iterator, Sequence
+
+from s3sftp.ssh import CountedGuest, Expel
+from s3sftp.telemetry import get_logger
+from s3sftp.workers import messages
+from s3sftp.workers.link import Link, pair
+
+_log = get_logger("s3sftp.workers")
+Command = Callable[[int, int], Sequence[str]]
+"""The command line of a worker, from its number and the descriptor of its link."""
+_HELD = (signal.SIGINT, signal.SIGTERM)
+
+
+class Worker:
+    """A worker from its start to its end. Ready when it has said so."""
+
+    def __init__(self, number: int, changed: Callable[[], None]) -> None:
+        self.number = number
+        self.guests: dict[int, CountedGuest] = {}
+        self.ready = False
+        self._changed = changed
+        """Called when it can take connections."""
+        self._link: Link | None = None
+        self._process: asyncio.subprocess.Process | None = None
+        self.hung_up = asyncio.Event()
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid if self._process else 0
+
+    @property
+    def running(self) -> bool:
+        return self._process is not None and self._process.returncode is None
+
+    @property
+    def can_serve(self) -> bool:
+        """Whether a connection can be handed to it now."""
+        return self.ready and self._link is not None and not self._link.blocked
+
+    async def start(self, command: Command, descriptors: Sequence[int]) -> None:
+        """Start the process, which inherits the descriptors. Raises OSError."""
+        mine, its = pair()
+        try:
+            with _signals_held():
+                self._process = await asyncio.create_subprocess_exec(
+                    *command(self.number, its.fileno()),
+                    stdin=asyncio.subprocess.DEVNULL,
+                    pass_fds=(its.fileno(), *descriptors),
+                )
+        except BaseException:
+            mine.close()
+            raise
+        finally:
+            its.close()
+        self._link = Link(mine, self._received, self._hang_up)
+
+    async def ended(self) -> int:
+        """Wait for its end; the exit status. Its guests are gone then."""
+        if self._process is None:
+            return 0
+        status = await self._process.wait()
+        self._hang_up()
+        return status
+
+    def serve(self, number: int, guest: CountedGuest, sock: socket.socket) -> None:
+        """Hand a connection over."""
+        self.guests[number] = guest
+        self._send(messages.Serve(number), sock)
+
+    def expel(self, number: int) -> Expel:
+        """What closes one of its connections."""
+        return lambda reason: self._send(messages.Expel(number, reason))
+
+    def stop(self) -> None:
+        """Tell it to finish; the second time to cut it short."""
+        self._send(messages.Stop())
+
+    def kill(self) -> None:
+        """End it now."""
+        if self._process is not None:
+            with contextlib.suppress(ProcessLookupError):
+                self._process.kill()
+
+    def _send(self, message: messages.Message, carried: socket.socket | None = None) -> None:
+        if self._link is not None:
+            self._link.send(message, carried)
+        elif carried is not None:
+            carried.close()
+
+    def _received(self, message: messages.Message, descriptor: int | None) -> None:
+        match message:
+            case messages.Ready():
+                self.ready = True
+                _log.debug("worker ready", worker=self.number)
+                self._changed()
+            case messages.LogIn(number, user) if number in self.guests:
+                refusal = self.guests[number].log_in(user).result()
+                self._send(messages.Counted(number, refusal.reason if refusal else ""))
+            case messages.Failed(number) if number in self.guests:
+                self._send(messages.Judged(number, self.guests[number].failed().result()))
+            case messages.Left(number) if number in self.guests:
+                self.guests.pop(number).leave()
+
+    def _hang_up(self) -> None:
+        self.ready = False
+        if self._link is not None:
+            self._link.close()
+        for guest in self.guests.values():
+            guest.leave()
+        self.guests.clear()
+        self.hung_up.set()
+
+
+@contextlib.contextmanager
+def _signals_held() -> Iterator[None]:
+    """Start something that gets no signal before it lets them in: one to the whole group would end a worker
+    that is not ready for it."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _HELD)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

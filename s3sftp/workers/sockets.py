@@ -1,0 +1,47 @@
+"""Listening sockets that are bound before anybody is ready to serve: a port in use is told at once."""
+
+from __future__ import annotations
+
+import os
+import socket
+
+from s3sftp.ssh import CannotListen, ListenOptions
+
+
+def bind(listen: ListenOptions) -> list[socket.socket]:
+    """Bound sockets that do not listen yet, one for each address. Raises CannotListen."""
+    where = f"{listen.host or '*'}:{listen.port}"
+    sockets: list[socket.socket] = []
+    try:
+        for family, address in _addresses(listen):
+            sockets.append(_bound(family, address, both=not listen.host))
+    except OSError as error:
+        for each in sockets:
+            each.close()
+        # the errors of getaddrinfo have numbers of their own
+        named = error.errno and not isinstance(error, socket.gaierror)
+        reason = os.strerror(error.errno) if named and error.errno else error.strerror or str(error)
+        raise CannotListen(f"cannot listen on {where}: {reason}") from error
+    return sockets
+
+
+def _addresses(listen: ListenOptions) -> list[tuple[int, tuple[str, int]]]:
+    if not listen.host:
+        family = socket.AF_INET6 if socket.has_dualstack_ipv6() else socket.AF_INET
+        return [(family, ("", listen.port))]
+    found = socket.getaddrinfo(listen.host, listen.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    return list(dict.fromkeys((int(entry[0]), entry[4]) for entry in found))  # type: ignore[misc]
+
+
+def _bound(family: int, address: tuple[str, int], *, both: bool) -> socket.socket:
+    bound = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0 if both else 1)
+        bound.bind(address)
+        bound.setblocking(False)
+    except OSError:
+        bound.close()
+        raise
+    return bound

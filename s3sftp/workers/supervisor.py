@@ -1,0 +1,198 @@
+"""Keeps workers running, and stops them.
+
+start    bind ─► the first worker ─► listen ─► the others
+run      a worker that ends is replaced, each time a little later if it does not live
+stop     close the sockets ─► every worker finishes what runs ─► those that do not end are killed
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from s3sftp.errors import S3sftpError
+from s3sftp.ssh import FrontDoor, ListenOptions
+from s3sftp.stopping import StopRequests
+from s3sftp.telemetry import get_logger
+from s3sftp.workers.process import Command, Worker
+from s3sftp.workers.reception import Reception
+from s3sftp.workers.sockets import bind
+
+_log = get_logger("s3sftp.workers")
+_FIRST_DELAY = 0.1
+_LONGEST_DELAY = 30.0
+_HEALTHY_SECONDS = 60.0
+"""A worker that lived so long is replaced without delay."""
+
+
+class WorkersFailed(S3sftpError):
+    """The first worker did not come up; it has said itself why."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__(f"the worker ended with status {status}")
+        self.status = status if status > 0 else 1
+
+
+@dataclass(frozen=True, slots=True)
+class Crew:
+    """How many workers, and how each is started."""
+
+    count: int
+    command: Command
+    descriptors: Sequence[int]
+    """What each of them inherits."""
+    gone: Callable[[int], None] = lambda _number: None
+    """Called with the number of a worker that is gone, before its successor starts."""
+
+
+class Supervisor:
+    """The process that clients connect to. `run` once."""
+
+    def __init__(
+        self, listen: ListenOptions, door: FrontDoor, crew: Crew, drain_seconds: float, hurry_seconds: float
+    ) -> None:
+        """Workers are killed when they have not ended `drain_seconds` and `hurry_seconds` after the first
+        request to stop, or `hurry_seconds` after the second."""
+        self._listen = listen
+        self._door = door
+        self._crew = crew
+        self._drain_seconds = drain_seconds
+        self._hurry_seconds = hurry_seconds
+        self._workers: dict[int, Worker] = {}
+        self._changed = asyncio.Event()
+        self._stop_asked = asyncio.Event()
+        self._reception: Reception | None = None
+
+    async def run(self, started: Callable[[], None] = lambda: None) -> None:
+        """Serve until SIGTERM or SIGINT, then drain and stop; a second signal cuts the draining short.
+
+        Raises CannotListen, WorkersFailed.
+        """
+        stop = StopRequests()
+        stop.install()
+        self._reception = Reception(self._door, bind(self._listen), self._workers)
+        keeping: list[asyncio.Task[None]] = []
+        asking = asyncio.create_task(stop.wait())
+        try:
+            keeping.append(await self._first(asking))
+            keeping += [asyncio.create_task(self._keep(number)) for number in range(2, self._crew.count + 1)]
+            if not asking.done():
+                self._open(self._reception)
+                await self._until_all_are_ready(asking)
+                started()
+                await asking
+            _log.info("stopping", drain_seconds=self._drain_seconds)
+            await self._stop(stop, keeping)
+        finally:
+            self._reception.close()
+            asking.cancel()
+            await self._end(keeping)
+        _log.info("stopped")
+
+    async def _first(self, asking: asyncio.Task[None]) -> asyncio.Task[None]:
+        """Start the first worker, wait until it is ready; the task that keeps it. Raises WorkersFailed."""
+        worker = await self._started(1)
+        ended = asyncio.create_task(worker.ended())
+        while not (worker.ready or ended.done() or asking.done()):
+            changing = asyncio.create_task(self._next_change())
+            await asyncio.wait({ended, asking, changing}, return_when=asyncio.FIRST_COMPLETED)
+            changing.cancel()
+        if ended.done() and not worker.ready:
+            raise WorkersFailed(ended.result())
+        return asyncio.create_task(self._keep(1, worker, ended))
+
+    def _open(self, reception: Reception) -> None:
+        reception.open()
+        _log.info("listening", host=self._listen.host or "*", port=reception.port)
+
+    async def _until_all_are_ready(self, asking: asyncio.Task[None]) -> None:
+        while not asking.done() and sum(each.ready for each in self._workers.values()) < self._crew.count:
+            changing = asyncio.create_task(self._next_change())
+            await asyncio.wait({asking, changing}, return_when=asyncio.FIRST_COMPLETED)
+            changing.cancel()
+
+    async def _next_change(self) -> None:
+        self._changed.clear()
+        await self._changed.wait()
+
+    def _on_change(self) -> None:
+        self._changed.set()
+        if self._reception is not None:
+            self._reception.resume()
+
+    async def _started(self, number: int) -> Worker:
+        worker = self._workers[number] = Worker(number, self._on_change)
+        await worker.start(self._crew.command, self._crew.descriptors)
+        _log.info("worker started", worker=number, pid=worker.pid)
+        return worker
+
+    async def _keep(
+        self, number: int, worker: Worker | None = None, ended: asyncio.Task[int] | None = None
+    ) -> None:
+        """Run a worker, and another one after each that ends."""
+        loop = asyncio.get_running_loop()
+        delay = _FIRST_DELAY
+        while not self._stop_asked.is_set():
+            began = loop.time()
+            try:
+                worker = worker or await self._started(number)
+                if self._stop_asked.is_set():
+                    worker.stop()
+                status: int | str = await (ended or self._until_ended(worker))
+            except OSError as error:
+                status = str(error)
+            if self._stop_asked.is_set():
+                return
+            self._crew.gone(number)
+            healthy = loop.time() - began >= _HEALTHY_SECONDS
+            delay = _FIRST_DELAY if healthy else min(delay * 2, _LONGEST_DELAY)
+            _log.error("worker ended", worker=number, status=status, restart_seconds=round(delay, 1))
+            worker = ended = None
+            await asyncio.sleep(delay)
+
+    async def _until_ended(self, worker: Worker) -> int:
+        """One that has hung up gets its time to finish, and is killed after it."""
+        ending = asyncio.create_task(worker.ended())
+        await asyncio.wait(
+            {ending, hung_up := asyncio.create_task(worker.hung_up.wait())},
+            return_when=asyncio.FIRST_COMPLETED,
+        )
+        hung_up.cancel()
+        if not ending.done():
+            await asyncio.wait({ending}, timeout=self._drain_seconds + self._hurry_seconds)
+            worker.kill()
+        return await ending
+
+    async def _stop(self, stop: StopRequests, keeping: Sequence[asyncio.Task[None]]) -> None:
+        """Have every worker finish, for as long as they may."""
+        self._stop_asked.set()
+        if self._reception is not None:
+            self._reception.close()
+        for worker in self._workers.values():
+            worker.stop()
+        ending = asyncio.create_task(self._all_end())
+        hurry = asyncio.create_task(stop.wait(2))
+        limit = self._drain_seconds + self._hurry_seconds
+        await asyncio.wait({ending, hurry}, timeout=limit, return_when=asyncio.FIRST_COMPLETED)
+        if hurry.done() and not ending.done():
+            for worker in self._workers.values():
+                worker.stop()
+            await asyncio.wait({ending}, timeout=self._hurry_seconds)
+        hurry.cancel()
+        ending.cancel()
+
+    async def _end(self, keeping: Sequence[asyncio.Task[None]]) -> None:
+        """Leave nobody behind."""
+        self._stop_asked.set()
+        for task in keeping:
+            task.cancel()
+        await asyncio.gather(*keeping, return_exceptions=True)
+        for worker in self._workers.values():
+            if worker.running:
+                _log.error("worker killed", worker=worker.number, pid=worker.pid)
+                worker.kill()
+        await self._all_end()
+
+    async def _all_end(self) -> None:
+        await asyncio.gather(*(worker.ended() for worker in self._workers.values()))

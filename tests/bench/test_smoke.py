@@ -1,0 +1,59 @@
+"""The command runs from end to end: a small work on s3sftp and rclone, and a page of it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from bench.records import load
+
+ROOT = Path(__file__).parents[2]
+
+
+def _python(*words: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", *words]
+    environment = {**os.environ, **variables}
+    return subprocess.run(
+        command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120, check=False
+    )
+
+
+def test_one_command_measures_every_peer_and_another_makes_the_page(tmp_path: Path) -> None:
+    file = tmp_path / "results.json"
+    sizes = "stream=2MiB,files=20,file=1000"
+    what = ("--only", "put,list", "--peers", "s3sftp,rclone", "--settings", "plain", "--runs", "1")
+    done = _python("bench", *what, "--sizes", sizes, "--into", str(file), "--scratch", str(tmp_path))
+    assert done.returncode == 0, done.stderr
+    results = load(file)
+    assert [(s.work, s.peer) for s in results.samples] == [
+        ("put", "s3sftp"),
+        ("put", "rclone"),
+        ("list", "s3sftp"),
+        ("list", "rclone"),
+    ]
+    for sample in results.samples:
+        assert sample.seconds > 0
+        assert sample.peak_memory > 10 << 20
+        assert sample.requests
+    assert results.samples[0].requests["PutObject"] == 1
+    assert results.samples[0].bytes == 2 << 20
+
+    assert _python("bench.report", "--docs", str(tmp_path), str(file)).returncode == 0
+    page = (tmp_path / "performance.md").read_text("utf-8")
+    assert "### put, plain" in page
+    assert (tmp_path / "performance" / "throughput.svg").exists()
+    assert str(tmp_path) not in page
+
+
+def test_a_server_that_does_not_start_is_a_failure_and_not_the_end(tmp_path: Path) -> None:
+    file = tmp_path / "results.json"
+    what = ("--only", "list", "--peers", "s3sftp,rclone", "--settings", "plain", "--runs", "1")
+    small = ("--sizes", "files=5", "--into", str(file), "--scratch", str(tmp_path))
+    done = _python("bench", *what, *small, S3SFTP_S3__ATTEMPTS="many")
+    assert done.returncode == 1, done.stderr
+    ours, theirs = load(file).samples
+    assert "attempts" in ours.failure
+    assert str(tmp_path) not in ours.failure
+    assert not theirs.failure

@@ -1,0 +1,20 @@
+"""A server with two workers for each test that asks for one."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.store import Store
+from tests.workers.crew import Crew, crew
+
+
+@pytest.fixture
+async def serving(
+    seaweed: Store, bucket: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> AsyncIterator[Crew]:
+    """Two workers; `parametrize("serving", [groups], indirect=True)` changes the options."""
+    async with crew(tmp_path, seaweed, bucket, getattr(request, "param", None)) as running:
+        yield running

@@ -1,0 +1,208 @@
+"""The supervisor with workers that misbehave, and the line between them."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+import structlog
+from hypothesis import given
+from hypothesis import strategies as st
+
+from s3sftp.auth import AuthOptions
+from s3sftp.ssh import FrontDoor, ListenOptions, SshOptions
+from s3sftp.workers import Crew, Supervisor, WorkersFailed, messages
+from s3sftp.workers.link import Link, pair
+
+
+class Watched:
+    """A supervisor in this process while it runs."""
+
+    def __init__(self, events: list[Mapping[str, Any]], running: asyncio.Task[None]) -> None:
+        self._events = events
+        self.running = running
+
+    def told(self, event: str) -> list[Mapping[str, Any]]:
+        return [entry for entry in self._events if entry["event"] == event]
+
+    async def until(self, event: str, count: int = 1) -> Mapping[str, Any]:
+        """Wait until something has been logged so often."""
+        async with asyncio.timeout(20):
+            while len(self.told(event)) < count:
+                assert not self.running.done() or self.told(event)
+                await asyncio.sleep(0.01)
+        return self.told(event)[count - 1]
+
+    async def greeting(self) -> bytes:
+        """Connect, and read what a worker says."""
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.told("listening")[0]["port"])
+        try:
+            async with asyncio.timeout(20):
+                return await reader.read()
+        except ConnectionError:
+            return b""
+        finally:
+            writer.close()
+
+
+@asynccontextmanager
+async def supervised(*vices: str, drain: float = 0.2, hurry: float = 0.3) -> AsyncIterator[Watched]:
+    """Workers with these vices; ends with the supervisor told to stop and everybody gone."""
+
+    def command(number: int, link: int) -> Sequence[str]:
+        return [sys.executable, "-m", "tests.workers.vices", vices[number - 1], str(link), str(number)]
+
+    with structlog.testing.capture_logs() as events:
+        supervisor = Supervisor(
+            ListenOptions(host="127.0.0.1", port=0),
+            FrontDoor(SshOptions(), AuthOptions()),
+            Crew(len(vices), command, ()),
+            drain,
+            hurry,
+        )
+        watched = Watched(events, asyncio.create_task(supervisor.run()))
+        try:
+            yield watched
+        finally:
+            if not watched.running.done():
+                os.kill(os.getpid(), signal.SIGTERM)
+            with contextlib.suppress(WorkersFailed):
+                await asyncio.wait_for(watched.running, 20)
+            for number in (signal.SIGTERM, signal.SIGINT):
+                asyncio.get_running_loop().remove_signal_handler(number)
+            for started in watched.told("worker started"):
+                assert not os.path.exists(f"/proc/{started['pid']}")
+
+
+async def test_a_worker_that_neither_hears_nor_ends_is_killed() -> None:
+    async with supervised("greeter", "deaf") as watched:
+        await watched.until("worker ready", 2)
+        os.kill(os.getpid(), signal.SIGTERM)
+        await asyncio.wait_for(watched.running, 20)
+        assert [event["worker"] for event in watched.told("worker killed")] == [2]
+
+
+async def test_a_first_worker_that_cannot_start_ends_the_server_with_its_status() -> None:
+    async with supervised("dying", "greeter") as watched:
+        with pytest.raises(WorkersFailed) as failed:
+            await asyncio.wait_for(watched.running, 20)
+        assert failed.value.status == 3
+        assert len(watched.told("worker started")) == 1
+
+
+async def test_a_worker_that_keeps_dying_is_tried_again_a_little_later_each_time() -> None:
+    async with supervised("greeter", "dying") as watched:
+        await watched.until("worker ended", 3)
+        pauses = [event["restart_seconds"] for event in watched.told("worker ended")]
+        assert pauses == sorted(set(pauses))
+        assert {event["status"] for event in watched.told("worker ended")} == {3}
+        assert await watched.greeting() == b"1\n"
+
+
+async def test_a_worker_that_says_what_none_says_is_given_nothing() -> None:
+    async with supervised("greeter", "babbler") as watched:
+        await watched.until("message not understood")
+        assert [await watched.greeting() for _ in range(3)] == [b"1\n"] * 3
+
+
+async def test_connections_wait_for_a_new_worker_when_there_is_none() -> None:
+    async with supervised("fading") as watched:
+        await watched.until("listening")
+        assert await watched.greeting() == b""
+        second = asyncio.create_task(watched.greeting())
+        await watched.until("worker ready", 2)
+        assert await second == b""  # it was handed to the second one, which faded too
+        await watched.until("worker ended", 2)
+
+
+async def test_workers_have_their_turn_while_equally_busy() -> None:
+    async with supervised("greeter", "greeter", "greeter") as watched:
+        await watched.until("worker ready", 3)
+        said = [await watched.greeting() for _ in range(9)]
+        assert sorted(said) == [b"1\n"] * 3 + [b"2\n"] * 3 + [b"3\n"] * 3
+
+
+async def test_a_side_that_does_not_read_holds_up_nobody_and_loses_nothing() -> None:
+    mine, its = pair()
+    link = Link(mine, lambda *_: None, lambda: None)
+    for number in range(5000):
+        link.send(messages.Failed(number))
+    assert link.blocked
+    heard: list[messages.Message] = []
+    other = Link(its, lambda message, _: heard.append(message), lambda: None)
+    async with asyncio.timeout(20):
+        while len(heard) < 5000:
+            await asyncio.sleep(0.01)
+    assert heard == [messages.Failed(number) for number in range(5000)]
+    assert not link.blocked
+    link.close()
+    other.close()
+
+
+async def test_the_end_of_one_side_is_told_to_the_other_once_and_what_is_carried_is_closed() -> None:
+    mine, its = pair()
+    ended: list[bool] = []
+    link = Link(mine, lambda *_: None, lambda: ended.append(True))
+    its.close()
+    carried, far = socket.socketpair()
+    link.send(messages.Serve(1), carried)
+    async with asyncio.timeout(20):
+        while not ended:
+            await asyncio.sleep(0.01)
+    link.send(messages.Failed(1))
+    await asyncio.sleep(0)
+    assert ended == [True]
+    assert carried.fileno() == -1
+    far.close()
+
+
+async def test_a_socket_goes_over_with_its_message() -> None:
+    mine, its = pair()
+    heard: list[tuple[messages.Message, int | None]] = []
+    link = Link(mine, lambda *_: None, lambda: None)
+    other = Link(its, lambda *both: heard.append(both), lambda: None)
+    carried, far = socket.socketpair()
+    link.send(messages.Serve(7), carried)
+    async with asyncio.timeout(20):
+        while not heard:
+            await asyncio.sleep(0.01)
+    ((message, descriptor),) = heard
+    assert message == messages.Serve(7)
+    assert descriptor is not None
+    assert not os.get_inheritable(descriptor)
+    with socket.socket(fileno=descriptor) as arrived:
+        arrived.send(b"hello")
+    assert far.recv(10) == b"hello"
+    for each in (link, other, far):
+        each.close()
+
+
+NUMBERS = st.integers(0, 1 << 40)
+MESSAGES = st.one_of(
+    *(st.builds(kind, NUMBERS) for kind in (messages.Serve, messages.Failed, messages.Left)),
+    st.builds(messages.Counted, NUMBERS, st.text(max_size=100)),
+    st.builds(messages.Judged, NUMBERS, st.booleans()),
+    st.builds(messages.LogIn, NUMBERS, st.text(max_size=100)),
+    st.sampled_from([messages.Stop(), messages.Ready()]),
+)
+
+
+@given(MESSAGES)
+def test_a_message_arrives_as_it_was_sent(message: messages.Message) -> None:
+    assert messages.decode(messages.encode(message)) == message
+
+
+@given(
+    st.binary(max_size=60) | st.sampled_from([b"{}", b"[]", b'["Serve"]', b'["Serve", "1"]', b'["Stop", 1]'])
+)
+def test_what_is_no_message_is_refused(packet: bytes) -> None:
+    with pytest.raises(messages.BadMessage):
+        messages.decode(packet)

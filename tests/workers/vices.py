@@ -1,0 +1,41 @@
+"""Workers that do one thing wrong, to be run as processes: `python -m tests.workers.vices VICE LINK NUMBER`.
+
+greeter   nothing wrong: says its number to each connection and closes it
+deaf      says that it is ready, and then hears nothing, no signal either
+babbler   says what no worker says
+dying     ends at once, with status 3
+fading    is ready, and ends with its first connection
+"""
+
+from __future__ import annotations
+
+import signal
+import socket
+import sys
+import time
+
+from s3sftp.workers import messages
+
+
+def main(vice: str, link: socket.socket, number: int) -> None:
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+    if vice == "dying":
+        sys.exit(3)
+    link.send(b"[1]" if vice == "babbler" else messages.encode(messages.Ready()))
+    if vice == "deaf":
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        time.sleep(600)
+    while True:
+        packet, descriptors, _, _ = socket.recv_fds(link, messages.MAX_BYTES, 1)
+        if not packet or isinstance(message := messages.decode(packet), messages.Stop):
+            return
+        if isinstance(message, messages.Serve):
+            if vice == "fading":
+                sys.exit(4)
+            with socket.socket(fileno=descriptors[0]) as connection:
+                connection.send(f"{number}\n".encode())
+                link.send(messages.encode(messages.Left(message.guest)))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], socket.socket(fileno=int(sys.argv[2])), int(sys.argv[3]))
