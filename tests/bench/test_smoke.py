@@ -5,7 +5,11 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
+
+import pytest
 
 from bench.records import load
 
@@ -20,11 +24,18 @@ def _python(*words: str, **variables: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_one_command_measures_every_peer_and_another_makes_the_page(tmp_path: Path) -> None:
+@pytest.fixture
+def scratch() -> Iterator[str]:
+    """A directory whose name leaves room: paths of Unix sockets end at 107 bytes."""
+    with tempfile.TemporaryDirectory(prefix="bench-") as directory:
+        yield directory
+
+
+def test_one_command_measures_every_peer_and_another_makes_the_page(tmp_path: Path, scratch: str) -> None:
     file = tmp_path / "results.json"
     sizes = "stream=2MiB,files=20,file=1000"
     what = ("--only", "put,list", "--peers", "s3sftp,rclone", "--settings", "plain", "--runs", "1")
-    done = _python("bench", *what, "--sizes", sizes, "--into", str(file), "--scratch", str(tmp_path))
+    done = _python("bench", *what, "--sizes", sizes, "--into", str(file), "--scratch", scratch)
     assert done.returncode == 0, done.stderr
     results = load(file)
     assert [(s.work, s.peer) for s in results.samples] == [
@@ -47,10 +58,10 @@ def test_one_command_measures_every_peer_and_another_makes_the_page(tmp_path: Pa
     assert str(tmp_path) not in page
 
 
-def test_a_server_that_does_not_start_is_a_failure_and_not_the_end(tmp_path: Path) -> None:
+def test_a_server_that_does_not_start_is_a_failure_and_not_the_end(tmp_path: Path, scratch: str) -> None:
     file = tmp_path / "results.json"
     what = ("--only", "list", "--peers", "s3sftp,rclone", "--settings", "plain", "--runs", "1")
-    small = ("--sizes", "files=5", "--into", str(file), "--scratch", str(tmp_path))
+    small = ("--sizes", "files=5", "--into", str(file), "--scratch", scratch)
     done = _python("bench", *what, *small, S3SFTP_S3__ATTEMPTS="many")
     assert done.returncode == 1, done.stderr
     ours, theirs = load(file).samples

@@ -71,6 +71,7 @@ class Facts:
         self._came_at = [0] * _STRIPES
         """The same for when something came below it: a directory stays one, nothing becomes one."""
         self._tree_changed_at = 0
+        self._under_way: dict[str, set[Change]] = {}
 
     def __len__(self) -> int:
         return len(self._facts)
@@ -116,7 +117,7 @@ class Facts:
         """Around a request that changes a key (or all below it): afterwards old facts are gone, however it
         went. What it left is told with `Change.left`. `beside` is a key that is there in any case, so the
         directories above it are."""
-        change = Change()
+        change = self._begun(key)
         generation, inside = self._others.of(key), self._others.inside(key)
         self._tell_others(key, set(_above(key)), tree=tree)
         try:
@@ -125,8 +126,23 @@ class Facts:
             standing = set(_above(key if change.there else beside))
             self._forget(key, standing, tree=tree)
             self._tell_others(key, standing, tree=tree)
-            if change.known:
+            self._ended(key, change)
+            if change.known and change.alone:
                 self._keep(key, change.info, generation, inside, change.head)
+
+    def _begun(self, key: str) -> Change:
+        """Of changes of one key at once nobody knows which was the last: the store must be asked."""
+        change, others = Change(), self._under_way.setdefault(key, set())
+        change.alone = not others
+        for other in others:
+            other.alone = False
+        others.add(change)
+        return change
+
+    def _ended(self, key: str, change: Change) -> None:
+        self._under_way[key].discard(change)
+        if not self._under_way[key]:
+            del self._under_way[key]
 
     def _tell_others(self, key: str, standing: set[str], *, tree: bool) -> None:
         """Before the request, as an answer that is on its way may be older; and after it, before anybody
@@ -169,9 +185,10 @@ class Facts:
 class Change:
     """What a change has left, once that is known."""
 
-    __slots__ = ("head", "info", "known", "there")
+    __slots__ = ("alone", "head", "info", "known", "there")
 
     def __init__(self) -> None:
+        self.alone = True
         self.known = False
         self.there = False
         self.info: FileInfo | None = None

@@ -57,6 +57,20 @@ def test_a_change_drops_the_fact_and_may_leave_another(facts: Facts) -> None:
     assert known(facts, "a") == OTHER
 
 
+@pytest.mark.parametrize("first", [0, 1])
+def test_of_two_changes_at_once_nobody_knows_what_they_left(facts: Facts, first: int) -> None:
+    """Their answers may come in another order than the store carried them out."""
+    contexts = [facts.changing("a"), facts.changing("a")]
+    for version, context in enumerate(contexts):
+        context.__enter__().left(FileInfo.file(version, version=f'"{version}"'))
+    for context in (contexts[first], contexts[1 - first]):
+        context.__exit__(None, None, None)
+        assert known(facts, "a") == "unknown"
+    with facts.changing("a") as change:
+        change.left(FILE)
+    assert known(facts, "a") == FILE
+
+
 def test_a_change_that_fails_leaves_nothing_known(facts: Facts) -> None:
     facts.learn("a", FILE, facts.ticket("a"))
     with pytest.raises(ValueError, match="x"), facts.changing("a"):
