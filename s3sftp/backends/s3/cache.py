@@ -30,7 +30,7 @@ class Fact:
     """What is known of a key; `info` None: nothing is there."""
 
     info: FileInfo | None
-    until: float
+    since: float
     generation: int = 0
     """Of the key at the other workers, from before the store was asked."""
     inside: int = 0
@@ -48,6 +48,8 @@ class Ticket:
     """The key that is asked about, or the directory whose names are."""
     generation: int
     inside: int
+    moment: float
+    """What is learned is believed from here on, however long the answer took."""
 
 
 class Facts:
@@ -83,7 +85,7 @@ class Facts:
         overtaken = fact.generation != self._others.of(key) or (
             fact.info is None and fact.inside != self._others.inside(key)
         )
-        if overtaken or fact.until <= self._clock():
+        if overtaken or fact.since + self._ttl <= self._clock():
             del self._facts[key]
             return None
         return fact
@@ -91,7 +93,7 @@ class Facts:
     def ticket(self, scope: str) -> Ticket:
         """Take one before asking the store about a key or, by its name, about a directory's names; `learn`
         wants it back with the answer."""
-        return Ticket(self._changes, scope, self._others.of(scope), self._others.inside(scope))
+        return Ticket(self._changes, scope, self._others.of(scope), self._others.inside(scope), self._clock())
 
     def learn(self, key: str, info: FileInfo | None, ticket: Ticket) -> None:
         """Keep what the store said of the scope or a name in it, unless it has been changed since."""
@@ -101,12 +103,12 @@ class Facts:
             return
         if ticket.scope == key:
             if info is not None or self._others.inside(key) == ticket.inside:
-                self._keep(key, info, ticket.generation, ticket.inside)
+                self._keep(key, Fact(info, ticket.moment, ticket.generation, ticket.inside))
             return
         generation, inside = self._others.of(key), self._others.inside(key)
         # asked for after the key's: a change is told from the root down
         if self._others.inside(ticket.scope) == ticket.inside:
-            self._keep(key, info, generation, inside)
+            self._keep(key, Fact(info, ticket.moment, generation, inside))
 
     def forget(self, key: str) -> None:
         """Drop what the store has just contradicted."""
@@ -128,7 +130,7 @@ class Facts:
             self._tell_others(key, standing, tree=tree)
             self._ended(key, change)
             if change.known and change.alone:
-                self._keep(key, change.info, generation, inside, change.head)
+                self._keep(key, Fact(change.info, self._clock(), generation, inside, change.head))
 
     def _begun(self, key: str) -> Change:
         """Of changes of one key at once nobody knows which was the last: the store must be asked."""
@@ -171,12 +173,10 @@ class Facts:
                 else:
                     del self._facts[name]
 
-    def _keep(
-        self, key: str, info: FileInfo | None, generation: int, inside: int, head: Head | None = None
-    ) -> None:
+    def _keep(self, key: str, fact: Fact) -> None:
         if not self._entries:
             return
-        self._facts[key] = Fact(info, self._clock() + self._ttl, generation, inside, head)
+        self._facts[key] = fact
         self._facts.move_to_end(key)
         while len(self._facts) > self._entries:
             self._facts.popitem(last=False)

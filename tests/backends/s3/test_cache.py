@@ -42,6 +42,16 @@ def test_a_fact_is_believed_for_its_time_and_no_longer(facts: Facts, clock: Cloc
     assert known(facts, "a") == "unknown"
 
 
+def test_a_fact_is_as_old_as_the_question_not_as_the_answer(facts: Facts, clock: Clock) -> None:
+    ticket = facts.ticket("a")
+    clock.now = 1.5
+    facts.learn("a", FILE, ticket)
+    clock.now = 1.9
+    assert known(facts, "a") == FILE
+    clock.now = 2.1
+    assert known(facts, "a") == "unknown"
+
+
 def test_that_nothing_is_there_is_a_fact_too(facts: Facts) -> None:
     facts.learn("a", None, facts.ticket("a"))
     assert known(facts, "a") is None
