@@ -137,6 +137,8 @@ class DemoStore:
             # the full disk of a laptop must not make the store read-only
             "-volume.minFreeSpace=1GiB",
             "-volume.max=100",
+            # nobody has to hear that it goes: Ctrl-C ends the demo now, not in ten seconds
+            "-volume.preStopSeconds=0",
             "-master.telemetry=false",
             # a lone master that has been one before waits for others so long before it elects itself
             "-master.electionTimeout=1s",

@@ -57,7 +57,7 @@ def test_the_printed_lines_work_and_files_survive_a_restart(tmp_path: Path) -> N
         assert _listed(aws) == ["greeting"]
         store = _store_pid(tmp_path / "demo")
         demo.process.send(signal.SIGINT)
-        assert demo.process.wait(30) == 0
+        assert demo.process.wait(60) == 0
         assert not _alive(store)
     (tmp_path / "second").mkdir()
     with running(*arguments, directory=tmp_path / "second") as demo:
@@ -67,7 +67,7 @@ def test_the_printed_lines_work_and_files_survive_a_restart(tmp_path: Path) -> N
         assert (tmp_path / "back").read_text() == "hello"
         store = _store_pid(tmp_path / "demo")
         demo.process.send(signal.SIGTERM)
-        assert demo.process.wait(30) == 0
+        assert demo.process.wait(60) == 0
         assert not _alive(store)
 
 
