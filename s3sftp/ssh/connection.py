@@ -156,6 +156,7 @@ class Connection(NothingButSessions):
             encoding=None, window=self._shared.options.window_bytes
         )
         quirks.refuse_requests(channel, self.refused)
+        quirks.refuse_tiny_packets(channel)
         if self._counted is None or not self._counted.done():
             return channel, self._open_when_counted(proof.identity, channel)
         return channel, self._open(proof.identity, channel)

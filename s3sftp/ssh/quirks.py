@@ -16,6 +16,8 @@ _UNWANTED = {
     "_process_exec_request": "exec",
 }
 
+_LEAST_PACKET_BYTES = 256
+
 
 def refuse_requests(channel: Any, refused: Callable[[str], None]) -> None:
     """Refuse every request of a channel but the subsystem, and tell which it was.
@@ -25,6 +27,18 @@ def refuse_requests(channel: Any, refused: Callable[[str], None]) -> None:
     """
     for handler, kind in _UNWANTED.items():
         setattr(channel, handler, _refusal(kind, refused))
+
+
+def refuse_tiny_packets(channel: Any) -> None:
+    """Send away who takes packets of next to nothing: a window full of them holds up everybody else."""
+    process_open = channel.process_open
+
+    def checked(send_chan: int, send_window: int, send_pktsize: int, session: Any) -> None:
+        if send_pktsize < _LEAST_PACKET_BYTES:
+            raise asyncssh.ProtocolError("maximum packet size too small")
+        process_open(send_chan, send_window, send_pktsize, session)
+
+    channel.process_open = checked
 
 
 def _refusal(kind: str, refused: Callable[[str], None]) -> Callable[[Any], bool]:

@@ -17,7 +17,7 @@ import pytest
 import structlog
 from asyncssh.channel import SSHChannel
 from asyncssh.connection import SSHConnection, SSHServerConnection
-from asyncssh.constants import MSG_IGNORE
+from asyncssh.constants import MSG_CHANNEL_OPEN, MSG_IGNORE
 from asyncssh.crypto.cipher import GCMCipher
 from asyncssh.encryption import GCMEncryption
 from hypothesis import given
@@ -277,6 +277,25 @@ async def test_a_damaged_packet_ends_its_connection_and_publishes_nothing() -> N
         assert house.storage.contents() == {}
         reasons = [str(event["reason"]) for event in house.told("connection closed")]
     assert any("MAC verification failed" in reason for reason in reasons)
+
+
+@pytest.mark.parametrize("fast", [True, False], ids=["short way", "asyncssh's"])
+@pytest.mark.parametrize("size", [1, 255])
+async def test_a_client_that_takes_packets_of_next_to_nothing_is_sent_away(size: int, fast: bool) -> None:
+    """One answer would be cut into so many that the loop serves nobody else meanwhile."""
+    async with gatehouse(ssh={"fast_packets": fast}) as house, await house.connect() as connection:
+        send_packet = connection.send_packet
+
+        def shrunk(kind: int, *fields: bytes, handler: Any = None) -> None:
+            if kind == MSG_CHANNEL_OPEN:
+                fields = (*fields[:3], size.to_bytes(4, "big"), *fields[4:])
+            send_packet(kind, *fields, handler=handler)
+
+        connection.send_packet = shrunk  # type: ignore[method-assign]
+        with pytest.raises((asyncssh.ConnectionLost, asyncssh.ProtocolError, asyncssh.ChannelOpenError)):
+            await asyncio.wait_for(connection.open_session(subsystem="sftp", encoding=None), 20)
+        async with session(house) as other:
+            await other.put(b"/f", b"x")
 
 
 KEY, IV = bytes(range(16)), bytes(range(100, 112))
