@@ -20,9 +20,9 @@ from tests.support.synthetic_s3 import synthetic_s3
 pytestmark = pytest.mark.alone
 
 MIB = 1 << 20
-SESSION_BYTES = 5 * MIB
+SESSION_BYTES = 8 * MIB
 """What a session may need beside `files.buffer_bytes`: the channel's window of 2 MiB, the connection's own
-buffers, requests that wait."""
+buffers, requests that wait; and what the allocator keeps of all that between them."""
 
 
 def resident(server: Server, line: str = "VmRSS") -> int:
