@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from bench.peers.peer import Command, Site, Storage
+from bench.peers.peer import Command, Peer, Site, Storage
 
 _SSHD = Path("/usr/sbin/sshd")
 _SERVERS = (
@@ -16,7 +16,7 @@ _SERVERS = (
 )
 
 
-class OpenSSH:
+class OpenSSH(Peer):
     """sshd with sftp-server."""
 
     name = "openssh"

@@ -52,20 +52,14 @@ class Command:
 class Peer(Protocol):
     """One server to compare."""
 
-    @property
-    def name(self) -> str: ...
-
-    @property
-    def about(self) -> str:
-        """What it is and how it is configured, in a line."""
-        ...
-
-    @property
-    def storage(self) -> Storage: ...
+    name: str
+    about: str
+    """What it is and how it is configured, in a line."""
+    storage: Storage
 
     def missing(self) -> str:
         """Why it cannot run here; empty when it can."""
-        ...
+        return ""
 
     def command(self, site: Site) -> Command:
         """How to start it; writes the files that it needs."""
@@ -73,4 +67,4 @@ class Peer(Protocol):
 
     def root(self, site: Site) -> str:
         """What stands before a path that clients use; no slash at the end."""
-        ...
+        return ""

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from bench.peers.peer import Command, Site, Storage
+from bench.peers.peer import Command, Peer, Site, Storage
 from tests.support.processes import program
 from tests.support.store import Store
 
 
-class RcloneS3:
+class RcloneS3(Peer):
     """`rclone serve sftp remote:bucket`. With `writes`, files go through a cache on the RAM disk."""
 
     storage = Storage.S3
@@ -27,11 +27,8 @@ class RcloneS3:
         words = [*_serve(site, f"bench:{site.bucket}"), "--vfs-cache-mode", self._cache]
         return Command(words, s3_remote("bench", site.store))
 
-    def root(self, site: Site) -> str:
-        return ""
 
-
-class RcloneLocal:
+class RcloneLocal(Peer):
     """`rclone serve sftp /folder`: its SSH side alone."""
 
     name = "rclone-local"
@@ -43,9 +40,6 @@ class RcloneLocal:
 
     def command(self, site: Site) -> Command:
         return Command(_serve(site, str(site.folder)), {"RCLONE_CONFIG": "/dev/null"})
-
-    def root(self, site: Site) -> str:
-        return ""
 
 
 def s3_remote(name: str, store: Store) -> dict[str, str]:

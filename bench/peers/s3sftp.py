@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import sys
 
-from bench.peers.peer import Command, Site, Storage
+from bench.peers.peer import Command, Peer, Site, Storage
 
 
-class S3Sftp:
+class S3Sftp(Peer):
     """`s3sftp serve s3://bucket`."""
 
     storage = Storage.S3
@@ -21,9 +21,6 @@ class S3Sftp:
         processes = f", {workers} worker{'s' * (workers > 1)}" if workers else ""
         self.about = f"`s3sftp serve s3://bucket`, defaults{processes}"
 
-    def missing(self) -> str:
-        return ""
-
     def command(self, site: Site) -> Command:
         environment = {**site.store.environment(), "S3SFTP_S3__ADDRESSING": "path"}
         if self._workers:
@@ -31,25 +28,16 @@ class S3Sftp:
         url = f"s3://{site.bucket}"
         return Command([*_serve(site), url, "--endpoint-url", site.store.endpoint_url], environment)
 
-    def root(self, site: Site) -> str:
-        return ""
 
-
-class S3SftpMemory:
+class S3SftpMemory(Peer):
     """`s3sftp serve --backend memory`: the SSH side alone."""
 
     name = "s3sftp-memory"
     about = "`s3sftp serve --backend memory`, defaults: the SSH side alone"
     storage = Storage.MEMORY
 
-    def missing(self) -> str:
-        return ""
-
     def command(self, site: Site) -> Command:
         return Command([*_serve(site), "--backend", "memory"])
-
-    def root(self, site: Site) -> str:
-        return ""
 
 
 def _serve(site: Site) -> list[str]:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 
-from bench.peers.peer import Command, Site, Storage
+from bench.peers.peer import Command, Peer, Site, Storage
 from tests.support.processes import program
 
 
-class Weed:
+class Weed(Peer):
     """`weed sftp` on the filer of the same SeaweedFS."""
 
     name = "weed"
@@ -32,9 +32,6 @@ class Weed:
         return Command(
             [program("weed") or "weed", "sftp", *(f"{name}={value}" for name, value in words.items())]
         )
-
-    def root(self, site: Site) -> str:
-        return ""
 
 
 def _user(site: Site) -> dict[str, object]:
