@@ -3,11 +3,13 @@
 from s3sftp.ssh.admission import Refusal
 from s3sftp.ssh.door import CountedGuest, Door, Entrance, Expel, FrontDoor, Guest, Peer
 from s3sftp.ssh.host_keys import load_host_keys
-from s3sftp.ssh.listener import CannotListen, Listener
+from s3sftp.ssh.listener import Listener
 from s3sftp.ssh.options import ListenOptions, SshOptions
 from s3sftp.ssh.sessions import OpenSession, ServerSession
+from s3sftp.ssh.sockets import BACKLOG, CannotListen, bind
 
 __all__ = [
+    "BACKLOG",
     "CannotListen",
     "CountedGuest",
     "Door",
@@ -22,5 +24,6 @@ __all__ = [
     "Refusal",
     "ServerSession",
     "SshOptions",
+    "bind",
     "load_host_keys",
 ]

@@ -6,31 +6,24 @@ start ──► stop_accepting ──► drain (idle sessions end, busy ones may
 from __future__ import annotations
 
 import asyncio
-import os
-import socket
 from collections.abc import Sequence
 from typing import Any
 
 import asyncssh
 
 from s3sftp.auth import Authenticator, AuthOptions
-from s3sftp.errors import S3sftpError
 from s3sftp.ssh import packets, quirks
 from s3sftp.ssh.connection import Connection, Shared
 from s3sftp.ssh.door import Entrance, FrontDoor
 from s3sftp.ssh.options import ListenOptions, SshOptions
 from s3sftp.ssh.sessions import OpenSession
+from s3sftp.ssh.sockets import BACKLOG, CannotListen, bind
 from s3sftp.telemetry import get_logger
 
 _log = get_logger("s3sftp.ssh")
-_BACKLOG = 1024
 _POLL_SECONDS = 0.05
 _LEAVE_SECONDS = 2.0
 """How long a client whose sessions have ended may take to hang up by itself."""
-
-
-class CannotListen(S3sftpError):
-    """The address cannot be listened on: in use, not ours, or not allowed."""
 
 
 class Listener:
@@ -69,12 +62,11 @@ class Listener:
 
     async def start(self) -> None:
         """Listen. Raises CannotListen."""
-        where = f"{self._listen.host or '*'}:{self._listen.port}"
         options = self._options
         try:
             self._acceptor = await asyncssh.listen(
                 **self._where(),
-                backlog=_BACKLOG,
+                backlog=BACKLOG,
                 reuse_address=True,
                 server_factory=lambda: Connection(self._shared),
                 server_version=options.version,
@@ -107,8 +99,7 @@ class Listener:
                 encoding=None,
             )
         except OSError as error:
-            reason = os.strerror(error.errno) if error.errno else str(error)
-            raise CannotListen(f"cannot listen on {where}: {reason}") from error
+            raise CannotListen.because(self._listen, error) from error
         if self._entrance is None:
             _log.info("listening", host=self._listen.host or "*", port=self.port)
 
@@ -118,10 +109,7 @@ class Listener:
             return {"tunnel": self._entrance}
         if self._listen.host:
             return {"host": self._listen.host, "port": self._listen.port}
-        both = socket.has_dualstack_ipv6()
-        family = socket.AF_INET6 if both else socket.AF_INET
-        address = ("", self._listen.port)
-        return {"sock": socket.create_server(address, family=family, dualstack_ipv6=both, backlog=_BACKLOG)}
+        return {"sock": bind(self._listen)[0]}
 
     async def stop_accepting(self) -> None:
         """Close the listening socket, and the connections that have not logged in."""

@@ -18,8 +18,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
-import threading
 import time
 from collections.abc import Iterable
 from typing import Any, cast
@@ -29,6 +27,7 @@ from asyncssh.constants import MSG_CHANNEL_DATA, MSG_CHANNEL_WINDOW_ADJUST, MSG_
 from asyncssh.misc import MACError
 from asyncssh.packet import SSHPacketLogger, String, UInt32
 
+from s3sftp.ssh.buffers import GATHER_BYTES, HEADROOM_BYTES, padding, receiving, sending
 from s3sftp.ssh.gcm import BLOCK_BYTES, TAG_BYTES, Gcm, upgraded
 from s3sftp.telemetry import get_logger
 
@@ -36,58 +35,11 @@ _log = get_logger("s3sftp.ssh")
 
 CHECKED_VERSIONS = frozenset({"2.24.1"})
 """Of asyncssh: those whose code was compared with what is here."""
-_GATHER_BYTES = 256 * 1024
-"""So many bytes go to the socket without waiting for the end of the loop's turn."""
 _LENGTH_BYTES = 4
 _DATA_HEAD_BYTES = 9
 """Of a CHANNEL_DATA message: type, channel, length."""
 _DATA_START = 1 + _DATA_HEAD_BYTES
 _MIN_PADDING = 4
-_RANDOM_BYTES = 4096
-_FREE_BUFFERS = 4
-_RECEIVE_BYTES = 256 * 1024
-_HEADROOM_BYTES = 64 * 1024
-"""Before what is received there is room for the beginning of a packet, whose rest it brings."""
-
-
-class _Receiving(threading.local):
-    """One buffer for all connections of a loop: what it receives is read before the next is received."""
-
-    def __init__(self) -> None:
-        self.view = memoryview(bytearray(_HEADROOM_BYTES + _RECEIVE_BYTES))
-
-
-class _Sending(threading.local):
-    """Buffers to encrypt into, used again while they are warm."""
-
-    def __init__(self) -> None:
-        self._free: list[memoryview] = []
-
-    def take(self, size: int) -> memoryview:
-        """At least `size` bytes."""
-        if size > _GATHER_BYTES or not self._free:
-            return memoryview(bytearray(max(size, _GATHER_BYTES)))
-        return self._free.pop()
-
-    def give_back(self, buffer: memoryview) -> None:
-        if len(self._free) < _FREE_BUFFERS and len(buffer) == _GATHER_BYTES:
-            self._free.append(buffer)
-
-
-class _Random(threading.local):
-    """Padding (RFC 4253, 6: should be random), drawn from the system a page at a time."""
-
-    def __init__(self) -> None:
-        self._bytes, self._at = b"", 0
-
-    def take(self, count: int) -> bytes:
-        if self._at + count > len(self._bytes):
-            self._bytes, self._at = os.urandom(_RANDOM_BYTES), 0
-        self._at += count
-        return self._bytes[self._at - count : self._at]
-
-
-_receiving, _sending, _random = _Receiving(), _Sending(), _Random()
 
 
 def usable() -> bool:
@@ -99,7 +51,11 @@ def usable() -> bool:
 
 
 def adopt(conn: asyncssh.SSHServerConnection) -> None:
-    """Put a connection, that has sent nothing yet, on the short way."""
+    """Put a connection, that has sent nothing yet, on the short way.
+
+    asyncssh makes its connections and channels itself and cannot be told of which class. A subclass that adds
+    no slots may take the place of theirs, and methods looked up from then on are its own.
+    """
     if logging.getLogger("asyncssh").isEnabledFor(logging.DEBUG):
         return  # asyncssh shall write what it does with each packet
     conn.__class__ = PacketConnection
@@ -158,8 +114,8 @@ class PacketConnection(asyncssh.SSHServerConnection, asyncio.BufferedProtocol):
     def _seal(self, *payload: bytes | memoryview) -> None:
         """Send a packet (RFC 4253, 6): its length in the clear, then padding length, payload, padding."""
         length = 1 + sum(map(len, payload))
-        padding = _MIN_PADDING + -(length + _MIN_PADDING) % BLOCK_BYTES
-        plain = b"".join((bytes((padding,)), *payload, _random.take(padding)))
+        fill = _MIN_PADDING + -(length + _MIN_PADDING) % BLOCK_BYTES
+        plain = b"".join((bytes((fill,)), *payload, padding.take(fill)))
         header = len(plain).to_bytes(_LENGTH_BYTES, "big")
         room = self._room(_LENGTH_BYTES + len(plain) + TAG_BYTES)
         room[:_LENGTH_BYTES] = header
@@ -175,10 +131,10 @@ class PacketConnection(asyncssh.SSHServerConnection, asyncio.BufferedProtocol):
 
     def _room(self, size: int) -> memoryview:
         """Where the next `size` bytes go that leave; what is there already leaves first if it has to."""
-        if self._gathered_bytes + size > _GATHER_BYTES:
+        if self._gathered_bytes + size > GATHER_BYTES:
             self._flush()
         if self._gathered is None:
-            self._gathered = _sending.take(size)
+            self._gathered = sending.take(size)
         at, self._gathered_bytes = self._gathered_bytes, self._gathered_bytes + size
         return self._gathered[at : self._gathered_bytes]
 
@@ -199,7 +155,7 @@ class PacketConnection(asyncssh.SSHServerConnection, asyncio.BufferedProtocol):
             return
         super()._send(cast(bytes, gathered[:size]))
         if self._transport is None or not self._transport.get_write_buffer_size():
-            _sending.give_back(gathered)  # else the transport may still hold it
+            sending.give_back(gathered)  # else the transport may still hold it
 
     def _force_close(self, exc: Exception | None) -> None:
         self._flush()  # the reason of a disconnect may be among it
@@ -209,17 +165,17 @@ class PacketConnection(asyncssh.SSHServerConnection, asyncio.BufferedProtocol):
 
     def get_buffer(self, sizehint: int) -> memoryview:
         """Where the loop shall receive, just before it calls `buffer_updated`."""
-        return _receiving.view[_HEADROOM_BYTES:]
+        return receiving.view[HEADROOM_BYTES:]
 
     def buffer_updated(self, nbytes: int) -> None:
         """Read packets where they were received; the beginning of the first is put in front of them."""
-        begun, end = self._inpbuf, _HEADROOM_BYTES + nbytes
-        if len(begun) > _HEADROOM_BYTES or not self._may_open():
-            self.data_received(bytes(_receiving.view[_HEADROOM_BYTES:end]))
+        begun, end = self._inpbuf, HEADROOM_BYTES + nbytes
+        if len(begun) > HEADROOM_BYTES or not self._may_open():
+            self.data_received(bytes(receiving.view[HEADROOM_BYTES:end]))
             return
-        start = _HEADROOM_BYTES - len(begun)
-        _receiving.view[start:_HEADROOM_BYTES] = begun
-        received = _receiving.view[start:end]
+        start = HEADROOM_BYTES - len(begun)
+        receiving.view[start:HEADROOM_BYTES] = begun
+        received = receiving.view[start:end]
         self._inpbuf = cast(bytes, received)
         self._recv_data()
         if cast(object, self._inpbuf) is received:  # an error ended it midway

@@ -10,12 +10,11 @@ import itertools
 import socket
 from collections.abc import Sequence
 
-from s3sftp.ssh import FrontDoor, Peer
+from s3sftp.ssh import BACKLOG, FrontDoor, Peer
 from s3sftp.telemetry import get_logger
 from s3sftp.workers.process import Worker
 
 _log = get_logger("s3sftp.workers")
-_BACKLOG = 1024
 _AT_ONCE = 64
 _REST_SECONDS = 1.0
 """How long to leave the sockets alone after one could not be accepted: there are no descriptors."""
@@ -41,7 +40,7 @@ class Reception:
     def open(self) -> None:
         """Listen."""
         for each in self._sockets:
-            each.listen(_BACKLOG)
+            each.listen(BACKLOG)
         self._open = True
         self.resume()
 

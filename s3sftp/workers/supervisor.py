@@ -10,14 +10,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from s3sftp.errors import S3sftpError
-from s3sftp.ssh import FrontDoor, ListenOptions
+from s3sftp.ssh import FrontDoor, ListenOptions, bind
 from s3sftp.stopping import StopRequests
 from s3sftp.telemetry import get_logger
 from s3sftp.workers.process import Command, Worker
 from s3sftp.workers.reception import Reception
-from s3sftp.workers.sockets import bind
 
 _log = get_logger("s3sftp.workers")
 _FIRST_DELAY = 0.1
@@ -95,9 +95,7 @@ class Supervisor:
         worker = await self._started(1)
         ended = asyncio.create_task(worker.ended())
         while not (worker.ready or ended.done() or asking.done()):
-            changing = asyncio.create_task(self._next_change())
-            await asyncio.wait({ended, asking, changing}, return_when=asyncio.FIRST_COMPLETED)
-            changing.cancel()
+            await self._change_or({ended, asking})
         if ended.done() and not worker.ready:
             raise WorkersFailed(ended.result())
         return asyncio.create_task(self._keep(1, worker, ended))
@@ -108,9 +106,13 @@ class Supervisor:
 
     async def _until_all_are_ready(self, asking: asyncio.Task[None]) -> None:
         while not asking.done() and sum(each.ready for each in self._workers.values()) < self._crew.count:
-            changing = asyncio.create_task(self._next_change())
-            await asyncio.wait({asking, changing}, return_when=asyncio.FIRST_COMPLETED)
-            changing.cancel()
+            await self._change_or({asking})
+
+    async def _change_or(self, others: set[asyncio.Task[Any]]) -> None:
+        """Wait until a worker's state has changed, or one of the others is done."""
+        changing = asyncio.create_task(self._next_change())
+        await asyncio.wait({*others, changing}, return_when=asyncio.FIRST_COMPLETED)
+        changing.cancel()
 
     async def _next_change(self) -> None:
         self._changed.clear()

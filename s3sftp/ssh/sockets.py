@@ -5,12 +5,27 @@ from __future__ import annotations
 import os
 import socket
 
-from s3sftp.ssh import CannotListen, ListenOptions
+from s3sftp.errors import S3sftpError
+from s3sftp.ssh.options import ListenOptions
+
+BACKLOG = 1024
+"""Connections that the kernel keeps until they are accepted."""
+
+
+class CannotListen(S3sftpError):
+    """The address cannot be listened on: in use, not ours, or not allowed."""
+
+    @classmethod
+    def because(cls, listen: ListenOptions, error: OSError) -> CannotListen:
+        """Where, and why."""
+        # the errors of getaddrinfo have numbers of their own
+        named = error.errno and not isinstance(error, socket.gaierror)
+        reason = os.strerror(error.errno) if named and error.errno else error.strerror or str(error)
+        return cls(f"cannot listen on {listen.host or '*'}:{listen.port}: {reason}")
 
 
 def bind(listen: ListenOptions) -> list[socket.socket]:
     """Bound sockets that do not listen yet, one for each address. Raises CannotListen."""
-    where = f"{listen.host or '*'}:{listen.port}"
     sockets: list[socket.socket] = []
     try:
         for family, address in _addresses(listen):
@@ -18,10 +33,7 @@ def bind(listen: ListenOptions) -> list[socket.socket]:
     except OSError as error:
         for each in sockets:
             each.close()
-        # the errors of getaddrinfo have numbers of their own
-        named = error.errno and not isinstance(error, socket.gaierror)
-        reason = os.strerror(error.errno) if named and error.errno else error.strerror or str(error)
-        raise CannotListen(f"cannot listen on {where}: {reason}") from error
+        raise CannotListen.because(listen, error) from error
     return sockets
 
 
