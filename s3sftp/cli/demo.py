@@ -20,6 +20,7 @@ from s3sftp.config import Setting
 from s3sftp.ssh import host_keys
 from s3sftp.telemetry.setup import configure_logging
 from s3sftp.telemetry.tracing import configure_tracing, end_tracing
+from s3sftp.whereabouts import tell_on_request
 
 USER = "demo"
 
@@ -42,6 +43,7 @@ def demo(directory: Path, host: str, port: int) -> None:
 
 
 async def _demo(directory: Path, host: str, port: int) -> None:
+    tell_on_request()
     shutdown = configure_tracing(os.environ)
     store = DemoStore(directory / "store")
     try:

@@ -17,6 +17,7 @@ from s3sftp.backends.s3.generations import Generations
 from s3sftp.counters import Table, make_shared
 from s3sftp.ssh import FrontDoor, load_host_keys
 from s3sftp.telemetry import get_logger
+from s3sftp.whereabouts import tell_on_request
 from s3sftp.workers import Crew, Supervisor, WorkersFailed
 
 _log = get_logger("s3sftp.workers")
@@ -36,6 +37,7 @@ async def _serve(options: ServerOptions) -> None:
     from s3sftp.app import Application
     from s3sftp.telemetry.tracing import configure_tracing, end_tracing
 
+    tell_on_request()
     shutdown = configure_tracing(os.environ)
     try:
         await Application(options).run()
@@ -45,6 +47,7 @@ async def _serve(options: ServerOptions) -> None:
 
 async def supervise(options: ServerOptions, workers: int) -> None:
     """Have so many workers serve until told to stop. Raises ConfigurationError, CannotListen."""
+    tell_on_request()
     # the first start makes the key, once
     await asyncio.to_thread(load_host_keys, options.ssh.host_keys, options.server.state_dir)
     counters, handed = make_shared(TABLE_ROWS, workers), to_file(options)

@@ -18,6 +18,7 @@ from s3sftp.counters import Table
 from s3sftp.stopping import StopRequests
 from s3sftp.telemetry.setup import configure_logging
 from s3sftp.telemetry.tracing import configure_tracing, end_tracing
+from s3sftp.whereabouts import tell_on_request
 from s3sftp.workers import Post
 
 
@@ -44,6 +45,7 @@ def worker(number: int, link: int, workers: int, options: int, counters: int) ->
 
 
 async def _work(options: ServerOptions, link: socket.socket, table: Table) -> None:
+    tell_on_request()
     shutdown = configure_tracing(os.environ)
     requests = StopRequests()
     post = Post(link, requests)

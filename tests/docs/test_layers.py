@@ -11,7 +11,7 @@ PACKAGE = Path(__file__).parents[2] / "s3sftp"
 
 LAYERS = [
     {"errors", "config", "_root"},
-    {"telemetry", "counters", "stopping"},
+    {"telemetry", "counters", "stopping", "whereabouts"},
     {"backends"},
     {"fs"},
     {"sftp"},

@@ -115,7 +115,15 @@ class Process:
             os.kill(self.pid, number)
 
     def wait(self, timeout: float = 30) -> int:
-        return self._popen.wait(timeout)
+        """Its exit status; TimeoutError with what it wrote, and with what it waits for if it can tell."""
+        try:
+            return self._popen.wait(timeout)
+        except subprocess.TimeoutExpired:
+            self.send(signal.SIGUSR1)
+            time.sleep(2)
+            raise TimeoutError(
+                f"{self.command} did not end within {timeout} s:\n{self.output()[-20_000:]}"
+            ) from None
 
     def kill(self) -> None:
         """SIGKILL the whole group and collect it."""

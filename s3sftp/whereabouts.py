@@ -1,0 +1,47 @@
+"""What a process is waiting for, told on request: SIGUSR1 writes it to standard error, and nothing stops.
+
+First every thread, also while one of them holds up the event loop; then every task of the loop, down to what
+it awaits, which a thread's stack does not show.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import faulthandler
+import signal
+import sys
+from collections.abc import Iterator
+from types import FrameType
+from typing import Any
+
+_KINDS = ("cr", "gi", "ag")
+"""How the attributes of coroutines, generators and asynchronous generators begin."""
+
+
+def tell_on_request() -> None:
+    """From now on SIGUSR1 asks. Called on the event loop whose tasks are meant."""
+    asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, _tell_tasks)
+    faulthandler.register(signal.SIGUSR1, all_threads=True, chain=True)
+
+
+def _tell_tasks() -> None:
+    lines = ["tasks:"]
+    for task in asyncio.all_tasks():
+        lines.append(f"  {task.get_name()}")
+        lines += (
+            f"    {frame.f_code.co_filename}:{frame.f_lineno} in {frame.f_code.co_qualname}"
+            for frame in _awaited(task.get_coro())
+        )
+    print("\n".join(lines), file=sys.stderr, flush=True)  # noqa: T201  asked for, and not an event
+
+
+def _awaited(waiting: Any) -> Iterator[FrameType]:
+    """The frames from a task's coroutine down to what it waits for."""
+    while waiting is not None:
+        kind = next((each for each in _KINDS if hasattr(waiting, f"{each}_frame")), None)
+        if kind is None:
+            return
+        frame = getattr(waiting, f"{kind}_frame")
+        if frame is not None:
+            yield frame
+        waiting = getattr(waiting, "gi_yieldfrom" if kind == "gi" else f"{kind}_await")
