@@ -16,7 +16,7 @@ from s3sftp.workers.link import Link, pair
 _log = get_logger("s3sftp.workers")
 Command = Callable[[int, int], Sequence[str]]
 """The command line of a worker, from its number and the descriptor of its link."""
-_HELD = (signal.SIGINT, signal.SIGTERM)
+_HELD = frozenset({signal.SIGINT, signal.SIGTERM})
 
 
 class Worker:
@@ -49,7 +49,7 @@ class Worker:
         """Start the process, which inherits the descriptors. Raises OSError."""
         mine, its = pair()
         try:
-            with _signals_held():
+            with _holding.held():
                 self._process = await asyncio.create_subprocess_exec(
                     *command(self.number, its.fileno()),
                     stdin=asyncio.subprocess.DEVNULL,
@@ -119,12 +119,27 @@ class Worker:
         self.hung_up.set()
 
 
-@contextlib.contextmanager
-def _signals_held() -> Iterator[None]:
-    """Start something that gets no signal before it lets them in: one to the whole group would end a worker
-    that is not ready for it."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, _HELD)
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+class _Holding:
+    """Keeps signals from this process while it starts others, which get none before they let them in: one to
+    the whole group would end a worker that is not ready for it."""
+
+    def __init__(self) -> None:
+        self._starts = 0
+        self._blocked: frozenset[signal.Signals] = frozenset()
+        """Those that it has blocked itself."""
+
+    @contextlib.contextmanager
+    def held(self) -> Iterator[None]:
+        """Around one start. Several may overlap: the last to end lets the signals in again."""
+        if self._starts == 0:
+            self._blocked = _HELD - signal.pthread_sigmask(signal.SIG_BLOCK, _HELD)
+        self._starts += 1
+        try:
+            yield
+        finally:
+            self._starts -= 1
+            if self._starts == 0:
+                signal.pthread_sigmask(signal.SIG_UNBLOCK, self._blocked)
+
+
+_holding = _Holding()

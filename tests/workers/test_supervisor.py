@@ -130,6 +130,13 @@ async def test_workers_have_their_turn_while_equally_busy() -> None:
         assert sorted(said) == [b"1\n"] * 3 + [b"2\n"] * 3 + [b"3\n"] * 3
 
 
+async def test_signals_come_in_again_when_several_workers_were_started_at_once() -> None:
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    async with supervised("greeter", "greeter", "greeter", "greeter") as watched:
+        await watched.until("worker ready", 4)
+        assert signal.pthread_sigmask(signal.SIG_BLOCK, ()) == before
+
+
 async def test_a_side_that_does_not_read_holds_up_nobody_and_loses_nothing() -> None:
     mine, its = pair()
     link = Link(mine, lambda *_: None, lambda: None)
