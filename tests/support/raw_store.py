@@ -28,6 +28,10 @@ class Wire:
             if len(pieces) > 1:
                 await asyncio.sleep(0.001)
 
+    async def take(self, count: int) -> bytes:
+        """So many bytes of the request's body."""
+        return await self._reader.readexactly(count)
+
     def close(self) -> None:
         self._writer.close()
 

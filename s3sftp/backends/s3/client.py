@@ -22,8 +22,8 @@ from opentelemetry.trace import Span, SpanKind, Status, StatusCode
 
 from s3sftp.backends.s3.concurrency import Slots
 from s3sftp.backends.s3.credentials import RenewableCredentials, session_with
+from s3sftp.backends.s3.direct import Direct
 from s3sftp.backends.s3.failures import Trouble, trouble_of
-from s3sftp.backends.s3.gets import Gets
 from s3sftp.backends.s3.options import S3Options, is_loopback
 from s3sftp.backends.s3.retries import Again, Effort, Retries, attempt_limit, time_limit
 from s3sftp.telemetry import charge, get_logger, span
@@ -54,7 +54,7 @@ class Store:
         self._going_on: set[asyncio.Task[None]] = set()
         self._client: Any = None
         self._credentials: RenewableCredentials | None = None
-        self._gets: Gets | None = None
+        self._direct: Direct | None = None
 
     async def start(self) -> None:
         """Make the client. Sends nothing: a bucket that is down does not keep the server from starting."""
@@ -66,10 +66,11 @@ class Store:
             )
         )
         self._client.meta.events.register("before-sign.s3", _drop_expect)
-        if self.options.direct_reads:
-            self._gets = Gets(self._client, self.options, session.get_config_variable("ca_bundle"))
-            self._life.callback(self._gets.close)
-            self._client.meta.events.register("before-send.s3.GetObject", self._gets.send)
+        if self.options.direct_requests:
+            bundle = session.get_config_variable("ca_bundle")
+            credentials = self._credentials or await session.get_credentials()
+            self._direct = Direct(self._client, credentials, self.options, bundle)
+            self._life.callback(self._direct.close)
 
     async def stop(self) -> None:
         """Let go of the connections, after what was told to go on by itself has ended."""
@@ -142,13 +143,18 @@ class Store:
                 return trouble
 
     async def _send(self, api: str, parameters: Answer) -> Answer:
-        send = getattr(self._client, xform_name(api))
+        answer: Answer | None = None
+        if self._direct is not None:
+            answer = await self._direct.send(api, parameters)
+        if answer is not None:
+            return answer
         async with AsyncExitStack() as held:
-            if self._gets is not None and api != "GetObject":
+            if self._direct is not None:
                 # the connections of both ways are counted together
-                await held.enter_async_context(await self._gets.permit())
-            answer: Answer = await send(**_fresh(parameters))
-        return answer
+                await held.enter_async_context(await self._direct.permit())
+            send = getattr(self._client, xform_name(api))
+            sent: Answer = await send(**_fresh(parameters))
+        return sent
 
     async def _try_again(self, trouble: Trouble, attempt: int, deadline: float, generation: int) -> bool:
         """Wait for the next attempt; False when there is none."""

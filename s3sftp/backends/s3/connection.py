@@ -1,4 +1,4 @@
-"""One HTTP/1.1 connection to the store, for GET requests, one after the other.
+"""One HTTP/1.1 connection to the store, for requests, one after the other.
 
     idle ─► ask: head ─► body of known length: from the socket into its buffers ─┬─► idle
               ▲          chunked, or until the end: through h11 ─────────────────┤
@@ -22,10 +22,12 @@ from s3sftp.backends.s3.incoming import Incoming
 _MOST_WAITING: Final = 2 * BUFFER_BYTES
 """A body that nobody takes is received up to here."""
 _SCRATCH_BYTES: Final = 64 << 10
+_PIECE_BYTES: Final = 256 << 10
+"""Of a request's body, given to the socket at once."""
 
 
 class Unanswered(ConnectionError):
-    """The exchange broke before a body could begin."""
+    """The exchange broke before the body of an answer could begin."""
 
     def __init__(self, reason: str, *, silent: bool) -> None:
         super().__init__(reason)
@@ -57,13 +59,20 @@ class Connection(asyncio.BufferedProtocol):
         self._scratch = memoryview(b"")
         self._keeps = False
         self._paused = False
+        self._is_full = False
+        """The socket takes no more for now."""
+        self._has_unsent = False
+        """Of the request's body: an answer that comes before its end leaves the connection of no more use."""
+        self._sender: asyncio.Future[None] | None = None
 
     @property
     def is_open(self) -> bool:
         return self._transport is not None and not self._transport.is_closing()
 
-    async def ask(self, request: h11.Request, on_end: Callable[[], None]) -> tuple[Head, Incoming]:
-        """Send a request; its answer's head, and its body on the way.
+    async def ask(
+        self, request: h11.Request, body: memoryview, on_end: Callable[[], None]
+    ) -> tuple[Head, Incoming]:
+        """Send a request; its answer's head, and its body on the way. `body` must not change meanwhile.
 
         `on_end` is called when the connection is done with the body: idle again, or closed. Raises
         Unanswered; then there is no such call.
@@ -71,15 +80,33 @@ class Connection(asyncio.BufferedProtocol):
         if not self.is_open:
             raise Unanswered("the store closed the connection", silent=True)
         self._on_end = on_end
-        self._head = HeadReader(request)
+        self._head = HeadReader(request, body)
         answer: asyncio.Future[tuple[Head, Incoming]] = self.loop.create_future()
         self._answer = answer
         try:
             cast(asyncio.Transport, self._transport).write(self._head.request)
+            if body:
+                await self._send(body, answer)
             return await answer
         except BaseException:
             self._forget(answer)
             raise
+
+    async def _send(self, body: memoryview, answer: asyncio.Future[tuple[Head, Incoming]]) -> None:
+        """Send a request's body as fast as the socket takes it, or until there is an answer."""
+        self._has_unsent = True
+        for start in range(0, len(body), _PIECE_BYTES):
+            while self._is_full and not answer.done():
+                self._sender = self.loop.create_future()
+                await self._sender
+            if answer.done():
+                return
+            cast(asyncio.Transport, self._transport).write(body[start : start + _PIECE_BYTES])
+        self._has_unsent = False
+
+    def _wake_sender(self) -> None:
+        if self._sender is not None and not self._sender.done():
+            self._sender.set_result(None)
 
     def abort(self) -> None:
         """Close at once, whatever is under way."""
@@ -109,6 +136,15 @@ class Connection(asyncio.BufferedProtocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
+        # what the socket does not take at once is copied: wait until it takes more
+        self._transport.set_write_buffer_limits(high=1, low=0)
+
+    def pause_writing(self) -> None:
+        self._is_full = True
+
+    def resume_writing(self) -> None:
+        self._is_full = False
+        self._wake_sender()
 
     def get_buffer(self, sizehint: int) -> memoryview:
         if self._body is None:
@@ -156,6 +192,7 @@ class Connection(asyncio.BufferedProtocol):
         self._head = None
         self._keeps = head.keeps
         answer.set_result((head, body))
+        self._wake_sender()
         rest = reader.rest()
         if head.length is not None:
             self._left = head.length
@@ -201,7 +238,7 @@ class Connection(asyncio.BufferedProtocol):
         body.is_complete = True
         self._body = self._codec = None
         self._scratch = memoryview(b"")
-        if not self._keeps or not self.is_open:
+        if not self._keeps or self._has_unsent or not self.is_open:
             self.abort()
             return
         self._resume()
@@ -220,6 +257,7 @@ class Connection(asyncio.BufferedProtocol):
             failure.__cause__ = reason
             self._on_end = None
             answer.set_exception(failure)
+            self._wake_sender()
         self.abort()
 
     def _end(self) -> None:

@@ -15,6 +15,7 @@ HEAD_LIMIT = 64 << 10
 _FIRST_ROOM = 16 << 10
 _BLANK_LINE = b"\r\n\r\n"
 _BODILESS = frozenset({204, 304})
+NO_BODY = memoryview(b"")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,11 +34,15 @@ class Head:
 class HeadReader:
     """Receives the head of one answer; what comes with it of the body is kept."""
 
-    def __init__(self, request: h11.Request) -> None:
+    def __init__(self, request: h11.Request, body: memoryview = NO_BODY) -> None:
         self.codec = h11.Connection(h11.CLIENT, max_incomplete_event_size=HEAD_LIMIT)
         """Goes on with the body when `length` is None."""
-        self.request = (self.codec.send(request) or b"") + (self.codec.send(h11.EndOfMessage()) or b"")
-        """The bytes to send."""
+        self.request = self.codec.send(request) or b""
+        """The bytes to send in front of the request's body; that one goes by h11, which only counts it."""
+        if body:
+            self.codec.send_with_data_passthrough(h11.Data(data=body))  # type: ignore[arg-type]
+        self.codec.send(h11.EndOfMessage())
+        self._is_bodiless = request.method == b"HEAD"
         self.received = 0
         self._buffer = bytearray(_FIRST_ROOM)
         self._parsed = 0
@@ -59,7 +64,7 @@ class HeadReader:
                 return None
             event = self._event(at + len(_BLANK_LINE))
             if isinstance(event, h11.Response):
-                return _head_of(event)
+                return _head_of(event, bodiless=self._is_bodiless)
             searched = self._parsed
 
     def rest(self) -> memoryview:
@@ -75,10 +80,10 @@ class HeadReader:
         return event
 
 
-def _head_of(response: h11.Response) -> Head:
+def _head_of(response: h11.Response, *, bodiless: bool) -> Head:
     headers = {name.decode("ascii"): value.decode("utf-8", "replace") for name, value in response.headers}
     length: int | None = None
-    if response.status_code in _BODILESS:
+    if bodiless or response.status_code in _BODILESS:
         length = 0
     elif "transfer-encoding" not in headers and "content-length" in headers:
         length = int(headers["content-length"])

@@ -124,9 +124,11 @@ class S3Options(Options):
     through and for each 64 MiB that the store copies or joins by itself."""
     stall_timeout: Positive = timedelta(seconds=15)
     """How long a download may deliver nothing before the rest is asked for again."""
-    direct_reads: bool = True
-    """Receive downloads on connections of s3sftp's own, straight into the memory that they are read from,
-    which takes less CPU. Where a proxy is configured it is not done, whatever this says."""
+    direct_requests: bool = True
+    """Sign and send the frequent requests (reading, writing, looking, deleting, copying) on connections of
+    s3sftp's own, between the socket and the memory that is read or written, which takes a fraction of the
+    CPU. Off: by botocore and aiohttp, as all other requests. Where a proxy is configured it is not done,
+    whatever this says."""
 
     cache_ttl: NotNegative = timedelta(seconds=2)
     """How long to believe what the store said about a name. What this server changes is known at once, in
