@@ -101,8 +101,9 @@ class S3Options(Options):
     min_part_bytes: ByteSize = Field(default=5 * MIB, ge=1, le=5 * MIB)
     """The smallest part that the store accepts before the last one. Lower it only for an S3-compatible
     store that is known to take less."""
-    parallel_parts: int = Field(default=4, ge=1, le=64)
-    """Parts of one upload under way at once; fewer when parts are large (256 MiB together)."""
+    parallel_parts: int = Field(default=16, ge=1, le=64)
+    """The most parts of one upload under way at once. It begins with 4 and goes on to more while more are
+    measured to be faster; fewer when parts are large (256 MiB together)."""
     copy_part_bytes: ByteSize = Field(default=5 * GIB, ge=1, le=5 * GIB)
     """A copy above this size is made in parts of at most this size. 5 GiB is what S3 copies at once."""
     parallel_copies: int = Field(default=16, ge=1, le=256)

@@ -5,6 +5,7 @@ Nothing is sent before there is a part's worth; a file that ends before that is 
 
 from __future__ import annotations
 
+import asyncio
 import uuid
 
 from s3sftp.backends.contract import Buffer, FileInfo, Finish, Upload, WriteIntent
@@ -18,6 +19,7 @@ from s3sftp.backends.s3.ownership import Journal
 from s3sftp.backends.s3.parts import MAX_OBJECT_BYTES, MAX_PART_BYTES, copy_ranges, parallel_parts, part_size
 from s3sftp.backends.s3.publishing import Published, publish, written_by
 from s3sftp.backends.s3.retries import Effort
+from s3sftp.backends.s3.window import Window
 from s3sftp.errors import AlreadyExists, Changed, InvalidRequest, IsADirectory, NotFound, StorageFailure
 
 
@@ -35,13 +37,14 @@ class S3Upload(Upload):
             store, journal, key, new_object(store.options, self.write_id, intent.mtime)
         )
         self.finished = False
+        self.window = Window(store.options.parallel_parts)
         self.min_chunk_bytes = store.options.min_part_bytes
-        self._plan()
+        self.plan()
 
     def take(self) -> int:
         """The position of the next part."""
         number = self.multipart.take()
-        self._plan()
+        self.plan()
         return number
 
     def conditions(self, *, base_kept: bool) -> dict[str, str]:
@@ -51,9 +54,10 @@ class S3Upload(Upload):
         base = self.intent.base if base_kept else None
         return {"IfMatch": base.version} if base is not None and base.version is not None else {}
 
-    def _plan(self) -> None:
+    def plan(self) -> None:
+        """Say how large the next part is, and how many may be under way."""
         self.chunk_bytes = part_size(self.multipart.taken + 1, self._options.part_bytes)
-        self.parallel_chunks = parallel_parts(self.chunk_bytes, self._options.parallel_parts)
+        self.parallel_chunks = parallel_parts(self.chunk_bytes, self.window.size)
 
 
 class Writing:
@@ -77,7 +81,15 @@ class Writing:
     async def chunk(self, upload: S3Upload, data: Buffer) -> None:
         """Send one part."""
         number = upload.take()  # before anything is awaited: calls begin in the order of the file
-        await upload.multipart.upload(number, data)
+        now = asyncio.get_running_loop().time
+        upload.window.began(now())
+        try:
+            await upload.multipart.upload(number, data)
+        except BaseException:
+            upload.window.failed()
+            raise
+        upload.window.ended(len(data), now())
+        upload.plan()
 
     async def keep(self, upload: S3Upload, start: int, stop: int) -> None:
         """Have the store copy bytes of the file that is being replaced. Raises Changed."""
