@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from s3sftp.auth import AuthOptions, UserOptions, read_keys, user_name_problem
 from s3sftp.backends.s3 import S3Options
@@ -47,6 +47,18 @@ class ProcessOptions(Options):
     """Processes that serve connections, each on a processor. Default: the processors that the process may
     use, by affinity and by the quota of its container, but no more than leave each worker 32 MiB of
     `files.buffer_bytes`. 1: no more than this process. The `memory` backend has 1."""
+    worker_timeout: Duration = timedelta(minutes=1)
+    """A worker that hangs, so that it has not answered the supervisor for so long, is killed and replaced;
+    its clients, who waited all that time, have to connect again. From 5 s on, or a quarter of this where
+    that is less, it gets no new connections. Load makes a worker late by seconds: a minute is no load any
+    more. At least 2 s; 0 leaves it alone, as under a debugger."""
+
+    @field_validator("worker_timeout")
+    @classmethod
+    def _more_than_load(cls, limit: timedelta) -> timedelta:
+        if timedelta(0) < limit < timedelta(seconds=2):
+            raise ValueError("should be 0, or at least 2 s: a worker that is busy answers late")
+        return limit
 
 
 class ServerOptions(Options):

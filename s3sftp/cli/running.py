@@ -18,7 +18,7 @@ from s3sftp.counters import Table, make_shared
 from s3sftp.ssh import FrontDoor, load_host_keys
 from s3sftp.telemetry import get_logger
 from s3sftp.whereabouts import tell_on_request
-from s3sftp.workers import Crew, Supervisor, WorkersFailed
+from s3sftp.workers import Crew, Patience, Supervisor, WorkersFailed
 
 _log = get_logger("s3sftp.workers")
 _END_SECONDS = 15.0
@@ -73,6 +73,7 @@ async def _supervise(options: ServerOptions, workers: int, counters: int, handed
         lambda number, link: worker_command(number, link, workers, handed, counters),
         (handed, counters),
         gone,
+        Patience.of(options.server.worker_timeout.total_seconds()),
     )
     supervisor = Supervisor(
         options.listen,

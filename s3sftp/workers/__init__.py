@@ -4,12 +4,13 @@ client ──► supervisor ── door: bans, limits ──► least busy worke
                │ the connected socket goes over a Unix socket; then the supervisor is out of the way
                └ what the worker tells: logged in, failed, left
 
-supervisor   reception (accepts) ─ roster (who is there) ─ process (one worker) ─┐
-worker       post (the far end of the door)                                     ─┴ link ─ messages
+supervisor   reception (accepts) ─ watch (who answers) ─ process (one worker) ─┐
+worker       post (the far end of the door)                                   ─┴ link ─ messages
 """
 
 from s3sftp.workers.available import default_workers
 from s3sftp.workers.post import Post
+from s3sftp.workers.pulse import Patience
 from s3sftp.workers.supervisor import Crew, Supervisor, WorkersFailed
 
-__all__ = ["Crew", "Post", "Supervisor", "WorkersFailed", "default_workers"]
+__all__ = ["Crew", "Patience", "Post", "Supervisor", "WorkersFailed", "default_workers"]

@@ -1,7 +1,7 @@
 """What supervisor and worker say to each other: each message is one packet, a JSON list `[name, value, …]`.
 
-    to the worker       Serve (with the socket)   Counted   Judged   Expel   Stop
-    to the supervisor   Ready                     LogIn     Failed   Left
+    to the worker       Serve (with the socket)   Counted   Judged   Expel   Stop   Ask
+    to the supervisor   Ready                     LogIn     Failed   Left           Here
 
 A guest is a number that the supervisor gives to each connection.
 """
@@ -55,6 +55,11 @@ class Stop:
 
 
 @dataclass(frozen=True, slots=True)
+class Ask:
+    """Are you there? For the event loop to answer: that it turns is what is asked."""
+
+
+@dataclass(frozen=True, slots=True)
 class Ready:
     """Connections may come."""
 
@@ -81,9 +86,15 @@ class Left:
     guest: int
 
 
-Message = Serve | Counted | Judged | Expel | Stop | Ready | LogIn | Failed | Left
+@dataclass(frozen=True, slots=True)
+class Here:
+    """The answer to Ask."""
+
+
+Message = Serve | Counted | Judged | Expel | Stop | Ask | Ready | LogIn | Failed | Left | Here
 _KINDS: dict[str, type[Message]] = {
-    kind.__name__: kind for kind in (Serve, Counted, Judged, Expel, Stop, Ready, LogIn, Failed, Left)
+    kind.__name__: kind
+    for kind in (Serve, Counted, Judged, Expel, Stop, Ask, Ready, LogIn, Failed, Left, Here)
 }
 _TYPES = {"int": int, "str": str, "bool": bool}
 

@@ -85,6 +85,8 @@ class Post:
                 self._guests[number].expel(reason)
             case messages.Stop():
                 self._stop.ask()
+            case messages.Ask():
+                self._link.send(messages.Here())
         if descriptor is not None:
             os.close(descriptor)
 

@@ -12,6 +12,7 @@ from s3sftp.ssh import CountedGuest, Expel
 from s3sftp.telemetry import get_logger
 from s3sftp.workers import messages
 from s3sftp.workers.link import Link, pair
+from s3sftp.workers.pulse import Pulse
 
 _log = get_logger("s3sftp.workers")
 Command = Callable[[int, int], Sequence[str]]
@@ -26,6 +27,7 @@ class Worker:
         self.number = number
         self.guests: dict[int, CountedGuest] = {}
         self.ready = False
+        self.pulse = Pulse()
         self._changed = changed
         """Called when it can take connections."""
         self._link: Link | None = None
@@ -43,7 +45,7 @@ class Worker:
     @property
     def can_serve(self) -> bool:
         """Whether a connection can be handed to it now."""
-        return self.ready and self._link is not None and not self._link.blocked
+        return self.ready and not self.pulse.missed and self._link is not None and not self._link.blocked
 
     async def start(self, command: Command, descriptors: Sequence[int]) -> None:
         """Start the process, which inherits the descriptors. Raises OSError."""
@@ -83,11 +85,24 @@ class Worker:
         """Tell it to finish; the second time to cut it short."""
         self._send(messages.Stop())
 
+    def beat(self) -> None:
+        """An interval has passed: ask whether it is there, unless it still owes the answer."""
+        if not self.pulse.asked:
+            self._send(messages.Ask())
+        self.pulse = self.pulse.beat()
+
+    def ask_why(self) -> None:
+        """Have it write what it waits for, if it has been ready: before that the signal would end it."""
+        self._signal(signal.SIGUSR1)
+
     def kill(self) -> None:
         """End it now."""
+        self._signal(signal.SIGKILL)
+
+    def _signal(self, number: signal.Signals) -> None:
         if self._process is not None:
             with contextlib.suppress(ProcessLookupError):
-                self._process.kill()
+                self._process.send_signal(number)
 
     def _send(self, message: messages.Message, carried: socket.socket | None = None) -> None:
         if self._link is not None:
@@ -101,6 +116,8 @@ class Worker:
                 self.ready = True
                 _log.debug("worker ready", worker=self.number)
                 self._changed()
+            case messages.Here():
+                self._answered()
             case messages.LogIn(number, user) if number in self.guests:
                 refusal = self.guests[number].log_in(user).result()
                 self._send(messages.Counted(number, refusal.reason if refusal else ""))
@@ -108,6 +125,12 @@ class Worker:
                 self._send(messages.Judged(number, self.guests[number].failed().result()))
             case messages.Left(number) if number in self.guests:
                 self.guests.pop(number).leave()
+
+    def _answered(self) -> None:
+        before, self.pulse = self.pulse, Pulse()
+        if before.missed:
+            _log.info("worker answers again", worker=self.number)
+            self._changed()
 
     def _hang_up(self) -> None:
         self.ready = False

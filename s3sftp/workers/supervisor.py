@@ -1,7 +1,7 @@
 """Keeps workers running, and stops them.
 
 start    bind ─► the first worker ─► listen ─► the others
-run      a worker that ends is replaced, each time a little later if it does not live
+run      a worker that ends is replaced, each time a little later if it does not live; one that hangs is ended
 stop     close the sockets ─► every worker finishes what runs ─► those that do not end are killed
 """
 
@@ -17,7 +17,9 @@ from s3sftp.ssh import FrontDoor, ListenOptions, bind
 from s3sftp.stopping import StopRequests
 from s3sftp.telemetry import get_logger
 from s3sftp.workers.process import Command, Worker
+from s3sftp.workers.pulse import Patience
 from s3sftp.workers.reception import Reception
+from s3sftp.workers.watch import watch
 
 _log = get_logger("s3sftp.workers")
 _FIRST_DELAY = 0.1
@@ -44,6 +46,8 @@ class Crew:
     """What each of them inherits."""
     gone: Callable[[int], None] = lambda _number: None
     """Called with the number of a worker that is gone, before its successor starts."""
+    patience: Patience | None = None
+    """With those that do not answer; none: they are not asked."""
 
 
 class Supervisor:
@@ -73,6 +77,7 @@ class Supervisor:
         stop.install()
         self._reception = Reception(self._door, bind(self._listen), self._workers)
         keeping: list[asyncio.Task[None]] = []
+        watching = asyncio.create_task(self._watch())
         asking = asyncio.create_task(stop.wait())
         try:
             keeping.append(await self._first(asking))
@@ -83,10 +88,12 @@ class Supervisor:
                 started()
                 await asking
             _log.info("stopping", drain_seconds=self._drain_seconds)
+            watching.cancel()
             await self._stop(stop, keeping)
         finally:
             self._reception.close()
             asking.cancel()
+            watching.cancel()
             await self._end(keeping)
         _log.info("stopped")
 
@@ -99,6 +106,10 @@ class Supervisor:
         if ended.done() and not worker.ready:
             raise WorkersFailed(ended.result())
         return asyncio.create_task(self._keep(1, worker, ended))
+
+    async def _watch(self) -> None:
+        if self._crew.patience is not None:
+            await watch(self._workers, self._crew.patience)
 
     def _open(self, reception: Reception) -> None:
         reception.open()

@@ -90,11 +90,10 @@ def test_there_are_as_many_as_processors_but_not_more_than_the_buffers_are_good_
         ({"S3SFTP_SERVER__WORKERS": "many"}, "server.workers"),
         ({"S3SFTP_SERVER__WORKERS": "2", "S3SFTP_BACKEND": "memory"}, "the memory backend"),
         ({"S3SFTP_SERVER__WORKERS": "9"}, "files.buffer_bytes should be at least 144 MiB"),
+        ({"S3SFTP_SERVER__WORKER_TIMEOUT": "1 s"}, "server.worker_timeout .*should be 0, or at least 2 s"),
     ],
 )
-def test_a_number_of_workers_that_cannot_be_is_told(
-    environ: dict[str, str], words: str, tmp_path: Path
-) -> None:
+def test_workers_that_cannot_be_are_told(environ: dict[str, str], words: str, tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match=words):
         options(tmp_path, **environ)
 

@@ -1,7 +1,9 @@
 """Workers that do one thing wrong, to be run as processes: `python -m tests.workers.vices VICE LINK NUMBER`.
 
 greeter   nothing wrong: says its number to each connection and closes it
-deaf      says that it is ready, and then hears nothing, no signal either
+deaf      says that it is ready, and then hears nothing, no signal either but SIGUSR1
+busy      is held up for a while whenever it is asked whether it is there
+lingering takes a while to end when it is told to, and hears nothing then
 babbler   says what no worker says
 dying     ends at once, with status 3
 fading    is ready, and ends with its first connection
@@ -9,6 +11,7 @@ fading    is ready, and ends with its first connection
 
 from __future__ import annotations
 
+import faulthandler
 import signal
 import socket
 import sys
@@ -16,25 +19,37 @@ import time
 
 from s3sftp.workers import messages
 
+HELD_UP_SECONDS = 1.5
+LINGERING_SECONDS = 5.0
+
 
 def main(vice: str, link: socket.socket, number: int) -> None:
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
+    faulthandler.register(signal.SIGUSR1)
     if vice == "dying":
         sys.exit(3)
     link.send(b"[1]" if vice == "babbler" else messages.encode(messages.Ready()))
     if vice == "deaf":
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        time.sleep(600)
+        _hang()
     while True:
         packet, descriptors, _, _ = socket.recv_fds(link, messages.MAX_BYTES, 1)
         if not packet or isinstance(message := messages.decode(packet), messages.Stop):
+            time.sleep(LINGERING_SECONDS if vice == "lingering" and packet else 0)
             return
+        if isinstance(message, messages.Ask):
+            time.sleep(HELD_UP_SECONDS if vice == "busy" else 0)
+            link.send(messages.encode(messages.Here()))
         if isinstance(message, messages.Serve):
             if vice == "fading":
                 sys.exit(4)
             with socket.socket(fileno=descriptors[0]) as connection:
                 connection.send(f"{number}\n".encode())
                 link.send(messages.encode(messages.Left(message.guest)))
+
+
+def _hang() -> None:
+    time.sleep(600)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,46 @@
+"""Notices workers that hang alive, so that they end and are replaced like any that ends."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import NoReturn
+
+from s3sftp.telemetry import get_logger
+from s3sftp.workers.process import Worker
+from s3sftp.workers.pulse import Patience, Step
+
+_log = get_logger("s3sftp.workers")
+
+
+async def watch(workers: Mapping[int, Worker], patience: Patience) -> NoReturn:
+    """Ask every worker that is ready, at an interval, and kill those that do not answer; until cancelled.
+
+    `workers` changes under us. Not to run when they are told to stop: then each has its time to finish.
+    """
+    while True:
+        # a pause of this process makes one interval longer, and no more of them
+        await asyncio.sleep(patience.interval_seconds)
+        for worker in workers.values():
+            if worker.ready:
+                worker.beat()
+                _act(worker, patience)
+
+
+def _act(worker: Worker, patience: Patience) -> None:
+    log = _log.bind(
+        worker=worker.number, pid=worker.pid, silent_seconds=patience.silent_seconds(worker.pulse)
+    )
+    match patience.step(worker.pulse):
+        case Step.LEAVE_OUT:
+            log.warning("worker does not answer", detail="it gets no new connections until it does")
+        case Step.ASK_WHY:
+            log.error(
+                "worker hangs",
+                detail="it is asked to write to standard error what it waits for, then killed and replaced",
+                kill_seconds=round(patience.interval_seconds, 1),
+            )
+            worker.ask_why()
+        case Step.KILL:
+            log.error("worker killed", reason="it did not answer for server.worker_timeout")
+            worker.kill()
