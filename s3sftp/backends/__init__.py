@@ -2,6 +2,7 @@
 
 from s3sftp.backends.contract import (
     Backend,
+    Buffer,
     Entry,
     FileInfo,
     Finish,
@@ -15,6 +16,7 @@ from s3sftp.backends.contract import (
 
 __all__ = [
     "Backend",
+    "Buffer",
     "Entry",
     "FileInfo",
     "Finish",

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import sys
 from bisect import bisect_left
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 _MOST_ISLANDS = 4096
@@ -26,10 +27,40 @@ class RewriteNeeded(Exception):
 class _Island:
     start: int
     data: bytearray
+    """Its bytes, and maybe room for more behind them."""
+    size: int
 
     @property
     def stop(self) -> int:
-        return self.start + len(self.data)
+        return self.start + self.size
+
+    @property
+    def view(self) -> memoryview:
+        return memoryview(self.data)[: self.size]
+
+    def append(self, data: bytes | memoryview) -> None:
+        """Add bytes behind the last: into the room, and what does not fit into new memory."""
+        room = len(self.data) - self.size
+        if room:
+            fitting = memoryview(data)[:room]
+            memoryview(self.data)[self.size : self.size + len(fitting)] = fitting
+        if len(data) > room:
+            self.data += memoryview(data)[room:]
+        self.size += len(data)
+
+    def move_to(self, buffer: bytearray) -> None:
+        """Go on in another buffer, with its content for room."""
+        if len(buffer) >= self.size:
+            memoryview(buffer)[: self.size] = self.view
+            self.data = buffer
+
+    def settle(self) -> None:
+        """Give up the room."""
+        del self.data[self.size :]
+
+
+def _nothing_spare() -> bytearray | None:
+    return None
 
 
 @dataclass(slots=True)
@@ -50,6 +81,10 @@ class Assembly:
     """Ranges that came by enlarging the file: what is not written of them is zeros."""
     resized: bool = False
     """The client has set the size, so what the old file was longer does not matter."""
+    spare: Callable[[], bytearray | None] = _nothing_spare
+    """Asked for memory that is used again, as each large chunk begins; its content does not matter."""
+    small_bytes: int = 256 << 10
+    """What follows the cut grows up to here before it is moved there: most files are small."""
     _smallest_size: int = sys.maxsize
     """What was once cut off of the old file does not come back when the file grows again."""
     _islands: list[_Island] = field(default_factory=list)
@@ -57,13 +92,13 @@ class Assembly:
     @property
     def held(self) -> int:
         """Bytes in memory."""
-        return sum(len(island.data) for island in self._islands)
+        return sum(island.size for island in self._islands)
 
     @property
     def front(self) -> int:
         """Bytes in memory that directly follow the cut."""
         first = self._first()
-        return len(first.data) if first else 0
+        return first.size if first else 0
 
     @property
     def touched(self) -> bool:
@@ -86,7 +121,7 @@ class Assembly:
             raise RewriteNeeded("it is behind what was already sent to storage")
         first = self._first()
         if first is not None and offset == first.stop and len(self._islands) == 1:
-            first.data += data
+            self._append(first, data)
         else:
             self._check_room(offset, len(data))
             self._merge(offset, stop, data)
@@ -97,8 +132,9 @@ class Assembly:
         if size < self.cut:
             raise RewriteNeeded("the new size is less than what was already sent to storage")
         for island in self._islands:
-            del island.data[max(0, size - island.start) :]
-        self._islands = [island for island in self._islands if island.data]
+            island.size = max(0, min(island.size, size - island.start))
+            island.settle()
+        self._islands = [island for island in self._islands if island.size]
         self.base_stop = min(self.base_stop, size)
         self._smallest_size = min(self._smallest_size, size)
         self.zeros = [(start, min(stop, size)) for start, stop in self.zeros if start < size]
@@ -127,22 +163,21 @@ class Assembly:
         """Bytes that wait for earlier ones."""
         return self.held - self.front
 
-    def take(self, count: int) -> bytearray:
-        """Give away the `count` bytes after the cut, which must be in memory."""
+    def take(self, count: int) -> memoryview:
+        """Give away the `count` bytes after the cut, which must be in memory, and that memory with them."""
         first = self._first()
-        if first is None or len(first.data) < count:
+        if first is None or first.size < count:
             if count:
                 raise ValueError(f"{count} bytes wanted, {self.front} are there")
-            return bytearray()
-        rest = first.data[count:]
-        del first.data[count:]
+            return memoryview(bytearray())
+        rest = bytearray(first.view[count:])
         self.cut += count
-        self._islands[:1] = [_Island(self.cut, rest)] if rest else []
-        return first.data
+        self._islands[:1] = [_Island(self.cut, rest, len(rest))] if rest else []
+        return first.view[:count]
 
-    def islands(self) -> list[tuple[int, bytearray]]:
-        """What is in memory, as offsets and bytes."""
-        return [(island.start, island.data) for island in self._islands]
+    def islands(self) -> list[tuple[int, memoryview]]:
+        """What is in memory, as offsets and bytes; to be let go of before anything is written."""
+        return [(island.start, island.view) for island in self._islands]
 
     def restart(self) -> None:
         """Forget what is in memory or was given away, but not what gaps mean: all of it comes again."""
@@ -162,7 +197,7 @@ class Assembly:
         for island in self._islands:
             if island.start <= offset < island.stop:
                 at = offset - island.start
-                return bytes(island.data[at : at + length])
+                return bytes(island.view[at : at + length])
         return None
 
     def next_island(self, offset: int) -> int:
@@ -171,6 +206,13 @@ class Assembly:
 
     def _first(self) -> _Island | None:
         return self._islands[0] if self._islands and self._islands[0].start == self.cut else None
+
+    def _append(self, first: _Island, data: bytes | memoryview) -> None:
+        if first.size <= self.small_bytes < first.size + len(data):
+            buffer = self.spare()
+            if buffer is not None:
+                first.move_to(buffer)
+        first.append(data)
 
     def _check_room(self, offset: int, count: int) -> None:
         if offset == self.cut + self.front:
@@ -184,12 +226,15 @@ class Assembly:
         while high < len(self._islands) and self._islands[high].start <= stop:
             high += 1
         later = self._islands[low:high]
+        for island in later:
+            island.settle()
         if later and later[0].start <= offset:
             merged = later.pop(0)
             at = offset - merged.start
             merged.data[at : at + len(data)] = data
         else:
-            merged = _Island(offset, bytearray(data))
+            merged = _Island(offset, bytearray(data), 0)
+        merged.size = len(merged.data)
         for island in later:
-            merged.data += island.data[max(0, merged.stop - island.start) :]
+            merged.append(island.view[max(0, merged.stop - island.start) :])
         self._islands[low:high] = [merged]

@@ -118,8 +118,11 @@ class OpenWriter:
         self._writer.fail(error)
 
     def try_write(self, offset: int, data: memoryview) -> bool:
-        """`Writer.try_write`; False also while another call is in the line."""
-        return not self._line.locked() and self._writer.try_write(offset, data)
+        """`Writer.try_write`, on this transfer's account; False also while another call is in the line."""
+        if self._line.locked():
+            return False
+        with charged_to(self._transfer.costs):
+            return self._writer.try_write(offset, data)
 
     async def write(self, offset: int, data: bytes | memoryview) -> None:
         async with self._line:

@@ -20,7 +20,9 @@ class FileOptions(Options):
 
     buffer_bytes: ByteSize = Field(256 * MIB, ge=MIN_BUFFER_BYTES)
     """Memory for file contents, uploads and read-ahead of all sessions together, of which each worker has
-    an equal share. One chunk of each worker may exceed it, so that there always is progress."""
+    an equal share. One chunk of each worker may exceed it, so that there always is progress. While there are
+    large uploads, memory of stored chunks is kept beside it for the next ones: half of it, and 64 MiB of
+    each worker, at most."""
     buffer_wait: Duration = Field(timedelta(minutes=1), gt=timedelta(0))
     """How long a WRITE waits for room in `buffer_bytes` before it fails as busy."""
     range_bytes: ByteSize = Field(8 * MIB, ge=64 * 1024)

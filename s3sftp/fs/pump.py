@@ -11,8 +11,9 @@ from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Any
 
-from s3sftp.backends import Backend, FileInfo, Finish, Place, Session, Upload, WriteIntent
+from s3sftp.backends import Backend, Buffer, FileInfo, Finish, Place, Session, Upload, WriteIntent
 from s3sftp.fs.budget import Budget
+from s3sftp.fs.spares import Spares
 
 _Work = Callable[[Upload], Coroutine[Any, Any, None]]
 
@@ -20,20 +21,26 @@ _Work = Callable[[Upload], Coroutine[Any, Any, None]]
 class Pump:
     """One upload on its way."""
 
-    def __init__(self, backend: Backend, place: Place, session: Session, budget: Budget) -> None:
+    def __init__(
+        self, backend: Backend, place: Place, session: Session, budget: Budget, spares: Spares
+    ) -> None:
         self._backend = backend
         self._place = place
         self._session = session
         self._budget = budget
+        self._spares = spares
         self._upload: Upload | None = None
         self._running: set[asyncio.Task[None]] = set()
+        self._starting: asyncio.Task[None] | None = None
         self.failure: BaseException | None = None
         self.finished = False
 
     async def begin(self, intent: WriteIntent) -> Upload:
-        """The backend's upload, begun at the first call."""
+        """The backend's upload, begun at the first call. Its `chunk_bytes` are those of the next chunk."""
         if self._upload is None:
             self._upload = await self._backend.begin_write(self._place, intent, self._session)
+        if self._starting is not None:
+            await asyncio.sleep(0)  # as in `_start`
         return self._upload
 
     @property
@@ -46,13 +53,24 @@ class Pump:
         """Whether a chunk could start now."""
         return self._upload is None or len(self._running) < self._upload.parallel_chunks
 
-    async def push(self, chunk: bytearray) -> None:
+    @property
+    def may_push(self) -> bool:
+        """Whether `push_now` may be called: there is room, and earlier calls have taken their positions."""
+        return self._upload is not None and self._starting is None and self.has_room and self.failure is None
+
+    def push_now(self, chunk: Buffer) -> None:
+        """`push` without waiting, when `may_push`."""
+        if self._upload is None:
+            raise ValueError("push before begin")
+        self._launch(self._writing(chunk), self._upload, chunk)
+
+    async def push(self, chunk: Buffer) -> None:
         """Send a chunk; returns when its task has started. However it ends, the budget hears of it."""
-        await self._start(lambda u: self._backend.write_chunk(u, chunk, self._session), len(chunk))
+        await self._start(self._writing(chunk), chunk)
 
     async def keep(self, start: int, stop: int) -> None:
         """Keep a range of the base."""
-        await self._start(lambda u: self._backend.keep_range(u, start, stop, self._session), 0)
+        await self._start(lambda u: self._backend.keep_range(u, start, stop, self._session), b"")
 
     async def drain(self) -> None:
         """Wait until all that was pushed is stored. Raises the first failure."""
@@ -60,7 +78,7 @@ class Pump:
             await asyncio.wait(self._running, return_when=asyncio.FIRST_EXCEPTION)
         self.raise_failure()
 
-    async def finish(self, tail: bytearray, finish: Finish) -> FileInfo:
+    async def finish(self, tail: Buffer, finish: Finish) -> FileInfo:
         """Publish."""
         await self.drain()
         if self._upload is None:
@@ -82,16 +100,26 @@ class Pump:
         if self.failure is not None:
             raise self.failure
 
-    async def _start(self, work: _Work, count: int) -> None:
+    async def _start(self, work: _Work, chunk: Buffer) -> None:
         try:
             upload = await self._wait_for_room()
         except BaseException:
-            self._budget.sent(count)
+            self._budget.sent(len(chunk))
             raise
-        task = asyncio.create_task(work(upload))
-        self._running.add(task)
-        task.add_done_callback(partial(self._done, count))
+        self._launch(work, upload, chunk)
         await asyncio.sleep(0)  # lets it take its position in the file, and its part number, now
+
+    def _writing(self, chunk: Buffer) -> _Work:
+        return lambda upload: self._backend.write_chunk(upload, chunk, self._session)
+
+    def _launch(self, work: _Work, upload: Upload, chunk: Buffer) -> None:
+        self._starting = task = asyncio.create_task(self._run(work, upload))
+        self._running.add(task)
+        task.add_done_callback(partial(self._done, chunk))
+
+    async def _run(self, work: _Work, upload: Upload) -> None:
+        self._starting = None  # the work takes its position before it first waits
+        await work(upload)
 
     async def _wait_for_room(self) -> Upload:
         if self._upload is None:
@@ -101,9 +129,12 @@ class Pump:
         self.raise_failure()
         return self._upload
 
-    def _done(self, count: int, task: asyncio.Task[None]) -> None:
+    def _done(self, chunk: Buffer, task: asyncio.Task[None]) -> None:
         self._running.discard(task)
-        self._budget.sent(count)
+        if self._starting is task:  # cancelled before its first step
+            self._starting = None
+        self._budget.sent(len(chunk))
+        self._spares.keep(chunk)
         if not task.cancelled():
             failure = task.exception()  # always looked at, or asyncio complains that nobody did
             self.failure = self.failure or failure

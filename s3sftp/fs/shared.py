@@ -12,11 +12,15 @@ from s3sftp.counters import Table
 from s3sftp.fs.budget import Budget
 from s3sftp.fs.openfiles import OpenWriters
 from s3sftp.fs.options import FileOptions
+from s3sftp.fs.spares import Spares
 from s3sftp.fs.spool import SpoolRoom
 from s3sftp.fs.tally import ROWS, Tally
 from s3sftp.fs.transit import WriterTools
 
 T = TypeVar("T")
+
+_MOST_SPARE_BYTES = 64 << 20
+"""Memory of stored chunks that is kept for the next ones, beside the budget."""
 
 
 class Shared:
@@ -29,7 +33,11 @@ class Shared:
         self.budget = Budget(options.buffer_bytes, options.buffer_wait.total_seconds())
         self.writers = OpenWriters(options.max_uploads_per_user, Tally(uploads or Table.alone(ROWS)))
         self.tools = WriterTools(
-            backend, options, self.budget, SpoolRoom(options.spool_dir, options.spool_bytes)
+            backend,
+            options,
+            self.budget,
+            SpoolRoom(options.spool_dir, options.spool_bytes),
+            Spares(min(_MOST_SPARE_BYTES, options.buffer_bytes // 2)),
         )
         self.ignored: Counter[str] = Counter()
         """Attributes that clients wanted to set and the storage has no place for, by name."""

@@ -6,7 +6,8 @@ Gaps are filled here: with bytes of the old file, kept inside the storage where 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 
 from s3sftp.backends import Backend, FileInfo, Finish, Place, Session, Upload, WriteIntent
 from s3sftp.errors import InvalidRequest, Unsupported
@@ -15,6 +16,7 @@ from s3sftp.fs.budget import Budget
 from s3sftp.fs.oldfile import OldFile
 from s3sftp.fs.options import FileOptions
 from s3sftp.fs.pump import Pump
+from s3sftp.fs.spares import Spares
 from s3sftp.fs.spool import SpoolRoom
 
 _SMALL_BYTES = 256 << 10
@@ -39,6 +41,7 @@ class WriterTools:
     options: FileOptions
     budget: Budget
     spool_room: SpoolRoom
+    spares: Spares = field(default_factory=Spares)
 
 
 class Transit:
@@ -48,7 +51,12 @@ class Transit:
         self, tools: WriterTools, place: Place, mode: WriteMode, session: Session, old: FileInfo | None
     ) -> None:
         self.old = OldFile(tools.backend, place, session, old)
-        self.assembly = Assembly(tools.options.reorder_bytes, base_known=mode.truncate or mode.exclusive)
+        self.assembly = Assembly(
+            tools.options.reorder_bytes,
+            base_known=mode.truncate or mode.exclusive,
+            spare=partial(tools.spares.lend, self),
+            small_bytes=_SMALL_BYTES,
+        )
         self.mtime: float | None = None
         self.before_send: Callable[[int, bytes], Awaitable[None]] | None = None
         """Called with each chunk, and its offset, before it is sent."""
@@ -64,16 +72,20 @@ class Transit:
     # ── in ──────────────────────────────────────────────────────────────────────────────────────────
 
     def try_put(self, offset: int, data: memoryview) -> bool:
-        """Take bytes that go on where the last ones ended, if nothing has to be waited for."""
-        assembly = self.assembly
+        """Take bytes that go on where the last ones ended, and send what is full, if nothing has to be
+        waited for; False: nothing was done."""
+        assembly, pump = self.assembly, self._pump
+        front = assembly.front + len(data)
         if (
-            self._pump.failure is not None
+            pump.failure is not None
             or offset != assembly.cut + assembly.front
-            or assembly.front + len(data) > self._pump.chunk_bytes
+            or (front > pump.chunk_bytes and not self._may_send_at(front))
             or not self._tools.budget.try_take(len(data), self, self._wanted(len(data)))
         ):
             return False
         self._assemble(offset, data)
+        if front > pump.chunk_bytes:
+            pump.push_now(self._take_chunk(pump.chunk_bytes))
         return True
 
     async def put(self, offset: int, data: bytes | memoryview) -> None:
@@ -121,9 +133,7 @@ class Transit:
             if self.before_send is not None:
                 at = self.assembly.cut
                 await self.before_send(at, self.assembly.peek(at, upload.chunk_bytes) or b"")
-            chunk = self.assembly.take(upload.chunk_bytes)
-            self._tools.budget.send(len(chunk), self)
-            await self._pump.push(chunk)
+            await self._pump.push(self._take_chunk(upload.chunk_bytes))
 
     async def send_all_but_tail(self) -> None:
         """Bring everything but the last bytes on its way, filling gaps from the old file or with zeros."""
@@ -147,6 +157,7 @@ class Transit:
             return await self._pump.finish(tail, Finish(self.assembly.length, self.mtime, self.old.kept))
         finally:
             self._tools.budget.give(len(tail))
+            self._tools.spares.keep(tail)
 
     async def drain(self) -> None:
         """Wait until all that was sent is stored. Raises the failure of a chunk."""
@@ -164,18 +175,38 @@ class Transit:
     async def end(self) -> None:
         """Let go of everything; what is not published is aborted."""
         self._give_all_back()
-        if not self._pump.finished:
-            await self._pump.stop()
+        try:
+            if not self._pump.finished:
+                await self._pump.stop()
+        finally:
+            self._tools.spares.leave(self)
 
     # ── within ──────────────────────────────────────────────────────────────────────────────────────
 
     def _new_pump(self) -> Pump:
-        return Pump(self._tools.backend, self._place, self._session, self._tools.budget)
+        return Pump(self._tools.backend, self._place, self._session, self._tools.budget, self._tools.spares)
+
+    def _may_send_at(self, front: int) -> bool:
+        """Whether one chunk out of `front` bytes, and no more, can be brought on its way without waiting."""
+        return (
+            self._pump.may_push
+            and front <= 2 * self._pump.chunk_bytes
+            and self.assembly.base_known
+            and self.before_send is None
+        )
+
+    def _take_chunk(self, count: int) -> memoryview:
+        """What is to be sent next."""
+        chunk = self.assembly.take(count)
+        self._tools.budget.send(count, self)
+        self._tools.spares.full(self)
+        return chunk
 
     def _give_all_back(self) -> None:
         self._tools.budget.give(self.assembly.held)
         self.assembly.restart()
         self._tools.budget.end_turn(self)
+        self._tools.spares.full(self)
 
     def _wanted(self, count: int) -> int:
         """What to reserve for `count` more bytes: the rest of the chunk, unless the file may be small."""

@@ -82,7 +82,8 @@ class Writer:
         """Take the bytes if nothing has to be waited for; False: `write` must be called."""
         if self._failure is not None or self._clone is not None or self._spooled or self._mode.append:
             return False
-        taken = self._transit.try_put(offset, data)
+        with self._failing_for_good():
+            taken = self._transit.try_put(offset, data)
         self.written += len(data) if taken else 0
         return taken
 

@@ -11,7 +11,7 @@ PACKAGE = Path(__file__).parents[2] / "s3sftp"
 
 LAYERS = [
     {"errors", "config", "_root"},
-    {"telemetry", "counters", "stopping", "whereabouts"},
+    {"telemetry", "counters", "stopping", "whereabouts", "views"},
     {"backends"},
     {"fs"},
     {"sftp"},

@@ -130,3 +130,66 @@ def test_enlarging_makes_zeros_only_of_what_is_new() -> None:
     assert [a.zeros_at(offset) for offset in (3, 9, 13, 19)] == [None, None, 20, 20]
     a.resize(15)
     assert [a.zeros_at(offset) for offset in (13, 14, 15)] == [15, 15, None]
+
+
+STEPS = st.lists(
+    st.one_of(
+        st.tuples(st.just("append"), st.binary(min_size=1, max_size=12), st.just(0)),
+        st.tuples(st.just("write"), st.binary(min_size=1, max_size=12), OFFSETS),
+        st.tuples(st.just("resize"), st.just(b""), OFFSETS),
+        st.tuples(st.just("take"), st.just(b""), st.integers(0, 20)),
+    ),
+    max_size=40,
+)
+
+
+@given(STEPS, st.integers(0, 30))
+def test_in_memory_that_is_used_again_the_same_file_is_put_together(
+    steps: list[tuple[str, bytes, int]], spare_bytes: int
+) -> None:
+    """Two assemblies, one with spare buffers full of other bytes, never differ."""
+    plain = assembly()
+    spared = Assembly(1 << 20, spare=lambda: bytearray(b"?" * spare_bytes), small_bytes=4)
+    for kind, data, at in steps:
+        outcomes = [_step(each, kind, data, at) for each in (plain, spared)]
+        assert outcomes[0] == outcomes[1]
+        assert plain.islands() == spared.islands()
+        assert (plain.held, plain.front, plain.length) == (spared.held, spared.front, spared.length)
+
+
+def _step(a: Assembly, kind: str, data: bytes, at: int) -> bytes | None:
+    try:
+        if kind == "take":
+            return bytes(a.take(min(at, a.front)))
+        if kind == "resize":
+            a.resize(at)
+        else:
+            a.write(a.cut + a.front if kind == "append" else at, data)
+    except RewriteNeeded:
+        return None
+    return b""
+
+
+def test_a_chunk_that_was_given_away_is_not_touched_by_what_follows() -> None:
+    a = Assembly(1 << 20, spare=lambda: bytearray(64), small_bytes=4)
+    for start in range(0, 40, 8):
+        a.write(start, bytes(range(start, start + 8)))
+    chunk = a.take(32)
+    a.write(40, b"x" * 30)
+    a.write(32, b"y" * 10)
+    assert bytes(chunk) == bytes(range(32))
+    assert a.peek(32, 100) == b"y" * 10 + b"x" * 28
+
+
+def test_small_files_ask_for_no_spare_memory() -> None:
+    asked: list[bool] = []
+
+    def spare() -> None:
+        asked.append(True)
+
+    a = Assembly(1 << 20, spare=spare)
+    for start in range(0, 256 << 10, 32 << 10):
+        a.write(start, bytes(32 << 10))
+    assert not asked
+    a.write(a.length, b"x")
+    assert asked

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from s3sftp.backends import Place, Session
+from s3sftp.backends import Buffer, Place, Session, Upload
 from s3sftp.backends.memory import MemoryBackend
 from s3sftp.errors import Changed, InvalidRequest, NoSpace, StorageError, StorageFailure, Unsupported
 from s3sftp.fs.budget import Budget
@@ -311,3 +311,129 @@ def test_any_writes_and_sizes_give_what_a_disk_would_or_change_nothing(
         bench.assert_nothing_left()
 
     asyncio.run(scenario())
+
+
+class Held(MemoryBackend):
+    """A storage whose chunks are stored when `go` is set; `seen` is what it was given."""
+
+    def __init__(self, **options: int) -> None:
+        super().__init__(**options)
+        self.go = asyncio.Event()
+        self.seen: list[memoryview] = []
+
+    async def write_chunk(self, upload: Upload, data: Buffer, session: Session) -> None:
+        self.seen.append(memoryview(data))
+        await self.go.wait()
+        await super().write_chunk(upload, data, session)
+
+
+def held_bench(**options: int) -> tuple[Bench, Held]:
+    bench = Bench()
+    bench.backend = held = Held(**options)
+    return bench, held
+
+
+async def test_writes_in_order_never_wait_while_chunks_can_be_sent() -> None:
+    bench, held = held_bench(chunk_bytes=16, parallel_chunks=3, chunk_growth_bytes=4)
+    held.go.set()
+    writer, data = bench.open(TRUNC), random.Random(7).randbytes(500)
+    await writer.begin()
+    for offset in range(0, 500, 5):
+        assert writer.try_write(offset, memoryview(data)[offset : offset + 5])
+        for _ in range(5):
+            await asyncio.sleep(0)  # the storage takes a few turns of the loop
+    await writer.close()
+    assert bench.stored == data
+    bench.assert_nothing_left()
+
+
+async def test_an_error_nobody_thought_of_fails_the_file_also_on_the_short_way() -> None:
+    bench = Bench(gaps="zero")
+    writer = bench.open(TRUNC)
+    with pytest.raises(TypeError):
+        writer.try_write(0, "not bytes")  # type: ignore[arg-type]
+    with pytest.raises(TypeError):
+        await writer.close()
+    assert bench.stored is None
+
+
+async def test_a_chunk_that_there_is_no_room_to_send_makes_the_write_wait() -> None:
+    bench, held = held_bench(chunk_bytes=16, parallel_chunks=2)
+    writer, taken = bench.open(TRUNC), 0
+    await writer.begin()
+    while writer.try_write(taken, memoryview(bytes(4))):
+        taken += 4
+        await asyncio.sleep(0)
+    assert taken == 48, "two chunks on their way, and one that is full"
+    waiting = asyncio.ensure_future(writer.write(taken, bytes(4)))
+    await asyncio.sleep(0.01)
+    assert not waiting.done()
+    held.go.set()
+    await waiting
+    await writer.close()
+    assert bench.stored == bytes(52)
+
+
+async def test_two_chunks_full_in_one_turn_of_the_loop_have_the_sizes_and_the_order_asked_for() -> None:
+    bench, held = held_bench(chunk_bytes=16, parallel_chunks=3, chunk_growth_bytes=4)
+    held.go.set()
+    writer, data = bench.open(TRUNC), random.Random(8).randbytes(200)
+    await writer.begin()
+    for offset in range(0, 200, 5):
+        await write(writer, offset, data[offset : offset + 5])
+    await writer.close()
+    assert bench.stored == data
+    assert [len(chunk) for chunk in held.seen] == [16 + 4 * index for index in range(len(held.seen))]
+
+
+async def test_an_upload_aborted_before_its_chunk_has_begun_leaves_nothing() -> None:
+    bench, held = held_bench(chunk_bytes=16, parallel_chunks=3)
+    writer = bench.open(TRUNC)
+    await writer.begin()
+    assert writer.try_write(0, memoryview(bytes(16)))
+    assert writer.try_write(16, memoryview(bytes(4)))
+    await writer.abort()
+    assert held.seen == []
+    bench.assert_nothing_left()
+
+
+async def test_chunks_are_put_together_in_the_memory_of_those_that_are_stored() -> None:
+    bench, held = held_bench(chunk_bytes=MIB, parallel_chunks=2)
+    held.go.set()
+    tools = WriterTools(held, bench.options, bench.budget, bench.room)
+    writer, data = Writer(tools, FILE, TRUNC, ME, None), random.Random(3).randbytes(16 * MIB)
+    await writer.begin()
+    memory: set[int] = set()
+    for offset in range(0, len(data), 200_000):
+        await write(writer, offset, data[offset : offset + 200_000])
+        memory |= {id(chunk.obj) for chunk in held.seen}
+        await asyncio.sleep(0)
+        held.seen.clear()
+    assert len(memory) <= 4
+    await writer.close()
+    assert bench.stored == data
+    assert tools.spares.idle_bytes == 0
+
+
+async def test_memory_of_an_aborted_upload_is_not_used_while_the_storage_still_reads_it() -> None:
+    bench, held = held_bench(chunk_bytes=MIB, parallel_chunks=2)
+    tools = WriterTools(held, bench.options, bench.budget, bench.room)
+    other = Writer(tools, Place((b"other",)), TRUNC, ME, None)  # so that something may be kept
+    await write(other, 0, bytes(200_000))
+    await write(other, 200_000, bytes(200_000))
+    aborted = Writer(tools, FILE, TRUNC, ME, None)
+    for offset in range(0, MIB + 200_000, 200_000):
+        await write(aborted, offset, b"a" * 200_000)
+    await asyncio.sleep(0)
+    [reading] = held.seen
+    await aborted.abort()
+    assert tools.spares.idle_bytes > 0
+    held.go.set()
+    following = Writer(tools, FILE, TRUNC, ME, None)
+    for offset in range(0, 3 * MIB, 1 << 18):
+        await write(following, offset, b"f" * (1 << 18))
+    assert bytes(reading) == b"a" * MIB
+    await following.close()
+    await other.abort()
+    assert bench.stored == b"f" * 3 * MIB
+    bench.assert_nothing_left()

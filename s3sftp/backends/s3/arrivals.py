@@ -11,6 +11,8 @@ from __future__ import annotations
 
 from collections import deque
 
+from s3sftp.views import is_free
+
 BUFFER_BYTES = 256 << 10
 _LEAST_ROOM = 64 << 10
 """Not worth a system call of its own: the rest of a buffer below this is left empty."""
@@ -36,10 +38,10 @@ class Buffers:
         for _ in range(min(_LOOKS, len(self._lent))):
             buffer = self._lent.popleft()
             self._lent.append(buffer)
-            if _is_free(buffer):
+            if is_free(buffer):
                 return memoryview(buffer)
         buffer = bytearray(BUFFER_BYTES + 1)
-        buffer.pop()  # leaves the room that `_is_free` needs
+        buffer.pop()  # leaves the room that `is_free` needs
         if len(self._lent) < _MOST_BUFFERS:
             self._lent.append(buffer)
         return memoryview(buffer)
@@ -47,16 +49,6 @@ class Buffers:
     def forget(self) -> None:
         """Give back the memory of those that are free."""
         self._lent.clear()
-
-
-def _is_free(buffer: bytearray) -> bool:
-    """Whether nobody has a view: as long as somebody has, a bytearray refuses to change its size."""
-    try:
-        buffer.append(0)
-    except BufferError:
-        return False
-    buffer.pop()
-    return True
 
 
 class Arrivals:
