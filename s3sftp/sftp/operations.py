@@ -156,9 +156,12 @@ class Operations:
             await opened.write(offset, data)
             return ok_packet(request_id)
 
-        return Request(
-            request_id, "WRITE", run, (on_handle(handle, exclusive=True),), handle.path, handle=handle
-        )
+        def at_once() -> bytes | None:
+            taken = isinstance(opened, OpenWriter) and opened.try_write(offset, data)
+            return ok_packet(request_id) if taken else None
+
+        claims = (on_handle(handle, exclusive=True),)
+        return Request(request_id, "WRITE", run, claims, handle.path, handle=handle, at_once=at_once)
 
     # ── attributes ──────────────────────────────────────────────────────────────────────────────────
 

@@ -39,6 +39,8 @@ class Request:
     """How much memory the request itself takes while it waits."""
     changes: bool = False
     """It changes what is stored: worth a log line."""
+    at_once: Callable[[], Answer | None] | None = None
+    """Does it and returns the answer, if nothing has to be waited for; None: nothing was done, `run` must."""
     commits: bool = False
     """It is the CLOSE of an upload: once it has begun, a lost connection does not stop it."""
 

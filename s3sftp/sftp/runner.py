@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
+from collections import deque
 from collections.abc import Callable
 
 from s3sftp.backends import Session
@@ -124,6 +125,18 @@ class Runner:
         self._went_on()
 
     def _leave(self, ticket: Ticket, request: Request) -> None:
+        """A request has ended: those that waited for it have their turn, in the order in which they came."""
+        ready = deque(self._end(ticket, request))
+        while ready and not self._stopping:
+            following = ready.popleft()
+            waited = self._waiting.pop(following)
+            if self._answer_at_once(waited):
+                ready.extend(self._end(following, waited))
+            else:
+                self._start(following, waited)
+
+    def _end(self, ticket: Ticket, request: Request) -> list[Ticket]:
+        """Its room is free. Returns the tickets that became ready."""
         self._reserved_bytes -= request.answer_bytes
         self._received_bytes -= request.packet_bytes
         self._others -= not request.is_read
@@ -131,9 +144,22 @@ class Runner:
             self._reads.ended(request)
         if request.handle is not None:
             request.handle.pending -= 1
-        for ready in self._schedule.finish(ticket):
-            if not self._stopping:
-                self._start(ready, self._waiting.pop(ready))
+        return self._schedule.finish(ticket)
+
+    def _answer_at_once(self, request: Request) -> bool:
+        """Whether a request whose turn has come could be answered without a task."""
+        if request.at_once is None:
+            return False
+        try:
+            with span(f"sftp.{request.name}", self._attributes(request)):
+                answer = request.at_once()
+        except Exception:
+            answer = self.answer_to_the_unforeseen(request.request_id, request.name)
+        if answer is None:
+            return False
+        self._outbox.put(answer)
+        request.answered.set()
+        return True
 
     async def _answer(self, request: Request) -> Answer:
         """Run a request; whatever it raises becomes a status."""

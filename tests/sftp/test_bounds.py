@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 
 import pytest
 
@@ -12,7 +12,25 @@ from s3sftp.backends.contract import Buffer
 from s3sftp.backends.memory import MemoryBackend
 from s3sftp.fs import FileOptions
 from s3sftp.sftp import SftpOptions
-from tests.sftp.packets import CLOSE, CREAT, EXCL, FAILURE, HANDLE, OK, OPEN, STAT, TRUNC, R, W, string, u32
+from tests.sftp.packets import (
+    ATTRS,
+    CLOSE,
+    CREAT,
+    EXCL,
+    FAILURE,
+    FSTAT,
+    HANDLE,
+    OK,
+    OPEN,
+    STAT,
+    TRUNC,
+    Attributes,
+    R,
+    Reply,
+    W,
+    string,
+    u32,
+)
 from tests.sftp.serving import serving
 from tests.sftp.wire import Wire
 
@@ -87,6 +105,35 @@ async def test_writes_to_a_storage_that_is_stuck_stop_being_read_from_the_connec
         window = 2 * MIB
         assert len(data) - unsent <= options.receive_buffer_bytes + window + 512 * KIB
         assert {(await write).code for write in writes} == {OK}
+        await client.close(handle)
+    assert backend.contents() == {"f": data}
+
+
+async def test_requests_that_queued_behind_a_write_are_answered_in_their_order() -> None:
+    backend = Stuck(chunk_bytes=64 * KIB)
+    data = bytes(range(256)) * (2 * KIB)
+    async with serving(backend) as server, server.client() as client:
+        handle = await client.open(b"/f", W | CREAT | TRUNC)
+        blocks = range(0, len(data), 32 * KIB)
+        answered: list[int] = []
+
+        async def note(index: int, answer: Awaitable[Reply]) -> Reply:
+            reply = await answer
+            answered.append(index)
+            return reply
+
+        sent: list[Awaitable[Reply]] = []
+        for at in blocks:
+            sent.append(client.sending_write(handle, at, data[at : at + 32 * KIB]))
+            sent.append(client.request(FSTAT, string(handle)))
+        replies = asyncio.gather(*(note(index, answer) for index, answer in enumerate(sent)))
+        async with asyncio.timeout(10):
+            while not backend.waiting:
+                await asyncio.sleep(0.01)
+        backend.let_go.set()
+        shown = [Attributes.parse(reply.must_be(ATTRS), 0)[0].size for reply in (await replies)[1::2]]
+        assert shown == [at + 32 * KIB for at in blocks]
+        assert answered == list(range(len(sent)))
         await client.close(handle)
     assert backend.contents() == {"f": data}
 
