@@ -23,6 +23,8 @@ MONTH_HOURS = 730
 MONTH_SECONDS = MONTH_HOURS * 3600
 MAX_CONNECTIONS = 2000
 """Default of `ssh.max_connections`."""
+SPARE_BYTES = 64 << 20
+"""Of each worker: `s3sftp.fs.shared` keeps so much at most."""
 
 
 @dataclass(frozen=True)
@@ -128,7 +130,9 @@ def _memory(connections: float, busy_share: float, costs: Coefficients, machine:
     if machine.processors > 1:
         processes += costs.supervisor_bytes.value
     each = costs.connection_bytes.value + busy_share * costs.session_bytes.value
-    return processes + machine.buffer_bytes + connections * each
+    # memory of stored chunks waits for the next ones beside the budget: fs/shared.py
+    spare = min(machine.buffer_bytes // 2, machine.processors * SPARE_BYTES)
+    return processes + machine.buffer_bytes + spare + connections * each
 
 
 def _price(requests: Mapping[str, float]) -> float:

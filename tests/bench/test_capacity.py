@@ -18,6 +18,7 @@ from bench.capacity.needs import (
     GIB,
     MAX_CONNECTIONS,
     SMALL_BYTES,
+    SPARE_BYTES,
     needs,
     processors_busy,
     requests_per_second,
@@ -183,7 +184,8 @@ def test_memory_is_processes_budget_and_connections(tmp_path: Path) -> None:
         100 * costs.connection_bytes.value + 50 * costs.session_bytes.value
     )
     alone = needs(_demand(partners=0), costs, Machine(processors=1, spare=0))
-    assert alone.memory_bytes == costs.worker_bytes.value + Machine().buffer_bytes
+    spare = SPARE_BYTES * Machine(processors=1).processors
+    assert alone.memory_bytes == costs.worker_bytes.value + Machine().buffer_bytes + spare
 
 
 @pytest.mark.parametrize(("files", "partitions"), [(3500, 1), (3501, 2), (7001, 3)])
