@@ -60,10 +60,16 @@ class Fetch:
         return True
 
     async def wait_filled(self, stop: int) -> None:
-        while self.filled < stop:
-            if self.failure is not None:
-                raise self.failure
+        while not self.has_filled(stop):
             await self._changed.wait()
+
+    def has_filled(self, stop: int) -> bool:
+        """Whether all up to `stop` has come. Raises its failure, if it will not."""
+        if self.filled >= stop:
+            return True
+        if self.failure is not None:
+            raise self.failure
+        return False
 
     def put(self, piece: Buffer) -> None:
         """Append what arrived, and will not be changed; a short piece is put to the one before it."""
@@ -83,7 +89,7 @@ class Fetch:
 
     def has(self, start: int, stop: int) -> bool:
         """Whether `[start, stop)` has been neither delivered already nor left out."""
-        return all(at in self.pieces for at in self._pieces_of(start, stop))
+        return not self.freed or all(at in self.pieces for at in self._pieces_of(start, stop))
 
     def views(self, start: int, stop: int) -> Iterator[memoryview]:
         """The bytes of `[start, stop)`. A piece of which as much was delivered as it has is let go of."""

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from s3sftp.backends import FileInfo, Place, Session
 from s3sftp.errors import Busy
 from s3sftp.fs.paths import VirtualPath
-from s3sftp.fs.reading import Reader
+from s3sftp.fs.reading import Expected, Reader
 from s3sftp.fs.tally import Tally
 from s3sftp.fs.writing import Writer
 from s3sftp.telemetry import Costs, charged_to, get_logger
@@ -26,8 +26,8 @@ _log = get_logger(__name__)
 class Transfer:
     """What one open file moved and cost; says so once, when it ends."""
 
-    def __init__(self, direction: str, path: VirtualPath, session: Session) -> None:
-        self.costs = Costs()
+    def __init__(self, direction: str, path: VirtualPath, session: Session, costs: Costs) -> None:
+        self.costs = costs
         self.bytes = 0
         self._direction = direction
         self._path = path
@@ -69,17 +69,23 @@ class OpenReader:
         self.path = path
         self.info = reader.info
         self._reader = reader
-        self._transfer = Transfer("download", path, session)
+        self._transfer = Transfer("download", path, session, reader.costs)
+        # as `Reader` says; what they cost and bring is counted elsewhere
+        self.expect = reader.expect
+        self.forget = reader.forget
+        self.listen = reader.listen
 
     def try_read(self, offset: int, length: int) -> list[memoryview] | None:
-        """`Reader.try_read`, on this transfer's account."""
-        with charged_to(self._transfer.costs):
-            return self._count(self._reader.try_read(offset, length))
+        """`Reader.try_read`."""
+        return self._count(self._reader.try_read(offset, length))
+
+    def collect(self, expected: Expected) -> list[memoryview] | None:
+        """`Reader.collect`."""
+        return self._count(self._reader.collect(expected))
 
     async def read(self, offset: int, length: int) -> list[memoryview]:
-        """`Reader.read`, on this transfer's account."""
-        with charged_to(self._transfer.costs):
-            views = await self._reader.read(offset, length)
+        """`Reader.read`."""
+        views = await self._reader.read(offset, length)
         self._count(views)
         return views
 
@@ -110,7 +116,7 @@ class OpenWriter:
         self._rows = rows
         self._line = asyncio.Lock()
         self._closed = False
-        self._transfer = Transfer("upload", path, session)
+        self._transfer = Transfer("upload", path, session, Costs())
         rows.add(self)
 
     def fail(self, error: Exception) -> None:

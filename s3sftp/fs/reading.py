@@ -13,6 +13,8 @@ answered with every byte that it asked for, or fails: never short before the end
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
 
 from s3sftp.backends import Backend, FileInfo, Place, Session
 from s3sftp.errors import StorageFailure
@@ -20,9 +22,38 @@ from s3sftp.fs.budget import Budget
 from s3sftp.fs.fetch import Fetch
 from s3sftp.fs.options import FileOptions
 from s3sftp.fs.readahead import ReadAhead
+from s3sftp.telemetry import Costs, charged_to
 
 _MOST_FETCHES = 8
 """Ranged requests of one reader ahead of what is asked for, and idle ones that may stay."""
+
+
+@dataclass(eq=False, slots=True)
+class Expected:
+    """Bytes `[start, stop)` that someone waits for, and the fetches that are to bring them."""
+
+    start: int
+    stop: int
+    target: int = 0
+    """How far bytes should come ahead."""
+    fetches: list[Fetch] = field(default_factory=list)
+
+    def wait_for(self, fetches: list[Fetch]) -> None:
+        """Wait for these, and no longer for those before."""
+        for fetch in fetches:
+            fetch.waiters += 1
+        for fetch in self.fetches:
+            fetch.waiters -= 1
+        self.fetches = fetches
+
+    def is_filled(self) -> bool:
+        """Whether all of it has come. Raises what a fetch failed with."""
+        return all(fetch.has_filled(min(self.stop, fetch.stop)) for fetch in self.fetches)
+
+    async def wait(self) -> None:
+        """Until `is_filled`."""
+        for fetch in self.fetches:
+            await fetch.wait_filled(min(self.stop, fetch.stop))
 
 
 class Reader:
@@ -46,7 +77,10 @@ class Reader:
         self._ahead = ReadAhead(info.size, options.read_ahead_bytes)
         self._fetches: list[Fetch] = []
         self._closing: set[asyncio.Task[None]] = set()
-        self._waiting = 0
+        self._expected: set[Expected] = set()
+        self._bytes_came: Callable[[], None] | None = None
+        self.costs = Costs()
+        """The requests that it made."""
 
     def try_read(self, offset: int, length: int) -> list[memoryview] | None:
         """The bytes, if they are here already; None: `read` must wait. No bytes: the end of the file."""
@@ -54,7 +88,7 @@ class Reader:
         if offset >= stop:
             return []
         fetches = self._overlapping(offset, stop)
-        if self._waiting or not _are_ready(fetches, offset, stop):
+        if self._expected or not _are_ready(fetches, offset, stop):
             return None  # also while others wait, so that bytes are delivered in the order of the requests
         views = self._deliver(fetches, offset, stop)
         self._cover(offset, stop, self._ahead.observe(offset, stop), needed=False)
@@ -69,17 +103,53 @@ class Reader:
         stop = min(offset + length, self.info.size)
         if offset >= stop:
             return []
-        target = self._ahead.observe(offset, stop)
-        self._waiting += 1
+        expected = self.expect(offset, length)
         try:
-            while True:
-                self._cover(offset, stop, target)
-                fetches = self._overlapping(offset, stop)
-                await self._wait_for(fetches, stop)
-                if _are_ready(self._overlapping(offset, stop), offset, stop):
-                    return self._deliver(self._overlapping(offset, stop), offset, stop)
+            while (views := self.collect(expected)) is None:
+                await expected.wait()
+            return views
         finally:
-            self._waiting -= 1
+            self.forget(expected)
+
+    def expect(self, offset: int, length: int) -> Expected:
+        """Set the bytes on their way, for `collect`; as many ranges as it takes run at once."""
+        stop = min(offset + length, self.info.size)
+        expected = Expected(offset, stop)
+        if offset < stop:
+            expected.target = self._ahead.observe(offset, stop)
+            expected.wait_for(self._fetched_for(expected))
+            self._expected.add(expected)
+        return expected
+
+    def collect(self, expected: Expected) -> list[memoryview] | None:
+        """The bytes, once they are here; None: not yet. They are no longer expected then, nor after an error.
+
+        Whoever cannot wait is told of bytes that came through `listen`. Otherwise as `read`.
+        """
+        start, stop = expected.start, expected.stop
+        if start >= stop:
+            return []
+        try:
+            while expected.is_filled():
+                fetches = self._overlapping(start, stop)
+                if _are_ready(fetches, start, stop):
+                    views = self._deliver(fetches, start, stop)
+                    self.forget(expected)
+                    return views
+                expected.wait_for(self._fetched_for(expected))  # another has taken some of them, say
+        except BaseException:
+            self.forget(expected)
+            raise
+        return None
+
+    def forget(self, expected: Expected) -> None:
+        """Nobody waits for it any more. May be called again."""
+        expected.wait_for([])
+        self._expected.discard(expected)
+
+    def listen(self, bytes_came: Callable[[], None] | None) -> None:
+        """From now on call this whenever bytes have come, or will not come: often, so it shall do little."""
+        self._bytes_came = bytes_came
 
     async def close(self) -> None:
         """Stop all fetches and give their memory back."""
@@ -88,15 +158,9 @@ class Reader:
         if self._closing:
             await asyncio.wait(self._closing)
 
-    async def _wait_for(self, fetches: list[Fetch], stop: int) -> None:
-        for fetch in fetches:
-            fetch.waiters += 1
-        try:
-            for fetch in fetches:
-                await fetch.wait_filled(min(stop, fetch.stop))
-        finally:
-            for fetch in fetches:
-                fetch.waiters -= 1
+    def _fetched_for(self, expected: Expected) -> list[Fetch]:
+        self._cover(expected.start, expected.stop, expected.target)
+        return self._overlapping(expected.start, expected.stop)
 
     def _cover(self, start: int, stop: int, target: int, *, needed: bool = True) -> None:
         """See to it that every byte of `[start, stop)`, and what should come ahead, is on its way.
@@ -118,6 +182,8 @@ class Reader:
 
     def _allow(self, fetch: Fetch, needed: int, wanted: int) -> bool:
         """Let a fetch go on; False when there is no room for what is only wanted."""
+        if wanted <= fetch.allowed:
+            return True
         if needed > fetch.charged:
             self._budget.force(needed - fetch.charged)
             fetch.charged = needed
@@ -141,7 +207,8 @@ class Reader:
         starts = [fetch.start for fetch in self._fetches if fetch.start > at]
         fetch = Fetch(at, min([at + length, self.info.size, *starts]))
         self._fetches.append(fetch)
-        fetch.task = asyncio.create_task(self._fill(fetch))
+        with charged_to(self.costs):
+            fetch.task = asyncio.create_task(self._fill(fetch))
         return fetch
 
     async def _fill(self, fetch: Fetch) -> None:
@@ -154,6 +221,7 @@ class Reader:
                     return
                 fetch.put(piece)
                 self._charge_surplus(fetch)
+                self._tell()
                 if fetch.filled < fetch.stop and not await fetch.wait_allowed():
                     self._cut_off(fetch)
                     return
@@ -162,10 +230,15 @@ class Reader:
         except Exception as error:  # whoever waits for these bytes raises it; a later READ tries again
             self._discard(fetch)
             fetch.fail(error)
+            self._tell()
         finally:
             close = getattr(pieces, "aclose", None)
             if close is not None:
                 await close()
+
+    def _tell(self) -> None:
+        if self._bytes_came is not None:
+            self._bytes_came()
 
     def _overlapping(self, start: int, stop: int) -> list[Fetch]:
         """The fetches that together cover `[start, stop)`, in order; fewer if not all is on its way."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -25,8 +24,6 @@ class Handle:
     """A CLOSE has arrived: nothing that comes after it may use the handle."""
     pending: int = 0
     """Requests on it that have been admitted and not answered."""
-    last_read: asyncio.Event | None = None
-    """Set when the latest READ that was admitted has been answered."""
 
     @property
     def wire(self) -> bytes:

@@ -10,10 +10,11 @@ from s3sftp.backends import Entry
 from s3sftp.errors import InvalidRequest, PermissionDenied, Unsupported
 from s3sftp.fs import FileSystem, Listing, OpenReader, OpenWriter, VirtualPath, WriteMode
 from s3sftp.sftp.attributes import Shown, name_entry, read_attributes
-from s3sftp.sftp.codec import Answer, Fields, OpenFlag, Type, data_packet, packet, string, u32
+from s3sftp.sftp.codec import Answer, Fields, OpenFlag, Type, packet, string, u32
 from s3sftp.sftp.extensions import Extensions, name_answer, rename_request
 from s3sftp.sftp.handles import Handle, Handles
 from s3sftp.sftp.options import SftpOptions
+from s3sftp.sftp.reads import Read, data_answer
 from s3sftp.sftp.request import Request, on_handle, on_path
 from s3sftp.sftp.status import Status, ok_packet, status_packet
 
@@ -123,25 +124,19 @@ class Operations:
         length = min(fields.u32(), self._options.max_read_bytes)
 
         async def run() -> Answer:
-            if isinstance(opened, OpenReader):
-                views = await opened.read(offset, length)
-            elif isinstance(opened, OpenWriter):
-                views = [memoryview(await opened.read(offset, length))]
-            else:
+            if not isinstance(opened, OpenWriter):
                 raise InvalidRequest("not a file handle")
-            return data_answer(request_id, views, length)
+            return data_answer(request_id, [memoryview(await opened.read(offset, length))], length)
 
         is_read = isinstance(opened, OpenReader)
-        claims = (on_handle(handle, exclusive=not is_read),)
         return Request(
             request_id,
             "READ",
-            run,
-            claims,
+            Read(request_id, opened, offset, length) if isinstance(opened, OpenReader) else run,
+            (on_handle(handle, exclusive=not is_read),),
             handle.path,
             handle=handle,
             answer_bytes=length,
-            is_read=is_read,
         )
 
     def _write(self, request_id: int, fields: Fields) -> Request:
@@ -307,13 +302,6 @@ class Operations:
             return ok_packet(request_id)
 
         return Request(request_id, name, run, (on_path(path, exclusive=True),), path, changes=True)
-
-
-def data_answer(request_id: int, views: list[memoryview], length: int) -> Answer:
-    """DATA, or EOF when there is nothing more."""
-    if not any(views) and length:
-        return status_packet(request_id, Status.EOF, "end of file")
-    return data_packet(request_id, views)
 
 
 def _checked(offset: int) -> int:

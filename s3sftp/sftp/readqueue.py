@@ -26,15 +26,25 @@ class ReadQueue:
 
     def next(self, taken: int, limit: int) -> Turn | None:
         """The next READ that fits, of any handle; it counts as running until `ended`."""
+        handle = self._first_that_fits(taken, limit)
+        if handle is None:
+            return None
+        turns = self._waiting.pop(handle)
+        turn = turns.popleft()
+        self._running[handle] += 1
+        if turns:
+            self._waiting[handle] = turns  # to the end of the line
+        return turn
+
+    def has_next(self, taken: int, limit: int) -> bool:
+        """Whether there is one that fits."""
+        return self._first_that_fits(taken, limit) is not None
+
+    def _first_that_fits(self, taken: int, limit: int) -> int | None:
         for handle, turns in self._waiting.items():
             room = limit - limit // 4 if self._running[handle] else limit
             if not taken or taken + turns[0][1].answer_bytes <= room:
-                turn = turns.popleft()
-                self._running[handle] += 1
-                del self._waiting[handle]
-                if turns:
-                    self._waiting[handle] = turns  # to the end of the line
-                return turn
+                return handle
         return None
 
     def ended(self, request: Request) -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from s3sftp.fs import VirtualPath
 from s3sftp.sftp.codec import Answer
 from s3sftp.sftp.handles import Handle
+from s3sftp.sftp.reads import Read
 from s3sftp.sftp.schedule import Claim
 
 
@@ -19,8 +19,9 @@ class Request:
     request_id: int
     name: str
     """The packet's type, or the extension's name."""
-    run: Callable[[], Awaitable[Answer]]
-    """Does it and returns the answer packet; raises StorageError."""
+    run: Callable[[], Awaitable[Answer]] | Read
+    """Does it and returns the answer packet; raises StorageError. A `Read` needs no task: thousands may wait,
+    and cost each other nothing."""
     claims: tuple[Claim, ...] = ()
     path: VirtualPath | None = None
     target: VirtualPath | None = None
@@ -28,13 +29,6 @@ class Request:
     handle: Handle | None = None
     answer_bytes: int = 0
     """How large the answer's data may be."""
-    answer_after: asyncio.Event | None = None
-    """Its answer waits for this. OpenSSH's scp cuts a download off, and says that all is well, where
-    READs of one file were not answered in the order in which it sent them."""
-    answered: asyncio.Event = field(default_factory=asyncio.Event)
-    """Set when the answer is on its way, or there will be none."""
-    is_read: bool = False
-    """It reads a file that is open for reading: thousands may wait, and cost each other nothing."""
     packet_bytes: int = 0
     """How much memory the request itself takes while it waits."""
     changes: bool = False
@@ -43,6 +37,11 @@ class Request:
     """Does it and returns the answer, if nothing has to be waited for; None: nothing was done, `run` must."""
     commits: bool = False
     """It is the CLOSE of an upload: once it has begun, a lost connection does not stop it."""
+
+    @property
+    def is_read(self) -> bool:
+        """Whether it reads a file that is open for reading."""
+        return isinstance(self.run, Read)
 
 
 def on_path(path: VirtualPath, *, exclusive: bool) -> Claim:

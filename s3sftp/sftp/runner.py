@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-import logging
-import secrets
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from s3sftp.backends import Session
 from s3sftp.errors import StorageError
 from s3sftp.sftp.codec import Answer
+from s3sftp.sftp.inorder import ReadsInOrder
 from s3sftp.sftp.options import SftpOptions
 from s3sftp.sftp.outbox import Outbox
 from s3sftp.sftp.readqueue import ReadQueue
+from s3sftp.sftp.reads import Read
 from s3sftp.sftp.request import Request
+from s3sftp.sftp.requestlog import RequestLog
 from s3sftp.sftp.schedule import Schedule, Ticket
-from s3sftp.sftp.status import Status, error_packet, status_packet
-from s3sftp.telemetry import Costs, charged_to, get_logger, is_tracing, span
+from s3sftp.sftp.status import error_packet
+from s3sftp.telemetry import Costs, charged_to, span
 
-_log = get_logger(__name__)
+Run = Callable[[], Awaitable[Answer]]
 
 
 class Runner:
@@ -29,7 +30,6 @@ class Runner:
         self, session: Session, options: SftpOptions, outbox: Outbox, went_on: Callable[[], None]
     ) -> None:
         """`went_on` is called when a request has ended and there may be room."""
-        self._session = session
         self._options = options
         self._outbox = outbox
         self._went_on = went_on
@@ -37,6 +37,9 @@ class Runner:
         self._waiting: dict[Ticket, Request] = {}
         self._tasks: dict[asyncio.Task[None], Request] = {}
         self._reads = ReadQueue()
+        self._log = RequestLog(session)
+        self.tells_reads = self._log.tells_reads
+        self._begun = ReadsInOrder(self._log, self._read_ended, went_on)
         self._stopping = False
         self._received_bytes = 0
         self._reserved_bytes = 0
@@ -66,8 +69,6 @@ class Runner:
         self._others += not request.is_read
         if request.handle is not None:
             request.handle.pending += 1
-            if request.is_read:
-                request.answer_after, request.handle.last_read = request.handle.last_read, request.answered
         if ticket.ready:
             self._start(ticket, request)
         else:
@@ -76,6 +77,7 @@ class Runner:
     async def stop(self, commit_seconds: float) -> None:
         """Cancel what runs, except commits: their CLOSE has come, so the file is whole and wanted."""
         self._stopping = True
+        self._begun.give_up()
         commits = [task for task, request in self._tasks.items() if request.commits]
         for task, request in list(self._tasks.items()):
             if not request.commits:
@@ -89,13 +91,23 @@ class Runner:
 
     def start_reads(self) -> None:
         """Start READs that wait, as far as there is room for their answers."""
-        limit = self._options.send_buffer_bytes
         while not self._stopping:
-            taken = self._reserved_bytes + self._outbox.unsent_bytes
-            turn = self._reads.next(taken, limit)
+            turn = self._reads.next(self._answer_bytes, self._options.send_buffer_bytes)
             if turn is None:
                 return
             self._begin(*turn)
+
+    @property
+    def may_start_reads(self) -> bool:
+        """Whether READs wait for which there is room: answers that left meanwhile have made it."""
+        return not self._stopping and self._reads.has_next(
+            self._answer_bytes, self._options.send_buffer_bytes
+        )
+
+    @property
+    def _answer_bytes(self) -> int:
+        """Bytes of answers that are on their way, or may come."""
+        return self._reserved_bytes + self._outbox.unsent_bytes
 
     def _start(self, ticket: Ticket, request: Request) -> None:
         if request.is_read:
@@ -106,23 +118,28 @@ class Runner:
 
     def _begin(self, ticket: Ticket, request: Request) -> None:
         self._reserved_bytes += request.answer_bytes
-        task = asyncio.create_task(self._run(ticket, request))
+        if isinstance(request.run, Read):
+            self._begun.begin(ticket, request, request.run)
+            return
+        task = asyncio.create_task(self._run(ticket, request, request.run))
         self._tasks[task] = request
         task.add_done_callback(lambda done: self._tasks.pop(done, None))
 
-    async def _run(self, ticket: Ticket, request: Request) -> None:
+    async def _run(self, ticket: Ticket, request: Request, run: Run) -> None:
         try:
             try:
-                answer = await self._answer(request)
+                answer = await self._answer(request, run)
             except Exception:  # of the span or the log around it: a client is never left without an answer
                 answer = self.answer_to_the_unforeseen(request.request_id, request.name)
-            if request.answer_after is not None:
-                await request.answer_after.wait()
             self._outbox.put(answer)
         finally:
-            request.answered.set()
             self._leave(ticket, request)
         self._went_on()
+
+    def _read_ended(self, ticket: Ticket, request: Request, answer: Answer | None) -> None:
+        if answer is not None:
+            self._outbox.put(answer)
+        self._leave(ticket, request)
 
     def _leave(self, ticket: Ticket, request: Request) -> None:
         """A request has ended: those that waited for it have their turn, in the order in which they came."""
@@ -151,70 +168,33 @@ class Runner:
         if request.at_once is None:
             return False
         try:
-            with span(f"sftp.{request.name}", self._attributes(request)):
+            with span(f"sftp.{request.name}", self._log.attributes(request)):
                 answer = request.at_once()
         except Exception:
             answer = self.answer_to_the_unforeseen(request.request_id, request.name)
         if answer is None:
             return False
         self._outbox.put(answer)
-        request.answered.set()
         return True
 
-    async def _answer(self, request: Request) -> Answer:
+    async def _answer(self, request: Request, run: Run) -> Answer:
         """Run a request; whatever it raises becomes a status."""
-        traced = span(f"sftp.{request.name}", self._attributes(request))
+        traced = span(f"sftp.{request.name}", self._log.attributes(request))
         with traced as current, charged_to(Costs()) as costs:
             try:
-                answer = await request.run()
+                answer = await run()
             except StorageError as error:
                 current.record_exception(error)
-                self._log_request(request, costs, f"{type(error).__name__}: {error}", error.detail)
+                self._log.tell(request, costs, f"{type(error).__name__}: {error}", error.detail)
                 return error_packet(request.request_id, error)
             except Exception as error:
                 current.record_exception(error)
                 return self.answer_to_the_unforeseen(request.request_id, request.name)
             finally:
                 current.set_attribute("s3sftp.s3_requests", costs.total())
-        self._log_request(request, costs, "ok", None)
+        self._log.tell(request, costs)
         return answer
 
     def answer_to_the_unforeseen(self, request_id: int, name: str) -> bytes:
-        """The client gets a reference; the log has it with all the rest. Called while handling the error."""
-        reference = secrets.token_hex(4)
-        _log.exception(
-            "internal error",
-            request=name,
-            reference=reference,
-            user=self._session.user,
-            session=self._session.session_id,
-        )
-        text = f"internal error, reference {reference}"
-        return status_packet(request_id, Status.FAILURE, text)
-
-    def _attributes(self, request: Request) -> dict[str, str]:
-        """What a span says of a request; not put together while nobody listens."""
-        if not is_tracing():
-            return {}
-        return {
-            "sftp.path": str(request.path or ""),
-            "enduser.id": self._session.user,
-            "session.id": self._session.session_id,
-        }
-
-    def _log_request(self, request: Request, costs: Costs, outcome: str, detail: str | None) -> None:
-        level = logging.INFO if request.changes else logging.DEBUG
-        if not _log.is_enabled_for(level):
-            return
-        _log.log(
-            level,
-            "request",
-            request=request.name,
-            path=str(request.path or ""),
-            outcome=outcome,
-            s3_requests=dict(costs.requests),
-            user=self._session.user,
-            session=self._session.session_id,
-            **({"target": str(request.target)} if request.target else {}),
-            **({"detail": detail} if detail else {}),
-        )
+        """`RequestLog.answer_to_the_unforeseen`."""
+        return self._log.answer_to_the_unforeseen(request_id, name)

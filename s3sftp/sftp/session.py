@@ -1,7 +1,7 @@
 """One SFTP session: bytes in from the channel, requests run in order or at once, bytes out.
 
     data_received ─► Inbox ─► Operations.prepare ─► Runner ─► answer ─► Outbox ─► channel
-                      │         READ and WRITE that need not wait skip the task ─┘
+                      │         READ and WRITE that need not wait are answered ──┘
                       └ stops here while too much runs or waits to be sent, and stops reading
 
 Bounded: requests that run, bytes that wait in either direction, handles. When the session ends, however it
@@ -23,9 +23,10 @@ from s3sftp.fs import FileSystem, Listing, OpenReader, OpenWriter
 from s3sftp.sftp.codec import PACKET_OVERHEAD, BadMessage, BadPacket, Fields, Inbox, Type, version_packet
 from s3sftp.sftp.extensions import ANNOUNCED
 from s3sftp.sftp.handles import Handle, Handles
-from s3sftp.sftp.operations import Operations, data_answer
+from s3sftp.sftp.operations import Operations
 from s3sftp.sftp.options import SftpOptions
 from s3sftp.sftp.outbox import Outbox
+from s3sftp.sftp.reads import data_answer
 from s3sftp.sftp.runner import Runner
 from s3sftp.sftp.status import Status, error_packet, ok_packet, status_packet
 from s3sftp.telemetry import get_logger, is_tracing, span
@@ -51,6 +52,7 @@ class SftpSession(asyncssh.SSHServerSession[bytes]):
         self._reading_paused = False
         self._pumping = False
         self._yielding = False
+        self._turn_is_due = False
         self._stalled = False
         self._initialized = False
         self._input_ended = False
@@ -122,8 +124,9 @@ class SftpSession(asyncssh.SSHServerSession[bytes]):
         self._pumping = True
         clock = self._loop.time
         slice_end = clock() + _SLICE_SECONDS
+        had_room = True
         try:
-            while self._ending is None and self._has_room:
+            while self._ending is None and (had_room := self._has_room):
                 packet = self._inbox.next()
                 if packet is None:
                     break
@@ -138,17 +141,24 @@ class SftpSession(asyncssh.SSHServerSession[bytes]):
         finally:
             self._pumping = False
         self._outbox.flush()
+        if self._runner.may_start_reads or (not had_room and self._has_room):
+            self._take_turn_soon()  # what was answered has left already, and nothing else would go on
         self._steer_reading()
         self._end_if_through()
 
     def _let_others_go_first(self) -> None:
         """A flood of small requests must not hold up other sessions: go on in the next turn of the loop."""
         self._yielding = True
-        self._loop.call_soon(self._take_turn)
+        self._take_turn_soon()
+
+    def _take_turn_soon(self) -> None:
+        if not self._turn_is_due:
+            self._turn_is_due = True
+            self._loop.call_soon(self._take_turn)
 
     def _take_turn(self) -> None:
-        self._yielding = False
-        self._pump()
+        self._turn_is_due = self._yielding = False
+        self._go_on()
 
     @property
     def _has_room(self) -> bool:
@@ -210,25 +220,23 @@ class SftpSession(asyncssh.SSHServerSession[bytes]):
         opened = handle.opened
         if kind == Type.READ and isinstance(opened, OpenReader):
             length = min(fields.u32(), self._options.max_read_bytes)
-            with self._span_of(kind, handle):
-                views = opened.try_read(offset, length)
+            views = None if self._runner.tells_reads else opened.try_read(offset, length)
             if views is None:
                 return False
             self._outbox.put(data_answer(request_id, views, length))
             return True
         if kind == Type.WRITE and isinstance(opened, OpenWriter):
             data = fields.view()
-            with self._span_of(kind, handle):
+            with self._span_of(handle):
                 taken = opened.try_write(offset, data)
             if taken:
                 self._outbox.put(ok_packet(request_id))
             return taken
         return False
 
-    def _span_of(self, kind: int, handle: Handle) -> AbstractContextManager[Span]:
-        """The span of a request that is answered at once; its attributes only if anyone listens."""
-        path = {"sftp.path": str(handle.path)} if is_tracing() else None
-        return span("sftp.READ" if kind == Type.READ else "sftp.WRITE", path)
+    def _span_of(self, handle: Handle) -> AbstractContextManager[Span]:
+        """The span of a WRITE that is answered at once; its attributes only if anyone listens."""
+        return span("sftp.WRITE", {"sftp.path": str(handle.path)} if is_tracing() else None)
 
     def _go_on(self) -> None:
         """Something was finished or sent: there may be room."""
@@ -242,10 +250,11 @@ class SftpSession(asyncssh.SSHServerSession[bytes]):
         channel = self._outbox.channel
         if channel is None or self._ending is not None:
             return
-        if not self._has_room and not self._reading_paused:
+        has_room = self._has_room
+        if not has_room and not self._reading_paused:
             self._reading_paused = True
             channel.pause_reading()
-        elif self._has_room and self._reading_paused:
+        elif has_room and self._reading_paused:
             self._reading_paused = False
             self._loop.call_soon(self._resume_reading)
 
@@ -256,7 +265,7 @@ class SftpSession(asyncssh.SSHServerSession[bytes]):
     # ── the end ─────────────────────────────────────────────────────────────────────────────────────
 
     def _end_if_through(self) -> None:
-        if self._input_ended and not len(self._runner) and not self._outbox and not self._yielding:
+        if self._input_ended and not len(self._runner) and not self._outbox and not self._turn_is_due:
             self._end_soon("client finished", 0)
 
     def _end_soon(self, reason: str, exit_status: int | None) -> asyncio.Task[None]:

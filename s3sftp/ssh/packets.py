@@ -20,7 +20,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Iterable
-from typing import Any, cast
+from typing import Any, TypeAlias, cast
 
 import asyncssh
 from asyncssh.constants import MSG_CHANNEL_DATA, MSG_CHANNEL_WINDOW_ADJUST, MSG_IGNORE, MSG_USERAUTH_LAST
@@ -40,6 +40,15 @@ _DATA_HEAD_BYTES = 9
 """Of a CHANNEL_DATA message: type, channel, length."""
 _DATA_START = 1 + _DATA_HEAD_BYTES
 _MIN_PADDING = 4
+_FILLS = [bytes((count,)) for count in range(_MIN_PADDING + BLOCK_BYTES)]
+_AROUND_BYTES = _LENGTH_BYTES + TAG_BYTES
+
+Message: TypeAlias = list[bytes | memoryview]
+"""In pieces."""
+
+
+def _data_head(number: int, size: int) -> bytes:
+    return (MSG_CHANNEL_DATA << 64 | number << 32 | size).to_bytes(_DATA_HEAD_BYTES, "big")
 
 
 def usable() -> bool:
@@ -88,17 +97,16 @@ class PacketConnection(asyncssh.SSHServerConnection, asyncio.BufferedProtocol):
         if pkttype == MSG_IGNORE and isinstance(self._send_encryption, Gcm):
             return
         if pkttype > MSG_USERAUTH_LAST and self._may_seal():
-            self._seal(bytes((pkttype,)), *args)
+            self._seal([[bytes((pkttype,)), *args]])
         else:
             super().send_packet(pkttype, *args, handler=handler)
 
-    def send_data(self, channel: PacketChannel, number: int, data: list[memoryview], size: int) -> None:
-        """Send one CHANNEL_DATA message (RFC 4254, 5.2)."""
-        if self._may_seal():
-            head = MSG_CHANNEL_DATA << 64 | number << 32 | size
-            self._seal(head.to_bytes(_DATA_HEAD_BYTES, "big"), *data)
-        else:
-            super().send_packet(MSG_CHANNEL_DATA, UInt32(number), String(b"".join(data)), handler=channel)
+    def send_data(self, channel: PacketChannel, number: int, messages: list[Message]) -> None:
+        """Send CHANNEL_DATA messages (RFC 4254, 5.2), each with its head."""
+        sealed = self._seal(messages) if self._may_seal() else 0
+        for _head, *data in messages[sealed:]:
+            text = String(b"".join(data))
+            super().send_packet(MSG_CHANNEL_DATA, UInt32(number), text, handler=channel)
 
     def _may_seal(self) -> bool:
         """Whether a packet may leave right now: no key exchange is under way or due, no compression."""
@@ -111,18 +119,32 @@ class PacketConnection(asyncssh.SSHServerConnection, asyncio.BufferedProtocol):
             and not (self._rekey_seconds and time.monotonic() >= self._rekey_time)
         )
 
-    def _seal(self, *payload: bytes | memoryview) -> None:
-        """Send a packet (RFC 4253, 6): its length in the clear, then padding length, payload, padding."""
-        length = 1 + sum(map(len, payload))
-        fill = _MIN_PADDING + -(length + _MIN_PADDING) % BLOCK_BYTES
-        plain = b"".join((bytes((fill,)), *payload, padding.take(fill)))
-        header = len(plain).to_bytes(_LENGTH_BYTES, "big")
-        room = self._room(_LENGTH_BYTES + len(plain) + TAG_BYTES)
-        room[:_LENGTH_BYTES] = header
-        cast(Gcm, self._send_encryption).seal_into(header, plain, room[_LENGTH_BYTES:])
+    def _seal(self, messages: list[Message]) -> int:
+        """Send each as a packet (RFC 4253, 6): length in the clear, then padding length, message, padding.
+
+        Returns how many: none after the one with which it is time for new keys. Called when the first may be
+        sealed; between packets nothing else than the bytes that they count can change that.
+        """
+        seal_into, take = cast(Gcm, self._send_encryption).seal_into, padding.take
+        sent = self._rekey_bytes_sent
+        count = 0
+        for message in messages:
+            if sent > self._rekey_bytes:
+                break
+            size = 1 + sum(map(len, message))
+            fill = _MIN_PADDING + -(size + _MIN_PADDING) % BLOCK_BYTES
+            plain = b"".join((_FILLS[fill], *message, take(fill)))
+            size += fill
+            header = size.to_bytes(_LENGTH_BYTES, "big")
+            room = self._room(_AROUND_BYTES + size)
+            room[:_LENGTH_BYTES] = header
+            seal_into(header, plain, room[_LENGTH_BYTES:])
+            sent += size
+            count += 1
+        self._rekey_bytes_sent = sent
+        self._send_seq = (self._send_seq + count) & 0xFFFF_FFFF
         self._gather()
-        self._send_seq = (self._send_seq + 1) & 0xFFFF_FFFF
-        self._rekey_bytes_sent += len(plain)
+        return count
 
     def _send(self, data: bytes) -> None:
         """What asyncssh sends by itself goes the same way, in order."""
@@ -255,27 +277,38 @@ class PacketChannel(asyncssh.SSHServerChannel[bytes]):
         self._flush_send_buf()
 
     def _flush_send_buf(self) -> None:
-        while self._send_buf and self._send_window and self._conn is not None and self._send_chan is not None:
-            data, size = self._next_data(min(self._send_window, self._send_pktsize))
-            self._send_buf_len -= size
-            self._send_window -= size
-            cast(PacketConnection, self._conn).send_data(self, self._send_chan, data, size)
+        if self._send_buf and self._send_window and self._conn is not None and self._send_chan is not None:
+            cast(PacketConnection, self._conn).send_data(self, self._send_chan, self._cut(self._send_chan))
         super()._flush_send_buf()  # what follows when all is sent: go on writing, EOF, close
 
-    def _next_data(self, most: int) -> tuple[list[memoryview], int]:
-        """What waits, up to `most` bytes: parts of pieces, and their size."""
-        data: list[memoryview] = []
-        size = 0
-        while self._send_buf and size < most:
-            piece = memoryview(self._send_buf[0][0])
-            if len(piece) > most - size:
-                self._send_buf[0] = (cast(bytearray, piece[most - size :]), None)
-                piece = piece[: most - size]
-            else:
-                del self._send_buf[0]
-            data.append(piece)
-            size += len(piece)
-        return data, size
+    def _cut(self, number: int) -> list[Message]:
+        """Take what waits, as far as the window goes, cut into messages without being copied."""
+        left = min(self._send_buf_len, self._send_window)
+        self._send_buf_len -= left
+        self._send_window -= left
+        pieces = cast(list[tuple[memoryview, None]], self._send_buf)
+        messages: list[Message] = []
+        size = min(left, self._send_pktsize)
+        head = _data_head(number, size)
+        taken = at = 0
+        while left:
+            if left < size:
+                size, head = left, _data_head(number, left)
+            left, room = left - size, size
+            message: Message = [head]
+            while room:
+                piece = pieces[taken][0]
+                part = piece[at : at + room]
+                message.append(part)
+                room -= len(part)
+                at += len(part)
+                if at == len(piece):
+                    taken, at = taken + 1, 0
+            messages.append(message)
+        del pieces[:taken]
+        if at:
+            pieces[0] = (pieces[0][0][at:], None)
+        return messages
 
     def widen(self, count: int) -> bool:
         """The client takes so many bytes more. False, and nothing is done, if the channel is not open."""

@@ -3,5 +3,6 @@
 from s3sftp.telemetry.costs import Costs, charge, charged_to
 from s3sftp.telemetry.logs import get_logger
 from s3sftp.telemetry.spans import is_tracing, span
+from s3sftp.telemetry.steps import Steps
 
-__all__ = ["Costs", "charge", "charged_to", "get_logger", "is_tracing", "span"]
+__all__ = ["Costs", "Steps", "charge", "charged_to", "get_logger", "is_tracing", "span"]

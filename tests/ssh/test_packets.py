@@ -357,3 +357,69 @@ def quiet() -> Iterator[None]:
     logger.setLevel(logging.WARNING)
     yield
     logger.setLevel(level)
+
+
+class _Sink:
+    """A transport that keeps what it is given."""
+
+    def __init__(self) -> None:
+        self.wire = bytearray()
+
+    def write(self, data: bytes) -> None:
+        self.wire += data
+
+    def get_write_buffer_size(self) -> int:
+        return 0
+
+
+class _Sealing(packets.PacketConnection):
+    """As much of a connection as it takes to seal; packets that are asyncssh's to send are only counted."""
+
+    def __init__(self, rekey_bytes: int) -> None:
+        self._transport = None  # type: ignore[assignment]
+        self._begin()
+        self.sink = _Sink()
+        self._transport = self.sink  # type: ignore[assignment]
+        self._loop = asyncio.new_event_loop()
+        self._loop.close()
+        self._flush_is_due = True
+        self._send_encryption = both()[1]
+        self._kex_complete = self._auth_complete = True
+        self._compressor = None
+        self._rekey_bytes, self._rekey_bytes_sent, self._rekey_seconds = rekey_bytes, 0, 0
+        self._send_seq = 0
+
+
+PIECES = st.lists(st.binary(min_size=1, max_size=900), min_size=1, max_size=12)
+
+
+@given(PIECES, st.integers(100, 3000), st.integers(256, 700), st.integers(1, 6000))
+def test_a_batch_is_cut_sealed_and_ended_for_new_keys_as_packets_one_by_one_would_be(
+    pieces: list[bytes], window: int, packet_bytes: int, rekey_bytes: int
+) -> None:
+    """The reference is what asyncssh does: cut, look whether it is time for new keys, pad, seal, count."""
+    connection, sent_by_asyncssh = _Sealing(rekey_bytes), []
+    stock, _ = both()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(packets.padding, "take", bytes)
+        patch.setattr(SSHConnection, "send_packet", lambda *args, **_: sent_by_asyncssh.append(args[3][4:]))
+        channel = object.__new__(packets.PacketChannel)
+        channel._send_buf = [(memoryview(piece), None) for piece in pieces]  # type: ignore[misc]
+        channel._send_buf_len, channel._send_window = sum(map(len, pieces)), window
+        channel._send_pktsize = packet_bytes
+        connection.send_data(channel, 7, channel._cut(7))
+        connection._flush()
+    data, counted, expected = b"".join(pieces)[:window], 0, bytearray()
+    while data and counted < rekey_bytes:
+        head, data = data[:packet_bytes], data[packet_bytes:]
+        payload = b"\x5e" + (7).to_bytes(4, "big") + len(head).to_bytes(4, "big") + head
+        fill = -(1 + len(payload)) % 16
+        fill += 16 if fill < 4 else 0
+        plain = bytes([fill]) + payload + bytes(fill)
+        expected += b"".join(stock.encrypt_packet(0, len(plain).to_bytes(4, "big"), plain))
+        counted += len(plain)
+    assert connection.sink.wire == expected
+    assert connection._rekey_bytes_sent == counted
+    assert b"".join(sent_by_asyncssh) == data
+    assert b"".join(bytes(piece) for piece, _ in channel._send_buf) == b"".join(pieces)[window:]
+    assert channel._send_buf_len == max(0, sum(map(len, pieces)) - window)

@@ -1,0 +1,257 @@
+"""READs of an open file: no task for each, but all that a request has: order, status, span, costs, an end."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator
+from typing import NoReturn
+
+import pytest
+from opentelemetry import trace
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+
+from s3sftp.backends import Place, Session
+from s3sftp.backends.contract import Buffer
+from s3sftp.backends.memory import MemoryBackend
+from s3sftp.errors import StorageFailure
+from s3sftp.fs import FileOptions, OpenReader
+from s3sftp.sftp import SftpOptions
+from s3sftp.telemetry import charge, span, spans
+from tests.sftp.packets import DATA, FAILURE, READ, STATUS, R, read_string, string, u32, u64
+from tests.sftp.serving import Serving, serving
+from tests.sftp.wire import Reply, Wire
+
+KIB, MIB = 1 << 10, 1 << 20
+CONTENTS = bytes(range(256)) * (16 * KIB)
+
+
+class Gated(MemoryBackend):
+    """Ranges wait until they are let go, and are accounted as S3's are. Counts those that were asked for."""
+
+    def __init__(self) -> None:
+        super().__init__({"f": CONTENTS, "other": b"other"})
+        self.let_go = asyncio.Event()
+        self.ranges: list[tuple[int, int]] = []
+
+    async def read_file_range(
+        self, place: Place, start: int, stop: int, version: str | None, session: Session
+    ) -> AsyncIterator[Buffer]:
+        self.ranges.append((start, stop))
+        with span("GetObject"):
+            charge("GetObject")
+            await self.let_go.wait()
+            async for piece in super().read_file_range(place, start, stop, version, session):
+                yield piece
+
+
+def ask(client: Wire, handle: bytes, at: int, length: int) -> asyncio.Future[Reply]:
+    return client.request(READ, string(handle) + u64(at) + u32(length))
+
+
+def data_of(reply: Reply) -> bytes:
+    assert reply.kind == DATA
+    return read_string(reply.body, 0)[0]
+
+
+async def until_all_ranges_are_asked_for(backend: Gated, count: int) -> None:
+    async with asyncio.timeout(10):
+        while len(backend.ranges) < count:
+            await asyncio.sleep(0.01)
+
+
+async def test_reads_that_wait_have_no_task_and_their_ranges_run_at_once() -> None:
+    backend = Gated()
+    async with serving(backend) as server, server.client() as client:
+        handle = await client.open(b"/f", R)
+        offsets = [3 * MIB, MIB, 2 * MIB, 5000]
+        before = len(asyncio.all_tasks())
+        reads = [ask(client, handle, at, 1000) for at in offsets]
+        await until_all_ranges_are_asked_for(backend, 4)
+        assert backend.ranges == [(at, at + 1000) for at in offsets]
+        assert len(asyncio.all_tasks()) == before + 4, "one for each range"
+        backend.let_go.set()
+        assert [data_of(await read) for read in reads] == [CONTENTS[at : at + 1000] for at in offsets]
+        await client.close(handle)
+
+
+async def test_a_read_that_could_be_answered_waits_for_those_before_it() -> None:
+    backend = Gated()
+    async with serving(backend) as server, server.client() as client:
+        handle = await client.open(b"/f", R)
+        order: list[str] = []
+        for name, at in (("waits", 0), ("beyond the end", len(CONTENTS)), ("waits too", 9)):
+            ask(client, handle, at, 9).add_done_callback(lambda _, name=name: order.append(name))
+        await until_all_ranges_are_asked_for(backend, 1)
+        await client.stat(b"/f")
+        assert order == []
+        backend.let_go.set()
+        await client.close(handle)
+        assert order == ["waits", "beyond the end", "waits too"]
+
+
+async def test_reads_of_the_same_bytes_are_each_answered_in_full() -> None:
+    backend = Gated()
+    async with serving(backend) as server, server.client() as client:
+        handle = await client.open(b"/f", R)
+        reads = [ask(client, handle, 0, 64 * KIB) for _ in range(5)]
+        await until_all_ranges_are_asked_for(backend, 1)
+        backend.let_go.set()
+        assert {data_of(await read) for read in reads} == {CONTENTS[: 64 * KIB]}
+        await client.close(handle)
+
+
+async def test_a_range_that_fails_fails_its_reads_and_no_others() -> None:
+    backend = Gated()
+    failing = True
+
+    def fail(method: str, place: Place) -> None:
+        if failing and method == "read_file_range" and place.name == b"f":
+            raise StorageFailure("no")
+
+    backend.fail = fail
+    async with serving(backend) as server, server.client() as client:
+        handle, other = await client.open(b"/f", R), await client.open(b"/other", R)
+        reads = [ask(client, handle, at, 100) for at in (2 * MIB, MIB)]
+        of_other = ask(client, other, 0, 5)
+        await until_all_ranges_are_asked_for(backend, 3)
+        backend.let_go.set()
+        assert [(reply.kind, reply.code) for reply in [await read for read in reads]] == [
+            (STATUS, FAILURE)
+        ] * 2
+        assert data_of(await of_other) == b"other"
+        failing = False
+        assert await client.read(handle, MIB, 100) == CONTENTS[MIB : MIB + 100]
+        await client.close(handle)
+        await client.close(other)
+
+
+@pytest.mark.parametrize("where", ["expect", "collect", "try_read"])
+async def test_an_unforeseen_error_is_answered_with_a_reference_in_its_turn(
+    where: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backend = Gated()
+    async with serving(backend) as server, server.client() as client:
+        handle = await client.open(b"/f", R)
+        first = ask(client, handle, MIB, 10)
+        await until_all_ranges_are_asked_for(backend, 1)
+
+        def broken(*_: object) -> NoReturn:
+            raise RuntimeError("secret")
+
+        (opened,) = [each.opened for each in server.sessions[-1]._handles.all()]
+        with monkeypatch.context() as patch:
+            if where == "expect":
+                patch.setattr(opened, where, broken)
+            else:
+                backend.let_go.set()
+                await first
+                patch.setattr(OpenReader, where, broken)
+            second = ask(client, handle, 2 * MIB, 10)
+            await client.stat(b"/f")
+            backend.let_go.set()
+            assert (await first).kind == DATA
+            assert read_string((await second).body, 4)[0].startswith(b"internal error, reference ")
+        assert await client.read(handle, 7, 9) == CONTENTS[7:16]
+        assert await client.read(handle, 16, 9) == CONTENTS[16:25]
+        await client.close(handle)
+        server.internal_errors.clear()
+
+
+async def test_a_session_that_ends_forgets_reads_that_wait() -> None:
+    backend = Gated()
+    async with serving(backend) as server:
+        async with server.client() as client:
+            handle = await client.open(b"/f", R)
+            for at in range(0, MIB, 32 * KIB):
+                ask(client, handle, at, 32 * KIB)
+            await until_all_ranges_are_asked_for(backend, 1)
+            client.connection.abort()
+            await client.ended()
+        await server.lets_everything_go()
+        assert len(server.sessions[-1]._runner) == 0
+
+
+async def test_reads_for_which_room_comes_only_by_answers_that_leave_at_once_are_all_answered() -> None:
+    """Nothing else happens then that could make the session go on: no byte comes, no window opens."""
+    options = SftpOptions(send_buffer_bytes=512 * KIB)
+    files = FileOptions(read_ahead_bytes=4 * MIB)
+    async with serving(MemoryBackend({"f": CONTENTS}), sftp=options, files=files) as server:
+        connection = await server.connect()
+        async with connection:
+            process = await connection.create_process(subsystem="sftp", encoding=None, window=64 * MIB)
+            client = Wire(connection, process)
+            await client.init()
+            handle = await client.open(b"/f", R)
+            for _ in range(5):
+                reads = [ask(client, handle, at, 200 * KIB) for at in range(0, len(CONTENTS), 200 * KIB)]
+                async with asyncio.timeout(20):
+                    assert b"".join([data_of(await read) for read in reads]) == CONTENTS
+            await client.close(handle)
+
+
+@pytest.fixture
+def finished(monkeypatch: pytest.MonkeyPatch) -> InMemorySpanExporter:
+    """The spans that have ended, with tracing on."""
+    exporter = InMemorySpanExporter()
+    provider = TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    monkeypatch.setattr(trace, "get_tracer_provider", lambda: provider)
+    monkeypatch.setattr(spans, "_tracer", provider.get_tracer("s3sftp"))
+    return exporter
+
+
+def named(exporter: InMemorySpanExporter, name: str) -> list[ReadableSpan]:
+    return [each for each in exporter.get_finished_spans() if each.name == name]
+
+
+def costs_of(each: ReadableSpan) -> object:
+    return (each.attributes or {}).get("s3sftp.s3_requests")
+
+
+async def read_apart_and_in_a_row(server: Serving, backend: Gated) -> None:
+    """Two READs that wait for a range each, and two more of bytes that are here then."""
+    async with server.client() as client:
+        handle = await client.open(b"/f", R)
+        waiting = [ask(client, handle, at, 1000) for at in (MIB, 3 * MIB)]
+        await until_all_ranges_are_asked_for(backend, 2)
+        backend.let_go.set()
+        for read in waiting:
+            await read
+        assert await client.read(handle, 0, 1000) == CONTENTS[:1000]
+        assert await client.read(handle, 1000, 1000) == CONTENTS[1000:2000]
+        await client.close(handle)
+
+
+async def test_each_read_has_one_span_around_the_requests_that_it_makes(
+    finished: InMemorySpanExporter,
+) -> None:
+    backend = Gated()
+    async with serving(backend) as server:
+        await read_apart_and_in_a_row(server, backend)
+    reads = named(finished, "sftp.READ")
+    assert len(reads) == 4
+    assert [costs_of(each) for each in reads[:2]] == [1, 1]
+    assert {(each.attributes or {})["sftp.path"] for each in reads} == {"/f"}
+    parents = Counter(each.parent.span_id for each in named(finished, "GetObject") if each.parent)
+    mine = {each.context.span_id for each in reads if each.context}
+    assert parents.total() == len(backend.ranges)
+    assert set(parents) <= mine
+
+
+async def test_the_span_of_a_read_that_is_never_answered_ends_with_its_session(
+    finished: InMemorySpanExporter,
+) -> None:
+    backend = Gated()
+    async with serving(backend) as server:
+        async with server.client() as client:
+            handle = await client.open(b"/f", R)
+            for at in (MIB, 3 * MIB):
+                ask(client, handle, at, 1000)
+            await until_all_ranges_are_asked_for(backend, 2)
+            client.connection.abort()
+            await client.ended()
+        await server.lets_everything_go()
+    assert len(named(finished, "sftp.READ")) == 2
