@@ -251,9 +251,12 @@ class Reader:
 
     def _deliver(self, fetches: list[Fetch], start: int, stop: int) -> list[memoryview]:
         views: list[memoryview] = []
+        at = start
         for fetch in fetches:
             before = fetch.freed
-            views.extend(fetch.views(max(start, fetch.start), min(stop, fetch.stop)))
+            upto = min(stop, fetch.stop)
+            views.extend(fetch.views(at, upto))  # fetches of readers that jump about may overlap
+            at = upto
             self._budget.give(fetch.freed - before)
             if fetch.is_through:
                 self._discard(fetch)

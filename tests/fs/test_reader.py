@@ -6,7 +6,7 @@ import asyncio
 import random
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from s3sftp.backends import Place, Session
@@ -89,6 +89,7 @@ async def test_pipelined_reads_are_answered_whole_and_in_full() -> None:
     st.lists(st.tuples(st.integers(0, 6000), st.integers(1, 1500)), max_size=25),
     st.booleans(),
 )
+@example(1167, [(1, 389), (74, 706), (0, 1096), (0, 688), (1, 220), (0, 1070), (0, 780)], True)
 def test_any_pattern_of_reads_gives_the_bytes_of_the_file(
     size: int, reads: list[tuple[int, int]], at_once: bool
 ) -> None:
