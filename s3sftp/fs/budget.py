@@ -49,6 +49,20 @@ class Budget:
         self._waiters: deque[_Waiter] = deque()
         self._exceeded_at = float("-inf")
         self._reservations: dict[object, _Reservation] = {}
+        self._readers: set[object] = set()
+
+    def enter(self, reader: object) -> None:
+        """A reader takes room for what comes ahead of it. May be said again."""
+        self._readers.add(reader)
+
+    def leave(self, reader: object) -> None:
+        """It takes none any more."""
+        self._readers.discard(reader)
+
+    def fair_share(self) -> int:
+        """How much each reader may have come ahead: half of all, by the readers that there are, so that
+        uploads, and those who come later, find room."""
+        return self.total // (2 * max(1, len(self._readers)))
 
     def try_take(self, count: int, owner: object, want: int) -> bool:
         """Take `count` bytes if there is room now; otherwise, and while others wait, nothing happens.

@@ -27,8 +27,10 @@ class FileOptions(Options):
     """How long a WRITE waits for room in `buffer_bytes` before it fails as busy."""
     range_bytes: ByteSize = Field(8 * MIB, ge=64 * 1024)
     """Length of the ranged requests that serve a sequential reader."""
-    read_ahead_bytes: ByteSize = Field(32 * MIB, ge=0)
-    """How far ahead of a sequential reader bytes may be on their way, for each open file."""
+    read_ahead_bytes: ByteSize = Field(64 * MIB, ge=0)
+    """The most bytes on their way ahead of a sequential reader, for each open file. How many there are is by
+    what is measured: the reader's rate, and the storage's distance and speed; and by its share of
+    `buffer_bytes`."""
     reorder_bytes: ByteSize = Field(16 * MIB, ge=1 * MIB)
     """How many bytes of an upload may wait in memory for earlier ones that have not arrived."""
     rewrite: Literal["refuse", "spool"] = "refuse"

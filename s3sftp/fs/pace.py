@@ -13,8 +13,10 @@ from __future__ import annotations
 _WINDOW_SECONDS = 0.1
 _FADING = 0.9
 """What a rate that was once measured is worth a window later."""
-_LEAST_BODY_BYTES = 1 << 20
-"""Shorter bodies come in one burst and say nothing about the speed of a connection."""
+_BEFORE_BYTES = 1 << 20
+"""So much may have come before anybody looked: it says nothing about the speed of a connection."""
+_STRETCH_BYTES = 2 << 20
+"""Less comes in bursts."""
 
 
 class Pace:
@@ -35,9 +37,8 @@ class Pace:
         self._latency = seconds if self._latency is None else min(self._latency, seconds)
 
     def arrived(self, count: int, seconds: float) -> None:
-        """After its first bytes, the rest of a range came in so long, while all of it was wanted."""
-        if count >= _LEAST_BODY_BYTES:
-            self._bytes_per_second = max(self._bytes_per_second, count / max(seconds, 1e-6))
+        """So many bytes of one range came in so long, while more of them were wanted."""
+        self._bytes_per_second = max(self._bytes_per_second, count / max(seconds, 1e-6))
 
     def took(self, count: int, now: float) -> None:
         """The reader has taken bytes; `now` in seconds, of any clock that does not go back."""
@@ -50,16 +51,39 @@ class Pace:
             self._since, self._taken = now, 0
 
     @property
-    def range_seconds(self) -> float | None:
-        """What the storage takes for one range, when nothing else is in the way; None: not known yet."""
-        if self._latency is None or not self._bytes_per_second:
-            return None
-        return self._latency + self._range_bytes / self._bytes_per_second
+    def range_seconds(self) -> float:
+        """What the storage takes for one range, when nothing else is in the way.
+
+        A connection whose speed never showed is one that was never waited for.
+        """
+        body = self._range_bytes / self._bytes_per_second if self._bytes_per_second else 0.0
+        return (self._latency or 0.0) + body
 
     @property
     def ahead(self) -> int:
-        """Bytes to have on their way; while nothing is known, two ranges."""
-        seconds = self.range_seconds
-        if seconds is None or not self._rate:
-            return 2 * self._range_bytes
-        return self._range_bytes + int(2 * self._rate * seconds)
+        """Bytes to have on their way, two ranges at least."""
+        return self._range_bytes + max(self._range_bytes, int(2 * self._rate * self.range_seconds))
+
+
+class Stretch:
+    """What comes of one range without a pause of ours, for the speed of its connection."""
+
+    def __init__(self, pace: Pace) -> None:
+        self._pace = pace
+        self._skipped = self._came = 0
+        self._since = 0.0
+
+    def came(self, count: int, now: float) -> None:
+        """A piece came, and the next is wanted."""
+        if self._skipped < _BEFORE_BYTES:
+            self._skipped += count
+            self._since = now
+            return
+        self._came += count
+        if self._came >= _STRETCH_BYTES:
+            self._pace.arrived(self._came, now - self._since)
+            self._came, self._since = 0, now
+
+    def paused(self) -> None:
+        """Nobody wants the next piece for now; it comes meanwhile."""
+        self._skipped = self._came = 0

@@ -21,6 +21,7 @@ from s3sftp.errors import StorageFailure
 from s3sftp.fs.budget import Budget
 from s3sftp.fs.fetch import Fetch
 from s3sftp.fs.options import FileOptions
+from s3sftp.fs.pace import Pace, Stretch
 from s3sftp.fs.readahead import ReadAhead
 from s3sftp.telemetry import Costs, charged_to
 
@@ -74,7 +75,10 @@ class Reader:
         self._session = session
         self._range_bytes = options.range_bytes
         self._budget = budget
-        self._ahead = ReadAhead(info.size, options.read_ahead_bytes)
+        self._most_ahead = options.read_ahead_bytes
+        self._ahead = ReadAhead(info.size, 0)
+        self._pace = Pace(options.range_bytes)
+        self._loop = asyncio.get_running_loop()
         self._fetches: list[Fetch] = []
         self._closing: set[asyncio.Task[None]] = set()
         self._expected: set[Expected] = set()
@@ -91,7 +95,7 @@ class Reader:
         if self._expected or not _are_ready(fetches, offset, stop):
             return None  # also while others wait, so that bytes are delivered in the order of the requests
         views = self._deliver(fetches, offset, stop)
-        self._cover(offset, stop, self._ahead.observe(offset, stop), needed=False)
+        self._cover(offset, stop, self._observe(offset, stop), needed=False)
         return views
 
     async def read(self, offset: int, length: int) -> list[memoryview]:
@@ -116,7 +120,7 @@ class Reader:
         stop = min(offset + length, self.info.size)
         expected = Expected(offset, stop)
         if offset < stop:
-            expected.target = self._ahead.observe(offset, stop)
+            expected.target = self._observe(offset, stop)
             expected.wait_for(self._fetched_for(expected))
             self._expected.add(expected)
         return expected
@@ -155,8 +159,14 @@ class Reader:
         """Stop all fetches and give their memory back."""
         for fetch in list(self._fetches):
             self._drop(fetch)
+        self._budget.leave(self)
         if self._closing:
             await asyncio.wait(self._closing)
+
+    def _observe(self, start: int, stop: int) -> int:
+        """How far ahead bytes should be on their way: as the reader's pace and the budget have it."""
+        self._ahead.most = min(self._most_ahead, self._pace.ahead, self._budget.fair_share())
+        return self._ahead.observe(start, stop)
 
     def _fetched_for(self, expected: Expected) -> list[Fetch]:
         self._cover(expected.start, expected.stop, expected.target)
@@ -207,6 +217,7 @@ class Reader:
         starts = [fetch.start for fetch in self._fetches if fetch.start > at]
         fetch = Fetch(at, min([at + length, self.info.size, *starts]))
         self._fetches.append(fetch)
+        self._budget.enter(self)
         with charged_to(self.costs):
             fetch.task = asyncio.create_task(self._fill(fetch))
         return fetch
@@ -215,16 +226,23 @@ class Reader:
         pieces = self._backend.read_file_range(
             self._place, fetch.start, fetch.stop, self.info.version, self._session
         )
+        began, stretch = self._loop.time(), Stretch(self._pace)
         try:
             async for piece in pieces:
                 if fetch.dropped:
                     return
+                now = self._loop.time()
+                if fetch.filled == fetch.start:
+                    self._pace.answered(now - began)
+                stretch.came(len(piece), now)
                 fetch.put(piece)
                 self._charge_surplus(fetch)
                 self._tell()
-                if fetch.filled < fetch.stop and not await fetch.wait_allowed():
-                    self._cut_off(fetch)
-                    return
+                if fetch.allowed <= fetch.filled < fetch.stop:
+                    stretch.paused()
+                    if not await fetch.wait_allowed():
+                        self._cut_off(fetch)
+                        return
             if fetch.filled < fetch.stop:
                 raise StorageFailure("the storage ended a file too early")
         except Exception as error:  # whoever waits for these bytes raises it; a later READ tries again
@@ -260,6 +278,7 @@ class Reader:
             self._budget.give(fetch.freed - before)
             if fetch.is_through:
                 self._discard(fetch)
+        self._pace.took(stop - start, self._loop.time())
         return views
 
     def _charge_surplus(self, fetch: Fetch) -> None:
