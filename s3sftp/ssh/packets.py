@@ -40,6 +40,9 @@ _DATA_HEAD_BYTES = 9
 """Of a CHANNEL_DATA message: type, channel, length."""
 _DATA_START = 1 + _DATA_HEAD_BYTES
 _MIN_PADDING = 4
+_LITTLE_BYTES = 4096
+_TURNS = 3
+"""So many turns of the loop little may wait for more, while the client keeps sending."""
 _FILLS = [bytes((count,)) for count in range(_MIN_PADDING + BLOCK_BYTES)]
 _AROUND_BYTES = _LENGTH_BYTES + TAG_BYTES
 
@@ -80,6 +83,9 @@ class PacketConnection(asyncssh.SSHServerConnection, asyncio.BufferedProtocol):
         self._gathered: memoryview | None = None
         self._gathered_bytes = 0
         self._flush_is_due = False
+        self._came_since = False
+        """Something was received since the flush was last looked at."""
+        self._turns_left = 0
 
     def send_newkeys(self, k: bytes, h: bytes) -> None:
         super().send_newkeys(k, h)
@@ -164,9 +170,15 @@ class PacketConnection(asyncssh.SSHServerConnection, asyncio.BufferedProtocol):
         """What was put into the room leaves at the end of the loop's turn, or when there is much of it."""
         if not self._flush_is_due:
             self._flush_is_due = True
+            self._came_since, self._turns_left = False, _TURNS
             self._loop.call_soon(self._flush_due)
 
     def _flush_due(self) -> None:
+        """A client that sends on and on is told of a few things at once; one that waits, now."""
+        if self._came_since and self._turns_left and self._gathered_bytes < _LITTLE_BYTES:
+            self._came_since, self._turns_left = False, self._turns_left - 1
+            self._loop.call_soon(self._flush_due)
+            return
         self._flush_is_due = False
         self._flush()
 
@@ -191,6 +203,7 @@ class PacketConnection(asyncssh.SSHServerConnection, asyncio.BufferedProtocol):
 
     def buffer_updated(self, nbytes: int) -> None:
         """Read packets where they were received; the beginning of the first is put in front of them."""
+        self._came_since = True
         begun, end = self._inpbuf, HEADROOM_BYTES + nbytes
         if len(begun) > HEADROOM_BYTES or not self._may_open():
             self.data_received(bytes(receiving.view[HEADROOM_BYTES:end]))
