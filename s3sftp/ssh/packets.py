@@ -135,7 +135,7 @@ class PacketConnection(asyncssh.SSHServerConnection, asyncio.BufferedProtocol):
         sent = self._rekey_bytes_sent
         count = 0
         for message in messages:
-            if sent > self._rekey_bytes:
+            if sent >= self._rekey_bytes:
                 break
             size = 1 + sum(map(len, message))
             fill = _MIN_PADDING + -(size + _MIN_PADDING) % BLOCK_BYTES

@@ -106,6 +106,17 @@ def test_any_pattern_of_reads_gives_the_bytes_of_the_file(
     asyncio.run(scenario())
 
 
+async def test_bytes_that_overlapping_reads_have_used_up_are_fetched_again_beside_those_that_are_left() -> (
+    None
+):
+    data = random.Random(4).randbytes(641)
+    reader = await open_reader(MemoryBackend({"f": data}, read_bytes=97))
+    reads = [(252, 389), (253, 387), (0, 640)]
+    got = await asyncio.gather(*(read(reader, offset, length) for offset, length in reads))
+    assert got == [data[offset : offset + length] for offset, length in reads]
+    await reader.close()
+
+
 async def test_a_replaced_file_is_an_error_never_mixed_bytes() -> None:
     backend = MemoryBackend({"f": b"old" * 5 * MIB})
     reader = await open_reader(backend, range_bytes=1 * MIB, read_ahead_bytes=0)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator
-from typing import NoReturn
+from typing import NoReturn, cast
 
+import asyncssh
 import pytest
 from opentelemetry import trace
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
@@ -17,10 +18,10 @@ from s3sftp.backends import Place, Session
 from s3sftp.backends.contract import Buffer
 from s3sftp.backends.memory import MemoryBackend
 from s3sftp.errors import StorageFailure
-from s3sftp.fs import FileOptions, OpenReader
-from s3sftp.sftp import SftpOptions
+from s3sftp.fs import OpenReader
+from s3sftp.sftp import SftpOptions, SftpSession
 from s3sftp.telemetry import charge, span, spans
-from tests.sftp.packets import DATA, FAILURE, READ, STATUS, R, read_string, string, u32, u64
+from tests.sftp.packets import DATA, FAILURE, OPEN, READ, STATUS, R, read_string, string, u32, u64
 from tests.sftp.serving import Serving, serving
 from tests.sftp.wire import Reply, Wire
 
@@ -174,22 +175,58 @@ async def test_a_session_that_ends_forgets_reads_that_wait() -> None:
         assert len(server.sessions[-1]._runner) == 0
 
 
+class TakesAll:
+    """A channel that sends at once whatever it is given."""
+
+    def __init__(self) -> None:
+        self.sent = bytearray()
+
+    def get_write_buffer_size(self) -> int:
+        return 0
+
+    def writelines(self, pieces: list[bytes]) -> None:
+        self.sent += b"".join(pieces)
+
+    def pause_reading(self) -> None: ...
+
+    def resume_reading(self) -> None: ...
+
+    def exit(self, status: int) -> None: ...
+
+
 async def test_reads_for_which_room_comes_only_by_answers_that_leave_at_once_are_all_answered() -> None:
     """Nothing else happens then that could make the session go on: no byte comes, no window opens."""
-    options = SftpOptions(send_buffer_bytes=512 * KIB)
-    files = FileOptions(read_ahead_bytes=4 * MIB)
-    async with serving(MemoryBackend({"f": CONTENTS}), sftp=options, files=files) as server:
-        connection = await server.connect()
-        async with connection:
-            process = await connection.create_process(subsystem="sftp", encoding=None, window=64 * MIB)
-            client = Wire(connection, process)
-            await client.init()
-            handle = await client.open(b"/f", R)
-            for _ in range(5):
-                reads = [ask(client, handle, at, 200 * KIB) for at in range(0, len(CONTENTS), 200 * KIB)]
-                async with asyncio.timeout(20):
-                    assert b"".join([data_of(await read) for read in reads]) == CONTENTS
-            await client.close(handle)
+    block, options = 200 * KIB, SftpOptions(send_buffer_bytes=512 * KIB)
+    async with serving(MemoryBackend({"f": CONTENTS})) as server:
+        session, channel = SftpSession(server.files("alice"), options), TakesAll()
+        session.connection_made(cast("asyncssh.SSHServerChannel[bytes]", channel))
+
+        async def answers(count: int, *requests: bytes) -> bytes:
+            channel.sent.clear()
+            session.data_received(b"".join(map(string, requests)), None)
+            async with asyncio.timeout(10):
+                while len(channel.sent) < count:
+                    await asyncio.sleep(0.01)
+            return bytes(channel.sent)
+
+        await answers(9, bytes([1]) + u32(3))
+        handle = (await answers(17, bytes([OPEN]) + u32(0) + string(b"/f") + u32(R) + u32(0)))[-4:]
+        head_bytes = 13
+
+        async def read(first: int, count: int) -> None:
+            offsets = range(first * block, (first + count) * block, block)
+            reads = [bytes([READ]) + u32(at) + string(handle) + u64(at) + u32(block) for at in offsets]
+            got = await answers(count * (head_bytes + block), *reads)
+            for at in offsets:
+                answer, got = got[: head_bytes + block], got[head_bytes + block :]
+                assert answer[5:9] == u32(at)
+                assert answer[head_bytes:] == CONTENTS[at : at + block]
+
+        for number in range(4):
+            await read(number, 1)
+        await asyncio.sleep(0.1)  # what comes ahead is here
+        await read(4, 12)
+        await session.end("enough")
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from asyncssh.connection import SSHConnection, SSHServerConnection
 from asyncssh.constants import MSG_CHANNEL_OPEN, MSG_IGNORE
 from asyncssh.crypto.cipher import GCMCipher
 from asyncssh.encryption import GCMEncryption
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from s3sftp.ssh import packets
@@ -393,6 +393,8 @@ class _Sealing(packets.PacketConnection):
 PIECES = st.lists(st.binary(min_size=1, max_size=900), min_size=1, max_size=12)
 
 
+@example([bytes(900)], 3000, 300, 2 * 320)  # two packets of 310 bytes, padded, are just as much
+@example([bytes(900)], 3000, 300, 2 * 320 + 1)
 @given(PIECES, st.integers(100, 3000), st.integers(256, 700), st.integers(1, 6000))
 def test_a_batch_is_cut_sealed_and_ended_for_new_keys_as_packets_one_by_one_would_be(
     pieces: list[bytes], window: int, packet_bytes: int, rekey_bytes: int
