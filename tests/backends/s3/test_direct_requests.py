@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
@@ -17,9 +17,7 @@ from botocore.awsrequest import AWSRequest
 from botocore.config import Config
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import SecretStr
 
-from s3sftp.backends.s3 import S3Options
 from s3sftp.backends.s3.bodies import MemoryBody
 from s3sftp.backends.s3.client import Store
 from s3sftp.backends.s3.direct import OPERATIONS
@@ -27,6 +25,7 @@ from s3sftp.backends.s3.retries import Effort
 from s3sftp.backends.s3.signing import UNSIGNED, Signer
 from s3sftp.backends.s3.wire_forms import Operation
 from s3sftp.errors import Busy, NotFound, PermissionDenied, StorageError, StorageFailure
+from tests.backends.s3.test_direct_reads import options
 from tests.support.raw_store import RawStore, Wire, error, head_of, sends
 
 _botocore: Any = botocore.session.Session()
@@ -180,24 +179,13 @@ def test_a_signature_is_the_one_that_botocore_makes(
 
 
 @asynccontextmanager
-async def opened(store: RawStore, **changes: Any) -> AsyncIterator[Store]:
-    defaults: dict[str, Any] = {
-        "bucket": "bucket",
-        "endpoint_url": store.url(),
-        "region": "us-east-1",
-        "addressing": "path",
-        "access_key_id": SecretStr("A"),
-        "secret_access_key": SecretStr("S"),
-        "attempts": 1,
-        "metadata_timeout": timedelta(seconds=10),
-        "data_timeout": timedelta(seconds=10),
-    }
-    opened = Store(S3Options(**(defaults | changes)))
-    await opened.start()
+async def opened(raw: RawStore, **changes: Any) -> AsyncIterator[Store]:
+    store = Store(options(raw, **changes))
+    await store.start()
     try:
-        yield opened
+        yield store
     finally:
-        await opened.stop()
+        await store.stop()
 
 
 OK = head_of("200 OK", 'ETag: "v"', "Content-Length: 0", "x-amz-checksum-crc32: AAAAAA==", "Date: now")
