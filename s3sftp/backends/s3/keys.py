@@ -24,6 +24,7 @@ MAX_KEY_BYTES = 1024
 _FIRST, _LAST = 0xF700, 0xF7FF
 _UNSAFE = "\x00-\x1f\x7f\ufffe\uffff\uf700-\uf7ff"
 _ESCAPED = re.compile("[\uf700-\uf7ff]+")
+_FOREIGN = re.compile("[\udc80-\udcff]")
 
 
 class Keys:
@@ -57,17 +58,16 @@ class Keys:
         """One name as it stands in a key."""
         text = name.decode("utf-8", "surrogateescape")
         text = self._unsafe.sub(lambda found: _escape(found.group().encode()), text)
-        return "".join(_escape_byte(character) for character in text)
+        return _FOREIGN.sub(_escape_foreign, text)
 
 
 def _escape(raw: bytes) -> str:
     return "".join(chr(_FIRST + byte) for byte in raw)
 
 
-def _escape_byte(character: str) -> str:
+def _escape_foreign(found: re.Match[str]) -> str:
     """A byte that was not UTF-8 (Python's surrogate escape) as its private character."""
-    number = ord(character)
-    return chr(_FIRST + number - 0xDC00) if 0xDC80 <= number <= 0xDCFF else character
+    return chr(_FIRST + ord(found.group()) - 0xDC00)
 
 
 def _unescape(found: re.Match[str]) -> str:
