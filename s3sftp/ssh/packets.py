@@ -167,7 +167,7 @@ class PacketConnection(asyncssh.SSHServerConnection, asyncio.BufferedProtocol):
         return self._gathered[at : self._gathered_bytes]
 
     def _gather(self) -> None:
-        """What was put into the room leaves at the end of the loop's turn, or when there is much of it."""
+        """What was put into the room leaves soon, as `_flush_due` has it, or when there is much of it."""
         if not self._flush_is_due:
             self._flush_is_due = True
             self._came_since, self._turns_left = False, _TURNS

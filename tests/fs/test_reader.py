@@ -155,6 +155,27 @@ async def test_a_reader_that_stops_reading_holds_little_and_gives_all_of_it_back
     assert budget.used == 0
 
 
+async def test_what_comes_ahead_of_a_reader_is_its_share_of_half_the_budget() -> None:
+    budget = Budget(64 * MIB)
+    others = range(7)
+    for other in others:
+        budget.enter(other)
+    reader = await open_reader(MemoryBackend({"f": bytes(64 * MIB)}), budget)
+
+    async def held_after(start: int, stop: int) -> int:
+        for offset in range(start, stop, 256 * 1024):
+            await read(reader, offset, 256 * 1024)
+        await asyncio.sleep(0.05)
+        return budget.used
+
+    assert await held_after(0, 16 * MIB) <= 5 * MIB
+    for other in others:
+        budget.leave(other)
+    assert await held_after(16 * MIB, 24 * MIB) > 8 * MIB
+    await reader.close()
+    assert budget.fair_share() == 32 * MIB
+
+
 async def test_without_room_in_the_budget_nothing_is_fetched_ahead() -> None:
     budget = Budget(16 * MIB)
     budget.force(16 * MIB)

@@ -10,6 +10,7 @@ import random
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
+from types import SimpleNamespace
 from typing import Any
 
 import asyncssh
@@ -388,6 +389,28 @@ class _Sealing(packets.PacketConnection):
         self._compressor = None
         self._rekey_bytes, self._rekey_bytes_sent, self._rekey_seconds = rekey_bytes, 0, 0
         self._send_seq = 0
+
+
+def test_little_leaves_at_once_for_a_client_that_waits_and_soon_for_one_that_keeps_sending() -> None:
+    connection, due = _Sealing(1 << 30), []
+    connection._loop = SimpleNamespace(call_soon=due.append)  # type: ignore[assignment]
+    connection._flush_is_due = False
+
+    def turn(*, came: bool) -> bytes:
+        """What has left after a turn of the loop in which something came, or nothing."""
+        connection._came_since = connection._came_since or came
+        due.pop(0)()
+        return bytes(connection.sink.wire)
+
+    connection._send(b"a")
+    assert turn(came=False) == b"a"
+    for piece in (b"b", b"c", b"d"):
+        connection._send(piece)
+        assert turn(came=True) == b"a"
+    assert turn(came=True) == b"abcd"
+    assert due == []
+    connection._send(b"e" * 5000)
+    assert turn(came=True) == b"abcd" + b"e" * 5000
 
 
 PIECES = st.lists(st.binary(min_size=1, max_size=900), min_size=1, max_size=12)
