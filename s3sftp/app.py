@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from s3sftp import __version__, backends
 from s3sftp.app_options import ServerOptions
 from s3sftp.auth import ConfiguredUsers, Identity
-from s3sftp.backends import Backend, Place
+from s3sftp.backends import CompleteBackend, Place
 from s3sftp.backends.memory import MemoryBackend
 from s3sftp.backends.s3 import S3Backend
 from s3sftp.backends.s3.failures import Trouble
@@ -142,7 +142,7 @@ class Application:
             await self.stop()
 
 
-async def look_at_storage(backend: Backend) -> None:
+async def look_at_storage(backend: CompleteBackend) -> None:
     """List the root once. Raises the StorageError that says no: no bucket, no rights, nothing would work.
 
     A storage that is down or slow is only logged: it may be back before the first user comes.
@@ -172,7 +172,7 @@ def _is_final(error: StorageError) -> bool:
     return isinstance(trouble, Trouble) and 300 <= trouble.status < 500 and trouble.status not in (408, 429)
 
 
-def make_backend(options: ServerOptions, changes: Table | None = None) -> Backend:
+def make_backend(options: ServerOptions, changes: Table | None = None) -> CompleteBackend:
     """The storage that the options name; `changes` is where workers tell each other of theirs.
 
     Raises ConfigurationError.

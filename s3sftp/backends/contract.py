@@ -2,13 +2,20 @@
 
 Storage-first: S3 shapes it, anything that can act like a file system can fulfil it.
 
+    required    `Backend`: start, stop, list_dir, file_info, make_dir, del_dir, delete, rename,
+                read_file, write_file; enough for a working server
+    optional    `RangedReads`, `StreamedWrites`, and each of the `Extras`, detected one by one
+    complete    `CompleteBackend`: all of it, which is what the core calls; `s3sftp.backends.complete`
+                makes one of any backend, with a spool where streaming is missing
+
     read      file_info ─► read_file_range (insisting on the version that file_info saw)
     write     begin_write ─► write_chunk / keep_range, several at once ─► finish_write
                                                                       └─► abort_write
     names     list_dir, make_dir, del_dir, delete, rename, copy
 
-Every method is async, gets the `Session` last, and raises from the tree in `s3sftp.errors`. A file becomes
-visible under its name when `finish_write` returns, whole; until then nobody sees it.
+Every method is async, gets the `Session` last (but for keywords), and raises from the tree in
+`s3sftp.errors`, or an OSError that means the same. A file becomes visible under its name when
+`finish_write` or `write_file` returns, whole; until then nobody sees it.
 """
 
 from __future__ import annotations
@@ -20,6 +27,7 @@ from types import MappingProxyType
 from typing import Protocol
 
 from s3sftp.errors import InvalidRequest
+from s3sftp.telemetry import current_trace_context
 
 Buffer = bytes | bytearray | memoryview
 
@@ -36,6 +44,12 @@ class Session:
     session_id: str = ""
     attributes: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     """What authentication said about the user, such as a tenant id."""
+
+    @property
+    def trace_context(self) -> Mapping[str, str]:
+        """W3C headers (`traceparent`, maybe `tracestate`) of the operation under way, for requests that
+        the storage makes; empty while nobody traces."""
+        return current_trace_context()
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,14 +181,7 @@ class Upload:
 
 
 class Backend(Protocol):
-    """A storage."""
-
-    name: str
-    """What the operator calls it, in logs and spans."""
-
-    @property
-    def first_chunk_bytes(self) -> int:
-        """`chunk_bytes` of an upload that has just begun: files shorter than this are published in one go."""
+    """What every storage has. Subclass it, and `start` and `stop` may be left out; or write all ten."""
 
     async def start(self) -> None:
         """Get ready. An error here keeps the server from starting."""
@@ -212,6 +219,74 @@ class Backend(Protocol):
         InvalidRequest when the target is inside the source.
         """
 
+    async def read_file(self, place: Place, session: Session) -> Buffer:
+        """A whole file at once; a large one better as an `mmap`. Raises NotFound, IsADirectory."""
+
+    async def write_file(self, place: Place, data: Buffer, session: Session) -> FileInfo | None:
+        """Publish a whole file at once, replacing what was there; readers see the old file or the new.
+
+        `data` is bytes-like: of a large file a read-only `memoryview` of a spool file, mapped into memory,
+        good until the call returns. Returns the file that is now stored, or None when the storage does
+        not say: then it is asked. Raises IsADirectory.
+        """
+
+
+class RangedReads(Protocol):
+    """Optional: reading a part of a file. Without it each reader gets a copy of the whole file in a spool."""
+
+    def read_file_range(
+        self, place: Place, start: int, stop: int, version: str | None, session: Session
+    ) -> AsyncIterator[Buffer]:
+        """Yield the bytes `[start, stop)` in order, in pieces of any size; `stop` is never beyond the end.
+
+        Yields exactly `stop - start` bytes or raises: NotFound when the file is gone, Changed when it is
+        not at `version` any more, StorageFailure. Never fewer as if that were the end.
+        """
+
+
+class StreamedWrites(Protocol):
+    """Optional, all four or none: writing in chunks. Without them an upload waits in a spool until CLOSE."""
+
+    async def begin_write(self, place: Place, intent: WriteIntent, session: Session) -> Upload:
+        """Begin to write a file. S3: no request yet. Raises IsADirectory where that is known already."""
+
+    async def write_chunk(self, upload: Upload, data: Buffer, session: Session) -> None:
+        """Append one chunk of exactly `upload.chunk_bytes`; returns when the storage has it.
+
+        Calls begin in the order of the file. Up to `parallel_chunks` may run at once: a call takes its
+        position in the file before it first waits. `data` is not changed until the call returns.
+        """
+
+    async def finish_write(
+        self, upload: Upload, tail: Buffer, finish: Finish, session: Session
+    ) -> FileInfo | None:
+        """Append the last bytes (maybe none) and publish the file whole; returns what is now stored, or None
+        when the storage does not say: then it is asked.
+
+        Every chunk has returned before. After an error nothing is published: the caller aborts. Raises
+        AlreadyExists (exclusive), Changed (base), and whatever the storage can fail with.
+        """
+
+    async def abort_write(self, upload: Upload, session: Session) -> None:
+        """Throw away all of it. May be called twice, and after a failed finish; never raises StorageError."""
+
+
+class Extras(Protocol):
+    """Optional, each by itself: what some storages do better than the core could with the rest."""
+
+    name: str
+    """What the operator calls it, in logs and spans. Without it: the name of the class."""
+
+    @property
+    def first_chunk_bytes(self) -> int:
+        """`chunk_bytes` of an upload that has just begun: files shorter than this are published in one go."""
+
+    async def keep_range(self, upload: Upload, start: int, stop: int, session: Session) -> None:
+        """Append the bytes `[start, stop)` of `intent.base` without moving them through the server.
+
+        Takes its position and counts as a chunk, as `write_chunk`. Raises Changed.
+        """
+
     async def copy(self, source: Place, target: Place, session: Session, *, version: str | None) -> FileInfo:
         """Copy a whole file inside the storage, replacing the target; returns the new file.
 
@@ -227,43 +302,12 @@ class Backend(Protocol):
     async def usage(self, place: Place, session: Session) -> Usage:
         """How full the storage is."""
 
-    async def read_file(self, place: Place, session: Session) -> bytes:
-        """A whole file at once. Raises NotFound, IsADirectory."""
+
+class CompleteBackend(Backend, RangedReads, StreamedWrites, Extras, Protocol):
+    """A storage with everything, by itself or by `complete`: what the core calls."""
 
     async def write_file(self, place: Place, data: Buffer, session: Session) -> FileInfo:
-        """Publish a whole file at once, replacing what was there."""
-
-    def read_file_range(
-        self, place: Place, start: int, stop: int, version: str | None, session: Session
-    ) -> AsyncIterator[Buffer]:
-        """Yield the bytes `[start, stop)` in order, in pieces of any size; `stop` is never beyond the end.
-
-        Yields exactly `stop - start` bytes or raises: NotFound when the file is gone, Changed when it is
-        not at `version` any more, StorageFailure. Never fewer as if that were the end.
-        """
-
-    async def begin_write(self, place: Place, intent: WriteIntent, session: Session) -> Upload:
-        """Begin to write a file. S3: no request yet. Raises IsADirectory where that is known already."""
-
-    async def write_chunk(self, upload: Upload, data: Buffer, session: Session) -> None:
-        """Append one chunk of exactly `upload.chunk_bytes`; returns when the storage has it.
-
-        Calls begin in the order of the file. Up to `parallel_chunks` may run at once: a call takes its
-        position in the file before it first waits. `data` is not changed until the call returns.
-        """
-
-    async def keep_range(self, upload: Upload, start: int, stop: int, session: Session) -> None:
-        """Append the bytes `[start, stop)` of `intent.base` without moving them through the server.
-
-        Takes its position and counts as a chunk, as `write_chunk`. Raises Changed.
-        """
+        """As `Backend.write_file`, and always says what is stored now."""
 
     async def finish_write(self, upload: Upload, tail: Buffer, finish: Finish, session: Session) -> FileInfo:
-        """Append the last bytes (maybe none) and publish the file whole; returns what is now stored.
-
-        Every chunk has returned before. After an error nothing is published: the caller aborts. Raises
-        AlreadyExists (exclusive), Changed (base), and whatever the storage can fail with.
-        """
-
-    async def abort_write(self, upload: Upload, session: Session) -> None:
-        """Throw away all of it. May be called twice, and after a failed finish; never raises StorageError."""
+        """As `StreamedWrites.finish_write`, and always says what is stored now."""

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from s3sftp.backends import Backend, FileInfo, Place, Session
+from s3sftp.backends import CompleteBackend, FileInfo, Place, Session
 from s3sftp.errors import IsADirectory, NotFound, StorageFailure
 
 
 class OldFile:
     """Asked for at most once, and only if it matters: for most uploads it does not."""
 
-    def __init__(self, backend: Backend, place: Place, session: Session, info: FileInfo | None) -> None:
+    def __init__(
+        self, backend: CompleteBackend, place: Place, session: Session, info: FileInfo | None
+    ) -> None:
         """`info` is the file when it is known already."""
         self.info = info
         self.kept = False
@@ -36,7 +38,7 @@ class OldFile:
 
 
 async def read_bytes(
-    backend: Backend, place: Place, info: FileInfo, start: int, stop: int, session: Session
+    backend: CompleteBackend, place: Place, info: FileInfo, start: int, stop: int, session: Session
 ) -> bytes:
     """The bytes `[start, stop)` of one version of a file, at once."""
     pieces = backend.read_file_range(place, start, stop, info.version, session)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Any
 
-from s3sftp.backends import Backend, Buffer, FileInfo, Finish, Place, Session, Upload, WriteIntent
+from s3sftp.backends import Buffer, CompleteBackend, FileInfo, Finish, Place, Session, Upload, WriteIntent
 from s3sftp.fs.budget import Budget
 from s3sftp.fs.spares import Spares
 
@@ -22,7 +22,7 @@ class Pump:
     """One upload on its way."""
 
     def __init__(
-        self, backend: Backend, place: Place, session: Session, budget: Budget, spares: Spares
+        self, backend: CompleteBackend, place: Place, session: Session, budget: Budget, spares: Spares
     ) -> None:
         self._backend = backend
         self._place = place

@@ -16,7 +16,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from s3sftp.backends import Backend, FileInfo, Place, Session
+from s3sftp.backends import CompleteBackend, FileInfo, Place, Session
 from s3sftp.errors import StorageFailure
 from s3sftp.fs.budget import Budget
 from s3sftp.fs.fetch import Fetch
@@ -62,7 +62,7 @@ class Reader:
 
     def __init__(
         self,
-        backend: Backend,
+        backend: CompleteBackend,
         place: Place,
         info: FileInfo,
         session: Session,
@@ -102,7 +102,7 @@ class Reader:
         """The bytes `[offset, offset + length)`, fewer only at the end of the file, none beyond it.
 
         The views are good until the next await. Raises Changed, NotFound, StorageFailure, … as
-        `Backend.read_file_range`.
+        `CompleteBackend.read_file_range`.
         """
         stop = min(offset + length, self.info.size)
         if offset >= stop:

@@ -7,13 +7,13 @@ from collections import Counter
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
-from s3sftp.backends import Backend
+from s3sftp.backends import CompleteBackend
+from s3sftp.backends.spool import SpoolRoom
 from s3sftp.counters import Table
 from s3sftp.fs.budget import Budget
 from s3sftp.fs.openfiles import OpenWriters
 from s3sftp.fs.options import FileOptions
 from s3sftp.fs.spares import Spares
-from s3sftp.fs.spool import SpoolRoom
 from s3sftp.fs.tally import ROWS, Tally
 from s3sftp.fs.transit import WriterTools
 
@@ -26,7 +26,7 @@ _MOST_SPARE_BYTES = 64 << 20
 class Shared:
     """The backend, the byte budget, the table of open uploads, and tasks that outlive their session."""
 
-    def __init__(self, backend: Backend, options: FileOptions, uploads: Table | None = None) -> None:
+    def __init__(self, backend: CompleteBackend, options: FileOptions, uploads: Table | None = None) -> None:
         """`uploads` is where workers count together what their users are writing."""
         self.backend = backend
         self.options = options

@@ -9,7 +9,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from functools import partial
 
-from s3sftp.backends import Backend, FileInfo, Finish, Place, Session, Upload, WriteIntent
+from s3sftp.backends import CompleteBackend, FileInfo, Finish, Place, Session, Upload, WriteIntent
+from s3sftp.backends.spool import SpoolRoom
 from s3sftp.errors import InvalidRequest, Unsupported
 from s3sftp.fs.assembly import Assembly, RewriteNeeded
 from s3sftp.fs.budget import Budget
@@ -17,7 +18,6 @@ from s3sftp.fs.oldfile import OldFile
 from s3sftp.fs.options import FileOptions
 from s3sftp.fs.pump import Pump
 from s3sftp.fs.spares import Spares
-from s3sftp.fs.spool import SpoolRoom
 
 _SMALL_BYTES = 256 << 10
 """Files up to this size need no reservation: there are many, and each is soon stored."""
@@ -37,7 +37,7 @@ class WriteMode:
 class WriterTools:
     """What all writers of the process share."""
 
-    backend: Backend
+    backend: CompleteBackend
     options: FileOptions
     budget: Budget
     spool_room: SpoolRoom

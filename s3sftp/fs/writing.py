@@ -16,10 +16,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from s3sftp.backends import FileInfo, Place, Session
+from s3sftp.backends.spool import Spool
 from s3sftp.errors import InvalidRequest, StorageError, Unsupported
 from s3sftp.fs.assembly import RewriteNeeded
 from s3sftp.fs.oldfile import read_bytes
-from s3sftp.fs.spool import Spool
 from s3sftp.fs.transit import Transit, WriteMode, WriterTools
 from s3sftp.telemetry import get_logger
 

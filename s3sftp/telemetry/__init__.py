@@ -2,7 +2,16 @@
 
 from s3sftp.telemetry.costs import Costs, charge, charged_to
 from s3sftp.telemetry.logs import get_logger
-from s3sftp.telemetry.spans import is_tracing, span
+from s3sftp.telemetry.spans import current_trace_context, is_tracing, span
 from s3sftp.telemetry.steps import Steps
 
-__all__ = ["Costs", "Steps", "charge", "charged_to", "get_logger", "is_tracing", "span"]
+__all__ = [
+    "Costs",
+    "Steps",
+    "charge",
+    "charged_to",
+    "current_trace_context",
+    "get_logger",
+    "is_tracing",
+    "span",
+]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 
-from opentelemetry import trace
+from opentelemetry import propagate, trace
 from opentelemetry.trace import INVALID_SPAN, Span
 from opentelemetry.util.types import AttributeValue
 
@@ -30,3 +30,12 @@ def span(
     if not is_tracing():
         return _off
     return _tracer.start_as_current_span(name, attributes=dict(attributes or {}), kind=kind)
+
+
+def current_trace_context() -> Mapping[str, str]:
+    """What tells another process of the span around the caller (W3C: `traceparent`, maybe `tracestate`)."""
+    if not is_tracing():
+        return {}
+    carrier: dict[str, str] = {}
+    propagate.inject(carrier)
+    return carrier

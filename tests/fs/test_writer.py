@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from s3sftp.backends import Buffer, Place, Session, Upload
 from s3sftp.backends.memory import MemoryBackend
+from s3sftp.backends.spool import SpoolRoom
 from s3sftp.errors import Changed, InvalidRequest, NoSpace, StorageError, StorageFailure, Unsupported
 from s3sftp.fs.budget import Budget
 from s3sftp.fs.options import FileOptions
-from s3sftp.fs.spool import SpoolRoom
 from s3sftp.fs.transit import WriteMode, WriterTools
 from s3sftp.fs.writing import Writer
 

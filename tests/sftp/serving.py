@@ -11,7 +11,7 @@ from typing import Any
 import asyncssh
 import structlog
 
-from s3sftp.backends import Backend, Session
+from s3sftp.backends import CompleteBackend, Session
 from s3sftp.fs import FileOptions, FileSystem, Mounts, Volume
 from s3sftp.sftp import SftpOptions, SftpSession
 from tests.sftp.wire import Wire, wire
@@ -100,7 +100,7 @@ class _Door(asyncssh.SSHServer):
 
 @asynccontextmanager
 async def serving(
-    backend: Backend,
+    backend: CompleteBackend,
     *,
     files: FileOptions | None = None,
     sftp: SftpOptions | None = None,

@@ -140,7 +140,7 @@ class MemoryBucket:
         del self.objects[place.key]
 
     def rename(self, source: Place, target: Place, *, overwrite: bool) -> None:
-        """Move a file or a whole directory, as `Backend.rename` promises."""
+        """Move a file or a whole directory, as `CompleteBackend.rename` promises."""
         moves_directory = self.look(source).is_dir
         if moves_directory and target.is_within(source):
             raise InvalidRequest("a directory cannot be moved into itself")

@@ -11,7 +11,7 @@ from typing import cast
 
 import pytest
 
-from s3sftp.backends import Backend, Entry, FileInfo, Finish, Place, Session, Upload, WriteIntent
+from s3sftp.backends import CompleteBackend, Entry, FileInfo, Finish, Place, Session, Upload, WriteIntent
 from s3sftp.errors import NotFound
 
 Pages = AsyncGenerator[list[Entry], None]
@@ -32,7 +32,7 @@ async def nothing_left() -> int:
 class Storage:
     """An empty directory of a started backend, and what else the promises need to know of it."""
 
-    backend: Backend
+    backend: CompleteBackend
     top: Place = field(default_factory=Place)
     page_entries: int = 1000
     """How many entries a page of its listings has at most."""
