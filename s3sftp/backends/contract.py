@@ -26,7 +26,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Protocol
 
-from s3sftp.errors import InvalidRequest
+from s3sftp.errors import InvalidRequest, IsADirectory
 from s3sftp.telemetry import current_trace_context
 
 Buffer = bytes | bytearray | memoryview
@@ -304,7 +304,23 @@ class Extras(Protocol):
 
 
 class CompleteBackend(Backend, RangedReads, StreamedWrites, Extras, Protocol):
-    """A storage with everything, by itself or by `complete`: what the core calls."""
+    """A storage with everything, by itself or by `complete`: what the core calls.
+
+    A class that is derived from it promises to raise nothing but StorageErrors.
+    """
+
+    async def open_file(
+        self, place: Place, stop: int, session: Session
+    ) -> tuple[FileInfo, AsyncIterator[Buffer] | None]:
+        """Describe a file that is to be read and, where that costs no request more, begin to read it.
+
+        The iterator yields the bytes `[0, stop)`, or all that there are, of the version described, as
+        `read_file_range` would; whoever gets one closes it. Raises NotFound, IsADirectory.
+        """
+        info = await self.file_info(place, session)
+        if info.is_dir:
+            raise IsADirectory
+        return info, None
 
     async def write_file(self, place: Place, data: Buffer, session: Session) -> FileInfo:
         """As `Backend.write_file`, and always says what is stored now."""

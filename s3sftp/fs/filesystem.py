@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 
 from s3sftp.backends import FileInfo, Place, Session, Usage
@@ -10,10 +11,11 @@ from s3sftp.fs.listing import Listing
 from s3sftp.fs.mounts import Mounts, Need
 from s3sftp.fs.openfiles import OpenReader, OpenWriter
 from s3sftp.fs.paths import VirtualPath
-from s3sftp.fs.reading import Reader
+from s3sftp.fs.reading import OPEN_BYTES, Reader
 from s3sftp.fs.shared import Shared
 from s3sftp.fs.transit import WriteMode
 from s3sftp.fs.writing import Writer
+from s3sftp.telemetry import Costs, charged_to
 
 _COPY_BYTES = 1 << 20
 
@@ -50,9 +52,14 @@ class FileSystem:
     async def open_reader(self, path: VirtualPath) -> OpenReader:
         """Open the version of the file that is there now. Raises NotFound, IsADirectory."""
         place = self._mounts.place(path, Need.READ)
-        info = await self._committed(path, place)
-        shared = self.shared
-        reader = Reader(self._backend, place, info, self.session, shared.options, shared.budget)
+        if self._mounts.is_fixed(path):
+            raise IsADirectory
+        shared, costs, began = self.shared, Costs(), asyncio.get_running_loop().time()
+        with charged_to(costs):
+            info, beginning = await self._backend.open_file(place, OPEN_BYTES, self.session)
+        reader = Reader(self._backend, place, info, self.session, shared.options, shared.budget, costs)
+        if beginning is not None:
+            reader.go_on(beginning, began)
         return OpenReader(place, path, reader, self.session)
 
     async def open_writer(self, path: VirtualPath, mode: WriteMode, *, readable: bool = False) -> OpenWriter:

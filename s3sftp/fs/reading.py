@@ -13,10 +13,10 @@ answered with every byte that it asked for, or fails: never short before the end
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 
-from s3sftp.backends import CompleteBackend, FileInfo, Place, Session
+from s3sftp.backends import Buffer, CompleteBackend, FileInfo, Place, Session
 from s3sftp.errors import StorageFailure
 from s3sftp.fs.budget import Budget
 from s3sftp.fs.fetch import Fetch
@@ -25,6 +25,10 @@ from s3sftp.fs.pace import Pace, Stretch
 from s3sftp.fs.readahead import ReadAhead
 from s3sftp.telemetry import Costs, charged_to
 
+OPEN_BYTES = 1 << 20
+"""What is asked for of a file that nothing is known of: all of most files, and little of a large one."""
+_EAGER_BYTES = 64 << 10
+"""What of it is taken before anybody reads."""
 _MOST_FETCHES = 8
 """Ranged requests of one reader ahead of what is asked for, and idle ones that may stay."""
 
@@ -68,6 +72,7 @@ class Reader:
         session: Session,
         options: FileOptions,
         budget: Budget,
+        costs: Costs | None = None,
     ) -> None:
         self.info = info
         self._backend = backend
@@ -83,8 +88,19 @@ class Reader:
         self._closing: set[asyncio.Task[None]] = set()
         self._expected: set[Expected] = set()
         self._bytes_came: Callable[[], None] | None = None
-        self.costs = Costs()
+        self.costs = costs or Costs()
         """The requests that it made."""
+        self._beginning: AsyncIterator[Buffer] | None = None
+
+    def go_on(self, beginning: AsyncIterator[Buffer], began: float) -> None:
+        """The first `OPEN_BYTES` of the file are on their way, asked for at `began`.
+
+        A small file is taken at once, for its connection is needed by others; more when it is read.
+        """
+        self._beginning = beginning
+        fetch = Fetch(0, min(OPEN_BYTES, self.info.size))
+        self._enter(fetch, beginning, began)
+        self._allow(fetch, 0, min(_EAGER_BYTES, fetch.stop))
 
     def try_read(self, offset: int, length: int) -> list[memoryview] | None:
         """The bytes, if they are here already; None: `read` must wait. No bytes: the end of the file."""
@@ -162,6 +178,8 @@ class Reader:
         self._budget.leave(self)
         if self._closing:
             await asyncio.wait(self._closing)
+        if self._beginning is not None:  # its task may have been cancelled before it began
+            await _close(self._beginning)
 
     def _observe(self, start: int, stop: int) -> int:
         """How far ahead bytes should be on their way: as the reader's pace and the budget have it."""
@@ -216,17 +234,21 @@ class Reader:
     def _begin(self, at: int, length: int) -> Fetch:
         starts = [fetch.start for fetch in self._fetches if fetch.start > at]
         fetch = Fetch(at, min([at + length, self.info.size, *starts]))
-        self._fetches.append(fetch)
-        self._budget.enter(self)
-        with charged_to(self.costs):
-            fetch.task = asyncio.create_task(self._fill(fetch))
-        return fetch
-
-    async def _fill(self, fetch: Fetch) -> None:
         pieces = self._backend.read_file_range(
             self._place, fetch.start, fetch.stop, self.info.version, self._session
         )
-        began, stretch = self._loop.time(), Stretch(self._pace)
+        self._enter(fetch, pieces, began=self._loop.time())
+        return fetch
+
+    def _enter(self, fetch: Fetch, pieces: AsyncIterator[Buffer], began: float) -> None:
+        self._fetches.append(fetch)
+        self._budget.enter(self)
+        with charged_to(self.costs):
+            fetch.task = asyncio.create_task(self._fill(fetch, pieces, began))
+
+    async def _fill(self, fetch: Fetch, pieces: AsyncIterator[Buffer], began: float) -> None:
+        """`began` is when the request was made, for its answer to be timed."""
+        stretch = Stretch(self._pace)
         try:
             async for piece in pieces:
                 if fetch.dropped:
@@ -250,9 +272,7 @@ class Reader:
             fetch.fail(error)
             self._tell()
         finally:
-            close = getattr(pieces, "aclose", None)
-            if close is not None:
-                await close()
+            await _close(pieces)
 
     def _tell(self) -> None:
         if self._bytes_came is not None:
@@ -314,6 +334,12 @@ class Reader:
             self._fetches.remove(fetch)
             self._budget.give(fetch.charged - fetch.start - fetch.freed)
             fetch.pieces.clear()
+
+
+async def _close(pieces: AsyncIterator[Buffer]) -> None:
+    close = getattr(pieces, "aclose", None)
+    if close is not None:
+        await close()
 
 
 def _are_ready(fetches: list[Fetch], start: int, stop: int) -> bool:

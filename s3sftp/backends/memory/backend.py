@@ -9,6 +9,7 @@ from dataclasses import replace
 
 from s3sftp.backends.contract import (
     Buffer,
+    CompleteBackend,
     Entry,
     FileInfo,
     Finish,
@@ -26,7 +27,7 @@ Fail = Callable[[str, Place], None]
 """Called with the method's name and the place before each effect; what it raises, the call raises."""
 
 
-class MemoryBackend:
+class MemoryBackend(CompleteBackend):
     """A storage seeded with `{"a/b.txt": b"..."}`; the other arguments shape how it behaves.
 
     `latency` (seconds) is waited in every call before it takes effect; `fail` may raise in any;

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from s3sftp.backends.contract import (
     Buffer,
+    CompleteBackend,
     Entry,
     FileInfo,
     Finish,
@@ -26,6 +27,7 @@ from s3sftp.backends.s3.janitor import Janitor
 from s3sftp.backends.s3.keys import Keys
 from s3sftp.backends.s3.listing import Listing
 from s3sftp.backends.s3.mtimes import Mtimes
+from s3sftp.backends.s3.opening import Opening
 from s3sftp.backends.s3.options import S3Options
 from s3sftp.backends.s3.ownership import Journal
 from s3sftp.backends.s3.reading import read_range
@@ -39,7 +41,7 @@ from s3sftp.telemetry import get_logger
 _log = get_logger("s3sftp.s3")
 
 
-class S3Backend:
+class S3Backend(CompleteBackend):
     """A bucket, or a prefix of one. `state_dir` is where the journal of unfinished uploads lives; `changes` a
     table through which the processes of one server see each other's changes at once."""
 
@@ -57,6 +59,7 @@ class S3Backend:
             options.cache_ttl.total_seconds(), options.cache_entries, generations=Generations(changes)
         )
         self._heads = Heads(self.store, self._keys, self._facts)
+        self._opening = Opening(self.store, self._facts, self._heads)
         self._listing = Listing(self.store, self._keys, self._facts, self._heads)
         self._writing = Writing(self.store, self._facts, self.journal)
         self._copying = Copying(self.store, self.journal)
@@ -118,6 +121,11 @@ class S3Backend:
     async def usage(self, place: Place, session: Session) -> Usage:
         """A bucket has no limit, and does not tell how full it is."""
         return Usage()
+
+    async def open_file(
+        self, place: Place, stop: int, session: Session
+    ) -> tuple[FileInfo, AsyncIterator[Buffer] | None]:
+        return await self._opening.open(place, self._keys.key_of(place), stop)
 
     async def read_file(self, place: Place, session: Session) -> bytes:
         info = await self._heads.file(place)

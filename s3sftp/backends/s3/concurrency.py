@@ -37,6 +37,11 @@ class Slots:
         self._patience = patience
         self._what = what
 
+    @property
+    def has_one(self) -> bool:
+        """Whether a slot is free now."""
+        return not self._free.locked()
+
     @asynccontextmanager
     async def one(self) -> AsyncIterator[None]:
         """Hold a slot. Raises Busy when none gets free in time."""

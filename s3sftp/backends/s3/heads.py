@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from s3sftp.backends.contract import FileInfo, Place
-from s3sftp.backends.s3.cache import Facts
+from s3sftp.backends.s3.cache import Facts, Ticket
 from s3sftp.backends.s3.client import Answer, Store
 from s3sftp.backends.s3.keys import Keys
 from s3sftp.backends.s3.objects import info_of_head
@@ -72,10 +72,15 @@ class Heads:
     async def _look_up(self, place: Place, key: str) -> FileInfo | None:
         ticket = self._facts.ticket(key)
         info = await self.object(key)
-        if info is None:
-            info = FileInfo.directory() if await self._has_anything_below(place) else None
-            self._facts.learn(key, info, ticket)
+        if info is None and await self.becomes_directory(place, key, ticket):
+            return FileInfo.directory()
         return info
+
+    async def becomes_directory(self, place: Place, key: str, ticket: Ticket) -> bool:
+        """Whether a name that is no object's is a directory's; `ticket` is from before that was asked."""
+        found = await self._has_anything_below(place)
+        self._facts.learn(key, FileInfo.directory() if found else None, ticket)
+        return found
 
     async def _has_anything_below(self, place: Place) -> bool:
         """Whether any key is below; a marker is below itself."""

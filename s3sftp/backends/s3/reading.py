@@ -38,8 +38,27 @@ async def read_range(
     """
     if start >= stop:
         return
+    async with (
+        store.downloads.one(),
+        aclosing(pieces_of(store, facts, key, start, stop, version)) as pieces,
+    ):
+        async for piece in pieces:
+            yield piece
+
+
+async def pieces_of(
+    store: Store,
+    facts: Facts,
+    key: str,
+    start: int,
+    stop: int,
+    version: str | None,
+    *,
+    begun: Body | None = None,
+) -> AsyncGenerator[Buffer]:
+    """As `read_range`, for a caller who holds a slot for downloads; `begun` is a body on its way."""
     try:
-        async with store.downloads.one(), aclosing(_pieces(store, key, start, stop, version)) as pieces:
+        async with aclosing(_pieces(store, key, start, stop, version, begun)) as pieces:
             async for piece in pieces:
                 yield piece
     except (Changed, NotFound):
@@ -48,12 +67,11 @@ async def read_range(
 
 
 async def _pieces(
-    store: Store, key: str, start: int, stop: int, version: str | None
+    store: Store, key: str, start: int, stop: int, version: str | None, body: Body | None
 ) -> AsyncGenerator[Buffer]:
     retries = Retries(store.options.attempts)
     position, failures, gained = start, 0, 0
     stall_seconds = store.options.stall_timeout.total_seconds()
-    body: Body | None = None
     try:
         while position < stop:
             if body is None:

@@ -1,0 +1,96 @@
+"""Opening a file that nothing is known of: the GET of its first bytes says what a HEAD would.
+
+GET 0-1048575 ──► 404                        LIST says: a directory, or nothing
+              ──► 206 bytes 0-9999/10000     a file of 10 000 bytes, on their way
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack
+
+from s3sftp.backends.contract import Buffer, FileInfo, Place
+from s3sftp.backends.s3.cache import Facts, Ticket
+from s3sftp.backends.s3.client import Answer, Store
+from s3sftp.backends.s3.failures import has_status
+from s3sftp.backends.s3.heads import Heads
+from s3sftp.backends.s3.objects import info_of_head
+from s3sftp.backends.s3.reading import pieces_of
+from s3sftp.backends.s3.received import Body, body_of
+from s3sftp.errors import IsADirectory, NotFound, StorageError
+
+_TOTAL = re.compile(r"bytes 0-\d+/(\d+)")
+
+
+class Beginning:
+    """The first bytes of a file on their way. Holds a connection until it is closed."""
+
+    def __init__(self, pieces: AsyncGenerator[Buffer], body: Body, held: AsyncExitStack) -> None:
+        self._pieces = pieces
+        self._body = body
+        self._held = held
+
+    def __aiter__(self) -> Beginning:
+        return self
+
+    async def __anext__(self) -> Buffer:
+        return await anext(self._pieces)
+
+    async def aclose(self) -> None:
+        """Let go of all of it. Once is enough, more do no harm."""
+        await self._pieces.aclose()
+        self._body.close()  # pieces that were never asked for have not done so
+        await self._held.aclose()
+
+
+class Opening:
+    """Opens files to be read."""
+
+    def __init__(self, store: Store, facts: Facts, heads: Heads) -> None:
+        self._store = store
+        self._facts = facts
+        self._heads = heads
+
+    async def open(self, place: Place, key: str, stop: int) -> tuple[FileInfo, Beginning | None]:
+        """A file and, where it was not known and a connection is free, its bytes `[0, stop)` on their way.
+
+        Raises NotFound, IsADirectory.
+        """
+        if place.is_root or self._facts.get(key) is not None or not self._store.downloads.has_one:
+            return await self._heads.file(place), None
+        async with AsyncExitStack() as held:
+            await held.enter_async_context(self._store.downloads.one())
+            ticket = self._facts.ticket(key)
+            answer = await self._get(place, key, stop, ticket)
+            if answer is None:
+                return await self._heads.file(place), None
+            body = body_of(answer)
+            held.callback(body.close)
+            info = _info_of_get(answer)
+            self._facts.learn(key, info, ticket)
+            if not info.size:  # some stores say so, others refuse the range
+                return info, None
+            pieces = pieces_of(
+                self._store, self._facts, key, 0, min(stop, info.size), info.version, begun=body
+            )
+            return info, Beginning(pieces, body, held.pop_all())
+
+    async def _get(self, place: Place, key: str, stop: int, ticket: Ticket) -> Answer | None:
+        """The answer; None when the store says that there is no such range: the object is empty."""
+        try:
+            return await self._store.call("GetObject", Key=key, Range=f"bytes=0-{stop - 1}")
+        except NotFound:
+            if await self._heads.becomes_directory(place, key, ticket):
+                raise IsADirectory from None
+            raise
+        except StorageError as error:
+            if has_status(error, 416):
+                return None
+            raise
+
+
+def _info_of_get(answer: Answer) -> FileInfo:
+    """What HEAD would say: of the whole object, although a part of it comes."""
+    total = _TOTAL.fullmatch(answer.get("ContentRange", ""))
+    return info_of_head(answer if total is None else {**answer, "ContentLength": int(total[1])})

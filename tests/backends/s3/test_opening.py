@@ -1,0 +1,159 @@
+"""Opening a file that nothing is known of begins to read it: one request, not two."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+
+import pytest
+
+from s3sftp.backends.s3 import S3Backend
+from s3sftp.errors import Changed, IsADirectory, NotFound, TimedOut
+from s3sftp.fs.budget import Budget
+from s3sftp.fs.options import FileOptions
+from s3sftp.fs.reading import OPEN_BYTES, Reader
+from tests.backends.s3.conftest import ALICE, Opener, place
+from tests.backends.s3.writers import data_of, get
+from tests.support.fault_proxy import FaultProxy
+from tests.support.faults import Answer, CutBody, StallBody
+from tests.support.s3_client import S3
+
+SMALL = data_of(10_000, seed=1)
+LARGE = data_of(3 << 20, seed=2)
+
+
+async def opened(backend: S3Backend, name: str, budget: Budget | None = None) -> Reader:
+    """A reader as `FileSystem` makes it."""
+    began = asyncio.get_running_loop().time()
+    info, beginning = await backend.open_file(place(name), OPEN_BYTES, ALICE)
+    reader = Reader(backend, place(name), info, ALICE, FileOptions(), budget or Budget(64 << 20))
+    if beginning is not None:
+        reader.go_on(beginning, began)
+    return reader
+
+
+async def whole(reader: Reader, block: int = 32_768) -> bytes:
+    got = b""
+    while piece := b"".join(await reader.read(len(got), block)):
+        got += piece
+    await reader.close()
+    return got
+
+
+async def test_a_small_file_is_one_request(backend: S3Backend, proxy: FaultProxy, s3: S3) -> None:
+    await s3.put("tenant/f", SMALL)
+    assert await whole(await opened(backend, "f")) == SMALL
+    assert proxy.log.by_api() == {"GetObject": 1}
+
+
+async def test_a_large_file_is_no_more_requests_than_with_a_head(
+    backend: S3Backend, proxy: FaultProxy, s3: S3
+) -> None:
+    await s3.put("tenant/f", LARGE)
+    assert await whole(await opened(backend, "f")) == LARGE
+    assert proxy.log.by_api() == {"GetObject": 2}
+
+
+async def test_the_description_is_that_of_a_head(backend: S3Backend, open_backend: Opener, s3: S3) -> None:
+    await s3.put("tenant/f", SMALL)
+    reader = await opened(backend, "f")
+    await reader.close()
+    other = await open_backend()
+    assert reader.info == await other.file_info(place("f"), ALICE)
+
+
+async def test_what_was_learned_is_known(backend: S3Backend, proxy: FaultProxy, s3: S3) -> None:
+    await s3.put("tenant/f", SMALL)
+    reader = await opened(backend, "f")
+    assert await backend.file_info(place("f"), ALICE) == reader.info
+    again = await opened(backend, "f")
+    assert proxy.log.by_api() == {"GetObject": 1}
+    await reader.close()
+    await again.close()
+
+
+async def test_an_empty_file_opens(backend: S3Backend, s3: S3) -> None:
+    await s3.put("tenant/f", b"")
+    reader = await opened(backend, "f")
+    assert reader.info.size == 0
+    assert await whole(reader) == b""
+
+
+async def test_a_store_that_refuses_ranges_of_empty_files_opens_them_too(
+    backend: S3Backend, proxy: FaultProxy, s3: S3
+) -> None:
+    await s3.put("tenant/f", b"")
+    proxy.on("GetObject", do=Answer(416, "InvalidRange"))
+    assert (await opened(backend, "f")).info.size == 0
+
+
+async def test_a_directory_and_nothing_are_told_apart(backend: S3Backend, proxy: FaultProxy, s3: S3) -> None:
+    await s3.put("tenant/d/x", b"x")
+    with pytest.raises(IsADirectory):
+        await opened(backend, "d")
+    with pytest.raises(NotFound):
+        await opened(backend, "nothing")
+    assert proxy.log.by_api() == {"GetObject": 2, "ListObjectsV2": 2}
+    assert (await backend.file_info(place("d"), ALICE)).is_dir
+    with pytest.raises(NotFound):
+        await backend.file_info(place("nothing"), ALICE)
+    assert proxy.log.count("HeadObject") == 0
+
+
+async def test_a_body_that_is_cut_is_continued(backend: S3Backend, proxy: FaultProxy, s3: S3) -> None:
+    version = await s3.put("tenant/f", LARGE[:900_000])
+    proxy.on("GetObject", do=CutBody(300_000), times=1)
+    assert await whole(await opened(backend, "f")) == LARGE[:900_000]
+    assert proxy.log.of("GetObject")[1].headers["if-match"] == version
+
+
+async def test_a_file_that_is_replaced_after_it_was_opened_is_an_error(backend: S3Backend, s3: S3) -> None:
+    await s3.put("tenant/f", LARGE)
+    reader = await opened(backend, "f")
+    assert b"".join(await reader.read(0, 1000)) == LARGE[:1000]
+    await s3.put("tenant/f", bytes(len(LARGE)))
+    with pytest.raises(Changed):
+        await reader.read(2 << 20, 1000)
+    await reader.close()
+
+
+@pytest.mark.parametrize("moment", ["at once", "later"])
+async def test_a_reader_that_leaves_gives_everything_back(open_backend: Opener, s3: S3, moment: str) -> None:
+    """With room for three downloads, ten that were opened and not read stand in nobody's way."""
+    backend = await open_backend(max_connections=4)
+    await s3.put("tenant/f", LARGE)
+    budget = Budget(64 << 20)
+    for _ in range(10):
+        backend._facts.forget("tenant/f")
+        reader = await opened(backend, "f", budget)
+        if moment == "later":
+            await asyncio.sleep(0.05)
+        await reader.close()
+    assert budget.used == 0
+    assert backend.store.downloads.has_one
+    assert await get(backend, "f", 0, len(LARGE), None) == LARGE
+
+
+async def test_while_all_connections_are_taken_a_head_is_enough(
+    open_backend: Opener, proxy: FaultProxy, s3: S3
+) -> None:
+    backend = await open_backend(max_connections=2)
+    await s3.put("tenant/f", SMALL)
+    async with backend.store.downloads.one():
+        info, beginning = await backend.open_file(place("f"), OPEN_BYTES, ALICE)
+    assert (info.size, beginning) == (len(SMALL), None)
+    assert proxy.log.by_api() == {"HeadObject": 1}
+
+
+async def test_nobody_waits_for_the_bytes_to_know_what_was_opened(
+    open_backend: Opener, proxy: FaultProxy, s3: S3
+) -> None:
+    backend = await open_backend(stall_timeout=timedelta(seconds=1), attempts=1)
+    await s3.put("tenant/f", LARGE)
+    proxy.on("GetObject", do=StallBody(0))
+    async with asyncio.timeout(0.9):
+        reader = await opened(backend, "f")
+    assert reader.info.size == len(LARGE)
+    with pytest.raises(TimedOut):
+        await reader.read(0, 1000)
+    await reader.close()
