@@ -43,9 +43,10 @@ budget: $(READY) ## what operations cost in S3 requests, measured
 bench: $(READY) ## compare with other servers (ARGS=--quick: for orientation)
 	$(BIN)/python -m bench $(ARGS)
 
-docs: $(READY) ## write the pages that are made from the code
+docs: $(READY) ## write the pages that are made from the code, and build the site into build/site
 	$(BIN)/python docs/tools/configuration.py
 	$(BIN)/python docs/tools/costs.py
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet --clean
 
 fmt: $(READY) ## format, and fix what can be fixed
 	$(BIN)/ruff format .
