@@ -29,11 +29,11 @@ from botocore.parsers import ResponseParserError, create_parser
 from botocore.utils import get_environ_proxies
 
 from s3sftp import __version__
+from s3sftp.backends.s3.answer_xml import read_copy, read_page
 from s3sftp.backends.s3.connection import Connection, Unanswered
 from s3sftp.backends.s3.http_head import Head
 from s3sftp.backends.s3.incoming import Incoming
 from s3sftp.backends.s3.options import S3Options
-from s3sftp.backends.s3.page_xml import read_page
 from s3sftp.backends.s3.permits import Permit, Permits
 from s3sftp.backends.s3.pool import Origin, Pool
 from s3sftp.backends.s3.received import DirectBody, WholeText, read_all
@@ -238,8 +238,8 @@ class Direct:
             # S3 begins a long copy with 200, and may end it with an error
             if _is_error(text):
                 raise self._error(api, operation, 500, head, text)
-            if api == "ListObjectsV2":
-                return fields | read_page(text)
+            if (read := _READERS.get(api)) is not None:
+                return fields | read(text)
         except ValueError as error:
             body.close()
             raise ResponseParserError(f"{api}: {error}") from error
@@ -261,6 +261,10 @@ class Direct:
             "context": {"operation_name": api},
         }
         return self._parser.parse(answer, operation.shape)
+
+
+_READERS = {"ListObjectsV2": read_page, "CopyObject": read_copy}
+"""Answers that are not left to botocore's parser."""
 
 
 def _leads_elsewhere(api: str, error: boto.ClientError, status: int) -> bool:

@@ -287,6 +287,37 @@ async def test_what_is_no_page_is_an_error_and_not_an_empty_directory(text: byte
             await store.call("ListObjectsV2", Prefix="p/")
 
 
+COPIED = b"""<?xml version="1.0" encoding="UTF-8"?>
+<CopyObjectResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><LastModified>2026-11-25T01:02:03.004Z</LastModified>
+<ETag>&quot;v&quot;</ETag><ChecksumCRC32>AAAAAA==</ChecksumCRC32></CopyObjectResult>"""
+
+
+@pytest.mark.parametrize(
+    "text", [COPIED, COPIED.replace(b' xmlns="http://s3.amazonaws.com/doc/2006-03-01/"', b"")]
+)
+async def test_both_ways_understand_a_copy_alike(text: bytes) -> None:
+    said = head_of("200 OK", f"Content-Length: {len(text)}", "x-amz-server-side-encryption: AES256") + text
+    answers = []
+    for direct in (True, False):
+        async with RawStore(sends(said)) as raw, opened(raw, direct_requests=direct) as store:
+            answers.append(await copied(store))
+    ours, theirs = answers
+    assert ours["CopyObjectResult"] == theirs["CopyObjectResult"]
+    assert ours["ServerSideEncryption"] == theirs["ServerSideEncryption"]
+
+
+@pytest.mark.parametrize("text", [b"", b"<html>", b"<a></a>", COPIED[:-5]])
+async def test_what_says_of_no_copy_is_an_error(text: bytes) -> None:
+    said = head_of("200 OK", f"Content-Length: {len(text)}") + text
+    async with RawStore(sends(said)) as raw, opened(raw) as store:
+        with pytest.raises(StorageFailure):
+            await copied(store)
+
+
+async def copied(store: Store) -> dict[str, Any]:
+    return await store.call("CopyObject", Key="k", CopySource={"Bucket": "b", "Key": "old"})
+
+
 async def test_connections_serve_requests_of_all_kinds() -> None:
     plays = [sends(OK), takes(len(LARGE), OK), sends(head_of("204 No Content")), sends(OK)]
     async with RawStore(*plays) as raw, opened(raw) as store:

@@ -1,7 +1,8 @@
-"""The text of an answer to ListObjectsV2, in botocore's words. Pure.
+"""The texts of the answers that come by the thousand, in botocore's words. Pure.
 
-A thousand keys in one go: botocore's own parser, which goes by the model for each field, takes ten times as
-long and holds up everybody meanwhile.
+A page of a listing is a thousand keys in one go: botocore's own parser, which goes by the model for each
+field, takes ten times as long and holds up everybody meanwhile. Copies are made for each small file that
+rclone uploads, and the time in one took botocore longer than the rest of the answer.
 """
 
 from __future__ import annotations
@@ -39,6 +40,17 @@ def read_page(text: bytes) -> dict[str, Any]:
         raise ValueError("a listing goes on, and the store does not say where")
     _understand(page, is_encoded=is_encoded)
     return page
+
+
+def read_copy(text: bytes) -> dict[str, Any]:
+    """The fields of an answer to CopyObject. Raises ValueError for what says of no copy which one it is."""
+    root = _root(text)
+    if _name(root) != "CopyObjectResult":
+        raise ValueError(f"the answer to a copy begins with {_name(root)}")
+    result: dict[str, Any] = {_name(each): each.text or "" for each in root}
+    if "LastModified" in result:
+        result["LastModified"] = datetime.fromisoformat(result["LastModified"])
+    return {"CopyObjectResult": result}
 
 
 def _understand(page: dict[str, Any], *, is_encoded: bool) -> None:
