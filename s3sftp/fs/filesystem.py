@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from dataclasses import dataclass
 
 from s3sftp.backends import FileInfo, Place, Session, Usage
 from s3sftp.errors import AlreadyExists, InvalidRequest, IsADirectory, NotFound, PermissionDenied
+from s3sftp.events import Renamed
 from s3sftp.fs.listing import Listing
 from s3sftp.fs.mounts import Mounts, Need
 from s3sftp.fs.openfiles import OpenReader, OpenWriter
@@ -15,7 +17,7 @@ from s3sftp.fs.reading import OPEN_BYTES, Reader
 from s3sftp.fs.shared import Shared
 from s3sftp.fs.transit import WriteMode
 from s3sftp.fs.writing import Writer
-from s3sftp.telemetry import Costs, charged_to
+from s3sftp.telemetry import Costs, charged_to, current_trace_context
 
 _COPY_BYTES = 1 << 20
 
@@ -76,7 +78,8 @@ class FileSystem:
             base = await self._base_for(path, place, mode)
             writer = Writer(self.shared.tools, place, mode, self.session, base)
             await writer.begin()
-            return OpenWriter(place, path, writer, self.session, self.shared.writers)
+            shared = self.shared
+            return OpenWriter(place, path, writer, self.session, shared.writers, shared.events.committed)
 
     async def open_dir(self, path: VirtualPath) -> Listing:
         """Open a directory. Raises NotFound, NotADirectory."""
@@ -122,7 +125,12 @@ class FileSystem:
             raise InvalidRequest("a directory cannot be moved into itself")
         if self._mounts.is_fixed(target):
             raise AlreadyExists
-        await self._backend.rename(from_place, to_place, self.session, overwrite=overwrite)
+        renames = self.shared.events.renamed
+        async with renames.room() as announce:
+            await self._backend.rename(from_place, to_place, self.session, overwrite=overwrite)
+            renamed = self._renamed(source, target, from_place, to_place)
+            announce(renamed)
+        await renames.acknowledge(renamed)
 
     async def set_attributes(self, path: VirtualPath, new: NewAttributes) -> None:
         """Set what the storage can keep: size and modification time; what it cannot is counted."""
@@ -165,6 +173,10 @@ class FileSystem:
 
     async def usage(self, path: VirtualPath) -> Usage:
         return await self._backend.usage(self._mounts.place(path, Need.LIST), self.session)
+
+    def _renamed(self, source: VirtualPath, target: VirtualPath, origin: Place, goal: Place) -> Renamed:
+        trace = current_trace_context()
+        return Renamed(source.text, target.text, origin, goal, self.session, time.time(), trace)
 
     async def _committed(self, path: VirtualPath, place: Place) -> FileInfo:
         """The file as it is stored. Raises IsADirectory."""

@@ -9,16 +9,17 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import defaultdict
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 
 from s3sftp.backends import FileInfo, Place, Session
 from s3sftp.errors import Busy
+from s3sftp.events import Announce, Announcements, Committed
 from s3sftp.fs.paths import VirtualPath
 from s3sftp.fs.reading import Expected, Reader
 from s3sftp.fs.tally import Tally
 from s3sftp.fs.writing import Writer
-from s3sftp.telemetry import Costs, charged_to, get_logger
+from s3sftp.telemetry import Costs, charged_to, current_trace_context, get_logger
 
 _log = get_logger(__name__)
 
@@ -34,6 +35,11 @@ class Transfer:
         self._session = session
         self._started = time.monotonic()
 
+    @property
+    def seconds(self) -> float:
+        """Since it was opened."""
+        return time.monotonic() - self._started
+
     def end(self, outcome: str, *, size: int, error: Exception | None = None) -> None:
         """Log the line. `outcome` is `stored`, `read`, `failed` or `aborted`."""
         log = _log.info if error is None and outcome != "aborted" else _log.warning
@@ -44,7 +50,7 @@ class Transfer:
             path=str(self._path),
             bytes=self.bytes,
             size=size,
-            seconds=round(time.monotonic() - self._started, 3),
+            seconds=round(self.seconds, 3),
             s3_requests=dict(self.costs.requests),
             s3_retries=self.costs.retries,
             user=self._session.user,
@@ -107,13 +113,21 @@ class OpenWriter:
     """A file open for writing. Calls are put in a line: one at a time, in the order they came."""
 
     def __init__(
-        self, place: Place, path: VirtualPath, writer: Writer, session: Session, rows: OpenWriters
+        self,
+        place: Place,
+        path: VirtualPath,
+        writer: Writer,
+        session: Session,
+        rows: OpenWriters,
+        commits: Announcements[Committed],
     ) -> None:
         self.place = place
         self.path = path
         self.session = session
         self._writer = writer
         self._rows = rows
+        self._commits = commits
+        self._committed: Committed | None = None
         self._line = asyncio.Lock()
         self._closed = False
         self._transfer = Transfer("upload", path, session, Costs())
@@ -166,23 +180,64 @@ class OpenWriter:
             await self._writer.sync()
 
     async def close(self) -> FileInfo:
-        """Publish; the row goes either way, so that after a failure STAT shows what is really stored."""
+        """Publish; the row goes either way, so that after a failure STAT shows what is really stored.
+
+        Waits for room to tell of it before anything is published, and at the end for those who want to be
+        part of the acknowledgement: when they fail the file is stored nevertheless. Raises Busy.
+        """
         try:
-            async with self._line:
-                self._closed = True
-                with charged_to(self._transfer.costs):
-                    info = await self._writer.close()
+            async with self._room() as announce:
+                info = await self._publish(announce)
         except Exception as error:
             self._end("failed", error)
             raise
         except BaseException:
-            self._end("aborted")
+            self._end("stored" if self._committed else "aborted")
             raise
         else:
             self._end("stored")
-            return info
         finally:
             self._rows.remove(self)
+        if self._committed is not None:
+            await self._commits.acknowledge(self._committed)
+        return info
+
+    @asynccontextmanager
+    async def _room(self) -> AsyncIterator[Announce[Committed]]:
+        """Keep a place for the event; without one nothing is published."""
+        async with AsyncExitStack() as kept:
+            try:
+                announce = await kept.enter_async_context(self._commits.room())
+            except BaseException:
+                self._closed = True
+                await self._writer.abort()
+                raise
+            yield announce
+
+    async def _publish(self, announce: Announce[Committed]) -> FileInfo:
+        """Announced as soon as it is stored, also when the client does not wait for what remains to do."""
+        try:
+            async with self._line:
+                self._closed = True
+                with charged_to(self._transfer.costs):
+                    return await self._writer.close()
+        finally:
+            if (stored := self._writer.published) is not None:
+                self._committed = self._event(stored)
+                announce(self._committed)
+
+    def _event(self, stored: FileInfo) -> Committed:
+        return Committed(
+            self.path.text,
+            self.place,
+            stored.size,
+            stored.version,
+            stored.mtime,
+            self.session,
+            duration=self._transfer.seconds,
+            committed_at=time.time(),
+            trace_context=current_trace_context(),
+        )
 
     async def abort(self) -> None:
         """Throw it away; the log says that it was not stored."""

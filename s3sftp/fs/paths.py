@@ -43,6 +43,11 @@ class VirtualPath:
         return bytes(self).decode("utf-8", "backslashreplace")
 
     @property
+    def text(self) -> str:
+        """For programs: bytes that are not UTF-8 are lone surrogates, as `os.fsencode` understands."""
+        return bytes(self).decode("utf-8", "surrogateescape")
+
+    @property
     def is_root(self) -> bool:
         return not self.names
 

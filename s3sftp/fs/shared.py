@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from s3sftp.backends import CompleteBackend
 from s3sftp.backends.spool import SpoolRoom
 from s3sftp.counters import Table
+from s3sftp.events import Events
 from s3sftp.fs.budget import Budget
 from s3sftp.fs.openfiles import OpenWriters
 from s3sftp.fs.options import FileOptions
@@ -26,9 +27,17 @@ _MOST_SPARE_BYTES = 64 << 20
 class Shared:
     """The backend, the byte budget, the table of open uploads, and tasks that outlive their session."""
 
-    def __init__(self, backend: CompleteBackend, options: FileOptions, uploads: Table | None = None) -> None:
-        """`uploads` is where workers count together what their users are writing."""
+    def __init__(
+        self,
+        backend: CompleteBackend,
+        options: FileOptions,
+        uploads: Table | None = None,
+        events: Events | None = None,
+    ) -> None:
+        """`uploads` is where workers count together what their users are writing; `events`, who is told of
+        what they have written."""
         self.backend = backend
+        self.events = events or Events()
         self.options = options
         self.budget = Budget(options.buffer_bytes, options.buffer_wait.total_seconds())
         self.writers = OpenWriters(options.max_uploads_per_user, Tally(uploads or Table.alone(ROWS)))

@@ -48,6 +48,8 @@ class Writer:
         self.place = place
         self.opened_at = time.time()
         self.written = 0
+        self.published: FileInfo | None = None
+        """What the storage has accepted; None before that, and for a file that was left as it was."""
         self._tools = tools
         self._mode = mode
         self._session = session
@@ -179,12 +181,14 @@ class Writer:
         base = self._transit.old.info
         if base is not None and not self._mode.truncate and self._is_unchanged(base):
             return await self._with_mtime(base)
-        return await self._transit.publish()
+        self.published = await self._transit.publish()
+        return self.published
 
     async def _commit_clone(self, clone: _Clone) -> FileInfo:
         backend = self._tools.backend
-        copied = await backend.copy(clone.place, self.place, self._session, version=clone.info.version)
-        return await self._with_mtime(copied)
+        version = clone.info.version
+        self.published = await backend.copy(clone.place, self.place, self._session, version=version)
+        return await self._with_mtime(self.published)
 
     async def _with_mtime(self, info: FileInfo) -> FileInfo:
         """Set the time of a file that is stored already; a time that cannot be kept does not fail it."""

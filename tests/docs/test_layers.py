@@ -13,6 +13,7 @@ LAYERS = [
     {"errors", "posix_errors", "config", "_root"},
     {"telemetry", "counters", "stopping", "whereabouts", "views"},
     {"backends"},
+    {"events"},
     {"fs"},
     {"sftp"},
     {"auth"},

@@ -1,0 +1,112 @@
+"""One subscriber's handler: called, called again where it failed, given up; and all of it counted."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from s3sftp.events.records import Committed, Renamed
+from s3sftp.events.subscriber import Subscriber
+from s3sftp.telemetry import get_logger
+
+_log = get_logger("s3sftp.events")
+Event = Committed | Renamed
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """What became of one subscriber's events so far."""
+
+    delivered: int = 0
+    retried: int = 0
+    """Attempts beyond the first, counted for each event."""
+    given_up: int = 0
+    """Those for which the last attempt failed, too."""
+    left: int = 0
+    """Those that were not delivered when the server stopped, or CLOSE was cut off."""
+    refused: int = 0
+    """Commits that were refused because the queue stayed full."""
+    waiting: int = 0
+    """Those that wait now, for their first or a further attempt."""
+
+
+class Delivery:
+    """Calls the handler."""
+
+    def __init__(self, subscriber: Subscriber) -> None:
+        self.subscriber = subscriber
+        self.counts = Counts()
+
+    async def deliver(self, events: Sequence[Event], within: float | None = None) -> Exception | None:
+        """Deliver, or give up loudly; returns the failure for which it was given up.
+
+        `within` bounds all attempts together; without it `time_limit` bounds each.
+        """
+        loop, subscriber = asyncio.get_running_loop(), self.subscriber
+        deadline = None if within is None else loop.time() + within
+        for attempt in itertools.count(1):
+            limit = subscriber.time_limit if deadline is None else deadline - loop.time()
+            failure = await self._attempt(events, limit)
+            if failure is None:
+                self.count("delivered", len(events))
+                return None
+            pause = subscriber.pause_after(attempt)
+            too_late = deadline is not None and loop.time() + pause >= deadline
+            if attempt >= subscriber.most_attempts or too_late:
+                await self._give_up(events, failure, attempt)
+                return failure
+            self.count("retried", len(events))
+            _log.warning("event not taken", attempt=attempt, pause=pause, **self._about(events, failure))
+            await asyncio.sleep(pause)
+        raise AssertionError("unreachable")
+
+    def leave(self, events: Sequence[Event]) -> None:
+        """There is no more time for these: say so, by name."""
+        self.count("left", len(events))
+        for event in events:
+            _log.error("event not delivered", **self._about([event]))
+
+    def count(self, what: str, number: int) -> None:
+        self.counts = replace(self.counts, **{what: getattr(self.counts, what) + number})
+
+    async def _attempt(self, events: Sequence[Event], limit: float) -> Exception | None:
+        subscriber = self.subscriber
+        try:
+            async with asyncio.timeout(limit):
+                await subscriber.handler(events[0] if subscriber.batch is None else list(events))
+        except Exception as failure:
+            return failure
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            return RuntimeError("the handler was cancelled by something of its own")
+        return None
+
+    async def _give_up(self, events: Sequence[Event], failure: Exception, attempts: int) -> None:
+        self.count("given_up", len(events))
+        for event in events:
+            _log.error("event given up", attempts=attempts, exc_info=failure, **self._about([event], failure))
+        if self.subscriber.on_given_up is None:
+            return
+        try:
+            async with asyncio.timeout(self.subscriber.time_limit):
+                await self.subscriber.on_given_up(list(events), failure)
+        except Exception:
+            _log.exception("on_given_up failed", subscriber=self.subscriber.label)
+
+    def _about(self, events: Sequence[Event], failure: Exception | None = None) -> dict[str, object]:
+        first = events[0]
+        about: dict[str, object] = {"subscriber": self.subscriber.label}
+        if isinstance(first, Committed):
+            about |= {"kind": "committed", "path": first.path, "size": first.size}
+        else:
+            about |= {"kind": "renamed", "path": first.source, "target": first.target}
+        about |= {"user": first.session.user, "session": first.session.session_id}
+        if len(events) > 1:
+            about["and_others"] = len(events) - 1
+        if failure is not None:
+            about["error"] = f"{type(failure).__name__}: {failure}"
+        return about
