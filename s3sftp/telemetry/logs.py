@@ -1,13 +1,55 @@
-"""Structured logs: one event a line, escaped, cut."""
+"""Structured logs: one event a line, escaped, cut.
+
+Where they go is the process's business: the command line, or an application that has configured structlog,
+decides for all. In an application that has not, they go to the standard library's loggers of the same
+names, as text, at the levels that those have: nothing is written that nobody asked for.
+"""
 
 from __future__ import annotations
 
-from typing import cast
+import logging
+from functools import cache
+from typing import Any, cast
 
 import structlog
-from structlog.typing import FilteringBoundLogger
+from structlog.typing import EventDict, FilteringBoundLogger, WrappedLogger
+
+from s3sftp.telemetry.escape import escape_event
+
+_fields = structlog.processors.LogfmtRenderer(bool_as_flag=False)
 
 
 def get_logger(name: str) -> FilteringBoundLogger:
     """A logger whose events carry `logger=name`; how they are written is decided when one is."""
-    return cast(FilteringBoundLogger, structlog.get_logger(name))
+    return cast(FilteringBoundLogger, _Logger(name))
+
+
+class _Logger:
+    """structlog's if somebody has configured it, else the standard library's."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._configured = structlog.get_logger(name)
+
+    def __getattr__(self, method: str) -> Any:
+        if structlog.is_configured():
+            return getattr(self._configured, method)
+        return getattr(_plain(self._name, logging.getLogger(self._name).getEffectiveLevel()), method)
+
+
+@cache
+def _plain(name: str, level: int) -> FilteringBoundLogger:
+    return cast(
+        FilteringBoundLogger,
+        structlog.wrap_logger(
+            logging.getLogger(name),
+            processors=[structlog.processors.format_exc_info, escape_event, _as_text],
+            wrapper_class=structlog.make_filtering_bound_logger(level),
+        ).bind(),
+    )
+
+
+def _as_text(logger: WrappedLogger, method: str, event: EventDict) -> str:
+    """`login failed user=alice source=192.0.2.1`: one line, whatever a client put into it."""
+    name = event.pop("event")
+    return f"{name} {_fields(logger, method, event)}".rstrip()
