@@ -12,8 +12,9 @@ class Identity:
     """A user who proved who they are, and what belongs to them."""
 
     user: str
-    prefix: str
-    """What they see as `/`: ends in `/`, or is empty for all of the storage."""
+    """Their name in sessions, logs and limits, whatever it was that they logged in with."""
+    prefix: str = ""
+    """What they see as `/`: `"acme/inbox/"`, or empty for all of the storage."""
     read_only: bool = False
     directories: tuple[str, ...] = ()
     """Directories that are shown even while nothing is in them."""

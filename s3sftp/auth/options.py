@@ -57,6 +57,12 @@ class AuthOptions(Options):
     """How long a banned source is refused, before any cryptography."""
     max_tracked_sources: int = Field(default=10_000, ge=100, le=10_000_000)
     """Sources remembered at once; the one quiet for longest is forgotten first."""
+    refusal_time: Duration = timedelta(seconds=0.25)
+    """How long it takes to refuse a password: so long, or the multiple of it that the slowest answers lately
+    needed, whatever the reason is. A tenth of it for a key, as agents offer many. 0: refusals leave when
+    they are ready."""
+    answer_timeout: Duration = Field(default=timedelta(seconds=20), gt=timedelta(0))
+    """Who has no answer from the authenticator by then is refused."""
     password_threads: int = Field(default=2, ge=1, le=64)
     """Passwords verified at once; each takes the memory its hash asks for (64 MiB by default). Workers share
     them, and have one each at least."""

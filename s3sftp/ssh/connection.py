@@ -10,7 +10,7 @@ from typing import Any, cast
 import asyncssh
 
 from s3sftp import backends
-from s3sftp.auth import Authenticator, Identity
+from s3sftp.auth import Asking, Identity
 from s3sftp.ssh import packets, quirks
 from s3sftp.ssh.admission import Refusal
 from s3sftp.ssh.door import Door, Guest, Peer
@@ -31,7 +31,7 @@ class Shared:
     """What all connections of a listener have in common."""
 
     options: SshOptions
-    authenticator: Authenticator
+    asking: Asking
     door: Door
     open_session: OpenSession
     connections: set[Connection] = field(default_factory=set)
@@ -50,7 +50,7 @@ class Connection(NothingButSessions):
         self._peer = ""
         self._guest: Guest | None = None
         self._counted: asyncio.Future[Refusal | None] | None = None
-        self._login = Login(shared.authenticator, shared.options, self._id)
+        self._login = Login(shared.asking, shared.options, self._id)
         self._user = ""
         self._sessions: dict[ServerSession, asyncio.Task[None]] = {}
         self._opened = 0
@@ -83,10 +83,10 @@ class Connection(NothingButSessions):
         return True
 
     def password_auth_supported(self) -> bool:
-        return self._shared.authenticator.accepts_passwords
+        return self._shared.asking.accepts_passwords
 
     def public_key_auth_supported(self) -> bool:
-        return self._shared.authenticator.accepts_public_keys
+        return self._shared.asking.accepts_public_keys
 
     async def validate_password(self, username: str, password: str) -> bool:
         return await self._login.password(username, password)
@@ -172,18 +172,18 @@ class Connection(NothingButSessions):
         return self._open(identity, channel)
 
     def _open(self, identity: Identity, channel: Any) -> asyncssh.SSHServerSession[bytes]:
-        session = self._shared.open_session(identity, self._describe(identity.attributes))
+        session = self._shared.open_session(identity, self._describe(identity))
         self._follow(session, channel)
         return cast("asyncssh.SSHServerSession[bytes]", session)
 
-    def _describe(self, attributes: Any) -> backends.Session:
+    def _describe(self, identity: Identity) -> backends.Session:
         self._opened += 1
         return backends.Session(
-            user=self._user,
+            user=identity.user,
             peer=self._peer,
             client_version=str(self._open_conn.get_extra_info("client_version", "")).removeprefix("SSH-2.0-"),
             session_id=f"{self._id}.{self._opened}",
-            attributes=attributes,
+            attributes=identity.attributes,
         )
 
     def _follow(self, session: ServerSession, channel: Any) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 import asyncssh
 
-from s3sftp.auth import Authenticator, AuthOptions
+from s3sftp.auth import Asking, Authenticator, AuthOptions
 from s3sftp.ssh import packets, quirks
 from s3sftp.ssh.connection import Connection, Shared
 from s3sftp.ssh.door import Entrance, FrontDoor
@@ -45,7 +45,7 @@ class Listener:
         self._host_keys = quirks.host_key_pairs(host_keys, ssh.signatures)
         self._entrance = entrance
         door = FrontDoor(ssh, auth) if entrance is None else entrance.door
-        self._shared = Shared(ssh, authenticator, door, open_session)
+        self._shared = Shared(ssh, Asking(authenticator, auth), door, open_session)
         self._shared.fast_packets = ssh.fast_packets and packets.usable()
         self._acceptor: asyncssh.SSHAcceptor | None = None
 

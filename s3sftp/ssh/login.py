@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import asyncssh
 
-from s3sftp.auth import Authenticator, Identity
+from s3sftp.auth import Answer, Asking, Identity
 from s3sftp.ssh import quirks
 from s3sftp.ssh.door import Guest, Peer
 from s3sftp.ssh.options import SshOptions
@@ -27,19 +27,20 @@ class Proof:
 
 
 class Login:
-    """Asks the authenticator, counts failures, ends a connection that tries too much.
+    """Asks who it is, counts failures, ends a connection that tries too much.
 
     Every answer counts for the source's ban: each wrong password, and once the keys of a connection that
     offered keys and left without a login. Keys count less as agents offer all that they hold.
     """
 
-    def __init__(self, authenticator: Authenticator, limits: SshOptions, connection_id: str) -> None:
-        self._authenticator = authenticator
+    def __init__(self, asking: Asking, limits: SshOptions, connection_id: str) -> None:
+        self._asking = asking
         self._limits = limits
         self._connection_id = connection_id
         self._names = 0
         self._passwords = 0
         self._keys = 0
+        self._unanswered = False
         self._address = ""
         self._source = ""
         self._guest: Guest | None = None
@@ -61,16 +62,16 @@ class Login:
         self._passwords += 1
         if self._passwords > self._limits.max_auth_attempts:
             raise _too_many()
-        identity: Identity | None = None
+        answer = Answer(None)
         banned: asyncio.Future[bool] | None = None
         try:
-            identity = await self._authenticator.by_password(user, password, self._address)
+            answer = await self._asking.password(user, password, self._address)
         finally:
-            if identity is None:
+            if answer.identity is None and not answer.broken:
                 # also when the client does not wait for the answer: that is no way to guess for free
                 banned = self._failed(user, "password")
-        if identity is not None:
-            self.proof = Proof(identity, "password")
+        if answer.identity is not None:
+            self.proof = Proof(answer.identity, "password")
             return True
         if (banned is not None and await banned) or self._passwords >= self._limits.max_auth_attempts:
             raise _too_many()
@@ -82,17 +83,18 @@ class Login:
         self._keys += 1
         if self._keys > self._limits.max_key_offers:
             raise _too_many()
-        identity = await self._authenticator.by_public_key(user, key, self._address)
-        if identity is None:
+        answer = await self._asking.public_key(user, key, self._address)
+        self._unanswered |= answer.broken
+        if answer.identity is None:
             _log.debug("key refused", connection=self._connection_id, user=user, key=key.get_fingerprint())
             return False
         quirks.only_signatures(key, self._limits.signatures)
-        self.proof = Proof(identity, "publickey", key.get_fingerprint())
+        self.proof = Proof(answer.identity, "publickey", key.get_fingerprint())
         return True
 
     def left_outside(self, user: str) -> None:
         """The connection ended without a login."""
-        if self._keys and not self._passwords:
+        if self._keys and not self._passwords and not self._unanswered:
             self._failed(user, "publickey")
 
     def _failed(self, user: str, method: str) -> asyncio.Future[bool] | None:

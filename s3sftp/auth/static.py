@@ -1,0 +1,90 @@
+"""Users in a dictionary: for development and tests."""
+
+from __future__ import annotations
+
+import hmac
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+import asyncssh
+
+from s3sftp.auth.authenticator import Authenticator
+from s3sftp.auth.authorized_keys import AuthorizedKey, parse_lines
+from s3sftp.auth.identity import Identity
+from s3sftp.errors import ConfigurationError
+from s3sftp.telemetry import get_logger
+
+_log = get_logger("s3sftp.auth")
+
+
+@dataclass(frozen=True, slots=True)
+class StaticUser:
+    """One user. Without a password, or without keys, there is no logging in by them."""
+
+    password: str | None = field(default=None, repr=False)
+    authorized_keys: Sequence[str] = ()
+    """Lines of OpenSSH's authorized_keys format."""
+    prefix: str = ""
+    """What the user sees as `/`, such as `"alice/"`; empty for all of the storage."""
+    read_only: bool = False
+    attributes: Mapping[str, str] = field(default_factory=dict)
+    """What sessions shall carry, such as a tenant id."""
+
+
+class StaticUsers(Authenticator):
+    """An Authenticator over a dictionary: `StaticUsers({"alice": "password", "bob": StaticUser(…)})`.
+
+    Passwords stand in the program and in its memory as they are, so the log warns that this is for
+    development.
+    """
+
+    def __init__(self, users: Mapping[str, str | StaticUser]) -> None:
+        """Raises ConfigurationError with every line of keys that cannot be used."""
+        self._users = {
+            name: StaticUser(user) if isinstance(user, str) else user for name, user in users.items()
+        }
+        self._keys = _keys_of(self._users)
+        self._nobody = secrets.token_hex()
+        _log.warning("users are static: for development, not for production", users=len(self._users))
+
+    @property
+    def accepts_passwords(self) -> bool:
+        return any(user.password is not None for user in self._users.values())
+
+    @property
+    def accepts_public_keys(self) -> bool:
+        return any(self._keys.values())
+
+    async def by_password(self, user: str, password: str, address: str) -> Identity | None:
+        known = self._users.get(user)
+        expected = known.password if known is not None else None
+        fits = hmac.compare_digest(_bytes(password), _bytes(self._nobody if expected is None else expected))
+        return _identity(user, known) if fits and known is not None and expected is not None else None
+
+    async def by_public_key(self, user: str, key: asyncssh.SSHKey, address: str) -> Identity | None:
+        known, now = self._users.get(user), datetime.now(UTC)
+        fits = any(entry.opens(key, address, now) for entry in self._keys.get(user, ()))
+        return _identity(user, known) if fits and known is not None else None
+
+
+def _identity(name: str, user: StaticUser) -> Identity:
+    return Identity(name, user.prefix, user.read_only, attributes=dict(user.attributes))
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode("utf-8", "surrogatepass")
+
+
+def _keys_of(users: Mapping[str, StaticUser]) -> dict[str, list[AuthorizedKey]]:
+    keys: dict[str, list[AuthorizedKey]] = {}
+    problems = []
+    for name, user in users.items():
+        try:
+            keys[name] = parse_lines(user.authorized_keys)
+        except ValueError as error:
+            problems.append(f"user {name}: authorized_keys: {error}")
+    if problems:
+        raise ConfigurationError(problems)
+    return keys
