@@ -62,46 +62,54 @@ class Listener:
 
     async def start(self) -> None:
         """Listen. Raises CannotListen."""
-        options = self._options
+        listening = asyncio.ensure_future(self._listening())
         try:
-            self._acceptor = await asyncssh.listen(
-                **self._where(),
-                backlog=BACKLOG,
-                reuse_address=True,
-                server_factory=lambda: Connection(self._shared),
-                server_version=options.version,
-                server_host_keys=self._host_keys,
-                send_server_host_keys=True,
-                config=None,
-                x509_trusted_certs=None,
-                kex_algs=options.key_exchanges,
-                encryption_algs=options.ciphers,
-                mac_algs=options.macs,
-                signature_algs=options.signatures,
-                compression_algs=("none",),
-                rekey_bytes=options.rekey_bytes,
-                public_key_auth=True,
-                password_auth=True,
-                kbdint_auth=False,
-                host_based_auth=False,
-                gss_host=None,
-                gss_kex=False,
-                gss_auth=False,
-                login_timeout=options.login_grace.total_seconds(),
-                keepalive_interval=options.keepalive_interval.total_seconds(),
-                keepalive_count_max=options.keepalive_count,
-                tcp_keepalive=True,
-                allow_pty=False,
-                line_editor=False,
-                x11_forwarding=False,
-                agent_forwarding=False,
-                allow_scp=False,
-                encoding=None,
-            )
+            self._acceptor = await asyncio.shield(listening)
         except OSError as error:
             raise CannotListen.because(self._listen, error) from error
+        except asyncio.CancelledError:
+            # asyncio forgets a server that is cancelled as it begins to listen, and leaves its sockets open
+            listening.add_done_callback(_close)
+            raise
         if self._entrance is None:
             _log.info("listening", host=self._listen.host or "*", port=self.port)
+
+    async def _listening(self) -> asyncssh.SSHAcceptor:
+        options = self._options
+        return await asyncssh.listen(
+            **self._where(),
+            backlog=BACKLOG,
+            reuse_address=True,
+            server_factory=lambda: Connection(self._shared),
+            server_version=options.version,
+            server_host_keys=self._host_keys,
+            send_server_host_keys=True,
+            config=None,
+            x509_trusted_certs=None,
+            kex_algs=options.key_exchanges,
+            encryption_algs=options.ciphers,
+            mac_algs=options.macs,
+            signature_algs=options.signatures,
+            compression_algs=("none",),
+            rekey_bytes=options.rekey_bytes,
+            public_key_auth=True,
+            password_auth=True,
+            kbdint_auth=False,
+            host_based_auth=False,
+            gss_host=None,
+            gss_kex=False,
+            gss_auth=False,
+            login_timeout=options.login_grace.total_seconds(),
+            keepalive_interval=options.keepalive_interval.total_seconds(),
+            keepalive_count_max=options.keepalive_count,
+            tcp_keepalive=True,
+            allow_pty=False,
+            line_editor=False,
+            x11_forwarding=False,
+            agent_forwarding=False,
+            allow_scp=False,
+            encoding=None,
+        )
 
     def _where(self) -> dict[str, Any]:
         """What to listen on. For all addresses one socket of both families, so that port 0 is one port."""
@@ -153,3 +161,8 @@ class Listener:
                 for connection in connections
             )
         )
+
+
+def _close(listening: asyncio.Future[asyncssh.SSHAcceptor]) -> None:
+    if not listening.cancelled() and listening.exception() is None:
+        listening.result().close()
