@@ -2,14 +2,70 @@
 
 The layers, top to bottom; an import only points down:
 
-    cli  app          commands; the one place that puts objects together; start, drain, stop
+    cli  app  server  commands; the one place that puts objects together; start, drain, stop
     ssh               listener, connection limits, host keys, algorithms
     auth              who may come in, and as whom
     sftp              protocol v3: codec, session, handles, attributes, status table
     fs                what a user sees: paths, mounts, open files, read-ahead, writers
+    events            what happens after a commit
     backends          the contract; s3 is the product; memory is a test double
     telemetry         spans, logs, what an operation cost
     config  errors    typed options; the one tree of errors
+
+What an application embeds the server with has a short name here, such as `s3sftp.Server`. It is imported when
+it is asked for, so that `import s3sftp` costs nothing.
 """
 
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from s3sftp.auth import Authenticator, AuthOptions, Identity, StaticUser, StaticUsers
+    from s3sftp.events import Committed, Renamed, Subscriber
+    from s3sftp.fs import FileOptions
+    from s3sftp.server import Server
+    from s3sftp.sftp import SftpOptions
+    from s3sftp.ssh import SshOptions
+
 __version__ = "0.1.0"
+
+_WHERE = {
+    "AuthOptions": "auth",
+    "Authenticator": "auth",
+    "Committed": "events",
+    "FileOptions": "fs",
+    "Identity": "auth",
+    "Renamed": "events",
+    "Server": "server",
+    "SftpOptions": "sftp",
+    "SshOptions": "ssh",
+    "StaticUser": "auth",
+    "StaticUsers": "auth",
+    "Subscriber": "events",
+}
+
+__all__ = [
+    "AuthOptions",
+    "Authenticator",
+    "Committed",
+    "FileOptions",
+    "Identity",
+    "Renamed",
+    "Server",
+    "SftpOptions",
+    "SshOptions",
+    "StaticUser",
+    "StaticUsers",
+    "Subscriber",
+    "__version__",
+]
+
+
+def __getattr__(name: str) -> object:
+    if name not in _WHERE:
+        raise AttributeError(f"module 's3sftp' has no attribute {name!r}")
+    return getattr(import_module(f"s3sftp.{_WHERE[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,9 +1,4 @@
-"""The one place that puts objects together: start, run, drain, stop.
-
-start    host keys ─► users ─► storage ─► listening socket
-drain    no new connections ─► idle sessions end ─► running transfers finish, for `drain_timeout` at most
-stop     the rest is aborted ─► storage ─► threads
-"""
+"""The server of the command line: a `Server` made of the options, run around signals."""
 
 from __future__ import annotations
 
@@ -14,16 +9,15 @@ from dataclasses import dataclass
 
 from s3sftp import __version__, backends
 from s3sftp.app_options import ServerOptions
-from s3sftp.auth import ConfiguredUsers, Identity
+from s3sftp.auth import ConfiguredUsers
 from s3sftp.backends import CompleteBackend, Place
 from s3sftp.backends.memory import MemoryBackend
 from s3sftp.backends.s3 import S3Backend
 from s3sftp.backends.s3.failures import Trouble
 from s3sftp.counters import Table
 from s3sftp.errors import ConfigurationError, NotFound, PermissionDenied, StorageError
-from s3sftp.fs import Mounts, Volume
-from s3sftp.sftp import SftpSession
-from s3sftp.ssh import Entrance, Listener, load_host_keys
+from s3sftp.server import Server
+from s3sftp.ssh import Entrance, load_host_keys
 from s3sftp.stopping import StopRequests
 from s3sftp.telemetry import get_logger
 
@@ -50,41 +44,40 @@ class Application:
         self._options = options
         self._among = among
         self._cleanup = AsyncExitStack()
-        self._volume: Volume | None = None
-        self._listener: Listener | None = None
+        self._server: Server | None = None
 
     @property
     def port(self) -> int:
         """The TCP port that it listens on, once started."""
-        return self._listener.port if self._listener else 0
+        return self._server.port if self._server else 0
 
     async def start(self) -> None:
         """Put everything together and listen. What was started is stopped again if a later step fails.
 
         Raises ConfigurationError, CannotListen, or the StorageError that keeps the storage from being used.
         """
-        options = self._options
+        options, among = self._options, self._among
         async with AsyncExitStack() as started:
             host_keys = load_host_keys(options.ssh.host_keys, options.server.state_dir)
             users = ConfiguredUsers(options.users, options.auth)
             started.callback(users.close)
-            among = self._among
-            backend = make_backend(options, among.changes if among else None)
-            self._volume = Volume(backend, options.files, among.uploads if among else None)
-            started.push_async_callback(self._volume.stop)
-            await self._volume.start()
-            await look_at_storage(self._volume.backend)
-            self._listener = Listener(
-                options.listen,
-                options.ssh,
-                options.auth,
-                users,
-                host_keys,
-                self._open_session,
-                among.entrance if among else None,
+            self._server = Server(
+                backend=make_backend(options, among.changes if among else None),
+                auth=users,
+                host_keys=host_keys,
+                host=options.listen.host,
+                port=options.listen.port,
+                drain_timeout=options.server.drain_timeout,
+                ssh=options.ssh,
+                logins=options.auth,
+                sftp=options.sftp,
+                files=options.files,
+                before_listening=look_at_storage,
+                entrance=among.entrance if among else None,
+                uploads=among.uploads if among else None,
             )
-            started.push_async_callback(self._listener.stop)
-            await self._listener.start()
+            started.push_async_callback(self._server.stop)
+            await self._server.start()
             self._cleanup = started.pop_all()
         # of several workers each is ready, and the supervisor says when the server is started
         _log.info(
@@ -94,20 +87,9 @@ class Application:
             users=len(options.users),
         )
 
-    def _open_session(self, identity: Identity, session: backends.Session) -> SftpSession:
-        if self._volume is None:
-            raise RuntimeError("not started")
-        mounts = Mounts.rooted_at(
-            identity.prefix, read_only=identity.read_only, directories=identity.directories
-        )
-        return SftpSession(self._volume.enter(mounts, session), self._options.sftp)
-
     async def drain(self) -> bool:
         """Accept no one any more and let running transfers finish. Returns whether all of them did."""
-        if self._listener is None:
-            return True
-        await self._listener.stop_accepting()
-        return await self._listener.drain(self._options.server.drain_timeout.total_seconds())
+        return await self._server.drain() if self._server else True
 
     async def stop(self) -> None:
         """End what still runs: nothing half of it is published."""

@@ -23,6 +23,30 @@ _log = get_logger("s3sftp.ssh")
 FILE_NAME = "ssh_host_ed25519_key"
 
 
+def host_keys_of(given: Sequence[Path | str | asyncssh.SSHKey]) -> list[asyncssh.SSHKey]:
+    """The given keys and those in the given files; of none, one that is made for this run alone.
+
+    Raises ConfigurationError with every file that cannot be used.
+    """
+    if not given:
+        _log.warning(
+            "host key is made for this run only: for development, not for production",
+            advice="give the server host_keys: clients refuse a server whose key has changed",
+        )
+        return [asyncssh.generate_private_key("ssh-ed25519", comment="s3sftp")]
+    keys: list[asyncssh.SSHKey] = []
+    problems: list[str] = []
+    for each in given:
+        try:
+            keys.append(each if isinstance(each, asyncssh.SSHKey) else load(Path(each)))
+        except ConfigurationError as error:
+            problems += error.problems
+    problems += _repeated(keys)
+    if problems:
+        raise ConfigurationError(problems)
+    return keys
+
+
 def load_host_keys(given: Sequence[Path], state_dir: Path) -> list[asyncssh.SSHKey]:
     """The given keys, or the one in the state directory, made now if there is none.
 
@@ -34,17 +58,7 @@ def load_host_keys(given: Sequence[Path], state_dir: Path) -> list[asyncssh.SSHK
             generate(file)
             _log.info("host key generated", file=str(file))
         given = (file,)
-    keys: list[asyncssh.SSHKey] = []
-    problems: list[str] = []
-    for file in given:
-        try:
-            keys.append(load(file))
-        except ConfigurationError as error:
-            problems += error.problems
-    problems += _repeated(keys)
-    if problems:
-        raise ConfigurationError(problems)
-    return keys
+    return host_keys_of(given)
 
 
 def generate(file: Path, kind: str = "ssh-ed25519") -> asyncssh.SSHKey:

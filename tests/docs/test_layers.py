@@ -19,7 +19,7 @@ LAYERS = [
     {"auth"},
     {"ssh"},
     {"workers"},
-    {"app", "app_options", "app_shares"},
+    {"app", "server", "app_options", "app_shares"},
     {"cli", "__main__"},
 ]
 """Bottom to top. A module imports from its own layer or below."""
@@ -39,7 +39,11 @@ def dotted(file: Path) -> str:
 def imports_of(file: Path) -> set[str]:
     """Modules of the package that a module imports."""
     found: set[str] = set()
-    for node in ast.walk(ast.parse(file.read_text("utf-8"))):
+    tree = ast.parse(file.read_text("utf-8"))
+    if file == PACKAGE / "__init__.py":
+        # its short names are imported when they are asked for: until then they are types alone
+        tree.body = [node for node in tree.body if not _is_for_types(node)]
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
@@ -48,6 +52,10 @@ def imports_of(file: Path) -> set[str]:
                 inner = f"{node.module}.{alias.name}"
                 found.add(inner if _is_module(inner) else node.module)
     return {name for name in found if name == "s3sftp" or name.startswith("s3sftp.")}
+
+
+def _is_for_types(node: ast.stmt) -> bool:
+    return isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
 
 
 def _is_module(name: str) -> bool:

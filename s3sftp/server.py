@@ -1,0 +1,237 @@
+"""The server as an object that lives in an application's life cycle.
+
+    async with Server(backend=…, auth=…, host_keys=…, port=0) as server:
+        …server.port…
+
+start    host keys ─► events ─► storage ─► listening socket          what was started is stopped on an error
+drain    no new connections ─► idle sessions end, running transfers finish ─► their events are delivered
+stop     the rest is aborted ─► events that are left are named ─► storage
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from contextlib import AsyncExitStack, suppress
+from datetime import timedelta
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import asyncssh
+
+from s3sftp import backends
+from s3sftp.auth import Authenticator, AuthOptions, Identity
+from s3sftp.backends import CompleteBackend
+from s3sftp.counters import Table
+from s3sftp.events import Counts, Events, Subscribers
+from s3sftp.fs import FileOptions, Mounts, Volume
+from s3sftp.sftp import SftpOptions, SftpSession
+from s3sftp.ssh import Entrance, Listener, ListenOptions, SshOptions, host_keys_of
+from s3sftp.telemetry import get_logger
+
+_log = get_logger("s3sftp.server")
+_EVENTS_GRACE_SECONDS = 1.0
+"""What events of the last transfers have, where those took all of the time for draining."""
+
+
+class Server:
+    """An SFTP server in this process. Starts and stops as a context, or by `start`, `drain` and `stop`.
+
+    Several may run at once, and one may be started again; they share nothing. It leaves logging, signals and
+    tracing to the application.
+    """
+
+    def __init__(
+        self,
+        *,
+        backend: CompleteBackend,
+        auth: Authenticator,
+        host_keys: Sequence[Path | str | asyncssh.SSHKey] | None = None,
+        host: str = "127.0.0.1",
+        port: int = 2022,
+        on_committed: Subscribers = (),
+        on_renamed: Subscribers = (),
+        drain_timeout: timedelta | float = 30.0,
+        ssh: SshOptions | None = None,
+        logins: AuthOptions | None = None,
+        sftp: SftpOptions | None = None,
+        files: FileOptions | None = None,
+        before_listening: Callable[[CompleteBackend], Awaitable[None]] | None = None,
+        entrance: Entrance | None = None,
+        uploads: Table | None = None,
+    ) -> None:
+        """Nothing is opened yet. Raises ConfigurationError for subscribers that cannot be used.
+
+        `backend`: where files are stored; started and stopped with the server.
+        `auth`: says who may come in; `s3sftp.auth.Authenticator` is the protocol.
+        `host_keys`: files or keys, one of each type. None: those of `ssh`, else one is made for this run,
+        with a warning in the log, as clients will not know it again.
+        `host`, `port`: where to listen; an empty host is all addresses, port 0 a free one.
+        `on_committed`, `on_renamed`: async functions, or `Subscriber`s, one or several.
+        `drain_timeout`: how long running transfers and waiting events may take at the end, in seconds.
+        `ssh`, `logins`, `sftp`, `files`: the options of the groups `[ssh]`, `[auth]`, `[sftp]`, `[files]`.
+        `before_listening`: asked when the storage has started; what it raises ends the start.
+        `entrance`, `uploads`: for one of several workers, where connections come from, and where all of them
+        count who writes how many files.
+        """
+        self._given_backend = backend
+        self._auth = auth
+        self._given_keys = host_keys
+        self._listen = ListenOptions(host=host, port=port)
+        self._on_committed, self._on_renamed = on_committed, on_renamed
+        self._drain_seconds = (
+            drain_timeout.total_seconds() if isinstance(drain_timeout, timedelta) else drain_timeout
+        )
+        self._ssh = ssh or SshOptions()
+        self._logins = logins or AuthOptions()
+        self._sftp = sftp or SftpOptions()
+        self._files = files or FileOptions()
+        self._before_listening = before_listening
+        self._entrance = entrance
+        self._uploads = uploads
+        self._events = Events(on_committed, on_renamed)
+        self._running: AsyncExitStack | None = None
+        self._listener: Listener | None = None
+        self._accepting = False
+
+    @property
+    def port(self) -> int:
+        """The TCP port that it listens on; 0 before the start, and where connections come from elsewhere."""
+        return self._listener.port if self._listener else 0
+
+    @property
+    def connections(self) -> int:
+        """How many there are now."""
+        return self._listener.connections if self._listener else 0
+
+    @property
+    def ready(self) -> bool:
+        """Whether a client would be served: started, not draining, and the backend does not say otherwise.
+
+        A backend says so by an attribute `ready`.
+        """
+        return self._accepting and bool(getattr(self._given_backend, "ready", True))
+
+    @property
+    def events(self) -> Mapping[str, Counts]:
+        """What became of each subscriber's events since the last start, by the subscriber's name."""
+        return self._events.counts()
+
+    async def start(self) -> None:
+        """Put everything together and listen. What was started is stopped again if a later step fails.
+
+        Raises ConfigurationError, CannotListen, and what the backend's start raises.
+        """
+        if self._running is not None:
+            raise RuntimeError("the server is started already")
+        self._running = started = AsyncExitStack()
+        try:
+            await self._start(started)
+        except BaseException:
+            self._running = self._listener = None
+            await _to_the_end(_clean_up(started))
+            raise
+        self._accepting = True
+
+    async def _start(self, started: AsyncExitStack) -> None:
+        keys = host_keys_of(self._given_keys if self._given_keys is not None else self._ssh.host_keys)
+        self._events = Events(self._on_committed, self._on_renamed)
+        volume = Volume(self._given_backend, self._files, self._uploads, self._events)
+
+        def open_session(identity: Identity, session: backends.Session) -> SftpSession:
+            return SftpSession(volume.enter(_mounts_of(identity), session), self._sftp)
+
+        started.push_async_callback(volume.stop)
+        await volume.start()
+        if self._before_listening is not None:
+            await self._before_listening(volume.backend)
+        listener = Listener(
+            self._listen, self._ssh, self._logins, self._auth, keys, open_session, self._entrance
+        )
+        started.push_async_callback(self._end_events, volume)
+        self._events.start()
+        started.push_async_callback(listener.stop)
+        await listener.start()
+        self._listener = listener
+
+    async def drain(self) -> bool:
+        """Accept no one any more, let running transfers finish and their events be delivered.
+
+        Returns whether all of them did, within `drain_timeout`. Cancelled, it has only been cut short: `stop`
+        still has to be called.
+        """
+        if self._listener is None:
+            return True
+        self._accepting = False
+        deadline = asyncio.get_running_loop().time() + self._drain_seconds
+        await self._listener.stop_accepting()
+        finished = await self._listener.drain(self._drain_seconds)
+        try:
+            async with asyncio.timeout_at(deadline):
+                await self._events.drain()
+        except TimeoutError:
+            return False
+        return finished
+
+    async def stop(self) -> None:
+        """End what still runs: nothing half of it is published. May be called twice.
+
+        Not cut short by being cancelled: that is heeded when everything has been let go of.
+        """
+        self._accepting = False
+        self._events.hurry()
+        running, self._running = self._running, None
+        if running is not None:
+            await _to_the_end(running.aclose())
+        self._listener = None
+
+    async def __aenter__(self) -> Server:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Drain, then stop. Being cancelled here cuts the draining short."""
+        try:
+            if not await self.drain():
+                _log.warning("transfers are cut off")
+        finally:
+            await self.stop()
+
+    async def _end_events(self, volume: Volume) -> None:
+        """What sessions left to clean up may have events yet."""
+        await volume.wait_for_adopted()
+        await self._events.stop(_EVENTS_GRACE_SECONDS)
+
+
+def _mounts_of(identity: Identity) -> Mounts:
+    return Mounts.rooted_at(identity.prefix, read_only=identity.read_only, directories=identity.directories)
+
+
+async def _clean_up(started: AsyncExitStack) -> None:
+    """After a start that failed: its error is the one to tell, those of the clean-up are only logged."""
+    try:
+        await started.aclose()
+    except Exception:
+        _log.exception("clean-up failed")
+
+
+async def _to_the_end(work: Coroutine[Any, Any, None]) -> None:
+    """Do all of it, however often this is cancelled meanwhile; then heed that.
+
+    AnyIO cancels again and again, whatever waits in a scope that was cancelled.
+    """
+    task = asyncio.ensure_future(work)
+    cancelled: asyncio.CancelledError | None = None
+    while not task.done():
+        try:
+            await asyncio.wait([task])
+        except asyncio.CancelledError as error:
+            cancelled = error
+    if cancelled is not None:
+        with suppress(Exception):
+            task.result()
+        raise cancelled
+    task.result()
