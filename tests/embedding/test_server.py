@@ -96,7 +96,7 @@ async def test_leaving_lets_a_running_upload_finish_and_its_event_be_delivered()
     backend, heard = MemoryBackend(), []
 
     async def hear(event: s3sftp.Committed) -> None:
-        await asyncio.sleep(0.1)
+        await asyncio.sleep(1.5)  # more than what is left of the time when it is used up
         heard.append(event.path)
 
     async with server_of(backend, on_committed=hear, drain_timeout=20) as server:
