@@ -12,7 +12,7 @@ from tests.limits.operations import OPERATIONS, shown
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
-TEST = re.compile(r"`(tests/[\w/]+\.py)::(\w+)`")
+TEST = re.compile(r"`((?:tests|s3sftp/testing)/[\w/]+\.py)::(\w+)`")
 
 
 @pytest.mark.parametrize("page", ["semantics.md", "promises.md"])

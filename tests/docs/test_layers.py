@@ -21,6 +21,7 @@ LAYERS = [
     {"workers"},
     {"app", "server", "app_options", "app_shares"},
     {"cli", "__main__"},
+    {"testing"},
 ]
 """Bottom to top. A module imports from its own layer or below."""
 

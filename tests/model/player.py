@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from hypothesis import note
 from hypothesis.stateful import RuleBasedStateMachine, invariant
 
-from tests.backends.promises.storage import data_of
+from s3sftp.testing.storage import data_of
 from tests.model import expected
 from tests.model.expected import Files, Outcome, Writing, is_half_renamed, kind_of
 from tests.model.world import Fault, Hits, World

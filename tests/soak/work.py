@@ -8,7 +8,7 @@ from collections import Counter
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 
-from tests.backends.promises.storage import data_of
+from s3sftp.testing.storage import data_of
 from tests.sftp.packets import CREAT, TRUNC, Refused, W
 from tests.sftp.serving import Serving
 from tests.sftp.wire import Wire, wire

@@ -6,12 +6,22 @@ import functools
 import random
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import cast
 
 import pytest
 
-from s3sftp.backends import CompleteBackend, Entry, FileInfo, Finish, Place, Session, Upload, WriteIntent
+from s3sftp.backends import (
+    Backend,
+    CompleteBackend,
+    Entry,
+    FileInfo,
+    Finish,
+    Place,
+    Session,
+    Upload,
+    WriteIntent,
+)
 from s3sftp.errors import NotFound
 
 Pages = AsyncGenerator[list[Entry], None]
@@ -21,24 +31,68 @@ Pieces = AsyncGenerator[bytes, None]
 @functools.lru_cache(maxsize=64)
 def data_of(size: int, seed: int = 0) -> bytes:
     """That many bytes, the same each time; another seed gives others."""
-    return random.Random(f"{size}/{seed}").randbytes(size)
+    return random.Random(f"{size}/{seed}").randbytes(size)  # noqa: S311 — test data
 
 
-async def nothing_left() -> int:
-    return 0
+@dataclass(frozen=True)
+class Outside:
+    """How somebody else changes the storage, behind the backend's back."""
+
+    put: Callable[[Place, bytes], Awaitable[object]]
+    """Store a whole file there; directories above it come into being."""
+    delete: Callable[[Place], Awaitable[object]]
+    """Remove the file that is there."""
+
+    @classmethod
+    def through(cls, backend: Backend, session: Session | None = None) -> Outside:
+        """By another backend, started, on the same storage."""
+        who = session or Session("somebody else")
+        return cls(
+            lambda place, data: backend.write_file(place, data, who),
+            lambda place: backend.delete(place, who),
+        )
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What `open_storage` may yield: the backend, and ways around it that let more be tested."""
+
+    backend: Backend
+    outside: Outside | None = None
+    unfinished_uploads: Callable[[], Awaitable[int]] | None = None
+    """Counts what writes that were neither finished nor aborted hold in the storage."""
 
 
 @dataclass(frozen=True)
 class Storage:
-    """An empty directory of a started backend, and what else the promises need to know of it."""
+    """An empty directory of a started backend, as one session sees it."""
 
     backend: CompleteBackend
+    subject: Subject
+    session: Session
     top: Place = field(default_factory=Place)
-    page_entries: int = 1000
-    """How many entries a page of its listings has at most."""
-    unfinished_uploads: Callable[[], Awaitable[int]] = nothing_left
-    """Counts what writes have left behind, not through the backend."""
-    session: Session = field(default_factory=lambda: Session("alice"))
+
+    async def unfinished_uploads(self) -> int:
+        """What writes have left behind; 0 where nobody can tell."""
+        count = self.subject.unfinished_uploads
+        return 0 if count is None else await count()
+
+    @property
+    def outside(self) -> Outside:
+        """Whoever asks skips where there is none."""
+        if self.subject.outside is None:
+            pytest.skip("nothing is said of how to change this storage behind the backend's back")
+        return self.subject.outside
+
+    async def outside_puts(self, path: str | bytes, data: bytes) -> None:
+        await self.outside.put(self.place(path), data)
+
+    async def outside_deletes(self, path: str | bytes) -> None:
+        await self.outside.delete(self.place(path))
+
+    def seen_by(self, session: Session) -> Storage:
+        """The same directory, asked for by somebody else."""
+        return replace(self, session=session)
 
     def place(self, path: str | bytes) -> Place:
         raw = path.encode() if isinstance(path, str) else path
@@ -58,7 +112,7 @@ class Storage:
         return await self.backend.write_file(self.place(path), data, self.session)
 
     async def whole(self, path: str | bytes) -> bytes:
-        return await self.backend.read_file(self.place(path), self.session)
+        return bytes(await self.backend.read_file(self.place(path), self.session))
 
     def pieces(self, path: str | bytes, start: int, stop: int, version: str | None = None) -> Pieces:
         pieces = self.backend.read_file_range(self.place(path), start, stop, version, self.session)

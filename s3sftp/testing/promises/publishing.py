@@ -1,0 +1,106 @@
+"""Who wins when several publish under one name, and what may have become of the old file."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from s3sftp.backends import FileInfo
+from s3sftp.errors import AlreadyExists, Changed
+from s3sftp.testing.promises.writing import NOT_AT_ONCE
+from s3sftp.testing.storage import Storage, data_of
+from s3sftp.testing.suite import Promises
+
+
+class Publishing(Promises):
+    """One name, several writers."""
+
+    @NOT_AT_ONCE
+    async def test_an_exclusive_write_takes_a_free_name(self, storage: Storage, chunks: int) -> None:
+        """An exclusive write publishes where nothing is."""
+        writing = await storage.begin("file", exclusive=True)
+        for _ in range(chunks):
+            await writing.chunk()
+        await writing.finish(b"tail")
+        assert await storage.whole("file") == writing.sent
+
+    @NOT_AT_ONCE
+    async def test_an_exclusive_write_never_replaces(self, storage: Storage, chunks: int) -> None:
+        """An exclusive write raises AlreadyExists when somebody was faster, and his file stays."""
+        writing = await storage.begin("file", exclusive=True)
+        for _ in range(chunks):
+            await writing.chunk()
+        await storage.put("file", b"was faster")
+        await writing.fails_with(AlreadyExists)
+        assert await storage.whole("file") == b"was faster"
+
+    async def test_of_exclusive_writers_exactly_one_wins(self, storage: Storage) -> None:
+        """Of exclusive writers that finish at once, one publishes and the others get AlreadyExists."""
+
+        async def write(number: int) -> FileInfo:
+            writing = await storage.begin("file", exclusive=True)
+            try:
+                return await writing.finish(data_of(10, seed=number))
+            except AlreadyExists:
+                await writing.abort()
+                raise
+
+        outcomes = await asyncio.gather(*(write(number) for number in range(8)), return_exceptions=True)
+        [winner] = [number for number, outcome in enumerate(outcomes) if isinstance(outcome, FileInfo)]
+        assert sum(isinstance(outcome, AlreadyExists) for outcome in outcomes) == 7
+        assert await storage.whole("file") == data_of(10, seed=winner)
+
+    async def test_of_two_writers_one_whole_version_stays(self, storage: Storage) -> None:
+        """Of two writers of one name one whole file stays, not a mixture."""
+        writings = [await storage.begin("file") for _ in range(2)]
+        await asyncio.gather(*(writing.chunk() for writing in writings))
+        await asyncio.gather(writings[0].finish(b"a tail"), writings[1].finish(b"another tail"))
+        assert await storage.whole("file") in [bytes(writing.sent) for writing in writings]
+
+    @NOT_AT_ONCE
+    async def test_a_write_on_a_base_replaces_it(self, storage: Storage, chunks: int) -> None:
+        """A write that was told the present file replaces it."""
+        base = await storage.put("file", b"old")
+        writing = await storage.begin("file", base=base)
+        for _ in range(chunks):
+            await writing.chunk()
+        await writing.finish(b"tail")
+        assert await storage.whole("file") == writing.sent
+
+    @NOT_AT_ONCE
+    @pytest.mark.parametrize("change", ["replaced", "removed"])
+    async def test_a_write_on_a_base_that_changed_fails(
+        self, storage: Storage, chunks: int, change: str
+    ) -> None:
+        """Publishing on a base that was replaced or removed meanwhile raises Changed, and changes nothing."""
+        base = await storage.put("file", b"old")
+        writing = await storage.begin("file", base=base)
+        for _ in range(chunks):
+            await writing.chunk()
+        if change == "removed":
+            await storage.remove("file")
+        else:
+            await storage.put("file", b"new")
+        await writing.fails_with(Changed)
+        if change == "removed":
+            assert not await storage.exists("file")
+        else:
+            assert await storage.whole("file") == b"new"
+
+    @NOT_AT_ONCE
+    @pytest.mark.parametrize("change", ["replaced", "removed"])
+    async def test_a_write_that_keeps_nothing_of_its_base_replaces_any(
+        self, storage: Storage, chunks: int, change: str
+    ) -> None:
+        """If no bytes of the base are kept, it does not matter what became of it."""
+        base = await storage.put("file", b"old")
+        writing = await storage.begin("file", base=base)
+        for _ in range(chunks):
+            await writing.chunk()
+        if change == "removed":
+            await storage.remove("file")
+        else:
+            await storage.put("file", b"new")
+        await writing.finish(b"tail", base_kept=False)
+        assert await storage.whole("file") == writing.sent

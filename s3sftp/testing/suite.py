@@ -1,0 +1,121 @@
+"""What every class of promises inherits: a storage to run on, and what it is exempt from."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import itertools
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import replace
+from typing import Any, ClassVar, cast
+
+import pytest
+
+from s3sftp.backends import Backend, CompleteBackend, Place, Session
+from s3sftp.testing.stage import Stage
+from s3sftp.testing.storage import Storage, Subject
+
+_cases = itertools.count()
+
+
+class Promises:
+    """Tests of a storage. The methods may be `async`; they get `storage`, an empty directory of its own.
+
+    One backend serves all tests of a class: it is opened, started, and in the end stopped, on one event loop.
+    """
+
+    exempt: ClassVar[Mapping[str, str]] = {}
+    """Promises that this storage cannot keep, and why: `{"test_name": "reason"}`, or `"test_name[case]"`.
+    The report shows each as an expected failure; one that is kept after all fails: the list is true."""
+
+    session: ClassVar[Session] = Session("alice", attributes={"tenant": "one"})
+    """Who asks."""
+    page_entries: ClassVar[int] = 100
+    """How many entries a page of a listing has at most: a listing that is longer must be whole too."""
+    limit_seconds: ClassVar[float] = 60
+    """How long one test may take."""
+    _stage: ClassVar[Stage]
+    _shared: ClassVar[Storage | None]
+
+    def open_storage(self) -> AbstractAsyncContextManager[Backend | Subject]:
+        """A fresh storage with nothing in it: its backend, not started; or a `Subject` that says more.
+
+        Called once for the class, and once for each test that needs a root of its own.
+        """
+        raise NotImplementedError(f"{type(self).__name__}.open_storage must say what to test")
+
+    # ── how it is run ───────────────────────────────────────────────────────────────────────────────
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        for name, test in list(vars(cls).items()):
+            if name.startswith("test_") and inspect.iscoroutinefunction(test):
+                setattr(cls, name, _on_stage(test))
+        unknown = [name for name in cls.exempt if not hasattr(cls, name.partition("[")[0])]
+        if unknown:
+            raise TypeError(f"{cls.__name__}.exempt has names of no promise: {', '.join(unknown)}")
+
+    @classmethod
+    def setup_class(cls) -> None:
+        cls._stage = Stage(cls.limit_seconds)
+        cls._shared = None
+
+    @classmethod
+    def teardown_class(cls) -> None:
+        cls._stage.close()
+
+    @pytest.fixture(autouse=True)
+    def _exempt(self, request: pytest.FixtureRequest) -> None:
+        names = (request.node.name, request.node.name.partition("[")[0])
+        for reason in filter(None, map(self.exempt.get, names)):
+            request.applymarker(pytest.mark.xfail(reason=f"exempt: {reason}", strict=True))
+
+    @pytest.fixture
+    def shared(self) -> Storage:
+        """The root of the storage that all tests of the class use."""
+        cls = type(self)
+        if cls._shared is None:
+            cls._shared = self._stage.enter(self._opened())
+        return cls._shared
+
+    @pytest.fixture
+    def storage(self, shared: Storage) -> Iterator[Storage]:
+        """An empty directory in it; whatever a test does there, no upload may be left."""
+        mine = replace(shared, top=Place((b"case-%d" % next(_cases),)))
+        self._stage.run(mine.mkdir(""))
+        yield mine
+        self._stage.run(_has_nothing_unfinished(mine))
+
+    @pytest.fixture
+    def empty_storage(self) -> Iterator[Storage]:
+        """The root of another storage, with nothing in it."""
+        storage = self._stage.enter(self._opened())
+        yield storage
+        self._stage.run(_has_nothing_unfinished(storage))
+        self._stage.leave()
+
+    @asynccontextmanager
+    async def _opened(self) -> AsyncIterator[Storage]:
+        async with self.open_storage() as given:
+            subject = given if isinstance(given, Subject) else Subject(given)
+            backend = cast(CompleteBackend, subject.backend)
+            try:
+                await backend.start()
+                yield Storage(backend, subject, self.session)
+            finally:
+                await backend.stop()
+
+
+def _on_stage(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:
+    @functools.wraps(test)
+    def run(self: Promises, *args: Any, **kwargs: Any) -> None:
+        __tracebackhide__ = True
+        self._stage.run(test(self, *args, **kwargs))
+
+    return run
+
+
+async def _has_nothing_unfinished(storage: Storage) -> None:
+    left = await storage.unfinished_uploads()
+    assert left == 0, f"{left} writes are left unfinished in the storage"
