@@ -31,6 +31,13 @@ class Promises:
 
     session: ClassVar[Session] = Session("alice", attributes={"tenant": "one"})
     """Who asks."""
+    other_session: ClassVar[Session] = Session(
+        "bob", "192.0.2.7:4022", "OpenSSH_9.9", "s-2", attributes={"tenant": "one"}
+    )
+    """Somebody else, who sees the same files at the same time."""
+    stranger: ClassVar[Session | None] = None
+    """Somebody who must not see them, of another tenant say. None: this storage has one world for all."""
+
     page_entries: ClassVar[int] = 100
     """How many entries a page of a listing has at most: a listing that is longer must be whole too."""
     limit_seconds: ClassVar[float] = 60

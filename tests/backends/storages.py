@@ -8,9 +8,10 @@ from contextlib import asynccontextmanager
 
 from pydantic import SecretStr
 
+from s3sftp.backends import Place
 from s3sftp.backends.memory import MemoryBackend
 from s3sftp.backends.s3 import S3Backend, S3Options
-from s3sftp.testing import Subject
+from s3sftp.testing import Outside, Subject
 from tests.support.s3_client import s3_client
 from tests.support.store import Store, new_bucket_name
 
@@ -30,7 +31,13 @@ async def in_memory() -> AsyncIterator[Subject]:
     async def unfinished_uploads() -> int:
         return backend.open_uploads
 
-    yield Subject(backend, unfinished_uploads=unfinished_uploads)
+    async def put(place: Place, data: bytes) -> None:
+        backend.put(place.key, data)
+
+    async def delete(place: Place) -> None:
+        del backend.objects[place.key]
+
+    yield Subject(backend, Outside(put, delete), unfinished_uploads)
 
 
 @asynccontextmanager

@@ -4,14 +4,28 @@ from s3sftp.testing.promises.copying import Copying
 from s3sftp.testing.promises.directories import Directories
 from s3sftp.testing.promises.keeping import Keeping
 from s3sftp.testing.promises.looking import Looking
+from s3sftp.testing.promises.meddling import Meddling
 from s3sftp.testing.promises.names import Names
 from s3sftp.testing.promises.publishing import Publishing
 from s3sftp.testing.promises.reading import Reading
 from s3sftp.testing.promises.renaming import Renaming
+from s3sftp.testing.promises.sessions import Sessions
 from s3sftp.testing.promises.writing import Writing
 
 
-class BackendPromises(Looking, Directories, Renaming, Copying, Reading, Writing, Publishing, Keeping, Names):
+class BackendPromises(
+    Looking,
+    Directories,
+    Renaming,
+    Copying,
+    Reading,
+    Writing,
+    Publishing,
+    Keeping,
+    Names,
+    Sessions,
+    Meddling,
+):
     """All of it. Inherit it in a class whose name begins with `Test`, and say how to open the storage."""
 
 
@@ -21,9 +35,11 @@ __all__ = [
     "Directories",
     "Keeping",
     "Looking",
+    "Meddling",
     "Names",
     "Publishing",
     "Reading",
     "Renaming",
+    "Sessions",
     "Writing",
 ]
