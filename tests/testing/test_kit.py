@@ -51,6 +51,15 @@ def test_five_lines_run_the_kit_on_a_backend(tmp_path: Path, mode: str) -> None:
     assert "failed" not in output
 
 
+def test_the_five_lines_of_the_page_run(tmp_path: Path) -> None:
+    page = (ROOT / "docs" / "testing-backends.md").read_text("utf-8")
+    [block] = [part.partition("```")[0] for part in page.split("```python\n")[1:] if "open_storage" in part]
+    text = "from s3sftp.backends.memory import MemoryBackend as MyBackend\n" + block
+    status, output = run_project(tmp_path, text, "-k", "chunk or rename or root")
+    assert status == 0, output
+    assert " passed" in output
+
+
 def test_it_needs_no_plugin_for_async_tests(tmp_path: Path) -> None:
     (tmp_path / "test_mine.py").write_text(FIVE_LINES.format(exempt=""))
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:asyncio", "-W", "error", "-k", "chunk"]
