@@ -76,6 +76,18 @@ def test_imports_only_point_down(file: Path) -> None:
     assert above == set()
 
 
+def between_backends_and_app() -> list[Path]:
+    return [f for f in modules() if LEVEL["backends"] < LEVEL[layer_of(dotted(f))] < LEVEL["app"]]
+
+
+@pytest.mark.parametrize("file", between_backends_and_app(), ids=dotted)
+def test_what_stands_on_the_contract_knows_no_storage_by_name(file: Path) -> None:
+    """Storage is reached through the contract; only the root of composition knows which there are."""
+    packages = (PACKAGE / "backends").glob("*/__init__.py")
+    storages = tuple(f"s3sftp.backends.{each.parent.name}" for each in packages)
+    assert {name for name in imports_of(file) if name.startswith(storages)} == set()
+
+
 def packages() -> list[Path]:
     return [file for file in modules() if file.name == "__init__.py"]
 
