@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import secrets
+import tempfile
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
 
 from pydantic import SecretStr
 
 from s3sftp.backends import Place
+from s3sftp.backends.local import LocalBackend, LocalOptions
 from s3sftp.backends.memory import MemoryBackend
 from s3sftp.backends.s3 import S3Backend, S3Options
 from s3sftp.testing import Outside, Subject
@@ -52,6 +56,36 @@ async def on_s3(store: Store) -> AsyncIterator[Subject]:
 
         yield Subject(S3Backend(s3_options(store, bucket), None), unfinished_uploads=unfinished_uploads)
     store.drop_bucket(bucket)
+
+
+@asynccontextmanager
+async def on_local(root: Path, **options: object) -> AsyncIterator[Subject]:
+    """A directory of its own below `root`."""
+    directory = Path(tempfile.mkdtemp(dir=root))
+
+    async def unfinished_uploads() -> int:
+        return len(unfinished_in(directory))
+
+    async def put(place: Place, data: bytes) -> None:
+        file = Path(os.fsdecode(os.path.join(os.fsencode(directory), place.key)))
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(data)
+
+    async def delete(place: Place) -> None:
+        os.unlink(os.path.join(os.fsencode(directory), place.key))
+
+    backend = LocalBackend(LocalOptions.model_validate({"root": directory, **options}))
+    yield Subject(backend, Outside(put, delete), unfinished_uploads)
+
+
+def unfinished_in(directory: Path) -> list[str]:
+    """Uploads with a private name, and unnamed ones that this process has open."""
+    named = [str(file) for file in directory.rglob(".s3sftp-*")]
+    links = []
+    for number in os.listdir("/proc/self/fd"):
+        with suppress(FileNotFoundError):  # the listing's own
+            links.append(os.readlink(f"/proc/self/fd/{number}"))
+    return named + [link for link in links if link.startswith(f"{directory}/") and "(deleted)" in link]
 
 
 def s3_options(store: Store, bucket: str) -> S3Options:

@@ -1,0 +1,232 @@
+"""The contract on a directory of this machine. What it does on disk is in the modules beside, each call of
+which runs in a thread; here is only what is done in which order."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Sequence
+
+from s3sftp.backends.contract import (
+    Buffer,
+    CompleteBackend,
+    Entry,
+    FileInfo,
+    Finish,
+    Place,
+    Session,
+    Upload,
+    Usage,
+    WriteIntent,
+)
+from s3sftp.backends.local import naming, stale
+from s3sftp.backends.local.copying import PIECE_BYTES, copy_range
+from s3sftp.backends.local.describing import info_of
+from s3sftp.backends.local.options import LocalOptions
+from s3sftp.backends.local.reading import SourceFile
+from s3sftp.backends.local.root import Root, open_root
+from s3sftp.backends.local.scanning import Scan
+from s3sftp.backends.local.threads import Threads
+from s3sftp.backends.local.tree import Tree
+from s3sftp.backends.local.unpublished import UnpublishedFile
+from s3sftp.backends.local.uploads import LocalUpload, breach
+from s3sftp.errors import IsADirectory
+from s3sftp.telemetry import get_logger
+
+_log = get_logger("s3sftp.local")
+_READ_BYTES = 256 << 10
+
+
+class LocalBackend(CompleteBackend):
+    """Files below one directory, of which nothing leads out."""
+
+    name = "local"
+
+    def __init__(self, options: LocalOptions) -> None:
+        self.options = options
+        self._threads = Threads(options.threads)
+        self._root: Root | None = None
+        self._sweeping: asyncio.Task[None] | None = None
+
+    @property
+    def first_chunk_bytes(self) -> int:
+        return self.options.chunk_bytes
+
+    async def start(self) -> None:
+        """Open the root. Raises ConfigurationError when it cannot be served."""
+        self._root = root = await self._threads.run(open_root, self.options)
+        _log.info("local storage", containment="openat2" if root.by_openat2 else "walk")
+        if root.may_have_stale_files:
+            self._sweeping = asyncio.create_task(self._sweep())
+
+    async def stop(self) -> None:
+        if self._sweeping is not None:
+            self._sweeping.cancel()
+            await asyncio.gather(self._sweeping, return_exceptions=True)
+        if self._root is not None:
+            await self._threads.surely(self._root.close)
+        await self._threads.stop()
+
+    # names
+
+    async def file_info(self, place: Place, session: Session) -> FileInfo:
+        return info_of(await self._threads.run(self._tree.look, place))
+
+    async def list_dir(self, place: Place, session: Session) -> AsyncIterator[Sequence[Entry]]:
+        scan = Scan(self._tree, place)
+        try:
+            while (page := await self._threads.run(scan.next_page)) is not None:
+                yield page
+        finally:
+            await self._threads.surely(scan.close)
+
+    async def make_dir(self, place: Place, session: Session) -> None:
+        await self._threads.run(naming.make_dir, self._tree, place)
+
+    async def del_dir(self, place: Place, session: Session) -> None:
+        await self._threads.run(naming.del_dir, self._tree, place)
+
+    async def delete(self, place: Place, session: Session) -> None:
+        await self._threads.run(naming.delete, self._tree, place)
+
+    async def rename(self, source: Place, target: Place, session: Session, *, overwrite: bool) -> None:
+        await self._threads.run(naming.rename, self._tree, source, target, overwrite=overwrite)
+
+    async def copy(self, source: Place, target: Place, session: Session, *, version: str | None) -> FileInfo:
+        opened = SourceFile(self._tree, source)
+        file = self._new_file(target)
+        try:
+            size = (await self._threads.run(opened.open, version)).size
+            await self._threads.run(file.open)
+            await self._copy(opened, 0, size, file, 0)
+            return await self._threads.run(file.publish, mtime=None, exclusive=False, base=None)
+        finally:
+            await self._threads.surely(opened.close)
+            await self._threads.surely(file.close)
+
+    async def set_mtime(self, place: Place, mtime: float, session: Session) -> bool:
+        await self._threads.run(naming.set_mtime, self._tree, place, mtime)
+        return True
+
+    async def usage(self, place: Place, session: Session) -> Usage:
+        return await self._threads.run(_usage, self._tree, place)
+
+    # bytes
+
+    async def read_file(self, place: Place, session: Session) -> bytes:
+        opened = SourceFile(self._tree, place)
+        try:
+            size = (await self._threads.run(opened.open)).size
+            return b"".join([piece async for piece in self._pieces(opened, 0, size)])
+        finally:
+            await self._threads.surely(opened.close)
+
+    async def write_file(self, place: Place, data: Buffer, session: Session) -> FileInfo:
+        upload = await self.begin_write(place, WriteIntent(), session)
+        try:
+            return await self.finish_write(upload, data, Finish(len(data)), session)
+        finally:
+            await self.abort_write(upload, session)
+
+    async def read_file_range(
+        self, place: Place, start: int, stop: int, version: str | None, session: Session
+    ) -> AsyncIterator[Buffer]:
+        opened = SourceFile(self._tree, place)
+        try:
+            await self._threads.run(opened.open, version)
+            async for piece in self._pieces(opened, start, stop):
+                yield piece
+        finally:
+            await self._threads.surely(opened.close)
+
+    async def begin_write(self, place: Place, intent: WriteIntent, session: Session) -> Upload:
+        if place.is_root:
+            raise IsADirectory
+        file = self._new_file(place)
+        try:
+            await self._threads.run(file.open)
+        except BaseException:
+            await self._threads.surely(file.close)
+            raise
+        return LocalUpload(place, intent, file, self.options.chunk_bytes)
+
+    async def write_chunk(self, upload: Upload, data: Buffer, session: Session) -> None:
+        ours = _ours(upload)
+        with ours.piece(len(data)) as at:
+            await self._threads.run(ours.file.write, at, data)
+
+    async def keep_range(self, upload: Upload, start: int, stop: int, session: Session) -> None:
+        ours = _ours(upload)
+        base = ours.intent.base
+        if base is None or not 0 <= start < stop <= base.size:
+            raise breach(f"the bytes {start} to {stop} are not in the base")
+        with ours.piece(stop - start) as at:
+            opened = SourceFile(self._tree, ours.place)
+            try:
+                await self._threads.run(opened.open_base, base.version)
+                await self._copy(opened, start, stop, ours.file, at)
+            finally:
+                await self._threads.surely(opened.close)
+
+    async def finish_write(self, upload: Upload, tail: Buffer, finish: Finish, session: Session) -> FileInfo:
+        ours = _ours(upload)
+        with ours.piece(len(tail)) as at:
+            await self._threads.run(ours.file.write, at, tail)
+        ours.must_be_whole(finish.size)
+        base = ours.intent.base if finish.base_kept else None
+        info = await self._threads.run(
+            ours.file.publish,
+            mtime=finish.mtime,
+            exclusive=ours.intent.exclusive,
+            base=base.version if base else None,
+        )
+        await self._end(ours)
+        return info
+
+    async def abort_write(self, upload: Upload, session: Session) -> None:
+        await self._end(_ours(upload))
+
+    @property
+    def _tree(self) -> Tree:
+        if self._root is None:
+            raise RuntimeError("not started")
+        return self._root.tree
+
+    def _new_file(self, place: Place) -> UnpublishedFile:
+        return UnpublishedFile(self._tree, place, self.options.file_mode)
+
+    async def _pieces(self, opened: SourceFile, start: int, stop: int) -> AsyncIterator[bytes]:
+        while start < stop:
+            piece = await self._threads.run(opened.read, start, min(_READ_BYTES, stop - start))
+            yield piece
+            start += len(piece)
+
+    async def _copy(self, opened: SourceFile, start: int, stop: int, file: UnpublishedFile, at: int) -> None:
+        """In pieces, so that it can be cancelled. Raises Changed."""
+        while start < stop:
+            count = min(PIECE_BYTES, stop - start)
+            await self._threads.run(copy_range, opened.descriptor, start, count, file.descriptor, at)
+            start, at = start + count, at + count
+        await self._threads.run(opened.must_be_unchanged)
+
+    async def _end(self, upload: LocalUpload) -> None:
+        upload.end()
+        await self._threads.surely(upload.file.close)
+
+    async def _sweep(self) -> None:
+        sweep = stale.Sweep(self._tree)
+        while await self._threads.run(sweep.step):
+            pass
+
+
+def _usage(tree: Tree, place: Place) -> Usage:
+    with tree.nearest(place.child(b"any")) as directory:
+        status = os.fstatvfs(directory)
+    total = status.f_blocks * status.f_frsize
+    return Usage(total, total - status.f_bavail * status.f_frsize)
+
+
+def _ours(upload: Upload) -> LocalUpload:
+    if not isinstance(upload, LocalUpload):
+        raise TypeError("the upload is another backend's")
+    return upload

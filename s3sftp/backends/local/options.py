@@ -1,0 +1,53 @@
+"""The options of the local backend: which directory, and how to treat it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import BeforeValidator, Field, field_validator
+
+from s3sftp.config.options import ByteSize, Options
+
+MIB = 1 << 20
+
+
+def _parse_mode(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    try:
+        return int(value.strip().removeprefix("0o"), 8)
+    except ValueError:
+        raise ValueError("should be permissions in octal, like '0640'") from None
+
+
+Mode = Annotated[int, BeforeValidator(_parse_mode), Field(ge=0, le=0o7777)]
+"""POSIX permission bits: a number (TOML: `0o640`), or a text in octal such as `"0640"`."""
+
+
+class LocalOptions(Options):
+    """A directory of this machine as storage (`backend = "local"`)."""
+
+    root: Path
+    """The directory, as an absolute path. It has to exist. Nothing outside it is ever read or changed."""
+    follow_symlinks: bool = False
+    """Follow symbolic links that lead to something inside `root` by a relative path; others are refused.
+    Needs Linux 5.6. Off: all are refused, and listings leave them out."""
+    fsync: bool = True
+    """Make sure that the disk has a file, a new name, or a removal before the client hears of success. Off:
+    faster, and what was acknowledged in the seconds before a loss of power may be lost."""
+    file_mode: Mode | None = None
+    """Permissions of files that are written, such as `"0640"`. Default: 0666 less the umask."""
+    dir_mode: Mode | None = None
+    """Permissions of directories that are made, such as `"0750"`. Default: 0777 less the umask."""
+    chunk_bytes: ByteSize = Field(default=MIB, ge=64 << 10, le=64 * MIB)
+    """How much of an upload is written at once; 4 such chunks may be under way."""
+    threads: int = Field(default=16, ge=1, le=256)
+    """Calls of the file system that each worker may have under way at once; more wait."""
+
+    @field_validator("root")
+    @classmethod
+    def _root_is_absolute(cls, value: Path) -> Path:
+        if not value.is_absolute():
+            raise ValueError("should be an absolute path, like '/srv/sftp'")
+        return value

@@ -1,0 +1,61 @@
+"""The root: opened once at start, held until the end."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+from s3sftp.backends.local.options import LocalOptions
+from s3sftp.backends.local.resolving import KernelResolver, Resolver, WalkingResolver, has_openat2
+from s3sftp.backends.local.tree import Tree
+from s3sftp.backends.local.unpublished import NO_UNNAMED_FILES
+from s3sftp.errors import ConfigurationError
+
+
+@dataclass(frozen=True, slots=True)
+class Root:
+    """The directory that is served."""
+
+    tree: Tree
+    by_openat2: bool
+    may_have_stale_files: bool
+    """Whether uploads have names here: then a server that was killed left some."""
+    _descriptor: int
+
+    def close(self) -> None:
+        os.close(self._descriptor)
+
+
+def open_root(options: LocalOptions) -> Root:
+    """Open the directory that the options name. Raises ConfigurationError."""
+    try:
+        descriptor = os.open(options.root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError as error:
+        raise ConfigurationError([f"local.root = {str(options.root)!r}: {error.strerror}"]) from error
+    try:
+        return _root_at(descriptor, options)
+    except BaseException:
+        os.close(descriptor)
+        raise
+
+
+def _root_at(descriptor: int, options: LocalOptions) -> Root:
+    follow = options.follow_symlinks
+    by_openat2 = has_openat2(descriptor)
+    if follow and not by_openat2:
+        raise ConfigurationError(
+            ["local.follow_symlinks = true needs openat2: Linux 5.6, and a container that allows it"]
+        )
+    resolver: Resolver = (
+        KernelResolver(descriptor, follow=follow) if by_openat2 else WalkingResolver(descriptor)
+    )
+    tree = Tree(resolver, follow=follow, fsync=options.fsync, dir_mode=options.dir_mode)
+    return Root(tree, by_openat2, not _has_unnamed_files(descriptor), descriptor)
+
+
+def _has_unnamed_files(directory: int) -> bool:
+    try:
+        os.close(os.open(b".", os.O_TMPFILE | os.O_WRONLY, 0o600, dir_fd=directory))
+    except OSError as error:
+        return error.errno not in NO_UNNAMED_FILES
+    return True

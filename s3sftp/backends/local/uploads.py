@@ -1,0 +1,58 @@
+"""Writes that have begun: where the next chunk goes, and whether all that was promised came."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from s3sftp.backends.contract import Place, Upload, WriteIntent
+from s3sftp.backends.local.unpublished import UnpublishedFile
+from s3sftp.errors import InvalidRequest
+
+PARALLEL_CHUNKS = 4
+
+
+class LocalUpload(Upload):
+    """One write; its file is closed when it has ended."""
+
+    parallel_chunks = PARALLEL_CHUNKS
+
+    def __init__(self, place: Place, intent: WriteIntent, file: UnpublishedFile, chunk_bytes: int) -> None:
+        self.place = place
+        self.intent = intent
+        self.file = file
+        self.chunk_bytes = chunk_bytes
+        self.size = 0
+        self._ended = False
+        self._missing = 0
+        """Pieces that are on their way or failed."""
+
+    @contextmanager
+    def piece(self, count: int) -> Iterator[int]:
+        """Take the next position in the file; the piece is missing unless the block ends well."""
+        self.must_run()
+        at = self.size
+        self.size += count
+        self._missing += 1
+        yield at
+        self._missing -= 1
+
+    def must_be_whole(self, size: int) -> None:
+        """Raises InvalidRequest when it is not what was announced."""
+        self.must_run()
+        if self._missing:
+            raise breach("finish while a chunk is on its way or after one failed")
+        if self.size != size:
+            raise breach(f"{self.size} bytes came, {size} were announced")
+
+    def must_run(self) -> None:
+        if self._ended:
+            raise breach("a call after the upload's end")
+
+    def end(self) -> None:
+        self._ended = True
+
+
+def breach(what: str) -> InvalidRequest:
+    """The caller broke the contract: a fault of the server, never of the client."""
+    return InvalidRequest("invalid write", detail=what)
