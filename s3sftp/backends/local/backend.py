@@ -55,7 +55,7 @@ class LocalBackend(CompleteBackend):
     async def start(self) -> None:
         """Open the root. Raises ConfigurationError when it cannot be served."""
         self._root = root = await self._threads.run(open_root, self.options)
-        _log.info("local storage", containment="openat2" if root.by_openat2 else "walk")
+        _log.debug("local storage", containment="openat2" if root.by_openat2 else "walk")
         if root.may_have_stale_files:
             self._sweeping = asyncio.create_task(self._sweep())
 
