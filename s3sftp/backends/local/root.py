@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 
+from s3sftp.backends.local import unpublished
 from s3sftp.backends.local.options import LocalOptions
 from s3sftp.backends.local.resolving import KernelResolver, Resolver, WalkingResolver, has_openat2
 from s3sftp.backends.local.tree import Tree
-from s3sftp.backends.local.unpublished import NO_UNNAMED_FILES
 from s3sftp.errors import ConfigurationError
 
 
@@ -50,12 +50,14 @@ def _root_at(descriptor: int, options: LocalOptions) -> Root:
         KernelResolver(descriptor, follow=follow) if by_openat2 else WalkingResolver(descriptor)
     )
     tree = Tree(resolver, follow=follow, fsync=options.fsync, dir_mode=options.dir_mode)
-    return Root(tree, by_openat2, not _has_unnamed_files(descriptor), descriptor)
+    return Root(tree, by_openat2, _names_its_uploads(descriptor), descriptor)
 
 
-def _has_unnamed_files(directory: int) -> bool:
+def _names_its_uploads(directory: int) -> bool:
     try:
-        os.close(os.open(b".", os.O_TMPFILE | os.O_WRONLY, 0o600, dir_fd=directory))
-    except OSError as error:
-        return error.errno not in NO_UNNAMED_FILES
-    return True
+        unnamed = unpublished.open_unnamed(directory)
+    except OSError:
+        return False  # nothing can be written here
+    if unnamed is not None:
+        os.close(unnamed)
+    return unnamed is None

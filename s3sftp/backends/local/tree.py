@@ -11,7 +11,7 @@ from contextlib import contextmanager
 
 from s3sftp.backends.contract import Place
 from s3sftp.backends.local.resolving import Resolver
-from s3sftp.errors import NotADirectory, NotFound, PermissionDenied
+from s3sftp.errors import NotADirectory, NotFound, PermissionDenied, StorageError
 
 _DIRECTORY = os.O_PATH | os.O_DIRECTORY
 QUIETLY = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY
@@ -73,7 +73,7 @@ class Tree:
                 os.close(directory)
         except BaseException:
             for each in reversed(made):
-                with contextlib.suppress(OSError), self.parent(each) as above:
+                with contextlib.suppress(OSError, StorageError), self.parent(each) as above:
                     os.rmdir(each.name, dir_fd=above)
             raise
 

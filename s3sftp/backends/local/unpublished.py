@@ -20,7 +20,7 @@ from s3sftp.backends.local.stale import hold
 from s3sftp.backends.local.tree import Tree
 from s3sftp.errors import Busy, Changed
 
-NO_UNNAMED_FILES = (errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL, errno.ENOENT, errno.ENOSYS)
+_NO_UNNAMED_FILES = (errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL, errno.ENOENT, errno.ENOSYS)
 _ATTEMPTS = 5
 """How often a directory may be removed by others between being made and being used."""
 
@@ -41,13 +41,12 @@ class UnpublishedFile:
         self._refuse_target()
         with self._tree.nearest(self._place) as directory:
             self._directory = os.dup(directory)
-        try:
-            self._open_unnamed()
-        except OSError as error:
-            if error.errno not in NO_UNNAMED_FILES:
-                raise
+        unnamed = open_unnamed(self._directory)
+        if unnamed is None:
             self._open_named()
         else:
+            self.descriptor = unnamed
+            hold(unnamed)
             self._close_directory()
         if self._mode is not None:
             os.fchmod(self.descriptor, self._mode)
@@ -95,13 +94,6 @@ class UnpublishedFile:
         if self._directory >= 0:
             os.close(self._directory)
             self._directory = -1
-
-    def _open_unnamed(self) -> None:
-        if not os.path.isdir("/proc/self/fd"):  # without it such a file cannot get a name
-            raise OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP))
-        flags = os.O_TMPFILE | os.O_WRONLY | os.O_CLOEXEC
-        self.descriptor = os.open(b".", flags, 0o666, dir_fd=self._directory)
-        hold(self.descriptor)
 
     def _open_named(self) -> None:
         flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -160,6 +152,18 @@ class UnpublishedFile:
     def _link(self, directory: int, name: bytes) -> None:
         # by the descriptor's own entry, which no other process can change
         os.link(f"/proc/self/fd/{self.descriptor}", name, dst_dir_fd=directory, follow_symlinks=True)
+
+
+def open_unnamed(directory: int) -> int | None:
+    """A new file without a name; None where the file system has none, or could not give it a name later."""
+    if not os.path.isdir("/proc/self/fd"):
+        return None
+    try:
+        return os.open(b".", os.O_TMPFILE | os.O_WRONLY | os.O_CLOEXEC, 0o666, dir_fd=directory)
+    except OSError as error:
+        if error.errno in _NO_UNNAMED_FILES:
+            return None
+        raise
 
 
 def _private_name() -> bytes:
