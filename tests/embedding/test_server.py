@@ -96,7 +96,7 @@ async def test_leaving_lets_a_running_upload_finish_and_its_event_be_delivered()
     backend, heard = MemoryBackend(), []
 
     async def hear(event: s3sftp.Committed) -> None:
-        await asyncio.sleep(1.5)  # more than what is left of the time when it is used up
+        await asyncio.sleep(0.1)
         heard.append(event.path)
 
     async with server_of(backend, on_committed=hear, drain_timeout=20) as server:
@@ -114,6 +114,24 @@ async def test_leaving_lets_a_running_upload_finish_and_its_event_be_delivered()
     await finishing
     assert backend.contents() == {"f": b"first half, second half"}
     assert heard == ["/f"]
+
+
+async def test_who_drains_by_hand_knows_that_events_are_delivered_or_that_some_are_not() -> None:
+    heard, gate = [], asyncio.Event()
+
+    async def hear(event: s3sftp.Committed) -> None:
+        await asyncio.sleep(0.3)
+        heard.append(event.path)
+        if event.path == "/stuck":
+            await gate.wait()
+
+    for name, drained in (("/f", True), ("/stuck", False)):
+        async with server_of(on_committed=hear, drain_timeout=1) as server:
+            async with await connect(server.port) as connection, connection.start_sftp_client() as sftp:
+                async with sftp.open(name, "wb") as file:
+                    await file.write(b"x")
+            assert await server.drain() is drained
+            assert heard.pop() == name
 
 
 async def test_draining_ends_at_its_limit_and_nothing_half_is_published() -> None:

@@ -123,6 +123,18 @@ async def test_a_rename_is_an_event_of_its_own_and_no_commit() -> None:
     assert renames == [("/x.partial", "/x", b"alice/x", "alice")]
 
 
+async def test_one_who_acknowledges_renames_may_refuse_the_answer_to_one() -> None:
+    async def refuse(event: Renamed) -> None:
+        raise StorageFailure("not that name")
+
+    backend = MemoryBackend({"alice/x": b""})
+    events = Events(on_renamed=Subscriber(refuse, acknowledge=True))
+    async with volume_with(events, backend) as files:
+        with pytest.raises(StorageFailure, match="not that name"):
+            await files.rename(VirtualPath.parse(b"/x"), VirtualPath.parse(b"/y"), overwrite=False)
+    assert set(backend.contents()) == {"alice/y"}
+
+
 async def test_names_that_are_not_utf_8_survive() -> None:
     ear = Ear()
     async with volume_with(Events(ear.hear)) as files:
