@@ -1,4 +1,4 @@
-"""Files that clients have open, and the line that each transfer leaves in the log.
+"""Files that clients have open.
 
 A file being uploaded is a row in `OpenWriters`, keyed by user and place: STAT of it, also from the same
 user's other sessions of this process, sees its size so far. Nobody else sees it.
@@ -18,53 +18,9 @@ from s3sftp.events import Announce, Announcements, Committed
 from s3sftp.fs.paths import VirtualPath
 from s3sftp.fs.reading import Expected, Reader
 from s3sftp.fs.tally import Tally
+from s3sftp.fs.transfer import Transfer
 from s3sftp.fs.writing import Writer
-from s3sftp.telemetry import Costs, charged_to, current_trace_context, get_logger
-
-_log = get_logger(__name__)
-
-
-class Transfer:
-    """What one open file moved and cost; says so once, when it ends."""
-
-    def __init__(self, direction: str, path: VirtualPath, session: Session, costs: Costs) -> None:
-        self.costs = costs
-        self.bytes = 0
-        self._direction = direction
-        self._path = path
-        self._session = session
-        self._started = time.monotonic()
-
-    @property
-    def seconds(self) -> float:
-        """Since it was opened."""
-        return time.monotonic() - self._started
-
-    def end(self, outcome: str, *, size: int, error: Exception | None = None) -> None:
-        """Log the line. `outcome` is `stored`, `read`, `failed` or `aborted`."""
-        log = _log.info if error is None and outcome != "aborted" else _log.warning
-        log(
-            "transfer",
-            direction=self._direction,
-            outcome=outcome,
-            path=str(self._path),
-            bytes=self.bytes,
-            size=size,
-            seconds=round(self.seconds, 3),
-            s3_requests=dict(self.costs.requests),
-            s3_retries=self.costs.retries,
-            user=self._session.user,
-            peer=self._session.peer,
-            session=self._session.session_id,
-            **_reason(error),
-        )
-
-
-def _reason(error: Exception | None) -> dict[str, str]:
-    if error is None:
-        return {}
-    detail = getattr(error, "detail", None)
-    return {"error": f"{type(error).__name__}: {error}"} | ({"detail": detail} if detail else {})
+from s3sftp.telemetry import Costs, charged_to, current_trace_context
 
 
 class OpenReader:
