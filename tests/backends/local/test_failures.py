@@ -1,4 +1,4 @@
-"""What the disk can fail with is told clearly, publishes nothing, and a root that cannot be served ends the start."""
+"""What the disk fails with is told clearly and publishes nothing; a root of no use ends the start."""
 
 from __future__ import annotations
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import random
 import threading
 import time
 from pathlib import Path
@@ -14,9 +13,7 @@ import pytest
 from s3sftp.backends import CompleteBackend, WriteIntent
 from s3sftp.backends.contract import Finish
 from s3sftp.backends.local.threads import Threads
-from s3sftp.errors import StorageError
 from tests.backends.local.ground import ALICE, place, serving
-from tests.backends.storages import unfinished_in
 
 
 async def test_the_event_loop_goes_on_while_the_disk_is_slow(
@@ -94,49 +91,6 @@ async def _everything(backend: CompleteBackend, name: str) -> None:
     await backend.del_dir(one, ALICE)
     await backend.delete(other, ALICE)
     await backend.usage(one, ALICE)
-
-
-@pytest.mark.parametrize("way", ["openat2", "walk", "named"])
-async def test_calls_that_are_cancelled_leave_no_descriptor_and_no_upload(way: str, tmp_path: Path) -> None:
-    todo = random.Random(4)
-    async with serving(tmp_path, way, threads=3) as backend:
-        await _everything(backend, "warm")
-        before = _descriptors()
-        for number in range(150):
-            tasks = [
-                asyncio.ensure_future(_work(backend, f"{number % 7}-{each}"))
-                for each in range(todo.choice([1, 2, 5]))
-            ]
-            await asyncio.sleep(todo.random() * 0.01)
-            for task in tasks:
-                task.cancel()
-                if todo.random() < 0.3:
-                    await asyncio.sleep(0)
-                    task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-            assert _descriptors() == before
-        assert unfinished_in(tmp_path) == []
-
-
-async def _work(backend: CompleteBackend, name: str) -> None:
-    while True:
-        upload = None
-        try:
-            await _everything(backend, name)
-            upload = await backend.begin_write(place(name), WriteIntent(), ALICE)
-            await asyncio.gather(
-                *(backend.write_chunk(upload, bytes(upload.chunk_bytes), ALICE) for _ in range(2))
-            )
-        except StorageError:  # the one before was cancelled midway
-            await asyncio.sleep(0)
-        finally:
-            if upload is not None:
-                await asyncio.shield(backend.abort_write(upload, ALICE))
-
-
-def _descriptors() -> list[str]:
-    """What this process has open, but for the listing itself."""
-    return sorted(os.listdir("/proc/self/fd"))
 
 
 class TestThreads:
