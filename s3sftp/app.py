@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from s3sftp import __version__, backends
 from s3sftp.app_options import ServerOptions
 from s3sftp.auth import ConfiguredUsers
-from s3sftp.backends import CompleteBackend, Place
+from s3sftp.backends import Backend, CompleteBackend, Place
 from s3sftp.backends.memory import MemoryBackend
 from s3sftp.backends.s3 import S3Backend
 from s3sftp.backends.s3.failures import Trouble
@@ -124,7 +124,7 @@ class Application:
             await self.stop()
 
 
-async def look_at_storage(backend: CompleteBackend) -> None:
+async def look_at_storage(backend: Backend) -> None:
     """List the root once. Raises the StorageError that says no: no bucket, no rights, nothing would work.
 
     A storage that is down or slow is only logged: it may be back before the first user comes.

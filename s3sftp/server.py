@@ -22,7 +22,7 @@ import asyncssh
 
 from s3sftp import backends
 from s3sftp.auth import Authenticator, AuthOptions, Identity
-from s3sftp.backends import CompleteBackend
+from s3sftp.backends import Backend
 from s3sftp.counters import Table
 from s3sftp.events import Counts, Events, Subscribers
 from s3sftp.fs import FileOptions, Mounts, Volume
@@ -45,7 +45,7 @@ class Server:
     def __init__(
         self,
         *,
-        backend: CompleteBackend,
+        backend: Backend,
         auth: Authenticator,
         host_keys: Sequence[Path | str | asyncssh.SSHKey] | None = None,
         host: str = "127.0.0.1",
@@ -57,7 +57,7 @@ class Server:
         logins: AuthOptions | None = None,
         sftp: SftpOptions | None = None,
         files: FileOptions | None = None,
-        before_listening: Callable[[CompleteBackend], Awaitable[None]] | None = None,
+        before_listening: Callable[[Backend], Awaitable[None]] | None = None,
         entrance: Entrance | None = None,
         uploads: Table | None = None,
     ) -> None:

@@ -277,6 +277,10 @@ class Extras(Protocol):
     name: str
     """What the operator calls it, in logs and spans. Without it: the name of the class."""
 
+    begin_is_free: bool = False
+    """Whether `begin_write` asks nothing and refuses nothing, as with S3: then it may be called late. If not,
+    it is called when the file is opened, for which the present file has to be asked for."""
+
     @property
     def first_chunk_bytes(self) -> int:
         """`chunk_bytes` of an upload that has just begun: files shorter than this are published in one go."""

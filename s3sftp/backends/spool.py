@@ -1,17 +1,20 @@
-"""Private temporary files for uploads whose bytes cannot be put in order in memory."""
+"""Private temporary files for bytes that can wait neither in memory nor in the storage."""
 
 from __future__ import annotations
 
 import asyncio
 import errno
+import mmap
 import os
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import IO
 
 from s3sftp.errors import NoSpace, StorageFailure
 
 Extent = tuple[int, int]
+_FULL = "no space left on the server for this transfer"
 
 
 def add_extent(extents: list[Extent], start: int, stop: int) -> list[Extent]:
@@ -33,11 +36,15 @@ class SpoolRoom:
         self.directory = directory
         self.total = total
         self.used = 0
+        self.reclaim: Callable[[], None] = lambda: None
+        """Called when there is no room, to give back what could be done without."""
 
     def change(self, count: int) -> None:
         """Use `count` more bytes (or fewer). Raises NoSpace."""
         if count > 0 and self.used + count > self.total:
-            raise NoSpace("no space left for this upload on the server")
+            self.reclaim()
+            if self.used + count > self.total:
+                raise NoSpace(_FULL)
         self.used += count
 
 
@@ -70,13 +77,17 @@ class Spool:
         except OSError as error:
             self._room.change(-more)
             if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-                raise NoSpace("no space left for this upload on the server", detail=str(error)) from error
+                raise NoSpace(_FULL, detail=str(error)) from error
             raise StorageFailure("the server's spool failed", detail=str(error)) from error
         self.extents = extents
 
     async def read(self, start: int, stop: int) -> bytes:
         """Bytes that are covered by one extent."""
         return await asyncio.to_thread(os.pread, self._file.fileno(), stop - start, start)
+
+    def mapped(self, size: int) -> memoryview:
+        """The first `size` bytes, read-only, without reading them now; good also after `close`."""
+        return memoryview(mmap.mmap(self._file.fileno(), size, access=mmap.ACCESS_READ))
 
     def next_extent(self, offset: int) -> Extent | None:
         """The extent that has `offset` or is the first after it, cut off at `offset`."""

@@ -7,7 +7,8 @@ from collections import Counter
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
-from s3sftp.backends import CompleteBackend
+from s3sftp.backends import Backend
+from s3sftp.backends.complete import complete
 from s3sftp.backends.spool import SpoolRoom
 from s3sftp.counters import Table
 from s3sftp.events import Events
@@ -29,23 +30,27 @@ class Shared:
 
     def __init__(
         self,
-        backend: CompleteBackend,
+        backend: Backend,
         options: FileOptions,
         uploads: Table | None = None,
         events: Events | None = None,
     ) -> None:
-        """`uploads` is where workers count together what their users are writing; `events`, who is told of
-        what they have written."""
-        self.backend = backend
+        """Any backend will do: what it lacks is done with a spool. `uploads` is where workers count together
+        what their users are writing; `events`, who is told of what they have written.
+
+        Raises ConfigurationError with all that is wrong with the backend.
+        """
+        room = SpoolRoom(options.spool_dir, options.spool_bytes)
+        self.backend = complete(backend, room)
         self.events = events or Events()
         self.options = options
         self.budget = Budget(options.buffer_bytes, options.buffer_wait.total_seconds())
         self.writers = OpenWriters(options.max_uploads_per_user, Tally(uploads or Table.alone(ROWS)))
         self.tools = WriterTools(
-            backend,
+            self.backend,
             options,
             self.budget,
-            SpoolRoom(options.spool_dir, options.spool_bytes),
+            room,
             Spares(min(_MOST_SPARE_BYTES, options.buffer_bytes // 2)),
         )
         self.ignored: Counter[str] = Counter()

@@ -67,7 +67,12 @@ class Writer:
         self._failure = self._failure or error
 
     async def begin(self) -> None:
-        """Let the backend refuse a name now that it would refuse at the first chunk. Costs no request."""
+        """Let the backend refuse now what it would refuse at the first chunk.
+
+        Costs no request where beginning is free: then the old file is asked for only if it matters.
+        """
+        if not self._tools.backend.begin_is_free:
+            await self._transit.need_old()
         if self._assembly.base_known:
             await self._transit.begin()
 

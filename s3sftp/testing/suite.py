@@ -8,15 +8,18 @@ import itertools
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar
 
 import pytest
 
-from s3sftp.backends import Backend, CompleteBackend, Place, Session
+from s3sftp.backends import Backend, Place, Session
+from s3sftp.backends.complete import complete
+from s3sftp.backends.spool import SpoolRoom
 from s3sftp.testing.stage import Stage
 from s3sftp.testing.storage import Storage, Subject
 
 _cases = itertools.count()
+_SPOOL_BYTES = 256 << 20
 
 
 class Promises:
@@ -106,7 +109,7 @@ class Promises:
     async def _opened(self) -> AsyncIterator[Storage]:
         async with self.open_storage() as given:
             subject = given if isinstance(given, Subject) else Subject(given)
-            backend = cast(CompleteBackend, subject.backend)
+            backend = complete(subject.backend, SpoolRoom(None, _SPOOL_BYTES))
             try:
                 await backend.start()
                 yield Storage(backend, subject, self.session)

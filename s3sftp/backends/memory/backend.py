@@ -36,6 +36,7 @@ class MemoryBackend(CompleteBackend):
     """
 
     name = "memory"
+    begin_is_free = True
 
     def __init__(
         self,

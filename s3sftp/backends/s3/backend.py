@@ -46,6 +46,7 @@ class S3Backend(CompleteBackend):
     table through which the processes of one server see each other's changes at once."""
 
     name = "s3"
+    begin_is_free = True
 
     def __init__(
         self, options: S3Options, state_dir: Path | None = None, changes: Table | None = None

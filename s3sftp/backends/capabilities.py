@@ -1,0 +1,179 @@
+"""What a backend can do, found out once, before it is started; what it gets wrong is told all at once.
+
+A callback that is only inherited from the protocols in `contract` is not there. What the core passes must fit
+the signature, and what waits must be async: a mistake is a `ConfigurationError` at start-up that names the
+backend and the method, not a failure of some user's transfer.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from s3sftp.backends.contract import Backend, CompleteBackend, Extras, RangedReads, StreamedWrites
+from s3sftp.errors import ConfigurationError
+
+_LIFE = ("start", "stop")
+_REQUIRED = (
+    *("file_info", "list_dir", "make_dir", "del_dir", "delete", "rename"),
+    *("read_file", "write_file"),
+)
+_STREAMING = ("begin_write", "write_chunk", "finish_write", "abort_write")
+_EXTRAS = ("keep_range", "copy", "set_mtime", "usage")
+_PROTOCOLS = (Backend, RangedReads, StreamedWrites, Extras, CompleteBackend)
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """Which of the optional callbacks a backend has."""
+
+    ranged_reads: bool = False
+    streamed_writes: bool = False
+    keep_range: bool = False
+    copy: bool = False
+    set_mtime: bool = False
+    usage: bool = False
+    first_chunk_bytes: bool = False
+    begin_is_free: bool = False
+
+
+def examine(backend: object) -> Capabilities:
+    """What a backend can do. Raises ConfigurationError with everything that is wrong with it."""
+    has = {name: _has(backend, name) for name in (*_REQUIRED, "read_file_range", *_STREAMING, *_EXTRAS)}
+    problems = list(_problems(backend, has))
+    if problems:
+        named = backend_name(backend)
+        raise ConfigurationError([f"backend {named}: {problem}" for problem in problems])
+    return Capabilities(
+        ranged_reads=has["read_file_range"],
+        streamed_writes=has["begin_write"],
+        keep_range=has["keep_range"],
+        copy=has["copy"],
+        set_mtime=has["set_mtime"],
+        usage=has["usage"],
+        first_chunk_bytes=_has(backend, "first_chunk_bytes"),
+        begin_is_free=has["begin_write"] and bool(getattr(backend, "begin_is_free", False)),
+    )
+
+
+def backend_name(backend: object) -> str:
+    """Its `name`, or else that of its class."""
+    name = getattr(backend, "name", None)
+    if isinstance(name, str) and name:
+        return name
+    return backend.__name__ if isinstance(backend, type) else type(backend).__name__
+
+
+def is_complete(backend: object) -> bool:
+    """Whether its class says that it is a `CompleteBackend`, and so raises nothing but StorageErrors."""
+    return CompleteBackend in type(backend).__mro__
+
+
+def _problems(backend: object, has: dict[str, bool]) -> Iterator[str]:
+    if isinstance(backend, type):
+        yield "is a class; make an object of it"
+        return
+    life = [name for name in _LIFE if getattr(backend, name, None) is None]
+    missing = [name for name in _REQUIRED if not has[name]] + life
+    if is_complete(backend):
+        missing += [name for name in has if not has[name] and name not in missing]
+    if missing:
+        yield f"it has no {_listed(missing)}, which every backend has"
+    yield from _streaming_problems([name for name in _STREAMING if has[name]])
+    if has["keep_range"] and not any(has[name] for name in _STREAMING):
+        yield "it has keep_range, but none of the callbacks that stream writes: nothing would call it"
+    for name in (*_LIFE, *(name for name in has if has[name])):
+        if name not in missing:
+            yield from _problems_of(name, getattr(backend, name))
+    yield from _chunk_size_problems(backend)
+
+
+def _streaming_problems(there: list[str]) -> Iterator[str]:
+    lacking = [name for name in _STREAMING if name not in there]
+    if there and lacking:
+        yield (
+            f"it has {_listed(there)}, but no {_listed(lacking)}:"
+            " a backend streams writes with all four or with none"
+        )
+
+
+def _chunk_size_problems(backend: object) -> Iterator[str]:
+    if _has(backend, "first_chunk_bytes"):
+        size = getattr(backend, "first_chunk_bytes", None)
+        if isinstance(size, bool) or not isinstance(size, int) or size < 1:
+            yield f"first_chunk_bytes is {size!r}, and should be a number of bytes"
+
+
+def _problems_of(name: str, found: Any) -> Iterator[str]:
+    promised = _promised(name)
+    if not callable(found):
+        yield f"{name} is {type(found).__name__}, and should be a method"
+        return
+    wrong = _color_problem(found, yields=_yields(promised))
+    if wrong is not None:
+        yield f"{name} {wrong}"
+    misfit = _signature_problem(found, promised)
+    if misfit is not None:
+        yield f"{name}{misfit}"
+
+
+def _color_problem(found: Any, *, yields: bool) -> str | None:
+    """What is wrong with how it waits."""
+    inner = inspect.unwrap(found)
+    is_plain_generator = inspect.isgeneratorfunction(inner)
+    if not yields:
+        if inspect.iscoroutinefunction(inner) or inspect.iscoroutinefunction(found):
+            return None
+        if is_plain_generator or inspect.isasyncgenfunction(inner):
+            return "yields, and should be an `async def` that returns"
+        return "is not async: it should be an `async def`"
+    if inspect.iscoroutinefunction(inner):
+        return "yields nothing: it should be an async generator, an `async def` with `yield` in it"
+    if is_plain_generator:
+        return "is not async: it should be an async generator, an `async def` with `yield` in it"
+    return None  # also a plain function that returns another's iterator
+
+
+def _signature_problem(found: Any, promised: Callable[..., Any]) -> str | None:
+    """What is wrong with its parameters: the core's arguments must fit them."""
+    try:
+        signature = inspect.signature(found)
+    except (TypeError, ValueError):
+        return None  # made outside of Python: it does not say
+    positional, keywords = _parameters(promised)
+    try:
+        signature.bind(*[None] * len(positional), **dict.fromkeys(keywords))
+    except TypeError as error:
+        wanted = ", ".join([*positional, *(["*", *keywords] if keywords else [])])
+        return f"{signature} should take ({wanted}): {error}"
+    return None
+
+
+def _parameters(promised: Callable[..., Any]) -> tuple[list[str], list[str]]:
+    """The names of what is passed by position, and of what is passed by name."""
+    parameters = list(inspect.signature(promised).parameters.values())[1:]  # without self
+    positional = [p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD]
+    return positional, [p.name for p in parameters if p.kind is p.KEYWORD_ONLY]
+
+
+def _yields(promised: Callable[..., Any]) -> bool:
+    return str(inspect.signature(promised).return_annotation).startswith("AsyncIterator")
+
+
+def _promised(name: str) -> Callable[..., Any]:
+    """The method of the protocols that has the promise."""
+    return next(vars(protocol)[name] for protocol in _PROTOCOLS if name in vars(protocol))  # type: ignore[no-any-return]
+
+
+def _has(backend: object, name: str) -> bool:
+    """Whether it has a callback of its own, not only the protocols' promise of one."""
+    found = inspect.getattr_static(backend, name, None)
+    if found is None:
+        return getattr(backend, name, None) is not None  # from `__getattr__`, if at all
+    return not any(vars(protocol).get(name) is found for protocol in _PROTOCOLS)
+
+
+def _listed(names: list[str]) -> str:
+    return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
