@@ -11,6 +11,7 @@ from s3sftp import __version__, backends
 from s3sftp.app_options import ServerOptions
 from s3sftp.auth import ConfiguredUsers
 from s3sftp.backends import Backend, CompleteBackend, Place
+from s3sftp.backends.local import LocalBackend
 from s3sftp.backends.memory import MemoryBackend
 from s3sftp.backends.s3 import S3Backend
 from s3sftp.backends.s3.failures import Trouble
@@ -161,6 +162,10 @@ def make_backend(options: ServerOptions, changes: Table | None = None) -> Comple
     """
     if options.backend == "memory":
         return MemoryBackend()
+    if options.backend == "local":
+        if options.local is None:
+            raise ConfigurationError(["local.root is missing"])
+        return LocalBackend(options.local)
     if options.s3 is None:
         raise ConfigurationError(["s3.bucket is missing"])
     return S3Backend(options.s3, options.server.state_dir, changes)

@@ -13,6 +13,7 @@ from typing import Any, Literal
 from pydantic import Field, field_validator
 
 from s3sftp.auth import AuthOptions, UserOptions, read_keys, user_name_problem
+from s3sftp.backends.local import LocalOptions
 from s3sftp.backends.s3 import S3Options
 from s3sftp.config import Duration, Options, Setting, Settings, from_environment, from_toml, read
 from s3sftp.errors import ConfigurationError
@@ -64,13 +65,15 @@ class ProcessOptions(Options):
 class ServerOptions(Options):
     """Everything that can be configured."""
 
-    backend: Literal["s3", "memory"] = "s3"
-    """Where files are stored. `memory` forgets everything at the end: for trying things out."""
+    backend: Literal["s3", "local", "memory"] = "s3"
+    """Where files are stored. `local` is a directory of this machine; `memory` forgets everything at the end:
+    for trying things out."""
     listen: ListenOptions = Field(default_factory=ListenOptions)
     ssh: SshOptions = Field(default_factory=SshOptions)
     auth: AuthOptions = Field(default_factory=AuthOptions)
     users: dict[str, UserOptions] = Field(default_factory=dict)
     s3: S3Options | None = None
+    local: LocalOptions | None = None
     files: FileOptions = Field(default_factory=FileOptions)
     sftp: SftpOptions = Field(default_factory=SftpOptions)
     log: LogOptions = Field(default_factory=LogOptions)
@@ -128,6 +131,8 @@ def _between_groups(values: Mapping[str, Any], settings: Settings) -> list[str]:
     problems: list[str] = []
     if values.get("backend", "s3") == "s3" and not settings.below("s3"):
         problems.append("s3.bucket is missing: name it in [s3], or with `s3sftp serve s3://BUCKET/PREFIX`")
+    if values.get("backend") == "local" and not settings.below("local"):
+        problems.append("local.root is missing: name the directory in [local], or as S3SFTP_LOCAL__ROOT")
     problems += _worker_problems(values)
     users: Mapping[str, UserOptions] = values.get("users", {})
     for name, user in users.items():

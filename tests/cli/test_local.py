@@ -1,0 +1,96 @@
+"""`s3sftp serve --backend local`: a directory of this machine, with real clients and several workers."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.cli.program import Running, batch, running, sftp_command, write_key_pair
+from tests.support.commands import installed
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    directory = tmp_path / "served"
+    directory.mkdir()
+    return directory
+
+
+@pytest.fixture(params=["1", "2"], ids=["one worker", "two workers"])
+def server(request: pytest.FixtureRequest, tmp_path: Path, root: Path) -> Iterator[Running]:
+    key = tmp_path / "key"
+    write_key_pair(key)
+    words = ["serve", "--backend", "local", "--host", "127.0.0.1", "--port", "0"]
+    words += ["--state-dir", str(tmp_path / "state"), "--workers", request.param]
+    words += ["--user", "alice", "--authorized-keys", f"{key}.pub"]
+    with running(*words, directory=tmp_path, S3SFTP_LOCAL__ROOT=str(root)) as server:
+        server.wait_event("started")
+        yield server
+
+
+def test_openssh_sftp_works_on_a_directory(server: Running, root: Path, tmp_path: Path) -> None:
+    data = bytes(range(256)) * 20_000
+    (tmp_path / "local").write_bytes(data)
+    lines = f"""mkdir d
+put {tmp_path}/local d/file
+rename d/file d/other
+get d/other {tmp_path}/back
+rm d/other
+put {tmp_path}/local kept
+rmdir d
+"""
+    done = batch(sftp_command(server.port, tmp_path / "key"), lines)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "back").read_bytes() == data
+    assert {file.name: file.read_bytes() for file in root.iterdir()} == {"kept": data}
+
+
+def test_openssh_scp_works_on_a_directory(server: Running, root: Path, tmp_path: Path) -> None:
+    (tmp_path / "local").write_bytes(b"by scp")
+    options = ["-F", "none", "-P", str(server.port), "-i", str(tmp_path / "key"), "-o", "IdentityAgent=none"]
+    options += ["-o", "UserKnownHostsFile=/dev/null", "-o", "StrictHostKeyChecking=no", "-o", "BatchMode=yes"]
+    command = [installed("scp"), *options, str(tmp_path / "local"), "alice@127.0.0.1:file"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    assert (root / "file").read_bytes() == b"by scp"
+
+
+def test_a_link_to_outside_leads_nowhere(server: Running, root: Path, tmp_path: Path) -> None:
+    (tmp_path / "secret").write_bytes(b"secret")
+    (root / "link").symlink_to(tmp_path / "secret")
+    done = batch(sftp_command(server.port, tmp_path / "key"), f"get link {tmp_path}/stolen\n")
+    assert done.returncode != 0
+    assert not (tmp_path / "stolen").exists()
+
+
+def test_rclone_works_on_a_directory(server: Running, root: Path, tmp_path: Path) -> None:
+    tree = tmp_path / "tree"
+    for name in ("a", "sub/b", "sub/deep/c"):
+        (tree / name).parent.mkdir(parents=True, exist_ok=True)
+        (tree / name).write_bytes(name.encode() * 1000)
+    remote = f":sftp,host=127.0.0.1,port={server.port},user=alice,key_file={tmp_path}/key,shell_type=none:"
+    for words in (["copy", str(tree), f"{remote}to"], ["check", "--download", str(tree), f"{remote}to"]):
+        command = [installed("rclone"), "--config", str(tmp_path / "none"), *words]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        assert done.returncode == 0, done.stderr
+    assert (root / "to/sub/deep/c").read_bytes() == b"sub/deep/c" * 1000
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [({}, "local.root is missing"), ({"S3SFTP_LOCAL__ROOT": "/no/such"}, "/no/such")],
+    ids=["no root", "a root that is not there"],
+)
+def test_a_root_that_cannot_be_served_ends_the_start(
+    tmp_path: Path, given: dict[str, str], said: str
+) -> None:
+    write_key_pair(tmp_path / "key")
+    words = ["serve", "--backend", "local", "--host", "127.0.0.1", "--port", "0", "--workers", "1"]
+    words += ["--state-dir", str(tmp_path / "state")]
+    words += ["--user", "alice", "--authorized-keys", f"{tmp_path}/key.pub"]
+    with running(*words, directory=tmp_path, **given) as server:
+        assert server.process.wait(30) != 0
+        assert said in server.process.output()
