@@ -22,7 +22,6 @@ NO_TIMES = "it has no set_mtime"
 
 class TestWholeFilesOnly(BackendPromises):
     exempt: ClassVar = {
-        "test_of_exclusive_writers_exactly_one_wins": "whether there is a file is asked before it is written",
         "test_a_renamed_file_keeps_the_time_it_was_given": NO_TIMES,
         "test_the_time_given_at_the_end_is_kept": NO_TIMES,
         "test_the_time_given_at_the_end_is_the_last_word": NO_TIMES,

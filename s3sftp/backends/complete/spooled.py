@@ -1,10 +1,14 @@
 """Uploads to a storage that only takes whole files: held until CLOSE, then written at once.
 
 What is promised at CLOSE (the target does not exist yet, the old file is still the same) is looked at right
-before the file is written. That is not atomic: a storage that must hold it against others streams its writes.
+before the file is written. No other upload of this process comes between; somebody else may, as that is not
+atomic: a storage that must hold it against others streams its writes.
 """
 
 from __future__ import annotations
+
+import asyncio
+from weakref import WeakValueDictionary
 
 from s3sftp.backends.capabilities import Capabilities
 from s3sftp.backends.complete.guarded import Guarded
@@ -34,6 +38,7 @@ class SpooledWrites:
         self._can = can
         self._rooms = rooms
         self._read_range = read_range
+        self._lines: WeakValueDictionary[Place, asyncio.Lock] = WeakValueDictionary()
 
     async def begin(self, place: Place, intent: WriteIntent, session: Session) -> Upload:
         """Raises IsADirectory, and whatever keeps the storage from being asked."""
@@ -56,8 +61,9 @@ class SpooledWrites:
         await mine.held.append(tail)
         if mine.held.size != finish.size:
             raise StorageFailure(detail=f"{mine.held.size} bytes came, {finish.size} were announced")
-        await self._look(mine, finish, session)
-        info = await self._theirs.write_file(mine.place, mine.held.whole(), session)
+        async with self._lines.setdefault(mine.place, asyncio.Lock()):
+            await self._look(mine, finish, session)
+            info = await self._theirs.write_file(mine.place, mine.held.whole(), session)
         mine.held.close()
         return await self._with_mtime(mine.place, info, finish.mtime, session)
 
