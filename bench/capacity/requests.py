@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from itertools import count
 
 from s3sftp.backends.s3.parts import part_size
+from s3sftp.fs.reading import OPEN_BYTES
 
 MIB = 1 << 20
 PART_BYTES = 8 * MIB
@@ -53,7 +54,9 @@ def parts(size: int, part_bytes: int) -> int:
 
 def get(size: int, range_bytes: int = RANGE_BYTES, *, known: bool = False) -> Requests:
     """A download from start to end; `known` after a STAT or a listing of it."""
-    return _without_zeros(HeadObject=0 if known else 1, GetObject=-(-size // range_bytes))
+    if not known:  # opening it brings the first bytes, and says what a HEAD would
+        return _without_zeros(GetObject=1 + -(-max(0, size - OPEN_BYTES) // range_bytes))
+    return _without_zeros(GetObject=-(-size // range_bytes))
 
 
 def stat(*, exists: bool) -> Requests:

@@ -102,8 +102,10 @@ class LocalBackend(CompleteBackend):
             await self._copy(opened, 0, size, file, 0)
             return await self._threads.run(file.publish, mtime=None, exclusive=False, base=None)
         finally:
-            await self._threads.surely(opened.close)
-            await self._threads.surely(file.close)
+            try:
+                await self._threads.surely(opened.close)
+            finally:  # also when the client goes at this very moment
+                await self._threads.surely(file.close)
 
     async def set_mtime(self, place: Place, mtime: float, session: Session) -> bool:
         await self._threads.run(naming.set_mtime, self._tree, place, mtime)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import os
+import random
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -13,7 +15,9 @@ import pytest
 from s3sftp.backends import CompleteBackend, WriteIntent
 from s3sftp.backends.contract import Finish
 from s3sftp.backends.local.threads import Threads
+from s3sftp.errors import StorageError
 from tests.backends.local.ground import ALICE, place, serving
+from tests.backends.storages import unfinished_in
 
 
 async def test_the_event_loop_goes_on_while_the_disk_is_slow(
@@ -80,9 +84,13 @@ async def _everything(backend: CompleteBackend, name: str) -> None:
     base = await backend.write_file(one, os.urandom(300_000), ALICE)
     await backend.read_file(one, ALICE)
     upload = await backend.begin_write(one, WriteIntent(base=base), ALICE)
-    await backend.write_chunk(upload, bytes(upload.chunk_bytes), ALICE)
-    await backend.keep_range(upload, 0, base.size, ALICE)
-    await backend.finish_write(upload, b"tail", Finish(upload.chunk_bytes + base.size + 4), ALICE)
+    try:
+        await backend.write_chunk(upload, bytes(upload.chunk_bytes), ALICE)
+        await backend.keep_range(upload, 0, base.size, ALICE)
+        await backend.finish_write(upload, b"tail", Finish(upload.chunk_bytes + base.size + 4), ALICE)
+    except BaseException:
+        await backend.abort_write(upload, ALICE)
+        raise
     await backend.copy(one, other, ALICE, version=None)
     await backend.rename(one, other, ALICE, overwrite=True)
     await backend.set_mtime(other, 1.0, ALICE)
@@ -91,6 +99,53 @@ async def _everything(backend: CompleteBackend, name: str) -> None:
     await backend.del_dir(one, ALICE)
     await backend.delete(other, ALICE)
     await backend.usage(one, ALICE)
+
+
+@pytest.mark.parametrize("way", ["openat2", "walk", "named"])
+async def test_calls_that_are_cancelled_leave_no_descriptor_and_no_upload(way: str, tmp_path: Path) -> None:
+    todo = random.Random(4)
+    async with serving(tmp_path, way, threads=3) as backend:
+        await _everything(backend, "warm")
+        before = _open_below(tmp_path)
+        for number in range(150):
+            tasks = [
+                asyncio.ensure_future(_work(backend, f"{number % 7}-{each}"))
+                for each in range(todo.choice([1, 2, 5]))
+            ]
+            await asyncio.sleep(todo.random() * 0.01)
+            for task in tasks:
+                task.cancel()
+                if todo.random() < 0.3:
+                    await asyncio.sleep(0)
+                    task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            assert _open_below(tmp_path) == before, number
+        assert unfinished_in(tmp_path) == []
+
+
+async def _work(backend: CompleteBackend, name: str) -> None:
+    while True:
+        upload = None
+        try:
+            await _everything(backend, name)
+            upload = await backend.begin_write(place(name), WriteIntent(), ALICE)
+            await asyncio.gather(
+                *(backend.write_chunk(upload, bytes(upload.chunk_bytes), ALICE) for _ in range(2))
+            )
+        except StorageError:  # the one before was cancelled midway
+            await asyncio.sleep(0)
+        finally:
+            if upload is not None:
+                await backend.abort_write(upload, ALICE)
+
+
+def _open_below(root: Path) -> list[str]:
+    """What this process has open at or below a directory."""
+    links = []
+    for number in os.listdir("/proc/self/fd"):
+        with suppress(FileNotFoundError):  # the listing's own
+            links.append(os.readlink(f"/proc/self/fd/{number}"))
+    return sorted(link for link in links if link.startswith(str(root)))
 
 
 class TestThreads:
