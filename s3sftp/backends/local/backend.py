@@ -41,7 +41,6 @@ class LocalBackend(CompleteBackend):
     """Files below one directory, of which nothing leads out."""
 
     name = "local"
-    begin_is_free = False
 
     def __init__(self, options: LocalOptions) -> None:
         self.options = options

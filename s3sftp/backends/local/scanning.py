@@ -45,11 +45,7 @@ class Scan:
 
     def _open(self) -> Iterator[os.DirEntry[str]]:
         require_directory(self._tree.look(self._place))
-        found = self._tree.open(self._place, os.O_PATH | os.O_DIRECTORY)
-        try:
-            self._directory = os.open(b".", os.O_RDONLY | os.O_DIRECTORY, dir_fd=found)
-        finally:
-            os.close(found)
+        self._directory = self._tree.open_names(self._place)
         return os.scandir(self._directory)
 
     def _entry(self, name: bytes) -> Entry | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+from collections.abc import Iterable
 from contextlib import suppress
 
 from s3sftp.backends.contract import Place
@@ -42,16 +43,15 @@ def remove_if_stale(directory: int, name: bytes) -> bool:
 
 def remove_stale_files(tree: Tree, place: Place) -> int:
     """Remove them all in one directory; says how many."""
-    directory = tree.open(place, os.O_PATH | os.O_DIRECTORY)
+    directory = tree.open_names(place)
     try:
-        readable = os.open(b".", os.O_RDONLY | os.O_DIRECTORY, dir_fd=directory)
-        try:
-            names = [os.fsencode(name) for name in os.listdir(readable)]
-        finally:
-            os.close(readable)
-        return sum(remove_if_stale(directory, name) for name in names if is_reserved(name))
+        return _remove_among(directory, map(os.fsencode, os.listdir(directory)))
     finally:
         os.close(directory)
+
+
+def _remove_among(directory: int, names: Iterable[bytes]) -> int:
+    return sum(remove_if_stale(directory, name) for name in names if is_reserved(name))
 
 
 class Sweep:
@@ -65,24 +65,16 @@ class Sweep:
         """Do the next directory; False when there is none."""
         if not self._left:
             return False
-        place = self._left.pop()
         with suppress(OSError, StorageError):  # gone, or not ours to read
-            remove_stale_files(self._tree, place)
-            self._left += self._below(place)
+            self._do(self._left.pop())
         return True
 
-    def _below(self, place: Place) -> list[Place]:
-        directory = self._tree.open(place, os.O_PATH | os.O_DIRECTORY)
+    def _do(self, place: Place) -> None:
+        directory = self._tree.open_names(place)
         try:
-            readable = os.open(b".", os.O_RDONLY | os.O_DIRECTORY, dir_fd=directory)
+            with os.scandir(directory) as entries:
+                found = [(os.fsencode(each.name), each.is_dir(follow_symlinks=False)) for each in entries]
+            _remove_among(directory, (name for name, _ in found))
+            self._left += [place.child(name) for name, is_dir in found if is_dir]
         finally:
             os.close(directory)
-        try:
-            with os.scandir(readable) as entries:
-                return [
-                    place.child(os.fsencode(entry.name))
-                    for entry in entries
-                    if entry.is_dir(follow_symlinks=False)
-                ]
-        finally:
-            os.close(readable)

@@ -35,9 +35,16 @@ class Tree:
 
     def open(self, place: Place, flags: int) -> int:
         """A descriptor of what has that name. Raises OSError, PermissionDenied."""
-        if any(map(is_reserved, place.names)):
-            raise PermissionDenied("this name is reserved for unfinished uploads")
+        _refuse_reserved(*place.names)
         return self._resolver.open(place.names, flags)
+
+    def open_names(self, place: Place) -> int:
+        """A descriptor to read a directory's names from. Raises OSError, PermissionDenied."""
+        directory = self.open(place, _DIRECTORY)
+        try:
+            return _names_of(directory)
+        finally:
+            os.close(directory)
 
     def look(self, place: Place) -> os.stat_result:
         """What has that name; of a link itself where links are not followed. Raises NotFound."""
@@ -48,7 +55,7 @@ class Tree:
     def parent(self, place: Place) -> Iterator[int]:
         """The directory that a name is in. Raises NotFound."""
         with self._descriptor(place.parent, _DIRECTORY) as directory:
-            self._refuse_reserved(place)
+            _refuse_reserved(place.name)
             yield directory
 
     @contextmanager
@@ -63,7 +70,7 @@ class Tree:
     @contextmanager
     def place_for(self, place: Place) -> Iterator[int]:
         """The directory for a new name. What is missing of it is made, and removed if the block fails."""
-        self._refuse_reserved(place)
+        _refuse_reserved(place.name)
         made: list[Place] = []
         try:
             directory = self._open_making(place.parent, made)
@@ -93,7 +100,7 @@ class Tree:
         if not self._fsync:
             return
         try:
-            readable = os.open(b".", os.O_RDONLY | os.O_DIRECTORY, dir_fd=directory)
+            readable = _names_of(directory)
         except PermissionError:
             return  # a directory that may be written but not read cannot be asked
         try:
@@ -147,9 +154,15 @@ class Tree:
             except NotADirectoryError as error:
                 raise NotADirectory from error
 
-    def _refuse_reserved(self, place: Place) -> None:
-        if is_reserved(place.name):
-            raise PermissionDenied("this name is reserved for unfinished uploads")
+
+def _refuse_reserved(*names: bytes) -> None:
+    if any(map(is_reserved, names)):
+        raise PermissionDenied("this name is reserved for unfinished uploads")
+
+
+def _names_of(directory: int) -> int:
+    """The same directory, open for reading: places are opened as no more than places."""
+    return os.open(b".", os.O_RDONLY | os.O_DIRECTORY, dir_fd=directory)
 
 
 def _enter(directory: int, name: bytes) -> int:
