@@ -81,11 +81,17 @@ async def on_local(root: Path, **options: object) -> AsyncIterator[Subject]:
 def unfinished_in(directory: Path) -> list[str]:
     """Uploads with a private name, and unnamed ones that this process has open."""
     named = [str(file) for file in directory.rglob(".s3sftp-*")]
+    below = f"{directory}/"
+    return named + [link for link in open_below(directory) if link.startswith(below) and "(deleted)" in link]
+
+
+def open_below(root: Path) -> list[str]:
+    """What this process has open at or below a directory."""
     links = []
     for number in os.listdir("/proc/self/fd"):
         with suppress(FileNotFoundError):  # the listing's own
             links.append(os.readlink(f"/proc/self/fd/{number}"))
-    return named + [link for link in links if link.startswith(f"{directory}/") and "(deleted)" in link]
+    return sorted(link for link in links if link.startswith(str(root)))
 
 
 def s3_options(store: Store, bucket: str) -> S3Options:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import ClassVar
 
 import pytest
 
@@ -14,18 +13,12 @@ from s3sftp.backends.complete import complete
 from s3sftp.backends.memory import MemoryBackend
 from s3sftp.backends.spool import SpoolRoom
 from s3sftp.errors import ConfigurationError
-from s3sftp.testing import BackendPromises
+from s3sftp.testing import NO_TIMES, BackendPromises
 from tests.backends.lean import Streaming, WholeFiles
-
-NO_TIMES = "it has no set_mtime"
 
 
 class TestWholeFilesOnly(BackendPromises):
-    exempt: ClassVar = {
-        "test_a_renamed_file_keeps_the_time_it_was_given": NO_TIMES,
-        "test_the_time_given_at_the_end_is_kept": NO_TIMES,
-        "test_the_time_given_at_the_end_is_the_last_word": NO_TIMES,
-    }
+    exempt = NO_TIMES
 
     @asynccontextmanager
     async def open_storage(self) -> AsyncIterator[Backend]:

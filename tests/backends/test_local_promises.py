@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import ClassVar
@@ -12,16 +11,8 @@ import pytest
 
 from s3sftp.backends.local import syscalls, unpublished
 from s3sftp.testing import BackendPromises, Subject
+from tests.backends.local.ground import lacks
 from tests.backends.storages import on_local
-
-
-def without(number: int):  # type: ignore[no-untyped-def]
-    """A system call that the kernel does not have."""
-
-    def call(*_: object) -> int:
-        raise OSError(number, os.strerror(number))
-
-    return call
 
 
 class TestContainedByTheKernel(BackendPromises):
@@ -37,8 +28,8 @@ class TestContainedByTheKernel(BackendPromises):
     async def open_storage(self) -> AsyncIterator[Subject]:
         with pytest.MonkeyPatch.context() as patch:
             if not self.has_openat2:
-                patch.setattr(syscalls, "openat2", without(errno.ENOSYS))
-                patch.setattr(syscalls, "rename_exclusive", without(errno.EINVAL))
+                patch.setattr(syscalls, "openat2", lacks(errno.ENOSYS))
+                patch.setattr(syscalls, "rename_exclusive", lacks(errno.EINVAL))
             if not self.has_unnamed_files:
                 patch.setattr(unpublished, "open_unnamed", lambda directory: None)
             async with on_local(self.root.mktemp("local"), **self.options) as subject:

@@ -9,7 +9,7 @@ import pytest
 from s3sftp.backends import FileInfo
 from s3sftp.errors import AlreadyExists, Changed
 from s3sftp.testing.promises.writing import NOT_AT_ONCE
-from s3sftp.testing.storage import Storage, data_of
+from s3sftp.testing.storage import Storage, Writing, data_of
 from s3sftp.testing.suite import Promises
 
 
@@ -61,10 +61,7 @@ class Publishing(Promises):
     @NOT_AT_ONCE
     async def test_a_write_on_a_base_replaces_it(self, storage: Storage, chunks: int) -> None:
         """A write that was told the present file replaces it."""
-        base = await storage.put("file", b"old")
-        writing = await storage.begin("file", base=base)
-        for _ in range(chunks):
-            await writing.chunk()
+        writing = await _begun_on_a_base(storage, chunks)
         await writing.finish(b"tail")
         assert await storage.whole("file") == writing.sent
 
@@ -74,14 +71,8 @@ class Publishing(Promises):
         self, storage: Storage, chunks: int, change: str
     ) -> None:
         """Publishing on a base that was replaced or removed meanwhile raises Changed, and changes nothing."""
-        base = await storage.put("file", b"old")
-        writing = await storage.begin("file", base=base)
-        for _ in range(chunks):
-            await writing.chunk()
-        if change == "removed":
-            await storage.remove("file")
-        else:
-            await storage.put("file", b"new")
+        writing = await _begun_on_a_base(storage, chunks)
+        await _change_base(storage, change)
         await writing.fails_with(Changed)
         if change == "removed":
             assert not await storage.exists("file")
@@ -94,13 +85,24 @@ class Publishing(Promises):
         self, storage: Storage, chunks: int, change: str
     ) -> None:
         """If no bytes of the base are kept, it does not matter what became of it."""
-        base = await storage.put("file", b"old")
-        writing = await storage.begin("file", base=base)
-        for _ in range(chunks):
-            await writing.chunk()
-        if change == "removed":
-            await storage.remove("file")
-        else:
-            await storage.put("file", b"new")
+        writing = await _begun_on_a_base(storage, chunks)
+        await _change_base(storage, change)
         await writing.finish(b"tail", base_kept=False)
         assert await storage.whole("file") == writing.sent
+
+
+async def _begun_on_a_base(storage: Storage, chunks: int) -> Writing:
+    """A write of `file` that was told the present one, so many chunks of it sent."""
+    base = await storage.put("file", b"old")
+    writing = await storage.begin("file", base=base)
+    for _ in range(chunks):
+        await writing.chunk()
+    return writing
+
+
+async def _change_base(storage: Storage, change: str) -> None:
+    """What somebody else does to `file` meanwhile: `replaced` or `removed`."""
+    if change == "removed":
+        await storage.remove("file")
+    else:
+        await storage.put("file", b"new")

@@ -7,7 +7,6 @@ import os
 import random
 import threading
 import time
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -17,7 +16,7 @@ from s3sftp.backends.contract import Finish
 from s3sftp.backends.local.threads import Threads
 from s3sftp.errors import StorageError
 from tests.backends.local.ground import ALICE, place, serving
-from tests.backends.storages import unfinished_in
+from tests.backends.storages import open_below, unfinished_in
 
 
 async def test_the_event_loop_goes_on_while_the_disk_is_slow(
@@ -106,7 +105,7 @@ async def test_calls_that_are_cancelled_leave_no_descriptor_and_no_upload(way: s
     todo = random.Random(4)
     async with serving(tmp_path, way, threads=3) as backend:
         await _everything(backend, "warm")
-        before = _open_below(tmp_path)
+        before = open_below(tmp_path)
         for number in range(150):
             tasks = [
                 asyncio.ensure_future(_work(backend, f"{number % 7}-{each}"))
@@ -119,7 +118,7 @@ async def test_calls_that_are_cancelled_leave_no_descriptor_and_no_upload(way: s
                     await asyncio.sleep(0)
                     task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-            assert _open_below(tmp_path) == before, number
+            assert open_below(tmp_path) == before, number
         assert unfinished_in(tmp_path) == []
 
 
@@ -137,15 +136,6 @@ async def _work(backend: CompleteBackend, name: str) -> None:
         finally:
             if upload is not None:
                 await backend.abort_write(upload, ALICE)
-
-
-def _open_below(root: Path) -> list[str]:
-    """What this process has open at or below a directory."""
-    links = []
-    for number in os.listdir("/proc/self/fd"):
-        with suppress(FileNotFoundError):  # the listing's own
-            links.append(os.readlink(f"/proc/self/fd/{number}"))
-    return sorted(link for link in links if link.startswith(str(root)))
 
 
 class TestThreads:
