@@ -81,7 +81,10 @@ def test_rclone_works_on_a_directory(server: Running, root: Path, tmp_path: Path
 
 @pytest.mark.parametrize(
     ("given", "said"),
-    [({}, "local.root is missing"), ({"S3SFTP_LOCAL__ROOT": "/no/such"}, "/no/such")],
+    [
+        ({}, "local.root is missing: name the directory in [local], or as S3SFTP_LOCAL__ROOT"),
+        ({"S3SFTP_LOCAL__ROOT": "/no/such"}, "/no/such"),
+    ],
     ids=["no root", "a root that is not there"],
 )
 def test_a_root_that_cannot_be_served_ends_the_start(

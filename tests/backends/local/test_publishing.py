@@ -135,6 +135,12 @@ async def test_names_of_unfinished_uploads_are_nobodys(tmp_path: Path) -> None:
     assert (tmp_path / os.fsdecode(LEFT)).read_bytes() == b"half"
 
 
+async def test_no_call_begins_with_the_directory_of_such_a_name(tmp_path: Path) -> None:
+    async with serving(tmp_path) as backend:
+        with pytest.raises(PermissionDenied, match="reserved"), backend._tree.parent(Place((LEFT,))):
+            pass
+
+
 @WAYS
 async def test_of_exclusive_writers_in_several_processes_one_wins_each_name(way: str, tmp_path: Path) -> None:
     async def wins(who: str) -> list[int]:
