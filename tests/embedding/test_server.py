@@ -1,4 +1,11 @@
-"""The server as an object: its life, and that nothing of it is left behind or shared."""
+"""The server as an object: its life, and that nothing of it is left behind or shared.
+
+serving        real clients, and who is told that it is ready
+ending         drained, at its limit, cancelled: nothing half, nothing left
+starting       what fails, is cancelled or is done twice leaves nothing open
+apart          other servers, host keys, the application's logging and imports
+subscribers    as far as they touch start and stop; what they are told is in `tests/events`
+"""
 
 from __future__ import annotations
 
@@ -54,6 +61,9 @@ class Diary(MemoryBackend):
         self.notes.append("stop")
 
 
+# ── serving ───────────────────────────────────────────────────────────────────────────────────────────
+
+
 async def test_it_serves_real_clients_while_the_block_runs_and_not_after(tmp_path: Path) -> None:
     backend = MemoryBackend()
     local = write(tmp_path / "local", b"hello")
@@ -90,6 +100,9 @@ async def test_it_is_ready_from_its_start_until_it_drains_unless_the_backend_is_
         assert await draining
     assert not server.ready
     assert backend.notes == ["start", "stop"]
+
+
+# ── ending ────────────────────────────────────────────────────────────────────────────────────────────
 
 
 async def test_leaving_lets_a_running_upload_finish_and_its_event_be_delivered() -> None:
@@ -187,6 +200,9 @@ async def test_a_scope_of_anyio_that_is_cancelled_stops_everything() -> None:
     assert await is_closed_soon(port)
 
 
+# ── starting ──────────────────────────────────────────────────────────────────────────────────────────
+
+
 async def test_a_storage_that_does_not_start_leaves_nothing_open_and_the_next_start_works() -> None:
     backend, port = Diary(bad_starts=1), free_port()
     server = server_of(backend, port=port)
@@ -250,6 +266,9 @@ async def test_starting_twice_is_refused_and_stopping_twice_is_not() -> None:
     await server.stop()
     await server.stop()
     assert await server.drain()
+
+
+# ── apart ─────────────────────────────────────────────────────────────────────────────────────────────
 
 
 async def test_two_servers_in_a_process_share_nothing() -> None:
@@ -369,6 +388,9 @@ def test_each_short_name_is_that_of_its_module(name: str) -> None:
 def test_other_names_are_missing_as_anywhere() -> None:
     with pytest.raises(AttributeError, match="no attribute 'Sever'"):
         s3sftp.Sever  # type: ignore[attr-defined]  # noqa: B018
+
+
+# ── subscribers ───────────────────────────────────────────────────────────────────────────────────────
 
 
 async def test_a_subscriber_that_hangs_does_not_keep_the_server_from_stopping() -> None:
