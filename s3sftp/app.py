@@ -8,15 +8,13 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
 from s3sftp import __version__, backends
+from s3sftp.app_backends import make_backend
 from s3sftp.app_options import ServerOptions
 from s3sftp.auth import ConfiguredUsers
-from s3sftp.backends import Backend, CompleteBackend, Place
-from s3sftp.backends.local import LocalBackend
-from s3sftp.backends.memory import MemoryBackend
-from s3sftp.backends.s3 import S3Backend
+from s3sftp.backends import Backend, Place
 from s3sftp.backends.s3.failures import Trouble
 from s3sftp.counters import Table
-from s3sftp.errors import ConfigurationError, NotFound, PermissionDenied, StorageError
+from s3sftp.errors import NotFound, PermissionDenied, StorageError
 from s3sftp.server import Server
 from s3sftp.ssh import Entrance, load_host_keys
 from s3sftp.stopping import StopRequests
@@ -148,24 +146,11 @@ async def look_at_storage(backend: Backend) -> None:
 
 
 def _is_final(error: StorageError) -> bool:
-    """Whether the storage has answered, and means it: anything but 'later'."""
+    """Whether the storage has answered, and means it: anything but 'later'. So does one that answers what it
+    must not."""
     if isinstance(error, NotFound | PermissionDenied):
         return True
     trouble = error.__cause__
+    if isinstance(trouble, TypeError):
+        return True
     return isinstance(trouble, Trouble) and 300 <= trouble.status < 500 and trouble.status not in (408, 429)
-
-
-def make_backend(options: ServerOptions, changes: Table | None = None) -> CompleteBackend:
-    """The storage that the options name; `changes` is where workers tell each other of theirs.
-
-    Raises ConfigurationError.
-    """
-    if options.backend == "memory":
-        return MemoryBackend()
-    if options.backend == "local":
-        if options.local is None:
-            raise ConfigurationError(["local.root is missing"])
-        return LocalBackend(options.local)
-    if options.s3 is None:
-        raise ConfigurationError(["s3.bucket is missing"])
-    return S3Backend(options.s3, options.server.state_dir, changes)

@@ -8,12 +8,13 @@ from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import Field, field_validator
 
 from s3sftp.auth import AuthOptions, UserOptions, read_keys, user_name_problem
-from s3sftp.backends.local import LocalOptions
+from s3sftp.backends.local.options import LocalOptions
+from s3sftp.backends.registry import BUILT_IN, name_problem
 from s3sftp.backends.s3 import S3Options
 from s3sftp.config import Duration, Options, Setting, Settings, from_environment, from_toml, read
 from s3sftp.errors import ConfigurationError
@@ -47,7 +48,8 @@ class ProcessOptions(Options):
     workers: int | None = Field(default=None, ge=1, le=256)
     """Processes that serve connections, each on a processor. Default: the processors that the process may
     use, by affinity and by the quota of its container, but no more than leave each worker 32 MiB of
-    `files.buffer_bytes`. 1: no more than this process. The `memory` backend has 1."""
+    `files.buffer_bytes`. 1: no more than this process. The `memory` backend has 1, and a storage of another
+    package too unless a number stands here: each worker makes one of its own."""
     worker_timeout: Duration = timedelta(minutes=1)
     """A worker that hangs, so that it has not answered the supervisor for so long, is killed and replaced;
     its clients, who waited all that time, have to connect again. From 5 s on, or a quarter of this where
@@ -65,9 +67,12 @@ class ProcessOptions(Options):
 class ServerOptions(Options):
     """Everything that can be configured."""
 
-    backend: Literal["s3", "local", "memory"] = "s3"
-    """Where files are stored. `local` is a directory of this machine; `memory` forgets everything at the end:
-    for trying things out."""
+    backend: str = "s3"
+    """Where files are stored: `s3`, `local` (a directory of this machine), or `memory`, which forgets all of
+    it at the end: for trying things out. Or the name of a storage that another package brings."""
+    backend_options: dict[str, Any] = Field(default_factory=dict)
+    """The options of a storage that another package brings: any that it knows, as a table. Those from the
+    environment are texts, and so are dates and times of day."""
     listen: ListenOptions = Field(default_factory=ListenOptions)
     ssh: SshOptions = Field(default_factory=SshOptions)
     auth: AuthOptions = Field(default_factory=AuthOptions)
@@ -129,10 +134,8 @@ def _users_of_file(settings: Settings) -> tuple[list[Setting], list[str]]:
 def _between_groups(values: Mapping[str, Any], settings: Settings) -> list[str]:
     """What is wrong although each option by itself is right. Groups that are wrong are not in `values`."""
     problems: list[str] = []
-    if values.get("backend", "s3") == "s3" and not settings.below("s3"):
-        problems.append("s3.bucket is missing: name it in [s3], or with `s3sftp serve s3://BUCKET/PREFIX`")
-    if values.get("backend") == "local" and not settings.below("local"):
-        problems.append("local.root is missing: name the directory in [local], or as S3SFTP_LOCAL__ROOT")
+    if "backend" in values or not settings.below("backend"):
+        problems += _backend_problems(values.get("backend", "s3"), settings)
     problems += _worker_problems(values)
     users: Mapping[str, UserOptions] = values.get("users", {})
     for name, user in users.items():
@@ -143,12 +146,28 @@ def _between_groups(values: Mapping[str, Any], settings: Settings) -> list[str]:
     return problems
 
 
+def _backend_problems(name: str, settings: Settings) -> list[str]:
+    """What is wrong with the name of the storage, or with what is said of its options."""
+    if (problem := name_problem(name)) is not None:
+        origin = settings.origin(("backend",))
+        return [f"backend = {name!r}" + (f" ({origin})" if origin else "") + f": {problem}"]
+    built_in = BUILT_IN.get(name)
+    problems = []
+    if built_in is not None and built_in.needs is not None and not settings.below(built_in.needs):
+        problems.append(built_in.missing)
+    if built_in is not None and settings.below("backend_options"):
+        own = f"those of `{name}` stand in [{built_in.needs}]" if built_in.needs else f"`{name}` has none"
+        problems.append(f"backend_options are for storages of other packages; {own}")
+    return problems
+
+
 def _worker_problems(values: Mapping[str, Any]) -> list[str]:
     """What is wrong with a number of workers that somebody wrote; the default fits by itself."""
     workers = values["server"].workers if "server" in values else None
     if workers is None or workers == 1:
         return []
-    if values.get("backend") == "memory":
+    built_in = BUILT_IN.get(values.get("backend", "s3"))
+    if built_in is not None and built_in.in_one_process:
         return [f"server.workers = {workers}: the memory backend has its files in one process, so it has 1"]
     least = MIN_BUFFER_BYTES * workers
     if "files" in values and values["files"].buffer_bytes < least:

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import json
 import os
-from datetime import timedelta
+from datetime import date, time, timedelta
 from pathlib import Path
 
 from pydantic import SecretStr
 
 from s3sftp.app_options import ServerOptions
+from s3sftp.backends.registry import BUILT_IN
 from s3sftp.backends.s3.generations import ROWS as CHANGE_ROWS
 from s3sftp.fs.tally import ROWS as UPLOAD_ROWS
 from s3sftp.workers import default_workers
@@ -26,7 +27,10 @@ TABLE_ROWS = sum(UPLOADS)
 
 def worker_count(options: ServerOptions) -> int:
     """How many processes are to serve."""
-    if options.backend == "memory":
+    built_in = BUILT_IN.get(options.backend)
+    if built_in is None:  # whether what it has in memory may be there twice only its operator knows
+        return options.server.workers or 1
+    if built_in.in_one_process:
         return 1
     return options.server.workers or default_workers(options.files.buffer_bytes)
 
@@ -82,4 +86,6 @@ def _plain(value: object) -> object:
             return str(value)
         case timedelta():
             return value.total_seconds()
+        case date() | time():
+            return value.isoformat()
     raise TypeError(type(value).__name__)

@@ -53,10 +53,15 @@ def page() -> str:
     for name, field in ServerOptions.model_fields.items():
         group = _group_of(field.annotation)
         if group is None:
-            parts.append(f"\n## `{name}`\n\n{_table([(name, field, f'S3SFTP_{name.upper()}')])}")
+            parts.append(f"\n## `{name}`\n\n{_table([(name, field, _variable(name, field))])}")
         else:
             parts.append(_section(name, group))
     return "".join(parts)
+
+
+def _variable(name: str, field: FieldInfo) -> str:
+    """What names an option outside any group; of a free table each option by itself."""
+    return f"S3SFTP_{name.upper()}" + ("__NAME" if _kind(field.annotation) == "table" else "")
 
 
 def _section(name: str, group: type[Options]) -> str:
@@ -108,6 +113,8 @@ def _kind(annotation: Any) -> str:
         return " or ".join(_kind(a) for a in arguments if a is not type(None))
     if origin in (list, tuple, set, frozenset):
         return f"list of {_kind(arguments[0])}s"
+    if origin is dict and arguments[1] is Any:
+        return "table"
     if origin in (dict,) or (origin is not None and "Mapping" in str(origin)):
         return f"table of {_kind(arguments[1])}s"
     if isinstance(annotation, type) and issubclass(annotation, Enum):

@@ -1,45 +1,54 @@
-"""`s3sftp check`: look at configuration and bucket before trusting them."""
+"""`s3sftp check`: look at configuration and storage before trusting them."""
 
 from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from typing import Any
 
 import click
 
+from s3sftp.app_backends import make_backend
+from s3sftp.app_options import ServerOptions
 from s3sftp.backends import s3
+from s3sftp.backends.findings import Finding
+from s3sftp.backends.first_look import look_at
 from s3sftp.cli.configuration import options_from, storage_flags
 from s3sftp.cli.failures import told_plainly
-from s3sftp.errors import ConfigurationError
 from s3sftp.telemetry.escape import printable
 from s3sftp.telemetry.setup import configure_logging
 
 
 @click.command()
 @storage_flags
+@click.option("--backend", help="As for `serve`.")
 @click.option("--user", help="Name of a user, as for `serve`.")
 @click.option("--authorized-keys", metavar="FILE", help="Public keys of --user.")
 @click.option("--password-hash", metavar="HASH", help="Password of --user.")
 def check(**flags: Any) -> None:
-    """Try the configuration and the bucket.
+    """Try the configuration and the storage.
 
-    May files be read, written, listed and removed? Is it safe? What is missing? Exits with 0 if the server
-    would work, with 1 if not, with 2 if the configuration is wrong.
+    May files of the bucket be read, written, listed and removed? Is it safe? What is missing? Of another
+    storage only that it starts and that its root can be listed: nothing is written. Exits with 0 if the
+    server would work, with 1 if not, with 2 if the configuration is wrong.
     """
     with told_plainly():
         options = options_from(**flags, needs_users=False)
-        if options.s3 is None:
-            raise ConfigurationError(["there is no bucket to check: s3.bucket is missing"])
         configure_logging(options.log.model_copy(update={"level": "error"}))
-        findings = asyncio.run(s3.check(options.s3))
+        findings = asyncio.run(_look(options))
     for line in table(findings):
         click.echo(line)
     sys.exit(1 if any(finding.state == "failed" for finding in findings) else 0)
 
 
-def table(findings: Sequence[s3.Finding]) -> list[str]:
+def _look(options: ServerOptions) -> Coroutine[Any, Any, list[Finding]]:
+    if options.backend == "s3" and options.s3 is not None:
+        return s3.check(options.s3)
+    return look_at(make_backend(options))
+
+
+def table(findings: Sequence[Finding]) -> list[str]:
     """A row for each finding, and below it what to do about it."""
     width = max((len(finding.what) for finding in findings), default=0)
     lines = []

@@ -21,7 +21,7 @@ from s3sftp.telemetry.setup import configure_logging
 @click.option("--user", help="Name of a user who sees everything below the URL.")
 @click.option("--authorized-keys", metavar="FILE", help="Public keys of --user.")
 @click.option("--password-hash", metavar="HASH", help="Password of --user, from `s3sftp hash-password`.")
-@click.option("--backend", help="`s3` (default), `local` or `memory`.")
+@click.option("--backend", help="`s3` (default), `local`, `memory`, or one that is installed.")
 @click.option("--workers", help="Processes that serve; default: one for each processor.")
 @click.option("--log-format", help="`json` (default) or `logfmt`.")
 @click.option("--log-level", help="`debug`, `info` (default), `warning` or `error`.")

@@ -19,11 +19,11 @@ from s3sftp.backends.s3.options import S3Options
 
 if TYPE_CHECKING:
     from s3sftp.backends.s3.backend import S3Backend
-    from s3sftp.backends.s3.bucket_check import Finding, check
+    from s3sftp.backends.s3.bucket_check import check
 
-_LATE = {"S3Backend": "backend", "Finding": "bucket_check", "check": "bucket_check"}
+_LATE = {"S3Backend": "backend", "check": "bucket_check"}
 
-__all__ = ["Finding", "S3Backend", "S3Options", "check"]
+__all__ = ["S3Backend", "S3Options", "check"]
 
 
 def __getattr__(name: str) -> Any:

@@ -10,10 +10,10 @@ import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
-from typing import Any, Literal
+from typing import Any
 
+from s3sftp.backends.findings import Finding, State
 from s3sftp.backends.s3.bodies import MemoryBody
 from s3sftp.backends.s3.checksums import digest
 from s3sftp.backends.s3.client import Answer, Store
@@ -26,23 +26,8 @@ from s3sftp.backends.s3.publishing import written_by
 from s3sftp.backends.s3.received import body_of, read_all
 from s3sftp.errors import StorageError
 
-State = Literal["ok", "warning", "failed"]
-
 MAX_SKEW_SECONDS = 300.0
 CONTENT = b"written by s3sftp check; safe to delete\n"
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing that was looked at."""
-
-    what: str
-    """What was tried, in a word or two."""
-    state: State
-    text: str
-    """What was found."""
-    advice: str = ""
-    """What to do about it; empty when there is nothing to do."""
 
 
 async def check(options: S3Options) -> list[Finding]:

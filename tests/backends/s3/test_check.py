@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from s3sftp.backends.s3 import Finding, check
+from s3sftp.backends.findings import Finding
+from s3sftp.backends.s3 import check
 from tests.backends.s3.conftest import options_for
 from tests.support.fault_proxy import FaultProxy
 from tests.support.faults import Answer

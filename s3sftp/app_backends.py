@@ -1,0 +1,53 @@
+"""The storage that the options name, made.
+
+What a storage needs is imported when it is made: a bucket needs no threads for a disk, a supervisor neither.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from s3sftp.app_options import ServerOptions
+from s3sftp.backends import Backend
+from s3sftp.backends.registry import BUILT_IN, make_installed
+from s3sftp.counters import Table
+from s3sftp.errors import ConfigurationError
+
+
+def make_backend(options: ServerOptions, changes: Table | None = None) -> Backend:
+    """The storage, not started; `changes` is where workers tell each other of what they change.
+
+    Raises ConfigurationError.
+    """
+    if options.backend in _MAKERS:
+        return _MAKERS[options.backend](options, changes)
+    return make_installed(options.backend, options.backend_options)
+
+
+def _s3(options: ServerOptions, changes: Table | None) -> Backend:
+    from s3sftp.backends.s3 import S3Backend
+
+    if options.s3 is None:
+        raise ConfigurationError([BUILT_IN["s3"].missing])
+    return S3Backend(options.s3, options.server.state_dir, changes)
+
+
+def _local(options: ServerOptions, changes: Table | None) -> Backend:
+    from s3sftp.backends.local import LocalBackend
+
+    if options.local is None:
+        raise ConfigurationError([BUILT_IN["local"].missing])
+    return LocalBackend(options.local)
+
+
+def _memory(options: ServerOptions, changes: Table | None) -> Backend:
+    from s3sftp.backends.memory import MemoryBackend
+
+    return MemoryBackend()
+
+
+_MAKERS: dict[str, Callable[[ServerOptions, Table | None], Backend]] = {
+    "s3": _s3,
+    "local": _local,
+    "memory": _memory,
+}

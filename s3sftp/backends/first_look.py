@@ -1,0 +1,86 @@
+"""A look at any storage before it is trusted. Nothing is written: a storage may act on what it is given."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import aclosing
+from dataclasses import fields
+from typing import cast
+
+from s3sftp.backends.capabilities import examine
+from s3sftp.backends.complete import complete
+from s3sftp.backends.contract import Backend, CompleteBackend, Entry, Place, Session
+from s3sftp.backends.findings import Finding
+from s3sftp.backends.spool import SpoolRoom
+from s3sftp.errors import StorageError
+
+_LIMIT_SECONDS = 30.0
+
+
+async def look_at(backend: Backend) -> list[Finding]:
+    """Start it, describe and list its root, stop it; every finding, up to the first that failed.
+
+    Raises ConfigurationError for what cannot be a storage, or cannot be with these options.
+    """
+    whole = complete(backend, SpoolRoom(None, 0))
+    findings = [Finding("callbacks", "ok", _capabilities(backend))]
+    try:
+        for what, look in _LOOKS.items():
+            findings.append(await _found(what, look(whole)))
+            if findings[-1].state == "failed":
+                break
+        else:
+            findings.append(Finding("write", "warning", "not tried", "upload a file to see"))
+    finally:
+        findings.append(await _found("stop", _stop(whole)))
+    return findings
+
+
+def _capabilities(backend: Backend) -> str:
+    can = examine(backend)
+    has = [field.name.replace("_", " ") for field in fields(can) if getattr(can, field.name)]
+    return "all that is required, " + (", ".join(has) if has else "whole files only")
+
+
+async def _found(what: str, look: Awaitable[str]) -> Finding:
+    try:
+        async with asyncio.timeout(_LIMIT_SECONDS):
+            return Finding(what, "ok", await look)
+    except TimeoutError:
+        return Finding(what, "failed", f"no answer in {_LIMIT_SECONDS:g} s")
+    except StorageError as error:
+        return Finding(what, "failed", f"{error} ({error.detail})" if error.detail else str(error))
+
+
+_ME = Session(user="", session_id="check")
+
+
+async def _start(backend: CompleteBackend) -> str:
+    await backend.start()
+    return "it is ready"
+
+
+async def _root(backend: CompleteBackend) -> str:
+    await backend.file_info(Place(), _ME)
+    return "it is a directory"
+
+
+async def _list(backend: CompleteBackend) -> str:
+    pages = backend.list_dir(Place(), _ME)
+    async with aclosing(cast("AsyncGenerator[Sequence[Entry], None]", pages)):
+        async for page in pages:
+            return f"{len(page)} entries on the first page"
+    return "nothing is in it"
+
+
+async def _stop(backend: CompleteBackend) -> str:
+    await backend.stop()
+    return "it has let go of everything"
+
+
+_LOOKS: dict[str, Callable[[CompleteBackend], Awaitable[str]]] = {
+    "start": _start,
+    "root": _root,
+    "list": _list,
+}
