@@ -39,7 +39,9 @@ class BuiltIn:
 
 BUILT_IN: Mapping[str, BuiltIn] = {
     "s3": BuiltIn("s3", "s3.bucket is missing: name it in [s3], or with `s3sftp serve s3://BUCKET/PREFIX`"),
-    "local": BuiltIn("local", "local.root is missing: name the directory in [local]"),
+    "local": BuiltIn(
+        "local", "local.root is missing: name the directory in [local], or as S3SFTP_LOCAL__ROOT"
+    ),
     "memory": BuiltIn(in_one_process=True),
 }
 """`app_backends` makes them."""
