@@ -12,7 +12,6 @@ from s3sftp.app_backends import make_backend
 from s3sftp.app_options import ServerOptions
 from s3sftp.auth import ConfiguredUsers
 from s3sftp.backends import Backend, Place
-from s3sftp.backends.s3.failures import Trouble
 from s3sftp.counters import Table
 from s3sftp.errors import NotFound, PermissionDenied, StorageError
 from s3sftp.server import Server
@@ -137,20 +136,9 @@ async def look_at_storage(backend: Backend) -> None:
     except TimeoutError:
         _log.error("storage cannot be reached", error="no answer in time")
     except StorageError as error:
-        if _is_final(error):
+        if error.lasting or isinstance(error, NotFound | PermissionDenied):
             raise
         _log.error("storage cannot be reached", error=str(error), detail=error.detail)
     finally:
         if isinstance(pages, AsyncGenerator):
             await pages.aclose()
-
-
-def _is_final(error: StorageError) -> bool:
-    """Whether the storage has answered, and means it: anything but 'later'. So does one that answers what it
-    must not."""
-    if isinstance(error, NotFound | PermissionDenied):
-        return True
-    trouble = error.__cause__
-    if isinstance(trouble, TypeError):
-        return True
-    return isinstance(trouble, Trouble) and 300 <= trouble.status < 500 and trouble.status not in (408, 429)

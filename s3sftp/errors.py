@@ -34,10 +34,13 @@ class StorageError(S3sftpError):
 
     default_text = "the operation failed"
 
-    def __init__(self, text: str | None = None, *, detail: str | None = None) -> None:
+    def __init__(self, text: str | None = None, *, detail: str | None = None, lasting: bool = False) -> None:
         super().__init__(text or self.default_text)
         self.detail = detail
         """What the operator may know and the client may not."""
+        self.lasting = lasting
+        """Whether it will be the same until somebody changes something. At start that ends the start; what
+        may pass by itself does not."""
 
 
 class NotFound(StorageError):

@@ -76,7 +76,7 @@ class Shapes:
         """Raise the StorageFailure."""
         came = f"{type(value).__name__} {value!r:.60}"
         wrong = TypeError(f"{method} of backend {self._backend}: {what} is {came}, and should be {wanted}")
-        raise StorageFailure(detail=str(wrong)) from wrong
+        raise StorageFailure(detail=str(wrong), lasting=True) from wrong
 
 
 _NEVER = frozenset(b"/\0")

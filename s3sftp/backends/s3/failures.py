@@ -179,7 +179,10 @@ class Trouble(Exception):
 
     def error(self, key: str) -> StorageError:
         """What is said to the client, with what is said to the operator."""
-        return self.meaning.error(self.meaning.text, detail=f"{self} (HTTP {self.status}, key {key!r})")
+        meant = 300 <= self.status < 500 and self.status not in (408, 429)
+        return self.meaning.error(
+            self.meaning.text, detail=f"{self} (HTTP {self.status}, key {key!r})", lasting=meant
+        )
 
 
 def trouble_of(api: str, failure: BaseException) -> Trouble | None:
