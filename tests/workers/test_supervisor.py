@@ -86,7 +86,8 @@ async def supervised(
 
 
 async def test_a_worker_that_neither_hears_nor_ends_is_killed() -> None:
-    async with supervised("greeter", "deaf") as watched:
+    # time enough for the one that hears, on a machine that is busy
+    async with supervised("greeter", "deaf", drain=2, hurry=2) as watched:
         await watched.until("worker ready", 2)
         os.kill(os.getpid(), signal.SIGTERM)
         await asyncio.wait_for(watched.running, 20)
