@@ -21,6 +21,8 @@ class StreamedUpload(Upload):
         self.place = place
         self.intent = intent
         self.theirs = theirs
+        self.size = 0
+        """Bytes that came until now; so no backend has to count them."""
         self.recut: Recut | None = None
         """From the first range on that is kept by writing it: chunks are cut anew, one after the other."""
         self.line = asyncio.Lock()
@@ -53,6 +55,7 @@ class StreamedWrites:
 
     async def chunk(self, upload: Upload, data: Buffer, session: Session) -> None:
         mine = _ours(upload)
+        mine.size += len(data)
         if mine.recut is None:
             await self._theirs.write_chunk(mine.theirs, data, session)
             return
@@ -62,6 +65,7 @@ class StreamedWrites:
     async def keep(self, upload: Upload, start: int, stop: int, session: Session) -> None:
         """Without a callback for it the bytes are read, and written where they belong."""
         mine = _ours(upload)
+        mine.size += stop - start
         if self._can.keep_range:
             await self._theirs.keep_range(mine.theirs, start, stop, session)
             return
@@ -74,6 +78,9 @@ class StreamedWrites:
 
     async def finish(self, upload: Upload, tail: Buffer, finish: Finish, session: Session) -> FileInfo:
         mine = _ours(upload)
+        size = mine.size + len(tail)
+        if size != finish.size:
+            raise StorageFailure(detail=f"{size} bytes came, {finish.size} were announced")
         if mine.recut is not None:
             await mine.recut.put(tail)
             tail = bytes(mine.recut.rest)
