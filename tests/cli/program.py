@@ -13,6 +13,7 @@ from typing import Any
 
 import asyncssh
 
+from tests.support.commands import installed
 from tests.support.processes import Process, wait_until
 
 
@@ -108,9 +109,17 @@ def sftp_command(port: int, key: Path, *, user: str = "alice", known_hosts: str 
     ]
 
 
-def batch(command: Sequence[str], lines: str) -> subprocess.CompletedProcess[str]:
+def scp(port: int, key: Path, source: str, target: str) -> subprocess.CompletedProcess[str]:
+    """OpenSSH's scp; what is remote begins with `alice@127.0.0.1:`."""
+    options = ["-F", "none", "-P", str(port), "-i", str(key), "-o", "IdentityAgent=none"]
+    options += ["-o", "UserKnownHostsFile=/dev/null", "-o", "StrictHostKeyChecking=no", "-o", "BatchMode=yes"]
+    command = [installed("scp"), *options, source, target]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+
+def batch(command: Sequence[str], lines: str, seconds: float = 60) -> subprocess.CompletedProcess[str]:
     """Run sftp with a batch of commands."""
-    return subprocess.run(command, input=lines, capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run(command, input=lines, capture_output=True, text=True, timeout=seconds, check=False)
 
 
 def toml(groups: Mapping[str, Mapping[str, object]]) -> str:

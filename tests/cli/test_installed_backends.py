@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.package import ROOT, install
-from tests.cli.program import batch, running, s3sftp, sftp_command, write_key_pair
+from tests.cli.program import batch, running, s3sftp, scp, sftp_command, write_key_pair
 
 NOTES = (ROOT / "examples" / "notes.py").read_text()
 WITH_OPTIONS = (
@@ -104,6 +104,16 @@ def test_a_storage_of_another_package_is_served_by_its_name(tmp_path: Path, path
         assert (tmp_path / "back").read_bytes() == b"a note"
         assert server.wait_event("started")["backend"] == "notes"
         assert "workers" not in server.wait_event("started")  # what it has in memory cannot be there twice
+
+
+def test_scp_works_on_it(tmp_path: Path, path: str) -> None:
+    (tmp_path / "local").write_bytes(b"by scp")
+    with running("serve", *flags(tmp_path, "notes"), directory=tmp_path, PYTHONPATH=path) as server:
+        for source, target in (("local", "alice@127.0.0.1:note"), ("alice@127.0.0.1:note", "back")):
+            here = [str(tmp_path / each) if "@" not in each else each for each in (source, target)]
+            done = scp(server.port, tmp_path / "key", *here)
+            assert done.returncode == 0, done.stderr
+    assert (tmp_path / "back").read_bytes() == b"by scp"
 
 
 def test_it_gets_its_options_as_they_were_written(tmp_path: Path, path: str) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import paramiko
 import pytest
 
-from tests.cli.program import Running, batch, running, sftp_command, write_key_pair
+from tests.cli.program import Running, batch, running, scp, sftp_command, write_key_pair
 from tests.support.commands import installed
 
 
@@ -52,10 +52,7 @@ rmdir d
 
 def test_openssh_scp_works_on_a_directory(server: Running, root: Path, tmp_path: Path) -> None:
     (tmp_path / "local").write_bytes(b"by scp")
-    options = ["-F", "none", "-P", str(server.port), "-i", str(tmp_path / "key"), "-o", "IdentityAgent=none"]
-    options += ["-o", "UserKnownHostsFile=/dev/null", "-o", "StrictHostKeyChecking=no", "-o", "BatchMode=yes"]
-    command = [installed("scp"), *options, str(tmp_path / "local"), "alice@127.0.0.1:file"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    done = scp(server.port, tmp_path / "key", str(tmp_path / "local"), "alice@127.0.0.1:file")
     assert done.returncode == 0, done.stderr
     assert (root / "file").read_bytes() == b"by scp"
 
