@@ -11,6 +11,7 @@ import paramiko
 import pytest
 
 from tests.cli.program import Running, batch, running, scp, sftp_command, write_key_pair
+from tests.docs.pages import blocks_of
 from tests.support.commands import installed
 
 
@@ -154,3 +155,18 @@ def test_a_root_that_cannot_be_served_ends_the_start(
     with running(*words, directory=tmp_path, **given) as server:
         assert server.process.wait(30) != 0
         assert said in server.process.output()
+
+
+def test_the_configuration_of_the_page_serves(tmp_path: Path) -> None:
+    (tmp_path / "root").mkdir()
+    write_key_pair(tmp_path / "key")
+    (text,) = blocks_of("local-backend.md", "toml")
+    for written, here in (("/srv/files", tmp_path / "root"), ("/etc/s3sftp/alice.pub", tmp_path / "key.pub")):
+        text = text.replace(f'"{written}"', f'"{here}"')
+    file = tmp_path / "s3sftp.toml"
+    file.write_text(text)
+    listen = ["--host", "127.0.0.1", "--port", "0", "--state-dir", str(tmp_path / "state")]
+    with running("serve", "--config", str(file), *listen, directory=tmp_path) as running_server:
+        done = batch(sftp_command(running_server.port, tmp_path / "key"), f"put {file} file\n")
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "root/alice/file").read_text() == text
