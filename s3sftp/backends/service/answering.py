@@ -1,0 +1,136 @@
+"""Answers messages by calling the methods of a `Backend` object: the service's end of both kinds of service.
+
+Keeps what goes on from message to message: uploads by their numbers, listings by their cursors. `end` lets go
+of all: uploads are aborted.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from contextlib import aclosing
+from typing import Any
+
+from s3sftp.backends.contract import Backend
+from s3sftp.backends.service import messages as ask
+from s3sftp.backends.service.listings import OpenListing
+from s3sftp.backends.service.messages import Message, Page
+from s3sftp.backends.service.receiving import Receiving
+from s3sftp.errors import InvalidRequest, StorageFailure, Unsupported
+
+
+class Answers:
+    """What one user of a backend, a mailbox or a connection, has going on."""
+
+    def __init__(self, backend: Backend) -> None:
+        # a message comes only if the backend has said that it has the method, or is answered with ENOSYS
+        self._backend: Any = backend
+        self._uploads: dict[int, Receiving] = {}
+        self._listings: dict[int, OpenListing] = {}
+        self._cursors = itertools.count(1)
+
+    async def answer(self, message: Message) -> object:
+        """Do it. Raises whatever the backend raises; Unsupported for what it does not have."""
+        match message:
+            case ask.ListDir():
+                return await self._next_page(message)
+            case ask.EndList(cursor, _):
+                await self._end_listing(cursor)
+                return None
+            case ask.BeginWrite() | ask.WriteChunk() | ask.KeepRange() | ask.FinishWrite() | ask.AbortWrite():
+                return await self._receive(message)
+        if not hasattr(self._backend, message.operation):
+            raise Unsupported(detail=f"no {message.operation} here")
+        return await self._ask(message)
+
+    async def end(self) -> None:
+        """Abort every upload and close every listing. Cannot be interrupted half-way by an error of one."""
+        uploads, self._uploads = list(self._uploads.values()), {}
+        listings, self._listings = list(self._listings.values()), {}
+        await asyncio.gather(
+            *(upload.abort() for upload in uploads),
+            *(listing.close() for listing in listings),
+            return_exceptions=True,
+        )
+
+    async def _ask(self, message: Message) -> object:
+        backend, session = self._backend, message.session
+        match message:
+            case ask.GetFileInfo(place, _):
+                return await backend.file_info(place, session)
+            case ask.MakeDir(place, _):
+                return await backend.make_dir(place, session)
+            case ask.DelDir(place, _):
+                return await backend.del_dir(place, session)
+            case ask.Delete(place, _):
+                return await backend.delete(place, session)
+            case ask.Rename(source, target, overwrite, _):
+                return await backend.rename(source, target, session, overwrite=overwrite)
+            case ask.ReadFile(place, _):
+                return bytes(await backend.read_file(place, session))
+            case ask.WriteFile(place, data, _):
+                return await backend.write_file(place, data, session)
+            case ask.ReadFileRange():
+                return await self._read(message)
+            case ask.Copy(source, target, version, _):
+                return await backend.copy(source, target, session, version=version)
+            case ask.SetMtime(place, mtime, _):
+                return await backend.set_mtime(place, mtime, session)
+            case ask.GetUsage(place, _):
+                return await backend.usage(place, session)
+        raise Unsupported(detail=f"no {message.operation} here")
+
+    async def _read(self, wanted: ask.ReadFileRange) -> bytes:
+        pieces = self._backend.read_file_range(
+            wanted.place, wanted.start, wanted.stop, wanted.version, wanted.session
+        )
+        async with aclosing(pieces):
+            return b"".join([bytes(piece) async for piece in pieces])
+
+    async def _receive(self, message: Message) -> object:
+        match message:
+            case ask.BeginWrite(_, _, number, _):
+                if number in self._uploads:
+                    raise InvalidRequest("invalid write", detail=f"upload {number} has begun already")
+                self._uploads[number] = upload = Receiving(self._backend, message)
+                return await upload.begin()
+            case ask.WriteChunk(number, _, _, _):
+                return await self._upload(number).write(message)
+            case ask.KeepRange(number, _, _, _, _):
+                return await self._upload(number).keep(message)
+            case ask.FinishWrite(number, _, _, _):
+                info = await self._upload(number).finish(message)
+                self._uploads.pop(number, None)
+                return info
+            case ask.AbortWrite(number, _):
+                if (doomed := self._uploads.pop(number, None)) is not None:
+                    await doomed.abort()
+        return None
+
+    def _upload(self, number: int) -> Receiving:
+        if number not in self._uploads:
+            raise StorageFailure("the upload was lost", detail=f"no upload {number} here")
+        return self._uploads[number]
+
+    async def _next_page(self, wanted: ask.ListDir) -> Page:
+        """A page, and the cursor by which a listing that goes on is known. An error ends it."""
+        if wanted.cursor is None:
+            cursor = next(self._cursors)
+            self._listings[cursor] = OpenListing(self._backend.list_dir(wanted.place, wanted.session))
+        else:
+            cursor = wanted.cursor if isinstance(wanted.cursor, int) else 0
+        listing = self._listings.get(cursor)
+        if listing is None:
+            raise StorageFailure("the listing was lost", detail=f"no cursor {cursor} here")
+        entries = None
+        try:
+            entries = await listing.next_page()
+        finally:
+            if entries is None:
+                await self._end_listing(cursor)
+        return Page((), None) if entries is None else Page(entries, cursor)
+
+    async def _end_listing(self, cursor: ask.Cursor) -> None:
+        listing = self._listings.pop(cursor, None) if isinstance(cursor, int) else None
+        if listing is not None:
+            await listing.close()

@@ -1,0 +1,123 @@
+"""Finds the service, and finds it again: one connection at a time, with pauses that grow while it is not there.
+
+reach()     connected? here it is. Else one attempt, shared by all who ask, then NotThere at once for a
+            moment, so that operations fail quickly and a dead service is not knocked at without end
+keeper      a task that connects by itself, so that readiness comes back without anybody asking
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+
+from s3sftp.backends.service.hello import ServiceHello
+from s3sftp.backends.service.link import Link, NotThere, NotUnderstood
+from s3sftp.backends.service.options import ServiceOptions
+from s3sftp.errors import StorageFailure
+from s3sftp.telemetry import get_logger
+
+_log = get_logger("s3sftp.service")
+_FIRST_PAUSE = 0.1
+_LONGEST_PAUSE = 3.0
+
+
+class Connector:
+    """The way to a service that comes and goes. `found` is called with what each new connection's end says
+    of itself, before anybody uses it."""
+
+    def __init__(self, options: ServiceOptions, found: Callable[[ServiceHello], None]) -> None:
+        self._options = options
+        self._found = found
+        self._link: Link | None = None
+        self._attempt: asyncio.Task[Link] | None = None
+        self._failure: StorageFailure | None = None
+        self._not_before = 0.0
+        self._told = ""
+        self._keeper: asyncio.Task[None] | None = None
+        self._stopped = False
+
+    @property
+    def ready(self) -> bool:
+        """Whether the service is there."""
+        return self._link is not None and not self._link.ended.is_set()
+
+    async def start(self) -> None:
+        """Connect. A service that is not there may come later; raises NotUnderstood for one that makes no
+        sense."""
+        try:
+            await self._attempted()
+        except NotThere:
+            pass
+        self._keeper = asyncio.create_task(self._keep())
+
+    async def stop(self) -> None:
+        """Hang up and stay away."""
+        self._stopped = True
+        for task in (self._keeper, self._attempt):
+            if task is not None:
+                task.cancel()
+                await asyncio.wait([task])
+        if self._link is not None:
+            await self._link.close()
+
+    async def reach(self) -> Link:
+        """The connection. Raises NotThere, NotUnderstood: quickly, after a short attempt at most."""
+        if self._link is not None and not self._link.ended.is_set():
+            return self._link
+        if self._stopped:
+            raise NotThere(detail="stopped")
+        if self._attempt is None and self._failure is not None and _now() < self._not_before:
+            raise type(self._failure)(detail=self._failure.detail)
+        return await self._attempted()
+
+    async def _attempted(self) -> Link:
+        """The outcome of the attempt that runs, or of a new one."""
+        if self._attempt is None:
+            self._attempt = asyncio.create_task(self._connect())
+            self._attempt.add_done_callback(self._attempt_ended)
+        return await asyncio.shield(self._attempt)
+
+    async def _connect(self) -> Link:
+        link = await Link.open(self._options)
+        self._found(link.hello)
+        self._link = link
+        self._told = ""
+        _log.info(
+            "storage service connected", service=link.hello.name, callbacks=sorted(link.hello.callbacks)
+        )
+        return link
+
+    def _attempt_ended(self, attempt: asyncio.Task[Link]) -> None:
+        self._attempt = None
+        if attempt.cancelled() or (failure := attempt.exception()) is None:
+            return
+        self._not_before = _now() + _FIRST_PAUSE
+        if isinstance(failure, StorageFailure):
+            self._failure = failure
+            self._tell(failure)
+
+    def _tell(self, failure: StorageFailure) -> None:
+        """Once for each reason: a service that is away for a day makes no log of a day."""
+        if self._told != failure.detail:
+            self._told = failure.detail or ""
+            _log.error(str(failure), detail=failure.detail)
+
+    async def _keep(self) -> None:
+        pause = _FIRST_PAUSE
+        while True:
+            try:
+                link = await self.reach()
+            except (NotThere, NotUnderstood):
+                await asyncio.sleep(pause)
+                pause = min(2 * pause, _LONGEST_PAUSE)
+                continue
+            pause = _FIRST_PAUSE
+            await link.ended.wait()
+            _log.error("storage service lost", service=link.hello.name, detail=link.reason)
+            with contextlib.suppress(OSError):
+                await link.close()
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()

@@ -1,0 +1,173 @@
+"""A service in a task of the same process: messages come out of a mailbox, answers go back.
+
+    server     mailbox.backend() ── call ──► mailbox ── letter ──► a task of the application
+                                 ◄── reply or fail ─────────────────┘
+
+The task is the application's: it begins to receive when it likes, and when it has ended every call fails at
+once. Answering one letter after the other is as good as many at a time; `serve` does the latter for any
+`Backend` object.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Collection, Mapping
+from contextvars import copy_context
+from datetime import timedelta
+
+from s3sftp.backends.contract import Backend
+from s3sftp.backends.service.callbacks import EVERYTHING
+from s3sftp.backends.service.messages import Message
+from s3sftp.backends.service.stub import Caller, stub_for
+from s3sftp.errors import StorageFailure, TimedOut
+from s3sftp.telemetry import current_trace_context
+
+
+class Letter:
+    """A message that waits for its one answer. Answering late, or twice, does nothing."""
+
+    def __init__(self, message: Message) -> None:
+        self.message = message
+        self.context = copy_context()
+        """What the sender runs in: work that is done in it joins the sender's trace."""
+        self._answer: asyncio.Future[object] = asyncio.get_running_loop().create_future()
+
+    @property
+    def abandoned(self) -> bool:
+        """Whether nobody waits for the answer any more: the client has gone, or time was up."""
+        return self._answer.cancelled()
+
+    @property
+    def trace_context(self) -> Mapping[str, str]:
+        """As `Session.trace_context`, of the operation that sent the message."""
+        return self.context.run(current_trace_context)
+
+    def reply(self, value: object = None) -> None:
+        """Answer with what the message is answered with: see `s3sftp.backends.service.messages`."""
+        if not self._answer.done():
+            self._answer.set_result(value)
+
+    def fail(self, error: Exception) -> None:
+        """Answer with an error: one of `s3sftp.errors` or an OSError; others reach the client as a
+        reference number."""
+        if not self._answer.done():
+            self._answer.set_exception(error)
+
+    def when_abandoned(self, callback: Callable[[], object]) -> None:
+        """Call this when it is abandoned."""
+        self._answer.add_done_callback(lambda answer: callback() if answer.cancelled() else None)
+
+    def abandon(self) -> None:
+        self._answer.cancel()
+
+    def unheeded(self) -> None:
+        """Nobody will look at the answer."""
+        self._answer.add_done_callback(lambda answer: answer.cancelled() or answer.exception())
+
+    async def answered(self) -> object:
+        return await self._answer
+
+
+class Mailbox(Caller):
+    """Messages to a task. `async for letter in mailbox` is how the task receives them."""
+
+    def __init__(
+        self,
+        callbacks: Collection[str] = EVERYTHING,
+        *,
+        name: str = "mailbox",
+        call_timeout: timedelta = timedelta(seconds=30),
+        transfer_timeout: timedelta = timedelta(minutes=5),
+        max_calls: int = 256,
+        first_chunk_bytes: int | None = None,
+    ) -> None:
+        """`callbacks`: the optional ones that the task answers. `transfer_timeout` holds for messages that
+        `takes_long`. At most `max_calls` letters are without an answer; more calls wait, in their time."""
+        self.name = name
+        self._callbacks = callbacks
+        self._first_chunk_bytes = first_chunk_bytes
+        self._limits = {False: call_timeout.total_seconds(), True: transfer_timeout.total_seconds()}
+        self._letters: asyncio.Queue[Letter] = asyncio.Queue()
+        self._room = asyncio.Semaphore(max_calls)
+        self._unanswered: set[Letter] = set()
+        self._receivers: set[asyncio.Task[object]] = set()
+        self._gone = False
+
+    @property
+    def ready(self) -> bool:
+        """Whether a task receives."""
+        return bool(self._receivers)
+
+    def backend(self) -> Backend:
+        """What a server stores in."""
+        return stub_for(self._reach, self._callbacks, self.name, self._first_chunk_bytes)
+
+    async def receive(self) -> Letter:
+        """The next letter that somebody waits for. The mailbox is without a service when no task is left
+        that has called this."""
+        self._note_receiver()
+        while (letter := await self._letters.get()).abandoned:
+            pass
+        return letter
+
+    def __aiter__(self) -> AsyncGenerator[Letter, None]:
+        return self.letters()
+
+    async def letters(self) -> AsyncGenerator[Letter, None]:
+        """Letter after letter, without an end."""
+        while True:
+            yield await self.receive()
+
+    async def call(self, message: Message) -> object:
+        """As `Caller.call`. Before a task has begun to receive, a call waits for it."""
+        limit = self._limits[message.takes_long]
+        try:
+            async with asyncio.timeout(limit) as deadline, self._room:
+                return await self._deliver(message)
+        except TimeoutError as error:
+            if not deadline.expired():  # the service's own, and an answer
+                raise
+            raise TimedOut(detail=f"no answer to {message.operation} within {limit:g} s") from error
+
+    def post(self, message: Message) -> None:
+        if not self._gone:
+            letter = Letter(message)
+            letter.unheeded()
+            self._letters.put_nowait(letter)
+
+    async def _deliver(self, message: Message) -> object:
+        if self._gone:
+            raise _not_there()
+        letter = Letter(message)
+        self._unanswered.add(letter)
+        try:
+            self._letters.put_nowait(letter)
+            return await letter.answered()
+        finally:
+            letter.abandon()
+            self._unanswered.discard(letter)
+
+    async def _reach(self) -> Caller:
+        return self
+
+    def _note_receiver(self) -> None:
+        task = asyncio.current_task()
+        if task is None or task in self._receivers:
+            return
+        self._gone = False
+        self._receivers.add(task)
+        task.add_done_callback(self._receiver_ended)
+
+    def _receiver_ended(self, task: asyncio.Task[object]) -> None:
+        self._receivers.discard(task)
+        if self._receivers:
+            return
+        self._gone = True
+        while not self._letters.empty():
+            self._letters.get_nowait()
+        for letter in list(self._unanswered):
+            letter.fail(_not_there())
+
+
+def _not_there() -> StorageFailure:
+    return StorageFailure("storage service is not there", detail="no task receives its messages")

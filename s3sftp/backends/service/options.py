@@ -1,0 +1,37 @@
+"""Options of the `[service]` group."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+
+from pydantic import Field, field_validator
+
+from s3sftp.backends.service.hello import MIN_FRAME_BYTES
+from s3sftp.config import ByteSize, Duration, Options
+
+
+class ServiceOptions(Options):
+    """`[service]`: a storage in a process of its own, behind a Unix socket (`backend = "service"`)."""
+
+    socket: Path
+    """Where the storage service listens."""
+    call_timeout: Duration = timedelta(seconds=30)
+    """How long the service may take to answer what should be quick: looking, listing, reading a piece."""
+    transfer_timeout: Duration = timedelta(minutes=5)
+    """How long it may take for what moves contents: a chunk, publishing, renaming, copying, a whole file."""
+    connect_timeout: Duration = timedelta(seconds=2)
+    """How long it may take to accept a connection and to say what it can. Operations wait no longer for a
+    service that is not there."""
+    max_frame_bytes: ByteSize = Field(default=16 << 20, ge=MIN_FRAME_BYTES, le=1 << 30)
+    """The longest message that is taken. A service that only has whole files cannot have longer ones: each
+    travels in one message."""
+    max_calls: int = Field(default=256, ge=1, le=65536)
+    """Operations that the service is asked for at once; more wait."""
+
+    @field_validator("call_timeout", "transfer_timeout", "connect_timeout")
+    @classmethod
+    def _longer_than_nothing(cls, limit: timedelta) -> timedelta:
+        if limit <= timedelta(0):
+            raise ValueError("should be longer than zero")
+        return limit

@@ -1,0 +1,35 @@
+"""Runs any `Backend` object as a service in a task of its own."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import aclosing
+
+from s3sftp.backends.contract import Backend
+from s3sftp.backends.service.answering import Answers
+from s3sftp.backends.service.mailbox import Letter, Mailbox
+
+
+async def serve(mailbox: Mailbox, backend: Backend, *, at_once: int = 256) -> None:
+    """Answer what comes into a mailbox, until cancelled: each letter in a task, so that none waits for
+    another; at most `at_once` of them.
+
+    Work on a letter is cancelled when nobody waits for the answer any more. At the end every upload is
+    aborted. Starting and stopping the backend is the application's, as the task is.
+    """
+    answers, room = Answers(backend), asyncio.Semaphore(at_once)
+
+    async def answer(letter: Letter) -> None:
+        async with room:
+            try:
+                letter.reply(await answers.answer(letter.message))
+            except Exception as error:
+                letter.fail(error)
+
+    try:
+        async with asyncio.TaskGroup() as tasks, aclosing(mailbox.letters()) as letters:
+            async for letter in letters:
+                task = tasks.create_task(answer(letter), context=letter.context)
+                letter.when_abandoned(task.cancel)
+    finally:
+        await answers.end()

@@ -1,0 +1,136 @@
+"""Messages, answers and errors as maps, both ways. Pure.
+
+    {"id": 7, "op": "file_info", "place": bin, "session": {…}}          to the service
+    {"cancel": 7}                                                       to the service
+    {"id": 7, "ok": …}   or   {"id": 7, "error": "ENOENT", "text": …, "detail": …}      from it
+
+docs/backend-service.md has the protocol on one page.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import fields as fields_of
+from typing import Any
+
+from s3sftp.backends.contract import FileInfo, Finish, Place, Session, Usage, WriteIntent
+from s3sftp.backends.service import fields, messages
+from s3sftp.backends.service.messages import Begun, Message, Page
+from s3sftp.backends.service.packing import Malformed, plain
+from s3sftp.errors import StorageError, StorageFailure
+from s3sftp.posix_errors import error_of, error_of_name, name_of
+from s3sftp.telemetry.escape import printable
+
+_MAX_TEXT = 300
+
+_FROM_WIRE: dict[str, Callable[[object], Any]] = {
+    "Place": fields.place,
+    "Session": fields.session,
+    "WriteIntent": fields.intent,
+    "Finish": fields.finish,
+    "Buffer": fields.binary,
+    "Cursor": fields.cursor,
+    "Cursor | None": fields.or_nil(fields.cursor),
+    "str | None": fields.or_nil(fields.text),
+    "int": fields.natural,
+    "float": fields.number,
+    "bool": fields.flag,
+}
+"""By the type that a message's field is declared with."""
+
+_TO_WIRE: dict[type, Callable[[Any], object]] = {
+    Place: lambda place: place.key,
+    Session: fields.of_session,
+    fields.RemoteSession: fields.of_session,
+    WriteIntent: fields.of_intent,
+    Finish: fields.of_finish,
+    str: plain,
+    FileInfo: fields.of_file_info,
+    Page: fields.of_page,
+    Begun: fields.of_begun,
+    Usage: fields.of_usage,
+}
+"""What msgpack does not have by itself."""
+
+_ANSWERS: dict[str, Callable[[object], Any]] = {
+    "file_info": fields.file_info,
+    "list_dir": fields.page,
+    "read_file": fields.binary,
+    "read_file_range": fields.binary,
+    "write_file": fields.or_nil(fields.file_info),
+    "begin_write": fields.begun,
+    "write_chunk": fields.or_nil(fields.natural),
+    "keep_range": fields.or_nil(fields.natural),
+    "finish_write": fields.or_nil(fields.file_info),
+    "copy": fields.file_info,
+    "set_mtime": fields.flag,
+    "usage": fields.usage,
+}
+"""What the others are answered with is not looked at."""
+
+
+def request(number: int, message: Message) -> dict[str, Any]:
+    """The map of a message."""
+    values = {each.name: to_wire(getattr(message, each.name)) for each in fields_of(message)}  # type: ignore[arg-type]
+    return {"id": number, "op": message.operation, **values}
+
+
+def message_in(request: dict[str, Any]) -> Message:
+    """The message in a map. Raises Malformed; KeyError for an operation that there is not."""
+    kind = messages.MESSAGES[fields.text(request.get("op"))]
+    wanted: Any = fields_of(kind)  # type: ignore[arg-type]
+    values = []
+    for each in wanted:
+        try:
+            values.append(_FROM_WIRE[each.type](request.get(each.name)))
+        except Malformed as error:
+            raise Malformed(f"{kind.operation}, {each.name}: {error}") from error
+    return kind(*values)
+
+
+def answer(number: int, value: object) -> dict[str, Any]:
+    return {"id": number, "ok": to_wire(value)}
+
+
+def value_in(answer: dict[str, Any], message: Message) -> object:
+    """What the service answers a message with. Raises the error that it answers with, or StorageFailure
+    when the answer makes no sense."""
+    if "error" in answer:
+        raise _error_in(answer)
+    read = _ANSWERS.get(message.operation, _nothing)
+    try:
+        if "ok" not in answer:
+            raise Malformed("neither ok nor error")
+        return read(answer["ok"])
+    except Malformed as error:
+        raise StorageFailure(detail=f"bad answer to {message.operation}: {error}") from error
+
+
+def failure(number: int, error: Exception) -> dict[str, Any]:
+    """The map of an error. What the service did not mean to tell is only its detail."""
+    if isinstance(error, OSError):
+        error = error_of(error)
+    elif not isinstance(error, StorageError):
+        error = StorageFailure(detail=f"{type(error).__name__}: {error}")
+    found = {"id": number, "error": name_of(error), "text": plain(str(error))}
+    return found if error.detail is None else found | {"detail": plain(error.detail)}
+
+
+def to_wire(value: object) -> object:
+    convert = _TO_WIRE.get(type(value))
+    return value if convert is None else convert(value)
+
+
+def _error_in(answer: dict[str, Any]) -> StorageError:
+    name, text, detail = (answer.get(each) for each in ("error", "text", "detail"))
+    if not isinstance(name, str):
+        return StorageFailure(detail=f"the service's error has no name: {name!r:.60}")
+    return error_of_name(
+        printable(name, 40),
+        printable(text, _MAX_TEXT) if isinstance(text, str) and text else None,
+        detail=detail if isinstance(detail, str) else None,
+    )
+
+
+def _nothing(_: object) -> None:
+    return None
