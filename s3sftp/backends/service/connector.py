@@ -1,4 +1,4 @@
-"""Finds the service, and finds it again: one connection at a time, with pauses that grow while it is not there.
+"""Finds the service, and finds it again: one connection at a time, with growing pauses while it is away.
 
 reach()     connected? here it is. Else one attempt, shared by all who ask, then NotThere at once for a
             moment, so that operations fail quickly and a dead service is not knocked at without end
@@ -45,10 +45,8 @@ class Connector:
     async def start(self) -> None:
         """Connect. A service that is not there may come later; raises NotUnderstood for one that makes no
         sense."""
-        try:
+        with contextlib.suppress(NotThere):
             await self._attempted()
-        except NotThere:
-            pass
         self._keeper = asyncio.create_task(self._keep())
 
     async def stop(self) -> None:

@@ -121,12 +121,14 @@ class Link(Caller):
         try:
             await self._stream.send(wire.request(number, message))
             sent = True
-            return await waiting
+            answer: dict[str, Any] = await waiting
         except FrameTooLong as error:
             raise _too_long(message, error) from error
         except OSError as error:
             self._end(f"cannot be written to: {error.strerror or error}")
             raise self._gone() from error
+        else:
+            return answer
         finally:
             self._waiting.pop(number, None)
             if sent and not waiting.done():

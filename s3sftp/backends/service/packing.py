@@ -31,7 +31,7 @@ def pack(value: dict[str, Any]) -> bytes:
 
 
 def unpack(data: bytes) -> dict[str, Any]:
-    """The map in a frame. Raises Malformed for anything else; the depth and the sizes are bounded by `data`."""
+    """The map in a frame. Raises Malformed for anything else; sizes are bounded by `data`."""
     try:
         value = msgpack.unpackb(data)
     except (ValueError, TypeError, OverflowError, RecursionError, msgpack.UnpackException) as error:
