@@ -26,6 +26,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Protocol
 
+from s3sftp.backends.spool import SpoolRoom
 from s3sftp.errors import InvalidRequest, IsADirectory
 from s3sftp.telemetry import current_trace_context
 
@@ -312,6 +313,10 @@ class CompleteBackend(Backend, RangedReads, StreamedWrites, Extras, Protocol):
 
     A class that is derived from it promises to raise nothing but StorageErrors.
     """
+
+    def may_spool(self, room: SpoolRoom) -> None:
+        """Told before it is started: disk that it may use. Most need none."""
+        return
 
     async def open_file(
         self, place: Place, stop: int, session: Session

@@ -41,7 +41,9 @@ def complete(backend: Backend, room: SpoolRoom) -> CompleteBackend:
     """
     can = examine(backend)
     if is_complete(backend):
-        return cast(CompleteBackend, backend)
+        whole = cast(CompleteBackend, backend)
+        whole.may_spool(room)
+        return whole
     return Completed(backend, can, room)
 
 

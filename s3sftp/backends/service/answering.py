@@ -18,6 +18,8 @@ from s3sftp.backends.service.messages import Message, Page
 from s3sftp.backends.service.receiving import Receiving
 from s3sftp.errors import InvalidRequest, StorageFailure, Unsupported
 
+_LEFT_SECONDS = 3600.0
+
 
 class Answers:
     """What one user of a backend, a mailbox or a connection, has going on."""
@@ -89,11 +91,8 @@ class Answers:
 
     async def _receive(self, message: Message) -> object:
         match message:
-            case ask.BeginWrite(_, _, number, _):
-                if number in self._uploads:
-                    raise InvalidRequest("invalid write", detail=f"upload {number} has begun already")
-                self._uploads[number] = upload = Receiving(self._backend, message)
-                return await upload.begin()
+            case ask.BeginWrite():
+                return await self._begin(message)
             case ask.WriteChunk(number, _, _, _):
                 return await self._upload(number).write(message)
             case ask.KeepRange(number, _, _, _, _):
@@ -103,9 +102,20 @@ class Answers:
                 self._uploads.pop(number, None)
                 return info
             case ask.AbortWrite(number, _):
-                if (doomed := self._uploads.pop(number, None)) is not None:
+                if (doomed := self._uploads.get(number)) is not None:
                     await doomed.abort()
+                    self._uploads.pop(number, None)  # not before: cut short, it may be asked for again
         return None
+
+    async def _begin(self, message: ask.BeginWrite) -> object:
+        if message.upload in self._uploads:
+            raise InvalidRequest("invalid write", detail=f"upload {message.upload} has begun already")
+        self._uploads[message.upload] = upload = Receiving(self._backend, message)
+        try:
+            return await upload.begin()
+        except Exception:  # being cancelled is none: then whether it has begun only `abort` knows
+            del self._uploads[message.upload]
+            raise
 
     def _upload(self, number: int) -> Receiving:
         if number not in self._uploads:
@@ -115,6 +125,7 @@ class Answers:
     async def _next_page(self, wanted: ask.ListDir) -> Page:
         """A page, and the cursor by which a listing that goes on is known. An error ends it."""
         if wanted.cursor is None:
+            await self._forget_left_listings()
             cursor = next(self._cursors)
             self._listings[cursor] = OpenListing(self._backend.list_dir(wanted.place, wanted.session))
         else:
@@ -134,3 +145,9 @@ class Answers:
         listing = self._listings.pop(cursor, None) if isinstance(cursor, int) else None
         if listing is not None:
             await listing.close()
+
+    async def _forget_left_listings(self) -> None:
+        """Those whose first page crossed the news that nobody wants it: nobody knows their cursor."""
+        for cursor, listing in list(self._listings.items()):
+            if listing.idle_seconds > _LEFT_SECONDS:
+                await self._end_listing(cursor)

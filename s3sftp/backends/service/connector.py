@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from s3sftp.backends.service.hello import ServiceHello
 from s3sftp.backends.service.link import Link, NotThere, NotUnderstood
@@ -26,7 +26,7 @@ class Connector:
     """The way to a service that comes and goes. `found` is called with what each new connection's end says
     of itself, before anybody uses it."""
 
-    def __init__(self, options: ServiceOptions, found: Callable[[ServiceHello], None]) -> None:
+    def __init__(self, options: ServiceOptions, found: Callable[[ServiceHello], Awaitable[None]]) -> None:
         self._options = options
         self._found = found
         self._link: Link | None = None
@@ -78,7 +78,11 @@ class Connector:
 
     async def _connect(self) -> Link:
         link = await Link.open(self._options)
-        self._found(link.hello)
+        try:
+            await self._found(link.hello)
+        except BaseException:
+            await link.close()
+            raise
         self._link = link
         self._told = ""
         _log.info(

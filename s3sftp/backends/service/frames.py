@@ -49,13 +49,13 @@ class FrameStream:
 
         Raises FrameTooLong, OSError. If it is cancelled or fails, nothing was sent.
         """
-        frame = pack(value)
-        if len(frame) > self.max_sent_bytes:
-            raise FrameTooLong(len(frame), self.max_sent_bytes)
         async with self._sending:
             await self._writer.drain()
             if self._writer.is_closing():
                 raise ConnectionResetError
+            frame = pack(value)  # not before: what waits here would be in memory twice
+            if len(frame) > self.max_sent_bytes:
+                raise FrameTooLong(len(frame), self.max_sent_bytes)
             self._write(frame)
 
     def post(self, value: dict[str, Any]) -> None:

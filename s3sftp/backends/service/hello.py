@@ -13,6 +13,7 @@ from typing import Any
 from s3sftp import __version__
 from s3sftp.backends.service import fields
 from s3sftp.backends.service.callbacks import callback_problem
+from s3sftp.backends.service.options import MIN_FRAME_BYTES
 from s3sftp.backends.service.packing import Malformed, plain
 from s3sftp.telemetry.escape import printable
 
@@ -20,8 +21,6 @@ PROTOCOL = "s3sftp-storage"
 VERSION = 1
 MAX_HELLO_BYTES = 64 << 10
 """What is read of an end that has not said hello yet."""
-MIN_FRAME_BYTES = 2 << 20
-"""What both ends take at least: a page of a listing, a piece of a file."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,6 +38,9 @@ class NotUnderstood(StorageFailure):
 
     default_text = "storage service is not understood"
 
+    def __init__(self, *, detail: str | None) -> None:
+        super().__init__(detail=detail, lasting=True)
+
 
 class Link(Caller):
     """A connection whose hellos have been said. It ends with the service, or by `close`; `ended` tells."""

@@ -21,9 +21,16 @@ class OpenListing:
     def __init__(self, pages: AsyncIterator[Sequence[Entry]]) -> None:
         self._coming: asyncio.Queue[Sequence[Entry] | Exception | None] = asyncio.Queue(1)
         self._task = asyncio.create_task(self._fill(pages))
+        self._last_wanted = asyncio.get_running_loop().time()
+
+    @property
+    def idle_seconds(self) -> float:
+        """How long nobody has asked for a page."""
+        return asyncio.get_running_loop().time() - self._last_wanted
 
     async def next_page(self) -> Sequence[Entry] | None:
         """Entries; None after the last. Raises what the backend raises."""
+        self._last_wanted = asyncio.get_running_loop().time()
         page = await self._coming.get()
         if isinstance(page, Exception):
             raise page

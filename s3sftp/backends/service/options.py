@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import os
 from datetime import timedelta
 from pathlib import Path
 
 from pydantic import Field, field_validator
 
-from s3sftp.backends.service.hello import MIN_FRAME_BYTES
 from s3sftp.config import ByteSize, Duration, Options
+
+MIN_FRAME_BYTES = 2 << 20
+"""What both ends of a connection take at least: a page of a listing, a piece of a file."""
+_MOST_PATH_BYTES = 103
+"""Of the limits that systems have, the lowest."""
 
 
 class ServiceOptions(Options):
     """`[service]`: a storage in a process of its own, behind a Unix socket (`backend = "service"`)."""
 
     socket: Path
-    """Where the storage service listens."""
+    """Where the storage service listens: an absolute path."""
     call_timeout: Duration = timedelta(seconds=30)
     """How long the service may take to answer what should be quick: looking, listing, reading a piece."""
     transfer_timeout: Duration = timedelta(minutes=5)
@@ -28,6 +33,15 @@ class ServiceOptions(Options):
     travels in one message."""
     max_calls: int = Field(default=256, ge=1, le=65536)
     """Operations that the service is asked for at once; more wait."""
+
+    @field_validator("socket")
+    @classmethod
+    def _fits_into_an_address(cls, socket: Path) -> Path:
+        if not socket.is_absolute():
+            raise ValueError("should be an absolute path, like '/run/storage/socket'")
+        if len(os.fsencode(socket)) > _MOST_PATH_BYTES:
+            raise ValueError(f"should have at most {_MOST_PATH_BYTES} bytes: more are no address of a socket")
+        return socket
 
     @field_validator("call_timeout", "transfer_timeout", "connect_timeout")
     @classmethod

@@ -29,18 +29,21 @@ class Receiving:
         self._offset = 0
         self._running: set[asyncio.Task[None]] = set()
         self._failure: BaseException | None = None
+        self._ending = asyncio.Lock()
+        self._published = False
         self._beginning: asyncio.Future[Upload] = asyncio.ensure_future(
             backend.begin_write(began.place, began.intent, began.session)
         )
 
     async def begin(self) -> Begun:
-        # goes on when the message is cancelled: `abort` follows, and needs what has begun
-        upload = await asyncio.shield(self._beginning)
+        upload = await self._beginning
         return Begun(upload.chunk_bytes, upload.min_chunk_bytes, 1)
 
     async def write(self, chunk: ask.WriteChunk) -> int:
         upload = self._begun()
-        work = self._backend.write_chunk(upload, chunk.data, chunk.session)
+        # one that is answered early may be a view of memory that is used again after the answer
+        data = bytes(chunk.data) if upload.parallel_chunks > 1 else chunk.data
+        work = self._backend.write_chunk(upload, data, chunk.session)
         return await self._take(chunk.offset, len(chunk.data), upload, work)
 
     async def keep(self, kept: ask.KeepRange) -> int:
@@ -50,22 +53,28 @@ class Receiving:
 
     async def finish(self, message: ask.FinishWrite) -> FileInfo | None:
         upload = self._begun()
-        await self._until_fewer_than(1)
-        info: FileInfo | None = await self._backend.finish_write(
-            upload, message.tail, message.finish, message.session
-        )
-        return info
+        async with self._ending:
+            await self._until_fewer_than(1)
+            info: FileInfo | None = await self._backend.finish_write(
+                upload, message.tail, message.finish, message.session
+            )
+            self._published = True
+            return info
 
     async def abort(self) -> None:
-        """Throw it away. An error is the service's own affair."""
-        for task in self._running:
-            task.cancel()
-        if self._running:
-            await asyncio.wait(self._running)
-        try:
-            await self._backend.abort_write(await self._beginning, self._session)
-        except Exception as error:
-            if self._beginning.exception() is None:
+        """Throw it away, unless it is published by now. An error is the service's own affair."""
+        under_way: list[asyncio.Future[Any]] = [self._beginning, *self._running]
+        for each in under_way:
+            each.cancel()
+        await asyncio.wait(under_way)
+        if self._beginning.cancelled() or self._beginning.exception() is not None:
+            return
+        async with self._ending:  # a finish that was given up comes to its end first
+            if self._published:
+                return
+            try:
+                await self._backend.abort_write(self._beginning.result(), self._session)
+            except Exception as error:
                 _log.error("upload not aborted", error=str(error), exc_info=error)
 
     def _begun(self) -> Upload:

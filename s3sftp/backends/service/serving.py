@@ -11,11 +11,10 @@ from s3sftp.backends.service.mailbox import Letter, Mailbox
 
 
 async def serve(mailbox: Mailbox, backend: Backend, *, at_once: int = 256) -> None:
-    """Answer what comes into a mailbox, until cancelled: each letter in a task, so that none waits for
-    another; at most `at_once` of them.
+    """Start the backend, answer what comes into a mailbox, and stop it when cancelled.
 
-    Work on a letter is cancelled when nobody waits for the answer any more. At the end every upload is
-    aborted. Starting and stopping the backend is the application's, as the task is.
+    Each letter is answered in a task, so that none waits for another; at most `at_once` of them. The work is
+    cancelled when nobody waits for the answer any more. At the end every upload is aborted.
     """
     answers, room = Answers(backend), asyncio.Semaphore(at_once)
 
@@ -27,9 +26,11 @@ async def serve(mailbox: Mailbox, backend: Backend, *, at_once: int = 256) -> No
                 letter.fail(error)
 
     try:
+        await backend.start()
         async with asyncio.TaskGroup() as tasks, aclosing(mailbox.letters()) as letters:
             async for letter in letters:
                 task = tasks.create_task(answer(letter), context=letter.context)
                 letter.when_abandoned(task.cancel)
     finally:
         await answers.end()
+        await backend.stop()

@@ -31,8 +31,8 @@ from s3sftp.errors import ConfigurationError, StorageError, StorageFailure, Time
 from s3sftp.telemetry import get_logger
 
 _log = get_logger("s3sftp.service")
-_PIECES_AHEAD = 4
-"""Pieces of one range that are asked for at once: what may come although nobody wants it any more."""
+_PIECES_AHEAD = 2
+"""Pieces of one range that are asked for at once: what may wait in memory although nobody takes it."""
 T = TypeVar("T")
 
 
@@ -198,8 +198,11 @@ class _StreamedWrites(Stub):
         try:
             await ours.caller.call(abort)
         except StorageError as error:  # of a service that is gone the upload is, too
-            _log.debug("upload not aborted", error=str(error), detail=error.detail)
+            _log.debug("upload not aborted in time", error=str(error), detail=error.detail)
             ours.caller.post(abort)
+        except asyncio.CancelledError:
+            ours.caller.post(abort)
+            raise
 
 
 class _KeptRanges(_StreamedWrites):

@@ -17,7 +17,7 @@ from s3sftp.backends.contract import FileInfo, Finish, Place, Session, Usage, Wr
 from s3sftp.backends.service import fields, messages
 from s3sftp.backends.service.messages import Begun, Message, Page
 from s3sftp.backends.service.packing import Malformed, plain
-from s3sftp.errors import StorageError, StorageFailure
+from s3sftp.errors import StorageError, StorageFailure, Unsupported
 from s3sftp.posix_errors import error_of, error_of_name, name_of
 from s3sftp.telemetry.escape import printable
 
@@ -76,8 +76,10 @@ def request(number: int, message: Message) -> dict[str, Any]:
 
 
 def message_in(request: dict[str, Any]) -> Message:
-    """The message in a map. Raises Malformed; KeyError for an operation that there is not."""
-    kind = messages.MESSAGES[fields.text(request.get("op"))]
+    """The message in a map. Raises Malformed; Unsupported for an operation that there is not."""
+    kind = messages.MESSAGES.get(operation := fields.text(request.get("op")))
+    if kind is None:
+        raise Unsupported(detail=f"no operation {operation!r:.60}")
     wanted: Any = fields_of(kind)  # type: ignore[arg-type]
     values = []
     for each in wanted:

@@ -1,0 +1,97 @@
+"""A service's end of one connection: requests as they come, each answered by a task of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import Any
+
+from s3sftp.backends.contract import Backend
+from s3sftp.backends.service import fields, wire
+from s3sftp.backends.service.answering import Answers
+from s3sftp.backends.service.frames import FrameStream, FrameTooLong
+from s3sftp.backends.service.hello import ServerHello, ServiceHello
+from s3sftp.backends.service.packing import Malformed
+from s3sftp.errors import InvalidRequest, NoSpace, StorageError
+from s3sftp.telemetry import get_logger
+
+_log = get_logger("s3sftp.service")
+_HELLO_SECONDS = 10.0
+
+
+class Connection:
+    """A server that is connected, until it hangs up or sends what nobody can understand."""
+
+    def __init__(self, stream: FrameStream, backend: Backend, hello: ServiceHello, at_once: int) -> None:
+        self._stream = stream
+        self._hello = hello
+        self._answers = Answers(backend)
+        self._room = asyncio.Semaphore(at_once)
+        self._running: dict[int, asyncio.Task[None]] = {}
+
+    async def serve(self) -> None:
+        """Answer until the end of the connection; then what goes on is cancelled, and uploads are aborted."""
+        try:
+            async with asyncio.timeout(_HELLO_SECONDS):
+                await self._greet()
+            await self._receive()
+        except (Malformed, TimeoutError) as error:
+            _log.warning("connection ended", detail=str(error) or "no hello in time")
+        except OSError as error:
+            _log.debug("connection ended", detail=str(error))
+        except Exception as error:
+            _log.error("connection failed", exc_info=error)
+        finally:
+            self._stream.close()
+            await self._answers.end()
+
+    async def _greet(self) -> None:
+        given = await self._stream.receive()
+        if given is None:
+            raise ConnectionResetError("gone before a hello")
+        await self._stream.send(self._hello.to_map())  # also to a stranger: it should know what this is
+        server = ServerHello.of(given)
+        self._stream.max_received_bytes = self._hello.max_frame_bytes
+        self._stream.max_sent_bytes = min(self._hello.max_frame_bytes, server.max_frame_bytes)
+
+    async def _receive(self) -> None:
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                while (request := await self._stream.receive()) is not None:
+                    self._take(request, tasks)
+                raise ConnectionResetError("hung up")  # cancels what goes on
+        except* (Malformed, OSError) as errors:
+            raise errors.exceptions[0] from None
+
+    def _take(self, request: dict[str, Any], tasks: asyncio.TaskGroup) -> None:
+        if "cancel" in request:
+            unwanted = self._running.get(fields.natural(request["cancel"]))
+            if unwanted is not None:
+                unwanted.cancel()
+            return
+        number = fields.natural(request.get("id"))
+        if number in self._running:
+            raise Malformed(f"a second request {number} before the answer to the first")
+        task = tasks.create_task(self._answer(number, request))
+        self._running[number] = task
+        task.add_done_callback(lambda _: self._running.pop(number, None))
+
+    async def _answer(self, number: int, request: dict[str, Any]) -> None:
+        async with self._room:
+            reply = await self._reply(number, request)
+        with contextlib.suppress(OSError):  # whoever receives sees it too
+            try:
+                await self._stream.send(reply)
+            except FrameTooLong as error:
+                too_long = NoSpace("file too large for this storage", detail=str(error))
+                await self._stream.send(wire.failure(number, too_long))
+
+    async def _reply(self, number: int, request: dict[str, Any]) -> dict[str, Any]:
+        try:
+            return wire.answer(number, await self._answers.answer(wire.message_in(request)))
+        except Malformed as error:
+            return wire.failure(number, InvalidRequest(detail=str(error)))
+        except Exception as error:
+            if not isinstance(error, StorageError | OSError):
+                _log.error("request failed", operation=request.get("op"), exc_info=error)
+            return wire.failure(number, error)

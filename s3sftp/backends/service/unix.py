@@ -1,0 +1,97 @@
+"""A service in a process of its own, in Python: any `Backend` object behind a Unix socket.
+
+asyncio.run(serve_unix("/run/notes/socket", Notes()))
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import os
+import socket
+import stat
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from s3sftp.backends.capabilities import backend_name
+from s3sftp.backends.contract import Backend
+from s3sftp.backends.service.callbacks import callbacks_of
+from s3sftp.backends.service.connection import Connection
+from s3sftp.backends.service.frames import STREAM_BYTES, FrameStream
+from s3sftp.backends.service.hello import ServiceHello
+from s3sftp.backends.service.packing import require_msgpack
+
+
+async def serve_unix(
+    path: str | Path,
+    backend: Backend,
+    *,
+    mode: int = 0o600,
+    max_frame_bytes: int = 16 << 20,
+    at_once: int = 256,
+    listening: Callable[[], None] = lambda: None,
+) -> None:
+    """Start the backend, answer whoever connects, and stop it when cancelled, as by Ctrl-C.
+
+    Each request is answered in a task, so that none waits for another; of one connection at most `at_once`.
+    The work is cancelled when nobody waits for the answer any more; uploads of a connection that ends are
+    aborted. `mode`: permissions of the socket, by default only for the user who runs it. `listening` is
+    called when it can be connected to. Raises ConfigurationError for what is no backend, OSError where it
+    cannot listen.
+    """
+    require_msgpack()
+    hello = _hello_of(backend, max_frame_bytes)
+    try:
+        await backend.start()
+        async with asyncio.TaskGroup() as connections:
+
+            def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+                connection = Connection(FrameStream(reader, writer), backend, hello, at_once)
+                connections.create_task(connection.serve())
+
+            with _socket_at(Path(path), mode) as bound:
+                async with await asyncio.start_unix_server(accept, sock=bound, limit=STREAM_BYTES):
+                    listening()
+                    await asyncio.get_running_loop().create_future()
+    finally:
+        await backend.stop()
+
+
+def _hello_of(backend: Backend, max_frame_bytes: int) -> ServiceHello:
+    callbacks = callbacks_of(backend)
+    first = getattr(backend, "first_chunk_bytes", None) if "begin_write" in callbacks else None
+    return ServiceHello(max_frame_bytes, backend_name(backend), callbacks, first)
+
+
+@contextlib.contextmanager
+def _socket_at(path: Path, mode: int) -> Iterator[socket.socket]:
+    """A socket that nobody can connect to before it has its permissions; its file goes with it."""
+    _remove_dead_socket(path)
+    with socket.socket(socket.AF_UNIX) as bound:
+        bound.bind(os.fspath(path))
+        ours = path.stat().st_ino
+        path.chmod(mode)  # it does not listen yet
+        try:
+            yield bound
+        finally:
+            with contextlib.suppress(FileNotFoundError):
+                if path.stat().st_ino == ours:
+                    path.unlink()
+
+
+def _remove_dead_socket(path: Path) -> None:
+    """Make way, if what is there is the socket of a process that has ended."""
+    try:
+        is_socket = stat.S_ISSOCK(path.lstat().st_mode)
+    except FileNotFoundError:
+        return
+    if not is_socket:
+        raise FileExistsError(errno.EEXIST, "what is there is no socket", os.fspath(path))
+    with socket.socket(socket.AF_UNIX) as probe:
+        try:
+            probe.connect(os.fspath(path))
+        except ConnectionRefusedError:
+            path.unlink()
+            return
+    raise OSError(errno.EADDRINUSE, "another service listens there", os.fspath(path))
