@@ -40,6 +40,14 @@ def _local(options: ServerOptions, changes: Table | None) -> Backend:
     return LocalBackend(options.local)
 
 
+def _service(options: ServerOptions, changes: Table | None) -> Backend:
+    from s3sftp.backends.service import ServiceBackend
+
+    if options.service is None:
+        raise ConfigurationError([BUILT_IN["service"].missing])
+    return ServiceBackend(options.service)
+
+
 def _memory(options: ServerOptions, changes: Table | None) -> Backend:
     from s3sftp.backends.memory import MemoryBackend
 
@@ -49,5 +57,6 @@ def _memory(options: ServerOptions, changes: Table | None) -> Backend:
 _MAKERS: dict[str, Callable[[ServerOptions, Table | None], Backend]] = {
     "s3": _s3,
     "local": _local,
+    "service": _service,
     "memory": _memory,
 }

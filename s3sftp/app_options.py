@@ -16,6 +16,7 @@ from s3sftp.auth import AuthOptions, UserOptions, read_keys, user_name_problem
 from s3sftp.backends.local.options import LocalOptions
 from s3sftp.backends.registry import BUILT_IN, name_problem
 from s3sftp.backends.s3 import S3Options
+from s3sftp.backends.service.options import ServiceOptions
 from s3sftp.config import Duration, Options, Setting, Settings, from_environment, from_toml, read
 from s3sftp.errors import ConfigurationError
 from s3sftp.fs import FileOptions, Mounts
@@ -68,8 +69,9 @@ class ServerOptions(Options):
     """Everything that can be configured."""
 
     backend: str = "s3"
-    """Where files are stored: `s3`, `local` (a directory of this machine), or `memory`, which forgets all of
-    it at the end: for trying things out. Or the name of a storage that another package brings."""
+    """Where files are stored: `s3`, `local` (a directory of this machine), `service` (a storage in a process
+    of its own), or `memory`, which forgets all of it at the end: for trying things out. Or the name of a
+    storage that another package brings."""
     backend_options: dict[str, Any] = Field(default_factory=dict)
     """The options of a storage that another package brings: any that it knows, as a table. Those from the
     environment are texts, and so are dates and times of day."""
@@ -79,6 +81,7 @@ class ServerOptions(Options):
     users: dict[str, UserOptions] = Field(default_factory=dict)
     s3: S3Options | None = None
     local: LocalOptions | None = None
+    service: ServiceOptions | None = None
     files: FileOptions = Field(default_factory=FileOptions)
     sftp: SftpOptions = Field(default_factory=SftpOptions)
     log: LogOptions = Field(default_factory=LogOptions)

@@ -52,6 +52,9 @@ def share_of(options: ServerOptions, workers: int) -> ServerOptions:
     if options.s3 is not None:
         connections = max(1, options.s3.max_connections // workers)
         shares["s3"] = options.s3.model_copy(update={"max_connections": connections})
+    if options.service is not None:
+        calls = max(1, options.service.max_calls // workers)
+        shares["service"] = options.service.model_copy(update={"max_calls": calls})
     return options.model_copy(update=shares)
 
 

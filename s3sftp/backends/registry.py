@@ -42,6 +42,9 @@ BUILT_IN: Mapping[str, BuiltIn] = {
     "local": BuiltIn(
         "local", "local.root is missing: name the directory in [local], or as S3SFTP_LOCAL__ROOT"
     ),
+    "service": BuiltIn(
+        "service", "service.socket is missing: name it in [service], or as S3SFTP_SERVICE__SOCKET"
+    ),
     "memory": BuiltIn(in_one_process=True),
 }
 """`app_backends` makes them."""

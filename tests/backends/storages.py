@@ -66,6 +66,13 @@ async def on_local(root: Path, **options: object) -> AsyncIterator[Subject]:
     async def unfinished_uploads() -> int:
         return len(unfinished_in(directory))
 
+    backend = LocalBackend(LocalOptions.model_validate({"root": directory, **options}))
+    yield Subject(backend, outside_of(directory), unfinished_uploads)
+
+
+def outside_of(directory: Path) -> Outside:
+    """Somebody who changes files of a directory."""
+
     async def put(place: Place, data: bytes) -> None:
         file = Path(os.fsdecode(os.path.join(os.fsencode(directory), place.key)))
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -74,8 +81,7 @@ async def on_local(root: Path, **options: object) -> AsyncIterator[Subject]:
     async def delete(place: Place) -> None:
         os.unlink(os.path.join(os.fsencode(directory), place.key))
 
-    backend = LocalBackend(LocalOptions.model_validate({"root": directory, **options}))
-    yield Subject(backend, Outside(put, delete), unfinished_uploads)
+    return Outside(put, delete)
 
 
 def unfinished_in(directory: Path) -> list[str]:

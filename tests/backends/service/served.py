@@ -1,0 +1,93 @@
+"""Storages behind a Unix socket, each in a process of its own: that of this module, and the example's."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import Any
+
+from s3sftp.backends import Backend
+from s3sftp.backends.memory import MemoryBackend
+from s3sftp.backends.service import ServiceBackend, ServiceOptions, serve_unix
+from tests.backends.partial import STREAMING, with_only
+from tests.cli.program import clean_environment
+from tests.support.processes import Process
+
+ROOT = Path(__file__).parents[3]
+REFERENCE = ROOT / "examples" / "storage_service.py"
+KINDS: dict[str, tuple[str, ...] | None] = {
+    "everything": None,
+    "streaming": (*STREAMING, "read_file_range"),
+    "whole files": (),
+}
+
+
+def storage(kind: str) -> Backend:
+    backend = MemoryBackend(chunk_bytes=7, min_chunk_bytes=3, parallel_chunks=3, page_entries=3)
+    optional = KINDS[kind]
+    return backend if optional is None else with_only(backend, *optional)
+
+
+@contextmanager
+def short_directory() -> Iterator[Path]:
+    """The address of a socket has about a hundred bytes; pytest's directories may have more."""
+    with tempfile.TemporaryDirectory(prefix="s3sftp-") as directory:
+        yield Path(directory)
+
+
+@contextmanager
+def process_of(socket: Path, *words: str | Path) -> Iterator[Process]:
+    """A service in a process of its own; it listens now."""
+    command = [sys.executable, *map(str, words)]
+    process = Process(command, socket.with_suffix(".log"), env=clean_environment(PYTHONPATH=str(ROOT)))
+    try:
+        process.wait_ready(lambda: is_listened_to(socket))
+        yield process
+    finally:
+        process.kill()
+
+
+def memory(socket: Path, kind: str) -> tuple[str | Path, ...]:
+    """What runs `serve_unix` on memory."""
+    return "-m", "tests.backends.service.served", socket, kind
+
+
+def reference(socket: Path, root: Path) -> tuple[str | Path, ...]:
+    """What runs the example."""
+    return REFERENCE, socket, root
+
+
+def is_listened_to(path: Path) -> bool:
+    import socket
+
+    with socket.socket(socket.AF_UNIX) as probe, contextlib.suppress(OSError):
+        probe.connect(str(path))
+        return True
+    return False
+
+
+@asynccontextmanager
+async def served(socket: Path, backend: Backend, **options: Any) -> AsyncIterator[None]:
+    """`serve_unix` in this process."""
+    listening = asyncio.Event()
+    async with asyncio.TaskGroup() as tasks:
+        service = tasks.create_task(serve_unix(socket, backend, listening=listening.set, **options))
+        await listening.wait()
+        try:
+            yield
+        finally:
+            service.cancel()
+
+
+def behind(socket: Path, **options: Any) -> ServiceBackend:
+    """What a server stores in; not started."""
+    return ServiceBackend(ServiceOptions(socket=socket, **options))
+
+
+if __name__ == "__main__":
+    asyncio.run(serve_unix(sys.argv[1], storage(sys.argv[2])))
