@@ -1,0 +1,314 @@
+"""`s3sftp serve --backend service`: a storage in a process of its own, which is killed and comes back.
+
+The service is the example that knows nothing of s3sftp.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import paramiko
+import pytest
+
+from s3sftp.app_options import load_options
+from s3sftp.config import Setting
+from s3sftp.errors import ConfigurationError
+from tests.backends.service.served import process_of, reference, short_directory
+from tests.cli.program import Running, batch, running, sftp_command, wait_until, write_key_pair
+from tests.support.commands import installed
+from tests.support.processes import Process
+
+MIB = 1 << 20
+NOT_THERE = "storage service is not there"
+
+
+@dataclass
+class Place:
+    """Where a service listens, what it stores, and who may log in to its server."""
+
+    directory: Path
+
+    @property
+    def socket(self) -> Path:
+        return self.directory / "socket"
+
+    @property
+    def root(self) -> Path:
+        return self.directory / "root"
+
+    @property
+    def key(self) -> Path:
+        return self.directory / "key"
+
+    def file(self, name: str, data: bytes) -> Path:
+        (self.directory / name).write_bytes(data)
+        return self.directory / name
+
+    def service(self):  # type: ignore[no-untyped-def]
+        return process_of(self.socket, *reference(self.socket, self.root))
+
+    def server(self, *words: str, **environ: str):  # type: ignore[no-untyped-def]
+        flags = ["serve", "--backend", "service", "--host", "127.0.0.1", "--port", "0", *words]
+        flags += ["--state-dir", str(self.directory / "state")]
+        flags += ["--user", "alice", "--authorized-keys", f"{self.key}.pub"]
+        environ = {"S3SFTP_SERVICE__SOCKET": str(self.socket), "S3SFTP_LOG__LEVEL": "debug"} | environ
+        return running(*flags, directory=self.directory, **environ)
+
+
+@contextmanager
+def new_place() -> Iterator[Place]:
+    with short_directory() as directory:
+        (directory / "root").mkdir()
+        write_key_pair(directory / "key")
+        yield Place(directory)
+
+
+@pytest.fixture
+def place() -> Iterator[Place]:
+    with new_place() as place:
+        yield place
+
+
+@pytest.fixture
+def service(place: Place) -> Iterator[Process]:
+    with place.service() as process:
+        yield process
+
+
+@pytest.fixture
+def server(place: Place, service: Process) -> Iterator[Running]:
+    """A server of its own."""
+    with place.server("--workers", "1") as server:
+        server.wait_event("started")
+        yield server
+        assert "Traceback" not in server.process.output() + service.output()
+
+
+@pytest.fixture(scope="module")
+def shared() -> Iterator[tuple[Running, Place]]:
+    """A server of two workers that some tests share."""
+    with new_place() as place, place.service() as service, place.server("--workers", "2") as server:
+        server.wait_event("started")
+        yield server, place
+        assert "Traceback" not in server.process.output() + service.output()
+
+
+@pytest.fixture
+def at(shared: tuple[Running, Place]) -> Iterator[tuple[Running, Place]]:
+    """The shared server, with nothing stored."""
+    yield shared
+    shutil.rmtree(shared[1].root)
+    shared[1].root.mkdir()
+
+
+@contextmanager
+def paramiko_on(server: Running, place: Place) -> Iterator[paramiko.SFTPClient]:
+    with paramiko.SSHClient() as client:
+        client.set_missing_host_key_policy(paramiko.AutoAddPolicy())
+        client.connect(
+            "127.0.0.1",
+            server.port,
+            "alice",
+            key_filename=str(place.key),
+            look_for_keys=False,
+            allow_agent=False,
+        )
+        with client.open_sftp() as sftp:
+            yield sftp
+
+
+def test_openssh_sftp_works_on_a_service(at: tuple[Running, Place]) -> None:
+    server, place = at
+    data = bytes(range(256)) * 20_000
+    local, back = place.file("local", data), place.directory / "back"
+    lines = f"""mkdir d
+put {local} d/file
+rename d/file d/other
+get d/other {back}
+rm d/other
+put {local} kept
+rmdir d
+"""
+    done = batch(sftp_command(server.port, place.key), lines)
+    assert done.returncode == 0, done.stderr
+    assert back.read_bytes() == data
+    assert {file.name: file.read_bytes() for file in place.root.iterdir()} == {"kept": data}
+
+
+def test_openssh_scp_works_on_a_service(at: tuple[Running, Place]) -> None:
+    server, place = at
+    place.file("root/file", b"the old one, which is longer")
+    options = ["-F", "none", "-P", str(server.port), "-i", str(place.key), "-o", "IdentityAgent=none"]
+    options += ["-o", "UserKnownHostsFile=/dev/null", "-o", "StrictHostKeyChecking=no", "-o", "BatchMode=yes"]
+    command = [installed("scp"), *options, str(place.file("local", b"by scp")), "alice@127.0.0.1:file"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    assert (place.root / "file").read_bytes() == b"by scp"
+
+
+def test_rclone_works_on_a_service(at: tuple[Running, Place]) -> None:
+    server, place = at
+    tree = place.directory / "tree"
+    for name in ("a", "sub/b", "sub/deep/c"):
+        (tree / name).parent.mkdir(parents=True, exist_ok=True)
+        (tree / name).write_bytes(name.encode() * 1000)
+    remote = f":sftp,host=127.0.0.1,port={server.port},user=alice,key_file={place.key},shell_type=none:"
+    for words in (["copy", str(tree), f"{remote}to"], ["check", "--download", str(tree), f"{remote}to"]):
+        command = [installed("rclone"), "--config", str(place.directory / "none"), *words]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        assert done.returncode == 0, done.stderr
+    assert (place.root / "to/sub/deep/c").read_bytes() == b"sub/deep/c" * 1000
+
+
+def test_paramiko_works_on_a_service(at: tuple[Running, Place]) -> None:
+    server, place = at
+    data = bytes(range(256)) * 20_000
+    with paramiko_on(server, place) as sftp:
+        sftp.mkdir("d")
+        assert sftp.put(str(place.file("local", data)), "d/file", confirm=True).st_size == len(data)
+        sftp.posix_rename("d/file", "file")
+        with sftp.open("file", "a") as stream:
+            stream.write(b"more")
+        with sftp.open("file", "rb") as stream:
+            stream.seek(len(data) - 1)
+            assert stream.read() == b"\xffmore"
+        assert sorted(sftp.listdir(".")) == ["d", "file"]
+        sftp.rmdir("d")
+    assert {file.name: file.read_bytes() for file in place.root.iterdir()} == {"file": data + b"more"}
+
+
+def test_a_service_killed_in_mid_upload_is_told_and_publishes_nothing_and_works_when_it_is_back(
+    server: Running, place: Place, service: Process
+) -> None:
+    place.file("root/old", b"old")
+    with paramiko_on(server, place) as sftp:
+        with pytest.raises(OSError, match=NOT_THERE), sftp.open("old", "wb") as stream:
+            write_until_it_fails(stream, after=3 * MIB, then=service.kill)
+        began = time.monotonic()
+        with pytest.raises(OSError, match=NOT_THERE):
+            sftp.listdir(".")
+        assert time.monotonic() - began < 5
+        assert {file.name: file.read_bytes() for file in place.root.iterdir()} == {"old": b"old"}
+
+        with place.service():
+            wait_until(lambda: works(sftp), 10, "the service to be found again")
+            sftp.put(str(place.file("local", b"new")), "old")  # in the same session of the same server
+            assert {file.name: file.read_bytes() for file in place.root.iterdir()} == {"old": b"new"}
+            assert list(place.root.with_name("root.unfinished").iterdir()) == []
+    assert server.process.exit_status is None
+    assert server.events("storage service lost")
+
+
+def test_openssh_is_told_of_a_service_killed_in_mid_upload(
+    server: Running, place: Place, service: Process
+) -> None:
+    local = place.file("local", bytes(64 * MIB))
+    command = sftp_command(server.port, place.key)
+    command[1:1] = ["-l", "80000"]  # 10 MB/s: it takes some seconds
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as client:
+        assert client.stdin is not None
+        client.stdin.write(f"put {local} new\n")
+        client.stdin.flush()
+        wait_until(lambda: any_bytes_in(place.root.with_name("root.unfinished")), 10, "an upload")
+        service.kill()
+        _, said = client.communicate(timeout=60)
+    assert client.returncode != 0
+    assert "Failure" in said or NOT_THERE in said
+    assert list(place.root.iterdir()) == []
+
+
+def test_a_service_that_is_not_there_at_the_start_may_come_later(place: Place) -> None:
+    with place.server("--workers", "1") as server:
+        server.wait_event("started")
+        assert server.events(NOT_THERE)
+        with paramiko_on(server, place) as sftp:
+            with pytest.raises(OSError, match=NOT_THERE):
+                sftp.stat("file")
+            place.file("root/file", b"there")
+            with place.service():
+                wait_until(lambda: works(sftp), 10, "the service to be found")
+                assert sftp.stat("file").st_size == 5
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"socket": "relative"}, "service.socket = 'relative' (here): should be an absolute path"),
+        ({"socket": "/" + "x" * 120}, "should have at most 103 bytes"),
+        ({"socket": "/a", "call_timeout": 0}, "should be longer than zero"),
+        ({"call_timeout": 1}, "service.socket is missing"),
+        ({}, "service.socket is missing: name it in [service], or as S3SFTP_SERVICE__SOCKET"),
+    ],
+    ids=["relative", "too long", "no time", "no socket", "nothing"],
+)
+def test_options_that_are_wrong_are_told_by_name(given: dict[str, object], said: str) -> None:
+    flags = [Setting(("backend",), "service", "here")]
+    flags += [Setting(("service", name), value, "here") for name, value in given.items()]
+    with pytest.raises(ConfigurationError, match=re.escape(said)):
+        load_options(environ={}, flags=flags, needs_users=False)
+
+
+@pytest.mark.parametrize(
+    ("workers", "speaks", "said"),
+    [
+        ("1", {"hello": "something else"}, "does not speak s3sftp-storage"),
+        ("2", {"hello": "s3sftp-storage", "version": 2}, "speaks version 2 of s3sftp-storage, this is 1"),
+    ],
+    ids=["something else", "another version"],
+)
+def test_a_service_that_is_not_understood_ends_the_start(
+    place: Place, workers: str, speaks: dict[str, object], said: str
+) -> None:
+    script = f"""
+import asyncio, msgpack, struct
+frame = msgpack.packb({speaks!r})
+async def serve(reader, writer):
+    writer.write(struct.pack(">I", len(frame)) + frame)
+    await reader.read()
+    writer.close()
+async def main():
+    server = await asyncio.start_unix_server(serve, {str(place.socket)!r})
+    await server.serve_forever()
+asyncio.run(main())
+"""
+    with process_of(place.socket, "-c", script), place.server("--workers", workers) as server:
+        assert server.process.wait(30) == 1
+        assert said in server.process.output()
+
+
+def test_without_msgpack_the_start_says_what_to_install(place: Place) -> None:
+    hidden = place.directory / "hidden"
+    hidden.mkdir()
+    (hidden / "msgpack.py").write_text("raise ImportError\n")
+    root = Path(__file__).parents[2]
+    with place.server("--workers", "1", PYTHONPATH=f"{hidden}:{root}") as server:
+        assert server.process.wait(30) == 2
+        assert "pip install 's3sftp[service]'" in server.process.output()
+
+
+def write_until_it_fails(stream: paramiko.SFTPFile, after: int, then) -> None:  # type: ignore[no-untyped-def]
+    """Write, call `then` on the way, and go on."""
+    piece = bytes(256 << 10)
+    for at in range(0, 64 * MIB, len(piece)):
+        if at == after:
+            then()
+        stream.write(piece)
+
+
+def works(sftp: paramiko.SFTPClient) -> bool:
+    try:
+        sftp.listdir(".")
+    except OSError:
+        return False
+    return True
+
+
+def any_bytes_in(directory: Path) -> bool:
+    return any(file.stat().st_size for file in directory.iterdir())
