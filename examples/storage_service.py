@@ -209,7 +209,10 @@ async def main(socket, root):
         lambda reader, writer: serve(root, reader, writer), socket, limit=1 << 18
     )
     os.umask(before)
-    await server.serve_forever()
+    try:
+        await asyncio.Event().wait()
+    finally:
+        server.close()
 
 
 if __name__ == "__main__":

@@ -119,24 +119,21 @@ class Link(Caller):
         if self.ended.is_set():
             raise self._gone()
         number = self._next_number()
-        self._waiting[number] = waiting = asyncio.get_running_loop().create_future()
-        sent = False
         try:
             await self._stream.send(wire.request(number, message))
-            sent = True
-            answer: dict[str, Any] = await waiting
         except FrameTooLong as error:
             raise _too_long(message, error) from error
         except OSError as error:
             self._end(f"cannot be written to: {error.strerror or error}")
             raise self._gone() from error
-        else:
-            return answer
+        waiting: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
+        self._waiting[number] = waiting
+        try:
+            return await waiting
         finally:
             self._waiting.pop(number, None)
-            if sent and not waiting.done():
+            if waiting.cancelled():  # with its task
                 self._stream.post({"cancel": number})
-            waiting.cancel()
 
     async def _read(self) -> None:
         reason = "hung up"

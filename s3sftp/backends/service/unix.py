@@ -44,16 +44,19 @@ async def serve_unix(
     hello = _hello_of(backend, max_frame_bytes)
     try:
         await backend.start()
-        async with asyncio.TaskGroup() as connections:
+        with _socket_at(Path(path), mode) as bound:
+            async with asyncio.TaskGroup() as connections:
 
-            def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-                connection = Connection(FrameStream(reader, writer), backend, hello, at_once)
-                connections.create_task(connection.serve())
+                def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+                    connection = Connection(FrameStream(reader, writer), backend, hello, at_once)
+                    connections.create_task(connection.serve())
 
-            with _socket_at(Path(path), mode) as bound:
-                async with await asyncio.start_unix_server(accept, sock=bound, limit=STREAM_BYTES):
+                server = await asyncio.start_unix_server(accept, sock=bound, limit=STREAM_BYTES)
+                try:
                     listening()
                     await asyncio.get_running_loop().create_future()
+                finally:
+                    server.close()  # `wait_closed` would wait for connections, which end with the group
     finally:
         await backend.stop()
 

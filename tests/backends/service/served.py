@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Iterator
@@ -20,17 +21,12 @@ from tests.support.processes import Process
 
 ROOT = Path(__file__).parents[3]
 REFERENCE = ROOT / "examples" / "storage_service.py"
-KINDS: dict[str, tuple[str, ...] | None] = {
-    "everything": None,
-    "streaming": (*STREAMING, "read_file_range"),
-    "whole files": (),
-}
+KINDS = {"streaming": (*STREAMING, "read_file_range"), "whole files": ()}
 
 
 def storage(kind: str) -> Backend:
     backend = MemoryBackend(chunk_bytes=7, min_chunk_bytes=3, parallel_chunks=3, page_entries=3)
-    optional = KINDS[kind]
-    return backend if optional is None else with_only(backend, *optional)
+    return with_only(backend, *KINDS[kind])
 
 
 @contextmanager
@@ -41,30 +37,28 @@ def short_directory() -> Iterator[Path]:
 
 
 @contextmanager
-def process_of(socket: Path, *words: str | Path) -> Iterator[Process]:
+def process_of(address: Path, *words: str | Path) -> Iterator[Process]:
     """A service in a process of its own; it listens now."""
     command = [sys.executable, *map(str, words)]
-    process = Process(command, socket.with_suffix(".log"), env=clean_environment(PYTHONPATH=str(ROOT)))
+    process = Process(command, address.with_suffix(".log"), env=clean_environment(PYTHONPATH=str(ROOT)))
     try:
-        process.wait_ready(lambda: is_listened_to(socket))
+        process.wait_ready(lambda: is_listened_to(address))
         yield process
     finally:
         process.kill()
 
 
-def memory(socket: Path, kind: str) -> tuple[str | Path, ...]:
+def memory(address: Path, kind: str) -> tuple[str | Path, ...]:
     """What runs `serve_unix` on memory."""
-    return "-m", "tests.backends.service.served", socket, kind
+    return "-m", "tests.backends.service.served", address, kind
 
 
-def reference(socket: Path, root: Path) -> tuple[str | Path, ...]:
+def reference(address: Path, root: Path) -> tuple[str | Path, ...]:
     """What runs the example."""
-    return REFERENCE, socket, root
+    return REFERENCE, address, root
 
 
 def is_listened_to(path: Path) -> bool:
-    import socket
-
     with socket.socket(socket.AF_UNIX) as probe, contextlib.suppress(OSError):
         probe.connect(str(path))
         return True
@@ -72,11 +66,11 @@ def is_listened_to(path: Path) -> bool:
 
 
 @asynccontextmanager
-async def served(socket: Path, backend: Backend, **options: Any) -> AsyncIterator[None]:
+async def served(address: Path, backend: Backend, **options: Any) -> AsyncIterator[None]:
     """`serve_unix` in this process."""
     listening = asyncio.Event()
     async with asyncio.TaskGroup() as tasks:
-        service = tasks.create_task(serve_unix(socket, backend, listening=listening.set, **options))
+        service = tasks.create_task(serve_unix(address, backend, listening=listening.set, **options))
         await listening.wait()
         try:
             yield
@@ -84,9 +78,9 @@ async def served(socket: Path, backend: Backend, **options: Any) -> AsyncIterato
             service.cancel()
 
 
-def behind(socket: Path, **options: Any) -> ServiceBackend:
+def behind(address: Path, **options: Any) -> ServiceBackend:
     """What a server stores in; not started."""
-    return ServiceBackend(ServiceOptions(socket=socket, **options))
+    return ServiceBackend(ServiceOptions(socket=address, **options))
 
 
 if __name__ == "__main__":

@@ -33,9 +33,9 @@ class TestInThisProcess(BackendPromises):
                 yield replace(subject, backend=behind(socket))
 
 
-class TestInAnotherProcess(BackendPromises):
+class TestStreamingInAnotherProcess(BackendPromises):
     page_entries = 3
-    kind: ClassVar[str] = "everything"
+    kind: ClassVar[str] = "streaming"
 
     @asynccontextmanager
     async def open_storage(self) -> AsyncIterator[Backend | Subject]:
@@ -45,11 +45,7 @@ class TestInAnotherProcess(BackendPromises):
                 yield behind(socket)
 
 
-class TestStreamingInAnotherProcess(TestInAnotherProcess):
-    kind = "streaming"
-
-
-class TestWholeFilesInAnotherProcess(TestInAnotherProcess):
+class TestWholeFilesInAnotherProcess(TestStreamingInAnotherProcess):
     kind = "whole files"
     exempt = NO_TIMES
 
