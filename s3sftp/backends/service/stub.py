@@ -27,7 +27,7 @@ from s3sftp.backends.contract import (
 from s3sftp.backends.service import messages as ask
 from s3sftp.backends.service.callbacks import callback_problem
 from s3sftp.backends.service.messages import PIECE_BYTES, Begun, Message, Page
-from s3sftp.errors import ConfigurationError, StorageError, StorageFailure, TimedOut
+from s3sftp.errors import ConfigurationError, StorageError, StorageFailure
 from s3sftp.telemetry import get_logger
 
 _log = get_logger("s3sftp.service")
@@ -175,7 +175,7 @@ class _StreamedWrites(Stub):
         try:
             reply = await caller.call(ask.BeginWrite(place, intent, upload.number, session))
             upload.begun(expected(Begun, reply))
-        except (TimedOut, asyncio.CancelledError):  # whether it has begun is not known
+        except BaseException:  # it may have begun all the same
             caller.post(ask.AbortWrite(upload.number, session))
             raise
         return upload
