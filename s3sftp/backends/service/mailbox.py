@@ -16,7 +16,6 @@ from contextvars import copy_context
 from datetime import timedelta
 
 from s3sftp.backends.contract import Backend
-from s3sftp.backends.service.callbacks import EVERYTHING
 from s3sftp.backends.service.messages import Message
 from s3sftp.backends.service.stub import Caller, stub_for
 from s3sftp.errors import StorageFailure, TimedOut
@@ -73,7 +72,7 @@ class Mailbox(Caller):
 
     def __init__(
         self,
-        callbacks: Collection[str] = EVERYTHING,
+        callbacks: Collection[str] = (),
         *,
         name: str = "mailbox",
         call_timeout: timedelta = timedelta(seconds=30),
@@ -81,8 +80,9 @@ class Mailbox(Caller):
         max_calls: int = 256,
         first_chunk_bytes: int | None = None,
     ) -> None:
-        """`callbacks`: the optional ones that the task answers. `transfer_timeout` holds for messages that
-        `takes_long`. At most `max_calls` letters are without an answer; more calls wait, in their time."""
+        """`callbacks`: the optional ones that the task answers; `callbacks_of` tells them of a backend.
+        `transfer_timeout` holds for messages that `takes_long`. At most `max_calls` letters are without an
+        answer; more calls wait, in their time."""
         self.name = name
         self._callbacks = callbacks
         self._first_chunk_bytes = first_chunk_bytes

@@ -18,8 +18,7 @@ from s3sftp.backends import Buffer, Entry, FileInfo, Finish, Place, Session, Upl
 from s3sftp.backends.complete import complete
 from s3sftp.backends.contract import CompleteBackend
 from s3sftp.backends.memory import MemoryBackend
-from s3sftp.backends.service import Mailbox, serve, serve_unix
-from s3sftp.backends.service.callbacks import callbacks_of
+from s3sftp.backends.service import Mailbox, callbacks_of, serve, serve_unix
 from s3sftp.backends.spool import SpoolRoom
 from s3sftp.errors import Changed, NoSpace, NotFound, StorageError, StorageFailure, TimedOut
 from tests.backends.service.served import behind, short_directory

@@ -9,8 +9,7 @@ from dataclasses import replace
 from typing import ClassVar
 
 from s3sftp.backends import Backend
-from s3sftp.backends.service import Mailbox, serve
-from s3sftp.backends.service.callbacks import callbacks_of
+from s3sftp.backends.service import Mailbox, callbacks_of, serve
 from s3sftp.testing import NO_TIMES, BackendPromises, Subject
 from tests.backends.partial import STREAMING, with_only
 from tests.backends.storages import in_memory
