@@ -58,7 +58,7 @@ _ME = Session(user="", session_id="check")
 
 async def _start(backend: CompleteBackend) -> str:
     await backend.start()
-    return "it is ready"
+    return "it is ready" if getattr(backend, "ready", True) else "it has started, and is not ready yet"
 
 
 async def _root(backend: CompleteBackend) -> str:

@@ -21,7 +21,7 @@ from s3sftp.app_options import load_options
 from s3sftp.config import Setting
 from s3sftp.errors import ConfigurationError
 from tests.backends.service.served import process_of, reference, short_directory
-from tests.cli.program import Running, batch, running, sftp_command, wait_until, write_key_pair
+from tests.cli.program import Running, batch, running, s3sftp, sftp_command, wait_until, write_key_pair
 from tests.support.commands import installed
 from tests.support.processes import Process
 
@@ -291,6 +291,17 @@ def test_without_msgpack_the_start_says_what_to_install(place: Place) -> None:
     with place.server("--workers", "1", PYTHONPATH=f"{hidden}:{root}") as server:
         assert server.process.wait(30) == 2
         assert "pip install 's3sftp[service]'" in server.process.output()
+
+
+def test_check_tells_whether_the_service_is_there(place: Place) -> None:
+    words = ("check", "--backend", "service")
+    away = s3sftp(*words, S3SFTP_SERVICE__SOCKET=str(place.socket))
+    assert away.returncode == 1
+    assert NOT_THERE in away.stdout
+    assert "not ready yet" in away.stdout
+    with place.service():
+        there = s3sftp(*words, S3SFTP_SERVICE__SOCKET=str(place.socket))
+    assert there.returncode == 0, there.stdout
 
 
 def write_until_it_fails(stream: paramiko.SFTPFile, after: int, then) -> None:  # type: ignore[no-untyped-def]

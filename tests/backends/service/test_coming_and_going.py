@@ -101,11 +101,13 @@ async def test_an_upload_that_waits_in_the_spool_outlives_the_service(
     async with served(path, whole_files):
         await until_ready(backend)
         upload = await backend.begin_write(FILE, WriteIntent(), ME)
-        await backend.write_chunk(upload, bytes(upload.chunk_bytes), ME)
+        data = bytes(range(256)) * (upload.chunk_bytes // 256)
+        for _ in range(9):  # more than is held in memory
+            await backend.write_chunk(upload, data, ME)
     async with served(path, whole_files):
         await until_ready(backend)
-        await backend.finish_write(upload, b"tail", Finish(upload.chunk_bytes + 4), ME)
-    assert storage.objects[b"file"].data == bytes(upload.chunk_bytes) + b"tail"
+        await backend.finish_write(upload, b"tail", Finish(9 * len(data) + 4), ME)
+    assert storage.objects[b"file"].data == 9 * data + b"tail"
 
 
 async def test_a_service_may_come_back_with_other_callbacks(backend: CompleteBackend, path: Path) -> None:
