@@ -40,7 +40,7 @@ def short_directory() -> Iterator[Path]:
 def process_of(address: Path, *words: str | Path) -> Iterator[Process]:
     """A service in a process of its own; it listens now."""
     command = [sys.executable, *map(str, words)]
-    process = Process(command, address.with_suffix(".log"), env=clean_environment(PYTHONPATH=str(ROOT)))
+    process = Process(command, address.with_suffix(".log"), env=clean_environment(), cwd=ROOT)
     try:
         process.wait_ready(lambda: is_listened_to(address))
         yield process
