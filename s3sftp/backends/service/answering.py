@@ -111,11 +111,7 @@ class Answers:
         if message.upload in self._uploads:
             raise InvalidRequest("invalid write", detail=f"upload {message.upload} has begun already")
         self._uploads[message.upload] = upload = Receiving(self._backend, message)
-        try:
-            return await upload.begin()
-        except Exception:  # being cancelled is none: then whether it has begun only `abort` knows
-            del self._uploads[message.upload]
-            raise
+        return await upload.begin()  # `AbortWrite` follows, should it fail
 
     def _upload(self, number: int) -> Receiving:
         if number not in self._uploads:

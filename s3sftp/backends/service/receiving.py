@@ -31,12 +31,12 @@ class Receiving:
         self._failure: BaseException | None = None
         self._ending = asyncio.Lock()
         self._published = False
-        self._beginning: asyncio.Future[Upload] = asyncio.ensure_future(
+        self._beginning: asyncio.Task[Upload] = asyncio.create_task(
             backend.begin_write(began.place, began.intent, began.session)
         )
 
     async def begin(self) -> Begun:
-        upload = await self._beginning
+        upload = await asyncio.shield(self._beginning)  # only `abort` ends it, and once
         return Begun(upload.chunk_bytes, upload.min_chunk_bytes, 1)
 
     async def write(self, chunk: ask.WriteChunk) -> int:
@@ -63,9 +63,10 @@ class Receiving:
 
     async def abort(self) -> None:
         """Throw it away, unless it is published by now. An error is the service's own affair."""
-        under_way: list[asyncio.Future[Any]] = [self._beginning, *self._running]
+        under_way: list[asyncio.Task[Any]] = [self._beginning, *self._running]
         for each in under_way:
-            each.cancel()
+            if not each.cancelling():  # once: what it has to clean up is not cut short
+                each.cancel()
         await asyncio.wait(under_way)
         if self._beginning.cancelled() or self._beginning.exception() is not None:
             return

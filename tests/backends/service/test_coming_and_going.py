@@ -28,6 +28,7 @@ from tests.backends.service.served import behind, served, short_directory
 ME = Session("alice")
 ROOT, FILE = Place(), Place((b"file",))
 ABSENT = "storage service is not there"
+ROOM = SpoolRoom(None, 100 << 20)
 
 
 @pytest.fixture
@@ -39,10 +40,11 @@ def path() -> Iterator[Path]:
 @pytest.fixture
 async def backend(path: Path) -> AsyncIterator[CompleteBackend]:
     """What a server stores in, started before anybody listens."""
-    backend = complete(behind(path), SpoolRoom(None, 100 << 20))
+    backend = complete(behind(path), ROOM)
     await backend.start()
     yield backend
     await backend.stop()
+    assert ROOM.used == 0
 
 
 def ready(backend: CompleteBackend) -> bool:
@@ -106,6 +108,7 @@ async def test_an_upload_that_waits_in_the_spool_outlives_the_service(
             await backend.write_chunk(upload, data, ME)
     async with served(path, whole_files):
         await until_ready(backend)
+        assert ROOM.used > 0
         await backend.finish_write(upload, b"tail", Finish(9 * len(data) + 4), ME)
     assert storage.objects[b"file"].data == 9 * data + b"tail"
 
@@ -128,6 +131,20 @@ async def test_a_service_may_come_back_with_other_callbacks(backend: CompleteBac
     assert storage.open_uploads == 0
 
 
+async def test_copies_of_files_go_with_the_service_that_needed_them(
+    backend: CompleteBackend, path: Path
+) -> None:
+    storage = MemoryBackend({"file": bytes(9 << 20)})
+    async with served(path, with_only(storage)):
+        await until_ready(backend)
+        async for _ in backend.read_file_range(FILE, 0, 100, None, ME):
+            pass
+        assert ROOM.used == 9 << 20
+    async with served(path, storage):
+        await until_ready(backend)
+        assert ROOM.used == 0
+
+
 async def test_a_hundred_calls_at_once_share_one_connection(backend: CompleteBackend, path: Path) -> None:
     connections = []
 
@@ -135,6 +152,7 @@ async def test_a_hundred_calls_at_once_share_one_connection(backend: CompleteBac
         connections.append(writer)
 
     async with await asyncio.start_unix_server(accept, path):
+        await asyncio.sleep(0.15)  # not sooner is it asked for again
         calls = [asyncio.create_task(backend.file_info(ROOT, ME)) for _ in range(100)]
         await asyncio.sleep(0.3)
         assert len(connections) == 1
@@ -142,6 +160,27 @@ async def test_a_hundred_calls_at_once_share_one_connection(backend: CompleteBac
             call.cancel()
         await asyncio.gather(*calls, return_exceptions=True)
         connections[0].close()
+
+
+async def test_a_service_that_hangs_up_is_not_knocked_at_with_every_call(
+    backend: CompleteBackend, path: Path
+) -> None:
+    knocks = 0
+
+    def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal knocks
+        knocks += 1
+        writer.close()
+
+    async with await asyncio.start_unix_server(accept, path):
+        calls, until = 0, time.monotonic() + 0.35
+        while time.monotonic() < until:
+            with pytest.raises(StorageFailure, match=ABSENT):
+                await backend.file_info(ROOT, ME)
+            calls += 1
+            await asyncio.sleep(0)
+    assert calls > 50
+    assert knocks < 8
 
 
 @pytest.mark.parametrize("version", [0, 2, None, "1"])

@@ -19,6 +19,7 @@ from s3sftp.backends.memory import MemoryBackend
 from s3sftp.errors import NoSpace, StorageError, StorageFailure
 from tests.backends.partial import STREAMING, with_only
 from tests.backends.service.served import behind, served, short_directory
+from tests.backends.service.test_calls import Odd, happens
 from tests.backends.service.test_wire import anything
 
 ME = Session("alice")
@@ -141,6 +142,27 @@ async def test_a_frame_that_cannot_be_understood_ends_the_connection(sent: bytes
                 writer.write(sent)
                 assert await received(reader) is None
             assert await answers(path)
+
+
+async def test_a_number_that_is_used_again_before_its_answer_ends_the_connection() -> None:
+    storage = Odd()
+    with short_directory() as directory:
+        path = directory / "socket"
+        async with served(path, storage), connected(path) as (reader, writer):
+            for _ in range(2):
+                writer.write(framed({"id": 1, "op": "file_info", "place": b"slow", "session": {}}))
+                await happens(storage.asked)
+            assert await received(reader) is None
+            await happens(storage.cancelled)
+
+
+async def test_frames_that_are_too_short_for_a_page_are_refused_in_the_hello() -> None:
+    with short_directory() as directory:
+        path = directory / "socket"
+        async with served(path, MemoryBackend()), connected(path, greet=False) as (reader, writer):
+            writer.write(framed(HELLO | {"max_frame_bytes": (2 << 20) - 1}))
+            assert (await received(reader))["max_frame_bytes"] == 16 << 20
+            assert await received(reader) is None
 
 
 async def test_a_server_that_says_no_hello_is_not_sent_anything_of_the_storage() -> None:

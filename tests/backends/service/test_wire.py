@@ -151,6 +151,14 @@ def test_every_name_of_an_error_means_what_posix_means(name: str) -> None:
     assert ERROR_OF_NAME[name_of(raised.value)] is ERROR_OF_NAME[name]
 
 
+def test_the_trace_of_the_server_s_operation_reaches_the_service() -> None:
+    trace = {"traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"}
+    request = {"id": 1, "op": "file_info", "place": b"", "session": {"trace_context": trace}}
+    came = wire.message_in(request)
+    assert came.session.trace_context == trace
+    assert wire.request(1, came)["session"]["trace_context"] == trace
+
+
 def test_text_that_is_no_unicode_is_sent_all_the_same() -> None:
     session = Session("al\udcffice", attributes={"k\udcff": "v\udcff"})
     message = wire.message_in({"id": 1, "op": "file_info", "place": b"", "session": {}})
