@@ -34,6 +34,9 @@ access_key_id = "key"
 cache_ttl = "250 ms"
 metadata = {{ team = "a" }}
 max_connections = 100
+[service]
+socket = "/run/storage/socket"
+max_calls = 102
 [files]
 buffer_bytes = "128 MiB"
 spool_dir = "/spool"
@@ -69,6 +72,7 @@ def test_what_bounds_the_server_is_shared_out(tmp_path: Path) -> None:
     assert share.files.buffer_bytes == 32 << 20
     assert share.files.spool_bytes == 256 << 20
     assert share.s3.max_connections == 25
+    assert share.service.max_calls == 25
     assert share.auth.password_threads == 1
     assert load(dump(share)) == share
     assert share_of(options(tmp_path), 1) == options(tmp_path)

@@ -40,6 +40,7 @@ class Odd(MemoryBackend):
         self.left = asyncio.Event()
         self.sessions: list[Session] = []
         self.aborts = 0
+        self.abort_seconds = 0.0
         self.raises: Exception | None = None
 
     async def hang(self) -> None:
@@ -82,6 +83,7 @@ class Odd(MemoryBackend):
 
     async def abort_write(self, upload: Upload, session: Session) -> None:
         self.aborts += 1
+        await asyncio.sleep(self.abort_seconds)
         await super().abort_write(upload, session)
 
 
@@ -262,6 +264,16 @@ async def test_an_upload_that_was_published_all_the_same_is_not_aborted(
     await backend.abort_write(upload, ME)
     assert service.theirs.aborts == 0
     assert (await backend.file_info(FILE, ME)).size == 4
+
+
+async def test_an_abort_that_is_cut_short_is_made_up_for(service: Service, stack: AsyncExitStack) -> None:
+    backend = await service.open(stack)
+    upload = await backend.begin_write(FILE, WriteIntent(), ME)
+    service.theirs.abort_seconds = 0.2
+    aborting = asyncio.create_task(backend.abort_write(upload, ME))
+    await until(lambda: service.theirs.aborts == 1)
+    await ended(aborting)
+    await until(lambda: service.theirs.open_uploads == 0)
 
 
 async def test_an_upload_that_cannot_begin_says_why_at_once(service: Service, stack: AsyncExitStack) -> None:
