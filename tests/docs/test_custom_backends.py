@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import subprocess
@@ -12,11 +13,12 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import asyncssh
 import pytest
 
 from s3sftp import errors
-from s3sftp.backends import Backend, Buffer, Place, Session
-from s3sftp.errors import StorageError
+from s3sftp.backends import Backend, FileInfo, Place, Session
+from s3sftp.errors import PermissionDenied, StorageError
 from s3sftp.fs import FileOptions
 from s3sftp.posix_errors import ERROR_OF_NAME
 from s3sftp.sftp.status import STATUS_OF
@@ -25,7 +27,7 @@ from tests.backends.lean import WholeFiles
 from tests.cli.package import ROOT, install
 from tests.cli.program import batch, running, s3sftp, sftp_command, write_key_pair
 from tests.docs.pages import DOCS, blocks_of, run_blocks
-from tests.embedding.guests import openssh, server_of
+from tests.embedding.guests import connect, openssh, server_of
 
 PAGE = "custom-backends.md"
 TEXT = (DOCS / PAGE).read_text("utf-8")
@@ -123,17 +125,50 @@ async def test_an_error_becomes_what_the_table_says(
     assert done.err.decode().strip().endswith(f": {printed}"), done.text
 
 
-async def test_what_nobody_foresaw_reaches_the_client_as_a_reference() -> None:
+async def test_each_posix_name_is_told_as_the_table_says() -> None:
+    expected = {name: printed for _, names, _, printed in rows() for name in re.findall(r"E[A-Z]+", names)}
+    expected["ENOTCONN"] = expected["EIO"]  # one of all others
+
+    class Posix(WholeFiles):
+        async def make_dir(self, place: Place, session: Session) -> None:
+            raise OSError(getattr(errno, place.name.decode()), "not for strangers", "/srv/secret")
+
+    async with server_of(Posix()) as server:
+        done = await openssh(server.port, *(f"-mkdir {name}" for name in expected))
+    told = re.findall(r'^remote mkdir "/(\w+)": (.+?)\r?$', done.err.decode(), re.M)
+    assert dict(told) == expected
+    assert "secret" not in done.text
+
+
+async def test_get_asks_first_whether_the_file_is_there_and_says_only_that_it_is_not() -> None:
+    class Closed(WholeFiles):
+        async def file_info(self, place: Place, session: Session) -> FileInfo:
+            raise PermissionDenied
+
+    assert '`get` says "not found" for any error' in TEXT
+    async with server_of(Closed()) as server:
+        done = await openssh(server.port, "get file /dev/null")
+    assert done.err.decode().strip() == 'File "/file" not found.'
+
+
+async def test_what_nobody_foresaw_reaches_the_client_as_a_reference(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     class Mistaken(WholeFiles):
-        async def read_file(self, place: Place, session: Session) -> Buffer:
+        async def make_dir(self, place: Place, session: Session) -> None:
             raise RuntimeError("the password is 1234")
 
-    backend = Mistaken()
-    backend.inner.put("file", b"content")
-    async with server_of(backend) as server:
-        done = await openssh(server.port, "get file /dev/null")
-    assert done.status != 0
-    assert "1234" not in done.text
+    async with server_of(Mistaken()) as server:
+        done = await openssh(server.port, "mkdir d")
+        async with await connect(server.port) as connection, connection.start_sftp_client() as sftp:
+            with pytest.raises(asyncssh.SFTPFailure) as failed:
+                await sftp.mkdir("d")
+    assert done.err.decode().strip() == 'remote mkdir "/d": Failure'
+    reference = re.fullmatch(r"internal error, reference ([0-9a-f]+)", failed.value.reason)
+    assert reference, failed.value.reason
+    (logged,) = [each.getMessage() for each in caplog.records if reference[1] in each.getMessage()]
+    assert "Traceback" in logged
+    assert "the password is 1234" in logged
 
 
 def test_the_page_says_the_numbers_that_there_are() -> None:
