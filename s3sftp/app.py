@@ -125,7 +125,8 @@ class Application:
 async def look_at_storage(backend: Backend) -> None:
     """List the root once. Raises the StorageError that says no: no bucket, no rights, nothing would work.
 
-    A storage that is down or slow is only logged: it may be back before the first user comes.
+    A storage that is down or slow is only logged: it may be back before the first user comes. So is one that
+    refuses, unless that lasts: it may serve those alone who have logged in, which nobody has yet.
     """
     session = backends.Session(user="", session_id="start")
     pages = backend.list_dir(Place(), session)
@@ -136,8 +137,11 @@ async def look_at_storage(backend: Backend) -> None:
     except TimeoutError:
         _log.error("storage cannot be reached", error="no answer in time")
     except StorageError as error:
-        if error.lasting or isinstance(error, NotFound | PermissionDenied):
+        if error.lasting or isinstance(error, NotFound):
             raise
+        if isinstance(error, PermissionDenied):
+            _log.warning("storage shows nothing without a user", error=str(error), detail=error.detail)
+            return
         _log.error("storage cannot be reached", error=str(error), detail=error.detail)
     finally:
         if isinstance(pages, AsyncGenerator):

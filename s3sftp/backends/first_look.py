@@ -13,13 +13,13 @@ from s3sftp.backends.complete import complete
 from s3sftp.backends.contract import Backend, CompleteBackend, Entry, Place, Session
 from s3sftp.backends.findings import Finding
 from s3sftp.backends.spool import SpoolRoom
-from s3sftp.errors import StorageError
+from s3sftp.errors import PermissionDenied, StorageError
 
 _LIMIT_SECONDS = 30.0
 
 
 async def look_at(backend: Backend) -> list[Finding]:
-    """Start it, describe and list its root, stop it; every finding, up to the first that failed.
+    """Start it, describe and list its root for nobody, stop it; all findings, to the first that failed.
 
     Raises ConfigurationError for what cannot be a storage, or cannot be with these options.
     """
@@ -50,7 +50,10 @@ async def _found(what: str, look: Awaitable[str]) -> Finding:
     except TimeoutError:
         return Finding(what, "failed", f"no answer in {_LIMIT_SECONDS:g} s")
     except StorageError as error:
-        return Finding(what, "failed", f"{error} ({error.detail})" if error.detail else str(error))
+        said = f"{error} ({error.detail})" if error.detail else str(error)
+        if isinstance(error, PermissionDenied) and not error.lasting:  # it may serve those alone who log in
+            return Finding(what, "warning", said, "it was asked for nobody: log in as a user to see")
+        return Finding(what, "failed", said)
 
 
 _ME = Session(user="", session_id="check")

@@ -12,12 +12,14 @@ from tests.cli.package import ROOT, install
 from tests.cli.program import batch, running, s3sftp, scp, sftp_command, write_key_pair
 
 NOTES = (ROOT / "examples" / "notes.py").read_text()
+TENANTS = (ROOT / "examples" / "tenants.py").read_text()
 WITH_OPTIONS = (
     NOTES
     + """
 
 import json
 import pydantic
+from s3sftp.errors import PermissionDenied
 
 
 class Strict(pydantic.BaseModel):
@@ -61,9 +63,64 @@ class Lacking(Notes):
 class Listless(Notes):
     def list_dir(self, place, session):
         return []
+
+
+class Closed(Notes):
+    async def list_dir(self, place, session):
+        raise PermissionDenied("closed for good", lasting=True)
+        yield
+
+
+class Witness(Notes):
+    def __init__(self, options):
+        super().__init__()
+        self.told = options["told"]
+
+    def tell(self, method, session):
+        names = ("user", "peer", "client_version", "session_id")
+        told = {"method": method, **{name: getattr(session, name) for name in names}}
+        told |= {"attributes": dict(session.attributes), "trace": dict(session.trace_context)}
+        with open(self.told, "a") as file:
+            print(json.dumps(told), file=file)
+
+    async def file_info(self, place, session):
+        self.tell("file_info", session)
+        return await super().file_info(place, session)
+
+    async def list_dir(self, place, session):
+        self.tell("list_dir", session)
+        async for page in super().list_dir(place, session):
+            yield page
+
+    async def delete(self, place, session):
+        self.tell("delete", session)
+        await super().delete(place, session)
+
+    async def rename(self, source, target, session, *, overwrite):
+        self.tell("rename", session)
+        await super().rename(source, target, session, overwrite=overwrite)
+
+    async def read_file(self, place, session):
+        self.tell("read_file", session)
+        return await super().read_file(place, session)
+
+    async def write_file(self, place, data, session):
+        self.tell("write_file", session)
+        await super().write_file(place, data, session)
 """
 )
-NAMES = ("make", "strict", "demanding", "picky", "lazy", "Lacking", "Listless", "nothing")
+NAMES = (
+    "Witness",
+    "Closed",
+    "make",
+    "strict",
+    "demanding",
+    "picky",
+    "lazy",
+    "Lacking",
+    "Listless",
+    "nothing",
+)
 
 
 @pytest.fixture
@@ -107,13 +164,79 @@ def test_a_storage_of_another_package_is_served_by_its_name(tmp_path: Path, path
 
 
 def test_scp_works_on_it(tmp_path: Path, path: str) -> None:
+    (tmp_path / "long").write_bytes(b"longer than what replaces it")
     (tmp_path / "local").write_bytes(b"by scp")
+    remote = "alice@127.0.0.1:note"
     with running("serve", *flags(tmp_path, "notes"), directory=tmp_path, PYTHONPATH=path) as server:
-        for source, target in (("local", "alice@127.0.0.1:note"), ("alice@127.0.0.1:note", "back")):
-            here = [str(tmp_path / each) if "@" not in each else each for each in (source, target)]
+        for source, target in (("long", remote), ("local", remote), (remote, "back")):
+            here = [str(tmp_path / each) if each != remote else each for each in (source, target)]
             done = scp(server.port, tmp_path / "key", *here)
             assert done.returncode == 0, done.stderr
     assert (tmp_path / "back").read_bytes() == b"by scp"
+
+
+def test_one_that_refuses_who_has_not_logged_in_is_served_to_those_who_have(tmp_path: Path) -> None:
+    source = TENANTS + "\n\ndef make(options):\n    return Tenants(MemoryBackend())\n"
+    source = source.replace(
+        "from s3sftp.errors", "from s3sftp.backends.memory import MemoryBackend\nfrom s3sftp.errors"
+    )
+    path = install(tmp_path / "site", source, {"tenants": "acme_notes:make"})
+    file = tmp_path / "s3sftp.toml"
+    write_key_pair(tmp_path / "key")
+    file.write_text(
+        f"backend = 'tenants'\n[users.alice]\nauthorized_keys_file = '{tmp_path}/key.pub'\n"
+        "attributes = { tenant = 'acme' }\n"
+    )
+    checked = s3sftp("check", "--config", str(file), PYTHONPATH=path)
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+    assert "warning root       this account belongs to no tenant" in checked.stdout
+    arguments = ["serve", "--config", str(file), "--host", "127.0.0.1", "--port", "0"]
+    arguments += ["--state-dir", str(tmp_path / "state")]
+    with running(*arguments, directory=tmp_path, PYTHONPATH=path) as server:
+        done = batch(sftp_command(server.port, tmp_path / "key"), f"put {file} f\nget f {tmp_path}/back\n")
+        assert done.returncode == 0, done.stderr
+        warned = server.wait_event("storage shows nothing without a user")
+        assert warned["error"] == "this account belongs to no tenant"
+    assert (tmp_path / "back").read_bytes() == file.read_bytes()
+
+
+def test_a_refusal_that_lasts_ends_the_start(tmp_path: Path, path: str) -> None:
+    done = s3sftp("serve", *flags(tmp_path, "closed"), PYTHONPATH=path)
+    assert done.returncode == 1
+    assert "s3sftp: storage: closed for good" in done.stderr
+    assert s3sftp("check", "--backend", "closed", PYTHONPATH=path).returncode == 1
+
+
+def test_it_is_told_who_asks_in_which_session_and_for_which_trace(tmp_path: Path, path: str) -> None:
+    file, told = tmp_path / "s3sftp.toml", tmp_path / "told"
+    file.write_text(
+        f"backend = 'witness'\n[backend_options]\ntold = '{told}'\n"
+        f"[users.alice]\nauthorized_keys_file = '{tmp_path}/key.pub'\nattributes = {{ tenant = 'acme' }}\n"
+    )
+    write_key_pair(tmp_path / "key")
+    arguments = ["serve", "--config", str(file), "--host", "127.0.0.1", "--port", "0"]
+    arguments += ["--state-dir", str(tmp_path / "state")]
+    environ = {"PYTHONPATH": path, "OTEL_TRACES_EXPORTER": "console"}
+    with running(*arguments, directory=tmp_path, **environ) as server:
+        lines = f"put {file} note\nls -l\nget note {tmp_path}/back\nrename note other\nrm other\n"
+        done = batch(sftp_command(server.port, tmp_path / "key"), lines)
+        assert done.returncode == 0, done.stderr
+        assert server.process.stop() == 0
+        output = server.process.output()
+    looked, *calls = map(json.loads, told.read_text().splitlines())
+    assert (looked["method"], looked["user"], looked["attributes"]) == ("list_dir", "", {})  # at start
+    everything = {"file_info", "list_dir", "write_file", "read_file", "rename", "delete"}
+    assert {call["method"] for call in calls} == everything
+    for call in calls:
+        assert (call["user"], call["attributes"]) == ("alice", {"tenant": "acme"})
+        assert call["client_version"].startswith("OpenSSH_")
+    ((peer, session),) = {(call["peer"], call["session_id"]) for call in calls}
+    assert f'"peer": "{peer}"' in output
+    assert f'"session": "{session}"' in output
+    for call in calls:  # each is part of the operation that it is made for
+        _, trace, span, _ = call["trace"]["traceparent"].split("-")
+        assert f'"trace_id": "0x{trace}"' in output
+        assert f'"span_id": "0x{span}"' in output
 
 
 def test_it_gets_its_options_as_they_were_written(tmp_path: Path, path: str) -> None:

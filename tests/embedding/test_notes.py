@@ -19,6 +19,7 @@ def contents(notes: Notes) -> dict[bytes, bytes]:
 
 async def test_openssh_sftp_does_everything_on_it(tmp_path: Path) -> None:
     local, half = write(tmp_path / "local", DATA), write(tmp_path / "half", DATA[:300_000])
+    start = write(tmp_path / "start", DATA[:300_000])
     notes = Notes()
     async with server_of(notes) as server:
         done = await openssh(
@@ -26,6 +27,8 @@ async def test_openssh_sftp_does_everything_on_it(tmp_path: Path) -> None:
             "mkdir d",
             f"put {local} d/file",
             f"reget d/file {half}",
+            f"put {start} d/resumed",
+            f"reput {local} d/resumed",
             "rename d/file d/other",
             "ls -l d",
             "-rmdir d",
@@ -36,7 +39,7 @@ async def test_openssh_sftp_does_everything_on_it(tmp_path: Path) -> None:
         )
     assert done.status == 0, done.text
     assert half.read_bytes() == DATA
-    assert contents(notes) == {b"d/other": DATA}
+    assert contents(notes) == {b"d/other": DATA, b"d/resumed": DATA}
     assert f"{len(DATA)}" in done.text
     assert Place((b"empty",)) not in notes.notes
     assert Place((b"d",)) in notes.notes
