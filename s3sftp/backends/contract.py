@@ -186,9 +186,11 @@ class Backend(Protocol):
 
     async def start(self) -> None:
         """Get ready. An error here keeps the server from starting."""
+        return  # a body, or type checkers would insist on one in every subclass
 
     async def stop(self) -> None:
         """Let go of everything. Called once, after the last operation, also after a failed start."""
+        return
 
     async def file_info(self, place: Place, session: Session) -> FileInfo:
         """Describe a file or directory. The root always is a directory.
