@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import ClassVar
 
+import asyncssh
 import pytest
 
 from examples.tenants import Tenants
@@ -14,7 +15,7 @@ from s3sftp import Server, StaticUser, StaticUsers
 from s3sftp.backends import Backend, Session
 from s3sftp.backends.memory import MemoryBackend
 from s3sftp.testing import BackendPromises
-from tests.embedding.guests import PASSWORD, openssh, server_of, write
+from tests.embedding.guests import PASSWORD, connect, openssh, server_of, write
 
 
 class TestPromises(BackendPromises):
@@ -82,8 +83,27 @@ async def test_another_tenant_changes_nothing_of_it(server: Server, tmp_path: Pa
     assert (done.status, back.read_bytes()) == (0, b"a secret"), done.text
 
 
-async def test_who_belongs_to_no_tenant_is_refused(server: Server, tmp_path: Path) -> None:
+async def test_who_belongs_to_no_tenant_is_refused_with_the_reason(server: Server, tmp_path: Path) -> None:
     local = write(tmp_path / "local", b"mine")
-    done = await openssh(server.port, f"put {local} file", user="eve")
-    assert done.status != 0
-    assert "Permission denied" in done.text
+    for attempt in ("ls -l /", "mkdir d", f"put {local} file", "rename a b", "rm file", "rmdir d"):
+        done = await openssh(server.port, attempt, user="eve")
+        assert done.status != 0
+        assert "Permission denied" in done.text or "not found" in done.text  # rm looks first, and says that
+    async with await connect(server.port, user="eve") as connection, connection.start_sftp_client() as sftp:
+        for attempt in (sftp.listdir("."), sftp.mkdir("d"), sftp.open("file", "wb"), sftp.stat("file")):
+            with pytest.raises(asyncssh.SFTPPermissionDenied, match="this account belongs to no tenant"):
+                await attempt
+
+
+@pytest.mark.parametrize("name", ["..", "../acme", "acme/d", ".", "acme\0"])
+async def test_a_tenant_of_a_name_that_leads_elsewhere_gets_nowhere(name: str, tmp_path: Path) -> None:
+    users = StaticUsers({"alice": of_tenant("acme"), "mallory": of_tenant(name)})
+    local, back = write(tmp_path / "local", b"a secret"), tmp_path / "back"
+    async with server_of(Tenants(MemoryBackend()), auth=users) as running:
+        done = await openssh(running.port, "mkdir d", f"put {local} d/file", user="alice")
+        assert done.status == 0, done.text
+        for attempt in ("ls -l /", "mkdir e", f"get file {back}", f"get d/file {back}", f"put {local} file"):
+            done = await openssh(running.port, attempt, user="mallory")
+            assert done.status != 0
+            assert "acme" not in done.text
+        assert not back.exists()
