@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import asyncssh
+import paramiko
 
 from tests.support.commands import installed
 from tests.support.processes import Process, wait_until
@@ -115,6 +116,18 @@ def scp(port: int, key: Path, source: str, target: str) -> subprocess.CompletedP
     options += ["-o", "UserKnownHostsFile=/dev/null", "-o", "StrictHostKeyChecking=no", "-o", "BatchMode=yes"]
     command = [installed("scp"), *options, source, target]
     return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+
+@contextmanager
+def paramiko_on(port: int, key: Path) -> Iterator[paramiko.SFTPClient]:
+    """paramiko, by a connection of its own."""
+    with paramiko.SSHClient() as client:
+        client.set_missing_host_key_policy(paramiko.AutoAddPolicy())
+        client.connect(
+            "127.0.0.1", port, "alice", key_filename=str(key), look_for_keys=False, allow_agent=False
+        )
+        with client.open_sftp() as sftp:
+            yield sftp
 
 
 def batch(command: Sequence[str], lines: str, seconds: float = 60) -> subprocess.CompletedProcess[str]:

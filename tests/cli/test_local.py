@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
-import paramiko
 import pytest
 
-from tests.cli.program import Running, batch, running, scp, sftp_command, write_key_pair
+from tests.cli.program import Running, batch, paramiko_on, running, sftp_command, write_key_pair
 from tests.docs.pages import blocks_of
-from tests.support.commands import installed
 
 
 @pytest.fixture
@@ -34,30 +30,6 @@ def server(request: pytest.FixtureRequest, tmp_path: Path, root: Path) -> Iterat
         yield server
 
 
-def test_openssh_sftp_works_on_a_directory(server: Running, root: Path, tmp_path: Path) -> None:
-    data = bytes(range(256)) * 20_000
-    (tmp_path / "local").write_bytes(data)
-    lines = f"""mkdir d
-put {tmp_path}/local d/file
-rename d/file d/other
-get d/other {tmp_path}/back
-rm d/other
-put {tmp_path}/local kept
-rmdir d
-"""
-    done = batch(sftp_command(server.port, tmp_path / "key"), lines)
-    assert done.returncode == 0, done.stderr
-    assert (tmp_path / "back").read_bytes() == data
-    assert {file.name: file.read_bytes() for file in root.iterdir()} == {"kept": data}
-
-
-def test_openssh_scp_works_on_a_directory(server: Running, root: Path, tmp_path: Path) -> None:
-    (tmp_path / "local").write_bytes(b"by scp")
-    done = scp(server.port, tmp_path / "key", str(tmp_path / "local"), "alice@127.0.0.1:file")
-    assert done.returncode == 0, done.stderr
-    assert (root / "file").read_bytes() == b"by scp"
-
-
 def test_a_link_to_outside_leads_nowhere(server: Running, root: Path, tmp_path: Path) -> None:
     (tmp_path / "secret").write_bytes(b"secret")
     (root / "link").symlink_to(tmp_path / "secret")
@@ -66,56 +38,11 @@ def test_a_link_to_outside_leads_nowhere(server: Running, root: Path, tmp_path: 
     assert not (tmp_path / "stolen").exists()
 
 
-def test_rclone_works_on_a_directory(server: Running, root: Path, tmp_path: Path) -> None:
-    tree = tmp_path / "tree"
-    for name in ("a", "sub/b", "sub/deep/c"):
-        (tree / name).parent.mkdir(parents=True, exist_ok=True)
-        (tree / name).write_bytes(name.encode() * 1000)
-    remote = f":sftp,host=127.0.0.1,port={server.port},user=alice,key_file={tmp_path}/key,shell_type=none:"
-    for words in (["copy", str(tree), f"{remote}to"], ["check", "--download", str(tree), f"{remote}to"]):
-        command = [installed("rclone"), "--config", str(tmp_path / "none"), *words]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-        assert done.returncode == 0, done.stderr
-    assert (root / "to/sub/deep/c").read_bytes() == b"sub/deep/c" * 1000
-
-
-@contextmanager
-def paramiko_on(server: Running, key: Path) -> Iterator[paramiko.SFTPClient]:
-    """A connection of its own."""
-    with paramiko.SSHClient() as client:
-        client.set_missing_host_key_policy(paramiko.AutoAddPolicy())
-        client.connect(
-            "127.0.0.1", server.port, "alice", key_filename=str(key), look_for_keys=False, allow_agent=False
-        )
-        with client.open_sftp() as sftp:
-            yield sftp
-
-
-def test_paramiko_works_on_a_directory(server: Running, root: Path, tmp_path: Path) -> None:
-    data = bytes(range(256)) * 20_000
-    (tmp_path / "local").write_bytes(data)
-    with paramiko_on(server, tmp_path / "key") as sftp:
-        sftp.mkdir("d")
-        assert sftp.put(str(tmp_path / "local"), "d/file", confirm=True).st_size == len(data)
-        sftp.utime("d/file", (1_000_000_000, 1_000_000_000))
-        sftp.posix_rename("d/file", "file")
-        with sftp.open("file", "a") as stream:
-            stream.write(b"more")
-        with sftp.open("file", "rb") as stream:
-            stream.seek(len(data) - 1)
-            assert stream.read() == b"\xffmore"
-        assert [(each.filename, each.st_size) for each in sftp.listdir_attr(".") if each.filename != "d"] == [
-            ("file", len(data) + 4)
-        ]
-        sftp.rmdir("d")
-    assert {file.name: file.read_bytes() for file in root.iterdir()} == {"file": data + b"more"}
-
-
 def test_of_two_exclusive_uploads_one_is_refused_whichever_workers_they_are_at(
     server: Running, root: Path, tmp_path: Path
 ) -> None:
     key = tmp_path / "key"
-    with paramiko_on(server, key) as one, paramiko_on(server, key) as other:
+    with paramiko_on(server.port, key) as one, paramiko_on(server.port, key) as other:
         first, second = one.open("file", "wx"), other.open("file", "wx")
         first.write(b"first")
         second.write(b"second")
@@ -128,7 +55,7 @@ def test_a_server_that_is_killed_in_mid_upload_leaves_the_old_file_and_nothing_e
     server: Running, root: Path, tmp_path: Path
 ) -> None:
     (root / "old").write_bytes(b"old")
-    with paramiko_on(server, tmp_path / "key") as sftp:
+    with paramiko_on(server.port, tmp_path / "key") as sftp:
         streams = [sftp.open(name, "wb") for name in ("old", "new", "d/new")]  # kept: paramiko closes others
         for stream in streams:
             stream.write(bytes(5 << 20))

@@ -6,7 +6,6 @@ The service is the example that knows nothing of s3sftp.
 from __future__ import annotations
 
 import re
-import shutil
 import subprocess
 import time
 from collections.abc import Iterator
@@ -21,8 +20,15 @@ from s3sftp.app_options import load_options
 from s3sftp.config import Setting
 from s3sftp.errors import ConfigurationError
 from tests.backends.service.served import process_of, reference, short_directory
-from tests.cli.program import Running, batch, running, s3sftp, sftp_command, wait_until, write_key_pair
-from tests.support.commands import installed
+from tests.cli.program import (
+    Running,
+    paramiko_on,
+    running,
+    s3sftp,
+    sftp_command,
+    wait_until,
+    write_key_pair,
+)
 from tests.support.processes import Process
 
 MIB = 1 << 20
@@ -91,104 +97,11 @@ def server(place: Place, service: Process) -> Iterator[Running]:
         assert "Traceback" not in server.process.output() + service.output()
 
 
-@pytest.fixture(scope="module")
-def shared() -> Iterator[tuple[Running, Place]]:
-    """A server of two workers that some tests share."""
-    with new_place() as place, place.service() as service, place.server("--workers", "2") as server:
-        server.wait_event("started")
-        yield server, place
-        assert "Traceback" not in server.process.output() + service.output()
-
-
-@pytest.fixture
-def at(shared: tuple[Running, Place]) -> Iterator[tuple[Running, Place]]:
-    """The shared server, with nothing stored."""
-    yield shared
-    shutil.rmtree(shared[1].root)
-    shared[1].root.mkdir()
-
-
-@contextmanager
-def paramiko_on(server: Running, place: Place) -> Iterator[paramiko.SFTPClient]:
-    with paramiko.SSHClient() as client:
-        client.set_missing_host_key_policy(paramiko.AutoAddPolicy())
-        client.connect(
-            "127.0.0.1",
-            server.port,
-            "alice",
-            key_filename=str(place.key),
-            look_for_keys=False,
-            allow_agent=False,
-        )
-        with client.open_sftp() as sftp:
-            yield sftp
-
-
-def test_openssh_sftp_works_on_a_service(at: tuple[Running, Place]) -> None:
-    server, place = at
-    data = bytes(range(256)) * 20_000
-    local, back = place.file("local", data), place.directory / "back"
-    lines = f"""mkdir d
-put {local} d/file
-rename d/file d/other
-get d/other {back}
-rm d/other
-put {local} kept
-rmdir d
-"""
-    done = batch(sftp_command(server.port, place.key), lines)
-    assert done.returncode == 0, done.stderr
-    assert back.read_bytes() == data
-    assert {file.name: file.read_bytes() for file in place.root.iterdir()} == {"kept": data}
-
-
-def test_openssh_scp_works_on_a_service(at: tuple[Running, Place]) -> None:
-    server, place = at
-    place.file("root/file", b"the old one, which is longer")
-    options = ["-F", "none", "-P", str(server.port), "-i", str(place.key), "-o", "IdentityAgent=none"]
-    options += ["-o", "UserKnownHostsFile=/dev/null", "-o", "StrictHostKeyChecking=no", "-o", "BatchMode=yes"]
-    command = [installed("scp"), *options, str(place.file("local", b"by scp")), "alice@127.0.0.1:file"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-    assert done.returncode == 0, done.stderr
-    assert (place.root / "file").read_bytes() == b"by scp"
-
-
-def test_rclone_works_on_a_service(at: tuple[Running, Place]) -> None:
-    server, place = at
-    tree = place.directory / "tree"
-    for name in ("a", "sub/b", "sub/deep/c"):
-        (tree / name).parent.mkdir(parents=True, exist_ok=True)
-        (tree / name).write_bytes(name.encode() * 1000)
-    remote = f":sftp,host=127.0.0.1,port={server.port},user=alice,key_file={place.key},shell_type=none:"
-    for words in (["copy", str(tree), f"{remote}to"], ["check", "--download", str(tree), f"{remote}to"]):
-        command = [installed("rclone"), "--config", str(place.directory / "none"), *words]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-        assert done.returncode == 0, done.stderr
-    assert (place.root / "to/sub/deep/c").read_bytes() == b"sub/deep/c" * 1000
-
-
-def test_paramiko_works_on_a_service(at: tuple[Running, Place]) -> None:
-    server, place = at
-    data = bytes(range(256)) * 20_000
-    with paramiko_on(server, place) as sftp:
-        sftp.mkdir("d")
-        assert sftp.put(str(place.file("local", data)), "d/file", confirm=True).st_size == len(data)
-        sftp.posix_rename("d/file", "file")
-        with sftp.open("file", "a") as stream:
-            stream.write(b"more")
-        with sftp.open("file", "rb") as stream:
-            stream.seek(len(data) - 1)
-            assert stream.read() == b"\xffmore"
-        assert sorted(sftp.listdir(".")) == ["d", "file"]
-        sftp.rmdir("d")
-    assert {file.name: file.read_bytes() for file in place.root.iterdir()} == {"file": data + b"more"}
-
-
 def test_a_service_killed_in_mid_upload_is_told_and_publishes_nothing_and_works_when_it_is_back(
     server: Running, place: Place, service: Process
 ) -> None:
     place.file("root/old", b"old")
-    with paramiko_on(server, place) as sftp:
+    with paramiko_on(server.port, place.key) as sftp:
         with pytest.raises(OSError, match=NOT_THERE), sftp.open("old", "wb") as stream:
             write_until_it_fails(stream, after=3 * MIB, then=service.kill)
         began = time.monotonic()
@@ -228,7 +141,7 @@ def test_a_service_that_is_not_there_at_the_start_may_come_later(place: Place) -
     with place.server("--workers", "1") as server:
         server.wait_event("started")
         assert server.events(NOT_THERE)
-        with paramiko_on(server, place) as sftp:
+        with paramiko_on(server.port, place.key) as sftp:
             with pytest.raises(OSError, match=NOT_THERE):
                 sftp.stat("file")
             place.file("root/file", b"there")
