@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
 
-from s3sftp.backends import Backend, Place, Session
+from s3sftp.backends import Backend, Entry, FileInfo, Place, Session, WriteIntent
 from s3sftp.backends.capabilities import Capabilities, examine
 from s3sftp.backends.complete import complete
 from s3sftp.backends.memory import MemoryBackend
 from s3sftp.backends.spool import SpoolRoom
-from s3sftp.errors import ConfigurationError
+from s3sftp.errors import ConfigurationError, NotADirectory, NotFound
 from s3sftp.testing import NO_TIMES, BackendPromises
 from tests.backends.lean import Streaming, WholeFiles
 
@@ -56,3 +57,39 @@ def test_a_wrong_signature_is_refused_with_what_is_expected() -> None:
 def test_a_backend_that_has_everything_stays_itself() -> None:
     backend = MemoryBackend()
     assert complete(backend, SpoolRoom(None, 1 << 20)) is backend
+
+
+@pytest.mark.parametrize("said", [FileNotFoundError, NotADirectoryError])
+async def test_a_root_that_the_backend_does_not_know_is_an_empty_directory(said: type[OSError]) -> None:
+    class Rootless(WholeFiles):
+        async def file_info(self, place: Place, session: Session) -> FileInfo:
+            if said is FileNotFoundError:
+                raise said
+            return FileInfo.file(7)
+
+        async def list_dir(self, place: Place, session: Session) -> AsyncIterator[Sequence[Entry]]:
+            raise said
+            yield  # an async generator
+
+    backend = complete(Rootless(), SpoolRoom(None, 1 << 20))
+    assert (await backend.file_info(Place(), Session("alice"))).is_dir
+    assert [page async for page in backend.list_dir(Place(), Session("alice"))] == []
+    with pytest.raises((NotFound, NotADirectory)):
+        [page async for page in backend.list_dir(Place((b"d",)), Session("alice"))]
+
+
+async def test_an_upload_may_be_aborted_again_and_again_whatever_the_backend_says_to_that() -> None:
+    class Clumsy(Streaming):
+        calls = 0
+
+        async def abort_write(self, *arguments: Any) -> None:
+            self.calls += 1
+            if self.calls == 1:
+                raise OSError("not now")
+
+    theirs = Clumsy()
+    backend, alice = complete(theirs, SpoolRoom(None, 1 << 20)), Session("alice")
+    upload = await backend.begin_write(Place((b"file",)), WriteIntent(), alice)
+    for _ in range(3):
+        await backend.abort_write(upload, alice)
+    assert theirs.calls == 2  # once more after it failed, and then no more

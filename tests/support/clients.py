@@ -8,13 +8,13 @@ import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Protocol
 
 import asyncssh
 import paramiko
 import pytest
 
 from tests.support.commands import Result, Running, installed, run
-from tests.support.server import Server
 
 
 def quoted(name: str | bytes) -> bytes:
@@ -23,10 +23,24 @@ def quoted(name: str | bytes) -> bytes:
     return b'"' + raw.replace(b"\\", b"\\\\").replace(b'"', b'\\"') + b'"'
 
 
+class Known(Protocol):
+    """A server as its users know it."""
+
+    host: str
+    port: int
+    user: str
+    password: str
+    key_file: Path
+    known_hosts: Path
+
+    @property
+    def fingerprint(self) -> str: ...
+
+
 class Clients:
     """Clients of one server. `home` is theirs: no file of the real user is read or written."""
 
-    def __init__(self, server: Server, home: Path) -> None:
+    def __init__(self, server: Known, home: Path) -> None:
         self._server = server
         self._home = home
         self._scripts = 0
@@ -191,7 +205,7 @@ class Clients:
         async with await Running.start(command, self._environment) as running:
             try:
                 async with asyncio.timeout(20):
-                    while not os.path.ismount(mountpoint):
+                    while not await asyncio.to_thread(os.path.ismount, mountpoint):  # may ask the server
                         if not running.running:
                             pytest.fail(f"sshfs: {(await running.result()).text}")
                         await asyncio.sleep(0.05)
