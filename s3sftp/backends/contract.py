@@ -23,6 +23,7 @@ from __future__ import annotations
 import enum
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from mmap import mmap
 from types import MappingProxyType
 from typing import Protocol
 
@@ -222,7 +223,7 @@ class Backend(Protocol):
         InvalidRequest when the target is inside the source.
         """
 
-    async def read_file(self, place: Place, session: Session) -> Buffer:
+    async def read_file(self, place: Place, session: Session) -> Buffer | mmap:
         """A whole file at once; a large one better as an `mmap`. Raises NotFound, IsADirectory."""
 
     async def write_file(self, place: Place, data: Buffer, session: Session) -> FileInfo | None:
@@ -332,6 +333,9 @@ class CompleteBackend(Backend, RangedReads, StreamedWrites, Extras, Protocol):
         if info.is_dir:
             raise IsADirectory
         return info, None
+
+    async def read_file(self, place: Place, session: Session) -> Buffer:
+        """As `Backend.read_file`; one that is mapped comes as a view."""
 
     async def write_file(self, place: Place, data: Buffer, session: Session) -> FileInfo:
         """As `Backend.write_file`, and always says what is stored now."""

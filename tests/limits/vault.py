@@ -44,9 +44,9 @@ class Vault(Backend):
     async def rename(self, source: Place, target: Place, session: Session, *, overwrite: bool) -> None:
         self._path(source).rename(self._path(target))
 
-    async def read_file(self, place: Place, session: Session) -> Buffer:
+    async def read_file(self, place: Place, session: Session) -> mmap.mmap:
         with self._path(place).open("rb") as file:
-            return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+            return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
 
     async def write_file(self, place: Place, data: Buffer, session: Session) -> None:
         await asyncio.to_thread(self._write, self._path(place), memoryview(data))
