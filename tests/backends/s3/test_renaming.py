@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from s3sftp.backends.s3 import S3Backend
@@ -123,6 +125,21 @@ async def test_a_tree_moves_whole_and_what_is_beside_it_stays(backend: S3Backend
     moved = sorted(key.replace("tenant/d/", "tenant/e/") for key in TREE)
     assert await s3.keys() == sorted([*moved, "tenant/dd/a", "tenant/d.csv", "tenant2/d/a"])
     assert await s3.body("tenant/e/sub/b") == b"tenant/d/sub/b"
+
+
+async def test_a_directory_is_there_before_anything_in_it_is_copied(
+    backend: S3Backend, s3: S3, proxy: FaultProxy
+) -> None:
+    await fill(s3, *TREE)
+    there_before: list[list[str]] = []
+
+    async def look() -> None:
+        await asyncio.sleep(0.2)  # what is on its way arrives
+        there_before.append(await s3.keys("tenant/e/"))
+
+    proxy.on("PutObject", do=Meanwhile(look), key="/$")
+    await rename(backend, "d", "e")
+    assert there_before == [[], ["tenant/e/"]]
 
 
 @pytest.mark.usefixtures("small_pages")
