@@ -6,7 +6,8 @@
 An upload is written below a second directory, and moved when it is whole. fsspec's calls block, so each
 runs in a thread; its errors are OSErrors, which need no translation. What it cannot do for every storage is
 not promised: the times that clients give are not kept, and an exclusive upload wins against others of this
-process alone. A rename is a copy and a removal of each file, but on a local disk.
+process alone. A rename is a copy and a removal of each file, but on a local disk. Where the file system keeps
+no empty directories, as most object storages in fsspec do not, none can be made: they come with their files.
 """
 
 import asyncio
@@ -21,7 +22,15 @@ from fsspec import AbstractFileSystem
 from fsspec.implementations.local import LocalFileSystem
 
 from s3sftp.backends import Backend, Buffer, Entry, FileInfo, Finish, Place, Session, Upload, WriteIntent
-from s3sftp.errors import AlreadyExists, Changed, InvalidRequest, IsADirectory, NotADirectory, NotEmpty
+from s3sftp.errors import (
+    AlreadyExists,
+    Changed,
+    InvalidRequest,
+    IsADirectory,
+    NotADirectory,
+    NotEmpty,
+    Unsupported,
+)
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -103,8 +112,11 @@ class FsspecStorage(Backend):
 
     async def _change(self, change: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         def one_at_a_time() -> T:
-            with self._changing:
-                return change(*args, **kwargs)
+            try:
+                with self._changing:
+                    return change(*args, **kwargs)
+            except NotImplementedError as error:
+                raise Unsupported("this storage cannot do that") from error
 
         return await asyncio.to_thread(one_at_a_time)
 
@@ -141,6 +153,8 @@ class FsspecStorage(Backend):
             raise AlreadyExists
         self._make_parents(place)
         self._fs.mkdir(self._path(place), create_parents=False)
+        if not self._look(place):  # some do nothing, and say nothing
+            raise Unsupported("this storage keeps no empty directories")
 
     def _make_parents(self, place: Place) -> None:
         parent = self._look(place.parent)
@@ -226,4 +240,5 @@ def info_of(info: dict[str, Any]) -> FileInfo:
     if isinstance(time, datetime):
         time = time.timestamp()
     mark = next((info[name] for name in ("ETag", "etag", "ino") if info.get(name) is not None), "")
-    return FileInfo.file(info["size"], time, f"{mark}-{info['size']}-{time}")
+    version = f"{mark}-{info['size']}-{time}" if mark or time else None
+    return FileInfo.file(info["size"], time, version)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -76,3 +77,22 @@ async def test_openssh_works_on_it(tmp_path: Path) -> None:
     assert back.read_bytes() == data
     assert fs.cat_file("/files/e/a[1]*.bin") == data
     assert fs.find("/") == ["/files/e/a[1]*.bin"]
+
+
+async def test_an_archive_is_read_and_refuses_to_be_changed(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "archive.zip", "w") as archive:
+        archive.writestr("files/d/file", b"content")
+    fs = fsspec.filesystem("zip", fo=str(tmp_path / "archive.zip"))
+    back = tmp_path / "back"
+    local = write(tmp_path / "local", b"new")
+    async with server_of(FsspecStorage(fs, "files", "uploads")) as server:
+        done = await openssh(server.port, f"get d/file {back}")
+        assert (done.status, back.read_bytes()) == (0, b"content"), done.text
+        for change in ("mkdir new", "rm d/file", "rename d e", f"put {local} new"):
+            done = await openssh(server.port, change)
+            assert done.status != 0, change
+        done = await openssh(server.port, "ls -1 /", "ls -1 d")
+    fs.close()
+    assert "new" not in done.text
+    assert "d/file" in done.text
+    assert "e/" not in done.text
