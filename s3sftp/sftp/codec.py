@@ -87,6 +87,8 @@ class Inbox:
         self._left = 0
         self._awaited: int | None = None
         """Length of the packet that is on its way, once known."""
+        self.packets = 0
+        """How many were cut."""
 
     def feed(self, data: bytes | memoryview) -> None:
         """Add bytes that the caller will not change; large pieces are kept as they are, not copied."""
@@ -114,6 +116,7 @@ class Inbox:
         if self._left < self._awaited:
             return None
         packet, self._awaited = self._take(self._awaited), None
+        self.packets += 1
         return packet
 
     def _take(self, count: int) -> bytes:

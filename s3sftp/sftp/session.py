@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager, suppress
+from typing import Any
 
 import asyncssh
 from opentelemetry.trace import Span
@@ -26,6 +27,7 @@ from s3sftp.sftp.handles import Handle, Handles
 from s3sftp.sftp.operations import Operations
 from s3sftp.sftp.options import SftpOptions
 from s3sftp.sftp.outbox import Outbox
+from s3sftp.sftp.prompt import acknowledge
 from s3sftp.sftp.reads import data_answer
 from s3sftp.sftp.runner import Runner
 from s3sftp.sftp.status import Status, error_packet, ok_packet, status_packet
@@ -49,6 +51,7 @@ class SftpSession(asyncssh.SSHServerSession[bytes]):
         self._inbox = Inbox(max(options.max_read_bytes, options.max_write_bytes) + PACKET_OVERHEAD)
         self._outbox = Outbox(self._touch)
         self._runner = Runner(files.session, options, self._outbox, self._go_on)
+        self._socket: Any = None
         self._reading_paused = False
         self._pumping = False
         self._yielding = False
@@ -64,6 +67,7 @@ class SftpSession(asyncssh.SSHServerSession[bytes]):
 
     def connection_made(self, chan: asyncssh.SSHServerChannel[bytes]) -> None:
         self._outbox.channel = chan
+        self._socket = chan.get_extra_info("socket")
         self._touch()
         self._schedule_watch()
 
@@ -77,8 +81,11 @@ class SftpSession(asyncssh.SSHServerSession[bytes]):
             self._end_soon("extended data on the channel", 1)
             return
         self._touch()
+        before = self._inbox.packets
         self._inbox.feed(data)
         self._pump()
+        if self._inbox.packets == before:  # a piece of a request: nothing that could be answered
+            acknowledge(self._socket)
 
     def eof_received(self) -> bool:
         self._input_ended = True

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -178,3 +179,18 @@ async def _with_paramiko(desk: Desk, work: Callable[[paramiko.SFTPClient], T]) -
 def _in_thread(desk: Desk, work: Callable[[paramiko.SFTPClient], T]) -> T:
     with desk.clients.paramiko() as sftp:
         return work(sftp)
+
+
+async def test_writes_that_each_wait_for_their_answer_wait_for_nothing_else(desk: Desk) -> None:
+    """paramiko sends each in two messages, and its kernel holds the second back until the first is acked."""
+    count = 64
+
+    def work(sftp: paramiko.SFTPClient) -> float:
+        with sftp.open(f"{desk.remote}/x", "wb") as file:
+            file.write(b"x")
+            began = time.monotonic()
+            file.write(bytes(count * 32768))
+            return time.monotonic() - began
+
+    seconds = await _with_paramiko(desk, work)
+    assert seconds < count * 0.04 / 2  # a late acknowledgement is 40 ms late
