@@ -60,7 +60,7 @@ class ServiceBackend(CompleteBackend):
         return self._whole.first_chunk_bytes if self._whole else Upload.chunk_bytes
 
     def may_spool(self, room: SpoolRoom) -> None:
-        """For what the service cannot do by itself."""
+        """What the service cannot do by itself is done there."""
         self._room = room
 
     async def start(self) -> None:
@@ -69,8 +69,9 @@ class ServiceBackend(CompleteBackend):
 
     async def stop(self) -> None:
         await self._connector.stop()
-        if self._whole is not None:
-            await self._whole.stop()
+        whole, self._whole, self._hello = self._whole, None, None
+        if whole is not None:
+            await whole.stop()
 
     # ── names ───────────────────────────────────────────────────────────────────────────────────────
 

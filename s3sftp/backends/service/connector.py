@@ -45,6 +45,7 @@ class Connector:
     async def start(self) -> None:
         """Connect. A service that is not there may come later; raises NotUnderstood for one that makes no
         sense."""
+        self._stopped, self._failure, self._told = False, None, ""
         with contextlib.suppress(NotThere):
             await self._attempted()
         self._keeper = asyncio.create_task(self._keep())
@@ -58,6 +59,7 @@ class Connector:
                 await asyncio.wait([task])
         if self._link is not None:
             await self._link.close()
+            self._link = None
 
     async def reach(self) -> Link:
         """The connection. Raises NotThere, NotUnderstood: quickly, after a short attempt at most."""

@@ -145,6 +145,20 @@ async def test_copies_of_files_go_with_the_service_that_needed_them(
         assert ROOM.used == 0
 
 
+async def test_each_start_has_a_room_of_its_own(path: Path) -> None:
+    backend = behind(path)
+    async with served(path, with_only(MemoryBackend({"file": bytes(9 << 20)}))):
+        for _ in range(2):
+            room = SpoolRoom(None, 10 << 20)
+            whole = complete(backend, room)
+            await whole.start()
+            async for _ in whole.read_file_range(FILE, 0, 100, None, ME):
+                pass
+            assert room.used == 9 << 20
+            await whole.stop()
+            assert room.used == 0
+
+
 async def test_a_hundred_calls_at_once_share_one_connection(backend: CompleteBackend, path: Path) -> None:
     connections = []
 

@@ -10,9 +10,12 @@ import asyncssh
 import pytest
 
 from s3sftp import Server
+from s3sftp.backends.memory import MemoryBackend
+from s3sftp.backends.service import Mailbox, callbacks_of, serve
+from tests.backends.partial import STREAMING, with_only
 from tests.backends.service.served import behind, served, short_directory
-from tests.backends.service.test_calls import Odd, happens, until
-from tests.embedding.guests import connect, server_of
+from tests.backends.service.test_calls import Odd, ended, happens, until
+from tests.embedding.guests import connect, openssh, server_of, write
 
 
 @pytest.fixture
@@ -63,6 +66,35 @@ async def test_a_server_is_not_ready_while_its_service_is_away_and_serves_again_
             async with served(path, Odd()):
                 await until_ready(server)
                 assert await sftp.listdir(".") == [".", ".."]
+
+
+async def test_a_server_that_is_started_again_finds_its_service_again(path: Path) -> None:
+    storage = MemoryBackend({"file": b"content"})
+    server = server_of(behind(path))
+    for _ in range(2):
+        async with server:
+            for _ in range(2):
+                async with served(path, storage):
+                    await until_ready(server)
+                    async with await connect(server.port) as connection:
+                        async with connection.start_sftp_client() as sftp, sftp.open("file", "rb") as file:
+                            assert await file.read() == b"content"
+        assert not server.ready
+
+
+@pytest.mark.parametrize("optional", [(), STREAMING], ids=["whole files", "streaming"])
+async def test_openssh_works_on_a_service_in_a_task_of_the_application(
+    optional: tuple[str, ...], tmp_path: Path
+) -> None:
+    storage = with_only(MemoryBackend(), *optional)
+    mailbox = Mailbox(callbacks_of(storage))
+    task = asyncio.create_task(serve(mailbox, storage))
+    local, back = write(tmp_path / "local", bytes(range(256)) * 50_000), tmp_path / "back"
+    async with server_of(mailbox.backend()) as server:
+        done = await openssh(server.port, "mkdir d", f"put {local} d/file", f"get d/file {back}", "rm d/file")
+    assert done.status == 0, done.text
+    assert back.read_bytes() == local.read_bytes()
+    await ended(task)
 
 
 async def until_ready(server: Server) -> None:
