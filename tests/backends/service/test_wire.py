@@ -10,7 +10,7 @@ from typing import Any
 
 import msgpack
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from s3sftp.backends import Entry, FileInfo, Finish, Kind, Place, Session, Usage, WriteIntent
@@ -20,6 +20,7 @@ from s3sftp.backends.service.packing import Malformed, pack, unpack
 from s3sftp.errors import StorageError, StorageFailure, Unsupported
 from s3sftp.posix_errors import ERROR_OF_NAME, name_of
 
+PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 names = st.binary(min_size=1, max_size=20).filter(
     lambda name: name not in (b".", b"..") and not {47, 0} & set(name)
 )
@@ -79,6 +80,7 @@ ANSWERS: dict[str, st.SearchStrategy[Any]] = {
 }
 
 
+@PATIENT
 @given(messages)
 def test_a_message_comes_as_it_was_sent(message: Message) -> None:
     came = wire.message_in(unpack(pack(wire.request(7, message))))
@@ -89,6 +91,7 @@ def test_a_message_comes_as_it_was_sent(message: Message) -> None:
     assert replace(came, session=message.session) == message  # type: ignore[type-var]
 
 
+@PATIENT
 @given(st.data(), messages)
 def test_an_answer_comes_as_it_was_given(data: st.DataObject, message: Message) -> None:
     if message.operation in ANSWERS:
@@ -96,6 +99,7 @@ def test_an_answer_comes_as_it_was_given(data: st.DataObject, message: Message) 
         assert wire.value_in(unpack(pack(wire.answer(7, value))), message) == value
 
 
+@PATIENT
 @given(messages, st.dictionaries(st.sampled_from(["ok", "error", "text", "detail"]), anything))
 def test_an_answer_that_makes_no_sense_is_a_storage_error(message: Message, answer: dict[str, Any]) -> None:
     try:
@@ -104,6 +108,7 @@ def test_an_answer_that_makes_no_sense_is_a_storage_error(message: Message, answ
         assert all(each in string.printable or each.isprintable() for each in str(error))
 
 
+@PATIENT
 @given(messages, st.data())
 def test_a_request_that_makes_no_sense_is_told_apart(message: Message, data: st.DataObject) -> None:
     request = wire.request(7, message)
@@ -113,12 +118,14 @@ def test_a_request_that_makes_no_sense_is_told_apart(message: Message, data: st.
         wire.message_in(broken)
 
 
+@PATIENT
 @given(st.binary(max_size=200))
 def test_bytes_that_are_no_map_are_refused(frame: bytes) -> None:
     with suppress(Malformed):
         unpack(frame)
 
 
+@PATIENT
 @given(anything)
 def test_whatever_is_packed_is_a_map_with_texts_as_keys_or_refused(value: Any) -> None:
     try:
