@@ -25,6 +25,18 @@ authorized_keys = ["{KEY}"]
 """
 
 
+REQUIRED = (
+    ENOUGH
+    + """
+[local]
+root = "/srv/sftp"
+[service]
+socket = "/run/storage/socket"
+"""
+)
+"""What each group must have, so that any one of its options can be set by itself."""
+
+
 def write(directory: Path, text: str, name: str = "s3sftp.toml") -> Path:
     file = directory / name
     file.write_text(text)
@@ -260,7 +272,7 @@ def _options(kind: type | None = None) -> list[str]:
 def test_every_length_of_time_can_be_written_with_a_unit(tmp_path: Path, option: str) -> None:
     group, name = option.lower().split("__")
     for text, seconds in (("7", 7), ("2 min", 120), ("1.5 h", 5400)):
-        options = load_options(write(tmp_path, ENOUGH), {f"S3SFTP_{option}": text})
+        options = load_options(write(tmp_path, REQUIRED), {f"S3SFTP_{option}": text})
         assert getattr(getattr(options, group), name) == timedelta(seconds=seconds)
 
 
@@ -269,7 +281,7 @@ def test_every_length_of_time_can_be_written_with_a_unit(tmp_path: Path, option:
 def test_whatever_an_option_is_set_to_it_is_taken_or_refused_by_name(
     tmp_path: Path, option: str, text: str
 ) -> None:
-    file = write(tmp_path, ENOUGH)
+    file = write(tmp_path, REQUIRED)
     try:
         load_options(file, {f"S3SFTP_{option}": text})
     except ConfigurationError as error:
