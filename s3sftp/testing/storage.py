@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import random
 from collections.abc import AsyncGenerator, Awaitable, Callable
@@ -42,14 +43,17 @@ class Outside:
     """Store a whole file there; directories above it come into being."""
     delete: Callable[[Place], Awaitable[object]]
     """Remove the file that is there."""
+    seen_after: float = 0.0
+    """Seconds for which the backend may still believe what was there before, because it remembers names."""
 
     @classmethod
-    def through(cls, backend: Backend, session: Session | None = None) -> Outside:
+    def through(cls, backend: Backend, session: Session | None = None, *, seen_after: float = 0.0) -> Outside:
         """By another backend, started, on the same storage."""
         who = session or Session("somebody else")
         return cls(
             lambda place, data: backend.write_file(place, data, who),
             lambda place: backend.delete(place, who),
+            seen_after,
         )
 
 
@@ -85,10 +89,14 @@ class Storage:
         return self.subject.outside
 
     async def outside_puts(self, path: str | bytes, data: bytes) -> None:
+        """Somebody else stores a file; returns when the backend must see it."""
         await self.outside.put(self.place(path), data)
+        await asyncio.sleep(self.outside.seen_after)
 
     async def outside_deletes(self, path: str | bytes) -> None:
+        """Somebody else removes a file; returns when the backend must see it."""
         await self.outside.delete(self.place(path))
+        await asyncio.sleep(self.outside.seen_after)
 
     def seen_by(self, session: Session) -> Storage:
         """The same directory, asked for by somebody else."""

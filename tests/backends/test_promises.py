@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import replace
 
 import pytest
 
 from s3sftp.testing import BackendPromises, Subject
+from s3sftp.testing.promises import Sequences
 from tests.backends.storages import in_memory, on_s3
 from tests.support.store import Store
+
+REMEMBERS_SECONDS = 0.5
+"""For so long S3 is not asked again: what others change in a test is waited for as long."""
 
 
 class TestMemory(BackendPromises):
@@ -20,17 +26,19 @@ class TestMemory(BackendPromises):
 
 class TestS3OnSeaweed(BackendPromises):
     page_entries = 1000
+    sequences = 2
 
     @pytest.fixture(autouse=True)
     def _store(self, seaweed: Store) -> None:
         self.store = seaweed
 
     def open_storage(self) -> AbstractAsyncContextManager[Subject]:
-        return on_s3(self.store)
+        return on_s3(self.store, cache_seconds=REMEMBERS_SECONDS)
 
 
 class TestS3OnMoto(BackendPromises):
     page_entries = 1000
+    sequences = 2
     exempt = {  # noqa: RUF012
         "test_a_write_on_a_base_that_changed_fails[removed-chunk and tail]": "moto: If-Match of Complete",
     }
@@ -40,4 +48,33 @@ class TestS3OnMoto(BackendPromises):
         self.store = moto
 
     def open_storage(self) -> AbstractAsyncContextManager[Subject]:
-        return on_s3(self.store)
+        return on_s3(self.store, cache_seconds=REMEMBERS_SECONDS)
+
+
+class TestS3ThatIsAskedEachTime(Sequences):
+    """More sequences, as nothing has to be waited for."""
+
+    sequences = 8
+    sequence_chunk_bytes = 5 << 20
+
+    @pytest.fixture(autouse=True)
+    def _store(self, seaweed: Store) -> None:
+        self.store = seaweed
+
+    def open_storage(self) -> AbstractAsyncContextManager[Subject]:
+        return on_s3(self.store, cache_seconds=0)
+
+
+class TestS3ThatIsAloneAndRemembers(Sequences):
+    """What it remembers is never older than what it did itself."""
+
+    sequences = 8
+
+    @pytest.fixture(autouse=True)
+    def _store(self, seaweed: Store) -> None:
+        self.store = seaweed
+
+    @asynccontextmanager
+    async def open_storage(self) -> AsyncIterator[Subject]:
+        async with on_s3(self.store, cache_seconds=60) as subject:
+            yield replace(subject, outside=None)

@@ -1,4 +1,4 @@
-"""The kit on every vice: pytest runs this file by name, in a process of its own."""
+"""The kit on every vice, each with the promises that it breaks: pytest runs this file by name."""
 
 from __future__ import annotations
 
@@ -7,10 +7,15 @@ from contextlib import asynccontextmanager
 
 from s3sftp.backends import Place
 from s3sftp.testing import BackendPromises, Outside, Subject
-from tests.testing.vices import VICES, Vicious
+from tests.testing.tenants import STRANGER, Tenants
+from tests.testing.vices import HIDDEN, VICES, Vicious
+
+PROMISES = [name for name in dir(BackendPromises) if name.startswith("test_")]
 
 
-def _tests_of(vice: type[Vicious]) -> type[BackendPromises]:
+def _promises_for(vice: type[Vicious]) -> type[BackendPromises]:
+    """A class for pytest: unless the vice is to be hidden from the others, with what it is to break alone."""
+
     @asynccontextmanager
     async def open_storage(self: BackendPromises) -> AsyncIterator[Subject]:
         backend = vice()
@@ -26,8 +31,19 @@ def _tests_of(vice: type[Vicious]) -> type[BackendPromises]:
 
         yield Subject(backend, Outside(put, delete), unfinished_uploads)
 
-    return type(f"Test{vice.__name__}", (BackendPromises,), {"open_storage": open_storage, "page_entries": 3})
+    told = {
+        "open_storage": open_storage,
+        "page_entries": 3,
+        "limit_seconds": 5,
+        "sequences": 100,
+        "shorten": False,
+    }
+    if issubclass(vice, Tenants):
+        told["stranger"] = STRANGER
+    if vice not in HIDDEN:
+        told |= dict.fromkeys(name for name in PROMISES if name not in VICES[vice])
+    return type(f"Test{vice.__name__}", (BackendPromises,), told)
 
 
 for _vice in VICES:
-    globals()[f"Test{_vice.__name__}"] = _tests_of(_vice)
+    globals()[f"Test{_vice.__name__}"] = _promises_for(_vice)

@@ -54,8 +54,8 @@ def rename(tree: Tree, source: Place, target: Place, *, overwrite: bool) -> None
     """Move a file or a directory. Raises NotFound, AlreadyExists, InvalidRequest, Unsupported."""
     status = tree.look(source)
     refuse_odd_kinds(status)
-    if source.is_root or (is_dir(status) and target.is_within(source)):
-        raise InvalidRequest("a directory cannot be moved into itself")
+    if source.is_root or (target.is_within(source) and (is_dir(status) or target != source)):
+        raise InvalidRequest("cannot be moved into itself")
     if target.is_root:
         raise AlreadyExists
     with tree.parent(source) as source_dir, tree.place_for(target) as target_dir:

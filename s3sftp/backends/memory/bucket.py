@@ -142,8 +142,8 @@ class MemoryBucket:
     def rename(self, source: Place, target: Place, *, overwrite: bool) -> None:
         """Move a file or a whole directory, as `CompleteBackend.rename` promises."""
         moves_directory = self.look(source).is_dir
-        if moves_directory and target.is_within(source):
-            raise InvalidRequest("a directory cannot be moved into itself")
+        if target.is_within(source) and (moves_directory or target != source):
+            raise InvalidRequest("cannot be moved into itself")
         if self.exists(target) and (not overwrite or moves_directory or self.look(target).is_dir):
             raise AlreadyExists
         moves = {source.key: target.key}

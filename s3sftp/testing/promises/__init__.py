@@ -9,6 +9,7 @@ from s3sftp.testing.promises.names import Names
 from s3sftp.testing.promises.publishing import Publishing
 from s3sftp.testing.promises.reading import Reading
 from s3sftp.testing.promises.renaming import Renaming
+from s3sftp.testing.promises.sequences import Sequences
 from s3sftp.testing.promises.sessions import Sessions
 from s3sftp.testing.promises.writing import Writing
 
@@ -25,6 +26,7 @@ class BackendPromises(
     Names,
     Sessions,
     Meddling,
+    Sequences,
 ):
     """All of it. Inherit it in a class whose name begins with `Test`, and say how to open the storage."""
 
@@ -40,6 +42,7 @@ __all__ = [
     "Publishing",
     "Reading",
     "Renaming",
+    "Sequences",
     "Sessions",
     "Writing",
 ]

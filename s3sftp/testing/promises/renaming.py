@@ -168,6 +168,13 @@ class Renaming(Promises):
             await storage.rename("d", target)
         await tree_is_at(storage, "d")
 
+    async def test_a_file_does_not_move_below_itself(self, storage: Storage) -> None:
+        """A file to a name below its own: InvalidRequest, and it stays."""
+        await storage.put("file", b"stays")
+        with pytest.raises(InvalidRequest):
+            await storage.rename("file", "file/below")
+        assert await storage.whole("file") == b"stays"
+
     @BOTH
     async def test_a_directory_renamed_to_itself_loses_nothing(
         self, storage: Storage, overwrite: bool
