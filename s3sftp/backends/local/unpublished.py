@@ -80,6 +80,10 @@ class UnpublishedFile:
 
     def close(self) -> None:
         """Throw away what was not published. May be called twice, and before it was opened."""
+        self._drop()
+        self._close_directory()
+
+    def _drop(self) -> None:
         if self._private is not None:
             with contextlib.suppress(OSError):
                 os.unlink(self._private, dir_fd=self._directory)
@@ -88,7 +92,6 @@ class UnpublishedFile:
             with contextlib.suppress(OSError):  # late errors of a file that nobody will see
                 os.close(self.descriptor)
             self.descriptor = -1
-        self._close_directory()
 
     def _close_directory(self) -> None:
         if self._directory >= 0:
@@ -96,12 +99,17 @@ class UnpublishedFile:
             self._directory = -1
 
     def _open_named(self) -> None:
+        """Raises Busy when a sweeper was there each time, in the moment before the file was held."""
         flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC
-        self._private = _private_name()
-        self.descriptor = os.open(self._private, flags, 0o666, dir_fd=self._directory)
-        hold(self.descriptor)
-        if not os.fstat(self.descriptor).st_nlink:
-            raise Busy  # a sweeper was here in the moment before it was held
+        for _ in range(_ATTEMPTS):
+            self._private = _private_name()
+            self.descriptor = os.open(self._private, flags, 0o666, dir_fd=self._directory)
+            with contextlib.suppress(BlockingIOError):
+                hold(self.descriptor)
+                if os.fstat(self.descriptor).st_nlink:
+                    return
+            self._drop()
+        raise Busy
 
     def _refuse_target(self) -> None:
         """Raises IsADirectory, PermissionDenied for a name that something else than a file has."""

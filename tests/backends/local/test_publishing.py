@@ -17,6 +17,7 @@ import pytest
 
 from s3sftp.backends import CompleteBackend, Place, WriteIntent
 from s3sftp.backends.contract import Finish
+from s3sftp.backends.local import unpublished
 from s3sftp.errors import AlreadyExists, NotEmpty, NotFound, PermissionDenied, StorageFailure
 from tests.backends.local import writer
 from tests.backends.local.ground import ALICE, lacks, place, serving
@@ -282,3 +283,21 @@ async def test_hard_links_are_broken_by_replacing_not_written_through(tmp_path: 
         with pytest.raises(NotFound):
             await backend.file_info(place("none"), ALICE)
     assert (tmp_path / "other").read_bytes() == b"old"
+
+
+async def test_an_upload_that_a_sweeper_met_in_its_first_moment_begins_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hold, met = unpublished.hold, []
+
+    def after_a_sweeper(file: int) -> None:
+        if not met:
+            met.extend(unfinished_in(tmp_path))
+            os.unlink(met[0])
+        hold(file)
+
+    async with serving(tmp_path, "named") as backend:
+        monkeypatch.setattr(unpublished, "hold", after_a_sweeper)
+        await backend.write_file(place("file"), b"whole", ALICE)
+    assert (tmp_path / "file").read_bytes() == b"whole"
+    assert (len(met), os.listdir(tmp_path)) == (1, ["file"])
