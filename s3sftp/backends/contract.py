@@ -231,7 +231,9 @@ class Backend(Protocol):
 
         `data` is bytes-like: of a large file a read-only `memoryview` of a spool file, mapped into memory,
         good until the call returns. Returns the file that is now stored, or None when the storage does
-        not say: then it is asked. Raises IsADirectory.
+        not say: then it is asked. Raises IsADirectory; a storage that would have to ask for that first, as
+        S3, raises it where it is known, and else may have a file and a directory of one name: the name then
+        is the file's, and what is in the directory stays reachable.
         """
 
 
@@ -268,7 +270,8 @@ class StreamedWrites(Protocol):
         when the storage does not say: then it is asked.
 
         Every chunk has returned before. After an error nothing is published: the caller aborts. Raises
-        AlreadyExists (exclusive), Changed (base), and whatever the storage can fail with.
+        AlreadyExists (exclusive), Changed (base), IsADirectory as `write_file`, and whatever the storage can
+        fail with.
         """
 
     async def abort_write(self, upload: Upload, session: Session) -> None:
@@ -298,7 +301,8 @@ class Extras(Protocol):
     async def copy(self, source: Place, target: Place, session: Session, *, version: str | None) -> FileInfo:
         """Copy a whole file inside the storage, replacing the target; returns the new file.
 
-        Raises NotFound, IsADirectory, Changed when the source is not at `version` any more.
+        Raises NotFound, IsADirectory (of either; of the target as `write_file`), Changed when the source is
+        not at `version` any more.
         """
 
     async def set_mtime(self, place: Place, mtime: float, session: Session) -> bool:

@@ -35,7 +35,7 @@ from s3sftp.backends.s3.removing import Removing
 from s3sftp.backends.s3.renaming import Renaming
 from s3sftp.backends.s3.writing import S3Upload, Writing
 from s3sftp.counters import Table
-from s3sftp.errors import StorageFailure
+from s3sftp.errors import IsADirectory, StorageFailure
 from s3sftp.telemetry import get_logger
 
 _log = get_logger("s3sftp.s3")
@@ -134,7 +134,7 @@ class S3Backend(CompleteBackend):
         return b"".join([piece async for piece in pieces])
 
     async def write_file(self, place: Place, data: Buffer, session: Session) -> FileInfo:
-        return await self._writing.whole(self._keys.key_of(place), data)
+        return await self._writing.whole(self._key_of_a_file(place), data)
 
     def read_file_range(
         self, place: Place, start: int, stop: int, version: str | None, session: Session
@@ -142,7 +142,7 @@ class S3Backend(CompleteBackend):
         return read_range(self.store, self._facts, self._keys.key_of(place), start, stop, version)
 
     async def begin_write(self, place: Place, intent: WriteIntent, session: Session) -> Upload:
-        return self._writing.begin(self._keys.key_of(place), intent)
+        return self._writing.begin(self._key_of_a_file(place), intent)
 
     async def write_chunk(self, upload: Upload, data: Buffer, session: Session) -> None:
         await self._writing.chunk(_ours(upload), data)
@@ -159,6 +159,11 @@ class S3Backend(CompleteBackend):
 
     async def abort_write(self, upload: Upload, session: Session) -> None:
         await self._writing.abort(_ours(upload))
+
+    def _key_of_a_file(self, place: Place) -> str:
+        if place.is_root:
+            raise IsADirectory
+        return self._keys.key_of(place)
 
 
 def _ours(upload: Upload) -> S3Upload:

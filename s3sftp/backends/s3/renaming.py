@@ -28,7 +28,7 @@ from s3sftp.backends.s3.publishing import Published
 from s3sftp.backends.s3.removing import Removing
 from s3sftp.backends.s3.unfinished import Unfinished
 from s3sftp.backends.s3.writing import Writing
-from s3sftp.errors import AlreadyExists, Changed, InvalidRequest, NotFound, Unsupported
+from s3sftp.errors import AlreadyExists, Changed, InvalidRequest, IsADirectory, NotFound, Unsupported
 
 
 class Renaming:
@@ -74,8 +74,11 @@ class Renaming:
 
     async def copy(self, source: Place, target: Place, version: str | None) -> FileInfo:
         """Copy a file, replacing the target. Raises NotFound, IsADirectory, Changed."""
+        if target.is_root:
+            raise IsADirectory
         info = await self._heads.file(source)
         old, key = self._keys.key_of(source), self._keys.key_of(target)
+        self._writing.refuse_directory(key)
         try:
             if version not in (None, info.version):
                 raise Changed

@@ -73,10 +73,14 @@ class Writing:
 
         Raises IsADirectory.
         """
+        self.refuse_directory(key)
+        return S3Upload(self._store, self._journal, key, intent)
+
+    def refuse_directory(self, key: str) -> None:
+        """Raise IsADirectory where a file would hide a directory that is known."""
         fact = self._facts.get(key)
         if fact is not None and fact.info is not None and fact.info.is_dir:
             raise IsADirectory
-        return S3Upload(self._store, self._journal, key, intent)
 
     async def chunk(self, upload: S3Upload, data: Buffer) -> None:
         """Send one part."""
@@ -108,6 +112,7 @@ class Writing:
 
     async def finish(self, upload: S3Upload, tail: Buffer, finish: Finish) -> FileInfo:
         """Publish. The returned time is what a HEAD would tell, as far as that is known."""
+        self.refuse_directory(upload.key)
         if upload.multipart.taken and len(tail):
             await self.chunk(upload, tail)
         self._check_size(upload, tail, finish)

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from s3sftp.backends import FileInfo
-from s3sftp.errors import AlreadyExists, Changed
+from s3sftp.errors import AlreadyExists, Changed, IsADirectory
 from s3sftp.testing.promises.writing import NOT_AT_ONCE
 from s3sftp.testing.storage import Storage, Writing, data_of
 from s3sftp.testing.suite import Promises
@@ -15,6 +15,37 @@ from s3sftp.testing.suite import Promises
 
 class Publishing(Promises):
     """One name, several writers."""
+
+    @pytest.mark.parametrize("target", ["made", "implied"])
+    @pytest.mark.parametrize("how", ["at once", "in chunks", "by a copy"])
+    async def test_a_file_does_not_hide_a_directory(self, storage: Storage, how: str, target: str) -> None:
+        """A file onto a directory that was just told to be one: IsADirectory, and all is as it was."""
+        await storage.mkdir("made")
+        await storage.put("implied/file", b"stays")
+        await storage.put("source", b"source")
+        assert (await storage.info(target)).is_dir
+        with pytest.raises(IsADirectory):
+            await _put_there(storage, how, target)
+        assert await storage.names() == ["implied/", "made/", "source"]
+        assert await storage.whole("implied/file") == b"stays"
+
+    async def test_a_file_does_not_hide_a_directory_that_came_meanwhile(self, storage: Storage) -> None:
+        """`finish_write` onto a directory that was made since `begin_write`, and told: IsADirectory."""
+        writing = await storage.begin("name")
+        await writing.chunk()
+        await storage.put("name/file", b"stays")
+        assert (await storage.info("name")).is_dir
+        await writing.fails_with(IsADirectory)
+        assert await storage.names("name") == ["file"]
+
+    @pytest.mark.parametrize("how", ["at once", "in chunks", "by a copy"])
+    async def test_the_root_is_no_file(self, empty_storage: Storage, how: str) -> None:
+        """A file onto the root: IsADirectory."""
+        await empty_storage.put("source", b"source")
+        with pytest.raises(IsADirectory):
+            await _put_there(empty_storage, how, "")
+        assert await empty_storage.names() == ["source"]
+        await empty_storage.remove("source")
 
     @NOT_AT_ONCE
     async def test_an_exclusive_write_takes_a_free_name(self, storage: Storage, chunks: int) -> None:
@@ -89,6 +120,20 @@ class Publishing(Promises):
         await _change_base(storage, change)
         await writing.finish(b"tail", base_kept=False)
         assert await storage.whole("file") == writing.sent
+
+
+async def _put_there(storage: Storage, how: str, path: str) -> None:
+    """Write a file, in one of several ways."""
+    if how == "at once":
+        await storage.put(path, b"file")
+    elif how == "by a copy":
+        await storage.copy("source", path)
+    else:
+        writing = await storage.begin(path)
+        try:
+            await writing.finish(b"file")
+        finally:
+            await writing.abort()
 
 
 async def _begun_on_a_base(storage: Storage, chunks: int) -> Writing:

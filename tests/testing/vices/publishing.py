@@ -58,3 +58,15 @@ class BuildsOnNothing(Vicious, breaks=("test_a_write_on_a_base_replaces_it",)):
 class InsistsOnTheBase(Vicious, breaks=("test_a_write_that_keeps_nothing_of_its_base_replaces_any",)):
     async def finish_write(self, upload: Upload, tail: Buffer, finish: Finish, session: Session) -> FileInfo:
         return await super().finish_write(upload, tail, replace(finish, base_kept=True), session)
+
+
+class HidesDirectories(
+    Vicious,
+    breaks=(
+        "test_a_file_does_not_hide_a_directory",
+        "test_a_file_does_not_hide_a_directory_that_came_meanwhile",
+        "test_the_root_is_no_file",
+    ),
+):
+    def _refuse_directory(self, place: Place) -> None:
+        pass
