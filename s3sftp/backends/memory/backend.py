@@ -227,7 +227,7 @@ class MemoryBackend(CompleteBackend):
             self.fail(method, place)
 
     def _refuse_directory(self, place: Place) -> None:
-        if self._bucket.exists(place) and self._bucket.look(place).is_dir:
+        if self._bucket.is_directory(place):
             raise IsADirectory
 
     def _used_bytes(self) -> int:

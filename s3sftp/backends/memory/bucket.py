@@ -83,9 +83,15 @@ class MemoryBucket:
         """Describe what has that name. Raises NotFound."""
         if not place.is_root and place.key in self.objects:
             return self.objects[place.key].info
-        if place.is_root or self._under(place):
+        if self.is_directory(place):
             return FileInfo.directory()
         raise NotFound
+
+    def is_directory(self, place: Place) -> bool:
+        """Whether it has a marker, or anything in it, and no file has its name."""
+        if place.is_root or place.key in self.objects:
+            return place.is_root
+        return any(key.startswith(_prefix(place)) for key in self.objects)
 
     def exists(self, place: Place) -> bool:
         try:
