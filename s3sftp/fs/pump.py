@@ -102,7 +102,7 @@ class Pump:
 
     async def _start(self, work: _Work, chunk: Buffer) -> None:
         try:
-            upload = await self._wait_for_room()
+            upload = await self.wait_for_room()
         except BaseException:
             self._budget.sent(len(chunk))
             raise
@@ -121,7 +121,8 @@ class Pump:
         self._starting = None  # the work takes its position before it first waits
         await work(upload)
 
-    async def _wait_for_room(self) -> Upload:
+    async def wait_for_room(self) -> Upload:
+        """Wait until a chunk could start: how large it must be may depend on those before it."""
         if self._upload is None:
             raise ValueError("push before begin")
         while not self.has_room and self.failure is None:

@@ -129,11 +129,13 @@ class Transit:
             return
         await self.need_old()
         upload = await self.begin()
-        while self.assembly.front + more_follows > upload.chunk_bytes:
+        while self.assembly.front + more_follows > (count := upload.chunk_bytes):
+            await self._pump.wait_for_room()
             if self.before_send is not None:
                 at = self.assembly.cut
-                await self.before_send(at, self.assembly.peek(at, upload.chunk_bytes) or b"")
-            await self._pump.push(self._take_chunk(upload.chunk_bytes))
+                await self.before_send(at, self.assembly.peek(at, count) or b"")
+            if count == upload.chunk_bytes:  # else it grew when an earlier chunk was stored
+                await self._pump.push(self._take_chunk(count))
 
     async def send_all_but_tail(self) -> None:
         """Bring everything but the last bytes on its way, filling gaps from the old file or with zeros."""
