@@ -2,6 +2,7 @@
 
 from s3sftp.testing.promises.copying import Copying
 from s3sftp.testing.promises.directories import Directories
+from s3sftp.testing.promises.disorder import Disorder
 from s3sftp.testing.promises.keeping import Keeping
 from s3sftp.testing.promises.looking import Looking
 from s3sftp.testing.promises.meddling import Meddling
@@ -11,6 +12,7 @@ from s3sftp.testing.promises.reading import Reading
 from s3sftp.testing.promises.renaming import Renaming
 from s3sftp.testing.promises.sequences import Sequences
 from s3sftp.testing.promises.sessions import Sessions
+from s3sftp.testing.promises.shapes import Shapes
 from s3sftp.testing.promises.writing import Writing
 
 
@@ -23,7 +25,9 @@ class BackendPromises(
     Writing,
     Publishing,
     Keeping,
+    Disorder,
     Names,
+    Shapes,
     Sessions,
     Meddling,
     Sequences,
@@ -35,6 +39,7 @@ __all__ = [
     "BackendPromises",
     "Copying",
     "Directories",
+    "Disorder",
     "Keeping",
     "Looking",
     "Meddling",
@@ -44,5 +49,6 @@ __all__ = [
     "Renaming",
     "Sequences",
     "Sessions",
+    "Shapes",
     "Writing",
 ]

@@ -3,6 +3,7 @@
 from tests.testing.vices import (
     copying,
     directories,
+    disorder,
     keeping,
     looking,
     meddling,
@@ -11,6 +12,7 @@ from tests.testing.vices import (
     renaming,
     sequences,
     sessions,
+    shapes,
     writing,
 )
 from tests.testing.vices.vicious import HIDDEN, VICES, Vicious
@@ -21,6 +23,7 @@ __all__ = [
     "Vicious",
     "copying",
     "directories",
+    "disorder",
     "keeping",
     "looking",
     "meddling",
@@ -29,5 +32,6 @@ __all__ = [
     "renaming",
     "sequences",
     "sessions",
+    "shapes",
     "writing",
 ]
