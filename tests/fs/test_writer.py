@@ -437,3 +437,22 @@ async def test_memory_of_an_aborted_upload_is_not_used_while_the_storage_still_r
     await other.abort()
     assert bench.stored == b"f" * 3 * MIB
     bench.assert_nothing_left()
+
+
+@pytest.mark.parametrize("rewrite", ["refuse", "spool"])
+async def test_a_chunk_is_as_large_as_is_wanted_when_those_before_it_are_stored(rewrite: str) -> None:
+    class Growing(MemoryBackend):
+        async def write_chunk(self, upload: Upload, data: Buffer, session: Session) -> None:
+            assert len(data) == upload.chunk_bytes
+            await super().write_chunk(upload, data, session)
+            await asyncio.sleep(0.001)
+            upload.chunk_bytes += 8  # only now, as a service that answers
+
+    bench, data = Bench(rewrite=rewrite), random.Random(7).randbytes(1000)
+    bench.backend = Growing(chunk_bytes=16, min_chunk_bytes=8)
+    writer = bench.open(TRUNC)
+    for offset in range(0, 1000, 100):
+        await write(writer, offset, data[offset : offset + 100])
+    await writer.close()
+    assert bench.stored == data
+    bench.assert_nothing_left()
