@@ -15,6 +15,8 @@ from typing import Any
 
 import asyncssh
 import pytest
+import structlog
+import structlog.testing
 
 from s3sftp import errors
 from s3sftp.backends import Backend, FileInfo, Place, Session
@@ -151,24 +153,23 @@ async def test_get_asks_first_whether_the_file_is_there_and_says_only_that_it_is
     assert done.err.decode().strip() == 'File "/file" not found.'
 
 
-async def test_what_nobody_foresaw_reaches_the_client_as_a_reference(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
+async def test_what_nobody_foresaw_reaches_the_client_as_a_reference() -> None:
     class Mistaken(WholeFiles):
         async def make_dir(self, place: Place, session: Session) -> None:
             raise RuntimeError("the password is 1234")
 
-    async with server_of(Mistaken()) as server:
-        done = await openssh(server.port, "mkdir d")
-        async with await connect(server.port) as connection, connection.start_sftp_client() as sftp:
-            with pytest.raises(asyncssh.SFTPFailure) as failed:
-                await sftp.mkdir("d")
+    with structlog.testing.capture_logs([structlog.processors.format_exc_info]) as log:
+        async with server_of(Mistaken()) as server:
+            done = await openssh(server.port, "mkdir d")
+            async with await connect(server.port) as connection, connection.start_sftp_client() as sftp:
+                with pytest.raises(asyncssh.SFTPFailure) as failed:
+                    await sftp.mkdir("d")
     assert done.err.decode().strip() == 'remote mkdir "/d": Failure'
     reference = re.fullmatch(r"internal error, reference ([0-9a-f]+)", failed.value.reason)
     assert reference, failed.value.reason
-    (logged,) = [each.getMessage() for each in caplog.records if reference[1] in each.getMessage()]
-    assert "Traceback" in logged
-    assert "the password is 1234" in logged
+    (logged,) = [event for event in log if event.get("reference") == reference[1]]
+    assert "Traceback" in logged["exception"]
+    assert "the password is 1234" in logged["exception"]
 
 
 def test_the_page_says_the_numbers_that_there_are() -> None:
