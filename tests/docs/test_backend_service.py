@@ -76,7 +76,7 @@ def test_the_bytes_of_the_page_are_those_of_the_frame_above_them() -> None:
 
 
 def test_the_table_has_every_operation_with_its_fields() -> None:
-    rows = re.findall(r"^\| `(\w+)`( ⌛)? \| ([^|]+) \| ([^|]+) \|$", PAGE, re.M)
+    rows = re.findall(r"^\| `(\w+)`( †)? \| ([^|]+) \| ([^|]+) \|$", PAGE, re.M)
     table = {name: (tuple(re.findall(r"`(\w+)`", listed)), bool(long)) for name, long, listed, _ in rows}
     assert table == {
         operation: (tuple(each.name for each in fields(kind) if each.name != "session"), kind.takes_long)  # type: ignore[arg-type]
