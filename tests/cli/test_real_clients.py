@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -44,8 +45,8 @@ class Served:
         return {str(file.relative_to(self.root)): file.read_bytes() for file in found} == files
 
 
-@pytest.fixture(params=STORAGES)
-def served(request: pytest.FixtureRequest) -> Iterator[Served]:
+@pytest.fixture(scope="module", params=STORAGES)
+def shared(request: pytest.FixtureRequest) -> Iterator[Served]:
     name, _, workers = request.param.partition(", ")
     with ExitStack() as stack:
         directory = stack.enter_context(short_directory())
@@ -66,6 +67,14 @@ def served(request: pytest.FixtureRequest) -> Iterator[Served]:
         server.wait_event("started")
         yield Served(server, directory, None if name == "memory" else root)
         assert "Traceback" not in server.process.output()
+
+
+@pytest.fixture
+def served(shared: Served) -> Iterator[Served]:
+    """With nothing stored, but for what cannot be got at in memory."""
+    yield shared
+    for stored in shared.root.iterdir() if shared.root else ():
+        shutil.rmtree(stored) if stored.is_dir() else stored.unlink()
 
 
 def test_openssh_sftp_works(served: Served) -> None:
@@ -111,6 +120,8 @@ def test_rclone_works(served: Served) -> None:
 
 def test_paramiko_works(served: Served) -> None:
     with paramiko_on(served.server.port, served.key) as sftp:
+        sftp.mkdir("own")
+        sftp.chdir("own")
         sftp.mkdir("d")
         assert sftp.put(str(served.file("local", DATA)), "d/file", confirm=True).st_size == len(DATA)
         sftp.posix_rename("d/file", "file")
@@ -121,4 +132,4 @@ def test_paramiko_works(served: Served) -> None:
             assert stream.read() == b"\xffmore"
         assert sorted(sftp.listdir(".")) == ["d", "file"]
         sftp.rmdir("d")
-    assert served.stores({"file": DATA + b"more"})
+    assert served.stores({"own/file": DATA + b"more"})
