@@ -17,7 +17,7 @@ from s3sftp.backends.local.options import LocalOptions
 from s3sftp.backends.registry import BUILT_IN, name_problem
 from s3sftp.backends.s3 import S3Options
 from s3sftp.backends.service.options import ServiceOptions
-from s3sftp.config import Duration, Options, Setting, Settings, from_environment, from_toml, read
+from s3sftp.config import Duration, LocalPath, Options, Setting, Settings, from_environment, from_toml, read
 from s3sftp.errors import ConfigurationError
 from s3sftp.fs import FileOptions, Mounts
 from s3sftp.fs.options import MIN_BUFFER_BYTES
@@ -41,7 +41,7 @@ def default_state_dir() -> Path:
 class ProcessOptions(Options):
     """`[server]`: the process itself."""
 
-    state_dir: Path = Field(default_factory=default_state_dir)
+    state_dir: LocalPath = Field(default_factory=default_state_dir)
     """What has to survive a restart: the generated host key, notes about unfinished uploads. Default:
     `$STATE_DIRECTORY`, `$XDG_STATE_HOME/s3sftp`, `/var/lib/s3sftp` for root, else `~/.local/state/s3sftp`."""
     drain_timeout: Duration = timedelta(seconds=30)

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
-from pathlib import Path
 from typing import Annotated
 
 from pydantic import BeforeValidator, Field, field_validator
 
 from s3sftp.auth.authorized_keys import parse_line
 from s3sftp.auth.passwords import check_hash
-from s3sftp.config import Duration, Options
+from s3sftp.config import Duration, LocalPath, Options
 
 _USER_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.@+-]{0,99}")
 _MAX_PREFIX_CHARS = 900
@@ -46,7 +45,7 @@ def _is_key_line(line: str) -> bool:
 class AuthOptions(Options):
     """Who may come in, and what happens to those who keep guessing."""
 
-    users_file: Path | None = None
+    users_file: LocalPath | None = None
     """A TOML file with more `[users.NAME]` tables, so that secrets can live apart from the configuration."""
     ban_failures: int = Field(default=20, ge=0, le=1_000_000)
     """Failed logins of one source within `ban_window` that get it banned; 0 turns bans off, as it should
@@ -75,7 +74,7 @@ class UserOptions(Options):
     """Made by `s3sftp hash-password` (Argon2id). Without it the user has no password."""
     authorized_keys: Annotated[tuple[str, ...], BeforeValidator(_lines)] = ()
     """Lines of OpenSSH's authorized_keys format; the options `from` and `expiry-time` are honoured."""
-    authorized_keys_file: Path | None = None
+    authorized_keys_file: LocalPath | None = None
     """A file of such lines, read at start-up."""
     prefix: str = "{user}/"
     """Where in the storage the user's `/` is, below the prefix of the storage; `{user}` is the name. Empty

@@ -41,6 +41,8 @@ def from_toml(file: Path) -> list[Setting]:
         raise ConfigurationError([f"{file} is not UTF-8 text: {error}"]) from error
     except tomllib.TOMLDecodeError as error:
         raise ConfigurationError([f"{file} is not valid TOML: {error}"]) from error
+    except ValueError as error:  # no file system can have such a name
+        raise ConfigurationError([f"cannot read {str(file)!r}: {error}"]) from error
     return [Setting(path, value, str(file)) for path, value in leaves(tree)]
 
 

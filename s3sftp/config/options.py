@@ -7,9 +7,11 @@ them all. One word names an option everywhere: TOML `part_bytes` in `[s3]`, envi
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
 from typing import Annotated
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict
 
 _UNITS = {"": 1, "b": 1, "kib": 2**10, "mib": 2**20, "gib": 2**30, "tib": 2**40}
 
@@ -27,6 +29,20 @@ def _parse_bytes(value: object) -> object:
 
 ByteSize = Annotated[int, BeforeValidator(_parse_bytes)]
 """A number of bytes: an integer, or a text with a unit such as `"8 MiB"`."""
+
+
+def _check_path(path: Path) -> Path:
+    try:
+        possible = b"\0" not in os.fsencode(path)
+    except UnicodeEncodeError:
+        possible = False
+    if not possible:
+        raise ValueError("should be a path that the file system can have: it has no NUL and no surrogates")
+    return path
+
+
+LocalPath = Annotated[Path, AfterValidator(_check_path)]
+"""A path on this machine, as the operating system can be asked for it."""
 
 
 class Options(BaseModel):

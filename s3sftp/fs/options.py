@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from pathlib import Path
 from typing import Literal
 
 from pydantic import Field
 
-from s3sftp.config import ByteSize, Duration, Options
+from s3sftp.config import ByteSize, Duration, LocalPath, Options
 
 MIB = 1 << 20
 MIN_BUFFER_BYTES = 16 * MIB
@@ -36,7 +35,7 @@ class FileOptions(Options):
     rewrite: Literal["refuse", "spool"] = "refuse"
     """What happens to a write that goes back behind what was sent to the storage, or too far ahead of it:
     refuse it, or keep every upload beyond one chunk in a spool file from which it can be sent again."""
-    spool_dir: Path | None = None
+    spool_dir: LocalPath | None = None
     """Directory of the spool files; none: the system's temporary directory."""
     spool_bytes: ByteSize = Field(1024 * MIB, ge=0)
     """How much disk all spool files together may use; each worker has an equal share of it."""

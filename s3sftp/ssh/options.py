@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
-from pathlib import Path
 
 from pydantic import Field, ValidationInfo, field_validator
 
-from s3sftp.config import ByteSize, Duration, Options
+from s3sftp.config import ByteSize, Duration, LocalPath, Options
 from s3sftp.ssh import algorithms
 
 
@@ -24,7 +23,7 @@ class ListenOptions(Options):
 class SshOptions(Options):
     """Keys, algorithms and limits of SSH connections."""
 
-    host_keys: tuple[Path, ...] = ()
+    host_keys: tuple[LocalPath, ...] = ()
     """Private keys that the server proves itself with, at most one of each type. None: one Ed25519 key is
     generated in the state directory at the first start, and kept."""
     version: str = "s3sftp"

@@ -276,6 +276,30 @@ def test_every_length_of_time_can_be_written_with_a_unit(tmp_path: Path, option:
         assert getattr(getattr(options, group), name) == timedelta(seconds=seconds)
 
 
+@pytest.mark.parametrize("path", ["/no\0where", "/no\udd00where"], ids=["NUL", "surrogate"])
+@pytest.mark.parametrize(
+    "option",
+    [
+        "ssh.host_keys",
+        "auth.users_file",
+        "users.bob.authorized_keys_file",
+        "files.spool_dir",
+        "local.root",
+        "service.socket",
+        "server.state_dir",
+    ],
+)
+def test_a_path_that_no_file_system_can_have_is_told(tmp_path: Path, option: str, path: str) -> None:
+    value = [path] if option == "ssh.host_keys" else path
+    flag = Setting(tuple(option.split(".")), value, "here")
+    with pytest.raises(ConfigurationError) as caught:
+        load_options(write(tmp_path, REQUIRED), {}, [flag])
+    told = [problem for problem in caught.value.problems if "should be a path" in problem]
+    assert len(told) == 1
+    assert told[0].startswith(option)
+    assert repr(path) in told[0]
+
+
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(option=st.sampled_from(_options()), text=st.text(st.characters(exclude_characters="\0"), max_size=40))
 def test_whatever_an_option_is_set_to_it_is_taken_or_refused_by_name(

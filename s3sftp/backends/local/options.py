@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, Field, field_validator
 
-from s3sftp.config.options import ByteSize, Options
+from s3sftp.config.options import ByteSize, LocalPath, Options
 
 MIB = 1 << 20
 
@@ -28,7 +28,7 @@ Mode = Annotated[int, BeforeValidator(_parse_mode), Field(ge=0, le=0o7777)]
 class LocalOptions(Options):
     """A directory of this machine as storage (`backend = "local"`)."""
 
-    root: Path
+    root: LocalPath
     """The directory, as an absolute path. It has to exist. Nothing outside it is ever read or changed."""
     follow_symlinks: bool = False
     """Follow symbolic links that lead to something inside `root` by a relative path; others are refused.

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pydantic import Field, field_validator
 
-from s3sftp.config import ByteSize, Duration, Options
+from s3sftp.config import ByteSize, Duration, LocalPath, Options
 
 MIN_FRAME_BYTES = 2 << 20
 """What both ends of a connection take at least: a page of a listing, a piece of a file."""
@@ -19,7 +19,7 @@ _MOST_PATH_BYTES = 103
 class ServiceOptions(Options):
     """`[service]`: a storage in a process of its own, behind a Unix socket (`backend = "service"`)."""
 
-    socket: Path
+    socket: LocalPath
     """Where the storage service listens: an absolute path."""
     call_timeout: Duration = timedelta(seconds=30)
     """How long the service may take to answer what should be quick: looking, listing, reading a piece."""
