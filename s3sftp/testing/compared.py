@@ -20,7 +20,7 @@ from s3sftp.errors import (
     StorageError,
 )
 from s3sftp.testing.model import Content, Model, Path, above, is_below
-from s3sftp.testing.storage import Storage, Writing
+from s3sftp.testing.storage import Storage, Writing, assert_same
 
 Work = Coroutine[Any, Any, object]
 _NOTHING_BELOW = (NotFound, NotADirectory)
@@ -86,9 +86,9 @@ class Compared:
             await self._settle(path)
             await fails(storage.whole(path), *self._missing(path, IsADirectory))
             return
-        assert await storage.whole(path) == content.data
+        assert_same(await storage.whole(path), content.data)
         start, stop = sorted(min(each, len(content.data)) for each in (start, stop))
-        assert await storage.part(path, start, stop) == content.data[start:stop]
+        assert_same(await storage.part(path, start, stop), content.data[start:stop])
 
     async def read_seen(self, seen: Seen) -> None:
         """Read the version that was seen: that and no other."""

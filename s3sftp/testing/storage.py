@@ -35,6 +35,25 @@ def data_of(size: int, seed: int = 0) -> bytes:
     return random.Random(f"{size}/{seed}").randbytes(size)  # noqa: S311 — test data
 
 
+def assert_same(found: bytes | bytearray, expected: bytes | bytearray) -> None:
+    """Fail with the first byte that differs: pytest takes minutes to compare megabytes, line by line."""
+    __tracebackhide__ = True
+    if found == expected:
+        return
+    shorter = min(len(found), len(expected))
+    at = next((at for at in range(shorter) if found[at] != expected[at]), shorter)
+    raise AssertionError(
+        f"expected {len(expected)} bytes and found {len(found)}, which differ from byte {at} on:"
+        f" expected {_shown(expected, at)}, found {_shown(found, at)}"
+    )
+
+
+def _shown(data: bytes | bytearray, at: int) -> str:
+    if at >= len(data):
+        return "the end"
+    return repr(bytes(data[at : at + 16])) + ("…" if at + 16 < len(data) else "")
+
+
 @dataclass(frozen=True)
 class Outside:
     """How somebody else changes the storage, behind the backend's back."""

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from s3sftp.testing.storage import assert_same
+
 ROOT = Path(__file__).parents[2]
 
 FIVE_LINES = """
@@ -101,3 +103,18 @@ def test_an_exemption_that_names_no_promise_is_refused(tmp_path: Path) -> None:
     status, output = run_project(tmp_path, FIVE_LINES.format(exempt=exempt))
     assert status == 2
     assert "exempt has names of no promise: test_a_promise_that_is_not" in output
+
+
+@pytest.mark.parametrize(
+    ("found", "told"),
+    [
+        (b"abc", "expected 4 bytes and found 3, which differ from byte 1 on: expected b'XYZ', found b'bc'"),
+        (b"aX", "expected b'YZ', found the end"),
+        (b"aXYZ" + bytes(20), "differ from byte 4 on: expected the end, found " + repr(bytes(16)) + "…"),
+    ],
+    ids=["other bytes", "too few", "too many"],
+)
+def test_what_differs_is_told_by_its_first_byte(found: bytes, told: str) -> None:
+    with pytest.raises(AssertionError) as caught:
+        assert_same(found, b"aXYZ")
+    assert told in str(caught.value)

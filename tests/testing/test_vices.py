@@ -18,12 +18,16 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture(scope="module")
 def failed(tmp_path_factory: pytest.TempPathFactory) -> set[tuple[str, str]]:
-    """Which promises failed on which vice."""
+    """Which promises failed on which vice, as in continuous integration: pytest shows all of what differs."""
     report = tmp_path_factory.mktemp("vices") / "report.xml"
     command = [sys.executable, "-m", "pytest", "-q", "--tb=no", "-p", "no:cacheprovider"]
     command += ["tests/testing/vicious_project.py", f"--junitxml={report}"]
     subprocess.run(
-        command, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, timeout=160
+        command,
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "CI": "true"},
+        capture_output=True,
+        timeout=160,
     )
     cases = ElementTree.parse(report).iter("testcase")
     return {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from s3sftp.errors import Changed, IsADirectory
-from s3sftp.testing.storage import Storage, data_of
+from s3sftp.testing.storage import Storage, assert_same, data_of
 from s3sftp.testing.suite import Promises
 
 
@@ -53,4 +53,4 @@ class Copying(Promises):
         after = await storage.info("file")
         assert after.mtime == (1_234_567_890 if done else before.mtime)
         assert after.size == 1000
-        assert await storage.whole("file") == data_of(1000)
+        assert_same(await storage.whole("file"), data_of(1000))

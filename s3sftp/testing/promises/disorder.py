@@ -14,7 +14,7 @@ from s3sftp.fs.reading import Reader
 from s3sftp.fs.transit import WriteMode, WriterTools
 from s3sftp.fs.writing import Writer
 from s3sftp.telemetry import Costs
-from s3sftp.testing.storage import Storage, data_of
+from s3sftp.testing.storage import Storage, assert_same, data_of
 from s3sftp.testing.suite import Promises
 
 PIECES = 40
@@ -37,7 +37,7 @@ class Disorder(Promises):
         assert not await storage.exists("file")
         info = await writer.close()
         assert info.size == len(data)
-        assert await storage.whole("file") == data
+        assert_same(await storage.whole("file"), data)
 
     async def test_writes_that_leave_a_hole_are_not_published(self, storage: Storage) -> None:
         """A file of which bytes never came is refused when it is closed, and the old one stays."""
@@ -60,7 +60,7 @@ class Disorder(Promises):
         try:
             for number in _shuffled(len(pieces), len(pieces)):
                 start, stop = pieces[number]
-                assert b"".join(await reader.read(start, stop - start)) == data[start:stop]
+                assert_same(b"".join(await reader.read(start, stop - start)), data[start:stop])
         finally:
             await reader.close()
 

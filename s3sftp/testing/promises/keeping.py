@@ -8,7 +8,7 @@ import pytest
 
 from s3sftp.backends import FileInfo
 from s3sftp.errors import Changed
-from s3sftp.testing.storage import Storage, data_of
+from s3sftp.testing.storage import Storage, assert_same, data_of
 from s3sftp.testing.suite import Promises
 
 
@@ -29,7 +29,7 @@ class Keeping(Promises):
         writing = await storage.begin("file", base=base)
         await writing.keep(old, 0, len(old))
         await writing.finish(b"and more")
-        assert await storage.whole("file") == old + b"and more"
+        assert_same(await storage.whole("file"), old + b"and more")
 
     async def test_a_file_can_be_cut(self, storage: Storage) -> None:
         """A kept range alone makes a shorter file."""
@@ -37,7 +37,7 @@ class Keeping(Promises):
         writing = await storage.begin("file", base=base)
         await writing.keep(old, 0, 1)
         await writing.finish()
-        assert await storage.whole("file") == old[:1]
+        assert_same(await storage.whole("file"), old[:1])
 
     async def test_kept_ranges_and_new_chunks_make_one_file(self, storage: Storage) -> None:
         """Kept ranges and chunks make one file, in the order in which they were appended."""
@@ -48,7 +48,7 @@ class Keeping(Promises):
         await writing.chunk()
         await writing.keep(old, fewest, len(old))
         info = await writing.finish(b"tail")
-        assert await storage.whole("file") == writing.sent
+        assert_same(await storage.whole("file"), writing.sent)
         assert (info.size, info) == (len(writing.sent), await storage.info("file"))
 
     async def test_ranges_kept_at_once_keep_their_order(self, storage: Storage) -> None:
@@ -61,7 +61,7 @@ class Keeping(Promises):
         else:
             await writing.keep(old, half, 2 * half)
         await writing.finish(b"tail")
-        assert await storage.whole("file") == writing.sent
+        assert_same(await storage.whole("file"), writing.sent)
 
     async def test_bytes_of_a_file_that_changed_are_not_kept(self, storage: Storage) -> None:
         """Keeping bytes of a file that was replaced raises Changed, at the latest when it is published."""
@@ -76,7 +76,7 @@ class Keeping(Promises):
         with pytest.raises(Changed):
             await keep_and_finish()
         await writing.abort()
-        assert await storage.whole("file") == data_of(len(old), seed=8)
+        assert_same(await storage.whole("file"), data_of(len(old), seed=8))
 
     async def test_an_aborted_continuation_leaves_the_old_file(self, storage: Storage) -> None:
         """After `abort_write` the file whose bytes were kept is what it was."""
@@ -85,4 +85,4 @@ class Keeping(Promises):
         await writing.keep(old, 0, len(old))
         await writing.abort()
         assert await storage.info("file") == base
-        assert await storage.whole("file") == old
+        assert_same(await storage.whole("file"), old)

@@ -9,7 +9,7 @@ import pytest
 from s3sftp.backends import FileInfo
 from s3sftp.errors import AlreadyExists, Changed, IsADirectory
 from s3sftp.testing.promises.writing import NOT_AT_ONCE
-from s3sftp.testing.storage import Storage, Writing, data_of
+from s3sftp.testing.storage import Storage, Writing, assert_same, data_of
 from s3sftp.testing.suite import Promises
 
 
@@ -54,7 +54,7 @@ class Publishing(Promises):
         for _ in range(chunks):
             await writing.chunk()
         await writing.finish(b"tail")
-        assert await storage.whole("file") == writing.sent
+        assert_same(await storage.whole("file"), writing.sent)
 
     @NOT_AT_ONCE
     async def test_an_exclusive_write_never_replaces(self, storage: Storage, chunks: int) -> None:
@@ -80,7 +80,7 @@ class Publishing(Promises):
         outcomes = await asyncio.gather(*(write(number) for number in range(8)), return_exceptions=True)
         [winner] = [number for number, outcome in enumerate(outcomes) if isinstance(outcome, FileInfo)]
         assert sum(isinstance(outcome, AlreadyExists) for outcome in outcomes) == 7
-        assert await storage.whole("file") == data_of(10, seed=winner)
+        assert_same(await storage.whole("file"), data_of(10, seed=winner))
 
     async def test_of_two_writers_one_whole_version_stays(self, storage: Storage) -> None:
         """Of two writers of one name one whole file stays, not a mixture."""
@@ -94,7 +94,7 @@ class Publishing(Promises):
         """A write that was told the present file replaces it."""
         writing = await _begun_on_a_base(storage, chunks)
         await writing.finish(b"tail")
-        assert await storage.whole("file") == writing.sent
+        assert_same(await storage.whole("file"), writing.sent)
 
     @NOT_AT_ONCE
     @pytest.mark.parametrize("change", ["replaced", "removed"])
@@ -119,7 +119,7 @@ class Publishing(Promises):
         writing = await _begun_on_a_base(storage, chunks)
         await _change_base(storage, change)
         await writing.finish(b"tail", base_kept=False)
-        assert await storage.whole("file") == writing.sent
+        assert_same(await storage.whole("file"), writing.sent)
 
 
 async def _put_there(storage: Storage, how: str, path: str) -> None:

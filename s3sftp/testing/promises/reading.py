@@ -9,7 +9,7 @@ from itertools import combinations_with_replacement
 import pytest
 
 from s3sftp.errors import Changed, IsADirectory, NotFound
-from s3sftp.testing.storage import Storage, data_of
+from s3sftp.testing.storage import Storage, assert_same, data_of
 from s3sftp.testing.suite import Promises
 
 
@@ -20,15 +20,15 @@ class Reading(Promises):
     async def test_a_file_is_read_as_it_was_written(self, storage: Storage, size: int) -> None:
         """What was written is read back, whole and as a range."""
         await storage.put("file", data_of(size))
-        assert await storage.whole("file") == data_of(size)
-        assert await storage.part("file", 0, size) == data_of(size)
+        assert_same(await storage.whole("file"), data_of(size))
+        assert_same(await storage.part("file", 0, size), data_of(size))
 
     async def test_a_range_is_exact_at_every_border(self, storage: Storage) -> None:
         """A range has the bytes `[start, stop)`, neither more nor fewer."""
         data = data_of(23)
         version = (await storage.put("file", data)).version
         for start, stop in combinations_with_replacement((0, 1, 2, 11, 21, 22, 23), 2):
-            assert await storage.part("file", start, stop, version) == data[start:stop]
+            assert_same(await storage.part("file", start, stop, version), data[start:stop])
 
     async def test_a_range_is_exact_around_the_border_of_two_chunks(self, storage: Storage) -> None:
         """Where one written chunk ends and the next begins is not seen by a reader."""
@@ -37,14 +37,14 @@ class Reading(Promises):
         await writing.chunk()
         version = (await writing.finish(data_of(9))).version
         for start, stop in combinations_with_replacement((border - 1, border, border + 1, border + 9), 2):
-            assert await storage.part("file", start, stop, version) == writing.sent[start:stop]
+            assert_same(await storage.part("file", start, stop, version), writing.sent[start:stop])
 
     async def test_ranges_can_be_read_at_once(self, storage: Storage) -> None:
         """Several ranges of one file can be read at the same time."""
         data = data_of(1000)
         await storage.put("file", data)
         parts = await asyncio.gather(*(storage.part("file", at, at + 100) for at in range(0, 1000, 100)))
-        assert b"".join(parts) == data
+        assert_same(b"".join(parts), data)
 
     async def test_a_reader_can_leave_early(self, storage: Storage) -> None:
         """A reader may stop in the middle of a range, and the next one gets all of it."""
@@ -55,7 +55,7 @@ class Reading(Promises):
                 async for piece in pieces:
                     assert data.startswith(piece)
                     break
-        assert await storage.whole("file") == data
+        assert_same(await storage.whole("file"), data)
 
     async def test_a_reader_that_insists_on_a_version_gets_no_other(self, storage: Storage) -> None:
         """A range of a version that is not there any more raises Changed."""
@@ -79,7 +79,7 @@ class Reading(Promises):
         except Changed:
             assert old.startswith(read)
         else:
-            assert read == old
+            assert_same(read, old)
         with pytest.raises(Changed):
             await storage.part("file", 0, 1, version)
 

@@ -9,7 +9,7 @@ import pytest
 
 from s3sftp.backends import Session
 from s3sftp.errors import NotFound
-from s3sftp.testing.storage import Storage, data_of
+from s3sftp.testing.storage import Storage, assert_same, data_of
 from s3sftp.testing.suite import Promises
 
 LOOKS: dict[str, Callable[[Storage], Awaitable[object]]] = {
@@ -54,8 +54,8 @@ class Sessions(Promises):
             for writing in writings:
                 await writing.chunk()
         await asyncio.gather(*(writing.finish(data_of(3, seed)) for seed, writing in enumerate(writings)))
-        assert await storage.whole("one") == writings[0].sent
-        assert await storage.whole("two") == writings[1].sent
+        assert_same(await storage.whole("one"), writings[0].sent)
+        assert_same(await storage.whole("two"), writings[1].sent)
 
     @pytest.mark.parametrize(
         "session",
@@ -85,4 +85,4 @@ class Sessions(Promises):
         await writing.chunk()
         await writing.finish(b"theirs")
         assert not await storage.exists("file")
-        assert await stranger.whole("file") == writing.sent
+        assert_same(await stranger.whole("file"), writing.sent)

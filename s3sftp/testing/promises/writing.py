@@ -8,7 +8,7 @@ import pytest
 
 from s3sftp.backends import Finish
 from s3sftp.errors import StorageError
-from s3sftp.testing.storage import Storage, data_of
+from s3sftp.testing.storage import Storage, assert_same, data_of
 from s3sftp.testing.suite import Promises
 
 NOT_AT_ONCE = pytest.mark.parametrize("chunks", [0, 1], ids=["tail alone", "chunk and tail"])
@@ -34,7 +34,7 @@ class Writing(Promises):
         for _ in range(chunks):
             await writing.chunk()
         info = await writing.finish(data_of(tail_bytes % writing.upload.chunk_bytes))
-        assert await storage.whole("d/file") == writing.sent
+        assert_same(await storage.whole("d/file"), writing.sent)
         assert info == await storage.info("d/file")
         assert info.size == len(writing.sent)
         assert await storage.names("d") == ["file"]
@@ -45,7 +45,7 @@ class Writing(Promises):
         for _ in range(2):
             await asyncio.gather(*(writing.chunk() for _ in range(writing.upload.parallel_chunks)))
         await writing.finish(b"tail")
-        assert await storage.whole("file") == writing.sent
+        assert_same(await storage.whole("file"), writing.sent)
 
     async def test_a_buffer_may_be_reused_when_the_call_returns(self, storage: Storage) -> None:
         """Memory that was handed over is the caller's again when the call returns."""
@@ -57,7 +57,7 @@ class Writing(Promises):
         buffer = bytearray(second[: upload.chunk_bytes - 1])
         await storage.backend.finish_write(upload, memoryview(buffer), Finish(len(expected)), storage.session)
         buffer[:] = bytes(len(buffer))
-        assert await storage.whole("file") == expected
+        assert_same(await storage.whole("file"), expected)
 
     @NOT_AT_ONCE
     async def test_an_upload_is_invisible_until_it_is_finished(self, storage: Storage, chunks: int) -> None:
@@ -83,7 +83,7 @@ class Writing(Promises):
         assert await storage.info("file") == old
         assert await storage.whole("file") == b"old"
         await writing.finish(b"tail")
-        assert await storage.whole("file") == writing.sent
+        assert_same(await storage.whole("file"), writing.sent)
 
     @NOT_AT_ONCE
     async def test_an_aborted_write_leaves_nothing(self, storage: Storage, chunks: int) -> None:
@@ -139,7 +139,7 @@ class Writing(Promises):
         info = await writing.finish(b"tail", mtime=1_000_000_000)
         assert info.mtime == 1_000_000_000
         assert await storage.info("file") == info
-        assert await storage.whole("file") == writing.sent
+        assert_same(await storage.whole("file"), writing.sent)
 
     @NOT_AT_ONCE
     @pytest.mark.parametrize("first", [1_000_000_000, 2_000_000_000], ids=["same", "other"])
