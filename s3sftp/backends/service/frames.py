@@ -12,6 +12,7 @@ from s3sftp.backends.service.packing import Malformed, pack, unpack
 
 _LENGTH = struct.Struct(">I")
 _SHORT_BYTES = 16 << 10
+_CONTENTS = (bytes, bytearray, memoryview)
 STREAM_BYTES = 256 << 10
 """What a stream reads before anybody wants it; a frame that is longer is put together as it comes."""
 
@@ -53,9 +54,9 @@ class FrameStream:
             await self._writer.drain()
             if self._writer.is_closing():
                 raise ConnectionResetError
+            self._check(sum(len(each) for each in value.values() if isinstance(each, _CONTENTS)))
             frame = pack(value)  # not before: what waits here would be in memory twice
-            if len(frame) > self.max_sent_bytes:
-                raise FrameTooLong(len(frame), self.max_sent_bytes)
+            self._check(len(frame))
             self._write(frame)
 
     def post(self, value: dict[str, Any]) -> None:
@@ -71,6 +72,10 @@ class FrameStream:
         """Wait until it is closed."""
         with contextlib.suppress(OSError):
             await self._writer.wait_closed()
+
+    def _check(self, length: int) -> None:
+        if length > self.max_sent_bytes:
+            raise FrameTooLong(length, self.max_sent_bytes)
 
     def _write(self, frame: bytes) -> None:
         length = _LENGTH.pack(len(frame))

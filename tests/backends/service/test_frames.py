@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import mmap
 import socket
+import tempfile
 
 import pytest
 
-from s3sftp.backends.service.frames import FrameStream
+from s3sftp.backends.service.frames import FrameStream, FrameTooLong
 
 MIB = 1 << 20
 
@@ -32,6 +34,20 @@ async def test_what_the_other_end_does_not_take_waits_outside_of_the_connection_
         assert came is not None
         assert came["id"] == number
     await asyncio.gather(*sending)
+    stream.close()
+    other.close()
+
+
+async def test_contents_that_are_too_long_are_not_brought_into_memory() -> None:
+    stream, _, other = await pair()
+    size = 1 << 33  # more than msgpack has words for
+    with tempfile.TemporaryFile() as file:
+        file.truncate(size)
+        with mmap.mmap(file.fileno(), size, access=mmap.ACCESS_READ) as spooled, memoryview(spooled) as data:
+            with pytest.raises(FrameTooLong, match=f"{size} bytes"):
+                await stream.send({"op": "write_file", "data": data})
+    await stream.send({"id": 1})
+    assert await other.receive() == {"id": 1}
     stream.close()
     other.close()
 
