@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from s3sftp.backends import Backend, Entry, FileInfo, Place, Session, WriteIntent
+from s3sftp.backends import Backend, Entry, FileInfo, Finish, Place, Session, WriteIntent
 from s3sftp.backends.capabilities import Capabilities, examine
 from s3sftp.backends.complete import complete
 from s3sftp.backends.memory import MemoryBackend
 from s3sftp.backends.spool import SpoolRoom
-from s3sftp.errors import ConfigurationError, NotADirectory, NotFound
+from s3sftp.errors import ConfigurationError, NotADirectory, NotFound, StorageFailure
 from s3sftp.testing import NO_TIMES, BackendPromises
 from tests.backends.lean import Streaming, WholeFiles
 
@@ -93,3 +93,27 @@ async def test_an_upload_may_be_aborted_again_and_again_whatever_the_backend_say
     for _ in range(3):
         await backend.abort_write(upload, alice)
     assert theirs.calls == 2  # once more after it failed, and then no more
+
+
+@pytest.mark.parametrize("says", [None, "nonsense"])
+async def test_an_upload_that_was_published_is_not_aborted_whatever_is_said_of_it(says: str | None) -> None:
+    class Forgetful(Streaming):
+        aborted = 0
+
+        async def finish_write(self, *arguments: Any) -> Any:
+            await super().finish_write(*arguments)
+            return says
+
+        async def file_info(self, place: Place, session: Session) -> FileInfo:
+            raise OSError("not now")
+
+        async def abort_write(self, *arguments: Any) -> None:
+            self.aborted += 1
+
+    theirs = Forgetful()
+    backend, alice = complete(theirs, SpoolRoom(None, 1 << 20)), Session("alice")
+    upload = await backend.begin_write(Place((b"file",)), WriteIntent(), alice)
+    with pytest.raises(StorageFailure):
+        await backend.finish_write(upload, b"content", Finish(7), alice)
+    await backend.abort_write(upload, alice)
+    assert theirs.aborted == 0

@@ -79,7 +79,7 @@ class Guarded:
     async def write_file(self, place: Place, data: Buffer, session: Session) -> FileInfo:
         with understood():
             stored = await self._theirs.write_file(place, data, session)
-        return await self._stored("write_file", stored, place, session)
+        return await self.stored("write_file", stored, place, session)
 
     async def read_file_range(
         self, place: Place, start: int, stop: int, version: str | None, session: Session
@@ -110,13 +110,10 @@ class Guarded:
         with understood():
             await self._theirs.keep_range(upload, start, stop, session)
 
-    async def finish_write(
-        self, upload: Upload, place: Place, tail: Buffer, finish: Finish, session: Session
-    ) -> FileInfo:
-        """Publishes what was begun at `place`, which the backend knows and may be asked for."""
+    async def finish_write(self, upload: Upload, tail: Buffer, finish: Finish, session: Session) -> object:
+        """What the backend says of what it has published: for `stored`."""
         with understood():
-            stored = await self._theirs.finish_write(upload, tail, finish, session)
-        return await self._stored("finish_write", stored, place, session)
+            return await self._theirs.finish_write(upload, tail, finish, session)
 
     async def abort_write(self, upload: Upload, session: Session) -> None:
         with understood():
@@ -125,7 +122,11 @@ class Guarded:
     async def copy(self, source: Place, target: Place, session: Session, *, version: str | None) -> FileInfo:
         with understood():
             stored = await self._theirs.copy(source, target, session, version=version)
-        return await self._stored("copy", stored, target, session)
+        return await self.stored("copy", stored, target, session)
+
+    async def stored(self, method: str, stored: object, place: Place, session: Session) -> FileInfo:
+        """What a method says is stored now; None: ask."""
+        return await self.file_info(place, session) if stored is None else self._shapes.info(method, stored)
 
     async def set_mtime(self, place: Place, mtime: float, session: Session) -> bool:
         with understood():
@@ -154,10 +155,6 @@ class Guarded:
             close = getattr(items, "aclose", None)
             if close is not None:
                 await close()
-
-    async def _stored(self, method: str, stored: object, place: Place, session: Session) -> FileInfo:
-        """What a method says is stored now; None: ask."""
-        return await self.file_info(place, session) if stored is None else self._shapes.info(method, stored)
 
     def _broken(self, what: str) -> StorageFailure:
         return StorageFailure(detail=f"backend {self.name}: {what}")

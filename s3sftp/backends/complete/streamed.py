@@ -84,9 +84,9 @@ class StreamedWrites:
         if mine.recut is not None:
             await mine.recut.put(tail)
             tail = bytes(mine.recut.rest)
-        info = await self._theirs.finish_write(mine.theirs, mine.place, tail, finish, session)
-        mine.ended = True
-        return info
+        stored = await self._theirs.finish_write(mine.theirs, tail, finish, session)
+        mine.ended = True  # whatever is said of it: what is published is not aborted
+        return await self._theirs.stored("finish_write", stored, mine.place, session)
 
     async def abort(self, upload: Upload, session: Session) -> None:
         """Throw it away, once; a backend that fails at it is told of in the log alone."""
