@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 
 from s3sftp.events.records import Committed, Renamed
@@ -48,7 +48,8 @@ class Delivery:
         deadline = None if within is None else loop.time() + within
         for attempt in itertools.count(1):
             limit = subscriber.time_limit if deadline is None else deadline - loop.time()
-            failure = await self._attempt(events, limit)
+            given = events[0] if subscriber.batch is None else list(events)
+            failure = await _failure_of(limit, subscriber.handler, given)
             if failure is None:
                 self.count("delivered", len(events))
                 return None
@@ -71,31 +72,15 @@ class Delivery:
     def count(self, what: str, number: int) -> None:
         self.counts = replace(self.counts, **{what: getattr(self.counts, what) + number})
 
-    async def _attempt(self, events: Sequence[Event], limit: float) -> Exception | None:
-        subscriber = self.subscriber
-        try:
-            async with asyncio.timeout(limit):
-                await subscriber.handler(events[0] if subscriber.batch is None else list(events))
-        except Exception as failure:
-            return failure
-        except asyncio.CancelledError:
-            task = asyncio.current_task()
-            if task is None or task.cancelling():
-                raise
-            return RuntimeError("the handler was cancelled by something of its own")
-        return None
-
     async def _give_up(self, events: Sequence[Event], failure: Exception, attempts: int) -> None:
         self.count("given_up", len(events))
         for event in events:
             _log.error("event given up", attempts=attempts, exc_info=failure, **self._about([event], failure))
         if self.subscriber.on_given_up is None:
             return
-        try:
-            async with asyncio.timeout(self.subscriber.time_limit):
-                await self.subscriber.on_given_up(list(events), failure)
-        except Exception:
-            _log.exception("on_given_up failed", subscriber=self.subscriber.label)
+        tell, limit = self.subscriber.on_given_up, self.subscriber.time_limit
+        if (another := await _failure_of(limit, tell, list(events), failure)) is not None:
+            _log.error("on_given_up failed", subscriber=self.subscriber.label, exc_info=another)
 
     def _about(self, events: Sequence[Event], failure: Exception | None = None) -> dict[str, object]:
         first = events[0]
@@ -110,3 +95,20 @@ class Delivery:
         if failure is not None:
             about["error"] = f"{type(failure).__name__}: {failure}"
         return about
+
+
+async def _failure_of(
+    limit: float, function: Callable[..., Awaitable[object]], *arguments: object
+) -> Exception | None:
+    """What became of a call of the application's code; one that is cancelled by us raises CancelledError."""
+    try:
+        async with asyncio.timeout(limit):
+            await function(*arguments)
+    except Exception as failure:
+        return failure
+    except asyncio.CancelledError:
+        task = asyncio.current_task()
+        if task is None or task.cancelling():
+            raise
+        return RuntimeError("it was cancelled by something of its own")
+    return None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import structlog
@@ -109,7 +109,10 @@ async def test_one_that_raises_twice_and_then_works_gets_the_event_once_more_eac
     ]
 
 
-async def test_one_that_always_raises_is_given_up_loudly_and_the_next_event_has_its_turn() -> None:
+@pytest.mark.parametrize("raised", [RuntimeError("this fails too"), asyncio.CancelledError()], ids=repr)
+async def test_one_that_always_raises_is_given_up_loudly_and_the_next_event_has_its_turn(
+    raised: BaseException,
+) -> None:
     told: list[tuple[list[str], str]] = []
 
     async def broken(event: Committed) -> None:
@@ -119,7 +122,7 @@ async def test_one_that_always_raises_is_given_up_loudly_and_the_next_event_has_
 
     async def on_given_up(events: Sequence[Committed], failure: Exception) -> None:
         told.append(([event.path for event in events], str(failure)))
-        raise RuntimeError("this fails too")
+        raise raised
 
     fine: list[str] = []
     events = Events(Subscriber(broken, name="broken", attempts=3, first_pause=0.01, on_given_up=on_given_up))
@@ -137,6 +140,16 @@ async def test_one_that_always_raises_is_given_up_loudly_and_the_next_event_has_
         3,
     )
     assert told == [(["/bad"], "never")]
+
+
+async def test_one_that_takes_no_event_fails_like_any_other() -> None:
+    async def deaf() -> None: ...
+
+    events = Events(Subscriber(cast(Any, deaf), name="deaf", attempts=1))
+    async with volume_with(events) as files:
+        for path in ("/one", "/another"):
+            await put(files, path)
+        await until(lambda: events.counts()["deaf"].given_up == 2)
 
 
 async def test_one_that_hangs_is_cut_off_and_tried_again() -> None:
