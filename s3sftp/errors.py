@@ -22,6 +22,7 @@ a credential in it. What an operator needs stands in `detail` and goes to the lo
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Sequence
 
 
@@ -99,5 +100,13 @@ class ConfigurationError(S3sftpError):
     """The configuration cannot be used. Each problem names the option, its value and what would be right."""
 
     def __init__(self, problems: Sequence[str]) -> None:
-        super().__init__("\n".join(problems))
-        self.problems = tuple(problems)
+        """One text is one problem."""
+        self.problems = (problems,) if isinstance(problems, str) else tuple(problems)
+        super().__init__("\n".join(self.problems))
+
+
+def told(error: Exception) -> str:
+    """An error that nobody foresaw, in one line for the operator: what it is, and where it was raised."""
+    frames = traceback.extract_tb(error.__traceback__)
+    where = f" ({frames[-1].filename}, line {frames[-1].lineno})" if frames else ""
+    return f"{type(error).__name__}: {error}{where}"

@@ -13,9 +13,11 @@ from s3sftp.backends.complete import complete
 from s3sftp.backends.contract import Backend, CompleteBackend, Entry, Place, Session
 from s3sftp.backends.findings import Finding
 from s3sftp.backends.spool import SpoolRoom
-from s3sftp.errors import PermissionDenied, StorageError
+from s3sftp.errors import PermissionDenied, StorageError, told
 
 _LIMIT_SECONDS = 30.0
+_AS_A_USER = ("root", "list")
+"""What a storage may refuse to nobody: it may serve those alone who have logged in."""
 
 
 async def look_at(backend: Backend) -> list[Finding]:
@@ -51,9 +53,11 @@ async def _found(what: str, look: Awaitable[str]) -> Finding:
         return Finding(what, "failed", f"no answer in {_LIMIT_SECONDS:g} s")
     except StorageError as error:
         said = f"{error} ({error.detail})" if error.detail else str(error)
-        if isinstance(error, PermissionDenied) and not error.lasting:  # it may serve those alone who log in
+        if what in _AS_A_USER and isinstance(error, PermissionDenied) and not error.lasting:
             return Finding(what, "warning", said, "it was asked for nobody: log in as a user to see")
         return Finding(what, "failed", said)
+    except Exception as error:
+        return Finding(what, "failed", told(error))
 
 
 _ME = Session(user="", session_id="check")

@@ -20,7 +20,7 @@ from pydantic import ValidationError
 
 from s3sftp.backends.contract import Backend
 from s3sftp.config.problems import describe, suggestion
-from s3sftp.errors import ConfigurationError
+from s3sftp.errors import ConfigurationError, told
 
 GROUP = "s3sftp.backends"
 
@@ -78,10 +78,12 @@ def make_installed(name: str, options: Mapping[str, Any]) -> Backend:
         raise ConfigurationError(_option_problems(errors)) from errors
     except KeyError as error:
         if error.args[0] in options:
-            raise
+            raise ConfigurationError([f"backend {name}: {told(error)}"]) from error
         raise ConfigurationError([f"backend_options.{error.args[0]} is missing"]) from error
     except (TypeError, ValueError, OSError) as error:
         raise ConfigurationError([f"backend {name}: {error}"]) from error
+    except Exception as error:  # whatever a package does
+        raise ConfigurationError([f"backend {name}: {told(error)}"]) from error
     if inspect.iscoroutine(made):
         made.close()
         raise ConfigurationError(

@@ -32,6 +32,7 @@ class OpenReader:
         self.info = reader.info
         self._reader = reader
         self._transfer = Transfer("download", path, session, reader.costs)
+        self._failure: Exception | None = None
         # as `Reader` says; what they cost and bring is counted elsewhere
         self.expect = reader.expect
         self.forget = reader.forget
@@ -39,21 +40,34 @@ class OpenReader:
 
     def try_read(self, offset: int, length: int) -> list[memoryview] | None:
         """`Reader.try_read`."""
-        return self._count(self._reader.try_read(offset, length))
+        try:
+            return self._count(self._reader.try_read(offset, length))
+        except Exception as error:
+            self._failure = error
+            raise
 
     def collect(self, expected: Expected) -> list[memoryview] | None:
         """`Reader.collect`."""
-        return self._count(self._reader.collect(expected))
+        try:
+            return self._count(self._reader.collect(expected))
+        except Exception as error:
+            self._failure = error
+            raise
 
     async def read(self, offset: int, length: int) -> list[memoryview]:
         """`Reader.read`."""
-        views = await self._reader.read(offset, length)
+        try:
+            views = await self._reader.read(offset, length)
+        except Exception as error:
+            self._failure = error
+            raise
         self._count(views)
         return views
 
     async def close(self) -> None:
         await self._reader.close()
-        self._transfer.end("read", size=self.info.size)
+        outcome = "read" if self._failure is None else "failed"
+        self._transfer.end(outcome, size=self.info.size, error=self._failure)
 
     async def abort(self) -> None:
         await self._reader.close()

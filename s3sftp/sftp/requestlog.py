@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import secrets
+import sys
+from typing import Any
 
 from s3sftp.backends import Session
 from s3sftp.sftp.request import Request
@@ -11,6 +13,8 @@ from s3sftp.sftp.status import Status, status_packet
 from s3sftp.telemetry import Costs, get_logger, is_tracing
 
 _log = get_logger("s3sftp.sftp.runner")  # which runs them
+
+_REFERENCE = "_s3sftp_reference"
 
 
 class RequestLog:
@@ -50,14 +54,24 @@ class RequestLog:
         )
 
     def answer_to_the_unforeseen(self, request_id: int, name: str) -> bytes:
-        """The client gets a reference; the log has it with all the rest. Called while handling the error."""
-        reference = secrets.token_hex(4)
-        _log.exception(
+        """The client gets a reference; the log has it with all the rest. Called while handling the error.
+
+        One that fails an upload fails each request that follows: it keeps its reference, and is told whole
+        only once.
+        """
+        error: Any = sys.exception()
+        reference = getattr(error, _REFERENCE, None)
+        first = reference is None
+        if first:
+            reference = secrets.token_hex(4)
+            setattr(error, _REFERENCE, reference)
+        _log.error(
             "internal error",
             request=name,
             reference=reference,
             user=self._session.user,
             session=self._session.session_id,
+            exc_info=first,
         )
         text = f"internal error, reference {reference}"
         return status_packet(request_id, Status.FAILURE, text)

@@ -256,7 +256,7 @@ class Compared:
         """What insists on an old version: done if it is still there, Changed if it is not."""
         present = self.model.files.get(path)
         if present is None:
-            await fails(work, Changed, NotFound)
+            await fails(work, Changed, *self._missing(path, IsADirectory))
             return False
         if present.data != old.data:
             await fails(work, Changed)

@@ -1,4 +1,4 @@
-"""Exemptions that many storages share, to be declared by name: `exempt = {**NO_TIMES, **NO_VERSIONS}`."""
+"""Exemptions that many storages share, to be declared by name: `exempt = {**NO_TIMES, …}`."""
 
 from __future__ import annotations
 

@@ -94,11 +94,13 @@ class Storage:
     subject: Subject
     session: Session
     top: Place = field(default_factory=Place)
+    unfinished_before: int = 0
+    """What tests before had left: theirs to answer for."""
 
     async def unfinished_uploads(self) -> int:
-        """What writes have left behind; 0 where nobody can tell."""
-        count = self.subject.unfinished_uploads
-        return 0 if count is None else await count()
+        """What writes have left behind since the test began; 0 where nobody can tell."""
+        counted = self.subject.unfinished_uploads
+        return 0 if counted is None else max(0, await counted() - self.unfinished_before)
 
     @property
     def outside(self) -> Outside:

@@ -92,7 +92,8 @@ class Promises:
     @pytest.fixture
     def storage(self, shared: Storage) -> Iterator[Storage]:
         """An empty directory in it; whatever a test does there, no upload may be left."""
-        mine = replace(shared, top=Place((b"case-%d" % next(_cases),)))
+        left = self._stage.run(shared.unfinished_uploads())
+        mine = replace(shared, top=Place((b"case-%d" % next(_cases),)), unfinished_before=left)
         self._stage.run(mine.mkdir(""))
         yield mine
         self._stage.run(_has_nothing_unfinished(mine))
@@ -101,9 +102,11 @@ class Promises:
     def empty_storage(self) -> Iterator[Storage]:
         """The root of another storage, with nothing in it."""
         storage = self._stage.enter(self._opened())
-        yield storage
-        self._stage.run(_has_nothing_unfinished(storage))
-        self._stage.leave()
+        try:
+            yield storage
+            self._stage.run(_has_nothing_unfinished(storage))
+        finally:
+            self._stage.leave()
 
     @asynccontextmanager
     async def _opened(self) -> AsyncIterator[Storage]:

@@ -19,7 +19,7 @@ WITH_OPTIONS = (
 
 import json
 import pydantic
-from s3sftp.errors import PermissionDenied
+from s3sftp.errors import ConfigurationError, PermissionDenied
 
 
 class Strict(pydantic.BaseModel):
@@ -46,6 +46,14 @@ def picky(options):
     raise ValueError("the moon is not full")
 
 
+def broken(options):
+    raise RuntimeError("no such shelf")
+
+
+def misspelt(options):
+    raise ConfigurationError("the shelf is full")
+
+
 async def lazy(options):
     return Notes()
 
@@ -63,6 +71,16 @@ class Lacking(Notes):
 class Listless(Notes):
     def list_dir(self, place, session):
         return []
+
+
+class Refused(Notes):
+    async def start(self):
+        raise PermissionError(13, "Permission denied", "/var/lib/notes.db")
+
+
+class Unopened(Notes):
+    async def start(self):
+        raise RuntimeError("unable to open the database")
 
 
 class Closed(Notes):
@@ -116,6 +134,10 @@ NAMES = (
     "strict",
     "demanding",
     "picky",
+    "broken",
+    "misspelt",
+    "Refused",
+    "Unopened",
     "lazy",
     "Lacking",
     "Listless",
@@ -207,6 +229,20 @@ def test_a_refusal_that_lasts_ends_the_start(tmp_path: Path, path: str) -> None:
     assert s3sftp("check", "--backend", "closed", PYTHONPATH=path).returncode == 1
 
 
+@pytest.mark.parametrize(
+    ("backend", "said"),
+    [
+        ("refused", "failed  start      permission denied ("),
+        ("unopened", "failed  start      RuntimeError: unable to open the database ("),
+    ],
+)
+def test_a_start_that_fails_is_what_check_tells(tmp_path: Path, path: str, backend: str, said: str) -> None:
+    done = s3sftp("check", "--backend", backend, PYTHONPATH=path)
+    assert done.returncode == 1
+    assert said in done.stdout
+    assert "Traceback" not in done.stderr
+
+
 def test_it_is_told_who_asks_in_which_session_and_for_which_trace(tmp_path: Path, path: str) -> None:
     file, told = tmp_path / "s3sftp.toml", tmp_path / "told"
     file.write_text(
@@ -283,6 +319,8 @@ def test_an_unknown_name_is_refused_with_those_that_are_installed(tmp_path: Path
         ("strict", "backend_options.shelf is missing"),
         ("demanding", "backend_options.shelf is missing"),
         ("picky", "backend picky: the moon is not full"),
+        ("broken", "backend broken: RuntimeError: no such shelf ("),
+        ("misspelt", "backend misspelt: the shelf is full"),
         ("lazy", "acme_notes:lazy is async"),
         ("nothing", "acme_notes:nothing of acme-notes cannot be imported: AttributeError"),
     ],

@@ -105,6 +105,39 @@ def test_an_exemption_that_names_no_promise_is_refused(tmp_path: Path) -> None:
     assert "exempt has names of no promise: test_a_promise_that_is_not" in output
 
 
+LEAVES_UPLOADS = """
+from contextlib import asynccontextmanager
+from s3sftp.backends.memory import MemoryBackend
+from s3sftp.errors import Changed
+from s3sftp.testing import BackendPromises, Subject
+
+class Suspicious(MemoryBackend):
+    async def finish_write(self, upload, tail, finish, session):
+        if not finish.base_kept:
+            raise Changed  # whether it has changed or not
+        return await super().finish_write(upload, tail, finish, session)
+
+class TestMine(BackendPromises):
+    @asynccontextmanager
+    async def open_storage(self):
+        backend = Suspicious(chunk_bytes=7)
+
+        async def unfinished():
+            return backend.open_uploads
+
+        yield Subject(backend, unfinished_uploads=unfinished)
+"""
+
+
+def test_what_one_test_left_behind_fails_no_other(tmp_path: Path) -> None:
+    chosen = "keeps_nothing_of_its_base or aborted_write_leaves or same_path"
+    _, output = run_project(tmp_path, LEAVES_UPLOADS, "-k", chosen, "-p", "no:randomly")
+    lines = [line for line in output.splitlines() if line.startswith(("FAILED", "ERROR"))]
+    assert lines
+    assert [line for line in lines if "keeps_nothing_of_its_base" not in line] == []
+    assert "aborted" not in "".join(lines)
+
+
 @pytest.mark.parametrize(
     ("found", "told"),
     [
