@@ -207,7 +207,8 @@ class Backend(Protocol):
         """
 
     async def make_dir(self, place: Place, session: Session) -> None:
-        """Make a directory. Raises AlreadyExists when the name is taken by a file or a directory."""
+        """Make a directory, and those above it. Raises AlreadyExists when the name is taken by a file or a
+        directory."""
 
     async def del_dir(self, place: Place, session: Session) -> None:
         """Remove an empty directory. Raises NotFound, NotADirectory, NotEmpty."""
@@ -216,7 +217,7 @@ class Backend(Protocol):
         """Remove a file. Raises NotFound, IsADirectory."""
 
     async def rename(self, source: Place, target: Place, session: Session, *, overwrite: bool) -> None:
-        """Move a file or a directory tree.
+        """Move a file or a directory tree; directories above the target come into being.
 
         Nothing is removed from the source before all of it is at the target. Raises NotFound;
         AlreadyExists when the target exists and `overwrite` is false, or either is a directory;
@@ -228,6 +229,7 @@ class Backend(Protocol):
 
     async def write_file(self, place: Place, data: Buffer, session: Session) -> FileInfo | None:
         """Publish a whole file at once, replacing what was there; readers see the old file or the new.
+        Directories above it come into being.
 
         `data` is bytes-like: of a large file a read-only `memoryview` of a spool file, mapped into memory,
         good until the call returns. Returns the file that is now stored, or None when the storage does
@@ -245,8 +247,9 @@ class RangedReads(Protocol):
     ) -> AsyncIterator[Buffer]:
         """Yield the bytes `[start, stop)` in order, in pieces of any size; `stop` is never beyond the end.
 
-        Yields exactly `stop - start` bytes or raises: NotFound when the file is gone, Changed when it is
-        not at `version` any more, StorageFailure. Never fewer as if that were the end.
+        Yields exactly `stop - start` bytes or raises: NotFound when the file is gone (IsADirectory where
+        a directory has its name), Changed when it is not at `version` any more, StorageFailure. Never
+        fewer as if that were the end.
         """
 
 

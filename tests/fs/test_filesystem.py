@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import pytest
+import structlog
 
-from s3sftp.backends import Session
+from s3sftp.backends import Place, Session
 from s3sftp.backends.memory import MemoryBackend
 from s3sftp.errors import (
     AlreadyExists,
@@ -14,6 +15,7 @@ from s3sftp.errors import (
     NotADirectory,
     NotFound,
     PermissionDenied,
+    StorageFailure,
 )
 from s3sftp.fs import FileOptions, FileSystem, Mounts, NewAttributes, VirtualPath, Volume, WriteMode
 
@@ -53,6 +55,26 @@ async def test_a_file_that_is_being_written_is_not_renamed_or_removed() -> None:
         await files.remove(path("/f"))
     await writer.close()
     await files.rename(path("/f"), path("/g"), overwrite=True)
+
+
+@pytest.mark.parametrize("fails", [True, False])
+async def test_the_line_of_a_download_says_whether_it_failed(fails: bool) -> None:
+    def fail(method: str, _: Place) -> None:
+        if fails and method == "read_file_range":
+            raise StorageFailure(detail="the disk is gone")
+
+    files = files_of(MemoryBackend({"alice/f": b"content"}, fail=fail))
+    reader = await files.open_reader(path("/f"))
+    with structlog.testing.capture_logs() as log:
+        if fails:
+            with pytest.raises(StorageFailure):
+                await reader.read(0, 7)
+        else:
+            await reader.read(0, 7)
+        await reader.close()
+    (line,) = [each for each in log if each["event"] == "transfer"]
+    told = (line["outcome"], line["log_level"], line.get("detail"))
+    assert told == (("failed", "warning", "the disk is gone") if fails else ("read", "info", None))
 
 
 async def test_a_read_only_user_reads_and_changes_nothing() -> None:

@@ -212,6 +212,24 @@ async def test_an_unknown_error_reaches_the_client_as_a_reference_alone() -> Non
         server.internal_errors.clear()
 
 
+async def test_an_unforeseen_error_that_fails_a_whole_upload_is_told_whole_once_and_has_one_reference() -> (
+    None
+):
+    def fail(method: str, place: Place) -> None:
+        if method == "write_chunk":
+            raise RuntimeError("secret bucket name")
+
+    async with serving(MemoryBackend(chunk_bytes=7, fail=fail)) as server, server.client() as client:
+        handle = await client.open(b"/f", W | CREAT | TRUNC)
+        writes = [client.sending_write(handle, at, bytes(7)) for at in range(0, 70, 7)]
+        replies = [await each for each in writes] + [await client.sending_close(handle)]
+        failed = {read_string(reply.body, 4)[0] for reply in replies if reply.code == FAILURE}
+        assert len(failed) == 1
+        told = ["exception" in error for error in server.internal_errors]
+        assert (told[0], any(told[1:]), len(told) > 1) == (True, False, True)
+        server.internal_errors.clear()
+
+
 async def test_a_failure_around_a_request_is_answered_too(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of a span or a log line, say: a client never waits for an answer that does not come."""
 
