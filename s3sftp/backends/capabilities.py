@@ -22,6 +22,7 @@ _REQUIRED = (
 )
 _STREAMING = ("begin_write", "write_chunk", "finish_write", "abort_write")
 _EXTRAS = ("keep_range", "copy", "set_mtime", "usage")
+_BY_POSITION = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 _PROTOCOLS = (Backend, RangedReads, StreamedWrites, Extras, CompleteBackend)
 
 
@@ -137,17 +138,20 @@ def _color_problem(found: Any, *, yields: bool) -> str | None:
 
 
 def _signature_problem(found: Any, promised: Callable[..., Any]) -> str | None:
-    """What is wrong with its parameters: the core's arguments must fit them."""
+    """What is wrong with its parameters: the core's arguments must fit them, each what it is called."""
     try:
         signature = inspect.signature(found)
     except (TypeError, ValueError):
         return None  # made outside of Python: it does not say
     positional, keywords = _parameters(promised)
+    wanted = ", ".join([*positional, *(["*", *keywords] if keywords else [])])
     try:
         signature.bind(*[None] * len(positional), **dict.fromkeys(keywords))
     except TypeError as error:
-        wanted = ", ".join([*positional, *(["*", *keywords] if keywords else [])])
         return f"{signature} should take ({wanted}): {error}"
+    names = [p.name for p in signature.parameters.values() if p.kind in _BY_POSITION]
+    if any(name in positional and positional.index(name) != at for at, name in enumerate(names)):
+        return f"{signature} should take ({wanted}), in this order"
     return None
 
 

@@ -54,6 +54,19 @@ def test_a_wrong_signature_is_refused_with_what_is_expected() -> None:
         complete(Old(), SpoolRoom(None, 1 << 20))
 
 
+def test_parameters_in_another_order_are_refused_and_other_names_are_not() -> None:
+    class Turned(WholeFiles):
+        async def delete(self, session: Session, place: Place) -> None:  # type: ignore[override]
+            ...
+
+    class Renamed(WholeFiles):
+        async def delete(self, path: Place, who: Session, *rest: object) -> None: ...
+
+    with pytest.raises(ConfigurationError, match=r"should take \(place, session\), in this order"):
+        complete(Turned(), SpoolRoom(None, 1 << 20))
+    complete(Renamed(), SpoolRoom(None, 1 << 20))
+
+
 def test_a_backend_that_has_everything_stays_itself() -> None:
     backend = MemoryBackend()
     assert complete(backend, SpoolRoom(None, 1 << 20)) is backend
