@@ -128,8 +128,12 @@ class Server:
         self._running = started = AsyncExitStack()
         try:
             await self._start(started)
+            if self._running is not started:
+                raise RuntimeError("the server was stopped while it started")
         except BaseException:
-            self._running = self._listener = None
+            if self._running is started:
+                self._running = None
+            self._listener = None
             await _to_the_end(_clean_up(started))
             raise
         self._accepting = True

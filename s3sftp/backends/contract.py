@@ -190,7 +190,8 @@ class Backend(Protocol):
         return  # a body, or type checkers would insist on one in every subclass
 
     async def stop(self) -> None:
-        """Let go of everything. Called once, after the last operation, also after a failed start."""
+        """Let go of everything. Called after the last operation, and after a failed start; a server that
+        is started again starts it again."""
         return
 
     async def file_info(self, place: Place, session: Session) -> FileInfo:

@@ -7,11 +7,12 @@ import errno
 import mmap
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-from s3sftp.errors import NoSpace, StorageFailure
+from s3sftp.errors import NoSpace, StorageError, StorageFailure
 
 Extent = tuple[int, int]
 _FULL = "no space left on the server for this transfer"
@@ -59,7 +60,8 @@ class Spool:
     @classmethod
     async def open(cls, room: SpoolRoom) -> Spool:
         """Make the file; it has no name, so nothing is left behind however the server ends."""
-        return cls(room, await asyncio.to_thread(tempfile.TemporaryFile, dir=room.directory))
+        with _understood():
+            return cls(room, await asyncio.to_thread(tempfile.TemporaryFile, dir=room.directory))
 
     async def write(self, offset: int, data: bytes | bytearray | memoryview) -> None:
         """Store bytes. Raises NoSpace when the spool's share or the disk is full."""
@@ -68,22 +70,22 @@ class Spool:
         self._room.change(more)
         writing = asyncio.ensure_future(asyncio.to_thread(self._write_all, offset, bytes(data)))
         try:
-            await asyncio.shield(writing)
+            with _understood():
+                await asyncio.shield(writing)
         except asyncio.CancelledError:
             # the thread goes on: what it writes is counted, and the file stays open until it has ended
             await asyncio.wait([writing])
             self.extents = extents
             raise
-        except OSError as error:
+        except StorageError:
             self._room.change(-more)
-            if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-                raise NoSpace(_FULL, detail=str(error)) from error
-            raise StorageFailure("the server's spool failed", detail=str(error)) from error
+            raise
         self.extents = extents
 
     async def read(self, start: int, stop: int) -> bytes:
         """Bytes that are covered by one extent."""
-        return await asyncio.to_thread(os.pread, self._file.fileno(), stop - start, start)
+        with _understood():
+            return await asyncio.to_thread(os.pread, self._file.fileno(), stop - start, start)
 
     def mapped(self, size: int) -> memoryview:
         """The first `size` bytes, read-only, without reading them now; good also after `close`."""
@@ -109,3 +111,14 @@ class Spool:
         while rest:
             written = os.pwrite(self._file.fileno(), rest, offset)
             rest, offset = rest[written:], offset + written
+
+
+@contextmanager
+def _understood() -> Iterator[None]:
+    """What the disk says, as an error of the tree."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            raise NoSpace(_FULL, detail=str(error)) from error
+        raise StorageFailure("the server's spool failed", detail=str(error)) from error

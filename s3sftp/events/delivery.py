@@ -7,6 +7,7 @@ import itertools
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 
+from s3sftp.cancelling import is_meant_for_us
 from s3sftp.events.records import Committed, Renamed
 from s3sftp.events.subscriber import Subscriber
 from s3sftp.telemetry import get_logger
@@ -107,8 +108,11 @@ async def _failure_of(
     except Exception as failure:
         return failure
     except asyncio.CancelledError:
-        task = asyncio.current_task()
-        if task is None or task.cancelling():
+        if is_meant_for_us():
             raise
         return RuntimeError("it was cancelled by something of its own")
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException as failure:  # of a library that is not written in Python, say
+        return RuntimeError(f"{type(failure).__name__}: {failure}")
     return None

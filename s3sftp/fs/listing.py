@@ -52,14 +52,16 @@ class Listing:
             page: Sequence[Entry] | None = await anext(self._pages)
         except StopAsyncIteration:
             page = None
-        except NotFound:
+        except NotFound as error:
             if not self._lenient:
+                self._failure = error
                 raise
             page = None
         except Exception as error:
             self._failure = error
             raise
         if page is not None:
+            self._lenient = False  # it is there: what is missing now is something else
             return self._shown(page)
         self._ended = True
         return [Entry(name, FileInfo.directory()) for name in sorted(self._fixed)] or None

@@ -12,6 +12,7 @@ from functools import partial
 from typing import Any
 
 from s3sftp.backends import Buffer, CompleteBackend, FileInfo, Finish, Place, Session, Upload, WriteIntent
+from s3sftp.errors import StorageFailure
 from s3sftp.fs.budget import Budget
 from s3sftp.fs.spares import Spares
 
@@ -34,6 +35,7 @@ class Pump:
         self._starting: asyncio.Task[None] | None = None
         self.failure: BaseException | None = None
         self.finished = False
+        self._stopped = False
 
     async def begin(self, intent: WriteIntent) -> Upload:
         """The backend's upload, begun at the first call. Its `chunk_bytes` are those of the next chunk."""
@@ -89,6 +91,7 @@ class Pump:
 
     async def stop(self) -> None:
         """Cancel what runs and throw the upload away; safe at any time, and twice."""
+        self._stopped = True
         for task in self._running:
             task.cancel()
         if self._running:
@@ -139,3 +142,5 @@ class Pump:
         if not task.cancelled():
             failure = task.exception()  # always looked at, or asyncio complains that nobody did
             self.failure = self.failure or failure
+        elif not self._stopped:  # not by us: the chunk is lost all the same
+            self.failure = self.failure or StorageFailure(detail="a chunk was cancelled by the storage")

@@ -17,6 +17,7 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 
 from s3sftp.backends import Buffer, CompleteBackend, FileInfo, Place, Session
+from s3sftp.cancelling import is_meant_for_us
 from s3sftp.errors import StorageFailure
 from s3sftp.fs.budget import Budget
 from s3sftp.fs.fetch import Fetch
@@ -267,8 +268,12 @@ class Reader:
                         return
             if fetch.filled < fetch.stop:
                 raise StorageFailure("the storage ended a file too early")
-        except Exception as error:  # whoever waits for these bytes raises it; a later READ tries again
-            self._discard(fetch)
+        except (Exception, asyncio.CancelledError) as error:
+            if not isinstance(error, Exception):
+                if is_meant_for_us():
+                    raise
+                error = StorageFailure(detail="a read was cancelled by the storage")
+            self._discard(fetch)  # whoever waits for these bytes raises it; a later READ tries again
             fetch.fail(error)
             self._tell()
         finally:

@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 
 from s3sftp.backends import Session
+from s3sftp.cancelling import is_meant_for_us
 from s3sftp.errors import StorageError
 from s3sftp.sftp.codec import Answer
 from s3sftp.sftp.inorder import ReadsInOrder
@@ -187,7 +188,9 @@ class Runner:
                 current.record_exception(error)
                 self._log.tell(request, costs, f"{type(error).__name__}: {error}", error.detail)
                 return error_packet(request.request_id, error)
-            except Exception as error:
+            except (Exception, asyncio.CancelledError) as error:
+                if isinstance(error, asyncio.CancelledError) and is_meant_for_us():
+                    raise
                 current.record_exception(error)
                 return self.answer_to_the_unforeseen(request.request_id, request.name)
             finally:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from s3sftp.backends import Backend, Entry, FileInfo, Finish, Place, Session, Wr
 from s3sftp.backends.capabilities import Capabilities, examine
 from s3sftp.backends.complete import complete
 from s3sftp.backends.memory import MemoryBackend
-from s3sftp.backends.spool import SpoolRoom
+from s3sftp.backends.spool import Spool, SpoolRoom
 from s3sftp.errors import ConfigurationError, NotADirectory, NotFound, StorageFailure
 from s3sftp.testing import NO_TIMES, BackendPromises
 from tests.backends.lean import Streaming, WholeFiles
@@ -130,3 +131,36 @@ async def test_an_upload_that_was_published_is_not_aborted_whatever_is_said_of_i
         await backend.finish_write(upload, b"content", Finish(7), alice)
     await backend.abort_write(upload, alice)
     assert theirs.aborted == 0
+
+
+@pytest.mark.parametrize("missing", [NotFound, NotADirectory])
+async def test_a_root_whose_listing_breaks_off_is_not_shown_as_complete(missing: type[Exception]) -> None:
+    class Breaking(WholeFiles):
+        async def list_dir(self, place: Place, session: Session) -> AsyncIterator[Sequence[Entry]]:
+            yield [Entry(b"one", FileInfo.file(1))]
+            raise missing
+
+    backend = complete(Breaking(), SpoolRoom(None, 1 << 20))
+    with pytest.raises(missing):
+        [page async for page in backend.list_dir(Place(), Session("alice"))]
+
+
+async def test_a_file_without_versions_that_is_opened_again_is_read_again() -> None:
+    class Unversioned(WholeFiles):
+        async def file_info(self, place: Place, session: Session) -> FileInfo:
+            return FileInfo.file(3)
+
+    theirs, alice, file = Unversioned(), Session("alice"), Place((b"file",))
+    backend = complete(theirs, SpoolRoom(None, 1 << 20))
+    for content in (b"one", b"two"):
+        theirs.inner.put("file", content)
+        info, _ = await backend.open_file(file, 100, alice)
+        pieces = backend.read_file_range(file, 0, 3, info.version, alice)
+        assert b"".join([bytes(piece) async for piece in pieces]) == content
+    await backend.stop()
+
+
+async def test_a_spool_that_cannot_be_made_is_a_failure_of_the_storage(tmp_path: Path) -> None:
+    with pytest.raises(StorageFailure) as failed:
+        await Spool.open(SpoolRoom(tmp_path / "gone", 1 << 20))
+    assert "gone" in (failed.value.detail or "")

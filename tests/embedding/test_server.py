@@ -24,6 +24,7 @@ import structlog
 import s3sftp
 from s3sftp import AuthOptions, Server, StaticUsers, Subscriber
 from s3sftp.backends.memory import MemoryBackend
+from s3sftp.backends.service import Mailbox, serve
 from s3sftp.errors import ConfigurationError, StorageFailure
 from s3sftp.ssh import CannotListen
 from s3sftp.ssh.host_keys import generate
@@ -198,6 +199,39 @@ async def test_a_scope_of_anyio_that_is_cancelled_stops_everything() -> None:
     assert backend.notes == ["start", "stop"]
     assert (backend.contents(), backend.open_uploads) == ({}, 0)
     assert await is_closed_soon(port)
+
+
+async def test_it_is_not_ready_while_nobody_receives_the_messages_of_its_storage() -> None:
+    mailbox = Mailbox()
+    async with server_of(mailbox.backend(), port=0) as server:
+        assert not server.ready
+        service = asyncio.create_task(serve(mailbox, MemoryBackend()))
+        await asyncio.sleep(0.05)
+        assert server.ready
+        service.cancel()
+        await asyncio.gather(service, return_exceptions=True)
+        await asyncio.sleep(0)
+        assert not server.ready
+
+
+async def test_a_server_that_is_stopped_while_it_starts_does_not_start() -> None:
+    begun, go_on = asyncio.Event(), asyncio.Event()
+
+    class Slow(Diary):
+        async def start(self) -> None:
+            begun.set()
+            await go_on.wait()
+            await super().start()
+
+    sockets, server = listening_sockets(), server_of(Slow(), port=0)
+    starting = asyncio.create_task(server.start())
+    await begun.wait()
+    await server.stop()
+    go_on.set()
+    with pytest.raises(RuntimeError, match="stopped while it started"):
+        await starting
+    assert not server.ready
+    assert listening_sockets() == sockets
 
 
 # ── starting ──────────────────────────────────────────────────────────────────────────────────────────

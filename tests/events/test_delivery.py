@@ -161,8 +161,15 @@ async def test_one_that_hangs_is_cut_off_and_tried_again() -> None:
         assert (ear.calls, ear.at_once) == (2, 0)
 
 
-async def test_a_handler_that_is_cancelled_by_something_of_its_own_is_a_failure_and_not_the_end() -> None:
-    ear = Ear(failures=[asyncio.CancelledError()])
+class Panic(BaseException):
+    """As libraries raise it that are not written in Python."""
+
+
+@pytest.mark.parametrize("raised", [asyncio.CancelledError(), Panic()], ids=repr)
+async def test_a_handler_that_is_cancelled_by_something_of_its_own_is_a_failure_and_not_the_end(
+    raised: BaseException,
+) -> None:
+    ear = Ear(failures=[raised])
     events = Events(Subscriber(ear.hear, name="own", first_pause=0.01))
     async with volume_with(events) as files:
         await put(files, "/f")

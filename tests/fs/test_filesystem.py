@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator, Sequence
+
 import pytest
 import structlog
 
-from s3sftp.backends import Place, Session
+from s3sftp.backends import Entry, FileInfo, Place, Session
 from s3sftp.backends.memory import MemoryBackend
 from s3sftp.errors import (
     AlreadyExists,
@@ -171,3 +173,17 @@ async def test_two_tenants_whose_names_begin_alike_never_see_each_other() -> Non
     assert await names_in(acme, "/") == [b".", b"..", b"g"]
     assert await names_in(acme2, "/") == [b".", b"..", b"f"]
     assert (await acme2.stat(path("/../acme2/../f"))).size == 2
+
+
+async def test_a_fixed_directory_whose_listing_breaks_off_is_not_shown_as_complete() -> None:
+    class Breaking(MemoryBackend):
+        async def list_dir(self, place: Place, session: Session) -> AsyncIterator[Sequence[Entry]]:
+            yield [Entry(b"one", FileInfo.file(1))]
+            raise NotFound
+
+    listing = await files_of(Breaking()).open_dir(path("/"))
+    assert await listing.next_page() is not None
+    for _ in range(2):
+        with pytest.raises(NotFound):
+            await listing.next_page()
+    await listing.close()

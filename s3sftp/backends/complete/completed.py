@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing
 from typing import cast
 
@@ -86,14 +86,15 @@ class Completed(CompleteBackend):
         return info if info.is_dir or not place.is_root else FileInfo.directory(info.mtime)
 
     async def list_dir(self, place: Place, session: Session) -> AsyncGenerator[Sequence[Entry], None]:
-        seen = {b".", b".."}
+        seen, begun = {b".", b".."}, False
         try:
             async with aclosing(self._theirs.list_dir(place, session)) as pages:
                 async for page in pages:
+                    begun = True
                     if unseen := _unseen(page, seen):
                         yield unseen
         except (NotFound, NotADirectory):
-            if not place.is_root:
+            if begun or not place.is_root:
                 raise
 
     async def make_dir(self, place: Place, session: Session) -> None:
@@ -144,6 +145,14 @@ class Completed(CompleteBackend):
             return await self._theirs.write_file(place, data, session)
         finally:
             self._copies.drop(place)
+
+    async def open_file(
+        self, place: Place, stop: int, session: Session
+    ) -> tuple[FileInfo, AsyncIterator[Buffer] | None]:
+        info, beginning = await super().open_file(place, stop, session)
+        if info.version is None:
+            self._copies.begin_anew(place, session)
+        return info, beginning
 
     def read_file_range(
         self, place: Place, start: int, stop: int, version: str | None, session: Session

@@ -102,6 +102,12 @@ class Copies:
                 del self._copies[key]
                 self._end_if_unused(copy)
 
+    def begin_anew(self, place: Place, session: Session) -> None:
+        """The session opens a file of which nobody can tell versions: it is read again."""
+        copy = self._copies.pop((place, None, id(session)), None)
+        if copy is not None:
+            self._end_if_unused(copy)
+
     def forget_idle(self) -> None:
         """Give back the room of what nobody uses at the moment."""
         for key, copy in list(self._copies.items()):

@@ -2,12 +2,13 @@
 
 OSError           the error of the tree that means the same
 StorageError      passes
-CancelledError    passes
+CancelledError    passes, if it is the caller who is cancelled; else the call has failed
 anything else     passes: the client gets a reference number, the log the rest
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import aclosing, contextmanager
 from typing import Any
@@ -26,6 +27,7 @@ from s3sftp.backends.contract import (
     Usage,
     WriteIntent,
 )
+from s3sftp.cancelling import is_meant_for_us
 from s3sftp.errors import StorageFailure
 from s3sftp.posix_errors import error_of
 
@@ -162,8 +164,12 @@ class Guarded:
 
 @contextmanager
 def understood() -> Iterator[None]:
-    """Turn OSErrors into the errors of the tree that mean the same."""
+    """Turn OSErrors into the errors of the tree that mean the same, a stray cancellation into a failure."""
     try:
         yield
+    except asyncio.CancelledError as error:
+        if is_meant_for_us():
+            raise
+        raise StorageFailure(detail="the call was cancelled by something of its own") from error
     except OSError as error:
         raise error_of(error) from error

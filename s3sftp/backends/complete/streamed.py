@@ -55,12 +55,12 @@ class StreamedWrites:
 
     async def chunk(self, upload: Upload, data: Buffer, session: Session) -> None:
         mine = _ours(upload)
-        mine.size += len(data)
         if mine.recut is None:
             await self._theirs.write_chunk(mine.theirs, data, session)
-            return
-        async with mine.line:
-            await mine.recut.put(data)
+        else:
+            async with mine.line:
+                await mine.recut.put(data)
+        mine.size += len(data)
 
     async def keep(self, upload: Upload, start: int, stop: int, session: Session) -> None:
         """Without a callback for it the bytes are read, and written where they belong."""

@@ -54,7 +54,7 @@ class LocalBackend(CompleteBackend):
 
     async def start(self) -> None:
         """Open the root. Raises ConfigurationError when it cannot be served."""
-        self._root = root = await self._threads.run(open_root, self.options)
+        root = await self._threads.run(self._open_root)
         _log.debug("local storage", containment="openat2" if root.by_openat2 else "walk")
         if root.may_have_stale_files:
             self._sweeping = asyncio.create_task(self._sweep())
@@ -63,9 +63,16 @@ class LocalBackend(CompleteBackend):
         if self._sweeping is not None:
             self._sweeping.cancel()
             await asyncio.gather(self._sweeping, return_exceptions=True)
-        if self._root is not None:
-            await self._threads.surely(self._root.close)
-        await self._threads.stop()
+        root, self._root = self._root, None
+        if root is not None:
+            await self._threads.surely(root.close)
+        threads, self._threads = self._threads, Threads(self.options.threads)  # it may be started again
+        await threads.stop()
+
+    def _open_root(self) -> Root:
+        """In a thread, which goes on when nobody waits for it any more: then `stop` finds it here."""
+        self._root = open_root(self.options)
+        return self._root
 
     # names
 

@@ -7,7 +7,7 @@ answered for a service that is not there: every operation fails at once, and `re
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing
 from typing import TYPE_CHECKING, cast
 from weakref import WeakKeyDictionary
@@ -106,6 +106,11 @@ class ServiceBackend(CompleteBackend):
         return await (await self._there()).usage(place, session)
 
     # ── bytes ───────────────────────────────────────────────────────────────────────────────────────
+
+    async def open_file(
+        self, place: Place, stop: int, session: Session
+    ) -> tuple[FileInfo, AsyncIterator[Buffer] | None]:
+        return await (await self._there()).open_file(place, stop, session)
 
     async def read_file(self, place: Place, session: Session) -> Buffer:
         return await (await self._there()).read_file(place, session)

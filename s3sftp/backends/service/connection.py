@@ -12,7 +12,8 @@ from s3sftp.backends.service.answering import Answers
 from s3sftp.backends.service.frames import FrameStream, FrameTooLong
 from s3sftp.backends.service.hello import ServerHello, ServiceHello
 from s3sftp.backends.service.packing import Malformed
-from s3sftp.errors import InvalidRequest, NoSpace, StorageError
+from s3sftp.cancelling import is_meant_for_us
+from s3sftp.errors import InvalidRequest, NoSpace, StorageError, StorageFailure
 from s3sftp.telemetry import get_logger
 
 _log = get_logger("s3sftp.service")
@@ -85,13 +86,18 @@ class Connection:
             except FrameTooLong as error:
                 too_long = NoSpace("file too large for this storage", detail=str(error))
                 await self._stream.send(wire.failure(number, too_long))
+            except (TypeError, ValueError, OverflowError) as error:  # it has something that no map can have
+                _log.error("bad answer", operation=request.get("op"), exc_info=error)
+                await self._stream.send(wire.failure(number, StorageFailure(detail=f"bad answer: {error}")))
 
     async def _reply(self, number: int, request: dict[str, Any]) -> dict[str, Any]:
         try:
             return wire.answer(number, await self._answers.answer(wire.message_in(request)))
         except Malformed as error:
             return wire.failure(number, InvalidRequest(detail=str(error)))
-        except Exception as error:
+        except (Exception, asyncio.CancelledError) as error:
+            if isinstance(error, asyncio.CancelledError) and is_meant_for_us():
+                raise
             if not isinstance(error, StorageError | OSError):
                 _log.error("request failed", operation=request.get("op"), exc_info=error)
             return wire.failure(number, error)

@@ -100,7 +100,7 @@ class Mailbox(Caller):
 
     def backend(self) -> Backend:
         """What a server stores in."""
-        return stub_for(self._reach, self._callbacks, self.name, self._first_chunk_bytes)
+        return stub_for(self._reach, self._callbacks, self.name, self._first_chunk_bytes, lambda: self.ready)
 
     async def receive(self) -> Letter:
         """The next letter that somebody waits for. The mailbox is without a service when no task is left

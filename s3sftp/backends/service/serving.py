@@ -8,6 +8,8 @@ from contextlib import aclosing
 from s3sftp.backends.contract import Backend
 from s3sftp.backends.service.answering import Answers
 from s3sftp.backends.service.mailbox import Letter, Mailbox
+from s3sftp.cancelling import is_meant_for_us
+from s3sftp.errors import StorageFailure
 
 
 async def serve(mailbox: Mailbox, backend: Backend, *, at_once: int = 256) -> None:
@@ -22,7 +24,11 @@ async def serve(mailbox: Mailbox, backend: Backend, *, at_once: int = 256) -> No
         async with room:
             try:
                 letter.reply(await answers.answer(letter.message))
-            except Exception as error:
+            except (Exception, asyncio.CancelledError) as error:
+                if not isinstance(error, Exception):
+                    if is_meant_for_us():
+                        raise
+                    error = StorageFailure(detail="the call was cancelled by something of its own")
                 letter.fail(error)
 
     try:

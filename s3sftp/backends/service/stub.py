@@ -238,13 +238,17 @@ _PARTS: dict[str, type[Stub]] = {
 
 
 def stub_for(
-    reach: Reach, callbacks: Collection[str], name: str = "service", first_chunk_bytes: int | None = None
+    reach: Reach,
+    callbacks: Collection[str],
+    name: str = "service",
+    first_chunk_bytes: int | None = None,
+    ready: Callable[[], bool] = lambda: True,
 ) -> Stub:
     """A backend with the required methods, and with these optional ones. Raises ConfigurationError."""
     if problem := callback_problem(callbacks):
         raise ConfigurationError([f"the service {name}: {problem}"])
     parts = [part for callback, part in _PARTS.items() if callback in callbacks]
-    told: dict[str, object] = {"name": name}
+    told: dict[str, object] = {"name": name, "ready": property(lambda _: ready())}
     if first_chunk_bytes is not None:
         told["first_chunk_bytes"] = first_chunk_bytes
     made: type[Stub] = type("ServiceStub", (*parts, Stub), told)

@@ -108,7 +108,7 @@ def value_in(answer: dict[str, Any], message: Message) -> object:
         raise StorageFailure(detail=f"bad answer to {message.operation}: {error}") from error
 
 
-def failure(number: int, error: Exception) -> dict[str, Any]:
+def failure(number: int, error: BaseException) -> dict[str, Any]:
     """The map of an error. What the service did not mean to tell is only its detail."""
     if isinstance(error, OSError):
         error = error_of(error)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import os
 import resource
@@ -145,3 +146,33 @@ def test_it_runs_on_no_other_library_than_the_standard_one() -> None:
     script = "import sys, s3sftp.backends.local; print([m for m in sys.modules if 'botocore' in m])"
     ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert ran.stdout == "[]\n"
+
+
+# ── starting ────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_it_can_be_started_again(tmp_path: Path) -> None:
+    backend = LocalBackend(LocalOptions(root=tmp_path))
+    for content in (b"one", b"two"):
+        await backend.start()
+        await backend.write_file(place("file"), content, ALICE)
+        await backend.stop()
+        await backend.stop()
+    assert (tmp_path / "file").read_bytes() == b"two"
+
+
+async def test_a_start_that_is_cancelled_leaves_no_descriptor(tmp_path: Path) -> None:
+    def opened() -> int:
+        return sum(
+            os.path.realpath(f"/proc/self/fd/{each}") == str(tmp_path) for each in os.listdir("/proc/self/fd")
+        )
+
+    for steps in [*range(8)] * 5:
+        backend = LocalBackend(LocalOptions(root=tmp_path))
+        starting = asyncio.create_task(backend.start())
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        starting.cancel()
+        await asyncio.gather(starting, return_exceptions=True)
+        await backend.stop()
+    assert opened() == 0

@@ -6,6 +6,8 @@ import asyncio
 import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from s3sftp.backends import Finish, Place, Session, WriteIntent
+from s3sftp.backends import FileInfo, Finish, Place, Session, WriteIntent
 from s3sftp.backends.memory import MemoryBackend
 from s3sftp.errors import NoSpace, StorageError, StorageFailure
 from tests.backends.partial import STREAMING, with_only
@@ -264,6 +266,27 @@ async def test_a_frame_of_a_service_that_is_too_long_is_not_read() -> None:
             failed = await outcome(directory / "socket", max_frame_bytes=2 << 20)
     assert isinstance(failed, StorageFailure)
     assert "at most 2097152 are taken" in (failed.detail or "")
+
+
+async def test_an_answer_that_no_map_can_have_fails_its_call_and_no_other() -> None:
+    class Dated(MemoryBackend):
+        async def file_info(self, place: Place, session: Session) -> FileInfo:
+            info = await super().file_info(place, session)
+            return replace(info, mtime=datetime.now(UTC)) if place == FILE else info  # type: ignore[arg-type]
+
+    storage = Dated({"file": b"content"})
+    with short_directory() as directory:
+        path = directory / "socket"
+        async with served(path, with_only(storage, *STREAMING)):
+            backend = behind(path)
+            await backend.start()
+            upload = await backend.begin_write(Place((b"new",)), WriteIntent(), ME)
+            with pytest.raises(StorageFailure) as failed:
+                await backend.file_info(FILE, ME)
+            assert "bad answer" in (failed.value.detail or "")
+            await backend.finish_write(upload, b"whole", Finish(5), ME)
+            await backend.stop()
+    assert storage.objects[b"new"].data == b"whole"
 
 
 # ── what is right, but too much ─────────────────────────────────────────────────────────────────────
