@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from s3sftp.backends import Backend, Place
+from s3sftp.backends import Backend, Buffer, FileInfo, Finish, Place, Session, Upload
 from s3sftp.backends.memory import MemoryBackend
 from tests.backends.lean import Streaming
 from tests.sftp.packets import (
@@ -91,3 +91,25 @@ async def test_an_upload_fails_and_nothing_is_published(method: str, complete: b
             assert (await client.sending_close(handle)).code == FAILURE
         server.internal_errors.clear()
     assert (b"new" in memory.objects, memory.open_uploads) == (False, 0)
+
+
+async def test_a_lost_chunk_fails_the_upload_also_where_the_storage_counts_no_bytes() -> None:
+    class Trusting(MemoryBackend):
+        published = False
+
+        async def write_chunk(self, *_: object) -> None:
+            raise asyncio.CancelledError
+
+        async def finish_write(
+            self, upload: Upload, tail: Buffer, finish: Finish, session: Session
+        ) -> FileInfo:
+            self.published = True
+            return FileInfo.file(finish.size)
+
+    backend = Trusting(chunk_bytes=7)
+    async with serving(backend) as server, server.client() as client:
+        handle = await client.open(b"/new", W | CREAT | TRUNC)
+        await client.sending_write(handle, 0, bytes(10))
+        assert (await client.sending_close(handle)).code == FAILURE
+        server.internal_errors.clear()
+    assert not backend.published
