@@ -57,7 +57,10 @@ class Storage:
         return os.path.join(self.root, place)
 
     def new_path(self, place):
-        os.makedirs(os.path.dirname(self.path(place)), exist_ok=True)
+        try:
+            os.makedirs(os.path.dirname(self.path(place)), exist_ok=True)
+        except FileExistsError:
+            raise_error(errno.ENOTDIR, "a name above is a file's")
         return self.path(place)
 
     def do_file_info(self, place, **_):

@@ -30,6 +30,8 @@ class Among:
     entrance: Entrance
     changes: Table
     """Generations of what the storage said about names."""
+    made: Table
+    """Which names the server has made files or directories of."""
     uploads: Table
     """How many files each user is writing."""
 
@@ -60,7 +62,9 @@ class Application:
             users = ConfiguredUsers(options.users, options.auth)
             started.callback(users.close)
             self._server = Server(
-                backend=make_backend(options, among.changes if among else None),
+                backend=make_backend(
+                    options, among.changes if among else None, among.made if among else None
+                ),
                 auth=users,
                 host_keys=host_keys,
                 host=options.listen.host,

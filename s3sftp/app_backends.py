@@ -14,25 +14,26 @@ from s3sftp.counters import Table
 from s3sftp.errors import ConfigurationError
 
 
-def make_backend(options: ServerOptions, changes: Table | None = None) -> Backend:
-    """The storage, not started; `changes` is where workers tell each other of what they change.
+def make_backend(options: ServerOptions, changes: Table | None = None, made: Table | None = None) -> Backend:
+    """The storage, not started; `changes` is where workers tell each other of what they change, `made` of the
+    names that they make.
 
     Raises ConfigurationError.
     """
     if options.backend in _MAKERS:
-        return _MAKERS[options.backend](options, changes)
+        return _MAKERS[options.backend](options, changes, made)
     return make_installed(options.backend, options.backend_options)
 
 
-def _s3(options: ServerOptions, changes: Table | None) -> Backend:
+def _s3(options: ServerOptions, changes: Table | None, made: Table | None) -> Backend:
     from s3sftp.backends.s3 import S3Backend
 
     if options.s3 is None:
         raise ConfigurationError([BUILT_IN["s3"].missing])
-    return S3Backend(options.s3, options.server.state_dir, changes)
+    return S3Backend(options.s3, options.server.state_dir, changes, made)
 
 
-def _local(options: ServerOptions, changes: Table | None) -> Backend:
+def _local(options: ServerOptions, changes: Table | None, made: Table | None) -> Backend:
     from s3sftp.backends.local import LocalBackend
 
     if options.local is None:
@@ -40,7 +41,7 @@ def _local(options: ServerOptions, changes: Table | None) -> Backend:
     return LocalBackend(options.local)
 
 
-def _service(options: ServerOptions, changes: Table | None) -> Backend:
+def _service(options: ServerOptions, changes: Table | None, made: Table | None) -> Backend:
     from s3sftp.backends.service import ServiceBackend
 
     if options.service is None:
@@ -48,13 +49,13 @@ def _service(options: ServerOptions, changes: Table | None) -> Backend:
     return ServiceBackend(options.service)
 
 
-def _memory(options: ServerOptions, changes: Table | None) -> Backend:
+def _memory(options: ServerOptions, changes: Table | None, made: Table | None) -> Backend:
     from s3sftp.backends.memory import MemoryBackend
 
     return MemoryBackend()
 
 
-_MAKERS: dict[str, Callable[[ServerOptions, Table | None], Backend]] = {
+_MAKERS: dict[str, Callable[[ServerOptions, Table | None, Table | None], Backend]] = {
     "s3": _s3,
     "local": _local,
     "service": _service,

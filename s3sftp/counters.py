@@ -38,6 +38,11 @@ class Table:
         size = os.fstat(descriptor).st_size
         return cls(memoryview(mmap.mmap(descriptor, size)), columns, column)
 
+    @property
+    def numbers(self) -> memoryview:
+        """All numbers, flat: for what any process may overwrite, as nothing is lost by that."""
+        return self._numbers
+
     def __len__(self) -> int:
         """How many rows there are."""
         return len(self._numbers) // self.columns

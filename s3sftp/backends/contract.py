@@ -221,8 +221,8 @@ class Backend(Protocol):
         """Move a file or a directory tree; directories above the target come into being.
 
         Nothing is removed from the source before all of it is at the target. Raises NotFound;
-        AlreadyExists when the target exists and `overwrite` is false, or either is a directory;
-        InvalidRequest when the target is inside the source.
+        AlreadyExists when the target exists and `overwrite` is false, or either is a directory; NotADirectory
+        as `write_file`; InvalidRequest when the target is inside the source.
         """
 
     async def read_file(self, place: Place, session: Session) -> Buffer | mmap:
@@ -234,9 +234,10 @@ class Backend(Protocol):
 
         `data` is bytes-like: of a large file a read-only `memoryview` of a spool file, mapped into memory,
         good until the call returns. Returns the file that is now stored, or None when the storage does
-        not say: then it is asked. Raises IsADirectory; a storage that would have to ask for that first, as
-        S3, raises it where it is known, and else may have a file and a directory of one name: the name then
-        is the file's, and what is in the directory stays reachable.
+        not say: then it is asked. Raises IsADirectory, and NotADirectory where a name above is a file's; a
+        storage that would have to ask for that first, as S3, raises them where it is known, and else may have
+        a file and a directory of one name: the name then is the file's, and what is in the directory stays
+        reachable.
         """
 
 
@@ -258,7 +259,8 @@ class StreamedWrites(Protocol):
     """Optional, all four or none: writing in chunks. Without them an upload waits in a spool until CLOSE."""
 
     async def begin_write(self, place: Place, intent: WriteIntent, session: Session) -> Upload:
-        """Begin to write a file. S3: no request yet. Raises IsADirectory where that is known already."""
+        """Begin to write a file. S3: no request yet. Raises IsADirectory and NotADirectory where that is
+        known already."""
 
     async def write_chunk(self, upload: Upload, data: Buffer, session: Session) -> None:
         """Append one chunk of exactly `upload.chunk_bytes`; returns when the storage has it.
@@ -274,8 +276,8 @@ class StreamedWrites(Protocol):
         when the storage does not say: then it is asked.
 
         Every chunk has returned before. After an error nothing is published: the caller aborts. Raises
-        AlreadyExists (exclusive), Changed (base), IsADirectory as `write_file`, and whatever the storage can
-        fail with.
+        AlreadyExists (exclusive), Changed (base), IsADirectory and NotADirectory as `write_file`, and
+        whatever the storage can fail with.
         """
 
     async def abort_write(self, upload: Upload, session: Session) -> None:

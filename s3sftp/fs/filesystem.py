@@ -4,10 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 
 from s3sftp.backends import FileInfo, Place, Session, Usage
-from s3sftp.errors import AlreadyExists, InvalidRequest, IsADirectory, NotFound, PermissionDenied
+from s3sftp.errors import (
+    AlreadyExists,
+    InvalidRequest,
+    IsADirectory,
+    NotADirectory,
+    NotFound,
+    PermissionDenied,
+    StorageError,
+)
 from s3sftp.events import Renamed
 from s3sftp.fs.listing import Listing
 from s3sftp.fs.mounts import Mounts, Need
@@ -42,7 +51,14 @@ class FileSystem:
         self._backend = shared.backend
 
     async def stat(self, path: VirtualPath) -> FileInfo:
-        """Describe a file or directory. Raises NotFound."""
+        """Describe a file or directory. Raises NotFound; NotADirectory for a file's name with a slash at its
+        end."""
+        info = await self._look(path)
+        if path.directory_only and not info.is_dir:
+            raise NotADirectory
+        return info
+
+    async def _look(self, path: VirtualPath) -> FileInfo:
         place = self._mounts.place(path, Need.LIST)
         if self._mounts.is_fixed(path):
             return FileInfo.directory()
@@ -56,6 +72,7 @@ class FileSystem:
         place = self._mounts.place(path, Need.READ)
         if self._mounts.is_fixed(path):
             raise IsADirectory
+        await self._refuse_slash(path)
         shared, costs, began = self.shared, Costs(), asyncio.get_running_loop().time()
         with charged_to(costs):
             info, beginning = await self._backend.open_file(place, OPEN_BYTES, self.session)
@@ -74,6 +91,10 @@ class FileSystem:
             self._mounts.place(path, Need.READ)
         if self._mounts.is_fixed(path):
             raise IsADirectory
+        try:
+            await self._refuse_slash(path)
+        except NotFound:
+            raise IsADirectory("no such directory, and no file has a name that ends in a slash") from None
         with self.shared.writers.place_for(self.session.user):
             base = await self._base_for(path, place, mode)
             writer = Writer(self.shared.tools, place, mode, self.session, base)
@@ -94,9 +115,15 @@ class FileSystem:
         return listing
 
     async def make_dir(self, path: VirtualPath) -> None:
+        """Make one directory. Raises AlreadyExists; NotFound when the directory above is missing,
+        NotADirectory when it is a file."""
         place = self._mounts.place(path, Need.WRITE)
         if self._mounts.is_fixed(path):
             raise AlreadyExists
+        if not self._mounts.is_fixed(path.parent):
+            above = await self._backend.file_info(place.parent, self.session)
+            if not above.is_dir:
+                raise NotADirectory
         await self._backend.make_dir(place, self.session)
 
     async def remove_dir(self, path: VirtualPath) -> None:
@@ -105,6 +132,7 @@ class FileSystem:
 
     async def remove(self, path: VirtualPath) -> None:
         place = self._mounts.place(path, Need.DELETE)
+        await self._refuse_slash(path)
         try:
             await self._backend.delete(place, self.session)
         except NotFound:
@@ -112,7 +140,10 @@ class FileSystem:
             raise
 
     async def rename(self, source: VirtualPath, target: VirtualPath, *, overwrite: bool) -> None:
-        """Move a file or directory. Raises AlreadyExists, NotFound, InvalidRequest."""
+        """Move a file or directory; with `overwrite` onto a file, or a directory onto an empty one.
+
+        Raises AlreadyExists, NotEmpty, NotFound, NotADirectory, InvalidRequest.
+        """
         from_place = self._mounts.place(source, Need.DELETE)
         to_place = self._mounts.place(target, Need.WRITE)
         self._refuse_if_uploading(from_place)
@@ -125,12 +156,36 @@ class FileSystem:
             raise InvalidRequest("a directory cannot be moved into itself")
         if self._mounts.is_fixed(target):
             raise AlreadyExists
+        if source.directory_only or target.directory_only:
+            await self.stat(VirtualPath(source.names, directory_only=True))
         renames = self.shared.events.renamed
         async with renames.room() as announce:
-            await self._backend.rename(from_place, to_place, self.session, overwrite=overwrite)
+            await self._move(from_place, to_place, overwrite=overwrite)
             renamed = self._renamed(source, target, from_place, to_place)
             announce(renamed)
         await renames.acknowledge(renamed)
+
+    async def _move(self, source: Place, target: Place, *, overwrite: bool) -> None:
+        """Rename. An empty directory gives way to a directory (POSIX), and comes back should that fail."""
+        try:
+            await self._backend.rename(source, target, self.session, overwrite=overwrite)
+        except AlreadyExists:
+            if not overwrite or not await self._are_directories(source, target):
+                raise
+        else:
+            return
+        with suppress(NotFound):
+            await self._backend.del_dir(target, self.session)
+        try:
+            await self._backend.rename(source, target, self.session, overwrite=False)
+        except BaseException:
+            with suppress(StorageError):
+                await self._backend.make_dir(target, self.session)
+            raise
+
+    async def _are_directories(self, *places: Place) -> bool:
+        infos = [await self._backend.file_info(place, self.session) for place in places]
+        return all(info.is_dir for info in infos)
 
     async def set_attributes(self, path: VirtualPath, new: NewAttributes) -> None:
         """Set what the storage can keep: size and modification time; what it cannot is counted."""
@@ -138,6 +193,8 @@ class FileSystem:
         self.count_ignored(new)
         if self._mounts.is_fixed(path):
             return
+        if path.directory_only:
+            await self.stat(path)
         uploading = self.shared.writers.find(self.session.user, place)
         if uploading is not None and await uploading.set_attributes(new.size, new.mtime):
             return
@@ -145,6 +202,8 @@ class FileSystem:
             await self._resize(path, new.size)
         if new.mtime is not None and not await self._backend.set_mtime(place, new.mtime, self.session):
             self.shared.ignored["mtime"] += 1
+        if new.size is None and new.mtime is None:
+            await self._backend.file_info(place, self.session)  # what is ignored is ignored of what is there
 
     def count_ignored(self, new: NewAttributes) -> None:
         """Accept and ignore permissions and owner: object storage has neither."""
@@ -207,6 +266,12 @@ class FileSystem:
             await writer.abort()
             raise
         await writer.close()
+
+    async def _refuse_slash(self, path: VirtualPath) -> None:
+        """Raise what a name that ends in a slash is: IsADirectory, NotADirectory or NotFound, but no file."""
+        if path.directory_only:
+            await self.stat(path)
+            raise IsADirectory
 
     def _refuse_if_uploading(self, place: Place) -> None:
         if self.shared.writers.find(self.session.user, place) is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from s3sftp.errors import InvalidRequest
 
@@ -15,6 +15,8 @@ class VirtualPath:
     """An absolute path of the user's tree. `VirtualPath.parse` is the only way in for what clients send."""
 
     names: tuple[bytes, ...] = ()
+    directory_only: bool = field(default=False, compare=False)
+    """Whether it was written with `/` or `/.` at its end: then no file is meant (POSIX path resolution)."""
 
     @classmethod
     def parse(cls, raw: bytes) -> VirtualPath:
@@ -33,7 +35,7 @@ class VirtualPath:
                 del names[-1:]
             elif name not in (b"", b"."):
                 names.append(name)
-        return cls(tuple(names))
+        return cls(tuple(names), directory_only=name in (b"", b"."))
 
     def __bytes__(self) -> bytes:
         return b"/" + b"/".join(self.names)
@@ -50,6 +52,11 @@ class VirtualPath:
     @property
     def is_root(self) -> bool:
         return not self.names
+
+    @property
+    def parent(self) -> VirtualPath:
+        """The directory it is in; the root is its own parent."""
+        return VirtualPath(self.names[:-1])
 
     @property
     def name(self) -> bytes:

@@ -81,7 +81,11 @@ class Extensions:
 
     def _statvfs(self, request_id: int, fields: Fields) -> Request:
         path = VirtualPath.parse(fields.string())
-        run = partial(self._usage_answer, request_id, path)
+
+        async def run() -> bytes:
+            await self._files.stat(path)
+            return await self._usage_answer(request_id, path)
+
         return Request(request_id, "statvfs", run, (on_path(path, exclusive=False),), path)
 
     def _fstatvfs(self, request_id: int, fields: Fields) -> Request:

@@ -1,12 +1,13 @@
 """What an error becomes on the wire: the one table from the tree of errors to SFTP's status codes.
 
-| error             | status            | OpenSSH's sftp prints     |
-|-------------------|-------------------|---------------------------|
-| NotFound          | NO_SUCH_FILE      | No such file or directory |
-| PermissionDenied  | PERMISSION_DENIED | Permission denied         |
-| Unsupported       | OP_UNSUPPORTED    | Operation unsupported     |
-| all others        | FAILURE           | Failure                   |
+| error                   | status            | OpenSSH's sftp prints     |
+|-------------------------|-------------------|---------------------------|
+| NotFound, NotADirectory | NO_SUCH_FILE      | No such file or directory |
+| PermissionDenied        | PERMISSION_DENIED | Permission denied         |
+| Unsupported             | OP_UNSUPPORTED    | Operation unsupported     |
+| all others              | FAILURE           | Failure                   |
 
+NotADirectory is ENOENT's neighbour ENOTDIR, for which OpenSSH's server says NO_SUCH_FILE too.
 Version 3 has no codes for the others; their text, which better clients show, says what is wrong.
 """
 
@@ -37,7 +38,7 @@ STATUS_OF: dict[type[errors.StorageError], Status] = {
     errors.NotFound: Status.NO_SUCH_FILE,
     errors.AlreadyExists: Status.FAILURE,
     errors.PermissionDenied: Status.PERMISSION_DENIED,
-    errors.NotADirectory: Status.FAILURE,
+    errors.NotADirectory: Status.NO_SUCH_FILE,
     errors.IsADirectory: Status.FAILURE,
     errors.NotEmpty: Status.FAILURE,
     errors.InvalidRequest: Status.FAILURE,

@@ -160,6 +160,12 @@ OPERATIONS = [
         lambda w: w.client.mkdir(b"/new"),
     ),
     Operation(
+        "mkdir in a directory that nothing is known of",
+        {"HeadObject": 2, "ListObjectsV2": 2, "PutObject": 1},
+        lambda w: w.client.mkdir(b"/parent/new"),
+        _files("parent/x"),
+    ),
+    Operation(
         "rmdir",
         {"ListObjectsV2": 1, "DeleteObject": 1},
         lambda w: w.client.rmdir(b"/old"),

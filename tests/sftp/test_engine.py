@@ -18,11 +18,17 @@ from tests.sftp.packets import (
     CREAT,
     DATA,
     EXTENDED,
+    EXTENDED_REPLY,
     FSETSTAT,
+    LSTAT,
+    MKDIR,
+    NO_ATTRIBUTES,
     OPEN,
     OPENDIR,
     READ,
+    REMOVE,
     RENAME,
+    RMDIR,
     STAT,
     TRUNC,
     WRITE,
@@ -128,6 +134,31 @@ async def test_a_write_with_bytes_after_its_data_is_accepted() -> None:
 async def test_a_missing_directory_fails_at_opendir() -> None:
     async with serving(MemoryBackend()) as server, server.client() as client:
         assert (await client.request(OPENDIR, string(b"/none"))).code == NO_SUCH_FILE
+
+
+@pytest.mark.parametrize("name", [b"/f", b"/f/", b"/f/below", b"/f/deep/below"])
+async def test_what_is_no_directory_is_no_such_file_as_with_openssh(name: bytes) -> None:
+    """ENOTDIR has no status of its own; OpenSSH's server says NO_SUCH_FILE, and clients count on that."""
+    backend = MemoryBackend({"f": b"stays"})
+    async with serving(backend) as server, server.client() as client:
+        for kind in (OPENDIR, RMDIR):
+            assert (await client.request(kind, string(name))).code == NO_SUCH_FILE
+        if name != b"/f":
+            for kind in (STAT, LSTAT, REMOVE):
+                assert (await client.request(kind, string(name))).code == NO_SUCH_FILE
+            assert (await client.request(OPEN, string(name) + u32(R) + NO_ATTRIBUTES)).code == NO_SUCH_FILE
+        if name not in (b"/f", b"/f/"):
+            attempt = string(name) + u32(W | CREAT | TRUNC) + NO_ATTRIBUTES
+            assert (await client.request(OPEN, attempt)).code == NO_SUCH_FILE
+            assert (await client.request(MKDIR, string(name) + NO_ATTRIBUTES)).code == NO_SUCH_FILE
+    assert backend.contents() == {"f": b"stays"}
+
+
+async def test_the_space_of_what_is_not_there_is_no_such_file() -> None:
+    async with serving(MemoryBackend({"f": b""})) as server, server.client() as client:
+        for name, code in ((b"/f", None), (b"/", None), (b"/none", NO_SUCH_FILE), (b"/f/", NO_SUCH_FILE)):
+            reply = await client.request(EXTENDED, string(b"statvfs@openssh.com") + string(name))
+            assert (None if reply.kind == EXTENDED_REPLY else reply.code) == code
 
 
 async def test_a_file_being_uploaded_shows_its_size_so_far_to_its_user_alone() -> None:

@@ -133,6 +133,25 @@ async def test_an_upload_is_shown_by_its_own_worker_and_nobody_sees_it_elsewhere
         assert (await there.stat("/x")).size == 6
 
 
+@pytest.mark.parametrize("serving", [{"s3": {"cache_ttl": "0 s"}}], indirect=True)
+async def test_nothing_is_put_below_a_file_that_another_worker_made_or_over_its_directory(
+    serving: Crew,
+) -> None:
+    """However long ago that was: what is remembered of what the server made has no time limit."""
+    async with contextlib.AsyncExitStack() as stack:
+        one, two_ = [await client.sftp() for client in await two(serving, stack)]
+        async with one.open("/file", "wb") as file:
+            await file.write(b"stays")
+        async with one.open("/dir/file", "wb") as file:
+            await file.write(b"stays")
+        with pytest.raises(asyncssh.SFTPNoSuchFile):
+            await two_.open("/file/below", "wb")
+        with pytest.raises(asyncssh.SFTPFailure):
+            await two_.open("/dir", "wb")
+        found = [name.filename async for name in one.scandir("/") if name.filename not in (".", "..")]
+        assert sorted(found) == ["dir", "file"]
+
+
 async def test_what_one_worker_has_done_the_other_sees_at_once(serving: Crew, s3: S3) -> None:
     """Each of them believes what it has just been told; so every change is seen only because it is told."""
     async with contextlib.AsyncExitStack() as stack:

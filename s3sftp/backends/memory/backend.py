@@ -21,7 +21,7 @@ from s3sftp.backends.contract import (
 )
 from s3sftp.backends.memory.bucket import MemoryBucket, StoredObject
 from s3sftp.backends.memory.uploads import MemoryUpload, breach
-from s3sftp.errors import AlreadyExists, Changed, IsADirectory, NoSpace, NotFound
+from s3sftp.errors import AlreadyExists, Changed, NoSpace, NotFound
 
 Fail = Callable[[str, Place], None]
 """Called with the method's name and the place before each effect; what it raises, the call raises."""
@@ -132,7 +132,7 @@ class MemoryBackend(CompleteBackend):
         stored = self._bucket.file(source)
         if version not in (None, stored.version):
             raise Changed
-        self._refuse_directory(target)
+        self._bucket.refuse_file(target)
         self._make_room(stored.size, replaced=target)
         self.objects[target.key] = copied = replace(stored, mtime=self._clock())
         return copied.info
@@ -153,7 +153,7 @@ class MemoryBackend(CompleteBackend):
 
     async def write_file(self, place: Place, data: Buffer, session: Session) -> FileInfo:
         await self._call("write_file", place)
-        self._refuse_directory(place)
+        self._bucket.refuse_file(place)
         return self._publish(place, [bytes(data)], None)
 
     async def read_file_range(
@@ -172,6 +172,7 @@ class MemoryBackend(CompleteBackend):
 
     async def begin_write(self, place: Place, intent: WriteIntent, session: Session) -> Upload:
         await self._call("begin_write", place)
+        self._bucket.refuse_file(place)
         upload = MemoryUpload(
             place,
             intent,
@@ -209,7 +210,7 @@ class MemoryBackend(CompleteBackend):
         ours.must_run()
         if ours.intent.exclusive and ours.place.key in self.objects:
             raise AlreadyExists
-        self._refuse_directory(ours.place)
+        self._bucket.refuse_file(ours.place)
         if ours.intent.base is not None and finish.base_kept:
             self._bucket.at_version(ours.place, ours.intent.base.version)
         self._make_room(finish.size - ours.held_bytes, replaced=ours.place)
@@ -225,10 +226,6 @@ class MemoryBackend(CompleteBackend):
         await asyncio.sleep(self.latency)
         if self.fail is not None:
             self.fail(method, place)
-
-    def _refuse_directory(self, place: Place) -> None:
-        if self._bucket.is_directory(place):
-            raise IsADirectory
 
     def _used_bytes(self) -> int:
         return self._bucket.stored_bytes + sum(upload.held_bytes for upload in self.uploads)

@@ -93,6 +93,15 @@ class MemoryBucket:
             return place.is_root
         return any(key.startswith(_prefix(place)) for key in self.objects)
 
+    def refuse_file(self, place: Place) -> None:
+        """Raise IsADirectory or NotADirectory where a file of this name would hide a directory, or would be
+        hidden below a file."""
+        if self.is_directory(place):
+            raise IsADirectory
+        while not (place := place.parent).is_root:
+            if place.key in self.objects:
+                raise NotADirectory
+
     def exists(self, place: Place) -> bool:
         try:
             self.look(place)
@@ -152,6 +161,8 @@ class MemoryBucket:
             raise InvalidRequest("cannot be moved into itself")
         if self.exists(target) and (not overwrite or moves_directory or self.look(target).is_dir):
             raise AlreadyExists
+        if not self.exists(target):
+            self.refuse_file(target)
         moves = {source.key: target.key}
         if moves_directory:
             old, new = _prefix(source), _prefix(target)

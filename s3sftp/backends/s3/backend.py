@@ -23,9 +23,11 @@ from s3sftp.backends.s3.copying import Copying
 from s3sftp.backends.s3.directories import Directories
 from s3sftp.backends.s3.generations import Generations
 from s3sftp.backends.s3.heads import Heads
+from s3sftp.backends.s3.hiding import Hiding
 from s3sftp.backends.s3.janitor import Janitor
 from s3sftp.backends.s3.keys import Keys
 from s3sftp.backends.s3.listing import Listing
+from s3sftp.backends.s3.made_names import MadeNames
 from s3sftp.backends.s3.mtimes import Mtimes
 from s3sftp.backends.s3.opening import Opening
 from s3sftp.backends.s3.options import S3Options
@@ -35,7 +37,7 @@ from s3sftp.backends.s3.removing import Removing
 from s3sftp.backends.s3.renaming import Renaming
 from s3sftp.backends.s3.writing import S3Upload, Writing
 from s3sftp.counters import Table
-from s3sftp.errors import IsADirectory, StorageFailure
+from s3sftp.errors import StorageFailure
 from s3sftp.telemetry import get_logger
 
 _log = get_logger("s3sftp.s3")
@@ -43,23 +45,33 @@ _log = get_logger("s3sftp.s3")
 
 class S3Backend(CompleteBackend):
     """A bucket, or a prefix of one. `state_dir` is where the journal of unfinished uploads lives; `changes` a
-    table through which the processes of one server see each other's changes at once."""
+    table through which the processes of one server see each other's changes at once, `made` one of the names
+    that they have made."""
 
     name = "s3"
     begin_is_free = True
 
     def __init__(
-        self, options: S3Options, state_dir: Path | None = None, changes: Table | None = None
+        self,
+        options: S3Options,
+        state_dir: Path | None = None,
+        changes: Table | None = None,
+        made: Table | None = None,
     ) -> None:
         self.options = options
         self.store = Store(options)
         self.journal = Journal(state_dir, options.endpoint_url or "", options.bucket)
         self.janitor = Janitor(self.store, self.journal)
         self._keys = Keys(options.prefix, escape_backslash=options.backslash == "escape")
+        self._made = MadeNames(made)
         self._facts = Facts(
-            options.cache_ttl.total_seconds(), options.cache_entries, generations=Generations(changes)
+            options.cache_ttl.total_seconds(),
+            options.cache_entries,
+            generations=Generations(changes),
+            made=self._made,
         )
         self._heads = Heads(self.store, self._keys, self._facts)
+        self._hiding = Hiding(self._keys, self._facts, self._heads, self._made)
         self._opening = Opening(self.store, self._facts, self._heads)
         self._listing = Listing(self.store, self._keys, self._facts, self._heads)
         self._writing = Writing(self.store, self._facts, self.journal)
@@ -76,6 +88,7 @@ class S3Backend(CompleteBackend):
             self._copying,
             self._removing,
             self._directories,
+            self._hiding,
         )
         self._has_state = state_dir is not None
 
@@ -134,7 +147,8 @@ class S3Backend(CompleteBackend):
         return b"".join([piece async for piece in pieces])
 
     async def write_file(self, place: Place, data: Buffer, session: Session) -> FileInfo:
-        return await self._writing.whole(self._key_of_a_file(place), data)
+        await self._hiding.refuse(place)
+        return await self._writing.whole(self._keys.key_of(place), data)
 
     def read_file_range(
         self, place: Place, start: int, stop: int, version: str | None, session: Session
@@ -142,7 +156,8 @@ class S3Backend(CompleteBackend):
         return read_range(self.store, self._facts, self._keys.key_of(place), start, stop, version)
 
     async def begin_write(self, place: Place, intent: WriteIntent, session: Session) -> Upload:
-        return self._writing.begin(self._key_of_a_file(place), intent)
+        await self._hiding.refuse(place)
+        return self._writing.begin(self._keys.key_of(place), intent)
 
     async def write_chunk(self, upload: Upload, data: Buffer, session: Session) -> None:
         await self._writing.chunk(_ours(upload), data)
@@ -159,11 +174,6 @@ class S3Backend(CompleteBackend):
 
     async def abort_write(self, upload: Upload, session: Session) -> None:
         await self._writing.abort(_ours(upload))
-
-    def _key_of_a_file(self, place: Place) -> str:
-        if place.is_root:
-            raise IsADirectory
-        return self._keys.key_of(place)
 
 
 def _ours(upload: Upload) -> S3Upload:

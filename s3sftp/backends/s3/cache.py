@@ -18,6 +18,7 @@ from typing import Any
 
 from s3sftp.backends.contract import FileInfo
 from s3sftp.backends.s3.generations import Generations
+from s3sftp.backends.s3.made_names import Made, MadeNames
 
 _STRIPES = 4096
 
@@ -61,11 +62,13 @@ class Facts:
         entries: int,
         clock: Callable[[], float] = time.monotonic,
         generations: Generations | None = None,
+        made: MadeNames | None = None,
     ) -> None:
         self._ttl = ttl
         self._entries = entries if ttl > 0 else 0
         self._clock = clock
         self._others = generations or Generations()
+        self._made = made or MadeNames()
         self._facts: OrderedDict[str, Fact] = OrderedDict()
         self._changes = 0
         self._changed_at = [0] * _STRIPES
@@ -121,16 +124,25 @@ class Facts:
         directories above it are."""
         change = self._begun(key)
         generation, inside = self._others.of(key), self._others.inside(key)
-        self._tell_others(key, set(_above(key)), tree=tree)
+        self._tell_others(key, set(above(key)), tree=tree)
         try:
             yield change
         finally:
-            standing = set(_above(key if change.there else beside))
+            standing = set(above(key if change.there else beside))
             self._forget(key, standing, tree=tree)
             self._tell_others(key, standing, tree=tree)
             self._ended(key, change)
+            self._note_made(key, change)
             if change.known and change.alone:
                 self._keep(key, Fact(change.info, self._clock(), generation, inside, change.head))
+
+    def _note_made(self, key: str, change: Change) -> None:
+        """Remember the name beyond its fact's time (`made_names`)."""
+        if not change.there:
+            return
+        is_dir = change.info is not None and change.info.is_dir
+        self._made.note(key, Made.DIRECTORY if is_dir else Made.FILE)
+        self._made.note_below(key)
 
     def _begun(self, key: str) -> Change:
         """Of changes of one key at once nobody knows which was the last: the store must be asked."""
@@ -149,7 +161,7 @@ class Facts:
     def _tell_others(self, key: str, standing: set[str], *, tree: bool) -> None:
         """Before the request, as an answer that is on its way may be older; and after it, before anybody
         hears of its success."""
-        self._others.changed(key, ["", *reversed([*_above(key)])], {"", *standing}, tree=tree)
+        self._others.changed(key, ["", *reversed([*above(key)])], {"", *standing}, tree=tree)
 
     def _forget(self, key: str, standing: set[str], *, tree: bool) -> None:
         """Drop what may be wrong now. The directories `standing` are known to be."""
@@ -158,7 +170,7 @@ class Facts:
             self._tree_changed_at = self._changes
             for below in [known for known in self._facts if known.startswith(key + "/")]:
                 del self._facts[below]
-        for name in (key, *_above(key)):
+        for name in (key, *above(key)):
             changed = self._came_at if name in standing and name != key else self._changed_at
             changed[_stripe(name)] = self._changes
             fact = self._facts.get(name)
@@ -210,7 +222,7 @@ def _stripe(key: str) -> int:
     return hash(key) % _STRIPES
 
 
-def _above(key: str) -> Iterator[str]:
+def above(key: str) -> Iterator[str]:
     """The keys of the directories above."""
     position = key.rfind("/")
     while position > 0:

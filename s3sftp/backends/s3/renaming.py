@@ -21,6 +21,7 @@ from s3sftp.backends.s3.concurrency import for_each
 from s3sftp.backends.s3.copying import Copying
 from s3sftp.backends.s3.directories import Directories
 from s3sftp.backends.s3.heads import Heads
+from s3sftp.backends.s3.hiding import Hiding
 from s3sftp.backends.s3.keys import MAX_KEY_BYTES, Keys
 from s3sftp.backends.s3.listing import Line, tree
 from s3sftp.backends.s3.objects import mtime_of
@@ -28,7 +29,7 @@ from s3sftp.backends.s3.publishing import Published
 from s3sftp.backends.s3.removing import Removing
 from s3sftp.backends.s3.unfinished import Unfinished
 from s3sftp.backends.s3.writing import Writing
-from s3sftp.errors import AlreadyExists, Changed, InvalidRequest, IsADirectory, NotFound, Unsupported
+from s3sftp.errors import AlreadyExists, Changed, InvalidRequest, NotFound, Unsupported
 
 
 class Renaming:
@@ -44,6 +45,7 @@ class Renaming:
         copying: Copying,
         removing: Removing,
         directories: Directories,
+        hiding: Hiding,
     ) -> None:
         self._store = store
         self._keys = keys
@@ -53,6 +55,7 @@ class Renaming:
         self._copying = copying
         self._removing = removing
         self._directories = directories
+        self._hiding = hiding
         self._unfinished = Unfinished(store)
 
     async def rename(self, source: Place, target: Place, *, overwrite: bool) -> None:
@@ -66,6 +69,7 @@ class Renaming:
             return
         if target.is_within(source):
             raise InvalidRequest("cannot move a directory into itself")
+        await self._hiding.refuse_below_file(target)
         if info.is_dir:
             await self._move_tree(source, target)
         else:
@@ -74,11 +78,9 @@ class Renaming:
 
     async def copy(self, source: Place, target: Place, version: str | None) -> FileInfo:
         """Copy a file, replacing the target. Raises NotFound, IsADirectory, Changed."""
-        if target.is_root:
-            raise IsADirectory
+        await self._hiding.refuse(target)
         info = await self._heads.file(source)
         old, key = self._keys.key_of(source), self._keys.key_of(target)
-        self._writing.refuse_directory(key)
         try:
             if version not in (None, info.version):
                 raise Changed
@@ -129,7 +131,7 @@ class Renaming:
         self._unfinished.begun(old, new)
         with (
             self._facts.changing(old.removesuffix("/"), tree=True),
-            self._facts.changing(new.removesuffix("/"), tree=True),
+            self._facts.changing(new.removesuffix("/"), tree=True) as change,
         ):
             for step in _steps(missing):
                 await for_each(
@@ -137,6 +139,7 @@ class Renaming:
                     lambda line: self._copy_line(line, new + line.key.removeprefix(old)),
                     self._store.options.parallel_copies,
                 )
+            change.left(FileInfo.directory())
             await self._remove_copied(old, lines)
         self._unfinished.ended(old, new)
 
@@ -155,6 +158,7 @@ class Renaming:
             await self._writing.replace_marker(target)
         else:
             await self._copying.object(line.key, target, FileInfo.file(line.size, None, line.version))
+            self._hiding.made(target)
 
     async def _all_below(self, prefix: str) -> list[Line]:
         lines = await self._found_below(prefix)

@@ -10,7 +10,7 @@ import uuid
 
 from s3sftp.backends.contract import Buffer, FileInfo, Finish, Upload, WriteIntent
 from s3sftp.backends.s3.bodies import MemoryBody
-from s3sftp.backends.s3.cache import Facts
+from s3sftp.backends.s3.cache import Facts, above
 from s3sftp.backends.s3.checksums import digest
 from s3sftp.backends.s3.client import Store
 from s3sftp.backends.s3.multipart import Multipart
@@ -20,7 +20,15 @@ from s3sftp.backends.s3.parts import MAX_OBJECT_BYTES, MAX_PART_BYTES, copy_rang
 from s3sftp.backends.s3.publishing import Published, publish, written_by
 from s3sftp.backends.s3.retries import Effort
 from s3sftp.backends.s3.window import Window
-from s3sftp.errors import AlreadyExists, Changed, InvalidRequest, IsADirectory, NotFound, StorageFailure
+from s3sftp.errors import (
+    AlreadyExists,
+    Changed,
+    InvalidRequest,
+    IsADirectory,
+    NotADirectory,
+    NotFound,
+    StorageFailure,
+)
 
 
 class S3Upload(Upload):
@@ -69,18 +77,18 @@ class Writing:
         self._journal = journal
 
     def begin(self, key: str, intent: WriteIntent) -> S3Upload:
-        """Costs no request: a directory of that name is refused only where it is known to be one.
-
-        Raises IsADirectory.
-        """
-        self.refuse_directory(key)
+        """Costs no request."""
         return S3Upload(self._store, self._journal, key, intent)
 
-    def refuse_directory(self, key: str) -> None:
-        """Raise IsADirectory where a file would hide a directory that is known."""
-        fact = self._facts.get(key)
-        if fact is not None and fact.info is not None and fact.info.is_dir:
+    def _refuse_hiding(self, key: str) -> None:
+        """Raise IsADirectory or NotADirectory where it has become known meanwhile that the file would hide a
+        directory, or be hidden below a file."""
+        if (fact := self._facts.get(key)) is not None and fact.info is not None and fact.info.is_dir:
             raise IsADirectory
+        for directory in above(key):
+            fact = self._facts.get(directory)
+            if fact is not None and fact.info is not None and not fact.info.is_dir:
+                raise NotADirectory
 
     async def chunk(self, upload: S3Upload, data: Buffer) -> None:
         """Send one part."""
@@ -112,7 +120,7 @@ class Writing:
 
     async def finish(self, upload: S3Upload, tail: Buffer, finish: Finish) -> FileInfo:
         """Publish. The returned time is what a HEAD would tell, as far as that is known."""
-        self.refuse_directory(upload.key)
+        self._refuse_hiding(upload.key)
         if upload.multipart.taken and len(tail):
             await self.chunk(upload, tail)
         self._check_size(upload, tail, finish)

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from s3sftp.backends import FileInfo
-from s3sftp.errors import AlreadyExists, Changed, IsADirectory
+from s3sftp.errors import AlreadyExists, Changed, IsADirectory, NotADirectory
 from s3sftp.testing.promises.writing import NOT_AT_ONCE
 from s3sftp.testing.storage import Storage, Writing, assert_same, data_of
 from s3sftp.testing.suite import Promises
@@ -37,6 +37,19 @@ class Publishing(Promises):
         assert (await storage.info("name")).is_dir
         await writing.fails_with(IsADirectory)
         assert await storage.names("name") == ["file"]
+
+    @pytest.mark.parametrize("how", ["at once", "in chunks", "by a copy", "by a rename"])
+    async def test_a_file_is_not_put_below_a_file(self, storage: Storage, how: str) -> None:
+        """A file below one that was just told to be a file: NotADirectory, and all is as it was. No listing
+        would lead to it."""
+        await storage.put("file", b"stays")
+        await storage.put("source", b"source")
+        assert not (await storage.info("file")).is_dir
+        for path in ("file/below", "file/deep/below"):
+            with pytest.raises(NotADirectory):
+                await _put_there(storage, how, path)
+        assert await storage.names() == ["file", "source"]
+        assert await storage.whole("file") == b"stays"
 
     @pytest.mark.parametrize("how", ["at once", "in chunks", "by a copy"])
     async def test_the_root_is_no_file(self, empty_storage: Storage, how: str) -> None:
@@ -129,6 +142,8 @@ async def _put_there(storage: Storage, how: str, path: str) -> None:
         await storage.put(path, b"file")
     elif how == "by a copy":
         await storage.copy("source", path)
+    elif how == "by a rename":
+        await storage.rename("source", path)
     else:
         writing = await storage.begin(path)
         try:

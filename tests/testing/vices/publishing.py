@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from s3sftp.backends import Buffer, FileInfo, Finish, Place, Session, Upload, WriteIntent
-from s3sftp.errors import AlreadyExists, Changed
+from s3sftp.backends.memory.bucket import MemoryBucket
+from s3sftp.errors import AlreadyExists, Changed, IsADirectory
 from tests.testing.vices.vicious import Vicious
 
 
@@ -68,5 +69,23 @@ class HidesDirectories(
         "test_the_root_is_no_file",
     ),
 ):
-    def _refuse_directory(self, place: Place) -> None:
+    def __init__(self) -> None:
+        super().__init__()
+        self._bucket = HidingBucket()
+
+
+class HidesFiles(Vicious, breaks=("test_a_file_is_not_put_below_a_file",)):
+    def __init__(self) -> None:
+        super().__init__()
+        self._bucket = UnreachableBucket()
+
+
+class HidingBucket(MemoryBucket):
+    def refuse_file(self, place: Place) -> None:
         pass
+
+
+class UnreachableBucket(MemoryBucket):
+    def refuse_file(self, place: Place) -> None:
+        if self.is_directory(place):
+            raise IsADirectory

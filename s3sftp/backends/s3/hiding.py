@@ -1,0 +1,70 @@
+"""Files and directories of one name: what this server makes hides nothing, and is hidden by nothing.
+
+    PUT a/b    where `a` is a file          refused: nobody who walks the tree would find `b`
+    PUT a      where `a/…` is a directory   refused: nobody would find what is in it
+
+What is known decides. Where the server only remembers that it made such a name once, the store is asked.
+Where nobody knows anything, nothing is asked: an upload stays one request.
+"""
+
+from __future__ import annotations
+
+from s3sftp.backends.contract import Place
+from s3sftp.backends.s3.cache import Facts
+from s3sftp.backends.s3.heads import Heads
+from s3sftp.backends.s3.keys import Keys
+from s3sftp.backends.s3.made_names import Made, MadeNames
+from s3sftp.errors import IsADirectory, NotADirectory, NotFound
+
+
+class Hiding:
+    """Refuses names under which a file would hide something, or could not be found."""
+
+    def __init__(self, keys: Keys, facts: Facts, heads: Heads, made: MadeNames) -> None:
+        self._keys = keys
+        self._facts = facts
+        self._heads = heads
+        self._made = made
+
+    async def refuse(self, place: Place) -> None:
+        """Raise IsADirectory where a file of this name would hide a directory, NotADirectory where it would
+        be below a file."""
+        await self.refuse_below_file(place)
+        if place.is_root:
+            raise IsADirectory
+        key = self._keys.key_of(place)
+        fact = self._facts.get(key)
+        if fact is not None:
+            if fact.info is not None and fact.info.is_dir:
+                raise IsADirectory
+        elif self._made.is_noted(key, Made.DIRECTORY):
+            if await self._heads.is_directory(place):
+                raise IsADirectory
+            self._made.forget(key)
+
+    async def refuse_below_file(self, place: Place) -> None:
+        """Raise NotADirectory where a name above is a file's."""
+        while not (place := place.parent).is_root:
+            key = self._keys.key_of(place)
+            fact = self._facts.get(key)
+            if fact is None and self._made.is_noted(key, Made.FILE):
+                await self._refuse_file(place, key)
+            elif fact is not None and fact.info is not None:
+                if not fact.info.is_dir:
+                    raise NotADirectory
+                return  # and so are those above it
+
+    def made(self, key: str) -> None:
+        """A file has been made that the facts are not told of."""
+        self._made.note(key, Made.FILE)
+        self._made.note_below(key)
+
+    async def _refuse_file(self, place: Place, key: str) -> None:
+        try:
+            info = await self._heads.info(place)
+        except NotFound:
+            self._made.forget(key)
+            return
+        if not info.is_dir:
+            raise NotADirectory
+        self._made.note(key, Made.DIRECTORY)
