@@ -58,7 +58,9 @@ class Application:
         """
         options, among = self._options, self._among
         async with AsyncExitStack() as started:
-            host_keys = load_host_keys(options.ssh.host_keys, options.server.state_dir)
+            host_keys = await asyncio.to_thread(
+                load_host_keys, options.ssh.host_keys, options.server.state_dir
+            )
             users = ConfiguredUsers(options.users, options.auth)
             started.callback(users.close)
             self._server = Server(

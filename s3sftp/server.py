@@ -65,8 +65,8 @@ class Server:
 
         `backend`: where files are stored; started and stopped with the server.
         `auth`: says who may come in; `s3sftp.auth.Authenticator` is the protocol.
-        `host_keys`: files or keys, one of each type. None: those of `ssh`, else one is made for this run,
-        with a warning in the log, as clients will not know it again.
+        `host_keys`: files or keys, one of each type. None: those of `ssh`, else keys are made for this
+        run, with a warning in the log, as clients will not know them again.
         `host`, `port`: where to listen; an empty host is all addresses, port 0 a free one.
         `on_committed`, `on_renamed`: async functions, or `Subscriber`s, one or several.
         `drain_timeout`: how long running transfers and waiting events may take at the end, in seconds.
@@ -139,7 +139,8 @@ class Server:
         self._accepting = True
 
     async def _start(self, started: AsyncExitStack) -> None:
-        keys = host_keys_of(self._given_keys if self._given_keys is not None else self._ssh.host_keys)
+        given = self._given_keys if self._given_keys is not None else self._ssh.host_keys
+        keys = await asyncio.to_thread(host_keys_of, given)
         self._events = Events(self._on_committed, self._on_renamed)
         volume = Volume(self._given_backend, self._files, self._uploads, self._events)
 

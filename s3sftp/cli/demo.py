@@ -8,7 +8,6 @@ import os
 import secrets
 from pathlib import Path
 
-import asyncssh
 import click
 
 from s3sftp.app import Application
@@ -111,9 +110,10 @@ def _options(directory: Path, store: DemoStore, login: DemoLogin, host: str, por
 
 def _tell(directory: Path, store: DemoStore, login: DemoLogin, port: int) -> None:
     known_hosts = directory / "known_hosts"
-    key = asyncssh.read_private_key(directory / "state" / host_keys.FILE_NAME)
-    public = " ".join(key.export_public_key("openssh").decode().split()[:2])
-    known_hosts.write_text(f"[127.0.0.1]:{port} {public}\n", "utf-8")
+    keys = host_keys.load_host_keys((), directory / "state")
+    known_hosts.write_text(
+        "".join(f"{host_keys.known_hosts_line(key, '127.0.0.1', port)}\n" for key in keys), "utf-8"
+    )
     click.echo(
         f"""
 s3sftp is running; Ctrl-C stops it. Paste in another terminal:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import asyncssh
@@ -16,7 +17,7 @@ _KINDS = {"ed25519": "ssh-ed25519", "ecdsa": "ecdsa-sha2-nistp256", "rsa": "ssh-
 
 @click.group("host-key")
 def host_key() -> None:
-    """Make a host key, or show the fingerprint of one."""
+    """Make a host key, or show the fingerprints of those that are there."""
 
 
 @host_key.command()
@@ -34,16 +35,16 @@ def generate(kind: str, file: Path) -> None:
 @click.option("--port", type=int, default=2022, show_default=True, help="Port that clients connect to.")
 @click.argument("file", type=click.Path(path_type=Path), required=False)
 def show(state_dir: Path | None, host: str, port: int, file: Path | None) -> None:
-    """Show fingerprint, public key and known_hosts line of FILE, or of the generated key."""
+    """Show fingerprint, public key and known_hosts line of FILE, or of every generated key."""
+    directory = state_dir or default_state_dir()
     with told_plainly():
-        _describe(
-            host_keys.load(file or (state_dir or default_state_dir()) / host_keys.FILE_NAME), host, port
-        )
+        # those that are there: the server makes the others when it starts, and may never have started
+        kept = [each for name in host_keys.FILES if os.path.lexists(each := directory / name)]
+        for each in [file] if file else kept or [directory / next(iter(host_keys.FILES))]:
+            _describe(host_keys.load(each), host, port)
 
 
 def _describe(key: asyncssh.SSHKey, host: str, port: int) -> None:
-    public = key.export_public_key("openssh").decode().strip()
-    name = host if port == 22 else f"[{host}]:{port}"
-    click.echo(f"fingerprint  {key.get_fingerprint()}")
-    click.echo(f"public key   {public}")
-    click.echo(f"known_hosts  {name} {' '.join(public.split()[:2])}")
+    click.echo(f"fingerprint  {key.get_fingerprint()}  {key.get_algorithm()}")
+    click.echo(f"public key   {key.export_public_key('openssh').decode().strip()}")
+    click.echo(f"known_hosts  {host_keys.known_hosts_line(key, host, port)}")

@@ -16,6 +16,7 @@ from s3sftp.app_shares import CHANGES, TABLE_ROWS, UPLOADS, to_file
 from s3sftp.backends.s3.generations import Generations
 from s3sftp.counters import Table, make_shared
 from s3sftp.ssh import FrontDoor, load_host_keys
+from s3sftp.ssh.algorithms import warn_of_weak
 from s3sftp.telemetry import get_logger
 from s3sftp.whereabouts import tell_on_request
 from s3sftp.workers import Crew, Patience, Supervisor, WorkersFailed
@@ -48,7 +49,8 @@ async def _serve(options: ServerOptions) -> None:
 async def supervise(options: ServerOptions, workers: int) -> None:
     """Have so many workers serve until told to stop. Raises ConfigurationError, CannotListen."""
     tell_on_request()
-    # the first start makes the key, once
+    # the first start makes the keys, once
+    warn_of_weak(options.ssh.offer)
     await asyncio.to_thread(load_host_keys, options.ssh.host_keys, options.server.state_dir)
     counters, handed = make_shared(TABLE_ROWS, workers), to_file(options)
     try:

@@ -1,97 +1,237 @@
 """Which algorithms are offered, in order of preference; the client's order decides among them.
 
-Left out on purpose: whatever has SHA-1, MD5, a group below 2048 bits, CBC, RC4, a shortened MAC or no
-cipher at all; and compression. asyncssh's own defaults still have some of these, so lists are always given.
+    modern       what is sound, post-quantum key exchange first                  the default
+    compatible   modern, and behind it what is weak but not broken               ssh.algorithms
+    additions    any sound or weak algorithm by its name, behind all others      ssh.extra_algorithms
+    refused      what is broken: nothing offers it
+
+A list of one's own (`ssh.ciphers`) replaces that list of the policy, and has no weak names in it: those come
+as additions. asyncssh's own defaults have weak and broken algorithms, so lists are always given.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Literal
 
 from asyncssh.encryption import get_encryption_algs
 from asyncssh.kex import get_kex_algs
 from asyncssh.mac import get_mac_algs
 from asyncssh.public_key import get_public_key_algs
 
-_REFUSED = ("sha1", "-cbc", "arcfour", "md5", "ssh-dss", "none", "gss-", "rsa1024", "-96", "group1-")
-_REFUSED_EXACTLY = frozenset({"ssh-rsa"})
+from s3sftp.telemetry import get_logger
+
+_log = get_logger("s3sftp.ssh")
+Kind = Literal["key_exchanges", "ciphers", "macs", "signatures"]
+Policy = Literal["modern", "compatible"]
+
+_SHA1_HANDSHAKE = "SHA-1 binds the handshake together, and collisions of SHA-1 can be made"
+_CBC = "CBC without a check before it: plaintext can leak, a few bits at a time, to who alters packets"
+_SHA1_MAC = "SHA-1; no attack on it as a message authentication code is known, but nothing needs it any more"
+
+RISKS: Mapping[str, str] = MappingProxyType(
+    {
+        "diffie-hellman-group14-sha1": _SHA1_HANDSHAKE,
+        "aes128-cbc": _CBC,
+        "aes192-cbc": _CBC,
+        "aes256-cbc": _CBC,
+        "hmac-sha1-etm@openssh.com": _SHA1_MAC,
+        "hmac-sha1": _SHA1_MAC,
+        "ssh-rsa": "RSA signatures over SHA-1: who can pay for a collision may pose as a user or the server",
+    }
+)
+"""What is weak but not broken, and why. Offered only where somebody has asked for it."""
+
+WEAK_ADVICE = "take it out again when the last client that needs it has gone"
+
+REFUSED: Mapping[str, str] = MappingProxyType(
+    {
+        "group1-": "a group of 1024 bits can be broken by who has prepared for it (Logjam)",
+        "rsa1024": "RSA of 1024 bits can be broken",
+        "group-exchange": "the client may ask for a group of 1024 bits, and would get it",
+        "gss-": "there is no Kerberos here",
+        "arcfour": "RC4 is broken",
+        "3des": "blocks of 64 bits repeat in long sessions (Sweet32)",
+        "blowfish": "blocks of 64 bits repeat in long sessions (Sweet32)",
+        "cast128": "blocks of 64 bits repeat in long sessions (Sweet32)",
+        "md5": "MD5 is broken",
+        "-96": "a code that is cut to 96 bits is easier to forge",
+        "ssh-dss": "DSA keys have 1024 bits and SHA-1",
+        "-cbc": "CBC, and not even with AES",
+        "sha1": "SHA-1",
+        "none": "no protection at all",
+    }
+)
+"""Parts of names that are never offered, and why. Where RISKS has the whole name, that counts."""
 
 
 def _installed(names: Iterable[bytes]) -> frozenset[str]:
     return frozenset(name.decode("ascii") for name in names)
 
 
-_KNOWN = {
-    "key_exchanges": _installed(get_kex_algs()),
-    "ciphers": _installed(get_encryption_algs()),
-    "macs": _installed(get_mac_algs()),
-    "signatures": _installed(get_public_key_algs()),
-}
-
-
-def _available(kind: str, *wanted: str) -> tuple[str, ...]:
-    return tuple(name for name in wanted if name in _KNOWN[kind])
-
-
-KEY_EXCHANGES = _available(
-    "key_exchanges",
-    # post-quantum together with a classical curve: what is recorded today stays secret
-    "mlkem768x25519-sha256",
-    "sntrup761x25519-sha512",
-    "sntrup761x25519-sha512@openssh.com",
-    "mlkem768nistp256-sha256",
-    "mlkem1024nistp384-sha384",
-    "curve25519-sha256",
-    "curve25519-sha256@libssh.org",
-    "ecdh-sha2-nistp521",
-    "ecdh-sha2-nistp384",
-    "ecdh-sha2-nistp256",
-    "diffie-hellman-group18-sha512",
-    "diffie-hellman-group16-sha512",
-    "diffie-hellman-group14-sha256",
+_INSTALLED: Mapping[Kind, frozenset[str]] = MappingProxyType(
+    {
+        "key_exchanges": _installed(get_kex_algs()),
+        "ciphers": _installed(get_encryption_algs()),
+        "macs": _installed(get_mac_algs()),
+        "signatures": _installed(get_public_key_algs()),
+    }
 )
-CIPHERS = _available(
-    "ciphers",
-    "aes128-gcm@openssh.com",
-    "aes256-gcm@openssh.com",
-    "aes128-ctr",
-    "aes192-ctr",
-    "aes256-ctr",
+MODERN: Mapping[Kind, tuple[str, ...]] = MappingProxyType(
+    {
+        "key_exchanges": (
+            # post-quantum together with a classical curve: what is recorded today stays secret
+            "mlkem768x25519-sha256",
+            "sntrup761x25519-sha512",
+            "sntrup761x25519-sha512@openssh.com",
+            "mlkem768nistp256-sha256",
+            "mlkem1024nistp384-sha384",
+            "curve25519-sha256",
+            "curve25519-sha256@libssh.org",
+            "ecdh-sha2-nistp521",
+            "ecdh-sha2-nistp384",
+            "ecdh-sha2-nistp256",
+            "diffie-hellman-group18-sha512",
+            "diffie-hellman-group16-sha512",
+            "diffie-hellman-group14-sha256",
+        ),
+        "ciphers": (
+            "aes128-gcm@openssh.com",
+            "aes256-gcm@openssh.com",
+            "aes128-ctr",
+            "aes192-ctr",
+            "aes256-ctr",
+        ),
+        "macs": (
+            "hmac-sha2-256-etm@openssh.com",
+            "hmac-sha2-512-etm@openssh.com",
+            "hmac-sha2-256",
+            "hmac-sha2-512",
+        ),
+        "signatures": (
+            "ssh-ed25519",
+            "sk-ssh-ed25519@openssh.com",
+            "ecdsa-sha2-nistp256",
+            "ecdsa-sha2-nistp384",
+            "ecdsa-sha2-nistp521",
+            "sk-ecdsa-sha2-nistp256@openssh.com",
+            "ssh-ed448",
+            "rsa-sha2-512",
+            "rsa-sha2-256",
+        ),
+    }
 )
-MACS = _available(
-    "macs",
-    "hmac-sha2-256-etm@openssh.com",
-    "hmac-sha2-512-etm@openssh.com",
-    "hmac-sha2-256",
-    "hmac-sha2-512",
+COMPATIBLE: Mapping[Kind, tuple[str, ...]] = MappingProxyType(
+    {
+        "key_exchanges": ("diffie-hellman-group14-sha1",),
+        "ciphers": ("aes128-cbc", "aes192-cbc", "aes256-cbc"),
+        "macs": ("hmac-sha1-etm@openssh.com", "hmac-sha1"),
+        "signatures": (),
+    }
 )
-SIGNATURES = _available(
-    "signatures",
-    "ssh-ed25519",
-    "sk-ssh-ed25519@openssh.com",
-    "ecdsa-sha2-nistp256",
-    "ecdsa-sha2-nistp384",
-    "ecdsa-sha2-nistp521",
-    "sk-ecdsa-sha2-nistp256@openssh.com",
-    "ssh-ed448",
-    "rsa-sha2-512",
-    "rsa-sha2-256",
-)
+"""What the policy `compatible` adds to MODERN."""
 
 
-def checked(names: tuple[str, ...], kind: str) -> tuple[str, ...]:
-    """The names, if every one can be offered. Raises ValueError that says which cannot, and what can."""
-    if not names:
-        raise ValueError("should name at least one")
-    broken = [name for name in names if _is_broken(name)]
-    if broken:
-        raise ValueError(f"{', '.join(broken)}: too weak to be offered")
-    unknown = [name for name in names if name not in _KNOWN[kind]]
-    if unknown:
-        usable = ", ".join(sorted(name for name in _KNOWN[kind] if not _is_broken(name)))
-        raise ValueError(f"unknown here: {', '.join(unknown)}; known: {usable}")
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """What a server offers, of each kind in order of preference."""
+
+    key_exchanges: tuple[str, ...]
+    ciphers: tuple[str, ...]
+    macs: tuple[str, ...]
+    signatures: tuple[str, ...]
+
+    def of(self, kind: Kind) -> tuple[str, ...]:
+        """The list of one kind."""
+        names: tuple[str, ...] = getattr(self, kind)
+        return names
+
+    @property
+    def weak(self) -> dict[str, str]:
+        """What of it is weak, and the risk of each."""
+        names = (*self.key_exchanges, *self.ciphers, *self.macs, *self.signatures)
+        return {name: RISKS[name] for name in names if name in RISKS}
+
+
+def offer_of(policy: Policy, lists: Mapping[Kind, Sequence[str]], additions: Sequence[str]) -> Offer:
+    """What is offered: of each kind the list that is given, else the policy's; then its additions.
+
+    Names of the policy that the installed libraries lack are left out.
+    """
+    kinds: dict[Kind, tuple[str, ...]] = {}
+    for kind, installed in _INSTALLED.items():
+        names = lists.get(kind) or [
+            *MODERN[kind],
+            *(COMPATIBLE[kind] if policy == "compatible" else ()),
+        ]
+        added = [name for name in additions if kind_of(name) == kind]
+        kinds[kind] = tuple(dict.fromkeys(name for name in (*names, *added) if name in installed))
+    return Offer(**kinds)
+
+
+def warn_of_weak(offer: Offer) -> None:
+    """Tell the operator of each weak algorithm what it risks."""
+    for name, risk in offer.weak.items():
+        _log.warning("weak algorithm is offered", algorithm=name, risk=risk, advice=WEAK_ADVICE)
+
+
+def kind_of(name: str) -> Kind | None:
+    """What an algorithm is for; None if it is not known here."""
+    return next((kind for kind, names in _INSTALLED.items() if name in names), None)
+
+
+def checked(names: tuple[str, ...], kind: Kind) -> tuple[str, ...]:
+    """The names, if each can be in a list of this kind. Raises ValueError that says which cannot, and why."""
+    _refuse_broken(names)
+    weak = [name for name in names if name in RISKS]
+    if weak:
+        raise ValueError(
+            f"{', '.join(weak)}: too weak for a list; ssh.extra_algorithms adds it behind the others"
+        )
+    _refuse_unknown(names, _INSTALLED[kind])
     return names
 
 
-def _is_broken(name: str) -> bool:
-    return name in _REFUSED_EXACTLY or any(mark in name for mark in _REFUSED)
+def checked_additions(names: tuple[str, ...]) -> tuple[str, ...]:
+    """The names, if every one can be an addition. Raises ValueError that says which cannot, and why."""
+    _refuse_broken(names)
+    _refuse_unknown(names, frozenset().union(*_INSTALLED.values()))
+    return names
+
+
+def advice_for(names: Sequence[str]) -> str:
+    """What the operator may do for a client that offers these names and nothing else of their kind."""
+    possible = [name for name in names if kind_of(name) and _broken(name) is None]
+    compatible = {name for kind in COMPATIBLE.values() for name in kind}
+    if by_policy := [name for name in possible if name in compatible]:
+        return f'ssh.algorithms = "compatible" would offer {by_policy[0]}; or let the client be updated'
+    if possible:
+        return f'ssh.extra_algorithms = ["{possible[0]}"] would offer it; or let the client be updated'
+    return "let the client be updated: nothing that it offers is safe enough to be offered here"
+
+
+def _refuse_broken(names: Sequence[str]) -> None:
+    reasons = {name: reason for name in names if (reason := _broken(name)) is not None}
+    if reasons:
+        told = "; ".join(f"{name}: too weak to be offered, {reason}" for name, reason in reasons.items())
+        raise ValueError(told)
+
+
+def _refuse_unknown(names: Sequence[str], known: frozenset[str]) -> None:
+    unknown = [name for name in names if name not in known]
+    if not unknown:
+        return
+    ours = {name for policy in (MODERN, COMPATIBLE) for kind in policy.values() for name in kind}
+    if lacking := [name for name in unknown if name in ours and kind_of(name) is None]:
+        raise ValueError(f"not in the installed asyncssh and cryptography: {', '.join(lacking)}")
+    usable = ", ".join(sorted(name for name in known if _broken(name) is None))
+    raise ValueError(f"unknown here: {', '.join(unknown)}; known: {usable}")
+
+
+def _broken(name: str) -> str | None:
+    """Why an algorithm is never offered; None if it may be."""
+    if name in RISKS:
+        return None
+    return next((reason for part, reason in REFUSED.items() if part in name), None)

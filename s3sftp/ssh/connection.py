@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -15,9 +16,11 @@ from s3sftp.ssh import packets, quirks
 from s3sftp.ssh.admission import Refusal
 from s3sftp.ssh.door import Door, Guest, Peer
 from s3sftp.ssh.login import Login
+from s3sftp.ssh.negotiation import mismatch
 from s3sftp.ssh.options import SshOptions
 from s3sftp.ssh.refusals import NothingButSessions
 from s3sftp.ssh.sessions import OpenSession, ServerSession
+from s3sftp.ssh.signatures import prove_host_keys
 from s3sftp.telemetry import get_logger
 from s3sftp.telemetry.sparse import Sparse
 
@@ -34,6 +37,7 @@ class Shared:
     asking: Asking
     door: Door
     open_session: OpenSession
+    host_keys: Sequence[asyncssh.SSHKeyPair] = ()
     connections: set[Connection] = field(default_factory=set)
     refusals: Sparse = field(default_factory=Sparse)
     fast_packets: bool = False
@@ -74,6 +78,8 @@ class Connection(NothingButSessions):
         self._guest = guest
         self._login.comes_from(peer, guest)
         self._shared.connections.add(self)
+        quirks.offer_as_sshd_does(conn)
+        prove_host_keys(conn, self._shared.host_keys)
         quirks.on_transport_pressure(conn, self._pause_sessions, self._resume_sessions)
         _log.info("connection accepted", connection=self._id, peer=self._peer)
 
@@ -83,6 +89,9 @@ class Connection(NothingButSessions):
         return True
 
     def password_auth_supported(self) -> bool:
+        return self._shared.asking.accepts_passwords
+
+    def kbdint_auth_supported(self) -> bool:
         return self._shared.asking.accepts_passwords
 
     def public_key_auth_supported(self) -> bool:
@@ -96,6 +105,13 @@ class Connection(NothingButSessions):
         await self._login.password(username, old_password)
         self._login.proof = None
         return False
+
+    def get_kbdint_challenge(self, username: str, lang: str, submethods: str) -> Any:
+        self._login.question()
+        return "", "", "", (("Password: ", False),)
+
+    async def validate_kbdint_response(self, username: str, responses: Sequence[str]) -> bool:
+        return await self._login.response(username, responses)
 
     async def validate_public_key(self, username: str, key: asyncssh.SSHKey) -> bool:
         return await self._login.public_key(username, key)
@@ -268,6 +284,8 @@ class Connection(NothingButSessions):
         if self._guest is None:
             return
         self._shared.connections.discard(self)
+        if isinstance(exc, asyncssh.KeyExchangeFailed):
+            self._tell_mismatch()
         if not self.authenticated:
             self._login.left_outside(self._user)
         self._guest.leave()
@@ -279,6 +297,22 @@ class Connection(NothingButSessions):
             authenticated=self.authenticated,
             reason=str(exc) if exc else None,
         )
+
+    def _tell_mismatch(self) -> None:
+        """The client and this server have no algorithm in common."""
+        of_host_keys = {pair.algorithm.decode("ascii") for pair in self._shared.host_keys}
+        kexinit = quirks.kexinit_of(self._open_conn)
+        found = mismatch(kexinit, self._shared.options.offer, of_host_keys)
+        if found is not None:
+            _log.warning(
+                "no algorithm in common",
+                connection=self._id,
+                peer=self._peer,
+                client=self._open_conn.get_extra_info("client_version"),
+                missing=found.missing,
+                offered=found.offered,
+                advice=found.advice,
+            )
 
     @property
     def _open_conn(self) -> asyncssh.SSHServerConnection:

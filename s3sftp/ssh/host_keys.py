@@ -10,8 +10,9 @@ import contextlib
 import os
 import secrets
 import stat
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 import asyncssh
 
@@ -20,20 +21,29 @@ from s3sftp.telemetry import get_logger
 
 _log = get_logger("s3sftp.ssh")
 
-FILE_NAME = "ssh_host_ed25519_key"
+FILES: Mapping[str, str] = MappingProxyType(
+    {
+        "ssh_host_ed25519_key": "ssh-ed25519",
+        # for clients that know no Ed25519: JSch 0.1, Apache MINA without an optional library, Windows' .NET
+        "ssh_host_ecdsa_key": "ecdsa-sha2-nistp256",
+        "ssh_host_rsa_key": "ssh-rsa",
+    }
+)
+"""The files in the state directory, and the type of the key in each: those that sshd makes."""
+_RSA_BITS = 3072
 
 
 def host_keys_of(given: Sequence[Path | str | asyncssh.SSHKey]) -> list[asyncssh.SSHKey]:
-    """The given keys and those in the given files; of none, one that is made for this run alone.
+    """The given keys and those in the given files; of none, one of each type, made for this run alone.
 
-    Raises ConfigurationError with every file that cannot be used.
+    Takes a while, so not for the event loop. Raises ConfigurationError with every file that cannot be used.
     """
     if not given:
         _log.warning(
-            "host key is made for this run only: for development, not for production",
+            "host keys are made for this run only: for development, not for production",
             advice="give the server host_keys: clients refuse a server whose key has changed",
         )
-        return [asyncssh.generate_private_key("ssh-ed25519", comment="s3sftp")]
+        return [_new_key(kind) for kind in FILES.values()]
     keys: list[asyncssh.SSHKey] = []
     problems: list[str] = []
     for each in given:
@@ -48,17 +58,32 @@ def host_keys_of(given: Sequence[Path | str | asyncssh.SSHKey]) -> list[asyncssh
 
 
 def load_host_keys(given: Sequence[Path], state_dir: Path) -> list[asyncssh.SSHKey]:
-    """The given keys, or the one in the state directory, made now if there is none.
+    """The given keys, or those in the state directory, of which the missing ones are made now.
 
+    Takes a while, so not for the event loop. Servers that start at once on one directory get the same keys.
     Raises ConfigurationError with every file that cannot be used.
     """
     if not given:
-        file = state_dir / FILE_NAME
-        if not os.path.lexists(file):
-            generate(file)
-            _log.info("host key generated", file=str(file))
-        given = (file,)
+        given = [state_dir / name for name in FILES]
+        missing = [file for file in given if not os.path.lexists(file)]
+        for file in missing:
+            _make(file, FILES[file.name], beside_others=len(missing) < len(FILES))
     return host_keys_of(given)
+
+
+def _make(file: Path, kind: str, *, beside_others: bool) -> None:
+    """Make a key that a server on this directory shall have, unless another start is quicker."""
+    try:
+        generate(file, kind)
+    except ConfigurationError:
+        if not file.exists():
+            raise
+    else:
+        advice = (
+            "a client that trusts another key of this server and prefers this type may ask whom it talks to; "
+            "ssh.host_keys with the files of the old keys alone offers only those"
+        )
+        _log.info("host key generated", file=str(file), type=kind, advice=advice if beside_others else None)
 
 
 def generate(file: Path, kind: str = "ssh-ed25519") -> asyncssh.SSHKey:
@@ -66,9 +91,7 @@ def generate(file: Path, kind: str = "ssh-ed25519") -> asyncssh.SSHKey:
 
     Raises ConfigurationError.
     """
-    key = asyncssh.generate_private_key(
-        kind, comment="s3sftp", **({"key_size": 3072} if kind == "ssh-rsa" else {})
-    )
+    key = _new_key(kind)
     try:
         file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         _create(file, key.export_private_key("openssh"))
@@ -77,6 +100,11 @@ def generate(file: Path, kind: str = "ssh-ed25519") -> asyncssh.SSHKey:
     except OSError as error:
         raise ConfigurationError([f"cannot write host key {file}: {error.strerror or error}"]) from error
     return key
+
+
+def _new_key(kind: str) -> asyncssh.SSHKey:
+    size = {"key_size": _RSA_BITS} if kind == "ssh-rsa" else {}
+    return asyncssh.generate_private_key(kind, comment="s3sftp", **size)
 
 
 def _create(file: Path, data: bytes) -> None:
@@ -128,6 +156,12 @@ def load(file: Path) -> asyncssh.SSHKey:
             advice=f"chmod 600 {file}",
         )
     return key
+
+
+def known_hosts_line(key: asyncssh.SSHKey, host: str, port: int) -> str:
+    """What a client's known_hosts file says of a server with this key."""
+    name = host if port == 22 else f"[{host}]:{port}"
+    return f"{name} {' '.join(key.export_public_key('openssh').decode().split()[:2])}"
 
 
 def _repeated(keys: Sequence[asyncssh.SSHKey]) -> list[str]:

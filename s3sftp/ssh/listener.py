@@ -12,11 +12,13 @@ from typing import Any
 import asyncssh
 
 from s3sftp.auth import Asking, Authenticator, AuthOptions
-from s3sftp.ssh import packets, quirks
+from s3sftp.ssh import packets
+from s3sftp.ssh.algorithms import warn_of_weak
 from s3sftp.ssh.connection import Connection, Shared
 from s3sftp.ssh.door import Entrance, FrontDoor
 from s3sftp.ssh.options import ListenOptions, SshOptions
 from s3sftp.ssh.sessions import OpenSession
+from s3sftp.ssh.signatures import host_key_pairs
 from s3sftp.ssh.sockets import BACKLOG, CannotListen, bind
 from s3sftp.telemetry import get_logger
 
@@ -42,10 +44,10 @@ class Listener:
         """With an entrance, connections come from there, and not from a socket of its own."""
         self._listen = listen
         self._options = ssh
-        self._host_keys = quirks.host_key_pairs(host_keys, ssh.signatures)
+        self._host_keys = host_key_pairs(host_keys, ssh.offer.signatures)
         self._entrance = entrance
         door = FrontDoor(ssh, auth) if entrance is None else entrance.door
-        self._shared = Shared(ssh, Asking(authenticator, auth), door, open_session)
+        self._shared = Shared(ssh, Asking(authenticator, auth), door, open_session, self._host_keys)
         self._shared.fast_packets = ssh.fast_packets and packets.usable()
         self._acceptor: asyncssh.SSHAcceptor | None = None
 
@@ -62,6 +64,8 @@ class Listener:
 
     async def start(self) -> None:
         """Listen. Raises CannotListen."""
+        if self._entrance is None:
+            warn_of_weak(self._options.offer)
         listening = asyncio.ensure_future(self._listening())
         try:
             self._acceptor = await asyncio.shield(listening)
@@ -75,7 +79,7 @@ class Listener:
             _log.info("listening", host=self._listen.host or "*", port=self.port)
 
     async def _listening(self) -> asyncssh.SSHAcceptor:
-        options = self._options
+        options, offer = self._options, self._options.offer
         return await asyncssh.listen(
             **self._where(),
             backlog=BACKLOG,
@@ -86,15 +90,15 @@ class Listener:
             send_server_host_keys=True,
             config=None,
             x509_trusted_certs=None,
-            kex_algs=options.key_exchanges,
-            encryption_algs=options.ciphers,
-            mac_algs=options.macs,
-            signature_algs=options.signatures,
+            kex_algs=offer.key_exchanges,
+            encryption_algs=offer.ciphers,
+            mac_algs=offer.macs,
+            signature_algs=offer.signatures,
             compression_algs=("none",),
             rekey_bytes=options.rekey_bytes,
             public_key_auth=True,
             password_auth=True,
-            kbdint_auth=False,
+            kbdint_auth=True,
             host_based_auth=False,
             gss_host=None,
             gss_kex=False,

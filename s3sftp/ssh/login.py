@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import asyncssh
+from asyncssh.saslprep import SASLPrepError, saslprep
 
 from s3sftp.auth import Answer, Asking, Identity
-from s3sftp.ssh import quirks
+from s3sftp.ssh.algorithms import advice_for
 from s3sftp.ssh.door import Guest, Peer
 from s3sftp.ssh.options import SshOptions
+from s3sftp.ssh.signatures import verify_only
 from s3sftp.telemetry import get_logger
 
 _log = get_logger("s3sftp.ssh")
@@ -29,8 +32,9 @@ class Proof:
 class Login:
     """Asks who it is, counts failures, ends a connection that tries too much.
 
-    Every answer counts for the source's ban: each wrong password, and once the keys of a connection that
-    offered keys and left without a login. Keys count less as agents offer all that they hold.
+    Every answer counts for the source's ban: each wrong password, however it was asked for, and once the keys
+    of a connection that offered keys and left without a login. Keys count less as agents offer all that they
+    hold.
     """
 
     def __init__(self, asking: Asking, limits: SshOptions, connection_id: str) -> None:
@@ -38,6 +42,7 @@ class Login:
         self._limits = limits
         self._connection_id = connection_id
         self._names = 0
+        self._questions = 0
         self._passwords = 0
         self._keys = 0
         self._unanswered = False
@@ -56,7 +61,29 @@ class Login:
         if self._names > self._limits.max_auth_attempts:
             raise _too_many()
 
-    async def password(self, user: str, password: str) -> bool:
+    def question(self) -> None:
+        """The client wants to be asked. Raises asyncssh.DisconnectError after too many, answered or not."""
+        self._questions += 1
+        if self._questions > self._limits.max_auth_attempts:
+            raise _too_many()
+
+    async def response(self, user: str, responses: Sequence[str]) -> bool:
+        """Whether the one response is the user's password; it is prepared and counted as one.
+
+        None, or several, are what a person leaves who cancels: an attempt of this connection, but no guess.
+        """
+        if len(responses) == 1:
+            try:
+                password = saslprep(responses[0])
+            except SASLPrepError as error:
+                raise asyncssh.ProtocolError("Invalid keyboard-interactive response") from error
+            return await self.password(user, password, "keyboard-interactive")
+        self._passwords += 1
+        if self._passwords >= self._limits.max_auth_attempts:
+            raise _too_many()
+        return False
+
+    async def password(self, user: str, password: str, method: str = "password") -> bool:
         """Whether the password is the user's. Raises asyncssh.DisconnectError after too many."""
         self.proof = None
         self._passwords += 1
@@ -69,9 +96,9 @@ class Login:
         finally:
             if answer.identity is None and not answer.broken:
                 # also when the client does not wait for the answer: that is no way to guess for free
-                banned = self._failed(user, "password")
+                banned = self._failed(user, method)
         if answer.identity is not None:
-            self.proof = Proof(answer.identity, "password")
+            self.proof = Proof(answer.identity, method)
             return True
         if (banned is not None and await banned) or self._passwords >= self._limits.max_auth_attempts:
             raise _too_many()
@@ -88,9 +115,19 @@ class Login:
         if answer.identity is None:
             _log.debug("key refused", connection=self._connection_id, user=user, key=key.get_fingerprint())
             return False
-        quirks.only_signatures(key, self._limits.signatures)
+        verify_only(key, self._limits.offer.signatures, lambda name: self._signature_refused(user, name))
         self.proof = Proof(answer.identity, "publickey", key.get_fingerprint())
         return True
+
+    def _signature_refused(self, user: str, algorithm: str) -> None:
+        _log.warning(
+            "signature refused",
+            connection=self._connection_id,
+            source=self._source,
+            user=user,
+            algorithm=algorithm,
+            advice=advice_for((algorithm,)),
+        )
 
     def left_outside(self, user: str) -> None:
         """The connection ended without a login."""

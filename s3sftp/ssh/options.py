@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
+from functools import cached_property
+from typing import cast
 
 from pydantic import Field, ValidationInfo, field_validator
 
 from s3sftp.config import ByteSize, Duration, LocalPath, Options
-from s3sftp.ssh import algorithms
+from s3sftp.ssh.algorithms import Kind, Offer, Policy, checked, checked_additions, offer_of
 
 
 class ListenOptions(Options):
@@ -24,25 +26,32 @@ class SshOptions(Options):
     """Keys, algorithms and limits of SSH connections."""
 
     host_keys: tuple[LocalPath, ...] = ()
-    """Private keys that the server proves itself with, at most one of each type. None: one Ed25519 key is
-    generated in the state directory at the first start, and kept."""
+    """Private keys that the server proves itself with, at most one of each type; no others are made. None: an
+    Ed25519, an ECDSA P-256 and an RSA 3072 key are kept in the state directory, and those that are not there
+    yet are generated at start."""
     version: str = "s3sftp"
     """What the server calls itself before login, after `SSH-2.0-`."""
 
-    key_exchanges: tuple[str, ...] = algorithms.KEY_EXCHANGES
-    """Key exchange methods. Names that the installed cryptography lacks are left out of the default."""
-    ciphers: tuple[str, ...] = algorithms.CIPHERS
-    """Ciphers. `chacha20-poly1305@openssh.com` is known but not in the default: it is the one on which the
-    Terrapin attack works best where a client has no strict key exchange."""
-    macs: tuple[str, ...] = algorithms.MACS
-    """Message authentication codes, for the ciphers that need one."""
-    signatures: tuple[str, ...] = algorithms.SIGNATURES
-    """Signature algorithms of users' keys and host keys."""
+    algorithms: Policy = "modern"
+    """Which algorithms are offered: `modern`, or `compatible`, which adds behind them what is weak but not
+    broken, for software of 2016 and before. [The lists](algorithms.md)."""
+    extra_algorithms: tuple[str, ...] = ()
+    """Algorithms of any kind that are offered too, by name and behind all others, such as `ssh-rsa`. Each
+    weak one is a warning at start."""
+    key_exchanges: tuple[str, ...] = ()
+    """Key exchange methods, in place of the policy's."""
+    ciphers: tuple[str, ...] = ()
+    """Ciphers, in place of the policy's. `chacha20-poly1305@openssh.com` is known but in no policy: it is the
+    one on which the Terrapin attack works best where a client has no strict key exchange."""
+    macs: tuple[str, ...] = ()
+    """Message authentication codes for the ciphers that need one, in place of the policy's."""
+    signatures: tuple[str, ...] = ()
+    """Signature algorithms of users' keys and host keys, in place of the policy's."""
 
     login_grace: Duration = timedelta(seconds=30)
     """A connection that has not logged in by then is closed."""
     max_auth_attempts: int = Field(default=6, ge=1, le=100)
-    """Passwords that one connection may try."""
+    """Passwords that one connection may try, by `password` and `keyboard-interactive` together."""
     max_key_offers: int = Field(default=20, ge=1, le=1000)
     """Public keys that one connection may offer: agents offer all they have."""
     max_unauthenticated: int = Field(default=100, ge=1, le=100_000)
@@ -81,4 +90,20 @@ class SshOptions(Options):
     @field_validator("key_exchanges", "ciphers", "macs", "signatures")
     @classmethod
     def _known_algorithms(cls, names: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
-        return algorithms.checked(names, str(info.field_name))
+        return checked(names, cast("Kind", info.field_name))
+
+    @field_validator("extra_algorithms")
+    @classmethod
+    def _possible_additions(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        return checked_additions(names)
+
+    @cached_property
+    def offer(self) -> Offer:
+        """What is offered to clients: the policy, the lists and the additions together."""
+        lists: dict[Kind, tuple[str, ...]] = {
+            "key_exchanges": self.key_exchanges,
+            "ciphers": self.ciphers,
+            "macs": self.macs,
+            "signatures": self.signatures,
+        }
+        return offer_of(self.algorithms, lists, self.extra_algorithms)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import asyncssh
+from asyncssh.auth import get_supported_server_auth_methods
+from asyncssh.constants import MSG_USERAUTH_FAILURE
+from asyncssh.packet import Boolean, NameList
 
 _UNWANTED = {
     "_process_env_request": "env",
@@ -49,23 +52,22 @@ def _refusal(kind: str, refused: Callable[[str], None]) -> Callable[[Any], bool]
     return refuse
 
 
-def host_key_pairs(
-    keys: Sequence[asyncssh.SSHKey], signatures: Collection[str]
-) -> Sequence[asyncssh.SSHKeyPair]:
-    """Host keys that sign with nothing but `signatures`: an RSA key would offer SHA-1 too."""
-    pairs = asyncssh.load_keypairs(list(keys))
-    for pair in pairs:
-        pair.host_key_algorithms = _allowed(pair.host_key_algorithms, signatures)
-    return pairs
+def offer_as_sshd_does(conn: Any) -> None:
+    """Name the methods in sshd's order, which clients are tested with; asyncssh's has another."""
+
+    def failure(partial_success: bool) -> None:
+        methods = get_supported_server_auth_methods(conn)
+        conn._auth = None
+        in_order = sorted(methods, key=lambda method: method == b"keyboard-interactive")
+        conn.send_packet(MSG_USERAUTH_FAILURE, NameList(in_order), Boolean(partial_success))
+
+    conn.send_userauth_failure = failure
 
 
-def only_signatures(key: asyncssh.SSHKey, signatures: Collection[str]) -> None:
-    """Make a user's key verify nothing but `signatures`: asyncssh announces its list, but takes others."""
-    key.all_sig_algorithms = set(_allowed(tuple(key.all_sig_algorithms), signatures))
-
-
-def _allowed(algorithms: Sequence[bytes], signatures: Collection[str]) -> tuple[bytes, ...]:
-    return tuple(algorithm for algorithm in algorithms if algorithm.decode("ascii") in signatures)
+def kexinit_of(conn: Any) -> bytes:
+    """The client's KEXINIT as it came, for what to say when nothing in it is in common."""
+    payload: bytes = conn._client_kexinit
+    return payload
 
 
 def on_transport_pressure(conn: Any, paused: Callable[[], None], resumed: Callable[[], None]) -> None:

@@ -2,31 +2,65 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import asyncssh
 import pytest
 import structlog
+from asyncssh.packet import SSHPacket
 
 from s3sftp.errors import ConfigurationError
-from s3sftp.ssh.host_keys import FILE_NAME, generate, load, load_host_keys
+from s3sftp.ssh.host_keys import FILES, generate, load, load_host_keys
 
 
-def test_the_first_start_makes_a_key_that_only_the_owner_can_read_and_later_ones_keep_it(
+def test_the_first_start_makes_keys_that_only_the_owner_can_read_and_later_ones_keep_them(
     tmp_path: Path,
 ) -> None:
     state = tmp_path / "state" / "s3sftp"
-    (first,) = load_host_keys((), state)
-    (second,) = load_host_keys((), state)
-    assert first.public_data == second.public_data
-    assert first.get_algorithm() == "ssh-ed25519"
-    assert (state / FILE_NAME).stat().st_mode & 0o777 == 0o600
-    assert [file.name for file in state.iterdir()] == [FILE_NAME]
+    first, second = load_host_keys((), state), load_host_keys((), state)
+    assert [key.public_data for key in first] == [key.public_data for key in second]
+    assert [key.get_algorithm() for key in first] == ["ssh-ed25519", "ecdsa-sha2-nistp256", "ssh-rsa"]
+    assert _modulus_bits(first[2]) == 3072
+    assert {file.name for file in state.iterdir()} == set(FILES)
+    assert {file.stat().st_mode & 0o777 for file in state.iterdir()} == {0o600}
+
+
+def _modulus_bits(key: asyncssh.SSHKey) -> int:
+    packet = SSHPacket(key.public_data)
+    assert (packet.get_string(), packet.get_mpint()) == (b"ssh-rsa", 65537)
+    return packet.get_mpint().bit_length()
+
+
+def test_a_state_directory_with_one_key_gets_the_others_and_keeps_the_one(tmp_path: Path) -> None:
+    old = generate(tmp_path / "ssh_host_ed25519_key")
+    with structlog.testing.capture_logs() as events:
+        keys = load_host_keys((), tmp_path)
+    assert keys[0].public_data == old.public_data
+    assert len(keys) == 3
+    told = [event for event in events if event["event"] == "host key generated"]
+    assert [event["type"] for event in told] == ["ecdsa-sha2-nistp256", "ssh-rsa"]
+    assert all("ssh.host_keys" in event["advice"] for event in told)
+
+
+def test_starts_at_once_on_one_directory_have_the_same_keys(tmp_path: Path) -> None:
+    program = (
+        "import pathlib, sys; from s3sftp.ssh.host_keys import load_host_keys;"
+        "keys = load_host_keys((), pathlib.Path(sys.argv[1]));"
+        "print(*(key.get_fingerprint() for key in keys), file=sys.stderr)"
+    )
+    command = [sys.executable, "-c", program, str(tmp_path / "state")]
+    starts = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) for _ in range(4)]
+    seen = {start.communicate(timeout=120)[1].splitlines()[-1] for start in starts}
+    assert [start.returncode for start in starts] == [0] * 4
+    assert len(seen) == 1
+    assert len(next(iter(seen)).split()) == 3
 
 
 @pytest.mark.parametrize("content", [b"", b"not a key", b"-----BEGIN OPENSSH PRIVATE KEY-----\n"])
 def test_a_damaged_key_ends_the_start_and_stays_as_it_is(tmp_path: Path, content: bytes) -> None:
-    file = tmp_path / FILE_NAME
+    file = tmp_path / "ssh_host_ed25519_key"
     file.write_bytes(content)
     with pytest.raises(ConfigurationError, match=str(file)):
         load_host_keys((), tmp_path)
@@ -34,7 +68,7 @@ def test_a_damaged_key_ends_the_start_and_stays_as_it_is(tmp_path: Path, content
 
 
 def test_a_key_behind_a_dangling_link_is_not_made_anew(tmp_path: Path) -> None:
-    (tmp_path / FILE_NAME).symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "ssh_host_ed25519_key").symlink_to(tmp_path / "elsewhere")
     with pytest.raises(ConfigurationError, match="cannot read"):
         load_host_keys((), tmp_path)
     assert not (tmp_path / "elsewhere").exists()

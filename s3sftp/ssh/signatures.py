@@ -1,0 +1,97 @@
+"""With which algorithms keys sign and are verified: for an RSA key that is not one, and asyncssh takes any.
+
+host key   one pair for each algorithm   a connection that negotiates another changes nothing for this one
+proof      hostkeys-prove-00             the algorithm of the key exchange, else the first of ours: SHA-2
+user key   verifies what is offered      and no other, whatever the client signs with
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from typing import Any
+
+import asyncssh
+from asyncssh.packet import PacketDecodeError, SSHPacket, String
+
+_PROVE = b"hostkeys-prove-00@openssh.com"
+
+
+def host_key_pairs(keys: Sequence[asyncssh.SSHKey], signatures: Collection[str]) -> list[asyncssh.SSHKeyPair]:
+    """Host keys that sign with nothing but `signatures`, the first of them first.
+
+    asyncssh keeps the algorithm that a connection has negotiated in the pair, which all connections share: a
+    client would get the signature that another one has asked for. So each algorithm has a pair of its own.
+    """
+    pairs = []
+    for key in keys:
+        for algorithm in _allowed(asyncssh.load_keypairs([key])[0].host_key_algorithms, signatures):
+            (pair,) = asyncssh.load_keypairs([key])
+            pair.set_sig_algorithm(algorithm)
+            pair.host_key_algorithms = (algorithm,)
+            pairs.append(pair)
+    return pairs
+
+
+def prove_host_keys(conn: Any, pairs: Sequence[asyncssh.SSHKeyPair]) -> None:
+    """Answer `hostkeys-prove-00@openssh.com` as OpenSSH does; asyncssh may sign for an RSA key with SHA-1.
+
+    Each proof is made once for a connection, so that asking again and again costs no signatures.
+    """
+    preferred: dict[bytes, asyncssh.SSHKeyPair] = {}
+    for pair in pairs:
+        preferred.setdefault(pair.public_data, pair)
+    proofs: dict[tuple[bytes, bytes], bytes] = {}
+
+    def prove(packet: SSHPacket) -> None:
+        answer = []
+        try:
+            while packet:
+                data = packet.get_string()
+                pair = _negotiated(conn, data) or preferred[data]
+                asked = (data, pair.sig_algorithm)
+                if asked not in proofs:
+                    signed = String(_PROVE) + String(conn._session_id) + String(data)
+                    proofs[asked] = String(pair.sign(signed))
+                answer.append(proofs[asked])
+        except (KeyError, PacketDecodeError):
+            conn._report_global_response(False)
+        else:
+            conn._report_global_response(b"".join(answer))
+
+    conn._process_hostkeys_prove_00_at_openssh_dot_com_global_request = prove
+
+
+def _negotiated(conn: Any, public_data: bytes) -> asyncssh.SSHKeyPair | None:
+    """The pair of the key exchange, if it is the one with this key."""
+    pair: asyncssh.SSHKeyPair | None = conn.get_server_host_key()
+    return pair if pair is not None and pair.public_data == public_data else None
+
+
+def verify_only(key: asyncssh.SSHKey, signatures: Collection[str], refused: Callable[[str], None]) -> None:
+    """Make a user's key verify nothing but `signatures`, and tell which other algorithm was tried.
+
+    asyncssh announces its list to the client, but takes others.
+    """
+    allowed = set(_allowed(tuple(key.all_sig_algorithms), signatures))
+    others = set(key.all_sig_algorithms) - allowed
+    key.all_sig_algorithms = allowed
+    verify = key.verify
+
+    def checked(data: bytes, signature: bytes) -> bool:
+        algorithm = _algorithm_of(signature)
+        if algorithm in others:
+            refused(algorithm.decode("ascii"))
+        return verify(data, signature)
+
+    key.verify = checked  # type: ignore[assignment]
+
+
+def _algorithm_of(signature: bytes) -> bytes:
+    try:
+        return SSHPacket(signature).get_string()
+    except PacketDecodeError:
+        return b""
+
+
+def _allowed(algorithms: Sequence[bytes], signatures: Collection[str]) -> tuple[bytes, ...]:
+    return tuple(algorithm for algorithm in algorithms if algorithm.decode("ascii") in signatures)
