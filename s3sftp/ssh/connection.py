@@ -284,9 +284,8 @@ class Connection(NothingButSessions):
         if self._guest is None:
             return
         self._shared.connections.discard(self)
-        if isinstance(exc, asyncssh.KeyExchangeFailed):
-            self._tell_mismatch()
         if not self.authenticated:
+            self._tell_mismatch()
             self._login.left_outside(self._user)
         self._guest.leave()
         _log.info(
@@ -299,7 +298,7 @@ class Connection(NothingButSessions):
         )
 
     def _tell_mismatch(self) -> None:
-        """The client and this server have no algorithm in common."""
+        """Say so if the two had no algorithm in common: the client may have found out, and left, first."""
         of_host_keys = {pair.algorithm.decode("ascii") for pair in self._shared.host_keys}
         kexinit = quirks.kexinit_of(self._open_conn)
         found = mismatch(kexinit, self._shared.options.offer, of_host_keys)

@@ -17,14 +17,15 @@ _PROVE = b"hostkeys-prove-00@openssh.com"
 
 
 def host_key_pairs(keys: Sequence[asyncssh.SSHKey], signatures: Collection[str]) -> list[asyncssh.SSHKeyPair]:
-    """Host keys that sign with nothing but `signatures`, the first of them first.
+    """Host keys that sign with nothing but `signatures`, which are in order of preference.
 
     asyncssh keeps the algorithm that a connection has negotiated in the pair, which all connections share: a
     client would get the signature that another one has asked for. So each algorithm has a pair of its own.
     """
     pairs = []
     for key in keys:
-        for algorithm in _allowed(asyncssh.load_keypairs([key])[0].host_key_algorithms, signatures):
+        possible = asyncssh.load_keypairs([key])[0].host_key_algorithms
+        for algorithm in sorted(_allowed(possible, signatures), key=lambda each: _rank(each, signatures)):
             (pair,) = asyncssh.load_keypairs([key])
             pair.set_sig_algorithm(algorithm)
             pair.host_key_algorithms = (algorithm,)
@@ -91,6 +92,10 @@ def _algorithm_of(signature: bytes) -> bytes:
         return SSHPacket(signature).get_string()
     except PacketDecodeError:
         return b""
+
+
+def _rank(algorithm: bytes, signatures: Sequence[str]) -> int:
+    return signatures.index(algorithm.decode("ascii"))
 
 
 def _allowed(algorithms: Sequence[bytes], signatures: Collection[str]) -> tuple[bytes, ...]:

@@ -288,7 +288,7 @@ async def _medians_agree(
 
 
 @pytest.mark.alone
-@pytest.mark.parametrize("method", ["password", "publickey"])
+@pytest.mark.parametrize("method", ["password", "keyboard-interactive", "publickey"])
 async def test_whether_a_user_exists_shows_in_no_time(method: str) -> None:
     users = {
         "with_password": UserOptions(password_hash=SLOW.hash("x")),

@@ -1,0 +1,114 @@
+"""What real clients see of three host keys: all, the one they know, and proofs of the others."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import asyncssh
+import paramiko
+import pytest
+from asyncssh.packet import SSHPacket, String
+
+from tests.ssh.gatehouse import ALICES_KEY, HOST_KEY, PASSWORD, gatehouse, write_key
+from tests.ssh.programs import dbclient, openssh
+from tests.support.commands import installed, run
+
+RSA_KEY = asyncssh.generate_private_key("ssh-rsa", key_size=2048)
+HOST_KEYS = (HOST_KEY, asyncssh.generate_private_key("ecdsa-sha2-nistp256"), RSA_KEY)
+ALGORITHMS = ("ssh-ed25519", "ecdsa-sha2-nistp256", "rsa-sha2-512", "rsa-sha2-256")
+
+
+def blobs(known_hosts: str) -> set[str]:
+    """The keys in lines of known_hosts, as they are written there."""
+    return {line.split()[2] for line in known_hosts.splitlines() if line and not line.startswith("#")}
+
+
+def public(key: asyncssh.SSHKey) -> str:
+    return key.export_public_key().decode().split()[1]
+
+
+async def test_ssh_keyscan_finds_all_three() -> None:
+    async with gatehouse(host_keys=HOST_KEYS) as house:
+        result = await run([installed("ssh-keyscan"), "-T", "20", "-p", str(house.port), "127.0.0.1"])
+        assert blobs(result.out.decode()) == {public(key) for key in HOST_KEYS}
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+async def test_openssh_that_knows_one_algorithm_logs_in_and_learns_what_it_may(
+    tmp_path: Path, algorithm: str
+) -> None:
+    key, known_hosts = write_key(ALICES_KEY, tmp_path / "key"), tmp_path / "known_hosts"
+    async with gatehouse(host_keys=HOST_KEYS) as house:
+        options = (f"IdentityFile={key}", "BatchMode=yes", "UpdateHostKeys=yes")
+        only = (f"HostKeyAlgorithms={algorithm}", *options)
+        (await openssh(house.port, *only, known_hosts=known_hosts)).ok()
+        assert len(blobs(known_hosts.read_text())) == 1
+        # the next time it takes all: the others are proved to it, by the algorithm of the first
+        first = f"HostKeyAlgorithms={algorithm},{','.join(ALGORITHMS)}"
+        result = await openssh(house.port, first, *options, "LogLevel=DEBUG", known_hosts=known_hosts)
+        result.ok()
+        assert blobs(known_hosts.read_text()) == {public(key) for key in HOST_KEYS}, result.text
+
+
+@pytest.mark.parametrize(
+    ("negotiated", "proof"),
+    [
+        ("ssh-ed25519", "rsa-sha2-512"),
+        ("rsa-sha2-512", "rsa-sha2-512"),
+        ("rsa-sha2-256", "rsa-sha2-256"),
+    ],
+)
+async def test_an_rsa_host_key_is_proved_with_sha2(negotiated: str, proof: str) -> None:
+    async with gatehouse(host_keys=HOST_KEYS) as house:
+        connection = await house.connect(server_host_key_algs=[negotiated])
+        conn: Any = connection
+        asked = String(RSA_KEY.public_data)
+        for _ in range(3):
+            _, packet = await conn._make_global_request(b"hostkeys-prove-00@openssh.com", asked)
+            signature = packet.get_string()
+            assert SSHPacket(signature).get_string().decode() == proof
+            signed = String("hostkeys-prove-00@openssh.com") + String(conn._session_id) + asked
+            assert RSA_KEY.convert_to_public().verify(signed, signature)
+        connection.close()
+
+
+async def test_a_key_that_is_not_the_servers_is_not_proved() -> None:
+    stranger = asyncssh.generate_private_key("ssh-ed25519")
+    async with gatehouse(host_keys=HOST_KEYS) as house:
+        connection = await house.connect()
+        conn: Any = connection
+        for asked in (String(stranger.public_data), b"\0\0\0\xff"):
+            kind, _ = await conn._make_global_request(b"hostkeys-prove-00@openssh.com", asked)
+            assert kind == 82
+        connection.close()
+
+
+async def test_connections_that_negotiate_other_algorithms_do_not_change_each_others_signatures() -> None:
+    """The algorithm is chosen with KEXINIT and used a round trip later: another may come between."""
+    async with gatehouse(host_keys=HOST_KEYS) as house:
+
+        async def log_in(algorithm: str) -> None:
+            for _ in range(5):
+                (await house.connect(server_host_key_algs=[algorithm])).close()
+
+        await asyncio.gather(*(log_in(algorithm) for algorithm in ALGORITHMS * 2))
+
+
+def _paramiko(port: int, keys: Sequence[str]) -> str:
+    with paramiko.Transport(("127.0.0.1", port)) as transport:
+        transport.get_security_options().key_types = tuple(keys)
+        transport.connect(username="alice", password=PASSWORD)
+        return transport.get_remote_server_key().get_name()
+
+
+async def test_paramiko_and_dropbear_that_know_one_type_log_in(tmp_path: Path) -> None:
+    async with gatehouse(
+        host_keys=HOST_KEYS, ssh={"key_exchanges": ["curve25519-sha256", "curve25519-sha256@libssh.org"]}
+    ) as house:
+        for algorithm, kind in zip(ALGORITHMS, (*ALGORITHMS[:2], "ssh-rsa", "ssh-rsa"), strict=True):
+            assert await asyncio.to_thread(_paramiko, house.port, [algorithm]) == kind
+        await dbclient(house.port, tmp_path)
+        assert len(house.told("logged in")) == 5
