@@ -61,7 +61,8 @@ class Application:
             host_keys = await asyncio.to_thread(
                 load_host_keys, options.ssh.host_keys, options.server.state_dir
             )
-            users = ConfiguredUsers(options.users, options.auth)
+            # of several workers, none: the supervisor has told
+            users = ConfiguredUsers(options.users, options.auth, tells_of_keys=among is None)
             started.callback(users.close)
             self._server = Server(
                 backend=make_backend(

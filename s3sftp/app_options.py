@@ -185,7 +185,8 @@ def _user_problems(name: str, user: UserOptions) -> list[str]:
     if (wrong := user_name_problem(name)) is not None:
         return [f"users.{name[:40]!r}: the name {wrong}"]
     problems = []
-    if not (user.password_hash or user.authorized_keys or user.authorized_keys_file):
+    has_keys = any(line.strip() for line in user.authorized_keys)
+    if not (user.password_hash or has_keys or user.authorized_keys_file):
         problems.append(
             f"users.{name} cannot log in: give it authorized_keys, authorized_keys_file or password_hash"
         )

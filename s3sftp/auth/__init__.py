@@ -8,7 +8,7 @@ from s3sftp.auth.passwords import hash_password
 from s3sftp.auth.sources import plain
 from s3sftp.auth.static import StaticUser, StaticUsers
 from s3sftp.auth.throttle import Bans, source_of
-from s3sftp.auth.users import ConfiguredUsers, read_keys
+from s3sftp.auth.users import ConfiguredUsers, UserKeys, read_keys, tell_what_is_wrong
 
 __all__ = [
     "Answer",
@@ -20,10 +20,12 @@ __all__ = [
     "Identity",
     "StaticUser",
     "StaticUsers",
+    "UserKeys",
     "UserOptions",
     "hash_password",
     "plain",
     "read_keys",
     "source_of",
+    "tell_what_is_wrong",
     "user_name_problem",
 ]

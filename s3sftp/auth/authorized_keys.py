@@ -1,21 +1,25 @@
-"""Lines of OpenSSH's authorized_keys format.
+"""Keys that open an account: lines of OpenSSH's authorized_keys format, and keys as partners send them.
 
     from="10.0.0.0/8,!10.0.0.9",expiry-time="20271231" ssh-ed25519 AAAA… comment
 
 `from` and `expiry-time` are honoured. `restrict` and the `no-*` family only take away what this server
-never gives. Any other option is refused when the server starts: to ignore one would be to let in
-somebody whom the line wants to keep out.
+never gives. Any other option costs its key: to ignore one would be to let in somebody whom the line wants to
+keep out. Blocks of RFC 4716 and PEM are public keys too. What cannot be used is told with its line and what
+would be right, and the other keys are used.
 """
 
 from __future__ import annotations
 
+import binascii
 import re
-from collections.abc import Iterable, Iterator
+import shlex
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import asyncssh
 
+from s3sftp.auth.key_texts import Entry, UnusableKey, entries, text_of
 from s3sftp.auth.sources import AllowedSources
 
 _HARMLESS = frozenset(
@@ -33,7 +37,14 @@ _KEY_TYPES = frozenset(
         "sk-ecdsa-sha2-nistp256@openssh.com",
     }
 )
-_MIN_RSA_BITS = 2048
+_MIN_RSA_BITS, _MAX_RSA_BITS = 2048, 16384
+_OPTION_NAME = re.compile(r"[A-Za-z][A-Za-z-]{0,23}")
+_BARE_KEY = re.compile(r"AAAA[A-Za-z0-9+/]+={0,2}")
+_BASE64 = re.compile(r"[A-Za-z0-9+/]{16,}={0,2}")
+_SSH_1 = re.compile(r"\d+[ \t]+\d+[ \t]+\d+([ \t].*)?")
+_ASK = "ask for a new one, made by: ssh-keygen -t ed25519"
+_SHOULD_STAY = "it should never have been sent: whoever has the file has the key"
+_DAMAGED = "copied in part, or changed on the way: ask for the file of the public key, not its text"
 _EXPIRY = re.compile(r"(\d{8})(\d{4}(?:\d{2})?)?(Z?)")
 _EXPIRY_FORMATS = {8: "%Y%m%d", 12: "%Y%m%d%H%M", 14: "%Y%m%d%H%M%S"}
 
@@ -56,26 +67,127 @@ class AuthorizedKey:
         return all(sources.allow(address) for sources in self.sources)
 
 
-def parse_lines(lines: Iterable[str]) -> list[AuthorizedKey]:
-    """Read every line that is not blank or a comment. Raises ValueError that names the first bad one."""
-    keys = []
-    for number, line in enumerate(lines, 1):
-        text = line.strip()
-        if not text or text.startswith("#"):
-            continue
+@dataclass(frozen=True, slots=True)
+class KeyProblem:
+    """An entry that cannot be used. Holds nothing of what stands in it."""
+
+    line: int
+    problem: str
+    advice: str
+
+    def __str__(self) -> str:
+        return f"line {self.line}: {self.problem}" + (f"; {self.advice}" if self.advice else "")
+
+
+@dataclass(frozen=True, slots=True)
+class FoundKeys:
+    """What a text or file of keys has."""
+
+    keys: tuple[AuthorizedKey, ...]
+    problems: tuple[KeyProblem, ...]
+
+
+def keys_in(content: str | bytes, file: str = "FILE") -> FoundKeys:
+    """Every key that can be used, and why the others cannot. `file` is for the commands that convert."""
+    keys: list[AuthorizedKey] = []
+    problems: list[KeyProblem] = []
+
+    def told(line: int, error: UnusableKey) -> None:
+        problems.append(KeyProblem(line, error.problem, error.advice.format(file=shlex.quote(file))))
+
+    try:
+        text = text_of(content) if isinstance(content, bytes) else content
+    except UnusableKey as error:
+        told(1, error)
+        return FoundKeys((), tuple(problems))
+    for entry in entries(text):
         try:
-            keys.append(parse_line(text))
-        except ValueError as error:
-            raise ValueError(f"line {number}: {error}") from None
-    return keys
+            keys.append(_key_of(entry))
+        except UnusableKey as error:
+            told(entry.line, error)
+    return FoundKeys(tuple(keys), tuple(problems))
+
+
+def _key_of(entry: Entry) -> AuthorizedKey:
+    if not entry.block:
+        return _key_of_line(entry)
+    _refuse_what_is_no_public_key(entry.block)
+    if not entry.whole:
+        raise UnusableKey(f"the END line of the {entry.block} is missing", _DAMAGED)
+    return AuthorizedKey(_public_data(entry.text))
+
+
+def _key_of_line(entry: Entry) -> AuthorizedKey:
+    """The key of a line; where the line alone is none, of what a mail program has made several lines of."""
+    try:
+        return parse_line(entry.text)
+    except UnusableKey:
+        if not entry.continued:
+            raise
+    return parse_line(entry.text + entry.continued)
+
+
+def _refuse_what_is_no_public_key(block: str) -> None:
+    if block == "PPK":
+        raise UnusableKey(
+            "a private key in PuTTY's format",
+            f"{_SHOULD_STAY}. Its public half: puttygen {{file}} -O public-openssh -o {{file}}.pub",
+        )
+    if "PRIVATE KEY" in block:
+        raise UnusableKey(
+            f"a private key ({block})",
+            f"{_SHOULD_STAY}. Its public half: ssh-keygen -y -f {{file}} > {{file}}.pub",
+        )
+    if "CERTIFICATE REQUEST" in block:
+        raise UnusableKey("a certificate request", "its key: openssl req -in {file} -noout -pubkey")
+    if "CERTIFICATE" in block:
+        raise UnusableKey(
+            "an X.509 certificate; certificates are not supported",
+            "its key: openssl x509 -in {file} -noout -pubkey > {file}.pub",
+        )
+    if block.startswith("PGP"):
+        raise UnusableKey("a PGP key, not one of SSH", _ASK)
+    if not block.endswith("PUBLIC KEY"):
+        raise UnusableKey(f"a {block}, not a public key", _ASK)
 
 
 def parse_line(line: str) -> AuthorizedKey:
-    """Read one line. Raises ValueError that says what cannot be used."""
+    """Read one line. Raises UnusableKey, a ValueError, that says what cannot be used."""
     line = line.strip()
-    if line.partition(" ")[0] in _KEY_TYPES:
+    _refuse_other_formats(line)
+    first = line.split(maxsplit=1)[0] if line else ""
+    if first in _KEY_TYPES:
         return AuthorizedKey(_public_data(line))
-    options, key = _split(line)
+    if _BARE_KEY.fullmatch(line):
+        return AuthorizedKey(_public_data(f"{_type_of(line)} {line}"))
+    if _BASE64.fullmatch(first):
+        raise UnusableKey("a part of a key, without what stands before it", _DAMAGED)
+    try:
+        options, key = _split(line)
+        sources, expires = _restrictions(options)
+    except UnusableKey:
+        raise
+    except ValueError as error:
+        raise UnusableKey(str(error)) from None
+    return AuthorizedKey(_public_data(key), sources, expires)
+
+
+def _refuse_other_formats(line: str) -> None:
+    first = line.split(maxsplit=1)[0] if line else ""
+    if first == "ssh-dss":
+        raise UnusableKey("a DSA key (ssh-dss): not supported, as it is too short to be safe", _ASK)
+    if "-cert-v01@" in first:
+        raise UnusableKey("a certificate; certificates are not supported", "use the key that it is for")
+    if line.startswith("--") and "END " in line:
+        raise UnusableKey("the end of a key, without its beginning", _DAMAGED)
+    if _SSH_1.fullmatch(line):
+        raise UnusableKey("a key of SSH version 1", _ASK)
+
+
+def _restrictions(
+    options: list[tuple[str, str | None]],
+) -> tuple[tuple[AllowedSources, ...], datetime | None]:
+    """What the options say of addresses and time. Raises ValueError for any that would have to be ignored."""
     sources: list[AllowedSources] = []
     expires: datetime | None = None
     for name, value in options:
@@ -85,21 +197,40 @@ def parse_line(line: str) -> AuthorizedKey:
             moment = _expiry(value)
             expires = moment if expires is None else min(expires, moment)
         elif not (name in _HARMLESS and value is None) and (name, value) != ("command", "internal-sftp"):
-            raise ValueError(f"the option '{name}' is not supported; supported: from, expiry-time, restrict")
-    return AuthorizedKey(_public_data(key), tuple(sources), expires)
+            # what is no name may be a part of a private key
+            shown = f"the option '{name}'" if _OPTION_NAME.fullmatch(name) else "what stands before the key"
+            raise ValueError(f"{shown} is not supported; supported: from, expiry-time, restrict")
+    return tuple(sources), expires
 
 
 def _public_data(text: str) -> bytes:
+    """The key of `type base64 comment`, or of a block. Raises UnusableKey."""
+    if not text.startswith("-"):
+        text = " ".join(text.split()[:2])
+        _refuse_other_formats(text)
     try:
-        key = asyncssh.import_public_key(text)
-    except (asyncssh.KeyImportError, ValueError) as error:
-        raise ValueError(f"not a public key ({error})") from None
-    if key.get_algorithm() not in _KEY_TYPES:
-        raise ValueError(f"keys of type {key.get_algorithm()} are not supported")
+        key = asyncssh.import_public_key(text.encode("ascii", "replace"))
+    except Exception:  # the library meets the bytes of strangers; what it says may hold some of them
+        raise UnusableKey("not a public key", _DAMAGED) from None
+    kind = key.get_algorithm()
+    if kind not in _KEY_TYPES:
+        raise UnusableKey(f"keys of type {kind} are not supported", _ASK)
     bits = _rsa_bits(key)
     if bits is not None and bits < _MIN_RSA_BITS:
-        raise ValueError(f"an RSA key of {bits} bits is too short; {_MIN_RSA_BITS} are the least")
+        raise UnusableKey(f"an RSA key of {bits} bits is too short; {_MIN_RSA_BITS} are the least", _ASK)
+    if bits is not None and bits > _MAX_RSA_BITS:
+        raise UnusableKey(f"an RSA key of {bits} bits is too long; {_MAX_RSA_BITS} are the most", _ASK)
     return key.public_data
+
+
+def _type_of(bare_key: str) -> str:
+    """The type that stands in the base64 of a key; empty if there is none."""
+    head = bare_key[:88]
+    try:
+        data = binascii.a2b_base64(head[: len(head) // 4 * 4])
+        return data[4 : 4 + int.from_bytes(data[:4], "big")].decode("ascii")
+    except ValueError:
+        return ""
 
 
 def _rsa_bits(key: asyncssh.SSHKey) -> int | None:

@@ -8,7 +8,6 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, Field, field_validator
 
-from s3sftp.auth.authorized_keys import parse_line
 from s3sftp.auth.passwords import check_hash
 from s3sftp.config import Duration, LocalPath, Options
 
@@ -31,15 +30,7 @@ def user_name_problem(name: str) -> str | None:
 
 def _lines(value: object) -> object:
     """A text is taken for the lines of an authorized_keys file. Not split at commas: options have them."""
-    if isinstance(value, str):
-        value = value.splitlines()
-    if isinstance(value, list | tuple):
-        return tuple(line for line in value if not isinstance(line, str) or _is_key_line(line))
-    return value
-
-
-def _is_key_line(line: str) -> bool:
-    return bool(line.strip()) and not line.lstrip().startswith("#")
+    return tuple(value.splitlines()) if isinstance(value, str) else value
 
 
 class AuthOptions(Options):
@@ -73,9 +64,10 @@ class UserOptions(Options):
     password_hash: str | None = None
     """Made by `s3sftp hash-password` (Argon2id). Without it the user has no password."""
     authorized_keys: Annotated[tuple[str, ...], BeforeValidator(_lines)] = ()
-    """Lines of OpenSSH's authorized_keys format; the options `from` and `expiry-time` are honoured."""
+    """Lines of OpenSSH's authorized_keys format, with the options `from` and `expiry-time`, or public keys in
+    blocks of RFC 4716 or PEM. One that cannot be used is a warning at start, and the others count."""
     authorized_keys_file: LocalPath | None = None
-    """A file of such lines, read at start-up."""
+    """A file of such keys, read at start-up."""
     prefix: str = "{user}/"
     """Where in the storage the user's `/` is, below the prefix of the storage; `{user}` is the name. Empty
     for all of it."""
@@ -92,16 +84,6 @@ class UserOptions(Options):
         if text is not None:
             check_hash(text)
         return text
-
-    @field_validator("authorized_keys")
-    @classmethod
-    def _usable_keys(cls, lines: tuple[str, ...]) -> tuple[str, ...]:
-        for number, line in enumerate(lines, 1):
-            try:
-                parse_line(line)
-            except ValueError as error:
-                raise ValueError(f"line {number}: {error}") from None
-        return lines
 
     @field_validator("prefix")
     @classmethod

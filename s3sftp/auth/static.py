@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 import asyncssh
 
 from s3sftp.auth.authenticator import Authenticator
-from s3sftp.auth.authorized_keys import AuthorizedKey, parse_lines
+from s3sftp.auth.authorized_keys import AuthorizedKey, keys_in
 from s3sftp.auth.identity import Identity
 from s3sftp.errors import ConfigurationError
 from s3sftp.telemetry import get_logger
@@ -25,7 +25,7 @@ class StaticUser:
 
     password: str | None = field(default=None, repr=False)
     authorized_keys: Sequence[str] = ()
-    """Lines of OpenSSH's authorized_keys format."""
+    """Lines of OpenSSH's authorized_keys format, or blocks of RFC 4716 or PEM."""
     prefix: str = ""
     """What the user sees as `/`, such as `"alice/"`; empty for all of the storage."""
     read_only: bool = False
@@ -77,14 +77,13 @@ def _bytes(text: str) -> bytes:
     return text.encode("utf-8", "surrogatepass")
 
 
-def _keys_of(users: Mapping[str, StaticUser]) -> dict[str, list[AuthorizedKey]]:
-    keys: dict[str, list[AuthorizedKey]] = {}
+def _keys_of(users: Mapping[str, StaticUser]) -> dict[str, Sequence[AuthorizedKey]]:
+    keys: dict[str, Sequence[AuthorizedKey]] = {}
     problems = []
     for name, user in users.items():
-        try:
-            keys[name] = parse_lines(user.authorized_keys)
-        except ValueError as error:
-            problems.append(f"user {name}: authorized_keys: {error}")
+        found = keys_in("\n".join(user.authorized_keys))
+        keys[name] = found.keys
+        problems += [f"user {name}: authorized_keys: {problem}" for problem in found.problems]
     if problems:
         raise ConfigurationError(problems)
     return keys

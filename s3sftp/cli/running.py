@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from s3sftp import __version__
 from s3sftp.app_options import ServerOptions
 from s3sftp.app_shares import CHANGES, TABLE_ROWS, UPLOADS, to_file
+from s3sftp.auth import read_keys, tell_what_is_wrong
 from s3sftp.backends.s3.generations import Generations
 from s3sftp.counters import Table, make_shared
 from s3sftp.ssh import FrontDoor, load_host_keys
@@ -51,6 +52,7 @@ async def supervise(options: ServerOptions, workers: int) -> None:
     tell_on_request()
     # the first start makes the keys, once
     warn_of_weak(options.ssh.offer)
+    tell_what_is_wrong(options.users, read_keys(options.users))
     await asyncio.to_thread(load_host_keys, options.ssh.host_keys, options.server.state_dir)
     counters, handed = make_shared(TABLE_ROWS, workers), to_file(options)
     try:

@@ -16,7 +16,7 @@ from asyncssh.packet import PacketDecodeError, SSHPacket, String
 _PROVE = b"hostkeys-prove-00@openssh.com"
 
 
-def host_key_pairs(keys: Sequence[asyncssh.SSHKey], signatures: Collection[str]) -> list[asyncssh.SSHKeyPair]:
+def host_key_pairs(keys: Sequence[asyncssh.SSHKey], signatures: Sequence[str]) -> list[asyncssh.SSHKeyPair]:
     """Host keys that sign with nothing but `signatures`, which are in order of preference.
 
     asyncssh keeps the algorithm that a connection has negotiated in the pair, which all connections share: a

@@ -86,7 +86,7 @@ def test_all_can_be_said_in_the_environment_alone() -> None:
         },
     )
     alice = options.users["Alice"]
-    assert len(alice.authorized_keys) == 2
+    assert [line for line in alice.authorized_keys if line == KEY] == [KEY, KEY]
     assert alice.directories == ("in", "out")
     assert options.ssh.ciphers == ("aes256-gcm@openssh.com",)
     assert options.ssh.login_grace == timedelta(minutes=2)
@@ -232,16 +232,14 @@ def test_a_file_of_users_may_hold_nothing_else_and_no_user_twice(tmp_path: Path)
     assert "s3.bucket" in told
 
 
-def test_a_file_of_keys_that_cannot_be_used_is_named(tmp_path: Path) -> None:
+def test_a_file_of_keys_that_cannot_be_read_is_named_and_a_bad_key_is_no_wrong_configuration(
+    tmp_path: Path,
+) -> None:
     bad = write(tmp_path, "not a key\n", "keys")
-    file = write(
-        tmp_path,
-        ENOUGH
-        + f"[users.b]\nauthorized_keys_file='{bad}'\n[users.c]\nauthorized_keys_file='{tmp_path}/no'\n",
-    )
-    told = "\n".join(problems_of(file))
-    assert "users.b.authorized_keys_file" in told
-    assert "line 1" in told
+    users = ENOUGH + f"[users.b]\nauthorized_keys_file='{bad}'\n[users.d]\nauthorized_keys=['nonsense']\n"
+    assert set(load_options(write(tmp_path, users), {}).users) == {"alice", "b", "d"}
+    missing = write(tmp_path, users + f"[users.c]\nauthorized_keys_file='{tmp_path}/no'\n")
+    (told,) = problems_of(missing)
     assert "users.c.authorized_keys_file" in told
 
 

@@ -64,7 +64,7 @@ async def test_methods_are_offered_as_far_as_they_are_written() -> None:
     assert (Tenants().accepts_passwords, Tenants().accepts_public_keys) == (True, False)
     async with server_of(auth=Tenants()) as server:
         methods = await asyncssh.get_server_auth_methods("127.0.0.1", server.port, username="x", config=None)
-    assert list(methods) == ["password"]
+    assert list(methods) == ["password", "keyboard-interactive"]
 
 
 class Moody(Authenticator):
