@@ -45,6 +45,7 @@ bench: $(READY) ## compare with other servers (ARGS=--quick: for orientation)
 
 docs: $(READY) ## write the pages that are made from the code, and build the site into build/site
 	$(BIN)/python docs/tools/configuration.py
+	$(BIN)/python docs/tools/algorithms.py
 	$(BIN)/python docs/tools/costs.py
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet --clean
 

@@ -42,7 +42,7 @@ class ProcessOptions(Options):
     """`[server]`: the process itself."""
 
     state_dir: LocalPath = Field(default_factory=default_state_dir)
-    """What has to survive a restart: the generated host key, notes about unfinished uploads. Default:
+    """What has to survive a restart: the generated host keys, notes about unfinished uploads. Default:
     `$STATE_DIRECTORY`, `$XDG_STATE_HOME/s3sftp`, `/var/lib/s3sftp` for root, else `~/.local/state/s3sftp`."""
     drain_timeout: Duration = timedelta(seconds=30)
     """How long running transfers may take to finish when the server is told to stop."""

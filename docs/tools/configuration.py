@@ -39,6 +39,8 @@ authorized_keys = ["ssh-ed25519 AAAA… alice@laptop"]
 Sizes are numbers of bytes or texts such as `"8 MiB"`; lengths of time are numbers of seconds or texts like
 `"30 s"`, `"10 min"`. What is wrong is said at start, all of it at once; the server does not start (exit 2).
 
+[Algorithms](algorithms.md) has the lists behind `ssh.algorithms`.
+
 This page is made from the options by `make docs`; a test compares them.
 """
 

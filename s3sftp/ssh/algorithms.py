@@ -28,7 +28,7 @@ Kind = Literal["key_exchanges", "ciphers", "macs", "signatures"]
 Policy = Literal["modern", "compatible"]
 
 _SHA1_HANDSHAKE = "SHA-1 binds the handshake together, and collisions of SHA-1 can be made"
-_CBC = "CBC without a check before it: plaintext can leak, a few bits at a time, to who alters packets"
+_CBC = "CBC: plaintext can leak, bit by bit, to who alters packets; with an -etm code Terrapin works"
 _SHA1_MAC = "SHA-1; no attack on it as a message authentication code is known, but nothing needs it any more"
 
 RISKS: Mapping[str, str] = MappingProxyType(
@@ -132,6 +132,49 @@ COMPATIBLE: Mapping[Kind, tuple[str, ...]] = MappingProxyType(
     }
 )
 """What the policy `compatible` adds to MODERN."""
+BY_NAME: Mapping[Kind, tuple[str, ...]] = MappingProxyType(
+    {
+        "key_exchanges": (
+            "curve448-sha512",
+            "diffie-hellman-group14-sha224@ssh.com",
+            "diffie-hellman-group14-sha256@ssh.com",
+            "diffie-hellman-group15-sha256@ssh.com",
+            "diffie-hellman-group15-sha384@ssh.com",
+            "diffie-hellman-group15-sha512",
+            "diffie-hellman-group16-sha384@ssh.com",
+            "diffie-hellman-group16-sha512@ssh.com",
+            "diffie-hellman-group17-sha512",
+            "diffie-hellman-group18-sha512@ssh.com",
+            "ecdh-sha2-1.3.132.0.10",
+            "rsa2048-sha256",
+        ),
+        "ciphers": ("chacha20-poly1305@openssh.com",),
+        "macs": (
+            "umac-128-etm@openssh.com",
+            "umac-64-etm@openssh.com",
+            "umac-128@openssh.com",
+            "umac-64@openssh.com",
+            "hmac-sha224@ssh.com",
+            "hmac-sha256-2@ssh.com",
+            "hmac-sha256@ssh.com",
+            "hmac-sha384@ssh.com",
+            "hmac-sha512@ssh.com",
+        ),
+        "signatures": (
+            "ecdsa-sha2-1.3.132.0.10",
+            "webauthn-sk-ecdsa-sha2-nistp256@openssh.com",
+            "ssh-rsa-sha224@ssh.com",
+            "ssh-rsa-sha256@ssh.com",
+            "ssh-rsa-sha384@ssh.com",
+            "ssh-rsa-sha512@ssh.com",
+            "ssh-rsa",
+        ),
+    }
+)
+"""What no policy offers, and an addition or a list of one's own may. What RISKS does not name is sound."""
+_USABLE: Mapping[Kind, tuple[str, ...]] = MappingProxyType(
+    {kind: (*MODERN[kind], *COMPATIBLE[kind], *BY_NAME[kind]) for kind in MODERN}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,8 +221,8 @@ def warn_of_weak(offer: Offer) -> None:
 
 
 def kind_of(name: str) -> Kind | None:
-    """What an algorithm is for; None if it is not known here."""
-    return next((kind for kind, names in _INSTALLED.items() if name in names), None)
+    """What an algorithm is for; None if it is never offered."""
+    return next((kind for kind, names in _USABLE.items() if name in names), None)
 
 
 def checked(names: tuple[str, ...], kind: Kind) -> tuple[str, ...]:
@@ -190,20 +233,20 @@ def checked(names: tuple[str, ...], kind: Kind) -> tuple[str, ...]:
         raise ValueError(
             f"{', '.join(weak)}: too weak for a list; ssh.extra_algorithms adds it behind the others"
         )
-    _refuse_unknown(names, _INSTALLED[kind])
+    _refuse_unknown(names, (kind,))
     return names
 
 
 def checked_additions(names: tuple[str, ...]) -> tuple[str, ...]:
     """The names, if every one can be an addition. Raises ValueError that says which cannot, and why."""
     _refuse_broken(names)
-    _refuse_unknown(names, frozenset().union(*_INSTALLED.values()))
+    _refuse_unknown(names, tuple(_USABLE))
     return names
 
 
 def advice_for(names: Sequence[str]) -> str:
     """What the operator may do for a client that offers these names and nothing else of their kind."""
-    possible = [name for name in names if kind_of(name) and _broken(name) is None]
+    possible = [name for name in names if (kind := kind_of(name)) and name in _INSTALLED[kind]]
     compatible = {name for kind in COMPATIBLE.values() for name in kind}
     if by_policy := [name for name in possible if name in compatible]:
         return f'ssh.algorithms = "compatible" would offer {by_policy[0]}; or let the client be updated'
@@ -219,19 +262,17 @@ def _refuse_broken(names: Sequence[str]) -> None:
         raise ValueError(told)
 
 
-def _refuse_unknown(names: Sequence[str], known: frozenset[str]) -> None:
-    unknown = [name for name in names if name not in known]
-    if not unknown:
-        return
-    ours = {name for policy in (MODERN, COMPATIBLE) for kind in policy.values() for name in kind}
-    if lacking := [name for name in unknown if name in ours and kind_of(name) is None]:
-        raise ValueError(f"not in the installed asyncssh and cryptography: {', '.join(lacking)}")
-    usable = ", ".join(sorted(name for name in known if _broken(name) is None))
-    raise ValueError(f"unknown here: {', '.join(unknown)}; known: {usable}")
+def _refuse_unknown(names: Sequence[str], kinds: Sequence[Kind]) -> None:
+    usable = {name for kind in kinds for name in _USABLE[kind]}
+    if unknown := [name for name in names if name not in usable]:
+        raise ValueError(f"unknown here: {', '.join(unknown)}; known: {', '.join(sorted(usable))}")
+    installed = {name for kind in kinds for name in _INSTALLED[kind]}
+    if lacking := [name for name in names if name not in installed]:
+        raise ValueError(f"the installed libraries (asyncssh, cryptography) lack {', '.join(lacking)}")
 
 
 def _broken(name: str) -> str | None:
-    """Why an algorithm is never offered; None if it may be."""
+    """Why an algorithm is never offered; None if it may be, or is not known."""
     if name in RISKS:
         return None
     return next((reason for part, reason in REFUSED.items() if part in name), None)

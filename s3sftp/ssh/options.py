@@ -34,7 +34,7 @@ class SshOptions(Options):
 
     algorithms: Policy = "modern"
     """Which algorithms are offered: `modern`, or `compatible`, which adds behind them what is weak but not
-    broken, for software of 2016 and before. [The lists](algorithms.md)."""
+    broken, for software of 2016 and before."""
     extra_algorithms: tuple[str, ...] = ()
     """Algorithms of any kind that are offered too, by name and behind all others, such as `ssh-rsa`. Each
     weak one is a warning at start."""

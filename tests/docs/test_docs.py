@@ -40,6 +40,10 @@ def test_the_page_of_options_is_what_the_options_say() -> None:
     assert (DOCS / "configuration.md").read_text("utf-8") == _tool("configuration").page()
 
 
+def test_the_page_of_algorithms_is_what_the_policies_offer() -> None:
+    assert (DOCS / "algorithms.md").read_text("utf-8") == _tool("algorithms").page()
+
+
 def test_the_table_of_costs_is_what_the_tests_demand() -> None:
     page = (DOCS / "semantics.md").read_text("utf-8")
     table = re.search(r"<!-- budget -->\n(.*?)<!-- /budget -->", page, re.S)

@@ -88,9 +88,11 @@ def test_a_weak_name_in_a_list_is_told_where_it_belongs() -> None:
 
 
 def test_a_name_that_the_installed_libraries_lack_is_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("s3sftp.ssh.algorithms._INSTALLED", {"ciphers": frozenset({"aes128-ctr"})})
-    with pytest.raises(ValueError, match="not in the installed asyncssh and cryptography: ssh-ed25519"):
-        checked_additions(("aes128-ctr", "ssh-ed25519"))
+    installed = {kind: frozenset(MODERN[kind]) - {"ssh-ed448"} for kind in MODERN}
+    monkeypatch.setattr("s3sftp.ssh.algorithms._INSTALLED", installed)
+    with pytest.raises(ValueError, match=r"the installed libraries .* lack ssh-ed448"):
+        checked_additions(("aes128-ctr", "ssh-ed448"))
+    assert "ssh-ed448" not in SshOptions().offer.signatures
 
 
 def test_every_weak_name_can_be_added_and_has_its_risk_told() -> None:
