@@ -27,7 +27,7 @@ from s3sftp.counters import Table
 from s3sftp.events import Counts, Events, Subscribers
 from s3sftp.fs import FileOptions, Mounts, Volume
 from s3sftp.sftp import SftpOptions, SftpSession
-from s3sftp.ssh import Entrance, Listener, ListenOptions, SshOptions, host_keys_of
+from s3sftp.ssh import Entrance, Listener, ListenOptions, SshOptions, host_keys_aside
 from s3sftp.telemetry import get_logger
 
 _log = get_logger("s3sftp.server")
@@ -140,7 +140,7 @@ class Server:
 
     async def _start(self, started: AsyncExitStack) -> None:
         given = self._given_keys if self._given_keys is not None else self._ssh.host_keys
-        keys = await asyncio.to_thread(host_keys_of, given)
+        keys = await host_keys_aside(given)
         self._events = Events(self._on_committed, self._on_renamed)
         volume = Volume(self._given_backend, self._files, self._uploads, self._events)
 

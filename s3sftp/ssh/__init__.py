@@ -2,7 +2,7 @@
 
 from s3sftp.ssh.admission import Refusal
 from s3sftp.ssh.door import CountedGuest, Door, Entrance, Expel, FrontDoor, Guest, Peer
-from s3sftp.ssh.host_keys import host_keys_of, load_host_keys
+from s3sftp.ssh.host_keys import host_keys_aside, load_host_keys
 from s3sftp.ssh.listener import Listener
 from s3sftp.ssh.options import ListenOptions, SshOptions
 from s3sftp.ssh.sessions import OpenSession, ServerSession
@@ -25,6 +25,6 @@ __all__ = [
     "ServerSession",
     "SshOptions",
     "bind",
-    "host_keys_of",
+    "host_keys_aside",
     "load_host_keys",
 ]

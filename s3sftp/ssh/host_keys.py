@@ -6,6 +6,7 @@ one is generated only where there is none, and a file that is there but cannot b
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import secrets
@@ -55,6 +56,13 @@ def host_keys_of(given: Sequence[Path | str | asyncssh.SSHKey]) -> list[asyncssh
     if problems:
         raise ConfigurationError(problems)
     return keys
+
+
+async def host_keys_aside(given: Sequence[Path | str | asyncssh.SSHKey]) -> list[asyncssh.SSHKey]:
+    """`host_keys_of` for the event loop: in a thread, unless all is there already."""
+    if given and all(isinstance(each, asyncssh.SSHKey) for each in given):
+        return host_keys_of(given)
+    return await asyncio.to_thread(host_keys_of, given)
 
 
 def load_host_keys(given: Sequence[Path], state_dir: Path) -> list[asyncssh.SSHKey]:

@@ -362,7 +362,7 @@ async def test_host_keys_are_files_or_keys_and_without_any_one_is_made_for_the_r
             made = await asyncssh.get_server_host_key("127.0.0.1", server.port, config=None)
             assert made is not None
     warnings = [entry["event"] for entry in log if entry["log_level"] == "warning"]
-    assert "host key is made for this run only: for development, not for production" in warnings
+    assert "host keys are made for this run only: for development, not for production" in warnings
     with pytest.raises(ConfigurationError, match="cannot read host key"):
         await server_of(host_keys=[tmp_path / "missing"]).start()
     with pytest.raises(ConfigurationError, match="more than one key"):

@@ -25,11 +25,12 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from s3sftp.ssh import packets
-from s3sftp.ssh.algorithms import CIPHERS
+from s3sftp.ssh.algorithms import COMPATIBLE, MODERN
 from s3sftp.ssh.gcm import TAG_BYTES, Gcm, upgraded
 from tests.sftp.wire import Wire, wire
 from tests.ssh.gatehouse import Gatehouse, gatehouse
 
+CIPHERS = (*MODERN["ciphers"], "chacha20-poly1305@openssh.com")
 GCM_CIPHERS = [name for name in CIPHERS if "gcm" in name]
 DATA = random.Random(7).randbytes(3_000_017)
 
@@ -133,13 +134,17 @@ async def test_it_is_off_while_asyncssh_shall_log_each_packet(
     assert not taken
 
 
-@pytest.mark.parametrize("cipher", [*CIPHERS, "chacha20-poly1305@openssh.com"])
+@pytest.mark.parametrize("cipher", [*CIPHERS, *COMPATIBLE["ciphers"]])
 @pytest.mark.parametrize("rekey_bytes", [1 << 20, 1 << 30], ids=["rekeyed", "one key"])
 async def test_what_is_sent_is_what_arrives_with_every_cipher_and_through_new_keys(
     cipher: str, rekey_bytes: int, taken: Counter[str]
 ) -> None:
     """Both ends ask for new keys in the middle of both transfers."""
-    ssh = {"ciphers": (cipher,), "rekey_bytes": rekey_bytes}
+    ssh = {
+        "algorithms": "compatible",
+        "extra_algorithms": ("chacha20-poly1305@openssh.com",),
+        "rekey_bytes": rekey_bytes,
+    }
     async with gatehouse(ssh=ssh) as house:
         async with session(house, encryption_algs=[cipher], rekey_bytes=rekey_bytes) as running:
             await running.put(b"/f", DATA)
