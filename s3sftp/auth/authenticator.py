@@ -29,7 +29,10 @@ class Authenticator(Protocol):
         return type(self).by_public_key is not Authenticator.by_public_key
 
     async def by_password(self, user: str, password: str, address: str) -> Identity | None:
-        """The user's identity if this is their password and they may come from `address`, else None."""
+        """The user's identity if this is their password and they may come from `address`, else None.
+
+        Asked for what a client sends by `password` and by `keyboard-interactive`, alike.
+        """
         return None
 
     async def by_public_key(self, user: str, key: asyncssh.SSHKey, address: str) -> Identity | None:

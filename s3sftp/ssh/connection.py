@@ -16,7 +16,7 @@ from s3sftp.ssh import packets, quirks
 from s3sftp.ssh.admission import Refusal
 from s3sftp.ssh.door import Door, Guest, Peer
 from s3sftp.ssh.login import Login
-from s3sftp.ssh.negotiation import mismatch
+from s3sftp.ssh.negotiation import mismatches
 from s3sftp.ssh.options import SshOptions
 from s3sftp.ssh.refusals import NothingButSessions
 from s3sftp.ssh.sessions import OpenSession, ServerSession
@@ -301,8 +301,7 @@ class Connection(NothingButSessions):
         """Say so if the two had no algorithm in common: the client may have found out, and left, first."""
         of_host_keys = {pair.algorithm.decode("ascii") for pair in self._shared.host_keys}
         kexinit = quirks.kexinit_of(self._open_conn)
-        found = mismatch(kexinit, self._shared.options.offer, of_host_keys)
-        if found is not None:
+        for found in mismatches(kexinit, self._shared.options.offer, of_host_keys):
             _log.warning(
                 "no algorithm in common",
                 connection=self._id,

@@ -22,6 +22,7 @@ _LISTS: tuple[tuple[str, Kind], ...] = (
     ("MAC", "macs"),
 )
 """The name-lists of a KEXINIT up to those that matter (RFC 4253, 7.1)."""
+_WITHOUT_MAC = ("chacha20", "aes128-gcm", "aes256-gcm")
 _SHOWN_CHARS = 500
 
 
@@ -34,18 +35,18 @@ class Mismatch:
     advice: str
 
 
-def mismatch(kexinit: bytes, offer: Offer, host_key_algorithms: Collection[str]) -> Mismatch | None:
-    """What the client's KEXINIT has nothing in common with; None if it is whole or no KEXINIT."""
-    lists = _name_lists(kexinit)
+def mismatches(kexinit: bytes, offer: Offer, host_key_algorithms: Collection[str]) -> list[Mismatch]:
+    """Everything that the client's KEXINIT has nothing of in common; nothing for what is no KEXINIT."""
+    found: dict[str, Mismatch] = {}
     needs_mac = True
-    for (what, kind), names in zip(_LISTS, lists, strict=False):
+    for (what, kind), names in zip(_LISTS, _name_lists(kexinit), strict=False):
         ours = host_key_algorithms if what == "host key" else offer.of(kind)
         chosen = next((name for name in names if name in ours), None)
         if what == "cipher" and chosen is not None:
-            needs_mac = not chosen.startswith(("chacha20", "aes128-gcm", "aes256-gcm"))
+            needs_mac = not chosen.startswith(_WITHOUT_MAC)
         if chosen is None and (what != "MAC" or needs_mac):
-            return Mismatch(what, ",".join(names)[:_SHOWN_CHARS], _advice(what, names, offer))
-    return None
+            found[what] = Mismatch(what, ",".join(names)[:_SHOWN_CHARS], _advice(what, names, offer))
+    return list(found.values())
 
 
 def _advice(what: str, names: Sequence[str], offer: Offer) -> str:

@@ -10,11 +10,14 @@ from typing import Any
 import asyncssh
 import paramiko
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from s3sftp.auth import UserOptions
 from s3sftp.ssh import SshOptions
 from s3sftp.ssh.algorithms import COMPATIBLE, MODERN, REFUSED, RISKS, checked_additions, kind_of
+from s3sftp.ssh.negotiation import mismatches
 from tests.ssh.gatehouse import ALICES_KEY, HOST_KEY, PASSWORD, gatehouse, write_key
 from tests.ssh.programs import dbclient, openssh
 from tests.ssh.test_algorithms import offered
@@ -120,11 +123,15 @@ async def test_openssh_of_old_algorithms_works_with_compatible_and_is_explained_
         assert house.told("logged in")[0]["cipher"] == "aes128-cbc"
     async with gatehouse() as house:
         (await openssh(house.port, *options)).failed()
-        (entry,) = house.told("no algorithm in common")
-        assert (entry["missing"], entry["log_level"]) == ("key exchange", "warning")
-        assert "diffie-hellman-group14-sha1" in entry["offered"]
-        assert 'ssh.algorithms = "compatible"' in entry["advice"]
-        assert "OpenSSH" in entry["client"]
+        await house.empties()
+        told = house.told("no algorithm in common")
+        # all at once, so that one change of the configuration is enough
+        assert [entry["missing"] for entry in told] == ["key exchange", "cipher", "MAC"]
+        assert "diffie-hellman-group14-sha1" in told[0]["offered"]
+        for entry in told:
+            assert 'ssh.algorithms = "compatible"' in entry["advice"]
+            assert "OpenSSH" in entry["client"]
+            assert entry["log_level"] == "warning"
 
 
 @pytest.mark.parametrize(
@@ -209,3 +216,12 @@ async def test_paramiko_and_dropbear_of_old_algorithms_work_with_compatible(tmp_
         )
         await dbclient(house.port, tmp_path, "-c", "aes128-ctr", "-m", "hmac-sha1")
         assert len(house.told("logged in")) == 1
+
+
+@given(st.binary(max_size=300), st.integers(0, 300))
+def test_no_kexinit_that_a_client_sends_raises(rest: bytes, cut: int) -> None:
+    lists = b"".join(
+        len(name).to_bytes(4, "big") + name for name in (b"a,b", b"\xff", b"", b",,", rest, rest)
+    )
+    for sent in (rest, (bytes(17) + lists)[:cut]):
+        mismatches(sent, SshOptions().offer, {"ssh-ed25519"})
