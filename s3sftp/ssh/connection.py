@@ -78,6 +78,7 @@ class Connection(NothingButSessions):
         self._guest = guest
         self._login.comes_from(peer, guest)
         self._shared.connections.add(self)
+        quirks.refuse_long_logins(conn)
         quirks.offer_as_sshd_does(conn)
         prove_host_keys(conn, self._shared.host_keys)
         quirks.on_transport_pressure(conn, self._pause_sessions, self._resume_sessions)

@@ -13,6 +13,7 @@ from s3sftp.auth import Answer, Asking, Identity
 from s3sftp.ssh.algorithms import advice_for
 from s3sftp.ssh.door import Guest, Peer
 from s3sftp.ssh.options import SshOptions
+from s3sftp.ssh.quirks import MOST_LOGIN_BYTES
 from s3sftp.ssh.signatures import verify_only
 from s3sftp.telemetry import get_logger
 
@@ -73,6 +74,8 @@ class Login:
         None, or several, are what a person leaves who cancels: an attempt of this connection, but no guess.
         """
         if len(responses) == 1:
+            if len(responses[0]) > MOST_LOGIN_BYTES:
+                raise asyncssh.ProtocolError("keyboard-interactive response too long")
             try:
                 password = saslprep(responses[0])
             except SASLPrepError as error:

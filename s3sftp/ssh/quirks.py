@@ -7,7 +7,7 @@ from typing import Any
 
 import asyncssh
 from asyncssh.auth import get_supported_server_auth_methods
-from asyncssh.constants import MSG_USERAUTH_FAILURE
+from asyncssh.constants import MSG_USERAUTH_FAILURE, MSG_USERAUTH_REQUEST
 from asyncssh.packet import Boolean, NameList
 
 _UNWANTED = {
@@ -20,6 +20,7 @@ _UNWANTED = {
 }
 
 _LEAST_PACKET_BYTES = 256
+MOST_LOGIN_BYTES = 8192
 
 
 def refuse_requests(channel: Any, refused: Callable[[str], None]) -> None:
@@ -50,6 +51,22 @@ def _refusal(kind: str, refused: Callable[[str], None]) -> Callable[[Any], bool]
         return False
 
     return refuse
+
+
+def refuse_long_logins(conn: Any) -> None:
+    """Send away who logs in with more than any key or password needs.
+
+    asyncssh prepares a password character by character, on the event loop: of the longest that fits into a
+    packet it would hold up everybody for a second, before anybody has logged in.
+    """
+    process_packet = conn.process_packet
+
+    def checked(kind: int, number: int, packet: Any) -> Any:
+        if kind == MSG_USERAUTH_REQUEST and len(packet.get_full_payload()) > MOST_LOGIN_BYTES:
+            raise asyncssh.ProtocolError("user authentication request too long")
+        return process_packet(kind, number, packet)
+
+    conn.process_packet = checked
 
 
 def offer_as_sshd_does(conn: Any) -> None:

@@ -117,6 +117,22 @@ async def test_responses_that_nobody_waits_for_are_guesses_all_the_same() -> Non
         assert house.told("source banned")
 
 
+@pytest.mark.parametrize("method", [METHOD, "password"])
+async def test_a_login_of_a_quarter_megabyte_is_not_read(method: str) -> None:
+    """To prepare it takes a second of the event loop, and whoever reaches the port can send it."""
+    async with gatehouse() as house:
+        if method == METHOD:
+            with pytest.raises(Reasons):
+                await answer(house, ["ä" * 100_000])
+        else:
+            with pytest.raises(Reasons, match="too long"):
+                await house.connect(password="a" * 250_000)
+        await house.empties()
+        assert not house.told("login failed")
+        assert "too long" in house.told("connection closed")[0]["reason"]
+        (await house.connect(password=PASSWORD)).close()
+
+
 async def test_wrong_responses_get_their_source_banned() -> None:
     async with gatehouse(auth={"ban_failures": 3}) as house:
         with pytest.raises(Reasons):
