@@ -13,18 +13,15 @@ from __future__ import annotations
 import binascii
 import re
 import shlex
-from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 
 import asyncssh
 
-from s3sftp.auth.key_texts import Entry, UnusableKey, entries, text_of
+from s3sftp.auth.key_options import restrictions
+from s3sftp.auth.key_texts import KEY_START, Entry, UnusableKey, entries, text_of
 from s3sftp.auth.sources import AllowedSources
 
-_HARMLESS = frozenset(
-    {"restrict", "no-pty", "no-port-forwarding", "no-agent-forwarding", "no-x11-forwarding", "no-user-rc"}
-)
 _KEY_TYPES = frozenset(
     {
         "ssh-ed25519",
@@ -38,15 +35,18 @@ _KEY_TYPES = frozenset(
     }
 )
 _MIN_RSA_BITS, _MAX_RSA_BITS = 2048, 16384
-_OPTION_NAME = re.compile(r"[A-Za-z][A-Za-z-]{0,23}")
+_OPTIONS = re.compile(
+    r"[a-z-]{2,24} *=(?!=|$)"
+    r"|(restrict|cert-authority|(no-)?pty|(no-)?[a-z0-9]+-(forwarding|rc)|(no-touch|verify)-required)\b",
+    re.IGNORECASE,
+)
+"""How a line of options begins."""
 _BARE_KEY = re.compile(r"AAAA[A-Za-z0-9+/]+={0,2}")
 _BASE64 = re.compile(r"[A-Za-z0-9+/]{16,}={0,2}")
 _SSH_1 = re.compile(r"\d+[ \t]+\d+[ \t]+\d+([ \t].*)?")
 _ASK = "ask for a new one, made by: ssh-keygen -t ed25519"
 _SHOULD_STAY = "it should never have been sent: whoever has the file has the key"
 _DAMAGED = "copied in part, or changed on the way: ask for the file of the public key, not its text"
-_EXPIRY = re.compile(r"(\d{8})(\d{4}(?:\d{2})?)?(Z?)")
-_EXPIRY_FORMATS = {8: "%Y%m%d", 12: "%Y%m%d%H%M", 14: "%Y%m%d%H%M%S"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,31 +100,49 @@ def keys_in(content: str | bytes, file: str = "FILE") -> FoundKeys:
     except UnusableKey as error:
         told(1, error)
         return FoundKeys((), tuple(problems))
+    restricted = False
     for entry in entries(text):
         try:
-            keys.append(_key_of(entry))
+            if restricted:
+                # else a line that was broken in two would open the account to everybody
+                raise UnusableKey("behind a line of options that has no key", "write both on one line")
+            key, left = _key_of(entry)
+            keys.append(key)
+            if left:
+                told(entry.line + 1, UnusableKey("a part of a key, without what stands before it", _DAMAGED))
         except UnusableKey as error:
             told(entry.line, error)
+            restricted = _is_options_alone(entry) and not restricted
+        else:
+            restricted = False
     return FoundKeys(tuple(keys), tuple(problems))
 
 
-def _key_of(entry: Entry) -> AuthorizedKey:
-    if not entry.block:
-        return _key_of_line(entry)
+def _is_options_alone(entry: Entry) -> bool:
+    """Whether a line that is no key begins with options, for a key that may stand on the next line."""
+    return not entry.block and bool(_OPTIONS.match(entry.text)) and not KEY_START.search(entry.text)
+
+
+def _key_of(entry: Entry) -> tuple[AuthorizedKey, str]:
+    """The key, and what of the entry does not belong to it.
+
+    Where a line alone is no key, it is one that a mail program has made several lines of.
+    """
+    if entry.block:
+        return _key_of_block(entry), ""
+    try:
+        return parse_line(entry.text), entry.continued
+    except UnusableKey:
+        if not entry.continued:
+            raise
+    return parse_line(entry.text + entry.continued), ""
+
+
+def _key_of_block(entry: Entry) -> AuthorizedKey:
     _refuse_what_is_no_public_key(entry.block)
     if not entry.whole:
         raise UnusableKey(f"the END line of the {entry.block} is missing", _DAMAGED)
     return AuthorizedKey(_public_data(entry.text))
-
-
-def _key_of_line(entry: Entry) -> AuthorizedKey:
-    """The key of a line; where the line alone is none, of what a mail program has made several lines of."""
-    try:
-        return parse_line(entry.text)
-    except UnusableKey:
-        if not entry.continued:
-            raise
-    return parse_line(entry.text + entry.continued)
 
 
 def _refuse_what_is_no_public_key(block: str) -> None:
@@ -163,10 +181,7 @@ def parse_line(line: str) -> AuthorizedKey:
     if _BASE64.fullmatch(first):
         raise UnusableKey("a part of a key, without what stands before it", _DAMAGED)
     try:
-        options, key = _split(line)
-        sources, expires = _restrictions(options)
-    except UnusableKey:
-        raise
+        key, sources, expires = restrictions(line)
     except ValueError as error:
         raise UnusableKey(str(error)) from None
     return AuthorizedKey(_public_data(key), sources, expires)
@@ -182,25 +197,6 @@ def _refuse_other_formats(line: str) -> None:
         raise UnusableKey("the end of a key, without its beginning", _DAMAGED)
     if _SSH_1.fullmatch(line):
         raise UnusableKey("a key of SSH version 1", _ASK)
-
-
-def _restrictions(
-    options: list[tuple[str, str | None]],
-) -> tuple[tuple[AllowedSources, ...], datetime | None]:
-    """What the options say of addresses and time. Raises ValueError for any that would have to be ignored."""
-    sources: list[AllowedSources] = []
-    expires: datetime | None = None
-    for name, value in options:
-        if name == "from" and value is not None:
-            sources.append(AllowedSources(value))
-        elif name == "expiry-time" and value is not None:
-            moment = _expiry(value)
-            expires = moment if expires is None else min(expires, moment)
-        elif not (name in _HARMLESS and value is None) and (name, value) != ("command", "internal-sftp"):
-            # what is no name may be a part of a private key
-            shown = f"the option '{name}'" if _OPTION_NAME.fullmatch(name) else "what stands before the key"
-            raise ValueError(f"{shown} is not supported; supported: from, expiry-time, restrict")
-    return tuple(sources), expires
 
 
 def _public_data(text: str) -> bytes:
@@ -244,52 +240,3 @@ def _rsa_bits(key: asyncssh.SSHKey) -> int | None:
         fields.append(data[4 : 4 + length])
         data = data[4 + length :]
     return int.from_bytes(fields[2], "big").bit_length()
-
-
-def _split(line: str) -> tuple[list[tuple[str, str | None]], str]:
-    """Cut a line into its options (names in lower case) and the key after them."""
-    end = _end_of_options(line)
-    options = []
-    for text in _at_commas(line[:end]):
-        name, equals, value = text.partition("=")
-        options.append((name.strip().lower(), _unquoted(value) if equals else None))
-    return options, line[end:].strip()
-
-
-def _end_of_options(line: str) -> int:
-    quoted = False
-    for index, char in enumerate(line):
-        if char == '"' and line[index - 1 : index] != "\\":
-            quoted = not quoted
-        elif char in " \t" and not quoted:
-            return index
-    raise ValueError("a quote is not closed" if quoted else "there is no key")
-
-
-def _at_commas(text: str) -> Iterator[str]:
-    quoted, start = False, 0
-    for index, char in enumerate(text):
-        if char == '"' and text[index - 1 : index] != "\\":
-            quoted = not quoted
-        elif char == "," and not quoted:
-            yield text[start:index]
-            start = index + 1
-    yield text[start:]
-
-
-def _unquoted(value: str) -> str:
-    if len(value) < 2 or value[0] != '"' or value[-1] != '"':
-        raise ValueError("the value of an option should be in double quotes")
-    return value[1:-1].replace('\\"', '"')
-
-
-def _expiry(value: str) -> datetime:
-    """A date or time as OpenSSH writes it, taken as UTC: YYYYMMDD[HHMM[SS]][Z]."""
-    match = _EXPIRY.fullmatch(value)
-    if match is None:
-        raise ValueError(f"expiry-time: {value!r} should be YYYYMMDD, YYYYMMDDHHMM or YYYYMMDDHHMMSS, in UTC")
-    digits = match[1] + (match[2] or "")
-    try:
-        return datetime.strptime(digits, _EXPIRY_FORMATS[len(digits)]).replace(tzinfo=UTC)
-    except ValueError:
-        raise ValueError(f"expiry-time: {value!r} is no date") from None

@@ -31,7 +31,7 @@ _PUTTY = "PuTTY-User-Key-File-"
 _PUTTY_END = "Private-MAC:"
 _CONTINUED = re.compile(r"(?!AAAA)[A-Za-z0-9+/]+={0,2}")
 """Base64 that does not begin a key."""
-_STARTS = re.compile(r"(^|[ \t])(ssh|ecdsa|sk-ssh|sk-ecdsa)-[a-z0-9@.-]+[ \t]+AAAA")
+KEY_START = re.compile(r"(^|[ \t])(ssh|ecdsa|sk-ssh|sk-ecdsa)-[a-z0-9@.-]+[ \t]+AAAA")
 
 
 class UnusableKey(ValueError):
@@ -106,6 +106,6 @@ def _end(lines: Sequence[str], at: int, ends: Callable[[str], object]) -> tuple[
     for number, line in enumerate(lines[at:], at):
         if ends(line):
             return number + 1, True
-        if _BEGIN.fullmatch(line) or _STARTS.search(line) or line.startswith(_PUTTY):
+        if _BEGIN.fullmatch(line) or KEY_START.search(line) or line.startswith(_PUTTY):
             return number, False
     return len(lines), False

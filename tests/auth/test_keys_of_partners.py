@@ -223,6 +223,8 @@ def test_a_bad_key_costs_that_key_alone_wherever_it_stands() -> None:
         "---- BEGIN SSH2 PUBLIC KEY ----\nAAAAB3NzaC1yc2EAAAADAQABAAAB",
         "PuTTY-User-Key-File-3: ssh-rsa\nEncryption: none\nPublic-Lines: 1\nAAAA",
         "unheard-of " + line(ED25519),
+        "QUJDREVG==",
+        'from="*.example.com" ' + line(ED25519),
     ]
     for broken in bad:
         text = "\n".join([good[0], broken, *good[1:], broken, good[0]])
@@ -230,6 +232,29 @@ def test_a_bad_key_costs_that_key_alone_wherever_it_stands() -> None:
         assert len(found.keys) == 4, broken
         assert next(each.line for each in found.problems) == 2
         assert len(found.problems) == 2
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        'from="192.0.2.1"\n{key}',
+        'from="192.0.2.1",\n\n# comment\nno-pty {key}',
+        'from="192.0.2.1" ssh-ed25519\n{body}',
+        'from="192.0.2.1\n{key}',
+        'restrict,from="192.0.2.1" \n{block}',
+        'COMMAND="/bin/x"\n{key}',
+        'unheard-of="x"\n{key}',
+        "no-pty\n{key}",
+    ],
+)
+def test_a_line_that_was_broken_behind_its_options_opens_nothing(broken: str) -> None:
+    """Without its options the key would open from everywhere."""
+    key, block = line(ED25519), ED25519.export_public_key("rfc4716").decode()
+    text = broken.format(key=key, body=key.split()[1], block=block)
+    found = keys_in(f"{text}\n{line(RSA)}\n")
+    assert [each.public_data for each in found.keys] == [RSA.public_data]
+    assert len(found.problems) == 2
+    assert "options" in found.problems[1].problem
 
 
 @given(st.binary(max_size=2000))

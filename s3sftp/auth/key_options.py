@@ -1,0 +1,86 @@
+"""Options in front of a key in a line of authorized_keys: honoured, without effect here, or refused."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+from s3sftp.auth.sources import AllowedSources
+
+_HARMLESS = frozenset(
+    {"restrict", "no-pty", "no-port-forwarding", "no-agent-forwarding", "no-x11-forwarding", "no-user-rc"}
+)
+_OPTION_NAME = re.compile(r"[A-Za-z][A-Za-z-]{0,23}")
+_EXPIRY = re.compile(r"(\d{8})(\d{4}(?:\d{2})?)?(Z?)")
+_EXPIRY_FORMATS = {8: "%Y%m%d", 12: "%Y%m%d%H%M", 14: "%Y%m%d%H%M%S"}
+
+
+def restrictions(line: str) -> tuple[str, tuple[AllowedSources, ...], datetime | None]:
+    """Cut a line into the key behind its options, and what they say of addresses and time.
+
+    Raises ValueError for an option that would have to be ignored.
+    """
+    options, key = _split(line)
+    sources: list[AllowedSources] = []
+    expires: datetime | None = None
+    for name, value in options:
+        if name == "from" and value is not None:
+            sources.append(AllowedSources(value))
+        elif name == "expiry-time" and value is not None:
+            moment = _expiry(value)
+            expires = moment if expires is None else min(expires, moment)
+        elif not (name in _HARMLESS and value is None) and (name, value) != ("command", "internal-sftp"):
+            # what is no name may be a part of a private key
+            shown = f"the option '{name}'" if _OPTION_NAME.fullmatch(name) else "what stands before the key"
+            raise ValueError(f"{shown} is not supported; supported: from, expiry-time, restrict")
+    return key, tuple(sources), expires
+
+
+def _split(line: str) -> tuple[list[tuple[str, str | None]], str]:
+    """Cut a line into its options (names in lower case) and the key after them."""
+    end = _end_of_options(line)
+    options = []
+    for text in _at_commas(line[:end]):
+        name, equals, value = text.partition("=")
+        options.append((name.strip().lower(), _unquoted(value) if equals else None))
+    return options, line[end:].strip()
+
+
+def _end_of_options(line: str) -> int:
+    quoted = False
+    for index, char in enumerate(line):
+        if char == '"' and line[index - 1 : index] != "\\":
+            quoted = not quoted
+        elif char in " \t" and not quoted:
+            return index
+    raise ValueError("a quote is not closed" if quoted else "there is no key")
+
+
+def _at_commas(text: str) -> Iterator[str]:
+    quoted, start = False, 0
+    for index, char in enumerate(text):
+        if char == '"' and text[index - 1 : index] != "\\":
+            quoted = not quoted
+        elif char == "," and not quoted:
+            yield text[start:index]
+            start = index + 1
+    yield text[start:]
+
+
+def _unquoted(value: str) -> str:
+    if len(value) < 2 or value[0] != '"' or value[-1] != '"':
+        raise ValueError("the value of an option should be in double quotes")
+    return value[1:-1].replace('\\"', '"')
+
+
+def _expiry(value: str) -> datetime:
+    """A date or time as OpenSSH writes it, taken as UTC: YYYYMMDD[HHMM[SS]][Z]."""
+    match = _EXPIRY.fullmatch(value)
+    if match is None:
+        raise ValueError(f"expiry-time: {value!r} should be YYYYMMDD, YYYYMMDDHHMM or YYYYMMDDHHMMSS, in UTC")
+    digits = match[1] + (match[2] or "")
+    try:
+        return datetime.strptime(digits, _EXPIRY_FORMATS[len(digits)]).replace(tzinfo=UTC)
+    except ValueError:
+        raise ValueError(f"expiry-time: {value!r} is no date") from None
