@@ -5,17 +5,20 @@ from __future__ import annotations
 import asyncio
 import secrets
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any, cast
 
 import asyncssh
 
 from s3sftp import backends
 from s3sftp.auth import Asking, Identity
-from s3sftp.ssh import packets, quirks
+from s3sftp.ssh import packets, quirks, tolerance
 from s3sftp.ssh.admission import Refusal
 from s3sftp.ssh.door import Door, Guest, Peer
+from s3sftp.ssh.keepalive import Keepalive
 from s3sftp.ssh.login import Login
 from s3sftp.ssh.options import SshOptions
+from s3sftp.ssh.peers import TcpWatch
 from s3sftp.ssh.refusals import NothingButSessions
 from s3sftp.ssh.sessions import OpenSession, ServerSession
 from s3sftp.telemetry import get_logger
@@ -34,6 +37,8 @@ class Shared:
     asking: Asking
     door: Door
     open_session: OpenSession
+    sessions_idle: timedelta
+    """How long a session may be idle before it ends; 0 for ever."""
     connections: set[Connection] = field(default_factory=set)
     refusals: Sparse = field(default_factory=Sparse)
     fast_packets: bool = False
@@ -52,8 +57,11 @@ class Connection(NothingButSessions):
         self._counted: asyncio.Future[Refusal | None] | None = None
         self._login = Login(shared.asking, shared.options, self._id)
         self._user = ""
+        self._service_requests = 0
         self._sessions: dict[ServerSession, asyncio.Task[None]] = {}
         self._opened = 0
+        self._keepalive: Keepalive | None = None
+        self._tcp_watch: TcpWatch | None = None
         self._paused = False
         self._idle: asyncio.TimerHandle | None = None
         self._closed = asyncio.Event()
@@ -63,6 +71,7 @@ class Connection(NothingButSessions):
     def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
         if self._shared.fast_packets:
             packets.adopt(conn)
+        tolerance.tolerate(conn)
         self._conn = conn
         peer = Peer.of(conn.get_extra_info("peername"))
         self._peer = peer.shown
@@ -74,8 +83,19 @@ class Connection(NothingButSessions):
         self._guest = guest
         self._login.comes_from(peer, guest)
         self._shared.connections.add(self)
+        self._tcp_watch = TcpWatch(
+            conn.get_extra_info("socket"), self._shared.options.tcp_timeout.total_seconds()
+        )
+        self._keepalive = Keepalive(conn, self._shared.options, self._shared.sessions_idle, self.abort)
         quirks.on_transport_pressure(conn, self._pause_sessions, self._resume_sessions)
         _log.info("connection accepted", connection=self._id, peer=self._peer)
+
+    def service_requested(self) -> None:
+        """The client asks for the login's service again. Raises asyncssh.DisconnectError after too many."""
+        self._service_requests += 1
+        limits = self._shared.options
+        if self._service_requests > limits.max_auth_attempts + limits.max_key_offers:
+            raise asyncssh.DisconnectError(asyncssh.DISC_PROTOCOL_ERROR, "Too many service requests")
 
     def begin_auth(self, username: str) -> bool:
         self._user = username
@@ -139,7 +159,12 @@ class Connection(NothingButSessions):
             cipher=self._open_conn.get_extra_info("send_cipher"),
         )
         self._watch_idleness()
+        self._alive.start()
         return None
+
+    def answered(self) -> None:
+        """The client has answered what it was asked, or what nobody asked it."""
+        self._alive.answered()
 
     # -- sessions
 
@@ -155,6 +180,7 @@ class Connection(NothingButSessions):
         channel = self._open_conn.create_server_channel(
             encoding=None, window=self._shared.options.window_bytes
         )
+        tolerance.tolerate_on_channel(channel)
         quirks.refuse_requests(channel, self.refused)
         quirks.refuse_tiny_packets(channel)
         if self._counted is None or not self._counted.done():
@@ -265,6 +291,9 @@ class Connection(NothingButSessions):
         if self._idle is not None:
             self._idle.cancel()
         self._closed.set()
+        for watch in (self._keepalive, self._tcp_watch):
+            if watch is not None:
+                watch.stop()
         if self._guest is None:
             return
         self._shared.connections.discard(self)
@@ -285,3 +314,9 @@ class Connection(NothingButSessions):
         if self._conn is None:
             raise RuntimeError("no connection was made")
         return self._conn
+
+    @property
+    def _alive(self) -> Keepalive:
+        if self._keepalive is None:
+            raise RuntimeError("the connection was not let in")
+        return self._keepalive

@@ -75,3 +75,18 @@ def on_transport_pressure(conn: Any, paused: Callable[[], None], resumed: Callab
     """
     conn.pause_writing = paused
     conn.resume_writing = resumed
+
+
+def packets_received(conn: Any) -> int:
+    """A number that is another one whenever the client has sent a packet since."""
+    return int(conn._recv_seq)
+
+
+def ask(conn: Any) -> None:
+    """Send the client something to answer, unless it does not take what it was sent before.
+
+    asyncssh's own keepalive ends the connection after a number of unanswered ones, sets a timer for each
+    chunk that it receives, and keeps a task for each question.
+    """
+    if conn._kex_complete and conn._transport is not None and not conn._transport.get_write_buffer_size():
+        conn._send_global_request(b"keepalive@openssh.com", want_reply=True)
