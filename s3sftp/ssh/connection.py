@@ -19,7 +19,7 @@ from s3sftp.ssh.keepalive import Keepalive
 from s3sftp.ssh.login import Login
 from s3sftp.ssh.options import SshOptions
 from s3sftp.ssh.peers import TcpWatch
-from s3sftp.ssh.refusals import NothingButSessions
+from s3sftp.ssh.refusals import ChannelRequests, NothingButSessions, refuse_cancellations
 from s3sftp.ssh.sessions import OpenSession, ServerSession
 from s3sftp.telemetry import get_logger
 from s3sftp.telemetry.sparse import Sparse
@@ -72,6 +72,7 @@ class Connection(NothingButSessions):
         if self._shared.fast_packets:
             packets.adopt(conn)
         tolerance.tolerate(conn)
+        refuse_cancellations(conn, self.refused)
         self._conn = conn
         peer = Peer.of(conn.get_extra_info("peername"))
         self._peer = peer.shown
@@ -181,7 +182,7 @@ class Connection(NothingButSessions):
             encoding=None, window=self._shared.options.window_bytes
         )
         tolerance.tolerate_on_channel(channel)
-        quirks.refuse_requests(channel, self.refused)
+        ChannelRequests(self._open_conn, channel, self.refused, self._alive.answer)
         quirks.refuse_tiny_packets(channel)
         if self._counted is None or not self._counted.done():
             return channel, self._open_when_counted(proof.identity, channel)

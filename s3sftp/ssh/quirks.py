@@ -7,26 +7,7 @@ from typing import Any
 
 import asyncssh
 
-_UNWANTED = {
-    "_process_env_request": "env",
-    "_process_pty_req_request": "pty",
-    "_process_x11_req_request": "x11",
-    "_process_auth_agent_req_at_openssh_dot_com_request": "agent",
-    "_process_shell_request": "shell",
-    "_process_exec_request": "exec",
-}
-
 _LEAST_PACKET_BYTES = 256
-
-
-def refuse_requests(channel: Any, refused: Callable[[str], None]) -> None:
-    """Refuse every request of a channel but the subsystem, and tell which it was.
-
-    By itself asyncssh accepts and stores any number of environment variables, and decides on terminals
-    and forwardings elsewhere.
-    """
-    for handler, kind in _UNWANTED.items():
-        setattr(channel, handler, _refusal(kind, refused))
 
 
 def refuse_tiny_packets(channel: Any) -> None:
@@ -39,14 +20,6 @@ def refuse_tiny_packets(channel: Any) -> None:
         process_open(send_chan, send_window, send_pktsize, session)
 
     channel.process_open = checked
-
-
-def _refusal(kind: str, refused: Callable[[str], None]) -> Callable[[Any], bool]:
-    def refuse(_packet: Any) -> bool:
-        refused(kind)
-        return False
-
-    return refuse
 
 
 def host_key_pairs(
