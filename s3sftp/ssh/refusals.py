@@ -25,6 +25,9 @@ _SHOWN_SECONDS = 1.0
 """How long the failure waits at most for the client to have shown the sentence."""
 _FALLBACK_SECONDS = 10.0
 """How long a client may take to ask for something else after its subsystem was refused."""
+_NO_END = "phpseclib"
+"""In the version of clients that take the end of a channel, behind the failure on it, for an answer to what
+they ask next on another: they get the failure alone."""
 _MISFITS = {
     "_process_env_request": "env",
     "_process_pty_req_request": "pty",
@@ -166,7 +169,8 @@ class ChannelRequests:
             await self._shown(_SHOWN_SECONDS)
         if answer:
             channel._report_response(False)
-        if not channel.is_closing():
+        no_end = answer and _NO_END in str(self._conn.get_extra_info("client_version"))
+        if not (no_end or channel.is_closing()):
             channel._send_request(b"exit-status", UInt32(_EXIT_STATUS))
             channel.write_eof()
             channel.close()

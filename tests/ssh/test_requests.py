@@ -57,6 +57,10 @@ class Channel:
         fields = self.number, String(request), Boolean(reply), *arguments
         self._connection.send_packet(ssh.MSG_CHANNEL_REQUEST, *fields)
 
+    async def ping(self) -> None:
+        """Wait until the server has taken what was sent, and what it sent before has come."""
+        await self._connection._make_global_request(b"keepalive@openssh.com")
+
     async def next(self) -> tuple[int, bytes]:
         return await asyncio.wait_for(self.came.get(), 20)
 
@@ -69,9 +73,9 @@ class Channel:
 
 
 @asynccontextmanager
-async def bare_channel(house: Gatehouse) -> AsyncIterator[Channel]:
+async def bare_channel(house: Gatehouse, **options: Any) -> AsyncIterator[Channel]:
     """One on which nothing was asked for, beside an SFTP session that must go on working."""
-    async with await house.connect() as connection, connection.start_sftp_client() as sftp:
+    async with await house.connect(**options) as connection, connection.start_sftp_client() as sftp:
         channel: Any = asyncssh.channel.SSHClientChannel(
             connection, asyncio.get_running_loop(), "strict", None, "strict", 1 << 20, 1 << 15
         )
@@ -168,6 +172,16 @@ async def test_a_client_that_does_not_say_that_it_has_shown_the_sentence_is_not_
     async with gatehouse() as house, bare_channel(house) as channel:
         channel.ask(*EXEC)
         assert await channel.its_end() == told_of_the_end(failure=True)
+
+
+async def test_phpseclib_gets_the_failure_alone() -> None:
+    """After it, the end of the channel would be an answer to its next request, and its last."""
+    async with gatehouse() as house:
+        async with bare_channel(house, client_version="phpseclib_3.0") as channel:
+            channel.ask(*EXEC)
+            assert [await channel.next() for _ in range(2)] == told_of_the_end(failure=True)[:2]
+            await channel.ping()
+            assert channel.came.empty()
 
 
 class People:
