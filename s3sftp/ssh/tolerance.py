@@ -49,6 +49,11 @@ def tolerate_on_channel(channel: Any) -> None:
     channel._read_datatypes = {ssh.EXTENDED_DATA_STDERR}
 
 
+def tolerate_answers_to_the_login(conn: Any) -> None:
+    """Let a connection that has just logged in take what belongs to the dialogue of a method, and is late."""
+    conn._auth = _NO_METHOD
+
+
 def ignore_requests(channel: Any) -> None:
     """Let a channel that is about to be closed take no more requests, which would have to wait somewhere."""
     channel._packet_handlers = {**channel._packet_handlers, ssh.MSG_CHANNEL_REQUEST: _ignore}
@@ -103,6 +108,23 @@ class _Absent:
 
 _GONE = _Absent(was_open=True)
 _NEVER_OPENED = _Absent(was_open=False)
+
+
+class _NoMethod:
+    """Takes messages in place of an authentication method that is under way."""
+
+    def log_received_packet(self, kind: int, seq: int, packet: SSHPacket, note: str = "") -> None:
+        """There is no method whose log it could go to."""
+
+    def process_packet(self, kind: int, seq: int, packet: SSHPacket) -> bool:
+        """False: no such message is known now."""
+        return False
+
+    def cancel(self) -> None:
+        """Nothing is under way."""
+
+
+_NO_METHOD = _NoMethod()
 
 
 def _strict(receiver: Any, kind: int, seq: int, packet: SSHPacket) -> Awaitable[None] | None:

@@ -45,6 +45,7 @@ UNASKED = {
     "DEBUG without anything": (ssh.MSG_DEBUG, b""),
     "UNIMPLEMENTED without a number": (ssh.MSG_UNIMPLEMENTED, b""),
     "EXT_INFO after the login": (ssh.MSG_EXT_INFO, UInt32(0)),
+    "an answer to a question of the login": (61, UInt32(1) + String(PASSWORD)),
     "a login after the login": (
         ssh.MSG_USERAUTH_REQUEST,
         String("bob") + String("ssh-connection") + String("none"),
