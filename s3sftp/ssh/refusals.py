@@ -21,7 +21,7 @@ from s3sftp.ssh.tolerance import ignore_requests
 _SENTENCE = b"This server speaks SFTP only.\r\n"
 _EXIT_STATUS = 1
 """As OpenSSH's `internal-sftp` ends when it is asked for anything else."""
-_SHOWN_SECONDS = 1.0
+_SHOWN_SECONDS = 2.0
 """How long the failure waits at most for the client to have shown the sentence."""
 _FALLBACK_SECONDS = 10.0
 """How long a client may take to ask for something else after its subsystem was refused."""

@@ -2,14 +2,14 @@
 
     answers that nobody asked for                    phpseclib answers requests that want no answer
     messages for channels that are closed            a WINDOW_ADJUST on its way when both sides closed
-    IGNORE, DEBUG, UNIMPLEMENTED of any shape        JSch's keepalive is an IGNORE without its string
+    IGNORE, DEBUG, UNIMPLEMENTED of any shape        JSch and sshj keep alive by an IGNORE without its string
     EXT_INFO and USERAUTH_REQUEST when it is late    RFC 8308 (2.4), RFC 4252 (5.1)
     SERVICE_REQUEST again before the login           paramiko sends one before each method that it tries
     a wrong guess in the key exchange                Dropbear's client guesses (RFC 4253, 7.1)
 
 Clients were written against OpenSSH and never noticed. asyncssh finds a message's handler in a dict of the
 connection, or of the channel; those above are replaced there. Everything else stays as strict as asyncssh
-is, and nothing is taken that comes in the clear or before the login and was not taken before.
+is, above all what the strict key exchange forbids in the clear.
 """
 
 from __future__ import annotations

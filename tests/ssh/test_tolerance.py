@@ -245,6 +245,14 @@ async def test_dropbears_client_connects_while_a_post_quantum_method_is_first(tm
         assert "dropbear" in entry["client"]
 
 
+@pytest.mark.parametrize("kind", [ssh.MSG_IGNORE, ssh.MSG_UNIMPLEMENTED, ssh.MSG_DEBUG, ssh.MSG_EXT_INFO])
+async def test_the_strict_key_exchange_stays_strict(kind: int) -> None:
+    async with gatehouse() as house, raw_client(house) as client:
+        client.begin([CURVE, STRICT], ["ssh-ed25519"])
+        client.send(bytes([kind]) + UInt32(0))
+        assert not await client.is_waited_for()
+
+
 async def test_ext_info_in_the_clear_is_a_breach_of_the_key_exchange() -> None:
     async with gatehouse() as house, raw_client(house) as client:
         client.send(bytes([ssh.MSG_EXT_INFO]) + UInt32(0))
