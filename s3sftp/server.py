@@ -152,7 +152,14 @@ class Server:
         if self._before_listening is not None:
             await self._before_listening(volume.backend)
         listener = Listener(
-            self._listen, self._ssh, self._logins, self._auth, keys, open_session, self._entrance
+            self._listen,
+            self._ssh,
+            self._logins,
+            self._auth,
+            keys,
+            open_session,
+            self._entrance,
+            self._sftp.idle_timeout,
         )
         started.push_async_callback(self._end_events, volume)
         self._events.start()

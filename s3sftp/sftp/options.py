@@ -31,9 +31,10 @@ class SftpOptions(Options):
     """How many bytes of answers a session may hold for a client that does not take them."""
     receive_buffer_bytes: ByteSize = Field(1024 * KIB, ge=64 * KIB)
     """How many bytes of requests a session may hold that wait for room, such as WRITEs to a slow storage."""
-    idle_timeout: Duration = Field(timedelta(minutes=30), gt=timedelta(0))
-    """A session without requests and without running transfers for so long is ended."""
-    stall_timeout: Duration = Field(timedelta(minutes=5), gt=timedelta(0))
-    """A session whose client takes none of the bytes that wait for it for so long is ended."""
+    idle_timeout: Duration = timedelta(minutes=30)
+    """A session without requests and without running transfers for so long is ended; 0 never. A client that
+    only is silent, in the middle of an upload too, is ended by nothing before."""
+    stall_timeout: Duration = timedelta(minutes=30)
+    """A session whose client takes none of the bytes that wait for it for so long is ended; 0 never."""
     close_timeout: Duration = Field(timedelta(minutes=1), gt=timedelta(0))
     """How long a CLOSE that has arrived may go on storing its file after the connection is lost."""

@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager, suppress
+from math import inf
 from typing import Any
 
 import asyncssh
@@ -37,6 +38,7 @@ _log = get_logger(__name__)
 
 _SLICE_SECONDS = 0.01
 """How long a session may take requests before others have their turn."""
+_LOOK_SECONDS = 60.0
 
 
 class SftpSession(asyncssh.SSHServerSession[bytes]):
@@ -62,6 +64,8 @@ class SftpSession(asyncssh.SSHServerSession[bytes]):
         self._ending: asyncio.Task[None] | None = None
         self._watch: asyncio.TimerHandle | None = None
         self._last_moved = 0.0
+        self._idle_seconds = options.idle_timeout.total_seconds() or inf
+        self._stall_seconds = options.stall_timeout.total_seconds() or inf
 
     # ── what asyncssh calls ─────────────────────────────────────────────────────────────────────────
 
@@ -306,17 +310,14 @@ class SftpSession(asyncssh.SSHServerSession[bytes]):
         self._last_moved = self._loop.time()
 
     def _schedule_watch(self) -> None:
-        options = self._options
-        pause = min(60.0, options.idle_timeout.total_seconds() / 4, options.stall_timeout.total_seconds() / 4)
+        pause = min(_LOOK_SECONDS, self._idle_seconds / 4, self._stall_seconds / 4)
         self._watch = self._loop.call_later(pause, self._look)
 
     def _look(self) -> None:
         """End a session that does nothing, or whose client takes nothing."""
         still = self._loop.time() - self._last_moved
-        self._stalled = bool(self._outbox) and still > self._options.stall_timeout.total_seconds()
-        idle = (
-            not len(self._runner) and not self._outbox and still > self._options.idle_timeout.total_seconds()
-        )
+        self._stalled = bool(self._outbox) and still > self._stall_seconds
+        idle = not len(self._runner) and not self._outbox and still > self._idle_seconds
         if self._stalled or idle:
             self._end_soon("client takes no answers" if self._stalled else "idle", 1)
         elif self._ending is None:

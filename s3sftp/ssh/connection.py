@@ -6,19 +6,22 @@ import asyncio
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any, cast
 
 import asyncssh
 
 from s3sftp import backends
 from s3sftp.auth import Asking, Identity
-from s3sftp.ssh import packets, quirks
+from s3sftp.ssh import packets, quirks, tolerance
 from s3sftp.ssh.admission import Refusal
 from s3sftp.ssh.door import Door, Guest, Peer
+from s3sftp.ssh.keepalive import Keepalive
 from s3sftp.ssh.login import Login
 from s3sftp.ssh.negotiation import mismatches
 from s3sftp.ssh.options import SshOptions
-from s3sftp.ssh.refusals import NothingButSessions
+from s3sftp.ssh.peers import TcpWatch
+from s3sftp.ssh.refusals import ChannelRequests, NothingButSessions, refuse_cancellations
 from s3sftp.ssh.sessions import OpenSession, ServerSession
 from s3sftp.ssh.signatures import prove_host_keys
 from s3sftp.telemetry import get_logger
@@ -37,6 +40,8 @@ class Shared:
     asking: Asking
     door: Door
     open_session: OpenSession
+    sessions_idle: timedelta
+    """How long a session may be idle before it ends; 0 for ever."""
     host_keys: Sequence[asyncssh.SSHKeyPair] = ()
     connections: set[Connection] = field(default_factory=set)
     refusals: Sparse = field(default_factory=Sparse)
@@ -56,8 +61,11 @@ class Connection(NothingButSessions):
         self._counted: asyncio.Future[Refusal | None] | None = None
         self._login = Login(shared.asking, shared.options, self._id)
         self._user = ""
+        self._service_requests = 0
         self._sessions: dict[ServerSession, asyncio.Task[None]] = {}
         self._opened = 0
+        self._keepalive: Keepalive | None = None
+        self._tcp_watch: TcpWatch | None = None
         self._paused = False
         self._idle: asyncio.TimerHandle | None = None
         self._closed = asyncio.Event()
@@ -67,6 +75,8 @@ class Connection(NothingButSessions):
     def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
         if self._shared.fast_packets:
             packets.adopt(conn)
+        tolerance.tolerate(conn)
+        refuse_cancellations(conn, self.refused)
         self._conn = conn
         peer = Peer.of(conn.get_extra_info("peername"))
         self._peer = peer.shown
@@ -81,8 +91,19 @@ class Connection(NothingButSessions):
         quirks.refuse_long_logins(conn)
         quirks.offer_as_sshd_does(conn)
         prove_host_keys(conn, self._shared.host_keys)
+        self._tcp_watch = TcpWatch(
+            conn.get_extra_info("socket"), self._shared.options.tcp_timeout.total_seconds()
+        )
+        self._keepalive = Keepalive(conn, self._shared.options, self._shared.sessions_idle, self.abort)
         quirks.on_transport_pressure(conn, self._pause_sessions, self._resume_sessions)
         _log.info("connection accepted", connection=self._id, peer=self._peer)
+
+    def service_requested(self) -> None:
+        """The client asks for the login's service again. Raises asyncssh.DisconnectError after too many."""
+        self._service_requests += 1
+        limits = self._shared.options
+        if self._service_requests > limits.max_auth_attempts + limits.max_key_offers:
+            raise asyncssh.DisconnectError(asyncssh.DISC_PROTOCOL_ERROR, "Too many service requests")
 
     def begin_auth(self, username: str) -> bool:
         self._user = username
@@ -118,6 +139,7 @@ class Connection(NothingButSessions):
         return await self._login.public_key(username, key)
 
     def auth_completed(self) -> None:
+        tolerance.tolerate_answers_to_the_login(self._open_conn)
         proof, guest = self._login.proof, self._guest
         if proof is None or guest is None:
             raise asyncssh.DisconnectError(asyncssh.DISC_PROTOCOL_ERROR, "not authenticated")
@@ -156,7 +178,12 @@ class Connection(NothingButSessions):
             cipher=self._open_conn.get_extra_info("send_cipher"),
         )
         self._watch_idleness()
+        self._alive.start()
         return None
+
+    def answered(self) -> None:
+        """The client has answered what it was asked, or what nobody asked it."""
+        self._alive.answered()
 
     # -- sessions
 
@@ -172,7 +199,8 @@ class Connection(NothingButSessions):
         channel = self._open_conn.create_server_channel(
             encoding=None, window=self._shared.options.window_bytes
         )
-        quirks.refuse_requests(channel, self.refused)
+        tolerance.tolerate_on_channel(channel)
+        ChannelRequests(self._open_conn, channel, self.refused, self._alive.answer)
         quirks.refuse_tiny_packets(channel)
         if self._counted is None or not self._counted.done():
             return channel, self._open_when_counted(proof.identity, channel)
@@ -282,6 +310,9 @@ class Connection(NothingButSessions):
         if self._idle is not None:
             self._idle.cancel()
         self._closed.set()
+        for watch in (self._keepalive, self._tcp_watch):
+            if watch is not None:
+                watch.stop()
         if self._guest is None:
             return
         self._shared.connections.discard(self)
@@ -318,3 +349,9 @@ class Connection(NothingButSessions):
         if self._conn is None:
             raise RuntimeError("no connection was made")
         return self._conn
+
+    @property
+    def _alive(self) -> Keepalive:
+        if self._keepalive is None:
+            raise RuntimeError("the connection was not let in")
+        return self._keepalive

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Any
 
 import asyncssh
@@ -40,14 +41,21 @@ class Listener:
         host_keys: Sequence[asyncssh.SSHKey],
         open_session: OpenSession,
         entrance: Entrance | None = None,
+        sessions_idle: timedelta = timedelta(0),
     ) -> None:
-        """With an entrance, connections come from there, and not from a socket of its own."""
+        """With an entrance, connections come from there, and not from a socket of its own.
+
+        `sessions_idle` is how long sessions may be idle before they end, 0 for ever: nobody is given up
+        sooner for being silent.
+        """
         self._listen = listen
         self._options = ssh
         self._host_keys = host_key_pairs(host_keys, ssh.offer.signatures)
         self._entrance = entrance
         door = FrontDoor(ssh, auth) if entrance is None else entrance.door
-        self._shared = Shared(ssh, Asking(authenticator, auth), door, open_session, self._host_keys)
+        self._shared = Shared(
+            ssh, Asking(authenticator, auth), door, open_session, sessions_idle, self._host_keys
+        )
         self._shared.fast_packets = ssh.fast_packets and packets.usable()
         self._acceptor: asyncssh.SSHAcceptor | None = None
 
@@ -104,9 +112,9 @@ class Listener:
             gss_kex=False,
             gss_auth=False,
             login_timeout=options.login_grace.total_seconds(),
-            keepalive_interval=options.keepalive_interval.total_seconds(),
-            keepalive_count_max=options.keepalive_count,
+            keepalive_interval=0,  # ours is in keepalive.py
             tcp_keepalive=True,
+            utf8_decode_errors="replace",  # what clients say of themselves is not worth a connection
             allow_pty=False,
             line_editor=False,
             x11_forwarding=False,

@@ -68,9 +68,16 @@ class SshOptions(Options):
     idle_connection: Duration = timedelta(minutes=10)
     """A connection without any session is closed after this long; 0 never."""
     keepalive_interval: Duration = timedelta(seconds=30)
-    """How often a silent client is asked whether it is still there; 0 never."""
+    """How often a silent client is asked whether it is still there, so that routers and load balancers do not
+    forget the connection; 0 never."""
     keepalive_count: int = Field(default=4, ge=1, le=1000)
-    """Questions left unanswered before the connection is closed."""
+    """A client that has left so many of these questions unanswered is given up, but no sooner than a session
+    as silent is ended by `sftp.idle_timeout`: clients of one thread answer nothing while they compute. Who
+    is gone, TCP finds out."""
+    tcp_timeout: Duration = timedelta(minutes=2)
+    """A client whose machine has acknowledged nothing for so long, neither data on its way (TCP_USER_TIMEOUT)
+    nor TCP's keepalive on a quiet connection, is gone. One that only takes nothing is not. 0 leaves it
+    to the system, which may take 15 minutes, or hours."""
     window_bytes: ByteSize = Field(default=2 << 20, ge=1 << 16, le=1 << 28)
     """What a client may send on one channel before it has to wait for the server."""
     rekey_bytes: ByteSize = Field(default=1 << 30, ge=1 << 20, le=1 << 40)

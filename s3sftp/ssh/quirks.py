@@ -10,27 +10,8 @@ from asyncssh.auth import get_supported_server_auth_methods
 from asyncssh.constants import MSG_USERAUTH_FAILURE, MSG_USERAUTH_REQUEST
 from asyncssh.packet import Boolean, NameList
 
-_UNWANTED = {
-    "_process_env_request": "env",
-    "_process_pty_req_request": "pty",
-    "_process_x11_req_request": "x11",
-    "_process_auth_agent_req_at_openssh_dot_com_request": "agent",
-    "_process_shell_request": "shell",
-    "_process_exec_request": "exec",
-}
-
 _LEAST_PACKET_BYTES = 256
 MOST_LOGIN_BYTES = 8192
-
-
-def refuse_requests(channel: Any, refused: Callable[[str], None]) -> None:
-    """Refuse every request of a channel but the subsystem, and tell which it was.
-
-    By itself asyncssh accepts and stores any number of environment variables, and decides on terminals
-    and forwardings elsewhere.
-    """
-    for handler, kind in _UNWANTED.items():
-        setattr(channel, handler, _refusal(kind, refused))
 
 
 def refuse_tiny_packets(channel: Any) -> None:
@@ -45,28 +26,20 @@ def refuse_tiny_packets(channel: Any) -> None:
     channel.process_open = checked
 
 
-def _refusal(kind: str, refused: Callable[[str], None]) -> Callable[[Any], bool]:
-    def refuse(_packet: Any) -> bool:
-        refused(kind)
-        return False
-
-    return refuse
-
-
 def refuse_long_logins(conn: Any) -> None:
     """Send away who logs in with more than any key or password needs.
 
     asyncssh prepares a password character by character, on the event loop: of the longest that fits into a
     packet it would hold up everybody for a second, before anybody has logged in.
     """
-    process_packet = conn.process_packet
+    process_request = conn._packet_handlers[MSG_USERAUTH_REQUEST]
 
-    def checked(kind: int, number: int, packet: Any) -> Any:
-        if kind == MSG_USERAUTH_REQUEST and len(packet.get_full_payload()) > MOST_LOGIN_BYTES:
+    def checked(conn: Any, kind: int, number: int, packet: Any) -> Any:
+        if len(packet.get_full_payload()) > MOST_LOGIN_BYTES:
             raise asyncssh.ProtocolError("user authentication request too long")
-        return process_packet(kind, number, packet)
+        return process_request(conn, kind, number, packet)
 
-    conn.process_packet = checked
+    conn._packet_handlers = {**conn._packet_handlers, MSG_USERAUTH_REQUEST: checked}
 
 
 def offer_as_sshd_does(conn: Any) -> None:
@@ -94,3 +67,18 @@ def on_transport_pressure(conn: Any, paused: Callable[[], None], resumed: Callab
     """
     conn.pause_writing = paused
     conn.resume_writing = resumed
+
+
+def packets_received(conn: Any) -> int:
+    """A number that is another one whenever the client has sent a packet since."""
+    return int(conn._recv_seq)
+
+
+def ask(conn: Any) -> None:
+    """Send the client something to answer, unless it does not take what it was sent before.
+
+    asyncssh's own keepalive ends the connection after a number of unanswered ones, sets a timer for each
+    chunk that it receives, and keeps a task for each question.
+    """
+    if conn._kex_complete and conn._transport is not None and not conn._transport.get_write_buffer_size():
+        conn._send_global_request(b"keepalive@openssh.com", want_reply=True)

@@ -114,7 +114,7 @@ class TestTheSessionEnds:
         assert await asyncio.wait_for(client.ended(), 10) not in (0, None), what
 
     async def test_when_extended_data_comes(self, client: Wire) -> None:
-        """asyncssh's client does not send it, so it is sent below that; the whole connection goes."""
+        """asyncssh's client does not send it, so it is sent below that."""
         client.process.channel.send_packet(MSG_CHANNEL_EXTENDED_DATA, u32(1), string(b"to stderr"))
         await asyncio.wait_for(client.ended(), 10)
         with pytest.raises(Ended):

@@ -88,6 +88,7 @@ async def gatehouse(
     users: Mapping[str, UserOptions] = USERS,
     host_keys: tuple[asyncssh.SSHKey, ...] = (HOST_KEY,),
     storage: MemoryBackend | None = None,
+    sftp: Mapping[str, Any] | None = None,
 ) -> AsyncIterator[Gatehouse]:
     """Run a listener; options that are not given have their defaults."""
     auth_options = AuthOptions(**(auth or {}))
@@ -96,10 +97,11 @@ async def gatehouse(
     volume = Volume(storage, FileOptions())
     await volume.start()
     sessions: list[SftpSession] = []
+    sftp_options = SftpOptions(**(sftp or {}))
 
     def open_session(identity: Identity, session: backends.Session) -> SftpSession:
         files = volume.enter(Mounts.rooted_at(identity.prefix, read_only=identity.read_only), session)
-        sessions.append(SftpSession(files, SftpOptions()))
+        sessions.append(SftpSession(files, sftp_options))
         return sessions[-1]
 
     listener = Listener(
@@ -109,6 +111,7 @@ async def gatehouse(
         known,
         host_keys,
         open_session,
+        sessions_idle=sftp_options.idle_timeout,
     )
     with structlog.testing.capture_logs() as events:
         await listener.start()

@@ -76,16 +76,6 @@ async def test_a_connection_without_a_session_is_closed_after_a_while_and_one_wi
         await asyncio.wait_for(used.wait_closed(), 20)
 
 
-async def test_a_client_that_no_longer_answers_is_let_go() -> None:
-    async with gatehouse(ssh={"keepalive_interval": 0.2, "keepalive_count": 2}) as house:
-        connection = await house.connect()
-        # the client's machine has gone: it reads nothing, and the socket does not know
-        connection._transport.pause_reading()  # type: ignore[union-attr]
-        await house.empties()
-        assert "keepalive" in house.told("connection closed")[0]["reason"]
-        connection.abort()
-
-
 async def test_sessions_hear_when_the_socket_is_full_and_when_it_is_not() -> None:
     """Without that a client that stops reading would make the server hold whatever it has asked for."""
     size, sessions = 4 << 20, 9  # together more than the kernel takes on the server's side

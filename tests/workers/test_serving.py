@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
+from pathlib import Path
 
 import asyncssh
 import pytest
@@ -184,3 +186,26 @@ async def test_what_one_worker_has_done_the_other_sees_at_once(serving: Crew, s3
         await two_.rmtree("/other")
         assert not await one.exists("/other/0")
         assert await s3.keys() == []
+
+
+async def test_tcp_looks_after_connections_that_were_handed_to_a_worker(serving: Crew) -> None:
+    """The kernel says when it asks next on a quiet connection: by itself it would be in two hours."""
+    async with serving.client() as client:
+        sftp = await client.sftp()
+        ours, theirs = (client.connection.get_extra_info(name)[1] for name in ("sockname", "peername"))
+        assert await sftp.realpath(".") == "/"
+        async with asyncio.timeout(20):
+            while not 0 < keepalive_seconds(theirs, ours) <= 60:
+                await asyncio.sleep(0.05)
+
+
+def keepalive_seconds(local_port: int, remote_port: int) -> float:
+    """When TCP's keepalive is due on a connection of this machine; 0 while there is no timer."""
+    for table in ("tcp", "tcp6"):
+        for line in Path(f"/proc/net/{table}").read_text().splitlines()[1:]:
+            _, local, remote, _, _, timer, *_ = line.split()
+            ports = [int(end.rpartition(":")[2], 16) for end in (local, remote)]
+            kind, due = timer.split(":")
+            if ports == [local_port, remote_port] and kind == "02":
+                return int(due, 16) / os.sysconf("SC_CLK_TCK")
+    return 0.0
