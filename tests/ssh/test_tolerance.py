@@ -17,7 +17,7 @@ from asyncssh import constants as ssh
 from asyncssh.packet import Boolean, NameList, String, UInt32
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
-from s3sftp.ssh.algorithms import KEY_EXCHANGES
+from s3sftp.ssh.options import SshOptions
 from tests.ssh.gatehouse import PASSWORD, Gatehouse, gatehouse, write_key
 from tests.support.commands import installed, run
 
@@ -216,7 +216,7 @@ STRICT = "kex-strict-c-v00@openssh.com"
 @pytest.mark.parametrize(
     ("ours", "methods", "host_keys", "right"),
     [
-        (KEY_EXCHANGES, [CURVE, OTHER], ["ssh-ed25519"], False),
+        (SshOptions().offer.key_exchanges, [CURVE, OTHER], ["ssh-ed25519"], False),
         ((CURVE, OTHER), [CURVE, OTHER], ["ssh-ed25519"], True),
         ((CURVE, OTHER), [CURVE, OTHER], ["ecdsa-sha2-nistp256", "ssh-ed25519"], False),
         ((OTHER, CURVE), [CURVE, OTHER], ["ssh-ed25519"], False),
