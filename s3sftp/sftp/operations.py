@@ -235,7 +235,7 @@ class Operations:
             while not entries:
                 page = await listing.next_page()
                 if page is None:
-                    return status_packet(request_id, Status.EOF, "end of directory")
+                    return status_packet(request_id, Status.EOF)
                 entries = list(page)
             return self._names_answer(request_id, handle, entries)
 

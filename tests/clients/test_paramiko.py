@@ -172,6 +172,21 @@ async def test_random_reads_are_the_right_bytes(desk: Desk) -> None:
     assert pieces == [content(BIG)[start : start + size] for start, size in ranges]
 
 
+async def test_errors_have_the_words_that_scripts_look_for(desk: Desk) -> None:
+    await desk.put("d/x", b"")
+
+    def work(sftp: paramiko.SFTPClient) -> None:
+        for call in (sftp.stat, sftp.remove, sftp.open, sftp.listdir):
+            with pytest.raises(FileNotFoundError, match=r"\[Errno 2\] No such file$"):
+                call(f"{desk.remote}/none")
+        with pytest.raises(OSError, match=r"^Operation unsupported"):
+            sftp.symlink("x", f"{desk.remote}/l")
+        with pytest.raises(OSError, match=r"^Failure: directory not empty"):
+            sftp.rmdir(f"{desk.remote}/d")
+
+    await _with_paramiko(desk, work)
+
+
 async def _with_paramiko(desk: Desk, work: Callable[[paramiko.SFTPClient], T]) -> T:
     return await asyncio.to_thread(_in_thread, desk, work)
 
