@@ -8,8 +8,8 @@
 | all others        | FAILURE           | `Failure: ` and the error's text         |
 
 Version 3 has no codes for the others; their text, which better clients show, says what is wrong. Each text
-begins with the words that OpenSSH's server sends, because programs match on them; an error that has more to say
-than its class says it after a colon.
+begins with the words that OpenSSH's server sends, because programs match on them; an error that has more to
+say than its class says it after a colon.
 """
 
 from __future__ import annotations

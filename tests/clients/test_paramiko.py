@@ -172,6 +172,24 @@ async def test_random_reads_are_the_right_bytes(desk: Desk) -> None:
     assert pieces == [content(BIG)[start : start + size] for start, size in ranges]
 
 
+async def test_stat_of_a_directory_has_a_time_that_stays(desk: Desk) -> None:
+    """Airflow's hook formats `st_mtime` of whatever it finds, and fails when there is none."""
+    await desk.put("implied/x", b"")
+
+    def work(sftp: paramiko.SFTPClient) -> None:
+        sftp.mkdir(f"{desk.remote}/made")
+        for path in ("/", desk.remote, f"{desk.remote}/implied", f"{desk.remote}/made"):
+            first, again = sftp.stat(path), sftp.stat(path)
+            assert first.st_mtime == again.st_mtime
+            assert first.st_mtime is not None
+            assert first.st_mtime > 0
+            assert None not in (first.st_uid, first.st_gid, first.st_size, first.st_atime)
+        for entry in sftp.listdir_attr(desk.remote):
+            assert entry.st_mtime == sftp.stat(f"{desk.remote}/{entry.filename}").st_mtime
+
+    await _with_paramiko(desk, work)
+
+
 async def test_errors_have_the_words_that_scripts_look_for(desk: Desk) -> None:
     await desk.put("d/x", b"")
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from s3sftp import errors
 from s3sftp.backends import FileInfo
 from s3sftp.fs import NewAttributes
-from s3sftp.sftp.attributes import Shown, long_name, read_attributes
+from s3sftp.sftp.attributes import UNDATED, Shown, long_name, read_attributes
 from s3sftp.sftp.codec import BadMessage, BadPacket, Fields, Inbox, Type, packet, string, u32
 from s3sftp.sftp.schedule import Claim, Schedule, Ticket
 from s3sftp.sftp.status import STATUS_OF, WORDS, Status, error_packet, ok_packet, status_packet
@@ -66,11 +66,15 @@ def test_attributes_are_read_in_the_order_of_the_draft() -> None:
 def test_every_size_and_time_can_be_shown(mtime: float, size: int) -> None:
     encoded = Shown(FileInfo.file(size, mtime)).encoded()
     flags, shown_size = struct.unpack_from(">IQ", encoded)
-    assert (flags, shown_size, len(encoded)) == (0x0D, size, 24)
+    assert (flags, shown_size, len(encoded)) == (0x0F, size, 32)
+    assert long_name(b"f", Shown(FileInfo.file(size, mtime)), "alice", now=0.0).endswith(b" f")
 
 
-def test_a_time_that_is_not_known_is_left_out() -> None:
-    assert struct.unpack_from(">I", Shown(FileInfo.directory()).encoded())[0] == 0x05
+@pytest.mark.parametrize("info", [FileInfo.directory(), FileInfo.file(0)])
+def test_what_has_no_time_has_the_same_one_everywhere(info: FileInfo) -> None:
+    at, modified = struct.unpack(">IQIIIII", Shown(info).encoded())[5:]
+    assert at == modified == UNDATED
+    assert b"Jan 01  2000" in long_name(b"d", Shown(info), "alice", now=1_700_086_400.0)
 
 
 def test_the_long_name_is_the_line_of_ls() -> None:

@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from s3sftp.backends.contract import FileInfo
+from s3sftp.backends.s3.directory_times import DirectoryTimes
 from s3sftp.backends.s3.generations import Generations
 
 _STRIPES = 4096
@@ -66,6 +67,7 @@ class Facts:
         self._entries = entries if ttl > 0 else 0
         self._clock = clock
         self._others = generations or Generations()
+        self.directory_times = DirectoryTimes(self._entries)
         self._facts: OrderedDict[str, Fact] = OrderedDict()
         self._changes = 0
         self._changed_at = [0] * _STRIPES
@@ -154,6 +156,7 @@ class Facts:
     def _forget(self, key: str, standing: set[str], *, tree: bool) -> None:
         """Drop what may be wrong now. The directories `standing` are known to be."""
         self._changes += 1
+        self.directory_times.forget(key, tree=tree)
         if tree:
             self._tree_changed_at = self._changes
             for below in [known for known in self._facts if known.startswith(key + "/")]:
@@ -169,11 +172,14 @@ class Facts:
             elif fact.info is None or fact.info.is_dir:
                 # a file above does not change; a directory above may come or go with what is below it
                 if name in standing:
-                    self._facts[name] = replace(fact, info=FileInfo.directory())
+                    info = fact.info or FileInfo.directory()
+                    self._facts[name] = replace(fact, info=info)
                 else:
                     del self._facts[name]
 
     def _keep(self, key: str, fact: Fact) -> None:
+        if fact.info is not None and fact.info.is_dir and fact.info.mtime is not None:
+            self.directory_times.keep(key, fact.info.mtime)
         if not self._entries:
             return
         self._facts[key] = fact

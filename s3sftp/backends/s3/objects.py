@@ -63,6 +63,12 @@ def info_of_line(line: Mapping[str, Any]) -> FileInfo:
     return FileInfo.file(int(line.get("Size", 0)), _seconds(line.get("LastModified")), version_of(line))
 
 
+def marker_of(answer: Mapping[str, Any], prefix: str) -> FileInfo:
+    """A directory, out of the first page of a listing of what is below it: the marker comes first, if any."""
+    first: Mapping[str, Any] = next(iter(answer.get("Contents", ())), {})
+    return FileInfo.directory(_seconds(first.get("LastModified")) if first.get("Key") == prefix else None)
+
+
 def time_of(answer: Mapping[str, Any]) -> float | None:
     """When the store answered, by its own clock."""
     date = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date")

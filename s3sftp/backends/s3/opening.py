@@ -81,7 +81,7 @@ class Opening:
         try:
             return await self._store.call("GetObject", Key=key, Range=f"bytes=0-{stop - 1}")
         except NotFound:
-            if await self._heads.becomes_directory(place, key, ticket):
+            if await self._heads.directory(place, key, ticket) is not None:
                 raise IsADirectory from None
             raise
         except StorageError as error:

@@ -161,21 +161,21 @@ class Writing:
         """Make the object that stands for a directory; its key ends in a slash. Raises AlreadyExists."""
         with self._facts.changing(key.removesuffix("/")) as change:
             try:
-                await self._put_marker(key, {"IfNoneMatch": "*"})
+                made = await self._put_marker(key, {"IfNoneMatch": "*"})
             except AlreadyExists:
                 # some stores keep the ghost of a directory whose last file is gone, and it refuses a marker
                 answer = await self._store.call("ListObjectsV2", Prefix=key, MaxKeys=1)
                 if answer.get("Contents"):
                     raise
-                await self._put_marker(key, {})
-            change.left(FileInfo.directory())
+                made = await self._put_marker(key, {})
+            change.left(FileInfo.directory(made.moment))
 
     async def replace_marker(self, key: str) -> None:
         """The same where one may be already. Does not touch the facts."""
         await self._put_marker(key, {})
 
-    async def _put_marker(self, key: str, conditions: dict[str, str]) -> None:
-        await self.put(key, b"", str(uuid.uuid4()), mtime=None, conditions=conditions)
+    async def _put_marker(self, key: str, conditions: dict[str, str]) -> Published:
+        return await self.put(key, b"", str(uuid.uuid4()), mtime=None, conditions=conditions)
 
     async def abort(self, upload: S3Upload) -> None:
         """Throw it away, unless it is published."""
