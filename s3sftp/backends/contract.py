@@ -342,6 +342,14 @@ class CompleteBackend(Backend, RangedReads, StreamedWrites, Extras, Protocol):
             raise IsADirectory
         return info, None
 
+    async def stored_digest(
+        self, place: Place, info: FileInfo, algorithm: str, session: Session
+    ) -> bytes | None:
+        """The hash of a whole file, where the storage has it by itself and it surely is that of the version
+        that `info` saw; None: it has to be read. `algorithm` is `md5`, `sha1`, `sha256`, `crc32`, …
+        """
+        return None
+
     async def read_file(self, place: Place, session: Session) -> Buffer:
         """As `Backend.read_file`; one that is mapped comes as a view."""
 

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from s3sftp.backends import FileInfo, Place, Session, Usage
 from s3sftp.errors import AlreadyExists, InvalidRequest, IsADirectory, NotFound, PermissionDenied
 from s3sftp.events import Renamed
+from s3sftp.fs.digests import HashRequest
+from s3sftp.fs.hashing import SessionHashing
 from s3sftp.fs.listing import Listing
 from s3sftp.fs.mounts import Mounts, Need
 from s3sftp.fs.openfiles import OpenReader, OpenWriter
@@ -40,6 +42,7 @@ class FileSystem:
         self.session = session
         self._mounts = mounts
         self._backend = shared.backend
+        self._hashing = SessionHashing(shared.hashing, session)
 
     async def stat(self, path: VirtualPath) -> FileInfo:
         """Describe a file or directory. Raises NotFound."""
@@ -170,6 +173,19 @@ class FileSystem:
         except Exception as error:
             target.fail(error)  # a file of which a part is missing must not be published
             raise
+
+    async def hash_file(self, path: VirtualPath, wanted: HashRequest, most_bytes: int) -> bytes:
+        """The hashes of a file as it is stored now, at most so many bytes of them.
+
+        Raises NotFound, IsADirectory, PermissionDenied; InvalidRequest and TimedOut as `Hashing.hashes`.
+        """
+        place = self._mounts.place(path, Need.READ)
+        info = await self._committed(path, place)
+        return await self._hashing.hashes(path, place, info, wanted, most_bytes)
+
+    async def hash_open_file(self, source: OpenReader, wanted: HashRequest, most_bytes: int) -> bytes:
+        """The same of the version that is open for reading. Raises Changed when it is not there any more."""
+        return await self._hashing.hashes(source.path, source.place, source.info, wanted, most_bytes)
 
     async def usage(self, path: VirtualPath) -> Usage:
         return await self._backend.usage(self._mounts.place(path, Need.LIST), self.session)

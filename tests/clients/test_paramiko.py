@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import random
 import time
 from collections.abc import Callable
@@ -188,6 +189,20 @@ async def test_stat_of_a_directory_has_a_time_that_stays(desk: Desk) -> None:
             assert entry.st_mtime == sftp.stat(f"{desk.remote}/{entry.filename}").st_mtime
 
     await _with_paramiko(desk, work)
+
+
+@pytest.mark.parametrize("algorithm", ["md5", "sha1", "sha256", "sha512"])
+async def test_check_hashes_a_file_and_its_blocks_in_the_server(desk: Desk, algorithm: str) -> None:
+    body = content(BIG)
+    await desk.put("x", body)
+
+    def work(sftp: paramiko.SFTPClient) -> tuple[bytes, bytes]:
+        with sftp.open(f"{desk.remote}/x", "rb") as file:
+            return file.check(algorithm), file.check(algorithm, 1000, 5000, 2048)
+
+    blocks = [body[at : min(at + 2048, 6000)] for at in range(1000, 6000, 2048)]
+    digests = [hashlib.new(algorithm, each).digest() for each in (body, *blocks)]
+    assert await _with_paramiko(desk, work) == (digests[0], b"".join(digests[1:]))
 
 
 async def test_errors_have_the_words_that_scripts_look_for(desk: Desk) -> None:

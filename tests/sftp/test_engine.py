@@ -50,6 +50,9 @@ async def test_only_extensions_that_work_are_announced() -> None:
             b"limits@openssh.com": b"1",
             b"expand-path@openssh.com": b"1",
             b"copy-data": b"1",
+            b"check-file": b"1",
+            b"check-file-name": b"1",
+            b"check-file-handle": b"1",
             b"home-directory": b"1",
         }
 

@@ -33,6 +33,7 @@ from s3sftp.backends.s3.ownership import Journal
 from s3sftp.backends.s3.reading import read_range
 from s3sftp.backends.s3.removing import Removing
 from s3sftp.backends.s3.renaming import Renaming
+from s3sftp.backends.s3.stored_digests import stored_digest
 from s3sftp.backends.s3.writing import S3Upload, Writing
 from s3sftp.counters import Table
 from s3sftp.errors import IsADirectory, StorageFailure
@@ -127,6 +128,11 @@ class S3Backend(CompleteBackend):
         self, place: Place, stop: int, session: Session
     ) -> tuple[FileInfo, AsyncIterator[Buffer] | None]:
         return await self._opening.open(place, self._keys.key_of(place), stop)
+
+    async def stored_digest(
+        self, place: Place, info: FileInfo, algorithm: str, session: Session
+    ) -> bytes | None:
+        return await stored_digest(self.store, self._keys.key_of(place), info, algorithm)
 
     async def read_file(self, place: Place, session: Session) -> bytes:
         info = await self._heads.file(place)
