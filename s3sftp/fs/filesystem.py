@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import stat
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from s3sftp.backends import FileInfo, Place, Session, Usage
 from s3sftp.errors import AlreadyExists, InvalidRequest, IsADirectory, NotFound, PermissionDenied
@@ -18,7 +19,7 @@ from s3sftp.fs.paths import VirtualPath
 from s3sftp.fs.reading import OPEN_BYTES, Reader
 from s3sftp.fs.shared import Shared
 from s3sftp.fs.transit import WriteMode
-from s3sftp.fs.writing import Writer
+from s3sftp.fs.writing import Writer, set_stored_attributes
 from s3sftp.telemetry import Costs, charged_to, current_trace_context
 
 _COPY_BYTES = 1 << 20
@@ -67,8 +68,15 @@ class FileSystem:
             reader.go_on(beginning, began)
         return OpenReader(place, path, reader, self.session)
 
-    async def open_writer(self, path: VirtualPath, mode: WriteMode, *, readable: bool = False) -> OpenWriter:
-        """Open for writing; nothing is stored or changed before it is closed.
+    async def open_writer(
+        self,
+        path: VirtualPath,
+        mode: WriteMode,
+        *,
+        readable: bool = False,
+        new: NewAttributes | None = None,
+    ) -> OpenWriter:
+        """Open for writing, and give the file `new`; nothing is stored or changed before it is closed.
 
         Raises AlreadyExists (exclusive), NotFound (neither create nor there), IsADirectory, Busy.
         """
@@ -80,6 +88,8 @@ class FileSystem:
         with self.shared.writers.place_for(self.session.user):
             base = await self._base_for(path, place, mode)
             writer = Writer(self.shared.tools, place, mode, self.session, base)
+            if new is not None:
+                writer.set_attributes(new.mtime, self.take_mode(new))
             await writer.begin()
             shared = self.shared
             return OpenWriter(place, path, writer, self.session, shared.writers, shared.events.committed)
@@ -136,21 +146,28 @@ class FileSystem:
         await renames.acknowledge(renamed)
 
     async def set_attributes(self, path: VirtualPath, new: NewAttributes) -> None:
-        """Set what the storage can keep: size and modification time; what it cannot is counted."""
+        """Set what the storage can keep: size, modification time, permissions; what it cannot is counted."""
         place = self._mounts.place(path, Need.WRITE)
-        self.count_ignored(new)
+        mode = self.take_mode(new)
         if self._mounts.is_fixed(path):
             return
         uploading = self.shared.writers.find(self.session.user, place)
-        if uploading is not None and await uploading.set_attributes(new.size, new.mtime):
+        if uploading is not None and await uploading.set_attributes(new.size, new.mtime, mode):
             return
         if new.size is not None:
             await self._resize(path, new.size)
-        if new.mtime is not None and not await self._backend.set_mtime(place, new.mtime, self.session):
-            self.shared.ignored["mtime"] += 1
+        if not await set_stored_attributes(self._backend, place, new.mtime, mode, self.session):
+            self.shared.ignored["mtime"] += new.mtime is not None
+            self.shared.ignored["permissions"] += mode is not None
+
+    def take_mode(self, new: NewAttributes) -> int | None:
+        """The permissions to keep, if the storage keeps any; what it has no place for is counted."""
+        keeps = self._backend.keeps_modes and new.permissions is not None
+        self.count_ignored(replace(new, permissions=None) if keeps else new)
+        return stat.S_IMODE(new.permissions) if keeps and new.permissions is not None else None
 
     def count_ignored(self, new: NewAttributes) -> None:
-        """Accept and ignore permissions and owner: object storage has neither."""
+        """Accept and ignore permissions and owner where there is no place for them."""
         if new.permissions is not None:
             self.shared.ignored["permissions"] += 1
         if new.owner is not None:
@@ -218,7 +235,7 @@ class FileSystem:
     async def _resize(self, path: VirtualPath, size: int) -> None:
         writer = await self.open_writer(path, WriteMode(create=False))
         try:
-            await writer.set_attributes(size, None)
+            await writer.set_attributes(size)
         except BaseException:
             await writer.abort()
             raise

@@ -26,7 +26,7 @@ from s3sftp.backends.s3.heads import Heads
 from s3sftp.backends.s3.janitor import Janitor
 from s3sftp.backends.s3.keys import Keys
 from s3sftp.backends.s3.listing import Listing
-from s3sftp.backends.s3.mtimes import Mtimes
+from s3sftp.backends.s3.mtimes import Late, Mtimes
 from s3sftp.backends.s3.opening import Opening
 from s3sftp.backends.s3.options import S3Options
 from s3sftp.backends.s3.ownership import Journal
@@ -53,6 +53,7 @@ class S3Backend(CompleteBackend):
         self, options: S3Options, state_dir: Path | None = None, changes: Table | None = None
     ) -> None:
         self.options = options
+        self.keeps_modes = options.keeps_modes
         self.store = Store(options)
         self.journal = Journal(state_dir, options.endpoint_url or "", options.bucket)
         self.janitor = Janitor(self.store, self.journal)
@@ -118,7 +119,10 @@ class S3Backend(CompleteBackend):
         return await self._renaming.copy(source, target, version)
 
     async def set_mtime(self, place: Place, mtime: float, session: Session) -> bool:
-        return await self._mtimes.set(place, mtime)
+        return await self._mtimes.set(place, Late(mtime))
+
+    async def set_attributes(self, place: Place, mtime: float | None, mode: int, session: Session) -> bool:
+        return await self._mtimes.set(place, Late(mtime, mode))
 
     async def usage(self, place: Place, session: Session) -> Usage:
         """A bucket has no limit, and does not tell how full it is."""
@@ -159,9 +163,11 @@ class S3Backend(CompleteBackend):
     async def finish_write(self, upload: Upload, tail: Buffer, finish: Finish, session: Session) -> FileInfo:
         ours = _ours(upload)
         info = await self._writing.finish(ours, tail, finish)
-        if finish.mtime is not None and finish.mtime != ours.mtime:
-            info = await self._mtimes.after_finish(ours.key, info, finish.mtime)
-        return info
+        late = Late(
+            finish.mtime if finish.mtime != ours.mtime else None,
+            finish.mode if finish.mode != ours.mode else None,
+        )
+        return await self._mtimes.after_finish(ours.key, info, late) if late else info
 
     async def abort_write(self, upload: Upload, session: Session) -> None:
         await self._writing.abort(_ours(upload))

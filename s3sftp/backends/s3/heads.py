@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from s3sftp.backends.contract import FileInfo, Place
-from s3sftp.backends.s3.cache import Facts, Ticket
+from s3sftp.backends.s3.cache import Facts, Head, Ticket
 from s3sftp.backends.s3.client import Answer, Store
 from s3sftp.backends.s3.keys import Keys
 from s3sftp.backends.s3.objects import info_of_head, marker_of
@@ -22,13 +22,17 @@ class Heads:
         """What the store says of one object, and keep it as a fact. Raises NotFound."""
         ticket = self._facts.ticket(key)
         answer = await self._store.call("HeadObject", Key=key)
-        self._facts.learn(key, info_of_head(answer), ticket)
+        self._facts.learn(key, self.described(answer), ticket)
         return answer
+
+    def described(self, answer: Head) -> FileInfo:
+        """What an answer to HEAD or GET says of an object."""
+        return info_of_head(answer, modes=self._store.options.keeps_modes)
 
     async def object(self, key: str) -> FileInfo | None:
         """The object of exactly this key, asked for now; None when there is none."""
         try:
-            return info_of_head(await self.head(key))
+            return self.described(await self.head(key))
         except NotFound:
             return None
 

@@ -15,7 +15,6 @@ from s3sftp.backends.s3.cache import Facts, Ticket
 from s3sftp.backends.s3.client import Answer, Store
 from s3sftp.backends.s3.failures import has_status
 from s3sftp.backends.s3.heads import Heads
-from s3sftp.backends.s3.objects import info_of_head
 from s3sftp.backends.s3.reading import pieces_of
 from s3sftp.backends.s3.received import Body, body_of
 from s3sftp.errors import IsADirectory, NotFound, StorageError
@@ -67,7 +66,7 @@ class Opening:
                 return await self._heads.file(place), None
             body = body_of(answer)
             held.callback(body.close)
-            info = _info_of_get(answer)
+            info = self._heads.described(_of_whole(answer))
             self._facts.learn(key, info, ticket)
             if not info.size:  # some stores say so, others refuse the range
                 return info, None
@@ -90,7 +89,7 @@ class Opening:
             raise
 
 
-def _info_of_get(answer: Answer) -> FileInfo:
+def _of_whole(answer: Answer) -> Answer:
     """What HEAD would say: of the whole object, although a part of it comes."""
     total = _TOTAL.fullmatch(answer.get("ContentRange", ""))
-    return info_of_head(answer if total is None else {**answer, "ContentLength": int(total[1])})
+    return answer if total is None else {**answer, "ContentLength": int(total[1])}

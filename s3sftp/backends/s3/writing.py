@@ -14,7 +14,7 @@ from s3sftp.backends.s3.cache import Facts
 from s3sftp.backends.s3.checksums import digest
 from s3sftp.backends.s3.client import Store
 from s3sftp.backends.s3.multipart import Multipart
-from s3sftp.backends.s3.objects import new_object, written_head
+from s3sftp.backends.s3.objects import Fields, new_object, written_head
 from s3sftp.backends.s3.ownership import Journal
 from s3sftp.backends.s3.parts import MAX_OBJECT_BYTES, MAX_PART_BYTES, copy_ranges, parallel_parts, part_size
 from s3sftp.backends.s3.publishing import Published, publish, written_by
@@ -33,8 +33,10 @@ class S3Upload(Upload):
         self.write_id = str(uuid.uuid4())
         self.mtime = intent.mtime
         """The modification time as far as it is known when the object is created."""
+        self.mode = intent.mode
+        """The permission bits in the same way."""
         self.multipart = Multipart(
-            store, journal, key, new_object(store.options, self.write_id, intent.mtime)
+            store, journal, key, new_object(store.options, self.write_id, intent.mtime, intent.mode)
         )
         self.finished = False
         self.window = Window(store.options.parallel_parts)
@@ -124,18 +126,21 @@ class Writing:
                 published = await upload.multipart.complete(written_by(upload.write_id), **conditions)
             else:
                 upload.mtime = upload.mtime if finish.mtime is None else finish.mtime
-                published = await self.put(
-                    upload.key, tail, upload.write_id, mtime=upload.mtime, conditions=conditions
-                )
+                upload.mode = upload.mode if finish.mode is None else finish.mode
+                published = await self._put_file(upload, tail, conditions)
             upload.finished = True
             mtime = published.moment if upload.mtime is None else upload.mtime
-            info = FileInfo.file(finish.size, mtime, published.version)
-            fields = new_object(self._store.options, upload.write_id, upload.mtime)
+            info = FileInfo.file(finish.size, mtime, published.version, upload.mode)
+            fields = new_object(self._store.options, upload.write_id, upload.mtime, upload.mode)
             change.left(info, written_head(fields, info))
         return info
 
-    async def put(
-        self, key: str, data: Buffer, write_id: str, *, mtime: float | None, conditions: dict[str, str]
+    async def _put_file(self, upload: S3Upload, data: Buffer, conditions: dict[str, str]) -> Published:
+        fields = new_object(self._store.options, upload.write_id, upload.mtime, upload.mode)
+        return await self._put(upload.key, data, upload.write_id, fields, conditions)
+
+    async def _put(
+        self, key: str, data: Buffer, write_id: str, fields: Fields, conditions: dict[str, str]
     ) -> Published:
         """One PutObject. Does not touch the facts."""
         proof = await digest(data, self._store.options.checksum)
@@ -147,7 +152,7 @@ class Writing:
             effort=Effort.DATA,
             moved_bytes=len(data),
             Body=MemoryBody(data),
-            **new_object(self._store.options, write_id, mtime),
+            **fields,
             **proof.fields,
             **conditions,
         )
@@ -175,7 +180,10 @@ class Writing:
         await self._put_marker(key, {})
 
     async def _put_marker(self, key: str, conditions: dict[str, str]) -> Published:
-        return await self.put(key, b"", str(uuid.uuid4()), mtime=None, conditions=conditions)
+        write_id = str(uuid.uuid4())
+        return await self._put(
+            key, b"", write_id, new_object(self._store.options, write_id, None), conditions
+        )
 
     async def abort(self, upload: S3Upload) -> None:
         """Throw it away, unless it is published."""
