@@ -69,9 +69,8 @@ class Shown:
     @property
     def mode(self) -> int:
         """Type and permission bits; the storage's own, else those of a plain file or directory."""
-        if self.info.is_dir:
-            return stat.S_IFDIR | (self.info.mode if self.info.mode is not None else _DIRECTORY_MODE)
-        return stat.S_IFREG | (self.info.mode if self.info.mode is not None else _FILE_MODE)
+        kind, usual = (stat.S_IFDIR, _DIRECTORY_MODE) if self.info.is_dir else (stat.S_IFREG, _FILE_MODE)
+        return kind | (usual if self.info.mode is None else stat.S_IMODE(self.info.mode))
 
     @property
     def seconds(self) -> int:

@@ -17,8 +17,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from s3sftp.backends.contract import FileInfo
-from s3sftp.backends.s3.directory_times import DirectoryTimes
 from s3sftp.backends.s3.generations import Generations
+from s3sftp.backends.s3.lasting import Lasting
 
 _STRIPES = 4096
 
@@ -67,7 +67,7 @@ class Facts:
         self._entries = entries if ttl > 0 else 0
         self._clock = clock
         self._others = generations or Generations()
-        self.directory_times = DirectoryTimes(self._entries)
+        self.lasting = Lasting(self._entries)
         self._facts: OrderedDict[str, Fact] = OrderedDict()
         self._changes = 0
         self._changed_at = [0] * _STRIPES
@@ -132,6 +132,7 @@ class Facts:
             self._tell_others(key, standing, tree=tree)
             self._ended(key, change)
             if change.known and change.alone:
+                self._keep_lasting(key, change)
                 self._keep(key, Fact(change.info, self._clock(), generation, inside, change.head))
 
     def _begun(self, key: str) -> Change:
@@ -156,7 +157,7 @@ class Facts:
     def _forget(self, key: str, standing: set[str], *, tree: bool) -> None:
         """Drop what may be wrong now. The directories `standing` are known to be."""
         self._changes += 1
-        self.directory_times.forget(key, tree=tree)
+        self.lasting.forget(key, tree=tree)
         if tree:
             self._tree_changed_at = self._changes
             for below in [known for known in self._facts if known.startswith(key + "/")]:
@@ -177,9 +178,13 @@ class Facts:
                 else:
                     del self._facts[name]
 
+    def _keep_lasting(self, key: str, change: Change) -> None:
+        if change.info is not None and change.info.is_dir:
+            self.lasting.keep_directory(key, change.info)
+        elif change.info is not None:
+            self.lasting.keep_file(key, change.info, change.uploaded)
+
     def _keep(self, key: str, fact: Fact) -> None:
-        if fact.info is not None and fact.info.is_dir and fact.info.mtime is not None:
-            self.directory_times.keep(key, fact.info.mtime)
         if not self._entries:
             return
         self._facts[key] = fact
@@ -191,7 +196,7 @@ class Facts:
 class Change:
     """What a change has left, once that is known."""
 
-    __slots__ = ("alone", "head", "info", "known", "there")
+    __slots__ = ("alone", "head", "info", "known", "there", "uploaded")
 
     def __init__(self) -> None:
         self.alone = True
@@ -199,10 +204,13 @@ class Change:
         self.there = False
         self.info: FileInfo | None = None
         self.head: Head | None = None
+        self.uploaded: float | None = None
 
-    def left(self, info: FileInfo | None, head: Head | None = None) -> None:
-        """What STAT would say now; `head` if all is known that a HEAD would tell."""
+    def left(self, info: FileInfo | None, head: Head | None = None, uploaded: float | None = None) -> None:
+        """What STAT would say now; `head` if all is known that a HEAD would tell; `uploaded` is when, by the
+        store's clock."""
         self.known = True
+        self.uploaded = uploaded
         self.info = info
         self.head = head
         self.there = info is not None

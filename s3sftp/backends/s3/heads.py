@@ -6,7 +6,7 @@ from s3sftp.backends.contract import FileInfo, Place
 from s3sftp.backends.s3.cache import Facts, Head, Ticket
 from s3sftp.backends.s3.client import Answer, Store
 from s3sftp.backends.s3.keys import Keys
-from s3sftp.backends.s3.objects import info_of_head, marker_of
+from s3sftp.backends.s3.objects import info_of_head, marker_of, uploaded_at
 from s3sftp.errors import InvalidRequest, IsADirectory, NotADirectory, NotFound
 
 
@@ -22,8 +22,15 @@ class Heads:
         """What the store says of one object, and keep it as a fact. Raises NotFound."""
         ticket = self._facts.ticket(key)
         answer = await self._store.call("HeadObject", Key=key)
-        self._facts.learn(key, self.described(answer), ticket)
+        self.learn(key, answer, ticket)
         return answer
+
+    def learn(self, key: str, answer: Head, ticket: Ticket) -> FileInfo:
+        """What an answer to HEAD or GET says of an object; keep it as a fact."""
+        info = self.described(answer)
+        self._facts.lasting.keep_file(key, info, uploaded_at(answer))
+        self._facts.learn(key, info, ticket)
+        return info
 
     def described(self, answer: Head) -> FileInfo:
         """What an answer to HEAD or GET says of an object."""
@@ -86,8 +93,8 @@ class Heads:
         `ticket` is from before the object was asked for.
         """
         found = await self._below(place)
-        if found is not None and found.mtime is None:
-            self._facts.directory_times.forget(key)
+        if found is not None:
+            self._facts.lasting.keep_directory(key, found)
         self._facts.learn(key, found, ticket)
         return found
 

@@ -91,7 +91,7 @@ class Listing:
                 if not seen and not answer.get("NextContinuationToken"):
                     await self._heads.refuse_file(place)
                 if first:
-                    self._learn_marker(directory, marker_of(answer, prefix))
+                    self._facts.lasting.keep_directory(directory, marker_of(answer, prefix))
                 first = False
                 entries = [self._known(prefix, entry, ticket) for entry in reader.entries(answer)]
                 ticket = self._facts.ticket(directory)  # the next page is under way, or about to be
@@ -99,18 +99,10 @@ class Listing:
         if reader.skipped:
             _log.warning("s3_keys_skipped", count=reader.skipped, prefix=prefix)
 
-    def _learn_marker(self, directory: str, info: FileInfo) -> None:
-        """What the first page of a directory's listing tells of the directory itself."""
-        if info.mtime is None:
-            self._facts.directory_times.forget(directory)
-        else:
-            self._facts.directory_times.keep(directory, info.mtime)
-
     def _known(self, prefix: str, entry: Entry, ticket: Ticket) -> Entry:
         """The entry with what is known beyond the listing, such as the time in the metadata; remember it."""
         key = prefix + self._keys.text_of(entry.name)
-        if entry.info.is_dir:
-            entry = Entry(entry.name, FileInfo.directory(self._facts.directory_times.get(key)))
+        entry = Entry(entry.name, self._facts.lasting.completed(key, entry.info))
         fact = self._facts.get(key)
         if fact is None or fact.info is None:
             self._facts.learn(key, entry.info, ticket)

@@ -107,5 +107,6 @@ class Mtimes:
         with self._facts.changing(key) as change:
             published = await self._copying.rewrite(key, head, metadata)
             info = replace(info, version=published.version)
-            change.left(info, {**head, "Metadata": metadata, "ETag": info.version})
+            new = {**head, "Metadata": metadata, "ETag": info.version}
+            change.left(info, new, published.moment)
         return info

@@ -77,9 +77,14 @@ def info_of_head(answer: Mapping[str, Any], *, modes: bool) -> FileInfo:
     metadata = answer.get("Metadata", {})
     mtime = mtime_of(metadata)
     if mtime is None:
-        mtime = _seconds(answer.get("LastModified"))
+        mtime = uploaded_at(answer)
     mode = mode_of(metadata) if modes else None
     return FileInfo.file(int(answer.get("ContentLength", 0)), mtime, version_of(answer), mode)
+
+
+def uploaded_at(answer: Mapping[str, Any]) -> float | None:
+    """When the object was written, by the store's clock."""
+    return _seconds(answer.get("LastModified"))
 
 
 def info_of_line(line: Mapping[str, Any]) -> FileInfo:

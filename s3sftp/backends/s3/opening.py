@@ -66,8 +66,7 @@ class Opening:
                 return await self._heads.file(place), None
             body = body_of(answer)
             held.callback(body.close)
-            info = self._heads.described(_of_whole(answer))
-            self._facts.learn(key, info, ticket)
+            info = self._heads.learn(key, _of_whole(answer), ticket)
             if not info.size:  # some stores say so, others refuse the range
                 return info, None
             pieces = pieces_of(

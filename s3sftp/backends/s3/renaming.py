@@ -102,7 +102,7 @@ class Renaming:
             if not copied:
                 published = await self._copying.object(old, new, info, exclusive=not overwrite)
                 if fact is not None and fact.head is not None:
-                    change.left(*_moved(fact.info or info, fact.head, published))
+                    change.left(*_moved(fact.info or info, fact.head, published), published.moment)
             await self._removing.source(old, info.version)
 
     async def _is_copied(self, old: str, new: str, info: FileInfo, present: FileInfo | None) -> bool:

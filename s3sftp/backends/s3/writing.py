@@ -132,7 +132,7 @@ class Writing:
             mtime = published.moment if upload.mtime is None else upload.mtime
             info = FileInfo.file(finish.size, mtime, published.version, upload.mode)
             fields = new_object(self._store.options, upload.write_id, upload.mtime, upload.mode)
-            change.left(info, written_head(fields, info))
+            change.left(info, written_head(fields, info), published.moment)
         return info
 
     async def _put_file(self, upload: S3Upload, data: Buffer, conditions: dict[str, str]) -> Published:

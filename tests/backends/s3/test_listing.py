@@ -185,6 +185,37 @@ async def test_a_directory_s_time_stays_when_what_is_known_of_it_has_expired(
             await asyncio.sleep(0.002)
 
 
+@BOTH
+async def test_a_file_s_time_stays_when_what_is_known_of_it_has_expired(open_backend: Opener, s3: S3) -> None:
+    backend = await open_backend(cache_ttl=0.001, permissions="keep")
+    await put(backend, "d/put", b"x", mtime=1000, mode=0o600)
+    await put(backend, "d/late", b"x")
+    await backend.set_mtime(place("d/late"), 1000, ALICE)
+    await s3.put("tenant/d/looked-at", b"x", Metadata={"mtime": "1000"})
+    await s3.put("tenant/d/opened", b"x", Metadata={"mtime": "1000"})
+    await backend.file_info(place("d/looked-at"), ALICE)
+    _, beginning = await backend.open_file(place("d/opened"), 1, ALICE)
+    await beginning.aclose()  # type: ignore[union-attr]
+    for _ in range(2):
+        await asyncio.sleep(0.002)
+        shown = await listed(backend, "d")
+        assert {info.mtime for info in shown.values()} == {1000}
+        assert shown[b"put"].mode == 0o600
+        for name, info in shown.items():
+            assert info == await backend.file_info(place(f"d/{name.decode()}"), ALICE)
+
+
+@BOTH
+async def test_what_others_write_has_its_own_time(open_backend: Opener, s3: S3) -> None:
+    """Also the very same bytes: the ETag does not tell, the time of the upload does."""
+    backend = await open_backend(cache_ttl=0.001)
+    await put(backend, "d/f", b"x", mtime=1000)
+    await asyncio.sleep(2.1)  # the times of uploads are told in seconds
+    await s3.put("tenant/d/f", b"x")
+    uploaded = (await s3.head("tenant/d/f"))["LastModified"].timestamp()
+    assert int((await listed(backend, "d"))[b"f"].mtime or 0) == int(uploaded)
+
+
 async def test_a_directory_that_went_takes_its_time_along(backend: S3Backend, s3: S3) -> None:
     for path in ("a", "b", "b/c"):
         await backend.make_dir(place(path), ALICE)
