@@ -212,7 +212,9 @@ async def test_who_may_not_read_may_not_hash() -> None:
         mounts = Mounts((Mount(ROOT, Place(), frozenset({Need.WRITE, Need.LIST})),))
         server.files = lambda user: server.volume.enter(mounts, Session(user))  # type: ignore[method-assign]
         async with server.client() as client:
-            assert (await asking(client, b"check-file-name", b"/f", b"md5")).code == PERMISSION_DENIED
+            reply = await asking(client, b"check-file-name", b"/f", b"md5")
+            assert reply.code == PERMISSION_DENIED
+            assert reply.text == "Permission denied: you may not read files here"
 
 
 async def test_a_storage_of_whole_files_can_be_hashed() -> None:

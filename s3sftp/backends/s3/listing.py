@@ -102,7 +102,9 @@ class Listing:
     def _known(self, prefix: str, entry: Entry, ticket: Ticket) -> Entry:
         """The entry with what is known beyond the listing, such as the time in the metadata; remember it."""
         key = prefix + self._keys.text_of(entry.name)
-        entry = Entry(entry.name, self._facts.lasting.completed(key, entry.info))
+        info = self._facts.lasting.completed(key, entry.info)
+        if info is not entry.info:
+            entry = Entry(entry.name, info)
         fact = self._facts.get(key)
         if fact is None or fact.info is None:
             self._facts.learn(key, entry.info, ticket)
