@@ -8,6 +8,7 @@ import paramiko
 import pytest
 
 from tests.clients.conftest import QUICK
+from tests.support.commands import Running, installed
 from tests.support.desk import Desk
 from tests.support.fault_proxy import FaultProxy
 
@@ -36,6 +37,24 @@ async def test_openssh_gives_them_at_open_and_with_p_and_by_chmod(mortal: Desk, 
     assert modes_in(said) == {"small": "-rw-r-----", "large": "-rwxr-xr-x", "late": "-r--r--r--"}
     (await mortal.clients.sftp(f"get -p {mortal.remote}/large {mortal.local}/back")).ok()
     assert (mortal.local / "back").stat().st_mode & 0o777 == 0o755
+
+
+@KEEPING
+async def test_rclone_that_reads_the_bucket_finds_them_and_ours_are_those_it_writes(mortal: Desk) -> None:
+    store = mortal.server.store
+    remote = f":s3,provider=Other,env_auth=true,endpoint='{store.endpoint_url}':{mortal.s3.bucket}/"
+    away, back = remote + mortal.key_prefix + "ours", mortal.local / "back"
+    mortal.file("ours", 100).chmod(0o640)
+    mortal.file("theirs", 100).chmod(0o604)
+    (await mortal.clients.sftp(f"put {mortal.local}/ours {mortal.remote}/ours")).ok()
+    copies = ((away, str(back)), (f"{mortal.local}/theirs", f"{remote}{mortal.key_prefix}theirs"))
+    for source, target in copies:
+        command = (installed("rclone"), "copyto", "--metadata", source, target)
+        async with await Running.start(command, store.environment()) as running:
+            (await running.result(60)).ok()
+    assert back.stat().st_mode & 0o777 == 0o640
+    (await mortal.clients.sftp(f"get -p {mortal.remote}/theirs {mortal.local}/again")).ok()
+    assert (mortal.local / "again").stat().st_mode & 0o777 == 0o604
 
 
 @KEEPING
