@@ -47,6 +47,7 @@ def share_of(options: ServerOptions, workers: int) -> ServerOptions:
             update={
                 "buffer_bytes": files.buffer_bytes // workers,
                 "spool_bytes": files.spool_bytes // workers,
+                "max_check_files": max(1, files.max_check_files // workers),
             }
         ),
         "auth": auth.model_copy(update={"password_threads": max(1, auth.password_threads // workers)}),

@@ -116,8 +116,10 @@ class FileInfo:
     """POSIX permission bits; None when the storage has none."""
 
     @classmethod
-    def file(cls, size: int, mtime: float | None = None, version: str | None = None) -> FileInfo:
-        return cls(Kind.FILE, size, mtime, version)
+    def file(
+        cls, size: int, mtime: float | None = None, version: str | None = None, mode: int | None = None
+    ) -> FileInfo:
+        return cls(Kind.FILE, size, mtime, version, mode)
 
     @classmethod
     def directory(cls, mtime: float | None = None) -> FileInfo:
@@ -155,6 +157,8 @@ class WriteIntent:
     Changed if it is not this version any more and some are."""
     mtime: float | None = None
     """The modification time, if the client has said it already; `Finish.mtime` is the last word."""
+    mode: int | None = None
+    """The permission bits, in the same way; only for a backend that `keeps_modes`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +172,8 @@ class Finish:
     base_kept: bool = True
     """Whether bytes of `intent.base` are in the file. If none are, it does not matter that the base was
     replaced or removed meanwhile."""
+    mode: int | None = None
+    """What the client wants as permission bits; None: nothing, or the backend does not keep them."""
 
 
 class Upload:
@@ -327,6 +333,9 @@ class CompleteBackend(Backend, RangedReads, StreamedWrites, Extras, Protocol):
     A class that is derived from it promises to raise nothing but StorageErrors.
     """
 
+    keeps_modes: bool = False
+    """Whether permission bits that a client gives are kept and shown as `FileInfo.mode`."""
+
     def may_spool(self, room: SpoolRoom) -> None:
         """Told before it is started: disk that it may use. Most need none."""
         return
@@ -343,6 +352,22 @@ class CompleteBackend(Backend, RangedReads, StreamedWrites, Extras, Protocol):
         if info.is_dir:
             raise IsADirectory
         return info, None
+
+    async def set_attributes(self, place: Place, mtime: float | None, mode: int, session: Session) -> bool:
+        """Set a file's permission bits and, unless it is None, its modification time, in one step; returns
+        whether it did. Called only if it `keeps_modes`.
+
+        Raises NotFound.
+        """
+        return False
+
+    async def stored_digest(
+        self, place: Place, info: FileInfo, algorithm: str, session: Session
+    ) -> bytes | None:
+        """The hash of a whole file, where the storage has it by itself and it surely is that of the version
+        that `info` saw; None: it has to be read. `algorithm` is `md5`, `sha1`, `sha256`, `crc32`, …
+        """
+        return None
 
     async def read_file(self, place: Place, session: Session) -> Buffer:
         """As `Backend.read_file`; one that is mapped comes as a view."""

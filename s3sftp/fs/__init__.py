@@ -1,5 +1,6 @@
 """What a user sees: paths, mounts and rights, open files, read-ahead, uploads."""
 
+from s3sftp.fs.digests import ALGORITHMS, HashRequest
 from s3sftp.fs.filesystem import FileSystem, NewAttributes
 from s3sftp.fs.listing import Listing
 from s3sftp.fs.mounts import Mount, Mounts, Need
@@ -11,9 +12,11 @@ from s3sftp.fs.transit import WriteMode
 from s3sftp.fs.volume import Volume
 
 __all__ = [
+    "ALGORITHMS",
     "Expected",
     "FileOptions",
     "FileSystem",
+    "HashRequest",
     "Listing",
     "Mount",
     "Mounts",

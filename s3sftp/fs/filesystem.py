@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import stat
 import time
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from s3sftp.backends import FileInfo, Place, Session, Usage
 from s3sftp.errors import (
@@ -18,6 +19,8 @@ from s3sftp.errors import (
     StorageError,
 )
 from s3sftp.events import Renamed
+from s3sftp.fs.digests import HashRequest
+from s3sftp.fs.hashing import SessionHashing
 from s3sftp.fs.listing import Listing
 from s3sftp.fs.mounts import Mounts, Need
 from s3sftp.fs.openfiles import OpenReader, OpenWriter
@@ -25,7 +28,7 @@ from s3sftp.fs.paths import VirtualPath
 from s3sftp.fs.reading import OPEN_BYTES, Reader
 from s3sftp.fs.shared import Shared
 from s3sftp.fs.transit import WriteMode
-from s3sftp.fs.writing import Writer
+from s3sftp.fs.writing import Writer, set_stored_attributes
 from s3sftp.telemetry import Costs, charged_to, current_trace_context
 
 _COPY_BYTES = 1 << 20
@@ -49,6 +52,7 @@ class FileSystem:
         self.session = session
         self._mounts = mounts
         self._backend = shared.backend
+        self._hashing = SessionHashing(shared.hashing, session)
 
     async def stat(self, path: VirtualPath) -> FileInfo:
         """Describe a file or directory. Raises NotFound; NotADirectory for a file's name with a slash at its
@@ -81,8 +85,15 @@ class FileSystem:
             reader.go_on(beginning, began)
         return OpenReader(place, path, reader, self.session)
 
-    async def open_writer(self, path: VirtualPath, mode: WriteMode, *, readable: bool = False) -> OpenWriter:
-        """Open for writing; nothing is stored or changed before it is closed.
+    async def open_writer(
+        self,
+        path: VirtualPath,
+        mode: WriteMode,
+        *,
+        readable: bool = False,
+        new: NewAttributes | None = None,
+    ) -> OpenWriter:
+        """Open for writing, and give the file `new`; nothing is stored or changed before it is closed.
 
         Raises AlreadyExists (exclusive), NotFound (neither create nor there), IsADirectory, Busy.
         """
@@ -98,6 +109,8 @@ class FileSystem:
         with self.shared.writers.place_for(self.session.user):
             base = await self._base_for(path, place, mode)
             writer = Writer(self.shared.tools, place, mode, self.session, base)
+            if new is not None:
+                writer.set_attributes(new.mtime, self.take_mode(new))
             await writer.begin()
             shared = self.shared
             return OpenWriter(place, path, writer, self.session, shared.writers, shared.events.committed)
@@ -188,25 +201,32 @@ class FileSystem:
         return all(info.is_dir for info in infos)
 
     async def set_attributes(self, path: VirtualPath, new: NewAttributes) -> None:
-        """Set what the storage can keep: size and modification time; what it cannot is counted."""
+        """Set what the storage can keep: size, modification time, permissions; what it cannot is counted."""
         place = self._mounts.place(path, Need.WRITE)
-        self.count_ignored(new)
+        mode = self.take_mode(new)
         if self._mounts.is_fixed(path):
             return
         if path.directory_only:
             await self.stat(path)
         uploading = self.shared.writers.find(self.session.user, place)
-        if uploading is not None and await uploading.set_attributes(new.size, new.mtime):
+        if uploading is not None and await uploading.set_attributes(new.size, new.mtime, mode):
             return
         if new.size is not None:
             await self._resize(path, new.size)
-        if new.mtime is not None and not await self._backend.set_mtime(place, new.mtime, self.session):
-            self.shared.ignored["mtime"] += 1
-        if new.size is None and new.mtime is None:
+        if new.size is None and new.mtime is None and mode is None:
             await self._backend.file_info(place, self.session)  # what is ignored is ignored of what is there
+        elif not await set_stored_attributes(self._backend, place, new.mtime, mode, self.session):
+            self.shared.ignored["mtime"] += new.mtime is not None
+            self.shared.ignored["permissions"] += mode is not None
+
+    def take_mode(self, new: NewAttributes) -> int | None:
+        """The permissions to keep, if the storage keeps any; what it has no place for is counted."""
+        keeps = self._backend.keeps_modes and new.permissions is not None
+        self.count_ignored(replace(new, permissions=None) if keeps else new)
+        return stat.S_IMODE(new.permissions) if keeps and new.permissions is not None else None
 
     def count_ignored(self, new: NewAttributes) -> None:
-        """Accept and ignore permissions and owner: object storage has neither."""
+        """Accept and ignore permissions and owner where there is no place for them."""
         if new.permissions is not None:
             self.shared.ignored["permissions"] += 1
         if new.owner is not None:
@@ -229,6 +249,19 @@ class FileSystem:
         except Exception as error:
             target.fail(error)  # a file of which a part is missing must not be published
             raise
+
+    async def hash_file(self, path: VirtualPath, wanted: HashRequest, most_bytes: int) -> bytes:
+        """The hashes of a file as it is stored now, at most so many bytes of them.
+
+        Raises NotFound, IsADirectory, PermissionDenied; InvalidRequest and TimedOut as `Hashing.hashes`.
+        """
+        place = self._mounts.place(path, Need.READ)
+        info = await self._committed(path, place)
+        return await self._hashing.hashes(path, place, info, wanted, most_bytes)
+
+    async def hash_open_file(self, source: OpenReader, wanted: HashRequest, most_bytes: int) -> bytes:
+        """The same of the version that is open for reading. Raises Changed when it is not there any more."""
+        return await self._hashing.hashes(source.path, source.place, source.info, wanted, most_bytes)
 
     async def usage(self, path: VirtualPath) -> Usage:
         return await self._backend.usage(self._mounts.place(path, Need.LIST), self.session)
@@ -261,7 +294,7 @@ class FileSystem:
     async def _resize(self, path: VirtualPath, size: int) -> None:
         writer = await self.open_writer(path, WriteMode(create=False))
         try:
-            await writer.set_attributes(size, None)
+            await writer.set_attributes(size)
         except BaseException:
             await writer.abort()
             raise

@@ -27,6 +27,10 @@ class Need(enum.Enum):
 
 
 _READ_ONLY = frozenset({Need.READ, Need.LIST})
+_REFUSALS = {
+    Need.READ: "you may not read files here",
+    Need.LIST: "you may not look at files here",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +69,7 @@ class Mounts:
         """Resolve and authorize in one step. Raises PermissionDenied."""
         mount = self._mount_of(path)
         if need not in mount.rights:
-            raise PermissionDenied("read-only: you may not change files here")
+            raise PermissionDenied(_REFUSALS.get(need, "read-only: you may not change files here"))
         if need is Need.DELETE and self.is_fixed(path):
             raise PermissionDenied("this directory is fixed and can be neither removed nor renamed")
         return Place(mount.prefix.names + path.names[len(mount.path.names) :])

@@ -129,7 +129,9 @@ class OpenWriter:
         async with self._line:
             return None if self._closed else await self._writer.stat()
 
-    async def set_attributes(self, size: int | None, mtime: float | None) -> bool:
+    async def set_attributes(
+        self, size: int | None, mtime: float | None = None, mode: int | None = None
+    ) -> bool:
         """Set them; False when the file has been closed meanwhile: the storage must be told."""
         async with self._line:
             if self._closed:
@@ -137,8 +139,7 @@ class OpenWriter:
             with charged_to(self._transfer.costs):
                 if size is not None:
                     await self._writer.resize(size)
-                if mtime is not None:
-                    self._writer.set_mtime(mtime)
+                self._writer.set_attributes(mtime, mode)
         return True
 
     def copy_whole(self, source: OpenReader) -> bool:

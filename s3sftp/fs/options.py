@@ -43,5 +43,10 @@ class FileOptions(Options):
     """What CLOSE does with bytes that were never written: refuse the file, or fill them with zeros."""
     max_zero_fill_bytes: ByteSize = Field(1024 * MIB, ge=0)
     """How many zeros one upload may be filled with, whether by `gaps` or because the client enlarged it."""
+    max_check_files: int = Field(8, ge=1)
+    """How many files may be hashed at once for check-file, one for each session; further requests wait their
+    turn. Each worker has an equal share of it, at least one."""
+    check_file_timeout: Duration = Field(timedelta(minutes=10), gt=timedelta(0))
+    """How long hashing one file may take."""
     max_uploads_per_user: int = Field(100, ge=1)
     """How many files one user may be writing at once, over all sessions."""

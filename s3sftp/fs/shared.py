@@ -13,6 +13,7 @@ from s3sftp.backends.spool import SpoolRoom
 from s3sftp.counters import Table
 from s3sftp.events import Events
 from s3sftp.fs.budget import Budget
+from s3sftp.fs.hashing import Hashing
 from s3sftp.fs.openfiles import OpenWriters
 from s3sftp.fs.options import FileOptions
 from s3sftp.fs.spares import Spares
@@ -53,6 +54,7 @@ class Shared:
             room,
             Spares(min(_MOST_SPARE_BYTES, options.buffer_bytes // 2)),
         )
+        self.hashing = Hashing(self.backend, options.max_check_files, options.check_file_timeout)
         self.ignored: Counter[str] = Counter()
         """Attributes that clients wanted to set and the storage has no place for, by name."""
         self._tasks: set[asyncio.Task[Any]] = set()

@@ -1,4 +1,4 @@
-"""The line that each transfer leaves in the log."""
+"""The line that each transfer leaves in the log, and each file that is hashed."""
 
 from __future__ import annotations
 

@@ -58,6 +58,7 @@ class Transit:
             small_bytes=_SMALL_BYTES,
         )
         self.mtime: float | None = None
+        self.mode: int | None = None
         self.before_send: Callable[[int, bytes], Awaitable[None]] | None = None
         """Called with each chunk, and its offset, before it is sent."""
         self._tools = tools
@@ -119,7 +120,7 @@ class Transit:
     async def begin(self) -> Upload:
         """Begin the upload, once. Costs no request."""
         base = None if self._mode.truncate else self.old.info
-        return await self._pump.begin(WriteIntent(self._mode.exclusive, base, self.mtime))
+        return await self._pump.begin(WriteIntent(self._mode.exclusive, base, self.mtime, self.mode))
 
     async def send_full_chunks(self, *, more_follows: bool = False) -> None:
         """Bring every full chunk at the front on its way, but for the last: it may be the file's tail."""
@@ -156,7 +157,8 @@ class Transit:
         await self.begin()
         tail = self.assembly.take(self.assembly.front)
         try:
-            return await self._pump.finish(tail, Finish(self.assembly.length, self.mtime, self.old.kept))
+            finish = Finish(self.assembly.length, self.mtime, self.old.kept, self.mode)
+            return await self._pump.finish(tail, finish)
         finally:
             self._tools.budget.give(len(tail))
             self._tools.spares.keep(tail)

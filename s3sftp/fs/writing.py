@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from s3sftp.backends import FileInfo, Place, Session
+from s3sftp.backends import CompleteBackend, FileInfo, Place, Session
 from s3sftp.backends.spool import Spool
 from s3sftp.errors import InvalidRequest, StorageError, Unsupported
 from s3sftp.fs.assembly import RewriteNeeded
@@ -28,6 +28,15 @@ _log = get_logger(__name__)
 MAX_SIZE = (1 << 63) - 1
 """What offsets and sizes of files can be, as POSIX has it."""
 _PIECE_BYTES = 1 << 20
+
+
+async def set_stored_attributes(
+    backend: CompleteBackend, place: Place, mtime: float | None, mode: int | None, session: Session
+) -> bool:
+    """Set what is given of a stored file, in one step; whether the storage did. Raises NotFound."""
+    if mode is not None:
+        return await backend.set_attributes(place, mtime, mode, session)
+    return mtime is None or await backend.set_mtime(place, mtime, session)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,9 +90,12 @@ class Writer:
         """Bytes of the file so far."""
         return self._clone.info.size if self._clone is not None else self._assembly.length
 
-    def set_mtime(self, mtime: float) -> None:
-        """What the file's modification time shall be."""
-        self._transit.mtime = mtime
+    def set_attributes(self, mtime: float | None, mode: int | None) -> None:
+        """What the file's modification time and permission bits shall be; None: as it is."""
+        if mtime is not None:
+            self._transit.mtime = mtime
+        if mode is not None:
+            self._transit.mode = mode
 
     def try_write(self, offset: int, data: memoryview) -> bool:
         """Take the bytes if nothing has to be waited for; False: `write` must be called."""
@@ -131,7 +143,7 @@ class Writer:
         if not self._assembly.resized:
             await self._transit.need_old()
         mtime = self._transit.mtime
-        return FileInfo.file(self.size, self.opened_at if mtime is None else mtime)
+        return FileInfo.file(self.size, self.opened_at if mtime is None else mtime, mode=self._transit.mode)
 
     async def resize(self, size: int) -> None:
         """FSETSTAT with a size: cut off or enlarge. Raises Unsupported below what was already sent."""
@@ -185,7 +197,7 @@ class Writer:
             await self._transit.need_old()
         base = self._transit.old.info
         if base is not None and not self._mode.truncate and self._is_unchanged(base):
-            return await self._with_mtime(base)
+            return await self._with_attributes(base)
         self.published = await self._transit.publish()
         return self.published
 
@@ -193,15 +205,16 @@ class Writer:
         backend = self._tools.backend
         version = clone.info.version
         self.published = await backend.copy(clone.place, self.place, self._session, version=version)
-        return await self._with_mtime(self.published)
+        return await self._with_attributes(self.published)
 
-    async def _with_mtime(self, info: FileInfo) -> FileInfo:
-        """Set the time of a file that is stored already; a time that cannot be kept does not fail it."""
-        if self._transit.mtime is not None:
-            try:
-                await self._tools.backend.set_mtime(self.place, self._transit.mtime, self._session)
-            except StorageError as error:
-                _log.warning("mtime not set", error=str(error), detail=error.detail)
+    async def _with_attributes(self, info: FileInfo) -> FileInfo:
+        """Set the time and the permissions of a file that is stored already; what cannot be kept does not
+        fail it."""
+        mtime, mode = self._transit.mtime, self._transit.mode
+        try:
+            await set_stored_attributes(self._tools.backend, self.place, mtime, mode, self._session)
+        except StorageError as error:
+            _log.warning("mtime not set", error=str(error), detail=error.detail)
         return info
 
     @property

@@ -6,12 +6,13 @@ Source: draft-ietf-secsh-filexfer-02 section 5: a flags word says which fields f
 from __future__ import annotations
 
 import stat
+import struct
 import time
 from dataclasses import dataclass
 
 from s3sftp.backends import FileInfo
 from s3sftp.fs import NewAttributes
-from s3sftp.sftp.codec import BadMessage, Fields, string, u32, u64
+from s3sftp.sftp.codec import BadMessage, Fields, string
 
 SIZE = 0x01
 UIDGID = 0x02
@@ -19,9 +20,18 @@ PERMISSIONS = 0x04
 ACMODTIME = 0x08
 EXTENDED = 0x80000000
 
+OWNER = 1000
+"""The user and the group that everything belongs to: storages have none, and clients compare them with those
+of the root. 1000 is the first user of most Linux machines; 0 would say that only root may write."""
+UNDATED = 946_728_000
+"""The time of what has none, such as a directory that nobody made: noon of 1 January 2000 (UTC), which is
+that day nearly everywhere. The same in every worker and replica and after every restart, and older than
+whatever a client compares it with."""
+
 _FILE_MODE = 0o644
 _DIRECTORY_MODE = 0o755
 _SIX_MONTHS = 182 * 86400
+_ATTRIBUTES = struct.Struct(">IQIIIII")
 
 
 def read_attributes(fields: Fields) -> NewAttributes:
@@ -59,17 +69,19 @@ class Shown:
     @property
     def mode(self) -> int:
         """Type and permission bits; the storage's own, else those of a plain file or directory."""
-        if self.info.is_dir:
-            return stat.S_IFDIR | (self.info.mode if self.info.mode is not None else _DIRECTORY_MODE)
-        return stat.S_IFREG | (self.info.mode if self.info.mode is not None else _FILE_MODE)
+        kind, usual = (stat.S_IFDIR, _DIRECTORY_MODE) if self.info.is_dir else (stat.S_IFREG, _FILE_MODE)
+        return kind | (usual if self.info.mode is None else stat.S_IMODE(self.info.mode))
+
+    @property
+    def seconds(self) -> int:
+        """The modification time, as far as 32 bits can say it."""
+        mtime = self.info.mtime
+        return UNDATED if mtime is None else int(max(0, min(mtime, 0xFFFFFFFF)))
 
     def encoded(self) -> bytes:
-        """The ATTRS structure. A time that is not known is left out rather than made up."""
-        flags, rest = SIZE | PERMISSIONS, u64(self.info.size) + u32(self.mode)
-        if self.info.mtime is not None:
-            seconds = u32(max(0, min(int(self.info.mtime), 0xFFFFFFFF)))
-            flags, rest = flags | ACMODTIME, rest + seconds + seconds
-        return u32(flags) + rest
+        """The ATTRS structure, with every field: clients compute with them and do not look at the flags."""
+        flags = SIZE | UIDGID | PERMISSIONS | ACMODTIME
+        return _ATTRIBUTES.pack(flags, self.info.size, OWNER, OWNER, self.mode, self.seconds, self.seconds)
 
 
 def name_entry(name: bytes, info: FileInfo, user: str, now: float) -> bytes:
@@ -81,12 +93,11 @@ def name_entry(name: bytes, info: FileInfo, user: str, now: float) -> bytes:
 def long_name(name: bytes, shown: Shown, user: str, now: float) -> bytes:
     """The line that OpenSSH's `ls -l` prints as it is."""
     head = f"{stat.filemode(shown.mode)}    1 {user:<8.32} {'s3':<8} {shown.info.size:>12} "
-    return f"{head}{_date(shown.info.mtime, now)} ".encode() + name
+    return f"{head}{_date(shown.seconds, now)} ".encode() + name
 
 
-def _date(mtime: float | None, now: float) -> str:
+def _date(mtime: int, now: float) -> str:
     """As `ls` does: the time of day for the last six months, else the year. Clients parse it: never blank."""
-    mtime = mtime or 0.0
     at = time.gmtime(mtime)
     recent = -3600 < now - mtime < _SIX_MONTHS
     return time.strftime("%b %d %H:%M" if recent else "%b %d  %Y", at)

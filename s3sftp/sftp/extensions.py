@@ -1,7 +1,7 @@
 """The extensions: only what works is announced.
 
 Sources: OpenSSH's PROTOCOL (limits, posix-rename, fsync, lsetstat, statvfs, fstatvfs, expand-path),
-draft-ietf-secsh-filexfer-extensions-00 (copy-data, home-directory).
+draft-ietf-secsh-filexfer-extensions-00 (copy-data, home-directory; check-file is in `checkfile`).
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from s3sftp.backends import FileInfo, Usage
 from s3sftp.errors import InvalidRequest, NotFound, PermissionDenied, Unsupported
 from s3sftp.fs import FileSystem, Listing, OpenReader, OpenWriter, VirtualPath
 from s3sftp.sftp.attributes import name_entry, read_attributes
+from s3sftp.sftp.checkfile import CheckFile
 from s3sftp.sftp.codec import PACKET_OVERHEAD, Fields, Type, packet, u32, u64
 from s3sftp.sftp.handles import Handles
 from s3sftp.sftp.options import SftpOptions
@@ -28,6 +29,9 @@ ANNOUNCED: list[tuple[bytes, bytes]] = [
     (b"limits@openssh.com", b"1"),
     (b"expand-path@openssh.com", b"1"),
     (b"copy-data", b"1"),
+    (b"check-file", b"1"),
+    (b"check-file-name", b"1"),
+    (b"check-file-handle", b"1"),
     (b"home-directory", b"1"),
 ]
 
@@ -46,6 +50,7 @@ class Extensions:
         self._files = files
         self._handles = handles
         self._options = options
+        check_file = CheckFile(files, handles, options)
         self._prepare: dict[bytes, Prepare] = {
             b"posix-rename@openssh.com": self._posix_rename,
             b"statvfs@openssh.com": self._statvfs,
@@ -55,6 +60,9 @@ class Extensions:
             b"limits@openssh.com": self._limits,
             b"expand-path@openssh.com": self._expand_path,
             b"copy-data": self._copy_data,
+            b"check-file": check_file.as_paramiko,
+            b"check-file-name": check_file.by_name,
+            b"check-file-handle": check_file.by_handle,
             b"home-directory": self._home_directory,
         }
 

@@ -8,7 +8,7 @@ from functools import partial
 
 from s3sftp.backends import Entry
 from s3sftp.errors import InvalidRequest, PermissionDenied, Unsupported
-from s3sftp.fs import FileSystem, Listing, OpenReader, OpenWriter, VirtualPath, WriteMode
+from s3sftp.fs import FileSystem, Listing, NewAttributes, OpenReader, OpenWriter, VirtualPath, WriteMode
 from s3sftp.sftp.attributes import Shown, name_entry, read_attributes
 from s3sftp.sftp.codec import Answer, Fields, OpenFlag, Type, packet, string, u32
 from s3sftp.sftp.extensions import Extensions, name_answer, rename_request
@@ -75,18 +75,14 @@ class Operations:
 
         async def run() -> bytes:
             with self._handles.place_for(directory=False):
-                opened = await self._open_file(path, flags, writes=writes)
+                opened = await self._open_file(path, flags, attributes, writes=writes)
             handle = self._handles.add(path, opened)
-            if attributes is not None:
-                self._files.count_ignored(attributes)
-                if isinstance(opened, OpenWriter) and attributes.mtime is not None:
-                    await opened.set_attributes(None, attributes.mtime)
             return packet(Type.HANDLE, request_id, string(handle.wire))
 
         return Request(request_id, "OPEN", run, (on_path(path, exclusive=writes),), path)
 
     async def _open_file(
-        self, path: VirtualPath, flags: OpenFlag, *, writes: bool
+        self, path: VirtualPath, flags: OpenFlag, new: NewAttributes | None, *, writes: bool
     ) -> OpenReader | OpenWriter:
         if not writes:
             return await self._files.open_reader(path)
@@ -96,7 +92,7 @@ class Operations:
             append=OpenFlag.APPEND in flags,
             create=OpenFlag.CREAT in flags,
         )
-        return await self._files.open_writer(path, mode, readable=OpenFlag.READ in flags)
+        return await self._files.open_writer(path, mode, readable=OpenFlag.READ in flags, new=new)
 
     def _close(self, request_id: int, fields: Fields) -> Request:
         handle = self._handles.find(fields.view())
@@ -200,8 +196,7 @@ class Operations:
 
         async def run() -> bytes:
             if isinstance(opened, OpenWriter):
-                self._files.count_ignored(new)
-                await opened.set_attributes(new.size, new.mtime)
+                await opened.set_attributes(new.size, new.mtime, self._files.take_mode(new))
             elif new.size is not None:
                 raise PermissionDenied("the file is not open for writing")
             else:
@@ -235,7 +230,7 @@ class Operations:
             while not entries:
                 page = await listing.next_page()
                 if page is None:
-                    return status_packet(request_id, Status.EOF, "end of directory")
+                    return status_packet(request_id, Status.EOF)
                 entries = list(page)
             return self._names_answer(request_id, handle, entries)
 

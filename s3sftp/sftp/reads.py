@@ -45,5 +45,5 @@ class Read:
 def data_answer(request_id: int, views: list[memoryview], length: int) -> Answer:
     """DATA, or EOF when there is nothing more."""
     if not any(views) and length:
-        return status_packet(request_id, Status.EOF, "end of file")
+        return status_packet(request_id, Status.EOF)
     return data_packet(request_id, views)

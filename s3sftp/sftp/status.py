@@ -1,14 +1,16 @@
 """What an error becomes on the wire: the one table from the tree of errors to SFTP's status codes.
 
-| error                   | status            | OpenSSH's sftp prints     |
-|-------------------------|-------------------|---------------------------|
-| NotFound, NotADirectory | NO_SUCH_FILE      | No such file or directory |
-| PermissionDenied        | PERMISSION_DENIED | Permission denied         |
-| Unsupported             | OP_UNSUPPORTED    | Operation unsupported     |
-| all others              | FAILURE           | Failure                   |
+| error                   | status            | text                             |
+|-------------------------|-------------------|----------------------------------|
+| NotFound, NotADirectory | NO_SUCH_FILE      | `No such file`                   |
+| PermissionDenied        | PERMISSION_DENIED | `Permission denied`              |
+| Unsupported             | OP_UNSUPPORTED    | `Operation unsupported`          |
+| all others              | FAILURE           | `Failure: ` and the error's text |
 
-NotADirectory is ENOENT's neighbour ENOTDIR, for which OpenSSH's server says NO_SUCH_FILE too.
-Version 3 has no codes for the others; their text, which better clients show, says what is wrong.
+NotADirectory is POSIX's ENOTDIR, for which OpenSSH's server says NO_SUCH_FILE too.
+Version 3 has no codes for the others; their text, which better clients show, says what is wrong. Each text
+begins with the words that OpenSSH's server sends, because programs match on them; an error that has more to
+say than its class says it after a colon.
 """
 
 from __future__ import annotations
@@ -51,18 +53,43 @@ STATUS_OF: dict[type[errors.StorageError], Status] = {
 }
 """Every class of the tree stands here itself; a test says so."""
 
-_OK_TAIL = u32(Status.OK) + string(b"") + string(b"")
+WORDS: dict[Status, str] = {
+    Status.OK: "Success",
+    Status.EOF: "End of file",
+    Status.NO_SUCH_FILE: "No such file",
+    Status.PERMISSION_DENIED: "Permission denied",
+    Status.FAILURE: "Failure",
+    Status.BAD_MESSAGE: "Bad message",
+    Status.NO_CONNECTION: "No connection",
+    Status.CONNECTION_LOST: "Connection lost",
+    Status.OP_UNSUPPORTED: "Operation unsupported",
+}
+"""What the text of each status begins with."""
+
+_LANGUAGE = string(b"en")
+_OK_TAIL = u32(Status.OK) + string(WORDS[Status.OK].encode()) + _LANGUAGE
 
 
 def ok_packet(request_id: int) -> bytes:
     return packet(Type.STATUS, request_id, _OK_TAIL)
 
 
-def status_packet(request_id: int, status: Status, text: str) -> bytes:
-    return packet(Type.STATUS, request_id, u32(status), string(text.encode()), string(b"en"))
+def status_packet(request_id: int, status: Status, more: str = "") -> bytes:
+    """The status in its standard words, and `more` after a colon."""
+    text = _in_words(WORDS[status], more).encode(errors="replace")
+    return packet(Type.STATUS, request_id, u32(status), string(text), _LANGUAGE)
 
 
 def error_packet(request_id: int, error: errors.StorageError) -> bytes:
     """The answer to a request that failed; carries the error's own text, never its detail."""
     known = next(cls for cls in type(error).__mro__ if cls in STATUS_OF)
-    return status_packet(request_id, STATUS_OF[known], str(error))
+    status, text = STATUS_OF[known], str(error)
+    says_no_more = status is not Status.FAILURE and text == known.default_text
+    return status_packet(request_id, status, "" if says_no_more else text)
+
+
+def _in_words(words: str, more: str) -> str:
+    """`more` may begin with the words itself, as the text of a storage that somebody else wrote."""
+    if more.lower().startswith(words.lower()):
+        return words + more[len(words) :]
+    return f"{words}: {more}" if more else words

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import random
 import time
 from collections.abc import Callable
@@ -170,6 +171,53 @@ async def test_random_reads_are_the_right_bytes(desk: Desk) -> None:
 
     pieces = await _with_paramiko(desk, work)
     assert pieces == [content(BIG)[start : start + size] for start, size in ranges]
+
+
+async def test_stat_of_a_directory_has_a_time_that_stays(desk: Desk) -> None:
+    """Airflow's hook formats `st_mtime` of whatever it finds, and fails when there is none."""
+    await desk.put("implied/x", b"")
+
+    def work(sftp: paramiko.SFTPClient) -> None:
+        sftp.mkdir(f"{desk.remote}/made")
+        for path in ("/", desk.remote, f"{desk.remote}/implied", f"{desk.remote}/made"):
+            first, again = sftp.stat(path), sftp.stat(path)
+            assert first.st_mtime == again.st_mtime
+            assert first.st_mtime is not None
+            assert first.st_mtime > 0
+            assert None not in (first.st_uid, first.st_gid, first.st_size, first.st_atime)
+        for entry in sftp.listdir_attr(desk.remote):
+            assert entry.st_mtime == sftp.stat(f"{desk.remote}/{entry.filename}").st_mtime
+
+    await _with_paramiko(desk, work)
+
+
+@pytest.mark.parametrize("algorithm", ["md5", "sha1", "sha256", "sha512"])
+async def test_check_hashes_a_file_and_its_blocks_in_the_server(desk: Desk, algorithm: str) -> None:
+    body = content(BIG)
+    await desk.put("x", body)
+
+    def work(sftp: paramiko.SFTPClient) -> tuple[bytes, bytes]:
+        with sftp.open(f"{desk.remote}/x", "rb") as file:
+            return file.check(algorithm), file.check(algorithm, 1000, 5000, 2048)
+
+    blocks = [body[at : min(at + 2048, 6000)] for at in range(1000, 6000, 2048)]
+    digests = [hashlib.new(algorithm, each).digest() for each in (body, *blocks)]
+    assert await _with_paramiko(desk, work) == (digests[0], b"".join(digests[1:]))
+
+
+async def test_errors_have_the_words_that_scripts_look_for(desk: Desk) -> None:
+    await desk.put("d/x", b"")
+
+    def work(sftp: paramiko.SFTPClient) -> None:
+        for call in (sftp.stat, sftp.remove, sftp.open, sftp.listdir):
+            with pytest.raises(FileNotFoundError, match=r"\[Errno 2\] No such file$"):
+                call(f"{desk.remote}/none")
+        with pytest.raises(OSError, match=r"^Operation unsupported"):
+            sftp.symlink("x", f"{desk.remote}/l")
+        with pytest.raises(OSError, match=r"^Failure: directory not empty"):
+            sftp.rmdir(f"{desk.remote}/d")
+
+    await _with_paramiko(desk, work)
 
 
 async def _with_paramiko(desk: Desk, work: Callable[[paramiko.SFTPClient], T]) -> T:

@@ -165,7 +165,7 @@ async def test_what_nobody_foresaw_reaches_the_client_as_a_reference() -> None:
                 with pytest.raises(asyncssh.SFTPFailure) as failed:
                     await sftp.mkdir("d")
     assert done.err.decode().strip() == 'remote mkdir "/d": Failure'
-    reference = re.fullmatch(r"internal error, reference ([0-9a-f]+)", failed.value.reason)
+    reference = re.fullmatch(r"Failure: internal error, reference ([0-9a-f]+)", failed.value.reason)
     assert reference, failed.value.reason
     (logged,) = [event for event in log if event.get("reference") == reference[1]]
     assert "Traceback" in logged["exception"]

@@ -6,7 +6,9 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import tempfile
+import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -14,7 +16,7 @@ from pathlib import Path
 
 import asyncssh
 
-from tests.sftp.packets import CREAT, EXTENDED, STATUS, TRUNC, R, W, string, u64
+from tests.sftp.packets import CREAT, EXTENDED, EXTENDED_REPLY, STATUS, TRUNC, R, W, string, u32, u64
 from tests.sftp.wire import Wire, wire
 from tests.support.fault_proxy import FaultProxy
 from tests.support.s3_client import S3, s3_client
@@ -92,6 +94,19 @@ async def _copy_data(world: World) -> None:
     await world.client.close(target)
 
 
+def _check_file(name: bytes, algorithm: bytes) -> Step:
+    async def act(world: World) -> None:
+        body = string(b"check-file-name") + string(name) + string(algorithm) + u64(0) + u64(0) + u32(0)
+        (await world.client.request(EXTENDED, body)).must_be(EXTENDED_REPLY)
+
+    return act
+
+
+async def _put_with_checksum(world: World) -> None:
+    crc = base64.b64encode(zlib.crc32(b"x").to_bytes(4, "big")).decode()
+    await world.s3.put(world.server.prefix + "hashed", b"x", ChecksumCRC32=crc)
+
+
 async def _many(world: World) -> None:
     await asyncio.gather(*(world.put_behind(f"many/f{i:04}", b"x") for i in range(2500)))
 
@@ -154,6 +169,18 @@ OPERATIONS = [
         "remove", {"HeadObject": 1, "DeleteObject": 1}, lambda w: w.client.remove(b"/gone"), _files("gone")
     ),
     Operation("copy-data of a whole file", {"GetObject": 1, "CopyObject": 1}, _copy_data, _files("copy-me")),
+    Operation(
+        "check-file (md5) of a file",
+        {"HeadObject": 1, "GetObject": 1},
+        _check_file(b"/hash-me", b"md5"),
+        _files("hash-me", body=bytes(3 << 20)),
+    ),
+    Operation(
+        "check-file (crc32) of a file that the store has it of",
+        {"HeadObject": 2},
+        _check_file(b"/hashed", b"crc32"),
+        _put_with_checksum,
+    ),
     Operation(
         "mkdir",
         {"HeadObject": 1, "ListObjectsV2": 1, "PutObject": 1},

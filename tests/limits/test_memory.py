@@ -3,13 +3,27 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
 from tests.limits.operations import connect
-from tests.sftp.packets import CREAT, READ, READDIR, STAT, TRUNC, R, W, string, u32, u64
+from tests.sftp.packets import (
+    CREAT,
+    EXTENDED,
+    EXTENDED_REPLY,
+    READ,
+    READDIR,
+    STAT,
+    TRUNC,
+    R,
+    W,
+    string,
+    u32,
+    u64,
+)
 from tests.sftp.wire import Wire, wire
 from tests.support.fault_proxy import FaultProxy
 from tests.support.processes import wait_until
@@ -97,6 +111,18 @@ async def test_fifty_uploads_to_a_slow_storage_stay_within_the_budget(
         assert grown < allowed, f"grew by {grown / MIB:.0f} MiB of {allowed / MIB:.0f}"
     finally:
         await asyncio.to_thread(server.close)
+
+
+async def test_hashing_a_large_file_takes_a_few_mib_of_memory(warm: Server) -> None:
+    assert warm.process is not None
+    body = string(b"check-file-name") + string(b"/large") + string(b"md5") + u64(0) + u64(0) + u32(0)
+    async with await connect(warm) as connection, wire(connection) as client:
+        Path(f"/proc/{warm.process.pid}/clear_refs").write_text("5")  # the most so far begins anew
+        before = resident(warm)
+        reply = (await client.request(EXTENDED, body)).must_be(EXTENDED_REPLY)
+        grown = resident(warm, "VmHWM") - before
+    assert reply == string(b"md5") + hashlib.md5(bytes(64 * MIB)).digest()
+    assert grown < 16 * MIB, f"grew by {grown / MIB:.0f} MiB"
 
 
 async def test_a_listing_of_100_000_entries_holds_a_page_or_two(tmp_path: Path) -> None:

@@ -84,6 +84,13 @@ class Attributes:
     size: int | None = None
     permissions: int | None = None
     mtime: int | None = None
+    atime: int | None = None
+    owner: tuple[int, int] | None = None
+    """User and group."""
+
+    @property
+    def is_complete(self) -> bool:
+        return None not in (self.size, self.permissions, self.mtime, self.atime, self.owner)
 
     @property
     def is_dir(self) -> bool:
@@ -93,17 +100,18 @@ class Attributes:
     def parse(cls, data: bytes, at: int) -> tuple[Attributes, int]:
         (flags,) = struct.unpack_from(">I", data, at)
         at += 4
-        size = permissions = mtime = None
+        size = permissions = mtime = atime = owner = None
         if flags & 1:
             (size,) = struct.unpack_from(">Q", data, at)
             at += 8
         if flags & 2:
+            owner = struct.unpack_from(">II", data, at)
             at += 8
         if flags & 4:
             (permissions,) = struct.unpack_from(">I", data, at)
             at += 4
         if flags & 8:
-            (mtime,) = struct.unpack_from(">I", data, at + 4)
+            atime, mtime = struct.unpack_from(">II", data, at)
             at += 8
         assert not flags & ~0xF, f"unknown attribute flags {flags:x}"
-        return cls(size, permissions, mtime), at
+        return cls(size, permissions, mtime, atime, owner), at

@@ -192,6 +192,6 @@ async def test_opens_sent_at_once_get_no_more_uploads_than_a_user_may_have() -> 
         replies = [await each for each in opens]
         assert [reply.kind for reply in replies].count(HANDLE) == 10
         refused = {(reply.code, reply.text) for reply in replies if reply.kind != HANDLE}
-        assert refused == {(FAILURE, "too many uploads at once (at most 10)")}
+        assert refused == {(FAILURE, "Failure: too many uploads at once (at most 10)")}
         closes = [client.request(CLOSE, reply.body) for reply in replies if reply.kind == HANDLE]
         assert {(await close).code for close in closes} == {OK}

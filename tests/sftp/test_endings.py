@@ -234,7 +234,7 @@ async def test_readdir_after_an_error_in_the_middle_repeats_the_error() -> None:
         replies = [await client.request(READDIR, string(handle)) for _ in range(4)]
         assert replies[0].kind == NAME
         said = [(reply.code, reply.text) for reply in replies[1:]]
-        assert said == [(FAILURE, "the storage does not answer")] * 3
+        assert said == [(FAILURE, "Failure: the storage does not answer")] * 3
         await client.close(handle)
 
 

@@ -56,6 +56,9 @@ async def test_only_extensions_that_work_are_announced() -> None:
             b"limits@openssh.com": b"1",
             b"expand-path@openssh.com": b"1",
             b"copy-data": b"1",
+            b"check-file": b"1",
+            b"check-file-name": b"1",
+            b"check-file-handle": b"1",
             b"home-directory": b"1",
         }
 
@@ -238,7 +241,7 @@ async def test_an_unknown_error_reaches_the_client_as_a_reference_alone() -> Non
         reply = await client.request(STAT, string(b"/f"))
         text = read_string(reply.body, 4)[0]
         assert reply.code == FAILURE
-        assert text.startswith(b"internal error, reference ")
+        assert text.startswith(b"Failure: internal error, reference ")
         assert b"secret" not in text
         server.internal_errors.clear()
 
@@ -271,7 +274,7 @@ async def test_a_failure_around_a_request_is_answered_too(monkeypatch: pytest.Mo
     async with serving(MemoryBackend({"f": b""})) as server, server.client() as client:
         reply = await client.request(STAT, string(b"/f"))
         assert reply.code == FAILURE
-        assert read_string(reply.body, 4)[0].startswith(b"internal error, reference ")
+        assert read_string(reply.body, 4)[0].startswith(b"Failure: internal error, reference ")
         server.internal_errors.clear()
 
 

@@ -154,7 +154,7 @@ async def test_an_unforeseen_error_is_answered_with_a_reference_in_its_turn(
             await client.stat(b"/f")
             backend.let_go.set()
             assert (await first).kind == DATA
-            assert read_string((await second).body, 4)[0].startswith(b"internal error, reference ")
+            assert read_string((await second).body, 4)[0].startswith(b"Failure: internal error, reference ")
         assert await client.read(handle, 7, 9) == CONTENTS[7:16]
         assert await client.read(handle, 16, 9) == CONTENTS[16:25]
         await client.close(handle)

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from s3sftp import errors
 from s3sftp.backends import FileInfo
 from s3sftp.fs import NewAttributes
-from s3sftp.sftp.attributes import Shown, long_name, read_attributes
+from s3sftp.sftp.attributes import UNDATED, Shown, long_name, read_attributes
 from s3sftp.sftp.codec import BadMessage, BadPacket, Fields, Inbox, Type, packet, string, u32
 from s3sftp.sftp.schedule import Claim, Schedule, Ticket
-from s3sftp.sftp.status import STATUS_OF, error_packet
+from s3sftp.sftp.status import STATUS_OF, WORDS, Status, error_packet, ok_packet, status_packet
 
 NAMES = st.lists(st.sampled_from([b"a", b"b"]), max_size=3).map(tuple)
 CLAIMS = st.builds(Claim, st.booleans(), NAMES, st.one_of(st.none(), st.integers(1, 2)))
@@ -66,11 +66,15 @@ def test_attributes_are_read_in_the_order_of_the_draft() -> None:
 def test_every_size_and_time_can_be_shown(mtime: float, size: int) -> None:
     encoded = Shown(FileInfo.file(size, mtime)).encoded()
     flags, shown_size = struct.unpack_from(">IQ", encoded)
-    assert (flags, shown_size, len(encoded)) == (0x0D, size, 24)
+    assert (flags, shown_size, len(encoded)) == (0x0F, size, 32)
+    assert long_name(b"f", Shown(FileInfo.file(size, mtime)), "alice", now=0.0).endswith(b" f")
 
 
-def test_a_time_that_is_not_known_is_left_out() -> None:
-    assert struct.unpack_from(">I", Shown(FileInfo.directory()).encoded())[0] == 0x05
+@pytest.mark.parametrize("info", [FileInfo.directory(), FileInfo.file(0)])
+def test_what_has_no_time_has_the_same_one_everywhere(info: FileInfo) -> None:
+    at, modified = struct.unpack(">IQIIIII", Shown(info).encoded())[5:]
+    assert at == modified == UNDATED
+    assert b"Jan 01  2000" in long_name(b"d", Shown(info), "alice", now=1_700_086_400.0)
 
 
 def test_the_long_name_is_the_line_of_ls() -> None:
@@ -90,7 +94,34 @@ def test_every_error_has_a_status() -> None:
 
 def test_an_answer_carries_the_error_s_text_and_never_its_detail() -> None:
     answer = error_packet(7, errors.NotFound("nothing there", detail="bucket=secret"))
-    assert answer == packet(Type.STATUS, 7, u32(2), string(b"nothing there"), string(b"en"))
+    assert answer == packet(Type.STATUS, 7, u32(2), string(b"No such file: nothing there"), string(b"en"))
+
+
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [
+        (errors.NotFound(), "No such file"),
+        (errors.NotFound("no such user"), "No such file: no such user"),
+        (errors.NotFound("No such file or directory"), "No such file or directory"),
+        (errors.PermissionDenied(), "Permission denied"),
+        (errors.PermissionDenied("permission denied by the vault"), "Permission denied by the vault"),
+        (errors.Unsupported(), "Operation unsupported"),
+        (errors.NotEmpty(), "Failure: directory not empty"),
+        (errors.InvalidRequest("invalid handle"), "Failure: invalid handle"),
+        (errors.StorageFailure("\ud800"), "Failure: ?"),
+    ],
+)
+def test_the_text_of_an_error_begins_with_the_standard_words(error: errors.StorageError, text: str) -> None:
+    assert string(text.encode()) + string(b"en") in error_packet(7, error)
+
+
+def test_every_status_has_words_and_a_language() -> None:
+    assert set(WORDS) == set(Status)
+    for status, words in WORDS.items():
+        assert status_packet(7, status) == packet(
+            Type.STATUS, 7, u32(status), string(words.encode()), string(b"en")
+        )
+    assert ok_packet(7) == status_packet(7, Status.OK)
 
 
 @given(st.lists(st.lists(CLAIMS, max_size=2).map(tuple), max_size=12), st.randoms())

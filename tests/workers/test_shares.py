@@ -71,6 +71,7 @@ def test_what_bounds_the_server_is_shared_out(tmp_path: Path) -> None:
     share = share_of(options(tmp_path), 4)
     assert share.files.buffer_bytes == 32 << 20
     assert share.files.spool_bytes == 256 << 20
+    assert share.files.max_check_files == 2
     assert share.s3.max_connections == 25
     assert share.service.max_calls == 25
     assert share.auth.password_threads == 1

@@ -84,7 +84,7 @@ class MemoryBucket:
         if not place.is_root and place.key in self.objects:
             return self.objects[place.key].info
         if self.is_directory(place):
-            return FileInfo.directory()
+            return self._directory(_prefix(place))
         raise NotFound
 
     def is_directory(self, place: Place) -> bool:
@@ -131,7 +131,7 @@ class MemoryBucket:
             if name and not below:
                 found[name] = self.objects[key].info
             elif name:
-                found.setdefault(name, FileInfo.directory())
+                found.setdefault(name, self._directory(_prefix(place) + name + b"/"))
         if not keys and not self.look(place).is_dir:
             raise NotADirectory
         return [Entry(name, info) for name, info in sorted(found.items())]
@@ -174,6 +174,11 @@ class MemoryBucket:
             return False
         self.objects[place.key] = replace(self.objects[place.key], mtime=mtime)
         return True
+
+    def _directory(self, marker: bytes) -> FileInfo:
+        """A directory has the time of its marker; without one it has none."""
+        made = self.objects.get(marker)
+        return FileInfo.directory(None if made is None else made.mtime)
 
     def _under(self, place: Place) -> list[bytes]:
         """The keys in and below a directory, its own marker included, sorted."""

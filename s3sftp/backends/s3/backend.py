@@ -28,13 +28,14 @@ from s3sftp.backends.s3.janitor import Janitor
 from s3sftp.backends.s3.keys import Keys
 from s3sftp.backends.s3.listing import Listing
 from s3sftp.backends.s3.made_names import MadeNames
-from s3sftp.backends.s3.mtimes import Mtimes
+from s3sftp.backends.s3.mtimes import Late, Mtimes
 from s3sftp.backends.s3.opening import Opening
 from s3sftp.backends.s3.options import S3Options
 from s3sftp.backends.s3.ownership import Journal
 from s3sftp.backends.s3.reading import read_range
 from s3sftp.backends.s3.removing import Removing
 from s3sftp.backends.s3.renaming import Renaming
+from s3sftp.backends.s3.stored_digests import stored_digest
 from s3sftp.backends.s3.writing import S3Upload, Writing
 from s3sftp.counters import Table
 from s3sftp.errors import StorageFailure
@@ -59,6 +60,7 @@ class S3Backend(CompleteBackend):
         made: Table | None = None,
     ) -> None:
         self.options = options
+        self.keeps_modes = options.keeps_modes
         self.store = Store(options)
         self.journal = Journal(state_dir, options.endpoint_url or "", options.bucket)
         self.janitor = Janitor(self.store, self.journal)
@@ -130,7 +132,10 @@ class S3Backend(CompleteBackend):
         return await self._renaming.copy(source, target, version)
 
     async def set_mtime(self, place: Place, mtime: float, session: Session) -> bool:
-        return await self._mtimes.set(place, mtime)
+        return await self._mtimes.set(place, Late(mtime))
+
+    async def set_attributes(self, place: Place, mtime: float | None, mode: int, session: Session) -> bool:
+        return await self._mtimes.set(place, Late(mtime, mode))
 
     async def usage(self, place: Place, session: Session) -> Usage:
         """A bucket has no limit, and does not tell how full it is."""
@@ -140,6 +145,11 @@ class S3Backend(CompleteBackend):
         self, place: Place, stop: int, session: Session
     ) -> tuple[FileInfo, AsyncIterator[Buffer] | None]:
         return await self._opening.open(place, self._keys.key_of(place), stop)
+
+    async def stored_digest(
+        self, place: Place, info: FileInfo, algorithm: str, session: Session
+    ) -> bytes | None:
+        return await stored_digest(self.store, self._keys.key_of(place), info, algorithm)
 
     async def read_file(self, place: Place, session: Session) -> bytes:
         info = await self._heads.file(place)
@@ -168,9 +178,11 @@ class S3Backend(CompleteBackend):
     async def finish_write(self, upload: Upload, tail: Buffer, finish: Finish, session: Session) -> FileInfo:
         ours = _ours(upload)
         info = await self._writing.finish(ours, tail, finish)
-        if finish.mtime is not None and finish.mtime != ours.mtime:
-            info = await self._mtimes.after_finish(ours.key, info, finish.mtime)
-        return info
+        late = Late(
+            finish.mtime if finish.mtime != ours.mtime else None,
+            finish.mode if finish.mode != ours.mode else None,
+        )
+        return await self._mtimes.after_finish(ours.key, info, late) if late else info
 
     async def abort_write(self, upload: Upload, session: Session) -> None:
         await self._writing.abort(_ours(upload))

@@ -18,6 +18,7 @@ from typing import Any
 
 from s3sftp.backends.contract import FileInfo
 from s3sftp.backends.s3.generations import Generations
+from s3sftp.backends.s3.lasting import Lasting
 from s3sftp.backends.s3.made_names import Made, MadeNames
 
 _STRIPES = 4096
@@ -68,6 +69,7 @@ class Facts:
         self._entries = entries if ttl > 0 else 0
         self._clock = clock
         self._others = generations or Generations()
+        self.lasting = Lasting(self._entries)
         self._made = made or MadeNames()
         self._facts: OrderedDict[str, Fact] = OrderedDict()
         self._changes = 0
@@ -134,6 +136,7 @@ class Facts:
             self._ended(key, change)
             self._note_made(key, change)
             if change.known and change.alone:
+                self._keep_lasting(key, change)
                 self._keep(key, Fact(change.info, self._clock(), generation, inside, change.head))
 
     def _note_made(self, key: str, change: Change) -> None:
@@ -166,6 +169,7 @@ class Facts:
     def _forget(self, key: str, standing: set[str], *, tree: bool) -> None:
         """Drop what may be wrong now. The directories `standing` are known to be."""
         self._changes += 1
+        self.lasting.forget(key, tree=tree)
         if tree:
             self._tree_changed_at = self._changes
             for below in [known for known in self._facts if known.startswith(key + "/")]:
@@ -181,9 +185,16 @@ class Facts:
             elif fact.info is None or fact.info.is_dir:
                 # a file above does not change; a directory above may come or go with what is below it
                 if name in standing:
-                    self._facts[name] = replace(fact, info=FileInfo.directory())
+                    info = fact.info or FileInfo.directory()
+                    self._facts[name] = replace(fact, info=info)
                 else:
                     del self._facts[name]
+
+    def _keep_lasting(self, key: str, change: Change) -> None:
+        if change.info is not None and change.info.is_dir:
+            self.lasting.keep_directory(key, change.info)
+        elif change.info is not None:
+            self.lasting.keep_file(key, change.info, change.uploaded)
 
     def _keep(self, key: str, fact: Fact) -> None:
         if not self._entries:
@@ -197,7 +208,7 @@ class Facts:
 class Change:
     """What a change has left, once that is known."""
 
-    __slots__ = ("alone", "head", "info", "known", "there")
+    __slots__ = ("alone", "head", "info", "known", "there", "uploaded")
 
     def __init__(self) -> None:
         self.alone = True
@@ -205,10 +216,13 @@ class Change:
         self.there = False
         self.info: FileInfo | None = None
         self.head: Head | None = None
+        self.uploaded: float | None = None
 
-    def left(self, info: FileInfo | None, head: Head | None = None) -> None:
-        """What STAT would say now; `head` if all is known that a HEAD would tell."""
+    def left(self, info: FileInfo | None, head: Head | None = None, uploaded: float | None = None) -> None:
+        """What STAT would say now; `head` if all is known that a HEAD would tell; `uploaded` is when, by the
+        store's clock."""
         self.known = True
+        self.uploaded = uploaded
         self.info = info
         self.head = head
         self.there = info is not None

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from s3sftp.backends.contract import FileInfo, Place
-from s3sftp.backends.s3.cache import Facts, Ticket
+from s3sftp.backends.s3.cache import Facts, Head, Ticket
 from s3sftp.backends.s3.client import Answer, Store
 from s3sftp.backends.s3.keys import Keys
-from s3sftp.backends.s3.objects import info_of_head
+from s3sftp.backends.s3.objects import info_of_head, marker_of, uploaded_at
 from s3sftp.errors import InvalidRequest, IsADirectory, NotADirectory, NotFound
 
 
@@ -22,13 +22,24 @@ class Heads:
         """What the store says of one object, and keep it as a fact. Raises NotFound."""
         ticket = self._facts.ticket(key)
         answer = await self._store.call("HeadObject", Key=key)
-        self._facts.learn(key, info_of_head(answer), ticket)
+        self.learn(key, answer, ticket)
         return answer
+
+    def learn(self, key: str, answer: Head, ticket: Ticket) -> FileInfo:
+        """What an answer to HEAD or GET says of an object; keep it as a fact."""
+        info = self.described(answer)
+        self._facts.lasting.keep_file(key, info, uploaded_at(answer))
+        self._facts.learn(key, info, ticket)
+        return info
+
+    def described(self, answer: Head) -> FileInfo:
+        """What an answer to HEAD or GET says of an object."""
+        return info_of_head(answer, modes=self._store.options.keeps_modes)
 
     async def object(self, key: str) -> FileInfo | None:
         """The object of exactly this key, asked for now; None when there is none."""
         try:
-            return info_of_head(await self.head(key))
+            return self.described(await self.head(key))
         except NotFound:
             return None
 
@@ -51,7 +62,7 @@ class Heads:
         fact = self._facts.get(self._keys.key_of(place))
         if fact is not None:
             return fact.info is not None and fact.info.is_dir
-        return await self._has_anything_below(place) and (await self.info(place)).is_dir
+        return await self._below(place) is not None and (await self.info(place)).is_dir
 
     async def file(self, place: Place) -> FileInfo:
         """A file. Raises NotFound, IsADirectory."""
@@ -72,21 +83,28 @@ class Heads:
     async def _look_up(self, place: Place, key: str) -> FileInfo | None:
         ticket = self._facts.ticket(key)
         info = await self.object(key)
-        if info is None and await self.becomes_directory(place, key, ticket):
-            return FileInfo.directory()
+        if info is None:
+            return await self.directory(place, key, ticket)
         return info
 
-    async def becomes_directory(self, place: Place, key: str, ticket: Ticket) -> bool:
-        """Whether a name that is no object's is a directory's; `ticket` is from before that was asked."""
-        found = await self._has_anything_below(place)
-        self._facts.learn(key, FileInfo.directory() if found else None, ticket)
+    async def directory(self, place: Place, key: str, ticket: Ticket) -> FileInfo | None:
+        """What a name that is no object's is: a directory with its marker's time, or nothing.
+
+        `ticket` is from before the object was asked for.
+        """
+        found = await self._below(place)
+        if found is not None:
+            self._facts.lasting.keep_directory(key, found)
+        self._facts.learn(key, found, ticket)
         return found
 
-    async def _has_anything_below(self, place: Place) -> bool:
-        """Whether any key is below; a marker is below itself."""
+    async def _below(self, place: Place) -> FileInfo | None:
+        """The directory, if any key is below; a marker is below itself."""
         try:
             prefix = self._keys.prefix_of(place)
         except InvalidRequest:  # the key has 1 024 bytes: nothing can be below it
-            return False
+            return None
         answer = await self._store.call("ListObjectsV2", Prefix=prefix, MaxKeys=1)
-        return bool(answer.get("Contents") or answer.get("CommonPrefixes"))
+        if answer.get("Contents") or answer.get("CommonPrefixes"):
+            return marker_of(answer, prefix)
+        return None

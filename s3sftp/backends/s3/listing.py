@@ -17,7 +17,7 @@ from s3sftp.backends.s3.cache import Facts, Ticket
 from s3sftp.backends.s3.client import Answer, Store
 from s3sftp.backends.s3.heads import Heads
 from s3sftp.backends.s3.keys import Keys
-from s3sftp.backends.s3.objects import Fields, info_of_line, version_of
+from s3sftp.backends.s3.objects import Fields, info_of_line, marker_of, version_of
 from s3sftp.telemetry import get_logger
 
 PAGE_KEYS = 1000
@@ -84,12 +84,15 @@ class Listing:
         reader = _Reader(self._keys, prefix)
         directory = prefix.removesuffix("/")
         ticket = self._facts.ticket(directory)
-        seen = place.is_root
+        seen, first = place.is_root, True
         async with aclosing(pages(self._store, prefix, delimiter="/")) as answers:
             async for answer in answers:
                 seen = seen or bool(answer.get("Contents") or answer.get("CommonPrefixes"))
                 if not seen and not answer.get("NextContinuationToken"):
                     await self._heads.refuse_file(place)
+                if first:
+                    self._facts.lasting.keep_directory(directory, marker_of(answer, prefix))
+                first = False
                 entries = [self._known(prefix, entry, ticket) for entry in reader.entries(answer)]
                 ticket = self._facts.ticket(directory)  # the next page is under way, or about to be
                 yield entries
@@ -99,6 +102,9 @@ class Listing:
     def _known(self, prefix: str, entry: Entry, ticket: Ticket) -> Entry:
         """The entry with what is known beyond the listing, such as the time in the metadata; remember it."""
         key = prefix + self._keys.text_of(entry.name)
+        info = self._facts.lasting.completed(key, entry.info)
+        if info is not entry.info:
+            entry = Entry(entry.name, info)
         fact = self._facts.get(key)
         if fact is None or fact.info is None:
             self._facts.learn(key, entry.info, ticket)

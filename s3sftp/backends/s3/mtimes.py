@@ -1,9 +1,9 @@
-"""Modification times that come late: S3 changes metadata only by writing the object again."""
+"""Modification times and permissions that come late: S3 changes metadata only by writing the object again."""
 
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from s3sftp.backends.contract import FileInfo, Place
 from s3sftp.backends.s3.cache import Facts, Head
@@ -11,16 +11,41 @@ from s3sftp.backends.s3.client import Store
 from s3sftp.backends.s3.copying import Copying
 from s3sftp.backends.s3.heads import Heads
 from s3sftp.backends.s3.keys import Keys
-from s3sftp.backends.s3.objects import mtime_of, mtime_text, version_of
-from s3sftp.backends.s3.options import MTIME_METADATA
+from s3sftp.backends.s3.objects import mode_text, mtime_of, mtime_text, version_of
+from s3sftp.backends.s3.options import MODE_METADATA, MTIME_METADATA
 from s3sftp.errors import Changed, NotFound, StorageError
 from s3sftp.telemetry import get_logger
 
 _log = get_logger("s3sftp.s3")
 
 
+@dataclass(frozen=True, slots=True)
+class Late:
+    """What is to be written into the metadata of an object that is there already; None: nothing."""
+
+    mtime: float | None = None
+    mode: int | None = None
+
+    def __bool__(self) -> bool:
+        return self.mtime is not None or self.mode is not None
+
+    def changed(self, metadata: dict[str, str], mtime: float | None) -> dict[str, str]:
+        """The metadata with it.
+
+        The copy has a new time of upload. Permissions must not change the modification time, so one that was
+        only that of the upload, `mtime`, is written down.
+        """
+        if self.mtime is not None:
+            metadata = {**metadata, MTIME_METADATA: mtime_text(self.mtime)}
+        if self.mode is not None:
+            metadata = {**metadata, MODE_METADATA: mode_text(self.mode)}
+            if mtime is not None:
+                metadata.setdefault(MTIME_METADATA, mtime_text(mtime))
+        return metadata
+
+
 class Mtimes:
-    """Applies the policy for late modification times."""
+    """Applies the policy for what comes late."""
 
     def __init__(self, store: Store, keys: Keys, facts: Facts, heads: Heads, copying: Copying) -> None:
         self._options = store.options
@@ -29,21 +54,21 @@ class Mtimes:
         self._heads = heads
         self._copying = copying
 
-    async def set(self, place: Place, mtime: float) -> bool:
-        """Give a file another time; False when the policy is to ignore it. Raises NotFound, Changed."""
+    async def set(self, place: Place, late: Late) -> bool:
+        """Give a file other attributes; False when the policy is to ignore them. Raises NotFound, Changed."""
         info = await self._heads.info(place)
         if info.is_dir or not self._wanted(info):
             return False
-        await self._rewrite(self._keys.key_of(place), mtime)
+        await self._rewrite(self._keys.key_of(place), late)
         return True
 
-    async def after_finish(self, key: str, info: FileInfo, mtime: float) -> FileInfo:
+    async def after_finish(self, key: str, info: FileInfo, late: Late) -> FileInfo:
         """The same for a file that was just published: never fails, for the file is stored. One that has been
         replaced since is not ours to touch."""
         if not self._wanted(info):
             return info
         try:
-            return await self._rewrite(key, mtime, info)
+            return await self._rewrite(key, late, info)
         except StorageError as error:
             _log.warning("s3_mtime_not_set", error=str(error), detail=error.detail)
             return info
@@ -51,25 +76,37 @@ class Mtimes:
     def _wanted(self, info: FileInfo) -> bool:
         return self._options.late_mtime == "copy" and info.size <= self._options.late_mtime_max_bytes
 
-    async def _rewrite(self, key: str, mtime: float, ours: FileInfo | None = None) -> FileInfo:
+    async def _rewrite(self, key: str, late: Late, ours: FileInfo | None = None) -> FileInfo:
         """Of what this process has written itself, all is known; should it be wrong, a HEAD tells."""
         fact = self._facts.get(key)
-        if fact is not None and fact.head is not None:
+        if fact is not None and fact.head is not None and fact.info is not None:
             with suppress(Changed):
-                return await self._rewrite_as(key, fact.head, mtime, ours)
-        return await self._rewrite_as(key, await self._heads.head(key), mtime, ours)
+                return await self._rewrite_as(key, fact.head, fact.info, late, ours)
+        head = await self._heads.head(key)
+        return await self._rewrite_as(key, head, self._heads.described(head), late, ours)
 
-    async def _rewrite_as(self, key: str, head: Head, mtime: float, ours: FileInfo | None) -> FileInfo:
+    async def _rewrite_as(
+        self, key: str, head: Head, info: FileInfo, late: Late, ours: FileInfo | None
+    ) -> FileInfo:
+        """`info` is what `head` means."""
         if ours is not None and (not ours.version or version_of(head) != ours.version):
             return ours
-        info = FileInfo.file(int(head["ContentLength"]), mtime, version_of(head))
         if not self._wanted(info):
             raise NotFound  # replaced by a larger one meanwhile: nothing of ours to set
-        if mtime_of(head.get("Metadata", {})) == mtime:
+        info = replace(
+            info,
+            mtime=info.mtime if late.mtime is None else late.mtime,
+            mode=info.mode if late.mode is None else late.mode,
+        )
+        before = head.get("Metadata", {})
+        if late.mode is None and mtime_of(before) == late.mtime:
             return info
-        metadata = {**head.get("Metadata", {}), MTIME_METADATA: mtime_text(mtime)}
+        metadata = late.changed(before, info.mtime)
+        if metadata == before:
+            return info
         with self._facts.changing(key) as change:
             published = await self._copying.rewrite(key, head, metadata)
             info = replace(info, version=published.version)
-            change.left(info, {**head, "Metadata": metadata, "ETag": info.version})
+            new = {**head, "Metadata": metadata, "ETag": info.version}
+            change.left(info, new, published.moment)
         return info

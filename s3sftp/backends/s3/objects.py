@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import stat
 from collections.abc import Mapping
 from datetime import datetime
 from email.utils import parsedate_to_datetime
@@ -10,7 +11,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from s3sftp.backends.contract import FileInfo
-from s3sftp.backends.s3.options import MTIME_METADATA, UPLOAD_METADATA, S3Options
+from s3sftp.backends.s3.options import MODE_METADATA, MTIME_METADATA, UPLOAD_METADATA, S3Options
 
 Fields = dict[str, Any]
 
@@ -28,6 +29,10 @@ _CARRIED = (
     "BucketKeyEnabled",
 )
 
+_MODE_DIGITS = 8
+_DECIMAL_MODES = range(stat.S_IFREG, stat.S_IFREG + 0o10000)
+"""What s3fs writes of a file. None of these numbers is octal and has the type of a file in it."""
+
 
 def mtime_text(mtime: float) -> str:
     """Seconds since the epoch as rclone writes them: decimal, no exponent."""
@@ -44,23 +49,53 @@ def mtime_of(metadata: Mapping[str, str]) -> float | None:
     return mtime if math.isfinite(mtime) else None
 
 
+def mode_text(mode: int) -> str:
+    """Permission bits of a file as others read them: with its type, for rclone, and with a zero in front,
+    which tells s3fs that it is octal."""
+    return f"0{stat.S_IFREG | mode:o}"
+
+
+def mode_of(metadata: Mapping[str, str]) -> int | None:
+    """The permission bits in an object's metadata: octal, or decimal with the type as s3fs writes them; None
+    when there are none that make sense."""
+    text = metadata.get(MODE_METADATA, "")
+    if not (text.isascii() and text.isdigit() and len(text) <= _MODE_DIGITS):
+        return None
+    if not text.startswith("0") and int(text) in _DECIMAL_MODES:
+        return stat.S_IMODE(int(text))
+    return stat.S_IMODE(int(text, 8)) if max(text) < "8" else None
+
+
 def version_of(answer: Mapping[str, Any]) -> str | None:
     """The ETag, always in quotes: some stores leave them out in some answers."""
     etag: str | None = answer.get("ETag")
     return etag if not etag or etag.startswith(('"', "W/")) else f'"{etag}"'
 
 
-def info_of_head(answer: Mapping[str, Any]) -> FileInfo:
-    """A file, out of the answer to HEAD or GET."""
-    mtime = mtime_of(answer.get("Metadata", {}))
+def info_of_head(answer: Mapping[str, Any], *, modes: bool) -> FileInfo:
+    """A file, out of the answer to HEAD or GET; `modes`: with the permission bits that are kept with it."""
+    metadata = answer.get("Metadata", {})
+    mtime = mtime_of(metadata)
     if mtime is None:
-        mtime = _seconds(answer.get("LastModified"))
-    return FileInfo.file(int(answer.get("ContentLength", 0)), mtime, version_of(answer))
+        mtime = uploaded_at(answer)
+    mode = mode_of(metadata) if modes else None
+    return FileInfo.file(int(answer.get("ContentLength", 0)), mtime, version_of(answer), mode)
+
+
+def uploaded_at(answer: Mapping[str, Any]) -> float | None:
+    """When the object was written, by the store's clock."""
+    return _seconds(answer.get("LastModified"))
 
 
 def info_of_line(line: Mapping[str, Any]) -> FileInfo:
     """A file, out of a line of a listing. That does not tell metadata: the time is the upload's."""
     return FileInfo.file(int(line.get("Size", 0)), _seconds(line.get("LastModified")), version_of(line))
+
+
+def marker_of(answer: Mapping[str, Any], prefix: str) -> FileInfo:
+    """A directory, out of the first page of a listing of what is below it: the marker comes first, if any."""
+    first: Mapping[str, Any] = next(iter(answer.get("Contents", ())), {})
+    return FileInfo.directory(_seconds(first.get("LastModified")) if first.get("Key") == prefix else None)
 
 
 def time_of(answer: Mapping[str, Any]) -> float | None:
@@ -88,12 +123,14 @@ def placement(options: S3Options) -> Fields:
     return fields
 
 
-def new_object(options: S3Options, write_id: str, mtime: float | None) -> Fields:
+def new_object(options: S3Options, write_id: str, mtime: float | None, mode: int | None = None) -> Fields:
     """The fields of a request that makes an object out of a client's bytes."""
     fields = placement(options)
     fields["Metadata"] = {**options.metadata, UPLOAD_METADATA: write_id}
     if mtime is not None:
         fields["Metadata"][MTIME_METADATA] = mtime_text(mtime)
+    if mode is not None:
+        fields["Metadata"][MODE_METADATA] = mode_text(mode)
     if options.tags:
         fields["Tagging"] = urlencode(options.tags)
     return fields

@@ -15,7 +15,6 @@ from s3sftp.backends.s3.cache import Facts, Ticket
 from s3sftp.backends.s3.client import Answer, Store
 from s3sftp.backends.s3.failures import has_status
 from s3sftp.backends.s3.heads import Heads
-from s3sftp.backends.s3.objects import info_of_head
 from s3sftp.backends.s3.reading import pieces_of
 from s3sftp.backends.s3.received import Body, body_of
 from s3sftp.errors import IsADirectory, NotFound, StorageError
@@ -67,8 +66,7 @@ class Opening:
                 return await self._heads.file(place), None
             body = body_of(answer)
             held.callback(body.close)
-            info = _info_of_get(answer)
-            self._facts.learn(key, info, ticket)
+            info = self._heads.learn(key, _of_whole(answer), ticket)
             if not info.size:  # some stores say so, others refuse the range
                 return info, None
             pieces = pieces_of(
@@ -81,7 +79,7 @@ class Opening:
         try:
             return await self._store.call("GetObject", Key=key, Range=f"bytes=0-{stop - 1}")
         except NotFound:
-            if await self._heads.becomes_directory(place, key, ticket):
+            if await self._heads.directory(place, key, ticket) is not None:
                 raise IsADirectory from None
             raise
         except StorageError as error:
@@ -90,7 +88,7 @@ class Opening:
             raise
 
 
-def _info_of_get(answer: Answer) -> FileInfo:
+def _of_whole(answer: Answer) -> Answer:
     """What HEAD would say: of the whole object, although a part of it comes."""
     total = _TOTAL.fullmatch(answer.get("ContentRange", ""))
-    return info_of_head(answer if total is None else {**answer, "ContentLength": int(total[1])})
+    return answer if total is None else {**answer, "ContentLength": int(total[1])}

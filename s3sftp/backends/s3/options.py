@@ -16,6 +16,8 @@ GIB = 1 << 30
 
 MTIME_METADATA = "mtime"
 """Object metadata with the modification time, under the name and in the format of rclone."""
+MODE_METADATA = "mode"
+"""Object metadata with the permission bits: octal, with the type of the file, as rclone and s3fs read it."""
 UPLOAD_METADATA = "s3sftp-upload"
 """Object metadata that says which write made the object."""
 RESERVED_METADATA = frozenset({MTIME_METADATA, UPLOAD_METADATA})
@@ -142,6 +144,10 @@ class S3Options(Options):
     itself with the new time (one more request, and a new version), or `ignore` it."""
     late_mtime_max_bytes: ByteSize = Field(default=GIB, ge=0, le=5 * GIB)
     """Objects above this size keep the time of their upload."""
+    permissions: Literal["ignore", "keep"] = "ignore"
+    """What to do with the permissions that a client gives to a file: `ignore` them, or `keep` them as
+    metadata `mode` and show them. They grant and forbid nothing. Those that come after the object was made
+    are kept as `late_mtime` says, in one copy with a time that comes with them. Directories have none."""
     backslash: Literal["escape", "keep"] = "escape"
     """A backslash in a name: `escape` it (U+F75C in the key; some stores take it for a slash), or `keep`."""
     keep_empty_directories: bool = False
@@ -190,6 +196,8 @@ class S3Options(Options):
     def _fit_together(self) -> Self:
         if (self.access_key_id is None) != (self.secret_access_key is None):
             raise ValueError("access_key_id and secret_access_key go together")
+        if self.permissions == "keep" and MODE_METADATA in self.metadata:
+            raise ValueError("metadata may not set mode with permissions = 'keep': s3sftp writes it itself")
         if self.session_token is not None and self.access_key_id is None:
             raise ValueError("session_token needs access_key_id")
         if self.sse != "aws:kms" and (self.sse_kms_key_id is not None or self.bucket_key_enabled is not None):
@@ -201,6 +209,10 @@ class S3Options(Options):
         if self._is_exposed and not self.allow_plain_http:
             raise ValueError("endpoint_url is plain http: use https, or say allow_plain_http = true")
         return self
+
+    @property
+    def keeps_modes(self) -> bool:
+        return self.permissions == "keep"
 
     @property
     def _is_exposed(self) -> bool:

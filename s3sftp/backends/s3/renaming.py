@@ -13,6 +13,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Sequence
 from contextlib import aclosing
+from dataclasses import replace
 
 from s3sftp.backends.contract import FileInfo, Place
 from s3sftp.backends.s3.cache import Facts, Head
@@ -90,7 +91,7 @@ class Renaming:
         except (Changed, NotFound):
             self._facts.forget(old)  # it led here; who tries again must ask again
             raise
-        return FileInfo.file(info.size, published.moment, published.version)
+        return replace(info, mtime=published.moment, version=published.version)
 
     async def _move_file(self, source: Place, target: Place, info: FileInfo, *, overwrite: bool) -> None:
         old, new = self._keys.key_of(source), self._keys.key_of(target)
@@ -103,7 +104,7 @@ class Renaming:
             if not copied:
                 published = await self._copying.object(old, new, info, exclusive=not overwrite)
                 if fact is not None and fact.head is not None:
-                    change.left(*_moved(fact.head, published))
+                    change.left(*_moved(fact.info or info, fact.head, published), published.moment)
             await self._removing.source(old, info.version)
 
     async def _is_copied(self, old: str, new: str, info: FileInfo, present: FileInfo | None) -> bool:
@@ -182,13 +183,11 @@ class Renaming:
             return None
 
 
-def _moved(head: Head, published: Published) -> tuple[FileInfo, Head]:
+def _moved(info: FileInfo, head: Head, published: Published) -> tuple[FileInfo, Head]:
     """What is known of the copy of an object of which all is known."""
     mtime = mtime_of(head["Metadata"])
-    info = FileInfo.file(
-        head["ContentLength"], published.moment if mtime is None else mtime, published.version
-    )
-    return info, {**head, "ETag": published.version}
+    moved = replace(info, mtime=published.moment if mtime is None else mtime, version=published.version)
+    return moved, {**head, "ETag": published.version}
 
 
 def _steps(lines: Sequence[Line]) -> Iterator[list[Line]]:

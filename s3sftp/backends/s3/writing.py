@@ -14,7 +14,7 @@ from s3sftp.backends.s3.cache import Facts, above
 from s3sftp.backends.s3.checksums import digest
 from s3sftp.backends.s3.client import Store
 from s3sftp.backends.s3.multipart import Multipart
-from s3sftp.backends.s3.objects import new_object, written_head
+from s3sftp.backends.s3.objects import Fields, new_object, written_head
 from s3sftp.backends.s3.ownership import Journal
 from s3sftp.backends.s3.parts import MAX_OBJECT_BYTES, MAX_PART_BYTES, copy_ranges, parallel_parts, part_size
 from s3sftp.backends.s3.publishing import Published, publish, written_by
@@ -41,8 +41,10 @@ class S3Upload(Upload):
         self.write_id = str(uuid.uuid4())
         self.mtime = intent.mtime
         """The modification time as far as it is known when the object is created."""
+        self.mode = intent.mode
+        """The permission bits in the same way."""
         self.multipart = Multipart(
-            store, journal, key, new_object(store.options, self.write_id, intent.mtime)
+            store, journal, key, new_object(store.options, self.write_id, intent.mtime, intent.mode)
         )
         self.finished = False
         self.window = Window(store.options.parallel_parts)
@@ -132,18 +134,21 @@ class Writing:
                 published = await upload.multipart.complete(written_by(upload.write_id), **conditions)
             else:
                 upload.mtime = upload.mtime if finish.mtime is None else finish.mtime
-                published = await self.put(
-                    upload.key, tail, upload.write_id, mtime=upload.mtime, conditions=conditions
-                )
+                upload.mode = upload.mode if finish.mode is None else finish.mode
+                published = await self._put_file(upload, tail, conditions)
             upload.finished = True
             mtime = published.moment if upload.mtime is None else upload.mtime
-            info = FileInfo.file(finish.size, mtime, published.version)
-            fields = new_object(self._store.options, upload.write_id, upload.mtime)
-            change.left(info, written_head(fields, info))
+            info = FileInfo.file(finish.size, mtime, published.version, upload.mode)
+            fields = new_object(self._store.options, upload.write_id, upload.mtime, upload.mode)
+            change.left(info, written_head(fields, info), published.moment)
         return info
 
-    async def put(
-        self, key: str, data: Buffer, write_id: str, *, mtime: float | None, conditions: dict[str, str]
+    async def _put_file(self, upload: S3Upload, data: Buffer, conditions: dict[str, str]) -> Published:
+        fields = new_object(self._store.options, upload.write_id, upload.mtime, upload.mode)
+        return await self._put(upload.key, data, upload.write_id, fields, conditions)
+
+    async def _put(
+        self, key: str, data: Buffer, write_id: str, fields: Fields, conditions: dict[str, str]
     ) -> Published:
         """One PutObject. Does not touch the facts."""
         proof = await digest(data, self._store.options.checksum)
@@ -155,7 +160,7 @@ class Writing:
             effort=Effort.DATA,
             moved_bytes=len(data),
             Body=MemoryBody(data),
-            **new_object(self._store.options, write_id, mtime),
+            **fields,
             **proof.fields,
             **conditions,
         )
@@ -169,21 +174,24 @@ class Writing:
         """Make the object that stands for a directory; its key ends in a slash. Raises AlreadyExists."""
         with self._facts.changing(key.removesuffix("/")) as change:
             try:
-                await self._put_marker(key, {"IfNoneMatch": "*"})
+                made = await self._put_marker(key, {"IfNoneMatch": "*"})
             except AlreadyExists:
                 # some stores keep the ghost of a directory whose last file is gone, and it refuses a marker
                 answer = await self._store.call("ListObjectsV2", Prefix=key, MaxKeys=1)
                 if answer.get("Contents"):
                     raise
-                await self._put_marker(key, {})
-            change.left(FileInfo.directory())
+                made = await self._put_marker(key, {})
+            change.left(FileInfo.directory(made.moment))
 
     async def replace_marker(self, key: str) -> None:
         """The same where one may be already. Does not touch the facts."""
         await self._put_marker(key, {})
 
-    async def _put_marker(self, key: str, conditions: dict[str, str]) -> None:
-        await self.put(key, b"", str(uuid.uuid4()), mtime=None, conditions=conditions)
+    async def _put_marker(self, key: str, conditions: dict[str, str]) -> Published:
+        write_id = str(uuid.uuid4())
+        return await self._put(
+            key, b"", write_id, new_object(self._store.options, write_id, None), conditions
+        )
 
     async def abort(self, upload: S3Upload) -> None:
         """Throw it away, unless it is published."""

@@ -8,6 +8,7 @@ import os
 import pytest
 import structlog.testing
 
+from s3sftp.backends.contract import FileInfo
 from s3sftp.backends.s3 import S3Backend
 from s3sftp.errors import Busy, NotADirectory, NotFound, StorageFailure
 from tests.backends.s3.conftest import ALICE, Opener, place
@@ -151,6 +152,86 @@ async def test_a_listing_after_a_put_shows_the_time_that_the_client_gave(backend
     [page] = [page async for page in backend.list_dir(place("d"), ALICE)]
     assert page[0].info == await backend.file_info(place("d/f"), ALICE)
     assert page[0].info.mtime == 1000.5
+
+
+async def listed(backend: S3Backend, path: str) -> dict[bytes, FileInfo]:
+    pages = backend.list_dir(place(path), ALICE)
+    return {entry.name: entry.info async for page in pages for entry in page}
+
+
+@BOTH
+async def test_a_directory_has_the_time_of_its_marker(backend: S3Backend, s3: S3) -> None:
+    await fill(s3, "tenant/implied/x")
+    await s3.put("tenant/d/")
+    made = (await s3.head("tenant/d/"))["LastModified"].timestamp()
+    assert (await backend.file_info(place("d"), ALICE)).mtime == made
+    assert (await backend.file_info(place("implied"), ALICE)).mtime is None
+
+
+async def test_a_directory_s_time_stays_when_what_is_known_of_it_has_expired(
+    open_backend: Opener, s3: S3
+) -> None:
+    backend = await open_backend(cache_ttl=0.001)
+    await backend.make_dir(place("made"), ALICE)
+    await s3.put("tenant/looked-at/")
+    await s3.put("tenant/opened/")
+    await fill(s3, "tenant/implied/x")
+    await backend.file_info(place("looked-at"), ALICE)
+    await listed(backend, "opened")
+    for _ in range(2):
+        for name, info in (await listed(backend, "")).items():
+            assert info == await backend.file_info(place(name.decode()), ALICE)
+            assert (info.mtime is None) == (name == b"implied")
+            await asyncio.sleep(0.002)
+
+
+@BOTH
+async def test_a_file_s_time_stays_when_what_is_known_of_it_has_expired(open_backend: Opener, s3: S3) -> None:
+    backend = await open_backend(cache_ttl=0.001, permissions="keep")
+    await put(backend, "d/put", b"x", mtime=1000, mode=0o600)
+    await put(backend, "d/late", b"x")
+    await backend.set_mtime(place("d/late"), 1000, ALICE)
+    await s3.put("tenant/d/looked-at", b"x", Metadata={"mtime": "1000"})
+    await s3.put("tenant/d/opened", b"x", Metadata={"mtime": "1000"})
+    await backend.file_info(place("d/looked-at"), ALICE)
+    _, beginning = await backend.open_file(place("d/opened"), 1, ALICE)
+    await beginning.aclose()  # type: ignore[union-attr]
+    for _ in range(2):
+        await asyncio.sleep(0.002)
+        shown = await listed(backend, "d")
+        assert {info.mtime for info in shown.values()} == {1000}
+        assert shown[b"put"].mode == 0o600
+        for name, info in shown.items():
+            assert info == await backend.file_info(place(f"d/{name.decode()}"), ALICE)
+
+
+@BOTH
+async def test_what_others_write_has_its_own_time(open_backend: Opener, s3: S3) -> None:
+    """Also the very same bytes: the ETag does not tell, the time of the upload does."""
+    backend = await open_backend(cache_ttl=0.001)
+    await put(backend, "d/f", b"x", mtime=1000)
+    await asyncio.sleep(2.1)  # the times of uploads are told in seconds
+    await s3.put("tenant/d/f", b"x")
+    uploaded = (await s3.head("tenant/d/f"))["LastModified"].timestamp()
+    assert int((await listed(backend, "d"))[b"f"].mtime or 0) == int(uploaded)
+
+
+async def test_a_directory_that_went_takes_its_time_along(backend: S3Backend, s3: S3) -> None:
+    for path in ("a", "b", "b/c"):
+        await backend.make_dir(place(path), ALICE)
+    await backend.del_dir(place("a"), ALICE)
+    await backend.rename(place("b"), place("d"), ALICE, overwrite=False)
+    await fill(s3, "tenant/a/x", "tenant/b/c/x")
+    for path in ("a", "b", "b/c"):
+        assert (await backend.file_info(place(path), ALICE)).mtime is None
+    assert (await listed(backend, "b"))[b"c"].mtime is None
+
+
+async def test_what_is_written_into_a_directory_leaves_its_time(backend: S3Backend) -> None:
+    await backend.make_dir(place("d"), ALICE)
+    made = await backend.file_info(place("d"), ALICE)
+    await put(backend, "d/f", b"x")
+    assert await backend.file_info(place("d"), ALICE) == made == (await listed(backend, ""))[b"d"]
 
 
 async def test_what_others_do_is_seen_when_the_cache_is_off(open_backend: Opener, s3: S3) -> None:
