@@ -47,6 +47,17 @@ async def test_rename_right_after_close_as_editors_do(desk: Desk, mounted: Path)
     assert await desk.keys() == ["x"]
 
 
+async def test_a_file_that_was_written_is_in_the_next_listing(desk: Desk, mounted: Path) -> None:
+    def work() -> int:
+        seen = 0
+        for number in range(100):
+            (mounted / f"x{number}").write_bytes(b"x")
+            seen += f"x{number}" in os.listdir(mounted)
+        return seen
+
+    assert await asyncio.to_thread(work) == 100
+
+
 async def test_directories_listing_and_removal(desk: Desk, mounted: Path) -> None:
     def work() -> None:
         (mounted / "d").mkdir()
