@@ -32,6 +32,8 @@ class Among:
     """Generations of what the storage said about names."""
     uploads: Table
     """How many files each user is writing."""
+    stored: Table
+    """How often each name has been stored, renamed or removed."""
 
 
 class Application:
@@ -73,6 +75,7 @@ class Application:
                 before_listening=look_at_storage,
                 entrance=among.entrance if among else None,
                 uploads=among.uploads if among else None,
+                stored=among.stored if among else None,
             )
             started.push_async_callback(self._server.stop)
             await self._server.start()

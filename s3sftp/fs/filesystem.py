@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass
 
 from s3sftp.backends import FileInfo, Place, Session, Usage
-from s3sftp.errors import AlreadyExists, InvalidRequest, IsADirectory, NotFound, PermissionDenied
+from s3sftp.errors import AlreadyExists, InvalidRequest, IsADirectory, NotFound
 from s3sftp.events import Renamed
 from s3sftp.fs.listing import Listing
 from s3sftp.fs.mounts import Mounts, Need
@@ -46,10 +46,16 @@ class FileSystem:
         place = self._mounts.place(path, Need.LIST)
         if self._mounts.is_fixed(path):
             return FileInfo.directory()
-        uploading = self.shared.writers.find(self.session.user, place)
-        if uploading is not None and (info := await uploading.stat()) is not None:
+        upload = self._latest_upload(place)
+        if upload is not None and (info := await upload.stat()) is not None:
             return info
-        return await self._backend.file_info(place, self.session)
+        try:
+            return await self._backend.file_info(place, self.session)
+        except NotFound:
+            upload = self._upload_of_nothing_stored(place)
+            if upload is None or (info := await upload.stat()) is None:
+                raise
+            return info
 
     async def open_reader(self, path: VirtualPath) -> OpenReader:
         """Open the version of the file that is there now. Raises NotFound, IsADirectory."""
@@ -79,7 +85,9 @@ class FileSystem:
             writer = Writer(self.shared.tools, place, mode, self.session, base)
             await writer.begin()
             shared = self.shared
-            return OpenWriter(place, path, writer, self.session, shared.writers, shared.events.committed)
+            return OpenWriter(
+                place, path, writer, self.session, shared.writers, shared.events.committed, shared.backend
+            )
 
     async def open_dir(self, path: VirtualPath) -> Listing:
         """Open a directory. Raises NotFound, NotADirectory."""
@@ -104,20 +112,23 @@ class FileSystem:
         await self._backend.del_dir(place, self.session)
 
     async def remove(self, path: VirtualPath) -> None:
+        """Remove what is stored, with the uploads of this session to the name; where nothing is stored, the
+        uploads that STAT shows. Raises NotFound, IsADirectory."""
         place = self._mounts.place(path, Need.DELETE)
-        try:
-            await self._backend.delete(place, self.session)
-        except NotFound:
-            self._refuse_if_uploading(place)
-            raise
+        uploads = await self._remove_stored(place)
+        for upload in uploads:
+            if upload.give_up():
+                self.shared.adopt(upload.abort())
 
     async def rename(self, source: VirtualPath, target: VirtualPath, *, overwrite: bool) -> None:
-        """Move a file or directory. Raises AlreadyExists, NotFound, InvalidRequest."""
+        """Move a file or directory; uploads that are open in it move along.
+
+        Raises AlreadyExists, NotFound, InvalidRequest.
+        """
         from_place = self._mounts.place(source, Need.DELETE)
         to_place = self._mounts.place(target, Need.WRITE)
-        self._refuse_if_uploading(from_place)
         if source == target:
-            await self._backend.file_info(from_place, self.session)
+            await self.stat(source)
             if not overwrite:
                 raise AlreadyExists
             return
@@ -125,12 +136,20 @@ class FileSystem:
             raise InvalidRequest("a directory cannot be moved into itself")
         if self._mounts.is_fixed(target):
             raise AlreadyExists
-        renames = self.shared.events.renamed
-        async with renames.room() as announce:
-            await self._backend.rename(from_place, to_place, self.session, overwrite=overwrite)
-            renamed = self._renamed(source, target, from_place, to_place)
-            announce(renamed)
-        await renames.acknowledge(renamed)
+        renamed: Renamed | None = None
+        async with self.shared.writers.moving(self.session.user, from_place) as move:
+            try:
+                renamed = await self._rename_stored(source, target, from_place, to_place, overwrite)
+            except NotFound:
+                if self._upload_of_nothing_stored(from_place) is None:
+                    raise
+                await self._refuse_target(to_place, overwrite)
+            move.done(to_place, target)
+            if renamed is not None:
+                self.shared.writers.stored_changed(from_place)
+                self.shared.writers.stored_changed(to_place)
+        if renamed is not None:
+            await self.shared.events.renamed.acknowledge(renamed)
 
     async def set_attributes(self, path: VirtualPath, new: NewAttributes) -> None:
         """Set what the storage can keep: size and modification time; what it cannot is counted."""
@@ -138,9 +157,17 @@ class FileSystem:
         self.count_ignored(new)
         if self._mounts.is_fixed(path):
             return
-        uploading = self.shared.writers.find(self.session.user, place)
-        if uploading is not None and await uploading.set_attributes(new.size, new.mtime):
+        upload = self._latest_upload(place)
+        if upload is not None and await upload.set_attributes(new.size, new.mtime):
             return
+        try:
+            await self._set_stored(path, place, new)
+        except NotFound:
+            upload = self._upload_of_nothing_stored(place)
+            if upload is None or not await upload.set_attributes(new.size, new.mtime):
+                raise
+
+    async def _set_stored(self, path: VirtualPath, place: Place, new: NewAttributes) -> None:
         if new.size is not None:
             await self._resize(path, new.size)
         if new.mtime is not None and not await self._backend.set_mtime(place, new.mtime, self.session):
@@ -174,9 +201,55 @@ class FileSystem:
     async def usage(self, path: VirtualPath) -> Usage:
         return await self._backend.usage(self._mounts.place(path, Need.LIST), self.session)
 
-    def _renamed(self, source: VirtualPath, target: VirtualPath, origin: Place, goal: Place) -> Renamed:
-        trace = current_trace_context()
-        return Renamed(source.text, target.text, origin, goal, self.session, time.time(), trace)
+    async def _remove_stored(self, place: Place) -> list[OpenWriter]:
+        """Remove what is stored; returns the uploads that go with it. Raises NotFound, IsADirectory."""
+        writers = self.shared.writers
+        while True:
+            mine = writers.of_session(self.session, place)
+            try:
+                await self._backend.delete(place, self.session)
+            except NotFound:
+                upload = self._upload_of_nothing_stored(place)
+                if upload is None:
+                    raise
+                if not upload.committing:
+                    return writers.shown_or_of(self.session, place)
+                await upload.over.wait()  # STAT has shown it: then what it stores is to be removed
+            else:
+                writers.stored_changed(place)
+                return mine
+
+    async def _rename_stored(
+        self, source: VirtualPath, target: VirtualPath, origin: Place, goal: Place, overwrite: bool
+    ) -> Renamed:
+        async with self.shared.events.renamed.room() as announce:
+            await self._backend.rename(origin, goal, self.session, overwrite=overwrite)
+            trace = current_trace_context()
+            renamed = Renamed(source.text, target.text, origin, goal, self.session, time.time(), trace)
+            announce(renamed)
+        return renamed
+
+    async def _refuse_target(self, place: Place, overwrite: bool) -> None:
+        """What a storage refuses when it renames a file. Raises AlreadyExists."""
+        try:
+            info = await self._backend.file_info(place, self.session)
+        except NotFound:
+            return
+        if info.is_dir or not overwrite:
+            raise AlreadyExists
+
+    def _latest_upload(self, place: Place) -> OpenWriter | None:
+        """The user's upload to a name, if nothing has been stored or removed there since it was opened."""
+        upload = self.shared.writers.shown(self.session.user, place)
+        return upload if upload is not None and self.shared.writers.is_latest(upload) else None
+
+    def _upload_of_nothing_stored(self, place: Place) -> OpenWriter | None:
+        """The user's upload to a name at which the storage has just said that nothing is."""
+        upload = self.shared.writers.shown(self.session.user, place)
+        if upload is not None and upload.creates:
+            self.shared.writers.nothing_is_stored_at(upload)
+            return upload
+        return None
 
     async def _committed(self, path: VirtualPath, place: Place) -> FileInfo:
         """The file as it is stored. Raises IsADirectory."""
@@ -207,7 +280,3 @@ class FileSystem:
             await writer.abort()
             raise
         await writer.close()
-
-    def _refuse_if_uploading(self, place: Place) -> None:
-        if self.shared.writers.find(self.session.user, place) is not None:
-            raise PermissionDenied("the file is still being written: close it first")

@@ -104,7 +104,7 @@ class Operations:
         opened = handle.opened
         claims = [on_handle(handle, exclusive=True)]
         if isinstance(opened, OpenWriter):
-            claims.append(on_path(handle.path, exclusive=True))
+            claims += [on_path(path, exclusive=True) for path in (handle.path, *handle.may_become)]
 
         async def run() -> bytes:
             try:
@@ -277,7 +277,9 @@ class Operations:
 
     def _rename(self, request_id: int, fields: Fields) -> Request:
         source, target = VirtualPath.parse(fields.string()), VirtualPath.parse(fields.string())
-        return rename_request(self._files, request_id, "RENAME", source, target, overwrite=False)
+        return rename_request(
+            self._files, self._handles, request_id, "RENAME", source, target, overwrite=False
+        )
 
     def _realpath(self, request_id: int, fields: Fields) -> Request:
         path = VirtualPath.parse(fields.string())

@@ -125,6 +125,39 @@ async def test_a_tree_is_removed_by_requests_that_do_not_wait() -> None:
         assert found == {}
 
 
+@pytest.mark.parametrize("through", [b"/out/g", b"/f2"])
+async def test_a_close_sent_behind_renames_of_its_file_is_in_the_listing_of_where_they_lead(
+    through: bytes,
+) -> None:
+    async with serving(SlowToChange({"out/": b""})) as server, server.client() as client:
+        handle = await client.open(b"/f", W | CREAT | TRUNC)
+        sent = [
+            client.sending_write(handle, 0, b"whole"),
+            client.request(RENAME, string(b"/f") + string(through)),
+            client.request(RENAME, string(through) + string(b"/out/h")),
+            client.sending_close(handle),
+        ]
+        found = await entries(client, client.request(OPENDIR, string(b"/out")))
+        assert [(await each).code for each in sent] == [OK] * 4
+        assert {name: each.size for name, each in found.items()} == {b"h": 5}
+
+
+async def test_a_directory_that_is_renamed_right_behind_close_has_the_file() -> None:
+    async with serving(SlowToChange({"d/x": b""})) as server, server.client() as client:
+        handle = await client.open(b"/d/f", W | CREAT | TRUNC)
+        late = await client.open(b"/d/late", W | CREAT | TRUNC)
+        sent = [
+            client.sending_write(handle, 0, b"whole"),
+            client.sending_close(handle),
+            client.request(RENAME, string(b"/d") + string(b"/e")),
+            client.sending_close(late),
+        ]
+        listings = [client.request(OPENDIR, string(path)) for path in (b"/", b"/e")]
+        found = [set(await entries(client, listing)) for listing in listings]
+        assert [(await each).code for each in sent] == [OK] * 4
+        assert found == [{b"e"}, {b"x", b"f", b"late"}]
+
+
 async def test_a_file_that_is_open_and_not_closed_is_not_in_a_listing() -> None:
     async with serving(MemoryBackend()) as server, server.client() as client:
         handle = await client.open(b"/f", W | CREAT | TRUNC)
@@ -163,3 +196,20 @@ async def test_files_of_one_directory_are_closed_at_once_while_it_is_listed() ->
         backend.let_go.set()
         assert [(await each).code for each in closing] == [OK] * 8
         await client.close(listing)
+
+
+async def test_stat_of_a_file_that_is_being_closed_waits_in_its_own_session_alone() -> None:
+    backend = HeldBack()
+    async with serving(backend) as server, server.client() as client, server.client() as other:
+        handle = await client.open(b"/f", W | CREAT | TRUNC)
+        await client.write(handle, 0, b"whole")
+        closing = client.sending_close(handle)
+        behind = client.request(STAT, string(b"/f"))
+        async with asyncio.timeout(20):
+            while not backend.publishing:
+                await asyncio.sleep(0.01)
+            assert (await other.stat(b"/f")).size == 5
+        assert not behind.done()
+        backend.let_go.set()
+        assert (await closing).code == OK
+        assert Attributes.parse((await behind).body, 0)[0].size == 5
