@@ -36,4 +36,5 @@ class SftpOptions(Options):
     stall_timeout: Duration = Field(timedelta(minutes=5), gt=timedelta(0))
     """A session whose client takes none of the bytes that wait for it for so long is ended."""
     close_timeout: Duration = Field(timedelta(minutes=1), gt=timedelta(0))
-    """How long a CLOSE that has arrived may go on storing its file after the connection is lost."""
+    """How long a CLOSE that has arrived may go on storing its file after the connection is lost or the server
+    is told to stop; a client that is still there gets its answer."""
