@@ -17,7 +17,9 @@ from s3sftp.fs.reading import OPEN_BYTES, Reader
 from s3sftp.fs.shared import Shared
 from s3sftp.fs.transit import WriteMode
 from s3sftp.fs.writing import Writer
-from s3sftp.telemetry import Costs, charged_to, current_trace_context
+from s3sftp.telemetry import Costs, charged_to, current_trace_context, get_logger
+
+_log = get_logger(__name__)
 
 _COPY_BYTES = 1 << 20
 
@@ -118,7 +120,7 @@ class FileSystem:
         uploads = await self._remove_stored(place)
         for upload in uploads:
             if upload.give_up():
-                self.shared.adopt(upload.abort())
+                self.shared.adopt(_let_go(upload))
 
     async def rename(self, source: VirtualPath, target: VirtualPath, *, overwrite: bool) -> None:
         """Move a file or directory; uploads that are open in it move along.
@@ -280,3 +282,10 @@ class FileSystem:
             await writer.abort()
             raise
         await writer.close()
+
+
+async def _let_go(upload: OpenWriter) -> None:
+    try:
+        await upload.abort()
+    except Exception:
+        _log.exception("clean-up failed", path=str(upload.path))

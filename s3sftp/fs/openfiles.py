@@ -148,10 +148,10 @@ class OpenWriter(OpenUpload):
 
         Waits for nobody: neither for a WRITE that has no room yet nor for the commit.
         """
-        if self.over.is_set():
-            return None
         if self._line.locked():
             info = await self._writer.glance(self._size_at_close)
+        elif self.committing or self.over.is_set():
+            return None
         else:
             async with self._line:
                 info = await self._writer.stat()
@@ -162,7 +162,7 @@ class OpenWriter(OpenUpload):
         async with self._line:
             if self._removed is not None:
                 raise self._removed
-            if self.over.is_set():
+            if self.committing or self.over.is_set():
                 return False
             with charged_to(self._transfer.costs):
                 if size is not None:

@@ -81,14 +81,13 @@ class Handles:
         return handle
 
     def renaming(self, source: VirtualPath, target: VirtualPath) -> list[tuple[Handle, VirtualPath]]:
-        """A rename has been sent: the uploads that may move along with it, and their new names."""
+        """A rename has been sent: the uploads that may move along with it, and their new names, one each."""
         depth = len(source.names)
         moving = [
             (handle, VirtualPath(target.names + path.names[depth:]))
             for handle in self._table.values()
             if isinstance(handle.opened, OpenWriter)
-            for path in (handle.path, *handle.may_become)
-            if path.is_within(source)
+            and (path := handle.may_become[-1] if handle.may_become else handle.path).is_within(source)
         ]
         for handle, path in moving:
             handle.may_become.append(path)

@@ -14,6 +14,7 @@ from tests.sftp.packets import (
     CLOSE,
     CREAT,
     EOF,
+    FAILURE,
     FSETSTAT,
     HANDLE,
     MKDIR,
@@ -156,6 +157,18 @@ async def test_a_directory_that_is_renamed_right_behind_close_has_the_file() -> 
         found = [set(await entries(client, listing)) for listing in listings]
         assert [(await each).code for each in sent] == [OK] * 4
         assert found == [{b"e"}, {b"x", b"f", b"late"}]
+
+
+async def test_renames_of_what_is_open_cost_the_same_however_many_are_sent() -> None:
+    async with serving(SlowToChange({"r/x": b""})) as server, server.client() as client:
+        handle = await client.open(b"/r/f", W | CREAT | TRUNC)
+        into_itself = string(b"/r") + string(b"/r/q")
+        sent = [client.request(RENAME, into_itself) for _ in range(100)]
+        async with asyncio.timeout(20):
+            assert {(await each).code for each in sent} == {FAILURE}
+        (opened,) = server.sessions[-1]._handles.all()
+        assert opened.may_become == []
+        await client.close(handle)
 
 
 async def test_a_file_that_is_open_and_not_closed_is_not_in_a_listing() -> None:
