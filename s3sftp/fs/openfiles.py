@@ -224,6 +224,10 @@ class OpenWriter(OpenUpload):
                 self._size_at_close = self._writer.size_if_known
                 with charged_to(self._transfer.costs):
                     await self._store()
+        except BaseException:
+            if not self.committing:  # given up while it waited
+                await self._writer.abort()
+            raise
         finally:
             stored = self._writer.published if self.place == self._writer.place else self._moved
             if stored is not None:
@@ -280,7 +284,7 @@ class OpenWriter(OpenUpload):
         follow; a CLOSE that publishes already goes on."""
         if self.committing or self.over.is_set():
             return False
-        self._removed = NotFound("no such file: it was removed while it was being written")
+        self._removed = NotFound("the file was removed while it was being written")
         self._writer.fail(self._removed)
         self._rows.remove(self)
         return True

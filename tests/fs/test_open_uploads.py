@@ -364,6 +364,22 @@ async def test_a_close_waits_for_a_rename_of_its_directory_and_follows_it() -> N
     assert backend.contents() == {"e/x": b"", "e/f": b"whole"}
 
 
+async def test_a_close_that_is_given_up_while_it_waits_for_a_rename_leaves_nothing() -> None:
+    backend = HeldBack("rename", {"d/x": b""}, chunk_bytes=KIB)
+    mine, others = sessions(backend, "alice", "alice")
+    upload = await begun(mine, "/d/f", bytes(10 * KIB))
+    renaming = asyncio.create_task(others.rename(path("/d"), path("/e"), overwrite=False))
+    await backend.begun.wait()
+    closing = asyncio.create_task(upload.close())
+    await asyncio.sleep(0.01)
+    closing.cancel()
+    await asyncio.wait([closing])
+    await nothing_is_left(mine, backend)
+    backend.let_go.set()
+    await renaming
+    assert backend.contents() == {"e/x": b""}
+
+
 async def test_an_upload_brings_back_the_directory_that_was_removed_meanwhile() -> None:
     backend = MemoryBackend({"d/": b""})
     (files,) = sessions(backend, "alice")
