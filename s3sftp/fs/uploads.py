@@ -7,7 +7,8 @@ stored, and of the upload nothing is seen before its own CLOSE.
     RENAME of the name, or of a directory above     the uploads of the user in this process move along
     REMOVE                                          the uploads that go with the name are given up
 
-With several workers each has a table of its own; `Changes` says what the others have stored, renamed or removed.
+With several workers each has a table of its own; what the others have stored, renamed or removed is told by
+`Changes`.
 """
 
 from __future__ import annotations

@@ -22,6 +22,7 @@ from tests.sftp.packets import (
     EXTENDED,
     FAILURE,
     NAME,
+    NO_SUCH_FILE,
     OK,
     READ,
     READDIR,
@@ -286,6 +287,23 @@ async def test_readdir_after_an_error_in_the_middle_repeats_the_error() -> None:
         assert replies[0].kind == NAME
         said = [(reply.code, reply.text) for reply in replies[1:]]
         assert said == [(FAILURE, "the storage does not answer")] * 3
+        await client.close(handle)
+
+
+@pytest.mark.parametrize("how", ["renamed", "removed"])
+async def test_a_file_that_loses_its_name_while_it_is_read_is_no_such_file_and_not_shorter(how: str) -> None:
+    backend = MemoryBackend({"f": bytes(4 * MIB)})
+    files = FileOptions(range_bytes=64 * KIB, read_ahead_bytes=0)
+    async with serving(backend, files=files) as server, server.client() as client:
+        handle = await client.open(b"/f", R)
+        assert len(await client.read(handle, 0, KIB)) == KIB
+        if how == "renamed":
+            await client.rename(b"/f", b"/g")
+            assert (await client.stat(b"/g")).size == 4 * MIB
+        else:
+            await client.remove(b"/f")
+        assert (await client.request(READ, string(handle) + u64(3 * MIB) + u32(KIB))).code == NO_SUCH_FILE
+        assert (await client.fstat(handle)).size == 4 * MIB
         await client.close(handle)
 
 
