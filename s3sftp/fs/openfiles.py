@@ -9,10 +9,10 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 
 from s3sftp.backends import CompleteBackend, FileInfo, Place, Session
-from s3sftp.errors import AlreadyExists, NotFound
+from s3sftp.errors import AlreadyExists, NotFound, StorageError
 from s3sftp.events import Announce, Announcements, Committed
 from s3sftp.fs.paths import VirtualPath
 from s3sftp.fs.reading import Expected, Reader
@@ -104,6 +104,8 @@ class OpenWriter(OpenUpload):
         self._line = asyncio.Lock()
         self._size_at_close: int | None = None
         self._removed: NotFound | None = None
+        self._loses = False
+        """Whether something that the client wrote goes with the name."""
         self._transfer = Transfer("upload", path, session, Costs())
         rows.add(self)
 
@@ -135,6 +137,7 @@ class OpenWriter(OpenUpload):
 
     async def write(self, offset: int, data: bytes | memoryview) -> None:
         async with self._line:
+            self._refuse_if_removed()
             with charged_to(self._transfer.costs):
                 await self._writer.write(offset, data)
 
@@ -160,8 +163,7 @@ class OpenWriter(OpenUpload):
     async def set_attributes(self, size: int | None, mtime: float | None) -> bool:
         """Set them; False when the file has been closed meanwhile: the storage must be told."""
         async with self._line:
-            if self._removed is not None:
-                raise self._removed
+            self._refuse_if_removed()
             if self.committing or self.over.is_set():
                 return False
             with charged_to(self._transfer.costs):
@@ -187,7 +189,7 @@ class OpenWriter(OpenUpload):
         when its name was removed meanwhile, unless nothing is lost by that.
         """
         if self._removed is not None:
-            if not self.is_untouched:
+            if self._loses:
                 raise self._removed
             return
         try:
@@ -241,8 +243,8 @@ class OpenWriter(OpenUpload):
         writer, old = self._writer, self._writer.place
         try:
             in_place = self.place == old or await writer.move(self.place)
-            if not in_place and await self._is_taken(old):
-                raise AlreadyExists("another file has taken the name under which the upload was begun")
+            if not in_place:
+                await self._refuse_detour(old)
         except BaseException:
             await writer.abort()
             raise
@@ -250,21 +252,37 @@ class OpenWriter(OpenUpload):
         if not in_place:
             await self._move_from(old)
 
-    async def _is_taken(self, place: Place) -> bool:
+    async def _refuse_detour(self, old: Place) -> None:
+        """Before anything is published under the old name: could it be moved? Raises AlreadyExists."""
+        if await self._found(old) is not None:
+            raise AlreadyExists("another file has taken the name under which the upload was begun")
+        there = await self._found(self.place)
+        if there is not None and (there.is_dir or self._writer.mode.exclusive):
+            raise AlreadyExists
+
+    async def _found(self, place: Place) -> FileInfo | None:
         try:
-            await self._backend.file_info(place, self.session)
+            return await self._backend.file_info(place, self.session)
         except NotFound:
-            return False
-        return True
+            return None
 
     async def _move_from(self, old: Place) -> None:
+        """Move what is published under the old name; if that fails, nothing stays there."""
         try:
             overwrite = not self._writer.mode.exclusive
             await self._backend.rename(old, self.place, self.session, overwrite=overwrite)
             self._moved = await self._backend.file_info(self.place, self.session)
-        except BaseException:
-            _log.warning("upload is stored under its old name", path=str(self.path), place=old.key)
+        except BaseException as error:
+            _log.warning("upload could not be moved to its new name", path=str(self.path), place=old.key)
+            if isinstance(error, StorageError):
+                with suppress(StorageError):
+                    await self._take_back(old)
             raise
+
+    async def _take_back(self, old: Place) -> None:
+        there, published = await self._found(old), self._writer.published
+        if there is not None and published is not None and there.version == published.version:
+            await self._backend.delete(old, self.session)
 
     def _event(self, stored: FileInfo) -> Committed:
         return Committed(
@@ -284,10 +302,16 @@ class OpenWriter(OpenUpload):
         follow; a CLOSE that publishes already goes on."""
         if self.committing or self.over.is_set():
             return False
+        self._loses = not self.is_untouched
         self._removed = NotFound("the file was removed while it was being written")
         self._writer.fail(self._removed)
         self._rows.remove(self)
         return True
+
+    def _refuse_if_removed(self) -> None:
+        if self._removed is not None:
+            self._loses = True
+            raise self._removed
 
     async def abort(self) -> None:
         """Throw it away; the log says that it was not stored. May be called twice."""

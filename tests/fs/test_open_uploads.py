@@ -324,6 +324,32 @@ async def test_what_was_sent_is_not_published_where_another_file_has_taken_the_n
     await nothing_is_left(files, backend)
 
 
+@pytest.mark.parametrize("why", ["a directory is there", "the move fails"])
+async def test_what_cannot_be_moved_to_its_new_name_is_not_left_under_the_old_one(why: str) -> None:
+    broken: list[str] = []
+
+    def fail(method: str, place: Place) -> None:
+        if method in broken:
+            raise StorageFailure("no")
+
+    backend = MemoryBackend({"f": b"old"}, chunk_bytes=KIB, fail=fail)
+    (files,) = sessions(backend, "alice")
+    upload = await begun(files, "/f", bytes(10 * KIB))
+    await files.rename(path("/f"), path("/g"), overwrite=False)
+    if why == "the move fails":
+        broken.append("rename")
+    else:
+        await files.remove(path("/g"))
+        upload = await begun(files, "/f", bytes(10 * KIB))
+        await files.rename(path("/f"), path("/g"), overwrite=False)
+        await files.make_dir(path("/g"))
+    before = backend.contents()
+    with pytest.raises((AlreadyExists, StorageFailure)):
+        await upload.close()
+    assert backend.contents() == before
+    await nothing_is_left(files, backend)
+
+
 async def test_an_old_file_that_was_replaced_while_its_name_changed_is_a_conflict() -> None:
     backend = MemoryBackend({"log": b"one\n"}, min_chunk_bytes=KIB)
     (files,) = sessions(backend, "alice")
