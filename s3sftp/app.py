@@ -34,6 +34,8 @@ class Among:
     """Which names the server has made files or directories of."""
     uploads: Table
     """How many files each user is writing."""
+    stored: Table
+    """How often each name has been stored, renamed or removed."""
 
 
 class Application:
@@ -80,6 +82,7 @@ class Application:
                 before_listening=look_at_storage,
                 entrance=among.entrance if among else None,
                 uploads=among.uploads if among else None,
+                stored=among.stored if among else None,
             )
             started.push_async_callback(self._server.stop)
             await self._server.start()

@@ -17,14 +17,16 @@ from s3sftp.app_options import ServerOptions
 from s3sftp.backends.registry import BUILT_IN
 from s3sftp.backends.s3.generations import ROWS as CHANGE_ROWS
 from s3sftp.backends.s3.made_names import ROWS as MADE_ROWS
+from s3sftp.fs.changes import ROWS as STORED_ROWS
 from s3sftp.fs.tally import ROWS as UPLOAD_ROWS
 from s3sftp.workers import default_workers
 
 CHANGES = (0, CHANGE_ROWS)
 UPLOADS = (CHANGE_ROWS, UPLOAD_ROWS)
 MADE = (CHANGE_ROWS + UPLOAD_ROWS, MADE_ROWS)
+STORED = (CHANGE_ROWS + UPLOAD_ROWS + MADE_ROWS, STORED_ROWS)
 """Where the parts of the workers' shared table begin, and how many rows they have."""
-TABLE_ROWS = sum(MADE)
+TABLE_ROWS = sum(STORED)
 
 
 def worker_count(options: ServerOptions) -> int:

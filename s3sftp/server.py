@@ -60,6 +60,7 @@ class Server:
         before_listening: Callable[[Backend], Awaitable[None]] | None = None,
         entrance: Entrance | None = None,
         uploads: Table | None = None,
+        stored: Table | None = None,
     ) -> None:
         """Nothing is opened yet. Raises ConfigurationError for subscribers that cannot be used.
 
@@ -72,8 +73,8 @@ class Server:
         `drain_timeout`: how long running transfers and waiting events may take at the end, in seconds.
         `ssh`, `logins`, `sftp`, `files`: the options of the groups `[ssh]`, `[auth]`, `[sftp]`, `[files]`.
         `before_listening`: asked when the storage has started; what it raises ends the start.
-        `entrance`, `uploads`: for one of several workers, where connections come from, and where all of them
-        count who writes how many files.
+        `entrance`, `uploads`, `stored`: for one of several workers, where connections come from, and where
+        all of them count who writes how many files, and which names have changed.
         """
         self._given_backend = backend
         self._auth = auth
@@ -90,6 +91,7 @@ class Server:
         self._before_listening = before_listening
         self._entrance = entrance
         self._uploads = uploads
+        self._stored = stored
         self._events = Events(on_committed, on_renamed)
         self._running: AsyncExitStack | None = None
         self._listener: Listener | None = None
@@ -142,7 +144,7 @@ class Server:
         given = self._given_keys if self._given_keys is not None else self._ssh.host_keys
         keys = await host_keys_aside(given)
         self._events = Events(self._on_committed, self._on_renamed)
-        volume = Volume(self._given_backend, self._files, self._uploads, self._events)
+        volume = Volume(self._given_backend, self._files, self._uploads, self._events, self._stored)
 
         def open_session(identity: Identity, session: backends.Session) -> SftpSession:
             return SftpSession(volume.enter(_mounts_of(identity), session), self._sftp)

@@ -11,7 +11,7 @@ import click
 
 from s3sftp.app import Among, Application
 from s3sftp.app_options import ServerOptions
-from s3sftp.app_shares import CHANGES, MADE, UPLOADS, from_file, share_of
+from s3sftp.app_shares import CHANGES, MADE, STORED, UPLOADS, from_file, share_of
 from s3sftp.cli.allocation import return_large_blocks
 from s3sftp.cli.failures import told_plainly
 from s3sftp.counters import Table
@@ -49,7 +49,7 @@ async def _work(options: ServerOptions, link: socket.socket, table: Table) -> No
     shutdown = configure_tracing(os.environ)
     requests = StopRequests()
     post = Post(link, requests)
-    among = Among(post, table.part(*CHANGES), table.part(*MADE), table.part(*UPLOADS))
+    among = Among(post, table.part(*CHANGES), table.part(*MADE), table.part(*UPLOADS), table.part(*STORED))
     try:
         await Application(options, among).run(post.ready, requests)
     finally:

@@ -15,7 +15,6 @@ from s3sftp.errors import (
     IsADirectory,
     NotADirectory,
     NotFound,
-    PermissionDenied,
     StorageError,
 )
 from s3sftp.events import Renamed
@@ -29,7 +28,9 @@ from s3sftp.fs.reading import OPEN_BYTES, Reader
 from s3sftp.fs.shared import Shared
 from s3sftp.fs.transit import WriteMode
 from s3sftp.fs.writing import Writer, set_stored_attributes
-from s3sftp.telemetry import Costs, charged_to, current_trace_context
+from s3sftp.telemetry import Costs, charged_to, current_trace_context, get_logger
+
+_log = get_logger(__name__)
 
 _COPY_BYTES = 1 << 20
 
@@ -66,10 +67,16 @@ class FileSystem:
         place = self._mounts.place(path, Need.LIST)
         if self._mounts.is_fixed(path):
             return FileInfo.directory()
-        uploading = self.shared.writers.find(self.session.user, place)
-        if uploading is not None and (info := await uploading.stat()) is not None:
+        upload = self._latest_upload(place)
+        if upload is not None and (info := await upload.stat()) is not None:
             return info
-        return await self._backend.file_info(place, self.session)
+        try:
+            return await self._backend.file_info(place, self.session)
+        except NotFound:
+            upload = self._upload_of_nothing_stored(place)
+            if upload is None or (info := await upload.stat()) is None:
+                raise
+            return info
 
     async def open_reader(self, path: VirtualPath) -> OpenReader:
         """Open the version of the file that is there now. Raises NotFound, IsADirectory."""
@@ -113,7 +120,9 @@ class FileSystem:
                 writer.set_attributes(new.mtime, self.take_mode(new))
             await writer.begin()
             shared = self.shared
-            return OpenWriter(place, path, writer, self.session, shared.writers, shared.events.committed)
+            return OpenWriter(
+                place, path, writer, self.session, shared.writers, shared.events.committed, shared.backend
+            )
 
     async def open_dir(self, path: VirtualPath) -> Listing:
         """Open a directory. Raises NotFound, NotADirectory."""
@@ -144,24 +153,25 @@ class FileSystem:
         await self._backend.del_dir(place, self.session)
 
     async def remove(self, path: VirtualPath) -> None:
+        """Remove what is stored, with the uploads of this session to the name; where nothing is stored, the
+        uploads that STAT shows. Raises NotFound, IsADirectory."""
         place = self._mounts.place(path, Need.DELETE)
         await self._refuse_slash(path)
-        try:
-            await self._backend.delete(place, self.session)
-        except NotFound:
-            self._refuse_if_uploading(place)
-            raise
+        uploads = await self._remove_stored(place)
+        for upload in uploads:
+            if upload.give_up():
+                self.shared.adopt(_let_go(upload))
 
     async def rename(self, source: VirtualPath, target: VirtualPath, *, overwrite: bool) -> None:
-        """Move a file or directory; with `overwrite` onto a file, or a directory onto an empty one.
+        """Move a file or directory; with `overwrite` onto a file, or a directory onto an empty one. Uploads
+        that are open in it move along.
 
         Raises AlreadyExists, NotEmpty, NotFound, NotADirectory, InvalidRequest.
         """
         from_place = self._mounts.place(source, Need.DELETE)
         to_place = self._mounts.place(target, Need.WRITE)
-        self._refuse_if_uploading(from_place)
         if source == target:
-            await self._backend.file_info(from_place, self.session)
+            await self.stat(source)
             if not overwrite:
                 raise AlreadyExists
             return
@@ -171,12 +181,20 @@ class FileSystem:
             raise AlreadyExists
         if source.directory_only or target.directory_only:
             await self.stat(VirtualPath(source.names, directory_only=True))
-        renames = self.shared.events.renamed
-        async with renames.room() as announce:
-            await self._move(from_place, to_place, overwrite=overwrite)
-            renamed = self._renamed(source, target, from_place, to_place)
-            announce(renamed)
-        await renames.acknowledge(renamed)
+        renamed: Renamed | None = None
+        async with self.shared.writers.moving(self.session.user, from_place) as move:
+            try:
+                renamed = await self._rename_stored(source, target, from_place, to_place, overwrite)
+            except NotFound:
+                if self._upload_of_nothing_stored(from_place) is None:
+                    raise
+                await self._refuse_target(to_place, overwrite)
+            move.done(to_place, target)
+            if renamed is not None:
+                self.shared.writers.stored_changed(from_place)
+                self.shared.writers.stored_changed(to_place)
+        if renamed is not None:
+            await self.shared.events.renamed.acknowledge(renamed)
 
     async def _move(self, source: Place, target: Place, *, overwrite: bool) -> None:
         """Rename. An empty directory gives way to a directory (POSIX), and comes back should that fail."""
@@ -208,9 +226,19 @@ class FileSystem:
             return
         if path.directory_only:
             await self.stat(path)
-        uploading = self.shared.writers.find(self.session.user, place)
-        if uploading is not None and await uploading.set_attributes(new.size, new.mtime, mode):
+        upload = self._latest_upload(place)
+        if upload is not None and await upload.set_attributes(new.size, new.mtime, mode):
             return
+        try:
+            await self._set_stored(path, place, new, mode)
+        except NotFound:
+            upload = self._upload_of_nothing_stored(place)
+            if upload is None or not await upload.set_attributes(new.size, new.mtime, mode):
+                raise
+
+    async def _set_stored(
+        self, path: VirtualPath, place: Place, new: NewAttributes, mode: int | None
+    ) -> None:
         if new.size is not None:
             await self._resize(path, new.size)
         if new.size is None and new.mtime is None and mode is None:
@@ -266,9 +294,55 @@ class FileSystem:
     async def usage(self, path: VirtualPath) -> Usage:
         return await self._backend.usage(self._mounts.place(path, Need.LIST), self.session)
 
-    def _renamed(self, source: VirtualPath, target: VirtualPath, origin: Place, goal: Place) -> Renamed:
-        trace = current_trace_context()
-        return Renamed(source.text, target.text, origin, goal, self.session, time.time(), trace)
+    async def _remove_stored(self, place: Place) -> list[OpenWriter]:
+        """Remove what is stored; returns the uploads that go with it. Raises NotFound, IsADirectory."""
+        writers = self.shared.writers
+        while True:
+            mine = writers.of_session(self.session, place)
+            try:
+                await self._backend.delete(place, self.session)
+            except NotFound:
+                upload = self._upload_of_nothing_stored(place)
+                if upload is None:
+                    raise
+                if not upload.committing:
+                    return writers.shown_or_of(self.session, place)
+                await upload.over.wait()  # STAT has shown it: then what it stores is to be removed
+            else:
+                writers.stored_changed(place)
+                return mine
+
+    async def _rename_stored(
+        self, source: VirtualPath, target: VirtualPath, origin: Place, goal: Place, overwrite: bool
+    ) -> Renamed:
+        async with self.shared.events.renamed.room() as announce:
+            await self._move(origin, goal, overwrite=overwrite)
+            trace = current_trace_context()
+            renamed = Renamed(source.text, target.text, origin, goal, self.session, time.time(), trace)
+            announce(renamed)
+        return renamed
+
+    async def _refuse_target(self, place: Place, overwrite: bool) -> None:
+        """What a storage refuses when it renames a file. Raises AlreadyExists."""
+        try:
+            info = await self._backend.file_info(place, self.session)
+        except NotFound:
+            return
+        if info.is_dir or not overwrite:
+            raise AlreadyExists
+
+    def _latest_upload(self, place: Place) -> OpenWriter | None:
+        """The user's upload to a name, if nothing has been stored or removed there since it was opened."""
+        upload = self.shared.writers.shown(self.session.user, place)
+        return upload if upload is not None and self.shared.writers.is_latest(upload) else None
+
+    def _upload_of_nothing_stored(self, place: Place) -> OpenWriter | None:
+        """The user's upload to a name at which the storage has just said that nothing is."""
+        upload = self.shared.writers.shown(self.session.user, place)
+        if upload is not None and upload.creates:
+            self.shared.writers.nothing_is_stored_at(upload)
+            return upload
+        return None
 
     async def _committed(self, path: VirtualPath, place: Place) -> FileInfo:
         """The file as it is stored. Raises IsADirectory."""
@@ -306,6 +380,9 @@ class FileSystem:
             await self.stat(path)
             raise IsADirectory
 
-    def _refuse_if_uploading(self, place: Place) -> None:
-        if self.shared.writers.find(self.session.user, place) is not None:
-            raise PermissionDenied("the file is still being written: close it first")
+
+async def _let_go(upload: OpenWriter) -> None:
+    try:
+        await upload.abort()
+    except Exception:
+        _log.exception("clean-up failed", path=str(upload.path))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from s3sftp.backends import CompleteBackend, FileInfo, Place, Session
-from s3sftp.errors import IsADirectory, NotFound, StorageFailure
+from s3sftp.errors import Changed, IsADirectory, NotFound, StorageFailure
 
 
 class OldFile:
@@ -29,6 +29,25 @@ class OldFile:
         if self.info is not None and self.info.is_dir:
             raise IsADirectory
         return self.info
+
+    async def size_now(self) -> int:
+        """Its size, without taking note of it; 0 when there is none."""
+        try:
+            info = self.info or await self._backend.file_info(self._place, self._session)
+        except NotFound:
+            return 0
+        return info.size
+
+    async def moved(self, place: Place) -> OldFile:
+        """The same file under the name to which it has been moved. Raises Changed if it is not the same."""
+        there = OldFile(self._backend, place, self._session, None)
+        found, known = await there.find(), self.info
+        same_size = (found.size if found else 0) == (known.size if known else 0)
+        same_version = found is not None and known is not None and found.version == known.version
+        if not same_size or (self.kept and not same_version):
+            raise Changed
+        there.kept = self.kept
+        return there
 
     async def read(self, start: int, stop: int) -> bytes:
         """Bytes of the version that was found. Raises Changed, NotFound."""

@@ -1,26 +1,27 @@
 """Files that clients have open.
 
-A file being uploaded is a row in `OpenWriters`, keyed by user and place: STAT of it, also from the same
-user's other sessions of this process, sees its size so far. Nobody else sees it.
+A file being uploaded is a row in `OpenUploads`: STAT of it, also from the same user's other sessions of this
+process, sees its size so far. Nobody else sees it.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections import defaultdict
-from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 
-from s3sftp.backends import FileInfo, Place, Session
-from s3sftp.errors import Busy
+from s3sftp.backends import CompleteBackend, FileInfo, Place, Session
+from s3sftp.errors import AlreadyExists, NotFound, StorageError
 from s3sftp.events import Announce, Announcements, Committed
 from s3sftp.fs.paths import VirtualPath
 from s3sftp.fs.reading import Expected, Reader
-from s3sftp.fs.tally import Tally
 from s3sftp.fs.transfer import Transfer
+from s3sftp.fs.uploads import OpenUpload, OpenUploads
 from s3sftp.fs.writing import Writer
-from s3sftp.telemetry import Costs, charged_to, current_trace_context
+from s3sftp.telemetry import Costs, charged_to, current_trace_context, get_logger
+
+_log = get_logger(__name__)
 
 
 class OpenReader:
@@ -79,7 +80,7 @@ class OpenReader:
         return views
 
 
-class OpenWriter:
+class OpenWriter(OpenUpload):
     """A file open for writing. Calls are put in a line: one at a time, in the order they came."""
 
     def __init__(
@@ -88,20 +89,40 @@ class OpenWriter:
         path: VirtualPath,
         writer: Writer,
         session: Session,
-        rows: OpenWriters,
+        rows: OpenUploads[OpenWriter],
         commits: Announcements[Committed],
+        backend: CompleteBackend,
     ) -> None:
-        self.place = place
-        self.path = path
-        self.session = session
+        super().__init__(place, path, session)
         self._writer = writer
         self._rows = rows
         self._commits = commits
+        self._backend = backend
+        self._moved: FileInfo | None = None
+        """What is stored where it leads, after it had to be published under its old name."""
         self._committed: Committed | None = None
         self._line = asyncio.Lock()
-        self._closed = False
+        self._size_at_close: int | None = None
+        self._removed: NotFound | None = None
+        self._loses = False
+        """Whether something that the client wrote goes with the name."""
         self._transfer = Transfer("upload", path, session, Costs())
         rows.add(self)
+
+    @property
+    def is_untouched(self) -> bool:
+        """Whether it is only open: nothing was written, truncated or set."""
+        return self._writer.is_untouched
+
+    @property
+    def creates(self) -> bool:
+        """Whether its CLOSE makes the file when there is none."""
+        return self._writer.mode.create
+
+    def lead_to(self, place: Place, path: VirtualPath) -> None:
+        """The name was changed, or that of a directory above."""
+        super().lead_to(place, path)
+        self._transfer.path = path
 
     def fail(self, error: Exception) -> None:
         """`Writer.fail`."""
@@ -116,6 +137,7 @@ class OpenWriter:
 
     async def write(self, offset: int, data: bytes | memoryview) -> None:
         async with self._line:
+            self._refuse_if_removed()
             with charged_to(self._transfer.costs):
                 await self._writer.write(offset, data)
 
@@ -125,16 +147,26 @@ class OpenWriter:
                 return await self._writer.read(offset, length)
 
     async def stat(self) -> FileInfo | None:
-        """The file as it is so far; None when it has been closed meanwhile: the storage knows better."""
-        async with self._line:
-            return None if self._closed else await self._writer.stat()
+        """The file as it is so far; None when it is over: the storage knows better.
+
+        Waits for nobody: neither for a WRITE that has no room yet nor for the commit.
+        """
+        if self._line.locked():
+            info = await self._writer.glance(self._size_at_close)
+        elif self.committing or self.over.is_set():
+            return None
+        else:
+            async with self._line:
+                info = await self._writer.stat()
+        return None if self.over.is_set() else info
 
     async def set_attributes(
         self, size: int | None, mtime: float | None = None, mode: int | None = None
     ) -> bool:
         """Set them; False when the file has been closed meanwhile: the storage must be told."""
         async with self._line:
-            if self._closed:
+            self._refuse_if_removed()
+            if self.committing or self.over.is_set():
                 return False
             with charged_to(self._transfer.costs):
                 if size is not None:
@@ -150,15 +182,20 @@ class OpenWriter:
         async with self._line:
             await self._writer.sync()
 
-    async def close(self) -> FileInfo:
+    async def close(self) -> None:
         """Publish; the row goes either way, so that after a failure STAT shows what is really stored.
 
         Waits for room to tell of it before anything is published, and at the end for those who want to be
-        part of the acknowledgement: when they fail the file is stored nevertheless. Raises Busy.
+        part of the acknowledgement: when they fail the file is stored nevertheless. Raises Busy, and NotFound
+        when its name was removed meanwhile, unless nothing is lost by that.
         """
+        if self._removed is not None:
+            if self._loses:
+                raise self._removed
+            return
         try:
             async with self._room() as announce:
-                info = await self._publish(announce)
+                await self._publish(announce)
         except Exception as error:
             self._end("failed", error)
             raise
@@ -167,11 +204,8 @@ class OpenWriter:
             raise
         else:
             self._end("stored")
-        finally:
-            self._rows.remove(self)
         if self._committed is not None:
             await self._commits.acknowledge(self._committed)
-        return info
 
     @asynccontextmanager
     async def _room(self) -> AsyncIterator[Announce[Committed]]:
@@ -180,22 +214,76 @@ class OpenWriter:
             try:
                 announce = await kept.enter_async_context(self._commits.room())
             except BaseException:
-                self._closed = True
                 await self._writer.abort()
                 raise
             yield announce
 
-    async def _publish(self, announce: Announce[Committed]) -> FileInfo:
+    async def _publish(self, announce: Announce[Committed]) -> None:
         """Announced as soon as it is stored, also when the client does not wait for what remains to do."""
         try:
             async with self._line:
-                self._closed = True
+                await self._rows.until_still(self)
+                self.committing = True
+                self._size_at_close = self._writer.size_if_known
                 with charged_to(self._transfer.costs):
-                    return await self._writer.close()
+                    await self._store()
+        except BaseException:
+            if not self.committing:  # given up while it waited
+                await self._writer.abort()
+            raise
         finally:
-            if (stored := self._writer.published) is not None:
+            stored = self._writer.published if self.place == self._writer.place else self._moved
+            if stored is not None:
+                self._rows.stored_changed(self.place, by=self)
                 self._committed = self._event(stored)
                 announce(self._committed)
+
+    async def _store(self) -> None:
+        """Publish where it leads. What was sent already is bound to the name under which it was begun: that
+        is published there and moved at once, if nobody has taken the name meanwhile."""
+        writer, old = self._writer, self._writer.place
+        try:
+            in_place = self.place == old or await writer.move(self.place)
+            if not in_place:
+                await self._refuse_detour(old)
+        except BaseException:
+            await writer.abort()
+            raise
+        await writer.close()
+        if not in_place:
+            await self._move_from(old)
+
+    async def _refuse_detour(self, old: Place) -> None:
+        """Before anything is published under the old name: could it be moved? Raises AlreadyExists."""
+        if await self._found(old) is not None:
+            raise AlreadyExists("another file has taken the name under which the upload was begun")
+        there = await self._found(self.place)
+        if there is not None and (there.is_dir or self._writer.mode.exclusive):
+            raise AlreadyExists
+
+    async def _found(self, place: Place) -> FileInfo | None:
+        try:
+            return await self._backend.file_info(place, self.session)
+        except NotFound:
+            return None
+
+    async def _move_from(self, old: Place) -> None:
+        """Move what is published under the old name; if that fails, nothing stays there."""
+        try:
+            overwrite = not self._writer.mode.exclusive
+            await self._backend.rename(old, self.place, self.session, overwrite=overwrite)
+            self._moved = await self._backend.file_info(self.place, self.session)
+        except BaseException as error:
+            _log.warning("upload could not be moved to its new name", path=str(self.path), place=old.key)
+            if isinstance(error, StorageError):
+                with suppress(StorageError):
+                    await self._take_back(old)
+            raise
+
+    async def _take_back(self, old: Place) -> None:
+        there, published = await self._found(old), self._writer.published
+        if there is not None and published is not None and there.version == published.version:
+            await self._backend.delete(old, self.session)
 
     def _event(self, stored: FileInfo) -> Committed:
         return Committed(
@@ -210,60 +298,36 @@ class OpenWriter:
             trace_context=current_trace_context(),
         )
 
+    def give_up(self) -> bool:
+        """The name was removed: nothing will be stored, and later calls say so. Returns whether `abort` must
+        follow; a CLOSE that publishes already goes on."""
+        if self.committing or self.over.is_set():
+            return False
+        self._loses = not self.is_untouched
+        self._removed = NotFound("the file was removed while it was being written")
+        self._writer.fail(self._removed)
+        self._rows.remove(self)
+        return True
+
+    def _refuse_if_removed(self) -> None:
+        if self._removed is not None:
+            self._loses = True
+            raise self._removed
+
     async def abort(self) -> None:
-        """Throw it away; the log says that it was not stored."""
-        self._closed = True
+        """Throw it away; the log says that it was not stored. May be called twice."""
+        if self.over.is_set():
+            return
         try:
             with charged_to(self._transfer.costs):
                 await self._writer.abort()
         finally:
-            self._rows.remove(self)
             self._end("aborted")
 
     def _end(self, outcome: str, error: Exception | None = None) -> None:
+        if self.over.is_set():
+            return
+        self.over.set()
+        self._rows.remove(self)
         self._transfer.bytes = self._writer.written
         self._transfer.end(outcome, size=self._writer.size, error=error)
-
-
-class OpenWriters:
-    """The rows: which files are being written, by whom. The limit is that of the whole server."""
-
-    def __init__(self, most_per_user: int, tally: Tally) -> None:
-        self._most_per_user = most_per_user
-        self._tally = tally
-        self._rows: defaultdict[tuple[str, Place], list[OpenWriter]] = defaultdict(list)
-
-    @contextmanager
-    def place_for(self, user: str) -> Iterator[None]:
-        """Around the opening of a file: its place is taken before anything is awaited.
-
-        The place goes with the row, or at once when the opening fails. Raises Busy at the limit.
-        """
-        if self._tally.count(user) >= self._most_per_user:
-            raise Busy(f"too many uploads at once (at most {self._most_per_user})")
-        self._tally.add(user, 1)
-        try:
-            yield
-        except BaseException:
-            self._tally.add(user, -1)
-            raise
-
-    def add(self, writer: OpenWriter) -> None:
-        """Add the row of a file for which a place was taken."""
-        self._rows[writer.session.user, writer.place].append(writer)
-
-    def remove(self, writer: OpenWriter) -> None:
-        key = (writer.session.user, writer.place)
-        if writer in self._rows.get(key, ()):
-            self._rows[key].remove(writer)
-            self._tally.add(writer.session.user, -1)
-            if not self._rows[key]:
-                del self._rows[key]
-
-    def find(self, user: str, place: Place) -> OpenWriter | None:
-        """The user's latest open upload to this place."""
-        rows = self._rows.get((user, place))
-        return rows[-1] if rows else None
-
-    def __len__(self) -> int:
-        return sum(map(len, self._rows.values()))

@@ -35,6 +35,8 @@ class Pump:
         self._starting: asyncio.Task[None] | None = None
         self.failure: BaseException | None = None
         self.finished = False
+        self.has_sent = False
+        """Whether anything is on its way: it is bound to the place."""
         self._stopped = False
 
     async def begin(self, intent: WriteIntent) -> Upload:
@@ -116,6 +118,7 @@ class Pump:
         return lambda upload: self._backend.write_chunk(upload, chunk, self._session)
 
     def _launch(self, work: _Work, upload: Upload, chunk: Buffer) -> None:
+        self.has_sent = True
         self._starting = task = asyncio.create_task(self._run(work, upload))
         self._running.add(task)
         task.add_done_callback(partial(self._done, chunk))

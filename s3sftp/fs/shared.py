@@ -13,12 +13,16 @@ from s3sftp.backends.spool import SpoolRoom
 from s3sftp.counters import Table
 from s3sftp.events import Events
 from s3sftp.fs.budget import Budget
+from s3sftp.fs.changes import ROWS as CHANGE_ROWS
+from s3sftp.fs.changes import Changes
 from s3sftp.fs.hashing import Hashing
-from s3sftp.fs.openfiles import OpenWriters
+from s3sftp.fs.openfiles import OpenWriter
 from s3sftp.fs.options import FileOptions
 from s3sftp.fs.spares import Spares
-from s3sftp.fs.tally import ROWS, Tally
+from s3sftp.fs.tally import ROWS as TALLY_ROWS
+from s3sftp.fs.tally import Tally
 from s3sftp.fs.transit import WriterTools
+from s3sftp.fs.uploads import OpenUploads
 
 T = TypeVar("T")
 
@@ -35,9 +39,10 @@ class Shared:
         options: FileOptions,
         uploads: Table | None = None,
         events: Events | None = None,
+        changes: Table | None = None,
     ) -> None:
         """Any backend will do: what it lacks is done with a spool. `uploads` is where workers count together
-        what their users are writing; `events`, who is told of what they have written.
+        what their users are writing, and `changes` what they have stored; `events`, who is told of it.
 
         Raises ConfigurationError with all that is wrong with the backend.
         """
@@ -46,7 +51,11 @@ class Shared:
         self.events = events or Events()
         self.options = options
         self.budget = Budget(options.buffer_bytes, options.buffer_wait.total_seconds())
-        self.writers = OpenWriters(options.max_uploads_per_user, Tally(uploads or Table.alone(ROWS)))
+        self.writers: OpenUploads[OpenWriter] = OpenUploads(
+            options.max_uploads_per_user,
+            Tally(uploads or Table.alone(TALLY_ROWS)),
+            Changes(changes or Table.alone(CHANGE_ROWS)),
+        )
         self.tools = WriterTools(
             self.backend,
             options,

@@ -16,9 +16,9 @@ class Transfer:
 
     def __init__(self, direction: str, path: VirtualPath, session: Session, costs: Costs) -> None:
         self.costs = costs
+        self.path = path
         self.bytes = 0
         self._direction = direction
-        self._path = path
         self._session = session
         self._started = time.monotonic()
 
@@ -34,7 +34,7 @@ class Transfer:
             "transfer",
             direction=self._direction,
             outcome=outcome,
-            path=str(self._path),
+            path=str(self.path),
             bytes=self.bytes,
             size=size,
             seconds=round(self.seconds, 3),

@@ -176,6 +176,21 @@ class Transit:
         await self._pump.stop()
         self._pump = self._new_pump()
 
+    async def move(self, place: Place) -> bool:
+        """Publish elsewhere, where the old file is now; False: what was sent already cannot be.
+
+        Raises Changed.
+        """
+        if self._pump.has_sent:
+            return False
+        await self._pump.stop()
+        known = self.assembly.base_known and not self._mode.truncate and not self._mode.exclusive
+        unknown = OldFile(self._tools.backend, place, self._session, None)
+        self.old = await self.old.moved(place) if known else unknown
+        self._place = place
+        self._pump = self._new_pump()
+        return True
+
     async def end(self) -> None:
         """Let go of everything; what is not published is aborted."""
         self._give_all_back()

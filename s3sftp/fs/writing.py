@@ -55,12 +55,13 @@ class Writer:
     ) -> None:
         """`base` is the present file when it is known already; unknown is asked for only if it matters."""
         self.place = place
+        """Where it is published."""
         self.opened_at = time.time()
         self.written = 0
         self.published: FileInfo | None = None
         """What the storage has accepted; None before that, and for a file that was left as it was."""
         self._tools = tools
-        self._mode = mode
+        self.mode = mode
         self._session = session
         self._transit = Transit(tools, place, mode, session, base)
         self._assembly = self._transit.assembly
@@ -97,9 +98,26 @@ class Writer:
         if mode is not None:
             self._transit.mode = mode
 
+    @property
+    def is_untouched(self) -> bool:
+        """Whether it is only open, so that closing it changes no file that is there."""
+        assembly, mode = self._assembly, self.mode
+        given = self._transit.mtime is not None or self._transit.mode is not None
+        changed = self.written or assembly.touched or self._clone or given
+        return not (mode.truncate or mode.exclusive or changed)
+
+    @property
+    def size_if_known(self) -> int | None:
+        """Bytes of the file so far; None if it depends on an old file that was not asked for."""
+        return self.size if self._knows_size else None
+
+    @property
+    def _knows_size(self) -> bool:
+        return self._clone is not None or self._assembly.base_known or self._assembly.resized
+
     def try_write(self, offset: int, data: memoryview) -> bool:
         """Take the bytes if nothing has to be waited for; False: `write` must be called."""
-        if self._failure is not None or self._clone is not None or self._spooled or self._mode.append:
+        if self._failure is not None or self._clone is not None or self._spooled or self.mode.append:
             return False
         with self._failing_for_good():
             taken = self._transit.try_put(offset, data)
@@ -113,7 +131,7 @@ class Writer:
         """
         with self._failing_for_good():
             await self._before_write(offset)
-            if self._mode.append:
+            if self.mode.append:
                 offset = self.size
             if offset + len(data) > MAX_SIZE:
                 raise InvalidRequest("no file is that large")
@@ -142,8 +160,19 @@ class Writer:
         """The file as it would be if it were closed now."""
         if not self._assembly.resized:
             await self._transit.need_old()
+        return self._as_it_is(self.size)
+
+    async def glance(self, size: int | None) -> FileInfo:
+        """`stat` while another call is under way, without its changes; `size` if it is known already."""
+        if size is None:
+            size = self.size
+            if not self._knows_size:
+                size = max(size, await self._transit.old.size_now())
+        return self._as_it_is(size)
+
+    def _as_it_is(self, size: int) -> FileInfo:
         mtime = self._transit.mtime
-        return FileInfo.file(self.size, self.opened_at if mtime is None else mtime, mode=self._transit.mode)
+        return FileInfo.file(size, self.opened_at if mtime is None else mtime, mode=self._transit.mode)
 
     async def resize(self, size: int) -> None:
         """FSETSTAT with a size: cut off or enlarge. Raises Unsupported below what was already sent."""
@@ -162,7 +191,7 @@ class Writer:
 
     def copy_whole(self, place: Place, info: FileInfo) -> bool:
         """Become a copy of a whole file, made by the storage at CLOSE; False if that cannot be any more."""
-        if not self._mode.truncate or self._mode.exclusive or self._assembly.touched or self._clone:
+        if not self.mode.truncate or self.mode.exclusive or self._assembly.touched or self._clone:
             return False
         self._clone = _Clone(place, info)
         return True
@@ -181,6 +210,14 @@ class Writer:
         finally:
             await self._let_go()
 
+    async def move(self, place: Place) -> bool:
+        """Publish under another name, to which the old file has been moved; False: what was sent already is
+        bound to the name so far. Raises Changed."""
+        if not await self._transit.move(place):
+            return False
+        self.place = place
+        return True
+
     async def abort(self) -> None:
         """Throw everything away."""
         self._failure = self._failure or InvalidRequest("the upload was aborted")
@@ -196,7 +233,7 @@ class Writer:
         if self._may_keep_base:
             await self._transit.need_old()
         base = self._transit.old.info
-        if base is not None and not self._mode.truncate and self._is_unchanged(base):
+        if base is not None and not self.mode.truncate and self._is_unchanged(base):
             return await self._with_attributes(base)
         self.published = await self._transit.publish()
         return self.published
@@ -234,7 +271,7 @@ class Writer:
         self._transit.raise_failure()
         await self._unclone()
         starts_in_the_middle = offset > 0 and not self._assembly.touched
-        if self._mode.append or starts_in_the_middle:
+        if self.mode.append or starts_in_the_middle:
             await self._transit.need_old()
 
     async def _unclone(self) -> None:

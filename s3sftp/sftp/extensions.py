@@ -76,7 +76,9 @@ class Extensions:
 
     def _posix_rename(self, request_id: int, fields: Fields) -> Request:
         source, target = VirtualPath.parse(fields.string()), VirtualPath.parse(fields.string())
-        return rename_request(self._files, request_id, "posix-rename", source, target, overwrite=True)
+        return rename_request(
+            self._files, self._handles, request_id, "posix-rename", source, target, overwrite=True
+        )
 
     def _lsetstat(self, request_id: int, fields: Fields) -> Request:
         path, new = VirtualPath.parse(fields.string()), read_attributes(fields)
@@ -176,6 +178,7 @@ class Extensions:
 
 def rename_request(
     files: FileSystem,
+    handles: Handles,
     request_id: int,
     name: str,
     source: VirtualPath,
@@ -185,8 +188,14 @@ def rename_request(
 ) -> Request:
     """RENAME and posix-rename differ in what becomes of an existing target."""
 
+    moving = handles.renaming(source, target)
+
     async def run() -> bytes:
-        await files.rename(source, target, overwrite=overwrite)
+        try:
+            await files.rename(source, target, overwrite=overwrite)
+        finally:
+            for handle, path in moving:
+                handle.may_become.remove(path)
         return ok_packet(request_id)
 
     claims = (on_path(source, exclusive=True), on_path(target, exclusive=True))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from s3sftp.errors import Busy, InvalidRequest
 from s3sftp.fs import Listing, OpenReader, OpenWriter, VirtualPath
@@ -18,12 +18,19 @@ class Handle:
     """One open file or directory."""
 
     number: int
-    path: VirtualPath
+    opened_as: VirtualPath
     opened: Opened
+    may_become: list[VirtualPath] = field(default_factory=list)
+    """The names that renames give it which have been sent and have not ended."""
     closing: bool = False
     """A CLOSE has arrived: nothing that comes after it may use the handle."""
     pending: int = 0
     """Requests on it that have been admitted and not answered."""
+
+    @property
+    def path(self) -> VirtualPath:
+        """Its name now: an upload moves along when the name is changed."""
+        return self.opened.path if isinstance(self.opened, OpenWriter) else self.opened_as
 
     @property
     def wire(self) -> bytes:
@@ -72,6 +79,19 @@ class Handles:
         if handle is None or handle.closing:
             raise InvalidRequest("invalid handle")
         return handle
+
+    def renaming(self, source: VirtualPath, target: VirtualPath) -> list[tuple[Handle, VirtualPath]]:
+        """A rename has been sent: the uploads that may move along with it, and their new names, one each."""
+        depth = len(source.names)
+        moving = [
+            (handle, VirtualPath(target.names + path.names[depth:]))
+            for handle in self._table.values()
+            if isinstance(handle.opened, OpenWriter)
+            and (path := handle.may_become[-1] if handle.may_become else handle.path).is_within(source)
+        ]
+        for handle, path in moving:
+            handle.may_become.append(path)
+        return moving
 
     def remove(self, handle: Handle) -> None:
         self._table.pop(handle.wire, None)

@@ -15,7 +15,7 @@ from s3sftp.sftp.extensions import Extensions, name_answer, rename_request
 from s3sftp.sftp.handles import Handle, Handles
 from s3sftp.sftp.options import SftpOptions
 from s3sftp.sftp.reads import Read, data_answer
-from s3sftp.sftp.request import Request, on_handle, on_path
+from s3sftp.sftp.request import Request, on_entries, on_handle, on_path
 from s3sftp.sftp.status import Status, ok_packet, status_packet
 
 _NAMES_BYTES = 32 * 1024
@@ -100,7 +100,7 @@ class Operations:
         opened = handle.opened
         claims = [on_handle(handle, exclusive=True)]
         if isinstance(opened, OpenWriter):
-            claims.append(on_path(handle.path, exclusive=True))
+            claims += [on_path(path, exclusive=True) for path in (handle.path, *handle.may_become)]
 
         async def run() -> bytes:
             try:
@@ -203,9 +203,10 @@ class Operations:
                 await self._files.set_attributes(handle.path, new)
             return ok_packet(request_id)
 
-        return Request(
-            request_id, "FSETSTAT", run, (on_handle(handle, exclusive=True),), handle.path, handle=handle
-        )
+        claims = [on_handle(handle, exclusive=True)]
+        if not isinstance(opened, OpenWriter):  # it changes what is stored
+            claims.append(on_path(handle.path, exclusive=True))
+        return Request(request_id, "FSETSTAT", run, tuple(claims), handle.path, handle=handle)
 
     # ── directories ─────────────────────────────────────────────────────────────────────────────────
 
@@ -217,7 +218,7 @@ class Operations:
                 listing = await self._files.open_dir(path)
             return packet(Type.HANDLE, request_id, string(self._handles.add(path, listing).wire))
 
-        return Request(request_id, "OPENDIR", run, (on_path(path, exclusive=False),), path)
+        return Request(request_id, "OPENDIR", run, (on_entries(path),), path)
 
     def _readdir(self, request_id: int, fields: Fields) -> Request:
         handle = self._handles.find(fields.view())
@@ -271,7 +272,9 @@ class Operations:
 
     def _rename(self, request_id: int, fields: Fields) -> Request:
         source, target = VirtualPath.parse(fields.string()), VirtualPath.parse(fields.string())
-        return rename_request(self._files, request_id, "RENAME", source, target, overwrite=False)
+        return rename_request(
+            self._files, self._handles, request_id, "RENAME", source, target, overwrite=False
+        )
 
     def _realpath(self, request_id: int, fields: Fields) -> Request:
         path = VirtualPath.parse(fields.string())

@@ -37,4 +37,5 @@ class SftpOptions(Options):
     stall_timeout: Duration = timedelta(minutes=30)
     """A session whose client takes none of the bytes that wait for it for so long is ended; 0 never."""
     close_timeout: Duration = Field(timedelta(minutes=1), gt=timedelta(0))
-    """How long a CLOSE that has arrived may go on storing its file after the connection is lost."""
+    """How long a CLOSE that has arrived may go on storing its file after the connection is lost or the server
+    is told to stop; a client that is still there gets its answer."""

@@ -48,5 +48,10 @@ def on_path(path: VirtualPath, *, exclusive: bool) -> Claim:
     return Claim(exclusive, path.names)
 
 
+def on_entries(path: VirtualPath) -> Claim:
+    """Of a listing: it waits for what changes names in the directory, too."""
+    return Claim(exclusive=False, path=path.names, entries=True)
+
+
 def on_handle(handle: Handle, *, exclusive: bool) -> Claim:
     return Claim(exclusive, handle=handle.number)

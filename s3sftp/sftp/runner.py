@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 
 from s3sftp.backends import Session
 from s3sftp.cancelling import is_meant_for_us
@@ -36,12 +37,14 @@ class Runner:
         self._went_on = went_on
         self._schedule = Schedule()
         self._waiting: dict[Ticket, Request] = {}
-        self._tasks: dict[asyncio.Task[None], Request] = {}
+        self._tasks: dict[asyncio.Task[None], tuple[Ticket, Request]] = {}
         self._reads = ReadQueue()
         self._log = RequestLog(session)
         self.tells_reads = self._log.tells_reads
         self._begun = ReadsInOrder(self._log, self._read_ended, went_on)
         self._stopping = False
+        self._wanted: set[Ticket] = set()
+        """What goes on although the session ends."""
         self._received_bytes = 0
         self._reserved_bytes = 0
         self._others = 0
@@ -75,20 +78,46 @@ class Runner:
         else:
             self._waiting[ticket] = request
 
+    @property
+    def has_commits(self) -> bool:
+        """Whether a CLOSE of an upload has arrived and is not answered."""
+        running = (request for _, request in self._tasks.values())
+        return any(request.commits for request in (*running, *self._waiting.values()))
+
     async def stop(self, commit_seconds: float) -> None:
-        """Cancel what runs, except commits: their CLOSE has come, so the file is whole and wanted."""
+        """Cancel what runs, except commits and what they wait for: their CLOSE has come, so the file is whole
+        and wanted. Those are answered."""
+        self._wanted = self._for_commits()
         self._stopping = True
         self._begun.give_up()
-        commits = [task for task, request in self._tasks.items() if request.commits]
-        for task, request in list(self._tasks.items()):
-            if not request.commits:
+        for task, (ticket, _) in list(self._tasks.items()):
+            if ticket not in self._wanted:
                 task.cancel()
-        if commits:
-            await asyncio.wait(commits, timeout=commit_seconds)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(commit_seconds):
+                while wanted := [task for task, (ticket, _) in self._tasks.items() if ticket in self._wanted]:
+                    await asyncio.wait(wanted, return_when=asyncio.FIRST_COMPLETED)
+        self._wanted.clear()
         for task in list(self._tasks):
             task.cancel()
         if self._tasks:
             await asyncio.wait(list(self._tasks))
+
+    def _for_commits(self) -> set[Ticket]:
+        """The CLOSEs of uploads that have arrived, and what they wait for."""
+        live = dict(self._tasks.values()) | self._waiting
+        before: defaultdict[Ticket, list[Ticket]] = defaultdict(list)
+        for ticket in live:
+            for follower in ticket.followers:
+                before[follower].append(ticket)
+        wanted: set[Ticket] = set()
+        found = [ticket for ticket, request in live.items() if request.commits]
+        while found:
+            ticket = found.pop()
+            if ticket not in wanted:
+                wanted.add(ticket)
+                found += before[ticket]
+        return wanted
 
     def start_reads(self) -> None:
         """Start READs that wait, as far as there is room for their answers."""
@@ -123,7 +152,7 @@ class Runner:
             self._begun.begin(ticket, request, request.run)
             return
         task = asyncio.create_task(self._run(ticket, request, request.run))
-        self._tasks[task] = request
+        self._tasks[task] = (ticket, request)
         task.add_done_callback(lambda done: self._tasks.pop(done, None))
 
     async def _run(self, ticket: Ticket, request: Request, run: Run) -> None:
@@ -145,8 +174,10 @@ class Runner:
     def _leave(self, ticket: Ticket, request: Request) -> None:
         """A request has ended: those that waited for it have their turn, in the order in which they came."""
         ready = deque(self._end(ticket, request))
-        while ready and not self._stopping:
+        while ready:
             following = ready.popleft()
+            if self._stopping and following not in self._wanted:
+                continue
             waited = self._waiting.pop(following)
             if self._answer_at_once(waited):
                 ready.extend(self._end(following, waited))

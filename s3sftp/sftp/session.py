@@ -5,8 +5,8 @@
                       └ stops here while too much runs or waits to be sent, and stops reading
 
 Bounded: requests that run, bytes that wait in either direction, handles. When the session ends, however it
-comes, open uploads are aborted, directories closed, tasks cancelled and awaited; a failing step never stops
-the next.
+comes, CLOSEs that have arrived are answered, other uploads aborted, directories closed, tasks cancelled and
+awaited; a failing step never stops the next.
 """
 
 from __future__ import annotations
@@ -122,8 +122,16 @@ class SftpSession(asyncssh.SSHServerSession[bytes]):
         """Whether a file is open or a request runs."""
         return self._ending is None and bool(self._handles.files or len(self._runner))
 
+    @property
+    def commit_seconds(self) -> float:
+        """How long CLOSEs that have arrived may still take before they are answered; 0 if there are none."""
+        return self._options.close_timeout.total_seconds() if self._runner.has_commits else 0.0
+
     async def end(self, reason: str) -> None:
-        """Abort what is open and close the channel; returns when all is let go of. May be called twice."""
+        """Answer the CLOSEs that have arrived, abort what else is open and close the channel.
+
+        Returns when all is let go of. May be called twice.
+        """
         await asyncio.shield(self._end_soon(reason, 1))
 
     # ── requests ────────────────────────────────────────────────────────────────────────────────────

@@ -29,7 +29,8 @@ from s3sftp.telemetry.sparse import Sparse
 
 _log = get_logger("s3sftp.ssh")
 _END_SECONDS = 5.0
-"""How long a session may take to end before its connection is closed under it."""
+"""How long a session may take to end before its connection is closed under it, beside what it needs to answer
+CLOSEs that have arrived."""
 
 
 @dataclass(slots=True)
@@ -286,7 +287,7 @@ class Connection(NothingButSessions):
 
     async def _end(self, session: ServerSession, reason: str) -> None:
         try:
-            await asyncio.wait_for(session.end(reason), _END_SECONDS)
+            await asyncio.wait_for(session.end(reason), session.commit_seconds + _END_SECONDS)
         except TimeoutError:
             _log.error("session did not end in time", connection=self._id, user=self._user)
         except Exception:

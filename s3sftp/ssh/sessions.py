@@ -16,8 +16,13 @@ class ServerSession(Protocol):
     def busy(self) -> bool:
         """Whether a transfer or a request is under way, for which a stopping server waits."""
 
+    @property
+    def commit_seconds(self) -> float:
+        """How long `end` may take to answer what it must: whether files are stored whose CLOSE has come."""
+
     async def end(self, reason: str) -> None:
-        """Abort what is not finished and close the channel. May be called twice."""
+        """Finish what was promised, abort what else is not finished, and close the channel. May be called
+        twice."""
 
     def transport_paused(self) -> None:
         """The connection's socket takes no more: stop producing."""

@@ -8,15 +8,19 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import asyncssh
 import pytest
 
+from tests.support.clients import Clients
 from tests.support.commands import installed
 from tests.support.desk import Desk, content
 from tests.support.fault_proxy import FaultProxy
 from tests.support.faults import Hold, HoldReply, Rule
-from tests.support.server import PART_BYTES
+from tests.support.s3_client import s3_client
+from tests.support.server import PART_BYTES, Server
+from tests.support.store import Store
 
 BIG = 4 * PART_BYTES
 HUGE = 12 * PART_BYTES
@@ -186,6 +190,33 @@ async def test_sigterm_lets_an_upload_finish_that_can(mortal: Desk, proxy: Fault
             (await running.result()).ok()
             assert await mortal.server.ended() == 0
     assert await mortal.body("x") == content(BIG)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+async def test_sigterm_lets_a_close_that_has_come_be_answered_long_after_the_drain_time(
+    seaweed: Store, bucket: str, proxy: FaultProxy, tmp_path: Path, workers: int
+) -> None:
+    options = {"server": {"drain_timeout": "500 ms", "workers": workers}}
+    server = Server(tmp_path / "server", seaweed.behind(proxy.url), bucket, options)
+    file = tmp_path / "x"
+    file.write_bytes(content(1000))
+    try:
+        await server.astart()
+        clients = Clients(server, tmp_path / "home")
+        async with _held(proxy, "PutObject") as rule, await clients.start_sftp(f"put {file} /x") as running:
+            await rule.reached()
+            server.terminate()
+            await server.until(lambda: server.count("transfers are cut off") > 0, "the drain time to pass")
+            await asyncio.sleep(12)  # longer than what ends without a promise is waited for
+            assert running.running
+            rule.release()
+            (await running.result()).ok()
+            assert await server.ended() == 0
+        assert not server.events("worker killed")
+        async with s3_client(seaweed, bucket) as s3:
+            assert await s3.body("alice/x") == content(1000)
+    finally:
+        server.close()
 
 
 @PATIENT

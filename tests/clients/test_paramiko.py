@@ -242,3 +242,44 @@ async def test_writes_that_each_wait_for_their_answer_wait_for_nothing_else(desk
 
     seconds = await _with_paramiko(desk, work)
     assert seconds < count * 0.04 / 2  # a late acknowledgement is 40 ms late
+
+
+@pytest.mark.parametrize("when", ["before", "behind"])
+async def test_a_handle_that_is_never_closed_hides_and_blocks_nothing(desk: Desk, when: str) -> None:
+    """As rclone leaves one after a failed transfer, and phpseclib after `is_writable`."""
+
+    def work() -> None:
+        with desk.clients.paramiko() as sftp:
+            sftp.chdir(desk.remote)
+            with sftp.open("x", "w") as file:
+                file.write(b"y" * 100)
+                if when == "behind":
+                    left = _leave(sftp)
+            if when == "before":
+                left = _leave(sftp)
+                with sftp.open("x", "w") as file:
+                    file.write(b"y" * 100)
+            assert sftp.stat("x").st_size == sftp.lstat("x").st_size == 100
+            assert [entry.st_size for entry in sftp.listdir_attr(".")] == [100]
+            probe = sftp.open("x", "r+")
+            sftp.rename("x", "moved")
+            assert sftp.stat("moved").st_size == 100
+            sftp.posix_rename("moved", "x")
+            with sftp.open("x") as file:
+                assert file.read() == b"y" * 100
+            sftp.remove("x")
+            with pytest.raises(FileNotFoundError):
+                sftp.stat("x")
+            with pytest.raises(FileNotFoundError):
+                left.write(b"more")
+            probe.close()
+
+    await asyncio.to_thread(work)
+    assert await desk.keys() == []
+
+
+def _leave(sftp):  # type: ignore[no-untyped-def]
+    left = sftp.open("x", "w")
+    left.write(b"x" * 5120)
+    left.flush()
+    return left

@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.commands import installed, run
 from tests.support.desk import Desk, content
+from tests.support.server import PART_BYTES
 
 
 @pytest.fixture
@@ -44,6 +46,62 @@ async def test_rename_right_after_close_as_editors_do(desk: Desk, mounted: Path)
 
     await asyncio.to_thread(save)
     await _becomes(desk, "x", b"second")
+    assert await desk.keys() == ["x"]
+
+
+async def test_a_file_that_was_written_is_in_the_next_listing(desk: Desk, mounted: Path) -> None:
+    def work() -> int:
+        seen = 0
+        for number in range(100):
+            (mounted / f"x{number}").write_bytes(b"x")
+            seen += f"x{number}" in os.listdir(mounted)
+        return seen
+
+    assert await asyncio.to_thread(work) == 100
+
+
+async def test_an_open_file_is_renamed_and_removed_as_on_a_disk(desk: Desk, mounted: Path) -> None:
+    size = 2 * PART_BYTES
+
+    def work() -> None:
+        for body, name in ((b"small", "small"), (bytes(size), "large")):
+            with (mounted / "tmp").open("wb") as file:
+                file.write(body)
+                file.flush()
+                os.rename(mounted / "tmp", mounted / name)
+                file.write(b"more")
+        with (mounted / "gone").open("wb") as file:
+            file.write(b"never seen")
+            file.flush()
+            os.unlink(mounted / "gone")
+        assert not (mounted / "gone").exists()
+
+    await asyncio.to_thread(work)
+    await _becomes(desk, "small", b"smallmore")
+    await _becomes(desk, "large", bytes(size) + b"more")
+    async with asyncio.timeout(10):
+        while sorted(await desk.keys()) != ["large", "small"]:
+            await asyncio.sleep(0.05)
+
+
+async def test_a_directory_is_renamed_while_a_file_in_it_is_written(desk: Desk, mounted: Path) -> None:
+    def work() -> None:
+        (mounted / "d").mkdir()
+        with (mounted / "d/x").open("wb") as file:
+            file.write(b"before, ")
+            file.flush()
+            os.rename(mounted / "d", mounted / "e")
+            file.write(b"after")
+
+    await asyncio.to_thread(work)
+    await _becomes(desk, "e/x", b"before, after")
+    assert await desk.keys() == ["e/", "e/x"]
+
+
+async def test_sed_saves_by_renaming(desk: Desk, mounted: Path) -> None:
+    await desk.put("x", b"one\n")
+    (await run([installed("sed"), "-i", "s/one/two/", str(mounted / "x")])).ok()
+    await _becomes(desk, "x", b"two\n")
     assert await desk.keys() == ["x"]
 
 

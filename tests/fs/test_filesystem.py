@@ -48,17 +48,6 @@ async def names_in(files: FileSystem, name: str) -> list[bytes]:
     return found
 
 
-async def test_a_file_that_is_being_written_is_not_renamed_or_removed() -> None:
-    files = files_of(MemoryBackend())
-    writer = await files.open_writer(path("/f"), TRUNC)
-    with pytest.raises(PermissionDenied, match="still being written"):
-        await files.rename(path("/f"), path("/g"), overwrite=True)
-    with pytest.raises(PermissionDenied, match="still being written"):
-        await files.remove(path("/f"))
-    await writer.close()
-    await files.rename(path("/f"), path("/g"), overwrite=True)
-
-
 @pytest.mark.parametrize("fails", [True, False])
 async def test_the_line_of_a_download_says_whether_it_failed(fails: bool) -> None:
     def fail(method: str, _: Place) -> None:

@@ -117,6 +117,18 @@ def renamed(files: Files, source: bytes, target: bytes, *, overwrite: bool) -> l
     return _made(files, target, _moved(files, source, target, was))
 
 
+def upload_renamed(files: Files, source: bytes, target: bytes, *, overwrite: bool) -> list[Outcome]:
+    """Of a name that is only an upload nothing stored changes. Whether it is, the model does not know."""
+    there = kind_of(files, target)
+    free = overwrite if source == target else there == "nothing" or (overwrite and there == "file")
+    possible = kind_of(files, source) == "nothing" and not target.startswith(source + b"/") and free
+    return [Outcome(ok=True, files=files)] * possible
+
+
+def is_within(path: bytes, directory: bytes) -> bool:
+    return path == directory or path.startswith(directory + b"/")
+
+
 def _moved(files: Files, source: bytes, target: bytes, kind: str) -> Files:
     if kind == "file":
         rest = {key: data for key, data in files.items() if key not in (source, target)}
@@ -165,7 +177,20 @@ class Writing:
     failed: bool = False
     """A call has failed, so closing it must."""
     suspect: bool = False
-    """A fault was about: closing it may fail."""
+    """Closing it may fail: a fault was about, or it has another name than it was begun with."""
+    removed: bool = False
+    """Its name was removed: closing it must fail, unless nothing is lost."""
+    names: list[bytes] = field(default_factory=list)
+    """All that it has had."""
+
+    def __post_init__(self) -> None:
+        self.names.append(self.path)
+
+    def move(self, path: bytes) -> None:
+        """Its name has changed."""
+        self.path = path
+        self.names.append(path)
+        self.suspect = True
 
     def saw(self, base: bytes | None) -> None:
         if base not in self.bases:
@@ -173,7 +198,9 @@ class Writing:
 
     def closed(self, files: Files) -> list[Outcome]:
         """What CLOSE may come to."""
-        if self.failed:
+        if self.removed and not (self.failed or self.steps or self.truncate or self.exclusive):
+            return [Outcome(ok=True, files=files)]
+        if self.failed or self.removed:
             return [refused(files)]
         outcomes = [each for data in self._results() for each in put(files, self.path, data)]
         if self.exclusive and kind_of(files, self.path) == "file":

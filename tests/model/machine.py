@@ -37,7 +37,14 @@ class SftpMachine(Player):
 
     @rule(path=paths, fault=faults)
     def remove(self, path: bytes, fault: Fault | None) -> None:
-        self.change(self.alice.remove(path), expected.removed(self.model, path), fault, path)
+        """With her own uploads to the name, as on a disk; of a name that is only an upload, that alone."""
+        outcomes = expected.removed(self.model, path)
+        mine = [upload for upload in self.uploads if upload.writing.path == path]
+        if mine and kind_of(self.model, path) == "nothing":
+            outcomes.append(Outcome(ok=True, files=self.model))
+        if self.change(self.alice.remove(path), outcomes, fault, path):
+            for upload in mine:
+                upload.writing.removed = True
 
     @rule(path=paths, fault=faults)
     def mkdir(self, path: bytes, fault: Fault | None) -> None:
@@ -49,11 +56,16 @@ class SftpMachine(Player):
 
     @rule(source=paths, onto=paths, overwrite=st.booleans(), fault=faults)
     def rename(self, source: bytes, onto: bytes, overwrite: bool, fault: Fault | None) -> None:
+        """What she writes there moves along; a name that is only an upload may be renamed, too."""
         rename = self.alice.posix_rename if overwrite else self.alice.rename
         outcomes = expected.renamed(self.model, source, onto, overwrite=overwrite)
-        if any(upload.writing.path == source for upload in self.uploads):
-            outcomes = [expected.refused(self.model)]
-        self.change(rename(source, onto), outcomes, fault, source, onto)
+        moving = [each.writing for each in self.uploads if expected.is_within(each.writing.path, source)]
+        if any(writing.path == source for writing in moving):
+            outcomes += expected.upload_renamed(self.model, source, onto, overwrite=overwrite)
+        if self.change(rename(source, onto), outcomes, fault, source, onto) and source != onto:
+            for writing in moving:
+                writing.move(onto + writing.path[len(source) :])
+                writing.saw(self.model.get(writing.path))
 
     # ── whole files ─────────────────────────────────────────────────────────────────────────────────
 
@@ -65,7 +77,7 @@ class SftpMachine(Player):
     @rule(path=paths, onto=paths, size=sizes)
     def put_and_rename_in_one_go(self, path: bytes, onto: bytes, size: float) -> None:
         """As clients do that do not wait for the answer to CLOSE; the rename must come after it."""
-        if any(upload.writing.path == path for upload in self.uploads):
+        if any(expected.is_within(upload.writing.path, path) for upload in self.uploads):
             return
         data = self.new_data(size)
         outcomes = [
@@ -139,7 +151,7 @@ class SftpMachine(Player):
     def close(self, which: int, fault: Fault | None) -> None:
         upload = self.uploads.pop(which % len(self.uploads))
         self.change(
-            self.alice.close(upload.handle), upload.writing.closed(self.model), fault, upload.writing.path
+            self.alice.close(upload.handle), upload.writing.closed(self.model), fault, *upload.writing.names
         )
 
     @rule(path=paths, present=st.none() | indexes)

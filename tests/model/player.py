@@ -143,8 +143,9 @@ class Player(RuleBasedStateMachine):
         outcomes: list[Outcome],
         fault: Fault | None,
         *paths: bytes,
-    ) -> None:
-        """Do something that may change what is stored: it must come to one of the outcomes."""
+    ) -> bool:
+        """Do something that may change what is stored: it must come to one of the outcomes. Whether it was
+        done."""
         if self.world.has_ghosts:
             self.ghosts.update(above for path in paths for above in expected.directories_above(path))
         outcomes = self._with_ghosts(outcomes, paths)
@@ -159,6 +160,7 @@ class Player(RuleBasedStateMachine):
             self.model = files
             raise AssertionError("the operation came to something else than it may")
         self.becomes(files)
+        return ok
 
     def _with_ghosts(self, outcomes: list[Outcome], paths: tuple[bytes, ...]) -> list[Outcome]:
         """On a filer a directory that should be gone may be in the way, or may be removed; a file that takes

@@ -22,6 +22,7 @@ from tests.sftp.packets import (
     EXTENDED,
     FAILURE,
     NAME,
+    NO_SUCH_FILE,
     OK,
     READ,
     READDIR,
@@ -143,6 +144,57 @@ async def test_a_close_of_a_lost_connection_is_given_up_after_the_close_timeout(
         assert backend.contents() == {}
 
 
+# ── a session that the server ends ──────────────────────────────────────────────────────────────────
+
+
+class SlowToTake(MemoryBackend):
+    """Chunks are not stored before it is let go."""
+
+    def __init__(self) -> None:
+        super().__init__(chunk_bytes=64 * KIB)
+        self.let_go = asyncio.Event()
+
+    async def write_chunk(self, upload: Upload, data: Buffer, session: Session) -> None:
+        await self.let_go.wait()
+        await super().write_chunk(upload, data, session)
+
+
+async def test_a_close_that_had_arrived_is_answered_with_all_that_was_sent_before_it() -> None:
+    backend = SlowToTake()
+    async with serving(backend) as server, server.client() as client:
+        handle, other = [await client.open(name, W | CREAT | TRUNC) for name in (b"/f", b"/other")]
+        blocks = range(0, MIB, 32 * KIB)
+        sent = [client.sending_write(handle, at, bytes(32 * KIB)) for at in blocks]
+        sent.append(client.sending_close(handle))
+        unfinished = [client.sending_write(other, at, bytes(32 * KIB)) for at in blocks]
+        session = server.sessions[-1]
+        await until(lambda: session.commit_seconds > 0 and len(session._runner) > len(blocks))
+        ending = asyncio.create_task(session.end("the server is stopping"))
+        await asyncio.sleep(0.05)
+        assert not ending.done()
+        backend.let_go.set()
+        assert [(await each).code for each in sent] == [OK] * len(sent)
+        await ending
+        assert await client.ended() == 1
+        assert any(each.exception() for each in unfinished)
+        assert backend.contents() == {"f": bytes(MIB)}
+        assert backend.open_uploads == 0
+
+
+async def test_a_close_that_does_not_end_in_the_close_timeout_is_cut_off() -> None:
+    backend = SlowToPublish()
+    async with serving(backend, sftp=SftpOptions(close_timeout=timedelta(seconds=0.3))) as server:
+        async with server.client() as client:
+            handle = await client.open(b"/f", W | CREAT | TRUNC)
+            closing = client.sending_close(handle)
+            await until(lambda: backend.publishing == 1)
+            await server.sessions[-1].end("the server is stopping")
+            await client.ended()
+            assert closing.exception() is not None
+        assert backend.contents() == {}
+        assert backend.open_uploads == 0
+
+
 # ── a storage that fails midway ─────────────────────────────────────────────────────────────────────
 
 
@@ -235,6 +287,23 @@ async def test_readdir_after_an_error_in_the_middle_repeats_the_error() -> None:
         assert replies[0].kind == NAME
         said = [(reply.code, reply.text) for reply in replies[1:]]
         assert said == [(FAILURE, "Failure: the storage does not answer")] * 3
+        await client.close(handle)
+
+
+@pytest.mark.parametrize("how", ["renamed", "removed"])
+async def test_a_file_that_loses_its_name_while_it_is_read_is_no_such_file_and_not_shorter(how: str) -> None:
+    backend = MemoryBackend({"f": bytes(4 * MIB)})
+    files = FileOptions(range_bytes=64 * KIB, read_ahead_bytes=0)
+    async with serving(backend, files=files) as server, server.client() as client:
+        handle = await client.open(b"/f", R)
+        assert len(await client.read(handle, 0, KIB)) == KIB
+        if how == "renamed":
+            await client.rename(b"/f", b"/g")
+            assert (await client.stat(b"/g")).size == 4 * MIB
+        else:
+            await client.remove(b"/f")
+        assert (await client.request(READ, string(handle) + u64(3 * MIB) + u32(KIB))).code == NO_SUCH_FILE
+        assert (await client.fstat(handle)).size == 4 * MIB
         await client.close(handle)
 
 

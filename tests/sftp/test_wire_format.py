@@ -1,4 +1,4 @@
-"""The pure parts of the protocol: packets, attributes, the status table, the order of requests."""
+"""The pure parts of the protocol: packets, attributes, the status table."""
 
 from __future__ import annotations
 
@@ -13,11 +13,7 @@ from s3sftp.backends import FileInfo
 from s3sftp.fs import NewAttributes
 from s3sftp.sftp.attributes import UNDATED, Shown, long_name, read_attributes
 from s3sftp.sftp.codec import BadMessage, BadPacket, Fields, Inbox, Type, packet, string, u32
-from s3sftp.sftp.schedule import Claim, Schedule, Ticket
 from s3sftp.sftp.status import STATUS_OF, WORDS, Status, error_packet, ok_packet, status_packet
-
-NAMES = st.lists(st.sampled_from([b"a", b"b"]), max_size=3).map(tuple)
-CLAIMS = st.builds(Claim, st.booleans(), NAMES, st.one_of(st.none(), st.integers(1, 2)))
 
 
 @given(st.lists(st.binary(min_size=1, max_size=40), max_size=10), st.integers(1, 17))
@@ -122,50 +118,3 @@ def test_every_status_has_words_and_a_language() -> None:
             Type.STATUS, 7, u32(status), string(words.encode()), string(b"en")
         )
     assert ok_packet(7) == status_packet(7, Status.OK)
-
-
-@given(st.lists(st.lists(CLAIMS, max_size=2).map(tuple), max_size=12), st.randoms())
-def test_a_request_waits_for_exactly_the_earlier_ones_that_it_follows(
-    requests: list[tuple[Claim, ...]], random: object
-) -> None:
-    schedule = Schedule()
-    tickets = [schedule.admit(*claims) for claims in requests]
-    done: set[Ticket] = set()
-    while len(done) < len(tickets):
-        ready = [t for t in tickets if t.ready and t not in done]
-        assert ready, "a deadlock"
-        for ticket in tickets:
-            earlier = tickets[: tickets.index(ticket)]
-            waits = any(
-                claim.follows(other)
-                for each in earlier
-                if each not in done
-                for claim in ticket.claims
-                for other in each.claims
-            )
-            assert ticket.ready is not waits
-        chosen = random.choice(ready)  # type: ignore[attr-defined]
-        schedule.finish(chosen)
-        done.add(chosen)
-
-
-A, AB, AC = (b"a",), (b"a", b"b"), (b"a", b"c")
-
-
-@pytest.mark.parametrize(
-    ("later", "earlier", "waits"),
-    [
-        (Claim(False, A), Claim(False, A), False),
-        (Claim(False, A), Claim(True, A), True),
-        (Claim(True, A), Claim(False, A), True),
-        (Claim(False, AB), Claim(True, A), True),  # STAT below a directory that is being renamed
-        (Claim(True, A), Claim(True, AB), True),  # RMDIR of a directory in which a file is being closed
-        (Claim(False, A), Claim(True, AB), False),  # STAT of a directory in which a file is being closed
-        (Claim(True, AB), Claim(True, AC), False),
-        (Claim(True, handle=1), Claim(True, handle=2), False),
-        (Claim(True, handle=1), Claim(False, handle=1), True),
-        (Claim(True, handle=1), Claim(True, A), False),
-    ],
-)
-def test_what_waits_for_what(later: Claim, earlier: Claim, waits: bool) -> None:
-    assert later.follows(earlier) is waits

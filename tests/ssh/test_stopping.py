@@ -9,7 +9,12 @@ import asyncssh
 import pytest
 
 from s3sftp.auth import AuthOptions, ConfiguredUsers
+from s3sftp.backends import FileInfo, Finish, Session, Upload
+from s3sftp.backends.contract import Buffer
+from s3sftp.backends.memory import MemoryBackend
 from s3sftp.ssh import CannotListen, Listener, ListenOptions, SshOptions
+from s3sftp.ssh import connection as connection_module
+from s3sftp.ssh import listener as listener_module
 from tests.ssh.gatehouse import HOST_KEY, USERS, closed_by_server, gatehouse
 
 
@@ -98,6 +103,44 @@ async def test_what_is_not_finished_in_time_is_cut_off_and_nothing_half_appears(
         assert not house.storage.objects
         assert house.storage.open_uploads == 0
         await asyncio.wait_for(connection.wait_closed(), 10)
+
+
+async def test_a_close_that_has_arrived_is_answered_before_the_connection_is_closed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(connection_module, "_END_SECONDS", 0.1)
+    monkeypatch.setattr(listener_module, "_LEAVE_SECONDS", 0.1)
+    storage = SlowToPublish()
+    async with gatehouse(storage=storage) as house:
+        connection = await house.connect()
+        sftp = await connection.start_sftp_client()
+        file = await sftp.open("/report", "wb")
+        await file.write(b"whole")
+        closing = asyncio.create_task(file.close())
+        await asyncio.wait_for(storage.publishing.wait(), 10)
+        assert await drain(house.listener, 0.1) is False
+        stopping = asyncio.create_task(house.listener.stop())
+        await asyncio.sleep(1)  # much longer than sessions have to end that promised nothing
+        assert not closing.done()
+        storage.let_go.set()
+        await asyncio.wait_for(closing, 10)
+        await stopping
+        assert house.listener.connections == 0
+        assert storage.contents() == {"alice/report": b"whole"}
+
+
+class SlowToPublish(MemoryBackend):
+    """Publishing waits until it is let go."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.publishing = asyncio.Event()
+        self.let_go = asyncio.Event()
+
+    async def finish_write(self, upload: Upload, tail: Buffer, finish: Finish, session: Session) -> FileInfo:
+        self.publishing.set()
+        await self.let_go.wait()
+        return await super().finish_write(upload, tail, finish, session)
 
 
 async def test_stopping_does_not_wait_for_clients_that_do_not_listen() -> None:

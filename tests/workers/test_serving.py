@@ -209,3 +209,39 @@ def keepalive_seconds(local_port: int, remote_port: int) -> float:
             if ports == [local_port, remote_port] and kind == "02":
                 return int(due, 16) / os.sysconf("SC_CLK_TCK")
     return 0.0
+
+
+async def test_what_is_open_in_one_worker_blocks_and_hides_nothing_that_is_stored_in_any(
+    serving: Crew, s3: S3
+) -> None:
+    async with contextlib.AsyncExitStack() as stack:
+        one, two_ = [await client.sftp() for client in await two(serving, stack)]
+        left = await one.open("/x", "wb")
+        await left.write(b"x" * 5120)
+        async with two_.open("/x", "wb") as file:
+            await file.write(b"y" * 100)
+        probe = await one.open("/x", "rb+")
+        for here, there in ((one, two_), (two_, one)):
+            assert [(await each.stat("/x")).size for each in (here, there)] == [100, 100]
+            await here.rename("/x", "/y")
+            assert not await there.exists("/x")
+            await there.rename("/y", "/x")
+            assert not await here.exists("/y")
+        await two_.remove("/x")
+        await probe.close()
+        assert await s3.keys() == []
+
+
+async def test_an_upload_follows_its_directory_in_its_own_worker_and_stays_in_another(
+    serving: Crew, s3: S3
+) -> None:
+    async with contextlib.AsyncExitStack() as stack:
+        one, two_ = [await client.sftp() for client in await two(serving, stack)]
+        await one.mkdir("/d")
+        own, other = await one.open("/d/own", "wb"), await two_.open("/d/other", "wb")
+        for file in (own, other):
+            await file.write(b"whole")
+        await one.rename("/d", "/e")
+        for file in (own, other):
+            await file.close()
+        assert await s3.keys() == ["alice/d/other", "alice/e/", "alice/e/own"]

@@ -1,0 +1,30 @@
+"""Which names the server's other workers have changed: stored, renamed or removed a file there.
+
+Names fall on rows of a table that workers share, so others may fall on the same row: what this says may have
+changed is to be asked of the storage, and what has not, has not.
+"""
+
+from __future__ import annotations
+
+from s3sftp.backends import Place
+from s3sftp.counters import Table, row_of
+
+ROWS = 1 << 16
+
+
+class Changes:
+    """The table as one worker uses it."""
+
+    def __init__(self, table: Table) -> None:
+        self._table = table
+
+    def elsewhere(self, place: Place) -> int:
+        """Another number whenever another worker has changed the name."""
+        return self._table.others(self._row(place))
+
+    def changed(self, place: Place) -> None:
+        """Tell the others, before the client hears of it."""
+        self._table.add(self._row(place))
+
+    def _row(self, place: Place) -> int:
+        return row_of(place.key.decode("latin-1"), len(self._table))

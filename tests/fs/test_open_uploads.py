@@ -1,0 +1,453 @@
+"""What becomes of a name while uploads to it are open: stored, renamed, removed, by whom ever."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from s3sftp.backends import FileInfo, Finish, Place, Session, Upload
+from s3sftp.backends.contract import Buffer
+from s3sftp.backends.memory import MemoryBackend
+from s3sftp.counters import Table, make_shared
+from s3sftp.errors import AlreadyExists, Changed, NotFound, StorageFailure
+from s3sftp.fs import FileOptions, FileSystem, Mounts, NewAttributes, VirtualPath, Volume, WriteMode
+from s3sftp.fs.changes import ROWS
+
+NEW = WriteMode(truncate=True)
+OPEN_ONLY = WriteMode(create=False)
+CREATE = WriteMode()
+KIB, MIB = 1 << 10, 1 << 20
+
+
+def path(text: str) -> VirtualPath:
+    return VirtualPath.parse(text.encode())
+
+
+def sessions(backend: MemoryBackend, *users: str, **options: int) -> list[FileSystem]:
+    """Sessions on one volume. All see the same files."""
+    volume = Volume(backend, FileOptions(**options))  # type: ignore[arg-type]
+    return [volume.enter(Mounts.rooted_at(""), Session(user)) for user in users]
+
+
+async def put(files: FileSystem, name: str, data: bytes) -> None:
+    writer = await files.open_writer(path(name), NEW)
+    await writer.write(0, data)
+    await writer.close()
+
+
+async def begun(files: FileSystem, name: str, data: bytes, mode: WriteMode = NEW):  # type: ignore[no-untyped-def]
+    """An upload that is left open."""
+    writer = await files.open_writer(path(name), mode)
+    await writer.write(0, data)
+    return writer
+
+
+async def size(files: FileSystem, name: str) -> int:
+    return (await files.stat(path(name))).size
+
+
+async def is_there(files: FileSystem, name: str) -> bool:
+    try:
+        await files.stat(path(name))
+    except NotFound:
+        return False
+    return True
+
+
+async def nothing_is_left(files: FileSystem, backend: MemoryBackend) -> None:
+    await files.shared.wait_for_adopted()
+    assert backend.open_uploads == 0
+    assert len(files.shared.writers) == 0
+    assert files.shared.budget.used == 0
+
+
+# ── what is stored is what is shown ─────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("by", ["the same session", "another session", "another user"])
+@pytest.mark.parametrize("which", ["older", "newer"])
+async def test_after_close_stat_shows_what_is_stored_whatever_is_open(by: str, which: str) -> None:
+    backend = MemoryBackend()
+    mine, others, stranger = sessions(backend, "alice", "alice", "bob")
+    closing = {"the same session": mine, "another session": others, "another user": stranger}[by]
+    if which == "older":
+        left = await begun(mine, "/f", bytes(5120))
+        stored = await begun(closing, "/f", bytes(100))
+    else:
+        stored = await begun(closing, "/f", bytes(100))
+        left = await begun(mine, "/f", bytes(5120))
+    await stored.close()
+    assert await size(mine, "/f") == await size(others, "/f") == await size(stranger, "/f") == 100
+    await left.write(5120, bytes(100))
+    assert await size(mine, "/f") == 100
+    await mine.rename(path("/f"), path("/g"), overwrite=False)
+    assert await size(mine, "/g") == 100
+    assert not await is_there(mine, "/f")
+    await left.abort()
+    await nothing_is_left(mine, backend)
+    assert {name: len(data) for name, data in backend.contents().items()} == {"g": 100}
+
+
+async def test_an_upload_that_is_the_latest_shows_its_size_so_far_over_a_stored_file() -> None:
+    (files,) = sessions(MemoryBackend({"f": bytes(7)}), "alice")
+    upload = await begun(files, "/f", bytes(100))
+    assert await size(files, "/f") == 100
+    await upload.abort()
+    assert await size(files, "/f") == 7
+
+
+async def test_a_close_that_failed_hides_no_upload() -> None:
+    def fail(method: str, place: Place) -> None:
+        if method == "finish_write":
+            raise StorageFailure("no")
+
+    backend = MemoryBackend(fail=fail)
+    (files,) = sessions(backend, "alice")
+    one, two = await begun(files, "/f", bytes(1)), await begun(files, "/f", bytes(2))
+    with pytest.raises(StorageFailure):
+        await two.close()
+    assert await size(files, "/f") == 1
+    await one.abort()
+
+
+async def test_what_another_worker_has_stored_is_shown_although_an_upload_is_open_here() -> None:
+    backend = MemoryBackend()
+    memory = make_shared(ROWS, 2)
+    here, there = (
+        Volume(backend, FileOptions(), changes=Table.shared(memory, 2, column)).enter(
+            Mounts.rooted_at(""), Session("alice")
+        )
+        for column in range(2)
+    )
+    left = await begun(here, "/f", bytes(5120))
+    await put(there, "/f", bytes(100))
+    assert await size(here, "/f") == 100
+    await there.remove(path("/f"))
+    await put(there, "/other", b"")
+    # nothing is stored there, so the upload is the file again: to this worker it is the only one
+    assert await size(here, "/f") == 5120
+    await left.close()
+    assert await size(there, "/f") == 5120
+
+
+# ── only open ───────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("mode", [OPEN_ONLY, CREATE], ids=["W", "W|CREAT"])
+async def test_a_file_that_is_only_open_hides_and_blocks_nothing(mode: WriteMode) -> None:
+    backend = MemoryBackend({"f": b"one"})
+    (files,) = sessions(backend, "alice")
+    probe = await files.open_writer(path("/f"), mode, readable=True)
+    assert await size(files, "/f") == 3
+    backend.put("f", b"by another machine")
+    assert await size(files, "/f") == 18
+    await files.set_attributes(path("/f"), NewAttributes(mtime=1000.0))
+    assert backend.objects[b"f"].mtime == 1000
+    await files.rename(path("/f"), path("/g"), overwrite=False)
+    await files.rename(path("/g"), path("/f"), overwrite=False)
+    await files.remove(path("/f"))
+    assert not await is_there(files, "/f")
+    await probe.close()
+    assert backend.contents() == {}
+    await nothing_is_left(files, backend)
+
+
+async def test_a_file_that_is_only_open_is_left_as_it_is_by_close_and_by_the_end_of_the_session() -> None:
+    backend = MemoryBackend({"f": b"one", "g": b"two"})
+    (files,) = sessions(backend, "alice")
+    before = dict(backend.objects)
+    await (await files.open_writer(path("/f"), CREATE, readable=True)).close()
+    await (await files.open_writer(path("/g"), CREATE, readable=True)).abort()
+    await (await files.open_writer(path("/new"), CREATE, readable=True)).abort()
+    assert backend.objects == before
+
+
+async def test_an_open_file_that_will_be_made_by_close_is_shown_empty() -> None:
+    backend = MemoryBackend()
+    (files,) = sessions(backend, "alice")
+    made = await files.open_writer(path("/new"), CREATE)
+    assert await size(files, "/new") == 0
+    await files.set_attributes(path("/new"), NewAttributes(mtime=1000.0))
+    await made.close()
+    assert backend.objects[b"new"].mtime == 1000
+    assert backend.contents() == {"new": b""}
+
+
+# ── removing ────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("by", ["the same session", "another session"])
+async def test_remove_of_what_is_only_an_upload_gives_it_up(by: str) -> None:
+    backend = MemoryBackend(chunk_bytes=KIB, parallel_chunks=2)
+    mine, others = sessions(backend, "alice", "alice")
+    upload = await begun(mine, "/f", bytes(10 * KIB))
+    await (mine if by == "the same session" else others).remove(path("/f"))
+    assert not await is_there(mine, "/f")
+    with pytest.raises(NotFound):
+        await mine.remove(path("/f"))
+    await nothing_is_left(mine, backend)
+    for call in (upload.write(10 * KIB, b"x"), upload.set_attributes(1, None), upload.sync(), upload.close()):
+        with pytest.raises(NotFound, match="removed while it was being written"):
+            await call
+    await upload.abort()
+    assert backend.contents() == {}
+
+
+async def test_remove_takes_what_its_own_session_is_writing_along_and_leaves_what_others_write() -> None:
+    backend = MemoryBackend({"f": b"old"})
+    mine, others = sessions(backend, "alice", "alice")
+    own, other = await begun(mine, "/f", b"mine"), await begun(others, "/f", b"other's")
+    await mine.remove(path("/f"))
+    assert not await is_there(mine, "/f")
+    assert not await is_there(others, "/f")
+    with pytest.raises(NotFound, match="removed"):
+        await own.close()
+    await other.close()
+    assert backend.contents() == {"f": b"other's"}
+    await nothing_is_left(mine, backend)
+
+
+class HeldBack(MemoryBackend):
+    """Publishing, or renaming, waits until it is let go."""
+
+    def __init__(self, what: str, seed: dict[str, bytes] | None = None, **options: int) -> None:
+        super().__init__(seed, **options)  # type: ignore[arg-type]
+        self.what = what
+        self.begun = asyncio.Event()
+        self.let_go = asyncio.Event()
+
+    async def finish_write(self, upload: Upload, tail: Buffer, finish: Finish, session: Session) -> FileInfo:
+        await self._wait("finish_write")
+        return await super().finish_write(upload, tail, finish, session)
+
+    async def rename(self, source: Place, target: Place, session: Session, *, overwrite: bool) -> None:
+        await self._wait("rename")
+        await super().rename(source, target, session, overwrite=overwrite)
+
+    async def _wait(self, what: str) -> None:
+        if what == self.what:
+            self.begun.set()
+            await self.let_go.wait()
+
+
+async def test_remove_of_a_file_that_is_being_published_removes_it_afterwards() -> None:
+    backend = HeldBack("finish_write")
+    mine, others = sessions(backend, "alice", "alice")
+    upload = await begun(mine, "/f", b"whole")
+    closing = asyncio.create_task(upload.close())
+    await backend.begun.wait()
+    removing = asyncio.create_task(others.remove(path("/f")))
+    await asyncio.sleep(0)
+    backend.let_go.set()
+    await asyncio.gather(closing, removing)
+    assert backend.contents() == {}
+
+
+# ── renaming ────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("written", [5, 10 * KIB], ids=["in memory", "sent"])
+@pytest.mark.parametrize("stored", [True, False], ids=["over a file", "new"])
+@pytest.mark.parametrize("what", ["file", "directory"])
+async def test_an_upload_moves_along_with_its_name(what: str, stored: bool, written: int) -> None:
+    seed = {"d/beside": b"beside"} | ({"d/f": b"old"} if stored else {})
+    backend = MemoryBackend(seed, chunk_bytes=KIB, parallel_chunks=2)
+    mine, others = sessions(backend, "alice", "alice")
+    upload = await begun(mine, "/d/f", bytes(written))
+    source, target = ("/d/f", "/e/g") if what == "file" else ("/d", "/e")
+    new = "/e/g" if what == "file" else "/e/f"
+    await others.rename(path(source), path(target), overwrite=False)
+    shown = 3 if stored and what == "file" else written
+    assert await size(mine, new) == shown
+    assert not await is_there(mine, "/d/f")
+    await upload.write(written, b"more")
+    await upload.close()
+    assert await size(mine, new) == written + 4
+    beside = "d/beside" if what == "file" else "e/beside"
+    assert {n: len(c) for n, c in backend.contents().items()} == {beside: 6, new[1:]: written + 4}
+    await nothing_is_left(mine, backend)
+
+
+async def test_an_upload_that_keeps_the_old_file_finds_it_under_its_new_name() -> None:
+    backend = MemoryBackend({"log": b"one\n"}, min_chunk_bytes=KIB)
+    (files,) = sessions(backend, "alice")
+    appending = await files.open_writer(path("/log"), WriteMode(append=True))
+    await appending.write(0, b"two\n")
+    await files.rename(path("/log"), path("/log.1"), overwrite=False)
+    await put(files, "/log", b"three\n")
+    await appending.close()
+    assert backend.contents() == {"log": b"three\n", "log.1": b"one\ntwo\n"}
+
+
+async def test_an_upload_of_another_user_stays_where_it_was_begun() -> None:
+    backend = MemoryBackend({"d/x": b""})
+    alice, bob = sessions(backend, "alice", "bob")
+    upload = await begun(bob, "/d/f", b"bob's")
+    await alice.rename(path("/d"), path("/e"), overwrite=False)
+    await upload.close()
+    assert backend.contents() == {"e/x": b"", "d/f": b"bob's"}
+
+
+async def test_a_name_that_is_only_an_upload_is_not_moved_onto_what_is_there() -> None:
+    backend = MemoryBackend({"there": b"x", "d/": b""})
+    (files,) = sessions(backend, "alice")
+    upload = await begun(files, "/f", b"new")
+    for target, overwrite in (("/there", False), ("/d", False), ("/d", True)):
+        with pytest.raises(AlreadyExists):
+            await files.rename(path("/f"), path(target), overwrite=overwrite)
+    await files.rename(path("/f"), path("/there"), overwrite=True)
+    assert backend.contents()["there"] == b"x"
+    await upload.close()
+    assert backend.contents() == {"there": b"new", "d/": b""}
+
+
+async def test_a_rename_that_fails_moves_no_upload() -> None:
+    backend = MemoryBackend({"d/x": b"", "e/y": b""})
+    (files,) = sessions(backend, "alice")
+    upload = await begun(files, "/d/f", b"new")
+    with pytest.raises(AlreadyExists):
+        await files.rename(path("/d"), path("/e"), overwrite=False)
+    await upload.close()
+    assert backend.contents() == {"d/x": b"", "e/y": b"", "d/f": b"new"}
+
+
+async def test_what_was_sent_is_not_published_where_another_file_has_taken_the_name() -> None:
+    backend = MemoryBackend({"f": b"old"}, chunk_bytes=KIB)
+    (files,) = sessions(backend, "alice")
+    upload = await begun(files, "/f", bytes(10 * KIB))
+    await files.rename(path("/f"), path("/g"), overwrite=False)
+    await put(files, "/f", b"newer")
+    with pytest.raises(AlreadyExists, match="has taken the name"):
+        await upload.close()
+    assert backend.contents() == {"g": b"old", "f": b"newer"}
+    await nothing_is_left(files, backend)
+
+
+@pytest.mark.parametrize("why", ["a directory is there", "the move fails"])
+async def test_what_cannot_be_moved_to_its_new_name_is_not_left_under_the_old_one(why: str) -> None:
+    broken: list[str] = []
+
+    def fail(method: str, place: Place) -> None:
+        if method in broken:
+            raise StorageFailure("no")
+
+    backend = MemoryBackend({"f": b"old"}, chunk_bytes=KIB, fail=fail)
+    (files,) = sessions(backend, "alice")
+    upload = await begun(files, "/f", bytes(10 * KIB))
+    await files.rename(path("/f"), path("/g"), overwrite=False)
+    if why == "the move fails":
+        broken.append("rename")
+    else:
+        await files.remove(path("/g"))
+        upload = await begun(files, "/f", bytes(10 * KIB))
+        await files.rename(path("/f"), path("/g"), overwrite=False)
+        await files.make_dir(path("/g"))
+    before = backend.contents()
+    with pytest.raises((AlreadyExists, StorageFailure)):
+        await upload.close()
+    assert backend.contents() == before
+    await nothing_is_left(files, backend)
+
+
+async def test_an_old_file_that_was_replaced_while_its_name_changed_is_a_conflict() -> None:
+    backend = MemoryBackend({"log": b"one\n"}, min_chunk_bytes=KIB)
+    (files,) = sessions(backend, "alice")
+    appending = await files.open_writer(path("/log"), WriteMode(append=True))
+    await appending.write(0, b"two\n")
+    await files.rename(path("/log"), path("/log.1"), overwrite=False)
+    backend.put("log.1", b"another's")
+    with pytest.raises(Changed):
+        await appending.close()
+    assert backend.contents() == {"log.1": b"another's"}
+    await nothing_is_left(files, backend)
+
+
+async def test_a_rename_waits_for_what_is_being_published_in_the_directory() -> None:
+    backend = HeldBack("finish_write", {"d/x": b""})
+    mine, others = sessions(backend, "alice", "alice")
+    upload = await begun(mine, "/d/f", b"whole")
+    closing = asyncio.create_task(upload.close())
+    await backend.begun.wait()
+    renaming = asyncio.create_task(others.rename(path("/d"), path("/e"), overwrite=False))
+    await asyncio.sleep(0)
+    assert set(backend.contents()) == {"d/x"}
+    backend.let_go.set()
+    await asyncio.gather(closing, renaming)
+    assert backend.contents() == {"e/x": b"", "e/f": b"whole"}
+
+
+async def test_a_close_waits_for_a_rename_of_its_directory_and_follows_it() -> None:
+    backend = HeldBack("rename", {"d/x": b""})
+    mine, others = sessions(backend, "alice", "alice")
+    upload = await begun(mine, "/d/f", b"whole")
+    renaming = asyncio.create_task(others.rename(path("/d"), path("/e"), overwrite=False))
+    await backend.begun.wait()
+    closing = asyncio.create_task(upload.close())
+    await asyncio.sleep(0)
+    backend.let_go.set()
+    await asyncio.gather(closing, renaming)
+    assert backend.contents() == {"e/x": b"", "e/f": b"whole"}
+
+
+async def test_a_close_that_is_given_up_while_it_waits_for_a_rename_leaves_nothing() -> None:
+    backend = HeldBack("rename", {"d/x": b""}, chunk_bytes=KIB)
+    mine, others = sessions(backend, "alice", "alice")
+    upload = await begun(mine, "/d/f", bytes(10 * KIB))
+    renaming = asyncio.create_task(others.rename(path("/d"), path("/e"), overwrite=False))
+    await backend.begun.wait()
+    closing = asyncio.create_task(upload.close())
+    await asyncio.sleep(0.01)
+    closing.cancel()
+    await asyncio.wait([closing])
+    await nothing_is_left(mine, backend)
+    backend.let_go.set()
+    await renaming
+    assert backend.contents() == {"e/x": b""}
+
+
+async def test_an_upload_brings_back_the_directory_that_was_removed_meanwhile() -> None:
+    backend = MemoryBackend({"d/": b""})
+    (files,) = sessions(backend, "alice")
+    upload = await begun(files, "/d/f", b"whole")
+    await files.remove_dir(path("/d"))
+    await upload.close()
+    assert backend.contents() == {"d/f": b"whole"}
+
+
+# ── STAT does not wait ──────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("mode", [NEW, CREATE], ids=["truncated", "kept"])
+async def test_stat_of_a_file_that_is_being_published_is_answered_at_once(mode: WriteMode) -> None:
+    backend = HeldBack("finish_write", {"f": b"the old file"})
+    mine, others = sessions(backend, "alice", "alice")
+    upload = await begun(mine, "/f", b"new", mode)
+    closing = asyncio.create_task(upload.close())
+    await backend.begun.wait()
+    async with asyncio.timeout(5):
+        assert await size(others, "/f") == (3 if mode is NEW else 12)
+    backend.let_go.set()
+    await closing
+    assert await size(others, "/f") == len(backend.contents()["f"])
+
+
+async def test_stat_of_a_file_whose_write_waits_for_room_is_answered_at_once() -> None:
+    class HeldChunks(MemoryBackend):
+        let_go = asyncio.Event()
+
+        async def write_chunk(self, upload: Upload, data: Buffer, session: Session) -> None:
+            await self.let_go.wait()
+            await super().write_chunk(upload, data, session)
+
+    backend = HeldChunks(chunk_bytes=64 * KIB)
+    (files,) = sessions(backend, "alice")
+    upload = await files.open_writer(path("/f"), NEW)
+    writing = asyncio.create_task(upload.write(0, bytes(MIB)))
+    await asyncio.sleep(0.05)
+    assert not writing.done()
+    async with asyncio.timeout(5):
+        assert await size(files, "/f") == MIB
+    backend.let_go.set()
+    await writing
+    await upload.close()
