@@ -60,6 +60,7 @@ class Server:
         before_listening: Callable[[Backend], Awaitable[None]] | None = None,
         entrance: Entrance | None = None,
         uploads: Table | None = None,
+        other_descriptors: int = 0,
     ) -> None:
         """Nothing is opened yet. Raises ConfigurationError for subscribers that cannot be used.
 
@@ -74,6 +75,7 @@ class Server:
         `before_listening`: asked when the storage has started; what it raises ends the start.
         `entrance`, `uploads`: for one of several workers, where connections come from, and where all of them
         count who writes how many files.
+        `other_descriptors`: how many file descriptors the backend may open; connections leave it so many.
         """
         self._given_backend = backend
         self._auth = auth
@@ -90,6 +92,7 @@ class Server:
         self._before_listening = before_listening
         self._entrance = entrance
         self._uploads = uploads
+        self._other_descriptors = other_descriptors
         self._events = Events(on_committed, on_renamed)
         self._running: AsyncExitStack | None = None
         self._listener: Listener | None = None
@@ -151,7 +154,14 @@ class Server:
         if self._before_listening is not None:
             await self._before_listening(volume.backend)
         listener = Listener(
-            self._listen, self._ssh, self._logins, self._auth, keys, open_session, self._entrance
+            self._listen,
+            self._ssh,
+            self._logins,
+            self._auth,
+            keys,
+            open_session,
+            self._entrance,
+            self._other_descriptors,
         )
         started.push_async_callback(self._end_events, volume)
         self._events.start()

@@ -66,13 +66,14 @@ class Connection(NothingButSessions):
         self._conn = conn
         peer = Peer.of(conn.get_extra_info("peername"))
         self._peer = peer.shown
-        guest = self._shared.door.arrive(conn, peer, self.abort)
+        guest = self._shared.door.arrive(conn, self.abort)
         if guest is None:
             # before the first byte: no key exchange, no cryptography, nothing to guess from
             conn.abort()
             return
         self._guest = guest
         self._login.comes_from(peer, guest)
+        quirks.on_version(conn, guest.greeted)
         self._shared.connections.add(self)
         quirks.on_transport_pressure(conn, self._pause_sessions, self._resume_sessions)
         _log.info("connection accepted", connection=self._id, peer=self._peer)

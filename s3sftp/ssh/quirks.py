@@ -75,3 +75,16 @@ def on_transport_pressure(conn: Any, paused: Callable[[], None], resumed: Callab
     """
     conn.pause_writing = paused
     conn.resume_writing = resumed
+
+
+def on_version(conn: Any, heard: Callable[[], None]) -> None:
+    """Hear once when the client has sent its version: then asyncssh waits for packets instead."""
+    receive = conn._recv_handler
+
+    def receive_version() -> bool:
+        more = bool(receive())
+        if conn._recv_handler is not receive_version:
+            heard()
+        return more
+
+    conn._recv_handler = receive_version

@@ -1,0 +1,208 @@
+"""The listening sockets: accepts, asks the door, hands over whoever has a place, and has the others wait.
+
+A connection that waits costs a socket: no byte has been sent to it, and nothing of SSH exists for it. While
+nobody can serve one, or descriptors are short, none is accepted: the kernel keeps them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import socket
+from collections.abc import Sequence
+from typing import Protocol
+
+from s3sftp.ssh import descriptors
+from s3sftp.ssh.door import CountedGuest, FrontDoor, Peer
+from s3sftp.ssh.sockets import BACKLOG
+from s3sftp.telemetry import get_logger
+
+_log = get_logger("s3sftp.ssh")
+_AT_ONCE = 64
+"""Connections accepted before others on the event loop have their turn."""
+_REST_SECONDS = 1.0
+"""How long to leave the sockets alone when nothing can be accepted."""
+_LOOK_SECONDS = 0.1
+"""How often to look whether one that waits has waited for too long, or is held up."""
+_SHORT = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+
+
+class Servers(Protocol):
+    """Who serves the connections that are let in."""
+
+    def can_serve(self) -> bool:
+        """Whether a connection can be handed over now."""
+
+    def serve(self, guest: CountedGuest, sock: socket.socket) -> None:
+        """Serve the guest, and say by its `expel` how it is sent away. Only while `can_serve`."""
+
+
+class Reception:
+    """Takes connections in. `resume` tells it that somebody can serve again."""
+
+    def __init__(
+        self, door: FrontDoor, sockets: Sequence[socket.socket], servers: Servers, reserved: int = 0
+    ) -> None:
+        """So many descriptors are `reserved` for others than connections."""
+        self._door = door
+        self._sockets = list(sockets)
+        self._servers = servers
+        self._reserved = reserved
+        self._waiting: dict[CountedGuest, socket.socket] = {}
+        self._accepting = False
+        self._open = False
+        self._is_short = False
+        """It has been said that no connection can be accepted."""
+        self._rest: asyncio.TimerHandle | None = None
+        self._look: asyncio.TimerHandle | None = None
+        self._turn: asyncio.Handle | None = None
+        door.changed = self._may_be_next
+
+    @property
+    def port(self) -> int:
+        return int(self._sockets[0].getsockname()[1]) if self._sockets and self._open else 0
+
+    def open(self) -> None:
+        """Listen."""
+        for each in self._sockets:
+            each.listen(BACKLOG)
+        self._open = True
+        self.resume()
+
+    def resume(self) -> None:
+        """Connections may be handed over again."""
+        if not self._open or not self._servers.can_serve():
+            return
+        self._may_be_next()
+        if not self._accepting and self._rest is None:
+            self._accepting = True
+            for each in self._sockets:
+                asyncio.get_running_loop().add_reader(each.fileno(), self._accept, each)
+
+    def close(self) -> None:
+        """Accept no one any more. Those that wait are sent away."""
+        self._pause()
+        self._open = False
+        self._door.closed = True
+        for handle in (self._rest, self._look, self._turn):
+            if handle is not None:
+                handle.cancel()
+        for each in self._sockets:
+            each.close()
+        for guest in list(self._waiting):
+            guest.expel("the server is stopping")
+            guest.leave()
+
+    # -- accepting
+
+    def _pause(self) -> None:
+        if self._accepting:
+            self._accepting = False
+            for each in self._sockets:
+                asyncio.get_running_loop().remove_reader(each.fileno())
+
+    def _accept(self, listening: socket.socket) -> None:
+        for _ in range(_AT_ONCE):
+            if not self._servers.can_serve():
+                self._pause()
+                asyncio.get_running_loop().call_later(_REST_SECONDS, self.resume)  # they may only be behind
+                return
+            if not descriptors.has_room(listening.fileno(), self._reserved):
+                self._run_short("too few file descriptors are left")
+                return
+            try:
+                sock, name = listening.accept()
+            except (BlockingIOError, InterruptedError):
+                return
+            except OSError as error:
+                if error.errno not in _SHORT:
+                    continue  # that of one connection, which is gone
+                self._run_short(str(error))
+                return
+            self._admit(sock, name)
+        self._end_shortage()
+
+    def _admit(self, sock: socket.socket, name: object) -> None:
+        guest = self._door.arrive(Peer.of(name))
+        if guest is None:
+            sock.close()
+        elif guest.is_admitted:
+            self._servers.serve(guest, sock)
+        else:
+            self._have_wait(guest, sock)
+
+    def _run_short(self, why: str) -> None:
+        if not self._is_short:
+            self._is_short = True
+            _log.error(
+                "connections not accepted",
+                error=why,
+                limit=descriptors.limit(),
+                detail="those that come wait; raise the limit of open files, or lower ssh.max_connections",
+            )
+        self._take_a_rest()
+
+    def _end_shortage(self) -> None:
+        if self._is_short:
+            self._is_short = False
+            _log.info("connections accepted again")
+
+    def _take_a_rest(self) -> None:
+        self._pause()
+        self._rest = asyncio.get_running_loop().call_later(_REST_SECONDS, self._rested)
+
+    def _rested(self) -> None:
+        self._rest = None
+        if self._is_short and descriptors.has_room(self._sockets[0].fileno(), self._reserved):
+            self._end_shortage()
+        self.resume()
+
+    # -- waiting
+
+    def _have_wait(self, guest: CountedGuest, sock: socket.socket) -> None:
+        sock.setblocking(False)
+        self._waiting[guest] = sock
+        guest.expel = lambda _reason: self._forget(guest)
+        asyncio.get_running_loop().add_reader(sock.fileno(), self._heard, guest, sock)
+        self._may_be_next()
+        if self._look is None:
+            self._look = asyncio.get_running_loop().call_later(_LOOK_SECONDS, self._look_again)
+
+    def _heard(self, guest: CountedGuest, sock: socket.socket) -> None:
+        """The client has sent something, or is gone."""
+        try:
+            has_spoken = bool(sock.recv(1, socket.MSG_PEEK))
+        except (BlockingIOError, InterruptedError):
+            return
+        except OSError:
+            has_spoken = False
+        if has_spoken:
+            asyncio.get_running_loop().remove_reader(sock.fileno())
+            guest.greeted()
+        else:
+            self._forget(guest)
+            guest.leave()
+
+    def _forget(self, guest: CountedGuest) -> None:
+        sock = self._waiting.pop(guest, None)
+        if sock is not None:
+            asyncio.get_running_loop().remove_reader(sock.fileno())
+            sock.close()
+
+    def _look_again(self) -> None:
+        self._look = None
+        self._next()
+        if self._waiting:
+            self._look = asyncio.get_running_loop().call_later(_LOOK_SECONDS, self._look_again)
+
+    def _may_be_next(self) -> None:
+        if self._turn is None and self._waiting:
+            self._turn = asyncio.get_running_loop().call_soon(self._next)
+
+    def _next(self) -> None:
+        """Hand over those whose turn has come."""
+        self._turn = None
+        while self._waiting and self._servers.can_serve() and (guest := self._door.next()) is not None:
+            sock = self._waiting.pop(guest)
+            asyncio.get_running_loop().remove_reader(sock.fileno())
+            self._servers.serve(guest, sock)
