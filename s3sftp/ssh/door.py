@@ -114,7 +114,7 @@ class FrontDoor:
         now = _now()
         answer = self._decide(peer, now)
         if isinstance(answer, Refusal):
-            self._tell(peer.shown, answer)
+            self.tell(peer, answer.reason)
             return None
         guest = self._guests[answer] = CountedGuest(self, answer, peer)
         return guest
@@ -147,14 +147,13 @@ class FrontDoor:
         return any(parsed in network for network in self._shared)
 
     def _dismiss(self, ticket: Ticket, refusal: Refusal) -> None:
-        guest = self._guests.pop(ticket)
-        self._tell(guest.peer.shown, refusal)
-        guest.expel(refusal.reason)
+        self._guests.pop(ticket).expel(refusal.reason)
 
-    def _tell(self, peer: str, refusal: Refusal) -> None:
-        untold = self._refusals.tell(refusal.reason, _now())
+    def tell(self, peer: Peer, reason: str) -> None:
+        """Say in the log that a connection is refused."""
+        untold = self._refusals.tell(reason, _now())
         if untold is not None:
-            _log.warning("connection refused", peer=peer, reason=refusal.reason, untold=untold)
+            _log.warning("connection refused", peer=peer.shown, reason=reason, untold=untold)
 
     def log_in(self, ticket: Ticket, user: str) -> Refusal | None:
         """Count the connection for its user."""

@@ -162,7 +162,7 @@ class Reception:
     def _have_wait(self, guest: CountedGuest, sock: socket.socket) -> None:
         sock.setblocking(False)
         self._waiting[guest] = sock
-        guest.expel = lambda _reason: self._forget(guest)
+        guest.expel = lambda reason: self._turn_away(guest, reason)
         asyncio.get_running_loop().add_reader(sock.fileno(), self._heard, guest, sock)
         self._may_be_next()
         if self._look is None:
@@ -182,6 +182,10 @@ class Reception:
         else:
             self._forget(guest)
             guest.leave()
+
+    def _turn_away(self, guest: CountedGuest, reason: str) -> None:
+        self._door.tell(guest.peer, reason)
+        self._forget(guest)
 
     def _forget(self, guest: CountedGuest) -> None:
         sock = self._waiting.pop(guest, None)
