@@ -63,9 +63,7 @@ async def test_openssh_sftp_started_side_by_side_all_get_in(
     assert many.count("connection refused") == 0
 
 
-async def test_they_get_in_beside_400_silent_sockets_of_the_same_address(
-    many: Server, tmp_path: Path
-) -> None:
+async def test_they_get_in_beside_400_silent_sockets_of_one_address(many: Server, tmp_path: Path) -> None:
     with silent_sockets(many, 400):
         assert await failures(many, tmp_path / "home", 60, 40) == []
 
