@@ -24,13 +24,14 @@ def raise_limit() -> int:
     return limit()
 
 
-def reserve(others: int) -> int:
-    """What connections leave to the rest of the process, which opens so many others: never all of them."""
-    return min(others + BASE, limit() // 2)
+def for_connections(others: int) -> int:
+    """How many of all connections may take, where the rest of the process opens so many others."""
+    all_of_them = limit()
+    return all_of_them - min(others + BASE, all_of_them // 2)
 
 
-def has_room(any_open: int, reserved: int) -> bool:
-    """Whether one more can be opened with `reserved` left.
+def has_room(any_open: int, others: int) -> bool:
+    """Whether one more connection can be taken, and leaves the rest of the process what it needs.
 
     The kernel gives the lowest number that is free, so a copy of any says how many there are at least.
     """
@@ -39,7 +40,7 @@ def has_room(any_open: int, reserved: int) -> bool:
     except OSError:
         return False
     os.close(probe)
-    return probe < limit() - reserved
+    return probe < for_connections(others)
 
 
 def _number(given: int) -> int:

@@ -6,7 +6,6 @@ import socket
 from collections.abc import Callable
 from typing import Any
 
-from s3sftp.ssh import descriptors
 from s3sftp.ssh.door import CountedGuest, Expel, FrontDoor
 from s3sftp.ssh.intake import Intake
 from s3sftp.ssh.options import ListenOptions
@@ -36,8 +35,7 @@ class OwnEntrance:
 
     async def create_server(self, factory: Callable[[str, int], Any], host: str, port: int) -> OwnEntrance:
         """Listen. Raises CannotListen, OSError."""
-        reserved = descriptors.reserve(self._other_descriptors)
-        reception = Reception(self._door, bind(self._listen), self, reserved)
+        reception = Reception(self._door, bind(self._listen), self, self._other_descriptors)
         try:
             reception.open()
         except OSError:

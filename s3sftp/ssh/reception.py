@@ -16,12 +16,15 @@ from s3sftp.ssh import descriptors
 from s3sftp.ssh.door import CountedGuest, FrontDoor, Peer
 from s3sftp.ssh.sockets import BACKLOG
 from s3sftp.telemetry import get_logger
+from s3sftp.telemetry.sparse import Sparse
 
 _log = get_logger("s3sftp.ssh")
 _AT_ONCE = 64
 """Connections accepted before others on the event loop have their turn."""
-_REST_SECONDS = 1.0
+_REST_SECONDS = 0.2
 """How long to leave the sockets alone when nothing can be accepted."""
+_TELL_SECONDS = 60.0
+"""How often to say that nothing can be."""
 _LOOK_SECONDS = 0.1
 """How often to look whether one that waits has waited for too long, or is held up."""
 _SHORT = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
@@ -41,18 +44,19 @@ class Reception:
     """Takes connections in. `resume` tells it that somebody can serve again."""
 
     def __init__(
-        self, door: FrontDoor, sockets: Sequence[socket.socket], servers: Servers, reserved: int = 0
+        self, door: FrontDoor, sockets: Sequence[socket.socket], servers: Servers, other_descriptors: int
     ) -> None:
-        """So many descriptors are `reserved` for others than connections."""
+        """The rest of the process opens so many descriptors."""
         self._door = door
         self._sockets = list(sockets)
         self._servers = servers
-        self._reserved = reserved
+        self._other_descriptors = other_descriptors
         self._waiting: dict[CountedGuest, socket.socket] = {}
         self._accepting = False
         self._open = False
-        self._is_short = False
-        """It has been said that no connection can be accepted."""
+        self._shortages = Sparse(_TELL_SECONDS)
+        self._told_short = False
+        """The last that was said is that no connection can be accepted."""
         self._rest: asyncio.TimerHandle | None = None
         self._look: asyncio.TimerHandle | None = None
         self._turn: asyncio.Handle | None = None
@@ -107,7 +111,7 @@ class Reception:
                 self._pause()
                 asyncio.get_running_loop().call_later(_REST_SECONDS, self.resume)  # they may only be behind
                 return
-            if not descriptors.has_room(listening.fileno(), self._reserved):
+            if not descriptors.has_room(listening.fileno(), self._other_descriptors):
                 self._run_short("too few file descriptors are left")
                 return
             try:
@@ -132,8 +136,9 @@ class Reception:
             self._have_wait(guest, sock)
 
     def _run_short(self, why: str) -> None:
-        if not self._is_short:
-            self._is_short = True
+        untold = self._shortages.tell("short", asyncio.get_running_loop().time())
+        if untold is not None:
+            self._told_short = True
             _log.error(
                 "connections not accepted",
                 error=why,
@@ -143,8 +148,8 @@ class Reception:
         self._take_a_rest()
 
     def _end_shortage(self) -> None:
-        if self._is_short:
-            self._is_short = False
+        if self._told_short:
+            self._told_short = False
             _log.info("connections accepted again")
 
     def _take_a_rest(self) -> None:
@@ -153,7 +158,7 @@ class Reception:
 
     def _rested(self) -> None:
         self._rest = None
-        if self._is_short and descriptors.has_room(self._sockets[0].fileno(), self._reserved):
+        if self._told_short and descriptors.has_room(self._sockets[0].fileno(), self._other_descriptors):
             self._end_shortage()
         self.resume()
 

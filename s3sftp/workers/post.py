@@ -16,6 +16,7 @@ from typing import Any
 from s3sftp.ssh import Expel, Intake, Refusal
 from s3sftp.stopping import StopRequests
 from s3sftp.telemetry import get_logger
+from s3sftp.telemetry.sparse import Sparse
 from s3sftp.workers import messages
 from s3sftp.workers.link import Link
 
@@ -31,6 +32,7 @@ class Post:
         self._stop = stop
         self._intake: Intake[FarGuest] = Intake()
         self._guests: dict[int, FarGuest] = {}
+        self._losses = Sparse()
         self._link = Link(end, self._received, self._supervisor_gone)
 
     @property
@@ -89,6 +91,9 @@ class Post:
     def _serve(self, number: int, descriptor: int | None) -> None:
         guest = self._guests[number] = FarGuest(self, number)
         if descriptor is None:
+            untold = self._losses.tell("lost", asyncio.get_running_loop().time())
+            if untold is not None:
+                _log.error("connection not taken over", error="no file descriptor is left", untold=untold)
             guest.leave()
         else:
             self._intake.hand_in(socket.socket(fileno=descriptor), guest)

@@ -6,7 +6,7 @@ import itertools
 import socket
 from collections.abc import Mapping
 
-from s3sftp.ssh import CountedGuest
+from s3sftp.ssh import CountedGuest, descriptors
 from s3sftp.workers.process import Worker
 
 
@@ -14,10 +14,10 @@ class Sharing:
     """Hands connections to workers (`ssh.Servers`). `workers` are those that there are, in any state; it
     changes under us."""
 
-    def __init__(self, workers: Mapping[int, Worker], most_each: int) -> None:
-        """No worker has descriptors for more connections than `most_each`."""
+    def __init__(self, workers: Mapping[int, Worker], other_descriptors: int) -> None:
+        """Each of them opens so many descriptors besides connections."""
         self._workers = workers
-        self._most_each = most_each
+        self._other_descriptors = other_descriptors
         self._numbers = itertools.count(1)
         self._turn = 0
 
@@ -36,4 +36,6 @@ class Sharing:
         worker.serve(number, guest, sock)
 
     def _is_able(self, worker: Worker) -> bool:
-        return worker.can_serve and len(worker.guests) < self._most_each
+        # it has the same limit of descriptors as this process
+        most = descriptors.for_connections(self._other_descriptors)
+        return worker.can_serve and len(worker.guests) < most

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from s3sftp.errors import S3sftpError
-from s3sftp.ssh import FrontDoor, ListenOptions, Reception, bind, descriptors
+from s3sftp.ssh import FrontDoor, ListenOptions, Reception, bind
 from s3sftp.stopping import StopRequests
 from s3sftp.telemetry import get_logger
 from s3sftp.workers.process import Command, Worker
@@ -77,10 +77,8 @@ class Supervisor:
         """
         stop = StopRequests()
         stop.install()
-        # a worker has the same limit of descriptors as this process
-        most_each = descriptors.limit() - descriptors.reserve(self._crew.other_descriptors)
-        sharing = Sharing(self._workers, most_each)
-        self._reception = Reception(self._door, bind(self._listen), sharing, descriptors.reserve(0))
+        sharing = Sharing(self._workers, self._crew.other_descriptors)
+        self._reception = Reception(self._door, bind(self._listen), sharing, other_descriptors=0)
         keeping: list[asyncio.Task[None]] = []
         watching = asyncio.create_task(self._watch())
         asking = asyncio.create_task(stop.wait())

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import os
+import socket
 import time
+from typing import NoReturn
 
 import asyncssh
 import pytest
@@ -197,3 +201,26 @@ async def test_what_is_not_ssh_is_closed_and_hurts_nobody(noise: bytes) -> None:
         assert await good_login_seconds(house) < 2
         assert not [event for event in house.events if event["log_level"] == "error"]
         reset(writer)
+
+
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM])
+async def test_when_nothing_can_be_accepted_that_is_said_once_and_tried_again_after_a_pause(
+    number: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tries: list[float] = []
+
+    def accept(_self: socket.socket) -> NoReturn:
+        tries.append(time.monotonic())
+        raise OSError(number, os.strerror(number))
+
+    async with gatehouse() as house:
+        with monkeypatch.context() as broken:
+            broken.setattr(socket.socket, "accept", accept)
+            login = asyncio.create_task(good_login_seconds(house))
+            await asyncio.sleep(1.1)
+            assert 2 <= len(tries) <= 7
+            assert [event["error"] for event in house.told("connections not accepted")] == [
+                f"[Errno {number}] {os.strerror(number)}"
+            ]
+        await login
+        assert len(house.told("connections accepted again")) == 1
