@@ -15,6 +15,7 @@ from s3sftp.app_descriptors import enough_descriptors, other_descriptors
 from s3sftp.app_options import ServerOptions
 from s3sftp.app_shares import CHANGES, TABLE_ROWS, UPLOADS, share_of, to_file
 from s3sftp.backends.s3.generations import Generations
+from s3sftp.cli.event_loop import run
 from s3sftp.counters import Table, make_shared
 from s3sftp.ssh import FrontDoor, load_host_keys
 from s3sftp.telemetry import get_logger
@@ -32,7 +33,7 @@ def serve_alone(options: ServerOptions) -> None:
 
     return_large_blocks()
     enough_descriptors(options, 1)
-    asyncio.run(_serve(options))
+    run(_serve(options))
 
 
 async def _serve(options: ServerOptions) -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 
 import click
 
 from s3sftp.app_shares import worker_count
 from s3sftp.cli.configuration import options_from, storage_flags
+from s3sftp.cli.event_loop import run
 from s3sftp.cli.failures import told_plainly
 from s3sftp.cli.running import serve_alone, supervise
 from s3sftp.telemetry.setup import log_without_waiting
@@ -36,6 +36,6 @@ def serve(**flags: Any) -> None:
         log_without_waiting(options.log)
         workers = worker_count(options)
         if workers > 1:
-            asyncio.run(supervise(options, workers))
+            run(supervise(options, workers))
         else:
             serve_alone(options)

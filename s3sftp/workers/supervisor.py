@@ -156,8 +156,8 @@ class Supervisor:
                 if self._stop_asked.is_set():
                     worker.stop()
                 status: int | str = await (ended or self._until_ended(worker))
-            except OSError as error:
-                status = str(error)
+            except (OSError, MemoryError, RuntimeError) as error:  # no process, or no thread to wait for it
+                status = str(error) or type(error).__name__
             if self._stop_asked.is_set():
                 return
             self._crew.gone(number)
