@@ -8,7 +8,7 @@ arrive ──► queued ──► entering ──► logged in, counted for its 
 
 A place for entering is what a login needs: an SSH connection with its key exchange. While places are free
 nobody is queued. When one becomes free it goes to the source that holds the fewest; among the connections of
-a source to those that have sent something, and then to the one that came first.
+a source to those that have sent their version, and then to the one that came first.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from s3sftp.ssh.options import SshOptions
 HELD_UP_SECONDS = 0.5
 """Nobody is dismissed for a connection that has waited for less: ordinary logins make room faster."""
 SILENT_SECONDS = 1.0
-"""A connection that has sent nothing for so long makes room for one that has sent something."""
+"""A connection that has sent no version for so long makes room for one that has."""
 PATIENCE_SECONDS = 5.0
 """The only connection of a source keeps its place for so long: it may be in the middle of logging in."""
 
@@ -48,7 +48,7 @@ class Ticket:
     """Its source stands for many clients, so that the limit of one source does not hold."""
     stage: Stage = Stage.QUEUED
     has_spoken: bool = False
-    """The client has sent something: queued, a byte; entering, its version."""
+    """The client has sent its version."""
     user: str | None = None
 
 
@@ -158,7 +158,7 @@ class Admission:
         return self._entering_of[ticket.source], not ticket.has_spoken
 
     def _enter(self, ticket: Ticket, now: float) -> None:
-        ticket.stage, ticket.since, ticket.has_spoken = Stage.ENTERING, now, False
+        ticket.stage, ticket.since = Stage.ENTERING, now
         self._entering[ticket] = None
         self._entering_of[ticket.source] += 1
 

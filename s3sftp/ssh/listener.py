@@ -69,8 +69,10 @@ class Listener:
         except OSError as error:
             raise CannotListen.because(self._listen, error) from error
         except asyncio.CancelledError:
-            # asyncio forgets a server that is cancelled as it begins to listen, and leaves its sockets open
+            # asyncssh may still be about to have the entrance opened
             listening.add_done_callback(_close)
+            if self._own is not None:
+                self._own.close()
             raise
         if self._own is not None:
             _log.info("listening", host=self._listen.host or "*", port=self.port)

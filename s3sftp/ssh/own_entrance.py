@@ -23,6 +23,7 @@ class OwnEntrance:
         self._other_descriptors = other_descriptors
         self._intake: Intake[CountedGuest] = Intake()
         self._reception: Reception | None = None
+        self._is_closed = False
 
     @property
     def door(self) -> OwnEntrance:
@@ -34,7 +35,9 @@ class OwnEntrance:
         return self._reception.port if self._reception else 0
 
     async def create_server(self, factory: Callable[[str, int], Any], host: str, port: int) -> OwnEntrance:
-        """Listen. Raises CannotListen, OSError."""
+        """Listen, if it was not closed before. Raises CannotListen, OSError."""
+        if self._is_closed:
+            return self
         reception = Reception(self._door, bind(self._listen), self, self._other_descriptors)
         try:
             reception.open()
@@ -46,6 +49,7 @@ class OwnEntrance:
         return self
 
     def close(self) -> None:
+        self._is_closed = True
         self._intake.factory = None
         if self._reception is not None:
             self._reception.close()

@@ -7,7 +7,6 @@ nobody can serve one, or descriptors are short, none is accepted: the kernel kee
 from __future__ import annotations
 
 import asyncio
-import errno
 import socket
 from collections.abc import Sequence
 from typing import Protocol
@@ -27,7 +26,8 @@ _TELL_SECONDS = 60.0
 """How often to say that nothing can be."""
 _LOOK_SECONDS = 0.1
 """How often to look whether one that waits has waited for too long, or is held up."""
-_SHORT = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+_VERSION_BYTES = 256
+"""A client's version and its line break are no longer (RFC 4253, 4.2)."""
 
 
 class Servers(Protocol):
@@ -52,6 +52,8 @@ class Reception:
         self._servers = servers
         self._other_descriptors = other_descriptors
         self._waiting: dict[CountedGuest, socket.socket] = {}
+        self._partly: set[CountedGuest] = set()
+        """Those of them that have sent a part of their version: to be looked at again."""
         self._accepting = False
         self._open = False
         self._shortages = Sparse(_TELL_SECONDS)
@@ -118,9 +120,9 @@ class Reception:
                 sock, name = listening.accept()
             except (BlockingIOError, InterruptedError):
                 return
+            except ConnectionAbortedError:
+                continue
             except OSError as error:
-                if error.errno not in _SHORT:
-                    continue  # that of one connection, which is gone
                 self._run_short(str(error))
                 return
             self._admit(sock, name)
@@ -174,19 +176,24 @@ class Reception:
             self._look = asyncio.get_running_loop().call_later(_LOOK_SECONDS, self._look_again)
 
     def _heard(self, guest: CountedGuest, sock: socket.socket) -> None:
-        """The client has sent something, or is gone."""
+        """The client has sent its version, or a part of it, or is gone."""
         try:
-            has_spoken = bool(sock.recv(1, socket.MSG_PEEK))
+            sent = sock.recv(_VERSION_BYTES, socket.MSG_PEEK)
         except (BlockingIOError, InterruptedError):
             return
         except OSError:
-            has_spoken = False
-        if has_spoken:
-            asyncio.get_running_loop().remove_reader(sock.fileno())
-            guest.greeted()
-        else:
+            sent = b""
+        if not sent:
             self._forget(guest)
             guest.leave()
+            return
+        # what is not taken would be told again and again
+        asyncio.get_running_loop().remove_reader(sock.fileno())
+        if b"\n" in sent:
+            self._partly.discard(guest)
+            guest.greeted()
+        else:
+            self._partly.add(guest)
 
     def _turn_away(self, guest: CountedGuest, reason: str) -> None:
         self._door.tell(guest.peer, reason)
@@ -194,12 +201,15 @@ class Reception:
 
     def _forget(self, guest: CountedGuest) -> None:
         sock = self._waiting.pop(guest, None)
+        self._partly.discard(guest)
         if sock is not None:
             asyncio.get_running_loop().remove_reader(sock.fileno())
             sock.close()
 
     def _look_again(self) -> None:
         self._look = None
+        for guest in list(self._partly):
+            self._heard(guest, self._waiting[guest])
         self._next()
         if self._waiting:
             self._look = asyncio.get_running_loop().call_later(_LOOK_SECONDS, self._look_again)
@@ -213,5 +223,6 @@ class Reception:
         self._turn = None
         while self._waiting and self._servers.can_serve() and (guest := self._door.next()) is not None:
             sock = self._waiting.pop(guest)
+            self._partly.discard(guest)
             asyncio.get_running_loop().remove_reader(sock.fileno())
             self._servers.serve(guest, sock)

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import socket
 from collections.abc import Mapping
 
 from s3sftp.ssh import CountedGuest, descriptors
+from s3sftp.telemetry import get_logger
+from s3sftp.telemetry.sparse import Sparse
 from s3sftp.workers.process import Worker
+
+_log = get_logger("s3sftp.workers")
+_TELL_SECONDS = 60.0
 
 
 class Sharing:
@@ -20,9 +26,24 @@ class Sharing:
         self._other_descriptors = other_descriptors
         self._numbers = itertools.count(1)
         self._turn = 0
+        self._full = Sparse(_TELL_SECONDS)
 
     def can_serve(self) -> bool:
-        return any(self._is_able(worker) for worker in self._workers.values())
+        workers = list(self._workers.values())
+        if any(map(self._is_able, workers)):
+            return True
+        if any(worker.can_serve for worker in workers):
+            self._tell_full()
+        return False
+
+    def _tell_full(self) -> None:
+        if self._full.tell("full", asyncio.get_running_loop().time()) is not None:
+            _log.error(
+                "connections not accepted",
+                error="the workers have too few file descriptors left",
+                limit=descriptors.limit(),
+                detail="those that come wait; raise the limit of open files, or lower ssh.max_connections",
+            )
 
     def serve(self, guest: CountedGuest, sock: socket.socket) -> None:
         worker = min(

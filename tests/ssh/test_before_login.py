@@ -91,6 +91,18 @@ async def test_silent_sockets_make_room_for_a_login_of_the_same_address() -> Non
             reset(writer)
 
 
+async def test_a_byte_now_and_then_is_no_version_and_makes_room_for_a_login_of_the_same_address() -> None:
+    async with gatehouse() as house:
+        sockets = [await house.socket("127.0.0.9") for _ in range(100)]
+        for _ in range(11):
+            for _, writer in sockets:
+                writer.write(b"S")
+            await asyncio.sleep(0.1)
+        assert await good_login_seconds(house, "127.0.0.9") < 2
+        for _, writer in sockets:
+            reset(writer)
+
+
 async def test_logins_of_one_address_all_get_in_however_many_come_at_once() -> None:
     async with gatehouse(ssh={"max_unauthenticated_per_source": 3}) as house:
         connections = await asyncio.gather(*(house.connect() for _ in range(60)))
