@@ -29,7 +29,7 @@ _AT_ONCE_BYTES = select.PIPE_BUF
 """A pipe takes so much in one piece; what is longer may be mixed with what other processes write."""
 _LAST_SECONDS = 2.0
 """How long the last lines may take at the end of the process."""
-_PAUSE_SECONDS = 0.005
+_PAUSE_SECONDS = 0.001
 """How long lines gather behind one that has been written: to wake a thread for each costs more."""
 _LINE_BYTES = 1 << 16
 """Text without a line break is passed on when it is so long."""
