@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from s3sftp import __version__, backends
 from s3sftp.app_backends import make_backend
+from s3sftp.app_descriptors import other_descriptors
 from s3sftp.app_options import ServerOptions
 from s3sftp.auth import ConfiguredUsers
 from s3sftp.backends import Backend, Place
@@ -80,6 +81,7 @@ class Application:
                 sftp=options.sftp,
                 files=options.files,
                 before_listening=look_at_storage,
+                other_descriptors=other_descriptors(options),
                 entrance=among.entrance if among else None,
                 uploads=among.uploads if among else None,
                 stored=among.stored if among else None,

@@ -61,6 +61,7 @@ class Server:
         entrance: Entrance | None = None,
         uploads: Table | None = None,
         stored: Table | None = None,
+        other_descriptors: int = 0,
     ) -> None:
         """Nothing is opened yet. Raises ConfigurationError for subscribers that cannot be used.
 
@@ -75,6 +76,7 @@ class Server:
         `before_listening`: asked when the storage has started; what it raises ends the start.
         `entrance`, `uploads`, `stored`: for one of several workers, where connections come from, and where
         all of them count who writes how many files, and which names have changed.
+        `other_descriptors`: how many file descriptors the backend may open; connections leave it so many.
         """
         self._given_backend = backend
         self._auth = auth
@@ -92,6 +94,7 @@ class Server:
         self._entrance = entrance
         self._uploads = uploads
         self._stored = stored
+        self._other_descriptors = other_descriptors
         self._events = Events(on_committed, on_renamed)
         self._running: AsyncExitStack | None = None
         self._listener: Listener | None = None
@@ -162,6 +165,7 @@ class Server:
             open_session,
             self._entrance,
             self._sftp.idle_timeout,
+            self._other_descriptors,
         )
         started.push_async_callback(self._end_events, volume)
         self._events.start()

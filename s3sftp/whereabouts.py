@@ -7,8 +7,11 @@ it awaits, which a thread's stack does not show.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import faulthandler
+import os
 import signal
+import stat
 import sys
 from collections.abc import Iterator
 from types import FrameType
@@ -16,12 +19,27 @@ from typing import Any
 
 _KINDS = ("cr", "gi", "ag")
 """How the attributes of coroutines, generators and asynchronous generators begin."""
+_opened_again: int | None = None
+"""Standard error, where it is a pipe, so that writing to it never waits."""
 
 
 def tell_on_request() -> None:
     """From now on SIGUSR1 asks. Called on the event loop whose tasks are meant."""
     asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, _tell_tasks)
-    faulthandler.register(signal.SIGUSR1, all_threads=True, chain=True)
+    faulthandler.register(signal.SIGUSR1, file=_stderr(), all_threads=True, chain=True)
+
+
+def _stderr() -> int:
+    """Standard error, for the signal handler that writes the threads: it must not wait for who reads a pipe.
+
+    A pipe that is opened once more has flags of its own, which no other process shares.
+    """
+    global _opened_again
+    descriptor = sys.stderr.fileno()
+    if _opened_again is None and stat.S_ISFIFO(os.fstat(descriptor).st_mode):
+        with contextlib.suppress(OSError):
+            _opened_again = os.open(f"/dev/fd/{descriptor}", os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    return descriptor if _opened_again is None else _opened_again
 
 
 def _tell_tasks() -> None:

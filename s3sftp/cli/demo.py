@@ -17,7 +17,7 @@ from s3sftp.cli.demo_store import BUCKET, REGION, DemoStore, DemoStoreFailed
 from s3sftp.cli.failures import told_plainly
 from s3sftp.config import Setting
 from s3sftp.ssh import host_keys
-from s3sftp.telemetry.setup import configure_logging
+from s3sftp.telemetry.setup import log_without_waiting
 from s3sftp.telemetry.tracing import configure_tracing, end_tracing
 from s3sftp.whereabouts import tell_on_request
 
@@ -50,7 +50,7 @@ async def _demo(directory: Path, host: str, port: int) -> None:
         await store.start()
         login = DemoLogin(directory)
         options = _options(directory, store, login, host, port)
-        configure_logging(options.log)
+        log_without_waiting(options.log)
         application = Application(options)
         await _run(application, store, lambda: _tell(directory, store, login, application.port))
     finally:

@@ -11,10 +11,12 @@ import sys
 from collections.abc import Sequence
 
 from s3sftp import __version__
+from s3sftp.app_descriptors import enough_descriptors, other_descriptors
 from s3sftp.app_options import ServerOptions
-from s3sftp.app_shares import CHANGES, TABLE_ROWS, UPLOADS, to_file
+from s3sftp.app_shares import CHANGES, TABLE_ROWS, UPLOADS, share_of, to_file
 from s3sftp.auth import read_keys, tell_what_is_wrong
 from s3sftp.backends.s3.generations import Generations
+from s3sftp.cli.event_loop import run
 from s3sftp.counters import Table, make_shared
 from s3sftp.ssh import FrontDoor, load_host_keys
 from s3sftp.ssh.algorithms import warn_of_weak
@@ -32,7 +34,8 @@ def serve_alone(options: ServerOptions) -> None:
     from s3sftp.cli.allocation import return_large_blocks
 
     return_large_blocks()
-    asyncio.run(_serve(options))
+    enough_descriptors(options, 1)
+    run(_serve(options))
 
 
 async def _serve(options: ServerOptions) -> None:
@@ -50,9 +53,10 @@ async def _serve(options: ServerOptions) -> None:
 async def supervise(options: ServerOptions, workers: int) -> None:
     """Have so many workers serve until told to stop. Raises ConfigurationError, CannotListen."""
     tell_on_request()
-    # the first start makes the keys, once
     warn_of_weak(options.ssh.offer)
     tell_what_is_wrong(options.users, read_keys(options.users))
+    enough_descriptors(options, workers)  # workers inherit the limit
+    # the first start makes the keys, once
     await asyncio.to_thread(load_host_keys, options.ssh.host_keys, options.server.state_dir)
     counters, handed = make_shared(TABLE_ROWS, workers), to_file(options)
     try:
@@ -77,6 +81,7 @@ async def _supervise(options: ServerOptions, workers: int, counters: int, handed
         lambda number, link: worker_command(number, link, workers, handed, counters),
         (handed, counters),
         gone,
+        other_descriptors(share_of(options, workers)),
         Patience.of(options.server.worker_timeout.total_seconds()),
     )
     supervisor = Supervisor(

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 
 import click
 
 from s3sftp.app_shares import worker_count
 from s3sftp.cli.configuration import options_from, storage_flags
+from s3sftp.cli.event_loop import run
 from s3sftp.cli.failures import told_plainly
 from s3sftp.cli.running import serve_alone, supervise
-from s3sftp.telemetry.setup import configure_logging
+from s3sftp.telemetry.setup import log_without_waiting
 
 
 @click.command()
@@ -33,9 +33,9 @@ def serve(**flags: Any) -> None:
     """
     with told_plainly():
         options = options_from(**flags)
-        configure_logging(options.log)
+        log_without_waiting(options.log)
         workers = worker_count(options)
         if workers > 1:
-            asyncio.run(supervise(options, workers))
+            run(supervise(options, workers))
         else:
             serve_alone(options)

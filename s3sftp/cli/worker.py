@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import signal
 import socket
@@ -13,10 +12,11 @@ from s3sftp.app import Among, Application
 from s3sftp.app_options import ServerOptions
 from s3sftp.app_shares import CHANGES, MADE, STORED, UPLOADS, from_file, share_of
 from s3sftp.cli.allocation import return_large_blocks
+from s3sftp.cli.event_loop import run
 from s3sftp.cli.failures import told_plainly
 from s3sftp.counters import Table
 from s3sftp.stopping import StopRequests
-from s3sftp.telemetry.setup import configure_logging
+from s3sftp.telemetry.setup import log_without_waiting
 from s3sftp.telemetry.tracing import configure_tracing, end_tracing
 from s3sftp.whereabouts import tell_on_request
 from s3sftp.workers import Post
@@ -38,10 +38,10 @@ def worker(number: int, link: int, workers: int, options: int, counters: int) ->
     with told_plainly():
         mine = share_of(from_file(options), workers)
         os.close(options)  # it has secrets
-        configure_logging(mine.log, worker=number)
+        log_without_waiting(mine.log, worker=number)
         return_large_blocks()
         table = Table.shared(counters, workers, number - 1)
-        asyncio.run(_work(mine, socket.socket(fileno=link), table))
+        run(_work(mine, socket.socket(fileno=link), table))
 
 
 async def _work(options: ServerOptions, link: socket.socket, table: Table) -> None:

@@ -1,32 +1,55 @@
 """How many connections there may be, and from whom. Pure: no clock, no socket.
 
-arrive ──► Waiting ──► logged in ──► counted for its user
-   │          └── leaves
-   └── refused: too many in all, of this source; or an older silent one makes room
+arrive ──► queued ──► entering ──► logged in, counted for its user
+   │          │          ├── dismissed: it held up others for too long
+   │          │          └── leaves
+   │          └── dismissed: it waited for too long, or others wait with a better right
+   └── refused: too many in all
+
+A place for entering is what a login needs: an SSH connection with its key exchange. While places are free
+nobody is queued. When one becomes free it goes to the source that holds the fewest; among the connections of
+a source to those that have sent their version, and then to the one that came first.
 """
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from enum import Enum, auto
 
 from s3sftp.ssh.options import SshOptions
 
+HELD_UP_SECONDS = 0.5
+"""Nobody is dismissed for a connection that has waited for less: ordinary logins make room faster."""
+SILENT_SECONDS = 1.0
+"""A connection that has sent no version for so long makes room for one that has."""
 PATIENCE_SECONDS = 5.0
-"""The only connection of a source is not closed to make room while it is younger than this: it may be in
-the middle of logging in."""
+"""The only connection of a source keeps its place for so long: it may be in the middle of logging in."""
+
+
+class Stage(Enum):
+    """How far a connection has come."""
+
+    QUEUED = auto()
+    ENTERING = auto()
+    LOGGED_IN = auto()
+    GONE = auto()
 
 
 @dataclass(eq=False, slots=True)
 class Ticket:
-    """One connection that was let in."""
+    """One connection that was not refused."""
 
     source: str
-    arrived: float
+    since: float
+    """When it came to this stage."""
+    is_shared: bool = False
+    """Its source stands for many clients, so that the limit of one source does not hold."""
+    stage: Stage = Stage.QUEUED
+    has_spoken: bool = False
+    """The client has sent its version."""
     user: str | None = None
-    counted: bool = True
-    expels: Ticket | None = None
-    """The connection that has to be closed because this one took its place."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,78 +59,193 @@ class Refusal:
     reason: str
 
 
-class Admission:
-    """Counts connections against the limits."""
+MADE_ROOM = Refusal("made room for others before login")
+WAITED = Refusal("waited too long for its turn to log in")
 
-    def __init__(self, limits: SshOptions) -> None:
+Dismiss = Callable[[Ticket, Refusal], None]
+
+
+class Admission:
+    """Counts connections against the limits. `dismiss` is called with each that has to go; that one no longer
+    counts."""
+
+    def __init__(self, limits: SshOptions, dismiss: Dismiss) -> None:
         self._limits = limits
-        self._waiting: dict[Ticket, None] = {}  # in order of arrival
-        self._waiting_of: Counter[str] = Counter()
+        self._dismiss = dismiss
+        self._queue: dict[Ticket, None] = {}  # both in order of arrival
+        self._entering: dict[Ticket, None] = {}
+        self._entering_of: Counter[str] = Counter()
         self._users: Counter[str] = Counter()
-        self._total = 0
+        self._inside = 0
 
     @property
-    def waiting(self) -> int:
-        """Connections that have not logged in."""
-        return len(self._waiting)
+    def queued(self) -> int:
+        """Connections that wait for a place."""
+        return len(self._queue)
+
+    @property
+    def entering(self) -> int:
+        """Connections that have a place and have not logged in."""
+        return len(self._entering)
 
     @property
     def total(self) -> int:
-        return self._total
+        """All of them."""
+        return len(self._queue) + len(self._entering) + self._inside
 
-    def arrive(self, source: str, now: float) -> Ticket | Refusal:
-        """A connection from `source`: a ticket for it, which may expel another, or why it is refused."""
-        limits = self._limits
-        if self._total >= limits.max_connections:
-            return Refusal("too many connections")
-        if self._waiting_of.get(source, 0) >= limits.max_unauthenticated_per_source:
-            return Refusal("too many connections of this source before login")
-        ticket = Ticket(source, now)
-        if len(self._waiting) >= limits.max_unauthenticated:
-            ticket.expels = self._greedy(source) or self._overdue(now)
-            if ticket.expels is None:
-                return Refusal("too many connections before login")
-            self.leave(ticket.expels)
-        self._waiting[ticket] = None
-        self._waiting_of[source] += 1
-        self._total += 1
+    def arrive(self, source: str, now: float, *, is_shared: bool = False) -> Ticket | Refusal:
+        """A connection from `source`: a ticket, which may have to wait, or why it is refused."""
+        full = self.total >= self._limits.max_connections
+        ticket = Ticket(source, now, is_shared)
+        if not full and self._has_place(ticket) and not any(map(self._has_place, self._queue)):
+            self._enter(ticket, now)
+            return ticket
+        if (full or len(self._queue) >= self._limits.max_queued) and not self._shorten_queue(source, now):
+            return Refusal("too many connections" if full else "too many connections wait to log in")
+        self._queue[ticket] = None
         return ticket
 
-    def _greedy(self, source: str) -> Ticket | None:
-        """The oldest connection of the source that has the most, if that is more than this one would have."""
-        greediest, most = max(self._waiting_of.items(), key=lambda item: item[1])
-        if most <= self._waiting_of.get(source, 0) + 1:
-            return None
-        return next(ticket for ticket in self._waiting if ticket.source == greediest)
+    def next(self, now: float) -> Ticket | None:
+        """The connection whose turn it is, which has a place now; None while there is no place for any."""
+        waiting = [ticket for ticket in self._queue if self._has_place(ticket)]
+        ticket = min(waiting, key=self._right, default=None) or self._next_held_up(now)
+        if ticket is not None:
+            del self._queue[ticket]
+            self._enter(ticket, now)
+        return ticket
 
-    def _overdue(self, now: float) -> Ticket | None:
-        oldest = next(iter(self._waiting))
-        return oldest if now - oldest.arrived >= PATIENCE_SECONDS else None
+    def give_up(self, now: float) -> None:
+        """Dismiss those that have been queued for as long as a login may take."""
+        limit = self._limits.login_grace.total_seconds()
+        while limit and self._queue and now - (oldest := next(iter(self._queue))).since >= limit:
+            self._send_away(oldest, WAITED)
 
     def log_in(self, ticket: Ticket, user: str) -> Refusal | None:
         """The connection has proved to be `user`'s; a refusal if that user has too many."""
+        if ticket.stage is not Stage.ENTERING:
+            return MADE_ROOM
         if self._users.get(user, 0) >= self._limits.max_connections_per_user:
             return Refusal("too many connections of this user")
-        self._stop_waiting(ticket)
-        ticket.user = user
+        self._stop_entering(ticket)
+        ticket.stage, ticket.user = Stage.LOGGED_IN, user
+        self._inside += 1
         self._users[user] += 1
         return None
 
     def leave(self, ticket: Ticket) -> None:
         """The connection is gone. May be said twice."""
-        if not ticket.counted:
-            return
-        ticket.counted = False
-        self._total -= 1
-        if ticket.user is None:
-            self._stop_waiting(ticket)
-            return
-        self._users[ticket.user] -= 1
-        if not self._users[ticket.user]:
-            del self._users[ticket.user]
+        match ticket.stage:
+            case Stage.QUEUED:
+                del self._queue[ticket]
+            case Stage.ENTERING:
+                self._stop_entering(ticket)
+            case Stage.LOGGED_IN:
+                self._inside -= 1
+                _take_one(self._users, str(ticket.user))
+        ticket.stage = Stage.GONE
 
-    def _stop_waiting(self, ticket: Ticket) -> None:
-        del self._waiting[ticket]
-        self._waiting_of[ticket.source] -= 1
-        if not self._waiting_of[ticket.source]:
-            del self._waiting_of[ticket.source]
+    # -- places
+
+    def _has_place(self, ticket: Ticket) -> bool:
+        return len(self._entering) < self._limits.max_unauthenticated and not self._source_is_full(ticket)
+
+    def _source_is_full(self, ticket: Ticket) -> bool:
+        limit = self._limits.max_unauthenticated_per_source
+        return not ticket.is_shared and self._entering_of[ticket.source] >= limit
+
+    def _right(self, ticket: Ticket) -> tuple[int, bool]:
+        """The smallest is first; equals in order of arrival."""
+        return self._entering_of[ticket.source], not ticket.has_spoken
+
+    def _enter(self, ticket: Ticket, now: float) -> None:
+        ticket.stage, ticket.since = Stage.ENTERING, now
+        self._entering[ticket] = None
+        self._entering_of[ticket.source] += 1
+
+    def _stop_entering(self, ticket: Ticket) -> None:
+        del self._entering[ticket]
+        _take_one(self._entering_of, ticket.source)
+
+    # -- who has to go
+
+    def _send_away(self, ticket: Ticket, reason: Refusal) -> None:
+        self.leave(ticket)
+        self._dismiss(ticket, reason)
+
+    def _next_held_up(self, now: float) -> Ticket | None:
+        """A queued connection for which another one has been dismissed."""
+        blockers = _Blockers(self._entering, self._entering_of, now)
+        found: list[tuple[Ticket, Ticket]] = []
+        for ticket in self._held_up(now):
+            own = self._source_is_full(ticket)
+            blocker = blockers.within(ticket) if own else blockers.anywhere(ticket)
+            if blocker is not None:
+                found.append((ticket, blocker))
+        if not found:
+            return None
+        ticket, blocker = min(found, key=lambda pair: self._right(pair[0]))
+        self._send_away(blocker, MADE_ROOM)
+        return ticket
+
+    def _held_up(self, now: float) -> Iterator[Ticket]:
+        for ticket in self._queue:
+            if now - ticket.since < HELD_UP_SECONDS:
+                return
+            yield ticket
+
+    def _shorten_queue(self, source: str, now: float) -> bool:
+        """Dismiss a queued connection for one from `source`; whether there was one to dismiss."""
+        silent = (ticket for ticket in self._queue if _is_silent(ticket, now))
+        ticket = next(silent, None) or self._greedy_in_queue(source)
+        if ticket is None:
+            return False
+        self._send_away(ticket, MADE_ROOM)
+        return True
+
+    def _greedy_in_queue(self, source: str) -> Ticket | None:
+        """The latest of the source that has the most, if it has more than `source` would have."""
+        queued = Counter(ticket.source for ticket in self._queue)
+        greediest, most = max(queued.items(), key=lambda item: item[1], default=("", 0))
+        if most <= queued[source] + 1:
+            return None
+        return next(ticket for ticket in reversed(self._queue) if ticket.source == greediest)
+
+
+class _Blockers:
+    """Which of those that are entering may have to make room."""
+
+    def __init__(self, entering: dict[Ticket, None], entering_of: Counter[str], now: float) -> None:
+        self._entering_of = entering_of
+        self._silent: dict[str, Ticket] = {}
+        for ticket in entering:
+            if _is_silent(ticket, now):
+                self._silent.setdefault(ticket.source, ticket)
+        self._oldest = next(iter(entering), None)
+        self._is_overdue = self._oldest is not None and now - self._oldest.since >= PATIENCE_SECONDS
+        greediest, self._most = max(entering_of.items(), key=lambda item: item[1], default=("", 0))
+        of_greediest = next((ticket for ticket in entering if ticket.source == greediest), None)
+        old = of_greediest is not None and now - of_greediest.since >= SILENT_SECONDS
+        self._greedy = of_greediest if old else None
+
+    def within(self, ticket: Ticket) -> Ticket | None:
+        """One of the same source."""
+        return self._silent.get(ticket.source) if ticket.has_spoken else None
+
+    def anywhere(self, ticket: Ticket) -> Ticket | None:
+        """The oldest that is silent, for one that is not; else one of a source that has more; else one that
+        has had its time."""
+        if ticket.has_spoken and self._silent:
+            return next(iter(self._silent.values()))
+        if self._most > self._entering_of[ticket.source] + 1 and self._greedy is not None:
+            return self._greedy
+        return self._oldest if self._is_overdue else None
+
+
+def _is_silent(ticket: Ticket, now: float) -> bool:
+    return not ticket.has_spoken and now - ticket.since >= SILENT_SECONDS
+
+
+def _take_one(counts: Counter[str], name: str) -> None:
+    counts[name] -= 1
+    if not counts[name]:
+        del counts[name]

@@ -81,13 +81,14 @@ class Connection(NothingButSessions):
         self._conn = conn
         peer = Peer.of(conn.get_extra_info("peername"))
         self._peer = peer.shown
-        guest = self._shared.door.arrive(conn, peer, self.abort)
+        guest = self._shared.door.arrive(conn, self.abort)
         if guest is None:
             # before the first byte: no key exchange, no cryptography, nothing to guess from
             conn.abort()
             return
         self._guest = guest
         self._login.comes_from(peer, guest)
+        quirks.on_version(conn, guest.greeted)
         self._shared.connections.add(self)
         quirks.refuse_long_logins(conn)
         quirks.offer_as_sshd_does(conn)

@@ -1,8 +1,8 @@
 """Where connections come in: what is counted and decided for the whole server.
 
-    arrive ──► a Guest ──► log_in (may be too many of that user) ──► leave
+    arrive ──► a guest, queued or admitted ──► log_in (may be too many of that user) ──► leave
        │          └── failed logins, which may get the source banned
-       └──► a Refusal
+       └──► refused
 
 A server of one process decides here. With several workers one door stands in front of all of them, and each
 worker has the far end of it, whose answers take a moment: hence the futures.
@@ -11,17 +11,19 @@ worker has the far end of it, whose answers take a moment: hence the futures.
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
 from s3sftp.auth import AuthOptions, Bans, plain, source_of
-from s3sftp.ssh.admission import Admission, Refusal, Ticket
+from s3sftp.ssh.admission import Admission, Refusal, Stage, Ticket
 from s3sftp.ssh.options import SshOptions
 from s3sftp.telemetry import get_logger
 from s3sftp.telemetry.sparse import Sparse
 
 _log = get_logger("s3sftp.ssh")
+_BANNED = Refusal("the source is banned")
 T = TypeVar("T")
 Expel = Callable[[str], None]
 """Closes a connection at once, for the reason given."""
@@ -49,6 +51,9 @@ class Peer:
 class Guest(Protocol):
     """One connection that was let in, as the door counts it."""
 
+    def greeted(self) -> None:
+        """The client has sent its version: it is not silent."""
+
     def log_in(self, user: str) -> asyncio.Future[Refusal | None]:
         """The connection has proved to be `user`'s; the answer is a refusal if that user has too many."""
 
@@ -62,15 +67,15 @@ class Guest(Protocol):
 class Door(Protocol):
     """Says who may come in."""
 
-    def arrive(self, conn: Any, peer: Peer, expel: Expel) -> Guest | None:
-        """A connection of asyncssh's: a guest, or None, and the log says why.
+    def arrive(self, conn: Any, expel: Expel) -> Guest | None:
+        """The guest whose connection of asyncssh's this is; None if it has to go at once.
 
         `expel` is called when it has to make room for others before it has logged in.
         """
 
 
 class Entrance(Protocol):
-    """A place other than a listening socket that connections come from, with the door that they came through.
+    """Where connections come from, with the door that they came through.
 
     asyncssh takes it for a tunnel: it asks once for a server, and calls the factory for each connection.
     """
@@ -85,7 +90,7 @@ class Entrance(Protocol):
 
 
 class FrontDoor:
-    """The door of a server: bans, limits, and who is in."""
+    """The door of a server: bans, limits, who waits and who is in."""
 
     def __init__(self, ssh: SshOptions, auth: AuthOptions) -> None:
         self._bans = Bans(
@@ -94,41 +99,75 @@ class FrontDoor:
             auth.ban_time.total_seconds(),
             auth.max_tracked_sources,
         )
-        self._admission = Admission(ssh)
+        self._shared = [ipaddress.ip_network(network) for network in ssh.shared_sources]
+        self._admission = Admission(ssh, self._dismiss)
         self._refusals = Sparse()
-        self._expel: dict[Ticket, Expel] = {}
+        self._guests: dict[Ticket, CountedGuest] = {}
+        """Those that have not logged in."""
         self.closed = False
         """Nobody comes in any more."""
+        self.changed: Callable[[], None] = lambda: None
+        """Called when there may be a place for the next one."""
 
-    def arrive(self, conn: Any, peer: Peer, expel: Expel) -> CountedGuest | None:
-        now = asyncio.get_running_loop().time()
-        answer = self._decide(peer.source, now)
+    def arrive(self, peer: Peer) -> CountedGuest | None:
+        """A connection: its guest, which may have to wait for its turn, or None, and the log says why."""
+        now = _now()
+        answer = self._decide(peer, now)
         if isinstance(answer, Refusal):
-            untold = self._refusals.tell(answer.reason, now)
-            if untold is not None:
-                _log.warning("connection refused", peer=peer.shown, reason=answer.reason, untold=untold)
+            self.tell(peer, answer.reason)
             return None
-        self._expel[answer] = expel
-        if answer.expels is not None and (expel_other := self._expel.pop(answer.expels, None)):
-            expel_other("made room for others before login")
-        return CountedGuest(self, answer)
+        guest = self._guests[answer] = CountedGuest(self, answer, peer)
+        return guest
 
-    def _decide(self, source: str, now: float) -> Ticket | Refusal:
+    def next(self) -> CountedGuest | None:
+        """The guest whose turn has come; None while there is no place for any."""
+        now = _now()
+        self._admission.give_up(now)
+        while (ticket := self._admission.next(now)) is not None:
+            if not self._bans.banned(ticket.source, now):
+                return self._guests[ticket]
+            self._admission.leave(ticket)
+            self._dismiss(ticket, _BANNED)
+        return None
+
+    def _decide(self, peer: Peer, now: float) -> Ticket | Refusal:
         if self.closed:
             return Refusal("the server is stopping")
-        if self._bans.banned(source, now):
-            return Refusal("the source is banned")
-        return self._admission.arrive(source, now)
+        if self._bans.banned(peer.source, now):
+            return _BANNED
+        return self._admission.arrive(peer.source, now, is_shared=self._is_shared(peer.address))
+
+    def _is_shared(self, address: str) -> bool:
+        if not self._shared:
+            return False
+        try:
+            parsed = ipaddress.ip_address(address)
+        except ValueError:
+            return False
+        return any(parsed in network for network in self._shared)
+
+    def _dismiss(self, ticket: Ticket, refusal: Refusal) -> None:
+        self._guests.pop(ticket).expel(refusal.reason)
+
+    def tell(self, peer: Peer, reason: str) -> None:
+        """Say in the log that a connection is refused."""
+        untold = self._refusals.tell(reason, _now())
+        if untold is not None:
+            _log.warning("connection refused", peer=peer.shown, reason=reason, untold=untold)
 
     def log_in(self, ticket: Ticket, user: str) -> Refusal | None:
         """Count the connection for its user."""
-        if not ticket.counted:
-            return Refusal("made room for others before login")
-        return self._admission.log_in(ticket, user)
+        refusal = self._admission.log_in(ticket, user)
+        if refusal is None:
+            self._guests.pop(ticket, None)
+            self.changed()
+        return refusal
 
     def failed(self, ticket: Ticket) -> bool:
-        """Count a failed login of the connection's source."""
-        banned = self._bans.failed(ticket.source, asyncio.get_running_loop().time())
+        """Count a failed login of the connection's source, if that is one client's."""
+        if ticket.is_shared:
+            return False
+        banned = self._bans.failed(ticket.source, _now())
         if banned:
             _log.warning("source banned", source=ticket.source)
         return banned
@@ -136,15 +175,27 @@ class FrontDoor:
     def leave(self, ticket: Ticket) -> None:
         """Count the connection out."""
         self._admission.leave(ticket)
-        self._expel.pop(ticket, None)
+        self._guests.pop(ticket, None)
+        self.changed()
 
 
 class CountedGuest:
     """A guest of a door in this process: its answers are there at once."""
 
-    def __init__(self, door: FrontDoor, ticket: Ticket) -> None:
+    def __init__(self, door: FrontDoor, ticket: Ticket, peer: Peer) -> None:
         self._door = door
         self._ticket = ticket
+        self.peer = peer
+        self.expel: Expel = lambda _reason: None
+        """Closes its connection, wherever that is."""
+
+    @property
+    def is_admitted(self) -> bool:
+        """Whether it has a place to log in, or has logged in."""
+        return self._ticket.stage in (Stage.ENTERING, Stage.LOGGED_IN)
+
+    def greeted(self) -> None:
+        self._ticket.has_spoken = True
 
     def log_in(self, user: str) -> asyncio.Future[Refusal | None]:
         return _known(self._door.log_in(self._ticket, user))
@@ -154,6 +205,10 @@ class CountedGuest:
 
     def leave(self) -> None:
         self._door.leave(self._ticket)
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
 
 
 def _known(value: T) -> asyncio.Future[T]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import Any
 
 import asyncssh
 
@@ -18,9 +17,10 @@ from s3sftp.ssh.algorithms import warn_of_weak
 from s3sftp.ssh.connection import Connection, Shared
 from s3sftp.ssh.door import Entrance, FrontDoor
 from s3sftp.ssh.options import ListenOptions, SshOptions
+from s3sftp.ssh.own_entrance import OwnEntrance
 from s3sftp.ssh.sessions import OpenSession
 from s3sftp.ssh.signatures import host_key_pairs
-from s3sftp.ssh.sockets import BACKLOG, CannotListen, bind
+from s3sftp.ssh.sockets import CannotListen
 from s3sftp.telemetry import get_logger
 
 _log = get_logger("s3sftp.ssh")
@@ -42,8 +42,10 @@ class Listener:
         open_session: OpenSession,
         entrance: Entrance | None = None,
         sessions_idle: timedelta = timedelta(0),
+        other_descriptors: int = 0,
     ) -> None:
-        """With an entrance, connections come from there, and not from a socket of its own.
+        """With an entrance, connections come from there, and not from a socket of its own. Its own leaves so
+        many descriptors to the rest of the process.
 
         `sessions_idle` is how long sessions may be idle before they end, 0 for ever: nobody is given up
         sooner for being silent.
@@ -51,10 +53,15 @@ class Listener:
         self._listen = listen
         self._options = ssh
         self._host_keys = host_key_pairs(host_keys, ssh.offer.signatures)
-        self._entrance = entrance
-        door = FrontDoor(ssh, auth) if entrance is None else entrance.door
+        self._own = OwnEntrance(FrontDoor(ssh, auth), listen, other_descriptors) if entrance is None else None
+        self._entrance: Entrance = self._own or entrance  # type: ignore[assignment]
         self._shared = Shared(
-            ssh, Asking(authenticator, auth), door, open_session, sessions_idle, self._host_keys
+            ssh,
+            Asking(authenticator, auth),
+            self._entrance.door,
+            open_session,
+            sessions_idle,
+            self._host_keys,
         )
         self._shared.fast_packets = ssh.fast_packets and packets.usable()
         self._acceptor: asyncssh.SSHAcceptor | None = None
@@ -62,8 +69,7 @@ class Listener:
     @property
     def port(self) -> int:
         """The TCP port, once started; 0 where connections come from an entrance."""
-        addresses = self._acceptor.get_addresses() if self._acceptor and not self._entrance else []
-        return int(addresses[0][1]) if addresses else 0
+        return self._own.port if self._own else 0
 
     @property
     def connections(self) -> int:
@@ -72,7 +78,7 @@ class Listener:
 
     async def start(self) -> None:
         """Listen. Raises CannotListen."""
-        if self._entrance is None:
+        if self._own is not None:
             warn_of_weak(self._options.offer)
         listening = asyncio.ensure_future(self._listening())
         try:
@@ -80,18 +86,18 @@ class Listener:
         except OSError as error:
             raise CannotListen.because(self._listen, error) from error
         except asyncio.CancelledError:
-            # asyncio forgets a server that is cancelled as it begins to listen, and leaves its sockets open
+            # asyncssh may still be about to have the entrance opened
             listening.add_done_callback(_close)
+            if self._own is not None:
+                self._own.close()
             raise
-        if self._entrance is None:
+        if self._own is not None:
             _log.info("listening", host=self._listen.host or "*", port=self.port)
 
     async def _listening(self) -> asyncssh.SSHAcceptor:
         options, offer = self._options, self._options.offer
         return await asyncssh.listen(
-            **self._where(),
-            backlog=BACKLOG,
-            reuse_address=True,
+            tunnel=self._entrance,  # asyncssh listens where that does
             server_factory=lambda: Connection(self._shared),
             server_version=options.version,
             server_host_keys=self._host_keys,
@@ -122,14 +128,6 @@ class Listener:
             allow_scp=False,
             encoding=None,
         )
-
-    def _where(self) -> dict[str, Any]:
-        """What to listen on. For all addresses one socket of both families, so that port 0 is one port."""
-        if self._entrance is not None:
-            return {"tunnel": self._entrance}
-        if self._listen.host:
-            return {"host": self._listen.host, "port": self._listen.port}
-        return {"sock": bind(self._listen)[0]}
 
     async def stop_accepting(self) -> None:
         """Close the listening socket, and the connections that have not logged in."""

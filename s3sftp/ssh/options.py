@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from datetime import timedelta
 from functools import cached_property
@@ -55,13 +56,21 @@ class SshOptions(Options):
     max_key_offers: int = Field(default=20, ge=1, le=1000)
     """Public keys that one connection may offer: agents offer all they have."""
     max_unauthenticated: int = Field(default=100, ge=1, le=100_000)
-    """Connections that have not logged in yet. When they are so many, one of a source that has several
-    makes room, else the oldest after five seconds: sockets that only wait cannot keep others out."""
-    max_unauthenticated_per_source: int = Field(default=10, ge=1, le=100_000)
-    """The same for one address (IPv6: one /64 network); more are refused."""
+    """Connections that may be logging in at once; those that come meanwhile wait for their turn. One that
+    holds them up makes room for them: one that sends nothing, one of a source that has several, the oldest
+    after five seconds."""
+    max_unauthenticated_per_source: int = Field(default=20, ge=1, le=100_000)
+    """The same for one address (IPv6: one /64 network). More of it wait."""
+    max_queued: int = Field(default=500, ge=0, le=100_000)
+    """Connections that may wait for their turn to log in, for `login_grace` at most. Each costs a file
+    descriptor. When they are so many, those that send nothing make room, then those of the source that has
+    the most."""
+    shared_sources: tuple[str, ...] = ()
+    """Addresses and networks behind which many clients are, such as a load balancer that hides their
+    addresses: they are never banned, and `max_unauthenticated_per_source` does not hold for them."""
     max_connections: int = Field(default=2000, ge=1, le=1_000_000)
     """Connections in all."""
-    max_connections_per_user: int = Field(default=100, ge=1, le=1_000_000)
+    max_connections_per_user: int = Field(default=500, ge=1, le=1_000_000)
     """Connections of one user."""
     max_sessions_per_connection: int = Field(default=10, ge=1, le=10_000)
     """Channels that one connection may have open at once."""
@@ -86,6 +95,14 @@ class SshOptions(Options):
     fast_packets: bool = True
     """Send and receive data under AES-GCM by a shorter way than asyncssh's. The bytes on the wire are
     the same; off, or with a version of asyncssh that is not known, all is asyncssh's own."""
+
+    @field_validator("shared_sources")
+    @classmethod
+    def _networks(cls, texts: tuple[str, ...]) -> tuple[str, ...]:
+        try:
+            return tuple(str(ipaddress.ip_network(text.strip(), strict=False)) for text in texts)
+        except ValueError as error:
+            raise ValueError(f"should be IP addresses or networks: {error}") from None
 
     @field_validator("version")
     @classmethod

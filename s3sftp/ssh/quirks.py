@@ -82,3 +82,16 @@ def ask(conn: Any) -> None:
     """
     if conn._kex_complete and conn._transport is not None and not conn._transport.get_write_buffer_size():
         conn._send_global_request(b"keepalive@openssh.com", want_reply=True)
+
+
+def on_version(conn: Any, heard: Callable[[], None]) -> None:
+    """Hear once when the client has sent its version: then asyncssh waits for packets instead."""
+    receive = conn._recv_handler
+
+    def receive_version() -> bool:
+        more = bool(receive())
+        if conn._recv_handler is not receive_version:
+            heard()
+        return more
+
+    conn._recv_handler = receive_version

@@ -10,7 +10,9 @@ import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
 from s3sftp.telemetry.escape import escape_event
+from s3sftp.telemetry.logs import get_logger
 from s3sftp.telemetry.options import LogOptions
+from s3sftp.telemetry.output import never_wait_for_stderr
 
 _QUIET = ("asyncssh", "asyncio", "aiobotocore", "botocore", "urllib3", "aiohttp", "opentelemetry")
 """Libraries heard from WARNING up: below that they say again, per packet, what we say per operation."""
@@ -42,6 +44,17 @@ def configure_logging(
         wrapper_class=structlog.make_filtering_bound_logger(root.level),
         logger_factory=structlog.stdlib.LoggerFactory(),
         cache_logger_on_first_use=True,
+    )
+
+
+def log_without_waiting(options: LogOptions, *, worker: int | None = None) -> None:
+    """The same, for a process that serves: whoever reads standard error, nothing waits for it."""
+    configure_logging(options, never_wait_for_stderr(_tell_dropped), worker=worker)
+
+
+def _tell_dropped(lines: int) -> None:
+    get_logger("s3sftp.telemetry").warning(
+        "log lines dropped", lines=lines, detail="standard error was not read fast enough, or not at all"
     )
 
 

@@ -16,6 +16,7 @@ from collections import deque
 from collections.abc import Callable
 
 from s3sftp.telemetry import get_logger
+from s3sftp.telemetry.sparse import Sparse
 from s3sftp.workers.messages import MAX_BYTES, BadMessage, Message, decode, encode
 
 _log = get_logger("s3sftp.workers")
@@ -45,6 +46,7 @@ class Link:
         self._waiting: deque[tuple[bytes, socket.socket | None]] = deque()
         self._loop = asyncio.get_running_loop()
         self._open = True
+        self._losses = Sparse()
         self._loop.add_reader(end.fileno(), self._read)
 
     @property
@@ -92,13 +94,18 @@ class Link:
                     self._end()
                     return
                 # too many are on their way: the message goes without, and its receiver knows what that means
-                _log.error("connection not handed over", error=str(error))
+                self._tell_lost(error)
                 self._waiting[0] = (packet, None)
                 _close(carried)
                 continue
             self._waiting.popleft()
             _close(carried)
         self._loop.remove_writer(self._socket.fileno())
+
+    def _tell_lost(self, error: OSError) -> None:
+        untold = self._losses.tell("connection not handed over", self._loop.time())
+        if untold is not None:
+            _log.error("connection not handed over", error=str(error), untold=untold)
 
     def _read(self) -> None:
         for _ in range(_AT_ONCE):

@@ -1,7 +1,7 @@
 """What supervisor and worker say to each other: each message is one packet, a JSON list `[name, value, …]`.
 
     to the worker       Serve (with the socket)   Counted   Judged   Expel   Stop   Ask
-    to the supervisor   Ready                     LogIn     Failed   Left           Here
+    to the supervisor   Ready         Greeted     LogIn     Failed   Left           Here
 
 A guest is a number that the supervisor gives to each connection.
 """
@@ -65,6 +65,13 @@ class Ready:
 
 
 @dataclass(frozen=True, slots=True)
+class Greeted:
+    """The client has sent its version."""
+
+    guest: int
+
+
+@dataclass(frozen=True, slots=True)
 class LogIn:
     """The connection has proved to be this user's: may it stay?"""
 
@@ -91,10 +98,10 @@ class Here:
     """The answer to Ask."""
 
 
-Message = Serve | Counted | Judged | Expel | Stop | Ask | Ready | LogIn | Failed | Left | Here
+Message = Serve | Counted | Judged | Expel | Stop | Ask | Ready | Greeted | LogIn | Failed | Left | Here
 _KINDS: dict[str, type[Message]] = {
     kind.__name__: kind
-    for kind in (Serve, Counted, Judged, Expel, Stop, Ask, Ready, LogIn, Failed, Left, Here)
+    for kind in (Serve, Counted, Judged, Expel, Stop, Ask, Ready, Greeted, LogIn, Failed, Left, Here)
 }
 _TYPES = {"int": int, "str": str, "bool": bool}
 

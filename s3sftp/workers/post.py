@@ -13,15 +13,15 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-from s3sftp.ssh import Expel, Peer, Refusal
+from s3sftp.ssh import Expel, Intake, Refusal
 from s3sftp.stopping import StopRequests
 from s3sftp.telemetry import get_logger
+from s3sftp.telemetry.sparse import Sparse
 from s3sftp.workers import messages
 from s3sftp.workers.link import Link
 
 _log = get_logger("s3sftp.workers")
 _GONE = Refusal("the server is stopping")
-Factory = Callable[[str, int], Any]
 
 
 class Post:
@@ -30,26 +30,24 @@ class Post:
     def __init__(self, end: socket.socket, stop: StopRequests) -> None:
         """To be made on the event loop; from then on the supervisor is heard."""
         self._stop = stop
-        self._factory: Factory | None = None
+        self._intake: Intake[FarGuest] = Intake()
         self._guests: dict[int, FarGuest] = {}
-        self._expected: dict[Any, FarGuest] = {}
-        """Guests whose connection asyncssh has not announced yet."""
-        self._arriving: set[asyncio.Task[None]] = set()
+        self._losses = Sparse()
         self._link = Link(end, self._received, self._supervisor_gone)
 
     @property
     def door(self) -> Post:
         return self
 
-    def arrive(self, conn: Any, peer: Peer, expel: Expel) -> FarGuest | None:
-        guest = self._expected.pop(conn, None)
+    def arrive(self, conn: Any, expel: Expel) -> FarGuest | None:
+        guest = self._intake.claim(conn)
         if guest is None or guest.number not in self._guests:
             return None
         guest.expel = expel
         return guest
 
-    async def create_server(self, factory: Factory, host: str, port: int) -> _Handing:
-        self._factory = factory
+    async def create_server(self, factory: Callable[[str, int], Any], host: str, port: int) -> _Handing:
+        self._intake.factory = factory
         return _Handing(self)
 
     def ready(self) -> None:
@@ -58,7 +56,7 @@ class Post:
 
     def stop_taking(self) -> None:
         """Connections that are still handed over are closed."""
-        self._factory = None
+        self._intake.factory = None
 
     def close(self) -> None:
         """Hang up."""
@@ -92,33 +90,13 @@ class Post:
 
     def _serve(self, number: int, descriptor: int | None) -> None:
         guest = self._guests[number] = FarGuest(self, number)
-        if descriptor is None or self._factory is None:
-            if descriptor is not None:
-                os.close(descriptor)
+        if descriptor is None:
+            untold = self._losses.tell("lost", asyncio.get_running_loop().time())
+            if untold is not None:
+                _log.error("connection not taken over", error="no file descriptor is left", untold=untold)
             guest.leave()
-            return
-        task = asyncio.create_task(self._hand_in(socket.socket(fileno=descriptor), guest, self._factory))
-        self._arriving.add(task)
-        task.add_done_callback(self._arriving.discard)
-
-    async def _hand_in(self, sock: socket.socket, guest: FarGuest, factory: Factory) -> None:
-        conn: list[Any] = []
-
-        def protocol() -> Any:
-            conn.append(factory("", 0))
-            self._expected[conn[0]] = guest
-            return conn[0]
-
-        sock.setblocking(False)
-        try:
-            await asyncio.get_running_loop().connect_accepted_socket(protocol, sock)
-        except OSError as error:  # it went away on the way here
-            _log.debug("connection lost before it was served", error=str(error))
-            sock.close()
-            guest.leave()
-        finally:
-            for each in conn:
-                self._expected.pop(each, None)
+        else:
+            self._intake.hand_in(socket.socket(fileno=descriptor), guest)
 
     def _supervisor_gone(self) -> None:
         _log.error("supervisor is gone")
@@ -137,6 +115,10 @@ class FarGuest:
         self._judgements: deque[asyncio.Future[bool]] = deque()
         self._lost = False
         self.expel: Expel = lambda _reason: self.leave()
+
+    def greeted(self) -> None:
+        if not self._lost:
+            self._post.send(messages.Greeted(self.number))
 
     def log_in(self, user: str) -> asyncio.Future[Refusal | None]:
         self._login = asyncio.get_running_loop().create_future()

@@ -118,6 +118,8 @@ class Worker:
                 self._changed()
             case messages.Here():
                 self._answered()
+            case messages.Greeted(number) if number in self.guests:
+                self.guests[number].greeted()
             case messages.LogIn(number, user) if number in self.guests:
                 refusal = self.guests[number].log_in(user).result()
                 self._send(messages.Counted(number, refusal.reason if refusal else ""))

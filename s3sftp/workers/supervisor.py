@@ -13,12 +13,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from s3sftp.errors import S3sftpError
-from s3sftp.ssh import FrontDoor, ListenOptions, bind
+from s3sftp.ssh import FrontDoor, ListenOptions, Reception, bind
 from s3sftp.stopping import StopRequests
 from s3sftp.telemetry import get_logger
 from s3sftp.workers.process import Command, Worker
 from s3sftp.workers.pulse import Patience
-from s3sftp.workers.reception import Reception
+from s3sftp.workers.sharing import Sharing
 from s3sftp.workers.watch import watch
 
 _log = get_logger("s3sftp.workers")
@@ -46,6 +46,8 @@ class Crew:
     """What each of them inherits."""
     gone: Callable[[int], None] = lambda _number: None
     """Called with the number of a worker that is gone, before its successor starts."""
+    other_descriptors: int = 0
+    """How many each of them opens besides connections."""
     patience: Patience | None = None
     """With those that do not answer; none: they are not asked."""
 
@@ -75,7 +77,8 @@ class Supervisor:
         """
         stop = StopRequests()
         stop.install()
-        self._reception = Reception(self._door, bind(self._listen), self._workers)
+        sharing = Sharing(self._workers, self._crew.other_descriptors)
+        self._reception = Reception(self._door, bind(self._listen), sharing, other_descriptors=0)
         keeping: list[asyncio.Task[None]] = []
         watching = asyncio.create_task(self._watch())
         asking = asyncio.create_task(stop.wait())
@@ -153,8 +156,8 @@ class Supervisor:
                 if self._stop_asked.is_set():
                     worker.stop()
                 status: int | str = await (ended or self._until_ended(worker))
-            except OSError as error:
-                status = str(error)
+            except (OSError, MemoryError, RuntimeError) as error:  # no process, or no thread to wait for it
+                status = str(error) or type(error).__name__
             if self._stop_asked.is_set():
                 return
             self._crew.gone(number)

@@ -19,7 +19,7 @@ LAYERS = [
     {"auth"},
     {"ssh"},
     {"workers"},
-    {"app", "server", "app_options", "app_shares", "app_backends"},
+    {"app", "server", "app_options", "app_shares", "app_backends", "app_descriptors"},
     {"cli", "__main__"},
     {"testing"},
 ]

@@ -1,4 +1,4 @@
-"""How many connections there may be, decided without a socket."""
+"""How many connections there may be, and who is next, decided without a socket."""
 
 from __future__ import annotations
 
@@ -7,60 +7,174 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from s3sftp.ssh import SshOptions
-from s3sftp.ssh.admission import Admission, Refusal, Ticket
+from s3sftp.ssh.admission import Admission, Refusal, Stage, Ticket
 
 LIMITS = SshOptions(
-    max_unauthenticated=4, max_unauthenticated_per_source=2, max_connections=8, max_connections_per_user=3
+    max_unauthenticated=4,
+    max_unauthenticated_per_source=2,
+    max_queued=3,
+    max_connections=12,
+    max_connections_per_user=3,
 )
 
 
-def admitted(admission: Admission, source: str, now: float = 0) -> Ticket:
-    answer = admission.arrive(source, now)
-    assert isinstance(answer, Ticket)
-    return answer
+class Gate:
+    """An admission, and whom it has dismissed."""
+
+    def __init__(self, limits: SshOptions = LIMITS) -> None:
+        self.dismissed: list[Ticket] = []
+        self.admission = Admission(limits, lambda ticket, _reason: self.dismissed.append(ticket))
+
+    def come(self, source: str, now: float = 0, *, speaks: bool = False, is_shared: bool = False) -> Ticket:
+        """A connection that is not refused. `speaks`: it sends something at once."""
+        answer = self.admission.arrive(source, now, is_shared=is_shared)
+        assert isinstance(answer, Ticket)
+        answer.has_spoken = speaks
+        return answer
+
+    def logging_in(self, source: str, now: float = 0) -> Ticket:
+        ticket = self.come(source, now, speaks=True)
+        assert ticket.stage is Stage.ENTERING
+        return ticket
 
 
-def test_one_source_may_only_wait_so_often_and_others_still_come_in() -> None:
-    admission = Admission(LIMITS)
-    first = admitted(admission, "a")
-    admitted(admission, "a")
-    assert admission.arrive("a", 0) == Refusal("too many connections of this source before login")
-    admitted(admission, "b")
-    admission.leave(first)
-    admitted(admission, "a")
+def test_those_that_come_too_many_at_once_of_one_source_wait_and_others_do_not() -> None:
+    gate = Gate()
+    first, _second = gate.logging_in("a"), gate.logging_in("a")
+    third, fourth = gate.come("a"), gate.come("a")
+    assert third.stage is fourth.stage is Stage.QUEUED
+    gate.admission.leave(first)
+    assert gate.admission.next(0.1) is third
+    assert gate.admission.next(0.1) is None
+    assert gate.come("b").stage is Stage.ENTERING
 
 
-def test_a_full_waiting_room_expels_the_oldest_only_when_it_has_had_its_time() -> None:
-    admission = Admission(LIMITS)
-    oldest, *_ = [admitted(admission, str(n), now=n) for n in range(4)]
-    assert admission.arrive("x", 4) == Refusal("too many connections before login")
-    assert admitted(admission, "x", 5.0).expels is oldest
-    assert admission.waiting == 4
+def test_nobody_who_comes_later_takes_the_place_of_one_that_waits() -> None:
+    gate = Gate()
+    first, *_ = [gate.logging_in(source) for source in "abcd"]
+    waiting = gate.come("a")
+    gate.admission.leave(first)
+    assert gate.come("e").stage is Stage.QUEUED
+    assert gate.admission.next(0) is not None
+    assert waiting.stage is not Stage.GONE
 
 
-def test_a_full_waiting_room_expels_from_the_source_with_the_most_for_one_that_has_none() -> None:
-    admission = Admission(LIMITS)
-    greedy, *_ = [admitted(admission, source) for source in "abac"]
-    assert admitted(admission, "d").expels is greedy
-    assert isinstance(admission.arrive("d", 0), Refusal)
+def test_a_place_goes_to_the_source_that_holds_the_fewest_and_then_to_the_one_that_came_first() -> None:
+    gate = Gate()
+    first, *_ = [gate.logging_in(source) for source in "aabc"]
+    _again, of_b, of_d = gate.come("a"), gate.come("b"), gate.come("d")
+    gate.admission.leave(first)
+    assert gate.admission.next(0) is of_d
+    gate.admission.leave(of_d)
+    # a and b hold one place each, and `a` came first; b is next when a has two
+    assert gate.admission.next(0) is _again
+    gate.admission.leave(_again)
+    assert gate.admission.next(0) is of_b
 
 
-def test_a_source_beyond_its_own_limit_expels_nobody() -> None:
-    admission = Admission(LIMITS)
-    for source in "aabc":
-        admitted(admission, source)
-    assert isinstance(admission.arrive("a", 100), Refusal)
-    assert admission.waiting == 4
+def test_of_one_source_those_that_have_sent_something_come_first() -> None:
+    gate = Gate()
+    first, _ = gate.logging_in("a"), gate.logging_in("a")
+    gate.come("a")
+    speaking = gate.come("a", speaks=True)
+    gate.admission.leave(first)
+    assert gate.admission.next(0) is speaking
 
 
-def test_a_login_makes_room_in_the_waiting_room_and_counts_for_its_user() -> None:
-    admission = Admission(LIMITS)
+def test_silent_ones_make_room_for_one_of_their_source_that_is_not_silent() -> None:
+    gate = Gate()
+    silent, _ = gate.come("a"), gate.come("a")
+    quiet, login = gate.come("a"), gate.come("a", speaks=True)
+    assert gate.admission.next(0.9) is None
+    assert gate.admission.next(1.0) is login
+    assert gate.dismissed == [silent]
+    assert gate.admission.next(1.0) is None, "silence makes no room for silence"
+    assert quiet.stage is Stage.QUEUED
+
+
+def test_who_is_logging_in_keeps_their_place_when_more_of_the_same_source_wait() -> None:
+    gate = Gate()
+    gate.logging_in("a")
+    gate.logging_in("a")
+    gate.come("a", speaks=True)
+    assert gate.admission.next(20) is None
+    assert gate.dismissed == []
+
+
+def test_when_all_places_are_taken_the_oldest_makes_room_only_when_it_has_had_its_time() -> None:
+    gate = Gate()
+    oldest, *_ = [gate.logging_in(str(n), n / 10) for n in range(4)]
+    waiting = gate.come("x", 3, speaks=True)
+    assert gate.admission.next(4.9) is None
+    assert gate.admission.next(5.0) is waiting
+    assert gate.dismissed == [oldest]
+    assert gate.admission.entering == 4
+
+
+def test_when_all_places_are_taken_a_source_with_several_makes_room_for_one_that_has_none() -> None:
+    gate = Gate()
+    greedy, *_ = [gate.logging_in(source) for source in "abac"]
+    waiting = gate.come("d", 1, speaks=True)
+    assert gate.admission.next(1.4) is None, "ordinary logins make room by themselves"
+    assert gate.admission.next(1.5) is waiting
+    assert gate.dismissed == [greedy]
+    gate.come("d", 1.5)
+    assert gate.admission.next(2.5) is None
+
+
+def test_a_source_that_stands_for_many_clients_has_no_limit_of_its_own() -> None:
+    gate = Gate()
+    tickets = [gate.come("balancer", is_shared=True) for _ in range(4)]
+    assert {ticket.stage for ticket in tickets} == {Stage.ENTERING}
+
+
+def test_who_waits_for_as_long_as_a_login_may_take_is_dismissed() -> None:
+    gate = Gate()
+    for _ in range(2):
+        gate.logging_in("a")
+    waiting = gate.come("a", 1)
+    gate.admission.give_up(30.9)
+    assert waiting.stage is Stage.QUEUED
+    gate.admission.give_up(31)
+    assert gate.dismissed == [waiting]
+    assert gate.admission.total == 2
+
+
+def test_a_full_queue_drops_what_is_silent_then_the_latest_of_the_source_that_has_the_most() -> None:
+    gate = Gate()
+    for _ in range(2):
+        gate.logging_in("a")
+    silent, second, third = gate.come("a"), gate.come("a", speaks=True), gate.come("a", speaks=True)
+    assert gate.admission.arrive("a", 0.5) == Refusal("too many connections wait to log in")
+    assert gate.come("a", 1, speaks=True).stage is Stage.QUEUED
+    assert gate.dismissed == [silent]
+    latest = next(reversed(gate.admission._queue))
+    for _ in range(2):
+        gate.logging_in("b", 1)
+    assert gate.come("b", 1).stage is Stage.QUEUED
+    assert gate.dismissed == [silent, latest]
+    assert second.stage is third.stage is Stage.QUEUED
+
+
+def test_a_login_makes_room_and_counts_for_its_user() -> None:
+    gate = Gate()
     for n in range(3):
-        assert admission.log_in(admitted(admission, str(n)), "alice") is None
-    assert admission.waiting == 0
-    fourth = admitted(admission, "9")
-    assert admission.log_in(fourth, "alice") == Refusal("too many connections of this user")
-    assert admission.log_in(fourth, "bob") is None
+        assert gate.admission.log_in(gate.logging_in(str(n)), "alice") is None
+    assert gate.admission.entering == 0
+    fourth = gate.logging_in("9")
+    assert gate.admission.log_in(fourth, "alice") == Refusal("too many connections of this user")
+    assert gate.admission.log_in(fourth, "bob") is None
+
+
+def test_who_was_dismissed_cannot_log_in_any_more() -> None:
+    gate = Gate()
+    silent = gate.come("a")
+    gate.come("a")
+    gate.come("a", speaks=True)
+    gate.admission.next(1)
+    assert gate.admission.log_in(silent, "alice") == Refusal("made room for others before login")
+    gate.admission.leave(silent)
+    assert gate.admission.total == 2
 
 
 class Comings(RuleBasedStateMachine):
@@ -68,24 +182,38 @@ class Comings(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.admission = Admission(LIMITS)
-        self.now = 0.0
         self.here: list[Ticket] = []
+        self.admission = Admission(LIMITS, lambda ticket, _reason: self.here.remove(ticket))
+        self.now = 0.0
 
-    @rule(source=st.sampled_from("abcdef"), pause=st.sampled_from([0.0, 1.0, 6.0]))
-    def come(self, source: str, pause: float) -> None:
+    @rule(source=st.sampled_from("abcdef"), pause=st.sampled_from([0.0, 1.0, 6.0]), speaks=st.booleans())
+    def come(self, source: str, pause: float, speaks: bool) -> None:
         self.now += pause
         answer = self.admission.arrive(source, self.now)
         if isinstance(answer, Ticket):
+            answer.has_spoken = speaks
             self.here.append(answer)
-            if answer.expels is not None:
-                self.here.remove(answer.expels)
+
+    @rule(pause=st.sampled_from([0.0, 1.0, 6.0, 31.0]))
+    def look(self, pause: float) -> None:
+        self.now += pause
+        self.admission.give_up(self.now)
+        while (ticket := self.admission.next(self.now)) is not None:
+            assert ticket in self.here
+        queued = [ticket for ticket in self.here if ticket.stage is Stage.QUEUED]
+        if self.admission.entering < LIMITS.max_unauthenticated:
+            assert all(self.entering_of(ticket.source) == 2 for ticket in queued), "nobody waits without need"
+
+    @rule(index=st.integers(0, 20))
+    def speak(self, index: int) -> None:
+        if self.here:
+            self.here[index % len(self.here)].has_spoken = True
 
     @rule(index=st.integers(0, 20), user=st.sampled_from("xy"))
     def log_in(self, index: int, user: str) -> None:
-        waiting = [ticket for ticket in self.here if ticket.user is None]
-        if waiting:
-            self.admission.log_in(waiting[index % len(waiting)], user)
+        entering = [ticket for ticket in self.here if ticket.stage is Stage.ENTERING]
+        if entering:
+            self.admission.log_in(entering[index % len(entering)], user)
 
     @rule(index=st.integers(0, 20))
     def go(self, index: int) -> None:
@@ -94,13 +222,25 @@ class Comings(RuleBasedStateMachine):
             self.admission.leave(ticket)
             self.admission.leave(ticket)
 
+    @rule()
+    def all_go(self) -> None:
+        for ticket in self.here:
+            self.admission.leave(ticket)
+        self.here.clear()
+        counts = (self.admission._queue, self.admission._entering, self.admission._entering_of)
+        assert not any([*counts, self.admission._users]), "nothing is kept of those that are gone"
+
+    def entering_of(self, source: str) -> int:
+        return sum(t.source == source and t.stage is Stage.ENTERING for t in self.here)
+
     @invariant()
     def limits_hold(self) -> None:
-        waiting = [ticket for ticket in self.here if ticket.user is None]
+        stages = [ticket.stage for ticket in self.here]
         assert self.admission.total == len(self.here) <= LIMITS.max_connections
-        assert self.admission.waiting == len(waiting) <= LIMITS.max_unauthenticated
+        assert self.admission.entering == stages.count(Stage.ENTERING) <= LIMITS.max_unauthenticated
+        assert self.admission.queued == stages.count(Stage.QUEUED) <= LIMITS.max_queued
         for source in "abcdef":
-            assert sum(t.source == source for t in waiting) <= LIMITS.max_unauthenticated_per_source
+            assert self.entering_of(source) <= LIMITS.max_unauthenticated_per_source
         for user in "xy":
             assert sum(t.user == user for t in self.here) <= LIMITS.max_connections_per_user
 

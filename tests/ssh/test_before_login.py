@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import os
+import socket
 import time
+from typing import NoReturn
 
+import asyncssh
 import pytest
 
 from tests.ssh.gatehouse import (
@@ -26,12 +31,103 @@ async def good_login_seconds(house: Gatehouse, source: str = "127.0.0.9") -> flo
     return time.perf_counter() - began
 
 
-async def test_a_source_may_only_hold_so_many_connections_before_login() -> None:
-    async with gatehouse() as house:
+async def greeted(reader: asyncio.StreamReader, seconds: float = 20) -> bool:
+    """Whether the server says its version within the time."""
+    try:
+        async with asyncio.timeout(seconds):
+            return (await reader.readline()).startswith(b"SSH-2.0-")
+    except (TimeoutError, ConnectionError):
+        return False
+
+
+async def test_of_one_source_so_many_are_served_before_login_and_more_wait_without_costing_more() -> None:
+    async with gatehouse(ssh={"max_unauthenticated_per_source": 10}) as house:
         sockets = [await house.socket("127.0.0.2") for _ in range(12)]
-        closed = await asyncio.gather(*(closed_by_server(reader, 1.0) for reader, _ in sockets))
-        assert closed.count(True) == 2
+        answers = await asyncio.gather(*(greeted(reader, 1.0) for reader, _ in sockets))
+        assert answers.count(True) == 10
+        assert house.listener.connections == 10
         assert await good_login_seconds(house) < 2
+        reset(sockets[answers.index(True)][1])
+        waiting = [reader for (reader, _), served in zip(sockets, answers, strict=True) if not served]
+        assert any(await asyncio.gather(*(greeted(reader, 2.0) for reader in waiting)))
+        for _, writer in sockets:
+            reset(writer)
+
+
+async def test_one_that_waits_and_gives_up_leaves_nothing() -> None:
+    async with gatehouse(ssh={"max_unauthenticated_per_source": 1, "max_queued": 1}) as house:
+        _, first = await house.socket()
+        async with asyncio.timeout(20):
+            while not house.listener.connections:
+                await asyncio.sleep(0.01)
+        for _ in range(3):
+            reader, writer = await house.socket()
+            assert not await closed_by_server(reader, 0.2), "it waits"
+            reset(writer)
+            await asyncio.sleep(0.1)
+        assert not house.told("connection refused")
+        reset(first)
+        await house.empties()
+
+
+async def test_one_that_waits_for_longer_than_a_login_may_take_is_refused_with_the_reason() -> None:
+    async with gatehouse(ssh={"max_unauthenticated_per_source": 1, "login_grace": 1.0}) as house:
+        first, *others = [await house.socket() for _ in range(3)]
+        async with asyncio.timeout(20):  # silent, but nobody who is not waits for the place
+            while not house.told("connection refused"):
+                await asyncio.sleep(0.02)
+        (refused,) = house.told("connection refused")[:1]
+        assert refused["reason"] == "waited too long for its turn to log in"
+        for _, writer in (first, *others):
+            reset(writer)
+
+
+async def test_silent_sockets_make_room_for_a_login_of_the_same_address() -> None:
+    async with gatehouse() as house:
+        sockets = [await house.socket("127.0.0.9") for _ in range(400)]
+        await asyncio.sleep(1.0)
+        assert await good_login_seconds(house, "127.0.0.9") < 2
+        for _, writer in sockets:
+            reset(writer)
+
+
+async def test_a_byte_now_and_then_is_no_version_and_makes_room_for_a_login_of_the_same_address() -> None:
+    async with gatehouse() as house:
+        sockets = [await house.socket("127.0.0.9") for _ in range(100)]
+        for _ in range(11):
+            for _, writer in sockets:
+                writer.write(b"S")
+            await asyncio.sleep(0.1)
+        assert await good_login_seconds(house, "127.0.0.9") < 2
+        for _, writer in sockets:
+            reset(writer)
+
+
+async def test_logins_of_one_address_all_get_in_however_many_come_at_once() -> None:
+    async with gatehouse(ssh={"max_unauthenticated_per_source": 3}) as house:
+        connections = await asyncio.gather(*(house.connect() for _ in range(60)))
+        assert house.listener.connections == 60
+        for connection in connections:
+            connection.close()
+        await house.empties()
+
+
+async def test_addresses_that_stand_for_many_clients_are_not_banned_and_not_limited_as_one() -> None:
+    limits = {
+        "max_unauthenticated_per_source": 1,
+        "max_auth_attempts": 1,
+        "shared_sources": ("127.0.0.0/30",),
+    }
+    async with gatehouse(ssh=limits, auth={"ban_failures": 1}) as house:
+        sockets = [await house.socket("127.0.0.2") for _ in range(5)]
+        assert all(await asyncio.gather(*(greeted(reader) for reader, _ in sockets)))
+        for source in ("127.0.0.2", "127.0.0.4"):
+            with pytest.raises(asyncssh.Error):
+                await house.connect(password="wrong", source=source)
+        assert await good_login_seconds(house, "127.0.0.2") < 2
+        with pytest.raises((asyncssh.Error, ConnectionError)):
+            await house.connect(source="127.0.0.4")
+        assert [event["source"] for event in house.told("source banned")] == ["127.0.0.4"]
         for _, writer in sockets:
             reset(writer)
 
@@ -117,3 +213,26 @@ async def test_what_is_not_ssh_is_closed_and_hurts_nobody(noise: bytes) -> None:
         assert await good_login_seconds(house) < 2
         assert not [event for event in house.events if event["log_level"] == "error"]
         reset(writer)
+
+
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM])
+async def test_when_nothing_can_be_accepted_that_is_said_once_and_tried_again_after_a_pause(
+    number: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tries: list[float] = []
+
+    def accept(_self: socket.socket) -> NoReturn:
+        tries.append(time.monotonic())
+        raise OSError(number, os.strerror(number))
+
+    async with gatehouse() as house:
+        with monkeypatch.context() as broken:
+            broken.setattr(socket.socket, "accept", accept)
+            login = asyncio.create_task(good_login_seconds(house))
+            await asyncio.sleep(1.1)
+            assert 2 <= len(tries) <= 7
+            assert [event["error"] for event in house.told("connections not accepted")] == [
+                f"[Errno {number}] {os.strerror(number)}"
+            ]
+        await login
+        assert len(house.told("connections accepted again")) == 1

@@ -66,6 +66,7 @@ async def test_the_server_has_so_many_connections_over_all_workers(serving: Crew
             await stack.enter_async_context(serving.client())
         with pytest.raises((asyncssh.DisconnectError, ConnectionError)):
             await serving.connect()
+        await serving.server.until(lambda: bool(serving.server.events("connection refused")), "it to be told")
         (refused,) = serving.server.events("connection refused")
         assert refused["reason"] == "too many connections"
 
@@ -104,6 +105,7 @@ async def test_failed_logins_at_different_workers_add_up_to_a_ban(serving: Crew)
     assert [event["source"] for event in serving.server.events("source banned")] == ["127.0.0.2"]
     with pytest.raises((asyncssh.Error, ConnectionError)):
         await serving.connect("127.0.0.2")
+    await serving.server.until(lambda: bool(serving.server.events("connection refused")), "it to be told")
     assert serving.server.events("connection refused")[-1]["reason"] == "the source is banned"
     async with serving.client("127.0.0.3") as other:
         assert await (await other.sftp()).realpath(".") == "/"

@@ -11,6 +11,7 @@ import time
 from datetime import UTC, datetime
 from typing import Final
 
+from s3sftp.backends.s3.ages import Ages
 from s3sftp.backends.s3.client import Store
 from s3sftp.backends.s3.multipart import abort_upload
 from s3sftp.backends.s3.ownership import Claim, Entry, Journal
@@ -40,6 +41,7 @@ class Janitor:
     def __init__(self, store: Store, journal: Journal) -> None:
         self._store = store
         self._journal = journal
+        self._ages = Ages()
         self._sweeping = asyncio.Lock()
         self._task: asyncio.Task[None] | None = None
 
@@ -86,7 +88,7 @@ class Janitor:
     async def _settle(self, entry: Entry) -> Outcome:
         """Abort one upload if it is due."""
         claim = entry.claim
-        age = time.time() - claim.claimed_at
+        age = self._ages.of(claim, time.time(), time.monotonic())
         if not self._journal.is_own(claim) or age < self._store.options.janitor_min_age.total_seconds():
             return Outcome.KEPT
         try:
@@ -97,6 +99,7 @@ class Janitor:
         if upload_id is None or (upload_id and not await abort_upload(self._store, claim.key, upload_id)):
             return Outcome.KEPT
         await entry.done()
+        self._ages.forget(claim)
         return Outcome.ABORTED if upload_id else Outcome.NOTHING
 
     async def _find(self, claim: Claim) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
 from datetime import timedelta
@@ -83,6 +84,38 @@ async def test_a_young_one_is_left_alone(open_backend: Opener, s3: S3, tmp_path:
     living = await open_backend(tmp_path, janitor_min_age=timedelta(hours=1))
     assert await living.janitor.sweep() == 0
     assert len(journal_files(tmp_path)) == len(await s3.multipart_uploads()) == 1
+
+
+def set_clock(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
+    """Set the time of day; time that passes is unaffected."""
+    real = time.time
+    monkeypatch.setattr(time, "time", lambda: real() + seconds)
+
+
+async def test_what_was_left_before_the_clock_was_set_back_does_not_wait_for_that_time_to_come(
+    open_backend: Opener, s3: S3, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dead = await open_backend(tmp_path)
+    await dead.write_chunk(await begin(dead, "f"), PIECE, ALICE)
+    crash(dead.journal)
+    set_clock(monkeypatch, -86_400.0)
+    living = await open_backend(tmp_path, janitor_min_age=timedelta(seconds=0.3))
+    assert await living.janitor.sweep() == 0, "how old it is nobody knows"
+    await asyncio.sleep(0.4)
+    assert await living.janitor.sweep() == 1
+    assert len(living.janitor._ages) == 0
+
+
+async def test_a_clock_that_was_set_forward_harms_no_upload_of_a_server_that_lives(
+    open_backend: Opener, s3: S3, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, other = await open_backend(tmp_path), await open_backend(tmp_path)
+    upload = await begin(one, "f")
+    await one.write_chunk(upload, PIECE, ALICE)
+    set_clock(monkeypatch, 86_400.0)
+    assert await other.janitor.sweep() == await one.janitor.sweep() == 0
+    assert len(await s3.multipart_uploads()) == 1
+    await one.abort_write(upload, ALICE)
 
 
 async def test_claims_on_another_bucket_are_kept_for_its_own_server(

@@ -1,0 +1,37 @@
+"""Whether this process may open as many descriptors as the options promise."""
+
+from __future__ import annotations
+
+import math
+
+from s3sftp.app_options import ServerOptions
+from s3sftp.app_shares import share_of
+from s3sftp.ssh import descriptors
+from s3sftp.telemetry import get_logger
+
+_log = get_logger("s3sftp.app")
+
+
+def other_descriptors(options: ServerOptions) -> int:
+    """What a process with these options opens besides clients' connections: those to its storage."""
+    return options.s3.max_connections if options.s3 else 0
+
+
+def enough_descriptors(options: ServerOptions, workers: int) -> None:
+    """Raise the limit as far as it goes, and warn if that is too little for what is promised.
+
+    A process may need one for each of its connections, and those to the storage. Open files of the spool and
+    of the local backend come on top, and are bounded by what each user may have open.
+    """
+    limit = descriptors.raise_limit()
+    others = descriptors.BASE + other_descriptors(share_of(options, workers))
+    serving = math.ceil(options.ssh.max_connections / workers) + others
+    needed = max(serving, options.ssh.max_queued + descriptors.BASE) if workers > 1 else serving
+    if limit < needed:
+        _log.warning(
+            "too few file descriptors",
+            limit=limit,
+            needed=needed,
+            detail=f"set the limit of open files (ulimit -n, LimitNOFILE) to {needed} or more, "
+            f"or ssh.max_connections to {max(1, (limit - others) * workers)} or less",
+        )

@@ -1,0 +1,111 @@
+"""Nothing is kept for a connection that has gone, however it came and went."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import sys
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import asyncssh
+import pytest
+
+from s3sftp.ssh import SshOptions
+from s3sftp.ssh.admission import Admission, Ticket
+from tests.ssh.gatehouse import Gatehouse, gatehouse, reset
+
+Visit = Callable[[Gatehouse], Awaitable[None]]
+
+
+async def silent(house: Gatehouse) -> None:
+    _, writer = await house.socket()
+    reset(writer)
+
+
+async def no_ssh(house: Gatehouse) -> None:
+    reader, writer = await house.socket()
+    writer.write(b"GET / HTTP/1.1\r\n\r\n")
+    await reader.read()
+    reset(writer)
+
+
+async def failed_login(house: Gatehouse) -> None:
+    with pytest.raises(asyncssh.PermissionDenied):
+        await house.connect(password="wrong")
+
+
+async def refused_after_login(house: Gatehouse) -> None:
+    """Another of this user is there."""
+    async with await house.connect() as connection:
+        await connection.wait_closed()
+
+
+async def session(house: Gatehouse) -> None:
+    async with await house.connect("bob") as connection, connection.start_sftp_client() as sftp:
+        await sftp.listdir("/")
+        async with sftp.open("/x", "wb") as file:
+            await file.write(b"x")
+        await sftp.remove("/x")
+
+
+async def waited_in_vain(house: Gatehouse) -> None:
+    """The places of its source are taken."""
+    reader, writer = await house.socket("127.0.0.7")
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(reader.read(1), 0.01)
+    reset(writer)
+
+
+def blocks() -> int:
+    """Pieces of memory that Python holds."""
+    gc.collect()
+    gc.collect()
+    return sys.getallocatedblocks()
+
+
+@pytest.mark.parametrize(
+    ("visit", "count"),
+    [
+        (silent, 400),
+        (no_ssh, 400),
+        (failed_login, 60),
+        (refused_after_login, 60),
+        (session, 60),
+        (waited_in_vain, 100),
+    ],
+)
+async def test_nothing_is_kept_for_a_connection_that_has_gone(visit: Visit, count: int) -> None:
+    limits = {"max_connections_per_user": 1, "max_unauthenticated_per_source": 2}
+    async with gatehouse(ssh=limits, auth={"ban_failures": 0, "refusal_time": 0}) as house:
+        resident = await house.connect()
+        places = [await house.socket("127.0.0.7") for _ in range(2)]
+
+        async def visits(number: int) -> int:
+            for _ in range(number):
+                await visit(house)
+            async with asyncio.timeout(20):
+                while house.listener.connections > 1 + len(places):
+                    await asyncio.sleep(0.01)
+            await asyncio.sleep(0.2)  # what is closed is let go of a turn or two later
+            house.events.clear()
+            house.sessions.clear()
+            return blocks()
+
+        await visits(20)
+        before = await visits(20)
+        assert await visits(count) - before < count
+        resident.close()
+        for _, writer in places:
+            reset(writer)
+
+
+def test_those_that_had_to_make_room_are_forgotten_while_it_goes_on() -> None:
+    gone: list[Any] = []
+    admission = Admission(SshOptions(max_unauthenticated=2), lambda *_: gone.append(None))
+    for second in range(1000):
+        admission.arrive(str(second), second)
+        admission.next(second + 0.5)
+    assert len(gone) > 100
+    gc.collect()
+    assert sum(isinstance(each, Ticket) for each in gc.get_objects()) <= admission.total

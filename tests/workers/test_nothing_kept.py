@@ -1,0 +1,74 @@
+"""Neither supervisor nor worker keeps anything for a connection that has gone."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import socket
+import sys
+from typing import Any
+
+from s3sftp.auth import AuthOptions
+from s3sftp.ssh import FrontDoor, Peer, SshOptions
+from s3sftp.stopping import StopRequests
+from s3sftp.workers import Post
+from s3sftp.workers.link import Link, pair
+from s3sftp.workers.process import Worker
+
+
+class Connection(asyncio.Protocol):
+    """As asyncssh's, but it logs in by being there, and fails first."""
+
+    def __init__(self, post: Post) -> None:
+        self._post = post
+        self._login: asyncio.Task[None] | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        guest = self._post.arrive(self, lambda _reason: transport.abort())  # type: ignore[attr-defined]
+        assert guest is not None
+        self._guest = guest
+        self._login = asyncio.create_task(self._log_in(transport))
+
+    async def _log_in(self, transport: Any) -> None:
+        self._guest.greeted()
+        await self._guest.failed()
+        await self._guest.log_in("alice")
+        transport.close()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._guest.leave()
+
+
+async def test_nothing_is_kept_for_a_connection_that_was_handed_over_and_has_gone() -> None:
+    mine, its = pair()
+    door = FrontDoor(SshOptions(), AuthOptions(ban_failures=0))
+    worker = Worker(1, lambda: None)
+    worker._link = Link(mine, worker._received, worker._hang_up)
+    post = Post(its, StopRequests())
+    await post.create_server(lambda _host, _port: Connection(post), "", 0)
+    numbers = iter(range(100_000))
+
+    async def visits(count: int) -> int:
+        for number in (next(numbers) for _ in range(count)):
+            client, served = socket.socketpair()
+            with client:
+                guest = door.arrive(Peer.of((f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}", 1)))
+                assert guest is not None
+                worker.serve(number, guest, served)
+                client.setblocking(False)
+                assert await asyncio.get_running_loop().sock_recv(client, 1) == b""
+        async with asyncio.timeout(20):
+            while worker.guests:
+                await asyncio.sleep(0.01)
+        await asyncio.sleep(0.05)
+        gc.collect()
+        return sys.getallocatedblocks()
+
+    try:
+        await visits(1500)  # until Python itself has what it keeps
+        before = await visits(50)
+        assert await visits(1000) - before < 500
+    finally:
+        post.close()
+        assert worker._link is not None
+        worker._link.close()
