@@ -25,6 +25,8 @@ from s3sftp.backends.s3.credentials import RenewableCredentials, session_with
 from s3sftp.backends.s3.direct import Direct
 from s3sftp.backends.s3.failures import Trouble, trouble_of
 from s3sftp.backends.s3.options import S3Options, is_loopback
+from s3sftp.backends.s3.proofs import Unproven, require_proof
+from s3sftp.backends.s3.received import body_of
 from s3sftp.backends.s3.retries import Again, Effort, Retries, attempt_limit, time_limit
 from s3sftp.telemetry import charge, get_logger, span
 
@@ -134,7 +136,7 @@ class Store:
         with span(f"S3.{api}", _attributes(api, parameters, attempt), SpanKind.CLIENT) as current:
             try:
                 async with asyncio.timeout(attempt_limit(left, attempt, self.options.attempts)):
-                    return await self._send(api, parameters)
+                    return _proven(api, await self._send(api, parameters))
             except Exception as failure:
                 trouble = trouble_of(api, failure)
                 if trouble is None:
@@ -183,6 +185,17 @@ class Store:
         except Exception as failure:  # the chain has many ways to fail; the first trouble tells more
             _log.warning("s3_credentials_not_renewed", error=type(failure).__name__, detail=str(failure))
             return False
+
+
+def _proven(api: str, answer: Answer) -> Answer:
+    """The answer, if it is one of the store's. Raises Unproven."""
+    try:
+        require_proof(api, answer)
+    except Unproven:
+        if api == "GetObject":
+            body_of(answer).close()
+        raise
+    return answer
 
 
 def _config(options: S3Options) -> AioConfig:

@@ -6,8 +6,9 @@ from s3sftp.backends.contract import FileInfo, Place
 from s3sftp.backends.s3.cache import Facts, Ticket
 from s3sftp.backends.s3.client import Answer, Store
 from s3sftp.backends.s3.keys import Keys
-from s3sftp.backends.s3.objects import info_of_head
-from s3sftp.errors import InvalidRequest, IsADirectory, NotADirectory, NotFound
+from s3sftp.backends.s3.objects import Fields, info_of_head, size_of, version_of
+from s3sftp.backends.s3.received import body_of
+from s3sftp.errors import InvalidRequest, IsADirectory, NotADirectory, NotFound, StorageFailure
 
 
 class Heads:
@@ -22,6 +23,8 @@ class Heads:
         """What the store says of one object, and keep it as a fact. Raises NotFound."""
         ticket = self._facts.ticket(key)
         answer = await self._store.call("HeadObject", Key=key)
+        if "ContentLength" not in answer:  # such as GCS says of what it unpacks on its way
+            answer |= {"ContentLength": await self._measured(key, version_of(answer))}
         self._facts.learn(key, info_of_head(answer), ticket)
         return answer
 
@@ -81,6 +84,17 @@ class Heads:
         found = await self._has_anything_below(place)
         self._facts.learn(key, FileInfo.directory() if found else None, ticket)
         return found
+
+    async def _measured(self, key: str, version: str | None) -> int:
+        """The size of an object, as the answer to a GET of its first byte says it. Raises StorageFailure when
+        that does not either."""
+        condition: Fields = {} if version is None else {"IfMatch": version}
+        answer = await self._store.call("GetObject", Key=key, Range="bytes=0-0", **condition)
+        body_of(answer).close()
+        size = size_of(answer)
+        if size is None:
+            raise StorageFailure("storage does not tell the file's size")
+        return size
 
     async def _has_anything_below(self, place: Place) -> bool:
         """Whether any key is below; a marker is below itself."""

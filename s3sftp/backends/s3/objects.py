@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from datetime import datetime
 from email.utils import parsedate_to_datetime
@@ -11,8 +12,10 @@ from urllib.parse import urlencode
 
 from s3sftp.backends.contract import FileInfo
 from s3sftp.backends.s3.options import MTIME_METADATA, UPLOAD_METADATA, S3Options
+from s3sftp.errors import StorageFailure
 
 Fields = dict[str, Any]
+_TOTAL = re.compile(r"bytes 0-\d+/(\d+)")
 
 _CARRIED = (
     "CacheControl",
@@ -51,11 +54,23 @@ def version_of(answer: Mapping[str, Any]) -> str | None:
 
 
 def info_of_head(answer: Mapping[str, Any]) -> FileInfo:
-    """A file, out of the answer to HEAD or GET."""
+    """A file, out of the answer to HEAD or GET. Raises StorageFailure when it does not tell the size: unknown
+    is not 0."""
+    if "ContentLength" not in answer:
+        raise StorageFailure("storage does not tell the file's size")
     mtime = mtime_of(answer.get("Metadata", {}))
     if mtime is None:
         mtime = _seconds(answer.get("LastModified"))
-    return FileInfo.file(int(answer.get("ContentLength", 0)), mtime, version_of(answer))
+    return FileInfo.file(int(answer["ContentLength"]), mtime, version_of(answer))
+
+
+def size_of(answer: Mapping[str, Any]) -> int | None:
+    """The size of the whole object, out of the answer to a GET of its beginning; None when it is not told."""
+    if "ContentRange" in answer:
+        total = _TOTAL.fullmatch(answer["ContentRange"])
+        return None if total is None else int(total[1])
+    size: int | None = answer.get("ContentLength")
+    return size
 
 
 def info_of_line(line: Mapping[str, Any]) -> FileInfo:

@@ -6,7 +6,6 @@ GET 0-1048575 ──► 404                        LIST says: a directory, or no
 
 from __future__ import annotations
 
-import re
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack
 
@@ -15,12 +14,10 @@ from s3sftp.backends.s3.cache import Facts, Ticket
 from s3sftp.backends.s3.client import Answer, Store
 from s3sftp.backends.s3.failures import has_status
 from s3sftp.backends.s3.heads import Heads
-from s3sftp.backends.s3.objects import info_of_head
+from s3sftp.backends.s3.objects import info_of_head, size_of
 from s3sftp.backends.s3.reading import pieces_of
 from s3sftp.backends.s3.received import Body, body_of
 from s3sftp.errors import IsADirectory, NotFound, StorageError
-
-_TOTAL = re.compile(r"bytes 0-\d+/(\d+)")
 
 
 class Beginning:
@@ -67,7 +64,10 @@ class Opening:
                 return await self._heads.file(place), None
             body = body_of(answer)
             held.callback(body.close)
-            info = _info_of_get(answer)
+            size = size_of(answer)
+            if size is None:  # not the beginning, or of nobody knows how much
+                return await self._heads.file(place), None
+            info = info_of_head({**answer, "ContentLength": size})
             self._facts.learn(key, info, ticket)
             if not info.size:  # some stores say so, others refuse the range
                 return info, None
@@ -88,9 +88,3 @@ class Opening:
             if has_status(error, 416):
                 return None
             raise
-
-
-def _info_of_get(answer: Answer) -> FileInfo:
-    """What HEAD would say: of the whole object, although a part of it comes."""
-    total = _TOTAL.fullmatch(answer.get("ContentRange", ""))
-    return info_of_head(answer if total is None else {**answer, "ContentLength": int(total[1])})
