@@ -92,6 +92,7 @@ class S3Backend(CompleteBackend):
 
     async def stop(self) -> None:
         await self.janitor.stop()
+        await self.store.settle()
         await self.journal.stop()
         await self.store.stop()
 

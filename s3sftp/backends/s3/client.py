@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import random
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import AsyncExitStack
 from typing import Any, Final
 
@@ -76,7 +76,7 @@ class Store:
 
     async def stop(self) -> None:
         """Let go of the connections, after what was told to go on by itself has ended."""
-        await asyncio.gather(*self._going_on, return_exceptions=True)
+        await self.settle()
         await self._life.aclose()
         self._client = None
 
@@ -86,6 +86,10 @@ class Store:
         self._going_on.add(task)
         task.add_done_callback(self._ended)
         return task
+
+    async def settle(self) -> None:
+        """Wait for what was told to go on."""
+        await asyncio.gather(*self._going_on, return_exceptions=True)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._going_on.discard(task)
@@ -104,15 +108,15 @@ class Store:
         effort: Effort = Effort.METADATA,
         moved_bytes: int = 0,
         resumed: bool = False,
-        on_unknown: Callable[[], None] | None = None,
+        on_unknown: Callable[[], Awaitable[None]] | None = None,
         **parameters: Any,
     ) -> Answer:
         """Send one request, again as long as that may help, and return the answer.
 
         `moved_bytes` is what the request moves, for its time limit; `resumed` says that it continues an
-        earlier one, which makes it a retry on the account; `on_unknown` is called for each attempt that may
-        have been carried out although its answer does not say so. Raises a StorageError whose cause is the
-        last `Trouble`; that one's `unknown` speaks for all attempts.
+        earlier one, which makes it a retry on the account; `on_unknown` is awaited after each attempt that
+        may have been carried out although its answer does not say so, before the next one. Raises a
+        StorageError whose cause is the last `Trouble`; that one's `unknown` speaks for all attempts.
         """
         parameters["Bucket"] = self.options.bucket
         seconds = time_limit(self.options, effort, moved_bytes)
@@ -125,7 +129,7 @@ class Store:
             if not isinstance(answer, Trouble):
                 return answer
             if answer.unknown and on_unknown is not None:
-                on_unknown()
+                await on_unknown()
             answer.unknown = unknown = unknown or answer.unknown
             if not await self._try_again(answer, attempt, deadline, generation):
                 raise answer.error(str(parameters.get("Key", parameters.get("Prefix", "")))) from answer

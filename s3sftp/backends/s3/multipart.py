@@ -195,23 +195,33 @@ class Multipart:
         await asyncio.shield(self._creating)
 
     async def _create(self) -> None:
+        """An attempt whose answer was lost may have created an upload; so each is counted in the journal."""
         self._entry = entry = await self._journal.claim(self._key)
-        unknown: list[float] = []
+        lost = 0
+
+        async def count_lost() -> None:
+            nonlocal lost
+            lost += 1
+            await entry.unanswered(lost + 1)  # the next one is about to be sent
+
         try:
             answer = await self._store.call(
                 "CreateMultipartUpload",
-                on_unknown=lambda: unknown.append(entry.claim.claimed_at),
+                on_unknown=count_lost,
                 Key=self._key,
                 **self._fields,
                 **self._checksum_fields(),
             )
         except StorageError:
-            if not unknown:
+            if lost:
+                await entry.unanswered(lost)
+            else:
                 self._entry = None
                 await entry.done()
             raise
-        for moment in unknown[:1]:  # an attempt whose reply was lost may have created another one
-            self._journal.abandoned.append(await self._journal.claim(self._key, at=moment))
+        if lost:
+            at = entry.claim.claimed_at
+            self._journal.abandon(await self._journal.claim(self._key, at=at, requests=lost))
         self._upload_id = answer["UploadId"]
         self._created_at = time_of(answer)
         await entry.named(answer["UploadId"])
@@ -251,7 +261,7 @@ class Multipart:
         if self._upload_id is not None and await abort_upload(self._store, self._key, self._upload_id):
             await self._entry.done()
         else:
-            self._journal.abandoned.append(self._entry)
+            self._journal.abandon(self._entry)
 
 
 async def abort_upload(store: Store, key: str, upload_id: str) -> bool:

@@ -83,8 +83,8 @@ def _headers(answer: Answer) -> Mapping[str, str]:
 
 
 _CHANGES: Final = frozenset({"CompleteMultipartUpload", "CopyObject", "DeleteObject", "PutObject"})
-_OF_A_LISTING: Final = ("IsTruncated", "KeyCount", "MaxKeys", "MaxUploads", "Name")
-_NEXT: Final = ("NextContinuationToken", "NextKeyMarker")
+_OF_A_LISTING: Final = ("IsTruncated", "KeyCount", "MaxKeys", "MaxParts", "MaxUploads", "Name")
+_NEXT: Final = ("NextContinuationToken", "NextKeyMarker", "NextPartNumberMarker")
 _PROOFS: Final[Mapping[str, Callable[[Answer], str]]] = {
     "AbortMultipartUpload": _gone,
     "CompleteMultipartUpload": _etag,
@@ -96,6 +96,7 @@ _PROOFS: Final[Mapping[str, Callable[[Answer], str]]] = {
     "HeadObject": _object,
     "ListMultipartUploads": _page,
     "ListObjectsV2": _page,
+    "ListParts": _page,
     "PutObject": _stored,
     "UploadPart": _stored,
     "UploadPartCopy": _copied("CopyPartResult"),

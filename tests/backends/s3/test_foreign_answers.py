@@ -1,4 +1,4 @@
-"""A success that proves nothing is none: what a captive proxy, a broken gateway or a cache says in S3's place."""
+"""A success that proves nothing is none: what a captive proxy or a broken gateway says in S3's place."""
 
 from __future__ import annotations
 
