@@ -86,7 +86,9 @@ class StreamedWrites:
             tail = bytes(mine.recut.rest)
         stored = await self._theirs.finish_write(mine.theirs, tail, finish, session)
         mine.ended = True  # whatever is said of it: what is published is not aborted
-        return await self._theirs.stored("finish_write", stored, mine.place, session)
+        mine.stored = FileInfo.file(size, finish.mtime)
+        mine.stored = await self._theirs.stored("finish_write", stored, mine.place, session)
+        return mine.stored
 
     async def abort(self, upload: Upload, session: Session) -> None:
         """Throw it away, once; a backend that fails at it is told of in the log alone."""

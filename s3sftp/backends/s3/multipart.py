@@ -62,6 +62,7 @@ class Multipart:
         self._creating: asyncio.Task[None] | None = None
         self._running: set[asyncio.Task[None]] = set()
         self._aborting: asyncio.Task[None] | None = None
+        self._forgetting: asyncio.Task[None] | None = None
         self._closed = False
         self.completed = False
 
@@ -93,7 +94,8 @@ class Multipart:
         await self._run(self._copy(number, source, version, start, stop))
 
     async def complete(self, ours: Callable[[Answer], bool], **conditions: str) -> Published:
-        """Join the parts into the object. Raises as `publish`."""
+        """Join the parts into the object. Returns as soon as the store has confirmed it, without waiting for
+        the journal (`forgotten`). Raises as `publish`."""
         parts = [self._parts[number] for number in sorted(self._parts)]
         size = sum(part.size for part in parts)
         published = await publish(
@@ -110,9 +112,14 @@ class Multipart:
         )
         self._closed = self.completed = True
         if self._entry is not None:
-            await self._entry.done()
+            self._forgetting = self._store.go_on(self._entry.done())
         # S3 dates the object by its creation, not its completion
         return Published(published.version, self._created_at or published.moment)
+
+    async def forgotten(self) -> None:
+        """Wait until the journal knows that the upload is completed."""
+        if self._forgetting is not None:
+            await asyncio.shield(self._forgetting)
 
     async def abort(self) -> None:
         """Throw the upload away, when it is not completed. Goes on when the caller is cancelled; may be

@@ -36,7 +36,6 @@ class S3Upload(Upload):
         self.multipart = Multipart(
             store, journal, key, new_object(store.options, self.write_id, intent.mtime)
         )
-        self.finished = False
         self.window = Window(store.options.parallel_parts)
         self.min_chunk_bytes = store.options.min_part_bytes
         self.plan()
@@ -127,11 +126,11 @@ class Writing:
                 published = await self.put(
                     upload.key, tail, upload.write_id, mtime=upload.mtime, conditions=conditions
                 )
-            upload.finished = True
             mtime = published.moment if upload.mtime is None else upload.mtime
-            info = FileInfo.file(finish.size, mtime, published.version)
+            upload.stored = info = FileInfo.file(finish.size, mtime, published.version)
             fields = new_object(self._store.options, upload.write_id, upload.mtime)
             change.left(info, written_head(fields, info))
+        await upload.multipart.forgotten()
         return info
 
     async def put(
@@ -179,7 +178,7 @@ class Writing:
 
     async def abort(self, upload: S3Upload) -> None:
         """Throw it away, unless it is published."""
-        if not upload.finished:
+        if upload.stored is None:
             await upload.multipart.abort()
 
     def _check_base(self, upload: S3Upload) -> None:
