@@ -124,6 +124,18 @@ def stuck_when_asked_what_is_stored(stuck: Stuck, tmp_path: Path) -> Backend:
     return backend  # type: ignore[no-any-return]
 
 
+def stuck_after_it_has_said_what_is_stored(stuck: Stuck, tmp_path: Path) -> Backend:
+    """It streams, and has more to do behind its `finish_write`."""
+    backend: Any = Streaming()
+
+    async def finish_write(upload: Any, *arguments: Any) -> None:
+        upload.stored = await backend.inner.finish_write(upload, *arguments)
+        await stuck.forever()
+
+    backend.finish_write = finish_write
+    return backend  # type: ignore[no-any-return]
+
+
 def stuck_while_it_cleans_up(stuck: Stuck, tmp_path: Path) -> Backend:
     """A directory, whose file is published and not closed yet."""
     backend = LocalBackend(LocalOptions(root=tmp_path))
@@ -132,7 +144,13 @@ def stuck_while_it_cleans_up(stuck: Stuck, tmp_path: Path) -> Backend:
 
 
 @pytest.mark.parametrize(
-    "make", [stuck_at_the_time, stuck_when_asked_what_is_stored, stuck_while_it_cleans_up]
+    "make",
+    [
+        stuck_at_the_time,
+        stuck_when_asked_what_is_stored,
+        stuck_after_it_has_said_what_is_stored,
+        stuck_while_it_cleans_up,
+    ],
 )
 async def test_a_file_is_stored_when_the_storage_has_confirmed_it_whatever_it_still_has_to_do(
     make: Callable[[Stuck, Path], Backend], tmp_path: Path
