@@ -5,10 +5,11 @@ from __future__ import annotations
 from s3sftp.backends.contract import FileInfo, Place
 from s3sftp.backends.s3.cache import Facts, Ticket
 from s3sftp.backends.s3.client import Answer, Store
+from s3sftp.backends.s3.failures import has_status
 from s3sftp.backends.s3.keys import Keys
-from s3sftp.backends.s3.objects import Fields, info_of_head, size_of, version_of
+from s3sftp.backends.s3.objects import info_of_head, size_of
 from s3sftp.backends.s3.received import body_of
-from s3sftp.errors import InvalidRequest, IsADirectory, NotADirectory, NotFound, StorageFailure
+from s3sftp.errors import InvalidRequest, IsADirectory, NotADirectory, NotFound, StorageError, StorageFailure
 
 
 class Heads:
@@ -24,7 +25,7 @@ class Heads:
         ticket = self._facts.ticket(key)
         answer = await self._store.call("HeadObject", Key=key)
         if "ContentLength" not in answer:  # such as GCS says of what it unpacks on its way
-            answer |= {"ContentLength": await self._measured(key, version_of(answer))}
+            answer = await self._measured(key, answer)
         self._facts.learn(key, info_of_head(answer), ticket)
         return answer
 
@@ -85,16 +86,20 @@ class Heads:
         self._facts.learn(key, FileInfo.directory() if found else None, ticket)
         return found
 
-    async def _measured(self, key: str, version: str | None) -> int:
-        """The size of an object, as the answer to a GET of its first byte says it. Raises StorageFailure when
-        that does not either."""
-        condition: Fields = {} if version is None else {"IfMatch": version}
-        answer = await self._store.call("GetObject", Key=key, Range="bytes=0-0", **condition)
+    async def _measured(self, key: str, head: Answer) -> Answer:
+        """What the answer to a GET of the first byte says of the object: all that a HEAD does. Raises
+        StorageFailure when that does not tell the size either."""
+        try:
+            answer = await self._store.call("GetObject", Key=key, Range="bytes=0-0")
+        except StorageError as error:
+            if has_status(error, 416):  # it has no first byte
+                return head | {"ContentLength": 0}
+            raise
         body_of(answer).close()
         size = size_of(answer)
         if size is None:
             raise StorageFailure("storage does not tell the file's size")
-        return size
+        return answer | {"ContentLength": size}
 
     async def _has_anything_below(self, place: Place) -> bool:
         """Whether any key is below; a marker is below itself."""
