@@ -10,12 +10,14 @@ import pytest
 
 from s3sftp.backends.s3 import S3Backend
 from s3sftp.errors import NotFound, StorageError, StorageFailure
+from s3sftp.telemetry import Costs, charged_to
 from tests.backends.s3.conftest import ALICE, PART, Opener, place
 from tests.backends.s3.test_janitor import journal_files
 from tests.backends.s3.writers import begin, data_of, get, names, put
 from tests.support.fault_proxy import FaultProxy
 from tests.support.faults import Foreign
 from tests.support.s3_client import S3
+from tests.support.store import Store
 
 SMALL = b"small file"
 LARGE = data_of(PART + 1000)
@@ -43,6 +45,46 @@ async def backend(request: pytest.FixtureRequest, open_backend: Opener) -> S3Bac
 
 def data_for(api: str) -> bytes:
     return SMALL if api == "PutObject" else LARGE
+
+
+@pytest.mark.parametrize("store", ["seaweed", "moto", "rclone"], indirect=True)
+@pytest.mark.parametrize("direct", [True, False], ids=["direct", "relayed"])
+async def test_what_stores_answer_is_believed(
+    open_backend: Opener, store: Store, proxy: FaultProxy, direct: bool
+) -> None:
+    """Nothing of what is done every day is looked up, or asked for again."""
+    large = {} if store.name == "rclone" else {"copy_part_bytes": PART}
+    backend = await open_backend(direct_requests=direct, **large)
+    with charged_to(Costs()) as costs:
+        await put(backend, "d/small", SMALL)
+        await put(backend, "d/empty", b"")
+        await put(backend, "d/large", LARGE)
+        abandoned = await begin(backend, "d/abandoned")
+        await backend.write_chunk(abandoned, LARGE[:PART], ALICE)
+        await backend.abort_write(abandoned, ALICE)
+        assert await names(backend, "d") == [b"empty", b"large", b"small"]
+        info = await backend.file_info(place("d/large"), ALICE)
+        assert await get(backend, "d/large", PART, len(LARGE), info.version) == LARGE[PART:]
+        await backend.rename(place("d"), place("e"), ALICE, overwrite=True)
+        assert await names(backend, "e") == [b"empty", b"large", b"small"]
+        await backend.delete(place("e/small"), ALICE)
+    assert costs.retries == 0
+    assert costs.requests["DeleteObject"] == 1
+    assert await backend.janitor.sweep() == 0
+    assert [seen.status for seen in proxy.log.of("AbortMultipartUpload")] == [204]
+
+
+@pytest.mark.parametrize("store", ["rclone"], indirect=True)
+async def test_a_store_that_takes_a_copied_part_for_an_empty_one_loses_nothing(
+    open_backend: Opener, s3: S3
+) -> None:
+    """It does not know x-amz-copy-source there, and says 200 with the ETag of nothing."""
+    backend = await open_backend(copy_part_bytes=PART, attempts=2, cache_ttl=timedelta(0))
+    await put(backend, "old", LARGE)
+    with pytest.raises(StorageFailure):
+        await backend.rename(place("old"), place("new"), ALICE, overwrite=True)
+    assert await s3.body("tenant/old") == LARGE
+    assert await s3.keys() == ["tenant/old"]
 
 
 @pytest.mark.parametrize("api", PUTS)
