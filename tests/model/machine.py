@@ -64,8 +64,8 @@ class SftpMachine(Player):
 
     @rule(path=paths, onto=paths, size=sizes)
     def put_and_rename_in_one_go(self, path: bytes, onto: bytes, size: float) -> None:
-        """As clients do that do not wait for the answer to CLOSE; the rename must come after it, also when the
-        file was refused because of a directory: that one is renamed then."""
+        """As clients do that do not wait for the answer to CLOSE; the rename must come after it, also when
+        the file was refused because of a directory: that one is renamed then."""
         if any(upload.writing.path == path for upload in self.uploads):
             return
         data = self.new_data(size)
