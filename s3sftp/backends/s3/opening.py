@@ -1,6 +1,6 @@
 """Opening a file that nothing is known of: the GET of its first bytes says what a HEAD would.
 
-GET 0-1048575 ──► 404                        LIST says: a directory, or nothing
+GET 0-1048575 ──► 404                        LIST says: a directory (HEAD: no file of that name), or nothing
               ──► 206 bytes 0-9999/10000     a file of 10 000 bytes, on their way
 """
 
@@ -81,9 +81,12 @@ class Opening:
         try:
             return await self._store.call("GetObject", Key=key, Range=f"bytes=0-{stop - 1}")
         except NotFound:
-            if await self._heads.becomes_directory(place, key, ticket):
+            if not await self._heads.becomes_directory(place, key, ticket):
+                raise
+            # SeaweedFS says so of an empty file whose name is a directory's too
+            if await self._heads.object(key) is None:
                 raise IsADirectory from None
-            raise
+            return None
         except StorageError as error:
             if has_status(error, 416):
                 return None
