@@ -110,7 +110,8 @@ class Janitor:
         claim tells that its name is still to come.
         """
         found = await uploads_of(self._store, key)
-        claimed = [each for each in await self._journal.claims() if each.key == key]
+        own = filter(self._journal.is_own, await self._journal.claims())
+        claimed = [each for each in own if each.key == key]
         if any(each.upload_id is None and each not in claims for each in claimed):
             return None
         named = {each.upload_id for each in claimed}
