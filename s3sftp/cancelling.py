@@ -1,8 +1,13 @@
-"""Whose cancellation it is: ours, which ends the task, or one that somebody else's code let escape."""
+"""Cancellation: whose it is (ours, or one that somebody else's code let escape), and what it must not cut."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Coroutine
+from contextlib import suppress
+from typing import Any, TypeVar
+
+T = TypeVar("T")
 
 
 def is_meant_for_us() -> bool:
@@ -13,3 +18,23 @@ def is_meant_for_us() -> bool:
     """
     task = asyncio.current_task()
     return task is None or task.cancelling() > 0
+
+
+async def finish(work: Coroutine[Any, Any, T]) -> T:
+    """Await work that must not be left half-done: a cancellation is raised once it has ended."""
+    task = asyncio.create_task(work)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await wait_out(task)
+        raise
+
+
+async def wait_out(waiting: asyncio.Future[T]) -> None:
+    """Wait for the end of something, however often the caller is cancelled meanwhile; how it ended does not
+    matter any more."""
+    while not waiting.done():
+        with suppress(asyncio.CancelledError):  # the caller raises the first one
+            await asyncio.wait([waiting])
+    if not waiting.cancelled():
+        waiting.exception()  # always looked at, or asyncio complains that nobody did

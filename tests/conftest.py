@@ -8,6 +8,7 @@ import pytest
 
 from tests.support.fault_proxy import FaultProxy
 from tests.support.moto_server import running_moto
+from tests.support.rclone_server import running_rclone
 from tests.support.s3_client import S3, s3_client
 from tests.support.seaweed import running_seaweed
 from tests.support.store import Store, new_bucket_name
@@ -24,6 +25,13 @@ def seaweed() -> Iterator[Store]:
 def moto() -> Iterator[Store]:
     """A moto server, one for each worker of the test run."""
     with running_moto() as store:
+        yield store
+
+
+@pytest.fixture(scope="session")
+def rclone() -> Iterator[Store]:
+    """An `rclone serve s3`, one for each worker of the test run."""
+    with running_rclone() as store:
         yield store
 
 

@@ -28,7 +28,7 @@ from types import MappingProxyType
 from typing import Protocol
 
 from s3sftp.backends.spool import SpoolRoom
-from s3sftp.errors import InvalidRequest, IsADirectory
+from s3sftp.errors import Changed, InvalidRequest, IsADirectory, NotFound
 from s3sftp.telemetry import current_trace_context
 
 Buffer = bytes | bytearray | memoryview
@@ -129,6 +129,11 @@ class FileInfo:
     def is_dir(self) -> bool:
         return self.kind is Kind.DIRECTORY
 
+    @property
+    def identity(self) -> object:
+        """What tells one version of a file from another, as far as the storage can tell."""
+        return self.kind, self.version if self.version is not None else (self.size, self.mtime)
+
 
 @dataclass(frozen=True, slots=True)
 class Entry:
@@ -186,6 +191,10 @@ class Upload:
     """The fewest bytes that a chunk or a kept range may have when something follows it."""
     parallel_chunks: int = 1
     """How many calls of `write_chunk` and `keep_range` may run at once."""
+    stored: FileInfo | None = None
+    """What `finish_write` has published. To be set in the moment in which the storage has confirmed it where
+    something is still to be done then, such as setting a time: should that be cancelled, the file is known to
+    be stored nevertheless."""
 
 
 class Backend(Protocol):
@@ -368,6 +377,18 @@ class CompleteBackend(Backend, RangedReads, StreamedWrites, Extras, Protocol):
         that `info` saw; None: it has to be read. `algorithm` is `md5`, `sha1`, `sha256`, `crc32`, …
         """
         return None
+
+    async def require_version(self, place: Place, info: FileInfo | None, session: Session) -> None:
+        """Raise Changed unless the file is still the one that `info` describes; None: unless there is none.
+
+        The storage is asked, not a memory of what it said.
+        """
+        try:
+            present = await self.file_info(place, session)
+        except NotFound:
+            present = None
+        if (present and present.identity) != (info and info.identity):
+            raise Changed
 
     async def read_file(self, place: Place, session: Session) -> Buffer:
         """As `Backend.read_file`; one that is mapped comes as a view."""

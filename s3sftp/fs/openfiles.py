@@ -197,7 +197,7 @@ class OpenWriter(OpenUpload):
             async with self._room() as announce:
                 await self._publish(announce)
         except Exception as error:
-            self._end("failed", error)
+            self._end("stored" if self._committed else "failed", error)
             raise
         except BaseException:
             self._end("stored" if self._committed else "aborted")

@@ -39,6 +39,11 @@ class Pump:
         """Whether anything is on its way: it is bound to the place."""
         self._stopped = False
 
+    @property
+    def stored(self) -> FileInfo | None:
+        """What the storage has confirmed to be published, also while `finish` has still something to do."""
+        return self._upload.stored if self._upload is not None else None
+
     async def begin(self, intent: WriteIntent) -> Upload:
         """The backend's upload, begun at the first call. Its `chunk_bytes` are those of the next chunk."""
         if self._upload is None:

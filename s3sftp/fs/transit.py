@@ -163,6 +163,11 @@ class Transit:
             self._tools.budget.give(len(tail))
             self._tools.spares.keep(tail)
 
+    @property
+    def stored(self) -> FileInfo | None:
+        """`Pump.stored`."""
+        return self._pump.stored
+
     async def drain(self) -> None:
         """Wait until all that was sent is stored. Raises the failure of a chunk."""
         await self._pump.drain()

@@ -58,8 +58,7 @@ class Writer:
         """Where it is published."""
         self.opened_at = time.time()
         self.written = 0
-        self.published: FileInfo | None = None
-        """What the storage has accepted; None before that, and for a file that was left as it was."""
+        self._published: FileInfo | None = None
         self._tools = tools
         self.mode = mode
         self._session = session
@@ -97,6 +96,12 @@ class Writer:
             self._transit.mtime = mtime
         if mode is not None:
             self._transit.mode = mode
+
+    @property
+    def published(self) -> FileInfo | None:
+        """What the storage has accepted, from the moment on in which it has confirmed it; None before that,
+        and for a file that was left as it was."""
+        return self._published or self._transit.stored
 
     @property
     def is_untouched(self) -> bool:
@@ -234,15 +239,23 @@ class Writer:
             await self._transit.need_old()
         base = self._transit.old.info
         if base is not None and not self.mode.truncate and self._is_unchanged(base):
+            await self._require(base)
             return await self._with_attributes(base)
-        self.published = await self._transit.publish()
-        return self.published
+        if base is None and self._is_decided_by_absence:
+            await self._require(None)
+        self._published = await self._transit.publish()
+        return self._published
+
+    async def _require(self, base: FileInfo | None) -> None:
+        """The file will be what is there already, or was decided by nothing being there: raises Changed when
+        that is not so any more. What was known of it may be as old as the OPEN."""
+        await self._tools.backend.require_version(self.place, base, self._session)
 
     async def _commit_clone(self, clone: _Clone) -> FileInfo:
         backend = self._tools.backend
         version = clone.info.version
-        self.published = await backend.copy(clone.place, self.place, self._session, version=version)
-        return await self._with_attributes(self.published)
+        self._published = await backend.copy(clone.place, self.place, self._session, version=version)
+        return await self._with_attributes(self._published)
 
     async def _with_attributes(self, info: FileInfo) -> FileInfo:
         """Set the time and the permissions of a file that is stored already; what cannot be kept does not
@@ -260,6 +273,11 @@ class Writer:
         start, _ = self._assembly.gap()
         is_complete = start >= self._assembly.length
         return not (is_complete and self._assembly.resized)
+
+    @property
+    def _is_decided_by_absence(self) -> bool:
+        """Whether the file would be another one if there were an old one."""
+        return not self.mode.truncate and not self.mode.exclusive and self._may_keep_base
 
     def _is_unchanged(self, base: FileInfo) -> bool:
         assembly = self._assembly

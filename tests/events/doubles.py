@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
-from s3sftp.backends import Session
+from s3sftp.backends import Backend, Session
 from s3sftp.backends.memory import MemoryBackend
 from s3sftp.events import Committed, Events
 from s3sftp.fs import FileOptions, FileSystem, Mounts, VirtualPath, Volume, WriteMode
@@ -43,7 +43,7 @@ class Ear:
 
 
 @asynccontextmanager
-async def volume_with(events: Events, backend: MemoryBackend | None = None) -> AsyncIterator[FileSystem]:
+async def volume_with(events: Events, backend: Backend | None = None) -> AsyncIterator[FileSystem]:
     """What one user sees of a storage of whose commits `events` tells."""
     volume = Volume(backend or MemoryBackend(), FileOptions(), None, events)
     await volume.start()

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
-from s3sftp.backends import FileInfo, Place
+from s3sftp.backends import Backend, FileInfo, Place
+from s3sftp.backends.local import LocalBackend, LocalOptions
 from s3sftp.backends.memory import MemoryBackend
 from s3sftp.errors import StorageFailure
 from s3sftp.events import Events, Renamed, Subscriber
 from s3sftp.fs import NewAttributes, VirtualPath, WriteMode
+from tests.backends.lean import Streaming, WholeFiles
 from tests.events.doubles import Ear, put, until, volume_with
 
 F = VirtualPath.parse(b"/f")
@@ -86,6 +91,86 @@ async def test_a_client_that_leaves_after_the_storage_has_the_file_does_not_take
         await until(lambda: ear.heard)
         await end()
     assert ear.paths == ["/f"]
+
+
+class Stuck:
+    """Where a storage stays once it has been asked to; what it was doing before is done."""
+
+    def __init__(self) -> None:
+        self.reached = asyncio.Event()
+
+    async def forever(self, *_: Any) -> Any:
+        self.reached.set()
+        await asyncio.Event().wait()
+
+
+def stuck_at_the_time(stuck: Stuck, tmp_path: Path) -> Backend:
+    """It only takes whole files, and sets the time afterwards."""
+    backend: Any = WholeFiles()
+    backend.write_file = backend.inner.write_file
+    backend.set_mtime = stuck.forever
+    return backend  # type: ignore[no-any-return]
+
+
+def stuck_when_asked_what_is_stored(stuck: Stuck, tmp_path: Path) -> Backend:
+    """It streams, does not say what it has stored, and is asked."""
+    backend: Any = Streaming()
+
+    async def finish_write(*arguments: Any) -> None:
+        await backend.inner.finish_write(*arguments)
+        backend.file_info = stuck.forever
+
+    backend.finish_write = finish_write
+    return backend  # type: ignore[no-any-return]
+
+
+def stuck_after_it_has_said_what_is_stored(stuck: Stuck, tmp_path: Path) -> Backend:
+    """It streams, and has more to do behind its `finish_write`."""
+    backend: Any = Streaming()
+
+    async def finish_write(upload: Any, *arguments: Any) -> None:
+        upload.stored = await backend.inner.finish_write(upload, *arguments)
+        await stuck.forever()
+
+    backend.finish_write = finish_write
+    return backend  # type: ignore[no-any-return]
+
+
+def stuck_while_it_cleans_up(stuck: Stuck, tmp_path: Path) -> Backend:
+    """A directory, whose file is published and not closed yet."""
+    backend = LocalBackend(LocalOptions(root=tmp_path))
+    backend._end = stuck.forever  # type: ignore[method-assign]
+    return backend
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        stuck_at_the_time,
+        stuck_when_asked_what_is_stored,
+        stuck_after_it_has_said_what_is_stored,
+        stuck_while_it_cleans_up,
+    ],
+)
+async def test_a_file_is_stored_when_the_storage_has_confirmed_it_whatever_it_still_has_to_do(
+    make: Callable[[Stuck, Path], Backend], tmp_path: Path
+) -> None:
+    """A client that leaves in a later step takes neither the event along nor the truth in the log."""
+    ear, stuck = Ear(), Stuck()
+    async with volume_with(Events(ear.hear), make(stuck, tmp_path)) as files:
+        writer = await files.open_writer(F, WriteMode(truncate=True))
+        await writer.write(0, b"12345")
+        await writer.set_attributes(None, 1.0)
+        with capture_logs() as logs:
+            closing = asyncio.create_task(writer.close())
+            await stuck.reached.wait()
+            if make is stuck_while_it_cleans_up:
+                files.shared.backend._end = LocalBackend._end.__get__(files.shared.backend)  # type: ignore[attr-defined]
+            closing.cancel()
+            await asyncio.gather(closing, return_exceptions=True)
+        await until(lambda: ear.heard)
+    assert [(event.path, event.size) for event in ear.heard] == [("/f", 5)]
+    assert [line["outcome"] for line in logs if line["event"] == "transfer"] == ["stored"]
 
 
 async def test_a_copy_inside_the_storage_and_a_new_size_are_commits_and_leaving_a_file_as_it_is_is_none() -> (

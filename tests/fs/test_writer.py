@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from s3sftp.backends import Buffer, Place, Session, Upload
+from s3sftp.backends import Buffer, FileInfo, Place, Session, Upload
 from s3sftp.backends.memory import MemoryBackend
 from s3sftp.backends.spool import SpoolRoom
 from s3sftp.errors import Changed, InvalidRequest, NoSpace, StorageError, StorageFailure, Unsupported
@@ -37,8 +37,8 @@ class Bench:
         self.budget = Budget(self.options.buffer_bytes)
         self.room = SpoolRoom(None, self.options.spool_bytes)
 
-    def open(self, mode: WriteMode) -> Writer:
-        return Writer(WriterTools(self.backend, self.options, self.budget, self.room), FILE, mode, ME, None)
+    def open(self, mode: WriteMode, base: FileInfo | None = None) -> Writer:
+        return Writer(WriterTools(self.backend, self.options, self.budget, self.room), FILE, mode, ME, base)
 
     @property
     def stored(self) -> bytes | None:
@@ -181,6 +181,25 @@ async def test_opened_and_closed_without_a_write_nothing_changes() -> None:
     version = bench.backend.objects[b"f"].version
     await bench.open(KEEP).close()
     assert bench.backend.objects[b"f"].version == version
+
+
+@pytest.mark.parametrize("change", ["replaced", "removed"])
+@pytest.mark.parametrize("size", [None, 3], ids=["nothing said", "the same size"])
+async def test_what_is_left_as_it_was_is_an_error_when_it_is_not_that_any_more(
+    size: int | None, change: str
+) -> None:
+    bench = Bench(b"old")
+    writer = bench.open(KEEP, await bench.backend.file_info(FILE, ME))
+    if size is not None:
+        await writer.resize(size)
+    if change == "removed":
+        await bench.backend.delete(FILE, ME)
+    else:
+        bench.backend.put("f", b"new")
+    with pytest.raises(Changed):
+        await writer.close()
+    assert bench.stored == (None if change == "removed" else b"new")
+    bench.assert_nothing_left()
 
 
 async def test_what_is_in_memory_can_be_read_back() -> None:

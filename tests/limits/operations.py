@@ -73,6 +73,10 @@ async def _missing(world: World) -> None:
     assert reply.code == 2
 
 
+async def _open_and_close(world: World) -> None:
+    await world.client.close(await world.client.open(b"/unchanged", W | CREAT))
+
+
 async def _put_and_stat_first(world: World) -> None:
     await _put(world, b"/stat-after", 100)
     world.proxy.log.clear()
@@ -135,6 +139,12 @@ OPERATIONS = [
         "put of 2½ parts",
         {"CreateMultipartUpload": 1, "UploadPart": 3, "CompleteMultipartUpload": 1},
         lambda w: _put(w, b"/large", PART_BYTES * 5 // 2),
+    ),
+    Operation(
+        "open without TRUNC and close, nothing changed",
+        {"HeadObject": 2},
+        _open_and_close,
+        _files("unchanged"),
     ),
     Operation("STAT after put by the same process", {}, _put_and_stat_first),
     Operation(

@@ -13,6 +13,7 @@ from tests.support.faults import (
     Delay,
     FlipReplyByte,
     FlipRequestByte,
+    Foreign,
     Hold,
     HoldReply,
     LoseReply,
@@ -65,6 +66,10 @@ class Exchange:
             case Answer(status, code, message, headers):
                 await self._swallow_request()
                 await self._answer(status, code, message, headers)
+                return not http_relay.is_last(self._head)
+            case Foreign(passed_on=False):
+                await self._swallow_request()
+                await self._answer_as(action)
                 return not http_relay.is_last(self._head)
             case Delay(seconds):
                 await asyncio.sleep(seconds)
@@ -124,6 +129,14 @@ class Exchange:
         self._seen.status = status
         await send(self._writer, head if self._seen.method == "HEAD" else head + body)
 
+    async def _answer_as(self, foreign: Foreign) -> None:
+        fields = "".join(f"{name}: {value}\r\n" for name, value in foreign.headers)
+        chunked = any(name == "Transfer-Encoding" for name, _ in foreign.headers)
+        length = "" if chunked else f"Content-Length: {len(foreign.body)}\r\n"
+        head = f"HTTP/1.1 {foreign.status} Foreign\r\n{length}{fields}\r\n".encode()
+        self._seen.status = foreign.status
+        await send(self._writer, head if self._seen.method == "HEAD" else head + foreign.body)
+
     async def _forward(self, action: object) -> bool:
         reader, writer = await self._upstream.connected()
         await send(writer, self._head)
@@ -165,12 +178,15 @@ class Exchange:
         status = http_relay.status_of(head)
         bodyless = self._seen.method == "HEAD" or status in (204, 304)
         match action:
-            case LoseReply():
+            case LoseReply() | Foreign():
                 if not bodyless:
                     async for _ in body_pieces(reader, headers, until_close=True):
                         pass
                 await asyncio.gather(sending, return_exceptions=True)
-                http_relay.reset(self._writer)
+                if isinstance(action, Foreign):
+                    await self._answer_as(action)
+                else:
+                    http_relay.reset(self._writer)
                 return False
             case HoldReply():
                 self._seen.reply_held = True

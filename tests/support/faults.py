@@ -36,6 +36,19 @@ class Answer:
 
 
 @dataclass(frozen=True)
+class Foreign:
+    """Answered by something that is not S3, such as a captive proxy or a broken gateway.
+
+    S3 never sees the request, or does what was asked with `passed_on`, and its answer is lost.
+    """
+
+    body: bytes = b""
+    status: int = 200
+    headers: tuple[tuple[str, str], ...] = (("Content-Type", "text/html"),)
+    passed_on: bool = False
+
+
+@dataclass(frozen=True)
 class Reset:
     """Break the connection when the head of a request has come; S3 never sees it."""
 
@@ -96,6 +109,7 @@ Action = (
     Pass
     | Delay
     | Answer
+    | Foreign
     | Reset
     | LoseReply
     | CutBody

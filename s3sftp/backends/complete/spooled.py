@@ -63,7 +63,7 @@ class SpooledWrites:
             raise StorageFailure(detail=f"{mine.held.size} bytes came, {finish.size} were announced")
         async with self._lines.setdefault(mine.place, asyncio.Lock()):
             await self._look(mine, finish, session)
-            info = await self._theirs.write_file(mine.place, mine.held.whole(), session)
+            mine.stored = info = await self._theirs.write_file(mine.place, mine.held.whole(), session)
         mine.held.close()
         return await self._with_mtime(mine.place, info, finish.mtime, session)
 
@@ -79,7 +79,7 @@ class SpooledWrites:
         present = await self._present(upload.place, session)
         if intent.exclusive and present is not None:
             raise AlreadyExists
-        if base is not None and (present is None or _identity(present) != _identity(base)):
+        if base is not None and (present is None or present.identity != base.identity):
             raise Changed
 
     async def _present(self, place: Place, session: Session) -> FileInfo | None:
@@ -100,11 +100,6 @@ class SpooledWrites:
         except StorageError as error:
             _log.warning("mtime not set", error=str(error), detail=error.detail)
             return info
-
-
-def _identity(info: FileInfo) -> object:
-    """What tells one version of a file from another, as far as the storage can tell."""
-    return info.version if info.version is not None else (info.size, info.mtime)
 
 
 def _ours(upload: Upload) -> SpooledUpload:

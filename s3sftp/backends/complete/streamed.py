@@ -27,6 +27,8 @@ class StreamedUpload(Upload):
         """From the first range on that is kept by writing it: chunks are cut anew, one after the other."""
         self.line = asyncio.Lock()
         self.ended = False
+        self.published: FileInfo | None = None
+        """What their `finish_write` has published, once it has returned."""
 
     # what the backend says, whenever it is asked: the size may grow with each chunk
     @property
@@ -40,6 +42,10 @@ class StreamedUpload(Upload):
     @property
     def parallel_chunks(self) -> int:  # type: ignore[override]
         return self.theirs.parallel_chunks
+
+    @property
+    def stored(self) -> FileInfo | None:  # type: ignore[override]
+        return self.published or self.theirs.stored
 
 
 class StreamedWrites:
@@ -86,7 +92,9 @@ class StreamedWrites:
             tail = bytes(mine.recut.rest)
         stored = await self._theirs.finish_write(mine.theirs, tail, finish, session)
         mine.ended = True  # whatever is said of it: what is published is not aborted
-        return await self._theirs.stored("finish_write", stored, mine.place, session)
+        mine.published = FileInfo.file(size, finish.mtime)
+        mine.published = await self._theirs.stored("finish_write", stored, mine.place, session)
+        return mine.published
 
     async def abort(self, upload: Upload, session: Session) -> None:
         """Throw it away, once; a backend that fails at it is told of in the log alone."""

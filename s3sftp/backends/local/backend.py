@@ -183,11 +183,9 @@ class LocalBackend(CompleteBackend):
             await self._threads.run(ours.file.write, at, tail)
         ours.must_be_whole(finish.size)
         base = ours.intent.base if finish.base_kept else None
+        version = base.version if base else None
         info = await self._threads.run(
-            ours.file.publish,
-            mtime=finish.mtime,
-            exclusive=ours.intent.exclusive,
-            base=base.version if base else None,
+            ours.publish, mtime=finish.mtime, exclusive=ours.intent.exclusive, base=version
         )
         await self._end(ours)
         return info

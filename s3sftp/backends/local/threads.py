@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
 from typing import ParamSpec, TypeVar
 
+from s3sftp.cancelling import wait_out
 from s3sftp.posix_errors import error_of
 
 P = ParamSpec("P")
@@ -42,13 +42,7 @@ class Threads:
             return await asyncio.shield(waiting)
         except asyncio.CancelledError:
             if not (droppable and future.cancel()):
-                await _wait_out(waiting)
+                await wait_out(waiting)
             raise
         except OSError as error:
             raise error_of(error) from error
-
-
-async def _wait_out(waiting: asyncio.Future[T]) -> None:
-    while not waiting.done():
-        with suppress(asyncio.CancelledError):  # the caller raises the first one
-            await asyncio.wait([waiting])

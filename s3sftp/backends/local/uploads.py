@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from s3sftp.backends.contract import Place, Upload, WriteIntent
+from s3sftp.backends.contract import FileInfo, Place, Upload, WriteIntent
 from s3sftp.backends.local.unpublished import UnpublishedFile
 from s3sftp.errors import InvalidRequest
 
@@ -44,6 +44,11 @@ class LocalUpload(Upload):
             raise breach("finish while a chunk is on its way or after one failed")
         if self.size != size:
             raise breach(f"{self.size} bytes came, {size} were announced")
+
+    def publish(self, *, mtime: float | None, exclusive: bool, base: str | None) -> FileInfo:
+        """In a thread: `UnpublishedFile.publish`, whose success is known although nobody waits for it."""
+        self.stored = self.file.publish(mtime=mtime, exclusive=exclusive, base=base)
+        return self.stored
 
     def must_run(self) -> None:
         if self._ended:

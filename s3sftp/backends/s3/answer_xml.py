@@ -34,10 +34,10 @@ def read_page(text: bytes) -> dict[str, Any]:
                 page["NextContinuationToken"] = child.text or ""
             case "IsTruncated":
                 page["IsTruncated"] = child.text == "true"
+            case "Name" | "KeyCount" | "MaxKeys" as said:
+                page[said] = child.text or ""
             case "EncodingType":
                 is_encoded = child.text == "url"
-    if page.get("IsTruncated") and not page.get("NextContinuationToken"):
-        raise ValueError("a listing goes on, and the store does not say where")
     _understand(page, is_encoded=is_encoded)
     return page
 

@@ -38,7 +38,7 @@ from s3sftp.backends.s3.renaming import Renaming
 from s3sftp.backends.s3.stored_digests import stored_digest
 from s3sftp.backends.s3.writing import S3Upload, Writing
 from s3sftp.counters import Table
-from s3sftp.errors import StorageFailure
+from s3sftp.errors import Changed, StorageFailure
 from s3sftp.telemetry import get_logger
 
 _log = get_logger("s3sftp.s3")
@@ -107,6 +107,7 @@ class S3Backend(CompleteBackend):
 
     async def stop(self) -> None:
         await self.janitor.stop()
+        await self.store.settle()
         await self.journal.stop()
         await self.store.stop()
 
@@ -150,6 +151,17 @@ class S3Backend(CompleteBackend):
         self, place: Place, info: FileInfo, algorithm: str, session: Session
     ) -> bytes | None:
         return await stored_digest(self.store, self._keys.key_of(place), info, algorithm)
+
+    async def require_version(self, place: Place, info: FileInfo | None, session: Session) -> None:
+        present = await self._heads.object(self._keys.key_of(place))
+        if present is None or info is None:
+            is_same = present is info
+        elif info.version is None:  # learned from a listing that has no ETags
+            is_same = present.size == info.size
+        else:
+            is_same = present.version == info.version
+        if not is_same:
+            raise Changed
 
     async def read_file(self, place: Place, session: Session) -> bytes:
         info = await self._heads.file(place)

@@ -17,6 +17,7 @@ from s3sftp.backends.findings import Finding, State
 from s3sftp.backends.s3.bodies import MemoryBody
 from s3sftp.backends.s3.checksums import digest
 from s3sftp.backends.s3.client import Answer, Store
+from s3sftp.backends.s3.deleting import delete_object
 from s3sftp.backends.s3.failures import Trouble, cause_of, has_status
 from s3sftp.backends.s3.multipart import Multipart
 from s3sftp.backends.s3.objects import new_object
@@ -174,7 +175,7 @@ class _Check:
 
     async def _delete(self) -> Finding:
         try:
-            await self._store.call("DeleteObject", Key=self._probe)
+            await delete_object(self._store, self._probe)
             await self._store.call("HeadObject", Key=self._probe)
         except StorageError as error:
             if has_status(error, 404):
@@ -237,7 +238,7 @@ class _Check:
     async def _clean(self) -> None:
         for key in (self._probe, f"{self._probe}-parts"):
             with suppress(StorageError):
-                await self._store.call("DeleteObject", Key=key)
+                await delete_object(self._store, key)
 
 
 def skew_of(date: str) -> float | None:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import random
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import AsyncExitStack
 from typing import Any, Final
 
@@ -25,6 +25,8 @@ from s3sftp.backends.s3.credentials import RenewableCredentials, session_with
 from s3sftp.backends.s3.direct import Direct
 from s3sftp.backends.s3.failures import Trouble, trouble_of
 from s3sftp.backends.s3.options import S3Options, is_loopback
+from s3sftp.backends.s3.proofs import Unproven, require_proof
+from s3sftp.backends.s3.received import body_of
 from s3sftp.backends.s3.retries import Again, Effort, Retries, attempt_limit, time_limit
 from s3sftp.telemetry import charge, get_logger, span
 
@@ -74,7 +76,7 @@ class Store:
 
     async def stop(self) -> None:
         """Let go of the connections, after what was told to go on by itself has ended."""
-        await asyncio.gather(*self._going_on, return_exceptions=True)
+        await self.settle()
         await self._life.aclose()
         self._client = None
 
@@ -84,6 +86,10 @@ class Store:
         self._going_on.add(task)
         task.add_done_callback(self._ended)
         return task
+
+    async def settle(self) -> None:
+        """Wait for what was told to go on."""
+        await asyncio.gather(*self._going_on, return_exceptions=True)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._going_on.discard(task)
@@ -102,15 +108,15 @@ class Store:
         effort: Effort = Effort.METADATA,
         moved_bytes: int = 0,
         resumed: bool = False,
-        on_unknown: Callable[[], None] | None = None,
+        on_unknown: Callable[[], Awaitable[None]] | None = None,
         **parameters: Any,
     ) -> Answer:
         """Send one request, again as long as that may help, and return the answer.
 
         `moved_bytes` is what the request moves, for its time limit; `resumed` says that it continues an
-        earlier one, which makes it a retry on the account; `on_unknown` is called for each attempt that may
-        have been carried out although its answer does not say so. Raises a StorageError whose cause is the
-        last `Trouble`; that one's `unknown` speaks for all attempts.
+        earlier one, which makes it a retry on the account; `on_unknown` is awaited after each attempt that
+        may have been carried out although its answer does not say so, before the next one. Raises a
+        StorageError whose cause is the last `Trouble`; that one's `unknown` speaks for all attempts.
         """
         parameters["Bucket"] = self.options.bucket
         seconds = time_limit(self.options, effort, moved_bytes)
@@ -123,7 +129,7 @@ class Store:
             if not isinstance(answer, Trouble):
                 return answer
             if answer.unknown and on_unknown is not None:
-                on_unknown()
+                await on_unknown()
             answer.unknown = unknown = unknown or answer.unknown
             if not await self._try_again(answer, attempt, deadline, generation):
                 raise answer.error(str(parameters.get("Key", parameters.get("Prefix", "")))) from answer
@@ -134,7 +140,7 @@ class Store:
         with span(f"S3.{api}", _attributes(api, parameters, attempt), SpanKind.CLIENT) as current:
             try:
                 async with asyncio.timeout(attempt_limit(left, attempt, self.options.attempts)):
-                    return await self._send(api, parameters)
+                    return _proven(api, await self._send(api, parameters))
             except Exception as failure:
                 trouble = trouble_of(api, failure)
                 if trouble is None:
@@ -183,6 +189,17 @@ class Store:
         except Exception as failure:  # the chain has many ways to fail; the first trouble tells more
             _log.warning("s3_credentials_not_renewed", error=type(failure).__name__, detail=str(failure))
             return False
+
+
+def _proven(api: str, answer: Answer) -> Answer:
+    """The answer, if it is one of the store's. Raises Unproven."""
+    try:
+        require_proof(api, answer)
+    except Unproven:
+        if api == "GetObject":
+            body_of(answer).close()
+        raise
+    return answer
 
 
 def _config(options: S3Options) -> AioConfig:

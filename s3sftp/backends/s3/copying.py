@@ -76,7 +76,7 @@ class Copying:
     async def _in_parts(self, source: str, target: str, info: FileInfo, *, exclusive: bool) -> Published:
         head = await self._store.call("HeadObject", Key=source)
         version = info.version or version_of(head)
-        if version_of(head) != version or head["ContentLength"] != info.size:
+        if version_of(head) != version or head.get("ContentLength", info.size) != info.size:
             raise Changed
         write_id = write_id_of(head) or str(uuid.uuid4())
         upload = Multipart(

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable
 from s3sftp.backends.contract import Place
 from s3sftp.backends.s3.cache import Facts
 from s3sftp.backends.s3.client import Store
+from s3sftp.backends.s3.deleting import delete_object
 from s3sftp.backends.s3.heads import Heads
 from s3sftp.backends.s3.keys import Keys
 from s3sftp.backends.s3.writing import Writing
@@ -71,7 +72,7 @@ class Directories:
         if not below and not emptied:
             await self._heads.refuse_file(place)
         with self._facts.changing(marker.removesuffix("/")):
-            await self._store.call("DeleteObject", Key=marker)
+            await delete_object(self._store, marker)
         await self.removed_below(place)
 
     async def is_ghost(self, marker: str) -> bool:

@@ -4,7 +4,8 @@ A failure becomes a `Trouble` (what happened, for this package) that carries the
 to the client: no bucket, key, endpoint or request id in its text; those go into `detail`, for the log).
 
 "Unknown" is the word for an attempt that may have been carried out although its answer does not say so: the
-reply was lost, or the store broke. Whoever publishes must then look before saying that it failed.
+reply was lost, the store broke, or the answer proves nothing. Whoever publishes must then look before saying
+that it failed.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import aiohttp
 from botocore import exceptions as boto
 from botocore.parsers import ResponseParserError
 
+from s3sftp.backends.s3.proofs import Unproven, UnprovenChange
 from s3sftp.backends.s3.retries import Again
 from s3sftp.errors import (
     Busy,
@@ -34,6 +36,7 @@ from s3sftp.errors import (
 
 UNREACHABLE = "storage cannot be reached"
 REFUSED = "storage refuses the server's credentials"
+UNPROVEN = "storage gave no valid answer"
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +137,8 @@ STATUSES: Mapping[int, Meaning] = {
 
 EXCEPTIONS: tuple[tuple[type[BaseException], Meaning], ...] = (
     # the order matters: the first that fits
+    (UnprovenChange, Meaning(StorageFailure, unknown=True, text=UNPROVEN)),
+    (Unproven, Meaning(StorageFailure, Again.LATER, unknown=True, text=UNPROVEN)),
     (boto.ConnectTimeoutError, _NOT_CONNECTED),
     (boto.ReadTimeoutError, _TIMED_OUT),
     (boto.EndpointConnectionError, CUT),  # aiohttp's resets come as this too
@@ -191,7 +196,9 @@ def trouble_of(api: str, failure: BaseException) -> Trouble | None:
         return _of_answer(api, failure.response)
     for kind, meaning in EXCEPTIONS:
         if isinstance(failure, kind):
-            return Trouble(api, meaning, type(failure).__name__, message=str(failure))
+            trouble = Trouble(api, meaning, type(failure).__name__, message=str(failure))
+            trouble.__cause__ = failure
+            return trouble
     return None
 
 
@@ -204,6 +211,12 @@ def is_unknown(error: StorageError) -> bool:
     """Whether the request that failed with this error may have been carried out after all."""
     trouble = cause_of(error)
     return trouble is not None and trouble.unknown
+
+
+def is_unproven(error: StorageError) -> bool:
+    """Whether what failed was answered as a success, without the proof of one."""
+    trouble = cause_of(error)
+    return trouble is not None and isinstance(trouble.__cause__, Unproven)
 
 
 def has_code(error: StorageError, *codes: str) -> bool:

@@ -5,9 +5,11 @@ from __future__ import annotations
 from s3sftp.backends.contract import FileInfo, Place
 from s3sftp.backends.s3.cache import Facts, Head, Ticket
 from s3sftp.backends.s3.client import Answer, Store
+from s3sftp.backends.s3.failures import has_status
 from s3sftp.backends.s3.keys import Keys
-from s3sftp.backends.s3.objects import info_of_head, marker_of, uploaded_at
-from s3sftp.errors import InvalidRequest, IsADirectory, NotADirectory, NotFound
+from s3sftp.backends.s3.objects import info_of_head, marker_of, size_of, uploaded_at
+from s3sftp.backends.s3.received import body_of
+from s3sftp.errors import InvalidRequest, IsADirectory, NotADirectory, NotFound, StorageError, StorageFailure
 
 
 class Heads:
@@ -22,6 +24,8 @@ class Heads:
         """What the store says of one object, and keep it as a fact. Raises NotFound."""
         ticket = self._facts.ticket(key)
         answer = await self._store.call("HeadObject", Key=key)
+        if "ContentLength" not in answer:  # such as GCS says of what it unpacks on its way
+            answer = await self._measured(key, answer)
         self.learn(key, answer, ticket)
         return answer
 
@@ -97,6 +101,21 @@ class Heads:
             self._facts.lasting.keep_directory(key, found)
         self._facts.learn(key, found, ticket)
         return found
+
+    async def _measured(self, key: str, head: Answer) -> Answer:
+        """What the answer to a GET of the first byte says of the object: all that a HEAD does. Raises
+        StorageFailure when that does not tell the size either."""
+        try:
+            answer = await self._store.call("GetObject", Key=key, Range="bytes=0-0")
+        except StorageError as error:
+            if has_status(error, 416):  # it has no first byte
+                return head | {"ContentLength": 0}
+            raise
+        body_of(answer).close()
+        size = size_of(answer)
+        if size is None:
+            raise StorageFailure("storage does not tell the file's size")
+        return answer | {"ContentLength": size}
 
     async def _below(self, place: Place) -> FileInfo | None:
         """The directory, if any key is below; a marker is below itself."""

@@ -1,38 +1,32 @@
 """Aborts the unfinished uploads that servers which are gone, or failed aborts, have left behind.
 
-It goes by the journal alone: what no journal names is someone else's, and not touched.
+It goes by the journal alone: what no journal speaks of is someone else's, and not touched. An upload whose id
+nobody heard is looked for by its key and time (`unheard.py`); what is not surely ours stays, and the log
+says so.
 """
 
 from __future__ import annotations
 
 import asyncio
-import enum
 import time
-from datetime import UTC, datetime
+from collections import defaultdict
 from typing import Final
 
 from s3sftp.backends.s3.ages import Ages
 from s3sftp.backends.s3.client import Store
 from s3sftp.backends.s3.multipart import abort_upload
 from s3sftp.backends.s3.ownership import Claim, Entry, Journal
+from s3sftp.backends.s3.unheard import ours_of, uploads_of
 from s3sftp.errors import StorageError
 from s3sftp.telemetry import get_logger
 
 _log = get_logger("s3sftp.s3")
-NONE: Final = ""
-EARLIER, LATER = 60.0, 120.0
-"""Seconds around a claim within which the upload that it speaks of must have been created; as clocks differ,
-by the store's."""
-
-
-class Outcome(enum.Enum):
-    """What became of a claim."""
-
-    KEPT = "kept"
-    """Not due, not ours, or not to be had at this time: the next sweep looks again."""
-    ABORTED = "aborted"
-    NOTHING = "nothing"
-    """There was no upload."""
+GIVE_UP_SECONDS: Final = 7 * 86400.0
+"""After so long nothing more is learned of an upload whose id nobody heard."""
+ADVICE: Final = (
+    "some may be left by this server: `aws s3api abort-multipart-upload` removes one, a lifecycle rule with "
+    "AbortIncompleteMultipartUpload all that are old"
+)
 
 
 class Janitor:
@@ -60,20 +54,18 @@ class Janitor:
             return await self._sweep()
 
     async def _sweep(self) -> int:
-        gone = 0
-        for instance in await self._journal.dead_instances():
-            try:
-                for entry in await instance.entries():
-                    gone += await self._settle(entry) is Outcome.ABORTED
-            finally:
-                await instance.close()
-        mine, self._journal.abandoned = self._journal.abandoned, []
-        for entry in mine:
-            outcome = await self._settle(entry)
-            gone += outcome is Outcome.ABORTED
-            if outcome is Outcome.KEPT:
-                self._journal.abandoned.append(entry)
-        return gone
+        async with self._journal.dead_entries() as left:
+            entries = [entry for entry in [*left, *self._journal.abandoned] if self._is_due(entry.claim)]
+            gone = 0
+            for entry in entries:
+                gone += await self._abort(entry)
+            unheard: defaultdict[str, list[Entry]] = defaultdict(list)
+            for entry in entries:
+                if entry.claim.upload_id is None:
+                    unheard[entry.claim.key].append(entry)
+            for key, claimed in unheard.items():
+                gone += await self._settle(key, claimed)
+            return gone
 
     async def _run(self) -> None:
         while True:
@@ -85,39 +77,58 @@ class Janitor:
                 _log.warning("s3_janitor_failed", error=type(failure).__name__, detail=str(failure))
             await asyncio.sleep(self._store.options.janitor_interval.total_seconds())
 
-    async def _settle(self, entry: Entry) -> Outcome:
-        """Abort one upload if it is due."""
-        claim = entry.claim
-        age = self._ages.of(claim, time.time(), time.monotonic())
-        if not self._journal.is_own(claim) or age < self._store.options.janitor_min_age.total_seconds():
-            return Outcome.KEPT
+    def _is_due(self, claim: Claim) -> bool:
+        age = self._age_of(claim)
+        return self._journal.is_own(claim) and age >= self._store.options.janitor_min_age.total_seconds()
+
+    def _age_of(self, claim: Claim) -> float:
+        return self._ages.of(claim, time.time(), time.monotonic())
+
+    async def _done(self, entry: Entry) -> None:
+        await entry.done()
+        self._ages.forget(entry.claim)
+
+    async def _abort(self, entry: Entry) -> int:
+        """Abort an upload whose id is known; how many are gone by it."""
+        upload_id = entry.claim.upload_id
+        if upload_id is None or not await abort_upload(self._store, entry.claim.key, upload_id):
+            return 0
+        await self._done(entry)
+        return 1
+
+    async def _settle(self, key: str, entries: list[Entry]) -> int:
+        """Abort the uploads of a key whose ids nobody heard; how many are gone by it. What cannot be settled
+        is kept for the next sweep, but not for ever."""
         try:
-            upload_id = claim.upload_id or await self._find(claim)
+            gone = await self._abort_unheard(key, [entry.claim for entry in entries])
         except StorageError as error:
             _log.warning("s3_janitor_cannot_list", error=str(error), detail=error.detail)
-            return Outcome.KEPT
-        if upload_id is None or (upload_id and not await abort_upload(self._store, claim.key, upload_id)):
-            return Outcome.KEPT
-        await entry.done()
-        self._ages.forget(claim)
-        return Outcome.ABORTED if upload_id else Outcome.NOTHING
+            gone = None
+        for entry in entries:
+            is_given_up = self._age_of(entry.claim) > GIVE_UP_SECONDS
+            if gone is None and is_given_up:
+                _log.warning("s3_upload_given_up", key=key, advice=ADVICE)
+            if gone is not None or is_given_up:
+                await self._done(entry)
+        return gone or 0
 
-    async def _find(self, claim: Claim) -> str | None:
-        """The id of an upload that may have been created unheard: the only one of its key and time.
+    async def _abort_unheard(self, key: str, claims: list[Claim]) -> int | None:
+        """How many are gone; None when some may be left, or it is not known yet which ones are ours.
 
-        NONE when the key has none; None when it is not known which one it is, which time may clear:
-        several could be it, or those that there are seem to be of another time.
+        The journal is read after the store was asked: an upload that began before is named by then, or its
+        claim tells that its name is still to come.
         """
-        answer = await self._store.call("ListMultipartUploads", Prefix=claim.key)
-        earliest = datetime.fromtimestamp(claim.claimed_at - EARLIER, UTC)
-        latest = datetime.fromtimestamp(claim.claimed_at + LATER, UTC)
-        same_key = [upload for upload in answer.get("Uploads", ()) if upload["Key"] == claim.key]
-        found: list[str] = [
-            upload["UploadId"] for upload in same_key if earliest <= upload["Initiated"] <= latest
-        ]
-        if len(found) == 1:
-            return found[0]
-        if same_key:
-            _log.warning("s3_upload_ambiguous", count=len(same_key), of_that_time=len(found))
+        found = await uploads_of(self._store, key)
+        own = filter(self._journal.is_own, await self._journal.claims())
+        claimed = [each for each in own if each.key == key]
+        if any(each.upload_id is None and each not in claims for each in claimed):
             return None
-        return NONE
+        named = {each.upload_id for each in claimed}
+        unknown = [upload for upload in found if upload.upload_id not in named]
+        ours = await ours_of(self._store, key, unknown, claims)
+        if unknown and not ours:
+            ids = [upload.upload_id for upload in unknown]
+            _log.warning("s3_upload_ambiguous", key=key, upload_ids=ids, advice=ADVICE)
+            return None
+        aborted = [await abort_upload(self._store, key, upload.upload_id) for upload in ours]
+        return len(aborted) if all(aborted) else None

@@ -62,6 +62,7 @@ class Multipart:
         self._creating: asyncio.Task[None] | None = None
         self._running: set[asyncio.Task[None]] = set()
         self._aborting: asyncio.Task[None] | None = None
+        self._forgetting: asyncio.Task[None] | None = None
         self._closed = False
         self.completed = False
 
@@ -93,7 +94,8 @@ class Multipart:
         await self._run(self._copy(number, source, version, start, stop))
 
     async def complete(self, ours: Callable[[Answer], bool], **conditions: str) -> Published:
-        """Join the parts into the object. Raises as `publish`."""
+        """Join the parts into the object. Returns as soon as the store has confirmed it, without waiting for
+        the journal (`forgotten`). Raises as `publish`."""
         parts = [self._parts[number] for number in sorted(self._parts)]
         size = sum(part.size for part in parts)
         published = await publish(
@@ -110,9 +112,14 @@ class Multipart:
         )
         self._closed = self.completed = True
         if self._entry is not None:
-            await self._entry.done()
+            self._forgetting = self._store.go_on(self._entry.done())
         # S3 dates the object by its creation, not its completion
         return Published(published.version, self._created_at or published.moment)
+
+    async def forgotten(self) -> None:
+        """Wait until the journal knows that the upload is completed."""
+        if self._forgetting is not None:
+            await asyncio.shield(self._forgetting)
 
     async def abort(self) -> None:
         """Throw the upload away, when it is not completed. Goes on when the caller is cancelled; may be
@@ -195,23 +202,33 @@ class Multipart:
         await asyncio.shield(self._creating)
 
     async def _create(self) -> None:
+        """An attempt whose answer was lost may have created an upload; so each is counted in the journal."""
         self._entry = entry = await self._journal.claim(self._key)
-        unknown: list[float] = []
+        lost = 0
+
+        async def count_lost() -> None:
+            nonlocal lost
+            lost += 1
+            await entry.unanswered(lost + 1)  # the next one is about to be sent
+
         try:
             answer = await self._store.call(
                 "CreateMultipartUpload",
-                on_unknown=lambda: unknown.append(entry.claim.claimed_at),
+                on_unknown=count_lost,
                 Key=self._key,
                 **self._fields,
                 **self._checksum_fields(),
             )
         except StorageError:
-            if not unknown:
+            if lost:
+                await entry.unanswered(lost)
+            else:
                 self._entry = None
                 await entry.done()
             raise
-        for moment in unknown[:1]:  # an attempt whose reply was lost may have created another one
-            self._journal.abandoned.append(await self._journal.claim(self._key, at=moment))
+        if lost:
+            at = entry.claim.claimed_at
+            self._journal.abandon(await self._journal.claim(self._key, at=at, requests=lost))
         self._upload_id = answer["UploadId"]
         self._created_at = time_of(answer)
         await entry.named(answer["UploadId"])
@@ -251,7 +268,7 @@ class Multipart:
         if self._upload_id is not None and await abort_upload(self._store, self._key, self._upload_id):
             await self._entry.done()
         else:
-            self._journal.abandoned.append(self._entry)
+            self._journal.abandon(self._entry)
 
 
 async def abort_upload(store: Store, key: str, upload_id: str) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import stat
 from collections.abc import Mapping
 from datetime import datetime
@@ -12,8 +13,10 @@ from urllib.parse import urlencode
 
 from s3sftp.backends.contract import FileInfo
 from s3sftp.backends.s3.options import MODE_METADATA, MTIME_METADATA, UPLOAD_METADATA, S3Options
+from s3sftp.errors import StorageFailure
 
 Fields = dict[str, Any]
+_TOTAL = re.compile(r"bytes 0-\d+/(\d+)")
 
 _CARRIED = (
     "CacheControl",
@@ -73,18 +76,32 @@ def version_of(answer: Mapping[str, Any]) -> str | None:
 
 
 def info_of_head(answer: Mapping[str, Any], *, modes: bool) -> FileInfo:
-    """A file, out of the answer to HEAD or GET; `modes`: with the permission bits that are kept with it."""
+    """A file, out of the answer to HEAD or GET; `modes`: with the permission bits that are kept with it.
+
+    Raises StorageFailure when the answer does not tell the size: unknown is not 0.
+    """
+    if "ContentLength" not in answer:
+        raise StorageFailure("storage does not tell the file's size")
     metadata = answer.get("Metadata", {})
     mtime = mtime_of(metadata)
     if mtime is None:
         mtime = uploaded_at(answer)
     mode = mode_of(metadata) if modes else None
-    return FileInfo.file(int(answer.get("ContentLength", 0)), mtime, version_of(answer), mode)
+    return FileInfo.file(int(answer["ContentLength"]), mtime, version_of(answer), mode)
 
 
 def uploaded_at(answer: Mapping[str, Any]) -> float | None:
     """When the object was written, by the store's clock."""
     return _seconds(answer.get("LastModified"))
+
+
+def size_of(answer: Mapping[str, Any]) -> int | None:
+    """The size of the whole object, out of the answer to a GET of its beginning; None when it is not told."""
+    if "ContentRange" in answer:
+        total = _TOTAL.fullmatch(answer["ContentRange"])
+        return None if total is None else int(total[1])
+    size: int | None = answer.get("ContentLength")
+    return size
 
 
 def info_of_line(line: Mapping[str, Any]) -> FileInfo:

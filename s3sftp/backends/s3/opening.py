@@ -1,12 +1,11 @@
 """Opening a file that nothing is known of: the GET of its first bytes says what a HEAD would.
 
-GET 0-1048575 ──► 404                        LIST says: a directory, or nothing
+GET 0-1048575 ──► 404                        LIST says: a directory (HEAD: no file of that name), or nothing
               ──► 206 bytes 0-9999/10000     a file of 10 000 bytes, on their way
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack
 
@@ -15,11 +14,10 @@ from s3sftp.backends.s3.cache import Facts, Ticket
 from s3sftp.backends.s3.client import Answer, Store
 from s3sftp.backends.s3.failures import has_status
 from s3sftp.backends.s3.heads import Heads
+from s3sftp.backends.s3.objects import size_of
 from s3sftp.backends.s3.reading import pieces_of
 from s3sftp.backends.s3.received import Body, body_of
 from s3sftp.errors import IsADirectory, NotFound, StorageError
-
-_TOTAL = re.compile(r"bytes 0-\d+/(\d+)")
 
 
 class Beginning:
@@ -66,7 +64,10 @@ class Opening:
                 return await self._heads.file(place), None
             body = body_of(answer)
             held.callback(body.close)
-            info = self._heads.learn(key, _of_whole(answer), ticket)
+            size = size_of(answer)
+            if size is None:  # not the beginning, or of nobody knows how much
+                return await self._heads.file(place), None
+            info = self._heads.learn(key, {**answer, "ContentLength": size}, ticket)
             if not info.size:  # some stores say so, others refuse the range
                 return info, None
             pieces = pieces_of(
@@ -79,16 +80,13 @@ class Opening:
         try:
             return await self._store.call("GetObject", Key=key, Range=f"bytes=0-{stop - 1}")
         except NotFound:
-            if await self._heads.directory(place, key, ticket) is not None:
+            if await self._heads.directory(place, key, ticket) is None:
+                raise
+            # SeaweedFS says so of an empty file whose name is a directory's too
+            if await self._heads.object(key) is None:
                 raise IsADirectory from None
-            raise
+            return None
         except StorageError as error:
             if has_status(error, 416):
                 return None
             raise
-
-
-def _of_whole(answer: Answer) -> Answer:
-    """What HEAD would say: of the whole object, although a part of it comes."""
-    total = _TOTAL.fullmatch(answer.get("ContentRange", ""))
-    return answer if total is None else {**answer, "ContentLength": int(total[1])}

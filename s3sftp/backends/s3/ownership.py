@@ -17,10 +17,12 @@ import os
 import shutil
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+from s3sftp.cancelling import finish
 from s3sftp.telemetry import get_logger
 
 _log = get_logger("s3sftp.s3")
@@ -38,18 +40,31 @@ class Claim:
     """Seconds since the epoch."""
     upload_id: str | None = None
     """None: S3 was asked to create it, and what it said is not known."""
+    requests: int = 1
+    """How often S3 was asked without a known answer: so many uploads there may be."""
+    asked_until: float | None = None
+    """When it was asked for the last time, if more than once."""
 
 
 class Entry:
     """A claim on disk. Writing it is a promise to finish or abort the upload."""
 
-    def __init__(self, path: Path | None, claim: Claim) -> None:
+    def __init__(
+        self, path: Path | None, claim: Claim, ended: Callable[[Entry], None] = lambda _: None
+    ) -> None:
+        """`ended` is told when there is nothing left to do."""
         self._path = path
+        self._ended = ended
         self.claim = claim
 
     async def named(self, upload_id: str) -> None:
         """Note the upload's id."""
         self.claim = replace(self.claim, upload_id=upload_id)
+        await self._write()
+
+    async def unanswered(self, requests: int) -> None:
+        """Note how many requests to create it may have been carried out."""
+        self.claim = replace(self.claim, requests=requests, asked_until=time.time())
         await self._write()
 
     async def written(self) -> Entry:
@@ -58,6 +73,7 @@ class Entry:
 
     async def done(self) -> None:
         """The upload is completed or aborted."""
+        self._ended(self)
         if self._path is not None:
             try:
                 await asyncio.to_thread(self._path.unlink, missing_ok=True)
@@ -83,48 +99,75 @@ class Journal:
         self._bucket = bucket
         self._lock: int | None = None
         self._own: Path | None = None
-        self.abandoned: list[Entry] = []
-        """Own uploads whose abort failed."""
+        self._entries: dict[Entry, bool] = {}
+        """This instance's, in the order of their claims; and whether each is left to the janitor."""
 
     async def start(self) -> None:
+        await finish(self._open())
+
+    async def _open(self) -> None:
         if self._uploads is not None:
             self._own, self._lock = await asyncio.to_thread(_open_instance, self._uploads)
 
     async def stop(self) -> None:
         """Let go. Claims that are left stay for the janitor of whoever comes next."""
-        if self._own is not None and self._lock is not None:
-            await asyncio.to_thread(_close_instance, self._own, self._lock)
-            self._own = self._lock = None
+        own, lock, self._own, self._lock = self._own, self._lock, None, None
+        if own is not None and lock is not None:
+            self._entries.clear()  # they are on disk
+            await finish(asyncio.to_thread(_close_instance, own, lock))
 
-    async def claim(self, key: str, *, at: float | None = None) -> Entry:
-        """Note that an upload is about to be created (or was, at that time); returns when that is on disk."""
+    async def claim(self, key: str, *, at: float | None = None, requests: int = 1) -> Entry:
+        """Note that an upload is about to be created; returns when that is on disk. With `at`: that it may
+        have been, by so many requests since that time."""
         path = None if self._own is None else self._own / f"{uuid.uuid4().hex}.json"
-        return await Entry(path, Claim(self._endpoint, self._bucket, key, at or time.time())).written()
+        now = time.time()
+        until = None if at is None or requests == 1 else now
+        claim = Claim(self._endpoint, self._bucket, key, at or now, None, requests, until)
+        entry = Entry(path, claim, self._ended)
+        self._entries[entry] = False
+        return await entry.written()
+
+    def abandon(self, entry: Entry) -> None:
+        """Leave an own upload to the janitor: its abort failed, or nobody heard its id."""
+        self._entries[entry] = True
+
+    @property
+    def abandoned(self) -> list[Entry]:
+        """Own uploads that are left to the janitor, until they are `done`."""
+        return [entry for entry, is_abandoned in self._entries.items() if is_abandoned]
+
+    async def claims(self) -> list[Claim]:
+        """All that is claimed now: by this instance, by those that run beside it, and by the dead."""
+        own = [entry.claim for entry in self._entries]
+        others = [] if self._uploads is None else await asyncio.to_thread(_claims, self._uploads, self._own)
+        return own + others
 
     def is_own(self, claim: Claim) -> bool:
         """Whether a claim is for this journal's bucket: others may share the directory."""
         return (claim.endpoint, claim.bucket) == (self._endpoint, self._bucket)
 
-    async def dead_instances(self) -> list[DeadInstance]:
-        """Take over the claims of instances that are gone. Each must be closed."""
-        if self._uploads is None:
-            return []
-        return await asyncio.to_thread(lambda: list(_dead_instances(self._uploads, self._own)))
+    @asynccontextmanager
+    async def dead_entries(self) -> AsyncIterator[list[Entry]]:
+        """The claims of instances that are gone: nobody else's until the block ends, however it ends.
+        Directories in which no claim is left are removed then."""
+        taken: list[_Instance] = []
+        try:
+            await finish(asyncio.to_thread(_take_over, self._uploads, self._own, taken))
+            yield [entry for instance in taken for entry in instance.entries]
+        finally:
+            await finish(asyncio.to_thread(_let_go, taken))
+
+    def _ended(self, entry: Entry) -> None:
+        self._entries.pop(entry, None)
 
 
-class DeadInstance:
-    """An instance that is gone; its lock is ours until `close`."""
+@dataclass(frozen=True, slots=True)
+class _Instance:
+    """One that is gone, locked by us."""
 
-    def __init__(self, path: Path, lock: int) -> None:
-        self._path = path
-        self._lock = lock
-
-    async def entries(self) -> list[Entry]:
-        return await asyncio.to_thread(lambda: list(_entries(self._path)))
-
-    async def close(self) -> None:
-        """Let go; the directory is removed when no claim is left in it."""
-        await asyncio.to_thread(_close_instance, self._path, self._lock)
+    path: Path
+    lock: int
+    entries: list[Entry]
 
 
 def _open_instance(uploads: Path) -> tuple[Path, int]:
@@ -139,20 +182,35 @@ def _open_instance(uploads: Path) -> tuple[Path, int]:
 
 
 def _close_instance(path: Path, lock: int) -> None:
-    if not any(path.glob("*.json")):
-        shutil.rmtree(path, ignore_errors=True)
-    os.close(lock)
+    try:
+        if not any(path.glob("*.json")):
+            shutil.rmtree(path, ignore_errors=True)
+    finally:
+        os.close(lock)
 
 
-def _dead_instances(uploads: Path | None, own: Path | None) -> Iterator[DeadInstance]:
-    if uploads is None or not uploads.is_dir():
-        return
-    for path in sorted(uploads.iterdir()):
-        if path == own or path.name.startswith("."):
-            continue
+def _take_over(uploads: Path | None, own: Path | None, taken: list[_Instance]) -> None:
+    """Lock those that are gone; each is in `taken` from its lock on."""
+    for path in _instances(uploads, own):
         lock = _try_lock(path / _LOCK)
         if lock is not None:
-            yield DeadInstance(path, lock)
+            taken.append(_Instance(path, lock, []))
+            taken[-1].entries.extend(_entries(path))
+
+
+def _let_go(taken: list[_Instance]) -> None:
+    for instance in taken:
+        _close_instance(instance.path, instance.lock)
+
+
+def _claims(uploads: Path, own: Path | None) -> list[Claim]:
+    return [entry.claim for path in _instances(uploads, own) for entry in _entries(path)]
+
+
+def _instances(uploads: Path | None, own: Path | None) -> Iterator[Path]:
+    """The directories of all others, running or not."""
+    if uploads is not None and uploads.is_dir():
+        yield from (path for path in sorted(uploads.iterdir()) if path != own and path.name[0] != ".")
 
 
 def _try_lock(path: Path) -> int | None:
@@ -172,6 +230,8 @@ def _entries(path: Path) -> Iterator[Entry]:
     for file in sorted(path.glob("*.json")):
         try:
             yield Entry(file, Claim(**json.loads(file.read_text())))
+        except FileNotFoundError:
+            continue  # ended meanwhile
         except (OSError, ValueError, TypeError) as problem:
             _log.warning("upload_journal_unreadable", file=file.name, error=str(problem))
 

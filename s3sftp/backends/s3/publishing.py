@@ -1,8 +1,9 @@
 """Requests that make an object visible, and the truth about whether they did.
 
 A reply can be lost after the store has acted. A repeated conditional request is then refused by our own
-object (412), a repeated Complete finds no upload any more (404), or time runs out with nothing known. So each
-write carries an id in the object's metadata, and when an attempt's outcome is unknown, HEAD decides.
+object (412), a repeated Complete finds no upload any more (404), time runs out with nothing known, or
+something between us and the store says 200 and has stored nothing. So each write carries an id in the
+object's metadata, and when an attempt's outcome is unknown, HEAD decides.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from s3sftp.backends.s3.client import Answer, Store
-from s3sftp.backends.s3.failures import has_code, has_status, is_unknown
+from s3sftp.backends.s3.failures import has_code, has_status, is_unknown, is_unproven
 from s3sftp.backends.s3.objects import time_of, version_of, write_id_of
 from s3sftp.backends.s3.retries import Effort
 from s3sftp.errors import AlreadyExists, Changed, StorageError
@@ -42,23 +43,28 @@ async def publish(
 ) -> Published:
     """Send a request that publishes an object; `ours` tells from a HEAD whether it did.
 
-    Raises AlreadyExists when `IfNoneMatch` was in the way, Changed when `IfMatch` was, and what else the
-    store fails with; then, as far as can be known, nothing was published.
+    When the answer proves nothing, and nothing was published, it is sent once more. Raises AlreadyExists when
+    `IfNoneMatch` was in the way, Changed when `IfMatch` was, and what else the store fails with; then, as far
+    as can be known, nothing was published.
     """
-    try:
-        answer = await store.call(api, effort=effort, moved_bytes=moved_bytes, Key=key, **parameters)
-    except StorageError as error:
-        # 412 may be the answer to a repetition that aiohttp made by itself, on a connection that broke
-        conditional = "IfNoneMatch" in parameters or "IfMatch" in parameters
-        in_doubt = is_unknown(error) or (conditional and has_status(error, 412))
-        found = await _look(store, key) if in_doubt else None
-        if found is not None and ours(found):
-            _log.info("s3_reply_was_lost", api=api)
-            return Published(version_of(found), time_of(found))
-        refusal = _refused(error, parameters)
-        if refusal is error:
-            raise
-        raise refusal from error
+    for is_repeated in (False, True):
+        try:
+            answer = await store.call(api, effort=effort, moved_bytes=moved_bytes, Key=key, **parameters)
+            break
+        except StorageError as error:
+            # 412 may be the answer to a repetition that aiohttp made by itself, on a connection that broke
+            conditional = "IfNoneMatch" in parameters or "IfMatch" in parameters
+            in_doubt = is_repeated or is_unknown(error) or (conditional and has_status(error, 412))
+            found = await _look(store, key) if in_doubt else None
+            if found is not None and ours(found):
+                _log.info("s3_reply_was_lost", api=api)
+                return Published(version_of(found), time_of(found))
+            if is_unproven(error) and not is_repeated:
+                continue
+            refusal = _refused(error, parameters)
+            if refusal is error:
+                raise
+            raise refusal from error
     result = answer.get("CopyObjectResult", answer)
     return Published(version_of(result), time_of(answer))
 

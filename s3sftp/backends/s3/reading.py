@@ -123,8 +123,8 @@ async def _open(
 
 def _verify(answer: Answer, start: int, stop: int, version: str | None) -> None:
     """See that the answer is what was asked for: some stores ignore conditions or ranges."""
-    if version is not None and version_of(answer) not in (None, version):
-        raise Changed(detail="the store ignored If-Match and sent another version")
+    if version is not None and version_of(answer) != version:
+        raise Changed(detail=f"the store sent {version_of(answer)} where {version} was asked for")
     found = _CONTENT_RANGE.fullmatch(answer.get("ContentRange", ""))
     if found is None:
         if start != 0 or answer.get("ContentLength") != stop:

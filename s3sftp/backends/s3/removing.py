@@ -9,6 +9,7 @@ from s3sftp.backends.contract import Place
 from s3sftp.backends.s3.cache import Facts
 from s3sftp.backends.s3.client import Answer, Store
 from s3sftp.backends.s3.concurrency import for_each
+from s3sftp.backends.s3.deleting import delete_object
 from s3sftp.backends.s3.directories import Directories, levels
 from s3sftp.backends.s3.failures import has_code, has_status
 from s3sftp.backends.s3.heads import Heads
@@ -42,16 +43,16 @@ class Removing:
         await self._heads.file(place)
         key = self._keys.key_of(place)
         with self._facts.changing(key):
-            await self._store.call("DeleteObject", Key=key)
+            await delete_object(self._store, key)
         await self._directories.removed_below(place)
 
     async def source(self, key: str, version: str | None) -> None:
         """Remove what has been copied elsewhere, unless it was replaced since: then Changed."""
         if version is None or not self._may_match or not self._store.understands("DeleteObject", "IfMatch"):
-            await self._store.call("DeleteObject", Key=key)
+            await delete_object(self._store, key)
             return
         try:
-            await self._store.call("DeleteObject", Key=key, IfMatch=version)
+            await delete_object(self._store, key, IfMatch=version)
         except NotFound:
             return
         except StorageError as error:
@@ -92,12 +93,15 @@ class Removing:
             await self._one_by_one(await self._batch(plain[start : start + BATCH]))
 
     async def _batch(self, keys: Sequence[str]) -> list[str]:
-        """Remove up to a thousand; returns those that the store did not remove."""
+        """Remove up to a thousand; returns those of which the store does not say that it did. A quiet answer
+        would look like none at all."""
         answer: Answer = await self._store.call(
-            "DeleteObjects", Delete={"Objects": [{"Key": key} for key in keys], "Quiet": True}
+            "DeleteObjects", Delete={"Objects": [{"Key": key} for key in keys]}
         )
-        return [error["Key"] for error in answer.get("Errors", ()) if error.get("Code") != "NoSuchKey"]
+        gone = {line.get("Key") for line in answer.get("Deleted", ())}
+        gone |= {line.get("Key") for line in answer.get("Errors", ()) if line.get("Code") == "NoSuchKey"}
+        return [key for key in keys if key not in gone]
 
     async def _one_by_one(self, keys: Iterable[str]) -> None:
         limit = self._store.options.parallel_copies
-        await for_each(keys, lambda key: self._store.call("DeleteObject", Key=key), limit)
+        await for_each(keys, lambda key: delete_object(self._store, key), limit)

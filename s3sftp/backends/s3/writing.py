@@ -46,7 +46,6 @@ class S3Upload(Upload):
         self.multipart = Multipart(
             store, journal, key, new_object(store.options, self.write_id, intent.mtime, intent.mode)
         )
-        self.finished = False
         self.window = Window(store.options.parallel_parts)
         self.min_chunk_bytes = store.options.min_part_bytes
         self.plan()
@@ -136,11 +135,11 @@ class Writing:
                 upload.mtime = upload.mtime if finish.mtime is None else finish.mtime
                 upload.mode = upload.mode if finish.mode is None else finish.mode
                 published = await self._put_file(upload, tail, conditions)
-            upload.finished = True
             mtime = published.moment if upload.mtime is None else upload.mtime
-            info = FileInfo.file(finish.size, mtime, published.version, upload.mode)
+            upload.stored = info = FileInfo.file(finish.size, mtime, published.version, upload.mode)
             fields = new_object(self._store.options, upload.write_id, upload.mtime, upload.mode)
             change.left(info, written_head(fields, info), published.moment)
+        await upload.multipart.forgotten()
         return info
 
     async def _put_file(self, upload: S3Upload, data: Buffer, conditions: dict[str, str]) -> Published:
@@ -195,7 +194,7 @@ class Writing:
 
     async def abort(self, upload: S3Upload) -> None:
         """Throw it away, unless it is published."""
-        if not upload.finished:
+        if upload.stored is None:
             await upload.multipart.abort()
 
     def _check_base(self, upload: S3Upload) -> None:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from email.utils import formatdate
-from pathlib import Path
 
 import pytest
 from pydantic import SecretStr
@@ -15,7 +13,6 @@ from s3sftp.backends.s3 import check
 from tests.backends.s3.conftest import options_for
 from tests.support.fault_proxy import FaultProxy
 from tests.support.faults import Answer
-from tests.support.processes import Process, accepts, free_port, program
 from tests.support.s3_client import S3, s3_client
 from tests.support.store import Store
 
@@ -88,26 +85,11 @@ async def test_each_permission_that_is_missing_is_named(
     assert "s3:" in findings[what].advice
 
 
-@pytest.fixture
-def sloppy(tmp_path: Path) -> Iterator[Store]:
-    """A store that ignores conditions: `rclone serve s3`."""
-    rclone = program("rclone")
-    assert rclone is not None
-    (tmp_path / "data" / "bucket").mkdir(parents=True)
-    port = free_port()
-    access, secret = "AKIASLOPPYSTORE00001", "the-secret-of-a-sloppy-store"
-    command = [rclone, "serve", "s3", "--addr", f"127.0.0.1:{port}", "--auth-key", f"{access},{secret}"]
-    process = Process([*command, str(tmp_path / "data")], tmp_path / "log")
-    try:
-        process.wait_ready(lambda: accepts(port), timeout=30)
-        yield Store("rclone", f"http://127.0.0.1:{port}", access, secret)
-    finally:
-        process.kill()
-
-
-async def test_a_sloppy_store_is_described_as_it_is(sloppy: Store) -> None:
-    findings = states(await check(options_for(sloppy, "bucket")))
+@pytest.mark.parametrize("store", ["rclone"], indirect=True)
+async def test_a_sloppy_store_is_described_as_it_is(store: Store, bucket: str) -> None:
+    """One that ignores conditions."""
+    findings = states(await check(options_for(store, bucket)))
     assert findings["conditional writes"] == findings["versions"] == "warning"
     assert findings["write"] == findings["read"] == findings["ranges"] == findings["multipart"] == "ok"
-    async with s3_client(sloppy, "bucket") as s3:
+    async with s3_client(store, bucket) as s3:
         assert await s3.keys() == []

@@ -7,14 +7,16 @@ import json
 import time
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from s3sftp.backends.s3.ownership import Claim, Journal
+from s3sftp.backends.s3.ownership import Claim, Entry, Journal
+from s3sftp.errors import StorageFailure
 from tests.backends.s3.conftest import ALICE, PART, Opener
 from tests.backends.s3.writers import begin, data_of, put
 from tests.support.fault_proxy import FaultProxy
-from tests.support.faults import Answer, LoseReply
+from tests.support.faults import Answer, Hold, HoldReply, LoseReply
 from tests.support.s3_client import S3
 
 PIECE = data_of(PART)
@@ -224,3 +226,175 @@ async def test_one_that_may_be_it_by_another_clock_is_not_forgotten(
     await s3.client.abort_multipart_upload(Bucket=s3.bucket, Key=key, UploadId=upload_id)
     await living.janitor.sweep()
     assert journal_files(tmp_path) == []
+
+
+@pytest.mark.parametrize("attempts", [3, 4])
+async def test_replies_to_create_that_are_lost_again_and_again_leave_nothing(
+    open_backend: Opener, s3: S3, proxy: FaultProxy, tmp_path: Path, attempts: int
+) -> None:
+    """Whether the last attempt is answered, or none is."""
+    backend = await open_backend(tmp_path, attempts=attempts, **NOW)
+    proxy.on("CreateMultipartUpload", do=LoseReply(), times=3)
+    upload = await begin(backend, "f")
+    if attempts == 3:
+        with pytest.raises(StorageFailure):
+            await backend.write_chunk(upload, PIECE, ALICE)
+    else:
+        await backend.write_chunk(upload, PIECE, ALICE)
+        assert len(await s3.multipart_uploads()) == 4
+        assert await backend.janitor.sweep() == 3  # not the one that is being written
+    await backend.abort_write(upload, ALICE)
+    await backend.janitor.sweep()
+    assert await s3.multipart_uploads() == []
+    assert journal_files(tmp_path) == []
+
+
+async def test_a_crash_between_attempts_leaves_nothing(
+    open_backend: Opener, s3: S3, proxy: FaultProxy, tmp_path: Path
+) -> None:
+    """Each attempt is in the journal before it is sent."""
+    dead = await open_backend(tmp_path)
+    proxy.on("CreateMultipartUpload", do=LoseReply(), times=2)
+    held = proxy.on("CreateMultipartUpload", do=HoldReply())
+    chunk = asyncio.create_task(dead.write_chunk(await begin(dead, "f"), PIECE, ALICE))
+    await held.reached()
+    while len(await s3.multipart_uploads()) < 3:
+        await asyncio.sleep(0.01)
+    left = {file: file.read_text() for file in journal_files(tmp_path)}
+    held.release()
+    await chunk
+    crash(dead.journal)
+    for file in journal_files(tmp_path):
+        file.unlink()
+    for file, text in left.items():
+        file.write_text(text)
+    for key, upload_id in await s3.multipart_uploads():
+        parts = await s3.client.list_parts(Bucket=s3.bucket, Key=key, UploadId=upload_id)
+        if parts.get("Parts"):  # what came after the crash
+            await s3.client.abort_multipart_upload(Bucket=s3.bucket, Key=key, UploadId=upload_id)
+    living = await open_backend(tmp_path, **NOW)
+    await living.janitor.sweep()
+    assert await s3.multipart_uploads() == []
+    assert journal_files(tmp_path) == []
+
+
+async def test_one_with_parts_is_somebody_elses(
+    open_backend: Opener, s3: S3, proxy: FaultProxy, tmp_path: Path
+) -> None:
+    """Nobody can have sent a part to an upload whose id was not heard."""
+    backend = await open_backend(tmp_path, attempts=1, **NOW)
+    proxy.on("CreateMultipartUpload", do=Answer(500, "InternalError"), times=1)  # and nothing was created
+    upload = await begin(backend, "f")
+    with pytest.raises(StorageFailure):
+        await backend.write_chunk(upload, PIECE, ALICE)
+    await backend.abort_write(upload, ALICE)
+    theirs = await s3.client.create_multipart_upload(Bucket=s3.bucket, Key="tenant/f")
+    about = {"Bucket": s3.bucket, "Key": "tenant/f", "UploadId": theirs["UploadId"]}
+    await s3.client.upload_part(**about, PartNumber=1, Body=b"theirs")
+    assert await backend.janitor.sweep() == 0
+    assert len(await s3.multipart_uploads()) == 1
+
+
+async def test_what_cannot_be_told_from_others_is_left_told_of_and_in_the_end_forgotten(
+    open_backend: Opener, s3: S3, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    dead = await open_backend(tmp_path)
+    await dead.journal.claim("tenant/f")
+    await dead.journal.claim("tenant/old", at=time.time() - 8 * 86400)
+    crash(dead.journal)
+    for key in ("tenant/f", "tenant/f", "tenant/old"):
+        await s3.client.create_multipart_upload(Bucket=s3.bucket, Key=key)
+    living = await open_backend(tmp_path, **NOW)
+    await living.janitor.sweep()
+    assert len(await s3.multipart_uploads()) == 3
+    [file] = journal_files(tmp_path)
+    assert Claim(**json.loads(file.read_text())).key == "tenant/f"
+    assert "abort-multipart-upload" in caplog.text
+    assert "AbortIncompleteMultipartUpload" in caplog.text
+
+
+async def test_a_sweep_while_a_lost_reply_is_noted_forgets_nothing(
+    open_backend: Opener, s3: S3, proxy: FaultProxy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The sweep comes after the claim was asked for, and before it is on disk."""
+    backend = await open_backend(tmp_path, **NOW)
+    claim = backend.journal.claim
+
+    async def swept_meanwhile(key: str, **more: Any) -> Entry:
+        await backend.janitor.sweep()
+        return await claim(key, **more)
+
+    monkeypatch.setattr(backend.journal, "claim", swept_meanwhile)
+    proxy.on("CreateMultipartUpload", do=LoseReply(), times=1)
+    await put(backend, "f", data_of(PART + 1))
+    assert len(await s3.multipart_uploads()) == 1
+    assert await backend.janitor.sweep() == 1
+    assert await s3.multipart_uploads() == []
+
+
+async def test_a_sweep_while_an_upload_is_created_leaves_it_alone(
+    open_backend: Opener, s3: S3, proxy: FaultProxy, tmp_path: Path
+) -> None:
+    """An earlier reply for the same name was lost: what is being created now is not taken for that."""
+    backend = await open_backend(tmp_path, attempts=1, **NOW)
+    proxy.on("CreateMultipartUpload", do=Answer(500, "InternalError"), times=1)  # and nothing was created
+    lost = await begin(backend, "f")
+    with pytest.raises(StorageFailure):
+        await backend.write_chunk(lost, PIECE, ALICE)
+    await backend.abort_write(lost, ALICE)
+    held = proxy.on("CreateMultipartUpload", do=HoldReply())
+    upload = await begin(backend, "f")
+    chunk = asyncio.create_task(backend.write_chunk(upload, PIECE, ALICE))
+    await held.reached()
+    while not await s3.multipart_uploads():
+        await asyncio.sleep(0.01)
+    assert await backend.janitor.sweep() == 0
+    held.release()
+    await chunk
+    assert len(await s3.multipart_uploads()) == 1
+    await backend.abort_write(upload, ALICE)
+
+
+@pytest.mark.parametrize("where", ["ListMultipartUploads", "AbortMultipartUpload"])
+async def test_a_janitor_that_is_cancelled_lets_go_of_its_locks(
+    open_backend: Opener, s3: S3, proxy: FaultProxy, tmp_path: Path, where: str
+) -> None:
+    """Of all that it has taken over, and a server that is started again in the process can sweep."""
+    for number in range(3):
+        dead = await open_backend(tmp_path)
+        key = f"f{number}"
+        await dead.write_chunk(await begin(dead, key), PIECE, ALICE)
+        await dead.journal.claim("tenant/" + key, at=time.time() - 1)
+        crash(dead.journal)
+    held = proxy.on(where, do=Hold())
+    stopped = await open_backend(tmp_path, **NOW)
+    await held.reached()
+    await stopped.stop()
+    proxy.clear()
+    again = await open_backend(tmp_path, **NOW)
+    await again.janitor.sweep()
+    assert await s3.multipart_uploads() == []
+    assert journal_files(tmp_path) == []
+
+
+async def test_a_janitor_that_is_cancelled_while_it_takes_over_lets_go_of_its_locks(tmp_path: Path) -> None:
+    """The thread that locks goes on; what it has taken is let go of after that."""
+    dead = Journal(tmp_path, "", "b")
+    await dead.start()
+    await dead.claim("f")
+    crash(dead)
+    journal = Journal(tmp_path, "", "b")
+    for steps in range(4):
+
+        async def take_over() -> None:
+            async with journal.dead_entries() as left:
+                assert left
+                await asyncio.sleep(60)
+
+        taking = asyncio.create_task(take_over())
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        taking.cancel()
+        await asyncio.gather(taking, return_exceptions=True)
+        async with journal.dead_entries() as left:
+            assert len(left) == 1, f"cancelled after {steps} steps"

@@ -93,11 +93,11 @@ async def test_a_directory_and_nothing_are_told_apart(backend: S3Backend, proxy:
         await opened(backend, "d")
     with pytest.raises(NotFound):
         await opened(backend, "nothing")
-    assert proxy.log.by_api() == {"GetObject": 2, "ListObjectsV2": 2}
+    assert proxy.log.by_api() == {"GetObject": 2, "ListObjectsV2": 2, "HeadObject": 1}
     assert (await backend.file_info(place("d"), ALICE)).is_dir
     with pytest.raises(NotFound):
         await backend.file_info(place("nothing"), ALICE)
-    assert proxy.log.count("HeadObject") == 0
+    assert proxy.log.count("HeadObject") == 1
 
 
 async def test_a_body_that_is_cut_is_continued(backend: S3Backend, proxy: FaultProxy, s3: S3) -> None:
@@ -157,3 +157,11 @@ async def test_nobody_waits_for_the_bytes_to_know_what_was_opened(
     with pytest.raises(TimedOut):
         await reader.read(0, 1000)
     await reader.close()
+
+
+async def test_an_empty_file_that_has_a_directorys_name_is_the_file(backend: S3Backend, s3: S3) -> None:
+    """SeaweedFS answers a GET of its first bytes with 404, as for a directory."""
+    await s3.put("tenant/a", b"not empty")
+    await s3.put("tenant/a/b", b"x")
+    await s3.put("tenant/a", b"")
+    assert await whole(await opened(backend, "a")) == b""
