@@ -64,14 +64,17 @@ class SftpMachine(Player):
 
     @rule(path=paths, onto=paths, size=sizes)
     def put_and_rename_in_one_go(self, path: bytes, onto: bytes, size: float) -> None:
-        """As clients do that do not wait for the answer to CLOSE; the rename must come after it."""
+        """As clients do that do not wait for the answer to CLOSE; the rename must come after it, also when
+        the file was refused because of a directory: that one is renamed then."""
         if any(upload.writing.path == path for upload in self.uploads):
             return
         data = self.new_data(size)
-        outcomes = [
-            Outcome(second.ok, second.files)
-            for first in expected.put(self.model, path, data)
-            for second in (expected.renamed(first.files, path, onto, overwrite=True) if first.ok else [first])
+        puts = expected.put(self.model, path, data)
+        outcomes = [first for first in puts if not first.ok]  # by OPEN
+        outcomes += [
+            Outcome(first.ok and second.ok, second.files)
+            for first in puts
+            for second in expected.renamed(first.files, path, onto, overwrite=True)
         ]
         self.change(self._put_and_rename(path, onto, data), outcomes, None, path, onto)
 

@@ -10,8 +10,9 @@ import pytest
 
 from s3sftp.backends.s3 import S3Backend
 from tests.model.world import s3_world
+from tests.sftp.packets import CREAT, TRUNC, W
 from tests.soak.soak import Left, soak
-from tests.soak.work import Worker
+from tests.soak.work import BLOCK, Worker
 from tests.support.store import Store
 
 
@@ -67,10 +68,17 @@ async def test_what_each_session_leaves_is_found(
 async def test_an_upload_that_is_never_aborted_is_found(
     seaweed: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    async def leave_large_upload(self: Worker) -> None:
+        async with self.server.client(f"user{self.number}") as client:
+            handle = await client.open(self.directory + b"/large", W | CREAT | TRUNC)
+            for at in range(0, 32 * BLOCK, BLOCK):
+                await client.write(handle, at, bytes(BLOCK))
+
     async def keep(*_: object) -> None:
         """Do not abort."""
 
+    monkeypatch.setattr(Worker, "session", leave_large_upload)
     monkeypatch.setattr(S3Backend, "abort_write", keep)
     async with s3_world(seaweed, meddles=False) as world:
         with pytest.raises(Left, match="unfinished uploads"):
-            await soak(world, sessions=10, seconds=0)
+            await soak(world, sessions=2, seconds=0)
