@@ -87,6 +87,8 @@ class Ledger(Generic[Owner]):
         """What readers need now: bounded by what sessions may ask for, so it neither waits nor makes wait."""
         self._held = 0
         self._reserved = 0
+        self._least = max(1, total // 4096)
+        """Who takes less in a while counts as silent."""
         self._loose = 0
         self._holdings: dict[Owner, _Holding] = {}
         self.queue: deque[Request[Owner]] = deque()
@@ -153,7 +155,7 @@ class Ledger(Generic[Owner]):
     def serve(self, now: float) -> list[Request[Owner]]:
         """Those whose turn has come: they have what they asked for."""
         served = []
-        while (request := self._next() or self._last_resort()) is not None:
+        while (request := self._next() or self._last_resort(now)) is not None:
             self.queue.remove(request)
             if self._may_be_loose(request.ask):
                 self._take_loose(request.owner, request.ask)
@@ -192,7 +194,7 @@ class Ledger(Generic[Owner]):
             if holding.reserved and now - holding.reserved_at > FILL_SECONDS:
                 self._reserved -= holding.reserved
                 holding.reserved = 0
-            if holding.taken != holding.seen or holding.moved_at is None:
+            if holding.taken - holding.seen >= self._least or holding.moved_at is None:
                 holding.seen, holding.moved_at = holding.taken, now
             elif holding.held:
                 still.append(owner)
@@ -239,9 +241,11 @@ class Ledger(Generic[Owner]):
             return head
         return None
 
-    def _last_resort(self) -> Request[Owner] | None:
-        """Who may exceed the total, when nothing goes on that could make room: one until its chunk is sent,
-        and first who needs least for that."""
+    def _last_resort(self, now: float) -> Request[Owner] | None:
+        """Who may exceed the total, when nothing goes on that could make room: one until its chunk is sent.
+
+        First who needs least for that, but nobody waits for very long because of those that need less.
+        """
         if self.on_the_way or self._filling:
             return None
         able = [each for each in self.queue if self._may_exceed(each.owner, each.ask)]
@@ -250,7 +254,8 @@ class Ledger(Generic[Owner]):
             self._favoured is not None and not mine
         ):  # the client of the one is about to send more
             return None
-        chosen = next((each for each in mine if each in able), max(able, key=lambda each: each.ask.own))
+        late = now - able[0].asked_at > FILL_SECONDS
+        chosen = max(able, key=lambda each: (each.owner is self._favoured, late or each.ask.own))
         self._favoured = chosen.owner
         return chosen
 

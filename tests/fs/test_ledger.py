@@ -246,3 +246,25 @@ def test_room_that_is_given_back_goes_to_who_waits() -> None:
     assert ledger.serve(now=0) == []
     ledger.on_the_way -= 100
     assert ledger.serve(now=0) == [request]
+
+
+def test_nobody_waits_for_very_long_because_of_those_that_need_less() -> None:
+    ledger: Ledger[str] = Ledger(100)
+    assert ledger.try_take("silent", Ask(90, 90), now=0)
+    head = ledger.wait("beginner", Ask(10, 60), now=0)
+    less = ledger.wait("nearly complete", Ask(20, 20, own=40), now=0)
+    assert ledger.serve(now=0) == [less]
+    ledger.end("nearly complete")
+    ledger.wait("another", Ask(20, 20, own=40), now=1)
+    assert ledger.serve(now=FILL_SECONDS + 1) == [head]
+
+
+def test_who_takes_next_to_nothing_counts_as_silent() -> None:
+    ledger: Ledger[str] = Ledger(100 * 4096)
+    assert ledger.try_take("slow", Ask(60 * 4096, 60 * 4096), now=0)
+    ledger.wait("other", Ask(60 * 4096, 60 * 4096, own=-50 * 4096), now=0)
+    ledger.tick(0)
+    for second in range(1, 40):
+        assert ledger.try_take("slow", Ask(1, 1, small=True), now=second)
+        ledger.tick(second)
+    assert ledger.standing_in_the_way(39, PAUSE) == ["slow"]
