@@ -163,6 +163,12 @@ class Assembly:
         """Bytes that wait for earlier ones."""
         return self.held - self.front
 
+    def missing(self, count: int) -> int:
+        """How many of the `count` bytes after the cut are not in memory."""
+        stop = self.cut + count
+        there = (min(island.stop, stop) - island.start for island in self._islands if island.start < stop)
+        return count - sum(there)
+
     def take(self, count: int) -> memoryview:
         """Give away the `count` bytes after the cut, which must be in memory, and that memory with them."""
         first = self._first()

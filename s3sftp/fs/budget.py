@@ -1,40 +1,30 @@
 """One byte budget for the file contents of all sessions of the process.
 
-    total ─┬─ used       bytes in memory: parts of chunks, chunks on their way, read-ahead
-           └─ reserved   what uploads that have begun a chunk may still need to complete it
-
-An upload reserves a whole chunk before it fills it: then it never holds part of one while it waits for the
-rest, and a full budget means that chunks are on their way, not that all wait for each other. Who does not
-fill its chunk in time loses the rest of the reservation, and who has waited takes bytes without one. As the
-last resort, when nothing is on its way and nobody has a reservation, one waiter a second may exceed it.
-Peak: the budget and one chunk, and a little for each second in which clients only send parts of chunks.
+`fs/ledger.py` counts and decides; here uploads wait for their turn. While any does, the ledger is looked at
+every second: reservations that are too old go, full chunks whose clients do nothing are sent, and as the last
+thing an upload that only stands in the way of the others is given up.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections import deque
-from dataclasses import dataclass
+import time
+from typing import Protocol
 
-from s3sftp.errors import Busy
+from s3sftp.errors import Busy, InvalidRequest
+from s3sftp.fs.ledger import Ask, Ledger, Request
 
-_FILL_SECONDS = 10.0
 _LOOK_SECONDS = 1.0
 
 
-@dataclass(slots=True)
-class _Reservation:
-    left: int
-    since: float
+class Holder(Protocol):
+    """An upload that takes room."""
 
+    def send_if_full(self) -> None:
+        """Bring its chunk on its way if it is complete and nothing has to be waited for."""
 
-@dataclass(slots=True)
-class _Waiter:
-    owner: object
-    count: int
-    want: int
-    may_exceed: bool
-    turn: asyncio.Future[None]
+    def give_up(self, error: Exception) -> bool:
+        """Fail for good, and hold nothing any more; False: it is in the middle of something."""
 
 
 class Budget:
@@ -42,14 +32,23 @@ class Budget:
 
     def __init__(self, total: int, wait_seconds: float = 60.0) -> None:
         self.total = total
-        self.used = 0
-        self.peak = 0
-        self._on_the_way = 0
+        self._ledger = Ledger[Holder](total)
         self._wait_seconds = wait_seconds
-        self._waiters: deque[_Waiter] = deque()
-        self._exceeded_at = float("-inf")
-        self._reservations: dict[object, _Reservation] = {}
+        self._turns: dict[Request[Holder], asyncio.Future[None]] = {}
+        self._timer: asyncio.TimerHandle | None = None
         self._readers: set[object] = set()
+
+    @property
+    def used(self) -> int:
+        """Bytes in memory."""
+        return self._ledger.used
+
+    @property
+    def peak(self) -> int:
+        """The most that `used` has been."""
+        return self._ledger.peak
+
+    # ── readers: they never wait ────────────────────────────────────────────────────────────────────
 
     def enter(self, reader: object) -> None:
         """A reader takes room for what comes ahead of it. May be said again."""
@@ -60,128 +59,117 @@ class Budget:
         self._readers.discard(reader)
 
     def fair_share(self) -> int:
-        """How much each reader may have come ahead: half of all, by the readers that there are, so that
-        uploads, and those who come later, find room."""
+        """How much each reader may have come ahead: half of all, by the readers that there are."""
         return self.total // (2 * max(1, len(self._readers)))
 
-    def try_take(self, count: int, owner: object, want: int) -> bool:
-        """Take `count` bytes if there is room now; otherwise, and while others wait, nothing happens.
+    def try_ahead(self, count: int) -> bool:
+        """Take room for read-ahead, if there is any: half of all at most, so that uploads find some."""
+        return self._ledger.try_ahead(count)
 
-        `want` is what should be reserved with it, at least `count`: the rest of the owner's chunk.
-        """
-        if self._take_reserved(count, owner):
-            return True
-        if self._waiters or self._committed() + want > self.total:
-            return False
-        self._grant(owner, count, want)
-        return True
+    def need(self, count: int) -> None:
+        """Take room that is bounded elsewhere: what a session's READs asked for."""
+        self._ledger.need(count)
 
-    def force(self, count: int) -> None:
-        """Take room that is bounded elsewhere, such as what a session's READs asked for."""
-        self.used += count
-        self.peak = max(self.peak, self.used)
-
-    def has_room(self, count: int) -> bool:
-        """Whether something that can do without, such as read-ahead, may take so much."""
-        return not self._waiters and self._committed() + count <= self.total
-
-    async def take(self, count: int, owner: object, want: int, *, may_exceed: bool = True) -> None:
-        """Wait in turn for room. Raises Busy after `wait_seconds`.
-
-        `may_exceed` says that the bytes bring a chunk nearer to being sent, as the last resort must.
-        """
-        if self.try_take(count, owner, want):
-            return
-        turn = asyncio.get_running_loop().create_future()
-        waiter = _Waiter(owner, count, want, may_exceed, turn)
-        self._waiters.append(waiter)
+    def give_read(self, *, ahead: int, needed: int) -> None:
+        """Give back what a reader took as either."""
+        self._ledger.ahead -= ahead
+        self._ledger.needed -= needed
         self._serve()
-        try:
-            async with asyncio.timeout(self._wait_seconds):
-                while not waiter.turn.done():
-                    await asyncio.wait([waiter.turn], timeout=_LOOK_SECONDS)
-                    waiter.want = count  # it has waited: better the bytes alone than nothing
-                    self._drop_stale()
-                    self._serve()
-        except BaseException as error:
-            self._leave(waiter)
-            if isinstance(error, TimeoutError):
-                raise Busy("server is busy: too many uploads at once, try again later") from None
-            raise
 
-    def send(self, count: int, owner: object) -> None:
-        """The owner's chunk is on its way: it gives back what it had reserved beyond it."""
-        self._on_the_way += count
-        self.end_turn(owner)
+    # ── uploads ─────────────────────────────────────────────────────────────────────────────────────
+
+    def try_reserved(self, owner: Holder, count: int) -> bool:
+        """Take bytes for which the owner has a reservation: what `try_take` begins with."""
+        return self._ledger.try_reserved(owner, count)
+
+    def try_take(self, owner: Holder, ask: Ask) -> bool:
+        """Take what is asked for if there is room now; otherwise, and while others wait, nothing happens."""
+        return self._ledger.try_take(owner, ask, time.monotonic())
+
+    async def take(self, owner: Holder, ask: Ask) -> None:
+        """Wait in turn for room. Raises Busy when nobody got any for `wait_seconds`."""
+        if self.try_take(owner, ask):
+            return
+        request = self._ledger.wait(owner, ask, time.monotonic())
+        self._turns[request] = turn = asyncio.get_running_loop().create_future()
+        self._serve()
+        self._look_later()
+        try:
+            await turn
+        except BaseException:
+            self._withdraw(request, turn)
+            raise
+        finally:
+            self._turns.pop(request, None)
+
+    def give(self, owner: Holder, count: int) -> None:
+        """An upload holds so much less."""
+        if count:
+            self._ledger.give(owner, count)
+            self._serve()
+
+    def send(self, owner: Holder, count: int) -> None:
+        """So much of what an upload holds is on its way to the storage."""
+        self._ledger.send(owner, count)
 
     def sent(self, count: int) -> None:
-        """A chunk is stored, or lost: its room is free."""
-        self._on_the_way -= count
-        self.give(count)
-
-    def give(self, count: int) -> None:
-        """Give room back."""
-        self.used -= count
+        """It is stored, or lost: its room is free."""
+        self._ledger.on_the_way -= count
         self._serve()
 
-    def end_turn(self, owner: object) -> None:
-        """Give a reservation back."""
-        if self._reservations.pop(owner, None) is not None:
-            self._serve()
+    def end(self, owner: Holder) -> None:
+        """The upload has ended: what it held or had reserved is free, and it waits for nothing."""
+        for request in [each for each in self._ledger.queue if each.owner is owner]:
+            self._refuse(request, InvalidRequest("the upload has ended"))
+        self._ledger.end(owner)
+        self._serve()
 
-    def _committed(self) -> int:
-        return self.used + sum(each.left for each in self._reservations.values())
-
-    def _take_reserved(self, count: int, owner: object) -> bool:
-        """The last bytes of a chunk usually come with the first of the next, which need no reservation."""
-        reservation = self._reservations.get(owner)
-        if reservation is None or reservation.left <= 0:
-            return False
-        reservation.left = max(0, reservation.left - count)
-        self.force(count)
-        return True
-
-    def _grant(self, owner: object, count: int, want: int) -> None:
-        self._reservations.pop(owner, None)
-        self.force(count)
-        if want > count:
-            now = asyncio.get_running_loop().time()
-            self._reservations[owner] = _Reservation(want - count, now)
+    # ── within ──────────────────────────────────────────────────────────────────────────────────────
 
     def _serve(self) -> None:
-        while (waiter := self._next_waiter()) is not None:
-            self._waiters.remove(waiter)
-            self._grant(waiter.owner, waiter.count, waiter.want)
-            waiter.turn.set_result(None)
+        if not self._ledger.queue:
+            return
+        for request in self._ledger.serve(time.monotonic()):
+            turn = self._turns[request]
+            if turn.done():  # cancelled just now, so it never knows that it had room
+                self._ledger.give(request.owner, request.ask.count)
+            else:
+                turn.set_result(None)
 
-    def _next_waiter(self) -> _Waiter | None:
-        if not self._waiters:
-            return None
-        head = self._waiters[0]
-        mine = self._reservations.get(head.owner)
-        if self._committed() - (mine.left if mine else 0) + head.want <= self.total:
-            return head
-        now = head.turn.get_loop().time()
-        recently = self.used > self.total and now - self._exceeded_at < _LOOK_SECONDS
-        if self._reservations or self._on_the_way or recently:
-            return None
-        chosen = next((waiter for waiter in self._waiters if waiter.may_exceed), None)
-        self._exceeded_at = now if chosen else self._exceeded_at
-        return chosen
-
-    def _leave(self, waiter: _Waiter) -> None:
+    def _withdraw(self, request: Request[Holder], turn: asyncio.Future[None]) -> None:
         """Who leaves without its bytes gives back what it may just have got."""
-        if waiter in self._waiters:
-            self._waiters.remove(waiter)
-            self._serve()
-        elif waiter.turn.done():
-            self.give(waiter.count)
+        if request in self._ledger.queue:
+            self._ledger.queue.remove(request)
+        elif turn.done() and not turn.cancelled() and turn.exception() is None:
+            self._ledger.give(request.owner, request.ask.count)
+        self._serve()
 
-    def _drop_stale(self) -> None:
-        """A client that sends slowly, or has stopped, must not hold up the others."""
-        now = asyncio.get_running_loop().time()
-        stale = [owner for owner, each in self._reservations.items() if now - each.since > _FILL_SECONDS]
-        for owner in stale:
-            del self._reservations[owner]
-        if stale:
-            self._serve()
+    def _look_later(self) -> None:
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(_LOOK_SECONDS, self._look)
+
+    def _look(self) -> None:
+        self._timer = None
+        now = time.monotonic()
+        for owner in self._ledger.tick(now):
+            owner.send_if_full()
+        self._serve()
+        self._give_up_who_stands_in_the_way(now)
+        for request in self._ledger.in_vain(now, self._wait_seconds):
+            self._refuse(request, Busy("server is busy: too many uploads at once, try again later"))
+        if self._ledger.queue:
+            self._look_later()
+
+    def _give_up_who_stands_in_the_way(self, now: float) -> None:
+        patience = self._wait_seconds / 2
+        for owner in self._ledger.standing_in_the_way(now, patience):
+            if owner.give_up(Busy("server is busy: the upload paused while others waited for its memory")):
+                self._serve()
+                return
+        if (request := self._ledger.hopeless(now, 1.5 * patience)) is not None:
+            self._refuse(request, Busy("server is busy: too many bytes came ahead of others"))
+
+    def _refuse(self, request: Request[Holder], error: Exception) -> None:
+        self._ledger.queue.remove(request)
+        if not (turn := self._turns[request]).done():
+            turn.set_exception(error)

@@ -24,6 +24,8 @@ class Fetch:
         self.filled = start
         self.charged = start
         """How far the budget knows of it."""
+        self.needed = 0
+        """How many of these bytes are charged as needed, not as read ahead."""
         self.waiters = 0
         self.failure: BaseException | None = None
         self.task: asyncio.Task[None] | None = None

@@ -23,7 +23,8 @@ class FileOptions(Options):
     large uploads, memory of stored chunks is kept beside it for the next ones: half of it, and 64 MiB of
     each worker, at most."""
     buffer_wait: Duration = Field(timedelta(minutes=1), gt=timedelta(0))
-    """How long a WRITE waits for room in `buffer_bytes` before it fails as busy."""
+    """How long a WRITE waits for room in `buffer_bytes`, while nobody gets any, before it fails as busy. If
+    nobody can go on for half of that, the upload whose client has been silent for longest is given up."""
     range_bytes: ByteSize = Field(8 * MIB, ge=64 * 1024)
     """Length of the ranged requests that serve a sequential reader."""
     read_ahead_bytes: ByteSize = Field(64 * MIB, ge=0)

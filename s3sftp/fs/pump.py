@@ -106,6 +106,10 @@ class Pump:
         if self._upload is not None:
             await self._backend.abort_write(self._upload, self._session)
 
+    def fail(self, error: Exception) -> None:
+        """Fail from now on, unless it has already."""
+        self.failure = self.failure or error
+
     def raise_failure(self) -> None:
         if self.failure is not None:
             raise self.failure

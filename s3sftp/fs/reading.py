@@ -213,11 +213,9 @@ class Reader:
         """Let a fetch go on; False when there is no room for what is only wanted."""
         if wanted <= fetch.allowed:
             return True
-        if needed > fetch.charged:
-            self._budget.force(needed - fetch.charged)
-            fetch.charged = needed
+        self._charge_needed(fetch, needed)
         more = wanted - fetch.charged
-        has_room = more <= 0 or self._budget.try_take(more, fetch, more)
+        has_room = more <= 0 or self._budget.try_ahead(more)
         if has_room and more > 0:
             fetch.charged = wanted
         fetch.allow(wanted if has_room else needed)
@@ -300,7 +298,7 @@ class Reader:
             upto = min(stop, fetch.stop)
             views.extend(fetch.views(at, upto))  # fetches of readers that jump about may overlap
             at = upto
-            self._budget.give(fetch.freed - before)
+            self._give_back(fetch, fetch.freed - before)
             if fetch.is_through:
                 self._discard(fetch)
         self._pace.took(stop - start, self._loop.time())
@@ -308,15 +306,24 @@ class Reader:
 
     def _charge_surplus(self, fetch: Fetch) -> None:
         """Pieces come as they come: a little more than was allowed may have arrived."""
-        if fetch.filled > fetch.charged:
-            self._budget.force(fetch.filled - fetch.charged)
-            fetch.charged = fetch.filled
+        self._charge_needed(fetch, fetch.filled)
+
+    def _charge_needed(self, fetch: Fetch, stop: int) -> None:
+        if stop > fetch.charged:
+            self._budget.need(stop - fetch.charged)
+            fetch.needed += stop - fetch.charged
+            fetch.charged = stop
+
+    def _give_back(self, fetch: Fetch, count: int) -> None:
+        needed = min(count, fetch.needed)
+        fetch.needed -= needed
+        self._budget.give_read(ahead=count - needed, needed=needed)
 
     def _cut_off(self, fetch: Fetch) -> None:
         """Nobody wants more of it for now: a later READ begins where it ends."""
         freed = fetch.freed
         fetch.cut_off()
-        self._budget.give(fetch.freed - freed)
+        self._give_back(fetch, fetch.freed - freed)
         if fetch.is_through:
             self._discard(fetch)
 
@@ -337,7 +344,7 @@ class Reader:
         if not fetch.dropped:
             fetch.dropped = True
             self._fetches.remove(fetch)
-            self._budget.give(fetch.charged - fetch.start - fetch.freed)
+            self._give_back(fetch, fetch.charged - fetch.start - fetch.freed)
             fetch.pieces.clear()
 
 

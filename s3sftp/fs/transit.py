@@ -5,7 +5,8 @@ Gaps are filled here: with bytes of the old file, kept inside the storage where 
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -14,6 +15,7 @@ from s3sftp.backends.spool import SpoolRoom
 from s3sftp.errors import InvalidRequest, Unsupported
 from s3sftp.fs.assembly import Assembly, RewriteNeeded
 from s3sftp.fs.budget import Budget
+from s3sftp.fs.ledger import Ask
 from s3sftp.fs.oldfile import OldFile
 from s3sftp.fs.options import FileOptions
 from s3sftp.fs.pump import Pump
@@ -66,6 +68,8 @@ class Transit:
         self._mode = mode
         self._session = session
         self._zeros = 0
+        self._calls = 0
+        """How many that work with what is held are under way."""
         self._pump = self._new_pump()
         if old is not None and not mode.truncate:
             self.assembly.learn_base(old.size)
@@ -76,17 +80,17 @@ class Transit:
         """Take bytes that go on where the last ones ended, and send what is full, if nothing has to be
         waited for; False: nothing was done."""
         assembly, pump = self.assembly, self._pump
-        front = assembly.front + len(data)
+        front, chunk = assembly.front + len(data), pump.chunk_bytes
         if (
             pump.failure is not None
             or offset != assembly.cut + assembly.front
-            or (front > pump.chunk_bytes and not self._may_send_at(front))
-            or not self._tools.budget.try_take(len(data), self, self._wanted(len(data)))
+            or (front > chunk and not self._may_send_at(front))
+            or not self._try_take_in_order(len(data))
         ):
             return False
         self._assemble(offset, data)
-        if front > pump.chunk_bytes:
-            pump.push_now(self._take_chunk(pump.chunk_bytes))
+        if front > chunk:
+            pump.push_now(self._take_chunk(chunk))
         return True
 
     async def put(self, offset: int, data: bytes | memoryview) -> None:
@@ -94,20 +98,37 @@ class Transit:
 
         Raises RewriteNeeded, with nothing taken, when they cannot be put in order.
         """
-        in_order = offset == self.assembly.cut + self.assembly.front
-        await self._take_room(len(data), may_exceed=in_order)
+        with self._calling():
+            if offset == self.assembly.cut + self.assembly.front:
+                await self._put_in_order(memoryview(data))
+            else:
+                await self._put_elsewhere(offset, data)
+            await self.send_full_chunks()
+
+    async def _put_in_order(self, data: memoryview) -> None:
+        """A chunk that is full goes before there is room for the next: it never waits for that."""
+        while data:
+            await self.send_full_chunks(more_follows=True)
+            piece = data[: self._pump.chunk_bytes - self.assembly.front]
+            await self._tools.budget.take(self, self._ask_in_order(len(piece)))
+            self._assemble(self.assembly.cut + self.assembly.front, piece)
+            data = data[len(piece) :]
+
+    async def _put_elsewhere(self, offset: int, data: bytes | memoryview) -> None:
+        if offset > self.assembly.cut + self.assembly.front:
+            await self.send_full_chunks(more_follows=True)  # as above
+        await self._tools.budget.take(self, self._ask_elsewhere(offset, len(data)))
         try:
             await self._assemble_or_keep(offset, data)
         except BaseException:  # not placed, however it ended
-            self._tools.budget.give(len(data))
+            self._tools.budget.give(self, len(data))
             raise
-        await self.send_full_chunks()
 
     def resize(self, size: int) -> None:
         """`Assembly.resize`, and the budget hears of it. Raises RewriteNeeded."""
         held = self.assembly.held
         self.assembly.resize(size)
-        self._tools.budget.give(held - self.assembly.held)
+        self._tools.budget.give(self, held - self.assembly.held)
 
     async def need_old(self) -> None:
         """Find out whether there is an old file, once."""
@@ -153,15 +174,18 @@ class Transit:
 
     async def publish(self) -> FileInfo:
         """Send the rest and finish; what is stored then is the file."""
-        await self.send_all_but_tail()
-        await self.begin()
-        tail = self.assembly.take(self.assembly.front)
-        try:
-            finish = Finish(self.assembly.length, self.mtime, self.old.kept, self.mode)
-            return await self._pump.finish(tail, finish)
-        finally:
-            self._tools.budget.give(len(tail))
-            self._tools.spares.keep(tail)
+        with self._calling():
+            await self.send_all_but_tail()
+            await self.begin()
+            tail = self.assembly.take(self.assembly.front)
+            self._tools.budget.send(self, len(tail))
+            self._tools.budget.end(self)  # nothing more will come, so what is reserved is for others
+            try:
+                finish = Finish(self.assembly.length, self.mtime, self.old.kept, self.mode)
+                return await self._pump.finish(tail, finish)
+            finally:
+                self._tools.budget.sent(len(tail))
+                self._tools.spares.keep(tail)
 
     @property
     def stored(self) -> FileInfo | None:
@@ -174,6 +198,21 @@ class Transit:
 
     def raise_failure(self) -> None:
         self._pump.raise_failure()
+
+    def send_if_full(self) -> None:
+        """`Holder.send_if_full`: what may be the whole of the file becomes its first part, which costs two
+        requests more and makes room."""
+        front = self.assembly.front
+        if not self._calls and front == self._pump.chunk_bytes and self._may_send_at(front):
+            self._pump.push_now(self._take_chunk(front))
+
+    def give_up(self, error: Exception) -> bool:
+        """`Holder.give_up`."""
+        if self._calls:
+            return False
+        self._pump.fail(error)
+        self._give_all_back()
+        return True
 
     async def restart(self) -> None:
         """Throw away what was sent and what is held; all of it will come again."""
@@ -222,24 +261,45 @@ class Transit:
     def _take_chunk(self, count: int) -> memoryview:
         """What is to be sent next."""
         chunk = self.assembly.take(count)
-        self._tools.budget.send(count, self)
+        self._tools.budget.send(self, count)
         self._tools.spares.full(self)
         return chunk
 
     def _give_all_back(self) -> None:
-        self._tools.budget.give(self.assembly.held)
         self.assembly.restart()
-        self._tools.budget.end_turn(self)
+        self._tools.budget.end(self)
         self._tools.spares.full(self)
 
-    def _wanted(self, count: int) -> int:
-        """What to reserve for `count` more bytes: the rest of the chunk, unless the file may be small."""
-        front = self.assembly.front
-        return count if front + count <= _SMALL_BYTES else max(count, self._pump.chunk_bytes - front)
+    @contextmanager
+    def _calling(self) -> Iterator[None]:
+        self._calls += 1
+        try:
+            yield
+        finally:
+            self._calls -= 1
 
-    async def _take_room(self, count: int, *, may_exceed: bool = True) -> None:
-        """Bytes that wait for earlier ones cannot be sent, so they never are the last resort's."""
-        await self._tools.budget.take(count, self, self._wanted(count), may_exceed=may_exceed)
+    def _try_take_in_order(self, count: int) -> bool:
+        budget = self._tools.budget
+        return budget.try_reserved(self, count) or budget.try_take(self, self._ask_in_order(count))
+
+    def _ask_in_order(self, count: int) -> Ask:
+        """For bytes of this chunk; and of the next one, where there are more than this one takes."""
+        chunk, front = self._pump.chunk_bytes, self.assembly.front
+        if front + count > chunk:
+            return Ask(count, 2 * chunk - front)
+        missing = max(count, self.assembly.missing(chunk))
+        small = not self.assembly.cut and front + count <= _SMALL_BYTES
+        return Ask(count, missing, own=chunk - missing, small=small)
+
+    def _ask_elsewhere(self, offset: int, count: int) -> Ask:
+        """For bytes that wait for earlier ones, or come again."""
+        chunk = self._pump.chunk_bytes
+        missing = self.assembly.missing(chunk)
+        if offset + count > self.assembly.cut + chunk:
+            return Ask(count, count, own=chunk - missing, behind=True)
+        missing = max(count, missing)
+        small = not self.assembly.cut and offset + count <= _SMALL_BYTES
+        return Ask(count, missing, own=chunk - missing, small=small)
 
     def _assemble(self, offset: int, data: bytes | memoryview) -> None:
         """Put bytes, already taken from the budget, into the assembly."""
@@ -247,7 +307,7 @@ class Transit:
         self.assembly.write(offset, data)
         rewritten = len(data) - (self.assembly.held - held)
         if rewritten:
-            self._tools.budget.give(rewritten)
+            self._tools.budget.give(self, rewritten)
 
     async def _assemble_or_keep(self, offset: int, data: bytes | memoryview) -> None:
         """Where too much waits behind bytes of the old file, those are kept first."""
@@ -271,8 +331,13 @@ class Transit:
             await self._pump.keep(start, stop)
             self.assembly.skip(stop)
             return
-        data = await self.old.read(start, min(stop, self.assembly.cut + upload.chunk_bytes))
-        await self._take_room(len(data))
+        stop = min(stop, self.assembly.cut + upload.chunk_bytes)
+        await self._tools.budget.take(self, self._ask_in_order(stop - start))  # before it is in memory
+        try:
+            data = await self.old.read(start, stop)
+        except BaseException:
+            self._tools.budget.give(self, stop - start)
+            raise
         self.assembly.fill(start, data)
 
     async def _fill_with_zeros(self, start: int, stop: int) -> None:
@@ -286,5 +351,5 @@ class Transit:
             raise Unsupported(f"more than {options.max_zero_fill_bytes} bytes were never written")
         count = min(stop - start, max(1, self._pump.chunk_bytes - self.assembly.front))
         self._zeros += count
-        await self._take_room(count)
+        await self._tools.budget.take(self, self._ask_in_order(count))
         self.assembly.fill(start, bytes(count))

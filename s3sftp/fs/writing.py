@@ -211,6 +211,7 @@ class Writer:
         try:
             if self._failure is not None:
                 raise self._failure
+            self._transit.raise_failure()
             return await self._commit()
         finally:
             await self._let_go()

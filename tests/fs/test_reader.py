@@ -178,7 +178,7 @@ async def test_what_comes_ahead_of_a_reader_is_its_share_of_half_the_budget() ->
 
 async def test_without_room_in_the_budget_nothing_is_fetched_ahead() -> None:
     budget = Budget(16 * MIB)
-    budget.force(16 * MIB)
+    budget.need(16 * MIB)
     reader = await open_reader(MemoryBackend({"f": bytes(64 * MIB)}), budget)
     await read(reader, 0, 1000)
     await read(reader, 1000, 1000)

@@ -1,9 +1,11 @@
-"""`python -m tests.model --minutes 30 [--world NAME]`: the model, with new steps each time."""
+"""`python -m tests.model --minutes 30 [--store NAME]`: the model, with new steps each time."""
 
 from __future__ import annotations
 
 import argparse
+import sys
 import time
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import AbstractAsyncContextManager, contextmanager
 
@@ -23,23 +25,36 @@ LONG = settings(
     suppress_health_check=list(HealthCheck),
 )
 EXAMPLES = {"memory": 100, "seaweed": 10, "alone": 10, "moto": 10}
-"""Examples of one round: half a minute or so."""
+"""Stores, and the examples of one round: half a minute or so."""
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.model", description=__doc__)
     parser.add_argument("--minutes", type=float, default=10)
-    parser.add_argument("--world", choices=sorted(EXAMPLES), default="memory")
+    parser.add_argument(
+        "--store", choices=sorted(EXAMPLES), default="memory", help="alone: seaweed, undisturbed"
+    )
     arguments = parser.parse_args()
-    stop = time.monotonic() + 60 * arguments.minutes
-    rounds = 0
-    with opening(arguments.world) as world:
+    try:
+        examples = _play(arguments.store, 60 * arguments.minutes)
+    except Exception as error:
+        traceback.print_exception(error)
+        print(f"FAILED: {arguments.store} is not what the model says", flush=True)
+        sys.exit(1)
+    print(f"OK: {examples} examples on {arguments.store} were right", flush=True)
+
+
+def _play(store: str, seconds: float) -> int:
+    """Round after round; how many examples were right. Raises what the first wrong one did."""
+    stop = time.monotonic() + seconds
+    right = 0
+    with opening(store) as world:
         while time.monotonic() < stop:
             with playing(world()) as machine:
-                rounds_settings = settings(LONG, max_examples=EXAMPLES[arguments.world])
-                run_state_machine_as_test(machine, settings=rounds_settings)
-            rounds += 1
-            print(f"{rounds * EXAMPLES[arguments.world]} examples were right", flush=True)
+                run_state_machine_as_test(machine, settings=settings(LONG, max_examples=EXAMPLES[store]))
+            right += EXAMPLES[store]
+            print(f"{right} examples were right", flush=True)
+    return right
 
 
 @contextmanager

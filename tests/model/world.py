@@ -168,6 +168,11 @@ class S3World:
     async def unfinished_uploads(self) -> int:
         return len(await self._s3.multipart_uploads())
 
+    def forget(self) -> None:
+        """Drop what is noted of sessions and requests that have ended: it would grow for ever."""
+        self.server.sessions.clear()
+        self._proxy.log.clear()
+
     @asynccontextmanager
     async def failing(self, fault: Fault | None) -> AsyncIterator[Hits]:
         hits = Hits()

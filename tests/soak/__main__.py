@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import sys
+from collections import Counter
 
 from tests.model.world import s3_world
-from tests.soak.soak import soak
+from tests.soak.soak import Left, soak
 from tests.support.seaweed import running_seaweed
 from tests.support.store import Store
 
@@ -16,15 +18,18 @@ def main() -> None:
     parser.add_argument("--sessions", type=int, default=50)
     parser.add_argument("--minutes", type=float, default=10)
     arguments = parser.parse_args()
-    with running_seaweed() as store:
-        asyncio.run(_soak(store, arguments.sessions, 60 * arguments.minutes))
+    try:
+        with running_seaweed() as store:
+            done = asyncio.run(_soak(store, arguments.sessions, 60 * arguments.minutes))
+    except Left as error:
+        _say(f"FAILED: {error}")
+        sys.exit(1)
+    _say(f"OK: nothing was left of {sum(done.values())} operations")
 
 
-async def _soak(store: Store, sessions: int, seconds: float) -> None:
+async def _soak(store: Store, sessions: int, seconds: float) -> Counter[str]:
     async with s3_world(store, meddles=False) as world:
-        uploads = world.unfinished_uploads
-        done = await soak(world.server, uploads, sessions=sessions, seconds=seconds, report=_say)
-    _say(f"nothing was left of {sum(done.values())} operations")
+        return await soak(world, sessions=sessions, seconds=seconds, report=_say)
 
 
 def _say(line: str) -> None:

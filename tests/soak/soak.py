@@ -8,17 +8,27 @@ import os
 import random
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import count
 
+from tests.model.world import S3World
 from tests.sftp.serving import Serving
 from tests.soak.work import Worker
 
-SLACK_BYTES = 100 << 20
-"""How much more memory may be resident: the allocator keeps some, and caches fill."""
+SLACK_BYTES = 64 << 20
+"""How much more memory may be resident: the allocator keeps some of what large files took."""
+SLACK_OBJECTS = 2000
+"""How many more objects Python may have: caches fill. A few for each session are found in ten minutes."""
 SLACK_DESCRIPTORS = 5
+ROUND_SECONDS = 20.0
+PATIENCE_SECONDS = 30.0
 
 Report = Callable[[str], None]
+
+
+class Left(AssertionError):
+    """Something was left."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +37,7 @@ class Census:
 
     descriptors: int
     tasks: int
+    objects: int
     resident_bytes: int
 
     @classmethod
@@ -34,36 +45,53 @@ class Census:
         gc.collect()
         with open("/proc/self/statm") as statm:
             resident = int(statm.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-        return cls(len(os.listdir("/proc/self/fd")), len(asyncio.all_tasks()), resident)
+        descriptors = len(os.listdir("/proc/self/fd"))
+        return cls(descriptors, len(asyncio.all_tasks()), len(gc.get_objects()), resident)
+
+    def grown_from(self, base: Census) -> list[str]:
+        """What there is clearly more of."""
+        grown = {
+            "descriptors": self.descriptors > base.descriptors + SLACK_DESCRIPTORS,
+            "tasks": self.tasks > base.tasks,
+            "objects": self.objects > base.objects + SLACK_OBJECTS,
+            "resident bytes": self.resident_bytes > base.resident_bytes + SLACK_BYTES,
+        }
+        return [name for name, has_grown in grown.items() if has_grown]
 
     def __str__(self) -> str:
         mib = self.resident_bytes >> 20
-        return f"{self.descriptors} descriptors, {self.tasks} tasks, {mib} MiB resident"
+        return (
+            f"{self.descriptors} descriptors, {self.tasks} tasks, {self.objects} objects, {mib} MiB resident"
+        )
 
 
 async def soak(
-    server: Serving,
-    unfinished_uploads: Callable[[], Awaitable[int]],
-    *,
-    sessions: int,
-    seconds: float,
-    report: Report = lambda line: None,
+    world: S3World, *, sessions: int, seconds: float, report: Report = lambda line: None
 ) -> Counter[str]:
-    """Warm up, count, work, count again. Raises AssertionError for what is left; returns what was done."""
-    await _work(server, sessions, 0, seed=0)
-    await server.lets_everything_go()
+    """Warm up for a tenth of the time, count, work, count again. Raises Left; returns what was done.
+
+    However short the time, each session comes once in each part.
+    """
+    await _round(world, sessions, seconds / 10, seed=0)
     base = Census.now()
     report(f"base: {base}")
     done: Counter[str] = Counter()
     stop = time.monotonic() + seconds
-    rounds = 0
-    while (left := stop - time.monotonic()) > 0:
-        rounds += 1
-        done += await _work(server, sessions, min(left, 60), seed=rounds)
-        await server.lets_everything_go()
-        report(f"round {rounds}: {Census.now()}, done {dict(done)}")
-    assert await unfinished_uploads() == 0
+    for number in count(1):
+        done += await _round(world, sessions, min(stop - time.monotonic(), ROUND_SECONDS), seed=number)
+        report(f"round {number}: {Census.now()}, done {dict(done)}")
+        if time.monotonic() >= stop:
+            break
+    if unfinished := await world.unfinished_uploads():
+        raise Left(f"{unfinished} unfinished uploads")
     await _back_to(base)
+    return done
+
+
+async def _round(world: S3World, sessions: int, seconds: float, *, seed: int) -> Counter[str]:
+    done = await _work(world.server, sessions, seconds, seed=seed)
+    await world.server.lets_everything_go()
+    world.forget()
     return done
 
 
@@ -80,11 +108,8 @@ async def _work(server: Serving, sessions: int, seconds: float, *, seed: int) ->
 
 async def _back_to(base: Census) -> None:
     """Connections of the pool and of clients close a little later."""
-    deadline = time.monotonic() + 30
-    while True:
-        now = Census.now()
-        grown = now.descriptors > base.descriptors + SLACK_DESCRIPTORS or now.tasks > base.tasks
-        if not grown and now.resident_bytes <= base.resident_bytes + SLACK_BYTES:
-            return
-        assert time.monotonic() < deadline, f"before: {base}; after: {now}"
-        await asyncio.sleep(0.2)
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while (now := Census.now()).grown_from(base):
+        if time.monotonic() >= deadline:
+            raise Left(f"{', '.join(now.grown_from(base))} have grown; before: {base}; after: {now}")
+        await asyncio.sleep(0.5)
