@@ -1,0 +1,127 @@
+"""Programs of ours around the libraries of others: built once, kept in `.cache/clients`, run as processes.
+
+Each is told where the server is by `SFTP_*` variables, does a checklist and prints `PASS name` or
+`FAIL name: why` for each check. It leaves `kept` in its directory, and nothing else of what it made.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.support.commands import installed
+
+ROOT = Path(__file__).parents[2]
+PROGRAMS = ROOT / "tests/clients/programs"
+CACHE = ROOT / ".cache/clients"
+
+CHECKS = frozenset(
+    """login-password login-key list stat-file stat-directory mkdir-nested put-small put-large get-small get-large
+    append resume rename rename-overwrite walk missing times remove rmdir""".split()
+)
+"""What a client does that leaves out nothing."""
+
+
+@dataclass(frozen=True)
+class Program:
+    """A library with the program that drives it."""
+
+    name: str
+    needs: tuple[str, ...]
+    """Commands that build and run it."""
+    sources: tuple[str, ...]
+    """Files and directories below `programs/` that it is made of."""
+    build: tuple[tuple[str, ...], ...]
+    """Commands, run in the repository; `{cache}` and `{programs}` are put in."""
+    command: tuple[str, ...]
+    key: str = "ed25519"
+    """Which of the user's keys it logs in with."""
+    lacks: frozenset[str] = frozenset()
+    """Checks that the library has no function for."""
+    checks: frozenset[str] = CHECKS
+    files: tuple[str, ...] = ()
+    """What has to be installed and is no command."""
+
+    @property
+    def expected(self) -> set[str]:
+        return set(self.checks - self.lacks)
+
+    def ready(self) -> list[str]:
+        """The command that runs it, built if the sources have changed. Skips or, in CI, fails without tools."""
+        for command in self.needs:
+            installed(command)
+        for file in self.files:
+            installed(Path(file).name, path=file)
+        CACHE.mkdir(parents=True, exist_ok=True)
+        stamp = CACHE / f"{self.name}.built"
+        wanted = self._fingerprint()
+        if not stamp.exists() or stamp.read_text("ascii") != wanted:
+            for command in self.build:
+                _build(_filled(command))
+            stamp.write_text(wanted, "ascii")
+        return _filled(self.command)
+
+    def _fingerprint(self) -> str:
+        digest = hashlib.sha256(repr((self.build, self.command)).encode())
+        for source in self.sources:
+            path = PROGRAMS / source
+            for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
+                if file.is_file():
+                    digest.update(file.name.encode() + b"\0" + file.read_bytes())
+        return digest.hexdigest()
+
+
+def _filled(command: Sequence[str]) -> list[str]:
+    return [word.format(cache=CACHE, programs=PROGRAMS) for word in command]
+
+
+def _build(command: list[str]) -> None:
+    done = subprocess.run(
+        command, cwd=ROOT, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, env=os.environ
+    )
+    if done.returncode:
+        message = f"CLIENT NOT BUILT: {command} ended with {done.returncode}:\n{done.stdout}{done.stderr}"
+        if os.environ.get("CI"):
+            pytest.fail(message)
+        pytest.skip(message)
+
+
+def _java(name: str, *, source: str = "", **more: object) -> Program:
+    source = source or name
+    shared = ("Library.java", "Checklist.java")
+    libraries = f"{{cache}}/java/{name}"
+    return Program(
+        name=name,
+        needs=("mvn", "javac", "java"),
+        sources=(*(f"java/{file}" for file in shared), f"java/{source}", f"java/{name}/pom.xml", "java/pom.xml"),
+        build=(
+            (
+                *("mvn", "-q", "-B", "-f", "{programs}/java/pom.xml", "-pl", name),
+                *("-Dlibraries={cache}/java", "dependency:copy-dependencies"),
+            ),
+            (
+                *("javac", "-nowarn", "-Xlint:none", "-d", f"{{cache}}/classes/{name}", "-cp", f"{libraries}/*"),
+                *(f"{{programs}}/java/{file}" for file in (*shared, f"{source}/Program.java")),
+            ),
+        ),
+        command=(
+            # a program of seconds: what the compiler would gain is less than what it takes
+            *("java", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"),
+            *("-cp", f"{{cache}}/classes/{name}:{libraries}/*", "Program"),
+        ),
+        **more,  # type: ignore[arg-type]
+    )
+
+
+JSCH_OLD = _java("jsch-old", source="jsch", key="ecdsa")
+JSCH = _java("jsch")
+SSHJ = _java("sshj")
+MINA = _java("mina", key="ecdsa", lacks=frozenset({"resume"}))
+
+ALL = (JSCH_OLD, JSCH, SSHJ, MINA)
