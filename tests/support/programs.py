@@ -123,5 +123,15 @@ JSCH_OLD = _java("jsch-old", source="jsch", key="ecdsa")
 JSCH = _java("jsch")
 SSHJ = _java("sshj")
 MINA = _java("mina", key="ecdsa", lacks=frozenset({"resume"}))
+SPRING = _java("spring", key="ecdsa", lacks=frozenset({"resume", "times"}))
+VFS = _java("vfs", lacks=frozenset({"resume"}))
+CAMEL = _java(
+    "camel",
+    checks=frozenset(
+        """login-password login-key put-small get-small put-large get-large append overwrite
+        overwrite-by-temporary-name refuse-what-exists chmod-and-times consume-recursively consume-and-move
+        consume-and-delete missing left-as-agreed""".split()
+    ),
+)
 
-ALL = (JSCH_OLD, JSCH, SSHJ, MINA)
+ALL = (JSCH_OLD, JSCH, SSHJ, MINA, SPRING, VFS, CAMEL)

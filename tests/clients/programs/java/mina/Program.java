@@ -5,6 +5,7 @@ import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 import java.nio.file.StandardOpenOption;
+import java.nio.file.attribute.BasicFileAttributeView;
 import java.nio.file.attribute.FileTime;
 import java.nio.file.attribute.PosixFileAttributes;
 import java.util.Set;
@@ -112,9 +113,11 @@ public final class Program implements Library {
         return found;
     }
 
+    /** Both times: version 3 has them only together, so MINA's `Files.setLastModifiedTime` sends nothing. */
     @Override
     public void setModified(String path, long seconds) throws IOException {
-        Files.setLastModifiedTime(files.getPath(path), FileTime.fromMillis(seconds * 1000));
+        FileTime time = FileTime.fromMillis(seconds * 1000);
+        Files.getFileAttributeView(files.getPath(path), BasicFileAttributeView.class).setTimes(time, time, null);
     }
 
     @Override
