@@ -14,9 +14,10 @@ import org.apache.camel.impl.DefaultCamelContext;
 public final class Program {
     private static final String A = Checklist.REMOTE + "/a";
 
+    /** The path counts from the home directory, which is the root here: absolute ones Camel discourages. */
     private static String endpoint(String path, boolean byKey, String more) {
         String secret = byKey ? "privateKeyFile=" + Checklist.KEY : "password=RAW(" + Checklist.PASSWORD + ")";
-        return "sftp:" + Checklist.USER + "@" + Checklist.HOST + ":" + Checklist.PORT + "/" + path + "?" + secret
+        return "sftp:" + Checklist.USER + "@" + Checklist.HOST + ":" + Checklist.PORT + path + "?" + secret
                 + "&knownHostsFile=" + Checklist.KNOWN_HOSTS + "&strictHostKeyChecking=yes&useUserKnownHostsFile=false"
                 + "&throwExceptionOnConnectFailed=true&maximumReconnectAttempts=0" + more;
     }
@@ -64,7 +65,7 @@ public final class Program {
                 nothing(consumer, A + "/.done", "");
             });
             Checklist.check("missing", () -> {
-                String gone = "&fileName=gone&useList=false&idempotent=false&ignoreFileNotFoundOrPermissionError=true";
+                String gone = "&fileName=gone&useList=false&stepwise=false&idempotent=false&ignoreFileNotFoundOrPermissionError=true";
                 nothing(consumer, Checklist.REMOTE, gone);
             });
             Checklist.check("left-as-agreed", () -> {
