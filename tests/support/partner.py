@@ -18,7 +18,7 @@ def _generate(kind: str) -> asyncssh.SSHKey:
 
 
 class PartnerServer(Server):
-    """Keys of the user are in `keys` by kind: PEM where old libraries know nothing else, OpenSSH's for Ed25519."""
+    """The user's keys are in `keys` by kind: as PEM, since old libraries know nothing else, but for Ed25519."""
 
     def __init__(self, directory: Path, store: Store, bucket: str, options: Groups | None = None) -> None:
         self._host_keys = {kind: _generate(kind) for kind in _KINDS}

@@ -22,8 +22,20 @@ PROGRAMS = ROOT / "tests/clients/programs"
 CACHE = ROOT / ".cache/clients"
 
 CHECKS = frozenset(
-    """login-password login-key list stat-file stat-directory mkdir-nested put-small put-large get-small get-large
-    append resume rename rename-overwrite walk missing times remove rmdir""".split()
+    (
+        *("login-password", "login-key", "list", "stat-file", "stat-directory", "mkdir-nested"),
+        *(
+            "put-small",
+            "put-large",
+            "get-small",
+            "get-large",
+            "append",
+            "resume",
+            "rename",
+            "rename-overwrite",
+        ),
+        *("walk", "missing", "times", "remove", "rmdir"),
+    )
 )
 """What a client does that leaves out nothing."""
 
@@ -45,19 +57,20 @@ class Program:
     lacks: frozenset[str] = frozenset()
     """Checks that the library has no function for."""
     checks: frozenset[str] = CHECKS
-    files: tuple[str, ...] = ()
-    """What has to be installed and is no command."""
+    extra: frozenset[str] = frozenset()
+    """Checks that it has beyond those."""
 
     @property
     def expected(self) -> set[str]:
-        return set(self.checks - self.lacks)
+        return set(self.checks - self.lacks | self.extra)
 
     def ready(self) -> list[str]:
-        """The command that runs it, built if the sources have changed. Skips or, in CI, fails without tools."""
+        """The command that runs it, built if the sources have changed.
+
+        Without the tools for it the test is skipped loudly; in CI it fails.
+        """
         for command in self.needs:
             installed(command)
-        for file in self.files:
-            installed(Path(file).name, path=file)
         CACHE.mkdir(parents=True, exist_ok=True)
         stamp = CACHE / f"{self.name}.built"
         wanted = self._fingerprint()
@@ -83,7 +96,13 @@ def _filled(command: Sequence[str]) -> list[str]:
 
 def _build(command: list[str]) -> None:
     done = subprocess.run(
-        command, cwd=ROOT, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, env=os.environ
+        command,
+        cwd=ROOT,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        env=os.environ,
     )
     if done.returncode:
         message = f"CLIENT NOT BUILT: {command} ended with {done.returncode}:\n{done.stdout}{done.stderr}"
@@ -99,14 +118,27 @@ def _java(name: str, *, source: str = "", **more: object) -> Program:
     return Program(
         name=name,
         needs=("mvn", "javac", "java"),
-        sources=(*(f"java/{file}" for file in shared), f"java/{source}", f"java/{name}/pom.xml", "java/pom.xml"),
+        sources=(
+            *(f"java/{file}" for file in shared),
+            f"java/{source}",
+            f"java/{name}/pom.xml",
+            "java/pom.xml",
+        ),
         build=(
             (
                 *("mvn", "-q", "-B", "-f", "{programs}/java/pom.xml", "-pl", name),
                 *("-Dlibraries={cache}/java", "dependency:copy-dependencies"),
             ),
             (
-                *("javac", "-nowarn", "-Xlint:none", "-d", f"{{cache}}/classes/{name}", "-cp", f"{libraries}/*"),
+                *(
+                    "javac",
+                    "-nowarn",
+                    "-Xlint:none",
+                    "-d",
+                    f"{{cache}}/classes/{name}",
+                    "-cp",
+                    f"{libraries}/*",
+                ),
                 *(f"{{programs}}/java/{file}" for file in (*shared, f"{source}/Program.java")),
             ),
         ),
@@ -128,10 +160,69 @@ VFS = _java("vfs", lacks=frozenset({"resume"}))
 CAMEL = _java(
     "camel",
     checks=frozenset(
-        """login-password login-key put-small get-small put-large get-large append overwrite
-        overwrite-by-temporary-name refuse-what-exists chmod-and-times consume-recursively consume-and-move
-        consume-and-delete missing left-as-agreed""".split()
+        (
+            *("login-password", "login-key", "put-small", "get-small", "put-large", "get-large", "append"),
+            *("overwrite", "overwrite-by-temporary-name", "refuse-what-exists", "chmod-and-times"),
+            *("consume-recursively", "consume-and-move", "consume-and-delete", "missing", "left-as-agreed"),
+        )
     ),
 )
+RUBY = Program(
+    name="net-sftp",
+    needs=("ruby",),
+    sources=("ruby",),
+    build=(("ruby", "-e", "require 'net/sftp'"),),
+    command=("ruby", "{programs}/ruby/program.rb"),
+    lacks=frozenset({"resume", "rename-overwrite"}),
+    extra=frozenset({"tree"}),
+)
+PERL = Program(
+    name="net-sftp-foreign",
+    needs=("perl", "ssh"),
+    sources=("perl",),
+    build=(("perl", "-MNet::SFTP::Foreign", "-e", "1"),),
+    command=("perl", "{programs}/perl/program.pl"),
+    lacks=frozenset({"login-password"}),  # ssh asks for it at a terminal
+    extra=frozenset({"tree", "put-by-temporary-name"}),
+)
 
-ALL = (JSCH_OLD, JSCH, SSHJ, MINA, SPRING, VFS, CAMEL)
+
+def _php(version: str, **more: object) -> Program:
+    namespace = "phpseclib3" if version == "3" else "phpseclib"
+    return Program(
+        name=f"phpseclib-{version}",
+        needs=("php",),
+        sources=("php",),
+        build=(("php", "-r", f"require '{namespace}/autoload.php';"),),
+        command=("php", "{programs}/php/program.php", version),
+        lacks=frozenset({"rename-overwrite"}),
+        extra=frozenset({"writable"}),
+        **more,  # type: ignore[arg-type]
+    )
+
+
+PHPSECLIB_2 = _php("2", key="rsa")
+PHPSECLIB_3 = _php("3")
+LIBSSH = Program(
+    name="libssh",
+    needs=("gcc",),
+    sources=("c",),
+    build=(("gcc", "-O1", "-Wall", "-o", "{cache}/libssh", "{programs}/c/program.c", "-lssh"),),
+    command=("{cache}/libssh",),
+    lacks=frozenset({"rename-overwrite"}),
+)
+
+ALL = (
+    JSCH_OLD,
+    JSCH,
+    SSHJ,
+    MINA,
+    SPRING,
+    VFS,
+    CAMEL,
+    RUBY,
+    PERL,
+    PHPSECLIB_2,
+    PHPSECLIB_3,
+    LIBSSH,
+)

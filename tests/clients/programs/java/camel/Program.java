@@ -1,3 +1,4 @@
+import static java.nio.charset.StandardCharsets.ISO_8859_1;
 import static java.nio.charset.StandardCharsets.US_ASCII;
 
 import java.nio.file.Files;
@@ -70,8 +71,9 @@ public final class Program {
             });
             Checklist.check("left-as-agreed", () -> {
                 received(consumer, true, A, "&fileName=dated&delete=true", "x");
-                received(consumer, true, A + "/b/c", "&fileName=small&delete=true", new String(bytes("small"), java.nio.charset.StandardCharsets.ISO_8859_1));
-                received(consumer, true, A + "/b/c", "&fileName=large&move=" + Checklist.REMOTE + "/kept", new String(bytes("large"), java.nio.charset.StandardCharsets.ISO_8859_1));
+                received(consumer, true, A + "/b/c", "&fileName=small&delete=true", new String(bytes("small"), ISO_8859_1));
+                received(consumer, true, A + "/b/c", "&fileName=large&delete=true", new String(bytes("large"), ISO_8859_1));
+                send(producer, Checklist.REMOTE, "kept", bytes("large"), "");
             });
         }
         System.out.flush();
@@ -98,7 +100,7 @@ public final class Program {
         }
         try {
             byte[] body = exchange.getIn().getBody(byte[].class);
-            Checklist.equal(new String(body, java.nio.charset.StandardCharsets.ISO_8859_1), wanted);
+            Checklist.equal(new String(body, ISO_8859_1), wanted);
         } finally {
             consumer.doneUoW(exchange);
         }
@@ -113,7 +115,7 @@ public final class Program {
     }
 
     private static void fetched(ConsumerTemplate consumer, String directory, String name, String wanted) throws Exception {
-        received(consumer, true, directory, "&fileName=" + name, new String(bytes(wanted), java.nio.charset.StandardCharsets.ISO_8859_1));
+        received(consumer, true, directory, "&fileName=" + name, new String(bytes(wanted), ISO_8859_1));
     }
 
     /** A route from the server to a local directory, as most who use Camel have. */
