@@ -18,7 +18,7 @@ def _generate(kind: str) -> asyncssh.SSHKey:
 
 
 class PartnerServer(Server):
-    """The user's keys are in `keys` by kind: as PEM, since old libraries know nothing else, but for Ed25519."""
+    """`keys` are the user's, by kind: PEM, since old libraries know nothing else, but for Ed25519."""
 
     def __init__(self, directory: Path, store: Store, bucket: str, options: Groups | None = None) -> None:
         self._host_keys = {kind: _generate(kind) for kind in _KINDS}

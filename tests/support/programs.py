@@ -212,6 +212,63 @@ LIBSSH = Program(
     lacks=frozenset({"rename-overwrite"}),
 )
 
+NODE = Program(
+    name="ssh2-sftp-client",
+    needs=("node", "npm"),
+    sources=("node",),
+    build=(
+        ("mkdir", "-p", "{cache}/node"),
+        ("cp", "{programs}/node/package.json", "{programs}/node/package-lock.json", "{cache}/node"),
+        (
+            "npm",
+            "ci",
+            "--prefix",
+            "{cache}/node",
+            "--ignore-scripts",
+            "--omit=optional",
+            "--no-audit",
+            "--no-fund",
+        ),
+    ),
+    command=("env", "SFTP_NODE_MODULES={cache}/node", "node", "{programs}/node/program.mjs"),
+    lacks=frozenset({"resume", "walk", "times"}),
+    extra=frozenset({"put-stream", "copy", "tree"}),
+)
+GO = Program(
+    name="pkg-sftp",
+    needs=("go",),
+    sources=("go",),
+    build=(
+        (
+            "env",
+            "GOCACHE={cache}/go-build",
+            "go",
+            "build",
+            "-C",
+            "{programs}/go",
+            "-o",
+            "{cache}/pkg-sftp",
+            ".",
+        ),
+    ),
+    command=("{cache}/pkg-sftp",),
+    lacks=frozenset({"resume"}),
+    extra=frozenset({"login-keyboard-interactive"}),
+)
+RUST = Program(
+    name="russh-sftp",
+    needs=("cargo",),
+    sources=("rust/Cargo.toml", "rust/Cargo.lock", "rust/src"),
+    build=(
+        (
+            *("cargo", "build", "--quiet", "--locked", "--manifest-path", "{programs}/rust/Cargo.toml"),
+            *("--target-dir", "{cache}/rust"),
+        ),
+    ),
+    command=("{cache}/rust/debug/russh-program",),
+    lacks=frozenset({"resume", "rename-overwrite"}),
+)
+
 ALL = (
     JSCH_OLD,
     JSCH,
@@ -225,4 +282,7 @@ ALL = (
     PHPSECLIB_2,
     PHPSECLIB_3,
     LIBSSH,
+    NODE,
+    GO,
+    RUST,
 )
