@@ -34,6 +34,7 @@ class PartnerServer(Server):
             key = _generate(kind)
             key.write_private_key(str(self.keys[kind]), "openssh" if kind == "ed25519" else "pkcs1-pem")
             public.append(key.export_public_key().decode().strip())
+            Path(f"{self.keys[kind]}.pub").write_text(f"{public[-1]}\n")  # libssh2 wants both halves
         for file in (*host_files, *self.keys.values()):
             file.chmod(0o600)
         ours: Groups = {
