@@ -23,9 +23,8 @@ async def _sftp(desk: Desk, *lines: str, password: bool = False) -> Result:
     else:
         login = f"-i {await _dropbear_key(desk, home)}"
     door, batch = home / "door", home / "batch"
-    door.write_text(
-        f'#!/bin/sh\nexec "{installed("dbclient")}" -T {login} -p {server.port} -s {server.user}@{server.host} sftp\n'
-    )
+    command = f"{installed('dbclient')} -T {login} -p {server.port} -s {server.user}@{server.host} sftp"
+    door.write_text(f"#!/bin/sh\nexec {command}\n")
     door.chmod(0o700)
     batch.write_text("".join(f"{line}\n" for line in lines))
     return await run([installed("sftp"), "-S", str(door), "-b", str(batch), server.host], environment)

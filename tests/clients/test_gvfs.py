@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -20,11 +21,9 @@ async def _gio(desk: Desk, *lines: str) -> Result:
     gio = installed("gio")
     bus = installed("dbus-run-session")
     installed("gvfsd-sftp", path=next((path for path in BACKENDS if Path(path).exists()), BACKENDS[0]))
-    home = desk.local.parent / "home"
-    for directory in (home, home / "run", home / "bin"):
-        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    ssh = desk.local.parent / "home/bin/ssh"
+    ssh.parent.mkdir(parents=True, exist_ok=True)
     # ssh reads the files of the real user whatever HOME says; this one does not
-    ssh = home / "bin/ssh"
     ssh.write_text(
         f'#!/bin/sh\nexec "{installed("ssh")}" -F none -o UserKnownHostsFile={server.known_hosts}'
         f' -o StrictHostKeyChecking=yes -o IdentitiesOnly=yes -i {server.key_file} "$@"\n'
@@ -32,13 +31,15 @@ async def _gio(desk: Desk, *lines: str) -> Result:
     ssh.chmod(0o700)
     root = f"sftp://{server.user}@{server.host}:{server.port}"
     script = "\n".join(("set -eu", f"at={root}{desk.remote}", f"{gio} mount {root}/", *lines))
-    environment = {
-        "HOME": str(home),
-        "XDG_RUNTIME_DIR": str(home / "run"),
-        "PATH": f"{ssh.parent}:{os.environ['PATH']}",
-        "LC_ALL": "C.UTF-8",
-    }
-    return await run([bus, "--", "sh", "-c", script], environment, timeout=90)
+    # sockets lie there, whose paths may have a hundred characters: pytest's directories have as many
+    with tempfile.TemporaryDirectory(prefix="gvfs-", ignore_cleanup_errors=True) as runtime:
+        environment = {
+            "HOME": str(ssh.parents[1]),
+            "XDG_RUNTIME_DIR": runtime,
+            "PATH": f"{ssh.parent}:{os.environ['PATH']}",
+            "LC_ALL": "C.UTF-8",
+        }
+        return await run([bus, "--", "sh", "-c", script], environment, timeout=90)
 
 
 async def test_put_get_and_the_rest(partner_desk: Desk) -> None:

@@ -9,8 +9,8 @@ from tests.support.desk import Desk, content
 async def _restic(desk: Desk, *words: str) -> Result:
     server, home = desk.server, desk.local.parent / "home"
     ssh = (
-        f"{installed('ssh')} -F none -i {server.key_file} -p {server.port} -o IdentitiesOnly=yes -o BatchMode=yes"
-        f" -o UserKnownHostsFile={server.known_hosts} -o StrictHostKeyChecking=yes"
+        f"{installed('ssh')} -F none -i {server.key_file} -p {server.port} -o IdentitiesOnly=yes"
+        f" -o BatchMode=yes -o UserKnownHostsFile={server.known_hosts} -o StrictHostKeyChecking=yes"
         f" {server.user}@{server.host} -s sftp"
     )
     command = [
