@@ -38,7 +38,7 @@ func that(right bool, format string, values ...any) error {
 }
 
 func complete(info fs.FileInfo) error {
-	if info.Mode()&0o700 == 0 || info.ModTime().Year() < 2020 {
+	if info.Mode()&0o700 == 0 || info.ModTime().Year() < 2000 {
 		return fmt.Errorf("mode %s, time %s", info.Mode(), info.ModTime())
 	}
 	return nil

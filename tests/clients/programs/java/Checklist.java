@@ -160,8 +160,8 @@ final class Checklist {
         if ((attributes.permissions() & 0700) == 0) {
             throw new AssertionError("no permissions");
         }
-        if (attributes.modifiedSeconds() < 1_577_836_800L) {
-            throw new AssertionError("a time before 2020: " + attributes.modifiedSeconds());
+        if (attributes.modifiedSeconds() < 946_684_800L) {
+            throw new AssertionError("a time before 2000: " + attributes.modifiedSeconds());
         }
     }
 

@@ -25,7 +25,7 @@ sub equal {
 sub complete {
     my ($attributes) = @_;
     die "no permissions\n" unless ($attributes->perm // 0) & 0700;
-    die 'a time before 2020: ' . ($attributes->mtime // 'none') . "\n" if ($attributes->mtime // 0) < 1_577_836_800;
+    die 'a time before 2020: ' . ($attributes->mtime // 'none') . "\n" if ($attributes->mtime // 0) < 946_684_800;
 }
 
 sub connected {

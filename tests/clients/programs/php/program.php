@@ -29,7 +29,7 @@ function complete(array $attributes): void
     if (!(($attributes[$three ? 'mode' : 'permissions'] ?? 0) & 0700)) {
         throw new Exception('no permissions');
     }
-    if (($attributes['mtime'] ?? 0) < 1577836800) {
+    if (($attributes['mtime'] ?? 0) < 946684800) {
         throw new Exception('a time before 2020: ' . ($attributes['mtime'] ?? 'none'));
     }
 }
