@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from tests.clients import page
 from tests.support.clients import Clients
 from tests.support.desk import Desk
 from tests.support.fault_proxy import FaultProxy
@@ -83,9 +84,15 @@ def partner_server(seaweed: Store, tmp_path_factory: pytest.TempPathFactory) -> 
 
 @pytest.fixture
 async def partner_desk(partner_server: PartnerServer, tmp_path: Path) -> AsyncIterator[Desk]:
-    """A corner of a server that has all kinds of host keys, for clients that know not all of them."""
+    """A corner of a server that has all kinds of host keys, for clients that know not all of them.
+
+    Each login is as docs/clients.md says.
+    """
+    before = len(partner_server.events("logged in"))
     async with _desk_at(partner_server, tmp_path) as desk:
         yield desk
+    for login in partner_server.events("logged in")[before:]:
+        page.compare(login)
 
 
 @pytest.fixture(scope="session")
