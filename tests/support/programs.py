@@ -154,8 +154,20 @@ def _java(name: str, *, source: str = "", **more: object) -> Program:
 JSCH_OLD = _java("jsch-old", source="jsch", key="ecdsa")
 JSCH = _java("jsch")
 SSHJ = _java("sshj")
-MINA = _java("mina", key="ecdsa", lacks=frozenset({"resume"}))
-SPRING = _java("spring", key="ecdsa", lacks=frozenset({"resume", "times"}))
+MINA = _java(
+    "mina",
+    key="ecdsa",
+    lacks=frozenset({"resume"}),
+    extra=frozenset(
+        {"nio-copy", "nio-access", "nio-pattern", "nio-channel", "nio-create-new", "nio-tree-removal"}
+    ),
+)
+SPRING = _java(
+    "spring",
+    key="ecdsa",
+    lacks=frozenset({"resume", "times"}),
+    extra=frozenset({"inbound-synchronizer", "outbound-gateway"}),
+)
 VFS = _java("vfs", lacks=frozenset({"resume"}))
 CAMEL = _java(
     "camel",
@@ -163,7 +175,8 @@ CAMEL = _java(
         (
             *("login-password", "login-key", "put-small", "get-small", "put-large", "get-large", "append"),
             *("overwrite", "overwrite-by-temporary-name", "refuse-what-exists", "chmod-and-times"),
-            *("consume-recursively", "consume-and-move", "consume-and-delete", "missing", "left-as-agreed"),
+            *("consume-recursively", "consume-and-move", "consume-and-delete", "consume-with-read-lock"),
+            *("consume-with-done-file", "missing", "left-as-agreed"),
         )
     ),
 )

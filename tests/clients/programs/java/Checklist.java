@@ -101,6 +101,7 @@ final class Checklist {
                 equal(found.contains(name) ? name : found, name);
             }
         });
+        library.more(a);
         check("missing", () -> {
             try {
                 library.get(REMOTE + "/missing", LOCAL.resolve("got"));

@@ -54,6 +54,9 @@ interface Library extends AutoCloseable {
         throw new Unsupported();
     }
 
+    /** Checks of what this library alone does, on a directory that is there; it is left as it was. */
+    default void more(String directory) {}
+
     /** Whether this is how the library says that there is no such file. */
     boolean saysMissing(Exception error);
 

@@ -3,6 +3,7 @@ import static java.nio.charset.StandardCharsets.US_ASCII;
 
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.List;
 import java.util.Set;
 import java.util.TreeSet;
 import org.apache.camel.ConsumerTemplate;
@@ -64,6 +65,19 @@ public final class Program {
             Checklist.check("consume-and-delete", () -> {
                 received(consumer, true, A + "/.done", "&fileName=log&delete=true", "newer");
                 nothing(consumer, A + "/.done", "");
+            });
+            Checklist.check("consume-with-read-lock", () -> {
+                send(producer, A + "/locked", "x", "x".getBytes(US_ASCII), "");
+                for (String lock : List.of("changed", "rename", "none")) {
+                    received(consumer, true, A + "/locked", "&fileName=x&readLock=" + lock + "&readLockMinAge=0", "x");
+                }
+            });
+            Checklist.check("consume-with-done-file", () -> {
+                send(producer, A + "/done", "x", "x".getBytes(US_ASCII), "&doneFileName=${file:name}.done");
+                String ready = "&fileName=x&doneFileName=${file:name}.done";
+                received(consumer, true, A + "/done", ready + "&streamDownload=true&delete=true", "x");
+                nothing(consumer, A + "/done", "");
+                received(consumer, true, A + "/locked", "&fileName=x&delete=true", "x");
             });
             Checklist.check("missing", () -> {
                 String gone = "&fileName=gone&useList=false&stepwise=false&idempotent=false&ignoreFileNotFoundOrPermissionError=true";

@@ -3,6 +3,7 @@ import java.io.IOException;
 import java.io.OutputStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.List;
 import java.util.Set;
 import java.util.TreeSet;
 import org.apache.sshd.sftp.client.SftpClient;
@@ -11,7 +12,12 @@ import org.apache.sshd.sftp.common.SftpException;
 import org.springframework.beans.factory.support.DefaultListableBeanFactory;
 import org.springframework.core.io.FileSystemResource;
 import org.springframework.expression.common.LiteralExpression;
+import org.springframework.integration.channel.QueueChannel;
+import org.springframework.integration.file.remote.gateway.AbstractRemoteFileOutboundGateway.Option;
 import org.springframework.integration.file.support.FileExistsMode;
+import org.springframework.integration.sftp.filters.SftpSimplePatternFileListFilter;
+import org.springframework.integration.sftp.gateway.SftpOutboundGateway;
+import org.springframework.integration.sftp.inbound.SftpInboundFileSynchronizer;
 import org.springframework.integration.sftp.session.DefaultSftpSessionFactory;
 import org.springframework.integration.sftp.session.SftpRemoteFileTemplate;
 import org.springframework.integration.support.MessageBuilder;
@@ -159,6 +165,42 @@ public final class Program implements Library {
             found.add(name);
         }
         return found;
+    }
+
+    @Override
+    public void more(String directory) {
+        String inbox = directory + "/inbox";
+        Checklist.check("inbound-synchronizer", () -> {
+            put(Checklist.LOCAL.resolve("small"), inbox + "/one.csv");
+            put(Checklist.LOCAL.resolve("large"), inbox + "/two.csv");
+            SftpInboundFileSynchronizer synchronizer = new SftpInboundFileSynchronizer(factory);
+            synchronizer.setBeanFactory(new DefaultListableBeanFactory());
+            synchronizer.setRemoteDirectory(inbox);
+            synchronizer.setFilter(new SftpSimplePatternFileListFilter("*.csv"));
+            synchronizer.setPreserveTimestamp(true);
+            synchronizer.setDeleteRemoteFiles(true);
+            synchronizer.afterPropertiesSet();
+            Path to = Checklist.LOCAL.resolve("inbox");
+            Files.createDirectories(to);
+            synchronizer.synchronizeToLocalDirectory(to.toFile());
+            Checklist.equal(Files.mismatch(to.resolve("two.csv"), Checklist.LOCAL.resolve("large")), -1L);
+            Checklist.equal(Files.mismatch(to.resolve("one.csv"), Checklist.LOCAL.resolve("small")), -1L);
+            Checklist.equal(list(inbox), Set.of());
+        });
+        Checklist.check("outbound-gateway", () -> {
+            put(Checklist.LOCAL.resolve("small"), inbox + "/deep/one.csv");
+            SftpOutboundGateway gateway = new SftpOutboundGateway(factory, "ls", "payload");
+            gateway.setOption(Option.NAME_ONLY, Option.RECURSIVE);
+            QueueChannel answers = new QueueChannel();
+            gateway.setBeanFactory(new DefaultListableBeanFactory());
+            gateway.setOutputChannel(answers);
+            gateway.afterPropertiesSet();
+            gateway.handleMessage(MessageBuilder.withPayload(inbox).build());
+            Checklist.equal(((List<?>) answers.receive(5_000).getPayload()).contains("deep/one.csv"), true);
+            remove(inbox + "/deep/one.csv");
+            removeDirectory(inbox + "/deep");
+            removeDirectory(inbox);
+        });
     }
 
     @Override
