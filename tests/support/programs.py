@@ -114,7 +114,7 @@ def _build(command: list[str]) -> None:
 def _java(name: str, *, source: str = "", **more: object) -> Program:
     source = source or name
     shared = ("Library.java", "Checklist.java")
-    libraries = f"{{cache}}/java/{name}"
+    libraries, classes = f"{{cache}}/java/{name}", f"{{cache}}/classes/{name}"
     return Program(
         name=name,
         needs=("mvn", "javac", "java"),
@@ -125,27 +125,20 @@ def _java(name: str, *, source: str = "", **more: object) -> Program:
             "java/pom.xml",
         ),
         build=(
+            ("rm", "-rf", libraries, classes),  # of an older version
             (
                 *("mvn", "-q", "-B", "-f", "{programs}/java/pom.xml", "-pl", name),
                 *("-Dlibraries={cache}/java", "dependency:copy-dependencies"),
             ),
             (
-                *(
-                    "javac",
-                    "-nowarn",
-                    "-Xlint:none",
-                    "-d",
-                    f"{{cache}}/classes/{name}",
-                    "-cp",
-                    f"{libraries}/*",
-                ),
+                *("javac", "-nowarn", "-Xlint:none", "-d", classes, "-cp", f"{libraries}/*"),
                 *(f"{{programs}}/java/{file}" for file in (*shared, f"{source}/Program.java")),
             ),
         ),
         command=(
             # a program of seconds: what the compiler would gain is less than what it takes
             *("java", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"),
-            *("-cp", f"{{cache}}/classes/{name}:{libraries}/*", "Program"),
+            *("-cp", f"{classes}:{libraries}/*", "Program"),
         ),
         **more,  # type: ignore[arg-type]
     )

@@ -29,7 +29,7 @@ function complete(attributes) {
   for (const name of ["size", "mode", "uid", "gid", "accessTime", "modifyTime"]) {
     if (!Number.isFinite(attributes[name])) throw new Error(`${name} is ${attributes[name]}`);
   }
-  if (attributes.modifyTime < 946684800000) throw new Error(`a time before 2020: ${attributes.modifyTime}`);
+  if (attributes.modifyTime < 946684800000) throw new Error(`a time before 2000: ${attributes.modifyTime}`);
 }
 
 async function connected(login, work) {

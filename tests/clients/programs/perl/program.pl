@@ -25,7 +25,7 @@ sub equal {
 sub complete {
     my ($attributes) = @_;
     die "no permissions\n" unless ($attributes->perm // 0) & 0700;
-    die 'a time before 2020: ' . ($attributes->mtime // 'none') . "\n" if ($attributes->mtime // 0) < 946_684_800;
+    die 'a time before 2000: ' . ($attributes->mtime // 'none') . "\n" if ($attributes->mtime // 0) < 946_684_800;
 }
 
 sub connected {
@@ -37,8 +37,9 @@ sub connected {
         timeout => 60,
         more => [
             '-F', 'none',
-            map({ ('-o', $_) } "UserKnownHostsFile=$ENV{SFTP_KNOWN_HOSTS}", 'StrictHostKeyChecking=yes', 'IdentityAgent=none',
-                'LogLevel=ERROR', @$identity),
+            map({ ('-o', $_) }
+                "UserKnownHostsFile=$ENV{SFTP_KNOWN_HOSTS}", 'StrictHostKeyChecking=yes',
+                'IdentityAgent=none', 'LogLevel=ERROR', @$identity),
         ],
         %more,
     );
@@ -52,7 +53,10 @@ sub contents {
     return scalar <$file>;
 }
 
-sub names { my ($sftp, $directory) = @_; join ' ', sort @{$sftp->ls($directory, names_only => 1, no_wanted => qr/^\.{1,2}$/)} }
+sub names {
+    my ($sftp, $directory) = @_;
+    return join ' ', sort @{$sftp->ls($directory, names_only => 1, no_wanted => qr/^\.{1,2}$/)};
+}
 
 check('login-key', sub {
     my $sftp = connected(["IdentityFile=$ENV{SFTP_KEY}", 'IdentitiesOnly=yes', 'BatchMode=yes'], autodie => 1);
@@ -76,8 +80,14 @@ check('login-key', sub {
     });
     check('mkdir-nested', sub { $sftp->mkpath("$top/b/c"); equal(names($sftp, "$top/b"), 'c') });
     # as it is by default: permissions and times are copied after the bytes
-    check('put-small', sub { $sftp->put("$local/small", "$top/small"); equal($sftp->stat("$top/small")->size, -s "$local/small") });
-    check('put-large', sub { $sftp->put("$local/large", "$top/b/c/large"); equal($sftp->stat("$top/b/c/large")->size, -s "$local/large") });
+    check('put-small', sub {
+        $sftp->put("$local/small", "$top/small");
+        equal($sftp->stat("$top/small")->size, -s "$local/small");
+    });
+    check('put-large', sub {
+        $sftp->put("$local/large", "$top/b/c/large");
+        equal($sftp->stat("$top/b/c/large")->size, -s "$local/large");
+    });
     check('get-small', sub { $gets->("$top/small", 'small') });
     check('get-large', sub { $gets->("$top/b/c/large", 'large') });
     check('append', sub {
@@ -95,16 +105,24 @@ check('login-key', sub {
         $sftp->put("$local/large", "$top/part", resume => 1);
         $gets->("$top/part", 'large');
     });
-    check('rename', sub { $sftp->rename("$top/small", "$top/renamed"); equal($sftp->test_e("$top/small") ? 'there' : 'gone', 'gone') });
+    check('rename', sub {
+        $sftp->rename("$top/small", "$top/renamed");
+        equal($sftp->test_e("$top/small") ? 'there' : 'gone', 'gone');
+    });
     check('rename-overwrite', sub {
         $sftp->put("$local/small", "$top/new");
         $sftp->rename("$top/new", "$top/renamed", overwrite => 1);
         $gets->("$top/renamed", 'small');
     });
-    check('put-by-temporary-name', sub { $sftp->put("$local/small", "$top/renamed", atomic => 1); equal(names($sftp, $top), 'b part renamed') });
+    check('put-by-temporary-name', sub {
+        $sftp->put("$local/small", "$top/renamed", atomic => 1);
+        equal(names($sftp, $top), 'b part renamed');
+    });
     check('walk', sub {
         my %found = map { $_->{filename} => 1 } $sftp->find($remote);
-        for my $name (qw(seed.txt seeded/inner.txt a/renamed a/b/c/large)) { die "$name was not found\n" unless $found{"$remote/$name"} }
+        for my $name (qw(seed.txt seeded/inner.txt a/renamed a/b/c/large)) {
+            die "$name was not found\n" unless $found{"$remote/$name"};
+        }
     });
     check('tree', sub {
         $sftp->rget($remote, "$local/tree", copy_perm => 0);
@@ -114,7 +132,10 @@ check('login-key', sub {
         die "a file that is not there was downloaded\n" if eval { $sftp->get("$remote/missing", "$local/got"); 1 };
         equal($sftp->status + 0, SSH2_FX_NO_SUCH_FILE);
     });
-    check('times', sub { $sftp->utime("$top/renamed", 1_577_836_800, 1_577_836_800); equal($sftp->stat("$top/renamed")->mtime, 1_577_836_800) });
+    check('times', sub {
+        $sftp->utime("$top/renamed", 1_577_836_800, 1_577_836_800);
+        equal($sftp->stat("$top/renamed")->mtime, 1_577_836_800);
+    });
     check('remove', sub { $sftp->remove("$top/$_") for qw(renamed part); equal(names($sftp, $top), 'b') });
     check('rmdir', sub {
         $sftp->rename("$top/b/c/large", "$remote/kept");

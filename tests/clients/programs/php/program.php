@@ -30,7 +30,7 @@ function complete(array $attributes): void
         throw new Exception('no permissions');
     }
     if (($attributes['mtime'] ?? 0) < 946684800) {
-        throw new Exception('a time before 2020: ' . ($attributes['mtime'] ?? 'none'));
+        throw new Exception('a time before 2000: ' . ($attributes['mtime'] ?? 'none'));
     }
 }
 

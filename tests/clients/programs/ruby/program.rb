@@ -16,7 +16,7 @@ end
 
 def complete(attributes)
   raise "no permissions" if (attributes.permissions.to_i & 0o700).zero?
-  raise "a time before 2020: #{attributes.mtime.inspect}" if attributes.mtime.to_i < 946_684_800
+  raise "a time before 2000: #{attributes.mtime.inspect}" if attributes.mtime.to_i < 946_684_800
 end
 
 def connected(**login, &block)
