@@ -74,7 +74,8 @@ public final class Program {
             Checklist.check("consume-with-read-lock", () -> {
                 send(producer, A + "/locked", "x", "x", "");
                 for (String lock : List.of("changed", "rename", "none")) {
-                    received(consumer, true, A + "/locked", "&fileName=x&readLock=" + lock + "&readLockMinAge=0", "x");
+                    String locked = "&readLock=" + lock + "&readLockMinAge=0&readLockCheckInterval=100";
+                    received(consumer, true, A + "/locked", "&fileName=x" + locked, "x");
                 }
             });
             Checklist.check("consume-with-done-file", () -> {
