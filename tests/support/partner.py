@@ -45,4 +45,6 @@ class PartnerServer(Server):
         self._host_key = made[0]
         with self.known_hosts.open("w") as known:
             for key in made:
-                known.write(f"[{self.host}]:{self.port} {key.export_public_key().decode().strip()}\n")
+                # without the comment, which dbclient takes for a part of the key
+                public = b" ".join(key.export_public_key().split()[:2]).decode()
+                known.write(f"[{self.host}]:{self.port} {public}\n")
