@@ -15,6 +15,7 @@ from s3sftp import backends
 from s3sftp.auth import Asking, Identity
 from s3sftp.ssh import packets, quirks, tolerance
 from s3sftp.ssh.admission import Refusal
+from s3sftp.ssh.agreement import agreement, note_agreement
 from s3sftp.ssh.door import Door, Guest, Peer
 from s3sftp.ssh.keepalive import Keepalive
 from s3sftp.ssh.login import Login
@@ -79,6 +80,7 @@ class Connection(NothingButSessions):
         tolerance.tolerate(conn)
         refuse_cancellations(conn, self.refused)
         self._conn = conn
+        note_agreement(conn)
         peer = Peer.of(conn.get_extra_info("peername"))
         self._peer = peer.shown
         guest = self._shared.door.arrive(conn, self.abort)
@@ -177,7 +179,7 @@ class Connection(NothingButSessions):
             method=proof.method,
             key=proof.fingerprint,
             client=self._open_conn.get_extra_info("client_version"),
-            cipher=self._open_conn.get_extra_info("send_cipher"),
+            **agreement(self._open_conn),
         )
         self._watch_idleness()
         self._alive.start()

@@ -5,17 +5,22 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
 from urllib.parse import urlsplit
 
 import pytest
 
+from tests.clients import page
 from tests.support.clients import Clients
 from tests.support.desk import Desk
 from tests.support.fault_proxy import FaultProxy
+from tests.support.partner import PartnerServer
 from tests.support.processes import free_port
 from tests.support.s3_client import s3_client
 from tests.support.server import Groups, Server
 from tests.support.store import Store, new_bucket_name
+
+Running = TypeVar("Running", bound=Server)
 
 QUICK: Groups = {
     "s3": {
@@ -72,6 +77,25 @@ async def keeping(keeping_server: Server, tmp_path: Path) -> AsyncIterator[Desk]
 
 
 @pytest.fixture(scope="session")
+def partner_server(seaweed: Store, tmp_path_factory: pytest.TempPathFactory) -> Iterator[PartnerServer]:
+    with _running(seaweed, tmp_path_factory, kind=PartnerServer) as server:
+        yield server
+
+
+@pytest.fixture
+async def partner_desk(partner_server: PartnerServer, tmp_path: Path) -> AsyncIterator[Desk]:
+    """A corner of a server that has all kinds of host keys, for clients that know not all of them.
+
+    Each login is as docs/clients.md says.
+    """
+    before = len(partner_server.events("logged in"))
+    async with _desk_at(partner_server, tmp_path) as desk:
+        yield desk
+    for login in partner_server.events("logged in")[before:]:
+        page.compare(login)
+
+
+@pytest.fixture(scope="session")
 def troubled_server(seaweed: Store, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A server that gives up early. Its S3 is where the fault proxy of the running test listens."""
     behind = seaweed.behind(f"http://127.0.0.1:{free_port()}")
@@ -85,13 +109,15 @@ def _running(
     directories: pytest.TempPathFactory,
     options: Groups | None = None,
     seen_as: Store | None = None,
-) -> Iterator[Server]:
+    kind: type[Running] = Server,  # type: ignore[assignment]
+) -> Iterator[Running]:
     """A server with a bucket of its own. What goes wrong in it unexpectedly fails the run at its end."""
     bucket = new_bucket_name()
     store.make_bucket(bucket)
-    server = Server(directories.mktemp("server"), seen_as or store, bucket, options)
+    server = kind(directories.mktemp("server"), seen_as or store, bucket, options)
     try:
-        yield server.start()
+        server.start()
+        yield server
         assert "Traceback" not in server.output()
     finally:
         server.close()
