@@ -90,9 +90,11 @@ def removed(files: Files, path: bytes) -> list[Outcome]:
 
 
 def directory_made(files: Files, path: bytes) -> list[Outcome]:
-    if kind_of(files, path) != "nothing":
+    """Only in a directory that is there."""
+    above = path.rpartition(b"/")[0]
+    if kind_of(files, path) != "nothing" or (above and kind_of(files, above) != "directory"):
         return [refused(files)]
-    return _made(files, path, files | {path + b"/": b""})
+    return [Outcome(ok=True, files=files | {path + b"/": b""})]
 
 
 def directory_removed(files: Files, path: bytes) -> list[Outcome]:
@@ -112,9 +114,17 @@ def renamed(files: Files, source: bytes, target: bytes, *, overwrite: bool) -> l
         return [Outcome(ok=overwrite, files=files)]
     if target.startswith(source + b"/"):
         return [refused(files)]
+    if overwrite and was == there == "directory" and _is_empty(files, target):
+        rest = {key: data for key, data in files.items() if key != target + b"/"}
+        return [Outcome(ok=True, files=_moved(rest, source, target, was))]
     if there != "nothing" and (not overwrite or "directory" in (was, there)):
         return [refused(files)]
     return _made(files, target, _moved(files, source, target, was))
+
+
+def _is_empty(files: Files, directory: bytes) -> bool:
+    marker = directory + b"/"
+    return [key for key in files if key.startswith(marker)] == [marker]
 
 
 def upload_renamed(files: Files, source: bytes, target: bytes, *, overwrite: bool) -> list[Outcome]:
@@ -150,7 +160,16 @@ def put(files: Files, path: bytes, data: bytes) -> list[Outcome]:
 
 
 def is_half_renamed(before: Files, after: Files, now: Files) -> bool:
-    """What a rename that failed may leave: each file at one of its names or at both, never at neither."""
+    """What a rename that failed may leave: each file at one of its names or at both, never at neither. An
+    empty directory that was to give way may have done so."""
+    gave_way = {
+        key
+        for key in before.keys() - now.keys()
+        if key.endswith(b"/")
+        and _is_empty(before, key[:-1])
+        and any(other.startswith(key) for other in after)
+    }
+    before = {key: data for key, data in before.items() if key not in gave_way}
     moved = {key: data for key, data in before.items() if key not in after}
     arrived = {key: data for key, data in after.items() if before.get(key) != data}
     stayed = {key: data for key, data in before.items() if key in after and key not in arrived}

@@ -264,7 +264,7 @@ GO = Program(
 RUST = Program(
     name="russh-sftp",
     needs=("cargo",),
-    sources=("rust/Cargo.toml", "rust/Cargo.lock", "rust/src"),
+    sources=("rust/Cargo.toml", "rust/src"),
     build=(
         (
             *("cargo", "build", "--quiet", "--manifest-path", "{programs}/rust/Cargo.toml"),
