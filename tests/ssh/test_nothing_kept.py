@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import heapq
 import sys
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -58,7 +59,14 @@ async def waited_in_vain(house: Gatehouse) -> None:
 
 
 def blocks() -> int:
-    """Pieces of memory that Python holds."""
+    """Pieces of memory that Python holds, without the timers that were cancelled: asyncio keeps up to a
+    hundred of those until their time comes."""
+    loop: Any = asyncio.get_running_loop()
+    for handle in loop._scheduled:
+        handle._scheduled = not handle.cancelled()
+    loop._scheduled = [handle for handle in loop._scheduled if not handle.cancelled()]
+    loop._timer_cancelled_count = 0
+    heapq.heapify(loop._scheduled)
     gc.collect()
     gc.collect()
     return sys.getallocatedblocks()
