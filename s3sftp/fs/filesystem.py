@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import stat
 import time
+from collections import OrderedDict
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
@@ -33,6 +34,7 @@ from s3sftp.telemetry import Costs, charged_to, current_trace_context, get_logge
 _log = get_logger(__name__)
 
 _COPY_BYTES = 1 << 20
+_EMPTIED_ENTRIES = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +56,8 @@ class FileSystem:
         self._mounts = mounts
         self._backend = shared.backend
         self._hashing = SessionHashing(shared.hashing, session)
+        self._emptied: OrderedDict[VirtualPath, None] = OrderedDict()
+        """Directories out of which this session has removed something."""
 
     async def stat(self, path: VirtualPath) -> FileInfo:
         """Describe a file or directory. Raises NotFound; NotADirectory for a file's name with a slash at its
@@ -143,14 +147,36 @@ class FileSystem:
         if self._mounts.is_fixed(path):
             raise AlreadyExists
         if not self._mounts.is_fixed(path.parent):
-            above = await self._backend.file_info(place.parent, self.session)
-            if not above.is_dir:
-                raise NotADirectory
+            await self._require_directory(path.parent)
         await self._backend.make_dir(place, self.session)
+
+    async def _require_directory(self, path: VirtualPath) -> None:
+        """Raise NotFound or NotADirectory unless the name is a directory's. One that went with its last file,
+        which this session has removed or moved away, is made again: to the client it is still there."""
+        place = self._mounts.place(path, Need.WRITE)
+        try:
+            info = await self._backend.file_info(place, self.session)
+        except NotFound:
+            if path not in self._emptied:
+                raise
+            await self._backend.make_dir(place, self.session)
+        else:
+            if not info.is_dir:
+                raise NotADirectory
+
+    def _note_emptied(self, path: VirtualPath) -> None:
+        """Something has gone from a directory, which may have gone with it, and those above it."""
+        while not (path := path.parent).is_root:
+            self._emptied[path] = None
+            self._emptied.move_to_end(path)
+        while len(self._emptied) > _EMPTIED_ENTRIES:
+            self._emptied.popitem(last=False)
 
     async def remove_dir(self, path: VirtualPath) -> None:
         place = self._mounts.place(path, Need.DELETE)
         await self._backend.del_dir(place, self.session)
+        self._emptied.pop(path, None)
+        self._note_emptied(path)
 
     async def remove(self, path: VirtualPath) -> None:
         """Remove what is stored, with the uploads of this session to the name; where nothing is stored, the
@@ -158,6 +184,7 @@ class FileSystem:
         place = self._mounts.place(path, Need.DELETE)
         await self._refuse_slash(path)
         uploads = await self._remove_stored(place)
+        self._note_emptied(path)
         for upload in uploads:
             if upload.give_up():
                 self.shared.adopt(_let_go(upload))
@@ -191,6 +218,7 @@ class FileSystem:
                 await self._refuse_target(to_place, overwrite)
             move.done(to_place, target)
             if renamed is not None:
+                self._note_emptied(source)
                 self.shared.writers.stored_changed(from_place)
                 self.shared.writers.stored_changed(to_place)
         if renamed is not None:

@@ -83,6 +83,25 @@ async def test_directories_that_were_made_stay_when_those_in_them_go() -> None:
     assert (await files.stat(path("/a/b"))).is_dir
 
 
+@pytest.mark.parametrize("gone", ["removed", "moved"])
+async def test_a_directory_that_its_session_has_emptied_is_there_to_make_another_in(gone: str) -> None:
+    """Without a marker it went with its last file; on a disk it would not have."""
+    backend = MemoryBackend({"alice/a/b/f": b"", "alice/other/f": b""})
+    files, others = files_of(backend), files_of(backend)
+    if gone == "removed":
+        await files.remove(path("/a/b/f"))
+    else:
+        await files.rename(path("/a/b/f"), path("/g"), overwrite=False)
+    with pytest.raises(NotFound):
+        await others.make_dir(path("/a/b/new"))
+    await files.make_dir(path("/a/b/new"))
+    assert {"alice/a/b/", "alice/a/b/new/"} <= backend.contents().keys()
+    await files.remove_dir(path("/a/b/new"))
+    await files.remove_dir(path("/a/b"))
+    with pytest.raises(NotFound):
+        await files.make_dir(path("/a/b/new"))
+
+
 async def _open_to_write(files: FileSystem, name: str) -> None:
     await (await files.open_writer(path(name), TRUNC)).abort()
 

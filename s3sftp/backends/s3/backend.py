@@ -170,7 +170,7 @@ class S3Backend(CompleteBackend):
 
     async def write_file(self, place: Place, data: Buffer, session: Session) -> FileInfo:
         await self._hiding.refuse(place)
-        return await self._writing.whole(self._keys.key_of(place), data)
+        return await self._writing.whole(place, self._keys.key_of(place), data)
 
     def read_file_range(
         self, place: Place, start: int, stop: int, version: str | None, session: Session
@@ -179,7 +179,7 @@ class S3Backend(CompleteBackend):
 
     async def begin_write(self, place: Place, intent: WriteIntent, session: Session) -> Upload:
         await self._hiding.refuse(place)
-        return self._writing.begin(self._keys.key_of(place), intent)
+        return self._writing.begin(place, self._keys.key_of(place), intent)
 
     async def write_chunk(self, upload: Upload, data: Buffer, session: Session) -> None:
         await self._writing.chunk(_ours(upload), data)
@@ -189,6 +189,7 @@ class S3Backend(CompleteBackend):
 
     async def finish_write(self, upload: Upload, tail: Buffer, finish: Finish, session: Session) -> FileInfo:
         ours = _ours(upload)
+        await self._hiding.refuse(ours.place)  # what has come since it was begun
         info = await self._writing.finish(ours, tail, finish)
         late = Late(
             finish.mtime if finish.mtime != ours.mtime else None,

@@ -55,8 +55,9 @@ class Hiding:
                 return  # and so are those above it
 
     def made(self, key: str) -> None:
-        """A file has been made that the facts are not told of."""
-        self._made.note(key, Made.FILE)
+        """An object has been made that the facts are not told of: a file, or a directory's marker."""
+        if not key.endswith("/"):
+            self._made.note(key, Made.FILE)
         self._made.note_below(key)
 
     async def _refuse_file(self, place: Place, key: str) -> None:

@@ -159,7 +159,7 @@ class Renaming:
             await self._writing.replace_marker(target)
         else:
             await self._copying.object(line.key, target, FileInfo.file(line.size, None, line.version))
-            self._hiding.made(target)
+        self._hiding.made(target)
 
     async def _all_below(self, prefix: str) -> list[Line]:
         lines = await self._found_below(prefix)

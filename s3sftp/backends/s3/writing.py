@@ -8,9 +8,9 @@ from __future__ import annotations
 import asyncio
 import uuid
 
-from s3sftp.backends.contract import Buffer, FileInfo, Finish, Upload, WriteIntent
+from s3sftp.backends.contract import Buffer, FileInfo, Finish, Place, Upload, WriteIntent
 from s3sftp.backends.s3.bodies import MemoryBody
-from s3sftp.backends.s3.cache import Facts, above
+from s3sftp.backends.s3.cache import Facts
 from s3sftp.backends.s3.checksums import digest
 from s3sftp.backends.s3.client import Store
 from s3sftp.backends.s3.multipart import Multipart
@@ -24,8 +24,6 @@ from s3sftp.errors import (
     AlreadyExists,
     Changed,
     InvalidRequest,
-    IsADirectory,
-    NotADirectory,
     NotFound,
     StorageFailure,
 )
@@ -34,8 +32,9 @@ from s3sftp.errors import (
 class S3Upload(Upload):
     """A file on its way to the bucket."""
 
-    def __init__(self, store: Store, journal: Journal, key: str, intent: WriteIntent) -> None:
+    def __init__(self, store: Store, journal: Journal, place: Place, key: str, intent: WriteIntent) -> None:
         self._options = store.options
+        self.place = place
         self.key = key
         self.intent = intent
         self.write_id = str(uuid.uuid4())
@@ -77,19 +76,9 @@ class Writing:
         self._facts = facts
         self._journal = journal
 
-    def begin(self, key: str, intent: WriteIntent) -> S3Upload:
+    def begin(self, place: Place, key: str, intent: WriteIntent) -> S3Upload:
         """Costs no request."""
-        return S3Upload(self._store, self._journal, key, intent)
-
-    def _refuse_hiding(self, key: str) -> None:
-        """Raise IsADirectory or NotADirectory where it has become known meanwhile that the file would hide a
-        directory, or be hidden below a file."""
-        if (fact := self._facts.get(key)) is not None and fact.info is not None and fact.info.is_dir:
-            raise IsADirectory
-        for directory in above(key):
-            fact = self._facts.get(directory)
-            if fact is not None and fact.info is not None and not fact.info.is_dir:
-                raise NotADirectory
+        return S3Upload(self._store, self._journal, place, key, intent)
 
     async def chunk(self, upload: S3Upload, data: Buffer) -> None:
         """Send one part."""
@@ -121,7 +110,6 @@ class Writing:
 
     async def finish(self, upload: S3Upload, tail: Buffer, finish: Finish) -> FileInfo:
         """Publish. The returned time is what a HEAD would tell, as far as that is known."""
-        self._refuse_hiding(upload.key)
         if upload.multipart.taken and len(tail):
             await self.chunk(upload, tail)
         self._check_size(upload, tail, finish)
@@ -164,9 +152,9 @@ class Writing:
             **conditions,
         )
 
-    async def whole(self, key: str, data: Buffer) -> FileInfo:
+    async def whole(self, place: Place, key: str, data: Buffer) -> FileInfo:
         """Publish a whole file at once."""
-        upload = self.begin(key, WriteIntent())
+        upload = self.begin(place, key, WriteIntent())
         return await self.finish(upload, data, Finish(len(data)))
 
     async def marker(self, key: str) -> None:

@@ -245,7 +245,8 @@ async def test_a_link_swapped_in_between_check_and_use_leads_nowhere(
 
     async def play(backend: CompleteBackend, number: int) -> None:
         todo = random.Random(number)
-        while swapper.rounds < ROUNDS:
+        # both sides of the race are to be met, however slow the machine is
+        while swapper.rounds < ROUNDS or min(outcomes["done"], outcomes["refused"]) <= 100:
             operation, one, other = todo.choice(RACES)
             try:
                 told = await operation(backend, place(one), place(other))
@@ -262,8 +263,7 @@ async def test_a_link_swapped_in_between_check_and_use_leads_nowhere(
             async with asyncio.timeout(60):
                 await asyncio.gather(*(play(backend, number) for number in range(4)))
     ground.outside_is_untouched()
-    assert outcomes["done"] > 100  # both sides of the race were met
-    assert outcomes["refused"] > 100
+    assert min(outcomes["done"], outcomes["refused"]) > 100
 
 
 @EACH_WAY

@@ -6,13 +6,14 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
+from s3sftp.backends.contract import Finish
 from s3sftp.backends.s3 import S3Backend
 from s3sftp.backends.s3.made_names import Made, MadeNames
 from s3sftp.counters import Table, make_shared
 from s3sftp.errors import IsADirectory, NotADirectory
 from tests.backends.s3.conftest import ALICE, Opener, place
 from tests.backends.s3.test_budget import costing
-from tests.backends.s3.writers import put
+from tests.backends.s3.writers import begin, put
 from tests.support.fault_proxy import FaultProxy
 from tests.support.s3_client import S3
 
@@ -75,14 +76,33 @@ async def test_a_file_is_not_put_over_a_directory_that_the_server_made(
     assert await s3.keys() == before
 
 
+@pytest.mark.parametrize(
+    ("upload", "meanwhile", "refusal"),
+    [("a", "a/b", IsADirectory), ("a/b", "a", NotADirectory), ("a/b/c", "a", NotADirectory)],
+)
+async def test_what_the_server_made_since_the_upload_was_opened_is_not_hidden_by_it(
+    open_backend: Opener, s3: S3, upload: str, meanwhile: str, refusal: type[Exception]
+) -> None:
+    backend = await open_backend(**FORGETFUL)
+    begun = await begin(backend, upload)
+    await put(backend, meanwhile, b"made")
+    with pytest.raises(refusal):
+        await backend.finish_write(begun, b"", Finish(0), ALICE)
+    await backend.abort_write(begun, ALICE)
+    assert await s3.keys() == [f"tenant/{meanwhile}"]
+
+
 async def test_what_a_moved_tree_brought_is_remembered(open_backend: Opener) -> None:
     backend = await open_backend(**FORGETFUL)
     await put(backend, "d/sub/f", b"made")
+    await backend.make_dir(place("d/empty"), ALICE)
     await backend.rename(place("d"), place("moved"), ALICE, overwrite=False)
     with pytest.raises(NotADirectory):
         await put(backend, "moved/sub/f/below", b"")
     with pytest.raises(IsADirectory):
         await put(backend, "moved/sub", b"")
+    with pytest.raises(IsADirectory):
+        await put(backend, "moved/empty", b"")
 
 
 async def test_where_nobody_knows_nothing_is_asked(open_backend: Opener, s3: S3, proxy: FaultProxy) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 
 from s3sftp.backends.s3.ownership import Claim, Entry, Journal
 from s3sftp.errors import StorageFailure
@@ -296,7 +297,7 @@ async def test_one_with_parts_is_somebody_elses(
 
 
 async def test_what_cannot_be_told_from_others_is_left_told_of_and_in_the_end_forgotten(
-    open_backend: Opener, s3: S3, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    open_backend: Opener, s3: S3, tmp_path: Path
 ) -> None:
     dead = await open_backend(tmp_path)
     await dead.journal.claim("tenant/f")
@@ -304,13 +305,17 @@ async def test_what_cannot_be_told_from_others_is_left_told_of_and_in_the_end_fo
     crash(dead.journal)
     for key in ("tenant/f", "tenant/f", "tenant/old"):
         await s3.client.create_multipart_upload(Bucket=s3.bucket, Key=key)
-    living = await open_backend(tmp_path, **NOW)
-    await living.janitor.sweep()
+    with structlog.testing.capture_logs() as logs:
+        living = await open_backend(tmp_path, **NOW)
+        await living.janitor.sweep()
     assert len(await s3.multipart_uploads()) == 3
     [file] = journal_files(tmp_path)
     assert Claim(**json.loads(file.read_text())).key == "tenant/f"
-    assert "abort-multipart-upload" in caplog.text
-    assert "AbortIncompleteMultipartUpload" in caplog.text
+    advice = {line["event"]: line["advice"] for line in logs if "advice" in line}
+    assert advice.keys() >= {"s3_upload_ambiguous", "s3_upload_given_up"}
+    for text in advice.values():
+        assert "abort-multipart-upload" in text
+        assert "AbortIncompleteMultipartUpload" in text
 
 
 async def test_a_sweep_while_a_lost_reply_is_noted_forgets_nothing(
