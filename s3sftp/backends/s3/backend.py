@@ -29,16 +29,18 @@ from s3sftp.backends.s3.keys import Keys
 from s3sftp.backends.s3.listing import Listing
 from s3sftp.backends.s3.made_names import MadeNames
 from s3sftp.backends.s3.mtimes import Late, Mtimes
+from s3sftp.backends.s3.objects import version_of
 from s3sftp.backends.s3.opening import Opening
 from s3sftp.backends.s3.options import S3Options
 from s3sftp.backends.s3.ownership import Journal
 from s3sftp.backends.s3.reading import read_range
 from s3sftp.backends.s3.removing import Removing
 from s3sftp.backends.s3.renaming import Renaming
+from s3sftp.backends.s3.rewritten import former_versions
 from s3sftp.backends.s3.stored_digests import stored_digest
 from s3sftp.backends.s3.writing import S3Upload, Writing
 from s3sftp.counters import Table
-from s3sftp.errors import Changed, StorageFailure
+from s3sftp.errors import Changed, NotFound, StorageFailure
 from s3sftp.telemetry import get_logger
 
 _log = get_logger("s3sftp.s3")
@@ -153,13 +155,16 @@ class S3Backend(CompleteBackend):
         return await stored_digest(self.store, self._keys.key_of(place), info, algorithm)
 
     async def require_version(self, place: Place, info: FileInfo | None, session: Session) -> None:
-        present = await self._heads.object(self._keys.key_of(place))
-        if present is None or info is None:
-            is_same = present is info
+        try:
+            head = await self._heads.head(self._keys.key_of(place))
+        except NotFound:
+            head = None
+        if head is None or info is None:
+            is_same = head is None and info is None
         elif info.version is None:  # learned from a listing that has no ETags
-            is_same = present.size == info.size
+            is_same = self._heads.described(head).size == info.size
         else:
-            is_same = present.version == info.version
+            is_same = info.version in (version_of(head), *former_versions(head))
         if not is_same:
             raise Changed
 

@@ -20,6 +20,7 @@ from s3sftp.backends.contract import FileInfo
 from s3sftp.backends.s3.generations import Generations
 from s3sftp.backends.s3.lasting import Lasting
 from s3sftp.backends.s3.made_names import Made, MadeNames
+from s3sftp.backends.s3.rewritten import Rewritten
 
 _STRIPES = 4096
 
@@ -70,6 +71,7 @@ class Facts:
         self._clock = clock
         self._others = generations or Generations()
         self.lasting = Lasting(self._entries)
+        self.rewritten = Rewritten()
         self._made = made or MadeNames()
         self._facts: OrderedDict[str, Fact] = OrderedDict()
         self._changes = 0

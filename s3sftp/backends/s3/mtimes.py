@@ -13,6 +13,7 @@ from s3sftp.backends.s3.heads import Heads
 from s3sftp.backends.s3.keys import Keys
 from s3sftp.backends.s3.objects import mode_text, mtime_of, mtime_text, version_of
 from s3sftp.backends.s3.options import MODE_METADATA, MTIME_METADATA
+from s3sftp.backends.s3.rewritten import with_former
 from s3sftp.errors import Changed, NotFound, StorageError
 from s3sftp.telemetry import get_logger
 
@@ -105,7 +106,9 @@ class Mtimes:
         if metadata == before:
             return info
         with self._facts.changing(key) as change:
+            metadata = with_former(metadata, head)
             published = await self._copying.rewrite(key, head, metadata)
+            self._facts.rewritten.note(key, version_of(head), published.version)
             info = replace(info, version=published.version)
             new = {**head, "Metadata": metadata, "ETag": info.version}
             change.left(info, new, published.moment)

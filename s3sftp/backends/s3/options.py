@@ -20,7 +20,9 @@ MODE_METADATA = "mode"
 """Object metadata with the permission bits: octal, with the type of the file, as rclone and s3fs read it."""
 UPLOAD_METADATA = "s3sftp-upload"
 """Object metadata that says which write made the object."""
-RESERVED_METADATA = frozenset({MTIME_METADATA, UPLOAD_METADATA})
+FORMERLY_METADATA = "s3sftp-formerly"
+"""Object metadata that says which ETags the same content had before it was copied onto itself."""
+RESERVED_METADATA = frozenset({MTIME_METADATA, UPLOAD_METADATA, FORMERLY_METADATA})
 
 
 def _positive(value: timedelta) -> timedelta:

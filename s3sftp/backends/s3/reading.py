@@ -18,6 +18,7 @@ from s3sftp.backends.s3.failures import CUT, Trouble, has_status, trouble_of
 from s3sftp.backends.s3.objects import Fields, version_of
 from s3sftp.backends.s3.received import Body, body_of
 from s3sftp.backends.s3.retries import Effort, Retries
+from s3sftp.backends.s3.rewritten import Rewritten, former_versions
 from s3sftp.errors import Changed, NotFound, StorageError, StorageFailure
 from s3sftp.telemetry import get_logger
 
@@ -58,7 +59,7 @@ async def pieces_of(
 ) -> AsyncGenerator[Buffer]:
     """As `read_range`, for a caller who holds a slot for downloads; `begun` is a body on its way."""
     try:
-        async with aclosing(_pieces(store, key, start, stop, version, begun)) as pieces:
+        async with aclosing(_pieces(store, facts.rewritten, key, start, stop, version, begun)) as pieces:
             async for piece in pieces:
                 yield piece
     except (Changed, NotFound):
@@ -67,7 +68,13 @@ async def pieces_of(
 
 
 async def _pieces(
-    store: Store, key: str, start: int, stop: int, version: str | None, body: Body | None
+    store: Store,
+    rewritten: Rewritten,
+    key: str,
+    start: int,
+    stop: int,
+    version: str | None,
+    body: Body | None,
 ) -> AsyncGenerator[Buffer]:
     retries = Retries(store.options.attempts)
     position, failures, gained = start, 0, 0
@@ -75,7 +82,8 @@ async def _pieces(
     try:
         while position < stop:
             if body is None:
-                body, version = await _open(store, key, position, stop, version, resumed=position > start)
+                resumed = position > start
+                body, version = await _open(store, rewritten, key, position, stop, version, resumed=resumed)
             piece = await _next_piece(body, stall_seconds)
             if isinstance(piece, Trouble):
                 body.close()
@@ -95,9 +103,29 @@ async def _pieces(
 
 
 async def _open(
+    store: Store, rewritten: Rewritten, key: str, start: int, stop: int, version: str | None, *, resumed: bool
+) -> tuple[Body, str | None]:
+    """The body of `[start, stop)` and the version it is of: that one, or one with the same content."""
+    known = rewritten.latest(key, version)
+    try:
+        return await _open_version(store, key, start, stop, known, resumed=resumed)
+    except Changed:
+        now = None if version is None else await _with_same_content(store, key, version)
+        if now is None or now == known:
+            raise
+    rewritten.note(key, version, now)
+    return await _open_version(store, key, start, stop, now, resumed=True)
+
+
+async def _with_same_content(store: Store, key: str, version: str) -> str | None:
+    """The version that there is now, if it differs from that one in its metadata alone."""
+    head = await store.call("HeadObject", Key=key)
+    return version_of(head) if version in former_versions(head) else None
+
+
+async def _open_version(
     store: Store, key: str, start: int, stop: int, version: str | None, *, resumed: bool
 ) -> tuple[Body, str | None]:
-    """The body of `[start, stop)` and the version it is of."""
     wanted: Fields = {} if version is None else {"IfMatch": version}
     try:
         answer = await store.call(
