@@ -378,6 +378,11 @@ class CompleteBackend(Backend, RangedReads, StreamedWrites, Extras, Protocol):
         """
         return None
 
+    async def refuse_file(self, place: Place, session: Session) -> None:
+        """Raise IsADirectory or NotADirectory where it is known already, without a request, that no file can
+        have this name: what `begin_write` would say, when it is called late."""
+        return
+
     async def require_version(self, place: Place, info: FileInfo | None, session: Session) -> None:
         """Raise Changed unless the file is still the one that `info` describes; None: unless there is none.
 

@@ -116,7 +116,10 @@ class FileSystem:
         try:
             await self._refuse_slash(path)
         except NotFound:
+            if not mode.create:
+                raise
             raise IsADirectory("no such directory, and no file has a name that ends in a slash") from None
+        await self._backend.refuse_file(place, self.session)
         with self.shared.writers.place_for(self.session.user):
             base = await self._base_for(path, place, mode)
             writer = Writer(self.shared.tools, place, mode, self.session, base)
@@ -203,6 +206,8 @@ class FileSystem:
                 raise AlreadyExists
             return
         if target.is_within(source):
+            if not (await self.stat(source)).is_dir:
+                raise NotADirectory  # nothing is below a file
             raise InvalidRequest("a directory cannot be moved into itself")
         if self._mounts.is_fixed(target):
             raise AlreadyExists
@@ -312,6 +317,7 @@ class FileSystem:
         Raises NotFound, IsADirectory, PermissionDenied; InvalidRequest and TimedOut as `Hashing.hashes`.
         """
         place = self._mounts.place(path, Need.READ)
+        await self._refuse_slash(path)
         info = await self._committed(path, place)
         return await self._hashing.hashes(path, place, info, wanted, most_bytes)
 

@@ -81,9 +81,9 @@ def _wanted(fields: Fields) -> HashRequest:
     known = next((name for name in map(str.strip, listed) if name in ALGORITHMS), None)
     if known is None:
         raise Unsupported(f"no hash algorithm that is known here; those are {', '.join(ALGORITHMS)}")
-    if max(start, length) >= _MAX_OFFSET:
+    if start >= _MAX_OFFSET:
         raise InvalidRequest("no file is that large")
-    return HashRequest(known, start, length, block_bytes)
+    return HashRequest(known, start, min(length, _MAX_OFFSET), block_bytes)
 
 
 def _answer(request_id: int, wanted: HashRequest, hashes: bytes, before: bytes = b"") -> bytes:

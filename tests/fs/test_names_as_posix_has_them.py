@@ -140,6 +140,31 @@ async def test_no_file_is_made_of_a_name_that_ends_in_a_slash() -> None:
     assert backend.contents() == {}
 
 
+@pytest.mark.parametrize(
+    "mode", [TRUNC, WriteMode(), WriteMode(append=True)], ids=["truncate", "create", "append"]
+)
+async def test_what_is_known_to_be_no_file_s_name_is_refused_at_open(mode: WriteMode) -> None:
+    """Before anything is sent for it, with TRUNC or without."""
+    files = files_of(MemoryBackend({"alice/f": b"", "alice/d/x": b""}))
+    with pytest.raises(NotADirectory):
+        await files.open_writer(path("/f/below"), mode)
+    with pytest.raises(IsADirectory):
+        await files.open_writer(path("/d"), mode)
+
+
+async def test_without_create_a_missing_name_that_ends_in_a_slash_is_missing() -> None:
+    with pytest.raises(NotFound):
+        await files_of(MemoryBackend()).open_writer(path("/x/"), WriteMode(create=False))
+
+
+async def test_nothing_is_renamed_to_a_name_below_a_file() -> None:
+    backend = MemoryBackend({"alice/f": b"", "alice/g": b""})
+    for source in ("/f", "/g"):
+        with pytest.raises(NotADirectory):
+            await files_of(backend).rename(path(source), path("/f/in"), overwrite=True)
+    assert backend.contents() == {"alice/f": b"", "alice/g": b""}
+
+
 async def test_a_directory_may_be_named_with_a_slash() -> None:
     files = files_of(MemoryBackend())
     await files.make_dir(path("/d/"))

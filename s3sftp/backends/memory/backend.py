@@ -151,6 +151,9 @@ class MemoryBackend(CompleteBackend):
         await self._call("read_file", place)
         return self._bucket.file(place).data
 
+    async def refuse_file(self, place: Place, session: Session) -> None:
+        self._bucket.refuse_file(place)
+
     async def write_file(self, place: Place, data: Buffer, session: Session) -> FileInfo:
         await self._call("write_file", place)
         self._bucket.refuse_file(place)

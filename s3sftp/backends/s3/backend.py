@@ -154,6 +154,9 @@ class S3Backend(CompleteBackend):
     ) -> bytes | None:
         return await stored_digest(self.store, self._keys.key_of(place), info, algorithm)
 
+    async def refuse_file(self, place: Place, session: Session) -> None:
+        await self._hiding.refuse(place)
+
     async def require_version(self, place: Place, info: FileInfo | None, session: Session) -> None:
         try:
             head = await self._heads.head(self._keys.key_of(place))
