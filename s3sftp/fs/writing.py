@@ -211,16 +211,18 @@ class Writer:
         try:
             if self._failure is not None:
                 raise self._failure
-            self._transit.raise_failure()
-            return await self._commit()
+            with self._transit.calling():
+                self._transit.raise_failure()
+                return await self._commit()
         finally:
             await self._let_go()
 
     async def move(self, place: Place) -> bool:
         """Publish under another name, to which the old file has been moved; False: what was sent already is
         bound to the name so far. Raises Changed."""
-        if not await self._transit.move(place):
-            return False
+        with self._transit.calling():
+            if not await self._transit.move(place):
+                return False
         self.place = place
         return True
 

@@ -10,7 +10,7 @@ from s3sftp.backends import FileInfo, Finish, Place, Session, Upload
 from s3sftp.backends.contract import Buffer
 from s3sftp.backends.memory import MemoryBackend
 from s3sftp.counters import Table, make_shared
-from s3sftp.errors import AlreadyExists, Changed, NotFound, StorageFailure
+from s3sftp.errors import AlreadyExists, Busy, Changed, NotFound, StorageFailure
 from s3sftp.fs import FileOptions, FileSystem, Mounts, NewAttributes, VirtualPath, Volume, WriteMode
 from s3sftp.fs.changes import ROWS
 
@@ -447,7 +447,46 @@ async def test_stat_of_a_file_whose_write_waits_for_room_is_answered_at_once() -
     await asyncio.sleep(0.05)
     assert not writing.done()
     async with asyncio.timeout(5):
-        assert await size(files, "/f") == MIB
+        assert 0 < await size(files, "/f") < MIB  # what there was room for so far
     backend.let_go.set()
     await writing
     await upload.close()
+
+
+# ── given up for want of memory ─────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("stored", [True, False], ids=["over a file", "new"])
+@pytest.mark.parametrize("mode", [NEW, CREATE], ids=["truncated", "kept"])
+async def test_what_was_given_up_stays_so_under_another_name(mode: WriteMode, stored: bool) -> None:
+    backend = MemoryBackend({"d/f": b"a long old file"} if stored else {"d/": b""})
+    (files,) = sessions(backend, "alice")
+    upload = await begun(files, "/d/f", b"new", mode)
+    assert upload._writer._transit.give_up(Busy("too little memory"))
+    await files.rename(path("/d"), path("/e"), overwrite=False)
+    before = backend.contents()
+    with pytest.raises(Busy, match="too little memory"):
+        await upload.close()
+    assert backend.contents() == before
+    await nothing_is_left(files, backend)
+
+
+async def test_a_file_that_is_being_closed_is_not_given_up() -> None:
+    """Also while it is only asked what is there: what is held must not go meanwhile."""
+    asked, answer = asyncio.Event(), asyncio.Event()
+
+    class Slow(MemoryBackend):
+        async def file_info(self, place: Place, session: Session) -> FileInfo:
+            asked.set()
+            await answer.wait()
+            return await super().file_info(place, session)
+
+    backend = Slow({"f": b"a long old file"})
+    (files,) = sessions(backend, "alice")
+    upload = await begun(files, "/f", b"A NEW", CREATE)
+    closing = asyncio.create_task(upload.close())
+    await asked.wait()
+    assert not upload._writer._transit.give_up(Busy("too little memory"))
+    answer.set()
+    await closing
+    assert backend.contents() == {"f": b"A NEW" + b"a long old file"[5:]}
