@@ -243,7 +243,9 @@ class FileSystem:
             await self._resize(path, new.size)
         if new.size is None and new.mtime is None and mode is None:
             await self._backend.file_info(place, self.session)  # what is ignored is ignored of what is there
-        elif not await set_stored_attributes(self._backend, place, new.mtime, mode, self.session):
+        elif await set_stored_attributes(self._backend, place, new.mtime, mode, self.session):
+            self.shared.writers.attributes_changed(place)
+        else:
             self.shared.ignored["mtime"] += new.mtime is not None
             self.shared.ignored["permissions"] += mode is not None
 

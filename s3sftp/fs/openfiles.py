@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 
 from s3sftp.backends import CompleteBackend, FileInfo, Place, Session
-from s3sftp.errors import AlreadyExists, NotFound, StorageError
+from s3sftp.errors import AlreadyExists, Changed, NotFound, StorageError
 from s3sftp.events import Announce, Announcements, Committed
 from s3sftp.fs.paths import VirtualPath
 from s3sftp.fs.reading import Expected, Reader
@@ -104,6 +104,8 @@ class OpenWriter(OpenUpload):
         self._line = asyncio.Lock()
         self._size_at_close: int | None = None
         self._removed: NotFound | None = None
+        self._is_left = False
+        """Whether its CLOSE has nothing to store and nothing to prove."""
         self._loses = False
         """Whether something that the client wrote goes with the name."""
         self._transfer = Transfer("upload", path, session, Costs())
@@ -203,7 +205,7 @@ class OpenWriter(OpenUpload):
             self._end("stored" if self._committed else "aborted")
             raise
         else:
-            self._end("stored")
+            self._end("aborted" if self._is_left else "stored")
         if self._committed is not None:
             await self._commits.acknowledge(self._committed)
 
@@ -226,7 +228,7 @@ class OpenWriter(OpenUpload):
                 self.committing = True
                 self._size_at_close = self._writer.size_if_known
                 with charged_to(self._transfer.costs):
-                    await self._store()
+                    await self._store_or_leave()
         except BaseException:
             if not self.committing:  # given up while it waited
                 await self._writer.abort()
@@ -237,6 +239,28 @@ class OpenWriter(OpenUpload):
                 self._rows.stored_changed(self.place, by=self)
                 self._committed = self._event(stored)
                 announce(self._committed)
+
+    async def _store_or_leave(self) -> None:
+        """A file that is only open has nothing to protect: what this server itself has done to the name since
+        the OPEN does not fail it. Nor does CLOSE make the file again that was removed.
+
+        That another worker did something is not sure, so what is stored is looked at first; then a file that
+        is not there is made, as the OPEN asked for.
+        """
+        is_only_open = self.is_untouched and not self._writer.has_failed
+        if is_only_open and self.overtaken:
+            self._is_left = True
+            await self._writer.abort()
+            return
+        try:
+            await self._store()
+        except Changed:
+            if not is_only_open or not self._rows.may_be_overtaken(self):
+                raise
+            self._is_left = True
+        else:
+            if not is_only_open and self._writer.published is None:
+                self._rows.attributes_changed(self.place)
 
     async def _store(self) -> None:
         """Publish where it leads. What was sent already is bound to the name under which it was begun: that

@@ -112,6 +112,11 @@ class Writer:
         return not (mode.truncate or mode.exclusive or changed)
 
     @property
+    def has_failed(self) -> bool:
+        """Whether a call has failed, so that nothing can be published any more."""
+        return self._failure is not None
+
+    @property
     def size_if_known(self) -> int | None:
         """Bytes of the file so far; None if it depends on an old file that was not asked for."""
         return self.size if self._knows_size else None

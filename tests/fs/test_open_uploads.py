@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
 
 import pytest
 
@@ -490,3 +492,80 @@ async def test_a_file_that_is_being_closed_is_not_given_up() -> None:
     answer.set()
     await closing
     assert backend.contents() == {"f": b"A NEW" + b"a long old file"[5:]}
+
+
+# ── only open, and this server changes the name ─────────────────────────────────────────────────────
+
+
+async def late_time(files: FileSystem) -> None:
+    await files.set_attributes(path("/f"), NewAttributes(mtime=1000.0))
+
+
+async def replaced(files: FileSystem) -> None:
+    await put(files, "/f", b"new content")
+
+
+async def renamed_onto(files: FileSystem) -> None:
+    await put(files, "/t", b"third")
+    await files.rename(path("/t"), path("/f"), overwrite=True)
+
+
+async def removed(files: FileSystem) -> None:
+    await files.remove(path("/f"))
+
+
+class NewVersions(MemoryBackend):
+    """Setting a time makes another version, as S3's copy of a file of several parts does."""
+
+    async def set_mtime(self, place: Place, mtime: float, session: Session) -> bool:
+        done = await super().set_mtime(place, mtime, session)
+        self.objects[place.key] = replace(self.objects[place.key], version=f'"{mtime}"')
+        return done
+
+
+@pytest.mark.parametrize("by", ["the same session", "another session", "another user", "another worker"])
+@pytest.mark.parametrize("change", [late_time, replaced, renamed_onto, removed])
+@pytest.mark.parametrize("mode", [OPEN_ONLY, CREATE], ids=["W", "W|CREAT"])
+async def test_what_this_server_does_to_a_name_fails_no_file_that_is_only_open(
+    mode: WriteMode, change: Callable[[FileSystem], Awaitable[None]], by: str
+) -> None:
+    """Nor is anything stored, but for what CREAT asks for where another worker has removed the file."""
+    backend, memory = NewVersions({"f": b"one"}), make_shared(ROWS, 2)
+    here, there = (
+        Volume(backend, FileOptions(), changes=Table.shared(memory, 2, column)) for column in range(2)
+    )
+    files = here.enter(Mounts.rooted_at(""), Session("alice"))
+    changing = {
+        "the same session": files,
+        "another session": here.enter(Mounts.rooted_at(""), Session("alice")),
+        "another user": here.enter(Mounts.rooted_at(""), Session("bob")),
+        "another worker": there.enter(Mounts.rooted_at(""), Session("alice")),
+    }[by]
+    probe = await files.open_writer(path("/f"), mode, readable=True)
+    await change(changing)
+    before = dict(backend.objects)
+    await probe.close()
+    if mode is CREATE and change is removed and by == "another worker":
+        assert backend.contents() == {"f": b""}
+    else:
+        assert backend.objects == before
+    await nothing_is_left(files, backend)
+
+
+async def test_what_others_do_in_the_storage_fails_a_file_that_is_only_open() -> None:
+    backend = MemoryBackend({"f": b"one"})
+    (files,) = sessions(backend, "alice")
+    probe = await files.open_writer(path("/f"), OPEN_ONLY)
+    backend.put("f", b"by another machine")
+    with pytest.raises(Changed):
+        await probe.close()
+
+
+async def test_a_write_that_was_refused_fails_the_file_whatever_becomes_of_its_name() -> None:
+    backend = MemoryBackend({"f": b"one"})
+    (files,) = sessions(backend, "alice")
+    upload = await files.open_writer(path("/f"), CREATE)
+    upload.fail(Busy("no"))
+    await put(files, "/f", b"new")
+    with pytest.raises(Busy):
+        await upload.close()

@@ -95,7 +95,7 @@ async def test_a_file_that_is_said_to_be_unchanged_is_there_as_it_was(
         elif change == "removed and made again":
             await s3.put(key, OLD)
         if act is same_bytes or change in ("none", "removed and made again"):
-            assert (await writer.close()).size == len(OLD)
+            await writer.close()
             assert await s3.body(key) == OLD
         else:
             with pytest.raises(Changed):
