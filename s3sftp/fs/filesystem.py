@@ -188,7 +188,9 @@ class FileSystem:
             except NotFound:
                 if self._upload_of_nothing_stored(from_place) is None:
                     raise
-                await self._refuse_target(to_place, overwrite)
+                if await self._replaces_stored(to_place, overwrite):
+                    for upload in move.rows():
+                        upload.take_over()
             move.done(to_place, target)
             if renamed is not None:
                 self.shared.writers.stored_changed(from_place)
@@ -324,14 +326,16 @@ class FileSystem:
             announce(renamed)
         return renamed
 
-    async def _refuse_target(self, place: Place, overwrite: bool) -> None:
-        """What a storage refuses when it renames a file. Raises AlreadyExists."""
+    async def _replaces_stored(self, place: Place, overwrite: bool) -> bool:
+        """Whether an upload that gets the name replaces a stored file. Raises AlreadyExists as a storage does
+        when it renames a file."""
         try:
             info = await self._backend.file_info(place, self.session)
         except NotFound:
-            return
+            return False
         if info.is_dir or not overwrite:
             raise AlreadyExists
+        return True
 
     def _latest_upload(self, place: Place) -> OpenWriter | None:
         """The user's upload to a name, if nothing has been stored or removed there since it was opened."""

@@ -126,6 +126,10 @@ class OpenWriter(OpenUpload):
         super().lead_to(place, path)
         self._transfer.path = path
 
+    def take_over(self) -> None:
+        """`Writer.take_over`."""
+        self._writer.take_over()
+
     def fail(self, error: Exception) -> None:
         """`Writer.fail`."""
         self._writer.fail(error)

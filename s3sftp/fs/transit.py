@@ -238,6 +238,14 @@ class Transit:
         self._pump = self._new_pump()
         return True
 
+    def take_over(self, mode: WriteMode) -> bool:
+        """Go on as `mode` says, with nothing of a stored file; False when an old file is known already."""
+        if self.old.info is not None:
+            return False
+        self._mode = mode
+        self.assembly.learn_base(0)
+        return True
+
     async def end(self) -> None:
         """Let go of everything; what is not published is aborted."""
         self._give_all_back()

@@ -13,7 +13,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from s3sftp.backends import CompleteBackend, FileInfo, Place, Session
 from s3sftp.backends.spool import Spool
@@ -221,6 +221,13 @@ class Writer:
                 return await self._commit()
         finally:
             await self._let_go()
+
+    def take_over(self) -> None:
+        """The upload, of which nothing is stored, was given the name of a stored file: that is replaced, and
+        none of its bytes are kept."""
+        mode = replace(self.mode, truncate=True, exclusive=False)
+        if self._transit.take_over(mode):
+            self.mode = mode
 
     async def move(self, place: Place) -> bool:
         """Publish under another name, to which the old file has been moved; False: what was sent already is

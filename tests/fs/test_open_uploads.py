@@ -569,3 +569,37 @@ async def test_a_write_that_was_refused_fails_the_file_whatever_becomes_of_its_n
     await put(files, "/f", b"new")
     with pytest.raises(Busy):
         await upload.close()
+
+
+# ── onto a name that is taken ───────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("written", [5, 10 * KIB], ids=["in memory", "sent"])
+@pytest.mark.parametrize(
+    "mode",
+    [NEW, CREATE, WriteMode(append=True), WriteMode(exclusive=True)],
+    ids=["TRUNC", "CREAT", "APPEND", "EXCL"],
+)
+async def test_an_upload_that_takes_the_name_of_a_stored_file_replaces_all_of_it(
+    mode: WriteMode, written: int
+) -> None:
+    backend = MemoryBackend({"g": bytes(20 * KIB)}, chunk_bytes=KIB, parallel_chunks=2)
+    (files,) = sessions(backend, "alice")
+    upload = await begun(files, "/f", b"n" * written, mode)
+    await files.rename(path("/f"), path("/g"), overwrite=True)
+    assert await size(files, "/g") == written
+    await upload.write(written, b"more")
+    await upload.close()
+    assert backend.contents() == {"g": b"n" * written + b"more"}
+    await nothing_is_left(files, backend)
+
+
+async def test_an_exclusive_upload_whose_new_name_was_free_replaces_nothing() -> None:
+    backend = MemoryBackend()
+    (files,) = sessions(backend, "alice")
+    upload = await begun(files, "/f", b"new", WriteMode(exclusive=True))
+    await files.rename(path("/f"), path("/g"), overwrite=True)
+    backend.put("g", b"by another machine")
+    with pytest.raises(AlreadyExists):
+        await upload.close()
+    assert backend.contents() == {"g": b"by another machine"}
