@@ -157,14 +157,12 @@ class FileSystem:
         uploads that STAT shows. Raises NotFound, IsADirectory."""
         place = self._mounts.place(path, Need.DELETE)
         await self._refuse_slash(path)
-        uploads = await self._remove_stored(place)
-        for upload in uploads:
-            if upload.give_up():
-                self.shared.adopt(_let_go(upload))
+        self._give_up(await self._remove_stored(place))
 
     async def rename(self, source: VirtualPath, target: VirtualPath, *, overwrite: bool) -> None:
         """Move a file or directory; with `overwrite` onto a file, or a directory onto an empty one. Uploads
-        that are open in it move along.
+        that are open in it move along; what this session is writing under the name that is replaced goes with
+        it, as with `remove`.
 
         Raises AlreadyExists, NotEmpty, NotFound, NotADirectory, InvalidRequest.
         """
@@ -182,7 +180,9 @@ class FileSystem:
         if source.directory_only or target.directory_only:
             await self.stat(VirtualPath(source.names, directory_only=True))
         renamed: Renamed | None = None
-        async with self.shared.writers.moving(self.session.user, from_place) as move:
+        writers = self.shared.writers
+        async with writers.moving(self.session.user, from_place) as move:
+            replaced = writers.of_session(self.session, to_place) if overwrite else []
             try:
                 renamed = await self._rename_stored(source, target, from_place, to_place, overwrite)
             except NotFound:
@@ -193,8 +193,9 @@ class FileSystem:
                         upload.take_over()
             move.done(to_place, target)
             if renamed is not None:
-                self.shared.writers.stored_changed(from_place)
-                self.shared.writers.stored_changed(to_place)
+                writers.stored_changed(from_place)
+                writers.stored_changed(to_place)
+            self._give_up(replaced)
         if renamed is not None:
             await self.shared.events.renamed.acknowledge(renamed)
 
@@ -336,6 +337,12 @@ class FileSystem:
         if info.is_dir or not overwrite:
             raise AlreadyExists
         return True
+
+    def _give_up(self, uploads: list[OpenWriter]) -> None:
+        """The files that they were to become have lost their name."""
+        for upload in uploads:
+            if upload.give_up():
+                self.shared.adopt(_let_go(upload))
 
     def _latest_upload(self, place: Place) -> OpenWriter | None:
         """The user's upload to a name, if nothing has been stored or removed there since it was opened."""

@@ -327,12 +327,12 @@ class OpenWriter(OpenUpload):
         )
 
     def give_up(self) -> bool:
-        """The name was removed: nothing will be stored, and later calls say so. Returns whether `abort` must
+        """The name was removed, or given to another file: nothing will be stored, and later calls say so. Returns whether `abort` must
         follow; a CLOSE that publishes already goes on."""
         if self.committing or self.over.is_set():
             return False
         self._loses = not self.is_untouched
-        self._removed = NotFound("the file was removed while it was being written")
+        self._removed = NotFound("the file was removed while it was being written, or another took its name")
         self._writer.fail(self._removed)
         self._rows.remove(self)
         return True

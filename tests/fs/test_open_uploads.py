@@ -603,3 +603,34 @@ async def test_an_exclusive_upload_whose_new_name_was_free_replaces_nothing() ->
     with pytest.raises(AlreadyExists):
         await upload.close()
     assert backend.contents() == {"g": b"by another machine"}
+
+
+@pytest.mark.parametrize("source", ["stored", "only an upload"])
+@pytest.mark.parametrize("mode", [NEW, CREATE, OPEN_ONLY], ids=["TRUNC", "CREAT", "W"])
+async def test_a_file_that_takes_a_name_is_not_written_over_by_what_its_session_was_writing_there(
+    mode: WriteMode, source: str
+) -> None:
+    backend = MemoryBackend({"g": b"the old g"})
+    (files,) = sessions(backend, "alice")
+    stale = await begun(files, "/g", b"abc", mode)
+    taking = await begun(files, "/f", b"the new content of g")
+    if source == "stored":
+        await taking.close()
+    await files.rename(path("/f"), path("/g"), overwrite=True)
+    assert await size(files, "/g") == 20
+    with pytest.raises(NotFound, match="another took its name"):
+        await stale.close()
+    if source == "only an upload":
+        await taking.close()
+    assert backend.contents() == {"g": b"the new content of g"}
+    await nothing_is_left(files, backend)
+
+
+async def test_a_rename_that_fails_gives_no_upload_at_its_target_up() -> None:
+    backend = MemoryBackend({"g": b"old"})
+    (files,) = sessions(backend, "alice")
+    upload = await begun(files, "/g", b"new")
+    with pytest.raises(NotFound):
+        await files.rename(path("/f"), path("/g"), overwrite=True)
+    await upload.close()
+    assert backend.contents() == {"g": b"new"}
