@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from s3sftp.backends import FileInfo, Place, Session, Usage
 from s3sftp.errors import (
     AlreadyExists,
+    Busy,
     InvalidRequest,
     IsADirectory,
     NotADirectory,
@@ -164,7 +165,8 @@ class FileSystem:
         that are open in it move along; what this session is writing under the name that is replaced goes with
         it, as with `remove`.
 
-        Raises AlreadyExists, NotEmpty, NotFound, NotADirectory, InvalidRequest.
+        Raises AlreadyExists, NotEmpty, NotFound, NotADirectory, InvalidRequest; Busy when an upload in it
+        cannot move along.
         """
         from_place = self._mounts.place(source, Need.DELETE)
         to_place = self._mounts.place(target, Need.WRITE)
@@ -182,6 +184,8 @@ class FileSystem:
         renamed: Renamed | None = None
         writers = self.shared.writers
         async with writers.moving(self.session.user, from_place) as move:
+            if any(upload.is_bound and not upload.superseded for upload in move.rows()):
+                raise Busy("a file open there is being added to and cannot be renamed before it is closed")
             replaced = writers.of_session(self.session, to_place) if overwrite else []
             try:
                 renamed = await self._rename_stored(source, target, from_place, to_place, overwrite)

@@ -126,6 +126,11 @@ class OpenWriter(OpenUpload):
         super().lead_to(place, path)
         self._transfer.path = path
 
+    @property
+    def is_bound(self) -> bool:
+        """`Writer.is_bound`."""
+        return self._writer.is_bound
+
     def take_over(self) -> None:
         """`Writer.take_over`."""
         self._writer.take_over()
@@ -327,8 +332,10 @@ class OpenWriter(OpenUpload):
         )
 
     def give_up(self) -> bool:
-        """The name was removed, or given to another file: nothing will be stored, and later calls say so. Returns whether `abort` must
-        follow; a CLOSE that publishes already goes on."""
+        """The name was removed, or given to another file: nothing will be stored, and later calls say so.
+
+        Returns whether `abort` must follow; a CLOSE that publishes already goes on.
+        """
         if self.committing or self.over.is_set():
             return False
         self._loses = not self.is_untouched

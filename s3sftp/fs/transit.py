@@ -193,6 +193,11 @@ class Transit:
         """`Pump.stored`."""
         return self._pump.stored
 
+    @property
+    def has_sent(self) -> bool:
+        """`Pump.has_sent`."""
+        return self._pump.has_sent
+
     async def drain(self) -> None:
         """Wait until all that was sent is stored. Raises the failure of a chunk."""
         await self._pump.drain()

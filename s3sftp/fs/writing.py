@@ -117,6 +117,12 @@ class Writer:
         return self._failure is not None
 
     @property
+    def is_bound(self) -> bool:
+        """Whether bytes of the old file are on their way inside the storage: it can be published under that
+        name alone, and only while the old file is there."""
+        return self._transit.has_sent and self._transit.old.kept
+
+    @property
     def size_if_known(self) -> int | None:
         """Bytes of the file so far; None if it depends on an old file that was not asked for."""
         return self.size if self._knows_size else None

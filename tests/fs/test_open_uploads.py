@@ -634,3 +634,28 @@ async def test_a_rename_that_fails_gives_no_upload_at_its_target_up() -> None:
         await files.rename(path("/f"), path("/g"), overwrite=True)
     await upload.close()
     assert backend.contents() == {"g": b"new"}
+
+
+@pytest.mark.parametrize("source", ["/d/log", "/d"])
+async def test_a_large_file_that_is_being_added_to_is_not_renamed_before_it_is_closed(source: str) -> None:
+    """The storage keeps its bytes in the upload, which is bound to the name that they have."""
+    backend = MemoryBackend({"d/log": bytes(KIB)}, min_chunk_bytes=KIB, chunk_bytes=KIB)
+    (files,) = sessions(backend, "alice")
+    appending = await begun(files, "/d/log", b"more", WriteMode(append=True))
+    with pytest.raises(Busy, match="cannot be renamed before it is closed"):
+        await files.rename(path(source), path("/e"), overwrite=True)
+    await appending.close()
+    assert backend.contents() == {"d/log": bytes(KIB) + b"more"}
+    await files.rename(path(source), path("/e"), overwrite=True)
+
+
+async def test_a_file_that_was_added_to_and_replaced_since_is_renamed() -> None:
+    """What is left open there cannot be stored any more, so it blocks nothing."""
+    backend = MemoryBackend({"log": bytes(KIB)}, min_chunk_bytes=KIB, chunk_bytes=KIB)
+    (files,) = sessions(backend, "alice")
+    left = await begun(files, "/log", b"more", WriteMode(append=True))
+    await put(files, "/log", b"new")
+    await files.rename(path("/log"), path("/log.1"), overwrite=False)
+    assert backend.contents() == {"log.1": b"new"}
+    with pytest.raises(Changed):
+        await left.close()
