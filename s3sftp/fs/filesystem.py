@@ -8,7 +8,7 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
-from s3sftp.backends import FileInfo, Place, Session, Usage
+from s3sftp.backends import FileInfo, Place, Session, Usage, WriteIntent
 from s3sftp.errors import (
     AlreadyExists,
     Busy,
@@ -332,11 +332,14 @@ class FileSystem:
         return renamed
 
     async def _replaces_stored(self, place: Place, overwrite: bool) -> bool:
-        """Whether an upload that gets the name replaces a stored file. Raises AlreadyExists as a storage does
-        when it renames a file."""
+        """Whether an upload that gets the name replaces a stored file. Raises what a storage raises when it
+        renames a file there: AlreadyExists; NotADirectory below what it knows to be a file."""
         try:
             info = await self._backend.file_info(place, self.session)
         except NotFound:
+            if self._backend.begin_is_free:
+                begun = await self._backend.begin_write(place, WriteIntent(), self.session)
+                await self._backend.abort_write(begun, self.session)
             return False
         if info.is_dir or not overwrite:
             raise AlreadyExists

@@ -12,7 +12,7 @@ from s3sftp.backends import FileInfo, Finish, Place, Session, Upload
 from s3sftp.backends.contract import Buffer
 from s3sftp.backends.memory import MemoryBackend
 from s3sftp.counters import Table, make_shared
-from s3sftp.errors import AlreadyExists, Busy, Changed, NotFound, StorageFailure
+from s3sftp.errors import AlreadyExists, Busy, Changed, NotADirectory, NotFound, StorageFailure
 from s3sftp.fs import FileOptions, FileSystem, Mounts, NewAttributes, VirtualPath, Volume, WriteMode
 from s3sftp.fs.changes import ROWS
 
@@ -659,3 +659,14 @@ async def test_a_file_that_was_added_to_and_replaced_since_is_renamed() -> None:
     assert backend.contents() == {"log.1": b"new"}
     with pytest.raises(Changed):
         await left.close()
+
+
+async def test_a_name_that_is_only_an_upload_is_not_moved_below_a_file() -> None:
+    backend = MemoryBackend({"g": b"a file"})
+    (files,) = sessions(backend, "alice")
+    upload = await begun(files, "/f", b"new")
+    with pytest.raises(NotADirectory):
+        await files.rename(path("/f"), path("/g/f"), overwrite=True)
+    await upload.close()
+    assert backend.contents() == {"g": b"a file", "f": b"new"}
+    await nothing_is_left(files, backend)
