@@ -109,11 +109,12 @@ class OpenUploads(Generic[U]):
     # ── what happens to names ───────────────────────────────────────────────────────────────────────
 
     def shown(self, user: str, place: Place) -> U | None:
-        """The upload that STAT of the name may show: the user's last one that nothing came after."""
-        for row in reversed(self._rows.get(place, ())):
-            if row.session.user == user and not row.superseded and (row.creates or not row.is_untouched):
-                return row
-        return None
+        """The upload that STAT of the name may show: the user's last one that nothing came after. One that is
+        only open is shown where nothing was written to any."""
+        rows = [row for row in self._rows.get(place, ()) if row.session.user == user and not row.superseded]
+        written = [row for row in rows if not row.is_untouched]
+        shown = written or [row for row in rows if row.creates]
+        return shown[-1] if shown else None
 
     def is_latest(self, row: U) -> bool:
         """Whether nothing at all came after it; False: the storage must be asked first."""
