@@ -10,8 +10,10 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import replace
 
 from s3sftp.backends import CompleteBackend, FileInfo, Place, Session
+from s3sftp.cancelling import finish
 from s3sftp.errors import AlreadyExists, Changed, NotFound, StorageError
 from s3sftp.events import Announce, Announcements, Committed
 from s3sftp.fs.paths import VirtualPath
@@ -282,9 +284,11 @@ class OpenWriter(OpenUpload):
         except BaseException:
             await writer.abort()
             raise
-        await writer.close()
-        if not in_place:
-            await self._move_from(old)
+        try:
+            await writer.close()
+        finally:
+            if not in_place and writer.published is not None:
+                await finish(self._move_from(old))
 
     async def _refuse_detour(self, old: Place) -> None:
         """Before anything is published under the old name: could it be moved? Raises AlreadyExists."""
@@ -301,17 +305,21 @@ class OpenWriter(OpenUpload):
             return None
 
     async def _move_from(self, old: Place) -> None:
-        """Move what is published under the old name; if that fails, nothing stays there."""
+        """Move what is published under the old name, also when nobody waits for it any more; if that fails,
+        nothing stays there."""
+        published = self._writer.published
         try:
             overwrite = not self._writer.mode.exclusive
             await self._backend.rename(old, self.place, self.session, overwrite=overwrite)
-            self._moved = await self._backend.file_info(self.place, self.session)
         except BaseException as error:
             _log.warning("upload could not be moved to its new name", path=str(self.path), place=old.key)
             if isinstance(error, StorageError):
                 with suppress(StorageError):
                     await self._take_back(old)
             raise
+        self._moved = None if published is None else replace(published, version=None)  # a copy has its own
+        with suppress(StorageError):
+            self._moved = await self._backend.file_info(self.place, self.session)
 
     async def _take_back(self, old: Place) -> None:
         there, published = await self._found(old), self._writer.published

@@ -7,14 +7,17 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
 import pytest
+from structlog.testing import capture_logs
 
 from s3sftp.backends import FileInfo, Finish, Place, Session, Upload
 from s3sftp.backends.contract import Buffer
 from s3sftp.backends.memory import MemoryBackend
 from s3sftp.counters import Table, make_shared
 from s3sftp.errors import AlreadyExists, Busy, Changed, NotADirectory, NotFound, StorageFailure
+from s3sftp.events import Events
 from s3sftp.fs import FileOptions, FileSystem, Mounts, NewAttributes, VirtualPath, Volume, WriteMode
 from s3sftp.fs.changes import ROWS
+from tests.events.doubles import Ear, until, volume_with
 
 NEW = WriteMode(truncate=True)
 OPEN_ONLY = WriteMode(create=False)
@@ -670,3 +673,86 @@ async def test_a_name_that_is_only_an_upload_is_not_moved_below_a_file() -> None
     await upload.close()
     assert backend.contents() == {"g": b"a file", "f": b"new"}
     await nothing_is_left(files, backend)
+
+
+# ── what was sent is moved ──────────────────────────────────────────────────────────────────────────
+
+
+async def test_a_file_that_was_moved_is_stored_although_nobody_can_look_at_it() -> None:
+    broken: list[str] = []
+
+    def fail(method: str, place: Place) -> None:
+        if method == "rename":
+            broken.append("moved")
+        elif method == "file_info" and broken[-1:] == ["moved"]:
+            raise StorageFailure("no")
+
+    backend, ear = MemoryBackend(chunk_bytes=KIB), Ear()
+    async with volume_with(Events(ear.hear), backend) as files:
+        upload = await begun(files, "/f", bytes(10 * KIB))
+        await files.rename(path("/f"), path("/g"), overwrite=False)
+        broken.clear()
+        backend.fail = fail
+        await upload.close()
+        await until(lambda: ear.heard)
+    assert {name.rpartition("/")[2]: len(data) for name, data in backend.contents().items()} == {
+        "g": 10 * KIB
+    }
+    assert [(event.path, event.size, event.version) for event in ear.heard] == [("/g", 10 * KIB, None)]
+
+
+@pytest.mark.parametrize("when", ["it is published", "it is moved"])
+async def test_a_client_that_leaves_while_its_file_is_moved_has_stored_it(when: str) -> None:
+    reached, let_go = asyncio.Event(), asyncio.Event()
+    held: list[str] = []
+
+    class Slow(MemoryBackend):
+        async def finish_write(
+            self, upload: Upload, tail: Buffer, finish: Finish, session: Session
+        ) -> FileInfo:
+            info = await super().finish_write(upload, tail, finish, session)
+            upload.stored = info
+            await self._hold("it is published")
+            return info
+
+        async def rename(self, source: Place, target: Place, session: Session, *, overwrite: bool) -> None:
+            await self._hold("it is moved")
+            await super().rename(source, target, session, overwrite=overwrite)
+
+        async def _hold(self, at: str) -> None:
+            if at in held:
+                reached.set()
+                await let_go.wait()
+
+    backend, ear = Slow(chunk_bytes=KIB), Ear()
+    async with volume_with(Events(ear.hear), backend) as files:
+        upload = await begun(files, "/f", bytes(10 * KIB))
+        await files.rename(path("/f"), path("/g"), overwrite=False)
+        held.append(when)
+        with capture_logs() as logs:
+            closing = asyncio.create_task(upload.close())
+            await reached.wait()
+            closing.cancel()
+            await asyncio.sleep(0)
+            let_go.set()
+            await asyncio.gather(closing, return_exceptions=True)
+        assert closing.cancelled()
+        await until(lambda: ear.heard)
+    assert {name.rpartition("/")[2]: len(data) for name, data in backend.contents().items()} == {
+        "g": 10 * KIB
+    }
+    assert [(event.path, event.size) for event in ear.heard] == [("/g", 10 * KIB)]
+    assert [line["outcome"] for line in logs if line["event"] == "transfer"] == ["stored"]
+
+
+async def test_a_second_file_that_is_only_open_hides_no_upload() -> None:
+    backend = MemoryBackend()
+    (files,) = sessions(backend, "alice")
+    upload = await begun(files, "/f", bytes(5120))
+    second = await files.open_writer(path("/f"), CREATE)
+    assert await size(files, "/f") == 5120
+    await files.set_attributes(path("/f"), NewAttributes(mtime=1000.0))
+    await upload.close()
+    assert backend.objects[b"f"].mtime == 1000
+    await second.close()
+    assert {name: len(data) for name, data in backend.contents().items()} == {"f": 5120}
