@@ -10,6 +10,8 @@ from s3sftp.backends import Place
 from s3sftp.counters import Table, row_of
 
 ROWS = 1 << 16
+_ATTRIBUTES = 1
+"""The salt that puts a name's attributes on another row than the name."""
 
 
 class Changes:
@@ -26,5 +28,13 @@ class Changes:
         """Tell the others, before the client hears of it."""
         self._table.add(self._row(place))
 
-    def _row(self, place: Place) -> int:
-        return row_of(place.key.decode("latin-1"), len(self._table))
+    def attributes_elsewhere(self, place: Place) -> int:
+        """The same for changes of a stored file's time or permissions."""
+        return self._table.others(self._row(place, _ATTRIBUTES))
+
+    def attributes_changed(self, place: Place) -> None:
+        """The file is the one that it was, but the storage may have given it another version."""
+        self._table.add(self._row(place, _ATTRIBUTES))
+
+    def _row(self, place: Place, salt: int = 0) -> int:
+        return row_of(place.key.decode("latin-1"), len(self._table), salt)

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from s3sftp.backends import FileInfo, Place, Session, Usage
 from s3sftp.errors import (
     AlreadyExists,
+    Busy,
     InvalidRequest,
     IsADirectory,
     NotADirectory,
@@ -186,17 +187,16 @@ class FileSystem:
         uploads that STAT shows. Raises NotFound, IsADirectory."""
         place = self._mounts.place(path, Need.DELETE)
         await self._refuse_slash(path)
-        uploads = await self._remove_stored(place)
+        self._give_up(await self._remove_stored(place))
         self._note_emptied(path)
-        for upload in uploads:
-            if upload.give_up():
-                self.shared.adopt(_let_go(upload))
 
     async def rename(self, source: VirtualPath, target: VirtualPath, *, overwrite: bool) -> None:
         """Move a file or directory; with `overwrite` onto a file, or a directory onto an empty one. Uploads
-        that are open in it move along.
+        that are open in it move along; what this session is writing under the name that is replaced goes with
+        it, as with `remove`.
 
-        Raises AlreadyExists, NotEmpty, NotFound, NotADirectory, InvalidRequest.
+        Raises AlreadyExists, NotEmpty, NotFound, NotADirectory, InvalidRequest; Busy when an upload in it
+        cannot move along.
         """
         from_place = self._mounts.place(source, Need.DELETE)
         to_place = self._mounts.place(target, Need.WRITE)
@@ -214,18 +214,25 @@ class FileSystem:
         if source.directory_only or target.directory_only:
             await self.stat(VirtualPath(source.names, directory_only=True))
         renamed: Renamed | None = None
-        async with self.shared.writers.moving(self.session.user, from_place) as move:
+        writers = self.shared.writers
+        async with writers.moving(self.session.user, from_place) as move:
+            if any(upload.is_bound and not upload.superseded for upload in move.rows()):
+                raise Busy("a file open there is being added to and cannot be renamed before it is closed")
+            replaced = writers.of_session(self.session, to_place) if overwrite else []
             try:
                 renamed = await self._rename_stored(source, target, from_place, to_place, overwrite)
             except NotFound:
                 if self._upload_of_nothing_stored(from_place) is None:
                     raise
-                await self._refuse_target(to_place, overwrite)
+                if await self._replaces_stored(to_place, overwrite):
+                    for upload in move.rows():
+                        upload.take_over()
             move.done(to_place, target)
             if renamed is not None:
                 self._note_emptied(source)
-                self.shared.writers.stored_changed(from_place)
-                self.shared.writers.stored_changed(to_place)
+                writers.stored_changed(from_place)
+                writers.stored_changed(to_place)
+            self._give_up(replaced)
         if renamed is not None:
             await self.shared.events.renamed.acknowledge(renamed)
 
@@ -276,7 +283,9 @@ class FileSystem:
             await self._resize(path, new.size)
         if new.size is None and new.mtime is None and mode is None:
             await self._backend.file_info(place, self.session)  # what is ignored is ignored of what is there
-        elif not await set_stored_attributes(self._backend, place, new.mtime, mode, self.session):
+        elif await set_stored_attributes(self._backend, place, new.mtime, mode, self.session):
+            self.shared.writers.attributes_changed(place)
+        else:
             self.shared.ignored["mtime"] += new.mtime is not None
             self.shared.ignored["permissions"] += mode is not None
 
@@ -356,14 +365,23 @@ class FileSystem:
             announce(renamed)
         return renamed
 
-    async def _refuse_target(self, place: Place, overwrite: bool) -> None:
-        """What a storage refuses when it renames a file. Raises AlreadyExists."""
+    async def _replaces_stored(self, place: Place, overwrite: bool) -> bool:
+        """Whether an upload that gets the name replaces a stored file. Raises what a storage raises when it
+        renames a file there: AlreadyExists; NotADirectory below what it knows to be a file."""
         try:
             info = await self._backend.file_info(place, self.session)
         except NotFound:
-            return
+            await self._backend.refuse_file(place, self.session)
+            return False
         if info.is_dir or not overwrite:
             raise AlreadyExists
+        return True
+
+    def _give_up(self, uploads: list[OpenWriter]) -> None:
+        """The files that they were to become have lost their name."""
+        for upload in uploads:
+            if upload.give_up():
+                self.shared.adopt(_let_go(upload))
 
     def _latest_upload(self, place: Place) -> OpenWriter | None:
         """The user's upload to a name, if nothing has been stored or removed there since it was opened."""

@@ -10,9 +10,11 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import replace
 
 from s3sftp.backends import CompleteBackend, FileInfo, Place, Session
-from s3sftp.errors import AlreadyExists, NotFound, StorageError
+from s3sftp.cancelling import finish
+from s3sftp.errors import AlreadyExists, Changed, NotFound, StorageError
 from s3sftp.events import Announce, Announcements, Committed
 from s3sftp.fs.paths import VirtualPath
 from s3sftp.fs.reading import Expected, Reader
@@ -104,6 +106,8 @@ class OpenWriter(OpenUpload):
         self._line = asyncio.Lock()
         self._size_at_close: int | None = None
         self._removed: NotFound | None = None
+        self._is_left = False
+        """Whether its CLOSE has nothing to store and nothing to prove."""
         self._loses = False
         """Whether something that the client wrote goes with the name."""
         self._transfer = Transfer("upload", path, session, Costs())
@@ -123,6 +127,15 @@ class OpenWriter(OpenUpload):
         """The name was changed, or that of a directory above."""
         super().lead_to(place, path)
         self._transfer.path = path
+
+    @property
+    def is_bound(self) -> bool:
+        """`Writer.is_bound`."""
+        return self._writer.is_bound
+
+    def take_over(self) -> None:
+        """`Writer.take_over`."""
+        self._writer.take_over()
 
     def fail(self, error: Exception) -> None:
         """`Writer.fail`."""
@@ -203,7 +216,7 @@ class OpenWriter(OpenUpload):
             self._end("stored" if self._committed else "aborted")
             raise
         else:
-            self._end("stored")
+            self._end("aborted" if self._is_left else "stored")
         if self._committed is not None:
             await self._commits.acknowledge(self._committed)
 
@@ -226,7 +239,7 @@ class OpenWriter(OpenUpload):
                 self.committing = True
                 self._size_at_close = self._writer.size_if_known
                 with charged_to(self._transfer.costs):
-                    await self._store()
+                    await self._store_or_leave()
         except BaseException:
             if not self.committing:  # given up while it waited
                 await self._writer.abort()
@@ -237,6 +250,28 @@ class OpenWriter(OpenUpload):
                 self._rows.stored_changed(self.place, by=self)
                 self._committed = self._event(stored)
                 announce(self._committed)
+
+    async def _store_or_leave(self) -> None:
+        """A file that is only open has nothing to protect: what this server itself has done to the name since
+        the OPEN does not fail it. Nor does CLOSE make the file again that was removed.
+
+        That another worker did something is not sure, so what is stored is looked at first; then a file that
+        is not there is made, as the OPEN asked for.
+        """
+        is_only_open = self.is_untouched and not self._writer.has_failed
+        if is_only_open and self.overtaken:
+            self._is_left = True
+            await self._writer.abort()
+            return
+        try:
+            await self._store()
+        except Changed:
+            if not is_only_open or not self._rows.may_be_overtaken(self):
+                raise
+            self._is_left = True
+        else:
+            if not is_only_open and self._writer.published is None:
+                self._rows.attributes_changed(self.place)
 
     async def _store(self) -> None:
         """Publish where it leads. What was sent already is bound to the name under which it was begun: that
@@ -249,9 +284,11 @@ class OpenWriter(OpenUpload):
         except BaseException:
             await writer.abort()
             raise
-        await writer.close()
-        if not in_place:
-            await self._move_from(old)
+        try:
+            await writer.close()
+        finally:
+            if not in_place and writer.published is not None:
+                await finish(self._move_from(old))
 
     async def _refuse_detour(self, old: Place) -> None:
         """Before anything is published under the old name: could it be moved? Raises AlreadyExists."""
@@ -268,17 +305,21 @@ class OpenWriter(OpenUpload):
             return None
 
     async def _move_from(self, old: Place) -> None:
-        """Move what is published under the old name; if that fails, nothing stays there."""
+        """Move what is published under the old name, also when nobody waits for it any more; if that fails,
+        nothing stays there."""
+        published = self._writer.published
         try:
             overwrite = not self._writer.mode.exclusive
             await self._backend.rename(old, self.place, self.session, overwrite=overwrite)
-            self._moved = await self._backend.file_info(self.place, self.session)
         except BaseException as error:
             _log.warning("upload could not be moved to its new name", path=str(self.path), place=old.key)
             if isinstance(error, StorageError):
                 with suppress(StorageError):
                     await self._take_back(old)
             raise
+        self._moved = None if published is None else replace(published, version=None)  # a copy has its own
+        with suppress(StorageError):
+            self._moved = await self._backend.file_info(self.place, self.session)
 
     async def _take_back(self, old: Place) -> None:
         there, published = await self._found(old), self._writer.published
@@ -299,12 +340,14 @@ class OpenWriter(OpenUpload):
         )
 
     def give_up(self) -> bool:
-        """The name was removed: nothing will be stored, and later calls say so. Returns whether `abort` must
-        follow; a CLOSE that publishes already goes on."""
+        """The name was removed, or given to another file: nothing will be stored, and later calls say so.
+
+        Returns whether `abort` must follow; a CLOSE that publishes already goes on.
+        """
         if self.committing or self.over.is_set():
             return False
         self._loses = not self.is_untouched
-        self._removed = NotFound("the file was removed while it was being written")
+        self._removed = NotFound("the file was removed while it was being written, or another took its name")
         self._writer.fail(self._removed)
         self._rows.remove(self)
         return True

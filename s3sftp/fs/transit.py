@@ -68,6 +68,7 @@ class Transit:
         self._mode = mode
         self._session = session
         self._zeros = 0
+        self._given_up: Exception | None = None
         self._calls = 0
         """How many that work with what is held are under way."""
         self._pump = self._new_pump()
@@ -98,7 +99,7 @@ class Transit:
 
         Raises RewriteNeeded, with nothing taken, when they cannot be put in order.
         """
-        with self._calling():
+        with self.calling():
             if offset == self.assembly.cut + self.assembly.front:
                 await self._put_in_order(memoryview(data))
             else:
@@ -174,7 +175,7 @@ class Transit:
 
     async def publish(self) -> FileInfo:
         """Send the rest and finish; what is stored then is the file."""
-        with self._calling():
+        with self.calling():
             await self.send_all_but_tail()
             await self.begin()
             tail = self.assembly.take(self.assembly.front)
@@ -191,6 +192,11 @@ class Transit:
     def stored(self) -> FileInfo | None:
         """`Pump.stored`."""
         return self._pump.stored
+
+    @property
+    def has_sent(self) -> bool:
+        """`Pump.has_sent`."""
+        return self._pump.has_sent
 
     async def drain(self) -> None:
         """Wait until all that was sent is stored. Raises the failure of a chunk."""
@@ -210,6 +216,7 @@ class Transit:
         """`Holder.give_up`."""
         if self._calls:
             return False
+        self._given_up = error
         self._pump.fail(error)
         self._give_all_back()
         return True
@@ -223,8 +230,9 @@ class Transit:
     async def move(self, place: Place) -> bool:
         """Publish elsewhere, where the old file is now; False: what was sent already cannot be.
 
-        Raises Changed.
+        Raises Changed, and the failure of an earlier call.
         """
+        self.raise_failure()
         if self._pump.has_sent:
             return False
         await self._pump.stop()
@@ -233,6 +241,14 @@ class Transit:
         self.old = await self.old.moved(place) if known else unknown
         self._place = place
         self._pump = self._new_pump()
+        return True
+
+    def take_over(self, mode: WriteMode) -> bool:
+        """Go on as `mode` says, with nothing of a stored file; False when an old file is known already."""
+        if self.old.info is not None:
+            return False
+        self._mode = mode
+        self.assembly.learn_base(0)
         return True
 
     async def end(self) -> None:
@@ -247,7 +263,12 @@ class Transit:
     # ── within ──────────────────────────────────────────────────────────────────────────────────────
 
     def _new_pump(self) -> Pump:
-        return Pump(self._tools.backend, self._place, self._session, self._tools.budget, self._tools.spares)
+        """One that goes on fails at once if what was to go through it has been given up."""
+        tools = self._tools
+        pump = Pump(tools.backend, self._place, self._session, tools.budget, tools.spares)
+        if self._given_up is not None:
+            pump.fail(self._given_up)
+        return pump
 
     def _may_send_at(self, front: int) -> bool:
         """Whether one chunk out of `front` bytes, and no more, can be brought on its way without waiting."""
@@ -271,7 +292,8 @@ class Transit:
         self._tools.spares.full(self)
 
     @contextmanager
-    def _calling(self) -> Iterator[None]:
+    def calling(self) -> Iterator[None]:
+        """Around what needs all that is held: `give_up` refuses meanwhile."""
         self._calls += 1
         try:
             yield

@@ -35,6 +35,12 @@ class OpenUpload:
         self.session = session
         self.superseded = False
         """Something was stored, renamed or removed at the place since it was opened."""
+        self.overtaken = False
+        """This process has changed what is stored at the place since it was opened, be it only its time."""
+        self.overtaken_elsewhere = False
+        """Another worker may have, before the last change of its name."""
+        self.seen_elsewhere = (0, 0)
+        """What `Changes` said of other workers' changes when it was opened, or got its last name."""
         self.changes_elsewhere = 0
         """`Changes.elsewhere` of the place when it was known last that this is the latest."""
         self.committing = False
@@ -92,6 +98,7 @@ class OpenUploads(Generic[U]):
     def add(self, row: U) -> None:
         """Add the row of a file for which a place was taken."""
         row.changes_elsewhere = self._changes.elsewhere(row.place)
+        row.seen_elsewhere = self._seen_elsewhere(row.place)
         self._rows[row.place].append(row)
 
     def remove(self, row: U) -> None:
@@ -102,11 +109,12 @@ class OpenUploads(Generic[U]):
     # ── what happens to names ───────────────────────────────────────────────────────────────────────
 
     def shown(self, user: str, place: Place) -> U | None:
-        """The upload that STAT of the name may show: the user's last one that nothing came after."""
-        for row in reversed(self._rows.get(place, ())):
-            if row.session.user == user and not row.superseded and (row.creates or not row.is_untouched):
-                return row
-        return None
+        """The upload that STAT of the name may show: the user's last one that nothing came after. One that is
+        only open is shown where nothing was written to any."""
+        rows = [row for row in self._rows.get(place, ()) if row.session.user == user and not row.superseded]
+        written = [row for row in rows if not row.is_untouched]
+        shown = written or [row for row in rows if row.creates]
+        return shown[-1] if shown else None
 
     def is_latest(self, row: U) -> bool:
         """Whether nothing at all came after it; False: the storage must be asked first."""
@@ -121,6 +129,19 @@ class OpenUploads(Generic[U]):
         self._changes.changed(place)
         for row in self._rows.get(place, ()):
             row.superseded = row is not by
+            row.overtaken = row.overtaken or row is not by
+
+    def attributes_changed(self, place: Place) -> None:
+        """The time or the permissions of the file that is stored at the place were set."""
+        self._changes.attributes_changed(place)
+        for row in self._rows.get(place, ()):
+            row.overtaken = True
+
+    def may_be_overtaken(self, row: U) -> bool:
+        """Whether this server has changed what is stored there since the row was opened. For sure in this
+        process; in other workers, it may be that another name was changed."""
+        elsewhere = row.overtaken_elsewhere or self._seen_elsewhere(row.place) != row.seen_elsewhere
+        return row.overtaken or elsewhere
 
     def of_session(self, session: Session, place: Place) -> list[U]:
         """What a session has open for writing at a name."""
@@ -161,9 +182,13 @@ class OpenUploads(Generic[U]):
 
     def lead_to(self, row: U, place: Place, path: VirtualPath) -> None:
         """Change where a row leads."""
+        row.overtaken_elsewhere = self.may_be_overtaken(row)
         if self._take_out(row):
             row.lead_to(place, path)
             self.add(row)
+
+    def _seen_elsewhere(self, place: Place) -> tuple[int, int]:
+        return self._changes.elsewhere(place), self._changes.attributes_elsewhere(place)
 
     def _take_out(self, row: U) -> bool:
         rows = self._rows.get(row.place, [])

@@ -13,7 +13,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from s3sftp.backends import CompleteBackend, FileInfo, Place, Session
 from s3sftp.backends.spool import Spool
@@ -110,6 +110,17 @@ class Writer:
         given = self._transit.mtime is not None or self._transit.mode is not None
         changed = self.written or assembly.touched or self._clone or given
         return not (mode.truncate or mode.exclusive or changed)
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether a call has failed, so that nothing can be published any more."""
+        return self._failure is not None
+
+    @property
+    def is_bound(self) -> bool:
+        """Whether bytes of the old file are on their way inside the storage: it can be published under that
+        name alone, and only while the old file is there."""
+        return self._transit.has_sent and self._transit.old.kept
 
     @property
     def size_if_known(self) -> int | None:
@@ -211,16 +222,25 @@ class Writer:
         try:
             if self._failure is not None:
                 raise self._failure
-            self._transit.raise_failure()
-            return await self._commit()
+            with self._transit.calling():
+                self._transit.raise_failure()
+                return await self._commit()
         finally:
             await self._let_go()
+
+    def take_over(self) -> None:
+        """The upload, of which nothing is stored, was given the name of a stored file: that is replaced, and
+        none of its bytes are kept."""
+        mode = replace(self.mode, truncate=True, exclusive=False)
+        if self._transit.take_over(mode):
+            self.mode = mode
 
     async def move(self, place: Place) -> bool:
         """Publish under another name, to which the old file has been moved; False: what was sent already is
         bound to the name so far. Raises Changed."""
-        if not await self._transit.move(place):
-            return False
+        with self._transit.calling():
+            if not await self._transit.move(place):
+                return False
         self.place = place
         return True
 

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
 
 import pytest
+from structlog.testing import capture_logs
 
 from s3sftp.backends import FileInfo, Finish, Place, Session, Upload
 from s3sftp.backends.contract import Buffer
 from s3sftp.backends.memory import MemoryBackend
 from s3sftp.counters import Table, make_shared
-from s3sftp.errors import AlreadyExists, Changed, NotFound, StorageFailure
+from s3sftp.errors import AlreadyExists, Busy, Changed, NotADirectory, NotFound, StorageFailure
+from s3sftp.events import Events
 from s3sftp.fs import FileOptions, FileSystem, Mounts, NewAttributes, VirtualPath, Volume, WriteMode
 from s3sftp.fs.changes import ROWS
+from tests.events.doubles import Ear, until, volume_with
 
 NEW = WriteMode(truncate=True)
 OPEN_ONLY = WriteMode(create=False)
@@ -447,8 +452,308 @@ async def test_stat_of_a_file_whose_write_waits_for_room_is_answered_at_once() -
     await asyncio.sleep(0.05)
     assert not writing.done()
     async with asyncio.timeout(5):
-        assert 0 < await size(files, "/f") < MIB  # as much as has been taken
+        assert 0 < await size(files, "/f") < MIB  # what there was room for so far
     backend.let_go.set()
     await writing
     assert await size(files, "/f") == MIB
     await upload.close()
+
+
+# ── given up for want of memory ─────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("stored", [True, False], ids=["over a file", "new"])
+@pytest.mark.parametrize("mode", [NEW, CREATE], ids=["truncated", "kept"])
+async def test_what_was_given_up_stays_so_under_another_name(mode: WriteMode, stored: bool) -> None:
+    backend = MemoryBackend({"d/f": b"a long old file"} if stored else {"d/": b""})
+    (files,) = sessions(backend, "alice")
+    upload = await begun(files, "/d/f", b"new", mode)
+    assert upload._writer._transit.give_up(Busy("too little memory"))
+    await files.rename(path("/d"), path("/e"), overwrite=False)
+    before = backend.contents()
+    with pytest.raises(Busy, match="too little memory"):
+        await upload.close()
+    assert backend.contents() == before
+    await nothing_is_left(files, backend)
+
+
+async def test_a_file_that_is_being_closed_is_not_given_up() -> None:
+    """Also while it is only asked what is there: what is held must not go meanwhile."""
+    asked, answer = asyncio.Event(), asyncio.Event()
+
+    class Slow(MemoryBackend):
+        async def file_info(self, place: Place, session: Session) -> FileInfo:
+            asked.set()
+            await answer.wait()
+            return await super().file_info(place, session)
+
+    backend = Slow({"f": b"a long old file"})
+    (files,) = sessions(backend, "alice")
+    upload = await begun(files, "/f", b"A NEW", CREATE)
+    closing = asyncio.create_task(upload.close())
+    await asked.wait()
+    assert not upload._writer._transit.give_up(Busy("too little memory"))
+    answer.set()
+    await closing
+    assert backend.contents() == {"f": b"A NEW" + b"a long old file"[5:]}
+
+
+# ── only open, and this server changes the name ─────────────────────────────────────────────────────
+
+
+async def late_time(files: FileSystem) -> None:
+    await files.set_attributes(path("/f"), NewAttributes(mtime=1000.0))
+
+
+async def replaced(files: FileSystem) -> None:
+    await put(files, "/f", b"new content")
+
+
+async def renamed_onto(files: FileSystem) -> None:
+    await put(files, "/t", b"third")
+    await files.rename(path("/t"), path("/f"), overwrite=True)
+
+
+async def removed(files: FileSystem) -> None:
+    await files.remove(path("/f"))
+
+
+class NewVersions(MemoryBackend):
+    """Setting a time makes another version, as S3's copy of a file of several parts does."""
+
+    async def set_mtime(self, place: Place, mtime: float, session: Session) -> bool:
+        done = await super().set_mtime(place, mtime, session)
+        self.objects[place.key] = replace(self.objects[place.key], version=f'"{mtime}"')
+        return done
+
+
+@pytest.mark.parametrize("by", ["the same session", "another session", "another user", "another worker"])
+@pytest.mark.parametrize("change", [late_time, replaced, renamed_onto, removed])
+@pytest.mark.parametrize("mode", [OPEN_ONLY, CREATE], ids=["W", "W|CREAT"])
+async def test_what_this_server_does_to_a_name_fails_no_file_that_is_only_open(
+    mode: WriteMode, change: Callable[[FileSystem], Awaitable[None]], by: str
+) -> None:
+    """Nor is anything stored, but for what CREAT asks for where another worker has removed the file."""
+    backend, memory = NewVersions({"f": b"one"}), make_shared(ROWS, 2)
+    here, there = (
+        Volume(backend, FileOptions(), changes=Table.shared(memory, 2, column)) for column in range(2)
+    )
+    files = here.enter(Mounts.rooted_at(""), Session("alice"))
+    changing = {
+        "the same session": files,
+        "another session": here.enter(Mounts.rooted_at(""), Session("alice")),
+        "another user": here.enter(Mounts.rooted_at(""), Session("bob")),
+        "another worker": there.enter(Mounts.rooted_at(""), Session("alice")),
+    }[by]
+    probe = await files.open_writer(path("/f"), mode, readable=True)
+    await change(changing)
+    before = dict(backend.objects)
+    await probe.close()
+    if mode is CREATE and change is removed and by == "another worker":
+        assert backend.contents() == {"f": b""}
+    else:
+        assert backend.objects == before
+    await nothing_is_left(files, backend)
+
+
+async def test_what_others_do_in_the_storage_fails_a_file_that_is_only_open() -> None:
+    backend = MemoryBackend({"f": b"one"})
+    (files,) = sessions(backend, "alice")
+    probe = await files.open_writer(path("/f"), OPEN_ONLY)
+    backend.put("f", b"by another machine")
+    with pytest.raises(Changed):
+        await probe.close()
+
+
+async def test_a_write_that_was_refused_fails_the_file_whatever_becomes_of_its_name() -> None:
+    backend = MemoryBackend({"f": b"one"})
+    (files,) = sessions(backend, "alice")
+    upload = await files.open_writer(path("/f"), CREATE)
+    upload.fail(Busy("no"))
+    await put(files, "/f", b"new")
+    with pytest.raises(Busy):
+        await upload.close()
+
+
+# ── onto a name that is taken ───────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("written", [5, 10 * KIB], ids=["in memory", "sent"])
+@pytest.mark.parametrize(
+    "mode",
+    [NEW, CREATE, WriteMode(append=True), WriteMode(exclusive=True)],
+    ids=["TRUNC", "CREAT", "APPEND", "EXCL"],
+)
+async def test_an_upload_that_takes_the_name_of_a_stored_file_replaces_all_of_it(
+    mode: WriteMode, written: int
+) -> None:
+    backend = MemoryBackend({"g": bytes(20 * KIB)}, chunk_bytes=KIB, parallel_chunks=2)
+    (files,) = sessions(backend, "alice")
+    upload = await begun(files, "/f", b"n" * written, mode)
+    await files.rename(path("/f"), path("/g"), overwrite=True)
+    assert await size(files, "/g") == written
+    await upload.write(written, b"more")
+    await upload.close()
+    assert backend.contents() == {"g": b"n" * written + b"more"}
+    await nothing_is_left(files, backend)
+
+
+async def test_an_exclusive_upload_whose_new_name_was_free_replaces_nothing() -> None:
+    backend = MemoryBackend()
+    (files,) = sessions(backend, "alice")
+    upload = await begun(files, "/f", b"new", WriteMode(exclusive=True))
+    await files.rename(path("/f"), path("/g"), overwrite=True)
+    backend.put("g", b"by another machine")
+    with pytest.raises(AlreadyExists):
+        await upload.close()
+    assert backend.contents() == {"g": b"by another machine"}
+
+
+@pytest.mark.parametrize("source", ["stored", "only an upload"])
+@pytest.mark.parametrize("mode", [NEW, CREATE, OPEN_ONLY], ids=["TRUNC", "CREAT", "W"])
+async def test_a_file_that_takes_a_name_is_not_written_over_by_what_its_session_was_writing_there(
+    mode: WriteMode, source: str
+) -> None:
+    backend = MemoryBackend({"g": b"the old g"})
+    (files,) = sessions(backend, "alice")
+    stale = await begun(files, "/g", b"abc", mode)
+    taking = await begun(files, "/f", b"the new content of g")
+    if source == "stored":
+        await taking.close()
+    await files.rename(path("/f"), path("/g"), overwrite=True)
+    assert await size(files, "/g") == 20
+    with pytest.raises(NotFound, match="another took its name"):
+        await stale.close()
+    if source == "only an upload":
+        await taking.close()
+    assert backend.contents() == {"g": b"the new content of g"}
+    await nothing_is_left(files, backend)
+
+
+async def test_a_rename_that_fails_gives_no_upload_at_its_target_up() -> None:
+    backend = MemoryBackend({"g": b"old"})
+    (files,) = sessions(backend, "alice")
+    upload = await begun(files, "/g", b"new")
+    with pytest.raises(NotFound):
+        await files.rename(path("/f"), path("/g"), overwrite=True)
+    await upload.close()
+    assert backend.contents() == {"g": b"new"}
+
+
+@pytest.mark.parametrize("source", ["/d/log", "/d"])
+async def test_a_large_file_that_is_being_added_to_is_not_renamed_before_it_is_closed(source: str) -> None:
+    """The storage keeps its bytes in the upload, which is bound to the name that they have."""
+    backend = MemoryBackend({"d/log": bytes(KIB)}, min_chunk_bytes=KIB, chunk_bytes=KIB)
+    (files,) = sessions(backend, "alice")
+    appending = await begun(files, "/d/log", b"more", WriteMode(append=True))
+    with pytest.raises(Busy, match="cannot be renamed before it is closed"):
+        await files.rename(path(source), path("/e"), overwrite=True)
+    await appending.close()
+    assert backend.contents() == {"d/log": bytes(KIB) + b"more"}
+    await files.rename(path(source), path("/e"), overwrite=True)
+
+
+async def test_a_file_that_was_added_to_and_replaced_since_is_renamed() -> None:
+    """What is left open there cannot be stored any more, so it blocks nothing."""
+    backend = MemoryBackend({"log": bytes(KIB)}, min_chunk_bytes=KIB, chunk_bytes=KIB)
+    (files,) = sessions(backend, "alice")
+    left = await begun(files, "/log", b"more", WriteMode(append=True))
+    await put(files, "/log", b"new")
+    await files.rename(path("/log"), path("/log.1"), overwrite=False)
+    assert backend.contents() == {"log.1": b"new"}
+    with pytest.raises(Changed):
+        await left.close()
+
+
+async def test_a_name_that_is_only_an_upload_is_not_moved_below_a_file() -> None:
+    backend = MemoryBackend({"g": b"a file"})
+    (files,) = sessions(backend, "alice")
+    upload = await begun(files, "/f", b"new")
+    with pytest.raises(NotADirectory):
+        await files.rename(path("/f"), path("/g/f"), overwrite=True)
+    await upload.close()
+    assert backend.contents() == {"g": b"a file", "f": b"new"}
+    await nothing_is_left(files, backend)
+
+
+# ── what was sent is moved ──────────────────────────────────────────────────────────────────────────
+
+
+async def test_a_file_that_was_moved_is_stored_although_nobody_can_look_at_it() -> None:
+    broken: list[str] = []
+
+    def fail(method: str, place: Place) -> None:
+        if method == "rename":
+            broken.append("moved")
+        elif method == "file_info" and broken[-1:] == ["moved"]:
+            raise StorageFailure("no")
+
+    backend, ear = MemoryBackend(chunk_bytes=KIB), Ear()
+    async with volume_with(Events(ear.hear), backend) as files:
+        upload = await begun(files, "/f", bytes(10 * KIB))
+        await files.rename(path("/f"), path("/g"), overwrite=False)
+        broken.clear()
+        backend.fail = fail
+        await upload.close()
+        await until(lambda: ear.heard)
+    assert {name.rpartition("/")[2]: len(data) for name, data in backend.contents().items()} == {
+        "g": 10 * KIB
+    }
+    assert [(event.path, event.size, event.version) for event in ear.heard] == [("/g", 10 * KIB, None)]
+
+
+@pytest.mark.parametrize("when", ["it is published", "it is moved"])
+async def test_a_client_that_leaves_while_its_file_is_moved_has_stored_it(when: str) -> None:
+    reached, let_go = asyncio.Event(), asyncio.Event()
+    held: list[str] = []
+
+    class Slow(MemoryBackend):
+        async def finish_write(
+            self, upload: Upload, tail: Buffer, finish: Finish, session: Session
+        ) -> FileInfo:
+            info = await super().finish_write(upload, tail, finish, session)
+            upload.stored = info
+            await self._hold("it is published")
+            return info
+
+        async def rename(self, source: Place, target: Place, session: Session, *, overwrite: bool) -> None:
+            await self._hold("it is moved")
+            await super().rename(source, target, session, overwrite=overwrite)
+
+        async def _hold(self, at: str) -> None:
+            if at in held:
+                reached.set()
+                await let_go.wait()
+
+    backend, ear = Slow(chunk_bytes=KIB), Ear()
+    async with volume_with(Events(ear.hear), backend) as files:
+        upload = await begun(files, "/f", bytes(10 * KIB))
+        await files.rename(path("/f"), path("/g"), overwrite=False)
+        held.append(when)
+        with capture_logs() as logs:
+            closing = asyncio.create_task(upload.close())
+            await reached.wait()
+            closing.cancel()
+            await asyncio.sleep(0)
+            let_go.set()
+            await asyncio.gather(closing, return_exceptions=True)
+        assert closing.cancelled()
+        await until(lambda: ear.heard)
+    assert {name.rpartition("/")[2]: len(data) for name, data in backend.contents().items()} == {
+        "g": 10 * KIB
+    }
+    assert [(event.path, event.size) for event in ear.heard] == [("/g", 10 * KIB)]
+    assert [line["outcome"] for line in logs if line["event"] == "transfer"] == ["stored"]
+
+
+async def test_a_second_file_that_is_only_open_hides_no_upload() -> None:
+    backend = MemoryBackend()
+    (files,) = sessions(backend, "alice")
+    upload = await begun(files, "/f", bytes(5120))
+    second = await files.open_writer(path("/f"), CREATE)
+    assert await size(files, "/f") == 5120
+    await files.set_attributes(path("/f"), NewAttributes(mtime=1000.0))
+    await upload.close()
+    assert backend.objects[b"f"].mtime == 1000
+    await second.close()
+    assert {name: len(data) for name, data in backend.contents().items()} == {"f": 5120}
