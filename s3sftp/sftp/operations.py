@@ -258,7 +258,15 @@ class Operations:
         path = VirtualPath.parse(fields.string())
         if fields.left:
             self._files.count_ignored(read_attributes(fields))
-        return self._change(request_id, "MKDIR", path, lambda: self._files.make_dir(path))
+
+        async def run() -> bytes:
+            await self._files.make_dir(path)
+            return ok_packet(request_id)
+
+        claims = [on_path(path, exclusive=True)]
+        if path.parent.names:  # whether it exists may depend on what is in it; the root always does
+            claims.append(on_entries(path.parent))
+        return Request(request_id, "MKDIR", run, tuple(claims), path, changes=True)
 
     def _rmdir(self, request_id: int, fields: Fields) -> Request:
         path = VirtualPath.parse(fields.string())

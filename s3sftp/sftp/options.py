@@ -33,7 +33,7 @@ class SftpOptions(Options):
     """How many bytes of requests a session may hold that wait for room, such as WRITEs to a slow storage."""
     idle_timeout: Duration = timedelta(minutes=30)
     """A session without requests and without running transfers for so long is ended; 0 never. A client that
-    only is silent, in the middle of an upload too, is ended by nothing before."""
+    is merely silent, even in mid-upload, is not cut off sooner."""
     stall_timeout: Duration = timedelta(minutes=30)
     """A session whose client takes none of the bytes that wait for it for so long is ended; 0 never."""
     close_timeout: Duration = Field(timedelta(minutes=1), gt=timedelta(0))

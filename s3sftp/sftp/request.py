@@ -49,7 +49,7 @@ def on_path(path: VirtualPath, *, exclusive: bool) -> Claim:
 
 
 def on_entries(path: VirtualPath) -> Claim:
-    """Of a listing: it waits for what changes names in the directory, too."""
+    """Of a listing, and of MKDIR in the directory: it waits for what changes names in the directory, too."""
     return Claim(exclusive=False, path=path.names, entries=True)
 
 

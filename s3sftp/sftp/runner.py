@@ -84,9 +84,9 @@ class Runner:
         running = (request for _, request in self._tasks.values())
         return any(request.commits for request in (*running, *self._waiting.values()))
 
-    async def stop(self, commit_seconds: float) -> None:
+    async def stop(self, deadline: float) -> None:
         """Cancel what runs, except commits and what they wait for: their CLOSE has come, so the file is whole
-        and wanted. Those are answered."""
+        and wanted. Those are answered, until the deadline on the loop's clock."""
         self._wanted = self._for_commits()
         self._stopping = True
         self._begun.give_up()
@@ -94,7 +94,7 @@ class Runner:
             if ticket not in self._wanted:
                 task.cancel()
         with suppress(TimeoutError):
-            async with asyncio.timeout(commit_seconds):
+            async with asyncio.timeout_at(deadline):
                 while wanted := [task for task, (ticket, _) in self._tasks.items() if ticket in self._wanted]:
                     await asyncio.wait(wanted, return_when=asyncio.FIRST_COMPLETED)
         self._wanted.clear()

@@ -11,7 +11,8 @@ request claims what it touches, in order of arrival; it waits for earlier reques
     path, exclusive  any claim of the path, any of a directory above it that is exclusive, any below it
 
 A listing (`entries`) waits for the changes that were sent before it; those sent after it do not wait for the
-listing, as a listing shows them or not.
+listing, as a listing shows them or not. MKDIR claims the entries of the directory above too: a directory that
+nobody made exists only while something is in it.
 
 An exclusive claim waits for every earlier claim of its thing and of what is below it, so whatever conflicts
 with one of those conflicts with it too. They are therefore dropped from the index when it comes. Listings of

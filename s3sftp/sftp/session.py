@@ -5,8 +5,9 @@
                       └ stops here while too much runs or waits to be sent, and stops reading
 
 Bounded: requests that run, bytes that wait in either direction, handles. When the session ends, however it
-comes, CLOSEs that have arrived are answered, other uploads aborted, directories closed, tasks cancelled and
-awaited; a failing step never stops the next.
+comes, CLOSEs that run or wait their turn are answered, other uploads aborted, directories closed, tasks
+cancelled and awaited; a failing step never stops the next. When the server ends it, requests for which there
+was no room yet are taken first, up to the last CLOSE of an upload among them.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from opentelemetry.trace import Span
 
 from s3sftp.errors import InvalidRequest, StorageError
 from s3sftp.fs import FileSystem, Listing, OpenReader, OpenWriter
+from s3sftp.sftp.backlog import Backlog
 from s3sftp.sftp.codec import PACKET_OVERHEAD, BadMessage, BadPacket, Fields, Inbox, Type, version_packet
 from s3sftp.sftp.extensions import ANNOUNCED
 from s3sftp.sftp.handles import Handle, Handles
@@ -61,6 +63,8 @@ class SftpSession(asyncssh.SSHServerSession[bytes]):
         self._stalled = False
         self._initialized = False
         self._input_ended = False
+        self._backlog_taken = asyncio.Event()
+        self._stopping: asyncio.Task[None] | None = None
         self._ending: asyncio.Task[None] | None = None
         self._watch: asyncio.TimerHandle | None = None
         self._last_moved = 0.0
@@ -124,15 +128,22 @@ class SftpSession(asyncssh.SSHServerSession[bytes]):
 
     @property
     def commit_seconds(self) -> float:
-        """How long CLOSEs that have arrived may still take before they are answered; 0 if there are none."""
-        return self._options.close_timeout.total_seconds() if self._runner.has_commits else 0.0
+        """How long CLOSEs that have arrived may still take before they are answered; 0 if there are none.
+
+        Where files are open and requests wait for room, a CLOSE may be among them.
+        """
+        has_backlog = self._handles.files and (self._reading_paused or len(self._inbox))
+        may_commit = self._runner.has_commits or has_backlog
+        return self._options.close_timeout.total_seconds() if may_commit else 0.0
 
     async def end(self, reason: str) -> None:
         """Answer the CLOSEs that have arrived, abort what else is open and close the channel.
 
         Returns when all is let go of. May be called twice.
         """
-        await asyncio.shield(self._end_soon(reason, 1))
+        if self._stopping is None:
+            self._stopping = self._files.shared.adopt(self._stop(reason))
+        await asyncio.shield(self._stopping)
 
     # ── requests ────────────────────────────────────────────────────────────────────────────────────
 
@@ -287,15 +298,41 @@ class SftpSession(asyncssh.SSHServerSession[bytes]):
         if self._input_ended and not len(self._runner) and not self._outbox and not self._turn_is_due:
             self._end_soon("client finished", 0)
 
-    def _end_soon(self, reason: str, exit_status: int | None) -> asyncio.Task[None]:
+    async def _stop(self, reason: str) -> None:
+        """End, after the requests up to the last CLOSE of an upload that has been received."""
+        deadline = self._loop.time() + self._options.close_timeout.total_seconds()
+        if self._ending is None and self._keep_backlog():
+            self._pump()
+            with suppress(TimeoutError):
+                async with asyncio.timeout_at(deadline):
+                    await self._backlog_taken.wait()
+        await self._end_soon(reason, 1, deadline)
+
+    def _keep_backlog(self) -> bool:
+        """Take in nothing more. Whether a CLOSE of an upload waits, here or in the channel, for room."""
+        self._pumping = True  # only collect now what the channel holds back
+        if self._outbox.channel is not None and self._reading_paused:
+            self._reading_paused = False
+            self._outbox.channel.resume_reading()
+        self._pumping = False
+        self._inbox = Backlog(self._inbox, self._handles, self._backlog_taken.set)
+        return len(self._inbox) > 0
+
+    def _end_soon(
+        self, reason: str, exit_status: int | None, deadline: float | None = None
+    ) -> asyncio.Task[None]:
+        """CLOSEs are answered until the deadline, on the loop's clock; by default for `close_timeout`."""
         if self._ending is None:
             if self._watch is not None:
                 self._watch.cancel()
-            self._ending = self._files.shared.adopt(self._finish(reason, exit_status))
+            self._backlog_taken.set()
+            if deadline is None:
+                deadline = self._loop.time() + self._options.close_timeout.total_seconds()
+            self._ending = self._files.shared.adopt(self._finish(reason, exit_status, deadline))
         return self._ending
 
-    async def _finish(self, reason: str, exit_status: int | None) -> None:
-        await self._runner.stop(self._options.close_timeout.total_seconds())
+    async def _finish(self, reason: str, exit_status: int | None, deadline: float) -> None:
+        await self._runner.stop(deadline)
         self._outbox.flush()
         self._outbox.clear()  # what the client does not take now, it never will
         handles = self._handles.all()

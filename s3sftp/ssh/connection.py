@@ -65,6 +65,8 @@ class Connection(NothingButSessions):
         self._user = ""
         self._service_requests = 0
         self._sessions: dict[ServerSession, asyncio.Task[None]] = {}
+        self._opening = 0
+        """Sessions that wait for the door's answer to the login."""
         self._opened = 0
         self._keepalive: Keepalive | None = None
         self._tcp_watch: TcpWatch | None = None
@@ -195,7 +197,7 @@ class Connection(NothingButSessions):
         proof = self._login.proof
         if proof is None or self._shared.stopping:
             raise asyncssh.ChannelOpenError(asyncssh.OPEN_CONNECT_FAILED, "the server is stopping")
-        if len(self._sessions) >= self._shared.options.max_sessions_per_connection:
+        if len(self._sessions) + self._opening >= self._shared.options.max_sessions_per_connection:
             self.refused("session beyond the limit")
             raise asyncssh.ChannelOpenError(
                 asyncssh.OPEN_RESOURCE_SHORTAGE, "too many sessions on this connection"
@@ -207,6 +209,7 @@ class Connection(NothingButSessions):
         ChannelRequests(self._open_conn, channel, self.refused, self._alive.answer)
         quirks.refuse_tiny_packets(channel)
         if self._counted is None or not self._counted.done():
+            self._opening += 1
             return channel, self._open_when_counted(proof.identity, channel)
         return channel, self._open(proof.identity, channel)
 
@@ -215,6 +218,10 @@ class Connection(NothingButSessions):
         try:
             refusal = await asyncio.shield(self._counted) if self._counted else None
         except asyncio.CancelledError:
+            refusal = Refusal("the server is stopping")
+        finally:
+            self._opening -= 1
+        if refusal is None and (self._shared.stopping or self._closed.is_set()):
             refusal = Refusal("the server is stopping")
         if refusal is not None:
             raise asyncssh.ChannelOpenError(asyncssh.OPEN_CONNECT_FAILED, refusal.reason)

@@ -7,8 +7,10 @@ nobody can serve one, or descriptors are short, none is accepted: the kernel kee
 from __future__ import annotations
 
 import asyncio
+import select
 import socket
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Protocol
 
 from s3sftp.ssh import descriptors
@@ -25,7 +27,9 @@ _REST_SECONDS = 0.2
 _TELL_SECONDS = 60.0
 """How often to say that nothing can be."""
 _LOOK_SECONDS = 0.1
-"""How often to look whether one that waits has waited for too long, or is held up."""
+"""How often to look whether one that waits has waited for too long, or is held up, or gone."""
+_HANG_UP = getattr(select, "POLLRDHUP", select.POLLHUP)
+"""The peer has closed its side; where the kernel does not tell that apart, both sides are closed."""
 _VERSION_BYTES = 256
 """A client's version and its line break are no longer (RFC 4253, 4.2)."""
 
@@ -184,8 +188,7 @@ class Reception:
         except OSError:
             sent = b""
         if not sent:
-            self._forget(guest)
-            guest.leave()
+            self._gone(guest)
             return
         # what is not taken would be told again and again
         asyncio.get_running_loop().remove_reader(sock.fileno())
@@ -194,6 +197,21 @@ class Reception:
             guest.greeted()
         else:
             self._partly.add(guest)
+
+    def _gone(self, guest: CountedGuest) -> None:
+        self._forget(guest)
+        guest.leave()
+
+    def _hung_up(self) -> list[CountedGuest]:
+        """Those that wait and have closed their side. What they sent before hides that from `recv`."""
+        poll = select.poll()
+        guests: dict[int, CountedGuest] = {}
+        for guest, sock in self._waiting.items():
+            poll.register(sock, _HANG_UP)
+            guests[sock.fileno()] = guest
+        with suppress(OSError):  # more than the limit of open files, which was lowered
+            return [guests[number] for number, _ in poll.poll(0)]
+        return []
 
     def _turn_away(self, guest: CountedGuest, reason: str) -> None:
         self._door.tell(guest.peer, reason)
@@ -208,6 +226,8 @@ class Reception:
 
     def _look_again(self) -> None:
         self._look = None
+        for guest in self._hung_up():
+            self._gone(guest)
         for guest in list(self._partly):
             self._heard(guest, self._waiting[guest])
         self._next()

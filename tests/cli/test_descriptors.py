@@ -85,6 +85,7 @@ async def test_out_of_descriptors_it_says_so_once_serves_who_is_there_and_goes_o
                         await file.write(b"x" * 6_000_000)
                     async with sftp.open(f"/{number}", "rb") as file:
                         assert len(await file.read()) == 6_000_000
+            await server.until(lambda: server.count("connections not accepted") > 0, "it to be told")
             assert server.count("connections not accepted") == 1
             assert len(server.output()) - written < 50_000
         async with asyncio.timeout(60):

@@ -26,6 +26,7 @@ async def test_an_operation_costs_what_the_table_says(here: World, operation: Op
 async def test_each_transfer_leaves_one_line_with_its_requests(here: World) -> None:
     size = PART_BYTES * 5 // 2
     await here.client.put(b"/large", bytes(size))
+    await here.server.until(lambda: bool(here.server.events("transfer")), "the transfer to be told")
     (line,) = here.server.events("transfer")
     assert line["s3_requests"] == {"CreateMultipartUpload": 1, "UploadPart": 3, "CompleteMultipartUpload": 1}
     assert (line["direction"], line["outcome"], line["path"]) == ("upload", "stored", "/large")

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -14,7 +15,7 @@ from s3sftp.backends.contract import Buffer
 from s3sftp.backends.memory import MemoryBackend
 from s3sftp.errors import StorageFailure
 from s3sftp.fs import FileOptions
-from s3sftp.sftp import SftpOptions
+from s3sftp.sftp import SftpOptions, SftpSession
 from tests.sftp.packets import (
     APPEND,
     CLOSE,
@@ -178,6 +179,94 @@ async def test_a_close_that_had_arrived_is_answered_with_all_that_was_sent_befor
         assert await client.ended() == 1
         assert any(each.exception() for each in unfinished)
         assert backend.contents() == {"f": bytes(MIB)}
+        assert backend.open_uploads == 0
+
+
+@pytest.mark.parametrize(
+    ("size", "block"), [(1536 * KIB, 32 * KIB), (1536 * KIB, 4 * KIB)], ids=["bytes", "requests"]
+)
+async def test_a_close_that_was_received_behind_more_than_there_is_room_for_is_answered(
+    size: int, block: int
+) -> None:
+    backend = SlowToTake()
+    async with serving(backend) as server, server.client() as client:
+        handle, other = [await client.open(name, W | CREAT | TRUNC) for name in (b"/f", b"/other")]
+        await client.write(other, 0, b"half")
+        sent = [client.sending_write(handle, at, bytes(block)) for at in range(0, size, block)]
+        sent.append(client.sending_close(handle))
+        session = server.sessions[-1]
+        await until(lambda: waits_for_room(session, CLOSE, handle))
+        late = client.sending_write(other, 4, b"more")
+        assert session.commit_seconds > 0
+        ending = asyncio.create_task(session.end("the server is stopping"))
+        again = asyncio.create_task(session.end("the server is stopping"))
+        await asyncio.sleep(0.05)
+        assert not ending.done()
+        backend.let_go.set()
+        assert {(await each).code for each in sent} == {OK}
+        await asyncio.gather(ending, again)
+        assert await client.ended() == 1
+        assert late.exception() is not None
+        assert backend.contents() == {"f": bytes(size)}
+        assert backend.open_uploads == 0
+
+
+def waits_for_room(session: SftpSession, kind: int, handle: bytes) -> bool:
+    """Whether the last that a session has received is such a request, and it is not admitted."""
+    channel: Any = session._outbox.channel
+    received = b"".join([*session._inbox._chunks, *(data for data, _ in channel._recv_buf)])
+    last = received[-1 - 4 - len(string(handle)) :]
+    return last[:1] == bytes([kind]) and last.endswith(string(handle))
+
+
+async def test_without_a_close_among_it_what_waits_for_room_is_dropped() -> None:
+    backend = SlowToTake()
+    async with serving(backend) as server, server.client() as client:
+        handle = await client.open(b"/f", W | CREAT | TRUNC)
+        sent = [client.sending_write(handle, at, bytes(32 * KIB)) for at in range(0, 1536 * KIB, 32 * KIB)]
+        session = server.sessions[-1]
+        await until(lambda: session._reading_paused)
+        async with asyncio.timeout(10):
+            await session.end("the server is stopping")
+        await client.ended()
+        assert sent[-1].exception() is not None
+        assert backend.contents() == {}
+        assert backend.open_uploads == 0
+
+
+async def test_what_waits_for_room_before_a_close_is_waited_for_no_longer_than_the_close_timeout() -> None:
+    backend = SlowToTake()
+    async with serving(backend, sftp=SftpOptions(close_timeout=timedelta(seconds=0.5))) as server:
+        async with server.client() as client:
+            handle = await client.open(b"/f", W | CREAT | TRUNC)
+            for at in range(0, 1536 * KIB, 32 * KIB):
+                client.sending_write(handle, at, bytes(32 * KIB))
+            closing = client.sending_close(handle)
+            session = server.sessions[-1]
+            await until(lambda: waits_for_room(session, CLOSE, handle))
+            async with asyncio.timeout(10):
+                await session.end("the server is stopping")
+            await client.ended()
+            assert closing.exception() is not None
+        assert backend.contents() == {}
+        assert backend.open_uploads == 0
+
+
+async def test_a_connection_that_is_lost_while_its_last_requests_are_taken_ends_its_session() -> None:
+    backend = SlowToTake()
+    async with serving(backend) as server, server.client() as client:
+        handle = await client.open(b"/f", W | CREAT | TRUNC)
+        for at in range(0, 1536 * KIB, 32 * KIB):
+            client.sending_write(handle, at, bytes(32 * KIB))
+        client.sending_close(handle)
+        session = server.sessions[-1]
+        await until(lambda: waits_for_room(session, CLOSE, handle))
+        ending = asyncio.create_task(session.end("the server is stopping"))
+        await asyncio.sleep(0.05)
+        client.connection.abort()
+        async with asyncio.timeout(10):
+            await ending
+        assert backend.contents() == {}
         assert backend.open_uploads == 0
 
 

@@ -112,6 +112,36 @@ async def test_a_listing_sent_behind_fsetstat_of_a_file_open_for_reading_shows_i
         assert found[b"f"].mtime == 1000
 
 
+async def test_a_tree_is_made_by_requests_that_do_not_wait() -> None:
+    async with serving(SlowToChange()) as server, server.client() as client:
+        making = [
+            client.request(MKDIR, string(path) + NO_ATTRIBUTES)
+            for path in (b"/a", b"/a/b", b"/a/c", b"/a/b/d", b"/a/c/e", b"/a/f")
+        ]
+        assert [(await each).code for each in making] == [OK] * len(making)
+
+
+async def test_mkdir_sent_right_behind_close_finds_the_directory_that_the_file_is_the_first_of() -> None:
+    async with serving(SlowToChange()) as server, server.client() as client:
+        handle = await client.open(b"/d/e/f", W | CREAT | TRUNC)
+        sent = [
+            client.sending_write(handle, 0, b"whole"),
+            client.sending_close(handle),
+            client.request(MKDIR, string(b"/d/x") + NO_ATTRIBUTES),
+            client.request(MKDIR, string(b"/d/e/y") + NO_ATTRIBUTES),
+        ]
+        assert [(await each).code for each in sent] == [OK] * len(sent)
+
+
+async def test_mkdir_sent_right_behind_a_rename_into_it_finds_the_directory() -> None:
+    async with serving(SlowToChange({"old": b"x"})) as server, server.client() as client:
+        sent = [
+            client.request(RENAME, string(b"/old") + string(b"/d/new")),
+            client.request(MKDIR, string(b"/d/x") + NO_ATTRIBUTES),
+        ]
+        assert [(await each).code for each in sent] == [OK] * len(sent)
+
+
 async def test_a_tree_is_removed_by_requests_that_do_not_wait() -> None:
     backend = SlowToChange({"d/e/f": b"x", "d/e/": b"", "d/": b"", "d/g": b"y"})
     async with serving(backend) as server, server.client() as client:

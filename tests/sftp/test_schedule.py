@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -116,12 +118,13 @@ def test_what_waits_for_what(later: Claim, earlier: Claim, waits: bool) -> None:
         "files and what is above",
         "listings behind changes",
         "listings between changes",
+        "directories made in one",
     ],
 )
 def test_thousands_of_requests_that_wait_for_each_other_are_not_each_linked_to_all(kind: str) -> None:
     """Counted, not timed: how many links there are between as many requests as wait."""
     many = 2000
-    claims = {
+    claims: Callable[[int], Claim | tuple[Claim, ...]] = {
         "one handle": lambda n: Claim(n % 3 == 0, handle=1),
         "one path": lambda n: Claim(n % 3 == 0, A),
         "one directory": lambda n: Claim(n % 100 == 0, A if n % 100 == 0 else (b"a", b"%d" % n)),
@@ -132,9 +135,13 @@ def test_thousands_of_requests_that_wait_for_each_other_are_not_each_linked_to_a
         "listings between changes": lambda n: (
             Claim(True, (b"a", b"%d" % n)) if n % 2 else Claim(False, A, entries=True)
         ),
+        "directories made in one": lambda n: (Claim(True, (b"a", b"%d" % n)), Claim(False, A, entries=True)),
     }[kind]
     schedule = Schedule()
-    tickets = [schedule.admit(claims(number)) for number in range(many)]
+    requests = [claims(number) for number in range(many)]
+    tickets = [
+        schedule.admit(*each) if isinstance(each, tuple) else schedule.admit(each) for each in requests
+    ]
     assert sum(len(ticket.followers) for ticket in tickets) < 3 * many
     waiting = [ticket for ticket in tickets if ticket.ready]
     while waiting:

@@ -70,6 +70,35 @@ async def test_one_that_waits_and_gives_up_leaves_nothing() -> None:
         await house.empties()
 
 
+@pytest.mark.parametrize("said", [b"SSH-2.0-x\r\n", b"SSH-"], ids=["version", "a part of it"])
+@pytest.mark.parametrize("how", ["closed", "reset"])
+async def test_one_that_has_sent_its_version_waits_and_gives_up_leaves_nothing(said: bytes, how: str) -> None:
+    async with gatehouse(ssh={"max_unauthenticated_per_source": 1, "max_queued": 1}) as house:
+        reader, first = await house.socket()
+        assert await greeted(reader)
+        first.write(b"SSH-2.0-first\r\n")
+        for _ in range(3):
+            reader, writer = await house.socket()
+            writer.write(said)
+            assert not await closed_by_server(reader, 0.3), "it waits"
+            if how == "reset":
+                reset(writer)
+            else:
+                writer.close()
+            async with asyncio.timeout(10):
+                while waiting(house):
+                    await asyncio.sleep(0.02)
+        assert not house.told("connection refused")
+        reset(first)
+        await house.empties()
+
+
+def waiting(house: Gatehouse) -> int:
+    own = house.listener._own
+    assert own is not None
+    return len(own._reception._waiting)
+
+
 async def test_one_that_waits_for_longer_than_a_login_may_take_is_refused_with_the_reason() -> None:
     async with gatehouse(ssh={"max_unauthenticated_per_source": 1, "login_grace": 1.0}) as house:
         first, *others = [await house.socket() for _ in range(3)]

@@ -9,6 +9,8 @@ from typing import Any
 import asyncssh
 import pytest
 
+from s3sftp.ssh.admission import Refusal
+from s3sftp.ssh.door import CountedGuest
 from tests.ssh.gatehouse import gatehouse
 
 
@@ -32,6 +34,63 @@ async def test_a_connection_has_so_many_sessions_and_no_more_and_closing_one_mak
             async with asyncio.timeout(20):
                 while await open_sessions(connection, 1) != [None]:
                     await asyncio.sleep(0.02)
+
+
+class HeldAnswer:
+    """The door's answer to a login stays out until it is let go, as where a worker has to ask."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.let_go = asyncio.Event()
+        self._tasks: list[asyncio.Task[Refusal | None]] = []
+        at_once = CountedGuest.log_in
+
+        async def held(guest: CountedGuest, user: str) -> Refusal | None:
+            await self.let_go.wait()
+            return await at_once(guest, user)
+
+        def log_in(guest: CountedGuest, user: str) -> asyncio.Future[Refusal | None]:
+            self._tasks.append(asyncio.create_task(held(guest, user)))
+            return self._tasks[-1]
+
+        monkeypatch.setattr(CountedGuest, "log_in", log_in)
+
+
+async def test_sessions_asked_for_before_the_login_is_counted_are_no_more_than_a_connection_may_have(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    answer = HeldAnswer(monkeypatch)
+    async with gatehouse(ssh={"max_sessions_per_connection": 3}) as house:
+        async with await house.connect() as connection:
+            opening = asyncio.create_task(open_sessions(connection, 30))
+            async with asyncio.timeout(20):
+                while not house.told("request refused"):
+                    await asyncio.sleep(0.01)
+            assert not house.sessions
+            answer.let_go.set()
+            refusals = [refusal for refusal in await opening if refusal is not None]
+            assert len(refusals) == 27
+            assert all("too many sessions" in str(refusal) for refusal in refusals)
+            assert len(house.sessions) == 3
+            await house.sessions[0].end("test")
+            async with asyncio.timeout(20):
+                while await open_sessions(connection, 1) != [None]:
+                    await asyncio.sleep(0.02)
+
+
+async def test_a_session_asked_for_before_the_server_was_told_to_stop_is_not_opened_after_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    answer = HeldAnswer(monkeypatch)
+    async with gatehouse(ssh={"max_sessions_per_connection": 1}) as house:
+        async with await house.connect() as connection:
+            opening = asyncio.create_task(open_sessions(connection, 2))
+            async with asyncio.timeout(20):
+                while not house.told("request refused"):  # of the second, so the first has come
+                    await asyncio.sleep(0.01)
+            await house.listener.stop_accepting()
+            answer.let_go.set()
+            assert "the server is stopping" in str((await opening)[0])
+            assert not house.sessions
 
 
 async def test_a_user_has_so_many_connections_and_others_are_unaffected() -> None:

@@ -100,8 +100,10 @@ async def test_failed_logins_at_different_workers_add_up_to_a_ban(serving: Crew)
     for _ in range(4):
         with pytest.raises((asyncssh.Error, ConnectionError)):
             await guess("127.0.0.2")
+    await serving.server.until(lambda: serving.server.count("login failed") >= 4, "the failures to be told")
     failures = serving.server.events("login failed")
     assert {failure["worker"] for failure in failures} == {1, 2}
+    await serving.server.until(lambda: bool(serving.server.events("source banned")), "the ban to be told")
     assert [event["source"] for event in serving.server.events("source banned")] == ["127.0.0.2"]
     with pytest.raises((asyncssh.Error, ConnectionError)):
         await serving.connect("127.0.0.2")
