@@ -105,7 +105,8 @@ class FileSystem:
         readable: bool = False,
         new: NewAttributes | None = None,
     ) -> OpenWriter:
-        """Open for writing, and give the file `new`; nothing is stored or changed before it is closed.
+        """Open for writing; nothing is stored or changed before it is closed. What is uploaded gets `new`; a
+        file that is left as it was keeps its own.
 
         Raises AlreadyExists (exclusive), NotFound (neither create nor there), IsADirectory, Busy.
         """
@@ -125,7 +126,7 @@ class FileSystem:
             base = await self._base_for(path, place, mode)
             writer = Writer(self.shared.tools, place, mode, self.session, base)
             if new is not None:
-                writer.set_attributes(new.mtime, self.take_mode(new))
+                writer.begin_with(new.mtime, self.take_mode(new))
             await writer.begin()
             shared = self.shared
             return OpenWriter(

@@ -28,6 +28,7 @@ _log = get_logger(__name__)
 MAX_SIZE = (1 << 63) - 1
 """What offsets and sizes of files can be, as POSIX has it."""
 _PIECE_BYTES = 1 << 20
+_NOTHING: tuple[float | None, int | None] = (None, None)
 
 
 async def set_stored_attributes(
@@ -65,6 +66,8 @@ class Writer:
         self._transit = Transit(tools, place, mode, session, base)
         self._assembly = self._transit.assembly
         self._clone: _Clone | None = None
+        self._given = _NOTHING
+        """Modification time and permissions that were set since OPEN."""
         self._spool: Spool | None = None
         self._spooled = False
         self._failure: Exception | None = None
@@ -90,8 +93,15 @@ class Writer:
         """Bytes of the file so far."""
         return self._clone.info.size if self._clone is not None else self._assembly.length
 
+    def begin_with(self, mtime: float | None, mode: int | None) -> None:
+        """What OPEN says that a new file shall have: it goes with what is uploaded, and changes no file that
+        is left as it was."""
+        self._transit.mtime, self._transit.mode = mtime, mode
+
     def set_attributes(self, mtime: float | None, mode: int | None) -> None:
         """What the file's modification time and permission bits shall be; None: as it is."""
+        given_mtime, given_mode = self._given
+        self._given = (given_mtime if mtime is None else mtime, given_mode if mode is None else mode)
         if mtime is not None:
             self._transit.mtime = mtime
         if mode is not None:
@@ -107,7 +117,7 @@ class Writer:
     def is_untouched(self) -> bool:
         """Whether it is only open, so that closing it changes no file that is there."""
         assembly, mode = self._assembly, self.mode
-        given = self._transit.mtime is not None or self._transit.mode is not None
+        given = self._given != _NOTHING
         changed = self.written or assembly.touched or self._clone or given
         return not (mode.truncate or mode.exclusive or changed)
 
@@ -187,8 +197,10 @@ class Writer:
         return self._as_it_is(size)
 
     def _as_it_is(self, size: int) -> FileInfo:
-        mtime = self._transit.mtime
-        return FileInfo.file(size, self.opened_at if mtime is None else mtime, mode=self._transit.mode)
+        mtime, mode = self._transit.mtime, self._transit.mode
+        if self.is_untouched and (base := self._transit.old.info) is not None:
+            mode = base.mode
+        return FileInfo.file(size, self.opened_at if mtime is None else mtime, mode=mode)
 
     async def resize(self, size: int) -> None:
         """FSETSTAT with a size: cut off or enlarge. Raises Unsupported below what was already sent."""
@@ -261,7 +273,7 @@ class Writer:
         base = self._transit.old.info
         if base is not None and not self.mode.truncate and self._is_unchanged(base):
             await self._require(base)
-            return await self._with_attributes(base)
+            return await self._with_attributes(base, *self._given)
         if base is None and self._is_decided_by_absence:
             await self._require(None)
         self._published = await self._transit.publish()
@@ -276,12 +288,11 @@ class Writer:
         backend = self._tools.backend
         version = clone.info.version
         self._published = await backend.copy(clone.place, self.place, self._session, version=version)
-        return await self._with_attributes(self._published)
+        return await self._with_attributes(self._published, self._transit.mtime, self._transit.mode)
 
-    async def _with_attributes(self, info: FileInfo) -> FileInfo:
+    async def _with_attributes(self, info: FileInfo, mtime: float | None, mode: int | None) -> FileInfo:
         """Set the time and the permissions of a file that is stored already; what cannot be kept does not
         fail it."""
-        mtime, mode = self._transit.mtime, self._transit.mode
         try:
             await set_stored_attributes(self._tools.backend, self.place, mtime, mode, self._session)
         except StorageError as error:

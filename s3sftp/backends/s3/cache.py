@@ -40,6 +40,8 @@ class Fact:
     """The same of what is below it, which makes a directory of a name where there was nothing."""
     head: Head | None = None
     """All that a HEAD would tell, where this process has written the object itself."""
+    time_unknown: bool = False
+    """A listing has told of a directory; what its marker says was not asked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +72,7 @@ class Facts:
         self._entries = entries if ttl > 0 else 0
         self._clock = clock
         self._others = generations or Generations()
-        self.lasting = Lasting(self._entries)
+        self.lasting = Lasting(entries, self._others.of)
         self.rewritten = Rewritten()
         self._made = made or MadeNames()
         self._facts: OrderedDict[str, Fact] = OrderedDict()
@@ -102,20 +104,22 @@ class Facts:
         wants it back with the answer."""
         return Ticket(self._changes, scope, self._others.of(scope), self._others.inside(scope), self._clock())
 
-    def learn(self, key: str, info: FileInfo | None, ticket: Ticket) -> None:
-        """Keep what the store said of the scope or a name in it, unless it has been changed since."""
+    def learn(self, key: str, info: FileInfo | None, ticket: Ticket, *, time_unknown: bool = False) -> bool:
+        """Keep what the store said of the scope or a name in it, unless this process has changed it since;
+        returns whether it has not."""
         stripe = _stripe(key)
         changed_at = max(self._changed_at[stripe], self._tree_changed_at)
         if max(changed_at, self._came_at[stripe] if info is None else 0) > ticket.changes:
-            return
+            return False
         if ticket.scope == key:
             if info is not None or self._others.inside(key) == ticket.inside:
                 self._keep(key, Fact(info, ticket.moment, ticket.generation, ticket.inside))
-            return
+            return True
         generation, inside = self._others.of(key), self._others.inside(key)
         # asked for after the key's: a change is told from the root down
         if self._others.inside(ticket.scope) == ticket.inside:
-            self._keep(key, Fact(info, ticket.moment, generation, inside))
+            self._keep(key, Fact(info, ticket.moment, generation, inside, time_unknown=time_unknown))
+        return True
 
     def forget(self, key: str) -> None:
         """Drop what the store has just contradicted."""
@@ -138,7 +142,7 @@ class Facts:
             self._ended(key, change)
             self._note_made(key, change)
             if change.known and change.alone:
-                self._keep_lasting(key, change)
+                self._keep_lasting(key, change, generation)
                 self._keep(key, Fact(change.info, self._clock(), generation, inside, change.head))
 
     def _note_made(self, key: str, change: Change) -> None:
@@ -192,11 +196,11 @@ class Facts:
                 else:
                     del self._facts[name]
 
-    def _keep_lasting(self, key: str, change: Change) -> None:
+    def _keep_lasting(self, key: str, change: Change, generation: int) -> None:
         if change.info is not None and change.info.is_dir:
             self.lasting.keep_directory(key, change.info)
         elif change.info is not None:
-            self.lasting.keep_file(key, change.info, change.uploaded)
+            self.lasting.keep_file(key, change.info, change.uploaded, generation)
 
     def _keep(self, key: str, fact: Fact) -> None:
         if not self._entries:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from s3sftp.backends.contract import FileInfo, Place
-from s3sftp.backends.s3.cache import Facts, Head, Ticket
+from s3sftp.backends.s3.cache import Fact, Facts, Head, Ticket
 from s3sftp.backends.s3.client import Answer, Store
 from s3sftp.backends.s3.failures import has_status
 from s3sftp.backends.s3.keys import Keys
-from s3sftp.backends.s3.objects import info_of_head, marker_of, size_of, uploaded_at
+from s3sftp.backends.s3.objects import info_of_head, marker_of, size_of, time_of, uploaded_at
 from s3sftp.backends.s3.received import body_of
 from s3sftp.errors import InvalidRequest, IsADirectory, NotADirectory, NotFound, StorageError, StorageFailure
 
@@ -32,8 +34,9 @@ class Heads:
     def learn(self, key: str, answer: Head, ticket: Ticket) -> FileInfo:
         """What an answer to HEAD or GET says of an object; keep it as a fact."""
         info = self.described(answer)
-        self._facts.lasting.keep_file(key, info, uploaded_at(answer))
-        self._facts.learn(key, info, ticket)
+        if self._facts.learn(key, info, ticket):
+            uploaded, told = uploaded_at(answer), time_of(answer)
+            self._facts.lasting.keep_file(key, info, uploaded, ticket.generation, told)
         return info
 
     def described(self, answer: Head) -> FileInfo:
@@ -55,6 +58,8 @@ class Heads:
         fact = self._facts.get(key)
         if fact is None:
             info = await self._look_up(place, key)
+        elif fact.time_unknown:
+            info = await self._ask_marker(place, key, fact)
         else:
             info = fact.info
         if info is None:
@@ -97,9 +102,19 @@ class Heads:
         `ticket` is from before the object was asked for.
         """
         found = await self._below(place)
-        if found is not None:
+        if self._facts.learn(key, found, ticket):
+            self._facts.lasting.keep_directory(key, found or FileInfo.directory())
+        return found
+
+    async def _ask_marker(self, place: Place, key: str, fact: Fact) -> FileInfo | None:
+        """The same of what a listing has told to be a directory: as long as that is believed, only its time
+        is asked for."""
+        ticket = replace(self._facts.ticket(key), moment=fact.since)
+        found = await self._below(place)
+        if found is None:
+            return await self._look_up(place, key)
+        if self._facts.learn(key, found, ticket):
             self._facts.lasting.keep_directory(key, found)
-        self._facts.learn(key, found, ticket)
         return found
 
     async def _measured(self, key: str, head: Answer) -> Answer:

@@ -13,7 +13,7 @@ from contextlib import aclosing
 from dataclasses import dataclass
 
 from s3sftp.backends.contract import Entry, FileInfo, Place
-from s3sftp.backends.s3.cache import Facts, Ticket
+from s3sftp.backends.s3.cache import Fact, Facts, Ticket
 from s3sftp.backends.s3.client import Answer, Store
 from s3sftp.backends.s3.heads import Heads
 from s3sftp.backends.s3.keys import Keys
@@ -100,19 +100,25 @@ class Listing:
             _log.warning("s3_keys_skipped", count=reader.skipped, prefix=prefix)
 
     def _known(self, prefix: str, entry: Entry, ticket: Ticket) -> Entry:
-        """The entry with what is known beyond the listing, such as the time in the metadata; remember it."""
+        """The entry with what is known beyond the listing, such as the time in the metadata; remember it, as
+        far as STAT would say the same."""
         key = prefix + self._keys.text_of(entry.name)
-        info = self._facts.lasting.completed(key, entry.info)
-        if info is not entry.info:
-            entry = Entry(entry.name, info)
         fact = self._facts.get(key)
-        if fact is None or fact.info is None:
-            self._facts.learn(key, entry.info, ticket)
-            return entry
-        if not entry.info.is_dir and fact.info.version == entry.info.version:
+        if fact is not None and fact.info is not None and _tells_more(fact, entry.info):
             return Entry(entry.name, fact.info)
-        self._facts.learn(key, entry.info, ticket)
-        return entry
+        info, is_sure = self._facts.lasting.completed(key, entry.info)
+        if is_sure or info.is_dir:
+            self._facts.learn(key, info, ticket, time_unknown=info.is_dir)
+        elif fact is not None:
+            self._facts.forget(key)
+        return entry if info is entry.info else Entry(entry.name, info)
+
+
+def _tells_more(fact: Fact, listed: FileInfo) -> bool:
+    """Whether a fact is of what is listed, and has what a listing does not tell."""
+    if fact.info is None or fact.time_unknown or fact.info.is_dir != listed.is_dir:
+        return False
+    return listed.is_dir or fact.info.version == listed.version
 
 
 class _Reader:

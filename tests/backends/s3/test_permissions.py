@@ -11,12 +11,16 @@ import pytest
 from s3sftp.backends.contract import FileInfo, Finish
 from s3sftp.backends.s3 import S3Backend
 from s3sftp.backends.s3.objects import mode_of, mode_text
+from s3sftp.errors import NotFound
+from s3sftp.fs import FileOptions, FileSystem, Mounts, NewAttributes, VirtualPath, Volume, WriteMode
+from s3sftp.fs.openfiles import OpenWriter
 from tests.backends.s3.conftest import ALICE, PART, Opener, options_for, place
 from tests.backends.s3.writers import begin, data_of, put
 from tests.support.fault_proxy import FaultProxy
 from tests.support.s3_client import S3
 from tests.support.store import Store
 
+F = VirtualPath.parse(b"/f")
 BOTH = pytest.mark.parametrize("store", ["seaweed", "moto"], indirect=True)
 
 
@@ -113,6 +117,49 @@ async def test_a_file_that_is_written_anew_has_the_mode_of_its_upload(keeping: S
     await put(keeping, "f", b"x", mode=0o600)
     await put(keeping, "f", b"y")
     assert await mode(keeping, "f") is None
+
+
+async def opened(files: FileSystem, mode: WriteMode, permissions: int) -> OpenWriter:
+    return await files.open_writer(F, mode, new=NewAttributes(permissions=permissions))
+
+
+async def test_permissions_at_open_are_for_what_is_uploaded_and_no_change_by_themselves(
+    keeping: S3Backend, proxy: FaultProxy
+) -> None:
+    files = Volume(keeping, FileOptions()).enter(Mounts.rooted_at(""), ALICE)
+    writer = await opened(files, WriteMode(truncate=True), 0o600)
+    await writer.write(0, b"x")
+    await writer.close()
+    proxy.log.clear()
+    for how in (WriteMode(), WriteMode(create=False), WriteMode(append=True)):
+        writer = await opened(files, how, 0o777)
+        assert writer.is_untouched
+        assert [info and info.mode for info in (await files.stat(F), await writer.stat())] == [0o600, 0o600]
+        await writer.close()
+        assert (await files.stat(F)).mode == 0o600
+    writer = await opened(files, WriteMode(), 0o777)
+    await files.remove(F)
+    await writer.close()
+    with pytest.raises(NotFound):
+        await files.stat(F)
+    assert proxy.log.count("CopyObject") == proxy.log.count("PutObject") == 0
+
+
+async def test_what_is_set_after_open_is_a_change_and_leaves_out_what_open_said(keeping: S3Backend) -> None:
+    files = Volume(keeping, FileOptions()).enter(Mounts.rooted_at(""), ALICE)
+    await put(keeping, "f", b"x", mode=0o600)
+    writer = await opened(files, WriteMode(), 0o777)
+    await writer.set_attributes(None, 1000)
+    await writer.close()
+    info = await files.stat(F)
+    assert (info.mtime, info.mode) == (1000, 0o600)
+    writer = await opened(files, WriteMode(), 0o777)
+    await writer.set_attributes(None, None, 0o640)
+    await writer.close()
+    assert (await files.stat(F)).mode == 0o640
+    writer = await opened(files, WriteMode(truncate=True), 0o751)
+    await writer.close()
+    assert (await files.stat(F)).mode == 0o751
 
 
 async def test_directories_keep_no_mode(keeping: S3Backend, proxy: FaultProxy) -> None:
