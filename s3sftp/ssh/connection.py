@@ -33,6 +33,9 @@ _END_SECONDS = 5.0
 """How long a session may take to end before its connection is closed under it, beside what it needs to answer
 CLOSEs that have arrived."""
 
+_MAX_MISPLACED = 100
+"""Messages that do not belong before the login: clients that work send one or two."""
+
 
 @dataclass(slots=True)
 class Shared:
@@ -64,6 +67,7 @@ class Connection(NothingButSessions):
         self._login = Login(shared.asking, shared.options, self._id)
         self._user = ""
         self._service_requests = 0
+        self._misplaced = 0
         self._sessions: dict[ServerSession, asyncio.Task[None]] = {}
         self._opened = 0
         self._keepalive: Keepalive | None = None
@@ -109,6 +113,12 @@ class Connection(NothingButSessions):
         if self._service_requests > limits.max_auth_attempts + limits.max_key_offers:
             raise asyncssh.DisconnectError(asyncssh.DISC_PROTOCOL_ERROR, "Too many service requests")
 
+    def misplaced(self) -> None:
+        """What came does not belong before the login. Raises asyncssh.DisconnectError after too many."""
+        self._misplaced += 1
+        if self._misplaced > _MAX_MISPLACED:
+            raise asyncssh.DisconnectError(asyncssh.DISC_PROTOCOL_ERROR, "Too many unexpected messages")
+
     def begin_auth(self, username: str) -> bool:
         self._user = username
         self._login.next_name()
@@ -143,7 +153,6 @@ class Connection(NothingButSessions):
         return await self._login.public_key(username, key)
 
     def auth_completed(self) -> None:
-        tolerance.tolerate_answers_to_the_login(self._open_conn)
         proof, guest = self._login.proof, self._guest
         if proof is None or guest is None:
             raise asyncssh.DisconnectError(asyncssh.DISC_PROTOCOL_ERROR, "not authenticated")

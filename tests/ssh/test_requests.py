@@ -308,24 +308,3 @@ async def test_agents_and_x11_are_refused() -> None:
         assert not await ask(channel, "x11-req", ("", "MIT-MAGIC-COOKIE-1", "00", 0))
         assert refused(house) == {"agent", "x11"}
         channel.close()
-
-
-@pytest.mark.parametrize("kind", [80, 90, 98])
-async def test_a_request_before_login_ends_the_connection(kind: int) -> None:
-    async with gatehouse() as house:
-        begun = asyncio.Event()
-
-        class Early(asyncssh.SSHClient):
-            def connection_made(self, conn: Any) -> None:
-                self.conn = conn
-
-            def begin_auth(self, username: str) -> None:
-                self.conn._auth_complete = True  # or it would keep the packet until it has logged in
-                self.conn.send_packet(kind, b"\0\0\0\7session" + b"\0" * 12)
-                self.conn._auth_complete = False
-                begun.set()
-
-        with pytest.raises((asyncssh.DisconnectError, ConnectionError)):
-            await house.connect(client_factory=Early)
-        assert begun.is_set()
-        assert not house.told("logged in")
