@@ -13,6 +13,7 @@ from __future__ import annotations
 import binascii
 import re
 import shlex
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -101,13 +102,17 @@ def keys_in(content: str | bytes, file: str = "FILE") -> FoundKeys:
         told(1, error)
         return FoundKeys((), tuple(problems))
     restricted = False
-    for entry in entries(text):
+    found, at = list(entries(text)), 0
+    while at < len(found):
+        entry, after = found[at], found[at + 1] if at + 1 < len(found) else None
+        at += 1
         try:
             if restricted:
                 # else a line that was broken in two would open the account to everybody
                 raise UnusableKey("behind a line of options that has no key", "write both on one line")
-            key, left = _key_of(entry)
+            key, left, took_next = _key_of(entry, after)
             keys.append(key)
+            at += took_next
             if left:
                 told(entry.line + 1, UnusableKey("a part of a key, without what stands before it", _DAMAGED))
         except UnusableKey as error:
@@ -123,19 +128,28 @@ def _is_options_alone(entry: Entry) -> bool:
     return not entry.block and bool(_OPTIONS.match(entry.text)) and not KEY_START.search(entry.text)
 
 
-def _key_of(entry: Entry) -> tuple[AuthorizedKey, str]:
-    """The key, and what of the entry does not belong to it.
+def _key_of(entry: Entry, after: Entry | None) -> tuple[AuthorizedKey, str, bool]:
+    """The key, what of the entry does not belong to it, and whether the next entry does, its comment aside.
 
     Where a line alone is no key, it is one that a mail program has made several lines of.
     """
     if entry.block:
-        return _key_of_block(entry), ""
+        return _key_of_block(entry), "", False
     try:
-        return parse_line(entry.text), entry.continued
-    except UnusableKey:
-        if not entry.continued:
-            raise
-    return parse_line(entry.text + entry.continued), ""
+        return parse_line(entry.text), entry.continued, False
+    except UnusableKey as error:
+        unusable = error
+    joined = entry.text + entry.continued
+    if entry.continued:
+        try:
+            return parse_line(joined), "", False
+        except UnusableKey as error:
+            unusable = error
+    last = after.last_part if after is not None and after.line == entry.next_line else ""
+    if last and not joined.endswith("="):  # which ends every key: the library would not look at more
+        with suppress(UnusableKey):
+            return parse_line(joined + last), "", True
+    raise unusable
 
 
 def _key_of_block(entry: Entry) -> AuthorizedKey:
