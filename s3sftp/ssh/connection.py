@@ -96,6 +96,7 @@ class Connection(NothingButSessions):
         self._login.comes_from(peer, guest)
         quirks.on_version(conn, guest.greeted)
         self._shared.connections.add(self)
+        quirks.refuse_passwords_that_are_no_text(conn)
         quirks.refuse_long_logins(conn)
         quirks.offer_as_sshd_does(conn)
         prove_host_keys(conn, self._shared.host_keys)
@@ -144,6 +145,7 @@ class Connection(NothingButSessions):
 
     def get_kbdint_challenge(self, username: str, lang: str, submethods: str) -> Any:
         self._login.question()
+        quirks.take_any_response(self._open_conn)
         return "", "", "", (("Password: ", False),)
 
     async def validate_kbdint_response(self, username: str, responses: Sequence[str]) -> bool:
