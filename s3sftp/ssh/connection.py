@@ -22,7 +22,7 @@ from s3sftp.ssh.login import Login
 from s3sftp.ssh.negotiation import mismatches
 from s3sftp.ssh.options import SshOptions
 from s3sftp.ssh.peers import TcpWatch
-from s3sftp.ssh.refusals import ChannelRequests, NothingButSessions, refuse_cancellations
+from s3sftp.ssh.refusals import USUAL, ChannelRequests, NothingButSessions, refuse_cancellations
 from s3sftp.ssh.sessions import OpenSession, ServerSession
 from s3sftp.ssh.signatures import prove_host_keys
 from s3sftp.telemetry import get_logger
@@ -280,7 +280,8 @@ class Connection(NothingButSessions):
     def refused(self, what: str) -> None:
         untold = self._shared.refusals.tell(what, asyncio.get_running_loop().time())
         if untold is not None:
-            _log.warning("request refused", connection=self._id, user=self._user, request=what, untold=untold)
+            tell = _log.debug if what in USUAL else _log.warning
+            tell("request refused", connection=self._id, user=self._user, request=what, untold=untold)
 
     # -- the end
 

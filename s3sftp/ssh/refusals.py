@@ -36,6 +36,8 @@ _MISFITS = {
     "_process_auth_agent_req_at_openssh_dot_com_request": "agent",
 }
 """Requests of a channel that change nothing when they are refused."""
+USUAL = frozenset({"env", "agent"})
+"""What clients ask for at ordinary logins, as their configuration says; nobody need hear of it."""
 _CANCELLATIONS = {
     "_process_cancel_tcpip_forward_global_request": "cancel-tcpip-forward",
     "_process_cancel_streamlocal_forward_at_openssh_dot_com_global_request": "cancel-streamlocal-forward",

@@ -262,6 +262,7 @@ async def test_environment_variables_are_refused_and_not_kept() -> None:
         for arguments in (("LD_PRELOAD", "x"), ("A", "b")):
             assert not await ask(channel, "env", arguments)
         assert refused(house) == {"env"}
+        assert {entry["log_level"] for entry in house.told("request refused")} == {"debug"}
         channel.close()
 
 
@@ -327,4 +328,6 @@ async def test_agents_and_x11_are_refused() -> None:
         assert not await ask(channel, "auth-agent-req@openssh.com", ())
         assert not await ask(channel, "x11-req", ("", "MIT-MAGIC-COOKIE-1", "00", 0))
         assert refused(house) == {"agent", "x11"}
+        levels = {entry["request"]: entry["log_level"] for entry in house.told("request refused")}
+        assert levels == {"agent": "debug", "x11": "warning"}
         channel.close()
