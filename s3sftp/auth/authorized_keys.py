@@ -44,6 +44,12 @@ _OPTIONS = re.compile(
 """How a line of options begins."""
 _BARE_KEY = re.compile(r"AAAA[A-Za-z0-9+/]+={0,2}")
 _BASE64 = re.compile(r"[A-Za-z0-9+/]{16,}={0,2}")
+_QUOTES = "\"'`\u2018\u2019\u201a\u201c\u201d\u201e\xab\xbb"
+_KNOWN_HOSTS = re.compile(
+    r"(@[a-z-]+[ \t]+)?(\|1\|\S+|(\[|[^\s=\"]*[.:])[^\s=\"]*)"
+    r"[ \t]+(ssh|ecdsa|sk-ssh|sk-ecdsa)-[a-z0-9@.-]+[ \t]+AAAA.*"
+)
+"""A name, an address or a hash of them before a key."""
 _SSH_1 = re.compile(r"\d+[ \t]+\d+[ \t]+\d+([ \t].*)?")
 _ASK = "ask for a new one, made by: ssh-keygen -t ed25519"
 _SHOULD_STAY = "it should never have been sent: whoever has the file has the key"
@@ -205,6 +211,12 @@ def _refuse_other_formats(line: str) -> None:
     first = line.split(maxsplit=1)[0] if line else ""
     if first == "ssh-dss":
         raise UnusableKey("a DSA key (ssh-dss): not supported, as it is too short to be safe", _ASK)
+    if line.startswith(tuple(_QUOTES)):
+        raise UnusableKey("in quotes", "remove the quotes")
+    if first not in _KEY_TYPES and first.lower() in _KEY_TYPES:
+        raise UnusableKey("the key type has capital letters", f"write {first.lower()}")
+    if _KNOWN_HOSTS.fullmatch(line):
+        raise UnusableKey("a line of known_hosts", "remove what stands before the key type")
     if "-cert-v01@" in first:
         raise UnusableKey("a certificate; certificates are not supported", "use the key that it is for")
     if line.startswith("--") and "END " in line:

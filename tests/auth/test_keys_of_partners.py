@@ -356,3 +356,25 @@ def test_a_file_that_cannot_be_read_stays_a_wrong_configuration(tmp_path: Path) 
     for file in (tmp_path / "missing", tmp_path):
         with pytest.raises(ConfigurationError, match="authorized_keys_file"):
             ConfiguredUsers({"alice": UserOptions(authorized_keys_file=file)}, AuthOptions())
+
+
+@pytest.mark.parametrize(
+    ("changed", "wrong", "right"),
+    [
+        ('"{key}"', "in quotes", "remove the quotes"),
+        ("'{key}'", "in quotes", "remove the quotes"),
+        ("\u201c{key}\u201d", "in quotes", "remove the quotes"),
+        ("\u2018{key}\u2019", "in quotes", "remove the quotes"),
+        ("sftp.example.com {key}", "a line of known_hosts", "remove what stands before the key type"),
+        ("[sftp.example.com]:2222 {key}", "a line of known_hosts", "remove what stands before the key type"),
+        ("host,192.0.2.1 {key}", "a line of known_hosts", "remove what stands before the key type"),
+        ("|1|c2FsdA==|aGFzaA== {key}", "a line of known_hosts", "remove what stands before the key type"),
+        ("SSH-ED25519 {body}", "the key type has capital letters", "write ssh-ed25519"),
+        ("Ssh-ed25519 {body}", "the key type has capital letters", "write ssh-ed25519"),
+    ],
+)
+def test_what_is_wrong_around_a_key_is_said_with_what_would_be_right(
+    changed: str, wrong: str, right: str
+) -> None:
+    text = changed.format(key=line(ED25519), body=line(ED25519).split()[1])
+    assert problem(text) == KeyProblem(1, wrong, right)
