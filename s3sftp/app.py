@@ -125,7 +125,7 @@ class Application:
             draining = asyncio.ensure_future(self.drain())
             hurry = asyncio.ensure_future(requests.wait(2))
             await asyncio.wait({draining, hurry}, return_when=asyncio.FIRST_COMPLETED)
-            if not (draining.done() and draining.result()):
+            if self._server is not None and self._server.busy:
                 _log.warning("transfers are cut off")
             for task in (draining, hurry):
                 task.cancel()

@@ -10,6 +10,8 @@ from s3sftp.ssh import descriptors
 from s3sftp.telemetry import get_logger
 
 _log = get_logger("s3sftp.app")
+_USEFUL_CONNECTIONS = 10
+"""To advise fewer of them would be no help."""
 
 
 def other_descriptors(options: ServerOptions) -> int:
@@ -28,10 +30,11 @@ def enough_descriptors(options: ServerOptions, workers: int) -> None:
     serving = math.ceil(options.ssh.max_connections / workers) + others
     needed = max(serving, options.ssh.max_queued + descriptors.BASE) if workers > 1 else serving
     if limit < needed:
+        most = (limit - others) * workers
         _log.warning(
             "too few file descriptors",
             limit=limit,
             needed=needed,
-            detail=f"set the limit of open files (ulimit -n, LimitNOFILE) to {needed} or more, "
-            f"or ssh.max_connections to {max(1, (limit - others) * workers)} or less",
+            detail=f"set the limit of open files (ulimit -n, LimitNOFILE) to {needed} or more"
+            + (f", or ssh.max_connections to {most} or less" if most >= _USEFUL_CONNECTIONS else ""),
         )

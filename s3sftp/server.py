@@ -173,6 +173,11 @@ class Server:
         await listener.start()
         self._listener = listener
 
+    @property
+    def busy(self) -> bool:
+        """Whether a transfer is under way, which `stop` would cut off."""
+        return self._listener is not None and self._listener.busy
+
     async def drain(self) -> bool:
         """Accept no one any more, let running transfers finish and their events be delivered.
 
@@ -213,7 +218,7 @@ class Server:
     ) -> None:
         """Drain, then stop. Being cancelled here cuts the draining short."""
         try:
-            if not await self.drain():
+            if not await self.drain() and self.busy:
                 _log.warning("transfers are cut off")
         finally:
             await self.stop()

@@ -57,6 +57,10 @@ class Asking:
         asked = self._authenticator.by_password
         return await self._ask(lambda: asked(user, password, address), self._passwords, user)
 
+    async def no_password(self) -> None:
+        """Take as long as a refused password, for what the authenticator need not see."""
+        await asyncio.sleep(self._passwords.refusal_seconds)
+
     async def public_key(self, user: str, key: asyncssh.SSHKey, address: str) -> Answer:
         """`Authenticator.by_public_key`; never raises for what that does."""
         asked = self._authenticator.by_public_key

@@ -13,6 +13,7 @@ from __future__ import annotations
 import binascii
 import re
 import shlex
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -43,6 +44,12 @@ _OPTIONS = re.compile(
 """How a line of options begins."""
 _BARE_KEY = re.compile(r"AAAA[A-Za-z0-9+/]+={0,2}")
 _BASE64 = re.compile(r"[A-Za-z0-9+/]{16,}={0,2}")
+_QUOTES = "\"'`\u2018\u2019\u201a\u201c\u201d\u201e\xab\xbb"
+_KNOWN_HOSTS = re.compile(
+    r"(@[a-z-]+[ \t]+)?(\|1\|\S+|(\[|[^\s=\"]*[.:])[^\s=\"]*)"
+    r"[ \t]+(ssh|ecdsa|sk-ssh|sk-ecdsa)-[a-z0-9@.-]+[ \t]+AAAA.*"
+)
+"""A name, an address or a hash of them before a key."""
 _SSH_1 = re.compile(r"\d+[ \t]+\d+[ \t]+\d+([ \t].*)?")
 _ASK = "ask for a new one, made by: ssh-keygen -t ed25519"
 _SHOULD_STAY = "it should never have been sent: whoever has the file has the key"
@@ -101,13 +108,17 @@ def keys_in(content: str | bytes, file: str = "FILE") -> FoundKeys:
         told(1, error)
         return FoundKeys((), tuple(problems))
     restricted = False
-    for entry in entries(text):
+    found, at = list(entries(text)), 0
+    while at < len(found):
+        entry, after = found[at], found[at + 1] if at + 1 < len(found) else None
+        at += 1
         try:
             if restricted:
                 # else a line that was broken in two would open the account to everybody
                 raise UnusableKey("behind a line of options that has no key", "write both on one line")
-            key, left = _key_of(entry)
+            key, left, took_next = _key_of(entry, after)
             keys.append(key)
+            at += took_next
             if left:
                 told(entry.line + 1, UnusableKey("a part of a key, without what stands before it", _DAMAGED))
         except UnusableKey as error:
@@ -123,19 +134,28 @@ def _is_options_alone(entry: Entry) -> bool:
     return not entry.block and bool(_OPTIONS.match(entry.text)) and not KEY_START.search(entry.text)
 
 
-def _key_of(entry: Entry) -> tuple[AuthorizedKey, str]:
-    """The key, and what of the entry does not belong to it.
+def _key_of(entry: Entry, after: Entry | None) -> tuple[AuthorizedKey, str, bool]:
+    """The key, what of the entry does not belong to it, and whether the next entry does, its comment aside.
 
     Where a line alone is no key, it is one that a mail program has made several lines of.
     """
     if entry.block:
-        return _key_of_block(entry), ""
+        return _key_of_block(entry), "", False
     try:
-        return parse_line(entry.text), entry.continued
-    except UnusableKey:
-        if not entry.continued:
-            raise
-    return parse_line(entry.text + entry.continued), ""
+        return parse_line(entry.text), entry.continued, False
+    except UnusableKey as error:
+        unusable = error
+    joined = entry.text + entry.continued
+    if entry.continued:
+        try:
+            return parse_line(joined), "", False
+        except UnusableKey as error:
+            unusable = error
+    last = after.last_part if after is not None and after.line == entry.next_line else ""
+    if last and not joined.endswith("="):  # which ends every key: the library would not look at more
+        with suppress(UnusableKey):
+            return parse_line(joined + last), "", True
+    raise unusable
 
 
 def _key_of_block(entry: Entry) -> AuthorizedKey:
@@ -191,6 +211,12 @@ def _refuse_other_formats(line: str) -> None:
     first = line.split(maxsplit=1)[0] if line else ""
     if first == "ssh-dss":
         raise UnusableKey("a DSA key (ssh-dss): not supported, as it is too short to be safe", _ASK)
+    if line.startswith(tuple(_QUOTES)):
+        raise UnusableKey("in quotes", "remove the quotes")
+    if first not in _KEY_TYPES and first.lower() in _KEY_TYPES:
+        raise UnusableKey("the key type has capital letters", f"write {first.lower()}")
+    if _KNOWN_HOSTS.fullmatch(line):
+        raise UnusableKey("a line of known_hosts", "remove what stands before the key type")
     if "-cert-v01@" in first:
         raise UnusableKey("a certificate; certificates are not supported", "use the key that it is for")
     if line.startswith("--") and "END " in line:

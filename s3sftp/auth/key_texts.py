@@ -31,6 +31,12 @@ _PUTTY = "PuTTY-User-Key-File-"
 _PUTTY_END = "Private-MAC:"
 _CONTINUED = re.compile(r"(?!AAAA)[A-Za-z0-9+/]+={0,2}")
 """Base64 that does not begin a key."""
+_LAST_PART = re.compile(r"((?!AAAA)[A-Za-z0-9+/]+={0,2})[ \t]+\S.*")
+"""The same, and a comment behind it."""
+_TYPE_ALONE = re.compile(
+    r"ssh-(ed25519|ed448|rsa)|ecdsa-sha2-nistp\d+|sk-(ssh-ed25519|ecdsa-sha2-nistp256)@openssh\.com"
+)
+"""A mail program breaks lines at blanks."""
 KEY_START = re.compile(r"(^|[ \t])(ssh|ecdsa|sk-ssh|sk-ecdsa)-[a-z0-9@.-]+[ \t]+AAAA")
 
 
@@ -55,6 +61,14 @@ class Entry:
     """Whether a block has its end."""
     continued: str = ""
     """Base64 on the lines after a line: a mail program may have wrapped it."""
+    next_line: int = 0
+    """The number of the line behind a line and what continues it."""
+
+    @property
+    def last_part(self) -> str:
+        """Base64 at the beginning of a line, before what may be a comment: it may end the key before it."""
+        found = None if self.block else _LAST_PART.fullmatch(self.text)
+        return found[1] if found else ""
 
 
 def text_of(data: bytes) -> str:
@@ -95,9 +109,12 @@ def entries(text: str) -> Iterator[Entry]:
             yield Entry(at + 1, "", "PPK", whole)
         else:
             end = at + 1
+            if end < len(lines) and _TYPE_ALONE.fullmatch(line) and lines[end].startswith("AAAA"):
+                line, end = f"{line} {lines[end]}", end + 1
+            begin_of_rest = end
             while end < len(lines) and _CONTINUED.fullmatch(lines[end]):
                 end += 1
-            yield Entry(at + 1, line, continued="".join(lines[at + 1 : end]))
+            yield Entry(at + 1, line, continued="".join(lines[begin_of_rest:end]), next_line=end + 1)
         at = end
 
 

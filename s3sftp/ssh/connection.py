@@ -22,7 +22,7 @@ from s3sftp.ssh.login import Login
 from s3sftp.ssh.negotiation import mismatches
 from s3sftp.ssh.options import SshOptions
 from s3sftp.ssh.peers import TcpWatch
-from s3sftp.ssh.refusals import ChannelRequests, NothingButSessions, refuse_cancellations
+from s3sftp.ssh.refusals import USUAL, ChannelRequests, NothingButSessions, refuse_cancellations
 from s3sftp.ssh.sessions import OpenSession, ServerSession
 from s3sftp.ssh.signatures import prove_host_keys
 from s3sftp.telemetry import get_logger
@@ -32,6 +32,9 @@ _log = get_logger("s3sftp.ssh")
 _END_SECONDS = 5.0
 """How long a session may take to end before its connection is closed under it, beside what it needs to answer
 CLOSEs that have arrived."""
+
+_MAX_MISPLACED = 100
+"""Messages that do not belong before the login: clients that work send one or two."""
 
 
 @dataclass(slots=True)
@@ -64,6 +67,7 @@ class Connection(NothingButSessions):
         self._login = Login(shared.asking, shared.options, self._id)
         self._user = ""
         self._service_requests = 0
+        self._misplaced = 0
         self._sessions: dict[ServerSession, asyncio.Task[None]] = {}
         self._opening = 0
         """Sessions that wait for the door's answer to the login."""
@@ -94,6 +98,7 @@ class Connection(NothingButSessions):
         self._login.comes_from(peer, guest)
         quirks.on_version(conn, guest.greeted)
         self._shared.connections.add(self)
+        quirks.refuse_passwords_that_are_no_text(conn)
         quirks.refuse_long_logins(conn)
         quirks.offer_as_sshd_does(conn)
         prove_host_keys(conn, self._shared.host_keys)
@@ -110,6 +115,12 @@ class Connection(NothingButSessions):
         limits = self._shared.options
         if self._service_requests > limits.max_auth_attempts + limits.max_key_offers:
             raise asyncssh.DisconnectError(asyncssh.DISC_PROTOCOL_ERROR, "Too many service requests")
+
+    def misplaced(self) -> None:
+        """What came does not belong before the login. Raises asyncssh.DisconnectError after too many."""
+        self._misplaced += 1
+        if self._misplaced > _MAX_MISPLACED:
+            raise asyncssh.DisconnectError(asyncssh.DISC_PROTOCOL_ERROR, "Too many unexpected messages")
 
     def begin_auth(self, username: str) -> bool:
         self._user = username
@@ -136,6 +147,7 @@ class Connection(NothingButSessions):
 
     def get_kbdint_challenge(self, username: str, lang: str, submethods: str) -> Any:
         self._login.question()
+        quirks.take_any_response(self._open_conn)
         return "", "", "", (("Password: ", False),)
 
     async def validate_kbdint_response(self, username: str, responses: Sequence[str]) -> bool:
@@ -145,7 +157,6 @@ class Connection(NothingButSessions):
         return await self._login.public_key(username, key)
 
     def auth_completed(self) -> None:
-        tolerance.tolerate_answers_to_the_login(self._open_conn)
         proof, guest = self._login.proof, self._guest
         if proof is None or guest is None:
             raise asyncssh.DisconnectError(asyncssh.DISC_PROTOCOL_ERROR, "not authenticated")
@@ -276,7 +287,8 @@ class Connection(NothingButSessions):
     def refused(self, what: str) -> None:
         untold = self._shared.refusals.tell(what, asyncio.get_running_loop().time())
         if untold is not None:
-            _log.warning("request refused", connection=self._id, user=self._user, request=what, untold=untold)
+            tell = _log.debug if what in USUAL else _log.warning
+            tell("request refused", connection=self._id, user=self._user, request=what, untold=untold)
 
     # -- the end
 

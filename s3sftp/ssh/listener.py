@@ -76,6 +76,11 @@ class Listener:
         """How many there are now."""
         return len(self._shared.connections)
 
+    @property
+    def busy(self) -> bool:
+        """Whether a session has something under way."""
+        return any(connection.busy for connection in self._shared.connections)
+
     async def start(self) -> None:
         """Listen. Raises CannotListen."""
         if self._own is not None:
@@ -142,7 +147,7 @@ class Listener:
         """End sessions as they become idle, for so long at most. Returns whether all have ended."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + limit_seconds
-        while any(connection.busy for connection in self._shared.connections):
+        while self.busy:
             await self._each_ends(only_idle=True)
             if loop.time() >= deadline:
                 return False

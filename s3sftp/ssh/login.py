@@ -13,7 +13,7 @@ from s3sftp.auth import Answer, Asking, Identity
 from s3sftp.ssh.algorithms import advice_for
 from s3sftp.ssh.door import Guest, Peer
 from s3sftp.ssh.options import SshOptions
-from s3sftp.ssh.quirks import MOST_LOGIN_BYTES
+from s3sftp.ssh.quirks import MOST_LOGIN_BYTES, NO_TEXT
 from s3sftp.ssh.signatures import verify_only
 from s3sftp.telemetry import get_logger
 
@@ -78,8 +78,8 @@ class Login:
                 raise asyncssh.ProtocolError("keyboard-interactive response too long")
             try:
                 password = saslprep(responses[0])
-            except SASLPrepError as error:
-                raise asyncssh.ProtocolError("Invalid keyboard-interactive response") from error
+            except SASLPrepError:
+                password = NO_TEXT
             return await self.password(user, password, "keyboard-interactive")
         self._passwords += 1
         if self._passwords >= self._limits.max_auth_attempts:
@@ -95,7 +95,10 @@ class Login:
         answer = Answer(None)
         banned: asyncio.Future[bool] | None = None
         try:
-            answer = await self._asking.password(user, password, self._address)
+            if password == NO_TEXT:
+                await self._asking.no_password()
+            else:
+                answer = await self._asking.password(user, password, self._address)
         finally:
             if answer.identity is None and not answer.broken:
                 # also when the client does not wait for the answer: that is no way to guess for free

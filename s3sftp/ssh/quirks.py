@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable
 from typing import Any
 
 import asyncssh
-from asyncssh.auth import get_supported_server_auth_methods
+from asyncssh.auth import MSG_USERAUTH_INFO_RESPONSE, get_supported_server_auth_methods
 from asyncssh.constants import MSG_USERAUTH_FAILURE, MSG_USERAUTH_REQUEST
-from asyncssh.packet import Boolean, NameList
+from asyncssh.packet import Boolean, NameList, PacketDecodeError, SSHPacket, String
+from asyncssh.saslprep import SASLPrepError, saslprep
 
 _LEAST_PACKET_BYTES = 256
 MOST_LOGIN_BYTES = 8192
+NO_TEXT = secrets.token_hex(32)
+"""Stands for a password that is no text. Nobody outside this process knows it."""
 
 
 def refuse_tiny_packets(channel: Any) -> None:
@@ -40,6 +44,59 @@ def refuse_long_logins(conn: Any) -> None:
         return process_request(conn, kind, number, packet)
 
     conn._packet_handlers = {**conn._packet_handlers, MSG_USERAUTH_REQUEST: checked}
+
+
+def refuse_passwords_that_are_no_text(conn: Any) -> None:
+    """Have the owner refuse a password with NUL or not in UTF-8, for which asyncssh ends the connection.
+
+    The owner gets NO_TEXT in its place. What is malformed otherwise stays asyncssh's to judge.
+    """
+    process_request = conn._packet_handlers[MSG_USERAUTH_REQUEST]
+
+    def checked(conn: Any, kind: int, number: int, packet: Any) -> Any:
+        payload = packet.get_full_payload()
+        return process_request(conn, kind, number, _without_bad_password(payload) or packet)
+
+    conn._packet_handlers = {**conn._packet_handlers, MSG_USERAUTH_REQUEST: checked}
+
+
+def _without_bad_password(payload: bytes) -> SSHPacket | None:
+    """The request with NO_TEXT as its password, behind its type; None if it may stay as it is."""
+    packet = SSHPacket(payload)
+    try:
+        kind = packet.get_byte()
+        user, service, method = (packet.get_string() for _ in range(3))
+        if method != b"password":
+            return None
+        texts = [packet.get_string() for _ in range(1 + packet.get_boolean())]
+        packet.check_end()
+    except PacketDecodeError:
+        return None
+    try:
+        for text in texts:
+            saslprep(text.decode("utf-8"))
+    except (UnicodeDecodeError, SASLPrepError):
+        changed = String(user) + String(service) + String(method) + Boolean(False) + String(NO_TEXT)
+        packet = SSHPacket(bytes([kind]) + changed)
+        packet.get_byte()
+        return packet
+    return None
+
+
+def take_any_response(conn: Any) -> None:
+    """Have the question under way take responses that are not UTF-8: they are no text, and no password.
+
+    asyncssh ends the connection for them. Undecodable bytes become surrogates, which SASLprep forbids.
+    """
+
+    def received(auth: Any, _kind: int, _number: int, packet: Any) -> None:
+        responses = [
+            packet.get_string().decode("utf-8", "surrogateescape") for _ in range(packet.get_uint32())
+        ]
+        packet.check_end()
+        auth.create_task(auth._validate_response(responses))
+
+    conn._auth._packet_handlers = {MSG_USERAUTH_INFO_RESPONSE: received}
 
 
 def offer_as_sshd_does(conn: Any) -> None:

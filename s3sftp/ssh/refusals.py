@@ -4,6 +4,8 @@ A refused exec or shell ends its channel, as clients know it from other servers 
 sentence for the person, the failure if it was asked for, an exit status, EOF, CLOSE. Some clients send exec
 without asking for an answer and then wait for that end. A refused subsystem may still be followed by an exec
 on the same channel (PuTTY falls back so), so its channel ends with the next refusal, or soon.
+
+A terminal is granted, and there is none: `ssh -tt` leaves when it is refused one, and would show no sentence.
 """
 
 from __future__ import annotations
@@ -30,11 +32,12 @@ _NO_END = "phpseclib"
 they ask next on another: they get the failure alone."""
 _MISFITS = {
     "_process_env_request": "env",
-    "_process_pty_req_request": "pty",
     "_process_x11_req_request": "x11",
     "_process_auth_agent_req_at_openssh_dot_com_request": "agent",
 }
 """Requests of a channel that change nothing when they are refused."""
+USUAL = frozenset({"env", "agent"})
+"""What clients ask for at ordinary logins, as their configuration says; nobody need hear of it."""
 _CANCELLATIONS = {
     "_process_cancel_tcpip_forward_global_request": "cancel-tcpip-forward",
     "_process_cancel_streamlocal_forward_at_openssh_dot_com_global_request": "cancel-streamlocal-forward",
@@ -111,6 +114,8 @@ class ChannelRequests:
         self._fallback: asyncio.TimerHandle | None = None
         for handler, kind in _MISFITS.items():
             setattr(channel, handler, self._refusing(kind))
+        channel._process_pty_req_request = lambda _packet: True
+        channel._process_window_change_request = lambda _packet: True
         channel._process_exec_request = lambda _packet: self._refuse("exec")
         channel._process_shell_request = lambda _packet: self._refuse("shell")
         channel._process_subsystem_request = self._subsystem

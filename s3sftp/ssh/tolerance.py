@@ -5,11 +5,13 @@
     IGNORE, DEBUG, UNIMPLEMENTED of any shape        JSch and sshj keep alive by an IGNORE without its string
     EXT_INFO and USERAUTH_REQUEST when it is late    RFC 8308 (2.4), RFC 4252 (5.1)
     SERVICE_REQUEST again before the login           paramiko sends one before each method that it tries
+    everything that does not belong where it comes   a keepalive before the login, SERVICE_REQUEST after it
     a wrong guess in the key exchange                Dropbear's client guesses (RFC 4253, 7.1)
 
 Clients were written against OpenSSH and never noticed. asyncssh finds a message's handler in a dict of the
-connection, or of the channel; those above are replaced there. Everything else stays as strict as asyncssh
-is, above all what the strict key exchange forbids in the clear.
+connection, or of the channel; those above are replaced there. What does not belong where it comes is
+answered as unimplemented. Everything else stays as strict as asyncssh is, above all what the strict key
+exchange forbids in the clear.
 """
 
 from __future__ import annotations
@@ -20,8 +22,16 @@ from typing import Any
 
 import asyncssh
 from asyncssh import constants as ssh
-from asyncssh.packet import PacketDecodeError, SSHPacket
+from asyncssh.packet import PacketDecodeError, SSHPacket, UInt32
 
+_OUT_OF_PLACE = frozenset(
+    {
+        "Key exchange not in progress",
+        "Authentication not in progress",
+        "Invalid request before authentication was complete",
+    }
+)
+"""Why asyncssh ends a connection for a message that it has not even looked at: the texts of its errors."""
 _USERAUTH = b"ssh-userauth"
 _COOKIE_END = 1 + 16
 """Where the name-lists of a KEXINIT begin: behind its type and its cookie (RFC 4253, 7.1)."""
@@ -35,11 +45,25 @@ Handler = Callable[[Any, int, int, SSHPacket], Awaitable[None] | None]
 def tolerate(conn: Any) -> None:
     """Let a connection, that has received nothing yet, take the messages above.
 
-    Its owner is told of some: of an answer to a request by `answered`, and by `service_requested` that the
-    client asks for the login's service again; that may raise asyncssh.DisconnectError.
+    Its owner is told of some: of an answer to a request by `answered`, by `service_requested` that the client
+    asks for the login's service again, and by `misplaced` of each message that does not belong before the
+    login. The last two may raise asyncssh.DisconnectError.
     """
     conn._packet_handlers = {**conn._packet_handlers, **_OF_CONNECTIONS}
     conn._channels = _Channels(conn)
+
+    def receive_packet() -> bool:
+        number = conn._recv_seq
+        try:
+            return bool(type(conn)._recv_packet(conn))
+        except asyncssh.ProtocolError as error:
+            if error.reason not in _OUT_OF_PLACE or not conn._recv_encryption:
+                raise
+        _answer_unimplemented(conn, number)
+        conn._finish_recv_packet(ssh.MSG_UNIMPLEMENTED, number)
+        return True
+
+    conn._recv_packet = receive_packet
 
 
 def tolerate_on_channel(channel: Any) -> None:
@@ -47,11 +71,6 @@ def tolerate_on_channel(channel: Any) -> None:
     channel._packet_handlers = {**channel._packet_handlers, **_OF_CHANNELS}
     # what is no standard error to a server ends the session that it comes to, not the connection
     channel._read_datatypes = {ssh.EXTENDED_DATA_STDERR}
-
-
-def tolerate_answers_to_the_login(conn: Any) -> None:
-    """Let a connection that has just logged in take what belongs to the dialogue of a method, and is late."""
-    conn._auth = _NO_METHOD
 
 
 def ignore_requests(channel: Any) -> None:
@@ -110,27 +129,24 @@ _GONE = _Absent(was_open=True)
 _NEVER_OPENED = _Absent(was_open=False)
 
 
-class _NoMethod:
-    """Takes messages in place of an authentication method that is under way."""
-
-    def log_received_packet(self, kind: int, seq: int, packet: SSHPacket, note: str = "") -> None:
-        """There is no method whose log it could go to."""
-
-    def process_packet(self, kind: int, seq: int, packet: SSHPacket) -> bool:
-        """False: no such message is known now."""
-        return False
-
-    def cancel(self) -> None:
-        """Nothing is under way."""
-
-
-_NO_METHOD = _NoMethod()
-
-
 def _strict(receiver: Any, kind: int, seq: int, packet: SSHPacket) -> Awaitable[None] | None:
     """Do what asyncssh does."""
     handled: Awaitable[None] | None = type(receiver)._packet_handlers[kind](receiver, kind, seq, packet)
     return handled
+
+
+def _answer_unimplemented(conn: Any, number: int) -> None:
+    if not conn._auth_complete:
+        conn.get_owner().misplaced()
+    conn.send_packet(ssh.MSG_UNIMPLEMENTED, UInt32(number))
+
+
+def _unimplemented(conn: Any, kind: int, seq: int, packet: SSHPacket) -> Awaitable[None] | None:
+    """As for a message of an unknown type. In the clear it is a breach of the key exchange, as it was."""
+    if not conn._recv_encryption:
+        return _strict(conn, kind, seq, packet)
+    _answer_unimplemented(conn, seq)
+    return None
 
 
 def _ignore(_: Any, kind: int, seq: int, packet: SSHPacket) -> None:
@@ -165,7 +181,12 @@ def _userauth_request(conn: Any, kind: int, seq: int, packet: SSHPacket) -> Awai
 
 
 def _service_request(conn: Any, kind: int, seq: int, packet: SSHPacket) -> Awaitable[None] | None:
-    """Until the login ends the service may be asked for again; what was counted stays counted."""
+    """Until the login ends the service may be asked for again; what was counted stays counted.
+
+    Who asks once more without having waited for the answer to a password may have logged in by it.
+    """
+    if conn._auth_complete:
+        return _unimplemented(conn, kind, seq, packet)
     if conn._auth_in_progress:
         conn.get_owner().service_requested()
         conn._next_service = _USERAUTH
@@ -183,9 +204,13 @@ _OF_CONNECTIONS: Mapping[int, Handler] = {
     ssh.MSG_UNIMPLEMENTED: _ignore_if_malformed,
     ssh.MSG_DEBUG: _ignore_if_malformed,
     ssh.MSG_SERVICE_REQUEST: _service_request,
+    ssh.MSG_SERVICE_ACCEPT: _unimplemented,
     ssh.MSG_EXT_INFO: _ext_info,
     ssh.MSG_KEXINIT: _kexinit,
     ssh.MSG_USERAUTH_REQUEST: _userauth_request,
+    ssh.MSG_USERAUTH_FAILURE: _unimplemented,
+    ssh.MSG_USERAUTH_SUCCESS: _unimplemented,
+    ssh.MSG_USERAUTH_BANNER: _unimplemented,
     ssh.MSG_REQUEST_SUCCESS: _answer,
     ssh.MSG_REQUEST_FAILURE: _answer,
     ssh.MSG_CHANNEL_OPEN_CONFIRMATION: _ignore,

@@ -122,6 +122,40 @@ def test_a_key_without_its_type_or_wrapped_by_a_mail_program_is_understood() -> 
     assert [key.public_data for key in found.keys] == [RSA.public_data] * 2 + [ED25519.public_data]
 
 
+@pytest.mark.parametrize("kind", list(KEYS))
+@pytest.mark.parametrize("behind_type", [" ", "\n", " \r\n"], ids=["", "break behind the type", "CRLF"])
+@pytest.mark.parametrize("comment", ["", " root@host", " J. Doe, 2024"])
+@pytest.mark.parametrize("width", [30, 76])
+def test_a_wrapped_key_may_have_a_comment_behind_its_last_part(
+    kind: str, behind_type: str, comment: str, width: int
+) -> None:
+    name, body, *_ = line(KEYS[kind]).split()
+    width = min(width, len(body) - 10)
+    parts = [body[at : at + width] for at in range(0, len(body), width)]
+    newline = "\r\n" if "\r" in behind_type else "\n"
+    wrapped = f"{name}{behind_type}{newline.join(parts)}{comment}{newline}"
+    for before, behind in (("", ""), ("", line(ECDSA)), (line(ECDSA) + "\n", "restrict " + line(ECDSA))):
+        found = keys_in(before + wrapped + behind)
+        assert not found.problems
+        others = [ECDSA.public_data]
+        expected = others * bool(before) + [KEYS[kind].public_data] + others * bool(behind)
+        assert [key.public_data for key in found.keys] == expected
+
+
+def test_what_follows_a_damaged_key_is_not_taken_for_its_last_part() -> None:
+    body = line(ED25519).split()[1]
+    for damaged in (f"ssh-ed25519 {body[:40]}", f"ssh-ed25519 {body[:40]}\n{body[44:]}", "ssh-ed25519"):
+        found = keys_in(f"{damaged}\nrestrict {line(ECDSA)}\n")
+        assert [key.public_data for key in found.keys] == [ECDSA.public_data]
+        assert len(found.problems) == 1
+
+
+def test_options_hold_where_the_last_part_of_the_key_has_a_comment() -> None:
+    body = line(ED25519).split()[1]
+    (key,) = keys_in(f'from="192.0.2.1" ssh-ed25519 {body[:40]}\n{body[40:]} root@host\n').keys
+    assert [sources.allow("192.0.2.2") for sources in key.sources] == [False]
+
+
 def test_options_hold_in_a_line_that_was_wrapped_and_a_block_has_none() -> None:
     body = line(RSA).split()[1]
     text = f'from="192.0.2.1" ssh-rsa {body[:100]}\n{body[100:]}\n'
@@ -322,3 +356,25 @@ def test_a_file_that_cannot_be_read_stays_a_wrong_configuration(tmp_path: Path) 
     for file in (tmp_path / "missing", tmp_path):
         with pytest.raises(ConfigurationError, match="authorized_keys_file"):
             ConfiguredUsers({"alice": UserOptions(authorized_keys_file=file)}, AuthOptions())
+
+
+@pytest.mark.parametrize(
+    ("changed", "wrong", "right"),
+    [
+        ('"{key}"', "in quotes", "remove the quotes"),
+        ("'{key}'", "in quotes", "remove the quotes"),
+        ("\u201c{key}\u201d", "in quotes", "remove the quotes"),
+        ("\u2018{key}\u2019", "in quotes", "remove the quotes"),
+        ("sftp.example.com {key}", "a line of known_hosts", "remove what stands before the key type"),
+        ("[sftp.example.com]:2222 {key}", "a line of known_hosts", "remove what stands before the key type"),
+        ("host,192.0.2.1 {key}", "a line of known_hosts", "remove what stands before the key type"),
+        ("|1|c2FsdA==|aGFzaA== {key}", "a line of known_hosts", "remove what stands before the key type"),
+        ("SSH-ED25519 {body}", "the key type has capital letters", "write ssh-ed25519"),
+        ("Ssh-ed25519 {body}", "the key type has capital letters", "write ssh-ed25519"),
+    ],
+)
+def test_what_is_wrong_around_a_key_is_said_with_what_would_be_right(
+    changed: str, wrong: str, right: str
+) -> None:
+    text = changed.format(key=line(ED25519), body=line(ED25519).split()[1])
+    assert problem(text) == KeyProblem(1, wrong, right)

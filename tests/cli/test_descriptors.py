@@ -13,7 +13,11 @@ from pathlib import Path
 
 import asyncssh
 import pytest
+import structlog
 
+from s3sftp.app_descriptors import enough_descriptors
+from s3sftp.app_options import ServerOptions
+from s3sftp.ssh import descriptors
 from tests.support.processes import Process
 from tests.support.server import Server
 from tests.support.store import Store
@@ -140,3 +144,15 @@ async def test_at_the_start_the_limit_is_raised_and_too_low_a_one_is_told_with_n
         assert f"ssh.max_connections to {(300 - share - 64) * workers} or less" in told["detail"]
     finally:
         server.close()
+
+
+@pytest.mark.parametrize("limit", [64, 128])
+def test_where_hardly_a_connection_would_fit_the_limit_of_open_files_alone_is_to_be_raised(
+    limit: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(descriptors, "raise_limit", lambda: limit)
+    with structlog.testing.capture_logs() as events:
+        enough_descriptors(ServerOptions.model_validate({"s3": {"bucket": "b"}}), 1)
+    (told,) = events
+    assert f"to {told['needed']} or more" in told["detail"]
+    assert "max_connections" not in told["detail"]

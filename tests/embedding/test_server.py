@@ -451,3 +451,16 @@ def test_bad_subscribers_are_refused_before_anything_is_opened() -> None:
             auth=StaticUsers({"alice": PASSWORD}),
             on_committed=print,  # type: ignore[arg-type]
         )
+
+
+async def test_no_transfer_is_said_to_be_cut_off_where_only_an_event_was_not_delivered(
+    tmp_path: Path,
+) -> None:
+    async def hang(_event: object) -> None:
+        await asyncio.Event().wait()
+
+    local = write(tmp_path / "f", b"x")
+    with structlog.testing.capture_logs() as told:
+        async with server_of(on_committed=hang, drain_timeout=0.3) as server:
+            assert (await openssh(server.port, f"put {local} /f")).status == 0
+    assert "transfers are cut off" not in {entry["event"] for entry in told}

@@ -232,3 +232,22 @@ async def _raw(house: Gatehouse, packets: Sequence[tuple[int, bytes]], pause: fl
     finally:
         waiting.cancel()
         await asyncio.gather(waiting, return_exceptions=True)
+
+
+@pytest.mark.parametrize("method", [METHOD, "password"])
+@pytest.mark.parametrize("secret", [f"{PASSWORD}\0".encode(), b"\xff\xfe"], ids=["NUL", "not UTF-8"])
+async def test_a_secret_that_is_no_text_is_refused_and_counted(method: str, secret: bytes) -> None:
+    def attempt(port: int) -> list[str]:
+        with paramiko.Transport(("127.0.0.1", port)) as transport:
+            transport.start_client(timeout=20)
+            with pytest.raises(paramiko.AuthenticationException):
+                if method == METHOD:
+                    transport.auth_interactive("alice", lambda *_: [secret])
+                else:
+                    transport.auth_password("alice", secret, fallback=False)
+            assert transport.is_active()
+            return transport.auth_password("alice", PASSWORD, fallback=False)
+
+    async with gatehouse() as house:
+        assert await asyncio.to_thread(attempt, house.port) == []
+        assert [entry["method"] for entry in house.told("login failed")] == [method]

@@ -226,6 +226,12 @@ async def test_a_person_who_types_ssh_sees_why(people: People) -> None:
     assert SENTENCE in (await people.openssh("alice@127.0.0.1")).text
 
 
+async def test_a_person_who_insists_on_a_terminal_sees_why(people: People) -> None:
+    for command in ((), ("ls",)):
+        said = await people.openssh("-tt", "alice@127.0.0.1", *command, terminal=True)
+        assert SENTENCE in said.text
+
+
 async def test_a_person_who_types_ssh_and_a_command_sees_why(people: People) -> None:
     for command in ("ls", "/usr/lib/openssh/sftp-server"):
         assert SENTENCE in (await people.openssh("alice@127.0.0.1", command)).text
@@ -248,18 +254,33 @@ async def test_dropbears_client_ends(people: People) -> None:
     assert SENTENCE in (await people.dropbear("ls")).text
 
 
-async def test_environment_variables_and_terminals_are_refused_and_not_kept() -> None:
+async def test_environment_variables_are_refused_and_not_kept() -> None:
     async with gatehouse() as house, await house.connect() as connection:
         channel, _ = await connection.create_session(
             asyncssh.SSHClientSession, subsystem="sftp", encoding=None
         )
-        for kind, arguments in (
-            ("env", ("LD_PRELOAD", "x")),
-            ("pty-req", ("xterm", 80, 24, 0, 0, "")),
-            ("env", ("A", "b")),
-        ):
-            assert not await ask(channel, kind, arguments)
-        assert refused(house) == {"env", "pty"}
+        for arguments in (("LD_PRELOAD", "x"), ("A", "b")):
+            assert not await ask(channel, "env", arguments)
+        assert refused(house) == {"env"}
+        assert {entry["log_level"] for entry in house.told("request refused")} == {"debug"}
+        channel.close()
+
+
+async def test_a_terminal_is_granted_and_there_is_none() -> None:
+    async with gatehouse() as house, await house.connect() as connection:
+        channel, _ = await connection.create_session(
+            asyncssh.SSHClientSession, subsystem="sftp", encoding=None
+        )
+        for _ in range(3):
+            assert await ask(channel, "pty-req", ("xterm", 80, 24, 0, 0, ""))
+            assert await ask(channel, "window-change", (100, 30, 0, 0))
+        (served,) = house.listener._shared.connections
+        (kept,) = served._open_conn._channels.values()
+        assert kept.get_terminal_type() is None
+        assert kept.get_terminal_size() == (0, 0, 0, 0)
+        assert not kept.get_terminal_modes()
+        async with connection.start_sftp_client() as sftp:
+            assert await sftp.listdir("/") == [".", ".."]
         channel.close()
 
 
@@ -307,25 +328,6 @@ async def test_agents_and_x11_are_refused() -> None:
         assert not await ask(channel, "auth-agent-req@openssh.com", ())
         assert not await ask(channel, "x11-req", ("", "MIT-MAGIC-COOKIE-1", "00", 0))
         assert refused(house) == {"agent", "x11"}
+        levels = {entry["request"]: entry["log_level"] for entry in house.told("request refused")}
+        assert levels == {"agent": "debug", "x11": "warning"}
         channel.close()
-
-
-@pytest.mark.parametrize("kind", [80, 90, 98])
-async def test_a_request_before_login_ends_the_connection(kind: int) -> None:
-    async with gatehouse() as house:
-        begun = asyncio.Event()
-
-        class Early(asyncssh.SSHClient):
-            def connection_made(self, conn: Any) -> None:
-                self.conn = conn
-
-            def begin_auth(self, username: str) -> None:
-                self.conn._auth_complete = True  # or it would keep the packet until it has logged in
-                self.conn.send_packet(kind, b"\0\0\0\7session" + b"\0" * 12)
-                self.conn._auth_complete = False
-                begun.set()
-
-        with pytest.raises((asyncssh.DisconnectError, ConnectionError)):
-            await house.connect(client_factory=Early)
-        assert begun.is_set()
-        assert not house.told("logged in")

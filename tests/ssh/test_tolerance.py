@@ -309,8 +309,119 @@ async def test_the_service_is_not_given_again_and_again_without_end() -> None:
         assert not house.told("logged in")
 
 
-@pytest.mark.parametrize("service", ["ssh-connection", "ssh-userauth", "nonsense"])
-async def test_no_service_is_given_after_the_login(service: str) -> None:
-    async with gatehouse() as house, await house.connect() as connection:
-        connection.send_packet(ssh.MSG_SERVICE_REQUEST, String(service))
-        await asyncio.wait_for(connection.wait_closed(), 20)
+MISPLACED = {
+    "REQUEST_SUCCESS": (ssh.MSG_REQUEST_SUCCESS, b""),
+    "REQUEST_FAILURE": (ssh.MSG_REQUEST_FAILURE, b""),
+    "a keepalive": (ssh.MSG_GLOBAL_REQUEST, String("keepalive@openssh.com") + Boolean(True)),
+    "a response that nobody asked for": (61, UInt32(1) + String(PASSWORD)),
+    "CHANNEL_OPEN": (ssh.MSG_CHANNEL_OPEN, SESSION + 3 * UInt32(1000)),
+    "CHANNEL_REQUEST": (ssh.MSG_CHANNEL_REQUEST, ANY_CHANNEL + String("exec") + Boolean(True) + String("id")),
+    "CHANNEL_SUCCESS": (ssh.MSG_CHANNEL_SUCCESS, ANY_CHANNEL),
+    "WINDOW_ADJUST": (ssh.MSG_CHANNEL_WINDOW_ADJUST, ANY_CHANNEL + UInt32(100)),
+    "USERAUTH_FAILURE": (ssh.MSG_USERAUTH_FAILURE, String("password") + Boolean(False)),
+    "USERAUTH_SUCCESS": (ssh.MSG_USERAUTH_SUCCESS, b""),
+    "USERAUTH_BANNER": (ssh.MSG_USERAUTH_BANNER, String("hello") + String("")),
+    "SERVICE_ACCEPT": (ssh.MSG_SERVICE_ACCEPT, String("ssh-userauth")),
+    "a key outside a key exchange": (30, String(bytes(32))),
+}
+
+
+class Early(asyncssh.SSHClient):
+    """Sends something again and again between the key exchange and its password."""
+
+    def __init__(self, kind: int, data: bytes, times: int) -> None:
+        self._kind, self._data, self._times = kind, data, times
+        self.unimplemented = 0
+
+    def connection_made(self, conn: Any) -> None:
+        self._conn = conn
+        conn._packet_handlers = {**conn._packet_handlers, ssh.MSG_UNIMPLEMENTED: self._count}
+
+    def _count(self, *_: Any) -> None:
+        self.unimplemented += 1
+
+    def begin_auth(self, username: str) -> None:
+        self._conn._auth_complete = True  # or it would keep the messages until it has logged in
+        for _ in range(self._times):
+            self._conn.send_packet(self._kind, self._data)
+        self._conn._auth_complete = False
+
+
+@pytest.mark.parametrize("fast", [True, False], ids=["short way", "asyncssh's"])
+@pytest.mark.parametrize("name", MISPLACED)
+async def test_what_does_not_belong_before_the_login_is_answered_as_unimplemented(
+    name: str, fast: bool
+) -> None:
+    client = Early(*MISPLACED[name], times=3)
+    async with gatehouse(ssh={"fast_packets": fast}) as house:
+        async with await house.connect(client_factory=lambda: client) as connection:
+            async with connection.start_sftp_client() as sftp:
+                await works(sftp)
+        assert client.unimplemented == 3
+
+
+async def test_what_does_not_belong_before_the_login_ends_the_connection_in_the_end() -> None:
+    client = Early(*MISPLACED["a keepalive"], times=200)
+    async with gatehouse() as house:
+        with pytest.raises((asyncssh.Error, ConnectionError)):
+            await house.connect(client_factory=lambda: client)
+        assert client.unimplemented <= 100
+        assert not house.told("logged in")
+
+
+@pytest.mark.parametrize("name", MISPLACED)
+async def test_what_does_not_belong_into_a_key_exchange_in_the_clear_ends_the_connection(name: str) -> None:
+    kind, data = MISPLACED[name]
+    async with gatehouse() as house, raw_client(house) as client:
+        if kind != 30:
+            client.begin([CURVE, STRICT], ["ssh-ed25519"])
+        client.send(bytes([kind]) + data)
+        assert not await client.is_waited_for()
+
+
+async def test_asking_for_the_service_behind_a_password_does_not_undo_the_login() -> None:
+    class Hasty(asyncssh.SSHClient):
+        def connection_made(self, conn: Any) -> None:
+            self.conn = conn
+
+        def password_auth_requested(self) -> str:
+            accepted = {ssh.MSG_SERVICE_ACCEPT: lambda *_: None}
+            self.conn._packet_handlers = {**self.conn._packet_handlers, **accepted}
+            asyncio.get_running_loop().call_soon(
+                self.conn.send_packet, ssh.MSG_SERVICE_REQUEST, String("ssh-userauth")
+            )
+            return PASSWORD
+
+    async with gatehouse() as house:
+        async with await house.connect(password=None, client_factory=Hasty) as connection:
+            async with connection.start_sftp_client() as sftp:
+                await works(sftp)
+
+
+AFTER_THE_LOGIN = {
+    "the login's service": (ssh.MSG_SERVICE_REQUEST, String("ssh-userauth")),
+    "the connection's service": (ssh.MSG_SERVICE_REQUEST, String("ssh-connection")),
+    "no service": (ssh.MSG_SERVICE_REQUEST, String("nonsense")),
+    **{
+        name: MISPLACED[name]
+        for name in MISPLACED
+        if name.startswith(("USERAUTH", "SERVICE", "a key", "a response"))
+    },
+}
+
+
+@pytest.mark.parametrize("fast", [True, False], ids=["short way", "asyncssh's"])
+@pytest.mark.parametrize("name", AFTER_THE_LOGIN)
+async def test_what_does_not_belong_after_the_login_is_answered_as_unimplemented(
+    name: str, fast: bool
+) -> None:
+    kind, data = AFTER_THE_LOGIN[name]
+    async with gatehouse(ssh={"fast_packets": fast}) as house, await house.connect() as connection:
+        answers: asyncio.Queue[None] = asyncio.Queue()
+        unimplemented = {ssh.MSG_UNIMPLEMENTED: lambda *_: answers.put_nowait(None)}
+        connection._packet_handlers = {**connection._packet_handlers, **unimplemented}  # type: ignore[misc]
+        async with connection.start_sftp_client() as sftp:
+            for _ in range(3):
+                connection.send_packet(kind, data)
+                await asyncio.wait_for(answers.get(), 20)
+            await works(sftp)
