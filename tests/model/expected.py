@@ -150,7 +150,7 @@ def _moved(files: Files, source: bytes, target: bytes, kind: str) -> Files:
 def resized(files: Files, path: bytes, size: int) -> list[Outcome]:
     if kind_of(files, path) != "file":
         return [refused(files)]
-    return [Outcome(ok=True, files=files | {path: files[path][:size].ljust(size, b"\0")})]
+    return _made(files, path, files | {path: files[path][:size].ljust(size, b"\0")})
 
 
 def put(files: Files, path: bytes, data: bytes) -> list[Outcome]:

@@ -218,8 +218,10 @@ class SftpMachine(Player):
         self, index: int, mode: str, size: float, new: float | None, end: float | None
     ) -> None:
         """As scp does, which then sets the size; and maybe somebody else changes the file meanwhile."""
-        path = self.files[index % len(self.files)]
+        path, before = self.files[index % len(self.files)], len(self.uploads)
         self.open_to_write(path, None, mode)
+        if len(self.uploads) == before:  # refused, below what has become a file
+            return
         self.write(len(self.uploads) - 1, "start", size, None)
         if self.world.meddles and new != -1.0:
             self.somebody_changes(path, new)
