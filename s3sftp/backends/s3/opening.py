@@ -1,6 +1,6 @@
 """Opening a file that nothing is known of: the GET of its first bytes says what a HEAD would.
 
-GET 0-1048575 ──► 404                        LIST says: a directory (HEAD: no file of that name), or nothing
+GET 0-1048575 ──► 404                        HEAD and LIST say: an empty file, a directory, or nothing
               ──► 206 bytes 0-9999/10000     a file of 10 000 bytes, on their way
 """
 
@@ -10,14 +10,14 @@ from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack
 
 from s3sftp.backends.contract import Buffer, FileInfo, Place
-from s3sftp.backends.s3.cache import Facts, Ticket
+from s3sftp.backends.s3.cache import Facts
 from s3sftp.backends.s3.client import Answer, Store
 from s3sftp.backends.s3.failures import has_status
 from s3sftp.backends.s3.heads import Heads
 from s3sftp.backends.s3.objects import size_of
 from s3sftp.backends.s3.reading import pieces_of
 from s3sftp.backends.s3.received import Body, body_of
-from s3sftp.errors import IsADirectory, NotFound, StorageError
+from s3sftp.errors import NotFound, StorageError
 
 
 class Beginning:
@@ -59,7 +59,7 @@ class Opening:
         async with AsyncExitStack() as held:
             await held.enter_async_context(self._store.downloads.one())
             ticket = self._facts.ticket(key)
-            answer = await self._get(place, key, stop, ticket)
+            answer = await self._get(key, stop)
             if answer is None:
                 return await self._heads.file(place), None
             body = body_of(answer)
@@ -75,16 +75,12 @@ class Opening:
             )
             return info, Beginning(pieces, body, held.pop_all())
 
-    async def _get(self, place: Place, key: str, stop: int, ticket: Ticket) -> Answer | None:
-        """The answer; None when the store says that there is no such range: the object is empty."""
+    async def _get(self, key: str, stop: int) -> Answer | None:
+        """The answer; None when the store says that there is no such range or object: HEAD is to decide."""
         try:
             return await self._store.call("GetObject", Key=key, Range=f"bytes=0-{stop - 1}")
         except NotFound:
-            if await self._heads.directory(place, key, ticket) is None:
-                raise
-            # SeaweedFS says so of an empty file whose name is a directory's too
-            if await self._heads.object(key) is None:
-                raise IsADirectory from None
+            # SeaweedFS says so of an empty file too, where its name was a directory's: HEAD tells
             return None
         except StorageError as error:
             if has_status(error, 416):

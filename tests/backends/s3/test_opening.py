@@ -93,11 +93,23 @@ async def test_a_directory_and_nothing_are_told_apart(backend: S3Backend, proxy:
         await opened(backend, "d")
     with pytest.raises(NotFound):
         await opened(backend, "nothing")
-    assert proxy.log.by_api() == {"GetObject": 2, "ListObjectsV2": 2, "HeadObject": 1}
+    assert proxy.log.by_api() == {"GetObject": 2, "ListObjectsV2": 2, "HeadObject": 2}
     assert (await backend.file_info(place("d"), ALICE)).is_dir
     with pytest.raises(NotFound):
         await backend.file_info(place("nothing"), ALICE)
-    assert proxy.log.count("HeadObject") == 1
+    assert proxy.log.count("HeadObject") == 2
+
+
+@pytest.mark.parametrize("directory", ["emptied", "not empty"])
+async def test_an_empty_file_is_opened_though_its_name_is_or_was_a_directorys(
+    backend: S3Backend, s3: S3, directory: str
+) -> None:
+    """SeaweedFS answers a GET of a range of such an object with 404."""
+    await s3.put("tenant/name/f", b"x")
+    await s3.put("tenant/name", b"")
+    if directory == "emptied":
+        await s3.delete("tenant/name/f")
+    assert (await opened(backend, "name")).info.size == 0
 
 
 async def test_a_body_that_is_cut_is_continued(backend: S3Backend, proxy: FaultProxy, s3: S3) -> None:
