@@ -265,7 +265,8 @@ def _refuse_broken(names: Sequence[str]) -> None:
 def _refuse_unknown(names: Sequence[str], kinds: Sequence[Kind]) -> None:
     usable = {name for kind in kinds for name in _USABLE[kind]}
     if unknown := [name for name in names if name not in usable]:
-        raise ValueError(f"unknown here: {', '.join(unknown)}; known: {', '.join(sorted(usable))}")
+        shown = ", ".join(unknown).encode("ascii", "backslashreplace").decode("ascii")
+        raise ValueError(f"unknown here: {shown}; known: {', '.join(sorted(usable))}")
     installed = {name for kind in kinds for name in _INSTALLED[kind]}
     if lacking := [name for name in names if name not in installed]:
         raise ValueError(f"the installed libraries (asyncssh, cryptography) lack {', '.join(lacking)}")

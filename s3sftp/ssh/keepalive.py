@@ -16,6 +16,10 @@ from s3sftp.ssh import quirks
 from s3sftp.ssh.options import SshOptions
 
 
+_LONGER = 1.5
+"""A session that is as silent is ended first, and says so: idleness is looked for every quarter of its limit."""
+
+
 class Keepalive:
     """The questions to one client. It costs a packet nothing: what came is read off the sequence numbers."""
 
@@ -26,7 +30,7 @@ class Keepalive:
         self._conn = conn
         self._seconds = options.keepalive_interval.total_seconds()
         self._most_unanswered = options.keepalive_count
-        self._patience = sessions_idle.total_seconds() or float("inf")
+        self._patience = _LONGER * sessions_idle.total_seconds() or float("inf")
         self._give_up = give_up
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None

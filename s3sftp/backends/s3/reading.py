@@ -109,7 +109,9 @@ async def _open(
     known = rewritten.latest(key, version)
     try:
         return await _open_version(store, key, start, stop, known, resumed=resumed)
-    except Changed:
+    except Changed as error:
+        if isinstance(error.__cause__, StorageError) and has_status(error.__cause__, 416):
+            raise
         now = None if version is None else await _with_same_content(store, key, version)
         if now is None or now == known:
             raise
@@ -118,8 +120,12 @@ async def _open(
 
 
 async def _with_same_content(store: Store, key: str, version: str) -> str | None:
-    """The version that there is now, if it differs from that one in its metadata alone."""
-    head = await store.call("HeadObject", Key=key)
+    """The version that there is now, if it differs from that one in its metadata alone. What keeps this from
+    being found out is not the error to tell."""
+    try:
+        head = await store.call("HeadObject", Key=key)
+    except StorageError:
+        return None
     return version_of(head) if version in former_versions(head) else None
 
 
