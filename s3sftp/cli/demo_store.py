@@ -173,7 +173,10 @@ async def _writable(client: Any) -> bool:
         buckets = await client.list_buckets()
         if BUCKET not in {bucket["Name"] for bucket in buckets["Buckets"]}:
             await client.create_bucket(Bucket=BUCKET)
-        await client.put_object(Bucket=BUCKET, Key=".ready", Body=b"")
+        # with content: an empty object needs no volume, and those are there later than the rest
+        await client.put_object(Bucket=BUCKET, Key=".ready", Body=b"ready")
+        answer = await client.get_object(Bucket=BUCKET, Key=".ready")
+        await answer["Body"].read()
         await client.delete_object(Bucket=BUCKET, Key=".ready")
     except (BotoCoreError, ClientError, OSError):
         return False

@@ -15,9 +15,8 @@ from typing import Any
 from s3sftp.ssh import quirks
 from s3sftp.ssh.options import SshOptions
 
-
 _LONGER = 1.5
-"""A session that is as silent is ended first, and says so: idleness is looked for every quarter of its limit."""
+"""A session as silent is ended first, and says so: idleness is looked for every quarter of its limit."""
 
 
 class Keepalive:
