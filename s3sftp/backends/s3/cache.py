@@ -132,11 +132,11 @@ class Facts:
         directories above it are."""
         change = self._begun(key)
         generation, inside = self._others.of(key), self._others.inside(key)
-        self._tell_others(key, set(above(key)), tree=tree)
+        self._tell_others(key, set(_above(key)), tree=tree)
         try:
             yield change
         finally:
-            standing = set(above(key if change.there else beside))
+            standing = set(_above(key if change.there else beside))
             self._forget(key, standing, tree=tree)
             self._tell_others(key, standing, tree=tree)
             self._ended(key, change)
@@ -170,7 +170,7 @@ class Facts:
     def _tell_others(self, key: str, standing: set[str], *, tree: bool) -> None:
         """Before the request, as an answer that is on its way may be older; and after it, before anybody
         hears of its success."""
-        self._others.changed(key, ["", *reversed([*above(key)])], {"", *standing}, tree=tree)
+        self._others.changed(key, ["", *reversed([*_above(key)])], {"", *standing}, tree=tree)
 
     def _forget(self, key: str, standing: set[str], *, tree: bool) -> None:
         """Drop what may be wrong now. The directories `standing` are known to be."""
@@ -180,7 +180,7 @@ class Facts:
             self._tree_changed_at = self._changes
             for below in [known for known in self._facts if known.startswith(key + "/")]:
                 del self._facts[below]
-        for name in (key, *above(key)):
+        for name in (key, *_above(key)):
             changed = self._came_at if name in standing and name != key else self._changed_at
             changed[_stripe(name)] = self._changes
             fact = self._facts.get(name)
@@ -242,7 +242,7 @@ def _stripe(key: str) -> int:
     return hash(key) % _STRIPES
 
 
-def above(key: str) -> Iterator[str]:
+def _above(key: str) -> Iterator[str]:
     """The keys of the directories above."""
     position = key.rfind("/")
     while position > 0:

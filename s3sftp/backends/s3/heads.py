@@ -93,10 +93,10 @@ class Heads:
         ticket = self._facts.ticket(key)
         info = await self.object(key)
         if info is None:
-            return await self.directory(place, key, ticket)
+            return await self._directory(place, key, ticket)
         return info
 
-    async def directory(self, place: Place, key: str, ticket: Ticket) -> FileInfo | None:
+    async def _directory(self, place: Place, key: str, ticket: Ticket) -> FileInfo | None:
         """What a name that is no object's is: a directory with its marker's time, or nothing.
 
         `ticket` is from before the object was asked for.
