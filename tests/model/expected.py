@@ -97,6 +97,14 @@ def directory_made(files: Files, path: bytes) -> list[Outcome]:
     return [Outcome(ok=True, files=files | {path + b"/": b""})]
 
 
+def directory_made_again(files: Files, path: bytes) -> list[Outcome]:
+    """The directory above, which is gone, is made with it."""
+    above = path.rpartition(b"/")[0]
+    if kind_of(files, path) != "nothing" or kind_of(files, above) != "nothing":
+        return []
+    return _made(files, above, files | {above + b"/": b"", path + b"/": b""})
+
+
 def directory_removed(files: Files, path: bytes) -> list[Outcome]:
     marker = path + b"/"
     below = [key for key in files if key.startswith(marker)]

@@ -58,6 +58,8 @@ class Player(RuleBasedStateMachine):
         self.downloads: list[Download] = []
         self.ghosts: set[bytes] = set()
         """Directories that were there because of something in them."""
+        self.emptied: set[bytes] = set()
+        """Directories in which she may have removed the last file."""
         self.seeds = count(1)
         self.world.server.prefix = f"example-{next(_examples)}/"
         self.run(self._connect())
@@ -146,8 +148,10 @@ class Player(RuleBasedStateMachine):
     ) -> bool:
         """Do something that may change what is stored: it must come to one of the outcomes. Whether it was
         done."""
+        above = {directory for path in paths for directory in expected.directories_above(path)}
+        self.emptied |= above
         if self.world.has_ghosts:
-            self.ghosts.update(above for path in paths for above in expected.directories_above(path))
+            self.ghosts |= above
         outcomes = self._with_ghosts(outcomes, paths)
         ok, hits, files = self.run(self._done(work, fault))
         now = Outcome(ok, files)
