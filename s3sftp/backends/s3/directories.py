@@ -69,8 +69,12 @@ class Directories:
         if below not in ([], [marker]):
             raise NotEmpty
         emptied = self._was_emptied(marker)
-        if not below and not emptied:
-            await self._heads.refuse_file(place)
+        if not below:
+            try:
+                await self._heads.refuse_file(place)
+            except NotFound:
+                if not emptied:
+                    raise
         with self._facts.changing(marker.removesuffix("/")):
             await delete_object(self._store, marker)
         await self.removed_below(place)

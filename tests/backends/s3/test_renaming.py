@@ -12,6 +12,7 @@ from s3sftp.errors import (
     Busy,
     Changed,
     InvalidRequest,
+    NotADirectory,
     NotFound,
     PermissionDenied,
     StorageError,
@@ -275,6 +276,16 @@ async def test_a_directory_that_was_never_made_can_be_removed_file_by_file(
             await backend.del_dir(place(path), ALICE)
     assert await names(backend, "") == [b"e"]
     assert await s3.keys() == ["tenant/e"]
+
+
+async def test_a_file_that_took_the_name_of_an_emptied_directory_is_not_removed_as_one(
+    backend: S3Backend, s3: S3
+) -> None:
+    await fill(s3, "tenant/d/f")
+    await backend.delete(place("d/f"), ALICE)
+    await fill(s3, "tenant/d")
+    with pytest.raises(NotADirectory):
+        await backend.del_dir(place("d"), ALICE)
 
 
 @pytest.mark.parametrize("store", ["seaweed", "moto"], indirect=True)
