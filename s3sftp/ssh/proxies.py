@@ -32,6 +32,9 @@ _CHECK_SECONDS = 0.25
 MAX_WAITING = 256
 """Connections whose header has not come. Each costs a descriptor; when they are so many, the oldest of the
 source that has the most makes room."""
+_LOOK_SECONDS = 0.05
+"""How soon to look again at a part of a header. Nothing is listened to meanwhile: what is not taken out of
+the socket would be told again and again. Load balancers send the whole header at once."""
 _TELL_SECONDS = 60.0
 _SEND_ONE = (
     "have the load balancer send the header: send-proxy-v2 (haproxy), proxy_protocol on (nginx), "
@@ -49,9 +52,10 @@ class _Waiting:
 
     sock: socket.socket
     peer: Peer
-    timer: asyncio.TimerHandle | None = None
-    seen: int = 0
-    """Bytes that have arrived."""
+    deadline: asyncio.TimerHandle | None = None
+    again: asyncio.TimerHandle | None = None
+    has_begun: bool = False
+    """A part of a header has arrived."""
     header_read: bool = False
     """It is the load balancer's own: what is waited for is whether it closes again."""
 
@@ -65,6 +69,12 @@ class TrustedProxies:
         self._admit = admit
         self._waiting: dict[_Waiting, None] = {}  # in order of arrival
         self._told = Sparse(_TELL_SECONDS)
+        if self._mode != "off" and any(network.prefixlen == 0 for network in self._networks):
+            _log.warning(
+                "every address is believed",
+                option="listen.proxy_sources",
+                detail="whoever reaches the port can claim any address: name the load balancers alone",
+            )
 
     def take(self, sock: socket.socket, peer: Peer) -> None:
         """A connection that was just accepted."""
@@ -102,7 +112,7 @@ class TrustedProxies:
 
     def _watch(self, waiting: _Waiting, seconds: float) -> None:
         loop = asyncio.get_running_loop()
-        waiting.timer = loop.call_later(seconds, self._too_late, waiting)
+        waiting.deadline = loop.call_later(seconds, self._too_late, waiting)
         loop.add_reader(waiting.sock.fileno(), self._look, waiting)
 
     def _make_room(self) -> None:
@@ -121,70 +131,57 @@ class TrustedProxies:
             return
         except OSError:  # reset: how haproxy ends a health check
             data = b""
-        if waiting.header_read:
-            self._look_behind_header(waiting, data)
-        elif len(data) <= waiting.seen:  # told although nothing has come: it has closed
-            self._closed(waiting)
+        if not data:  # without a byte of SSH: it has only looked whether somebody listens
+            self._forget(waiting).close()
+        elif waiting.header_read:
+            self._let_in(waiting, waiting.peer)
         else:
-            waiting.seen = len(data)
             self._judge(waiting, proxy_header.parse(data))
 
     def _judge(self, waiting: _Waiting, parsed: proxy_header.Parsed) -> None:
         match parsed:
-            case proxy_header.Header(length, client):
-                waiting.sock.recv(length)
-                self._identified(waiting, client)
+            case proxy_header.Header():
+                waiting.sock.recv(parsed.length)
+                self._identified(waiting, parsed)
             case proxy_header.Malformed(reason):
                 self._refuse(waiting, "wrong", f"wrong PROXY header: {reason}", _ONE_HEADER)
             case proxy_header.Absent() if self._mode == "required":
                 self._refuse(waiting, "none", "no PROXY header", _SEND_ONE)
             case proxy_header.Absent():
                 self._let_in(waiting, waiting.peer)
-            case None:  # to be told of when there is more, and not all the time
-                waiting.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, waiting.seen + 1)
+            case None:
+                waiting.has_begun = True
+                loop = asyncio.get_running_loop()
+                loop.remove_reader(waiting.sock.fileno())
+                waiting.again = loop.call_later(_LOOK_SECONDS, self._look, waiting)
 
-    def _identified(self, waiting: _Waiting, client: tuple[str, int] | None) -> None:
+    def _identified(self, waiting: _Waiting, header: proxy_header.Header) -> None:
         peer = waiting.peer
-        named = Peer.of(client) if client else peer
-        if (named.address, named.port) != (peer.address, peer.port):
+        named = Peer.of(header.client) if header.client else peer
+        is_itself = (named.address, named.port) == (peer.address, peer.port)
+        # version 1 has no LOCAL: health checks name the two ends of their own connection
+        if header.client is not None and not (is_itself and header.version == 1):
             self._let_in(waiting, Peer(named.address, named.port, proxy=peer.shown))
             return
-        # version 1 has no LOCAL: health checks name the two ends of their own connection
         waiting.header_read = True
-        waiting.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, 1)
         waiting.peer = Peer(peer.address, peer.port, is_proxys_own=True)
-        if waiting.timer is not None:
-            waiting.timer.cancel()
+        if waiting.deadline is not None:
+            waiting.deadline.cancel()
         self._watch(waiting, _CHECK_SECONDS)
         self._look(waiting)
 
-    def _look_behind_header(self, waiting: _Waiting, data: bytes) -> None:
-        if data:
-            self._let_in(waiting, waiting.peer)
-        else:
-            self._forget(waiting).close()
-
     def _too_late(self, waiting: _Waiting) -> None:
-        if waiting.header_read or (not waiting.seen and self._mode == "allowed"):
+        if waiting.header_read or (not waiting.has_begun and self._mode == "allowed"):
             self._let_in(waiting, waiting.peer)  # there are clients that wait for the server's version
-        elif waiting.seen:
+        elif waiting.has_begun:
             self._refuse(waiting, "cut", "the PROXY header was not whole in time", _ONE_HEADER)
         else:
             self._refuse(waiting, "none", "no PROXY header", _SEND_ONE)
 
-    def _closed(self, waiting: _Waiting) -> None:
-        """Without a whole header. Who has sent nothing has only looked whether somebody listens."""
-        if waiting.seen:
-            self._refuse(waiting, "cut", "closed in the middle of the PROXY header", _ONE_HEADER)
-        else:
-            self._forget(waiting).close()
-
     # -- the end of waiting
 
     def _let_in(self, waiting: _Waiting, peer: Peer) -> None:
-        sock = self._forget(waiting)
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, 1)
-        self._admit(sock, peer)
+        self._admit(self._forget(waiting), peer)
 
     def _refuse(self, waiting: _Waiting, kind: str, reason: str, advice: str) -> None:
         self._forget(waiting).close()
@@ -192,8 +189,9 @@ class TrustedProxies:
 
     def _forget(self, waiting: _Waiting) -> socket.socket:
         self._waiting.pop(waiting, None)
-        if waiting.timer is not None:
-            waiting.timer.cancel()
+        for timer in (waiting.deadline, waiting.again):
+            if timer is not None:
+                timer.cancel()
         asyncio.get_running_loop().remove_reader(waiting.sock.fileno())
         return waiting.sock
 

@@ -29,6 +29,7 @@ _TLV_CRC32C = 3
 class Header:
     """A whole header."""
 
+    version: int
     length: int
     """Bytes that it takes."""
     client: tuple[str, int] | None
@@ -82,7 +83,7 @@ def _parse_v1(data: bytes) -> Parsed:
         return Malformed("the line has a bare CR")
     kind, *words = line[len(_V1) :].split(b" ")
     if kind == b"UNKNOWN":  # whatever stands behind it is to be ignored
-        return Header(end + 1, None)
+        return Header(1, end + 1, None)
     if kind not in (b"TCP4", b"TCP6") or len(words) != 4:
         return Malformed("the line is not TCP4, TCP6 or UNKNOWN with two addresses and two ports")
     source, destination, source_port, destination_port = words
@@ -92,7 +93,7 @@ def _parse_v1(data: bytes) -> Parsed:
         return Malformed("an address is not of the announced family")
     if ports[0] is None or ports[1] is None:
         return Malformed("a port is not a number from 0 to 65535")
-    return Header(end + 1, (addresses[0], ports[0]))
+    return Header(1, end + 1, (addresses[0], ports[0]))
 
 
 def _address(text: bytes, version: int) -> str | None:
@@ -123,7 +124,7 @@ def _parse_v2(data: bytes) -> Parsed:
         return Malformed(f"it announces {length} bytes, and {MAX_BYTES} are accepted")
     size = _ADDRESS_BYTES.get(data[13]) if data[12] & 0xF == _PROXY else None
     if size is None:  # nothing in it is for us
-        return Header(length, None) if len(data) >= length else None
+        return Header(2, length, None) if len(data) >= length else None
     end = _V2_FIXED_BYTES + 2 * size + 4
     if length < end:
         return Malformed("it is too short for its addresses")
@@ -132,7 +133,7 @@ def _parse_v2(data: bytes) -> Parsed:
     if (bad := _bad_pieces(data[:length], end)) is not None:
         return bad
     address = ipaddress.ip_address(data[_V2_FIXED_BYTES : _V2_FIXED_BYTES + size])
-    return Header(length, (str(address), int.from_bytes(data[end - 4 : end - 2], "big")))
+    return Header(2, length, (str(address), int.from_bytes(data[end - 4 : end - 2], "big")))
 
 
 def _bad_command(data: bytes) -> Malformed | None:

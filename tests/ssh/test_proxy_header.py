@@ -29,8 +29,8 @@ BEHIND = st.binary(max_size=40)
 def test_both_versions_say_who_the_client_is_and_what_follows_is_left(
     address: str, port: int, pieces: bytes, behind: bytes
 ) -> None:
-    for header in (v1(address, "", port), v2(address, port, pieces)):
-        assert parse(header + behind) == Header(len(header), (address, port))
+    for version, header in ((1, v1(address, "", port)), (2, v2(address, port, pieces))):
+        assert parse(header + behind) == Header(version, len(header), (address, port))
 
 
 @given(HEADERS, st.data())
@@ -95,7 +95,7 @@ def test_a_line_without_an_end_is_refused_after_107_bytes() -> None:
     line = b"PROXY UNKNOWN ".ljust(107, b"x")
     assert parse(line[:106]) is None
     assert isinstance(parse(line), Malformed)
-    assert parse(line[:105] + b"\r\n") == Header(107, None)
+    assert parse(line[:105] + b"\r\n") == Header(1, 107, None)
 
 
 @pytest.mark.parametrize(
@@ -133,7 +133,8 @@ def test_a_binary_header_that_is_not_as_specified_is_refused(header: bytes) -> N
     ],
 )
 def test_where_no_client_is_named_the_header_is_whole_and_names_none(header: bytes) -> None:
-    assert parse(header + b"SSH-2.0-x\r\n") == Header(len(header), None)
+    version = 1 if header.startswith(b"PROXY") else 2
+    assert parse(header + b"SSH-2.0-x\r\n") == Header(version, len(header), None)
 
 
 CHECKED = bytes.fromhex(
