@@ -118,9 +118,8 @@ class TrustedProxies:
     def _make_room(self) -> None:
         if len(self._waiting) < MAX_WAITING:
             return
-        counts = Counter(each.peer.source for each in self._waiting)
-        ((greediest, _),) = counts.most_common(1)
-        oldest = next(each for each in self._waiting if each.peer.source == greediest)
+        ((greediest, _),) = Counter(each.peer.address for each in self._waiting).most_common(1)
+        oldest = next(each for each in self._waiting if each.peer.address == greediest)
         self._refuse(oldest, "too many", "too many connections whose PROXY header has not come", _ONE_HEADER)
 
     def _look(self, waiting: _Waiting) -> None:
