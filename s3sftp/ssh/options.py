@@ -95,8 +95,8 @@ class SshOptions(Options):
     descriptor. When they are so many, those that send nothing make room, then those of the source that has
     the most."""
     shared_sources: tuple[str, ...] = ()
-    """Addresses and networks behind which many clients are, such as a NAT, or a load balancer that hides their
-    addresses and cannot tell them by `listen.proxy_protocol`: they are never banned, and
+    """Addresses and networks behind which many clients are, such as a NAT, or a load balancer that hides
+    their addresses and cannot tell them by `listen.proxy_protocol`: they are never banned, and
     `max_unauthenticated_per_source` does not hold for them."""
     max_connections: int = Field(default=2000, ge=1, le=1_000_000)
     """Connections in all."""
