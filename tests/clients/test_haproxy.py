@@ -169,7 +169,7 @@ async def test_the_limit_of_one_source_is_the_clients(site: Site) -> None:
 
 
 @pytest.mark.parametrize("check", CHECKS)
-async def test_health_checks_of_haproxy_succeed_and_are_nobody(
+async def test_health_checks_of_haproxy_succeed_and_are_no_clients(
     site: Site, check: str, tmp_path: Path
 ) -> None:
     lines = ("option tcp-check", "tcp-check expect rstring ^SSH-2.0-") if "version" in check else ()

@@ -466,7 +466,7 @@ def own_header(sock: socket.socket) -> bytes:
 @pytest.mark.parametrize("mode", [REQUIRED, ALLOWED], ids=["required", "allowed"])
 @pytest.mark.parametrize("how", ["closed", "reset"])
 @pytest.mark.parametrize("sent", ["nothing", "LOCAL", "UNKNOWN", "its own address"])
-async def test_a_health_check_is_nobody(mode: Mapping[str, Any], how: str, sent: str) -> None:
+async def test_a_health_check_is_no_client(mode: Mapping[str, Any], how: str, sent: str) -> None:
     async with gatehouse(listen=mode, auth={"ban_failures": 1}) as house:
         for _ in range(5):
             sock = await connected(house)
