@@ -30,6 +30,7 @@ def server(seaweed: Store, tmp_path_factory: pytest.TempPathFactory) -> Iterator
         yield running
     finally:
         running.close()
+        seaweed.drop_bucket(bucket)
 
 
 def configuration(language: str, server: Server, port: int) -> str:
