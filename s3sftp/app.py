@@ -75,6 +75,8 @@ class Application:
                 host_keys=host_keys,
                 host=options.listen.host,
                 port=options.listen.port,
+                proxy_protocol=options.listen.proxy_protocol,
+                proxy_sources=options.listen.proxy_sources,
                 drain_timeout=options.server.drain_timeout,
                 ssh=options.ssh,
                 logins=options.auth,

@@ -16,7 +16,7 @@ from contextlib import AsyncExitStack, suppress
 from datetime import timedelta
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Literal
 
 import asyncssh
 
@@ -50,6 +50,8 @@ class Server:
         host_keys: Sequence[Path | str | asyncssh.SSHKey] | None = None,
         host: str = "127.0.0.1",
         port: int = 2022,
+        proxy_protocol: Literal["off", "allowed", "required"] = "off",
+        proxy_sources: Sequence[str] = (),
         on_committed: Subscribers = (),
         on_renamed: Subscribers = (),
         drain_timeout: timedelta | float = 30.0,
@@ -70,6 +72,8 @@ class Server:
         `host_keys`: files or keys, one of each type. None: those of `ssh`, else keys are made for this
         run, with a warning in the log, as clients will not know them again.
         `host`, `port`: where to listen; an empty host is all addresses, port 0 a free one.
+        `proxy_protocol`, `proxy_sources`: whether load balancers say by the PROXY protocol who the client is,
+        and which are believed, as `[listen]` has it.
         `on_committed`, `on_renamed`: async functions, or `Subscriber`s, one or several.
         `drain_timeout`: how long running transfers and waiting events may take at the end, in seconds.
         `ssh`, `logins`, `sftp`, `files`: the options of the groups `[ssh]`, `[auth]`, `[sftp]`, `[files]`.
@@ -81,7 +85,9 @@ class Server:
         self._given_backend = backend
         self._auth = auth
         self._given_keys = host_keys
-        self._listen = ListenOptions(host=host, port=port)
+        self._listen = ListenOptions(
+            host=host, port=port, proxy_protocol=proxy_protocol, proxy_sources=tuple(proxy_sources)
+        )
         self._on_committed, self._on_renamed = on_committed, on_renamed
         self._drain_seconds = (
             drain_timeout.total_seconds() if isinstance(drain_timeout, timedelta) else drain_timeout

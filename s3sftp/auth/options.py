@@ -40,7 +40,8 @@ class AuthOptions(Options):
     """A TOML file with more `[users.NAME]` tables, so that secrets can live apart from the configuration."""
     ban_failures: int = Field(default=20, ge=0, le=1_000_000)
     """Failed logins of one source within `ban_window` that get it banned; 0 turns bans off. Where a
-    load balancer hides clients' addresses, name its own in `ssh.shared_sources`: they are not banned."""
+    load balancer hides clients' addresses, have it tell them (`listen.proxy_protocol`), or name its own in
+    `ssh.shared_sources`: they are not banned."""
     ban_window: Duration = timedelta(minutes=10)
     """How long a failed login counts."""
     ban_time: Duration = timedelta(minutes=10)

@@ -13,10 +13,10 @@ import asyncssh
 
 from s3sftp import backends
 from s3sftp.auth import Asking, Identity
-from s3sftp.ssh import packets, quirks, tolerance
+from s3sftp.ssh import packets, proxy_header, quirks, tolerance
 from s3sftp.ssh.admission import Refusal
 from s3sftp.ssh.agreement import agreement, note_agreement
-from s3sftp.ssh.door import Door, Guest, Peer
+from s3sftp.ssh.door import Door, Guest
 from s3sftp.ssh.keepalive import Keepalive
 from s3sftp.ssh.login import Login
 from s3sftp.ssh.negotiation import mismatches
@@ -32,6 +32,12 @@ _log = get_logger("s3sftp.ssh")
 _END_SECONDS = 5.0
 """How long a session may take to end before its connection is closed under it, beside what it needs to answer
 CLOSEs that have arrived."""
+
+_TURN_ON = (
+    "if this is a load balancer of yours: set listen.proxy_protocol, and name its address in "
+    "listen.proxy_sources"
+)
+_TWO_HEADERS = "a second header came behind the first: only the load balancer next to the server may send one"
 
 _MAX_MISPLACED = 100
 """Messages that do not belong before the login: clients that work send one or two."""
@@ -62,6 +68,7 @@ class Connection(NothingButSessions):
         self._id = secrets.token_hex(6)
         self._conn: asyncssh.SSHServerConnection | None = None
         self._peer = ""
+        self._is_proxys_own = False
         self._guest: Guest | None = None
         self._counted: asyncio.Future[Refusal | None] | None = None
         self._login = Login(shared.asking, shared.options, self._id)
@@ -87,16 +94,18 @@ class Connection(NothingButSessions):
         refuse_cancellations(conn, self.refused)
         self._conn = conn
         note_agreement(conn)
-        peer = Peer.of(conn.get_extra_info("peername"))
-        self._peer = peer.shown
         guest = self._shared.door.arrive(conn, self.abort)
         if guest is None:
             # before the first byte: no key exchange, no cryptography, nothing to guess from
             conn.abort()
             return
         self._guest = guest
-        self._login.comes_from(peer, guest)
-        quirks.on_version(conn, guest.greeted)
+        self._peer = guest.peer.shown
+        self._is_proxys_own = guest.peer.is_proxys_own
+        if guest.peer.proxy:
+            quirks.comes_from(conn, guest.peer.address, guest.peer.port)
+        self._login.comes_from(guest.peer, guest)
+        quirks.on_version(conn, guest.greeted, self._look_for_header)
         self._shared.connections.add(self)
         quirks.refuse_passwords_that_are_no_text(conn)
         quirks.refuse_long_logins(conn)
@@ -107,7 +116,23 @@ class Connection(NothingButSessions):
         )
         self._keepalive = Keepalive(conn, self._shared.options, self._shared.sessions_idle, self.abort)
         quirks.on_transport_pressure(conn, self._pause_sessions, self._resume_sessions)
-        _log.info("connection accepted", connection=self._id, peer=self._peer)
+        self._tell("connection accepted", **guest.peer.fields)
+
+    def _look_for_header(self, begins: bytes) -> None:
+        """The client has sent something else than its version, or not all of it."""
+        if not proxy_header.begins_one(begins):
+            return
+        untold = self._shared.refusals.tell("PROXY header", asyncio.get_running_loop().time())
+        if untold is not None and self._guest is not None:
+            peer = self._guest.peer
+            behind = peer.proxy or peer.is_proxys_own
+            advice = _TWO_HEADERS if behind else _TURN_ON
+            _log.warning("PROXY header not expected", connection=self._id, **peer.fields, advice=advice)
+
+    def _tell(self, event: str, **fields: Any) -> None:
+        """Of health checks only who looks closely wants to hear."""
+        tell = _log.debug if self._is_proxys_own and not self.authenticated else _log.info
+        tell(event, connection=self._id, **fields)
 
     def service_requested(self) -> None:
         """The client asks for the login's service again. Raises asyncssh.DisconnectError after too many."""
@@ -343,9 +368,8 @@ class Connection(NothingButSessions):
             self._tell_mismatch()
             self._login.left_outside(self._user)
         self._guest.leave()
-        _log.info(
+        self._tell(
             "connection closed",
-            connection=self._id,
             peer=self._peer,
             user=self._user or None,
             authenticated=self.authenticated,

@@ -34,22 +34,40 @@ class Peer:
     """Where a connection comes from."""
 
     address: str
-    source: str
-    """What it counts as."""
-    shown: str
-    """Address and port, for the log."""
+    port: int
+    proxy: str = ""
+    """The load balancer that said so, as it is shown in the log; empty where the client connected itself."""
+    is_proxys_own: bool = False
+    """No client is known behind it: a health check, or what a load balancer forwards without an address."""
 
     @classmethod
     def of(cls, name: Any) -> Peer:
-        """From what `getpeername` says; that may be nothing when the client has gone already."""
+        """From what `accept` says, or from an address and a port."""
         host, port = name[:2] if name else ("", 0)
-        address = plain(host)
-        shown = f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
-        return cls(address, source_of(address), shown)
+        return cls(plain(host), port)
+
+    @property
+    def source(self) -> str:
+        """What it counts as."""
+        return source_of(self.address)
+
+    @property
+    def shown(self) -> str:
+        """Address and port, for the log."""
+        return f"[{self.address}]:{self.port}" if ":" in self.address else f"{self.address}:{self.port}"
+
+    @property
+    def fields(self) -> dict[str, str]:
+        """The same, and the proxy if there is one, as fields of a log line."""
+        return {"peer": self.shown} | ({"proxy": self.proxy} if self.proxy else {})
 
 
 class Guest(Protocol):
     """One connection that was let in, as the door counts it."""
+
+    @property
+    def peer(self) -> Peer:
+        """Where it comes from. The socket may only know a load balancer."""
 
     def greeted(self) -> None:
         """The client has sent its version: it is not silent."""
@@ -124,7 +142,7 @@ class FrontDoor:
         now = _now()
         self._admission.give_up(now)
         while (ticket := self._admission.next(now)) is not None:
-            if not self._bans.banned(ticket.source, now):
+            if ticket.is_shared or not self._bans.banned(ticket.source, now):
                 return self._guests[ticket]
             self._admission.leave(ticket)
             self._dismiss(ticket, _BANNED)
@@ -133,9 +151,10 @@ class FrontDoor:
     def _decide(self, peer: Peer, now: float) -> Ticket | Refusal:
         if self.closed:
             return Refusal("the server is stopping")
-        if self._bans.banned(peer.source, now):
+        is_shared = peer.is_proxys_own or self._is_shared(peer.address)
+        if not is_shared and self._bans.banned(peer.source, now):
             return _BANNED
-        return self._admission.arrive(peer.source, now, is_shared=self._is_shared(peer.address))
+        return self._admission.arrive(peer.source, now, is_shared=is_shared)
 
     def _is_shared(self, address: str) -> bool:
         if not self._shared:
@@ -153,7 +172,7 @@ class FrontDoor:
         """Say in the log that a connection is refused."""
         untold = self._refusals.tell(reason, _now())
         if untold is not None:
-            _log.warning("connection refused", peer=peer.shown, reason=reason, untold=untold)
+            _log.warning("connection refused", **peer.fields, reason=reason, untold=untold)
 
     def log_in(self, ticket: Ticket, user: str) -> Refusal | None:
         """Count the connection for its user."""

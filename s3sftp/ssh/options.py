@@ -6,12 +6,19 @@ import ipaddress
 import re
 from datetime import timedelta
 from functools import cached_property
-from typing import cast
+from typing import Literal, Self, cast
 
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from s3sftp.config import ByteSize, Duration, LocalPath, Options
 from s3sftp.ssh.algorithms import Kind, Offer, Policy, checked, checked_additions, offer_of
+
+
+def _networks(texts: tuple[str, ...]) -> tuple[str, ...]:
+    try:
+        return tuple(str(ipaddress.ip_network(text.strip(), strict=False)) for text in texts)
+    except ValueError as error:
+        raise ValueError(f"should be IP addresses or networks: {error}") from None
 
 
 class ListenOptions(Options):
@@ -21,6 +28,28 @@ class ListenOptions(Options):
     """Address or name to listen on; empty for all addresses, IPv4 and IPv6."""
     port: int = Field(default=2022, ge=0, le=65535)
     """TCP port; 0 takes a free one, which the log line `listening` tells."""
+    proxy_protocol: Literal["off", "allowed", "required"] = "off"
+    """Whether load balancers say who the client is, by the PROXY protocol, version 1 or 2, so that bans,
+    limits, `from=` and the log have its address. `required`: every connection comes from one of
+    `proxy_sources` and has a header. `allowed`: those of `proxy_sources` may have one, and others are served
+    as what they are."""
+    proxy_sources: tuple[str, ...] = ()
+    """Addresses and networks of the load balancers whose headers are believed; needed unless
+    `proxy_protocol` is `off`. Whoever connects from there can claim any address."""
+
+    @field_validator("proxy_sources")
+    @classmethod
+    def _networks(cls, texts: tuple[str, ...]) -> tuple[str, ...]:
+        return _networks(texts)
+
+    @model_validator(mode="after")
+    def _some_proxy_is_believed(self) -> Self:
+        if self.proxy_protocol != "off" and not self.proxy_sources:
+            raise ValueError(
+                f"proxy_protocol = {self.proxy_protocol!r} needs proxy_sources: the addresses or networks of "
+                "the load balancers whose headers are believed"
+            )
+        return self
 
 
 class SshOptions(Options):
@@ -66,8 +95,9 @@ class SshOptions(Options):
     descriptor. When they are so many, those that send nothing make room, then those of the source that has
     the most."""
     shared_sources: tuple[str, ...] = ()
-    """Addresses and networks behind which many clients are, such as a load balancer that hides their
-    addresses: they are never banned, and `max_unauthenticated_per_source` does not hold for them."""
+    """Addresses and networks behind which many clients are, such as a NAT, or a load balancer that hides
+    their addresses and cannot tell them by `listen.proxy_protocol`: they are never banned, and
+    `max_unauthenticated_per_source` does not hold for them."""
     max_connections: int = Field(default=2000, ge=1, le=1_000_000)
     """Connections in all."""
     max_connections_per_user: int = Field(default=500, ge=1, le=1_000_000)
@@ -98,11 +128,8 @@ class SshOptions(Options):
 
     @field_validator("shared_sources")
     @classmethod
-    def _networks(cls, texts: tuple[str, ...]) -> tuple[str, ...]:
-        try:
-            return tuple(str(ipaddress.ip_network(text.strip(), strict=False)) for text in texts)
-        except ValueError as error:
-            raise ValueError(f"should be IP addresses or networks: {error}") from None
+    def _shared_networks(cls, texts: tuple[str, ...]) -> tuple[str, ...]:
+        return _networks(texts)
 
     @field_validator("version")
     @classmethod

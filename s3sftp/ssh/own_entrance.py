@@ -38,7 +38,7 @@ class OwnEntrance:
         """Listen, if it was not closed before. Raises CannotListen, OSError."""
         if self._is_closed:
             return self
-        reception = Reception(self._door, bind(self._listen), self, self._other_descriptors)
+        reception = Reception(self._door, self._listen, bind(self._listen), self, self._other_descriptors)
         try:
             reception.open()
         except OSError:

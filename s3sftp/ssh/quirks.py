@@ -13,6 +13,7 @@ from asyncssh.packet import Boolean, NameList, PacketDecodeError, SSHPacket, Str
 from asyncssh.saslprep import SASLPrepError, saslprep
 
 _LEAST_PACKET_BYTES = 256
+_FIRST_BYTES = 16
 MOST_LOGIN_BYTES = 8192
 NO_TEXT = secrets.token_hex(32)
 """Stands for a password that is no text. Nobody outside this process knows it."""
@@ -111,6 +112,12 @@ def offer_as_sshd_does(conn: Any) -> None:
     conn.send_userauth_failure = failure
 
 
+def comes_from(conn: Any, address: str, port: int) -> None:
+    """Tell asyncssh who the client is, where its socket only knows a load balancer."""
+    conn._peer_addr, conn._peer_port = address, port
+    conn.set_extra_info(peername=(address, port))
+
+
 def kexinit_of(conn: Any) -> bytes:
     """The client's KEXINIT as it came, for what to say when nothing in it is in common."""
     payload: bytes = conn._client_kexinit
@@ -141,14 +148,20 @@ def ask(conn: Any) -> None:
         conn._send_global_request(b"keepalive@openssh.com", want_reply=True)
 
 
-def on_version(conn: Any, heard: Callable[[], None]) -> None:
-    """Hear once when the client has sent its version: then asyncssh waits for packets instead."""
+def on_version(conn: Any, heard: Callable[[], None], unheard: Callable[[bytes], None]) -> None:
+    """Hear once when the client has sent its version: then asyncssh waits for packets instead.
+
+    `unheard` is called with the first bytes of what was no version, or not yet one.
+    """
     receive = conn._recv_handler
 
     def receive_version() -> bool:
+        begins = bytes(conn._inpbuf[:_FIRST_BYTES])
         more = bool(receive())
         if conn._recv_handler is not receive_version:
             heard()
+        else:
+            unheard(begins)
         return more
 
     conn._recv_handler = receive_version

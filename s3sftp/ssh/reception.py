@@ -9,12 +9,15 @@ from __future__ import annotations
 import asyncio
 import select
 import socket
+from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import Protocol
 
 from s3sftp.ssh import descriptors
 from s3sftp.ssh.door import CountedGuest, FrontDoor, Peer
+from s3sftp.ssh.options import ListenOptions
+from s3sftp.ssh.proxies import TrustedProxies
 from s3sftp.ssh.sockets import BACKLOG
 from s3sftp.telemetry import get_logger
 from s3sftp.telemetry.sparse import Sparse
@@ -48,13 +51,21 @@ class Reception:
     """Takes connections in. `resume` tells it that somebody can serve again."""
 
     def __init__(
-        self, door: FrontDoor, sockets: Sequence[socket.socket], servers: Servers, other_descriptors: int
+        self,
+        door: FrontDoor,
+        listen: ListenOptions,
+        sockets: Sequence[socket.socket],
+        servers: Servers,
+        other_descriptors: int,
     ) -> None:
         """The rest of the process opens so many descriptors."""
         self._door = door
         self._sockets = list(sockets)
         self._servers = servers
         self._other_descriptors = other_descriptors
+        self._proxies = TrustedProxies(listen, self._identified)
+        self._held: deque[tuple[socket.socket, Peer]] = deque()
+        """Those whose PROXY header came while nobody could serve them."""
         self._waiting: dict[CountedGuest, socket.socket] = {}
         self._partly: set[CountedGuest] = set()
         """Those of them that have sent a part of their version: to be looked at again."""
@@ -99,6 +110,9 @@ class Reception:
                 handle.cancel()
         for each in self._sockets:
             each.close()
+        self._proxies.close()
+        while self._held:
+            self._held.popleft()[0].close()
         for guest in list(self._waiting):
             guest.expel("the server is stopping")
             guest.leave()
@@ -129,11 +143,26 @@ class Reception:
             except OSError as error:
                 self._run_short(str(error))
                 return
-            self._admit(sock, name)
+            self._proxies.take(sock, Peer.of(name))
         self._end_shortage()
 
-    def _admit(self, sock: socket.socket, name: object) -> None:
-        guest = self._door.arrive(Peer.of(name))
+    def _identified(self, sock: socket.socket, peer: Peer) -> None:
+        """It is known who the client is."""
+        if self._held or not self._servers.can_serve():
+            self._held.append((sock, peer))
+            if len(self._held) == 1:
+                asyncio.get_running_loop().call_later(_REST_SECONDS, self._admit_held)
+        else:
+            self._admit(sock, peer)
+
+    def _admit_held(self) -> None:
+        while self._held and self._servers.can_serve():
+            self._admit(*self._held.popleft())
+        if self._held:
+            asyncio.get_running_loop().call_later(_REST_SECONDS, self._admit_held)
+
+    def _admit(self, sock: socket.socket, peer: Peer) -> None:
+        guest = self._door.arrive(peer)
         if guest is None:
             sock.close()
         elif guest.is_admitted:

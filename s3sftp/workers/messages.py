@@ -20,9 +20,14 @@ class BadMessage(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Serve:
-    """The connection that comes with this is yours."""
+    """The connection that comes with this is yours. Who the client is, its socket may not know: the rest is
+    `ssh.Peer`."""
 
     guest: int
+    address: str
+    port: int
+    proxy: str
+    is_proxys_own: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-from s3sftp.ssh import Expel, Intake, Refusal
+from s3sftp.ssh import Expel, Intake, Peer, Refusal
 from s3sftp.stopping import StopRequests
 from s3sftp.telemetry import get_logger
 from s3sftp.telemetry.sparse import Sparse
@@ -72,8 +72,8 @@ class Post:
 
     def _received(self, message: messages.Message, descriptor: int | None) -> None:
         match message:
-            case messages.Serve(number):
-                self._serve(number, descriptor)
+            case messages.Serve(number, address, port, proxy, is_proxys_own):
+                self._serve(number, Peer(address, port, proxy, is_proxys_own), descriptor)
                 return
             case messages.Counted(number, refusal) if number in self._guests:
                 self._guests[number].counted(Refusal(refusal) if refusal else None)
@@ -88,8 +88,8 @@ class Post:
         if descriptor is not None:
             os.close(descriptor)
 
-    def _serve(self, number: int, descriptor: int | None) -> None:
-        guest = self._guests[number] = FarGuest(self, number)
+    def _serve(self, number: int, peer: Peer, descriptor: int | None) -> None:
+        guest = self._guests[number] = FarGuest(self, number, peer)
         if descriptor is None:
             untold = self._losses.tell("lost", asyncio.get_running_loop().time())
             if untold is not None:
@@ -108,8 +108,9 @@ class Post:
 class FarGuest:
     """A guest whom the supervisor counts."""
 
-    def __init__(self, post: Post, number: int) -> None:
+    def __init__(self, post: Post, number: int, peer: Peer) -> None:
         self.number = number
+        self.peer = peer
         self._post = post
         self._login: asyncio.Future[Refusal | None] | None = None
         self._judgements: deque[asyncio.Future[bool]] = deque()

@@ -7,6 +7,7 @@ import contextlib
 import signal
 import socket
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import astuple
 
 from s3sftp.ssh import CountedGuest, Expel
 from s3sftp.telemetry import get_logger
@@ -75,7 +76,7 @@ class Worker:
     def serve(self, number: int, guest: CountedGuest, sock: socket.socket) -> None:
         """Hand a connection over."""
         self.guests[number] = guest
-        self._send(messages.Serve(number), sock)
+        self._send(messages.Serve(number, *astuple(guest.peer)), sock)
 
     def expel(self, number: int) -> Expel:
         """What closes one of its connections."""

@@ -78,7 +78,9 @@ class Supervisor:
         stop = StopRequests()
         stop.install()
         sharing = Sharing(self._workers, self._crew.other_descriptors)
-        self._reception = Reception(self._door, bind(self._listen), sharing, other_descriptors=0)
+        self._reception = Reception(
+            self._door, self._listen, bind(self._listen), sharing, other_descriptors=0
+        )
         keeping: list[asyncio.Task[None]] = []
         watching = asyncio.create_task(self._watch())
         asking = asyncio.create_task(stop.wait())

@@ -89,6 +89,7 @@ async def gatehouse(
     host_keys: tuple[asyncssh.SSHKey, ...] = (HOST_KEY,),
     storage: MemoryBackend | None = None,
     sftp: Mapping[str, Any] | None = None,
+    listen: Mapping[str, Any] | None = None,
 ) -> AsyncIterator[Gatehouse]:
     """Run a listener; options that are not given have their defaults."""
     auth_options = AuthOptions(**(auth or {}))
@@ -105,7 +106,7 @@ async def gatehouse(
         return sessions[-1]
 
     listener = Listener(
-        ListenOptions(host="127.0.0.1", port=0),
+        ListenOptions(**({"host": "127.0.0.1", "port": 0} | dict(listen or {}))),
         SshOptions(**(ssh or {})),
         auth_options,
         known,

@@ -165,7 +165,7 @@ async def test_the_end_of_one_side_is_told_to_the_other_once_and_what_is_carried
     link = Link(mine, lambda *_: None, lambda: ended.append(True))
     its.close()
     carried, far = socket.socketpair()
-    link.send(messages.Serve(1), carried)
+    link.send(messages.Serve(1, "192.0.2.1", 50000, "", False), carried)
     async with asyncio.timeout(20):
         while not ended:
             await asyncio.sleep(0.01)
@@ -182,12 +182,13 @@ async def test_a_socket_goes_over_with_its_message() -> None:
     link = Link(mine, lambda *_: None, lambda: None)
     other = Link(its, lambda *both: heard.append(both), lambda: None)
     carried, far = socket.socketpair()
-    link.send(messages.Serve(7), carried)
+    sent = messages.Serve(7, "192.0.2.1", 50000, "10.0.0.1:40000", False)
+    link.send(sent, carried)
     async with asyncio.timeout(20):
         while not heard:
             await asyncio.sleep(0.01)
     ((message, descriptor),) = heard
-    assert message == messages.Serve(7)
+    assert message == sent
     assert descriptor is not None
     assert not os.get_inheritable(descriptor)
     with socket.socket(fileno=descriptor) as arrived:
@@ -199,7 +200,8 @@ async def test_a_socket_goes_over_with_its_message() -> None:
 
 NUMBERS = st.integers(0, 1 << 40)
 MESSAGES = st.one_of(
-    *(st.builds(kind, NUMBERS) for kind in (messages.Serve, messages.Failed, messages.Left)),
+    *(st.builds(kind, NUMBERS) for kind in (messages.Failed, messages.Left)),
+    st.builds(messages.Serve, NUMBERS, st.text(max_size=45), NUMBERS, st.text(max_size=60), st.booleans()),
     st.builds(messages.Counted, NUMBERS, st.text(max_size=100)),
     st.builds(messages.Judged, NUMBERS, st.booleans()),
     st.builds(messages.LogIn, NUMBERS, st.text(max_size=100)),
