@@ -152,7 +152,7 @@ class _Check:
 
     async def _multipart(self) -> Finding:
         key, write_id = f"{self._probe}-parts", str(uuid.uuid4())
-        upload = Multipart(self._store, Journal(None, "", ""), key, new_object(self._options, write_id, None))
+        upload = Multipart(self._store, Journal("", ""), key, new_object(self._options, write_id, None))
         try:
             await upload.upload(upload.take(), CONTENT)
             await upload.complete(written_by(write_id))
