@@ -20,7 +20,7 @@ import re
 import time
 import uuid
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, MutableSet
 from contextlib import aclosing, asynccontextmanager
 from typing import Final
 
@@ -28,6 +28,7 @@ from s3sftp.backends.s3.bodies import MemoryBody
 from s3sftp.backends.s3.checksums import digest
 from s3sftp.backends.s3.client import Store
 from s3sftp.backends.s3.deleting import delete_object
+from s3sftp.backends.s3.failures import is_unknown
 from s3sftp.backends.s3.keys import reserved_prefix
 from s3sftp.backends.s3.listing import pages
 from s3sftp.backends.s3.objects import new_object
@@ -63,20 +64,39 @@ class ObjectRecord:
     """A claim in a small object."""
 
     def __init__(
-        self, store: Store, key: str, wrote: Callable[[], None], erased: Callable[[str], None]
+        self,
+        store: Store,
+        key: str,
+        kept: MutableSet[str],
+        written: Callable[[], None] = lambda: None,
+        *,
+        may_exist: bool = True,
     ) -> None:
+        """`kept` has the keys of claims that are not erased; `written` is called when this one may exist."""
         self._store = store
         self._key = key
-        self._wrote = wrote
-        self._erased = erased
+        self._kept = kept
+        self._written = written
+        self._may_exist = may_exist
 
     async def write(self, claim: Claim) -> None:
-        self._wrote()
-        await put_small(self._store, self._key, json.dumps(claim.fields()).encode())
+        self._kept.add(self._key)  # before it can be seen in a listing: what is not kept is erased
+        try:
+            await put_small(self._store, self._key, json.dumps(claim.fields()).encode())
+        except StorageError as error:
+            if is_unknown(error):
+                self._exists()
+            raise
+        self._exists()
+
+    def _exists(self) -> None:
+        self._may_exist = True
+        self._written()
 
     async def erase(self) -> None:
-        self._erased(self._key)  # from here on it is a stray, which the next sweep removes if we fail
-        await delete_object(self._store, self._key)
+        self._kept.discard(self._key)  # from here on the next sweep erases it, should this fail
+        if self._may_exist:
+            await delete_object(self._store, self._key)
 
 
 class BucketClaims:
@@ -107,7 +127,7 @@ class BucketClaims:
 
     def record(self) -> Record:
         key = f"{self._root}{self._instance}/{uuid.uuid4().hex}.json"
-        return ObjectRecord(self._store, key, lambda: self._claimed(key), self._own.discard)
+        return ObjectRecord(self._store, key, self._own, self._keep_renewing, may_exist=False)
 
     async def others(self) -> list[Claim]:
         found = await self._listing()
@@ -132,7 +152,7 @@ class BucketClaims:
         dead = {instance: claims for instance, claims in left.items() if claims is not None}
         remaining = {key for claims in dead.values() for key in claims}
         yield [
-            (ObjectRecord(self._store, key, lambda: None, remaining.discard), claim)
+            (ObjectRecord(self._store, key, remaining), claim)
             for claims in dead.values()
             for key, claim in claims.items()
             if claim is not None
@@ -143,8 +163,7 @@ class BucketClaims:
 
     # ── signs of life ───────────────────────────────────────────────────────────────────────────────
 
-    def _claimed(self, key: str) -> None:
-        self._own.add(key)
+    def _keep_renewing(self) -> None:
         if self._renewing is None or self._renewing.done():
             # in a context of its own: it is no part of the transfer that happened to come first
             nobodys = contextvars.Context()
