@@ -28,22 +28,28 @@ from s3sftp.telemetry.options import LogOptions
 
 
 def default_state_dir() -> Path:
-    """`$STATE_DIRECTORY` (systemd), `$XDG_STATE_HOME/s3sftp`, `/var/lib/s3sftp` for root, else the home."""
+    """`$STATE_DIRECTORY` (systemd), `$XDG_STATE_HOME/s3sftp`, `/var/lib/s3sftp` for root and for who has no
+    home, else the home. Whether it is there, or is needed, is another question."""
     if given := os.environ.get("STATE_DIRECTORY"):
         return Path(given.split(":")[0])
     if xdg := os.environ.get("XDG_STATE_HOME"):
         return Path(xdg) / "s3sftp"
     if os.geteuid() == 0:
         return Path("/var/lib/s3sftp")
-    return Path.home() / ".local" / "state" / "s3sftp"
+    try:
+        home = Path.home()
+    except RuntimeError:  # neither $HOME nor an entry in passwd: an arbitrary uid in a container
+        home = Path("/")
+    return Path("/var/lib/s3sftp") if home == Path("/") else home / ".local" / "state" / "s3sftp"
 
 
 class ProcessOptions(Options):
     """`[server]`: the process itself."""
 
     state_dir: LocalPath = Field(default_factory=default_state_dir)
-    """What has to survive a restart: the generated host keys, notes about unfinished uploads. Default:
-    `$STATE_DIRECTORY`, `$XDG_STATE_HOME/s3sftp`, `/var/lib/s3sftp` for root, else `~/.local/state/s3sftp`."""
+    """What has to survive a restart: the generated host keys, notes about unfinished uploads. Neither read
+    nor made with `ssh.host_keys` and an `s3.journal` that is not `disk`. Default: `$STATE_DIRECTORY`,
+    `$XDG_STATE_HOME/s3sftp`, `/var/lib/s3sftp` for root and without a home, else `~/.local/state/s3sftp`."""
     drain_timeout: Duration = timedelta(seconds=30)
     """How long running transfers may take to finish when the server is told to stop."""
     workers: int | None = Field(default=None, ge=1, le=256)
