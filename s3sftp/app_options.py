@@ -16,6 +16,7 @@ from s3sftp.auth import AuthOptions, UserOptions, read_keys, user_name_problem
 from s3sftp.backends.local.options import LocalOptions
 from s3sftp.backends.registry import BUILT_IN, name_problem
 from s3sftp.backends.s3 import S3Options
+from s3sftp.backends.s3.keys import RESERVED
 from s3sftp.backends.service.options import ServiceOptions
 from s3sftp.config import Duration, LocalPath, Options, Setting, Settings, from_environment, from_toml, read
 from s3sftp.errors import ConfigurationError
@@ -149,6 +150,8 @@ def _between_groups(values: Mapping[str, Any], settings: Settings) -> list[str]:
     users: Mapping[str, UserOptions] = values.get("users", {})
     for name, user in users.items():
         problems += _user_problems(name, user)
+        if values.get("backend", "s3") == "s3" and user.prefix_of(name).split("/")[0] == RESERVED.decode():
+            problems.append(f"users.{name}.prefix: {RESERVED.decode()} is the server's own, no user's")
     problems += _problems_of(lambda: read_keys(users))
     for file in values["ssh"].host_keys if "ssh" in values else ():
         problems += [f"ssh.host_keys: {problem}" for problem in _problems_of(partial(load, file))]

@@ -21,7 +21,7 @@ import time
 import uuid
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, MutableSet
-from contextlib import aclosing, asynccontextmanager
+from contextlib import aclosing, asynccontextmanager, suppress
 from typing import Final
 
 from s3sftp.backends.s3.bodies import MemoryBody
@@ -33,10 +33,10 @@ from s3sftp.backends.s3.keys import reserved_prefix
 from s3sftp.backends.s3.listing import pages
 from s3sftp.backends.s3.objects import new_object
 from s3sftp.backends.s3.options import S3Options
-from s3sftp.backends.s3.ownership import CLAIM, Claim, Record
+from s3sftp.backends.s3.ownership import CLAIM, Claim, Notice, Record
 from s3sftp.backends.s3.received import body_of, read_all
 from s3sftp.backends.s3.silence import Mark, Silence
-from s3sftp.errors import NotFound, StorageError
+from s3sftp.errors import NotFound, StorageError, StorageFailure, told
 from s3sftp.telemetry import get_logger
 
 _log = get_logger("s3sftp.s3")
@@ -113,8 +113,8 @@ class BucketClaims:
         self._silence = Silence()
         self._renewing: asyncio.Task[None] | None = None
         self._stopping = asyncio.Event()
-        self._cannot_renew = False
         self.description = f"s3://{store.options.bucket}/{self._root}"
+        self._notice = Notice(self.description)
 
     async def start(self) -> None:
         """Sends nothing: a bucket that is down does not keep the server from starting."""
@@ -146,9 +146,10 @@ class BucketClaims:
             await self._erase_strays(found.get(self._instance, frozenset()))
             left = {instance: await self._left_by(found[instance], silent[instance]) for instance in silent}
         except StorageError as error:
-            _log.warning("upload_journal_not_readable", error=str(error), detail=error.detail)
+            self._notice.failed("upload_journal_not_readable", error)
             yield []
             return
+        self._notice.worked("upload_journal_not_readable")
         dead = {instance: claims for instance, claims in left.items() if claims is not None}
         remaining = {key for claims in dead.values() for key in claims}
         yield [
@@ -194,11 +195,9 @@ class BucketClaims:
                 self._store, f"{self._root}{self._instance}/{_LEASE}", uuid.uuid4().hex.encode("ascii")
             )
         except StorageError as error:
-            if not self._cannot_renew:
-                _log.warning("upload_journal_lease_not_renewed", error=str(error), detail=error.detail)
-            self._cannot_renew = True
+            self._notice.failed("upload_journal_lease_not_renewed", error)
         else:
-            self._cannot_renew = False
+            self._notice.worked("upload_journal_lease_not_renewed")
         return True
 
     async def _erase_lease(self, instance: str) -> None:
@@ -231,17 +230,22 @@ class BucketClaims:
         return claims
 
     async def _read(self, key: str) -> Claim | None:
-        """Raises StorageError when the store cannot be asked."""
+        """A claim; None when it has ended, or is none. Raises StorageError when that is not known: what
+        cannot be read now may be what names an upload."""
         try:
             answer = await self._store.call("GetObject", Key=key)
         except NotFound:
             return None  # ended meanwhile
+        stall = self._store.options.stall_timeout.total_seconds()
         try:
-            stall = self._store.options.stall_timeout.total_seconds()
-            claim = CLAIM.validate_json(await read_all(body_of(answer), _MAX_CLAIM_BYTES, stall))
+            data = await read_all(body_of(answer), _MAX_CLAIM_BYTES, stall)
+        except Exception as failure:  # a body that breaks has many names
+            raise StorageFailure(detail=f"GetObject: {told(failure)} (key {key!r})") from failure
+        try:
+            claim = CLAIM.validate_json(data)
             if not claim.key.startswith(self._store.options.prefix):
                 raise ValueError("it speaks of a key outside the prefix")
-        except Exception as problem:  # a broken body has many names; the claim stays as it is
+        except ValueError as problem:  # it stays as it is
             _log.warning("upload_journal_unreadable", file=key, error=str(problem))
             return None
         return claim
@@ -251,7 +255,8 @@ class BucketClaims:
         overtaken by a write whose answer was lost."""
         for key, _, _ in marks:
             if key not in self._own and not key.endswith(_LEASE):
-                await delete_object(self._store, key)
+                with suppress(StorageError):  # told when it failed for the first time
+                    await delete_object(self._store, key)
 
 
 async def put_small(store: Store, key: str, data: bytes) -> None:

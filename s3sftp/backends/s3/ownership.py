@@ -122,6 +122,8 @@ class Entry:
                 await self._record.erase()
             except (OSError, StorageError) as problem:
                 self._notice.failed("upload_journal_not_cleared", problem)
+            else:
+                self._notice.worked("upload_journal_not_cleared")
 
     async def _write(self) -> None:
         """A journal that cannot be written costs an unfinished upload that stays, at worst; that is no reason
@@ -132,11 +134,11 @@ class Entry:
             except (OSError, StorageError) as problem:
                 self._notice.failed("upload_journal_not_written", problem)
             else:
-                self._notice.worked()
+                self._notice.worked("upload_journal_not_written")
 
 
 class Notice:
-    """Tells once that the journal cannot be written, and once that it can be written again."""
+    """Tells once that something of the journal fails, and once that it works again."""
 
     def __init__(self, description: str = "") -> None:
         self._description = description
@@ -155,10 +157,11 @@ class Notice:
                 "that a crash leaves",
             )
 
-    def worked(self) -> None:
-        if "upload_journal_not_written" in self._told:
-            _log.info("upload_journal_written_again", journal=self._description)
-        self._told.discard("upload_journal_not_written")
+    def worked(self, event: str) -> None:
+        """What failed with that event has succeeded."""
+        if event in self._told:
+            self._told.discard(event)
+            _log.info("upload_journal_works_again", journal=self._description, after=event)
 
 
 class Journal:

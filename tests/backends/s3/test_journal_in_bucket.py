@@ -18,7 +18,7 @@ from s3sftp.errors import StorageError
 from tests.backends.s3.conftest import ALICE, PART, Opener
 from tests.backends.s3.writers import begin, data_of, put
 from tests.support.fault_proxy import FaultProxy
-from tests.support.faults import Answer, HoldReply, LoseReply
+from tests.support.faults import Answer, CutBody, HoldReply, LoseReply
 from tests.support.s3_client import S3
 
 PIECE = data_of(PART)
@@ -169,7 +169,7 @@ async def test_where_the_journal_is_denied_uploads_go_on_with_one_warning(
     proxy.clear()
     with structlog.testing.capture_logs() as logs:
         await put(backend, "h", data_of(PART + 1))
-    assert "upload_journal_written_again" in [line["event"] for line in logs]
+    assert "upload_journal_works_again" in [line["event"] for line in logs]
 
 
 async def test_a_claim_that_could_not_be_erased_is_erased_by_the_next_sweep(
@@ -220,6 +220,46 @@ async def test_a_claim_that_is_no_claim_or_of_another_prefix_is_left_alone(
     for _ in range(3):
         assert await observer.janitor.sweep() == 0
     assert len(await s3.multipart_uploads()) == 1
+
+
+async def test_a_claim_that_cannot_be_read_now_stops_the_settling_of_others_not_for_ever(
+    open_backend: Opener, s3: S3, proxy: FaultProxy
+) -> None:
+    """It may name the upload that an unheard one is looked for among."""
+    running, observer = await open_backend(journal="bucket"), await open_backend(attempts=1, **QUICK)
+    await observer.janitor.stop()
+    upload = await begin(running, "f")
+    await upload.multipart._created()  # and no part is there yet
+    entry = await observer.journal.claim("tenant/f")
+    observer.journal.abandon(entry)
+    fault = proxy.on("GetObject", key=r"\.s3sftp/", do=CutBody(5))
+    assert await observer.janitor.sweep() == 0
+    assert observer.journal.abandoned == [entry]
+    assert len(await s3.multipart_uploads()) == 1
+    assert fault.hits
+    proxy.clear()
+    assert await observer.janitor.sweep() == 0
+    assert observer.journal.abandoned == []
+    assert len(await s3.multipart_uploads()) == 1
+    await running.abort_write(upload, ALICE)
+
+
+async def test_where_own_claims_cannot_be_erased_those_of_the_dead_are_still_looked_at(
+    open_backend: Opener, s3: S3, proxy: FaultProxy
+) -> None:
+    dead, living = await open_backend(**QUICK), await open_backend(**QUICK)
+    await dead.write_chunk(await begin(dead, "f"), PIECE, ALICE)
+    await crash(dead)
+    proxy.on("DeleteObject", key=r"\.s3sftp/", do=Answer(403, "AccessDenied"))
+    await put(living, "g", data_of(PART + 1))
+
+    async def is_aborted() -> bool:
+        await living.janitor.sweep()
+        return await s3.multipart_uploads() == []
+
+    await until(is_aborted)
+    proxy.clear()
+    await until(swept_clean(living, s3))
 
 
 def test_who_shows_something_new_is_alive_and_what_is_gone_is_no_sign() -> None:

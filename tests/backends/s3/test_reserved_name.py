@@ -49,6 +49,7 @@ async def everything_is_refused(client: Wire, name: bytes) -> None:
     assert await refused(client.posix_rename(name, b"/elsewhere")) == gone
     for flags in (W | CREAT, W | CREAT | TRUNC):
         assert await refused(client.put(name, b"x", flags=flags)) in refusals
+    assert await refused(client.set_size(name, 1)) in refusals
     assert await refused(client.mkdir(name)) in refusals
     assert await refused(client.rename(b"/file", name)) in refusals
     assert await refused(client.posix_rename(b"/dir", name)) in refusals
