@@ -25,6 +25,17 @@ def make_backend(options: ServerOptions, changes: Table | None = None, made: Tab
     return make_installed(options.backend, options.backend_options)
 
 
+def require_state(options: ServerOptions) -> None:
+    """See that the storage can keep on this machine what it has to. Blocks, so not for the event loop.
+
+    Raises ConfigurationError.
+    """
+    if options.backend == "s3" and options.s3 is not None and options.s3.journal == "disk":
+        from s3sftp.backends.s3.journal_disk import require_directory
+
+        require_directory(options.server.state_dir)
+
+
 def _s3(options: ServerOptions, changes: Table | None, made: Table | None) -> Backend:
     from s3sftp.backends.s3 import S3Backend
 

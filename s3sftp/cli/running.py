@@ -11,6 +11,7 @@ import sys
 from collections.abc import Sequence
 
 from s3sftp import __version__
+from s3sftp.app_backends import require_state
 from s3sftp.app_descriptors import enough_descriptors, other_descriptors
 from s3sftp.app_options import ServerOptions
 from s3sftp.app_shares import CHANGES, TABLE_ROWS, UPLOADS, share_of, to_file
@@ -58,6 +59,7 @@ async def supervise(options: ServerOptions, workers: int) -> None:
     enough_descriptors(options, workers)  # workers inherit the limit
     # the first start makes the keys, once
     await asyncio.to_thread(load_host_keys, options.ssh.host_keys, options.server.state_dir)
+    await asyncio.to_thread(require_state, options)  # told once, and not by each worker
     counters, handed = make_shared(TABLE_ROWS, workers), to_file(options)
     try:
         await _supervise(options, workers, counters, handed)
