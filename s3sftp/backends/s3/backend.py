@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
+from s3sftp.backends.contact import Contact
 from s3sftp.backends.contract import (
     Buffer,
     CompleteBackend,
@@ -49,7 +50,7 @@ _log = get_logger("s3sftp.s3")
 class S3Backend(CompleteBackend):
     """A bucket, or a prefix of one. `state_dir` is where the journal of unfinished uploads lives; `changes` a
     table through which the processes of one server see each other's changes at once, `made` one of the names
-    that they have made."""
+    that they have made, and `contact` is told of every request that succeeds."""
 
     name = "s3"
     begin_is_free = True
@@ -60,10 +61,11 @@ class S3Backend(CompleteBackend):
         state_dir: Path | None = None,
         changes: Table | None = None,
         made: Table | None = None,
+        contact: Contact | None = None,
     ) -> None:
         self.options = options
         self.keeps_modes = options.keeps_modes
-        self.store = Store(options)
+        self.store = Store(options, contact)
         self.journal = Journal(state_dir, options.endpoint_url or "", options.bucket)
         self.janitor = Janitor(self.store, self.journal)
         self._keys = Keys(options.prefix, escape_backslash=options.backslash == "escape")
@@ -112,6 +114,10 @@ class S3Backend(CompleteBackend):
         await self.store.settle()
         await self.journal.stop()
         await self.store.stop()
+
+    async def probe(self) -> None:
+        """Ask for as little as can be: one name below the prefix. Raises StorageError."""
+        await self.store.call("ListObjectsV2", Prefix=self.options.prefix, MaxKeys=1)
 
     async def file_info(self, place: Place, session: Session) -> FileInfo:
         return await self._heads.info(place)

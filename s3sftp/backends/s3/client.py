@@ -20,6 +20,7 @@ from aiobotocore.config import AioConfig
 from botocore import xform_name
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode
 
+from s3sftp.backends.contact import Contact
 from s3sftp.backends.s3.concurrency import Slots
 from s3sftp.backends.s3.credentials import RenewableCredentials, session_with
 from s3sftp.backends.s3.direct import Direct
@@ -44,8 +45,15 @@ _MUTE_APIS: Final = frozenset({"HeadObject", "HeadBucket"})
 class Store:
     """A client of one bucket. `start` before the first call, `stop` after the last."""
 
-    def __init__(self, options: S3Options, *, dice: Callable[[], float] = random.random) -> None:
+    def __init__(
+        self,
+        options: S3Options,
+        contact: Contact | None = None,
+        *,
+        dice: Callable[[], float] = random.random,
+    ) -> None:
         self.options = options
+        self._contact = contact or Contact()
         self._dice = dice
         self._retries = Retries(options.attempts)
         patience = options.metadata_timeout.total_seconds()
@@ -127,6 +135,7 @@ class Store:
             charge(api, retry=resumed or attempt > 1)
             answer = await self._attempt(api, parameters, attempt, deadline)
             if not isinstance(answer, Trouble):
+                self._contact.succeeded()
                 return answer
             if answer.unknown and on_unknown is not None:
                 await on_unknown()
