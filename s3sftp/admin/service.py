@@ -11,11 +11,12 @@ import json
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
 
 from aiohttp import web
 
 from s3sftp.admin.health import Answer, Reason
-from s3sftp.admin.limits import MAX_SECONDS, Limited, Limits
+from s3sftp.admin.limits import Limited, Limits
 from s3sftp.admin.options import AdminOptions
 from s3sftp.ssh import CannotListen, ListenOptions, bind
 from s3sftp.telemetry import get_logger
@@ -35,11 +36,11 @@ async def admin_port(
 ) -> AsyncIterator[int]:
     """Answer while this lasts; the port. Raises CannotListen."""
     listen = ListenOptions(host=options.host, port=options.port or 0)
-    server = _server(Pages(alive, ready, render))
-    limits = Limits()
+    server, limits = web.Server(Pages(alive, ready, render).answer), Limits()
+    loop = asyncio.get_running_loop()
 
     def connection() -> Limited:
-        return Limited(server(), limits)
+        return Limited(_Requests(server, loop=loop, **_BOUNDS), limits)
 
     async with AsyncExitStack() as open_:
         open_.push_async_callback(server.shutdown, timeout=1)
@@ -49,9 +50,7 @@ async def admin_port(
             open_.callback(each.close)
         try:
             for each in sockets:
-                accepting = await asyncio.get_running_loop().create_server(
-                    connection, sock=each, backlog=_BACKLOG
-                )
+                accepting = await loop.create_server(connection, sock=each, backlog=_BACKLOG)
                 open_.callback(accepting.close)
         except OSError as error:
             raise CannotListen.because(listen, error) from error
@@ -60,19 +59,30 @@ async def admin_port(
         yield port
 
 
-def _server(pages: Pages) -> web.Server:
-    # aiohttp would log a traceback for whatever peers send
-    silent = logging.Logger("s3sftp.admin.http", logging.CRITICAL + 1)
-    return web.Server(
-        pages.answer,
-        access_log=None,
-        logger=silent,
-        max_line_size=_LINE_BYTES,
-        max_field_size=_LINE_BYTES,
-        keepalive_timeout=MAX_SECONDS,
-        lingering_time=0,
-        auto_decompress=False,
-    )
+class _Requests(web.RequestHandler):
+    """aiohttp's end of a connection. Bytes that are no request are refused without a traceback in the log."""
+
+    __slots__ = ()
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        return _finished(_sentence(status, "this is no HTTP request that is understood here"))
+
+
+_BOUNDS: dict[str, Any] = {
+    "access_log": None,
+    # it would say what peers do
+    "logger": logging.Logger("s3sftp.admin.http", logging.CRITICAL + 1),
+    "max_line_size": _LINE_BYTES,
+    "max_field_size": _LINE_BYTES,
+    "lingering_time": 0,
+    "auto_decompress": False,
+}
 
 
 class Pages:
@@ -89,11 +99,7 @@ class Pages:
         except Exception:
             _log.exception("admin request failed", path=request.path[:100])
             response = _sentence(500, "the server could not answer this; its log says why")
-        response.headers["Cache-Control"] = "no-store"
-        response.headers["X-Content-Type-Options"] = "nosniff"
-        response.headers["Server"] = "s3sftp"
-        response.force_close()
-        return response
+        return _finished(response)
 
     async def _response(self, request: web.BaseRequest) -> web.Response:
         path = request.path
@@ -113,6 +119,15 @@ class Pages:
             return _sentence(404, "this server has no metrics")
         body, content_type = self._render(request.headers.get("Accept", ""))
         return web.Response(body=body, headers={"Content-Type": content_type})
+
+
+def _finished(response: web.Response) -> web.Response:
+    """With what all answers have in common."""
+    response.headers["Cache-Control"] = "no-store"
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    response.headers["Server"] = "s3sftp"
+    response.force_close()
+    return response
 
 
 def _of(answer: Answer, bad: str) -> web.Response:
