@@ -11,11 +11,11 @@ from s3sftp import __version__, backends
 from s3sftp.admin import Facts
 from s3sftp.app_backends import make_backend
 from s3sftp.app_descriptors import other_descriptors
-from s3sftp.app_health import admin_descriptors, described, phase_of, storage_trouble
+from s3sftp.app_health import admin_descriptors, denials, described, phase_of, storage_trouble
 from s3sftp.app_options import ServerOptions
 from s3sftp.auth import ConfiguredUsers
 from s3sftp.backends import Backend, Place
-from s3sftp.backends.contact import Contact
+from s3sftp.backends.s3.contact import Contact
 from s3sftp.counters import Table
 from s3sftp.errors import NotFound, PermissionDenied, StorageError
 from s3sftp.server import Server
@@ -117,7 +117,7 @@ class Application:
     def facts(self) -> Facts:
         """How it is, for the admin port."""
         is_open = self._server is not None and self._server.port != 0
-        return Facts(phase_of(is_open, self._is_stopping))
+        return Facts(phase_of(is_open, self._is_stopping), denied=denials(self._contact))
 
     async def look(self) -> str:
         """Ask the storage for something small: what it says, if that is no."""

@@ -9,8 +9,8 @@ from collections.abc import Callable
 
 from s3sftp.app_options import ServerOptions
 from s3sftp.backends import Backend
-from s3sftp.backends.contact import Contact
 from s3sftp.backends.registry import BUILT_IN, make_installed
+from s3sftp.backends.s3.contact import Contact
 from s3sftp.counters import Table
 from s3sftp.errors import ConfigurationError
 

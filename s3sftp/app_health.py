@@ -13,6 +13,8 @@ from s3sftp.admin import Answer, Facts, Phase, StorageCheck, WorkerState, health
 from s3sftp.admin.storage import LOOK_SECONDS
 from s3sftp.app_options import ServerOptions
 from s3sftp.backends import Backend, Place, Session
+from s3sftp.backends.s3.contact import Contact
+from s3sftp.backends.s3.permissions import permission_for
 from s3sftp.errors import PermissionDenied, StorageError, told
 from s3sftp.telemetry import get_logger
 from s3sftp.telemetry.escape import printable
@@ -96,8 +98,9 @@ def admin_descriptors(options: ServerOptions) -> int:
 class SupervisorHealth:
     """A supervisor as the admin port sees it."""
 
-    def __init__(self, options: ServerOptions, supervisor: Supervisor) -> None:
+    def __init__(self, options: ServerOptions, supervisor: Supervisor, contact: Contact) -> None:
         self._supervisor = supervisor
+        self._contact = contact
         limit = options.server.worker_timeout.total_seconds()
         self._patience = Patience.of(limit)
         self._replacing_seconds = limit + _RESTART_SECONDS if limit else None
@@ -116,6 +119,7 @@ class SupervisorHealth:
             workers,
             now - self._served,
             self._replacing_seconds,
+            denials(self._contact),
         )
 
     def _state_of(self, worker: Worker) -> WorkerState:
@@ -133,6 +137,14 @@ class SupervisorHealth:
         await asyncio.wait({answer}, timeout=LOOK_SECONDS + _NO_ANSWER_SECONDS)
         # one that says nothing hangs, which says nothing of the storage
         return answer.result() if answer.done() and not answer.cancelled() else None
+
+
+def denials(contact: Contact) -> tuple[str, ...]:
+    """What the store denies, and the permission that is missing."""
+    return tuple(
+        f"S3 denies {api}, and has allowed none since: allow the server's role {permission_for(api)}"
+        for api in contact.denials()
+    )
 
 
 def phase_of(is_open: bool, is_stopping: bool) -> Phase:

@@ -14,8 +14,8 @@ from pathlib import Path
 from pydantic import SecretStr
 
 from s3sftp.app_options import ServerOptions
-from s3sftp.backends.contact import ROWS as CONTACT_ROWS
 from s3sftp.backends.registry import BUILT_IN
+from s3sftp.backends.s3.contact import ROWS as CONTACT_ROWS
 from s3sftp.backends.s3.generations import ROWS as CHANGE_ROWS
 from s3sftp.backends.s3.made_names import ROWS as MADE_ROWS
 from s3sftp.fs.changes import ROWS as STORED_ROWS

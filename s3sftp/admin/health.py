@@ -48,6 +48,8 @@ class Facts:
     """For how long no worker has served."""
     replacing_seconds: float | None = None
     """How long it may take until workers that hang are replaced; None: they never are."""
+    denied: Sequence[str] = ()
+    """What the storage refuses, as it seems for want of a permission, each in a sentence."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +110,7 @@ def ready(facts: Facts, storage: str) -> Answer:
             reasons.append(Reason("no_worker_ready", f"{_how_they_are(facts)}; connections wait"))
         elif serving < len(facts.workers):
             warnings.append(Reason("workers_missing", _how_they_are(facts)))
+    warnings += [Reason("permission_denied", denied) for denied in facts.denied]
     if storage:
         reasons.append(Reason("storage_unreachable", storage))
     return Answer(tuple(reasons), tuple(warnings))

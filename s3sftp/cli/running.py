@@ -16,7 +16,7 @@ from s3sftp.app_health import SupervisorHealth, admin_descriptors, admin_port
 from s3sftp.app_options import ServerOptions
 from s3sftp.app_shares import CHANGES, CONTACT, TABLE_ROWS, UPLOADS, share_of, to_file
 from s3sftp.auth import read_keys, tell_what_is_wrong
-from s3sftp.backends.contact import Contact
+from s3sftp.backends.s3.contact import Contact
 from s3sftp.backends.s3.generations import Generations
 from s3sftp.cli.event_loop import run
 from s3sftp.counters import Table, make_shared
@@ -97,8 +97,8 @@ async def _supervise(options: ServerOptions, workers: int, counters: int, handed
         options.sftp.close_timeout.total_seconds() + _END_SECONDS,
         options.server.drain_delay.total_seconds(),
     )
-    health = SupervisorHealth(options, supervisor)
     contact = Contact(Table.shared(counters, workers, 0).part(*CONTACT))
+    health = SupervisorHealth(options, supervisor, contact)
 
     def started() -> None:
         _log.info(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from s3sftp.admin import Answer, Facts, Phase, WorkerState
+from s3sftp.admin import Answer, Facts, Phase, Reason, WorkerState
 from s3sftp.admin.health import alive, ready
 
 SERVING = Facts(Phase.SERVING)
@@ -32,6 +32,11 @@ def test_a_storage_that_says_no_is_a_reason_in_its_words() -> None:
     (reason,) = ready(SERVING, "bucket a: no such bucket").reasons
     assert (reason.name, reason.detail) == ("storage_unreachable", "bucket a: no such bucket")
     assert alive(SERVING).is_good  # a restart of ours mends no storage
+
+
+def test_what_is_denied_is_a_warning() -> None:
+    answer = ready(Facts(Phase.SERVING, denied=["S3 denies PutObject"]), "")
+    assert answer == Answer(warnings=(Reason("permission_denied", "S3 denies PutObject"),))
 
 
 def test_all_reasons_are_said_at_once() -> None:

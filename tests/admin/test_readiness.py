@@ -8,6 +8,7 @@ import signal
 from pathlib import Path
 from time import monotonic
 
+import asyncssh
 import pytest
 
 from tests.admin.asking import Said, admin_port_of, ask, until
@@ -88,6 +89,26 @@ async def test_a_role_that_may_not_list_any_more_is_named_with_what_it_lacks(
         assert "AccessDenied" in detail
         assert f"bucket {bucket}" in detail
         assert "allow the server's role s3:ListBucket" in detail
+
+
+@EITHER
+async def test_a_permission_that_is_missing_is_a_warning_until_it_is_there(
+    proxied: Store, proxy: FaultProxy, bucket: str, tmp_path: Path, workers: int
+) -> None:
+    async with serving(tmp_path, proxied, bucket, workers) as server:
+        port = admin_port_of(server)
+        proxy.on("PutObject", do=Answer(403, "AccessDenied"), times=1)
+        async with await connect(server) as connection, connection.start_sftp_client() as sftp:
+            with pytest.raises(asyncssh.SFTPPermissionDenied):
+                await sftp.put(__file__, "/file")
+            said = await ask(port, "/readyz")
+            assert is_ready(said)  # users who only read are served, and none of them may turn it off
+            assert said.warnings == {
+                "permission_denied": "S3 denies PutObject, and has allowed none since:"
+                " allow the server's role s3:PutObject below the prefix"
+            }
+            await sftp.put(__file__, "/file")
+        assert (await ask(port, "/readyz")).warnings == {}
 
 
 async def test_a_storage_that_answers_nothing_is_red_too(

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from s3sftp.backends.s3.failures import Trouble, cause_of
+from s3sftp.backends.s3.failures import cause_of
+from s3sftp.backends.s3.permissions import permission_for
 from s3sftp.errors import StorageError
 
 _UNREACHABLE = "nothing answers at the endpoint: check its address and the network"
@@ -31,24 +32,6 @@ _BY_CODE: Mapping[str, str] = {
     "SSLError": "see that s3.endpoint_url is right, and that its certificate is trusted here (AWS_CA_BUNDLE)",
 }
 
-_PERMISSIONS: Mapping[str, str] = {
-    "ListObjectsV2": "s3:ListBucket on the bucket, for the prefix",
-    "ListMultipartUploads": "s3:ListBucketMultipartUploads on the bucket",
-    "HeadObject": "s3:GetObject",
-    "GetObject": "s3:GetObject",
-    "PutObject": "s3:PutObject",
-    "CopyObject": "s3:GetObject and s3:PutObject",
-    "CreateMultipartUpload": "s3:PutObject",
-    "UploadPart": "s3:PutObject",
-    "UploadPartCopy": "s3:GetObject and s3:PutObject",
-    "CompleteMultipartUpload": "s3:PutObject",
-    "AbortMultipartUpload": "s3:AbortMultipartUpload",
-    "ListParts": "s3:ListMultipartUploadParts",
-    "DeleteObject": "s3:DeleteObject",
-    "DeleteObjects": "s3:DeleteObject",
-}
-"""What the role needs for a request, on what is below the prefix where nothing else stands here."""
-
 
 def advice_on(error: StorageError) -> str:
     """What to do; empty when that is not known."""
@@ -56,10 +39,5 @@ def advice_on(error: StorageError) -> str:
     if trouble is None:
         return ""
     if trouble.code == "AccessDenied" or (trouble.status == 403 and trouble.code not in _BY_CODE):
-        return f"allow the server's role {permission_for(trouble)}"
+        return f"allow the server's role {permission_for(trouble.api)}"
     return _BY_CODE.get(trouble.code, "")
-
-
-def permission_for(trouble: Trouble) -> str:
-    """The permission that a request needs that was denied."""
-    return _PERMISSIONS.get(trouble.api, f"what {trouble.api} needs")

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
-from s3sftp.backends.contact import Contact
 from s3sftp.backends.contract import (
     Buffer,
     CompleteBackend,
@@ -20,6 +19,7 @@ from s3sftp.backends.contract import (
 )
 from s3sftp.backends.s3.cache import Facts
 from s3sftp.backends.s3.client import Store
+from s3sftp.backends.s3.contact import Contact
 from s3sftp.backends.s3.copying import Copying
 from s3sftp.backends.s3.directories import Directories
 from s3sftp.backends.s3.generations import Generations

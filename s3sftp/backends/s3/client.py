@@ -20,11 +20,11 @@ from aiobotocore.config import AioConfig
 from botocore import xform_name
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode
 
-from s3sftp.backends.contact import Contact
 from s3sftp.backends.s3.concurrency import Slots
+from s3sftp.backends.s3.contact import Contact
 from s3sftp.backends.s3.credentials import RenewableCredentials, session_with
 from s3sftp.backends.s3.direct import Direct
-from s3sftp.backends.s3.failures import Trouble, trouble_of
+from s3sftp.backends.s3.failures import Trouble, is_denied, trouble_of
 from s3sftp.backends.s3.options import S3Options, is_loopback
 from s3sftp.backends.s3.proofs import Unproven, require_proof
 from s3sftp.backends.s3.received import body_of
@@ -135,8 +135,10 @@ class Store:
             charge(api, retry=resumed or attempt > 1)
             answer = await self._attempt(api, parameters, attempt, deadline)
             if not isinstance(answer, Trouble):
-                self._contact.succeeded()
+                self._contact.succeeded(api)
                 return answer
+            if is_denied(answer):
+                self._contact.denied(api)
             if answer.unknown and on_unknown is not None:
                 await on_unknown()
             answer.unknown = unknown = unknown or answer.unknown
