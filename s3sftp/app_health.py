@@ -71,8 +71,9 @@ async def admin_port(
     facts: Callable[[], Facts],
     look: Callable[[], Awaitable[str | None]],
     last_success: Callable[[], float],
+    render: Callable[[str], tuple[bytes, str]] | None = None,
 ) -> AsyncIterator[None]:
-    """Answer on the admin port, if there is one. Raises CannotListen."""
+    """Answer on the admin port, if there is one; `render` makes the metrics. Raises CannotListen."""
     if options.admin.port is None:
         yield
         return
@@ -82,7 +83,7 @@ async def admin_port(
     asked = Health(facts, storage)
     async with AsyncExitStack() as open_:
         open_.callback(storage.close)
-        await open_.enter_async_context(listening(options.admin, asked.alive, asked.ready))
+        await open_.enter_async_context(listening(options.admin, asked.alive, asked.ready, render))
         yield
 
 
