@@ -54,8 +54,9 @@ class Application:
         self._cleanup = AsyncExitStack()
         self._server: Server | None = None
         self._contact = Contact(among.contact if among else None)
+        self._given: Backend | None = None
         self._storage: Backend | None = None
-        """The storage, once it has been started."""
+        """The storage, once it has been started, with all that it may have lacked."""
         self._is_stopping = False
 
     @property
@@ -77,13 +78,14 @@ class Application:
             # of several workers, none: the supervisor has told
             users = ConfiguredUsers(options.users, options.auth, tells_of_keys=among is None)
             started.callback(users.close)
+            self._given = make_backend(
+                options,
+                among.changes if among else None,
+                among.made if among else None,
+                self._contact,
+            )
             self._server = Server(
-                backend=make_backend(
-                    options,
-                    among.changes if among else None,
-                    among.made if among else None,
-                    self._contact,
-                ),
+                backend=self._given,
                 auth=users,
                 host_keys=host_keys,
                 host=options.listen.host,
@@ -121,7 +123,9 @@ class Application:
 
     async def look(self) -> str:
         """Ask the storage for something small: what it says, if that is no."""
-        return await storage_trouble(self._storage, self._options) if self._storage else ""
+        if self._storage is None or self._given is None:
+            return ""
+        return await storage_trouble(self._storage, self._given, self._options)
 
     def last_success(self) -> float:
         """When the storage last did what it was asked, by the monotonic clock."""

@@ -155,14 +155,17 @@ def phase_of(is_open: bool, is_stopping: bool) -> Phase:
     return Phase.SERVING if is_open else Phase.STARTING
 
 
-async def storage_trouble(backend: Backend, options: ServerOptions) -> str:
+async def storage_trouble(backend: Backend, given: Backend, options: ServerOptions) -> str:
     """What the storage says when it is asked for something small, if that is no: which storage, what, and
-    what to do about it. Never raises because of the storage."""
+    what to do about it. Never raises because of the storage.
+
+    `given` is the backend as it was made, which may have an attribute `ready`.
+    """
     try:
         async with asyncio.timeout(LOOK_SECONDS):
-            if not getattr(backend, "ready", True):
-                return f"{_storage_of(options)} says that it is not ready"
             await _probe(backend)
+        if not getattr(given, "ready", True):
+            return _safe(f"{_storage_of(options)}: it answers, but says that it is not ready")
     except TimeoutError:
         return _safe(
             f"{_storage_of(options)}: no answer in {LOOK_SECONDS:g} s: see that it runs, and the network"
