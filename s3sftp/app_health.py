@@ -105,8 +105,8 @@ class SupervisorHealth:
         limit = options.server.worker_timeout.total_seconds()
         self._patience = Patience.of(limit)
         self._replacing_seconds = limit + _RESTART_SECONDS if limit else None
-        self._served = monotonic()
-        """When a worker last served, as far as it was asked."""
+        self._unserved_since: float | None = None
+        """Since when no worker has served, as far as anybody has asked."""
         self._turn = 0
 
     def facts(self) -> Facts:
@@ -114,11 +114,13 @@ class SupervisorHealth:
         workers = tuple(map(self._state_of, self._supervisor.workers.values()))
         now = monotonic()
         if any(worker.serves for worker in workers):
-            self._served = now
+            self._unserved_since = None
+        elif self._unserved_since is None:
+            self._unserved_since = now
         return Facts(
             phase_of(self._supervisor.is_open, self._supervisor.is_stopping),
             workers,
-            now - self._served,
+            now - (self._unserved_since or now),
             self._replacing_seconds,
             denials(self._contact),
         )

@@ -2,8 +2,17 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
+import pytest
+
+from s3sftp import app_health
 from s3sftp.admin import Answer, Facts, Phase, Reason, WorkerState
 from s3sftp.admin.health import alive, ready
+from s3sftp.app_health import SupervisorHealth
+from s3sftp.app_options import ServerOptions
+from s3sftp.backends.s3.contact import Contact
+from s3sftp.workers.pulse import Pulse
 
 SERVING = Facts(Phase.SERVING)
 
@@ -72,3 +81,19 @@ def test_none_that_serves_for_longer_than_replacing_takes_is_a_reason() -> None:
 
 def test_workers_that_are_never_replaced_for_being_silent_are_not_judged() -> None:
     assert alive(Facts(Phase.SERVING, [WorkerState(1, ready=False)], 1e6, None)).is_good
+
+
+def test_nobody_is_blamed_for_the_time_in_which_nobody_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = [0.0]
+    monkeypatch.setattr(app_health, "monotonic", lambda: clock[0])
+    workers = {1: SimpleNamespace(number=1, ready=True, pulse=Pulse())}
+    supervisor = SimpleNamespace(workers=workers, is_open=True, is_stopping=False)
+    asked = SupervisorHealth(ServerOptions(), supervisor, Contact())  # type: ignore[arg-type]
+    assert asked.facts().unserved_seconds == 0
+    clock[0] = 10_000.0
+    workers[1].ready = False
+    assert asked.facts().unserved_seconds == 0
+    clock[0] = 10_050.0
+    assert asked.facts().unserved_seconds == 50
+    workers[1].ready = True
+    assert asked.facts().unserved_seconds == 0

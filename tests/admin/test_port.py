@@ -129,6 +129,12 @@ async def test_of_requests_sent_at_once_the_first_is_answered_and_no_other() -> 
     "sent",
     [
         pytest.param(b"nonsense\r\n\r\n", id="nonsense"),
+        pytest.param(b"OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n", id="an asterisk"),
+        pytest.param(b"CONNECT a:1 HTTP/1.1\r\nHost: a\r\n\r\n", id="CONNECT"),
+        pytest.param(b"GET //[::1/livez HTTP/1.1\r\nHost: a\r\n\r\n", id="no host"),
+        pytest.param(b"GET http://[::1/livez HTTP/1.1\r\nHost: a\r\n\r\n", id="half a host"),
+        pytest.param(b"GET http://a:99999999/livez HTTP/1.1\r\nHost: a\r\n\r\n", id="no port"),
+        pytest.param(b"GET /%ff%zz%00\x80\xff HTTP/1.1\r\nHost: a\r\n\r\n", id="no text"),
         pytest.param(b"BREW /readyz HTTP/1.1\r\nHost: a\r\n\r\n", id="an unknown method"),
         pytest.param(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(500), id="TLS"),
         pytest.param(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", id="HTTP/2"),
@@ -153,7 +159,7 @@ async def test_what_is_no_request_is_refused_and_the_port_goes_on(
     monkeypatch.setattr(limits, "MAX_SECONDS", 1.0)
     async with port() as listening:
         said = await raw(listening, sent)
-        assert said == b"" or said.startswith((b"HTTP/1.1 400", b"HTTP/1.0 400"))
+        assert said == b"" or said.split()[1] in (b"400", b"404", b"405")
         assert said == b"" or b"Server: s3sftp\r\n" in said
         assert (await ask(listening, "/livez")).status == 200
     assert "Traceback" not in caplog.text
