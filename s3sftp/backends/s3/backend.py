@@ -116,8 +116,9 @@ class S3Backend(CompleteBackend):
         await self.store.stop()
 
     async def probe(self) -> None:
-        """Ask for as little as can be: one name below the prefix. Raises StorageError."""
-        await self.store.call("ListObjectsV2", Prefix=self.options.prefix, MaxKeys=1)
+        """Ask for as little as can be, one name below the prefix, and soon give up. Raises StorageError."""
+        # the second attempt is for a connection that has been idle for too long
+        await self.store.call("ListObjectsV2", attempts=2, Prefix=self.options.prefix, MaxKeys=1)
 
     async def file_info(self, place: Place, session: Session) -> FileInfo:
         return await self._heads.info(place)

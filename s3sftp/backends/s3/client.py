@@ -116,15 +116,17 @@ class Store:
         effort: Effort = Effort.METADATA,
         moved_bytes: int = 0,
         resumed: bool = False,
+        attempts: int | None = None,
         on_unknown: Callable[[], Awaitable[None]] | None = None,
         **parameters: Any,
     ) -> Answer:
         """Send one request, again as long as that may help, and return the answer.
 
         `moved_bytes` is what the request moves, for its time limit; `resumed` says that it continues an
-        earlier one, which makes it a retry on the account; `on_unknown` is awaited after each attempt that
-        may have been carried out although its answer does not say so, before the next one. Raises a
-        StorageError whose cause is the last `Trouble`; that one's `unknown` speaks for all attempts.
+        earlier one, which makes it a retry on the account; `attempts` bounds them where `s3.attempts` are too
+        many; `on_unknown` is awaited after each attempt that may have been carried out although its answer
+        does not say so, before the next one. Raises a StorageError whose cause is the last `Trouble`; that
+        one's `unknown` speaks for all attempts.
         """
         parameters["Bucket"] = self.options.bucket
         seconds = time_limit(self.options, effort, moved_bytes)
@@ -142,7 +144,7 @@ class Store:
             if answer.unknown and on_unknown is not None:
                 await on_unknown()
             answer.unknown = unknown = unknown or answer.unknown
-            if not await self._try_again(answer, attempt, deadline, generation):
+            if attempt == attempts or not await self._try_again(answer, attempt, deadline, generation):
                 raise answer.error(str(parameters.get("Key", parameters.get("Prefix", "")))) from answer
         raise AssertionError("unreachable")
 
