@@ -10,18 +10,24 @@ from collections.abc import Callable
 from s3sftp.app_options import ServerOptions
 from s3sftp.backends import Backend
 from s3sftp.backends.registry import BUILT_IN, make_installed
+from s3sftp.backends.s3.contact import Contact
 from s3sftp.counters import Table
 from s3sftp.errors import ConfigurationError
 
 
-def make_backend(options: ServerOptions, changes: Table | None = None, made: Table | None = None) -> Backend:
+def make_backend(
+    options: ServerOptions,
+    changes: Table | None = None,
+    made: Table | None = None,
+    contact: Contact | None = None,
+) -> Backend:
     """The storage, not started; `changes` is where workers tell each other of what they change, `made` of the
-    names that they make.
+    names that they make; `contact` is told when the storage has done what it was asked.
 
     Raises ConfigurationError.
     """
     if options.backend in _MAKERS:
-        return _MAKERS[options.backend](options, changes, made)
+        return _MAKERS[options.backend](options, changes, made, contact)
     return make_installed(options.backend, options.backend_options)
 
 
@@ -36,15 +42,19 @@ def require_state(options: ServerOptions) -> None:
         require_directory(options.server.state_dir)
 
 
-def _s3(options: ServerOptions, changes: Table | None, made: Table | None) -> Backend:
+def _s3(
+    options: ServerOptions, changes: Table | None, made: Table | None, contact: Contact | None
+) -> Backend:
     from s3sftp.backends.s3 import S3Backend
 
     if options.s3 is None:
         raise ConfigurationError([BUILT_IN["s3"].missing])
-    return S3Backend(options.s3, options.server.state_dir, changes, made)
+    return S3Backend(options.s3, options.server.state_dir, changes, made, contact)
 
 
-def _local(options: ServerOptions, changes: Table | None, made: Table | None) -> Backend:
+def _local(
+    options: ServerOptions, changes: Table | None, made: Table | None, contact: Contact | None
+) -> Backend:
     from s3sftp.backends.local import LocalBackend
 
     if options.local is None:
@@ -52,7 +62,9 @@ def _local(options: ServerOptions, changes: Table | None, made: Table | None) ->
     return LocalBackend(options.local)
 
 
-def _service(options: ServerOptions, changes: Table | None, made: Table | None) -> Backend:
+def _service(
+    options: ServerOptions, changes: Table | None, made: Table | None, contact: Contact | None
+) -> Backend:
     from s3sftp.backends.service import ServiceBackend
 
     if options.service is None:
@@ -60,13 +72,16 @@ def _service(options: ServerOptions, changes: Table | None, made: Table | None) 
     return ServiceBackend(options.service)
 
 
-def _memory(options: ServerOptions, changes: Table | None, made: Table | None) -> Backend:
+def _memory(
+    options: ServerOptions, changes: Table | None, made: Table | None, contact: Contact | None
+) -> Backend:
     from s3sftp.backends.memory import MemoryBackend
 
     return MemoryBackend()
 
 
-_MAKERS: dict[str, Callable[[ServerOptions, Table | None, Table | None], Backend]] = {
+_Maker = Callable[[ServerOptions, Table | None, Table | None, Contact | None], Backend]
+_MAKERS: dict[str, _Maker] = {
     "s3": _s3,
     "local": _local,
     "service": _service,

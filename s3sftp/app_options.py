@@ -12,6 +12,7 @@ from typing import Any
 
 from pydantic import Field, field_validator
 
+from s3sftp.admin import AdminOptions
 from s3sftp.auth import AuthOptions, UserOptions, read_keys, user_name_problem
 from s3sftp.backends.local.options import LocalOptions
 from s3sftp.backends.registry import BUILT_IN, name_problem
@@ -53,6 +54,10 @@ class ProcessOptions(Options):
     `$XDG_STATE_HOME/s3sftp`, `/var/lib/s3sftp` for root and without a home, else `~/.local/state/s3sftp`."""
     drain_timeout: Duration = timedelta(seconds=30)
     """How long running transfers may take to finish when the server is told to stop."""
+    drain_delay: Duration = timedelta(0)
+    """How long the server goes on as before when it is told to stop, only that `/readyz` says so: load
+    balancers need this time to send new connections elsewhere. `drain_timeout` begins after it. A second
+    signal ends it."""
     workers: int | None = Field(default=None, ge=1, le=256)
     """Processes that serve connections, each on a processor. Default: the processors that the process may
     use, by affinity and by the quota of its container, but no more than leave each worker 32 MiB of
@@ -93,6 +98,7 @@ class ServerOptions(Options):
     sftp: SftpOptions = Field(default_factory=SftpOptions)
     log: LogOptions = Field(default_factory=LogOptions)
     server: ProcessOptions = Field(default_factory=ProcessOptions)
+    admin: AdminOptions = Field(default_factory=AdminOptions)
 
 
 def load_options(

@@ -15,6 +15,7 @@ from pydantic import SecretStr
 
 from s3sftp.app_options import ServerOptions
 from s3sftp.backends.registry import BUILT_IN
+from s3sftp.backends.s3.contact import ROWS as CONTACT_ROWS
 from s3sftp.backends.s3.generations import ROWS as CHANGE_ROWS
 from s3sftp.backends.s3.made_names import ROWS as MADE_ROWS
 from s3sftp.fs.changes import ROWS as STORED_ROWS
@@ -25,8 +26,9 @@ CHANGES = (0, CHANGE_ROWS)
 UPLOADS = (CHANGE_ROWS, UPLOAD_ROWS)
 MADE = (CHANGE_ROWS + UPLOAD_ROWS, MADE_ROWS)
 STORED = (CHANGE_ROWS + UPLOAD_ROWS + MADE_ROWS, STORED_ROWS)
+CONTACT = (sum(STORED), CONTACT_ROWS)
 """Where the parts of the workers' shared table begin, and how many rows they have."""
-TABLE_ROWS = sum(STORED)
+TABLE_ROWS = sum(CONTACT)
 
 
 def worker_count(options: ServerOptions) -> int:

@@ -13,9 +13,11 @@ from collections.abc import Sequence
 from s3sftp import __version__
 from s3sftp.app_backends import require_state
 from s3sftp.app_descriptors import enough_descriptors, other_descriptors
+from s3sftp.app_health import SupervisorHealth, admin_descriptors, admin_port
 from s3sftp.app_options import ServerOptions
-from s3sftp.app_shares import CHANGES, TABLE_ROWS, UPLOADS, share_of, to_file
+from s3sftp.app_shares import CHANGES, CONTACT, TABLE_ROWS, UPLOADS, share_of, to_file
 from s3sftp.auth import read_keys, tell_what_is_wrong
+from s3sftp.backends.s3.contact import Contact
 from s3sftp.backends.s3.generations import Generations
 from s3sftp.cli.event_loop import run
 from s3sftp.counters import Table, make_shared
@@ -46,7 +48,9 @@ async def _serve(options: ServerOptions) -> None:
     tell_on_request()
     shutdown = configure_tracing(os.environ)
     try:
-        await Application(options).run()
+        application = Application(options)
+        async with admin_port(options, application.facts, application.look, application.last_success):
+            await application.run()
     finally:
         await end_tracing(shutdown)
 
@@ -85,6 +89,7 @@ async def _supervise(options: ServerOptions, workers: int, counters: int, handed
         gone,
         other_descriptors(share_of(options, workers)),
         Patience.of(options.server.worker_timeout.total_seconds()),
+        admin_descriptors(options),
     )
     supervisor = Supervisor(
         options.listen,
@@ -92,14 +97,18 @@ async def _supervise(options: ServerOptions, workers: int, counters: int, handed
         crew,
         options.server.drain_timeout.total_seconds(),
         options.sftp.close_timeout.total_seconds() + _END_SECONDS,
+        options.server.drain_delay.total_seconds(),
     )
+    contact = Contact(Table.shared(counters, workers, 0).part(*CONTACT))
+    health = SupervisorHealth(options, supervisor, contact)
 
     def started() -> None:
         _log.info(
             "started", version=__version__, backend=options.backend, users=len(options.users), workers=workers
         )
 
-    await supervisor.run(started)
+    async with admin_port(options, health.facts, health.look, contact.last_success):
+        await supervisor.run(started)
 
 
 def worker_command(number: int, link: int, workers: int, options: int, counters: int) -> Sequence[str]:

@@ -10,7 +10,7 @@ import click
 
 from s3sftp.app import Among, Application
 from s3sftp.app_options import ServerOptions
-from s3sftp.app_shares import CHANGES, MADE, STORED, UPLOADS, from_file, share_of
+from s3sftp.app_shares import CHANGES, CONTACT, MADE, STORED, UPLOADS, from_file, share_of
 from s3sftp.cli.allocation import return_large_blocks
 from s3sftp.cli.event_loop import run
 from s3sftp.cli.failures import told_plainly
@@ -49,9 +49,18 @@ async def _work(options: ServerOptions, link: socket.socket, table: Table) -> No
     shutdown = configure_tracing(os.environ)
     requests = StopRequests()
     post = Post(link, requests)
-    among = Among(post, table.part(*CHANGES), table.part(*MADE), table.part(*UPLOADS), table.part(*STORED))
+    among = Among(
+        post,
+        changes=table.part(*CHANGES),
+        made=table.part(*MADE),
+        uploads=table.part(*UPLOADS),
+        stored=table.part(*STORED),
+        contact=table.part(*CONTACT),
+    )
+    application = Application(options, among)
+    post.look = application.look
     try:
-        await Application(options, among).run(post.ready, requests)
+        await application.run(post.ready, requests)
     finally:
         post.close()
         await end_tracing(shutdown)

@@ -33,6 +33,8 @@ class Worker:
         """Called when it can take connections."""
         self._link: Link | None = None
         self._process: asyncio.subprocess.Process | None = None
+        self._look: asyncio.Future[str] | None = None
+        """Waits for what the storage says."""
         self.hung_up = asyncio.Event()
 
     @property
@@ -92,6 +94,14 @@ class Worker:
             self._send(messages.Ask())
         self.pulse = self.pulse.beat()
 
+    def look(self) -> asyncio.Future[str]:
+        """Have it ask the storage for something small: what that said, if it was no. Cancelled when the
+        worker is gone before it has answered. One question is under way at a time."""
+        if self._look is None or self._look.done():
+            self._look = asyncio.get_running_loop().create_future()
+            self._send(messages.Look())
+        return self._look
+
     def ask_why(self) -> None:
         """Have it write what it waits for, if it has been ready: before that the signal would end it."""
         self._signal(signal.SIGUSR1)
@@ -119,6 +129,8 @@ class Worker:
                 self._changed()
             case messages.Here():
                 self._answered()
+            case messages.Looked(trouble) if self._look is not None and not self._look.done():
+                self._look.set_result(trouble)
             case messages.Greeted(number) if number in self.guests:
                 self.guests[number].greeted()
             case messages.LogIn(number, user) if number in self.guests:
@@ -137,6 +149,8 @@ class Worker:
 
     def _hang_up(self) -> None:
         self.ready = False
+        if self._look is not None:
+            self._look.cancel()
         if self._link is not None:
             self._link.close()
         for guest in self.guests.values():

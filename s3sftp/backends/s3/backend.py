@@ -19,6 +19,7 @@ from s3sftp.backends.contract import (
 )
 from s3sftp.backends.s3.cache import Facts
 from s3sftp.backends.s3.client import Store
+from s3sftp.backends.s3.contact import Contact
 from s3sftp.backends.s3.copying import Copying
 from s3sftp.backends.s3.directories import Directories
 from s3sftp.backends.s3.generations import Generations
@@ -51,7 +52,7 @@ _log = get_logger("s3sftp.s3")
 class S3Backend(CompleteBackend):
     """A bucket, or a prefix of one. `state_dir` is where unfinished uploads are noted by `journal = "disk"`;
     `changes` a table through which the processes of one server see each other's changes at once, `made` one
-    of the names that they have made."""
+    of the names that they have made, and `contact` is told of every request that succeeds."""
 
     name = "s3"
     begin_is_free = True
@@ -62,10 +63,11 @@ class S3Backend(CompleteBackend):
         state_dir: Path | None = None,
         changes: Table | None = None,
         made: Table | None = None,
+        contact: Contact | None = None,
     ) -> None:
         self.options = options
         self.keeps_modes = options.keeps_modes
-        self.store = Store(options)
+        self.store = Store(options, contact)
         self.journal = self._make_journal(state_dir)
         self.janitor = Janitor(self.store, self.journal)
         self._keys = Keys(options.prefix, escape_backslash=options.backslash == "escape")
@@ -113,6 +115,11 @@ class S3Backend(CompleteBackend):
         await self.store.settle()
         await self.journal.stop()
         await self.store.stop()
+
+    async def probe(self) -> None:
+        """Ask for as little as can be, one name below the prefix, and soon give up. Raises StorageError."""
+        # the second attempt is for a connection that has been idle for too long
+        await self.store.call("ListObjectsV2", attempts=2, Prefix=self.options.prefix, MaxKeys=1)
 
     def _make_journal(self, state_dir: Path | None) -> Journal:
         options = self.options

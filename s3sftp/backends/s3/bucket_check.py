@@ -14,6 +14,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 
 from s3sftp.backends.findings import Finding, State
+from s3sftp.backends.s3.advice import advice_on
 from s3sftp.backends.s3.bodies import MemoryBody
 from s3sftp.backends.s3.checksums import digest
 from s3sftp.backends.s3.client import Answer, Store
@@ -297,9 +298,8 @@ def _unreached(error: StorageError) -> Finding:
     code = trouble.code if trouble is not None else ""
     if code == "RequestTimeTooSkewed" or (skew is not None and abs(skew) > MAX_SKEW_SECONDS):
         return _wrong_clock(skew, "failed")
-    return _refused(
-        "bucket", error, _ADVICE.get(code, "see that bucket, region, endpoint_url and credentials are right")
-    )
+    general = "see that bucket, region, endpoint_url and credentials are right"
+    return _refused("bucket", error, advice_on(error) or general)
 
 
 def _wrong_clock(skew: float | None, state: State) -> Finding:
@@ -337,14 +337,3 @@ def _aborts(rule: dict[str, Any], prefix: str) -> bool:
         and "AbortIncompleteMultipartUpload" in rule
         and prefix.startswith(where)
     )
-
-
-_ADVICE = {
-    "AccessDenied": "allow s3:ListBucket for the prefix",
-    "NoSuchBucket": "create the bucket, or correct its name",
-    "InvalidAccessKeyId": "the access key is not known to the store",
-    "SignatureDoesNotMatch": "the secret key does not belong to the access key",
-    "PermanentRedirect": "the bucket is in another region",
-    "EndpointConnectionError": "nothing answers at the endpoint: check its address and the network",
-    "ConnectTimeoutError": "nothing answers at the endpoint: check its address and the network",
-}

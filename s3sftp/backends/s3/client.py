@@ -21,9 +21,10 @@ from botocore import xform_name
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode
 
 from s3sftp.backends.s3.concurrency import Slots
+from s3sftp.backends.s3.contact import Contact
 from s3sftp.backends.s3.credentials import RenewableCredentials, session_with
 from s3sftp.backends.s3.direct import Direct
-from s3sftp.backends.s3.failures import Trouble, trouble_of
+from s3sftp.backends.s3.failures import Trouble, is_denied, trouble_of
 from s3sftp.backends.s3.options import S3Options, is_loopback
 from s3sftp.backends.s3.proofs import Unproven, require_proof
 from s3sftp.backends.s3.received import body_of
@@ -44,8 +45,15 @@ _MUTE_APIS: Final = frozenset({"HeadObject", "HeadBucket"})
 class Store:
     """A client of one bucket. `start` before the first call, `stop` after the last."""
 
-    def __init__(self, options: S3Options, *, dice: Callable[[], float] = random.random) -> None:
+    def __init__(
+        self,
+        options: S3Options,
+        contact: Contact | None = None,
+        *,
+        dice: Callable[[], float] = random.random,
+    ) -> None:
         self.options = options
+        self._contact = contact or Contact()
         self._dice = dice
         self._retries = Retries(options.attempts)
         patience = options.metadata_timeout.total_seconds()
@@ -108,15 +116,17 @@ class Store:
         effort: Effort = Effort.METADATA,
         moved_bytes: int = 0,
         resumed: bool = False,
+        attempts: int | None = None,
         on_unknown: Callable[[], Awaitable[None]] | None = None,
         **parameters: Any,
     ) -> Answer:
         """Send one request, again as long as that may help, and return the answer.
 
         `moved_bytes` is what the request moves, for its time limit; `resumed` says that it continues an
-        earlier one, which makes it a retry on the account; `on_unknown` is awaited after each attempt that
-        may have been carried out although its answer does not say so, before the next one. Raises a
-        StorageError whose cause is the last `Trouble`; that one's `unknown` speaks for all attempts.
+        earlier one, which makes it a retry on the account; `attempts` bounds them where `s3.attempts` are too
+        many; `on_unknown` is awaited after each attempt that may have been carried out although its answer
+        does not say so, before the next one. Raises a StorageError whose cause is the last `Trouble`; that
+        one's `unknown` speaks for all attempts.
         """
         parameters["Bucket"] = self.options.bucket
         seconds = time_limit(self.options, effort, moved_bytes)
@@ -127,11 +137,14 @@ class Store:
             charge(api, retry=resumed or attempt > 1)
             answer = await self._attempt(api, parameters, attempt, deadline)
             if not isinstance(answer, Trouble):
+                self._contact.succeeded(api)
                 return answer
+            if is_denied(answer):
+                self._contact.denied(api)
             if answer.unknown and on_unknown is not None:
                 await on_unknown()
             answer.unknown = unknown = unknown or answer.unknown
-            if not await self._try_again(answer, attempt, deadline, generation):
+            if attempt == attempts or not await self._try_again(answer, attempt, deadline, generation):
                 raise answer.error(str(parameters.get("Key", parameters.get("Prefix", "")))) from answer
         raise AssertionError("unreachable")
 
