@@ -25,6 +25,18 @@ def make_backend(options: ServerOptions, changes: Table | None = None, made: Tab
     return make_installed(options.backend, options.backend_options)
 
 
+def import_backend(name: str) -> None:
+    """Import and read what a built-in storage needs, for processes that are forked from this one to share.
+
+    A storage of another package is left to those that use it: importing it may start threads.
+    """
+    if name == "s3":
+        from s3sftp.backends.s3.descriptions import read_now
+
+        read_now()  # first: what reading leaves free the modules then take
+        from s3sftp.backends.s3 import backend as _backend  # noqa: F401
+
+
 def _s3(options: ServerOptions, changes: Table | None, made: Table | None) -> Backend:
     from s3sftp.backends.s3 import S3Backend
 

@@ -10,7 +10,7 @@ import click
 from s3sftp import __version__
 
 _COMMANDS = ("serve", "demo", "check", "hash-password", "host-key")
-_HIDDEN = ("worker",)
+_HIDDEN = ("template",)
 
 
 class _Commands(click.Group):
