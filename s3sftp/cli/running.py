@@ -58,14 +58,16 @@ async def _serve(options: ServerOptions) -> None:
 
 def serve_with_workers(options: ServerOptions, workers: int) -> None:
     """Have so many workers serve until told to stop. Raises ConfigurationError, CannotListen."""
-    from s3sftp.app_backends import import_backend
-    from s3sftp.cli.allocation import return_what_is_free
-    from s3sftp.cli.worker import work
+    from s3sftp.app_backends import import_backend, prepare_backend
+    from s3sftp.cli.allocation import return_what_is_done_with
+    from s3sftp.cli.worker import Known, work
 
     import_backend(options.backend)
-    return_what_is_free()
+    known = Known.of(options, workers)
+    run(prepare_backend(known.share))
+    return_what_is_done_with()
     # a storage of another package may have started threads: then the template is started as a program
-    forked = fork_template(partial(work, workers)) if can_fork() else None
+    forked = fork_template(partial(work, workers, known)) if can_fork() else None
     adopt_orphans()
     log_without_waiting(options.log)  # a thread
     template = Template(lambda requests: template_command(requests, options.backend, workers), forked)
@@ -78,7 +80,7 @@ def serve_as_template(requests: socket.socket, backend: str, workers: int) -> No
     from s3sftp.cli.worker import work
 
     import_backend(backend)
-    serve_requests(requests, partial(work, workers))
+    serve_requests(requests, partial(work, workers, None))
 
 
 async def _supervised(options: ServerOptions, workers: int, template: Template) -> None:

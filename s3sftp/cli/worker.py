@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from s3sftp.app import Among, Application
 from s3sftp.app_options import ServerOptions
-from s3sftp.app_shares import CHANGES, MADE, STORED, UPLOADS, from_file, share_of
+from s3sftp.app_shares import CHANGES, MADE, STORED, UPLOADS, dump, load, read_file, share_of
 from s3sftp.cli.allocation import return_large_blocks
 from s3sftp.cli.event_loop import run
 from s3sftp.cli.failures import told_plainly
@@ -21,12 +22,27 @@ from s3sftp.whereabouts import tell_on_request
 from s3sftp.workers import Post
 
 
-def work(workers: int, number: int, descriptors: Sequence[int]) -> None:
+@dataclass(frozen=True, slots=True)
+class Known:
+    """Options that a template knows: a worker that is handed the same ones does not make them again."""
+
+    data: bytes
+    """As they are handed over."""
+    share: ServerOptions
+    """What a worker makes of them."""
+
+    @classmethod
+    def of(cls, options: ServerOptions, workers: int) -> Known:
+        return cls(dump(options), share_of(options, workers))
+
+
+def work(workers: int, known: Known | None, number: int, descriptors: Sequence[int]) -> None:
     """Serve what the supervisor hands over, as one of so many. The descriptors: link, options, counters."""
     link, options, counters = descriptors
     with told_plainly():
-        mine = share_of(from_file(options), workers)
+        data = read_file(options)
         os.close(options)  # it has secrets
+        mine = known.share if known and known.data == data else share_of(load(data), workers)
         log_without_waiting(mine.log, worker=number)
         return_large_blocks()
         raise_limit()
