@@ -9,7 +9,7 @@ import click
 
 from s3sftp import __version__
 
-_COMMANDS = ("serve", "demo", "check", "hash-password", "host-key")
+_COMMANDS = ("serve", "demo", "check", "health", "hash-password", "host-key")
 _HIDDEN = ("template",)
 
 
