@@ -5,6 +5,7 @@ What a storage needs is imported when it is made: a bucket needs no threads for 
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 
 from s3sftp.app_options import ServerOptions
@@ -29,6 +30,27 @@ def make_backend(
     if options.backend in _MAKERS:
         return _MAKERS[options.backend](options, changes, made, contact)
     return make_installed(options.backend, options.backend_options)
+
+
+def import_backend(name: str) -> None:
+    """Import and read what a built-in storage needs, for processes that are forked from this one.
+
+    A storage of another package is left to those that use it: importing it may start threads.
+    """
+    if name == "s3":
+        from s3sftp.backends.s3.descriptions import read_now
+
+        read_now()  # first: what reading leaves free the modules then take
+        from s3sftp.backends.s3 import backend as _backend  # noqa: F401
+
+
+async def prepare_backend(options: ServerOptions) -> None:
+    """Make what a built-in storage needs and processes that are forked from this one can take over."""
+    if options.backend == "s3" and options.s3 is not None:
+        from s3sftp.backends.s3.clients import prepare_client
+
+        with contextlib.suppress(Exception):  # it is tried again where it is needed, and told there
+            await prepare_client(options.s3)
 
 
 def require_state(options: ServerOptions) -> None:

@@ -73,9 +73,9 @@ def to_file(options: ServerOptions) -> int:
     return descriptor
 
 
-def from_file(descriptor: int) -> ServerOptions:
-    """The options in a file of `to_file`. Does not move it, as others read it too."""
-    return load(os.pread(descriptor, os.fstat(descriptor).st_size, 0))
+def read_file(descriptor: int) -> bytes:
+    """The options in a file of `to_file`, as `dump` wrote them. Does not move it, as others read it too."""
+    return os.pread(descriptor, os.fstat(descriptor).st_size, 0)
 
 
 def dump(options: ServerOptions) -> bytes:

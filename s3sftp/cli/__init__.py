@@ -10,8 +10,8 @@ import click
 from s3sftp import __version__
 from s3sftp.cli.bare_process import import_asyncssh
 
-_COMMANDS = ("serve", "demo", "check", "hash-password", "host-key")
-_HIDDEN = ("worker",)
+_COMMANDS = ("serve", "demo", "check", "health", "hash-password", "host-key")
+_HIDDEN = ("template",)
 
 
 class _Commands(click.Group):

@@ -1,14 +1,16 @@
-"""The server as one process, or as a supervisor with workers.
+"""The server as one process, or as a supervisor with workers that are forked from a template.
 
-What serves is imported late: a supervisor needs neither an S3 client nor the memory that one takes.
+What serves is imported before the template is forked, so that all processes have it in memory once.
 """
 
 from __future__ import annotations
 
 import asyncio
 import os
+import socket
 import sys
 from collections.abc import Sequence
+from functools import partial
 
 from s3sftp import __version__
 from s3sftp.app_backends import require_state
@@ -24,8 +26,11 @@ from s3sftp.counters import Table, make_shared
 from s3sftp.ssh import FrontDoor, load_host_keys
 from s3sftp.ssh.algorithms import warn_of_weak
 from s3sftp.telemetry import get_logger
+from s3sftp.telemetry.setup import log_without_waiting
 from s3sftp.whereabouts import tell_on_request
-from s3sftp.workers import Crew, Patience, Supervisor, WorkersFailed
+from s3sftp.workers import Crew, Patience, Supervisor, Template, WorkersFailed
+from s3sftp.workers.children import Child
+from s3sftp.workers.template import adopt_orphans, can_fork, fork_template, serve_requests
 
 _log = get_logger("s3sftp.workers")
 _END_SECONDS = 15.0
@@ -36,6 +41,7 @@ def serve_alone(options: ServerOptions) -> None:
     """Serve in this process until told to stop."""
     from s3sftp.cli.allocation import return_large_blocks
 
+    log_without_waiting(options.log)
     return_large_blocks()
     enough_descriptors(options, 1)
     run(_serve(options))
@@ -55,18 +61,52 @@ async def _serve(options: ServerOptions) -> None:
         await end_tracing(shutdown)
 
 
-async def supervise(options: ServerOptions, workers: int) -> None:
+def serve_with_workers(options: ServerOptions, workers: int) -> None:
     """Have so many workers serve until told to stop. Raises ConfigurationError, CannotListen."""
+    from s3sftp.app_backends import import_backend, prepare_backend
+    from s3sftp.cli.allocation import return_what_is_done_with
+    from s3sftp.cli.worker import Known, work
+
+    import_backend(options.backend)
+    known = Known.of(options, workers)
+    run(prepare_backend(known.share))
+    return_what_is_done_with()
+    # a storage of another package may have started threads: then the template is started as a program
+    forked = fork_template(partial(work, workers, known)) if can_fork() else None
+    adopt_orphans()
+    log_without_waiting(options.log)  # a thread
+    template = Template(lambda requests: template_command(requests, options.backend, workers), forked)
+    run(_supervised(options, workers, template))
+
+
+def serve_as_template(requests: socket.socket, backend: str, workers: int) -> None:
+    """Fork workers for a supervisor until it is gone."""
+    from s3sftp.app_backends import import_backend
+    from s3sftp.cli.worker import work
+
+    import_backend(backend)
+    serve_requests(requests, partial(work, workers, None))
+
+
+async def _supervised(options: ServerOptions, workers: int, template: Template) -> None:
+    try:
+        await supervise(options, workers, template)
+    finally:
+        await template.close()
+
+
+async def supervise(options: ServerOptions, workers: int, template: Template) -> None:
+    """The supervisor, from its start to its end."""
     tell_on_request()
     warn_of_weak(options.ssh.offer)
     tell_what_is_wrong(options.users, read_keys(options.users))
-    enough_descriptors(options, workers)  # workers inherit the limit
+    enough_descriptors(options, workers)
     # the first start makes the keys, once
     await asyncio.to_thread(load_host_keys, options.ssh.host_keys, options.server.state_dir)
     await asyncio.to_thread(require_state, options)  # told once, and not by each worker
     counters, handed = make_shared(TABLE_ROWS, workers), to_file(options)
     try:
-        await _supervise(options, workers, counters, handed)
+        await _supervise(options, workers, template, counters, handed)
     except WorkersFailed as failed:  # it has said itself why
         sys.exit(failed.status)
     finally:
@@ -74,7 +114,11 @@ async def supervise(options: ServerOptions, workers: int) -> None:
         os.close(handed)
 
 
-async def _supervise(options: ServerOptions, workers: int, counters: int, handed: int) -> None:
+async def _supervise(
+    options: ServerOptions, workers: int, template: Template, counters: int, handed: int
+) -> None:
+    async def start(number: int, link: socket.socket) -> Child:
+        return await template.start(number, (link.fileno(), handed, counters))
 
     def gone(number: int) -> None:
         # its uploads are no more, and what it was changing when it ended is to be asked for again
@@ -84,8 +128,7 @@ async def _supervise(options: ServerOptions, workers: int, counters: int, handed
 
     crew = Crew(
         workers,
-        lambda number, link: worker_command(number, link, workers, handed, counters),
-        (handed, counters),
+        start,
         gone,
         other_descriptors(share_of(options, workers)),
         Patience.of(options.server.worker_timeout.total_seconds()),
@@ -111,11 +154,8 @@ async def _supervise(options: ServerOptions, workers: int, counters: int, handed
         await supervisor.run(started)
 
 
-def worker_command(number: int, link: int, workers: int, options: int, counters: int) -> Sequence[str]:
-    """The command line of a worker, with the descriptors that it inherits."""
+def template_command(requests: int, backend: str, workers: int) -> Sequence[str]:
+    """The command line of a template, with the descriptor that it inherits."""
     # a module in the directory that we were started in is found only if it was so for us
     safe = [] if os.getcwd() in sys.path or "" in sys.path else ["-P"]
-    return [
-        *(sys.executable, *safe, "-m", "s3sftp", "worker"),
-        *map(str, (number, link, workers, options, counters)),
-    ]
+    return [sys.executable, *safe, "-m", "s3sftp", "template", str(requests), backend, str(workers)]

@@ -16,7 +16,7 @@ from s3sftp.errors import S3sftpError
 from s3sftp.ssh import FrontDoor, ListenOptions, Reception, bind
 from s3sftp.stopping import StopRequests
 from s3sftp.telemetry import get_logger
-from s3sftp.workers.process import Command, Worker
+from s3sftp.workers.process import Start, Worker
 from s3sftp.workers.pulse import Patience
 from s3sftp.workers.sharing import Sharing
 from s3sftp.workers.watch import watch
@@ -41,9 +41,7 @@ class Crew:
     """How many workers, and how each is started."""
 
     count: int
-    command: Command
-    descriptors: Sequence[int]
-    """What each of them inherits."""
+    start: Start
     gone: Callable[[int], None] = lambda _number: None
     """Called with the number of a worker that is gone, before its successor starts."""
     other_descriptors: int = 0
@@ -170,7 +168,7 @@ class Supervisor:
 
     async def _started(self, number: int) -> Worker:
         worker = self._workers[number] = Worker(number, self._on_change)
-        await worker.start(self._crew.command, self._crew.descriptors)
+        await worker.start(self._crew.start)
         _log.info("worker started", worker=number, pid=worker.pid)
         return worker
 
