@@ -18,8 +18,9 @@ locals {
   }
 
   # Fargate hands out secrets as environment variables, and mounts volumes as root's
-  write_secrets = <<-PYTHON
+  prepare = <<-PYTHON
     import os, pathlib
+    os.chmod("/tmp", 0o1777)
     for name, file in (("HOST_KEY", "host-keys/ssh_host_ed25519_key"), ("USERS", "users/users.toml")):
         path = pathlib.Path("/etc/s3sftp", file)
         path.parent.mkdir(mode=0o755, exist_ok=True)
@@ -62,18 +63,21 @@ resource "aws_ecs_task_definition" "this" {
 
   container_definitions = jsonencode([
     {
-      name                   = "secrets"
+      name                   = "prepare"
       image                  = var.image
       essential              = false
       user                   = "0"
       readonlyRootFilesystem = true
-      entryPoint             = ["python3", "-c", local.write_secrets]
+      entryPoint             = ["python3", "-c", local.prepare]
       command                = []
       secrets = [
         { name = "HOST_KEY", valueFrom = var.host_key_secret_arn },
         { name = "USERS", valueFrom = var.users_secret_arn },
       ]
-      mountPoints      = [{ sourceVolume = "secrets", containerPath = "/etc/s3sftp" }]
+      mountPoints = [
+        { sourceVolume = "secrets", containerPath = "/etc/s3sftp" },
+        { sourceVolume = "tmp", containerPath = "/tmp" },
+      ]
       logConfiguration = local.logs
     },
     {
@@ -82,7 +86,7 @@ resource "aws_ecs_task_definition" "this" {
       essential              = true
       user                   = "10001:10001"
       readonlyRootFilesystem = true
-      dependsOn              = [{ containerName = "secrets", condition = "SUCCESS" }]
+      dependsOn              = [{ containerName = "prepare", condition = "SUCCESS" }]
       portMappings           = [{ containerPort = 2022, protocol = "tcp" }]
       environment            = [for name, value in local.environment : { name = name, value = value }]
       mountPoints = [
