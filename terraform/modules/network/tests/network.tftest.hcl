@@ -1,0 +1,180 @@
+mock_provider "aws" {
+  source = "../../mocks"
+}
+
+variables {
+  name         = "s3sftp"
+  vpc_id       = "vpc-0123456789abcdef0"
+  subnet_ids   = ["subnet-0000000000000000a", "subnet-0000000000000000b"]
+  client_cidrs = ["203.0.113.0/24", "2001:db8::/32"]
+}
+
+run "a_load_balancer" {
+  command = apply
+
+  variables {
+    dns = { zone_id = "Z0123456789ABCDEFGHIJ", name = "sftp.example.com" }
+  }
+
+  assert {
+    condition     = aws_lb.this[0].load_balancer_type == "network" && !aws_lb.this[0].internal && aws_lb.this[0].enable_deletion_protection
+    error_message = "It should be a public network load balancer that is not removed by mistake."
+  }
+
+  assert {
+    condition     = aws_lb_listener.this[0].port == 22 && aws_lb_listener.this[0].protocol == "TCP"
+    error_message = "Clients should connect to port 22."
+  }
+
+  assert {
+    condition     = aws_lb_target_group.this[0].proxy_protocol_v2 && aws_lb_target_group.this[0].preserve_client_ip == "false"
+    error_message = "The server should be told of clients' addresses by PROXY headers from the load balancer."
+  }
+
+  assert {
+    condition     = aws_lb_target_group.this[0].health_check[0].protocol == "TCP" && aws_lb_target_group.this[0].health_check[0].port == "traffic-port"
+    error_message = "Health checks have PROXY headers too: they should go to the port that understands them."
+  }
+
+  assert {
+    condition     = output.listen_options == { port = 2022, proxy_protocol = "required", proxy_sources = tolist(["10.0.0.0/24", "10.0.0.0/24"]) }
+    error_message = "The server should believe the subnets of the load balancer."
+  }
+
+  assert {
+    condition     = aws_vpc_security_group_ingress_rule.clients["2001:db8::/32"].cidr_ipv6 == "2001:db8::/32"
+    error_message = "Networks of IPv6 should be let in as such."
+  }
+
+  assert {
+    condition     = toset(keys(aws_vpc_security_group_ingress_rule.from_load_balancer)) == toset(["sftp"])
+    error_message = "The server should be reached on its SFTP port alone."
+  }
+
+  assert {
+    condition     = output.address == "sftp.example.com" && aws_route53_record.alias[0].alias[0].name == aws_lb.this[0].dns_name && output.service == null
+    error_message = "The name should lead to the load balancer."
+  }
+}
+
+run "without_proxy_headers" {
+  command = apply
+
+  variables {
+    proxy_protocol   = false
+    internal         = true
+    static_addresses = false
+  }
+
+  assert {
+    condition     = aws_lb_target_group.this[0].health_check[0].path == "/readyz" && aws_lb_target_group.this[0].health_check[0].port == "9090"
+    error_message = "Health checks should ask whether the server is ready."
+  }
+
+  assert {
+    condition     = contains(keys(aws_vpc_security_group_ingress_rule.from_load_balancer), "health")
+    error_message = "Health checks should be let in."
+  }
+
+  assert {
+    condition     = output.listen_options.proxy_protocol == "off" && length(output.listen_options.proxy_sources) == 0
+    error_message = "The server should believe nobody."
+  }
+
+  assert {
+    condition     = length(output.static_addresses) == 0 && output.address == aws_lb.this[0].dns_name
+    error_message = "There should be no public addresses."
+  }
+}
+
+run "for_the_controller" {
+  command = apply
+
+  variables {
+    load_balancer = false
+    dns           = { zone_id = "Z0123456789ABCDEFGHIJ", name = "sftp.example.com" }
+  }
+
+  assert {
+    condition     = length(aws_lb.this) + length(aws_lb_target_group.this) + length(aws_security_group.server) == 0
+    error_message = "The controller should make the load balancer."
+  }
+
+  assert {
+    condition     = length(output.service.aws.eipAllocations) == 2 && output.service.aws.scheme == "internet-facing" && output.service.loadBalancerSourceRanges == var.client_cidrs
+    error_message = "The chart should be told of addresses and clients."
+  }
+
+  assert {
+    condition     = aws_route53_record.addresses[0].records == toset(["203.0.113.10"])
+    error_message = "The name should lead to the addresses."
+  }
+}
+
+run "refuses_public_addresses_inside" {
+  command         = plan
+  expect_failures = [var.static_addresses]
+
+  variables {
+    internal = true
+  }
+}
+
+run "refuses_ports_that_are_none" {
+  command         = plan
+  expect_failures = [var.port, var.server_port]
+
+  variables {
+    port        = 0
+    server_port = 70000
+  }
+}
+
+run "refuses_one_port_for_two_things" {
+  command         = plan
+  expect_failures = [var.health_port]
+
+  variables {
+    health_port = 2022
+  }
+}
+
+run "refuses_networks_that_are_none" {
+  command         = plan
+  expect_failures = [var.client_cidrs]
+
+  variables {
+    client_cidrs = ["203.0.113.5"]
+  }
+}
+
+run "refuses_a_name_without_an_address" {
+  command         = plan
+  expect_failures = [var.dns]
+
+  variables {
+    load_balancer    = false
+    internal         = true
+    static_addresses = false
+    dns              = { zone_id = "Z0123456789ABCDEFGHIJ", name = "sftp.example.com" }
+  }
+}
+
+run "refuses_a_name_that_is_too_long" {
+  command         = plan
+  expect_failures = [var.name]
+
+  variables {
+    name = "the-load-balancer-of-the-whole-company"
+  }
+}
+
+run "refuses_what_the_load_balancer_does_not_have" {
+  command         = plan
+  expect_failures = [var.target_type, var.drain_seconds]
+
+  variables {
+    target_type   = "lambda"
+    drain_seconds = 4000
+  }
+}
