@@ -100,7 +100,17 @@ def _schema() -> Path:
 def _bindings() -> Path:
     where = CACHE / "bindings"
     if not (found := list(where.glob("*.whl"))):
-        pip = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", str(where), BINDINGS]
+        pip = [
+            sys.executable,
+            "-m",
+            "pip",
+            "download",
+            "--quiet",
+            "--no-deps",
+            "--dest",
+            str(where),
+            BINDINGS,
+        ]
         _run_pip(pip)
         found = list(where.glob("*.whl"))
     digest = hashlib.sha256(found[0].read_bytes()).hexdigest()

@@ -94,7 +94,9 @@ class Provider(services.ProviderServicer):  # type: ignore[misc]
         value = msgpack.unpackb(request.config.msgpack, ext_hook=msgpack.ExtType, strict_map_key=False)
         wrong = set_by_aws_alone(self._resources[request.type_name], value or {})
         return messages.ValidateResourceConfig.Response(
-            diagnostics=[_error("Value for unconfigurable attribute", f"{name} is set by AWS") for name in wrong]
+            diagnostics=[
+                _error("Value for unconfigurable attribute", f"{name} is set by AWS") for name in wrong
+            ]
         )
 
     def ValidateDataResourceConfig(self, request: Any, context: Any) -> Any:
@@ -121,7 +123,9 @@ def _error(summary: str, detail: str) -> messages.Diagnostic:
     return messages.Diagnostic(severity=messages.Diagnostic.ERROR, summary=summary, detail=detail)
 
 
-_REFUSED = _error("This stand-in has only the schema of the provider for AWS", "use mock_provider, or the real one")
+_REFUSED = _error(
+    "This stand-in has only the schema of the provider for AWS", "use mock_provider, or the real one"
+)
 
 
 def main() -> None:

@@ -137,7 +137,9 @@ class _Bindings:
         if getter is not None:
             found = _GETTERS.get(getter[1], "dynamic")
             return ["set", found[1]] if "Fn.tolist" in body and found[0] == "list" else found
-        nested = re.search(r'new (\w+?)(List|Map|OutputReference)\(this, "[a-z0-9_]+"(?:, (true|false))?\)', body)
+        nested = re.search(
+            r'new (\w+?)(List|Map|OutputReference)\(this, "[a-z0-9_]+"(?:, (true|false))?\)', body
+        )
         if nested is None:
             return "dynamic"
         inner = self._block(nested[1] + "OutputReference", "")

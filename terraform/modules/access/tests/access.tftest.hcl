@@ -54,6 +54,7 @@ run "by_pod_identity_with_everything" {
   command = apply
 
   variables {
+    prefix        = "partners/"
     kms_key_arn   = "arn:aws:kms:eu-central-1:111122223333:key/11111111-2222-3333-4444-555555555555"
     acl_of_files  = true
     tags_of_files = true
@@ -76,18 +77,13 @@ run "by_pod_identity_with_everything" {
   }
 
   assert {
-    condition     = !can(jsondecode(output.policy).Statement[0].Condition)
-    error_message = "Without a prefix listing should not be limited."
-  }
-
-  assert {
     condition     = [for each in jsondecode(output.policy).Statement : each.Action if each.Sid == "EncryptAndDecryptFiles"][0] == ["kms:GenerateDataKey", "kms:Decrypt"]
     error_message = "The key should be used for encryption and decryption, and nothing else."
   }
 
   assert {
     condition = alltrue([for each in jsondecode(aws_iam_role_policy.partner[0].policy).Statement :
-      each.Resource == "arn:aws:s3:::acme-exchange/$${aws:PrincipalTag/partner}/*" || can(each.Condition)
+      each.Resource == "arn:aws:s3:::acme-exchange/partners/$${aws:PrincipalTag/partner}/*" || can(each.Condition)
     ])
     error_message = "A session should reach files of its partner alone."
   }
@@ -110,6 +106,11 @@ run "as_a_task_with_little" {
   assert {
     condition     = jsondecode(aws_iam_role.this.assume_role_policy).Statement[0].Condition.StringEquals["aws:SourceAccount"] == "111122223333"
     error_message = "Tasks of this account alone should be trusted."
+  }
+
+  assert {
+    condition     = !can(jsondecode(output.policy).Statement[0].Condition)
+    error_message = "Without a prefix listing should not be limited."
   }
 
   assert {
