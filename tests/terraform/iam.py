@@ -1,7 +1,7 @@
 """What a request to S3 needs of IAM, and whether a policy allows it.
 
-Which request needs which actions is AWS's to say: the page "Required permissions for Amazon S3 API operations" of the
-user guide of S3, and for keys of KMS the page on SSE-KMS.
+Which request needs which actions is AWS's to say: on the page "Required permissions for Amazon S3 API
+operations" of the user guide of S3, and for keys of KMS on the page about SSE-KMS.
 """
 
 from __future__ import annotations

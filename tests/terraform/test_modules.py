@@ -9,6 +9,7 @@ from packaging.specifiers import SpecifierSet
 
 from tests.support.terraform import EXAMPLES, MODULES, PROVIDER_VERSION, TREE, Terraform
 
+pytestmark = pytest.mark.timeout(600)  # the first time the stand-in is installed
 EVERYTHING = [*MODULES, *EXAMPLES]
 
 

@@ -18,6 +18,7 @@ from tests.support.terraform import Terraform
 from tests.terraform.iam import Need, Statement, actions_of, allows, needs_of
 from tests.terraform.recording import PREFIX, recorded
 
+pytestmark = pytest.mark.timeout(600)  # the first time the stand-in is installed
 ACCESS = "modules/access"
 BUCKET = "arn:aws:s3:::acme-exchange"
 EVERYTHING = "by_pod_identity_with_everything"

@@ -15,6 +15,8 @@ from tests.support.terraform import Terraform
 from tests.terraform.iam import actions_of
 from tests.terraform.values import wrong_values
 
+pytestmark = pytest.mark.timeout(600)  # the first time the stand-in is installed
+
 
 @dataclass(frozen=True)
 class Fault:

@@ -2,6 +2,7 @@
 
 resource "aws_s3_bucket" "this" {
   #checkov:skip=CKV_AWS_18:access logs are the variable access_logs, as they need another bucket
+  #checkov:skip=CKV_AWS_19:encryption is the resource below, always there
   #checkov:skip=CKV_AWS_21:versioning is the resource below, on by default
   #checkov:skip=CKV_AWS_144:replication is the variable of that name, as it needs another bucket
   #checkov:skip=CKV_AWS_145:KMS is the variable encryption; SSE-S3 is the default
@@ -81,15 +82,14 @@ resource "aws_s3_bucket_policy" "this" {
 }
 
 resource "aws_s3_bucket_lifecycle_configuration" "this" {
+  #checkov:skip=CKV_AWS_300:the first rule does it; checkov loses it where dynamic rules follow
   bucket = aws_s3_bucket.this.id
 
   rule {
     id     = "abort-unfinished-uploads"
     status = "Enabled"
 
-    filter {
-      prefix = ""
-    }
+    filter {} # all files
 
     abort_incomplete_multipart_upload {
       days_after_initiation = var.abort_unfinished_uploads_days
@@ -138,9 +138,7 @@ resource "aws_s3_bucket_lifecycle_configuration" "this" {
       id     = "expire-old-versions"
       status = "Enabled"
 
-      filter {
-        prefix = ""
-      }
+      filter {} # all files
 
       noncurrent_version_expiration {
         noncurrent_days           = rule.value.expire_days

@@ -140,7 +140,7 @@ variable "object_lock" {
 }
 
 variable "replication" {
-  description = "A bucket, usually in another region, that gets a copy of each file. It needs versioning. `kms_key_arn`: the key there, when files are encrypted with KMS. `account_id`: its owner, when that is another account. `storage_class`: the class of the copies. `deletions`: removed files disappear there too."
+  description = "A bucket, usually in another region, that gets a copy of each file. It needs versioning, and with `object_lock` locks. `kms_key_arn`: the key there, when files are encrypted with KMS. `account_id`: its owner, when that is another account. `storage_class`: the class of the copies. `deletions`: removed files disappear there too."
   type = object({
     bucket_arn    = string
     kms_key_arn   = optional(string)

@@ -1,8 +1,8 @@
 """A provider for Terraform that has the schema of the one for AWS and nothing else: it calls no API.
 
-`provider.py SCHEMA` prints one line of JSON, what `TF_REATTACH_PROVIDERS` wants to be told of it, and serves until its
-standard input is closed. So one process serves all commands of a test run, `terraform init` installs nothing, and
-no lock file names it. Runs in an environment of its own, with the packages `tf`, `grpcio` and `msgpack`.
+`provider.py SCHEMA` prints one line of JSON, for `TF_REATTACH_PROVIDERS`, and serves until its standard
+input is closed. So one process serves all commands of a test run, `terraform init` installs nothing, and no
+lock file names it. Runs in an environment of its own, with the packages `tf`, `grpcio` and `msgpack`.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The schema of Terraform's provider for AWS, read from bindings that were generated from it.
 
-The wheel `cdktn-provider-aws` has a JavaScript class for each type of the provider. Three things in it tell all
-that `terraform providers schema` does of names and types (not of values):
+The wheel `cdktn-provider-aws` has a JavaScript class for each type of the provider. Three things in it tell
+all that `terraform providers schema` does of names and types (not of values):
 
     // bucket - computed: true, optional: true, required: false     an argument or attribute
     get bucket() { return this.getStringAttribute('bucket'); }      its type, when it is only read

