@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 from s3sftp.backends import s3 as s3_backend
 from s3sftp.backends.s3 import S3Backend, S3Options
-from s3sftp.backends.s3.ownership import Journal
-from tests.backends.s3.conftest import PART, options_for
-from tests.backends.s3.writers import data_of, put
+from s3sftp.errors import StorageError
+from tests.backends.s3.conftest import ALICE, PART, options_for
+from tests.backends.s3.writers import begin, data_of, put
 from tests.limits.operations import OPERATIONS, World, connect, measured
 from tests.sftp.wire import wire
 from tests.support.fault_proxy import FaultProxy
+from tests.support.faults import LoseReply
 from tests.support.request_log import Seen
 from tests.support.s3_client import S3, s3_client
 from tests.support.server import Server
@@ -36,8 +36,8 @@ async def recorded(store: Store, bucket: str, directory: Path) -> list[Seen]:
         await _operations(near, s3, proxy, directory / "operations", requests)
         await _trees(near, s3, proxy, directory / "trees")
         await _options(near, bucket)
-        await _janitor(near, s3, directory / "janitor")
-        await s3_backend.check(_near(near, bucket))
+        await _janitor(near, s3, proxy, directory / "janitor")
+        await s3_backend.check(_near(near, bucket, **_journal()))
         return requests + list(proxy.log)
 
 
@@ -84,22 +84,19 @@ async def _options(near: Store, bucket: str) -> None:
         await put(backend, "tagged-in-parts", data_of(PART + 1))
 
 
-async def _janitor(near: Store, s3: S3, directory: Path) -> None:
-    """What a crash leaves: an upload whose id is known, and one whose id nobody heard."""
-    options = _near(near, s3.bucket, janitor_min_age=timedelta(0))
-    journal = Journal(directory, near.endpoint_url, s3.bucket)
-    await journal.start()
-    key = f"{PREFIX}alice/left"
-    created = await s3.client.create_multipart_upload(Bucket=s3.bucket, Key=key)
-    await (await journal.claim(key)).named(created["UploadId"])
-    unheard = f"{PREFIX}alice/unheard"
-    await s3.client.create_multipart_upload(Bucket=s3.bucket, Key=unheard)
-    await journal.claim(unheard)
-    assert journal._lock is not None
-    os.close(journal._lock)  # as a SIGKILL does
-    journal._lock = journal._own = None
+async def _janitor(near: Store, s3: S3, proxy: FaultProxy, directory: Path) -> None:
+    """Uploads that are broken off: one whose id is known, and one whose id nobody heard."""
+    options = _near(near, s3.bucket, attempts=1, janitor_min_age=timedelta(0), **_journal())
     async with _running(options, directory) as backend:
-        await backend.janitor.sweep()
+        known = await begin(backend, "alice/known")
+        await backend.write_chunk(known, data_of(PART), ALICE)
+        await backend.abort_write(known, ALICE)
+        proxy.on("CreateMultipartUpload", do=LoseReply(), times=1)
+        unheard = await begin(backend, "alice/unheard")
+        with suppress(StorageError):
+            await backend.write_chunk(unheard, data_of(PART), ALICE)
+        await backend.abort_write(unheard, ALICE)
+        assert await backend.janitor.sweep() == 1
 
 
 @asynccontextmanager
