@@ -64,5 +64,8 @@ def test_every_variable_and_output_has_a_description(at: str) -> None:
             assert kind == "output" or re.search(r"^  type +?= ", body, re.M), f"{kind} {name} has no type"
 
 
-def test_no_lock_file_and_no_state_is_in_the_tree() -> None:
-    assert not [*TREE.rglob(".terraform*"), *TREE.rglob("*.tfstate*")]
+def test_the_stand_in_leaves_no_lock_file(terraform: Terraform) -> None:
+    """One would name the stand-in in place of the provider."""
+    for at in EVERYTHING:
+        terraform.tested(at)
+    assert not [*terraform.tree.rglob(".terraform.lock.hcl")]
