@@ -94,7 +94,7 @@ def test_the_server_ends_before_it_is_killed(containers: Mapping[str, Mapping[st
     amount, unit = drain.split()
     assert unit == "s"
     close = ServerOptions.model_fields["sftp"].annotation.model_fields["close_timeout"].default  # type: ignore[union-attr]
-    assert timedelta(seconds=int(amount)) + close < timedelta(seconds=container["stopTimeout"] - 10)
+    assert timedelta(seconds=int(amount) + 15) + close <= timedelta(seconds=container["stopTimeout"])
 
 
 @pytest.mark.skipif(

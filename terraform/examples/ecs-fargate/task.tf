@@ -17,10 +17,12 @@ locals {
     S3SFTP_SERVER__DRAIN_TIMEOUT = "45 s"
   }
 
-  # Fargate hands out secrets as environment variables, and mounts volumes as root's
+  # Fargate hands out secrets as environment variables, and mounts volumes as root's. The image looks for
+  # s3sftp.toml, which may be empty: all options are in the environment.
   prepare = <<-PYTHON
     import os, pathlib
     os.chmod("/tmp", 0o1777)
+    pathlib.Path("/etc/s3sftp/s3sftp.toml").touch()
     for name, file in (("HOST_KEY", "host-keys/ssh_host_ed25519_key"), ("USERS", "users/users.toml")):
         path = pathlib.Path("/etc/s3sftp", file)
         path.parent.mkdir(mode=0o755, exist_ok=True)
