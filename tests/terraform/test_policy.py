@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,7 +15,7 @@ import pytest
 
 from tests.support.request_log import Seen
 from tests.support.store import Store, new_bucket_name
-from tests.support.terraform import Terraform
+from tests.support.terraform import ROOT, Terraform
 from tests.terraform.iam import Need, Statement, actions_of, allows, needs_of
 from tests.terraform.recording import PREFIX, recorded
 
@@ -112,6 +113,14 @@ def test_statements_that_are_switched_off_leave_out_these_actions_alone(
         *("s3:GetLifecycleConfiguration", "s3:GetBucketVersioning"),
         *("kms:GenerateDataKey", "kms:Decrypt"),
     }
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/terraform.md"])
+def test_what_the_documentation_says_that_the_bucket_must_allow_is_the_policy(
+    page: str, policy: Policy
+) -> None:
+    said = re.findall(r"`((?:s3|kms):[A-Z]\w+)`", (ROOT / page).read_text("utf-8"))
+    assert set(said) == set(actions_of(policy))
 
 
 def test_a_session_of_a_partner_reaches_the_files_of_that_partner_alone(
