@@ -97,8 +97,10 @@ resource "aws_ecs_task_definition" "this" {
       ]
       linuxParameters = { capabilities = { drop = ["ALL"] } }
       ulimits         = [{ name = "nofile", softLimit = 65535, hardLimit = 65535 }]
+      # ECS replaces a task that is not well. So it asks whether the server lives: a new task mends no outage of S3.
+      # Whether it is ready tells the port that the load balancer looks at.
       healthCheck = {
-        command     = ["CMD", "s3sftp", "health"]
+        command     = ["CMD", "s3sftp", "health", "--live"]
         interval    = 10
         timeout     = 5
         retries     = 3

@@ -23,8 +23,8 @@ run "the_task" {
   }
 
   assert {
-    condition     = jsondecode(aws_ecs_task_definition.this.container_definitions)[1].healthCheck.command == ["CMD", "s3sftp", "health"]
-    error_message = "ECS should ask the server whether it is well."
+    condition     = jsondecode(aws_ecs_task_definition.this.container_definitions)[1].healthCheck.command == ["CMD", "s3sftp", "health", "--live"]
+    error_message = "ECS should ask whether the server lives: it replaces what is not well, which mends no outage of S3."
   }
 
   assert {
