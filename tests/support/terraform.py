@@ -201,15 +201,22 @@ class Terraform:
         if at not in self._tested:
             self("init", "-no-color", at=at).ok()
             result = self("test", "-json", "-verbose", at=at)
+            told = [json.loads(line) for line in result.text.splitlines() if line.startswith("{")]
             runs = {}
-            for line in result.text.splitlines():
-                said = json.loads(line) if line.startswith("{") else {}
+            for said in told:
                 if "test_state" in said:
                     runs[said["@testrun"]] = said["test_state"]
                 elif "test_plan" in said:
                     runs[said["@testrun"]] = said["test_plan"].get("planned_values", {})
-            self._tested[at] = Tested(result, runs)
+            # without the states and schemas, which are long
+            text = "\n".join(_message_of(said) for said in told) or result.text
+            self._tested[at] = Tested(Result(result.status, text), runs)
         return self._tested[at]
+
+
+def _message_of(said: Mapping[str, Any]) -> str:
+    detail = said.get("diagnostic", {}).get("detail", "")
+    return f"{said['@message']} {detail}".strip()
 
 
 @contextmanager

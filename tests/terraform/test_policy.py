@@ -15,7 +15,7 @@ import pytest
 
 from tests.support.request_log import Seen
 from tests.support.store import Store, new_bucket_name
-from tests.support.terraform import ROOT, Terraform
+from tests.support.terraform import EXAMPLES, MODULES, ROOT, Terraform
 from tests.terraform.iam import Need, Statement, actions_of, allows, needs_of
 from tests.terraform.recording import PREFIX, recorded
 
@@ -25,6 +25,13 @@ BUCKET = "arn:aws:s3:::acme-exchange"
 EVERYTHING = "by_pod_identity_with_everything"
 OF_THE_BUCKET = {"s3:ListBucketMultipartUploads", "s3:GetLifecycleConfiguration", "s3:GetBucketVersioning"}
 """Actions that no condition limits to a prefix."""
+
+POLICIES = {
+    "aws_iam_role": ["assume_role_policy"],
+    "aws_iam_role_policy": ["policy"],
+    "aws_kms_key": ["policy"],
+    "aws_s3_bucket_policy": ["policy"],
+}
 
 Policy = list[Statement]
 
@@ -102,6 +109,21 @@ def test_no_statement_has_a_wildcard_for_actions_or_a_resource_of_others(policy:
     for statement in policy:
         assert not any("*" in action for action in statement["Action"]), statement["Sid"]
         assert statement["Resource"].rstrip("*").startswith((BUCKET, "arn:aws:kms:")), statement["Sid"]
+
+
+@pytest.mark.parametrize("at", [*MODULES, *EXAMPLES])
+def test_every_policy_is_whole(terraform: Terraform, at: str) -> None:
+    """Those that say who may take a role, and those of buckets and keys too."""
+    for resource in terraform.tested(at).all_resources():
+        for name in POLICIES.get(resource["type"], ()):
+            document = json.loads(resource["values"][name])
+            assert document["Version"] == "2012-10-17", resource["address"]
+            for statement in document["Statement"]:
+                assert re.fullmatch("[A-Za-z0-9]+", statement["Sid"]), "IAM takes nothing else"
+                assert ("Principal" in statement) == (resource["type"] != "aws_iam_role_policy"), statement
+                assert ("Resource" in statement) == (name != "assume_role_policy"), statement
+                refuses = resource["type"] == "aws_s3_bucket_policy" and statement["Sid"].startswith("Refuse")
+                assert statement["Effect"] == ("Deny" if refuses else "Allow"), statement["Sid"]
 
 
 def test_statements_that_are_switched_off_leave_out_these_actions_alone(

@@ -19,3 +19,21 @@ def test_every_value_is_one_that_aws_takes(terraform: Terraform, at: str) -> Non
 def test_the_table_has_no_line_that_nothing_is_compared_with(terraform: Terraform) -> None:
     met = set().union(*(paths_met(terraform.tested(at).all_resources()) for at in EVERYTHING))
     assert {(kind, path) for kind, paths in VALUES.items() for path in paths} == met
+
+
+@pytest.mark.parametrize(
+    ("at", "run"),
+    [
+        ("modules/bucket", "everything_asked_for"),
+        ("modules/access", "by_pod_identity_with_everything"),
+        ("modules/network", "a_load_balancer"),
+    ],
+)
+def test_all_that_can_have_tags_has_those_that_were_asked_for(
+    terraform: Terraform, at: str, run: str
+) -> None:
+    made = [each for each in terraform.tested(at).resources(run) if each["mode"] == "managed"]
+    taggable = [each for each in made if "tags_all" in each["values"]]
+    assert taggable
+    untagged = [each["address"] for each in taggable if (each["values"]["tags"] or {}).get("team") != "files"]
+    assert untagged == []

@@ -54,6 +54,7 @@ run "by_pod_identity_with_everything" {
   command = apply
 
   variables {
+    tags          = { team = "files" }
     prefix        = "partners/"
     kms_key_arn   = "arn:aws:kms:eu-central-1:111122223333:key/11111111-2222-3333-4444-555555555555"
     acl_of_files  = true
@@ -63,7 +64,26 @@ run "by_pod_identity_with_everything" {
       namespace       = "files"
       service_account = "sftp"
     }
-    partner_sessions = { trusted_arns = ["arn:aws:iam::111122223333:role/portal"] }
+    partner_sessions = { trusted_arns = ["arn:aws:iam::111122223333:role/portal"], duration_seconds = 7200 }
+
+    permissions_boundary_arn = "arn:aws:iam::111122223333:policy/boundary"
+  }
+
+  assert {
+    condition     = aws_iam_role.this.name == "s3sftp" && aws_iam_role.partner[0].name == "s3sftp-partner" && aws_iam_role.partner[0].max_session_duration == 7200
+    error_message = "The roles should have their names, and sessions their time."
+  }
+
+  assert {
+    condition     = alltrue([for role in [aws_iam_role.this, aws_iam_role.partner[0]] : role.permissions_boundary == var.permissions_boundary_arn])
+    error_message = "Both roles should have the boundary."
+  }
+
+  assert {
+    condition = alltrue([for each in concat(jsondecode(output.policy).Statement, jsondecode(aws_iam_role_policy.partner[0].policy).Statement) :
+      each.Resource == var.kms_key_arn && contains(each.Condition.StringLike["kms:EncryptionContext:aws:s3:arn"], var.bucket_arn) if strcontains(each.Sid, "Encrypt")
+    ])
+    error_message = "The key should be used for this bucket alone."
   }
 
   assert {

@@ -10,6 +10,11 @@ run "defaults_are_safe" {
   command = apply
 
   assert {
+    condition     = aws_s3_bucket.this.bucket == "acme-exchange"
+    error_message = "The bucket should have the name that was asked for."
+  }
+
+  assert {
     condition = alltrue([
       aws_s3_bucket_public_access_block.this.block_public_acls,
       aws_s3_bucket_public_access_block.this.block_public_policy,
@@ -46,14 +51,30 @@ run "defaults_are_safe" {
 
   assert {
     condition = alltrue([for statement in jsondecode(aws_s3_bucket_policy.this.policy).Statement :
-      statement.Effect == "Deny" && statement.Resource == ["arn:aws:s3:::acme-exchange", "arn:aws:s3:::acme-exchange/*"]
+      statement.Effect == "Deny" && statement.Principal == "*" && statement.Action == "s3:*" &&
+      statement.Resource == ["arn:aws:s3:::acme-exchange", "arn:aws:s3:::acme-exchange/*"]
     ])
-    error_message = "The policy should only refuse, for the bucket and its files."
+    error_message = "The policy should only refuse: everybody, everything, for the bucket and its files."
   }
 
   assert {
     condition     = jsondecode(aws_s3_bucket_policy.this.policy).Statement[0].Condition.Bool["aws:SecureTransport"] == "false"
     error_message = "Requests without TLS should be refused."
+  }
+
+  assert {
+    condition     = jsondecode(aws_s3_bucket_policy.this.policy).Statement[1].Condition.NumericLessThan["s3:TlsVersion"] == "1.2"
+    error_message = "Requests by TLS older than 1.2 should be refused."
+  }
+
+  assert {
+    condition     = alltrue([for rule in aws_s3_bucket_lifecycle_configuration.this.rule : rule.status == "Enabled"])
+    error_message = "Rules should be in force."
+  }
+
+  assert {
+    condition     = aws_s3_bucket_lifecycle_configuration.this.rule[1].noncurrent_version_expiration[0].noncurrent_days == 90 && aws_s3_bucket_lifecycle_configuration.this.rule[1].expiration[0].expired_object_delete_marker
+    error_message = "Old versions should be removed after 90 days, and with the last of them the mark that the file was removed."
   }
 
   assert {
@@ -76,6 +97,7 @@ run "everything_asked_for" {
   command = apply
 
   variables {
+    tags              = { team = "files" }
     encryption        = { algorithm = "aws:kms", kms_key_arn = "arn:aws:kms:eu-central-1:111122223333:key/one" }
     transitions       = [{ days = 30, storage_class = "STANDARD_IA" }, { days = 1, storage_class = "GLACIER_IR", prefix = "archive/" }]
     expire_files      = [{ prefix = "outbox/", days = 14 }]
@@ -102,8 +124,32 @@ run "everything_asked_for" {
   }
 
   assert {
-    condition     = aws_s3_bucket_lifecycle_configuration.this.rule[2].filter[0].prefix == "archive/"
-    error_message = "A transition should be for its prefix."
+    condition     = alltrue([for rule in aws_s3_bucket_lifecycle_configuration.this.rule : rule.status == "Enabled"])
+    error_message = "Rules should be in force."
+  }
+
+  assert {
+    condition = aws_s3_bucket_lifecycle_configuration.this.rule[2].filter[0].prefix == "archive/" && (
+      [for rule in aws_s3_bucket_lifecycle_configuration.this.rule : one(rule.transition).days if length(rule.transition) > 0] == [30, 1]
+    )
+    error_message = "A transition should be for its prefix, after its days."
+  }
+
+  assert {
+    condition = aws_s3_bucket_lifecycle_configuration.this.rule[3].filter[0].prefix == "outbox/" && (
+      aws_s3_bucket_lifecycle_configuration.this.rule[3].expiration[0].days == 14
+    )
+    error_message = "Files should be removed below that prefix alone, after those days."
+  }
+
+  assert {
+    condition     = aws_s3_bucket_lifecycle_configuration.this.rule[4].noncurrent_version_expiration[0].newer_noncurrent_versions == 2
+    error_message = "The newest old versions should stay."
+  }
+
+  assert {
+    condition     = aws_s3_bucket_object_lock_configuration.this[0].rule[0].default_retention[0].mode == "COMPLIANCE"
+    error_message = "The lock should be of the kind that was asked for."
   }
 
   assert {
@@ -118,6 +164,11 @@ run "everything_asked_for" {
 
   assert {
     condition = alltrue([
+      one(aws_s3_bucket_replication_configuration.this[0].rule).status == "Enabled",
+      one(aws_s3_bucket_replication_configuration.this[0].rule).filter[0].prefix == "",
+      one(aws_s3_bucket_replication_configuration.this[0].rule).delete_marker_replication[0].status == "Enabled",
+      one(aws_s3_bucket_replication_configuration.this[0].rule).destination[0].account == "444455556666",
+      one(aws_s3_bucket_replication_configuration.this[0].rule).destination[0].storage_class == "STANDARD",
       one(aws_s3_bucket_replication_configuration.this[0].rule).source_selection_criteria[0].sse_kms_encrypted_objects[0].status == "Enabled",
       one(aws_s3_bucket_replication_configuration.this[0].rule).destination[0].encryption_configuration[0].replica_kms_key_id == var.replication.kms_key_arn,
       one(aws_s3_bucket_replication_configuration.this[0].rule).destination[0].access_control_translation[0].owner == "Destination",
@@ -136,6 +187,24 @@ run "everything_asked_for" {
   assert {
     condition     = [for each in jsondecode(aws_s3_bucket_policy.this.policy).Statement : each.Sid] == ["Mine", "RefusePlainHttp", "RefuseOldTls"]
     error_message = "Statements of others should be added to the module's own."
+  }
+}
+
+run "copies_that_stay" {
+  command = apply
+
+  variables {
+    replication = { bucket_arn = "arn:aws:s3:::acme-copies", deletions = false }
+  }
+
+  assert {
+    condition     = one(aws_s3_bucket_replication_configuration.this[0].rule).delete_marker_replication[0].status == "Disabled"
+    error_message = "Files that are removed here should stay there."
+  }
+
+  assert {
+    condition     = !strcontains(aws_iam_role_policy.replication[0].policy, "s3:ReplicateDelete") && !strcontains(aws_iam_role_policy.replication[0].policy, "kms:")
+    error_message = "The role should be able to do nothing that is not asked for."
   }
 }
 

@@ -13,7 +13,62 @@ run "a_load_balancer" {
   command = apply
 
   variables {
-    dns = { zone_id = "Z0123456789ABCDEFGHIJ", name = "sftp.example.com" }
+    dns  = { zone_id = "Z0123456789ABCDEFGHIJ", name = "sftp.example.com" }
+    tags = { team = "files" }
+  }
+
+  assert {
+    condition     = aws_lb.this[0].name == "s3sftp" && aws_lb_target_group.this[0].name == "s3sftp" && aws_lb.this[0].enable_cross_zone_load_balancing
+    error_message = "It should have the name that was asked for, and its zones share the load."
+  }
+
+  assert {
+    condition = alltrue([
+      aws_lb_target_group.this[0].vpc_id == var.vpc_id,
+      aws_lb_target_group.this[0].port == 2022,
+      aws_lb_target_group.this[0].protocol == "TCP",
+      aws_lb_target_group.this[0].target_type == "ip",
+      aws_lb_target_group.this[0].deregistration_delay == "120",
+      aws_lb_target_group.this[0].connection_termination,
+    ])
+    error_message = "Connections should go to the server's port, and end some time after it is taken out."
+  }
+
+  assert {
+    condition = alltrue([
+      aws_lb_target_group.this[0].health_check[0].interval == 10,
+      aws_lb_target_group.this[0].health_check[0].timeout == 5,
+      aws_lb_target_group.this[0].health_check[0].healthy_threshold == 2,
+      aws_lb_target_group.this[0].health_check[0].unhealthy_threshold == 2,
+    ])
+    error_message = "A server that is not there should get no connections after 20 seconds."
+  }
+
+  assert {
+    condition     = alltrue([for each in concat(aws_security_group.load_balancer, aws_security_group.server) : each.vpc_id == var.vpc_id])
+    error_message = "Security groups should be in the VPC."
+  }
+
+  assert {
+    condition     = alltrue([for each in aws_vpc_security_group_ingress_rule.clients : each.from_port == 22 && each.to_port == 22])
+    error_message = "Clients should reach port 22 alone."
+  }
+
+  assert {
+    condition = alltrue([for each in [aws_vpc_security_group_egress_rule.to_server["sftp"], aws_vpc_security_group_ingress_rule.from_load_balancer["sftp"]] :
+      each.from_port == 2022 && each.to_port == 2022
+    ])
+    error_message = "The load balancer should reach port 2022 alone."
+  }
+
+  assert {
+    condition     = aws_vpc_security_group_egress_rule.to_aws[0].from_port == 443 && aws_vpc_security_group_egress_rule.to_aws[0].to_port == 443
+    error_message = "The server should reach HTTPS alone."
+  }
+
+  assert {
+    condition     = aws_route53_record.alias[0].alias[0].evaluate_target_health
+    error_message = "A name should not lead to zones without a server."
   }
 
   assert {
@@ -69,6 +124,11 @@ run "without_proxy_headers" {
   assert {
     condition     = aws_lb_target_group.this[0].health_check[0].path == "/readyz" && aws_lb_target_group.this[0].health_check[0].port == "9090"
     error_message = "Health checks should ask whether the server is ready."
+  }
+
+  assert {
+    condition     = aws_lb.this[0].internal && aws_lb_target_group.this[0].preserve_client_ip == "true" && aws_lb_target_group.this[0].health_check[0].matcher == "200"
+    error_message = "It should be inside the VPC, and keep the addresses of clients."
   }
 
   assert {
