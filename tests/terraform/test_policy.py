@@ -120,6 +120,7 @@ def test_every_policy_is_whole(terraform: Terraform, at: str) -> None:
             assert document["Version"] == "2012-10-17", resource["address"]
             for statement in document["Statement"]:
                 assert re.fullmatch("[A-Za-z0-9]+", statement["Sid"]), "IAM takes nothing else"
+                assert statement["Action"], statement["Sid"]
                 assert ("Principal" in statement) == (resource["type"] != "aws_iam_role_policy"), statement
                 assert ("Resource" in statement) == (name != "assume_role_policy"), statement
                 refuses = resource["type"] == "aws_s3_bucket_policy" and statement["Sid"].startswith("Refuse")

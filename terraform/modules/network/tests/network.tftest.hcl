@@ -166,7 +166,7 @@ run "for_the_controller" {
   }
 
   assert {
-    condition     = aws_route53_record.addresses[0].records == toset(["203.0.113.10"])
+    condition     = aws_route53_record.addresses[0].records == toset(["203.0.113.10"]) && aws_route53_record.addresses[0].ttl == 300
     error_message = "The name should lead to the addresses."
   }
 }
