@@ -25,6 +25,8 @@ from tests.support.store import Store
 
 PREFIX = "partners/"
 """The prefix that everything is recorded with."""
+JOURNAL = {"journal": "bucket"}
+"""Unfinished uploads are noted in the bucket: all that the server may ever write there."""
 
 
 async def recorded(store: Store, bucket: str, directory: Path, *, owner: Store | None = None) -> list[Seen]:
@@ -40,7 +42,7 @@ async def recorded(store: Store, bucket: str, directory: Path, *, owner: Store |
         await _trees(near, s3, proxy, directory / "trees")
         await _options(near, bucket)
         await _janitor(near, s3, proxy, directory / "janitor")
-        await s3_backend.check(_near(near, bucket, **_journal()))
+        await s3_backend.check(_near(near, bucket, **JOURNAL))
         return requests + list(proxy.log)
 
 
@@ -67,7 +69,7 @@ async def _trees(near: Store, s3: S3, proxy: FaultProxy, directory: Path) -> Non
 async def _world(
     near: Store, s3: S3, proxy: FaultProxy, directory: Path, options: dict[str, Any] | None = None
 ) -> AsyncIterator[World]:
-    server = Server(directory, near, s3.bucket, {"s3": {"prefix": PREFIX, **_journal(), **(options or {})}})
+    server = Server(directory, near, s3.bucket, {"s3": {"prefix": PREFIX, **JOURNAL, **(options or {})}})
     server.prefix = PREFIX + server.prefix
     try:
         await server.astart()
@@ -89,7 +91,7 @@ async def _options(near: Store, bucket: str) -> None:
 
 async def _janitor(near: Store, s3: S3, proxy: FaultProxy, directory: Path) -> None:
     """Uploads that are broken off: one whose id is known, and one whose id nobody heard."""
-    options = _near(near, s3.bucket, attempts=1, janitor_min_age=timedelta(0), **_journal())
+    options = _near(near, s3.bucket, attempts=1, janitor_min_age=timedelta(0), **JOURNAL)
     async with _running(options, directory) as backend:
         known = await begin(backend, "alice/known")
         await backend.write_chunk(known, data_of(PART), ALICE)
@@ -114,8 +116,3 @@ async def _running(options: S3Options, state: Path | None) -> AsyncIterator[S3Ba
 
 def _near(near: Store, bucket: str, **changes: Any) -> S3Options:
     return options_for(near, bucket, prefix=PREFIX, **changes)
-
-
-def _journal() -> dict[str, str]:
-    """Unfinished uploads are noted in the bucket."""
-    return {"journal": "bucket"} if "journal" in S3Options.model_fields else {}
