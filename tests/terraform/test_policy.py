@@ -13,10 +13,11 @@ from typing import Any
 
 import pytest
 
+from s3sftp.backends.s3.permissions import permission_for
 from tests.support.request_log import Seen
 from tests.support.store import Store, new_bucket_name
 from tests.support.terraform import EXAMPLES, MODULES, ROOT, Terraform
-from tests.terraform.iam import Need, Statement, actions_of, allows, needs_of
+from tests.terraform.iam import BY_HEADER, Need, Statement, actions_of, allows, needs_of
 from tests.terraform.recording import PREFIX, recorded
 
 pytestmark = pytest.mark.timeout(600)  # the first time the stand-in is installed
@@ -136,6 +137,15 @@ def test_statements_that_are_switched_off_leave_out_these_actions_alone(
         *("s3:GetLifecycleConfiguration", "s3:GetBucketVersioning"),
         *("kms:GenerateDataKey", "kms:Decrypt"),
     }
+
+
+def test_the_server_names_the_permission_that_each_request_needs(requests: list[Seen]) -> None:
+    """When one is refused: not those for options or keys, of which a request tells nothing."""
+    for seen in requests:
+        needed = {need.action for need in needs_of(seen, BUCKET) if not need.action.startswith("kms:")}
+        needed -= {action for header, action in BY_HEADER.items() if header in seen.headers}
+        named = set(re.findall(r"s3:\w+", permission_for(seen.api)))
+        assert needed <= named, seen.api
 
 
 @pytest.mark.parametrize("page", ["README.md", "docs/terraform.md"])
