@@ -10,8 +10,10 @@ PERMISSIONS: Mapping[str, str] = {
     # of a name that is not there S3 says so to those alone who may list
     "HeadObject": "s3:GetObject below the prefix, and s3:ListBucket",
     "GetObject": "s3:GetObject below the prefix, and s3:ListBucket",
+    "GetObjectTagging": "s3:GetObjectTagging below the prefix",
     "PutObject": "s3:PutObject below the prefix",
-    "CopyObject": "s3:GetObject and s3:PutObject below the prefix",
+    "CopyObject": "s3:GetObject and s3:PutObject below the prefix, "
+    "and for files with tags s3:GetObjectTagging and s3:PutObjectTagging",
     "CreateMultipartUpload": "s3:PutObject below the prefix",
     "UploadPart": "s3:PutObject below the prefix",
     "UploadPartCopy": "s3:GetObject and s3:PutObject below the prefix",
@@ -20,6 +22,8 @@ PERMISSIONS: Mapping[str, str] = {
     "ListParts": "s3:ListMultipartUploadParts below the prefix",
     "DeleteObject": "s3:DeleteObject below the prefix",
     "DeleteObjects": "s3:DeleteObject below the prefix",
+    "GetBucketLifecycleConfiguration": "s3:GetLifecycleConfiguration on the bucket",
+    "GetBucketVersioning": "s3:GetBucketVersioning on the bucket",
 }
 """By the name of the API, as IAM calls its actions."""
 
