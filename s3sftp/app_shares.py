@@ -9,11 +9,14 @@ from __future__ import annotations
 import json
 import os
 from datetime import date, time, timedelta
+from itertools import chain
 from pathlib import Path
 
 from pydantic import SecretStr
 
+from s3sftp.app_accounts import account_in, file_of, line_of
 from s3sftp.app_options import ServerOptions
+from s3sftp.auth import Accounts
 from s3sftp.backends.registry import BUILT_IN
 from s3sftp.backends.s3.generations import ROWS as CHANGE_ROWS
 from s3sftp.backends.s3.made_names import ROWS as MADE_ROWS
@@ -63,17 +66,18 @@ def share_of(options: ServerOptions, workers: int) -> ServerOptions:
     return options.model_copy(update=shares)
 
 
-def to_file(options: ServerOptions) -> int:
-    """A file in memory with the options, for a worker to inherit; the caller closes it."""
-    descriptor = os.memfd_create("s3sftp-options", os.MFD_CLOEXEC)
-    with open(descriptor, "wb", closefd=False) as stream:
-        stream.write(dump(options))
-    return descriptor
+def to_file(options: ServerOptions, accounts: Accounts) -> int:
+    """A file in memory for a worker to inherit: the options without their users, and the users. The caller
+    closes it."""
+    options = options.model_copy(update={"users": {}})
+    lines = chain([dump(options) + b"\n"], (line_of(*each) for each in accounts.items()))
+    return file_of("s3sftp-options", lines)
 
 
-def from_file(descriptor: int) -> ServerOptions:
-    """The options in a file of `to_file`. Does not move it, as others read it too."""
-    return load(os.pread(descriptor, os.fstat(descriptor).st_size, 0))
+def from_file(descriptor: int) -> tuple[ServerOptions, Accounts]:
+    """What is in a file of `to_file`. Does not move it, as others read it too."""
+    first, *lines = os.pread(descriptor, os.fstat(descriptor).st_size, 0).splitlines()
+    return load(first), dict(map(account_in, lines))
 
 
 def dump(options: ServerOptions) -> bytes:

@@ -9,15 +9,19 @@ import asyncio
 import os
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from s3sftp import __version__
+from s3sftp.app_accounts import to_changes_file
 from s3sftp.app_descriptors import enough_descriptors, other_descriptors
-from s3sftp.app_options import ServerOptions
+from s3sftp.app_options import Configuration, ServerOptions
 from s3sftp.app_shares import CHANGES, TABLE_ROWS, UPLOADS, share_of, to_file
-from s3sftp.auth import read_keys, tell_what_is_wrong
+from s3sftp.auth import Accounts, tell_what_is_wrong
 from s3sftp.backends.s3.generations import Generations
 from s3sftp.cli.event_loop import run
+from s3sftp.config import Sources
 from s3sftp.counters import Table, make_shared
+from s3sftp.reloading import Read, Reloaded, Reloading, Take
 from s3sftp.ssh import FrontDoor, load_host_keys
 from s3sftp.ssh.algorithms import warn_of_weak
 from s3sftp.telemetry import get_logger
@@ -29,38 +33,68 @@ _END_SECONDS = 15.0
 """What a worker may take to end beyond the limits that transfers have."""
 
 
-def serve_alone(options: ServerOptions) -> None:
+@dataclass(frozen=True, slots=True)
+class Again:
+    """What is configured, the files that it came from, and how it is read again."""
+
+    read: Read
+    configuration: Configuration
+    sources: Sources
+    reloaded: Reloaded = lambda _taken, _users: None
+    """Told what came of each reading, and how many users there are."""
+
+    @property
+    def options(self) -> ServerOptions:
+        return self.configuration.options
+
+    @property
+    def accounts(self) -> Accounts:
+        return self.configuration.logins.accounts
+
+    def reloading(self, take: Take) -> Reloading:
+        """From now on SIGHUP asks for another reading; `take` is given the users that it finds."""
+        reloading = Reloading(self.read, self.configuration, self.sources, take, self.reloaded)
+        reloading.install()
+        return reloading
+
+
+def serve_alone(again: Again) -> None:
     """Serve in this process until told to stop."""
     from s3sftp.cli.allocation import return_large_blocks
 
     return_large_blocks()
-    enough_descriptors(options, 1)
-    run(_serve(options))
+    tell_what_is_wrong(again.configuration.logins)
+    enough_descriptors(again.options, 1)
+    run(_serve(again))
 
 
-async def _serve(options: ServerOptions) -> None:
+async def _serve(again: Again) -> None:
     from s3sftp.app import Application
     from s3sftp.telemetry.tracing import configure_tracing, end_tracing
 
     tell_on_request()
     shutdown = configure_tracing(os.environ)
+    application = Application(again.options, again.accounts)
+    reloading = again.reloading(application.take)
     try:
-        await Application(options).run()
+        await application.run(reloading.start)
     finally:
+        await reloading.stop()
         await end_tracing(shutdown)
 
 
-async def supervise(options: ServerOptions, workers: int) -> None:
+async def supervise(again: Again, workers: int) -> None:
     """Have so many workers serve until told to stop. Raises ConfigurationError, CannotListen."""
+    options = again.options
     tell_on_request()
     warn_of_weak(options.ssh.offer)
-    tell_what_is_wrong(options.users, read_keys(options.users))
+    tell_what_is_wrong(again.configuration.logins)
     enough_descriptors(options, workers)  # workers inherit the limit
     # the first start makes the keys, once
     await asyncio.to_thread(load_host_keys, options.ssh.host_keys, options.server.state_dir)
-    counters, handed = make_shared(TABLE_ROWS, workers), to_file(options)
+    counters, handed = make_shared(TABLE_ROWS, workers), to_file(options, again.accounts)
     try:
-        await _supervise(options, workers, counters, handed)
+        await _supervise(again, workers, counters, handed)
     except WorkersFailed as failed:  # it has said itself why
         sys.exit(failed.status)
     finally:
@@ -68,7 +102,8 @@ async def supervise(options: ServerOptions, workers: int) -> None:
         os.close(handed)
 
 
-async def _supervise(options: ServerOptions, workers: int, counters: int, handed: int) -> None:
+async def _supervise(again: Again, workers: int, counters: int, handed: int) -> None:
+    options = again.options
 
     def gone(number: int) -> None:
         # its uploads are no more, and what it was changing when it ended is to be asked for again
@@ -92,12 +127,26 @@ async def _supervise(options: ServerOptions, workers: int, counters: int, handed
         options.sftp.close_timeout.total_seconds() + _END_SECONDS,
     )
 
+    async def take(accounts: Accounts) -> None:
+        # those who are removed are sent away by their workers
+        supervisor.hand(await asyncio.to_thread(to_changes_file, again.accounts, accounts))
+
+    reloading = again.reloading(take)
+
     def started() -> None:
         _log.info(
-            "started", version=__version__, backend=options.backend, users=len(options.users), workers=workers
+            "started",
+            version=__version__,
+            backend=options.backend,
+            users=len(again.accounts),
+            workers=workers,
         )
+        reloading.start()
 
-    await supervisor.run(started)
+    try:
+        await supervisor.run(started)
+    finally:
+        await reloading.stop()
 
 
 def worker_command(number: int, link: int, workers: int, options: int, counters: int) -> Sequence[str]:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import signal
+from functools import partial
 from typing import Any
 
 import click
 
 from s3sftp.app_shares import worker_count
-from s3sftp.cli.configuration import options_from, storage_flags
+from s3sftp.cli.configuration import Given, storage_flags
 from s3sftp.cli.event_loop import run
 from s3sftp.cli.failures import told_plainly
-from s3sftp.cli.running import serve_alone, supervise
+from s3sftp.cli.running import Again, serve_alone, supervise
+from s3sftp.config import Sources
 from s3sftp.telemetry.setup import log_without_waiting
 
 
@@ -29,13 +32,18 @@ def serve(**flags: Any) -> None:
     """Serve a bucket over SFTP until told to stop.
 
     Every option can be in the configuration file, in the environment as S3SFTP_<GROUP>__<OPTION>, and the
-    common ones are flags: flags win over the environment, the environment over the file.
+    common ones are flags: flags win over the environment, the environment over the file. Files of users and
+    keys are read again when they change, and on SIGHUP.
     """
     with told_plainly():
-        options = options_from(**flags)
-        log_without_waiting(options.log)
-        workers = worker_count(options)
+        # a terminal that is closed ends no server, also not before it can be asked to read again
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        given, sources = Given(**flags), Sources()
+        configuration = given.read(sources)
+        log_without_waiting(configuration.options.log)
+        workers = worker_count(configuration.options)
+        again = Again(partial(given.read, again=True), configuration.without_tables(), sources)
         if workers > 1:
-            run(supervise(options, workers))
+            run(supervise(again, workers))
         else:
-            serve_alone(options)
+            serve_alone(again)

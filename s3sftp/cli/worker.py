@@ -11,6 +11,8 @@ import click
 from s3sftp.app import Among, Application
 from s3sftp.app_options import ServerOptions
 from s3sftp.app_shares import CHANGES, MADE, STORED, UPLOADS, from_file, share_of
+from s3sftp.app_updates import Updates
+from s3sftp.auth import Accounts
 from s3sftp.cli.allocation import return_large_blocks
 from s3sftp.cli.event_loop import run
 from s3sftp.cli.failures import told_plainly
@@ -20,6 +22,7 @@ from s3sftp.telemetry.setup import log_without_waiting
 from s3sftp.telemetry.tracing import configure_tracing, end_tracing
 from s3sftp.whereabouts import tell_on_request
 from s3sftp.workers import Post
+from s3sftp.workers.messages import NoUsers
 
 
 @click.command(hidden=True)
@@ -30,28 +33,33 @@ from s3sftp.workers import Post
 @click.argument("counters", type=int)
 def worker(number: int, link: int, workers: int, options: int, counters: int) -> None:
     """Serve what the supervisor hands over. Not for people."""
-    for signal_number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(signal_number, signal.SIG_IGN)  # the supervisor tells when to stop
+    for signal_number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(signal_number, signal.SIG_IGN)  # the supervisor tells what there is to know
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
     for descriptor in (link, options, counters):
         os.set_inheritable(descriptor, False)
     with told_plainly():
-        mine = share_of(from_file(options), workers)
+        whole, accounts = from_file(options)
+        mine = share_of(whole, workers)
         os.close(options)  # it has secrets
         log_without_waiting(mine.log, worker=number)
         return_large_blocks()
         table = Table.shared(counters, workers, number - 1)
-        run(_work(mine, socket.socket(fileno=link), table))
+        run(_work(mine, accounts, socket.socket(fileno=link), table))
 
 
-async def _work(options: ServerOptions, link: socket.socket, table: Table) -> None:
+async def _work(options: ServerOptions, accounts: Accounts, link: socket.socket, table: Table) -> None:
     tell_on_request()
     shutdown = configure_tracing(os.environ)
     requests = StopRequests()
     post = Post(link, requests)
     among = Among(post, table.part(*CHANGES), table.part(*MADE), table.part(*UPLOADS), table.part(*STORED))
+    application = Application(options, accounts, among)
+    updates = Updates(accounts, application.take, lambda: post.send(NoUsers()))
+    post.on_users = updates.hand_in
     try:
-        await Application(options, among).run(post.ready, requests)
+        await application.run(lambda: updates.when_settled(post.ready), requests)
     finally:
+        await updates.stop()
         post.close()
         await end_tracing(shutdown)

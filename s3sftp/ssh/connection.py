@@ -33,6 +33,9 @@ _END_SECONDS = 5.0
 """How long a session may take to end before its connection is closed under it, beside what it needs to answer
 CLOSEs that have arrived."""
 
+_LEAVE_SECONDS = 2.0
+"""How long a client whose sessions have ended may take to hang up by itself."""
+_STOPPING = "the server is stopping"
 _MAX_MISPLACED = 100
 """Messages that do not belong before the login: clients that work send one or two."""
 
@@ -75,6 +78,8 @@ class Connection(NothingButSessions):
         self._keepalive: Keepalive | None = None
         self._tcp_watch: TcpWatch | None = None
         self._paused = False
+        self._leaving = ""
+        """Why the server ends the connection, if it does."""
         self._idle: asyncio.TimerHandle | None = None
         self._closed = asyncio.Event()
 
@@ -206,8 +211,8 @@ class Connection(NothingButSessions):
 
     def session_requested(self) -> Any:
         proof = self._login.proof
-        if proof is None or self._shared.stopping:
-            raise asyncssh.ChannelOpenError(asyncssh.OPEN_CONNECT_FAILED, "the server is stopping")
+        if proof is None or self._shared.stopping or self._leaving:
+            raise asyncssh.ChannelOpenError(asyncssh.OPEN_CONNECT_FAILED, self._leaving or _STOPPING)
         if len(self._sessions) + self._opening >= self._shared.options.max_sessions_per_connection:
             self.refused("session beyond the limit")
             raise asyncssh.ChannelOpenError(
@@ -229,11 +234,11 @@ class Connection(NothingButSessions):
         try:
             refusal = await asyncio.shield(self._counted) if self._counted else None
         except asyncio.CancelledError:
-            refusal = Refusal("the server is stopping")
+            refusal = Refusal(_STOPPING)
         finally:
             self._opening -= 1
-        if refusal is None and (self._shared.stopping or self._closed.is_set()):
-            refusal = Refusal("the server is stopping")
+        if refusal is None and (self._shared.stopping or self._leaving or self._closed.is_set()):
+            refusal = Refusal(self._leaving or _STOPPING)
         if refusal is not None:
             raise asyncssh.ChannelOpenError(asyncssh.OPEN_CONNECT_FAILED, refusal.reason)
         return self._open(identity, channel)
@@ -314,6 +319,27 @@ class Connection(NothingButSessions):
             _log.error("session did not end in time", connection=self._id, user=self._user)
         except Exception:
             _log.exception("session did not end cleanly", connection=self._id, user=self._user)
+
+    @property
+    def proved_to_be(self) -> str:
+        """The user that the client is, or is about to be once its login is complete; empty for nobody."""
+        proof = self._login.proof
+        return proof.identity.user if proof else ""
+
+    async def send_away(self, reason: str) -> None:
+        """End its sessions as when the server stops, then the connection itself."""
+        self._leaving = reason
+        _log.info(
+            "connection ends", connection=self._id, peer=self._peer, user=self.proved_to_be, reason=reason
+        )
+        if not self.authenticated:
+            self.abort(reason)
+            return
+        await self.end_sessions(reason)
+        try:
+            await asyncio.wait_for(self._closed.wait(), _LEAVE_SECONDS)
+        except TimeoutError:
+            self.disconnect(reason)
 
     def disconnect(self, reason: str) -> None:
         """Say goodbye and close."""

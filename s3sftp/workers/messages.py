@@ -1,7 +1,7 @@
 """What supervisor and worker say to each other: each message is one packet, a JSON list `[name, value, …]`.
 
-    to the worker       Serve (with the socket)   Counted   Judged   Expel   Stop   Ask
-    to the supervisor   Ready         Greeted     LogIn     Failed   Left           Here
+    to the worker       Serve (with the socket)   Counted   Judged   Expel   Stop   Ask    Users (with a file)
+    to the supervisor   Ready         Greeted     LogIn     Failed   Left           Here   NoUsers
 
 A guest is a number that the supervisor gives to each connection.
 """
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import astuple, dataclass, fields
+from typing import get_args
 
 MAX_BYTES = 8192
 
@@ -60,6 +61,16 @@ class Ask:
 
 
 @dataclass(frozen=True, slots=True)
+class Users:
+    """The file that comes with this says how users have changed since you were started."""
+
+
+@dataclass(frozen=True, slots=True)
+class NoUsers:
+    """Users came without their file: send them again."""
+
+
+@dataclass(frozen=True, slots=True)
 class Ready:
     """Connections may come."""
 
@@ -98,11 +109,23 @@ class Here:
     """The answer to Ask."""
 
 
-Message = Serve | Counted | Judged | Expel | Stop | Ask | Ready | Greeted | LogIn | Failed | Left | Here
-_KINDS: dict[str, type[Message]] = {
-    kind.__name__: kind
-    for kind in (Serve, Counted, Judged, Expel, Stop, Ask, Ready, Greeted, LogIn, Failed, Left, Here)
-}
+Message = (
+    Serve
+    | Counted
+    | Judged
+    | Expel
+    | Stop
+    | Ask
+    | Users
+    | NoUsers
+    | Ready
+    | Greeted
+    | LogIn
+    | Failed
+    | Left
+    | Here
+)
+_KINDS: dict[str, type[Message]] = {kind.__name__: kind for kind in get_args(Message)}
 _TYPES = {"int": int, "str": str, "bool": bool}
 
 

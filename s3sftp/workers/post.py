@@ -33,6 +33,8 @@ class Post:
         self._intake: Intake[FarGuest] = Intake()
         self._guests: dict[int, FarGuest] = {}
         self._losses = Sparse()
+        self.on_users: Callable[[int], None] = os.close
+        """Takes the file that says how users have changed; closes it."""
         self._link = Link(end, self._received, self._supervisor_gone)
 
     @property
@@ -81,6 +83,9 @@ class Post:
                 self._guests[number].judged(banned)
             case messages.Expel(number, reason) if number in self._guests:
                 self._guests[number].expel(reason)
+            case messages.Users():
+                self._take_users(descriptor)
+                return
             case messages.Stop():
                 self._stop.ask()
             case messages.Ask():
@@ -97,6 +102,13 @@ class Post:
             guest.leave()
         else:
             self._intake.hand_in(socket.socket(fileno=descriptor), guest)
+
+    def _take_users(self, descriptor: int | None) -> None:
+        if descriptor is None:
+            _log.error("users not taken over", error="no file descriptor is left")
+            self._link.send(messages.NoUsers())
+        else:
+            self.on_users(descriptor)
 
     def _supervisor_gone(self) -> None:
         _log.error("supervisor is gone")

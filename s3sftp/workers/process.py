@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import signal
 import socket
 from collections.abc import Callable, Iterator, Sequence
@@ -11,13 +12,15 @@ from collections.abc import Callable, Iterator, Sequence
 from s3sftp.ssh import CountedGuest, Expel
 from s3sftp.telemetry import get_logger
 from s3sftp.workers import messages
-from s3sftp.workers.link import Link, pair
+from s3sftp.workers.link import Carried, Link, pair
 from s3sftp.workers.pulse import Pulse
 
 _log = get_logger("s3sftp.workers")
 Command = Callable[[int, int], Sequence[str]]
 """The command line of a worker, from its number and the descriptor of its link."""
-_HELD = frozenset({signal.SIGINT, signal.SIGTERM})
+_HELD = frozenset({signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
+_AGAIN_SECONDS = 1.0
+"""After which users are sent again that did not arrive."""
 
 
 class Worker:
@@ -33,6 +36,7 @@ class Worker:
         self._link: Link | None = None
         self._process: asyncio.subprocess.Process | None = None
         self.hung_up = asyncio.Event()
+        self._users: int | None = None
 
     @property
     def pid(self) -> int:
@@ -81,6 +85,26 @@ class Worker:
         """What closes one of its connections."""
         return lambda reason: self._send(messages.Expel(number, reason))
 
+    def hand(self, users: int) -> None:
+        """Give it a file that says how users have changed. It stays the caller's, who keeps it open until
+        another one is handed over."""
+        self._users = users
+        self._send_users()
+
+    def _send_users(self) -> None:
+        if self._users is None or self.hung_up.is_set():
+            return
+        try:
+            carried = open(os.dup(self._users), "rb")  # noqa: SIM115  the link closes it
+        except OSError as error:
+            _log.error("users not handed over", worker=self.number, error=str(error))
+            self._send_users_again()
+        else:
+            self._send(messages.Users(), carried)
+
+    def _send_users_again(self) -> None:
+        asyncio.get_running_loop().call_later(_AGAIN_SECONDS, self._send_users)
+
     def stop(self) -> None:
         """Tell it to finish; the second time to cut it short."""
         self._send(messages.Stop())
@@ -104,7 +128,7 @@ class Worker:
             with contextlib.suppress(ProcessLookupError):
                 self._process.send_signal(number)
 
-    def _send(self, message: messages.Message, carried: socket.socket | None = None) -> None:
+    def _send(self, message: messages.Message, carried: Carried | None = None) -> None:
         if self._link is not None:
             self._link.send(message, carried)
         elif carried is not None:
@@ -118,6 +142,8 @@ class Worker:
                 self._changed()
             case messages.Here():
                 self._answered()
+            case messages.NoUsers():
+                self._send_users_again()
             case messages.Greeted(number) if number in self.guests:
                 self.guests[number].greeted()
             case messages.LogIn(number, user) if number in self.guests:

@@ -8,6 +8,7 @@ stop     close the sockets ─► every worker finishes what runs ─► those t
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -69,6 +70,18 @@ class Supervisor:
         self._changed = asyncio.Event()
         self._stop_asked = asyncio.Event()
         self._reception: Reception | None = None
+        self._users: int | None = None
+
+    def hand(self, users: int) -> None:
+        """Give a file that says how users have changed to every worker, now or when it is started.
+
+        It is closed when another one takes its place, or at the end.
+        """
+        before, self._users = self._users, users
+        for worker in self._workers.values():
+            worker.hand(users)
+        if before is not None:
+            os.close(before)
 
     async def run(self, started: Callable[[], None] = lambda: None) -> None:
         """Serve until SIGTERM or SIGINT, then drain and stop; a second signal cuts the draining short.
@@ -98,6 +111,9 @@ class Supervisor:
             asking.cancel()
             watching.cancel()
             await self._end(keeping)
+            if self._users is not None:
+                os.close(self._users)
+                self._users = None
         _log.info("stopped")
 
     async def _first(self, asking: asyncio.Task[None]) -> asyncio.Task[None]:
@@ -140,6 +156,8 @@ class Supervisor:
     async def _started(self, number: int) -> Worker:
         worker = self._workers[number] = Worker(number, self._on_change)
         await worker.start(self._crew.command, self._crew.descriptors)
+        if self._users is not None:
+            worker.hand(self._users)
         _log.info("worker started", worker=number, pid=worker.pid)
         return worker
 
