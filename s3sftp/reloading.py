@@ -64,7 +64,11 @@ class Reloading:
 
     def install(self) -> None:
         """SIGHUP asks for a reading from now on."""
-        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._asked.set)
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self.ask)
+
+    def ask(self) -> None:
+        """Read again now, whether files have changed or not."""
+        self._asked.set()
 
     def start(self) -> None:
         """Look for changes from now on, those since the files were read among them."""

@@ -6,6 +6,7 @@ What serves is imported late: a supervisor needs neither an S3 client nor the me
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import sys
 from collections.abc import Sequence
@@ -74,6 +75,7 @@ async def _serve(again: Again) -> None:
 
     tell_on_request()
     shutdown = configure_tracing(os.environ)
+    gc.freeze()  # what is imported stays: to look through it again and again would hold up sessions
     application = Application(again.options, again.accounts)
     reloading = again.reloading(application.take)
     try:

@@ -95,7 +95,7 @@ class Worker:
         if self._users is None or self.hung_up.is_set():
             return
         try:
-            carried = open(os.dup(self._users), "rb")  # noqa: SIM115  the link closes it
+            carried = os.fdopen(os.dup(self._users), "rb")  # which the link closes
         except OSError as error:
             _log.error("users not handed over", worker=self.number, error=str(error))
             self._send_users_again()
