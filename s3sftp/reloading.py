@@ -20,12 +20,15 @@ from s3sftp.app_changes import Changes, changes_between
 from s3sftp.app_options import Configuration
 from s3sftp.auth import Accounts, tell_what_is_wrong
 from s3sftp.config import Look, Sources
-from s3sftp.errors import ConfigurationError
+from s3sftp.errors import ConfigurationError, told
 from s3sftp.telemetry import get_logger
 
 _log = get_logger("s3sftp.reloading")
 _QUIET_SECONDS = 0.5
 """A file that has not changed for so long is taken for written."""
+_AGAIN_SECONDS = 60.0
+"""How often to try again what could not be taken, although no file has changed: what failed may have been a
+disk, or a shortage."""
 _MAX_TOLD = 20
 """Names in one line of the log, and lines for one reading."""
 
@@ -54,8 +57,11 @@ class Reloading:
         self._logins = configuration.logins
         self._interval = configuration.options.server.reload_interval
         self._sources = sources
-        self._seen: Look | None = sources.noted()
-        """The files as they were read; None: to be read again in any case."""
+        self._seen: Look = sources.noted()
+        """The files as they were read."""
+        self._problems: Sequence[str] = ()
+        """Of the last reading, if it could not be taken."""
+        self._try_again_at = 0.0
         self._host_keys = _Contents(configuration.options.ssh.host_keys)
         self._take = take
         self._reloaded = reloaded
@@ -81,20 +87,17 @@ class Reloading:
             await asyncio.gather(self._task, return_exceptions=True)
 
     async def _run(self) -> None:
-        await asyncio.to_thread(self._host_keys.have_changed)
         while True:
             asked = await self._next_turn()
             try:
                 if asked and not self._sources:
                     _log.info("nothing to reload", reason="everything is set by flags and the environment")
-                elif asked or await self._look() != self._seen:
+                elif asked or self._is_due_again() or await self._look() != self._seen:
                     await self._reload(asked)
                 if await asyncio.to_thread(self._host_keys.have_changed):
                     _log.warning("host keys have changed", advice="restart the server to use them")
-            except Exception:
-                _log.exception("configuration not reloaded")
-                self._reloaded(False, len(self._logins.accounts))
-                self._seen = None
+            except Exception as error:
+                self._failed([told(error)], asked)
 
     async def _next_turn(self) -> bool:
         """Wait until it is time to look. Whether somebody has asked for it."""
@@ -105,6 +108,9 @@ class Reloading:
         asked = self._asked.is_set()
         self._asked.clear()
         return asked
+
+    def _is_due_again(self) -> bool:
+        return bool(self._problems) and asyncio.get_running_loop().time() >= self._try_again_at
 
     async def _look(self) -> Look:
         return await asyncio.to_thread(self._sources.now)
@@ -119,15 +125,15 @@ class Reloading:
     async def _reload(self, asked: bool) -> None:
         found = await self._read_whole()
         if not isinstance(found, Configuration):
-            self._tell_problems(found)
-            self._reloaded(False, len(self._logins.accounts))
+            self._failed(found, asked)
             return
         changes = await asyncio.to_thread(changes_between, self._started_with, self._logins, found)
         if changes.any_user:
             await self._take(found.logins.accounts)
         self._logins = found.logins
         self._interval = found.options.server.reload_interval
-        self._tell(changes, asked)
+        self._tell(changes, asked or bool(self._problems))
+        self._problems = ()
         self._reloaded(True, len(self._logins.accounts))
 
     async def _read_whole(self) -> Configuration | Sequence[str]:
@@ -146,14 +152,23 @@ class Reloading:
         except ConfigurationError as error:
             return error.problems
 
+    def _failed(self, problems: Sequence[str], asked: bool) -> None:
+        """Keep what there is, and tell why, unless that has been told."""
+        if asked or list(problems) != list(self._problems):
+            self._tell_problems(problems)
+        self._problems = problems
+        self._try_again_at = asyncio.get_running_loop().time() + _AGAIN_SECONDS
+        self._reloaded(False, len(self._logins.accounts))
+
     def _tell_problems(self, problems: Sequence[str]) -> None:
         for problem in problems[:_MAX_TOLD]:
             _log.error("configuration not reloaded", problem=problem, detail="the users are as before")
         if len(problems) > _MAX_TOLD:
             _log.error("configuration not reloaded", problems_untold=len(problems) - _MAX_TOLD)
 
-    def _tell(self, changes: Changes, asked: bool) -> None:
-        tell = _log.info if asked or changes.any_user else _log.debug
+    def _tell(self, changes: Changes, awaited: bool) -> None:
+        """Say what is different. If nothing is, only where somebody waits to hear it."""
+        tell = _log.info if awaited or changes.any_user else _log.debug
         tell(
             "configuration reloaded",
             users=len(self._logins.accounts),
@@ -187,6 +202,7 @@ class _Contents:
         self._files = files
         self._look: Look = {}
         self._digests: list[bytes] = []
+        self.have_changed()
 
     def have_changed(self) -> bool:
         """Whether one has, since the last time this was asked. For a thread."""
