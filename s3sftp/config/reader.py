@@ -72,8 +72,11 @@ def read_table(
 
 
 def _validate(path: tuple[str, ...], wanted: Any, raw: Any, settings: Settings, reading: Reading) -> None:
+    is_model = isinstance(wanted, type) and issubclass(wanted, BaseModel)
+    # an adapter costs more to make than a user's table takes to check
+    validate = wanted.model_validate if is_model else TypeAdapter(wanted).validate_python
     try:
-        reading.values[path[-1]] = TypeAdapter(wanted).validate_python(raw)
+        reading.values[path[-1]] = validate(raw)
     except ValidationError as errors:
         for error in errors.errors(include_url=False, include_context=False):
             at = (*path, *(str(step) for step in error["loc"] if not _is_inner(step)))
