@@ -99,7 +99,7 @@ class Application:
             users=len(self._accounts),
         )
 
-    async def take(self, accounts: Accounts) -> None:
+    async def replace_users(self, accounts: Accounts) -> None:
         """From now on these are the users. Connections of those who are none any more are ended."""
         if self._users is None or self._server is None:
             self._accounts = accounts

@@ -17,11 +17,11 @@ class Updates:
     """Takes over one file after the other, each read in a thread. Of several that wait only the latest."""
 
     def __init__(
-        self, first: Accounts, take: Callable[[Accounts], Awaitable[None]], failed: Callable[[], None]
+        self, first: Accounts, apply: Callable[[Accounts], Awaitable[None]], failed: Callable[[], None]
     ) -> None:
         """`first`: what the worker was started with. `failed`: called when a file could not be taken over."""
         self._first = first
-        self._take = take
+        self._apply = apply
         self._failed = failed
         self._next: int | None = None
         self._working: asyncio.Task[None] | None = None
@@ -41,7 +41,7 @@ class Updates:
             self._working.add_done_callback(lambda _: then())
 
     async def stop(self) -> None:
-        """Take over no more."""
+        """Apply over no more."""
         if self._working is not None:
             self._working.cancel()
             await asyncio.gather(self._working, return_exceptions=True)
@@ -52,7 +52,7 @@ class Updates:
             descriptor, self._next = self._next, None
             try:
                 accounts = await asyncio.to_thread(from_changes_file, descriptor, self._first)
-                await self._take(accounts)
+                await self._apply(accounts)
             except Exception:
                 _log.exception("users not taken over")
                 self._failed()

@@ -19,7 +19,7 @@ from pathlib import Path
 from s3sftp.app_changes import Changes, changes_between
 from s3sftp.app_options import Configuration
 from s3sftp.auth import Accounts, tell_what_is_wrong
-from s3sftp.config import Look, Sources
+from s3sftp.config import Snapshot, Sources
 from s3sftp.errors import ConfigurationError, told
 from s3sftp.telemetry import get_logger
 
@@ -34,7 +34,7 @@ _MAX_TOLD = 20
 
 Read = Callable[[Sources], Configuration]
 """Reads everything, and notes which files that are. Raises ConfigurationError. Called in a thread."""
-Take = Callable[[Accounts], Awaitable[None]]
+Apply = Callable[[Accounts], Awaitable[None]]
 """Has these users, and no others, from its return on."""
 Reloaded = Callable[[bool, int], None]
 """Told of each reading: whether it was taken, and how many users there are now."""
@@ -48,7 +48,7 @@ class Reloading:
         read: Read,
         configuration: Configuration,
         sources: Sources,
-        take: Take,
+        apply: Apply,
         reloaded: Reloaded = lambda _taken, _users: None,
     ) -> None:
         """`configuration` is what the server starts with, read from `sources`."""
@@ -57,13 +57,13 @@ class Reloading:
         self._logins = configuration.logins
         self._interval = configuration.options.server.reload_interval
         self._sources = sources
-        self._seen: Look = sources.noted()
+        self._seen: Snapshot = sources.recorded()
         """The files as they were read."""
         self._problems: Sequence[str] = ()
         """Of the last reading, if it could not be taken."""
         self._try_again_at = 0.0
         self._host_keys = _Contents(configuration.options.ssh.host_keys)
-        self._take = take
+        self._apply = apply
         self._reloaded = reloaded
         self._asked = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -77,11 +77,11 @@ class Reloading:
         self._asked.set()
 
     def start(self) -> None:
-        """Look for changes from now on, those since the files were read among them."""
+        """Snapshot for changes from now on, those since the files were read among them."""
         self._task = asyncio.create_task(self._run())
 
     async def stop(self) -> None:
-        """Look no more."""
+        """Snapshot no more."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
@@ -92,7 +92,7 @@ class Reloading:
             try:
                 if asked and not self._sources:
                     _log.info("nothing to reload", reason="everything is set by flags and the environment")
-                elif asked or self._is_due_again() or await self._look() != self._seen:
+                elif asked or self._is_due_again() or await self._snapshot() != self._seen:
                     await self._reload(asked)
                 if await asyncio.to_thread(self._host_keys.have_changed):
                     _log.warning("host keys have changed", advice="restart the server to use them")
@@ -112,15 +112,15 @@ class Reloading:
     def _is_due_again(self) -> bool:
         return bool(self._problems) and asyncio.get_running_loop().time() >= self._try_again_at
 
-    async def _look(self) -> Look:
+    async def _snapshot(self) -> Snapshot:
         return await asyncio.to_thread(self._sources.now)
 
     async def _until_quiet(self) -> None:
         """Wait until nobody changes the files: what is half written may be valid, and have half the users."""
-        before, now = None, await self._look()
+        before, now = None, await self._snapshot()
         while now != before:
             await asyncio.sleep(_QUIET_SECONDS)
-            before, now = now, await self._look()
+            before, now = now, await self._snapshot()
 
     async def _reload(self, asked: bool) -> None:
         found = await self._read_whole()
@@ -129,7 +129,7 @@ class Reloading:
             return
         changes = await asyncio.to_thread(changes_between, self._started_with, self._logins, found)
         if changes.any_user:
-            await self._take(found.logins.accounts)
+            await self._apply(found.logins.accounts)
         self._logins = found.logins
         self._interval = found.options.server.reload_interval
         self._tell(changes, asked or bool(self._problems))
@@ -142,8 +142,8 @@ class Reloading:
             await self._until_quiet()
             self._sources = Sources()
             found = await asyncio.to_thread(self._attempt, self._sources)
-            self._seen = self._sources.noted()
-            if await self._look() == self._seen:
+            self._seen = self._sources.recorded()
+            if await self._snapshot() == self._seen:
                 return found
 
     def _attempt(self, sources: Sources) -> Configuration | Sequence[str]:
@@ -200,7 +200,7 @@ class _Contents:
     def __init__(self, files: Sequence[Path]) -> None:
         self._sources = Sources()
         self._files = files
-        self._look: Look = {}
+        self._look: Snapshot = {}
         self._digests: list[bytes] = []
         self.have_changed()
 
@@ -208,7 +208,7 @@ class _Contents:
         """Whether one has, since the last time this was asked. For a thread."""
         for file in self._files:
             self._sources.note(file)
-        look = self._sources.noted()
+        look = self._sources.recorded()
         if look == self._look:
             return False
         before, self._look, self._digests = self._digests, look, [_digest_of(file) for file in self._files]

@@ -14,7 +14,7 @@ from s3sftp.app_options import Configuration, ServerOptions
 from s3sftp.backends import s3
 from s3sftp.backends.findings import Finding, State
 from s3sftp.backends.first_look import look_at
-from s3sftp.cli.configuration import Given, storage_flags
+from s3sftp.cli.configuration import ConfigurationReader, storage_flags
 from s3sftp.cli.failures import told_plainly
 from s3sftp.config import Sources
 from s3sftp.ssh.algorithms import WEAK_ADVICE
@@ -37,7 +37,7 @@ def check(**flags: Any) -> None:
     server would work, with 1 if not, with 2 if the configuration is wrong.
     """
     with told_plainly():
-        configuration = Given(**flags, needs_users=False).read(Sources())
+        configuration = ConfigurationReader(**flags, needs_users=False).read(Sources())
         options = configuration.options
         configure_logging(options.log.model_copy(update={"level": "error"}))
         findings = [*of_logins(configuration), *asyncio.run(_look(options))]

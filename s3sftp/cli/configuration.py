@@ -45,7 +45,7 @@ def storage_flags(command: F) -> F:
     return command
 
 
-class Given:
+class ConfigurationReader:
     """What a command was given: flags, the environment, and the files that these name. May be read again."""
 
     def __init__(
@@ -94,7 +94,7 @@ def options_from(
     config_file: Path | None, bucket_url: str | None, needs_users: bool = True, **flags: Any
 ) -> ServerOptions:
     """The options that file, environment and flags make together. Raises ConfigurationError."""
-    return Given(config_file, bucket_url, needs_users, **flags).read(Sources()).options
+    return ConfigurationReader(config_file, bucket_url, needs_users, **flags).read(Sources()).options
 
 
 def _of_url(text: str | None) -> list[Setting]:

@@ -22,7 +22,7 @@ from s3sftp.backends.s3.generations import Generations
 from s3sftp.cli.event_loop import run
 from s3sftp.config import Sources
 from s3sftp.counters import Table, make_shared
-from s3sftp.reloading import Read, Reloaded, Reloading, Take
+from s3sftp.reloading import Apply, Read, Reloaded, Reloading
 from s3sftp.ssh import FrontDoor, load_host_keys
 from s3sftp.ssh.algorithms import warn_of_weak
 from s3sftp.telemetry import get_logger
@@ -35,8 +35,8 @@ _END_SECONDS = 15.0
 
 
 @dataclass(frozen=True, slots=True)
-class Again:
-    """What is configured, the files that it came from, and how it is read again."""
+class Loaded:
+    """What is configured, the files that it came from, and how it is read loaded."""
 
     read: Read
     configuration: Configuration
@@ -52,32 +52,32 @@ class Again:
     def accounts(self) -> Accounts:
         return self.configuration.logins.accounts
 
-    def reloading(self, take: Take) -> Reloading:
-        """From now on SIGHUP asks for another reading; `take` is given the users that it finds."""
-        reloading = Reloading(self.read, self.configuration, self.sources, take, self.reloaded)
+    def reloading(self, apply: Apply) -> Reloading:
+        """From now on SIGHUP asks for another reading; `apply` is given the users that it finds."""
+        reloading = Reloading(self.read, self.configuration, self.sources, apply, self.reloaded)
         reloading.install()
         return reloading
 
 
-def serve_alone(again: Again) -> None:
+def serve_alone(loaded: Loaded) -> None:
     """Serve in this process until told to stop."""
     from s3sftp.cli.allocation import return_large_blocks
 
     return_large_blocks()
-    tell_what_is_wrong(again.configuration.logins)
-    enough_descriptors(again.options, 1)
-    run(_serve(again))
+    tell_what_is_wrong(loaded.configuration.logins)
+    enough_descriptors(loaded.options, 1)
+    run(_serve(loaded))
 
 
-async def _serve(again: Again) -> None:
+async def _serve(loaded: Loaded) -> None:
     from s3sftp.app import Application
     from s3sftp.telemetry.tracing import configure_tracing, end_tracing
 
     tell_on_request()
     shutdown = configure_tracing(os.environ)
     gc.freeze()  # what is imported stays: to look through it again and again would hold up sessions
-    application = Application(again.options, again.accounts)
-    reloading = again.reloading(application.take)
+    application = Application(loaded.options, loaded.accounts)
+    reloading = loaded.reloading(application.replace_users)
     try:
         await application.run(reloading.start)
     finally:
@@ -85,18 +85,18 @@ async def _serve(again: Again) -> None:
         await end_tracing(shutdown)
 
 
-async def supervise(again: Again, workers: int) -> None:
+async def supervise(loaded: Loaded, workers: int) -> None:
     """Have so many workers serve until told to stop. Raises ConfigurationError, CannotListen."""
-    options = again.options
+    options = loaded.options
     tell_on_request()
     warn_of_weak(options.ssh.offer)
-    tell_what_is_wrong(again.configuration.logins)
+    tell_what_is_wrong(loaded.configuration.logins)
     enough_descriptors(options, workers)  # workers inherit the limit
     # the first start makes the keys, once
     await asyncio.to_thread(load_host_keys, options.ssh.host_keys, options.server.state_dir)
-    counters, handed = make_shared(TABLE_ROWS, workers), to_file(options, again.accounts)
+    counters, handed = make_shared(TABLE_ROWS, workers), to_file(options, loaded.accounts)
     try:
-        await _supervise(again, workers, counters, handed)
+        await _supervise(loaded, workers, counters, handed)
     except WorkersFailed as failed:  # it has said itself why
         sys.exit(failed.status)
     finally:
@@ -104,8 +104,8 @@ async def supervise(again: Again, workers: int) -> None:
         os.close(handed)
 
 
-async def _supervise(again: Again, workers: int, counters: int, handed: int) -> None:
-    options = again.options
+async def _supervise(loaded: Loaded, workers: int, counters: int, handed: int) -> None:
+    options = loaded.options
 
     def gone(number: int) -> None:
         # its uploads are no more, and what it was changing when it ended is to be asked for again
@@ -129,18 +129,18 @@ async def _supervise(again: Again, workers: int, counters: int, handed: int) -> 
         options.sftp.close_timeout.total_seconds() + _END_SECONDS,
     )
 
-    async def take(accounts: Accounts) -> None:
+    async def apply(accounts: Accounts) -> None:
         # those who are removed are sent away by their workers
-        supervisor.hand(await asyncio.to_thread(to_changes_file, again.accounts, accounts))
+        supervisor.hand_users(await asyncio.to_thread(to_changes_file, loaded.accounts, accounts))
 
-    reloading = again.reloading(take)
+    reloading = loaded.reloading(apply)
 
     def started() -> None:
         _log.info(
             "started",
             version=__version__,
             backend=options.backend,
-            users=len(again.accounts),
+            users=len(loaded.accounts),
             workers=workers,
         )
         reloading.start()

@@ -9,10 +9,10 @@ from typing import Any
 import click
 
 from s3sftp.app_shares import worker_count
-from s3sftp.cli.configuration import Given, storage_flags
+from s3sftp.cli.configuration import ConfigurationReader, storage_flags
 from s3sftp.cli.event_loop import run
 from s3sftp.cli.failures import told_plainly
-from s3sftp.cli.running import Again, serve_alone, supervise
+from s3sftp.cli.running import Loaded, serve_alone, supervise
 from s3sftp.config import Sources
 from s3sftp.telemetry.setup import log_without_waiting
 
@@ -38,12 +38,12 @@ def serve(**flags: Any) -> None:
     with told_plainly():
         # a terminal that is closed ends no server, also not before it can be asked to read again
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
-        given, sources = Given(**flags), Sources()
-        configuration = given.read(sources)
+        reader, sources = ConfigurationReader(**flags), Sources()
+        configuration = reader.read(sources)
         log_without_waiting(configuration.options.log)
         workers = worker_count(configuration.options)
-        again = Again(partial(given.read, again=True), configuration.without_tables(), sources)
+        loaded = Loaded(partial(reader.read, again=True), configuration.without_tables(), sources)
         if workers > 1:
-            run(supervise(again, workers))
+            run(supervise(loaded, workers))
         else:
-            serve_alone(again)
+            serve_alone(loaded)

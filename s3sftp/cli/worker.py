@@ -22,7 +22,7 @@ from s3sftp.telemetry.setup import log_without_waiting
 from s3sftp.telemetry.tracing import configure_tracing, end_tracing
 from s3sftp.whereabouts import tell_on_request
 from s3sftp.workers import Post
-from s3sftp.workers.messages import NoUsers
+from s3sftp.workers.messages import UsersLost
 
 
 @click.command(hidden=True)
@@ -55,7 +55,7 @@ async def _work(options: ServerOptions, accounts: Accounts, link: socket.socket,
     post = Post(link, requests)
     among = Among(post, table.part(*CHANGES), table.part(*MADE), table.part(*UPLOADS), table.part(*STORED))
     application = Application(options, accounts, among)
-    updates = Updates(accounts, application.take, lambda: post.send(NoUsers()))
+    updates = Updates(accounts, application.replace_users, lambda: post.send(UsersLost()))
     post.on_users = updates.hand_in
     try:
         await application.run(lambda: updates.when_settled(post.ready), requests)

@@ -4,17 +4,17 @@ from s3sftp.config.durations import Duration
 from s3sftp.config.layers import Setting, Settings, from_environment, from_toml, tree_of
 from s3sftp.config.options import ByteSize, LocalPath, Options
 from s3sftp.config.reader import Reading, read, read_table
-from s3sftp.config.sources import Look, Sources
+from s3sftp.config.sources import Snapshot, Sources
 
 __all__ = [
     "ByteSize",
     "Duration",
     "LocalPath",
-    "Look",
     "Options",
     "Reading",
     "Setting",
     "Settings",
+    "Snapshot",
     "Sources",
     "from_environment",
     "from_toml",

@@ -14,7 +14,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-Look = Mapping[str, int]
+Snapshot = Mapping[str, int]
 """What each file and directory looked like; equal looks are files that nobody has changed between them."""
 _MISSING = 0
 
@@ -31,7 +31,7 @@ class Sources:
 
     def note(self, file: Path) -> None:
         """The file is about to be read."""
-        self._files[str(file)] = _look_of_file(str(file))
+        self._files[str(file)] = _signature(str(file))
 
     def toml_files(self, directory: Path) -> list[Path]:
         """The files `*.toml` in a directory that are about to be read, in the order of their names.
@@ -50,11 +50,11 @@ class Sources:
             self.note(file)
         return files
 
-    def noted(self) -> Look:
+    def recorded(self) -> Snapshot:
         """All of them, as they were noted."""
         return self._files | self._directories
 
-    def now(self) -> Look:
+    def now(self) -> Snapshot:
         """All of them, as they are now. For a thread: it asks the file system for each."""
         look: dict[str, int] = {}
         for directory in self._directories:
@@ -66,10 +66,10 @@ class Sources:
             look[directory] = hash(tuple(names))
             for name in names:
                 file = os.path.join(directory, name)
-                look[file] = _look_of_file(file)
+                look[file] = _signature(file)
         for file in self._files:
             if file not in look:
-                look[file] = _look_of_file(file)
+                look[file] = _signature(file)
         return look
 
 
@@ -78,7 +78,7 @@ def _toml_names(directory: str) -> list[str]:
         return sorted(e.name for e in entries if e.name.endswith(".toml") and not e.name.startswith("."))
 
 
-def _look_of_file(file: str) -> int:
+def _signature(file: str) -> int:
     try:
         found = os.stat(file)
     except (OSError, ValueError):

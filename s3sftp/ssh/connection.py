@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, cast
@@ -326,12 +326,16 @@ class Connection(NothingButSessions):
         proof = self._login.proof
         return proof.identity.user if proof else ""
 
-    async def send_away(self, reason: str) -> None:
-        """End its sessions as when the server stops, then the connection itself."""
+    def send_away(self, reason: str) -> Coroutine[Any, Any, None]:
+        """Refuse new sessions from now on. What is returned ends those that run, as when the server stops,
+        and then the connection."""
         self._leaving = reason
         _log.info(
             "connection ends", connection=self._id, peer=self._peer, user=self.proved_to_be, reason=reason
         )
+        return self._leave(reason)
+
+    async def _leave(self, reason: str) -> None:
         if not self.authenticated:
             self.abort(reason)
             return

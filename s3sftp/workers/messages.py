@@ -1,7 +1,7 @@
 """What supervisor and worker say to each other: each message is one packet, a JSON list `[name, value, …]`.
 
     to the worker       Serve (with the socket)   Counted   Judged   Expel   Stop   Ask    Users (with a file)
-    to the supervisor   Ready         Greeted     LogIn     Failed   Left           Here   NoUsers
+    to the supervisor   Ready         Greeted     LogIn     Failed   Left           Here   UsersLost
 
 A guest is a number that the supervisor gives to each connection.
 """
@@ -66,7 +66,7 @@ class Users:
 
 
 @dataclass(frozen=True, slots=True)
-class NoUsers:
+class UsersLost:
     """Users came without their file: send them again."""
 
 
@@ -117,7 +117,7 @@ Message = (
     | Stop
     | Ask
     | Users
-    | NoUsers
+    | UsersLost
     | Ready
     | Greeted
     | LogIn

@@ -106,7 +106,7 @@ class Post:
     def _take_users(self, descriptor: int | None) -> None:
         if descriptor is None:
             _log.error("users not taken over", error="no file descriptor is left")
-            self._link.send(messages.NoUsers())
+            self._link.send(messages.UsersLost())
         else:
             self.on_users(descriptor)
 

@@ -85,7 +85,7 @@ class Worker:
         """What closes one of its connections."""
         return lambda reason: self._send(messages.Expel(number, reason))
 
-    def hand(self, users: int) -> None:
+    def hand_users(self, users: int) -> None:
         """Give it a file that says how users have changed. It stays the caller's, who keeps it open until
         another one is handed over."""
         self._users = users
@@ -142,7 +142,7 @@ class Worker:
                 self._changed()
             case messages.Here():
                 self._answered()
-            case messages.NoUsers():
+            case messages.UsersLost():
                 self._send_users_again()
             case messages.Greeted(number) if number in self.guests:
                 self.guests[number].greeted()

@@ -72,14 +72,14 @@ class Supervisor:
         self._reception: Reception | None = None
         self._users: int | None = None
 
-    def hand(self, users: int) -> None:
+    def hand_users(self, users: int) -> None:
         """Give a file that says how users have changed to every worker, now or when it is started.
 
         It is closed when another one takes its place, or at the end.
         """
         before, self._users = self._users, users
         for worker in self._workers.values():
-            worker.hand(users)
+            worker.hand_users(users)
         if before is not None:
             os.close(before)
 
@@ -157,7 +157,7 @@ class Supervisor:
         worker = self._workers[number] = Worker(number, self._on_change)
         await worker.start(self._crew.command, self._crew.descriptors)
         if self._users is not None:
-            worker.hand(self._users)
+            worker.hand_users(self._users)
         _log.info("worker started", worker=number, pid=worker.pid)
         return worker
 

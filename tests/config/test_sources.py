@@ -43,9 +43,9 @@ def test_a_file_that_changes_looks_different_whatever_its_size_and_time(
     file = tmp_path / "users.toml"
     file.write_text("content")
     sources = noted(file)
-    assert sources.now() == sources.noted()
+    assert sources.now() == sources.recorded()
     change(file)
-    assert sources.now() != sources.noted()
+    assert sources.now() != sources.recorded()
 
 
 def test_a_link_that_is_swapped_somewhere_on_the_way_is_a_change(tmp_path: Path) -> None:
@@ -56,7 +56,7 @@ def test_a_link_that_is_swapped_somewhere_on_the_way_is_a_change(tmp_path: Path)
     before = os.lstat(link)
     mounted.write({"users.toml": "b", "unrelated": "a"})
     assert os.lstat(link).st_mtime_ns == before.st_mtime_ns
-    assert sources.now() != sources.noted()
+    assert sources.now() != sources.recorded()
 
 
 def test_a_directory_has_its_visible_toml_files_and_changes_with_each_of_them(tmp_path: Path) -> None:
@@ -66,11 +66,11 @@ def test_a_directory_has_its_visible_toml_files_and_changes_with_each_of_them(tm
     (mounted.directory / "a.toml~").touch()
     sources = Sources()
     assert [file.name for file in sources.toml_files(mounted.directory)] == ["a.toml", "b.toml"]
-    assert sources.now() == sources.noted()
+    assert sources.now() == sources.recorded()
     (mounted.directory / ".another").touch()
-    assert sources.now() == sources.noted()
+    assert sources.now() == sources.recorded()
     (mounted.directory / "c.toml").touch()
-    looks = [sources.noted(), sources.now()]
+    looks = [sources.recorded(), sources.now()]
     (mounted.directory / "c.toml").write_text("half written")
     looks.append(sources.now())
     (mounted.directory / "a.toml").unlink()
@@ -82,6 +82,6 @@ def test_what_is_missing_is_noted_and_seen_when_it_comes(tmp_path: Path) -> None
     sources = noted(tmp_path / "keys")
     with pytest.raises(OSError, match="No such file"):
         sources.toml_files(tmp_path / "users")
-    assert sources.now() == sources.noted()
+    assert sources.now() == sources.recorded()
     (tmp_path / "users").mkdir()
-    assert sources.now() != sources.noted()
+    assert sources.now() != sources.recorded()

@@ -130,7 +130,7 @@ async def test_a_worker_that_gets_no_file_with_the_users_asks_for_it_again() -> 
     async with asyncio.timeout(20):
         while not heard:
             await asyncio.sleep(0.01)
-    assert heard == [messages.NoUsers()]
+    assert heard == [messages.UsersLost()]
     supervisor.send(messages.Users(), os.fdopen(to_changes_file({}, some("alice")), "rb"))
     async with asyncio.timeout(20):
         while not taken:
