@@ -1,7 +1,7 @@
 """Users change without a restart: what is configured is read again when its files change, or on SIGHUP.
 
-look ──► changed? ──► wait until nobody writes ──► read, check ──► all right: take the users, log the changes
-                                                              └──► anything wrong: log it, keep what there is
+look ──► changed? ──► wait until nobody writes ──► read, check ──► right: replace the users, log the changes
+                                                              └──► wrong: log it, keep what there is
 
 Reading and checking happen in a thread. Only users change; other options that have changed are named, and are
 heeded at the next start.
@@ -27,17 +27,17 @@ _log = get_logger("s3sftp.reloading")
 _QUIET_SECONDS = 0.5
 """A file that has not changed for so long is taken for written."""
 _AGAIN_SECONDS = 60.0
-"""How often to try again what could not be taken, although no file has changed: what failed may have been a
-disk, or a shortage."""
+"""How often to try again what could not be applied, although no file has changed: what failed may have been
+a disk, or a shortage."""
 _MAX_TOLD = 20
 """Names in one line of the log, and lines for one reading."""
 
 Read = Callable[[Sources], Configuration]
 """Reads everything, and notes which files that are. Raises ConfigurationError. Called in a thread."""
 Apply = Callable[[Accounts], Awaitable[None]]
-"""Has these users, and no others, from its return on."""
+"""Replaces the users by these, all at once."""
 Reloaded = Callable[[bool, int], None]
-"""Told of each reading: whether it was taken, and how many users there are now."""
+"""Called after each reading, for metrics: whether it was applied, and how many users there are now."""
 
 
 class Reloading:
@@ -49,7 +49,7 @@ class Reloading:
         configuration: Configuration,
         sources: Sources,
         apply: Apply,
-        reloaded: Reloaded = lambda _taken, _users: None,
+        reloaded: Reloaded = lambda _applied, _users: None,
     ) -> None:
         """`configuration` is what the server starts with, read from `sources`."""
         self._read = read
@@ -60,7 +60,7 @@ class Reloading:
         self._seen: Snapshot = sources.recorded()
         """The files as they were read."""
         self._problems: Sequence[str] = ()
-        """Of the last reading, if it could not be taken."""
+        """Of the last reading, if it could not be applied."""
         self._try_again_at = 0.0
         self._host_keys = _Contents(configuration.options.ssh.host_keys)
         self._apply = apply

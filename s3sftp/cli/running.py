@@ -36,13 +36,13 @@ _END_SECONDS = 15.0
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """What is configured, the files that it came from, and how it is read loaded."""
+    """What is configured, the files that it came from, and how it is read again."""
 
     read: Read
     configuration: Configuration
     sources: Sources
-    reloaded: Reloaded = lambda _taken, _users: None
-    """Told what came of each reading, and how many users there are."""
+    reloaded: Reloaded = lambda _applied, _users: None
+    """Called after each reading, for metrics."""
 
     @property
     def options(self) -> ServerOptions:
