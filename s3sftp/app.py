@@ -13,7 +13,7 @@ from s3sftp.app_backends import make_backend
 from s3sftp.app_descriptors import other_descriptors
 from s3sftp.app_health import admin_descriptors, denials, described, phase_of, storage_trouble
 from s3sftp.app_options import ServerOptions
-from s3sftp.auth import ConfiguredUsers
+from s3sftp.auth import Accounts, ConfiguredUsers
 from s3sftp.backends import Backend, Place
 from s3sftp.backends.s3.contact import Contact
 from s3sftp.counters import Table
@@ -47,9 +47,12 @@ class Among:
 class Application:
     """A server made of its options. `start` and `stop` once each; `run` does both, around a signal."""
 
-    def __init__(self, options: ServerOptions, among: Among | None = None) -> None:
-        """`among` says which one of several workers it is; alone it listens for itself."""
+    def __init__(self, options: ServerOptions, accounts: Accounts, among: Among | None = None) -> None:
+        """`accounts` are the users, in the place of those in the options. `among` says which one of several
+        workers it is; alone it listens for itself."""
         self._options = options
+        self._accounts = accounts
+        self._users: ConfiguredUsers | None = None
         self._among = among
         self._cleanup = AsyncExitStack()
         self._server: Server | None = None
@@ -75,8 +78,7 @@ class Application:
             host_keys = await asyncio.to_thread(
                 load_host_keys, options.ssh.host_keys, options.server.state_dir
             )
-            # of several workers, none: the supervisor has told
-            users = ConfiguredUsers(options.users, options.auth, tells_of_keys=among is None)
+            users = self._users = ConfiguredUsers(self._accounts, options.auth)
             started.callback(users.close)
             self._given = make_backend(
                 options,
@@ -111,7 +113,7 @@ class Application:
             "started" if among is None else "ready",
             version=__version__,
             backend=options.backend,
-            users=len(options.users),
+            users=len(self._accounts),
         )
 
     async def _look_first(self, backend: Backend) -> None:
@@ -132,6 +134,16 @@ class Application:
     def last_success(self) -> float:
         """When the storage last did what it was asked, by the monotonic clock."""
         return self._contact.last_success()
+
+    async def replace_users(self, accounts: Accounts) -> None:
+        """From now on these are the users. Connections of those who are none any more are ended."""
+        if self._users is None or self._server is None:
+            self._accounts = accounts
+            return
+        before = self._users.accounts
+        await self._users.replace(accounts)
+        if removed := before.keys() - accounts.keys():
+            self._server.send_away(removed, "the user has been removed")
 
     async def drain(self) -> bool:
         """Accept no one any more and let running transfers finish. Returns whether all of them did."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -13,13 +13,24 @@ from typing import Any
 from pydantic import Field, field_validator
 
 from s3sftp.admin import AdminOptions
-from s3sftp.auth import AuthOptions, UserOptions, read_keys, user_name_problem
+from s3sftp.app_users import users_of_files
+from s3sftp.auth import AuthOptions, Logins, UserOptions, read_logins, user_name_problem
 from s3sftp.backends.local.options import LocalOptions
 from s3sftp.backends.registry import BUILT_IN, name_problem
 from s3sftp.backends.s3 import S3Options
 from s3sftp.backends.s3.keys import RESERVED
 from s3sftp.backends.service.options import ServiceOptions
-from s3sftp.config import Duration, LocalPath, Options, Setting, Settings, from_environment, from_toml, read
+from s3sftp.config import (
+    Duration,
+    LocalPath,
+    Options,
+    Setting,
+    Settings,
+    Sources,
+    from_environment,
+    from_toml,
+    read,
+)
 from s3sftp.errors import ConfigurationError
 from s3sftp.fs import FileOptions, Mounts
 from s3sftp.fs.options import MIN_BUFFER_BYTES
@@ -69,6 +80,10 @@ class ProcessOptions(Options):
     that is less, it gets no new connections. Load makes a worker late by seconds: a minute is no load any
     more. At least 2 s; 0 leaves it alone, as under a debugger."""
 
+    reload_interval: Duration = timedelta(seconds=10)
+    """How often to look whether the configuration file, or a file of users or keys that it names, has
+    changed; if so, it is read again and users change without a restart. 0: only on SIGHUP."""
+
     @field_validator("worker_timeout")
     @classmethod
     def _more_than_load(cls, limit: timedelta) -> timedelta:
@@ -101,6 +116,18 @@ class ServerOptions(Options):
     admin: AdminOptions = Field(default_factory=AdminOptions)
 
 
+@dataclass(frozen=True, slots=True)
+class Configuration:
+    """What is configured, and the users as logins need them."""
+
+    options: ServerOptions
+    logins: Logins
+
+    def without_tables(self) -> Configuration:
+        """The same without the users' tables, which take memory and are in `logins` as far as it matters."""
+        return Configuration(self.options.model_copy(update={"users": {}}), self.logins)
+
+
 def load_options(
     file: Path | None = None,
     environ: Mapping[str, str] | None = None,
@@ -112,56 +139,65 @@ def load_options(
 
     Raises ConfigurationError with every problem there is.
     """
+    in_file = from_toml(file) if file else []
+    return load_configuration(in_file, environ, flags, Sources(), needs_users=needs_users).options
+
+
+def load_configuration(
+    in_file: Iterable[Setting],
+    environ: Mapping[str, str] | None,
+    flags: Iterable[Setting],
+    sources: Sources,
+    *,
+    needs_users: bool = True,
+    checks_host_keys: bool = True,
+) -> Configuration:
+    """The same, with the keys of all users, from the settings of a file. Files that these lead to are noted.
+
+    Raises ConfigurationError with every problem there is.
+    """
     environment = from_environment(os.environ if environ is None else environ, {"backend"})
-    settings = Settings.layered(from_toml(file) if file else (), environment, flags)
-    users, problems = _users_of_file(settings)
-    settings = Settings.layered(users, settings.by_path.values())
+    settings = Settings.layered(in_file, environment, flags)
+    apart = users_of_files(settings, sources)
     reading = read(ServerOptions, settings)
-    problems += [*reading.problems, *_between_groups(reading.values, settings)]
-    if needs_users and not settings.below("users"):
+    reading.values["users"] = {**reading.values.get("users", {}), **apart.users}
+    logins, problems = _between_groups(reading.values, settings, sources)
+    problems = [*apart.problems, *reading.problems, *problems]
+    if checks_host_keys and "ssh" in reading.values:
+        problems += _host_key_problems(reading.values["ssh"])
+    if needs_users and not (settings.below("users") or apart.users or apart.problems or apart.has_directory):
         problems.append("there are no users: add a [users.NAME] table, or use --user with --authorized-keys")
     if problems:
-        raise ConfigurationError(problems)
-    return ServerOptions(**reading.values)
+        raise ConfigurationError(_unique(problems))
+    return Configuration(ServerOptions(**reading.values), logins)
 
 
-def _users_of_file(settings: Settings) -> tuple[list[Setting], list[str]]:
-    """What `auth.users_file` has, and what is wrong with it."""
-    named = settings.by_path.get(("auth", "users_file"))
-    if named is None or not isinstance(named.value, str):
-        return [], []
-    try:
-        found = from_toml(Path(named.value))
-    except ConfigurationError as error:
-        return [], [f"auth.users_file ({named.origin}): {problem}" for problem in error.problems]
-    problems = []
-    for setting in found:
-        if setting.path[0] != "users":
-            problems.append(
-                f"{'.'.join(setting.path)} ({setting.origin}): only [users.NAME] tables belong here"
-            )
-        elif settings.below(*setting.path[:2]):
-            problems.append(
-                f"{'.'.join(setting.path[:2])} ({setting.origin}): this user is configured elsewhere too"
-            )
-    return [replace(setting) for setting in found if setting.path[0] == "users"], _unique(problems)
+def _between_groups(
+    values: Mapping[str, Any], settings: Settings, sources: Sources
+) -> tuple[Logins, list[str]]:
+    """The users with their keys, and what is wrong although each option by itself is right.
 
-
-def _between_groups(values: Mapping[str, Any], settings: Settings) -> list[str]:
-    """What is wrong although each option by itself is right. Groups that are wrong are not in `values`."""
+    Groups that are wrong are not in `values`.
+    """
     problems: list[str] = []
     if "backend" in values or not settings.below("backend"):
         problems += _backend_problems(values.get("backend", "s3"), settings)
     problems += _worker_problems(values)
-    users: Mapping[str, UserOptions] = values.get("users", {})
+    users: Mapping[str, UserOptions] = values["users"]
     for name, user in users.items():
         problems += _user_problems(name, user)
         if values.get("backend", "s3") == "s3" and user.prefix_of(name).split("/")[0] == RESERVED.decode():
             problems.append(f"users.{name}.prefix: {RESERVED.decode()} is the server's own, no user's")
-    problems += _problems_of(lambda: read_keys(users))
-    for file in values["ssh"].host_keys if "ssh" in values else ():
-        problems += [f"ssh.host_keys: {problem}" for problem in _problems_of(partial(load, file))]
-    return problems
+    try:
+        return read_logins(users, sources), problems
+    except ConfigurationError as error:
+        return Logins({}), [*problems, *error.problems]
+
+
+def _host_key_problems(ssh: SshOptions) -> list[str]:
+    return [
+        f"ssh.host_keys: {problem}" for file in ssh.host_keys for problem in _problems_of(partial(load, file))
+    ]
 
 
 def _backend_problems(name: str, settings: Settings) -> list[str]:

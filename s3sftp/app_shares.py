@@ -13,7 +13,9 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
+from s3sftp.app_accounts import account_in, file_of, line_of
 from s3sftp.app_options import ServerOptions
+from s3sftp.auth import Accounts
 from s3sftp.backends.registry import BUILT_IN
 from s3sftp.backends.s3.contact import ROWS as CONTACT_ROWS
 from s3sftp.backends.s3.generations import ROWS as CHANGE_ROWS
@@ -65,17 +67,26 @@ def share_of(options: ServerOptions, workers: int) -> ServerOptions:
     return options.model_copy(update=shares)
 
 
-def to_file(options: ServerOptions) -> int:
-    """A file in memory with the options, for a worker to inherit; the caller closes it."""
-    descriptor = os.memfd_create("s3sftp-options", os.MFD_CLOEXEC)
-    with open(descriptor, "wb", closefd=False) as stream:
-        stream.write(dump(options))
-    return descriptor
+def pack(options: ServerOptions, accounts: Accounts) -> bytes:
+    """What is handed to a worker: the options without their users, and the users as logins need them."""
+    options = options.model_copy(update={"users": {}})
+    return b"".join([dump(options), b"\n", *(line_of(*each) for each in accounts.items())])
+
+
+def to_file(data: bytes) -> int:
+    """A file in memory for a worker to be handed; the caller closes it."""
+    return file_of("s3sftp-options", [data])
 
 
 def read_file(descriptor: int) -> bytes:
-    """The options in a file of `to_file`, as `dump` wrote them. Does not move it, as others read it too."""
+    """What is in a file of `to_file`. Does not move it, as others read it too."""
     return os.pread(descriptor, os.fstat(descriptor).st_size, 0)
+
+
+def unpack(data: bytes) -> tuple[ServerOptions, Accounts]:
+    """The options and the users that were handed over."""
+    first, *lines = data.splitlines()
+    return load(first), dict(map(account_in, lines))
 
 
 def dump(options: ServerOptions) -> bytes:

@@ -11,7 +11,7 @@ stop     the rest is aborted ─► events that are left are named ─► storag
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack, suppress
 from datetime import timedelta
 from pathlib import Path
@@ -183,6 +183,15 @@ class Server:
     def busy(self) -> bool:
         """Whether a transfer is under way, which `stop` would cut off."""
         return self._listener is not None and self._listener.busy
+
+    def send_away(self, users: Collection[str], reason: str) -> None:
+        """End the connections of these users, by the names in their identities.
+
+        What they are writing is aborted, and nothing of it is published. Returns at once. Whether they may
+        come in again, the authenticator says.
+        """
+        if self._listener is not None:
+            self._listener.send_away(users, reason)
 
     async def drain(self) -> bool:
         """Accept no one any more, let running transfers finish and their events be delivered.

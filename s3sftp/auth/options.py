@@ -38,6 +38,9 @@ class AuthOptions(Options):
 
     users_file: LocalPath | None = None
     """A TOML file with more `[users.NAME]` tables, so that secrets can live apart from the configuration."""
+    users_dir: LocalPath | None = None
+    """A directory whose files `*.toml` have more `[users.NAME]` tables, such as one for each user. Hidden
+    files are not read. It may be empty while there are no users yet."""
     ban_failures: int = Field(default=20, ge=0, le=1_000_000)
     """Failed logins of one source within `ban_window` that get it banned; 0 turns bans off. Where a
     load balancer hides clients' addresses, have it tell them (`listen.proxy_protocol`), or name its own in
@@ -68,7 +71,7 @@ class UserOptions(Options):
     """Lines of OpenSSH's authorized_keys format, with the options `from` and `expiry-time`, or public keys in
     blocks of RFC 4716 or PEM. One that cannot be used is a warning at start, and the others count."""
     authorized_keys_file: LocalPath | None = None
-    """A file of such keys, read at start-up."""
+    """A file of such keys. Read again when it changes."""
     prefix: str = "{user}/"
     """Where in the storage the user's `/` is, below the prefix of the storage; `{user}` is the name. Empty
     for all of it."""

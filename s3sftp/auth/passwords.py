@@ -12,7 +12,7 @@ import secrets
 from collections import Counter
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import astuple
+from dataclasses import astuple, dataclass
 
 from argon2 import Parameters, PasswordHasher, extract_parameters
 from argon2.exceptions import Argon2Error, InvalidHashError
@@ -50,12 +50,31 @@ def usual_cost(hashes: Iterable[str]) -> tuple[Parameters, int]:
     return Parameters(*kinds.most_common(1)[0][0]), len(kinds)
 
 
+@dataclass(frozen=True, slots=True)
+class Nobody:
+    """A hash that no password fits, as expensive as most of those of the users."""
+
+    password_hash: str
+    parameters: Parameters
+    kinds: int
+    """How many costs the users' hashes have; above 1, time tells users apart."""
+
+    @classmethod
+    def among(cls, hashes: Iterable[str], before: Nobody | None = None) -> Nobody:
+        """Takes as long as a login, unless the one before has the right cost."""
+        parameters, kinds = usual_cost(hashes)
+        if before is not None and before.parameters == parameters:
+            return cls(before.password_hash, parameters, kinds)
+        made = PasswordHasher.from_parameters(parameters).hash(secrets.token_hex())
+        return cls(made, parameters, kinds)
+
+
 class PasswordVerifier:
     """Compares passwords with hashes, `threads` at a time; those that wait take no thread."""
 
-    def __init__(self, hashes: Iterable[str], threads: int) -> None:
-        parameters, self.kinds = usual_cost(hashes)
-        self._nobody = PasswordHasher.from_parameters(parameters).hash(secrets.token_hex())
+    def __init__(self, nobody: Nobody, threads: int) -> None:
+        self.nobody = nobody
+        """May be replaced at any time."""
         self._threads = asyncio.Semaphore(threads)
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="password")
 
@@ -66,7 +85,7 @@ class PasswordVerifier:
             data, password_hash = b"", None
         async with self._threads:
             running = asyncio.get_running_loop().run_in_executor(
-                self._pool, _fits, password_hash or self._nobody, data
+                self._pool, _fits, password_hash or self.nobody.password_hash, data
             )
             # a client that leaves must not free the place of a thread that is still computing
             fits = await _even_if_cancelled(running)

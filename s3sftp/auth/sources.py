@@ -21,6 +21,7 @@ class AllowedSources:
     """
 
     def __init__(self, patterns: str) -> None:
+        self.patterns = patterns
         self._allowed: list[_Match] = []
         self._denied: list[_Match] = []
         for pattern in patterns.split(","):
@@ -29,6 +30,12 @@ class AllowedSources:
                 self._denied.append(_matcher(text[1:]))
             else:
                 self._allowed.append(_matcher(text))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, AllowedSources) and self.patterns == other.patterns
+
+    def __hash__(self) -> int:
+        return hash(self.patterns)
 
     def allow(self, address: str) -> bool:
         """Whether a client at this address may come in."""

@@ -2,51 +2,46 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import asyncio
 from datetime import UTC, datetime
-from pathlib import Path
-from types import MappingProxyType
 
 import asyncssh
 
-from s3sftp.auth.authorized_keys import AuthorizedKey, KeyProblem, keys_in
+from s3sftp.auth.accounts import Accounts
 from s3sftp.auth.identity import Identity
-from s3sftp.auth.key_texts import MAX_BYTES
-from s3sftp.auth.options import AuthOptions, UserOptions
-from s3sftp.auth.passwords import PasswordVerifier
-from s3sftp.errors import ConfigurationError
+from s3sftp.auth.options import AuthOptions
+from s3sftp.auth.passwords import Nobody, PasswordVerifier
 from s3sftp.telemetry import get_logger
 
 _log = get_logger("s3sftp.auth")
-_MAX_TOLD = 20
-"""Keys of one user that have a line in the log each."""
 
 
 class ConfiguredUsers:
-    """An Authenticator over the `[users.NAME]` tables."""
+    """An Authenticator over the `[users.NAME]` tables, which may change while it is asked.
 
-    def __init__(
-        self, users: Mapping[str, UserOptions], options: AuthOptions, *, tells_of_keys: bool = True
-    ) -> None:
-        """Reads the files of keys, and logs which keys cannot be used, unless somebody else does.
+    A login looks up one name, however many there are.
+    """
 
-        Raises ConfigurationError with every file that cannot be read.
-        """
-        self._users = dict(users)
-        read = read_keys(users)
-        self._keys = read.keys
-        if tells_of_keys:
-            tell_what_is_wrong(users, read)
-        hashes = [user.password_hash for user in users.values() if user.password_hash]
-        self._passwords = PasswordVerifier(hashes, options.password_threads)
-        self._any_password = bool(hashes)
-        if self._passwords.kinds > 1:
-            _log.warning(
-                "password hashes differ in cost",
-                advice="hash them all alike, or the time of an answer may tell whether a user exists",
-            )
+    def __init__(self, accounts: Accounts, options: AuthOptions) -> None:
+        self._accounts: Accounts = {}
+        self._any_password = self._any_key = False
+        self._passwords = PasswordVerifier(_nobody_among(accounts), options.password_threads)
+        self._take(accounts)
+
+    @property
+    def accounts(self) -> Accounts:
+        """The users there are now."""
+        return self._accounts
+
+    async def replace(self, accounts: Accounts) -> None:
+        """From the return on these are the users: all of them at once, also for logins that are under way."""
+        self._passwords.nobody = await asyncio.to_thread(_nobody_among, accounts, self._passwords.nobody)
+        self._take(accounts)
+
+    def _take(self, accounts: Accounts) -> None:
+        self._accounts = accounts
+        self._any_password = any(account.password_hash for account in accounts.values())
+        self._any_key = any(account.keys for account in accounts.values())
 
     @property
     def accepts_passwords(self) -> bool:
@@ -54,105 +49,34 @@ class ConfiguredUsers:
 
     @property
     def accepts_public_keys(self) -> bool:
-        return any(self._keys.values())
+        return self._any_key
 
     async def by_password(self, user: str, password: str, address: str) -> Identity | None:
-        options = self._users.get(user)
-        fits = await self._passwords.verify(options.password_hash if options else None, password)
-        return _identity(user, options) if fits and options is not None else None
+        account = self._accounts.get(user)
+        tried = account.password_hash if account else None
+        fits = await self._passwords.verify(tried, password)
+        # verifying takes a moment, in which users may have changed
+        account = self._accounts.get(user)
+        return account.identity if fits and account and account.password_hash == tried else None
 
     async def by_public_key(self, user: str, key: asyncssh.SSHKey, address: str) -> Identity | None:
-        options = self._users.get(user)
+        account = self._accounts.get(user)
         now = datetime.now(UTC)
-        fits = any(entry.opens(key, address, now) for entry in self._keys.get(user, ()))
-        return _identity(user, options) if fits and options is not None else None
+        fits = any(entry.opens(key, address, now) for entry in (account.keys if account else ()))
+        return account.identity if fits and account else None
 
     def close(self) -> None:
         """Let go of the threads."""
         self._passwords.close()
 
 
-def _identity(user: str, options: UserOptions) -> Identity:
-    return Identity(
-        user,
-        options.prefix_of(user),
-        options.read_only,
-        options.directories,
-        MappingProxyType(dict(options.attributes)),
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class BadKey:
-    """A key of a user that cannot be used."""
-
-    user: str
-    source: str
-    """The file, or the option, that it is in."""
-    problem: KeyProblem
-
-
-@dataclass(frozen=True, slots=True)
-class UserKeys:
-    """The keys of all users."""
-
-    keys: Mapping[str, Sequence[AuthorizedKey]]
-    bad: Sequence[BadKey]
-
-    def locked_out(self, users: Mapping[str, UserOptions]) -> list[str]:
-        """Who has neither a key that can be used nor a password."""
-        return [name for name, user in users.items() if not (self.keys[name] or user.password_hash)]
-
-
-def read_keys(users: Mapping[str, UserOptions]) -> UserKeys:
-    """The keys of each user, files included. Raises ConfigurationError with each file that cannot be read."""
-    keys: dict[str, Sequence[AuthorizedKey]] = {}
-    bad: list[BadKey] = []
-    problems = []
-    for name, options in users.items():
-        found = keys_in("\n".join(options.authorized_keys))
-        bad += [BadKey(name, "authorized_keys", problem) for problem in found.problems]
-        keys[name] = found.keys
-        file = options.authorized_keys_file
-        if file is None:
-            continue
-        try:
-            found = keys_in(_start_of(file), str(file))
-        except OSError as error:
-            problems.append(f"users.{name}.authorized_keys_file = {str(file)!r}: {error.strerror or error}")
-        else:
-            keys[name] = (*keys[name], *found.keys)
-            bad += [BadKey(name, str(file), problem) for problem in found.problems]
-    if problems:
-        raise ConfigurationError(problems)
-    return UserKeys(keys, bad)
-
-
-def _start_of(file: Path) -> bytes:
-    """As much of a file as shows whether it is too long."""
-    with file.open("rb") as stream:
-        return stream.read(MAX_BYTES + 1)
-
-
-def tell_what_is_wrong(users: Mapping[str, UserOptions], read: UserKeys) -> None:
-    """Tell the operator of the keys that cannot be used, and of the users who have no other."""
-    told: Counter[str] = Counter()
-    for each in read.bad:
-        told[each.user] += 1
-        if told[each.user] <= _MAX_TOLD:
-            _log.warning(
-                "key cannot be used",
-                user=each.user,
-                source=each.source,
-                line=each.problem.line,
-                problem=each.problem.problem,
-                advice=each.problem.advice or None,
-            )
-    for name, count in told.items():
-        if count > _MAX_TOLD:
-            _log.warning("more keys cannot be used", user=name, untold=count - _MAX_TOLD)
-    locked_out = read.locked_out(users)
-    for name in locked_out:
-        _log.warning("user cannot log in", user=name, reason="no key that can be used, and no password")
-    if users and len(locked_out) == len(users):
-        _log.error("nobody can log in", users=len(users))
+def _nobody_among(accounts: Accounts, before: Nobody | None = None) -> Nobody:
+    """What passwords of unknown users are verified against: as expensive as most of the users' own hashes."""
+    hashes = [account.password_hash for account in accounts.values() if account.password_hash]
+    nobody = Nobody.among(hashes, before)
+    if nobody.kinds > 1 and (before is None or before.kinds <= 1):
+        _log.warning(
+            "password hashes differ in cost",
+            advice="hash them all alike, or the time of an answer may tell whether a user exists",
+        )
+    return nobody

@@ -10,13 +10,13 @@ from typing import Any
 import click
 
 from s3sftp.app_backends import make_backend
-from s3sftp.app_options import ServerOptions
-from s3sftp.auth import read_keys
+from s3sftp.app_options import Configuration, ServerOptions
 from s3sftp.backends import s3
 from s3sftp.backends.findings import Finding, State
 from s3sftp.backends.first_look import look_at
-from s3sftp.cli.configuration import options_from, storage_flags
+from s3sftp.cli.configuration import ConfigurationReader, storage_flags
 from s3sftp.cli.failures import told_plainly
+from s3sftp.config import Sources
 from s3sftp.ssh.algorithms import WEAK_ADVICE
 from s3sftp.telemetry.escape import printable
 from s3sftp.telemetry.setup import configure_logging
@@ -31,27 +31,28 @@ from s3sftp.telemetry.setup import configure_logging
 def check(**flags: Any) -> None:
     """Try the configuration and the storage.
 
-    Can every key of the users be used? Is a weak algorithm offered?
+    Can every file of users be read, and every key of theirs be used? Is a weak algorithm offered?
     May files of the bucket be read, written, listed and removed? Is it safe? What is missing? Of another
     storage only that it starts and that its root can be listed: nothing is written. Exits with 0 if the
     server would work, with 1 if not, with 2 if the configuration is wrong.
     """
     with told_plainly():
-        options = options_from(**flags, needs_users=False)
+        configuration = ConfigurationReader(**flags, needs_users=False).read(Sources())
+        options = configuration.options
         configure_logging(options.log.model_copy(update={"level": "error"}))
-        findings = [*of_logins(options), *asyncio.run(_look(options))]
+        findings = [*of_logins(configuration), *asyncio.run(_look(options))]
     for line in table(findings):
         click.echo(line)
     sys.exit(1 if any(finding.state == "failed" for finding in findings) else 0)
 
 
-def of_logins(options: ServerOptions) -> list[Finding]:
+def of_logins(configuration: Configuration) -> list[Finding]:
     """Weak algorithms that are offered, keys that cannot be used, users that nothing lets in."""
     found = [
         Finding("algorithm", "warning", f"{name} is offered: {risk}", WEAK_ADVICE)
-        for name, risk in options.ssh.offer.weak.items()
+        for name, risk in configuration.options.ssh.offer.weak.items()
     ]
-    read = read_keys(options.users)
+    logins = configuration.logins
     found += [
         Finding(
             "key",
@@ -59,10 +60,10 @@ def of_logins(options: ServerOptions) -> list[Finding]:
             f"{bad.user}: {bad.source}, line {bad.problem.line}: {bad.problem.problem}",
             bad.problem.advice,
         )
-        for bad in read.bad
+        for bad in logins.bad_keys
     ]
-    locked_out = read.locked_out(options.users)
-    state: State = "failed" if len(locked_out) == len(options.users) else "warning"
+    locked_out = logins.locked_out()
+    state: State = "failed" if len(locked_out) == len(logins.accounts) else "warning"
     return found + [
         Finding("user", state, f"{name} cannot log in: no key that can be used, and no password")
         for name in locked_out

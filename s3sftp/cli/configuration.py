@@ -9,8 +9,8 @@ from urllib.parse import urlsplit
 
 import click
 
-from s3sftp.app_options import ServerOptions, load_options
-from s3sftp.config import Setting
+from s3sftp.app_options import Configuration, ServerOptions, load_configuration
+from s3sftp.config import Setting, Sources, from_toml
 from s3sftp.errors import ConfigurationError
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -45,16 +45,56 @@ def storage_flags(command: F) -> F:
     return command
 
 
+class ConfigurationReader:
+    """What a command was given: flags, the environment, and the files that these name. May be read again."""
+
+    def __init__(
+        self, config_file: Path | None, bucket_url: str | None, needs_users: bool = True, **flags: Any
+    ) -> None:
+        """Raises ConfigurationError for flags that cannot be."""
+        self._config_file = config_file
+        self._needs_users = needs_users
+        self._flags = [*_of_url(bucket_url), *_of_user(flags.pop("user", None), flags)]
+        self._kept: list[Setting] | None = None
+        """The settings of a configuration file that can be read only once, such as a pipe."""
+        for name, path in _PLAIN.items():
+            value = flags.get(name)
+            if value is not None:
+                origin = f"--{name.replace('_', '-')}"
+                self._flags.append(Setting(path, value, origin, is_text=True))
+
+    def read(self, sources: Sources, *, again: bool = False) -> Configuration:
+        """Everything, from the files as they are now, which are noted. Raises ConfigurationError.
+
+        Host keys, which need a start, are not read again.
+        """
+        return load_configuration(
+            self._of_file(sources),
+            None,
+            self._flags,
+            sources,
+            needs_users=self._needs_users,
+            checks_host_keys=not again,
+        )
+
+    def _of_file(self, sources: Sources) -> list[Setting]:
+        file = self._config_file
+        if file is None or self._kept is not None:
+            return self._kept or []
+        can_be_read_again = not file.exists() or file.is_file()
+        if can_be_read_again:
+            sources.note(file)
+        settings = from_toml(file)
+        if not can_be_read_again:
+            self._kept = settings
+        return settings
+
+
 def options_from(
     config_file: Path | None, bucket_url: str | None, needs_users: bool = True, **flags: Any
 ) -> ServerOptions:
     """The options that file, environment and flags make together. Raises ConfigurationError."""
-    settings = [*_of_url(bucket_url), *_of_user(flags.pop("user", None), flags)]
-    for name, path in _PLAIN.items():
-        value = flags.get(name)
-        if value is not None:
-            settings.append(Setting(path, value, f"--{name.replace('_', '-')}", is_text=True))
-    return load_options(config_file, flags=settings, needs_users=needs_users)
+    return ConfigurationReader(config_file, bucket_url, needs_users, **flags).read(Sources()).options
 
 
 def _of_url(text: str | None) -> list[Setting]:

@@ -11,11 +11,11 @@ from pathlib import Path
 import click
 
 from s3sftp.app import Application
-from s3sftp.app_options import ServerOptions, load_options
+from s3sftp.app_options import Configuration, load_configuration
 from s3sftp.auth import hash_password
 from s3sftp.cli.demo_store import BUCKET, REGION, DemoStore, DemoStoreFailed
 from s3sftp.cli.failures import told_plainly
-from s3sftp.config import Setting
+from s3sftp.config import Setting, Sources
 from s3sftp.ssh import host_keys
 from s3sftp.telemetry.setup import log_without_waiting
 from s3sftp.telemetry.tracing import configure_tracing, end_tracing
@@ -49,9 +49,9 @@ async def _demo(directory: Path, host: str, port: int) -> None:
         click.echo(f"starting the S3 store in {directory} …")
         await store.start()
         login = DemoLogin(directory)
-        options = _options(directory, store, login, host, port)
-        log_without_waiting(options.log)
-        application = Application(options)
+        configuration = _configuration(directory, store, login, host, port)
+        log_without_waiting(configuration.options.log)
+        application = Application(configuration.options, configuration.logins.accounts)
         await _run(application, store, lambda: _tell(directory, store, login, application.port))
     finally:
         await store.stop()
@@ -87,7 +87,9 @@ class DemoLogin:
         self.password = file.read_text("utf-8").strip()
 
 
-def _options(directory: Path, store: DemoStore, login: DemoLogin, host: str, port: int) -> ServerOptions:
+def _configuration(
+    directory: Path, store: DemoStore, login: DemoLogin, host: str, port: int
+) -> Configuration:
     values: dict[tuple[str, ...], object] = {
         ("listen", "host"): host,
         ("listen", "port"): port,
@@ -105,7 +107,8 @@ def _options(directory: Path, store: DemoStore, login: DemoLogin, host: str, por
         ("users", USER, "prefix"): "",
     }
     # the demo is the same everywhere: nothing from the environment
-    return load_options(environ={}, flags=[Setting(path, value, "demo") for path, value in values.items()])
+    settings = [Setting(path, value, "demo") for path, value in values.items()]
+    return load_configuration((), {}, settings, Sources())
 
 
 def _tell(directory: Path, store: DemoStore, login: DemoLogin, port: int) -> None:

@@ -6,23 +6,28 @@ What serves is imported before the template is forked, so that all processes hav
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import socket
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
 
 from s3sftp import __version__
+from s3sftp.app_accounts import to_changes_file
 from s3sftp.app_backends import require_state
 from s3sftp.app_descriptors import enough_descriptors, other_descriptors
 from s3sftp.app_health import SupervisorHealth, admin_descriptors, admin_port
-from s3sftp.app_options import ServerOptions
-from s3sftp.app_shares import CHANGES, CONTACT, TABLE_ROWS, UPLOADS, share_of, to_file
-from s3sftp.auth import read_keys, tell_what_is_wrong
+from s3sftp.app_options import Configuration, ServerOptions
+from s3sftp.app_shares import CHANGES, CONTACT, TABLE_ROWS, UPLOADS, pack, share_of, to_file
+from s3sftp.auth import Accounts, tell_what_is_wrong
 from s3sftp.backends.s3.contact import Contact
 from s3sftp.backends.s3.generations import Generations
 from s3sftp.cli.event_loop import run
+from s3sftp.config import Sources
 from s3sftp.counters import Table, make_shared
+from s3sftp.reloading import Apply, Read, Reloaded, Reloading
 from s3sftp.ssh import FrontDoor, load_host_keys
 from s3sftp.ssh.algorithms import warn_of_weak
 from s3sftp.telemetry import get_logger
@@ -37,38 +42,68 @@ _END_SECONDS = 15.0
 """What a worker may take to end beyond the limits that transfers have."""
 
 
-def serve_alone(options: ServerOptions) -> None:
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """What is configured, the files that it came from, and how it is read again."""
+
+    read: Read
+    configuration: Configuration
+    sources: Sources
+    reloaded: Reloaded = lambda _applied, _users: None
+    """Called after each reading, for metrics."""
+
+    @property
+    def options(self) -> ServerOptions:
+        return self.configuration.options
+
+    @property
+    def accounts(self) -> Accounts:
+        return self.configuration.logins.accounts
+
+    def reloading(self, apply: Apply) -> Reloading:
+        """From now on SIGHUP asks for another reading; `apply` is given the users that it finds."""
+        reloading = Reloading(self.read, self.configuration, self.sources, apply, self.reloaded)
+        reloading.install()
+        return reloading
+
+
+def serve_alone(loaded: Loaded) -> None:
     """Serve in this process until told to stop."""
     from s3sftp.cli.allocation import return_large_blocks
 
-    log_without_waiting(options.log)
+    log_without_waiting(loaded.options.log)
     return_large_blocks()
-    enough_descriptors(options, 1)
-    run(_serve(options))
+    tell_what_is_wrong(loaded.configuration.logins)
+    enough_descriptors(loaded.options, 1)
+    run(_serve(loaded))
 
 
-async def _serve(options: ServerOptions) -> None:
+async def _serve(loaded: Loaded) -> None:
     from s3sftp.app import Application
     from s3sftp.telemetry.tracing import configure_tracing, end_tracing
 
     tell_on_request()
     shutdown = configure_tracing(os.environ)
+    gc.freeze()  # what is imported stays: to look through it again and again would hold up sessions
+    application = Application(loaded.options, loaded.accounts)
+    reloading = loaded.reloading(application.replace_users)
     try:
-        application = Application(options)
-        async with admin_port(options, application.facts, application.look, application.last_success):
-            await application.run()
+        async with admin_port(loaded.options, application.facts, application.look, application.last_success):
+            await application.run(reloading.start)
     finally:
+        await reloading.stop()
         await end_tracing(shutdown)
 
 
-def serve_with_workers(options: ServerOptions, workers: int) -> None:
+def serve_with_workers(loaded: Loaded, workers: int) -> None:
     """Have so many workers serve until told to stop. Raises ConfigurationError, CannotListen."""
     from s3sftp.app_backends import import_backend, prepare_backend
     from s3sftp.cli.allocation import return_what_is_done_with
     from s3sftp.cli.worker import Known, work
 
+    options = loaded.options
     import_backend(options.backend)
-    known = Known.of(options, workers)
+    known = Known(pack(options, loaded.accounts), share_of(options, workers), loaded.accounts)
     run(prepare_backend(known.share))
     return_what_is_done_with()
     # a storage of another package may have started threads: then the template is started as a program
@@ -76,7 +111,7 @@ def serve_with_workers(options: ServerOptions, workers: int) -> None:
     adopt_orphans()
     log_without_waiting(options.log)  # a thread
     template = Template(lambda requests: template_command(requests, options.backend, workers), forked)
-    run(_supervised(options, workers, template))
+    run(_supervised(loaded, workers, template, known.data))
 
 
 def serve_as_template(requests: socket.socket, backend: str, workers: int) -> None:
@@ -88,25 +123,26 @@ def serve_as_template(requests: socket.socket, backend: str, workers: int) -> No
     serve_requests(requests, partial(work, workers, None))
 
 
-async def _supervised(options: ServerOptions, workers: int, template: Template) -> None:
+async def _supervised(loaded: Loaded, workers: int, template: Template, data: bytes) -> None:
     try:
-        await supervise(options, workers, template)
+        await supervise(loaded, workers, template, data)
     finally:
         await template.close()
 
 
-async def supervise(options: ServerOptions, workers: int, template: Template) -> None:
-    """The supervisor, from its start to its end."""
+async def supervise(loaded: Loaded, workers: int, template: Template, data: bytes) -> None:
+    """The supervisor, from its start to its end. The data are what each worker is handed."""
+    options = loaded.options
     tell_on_request()
     warn_of_weak(options.ssh.offer)
-    tell_what_is_wrong(options.users, read_keys(options.users))
+    tell_what_is_wrong(loaded.configuration.logins)
     enough_descriptors(options, workers)
     # the first start makes the keys, once
     await asyncio.to_thread(load_host_keys, options.ssh.host_keys, options.server.state_dir)
     await asyncio.to_thread(require_state, options)  # told once, and not by each worker
-    counters, handed = make_shared(TABLE_ROWS, workers), to_file(options)
+    counters, handed = make_shared(TABLE_ROWS, workers), to_file(data)
     try:
-        await _supervise(options, workers, template, counters, handed)
+        await _supervise(loaded, workers, template, counters, handed)
     except WorkersFailed as failed:  # it has said itself why
         sys.exit(failed.status)
     finally:
@@ -114,9 +150,9 @@ async def supervise(options: ServerOptions, workers: int, template: Template) ->
         os.close(handed)
 
 
-async def _supervise(
-    options: ServerOptions, workers: int, template: Template, counters: int, handed: int
-) -> None:
+async def _supervise(loaded: Loaded, workers: int, template: Template, counters: int, handed: int) -> None:
+    options = loaded.options
+
     async def start(number: int, link: socket.socket) -> Child:
         return await template.start(number, (link.fileno(), handed, counters))
 
@@ -145,13 +181,27 @@ async def _supervise(
     contact = Contact(Table.shared(counters, workers, 0).part(*CONTACT))
     health = SupervisorHealth(options, supervisor, contact)
 
+    async def apply(accounts: Accounts) -> None:
+        # those who are removed are sent away by their workers
+        supervisor.hand_users(await asyncio.to_thread(to_changes_file, loaded.accounts, accounts))
+
+    reloading = loaded.reloading(apply)
+
     def started() -> None:
         _log.info(
-            "started", version=__version__, backend=options.backend, users=len(options.users), workers=workers
+            "started",
+            version=__version__,
+            backend=options.backend,
+            users=len(loaded.accounts),
+            workers=workers,
         )
+        reloading.start()
 
-    async with admin_port(options, health.facts, health.look, contact.last_success):
-        await supervisor.run(started)
+    try:
+        async with admin_port(options, health.facts, health.look, contact.last_success):
+            await supervisor.run(started)
+    finally:
+        await reloading.stop()
 
 
 def template_command(requests: int, backend: str, workers: int) -> Sequence[str]:

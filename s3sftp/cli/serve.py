@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import signal
+from functools import partial
 from typing import Any
 
 import click
 
 from s3sftp.app_shares import worker_count
-from s3sftp.cli.configuration import options_from, storage_flags
+from s3sftp.cli.configuration import ConfigurationReader, storage_flags
 from s3sftp.cli.failures import told_plainly
-from s3sftp.cli.running import serve_alone, serve_with_workers
+from s3sftp.cli.running import Loaded, serve_alone, serve_with_workers
+from s3sftp.config import Sources
 
 
 @click.command()
@@ -27,12 +30,17 @@ def serve(**flags: Any) -> None:
     """Serve a bucket over SFTP until told to stop.
 
     Every option can be in the configuration file, in the environment as S3SFTP_<GROUP>__<OPTION>, and the
-    common ones are flags: flags win over the environment, the environment over the file.
+    common ones are flags: flags win over the environment, the environment over the file. Files of users and
+    keys are read again when they change, and on SIGHUP.
     """
     with told_plainly():
-        options = options_from(**flags)
-        workers = worker_count(options)
+        # a terminal that is closed ends no server, also not before it can be asked to read again
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        reader, sources = ConfigurationReader(**flags), Sources()
+        configuration = reader.read(sources)
+        workers = worker_count(configuration.options)
+        loaded = Loaded(partial(reader.read, again=True), configuration.without_tables(), sources)
         if workers > 1:
-            serve_with_workers(options, workers)
+            serve_with_workers(loaded, workers)
         else:
-            serve_alone(options)
+            serve_alone(loaded)

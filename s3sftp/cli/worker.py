@@ -9,7 +9,9 @@ from dataclasses import dataclass
 
 from s3sftp.app import Among, Application
 from s3sftp.app_options import ServerOptions
-from s3sftp.app_shares import CHANGES, CONTACT, MADE, STORED, UPLOADS, dump, load, read_file, share_of
+from s3sftp.app_shares import CHANGES, CONTACT, MADE, STORED, UPLOADS, read_file, share_of, unpack
+from s3sftp.app_updates import Updates
+from s3sftp.auth import Accounts
 from s3sftp.cli.allocation import return_large_blocks
 from s3sftp.cli.event_loop import run
 from s3sftp.cli.failures import told_plainly
@@ -20,20 +22,18 @@ from s3sftp.telemetry.setup import log_without_waiting
 from s3sftp.telemetry.tracing import configure_tracing, end_tracing
 from s3sftp.whereabouts import tell_on_request
 from s3sftp.workers import Post
+from s3sftp.workers.messages import UsersLost
 
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """Options that a template knows: a worker that is handed the same ones does not make them again."""
+    """What a template knows: a worker that is handed the same data does not read them again."""
 
     data: bytes
-    """As they are handed over."""
+    """The options and users as they are handed over."""
     share: ServerOptions
-    """What a worker makes of them."""
-
-    @classmethod
-    def of(cls, options: ServerOptions, workers: int) -> Known:
-        return cls(dump(options), share_of(options, workers))
+    """What a worker makes of the options."""
+    accounts: Accounts
 
 
 def work(workers: int, known: Known | None, number: int, descriptors: Sequence[int]) -> None:
@@ -42,16 +42,20 @@ def work(workers: int, known: Known | None, number: int, descriptors: Sequence[i
     with told_plainly():
         data = read_file(options)
         os.close(options)  # it has secrets
-        mine = known.share if known and known.data == data else share_of(load(data), workers)
+        if known and known.data == data:
+            mine, accounts = known.share, known.accounts
+        else:
+            whole, accounts = unpack(data)
+            mine = share_of(whole, workers)
         log_without_waiting(mine.log, worker=number)
         return_large_blocks()
         raise_limit()
         table = Table.shared(counters, workers, number - 1)
         os.close(counters)
-        run(_work(mine, socket.socket(fileno=link), table))
+        run(_work(mine, accounts, socket.socket(fileno=link), table))
 
 
-async def _work(options: ServerOptions, link: socket.socket, table: Table) -> None:
+async def _work(options: ServerOptions, accounts: Accounts, link: socket.socket, table: Table) -> None:
     tell_on_request()
     shutdown = configure_tracing(os.environ)
     requests = StopRequests()
@@ -64,10 +68,13 @@ async def _work(options: ServerOptions, link: socket.socket, table: Table) -> No
         stored=table.part(*STORED),
         contact=table.part(*CONTACT),
     )
-    application = Application(options, among)
+    application = Application(options, accounts, among)
     post.look = application.look
+    updates = Updates(accounts, application.replace_users, lambda: post.send(UsersLost()))
+    post.on_users = updates.hand_in
     try:
-        await application.run(post.ready, requests)
+        await application.run(lambda: updates.when_settled(post.ready), requests)
     finally:
+        await updates.stop()
         post.close()
         await end_tracing(shutdown)

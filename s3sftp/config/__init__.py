@@ -1,9 +1,10 @@
 """Typed options: what can be configured, checked once at start-up."""
 
 from s3sftp.config.durations import Duration
-from s3sftp.config.layers import Setting, Settings, from_environment, from_toml
+from s3sftp.config.layers import Setting, Settings, from_environment, from_toml, tree_of
 from s3sftp.config.options import ByteSize, LocalPath, Options
-from s3sftp.config.reader import Reading, read
+from s3sftp.config.reader import Reading, read, read_table
+from s3sftp.config.sources import Snapshot, Sources
 
 __all__ = [
     "ByteSize",
@@ -13,7 +14,11 @@ __all__ = [
     "Reading",
     "Setting",
     "Settings",
+    "Snapshot",
+    "Sources",
     "from_environment",
     "from_toml",
     "read",
+    "read_table",
+    "tree_of",
 ]

@@ -11,6 +11,7 @@ import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from s3sftp.errors import ConfigurationError
 
@@ -33,17 +34,23 @@ class Setting:
 
 def from_toml(file: Path) -> list[Setting]:
     """Read a configuration file. Raises ConfigurationError that names the file and the line."""
+    return [Setting(path, value, str(file)) for path, value in leaves(tree_of(file))]
+
+
+def tree_of(file: Path) -> dict[str, Any]:
+    """The tables of a file. Raises ConfigurationError that names the file and the line."""
     try:
-        tree = tomllib.loads(file.read_text("utf-8"))
+        return tomllib.loads(file.read_text("utf-8"))
     except OSError as error:
         raise ConfigurationError([f"cannot read {file}: {error.strerror or error}"]) from error
     except UnicodeDecodeError as error:
         raise ConfigurationError([f"{file} is not UTF-8 text: {error}"]) from error
     except tomllib.TOMLDecodeError as error:
         raise ConfigurationError([f"{file} is not valid TOML: {error}"]) from error
+    except RecursionError as error:
+        raise ConfigurationError([f"{file} is not valid TOML: its values are nested too deeply"]) from error
     except ValueError as error:  # no file system can have such a name
         raise ConfigurationError([f"cannot read {str(file)!r}: {error}"]) from error
-    return [Setting(path, value, str(file)) for path, value in leaves(tree)]
 
 
 def from_environment(environ: Mapping[str, str], scalars: Iterable[str]) -> list[Setting]:

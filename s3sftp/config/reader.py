@@ -10,13 +10,15 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any, get_args, get_origin
+from typing import Any, TypeVar, get_args, get_origin
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from s3sftp.config.durations import seconds_of
 from s3sftp.config.layers import Setting, Settings
 from s3sftp.config.problems import describe, suggestion
+
+M = TypeVar("M", bound=BaseModel)
 
 
 @dataclass(slots=True)
@@ -59,9 +61,22 @@ def _read_field(name: str, annotation: Any, settings: Settings, reading: Reading
     reading.values[name] = valid
 
 
+def read_table(
+    model: type[M], path: tuple[str, ...], table: object, origin: str, problems: list[str]
+) -> M | None:
+    """One table from one place, by itself; what is wrong with it is added to the problems."""
+    reading = Reading()
+    _validate(path, model, table, Settings({path: Setting(path, table, origin)}), reading)
+    problems += reading.problems
+    return reading.values.get(path[-1])
+
+
 def _validate(path: tuple[str, ...], wanted: Any, raw: Any, settings: Settings, reading: Reading) -> None:
+    is_model = isinstance(wanted, type) and issubclass(wanted, BaseModel)
+    # an adapter costs more to make than a user's table takes to check
+    validate = wanted.model_validate if is_model else TypeAdapter(wanted).validate_python
     try:
-        reading.values[path[-1]] = TypeAdapter(wanted).validate_python(raw)
+        reading.values[path[-1]] = validate(raw)
     except ValidationError as errors:
         for error in errors.errors(include_url=False, include_context=False):
             at = (*path, *(str(step) for step in error["loc"] if not _is_inner(step)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, cast
@@ -39,6 +39,9 @@ _TURN_ON = (
 )
 _TWO_HEADERS = "a second header came behind the first: only the load balancer next to the server may send one"
 
+_LEAVE_SECONDS = 2.0
+"""How long a client whose sessions have ended may take to hang up by itself."""
+_STOPPING = "the server is stopping"
 _MAX_MISPLACED = 100
 """Messages that do not belong before the login: clients that work send one or two."""
 
@@ -82,6 +85,8 @@ class Connection(NothingButSessions):
         self._keepalive: Keepalive | None = None
         self._tcp_watch: TcpWatch | None = None
         self._paused = False
+        self._leaving = ""
+        """Why the server ends the connection, if it does."""
         self._idle: asyncio.TimerHandle | None = None
         self._closed = asyncio.Event()
 
@@ -231,8 +236,8 @@ class Connection(NothingButSessions):
 
     def session_requested(self) -> Any:
         proof = self._login.proof
-        if proof is None or self._shared.stopping:
-            raise asyncssh.ChannelOpenError(asyncssh.OPEN_CONNECT_FAILED, "the server is stopping")
+        if proof is None or self._shared.stopping or self._leaving:
+            raise asyncssh.ChannelOpenError(asyncssh.OPEN_CONNECT_FAILED, self._leaving or _STOPPING)
         if len(self._sessions) + self._opening >= self._shared.options.max_sessions_per_connection:
             self.refused("session beyond the limit")
             raise asyncssh.ChannelOpenError(
@@ -254,11 +259,11 @@ class Connection(NothingButSessions):
         try:
             refusal = await asyncio.shield(self._counted) if self._counted else None
         except asyncio.CancelledError:
-            refusal = Refusal("the server is stopping")
+            refusal = Refusal(_STOPPING)
         finally:
             self._opening -= 1
-        if refusal is None and (self._shared.stopping or self._closed.is_set()):
-            refusal = Refusal("the server is stopping")
+        if refusal is None and (self._shared.stopping or self._leaving or self._closed.is_set()):
+            refusal = Refusal(self._leaving or _STOPPING)
         if refusal is not None:
             raise asyncssh.ChannelOpenError(asyncssh.OPEN_CONNECT_FAILED, refusal.reason)
         return self._open(identity, channel)
@@ -339,6 +344,31 @@ class Connection(NothingButSessions):
             _log.error("session did not end in time", connection=self._id, user=self._user)
         except Exception:
             _log.exception("session did not end cleanly", connection=self._id, user=self._user)
+
+    @property
+    def proved_to_be(self) -> str:
+        """The user that the client is, or is about to be once its login is complete; empty for nobody."""
+        proof = self._login.proof
+        return proof.identity.user if proof else ""
+
+    def send_away(self, reason: str) -> Coroutine[Any, Any, None]:
+        """Refuse new sessions from now on. What is returned ends those that run, as when the server stops,
+        and then the connection."""
+        self._leaving = reason
+        _log.info(
+            "connection ends", connection=self._id, peer=self._peer, user=self.proved_to_be, reason=reason
+        )
+        return self._leave(reason)
+
+    async def _leave(self, reason: str) -> None:
+        if not self.authenticated:
+            self.abort(reason)
+            return
+        await self.end_sessions(reason)
+        try:
+            await asyncio.wait_for(self._closed.wait(), _LEAVE_SECONDS)
+        except TimeoutError:
+            self.disconnect(reason)
 
     def disconnect(self, reason: str) -> None:
         """Say goodbye and close."""

@@ -6,7 +6,7 @@ start ──► stop_accepting ──► drain (idle sessions end, busy ones may
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import timedelta
 
 import asyncssh
@@ -65,6 +65,7 @@ class Listener:
         )
         self._shared.fast_packets = ssh.fast_packets and packets.usable()
         self._acceptor: asyncssh.SSHAcceptor | None = None
+        self._sending_away: set[asyncio.Task[None]] = set()
 
     @property
     def port(self) -> int:
@@ -134,6 +135,17 @@ class Listener:
             encoding=None,
         )
 
+    def send_away(self, users: Collection[str], reason: str) -> None:
+        """End the connections of these users: what they have under way is aborted, nothing of it published.
+
+        Returns at once; new sessions of theirs are refused from now on.
+        """
+        for connection in list(self._shared.connections):
+            if connection.proved_to_be in users:
+                task = asyncio.create_task(connection.send_away(reason))
+                self._sending_away.add(task)
+                task.add_done_callback(self._sending_away.discard)
+
     async def stop_accepting(self) -> None:
         """Close the listening socket, and the connections that have not logged in."""
         self._shared.stopping = True
@@ -167,6 +179,8 @@ class Listener:
             await asyncio.wait(waiting, timeout=_LEAVE_SECONDS)
             for task in waiting:
                 task.cancel()
+        for task in self._sending_away:
+            task.cancel()
 
     async def _each_ends(self, *, only_idle: bool) -> None:
         connections = list(self._shared.connections)

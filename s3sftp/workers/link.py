@@ -14,6 +14,7 @@ import struct
 import sys
 from collections import deque
 from collections.abc import Callable
+from typing import Protocol
 
 from s3sftp.telemetry import get_logger
 from s3sftp.telemetry.sparse import Sparse
@@ -30,6 +31,13 @@ OnMessage = Callable[[Message, int | None], None]
 where one was sent: when this process has no room for more."""
 
 
+class Carried(Protocol):
+    """A socket or a file, whose descriptor goes over."""
+
+    def fileno(self) -> int: ...
+    def close(self) -> None: ...
+
+
 def pair() -> tuple[socket.socket, socket.socket]:
     """The two ends, not inheritable."""
     return socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -43,7 +51,7 @@ class Link:
         self._socket = end
         self._received = received
         self._ended = ended
-        self._waiting: deque[tuple[bytes, socket.socket | None]] = deque()
+        self._waiting: deque[tuple[bytes, Carried | None]] = deque()
         self._loop = asyncio.get_running_loop()
         self._open = True
         self._losses = Sparse()
@@ -54,8 +62,8 @@ class Link:
         """Whether the other side is behind, or gone."""
         return bool(self._waiting) or not self._open
 
-    def send(self, message: Message, carried: socket.socket | None = None) -> None:
-        """Send a message, at the latest when the other side has caught up. A carried socket is closed here
+    def send(self, message: Message, carried: Carried | None = None) -> None:
+        """Send a message, at the latest when the other side has caught up. What is carried is closed here
         when it has gone over. To a side that is gone nothing is sent."""
         packet = encode(message)
         if len(packet) > MAX_BYTES:
@@ -151,6 +159,6 @@ class Link:
             self._loop.call_soon(self._ended)
 
 
-def _close(carried: socket.socket | None) -> None:
+def _close(carried: Carried | None) -> None:
     if carried is not None:
         carried.close()

@@ -1,7 +1,8 @@
 """What supervisor and worker say to each other: each message is one packet, a JSON list `[name, value, …]`.
 
-    to the worker       Serve (with the socket)   Counted   Judged   Expel   Stop   Ask    Look
-    to the supervisor   Ready         Greeted     LogIn     Failed   Left           Here   Looked
+    to the worker       Serve (with the socket)   Counted   Judged   Expel   Stop
+                        Ask   Look   Users (with a file)
+    to the supervisor   Ready   Greeted   LogIn   Failed   Left   Here   Looked   UsersLost
 
 A guest is a number that the supervisor gives to each connection.
 """
@@ -66,6 +67,16 @@ class Ask:
 
 
 @dataclass(frozen=True, slots=True)
+class Users:
+    """The file that comes with this says how users have changed since you were started."""
+
+
+@dataclass(frozen=True, slots=True)
+class UsersLost:
+    """Users came without their file: send them again."""
+
+
+@dataclass(frozen=True, slots=True)
 class Ready:
     """Connections may come."""
 
@@ -124,6 +135,8 @@ Message = (
     | Stop
     | Ask
     | Look
+    | Users
+    | UsersLost
     | Ready
     | Greeted
     | LogIn

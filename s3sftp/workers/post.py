@@ -36,6 +36,8 @@ class Post:
         self.look: Callable[[], Awaitable[str]] | None = None
         """Asks the storage for something small: what that says, if it is no."""
         self._looking: asyncio.Task[None] | None = None
+        self.on_users: Callable[[int], None] = os.close
+        """Takes the file that says how users have changed; closes it."""
         self._link = Link(end, self._received, self._supervisor_gone)
 
     @property
@@ -86,6 +88,9 @@ class Post:
                 self._guests[number].judged(banned)
             case messages.Expel(number, reason) if number in self._guests:
                 self._guests[number].expel(reason)
+            case messages.Users():
+                self._take_users(descriptor)
+                return
             case messages.Stop():
                 self._stop.ask()
             case messages.Ask():
@@ -107,6 +112,13 @@ class Post:
 
     async def _tell_of_storage(self, look: Callable[[], Awaitable[str]]) -> None:
         self._link.send(messages.Looked(await look()))
+
+    def _take_users(self, descriptor: int | None) -> None:
+        if descriptor is None:
+            _log.error("users not taken over", error="no file descriptor is left")
+            self._link.send(messages.UsersLost())
+        else:
+            self.on_users(descriptor)
 
     def _supervisor_gone(self) -> None:
         _log.error("supervisor is gone")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import socket
 from collections.abc import Awaitable, Callable
@@ -12,12 +13,14 @@ from s3sftp.ssh import CountedGuest, Expel
 from s3sftp.telemetry import get_logger
 from s3sftp.workers import messages
 from s3sftp.workers.children import Child
-from s3sftp.workers.link import Link, pair
+from s3sftp.workers.link import Carried, Link, pair
 from s3sftp.workers.pulse import Pulse
 
 _log = get_logger("s3sftp.workers")
 Start = Callable[[int, socket.socket], Awaitable[Child]]
 """Starts the process of a worker, which is told its number and gets a copy of its end of the link."""
+_AGAIN_SECONDS = 1.0
+"""After which users are sent again that did not arrive."""
 
 
 class Worker:
@@ -35,6 +38,7 @@ class Worker:
         self._look: asyncio.Future[str] | None = None
         """Waits for what the storage says."""
         self.hung_up = asyncio.Event()
+        self._users: int | None = None
 
     @property
     def pid(self) -> int:
@@ -78,6 +82,26 @@ class Worker:
         """What closes one of its connections."""
         return lambda reason: self._send(messages.Expel(number, reason))
 
+    def hand_users(self, users: int) -> None:
+        """Give it a file that says how users have changed. It stays the caller's, who keeps it open until
+        another one is handed over."""
+        self._users = users
+        self._send_users()
+
+    def _send_users(self) -> None:
+        if self._users is None or self.hung_up.is_set():
+            return
+        try:
+            carried = os.fdopen(os.dup(self._users), "rb")  # which the link closes
+        except OSError as error:
+            _log.error("users not handed over", worker=self.number, error=str(error))
+            self._send_users_again()
+        else:
+            self._send(messages.Users(), carried)
+
+    def _send_users_again(self) -> None:
+        asyncio.get_running_loop().call_later(_AGAIN_SECONDS, self._send_users)
+
     def stop(self) -> None:
         """Tell it to finish; the second time to cut it short."""
         self._send(messages.Stop())
@@ -108,7 +132,7 @@ class Worker:
         if self._process is not None:
             self._process.send_signal(number)
 
-    def _send(self, message: messages.Message, carried: socket.socket | None = None) -> None:
+    def _send(self, message: messages.Message, carried: Carried | None = None) -> None:
         if self._link is not None:
             self._link.send(message, carried)
         elif carried is not None:
@@ -124,6 +148,8 @@ class Worker:
                 self._answered()
             case messages.Looked(trouble) if self._look is not None and not self._look.done():
                 self._look.set_result(trouble)
+            case messages.UsersLost():
+                self._send_users_again()
             case messages.Greeted(number) if number in self.guests:
                 self.guests[number].greeted()
             case messages.LogIn(number, user) if number in self.guests:

@@ -8,6 +8,7 @@ stop     close the sockets ─► every worker finishes what runs ─► those t
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -77,6 +78,7 @@ class Supervisor:
         self._changed = asyncio.Event()
         self._stop_asked = asyncio.Event()
         self._reception: Reception | None = None
+        self._users: int | None = None
         self.is_open = False
         """Whether connections are accepted, or have been."""
         self.is_stopping = False
@@ -86,6 +88,17 @@ class Supervisor:
     def workers(self) -> Mapping[int, Worker]:
         """Each worker by its number, the latest that was started."""
         return self._workers
+
+    def hand_users(self, users: int) -> None:
+        """Give a file that says how users have changed to every worker, now or when it is started.
+
+        It is closed when another one takes its place, or at the end.
+        """
+        before, self._users = self._users, users
+        for worker in self._workers.values():
+            worker.hand_users(users)
+        if before is not None:
+            os.close(before)
 
     async def run(self, started: Callable[[], None] = lambda: None) -> None:
         """Serve until SIGTERM or SIGINT, then drain and stop; a second signal cuts the draining short.
@@ -120,6 +133,9 @@ class Supervisor:
             asking.cancel()
             watching.cancel()
             await self._end(keeping)
+            if self._users is not None:
+                os.close(self._users)
+                self._users = None
         _log.info("stopped")
 
     async def _first(self, asking: asyncio.Task[None]) -> asyncio.Task[None]:
@@ -169,6 +185,8 @@ class Supervisor:
     async def _started(self, number: int) -> Worker:
         worker = self._workers[number] = Worker(number, self._on_change)
         await worker.start(self._crew.start)
+        if self._users is not None:
+            worker.hand_users(self._users)
         _log.info("worker started", worker=number, pid=worker.pid)
         return worker
 

@@ -4,30 +4,33 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import argon2
 import asyncssh
 import pytest
 
-from s3sftp.auth import AuthOptions, ConfiguredUsers, Identity, UserOptions, hash_password
-from s3sftp.auth.passwords import PasswordVerifier, check_hash
+from s3sftp.auth import AuthOptions, ConfiguredUsers, Identity, UserOptions, hash_password, read_logins
+from s3sftp.auth.passwords import Nobody, PasswordVerifier, check_hash
 
 CHEAP = argon2.PasswordHasher(time_cost=1, memory_cost=1024)
 KEY = asyncssh.generate_private_key("ssh-ed25519")
 LINE = KEY.export_public_key().decode().strip()
 
 
+def configured(users: Mapping[str, UserOptions]) -> ConfiguredUsers:
+    return ConfiguredUsers(read_logins(users).accounts, AuthOptions())
+
+
 @pytest.fixture
 def users() -> Iterator[ConfiguredUsers]:
-    known = ConfiguredUsers(
+    known = configured(
         {
             "alice": UserOptions(
                 password_hash=CHEAP.hash("secret"), prefix="partners/{user}", attributes={"tenant": "7"}
             ),
             "bob": UserOptions(authorized_keys=(f'from="192.0.2.0/24" {LINE}',), read_only=True),
-        },
-        AuthOptions(),
+        }
     )
     yield known
     known.close()
@@ -70,13 +73,13 @@ async def test_a_key_opens_its_own_account_from_its_own_addresses(users: Configu
 async def test_a_line_of_an_authorized_keys_file_opens_too(tmp_path) -> None:  # type: ignore[no-untyped-def]
     file = tmp_path / "keys"
     file.write_text(f"# mine\n{LINE} laptop\n")
-    known = ConfiguredUsers({"eve": UserOptions(authorized_keys_file=file)}, AuthOptions())
+    known = configured({"eve": UserOptions(authorized_keys_file=file)})
     assert await known.by_public_key("eve", KEY, "192.0.2.1") is not None
     known.close()
 
 
 async def test_verifying_passwords_does_not_hold_up_the_event_loop() -> None:
-    verifier = PasswordVerifier([hash_password("x")], threads=2)
+    verifier = PasswordVerifier(Nobody.among([hash_password("x")]), threads=2)
     longest, last, done = 0.0, time.perf_counter(), asyncio.Event()
 
     async def tick() -> None:
@@ -98,7 +101,7 @@ async def test_verifying_passwords_does_not_hold_up_the_event_loop() -> None:
 
 
 async def test_a_client_that_leaves_does_not_free_a_thread_that_still_computes() -> None:
-    verifier = PasswordVerifier([hash_password("x")], threads=1)
+    verifier = PasswordVerifier(Nobody.among([hash_password("x")]), threads=1)
     first = asyncio.create_task(verifier.verify(None, "guess"))
     await asyncio.sleep(0.01)
     first.cancel()

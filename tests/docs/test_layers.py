@@ -19,7 +19,8 @@ LAYERS = [
     {"auth"},
     {"ssh"},
     {"workers", "admin"},
-    {"app", "server", "app_health", "app_options", "app_shares", "app_backends", "app_descriptors"},
+    {"app", "server", "app_health", "app_options", "app_shares", "app_backends", "app_descriptors"}
+    | {"app_users", "app_accounts", "app_changes", "app_updates", "reloading"},
     {"cli", "__main__"},
     {"testing"},
 ]

@@ -160,6 +160,31 @@ async def test_draining_ends_at_its_limit_and_nothing_half_is_published() -> Non
     assert backend.open_uploads == 0
 
 
+async def test_users_who_are_sent_away_leave_nothing_half_and_others_stay() -> None:
+    backend = MemoryBackend()
+    users = StaticUsers({"alice": PASSWORD, "bob": PASSWORD})
+    async with server_of(backend, auth=users) as server:
+        alice, *bobs = [await connect(server.port, user) for user in ("alice", "bob", "bob")]
+        goes_on = await (await alice.start_sftp_client()).open("/goes-on", "wb")
+        half = await (await bobs[0].start_sftp_client()).open("/half", "wb")
+        for file in (goes_on, half):
+            await file.write(b"half")
+        assert backend.open_uploads == 2
+        with structlog.testing.capture_logs() as events:
+            server.send_away({"bob", "nobody"}, "closed for the day")
+            with pytest.raises((asyncssh.Error, ConnectionError)):
+                await bobs[1].start_sftp_client()
+            async with asyncio.timeout(20):
+                for bob in bobs:
+                    await bob.wait_closed()
+        ended = [event for event in events if event["event"] == "connection ends"]
+        assert [(event["user"], event["reason"]) for event in ended] == [("bob", "closed for the day")] * 2
+        await goes_on.close()
+        (await connect(server.port, "bob")).abort()  # who may come in, the authenticator says
+    assert set(backend.contents()) == {"goes-on"}
+    assert backend.open_uploads == 0
+
+
 async def test_being_cancelled_while_it_drains_cuts_that_short_and_still_stops_everything() -> None:
     backend, inside = Diary(), asyncio.Event()
 

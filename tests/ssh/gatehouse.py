@@ -17,7 +17,7 @@ import asyncssh
 import structlog
 
 from s3sftp import backends
-from s3sftp.auth import AuthOptions, ConfiguredUsers, Identity, UserOptions
+from s3sftp.auth import AuthOptions, ConfiguredUsers, Identity, UserOptions, read_logins
 from s3sftp.backends.memory import MemoryBackend
 from s3sftp.fs import FileOptions, Mounts, Volume
 from s3sftp.sftp import SftpOptions, SftpSession
@@ -93,7 +93,7 @@ async def gatehouse(
 ) -> AsyncIterator[Gatehouse]:
     """Run a listener; options that are not given have their defaults."""
     auth_options = AuthOptions(**(auth or {}))
-    known = ConfiguredUsers(users, auth_options)
+    known = ConfiguredUsers(read_logins(users).accounts, auth_options)
     storage = storage or MemoryBackend()
     volume = Volume(storage, FileOptions())
     await volume.start()

@@ -8,7 +8,7 @@ import time
 import asyncssh
 import pytest
 
-from s3sftp.auth import AuthOptions, ConfiguredUsers
+from s3sftp.auth import AuthOptions, ConfiguredUsers, read_logins
 from s3sftp.backends import FileInfo, Finish, Session, Upload
 from s3sftp.backends.contract import Buffer
 from s3sftp.backends.memory import MemoryBackend
@@ -20,7 +20,7 @@ from tests.ssh.gatehouse import HOST_KEY, USERS, closed_by_server, gatehouse
 
 async def test_a_port_in_use_is_told_by_name() -> None:
     async with gatehouse() as house:
-        users = ConfiguredUsers(USERS, AuthOptions())
+        users = ConfiguredUsers(read_logins(USERS).accounts, AuthOptions())
         second = Listener(
             ListenOptions(host="127.0.0.1", port=house.port),
             SshOptions(),
@@ -35,7 +35,7 @@ async def test_a_port_in_use_is_told_by_name() -> None:
 
 
 async def test_without_a_host_it_listens_on_one_port_of_every_address() -> None:
-    users = ConfiguredUsers(USERS, AuthOptions())
+    users = ConfiguredUsers(read_logins(USERS).accounts, AuthOptions())
     listener = Listener(
         ListenOptions(port=0),
         SshOptions(),

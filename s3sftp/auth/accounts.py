@@ -1,0 +1,143 @@
+"""Users as logins need them, made of their tables and of the files of keys that these name."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+
+from s3sftp.auth.authorized_keys import AuthorizedKey, FoundKeys, KeyProblem, keys_in
+from s3sftp.auth.identity import Identity
+from s3sftp.auth.key_texts import MAX_BYTES
+from s3sftp.auth.options import UserOptions
+from s3sftp.config import Sources
+from s3sftp.errors import ConfigurationError
+from s3sftp.telemetry import get_logger
+
+_log = get_logger("s3sftp.auth")
+_MAX_TOLD = 20
+"""Keys of one user that have a line in the log each."""
+_NONE: Mapping[str, str] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """One user: who they are once they are in, and what proves that they are."""
+
+    identity: Identity
+    password_hash: str | None
+    keys: tuple[AuthorizedKey, ...]
+
+    @property
+    def can_log_in(self) -> bool:
+        return bool(self.keys or self.password_hash)
+
+
+Accounts = Mapping[str, Account]
+"""Every user by name. Nobody changes it: users change by another one in its place."""
+
+
+@dataclass(frozen=True, slots=True)
+class BadKey:
+    """A key of a user that cannot be used."""
+
+    user: str
+    source: str
+    """The file, or the option, that it is in."""
+    problem: KeyProblem
+
+
+@dataclass(frozen=True, slots=True)
+class Logins:
+    """All users, and the keys of theirs that cannot be used."""
+
+    accounts: Accounts
+    bad_keys: Sequence[BadKey] = ()
+
+    def locked_out(self) -> list[str]:
+        """Who has neither a key that can be used nor a password."""
+        return [name for name, account in self.accounts.items() if not account.can_log_in]
+
+
+def read_logins(users: Mapping[str, UserOptions], sources: Sources | None = None) -> Logins:
+    """The users with their keys, files included, which are noted in `sources`.
+
+    Raises ConfigurationError with each file that cannot be read.
+    """
+    accounts: dict[str, Account] = {}
+    bad: list[BadKey] = []
+    problems: list[str] = []
+    for name, options in users.items():
+        found = keys_in("\n".join(options.authorized_keys))
+        bad += [BadKey(name, "authorized_keys", problem) for problem in found.problems]
+        keys = found.keys
+        file = options.authorized_keys_file
+        if file is not None:
+            try:
+                found = _keys_in_file(file, sources)
+            except OSError as error:
+                problems.append(
+                    f"users.{name}.authorized_keys_file = {str(file)!r}: {error.strerror or error}"
+                )
+                continue
+            keys = (*keys, *found.keys)
+            bad += [BadKey(name, str(file), problem) for problem in found.problems]
+        accounts[name] = Account(_identity(name, options), options.password_hash, keys)
+    if problems:
+        raise ConfigurationError(problems)
+    return Logins(accounts, bad)
+
+
+def _identity(user: str, options: UserOptions) -> Identity:
+    return Identity(
+        user,
+        options.prefix_of(user),
+        options.read_only,
+        options.directories,
+        MappingProxyType(dict(options.attributes)) if options.attributes else _NONE,
+    )
+
+
+def _keys_in_file(file: Path, sources: Sources | None) -> FoundKeys:
+    """Of a file as much as shows whether it is too long. Raises OSError."""
+    if sources is not None:
+        sources.note(file)
+    if stat.S_ISFIFO(os.stat(file).st_mode):
+        raise OSError(errno.ESPIPE, "is a pipe; it should be a file, which can be read again")
+    with file.open("rb") as stream:
+        return keys_in(stream.read(MAX_BYTES + 1), str(file))
+
+
+def tell_what_is_wrong(logins: Logins, among: Collection[str] | None = None) -> None:
+    """Tell the operator of the keys that cannot be used, and of the users who have no other.
+
+    With `among` only of those users, and of nobody being left who can log in.
+    """
+    told: Counter[str] = Counter()
+    for each in logins.bad_keys:
+        if among is not None and each.user not in among:
+            continue
+        told[each.user] += 1
+        if told[each.user] <= _MAX_TOLD:
+            _log.warning(
+                "key cannot be used",
+                user=each.user,
+                source=each.source,
+                line=each.problem.line,
+                problem=each.problem.problem,
+                advice=each.problem.advice or None,
+            )
+    for name, count in told.items():
+        if count > _MAX_TOLD:
+            _log.warning("more keys cannot be used", user=name, untold=count - _MAX_TOLD)
+    locked_out = logins.locked_out()
+    for name in locked_out:
+        if among is None or name in among:
+            _log.warning("user cannot log in", user=name, reason="no key that can be used, and no password")
+    if len(locked_out) == len(logins.accounts):
+        _log.error("nobody can log in", users=len(locked_out))

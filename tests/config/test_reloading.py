@@ -1,0 +1,129 @@
+"""When configuration is read again, and what is told of it: decided in one process, on real files."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import asyncssh
+import pytest
+import structlog
+
+from s3sftp import reloading
+from s3sftp.app_options import load_configuration
+from s3sftp.auth import Accounts
+from s3sftp.config import Sources, from_toml
+from s3sftp.reloading import Reloading
+
+KEY = asyncssh.generate_private_key("ssh-ed25519").export_public_key().decode().strip()
+
+
+def table(name: str) -> str:
+    return f"[users.{name}]\nauthorized_keys = ['{KEY}']\n"
+
+
+class Reader:
+    """Reads a configuration whose users are in one file, again and again."""
+
+    def __init__(self, directory: Path) -> None:
+        self.users = directory / "users.toml"
+        self.users.write_text(table("alice"))
+        self.config = directory / "s3sftp.toml"
+        self.config.write_text(
+            f"backend = 'memory'\n[auth]\nusers_file = '{self.users}'\n[server]\nreload_interval = '50 ms'\n"
+        )
+        self.applied: list[set[str]] = []
+        self.told: list[tuple[bool, int]] = []
+        self.failures: list[Exception] = []
+        sources = Sources()
+        configuration = self.read(sources)
+        self.reloading = Reloading(
+            self.read, configuration, sources, self.apply, lambda *what: self.told.append(what)
+        )
+
+    def read(self, sources: Sources):  # type: ignore[no-untyped-def]
+        sources.note(self.config)
+        return load_configuration(from_toml(self.config), {}, (), sources)
+
+    async def apply(self, accounts: Accounts) -> None:
+        if self.failures:
+            raise self.failures.pop()
+        self.applied.append(set(accounts))
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        async with asyncio.timeout(30):
+            while not condition():
+                await asyncio.sleep(0.01)
+
+
+def named(events: list[Any], name: str) -> list[Mapping[str, Any]]:
+    return [event for event in events if event["event"] == name]
+
+
+async def test_a_file_that_is_being_written_is_read_when_it_is_whole(tmp_path: Path) -> None:
+    reader = Reader(tmp_path)
+    reader.reloading.start()
+    names = [f"user{number}" for number in range(12)]
+    with reader.users.open("w") as file:  # empty at first: nobody would be left
+        for name in names:
+            file.write(table(name))
+            file.flush()
+            await asyncio.sleep(0.1)
+    await reader.until(lambda: bool(reader.applied))
+    assert reader.applied == [set(names)]
+    assert reader.told == [(True, len(names))]
+    await reader.reloading.stop()
+
+
+async def test_users_who_cannot_be_applied_are_told_once_and_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reloading, "_AGAIN_SECONDS", 0.1)
+    reader = Reader(tmp_path)
+    reader.failures = [OSError("no file descriptor is left") for _ in range(2)]
+    with structlog.testing.capture_logs() as events:
+        reader.reloading.start()
+        reader.users.write_text(table("alice") + table("bob"))
+        await reader.until(lambda: bool(reader.applied))
+        await reader.until(lambda: len(reader.told) == 3)
+        await reader.reloading.stop()
+    assert reader.told == [(False, 1), (False, 1), (True, 2)]
+    (failed,) = named(events, "configuration not reloaded")
+    assert "no file descriptor is left" in failed["problem"]
+    (reloaded,) = named(events, "configuration reloaded")
+    assert reloaded["added_users"] == ["bob"]
+
+
+async def test_files_that_change_without_changing_anybody_disturb_nobody(tmp_path: Path) -> None:
+    reader = Reader(tmp_path)
+    with structlog.testing.capture_logs() as events:
+        reader.reloading.start()
+        reader.users.write_text("# reviewed\n" + table("alice"))
+        await reader.until(lambda: bool(reader.told))
+        reader.users.write_text("[users")
+        await reader.until(lambda: len(reader.told) == 2)
+        reader.users.write_text(table("alice"))
+        await reader.until(lambda: len(reader.told) == 3)
+        await reader.reloading.stop()
+    assert reader.applied == []
+    # the second one says that what was wrong no longer is
+    assert [event["log_level"] for event in named(events, "configuration reloaded")] == ["debug", "info"]
+
+
+async def test_many_names_and_many_problems_are_told_in_few_lines(tmp_path: Path) -> None:
+    reader = Reader(tmp_path)
+    with structlog.testing.capture_logs() as events:
+        reader.reloading.start()
+        reader.users.write_text("".join(table(f"user{number:03}") for number in range(100)))
+        await reader.until(lambda: len(reader.told) == 1)
+        reader.users.write_text("".join(f"[users.user{number}]\n" for number in range(100)))
+        await reader.until(lambda: len(reader.told) == 2)
+        await reader.reloading.stop()
+    (reloaded,) = named(events, "configuration reloaded")
+    assert reloaded["added"] == 100
+    assert reloaded["added_users"] == [f"user{number:03}" for number in range(20)]
+    problems = named(events, "configuration not reloaded")
+    assert len(problems) == 21
+    assert problems[-1]["problems_untold"] == 80

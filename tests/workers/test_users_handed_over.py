@@ -1,0 +1,179 @@
+"""How the users of now reach workers that run, and those that are started later."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+
+import asyncssh
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from s3sftp.app_accounts import account_in, from_changes_file, line_of, to_changes_file
+from s3sftp.app_updates import Updates
+from s3sftp.auth import Accounts, UserOptions, read_logins
+from s3sftp.stopping import StopRequests
+from s3sftp.workers import Post, messages
+from s3sftp.workers.link import Link, pair
+from tests.cli.mounted import Mounted
+from tests.support.s3_client import S3
+from tests.support.server import PART_BYTES, Groups
+from tests.support.store import Store
+from tests.workers.crew import crew
+
+KEY = asyncssh.generate_private_key("ssh-ed25519").export_public_key().decode().strip()
+HASH = "$argon2id$v=19$m=1024,t=1,p=1$c2FsdHNhbHRzYWx0$aGFzaGhhc2hoYXNoaGFzaA"
+
+
+def accounts(users: Mapping[str, UserOptions]) -> Accounts:
+    return read_logins(users).accounts
+
+
+OPTIONS = st.builds(
+    UserOptions,
+    password_hash=st.sampled_from([None, HASH]),
+    authorized_keys=st.lists(
+        st.sampled_from(
+            [KEY, f'from="10.0.0.0/8,!10.0.0.9",expiry-time="20301231" {KEY}', f'from="::1" {KEY}', "rubbish"]
+        )
+    ).map(tuple),
+    prefix=st.sampled_from(["", "{user}/", "é/x/"]),
+    read_only=st.booleans(),
+    directories=st.lists(st.sampled_from(["in", "out\u2029"]), unique=True).map(tuple),
+    attributes=st.dictionaries(st.text(), st.text(), max_size=2),
+)
+USERS = st.dictionaries(st.sampled_from(["alice", "bob", "carol", "d@example.com"]), OPTIONS).map(accounts)
+
+
+@settings(max_examples=30, deadline=None)
+@given(USERS)
+def test_an_account_arrives_as_it_was_sent(users: Accounts) -> None:
+    for name, account in users.items():
+        line = line_of(name, account)
+        assert account_in(line) == (name, account)
+        assert line.count(b"\n") == 1
+
+
+@settings(max_examples=30, deadline=None)
+@given(USERS, USERS)
+def test_what_has_changed_makes_the_users_of_now_of_the_first(first: Accounts, now: Accounts) -> None:
+    assert from_changes_file(to_changes_file(first, now), first) == now
+
+
+def test_what_is_restricted_stays_so() -> None:
+    line = f'from="10.0.0.0/8",expiry-time="20301231" {KEY}'
+    (key,) = account_in(line_of("a", accounts({"a": UserOptions(authorized_keys=(line,))})["a"]))[1].keys
+    assert not key.sources[0].allow("192.0.2.1")
+    assert key.sources[0].allow("10.1.1.1")
+    assert key.expires == datetime(2030, 12, 31, tzinfo=UTC)
+
+
+def some(*names: str) -> Accounts:
+    return accounts({name: UserOptions(password_hash=HASH) for name in names})
+
+
+async def test_of_several_updates_that_wait_the_latest_is_taken_and_all_are_closed() -> None:
+    first, taken, go_on = some("alice"), [], asyncio.Event()
+
+    async def take(users: Accounts) -> None:
+        taken.append(set(users))
+        await go_on.wait()
+
+    updates = Updates(first, take, lambda: None)
+    settled: list[int] = []
+    updates.when_settled(lambda: settled.append(len(taken)))
+    assert settled == [0]
+    files = [to_changes_file(first, some(name)) for name in ("bob", "carol", "dave")]
+    updates.hand_in(files[0])
+    updates.when_settled(lambda: settled.append(len(taken)))
+    async with asyncio.timeout(20):
+        while not taken:
+            await asyncio.sleep(0.01)
+    for file in files[1:]:
+        updates.hand_in(file)
+    go_on.set()
+    async with asyncio.timeout(20):
+        while len(settled) < 2:
+            await asyncio.sleep(0.01)
+    assert taken == [{"bob"}, {"dave"}]
+    assert settled == [0, 2]
+    for file in files:
+        with pytest.raises(OSError, match="Bad file descriptor"):
+            os.fstat(file)
+    await updates.stop()
+
+
+async def test_an_update_that_cannot_be_taken_is_asked_for_again() -> None:
+    async def take(_users: Accounts) -> None:
+        raise MemoryError
+
+    failed = asyncio.Event()
+    updates = Updates({}, take, failed.set)
+    updates.hand_in(to_changes_file({}, some("alice")))
+    async with asyncio.timeout(20):
+        await failed.wait()
+    await updates.stop()
+
+
+async def test_a_worker_that_gets_no_file_with_the_users_asks_for_it_again() -> None:
+    mine, its = pair()
+    heard: list[messages.Message] = []
+    supervisor = Link(mine, lambda message, _: heard.append(message), lambda: None)
+    post = Post(its, StopRequests())
+    taken: list[int] = []
+    post.on_users = taken.append
+    supervisor.send(messages.Users())
+    async with asyncio.timeout(20):
+        while not heard:
+            await asyncio.sleep(0.01)
+    assert heard == [messages.UsersLost()]
+    supervisor.send(messages.Users(), os.fdopen(to_changes_file({}, some("alice")), "rb"))
+    async with asyncio.timeout(20):
+        while not taken:
+            await asyncio.sleep(0.01)
+    assert set(from_changes_file(taken[0], {})) == {"alice"}
+    supervisor.close()
+    post.close()
+
+
+async def test_an_upload_of_a_user_who_is_removed_leaves_nothing_in_the_bucket(
+    seaweed: Store, bucket: str, s3: S3, tmp_path: Path
+) -> None:
+    mounted = Mounted(tmp_path / "users")
+    key = asyncssh.generate_private_key("ssh-ed25519")
+    public = key.export_public_key().decode().strip()
+    mounted.write({"bob.toml": f"[users.bob]\nauthorized_keys = ['{public}']\n"})
+    options: Groups = {
+        "auth": {"users_dir": str(mounted.directory)},
+        "server": {"reload_interval": "200 ms"},
+    }
+    async with crew(tmp_path, seaweed, bucket, options) as serving:
+        async with (
+            serving.client(username="bob", client_keys=[key]) as bob,
+            serving.client(username="bob", client_keys=[key]) as other,
+            serving.client() as alice,
+        ):
+            large = await (await bob.sftp()).open("large", "wb")
+            small = await (await other.sftp()).open("small", "wb")
+            theirs = await (await alice.sftp()).open("theirs", "wb")
+            for file in (small, theirs):
+                await file.write(b"x" * 100)
+            for _ in range(3):
+                await large.write(b"x" * PART_BYTES)
+            async with asyncio.timeout(30):
+                while not await s3.multipart_uploads():
+                    await asyncio.sleep(0.05)
+            mounted.write({})
+            async with asyncio.timeout(30):
+                await bob.connection.wait_closed()
+                await other.connection.wait_closed()
+            await theirs.close()
+            async with asyncio.timeout(30):
+                while await s3.multipart_uploads():
+                    await asyncio.sleep(0.05)
+        assert await s3.keys() == ["alice/theirs"]
+        assert {each["user"] for each in serving.server.events("connection ends")} == {"bob"}
