@@ -19,6 +19,8 @@ from s3sftp.server import Server
 from s3sftp.ssh import Entrance, load_host_keys
 from s3sftp.stopping import StopRequests
 from s3sftp.telemetry import get_logger
+from s3sftp.telemetry.instruments import READY, USERS, WORKERS, WORKERS_READY
+from s3sftp.telemetry.metrics import Metrics
 
 _log = get_logger("s3sftp.app")
 _LOOK_SECONDS = 10.0
@@ -37,6 +39,8 @@ class Among:
     """How many files each user is writing."""
     stored: Table
     """How often each name has been stored, renamed or removed."""
+    metrics: Metrics
+    """Where it counts."""
 
 
 class Application:
@@ -48,6 +52,8 @@ class Application:
         self._among = among
         self._cleanup = AsyncExitStack()
         self._server: Server | None = None
+        self.metrics = among.metrics if among else Metrics()
+        """What has happened, as numbers: in all workers, where it is one of several."""
 
     @property
     def port(self) -> int:
@@ -69,7 +75,10 @@ class Application:
             started.callback(users.close)
             self._server = Server(
                 backend=make_backend(
-                    options, among.changes if among else None, among.made if among else None
+                    options,
+                    among.changes if among else None,
+                    among.made if among else None,
+                    self.metrics,
                 ),
                 auth=users,
                 host_keys=host_keys,
@@ -87,7 +96,10 @@ class Application:
                 entrance=among.entrance if among else None,
                 uploads=among.uploads if among else None,
                 stored=among.stored if among else None,
+                metrics=self.metrics,
             )
+            if among is None:
+                self._tell_of_the_server(self._server)
             started.push_async_callback(self._server.stop)
             await self._server.start()
             self._cleanup = started.pop_all()
@@ -98,6 +110,13 @@ class Application:
             backend=options.backend,
             users=len(options.users),
         )
+
+    def _tell_of_the_server(self, server: Server) -> None:
+        """What the supervisor says where there are several workers."""
+        self.metrics.observe(READY, lambda: server.ready)
+        self.metrics.observe(WORKERS_READY, lambda: server.ready)
+        self.metrics.set(WORKERS.row(), 1)
+        self.metrics.set(USERS.row(), len(self._options.users))
 
     async def drain(self) -> bool:
         """Accept no one any more and let running transfers finish. Returns whether all of them did."""

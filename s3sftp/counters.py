@@ -67,6 +67,14 @@ class Table:
         """Change the own column's number. It must not become negative."""
         self._numbers[row * self.columns + self.column] += count
 
+    def set(self, row: int, number: int) -> None:
+        """Put another number into the own column."""
+        self._numbers[row * self.columns + self.column] = number
+
+    def in_column(self, row: int, column: int) -> int:
+        """What one process has written."""
+        return self._numbers[row * self.columns + column]
+
     def clear_column(self, column: int) -> None:
         """Forget the numbers of a process that is gone; only for what they count, never for generations."""
         for index in range(column, len(self._numbers), self.columns):

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from s3sftp import __version__
 from s3sftp.app_descriptors import enough_descriptors, other_descriptors
 from s3sftp.app_options import ServerOptions
-from s3sftp.app_shares import CHANGES, TABLE_ROWS, UPLOADS, share_of, to_file
+from s3sftp.app_shares import CHANGES, METRICS, TABLE_ROWS, UPLOADS, columns_for, share_of, to_file
 from s3sftp.auth import read_keys, tell_what_is_wrong
 from s3sftp.backends.s3.generations import Generations
 from s3sftp.cli.event_loop import run
@@ -21,6 +21,8 @@ from s3sftp.counters import Table, make_shared
 from s3sftp.ssh import FrontDoor, load_host_keys
 from s3sftp.ssh.algorithms import warn_of_weak
 from s3sftp.telemetry import get_logger
+from s3sftp.telemetry.instruments import READY, USERS, WORKER_RESTARTS, WORKERS, WORKERS_READY
+from s3sftp.telemetry.metrics import Metrics
 from s3sftp.whereabouts import tell_on_request
 from s3sftp.workers import Crew, Patience, Supervisor, WorkersFailed
 
@@ -58,7 +60,7 @@ async def supervise(options: ServerOptions, workers: int) -> None:
     enough_descriptors(options, workers)  # workers inherit the limit
     # the first start makes the keys, once
     await asyncio.to_thread(load_host_keys, options.ssh.host_keys, options.server.state_dir)
-    counters, handed = make_shared(TABLE_ROWS, workers), to_file(options)
+    counters, handed = make_shared(TABLE_ROWS, columns_for(workers)), to_file(options)
     try:
         await _supervise(options, workers, counters, handed)
     except WorkersFailed as failed:  # it has said itself why
@@ -69,12 +71,17 @@ async def supervise(options: ServerOptions, workers: int) -> None:
 
 
 async def _supervise(options: ServerOptions, workers: int, counters: int, handed: int) -> None:
+    table = Table.shared(counters, columns_for(workers), column=workers)
+    metrics = Metrics(table.part(*METRICS), workers)
+    metrics.set(WORKERS.row(), workers)
+    metrics.set(USERS.row(), len(options.users))
 
     def gone(number: int) -> None:
         # its uploads are no more, and what it was changing when it ended is to be asked for again
-        table = Table.shared(counters, workers, number - 1)
         table.part(*UPLOADS).clear_column(number - 1)
         Generations(table.part(*CHANGES)).everything_changed()
+        metrics.worker_is_gone(number - 1)
+        metrics.add(WORKER_RESTARTS.row())
 
     crew = Crew(
         workers,
@@ -86,11 +93,14 @@ async def _supervise(options: ServerOptions, workers: int, counters: int, handed
     )
     supervisor = Supervisor(
         options.listen,
-        FrontDoor(options.ssh, options.auth),
+        FrontDoor(options.ssh, options.auth, metrics),
         crew,
         options.server.drain_timeout.total_seconds(),
         options.sftp.close_timeout.total_seconds() + _END_SECONDS,
     )
+
+    metrics.observe(WORKERS_READY, lambda: supervisor.workers_ready)
+    metrics.observe(READY, lambda: supervisor.ready)
 
     def started() -> None:
         _log.info(

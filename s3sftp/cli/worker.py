@@ -10,12 +10,13 @@ import click
 
 from s3sftp.app import Among, Application
 from s3sftp.app_options import ServerOptions
-from s3sftp.app_shares import CHANGES, MADE, STORED, UPLOADS, from_file, share_of
+from s3sftp.app_shares import CHANGES, MADE, METRICS, STORED, UPLOADS, columns_for, from_file, share_of
 from s3sftp.cli.allocation import return_large_blocks
 from s3sftp.cli.event_loop import run
 from s3sftp.cli.failures import told_plainly
 from s3sftp.counters import Table
 from s3sftp.stopping import StopRequests
+from s3sftp.telemetry.metrics import Metrics
 from s3sftp.telemetry.setup import log_without_waiting
 from s3sftp.telemetry.tracing import configure_tracing, end_tracing
 from s3sftp.whereabouts import tell_on_request
@@ -40,7 +41,7 @@ def worker(number: int, link: int, workers: int, options: int, counters: int) ->
         os.close(options)  # it has secrets
         log_without_waiting(mine.log, worker=number)
         return_large_blocks()
-        table = Table.shared(counters, workers, number - 1)
+        table = Table.shared(counters, columns_for(workers), number - 1)
         run(_work(mine, socket.socket(fileno=link), table))
 
 
@@ -49,7 +50,14 @@ async def _work(options: ServerOptions, link: socket.socket, table: Table) -> No
     shutdown = configure_tracing(os.environ)
     requests = StopRequests()
     post = Post(link, requests)
-    among = Among(post, table.part(*CHANGES), table.part(*MADE), table.part(*UPLOADS), table.part(*STORED))
+    among = Among(
+        post,
+        table.part(*CHANGES),
+        table.part(*MADE),
+        table.part(*UPLOADS),
+        table.part(*STORED),
+        Metrics(table.part(*METRICS)),
+    )
     try:
         await Application(options, among).run(post.ready, requests)
     finally:

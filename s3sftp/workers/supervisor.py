@@ -70,6 +70,16 @@ class Supervisor:
         self._stop_asked = asyncio.Event()
         self._reception: Reception | None = None
 
+    @property
+    def workers_ready(self) -> int:
+        """How many workers can take connections."""
+        return sum(worker.ready for worker in self._workers.values())
+
+    @property
+    def ready(self) -> bool:
+        """Whether a client would be served: a worker is ready, and the server is not stopping."""
+        return self.workers_ready > 0 and not self._stop_asked.is_set()
+
     async def run(self, started: Callable[[], None] = lambda: None) -> None:
         """Serve until SIGTERM or SIGINT, then drain and stop; a second signal cuts the draining short.
 
@@ -121,7 +131,7 @@ class Supervisor:
         _log.info("listening", host=self._listen.host or "*", port=reception.port)
 
     async def _until_all_are_ready(self, asking: asyncio.Task[None]) -> None:
-        while not asking.done() and sum(each.ready for each in self._workers.values()) < self._crew.count:
+        while not asking.done() and self.workers_ready < self._crew.count:
             await self._change_or({asking})
 
     async def _change_or(self, others: set[asyncio.Task[Any]]) -> None:

@@ -42,6 +42,7 @@ from s3sftp.backends.s3.writing import S3Upload, Writing
 from s3sftp.counters import Table
 from s3sftp.errors import Changed, NotFound, StorageFailure
 from s3sftp.telemetry import get_logger
+from s3sftp.telemetry.metrics import Metrics
 
 _log = get_logger("s3sftp.s3")
 
@@ -49,7 +50,7 @@ _log = get_logger("s3sftp.s3")
 class S3Backend(CompleteBackend):
     """A bucket, or a prefix of one. `state_dir` is where the journal of unfinished uploads lives; `changes` a
     table through which the processes of one server see each other's changes at once, `made` one of the names
-    that they have made."""
+    that they have made; `metrics` where requests are counted."""
 
     name = "s3"
     begin_is_free = True
@@ -60,10 +61,11 @@ class S3Backend(CompleteBackend):
         state_dir: Path | None = None,
         changes: Table | None = None,
         made: Table | None = None,
+        metrics: Metrics | None = None,
     ) -> None:
         self.options = options
         self.keeps_modes = options.keeps_modes
-        self.store = Store(options)
+        self.store = Store(options, metrics=metrics)
         self.journal = Journal(state_dir, options.endpoint_url or "", options.bucket)
         self.janitor = Janitor(self.store, self.journal)
         self._keys = Keys(options.prefix, escape_backslash=options.backslash == "escape")

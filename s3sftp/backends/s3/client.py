@@ -21,6 +21,7 @@ from botocore import xform_name
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode
 
 from s3sftp.backends.s3.concurrency import Slots
+from s3sftp.backends.s3.counting import RequestCounts
 from s3sftp.backends.s3.credentials import RenewableCredentials, session_with
 from s3sftp.backends.s3.direct import Direct
 from s3sftp.backends.s3.failures import Trouble, trouble_of
@@ -29,6 +30,7 @@ from s3sftp.backends.s3.proofs import Unproven, require_proof
 from s3sftp.backends.s3.received import body_of
 from s3sftp.backends.s3.retries import Again, Effort, Retries, attempt_limit, time_limit
 from s3sftp.telemetry import charge, get_logger, span
+from s3sftp.telemetry.metrics import Metrics
 
 Answer = dict[str, Any]
 
@@ -44,9 +46,16 @@ _MUTE_APIS: Final = frozenset({"HeadObject", "HeadBucket"})
 class Store:
     """A client of one bucket. `start` before the first call, `stop` after the last."""
 
-    def __init__(self, options: S3Options, *, dice: Callable[[], float] = random.random) -> None:
+    def __init__(
+        self,
+        options: S3Options,
+        *,
+        dice: Callable[[], float] = random.random,
+        metrics: Metrics | None = None,
+    ) -> None:
         self.options = options
         self._dice = dice
+        self._counts = RequestCounts(metrics or Metrics())
         self._retries = Retries(options.attempts)
         patience = options.metadata_timeout.total_seconds()
         self.downloads = Slots(max(1, options.max_connections * 3 // 4), patience, "downloads")
@@ -124,8 +133,14 @@ class Store:
         unknown = False
         for attempt in itertools.count(1):
             generation = self._credentials.generation if self._credentials else 0
-            charge(api, retry=resumed or attempt > 1)
-            answer = await self._attempt(api, parameters, attempt, deadline)
+            retry = resumed or attempt > 1
+            charge(api, retry=retry)
+            try:
+                answer = await self._attempt(api, parameters, attempt, deadline)
+            except BaseException:
+                self._counts.given_up(api, retry=retry)
+                raise
+            self._counts.ended(api, answer if isinstance(answer, Trouble) else None, retry=retry)
             if not isinstance(answer, Trouble):
                 return answer
             if answer.unknown and on_unknown is not None:
