@@ -21,6 +21,8 @@ from s3sftp.counters import Table, make_shared
 from s3sftp.ssh import FrontDoor, load_host_keys
 from s3sftp.ssh.algorithms import warn_of_weak
 from s3sftp.telemetry import get_logger
+from s3sftp.telemetry.exporters import end_exporting
+from s3sftp.telemetry.exporting import configure_exporting
 from s3sftp.telemetry.instruments import READY, USERS, WORKER_RESTARTS, WORKERS, WORKERS_READY
 from s3sftp.telemetry.metrics import Metrics
 from s3sftp.whereabouts import tell_on_request
@@ -42,14 +44,16 @@ def serve_alone(options: ServerOptions) -> None:
 
 async def _serve(options: ServerOptions) -> None:
     from s3sftp.app import Application
-    from s3sftp.telemetry.tracing import configure_tracing, end_tracing
+    from s3sftp.telemetry.tracing import configure_tracing
 
     tell_on_request()
-    shutdown = configure_tracing(os.environ)
+    application = Application(options)
+    tracing = configure_tracing(os.environ)
+    exporting = configure_exporting(application.metrics, os.environ)
     try:
-        await Application(options).run()
+        await application.run()
     finally:
-        await end_tracing(shutdown)
+        await end_exporting(tracing, exporting)
 
 
 async def supervise(options: ServerOptions, workers: int) -> None:
@@ -107,7 +111,11 @@ async def _supervise(options: ServerOptions, workers: int, counters: int, handed
             "started", version=__version__, backend=options.backend, users=len(options.users), workers=workers
         )
 
-    await supervisor.run(started)
+    exporting = configure_exporting(metrics, os.environ)
+    try:
+        await supervisor.run(started)
+    finally:
+        await end_exporting(exporting)
 
 
 def worker_command(number: int, link: int, workers: int, options: int, counters: int) -> Sequence[str]:

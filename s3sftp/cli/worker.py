@@ -16,9 +16,10 @@ from s3sftp.cli.event_loop import run
 from s3sftp.cli.failures import told_plainly
 from s3sftp.counters import Table
 from s3sftp.stopping import StopRequests
+from s3sftp.telemetry.exporters import end_exporting
 from s3sftp.telemetry.metrics import Metrics
 from s3sftp.telemetry.setup import log_without_waiting
-from s3sftp.telemetry.tracing import configure_tracing, end_tracing
+from s3sftp.telemetry.tracing import configure_tracing
 from s3sftp.whereabouts import tell_on_request
 from s3sftp.workers import Post
 
@@ -62,4 +63,4 @@ async def _work(options: ServerOptions, link: socket.socket, table: Table) -> No
         await Application(options, among).run(post.ready, requests)
     finally:
         post.close()
-        await end_tracing(shutdown)
+        await end_exporting(shutdown)

@@ -100,7 +100,7 @@ EVENT_LOOP_LAG = Instrument(
     "The longest delay of a worker's event loop in the last 15 to 30 seconds: for so long all of its sessions"
     " stood still.",
     ("worker",),
-    unit="s",
+    unit="seconds",
     scale=MICRO,
     per_worker=True,
 )
@@ -158,7 +158,7 @@ OPERATION_DURATION = Instrument(
     "From the arrival of an SFTP request to its answer, including its wait for those before it.",
     ("operation",),
     product(OPERATIONS),
-    unit="s",
+    unit="seconds",
     scale=MICRO,
     bounds=_DURATIONS,
     other=("unknown",),
@@ -187,28 +187,28 @@ RECEIVED_BYTES = Instrument(
     Kind.COUNTER,
     "s3sftp_received_bytes",
     "Bytes of file content that clients have written.",
-    unit="B",
+    unit="bytes",
 )
 SENT_BYTES = Instrument(
     Group.TRANSFERS,
     Kind.COUNTER,
     "s3sftp_sent_bytes",
     "Bytes of file content that clients have read.",
-    unit="B",
+    unit="bytes",
 )
 BUFFERED_BYTES = Instrument(
     Group.TRANSFERS,
     Kind.GAUGE,
     "s3sftp_buffered_bytes",
     "File content in memory, of uploads and read-ahead; at most a second old.",
-    unit="B",
+    unit="bytes",
 )
 BUFFER_LIMIT_BYTES = Instrument(
     Group.TRANSFERS,
     Kind.GAUGE,
     "s3sftp_buffer_limit_bytes",
     "What may be in memory: `files.buffer_bytes`, of the workers that run.",
-    unit="B",
+    unit="bytes",
 )
 
 S3_REQUESTS = Instrument(
@@ -239,7 +239,7 @@ S3_COST = Instrument(
     "s3sftp_s3_cost_dollars",
     "An estimate of what the requests cost, by the list prices of S3 Standard in us-east-1; without transfer"
     " and storage.",
-    unit="$",
+    unit="dollars",
 )
 
 CATALOGUE = tuple(value for value in list(globals().values()) if isinstance(value, Instrument))
