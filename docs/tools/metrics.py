@@ -29,13 +29,13 @@ TAIL = """
 | variable | what it does |
 |---|---|
 | `OTEL_METRICS_EXPORTER` | `otlp`, `console` or another installed exporter, several by commas; `none`: off |
-| `OTEL_EXPORTER_OTLP_ENDPOINT` or `OTEL_EXPORTER_OTLP_METRICS_ENDPOINT` | where to; alone it turns `otlp` on |
+| `OTEL_EXPORTER_OTLP_ENDPOINT` or `OTEL_EXPORTER_OTLP_METRICS_ENDPOINT` | where to; turns `otlp` on |
 | `OTEL_METRIC_EXPORT_INTERVAL` | milliseconds between two exports; default 60000 |
 | `OTEL_SDK_DISABLED` | `true`: no metrics and no traces are exported |
 
 The names are those of this page. Sums are cumulative, histograms have the bounds above. The one process that
-sees all workers exports them. Other variables (headers, time limits, compression, service name, resource) mean
-what OpenTelemetry says. When the server ends it sends the last numbers, for which it waits 5 s at most.
+sees all workers exports them. Other variables (headers, time limits, compression, service name, resource) are
+as OpenTelemetry has them. When the server ends it sends the last numbers, and waits 5 s at most.
 """
 
 

@@ -42,8 +42,8 @@ LOGIN_METHODS = ("password", "keyboard-interactive", "publickey")
 S3_APIS = (
     *("GetObject", "HeadObject", "PutObject", "DeleteObject", "CopyObject", "ListObjectsV2"),
     *("CreateMultipartUpload", "UploadPart", "UploadPartCopy", "CompleteMultipartUpload"),
-    *("AbortMultipartUpload", "ListMultipartUploads", "ListParts", "GetObjectTagging", "HeadBucket"),
-    *("GetBucketLifecycleConfiguration", "GetBucketVersioning", "other"),
+    *("AbortMultipartUpload", "ListMultipartUploads", "ListParts", "DeleteObjects", "GetObjectTagging"),
+    *("HeadBucket", "GetBucketLifecycleConfiguration", "GetBucketVersioning", "other"),
 )
 S3_RESULTS = ("ok", "client_error", "server_error", "throttled", "no_answer")
 

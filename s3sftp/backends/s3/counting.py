@@ -33,6 +33,7 @@ def result_of(trouble: Trouble) -> str:
     """One of `instruments.S3_RESULTS`."""
     if trouble.is_throttle:
         return "throttled"
-    if trouble.status >= 500:
-        return "server_error"
-    return "client_error" if trouble.status >= 300 else "no_answer"
+    if trouble.status == 0:
+        return "no_answer"
+    is_refusal = 300 <= trouble.status < 500
+    return "client_error" if is_refusal else "server_error"  # S3 puts errors also into answers with 200
