@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 
 import asyncssh
 import pytest
 
-from tests.support.metrics import Numbers, SharedMetrics, promtool
+from tests.support.metrics import Numbers, SharedMetrics
 from tests.workers.crew import WORKERS, Crew
 from tests.workers.test_serving import two
 
@@ -25,7 +24,8 @@ async def until(metrics: SharedMetrics, condition: Callable[[Numbers], bool]) ->
 
 
 def metrics_of(serving: Crew) -> SharedMetrics:
-    return SharedMetrics(serving.server.pid, WORKERS)
+    assert serving.server.process is not None
+    return SharedMetrics(serving.server.process.pid, WORKERS)
 
 
 async def test_what_two_workers_do_is_summed(serving: Crew) -> None:
