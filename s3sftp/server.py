@@ -29,7 +29,6 @@ from s3sftp.fs import FileOptions, Mounts, Volume
 from s3sftp.sftp import SftpOptions, SftpSession
 from s3sftp.ssh import Entrance, Listener, ListenOptions, SshOptions, host_keys_aside
 from s3sftp.telemetry import get_logger
-from s3sftp.telemetry.instruments import BUFFER_LIMIT_BYTES
 from s3sftp.telemetry.metrics import Metrics
 from s3sftp.telemetry.sampling import sampling
 
@@ -183,8 +182,8 @@ class Server:
             self._other_descriptors,
             self.metrics,
         )
-        await started.enter_async_context(sampling(self.metrics, lambda: volume.budget.used))
-        self.metrics.set(BUFFER_LIMIT_BYTES.row(), self._files.buffer_bytes)
+        budget = volume.budget
+        await started.enter_async_context(sampling(self.metrics, lambda: budget.used, budget.total))
         started.push_async_callback(self._end_events, volume)
         self._events.start()
         started.push_async_callback(listener.stop)

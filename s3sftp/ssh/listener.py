@@ -56,8 +56,9 @@ class Listener:
         self._options = ssh
         self._host_keys = host_key_pairs(host_keys, ssh.offer.signatures)
         metrics = metrics or Metrics()
-        door = FrontDoor(ssh, auth, metrics)
-        self._own = OwnEntrance(door, listen, other_descriptors) if entrance is None else None
+        self._own = None
+        if entrance is None:
+            self._own = OwnEntrance(FrontDoor(ssh, auth, metrics), listen, other_descriptors)
         self._entrance: Entrance = self._own or entrance  # type: ignore[assignment]
         self._shared = Shared(
             ssh,

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from s3sftp.telemetry.instruments import BUFFERED_BYTES, EVENT_LOOP_LAG, MICRO
+from s3sftp.telemetry.instruments import BUFFER_LIMIT_BYTES, BUFFERED_BYTES, EVENT_LOOP_LAG, MICRO
 from s3sftp.telemetry.metrics import Metrics
 
 _LOOK_SECONDS = 0.2
@@ -35,17 +35,17 @@ class Largest:
 
 
 @asynccontextmanager
-async def sampling(metrics: Metrics, buffered: Callable[[], int]) -> AsyncIterator[None]:
-    """Look while inside; `buffered` says how many bytes of content are in memory."""
+async def sampling(metrics: Metrics, buffered: Callable[[], int], buffer_limit: int) -> AsyncIterator[None]:
+    """Look while inside; `buffered` says how many bytes of content are in memory of how many."""
+    metrics.set(BUFFER_LIMIT_BYTES.row(), buffer_limit)
     task = asyncio.create_task(_look(metrics, buffered))
     try:
         yield
     finally:
         task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
-        metrics.set(BUFFERED_BYTES.row(), 0)
-        metrics.set(EVENT_LOOP_LAG.row(), 0)
+        await asyncio.wait([task])
+        for gauge in (BUFFER_LIMIT_BYTES, BUFFERED_BYTES, EVENT_LOOP_LAG):
+            metrics.set(gauge.row(), 0)
 
 
 async def _look(metrics: Metrics, buffered: Callable[[], int]) -> None:
