@@ -36,7 +36,7 @@ class Largest:
 
 @asynccontextmanager
 async def sampling(metrics: Metrics, buffered: Callable[[], int], buffer_limit: int) -> AsyncIterator[None]:
-    """Look while inside; `buffered` says how many bytes of content are in memory of how many."""
+    """Look while inside; `buffered` is how many bytes of content are in memory, at most `buffer_limit`."""
     metrics.set(BUFFER_LIMIT_BYTES.row(), buffer_limit)
     task = asyncio.create_task(_look(metrics, buffered))
     try:
