@@ -40,7 +40,8 @@ class Table:
 
     @property
     def numbers(self) -> memoryview:
-        """All numbers, flat: for what any process may overwrite, as nothing is lost by that."""
+        """All numbers, flat: for what any process may overwrite, as nothing is lost by that, and for whoever
+        counts so often that a call is too much."""
         return self._numbers
 
     def __len__(self) -> int:

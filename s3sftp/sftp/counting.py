@@ -2,39 +2,52 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from contextlib import suppress
 
 from s3sftp.sftp.codec import Answer, BadMessage, Fields, Type
-from s3sftp.telemetry.instruments import OPERATION_DURATION, OPERATIONS, OPERATIONS_TOTAL, STATUSES
+from s3sftp.telemetry.instruments import MICRO, OPERATION_DURATION, OPERATIONS, OPERATIONS_TOTAL, STATUSES
 from s3sftp.telemetry.metrics import Metrics
 
+_LIMITS = OPERATION_DURATION.limits
 _STATUS = int(Type.STATUS)
 _TYPE_AT = 4
 _CODE_AT = 12
 """The last byte of a STATUS answer's code, which is in the first bytes of the packet: its codes are small."""
 
 
+_ROWS = {
+    name: (
+        [OPERATIONS_TOTAL.row(name, status) for status in STATUSES],
+        OPERATION_DURATION.row(name),
+        OPERATION_DURATION.row(name) + OPERATION_DURATION.width - 1,
+    )
+    for name in OPERATIONS
+}
+"""By operation: the row of each status, of the first bucket, and of the sum."""
+
+
 class AnsweredRequests:
     """Counts each request when it is answered, by what the answer says to the client."""
 
     def __init__(self, metrics: Metrics) -> None:
-        self._metrics = metrics
-        self._add = metrics.add
-        self._rows = {
-            name: (
-                [OPERATIONS_TOTAL.row(name, status) for status in STATUSES],
-                OPERATION_DURATION.row(name),
-            )
-            for name in OPERATIONS
-        }
-        """By operation: the row of each status, and the first of the durations."""
+        self._numbers = metrics.table.numbers
+        self._columns = metrics.table.columns
+        self._column = metrics.table.column
 
     def count(self, operation: str, answer: Answer, seconds: float) -> None:
-        """One that was answered so long after it came. READ and WRITE come by here, each of them."""
-        by_status, durations = self._rows[operation]
+        """One that was answered so long after it came.
+
+        READ and WRITE come by here, each of them: it is `Metrics.add` and `Metrics.took` without the calls.
+        """
+        by_status, buckets, total = _ROWS[operation]
+        numbers, columns, column = self._numbers, self._columns, self._column
         head = answer[0] if isinstance(answer, list) else answer
-        self._add(by_status[head[_CODE_AT] if head[_TYPE_AT] == _STATUS else 0])
-        self._metrics.took(durations, OPERATION_DURATION, seconds)
+        status = head[_CODE_AT] if head[_TYPE_AT] == _STATUS else 0
+        duration = int(seconds * MICRO)
+        numbers[by_status[status] * columns + column] += 1
+        numbers[(buckets + bisect_left(_LIMITS, duration)) * columns + column] += 1
+        numbers[total * columns + column] += duration
 
 
 def operation_of(name: str) -> str:

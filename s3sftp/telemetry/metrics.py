@@ -26,12 +26,13 @@ class Metrics:
     def __init__(self, table: Table | None = None, workers: int = 1) -> None:
         """`table` has `instruments.ROWS` rows; its first columns are those of so many workers. None: this
         process is the whole server."""
-        self._table = table or Table.alone(ROWS)
+        self.table = table or Table.alone(ROWS)
+        """The numbers themselves, for who counts often."""
         self._workers = workers
         self._observed: dict[Instrument, Callable[[], float]] = {}
-        self.add = self._table.add
+        self.add = self.table.add
         """Add to the row of a series. A gauge must not become negative."""
-        self.set = self._table.set
+        self.set = self.table.set
         """What a gauge's row says of this process from now on."""
         self.observe(instruments.BUILD_INFO, lambda: 1)
         self.observe(instruments.S3_COST, self._s3_cost)
@@ -48,20 +49,20 @@ class Metrics:
 
     def worker_is_gone(self, column: int) -> None:
         """What a worker had is no more; what it has counted stays."""
-        self._table.part(0, GAUGE_ROWS).clear_column(column)
+        self.table.part(0, GAUGE_ROWS).clear_column(column)
 
     def points(self, instrument: Instrument) -> Iterator[Point]:
         """Every series of an instrument. May be asked for in any thread."""
         if instrument.per_worker:
             row = instrument.row()
             for column in range(self._workers):
-                number = self._table.in_column(row, column)
+                number = self.table.in_column(row, column)
                 yield Point({instrument.labels[0]: str(column + 1)}, number / instrument.scale)
             return
         look = self._observed.get(instrument)
         for values in instrument.series:
             row = instrument.row(*values)
-            numbers = [self._table.total(row + offset) for offset in range(instrument.width)]
+            numbers = [self.table.total(row + offset) for offset in range(instrument.width)]
             value = numbers[-1] / instrument.scale if instrument.scale > 1 else numbers[-1]
             yield Point(
                 dict(zip(instrument.labels, values, strict=True)),
@@ -81,4 +82,4 @@ class Metrics:
         rows = {
             api: [instruments.S3_REQUESTS.row(api, result) for result in paid] for api in instruments.S3_APIS
         }
-        return dollars({api: sum(map(self._table.total, each)) for api, each in rows.items()})
+        return dollars({api: sum(map(self.table.total, each)) for api, each in rows.items()})
