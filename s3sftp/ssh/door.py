@@ -173,10 +173,14 @@ class FrontDoor:
 
     def tell(self, peer: Peer, reason: str) -> None:
         """Say in the log, and count, that a connection is refused."""
-        self._count(CONNECTIONS_TOTAL.row("refused"))
+        self.count_refused()
         untold = self._refusals.tell(reason, _now())
         if untold is not None:
             _log.warning("connection refused", **peer.fields, reason=reason, untold=untold)
+
+    def count_refused(self) -> None:
+        """A connection is refused, and somebody says so in the log."""
+        self._count(CONNECTIONS_TOTAL.row("refused"))
 
     def log_in(self, ticket: Ticket, user: str) -> Refusal | None:
         """Count the connection for its user."""

@@ -126,7 +126,7 @@ CONNECTIONS_TOTAL = Instrument(
     Kind.COUNTER,
     "s3sftp_connections",
     "Connections by what became of them on arrival: `refused` are those of banned sources, those beyond a"
-    " limit, and those that waited for their turn in vain.",
+    " limit, those that waited for their turn in vain, and those whose PROXY header is missing or wrong.",
     ("result",),
     (("accepted",), ("refused",)),
 )

@@ -88,3 +88,18 @@ async def test_no_counter_falls_when_a_worker_is_killed_and_what_it_had_open_is_
             assert last("received_bytes_total") == 5 * SIZE
             assert last.fallen_since(after) == []
             assert last("connections") == 2
+
+
+@pytest.mark.parametrize(
+    "serving",
+    [{"listen": {"proxy_protocol": "required", "proxy_sources": ["127.0.0.2"]}}],
+    indirect=True,
+)
+async def test_what_the_supervisor_refuses_is_counted_too(serving: Crew) -> None:
+    metrics = metrics_of(serving)
+    with pytest.raises((asyncssh.Error, OSError)):
+        await serving.connect()
+    with pytest.raises((asyncssh.Error, OSError)):  # trusted, and sends no header
+        await serving.connect(source="127.0.0.2")
+    said = await until(metrics, lambda now: now("connections_total", result="refused") == 2)
+    assert said("connections_total", result="accepted") == 0
