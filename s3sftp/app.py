@@ -8,11 +8,14 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
 from s3sftp import __version__, backends
+from s3sftp.admin import Facts, health
 from s3sftp.app_backends import make_backend
 from s3sftp.app_descriptors import other_descriptors
+from s3sftp.app_health import admin_descriptors, denials, described, phase_of, storage_trouble
 from s3sftp.app_options import ServerOptions
 from s3sftp.auth import ConfiguredUsers
 from s3sftp.backends import Backend, Place
+from s3sftp.backends.s3.contact import Contact
 from s3sftp.counters import Table
 from s3sftp.errors import NotFound, PermissionDenied, StorageError
 from s3sftp.server import Server
@@ -41,6 +44,8 @@ class Among:
     """How often each name has been stored, renamed or removed."""
     metrics: Metrics
     """Where it counts."""
+    contact: Table
+    """When the storage last did what it was asked."""
 
 
 class Application:
@@ -54,6 +59,11 @@ class Application:
         self._server: Server | None = None
         self.metrics = among.metrics if among else Metrics()
         """What has happened, as numbers: in all workers, where it is one of several."""
+        self._contact = Contact(among.contact if among else None)
+        self._given: Backend | None = None
+        self._storage: Backend | None = None
+        """The storage, once it has been started, with all that it may have lacked."""
+        self._is_stopping = False
 
     @property
     def port(self) -> int:
@@ -66,6 +76,7 @@ class Application:
         Raises ConfigurationError, CannotListen, or the StorageError that keeps the storage from being used.
         """
         options, among = self._options, self._among
+        alone = among is None
         async with AsyncExitStack() as started:
             host_keys = await asyncio.to_thread(
                 load_host_keys, options.ssh.host_keys, options.server.state_dir
@@ -73,13 +84,15 @@ class Application:
             # of several workers, none: the supervisor has told
             users = ConfiguredUsers(options.users, options.auth, tells_of_keys=among is None)
             started.callback(users.close)
+            self._given = make_backend(
+                options,
+                among.changes if among else None,
+                among.made if among else None,
+                self._contact,
+                self.metrics,
+            )
             self._server = Server(
-                backend=make_backend(
-                    options,
-                    among.changes if among else None,
-                    among.made if among else None,
-                    self.metrics,
-                ),
+                backend=self._given,
                 auth=users,
                 host_keys=host_keys,
                 host=options.listen.host,
@@ -91,8 +104,8 @@ class Application:
                 logins=options.auth,
                 sftp=options.sftp,
                 files=options.files,
-                before_listening=look_at_storage,
-                other_descriptors=other_descriptors(options),
+                before_listening=self._look_first,
+                other_descriptors=other_descriptors(options) + (admin_descriptors(options) if alone else 0),
                 entrance=among.entrance if among else None,
                 uploads=among.uploads if among else None,
                 stored=among.stored if among else None,
@@ -113,10 +126,29 @@ class Application:
 
     def _tell_of_the_server(self, server: Server) -> None:
         """What the supervisor says where there are several workers."""
-        self.metrics.observe(READY, lambda: server.ready)
+        self.metrics.observe(READY, lambda: health.ready(self.facts(), "").is_good)
         self.metrics.observe(WORKERS_READY, lambda: server.ready)
         self.metrics.set(WORKERS.row(), 1)
         self.metrics.set(USERS.row(), len(self._options.users))
+
+    async def _look_first(self, backend: Backend) -> None:
+        self._storage = backend
+        await look_at_storage(backend, self._options)
+
+    def facts(self) -> Facts:
+        """How it is, for the admin port."""
+        is_open = self._server is not None and self._server.port != 0
+        return Facts(phase_of(is_open, self._is_stopping), denied=denials(self._contact))
+
+    async def look(self) -> str:
+        """Ask the storage for something small: what it says, if that is no."""
+        if self._storage is None or self._given is None:
+            return ""
+        return await storage_trouble(self._storage, self._given, self._options)
+
+    def last_success(self) -> float:
+        """When the storage last did what it was asked, by the monotonic clock."""
+        return self._contact.last_success()
 
     async def drain(self) -> bool:
         """Accept no one any more and let running transfers finish. Returns whether all of them did."""
@@ -130,7 +162,8 @@ class Application:
     async def run(
         self, started: Callable[[], None] = lambda: None, requests: StopRequests | None = None
     ) -> None:
-        """Serve until told to stop, then drain and stop; a second request cuts the draining short.
+        """Serve until told to stop, for `server.drain_delay` yet, then drain and stop; a second request cuts
+        delay and draining short.
 
         `started` is called once, when connections are accepted. Requests are SIGTERM and SIGINT, unless
         others are given.
@@ -141,7 +174,7 @@ class Application:
         await self.start()
         try:
             started()
-            await requests.wait()
+            await self._until_told(requests)
             _log.info("stopping", drain_seconds=self._options.server.drain_timeout.total_seconds())
             draining = asyncio.ensure_future(self.drain())
             hurry = asyncio.ensure_future(requests.wait(2))
@@ -154,8 +187,19 @@ class Application:
         finally:
             await self.stop()
 
+    async def _until_told(self, requests: StopRequests) -> None:
+        """Wait for a request to stop, and go on for as long as load balancers need to hear of it."""
+        delay = self._options.server.drain_delay.total_seconds()
+        is_served = not requests.asked
+        await requests.wait()
+        self._is_stopping = True
+        # of several workers, none: the supervisor has waited
+        if delay and is_served and self._among is None:
+            _log.info("draining", delay_seconds=delay)
+            await requests.linger(delay)
 
-async def look_at_storage(backend: Backend) -> None:
+
+async def look_at_storage(backend: Backend, options: ServerOptions) -> None:
     """List the root once. Raises the StorageError that says no: no bucket, no rights, nothing would work.
 
     A storage that is down or slow is only logged: it may be back before the first user comes. So is one that
@@ -171,11 +215,12 @@ async def look_at_storage(backend: Backend) -> None:
         _log.error("storage cannot be reached", error="no answer in time")
     except StorageError as error:
         if error.lasting or isinstance(error, NotFound):
+            error.detail = described(error, options)
             raise
         if isinstance(error, PermissionDenied):
             _log.warning("storage shows nothing without a user", error=str(error), detail=error.detail)
             return
-        _log.error("storage cannot be reached", error=str(error), detail=error.detail)
+        _log.error("storage cannot be reached", error=str(error), detail=described(error, options))
     finally:
         if isinstance(pages, AsyncGenerator):
             await pages.aclose()

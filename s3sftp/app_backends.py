@@ -5,11 +5,13 @@ What a storage needs is imported when it is made: a bucket needs no threads for 
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 
 from s3sftp.app_options import ServerOptions
 from s3sftp.backends import Backend
 from s3sftp.backends.registry import BUILT_IN, make_installed
+from s3sftp.backends.s3.contact import Contact
 from s3sftp.counters import Table
 from s3sftp.errors import ConfigurationError
 from s3sftp.telemetry.metrics import Metrics
@@ -19,28 +21,66 @@ def make_backend(
     options: ServerOptions,
     changes: Table | None = None,
     made: Table | None = None,
+    contact: Contact | None = None,
     metrics: Metrics | None = None,
 ) -> Backend:
     """The storage, not started; `changes` is where workers tell each other of what they change, `made` of the
-    names that they make, `metrics` where a bucket's requests are counted.
+    names that they make; `contact` is told when the storage has done what it was asked; `metrics` is where a
+    bucket's requests are counted.
 
     Raises ConfigurationError.
     """
     if options.backend == "s3":
-        return _s3(options, changes, made, metrics)
+        return _s3(options, changes, made, contact, metrics)
     if options.backend in _MAKERS:
         return _MAKERS[options.backend](options)
     return make_installed(options.backend, options.backend_options)
 
 
+def import_backend(name: str) -> None:
+    """Import and read what a built-in storage needs, for processes that are forked from this one.
+
+    A storage of another package is left to those that use it: importing it may start threads.
+    """
+    if name == "s3":
+        from s3sftp.backends.s3.descriptions import read_now
+
+        read_now()  # first: what reading leaves free the modules then take
+        from s3sftp.backends.s3 import backend as _backend  # noqa: F401
+
+
+async def prepare_backend(options: ServerOptions) -> None:
+    """Make what a built-in storage needs and processes that are forked from this one can take over."""
+    if options.backend == "s3" and options.s3 is not None:
+        from s3sftp.backends.s3.clients import prepare_client
+
+        with contextlib.suppress(Exception):  # it is tried again where it is needed, and told there
+            await prepare_client(options.s3)
+
+
+def require_state(options: ServerOptions) -> None:
+    """See that the storage can keep on this machine what it has to. Blocks, so not for the event loop.
+
+    Raises ConfigurationError.
+    """
+    if options.backend == "s3" and options.s3 is not None and options.s3.journal == "disk":
+        from s3sftp.backends.s3.journal_disk import require_directory
+
+        require_directory(options.server.state_dir)
+
+
 def _s3(
-    options: ServerOptions, changes: Table | None, made: Table | None, metrics: Metrics | None
+    options: ServerOptions,
+    changes: Table | None,
+    made: Table | None,
+    contact: Contact | None,
+    metrics: Metrics | None,
 ) -> Backend:
     from s3sftp.backends.s3 import S3Backend
 
     if options.s3 is None:
         raise ConfigurationError([BUILT_IN["s3"].missing])
-    return S3Backend(options.s3, options.server.state_dir, changes, made, metrics)
+    return S3Backend(options.s3, options.server.state_dir, changes, made, contact, metrics)
 
 
 def _local(options: ServerOptions) -> Backend:

@@ -12,10 +12,12 @@ from typing import Any
 
 from pydantic import Field, field_validator
 
+from s3sftp.admin import AdminOptions
 from s3sftp.auth import AuthOptions, UserOptions, read_keys, user_name_problem
 from s3sftp.backends.local.options import LocalOptions
 from s3sftp.backends.registry import BUILT_IN, name_problem
 from s3sftp.backends.s3 import S3Options
+from s3sftp.backends.s3.keys import RESERVED
 from s3sftp.backends.service.options import ServiceOptions
 from s3sftp.config import Duration, LocalPath, Options, Setting, Settings, from_environment, from_toml, read
 from s3sftp.errors import ConfigurationError
@@ -28,24 +30,34 @@ from s3sftp.telemetry.options import LogOptions
 
 
 def default_state_dir() -> Path:
-    """`$STATE_DIRECTORY` (systemd), `$XDG_STATE_HOME/s3sftp`, `/var/lib/s3sftp` for root, else the home."""
+    """`$STATE_DIRECTORY` (systemd), `$XDG_STATE_HOME/s3sftp`, `/var/lib/s3sftp` for root and for who has no
+    home, else the home. Whether it is there, or is needed, is another question."""
     if given := os.environ.get("STATE_DIRECTORY"):
         return Path(given.split(":")[0])
     if xdg := os.environ.get("XDG_STATE_HOME"):
         return Path(xdg) / "s3sftp"
     if os.geteuid() == 0:
         return Path("/var/lib/s3sftp")
-    return Path.home() / ".local" / "state" / "s3sftp"
+    try:
+        home = Path.home()
+    except RuntimeError:  # neither $HOME nor an entry in passwd: an arbitrary uid in a container
+        home = Path("/")
+    return Path("/var/lib/s3sftp") if home == Path("/") else home / ".local" / "state" / "s3sftp"
 
 
 class ProcessOptions(Options):
     """`[server]`: the process itself."""
 
     state_dir: LocalPath = Field(default_factory=default_state_dir)
-    """What has to survive a restart: the generated host keys, notes about unfinished uploads. Default:
-    `$STATE_DIRECTORY`, `$XDG_STATE_HOME/s3sftp`, `/var/lib/s3sftp` for root, else `~/.local/state/s3sftp`."""
+    """What has to survive a restart: the generated host keys, notes about unfinished uploads. Neither read
+    nor made with `ssh.host_keys` and an `s3.journal` that is not `disk`. Default: `$STATE_DIRECTORY`,
+    `$XDG_STATE_HOME/s3sftp`, `/var/lib/s3sftp` for root and without a home, else `~/.local/state/s3sftp`."""
     drain_timeout: Duration = timedelta(seconds=30)
     """How long running transfers may take to finish when the server is told to stop."""
+    drain_delay: Duration = timedelta(0)
+    """How long the server goes on as before when it is told to stop, only that `/readyz` says so: load
+    balancers need this time to send new connections elsewhere. `drain_timeout` begins after it. A second
+    signal ends it."""
     workers: int | None = Field(default=None, ge=1, le=256)
     """Processes that serve connections, each on a processor. Default: the processors that the process may
     use, by affinity and by the quota of its container, but no more than leave each worker 32 MiB of
@@ -86,6 +98,7 @@ class ServerOptions(Options):
     sftp: SftpOptions = Field(default_factory=SftpOptions)
     log: LogOptions = Field(default_factory=LogOptions)
     server: ProcessOptions = Field(default_factory=ProcessOptions)
+    admin: AdminOptions = Field(default_factory=AdminOptions)
 
 
 def load_options(
@@ -143,6 +156,8 @@ def _between_groups(values: Mapping[str, Any], settings: Settings) -> list[str]:
     users: Mapping[str, UserOptions] = values.get("users", {})
     for name, user in users.items():
         problems += _user_problems(name, user)
+        if values.get("backend", "s3") == "s3" and user.prefix_of(name).split("/")[0] == RESERVED.decode():
+            problems.append(f"users.{name}.prefix: {RESERVED.decode()} is the server's own, no user's")
     problems += _problems_of(lambda: read_keys(users))
     for file in values["ssh"].host_keys if "ssh" in values else ():
         problems += [f"ssh.host_keys: {problem}" for problem in _problems_of(partial(load, file))]

@@ -15,6 +15,7 @@ from pydantic import SecretStr
 
 from s3sftp.app_options import ServerOptions
 from s3sftp.backends.registry import BUILT_IN
+from s3sftp.backends.s3.contact import ROWS as CONTACT_ROWS
 from s3sftp.backends.s3.generations import ROWS as CHANGE_ROWS
 from s3sftp.backends.s3.made_names import ROWS as MADE_ROWS
 from s3sftp.fs.changes import ROWS as STORED_ROWS
@@ -26,7 +27,8 @@ CHANGES = (0, CHANGE_ROWS)
 UPLOADS = (CHANGE_ROWS, UPLOAD_ROWS)
 MADE = (CHANGE_ROWS + UPLOAD_ROWS, MADE_ROWS)
 STORED = (CHANGE_ROWS + UPLOAD_ROWS + MADE_ROWS, STORED_ROWS)
-METRICS = (sum(STORED), METRIC_ROWS)
+CONTACT = (sum(STORED), CONTACT_ROWS)
+METRICS = (sum(CONTACT), METRIC_ROWS)
 """Where the parts of the workers' shared table begin, and how many rows they have."""
 TABLE_ROWS = sum(METRICS)
 
@@ -78,9 +80,9 @@ def to_file(options: ServerOptions) -> int:
     return descriptor
 
 
-def from_file(descriptor: int) -> ServerOptions:
-    """The options in a file of `to_file`. Does not move it, as others read it too."""
-    return load(os.pread(descriptor, os.fstat(descriptor).st_size, 0))
+def read_file(descriptor: int) -> bytes:
+    """The options in a file of `to_file`, as `dump` wrote them. Does not move it, as others read it too."""
+    return os.pread(descriptor, os.fstat(descriptor).st_size, 0)
 
 
 def dump(options: ServerOptions) -> bytes:

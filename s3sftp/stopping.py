@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+from contextlib import suppress
 
 
 class StopRequests:
@@ -25,6 +26,17 @@ class StopRequests:
         for waiting in self._waiting:
             if not waiting.done():
                 waiting.set_result(None)
+
+    @property
+    def asked(self) -> bool:
+        """Whether one has come."""
+        return self._count > 0
+
+    async def linger(self, seconds: float) -> None:
+        """Wait for so long, or until the second has come."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self.wait(2)
 
     async def wait(self, count: int = 1) -> None:
         """Wait until that many have come."""

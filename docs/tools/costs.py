@@ -13,13 +13,24 @@ ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "semantics.md"
 sys.path.insert(0, str(ROOT))
 
-from tests.limits.operations import OPERATIONS, shown  # noqa: E402  # the repository is not installed
+from tests.limits.operations import (  # noqa: E402  # the repository is not installed
+    OPERATIONS,
+    WITH_THE_JOURNAL_IN_THE_BUCKET,
+    Operation,
+    shown,
+)
 
 
 def main() -> None:
-    rows = "".join(f"| {operation.name} | {shown(operation.budget)} |\n" for operation in OPERATIONS)
-    table = f"<!-- budget -->\n| operation | requests to S3 |\n|---|---|\n{rows}<!-- /budget -->"
-    PAGE.write_text(re.sub(r"<!-- budget -->.*<!-- /budget -->", table, PAGE.read_text("utf-8"), flags=re.S))
+    text = PAGE.read_text("utf-8")
+    for mark, operations in (("budget", OPERATIONS), ("budget-journal", WITH_THE_JOURNAL_IN_THE_BUCKET)):
+        text = re.sub(f"<!-- {mark} -->.*<!-- /{mark} -->", _table(mark, operations), text, flags=re.S)
+    PAGE.write_text(text)
+
+
+def _table(mark: str, operations: list[Operation]) -> str:
+    rows = "".join(f"| {operation.name} | {shown(operation.budget)} |\n" for operation in operations)
+    return f"<!-- {mark} -->\n| operation | requests to S3 |\n|---|---|\n{rows}<!-- /{mark} -->"
 
 
 if __name__ == "__main__":

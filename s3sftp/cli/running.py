@@ -1,20 +1,26 @@
-"""The server as one process, or as a supervisor with workers.
+"""The server as one process, or as a supervisor with workers that are forked from a template.
 
-What serves is imported late: a supervisor needs neither an S3 client nor the memory that one takes.
+What serves is imported before the template is forked, so that all processes have it in memory once.
 """
 
 from __future__ import annotations
 
 import asyncio
 import os
+import socket
 import sys
 from collections.abc import Sequence
+from functools import partial
 
 from s3sftp import __version__
+from s3sftp.admin.health import ready
+from s3sftp.app_backends import require_state
 from s3sftp.app_descriptors import enough_descriptors, other_descriptors
+from s3sftp.app_health import SupervisorHealth, admin_descriptors, admin_port
 from s3sftp.app_options import ServerOptions
-from s3sftp.app_shares import CHANGES, METRICS, TABLE_ROWS, UPLOADS, columns_for, share_of, to_file
+from s3sftp.app_shares import CHANGES, CONTACT, METRICS, TABLE_ROWS, UPLOADS, columns_for, share_of, to_file
 from s3sftp.auth import read_keys, tell_what_is_wrong
+from s3sftp.backends.s3.contact import Contact
 from s3sftp.backends.s3.generations import Generations
 from s3sftp.cli.event_loop import run
 from s3sftp.counters import Table, make_shared
@@ -25,8 +31,11 @@ from s3sftp.telemetry.exporters import end_exporting
 from s3sftp.telemetry.exporting import configure_exporting
 from s3sftp.telemetry.instruments import READY, USERS, WORKER_RESTARTS, WORKERS, WORKERS_READY
 from s3sftp.telemetry.metrics import Metrics
+from s3sftp.telemetry.setup import log_without_waiting
 from s3sftp.whereabouts import tell_on_request
-from s3sftp.workers import Crew, Patience, Supervisor, WorkersFailed
+from s3sftp.workers import Crew, Patience, Supervisor, Template, WorkersFailed
+from s3sftp.workers.children import Child
+from s3sftp.workers.template import adopt_orphans, can_fork, fork_template, serve_requests
 
 _log = get_logger("s3sftp.workers")
 _END_SECONDS = 15.0
@@ -37,6 +46,7 @@ def serve_alone(options: ServerOptions) -> None:
     """Serve in this process until told to stop."""
     from s3sftp.cli.allocation import return_large_blocks
 
+    log_without_waiting(options.log)
     return_large_blocks()
     enough_descriptors(options, 1)
     run(_serve(options))
@@ -51,22 +61,60 @@ async def _serve(options: ServerOptions) -> None:
     tracing = configure_tracing(os.environ)
     exporting = configure_exporting(application.metrics, os.environ)
     try:
-        await application.run()
+        async with admin_port(
+            options, application.facts, application.look, application.last_success, application.metrics.render
+        ):
+            await application.run()
     finally:
         await end_exporting(tracing, exporting)
 
 
-async def supervise(options: ServerOptions, workers: int) -> None:
+def serve_with_workers(options: ServerOptions, workers: int) -> None:
     """Have so many workers serve until told to stop. Raises ConfigurationError, CannotListen."""
+    from s3sftp.app_backends import import_backend, prepare_backend
+    from s3sftp.cli.allocation import return_what_is_done_with
+    from s3sftp.cli.worker import Known, work
+
+    import_backend(options.backend)
+    known = Known.of(options, workers)
+    run(prepare_backend(known.share))
+    return_what_is_done_with()
+    # a storage of another package may have started threads: then the template is started as a program
+    forked = fork_template(partial(work, workers, known)) if can_fork() else None
+    adopt_orphans()
+    log_without_waiting(options.log)  # a thread
+    template = Template(lambda requests: template_command(requests, options.backend, workers), forked)
+    run(_supervised(options, workers, template))
+
+
+def serve_as_template(requests: socket.socket, backend: str, workers: int) -> None:
+    """Fork workers for a supervisor until it is gone."""
+    from s3sftp.app_backends import import_backend
+    from s3sftp.cli.worker import work
+
+    import_backend(backend)
+    serve_requests(requests, partial(work, workers, None))
+
+
+async def _supervised(options: ServerOptions, workers: int, template: Template) -> None:
+    try:
+        await supervise(options, workers, template)
+    finally:
+        await template.close()
+
+
+async def supervise(options: ServerOptions, workers: int, template: Template) -> None:
+    """The supervisor, from its start to its end."""
     tell_on_request()
     warn_of_weak(options.ssh.offer)
     tell_what_is_wrong(options.users, read_keys(options.users))
-    enough_descriptors(options, workers)  # workers inherit the limit
+    enough_descriptors(options, workers)
     # the first start makes the keys, once
     await asyncio.to_thread(load_host_keys, options.ssh.host_keys, options.server.state_dir)
+    await asyncio.to_thread(require_state, options)  # told once, and not by each worker
     counters, handed = make_shared(TABLE_ROWS, columns_for(workers)), to_file(options)
     try:
-        await _supervise(options, workers, counters, handed)
+        await _supervise(options, workers, template, counters, handed)
     except WorkersFailed as failed:  # it has said itself why
         sys.exit(failed.status)
     finally:
@@ -74,11 +122,16 @@ async def supervise(options: ServerOptions, workers: int) -> None:
         os.close(handed)
 
 
-async def _supervise(options: ServerOptions, workers: int, counters: int, handed: int) -> None:
+async def _supervise(
+    options: ServerOptions, workers: int, template: Template, counters: int, handed: int
+) -> None:
     table = Table.shared(counters, columns_for(workers), column=workers)
     metrics = Metrics(table.part(*METRICS), workers)
     metrics.set(WORKERS.row(), workers)
     metrics.set(USERS.row(), len(options.users))
+
+    async def start(number: int, link: socket.socket) -> Child:
+        return await template.start(number, (link.fileno(), handed, counters))
 
     def gone(number: int) -> None:
         # its uploads are no more, and what it was changing when it ended is to be asked for again
@@ -89,11 +142,11 @@ async def _supervise(options: ServerOptions, workers: int, counters: int, handed
 
     crew = Crew(
         workers,
-        lambda number, link: worker_command(number, link, workers, handed, counters),
-        (handed, counters),
+        start,
         gone,
         other_descriptors(share_of(options, workers)),
         Patience.of(options.server.worker_timeout.total_seconds()),
+        admin_descriptors(options),
     )
     supervisor = Supervisor(
         options.listen,
@@ -101,10 +154,13 @@ async def _supervise(options: ServerOptions, workers: int, counters: int, handed
         crew,
         options.server.drain_timeout.total_seconds(),
         options.sftp.close_timeout.total_seconds() + _END_SECONDS,
+        options.server.drain_delay.total_seconds(),
     )
+    contact = Contact(table.part(*CONTACT))
+    health = SupervisorHealth(options, supervisor, contact)
 
     metrics.observe(WORKERS_READY, lambda: supervisor.workers_ready)
-    metrics.observe(READY, lambda: supervisor.ready)
+    metrics.observe(READY, lambda: ready(health.facts(), "").is_good)
 
     def started() -> None:
         _log.info(
@@ -113,16 +169,14 @@ async def _supervise(options: ServerOptions, workers: int, counters: int, handed
 
     exporting = configure_exporting(metrics, os.environ)
     try:
-        await supervisor.run(started)
+        async with admin_port(options, health.facts, health.look, contact.last_success, metrics.render):
+            await supervisor.run(started)
     finally:
         await end_exporting(exporting)
 
 
-def worker_command(number: int, link: int, workers: int, options: int, counters: int) -> Sequence[str]:
-    """The command line of a worker, with the descriptors that it inherits."""
+def template_command(requests: int, backend: str, workers: int) -> Sequence[str]:
+    """The command line of a template, with the descriptor that it inherits."""
     # a module in the directory that we were started in is found only if it was so for us
     safe = [] if os.getcwd() in sys.path or "" in sys.path else ["-P"]
-    return [
-        *(sys.executable, *safe, "-m", "s3sftp", "worker"),
-        *map(str, (number, link, workers, options, counters)),
-    ]
+    return [sys.executable, *safe, "-m", "s3sftp", "template", str(requests), backend, str(workers)]

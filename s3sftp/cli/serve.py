@@ -8,10 +8,8 @@ import click
 
 from s3sftp.app_shares import worker_count
 from s3sftp.cli.configuration import options_from, storage_flags
-from s3sftp.cli.event_loop import run
 from s3sftp.cli.failures import told_plainly
-from s3sftp.cli.running import serve_alone, supervise
-from s3sftp.telemetry.setup import log_without_waiting
+from s3sftp.cli.running import serve_alone, serve_with_workers
 
 
 @click.command()
@@ -33,9 +31,8 @@ def serve(**flags: Any) -> None:
     """
     with told_plainly():
         options = options_from(**flags)
-        log_without_waiting(options.log)
         workers = worker_count(options)
         if workers > 1:
-            run(supervise(options, workers))
+            serve_with_workers(options, workers)
         else:
             serve_alone(options)

@@ -1,20 +1,32 @@
-"""The command that the supervisor starts workers with. Not for people: it needs what it inherits."""
+"""What a worker does, and what the template imports for it."""
 
 from __future__ import annotations
 
 import os
-import signal
 import socket
-
-import click
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from s3sftp.app import Among, Application
 from s3sftp.app_options import ServerOptions
-from s3sftp.app_shares import CHANGES, MADE, METRICS, STORED, UPLOADS, columns_for, from_file, share_of
+from s3sftp.app_shares import (
+    CHANGES,
+    CONTACT,
+    MADE,
+    METRICS,
+    STORED,
+    UPLOADS,
+    columns_for,
+    dump,
+    load,
+    read_file,
+    share_of,
+)
 from s3sftp.cli.allocation import return_large_blocks
 from s3sftp.cli.event_loop import run
 from s3sftp.cli.failures import told_plainly
 from s3sftp.counters import Table
+from s3sftp.ssh.descriptors import raise_limit
 from s3sftp.stopping import StopRequests
 from s3sftp.telemetry.exporters import end_exporting
 from s3sftp.telemetry.metrics import Metrics
@@ -24,25 +36,32 @@ from s3sftp.whereabouts import tell_on_request
 from s3sftp.workers import Post
 
 
-@click.command(hidden=True)
-@click.argument("number", type=int)
-@click.argument("link", type=int)
-@click.argument("workers", type=int)
-@click.argument("options", type=int)
-@click.argument("counters", type=int)
-def worker(number: int, link: int, workers: int, options: int, counters: int) -> None:
-    """Serve what the supervisor hands over. Not for people."""
-    for signal_number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(signal_number, signal.SIG_IGN)  # the supervisor tells when to stop
-    signal.pthread_sigmask(signal.SIG_SETMASK, ())
-    for descriptor in (link, options, counters):
-        os.set_inheritable(descriptor, False)
+@dataclass(frozen=True, slots=True)
+class Known:
+    """Options that a template knows: a worker that is handed the same ones does not make them again."""
+
+    data: bytes
+    """As they are handed over."""
+    share: ServerOptions
+    """What a worker makes of them."""
+
+    @classmethod
+    def of(cls, options: ServerOptions, workers: int) -> Known:
+        return cls(dump(options), share_of(options, workers))
+
+
+def work(workers: int, known: Known | None, number: int, descriptors: Sequence[int]) -> None:
+    """Serve what the supervisor hands over, as one of so many. The descriptors: link, options, counters."""
+    link, options, counters = descriptors
     with told_plainly():
-        mine = share_of(from_file(options), workers)
+        data = read_file(options)
         os.close(options)  # it has secrets
+        mine = known.share if known and known.data == data else share_of(load(data), workers)
         log_without_waiting(mine.log, worker=number)
         return_large_blocks()
+        raise_limit()
         table = Table.shared(counters, columns_for(workers), number - 1)
+        os.close(counters)
         run(_work(mine, socket.socket(fileno=link), table))
 
 
@@ -53,14 +72,17 @@ async def _work(options: ServerOptions, link: socket.socket, table: Table) -> No
     post = Post(link, requests)
     among = Among(
         post,
-        table.part(*CHANGES),
-        table.part(*MADE),
-        table.part(*UPLOADS),
-        table.part(*STORED),
-        Metrics(table.part(*METRICS)),
+        changes=table.part(*CHANGES),
+        made=table.part(*MADE),
+        uploads=table.part(*UPLOADS),
+        stored=table.part(*STORED),
+        contact=table.part(*CONTACT),
+        metrics=Metrics(table.part(*METRICS)),
     )
+    application = Application(options, among)
+    post.look = application.look
     try:
-        await Application(options, among).run(post.ready, requests)
+        await application.run(post.ready, requests)
     finally:
         post.close()
         await end_exporting(shutdown)

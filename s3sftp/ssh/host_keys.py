@@ -32,6 +32,7 @@ FILES: Mapping[str, str] = MappingProxyType(
 )
 """The files in the state directory, and the type of the key in each: those that sshd makes."""
 _RSA_BITS = 3072
+_ELSEWHERE = "name the keys in ssh.host_keys, or a directory that can be written in server.state_dir"
 
 
 def host_keys_of(given: Sequence[Path | str | asyncssh.SSHKey]) -> list[asyncssh.SSHKey]:
@@ -75,7 +76,10 @@ def load_host_keys(given: Sequence[Path], state_dir: Path) -> list[asyncssh.SSHK
         given = [state_dir / name for name in FILES]
         missing = [file for file in given if not os.path.lexists(file)]
         for file in missing:
-            _make(file, FILES[file.name], beside_others=len(missing) < len(FILES))
+            try:
+                _make(file, FILES[file.name], beside_others=len(missing) < len(FILES))
+            except ConfigurationError as error:
+                raise ConfigurationError([f"{each}; {_ELSEWHERE}" for each in error.problems]) from error
     return host_keys_of(given)
 
 

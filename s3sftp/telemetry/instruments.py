@@ -79,7 +79,8 @@ READY = Instrument(
     Group.SERVER,
     Kind.GAUGE,
     "s3sftp_ready",
-    "1 while a client would be served: started, a worker is ready, not draining. 0 otherwise.",
+    "1 while a client would be served: started, a worker is ready, not draining. The storage is not asked"
+    " for it, as `/readyz` does.",
 )
 WORKERS = Instrument(
     Group.SERVER, Kind.GAUGE, "s3sftp_workers", "Processes that are configured to serve connections."

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 
-from opentelemetry import propagate, trace
+from opentelemetry import trace
 from opentelemetry.trace import INVALID_SPAN, Span
 from opentelemetry.util.types import AttributeValue
 
@@ -36,6 +36,8 @@ def current_trace_context() -> Mapping[str, str]:
     """What tells another process of the span around the caller (W3C: `traceparent`, maybe `tracestate`)."""
     if not is_tracing():
         return {}
+    from opentelemetry import propagate  # it loads every propagator that is installed
+
     carrier: dict[str, str] = {}
     propagate.inject(carrier)
     return carrier

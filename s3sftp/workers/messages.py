@@ -1,7 +1,7 @@
 """What supervisor and worker say to each other: each message is one packet, a JSON list `[name, value, …]`.
 
-    to the worker       Serve (with the socket)   Counted   Judged   Expel   Stop   Ask
-    to the supervisor   Ready         Greeted     LogIn     Failed   Left           Here
+    to the worker       Serve (with the socket)   Counted   Judged   Expel   Stop   Ask    Look
+    to the supervisor   Ready         Greeted     LogIn     Failed   Left           Here   Looked
 
 A guest is a number that the supervisor gives to each connection.
 """
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import astuple, dataclass, fields
+from typing import get_args
 
 MAX_BYTES = 8192
 
@@ -103,11 +104,35 @@ class Here:
     """The answer to Ask."""
 
 
-Message = Serve | Counted | Judged | Expel | Stop | Ask | Ready | Greeted | LogIn | Failed | Left | Here
-_KINDS: dict[str, type[Message]] = {
-    kind.__name__: kind
-    for kind in (Serve, Counted, Judged, Expel, Stop, Ask, Ready, Greeted, LogIn, Failed, Left, Here)
-}
+@dataclass(frozen=True, slots=True)
+class Look:
+    """Does the storage answer?"""
+
+
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """The answer to Look: what the storage said, if that was no."""
+
+    trouble: str
+
+
+Message = (
+    Serve
+    | Counted
+    | Judged
+    | Expel
+    | Stop
+    | Ask
+    | Look
+    | Ready
+    | Greeted
+    | LogIn
+    | Failed
+    | Left
+    | Here
+    | Looked
+)
+_KINDS: dict[str, type[Message]] = {kind.__name__: kind for kind in get_args(Message)}
 _TYPES = {"int": int, "str": str, "bool": bool}
 
 

@@ -10,7 +10,7 @@ import asyncio
 import os
 import socket
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from s3sftp.ssh import Expel, Intake, Peer, Refusal
@@ -33,6 +33,9 @@ class Post:
         self._intake: Intake[FarGuest] = Intake()
         self._guests: dict[int, FarGuest] = {}
         self._losses = Sparse()
+        self.look: Callable[[], Awaitable[str]] | None = None
+        """Asks the storage for something small: what that says, if it is no."""
+        self._looking: asyncio.Task[None] | None = None
         self._link = Link(end, self._received, self._supervisor_gone)
 
     @property
@@ -60,6 +63,8 @@ class Post:
 
     def close(self) -> None:
         """Hang up."""
+        if self._looking is not None:
+            self._looking.cancel()
         self._link.close()
 
     def send(self, message: messages.Message) -> None:
@@ -85,6 +90,8 @@ class Post:
                 self._stop.ask()
             case messages.Ask():
                 self._link.send(messages.Here())
+            case messages.Look() if self.look is not None:
+                self._looking = asyncio.create_task(self._tell_of_storage(self.look))
         if descriptor is not None:
             os.close(descriptor)
 
@@ -97,6 +104,9 @@ class Post:
             guest.leave()
         else:
             self._intake.hand_in(socket.socket(fileno=descriptor), guest)
+
+    async def _tell_of_storage(self, look: Callable[[], Awaitable[str]]) -> None:
+        self._link.send(messages.Looked(await look()))
 
     def _supervisor_gone(self) -> None:
         _log.error("supervisor is gone")

@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import signal
 import socket
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable
 from dataclasses import astuple
 
 from s3sftp.ssh import CountedGuest, Expel
 from s3sftp.telemetry import get_logger
 from s3sftp.workers import messages
+from s3sftp.workers.children import Child
 from s3sftp.workers.link import Link, pair
 from s3sftp.workers.pulse import Pulse
 
 _log = get_logger("s3sftp.workers")
-Command = Callable[[int, int], Sequence[str]]
-"""The command line of a worker, from its number and the descriptor of its link."""
-_HELD = frozenset({signal.SIGINT, signal.SIGTERM})
+Start = Callable[[int, socket.socket], Awaitable[Child]]
+"""Starts the process of a worker, which is told its number and gets a copy of its end of the link."""
 
 
 class Worker:
@@ -32,7 +31,9 @@ class Worker:
         self._changed = changed
         """Called when it can take connections."""
         self._link: Link | None = None
-        self._process: asyncio.subprocess.Process | None = None
+        self._process: Child | None = None
+        self._look: asyncio.Future[str] | None = None
+        """Waits for what the storage says."""
         self.hung_up = asyncio.Event()
 
     @property
@@ -48,16 +49,11 @@ class Worker:
         """Whether a connection can be handed to it now."""
         return self.ready and not self.pulse.missed and self._link is not None and not self._link.blocked
 
-    async def start(self, command: Command, descriptors: Sequence[int]) -> None:
-        """Start the process, which inherits the descriptors. Raises OSError."""
+    async def start(self, start: Start) -> None:
+        """Start the process. Raises OSError."""
         mine, its = pair()
         try:
-            with _holding.held():
-                self._process = await asyncio.create_subprocess_exec(
-                    *command(self.number, its.fileno()),
-                    stdin=asyncio.subprocess.DEVNULL,
-                    pass_fds=(its.fileno(), *descriptors),
-                )
+            self._process = await start(self.number, its)
         except BaseException:
             mine.close()
             raise
@@ -92,8 +88,16 @@ class Worker:
             self._send(messages.Ask())
         self.pulse = self.pulse.beat()
 
+    def look(self) -> asyncio.Future[str]:
+        """Have it ask the storage for something small: what that said, if it was no. Cancelled when the
+        worker is gone before it has answered. One question is under way at a time."""
+        if self._look is None or self._look.done():
+            self._look = asyncio.get_running_loop().create_future()
+            self._send(messages.Look())
+        return self._look
+
     def ask_why(self) -> None:
-        """Have it write what it waits for, if it has been ready: before that the signal would end it."""
+        """Have it write what it waits for."""
         self._signal(signal.SIGUSR1)
 
     def kill(self) -> None:
@@ -102,8 +106,7 @@ class Worker:
 
     def _signal(self, number: signal.Signals) -> None:
         if self._process is not None:
-            with contextlib.suppress(ProcessLookupError):
-                self._process.send_signal(number)
+            self._process.send_signal(number)
 
     def _send(self, message: messages.Message, carried: socket.socket | None = None) -> None:
         if self._link is not None:
@@ -119,6 +122,8 @@ class Worker:
                 self._changed()
             case messages.Here():
                 self._answered()
+            case messages.Looked(trouble) if self._look is not None and not self._look.done():
+                self._look.set_result(trouble)
             case messages.Greeted(number) if number in self.guests:
                 self.guests[number].greeted()
             case messages.LogIn(number, user) if number in self.guests:
@@ -137,35 +142,11 @@ class Worker:
 
     def _hang_up(self) -> None:
         self.ready = False
+        if self._look is not None:
+            self._look.cancel()
         if self._link is not None:
             self._link.close()
         for guest in self.guests.values():
             guest.leave()
         self.guests.clear()
         self.hung_up.set()
-
-
-class _Holding:
-    """Keeps signals from this process while it starts others, which get none before they let them in: one to
-    the whole group would end a worker that is not ready for it."""
-
-    def __init__(self) -> None:
-        self._starts = 0
-        self._blocked: frozenset[signal.Signals] = frozenset()
-        """Those that it has blocked itself."""
-
-    @contextlib.contextmanager
-    def held(self) -> Iterator[None]:
-        """Around one start. Several may overlap: the last to end lets the signals in again."""
-        if self._starts == 0:
-            self._blocked = _HELD - signal.pthread_sigmask(signal.SIG_BLOCK, _HELD)
-        self._starts += 1
-        try:
-            yield
-        finally:
-            self._starts -= 1
-            if self._starts == 0:
-                signal.pthread_sigmask(signal.SIG_UNBLOCK, self._blocked)
-
-
-_holding = _Holding()

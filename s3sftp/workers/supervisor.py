@@ -8,7 +8,7 @@ stop     close the sockets ─► every worker finishes what runs ─► those t
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +16,7 @@ from s3sftp.errors import S3sftpError
 from s3sftp.ssh import FrontDoor, ListenOptions, Reception, bind
 from s3sftp.stopping import StopRequests
 from s3sftp.telemetry import get_logger
-from s3sftp.workers.process import Command, Worker
+from s3sftp.workers.process import Start, Worker
 from s3sftp.workers.pulse import Patience
 from s3sftp.workers.sharing import Sharing
 from s3sftp.workers.watch import watch
@@ -41,44 +41,56 @@ class Crew:
     """How many workers, and how each is started."""
 
     count: int
-    command: Command
-    descriptors: Sequence[int]
-    """What each of them inherits."""
+    start: Start
     gone: Callable[[int], None] = lambda _number: None
     """Called with the number of a worker that is gone, before its successor starts."""
     other_descriptors: int = 0
     """How many each of them opens besides connections."""
     patience: Patience | None = None
     """With those that do not answer; none: they are not asked."""
+    supervisor_descriptors: int = 0
+    """How many the supervisor opens besides connections."""
 
 
 class Supervisor:
     """The process that clients connect to. `run` once."""
 
     def __init__(
-        self, listen: ListenOptions, door: FrontDoor, crew: Crew, drain_seconds: float, hurry_seconds: float
+        self,
+        listen: ListenOptions,
+        door: FrontDoor,
+        crew: Crew,
+        drain_seconds: float,
+        hurry_seconds: float,
+        delay_seconds: float = 0.0,
     ) -> None:
-        """Workers are killed when they have not ended `drain_seconds` and `hurry_seconds` after the first
-        request to stop, or `hurry_seconds` after the second."""
+        """The first request to stop is heeded after `delay_seconds`, or when the second comes. Workers are
+        killed when they have not ended `drain_seconds` and `hurry_seconds` after that, or `hurry_seconds`
+        after the second request."""
         self._listen = listen
         self._door = door
         self._crew = crew
         self._drain_seconds = drain_seconds
         self._hurry_seconds = hurry_seconds
+        self._delay_seconds = delay_seconds
         self._workers: dict[int, Worker] = {}
         self._changed = asyncio.Event()
         self._stop_asked = asyncio.Event()
         self._reception: Reception | None = None
+        self.is_open = False
+        """Whether connections are accepted, or have been."""
+        self.is_stopping = False
+        """Whether it was told to stop."""
+
+    @property
+    def workers(self) -> Mapping[int, Worker]:
+        """Each worker by its number, the latest that was started."""
+        return self._workers
 
     @property
     def workers_ready(self) -> int:
         """How many workers can take connections."""
         return sum(worker.ready for worker in self._workers.values())
-
-    @property
-    def ready(self) -> bool:
-        """Whether a client would be served: a worker is ready, and the server is not stopping."""
-        return self.workers_ready > 0 and not self._stop_asked.is_set()
 
     async def run(self, started: Callable[[], None] = lambda: None) -> None:
         """Serve until SIGTERM or SIGINT, then drain and stop; a second signal cuts the draining short.
@@ -89,7 +101,7 @@ class Supervisor:
         stop.install()
         sharing = Sharing(self._workers, self._crew.other_descriptors)
         self._reception = Reception(
-            self._door, self._listen, bind(self._listen), sharing, other_descriptors=0
+            self._door, self._listen, bind(self._listen), sharing, self._crew.supervisor_descriptors
         )
         keeping: list[asyncio.Task[None]] = []
         watching = asyncio.create_task(self._watch())
@@ -102,6 +114,9 @@ class Supervisor:
                 await self._until_all_are_ready(asking)
                 started()
                 await asking
+                self.is_stopping = True
+                await self._linger(stop)
+            self.is_stopping = True
             _log.info("stopping", drain_seconds=self._drain_seconds)
             watching.cancel()
             await self._stop(stop, keeping)
@@ -126,8 +141,15 @@ class Supervisor:
         if self._crew.patience is not None:
             await watch(self._workers, self._crew.patience)
 
+    async def _linger(self, stop: StopRequests) -> None:
+        """Go on for as long as load balancers need to send nobody here any more."""
+        if self._delay_seconds:
+            _log.info("draining", delay_seconds=self._delay_seconds)
+            await stop.linger(self._delay_seconds)
+
     def _open(self, reception: Reception) -> None:
         reception.open()
+        self.is_open = True
         _log.info("listening", host=self._listen.host or "*", port=reception.port)
 
     async def _until_all_are_ready(self, asking: asyncio.Task[None]) -> None:
@@ -151,7 +173,7 @@ class Supervisor:
 
     async def _started(self, number: int) -> Worker:
         worker = self._workers[number] = Worker(number, self._on_change)
-        await worker.start(self._crew.command, self._crew.descriptors)
+        await worker.start(self._crew.start)
         _log.info("worker started", worker=number, pid=worker.pid)
         return worker
 

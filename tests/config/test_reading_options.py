@@ -218,6 +218,12 @@ def test_a_prefix_may_be_a_template(tmp_path: Path, template: str, prefix: str) 
     assert load_options(file, {}).users["bob"].prefix_of("bob") == prefix
 
 
+@pytest.mark.parametrize("prefix", [".s3sftp", ".s3sftp/uploads/"])
+def test_no_users_prefix_leads_into_the_reserved_name(tmp_path: Path, prefix: str) -> None:
+    [problem] = problems_of(write(tmp_path, ENOUGH + f'prefix = "{prefix}"'))
+    assert problem.startswith("users.alice.prefix: .s3sftp is the server's own")
+
+
 def test_users_may_live_in_a_file_of_their_own(tmp_path: Path) -> None:
     users = write(tmp_path, f"[users.bob]\npassword_hash = '{hash_password('x')}'\n", "users.toml")
     options = load_options(write(tmp_path, ENOUGH + f"[auth]\nusers_file = '{users}'\n"), {})

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.limits.operations import OPERATIONS, shown
+from tests.limits.operations import OPERATIONS, WITH_THE_JOURNAL_IN_THE_BUCKET, shown
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -50,10 +50,11 @@ def test_the_page_of_metrics_has_all_of_the_catalogue_and_nothing_else() -> None
 
 def test_the_table_of_costs_is_what_the_tests_demand() -> None:
     page = (DOCS / "semantics.md").read_text("utf-8")
-    table = re.search(r"<!-- budget -->\n(.*?)<!-- /budget -->", page, re.S)
-    assert table is not None
-    wanted = [f"| {operation.name} | {shown(operation.budget)} |" for operation in OPERATIONS]
-    assert table.group(1).splitlines()[2:] == wanted
+    for mark, operations in (("budget", OPERATIONS), ("budget-journal", WITH_THE_JOURNAL_IN_THE_BUCKET)):
+        table = re.search(rf"<!-- {mark} -->\n(.*?)<!-- /{mark} -->", page, re.S)
+        assert table is not None
+        wanted = [f"| {operation.name} | {shown(operation.budget)} |" for operation in operations]
+        assert table.group(1).splitlines()[2:] == wanted
 
 
 @pytest.mark.parametrize("page", sorted(DOCS.rglob("*.md")) + sorted(ROOT.glob("*.md")), ids=lambda p: p.name)

@@ -18,8 +18,8 @@ LAYERS = [
     {"sftp"},
     {"auth"},
     {"ssh"},
-    {"workers"},
-    {"app", "server", "app_options", "app_shares", "app_backends", "app_descriptors"},
+    {"workers", "admin"},
+    {"app", "server", "app_health", "app_options", "app_shares", "app_backends", "app_descriptors"},
     {"cli", "__main__"},
     {"testing"},
 ]

@@ -21,7 +21,7 @@ from tests.sftp.wire import Wire, wire
 from tests.support.fault_proxy import FaultProxy
 from tests.support.s3_client import S3, s3_client
 from tests.support.seaweed import running_seaweed
-from tests.support.server import PART_BYTES, Server
+from tests.support.server import PART_BYTES, Groups, Server
 from tests.support.store import Store, new_bucket_name
 
 OPEN_BYTES = 1 << 20
@@ -211,6 +211,23 @@ OPERATIONS = [
 ]
 
 
+WITH_THE_JOURNAL_IN_THE_BUCKET = [
+    Operation("put of exactly one part", {"PutObject": 1}, lambda w: _put(w, b"/one", PART_BYTES)),
+    Operation(
+        "put of 2½ parts",
+        {
+            "PutObject": 2,
+            "CreateMultipartUpload": 1,
+            "UploadPart": 3,
+            "CompleteMultipartUpload": 1,
+            "DeleteObject": 1,
+        },
+        lambda w: _put(w, b"/parts", PART_BYTES * 5 // 2),
+    ),
+]
+"""What costs more, and what does not, by `s3.journal = "bucket"`."""
+
+
 async def _ignore(answer: Awaitable[object]) -> None:
     await answer
 
@@ -225,10 +242,12 @@ async def measured(world: World, operation: Operation) -> dict[str, int]:
 
 
 @asynccontextmanager
-async def world(store: Store, bucket: str, directory: Path) -> AsyncIterator[World]:
+async def world(
+    store: Store, bucket: str, directory: Path, options: Groups | None = None
+) -> AsyncIterator[World]:
     """A server behind a counting proxy, and a client on it."""
     async with FaultProxy(store.endpoint_url) as proxy, s3_client(store, bucket) as s3:
-        server = Server(directory, store.behind(proxy.url), bucket)
+        server = Server(directory, store.behind(proxy.url), bucket, options)
         try:
             await server.astart()
             async with await connect(server) as connection, wire(connection) as client:

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
-from tests.limits.operations import OPERATIONS, Operation, World, measured, world
+from tests.limits.operations import (
+    OPERATIONS,
+    WITH_THE_JOURNAL_IN_THE_BUCKET,
+    Operation,
+    World,
+    measured,
+    world,
+)
+from tests.sftp.packets import CREAT, TRUNC, W
 from tests.support.server import PART_BYTES
 from tests.support.store import Store
 
@@ -21,6 +31,48 @@ async def here(store: Store, bucket: str, tmp_path: Path) -> AsyncIterator[World
 @pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: operation.name)
 async def test_an_operation_costs_what_the_table_says(here: World, operation: Operation) -> None:
     assert await measured(here, operation) == operation.budget
+
+
+@pytest.mark.parametrize("operation", WITH_THE_JOURNAL_IN_THE_BUCKET, ids=lambda operation: operation.name)
+async def test_with_the_journal_in_the_bucket_it_costs_what_that_table_says(
+    store: Store, bucket: str, tmp_path: Path, operation: Operation
+) -> None:
+    async with world(store, bucket, tmp_path / "server", {"s3": {"journal": "bucket"}}) as here:
+        assert await measured(here, operation) == operation.budget
+
+
+async def test_without_a_journal_it_costs_what_the_table_says(
+    store: Store, bucket: str, tmp_path: Path
+) -> None:
+    [operation] = [each for each in OPERATIONS if each.name == "put of 2½ parts"]
+    async with world(store, bucket, tmp_path / "server", {"s3": {"journal": "off"}}) as here:
+        assert await measured(here, operation) == operation.budget
+
+
+async def test_an_upload_that_lasts_costs_one_request_for_each_interval_and_an_idle_server_none(
+    store: Store, bucket: str, tmp_path: Path
+) -> None:
+    options = {"s3": {"journal": "bucket", "janitor_min_age": "5 s", "janitor_interval": "1 h"}}
+    async with world(store, bucket, tmp_path / "server", options) as here:
+        here.proxy.log.clear()
+        handle = await here.client.open(b"/long", W | CREAT | TRUNC)
+        for at in range(0, 2 * PART_BYTES, 1 << 17):
+            await here.client.write(handle, at, bytes(1 << 17))
+        async with asyncio.timeout(60):
+            while (leases := _leases(here)) < 3:
+                await asyncio.sleep(0.1)
+            began = min(seen.started for seen in here.proxy.log if seen.key.endswith("/lease"))
+            assert leases <= (time.monotonic() - began) / 0.5 + 1, "each half second at most"
+            await here.client.close(handle)
+            while await here.s3.keys(".s3sftp/"):
+                await asyncio.sleep(0.1)
+        here.proxy.log.clear()
+        await asyncio.sleep(2)
+        assert here.requests() == {}
+
+
+def _leases(here: World) -> int:
+    return sum(seen.key.endswith("/lease") for seen in here.proxy.log)
 
 
 async def test_each_transfer_leaves_one_line_with_its_requests(here: World) -> None:

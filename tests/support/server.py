@@ -6,7 +6,7 @@ import asyncio
 import json
 import signal
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,10 +27,18 @@ Groups = Mapping[str, Mapping[str, object]]
 class Server:
     """A server for one user, alice, with a key and a password, whose files are below `alice/` in a bucket.
 
-    `options` are added to the configuration file, group by group, and win over what stands here.
+    `options` are added to the configuration file, group by group, and win over what stands here; one that is
+    None is left out. `under` is a command that the server is run by, such as `env`.
     """
 
-    def __init__(self, directory: Path, store: Store, bucket: str, options: Groups | None = None) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        store: Store,
+        bucket: str,
+        options: Groups | None = None,
+        under: Sequence[str] = (),
+    ) -> None:
         directory.mkdir(parents=True, exist_ok=True)
         self.directory = directory
         self.store = store
@@ -44,6 +52,7 @@ class Server:
         self.known_hosts = directory / "known_hosts"
         self.config_file = directory / "s3sftp.toml"
         self.process: Process | None = None
+        self._under = under
         self._host_key = asyncssh.generate_private_key("ssh-ed25519")
         self._write_files(options or {})
 
@@ -107,7 +116,7 @@ class Server:
         return self.process
 
     def _spawn(self) -> None:
-        command = [sys.executable, "-m", "s3sftp", "serve", "--config", str(self.config_file)]
+        command = [*self._under, sys.executable, "-m", "s3sftp", "serve", "--config", str(self.config_file)]
         self._earlier = len(self.events("listening")) if self.process else 0
         self.process = Process(command, self.directory / "server.log")
 
@@ -154,5 +163,7 @@ class Server:
 
 def _toml_group(name: str, values: Mapping[str, object]) -> str:
     # JSON's texts, numbers, booleans and lists are TOML's too.
-    lines = "".join(f"{option} = {json.dumps(value)}\n" for option, value in values.items())
+    lines = "".join(
+        f"{option} = {json.dumps(value)}\n" for option, value in values.items() if value is not None
+    )
     return f"[{name}]\n{lines}"

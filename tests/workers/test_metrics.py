@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import urllib.request
 from collections.abc import Callable
 
 import asyncssh
 import pytest
 
-from tests.support.metrics import Numbers, SharedMetrics
+from tests.support.metrics import Numbers, SharedMetrics, promtool
 from tests.workers.crew import WORKERS, Crew
 from tests.workers.test_serving import two
 
@@ -103,3 +104,24 @@ async def test_what_the_supervisor_refuses_is_counted_too(serving: Crew) -> None
         await serving.connect(source="127.0.0.2")
     said = await until(metrics, lambda now: now("connections_total", result="refused") == 2)
     assert said("connections_total", result="accepted") == 0
+
+
+@pytest.mark.parametrize("serving", [{"admin": {"port": 0}}], indirect=True)
+async def test_the_admin_port_has_the_metrics_of_all_workers(serving: Crew) -> None:
+    async with contextlib.AsyncExitStack() as stack:
+        for client in await two(serving, stack):
+            await (await client.sftp()).listdir("/")
+        (listening,) = serving.server.events("admin listening")
+        page = f"http://127.0.0.1:{listening['port']}/metrics"
+
+        def get() -> tuple[bytes, str]:
+            with urllib.request.urlopen(page, timeout=20) as answer:
+                return answer.read(), answer.headers["Content-Type"]
+
+        text, kind = await asyncio.to_thread(get)
+    assert kind.startswith("text/plain; version=0.0.4")
+    said = Numbers(text)
+    assert (said("workers"), said("workers_ready"), said("ready")) == (2, 2, 1)
+    assert (said("sessions"), said("connections")) == (2, 2)
+    assert said("operations_total", operation="opendir", result="ok") == 2
+    assert promtool(text) == ""

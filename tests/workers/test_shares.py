@@ -10,7 +10,7 @@ import asyncssh
 import pytest
 
 from s3sftp.app_options import load_options
-from s3sftp.app_shares import dump, from_file, load, share_of, to_file, worker_count
+from s3sftp.app_shares import dump, load, read_file, share_of, to_file, worker_count
 from s3sftp.auth import hash_password
 from s3sftp.counters import Table, make_shared
 from s3sftp.errors import ConfigurationError
@@ -60,7 +60,7 @@ def test_options_reach_a_worker_exactly_as_they_were_read(tmp_path: Path) -> Non
     read = options(tmp_path)
     handed = to_file(read)
     for _ in range(2):  # a worker that is replaced reads them again
-        arrived = from_file(handed)
+        arrived = load(read_file(handed))
         assert arrived == read
         assert arrived.s3.secret_access_key.get_secret_value() == "not to be seen"  # type: ignore[union-attr]
         assert arrived.ssh.login_grace == timedelta(seconds=1.5)

@@ -19,8 +19,10 @@ from hypothesis import strategies as st
 
 from s3sftp.auth import AuthOptions
 from s3sftp.ssh import FrontDoor, ListenOptions, SshOptions
-from s3sftp.workers import Crew, Patience, Supervisor, WorkersFailed, messages
+from s3sftp.workers import Crew, Patience, Supervisor, Template, WorkersFailed, messages
+from s3sftp.workers.children import Child
 from s3sftp.workers.link import Link, pair
+from s3sftp.workers.template import adopt_orphans
 
 
 class Watched:
@@ -60,14 +62,19 @@ async def supervised(
     """Workers with these vices, which may hang for `limit` seconds, or for ever; ends with the supervisor
     told to stop and everybody gone."""
 
-    def command(number: int, link: int) -> Sequence[str]:
-        return [sys.executable, "-m", "tests.workers.vices", vices[number - 1], str(link), str(number)]
+    def command(requests: int) -> Sequence[str]:
+        return [sys.executable, "-m", "tests.workers.vices", str(requests), *vices]
 
+    async def start(number: int, link: socket.socket) -> Child:
+        return await template.start(number, [link.fileno()])
+
+    adopt_orphans()
+    template = Template(command)
     with structlog.testing.capture_logs() as events:
         supervisor = Supervisor(
             ListenOptions(host="127.0.0.1", port=0),
             FrontDoor(SshOptions(), AuthOptions()),
-            Crew(len(vices), command, (), patience=Patience.of(limit)),
+            Crew(len(vices), start, patience=Patience.of(limit)),
             drain,
             hurry,
         )
@@ -79,7 +86,8 @@ async def supervised(
                 os.kill(os.getpid(), signal.SIGTERM)
             with contextlib.suppress(WorkersFailed):
                 await asyncio.wait_for(watched.running, 20)
-            for number in (signal.SIGTERM, signal.SIGINT):
+            await template.close()
+            for number in (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD):
                 asyncio.get_running_loop().remove_signal_handler(number)
             for started in watched.told("worker started"):
                 assert not os.path.exists(f"/proc/{started['pid']}")
@@ -135,7 +143,7 @@ async def test_workers_have_their_turn_while_equally_busy() -> None:
         assert sorted(said) == [b"1\n"] * 3 + [b"2\n"] * 3 + [b"3\n"] * 3
 
 
-async def test_signals_come_in_again_when_several_workers_were_started_at_once() -> None:
+async def test_signals_come_in_again_when_the_template_has_been_started() -> None:
     before = signal.pthread_sigmask(signal.SIG_BLOCK, ())
     async with supervised("greeter", "greeter", "greeter", "greeter") as watched:
         await watched.until("worker ready", 4)

@@ -1,4 +1,4 @@
-"""Workers that do one thing wrong, to be run as processes: `python -m tests.workers.vices VICE LINK NUMBER`.
+"""Workers that do one thing wrong, and their template: `python -m tests.workers.vices REQUESTS VICE …`.
 
 greeter   nothing wrong: says its number to each connection and closes it
 deaf      says that it is ready, and then hears nothing, no signal either but SIGUSR1
@@ -16,15 +16,23 @@ import signal
 import socket
 import sys
 import time
+from collections.abc import Sequence
 
 from s3sftp.workers import messages
+from s3sftp.workers.template import serve_requests
 
 HELD_UP_SECONDS = 1.5
 LINGERING_SECONDS = 5.0
 
 
-def main(vice: str, link: socket.socket, number: int) -> None:
-    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+def main(requests: int, *vices: str) -> None:
+    def work(number: int, descriptors: Sequence[int]) -> None:
+        misbehave(vices[number - 1], socket.socket(fileno=descriptors[0]), number)
+
+    serve_requests(socket.socket(fileno=requests), work)
+
+
+def misbehave(vice: str, link: socket.socket, number: int) -> None:
     faulthandler.register(signal.SIGUSR1)
     if vice == "dying":
         sys.exit(3)
@@ -53,4 +61,4 @@ def _hang() -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], socket.socket(fileno=int(sys.argv[2])), int(sys.argv[3]))
+    main(int(sys.argv[1]), *sys.argv[2:])

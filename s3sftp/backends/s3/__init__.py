@@ -2,6 +2,8 @@
 
     backend ─┬─ listing  reading  removing  renaming ── copying
              ├─ writing ── uploads (state) ── parts, checksums (pure) ── ownership (journal) ── janitor
+             │                                                        ├─ journal_disk
+             │                                                        └─ journal_bucket ── silence (pure)
              └─ facts ── cache
                  all through client.Store.call ── retries (pure), failures (the table), credentials
 

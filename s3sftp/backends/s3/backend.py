@@ -19,12 +19,15 @@ from s3sftp.backends.contract import (
 )
 from s3sftp.backends.s3.cache import Facts
 from s3sftp.backends.s3.client import Store
+from s3sftp.backends.s3.contact import Contact
 from s3sftp.backends.s3.copying import Copying
 from s3sftp.backends.s3.directories import Directories
 from s3sftp.backends.s3.generations import Generations
 from s3sftp.backends.s3.heads import Heads
 from s3sftp.backends.s3.hiding import Hiding
 from s3sftp.backends.s3.janitor import Janitor
+from s3sftp.backends.s3.journal_bucket import BucketClaims, renewal_interval
+from s3sftp.backends.s3.journal_disk import DiskClaims
 from s3sftp.backends.s3.keys import Keys
 from s3sftp.backends.s3.listing import Listing
 from s3sftp.backends.s3.made_names import MadeNames
@@ -32,7 +35,7 @@ from s3sftp.backends.s3.mtimes import Late, Mtimes
 from s3sftp.backends.s3.objects import version_of
 from s3sftp.backends.s3.opening import Opening
 from s3sftp.backends.s3.options import S3Options
-from s3sftp.backends.s3.ownership import Journal
+from s3sftp.backends.s3.ownership import ClaimStorage, Journal
 from s3sftp.backends.s3.reading import read_range
 from s3sftp.backends.s3.removing import Removing
 from s3sftp.backends.s3.renaming import Renaming
@@ -48,9 +51,9 @@ _log = get_logger("s3sftp.s3")
 
 
 class S3Backend(CompleteBackend):
-    """A bucket, or a prefix of one. `state_dir` is where the journal of unfinished uploads lives; `changes` a
-    table through which the processes of one server see each other's changes at once, `made` one of the names
-    that they have made; `metrics` where requests are counted."""
+    """A bucket, or a prefix of one. `state_dir` is where unfinished uploads are noted by `journal = "disk"`;
+    `changes` a table through which the processes of one server see each other's changes at once, `made` one
+    of the names that they have made; `contact` is told of requests that succeed, and `metrics` counts all."""
 
     name = "s3"
     begin_is_free = True
@@ -61,12 +64,13 @@ class S3Backend(CompleteBackend):
         state_dir: Path | None = None,
         changes: Table | None = None,
         made: Table | None = None,
+        contact: Contact | None = None,
         metrics: Metrics | None = None,
     ) -> None:
         self.options = options
         self.keeps_modes = options.keeps_modes
-        self.store = Store(options, metrics=metrics)
-        self.journal = Journal(state_dir, options.endpoint_url or "", options.bucket)
+        self.store = Store(options, contact, metrics=metrics)
+        self.journal = self._make_journal(state_dir)
         self.janitor = Janitor(self.store, self.journal)
         self._keys = Keys(options.prefix, escape_backslash=options.backslash == "escape")
         self._made = MadeNames(made)
@@ -96,7 +100,6 @@ class S3Backend(CompleteBackend):
             self._directories,
             self._hiding,
         )
-        self._has_state = state_dir is not None
 
     @property
     def first_chunk_bytes(self) -> int:
@@ -105,7 +108,7 @@ class S3Backend(CompleteBackend):
     async def start(self) -> None:
         await self.store.start()
         await self.journal.start()
-        if not self._has_state:
+        if not self.journal.is_kept:
             _log.info("s3_no_journal", advice="uploads that a crash leaves need the bucket's lifecycle rule")
         self.janitor.start()
 
@@ -114,6 +117,22 @@ class S3Backend(CompleteBackend):
         await self.store.settle()
         await self.journal.stop()
         await self.store.stop()
+
+    async def probe(self) -> None:
+        """Ask for as little as can be, one name below the prefix, and soon give up. Raises StorageError."""
+        # the second attempt is for a connection that has been idle for too long
+        await self.store.call("ListObjectsV2", attempts=2, Prefix=self.options.prefix, MaxKeys=1)
+
+    def _make_journal(self, state_dir: Path | None) -> Journal:
+        options = self.options
+        endpoint, bucket = options.endpoint_url or "", options.bucket
+        storage: ClaimStorage | None = None
+        every = None
+        if options.journal == "bucket":
+            storage, every = BucketClaims(self.store), renewal_interval(options)
+        elif options.journal == "disk" and state_dir is not None:
+            storage = DiskClaims(state_dir, endpoint, bucket)
+        return Journal(endpoint, bucket, storage, every)
 
     async def file_info(self, place: Place, session: Session) -> FileInfo:
         return await self._heads.info(place)

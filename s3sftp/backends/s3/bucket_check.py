@@ -14,11 +14,14 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 
 from s3sftp.backends.findings import Finding, State
+from s3sftp.backends.s3.advice import advice_on
 from s3sftp.backends.s3.bodies import MemoryBody
 from s3sftp.backends.s3.checksums import digest
 from s3sftp.backends.s3.client import Answer, Store
 from s3sftp.backends.s3.deleting import delete_object
 from s3sftp.backends.s3.failures import Trouble, cause_of, has_status
+from s3sftp.backends.s3.journal_bucket import journal_prefix, put_small
+from s3sftp.backends.s3.keys import reserved_prefix
 from s3sftp.backends.s3.multipart import Multipart
 from s3sftp.backends.s3.objects import new_object
 from s3sftp.backends.s3.options import MIB, S3Options
@@ -45,7 +48,9 @@ class _Check:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._options = store.options
-        self._probe = f"{store.options.prefix}.s3sftp-check-{uuid.uuid4().hex}"
+        name = f"check-{uuid.uuid4().hex}"
+        self._probe = f"{store.options.prefix}.s3sftp-{name}"
+        self._claim = f"{journal_prefix(store.options.prefix)}{name}"
 
     async def findings(self) -> AsyncIterator[Finding]:
         reached = await self._reach()
@@ -67,6 +72,7 @@ class _Check:
             self._exclusive,
             self._multipart,
             self._delete,
+            self._reserved,
             self._lifecycle,
             self._versioning,
         ]
@@ -152,7 +158,7 @@ class _Check:
 
     async def _multipart(self) -> Finding:
         key, write_id = f"{self._probe}-parts", str(uuid.uuid4())
-        upload = Multipart(self._store, Journal(None, "", ""), key, new_object(self._options, write_id, None))
+        upload = Multipart(self._store, Journal("", ""), key, new_object(self._options, write_id, None))
         try:
             await upload.upload(upload.take(), CONTENT)
             await upload.complete(written_by(write_id))
@@ -182,6 +188,42 @@ class _Check:
                 return Finding("delete", "ok", "DeleteObject works")
             return _refused("delete", error, "allow s3:DeleteObject below the prefix")
         return Finding("delete", "failed", "a deleted object is still there", "use another store")
+
+    async def _reserved(self) -> Finding:
+        """What is below the reserved name already, and whether the journal can be kept there."""
+        name = reserved_prefix(self._options.prefix)
+        try:
+            answer = await self._store.call("ListObjectsV2", Prefix=name.removesuffix("/"), MaxKeys=1000)
+            if self._options.journal == "bucket":
+                await self._keep_a_claim()
+        except StorageError as error:
+            return _refused(
+                "journal",
+                error,
+                f"allow s3:PutObject, s3:GetObject and s3:DeleteObject below {name}, or set s3.journal to"
+                ' "disk" or "off": until then unfinished uploads of a crash stay',
+                state="warning",
+            )
+        keys = [line["Key"] for line in answer.get("Contents", ())]
+        own = journal_prefix(self._options.prefix)
+        hidden = [
+            key for key in keys if f"{key}/" == name or (key.startswith(name) and not key.startswith(own))
+        ]
+        if hidden:
+            return Finding(
+                "journal",
+                "warning",
+                f"{len(hidden)} objects below {name} are hidden from users: the name is the server's",
+                "move them to another name, with a tool of the store",
+            )
+        if self._options.journal == "bucket":
+            return Finding("journal", "ok", f"unfinished uploads can be noted below {name}")
+        return Finding("journal", "ok", f"nothing of users is below {name}, which is hidden from them")
+
+    async def _keep_a_claim(self) -> None:
+        await put_small(self._store, self._claim, CONTENT)
+        await self._content(await self._store.call("GetObject", Key=self._claim))
+        await delete_object(self._store, self._claim)
 
     async def _lifecycle(self) -> Finding:
         try:
@@ -236,7 +278,8 @@ class _Check:
         )
 
     async def _clean(self) -> None:
-        for key in (self._probe, f"{self._probe}-parts"):
+        probes = [self._probe, f"{self._probe}-parts"]
+        for key in probes + ([self._claim] if self._options.journal == "bucket" else []):
             with suppress(StorageError):
                 await delete_object(self._store, key)
 
@@ -255,9 +298,8 @@ def _unreached(error: StorageError) -> Finding:
     code = trouble.code if trouble is not None else ""
     if code == "RequestTimeTooSkewed" or (skew is not None and abs(skew) > MAX_SKEW_SECONDS):
         return _wrong_clock(skew, "failed")
-    return _refused(
-        "bucket", error, _ADVICE.get(code, "see that bucket, region, endpoint_url and credentials are right")
-    )
+    general = "see that bucket, region, endpoint_url and credentials are right"
+    return _refused("bucket", error, advice_on(error) or general)
 
 
 def _wrong_clock(skew: float | None, state: State) -> Finding:
@@ -295,14 +337,3 @@ def _aborts(rule: dict[str, Any], prefix: str) -> bool:
         and "AbortIncompleteMultipartUpload" in rule
         and prefix.startswith(where)
     )
-
-
-_ADVICE = {
-    "AccessDenied": "allow s3:ListBucket for the prefix",
-    "NoSuchBucket": "create the bucket, or correct its name",
-    "InvalidAccessKeyId": "the access key is not known to the store",
-    "SignatureDoesNotMatch": "the secret key does not belong to the access key",
-    "PermanentRedirect": "the bucket is in another region",
-    "EndpointConnectionError": "nothing answers at the endpoint: check its address and the network",
-    "ConnectTimeoutError": "nothing answers at the endpoint: check its address and the network",
-}

@@ -16,16 +16,17 @@ from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import AsyncExitStack
 from typing import Any, Final
 
-from aiobotocore.config import AioConfig
 from botocore import xform_name
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode
 
+from s3sftp.backends.s3.clients import make_client, prepared
 from s3sftp.backends.s3.concurrency import Slots
+from s3sftp.backends.s3.contact import Contact
 from s3sftp.backends.s3.counting import RequestCounts
-from s3sftp.backends.s3.credentials import RenewableCredentials, session_with
+from s3sftp.backends.s3.credentials import RenewableCredentials
 from s3sftp.backends.s3.direct import Direct
-from s3sftp.backends.s3.failures import Trouble, trouble_of
-from s3sftp.backends.s3.options import S3Options, is_loopback
+from s3sftp.backends.s3.failures import Trouble, is_denied, trouble_of
+from s3sftp.backends.s3.options import S3Options
 from s3sftp.backends.s3.proofs import Unproven, require_proof
 from s3sftp.backends.s3.received import body_of
 from s3sftp.backends.s3.retries import Again, Effort, Retries, attempt_limit, time_limit
@@ -49,11 +50,13 @@ class Store:
     def __init__(
         self,
         options: S3Options,
+        contact: Contact | None = None,
         *,
         dice: Callable[[], float] = random.random,
         metrics: Metrics | None = None,
     ) -> None:
         self.options = options
+        self._contact = contact or Contact()
         self._dice = dice
         self._counts = RequestCounts(metrics or Metrics())
         self._retries = Retries(options.attempts)
@@ -69,18 +72,10 @@ class Store:
 
     async def start(self) -> None:
         """Make the client. Sends nothing: a bucket that is down does not keep the server from starting."""
-        session, self._credentials = session_with(self.options)
-        region = self.options.region or session.get_config_variable("region") or "us-east-1"
-        self._client = await self._life.enter_async_context(
-            session.create_client(
-                "s3", region_name=region, endpoint_url=self.options.endpoint_url, config=_config(self.options)
-            )
-        )
-        self._client.meta.events.register("before-sign.s3", _drop_expect)
-        if self.options.direct_requests:
-            bundle = session.get_config_variable("ca_bundle")
-            credentials = self._credentials or await session.get_credentials()
-            self._direct = Direct(self._client, credentials, self.options, bundle)
+        made = prepared(self.options) or await make_client(self.options)
+        self._life.push_async_exit(made.context)
+        self._client, self._credentials, self._direct = made.client, made.credentials, made.direct
+        if self._direct is not None:
             self._life.callback(self._direct.close)
 
     async def stop(self) -> None:
@@ -117,15 +112,17 @@ class Store:
         effort: Effort = Effort.METADATA,
         moved_bytes: int = 0,
         resumed: bool = False,
+        attempts: int | None = None,
         on_unknown: Callable[[], Awaitable[None]] | None = None,
         **parameters: Any,
     ) -> Answer:
         """Send one request, again as long as that may help, and return the answer.
 
         `moved_bytes` is what the request moves, for its time limit; `resumed` says that it continues an
-        earlier one, which makes it a retry on the account; `on_unknown` is awaited after each attempt that
-        may have been carried out although its answer does not say so, before the next one. Raises a
-        StorageError whose cause is the last `Trouble`; that one's `unknown` speaks for all attempts.
+        earlier one, which makes it a retry on the account; `attempts` bounds them where `s3.attempts` are too
+        many; `on_unknown` is awaited after each attempt that may have been carried out although its answer
+        does not say so, before the next one. Raises a StorageError whose cause is the last `Trouble`; that
+        one's `unknown` speaks for all attempts.
         """
         parameters["Bucket"] = self.options.bucket
         seconds = time_limit(self.options, effort, moved_bytes)
@@ -142,11 +139,14 @@ class Store:
                 raise
             self._counts.ended(api, answer if isinstance(answer, Trouble) else None, retry=retry)
             if not isinstance(answer, Trouble):
+                self._contact.succeeded(api)
                 return answer
+            if is_denied(answer):
+                self._contact.denied(api)
             if answer.unknown and on_unknown is not None:
                 await on_unknown()
             answer.unknown = unknown = unknown or answer.unknown
-            if not await self._try_again(answer, attempt, deadline, generation):
+            if attempt == attempts or not await self._try_again(answer, attempt, deadline, generation):
                 raise answer.error(str(parameters.get("Key", parameters.get("Prefix", "")))) from answer
         raise AssertionError("unreachable")
 
@@ -215,37 +215,6 @@ def _proven(api: str, answer: Answer) -> Answer:
             body_of(answer).close()
         raise
     return answer
-
-
-def _config(options: S3Options) -> AioConfig:
-    s3: dict[str, Any] = {"addressing_style": options.addressing}
-    if options.checksum in ("crc32", "sha256") and _is_protected(options.endpoint_url):
-        # the checksum and TLS protect the bytes; signing them would hash all of them once more
-        s3["payload_signing_enabled"] = False
-    longest = (
-        max(time_limit(options, Effort.DATA, options.part_bytes), time_limit(options, Effort.JOIN)) + 600
-    )
-    return AioConfig(
-        s3=s3,
-        connect_timeout=options.connect_timeout.total_seconds(),
-        # ours are the limits: by kind of request for answers, stall_timeout for bodies
-        read_timeout=longest,
-        max_pool_connections=options.max_connections,
-        retries={"total_max_attempts": 1, "mode": "standard"},
-        # each request names its checksum itself: one computation, and stores that refuse new ones get none
-        request_checksum_calculation="when_required",
-        response_checksum_validation="when_required",
-    )
-
-
-def _is_protected(endpoint_url: str | None) -> bool:
-    return endpoint_url is None or endpoint_url.startswith("https:") or is_loopback(endpoint_url)
-
-
-def _drop_expect(request: Any, **_: Any) -> None:
-    """Without `Expect: 100-continue`: it costs a round trip a part, and some stores never answer it."""
-    if "Expect" in request.headers:
-        del request.headers["Expect"]
 
 
 def _fresh(parameters: Answer) -> Answer:

@@ -14,6 +14,7 @@ from aiobotocore.credentials import AioCredentials
 from aiobotocore.session import AioSession, get_session
 from botocore.exceptions import NoCredentialsError
 
+from s3sftp.backends.s3.descriptions import descriptions
 from s3sftp.backends.s3.options import S3Options
 
 DOUBT_INTERVAL = 60.0
@@ -56,9 +57,7 @@ class RenewableCredentials(AioCredentials):  # type: ignore[misc]  # aiobotocore
             return True
 
     async def _resolve(self) -> Any:
-        session = get_session()
-        if self._profile is not None:
-            session.set_config_variable("profile", self._profile)
+        session = _session(self._profile)
         found = await session.get_credentials()
         self._resolved_at = time.monotonic()
         if found is None:
@@ -76,11 +75,17 @@ class _Provider:
         return self._credentials
 
 
+def _session(profile: str | None) -> AioSession:
+    session = get_session()
+    if profile is not None:
+        session.set_config_variable("profile", profile)
+    session.register_component("data_loader", descriptions(session.get_config_variable("data_path")))
+    return session
+
+
 def session_with(options: S3Options) -> tuple[AioSession, RenewableCredentials | None]:
     """A session that signs as the options say; fixed keys have nothing to renew."""
-    session = get_session()
-    if options.profile is not None:
-        session.set_config_variable("profile", options.profile)
+    session = _session(options.profile)
     renewable = None
     if options.access_key_id is not None and options.secret_access_key is not None:
         token = options.session_token.get_secret_value() if options.session_token else None

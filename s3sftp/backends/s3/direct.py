@@ -71,7 +71,7 @@ class _Site:
 
 
 class Direct:
-    """Sends the frequent requests of a botocore client. Made on the event loop that uses it."""
+    """Sends the frequent requests of a botocore client. Belongs to no event loop before it sends."""
 
     def __init__(self, client: Any, credentials: Any, options: S3Options, ca_bundle: str | None) -> None:
         self._client = client
@@ -133,6 +133,10 @@ class Direct:
             self._site = None  # botocore knows where to ask, and may make another request afterwards
             return None
         return await self._answer(api, operation, head, body)
+
+    async def prepare(self) -> None:
+        """Find out where the bucket is before the first request asks. Sends nothing."""
+        await self._locate()
 
     # ── once ────────────────────────────────────────────────────────────────────────────────────────
 

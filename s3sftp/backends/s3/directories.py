@@ -50,7 +50,8 @@ class Directories:
         """Markers of directories out of which this process removed something, and when."""
 
     async def make(self, place: Place) -> None:
-        """Write a directory's marker. Raises AlreadyExists."""
+        """Write a directory's marker. Raises AlreadyExists, PermissionDenied."""
+        self._keys.refuse_to_make(place)
         marker = self._keys.prefix_of(place)
         try:
             await self._heads.info(place)

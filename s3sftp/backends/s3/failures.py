@@ -218,6 +218,11 @@ def is_unknown(error: StorageError) -> bool:
     return trouble is not None and trouble.unknown
 
 
+def is_denied(trouble: Trouble) -> bool:
+    """Whether the store refused a request for want of a permission."""
+    return trouble.meaning is _DENIED
+
+
 def is_unproven(error: StorageError) -> bool:
     """Whether what failed was answered as a success, without the proof of one."""
     trouble = cause_of(error)

@@ -43,7 +43,8 @@ class Hiding:
             self._made.forget(key)
 
     async def refuse_below_file(self, place: Place) -> None:
-        """Raise NotADirectory where a name above is a file's."""
+        """Raise NotADirectory where a name above is a file's, PermissionDenied where it is reserved."""
+        self._keys.refuse_to_make(place)
         while not (place := place.parent).is_root:
             key = self._keys.key_of(place)
             fact = self._facts.get(key)

@@ -78,8 +78,7 @@ class Janitor:
             await asyncio.sleep(self._store.options.janitor_interval.total_seconds())
 
     def _is_due(self, claim: Claim) -> bool:
-        age = self._age_of(claim)
-        return self._journal.is_own(claim) and age >= self._store.options.janitor_min_age.total_seconds()
+        return self._age_of(claim) >= self._store.options.janitor_min_age.total_seconds()
 
     def _age_of(self, claim: Claim) -> float:
         return self._ages.of(claim, time.time(), time.monotonic())
@@ -119,10 +118,11 @@ class Janitor:
         claim tells that its name is still to come.
         """
         found = await uploads_of(self._store, key)
-        own = filter(self._journal.is_own, await self._journal.claims())
-        claimed = [each for each in own if each.key == key]
+        claimed = [each for each in await self._journal.claims() if each.key == key]
         if any(each.upload_id is None and each not in claims for each in claimed):
             return None
+        if any(each not in claimed for each in claims):
+            return None  # another janitor is settling them
         named = {each.upload_id for each in claimed}
         unknown = [upload for upload in found if upload.upload_id not in named]
         ours = await ours_of(self._store, key, unknown, claims)

@@ -16,11 +16,14 @@ The mapping is a bijection between names and the keys that come back as themselv
 from __future__ import annotations
 
 import re
+from typing import Final
 
 from s3sftp.backends.contract import Place
-from s3sftp.errors import InvalidRequest
+from s3sftp.errors import InvalidRequest, NotFound, PermissionDenied, StorageError
 
 MAX_KEY_BYTES = 1024
+RESERVED: Final = b".s3sftp"
+"""The name below the prefix that is the server's own: users neither see nor reach what is there."""
 _FIRST, _LAST = 0xF700, 0xF7FF
 _UNSAFE = "\x00-\x1f\x7f\ufffe\uffff\uf700-\uf7ff"
 _ESCAPED = re.compile("[\uf700-\uf7ff]+")
@@ -35,14 +38,24 @@ class Keys:
         self._unsafe = re.compile(f"[{_UNSAFE}{chr(92) * 2 if escape_backslash else ''}]")
 
     def key_of(self, place: Place) -> str:
-        """The key of a file. Raises InvalidRequest when S3 could not hold it."""
+        """The key of a file. Raises InvalidRequest when S3 could not hold it, NotFound when it is ours."""
+        _refuse_reserved(place, NotFound)
         return _checked(self.prefix + "/".join(map(self.text_of, place.names)))
 
     def prefix_of(self, place: Place) -> str:
         """What the keys below a directory begin with: its marker's key; for the root the prefix itself."""
         if place.is_root:
             return self.prefix
+        _refuse_reserved(place, NotFound)
         return _checked(self.prefix + "/".join(map(self.text_of, place.names)) + "/")
+
+    def refuse_to_make(self, place: Place) -> None:
+        """Raise PermissionDenied for a name that nobody may make anything of."""
+        _refuse_reserved(place, PermissionDenied)
+
+    def is_reserved(self, key: str) -> bool:
+        """Whether a key, or what a listing tells instead of many, is the server's own."""
+        return key.removesuffix("/") == self.prefix + RESERVED.decode()
 
     def name_of(self, key: str, prefix: str) -> bytes | None:
         """The name of a key directly below `prefix` (a slash at its end is a directory's); None: no name."""
@@ -59,6 +72,16 @@ class Keys:
         text = name.decode("utf-8", "surrogateescape")
         text = self._unsafe.sub(lambda found: _escape(found.group().encode()), text)
         return _FOREIGN.sub(_escape_foreign, text)
+
+
+def reserved_prefix(prefix: str) -> str:
+    """What the server's own keys begin with."""
+    return f"{prefix}{RESERVED.decode()}/"
+
+
+def _refuse_reserved(place: Place, error: type[StorageError]) -> None:
+    if place.names[:1] == (RESERVED,):
+        raise error
 
 
 def _escape(raw: bytes) -> str:

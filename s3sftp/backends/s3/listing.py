@@ -1,8 +1,8 @@
 """ListObjectsV2: a directory page by page, and all keys of a tree.
 
 Keys become entries: `dir/a` a file `a`; `dir/b/…` (a common prefix) a directory `b`; `dir/` the directory's
-own marker, not shown. Where `a` and `a/` both exist the name is listed once, as the file, as `file_info`
-says too: what is below `a/` stays reachable by its full path.
+own marker, not shown; nor is `.s3sftp/`, which is the server's. Where `a` and `a/` both exist the name is
+listed once, as the file, as `file_info` says too: what is below `a/` stays reachable by its full path.
 """
 
 from __future__ import annotations
@@ -145,7 +145,7 @@ class _Reader:
 
     def _files(self, answer: Answer) -> Iterator[Entry]:
         for line in answer.get("Contents", ()):
-            if line["Key"] == self._prefix:
+            if line["Key"] == self._prefix or self._keys.is_reserved(line["Key"]):
                 continue
             name = None if line["Key"].endswith("/") else self._name(line["Key"])
             if name is not None:
@@ -153,6 +153,8 @@ class _Reader:
 
     def _directories(self, answer: Answer) -> Iterator[bytes]:
         for line in answer.get("CommonPrefixes", ()):
+            if self._keys.is_reserved(line["Prefix"]):
+                continue
             name = self._name(line["Prefix"])
             if name is not None:
                 yield name

@@ -156,10 +156,16 @@ class S3Options(Options):
     """Write a marker when the last file of a directory is removed or renamed away, so that the directory
     stays. Costs one LIST for each removal."""
 
+    journal: Literal["disk", "bucket", "off"] = "disk"
+    """Where unfinished uploads are noted, so that those which a crash leaves are found and aborted. `disk`:
+    in the state directory, for the next start on it. `bucket`: as small objects below `.s3sftp/`, for every
+    other replica; a file above `part_bytes` then costs three requests more. `off`: nowhere; a lifecycle rule
+    of the bucket has to abort them."""
     janitor_interval: Positive = timedelta(minutes=15)
     """How often to look for unfinished uploads that a server which is gone has left behind."""
     janitor_min_age: NotNegative = timedelta(hours=1)
-    """Such an upload is left alone until it is this old."""
+    """Such an upload is left alone until it is this old, and with `journal = "bucket"` until its server has
+    given no sign of life for this long."""
 
     @field_validator("prefix")
     @classmethod

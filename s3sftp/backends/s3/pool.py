@@ -48,7 +48,6 @@ class Pool:
 
     def __init__(self, verify: bool | str) -> None:
         self._verify = verify
-        self._loop = asyncio.get_running_loop()
         self._tls: asyncio.Future[ssl.SSLContext] | None = None
         self._buffers = Buffers()
         self._open: dict[Connection, Origin] = {}
@@ -66,14 +65,15 @@ class Pool:
 
     async def connect(self, origin: Origin, seconds: float) -> Connection:
         """A new connection. Raises OSError, ssl.SSLError among them, and TimeoutError."""
+        loop = asyncio.get_running_loop()
         async with asyncio.timeout(seconds):
             tls: dict[str, Any] = {}
             if origin.scheme == "https":
                 tls = {"ssl": await self._context(), "server_hostname": origin.host}
-            addresses = await self._loop.getaddrinfo(origin.host, origin.port, type=socket.SOCK_STREAM)
+            addresses = await loop.getaddrinfo(origin.host, origin.port, type=socket.SOCK_STREAM)
             # asyncio's own race of addresses loses sockets when it is cancelled (Python 3.11)
             connected = await start_connection(addresses, happy_eyeballs_delay=_HEAD_START_SECONDS)
-            _, connection = await self._loop.create_connection(self._made, sock=connected, **tls)
+            _, connection = await loop.create_connection(self._made, sock=connected, **tls)
         self._open[connection] = origin
         return connection
 
@@ -85,7 +85,7 @@ class Pool:
             connection.abort()
 
     def _made(self) -> Connection:
-        return Connection(self._loop, self._buffers, self._put_aside, self._lost)
+        return Connection(asyncio.get_running_loop(), self._buffers, self._put_aside, self._lost)
 
     async def _context(self) -> ssl.SSLContext:
         if self._tls is None or (self._tls.done() and self._tls.exception() is not None):
@@ -94,10 +94,10 @@ class Pool:
         return await asyncio.shield(self._tls)
 
     def _put_aside(self, connection: Connection) -> None:
-        origin = self._open[connection]
-        self._idle.setdefault(origin, []).append((connection, self._loop.time()))
+        origin, loop = self._open[connection], asyncio.get_running_loop()
+        self._idle.setdefault(origin, []).append((connection, loop.time()))
         if self._sweep is None:
-            self._sweep = self._loop.call_later(IDLE_SECONDS, self._close_idle)
+            self._sweep = loop.call_later(IDLE_SECONDS, self._close_idle)
 
     def _lost(self, connection: Connection) -> None:
         self._open.pop(connection, None)
@@ -105,7 +105,8 @@ class Pool:
     def _close_idle(self) -> None:
         """Close what waited too long; look again when the next will have."""
         self._sweep = None
-        now = self._loop.time()
+        loop = asyncio.get_running_loop()
+        now = loop.time()
         oldest = now
         for origin, waiting in list(self._idle.items()):
             while waiting and waiting[0][1] <= now - IDLE_SECONDS:
@@ -117,7 +118,7 @@ class Pool:
         if len(self._open) == 0:
             self._buffers.forget()
         if self._idle:
-            self._sweep = self._loop.call_at(oldest + IDLE_SECONDS, self._close_idle)
+            self._sweep = loop.call_at(oldest + IDLE_SECONDS, self._close_idle)
 
 
 def _context(verify: bool | str) -> ssl.SSLContext:

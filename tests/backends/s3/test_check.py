@@ -33,7 +33,7 @@ async def test_a_good_bucket_is_good_and_left_as_it_was(s3: S3, proxied: Store, 
     findings = states(await check(options_for(proxied, s3.bucket)))
     assert findings.pop("lifecycle") == "warning"
     assert set(findings.values()) == {"ok"}
-    assert len(findings) == 9
+    assert len(findings) == 10
     assert await s3.keys() == []
     assert await s3.multipart_uploads() == []
     assert all(seen.key.startswith("tenant/") for seen in proxy.log if seen.key)
@@ -93,3 +93,28 @@ async def test_a_sloppy_store_is_described_as_it_is(store: Store, bucket: str) -
     assert findings["write"] == findings["read"] == findings["ranges"] == findings["multipart"] == "ok"
     async with s3_client(store, bucket) as s3:
         assert await s3.keys() == []
+
+
+@pytest.mark.parametrize("store", ["seaweed", "moto"], indirect=True)
+async def test_that_the_journal_can_be_kept_in_the_bucket_is_tried_and_leaves_nothing(
+    s3: S3, proxied: Store, proxy: FaultProxy
+) -> None:
+    options = options_for(proxied, s3.bucket, journal="bucket")
+    assert states(await check(options))["journal"] == "ok"
+    assert await s3.keys() == []
+    proxy.on("PutObject", key=r"\.s3sftp/", do=Answer(403, "AccessDenied"))
+    found = {finding.what: finding for finding in await check(options)}
+    assert (found["journal"].state, found["write"].state) == ("warning", "ok")
+    assert "below tenant/.s3sftp/" in found["journal"].advice
+    assert await s3.keys() == []
+
+
+@pytest.mark.parametrize("journal", ["disk", "bucket"])
+async def test_what_the_reserved_name_hides_is_a_warning(s3: S3, store: Store, journal: str) -> None:
+    for key in ("tenant/.s3sftp/theirs", "tenant/.s3sftp"):
+        await s3.put(key)
+        found = {
+            finding.what: finding for finding in await check(options_for(store, s3.bucket, journal=journal))
+        }
+        assert (found["journal"].state, "hidden" in found["journal"].text) == ("warning", True)
+        await s3.delete(key)

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import structlog
 
+from s3sftp.backends.s3.journal_disk import DiskClaims
 from s3sftp.backends.s3.ownership import Claim, Entry, Journal
 from s3sftp.errors import StorageFailure
 from tests.backends.s3.conftest import ALICE, PART, Opener
@@ -28,9 +29,15 @@ def crash(journal: Journal) -> None:
     """What a SIGKILL leaves of a journal: its files, without the lock."""
     import os
 
-    assert journal._lock is not None
-    os.close(journal._lock)
-    journal._lock = journal._own = None
+    claims = journal._storage
+    assert isinstance(claims, DiskClaims)
+    assert claims._lock is not None
+    os.close(claims._lock)
+    claims._lock = claims._own = None
+
+
+def journal_on(state: Path, endpoint: str = "", bucket: str = "b") -> Journal:
+    return Journal(endpoint, bucket, DiskClaims(state, endpoint, bucket))
 
 
 def journal_files(state: Path) -> list[Path]:
@@ -124,7 +131,7 @@ async def test_a_clock_that_was_set_forward_harms_no_upload_of_a_server_that_liv
 async def test_claims_on_another_bucket_are_kept_for_its_own_server(
     open_backend: Opener, tmp_path: Path
 ) -> None:
-    foreign = Journal(tmp_path, "https://elsewhere.example.com", "other")
+    foreign = journal_on(tmp_path, "https://elsewhere.example.com", "other")
     await foreign.start()
     await foreign.claim("tenant/f")
     crash(foreign)
@@ -192,10 +199,10 @@ async def test_a_create_that_is_never_answered_is_cleaned_later(
 
 
 async def test_an_unreadable_journal_stops_nothing(open_backend: Opener, tmp_path: Path) -> None:
-    dead = Journal(tmp_path, "", "")
+    dead = journal_on(tmp_path)
     await dead.start()
-    assert dead._own is not None
-    (dead._own / "broken.json").write_text("{")
+    [own] = (tmp_path / "uploads").iterdir()
+    (own / "broken.json").write_text("{")
     crash(dead)
     living = await open_backend(tmp_path, **NOW)
     assert await living.janitor.sweep() == 0
@@ -203,7 +210,7 @@ async def test_an_unreadable_journal_stops_nothing(open_backend: Opener, tmp_pat
 
 
 async def test_a_server_that_stops_in_order_leaves_no_directory(tmp_path: Path) -> None:
-    journal = Journal(tmp_path, "", "b")
+    journal = journal_on(tmp_path)
     await journal.start()
     await journal.stop()
     assert list((tmp_path / "uploads").iterdir()) == []
@@ -384,11 +391,11 @@ async def test_a_janitor_that_is_cancelled_lets_go_of_its_locks(
 
 async def test_a_janitor_that_is_cancelled_while_it_takes_over_lets_go_of_its_locks(tmp_path: Path) -> None:
     """The thread that locks goes on; what it has taken is let go of after that."""
-    dead = Journal(tmp_path, "", "b")
+    dead = journal_on(tmp_path)
     await dead.start()
     await dead.claim("f")
     crash(dead)
-    journal = Journal(tmp_path, "", "b")
+    journal = journal_on(tmp_path)
     for steps in range(4):
 
         async def take_over() -> None:

@@ -1,0 +1,222 @@
+"""How a server knows whether it is well: one process by itself, or a supervisor by its workers."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
+from time import monotonic
+from typing import Any, cast
+
+from s3sftp.admin import Answer, Facts, Phase, StorageCheck, WorkerState, health
+from s3sftp.admin.storage import LOOK_SECONDS
+from s3sftp.app_options import ServerOptions
+from s3sftp.backends import Backend, Place, Session
+from s3sftp.backends.s3.contact import Contact
+from s3sftp.backends.s3.permissions import permission_for
+from s3sftp.errors import PermissionDenied, StorageError, told
+from s3sftp.telemetry import get_logger
+from s3sftp.telemetry.escape import printable
+from s3sftp.workers import Patience, Supervisor
+from s3sftp.workers.process import Worker
+
+_log = get_logger("s3sftp.app")
+_DETAIL_CHARACTERS = 1000
+_RESTART_SECONDS = 60.0
+"""What it may take until a worker that was killed has a successor that is ready."""
+_NO_ANSWER_SECONDS = 1.0
+"""What a worker has beyond the limit of the storage, to say that there was no answer."""
+_USERINFO = re.compile(r"(?<=//)[^/@\s]*@")
+
+
+class Health:
+    """What the admin port asks a server."""
+
+    def __init__(self, facts: Callable[[], Facts], storage: StorageCheck) -> None:
+        self._facts = facts
+        self._storage = storage
+        self._told: bool | None = None
+
+    async def alive(self) -> Answer:
+        """Whether the server can help itself."""
+        return health.alive(self._facts())
+
+    async def ready(self) -> Answer:
+        """Whether a client would be served. A change is logged, with each reason."""
+        storage = await self._storage.trouble() if self._facts().phase is Phase.SERVING else ""
+        answer = health.ready(self._facts(), storage)
+        self._tell(answer)
+        return answer
+
+    def _tell(self, answer: Answer) -> None:
+        if answer.is_good is self._told:
+            return
+        if answer.is_good:
+            _log.info("ready for clients")
+        elif self._told or any(reason.name == "storage_unreachable" for reason in answer.reasons):
+            _log.warning(
+                "not ready for clients",
+                reasons=[reason.name for reason in answer.reasons],
+                detail="; ".join(reason.detail for reason in answer.reasons),
+            )
+        else:
+            return  # it has only not become ready yet
+        self._told = answer.is_good
+
+
+@asynccontextmanager
+async def admin_port(
+    options: ServerOptions,
+    facts: Callable[[], Facts],
+    look: Callable[[], Awaitable[str | None]],
+    last_success: Callable[[], float],
+    render: Callable[[str], tuple[bytes, str]] | None = None,
+) -> AsyncIterator[None]:
+    """Answer on the admin port, if there is one; `render` makes the metrics. Raises CannotListen."""
+    if options.admin.port is None:
+        yield
+        return
+    from s3sftp.admin.service import admin_port as listening  # aiohttp, for those who want it
+
+    storage = StorageCheck(look, last_success)
+    asked = Health(facts, storage)
+    async with AsyncExitStack() as open_:
+        open_.callback(storage.close)
+        await open_.enter_async_context(listening(options.admin, asked.alive, asked.ready, render))
+        yield
+
+
+def admin_descriptors(options: ServerOptions) -> int:
+    """How many descriptors the admin port may open."""
+    if options.admin.port is None:
+        return 0
+    from s3sftp.admin.limits import MAX_CONNECTIONS
+
+    return MAX_CONNECTIONS + 1
+
+
+class SupervisorHealth:
+    """A supervisor as the admin port sees it."""
+
+    def __init__(self, options: ServerOptions, supervisor: Supervisor, contact: Contact) -> None:
+        self._supervisor = supervisor
+        self._contact = contact
+        limit = options.server.worker_timeout.total_seconds()
+        self._patience = Patience.of(limit)
+        self._replacing_seconds = limit + _RESTART_SECONDS if limit else None
+        self._unserved_since: float | None = None
+        """Since when no worker has served, as far as anybody has asked."""
+        self._turn = 0
+
+    def facts(self) -> Facts:
+        """How it is now."""
+        workers = tuple(map(self._state_of, self._supervisor.workers.values()))
+        now = monotonic()
+        if any(worker.serves for worker in workers):
+            self._unserved_since = None
+        elif self._unserved_since is None:
+            self._unserved_since = now
+        return Facts(
+            phase_of(self._supervisor.is_open, self._supervisor.is_stopping),
+            workers,
+            now - (self._unserved_since or now),
+            self._replacing_seconds,
+            denials(self._contact),
+        )
+
+    def _state_of(self, worker: Worker) -> WorkerState:
+        silent = self._patience.silent_seconds(worker.pulse) if self._patience else 0.0
+        return WorkerState(worker.number, worker.ready, silent)
+
+    async def look(self) -> str | None:
+        """Have a worker look at the storage, another one each time."""
+        able = [worker for worker in self._supervisor.workers.values() if worker.can_serve]
+        if not able:
+            return None
+        worker = min(able, key=lambda worker: (worker.number <= self._turn, worker.number))
+        self._turn = worker.number
+        answer = worker.look()
+        await asyncio.wait({answer}, timeout=LOOK_SECONDS + _NO_ANSWER_SECONDS)
+        # one that says nothing hangs, which says nothing of the storage
+        return answer.result() if answer.done() and not answer.cancelled() else None
+
+
+def denials(contact: Contact) -> tuple[str, ...]:
+    """What the store denies, and the permission that is missing."""
+    return tuple(
+        f"S3 denies {api}, and has allowed none since: allow the server's role {permission_for(api)}"
+        for api in contact.denials()
+    )
+
+
+def phase_of(is_open: bool, is_stopping: bool) -> Phase:
+    """What a server is doing with its life."""
+    if is_stopping:
+        return Phase.DRAINING
+    return Phase.SERVING if is_open else Phase.STARTING
+
+
+async def storage_trouble(backend: Backend, given: Backend, options: ServerOptions) -> str:
+    """What the storage says when it is asked for something small, if that is no: which storage, what, and
+    what to do about it. Never raises because of the storage.
+
+    `given` is the backend as it was made, which may have an attribute `ready`.
+    """
+    try:
+        async with asyncio.timeout(LOOK_SECONDS):
+            await _probe(backend)
+        if not getattr(given, "ready", True):
+            return _safe(f"{_storage_of(options)}: it answers, but says that it is not ready")
+    except TimeoutError:
+        return _safe(
+            f"{_storage_of(options)}: no answer in {LOOK_SECONDS:g} s: see that it runs, and the network"
+        )
+    except StorageError as error:
+        if isinstance(error, PermissionDenied) and not error.lasting:
+            return ""  # it answers, and serves those alone who have logged in
+        return f"{error}: {described(error, options)}"
+    except Exception as error:  # whatever a storage does
+        return _safe(f"{_storage_of(options)}: {told(error)}")
+    return ""
+
+
+def described(error: StorageError, options: ServerOptions) -> str:
+    """What an operator should know of an error: which storage, what it said, and what to do about it."""
+    parts = (_storage_of(options), error.detail, _advice_on(error, options))
+    return _safe(": ".join(part for part in parts if part))
+
+
+def _safe(text: str) -> str:
+    return printable(_USERINFO.sub("", text), _DETAIL_CHARACTERS)
+
+
+async def _probe(backend: Backend) -> None:
+    probe: Callable[[], Awaitable[None]] | None = getattr(backend, "probe", None)
+    if probe is not None:
+        await probe()
+        return
+    pages = backend.list_dir(Place(), Session(user="", session_id="health"))
+    async with aclosing(cast("AsyncGenerator[Any, None]", pages)):
+        async for _ in pages:
+            break
+
+
+def _storage_of(options: ServerOptions) -> str:
+    """The storage as an operator knows it."""
+    if options.backend == "s3" and options.s3 is not None:
+        where = f" at {options.s3.endpoint_url}" if options.s3.endpoint_url else ""
+        return f"bucket {options.s3.bucket}{where}"
+    if options.backend == "local" and options.local is not None:
+        return f"directory {options.local.root}"
+    if options.backend == "service" and options.service is not None:
+        return f"service at {options.service.socket}"
+    return f"storage {options.backend}"
+
+
+def _advice_on(error: StorageError, options: ServerOptions) -> str:
+    if options.backend != "s3":
+        return ""
+    from s3sftp.backends.s3.advice import advice_on as of_s3  # a supervisor has no need of it
+
+    return of_s3(error)

@@ -1,0 +1,29 @@
+"""What the server's role needs for each request."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+PERMISSIONS: Mapping[str, str] = {
+    "ListObjectsV2": "s3:ListBucket on the bucket, for the prefix",
+    "ListMultipartUploads": "s3:ListBucketMultipartUploads on the bucket",
+    # of a name that is not there S3 says so to those alone who may list
+    "HeadObject": "s3:GetObject below the prefix, and s3:ListBucket",
+    "GetObject": "s3:GetObject below the prefix, and s3:ListBucket",
+    "PutObject": "s3:PutObject below the prefix",
+    "CopyObject": "s3:GetObject and s3:PutObject below the prefix",
+    "CreateMultipartUpload": "s3:PutObject below the prefix",
+    "UploadPart": "s3:PutObject below the prefix",
+    "UploadPartCopy": "s3:GetObject and s3:PutObject below the prefix",
+    "CompleteMultipartUpload": "s3:PutObject below the prefix",
+    "AbortMultipartUpload": "s3:AbortMultipartUpload below the prefix",
+    "ListParts": "s3:ListMultipartUploadParts below the prefix",
+    "DeleteObject": "s3:DeleteObject below the prefix",
+    "DeleteObjects": "s3:DeleteObject below the prefix",
+}
+"""By the name of the API, as IAM calls its actions."""
+
+
+def permission_for(api: str) -> str:
+    """The permission that a request needs."""
+    return PERMISSIONS.get(api, f"what {api} needs")

@@ -1,0 +1,91 @@
+"""`s3sftp health`: ask the server that runs beside this command whether it is well. For health checks."""
+
+from __future__ import annotations
+
+import http.client
+import ipaddress
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from s3sftp.cli.failures import say
+from s3sftp.config.layers import Settings, from_environment, from_toml
+from s3sftp.errors import ConfigurationError
+
+_SECONDS = 4.0
+_MAX_BYTES = 1 << 16
+
+
+@click.command()
+@click.option("--live", is_flag=True, help="Ask whether it runs, not whether it can serve.")
+@click.option("--host", help="Address of the admin port; default: `admin.host`.")
+@click.option("--port", type=int, help="The admin port; default: `admin.port`.")
+@click.option(
+    "--config",
+    "config_file",
+    type=click.Path(path_type=Path),
+    envvar="S3SFTP_CONFIG",
+    help="Configuration file (TOML).",
+)
+def health(live: bool, host: str | None, port: int | None, config_file: Path | None) -> None:
+    """Ask the admin port of a running server: exit status 0 when all is well, 1 with the reasons when not."""
+    try:
+        if host is None or port is None:
+            configured = _configured(config_file)
+            host, port = host or configured[0], port or configured[1]
+        reasons = _ask(_reachable(host), port, "/livez" if live else "/readyz")
+    except ConfigurationError as error:
+        reasons = list(error.problems)
+    for reason in reasons:
+        say(f"s3sftp: {reason}")
+    sys.exit(1 if reasons else 0)
+
+
+def _configured(file: Path | None) -> tuple[str, int]:
+    """Where the server listens, as it reads it; nothing else of its configuration is looked at."""
+    settings = Settings.layered(from_toml(file) if file else [], from_environment(os.environ, ()))
+    found = {path: setting.value for path, setting in settings.by_path.items()}
+    host, port = found.get(("admin", "host"), "127.0.0.1"), found.get(("admin", "port"))
+    try:
+        return str(host), int(str(port))
+    except ValueError:
+        raise ConfigurationError([f"admin.port = {port}: there is no admin port to ask"]) from None
+
+
+def _reachable(host: str) -> str:
+    """An address to connect to: those that mean "all of this machine" are for listening."""
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return host or "127.0.0.1"
+    if not address.is_unspecified:
+        return host
+    return "127.0.0.1" if address.version == 4 else "::1"
+
+
+def _ask(host: str, port: int, path: str) -> list[str]:
+    """What is wrong, one line for each reason."""
+    connection = http.client.HTTPConnection(host, port, timeout=_SECONDS)
+    try:
+        connection.request("GET", path)
+        answer = connection.getresponse()
+        body = answer.read(_MAX_BYTES)
+    except (OSError, http.client.HTTPException) as error:
+        return [f"no answer from {host} port {port}: {error or type(error).__name__}"]
+    finally:
+        connection.close()
+    if answer.status == http.HTTPStatus.OK:
+        return []
+    return _reasons(body) or [f"{path} answered {answer.status}"]
+
+
+def _reasons(body: bytes) -> list[str]:
+    try:
+        told: Any = json.loads(body)["reasons"]
+        return [f"{reason['name']}: {reason.get('detail', '')}".rstrip(": ") for reason in told]
+    except (ValueError, LookupError, TypeError, AttributeError):
+        return []

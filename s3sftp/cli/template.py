@@ -1,0 +1,21 @@
+"""The command that the supervisor starts a template with when it has none. Not for people: it needs what it
+inherits."""
+
+from __future__ import annotations
+
+import os
+import socket
+
+import click
+
+from s3sftp.cli.running import serve_as_template
+
+
+@click.command(hidden=True)
+@click.argument("requests", type=int)
+@click.argument("backend")
+@click.argument("workers", type=int)
+def template(requests: int, backend: str, workers: int) -> None:
+    """Fork workers for the supervisor. Not for people."""
+    os.set_inheritable(requests, False)
+    serve_as_template(socket.socket(fileno=requests), backend, workers)

@@ -1,0 +1,160 @@
+"""The process that workers are forked from: it has imported what they need, so that they share its memory.
+
+    s3sftp serve ── fork ──► template ── fork ──► (ends at once) ── fork ──► worker
+      │                                                                        │
+      └─ goes on as the supervisor, to which the system gives the orphan ◄─────┘
+
+The template has one thread, no event loop and no log: a fork never copies a lock that somebody holds. Workers
+are children of the supervisor, not of the template, and do not end when it does.
+
+A request is one packet with the worker's number and the descriptors that the worker gets. The answer is the
+worker's process id, or the reason why there is none.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import errno
+import gc
+import json
+import os
+import signal
+import socket
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+from s3sftp.errors import S3sftpError
+
+Work = Callable[[int, Sequence[int]], None]
+"""What a worker does; called with its number and its descriptors, which are its to close."""
+MAX_BYTES = 1024
+MAX_DESCRIPTORS = 8
+IGNORED = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1})
+"""Signals that are for the supervisor when a terminal sends them to the whole group; and SIGUSR1, which would
+end a worker that does not handle it yet."""
+_PR_SET_CHILD_SUBREAPER = 36  # prctl(2)
+
+
+class CannotAdopt(S3sftpError):
+    """The system refuses to make orphans the children of this process."""
+
+
+def adopt_orphans() -> None:
+    """Become the parent of every worker from now on. Raises CannotAdopt."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
+        raise CannotAdopt(f"workers cannot be started: prctl: {os.strerror(ctypes.get_errno())}")
+
+
+def can_fork() -> bool:
+    """Whether this process has a single thread, so that a copy of it is whole."""
+    return len(os.listdir("/proc/self/task")) == 1
+
+
+def fork_template(work: Work) -> tuple[int, socket.socket]:
+    """Fork the template from this process; its process id, and the socket that takes requests.
+
+    In the template, and in each worker, this does not return.
+    """
+    ours, its = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    _freeze()
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, IGNORED)
+    try:
+        pid = os.fork()
+        if pid == 0:
+            ours.close()
+            serve_requests(its, work)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        its.close()
+    return pid, ours
+
+
+def serve_requests(requests: socket.socket, work: Work) -> NoReturn:
+    """Be the template until the other end of the socket is closed."""
+    for number in IGNORED:
+        signal.signal(number, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+    _read_nothing()
+    _name_process("s3sftp-template")
+    _freeze()
+    while True:
+        packet, descriptors = _receive(requests)
+        if not packet:
+            sys.exit(0)
+        answer: dict[str, Any]
+        try:
+            pid = _fork_orphan()
+            answer = {"pid": pid}
+        except (OSError, MemoryError) as error:
+            pid, answer = -1, {"error": str(error) or type(error).__name__}
+        if pid == 0:
+            requests.close()
+            number = json.loads(packet)["worker"]
+            _name_process(f"s3sftp-worker-{number}")
+            for descriptor in descriptors:
+                os.set_inheritable(descriptor, False)
+            work(number, descriptors)
+            sys.exit(0)
+        for descriptor in descriptors:  # a second holder of a link would hide that the worker hangs up
+            os.close(descriptor)
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            requests.send(json.dumps(answer).encode())
+
+
+def _freeze() -> None:
+    """Keep garbage collections away from all that there is by now: they would write to what is shared."""
+    gc.collect()
+    gc.freeze()
+
+
+def _receive(requests: socket.socket) -> tuple[bytes, list[int]]:
+    """The next request; an empty packet when the supervisor is gone."""
+    try:
+        packet, descriptors, _, _ = socket.recv_fds(requests, MAX_BYTES, MAX_DESCRIPTORS)
+    except ConnectionResetError:
+        return b"", []
+    return packet, descriptors
+
+
+def _fork_orphan() -> int:
+    """The process id of a new process, which is the supervisor's child by now; 0 in it. Raises OSError."""
+    reading, writing = os.pipe()
+    try:
+        between = os.fork()
+        if between == 0:
+            _fork_and_end(writing)
+            return 0
+        _, status = os.waitpid(between, 0)
+        if code := os.waitstatus_to_exitcode(status):
+            raise OSError(code, f"fork: {os.strerror(code) if code > 0 else signal.strsignal(-code)}")
+        return int(os.read(reading, 32))
+    finally:
+        os.close(reading)
+        os.close(writing)
+
+
+def _fork_and_end(writing: int) -> None:
+    """Fork, write the process id, and end; only the new process returns. The status is an errno."""
+    try:
+        worker = os.fork()
+        if worker:
+            os.write(writing, b"%d" % worker)
+    except BaseException as error:  # nothing of this process may go on as a second template
+        os._exit((error.errno if isinstance(error, OSError) else None) or errno.ENOMEM)
+    if worker:
+        os._exit(0)
+
+
+def _read_nothing() -> None:
+    with open(os.devnull) as nothing:
+        os.dup2(nothing.fileno(), 0)
+
+
+def _name_process(name: str) -> None:
+    """What `ps` and `top` call it: command lines are the same in all forked processes."""
+    with contextlib.suppress(OSError):
+        Path("/proc/self/comm").write_text(name)

@@ -1,0 +1,122 @@
+"""Without a state directory it runs on a read-only root as any uid, with no home and no entry in passwd."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from tests.limits.operations import connect
+from tests.sftp.wire import wire
+from tests.support.commands import installed
+from tests.support.s3_client import S3
+from tests.support.server import PART_BYTES, Server
+from tests.support.store import Store
+
+UID = "54321"
+"""Of nobody on this machine."""
+READ_ONLY = """
+findmnt -rno TARGET | grep -v ^/proc | while read -r place; do
+    mount -o remount,bind,ro "$place" 2>/dev/null
+done
+cd /
+exec "$@"
+"""
+WITHOUT_STATE = {"server": {"state_dir": None, "workers": 2}}
+
+
+def as_nobody_on_a_read_only_root(directory: Path) -> Sequence[str]:
+    """The command in front of the one that is to be run so. Skips the test where that is not allowed."""
+    unshare = installed("unshare")
+    command = [
+        *(unshare, "--map-root-user", "--mount", "sh", "-c", READ_ONLY, "sh"),
+        # in a namespace of its own, so that the files of the checkout can be read whoever runs the tests
+        *(unshare, "--user", f"--map-user={UID}", f"--map-group={UID}"),
+        *("env", "-i", f"PATH={os.environ['PATH']}"),
+    ]
+    script = "id -u; " + "".join(
+        f"touch {place}/x$$ 2>/dev/null && echo written; " for place in ("/tmp", "/dev/shm", directory)
+    )
+    shown = subprocess.run([*command, "sh", "-c", script], capture_output=True, text=True, check=False)
+    if shown.stdout.split() != [UID]:
+        message = f"A READ-ONLY ROOT IS NOT TESTED: {shown.stdout} {shown.stderr}"
+        if os.environ.get("CI"):
+            pytest.fail(message)
+        pytest.skip(message)
+    return command
+
+
+@pytest.mark.parametrize("journal", ["bucket", "off"])
+async def test_with_given_host_keys_it_serves_on_a_read_only_root_as_any_uid(
+    store: Store, bucket: str, s3: S3, tmp_path: Path, journal: str
+) -> None:
+    options = WITHOUT_STATE | {"s3": {"journal": journal}}
+    server = Server(tmp_path, store, bucket, options, as_nobody_on_a_read_only_root(tmp_path))
+    data = bytes(2 * PART_BYTES + 1)
+    try:
+        await server.astart()
+        async with await connect(server) as connection, wire(connection) as client:
+            await client.put(b"/small", b"small")
+            await client.put(b"/large", data)
+            assert await client.get(b"/small") == b"small"
+            assert await client.get(b"/large") == data
+        server.terminate()
+        assert await server.ended() == 0
+        assert await s3.keys() == ["alice/large", "alice/small"]
+        assert not (tmp_path / "state").exists()
+    finally:
+        await asyncio.to_thread(server.close)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_journal_on_a_disk_that_cannot_be_written_ends_the_start_and_says_what_would_be_right(
+    store: Store, bucket: str, tmp_path: Path, workers: int
+) -> None:
+    (tmp_path / "file").touch()
+    options = {"server": {"state_dir": str(tmp_path / "file" / "state"), "workers": workers}}
+    server = Server(tmp_path / "server", store, bucket, options)
+    with pytest.raises(RuntimeError, match="ended with 2"):
+        server.start()
+    told = server.output()
+    assert "the configuration has 1 problem" in told
+    assert told.count(f"{tmp_path}/file/state/uploads, which cannot be written") == 1
+    assert "server.state_dir" in told
+    assert 's3.journal to "bucket"' in told
+    server.close()
+
+
+def test_without_host_keys_and_a_place_to_make_them_it_says_what_would_be_right(
+    store: Store, bucket: str, tmp_path: Path
+) -> None:
+    options = WITHOUT_STATE | {"s3": {"journal": "off"}, "ssh": {"host_keys": None}}
+    server = Server(tmp_path, store, bucket, options, as_nobody_on_a_read_only_root(tmp_path))
+    with pytest.raises(RuntimeError, match="ended with 2"):
+        server.start()
+    assert "name the keys in ssh.host_keys" in server.output()
+    assert "/var/lib/s3sftp" in server.output()
+    server.close()
+
+
+@pytest.mark.parametrize("spool_dir", [None, "/nowhere"])
+async def test_a_spool_that_cannot_be_written_is_an_error_of_the_upload_that_needs_it(
+    store: Store, bucket: str, tmp_path: Path, spool_dir: str | None
+) -> None:
+    """And not of the start, nor of those that need none."""
+    options = WITHOUT_STATE | {
+        "s3": {"journal": "off"},
+        "files": {"rewrite": "spool", "spool_dir": spool_dir},
+    }
+    server = Server(tmp_path, store, bucket, options, as_nobody_on_a_read_only_root(tmp_path))
+    try:
+        await server.astart()
+        async with await connect(server) as connection, wire(connection) as client:
+            await client.put(b"/small", b"small")
+            with pytest.raises(Exception, match="Failure"):
+                await client.put(b"/large", bytes(2 * PART_BYTES + 1))
+            assert await client.get(b"/small") == b"small"
+    finally:
+        await asyncio.to_thread(server.close)

@@ -1,0 +1,46 @@
+"""What a server that serves nobody takes of the machine's memory."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.support.server import Server
+from tests.support.store import Store
+
+pytestmark = pytest.mark.alone
+
+MIB = 1 << 20
+
+
+def shared_fairly(pid: int) -> int:
+    """PSS: what the process has for itself, and its part of what several have together."""
+    rows = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    return next(int(row.split()[1]) for row in rows if row.startswith("Pss:")) << 10
+
+
+def with_descendants(pid: int) -> dict[int, str]:
+    """A process and all below it, with their command lines."""
+    found = {pid: Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()}
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        for child in (task / "children").read_text().split():
+            found |= with_descendants(int(child))
+    return found
+
+
+async def test_with_two_workers_an_idle_server_takes_at_most_110_mib(
+    seaweed: Store, bucket: str, tmp_path: Path
+) -> None:
+    server = Server(tmp_path / "server", seaweed, bucket, {"server": {"workers": 2}})
+    try:
+        await server.astart()
+        await server.until(lambda: bool(server.events("started")), "all workers to be ready")
+        assert server.process is not None
+        processes = with_descendants(server.process.pid)
+        taken = {pid: shared_fairly(pid) for pid in processes}
+        told = ", ".join(f"{pid}: {size / MIB:.1f} MiB" for pid, size in taken.items())
+        print(f"idle with two workers: {sum(taken.values()) / MIB:.1f} MiB of PSS ({told})")
+        assert sum(taken.values()) <= 110 * MIB, told
+    finally:
+        server.close()

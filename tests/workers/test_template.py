@@ -1,0 +1,95 @@
+"""Workers are forked from a template that has imported everything, and outlive it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from pathlib import Path
+
+from tests.limits.test_idle_memory import with_descendants
+from tests.workers.crew import Crew, alive
+
+
+def template_of(serving: Crew) -> int:
+    """The process that workers are forked from."""
+    assert serving.server.process is not None
+    others = set(with_descendants(serving.server.process.pid)) - {serving.server.process.pid}
+    (found,) = others - set(serving.pids().values())
+    return found
+
+
+def parent_of(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+
+
+async def test_workers_are_children_of_the_supervisor_and_have_no_descriptor_of_each_other(
+    serving: Crew,
+) -> None:
+    assert serving.server.process is not None
+    supervisor = serving.server.process.pid
+    template = template_of(serving)
+    ends: list[set[str]] = []
+    for number, pid in serving.pids().items():
+        assert parent_of(pid) == supervisor
+        assert Path(f"/proc/{pid}/comm").read_text() == f"s3sftp-worker-{number}\n"
+        links = {os.readlink(f"/proc/{pid}/fd/{each}") for each in os.listdir(f"/proc/{pid}/fd")}
+        ends.append({link for link in links if link.startswith("socket:")})
+    held = {os.readlink(f"/proc/{template}/fd/{each}") for each in os.listdir(f"/proc/{template}/fd")}
+    assert len([each for each in held if each.startswith("socket:")]) == 1, "its own requests alone"
+    assert not ends[0] & ends[1]
+    assert not (ends[0] | ends[1]) & held
+
+
+async def test_a_template_that_is_killed_takes_nobody_along_and_the_next_worker_comes_from_another(
+    serving: Crew,
+) -> None:
+    async with serving.client() as client:
+        sftp = await client.sftp()
+        killed, before = template_of(serving), serving.pids()
+        os.kill(killed, signal.SIGKILL)
+        async with asyncio.timeout(20):
+            while alive(killed):
+                await asyncio.sleep(0.05)
+        assert await sftp.realpath(".") == "/"
+        other = 3 - await client.worker()
+        serving.kill(other)
+        await serving.server.until(lambda: serving.pids()[other] != before[other], "a new worker", 60)
+        await serving.all_ready()
+        assert await sftp.realpath(".") == "/"
+        assert template_of(serving) != killed
+        assert [event["pid"] for event in serving.server.events("template ended")] == [killed]
+        assert len(serving.server.events("worker ended")) == 1
+    async with serving.client() as first, serving.client() as second:
+        assert {await first.worker(), await second.worker()} == {1, 2}
+    serving.server.terminate()
+    assert await serving.server.ended() == 0
+
+
+async def test_nothing_is_left_of_a_server_that_has_ended_or_was_killed(serving: Crew) -> None:
+    assert serving.server.process is not None
+    everybody = with_descendants(serving.server.process.pid)
+    assert len(everybody) == 4
+    serving.server.kill()
+    await serving.server.until(lambda: not any(map(alive, everybody)), "all to be gone")
+
+
+async def test_a_signal_to_the_whole_group_ends_no_template_and_no_worker(serving: Crew) -> None:
+    assert serving.server.process is not None
+    for number in (signal.SIGHUP, signal.SIGUSR1):
+        for pid in set(with_descendants(serving.server.process.pid)) - {serving.server.process.pid}:
+            os.kill(pid, number)
+    async with serving.client() as client:
+        await (await client.sftp()).realpath(".")
+    assert not serving.server.events("worker ended")
+    assert not serving.server.events("template ended")
+
+
+async def test_workers_that_end_again_and_again_leave_no_zombies(serving: Crew) -> None:
+    assert serving.server.process is not None
+    for _ in range(3):
+        before = serving.pids()
+        serving.kill(1)
+        await serving.server.until(lambda old=before[1]: serving.pids()[1] != old, "a new worker")  # type: ignore[misc]
+        await serving.all_ready()
+    assert len(with_descendants(serving.server.process.pid)) == 4
