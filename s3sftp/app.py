@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
 from s3sftp import __version__, backends
-from s3sftp.admin import Facts
+from s3sftp.admin import Facts, health
 from s3sftp.app_backends import make_backend
 from s3sftp.app_descriptors import other_descriptors
 from s3sftp.app_health import admin_descriptors, denials, described, phase_of, storage_trouble
@@ -22,6 +22,8 @@ from s3sftp.server import Server
 from s3sftp.ssh import Entrance, load_host_keys
 from s3sftp.stopping import StopRequests
 from s3sftp.telemetry import get_logger
+from s3sftp.telemetry.instruments import READY, USERS, WORKERS, WORKERS_READY
+from s3sftp.telemetry.metrics import Metrics
 
 _log = get_logger("s3sftp.app")
 _LOOK_SECONDS = 10.0
@@ -40,6 +42,8 @@ class Among:
     """How many files each user is writing."""
     stored: Table
     """How often each name has been stored, renamed or removed."""
+    metrics: Metrics
+    """Where it counts."""
     contact: Table
     """When the storage last did what it was asked."""
 
@@ -56,6 +60,8 @@ class Application:
         self._among = among
         self._cleanup = AsyncExitStack()
         self._server: Server | None = None
+        self.metrics = among.metrics if among else Metrics()
+        """What has happened, as numbers: in all workers, where it is one of several."""
         self._contact = Contact(among.contact if among else None)
         self._given: Backend | None = None
         self._storage: Backend | None = None
@@ -85,6 +91,7 @@ class Application:
                 among.changes if among else None,
                 among.made if among else None,
                 self._contact,
+                self.metrics,
             )
             self._server = Server(
                 backend=self._given,
@@ -104,7 +111,10 @@ class Application:
                 entrance=among.entrance if among else None,
                 uploads=among.uploads if among else None,
                 stored=among.stored if among else None,
+                metrics=self.metrics,
             )
+            if among is None:
+                self._tell_of_the_server(self._server)
             started.push_async_callback(self._server.stop)
             await self._server.start()
             self._cleanup = started.pop_all()
@@ -115,6 +125,13 @@ class Application:
             backend=options.backend,
             users=len(self._accounts),
         )
+
+    def _tell_of_the_server(self, server: Server) -> None:
+        """What the supervisor says where there are several workers."""
+        self.metrics.observe(READY, lambda: health.ready(self.facts(), "").is_good)
+        self.metrics.observe(WORKERS_READY, lambda: server.ready)
+        self.metrics.set(WORKERS.row(), 1)
+        self.metrics.set(USERS.row(), len(self._accounts))
 
     async def _look_first(self, backend: Backend) -> None:
         self._storage = backend

@@ -14,6 +14,7 @@ from s3sftp.backends.registry import BUILT_IN, make_installed
 from s3sftp.backends.s3.contact import Contact
 from s3sftp.counters import Table
 from s3sftp.errors import ConfigurationError
+from s3sftp.telemetry.metrics import Metrics
 
 
 def make_backend(
@@ -21,14 +22,18 @@ def make_backend(
     changes: Table | None = None,
     made: Table | None = None,
     contact: Contact | None = None,
+    metrics: Metrics | None = None,
 ) -> Backend:
     """The storage, not started; `changes` is where workers tell each other of what they change, `made` of the
-    names that they make; `contact` is told when the storage has done what it was asked.
+    names that they make; `contact` is told when the storage has done what it was asked; `metrics` is where a
+    bucket's requests are counted.
 
     Raises ConfigurationError.
     """
+    if options.backend == "s3":
+        return _s3(options, changes, made, contact, metrics)
     if options.backend in _MAKERS:
-        return _MAKERS[options.backend](options, changes, made, contact)
+        return _MAKERS[options.backend](options)
     return make_installed(options.backend, options.backend_options)
 
 
@@ -65,18 +70,20 @@ def require_state(options: ServerOptions) -> None:
 
 
 def _s3(
-    options: ServerOptions, changes: Table | None, made: Table | None, contact: Contact | None
+    options: ServerOptions,
+    changes: Table | None,
+    made: Table | None,
+    contact: Contact | None,
+    metrics: Metrics | None,
 ) -> Backend:
     from s3sftp.backends.s3 import S3Backend
 
     if options.s3 is None:
         raise ConfigurationError([BUILT_IN["s3"].missing])
-    return S3Backend(options.s3, options.server.state_dir, changes, made, contact)
+    return S3Backend(options.s3, options.server.state_dir, changes, made, contact, metrics)
 
 
-def _local(
-    options: ServerOptions, changes: Table | None, made: Table | None, contact: Contact | None
-) -> Backend:
+def _local(options: ServerOptions) -> Backend:
     from s3sftp.backends.local import LocalBackend
 
     if options.local is None:
@@ -84,9 +91,7 @@ def _local(
     return LocalBackend(options.local)
 
 
-def _service(
-    options: ServerOptions, changes: Table | None, made: Table | None, contact: Contact | None
-) -> Backend:
+def _service(options: ServerOptions) -> Backend:
     from s3sftp.backends.service import ServiceBackend
 
     if options.service is None:
@@ -94,17 +99,13 @@ def _service(
     return ServiceBackend(options.service)
 
 
-def _memory(
-    options: ServerOptions, changes: Table | None, made: Table | None, contact: Contact | None
-) -> Backend:
+def _memory(options: ServerOptions) -> Backend:
     from s3sftp.backends.memory import MemoryBackend
 
     return MemoryBackend()
 
 
-_Maker = Callable[[ServerOptions, Table | None, Table | None, Contact | None], Backend]
-_MAKERS: dict[str, _Maker] = {
-    "s3": _s3,
+_MAKERS: dict[str, Callable[[ServerOptions], Backend]] = {
     "local": _local,
     "service": _service,
     "memory": _memory,

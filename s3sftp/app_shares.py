@@ -22,6 +22,7 @@ from s3sftp.backends.s3.generations import ROWS as CHANGE_ROWS
 from s3sftp.backends.s3.made_names import ROWS as MADE_ROWS
 from s3sftp.fs.changes import ROWS as STORED_ROWS
 from s3sftp.fs.tally import ROWS as UPLOAD_ROWS
+from s3sftp.telemetry.instruments import ROWS as METRIC_ROWS
 from s3sftp.workers import default_workers
 
 CHANGES = (0, CHANGE_ROWS)
@@ -29,8 +30,14 @@ UPLOADS = (CHANGE_ROWS, UPLOAD_ROWS)
 MADE = (CHANGE_ROWS + UPLOAD_ROWS, MADE_ROWS)
 STORED = (CHANGE_ROWS + UPLOAD_ROWS + MADE_ROWS, STORED_ROWS)
 CONTACT = (sum(STORED), CONTACT_ROWS)
+METRICS = (sum(CONTACT), METRIC_ROWS)
 """Where the parts of the workers' shared table begin, and how many rows they have."""
-TABLE_ROWS = sum(CONTACT)
+TABLE_ROWS = sum(METRICS)
+
+
+def columns_for(workers: int) -> int:
+    """How many columns the table has: one for each worker, and one for the supervisor."""
+    return workers + 1
 
 
 def worker_count(options: ServerOptions) -> int:

@@ -40,7 +40,8 @@ class Table:
 
     @property
     def numbers(self) -> memoryview:
-        """All numbers, flat: for what any process may overwrite, as nothing is lost by that."""
+        """All numbers, flat: for what any process may overwrite, as nothing is lost by that, and for whoever
+        counts so often that a call is too much."""
         return self._numbers
 
     def __len__(self) -> int:
@@ -66,6 +67,14 @@ class Table:
     def add(self, row: int, count: int = 1) -> None:
         """Change the own column's number. It must not become negative."""
         self._numbers[row * self.columns + self.column] += count
+
+    def set(self, row: int, number: int) -> None:
+        """Put another number into the own column."""
+        self._numbers[row * self.columns + self.column] = number
+
+    def in_column(self, row: int, column: int) -> int:
+        """What one process has written."""
+        return self._numbers[row * self.columns + column]
 
     def clear_column(self, column: int) -> None:
         """Forget the numbers of a process that is gone; only for what they count, never for generations."""

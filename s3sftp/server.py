@@ -29,6 +29,8 @@ from s3sftp.fs import FileOptions, Mounts, Volume
 from s3sftp.sftp import SftpOptions, SftpSession
 from s3sftp.ssh import Entrance, Listener, ListenOptions, SshOptions, host_keys_aside
 from s3sftp.telemetry import get_logger
+from s3sftp.telemetry.metrics import Metrics
+from s3sftp.telemetry.sampling import sampling
 
 _log = get_logger("s3sftp.server")
 _EVENTS_GRACE_SECONDS = 1.0
@@ -64,6 +66,7 @@ class Server:
         uploads: Table | None = None,
         stored: Table | None = None,
         other_descriptors: int = 0,
+        metrics: Metrics | None = None,
     ) -> None:
         """Nothing is opened yet. Raises ConfigurationError for subscribers that cannot be used.
 
@@ -81,6 +84,7 @@ class Server:
         `entrance`, `uploads`, `stored`: for one of several workers, where connections come from, and where
         all of them count who writes how many files, and which names have changed.
         `other_descriptors`: how many file descriptors the backend may open; connections leave it so many.
+        `metrics`: where all is counted that happens in this server. None: one of its own.
         """
         self._given_backend = backend
         self._auth = auth
@@ -101,6 +105,8 @@ class Server:
         self._uploads = uploads
         self._stored = stored
         self._other_descriptors = other_descriptors
+        self.metrics = metrics or Metrics()
+        """What has happened in it, as numbers."""
         self._events = Events(on_committed, on_renamed)
         self._running: AsyncExitStack | None = None
         self._listener: Listener | None = None
@@ -153,7 +159,9 @@ class Server:
         given = self._given_keys if self._given_keys is not None else self._ssh.host_keys
         keys = await host_keys_aside(given)
         self._events = Events(self._on_committed, self._on_renamed)
-        volume = Volume(self._given_backend, self._files, self._uploads, self._events, self._stored)
+        volume = Volume(
+            self._given_backend, self._files, self._uploads, self._events, self._stored, self.metrics
+        )
 
         def open_session(identity: Identity, session: backends.Session) -> SftpSession:
             return SftpSession(volume.enter(_mounts_of(identity), session), self._sftp)
@@ -172,7 +180,10 @@ class Server:
             self._entrance,
             self._sftp.idle_timeout,
             self._other_descriptors,
+            self.metrics,
         )
+        budget = volume.budget
+        await started.enter_async_context(sampling(self.metrics, lambda: budget.used, budget.total))
         started.push_async_callback(self._end_events, volume)
         self._events.start()
         started.push_async_callback(listener.stop)

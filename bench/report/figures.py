@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from bench.prices import dollars
 from bench.records import Results, Sample, Spread, spread
+from s3sftp.telemetry.prices import dollars
 
 GIB = 1 << 30
 

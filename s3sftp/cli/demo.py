@@ -17,8 +17,9 @@ from s3sftp.cli.demo_store import BUCKET, REGION, DemoStore, DemoStoreFailed
 from s3sftp.cli.failures import told_plainly
 from s3sftp.config import Setting, Sources
 from s3sftp.ssh import host_keys
+from s3sftp.telemetry.exporters import end_exporting
 from s3sftp.telemetry.setup import log_without_waiting
-from s3sftp.telemetry.tracing import configure_tracing, end_tracing
+from s3sftp.telemetry.tracing import configure_tracing
 from s3sftp.whereabouts import tell_on_request
 
 USER = "demo"
@@ -55,7 +56,7 @@ async def _demo(directory: Path, host: str, port: int) -> None:
         await _run(application, store, lambda: _tell(directory, store, login, application.port))
     finally:
         await store.stop()
-        await end_tracing(shutdown)
+        await end_exporting(shutdown)
 
 
 async def _run(application: Application, store: DemoStore, tell: object) -> None:

@@ -15,22 +15,37 @@ from dataclasses import dataclass
 from functools import partial
 
 from s3sftp import __version__
+from s3sftp.admin.health import ready
 from s3sftp.app_accounts import to_changes_file
 from s3sftp.app_backends import require_state
 from s3sftp.app_descriptors import enough_descriptors, other_descriptors
 from s3sftp.app_health import SupervisorHealth, admin_descriptors, admin_port
 from s3sftp.app_options import Configuration, ServerOptions
-from s3sftp.app_shares import CHANGES, CONTACT, TABLE_ROWS, UPLOADS, pack, share_of, to_file
+from s3sftp.app_shares import (
+    CHANGES,
+    CONTACT,
+    METRICS,
+    TABLE_ROWS,
+    UPLOADS,
+    columns_for,
+    pack,
+    share_of,
+    to_file,
+)
 from s3sftp.auth import Accounts, tell_what_is_wrong
 from s3sftp.backends.s3.contact import Contact
 from s3sftp.backends.s3.generations import Generations
 from s3sftp.cli.event_loop import run
 from s3sftp.config import Sources
 from s3sftp.counters import Table, make_shared
-from s3sftp.reloading import Apply, Read, Reloaded, Reloading
+from s3sftp.reloading import Apply, Read, Reloading
 from s3sftp.ssh import FrontDoor, load_host_keys
 from s3sftp.ssh.algorithms import warn_of_weak
 from s3sftp.telemetry import get_logger
+from s3sftp.telemetry.exporters import end_exporting
+from s3sftp.telemetry.exporting import configure_exporting
+from s3sftp.telemetry.instruments import CONFIG_RELOADS, READY, USERS, WORKER_RESTARTS, WORKERS, WORKERS_READY
+from s3sftp.telemetry.metrics import Metrics
 from s3sftp.telemetry.setup import log_without_waiting
 from s3sftp.whereabouts import tell_on_request
 from s3sftp.workers import Crew, Patience, Supervisor, Template, WorkersFailed
@@ -49,8 +64,6 @@ class Loaded:
     read: Read
     configuration: Configuration
     sources: Sources
-    reloaded: Reloaded = lambda _applied, _users: None
-    """Called after each reading, for metrics."""
 
     @property
     def options(self) -> ServerOptions:
@@ -60,9 +73,14 @@ class Loaded:
     def accounts(self) -> Accounts:
         return self.configuration.logins.accounts
 
-    def reloading(self, apply: Apply) -> Reloading:
+    def reloading(self, apply: Apply, metrics: Metrics) -> Reloading:
         """From now on SIGHUP asks for another reading; `apply` is given the users that it finds."""
-        reloading = Reloading(self.read, self.configuration, self.sources, apply, self.reloaded)
+
+        def reloaded(applied: bool, users: int) -> None:
+            metrics.add(CONFIG_RELOADS.row("ok" if applied else "failed"))
+            metrics.set(USERS.row(), users)
+
+        reloading = Reloading(self.read, self.configuration, self.sources, apply, reloaded)
         reloading.install()
         return reloading
 
@@ -80,19 +98,26 @@ def serve_alone(loaded: Loaded) -> None:
 
 async def _serve(loaded: Loaded) -> None:
     from s3sftp.app import Application
-    from s3sftp.telemetry.tracing import configure_tracing, end_tracing
+    from s3sftp.telemetry.tracing import configure_tracing
 
     tell_on_request()
-    shutdown = configure_tracing(os.environ)
+    tracing = configure_tracing(os.environ)
     gc.freeze()  # what is imported stays: to look through it again and again would hold up sessions
     application = Application(loaded.options, loaded.accounts)
-    reloading = loaded.reloading(application.replace_users)
+    exporting = configure_exporting(application.metrics, os.environ)
+    reloading = loaded.reloading(application.replace_users, application.metrics)
     try:
-        async with admin_port(loaded.options, application.facts, application.look, application.last_success):
+        async with admin_port(
+            loaded.options,
+            application.facts,
+            application.look,
+            application.last_success,
+            application.metrics.render,
+        ):
             await application.run(reloading.start)
     finally:
         await reloading.stop()
-        await end_tracing(shutdown)
+        await end_exporting(tracing, exporting)
 
 
 def serve_with_workers(loaded: Loaded, workers: int) -> None:
@@ -140,7 +165,7 @@ async def supervise(loaded: Loaded, workers: int, template: Template, data: byte
     # the first start makes the keys, once
     await asyncio.to_thread(load_host_keys, options.ssh.host_keys, options.server.state_dir)
     await asyncio.to_thread(require_state, options)  # told once, and not by each worker
-    counters, handed = make_shared(TABLE_ROWS, workers), to_file(data)
+    counters, handed = make_shared(TABLE_ROWS, columns_for(workers)), to_file(data)
     try:
         await _supervise(loaded, workers, template, counters, handed)
     except WorkersFailed as failed:  # it has said itself why
@@ -152,15 +177,20 @@ async def supervise(loaded: Loaded, workers: int, template: Template, data: byte
 
 async def _supervise(loaded: Loaded, workers: int, template: Template, counters: int, handed: int) -> None:
     options = loaded.options
+    table = Table.shared(counters, columns_for(workers), column=workers)
+    metrics = Metrics(table.part(*METRICS), workers)
+    metrics.set(WORKERS.row(), workers)
+    metrics.set(USERS.row(), len(loaded.accounts))
 
     async def start(number: int, link: socket.socket) -> Child:
         return await template.start(number, (link.fileno(), handed, counters))
 
     def gone(number: int) -> None:
         # its uploads are no more, and what it was changing when it ended is to be asked for again
-        table = Table.shared(counters, workers, number - 1)
         table.part(*UPLOADS).clear_column(number - 1)
         Generations(table.part(*CHANGES)).everything_changed()
+        metrics.worker_is_gone(number - 1)
+        metrics.add(WORKER_RESTARTS.row())
 
     crew = Crew(
         workers,
@@ -172,20 +202,23 @@ async def _supervise(loaded: Loaded, workers: int, template: Template, counters:
     )
     supervisor = Supervisor(
         options.listen,
-        FrontDoor(options.ssh, options.auth),
+        FrontDoor(options.ssh, options.auth, metrics),
         crew,
         options.server.drain_timeout.total_seconds(),
         options.sftp.close_timeout.total_seconds() + _END_SECONDS,
         options.server.drain_delay.total_seconds(),
     )
-    contact = Contact(Table.shared(counters, workers, 0).part(*CONTACT))
+    contact = Contact(table.part(*CONTACT))
     health = SupervisorHealth(options, supervisor, contact)
+
+    metrics.observe(WORKERS_READY, lambda: supervisor.workers_ready)
+    metrics.observe(READY, lambda: ready(health.facts(), "").is_good)
 
     async def apply(accounts: Accounts) -> None:
         # those who are removed are sent away by their workers
         supervisor.hand_users(await asyncio.to_thread(to_changes_file, loaded.accounts, accounts))
 
-    reloading = loaded.reloading(apply)
+    reloading = loaded.reloading(apply, metrics)
 
     def started() -> None:
         _log.info(
@@ -197,11 +230,13 @@ async def _supervise(loaded: Loaded, workers: int, template: Template, counters:
         )
         reloading.start()
 
+    exporting = configure_exporting(metrics, os.environ)
     try:
-        async with admin_port(options, health.facts, health.look, contact.last_success):
+        async with admin_port(options, health.facts, health.look, contact.last_success, metrics.render):
             await supervisor.run(started)
     finally:
         await reloading.stop()
+        await end_exporting(exporting)
 
 
 def template_command(requests: int, backend: str, workers: int) -> Sequence[str]:

@@ -9,7 +9,18 @@ from dataclasses import dataclass
 
 from s3sftp.app import Among, Application
 from s3sftp.app_options import ServerOptions
-from s3sftp.app_shares import CHANGES, CONTACT, MADE, STORED, UPLOADS, read_file, share_of, unpack
+from s3sftp.app_shares import (
+    CHANGES,
+    CONTACT,
+    MADE,
+    METRICS,
+    STORED,
+    UPLOADS,
+    columns_for,
+    read_file,
+    share_of,
+    unpack,
+)
 from s3sftp.app_updates import Updates
 from s3sftp.auth import Accounts
 from s3sftp.cli.allocation import return_large_blocks
@@ -18,8 +29,10 @@ from s3sftp.cli.failures import told_plainly
 from s3sftp.counters import Table
 from s3sftp.ssh.descriptors import raise_limit
 from s3sftp.stopping import StopRequests
+from s3sftp.telemetry.exporters import end_exporting
+from s3sftp.telemetry.metrics import Metrics
 from s3sftp.telemetry.setup import log_without_waiting
-from s3sftp.telemetry.tracing import configure_tracing, end_tracing
+from s3sftp.telemetry.tracing import configure_tracing
 from s3sftp.whereabouts import tell_on_request
 from s3sftp.workers import Post
 from s3sftp.workers.messages import UsersLost
@@ -50,7 +63,7 @@ def work(workers: int, known: Known | None, number: int, descriptors: Sequence[i
         log_without_waiting(mine.log, worker=number)
         return_large_blocks()
         raise_limit()
-        table = Table.shared(counters, workers, number - 1)
+        table = Table.shared(counters, columns_for(workers), number - 1)
         os.close(counters)
         run(_work(mine, accounts, socket.socket(fileno=link), table))
 
@@ -67,6 +80,7 @@ async def _work(options: ServerOptions, accounts: Accounts, link: socket.socket,
         uploads=table.part(*UPLOADS),
         stored=table.part(*STORED),
         contact=table.part(*CONTACT),
+        metrics=Metrics(table.part(*METRICS)),
     )
     application = Application(options, accounts, among)
     post.look = application.look
@@ -77,4 +91,4 @@ async def _work(options: ServerOptions, accounts: Accounts, link: socket.socket,
     finally:
         await updates.stop()
         post.close()
-        await end_tracing(shutdown)
+        await end_exporting(shutdown)

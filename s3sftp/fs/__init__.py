@@ -8,11 +8,13 @@ from s3sftp.fs.openfiles import OpenReader, OpenWriter
 from s3sftp.fs.options import FileOptions
 from s3sftp.fs.paths import VirtualPath
 from s3sftp.fs.reading import Expected
+from s3sftp.fs.transfer import Ending
 from s3sftp.fs.transit import WriteMode
 from s3sftp.fs.volume import Volume
 
 __all__ = [
     "ALGORITHMS",
+    "Ending",
     "Expected",
     "FileOptions",
     "FileSystem",

@@ -95,7 +95,7 @@ class FileSystem:
         reader = Reader(self._backend, place, info, self.session, shared.options, shared.budget, costs)
         if beginning is not None:
             reader.go_on(beginning, began)
-        return OpenReader(place, path, reader, self.session)
+        return OpenReader(place, path, reader, self.session, shared.metrics)
 
     async def open_writer(
         self,
@@ -130,7 +130,14 @@ class FileSystem:
             await writer.begin()
             shared = self.shared
             return OpenWriter(
-                place, path, writer, self.session, shared.writers, shared.events.committed, shared.backend
+                place,
+                path,
+                writer,
+                self.session,
+                shared.writers,
+                shared.events.committed,
+                shared.backend,
+                shared.metrics,
             )
 
     async def open_dir(self, path: VirtualPath) -> Listing:
@@ -315,7 +322,7 @@ class FileSystem:
         try:
             while start < stop:
                 data = b"".join(await source.read(start, min(_COPY_BYTES, stop - start)))
-                await target.write(at, data)
+                await target.write(at, data, received=False)
                 start, at = start + len(data), at + len(data)
         except Exception as error:
             target.fail(error)  # a file of which a part is missing must not be published

@@ -18,23 +18,30 @@ from s3sftp.errors import AlreadyExists, Changed, NotFound, StorageError
 from s3sftp.events import Announce, Announcements, Committed
 from s3sftp.fs.paths import VirtualPath
 from s3sftp.fs.reading import Expected, Reader
-from s3sftp.fs.transfer import Transfer
+from s3sftp.fs.transfer import Ending, Transfer
 from s3sftp.fs.uploads import OpenUpload, OpenUploads
 from s3sftp.fs.writing import Writer
 from s3sftp.telemetry import Costs, charged_to, current_trace_context, get_logger
+from s3sftp.telemetry.instruments import RECEIVED_BYTES, SENT_BYTES
+from s3sftp.telemetry.metrics import Metrics
 
 _log = get_logger(__name__)
+_RECEIVED = RECEIVED_BYTES.row()
+_SENT = SENT_BYTES.row()
 
 
 class OpenReader:
     """A file open for reading."""
 
-    def __init__(self, place: Place, path: VirtualPath, reader: Reader, session: Session) -> None:
+    def __init__(
+        self, place: Place, path: VirtualPath, reader: Reader, session: Session, metrics: Metrics
+    ) -> None:
         self.place = place
         self.path = path
         self.info = reader.info
         self._reader = reader
-        self._transfer = Transfer("download", path, session, reader.costs)
+        self._transfer = Transfer("download", path, session, reader.costs, metrics)
+        self._metrics = metrics
         self._failure: Exception | None = None
         # as `Reader` says; what they cost and bring is counted elsewhere
         self.expect = reader.expect
@@ -44,7 +51,7 @@ class OpenReader:
     def try_read(self, offset: int, length: int) -> list[memoryview] | None:
         """`Reader.try_read`."""
         try:
-            return self._count(self._reader.try_read(offset, length))
+            return self._sent(self._reader.try_read(offset, length))
         except Exception as error:
             self._failure = error
             raise
@@ -52,19 +59,19 @@ class OpenReader:
     def collect(self, expected: Expected) -> list[memoryview] | None:
         """`Reader.collect`."""
         try:
-            return self._count(self._reader.collect(expected))
+            return self._sent(self._reader.collect(expected))
         except Exception as error:
             self._failure = error
             raise
 
     async def read(self, offset: int, length: int) -> list[memoryview]:
-        """`Reader.read`."""
+        """`Reader.read`, for what is not sent to the client."""
         try:
             views = await self._reader.read(offset, length)
         except Exception as error:
             self._failure = error
             raise
-        self._count(views)
+        self._transfer.bytes += sum(map(len, views))
         return views
 
     async def close(self) -> None:
@@ -72,13 +79,15 @@ class OpenReader:
         outcome = "read" if self._failure is None else "failed"
         self._transfer.end(outcome, size=self.info.size, error=self._failure)
 
-    async def abort(self) -> None:
+    async def abort(self, why: Ending = Ending.CANCELLED) -> None:
         await self._reader.close()
-        self._transfer.end("aborted", size=self.info.size)
+        self._transfer.end("aborted", size=self.info.size, why=why)
 
-    def _count(self, views: list[memoryview] | None) -> list[memoryview] | None:
+    def _sent(self, views: list[memoryview] | None) -> list[memoryview] | None:
         if views:
-            self._transfer.bytes += sum(map(len, views))
+            count = sum(map(len, views))
+            self._transfer.bytes += count
+            self._metrics.add(_SENT, count)
         return views
 
 
@@ -94,8 +103,10 @@ class OpenWriter(OpenUpload):
         rows: OpenUploads[OpenWriter],
         commits: Announcements[Committed],
         backend: CompleteBackend,
+        metrics: Metrics,
     ) -> None:
         super().__init__(place, path, session)
+        self._metrics = metrics
         self._writer = writer
         self._rows = rows
         self._commits = commits
@@ -110,7 +121,7 @@ class OpenWriter(OpenUpload):
         """Whether its CLOSE has nothing to store and nothing to prove."""
         self._loses = False
         """Whether something that the client wrote goes with the name."""
-        self._transfer = Transfer("upload", path, session, Costs())
+        self._transfer = Transfer("upload", path, session, Costs(), metrics)
         rows.add(self)
 
     @property
@@ -146,18 +157,26 @@ class OpenWriter(OpenUpload):
         if self._line.locked():
             return False
         with charged_to(self._transfer.costs):
-            return self._writer.try_write(offset, data)
+            taken = self._writer.try_write(offset, data)
+        if taken:
+            self._metrics.add(_RECEIVED, len(data))
+        return taken
 
-    async def write(self, offset: int, data: bytes | memoryview) -> None:
+    async def write(self, offset: int, data: bytes | memoryview, *, received: bool = True) -> None:
+        """`Writer.write`, on this transfer's account; `received`: the client has sent the bytes."""
         async with self._line:
             self._refuse_if_removed()
             with charged_to(self._transfer.costs):
                 await self._writer.write(offset, data)
+        if received:
+            self._metrics.add(_RECEIVED, len(data))
 
     async def read(self, offset: int, length: int) -> bytes:
         async with self._line:
             with charged_to(self._transfer.costs):
-                return await self._writer.read(offset, length)
+                data = await self._writer.read(offset, length)
+        self._metrics.add(_SENT, len(data))
+        return data
 
     async def stat(self) -> FileInfo | None:
         """The file as it is so far; None when it is over: the storage knows better.
@@ -216,7 +235,7 @@ class OpenWriter(OpenUpload):
             self._end("stored" if self._committed else "aborted")
             raise
         else:
-            self._end("aborted" if self._is_left else "stored")
+            self._end("aborted" if self._is_left else "stored", why=Ending.UNCHANGED)
         if self._committed is not None:
             await self._commits.acknowledge(self._committed)
 
@@ -357,7 +376,7 @@ class OpenWriter(OpenUpload):
             self._loses = True
             raise self._removed
 
-    async def abort(self) -> None:
+    async def abort(self, why: Ending = Ending.CANCELLED) -> None:
         """Throw it away; the log says that it was not stored. May be called twice."""
         if self.over.is_set():
             return
@@ -365,12 +384,12 @@ class OpenWriter(OpenUpload):
             with charged_to(self._transfer.costs):
                 await self._writer.abort()
         finally:
-            self._end("aborted")
+            self._end("aborted", why=Ending.REMOVED if self._removed is not None else why)
 
-    def _end(self, outcome: str, error: Exception | None = None) -> None:
+    def _end(self, outcome: str, error: Exception | None = None, why: Ending = Ending.CANCELLED) -> None:
         if self.over.is_set():
             return
         self.over.set()
         self._rows.remove(self)
         self._transfer.bytes = self._writer.written
-        self._transfer.end(outcome, size=self._writer.size, error=error)
+        self._transfer.end(outcome, size=self._writer.size, error=error, why=why)

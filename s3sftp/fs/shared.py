@@ -23,6 +23,7 @@ from s3sftp.fs.tally import ROWS as TALLY_ROWS
 from s3sftp.fs.tally import Tally
 from s3sftp.fs.transit import WriterTools
 from s3sftp.fs.uploads import OpenUploads
+from s3sftp.telemetry.metrics import Metrics
 
 T = TypeVar("T")
 
@@ -40,15 +41,18 @@ class Shared:
         uploads: Table | None = None,
         events: Events | None = None,
         changes: Table | None = None,
+        metrics: Metrics | None = None,
     ) -> None:
         """Any backend will do: what it lacks is done with a spool. `uploads` is where workers count together
-        what their users are writing, and `changes` what they have stored; `events`, who is told of it.
+        what their users are writing, and `changes` what they have stored; `events`, who is told of it;
+        `metrics`, where all is counted.
 
         Raises ConfigurationError with all that is wrong with the backend.
         """
         room = SpoolRoom(options.spool_dir, options.spool_bytes)
         self.backend = complete(backend, room)
         self.events = events or Events()
+        self.metrics = metrics or Metrics()
         self.options = options
         self.budget = Budget(options.buffer_bytes, options.buffer_wait.total_seconds())
         self.writers: OpenUploads[OpenWriter] = OpenUploads(

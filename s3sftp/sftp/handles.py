@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from s3sftp.errors import Busy, InvalidRequest
 from s3sftp.fs import Listing, OpenReader, OpenWriter, VirtualPath
 from s3sftp.sftp.codec import u32
+from s3sftp.telemetry.instruments import OPEN_HANDLES
+from s3sftp.telemetry.metrics import Metrics
 
 Opened = OpenReader | OpenWriter | Listing
 
@@ -40,7 +42,8 @@ class Handle:
 class Handles:
     """The table. A handle is four bytes that mean nothing outside their session."""
 
-    def __init__(self, most: int, most_directories: int) -> None:
+    def __init__(self, most: int, most_directories: int, metrics: Metrics | None = None) -> None:
+        self._count = (metrics or Metrics()).add
         self._most = most
         self._most_directories = most_directories
         self._table: dict[bytes, Handle] = {}
@@ -71,6 +74,7 @@ class Handles:
         handle = Handle(self._next, path, opened)
         self._next += 1
         self._table[handle.wire] = handle
+        self._count(_row_of(handle), 1)
         return handle
 
     def find(self, wire: bytes | memoryview) -> Handle:
@@ -94,7 +98,9 @@ class Handles:
         return moving
 
     def remove(self, handle: Handle) -> None:
-        self._table.pop(handle.wire, None)
+        """It is closed. May be said twice."""
+        if self._table.pop(handle.wire, None) is not None:
+            self._count(_row_of(handle), -1)
 
     def all(self) -> list[Handle]:
         return list(self._table.values())
@@ -103,3 +109,12 @@ class Handles:
     def files(self) -> int:
         """How many of them are files."""
         return sum(not isinstance(handle.opened, Listing) for handle in self._table.values())
+
+
+def _row_of(handle: Handle) -> int:
+    match handle.opened:
+        case Listing():
+            return OPEN_HANDLES.row("directory")
+        case OpenWriter():
+            return OPEN_HANDLES.row("write")
+    return OPEN_HANDLES.row("read")

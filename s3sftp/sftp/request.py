@@ -31,6 +31,8 @@ class Request:
     """How large the answer's data may be."""
     packet_bytes: int = 0
     """How much memory the request itself takes while it waits."""
+    came_at: float = 0.0
+    """When it was admitted, on the loop's clock."""
     changes: bool = False
     """It changes what is stored: worth a log line."""
     at_once: Callable[[], Answer | None] | None = None

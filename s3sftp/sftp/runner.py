@@ -11,6 +11,7 @@ from s3sftp.backends import Session
 from s3sftp.cancelling import is_meant_for_us
 from s3sftp.errors import StorageError
 from s3sftp.sftp.codec import Answer
+from s3sftp.sftp.counting import AnsweredRequests, operation_of
 from s3sftp.sftp.inorder import ReadsInOrder
 from s3sftp.sftp.options import SftpOptions
 from s3sftp.sftp.outbox import Outbox
@@ -29,11 +30,18 @@ class Runner:
     """The tasks of one session. They belong to it: `stop` cancels and awaits them."""
 
     def __init__(
-        self, session: Session, options: SftpOptions, outbox: Outbox, went_on: Callable[[], None]
+        self,
+        session: Session,
+        options: SftpOptions,
+        outbox: Outbox,
+        answered: AnsweredRequests,
+        went_on: Callable[[], None],
     ) -> None:
         """`went_on` is called when a request has ended and there may be room."""
         self._options = options
         self._outbox = outbox
+        self._answered = answered
+        self._clock = asyncio.get_running_loop().time
         self._went_on = went_on
         self._schedule = Schedule()
         self._waiting: dict[Ticket, Request] = {}
@@ -69,6 +77,7 @@ class Runner:
         """Run a request after those before it that it has to follow."""
         ticket = self._schedule.admit(*request.claims)
         request.packet_bytes = packet_bytes
+        request.came_at = self._clock()
         self._received_bytes += packet_bytes
         self._others += not request.is_read
         if request.handle is not None:
@@ -161,15 +170,19 @@ class Runner:
                 answer = await self._answer(request, run)
             except Exception:  # of the span or the log around it: a client is never left without an answer
                 answer = self.answer_to_the_unforeseen(request.request_id, request.name)
-            self._outbox.put(answer)
+            self._put(request, answer)
         finally:
             self._leave(ticket, request)
         self._went_on()
 
     def _read_ended(self, ticket: Ticket, request: Request, answer: Answer | None) -> None:
         if answer is not None:
-            self._outbox.put(answer)
+            self._put(request, answer)
         self._leave(ticket, request)
+
+    def _put(self, request: Request, answer: Answer) -> None:
+        self._answered.count(operation_of(request.name), answer, self._clock() - request.came_at)
+        self._outbox.put(answer)
 
     def _leave(self, ticket: Ticket, request: Request) -> None:
         """A request has ended: those that waited for it have their turn, in the order in which they came."""
@@ -206,7 +219,7 @@ class Runner:
             answer = self.answer_to_the_unforeseen(request.request_id, request.name)
         if answer is None:
             return False
-        self._outbox.put(answer)
+        self._put(request, answer)
         return True
 
     async def _answer(self, request: Request, run: Run) -> Answer:

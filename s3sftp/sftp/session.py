@@ -15,6 +15,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager, suppress
+from functools import partial
 from math import inf
 from typing import Any
 
@@ -22,9 +23,19 @@ import asyncssh
 from opentelemetry.trace import Span
 
 from s3sftp.errors import InvalidRequest, StorageError
-from s3sftp.fs import FileSystem, Listing, OpenReader, OpenWriter
+from s3sftp.fs import Ending, FileSystem, Listing, OpenReader, OpenWriter
 from s3sftp.sftp.backlog import Backlog
-from s3sftp.sftp.codec import PACKET_OVERHEAD, BadMessage, BadPacket, Fields, Inbox, Type, version_packet
+from s3sftp.sftp.codec import (
+    PACKET_OVERHEAD,
+    Answer,
+    BadMessage,
+    BadPacket,
+    Fields,
+    Inbox,
+    Type,
+    version_packet,
+)
+from s3sftp.sftp.counting import AnsweredRequests, operation_of_packet
 from s3sftp.sftp.extensions import ANNOUNCED
 from s3sftp.sftp.handles import Handle, Handles
 from s3sftp.sftp.operations import Operations
@@ -50,11 +61,12 @@ class SftpSession(asyncssh.SSHServerSession[bytes]):
         self._files = files
         self._options = options
         self._loop = asyncio.get_running_loop()
-        self._handles = Handles(options.max_handles, options.max_directories)
+        self._handles = Handles(options.max_handles, options.max_directories, files.shared.metrics)
+        self._answered = AnsweredRequests(files.shared.metrics)
         self._operations = Operations(files, self._handles, options)
         self._inbox = Inbox(max(options.max_read_bytes, options.max_write_bytes) + PACKET_OVERHEAD)
         self._outbox = Outbox(self._touch)
-        self._runner = Runner(files.session, options, self._outbox, self._go_on)
+        self._runner = Runner(files.session, options, self._outbox, self._answered, self._go_on)
         self._socket: Any = None
         self._reading_paused = False
         self._pumping = False
@@ -86,7 +98,7 @@ class SftpSession(asyncssh.SSHServerSession[bytes]):
         if self._ending is not None:
             return
         if datatype is not None:
-            self._end_soon("extended data on the channel", 1)
+            self._end_soon("extended data on the channel", 1, Ending.PROTOCOL_ERROR)
             return
         self._touch()
         before = self._inbox.packets
@@ -102,7 +114,10 @@ class SftpSession(asyncssh.SSHServerSession[bytes]):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._outbox.channel = None
-        self._end_soon("connection lost" if exc else "channel closed", None)
+        if exc:
+            self._end_soon("connection lost", None, Ending.CONNECTION_LOST)
+        else:
+            self._end_soon("channel closed", None, Ending.CLIENT_CLOSED)
 
     def pause_writing(self) -> None:
         self._outbox.channel_full = True
@@ -153,21 +168,23 @@ class SftpSession(asyncssh.SSHServerSession[bytes]):
             return
         self._pumping = True
         clock = self._loop.time
-        slice_end = clock() + _SLICE_SECONDS
+        came_at = clock()
+        slice_end = came_at + _SLICE_SECONDS
         had_room = True
         try:
             while self._ending is None and (had_room := self._has_room):
                 packet = self._inbox.next()
                 if packet is None:
                     break
-                self._accept(packet)
-                if clock() > slice_end:
+                self._accept(packet, came_at)
+                came_at = clock()
+                if came_at > slice_end:
                     self._let_others_go_first()
         except BadPacket as reason:
-            self._end_soon(f"protocol error: {reason}", 1)
+            self._end_soon(f"protocol error: {reason}", 1, Ending.PROTOCOL_ERROR)
         except Exception:
             _log.exception("internal error", session=self._files.session.session_id)
-            self._end_soon("internal error", 1)
+            self._end_soon("internal error", 1, Ending.INTERNAL_ERROR)
         finally:
             self._pumping = False
         self._outbox.flush()
@@ -197,7 +214,7 @@ class SftpSession(asyncssh.SSHServerSession[bytes]):
             return False
         return self._runner.has_room and self._outbox.unsent_bytes < self._options.send_buffer_bytes
 
-    def _accept(self, packet: bytes) -> None:
+    def _accept(self, packet: bytes, came_at: float) -> None:
         kind = packet[0]
         fields = Fields(packet)
         if not self._initialized:
@@ -207,16 +224,20 @@ class SftpSession(asyncssh.SSHServerSession[bytes]):
             raise BadPacket("INIT twice" if kind == Type.INIT else "no request id")
         request_id = fields.u32()
         try:
-            if not self._answer_at_once(kind, request_id, packet):
+            answer = self._answer_at_once(kind, request_id, packet)
+            if answer is None:
                 self._runner.admit(self._operations.prepare(kind, request_id, fields), len(packet))
+                return
         except BadMessage as reason:
             self._note_refused(kind, packet, InvalidRequest(str(reason)))
-            self._outbox.put(status_packet(request_id, Status.BAD_MESSAGE, str(reason)))
+            answer = status_packet(request_id, Status.BAD_MESSAGE, str(reason))
         except StorageError as error:
             self._note_refused(kind, packet, error)
-            self._outbox.put(error_packet(request_id, error))
+            answer = error_packet(request_id, error)
         except Exception:
-            self._outbox.put(self._runner.answer_to_the_unforeseen(request_id, f"type {kind}"))
+            answer = self._runner.answer_to_the_unforeseen(request_id, f"type {kind}")
+        self._answered.count(operation_of_packet(kind, packet), answer, self._loop.time() - came_at)
+        self._outbox.put(answer)
 
     def _note_refused(self, kind: int, packet: bytes, error: StorageError) -> None:
         """A file of which a WRITE was refused must not be published without it."""
@@ -237,32 +258,27 @@ class SftpSession(asyncssh.SSHServerSession[bytes]):
         self._initialized = True
         self._outbox.put(version_packet(ANNOUNCED))
 
-    def _answer_at_once(self, kind: int, request_id: int, packet: bytes) -> bool:
+    def _answer_at_once(self, kind: int, request_id: int, packet: bytes) -> Answer | None:
         """READ of bytes that are here and WRITE that there is room for need no task."""
         if kind not in (Type.READ, Type.WRITE):
-            return False
+            return None
         fields = Fields(packet)
         fields.u32()
         handle = self._handles.find(fields.view())
         offset = fields.u64()
         if handle.pending or offset >= 1 << 63:
-            return False
+            return None
         opened = handle.opened
         if kind == Type.READ and isinstance(opened, OpenReader):
             length = min(fields.u32(), self._options.max_read_bytes)
             views = None if self._runner.tells_reads else opened.try_read(offset, length)
-            if views is None:
-                return False
-            self._outbox.put(data_answer(request_id, views, length))
-            return True
+            return None if views is None else data_answer(request_id, views, length)
         if kind == Type.WRITE and isinstance(opened, OpenWriter):
             data = fields.view()
             with self._span_of(handle):
                 taken = opened.try_write(offset, data)
-            if taken:
-                self._outbox.put(ok_packet(request_id))
-            return taken
-        return False
+            return ok_packet(request_id) if taken else None
+        return None
 
     def _span_of(self, handle: Handle) -> AbstractContextManager[Span]:
         """The span of a WRITE that is answered at once; its attributes only if anyone listens."""
@@ -296,7 +312,7 @@ class SftpSession(asyncssh.SSHServerSession[bytes]):
 
     def _end_if_through(self) -> None:
         if self._input_ended and not len(self._runner) and not self._outbox and not self._turn_is_due:
-            self._end_soon("client finished", 0)
+            self._end_soon("client finished", 0, Ending.CLIENT_CLOSED)
 
     async def _stop(self, reason: str) -> None:
         """End, after the requests up to the last CLOSE of an upload that has been received."""
@@ -306,7 +322,7 @@ class SftpSession(asyncssh.SSHServerSession[bytes]):
             with suppress(TimeoutError):
                 async with asyncio.timeout_at(deadline):
                     await self._backlog_taken.wait()
-        await self._end_soon(reason, 1, deadline)
+        await self._end_soon(reason, 1, Ending.SESSION_ENDED, deadline)
 
     def _keep_backlog(self) -> bool:
         """Take in nothing more. Whether a CLOSE of an upload waits, here or in the channel, for room."""
@@ -319,25 +335,28 @@ class SftpSession(asyncssh.SSHServerSession[bytes]):
         return len(self._inbox) > 0
 
     def _end_soon(
-        self, reason: str, exit_status: int | None, deadline: float | None = None
+        self, reason: str, exit_status: int | None, why: Ending, deadline: float | None = None
     ) -> asyncio.Task[None]:
-        """CLOSEs are answered until the deadline, on the loop's clock; by default for `close_timeout`."""
+        """CLOSEs are answered until the deadline, on the loop's clock; by default for `close_timeout`. `why`
+        is what becomes of transfers that are not finished."""
         if self._ending is None:
             if self._watch is not None:
                 self._watch.cancel()
             self._backlog_taken.set()
             if deadline is None:
                 deadline = self._loop.time() + self._options.close_timeout.total_seconds()
-            self._ending = self._files.shared.adopt(self._finish(reason, exit_status, deadline))
+            self._ending = self._files.shared.adopt(self._finish(reason, exit_status, why, deadline))
         return self._ending
 
-    async def _finish(self, reason: str, exit_status: int | None, deadline: float) -> None:
+    async def _finish(self, reason: str, exit_status: int | None, why: Ending, deadline: float) -> None:
         await self._runner.stop(deadline)
         self._outbox.flush()
         self._outbox.clear()  # what the client does not take now, it never will
         handles = self._handles.all()
         aborted = sum(isinstance(handle.opened, OpenWriter) for handle in handles)
-        await asyncio.gather(*(_contain(handle, _let_go) for handle in handles))
+        await asyncio.gather(*(_contain(handle, partial(_let_go, why)) for handle in handles))
+        for handle in handles:
+            self._handles.remove(handle)
         _log.info(
             "session ended",
             reason=reason,
@@ -363,17 +382,19 @@ class SftpSession(asyncssh.SSHServerSession[bytes]):
         still = self._loop.time() - self._last_moved
         self._stalled = bool(self._outbox) and still > self._stall_seconds
         idle = not len(self._runner) and not self._outbox and still > self._idle_seconds
-        if self._stalled or idle:
-            self._end_soon("client takes no answers" if self._stalled else "idle", 1)
+        if self._stalled:
+            self._end_soon("client takes no answers", 1, Ending.STALLED)
+        elif idle:
+            self._end_soon("idle", 1, Ending.IDLE)
         elif self._ending is None:
             self._schedule_watch()
 
 
-async def _let_go(handle: Handle) -> None:
+async def _let_go(why: Ending, handle: Handle) -> None:
     if isinstance(handle.opened, Listing):
         await handle.opened.close()
     else:
-        await handle.opened.abort()
+        await handle.opened.abort(why)
 
 
 async def _contain(handle: Handle, step: Callable[[Handle], Awaitable[None]]) -> None:

@@ -26,6 +26,8 @@ from s3sftp.ssh.refusals import USUAL, ChannelRequests, NothingButSessions, refu
 from s3sftp.ssh.sessions import OpenSession, ServerSession
 from s3sftp.ssh.signatures import prove_host_keys
 from s3sftp.telemetry import get_logger
+from s3sftp.telemetry.instruments import CONNECTIONS, CONNECTIONS_TOTAL, LOGINS, SESSIONS
+from s3sftp.telemetry.metrics import Metrics
 from s3sftp.telemetry.sparse import Sparse
 
 _log = get_logger("s3sftp.ssh")
@@ -61,6 +63,7 @@ class Shared:
     refusals: Sparse = field(default_factory=Sparse)
     fast_packets: bool = False
     stopping: bool = False
+    metrics: Metrics = field(default_factory=Metrics)
 
 
 class Connection(NothingButSessions):
@@ -74,7 +77,8 @@ class Connection(NothingButSessions):
         self._is_proxys_own = False
         self._guest: Guest | None = None
         self._counted: asyncio.Future[Refusal | None] | None = None
-        self._login = Login(shared.asking, shared.options, self._id)
+        self._count = shared.metrics.add
+        self._login = Login(shared.asking, shared.options, self._id, shared.metrics)
         self._user = ""
         self._service_requests = 0
         self._misplaced = 0
@@ -112,6 +116,8 @@ class Connection(NothingButSessions):
         self._login.comes_from(guest.peer, guest)
         quirks.on_version(conn, guest.greeted, self._look_for_header)
         self._shared.connections.add(self)
+        self._count(CONNECTIONS.row())
+        self._count(CONNECTIONS_TOTAL.row("accepted"))
         quirks.refuse_passwords_that_are_no_text(conn)
         quirks.refuse_long_logins(conn)
         quirks.offer_as_sshd_does(conn)
@@ -213,7 +219,10 @@ class Connection(NothingButSessions):
                 user=self._user,
                 reason=refusal.reason if refusal else None,
             )
+            if proof is not None:
+                self._count(LOGINS.row(proof.method, "refused"))
             return refusal
+        self._count(LOGINS.row(proof.method, "accepted"))
         _log.info(
             "logged in",
             connection=self._id,
@@ -287,11 +296,13 @@ class Connection(NothingButSessions):
         async def until_closed() -> None:
             await channel.wait_closed()
             self._sessions.pop(session, None)
+            self._count(SESSIONS.row(), -1)
             self._watch_idleness()
 
         if self._idle is not None:
             self._idle.cancel()
         self._sessions[session] = asyncio.create_task(until_closed())
+        self._count(SESSIONS.row())
         if self._paused:
             session.transport_paused()
 
@@ -394,6 +405,7 @@ class Connection(NothingButSessions):
         if self._guest is None:
             return
         self._shared.connections.discard(self)
+        self._count(CONNECTIONS.row(), -1)
         if not self.authenticated:
             self._tell_mismatch()
             self._login.left_outside(self._user)

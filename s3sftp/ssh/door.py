@@ -20,6 +20,8 @@ from s3sftp.auth import AuthOptions, Bans, plain, source_of
 from s3sftp.ssh.admission import Admission, Refusal, Stage, Ticket
 from s3sftp.ssh.options import SshOptions
 from s3sftp.telemetry import get_logger
+from s3sftp.telemetry.instruments import CONNECTIONS_TOTAL
+from s3sftp.telemetry.metrics import Metrics
 from s3sftp.telemetry.sparse import Sparse
 
 _log = get_logger("s3sftp.ssh")
@@ -110,7 +112,8 @@ class Entrance(Protocol):
 class FrontDoor:
     """The door of a server: bans, limits, who waits and who is in."""
 
-    def __init__(self, ssh: SshOptions, auth: AuthOptions) -> None:
+    def __init__(self, ssh: SshOptions, auth: AuthOptions, metrics: Metrics | None = None) -> None:
+        self._count = (metrics or Metrics()).add
         self._bans = Bans(
             auth.ban_failures,
             auth.ban_window.total_seconds(),
@@ -169,10 +172,15 @@ class FrontDoor:
         self._guests.pop(ticket).expel(refusal.reason)
 
     def tell(self, peer: Peer, reason: str) -> None:
-        """Say in the log that a connection is refused."""
+        """Say in the log, and count, that a connection is refused."""
+        self.count_refused()
         untold = self._refusals.tell(reason, _now())
         if untold is not None:
             _log.warning("connection refused", **peer.fields, reason=reason, untold=untold)
+
+    def count_refused(self) -> None:
+        """A connection is refused, and somebody says so in the log."""
+        self._count(CONNECTIONS_TOTAL.row("refused"))
 
     def log_in(self, ticket: Ticket, user: str) -> Refusal | None:
         """Count the connection for its user."""

@@ -22,6 +22,7 @@ from s3sftp.ssh.sessions import OpenSession
 from s3sftp.ssh.signatures import host_key_pairs
 from s3sftp.ssh.sockets import CannotListen
 from s3sftp.telemetry import get_logger
+from s3sftp.telemetry.metrics import Metrics
 
 _log = get_logger("s3sftp.ssh")
 _POLL_SECONDS = 0.05
@@ -43,6 +44,7 @@ class Listener:
         entrance: Entrance | None = None,
         sessions_idle: timedelta = timedelta(0),
         other_descriptors: int = 0,
+        metrics: Metrics | None = None,
     ) -> None:
         """With an entrance, connections come from there, and not from a socket of its own. Its own leaves so
         many descriptors to the rest of the process.
@@ -53,7 +55,10 @@ class Listener:
         self._listen = listen
         self._options = ssh
         self._host_keys = host_key_pairs(host_keys, ssh.offer.signatures)
-        self._own = OwnEntrance(FrontDoor(ssh, auth), listen, other_descriptors) if entrance is None else None
+        metrics = metrics or Metrics()
+        self._own = None
+        if entrance is None:
+            self._own = OwnEntrance(FrontDoor(ssh, auth, metrics), listen, other_descriptors)
         self._entrance: Entrance = self._own or entrance  # type: ignore[assignment]
         self._shared = Shared(
             ssh,
@@ -62,6 +67,7 @@ class Listener:
             open_session,
             sessions_idle,
             self._host_keys,
+            metrics=metrics,
         )
         self._shared.fast_packets = ssh.fast_packets and packets.usable()
         self._acceptor: asyncssh.SSHAcceptor | None = None

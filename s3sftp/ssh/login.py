@@ -16,6 +16,8 @@ from s3sftp.ssh.options import SshOptions
 from s3sftp.ssh.quirks import MOST_LOGIN_BYTES, NO_TEXT
 from s3sftp.ssh.signatures import verify_only
 from s3sftp.telemetry import get_logger
+from s3sftp.telemetry.instruments import LOGINS
+from s3sftp.telemetry.metrics import Metrics
 
 _log = get_logger("s3sftp.ssh")
 
@@ -38,7 +40,8 @@ class Login:
     hold.
     """
 
-    def __init__(self, asking: Asking, limits: SshOptions, connection_id: str) -> None:
+    def __init__(self, asking: Asking, limits: SshOptions, connection_id: str, metrics: Metrics) -> None:
+        self._count = metrics.add
         self._asking = asking
         self._limits = limits
         self._connection_id = connection_id
@@ -100,7 +103,9 @@ class Login:
             else:
                 answer = await self._asking.password(user, password, self._address)
         finally:
-            if answer.identity is None and not answer.broken:
+            if answer.broken:
+                self._count(LOGINS.row(method, "error"))
+            elif answer.identity is None:
                 # also when the client does not wait for the answer: that is no way to guess for free
                 banned = self._failed(user, method)
         if answer.identity is not None:
@@ -137,13 +142,17 @@ class Login:
 
     def left_outside(self, user: str) -> None:
         """The connection ended without a login."""
-        if self._keys and not self._passwords and not self._unanswered:
-            self._failed(user, "publickey")
+        if self._keys and not self._passwords:
+            if self._unanswered:
+                self._count(LOGINS.row("publickey", "error"))
+            else:
+                self._failed(user, "publickey")
 
     def _failed(self, user: str, method: str) -> asyncio.Future[bool] | None:
         _log.info(
             "login failed", connection=self._connection_id, source=self._source, user=user, method=method
         )
+        self._count(LOGINS.row(method, "failed"))
         return self._guest.failed() if self._guest else None
 
 

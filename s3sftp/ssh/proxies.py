@@ -63,10 +63,11 @@ class _Waiting:
 class TrustedProxies:
     """Finds out whose each connection is. `admit` takes those that stay."""
 
-    def __init__(self, listen: ListenOptions, admit: Admit) -> None:
+    def __init__(self, listen: ListenOptions, admit: Admit, count_refused: Callable[[], None]) -> None:
         self._mode = listen.proxy_protocol
         self._networks = [ipaddress.ip_network(text) for text in listen.proxy_sources]
         self._admit = admit
+        self._count_refused = count_refused
         self._waiting: dict[_Waiting, None] = {}  # in order of arrival
         self._told = Sparse(_TELL_SECONDS)
         if self._mode != "off" and any(network.prefixlen == 0 for network in self._networks):
@@ -195,6 +196,7 @@ class TrustedProxies:
         return waiting.sock
 
     def _tell(self, kind: str, reason: str, advice: str, **where: str) -> None:
+        self._count_refused()
         untold = self._told.tell(kind, asyncio.get_running_loop().time())
         if untold is not None:
             _log.warning("connection refused", **where, reason=reason, advice=advice, untold=untold)

@@ -63,7 +63,7 @@ class Reception:
         self._sockets = list(sockets)
         self._servers = servers
         self._other_descriptors = other_descriptors
-        self._proxies = TrustedProxies(listen, self._identified)
+        self._proxies = TrustedProxies(listen, self._identified, door.count_refused)
         self._held: deque[tuple[socket.socket, Peer]] = deque()
         """Those whose PROXY header came while nobody could serve them."""
         self._waiting: dict[CountedGuest, socket.socket] = {}

@@ -89,6 +89,11 @@ class Supervisor:
         """Each worker by its number, the latest that was started."""
         return self._workers
 
+    @property
+    def workers_ready(self) -> int:
+        """How many workers can take connections."""
+        return sum(worker.ready for worker in self._workers.values())
+
     def hand_users(self, users: int) -> None:
         """Give a file that says how users have changed to every worker, now or when it is started.
 
@@ -164,7 +169,7 @@ class Supervisor:
         _log.info("listening", host=self._listen.host or "*", port=reception.port)
 
     async def _until_all_are_ready(self, asking: asyncio.Task[None]) -> None:
-        while not asking.done() and sum(each.ready for each in self._workers.values()) < self._crew.count:
+        while not asking.done() and self.workers_ready < self._crew.count:
             await self._change_or({asking})
 
     async def _change_or(self, others: set[asyncio.Task[Any]]) -> None:

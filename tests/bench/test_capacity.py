@@ -23,12 +23,12 @@ from bench.capacity.needs import (
     processors_busy,
     requests_per_second,
 )
-from bench.prices import dollars
 from bench.records import Results, Sample, load
 from bench.sizes import FULL
 from s3sftp.backends.s3.options import S3Options
 from s3sftp.fs.options import FileOptions
 from s3sftp.ssh.options import SshOptions
+from s3sftp.telemetry.prices import dollars
 from s3sftp.workers import available
 from tests.limits.operations import OPERATIONS
 from tests.limits.operations import RANGE_BYTES as TABLE_RANGE_BYTES

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from bench.prices import dollars
 from bench.records import Results, Sample, load
 from bench.report.figures import CPU_PER_GIB, SECONDS, THROUGHPUT
 from bench.report.goals import Goal, Point, goals, goals_table
 from bench.report.page import page
 from bench.report.plots import drawn
 from bench.report.tables import ratios, work_table
+from s3sftp.telemetry.prices import dollars
 
 GIB = 1 << 30
 ROOT = Path(__file__).parents[2]

@@ -44,6 +44,10 @@ def test_the_page_of_algorithms_is_what_the_policies_offer() -> None:
     assert (DOCS / "algorithms.md").read_text("utf-8") == _tool("algorithms").page()
 
 
+def test_the_page_of_metrics_has_all_of_the_catalogue_and_nothing_else() -> None:
+    assert (DOCS / "metrics.md").read_text("utf-8") == _tool("metrics").page()
+
+
 def test_the_table_of_costs_is_what_the_tests_demand() -> None:
     page = (DOCS / "semantics.md").read_text("utf-8")
     for mark, operations in (("budget", OPERATIONS), ("budget-journal", WITH_THE_JOURNAL_IN_THE_BUCKET)):

@@ -45,6 +45,7 @@ from s3sftp.backends.s3.writing import S3Upload, Writing
 from s3sftp.counters import Table
 from s3sftp.errors import Changed, NotFound, StorageFailure
 from s3sftp.telemetry import get_logger
+from s3sftp.telemetry.metrics import Metrics
 
 _log = get_logger("s3sftp.s3")
 
@@ -52,7 +53,7 @@ _log = get_logger("s3sftp.s3")
 class S3Backend(CompleteBackend):
     """A bucket, or a prefix of one. `state_dir` is where unfinished uploads are noted by `journal = "disk"`;
     `changes` a table through which the processes of one server see each other's changes at once, `made` one
-    of the names that they have made, and `contact` is told of every request that succeeds."""
+    of the names that they have made; `contact` is told of requests that succeed, and `metrics` counts all."""
 
     name = "s3"
     begin_is_free = True
@@ -64,10 +65,11 @@ class S3Backend(CompleteBackend):
         changes: Table | None = None,
         made: Table | None = None,
         contact: Contact | None = None,
+        metrics: Metrics | None = None,
     ) -> None:
         self.options = options
         self.keeps_modes = options.keeps_modes
-        self.store = Store(options, contact)
+        self.store = Store(options, contact, metrics=metrics)
         self.journal = self._make_journal(state_dir)
         self.janitor = Janitor(self.store, self.journal)
         self._keys = Keys(options.prefix, escape_backslash=options.backslash == "escape")

@@ -22,6 +22,7 @@ from opentelemetry.trace import Span, SpanKind, Status, StatusCode
 from s3sftp.backends.s3.clients import make_client, prepared
 from s3sftp.backends.s3.concurrency import Slots
 from s3sftp.backends.s3.contact import Contact
+from s3sftp.backends.s3.counting import RequestCounts
 from s3sftp.backends.s3.credentials import RenewableCredentials
 from s3sftp.backends.s3.direct import Direct
 from s3sftp.backends.s3.failures import Trouble, is_denied, trouble_of
@@ -30,6 +31,7 @@ from s3sftp.backends.s3.proofs import Unproven, require_proof
 from s3sftp.backends.s3.received import body_of
 from s3sftp.backends.s3.retries import Again, Effort, Retries, attempt_limit, time_limit
 from s3sftp.telemetry import charge, get_logger, span
+from s3sftp.telemetry.metrics import Metrics
 
 Answer = dict[str, Any]
 
@@ -51,10 +53,12 @@ class Store:
         contact: Contact | None = None,
         *,
         dice: Callable[[], float] = random.random,
+        metrics: Metrics | None = None,
     ) -> None:
         self.options = options
         self._contact = contact or Contact()
         self._dice = dice
+        self._counts = RequestCounts(metrics or Metrics())
         self._retries = Retries(options.attempts)
         patience = options.metadata_timeout.total_seconds()
         self.downloads = Slots(max(1, options.max_connections * 3 // 4), patience, "downloads")
@@ -126,8 +130,14 @@ class Store:
         unknown = False
         for attempt in itertools.count(1):
             generation = self._credentials.generation if self._credentials else 0
-            charge(api, retry=resumed or attempt > 1)
-            answer = await self._attempt(api, parameters, attempt, deadline)
+            retry = resumed or attempt > 1
+            charge(api, retry=retry)
+            try:
+                answer = await self._attempt(api, parameters, attempt, deadline)
+            except BaseException:
+                self._counts.given_up(api, retry=retry)
+                raise
+            self._counts.ended(api, answer if isinstance(answer, Trouble) else None, retry=retry)
             if not isinstance(answer, Trouble):
                 self._contact.succeeded(api)
                 return answer

@@ -182,6 +182,11 @@ class Trouble(Exception):
         self.unknown = meaning.unknown
         """Whether this attempt, or one before it, may have been carried out."""
 
+    @property
+    def is_throttle(self) -> bool:
+        """Whether the store asks to slow down."""
+        return self.meaning is _SLOW_DOWN and self.status != 307
+
     def error(self, key: str) -> StorageError:
         """What is said to the client, with what is said to the operator."""
         meant = 300 <= self.status < 500 and self.status not in (408, 429)

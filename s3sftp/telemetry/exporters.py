@@ -1,0 +1,84 @@
+"""Which of OpenTelemetry's exporters the standard environment variables ask for, of one signal.
+
+OTEL_SDK_DISABLED=true                   off
+OTEL_<SIGNAL>_EXPORTER                   otlp, console, none, any installed exporter; several by commas
+OTEL_EXPORTER_OTLP[_<SIGNAL>]_ENDPOINT   its presence alone turns otlp on
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+from collections.abc import Callable, Mapping
+from importlib.metadata import entry_points
+from typing import Any
+
+from s3sftp import __version__
+from s3sftp.errors import ConfigurationError
+
+_FLUSH_SECONDS = 5.0
+
+
+def wanted_exporters(signal: str, environ: Mapping[str, str]) -> list[str]:
+    """The names of the exporters of `TRACES` or `METRICS`."""
+    if environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":
+        return []
+    wanted = environ.get(f"OTEL_{signal}_EXPORTER", "").strip()
+    if not wanted and any(
+        environ.get(name) for name in ("OTEL_EXPORTER_OTLP_ENDPOINT", f"OTEL_EXPORTER_OTLP_{signal}_ENDPOINT")
+    ):
+        wanted = "otlp"
+    names = [name.strip() for name in wanted.split(",") if name.strip()]
+    return [_alias(name, signal, environ) for name in names if name != "none"]
+
+
+def _alias(name: str, signal: str, environ: Mapping[str, str]) -> str:
+    if name != "otlp":
+        return name
+    protocol = environ.get(f"OTEL_EXPORTER_OTLP_{signal}_PROTOCOL") or environ.get(
+        "OTEL_EXPORTER_OTLP_PROTOCOL"
+    )
+    return "otlp_proto_grpc" if protocol == "grpc" else "otlp_proto_http"
+
+
+def load_exporter(signal: str, name: str) -> Callable[[], Any]:
+    """What makes an exporter. Raises ConfigurationError when none of that name is installed."""
+    group = f"opentelemetry_{signal.lower()}_exporter"
+    for entry in entry_points(group=group, name=name):
+        factory: Callable[[], Any] = entry.load()
+        return factory
+    known = ", ".join(sorted({entry.name for entry in entry_points(group=group)}))
+    raise ConfigurationError(
+        [f"OTEL_{signal}_EXPORTER: no exporter '{name}' is installed; installed: {known}"]
+    )
+
+
+def identity(environ: Mapping[str, str]) -> dict[str, str]:
+    """What the resource says of this program, unless the environment says it."""
+    named = environ.get("OTEL_SERVICE_NAME") or "service.name=" in environ.get("OTEL_RESOURCE_ATTRIBUTES", "")
+    known = {"service.version": __version__}
+    return known if named else known | {"service.name": "s3sftp"}
+
+
+async def end_exporting(*shutdowns: Callable[[], None] | None) -> None:
+    """Have what is left sent, of all signals at once, without holding up the end of the process for long."""
+    await asyncio.gather(*(_end(shutdown) for shutdown in shutdowns if shutdown is not None))
+
+
+async def _end(shutdown: Callable[[], None]) -> None:
+    loop = asyncio.get_running_loop()
+    ended = asyncio.Event()
+
+    def run() -> None:
+        try:
+            shutdown()
+        finally:
+            # the loop may be gone when the collector took too long to answer
+            with contextlib.suppress(RuntimeError):
+                loop.call_soon_threadsafe(ended.set)
+
+    # a daemon: the loop's own threads are waited for at the end of the process, however long they take
+    threading.Thread(target=run, name="telemetry-shutdown", daemon=True).start()
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(ended.wait(), _FLUSH_SECONDS)
