@@ -1,7 +1,7 @@
 """Writes helm/s3sftp/values.schema.json: `python helm/tools/schema.py`.
 
 What stands under `config` and `users.inline` comes from the options of s3sftp, the descriptions of the rest
-from the comments in values.yaml. Nothing is taken that is not known, except where Kubernetes says what is right.
+from the comments in values.yaml. What is not known is refused, except where Kubernetes says what is right.
 """
 
 from __future__ import annotations
