@@ -1,15 +1,19 @@
 {{/* s3sftp.toml from values. Helm's own toToml writes every number as a float, which no option takes. */}}
 
-{{/* A value. JSON's escapes in texts are TOML's too; only DEL needs one there. */}}
+{{/* A text. JSON's escapes are TOML's too; only DEL needs one there, and in YAML. */}}
+{{- define "s3sftp.toml.text" -}}
+{{- toJson . | replace "\u007f" "\\u007f" -}}
+{{- end }}
+
 {{- define "s3sftp.toml.value" -}}
 {{- if kindIs "string" . -}}
-{{- toJson . | replace "\u007f" "\\u007f" -}}
+{{- include "s3sftp.toml.text" . -}}
 {{- else if kindIs "bool" . -}}
 {{- . -}}
 {{- else if kindIs "slice" . -}}
 [{{- range $index, $item := . -}}{{- if $index }}, {{ end -}}{{- include "s3sftp.toml.value" $item -}}{{- end -}}]
 {{- else if kindIs "map" . -}}
-{ {{- range $index, $name := keys . | sortAlpha -}}{{- if $index }}, {{ else }} {{ end -}}{{ toJson $name }} = {{ include "s3sftp.toml.value" (get $ $name) }}{{- end }} }
+{ {{- range $index, $name := keys . | sortAlpha -}}{{- if $index }}, {{ else }} {{ end -}}{{ include "s3sftp.toml.text" $name }} = {{ include "s3sftp.toml.value" (get $ $name) }}{{- end }} }
 {{- else if eq (floor .) (float64 .) -}}
 {{- int64 . -}}
 {{- else -}}
@@ -21,7 +25,7 @@
 {{- define "s3sftp.toml.options" -}}
 {{- range $name, $value := . }}
 {{- if not (kindIs "invalid" $value) }}
-{{ if regexMatch "^[A-Za-z0-9_-]+$" $name }}{{ $name }}{{ else }}{{ toJson $name }}{{ end }} = {{ include "s3sftp.toml.value" $value }}
+{{ if regexMatch "^[A-Za-z0-9_-]+$" $name }}{{ $name }}{{ else }}{{ include "s3sftp.toml.text" $name }}{{ end }} = {{ include "s3sftp.toml.value" $value }}
 {{- end }}
 {{- end }}
 {{- end }}
@@ -55,7 +59,7 @@
 {{/* The users of the values, for a Secret. */}}
 {{- define "s3sftp.usersToml" -}}
 {{- range $name, $user := .Values.users.inline -}}
-[users.{{ toJson $name }}]
+[users.{{ include "s3sftp.toml.text" $name }}]
 {{- include "s3sftp.toml.options" $user }}
 
 {{ end -}}
