@@ -36,7 +36,7 @@ def user() -> Schema:
 def _group(group: type[BaseModel]) -> Schema:
     # none is required here: the templates say what is missing, and what to do about it
     properties = {name: _field(name, field) for name, field in group.model_fields.items()}
-    return {"type": ["object", "null"], "additionalProperties": False, "properties": properties}
+    return {"type": "object", "additionalProperties": False, "properties": properties}
 
 
 def _field(name: str, field: FieldInfo) -> Schema:
@@ -86,6 +86,8 @@ def _scalar(name: str, annotation: Any) -> Schema:
 def _or_null(schema: Schema) -> Schema:
     if "enum" in schema:
         return {**schema, "enum": [*schema["enum"], None]}
+    if "properties" in schema:
+        return schema  # a group that nothing is said of is left out
     kinds = schema["type"] if isinstance(schema["type"], list) else [schema["type"]]
     return {**schema, "type": list(dict.fromkeys([*kinds, "null"]))}
 

@@ -161,7 +161,7 @@ def _users() -> Schema:
     return strict(
         inline={
             "type": "object",
-            "additionalProperties": options_schema.user() | {"type": "object"},
+            "additionalProperties": options_schema.user(),
             "propertyNames": {"pattern": r"^[A-Za-z0-9_][A-Za-z0-9_.@+-]{0,99}$"},
         },
         existingSecret=NAME,

@@ -81,6 +81,12 @@ def _files_of(values: Iterable[Path | Mapping[str, Any]]) -> Iterator[list[str]]
         yield arguments
 
 
+def values_file(name: str) -> Path:
+    """One of those in `ci/`."""
+    (found,) = (file for file in VALUES_FILES if file.stem == f"{name}-values")
+    return found
+
+
 def parsed(text: str) -> list[Object]:
     return [each for each in yaml.load_all(text, yaml.CSafeLoader) if each]
 

@@ -23,9 +23,12 @@ _OURS = frozenset({"s3sftp", "host-keys", "round-trip"})
 """Containers that the chart brings; others are the operator's."""
 
 
-def problems(objects: list[Object], kube_version: str = "1.33") -> list[str]:
-    """All that is wrong."""
+def problems(
+    objects: list[Object], kube_version: str = "1.33", elsewhere: frozenset[str] = ELSEWHERE
+) -> list[str]:
+    """All that is wrong. `elsewhere`: Secrets that others make."""
     found = [problem for each in objects for problem in invalid(each, kube_version)]
+    found += volumes(objects, elsewhere)
     return found + [problem for check in CHECKS for problem in check(objects)]
 
 
@@ -53,7 +56,7 @@ def names(objects: list[Object]) -> Iterator[str]:
         yield from (
             f"{each['kind']} {name}: label {label} = {value!r} is none"
             for label, value in labels.items()
-            if not _LABEL.fullmatch(value)
+            if not _LABEL.fullmatch(str(value))
         )
 
 
@@ -115,11 +118,11 @@ def ports(objects: list[Object]) -> Iterator[str]:
         yield f"the environment has other ports than the container: {opened}"
 
 
-def volumes(objects: list[Object]) -> Iterator[str]:
+def volumes(objects: list[Object], elsewhere: frozenset[str]) -> Iterator[str]:
     """Each is mounted, each mount has one, and what it is made of is made by somebody."""
     made = {(each["kind"], each["metadata"]["name"]) for each in objects}
     made |= {("Secret", each["spec"]["target"]["name"]) for each in of_kind(objects, "ExternalSecret")}
-    made |= {("Secret", name) for name in _of_hooks(objects) | ELSEWHERE}
+    made |= {("Secret", name) for name in _of_hooks(objects) | elsewhere}
     for name, pod in pods(objects):
         known = [volume["name"] for volume in pod["spec"].get("volumes", ())]
         mounted = {mount["name"] for each in _all_containers(pod) for mount in each.get("volumeMounts", ())}
@@ -235,7 +238,6 @@ CHECKS: tuple[Callable[[list[Object]], Iterator[str]], ...] = (
     names,
     selectors,
     ports,
-    volumes,
     scaling,
     stopping,
     restricted,

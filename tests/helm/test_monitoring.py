@@ -14,7 +14,7 @@ import yaml
 
 from s3sftp.telemetry.instrument import Kind
 from s3sftp.telemetry.instruments import CATALOGUE
-from tests.helm.chart import CHART, RELEASE, VALUES_FILES, Chart, of_kind, only
+from tests.helm.chart import CHART, RELEASE, Chart, of_kind, only, values_file
 from tests.helm.tools import tool
 from tests.support.commands import installed
 
@@ -57,7 +57,7 @@ def _values_of(name: str, label: str) -> set[str]:
 
 
 def rules(chart: Chart) -> list[dict[str, Any]]:
-    (rule,) = of_kind(chart.objects(_file("aws")), "PrometheusRule")
+    (rule,) = of_kind(chart.objects(values_file("aws")), "PrometheusRule")
     (group,) = rule["spec"]["groups"]
     found: list[dict[str, Any]] = group["rules"]
     return found
@@ -93,7 +93,7 @@ def test_the_dashboard_is_what_its_tool_writes() -> None:
 
 
 def test_the_dashboard_is_in_the_config_map_as_it_is(chart: Chart) -> None:
-    dashboard = only(chart.objects(_file("everything")), "ConfigMap", "-dashboard")
+    dashboard = only(chart.objects(values_file("everything")), "ConfigMap", "-dashboard")
     assert json.loads(dashboard["data"]["s3sftp.json"])["panels"] == panels()
     assert dashboard["metadata"]["labels"]["grafana_dashboard"] == "1"
 
@@ -165,14 +165,14 @@ def test_alerts_fire_when_they_should_and_not_before(rendered: Chart, tmp_path: 
 
 @pytest.mark.parametrize("kind", ["ServiceMonitor", "PodMonitor"])
 def test_what_scrapes_asks_the_admin_port_for_metrics(kind: str, rendered: Chart) -> None:
-    values = _file("everything" if kind == "ServiceMonitor" else "aws")
+    values = values_file("everything" if kind == "ServiceMonitor" else "aws")
     spec = only(rendered.objects(values), kind)["spec"]
     (endpoint,) = spec.get("endpoints") or spec["podMetricsEndpoints"]
     assert (endpoint["port"], endpoint["path"]) == ("admin", "/metrics")
 
 
 def test_the_collector_of_telemetry_is_in_the_environment(rendered: Chart) -> None:
-    deployment = only(rendered.objects(_file("everything")), "Deployment")
+    deployment = only(rendered.objects(values_file("everything")), "Deployment")
     (container,) = (
         each for each in deployment["spec"]["template"]["spec"]["containers"] if each["name"] == "s3sftp"
     )
@@ -190,8 +190,3 @@ def _written(directory: Path, found: list[dict[str, Any]]) -> Path:
 def _promtool(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     command = [installed("promtool"), *(str(each) for each in arguments)]
     return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-
-
-def _file(name: str) -> Path:
-    (found,) = (file for file in VALUES_FILES if file.stem == f"{name}-values")
-    return found

@@ -31,7 +31,7 @@ FAULTS: dict[str, tuple[str, str, str, str]] = {
     ),
     "a volume of a ConfigMap that nobody makes": (
         "templates/configmap.yaml",
-        'name: {{ include "s3sftp.fullname" . }}',
+        'name: {{ include "s3sftp.fullname" . | quote }}',
         'name: {{ include "s3sftp.fullname" . }}-options',
         "nobody makes",
     ),
@@ -47,6 +47,12 @@ FAULTS: dict[str, tuple[str, str, str, str]] = {
         "  revisionHistoryLimit:",
         "  revisionsToKeep:",
         "revisionsToKeep",
+    ),
+    "a name that YAML takes for a number": (
+        "templates/_names.tpl",
+        "app.kubernetes.io/instance: {{ .Release.Name | quote }}",
+        "app.kubernetes.io/instance: 1",
+        "is not of type",
     ),
     "a type that Kubernetes does not take": (
         "templates/deployment.yaml",
@@ -74,7 +80,7 @@ FAULTS: dict[str, tuple[str, str, str, str]] = {
     ),
     "an autoscaler of another Deployment": (
         "templates/autoscaling.yaml",
-        'kind: Deployment\n    name: {{ include "s3sftp.fullname" $ }}',
+        'kind: Deployment\n    name: {{ include "s3sftp.fullname" $ | quote }}',
         "kind: Deployment\n    name: {{ $.Release.Name }}-server",
         "HorizontalPodAutoscaler",
     ),

@@ -16,15 +16,15 @@
 {{- end }}
 
 {{- define "s3sftp.selectorLabels" -}}
-app.kubernetes.io/name: {{ include "s3sftp.name" . }}
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/name: {{ include "s3sftp.name" . | quote }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 app.kubernetes.io/component: server
 {{- end }}
 
 {{- define "s3sftp.commonLabels" -}}
-helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-" }}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-" | quote }}
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
-app.kubernetes.io/managed-by: {{ .Release.Service }}
+app.kubernetes.io/managed-by: {{ .Release.Service | quote }}
 app.kubernetes.io/part-of: s3sftp
 {{- with .Values.commonLabels }}
 {{ toYaml . }}
@@ -39,8 +39,8 @@ app.kubernetes.io/part-of: s3sftp
 {{/* Of objects that only a hook uses: never the server's, or its Service would send clients there.
      Takes a dict of `root` and `component`. */}}
 {{- define "s3sftp.hookLabels" -}}
-app.kubernetes.io/name: {{ include "s3sftp.name" .root }}
-app.kubernetes.io/instance: {{ .root.Release.Name }}
+app.kubernetes.io/name: {{ include "s3sftp.name" .root | quote }}
+app.kubernetes.io/instance: {{ .root.Release.Name | quote }}
 app.kubernetes.io/component: {{ .component }}
 {{ include "s3sftp.commonLabels" .root }}
 {{- end }}

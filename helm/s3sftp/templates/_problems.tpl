@@ -100,6 +100,9 @@ hostKeys.files has {{ . }}, which is not generated: choose from ssh_host_ed25519
 {{- if and (ne ($listen.proxy_protocol | default "off") "off") (not $listen.proxy_sources) }}
 config.listen.proxy_protocol = {{ $listen.proxy_protocol }} needs config.listen.proxy_sources: the networks that the load balancer sends from, as anybody else could claim any address
 {{- end }}
+{{- if regexMatch "^[0-9]" (include "s3sftp.fullname" .) }}
+the release name {{ .Release.Name }} begins with a digit, which the name of a Service cannot: set fullnameOverride
+{{- end }}
 {{- if not $listen.port }}
 config.listen.port should be a fixed port from 1 to 65535: the Service sends clients to it
 {{- end }}
