@@ -1,7 +1,7 @@
 """podman as a node: it runs the pod of the Deployment as it was rendered, as near as podman can.
 
-What podman has no notion of is put into its words: volumes are directories of this machine, filled as the kubelet
-does; probes are left out; the network is the machine's.
+What podman has no notion of is put into its words: volumes are directories of this machine, filled as the
+kubelet does; probes are left out; the network is the machine's.
 """
 
 from __future__ import annotations
