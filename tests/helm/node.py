@@ -9,7 +9,9 @@ from __future__ import annotations
 import base64
 import json
 import os
+import resource
 import subprocess
+import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,8 +23,6 @@ import yaml
 from tests.helm.chart import RELEASE, Object, of_kind, server
 from tests.support.commands import installed
 
-# crun and systemd's cgroups are not everywhere that tests run
-PODMAN = ("--cgroup-manager=cgroupfs", "--runtime=/usr/sbin/runc")
 _GROUP = 10001
 _LEFT_OUT = ("serviceAccountName", "topologySpreadConstraints", "enableServiceLinks")
 _LEFT_OUT_OF_CONTAINERS = ("startupProbe", "livenessProbe", "readinessProbe", "resources", "ports")
@@ -134,5 +134,29 @@ def _fill(place: Path, volume: Object, data: Mapping[str, Files]) -> None:
 
 
 def _podman(*arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [installed("podman"), *PODMAN, *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    with tempfile.NamedTemporaryFile("w", suffix=".conf") as file:
+        file.write(_configuration())
+        file.flush()
+        return subprocess.run(
+            [installed("podman"), *arguments],
+            env={**os.environ, "CONTAINERS_CONF": file.name},
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+
+
+def _enough(limit: int) -> int:
+    soft, _ = resource.getrlimit(limit)
+    return 16384 if soft == resource.RLIM_INFINITY else min(soft, 16384)
+
+
+def _configuration() -> str:
+    """For a machine that is a container itself: no systemd, no crun, and no limit above its own."""
+    limits = {"nofile": resource.RLIMIT_NOFILE, "nproc": resource.RLIMIT_NPROC}
+    texts = [f"{name}={_enough(limit)}:{_enough(limit)}" for name, limit in limits.items()]
+    return (
+        f"[containers]\ndefault_ulimits = {json.dumps(texts)}\n"
+        f'[engine]\ncgroup_manager = "cgroupfs"\nruntime = "{installed("runc")}"\n'
+    )

@@ -17,7 +17,7 @@ from s3sftp.app_options import ServerOptions
 from s3sftp.auth import UserOptions
 from s3sftp.ssh.host_keys import FILES, generate
 from tests.cli.program import s3sftp
-from tests.helm.chart import CHART, VALUES_FILES, Chart, Refused, only, options_file, server
+from tests.helm.chart import CHART, VALUES_FILES, Chart, Refused, only, options_file, server, values_file
 from tests.helm.tools import ROOT, tool
 
 SCHEMA = json.loads((CHART / "values.schema.json").read_text("utf-8"))
@@ -95,6 +95,14 @@ async def test_the_server_takes_the_rendered_configuration(
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "failed" not in done.stdout
+
+
+def test_an_option_that_the_server_does_not_take_is_found(rendered: Chart, tmp_path: Path) -> None:
+    config = _on_this_machine(rendered.objects(values_file("minimal")), tmp_path)
+    config.write_text(config.read_text("utf-8").replace("port = 2022", "port = 2022.5"), "utf-8")
+    done = s3sftp("check", "--offline", "--config", str(config))
+    assert done.returncode == 2
+    assert "listen.port = 2022.5" in done.stderr
 
 
 def test_whatever_a_value_has_in_it_arrives(chart: Chart) -> None:
