@@ -182,6 +182,18 @@ CANNOT_WORK: dict[str, tuple[dict[str, Any], str]] = {
         {"config": {"auth": {"users_dir": "/elsewhere"}}},
         "config.auth.users_dir is where the chart mounts the users",
     ),
+    "a label that the chart sets": (
+        {"podLabels": {"app.kubernetes.io/name": "sftp"}},
+        "podLabels has app.kubernetes.io/name, which is set already",
+    ),
+    "a label for both": (
+        {"podLabels": {"team": "a"}, "commonLabels": {"team": "b"}},
+        "podLabels has team, which is set already",
+    ),
+    "a volume of the chart": (
+        {"extraVolumes": [{"name": "users", "emptyDir": {}}]},
+        "extraVolumes has users, which is a volume of the chart",
+    ),
     "less memory than buffers": (
         {"config": {"files": {"buffer_bytes": "1024 MiB"}}},
         "resources.limits.memory = 1Gi is not more than config.files.buffer_bytes (1024 MiB)",

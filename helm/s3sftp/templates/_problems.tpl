@@ -2,7 +2,7 @@
 
 {{- define "s3sftp.check" -}}
 {{- $problems := list -}}
-{{- range $part := list "storage" "secrets" "hostKeys" "network" "scaling" "stopping" "memory" "monitoring" -}}
+{{- range $part := list "storage" "secrets" "hostKeys" "network" "scaling" "stopping" "memory" "names" "monitoring" -}}
 {{- range $line := splitList "\n" (include (printf "s3sftp.problems.%s" $part) $) -}}
 {{- if trim $line -}}{{- $problems = append $problems (trim $line) -}}{{- end -}}
 {{- end -}}
@@ -187,6 +187,22 @@ resources.limits.memory = {{ . }} is not more than config.files.buffer_bytes ({{
 {{- $spool := include "s3sftp.mebibytes" (dig "spool_bytes" "1024 MiB" $files) | int }}
 {{- if lt (include "s3sftp.mebibytes" .Values.tmp.sizeLimit | int) $spool }}
 tmp.sizeLimit = {{ .Values.tmp.sizeLimit }} is less than config.files.spool_bytes ({{ $spool }} MiB), so Kubernetes would evict a pod that uses them: raise it
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{/* What the chart sets itself: twice in a pod it would be an error of YAML, or of Kubernetes. */}}
+{{- define "s3sftp.problems.names" -}}
+{{- range $value, $labels := dict "commonLabels" .Values.commonLabels "podLabels" .Values.podLabels }}
+{{- range $name, $_ := $labels }}
+{{- if or (hasPrefix "app.kubernetes.io/" $name) (eq $name "helm.sh/chart") (and (eq $value "podLabels") (hasKey $.Values.commonLabels $name)) }}
+{{ $value }} has {{ $name }}, which is set already: give it another name
+{{- end }}
+{{- end }}
+{{- end }}
+{{- range .Values.extraVolumes }}
+{{- if has .name (list "config" "users" "host-keys" "state" "tmp") }}
+extraVolumes has {{ .name }}, which is a volume of the chart: give it another name
 {{- end }}
 {{- end }}
 {{- end }}
