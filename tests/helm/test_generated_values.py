@@ -9,7 +9,7 @@ from tests.helm.chart import Chart, Object, Refused
 from tests.helm.consistency import problems
 from tests.helm.generated import named_elsewhere, values
 
-EXAMPLES = 40
+EXAMPLES = 25
 
 
 def test_values_that_the_schema_takes_are_rendered_right_or_refused_with_a_reason(rendered: Chart) -> None:
