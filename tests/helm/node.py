@@ -21,8 +21,11 @@ from typing import Any
 import yaml
 
 from tests.helm.chart import RELEASE, Object, of_kind, server
+from tests.helm.tools import ROOT
 from tests.support.commands import installed
 
+STORAGE = ROOT / ".cache/image/storage.conf"
+"""Where tests/image keeps what it builds."""
 _GROUP = 10001
 _LEFT_OUT = ("serviceAccountName", "topologySpreadConstraints", "enableServiceLinks")
 _LEFT_OUT_OF_CONTAINERS = ("startupProbe", "livenessProbe", "readinessProbe", "resources", "ports")
@@ -34,10 +37,6 @@ def podman(*arguments: str) -> str:
     done = _podman(*arguments)
     assert done.returncode == 0, f"podman {arguments}: {done.stdout}{done.stderr}"
     return done.stdout
-
-
-def has_image(name: str) -> bool:
-    return _podman("image", "exists", name).returncode == 0
 
 
 @dataclass(frozen=True)
@@ -139,7 +138,8 @@ def _podman(*arguments: str) -> subprocess.CompletedProcess[str]:
         file.flush()
         return subprocess.run(
             [installed("podman"), *arguments],
-            env={**os.environ, "CONTAINERS_CONF": file.name},
+            # what is already set wins: it says where images are
+            env={"CONTAINERS_STORAGE_CONF": str(STORAGE), **os.environ, "CONTAINERS_CONF": file.name},
             capture_output=True,
             text=True,
             timeout=120,

@@ -16,32 +16,30 @@ import pytest
 from tests.cli.program import batch, clean_environment, write_key_pair
 from tests.helm.chart import CHART, Chart, Object, container, only, values_file
 from tests.helm.kubernetes_api import running_api
-from tests.helm.node import has_image, running_pod
+from tests.helm.node import running_pod
 from tests.support.processes import free_port, wait_until
 from tests.support.store import Store
-
-IMAGE = os.environ.get("S3SFTP_TEST_IMAGE", "localhost/s3sftp:test")
 
 
 @pytest.fixture(scope="module")
 def image() -> str:
-    """The image of the server."""
-    if not has_image(IMAGE):
-        message = f"IMAGE MISSING: {IMAGE} is not built, so nothing is known about the pod"
-        if os.environ.get("CI"):
-            pytest.fail(message)
-        pytest.skip(message)
-    return IMAGE
+    """The image of the server as tests/image builds it, or the one that `S3SFTP_TEST_IMAGE` names."""
+    named = os.environ.get("S3SFTP_TEST_IMAGE")
+    if named is not None:
+        return named
+    containers = pytest.importorskip("tests.image.containers")
+    containers.require_containers()
+    return str(containers.built_image())
 
 
 @pytest.fixture
 def values(store: Store, bucket: str, image: str, tmp_path: Path) -> Object:
     """For a bucket on this machine, and one user, alice, whose private key is `tmp_path/key`."""
     write_key_pair(tmp_path / "key")
-    repository, _, tag = image.rpartition(":")
+    repository, _, tag = image.partition(":")
     public = (tmp_path / "key.pub").read_text("ascii").strip()
     return {
-        "image": {"repository": repository, "tag": tag, "pullPolicy": "Never"},
+        "image": {"repository": repository, "tag": tag or "latest", "pullPolicy": "Never"},
         "config": {
             "s3": {
                 "bucket": bucket,
@@ -59,7 +57,8 @@ def values(store: Store, bucket: str, image: str, tmp_path: Path) -> Object:
     }
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.alone  # tests/image builds the image meanwhile
+@pytest.mark.timeout(900)
 def test_the_rendered_pod_serves_the_client_of_the_notes_and_drains(
     values: Object, store: Store, bucket: str, rendered: Chart, tmp_path: Path
 ) -> None:
