@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from tests.helm.chart import CHART, values_file
-from tests.helm.tools import helm
-from tests.support.environments import CACHE, environment
+from tests.helm.tools import ROOT, helm
+from tests.support.terraform import environment
 
 pytestmark = pytest.mark.timeout(600)  # the first time it is installed
 PACKAGES = ("checkov==3.3.30",)
@@ -36,7 +36,7 @@ OF_HOOKS = {
 @pytest.fixture(scope="module")
 def checkov() -> Path:
     """Installing it takes half a minute: that is left to CI, unless it is there."""
-    if not (CACHE / "checkov/bin/checkov").exists() and not os.environ.get("CI"):
+    if not (ROOT / ".cache/checkov/bin/checkov").exists() and not os.environ.get("CI"):
         pytest.skip("checkov is not in .cache: CI=1 installs it")
     return environment("checkov", PACKAGES).with_name("checkov")
 
