@@ -49,6 +49,9 @@ docs: $(READY) ## write the pages that are made from the code, and build the sit
 	$(BIN)/python docs/tools/costs.py
 	$(BIN)/python docs/tools/terraform.py
 	$(BIN)/python docs/tools/metrics.py
+	$(BIN)/python helm/tools/dashboard.py
+	$(BIN)/python helm/tools/schema.py
+	$(BIN)/python helm/tools/readme.py
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet --clean
 
 fmt: $(READY) ## format, and fix what can be fixed

@@ -147,7 +147,7 @@ def load(file: Path) -> asyncssh.SSHKey:
     advice = "it is not replaced, as clients would no longer trust the server: restore it, or remove it"
     try:
         data = file.read_bytes()
-        mode = file.stat().st_mode
+        found = file.stat()
     except OSError as error:
         raise ConfigurationError([f"cannot read host key {file}: {error.strerror or error}"]) from error
     try:
@@ -160,14 +160,20 @@ def load(file: Path) -> asyncssh.SSHKey:
         raise ConfigurationError(
             [f"host key {file} is not a usable private key ({error}); {advice}"]
         ) from error
-    if mode & (stat.S_IRWXG | stat.S_IRWXO):
+    if _is_open_to_others(found):
         _log.warning(
             "host key can be read by others",
             file=str(file),
-            mode=f"{stat.S_IMODE(mode):04o}",
+            mode=f"{stat.S_IMODE(found.st_mode):04o}",
             advice=f"chmod 600 {file}",
         )
     return key
+
+
+def _is_open_to_others(found: os.stat_result) -> bool:
+    """Of a file that is another's, the group may be ours: Kubernetes gives a pod its Secrets by the group."""
+    group = stat.S_IRWXG if found.st_uid == os.geteuid() else 0
+    return bool(found.st_mode & (group | stat.S_IRWXO))
 
 
 def known_hosts_line(key: asyncssh.SSHKey, host: str, port: int) -> str:

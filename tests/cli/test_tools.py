@@ -91,6 +91,26 @@ def test_check_says_what_is_wrong_with_a_bad_one_and_exits_with_1(store: Store, 
     assert "→" in done.stdout
 
 
+def test_check_offline_looks_at_users_and_keys_and_asks_no_storage(tmp_path: Path) -> None:
+    file = tmp_path / "s3sftp.toml"
+    file.write_text(toml({"s3": {"bucket": "nowhere", "endpoint_url": "http://127.0.0.1:9"}}))
+    done = s3sftp(
+        "check", "--offline", "--config", str(file), S3SFTP_USERS__ALICE__AUTHORIZED_KEYS="ssh-ed25519 A"
+    )
+    assert done.returncode == 1
+    assert "ALICE cannot log in" in done.stdout
+    key = asyncssh.generate_private_key("ssh-ed25519").export_public_key().decode().strip()
+    done = s3sftp("check", "--offline", "--config", str(file), S3SFTP_USERS__ALICE__AUTHORIZED_KEYS=key)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.split(maxsplit=2)[:2] == ["ok", "configuration"]
+    assert "1 user; the storage was not asked" in done.stdout
+    done = s3sftp(
+        "check", "--offline", "--config", str(file), S3SFTP_SSH__HOST_KEYS=str(tmp_path / "missing")
+    )
+    assert done.returncode == 2
+    assert f"cannot read host key {tmp_path / 'missing'}" in done.stderr
+
+
 def test_check_tells_a_wrong_configuration_first() -> None:
     done = s3sftp("check", S3SFTP_LOG__FORMAT="xml")
     assert done.returncode == 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -110,6 +111,19 @@ def test_a_key_that_others_can_read_is_taken_with_a_warning(tmp_path: Path) -> N
     with structlog.testing.capture_logs() as events:
         load(file)
     assert [(event["log_level"], event["file"]) for event in events] == [("warning", str(file))]
+
+
+def test_a_key_of_another_owner_may_be_read_by_the_group_as_those_from_a_secret_of_kubernetes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "key"
+    generate(file)
+    monkeypatch.setattr(os, "geteuid", lambda: file.stat().st_uid + 1)
+    for mode, warnings in ((0o440, 0), (0o444, 1)):
+        file.chmod(mode)
+        with structlog.testing.capture_logs() as events:
+            load(file)
+        assert len(events) == warnings
 
 
 def test_a_key_with_a_passphrase_is_named(tmp_path: Path) -> None:

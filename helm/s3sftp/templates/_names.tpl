@@ -1,0 +1,77 @@
+{{/* What objects are called, and the labels by which they find each other. */}}
+
+{{- define "s3sftp.name" -}}
+{{- default .Chart.Name .Values.nameOverride | trunc 40 | trimSuffix "-" -}}
+{{- end }}
+
+{{/* Room is left for suffixes such as -host-keys: names of Services have 63 characters at most. */}}
+{{- define "s3sftp.fullname" -}}
+{{- if .Values.fullnameOverride -}}
+{{- .Values.fullnameOverride | trunc 50 | trimSuffix "-" -}}
+{{- else if contains (include "s3sftp.name" .) .Release.Name -}}
+{{- .Release.Name | trunc 50 | trimSuffix "-" -}}
+{{- else -}}
+{{- printf "%s-%s" .Release.Name (include "s3sftp.name" .) | trunc 50 | trimSuffix "-" -}}
+{{- end -}}
+{{- end }}
+
+{{- define "s3sftp.selectorLabels" -}}
+app.kubernetes.io/name: {{ include "s3sftp.name" . | quote }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
+app.kubernetes.io/component: server
+{{- end }}
+
+{{- define "s3sftp.commonLabels" -}}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-" | quote }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service | quote }}
+app.kubernetes.io/part-of: s3sftp
+{{- with .Values.commonLabels }}
+{{ toYaml . }}
+{{- end }}
+{{- end }}
+
+{{- define "s3sftp.labels" -}}
+{{ include "s3sftp.selectorLabels" . }}
+{{ include "s3sftp.commonLabels" . }}
+{{- end }}
+
+{{/* Of objects that only a hook uses: never the server's, or its Service would send clients there.
+     Takes a dict of `root` and `component`. */}}
+{{- define "s3sftp.hookLabels" -}}
+app.kubernetes.io/name: {{ include "s3sftp.name" .root | quote }}
+app.kubernetes.io/instance: {{ .root.Release.Name | quote }}
+app.kubernetes.io/component: {{ .component }}
+{{ include "s3sftp.commonLabels" .root }}
+{{- end }}
+
+{{- define "s3sftp.serviceAccountName" -}}
+{{- if .Values.serviceAccount.create -}}
+{{- default (include "s3sftp.fullname" .) .Values.serviceAccount.name -}}
+{{- else -}}
+{{- default "default" .Values.serviceAccount.name -}}
+{{- end -}}
+{{- end }}
+
+{{- define "s3sftp.hostKeysSecret" -}}
+{{- .Values.hostKeys.existingSecret | default .Values.hostKeys.secretName | default (printf "%s-host-keys" (include "s3sftp.fullname" .)) -}}
+{{- end }}
+
+{{- define "s3sftp.makesHostKeys" -}}
+{{- if and .Values.hostKeys.generate (not .Values.hostKeys.existingSecret) -}}true{{- end -}}
+{{- end }}
+
+{{- define "s3sftp.testUserSecret" -}}
+{{- printf "%s-test-user" (include "s3sftp.fullname" .) -}}
+{{- end }}
+
+{{/* Users from a CSI driver have a volume of their own, where no Secret can be mounted beside them. */}}
+{{- define "s3sftp.tests" -}}
+{{- if and .Values.test.enabled (not .Values.users.csi.enabled) (not (dig "auth" "users_dir" "" .Values.config)) -}}true{{- end -}}
+{{- end }}
+
+{{- define "s3sftp.image" -}}
+{{- with .Values.image -}}
+{{- if .digest -}}{{ .repository }}@{{ .digest }}{{- else -}}{{ .repository }}:{{ .tag | default $.Chart.AppVersion }}{{- end -}}
+{{- end -}}
+{{- end }}

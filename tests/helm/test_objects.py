@@ -1,0 +1,134 @@
+"""What the chart renders is right, each object and all together, for all values files and versions."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.helm.chart import (
+    NAMESPACE,
+    VALUES_FILES,
+    Chart,
+    Refused,
+    container,
+    of_kind,
+    only,
+    server,
+    values_file,
+)
+from tests.helm.consistency import problems
+
+KUBERNETES = ("1.28", "1.29", "1.30", "1.31", "1.32", "1.33")
+
+every_values_file = pytest.mark.parametrize("values", VALUES_FILES, ids=lambda file: file.stem)
+
+
+@every_values_file
+def test_the_chart_passes_lint(chart: Chart, values: Path) -> None:
+    chart.lint(values)
+
+
+@every_values_file
+def test_every_version_of_kubernetes_takes_every_object(rendered: Chart, values: Path) -> None:
+    for version in KUBERNETES:
+        assert problems(rendered.objects(values, kube_version=f"{version}.0"), version) == []
+
+
+@every_values_file
+def test_both_helms_render_the_same(values: Path) -> None:
+    by_name = [
+        {(each["kind"], each["metadata"]["name"]): each for each in Chart(major).objects(values)}
+        for major in ("3", "4")
+    ]
+    assert by_name[0] == by_name[1]
+
+
+def test_an_older_kubernetes_is_refused(chart: Chart) -> None:
+    with pytest.raises(Refused, match=r"requires kubeVersion: >=1\.28"):
+        chart.objects(VALUES_FILES[0], kube_version="1.27.0")
+
+
+def test_readiness_is_lost_before_the_listener_closes_and_pods_are_added_before_others_go(
+    rendered: Chart,
+) -> None:
+    objects = rendered.objects(values_file("minimal"))
+    delay = 10
+    readiness = container(server(objects))["readinessProbe"]
+    assert readiness["httpGet"] == {"path": "/readyz", "port": "admin"}
+    assert readiness["periodSeconds"] * readiness["failureThreshold"] < delay
+    assert f'drain_delay = "{delay} s"' in only(objects, "ConfigMap", "sftp-s3sftp")["data"]["s3sftp.toml"]
+    assert server(objects)["spec"]["terminationGracePeriodSeconds"] == 10 + 30 + 60 + 15
+    assert only(objects, "Deployment")["spec"]["strategy"]["rollingUpdate"] == {
+        "maxUnavailable": 0,
+        "maxSurge": 1,
+    }
+
+
+def test_longer_drains_get_more_grace_by_themselves(rendered: Chart) -> None:
+    config = {
+        "server": {"drain_delay": "1.5 min", "drain_timeout": 600},
+        "sftp": {"close_timeout": "2500 ms"},
+    }
+    objects = rendered.objects(values_file("minimal"), {"config": config})
+    assert server(objects)["spec"]["terminationGracePeriodSeconds"] == 90 + 600 + 3 + 15
+
+
+def test_changed_options_replace_the_pods_and_changed_users_do_not(rendered: Chart) -> None:
+    before = server(rendered.objects(values_file("minimal")))
+    user = {
+        "users": {"inline": {"bob": {"password_hash": "$argon2id$v=19$m=65536,t=3,p=4$c2FsdHNhbHQ$aGFzaA"}}}
+    }
+    assert server(rendered.objects(values_file("minimal"), user)) == before
+    changed = server(rendered.objects(values_file("minimal"), {"config": {"log": {"level": "debug"}}}))
+    assert changed["metadata"]["annotations"] != before["metadata"]["annotations"]
+
+
+def test_passwords_and_keys_of_users_are_in_a_secret_alone(rendered: Chart) -> None:
+    objects = rendered.objects(values_file("store"))
+    holders = {each["kind"] for each in objects if "$argon2id$" in str(each) or "alice@laptop" in str(each)}
+    assert holders == {"Secret"}
+
+
+def test_the_network_load_balancer_is_told_of_the_proxy_protocol_by_the_servers_own_option(
+    rendered: Chart,
+) -> None:
+    prefix = "service.beta.kubernetes.io/aws-load-balancer-"
+    behind = only(rendered.objects(values_file("aws")), "Service")
+    annotations = behind["metadata"]["annotations"]
+    assert annotations[f"{prefix}proxy-protocol"] == "*"
+    assert "preserve_client_ip.enabled=false" in annotations[f"{prefix}target-group-attributes"]
+    assert behind["spec"]["loadBalancerSourceRanges"] == ["203.0.113.0/24", "2001:db8::/32"]
+    annotations = only(rendered.objects(values_file("pod-identity")), "Service")["metadata"]["annotations"]
+    assert f"{prefix}proxy-protocol" not in annotations
+    assert "preserve_client_ip.enabled=true" in annotations[f"{prefix}target-group-attributes"]
+    assert annotations[f"{prefix}scheme"] == "internal"
+
+
+def test_the_role_of_irsa_is_on_the_account_of_the_pods(rendered: Chart) -> None:
+    objects = rendered.objects(values_file("aws"))
+    account = only(objects, "ServiceAccount", server(objects)["spec"]["serviceAccountName"])
+    role = "arn:aws:iam::123456789012:role/s3sftp"
+    assert account["metadata"]["annotations"]["eks.amazonaws.com/role-arn"] == role
+
+
+def test_the_store_of_the_options_is_let_through_the_network_policy(rendered: Chart) -> None:
+    (policy,) = of_kind(rendered.objects(values_file("store")), "NetworkPolicy")
+    let_out = {port["port"] for rule in policy["spec"]["egress"] for port in rule["ports"]}
+    assert let_out == {53, 443, 8333}
+
+
+def test_the_autoscaler_goes_by_sessions_of_pods(rendered: Chart) -> None:
+    (hpa,) = of_kind(rendered.objects(values_file("aws")), "HorizontalPodAutoscaler")
+    (metric,) = (each["pods"] for each in hpa["spec"]["metrics"] if each["type"] == "Pods")
+    assert metric == {
+        "metric": {"name": "s3sftp_sessions"},
+        "target": {"type": "AverageValue", "averageValue": "200"},
+    }
+
+
+def test_every_object_of_the_chart_is_in_the_namespace_of_the_release(rendered: Chart) -> None:
+    for values in VALUES_FILES:
+        for each in rendered.objects(values):
+            assert each["metadata"].get("namespace", NAMESPACE) == NAMESPACE
+            assert not each["kind"].startswith("Cluster")
