@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 import yaml
+
 from s3sftp.telemetry.instrument import Kind
 from s3sftp.telemetry.instruments import CATALOGUE
-
 from tests.helm.chart import CHART, RELEASE, Chart, of_kind, only, values_file
 from tests.helm.tools import tool
 from tests.support.commands import installed
