@@ -93,8 +93,6 @@ CONFINED = (
         "all",
         "--security-opt",
         "no-new-privileges",
-        "--cgroups",
-        "disabled",
     ),
     *("--ulimit", "nofile=1024:1024", "--ulimit", "nproc=1024:1024"),
 )
