@@ -33,7 +33,8 @@ from tests.support.server import Server
 from tests.support.store import Store
 
 MIB = 1 << 20
-pytestmark = [pytest.mark.timeout(900), pytest.mark.xdist_group("image")]
+# making the base and building take a minute or two, the first time
+pytestmark = pytest.mark.timeout(900)
 
 
 @pytest.fixture(scope="module")
