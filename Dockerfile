@@ -16,7 +16,7 @@ COPY pyproject.toml README.md LICENSE ./
 COPY s3sftp s3sftp
 RUN ["/tools/bin/python3", "-m", "hatchling", "build", "--target", "wheel", "--directory", "/build/dist"]
 COPY deploy/image/install.py ./
-RUN ["python3", "install.py", "/opt/s3sftp", "/build/dist", "/rootfs"]
+RUN ["python3", "-X", "no_debug_ranges", "install.py", "/opt/s3sftp", "/build/dist", "/rootfs"]
 RUN ["/tools/bin/cyclonedx-py", "environment", "--output-reproducible", "--pyproject", "pyproject.toml", \
      "--output-file", "/rootfs/usr/share/s3sftp/sbom.cdx.json", "/opt/s3sftp/bin/python3"]
 

@@ -8,7 +8,11 @@ READY  := $(VENV)/.ready
 PYTEST = $(BIN)/python -m pytest
 TESTS = $(PYTEST) -n 2 --dist loadfile -m "not alone" && $(PYTEST) -m alone
 
-.PHONY: help run test test-oldest check budget bench docs fmt clean
+# What the image is made of, for every Python that the server runs on, with a hash of each file
+LOCK = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate \
+	--custom-compile-command 'make lock'
+
+.PHONY: help run test test-oldest check budget bench docs lock sbom image fmt clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -54,9 +58,24 @@ docs: $(READY) ## write the pages that are made from the code, and build the sit
 	$(BIN)/python helm/tools/readme.py
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet --clean
 
+lock: $(READY) ## write the image's requirements anew, with the newest versions that pyproject.toml allows
+	$(BIN)/python -m pip install --quiet --group lock
+	$(LOCK) --upgrade pyproject.toml --extra service --output-file requirements.lock
+	$(LOCK) --upgrade deploy/image/build.in --output-file deploy/image/build.lock
+
+sbom: ## what the image contains, as CycloneDX, from requirements.lock into build/sbom.cdx.json
+	test -x $(VENV)-sbom/bin/python || $(PYTHON) -m venv $(VENV)-sbom
+	$(VENV)-sbom/bin/python -m pip install --quiet --require-hashes --requirement deploy/image/build.lock
+	mkdir -p build
+	$(VENV)-sbom/bin/cyclonedx-py requirements --output-reproducible --pyproject pyproject.toml \
+		--output-file build/sbom.cdx.json requirements.lock
+
+image: ## the image s3sftp, by podman (CONTAINERS=docker: by docker)
+	$(or $(CONTAINERS),podman) build --format docker --build-arg REVISION=$$(git rev-parse HEAD) -t s3sftp .
+
 fmt: $(READY) ## format, and fix what can be fixed
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
 clean: ## remove what was built, and the environment
-	rm -rf $(VENV) .venv-oldest build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(VENV)-sbom .venv-oldest build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -30,7 +30,7 @@ def main(environment: Path, wheels: Path, root: Path) -> None:
     (packages,) = environment.glob("lib/python3*/site-packages")
     prune(packages)
     keep_programs(environment)
-    # read-only where it runs; no hash of the source is looked up, nothing depends on the time of the build
+    # the root is read-only where it runs, so all is compiled now; nothing depends on the time of the build
     compileall.compile_dir(packages, quiet=2, invalidation_mode=PycInvalidationMode.UNCHECKED_HASH)
     lay_out(root)
 

@@ -143,7 +143,7 @@ async def test_workers_have_their_turn_while_equally_busy() -> None:
         assert sorted(said) == [b"1\n"] * 3 + [b"2\n"] * 3 + [b"3\n"] * 3
 
 
-async def test_signals_come_in_again_when_the_template_has_been_started() -> None:
+async def test_signals_come_in_again_when_several_workers_were_started_at_once() -> None:
     before = signal.pthread_sigmask(signal.SIG_BLOCK, ())
     async with supervised("greeter", "greeter", "greeter", "greeter") as watched:
         await watched.until("worker ready", 4)

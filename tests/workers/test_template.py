@@ -7,8 +7,11 @@ import os
 import signal
 from pathlib import Path
 
+import pytest
+
 from tests.limits.test_idle_memory import with_descendants
-from tests.workers.crew import Crew, alive
+from tests.support.store import Store
+from tests.workers.crew import Crew, alive, crew
 
 
 def template_of(serving: Crew) -> int:
@@ -93,3 +96,19 @@ async def test_workers_that_end_again_and_again_leave_no_zombies(serving: Crew) 
         await serving.server.until(lambda old=before[1]: serving.pids()[1] != old, "a new worker")  # type: ignore[misc]
         await serving.all_ready()
     assert len(with_descendants(serving.server.process.pid)) == 4
+
+
+async def test_where_the_command_has_threads_the_template_is_a_program_from_the_start(
+    seaweed: Store, bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A fork would copy the locks that other threads hold."""
+    lines = ("import threading", "threading.Thread(target=threading.Event().wait, daemon=True).start()")
+    (tmp_path / "sitecustomize.py").write_text("\n".join(lines))
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    async with crew(tmp_path, seaweed, bucket) as serving:
+        command = Path(f"/proc/{template_of(serving)}/cmdline").read_bytes().split(b"\0")
+        assert b"template" in command
+        async with serving.client() as client:
+            assert await (await client.sftp()).realpath(".") == "/"
+        serving.server.terminate()
+        assert await serving.server.ended() == 0
