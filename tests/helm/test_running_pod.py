@@ -17,6 +17,7 @@ from tests.cli.program import batch, clean_environment, write_key_pair
 from tests.helm.chart import CHART, Chart, Object, container, only, values_file
 from tests.helm.kubernetes_api import running_api
 from tests.helm.node import running_pod
+from tests.image import containers
 from tests.support.processes import free_port, wait_until
 from tests.support.store import Store
 
@@ -27,7 +28,6 @@ def image() -> str:
     named = os.environ.get("S3SFTP_TEST_IMAGE")
     if named is not None:
         return named
-    containers = pytest.importorskip("tests.image.containers")
     containers.require_containers()
     return str(containers.built_image())
 

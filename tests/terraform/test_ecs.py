@@ -19,7 +19,6 @@ import asyncssh
 import pytest
 
 from s3sftp.app_options import ServerOptions
-from s3sftp.auth import AuthOptions
 from tests.support.commands import run
 from tests.support.processes import Process, free_port
 from tests.support.s3_client import S3
@@ -96,10 +95,6 @@ def test_the_server_ends_before_it_is_killed(containers: Mapping[str, Mapping[st
     assert timedelta(seconds=int(amount) + 15) + close <= timedelta(seconds=container["stopTimeout"])
 
 
-@pytest.mark.skipif(
-    "users_dir" not in AuthOptions.model_fields,
-    reason="the task sets an option that this server does not have",
-)
 async def test_a_task_serves_a_client(
     containers: Mapping[str, Mapping[str, Any]], tmp_path: Path, store: Store, bucket: str, s3: S3
 ) -> None:

@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
+from tests.helm import chart
 from tests.support.terraform import ROOT, Terraform
 
-chart = pytest.importorskip("tests.helm.chart", reason="the chart is not there")
 pytestmark = pytest.mark.timeout(600)  # the first time the stand-in and Helm are downloaded
 
 Values = Mapping[str, Any]
