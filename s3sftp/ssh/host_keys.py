@@ -3,8 +3,8 @@
 A host key that changes makes every client refuse to connect, and teaches people to ignore the warning. So
 one is generated only where there is none, and a file that is there but cannot be used ends the start.
 
-Of several keys of one type the first is used. The others are announced, by `hostkeys-00@openssh.com`, to clients
-that then ask for a proof: they know a key before it is used. This is how one is replaced.
+Of several keys of one type the first is used. The others are announced (`hostkeys-00@openssh.com`), so that
+clients which ask for a proof know a key before it is used. This is how one is replaced.
 """
 
 from __future__ import annotations
