@@ -8,7 +8,7 @@ READY  := $(VENV)/.ready
 PYTEST = $(BIN)/python -m pytest
 TESTS = $(PYTEST) -n 2 --dist loadfile -m "not alone" && $(PYTEST) -m alone
 
-.PHONY: help run test test-oldest check budget bench docs fmt clean
+.PHONY: help run test test-oldest check budget bench docs dist fmt clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -50,6 +50,13 @@ docs: $(READY) ## write the pages that are made from the code, and build the sit
 	$(BIN)/python docs/tools/terraform.py
 	$(BIN)/python docs/tools/metrics.py
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet --clean
+
+# the same commit gives the same bytes: docs/release.md
+dist: $(READY) ## wheel and sdist into dist/, checked, with their SHA256SUMS
+	rm -rf dist
+	SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) $(BIN)/python -m build --outdir dist
+	$(BIN)/python -m twine check --strict dist/*
+	cd dist && sha256sum *.whl *.tar.gz > SHA256SUMS
 
 fmt: $(READY) ## format, and fix what can be fixed
 	$(BIN)/ruff format .
