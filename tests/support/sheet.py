@@ -33,7 +33,7 @@ class Home:
         self.ssh.mkdir(parents=True, mode=0o700)
         self._bin = directory / "bin"
         self._bin.mkdir()
-        for name in ("ssh", "sftp"):
+        for name in ("ssh", "sftp", "scp"):
             self._at_home(name)
         if key_file is not None:
             (self.ssh / "id_ed25519").write_bytes(key_file.read_bytes())
