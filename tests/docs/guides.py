@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 import click
+import yaml
 from pydantic import BaseModel
 
 from s3sftp.app_options import ServerOptions
@@ -86,6 +87,15 @@ def options_in_toml(block: str) -> Iterator[str]:
             yield from (f"{group}.{name}" for name in values)
         else:
             yield group
+
+
+def options_in_values(block: str) -> Iterator[str]:
+    """Those that a file of values for the chart sets."""
+    values = yaml.safe_load(block)
+    for group, found in values.get("config", {}).items():
+        yield from (f"{group}.{name}" for name in found)
+    for user in values.get("users", {}).get("inline", {}).values():
+        yield from (f"users.NAME.{name}" for name in user)
 
 
 def is_option(name: str) -> bool:

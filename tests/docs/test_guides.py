@@ -18,6 +18,7 @@ from tests.docs.guides import (
     is_option,
     options,
     options_in_toml,
+    options_in_values,
     problem_of_command,
     spans,
     text_of,
@@ -50,6 +51,7 @@ def test_every_option_exists(page: str) -> None:
         for span in re.findall(rf"^((?:{of_groups})\.(?!example\b)[a-z0-9_]+)\b", text)
     ]
     named += [name for block in blocks(page, "toml") for name in options_in_toml(block)]
+    named += [name for block in blocks(page, "yaml") for name in options_in_values(block)]
     assert [name for name in named if not is_option(name)] == []
 
 
