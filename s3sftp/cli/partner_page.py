@@ -98,7 +98,7 @@ def _login(account: Account, address: _Address) -> Iterator[_Block]:
     if account.keys:
         yield "Compare your key: `ssh-keygen -lf ~/.ssh/id_ed25519.pub` prints its fingerprint."
     yield _Heading("What you see")
-    yield "You see your own files only; `/` is the top of them."
+    yield "`/` is the top of what you can reach."
     if account.directories:
         yield [f"`/{name.strip('/')}/` is always there." for name in account.directories]
     if not account.read_only:
@@ -145,7 +145,7 @@ def _settings(account: Account, keys: Sequence[HostKey], address: _Address) -> I
     yield _Heading("rclone", 3)
     yield f"In the file that `rclone config file` names; then `rclone lsl {alias}:` lists your files:"
     remote = [f"[{alias}]", "type = sftp", f"host = {address.host}", f"port = {address.port}"]
-    remote += [f"user = {account.name}", "known_hosts_file = ~/.ssh/known_hosts"]
+    remote += [f"user = {account.name}", "known_hosts_file = ~/.ssh/known_hosts", "shell_type = none"]
     remote += [f"key_file = {identity}"] if by_key else []
     yield _Code("\n".join(remote), "ini")
     if not by_key:
@@ -159,7 +159,7 @@ def _settings(account: Account, keys: Sequence[HostKey], address: _Address) -> I
             if by_key
             else ["Password: as given to you"]
         ),
-        f"The host key it shows: {_winscp(keys[0].key)}",
+        f"The host key it shows: {_winscp(keys[0].key)} (some versions put `=` at the end)",
     ]
     yield _Heading("FileZilla", 3)
     yield [
