@@ -24,7 +24,7 @@ _BITS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Account:
+class Partner:
     """A user, as far as the partner is concerned."""
 
     name: str
@@ -71,37 +71,37 @@ _Block = _Heading | _Code | str | list[str]
 
 
 def page_of(
-    account: Account, keys: Sequence[HostKey], host: str | None, port: int | None, markdown: bool
+    partner: Partner, keys: Sequence[HostKey], host: str | None, port: int | None, markdown: bool
 ) -> str:
     """The page, in Markdown or as plain text."""
     address = _Address(host or "HOST", str(port or "PORT"))
-    blocks = [*_login(account, address), *_server_keys(keys, address), *_settings(account, keys, address)]
+    blocks = [*_login(partner, address), *_server_keys(keys, address), *_settings(partner, keys, address)]
     return "\n\n".join((_markdown if markdown else _plain)(block) for block in blocks)
 
 
-def _login(account: Account, address: _Address) -> Iterator[_Block]:
-    yield _Heading(f"SFTP access for {account.name}", 1)
+def _login(partner: Partner, address: _Address) -> Iterator[_Block]:
+    yield _Heading(f"SFTP access for {partner.name}", 1)
     yield [
         f"Host: {_or_unknown(address.host, 'HOST')}",
         f"Port: {_or_unknown(address.port, 'PORT')}",
-        f"User name: `{account.name}`",
+        f"User name: `{partner.name}`",
         "Protocol: SFTP (SSH file transfer). No shell, no FTP, no tunnels.",
-        f"Access: {'reading only' if account.read_only else 'reading and writing'}",
+        f"Access: {'reading only' if partner.read_only else 'reading and writing'}",
     ]
     yield _Heading("How you log in")
-    ways = [f"Key: {_described(key)}" for key in account.keys]
-    if account.password:
+    ways = [f"Key: {_described(key)}" for key in partner.keys]
+    if partner.password:
         ways.append("Password: you get it by another way than this page.")
     yield ways or [
         "Not possible yet: we have no public key of yours that can be used, and you have no password."
     ]
-    if account.keys:
+    if partner.keys:
         yield "Compare your key: `ssh-keygen -lf ~/.ssh/id_ed25519.pub` prints its fingerprint."
     yield _Heading("What you see")
     yield "`/` is the top of what you can reach."
-    if account.directories:
-        yield [f"`/{name.strip('/')}/` is always there." for name in account.directories]
-    if not account.read_only:
+    if partner.directories:
+        yield [f"`/{name.strip('/')}/` is always there." for name in partner.directories]
+    if not partner.read_only:
         yield (
             "A file is stored, whole, when your client reports success; until then nobody sees it, so no "
             "temporary names are needed. Permissions and owners are accepted and may be ignored."
@@ -124,28 +124,28 @@ def _server_keys(keys: Sequence[HostKey], address: _Address) -> Iterator[_Block]
     yield _Code("\n".join(_known_hosts(each.key, address) for each in keys))
 
 
-def _settings(account: Account, keys: Sequence[HostKey], address: _Address) -> Iterator[_Block]:
-    by_key = bool(account.keys)
+def _settings(partner: Partner, keys: Sequence[HostKey], address: _Address) -> Iterator[_Block]:
+    by_key = bool(partner.keys)
     identity = "~/.ssh/id_ed25519"
-    alias = _alias(account.name)
+    alias = _alias(partner.name)
     yield _Heading("Settings to copy")
     if by_key:
         yield f"`{identity}` stands for the file of your private key."
     yield _Heading("OpenSSH", 3)
     flags = f"-i {identity} " if by_key else ""
-    yield _Code(f"sftp -P {address.port} {flags}{account.name}@{address.in_url}", "console")
+    yield _Code(f"sftp -P {address.port} {flags}{partner.name}@{address.in_url}", "console")
     yield f"Or, in `~/.ssh/config`; then `sftp {alias}` is enough:"
     config = [f"Host {alias}", f"    HostName {address.host}", f"    Port {address.port}"]
-    config += [f"    User {account.name}", "    StrictHostKeyChecking yes", "    UpdateHostKeys yes"]
+    config += [f"    User {partner.name}", "    StrictHostKeyChecking yes", "    UpdateHostKeys yes"]
     config += [f"    IdentityFile {identity}", "    IdentitiesOnly yes"] if by_key else []
     yield _Code("\n".join(config), "sshconfig")
     yield _Heading("lftp", 3)
     yield f"With the block above in `~/.ssh/config`{'' if by_key else '; it asks for the password'}:"
-    yield _Code(f"lftp -u {account.name}{',' if by_key else ''} sftp://{alias}", "console")
+    yield _Code(f"lftp -u {partner.name}{',' if by_key else ''} sftp://{alias}", "console")
     yield _Heading("rclone", 3)
     yield f"In the file that `rclone config file` names; then `rclone lsl {alias}:` lists your files:"
     remote = [f"[{alias}]", "type = sftp", f"host = {address.host}", f"port = {address.port}"]
-    remote += [f"user = {account.name}", "known_hosts_file = ~/.ssh/known_hosts", "shell_type = none"]
+    remote += [f"user = {partner.name}", "known_hosts_file = ~/.ssh/known_hosts", "shell_type = none"]
     remote += [f"key_file = {identity}"] if by_key else []
     yield _Code("\n".join(remote), "ini")
     if not by_key:
@@ -153,7 +153,7 @@ def _settings(account: Account, keys: Sequence[HostKey], address: _Address) -> I
     yield _Heading("WinSCP", 3)
     yield [
         "File protocol: SFTP",
-        f"Host name: {address.host}; port number: {address.port}; user name: {account.name}",
+        f"Host name: {address.host}; port number: {address.port}; user name: {partner.name}",
         *(
             ["Advanced → SSH → Authentication → Private key file: yours; WinSCP converts OpenSSH's format"]
             if by_key
@@ -164,7 +164,7 @@ def _settings(account: Account, keys: Sequence[HostKey], address: _Address) -> I
     yield _Heading("FileZilla", 3)
     yield [
         "Protocol: SFTP - SSH File Transfer Protocol",
-        f"Host: {address.host}; port: {address.port}; user: {account.name}",
+        f"Host: {address.host}; port: {address.port}; user: {partner.name}",
         "Logon type: Key file, and the file of your private key"
         if by_key
         else "Logon type: Ask for password",

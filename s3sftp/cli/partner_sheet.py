@@ -14,10 +14,11 @@ from typing import Any
 import click
 
 from s3sftp.app_options import ServerOptions
-from s3sftp.auth import UserOptions, read_keys
-from s3sftp.cli.configuration import options_from, storage_flags
+from s3sftp.auth import Account
+from s3sftp.cli.configuration import ConfigurationReader, storage_flags
 from s3sftp.cli.failures import say, told_plainly
-from s3sftp.cli.partner_page import Account, HostKey, page_of
+from s3sftp.cli.partner_page import HostKey, Partner, page_of
+from s3sftp.config import Sources
 from s3sftp.errors import ConfigurationError
 from s3sftp.ssh import host_keys
 from s3sftp.telemetry.setup import configure_logging
@@ -58,16 +59,18 @@ def partner_sheet(
     """
     with told_plainly():
         ours = user if authorized_keys or flags["password_hash"] else None
-        options = options_from(**flags, user=ours, authorized_keys=authorized_keys, needs_users=False)
+        reader = ConfigurationReader(**flags, user=ours, authorized_keys=authorized_keys, needs_users=False)
+        configuration = reader.read(Sources())
+        options, accounts = configuration.options, configuration.logins.accounts
         configure_logging(options.log.model_copy(update={"level": "error"}))
-        if user not in options.users:
-            _end_without(user, list(options.users))
-        account = _account(user, options.users[user])
+        if user not in accounts:
+            _end_without(user, list(accounts))
+        partner = _partner(accounts[user])
         keys = keys_of(options)
     host = host or _listening_on(options)
     port = port or options.listen.port or None
-    _tell_what_is_missing(account, host, port)
-    click.echo(page_of(account, keys, host, port, style == "markdown"))
+    _tell_what_is_missing(partner, host, port)
+    click.echo(page_of(partner, keys, host, port, style == "markdown"))
 
 
 def keys_of(options: ServerOptions) -> list[HostKey]:
@@ -105,10 +108,10 @@ def _kept_in(directory: Path) -> list[Path]:
     return files
 
 
-def _account(name: str, user: UserOptions) -> Account:
-    # only this user's: what is wrong with another's keys is for `check`
-    keys = read_keys({name: user}).keys[name]
-    return Account(name, user.password_hash is not None, tuple(keys), user.read_only, user.directories)
+def _partner(account: Account) -> Partner:
+    who = account.identity
+    has_password = account.password_hash is not None
+    return Partner(who.user, has_password, account.keys, who.read_only, who.directories)
 
 
 def _listening_on(options: ServerOptions) -> str | None:
@@ -127,10 +130,10 @@ def _end_without(user: str, names: Sequence[str]) -> None:
     sys.exit(1)
 
 
-def _tell_what_is_missing(account: Account, host: str | None, port: int | None) -> None:
+def _tell_what_is_missing(partner: Partner, host: str | None, port: int | None) -> None:
     if host is None:
         say("s3sftp: which name partners connect to is not configured; give it as --host: HOST stands for it")
     if port is None:
         say("s3sftp: which port partners connect to is not configured; give it as --port: PORT stands for it")
-    if not (account.password or account.keys):
-        say(f"s3sftp: {account.name} cannot log in: no key that can be used, and no password")
+    if not (partner.password or partner.keys):
+        say(f"s3sftp: {partner.name} cannot log in: no key that can be used, and no password")
