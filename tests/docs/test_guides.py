@@ -112,6 +112,13 @@ def test_every_line_of_check_that_is_named_is_one(page: str) -> None:
     assert [name for name in named if f'"{name}"' not in source] == []
 
 
+@pages
+def test_every_directory_of_the_repository_exists(page: str) -> None:
+    text = text_of(page)
+    named = re.findall(r"(?<![\w./-])((?:helm|terraform|tests|examples|deploy)/[\w./-]*\w)", text)
+    assert [name for name in named if not (ROOT / name).exists()] == []
+
+
 def test_the_checks_of_this_file_find_what_is_wrong() -> None:
     assert not is_option("s3.part_byte")
     assert not is_option("users.NAME.keys")
