@@ -12,7 +12,7 @@ TESTS = $(PYTEST) -n 2 --dist loadfile -m "not alone" && $(PYTEST) -m alone
 LOCK = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate \
 	--custom-compile-command 'make lock'
 
-.PHONY: help run test test-oldest check budget bench docs lock sbom image fmt clean
+.PHONY: help run test test-oldest check budget bench docs dist lock sbom image fmt clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -57,6 +57,13 @@ docs: $(READY) ## write the pages that are made from the code, and build the sit
 	$(BIN)/python helm/tools/schema.py
 	$(BIN)/python helm/tools/readme.py
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet --clean
+
+# the same commit gives the same bytes: docs/release.md
+dist: $(READY) ## wheel and sdist into dist/, checked, with their SHA256SUMS
+	rm -rf dist
+	SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) $(BIN)/python -m build --outdir dist
+	$(BIN)/python -m twine check --strict dist/*
+	cd dist && sha256sum *.whl *.tar.gz > SHA256SUMS
 
 lock: $(READY) ## write the image's requirements anew, with the newest versions that pyproject.toml allows
 	$(BIN)/python -m pip install --quiet --group lock

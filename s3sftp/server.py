@@ -72,7 +72,7 @@ class Server:
 
         `backend`: where files are stored; started and stopped with the server.
         `auth`: says who may come in; `s3sftp.auth.Authenticator` is the protocol.
-        `host_keys`: files or keys, one of each type. None: those of `ssh`, else keys are made for this
+        `host_keys`: files or keys, as for `SshOptions`. None: those of `ssh`, else keys are made for this
         run, with a warning in the log, as clients will not know them again.
         `host`, `port`: where to listen; an empty host is all addresses, port 0 a free one.
         `proxy_protocol`, `proxy_sources`: whether load balancers say by the PROXY protocol who the client is,

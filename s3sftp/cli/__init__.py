@@ -10,7 +10,7 @@ import click
 from s3sftp import __version__
 from s3sftp.cli.bare_process import import_asyncssh
 
-_COMMANDS = ("serve", "demo", "check", "health", "hash-password", "host-key")
+_COMMANDS = ("serve", "demo", "check", "health", "hash-password", "host-key", "partner-sheet")
 _HIDDEN = ("template",)
 
 

@@ -2,6 +2,9 @@
 
 A host key that changes makes every client refuse to connect, and teaches people to ignore the warning. So
 one is generated only where there is none, and a file that is there but cannot be used ends the start.
+
+Of several keys of one type the first is used. The others are announced (`hostkeys-00@openssh.com`), so that
+clients which ask for a proof know a key before it is used. This is how one is replaced.
 """
 
 from __future__ import annotations
@@ -183,6 +186,9 @@ def known_hosts_line(key: asyncssh.SSHKey, host: str, port: int) -> str:
 
 
 def _repeated(keys: Sequence[asyncssh.SSHKey]) -> list[str]:
-    kinds = [key.get_algorithm() for key in keys]
-    twice = sorted({kind for kind in kinds if kinds.count(kind) > 1})
-    return [f"ssh.host_keys has more than one key of type {kind}; one of each can be used" for kind in twice]
+    known = [key.get_fingerprint() for key in keys]
+    return [
+        f"ssh.host_keys has the key {each} more than once"
+        for each in dict.fromkeys(known)
+        if known.count(each) > 1
+    ]

@@ -56,9 +56,10 @@ class SshOptions(Options):
     """Keys, algorithms and limits of SSH connections."""
 
     host_keys: tuple[LocalPath, ...] = ()
-    """Private keys that the server proves itself with, at most one of each type; no others are made. None: an
-    Ed25519, an ECDSA P-256 and an RSA 3072 key are kept in the state directory, and those that are not there
-    yet are generated at start."""
+    """Private keys that the server proves itself with; no others are made. Of several of one type the first
+    is used, and the others are announced, so that OpenSSH learns a key before it is used. None: an Ed25519,
+    an ECDSA P-256 and an RSA 3072 key are kept in the state directory, and those that are not there yet are
+    generated at start."""
     version: str = "s3sftp"
     """What the server calls itself before login, after `SSH-2.0-`."""
 

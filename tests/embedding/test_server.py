@@ -390,7 +390,7 @@ async def test_host_keys_are_files_or_keys_and_without_any_one_is_made_for_the_r
     assert "host keys are made for this run only: for development, not for production" in warnings
     with pytest.raises(ConfigurationError, match="cannot read host key"):
         await server_of(host_keys=[tmp_path / "missing"]).start()
-    with pytest.raises(ConfigurationError, match="more than one key"):
+    with pytest.raises(ConfigurationError, match="more than once"):
         await server_of(host_keys=[HOST_KEY, HOST_KEY]).start()
 
 

@@ -110,3 +110,18 @@ async def test_paramiko_and_dropbear_that_know_one_type_log_in(tmp_path: Path) -
             assert await asyncio.to_thread(_paramiko, house.port, [algorithm]) == kind
         await dbclient(house.port, tmp_path)
         assert len(house.told("logged in")) == 5
+
+
+async def test_openssh_follows_a_rotation_of_the_host_key_without_a_question(tmp_path: Path) -> None:
+    old, new = HOST_KEY, asyncssh.generate_private_key("ssh-ed25519")
+    key, known_hosts = write_key(ALICES_KEY, tmp_path / "key"), tmp_path / "known_hosts"
+    options = (f"IdentityFile={key}", "BatchMode=yes", "UpdateHostKeys=yes", "StrictHostKeyChecking=yes")
+    options += ("HostKeyAlias=rotating",)  # the port is another at each start
+    known_hosts.write_text(f"rotating {old.export_public_key().decode()}")
+    for keys, known in [((old, new), {old, new}), ((new, old), {old, new}), ((new,), {new})]:
+        async with gatehouse(host_keys=keys) as house:
+            (await openssh(house.port, *options, known_hosts=known_hosts)).ok()
+            used = await asyncssh.get_server_host_key("127.0.0.1", house.port, config=None)
+        assert used is not None
+        assert used.public_data == keys[0].public_data
+        assert blobs(known_hosts.read_text()) == {public(each) for each in known}

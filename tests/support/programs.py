@@ -6,6 +6,7 @@ Each is told where the server is by `SFTP_*` variables, does a checklist and pri
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
 import subprocess
@@ -72,13 +73,18 @@ class Program:
         for command in self.needs:
             installed(command)
         CACHE.mkdir(parents=True, exist_ok=True)
+        with (CACHE / f"{self.name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)  # another process of the test run may want it too
+            self._build()
+        return _filled(self.command)
+
+    def _build(self) -> None:
         stamp = CACHE / f"{self.name}.built"
         wanted = self._fingerprint()
         if not stamp.exists() or stamp.read_text("ascii") != wanted:
             for command in self.build:
                 _build(_filled(command))
             stamp.write_text(wanted, "ascii")
-        return _filled(self.command)
 
     def _fingerprint(self) -> str:
         digest = hashlib.sha256(repr((self.build, self.command)).encode())
