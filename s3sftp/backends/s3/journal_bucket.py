@@ -46,6 +46,11 @@ INTERVALS_OF_THE_DEAD: Final = 10
 """An instance that has missed so many renewals, and not fewer, may be dead."""
 _MAX_CLAIM_BYTES: Final = 64 << 10
 _LEASE = "lease"
+_NOT_READABLE: Final = "until this is mended, what other replicas have left stays, or a part of it"
+_NOT_RENEWED: Final = (
+    "uploads go on, but once this has failed for s3.janitor_min_age other replicas take this server for dead "
+    "and abort its unfinished uploads"
+)
 _KEY = re.compile(r"([0-9a-f]{32})/(lease|[0-9a-f]{32}\.json)")
 
 
@@ -141,16 +146,15 @@ class BucketClaims:
         try:
             asked = self._clock()
             found = await self._listing()
-            silent = self._silence.of(found, asked, self._clock())
-            silent.pop(self._instance, None)
-            await self._erase_strays(found.get(self._instance, frozenset()))
-            left = {instance: await self._left_by(found[instance], silent[instance]) for instance in silent}
         except StorageError as error:
-            self._notice.failed("upload_journal_not_readable", error)
+            self._silence = Silence()  # while the store does not answer, nobody can give a sign of life
+            self._notice.failed("upload_journal_not_readable", error, _NOT_READABLE)
             yield []
             return
-        self._notice.worked("upload_journal_not_readable")
-        dead = {instance: claims for instance, claims in left.items() if claims is not None}
+        silent = self._silence.of(found, asked, self._clock())
+        silent.pop(self._instance, None)
+        await self._erase_strays(found.get(self._instance, frozenset()))
+        dead = await self._dead_of(found, silent)
         remaining = {key for claims in dead.values() for key in claims}
         yield [
             (ObjectRecord(self._store, key, remaining), claim)
@@ -195,7 +199,7 @@ class BucketClaims:
                 self._store, f"{self._root}{self._instance}/{_LEASE}", uuid.uuid4().hex.encode("ascii")
             )
         except StorageError as error:
-            self._notice.failed("upload_journal_lease_not_renewed", error)
+            self._notice.failed("upload_journal_lease_not_renewed", error, _NOT_RENEWED)
         else:
             self._notice.worked("upload_journal_lease_not_renewed")
         return True
@@ -218,6 +222,27 @@ class BucketClaims:
                         mark = (line["Key"], str(line.get("ETag", "")), str(line.get("LastModified", "")))
                         found[match[1]].add(mark)
         return {instance: frozenset(marks) for instance, marks in found.items()}
+
+    async def _dead_of(
+        self, found: dict[str, frozenset[Mark]], silent: dict[str, float]
+    ) -> dict[str, dict[str, Claim | None]]:
+        """The instances that are dead, with their claims. One with a claim that cannot be read now is left
+        for the next sweep, and holds up no other."""
+        dead: dict[str, dict[str, Claim | None]] = {}
+        unreadable: StorageError | None = None
+        for instance, seconds in silent.items():
+            try:
+                claims = await self._left_by(found[instance], seconds)
+            except StorageError as error:
+                unreadable = error
+                continue
+            if claims is not None:
+                dead[instance] = claims
+        if unreadable is None:
+            self._notice.worked("upload_journal_not_readable")
+        else:
+            self._notice.failed("upload_journal_not_readable", unreadable, _NOT_READABLE)
+        return dead
 
     async def _left_by(self, marks: frozenset[Mark], silent: float) -> dict[str, Claim | None] | None:
         """The claims of an instance, None for one that cannot be read; nothing when it may be alive."""

@@ -23,6 +23,10 @@ from s3sftp.errors import StorageError
 from s3sftp.telemetry import get_logger
 
 _log = get_logger("s3sftp.s3")
+_NOT_WRITTEN: Final = (
+    "uploads go on; until this is mended, only the bucket's lifecycle rule aborts those that a crash leaves"
+)
+_NOT_CLEARED: Final = "uploads go on; until this is mended, notes of uploads that have ended stay"
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +125,7 @@ class Entry:
             try:
                 await self._record.erase()
             except (OSError, StorageError) as problem:
-                self._notice.failed("upload_journal_not_cleared", problem)
+                self._notice.failed("upload_journal_not_cleared", problem, _NOT_CLEARED)
             else:
                 self._notice.worked("upload_journal_not_cleared")
 
@@ -132,7 +136,7 @@ class Entry:
             try:
                 await self._record.write(self.claim)
             except (OSError, StorageError) as problem:
-                self._notice.failed("upload_journal_not_written", problem)
+                self._notice.failed("upload_journal_not_written", problem, _NOT_WRITTEN)
             else:
                 self._notice.worked("upload_journal_not_written")
 
@@ -144,7 +148,8 @@ class Notice:
         self._description = description
         self._told: set[str] = set()
 
-    def failed(self, event: str, problem: OSError | StorageError) -> None:
+    def failed(self, event: str, problem: OSError | StorageError, advice: str) -> None:
+        """`advice` says what follows, and until when."""
         if event not in self._told:
             self._told.add(event)
             detail = problem.detail if isinstance(problem, StorageError) else None
@@ -153,8 +158,7 @@ class Notice:
                 journal=self._description,
                 error=str(problem),
                 detail=detail,
-                advice="uploads go on; until this is mended, only the bucket's lifecycle rule aborts those "
-                "that a crash leaves",
+                advice=advice,
             )
 
     def worked(self, event: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -242,6 +243,69 @@ async def test_a_claim_that_cannot_be_read_now_stops_the_settling_of_others_not_
     assert observer.journal.abandoned == []
     assert len(await s3.multipart_uploads()) == 1
     await running.abort_write(upload, ALICE)
+
+
+async def test_a_replica_whose_claim_can_never_be_read_holds_up_no_other(
+    open_backend: Opener, s3: S3, proxy: FaultProxy
+) -> None:
+    """As when the bucket's rules have moved it to an archive."""
+    archived, dead = await open_backend(**QUICK), await open_backend(**QUICK)
+    await archived.write_chunk(await begin(archived, "f"), PIECE, ALICE)
+    await dead.write_chunk(await begin(dead, "g"), PIECE, ALICE)
+    await crash(archived)
+    await crash(dead)
+    proxy.on("GetObject", key=claims_of(archived)._instance, do=Answer(403, "InvalidObjectState"))
+    observer = await open_backend(**QUICK)
+    with structlog.testing.capture_logs() as logs:
+
+        async def is_aborted() -> bool:
+            await observer.janitor.sweep()
+            return [key for key, _ in await s3.multipart_uploads()] == ["tenant/f"]
+
+        await until(is_aborted)
+    assert [line["event"] for line in logs].count("upload_journal_not_readable") == 1
+    proxy.clear()
+    await until(swept_clean(observer, s3))
+
+
+async def test_while_the_store_does_not_answer_nobody_grows_silent(
+    open_backend: Opener, s3: S3, proxy: FaultProxy
+) -> None:
+    """Those that live could not renew their leases either, and may do so just after the observer looks."""
+    living, observer = await open_backend(journal="bucket"), await open_backend(journal="bucket", attempts=1)
+    await living.write_chunk(await begin(living, "f"), PIECE, ALICE)
+    clock = 0.0
+    claims_of(observer)._clock = lambda: clock
+    for entry in living.journal._entries:  # old enough by its own clock
+        await entry._record.write(replace(entry.claim, claimed_at=1.0))
+    assert await observer.janitor.sweep() == 0
+    fault = proxy.on("ListObjectsV2", query="s3sftp", do=Answer(503, "ServiceUnavailable"))
+    clock = 3000.0
+    assert await observer.janitor.sweep() == 0
+    assert fault.hits
+    proxy.clear()
+    clock = 4000.0
+    assert await observer.janitor.sweep() == 0
+    assert len(await s3.multipart_uploads()) == 1
+    clock = 7601.0  # an hour of answers that show nothing new
+    assert await observer.janitor.sweep() == 1
+
+
+async def test_a_lease_that_cannot_be_renewed_is_told_with_what_follows(
+    open_backend: Opener, proxy: FaultProxy
+) -> None:
+    backend = await open_backend(**QUICK)
+    fault = proxy.on("PutObject", key=r"\.s3sftp/.*/lease", do=Answer(403, "AccessDenied"))
+    with structlog.testing.capture_logs() as logs:
+        upload = await begin(backend, "f")
+        await backend.write_chunk(upload, PIECE, ALICE)
+        await fault.reached()
+        async with asyncio.timeout(20):
+            while not any(line["event"] == "upload_journal_lease_not_renewed" for line in logs):
+                await asyncio.sleep(0.02)
+    [told] = [line for line in logs if line["event"] == "upload_journal_lease_not_renewed"]
+    assert "abort its unfinished uploads" in told["advice"]
+    await backend.abort_write(upload, ALICE)
 
 
 async def test_where_own_claims_cannot_be_erased_those_of_the_dead_are_still_looked_at(
