@@ -547,8 +547,19 @@ def test_sources_are_addresses_and_networks() -> None:
         ListenOptions(proxy_sources=("lb.example.com",))
 
 
-async def test_to_believe_everybody_is_a_warning_at_start() -> None:
-    async with gatehouse(listen=REQUIRED | {"proxy_sources": ["::/0"]}) as house:
+async def test_a_source_of_ipv4_may_be_written_as_ipv6() -> None:
+    """As the addresses of a socket for both are shown by other programs."""
+    sources = ["::ffff:127.0.0.7", "::ffff:10.0.0.0/104"]
+    assert ListenOptions(proxy_sources=sources).proxy_sources == ("127.0.0.7/32", "10.0.0.0/8")
+    assert SshOptions(shared_sources=sources).shared_sources == ("127.0.0.7/32", "10.0.0.0/8")
+    async with gatehouse(listen=REQUIRED | {"proxy_sources": sources}) as house:
+        async with await log_in(house, v2(CLIENT)):
+            assert house.told("logged in")[0]["peer"] == f"{CLIENT}:50000"
+
+
+@pytest.mark.parametrize("everybody", ["::/0", "0.0.0.0/0", "::ffff:0:0/96"])
+async def test_to_believe_everybody_is_a_warning_at_start(everybody: str) -> None:
+    async with gatehouse(listen=REQUIRED | {"proxy_sources": [everybody]}) as house:
         (warning,) = house.told("every address is believed")
         assert "load balancers" in warning["detail"]
     async with gatehouse(listen=REQUIRED) as house:
