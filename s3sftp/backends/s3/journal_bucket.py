@@ -115,9 +115,12 @@ class BucketClaims:
         self._interval = renewal_interval(store.options)
         self._own: set[str] = set()
         """Keys of the claims of this instance that are not erased."""
+        self._no_claims: set[str] = set()
+        """Keys of objects that are none, and were told of."""
         self._silence = Silence()
         self._renewing: asyncio.Task[None] | None = None
-        self._stopping = asyncio.Event()
+        self._has_lease = False
+        self._is_stopped = False
         self.description = f"s3://{store.options.bucket}/{self._root}"
         self._notice = Notice(self.description)
 
@@ -126,11 +129,16 @@ class BucketClaims:
 
     async def stop(self) -> None:
         """The lease goes at once; claims that are left are aborted by others when they are old enough."""
-        self._stopping.set()
+        self._is_stopped = True
         if self._renewing is not None:
+            self._renewing.cancel()  # a store that does not answer holds up nobody for longer than it has to
             await asyncio.gather(self._renewing, return_exceptions=True)
+        if self._has_lease:
+            await self._erase_lease(self._instance)
 
-    def record(self) -> Record:
+    def record(self) -> Record | None:
+        if self._is_stopped:
+            return None
         key = f"{self._root}{self._instance}/{uuid.uuid4().hex}.json"
         return ObjectRecord(self._store, key, self._own, self._keep_renewing, may_exist=False)
 
@@ -169,31 +177,24 @@ class BucketClaims:
     # ── signs of life ───────────────────────────────────────────────────────────────────────────────
 
     def _keep_renewing(self) -> None:
-        if self._renewing is None or self._renewing.done():
+        if not self._is_stopped and (self._renewing is None or self._renewing.done()):
             # in a context of its own: it is no part of the transfer that happened to come first
             nobodys = contextvars.Context()
             self._renewing = asyncio.create_task(self._renew(), name="s3-journal-lease", context=nobodys)
 
     async def _renew(self) -> None:
         """Write the lease at every interval, as long as there are claims."""
-        has_lease = False
-        while self._own or has_lease:
-            try:
-                async with asyncio.timeout(self._interval):
-                    await self._stopping.wait()
-                break
-            except TimeoutError:
-                pass
+        while self._own or self._has_lease:
+            await asyncio.sleep(self._interval)
             if self._own:
-                has_lease = await self._write_lease() or has_lease
+                await self._write_lease()
             else:
                 await self._erase_lease(self._instance)
-                has_lease = False
-        if has_lease:
-            await self._erase_lease(self._instance)
+                self._has_lease = False
 
-    async def _write_lease(self) -> bool:
-        """Whether it may be there. What it says does not matter, as long as it is something new."""
+    async def _write_lease(self) -> None:
+        """What it says does not matter, as long as it is something new."""
+        self._has_lease = True  # it may be there, whatever is answered
         try:
             await put_small(
                 self._store, f"{self._root}{self._instance}/{_LEASE}", uuid.uuid4().hex.encode("ascii")
@@ -202,7 +203,6 @@ class BucketClaims:
             self._notice.failed("upload_journal_lease_not_renewed", error, _NOT_RENEWED)
         else:
             self._notice.worked("upload_journal_lease_not_renewed")
-        return True
 
     async def _erase_lease(self, instance: str) -> None:
         try:
@@ -218,9 +218,12 @@ class BucketClaims:
         async with aclosing(pages(self._store, self._root)) as answers:
             async for answer in answers:
                 for line in answer.get("Contents", ()):
+                    if int(line.get("Size", 0)) > _MAX_CLAIM_BYTES:
+                        continue  # no claim
                     if match := _KEY.fullmatch(line["Key"].removeprefix(self._root)):
                         mark = (line["Key"], str(line.get("ETag", "")), str(line.get("LastModified", "")))
                         found[match[1]].add(mark)
+        self._no_claims &= {key for marks in found.values() for key, _, _ in marks}
         return {instance: frozenset(marks) for instance, marks in found.items()}
 
     async def _dead_of(
@@ -271,7 +274,9 @@ class BucketClaims:
             if not claim.key.startswith(self._store.options.prefix):
                 raise ValueError("it speaks of a key outside the prefix")
         except ValueError as problem:  # it stays as it is
-            _log.warning("upload_journal_unreadable", file=key, error=str(problem))
+            if key not in self._no_claims:
+                self._no_claims.add(key)
+                _log.warning("upload_journal_unreadable", file=key, error=str(problem))
             return None
         return claim
 

@@ -15,9 +15,9 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import asdict, dataclass, replace
-from typing import Final, Protocol
+from typing import Annotated, Final, Protocol, TypeAlias
 
-from pydantic import TypeAdapter
+from pydantic import Field, TypeAdapter
 
 from s3sftp.errors import StorageError
 from s3sftp.telemetry import get_logger
@@ -29,6 +29,10 @@ _NOT_WRITTEN: Final = (
 _NOT_CLEARED: Final = "uploads go on; until this is mended, notes of uploads that have ended stay"
 
 
+_Moment: TypeAlias = Annotated[float, Field(ge=0, le=1e11, allow_inf_nan=False)]
+"""Seconds since the epoch that a date can be made of."""
+
+
 @dataclass(frozen=True, slots=True)
 class Claim:
     """One unfinished upload."""
@@ -36,15 +40,14 @@ class Claim:
     endpoint: str
     bucket: str
     key: str
-    claimed_at: float
-    """Seconds since the epoch."""
+    claimed_at: _Moment
     upload_id: str | None = None
     """None: S3 was asked to create it, and what it said is not known."""
-    requests: int = 1
+    requests: Annotated[int, Field(ge=1)] = 1
     """How often S3 was asked without a known answer: so many uploads there may be."""
-    asked_until: float | None = None
+    asked_until: _Moment | None = None
     """When it was asked for the last time, if more than once."""
-    renewed_every: float | None = None
+    renewed_every: Annotated[float, Field(ge=0, le=86400, allow_inf_nan=False)] | None = None
     """Seconds between the signs of life of the instance that made it, where it has to give them."""
 
     def fields(self) -> dict[str, object]:
