@@ -23,7 +23,10 @@ CLIENT = "192.0.2.1"
 REQUIRED = {"proxy_protocol": "required", "proxy_sources": ["127.0.0.7", "::1"]}
 ALLOWED = REQUIRED | {"proxy_protocol": "allowed"}
 VERSION = b"SSH-2.0-test\r\n"
-EVENTS = ("connection accepted", "connection closed", "connection refused", "source banned", "login failed")
+EVENTS = (
+    *("connection accepted", "connection aborted", "connection closed", "connection refused"),
+    *("source banned", "login failed"),
+)
 
 
 async def connected(house: Gatehouse, source: str = PROXY_ADDRESS) -> socket.socket:
@@ -497,6 +500,17 @@ async def test_a_health_check_that_looks_at_the_version_sees_it_and_is_no_client
             reset(sock)
         await house.empties()
         assert lines(house) == []
+
+
+async def test_one_that_the_server_closes_is_no_client_in_the_log_either() -> None:
+    async with gatehouse(listen=REQUIRED) as house:
+        check = await sending(house, binary(LOCAL, UNSPEC))
+        assert (await answer(check)).startswith(b"SSH-2.0-s3sftp")
+        await house.listener.stop()
+        await house.empties()
+        assert [line["log_level"] for line in house.told("connection aborted")] == ["debug"]
+        assert lines(house) == []
+        check.close()
 
 
 @pytest.mark.parametrize(
