@@ -33,7 +33,7 @@ from s3sftp.backends.s3.keys import reserved_prefix
 from s3sftp.backends.s3.listing import pages
 from s3sftp.backends.s3.objects import new_object
 from s3sftp.backends.s3.options import S3Options
-from s3sftp.backends.s3.ownership import CLAIM, Claim, Notice, Record
+from s3sftp.backends.s3.ownership import Claim, Notice, Record, claim_of
 from s3sftp.backends.s3.received import body_of, read_all
 from s3sftp.backends.s3.silence import Mark, Silence
 from s3sftp.errors import NotFound, StorageError, StorageFailure, told
@@ -270,7 +270,7 @@ class BucketClaims:
         except Exception as failure:  # a body that breaks has many names
             raise StorageFailure(detail=f"GetObject: {told(failure)} (key {key!r})") from failure
         try:
-            claim = CLAIM.validate_json(data)
+            claim = claim_of(data)
             if not claim.key.startswith(self._store.options.prefix):
                 raise ValueError("it speaks of a key outside the prefix")
         except ValueError as problem:  # it stays as it is

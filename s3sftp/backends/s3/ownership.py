@@ -17,7 +17,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import asdict, dataclass, replace
 from typing import Annotated, Final, Protocol, TypeAlias
 
-from pydantic import Field, TypeAdapter
+from pydantic import Field, TypeAdapter, ValidationError
 
 from s3sftp.errors import StorageError
 from s3sftp.telemetry import get_logger
@@ -55,8 +55,17 @@ class Claim:
         return {name: value for name, value in asdict(self).items() if value is not None}
 
 
-CLAIM: Final = TypeAdapter(Claim)
-"""Reads a claim that was written by this version or another one. Raises ValueError."""
+_CLAIM: Final = TypeAdapter(Claim)
+
+
+def claim_of(data: bytes) -> Claim:
+    """A claim as this version or another one has written it. Raises ValueError."""
+    try:
+        return _CLAIM.validate_json(data)
+    except ValidationError as wrong:
+        first = wrong.errors(include_url=False, include_context=False)[0]
+        where = ".".join(map(str, first["loc"]))
+        raise ValueError(f"{where}: {first['msg']}" if where else first["msg"]) from None
 
 
 class Record(Protocol):

@@ -247,6 +247,7 @@ async def test_a_claim_that_is_no_claim_or_of_another_prefix_is_left_alone(
     assert sorted(key for key, _ in await s3.multipart_uploads()) == ["elsewhere/f", "tenant/f"]
     unreadable = [line["file"] for line in logs if line["event"] == "upload_journal_unreadable"]
     assert sorted(unreadable) == keys[:-1]  # the last is too long to be read
+    assert all("\n" not in line.get("error", "") for line in logs)
     assert {line["event"] for line in logs if line["log_level"] == "warning"} == {"upload_journal_unreadable"}
 
 
