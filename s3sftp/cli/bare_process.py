@@ -1,6 +1,7 @@
-"""Starting as a uid that nobody knows, where nothing can be written: in a container with a read-only root.
+"""Starting as a uid without an entry in passwd, where nothing can be written: on a read-only root.
 
-Both are faults of asyncssh at that place, which needs neither a home nor a temporary file as a server.
+asyncssh cannot be imported or listen there, in two cases, although a server needs neither a home directory
+nor temporary files. Both are worked around here.
 """
 
 from __future__ import annotations

@@ -387,7 +387,7 @@ class Connection(NothingButSessions):
 
     def abort(self, reason: str) -> None:
         """Close at once."""
-        _log.info("connection aborted", connection=self._id, peer=self._peer, reason=reason)
+        self._tell("connection aborted", peer=self._peer, reason=reason)
         self._open_conn.abort()
 
     async def wait_closed(self) -> None:

@@ -6,19 +6,31 @@ import ipaddress
 import re
 from datetime import timedelta
 from functools import cached_property
-from typing import Literal, Self, cast
+from typing import Literal, Self, TypeAlias, cast
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from s3sftp.config import ByteSize, Duration, LocalPath, Options
 from s3sftp.ssh.algorithms import Kind, Offer, Policy, checked, checked_additions, offer_of
 
+_Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
+_MAPPED_BITS = 96
+"""Of an IPv6 address that stands for an IPv4 address (::ffff:192.0.2.1), those in front of that one."""
+
 
 def _networks(texts: tuple[str, ...]) -> tuple[str, ...]:
     try:
-        return tuple(str(ipaddress.ip_network(text.strip(), strict=False)) for text in texts)
+        return tuple(str(_plain(ipaddress.ip_network(text.strip(), strict=False))) for text in texts)
     except ValueError as error:
         raise ValueError(f"should be IP addresses or networks: {error}") from None
+
+
+def _plain(network: _Network) -> _Network:
+    """IPv4 written as IPv6 is IPv4, as connections' addresses are."""
+    if isinstance(network, ipaddress.IPv4Network) or network.prefixlen < _MAPPED_BITS:
+        return network
+    address = network.network_address.ipv4_mapped
+    return network if address is None else ipaddress.IPv4Network((address, network.prefixlen - _MAPPED_BITS))
 
 
 class ListenOptions(Options):

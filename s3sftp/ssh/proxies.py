@@ -61,7 +61,7 @@ class _Waiting:
 
 
 class TrustedProxies:
-    """Finds out whose each connection is. `admit` takes those that stay."""
+    """Finds out which client each connection belongs to. `admit` takes those that stay."""
 
     def __init__(self, listen: ListenOptions, admit: Admit, count_refused: Callable[[], None]) -> None:
         self._mode = listen.proxy_protocol

@@ -23,7 +23,10 @@ CLIENT = "192.0.2.1"
 REQUIRED = {"proxy_protocol": "required", "proxy_sources": ["127.0.0.7", "::1"]}
 ALLOWED = REQUIRED | {"proxy_protocol": "allowed"}
 VERSION = b"SSH-2.0-test\r\n"
-EVENTS = ("connection accepted", "connection closed", "connection refused", "source banned", "login failed")
+EVENTS = (
+    *("connection accepted", "connection aborted", "connection closed", "connection refused"),
+    *("source banned", "login failed"),
+)
 
 
 async def connected(house: Gatehouse, source: str = PROXY_ADDRESS) -> socket.socket:
@@ -499,6 +502,17 @@ async def test_a_health_check_that_looks_at_the_version_sees_it_and_is_no_client
         assert lines(house) == []
 
 
+async def test_one_that_the_server_closes_is_no_client_in_the_log_either() -> None:
+    async with gatehouse(listen=REQUIRED) as house:
+        check = await sending(house, binary(LOCAL, UNSPEC))
+        assert (await answer(check)).startswith(b"SSH-2.0-s3sftp")
+        await house.listener.stop()
+        await house.empties()
+        assert [line["log_level"] for line in house.told("connection aborted")] == ["debug"]
+        assert lines(house) == []
+        check.close()
+
+
 @pytest.mark.parametrize(
     "header",
     [binary(LOCAL, UNSPEC), binary(PROXY, UNSPEC), b"PROXY UNKNOWN\r\n"],
@@ -547,8 +561,19 @@ def test_sources_are_addresses_and_networks() -> None:
         ListenOptions(proxy_sources=("lb.example.com",))
 
 
-async def test_to_believe_everybody_is_a_warning_at_start() -> None:
-    async with gatehouse(listen=REQUIRED | {"proxy_sources": ["::/0"]}) as house:
+async def test_a_source_of_ipv4_may_be_written_as_ipv6() -> None:
+    """As the addresses of a socket for both are shown by other programs."""
+    sources = ["::ffff:127.0.0.7", "::ffff:10.0.0.0/104"]
+    assert ListenOptions(proxy_sources=sources).proxy_sources == ("127.0.0.7/32", "10.0.0.0/8")
+    assert SshOptions(shared_sources=sources).shared_sources == ("127.0.0.7/32", "10.0.0.0/8")
+    async with gatehouse(listen=REQUIRED | {"proxy_sources": sources}) as house:
+        async with await log_in(house, v2(CLIENT)):
+            assert house.told("logged in")[0]["peer"] == f"{CLIENT}:50000"
+
+
+@pytest.mark.parametrize("everybody", ["::/0", "0.0.0.0/0", "::ffff:0:0/96"])
+async def test_to_believe_everybody_is_a_warning_at_start(everybody: str) -> None:
+    async with gatehouse(listen=REQUIRED | {"proxy_sources": [everybody]}) as house:
         (warning,) = house.told("every address is believed")
         assert "load balancers" in warning["detail"]
     async with gatehouse(listen=REQUIRED) as house:

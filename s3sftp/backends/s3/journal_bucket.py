@@ -33,7 +33,7 @@ from s3sftp.backends.s3.keys import reserved_prefix
 from s3sftp.backends.s3.listing import pages
 from s3sftp.backends.s3.objects import new_object
 from s3sftp.backends.s3.options import S3Options
-from s3sftp.backends.s3.ownership import CLAIM, Claim, Notice, Record
+from s3sftp.backends.s3.ownership import Claim, Notice, Record, claim_of
 from s3sftp.backends.s3.received import body_of, read_all
 from s3sftp.backends.s3.silence import Mark, Silence
 from s3sftp.errors import NotFound, StorageError, StorageFailure, told
@@ -46,6 +46,11 @@ INTERVALS_OF_THE_DEAD: Final = 10
 """An instance that has missed so many renewals, and not fewer, may be dead."""
 _MAX_CLAIM_BYTES: Final = 64 << 10
 _LEASE = "lease"
+_NOT_READABLE: Final = "until this is mended, what other replicas have left stays, or a part of it"
+_NOT_RENEWED: Final = (
+    "uploads go on, but once this has failed for s3.janitor_min_age other replicas take this server for dead "
+    "and abort its unfinished uploads"
+)
 _KEY = re.compile(r"([0-9a-f]{32})/(lease|[0-9a-f]{32}\.json)")
 
 
@@ -110,9 +115,12 @@ class BucketClaims:
         self._interval = renewal_interval(store.options)
         self._own: set[str] = set()
         """Keys of the claims of this instance that are not erased."""
+        self._no_claims: set[str] = set()
+        """Keys of objects that are none, and were told of."""
         self._silence = Silence()
         self._renewing: asyncio.Task[None] | None = None
-        self._stopping = asyncio.Event()
+        self._has_lease = False
+        self._is_stopped = False
         self.description = f"s3://{store.options.bucket}/{self._root}"
         self._notice = Notice(self.description)
 
@@ -121,11 +129,16 @@ class BucketClaims:
 
     async def stop(self) -> None:
         """The lease goes at once; claims that are left are aborted by others when they are old enough."""
-        self._stopping.set()
+        self._is_stopped = True
         if self._renewing is not None:
+            self._renewing.cancel()  # a store that does not answer holds up nobody for longer than it has to
             await asyncio.gather(self._renewing, return_exceptions=True)
+        if self._has_lease:
+            await self._erase_lease(self._instance)
 
-    def record(self) -> Record:
+    def record(self) -> Record | None:
+        if self._is_stopped:
+            return None
         key = f"{self._root}{self._instance}/{uuid.uuid4().hex}.json"
         return ObjectRecord(self._store, key, self._own, self._keep_renewing, may_exist=False)
 
@@ -141,16 +154,15 @@ class BucketClaims:
         try:
             asked = self._clock()
             found = await self._listing()
-            silent = self._silence.of(found, asked, self._clock())
-            silent.pop(self._instance, None)
-            await self._erase_strays(found.get(self._instance, frozenset()))
-            left = {instance: await self._left_by(found[instance], silent[instance]) for instance in silent}
         except StorageError as error:
-            self._notice.failed("upload_journal_not_readable", error)
+            self._silence = Silence()  # while the store does not answer, nobody can give a sign of life
+            self._notice.failed("upload_journal_not_readable", error, _NOT_READABLE)
             yield []
             return
-        self._notice.worked("upload_journal_not_readable")
-        dead = {instance: claims for instance, claims in left.items() if claims is not None}
+        silent = self._silence.of(found, asked, self._clock())
+        silent.pop(self._instance, None)
+        await self._erase_strays(found.get(self._instance, frozenset()))
+        dead = await self._dead_of(found, silent)
         remaining = {key for claims in dead.values() for key in claims}
         yield [
             (ObjectRecord(self._store, key, remaining), claim)
@@ -165,40 +177,32 @@ class BucketClaims:
     # ── signs of life ───────────────────────────────────────────────────────────────────────────────
 
     def _keep_renewing(self) -> None:
-        if self._renewing is None or self._renewing.done():
+        if not self._is_stopped and (self._renewing is None or self._renewing.done()):
             # in a context of its own: it is no part of the transfer that happened to come first
             nobodys = contextvars.Context()
             self._renewing = asyncio.create_task(self._renew(), name="s3-journal-lease", context=nobodys)
 
     async def _renew(self) -> None:
         """Write the lease at every interval, as long as there are claims."""
-        has_lease = False
-        while self._own or has_lease:
-            try:
-                async with asyncio.timeout(self._interval):
-                    await self._stopping.wait()
-                break
-            except TimeoutError:
-                pass
+        while self._own or self._has_lease:
+            await asyncio.sleep(self._interval)
             if self._own:
-                has_lease = await self._write_lease() or has_lease
+                await self._write_lease()
             else:
                 await self._erase_lease(self._instance)
-                has_lease = False
-        if has_lease:
-            await self._erase_lease(self._instance)
+                self._has_lease = False
 
-    async def _write_lease(self) -> bool:
-        """Whether it may be there. What it says does not matter, as long as it is something new."""
+    async def _write_lease(self) -> None:
+        """What it says does not matter, as long as it is something new."""
+        self._has_lease = True  # it may be there, whatever is answered
         try:
             await put_small(
                 self._store, f"{self._root}{self._instance}/{_LEASE}", uuid.uuid4().hex.encode("ascii")
             )
         except StorageError as error:
-            self._notice.failed("upload_journal_lease_not_renewed", error)
+            self._notice.failed("upload_journal_lease_not_renewed", error, _NOT_RENEWED)
         else:
             self._notice.worked("upload_journal_lease_not_renewed")
-        return True
 
     async def _erase_lease(self, instance: str) -> None:
         try:
@@ -214,10 +218,34 @@ class BucketClaims:
         async with aclosing(pages(self._store, self._root)) as answers:
             async for answer in answers:
                 for line in answer.get("Contents", ()):
+                    if int(line.get("Size", 0)) > _MAX_CLAIM_BYTES:
+                        continue  # no claim
                     if match := _KEY.fullmatch(line["Key"].removeprefix(self._root)):
                         mark = (line["Key"], str(line.get("ETag", "")), str(line.get("LastModified", "")))
                         found[match[1]].add(mark)
+        self._no_claims &= {key for marks in found.values() for key, _, _ in marks}
         return {instance: frozenset(marks) for instance, marks in found.items()}
+
+    async def _dead_of(
+        self, found: dict[str, frozenset[Mark]], silent: dict[str, float]
+    ) -> dict[str, dict[str, Claim | None]]:
+        """The instances that are dead, with their claims. One with a claim that cannot be read now is left
+        for the next sweep, and holds up no other."""
+        dead: dict[str, dict[str, Claim | None]] = {}
+        unreadable: StorageError | None = None
+        for instance, seconds in silent.items():
+            try:
+                claims = await self._left_by(found[instance], seconds)
+            except StorageError as error:
+                unreadable = error
+                continue
+            if claims is not None:
+                dead[instance] = claims
+        if unreadable is None:
+            self._notice.worked("upload_journal_not_readable")
+        else:
+            self._notice.failed("upload_journal_not_readable", unreadable, _NOT_READABLE)
+        return dead
 
     async def _left_by(self, marks: frozenset[Mark], silent: float) -> dict[str, Claim | None] | None:
         """The claims of an instance, None for one that cannot be read; nothing when it may be alive."""
@@ -242,11 +270,13 @@ class BucketClaims:
         except Exception as failure:  # a body that breaks has many names
             raise StorageFailure(detail=f"GetObject: {told(failure)} (key {key!r})") from failure
         try:
-            claim = CLAIM.validate_json(data)
+            claim = claim_of(data)
             if not claim.key.startswith(self._store.options.prefix):
                 raise ValueError("it speaks of a key outside the prefix")
         except ValueError as problem:  # it stays as it is
-            _log.warning("upload_journal_unreadable", file=key, error=str(problem))
+            if key not in self._no_claims:
+                self._no_claims.add(key)
+                _log.warning("upload_journal_unreadable", file=key, error=str(problem))
             return None
         return claim
 

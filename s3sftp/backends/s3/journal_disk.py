@@ -19,7 +19,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from s3sftp.backends.s3.ownership import CLAIM, Claim, Record
+from s3sftp.backends.s3.ownership import Claim, Record, claim_of
 from s3sftp.cancelling import finish
 from s3sftp.errors import ConfigurationError
 from s3sftp.telemetry import get_logger
@@ -60,6 +60,8 @@ class DiskClaims:
         self._uploads = state_dir / "uploads"
         self._endpoint = endpoint
         self._bucket = bucket
+        self._unreadable: set[Path] = set()
+        """Files that were told of."""
         self._lock: int | None = None
         self._own: Path | None = None
         self.description = str(self._uploads)
@@ -102,11 +104,13 @@ class DiskClaims:
     def _read(self, path: Path) -> Iterator[tuple[Path, Claim]]:
         for file in sorted(path.glob("*.json")):
             try:
-                claim = CLAIM.validate_json(file.read_bytes())
+                claim = claim_of(file.read_bytes())
             except FileNotFoundError:
                 continue  # ended meanwhile
             except (OSError, ValueError) as problem:
-                _log.warning("upload_journal_unreadable", file=file.name, error=str(problem))
+                if file not in self._unreadable:
+                    self._unreadable.add(file)
+                    _log.warning("upload_journal_unreadable", file=file.name, error=str(problem))
                 continue
             if (claim.endpoint, claim.bucket) == (self._endpoint, self._bucket):
                 yield file, claim

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, SecretStr, field_validator, model_validator
 
+from s3sftp.backends.s3.keys import RESERVED
 from s3sftp.config.options import ByteSize, Options
 
 MIB = 1 << 20
@@ -175,6 +176,10 @@ class S3Options(Options):
         names = value.removesuffix("/").split("/")
         if any(name in ("", ".", "..") or "\0" in name for name in names):
             raise ValueError("should be names joined by single slashes, like 'partners/acme/'")
+        if RESERVED.decode() in names:
+            raise ValueError(
+                f"may not lead below {RESERVED.decode()}, which is kept for the server's own objects"
+            )
         if len(value.encode()) > 900:
             raise ValueError("should leave room for names below it (at most 900 bytes)")
         return "/".join(names) + "/"

@@ -15,14 +15,22 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import asdict, dataclass, replace
-from typing import Final, Protocol
+from typing import Annotated, Final, Protocol, TypeAlias
 
-from pydantic import TypeAdapter
+from pydantic import Field, TypeAdapter, ValidationError
 
 from s3sftp.errors import StorageError
 from s3sftp.telemetry import get_logger
 
 _log = get_logger("s3sftp.s3")
+_NOT_WRITTEN: Final = (
+    "uploads go on; until this is mended, only the bucket's lifecycle rule aborts those that a crash leaves"
+)
+_NOT_CLEARED: Final = "uploads go on; until this is mended, notes of uploads that have ended stay"
+
+
+_Moment: TypeAlias = Annotated[float, Field(ge=0, le=1e11, allow_inf_nan=False)]
+"""Seconds since the epoch that a date can be made of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,15 +40,14 @@ class Claim:
     endpoint: str
     bucket: str
     key: str
-    claimed_at: float
-    """Seconds since the epoch."""
+    claimed_at: _Moment
     upload_id: str | None = None
     """None: S3 was asked to create it, and what it said is not known."""
-    requests: int = 1
+    requests: Annotated[int, Field(ge=1)] = 1
     """How often S3 was asked without a known answer: so many uploads there may be."""
-    asked_until: float | None = None
+    asked_until: _Moment | None = None
     """When it was asked for the last time, if more than once."""
-    renewed_every: float | None = None
+    renewed_every: Annotated[float, Field(ge=0, le=86400, allow_inf_nan=False)] | None = None
     """Seconds between the signs of life of the instance that made it, where it has to give them."""
 
     def fields(self) -> dict[str, object]:
@@ -48,8 +55,17 @@ class Claim:
         return {name: value for name, value in asdict(self).items() if value is not None}
 
 
-CLAIM: Final = TypeAdapter(Claim)
-"""Reads a claim that was written by this version or another one. Raises ValueError."""
+_CLAIM: Final = TypeAdapter(Claim)
+
+
+def claim_of(data: bytes) -> Claim:
+    """A claim as this version or another one has written it. Raises ValueError."""
+    try:
+        return _CLAIM.validate_json(data)
+    except ValidationError as wrong:
+        first = wrong.errors(include_url=False, include_context=False)[0]
+        where = ".".join(map(str, first["loc"]))
+        raise ValueError(f"{where}: {first['msg']}" if where else first["msg"]) from None
 
 
 class Record(Protocol):
@@ -121,7 +137,7 @@ class Entry:
             try:
                 await self._record.erase()
             except (OSError, StorageError) as problem:
-                self._notice.failed("upload_journal_not_cleared", problem)
+                self._notice.failed("upload_journal_not_cleared", problem, _NOT_CLEARED)
             else:
                 self._notice.worked("upload_journal_not_cleared")
 
@@ -132,7 +148,7 @@ class Entry:
             try:
                 await self._record.write(self.claim)
             except (OSError, StorageError) as problem:
-                self._notice.failed("upload_journal_not_written", problem)
+                self._notice.failed("upload_journal_not_written", problem, _NOT_WRITTEN)
             else:
                 self._notice.worked("upload_journal_not_written")
 
@@ -144,7 +160,8 @@ class Notice:
         self._description = description
         self._told: set[str] = set()
 
-    def failed(self, event: str, problem: OSError | StorageError) -> None:
+    def failed(self, event: str, problem: OSError | StorageError, advice: str) -> None:
+        """`advice` says what follows, and until when."""
         if event not in self._told:
             self._told.add(event)
             detail = problem.detail if isinstance(problem, StorageError) else None
@@ -153,8 +170,7 @@ class Notice:
                 journal=self._description,
                 error=str(problem),
                 detail=detail,
-                advice="uploads go on; until this is mended, only the bucket's lifecycle rule aborts those "
-                "that a crash leaves",
+                advice=advice,
             )
 
     def worked(self, event: str) -> None:

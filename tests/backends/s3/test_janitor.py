@@ -202,10 +202,16 @@ async def test_an_unreadable_journal_stops_nothing(open_backend: Opener, tmp_pat
     dead = journal_on(tmp_path)
     await dead.start()
     [own] = (tmp_path / "uploads").iterdir()
+    claim = {"endpoint": dead._endpoint, "bucket": dead._bucket, "key": "tenant/f"}
     (own / "broken.json").write_text("{")
+    (own / "undated.json").write_text(json.dumps(claim | {"claimed_at": 1e300}))
     crash(dead)
-    living = await open_backend(tmp_path, **NOW)
-    assert await living.janitor.sweep() == 0
+    with structlog.testing.capture_logs() as logs:
+        living = await open_backend(tmp_path, **NOW)
+        for _ in range(2):
+            assert await living.janitor.sweep() == 0
+    told = sorted(line["file"] for line in logs if line["event"] == "upload_journal_unreadable")
+    assert told == ["broken.json", "undated.json"]
     await put(living, "f", data_of(PART + 1))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -194,6 +195,18 @@ async def test_a_server_that_stops_in_order_leaves_nothing(open_backend: Opener,
     assert await s3.keys() == []
 
 
+async def test_a_lease_that_is_being_renewed_does_not_hold_up_a_stop(
+    open_backend: Opener, s3: S3, proxy: FaultProxy
+) -> None:
+    backend = await open_backend(metadata_timeout=timedelta(minutes=10), **QUICK)
+    await backend.write_chunk(upload := await begin(backend, "f"), PIECE, ALICE)
+    await proxy.on("PutObject", key="/lease", do=HoldReply()).reached()
+    await backend.abort_write(upload, ALICE)
+    async with asyncio.timeout(20):
+        await backend.stop()
+    assert await s3.keys() == []
+
+
 async def test_a_lost_reply_to_create_is_settled_by_another_replica(
     open_backend: Opener, s3: S3, proxy: FaultProxy
 ) -> None:
@@ -209,17 +222,33 @@ async def test_a_lost_reply_to_create_is_settled_by_another_replica(
 async def test_a_claim_that_is_no_claim_or_of_another_prefix_is_left_alone(
     open_backend: Opener, s3: S3
 ) -> None:
+    """It is told of once, and holds up no other."""
+    dead = await open_backend(**QUICK)
+    await dead.write_chunk(await begin(dead, "left"), PIECE, ALICE)
+    dead.journal.abandon(await dead.journal.claim("tenant/unheard"))
+    await crash(dead)
     foreign = await s3.client.create_multipart_upload(Bucket=s3.bucket, Key="elsewhere/f")
-    told = {"endpoint": "", "bucket": "", "key": "elsewhere/f", "claimed_at": 1, "renewed_every": 0.1}
-    named = json.dumps(told | {"upload_id": foreign["UploadId"]}).encode()
-    for number, body in enumerate([b"{", named]):
-        await s3.put(f"{RESERVED}uploads/{'0' * 32}/{number:032x}.json", body)
+    await s3.client.create_multipart_upload(Bucket=s3.bucket, Key="tenant/f")
+    told: dict[str, Any] = {"endpoint": "", "bucket": "", "key": "tenant/f", "claimed_at": 1}
+    wrong = [{"claimed_at": 1e300}, {"claimed_at": -1e300}, {"renewed_every": 1e300}, {"requests": 0}]
+    bodies = [json.dumps(told | {"key": "elsewhere/f", "upload_id": foreign["UploadId"]}).encode()]
+    bodies += [json.dumps(told | fields).encode() for fields in wrong]
+    bodies += [b"", b"{", b"[]", b"\xff", b'{"claimed_at": NaN}', bytes(100_000)]
+    keys = [f"{RESERVED}uploads/{number:032x}/{number:032x}.json" for number in range(len(bodies))]
+    for key, body in zip(keys, bodies, strict=True):
+        await s3.put(key, body)
     observer = await open_backend(**QUICK)
+    await observer.janitor.stop()
     hours = iter(range(100))
     claims_of(observer)._clock = lambda: 3600.0 * next(hours)
-    for _ in range(3):
-        assert await observer.janitor.sweep() == 0
-    assert len(await s3.multipart_uploads()) == 1
+    with structlog.testing.capture_logs() as logs:
+        assert [await observer.janitor.sweep() for _ in range(4)] == [0, 1, 0, 0]
+    assert await s3.keys(RESERVED) == keys
+    assert sorted(key for key, _ in await s3.multipart_uploads()) == ["elsewhere/f", "tenant/f"]
+    unreadable = [line["file"] for line in logs if line["event"] == "upload_journal_unreadable"]
+    assert sorted(unreadable) == keys[:-1]  # the last is too long to be read
+    assert all("\n" not in line.get("error", "") for line in logs)
+    assert {line["event"] for line in logs if line["log_level"] == "warning"} == {"upload_journal_unreadable"}
 
 
 async def test_a_claim_that_cannot_be_read_now_stops_the_settling_of_others_not_for_ever(
@@ -242,6 +271,69 @@ async def test_a_claim_that_cannot_be_read_now_stops_the_settling_of_others_not_
     assert observer.journal.abandoned == []
     assert len(await s3.multipart_uploads()) == 1
     await running.abort_write(upload, ALICE)
+
+
+async def test_a_replica_whose_claim_can_never_be_read_holds_up_no_other(
+    open_backend: Opener, s3: S3, proxy: FaultProxy
+) -> None:
+    """As when the bucket's rules have moved it to an archive."""
+    archived, dead = await open_backend(**QUICK), await open_backend(**QUICK)
+    await archived.write_chunk(await begin(archived, "f"), PIECE, ALICE)
+    await dead.write_chunk(await begin(dead, "g"), PIECE, ALICE)
+    await crash(archived)
+    await crash(dead)
+    proxy.on("GetObject", key=claims_of(archived)._instance, do=Answer(403, "InvalidObjectState"))
+    observer = await open_backend(**QUICK)
+    with structlog.testing.capture_logs() as logs:
+
+        async def is_aborted() -> bool:
+            await observer.janitor.sweep()
+            return [key for key, _ in await s3.multipart_uploads()] == ["tenant/f"]
+
+        await until(is_aborted)
+    assert [line["event"] for line in logs].count("upload_journal_not_readable") == 1
+    proxy.clear()
+    await until(swept_clean(observer, s3))
+
+
+async def test_while_the_store_does_not_answer_nobody_grows_silent(
+    open_backend: Opener, s3: S3, proxy: FaultProxy
+) -> None:
+    """Those that live could not renew their leases either, and may do so just after the observer looks."""
+    living, observer = await open_backend(journal="bucket"), await open_backend(journal="bucket", attempts=1)
+    await living.write_chunk(await begin(living, "f"), PIECE, ALICE)
+    clock = 0.0
+    claims_of(observer)._clock = lambda: clock
+    for entry in living.journal._entries:  # old enough by its own clock
+        await entry._record.write(replace(entry.claim, claimed_at=1.0))
+    assert await observer.janitor.sweep() == 0
+    fault = proxy.on("ListObjectsV2", query="s3sftp", do=Answer(503, "ServiceUnavailable"))
+    clock = 3000.0
+    assert await observer.janitor.sweep() == 0
+    assert fault.hits
+    proxy.clear()
+    clock = 4000.0
+    assert await observer.janitor.sweep() == 0
+    assert len(await s3.multipart_uploads()) == 1
+    clock = 7601.0  # an hour of answers that show nothing new
+    assert await observer.janitor.sweep() == 1
+
+
+async def test_a_lease_that_cannot_be_renewed_is_told_with_what_follows(
+    open_backend: Opener, proxy: FaultProxy
+) -> None:
+    backend = await open_backend(**QUICK)
+    fault = proxy.on("PutObject", key=r"\.s3sftp/.*/lease", do=Answer(403, "AccessDenied"))
+    with structlog.testing.capture_logs() as logs:
+        upload = await begin(backend, "f")
+        await backend.write_chunk(upload, PIECE, ALICE)
+        await fault.reached()
+        async with asyncio.timeout(20):
+            while not any(line["event"] == "upload_journal_lease_not_renewed" for line in logs):
+                await asyncio.sleep(0.02)
+    [told] = [line for line in logs if line["event"] == "upload_journal_lease_not_renewed"]
+    assert "abort its unfinished uploads" in told["advice"]
+    await backend.abort_write(upload, ALICE)
 
 
 async def test_where_own_claims_cannot_be_erased_those_of_the_dead_are_still_looked_at(

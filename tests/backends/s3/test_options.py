@@ -18,6 +18,8 @@ from s3sftp.backends.s3 import S3Options
         ({"prefix": "/a"}, "prefix"),
         ({"prefix": "../a"}, "prefix"),
         ({"prefix": "x" * 1000}, "prefix"),
+        ({"prefix": ".s3sftp"}, "prefix"),
+        ({"prefix": "a/.s3sftp/uploads/"}, "prefix"),
         ({"endpoint_url": "s3.example.com"}, "endpoint_url"),
         ({"endpoint_url": "http://s3.example.com"}, "allow_plain_http"),
         ({"access_key_id": "a"}, "go together"),
