@@ -14,6 +14,11 @@ import s3sftp.backends.s3
 from s3sftp.backends.s3.descriptions import APIS, SERVICES, descriptions
 
 
+def both() -> tuple[Loader, Loader]:
+    """What the server reads, and botocore, each anew: clients write into what they share."""
+    return descriptions.__wrapped__(None), Loader()
+
+
 def model(loader: Loader) -> ServiceModel:
     return ServiceModel(loader.load_service_model("s3", "service-2"), "s3")
 
@@ -32,7 +37,7 @@ def told(shape: Any, within: tuple[str, ...] = ()) -> Any:
 
 @pytest.mark.parametrize("api", sorted(APIS))
 def test_a_request_is_described_as_botocore_describes_it(api: str) -> None:
-    lean, whole = (model(loader).operation_model(api) for loader in (descriptions(None), Loader()))
+    lean, whole = (model(loader).operation_model(api) for loader in both())
     assert lean.http == whole.http
     assert told(lean.input_shape) == told(whole.input_shape)
     assert told(lean.output_shape) == told(whole.output_shape)
@@ -51,9 +56,7 @@ def test_every_request_that_the_code_makes_is_described() -> None:
 
 @pytest.mark.parametrize("partition", range(len(Loader().load_data("endpoints")["partitions"])))
 def test_endpoints_of_the_services_are_what_they_are(partition: int) -> None:
-    lean, whole = (
-        loader.load_data("endpoints")["partitions"][partition] for loader in (descriptions(None), Loader())
-    )
+    lean, whole = (loader.load_data("endpoints")["partitions"][partition] for loader in both())
     assert {name: value for name, value in lean.items() if name != "services"} == {
         name: value for name, value in whole.items() if name != "services"
     }
