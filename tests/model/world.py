@@ -146,8 +146,16 @@ class S3World:
     loses_replies = True
 
     def __init__(
-        self, s3: S3, proxy: FaultProxy, server: Serving, *, meddles: bool, has_ghosts: bool
+        self,
+        s3: S3,
+        proxy: FaultProxy,
+        backend: S3Backend,
+        server: Serving,
+        *,
+        meddles: bool,
+        has_ghosts: bool,
     ) -> None:
+        self._backend = backend
         self.server = server
         self.meddles = meddles
         self.has_ghosts = has_ghosts
@@ -166,6 +174,8 @@ class S3World:
         await self._s3.delete(self.server.prefix + key.decode())
 
     async def unfinished_uploads(self) -> int:
+        """Those that are left when the janitor has looked for the ones whose ids nobody heard."""
+        await self._backend.janitor.sweep()
         return len(await self._s3.multipart_uploads())
 
     def forget(self) -> None:
@@ -205,7 +215,9 @@ async def s3_world(store: Store, *, meddles: bool) -> AsyncIterator[S3World]:
             part_bytes=5 * MIB,
             attempts=3,
             cache_ttl=timedelta(0) if meddles else timedelta(hours=1),
+            janitor_min_age=timedelta(0),
         )
-        async with serving(S3Backend(options, None), files=FileOptions()) as server:
-            yield S3World(s3, proxy, server, meddles=meddles, has_ghosts=store.name == "seaweed")
+        backend = S3Backend(options, None)
+        async with serving(backend, files=FileOptions()) as server:
+            yield S3World(s3, proxy, backend, server, meddles=meddles, has_ghosts=store.name == "seaweed")
     store.drop_bucket(bucket)
