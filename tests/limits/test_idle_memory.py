@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+from tests.cli.program import clean_environment
 from tests.support.server import Server
 from tests.support.store import Store
 
@@ -27,6 +30,32 @@ def with_descendants(pid: int) -> dict[int, str]:
         for child in (task / "children").read_text().split():
             found |= with_descendants(int(child))
     return found
+
+
+NEEDED_AT_ONCE = ("s3sftp.admin.service", "s3sftp.telemetry.exposition", "encodings.idna")
+SHOW_WHAT_IS_SHARED = f"""
+import runpy, sys
+from s3sftp.cli import running
+
+def forked(work):
+    print([name for name in {NEEDED_AT_ONCE} if name not in sys.modules])
+    sys.exit(0)
+
+running.fork_template = forked
+runpy.run_module("s3sftp", run_name="__main__", alter_sys=True)
+"""
+
+
+def test_what_health_metrics_and_the_endpoint_need_is_imported_before_workers_are_forked(
+    seaweed: Store, tmp_path: Path
+) -> None:
+    options = {"server": {"workers": 2}, "admin": {"port": 0}}
+    server = Server(tmp_path / "server", seaweed, "unused", options)
+    command = [sys.executable, "-c", SHOW_WHAT_IS_SHARED, "serve", "--config", str(server.config_file)]
+    done = subprocess.run(
+        command, env=clean_environment(), capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (done.returncode, done.stdout) == (0, "[]\n"), done.stderr
 
 
 async def test_with_two_workers_an_idle_server_takes_at_most_110_mib(
