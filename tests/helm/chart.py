@@ -98,7 +98,7 @@ class _Loader(yaml.CSafeLoader):
 
 
 def parsed(text: str) -> list[Object]:
-    return [each for each in yaml.load_all(text, _Loader) if each]  # noqa: S506
+    return [each for each in yaml.load_all(text, _Loader) if each]
 
 
 def of_kind(objects: Iterable[Object], kind: str) -> list[Object]:

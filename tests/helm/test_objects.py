@@ -108,10 +108,13 @@ def test_the_network_load_balancer_is_told_of_the_proxy_protocol_by_the_servers_
 
 def test_what_the_chart_annotates_and_labels_can_be_given_otherwise(rendered: Chart) -> None:
     attributes = "service.beta.kubernetes.io/aws-load-balancer-target-group-attributes"
+    role = {"eks.amazonaws.com/role-arn": "arn:aws:iam::123456789012:role/mine"}
     given = {
         "commonLabels": {"release": "one", "grafana_dashboard": "0"},
         "service": {"annotations": {attributes: "deregistration_delay.timeout_seconds=9"}},
-        "serviceAccount": {"annotations": {"eks.amazonaws.com/role-arn": "arn:aws:iam::123456789012:role/mine"}},
+        "serviceAccount": {
+            "annotations": {"eks.amazonaws.com/role-arn": "arn:aws:iam::123456789012:role/mine"}
+        },
         "podAnnotations": {"checksum/config": "mine"},
         "podMonitor": {"labels": {"release": "two"}},
         "prometheusRule": {"labels": {"release": "two"}},
@@ -119,9 +122,7 @@ def test_what_the_chart_annotates_and_labels_can_be_given_otherwise(rendered: Ch
     objects = rendered.objects(values_file("aws"), given)
     annotations = only(objects, "Service")["metadata"]["annotations"]
     assert annotations[attributes] == "deregistration_delay.timeout_seconds=9"
-    assert only(objects, "ServiceAccount", "sftp-s3sftp")["metadata"]["annotations"] == {
-        "eks.amazonaws.com/role-arn": "arn:aws:iam::123456789012:role/mine"
-    }
+    assert only(objects, "ServiceAccount", "sftp-s3sftp")["metadata"]["annotations"] == role
     assert server(objects)["metadata"]["annotations"] == {"checksum/config": "mine"}
     for kind in ("PodMonitor", "PrometheusRule"):
         assert only(objects, kind)["metadata"]["labels"]["release"] == "two"
