@@ -130,6 +130,15 @@ def test_what_the_chart_annotates_and_labels_can_be_given_otherwise(rendered: Ch
     assert dashboard["metadata"]["labels"]["grafana_dashboard"] == "1"
 
 
+def test_a_cluster_with_ipv6_may_give_the_service_addresses_of_both_kinds(chart: Chart) -> None:
+    assert "ipFamilyPolicy" not in only(chart.objects(values_file("minimal")), "Service")["spec"]
+    both = {"service": {"ipFamilyPolicy": "PreferDualStack"}}
+    service = only(chart.objects(values_file("minimal"), both), "Service")
+    assert service["spec"]["ipFamilyPolicy"] == "PreferDualStack"
+    with pytest.raises(Refused, match="ipFamilyPolicy"):
+        chart.objects(values_file("minimal"), {"service": {"ipFamilyPolicy": "Both"}})
+
+
 def test_the_load_balancer_is_told_no_longer_delay_than_aws_takes(rendered: Chart) -> None:
     drain = {"config": {"server": {"drain_timeout": "4 h"}}}
     objects = rendered.objects(values_file("aws"), drain)
