@@ -58,10 +58,47 @@ def test_what_health_metrics_and_the_endpoint_need_is_imported_before_workers_ar
     assert (done.returncode, done.stdout) == (0, "[]\n"), done.stderr
 
 
+SHOW_WHAT_IS_LEFT = """
+import ssl
+from pathlib import Path
+
+import asyncssh
+import cryptography.hazmat.bindings._rust as library
+
+from s3sftp.cli.allocation import return_what_is_done_with
+
+def constants():
+    kib, counted = 0, False
+    for line in Path("/proc/self/smaps").read_text().splitlines():
+        words = line.split()
+        if not words[0].endswith(":"):
+            counted = words[1] == "r--p" and words[-1] == library.__file__ and words[2] == "00000000"
+        elif counted and words[0] == "Rss:":
+            kib += int(words[1])
+    return kib
+
+before = constants()
+return_what_is_done_with()
+print(before, constants())
+asyncssh.generate_private_key("ssh-ed25519")
+ssl.create_default_context()
+"""
+
+
+def test_code_and_constants_that_importing_used_are_given_back_and_still_there() -> None:
+    command = [sys.executable, "-c", SHOW_WHAT_IS_LEFT]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    before, after = map(int, done.stdout.split())
+    assert before > 0
+    assert after == 0
+
+
 async def test_with_two_workers_an_idle_server_takes_at_most_110_mib(
     seaweed: Store, bucket: str, tmp_path: Path
 ) -> None:
-    server = Server(tmp_path / "server", seaweed, bucket, {"server": {"workers": 2}})
+    # with the admin port, as the image has it
+    options = {"server": {"workers": 2}, "admin": {"port": 0}}
+    server = Server(tmp_path / "server", seaweed, bucket, options)
     try:
         await server.astart()
         await server.until(lambda: bool(server.events("started")), "all workers to be ready")
