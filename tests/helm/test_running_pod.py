@@ -125,6 +125,16 @@ def test_notes_warn_where_nothing_gives_the_pods_permission_for_the_bucket(rende
         assert warning not in rendered.notes(values_file(name))
 
 
+def test_notes_say_when_the_sftp_line_needs_a_load_balancer_in_between(rendered: Chart) -> None:
+    warning = "config.listen.proxy_protocol = required refuses who connects directly"
+    proxied = {"config": {"listen": {"proxy_protocol": "required", "proxy_sources": ["10.0.0.0/16"]}}}
+    for kind in ("ClusterIP", "NodePort"):
+        service = {"service": {"type": kind}}
+        assert warning in rendered.notes(values_file("minimal"), proxied, service)
+        assert warning not in rendered.notes(values_file("minimal"), service)
+    assert warning not in rendered.notes(values_file("minimal"), proxied)
+
+
 def test_notes_read_the_address_alone_and_a_node_that_has_a_pod(rendered: Chart) -> None:
     # beside its address a load balancer has ipMode, and maybe ports
     for service in ({}, {"hostname": "sftp.example.com"}):
