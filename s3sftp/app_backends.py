@@ -46,6 +46,8 @@ def import_backend(name: str) -> None:
         from s3sftp.backends.s3.descriptions import read_now
 
         read_now()  # first: what reading leaves free the modules then take
+        import encodings.idna as _names  # noqa: F401  # asyncio looks up the endpoint with it
+
         from s3sftp.backends.s3 import backend as _backend  # noqa: F401
 
 

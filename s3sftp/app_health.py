@@ -87,6 +87,16 @@ async def admin_port(
         yield
 
 
+def import_admin_port(options: ServerOptions) -> None:
+    """Import what the admin port needs, if there is one, before processes are forked from this one.
+
+    Importing writes to the memory of much that is there, which is then no longer shared with them.
+    """
+    if options.admin.port is not None:
+        from s3sftp.admin import service as _service  # noqa: F401
+        from s3sftp.telemetry import exposition as _exposition  # noqa: F401
+
+
 def admin_descriptors(options: ServerOptions) -> int:
     """How many descriptors the admin port may open."""
     if options.admin.port is None:

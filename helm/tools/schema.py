@@ -184,6 +184,7 @@ def _service() -> Schema:
         nodePort=integer(1, 65535, null=True),
         annotations=texts(),
         externalTrafficPolicy=choice("Local", "Cluster"),
+        ipFamilyPolicy=choice("", "SingleStack", "PreferDualStack", "RequireDualStack"),
         loadBalancerSourceRanges=listed(NETWORK),
         loadBalancerClass=text(r"^[A-Za-z0-9./-]*$"),
         hostname=text(r"^[A-Za-z0-9.:-]*$"),

@@ -13,7 +13,11 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
-from aiohttp import web
+# not `aiohttp.web`: that brings routes, applications and files, in memory for nothing
+from aiohttp.web_protocol import RequestHandler
+from aiohttp.web_request import BaseRequest
+from aiohttp.web_response import Response, StreamResponse
+from aiohttp.web_server import Server
 
 from s3sftp.admin.health import Answer, Reason
 from s3sftp.admin.limits import Limited, Limits
@@ -36,7 +40,7 @@ async def admin_port(
 ) -> AsyncIterator[int]:
     """Answer while this lasts; the port. Raises CannotListen."""
     listen = ListenOptions(host=options.host, port=options.port or 0)
-    server, limits = web.Server(Pages(alive, ready, render).answer), Limits()
+    server, limits = Server(Pages(alive, ready, render).answer), Limits()
     loop = asyncio.get_running_loop()
 
     def connection() -> Limited:
@@ -59,18 +63,18 @@ async def admin_port(
         yield port
 
 
-class _Requests(web.RequestHandler):
+class _Requests(RequestHandler):
     """aiohttp's end of a connection. Bytes that are no request are refused without a traceback in the log."""
 
     __slots__ = ()
 
     def handle_error(
         self,
-        request: web.BaseRequest,
+        request: BaseRequest,
         status: int = 500,
         exc: BaseException | None = None,
         message: str | None = None,
-    ) -> web.StreamResponse:
+    ) -> StreamResponse:
         return _finished(_sentence(status, "this is no HTTP request that is understood here"))
 
 
@@ -92,7 +96,7 @@ class Pages:
         self._health = {"/livez": (alive, "failed"), "/readyz": (ready, "not ready")}
         self._render = render
 
-    async def answer(self, request: web.BaseRequest) -> web.Response:
+    async def answer(self, request: BaseRequest) -> Response:
         """Answer any request; never raises."""
         try:
             response = await self._response(request)
@@ -101,7 +105,7 @@ class Pages:
             response = _sentence(500, "the server could not answer this; its log says why")
         return _finished(response)
 
-    async def _response(self, request: web.BaseRequest) -> web.Response:
+    async def _response(self, request: BaseRequest) -> Response:
         path = request.path
         if path not in self._health and path != "/metrics":
             return _sentence(404, "there is nothing here; there are /livez, /readyz and /metrics")
@@ -114,14 +118,14 @@ class Pages:
         health, bad = self._health[path]
         return _of(await health(), bad)
 
-    def _metrics(self, request: web.BaseRequest) -> web.Response:
+    def _metrics(self, request: BaseRequest) -> Response:
         if self._render is None:
             return _sentence(404, "this server has no metrics")
         body, content_type = self._render(request.headers.get("Accept", ""))
-        return web.Response(body=body, headers={"Content-Type": content_type})
+        return Response(body=body, headers={"Content-Type": content_type})
 
 
-def _finished(response: web.Response) -> web.Response:
+def _finished(response: Response) -> Response:
     """With what all answers have in common."""
     response.headers["Cache-Control"] = "no-store"
     response.headers["X-Content-Type-Options"] = "nosniff"
@@ -130,13 +134,13 @@ def _finished(response: web.Response) -> web.Response:
     return response
 
 
-def _of(answer: Answer, bad: str) -> web.Response:
+def _of(answer: Answer, bad: str) -> Response:
     said = {
         "status": "ok" if answer.is_good else bad,
         "reasons": [_plain(reason) for reason in answer.reasons],
         "warnings": [_plain(warning) for warning in answer.warnings],
     }
-    return web.Response(
+    return Response(
         status=200 if answer.is_good else 503,
         text=json.dumps(said, ensure_ascii=False, indent=2) + "\n",
         content_type="application/json",
@@ -147,5 +151,5 @@ def _plain(reason: Reason) -> dict[str, str]:
     return {"name": reason.name, "detail": reason.detail}
 
 
-def _sentence(status: int, text: str) -> web.Response:
-    return web.Response(status=status, text=f"{text}\n")
+def _sentence(status: int, text: str) -> Response:
+    return Response(status=status, text=f"{text}\n")

@@ -24,14 +24,30 @@ def return_large_blocks() -> None:
 def return_what_is_done_with() -> None:
     """Give back what importing needed and serving may not. No effect without glibc on Linux.
 
-    That is memory that was freed between blocks in use, and the code of libraries that has run once: code
-    is never changed, so what runs again is mapped again from its file.
+    That is memory that was freed between blocks in use, and the code and constants of libraries that have
+    been used once: they are never changed, so what is used again is mapped again from its file.
     """
     with contextlib.suppress(OSError, AttributeError):
         libc = ctypes.CDLL(None)
         libc.malloc_trim(0)
-        for line in Path("/proc/self/maps").read_text().splitlines():
-            span, rights, *_, file = line.split(maxsplit=5)
-            if rights == "r-xp" and file.startswith("/"):
-                start, end = (int(number, 16) for number in span.split("-"))
-                libc.madvise(ctypes.c_void_p(start), ctypes.c_size_t(end - start), _MADV_DONTNEED)
+        for start, end in _as_in_their_files():
+            libc.madvise(ctypes.c_void_p(start), ctypes.c_size_t(end - start), _MADV_DONTNEED)
+
+
+def _as_in_their_files() -> list[tuple[int, int]]:
+    """Where files are mapped that cannot be written to and have no page of this process's own.
+
+    Addresses that the loader has filled in are such pages, in mappings that are read-only by then.
+    """
+    found: list[tuple[int, int]] = []
+    for line in Path("/proc/self/smaps").read_text().splitlines():
+        first, *words = line.split(maxsplit=5)
+        if not first.endswith(":"):
+            is_file = len(words) == 5 and words[4].startswith("/")
+            if is_candidate := is_file and words[0] in ("r-xp", "r--p"):
+                start, end = (int(number, 16) for number in first.split("-"))
+                found.append((start, end))
+        elif is_candidate and first in ("Anonymous:", "Swap:") and words[0] != "0":
+            is_candidate = False
+            found.pop()
+    return found

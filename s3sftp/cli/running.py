@@ -19,7 +19,7 @@ from s3sftp.admin.health import ready
 from s3sftp.app_accounts import to_changes_file
 from s3sftp.app_backends import require_state
 from s3sftp.app_descriptors import enough_descriptors, other_descriptors
-from s3sftp.app_health import SupervisorHealth, admin_descriptors, admin_port
+from s3sftp.app_health import SupervisorHealth, admin_descriptors, admin_port, import_admin_port
 from s3sftp.app_options import Configuration, ServerOptions
 from s3sftp.app_shares import (
     CHANGES,
@@ -128,6 +128,7 @@ def serve_with_workers(loaded: Loaded, workers: int) -> None:
 
     options = loaded.options
     import_backend(options.backend)
+    import_admin_port(options)
     known = Known(pack(options, loaded.accounts), share_of(options, workers), loaded.accounts)
     run(prepare_backend(known.share))
     return_what_is_done_with()

@@ -87,8 +87,18 @@ def values_file(name: str) -> Path:
     return found
 
 
+class _Loader(yaml.CSafeLoader):
+    """Refuses a key that is there twice, as YAML does, and not all that read it."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        made = super().construct_mapping(node, deep)
+        if len(made) != len(node.value):
+            raise yaml.constructor.ConstructorError(problem=f"a key is there twice {node.start_mark}")
+        return made
+
+
 def parsed(text: str) -> list[Object]:
-    return [each for each in yaml.load_all(text, yaml.CSafeLoader) if each]
+    return [each for each in yaml.load_all(text, _Loader) if each]
 
 
 def of_kind(objects: Iterable[Object], kind: str) -> list[Object]:

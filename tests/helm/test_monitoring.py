@@ -135,7 +135,7 @@ def test_alerts_fire_when_they_should_and_not_before(rendered: Chart, tmp_path: 
         # of alerts that are for the whole release the pod is not said
         given = (
             {"namespace": "partners"}
-            if name == "S3sftpUploadsFail"
+            if name in ("S3sftpUploadsFail", "S3sftpNoPodReady")
             else dict(re.findall(r'(\w+)="([^"]*)"', labels))
         )
         summary = rule["annotations"]["summary"].replace("{{ $labels.pod }}", given.get("pod", ""))
@@ -150,12 +150,23 @@ def test_alerts_fire_when_they_should_and_not_before(rendered: Chart, tmp_path: 
         }
 
     ready = f"s3sftp_ready{{{labels}}}"
+    of_another = ready.replace("x2x4z", "b7v9k")
+    workers, workers_ready = (f"s3sftp_{name}{{{labels}}}" for name in ("workers", "workers_ready"))
+    missing = [{"series": workers, "values": "2+0x30"}, {"series": workers_ready, "values": "1+0x30"}]
+    draining = {"series": ready, "values": "1 1 0+0x7"}  # for as long as these values let it
+    alone = "0 0 0 1+0x60"
     tests = [
-        case("S3sftpNotReady", "10m", [{"series": ready, "values": "1 1 0+0x20"}], True),
+        case("S3sftpNotReady", "20m", [{"series": ready, "values": "1 1 0+0x20"}], True),
         case("S3sftpNotReady", "5m", [{"series": ready, "values": "1 1 0+0x20"}], False),
+        case("S3sftpNotReady", "9m", [draining], False),
         case("S3sftpNotReady", "20m", [{"series": f"s3sftp_ready{{{strange}}}", "values": "0+0x30"}], False),
+        case("S3sftpNoPodReady", "5m", [{"series": ready, "values": "1 1 0+0x20"}], True),
+        case("S3sftpNoPodReady", "5m", [draining, {"series": of_another, "values": "1+0x20"}], False),
+        case("S3sftpWorkersMissing", "20m", [*missing, {"series": ready, "values": "1+0x30"}], True),
+        case("S3sftpWorkersMissing", "20m", [*missing, {"series": ready, "values": "0+0x30"}], False),
         case("S3sftpUploadsFail", "30m", failed(10), True),
         case("S3sftpUploadsFail", "30m", failed(2), False),
+        case("S3sftpUploadsFail", "12m", [failed(10)[0] | {"values": alone}], False),
     ]
     file = tmp_path / "tests.yaml"
     file.write_text(yaml.safe_dump({"rule_files": ["rules.yaml"], "tests": tests}), "utf-8")

@@ -12,6 +12,7 @@ from tests.helm.chart import (
     Chart,
     Refused,
     container,
+    has_labels,
     of_kind,
     only,
     server,
@@ -105,6 +106,46 @@ def test_the_network_load_balancer_is_told_of_the_proxy_protocol_by_the_servers_
     assert annotations[f"{prefix}scheme"] == "internal"
 
 
+def test_what_the_chart_annotates_and_labels_can_be_given_otherwise(rendered: Chart) -> None:
+    attributes = "service.beta.kubernetes.io/aws-load-balancer-target-group-attributes"
+    role = {"eks.amazonaws.com/role-arn": "arn:aws:iam::123456789012:role/mine"}
+    given = {
+        "commonLabels": {"release": "one", "grafana_dashboard": "0"},
+        "service": {"annotations": {attributes: "deregistration_delay.timeout_seconds=9"}},
+        "serviceAccount": {
+            "annotations": {"eks.amazonaws.com/role-arn": "arn:aws:iam::123456789012:role/mine"}
+        },
+        "podAnnotations": {"checksum/config": "mine"},
+        "podMonitor": {"labels": {"release": "two"}},
+        "prometheusRule": {"labels": {"release": "two"}},
+    }
+    objects = rendered.objects(values_file("aws"), given)
+    annotations = only(objects, "Service")["metadata"]["annotations"]
+    assert annotations[attributes] == "deregistration_delay.timeout_seconds=9"
+    assert only(objects, "ServiceAccount", "sftp-s3sftp")["metadata"]["annotations"] == role
+    assert server(objects)["metadata"]["annotations"] == {"checksum/config": "mine"}
+    for kind in ("PodMonitor", "PrometheusRule"):
+        assert only(objects, kind)["metadata"]["labels"]["release"] == "two"
+    dashboard = only(objects, "ConfigMap", "-dashboard")
+    assert dashboard["metadata"]["labels"]["grafana_dashboard"] == "1"
+
+
+def test_a_cluster_with_ipv6_may_give_the_service_addresses_of_both_kinds(chart: Chart) -> None:
+    assert "ipFamilyPolicy" not in only(chart.objects(values_file("minimal")), "Service")["spec"]
+    both = {"service": {"ipFamilyPolicy": "PreferDualStack"}}
+    service = only(chart.objects(values_file("minimal"), both), "Service")
+    assert service["spec"]["ipFamilyPolicy"] == "PreferDualStack"
+    with pytest.raises(Refused, match="ipFamilyPolicy"):
+        chart.objects(values_file("minimal"), {"service": {"ipFamilyPolicy": "Both"}})
+
+
+def test_the_load_balancer_is_told_no_longer_delay_than_aws_takes(rendered: Chart) -> None:
+    drain = {"config": {"server": {"drain_timeout": "4 h"}}}
+    objects = rendered.objects(values_file("aws"), drain)
+    assert server(objects)["spec"]["terminationGracePeriodSeconds"] > 4 * 3600
+    assert "deregistration_delay.timeout_seconds=3600," in str(only(objects, "Service"))
+
+
 def test_the_role_of_irsa_is_on_the_account_of_the_pods(rendered: Chart) -> None:
     objects = rendered.objects(values_file("aws"))
     account = only(objects, "ServiceAccount", server(objects)["spec"]["serviceAccountName"])
@@ -116,6 +157,26 @@ def test_the_store_of_the_options_is_let_through_the_network_policy(rendered: Ch
     (policy,) = of_kind(rendered.objects(values_file("store")), "NetworkPolicy")
     let_out = {port["port"] for rule in policy["spec"]["egress"] for port in rule["ports"]}
     assert let_out == {53, 443, 8333}
+
+
+def test_the_agent_of_pod_identity_is_let_through_the_network_policy_at_both_its_addresses(
+    rendered: Chart,
+) -> None:
+    (policy,) = of_kind(rendered.objects(values_file("pod-identity")), "NetworkPolicy")
+    (agent,) = (rule for rule in policy["spec"]["egress"] if "to" in rule)
+    assert [each["ipBlock"]["cidr"] for each in agent["to"]] == ["169.254.170.23/32", "fd00:ec2::23/128"]
+    assert agent["ports"] == [{"protocol": "TCP", "port": 80}]
+
+
+def test_where_clients_are_restricted_the_pod_of_helm_test_is_still_one(rendered: Chart) -> None:
+    clients = [{"ipBlock": {"cidr": "10.0.0.0/16"}}]
+    objects = rendered.objects(values_file("minimal"), {"networkPolicy": {"clients": clients}})
+    (policy,) = of_kind(objects, "NetworkPolicy")
+    (rule,) = (each for each in policy["spec"]["ingress"] if each["ports"][0]["port"] == "sftp")
+    assert rule["from"][:1] == clients
+    (peer,) = rule["from"][1:]
+    assert has_labels(only(objects, "Pod")["metadata"]["labels"], peer["podSelector"]["matchLabels"])
+    assert not has_labels(server(objects)["metadata"]["labels"], peer["podSelector"]["matchLabels"])
 
 
 def test_the_autoscaler_goes_by_sessions_of_pods(rendered: Chart) -> None:

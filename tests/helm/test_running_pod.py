@@ -105,12 +105,44 @@ def test_notes_lead_to_an_sftp_line(rendered: Chart, service: Object, expected: 
 
 
 def test_notes_warn_of_what_will_not_do_in_production(rendered: Chart) -> None:
-    assert "WARNING" not in rendered.notes(values_file("minimal"))
+    role = {"serviceAccount": {"irsaRoleArn": "arn:aws:iam::123456789012:role/s3sftp"}}
+    assert "WARNING" not in rendered.notes(values_file("minimal"), role)
     disk = {"config": {"s3": {"journal": "disk"}}, "service": {"externalTrafficPolicy": "Cluster"}}
     notes = rendered.notes(values_file("minimal"), disk)
     assert "config.s3.journal = disk notes unfinished uploads on the disk of a pod" in notes
     assert "all clients have the addresses of nodes" in notes
     assert "forgets all files" in rendered.notes(values_file("memory"))
+
+
+def test_notes_warn_where_nothing_gives_the_pods_permission_for_the_bucket(rendered: Chart) -> None:
+    warning = "nothing in the values gives the pods permission for the bucket"
+    assert warning in rendered.notes(values_file("minimal"))
+    own = {"serviceAccount": {"create": False, "name": "mine"}}
+    environment = {"extraEnv": [{"name": "AWS_PROFILE", "value": "store"}]}
+    for given in (own, environment, {"serviceAccount": {"podIdentity": True}}):
+        assert warning not in rendered.notes(values_file("minimal"), given)
+    for name in ("aws", "store", "memory"):
+        assert warning not in rendered.notes(values_file(name))
+
+
+def test_notes_say_when_the_sftp_line_needs_a_load_balancer_in_between(rendered: Chart) -> None:
+    warning = "config.listen.proxy_protocol = required refuses who connects directly"
+    proxied = {"config": {"listen": {"proxy_protocol": "required", "proxy_sources": ["10.0.0.0/16"]}}}
+    for kind in ("ClusterIP", "NodePort"):
+        service = {"service": {"type": kind}}
+        assert warning in rendered.notes(values_file("minimal"), proxied, service)
+        assert warning not in rendered.notes(values_file("minimal"), service)
+    assert warning not in rendered.notes(values_file("minimal"), proxied)
+
+
+def test_notes_read_the_address_alone_and_a_node_that_has_a_pod(rendered: Chart) -> None:
+    # beside its address a load balancer has ipMode, and maybe ports
+    for service in ({}, {"hostname": "sftp.example.com"}):
+        notes = rendered.notes(values_file("minimal"), {"service": service})
+        assert "{.status.loadBalancer.ingress[0].hostname}{.status.loadBalancer.ingress[0].ip}" in notes
+    # with externalTrafficPolicy = Local the others refuse
+    notes = rendered.notes(values_file("minimal"), {"service": {"type": "NodePort"}})
+    assert "component=server --output jsonpath='{.items[0].status.hostIP}')" in notes
 
 
 def _sftp_of(notes: str, values: Object, directory: Path) -> list[str]:

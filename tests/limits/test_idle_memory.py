@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+from tests.cli.program import clean_environment
 from tests.support.server import Server
 from tests.support.store import Store
 
@@ -29,10 +32,73 @@ def with_descendants(pid: int) -> dict[int, str]:
     return found
 
 
+NEEDED_AT_ONCE = ("s3sftp.admin.service", "s3sftp.telemetry.exposition", "encodings.idna")
+SHOW_WHAT_IS_SHARED = f"""
+import runpy, sys
+from s3sftp.cli import running
+
+def forked(work):
+    print([name for name in {NEEDED_AT_ONCE} if name not in sys.modules])
+    sys.exit(0)
+
+running.fork_template = forked
+runpy.run_module("s3sftp", run_name="__main__", alter_sys=True)
+"""
+
+
+def test_what_health_metrics_and_the_endpoint_need_is_imported_before_workers_are_forked(
+    seaweed: Store, tmp_path: Path
+) -> None:
+    options = {"server": {"workers": 2}, "admin": {"port": 0}}
+    server = Server(tmp_path / "server", seaweed, "unused", options)
+    command = [sys.executable, "-c", SHOW_WHAT_IS_SHARED, "serve", "--config", str(server.config_file)]
+    done = subprocess.run(
+        command, env=clean_environment(), capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (done.returncode, done.stdout) == (0, "[]\n"), done.stderr
+
+
+SHOW_WHAT_IS_LEFT = """
+import ssl
+from pathlib import Path
+
+import asyncssh
+import cryptography.hazmat.bindings._rust as library
+
+from s3sftp.cli.allocation import return_what_is_done_with
+
+def constants():
+    kib, counted = 0, False
+    for line in Path("/proc/self/smaps").read_text().splitlines():
+        words = line.split()
+        if not words[0].endswith(":"):
+            counted = words[1] == "r--p" and words[-1] == library.__file__ and words[2] == "00000000"
+        elif counted and words[0] == "Rss:":
+            kib += int(words[1])
+    return kib
+
+before = constants()
+return_what_is_done_with()
+print(before, constants())
+asyncssh.generate_private_key("ssh-ed25519")
+ssl.create_default_context()
+"""
+
+
+def test_code_and_constants_that_importing_used_are_given_back_and_still_there() -> None:
+    command = [sys.executable, "-c", SHOW_WHAT_IS_LEFT]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    before, after = map(int, done.stdout.split())
+    assert before > 0
+    assert after == 0
+
+
 async def test_with_two_workers_an_idle_server_takes_at_most_110_mib(
     seaweed: Store, bucket: str, tmp_path: Path
 ) -> None:
-    server = Server(tmp_path / "server", seaweed, bucket, {"server": {"workers": 2}})
+    # with the admin port, as the image has it
+    options = {"server": {"workers": 2}, "admin": {"port": 0}}
+    server = Server(tmp_path / "server", seaweed, bucket, options)
     try:
         await server.astart()
         await server.until(lambda: bool(server.events("started")), "all workers to be ready")

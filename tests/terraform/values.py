@@ -41,7 +41,10 @@ VALUES: dict[str, dict[str, Any]] = {
     },
     "aws_iam_role": {"max_session_duration": range(3600, 43201)},
     "aws_eip": {"domain": {"vpc"}},
-    "aws_lb": {"load_balancer_type": {"application", "gateway", "network"}},
+    "aws_lb": {
+        "load_balancer_type": {"application", "gateway", "network"},
+        "ip_address_type": {"ipv4", "dualstack", "dualstack-without-public-ipv4"},
+    },
     "aws_lb_listener": {
         "protocol": {"TCP", "TLS", "UDP", "TCP_UDP"},
         "port": PORT,

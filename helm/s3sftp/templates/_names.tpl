@@ -36,6 +36,11 @@ app.kubernetes.io/part-of: s3sftp
 {{ include "s3sftp.commonLabels" . }}
 {{- end }}
 
+{{/* Those labels and more, which win. Takes a dict of `root` and `more`. */}}
+{{- define "s3sftp.labelsAnd" -}}
+{{ toYaml (merge (deepCopy (.more | default dict)) (include "s3sftp.labels" .root | fromYaml)) }}
+{{- end }}
+
 {{/* Of objects that only a hook uses: never the server's, or its Service would send clients there.
      Takes a dict of `root` and `component`. */}}
 {{- define "s3sftp.hookLabels" -}}

@@ -41,6 +41,9 @@ resource "aws_ecs_service" "this" {
   deployment_minimum_healthy_percent = 100
   deployment_maximum_percent         = 200
 
+  # a task that starts is not yet healthy to the load balancer, and not to be replaced for that
+  health_check_grace_period_seconds = 60
+
   deployment_circuit_breaker {
     enable   = true
     rollback = true

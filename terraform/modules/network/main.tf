@@ -23,6 +23,7 @@ resource "aws_lb" "this" {
   name                             = var.name
   load_balancer_type               = "network"
   internal                         = var.internal
+  ip_address_type                  = var.dual_stack ? "dualstack" : "ipv4"
   security_groups                  = [aws_security_group.load_balancer[0].id]
   enable_cross_zone_load_balancing = true
   enable_deletion_protection       = var.deletion_protection
@@ -87,6 +88,19 @@ resource "aws_route53_record" "alias" {
   zone_id = var.dns.zone_id
   name    = var.dns.name
   type    = "A"
+
+  alias {
+    name                   = aws_lb.this[0].dns_name
+    zone_id                = aws_lb.this[0].zone_id
+    evaluate_target_health = true
+  }
+}
+
+resource "aws_route53_record" "alias_ipv6" {
+  count   = var.dns != null && var.load_balancer && var.dual_stack ? 1 : 0
+  zone_id = var.dns.zone_id
+  name    = var.dns.name
+  type    = "AAAA"
 
   alias {
     name                   = aws_lb.this[0].dns_name

@@ -34,6 +34,7 @@ output "service" {
     port                     = var.port
     hostname                 = var.dns == null ? "" : var.dns.name
     loadBalancerSourceRanges = var.client_cidrs
+    annotations              = var.dual_stack ? { "service.beta.kubernetes.io/aws-load-balancer-ip-address-type" = "dualstack" } : {}
     aws = {
       enabled        = true
       scheme         = var.internal ? "internal" : "internet-facing"

@@ -79,8 +79,19 @@ variable "health_port" {
   }
 }
 
+variable "dual_stack" {
+  description = "Let clients connect over IPv6 too. The subnets need IPv6 networks. The servers are still reached over IPv4, so the addresses of clients come by the PROXY header alone. With `load_balancer` and `dns` there is an AAAA record; without `load_balancer` make it yourself when the chart is installed."
+  type        = bool
+  default     = false
+
+  validation {
+    condition     = !var.dual_stack || var.proxy_protocol
+    error_message = "dual_stack needs proxy_protocol: a load balancer cannot keep a client's IPv6 address towards servers with IPv4."
+  }
+}
+
 variable "client_cidrs" {
-  description = "Networks that clients may connect from, IPv4 or IPv6."
+  description = "Networks that clients may connect from; those of IPv6 need `dual_stack`."
   type        = list(string)
 
   validation {
@@ -90,7 +101,7 @@ variable "client_cidrs" {
 }
 
 variable "proxy_protocol" {
-  description = "Tell the server the address of each client in a PROXY header, version 2. Without it the server sees the load balancer's: bans and limits then meet all clients together."
+  description = "Tell the server the address of each client in a PROXY header, version 2. Without it the load balancer keeps the address of the client as the packets' source, which works for targets in the VPC."
   type        = bool
   default     = true
 }

@@ -28,6 +28,11 @@ run "the_task" {
   }
 
   assert {
+    condition     = aws_ecs_service.this.health_check_grace_period_seconds >= 60
+    error_message = "ECS should not replace a task that the load balancer has not seen ready yet."
+  }
+
+  assert {
     condition     = jsondecode(aws_ecs_task_definition.this.container_definitions)[1].user == "10001:10001"
     error_message = "The server should not run as root."
   }

@@ -13,8 +13,9 @@ run "a_load_balancer" {
   command = apply
 
   variables {
-    dns  = { zone_id = "Z0123456789ABCDEFGHIJ", name = "sftp.example.com" }
-    tags = { team = "files" }
+    dns        = { zone_id = "Z0123456789ABCDEFGHIJ", name = "sftp.example.com" }
+    dual_stack = true
+    tags       = { team = "files" }
   }
 
   assert {
@@ -102,6 +103,11 @@ run "a_load_balancer" {
   }
 
   assert {
+    condition     = aws_lb.this[0].ip_address_type == "dualstack" && aws_route53_record.alias_ipv6[0].type == "AAAA" && aws_route53_record.alias_ipv6[0].name == "sftp.example.com"
+    error_message = "Clients should reach the load balancer over IPv6 too, under the same name."
+  }
+
+  assert {
     condition     = toset(keys(aws_vpc_security_group_ingress_rule.from_load_balancer)) == toset(["sftp"])
     error_message = "The server should be reached on its SFTP port alone."
   }
@@ -109,6 +115,19 @@ run "a_load_balancer" {
   assert {
     condition     = output.address == "sftp.example.com" && aws_route53_record.alias[0].alias[0].name == aws_lb.this[0].dns_name && output.service == null
     error_message = "The name should lead to the load balancer."
+  }
+}
+
+run "over_ipv4_alone" {
+  command = apply
+
+  variables {
+    dns = { zone_id = "Z0123456789ABCDEFGHIJ", name = "sftp.example.com" }
+  }
+
+  assert {
+    condition     = aws_lb.this[0].ip_address_type == "ipv4" && length(aws_route53_record.alias_ipv6) == 0
+    error_message = "Without dual_stack there should be no IPv6."
   }
 }
 
@@ -152,6 +171,7 @@ run "for_the_controller" {
 
   variables {
     load_balancer = false
+    dual_stack    = true
     dns           = { zone_id = "Z0123456789ABCDEFGHIJ", name = "sftp.example.com" }
   }
 
@@ -166,6 +186,11 @@ run "for_the_controller" {
   }
 
   assert {
+    condition     = output.service.annotations["service.beta.kubernetes.io/aws-load-balancer-ip-address-type"] == "dualstack"
+    error_message = "The controller should be asked for IPv6."
+  }
+
+  assert {
     condition     = aws_route53_record.addresses[0].records == toset(["203.0.113.10"]) && aws_route53_record.addresses[0].ttl == 300
     error_message = "The name should lead to the addresses."
   }
@@ -177,6 +202,16 @@ run "refuses_public_addresses_inside" {
 
   variables {
     internal = true
+  }
+}
+
+run "refuses_ipv6_whose_addresses_get_lost" {
+  command         = plan
+  expect_failures = [var.dual_stack]
+
+  variables {
+    dual_stack     = true
+    proxy_protocol = false
   }
 }
 
