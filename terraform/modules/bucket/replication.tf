@@ -10,11 +10,10 @@ resource "aws_iam_role" "replication" {
   assume_role_policy = jsonencode({
     Version = "2012-10-17"
     Statement = [{
-      Sid       = "S3Replicates"
+      Sid       = "S3Replicates" # AWS documents no condition for live replication
       Effect    = "Allow"
       Principal = { Service = "s3.amazonaws.com" }
       Action    = "sts:AssumeRole"
-      Condition = { ArnEquals = { "aws:SourceArn" = aws_s3_bucket.this.arn } }
     }]
   })
 }
