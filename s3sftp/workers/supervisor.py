@@ -105,9 +105,12 @@ class Supervisor:
         if before is not None:
             os.close(before)
 
-    async def run(self, started: Callable[[], None] = lambda: None) -> None:
+    async def run(
+        self, started: Callable[[], None] = lambda: None, opened: Callable[[], None] = lambda: None
+    ) -> None:
         """Serve until SIGTERM or SIGINT, then drain and stop; a second signal cuts the draining short.
 
+        `opened` is called when connections are accepted, `started` when all workers are ready.
         Raises CannotListen, WorkersFailed.
         """
         stop = StopRequests()
@@ -124,6 +127,7 @@ class Supervisor:
             keeping += [asyncio.create_task(self._keep(number)) for number in range(2, self._crew.count + 1)]
             if not asking.done():
                 self._open(self._reception)
+                opened()
                 await self._until_all_are_ready(asking)
                 started()
                 await asking

@@ -28,9 +28,10 @@ from s3sftp.workers.template import adopt_orphans
 class Watched:
     """A supervisor in this process while it runs."""
 
-    def __init__(self, events: list[Mapping[str, Any]], running: asyncio.Task[None]) -> None:
+    def __init__(self, events: list[Mapping[str, Any]], supervisor: Supervisor) -> None:
         self._events = events
-        self.running = running
+        self.opened = asyncio.Event()
+        self.running = asyncio.create_task(supervisor.run(opened=self.opened.set))
 
     def told(self, event: str) -> list[Mapping[str, Any]]:
         return [entry for entry in self._events if entry["event"] == event]
@@ -78,7 +79,7 @@ async def supervised(
             drain,
             hurry,
         )
-        watched = Watched(events, asyncio.create_task(supervisor.run()))
+        watched = Watched(events, supervisor)
         try:
             yield watched
         finally:
@@ -100,6 +101,15 @@ async def test_a_worker_that_neither_hears_nor_ends_is_killed() -> None:
         os.kill(os.getpid(), signal.SIGTERM)
         await asyncio.wait_for(watched.running, 20)
         assert [event["worker"] for event in watched.told("worker killed")] == [2]
+
+
+async def test_what_begins_with_the_port_waits_for_no_worker_that_does_not_come_up() -> None:
+    """Such as looking for users that have changed: the first worker serves for as long."""
+    async with supervised("greeter", "mute") as watched:
+        async with asyncio.timeout(20):
+            await watched.opened.wait()
+        assert await watched.greeting() == b"1\n"
+        assert len(watched.told("worker ready")) == 1
 
 
 async def test_a_first_worker_that_cannot_start_ends_the_server_with_its_status() -> None:
