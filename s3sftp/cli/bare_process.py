@@ -1,14 +1,29 @@
-"""Starting as a uid that nobody knows, where nothing can be written: in a container with a read-only root.
+"""Starting where something is missing that most processes have.
 
-Both are faults of asyncssh at that place, which needs neither a home nor a temporary file as a server.
+No home, and nowhere to write: as a uid that nobody knows, in a container with a read-only root. asyncssh
+fails there, although a server needs neither. No standard streams: under a parent that has closed them.
 """
 
 from __future__ import annotations
 
 import ctypes.util
 import os
+import sys
 import tempfile
 from pathlib import Path
+
+
+def open_standard_streams() -> None:
+    """Have `/dev/null` in the place of each that is closed. The next socket would get its number, and what is
+    written to it would go to a client."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # the lowest number that is free
+    sys.stdin = sys.stdin or open(0, closefd=False)  # noqa: SIM115  for as long as the process lasts
+    sys.stdout = sys.stdout or open(1, "w", closefd=False)  # noqa: SIM115
+    sys.stderr = sys.stderr or open(2, "w", closefd=False)  # noqa: SIM115
 
 
 def import_asyncssh() -> None:
