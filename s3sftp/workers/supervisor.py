@@ -20,6 +20,7 @@ from s3sftp.telemetry import get_logger
 from s3sftp.workers.process import Start, Worker
 from s3sftp.workers.pulse import Patience
 from s3sftp.workers.sharing import Sharing
+from s3sftp.workers.template import CannotStart
 from s3sftp.workers.watch import watch
 
 _log = get_logger("s3sftp.workers")
@@ -111,7 +112,7 @@ class Supervisor:
         """Serve until SIGTERM or SIGINT, then drain and stop; a second signal cuts the draining short.
 
         `opened` is called when connections are accepted, `started` when all workers are ready.
-        Raises CannotListen, WorkersFailed.
+        Raises CannotListen, WorkersFailed, CannotStart.
         """
         stop = StopRequests()
         stop.install()
@@ -148,8 +149,12 @@ class Supervisor:
         _log.info("stopped")
 
     async def _first(self, asking: asyncio.Task[None]) -> asyncio.Task[None]:
-        """Start the first worker, wait until it is ready; the task that keeps it. Raises WorkersFailed."""
-        worker = await self._started(1)
+        """Start the first worker, wait until it is ready; the task that keeps it. Raises WorkersFailed,
+        CannotStart."""
+        try:
+            worker = await self._started(1)
+        except (OSError, MemoryError) as error:
+            raise CannotStart.because(error) from error
         ended = asyncio.create_task(worker.ended())
         while not (worker.ready or ended.done() or asking.done()):
             await self._change_or({ended, asking})
