@@ -106,6 +106,8 @@ class Reloading:
     async def _next_turn(self) -> bool:
         """Wait until it is time to look. Whether somebody has asked for it."""
         seconds = self._interval.total_seconds() if self._sources else 0
+        if self._problems:
+            seconds = min(seconds, _AGAIN_SECONDS)
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds or None):
                 await self._asked.wait()

@@ -27,13 +27,15 @@ def table(name: str) -> str:
 class Reader:
     """Reads a configuration whose users are in one file, again and again."""
 
-    def __init__(self, directory: Path, *, in_directory: bool = False) -> None:
+    def __init__(self, directory: Path, *, in_directory: bool = False, interval: str = "50 ms") -> None:
         self.users = directory / "users" / "users.toml"
         self.users.parent.mkdir()
         self.users.write_text(table("alice"))
         place = f"users_dir = '{self.users.parent}'" if in_directory else f"users_file = '{self.users}'"
         self.config = directory / "s3sftp.toml"
-        self.config.write_text(f"backend = 'memory'\n[auth]\n{place}\n[server]\nreload_interval = '50 ms'\n")
+        self.config.write_text(
+            f"backend = 'memory'\n[auth]\n{place}\n[server]\nreload_interval = '{interval}'\n"
+        )
         self.applied: list[set[str]] = []
         self.told: list[tuple[bool, int]] = []
         self.failures: list[Exception] = []
@@ -94,6 +96,20 @@ async def test_users_who_cannot_be_applied_are_told_once_and_tried_again(
     assert "no file descriptor is left" in failed["problem"]
     (reloaded,) = named(events, "configuration reloaded")
     assert reloaded["added_users"] == ["bob"]
+
+
+async def test_what_failed_is_tried_again_in_a_minute_however_rarely_files_are_looked_at(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reloading, "_AGAIN_SECONDS", 0.1)
+    reader = Reader(tmp_path, interval="1 h")
+    reader.failures = [OSError("no file descriptor is left")]
+    reader.reloading.start()
+    reader.users.write_text(table("alice") + table("bob"))
+    reader.reloading.ask()
+    await reader.until(lambda: bool(reader.applied))
+    await reader.reloading.stop()
+    assert reader.told == [(False, 1), (True, 2)]
 
 
 async def test_files_that_change_without_changing_anybody_disturb_nobody(tmp_path: Path) -> None:
