@@ -17,8 +17,8 @@ What the server counts, summed over its workers. Prometheus reads it from `/metr
 (`admin.port`); the same instruments go by OTLP when the [standard variables](#otlp) ask for it.
 
 Every series is there from the start, at 0, and there are never more of them: the values of all labels are
-declared, and no user, file, address or bucket is among them. Counters never fall while the server runs, also
-when a worker dies and is replaced; what the dead one had open is no longer counted.
+declared, and no user, file, address or bucket is among them. Counters never fall while the server runs, even
+when a worker dies and is replaced; what it had open is no longer counted.
 
 This page is made from the catalogue by `make docs`; a test compares them.
 """
