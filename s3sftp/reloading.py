@@ -32,9 +32,10 @@ a disk, or a shortage."""
 _MAX_TOLD = 20
 """Names in one line of the log, and lines for one reading."""
 _NOBODY_LEFT = (
-    "none of the {} users is left: their files may have got lost; to remove all of them at once send SIGHUP"
+    "none of the {} users is left, so their files may have got lost:"
+    " to remove all of them, send SIGHUP or restart"
 )
-"""An empty directory or file is more often an empty Secret, or a volume that is not mounted."""
+"""An empty directory is more often an empty Secret, or a volume that is not mounted."""
 
 Read = Callable[[Sources], Configuration]
 """Reads everything, and notes which files that are. Raises ConfigurationError. Called in a thread."""
