@@ -161,7 +161,7 @@ def denials(contact: Contact) -> tuple[str, ...]:
 
 
 def phase_of(is_open: bool, is_stopping: bool) -> Phase:
-    """What a server is doing with its life."""
+    """Where a server is between its start and its end."""
     if is_stopping:
         return Phase.DRAINING
     return Phase.SERVING if is_open else Phase.STARTING

@@ -41,7 +41,7 @@ class Updates:
             self._working.add_done_callback(lambda _: then())
 
     async def stop(self) -> None:
-        """Apply over no more."""
+        """Take over no more files."""
         if self._working is not None:
             self._working.cancel()
             await asyncio.gather(self._working, return_exceptions=True)

@@ -31,6 +31,11 @@ _AGAIN_SECONDS = 60.0
 a disk, or a shortage."""
 _MAX_TOLD = 20
 """Names in one line of the log, and lines for one reading."""
+_NOBODY_LEFT = (
+    "none of the {} users is left, so their files may have got lost:"
+    " to remove all of them, send SIGHUP or restart"
+)
+"""An empty directory is more often an empty Secret, or a volume that is not mounted."""
 
 Read = Callable[[Sources], Configuration]
 """Reads everything, and notes which files that are. Raises ConfigurationError. Called in a thread."""
@@ -77,11 +82,11 @@ class Reloading:
         self._asked.set()
 
     def start(self) -> None:
-        """Snapshot for changes from now on, those since the files were read among them."""
+        """Look for changes from now on, those since the files were read among them."""
         self._task = asyncio.create_task(self._run())
 
     async def stop(self) -> None:
-        """Snapshot no more."""
+        """Look no more."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
@@ -102,6 +107,8 @@ class Reloading:
     async def _next_turn(self) -> bool:
         """Wait until it is time to look. Whether somebody has asked for it."""
         seconds = self._interval.total_seconds() if self._sources else 0
+        if self._problems:
+            seconds = min(seconds, _AGAIN_SECONDS)
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds or None):
                 await self._asked.wait()
@@ -126,6 +133,10 @@ class Reloading:
         found = await self._read_whole()
         if not isinstance(found, Configuration):
             self._failed(found, asked)
+            return
+        before = len(self._logins.accounts)
+        if before > 1 and not found.logins.accounts and not asked:
+            self._failed([_NOBODY_LEFT.format(before)], asked)
             return
         changes = await asyncio.to_thread(changes_between, self._started_with, self._logins, found)
         if changes.any_user:

@@ -17,8 +17,8 @@ What the server counts, summed over its workers. Prometheus reads it from `/metr
 (`admin.port`); the same instruments go by OTLP when the [standard variables](#otlp) ask for it.
 
 Every series is there from the start, at 0, and there are never more of them: the values of all labels are
-declared, and no user, file, address or bucket is among them. Counters never fall while the server runs, also
-when a worker dies and is replaced; what the dead one had open is no longer counted.
+declared, and no user, file, address or bucket is among them. Counters never fall while the server runs, even
+when a worker dies and is replaced; what it had open is no longer counted.
 
 This page is made from the catalogue by `make docs`; a test compares them.
 """
@@ -30,7 +30,7 @@ TAIL = """
 |---|---|
 | `OTEL_METRICS_EXPORTER` | `otlp`, `console` or another installed exporter, several by commas; `none`: off |
 | `OTEL_EXPORTER_OTLP_ENDPOINT` or `OTEL_EXPORTER_OTLP_METRICS_ENDPOINT` | where to; turns `otlp` on |
-| `OTEL_METRIC_EXPORT_INTERVAL` | milliseconds between two exports; default 60000 |
+| `OTEL_METRIC_EXPORT_INTERVAL` | milliseconds between two exports, from 1 to 86400000; default 60000 |
 | `OTEL_SDK_DISABLED` | `true`: no metrics and no traces are exported |
 
 The names are those of this page. Sums are cumulative, histograms have the bounds above. The one process that

@@ -12,7 +12,7 @@ from enum import Enum, auto
 
 
 class Phase(Enum):
-    """What a server is doing with its life."""
+    """Where a server is between its start and its end."""
 
     STARTING = auto()
     """The port is not open yet."""

@@ -8,7 +8,7 @@ from typing import cast
 import click
 
 from s3sftp import __version__
-from s3sftp.cli.bare_process import import_asyncssh
+from s3sftp.cli.bare_process import import_asyncssh, open_standard_streams
 
 _COMMANDS = ("serve", "demo", "check", "health", "hash-password", "host-key", "partner-sheet")
 _HIDDEN = ("template",)
@@ -23,6 +23,7 @@ class _Commands(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in (*_COMMANDS, *_HIDDEN):
             return None
+        open_standard_streams()
         import_asyncssh()
         name = cmd_name.replace("-", "_")
         return cast(click.Command, getattr(import_module(f"s3sftp.cli.{name}"), name))

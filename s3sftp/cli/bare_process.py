@@ -1,15 +1,30 @@
-"""Starting as a uid without an entry in passwd, where nothing can be written: on a read-only root.
+"""Starting where something is missing that most processes have.
 
-asyncssh cannot be imported or listen there, in two cases, although a server needs neither a home directory
-nor temporary files. Both are worked around here.
+No entry in passwd, and nowhere to write: as a uid that nobody knows, on a read-only root. asyncssh cannot be
+imported or listen there, in two cases, although a server needs neither a home directory nor temporary files.
+No standard streams: under a parent that has closed them.
 """
 
 from __future__ import annotations
 
 import ctypes.util
 import os
+import sys
 import tempfile
 from pathlib import Path
+
+
+def open_standard_streams() -> None:
+    """Have `/dev/null` in the place of each that is closed. The next socket would get its number, and what is
+    written to it would go to a client."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # the lowest number that is free
+    sys.stdin = sys.stdin or open(0, closefd=False)  # noqa: SIM115  for as long as the process lasts
+    sys.stdout = sys.stdout or open(1, "w", closefd=False)  # noqa: SIM115
+    sys.stderr = sys.stderr or open(2, "w", closefd=False)  # noqa: SIM115
 
 
 def import_asyncssh() -> None:

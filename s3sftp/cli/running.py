@@ -212,7 +212,7 @@ async def _supervise(loaded: Loaded, workers: int, template: Template, counters:
     contact = Contact(table.part(*CONTACT))
     health = SupervisorHealth(options, supervisor, contact)
 
-    metrics.observe(WORKERS_READY, lambda: supervisor.workers_ready)
+    metrics.observe(WORKERS_READY, lambda: sum(worker.serves for worker in health.facts().workers))
     metrics.observe(READY, lambda: ready(health.facts(), "").is_good)
 
     async def apply(accounts: Accounts) -> None:
@@ -229,12 +229,11 @@ async def _supervise(loaded: Loaded, workers: int, template: Template, counters:
             users=len(loaded.accounts),
             workers=workers,
         )
-        reloading.start()
 
     exporting = configure_exporting(metrics, os.environ)
     try:
         async with admin_port(options, health.facts, health.look, contact.last_success, metrics.render):
-            await supervisor.run(started)
+            await supervisor.run(started, opened=reloading.start)
     finally:
         await reloading.stop()
         await end_exporting(exporting)
@@ -243,5 +242,13 @@ async def _supervise(loaded: Loaded, workers: int, template: Template, counters:
 def template_command(requests: int, backend: str, workers: int) -> Sequence[str]:
     """The command line of a template, with the descriptor that it inherits."""
     # a module in the directory that we were started in is found only if it was so for us
-    safe = [] if os.getcwd() in sys.path or "" in sys.path else ["-P"]
+    safe = [] if _imports_from_directory() else ["-P"]
     return [sys.executable, *safe, "-m", "s3sftp", "template", str(requests), backend, str(workers)]
+
+
+def _imports_from_directory() -> bool:
+    """Whether modules in the working directory are found."""
+    try:
+        return "" in sys.path or os.getcwd() in sys.path
+    except FileNotFoundError:  # it has been removed
+        return False

@@ -18,6 +18,8 @@ from s3sftp.errors import ConfigurationError
 Path_ = tuple[str, ...]
 PREFIX = "S3SFTP_"
 _NOT_OPTIONS = frozenset({"S3SFTP_CONFIG"})
+_MAX_BYTES = 64 << 20
+"""Of a file. A hundred thousand users fit; to read what is larger may take all memory that there is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +42,11 @@ def from_toml(file: Path) -> list[Setting]:
 def tree_of(file: Path) -> dict[str, Any]:
     """The tables of a file. Raises ConfigurationError that names the file and the line."""
     try:
-        return tomllib.loads(file.read_text("utf-8"))
+        with file.open("rb") as stream:
+            data = stream.read(_MAX_BYTES + 1)
+        if len(data) > _MAX_BYTES:
+            raise ConfigurationError([f"{file} is larger than {_MAX_BYTES >> 20} MiB"])
+        return tomllib.loads(data.decode("utf-8"))
     except OSError as error:
         raise ConfigurationError([f"cannot read {file}: {error.strerror or error}"]) from error
     except UnicodeDecodeError as error:

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 Snapshot = Mapping[str, int]
-"""What each file and directory looked like; equal looks are files that nobody has changed between them."""
+"""What each file and directory looked like. While two are equal, nothing has changed in between."""
 _MISSING = 0
 
 

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 _log = get_logger("s3sftp.telemetry")
 _INTERVAL = "OTEL_METRIC_EXPORT_INTERVAL"
 _DEFAULT_INTERVAL = "60000"
+_LONGEST_INTERVAL = 86_400_000
+"""A day."""
 _OURS = "prometheus"
 """Asks for what the admin port has."""
 _UNITS = {"seconds": "s", "bytes": "By", "dollars": "{dollar}"}
@@ -54,8 +56,9 @@ def configure_exporting(metrics: Metrics, environ: Mapping[str, str]) -> Callabl
 
 def _seconds(environ: Mapping[str, str]) -> float:
     text = environ.get(_INTERVAL, "").strip() or _DEFAULT_INTERVAL
-    if not text.isdecimal() or int(text) == 0:
-        raise ConfigurationError([f"{_INTERVAL} = {text!r}: should be a number of milliseconds, at least 1"])
+    if not text.isdecimal() or not 1 <= int(text[:20]) <= _LONGEST_INTERVAL:
+        wanted = f"a number of milliseconds, from 1 to {_LONGEST_INTERVAL}"
+        raise ConfigurationError([f"{_INTERVAL} = {text[:40]!r}: should be {wanted}"])
     return int(text) / 1000
 
 

@@ -86,7 +86,10 @@ WORKERS = Instrument(
     Group.SERVER, Kind.GAUGE, "s3sftp_workers", "Processes that are configured to serve connections."
 )
 WORKERS_READY = Instrument(
-    Group.SERVER, Kind.GAUGE, "s3sftp_workers_ready", "Workers that can take connections now."
+    Group.SERVER,
+    Kind.GAUGE,
+    "s3sftp_workers_ready",
+    "Workers that can take connections now; one that hangs cannot.",
 )
 WORKER_RESTARTS = Instrument(
     Group.SERVER,

@@ -48,6 +48,8 @@ class Template:
         self._adopt()
         self._let_go()
         if self._process is not None:
+            # it has nothing to finish, and one that hangs would never see that its socket is closed
+            self._process.send_signal(signal.SIGKILL)
             await self._process.wait()
 
     async def _start(self, number: int, descriptors: Sequence[int]) -> Child:

@@ -20,6 +20,7 @@ from s3sftp.telemetry import get_logger
 from s3sftp.workers.process import Start, Worker
 from s3sftp.workers.pulse import Patience
 from s3sftp.workers.sharing import Sharing
+from s3sftp.workers.template import CannotStart
 from s3sftp.workers.watch import watch
 
 _log = get_logger("s3sftp.workers")
@@ -105,10 +106,13 @@ class Supervisor:
         if before is not None:
             os.close(before)
 
-    async def run(self, started: Callable[[], None] = lambda: None) -> None:
+    async def run(
+        self, started: Callable[[], None] = lambda: None, opened: Callable[[], None] = lambda: None
+    ) -> None:
         """Serve until SIGTERM or SIGINT, then drain and stop; a second signal cuts the draining short.
 
-        Raises CannotListen, WorkersFailed.
+        `opened` is called when connections are accepted, `started` when all workers are ready.
+        Raises CannotListen, WorkersFailed, CannotStart.
         """
         stop = StopRequests()
         stop.install()
@@ -124,6 +128,7 @@ class Supervisor:
             keeping += [asyncio.create_task(self._keep(number)) for number in range(2, self._crew.count + 1)]
             if not asking.done():
                 self._open(self._reception)
+                opened()
                 await self._until_all_are_ready(asking)
                 started()
                 await asking
@@ -144,8 +149,12 @@ class Supervisor:
         _log.info("stopped")
 
     async def _first(self, asking: asyncio.Task[None]) -> asyncio.Task[None]:
-        """Start the first worker, wait until it is ready; the task that keeps it. Raises WorkersFailed."""
-        worker = await self._started(1)
+        """Start the first worker, wait until it is ready; the task that keeps it. Raises WorkersFailed,
+        CannotStart."""
+        try:
+            worker = await self._started(1)
+        except (OSError, MemoryError) as error:
+            raise CannotStart.because(error) from error
         ended = asyncio.create_task(worker.ended())
         while not (worker.ready or ended.done() or asking.done()):
             await self._change_or({ended, asking})

@@ -38,15 +38,23 @@ end a worker that does not handle it yet."""
 _PR_SET_CHILD_SUBREAPER = 36  # prctl(2)
 
 
-class CannotAdopt(S3sftpError):
-    """The system refuses to make orphans the children of this process."""
+class CannotStart(S3sftpError):
+    """The system lets no worker be started."""
+
+    @classmethod
+    def because(cls, error: OSError | MemoryError) -> CannotStart:
+        """With the limits that it may be, if the system says no more than that something is short."""
+        said = (error.strerror if isinstance(error, OSError) else None) or str(error) or "out of memory"
+        return cls(
+            f"workers cannot be started: {said}: see the limits of processes (ulimit -u, pids) and memory"
+        )
 
 
 def adopt_orphans() -> None:
-    """Become the parent of every worker from now on. Raises CannotAdopt."""
+    """Become the parent of every worker from now on. Raises CannotStart."""
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
-        raise CannotAdopt(f"workers cannot be started: prctl: {os.strerror(ctypes.get_errno())}")
+        raise CannotStart(f"workers cannot be started: prctl: {os.strerror(ctypes.get_errno())}")
 
 
 def can_fork() -> bool:
@@ -57,13 +65,17 @@ def can_fork() -> bool:
 def fork_template(work: Work) -> tuple[int, socket.socket]:
     """Fork the template from this process; its process id, and the socket that takes requests.
 
-    In the template, and in each worker, this does not return.
+    In the template, and in each worker, this does not return. Raises CannotStart.
     """
     ours, its = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     _freeze()
     before = signal.pthread_sigmask(signal.SIG_BLOCK, IGNORED)
     try:
-        pid = os.fork()
+        try:
+            pid = os.fork()
+        except (OSError, MemoryError) as error:
+            ours.close()
+            raise CannotStart.because(error) from error
         if pid == 0:
             ours.close()
             serve_requests(its, work)

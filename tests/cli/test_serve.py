@@ -5,15 +5,19 @@ from __future__ import annotations
 import asyncio
 import signal
 import socket
+import subprocess
+import sys
 import time
 from pathlib import Path
 
 import asyncssh
 import pytest
 
+from tests.cli.mounted import Partners
 from tests.cli.program import (
     Running,
     batch,
+    clean_environment,
     running,
     s3sftp,
     serving_from_memory,
@@ -22,7 +26,7 @@ from tests.cli.program import (
     wait_until,
     write_key_pair,
 )
-from tests.support.processes import free_port
+from tests.support.processes import accepts, free_port
 from tests.support.s3_client import S3
 from tests.support.store import Store
 
@@ -252,3 +256,24 @@ def test_on_sigusr1_it_writes_what_it_waits_for_and_goes_on(tmp_path: Path) -> N
         done = batch(sftp_command(server.port, tmp_path / "key"), "ls\n")
         assert done.returncode == 0, done.stderr
         assert stop(server) == 0
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_server_whose_standard_streams_are_closed_serves_and_ends_with_0(
+    tmp_path: Path, workers: int
+) -> None:
+    """Otherwise a socket would get the number of standard error, and its client what is logged."""
+    partners = Partners(tmp_path, workers)
+    partners.mount("alice")
+    port = free_port()
+    partners.configure(listen={"port": port})
+    server = [sys.executable, "-m", "s3sftp", "serve", "--config", str(partners.config)]
+    started = subprocess.Popen(["sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh", *server], env=clean_environment())
+    try:
+        wait_until(lambda: started.poll() is not None or accepts(port), 30, "the port to be open")
+        command = sftp_command(port, partners.key("alice"))
+        assert "Remote working directory: /" in batch(command, "pwd\n").stdout
+        started.terminate()
+        assert started.wait(30) == 0
+    finally:
+        started.kill()

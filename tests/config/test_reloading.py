@@ -27,12 +27,14 @@ def table(name: str) -> str:
 class Reader:
     """Reads a configuration whose users are in one file, again and again."""
 
-    def __init__(self, directory: Path) -> None:
-        self.users = directory / "users.toml"
+    def __init__(self, directory: Path, *, in_directory: bool = False, interval: str = "50 ms") -> None:
+        self.users = directory / "users" / "users.toml"
+        self.users.parent.mkdir()
         self.users.write_text(table("alice"))
+        place = f"users_dir = '{self.users.parent}'" if in_directory else f"users_file = '{self.users}'"
         self.config = directory / "s3sftp.toml"
         self.config.write_text(
-            f"backend = 'memory'\n[auth]\nusers_file = '{self.users}'\n[server]\nreload_interval = '50 ms'\n"
+            f"backend = 'memory'\n[auth]\n{place}\n[server]\nreload_interval = '{interval}'\n"
         )
         self.applied: list[set[str]] = []
         self.told: list[tuple[bool, int]] = []
@@ -96,6 +98,20 @@ async def test_users_who_cannot_be_applied_are_told_once_and_tried_again(
     assert reloaded["added_users"] == ["bob"]
 
 
+async def test_what_failed_is_tried_again_in_a_minute_however_rarely_files_are_looked_at(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reloading, "_AGAIN_SECONDS", 0.1)
+    reader = Reader(tmp_path, interval="1 h")
+    reader.failures = [OSError("no file descriptor is left")]
+    reader.reloading.start()
+    reader.users.write_text(table("alice") + table("bob"))
+    reader.reloading.ask()
+    await reader.until(lambda: bool(reader.applied))
+    await reader.reloading.stop()
+    assert reader.told == [(False, 1), (True, 2)]
+
+
 async def test_files_that_change_without_changing_anybody_disturb_nobody(tmp_path: Path) -> None:
     reader = Reader(tmp_path)
     with structlog.testing.capture_logs() as events:
@@ -127,3 +143,28 @@ async def test_many_names_and_many_problems_are_told_in_few_lines(tmp_path: Path
     problems = named(events, "configuration not reloaded")
     assert len(problems) == 21
     assert problems[-1]["problems_untold"] == 80
+
+
+async def test_that_all_users_are_gone_at_once_is_taken_for_a_fault_until_sighup_insists(
+    tmp_path: Path,
+) -> None:
+    reader = Reader(tmp_path, in_directory=True)
+    with structlog.testing.capture_logs() as events:
+        reader.reloading.start()
+        reader.users.write_text(table("alice") + table("bob"))
+        await reader.until(lambda: reader.told == [(True, 2)])
+        reader.users.unlink()
+        await reader.until(lambda: len(reader.told) == 2)
+        assert reader.told[-1] == (False, 2)
+        (refused,) = named(events, "configuration not reloaded")
+        assert "none of the 2 users is left" in refused["problem"]
+        assert "SIGHUP" in refused["problem"]
+        assert reader.applied == [{"alice", "bob"}]
+        reader.reloading.ask()
+        await reader.until(lambda: reader.told[-1] == (True, 0))
+        reader.users.write_text(table("alice"))
+        await reader.until(lambda: reader.told[-1] == (True, 1))
+        reader.users.unlink()  # the only one: that is how a user is removed
+        await reader.until(lambda: len(reader.applied) == 4)
+        await reader.reloading.stop()
+    assert reader.applied == [{"alice", "bob"}, set(), {"alice"}, set()]

@@ -114,3 +114,9 @@ def test_a_credential_in_a_file_is_never_told(users: Path) -> None:
     told = problems(users)
     assert "plaintext" not in told
     assert "users.alice.password_hash = (hidden)" in told
+
+
+def test_a_file_that_is_too_large_is_named_without_being_read_into_memory(users: Path) -> None:
+    with (users / "a.toml").open("wb") as file:
+        file.truncate(1 << 40)  # takes no room on the disk
+    assert f"{users}/a.toml is larger than 64 MiB" in problems(users)

@@ -151,7 +151,7 @@ def test_an_exporter_that_is_not_installed_is_named() -> None:
         configure_exporting(Metrics(), {"OTEL_METRICS_EXPORTER": "statsd"})
 
 
-@pytest.mark.parametrize("interval", ["0", "-5", "a minute", "1.5"])
+@pytest.mark.parametrize("interval", ["0", "-5", "a minute", "1.5", "86400001", "1" * 5000])
 def test_an_interval_that_is_none_is_named(interval: str) -> None:
     with pytest.raises(ConfigurationError, match="OTEL_METRIC_EXPORT_INTERVAL"):
         configure_exporting(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
+import signal
 import urllib.request
 from collections.abc import Callable
 
@@ -125,3 +127,22 @@ async def test_the_admin_port_has_the_metrics_of_all_workers(serving: Crew) -> N
     assert (said("sessions"), said("connections")) == (2, 2)
     assert said("operations_total", operation="opendir", result="ok") == 2
     assert promtool(text) == ""
+
+
+@pytest.mark.parametrize(
+    "serving", [{"admin": {"port": 0}, "server": {"worker_timeout": "60 s"}}], indirect=True
+)
+async def test_a_worker_that_hangs_is_none_that_is_ready(serving: Crew) -> None:
+    (listening,) = serving.server.events("admin listening")
+    page = f"http://127.0.0.1:{listening['port']}/metrics"
+
+    def ready() -> float:
+        with urllib.request.urlopen(page, timeout=20) as answer:
+            return Numbers(answer.read())("workers_ready")
+
+    os.kill(serving.pids()[1], signal.SIGSTOP)
+    await serving.server.until(lambda: bool(serving.server.events("worker does not answer")), "a miss")
+    assert await asyncio.to_thread(ready) == 1
+    os.kill(serving.pids()[1], signal.SIGCONT)
+    await serving.server.until(lambda: bool(serving.server.events("worker answers again")), "an answer")
+    assert await asyncio.to_thread(ready) == 2

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
+import gc
 import os
 import signal
 import socket
@@ -22,15 +24,16 @@ from s3sftp.ssh import FrontDoor, ListenOptions, SshOptions
 from s3sftp.workers import Crew, Patience, Supervisor, Template, WorkersFailed, messages
 from s3sftp.workers.children import Child
 from s3sftp.workers.link import Link, pair
-from s3sftp.workers.template import adopt_orphans
+from s3sftp.workers.template import CannotStart, adopt_orphans, fork_template
 
 
 class Watched:
     """A supervisor in this process while it runs."""
 
-    def __init__(self, events: list[Mapping[str, Any]], running: asyncio.Task[None]) -> None:
+    def __init__(self, events: list[Mapping[str, Any]], supervisor: Supervisor) -> None:
         self._events = events
-        self.running = running
+        self.opened = asyncio.Event()
+        self.running = asyncio.create_task(supervisor.run(opened=self.opened.set))
 
     def told(self, event: str) -> list[Mapping[str, Any]]:
         return [entry for entry in self._events if entry["event"] == event]
@@ -78,7 +81,7 @@ async def supervised(
             drain,
             hurry,
         )
-        watched = Watched(events, asyncio.create_task(supervisor.run()))
+        watched = Watched(events, supervisor)
         try:
             yield watched
         finally:
@@ -100,6 +103,38 @@ async def test_a_worker_that_neither_hears_nor_ends_is_killed() -> None:
         os.kill(os.getpid(), signal.SIGTERM)
         await asyncio.wait_for(watched.running, 20)
         assert [event["worker"] for event in watched.told("worker killed")] == [2]
+
+
+async def test_that_no_process_can_be_started_is_told_with_the_limits_that_it_may_be() -> None:
+    async def start(_number: int, _link: socket.socket) -> Child:
+        raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+
+    supervisor = Supervisor(
+        ListenOptions(host="127.0.0.1", port=0), FrontDoor(SshOptions(), AuthOptions()), Crew(1, start), 1, 1
+    )
+    with pytest.raises(CannotStart, match=r"Resource temporarily unavailable: .* \(ulimit -u, pids\)"):
+        await supervisor.run()
+
+
+def test_that_no_template_can_be_forked_is_told_so_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fork() -> int:
+        raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+
+    monkeypatch.setattr(os, "fork", fork)
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    with pytest.raises(CannotStart, match="limits of processes"):
+        fork_template(lambda _number, _descriptors: None)
+    gc.unfreeze()
+    assert signal.pthread_sigmask(signal.SIG_BLOCK, ()) == before
+
+
+async def test_what_begins_with_the_port_waits_for_no_worker_that_does_not_come_up() -> None:
+    """Such as looking for users that have changed: the first worker serves for as long."""
+    async with supervised("greeter", "mute") as watched:
+        async with asyncio.timeout(20):
+            await watched.opened.wait()
+        assert await watched.greeting() == b"1\n"
+        assert len(watched.told("worker ready")) == 1
 
 
 async def test_a_first_worker_that_cannot_start_ends_the_server_with_its_status() -> None:

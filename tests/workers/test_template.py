@@ -112,3 +112,23 @@ async def test_where_the_command_has_threads_the_template_is_a_program_from_the_
             assert await (await client.sftp()).realpath(".") == "/"
         serving.server.terminate()
         assert await serving.server.ended() == 0
+
+
+async def test_a_template_that_hangs_does_not_hold_up_the_end(serving: Crew) -> None:
+    os.kill(template_of(serving), signal.SIGSTOP)
+    serving.server.terminate()
+    assert await serving.server.ended() == 0
+
+
+async def test_workers_are_replaced_though_the_directory_of_the_start_is_gone(
+    seaweed: Store, bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    async with crew(tmp_path, seaweed, bucket) as serving:
+        (tmp_path / "gone").rmdir()
+        before = serving.pids()
+        os.kill(template_of(serving), signal.SIGKILL)
+        serving.kill(1)
+        await serving.server.until(lambda: serving.pids()[1] != before[1], "a new worker", 60)
+        await serving.all_ready()

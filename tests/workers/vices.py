@@ -2,6 +2,7 @@
 
 greeter   nothing wrong: says its number to each connection and closes it
 deaf      says that it is ready, and then hears nothing, no signal either but SIGUSR1
+mute      never says that it is ready
 busy      is held up for a while whenever it is asked whether it is there
 lingering takes a while to end when it is told to, and hears nothing then
 babbler   says what no worker says
@@ -36,7 +37,8 @@ def misbehave(vice: str, link: socket.socket, number: int) -> None:
     faulthandler.register(signal.SIGUSR1)
     if vice == "dying":
         sys.exit(3)
-    link.send(b"[1]" if vice == "babbler" else messages.encode(messages.Ready()))
+    if vice != "mute":
+        link.send(b"[1]" if vice == "babbler" else messages.encode(messages.Ready()))
     if vice == "deaf":
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         _hang()
