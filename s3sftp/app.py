@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
 from s3sftp import __version__, backends
-from s3sftp.admin import Facts, health
+from s3sftp.admin import Facts
 from s3sftp.app_backends import make_backend
 from s3sftp.app_descriptors import other_descriptors
 from s3sftp.app_health import admin_descriptors, denials, described, phase_of, storage_trouble
@@ -22,7 +22,7 @@ from s3sftp.server import Server
 from s3sftp.ssh import Entrance, load_host_keys
 from s3sftp.stopping import StopRequests
 from s3sftp.telemetry import get_logger
-from s3sftp.telemetry.instruments import READY, USERS, WORKERS, WORKERS_READY
+from s3sftp.telemetry.instruments import USERS, WORKERS, WORKERS_READY
 from s3sftp.telemetry.metrics import Metrics
 
 _log = get_logger("s3sftp.app")
@@ -128,7 +128,6 @@ class Application:
 
     def _tell_of_the_server(self, server: Server) -> None:
         """What the supervisor says where there are several workers."""
-        self.metrics.observe(READY, lambda: health.ready(self.facts(), "").is_good)
         self.metrics.observe(WORKERS_READY, lambda: server.ready)
         self.metrics.set(WORKERS.row(), 1)
         self.metrics.set(USERS.row(), len(self._accounts))

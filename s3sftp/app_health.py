@@ -18,6 +18,8 @@ from s3sftp.backends.s3.permissions import permission_for
 from s3sftp.errors import PermissionDenied, StorageError, told
 from s3sftp.telemetry import get_logger
 from s3sftp.telemetry.escape import printable
+from s3sftp.telemetry.instruments import READY
+from s3sftp.telemetry.metrics import Metrics
 from s3sftp.workers import Patience, Supervisor
 from s3sftp.workers.process import Worker
 
@@ -49,6 +51,10 @@ class Health:
         self._tell(answer)
         return answer
 
+    def would_serve(self) -> bool:
+        """Whether a client would be served, by what is known of the storage already."""
+        return health.ready(self._facts(), self._storage.known).is_good
+
     def _tell(self, answer: Answer) -> None:
         if answer.is_good is self._told:
             return
@@ -71,19 +77,24 @@ async def admin_port(
     facts: Callable[[], Facts],
     look: Callable[[], Awaitable[str | None]],
     last_success: Callable[[], float],
-    render: Callable[[str], tuple[bytes, str]] | None = None,
+    metrics: Metrics,
 ) -> AsyncIterator[None]:
-    """Answer on the admin port, if there is one; `render` makes the metrics. Raises CannotListen."""
+    """Answer on the admin port, if there is one, and have the metrics say whether the server is ready.
+
+    Raises CannotListen.
+    """
     if options.admin.port is None:
+        metrics.observe(READY, lambda: health.ready(facts(), "").is_good)  # nobody looks at the storage
         yield
         return
     from s3sftp.admin.service import admin_port as listening  # aiohttp, for those who want it
 
     storage = StorageCheck(look, last_success)
     asked = Health(facts, storage)
+    metrics.observe(READY, asked.would_serve)
     async with AsyncExitStack() as open_:
         open_.callback(storage.close)
-        await open_.enter_async_context(listening(options.admin, asked.alive, asked.ready, render))
+        await open_.enter_async_context(listening(options.admin, asked.alive, asked.ready, metrics.render))
         yield
 
 

@@ -56,6 +56,11 @@ class StorageCheck:
             with suppress(TimeoutError):
                 async with asyncio.timeout(LOOK_SECONDS + 1):
                     await self._result.wait()
+        return self.known
+
+    @property
+    def known(self) -> str:
+        """The same as far as it is known now, without asking."""
         return "" if self._last_success() >= self._began else self._said
 
     def close(self) -> None:

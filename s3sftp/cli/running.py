@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from functools import partial
 
 from s3sftp import __version__
-from s3sftp.admin.health import ready
 from s3sftp.app_accounts import to_changes_file
 from s3sftp.app_backends import require_state
 from s3sftp.app_descriptors import enough_descriptors, other_descriptors
@@ -44,7 +43,7 @@ from s3sftp.ssh.algorithms import warn_of_weak
 from s3sftp.telemetry import get_logger
 from s3sftp.telemetry.exporters import end_exporting
 from s3sftp.telemetry.exporting import configure_exporting
-from s3sftp.telemetry.instruments import CONFIG_RELOADS, READY, USERS, WORKER_RESTARTS, WORKERS, WORKERS_READY
+from s3sftp.telemetry.instruments import CONFIG_RELOADS, USERS, WORKER_RESTARTS, WORKERS, WORKERS_READY
 from s3sftp.telemetry.metrics import Metrics
 from s3sftp.telemetry.setup import log_without_waiting
 from s3sftp.whereabouts import tell_on_request
@@ -112,7 +111,7 @@ async def _serve(loaded: Loaded) -> None:
             application.facts,
             application.look,
             application.last_success,
-            application.metrics.render,
+            application.metrics,
         ):
             await application.run(reloading.start)
     finally:
@@ -213,7 +212,6 @@ async def _supervise(loaded: Loaded, workers: int, template: Template, counters:
     health = SupervisorHealth(options, supervisor, contact)
 
     metrics.observe(WORKERS_READY, lambda: sum(worker.serves for worker in health.facts().workers))
-    metrics.observe(READY, lambda: ready(health.facts(), "").is_good)
 
     async def apply(accounts: Accounts) -> None:
         # those who are removed are sent away by their workers
@@ -232,7 +230,7 @@ async def _supervise(loaded: Loaded, workers: int, template: Template, counters:
 
     exporting = configure_exporting(metrics, os.environ)
     try:
-        async with admin_port(options, health.facts, health.look, contact.last_success, metrics.render):
+        async with admin_port(options, health.facts, health.look, contact.last_success, metrics):
             await supervisor.run(started, opened=reloading.start)
     finally:
         await reloading.stop()

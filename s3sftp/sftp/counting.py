@@ -16,15 +16,13 @@ _CODE_AT = 12
 """The last byte of a STATUS answer's code, which is in the first bytes of the packet: its codes are small."""
 
 
-_ROWS = {
-    name: (
-        [OPERATIONS_TOTAL.row(name, status) for status in STATUSES],
-        OPERATION_DURATION.row(name),
-        OPERATION_DURATION.row(name) + OPERATION_DURATION.width - 1,
-    )
-    for name in OPERATIONS
-}
-"""By operation: the row of each status, of the first bucket, and of the sum."""
+def _rows(operation: str, status: str) -> tuple[int, int, int]:
+    """The rows of the number, of the first bucket, and of the sum."""
+    buckets = OPERATION_DURATION.row(operation, "ok" if status in ("ok", "eof") else "error")
+    return OPERATIONS_TOTAL.row(operation, status), buckets, buckets + OPERATION_DURATION.width - 1
+
+
+_ROWS = {name: [_rows(name, status) for status in STATUSES] for name in OPERATIONS}
 
 
 class AnsweredRequests:
@@ -40,12 +38,12 @@ class AnsweredRequests:
 
         READ and WRITE come by here, each of them: it is `Metrics.add` and `Metrics.took` without the calls.
         """
-        by_status, buckets, total = _ROWS[operation]
         numbers, columns, column = self._numbers, self._columns, self._column
         head = answer[0] if isinstance(answer, list) else answer
         status = head[_CODE_AT] if head[_TYPE_AT] == _STATUS else 0
+        requests, buckets, total = _ROWS[operation][status]
         duration = int(seconds * MICRO)
-        numbers[by_status[status] * columns + column] += 1
+        numbers[requests * columns + column] += 1
         numbers[(buckets + bisect_left(_LIMITS, duration)) * columns + column] += 1
         numbers[total * columns + column] += duration
 

@@ -79,8 +79,8 @@ READY = Instrument(
     Group.SERVER,
     Kind.GAUGE,
     "s3sftp_ready",
-    "1 while a client would be served: started, a worker is ready, not draining. The storage is not asked"
-    " for it, as `/readyz` does.",
+    "1 while a client would be served: started, a worker is ready, not draining, and the storage answers, as"
+    " far as `/readyz` and clients' requests have found out. Reading it asks the storage nothing.",
 )
 WORKERS = Instrument(
     Group.SERVER, Kind.GAUGE, "s3sftp_workers", "Processes that are configured to serve connections."
@@ -159,13 +159,14 @@ OPERATION_DURATION = Instrument(
     Group.OPERATIONS,
     Kind.HISTOGRAM,
     "s3sftp_operation_duration_seconds",
-    "From the arrival of an SFTP request to its answer, including its wait for those before it.",
-    ("operation",),
-    product(OPERATIONS),
+    "From the arrival of an SFTP request to its answer, including its wait for those before it. The end of a"
+    " file or directory is `ok`; every other status is an `error`.",
+    ("operation", "result"),
+    product(OPERATIONS, ("ok", "error")),
     unit="seconds",
     scale=MICRO,
     bounds=_DURATIONS,
-    other=("unknown",),
+    other=("unknown", "error"),
 )
 OPEN_HANDLES = Instrument(
     Group.OPERATIONS,

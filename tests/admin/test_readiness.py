@@ -50,6 +50,7 @@ async def test_a_storage_that_goes_away_is_red_within_15_s_and_green_when_it_is_
         detail = said.reasons["storage_unreachable"]
         for word in (bucket, proxy.url, "cannot be reached", "check its address and the network"):
             assert word in detail
+        assert "\ns3sftp_ready 0.0\n" in (await ask(port, "/metrics")).body.decode()
         assert (await ask(port, "/livez")).status == 200  # a restart of ours would not bring it back
         await proxy.up()
         await until(server, "/readyz", is_ready, within=16)

@@ -81,6 +81,12 @@ async def test_a_file_put_and_got_and_listed_is_in_every_number(server: Server, 
         times = said("operation_duration_seconds_count", operation=name)
         assert times == said("operations_total", operation=name) > 0
         assert 0 < said("operation_duration_seconds_sum", operation=name) < 60
+    for name in ("stat", "lstat", "readdir"):
+        by_result = results(said, name)
+        fine = by_result.get("ok", 0) + by_result.get("eof", 0)
+        assert said("operation_duration_seconds_count", operation=name, result="ok") == fine
+        failed = sum(by_result.values()) - fine
+        assert said("operation_duration_seconds_count", operation=name, result="error") == failed
     assert said("open_handles") == 0
     assert said("s3_requests_total", api="UploadPart", result="ok") == 3
     assert said("s3_requests_total", api="CompleteMultipartUpload", result="ok") == 1

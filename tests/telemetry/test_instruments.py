@@ -35,7 +35,7 @@ PROMISED = {
     "sessions": "",
     "logins_total": "method result",
     "operations_total": "operation result",
-    "operation_duration_seconds": "operation",
+    "operation_duration_seconds": "operation result",
     "received_bytes_total": "",
     "sent_bytes_total": "",
     "open_handles": "kind",
@@ -175,7 +175,7 @@ def test_workers_are_summed_and_one_that_is_gone_leaves_what_it_counted_and_has_
         each.add(instruments.CONNECTIONS.row(), 2)
         each.add(instruments.CONNECTIONS_TOTAL.row("accepted"), 5)
         each.set(instruments.EVENT_LOOP_LAG.row(), 250_000)
-        each.took(instruments.OPERATION_DURATION.row("open"), instruments.OPERATION_DURATION, 0.2)
+        each.took(instruments.OPERATION_DURATION.row("open", "ok"), instruments.OPERATION_DURATION, 0.2)
     reader.add(instruments.CONNECTIONS_TOTAL.row("refused"), 3)
     before = of(reader)
     assert (before("connections"), before("connections_total", result="accepted")) == (4, 10)
@@ -192,7 +192,7 @@ def test_workers_are_summed_and_one_that_is_gone_leaves_what_it_counted_and_has_
 def test_a_duration_is_in_its_bucket_and_all_larger_ones_and_in_the_sum() -> None:
     metrics, instrument = Metrics(), instruments.OPERATION_DURATION
     for seconds in (0.0, 0.001, 0.0011, 7.0, 1000.0):
-        metrics.took(instrument.row("close"), instrument, seconds)
+        metrics.took(instrument.row("close", "ok"), instrument, seconds)
     said = of(metrics)
     buckets = {
         bound: said("operation_duration_seconds_bucket", operation="close", le=bound)
