@@ -90,7 +90,7 @@ class SftpMachine(Player):
             return
         data = self.new_data(size)
         puts = expected.put(self.model, path, data)
-        if self.world.has_ghosts and expected.has_something_below(self.model, path):
+        if self.world.has_ghosts and (path in self.ghosts or expected.has_something_below(self.model, path)):
             puts.append(expected.refused(self.model))  # a filer may complete no upload onto a directory
         outcomes = [first for first in puts if not first.ok]  # by OPEN
         outcomes += [
