@@ -59,7 +59,7 @@ def test_the_minimal_example_is_a_release_with_a_role_and_a_bucket(terraform: Te
     assert account["metadata"]["annotations"]["eks.amazonaws.com/role-arn"] == ROLE
     assert _one(objects, "Deployment")["spec"]["template"]["spec"]["serviceAccountName"] == "s3sftp"
     s3 = _options(objects)["s3"]
-    assert (s3["bucket"], s3["region"]) == ("acme-exchange", "eu-central-1")
+    assert (s3["bucket"], s3["region"], s3["prefix"]) == ("acme-exchange", "eu-central-1", "partners/")
 
 
 @pytest.mark.parametrize("major", ["3", "4"])

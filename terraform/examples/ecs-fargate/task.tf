@@ -98,7 +98,8 @@ resource "aws_ecs_task_definition" "this" {
       linuxParameters = { capabilities = { drop = ["ALL"] } }
       ulimits         = [{ name = "nofile", softLimit = 65535, hardLimit = 65535 }]
       # ECS replaces a task that is not well. So it asks whether the server lives: a new task mends no outage of S3.
-      # Whether it is ready tells the port that the load balancer looks at.
+      # Nor does an outage take a task out of the load balancer, whose check is a TCP connection to port 2022: clients
+      # log in and get errors until S3 is back. Alert on failed transfers in the log.
       healthCheck = {
         command     = ["CMD", "s3sftp", "health", "--live"]
         interval    = 10

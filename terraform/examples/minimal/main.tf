@@ -9,6 +9,7 @@ module "access" {
   source     = "../../modules/access"
   name       = "s3sftp"
   bucket_arn = module.bucket.arn
+  prefix     = var.prefix
 
   irsa = {
     oidc_provider_arn = var.oidc_provider_arn

@@ -8,6 +8,12 @@ variable "bucket" {
   type        = string
 }
 
+variable "prefix" {
+  description = "Prefix of the server's files in the bucket, with a slash at its end: the role reaches nothing outside it."
+  type        = string
+  default     = "partners/"
+}
+
 variable "oidc_provider_arn" {
   description = "The OIDC provider in IAM of the EKS cluster."
   type        = string

@@ -15,4 +15,9 @@ run "helm_values" {
     condition     = output.helm_values.config.s3.bucket == "acme-exchange" && output.helm_values.serviceAccount.name == "s3sftp"
     error_message = "The chart should be told of the bucket and the ServiceAccount."
   }
+
+  assert {
+    condition     = output.helm_values.config.s3.prefix == "partners/" && strcontains(module.access.policy, "acme-exchange/partners/*")
+    error_message = "The server and its role should have the same prefix."
+  }
 }
