@@ -141,6 +141,8 @@ def schema() -> Schema:
         test=strict(
             enabled=BOOLEAN,
             user=text(r"^[A-Za-z0-9_][A-Za-z0-9_.@+-]{0,99}$"),
+            host=text(r"^[A-Za-z0-9.:-]*$"),
+            port=integer(1, 65535, null=True),
             timeoutSeconds=integer(10, 3600),
         ),
     )

@@ -21,7 +21,6 @@ from tests.image import containers
 from tests.support.processes import free_port, wait_until
 from tests.support.store import Store
 
-
 _IMAGE: Object = {"image": {"repository": "registry.example.com/team/s3sftp"}}
 
 
