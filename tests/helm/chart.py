@@ -40,6 +40,11 @@ class Chart:
     def text(self, *values: Path | Mapping[str, Any], kube_version: str = "1.33.0") -> str:
         return self._run("template", *values, more=("--kube-version", kube_version))
 
+    def asking(self, kubeconfig: Path, *values: Path | Mapping[str, Any]) -> list[Object]:
+        """What would be installed, where a cluster can be asked. Raises Refused."""
+        more = ("--dry-run=server", "--kubeconfig", str(kubeconfig))
+        return parsed(self._run("template", *values, more=more))
+
     def notes(self, *values: Path | Mapping[str, Any]) -> str:
         """What Helm says after an installation."""
         said = self._run("install", *values, more=("--dry-run=client",))

@@ -2,7 +2,7 @@
 
 {{- define "s3sftp.check" -}}
 {{- $problems := list -}}
-{{- range $part := list "storage" "secrets" "hostKeys" "network" "scaling" "stopping" "memory" "names" "monitoring" -}}
+{{- range $part := list "storage" "secrets" "missingSecrets" "hostKeys" "network" "scaling" "stopping" "memory" "names" "monitoring" -}}
 {{- range $line := splitList "\n" (include (printf "s3sftp.problems.%s" $part) $) -}}
 {{- if trim $line -}}{{- $problems = append $problems (trim $line) -}}{{- end -}}
 {{- end -}}
