@@ -116,6 +116,7 @@ def schema() -> Schema:
             enabled=BOOLEAN, minAvailable=NUMBER_OR_PERCENT, maxUnavailable=NUMBER_OR_PERCENT
         ),
         terminationGracePeriodSeconds=integer(1, null=True),
+        lifecycle=kubernetes("object", {"preStop": {"exec": {"command": ["sleep", "5"]}}}),
         updateStrategy=kubernetes("object", {"type": "Recreate", "rollingUpdate": None}),
         revisionHistoryLimit=integer(0, 100),
         topologySpread=strict(enabled=BOOLEAN, whenUnsatisfiable=choice("ScheduleAnyway", "DoNotSchedule")),
@@ -151,6 +152,8 @@ def schema() -> Schema:
         "type": "object",
         "description": "Values that charts share; none is used here.",
     }
+    # the template refuses it, and says the name of this chart for it
+    whole["properties"]["replicaCount"] = {"description": "Called 'replicas' in this chart."}
     for path, comment in comments().items():
         _at(whole, path).setdefault("description", comment.replace("`", "'"))
     return {

@@ -103,6 +103,18 @@ def test_a_secret_that_lacks_a_key_is_left_alone_and_named(api: Api, tmp_path: P
     assert make_host_keys(api, tmp_path, "ssh_host_rsa_key").returncode == 0
 
 
+def test_a_key_that_cannot_be_generated_is_taken_from_the_secret_or_named(api: Api, tmp_path: Path) -> None:
+    files = "ssh_host_ed25519_key,new_ed25519_key"
+    done = make_host_keys(api, tmp_path, files)
+    assert done.returncode == 1
+    assert f"There is no Secret {NAME} yet, and new_ed25519_key cannot be generated" in done.stderr
+    assert api.secrets == {}
+    make_host_keys(api, tmp_path)
+    assert "lacks new_ed25519_key" in make_host_keys(api, tmp_path, files).stderr
+    api.secrets[NAME]["data"]["new_ed25519_key"] = "bWluZQ=="
+    assert make_host_keys(api, tmp_path, files).returncode == 0
+
+
 @pytest.mark.parametrize("method", ["GET", "POST"])
 def test_a_role_that_lacks_a_permission_is_told(method: str, api: Api, tmp_path: Path) -> None:
     api.forbidden = frozenset({method})
