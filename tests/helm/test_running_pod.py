@@ -146,6 +146,16 @@ def test_notes_say_when_the_sftp_line_needs_a_load_balancer_in_between(rendered:
     assert warning not in rendered.notes(values_file("minimal"), proxied)
 
 
+def test_notes_say_what_helm_test_needs_before_it_can_pass(rendered: Chart) -> None:
+    hint = "set test.host to the host name of the load balancer first"
+    assert hint in rendered.notes(values_file("aws"))
+    assert hint not in rendered.notes(values_file("aws"), {"test": {"host": "sftp.example.com"}})
+    assert hint not in rendered.notes(values_file("minimal"))
+    notes = rendered.notes(values_file("csi"))
+    assert "`helm test` fails: users.csi mounts a volume of its own" in notes
+    assert "helm --namespace partners test" not in notes
+
+
 def test_notes_read_the_address_alone_and_a_node_that_has_a_pod(rendered: Chart) -> None:
     # beside its address a load balancer has ipMode, and maybe ports
     for service in ({}, {"hostname": "sftp.example.com"}):
