@@ -63,7 +63,8 @@ class Api:
             self.failures -= 1
             return 503, {"message": "etcdserver: leader changed"}
         if method in self.forbidden or not path.startswith(_PLACE):
-            return 403, {"message": f'secrets is forbidden: User "sa" cannot {method} resource "secrets"'}
+            said = f'secrets is forbidden: User "sa" cannot {method} resource "secrets"'
+            return 403, _status(403, "Forbidden", said)
         if method == "POST":
             return self._create(json.loads(body))
         if name not in self.secrets:

@@ -62,8 +62,11 @@ def test_a_secret_that_lacks_a_key_is_refused_with_the_key(api: Api, tmp_path: P
 
 
 def test_who_makes_the_secrets_later_or_may_not_read_them_can_install(api: Api, tmp_path: Path) -> None:
-    later = {"checkSecrets": False}
-    assert HELM_3.asking(api.kubeconfig(tmp_path), NAMED, later)
+    api.forbidden = frozenset({"GET"})
+    with pytest.raises(Refused, match="error calling lookup: secrets is forbidden"):
+        HELM_3.asking(api.kubeconfig(tmp_path), NAMED)
+    api.requests.clear()
+    assert HELM_3.asking(api.kubeconfig(tmp_path), NAMED, {"checkSecrets": False})
     assert not [request for request in api.requests if request.startswith("GET /partners")]
 
 

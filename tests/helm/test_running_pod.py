@@ -152,7 +152,7 @@ def test_notes_say_what_helm_test_needs_before_it_can_pass(rendered: Chart) -> N
     assert hint not in rendered.notes(values_file("aws"), {"test": {"host": "sftp.example.com"}})
     assert hint not in rendered.notes(values_file("minimal"))
     notes = rendered.notes(values_file("csi"))
-    assert "`helm test` fails: users.csi mounts a volume of its own" in notes
+    assert "`helm test` cannot pass: users.csi mounts a volume of its own" in notes
     assert "helm --namespace partners test" not in notes
 
 
