@@ -95,6 +95,7 @@ def schema() -> Schema:
             files=listed(FILE_NAME, minItems=1, uniqueItems=True),
         ),
         credentials=strict(existingSecret=NAME),
+        checkSecrets=BOOLEAN,
         serviceAccount=strict(
             create=BOOLEAN,
             name=NAME,
@@ -115,6 +116,7 @@ def schema() -> Schema:
             enabled=BOOLEAN, minAvailable=NUMBER_OR_PERCENT, maxUnavailable=NUMBER_OR_PERCENT
         ),
         terminationGracePeriodSeconds=integer(1, null=True),
+        lifecycle=kubernetes("object", {"preStop": {"exec": {"command": ["sleep", "5"]}}}),
         updateStrategy=kubernetes("object", {"type": "Recreate", "rollingUpdate": None}),
         revisionHistoryLimit=integer(0, 100),
         topologySpread=strict(enabled=BOOLEAN, whenUnsatisfiable=choice("ScheduleAnyway", "DoNotSchedule")),
@@ -141,6 +143,8 @@ def schema() -> Schema:
         test=strict(
             enabled=BOOLEAN,
             user=text(r"^[A-Za-z0-9_][A-Za-z0-9_.@+-]{0,99}$"),
+            host=text(r"^[A-Za-z0-9.:-]*$"),
+            port=integer(1, 65535, null=True),
             timeoutSeconds=integer(10, 3600),
         ),
     )
@@ -148,6 +152,8 @@ def schema() -> Schema:
         "type": "object",
         "description": "Values that charts share; none is used here.",
     }
+    # the template refuses it, and says the name of this chart for it
+    whole["properties"]["replicaCount"] = {"description": "Called 'replicas' in this chart."}
     for path, comment in comments().items():
         _at(whole, path).setdefault("description", comment.replace("`", "'"))
     return {

@@ -33,12 +33,22 @@ class Chart:
     major: str
     directory: Path = CHART
 
-    def objects(self, *values: Path | Mapping[str, Any], kube_version: str = "1.33.0") -> list[Object]:
-        """What would be installed. Raises Refused."""
-        return parsed(self.text(*values, kube_version=kube_version))
+    def objects(
+        self, *values: Path | Mapping[str, Any], kube_version: str = "1.33.0", upgrade: bool = False
+    ) -> list[Object]:
+        """What would be installed, or upgraded to. Raises Refused."""
+        return parsed(self.text(*values, kube_version=kube_version, upgrade=upgrade))
 
-    def text(self, *values: Path | Mapping[str, Any], kube_version: str = "1.33.0") -> str:
-        return self._run("template", *values, more=("--kube-version", kube_version))
+    def text(
+        self, *values: Path | Mapping[str, Any], kube_version: str = "1.33.0", upgrade: bool = False
+    ) -> str:
+        more = ["--kube-version", kube_version, *(["--is-upgrade"] if upgrade else [])]
+        return self._run("template", *values, more=more)
+
+    def asking(self, kubeconfig: Path, *values: Path | Mapping[str, Any]) -> list[Object]:
+        """What would be installed, where a cluster can be asked. Raises Refused."""
+        more = ("--dry-run=server", "--kubeconfig", str(kubeconfig))
+        return parsed(self._run("template", *values, more=more))
 
     def notes(self, *values: Path | Mapping[str, Any]) -> str:
         """What Helm says after an installation."""

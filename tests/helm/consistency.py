@@ -222,7 +222,8 @@ def accounts(objects: list[Object]) -> Iterator[str]:
     roles = {role["metadata"]["name"]: role["rules"] for role in of_kind(objects, "Role")}
     for name, pod in pods(objects):
         account = pod["spec"].get("serviceAccountName", "default")
-        if account not in made and name.startswith(("Job", "Pod")):
+        # every namespace has `default`, which allows nothing
+        if account not in made | {"default"} and name.startswith(("Job", "Pod")):
             yield f"{name} has the ServiceAccount {account}, which nobody makes"
         if pod["spec"].get("automountServiceAccountToken", True) != (account in bound):
             yield f"{name} has a token for nothing, or lacks one"

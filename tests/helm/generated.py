@@ -89,6 +89,7 @@ def _objects(schema: Schema) -> st.SearchStrategy[Object]:
 def _put_right(chosen: Object) -> Object:
     """Away with what is refused whatever else there is; a bucket and users where there are none."""
     chosen.pop("global", None)
+    chosen.pop("replicaCount", None)
     config = chosen.setdefault("config", {})
     for group, options in {
         "s3": ("access_key_id", "secret_access_key", "session_token"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -15,12 +16,14 @@ from tests.helm.chart import (
     has_labels,
     of_kind,
     only,
+    options_file,
     server,
     values_file,
 )
 from tests.helm.consistency import problems
 
-KUBERNETES = ("1.28", "1.29", "1.30", "1.31", "1.32", "1.33")
+KUBERNETES = ("1.28", "1.31", "1.33", "1.37")
+"""The oldest that the chart takes, the newest whose schemas there are, and some between."""
 
 every_values_file = pytest.mark.parametrize("values", VALUES_FILES, ids=lambda file: file.stem)
 
@@ -73,6 +76,29 @@ def test_longer_drains_get_more_grace_by_themselves(rendered: Chart) -> None:
     }
     objects = rendered.objects(values_file("minimal"), {"config": config})
     assert server(objects)["spec"]["terminationGracePeriodSeconds"] == 90 + 600 + 3 + 15
+
+
+def test_a_hook_of_the_container_can_be_given_and_none_is_there_by_itself(rendered: Chart) -> None:
+    assert "lifecycle" not in container(server(rendered.objects(values_file("minimal"))))
+    hook = {"preStop": {"exec": {"command": ["sleep", "5"]}}}
+    objects = rendered.objects(values_file("minimal"), {"lifecycle": hook})
+    assert container(server(objects))["lifecycle"] == hook
+    assert problems(objects) == []
+
+
+def test_a_new_host_key_is_announced_used_and_the_old_one_dropped_by_the_order_of_files(
+    rendered: Chart, tmp_path: Path
+) -> None:
+    old, new = "ssh_host_ed25519_key", "new_ed25519_key"
+    for files in ([old, new], [new, old], [new]):
+        for secret in ({"existingSecret": "host-keys"}, {}):
+            values = {"hostKeys": {"files": files, **secret}}
+            objects = rendered.objects(values_file("minimal"), values, upgrade=True)
+            paths = tomllib.loads(options_file(objects))["ssh"]["host_keys"]
+            assert paths == [f"/etc/s3sftp/host-keys/{file}" for file in files]
+            (volume,) = (each for each in server(objects)["spec"]["volumes"] if each["name"] == "host-keys")
+            assert [item["key"] for item in volume["secret"]["items"]] == files
+            assert problems(objects) == []
 
 
 def test_changed_options_replace_the_pods_and_changed_users_do_not(rendered: Chart) -> None:

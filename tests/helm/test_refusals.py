@@ -105,6 +105,10 @@ CANNOT_WORK: dict[str, tuple[dict[str, Any], str]] = {
         {"podDisruptionBudget": {"maxUnavailable": 0}},
         "podDisruptionBudget.maxUnavailable = 0 lets no node be drained",
     ),
+    "the usual name of another chart": (
+        {"replicaCount": 3},
+        "replicaCount is called replicas in this chart",
+    ),
     "two budgets": (
         {"podDisruptionBudget": {"minAvailable": 1, "maxUnavailable": 1}},
         "podDisruptionBudget has minAvailable and maxUnavailable",

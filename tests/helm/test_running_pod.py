@@ -21,6 +21,8 @@ from tests.image import containers
 from tests.support.processes import free_port, wait_until
 from tests.support.store import Store
 
+_IMAGE: Object = {"image": {"repository": "registry.example.com/team/s3sftp"}}
+
 
 @pytest.fixture(scope="module")
 def image() -> str:
@@ -106,12 +108,21 @@ def test_notes_lead_to_an_sftp_line(rendered: Chart, service: Object, expected: 
 
 def test_notes_warn_of_what_will_not_do_in_production(rendered: Chart) -> None:
     role = {"serviceAccount": {"irsaRoleArn": "arn:aws:iam::123456789012:role/s3sftp"}}
-    assert "WARNING" not in rendered.notes(values_file("minimal"), role)
+    assert "WARNING" not in rendered.notes(values_file("minimal"), role, _IMAGE)
     disk = {"config": {"s3": {"journal": "disk"}}, "service": {"externalTrafficPolicy": "Cluster"}}
     notes = rendered.notes(values_file("minimal"), disk)
     assert "config.s3.journal = disk notes unfinished uploads on the disk of a pod" in notes
     assert "all clients have the addresses of nodes" in notes
     assert "forgets all files" in rendered.notes(values_file("memory"))
+
+
+def test_notes_say_that_no_registry_has_the_image_of_the_default(rendered: Chart) -> None:
+    warning = "WARNING: image.repository = s3sftp names no registry"
+    notes = rendered.notes(values_file("minimal"))
+    assert warning in notes
+    assert "`make image`" in notes
+    assert "image.repository and image.tag" in notes
+    assert warning not in rendered.notes(values_file("minimal"), _IMAGE)
 
 
 def test_notes_warn_where_nothing_gives_the_pods_permission_for_the_bucket(rendered: Chart) -> None:
@@ -126,13 +137,23 @@ def test_notes_warn_where_nothing_gives_the_pods_permission_for_the_bucket(rende
 
 
 def test_notes_say_when_the_sftp_line_needs_a_load_balancer_in_between(rendered: Chart) -> None:
-    warning = "config.listen.proxy_protocol = required refuses who connects directly"
+    warning = "config.listen.proxy_protocol = required refuses direct connections"
     proxied = {"config": {"listen": {"proxy_protocol": "required", "proxy_sources": ["10.0.0.0/16"]}}}
     for kind in ("ClusterIP", "NodePort"):
         service = {"service": {"type": kind}}
         assert warning in rendered.notes(values_file("minimal"), proxied, service)
         assert warning not in rendered.notes(values_file("minimal"), service)
     assert warning not in rendered.notes(values_file("minimal"), proxied)
+
+
+def test_notes_say_what_helm_test_needs_before_it_can_pass(rendered: Chart) -> None:
+    hint = "set test.host to the host name of the load balancer first"
+    assert hint in rendered.notes(values_file("aws"))
+    assert hint not in rendered.notes(values_file("aws"), {"test": {"host": "sftp.example.com"}})
+    assert hint not in rendered.notes(values_file("minimal"))
+    notes = rendered.notes(values_file("csi"))
+    assert "`helm test` cannot pass: users.csi mounts a volume of its own" in notes
+    assert "helm --namespace partners test" not in notes
 
 
 def test_notes_read_the_address_alone_and_a_node_that_has_a_pod(rendered: Chart) -> None:

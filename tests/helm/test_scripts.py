@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
 import sys
 from base64 import b64decode
@@ -16,7 +17,8 @@ import pytest
 
 from s3sftp.ssh.host_keys import FILES, load, load_host_keys
 from tests.cli.program import clean_environment, running, s3sftp
-from tests.helm.chart import CHART, Chart, container, only, pods, server, values_file
+from tests.helm.chart import CHART, Chart, Object, container, of_kind, only, pods, server, values_file
+from tests.helm.consistency import problems
 from tests.helm.kubernetes_api import Api, Secret, running_api
 from tests.support.processes import free_port
 
@@ -101,6 +103,18 @@ def test_a_secret_that_lacks_a_key_is_left_alone_and_named(api: Api, tmp_path: P
     assert make_host_keys(api, tmp_path, "ssh_host_rsa_key").returncode == 0
 
 
+def test_a_key_that_cannot_be_generated_is_taken_from_the_secret_or_named(api: Api, tmp_path: Path) -> None:
+    files = "ssh_host_ed25519_key,new_ed25519_key"
+    done = make_host_keys(api, tmp_path, files)
+    assert done.returncode == 1
+    assert f"There is no Secret {NAME} yet, and new_ed25519_key cannot be generated" in done.stderr
+    assert api.secrets == {}
+    make_host_keys(api, tmp_path)
+    assert "lacks new_ed25519_key" in make_host_keys(api, tmp_path, files).stderr
+    api.secrets[NAME]["data"]["new_ed25519_key"] = "bWluZQ=="
+    assert make_host_keys(api, tmp_path, files).returncode == 0
+
+
 @pytest.mark.parametrize("method", ["GET", "POST"])
 def test_a_role_that_lacks_a_permission_is_told(method: str, api: Api, tmp_path: Path) -> None:
     api.forbidden = frozenset({method})
@@ -165,10 +179,8 @@ def test_helm_test_moves_a_file_there_and_back_with_a_user_who_is_gone_afterward
     made: SimpleQueue[Secret] = SimpleQueue()
     api.after_create = made.put
     config = {"listen": {"proxy_protocol": proxy_protocol, "proxy_sources": ["127.0.0.0/8"]}}
-    objects = rendered.objects(values_file("minimal"), {"config": config})
-    (pod,) = (pod for name, pod in pods(objects) if name.startswith("Pod "))
     port, users, public = free_port(), tmp_path / "users.toml", tmp_path / "public"
-    environ = {each["name"]: each["value"] for each in container(pod, "round-trip")["env"]}
+    environ = _environment_of_the_test(rendered, {"config": config})
     environ |= {"SFTP_HOST": "127.0.0.1", "SFTP_PORT": str(port), "PUBLIC_KEYS_DIR": str(public)}
     state = tmp_path / "state"
     load_host_keys((), state)
@@ -190,6 +202,69 @@ def test_helm_test_moves_a_file_there_and_back_with_a_user_who_is_gone_afterward
     assert "PASSED" in out
     assert api.secrets == {}
     assert [request.split()[0] for request in api.requests] == ["DELETE", "POST", "DELETE"]
+
+
+def test_helm_test_fails_at_once_where_the_server_refuses_its_proxy_header(
+    api: Api, tmp_path: Path, rendered: Chart
+) -> None:
+    environ = _environment_of_the_test(rendered, _PROXIED)
+    assert (environ["PROXY_PROTOCOL"], environ["PROXY_SOURCES"]) == ("required", "10.1.0.0/16,fd00::/8")
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        environ |= {"SFTP_HOST": "127.0.0.1", "SFTP_PORT": str(server.getsockname()[1])}
+        done = _run("round_trip.py", api, tmp_path, **environ)
+    assert done.returncode == 1
+    assert "the address of this pod, 127.0.0.1, is not in config.listen.proxy_sources (10.1" in done.stderr
+    assert "Set test.host to the host name of the load balancer" in done.stderr
+    assert api.secrets == {}
+
+
+def test_helm_test_goes_through_the_load_balancer_that_it_is_given_without_a_header(rendered: Chart) -> None:
+    environ = _environment_of_the_test(rendered, {**_PROXIED, "test": {"host": "sftp.example.com"}})
+    assert (environ["SFTP_HOST"], environ["SFTP_PORT"]) == ("sftp.example.com", "22")
+    assert environ["PROXY_PROTOCOL"] == "off"
+    environ = _environment_of_the_test(rendered, {"test": {"host": "sftp.example.com", "port": 2222}})
+    assert environ["SFTP_PORT"] == "2222"
+
+
+@pytest.mark.parametrize(
+    ("values", "value"),
+    [
+        ({"users": {"csi": {"enabled": True, "secretProviderClass": "partners"}}}, "users.csi"),
+        ({"config": {"auth": {"users_dir": "/elsewhere"}}}, "config.auth.users_dir"),
+    ],
+)
+def test_helm_test_fails_where_its_user_has_no_place(values: Object, value: str, rendered: Chart) -> None:
+    least = {"config": {"s3": {"bucket": "acme"}}}
+    objects = rendered.objects(least, values)
+    test = container(_pod_of_the_test(objects), "round-trip")
+    done = subprocess.run(
+        [sys.executable, *test["command"][1:]],
+        env={each["name"]: each["value"] for each in test["env"]},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"FAILED: not tested: {value} ")
+    assert "set test.enabled to false" in done.stderr
+    assert problems(objects) == []
+    assert not of_kind(rendered.objects(least, values, {"test": {"enabled": False}}), "Pod")
+
+
+_PROXIED: Object = {
+    "config": {"listen": {"proxy_protocol": "required", "proxy_sources": ["10.1.0.0/16", "fd00::/8"]}}
+}
+
+
+def _pod_of_the_test(objects: list[Object]) -> Object:
+    (pod,) = (pod for name, pod in pods(objects) if name.startswith("Pod "))
+    return pod
+
+
+def _environment_of_the_test(rendered: Chart, values: Object) -> dict[str, str]:
+    pod = _pod_of_the_test(rendered.objects(values_file("minimal"), values))
+    return {each["name"]: each["value"] for each in container(pod, "round-trip")["env"]}
 
 
 def test_helm_test_says_when_nobody_answers(api: Api, tmp_path: Path) -> None:

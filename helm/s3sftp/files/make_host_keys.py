@@ -24,6 +24,12 @@ def main() -> None:
     wanted = os.environ["SECRET_FILES"].split(",")
     found = kubernetes_secrets.find(name)
     if found is None:
+        unknown = [file for file in wanted if file not in _KINDS]
+        if unknown:
+            sys.exit(
+                f"There is no Secret {name} yet, and {', '.join(unknown)} cannot be generated: take it out "
+                "of hostKeys.files, or name a Secret that has it in hostKeys.existingSecret."
+            )
         if kubernetes_secrets.create(
             name, _new_keys(wanted), annotations={"helm.sh/resource-policy": "keep"}
         ):

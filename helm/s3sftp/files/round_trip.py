@@ -7,6 +7,7 @@ again at the end. So it takes until the kubelet and the server have seen the Sec
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 import json
 import os
 import secrets
@@ -22,6 +23,11 @@ HOST, PORT = os.environ["SFTP_HOST"], int(os.environ["SFTP_PORT"])
 USER = os.environ["SFTP_USER"]
 SECRET = os.environ["SECRET_NAME"]
 PROXIED = os.environ["PROXY_PROTOCOL"] == "required"
+PROXY_SOURCES = [
+    ipaddress.ip_network(source.strip(), strict=False)
+    for source in os.environ.get("PROXY_SOURCES", "").split(",")
+    if source.strip()
+]
 SECONDS = float(os.environ["TIMEOUT_SECONDS"])
 PUBLIC_KEYS = Path(os.environ.get("PUBLIC_KEYS_DIR", "/public-keys"))
 PAUSE_SECONDS = 2
@@ -66,6 +72,7 @@ async def _test(key: asyncssh.SSHKey) -> None:
 async def _connect(key: asyncssh.SSHKey) -> asyncssh.SSHClientConnection:
     sock = await asyncio.to_thread(socket.create_connection, (HOST, PORT), 10)
     if PROXIED:
+        _check_that_the_server_trusts(sock.getsockname()[0])
         sock.sendall(_proxy_header(sock))
     sock.setblocking(False)
     known = await asyncio.to_thread(_host_keys)
@@ -84,6 +91,17 @@ async def _connect(key: asyncssh.SSHKey) -> asyncssh.SSHClientConnection:
 def _host_keys() -> list[asyncssh.SSHKey]:
     """Those that the server should have, if the Secret tells."""
     return [asyncssh.read_public_key(file) for file in sorted(PUBLIC_KEYS.glob("*.pub"))]
+
+
+def _check_that_the_server_trusts(address: str) -> None:
+    """End the test at once where waiting would not help."""
+    here = ipaddress.ip_address(address)
+    if not any(here in network for network in PROXY_SOURCES):
+        sys.exit(
+            f"FAILED: config.listen.proxy_protocol = required, and the address of this pod, {here}, is not "
+            f"in config.listen.proxy_sources ({', '.join(map(str, PROXY_SOURCES))}): the server refuses it. "
+            "Set test.host to the host name of the load balancer: the test then goes through it."
+        )
 
 
 def _proxy_header(sock: socket.socket) -> bytes:
@@ -115,8 +133,8 @@ def _told(error: Exception) -> str:
         )
     if isinstance(error, asyncssh.ConnectionLost) and PROXIED:
         return (
-            f"{error}: this pod sent a PROXY header. Is its address in config.listen.proxy_sources? "
-            "If it must not be, test through the load balancer."
+            f"{error}: this pod sent a PROXY header. Does the server see it by another address, which is not "
+            "in config.listen.proxy_sources? Then set test.host to the host name of the load balancer."
         )
     return f"{error}: `kubectl get pods` and `/readyz` say whether a pod is ready, and why not."
 

@@ -70,9 +70,18 @@ app.kubernetes.io/component: {{ .component }}
 {{- printf "%s-test-user" (include "s3sftp.fullname" .) -}}
 {{- end }}
 
-{{/* Users from a CSI driver have a volume of their own, where no Secret can be mounted beside them. */}}
+{{/* Whether `helm test` can log in: it does so as a user of its own. */}}
 {{- define "s3sftp.tests" -}}
-{{- if and .Values.test.enabled (not .Values.users.csi.enabled) (not (dig "auth" "users_dir" "" .Values.config)) -}}true{{- end -}}
+{{- if and .Values.test.enabled (not (include "s3sftp.untestable" .)) -}}true{{- end -}}
+{{- end }}
+
+{{/* Why the test has no place for its user, and what to do. Empty: it has one. */}}
+{{- define "s3sftp.untestable" -}}
+{{- if .Values.users.csi.enabled -}}
+users.csi mounts a volume of its own, beside which no Secret with the user of the test can be mounted. Log in as one of your users instead, and set test.enabled to false.
+{{- else if dig "auth" "users_dir" "" .Values.config -}}
+config.auth.users_dir is a directory of your own, where no Secret with the user of the test can be mounted. Log in as one of your users instead, and set test.enabled to false.
+{{- end -}}
 {{- end }}
 
 {{- define "s3sftp.image" -}}

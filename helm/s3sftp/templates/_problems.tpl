@@ -2,7 +2,7 @@
 
 {{- define "s3sftp.check" -}}
 {{- $problems := list -}}
-{{- range $part := list "storage" "secrets" "hostKeys" "network" "scaling" "stopping" "memory" "names" "monitoring" -}}
+{{- range $part := list "storage" "secrets" "missingSecrets" "hostKeys" "network" "scaling" "stopping" "memory" "names" "monitoring" -}}
 {{- range $line := splitList "\n" (include (printf "s3sftp.problems.%s" $part) $) -}}
 {{- if trim $line -}}{{- $problems = append $problems (trim $line) -}}{{- end -}}
 {{- end -}}
@@ -86,9 +86,10 @@ there are no host keys: name a Secret in hostKeys.existingSecret, or set hostKey
 {{- if dig "host_keys" "" (.Values.config.ssh | default dict) }}
 config.ssh.host_keys is set from hostKeys.files: name the keys of the Secret there
 {{- end }}
+{{- /* on an upgrade the Secret may have more: the Job looks */}}
 {{- range .Values.hostKeys.files }}
-{{- if and (include "s3sftp.makesHostKeys" $) (not (has . (list "ssh_host_ed25519_key" "ssh_host_ecdsa_key" "ssh_host_rsa_key"))) }}
-hostKeys.files has {{ . }}, which is not generated: choose from ssh_host_ed25519_key, ssh_host_ecdsa_key and ssh_host_rsa_key
+{{- if and $.Release.IsInstall (include "s3sftp.makesHostKeys" $) (not (has . (list "ssh_host_ed25519_key" "ssh_host_ecdsa_key" "ssh_host_rsa_key"))) }}
+hostKeys.files has {{ . }}, which is not generated: choose from ssh_host_ed25519_key, ssh_host_ecdsa_key and ssh_host_rsa_key, or name a Secret that has it in hostKeys.existingSecret
 {{- end }}
 {{- end }}
 {{- end }}
@@ -135,6 +136,9 @@ service.aws.eipAllocations has {{ len $service.aws.eipAllocations }} addresses f
 {{- end }}
 
 {{- define "s3sftp.problems.scaling" -}}
+{{- if hasKey .Values "replicaCount" }}
+replicaCount is called replicas in this chart: set that
+{{- end }}
 {{- $hpa := .Values.autoscaling }}
 {{- $pdb := .Values.podDisruptionBudget }}
 {{- if and $hpa.enabled (gt (int $hpa.minReplicas) (int $hpa.maxReplicas)) }}

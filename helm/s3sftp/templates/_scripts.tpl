@@ -21,13 +21,17 @@ tolerations:
 image: {{ include "s3sftp.image" .root | quote }}
 imagePullPolicy: {{ .root.Values.image.pullPolicy }}
 command: [python3, -B, /scripts/{{ .script }}]
-resources:
-  requests: {cpu: 50m, memory: 128Mi}
-  limits: {memory: 256Mi}
-securityContext:
-  {{- toYaml .root.Values.securityContext | nindent 2 }}
+{{ include "s3sftp.scriptLimits" .root }}
 volumeMounts:
   - name: scripts
     mountPath: /scripts
     readOnly: true
+{{- end }}
+
+{{- define "s3sftp.scriptLimits" -}}
+resources:
+  requests: {cpu: 50m, memory: 128Mi}
+  limits: {memory: 256Mi}
+securityContext:
+  {{- toYaml .Values.securityContext | nindent 2 }}
 {{- end }}
