@@ -219,6 +219,8 @@ async def _supervise(loaded: Loaded, workers: int, template: Template, counters:
 
     reloading = loaded.reloading(apply, metrics)
 
+    resting: list[asyncio.Task[None]] = []
+
     def started() -> None:
         _log.info(
             "started",
@@ -227,12 +229,14 @@ async def _supervise(loaded: Loaded, workers: int, template: Template, counters:
             users=len(loaded.accounts),
             workers=workers,
         )
+        resting.append(asyncio.create_task(template.rest()))
 
     exporting = configure_exporting(metrics, os.environ)
     try:
         async with admin_port(options, health.facts, health.look, contact.last_success, metrics):
             await supervisor.run(started, opened=reloading.start)
     finally:
+        await asyncio.gather(*resting, return_exceptions=True)
         await reloading.stop()
         await end_exporting(exporting)
 

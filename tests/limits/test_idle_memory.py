@@ -103,7 +103,9 @@ async def test_with_two_workers_an_idle_server_takes_at_most_110_mib(
         await server.astart()
         await server.until(lambda: bool(server.events("started")), "all workers to be ready")
         assert server.process is not None
-        processes = with_descendants(server.process.pid)
+        pid = server.process.pid
+        await server.until(lambda: len(with_descendants(pid)) == 3, "the template to rest")
+        processes = with_descendants(pid)
         taken = {pid: shared_fairly(pid) for pid in processes}
         told = ", ".join(f"{pid}: {size / MIB:.1f} MiB" for pid, size in taken.items())
         print(f"idle with two workers: {sum(taken.values()) / MIB:.1f} MiB of PSS ({told})")

@@ -22,8 +22,28 @@ def template_of(serving: Crew) -> int:
     return found
 
 
+async def wake_template(serving: Crew) -> None:
+    """Have a worker replaced: its successor needs a template, which stays."""
+    before = serving.pids()
+    serving.kill(2)
+    await serving.server.until(lambda: serving.pids()[2] != before[2], "a new worker", 60)
+    await serving.all_ready()
+
+
 def parent_of(pid: int) -> int:
     return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+
+
+async def test_the_template_rests_while_no_worker_is_needed(serving: Crew) -> None:
+    assert serving.server.process is not None
+    supervisor = serving.server.process.pid
+    everybody = {supervisor, *serving.pids().values()}
+    await serving.server.until(lambda: set(with_descendants(supervisor)) == everybody, "the template to rest")
+    await wake_template(serving)
+    assert template_of(serving)
+    async with serving.client() as first, serving.client() as second:
+        assert {await first.worker(), await second.worker()} == {1, 2}
+    assert not serving.server.events("template ended")
 
 
 async def test_workers_are_children_of_the_supervisor_and_have_no_descriptor_of_each_other(
@@ -31,6 +51,7 @@ async def test_workers_are_children_of_the_supervisor_and_have_no_descriptor_of_
 ) -> None:
     assert serving.server.process is not None
     supervisor = serving.server.process.pid
+    await wake_template(serving)
     template = template_of(serving)
     ends: list[set[str]] = []
     for number, pid in serving.pids().items():
@@ -47,6 +68,7 @@ async def test_workers_are_children_of_the_supervisor_and_have_no_descriptor_of_
 async def test_a_template_that_is_killed_takes_nobody_along_and_the_next_worker_comes_from_another(
     serving: Crew,
 ) -> None:
+    await wake_template(serving)
     async with serving.client() as client:
         sftp = await client.sftp()
         killed, before = template_of(serving), serving.pids()
@@ -62,7 +84,7 @@ async def test_a_template_that_is_killed_takes_nobody_along_and_the_next_worker_
         assert await sftp.realpath(".") == "/"
         assert template_of(serving) != killed
         assert [event["pid"] for event in serving.server.events("template ended")] == [killed]
-        assert len(serving.server.events("worker ended")) == 1
+        assert len(serving.server.events("worker ended")) == 2
     async with serving.client() as first, serving.client() as second:
         assert {await first.worker(), await second.worker()} == {1, 2}
     serving.server.terminate()
@@ -71,6 +93,7 @@ async def test_a_template_that_is_killed_takes_nobody_along_and_the_next_worker_
 
 async def test_nothing_is_left_of_a_server_that_has_ended_or_was_killed(serving: Crew) -> None:
     assert serving.server.process is not None
+    await wake_template(serving)
     everybody = with_descendants(serving.server.process.pid)
     assert len(everybody) == 4
     serving.server.kill()
@@ -79,12 +102,13 @@ async def test_nothing_is_left_of_a_server_that_has_ended_or_was_killed(serving:
 
 async def test_a_signal_to_the_whole_group_ends_no_template_and_no_worker(serving: Crew) -> None:
     assert serving.server.process is not None
+    await wake_template(serving)
     for number in (signal.SIGHUP, signal.SIGUSR1):
         for pid in set(with_descendants(serving.server.process.pid)) - {serving.server.process.pid}:
             os.kill(pid, number)
     async with serving.client() as client:
         await (await client.sftp()).realpath(".")
-    assert not serving.server.events("worker ended")
+    assert len(serving.server.events("worker ended")) == 1
     assert not serving.server.events("template ended")
 
 
@@ -106,6 +130,7 @@ async def test_where_the_command_has_threads_the_template_is_a_program_from_the_
     (tmp_path / "sitecustomize.py").write_text("\n".join(lines))
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     async with crew(tmp_path, seaweed, bucket) as serving:
+        await wake_template(serving)
         command = Path(f"/proc/{template_of(serving)}/cmdline").read_bytes().split(b"\0")
         assert b"template" in command
         async with serving.client() as client:
@@ -115,6 +140,7 @@ async def test_where_the_command_has_threads_the_template_is_a_program_from_the_
 
 
 async def test_a_template_that_hangs_does_not_hold_up_the_end(serving: Crew) -> None:
+    await wake_template(serving)
     os.kill(template_of(serving), signal.SIGSTOP)
     serving.server.terminate()
     assert await serving.server.ended() == 0
@@ -128,7 +154,6 @@ async def test_workers_are_replaced_though_the_directory_of_the_start_is_gone(
     async with crew(tmp_path, seaweed, bucket) as serving:
         (tmp_path / "gone").rmdir()
         before = serving.pids()
-        os.kill(template_of(serving), signal.SIGKILL)
         serving.kill(1)
         await serving.server.until(lambda: serving.pids()[1] != before[1], "a new worker", 60)
         await serving.all_ready()
