@@ -1,4 +1,8 @@
-"""The supervisor's side of the template: asks it for workers, and starts another one when it has ended."""
+"""The supervisor's side of the template: asks it for workers, and starts another one when it has ended.
+
+The template that was forked at the start rests when all workers run. One that is started later, as a program,
+because a worker had to be replaced, stays.
+"""
 
 from __future__ import annotations
 
