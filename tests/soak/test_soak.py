@@ -23,13 +23,13 @@ async def test_after_many_sessions_nothing_is_left(seaweed: Store) -> None:
 
 
 class Kept(list[object]):
-    """What a vice keeps of each session."""
+    """What a vice keeps of each session: more than a connection that was closing at the first count."""
 
     def keep(self, what: str) -> None:
         if what == "descriptors":
-            self.append(os.dup(0))
+            self.extend(os.dup(0) for _ in range(20))
         elif what == "tasks":
-            self.append(asyncio.create_task(asyncio.sleep(3600)))
+            self.extend(asyncio.create_task(asyncio.sleep(3600)) for _ in range(20))
         elif what == "objects":
             self.extend([{}] for _ in range(1000))
         else:
