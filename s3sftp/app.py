@@ -46,6 +46,8 @@ class Among:
     """Where it counts."""
     contact: Table
     """When the storage last did what it was asked."""
+    features: Table
+    """What the storage was found to lack."""
 
 
 class Application:
@@ -92,6 +94,7 @@ class Application:
                 among.made if among else None,
                 self._contact,
                 self.metrics,
+                among.features if among else None,
             )
             self._server = Server(
                 backend=self._given,

@@ -23,15 +23,16 @@ def make_backend(
     made: Table | None = None,
     contact: Contact | None = None,
     metrics: Metrics | None = None,
+    features: Table | None = None,
 ) -> Backend:
     """The storage, not started; `changes` is where workers tell each other of what they change, `made` of the
     names that they make; `contact` is told when the storage has done what it was asked; `metrics` is where a
-    bucket's requests are counted.
+    bucket's requests are counted; `features` is where one worker tells the others what a store lacks.
 
     Raises ConfigurationError.
     """
     if options.backend == "s3":
-        return _s3(options, changes, made, contact, metrics)
+        return _s3(options, changes, made, contact, metrics, features)
     if options.backend in _MAKERS:
         return _MAKERS[options.backend](options)
     return make_installed(options.backend, options.backend_options)
@@ -77,12 +78,13 @@ def _s3(
     made: Table | None,
     contact: Contact | None,
     metrics: Metrics | None,
+    features: Table | None,
 ) -> Backend:
     from s3sftp.backends.s3 import S3Backend
 
     if options.s3 is None:
         raise ConfigurationError([BUILT_IN["s3"].missing])
-    return S3Backend(options.s3, options.server.state_dir, changes, made, contact, metrics)
+    return S3Backend(options.s3, options.server.state_dir, changes, made, contact, metrics, features)
 
 
 def _local(options: ServerOptions) -> Backend:

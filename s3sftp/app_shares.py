@@ -18,6 +18,7 @@ from s3sftp.app_options import ServerOptions
 from s3sftp.auth import Accounts
 from s3sftp.backends.registry import BUILT_IN
 from s3sftp.backends.s3.contact import ROWS as CONTACT_ROWS
+from s3sftp.backends.s3.features import ROWS as FEATURE_ROWS
 from s3sftp.backends.s3.generations import ROWS as CHANGE_ROWS
 from s3sftp.backends.s3.made_names import ROWS as MADE_ROWS
 from s3sftp.fs.changes import ROWS as STORED_ROWS
@@ -31,8 +32,9 @@ MADE = (CHANGE_ROWS + UPLOAD_ROWS, MADE_ROWS)
 STORED = (CHANGE_ROWS + UPLOAD_ROWS + MADE_ROWS, STORED_ROWS)
 CONTACT = (sum(STORED), CONTACT_ROWS)
 METRICS = (sum(CONTACT), METRIC_ROWS)
+FEATURES = (sum(METRICS), FEATURE_ROWS)
 """Where the parts of the workers' shared table begin, and how many rows they have."""
-TABLE_ROWS = sum(METRICS)
+TABLE_ROWS = sum(FEATURES)
 
 
 def columns_for(workers: int) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import types
 import typing
 from datetime import timedelta
+from enum import Enum
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +63,8 @@ def _type(name: str, annotation: Any) -> Schema:
         return {"type": "object", "additionalProperties": inner or True}
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return _group(annotation)
+    if isinstance(annotation, type) and issubclass(annotation, Enum):
+        return {"enum": [member.value for member in annotation]}
     return _scalar(name, annotation)
 
 

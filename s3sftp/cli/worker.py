@@ -12,6 +12,7 @@ from s3sftp.app_options import ServerOptions
 from s3sftp.app_shares import (
     CHANGES,
     CONTACT,
+    FEATURES,
     MADE,
     METRICS,
     STORED,
@@ -80,6 +81,7 @@ async def _work(options: ServerOptions, accounts: Accounts, link: socket.socket,
         uploads=table.part(*UPLOADS),
         stored=table.part(*STORED),
         contact=table.part(*CONTACT),
+        features=table.part(*FEATURES),
         metrics=Metrics(table.part(*METRICS)),
     )
     application = Application(options, accounts, among)

@@ -53,7 +53,8 @@ _log = get_logger("s3sftp.s3")
 class S3Backend(CompleteBackend):
     """A bucket, or a prefix of one. `state_dir` is where unfinished uploads are noted by `journal = "disk"`;
     `changes` a table through which the processes of one server see each other's changes at once, `made` one
-    of the names that they have made; `contact` is told of requests that succeed, and `metrics` counts all."""
+    of the names that they have made; `contact` is told of requests that succeed, `metrics` counts all, and
+    `features` is a table of what the store was found to lack."""
 
     name = "s3"
     begin_is_free = True
@@ -66,10 +67,11 @@ class S3Backend(CompleteBackend):
         made: Table | None = None,
         contact: Contact | None = None,
         metrics: Metrics | None = None,
+        features: Table | None = None,
     ) -> None:
         self.options = options
         self.keeps_modes = options.keeps_modes
-        self.store = Store(options, contact, metrics=metrics)
+        self.store = Store(options, contact, metrics=metrics, features=features)
         self.journal = self._make_journal(state_dir)
         self.janitor = Janitor(self.store, self.journal)
         self._keys = Keys(options.prefix, escape_backslash=options.backslash == "escape")

@@ -26,10 +26,12 @@ from s3sftp.backends.s3.counting import RequestCounts
 from s3sftp.backends.s3.credentials import RenewableCredentials
 from s3sftp.backends.s3.direct import Direct
 from s3sftp.backends.s3.failures import Trouble, is_denied, trouble_of
+from s3sftp.backends.s3.features import Features
 from s3sftp.backends.s3.options import S3Options
 from s3sftp.backends.s3.proofs import Unproven, require_proof
 from s3sftp.backends.s3.received import body_of
 from s3sftp.backends.s3.retries import Again, Effort, Retries, attempt_limit, time_limit
+from s3sftp.counters import Table
 from s3sftp.telemetry import charge, get_logger, span
 from s3sftp.telemetry.metrics import Metrics
 
@@ -54,8 +56,10 @@ class Store:
         *,
         dice: Callable[[], float] = random.random,
         metrics: Metrics | None = None,
+        features: Table | None = None,
     ) -> None:
         self.options = options
+        self.features = Features(options.lacks, features)
         self._contact = contact or Contact()
         self._dice = dice
         self._counts = RequestCounts(metrics or Metrics())

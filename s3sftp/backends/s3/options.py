@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, SecretStr, field_validator, model_validator
 
+from s3sftp.backends.s3.features import Feature
 from s3sftp.backends.s3.keys import RESERVED
 from s3sftp.config.options import ByteSize, Options
 
@@ -99,6 +100,10 @@ class S3Options(Options):
     checksum: Literal["crc32", "sha256", "md5", "none"] = "crc32"
     """What each request with data proves its bytes by. `md5` and `none` are for S3-compatible stores that
     refuse the newer ones."""
+
+    lacks: tuple[Feature, ...] = ()
+    """What the store is known to lack, so that no request has to find out: what `s3sftp check` names, such as
+    `["conditional-writes"]`. Everything else is tried, and avoided once the store has refused it."""
 
     part_bytes: ByteSize = Field(default=8 * MIB, le=5 * GIB)
     """Size of the first 1 000 parts of an upload; later ones grow so that 10 000 of them hold 5 TiB. A file

@@ -1,0 +1,99 @@
+"""What this store lacks, and what is lost with it: one table for all operations.
+
+A row is learned from the option `s3.lacks`, from the first answer that shows it, or by `s3sftp check`. From
+then on every operation takes the other way, and the log says once what that costs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from enum import StrEnum
+from typing import Final
+
+from s3sftp.counters import Table
+from s3sftp.telemetry import get_logger
+
+_log = get_logger("s3sftp.s3")
+
+
+class Feature(StrEnum):
+    """What AWS S3 has, and another store may lack. The values are those of the option `s3.lacks`."""
+
+    CONDITIONAL_WRITES = "conditional-writes"
+    """If-None-Match and If-Match on PutObject and CompleteMultipartUpload."""
+    CONDITIONAL_COPIES = "conditional-copies"
+    """If-None-Match on CopyObject: a copy that refuses to replace its target."""
+    MATCHED_COPIES = "matched-copies"
+    """x-amz-copy-source-if-match on CopyObject and UploadPartCopy: a copy of one version."""
+    CONDITIONAL_DELETES = "conditional-deletes"
+    """If-Match on DeleteObject."""
+    BATCH_DELETES = "batch-deletes"
+    """DeleteObjects."""
+    CHECKSUMS = "checksums"
+    """The x-amz-checksum-… headers of 2022, and x-amz-sdk-checksum-algorithm."""
+    WHOLE_CHECKSUMS = "whole-checksums"
+    """ChecksumType FULL_OBJECT of a multipart upload."""
+    COPIED_PART_CHECKSUMS = "copied-part-checksums"
+    """UploadPartCopy in an upload that was created with a checksum algorithm."""
+    UNEQUAL_PARTS = "unequal-parts"
+    """Parts of different sizes in one multipart upload."""
+    ANY_PREFIX = "any-prefix"
+    """ListObjectsV2 with a prefix that does not end in a slash."""
+    LIST_V2 = "list-v2"
+    """ListObjectsV2; without it ListObjects, which is older."""
+    TAGS = "tags"
+    """Tags of objects."""
+
+
+LOST: Final[Mapping[Feature, str]] = {
+    Feature.CONDITIONAL_WRITES: "two clients that create the same name at the same moment may both succeed",
+    Feature.CONDITIONAL_COPIES: "a rename that must not replace its target costs more requests",
+    Feature.MATCHED_COPIES: "a file that is replaced while it is copied is noticed by looking again",
+    Feature.CONDITIONAL_DELETES: "a file that is replaced in the moment before its removal may be removed",
+    Feature.BATCH_DELETES: "removing a tree costs one request for each file",
+    Feature.CHECKSUMS: "requests with data prove their bytes by MD5",
+    Feature.WHOLE_CHECKSUMS: "large files are proven part by part, not as a whole",
+    Feature.COPIED_PART_CHECKSUMS: "files of which a part is copied are proven by their size and sent parts",
+    Feature.UNEQUAL_PARTS: "large files are limited to 10 000 parts of s3.part_bytes",
+    Feature.ANY_PREFIX: "a directory costs another request to be found",
+    Feature.LIST_V2: "listings use the older request",
+    Feature.TAGS: "s3.tags are not written, and copies lose their tags",
+}
+"""What an operator is told of each."""
+
+_ROW: Final = {feature: row for row, feature in enumerate(Feature)}
+ROWS: Final = len(_ROW)
+
+
+class Features:
+    """What is known of one store. `table` is shared by the workers of a server, so one finds out for all."""
+
+    def __init__(self, lacking: Iterable[Feature] = (), table: Table | None = None) -> None:
+        self._told = frozenset(lacking)
+        table = table if table is not None else Table.alone(ROWS)
+        self._numbers = table.numbers
+        self._columns = table.columns
+        for feature in self._told:
+            self._numbers[_ROW[feature] * self._columns] = 1
+
+    def has(self, feature: Feature) -> bool:
+        """Whether the store is believed to have it."""
+        return not self._numbers[_ROW[feature] * self._columns]
+
+    def lacks(self, feature: Feature, shown_by: object = "") -> None:
+        """Note what an answer of the store has shown; the log says so once."""
+        if not self.has(feature):
+            return
+        self._numbers[_ROW[feature] * self._columns] = 1
+        _log.warning(
+            "s3_feature_missing",
+            feature=str(feature),
+            lost=LOST[feature],
+            advice=f'say s3.lacks = ["{feature}"] to have it known from the start',
+            shown_by=str(shown_by),
+        )
+
+    @property
+    def missing(self) -> tuple[Feature, ...]:
+        """All that the store is known to lack."""
+        return tuple(feature for feature in Feature if not self.has(feature))
