@@ -2,38 +2,20 @@
 
 from __future__ import annotations
 
-from tests.support.commands import Result, installed, run
 from tests.support.desk import Desk, content
-
-
-async def _restic(desk: Desk, *words: str) -> Result:
-    server, home = desk.server, desk.local.parent / "home"
-    ssh = (
-        f"{installed('ssh')} -F none -i {server.key_file} -p {server.port} -o IdentitiesOnly=yes"
-        f" -o BatchMode=yes -o UserKnownHostsFile={server.known_hosts} -o StrictHostKeyChecking=yes"
-        f" {server.user}@{server.host} -s sftp"
-    )
-    command = [
-        installed("restic"),
-        "-o",
-        f"sftp.command={ssh}",
-        "-r",
-        f"sftp:{server.host}:{desk.remote}/repository",
-    ]
-    environment = {"HOME": str(home), "RESTIC_PASSWORD": "secret", "RESTIC_CACHE_DIR": str(home / "cache")}
-    return await run([*command, *words], environment, timeout=120)
+from tests.support.restic import restic
 
 
 async def test_a_backup_comes_back_whole(partner_desk: Desk) -> None:
     desk = partner_desk
     for number, (name, size) in enumerate({"a": 0, "b": 1000, "deep/er/c": 9_000_007}.items()):
         desk.file(f"tree/{name}", size, number)
-    (await _restic(desk, "init")).ok()
-    (await _restic(desk, "backup", f"{desk.local}/tree")).ok()
+    (await restic(desk, "init")).ok()
+    (await restic(desk, "backup", f"{desk.local}/tree")).ok()
     desk.file("tree/later", 2000, 9)
-    (await _restic(desk, "backup", f"{desk.local}/tree")).ok()
-    (await _restic(desk, "check", "--read-data")).ok()
-    (await _restic(desk, "restore", "latest", "--target", f"{desk.local}/back")).ok()
+    (await restic(desk, "backup", f"{desk.local}/tree")).ok()
+    (await restic(desk, "check", "--read-data")).ok()
+    (await restic(desk, "restore", "latest", "--target", f"{desk.local}/back")).ok()
     back = desk.local / f"back/{desk.local}/tree"
     assert (back / "deep/er/c").read_bytes() == content(9_000_007, 2)
     assert (back / "later").read_bytes() == content(2000, 9)
@@ -42,19 +24,19 @@ async def test_a_backup_comes_back_whole(partner_desk: Desk) -> None:
 async def test_what_is_forgotten_is_removed(partner_desk: Desk) -> None:
     desk = partner_desk
     desk.file("tree/x", 3_000_000)
-    (await _restic(desk, "init")).ok()
-    (await _restic(desk, "backup", f"{desk.local}/tree")).ok()
+    (await restic(desk, "init")).ok()
+    (await restic(desk, "backup", f"{desk.local}/tree")).ok()
     before = len(await desk.keys())
-    (await _restic(desk, "forget", "--prune", "--keep-last", "1", "--group-by", "host")).ok()
+    (await restic(desk, "forget", "--prune", "--keep-last", "1", "--group-by", "host")).ok()
     assert len(await desk.keys()) == before
     (desk.local / "tree/x").write_bytes(b"other")
-    (await _restic(desk, "backup", f"{desk.local}/tree")).ok()
-    (await _restic(desk, "forget", "--prune", "--keep-last", "1", "--group-by", "host")).ok()
-    (await _restic(desk, "check")).ok()
-    said = (await _restic(desk, "snapshots", "--compact")).ok().text
+    (await restic(desk, "backup", f"{desk.local}/tree")).ok()
+    (await restic(desk, "forget", "--prune", "--keep-last", "1", "--group-by", "host")).ok()
+    (await restic(desk, "check")).ok()
+    said = (await restic(desk, "snapshots", "--compact")).ok().text
     assert "1 snapshots" in said
 
 
 async def test_a_missing_repository_is_told(partner_desk: Desk) -> None:
-    said = (await _restic(partner_desk, "snapshots")).failed().text
+    said = (await restic(partner_desk, "snapshots")).failed().text
     assert "repository" in said
