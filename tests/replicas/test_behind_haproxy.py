@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import asyncssh
@@ -60,19 +60,19 @@ async def desk(replicas: list[Server], s3: S3, tmp_path: Path) -> AsyncIterator[
 
 @asynccontextmanager
 async def meanwhile(work: Callable[[], Awaitable[None]]) -> AsyncIterator[None]:
-    """Do something again and again, beside what the block does."""
+    """Do something again and again, whole each time, beside what the block does."""
+    is_over = False
 
     async def again() -> None:
-        while True:
+        while not is_over:
             await work()
 
-    task = asyncio.create_task(again())
-    try:
-        yield
-    finally:
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
+    async with asyncio.TaskGroup() as group:
+        group.create_task(again())
+        try:
+            yield
+        finally:
+            is_over = True
 
 
 def write_tree(desk: Desk, name: str, seed: int = 0) -> None:
