@@ -105,6 +105,13 @@ class Meanwhile:
     act: Callable[[], Awaitable[object]]
 
 
+@dataclass(frozen=True)
+class Strip:
+    """Take a header out of the request, as if S3 did not know it. For stores that check no signatures."""
+
+    header: str
+
+
 Action = (
     Pass
     | Delay
@@ -119,6 +126,7 @@ Action = (
     | Hold
     | HoldReply
     | Meanwhile
+    | Strip
 )
 
 FOREVER = 1 << 30
@@ -136,6 +144,8 @@ class Rule:
     """Empty: any."""
     query: re.Pattern[str]
     """Matched against `name=value` of each query parameter."""
+    header: str
+    """Only requests that have it; empty: any."""
     skip: int
     times: int
     matched: int = 0
@@ -159,6 +169,7 @@ class Rule:
         return (
             (not self.apis or seen.api in self.apis)
             and (not self.method or seen.method == self.method)
+            and (not self.header or self.header in seen.headers)
             and self.key.search(seen.key) is not None
             and any(self.query.search(f"{name}={value}") for name, value in [*seen.query.items(), ("", "")])
         )

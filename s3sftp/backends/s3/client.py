@@ -10,11 +10,14 @@ Deadline, retries, credentials, spans and costs are here and nowhere else. botoc
 from __future__ import annotations
 
 import asyncio
+import base64
+import hashlib
 import itertools
 import random
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import AsyncExitStack
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 from botocore import xform_name
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode
@@ -26,7 +29,7 @@ from s3sftp.backends.s3.counting import RequestCounts
 from s3sftp.backends.s3.credentials import RenewableCredentials
 from s3sftp.backends.s3.direct import Direct
 from s3sftp.backends.s3.failures import Trouble, is_denied, trouble_of
-from s3sftp.backends.s3.features import Features
+from s3sftp.backends.s3.features import Feature, Features
 from s3sftp.backends.s3.options import S3Options
 from s3sftp.backends.s3.proofs import Unproven, require_proof
 from s3sftp.backends.s3.received import body_of
@@ -70,6 +73,8 @@ class Store:
         self.listings = Slots(MAX_LISTINGS, patience, "listings")
         self._life = AsyncExitStack()
         self._going_on: set[asyncio.Task[None]] = set()
+        self.server = ""
+        """What the store calls itself, once it has answered."""
         self._client: Any = None
         self._credentials: RenewableCredentials | None = None
         self._direct: Direct | None = None
@@ -81,6 +86,7 @@ class Store:
         self._client, self._credentials, self._direct = made.client, made.credentials, made.direct
         if self._direct is not None:
             self._life.callback(self._direct.close)
+        self._client.meta.events.register("before-call.s3.DeleteObjects", self._prove_deletes)
 
     async def stop(self) -> None:
         """Let go of the connections, after what was told to go on by itself has ended."""
@@ -103,6 +109,21 @@ class Store:
         self._going_on.discard(task)
         if not task.cancelled() and (failure := task.exception()) is not None:
             _log.debug("s3_background_failed", error=type(failure).__name__)
+
+    def _prove_deletes(self, params: Answer, **_: Any) -> None:
+        """Many stores want Content-MD5 for DeleteObjects, as AWS once did; botocore sends a newer checksum,
+        which others refuse."""
+        digest = hashlib.md5(params["body"], usedforsecurity=False).digest()
+        params["headers"]["Content-MD5"] = base64.b64encode(digest).decode("ascii")
+        newer = self.options.checksum in ("crc32", "sha256") and self.features.has(Feature.CHECKSUMS)
+        if not newer:
+            params["context"].pop("checksum", None)
+
+    @property
+    def is_aws(self) -> bool:
+        """Whether the endpoint is Amazon's own."""
+        host = urlsplit(self._client.meta.endpoint_url).hostname or ""
+        return host.endswith((".amazonaws.com", ".amazonaws.com.cn"))
 
     def understands(self, api: str, parameter: str) -> bool:
         """Whether the installed botocore knows a parameter of a request."""
@@ -142,6 +163,9 @@ class Store:
                 self._counts.given_up(api, retry=retry)
                 raise
             self._counts.ended(api, answer if isinstance(answer, Trouble) else None, retry=retry)
+            if not self.server:
+                self.server = server_of(answer)
+                self.features.recognise(self.server)
             if not isinstance(answer, Trouble):
                 self._contact.succeeded(api)
                 return answer
@@ -208,6 +232,14 @@ class Store:
         except Exception as failure:  # the chain has many ways to fail; the first trouble tells more
             _log.warning("s3_credentials_not_renewed", error=type(failure).__name__, detail=str(failure))
             return False
+
+
+def server_of(answer: Answer | Trouble) -> str:
+    """What the store calls itself in an answer."""
+    if isinstance(answer, Trouble):
+        return answer.server
+    said: str = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("server", "")
+    return said
 
 
 def _proven(api: str, answer: Answer) -> Answer:
