@@ -73,8 +73,8 @@ class Store:
         self.listings = Slots(MAX_LISTINGS, patience, "listings")
         self._life = AsyncExitStack()
         self._going_on: set[asyncio.Task[None]] = set()
-        self.server = ""
-        """What the store calls itself, once it has answered."""
+        self._server = ""
+        """What the store calls itself in its last answer; some have several names."""
         self._client: Any = None
         self._credentials: RenewableCredentials | None = None
         self._direct: Direct | None = None
@@ -163,9 +163,9 @@ class Store:
                 self._counts.given_up(api, retry=retry)
                 raise
             self._counts.ended(api, answer if isinstance(answer, Trouble) else None, retry=retry)
-            if not self.server:
-                self.server = server_of(answer)
-                self.features.recognise(self.server)
+            if not self.features.is_recognised and (server := server_of(answer)) != self._server:
+                self._server = server
+                self.features.recognise(server)
             if not isinstance(answer, Trouble):
                 self._contact.succeeded(api)
                 return answer

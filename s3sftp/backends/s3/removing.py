@@ -12,7 +12,7 @@ from s3sftp.backends.s3.concurrency import for_each
 from s3sftp.backends.s3.conditions import Conditions
 from s3sftp.backends.s3.deleting import delete_object
 from s3sftp.backends.s3.directories import Directories, levels
-from s3sftp.backends.s3.failures import has_code, has_status, is_refusal
+from s3sftp.backends.s3.failures import has_status, is_batch_refusal, is_refusal
 from s3sftp.backends.s3.features import Feature
 from s3sftp.backends.s3.heads import Heads
 from s3sftp.backends.s3.keys import Keys
@@ -129,7 +129,7 @@ class Removing:
                 "DeleteObjects", Delete={"Objects": [{"Key": key} for key in keys]}
             )
         except StorageError as error:
-            if not is_refusal(error) and not (has_status(error, 404) and not has_code(error, "NoSuchBucket")):
+            if not is_batch_refusal(error):
                 raise
             await self._store.features.do_without(Feature.BATCH_DELETES, error, self._one_by_one(keys))
             return
