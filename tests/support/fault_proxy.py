@@ -85,10 +85,11 @@ class FaultProxy:
     ) -> Rule:
         """Add a rule: after `skip` requests that fit, apply `do` to the next `times`.
 
-        `key` and `query` (of `name=value`) are regular expressions that have to be found somewhere; `header`
-        is the name, in lower case, of one that has to be there.
+        `key`, `query` (of `name=value`) and `header` (of `name: value`, the name in lower case) are regular
+        expressions that have to be found somewhere.
         """
-        rule = Rule(do, frozenset(apis), re.compile(key), method, re.compile(query), header, skip, times)
+        fits = (re.compile(key), method, re.compile(query), re.compile(header))
+        rule = Rule(do, frozenset(apis), *fits, skip, times)
         self._rules.append(rule)
         return rule
 

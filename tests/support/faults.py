@@ -144,8 +144,8 @@ class Rule:
     """Empty: any."""
     query: re.Pattern[str]
     """Matched against `name=value` of each query parameter."""
-    header: str
-    """Only requests that have it; empty: any."""
+    header: re.Pattern[str]
+    """Matched against `name: value` of each header."""
     skip: int
     times: int
     matched: int = 0
@@ -169,9 +169,9 @@ class Rule:
         return (
             (not self.apis or seen.api in self.apis)
             and (not self.method or seen.method == self.method)
-            and (not self.header or self.header in seen.headers)
             and self.key.search(seen.key) is not None
             and any(self.query.search(f"{name}={value}") for name, value in [*seen.query.items(), ("", "")])
+            and any(self.header.search(f"{name}: {value}") for name, value in seen.headers.items())
         )
 
     async def announce(self) -> None:

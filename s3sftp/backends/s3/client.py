@@ -10,8 +10,6 @@ Deadline, retries, credentials, spans and costs are here and nowhere else. botoc
 from __future__ import annotations
 
 import asyncio
-import base64
-import hashlib
 import itertools
 import random
 from collections.abc import Awaitable, Callable, Coroutine
@@ -29,7 +27,7 @@ from s3sftp.backends.s3.counting import RequestCounts
 from s3sftp.backends.s3.credentials import RenewableCredentials
 from s3sftp.backends.s3.direct import Direct
 from s3sftp.backends.s3.failures import Trouble, is_denied, trouble_of
-from s3sftp.backends.s3.features import Feature, Features
+from s3sftp.backends.s3.features import Features
 from s3sftp.backends.s3.options import S3Options
 from s3sftp.backends.s3.proofs import Unproven, require_proof
 from s3sftp.backends.s3.received import body_of
@@ -86,7 +84,6 @@ class Store:
         self._client, self._credentials, self._direct = made.client, made.credentials, made.direct
         if self._direct is not None:
             self._life.callback(self._direct.close)
-        self._client.meta.events.register("before-call.s3.DeleteObjects", self._prove_deletes)
 
     async def stop(self) -> None:
         """Let go of the connections, after what was told to go on by itself has ended."""
@@ -109,15 +106,6 @@ class Store:
         self._going_on.discard(task)
         if not task.cancelled() and (failure := task.exception()) is not None:
             _log.debug("s3_background_failed", error=type(failure).__name__)
-
-    def _prove_deletes(self, params: Answer, **_: Any) -> None:
-        """Many stores want Content-MD5 for DeleteObjects, as AWS once did; botocore sends a newer checksum,
-        which others refuse."""
-        digest = hashlib.md5(params["body"], usedforsecurity=False).digest()
-        params["headers"]["Content-MD5"] = base64.b64encode(digest).decode("ascii")
-        newer = self.options.checksum in ("crc32", "sha256") and self.features.has(Feature.CHECKSUMS)
-        if not newer:
-            params["context"].pop("checksum", None)
 
     @property
     def is_aws(self) -> bool:

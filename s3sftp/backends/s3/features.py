@@ -105,7 +105,7 @@ class Features:
         return self._numbers[_ROW[feature] * self._columns] != _MISSING
 
     def is_certain(self, feature: Feature) -> bool:
-        """Whether that was seen or told. A condition that is ignored looks like one that was met."""
+        """Whether that was seen or told: a condition may be ignored, and no answer says so."""
         return self._numbers[_ROW[feature] * self._columns] != 0
 
     def seen(self, feature: Feature) -> None:

@@ -150,7 +150,7 @@ async def test_what_is_refused_is_named_with_the_option(
     s3: S3, proxied: Store, proxy: FaultProxy, what: str
 ) -> None:
     feature, api, header = LOOKS[what]
-    proxy.on(api, do=NOT_IMPLEMENTED, header=header)
+    proxy.on(api, do=NOT_IMPLEMENTED, header=f"^{header}")
     found = by_name(await check(options_for(proxied, s3.bucket)))
     assert (found[what].state, "refuses" in found[what].text) == ("warning", True)
     assert f'"{feature}"' in found[what].advice
@@ -168,7 +168,7 @@ async def test_what_is_ignored_is_told_from_what_is_refused(
     s3: S3, proxied: Store, proxy: FaultProxy, what: str
 ) -> None:
     _, api, header = LOOKS.get(what, ("", "CompleteMultipartUpload", "if-none-match"))
-    proxy.on(api, do=Strip(header), header=header)
+    proxy.on(api, do=Strip(header), header=f"^{header}")
     found = by_name(await check(options_for(proxied, s3.bucket)))
     finding = found.get(what, found["conditional writes"])
     assert finding.state == "warning"
@@ -246,7 +246,7 @@ async def test_the_option_or_the_permission_that_keeps_a_write_from_working_is_n
     answer: Answer,
     advice: str,
 ) -> None:
-    proxy.on(do=answer, header=header)
+    proxy.on(do=answer, header=f"^{header}")
     found = by_name(await check(options_for(proxied, s3.bucket, **options)))
     assert advice in found["write"].advice
     assert found["read"].state == "ok", "what follows is tried without it"

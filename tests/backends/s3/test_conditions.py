@@ -30,7 +30,7 @@ def unknown(proxy: FaultProxy) -> FaultProxy:
 
 def refuse(proxy: FaultProxy, answer: Answer, *apis: str) -> None:
     for header in CONDITIONS:
-        proxy.on(*apis, do=answer, header=header)
+        proxy.on(*apis, do=answer, header=f"^{header}:")
 
 
 async def rename(backend: S3Backend, source: str, target: str, *, overwrite: bool = False) -> None:
@@ -135,7 +135,7 @@ async def test_a_failure_that_is_no_refusal_switches_no_condition_off(
 ) -> None:
     await s3.put("tenant/a", b"x")
     for header in CONDITIONS:
-        proxy.on("PutObject", "CopyObject", "DeleteObject", do=answer, header=header)
+        proxy.on("PutObject", "CopyObject", "DeleteObject", do=answer, header=f"^{header}:")
     for operation in (
         backend.make_dir(place("d"), ALICE),
         rename(backend, "a", "b"),
