@@ -21,6 +21,7 @@ from tests.support.faults import (
     Reset,
     Rule,
     StallBody,
+    Strip,
 )
 from tests.support.http_relay import Gone, Upstream, body_pieces, send
 from tests.support.request_log import Seen, headers_of
@@ -40,6 +41,8 @@ class Exchange:
         upstream: Upstream,
         latency: float,
         bytes_per_second: float | None,
+        *,
+        anonymous: bool,
     ) -> None:
         self._seen = seen
         self._head = head
@@ -48,6 +51,7 @@ class Exchange:
         self._upstream = upstream
         self._latency = latency
         self._bytes_per_second = bytes_per_second
+        self._anonymous = anonymous
         self._rule: Rule | None = None
 
     async def run(self, rule: Rule | None) -> bool:
@@ -77,6 +81,8 @@ class Exchange:
                 await self._unless_gone(self._released())
             case Meanwhile(act):
                 await act()
+            case Strip(header):
+                self._head = http_relay.without(self._head, header)
         return await self._forward(action)
 
     async def _released(self) -> None:
@@ -192,7 +198,7 @@ class Exchange:
                 self._seen.reply_held = True
                 await self._unless_gone(self._released())
         self._seen.status = status
-        await send(self._writer, head)
+        await send(self._writer, http_relay.without(head, "server") if self._anonymous else head)
         if not bodyless and not await self._return_body(reader, headers, action):
             return False
         last = http_relay.is_last(head) or http_relay.is_last(self._head)

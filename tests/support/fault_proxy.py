@@ -41,6 +41,8 @@ class FaultProxy:
         """Seconds added before each request is passed on."""
         self.bytes_per_second: float | None = None
         """Limit of each body on its way, either direction; None: as fast as it goes."""
+        self.anonymous = False
+        """Whether answers are passed on without what the store calls itself."""
 
     @property
     def url(self) -> str:
@@ -77,14 +79,17 @@ class FaultProxy:
         key: str = "",
         method: str = "",
         query: str = "",
+        header: str = "",
         skip: int = 0,
         times: int = FOREVER,
     ) -> Rule:
         """Add a rule: after `skip` requests that fit, apply `do` to the next `times`.
 
-        `key` and `query` (of `name=value`) are regular expressions that have to be found somewhere.
+        `key`, `query` (of `name=value`) and `header` (of `name: value`, the name in lower case) are regular
+        expressions that have to be found somewhere.
         """
-        rule = Rule(do, frozenset(apis), re.compile(key), method, re.compile(query), skip, times)
+        fits = (re.compile(key), method, re.compile(query), re.compile(header))
+        rule = Rule(do, frozenset(apis), *fits, skip, times)
         self._rules.append(rule)
         return rule
 
@@ -125,7 +130,16 @@ class FaultProxy:
                 self.log.append(seen)
                 rule = self._rule_for(seen)
                 upstream = upstream or http_relay.Upstream(*self._upstream)
-                exchange = Exchange(seen, head, reader, writer, upstream, self.latency, self.bytes_per_second)
+                exchange = Exchange(
+                    seen,
+                    head,
+                    reader,
+                    writer,
+                    upstream,
+                    self.latency,
+                    self.bytes_per_second,
+                    anonymous=self.anonymous,
+                )
                 try:
                     keep = await exchange.run(rule)
                 finally:

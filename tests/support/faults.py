@@ -105,6 +105,13 @@ class Meanwhile:
     act: Callable[[], Awaitable[object]]
 
 
+@dataclass(frozen=True)
+class Strip:
+    """Take a header out of the request, as if S3 did not know it. For stores that check no signatures."""
+
+    header: str
+
+
 Action = (
     Pass
     | Delay
@@ -119,6 +126,7 @@ Action = (
     | Hold
     | HoldReply
     | Meanwhile
+    | Strip
 )
 
 FOREVER = 1 << 30
@@ -136,6 +144,8 @@ class Rule:
     """Empty: any."""
     query: re.Pattern[str]
     """Matched against `name=value` of each query parameter."""
+    header: re.Pattern[str]
+    """Matched against `name: value` of each header."""
     skip: int
     times: int
     matched: int = 0
@@ -161,6 +171,7 @@ class Rule:
             and (not self.method or seen.method == self.method)
             and self.key.search(seen.key) is not None
             and any(self.query.search(f"{name}={value}") for name, value in [*seen.query.items(), ("", "")])
+            and any(self.header.search(f"{name}: {value}") for name, value in seen.headers.items())
         )
 
     async def announce(self) -> None:

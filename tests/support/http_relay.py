@@ -30,6 +30,12 @@ async def read_head(reader: asyncio.StreamReader) -> bytes:
         raise Gone from error
 
 
+def without(head: bytes, name: str) -> bytes:
+    """A head without one of its fields."""
+    lines = head.split(b"\r\n")
+    return b"\r\n".join(line for line in lines if not line.lower().startswith(f"{name}:".encode()))
+
+
 def status_of(head: bytes) -> int:
     return int(head.split(b" ", 2)[1])
 

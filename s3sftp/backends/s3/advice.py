@@ -12,6 +12,7 @@ _UNREACHABLE = "nothing answers at the endpoint: check its address and the netwo
 _CREDENTIALS = (
     "give it credentials: s3.access_key_id, or what the AWS environment has for this machine or pod"
 )
+_CHECKSUM = 's3.checksum = "md5": the store does not know the newer checksums'
 _REGION = "the bucket is in another region: set s3.region"
 
 _BY_CODE: Mapping[str, str] = {
@@ -40,4 +41,6 @@ def advice_on(error: StorageError) -> str:
         return ""
     if trouble.code == "AccessDenied" or (trouble.status == 403 and trouble.code not in _BY_CODE):
         return f"allow the server's role {permission_for(trouble.api)}"
+    if trouble.status in (400, 501) and "checksum" in str(trouble).lower():
+        return _CHECKSUM
     return _BY_CODE.get(trouble.code, "")

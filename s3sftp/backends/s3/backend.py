@@ -19,6 +19,7 @@ from s3sftp.backends.contract import (
 )
 from s3sftp.backends.s3.cache import Facts
 from s3sftp.backends.s3.client import Store
+from s3sftp.backends.s3.conditions import Conditions
 from s3sftp.backends.s3.contact import Contact
 from s3sftp.backends.s3.copying import Copying
 from s3sftp.backends.s3.directories import Directories
@@ -86,11 +87,14 @@ class S3Backend(CompleteBackend):
         self._hiding = Hiding(self._keys, self._facts, self._heads, self._made)
         self._opening = Opening(self.store, self._facts, self._heads)
         self._listing = Listing(self.store, self._keys, self._facts, self._heads)
-        self._writing = Writing(self.store, self._facts, self.journal)
-        self._copying = Copying(self.store, self.journal)
+        conditions = Conditions(self.store)
+        self._writing = Writing(self.store, self._facts, self.journal, conditions)
+        self._copying = Copying(self.store, self.journal, conditions)
         self._mtimes = Mtimes(self.store, self._keys, self._facts, self._heads, self._copying)
         self._directories = Directories(self.store, self._keys, self._facts, self._heads, self._writing)
-        self._removing = Removing(self.store, self._keys, self._facts, self._heads, self._directories)
+        self._removing = Removing(
+            self.store, self._keys, self._facts, self._heads, self._directories, conditions
+        )
         self._renaming = Renaming(
             self.store,
             self._keys,

@@ -15,6 +15,7 @@ import random
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import AsyncExitStack
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 from botocore import xform_name
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode
@@ -70,6 +71,8 @@ class Store:
         self.listings = Slots(MAX_LISTINGS, patience, "listings")
         self._life = AsyncExitStack()
         self._going_on: set[asyncio.Task[None]] = set()
+        self._server = ""
+        """What the store calls itself in its last answer; some have several names."""
         self._client: Any = None
         self._credentials: RenewableCredentials | None = None
         self._direct: Direct | None = None
@@ -103,6 +106,12 @@ class Store:
         self._going_on.discard(task)
         if not task.cancelled() and (failure := task.exception()) is not None:
             _log.debug("s3_background_failed", error=type(failure).__name__)
+
+    @property
+    def is_aws(self) -> bool:
+        """Whether the endpoint is Amazon's own."""
+        host = urlsplit(self._client.meta.endpoint_url).hostname or ""
+        return host.endswith((".amazonaws.com", ".amazonaws.com.cn"))
 
     def understands(self, api: str, parameter: str) -> bool:
         """Whether the installed botocore knows a parameter of a request."""
@@ -142,6 +151,9 @@ class Store:
                 self._counts.given_up(api, retry=retry)
                 raise
             self._counts.ended(api, answer if isinstance(answer, Trouble) else None, retry=retry)
+            if not self.features.is_recognised and (server := server_of(answer)) != self._server:
+                self._server = server
+                self.features.recognise(server)
             if not isinstance(answer, Trouble):
                 self._contact.succeeded(api)
                 return answer
@@ -208,6 +220,14 @@ class Store:
         except Exception as failure:  # the chain has many ways to fail; the first trouble tells more
             _log.warning("s3_credentials_not_renewed", error=type(failure).__name__, detail=str(failure))
             return False
+
+
+def server_of(answer: Answer | Trouble) -> str:
+    """What the store calls itself in an answer."""
+    if isinstance(answer, Trouble):
+        return answer.server
+    said: str = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("server", "")
+    return said
 
 
 def _proven(api: str, answer: Answer) -> Answer:

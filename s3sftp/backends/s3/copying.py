@@ -10,17 +10,22 @@ import uuid
 from urllib.parse import urlencode
 
 from s3sftp.backends.contract import FileInfo
+from s3sftp.backends.s3.bodies import MemoryBody
 from s3sftp.backends.s3.cache import Head
+from s3sftp.backends.s3.checksums import digest
 from s3sftp.backends.s3.client import Answer, Store
 from s3sftp.backends.s3.concurrency import for_each
-from s3sftp.backends.s3.failures import has_code, has_status
+from s3sftp.backends.s3.conditions import Conditions
+from s3sftp.backends.s3.failures import has_status, is_refusal
+from s3sftp.backends.s3.features import Feature
 from s3sftp.backends.s3.multipart import Multipart
 from s3sftp.backends.s3.objects import Fields, carried, placement, version_of, write_id_of
-from s3sftp.backends.s3.options import MIB, UPLOAD_METADATA
+from s3sftp.backends.s3.options import FORMERLY_METADATA, MIB, UPLOAD_METADATA
 from s3sftp.backends.s3.ownership import Journal
 from s3sftp.backends.s3.parts import copy_piece_bytes, copy_ranges
-from s3sftp.backends.s3.publishing import Published, publish
+from s3sftp.backends.s3.publishing import Published, publish, require
 from s3sftp.backends.s3.retries import Effort
+from s3sftp.backends.s3.rewritten import formerly
 from s3sftp.errors import AlreadyExists, Changed, NotFound, StorageError
 
 SWIFT_PART_BYTES = 256 * MIB
@@ -30,11 +35,10 @@ SWIFT_PART_BYTES = 256 * MIB
 class Copying:
     """Copies objects."""
 
-    def __init__(self, store: Store, journal: Journal) -> None:
+    def __init__(self, store: Store, journal: Journal, conditions: Conditions) -> None:
         self._store = store
         self._journal = journal
-        self._may_refuse = True
-        """Whether the store takes If-None-Match on CopyObject (AWS since 2025)."""
+        self._conditions = conditions
 
     async def object(self, source: str, target: str, info: FileInfo, *, exclusive: bool = False) -> Published:
         """Copy the source as `info` saw it, replacing the target; with `exclusive` only if there is none.
@@ -43,15 +47,79 @@ class Copying:
         """
         if info.size > self._store.options.copy_part_bytes:
             return await self._in_parts(source, target, info, exclusive=exclusive)
-        return await self._at_once(source, target, info, exclusive=exclusive)
+        if not exclusive:
+            return await self._replacing(source, target, info)
+        await self._conditions.find_out()
+        if not self._may_refuse():
+            return await self._where_nothing_is(source, target, info)
+        try:
+            return await self._at_once(source, target, info, exclusive=True)
+        except StorageError as error:
+            if not is_refusal(error):
+                raise
+            return await self._otherwise(source, target, info, error)
 
-    async def _at_once(self, source: str, target: str, info: FileInfo, *, exclusive: bool) -> Published:
-        conditional = exclusive and self._may_refuse and self._store.understands("CopyObject", "IfNoneMatch")
-        fields = self._source(source, info.version)
-        if conditional:
+    def _may_refuse(self) -> bool:
+        """Whether the store takes If-None-Match on CopyObject (AWS since 2025)."""
+        return self._store.features.has(Feature.CONDITIONAL_COPIES) and self._store.understands(
+            "CopyObject", "IfNoneMatch"
+        )
+
+    async def _otherwise(self, source: str, target: str, info: FileInfo, refused: StorageError) -> Published:
+        """The other way after a refusal. Which condition it was about is shown by what that way finds out."""
+        features = self._store.features
+        was_matched = features.has(Feature.MATCHED_COPIES)
+        try:
+            published = await self._where_nothing_is(source, target, info)
+        except StorageError as error:
+            if is_refusal(error):
+                raise refused  # noqa: B904  # its cause is the store's answer
+            raise
+        if features.has(Feature.MATCHED_COPIES) == was_matched:
+            features.lacks(Feature.CONDITIONAL_COPIES, refused.detail)
+        return published
+
+    async def _replacing(self, source: str, target: str, info: FileInfo) -> Published:
+        try:
+            return await self._at_once(source, target, info)
+        except StorageError as error:
+            if (
+                not info.version
+                or not self._store.features.has(Feature.MATCHED_COPIES)
+                or not is_refusal(error)
+            ):
+                raise
+            copied = self._at_once(source, target, info, matched=False)
+            return await self._store.features.do_without(Feature.MATCHED_COPIES, error, copied)
+
+    async def _where_nothing_is(self, source: str, target: str, info: FileInfo) -> Published:
+        """Copy to where nothing is, on a store whose CopyObject replaces what is there.
+
+        A conditional write of the same content does not: an empty object is put, another is the only part of
+        an upload. Without conditional writes, or where that is refused, HEAD looks immediately before.
+        """
+        if self._store.features.has(Feature.CONDITIONAL_WRITES):
+            try:
+                if info.size:
+                    return await self._in_parts(source, target, info, exclusive=True)
+                return await self._put_empty(source, target, info)
+            except StorageError as error:
+                if not is_refusal(error):
+                    raise
+        await require(self._store, target, {"IfNoneMatch": "*"})
+        return await self._replacing(source, target, info)
+
+    async def _at_once(
+        self, source: str, target: str, info: FileInfo, *, exclusive: bool = False, matched: bool = True
+    ) -> Published:
+        matched = matched and bool(info.version) and self._store.features.has(Feature.MATCHED_COPIES)
+        if info.version and not matched:
+            await self._require_source(source, info.version)
+        fields = self._source(source, info.version if matched else None)
+        if exclusive:
             fields["IfNoneMatch"] = "*"
         try:
-            return await publish(
+            published = await publish(
                 self._store,
                 "CopyObject",
                 target,
@@ -68,16 +136,40 @@ class Copying:
         except StorageError as error:
             if has_status(error, 412):
                 raise Changed(detail=error.detail) from error
-            if conditional and _is_unsupported(error):
-                self._may_refuse = False
-                return await self._at_once(source, target, info, exclusive=False)
             raise
+        if info.version and published.version != info.version and not (matched and self._is_matched()):
+            await self._require_source(source, info.version)
+        return published
+
+    def _is_matched(self) -> bool:
+        """Whether a copy of one version is surely of that one."""
+        return self._conditions.are_known and self._store.features.has(Feature.MATCHED_COPIES)
+
+    async def _require_source(self, source: str, version: str) -> None:
+        """See by HEAD that the source is still of this version. Raises Changed, NotFound."""
+        if version_of(await self._store.call("HeadObject", Key=source)) != version:
+            raise Changed(detail="the source is another version by now")
+
+    async def _put_empty(self, source: str, target: str, info: FileInfo) -> Published:
+        head = await self._head(source, info)
+        write_id = write_id_of(head) or str(uuid.uuid4())
+        proof = await digest(b"", self._store.options.checksum)
+        return await publish(
+            self._store,
+            "PutObject",
+            target,
+            lambda found: write_id_of(found) == write_id and found.get("ContentLength") == 0,
+            effort=Effort.DATA,
+            moved_bytes=0,
+            Body=MemoryBody(b""),
+            IfNoneMatch="*",
+            **await self._same_fields(source, head, write_id),
+            **proof.fields,
+        )
 
     async def _in_parts(self, source: str, target: str, info: FileInfo, *, exclusive: bool) -> Published:
-        head = await self._store.call("HeadObject", Key=source)
-        version = info.version or version_of(head)
-        if version_of(head) != version or head.get("ContentLength", info.size) != info.size:
-            raise Changed
+        head = await self._head(source, info)
+        version = version_of(head)
         write_id = write_id_of(head) or str(uuid.uuid4())
         upload = Multipart(
             self._store, self._journal, target, await self._same_fields(source, head, write_id)
@@ -92,6 +184,8 @@ class Copying:
                 lambda part: upload.copy(part[0], source, version, part[1], part[2]),
                 self._store.options.parallel_copies,
             )
+            if version and not self._is_matched():
+                await self._require_source(source, version)
             return await upload.complete(
                 lambda found: write_id_of(found) == write_id and found.get("ContentLength") == info.size,
                 **({"IfNoneMatch": "*"} if exclusive else {}),
@@ -99,10 +193,21 @@ class Copying:
         finally:
             await upload.abort()
 
+    async def _head(self, source: str, info: FileInfo) -> Answer:
+        """What the store says of the source, which has to be as `info` saw it. Raises Changed, NotFound."""
+        head = await self._store.call("HeadObject", Key=source)
+        same = info.version in (None, version_of(head))
+        if not same or head.get("ContentLength", info.size) != info.size:
+            raise Changed
+        return head
+
     async def _same_fields(self, source: str, head: Answer, write_id: str) -> Fields:
         """What makes the copy's metadata, content type and tags those of the source."""
         fields = {**carried(head), **placement(self._store.options)}
-        fields["Metadata"] = {**head.get("Metadata", {}), UPLOAD_METADATA: write_id}
+        metadata = head.get("Metadata", {})
+        fields["Metadata"] = {**metadata, UPLOAD_METADATA: write_id}
+        if UPLOAD_METADATA not in metadata:  # it tells where the copy is from
+            fields["Metadata"] |= {FORMERLY_METADATA: formerly(head)}
         if head.get("TagCount"):
             answer = await self._store.call("GetObjectTagging", Key=source)
             fields["Tagging"] = urlencode({tag["Key"]: tag["Value"] for tag in answer["TagSet"]})
@@ -113,7 +218,11 @@ class Copying:
         fields = {**carried(head), "Metadata": metadata, "MetadataDirective": "REPLACE"}
         if self._store.options.acl is not None:
             fields["ACL"] = self._store.options.acl
-        try:
+        version = version_of(head)
+
+        async def copy(matched: bool) -> Published:
+            if version and not matched:
+                await self._require_source(key, version)
             return await publish(
                 self._store,
                 "CopyObject",
@@ -121,13 +230,19 @@ class Copying:
                 lambda found: found.get("Metadata") == metadata,
                 effort=Effort.JOIN,
                 moved_bytes=int(head.get("ContentLength", 0)),
-                **self._source(key, version_of(head)),
+                **self._source(key, version if matched else None),
                 **fields,
             )
+
+        matched = self._store.features.has(Feature.MATCHED_COPIES)
+        try:
+            return await copy(matched)
         except StorageError as error:
             if has_status(error, 412):
                 raise Changed(detail=error.detail) from error
-            raise
+            if not version or not matched or not is_refusal(error):
+                raise
+            return await self._store.features.do_without(Feature.MATCHED_COPIES, error, copy(matched=False))
 
     def _source(self, key: str, version: str | None) -> Fields:
         fields: Fields = {"CopySource": {"Bucket": self._store.options.bucket, "Key": key}}
@@ -141,7 +256,3 @@ class Copying:
             await self._store.call("HeadObject", Key=target)
         except NotFound as error:
             raise Changed(detail="the source is another version by now") from error
-
-
-def _is_unsupported(error: StorageError) -> bool:
-    return has_status(error, 501) or has_code(error, "NotImplemented", "InvalidArgument", "InvalidRequest")

@@ -168,7 +168,15 @@ class Trouble(Exception):
     """One failed request. The cause (`__cause__`) of the StorageError that the rest of the server sees."""
 
     def __init__(
-        self, api: str, meaning: Meaning, code: str, status: int = 0, *, message: str = "", date: str = ""
+        self,
+        api: str,
+        meaning: Meaning,
+        code: str,
+        status: int = 0,
+        *,
+        message: str = "",
+        date: str = "",
+        server: str = "",
     ) -> None:
         super().__init__(f"{api}: {code} {message}".rstrip())
         self.api = api
@@ -179,6 +187,8 @@ class Trouble(Exception):
         """HTTP status; 0 when there was no answer."""
         self.date = date
         """The store's clock, as its answer's Date header says."""
+        self.server = server
+        """What the store calls itself there."""
         self.unknown = meaning.unknown
         """Whether this attempt, or one before it, may have been carried out."""
 
@@ -239,10 +249,33 @@ def has_status(error: StorageError, *statuses: int) -> bool:
     return trouble is not None and trouble.status in statuses
 
 
+def is_refusal(error: StorageError) -> bool:
+    """Whether this may be how the store says that it lacks what was asked for. That the same request without
+    it succeeds is the proof: 501 and 400 have other reasons too."""
+    trouble = cause_of(error)
+    if trouble is None:
+        return False
+    known = trouble.code in CODES and trouble.code not in ("NotImplemented", "MethodNotAllowed")
+    return not known and (trouble.status in (400, 405, 501) or trouble.code == "NotImplemented")
+
+
+def is_batch_refusal(error: StorageError) -> bool:
+    """The same of DeleteObjects: where there is no such request, the bucket is taken for an object."""
+    return is_refusal(error) or (has_status(error, 404) and not has_code(error, "NoSuchBucket"))
+
+
 def _of_answer(api: str, response: Mapping[str, Any]) -> Trouble:
     said = response.get("Error", {})
     about = response.get("ResponseMetadata", {})
     code, status = str(said.get("Code", "")), int(about.get("HTTPStatusCode", 0))
     meaning = CODES.get(code) or STATUSES.get(status) or (_BROKE if status >= 500 else _FAILED)
-    date = about.get("HTTPHeaders", {}).get("date", "")
-    return Trouble(api, meaning, code, status, message=str(said.get("Message", "")), date=date)
+    headers = about.get("HTTPHeaders", {})
+    return Trouble(
+        api,
+        meaning,
+        code,
+        status,
+        message=str(said.get("Message", "")),
+        date=headers.get("date", ""),
+        server=headers.get("server", ""),
+    )

@@ -6,14 +6,17 @@ then on every operation takes the other way, and the log says once what that cos
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Awaitable, Iterable, Mapping
 from enum import StrEnum
-from typing import Final
+from typing import Final, TypeVar
 
 from s3sftp.counters import Table
+from s3sftp.errors import AlreadyExists, Changed, NotFound, StorageError
 from s3sftp.telemetry import get_logger
 
 _log = get_logger("s3sftp.s3")
+_Result = TypeVar("_Result")
 
 
 class Feature(StrEnum):
@@ -27,6 +30,8 @@ class Feature(StrEnum):
     """x-amz-copy-source-if-match on CopyObject and UploadPartCopy: a copy of one version."""
     CONDITIONAL_DELETES = "conditional-deletes"
     """If-Match on DeleteObject."""
+    MATCHED_READS = "matched-reads"
+    """If-Match on GetObject and HeadObject."""
     BATCH_DELETES = "batch-deletes"
     """DeleteObjects."""
     CHECKSUMS = "checksums"
@@ -50,6 +55,7 @@ LOST: Final[Mapping[Feature, str]] = {
     Feature.CONDITIONAL_COPIES: "a rename that must not replace its target costs more requests",
     Feature.MATCHED_COPIES: "a file that is replaced while it is copied is noticed by looking again",
     Feature.CONDITIONAL_DELETES: "a file that is replaced in the moment before its removal may be removed",
+    Feature.MATCHED_READS: "a file that is replaced while it is read is noticed by the ETags of the answers",
     Feature.BATCH_DELETES: "removing a tree costs one request for each file",
     Feature.CHECKSUMS: "requests with data prove their bytes by MD5",
     Feature.WHOLE_CHECKSUMS: "large files are proven part by part, not as a whole",
@@ -61,6 +67,14 @@ LOST: Final[Mapping[Feature, str]] = {
 }
 """What an operator is told of each."""
 
+_KNOWN: Final[tuple[tuple[re.Pattern[str], tuple[Feature, ...]], ...]] = (
+    (re.compile(r"SeaweedFS \S+ ([4-9]|\d\d+)\."), ()),
+    (re.compile(r"MinIO"), (Feature.CONDITIONAL_COPIES, Feature.CONDITIONAL_DELETES)),
+    (re.compile(r"Werkzeug/"), (Feature.CONDITIONAL_COPIES, Feature.MATCHED_COPIES)),  # moto
+)
+"""Stores by what they call themselves, and the conditions that each of them ignores without a word."""
+_MISSING: Final = 1
+_SEEN: Final = 2
 _ROW: Final = {feature: row for row, feature in enumerate(Feature)}
 ROWS: Final = len(_ROW)
 
@@ -73,18 +87,37 @@ class Features:
         table = table if table is not None else Table.alone(ROWS)
         self._numbers = table.numbers
         self._columns = table.columns
+        self.is_recognised = False
+        """Whether it is known by the store's name which conditions it ignores."""
         for feature in self._told:
-            self._numbers[_ROW[feature] * self._columns] = 1
+            self._numbers[_ROW[feature] * self._columns] = _MISSING
+
+    def recognise(self, server: str) -> None:
+        """Note what a store that calls itself so ignores."""
+        for name, ignored in _KNOWN:
+            if name.match(server):
+                self.is_recognised = True
+                for feature in ignored:
+                    self.lacks(feature, f"{server} ignores it")
 
     def has(self, feature: Feature) -> bool:
         """Whether the store is believed to have it."""
-        return not self._numbers[_ROW[feature] * self._columns]
+        return self._numbers[_ROW[feature] * self._columns] != _MISSING
+
+    def is_certain(self, feature: Feature) -> bool:
+        """Whether that was seen or told: a condition may be ignored, and no answer says so."""
+        return self._numbers[_ROW[feature] * self._columns] != 0
+
+    def seen(self, feature: Feature) -> None:
+        """Note that the store has it: a condition that could not be met was refused."""
+        if self.has(feature):
+            self._numbers[_ROW[feature] * self._columns] = _SEEN
 
     def lacks(self, feature: Feature, shown_by: object = "") -> None:
         """Note what an answer of the store has shown; the log says so once."""
         if not self.has(feature):
             return
-        self._numbers[_ROW[feature] * self._columns] = 1
+        self._numbers[_ROW[feature] * self._columns] = _MISSING
         _log.warning(
             "s3_feature_missing",
             feature=str(feature),
@@ -92,6 +125,20 @@ class Features:
             advice=f'say s3.lacks = ["{feature}"] to have it known from the start',
             shown_by=str(shown_by),
         )
+
+    async def do_without(
+        self, feature: Feature, refused: StorageError, other_way: Awaitable[_Result]
+    ) -> _Result:
+        """Go the other way after a refusal; its success shows that the store lacks the feature. Where that
+        fails too, nothing is shown, and what was refused at first is the failure."""
+        try:
+            result = await other_way
+        except (AlreadyExists, Changed, NotFound):
+            raise
+        except StorageError:
+            raise refused  # noqa: B904  # its cause is the answer of the store
+        self.lacks(feature, refused.detail)
+        return result
 
     @property
     def missing(self) -> tuple[Feature, ...]:

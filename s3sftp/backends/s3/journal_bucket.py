@@ -22,7 +22,7 @@ import uuid
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, MutableSet
 from contextlib import aclosing, asynccontextmanager, suppress
-from typing import Final
+from typing import Any, Final
 
 from s3sftp.backends.s3.bodies import MemoryBody
 from s3sftp.backends.s3.checksums import digest
@@ -289,10 +289,10 @@ class BucketClaims:
                     await delete_object(self._store, key)
 
 
-async def put_small(store: Store, key: str, data: bytes) -> None:
+async def put_small(store: Store, key: str, data: bytes, **conditions: Any) -> None:
     """Write a small object as every other object is written, except for the storage class: those for rarely
     read data charge for 128 KiB and 30 days. Raises StorageError."""
     fields = new_object(store.options, str(uuid.uuid4()), None)
     fields.pop("StorageClass", None)
     proof = await digest(data, store.options.checksum)
-    await store.call("PutObject", Key=key, Body=MemoryBody(data), **fields, **proof.fields)
+    await store.call("PutObject", Key=key, Body=MemoryBody(data), **fields, **proof.fields, **conditions)

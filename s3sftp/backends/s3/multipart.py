@@ -21,7 +21,8 @@ from s3sftp.backends.contract import Buffer
 from s3sftp.backends.s3.bodies import MemoryBody
 from s3sftp.backends.s3.checksums import crc_of_parts, crc_of_text, crc_text, digest
 from s3sftp.backends.s3.client import Answer, Store
-from s3sftp.backends.s3.failures import has_code, has_status
+from s3sftp.backends.s3.failures import has_code, has_status, is_refusal
+from s3sftp.backends.s3.features import Feature
 from s3sftp.backends.s3.objects import Fields, time_of
 from s3sftp.backends.s3.ownership import Entry, Journal
 from s3sftp.backends.s3.parts import MAX_PARTS
@@ -170,26 +171,35 @@ class Multipart:
 
     async def _copy(self, number: int, source: str, version: str | None, start: int, stop: int) -> None:
         await self._created()
-        condition: Fields = {} if version is None else {"CopySourceIfMatch": version}
+        features = self._store.features
+        matched = version is not None and features.has(Feature.MATCHED_COPIES)
         try:
-            answer = await self._store.call(
-                "UploadPartCopy",
-                effort=Effort.JOIN,
-                moved_bytes=stop - start,
-                Key=self._key,
-                UploadId=self._upload_id,
-                PartNumber=number,
-                CopySource={"Bucket": self._store.options.bucket, "Key": source},
-                CopySourceRange=f"bytes={start}-{stop - 1}",
-                **condition,
-            )
+            answer = await self._copied(number, source, version if matched else None, start, stop)
         except StorageError as error:
             if has_status(error, 412, 416):
                 raise Changed(detail=error.detail) from error
-            raise
+            if not matched or not is_refusal(error):
+                raise
+            answer = await features.do_without(
+                Feature.MATCHED_COPIES, error, self._copied(number, source, None, start, stop)
+            )
         result = answer["CopyPartResult"]
         said = {name: result[name] for name in ("ChecksumCRC32", "ChecksumSHA256") if name in result}
         self._keep(number, stop - start, result, crc_of_text(said.get("ChecksumCRC32")), said)
+
+    async def _copied(self, number: int, source: str, version: str | None, start: int, stop: int) -> Answer:
+        condition: Fields = {} if version is None else {"CopySourceIfMatch": version}
+        return await self._store.call(
+            "UploadPartCopy",
+            effort=Effort.JOIN,
+            moved_bytes=stop - start,
+            Key=self._key,
+            UploadId=self._upload_id,
+            PartNumber=number,
+            CopySource={"Bucket": self._store.options.bucket, "Key": source},
+            CopySourceRange=f"bytes={start}-{stop - 1}",
+            **condition,
+        )
 
     def _keep(self, number: int, size: int, answer: Answer, crc: int | None, proof: dict[str, str]) -> None:
         fields: dict[str, Any] = {"PartNumber": number, "ETag": answer["ETag"]}

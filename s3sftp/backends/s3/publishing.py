@@ -4,22 +4,26 @@ A reply can be lost after the store has acted. A repeated conditional request is
 object (412), a repeated Complete finds no upload any more (404), time runs out with nothing known, or
 something between us and the store says 200 and has stored nothing. So each write carries an id in the
 object's metadata, and when an attempt's outcome is unknown, HEAD decides.
+
+A store that takes no conditions on writes is asked by HEAD, immediately before: docs/decisions/0031.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from s3sftp.backends.s3.client import Answer, Store
-from s3sftp.backends.s3.failures import has_code, has_status, is_unknown, is_unproven
+from s3sftp.backends.s3.failures import has_code, has_status, is_refusal, is_unknown, is_unproven
+from s3sftp.backends.s3.features import Feature
 from s3sftp.backends.s3.objects import time_of, version_of, write_id_of
 from s3sftp.backends.s3.retries import Effort
-from s3sftp.errors import AlreadyExists, Changed, StorageError
+from s3sftp.errors import AlreadyExists, Changed, NotFound, StorageError
 from s3sftp.telemetry import get_logger
 
 _log = get_logger("s3sftp.s3")
+_CONDITIONS: Final[tuple[str, ...]] = ("IfNoneMatch", "IfMatch")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,15 +49,58 @@ async def publish(
 
     When the answer proves nothing, and nothing was published, it is sent once more. Raises AlreadyExists when
     `IfNoneMatch` was in the way, Changed when `IfMatch` was, and what else the store fails with; then, as far
-    as can be known, nothing was published.
+    as can be known, nothing was published. CopyObject is sent as it is; of other requests a store may refuse
+    conditions: then they are looked at by HEAD.
     """
+
+    async def send(sent: dict[str, Any]) -> Published:
+        return await _send(store, api, key, ours, effort, moved_bytes, sent)
+
+    conditions = {name: parameters[name] for name in _CONDITIONS if name in parameters}
+    if api == "CopyObject" or not conditions:
+        return await send(parameters)
+    unconditional = {name: value for name, value in parameters.items() if name not in conditions}
+    if not store.features.has(Feature.CONDITIONAL_WRITES):
+        await require(store, key, conditions)
+        return await send(unconditional)
+    try:
+        return await send(parameters)
+    except StorageError as error:
+        if not is_refusal(error):
+            raise
+        refused = error
+    await require(store, key, conditions)
+    return await store.features.do_without(Feature.CONDITIONAL_WRITES, refused, send(unconditional))
+
+
+async def require(store: Store, key: str, conditions: Mapping[str, str]) -> None:
+    """See by HEAD that conditions of a write hold. Raises AlreadyExists, Changed."""
+    try:
+        head: Answer | None = await store.call("HeadObject", Key=key)
+    except NotFound:
+        head = None
+    if "IfNoneMatch" in conditions and head is not None:
+        raise AlreadyExists(detail="it came meanwhile")
+    if "IfMatch" in conditions and (head is None or version_of(head) != conditions["IfMatch"]):
+        raise Changed(detail="it is another version by now")
+
+
+async def _send(
+    store: Store,
+    api: str,
+    key: str,
+    ours: Callable[[Answer], bool],
+    effort: Effort,
+    moved_bytes: int,
+    parameters: dict[str, Any],
+) -> Published:
     for is_repeated in (False, True):
         try:
             answer = await store.call(api, effort=effort, moved_bytes=moved_bytes, Key=key, **parameters)
             break
         except StorageError as error:
             # 412 may be the answer to a repetition that aiohttp made by itself, on a connection that broke
-            conditional = "IfNoneMatch" in parameters or "IfMatch" in parameters
+            conditional = any(name in parameters for name in _CONDITIONS)
             in_doubt = is_repeated or is_unknown(error) or (conditional and has_status(error, 412))
             found = await _look(store, key) if in_doubt else None
             if found is not None and ours(found):

@@ -8,13 +8,14 @@ from __future__ import annotations
 import asyncio
 import random
 import re
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable
 from contextlib import aclosing
 
 from s3sftp.backends.contract import Buffer
 from s3sftp.backends.s3.cache import Facts
 from s3sftp.backends.s3.client import Answer, Store
-from s3sftp.backends.s3.failures import CUT, Trouble, has_status, trouble_of
+from s3sftp.backends.s3.failures import CUT, Trouble, has_status, is_refusal, trouble_of
+from s3sftp.backends.s3.features import Feature
 from s3sftp.backends.s3.objects import Fields, version_of
 from s3sftp.backends.s3.received import Body, body_of
 from s3sftp.backends.s3.retries import Effort, Retries
@@ -132,20 +133,20 @@ async def _with_same_content(store: Store, key: str, version: str) -> str | None
 async def _open_version(
     store: Store, key: str, start: int, stop: int, version: str | None, *, resumed: bool
 ) -> tuple[Body, str | None]:
-    wanted: Fields = {} if version is None else {"IfMatch": version}
+    matched = version is not None and store.features.has(Feature.MATCHED_READS)
+
+    def get(wanted: Fields) -> Awaitable[Answer]:
+        asked = f"bytes={start}-{stop - 1}"
+        return store.call("GetObject", effort=Effort.DATA, resumed=resumed, Key=key, Range=asked, **wanted)
+
     try:
-        answer = await store.call(
-            "GetObject",
-            effort=Effort.DATA,
-            resumed=resumed,
-            Key=key,
-            Range=f"bytes={start}-{stop - 1}",
-            **wanted,
-        )
+        answer = await get({"IfMatch": version} if matched else {})
     except StorageError as error:
         if has_status(error, 412, 416):
             raise Changed(detail=error.detail) from error
-        raise
+        if not matched or not is_refusal(error):
+            raise
+        answer = await store.features.do_without(Feature.MATCHED_READS, error, get({}))
     body = body_of(answer)
     try:
         _verify(answer, start, stop, version)

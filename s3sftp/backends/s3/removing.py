@@ -9,9 +9,11 @@ from s3sftp.backends.contract import Place
 from s3sftp.backends.s3.cache import Facts
 from s3sftp.backends.s3.client import Answer, Store
 from s3sftp.backends.s3.concurrency import for_each
+from s3sftp.backends.s3.conditions import Conditions
 from s3sftp.backends.s3.deleting import delete_object
 from s3sftp.backends.s3.directories import Directories, levels
-from s3sftp.backends.s3.failures import has_code, has_status
+from s3sftp.backends.s3.failures import has_status, is_batch_refusal, is_refusal
+from s3sftp.backends.s3.features import Feature
 from s3sftp.backends.s3.heads import Heads
 from s3sftp.backends.s3.keys import Keys
 from s3sftp.errors import Changed, NotFound, StorageError
@@ -20,6 +22,7 @@ from s3sftp.telemetry import get_logger
 _log = get_logger("s3sftp.s3")
 BATCH = 1000
 """The most keys that DeleteObjects takes."""
+_REPLACED = "copied, but the source was replaced meanwhile"
 _NOT_XML = re.compile("[\x00-\x1f\x7f\ufffe\uffff]")
 """Characters that the body of DeleteObjects cannot carry; names of ours never have them."""
 
@@ -28,15 +31,20 @@ class Removing:
     """Removes files and trees."""
 
     def __init__(
-        self, store: Store, keys: Keys, facts: Facts, heads: Heads, directories: Directories
+        self,
+        store: Store,
+        keys: Keys,
+        facts: Facts,
+        heads: Heads,
+        directories: Directories,
+        conditions: Conditions,
     ) -> None:
         self._store = store
         self._keys = keys
         self._facts = facts
         self._heads = heads
         self._directories = directories
-        self._may_match = True
-        """Whether the store takes If-Match on DeleteObject."""
+        self._conditions = conditions
 
     async def delete(self, place: Place) -> None:
         """Remove a file. Raises NotFound, IsADirectory: S3 would remove what is not there with success."""
@@ -47,24 +55,45 @@ class Removing:
         await self._directories.removed_below(place)
 
     async def source(self, key: str, version: str | None) -> None:
-        """Remove what has been copied elsewhere, unless it was replaced since: then Changed."""
-        if version is None or not self._may_match or not self._store.understands("DeleteObject", "IfMatch"):
+        """Remove what has been copied elsewhere, unless it was replaced since: then Changed.
+
+        Where the store has no conditional deletes, HEAD says so immediately before.
+        """
+        if version is None:
             await delete_object(self._store, key)
+            return
+        if self._store.understands("DeleteObject", "IfMatch"):
+            await self._conditions.find_out()
+        if not self._matched_deletes():
+            await self._looked_at(key, version)
             return
         try:
             await delete_object(self._store, key, IfMatch=version)
         except NotFound:
             return
         except StorageError as error:
-            if has_status(error, 501) or has_code(
-                error, "NotImplemented", "InvalidArgument", "InvalidRequest"
-            ):
-                self._may_match = False
-                await self.source(key, version)
+            if is_refusal(error):
+                await self._store.features.do_without(
+                    Feature.CONDITIONAL_DELETES, error, self._looked_at(key, version)
+                )
             elif not has_status(error, 412):
                 raise
             elif await self._heads.object(key) is not None:
-                raise Changed("copied, but the source was replaced meanwhile", detail=error.detail) from error
+                raise Changed(_REPLACED, detail=error.detail) from error
+
+    def _matched_deletes(self) -> bool:
+        return self._store.features.has(Feature.CONDITIONAL_DELETES) and self._store.understands(
+            "DeleteObject", "IfMatch"
+        )
+
+    async def _looked_at(self, key: str, version: str) -> None:
+        """Remove an object that HEAD says is of this version. Raises Changed."""
+        info = await self._heads.object(key)
+        if info is None:
+            return
+        if info.version != version:
+            raise Changed(_REPLACED, detail="HEAD has told so")
+        await delete_object(self._store, key)
 
     async def tree(self, top: str, keys: Sequence[str], *, keep_directories: bool = False) -> None:
         """Remove all these keys below `top`, in batches where the store can.
@@ -84,23 +113,29 @@ class Removing:
                 await self._many(level)
 
     async def _many(self, keys: Sequence[str]) -> None:
-        if self._store.options.checksum in ("md5", "none"):  # DeleteObjects needs one that they may not know
-            await self._one_by_one(keys)
-            return
         plain = [key for key in keys if not _NOT_XML.search(key)]
         await self._one_by_one([key for key in keys if _NOT_XML.search(key)])
         for start in range(0, len(plain), BATCH):
-            await self._one_by_one(await self._batch(plain[start : start + BATCH]))
+            await self._batch(plain[start : start + BATCH])
 
-    async def _batch(self, keys: Sequence[str]) -> list[str]:
-        """Remove up to a thousand; returns those of which the store does not say that it did. A quiet answer
-        would look like none at all."""
-        answer: Answer = await self._store.call(
-            "DeleteObjects", Delete={"Objects": [{"Key": key} for key in keys]}
-        )
+    async def _batch(self, keys: Sequence[str]) -> None:
+        """Remove up to a thousand. Those of which the store does not say that it did are removed one by one,
+        for a quiet answer looks like none at all. So are all where it takes no such request."""
+        if not self._store.features.has(Feature.BATCH_DELETES):
+            await self._one_by_one(keys)
+            return
+        try:
+            answer: Answer = await self._store.call(
+                "DeleteObjects", Delete={"Objects": [{"Key": key} for key in keys]}
+            )
+        except StorageError as error:
+            if not is_batch_refusal(error):
+                raise
+            await self._store.features.do_without(Feature.BATCH_DELETES, error, self._one_by_one(keys))
+            return
         gone = {line.get("Key") for line in answer.get("Deleted", ())}
         gone |= {line.get("Key") for line in answer.get("Errors", ()) if line.get("Code") == "NoSuchKey"}
-        return [key for key in keys if key not in gone]
+        await self._one_by_one([key for key in keys if key not in gone])
 
     async def _one_by_one(self, keys: Iterable[str]) -> None:
         limit = self._store.options.parallel_copies

@@ -37,8 +37,14 @@ def with_former(metadata: dict[str, str], head: Mapping[str, Any]) -> dict[str, 
     stays = _DIGEST.fullmatch(version or "") and head.get("ServerSideEncryption") not in _KMS
     if version is None or stays:
         return metadata
+    return {**metadata, FORMERLY_METADATA: formerly(head)}
+
+
+def formerly(head: Mapping[str, Any]) -> str:
+    """The versions of an object, this one included, for the metadata of a copy."""
+    version = version_of(head)
     kept = [each for each in former_versions(head) if each != version][-_MOST_FORMER + 1 :]
-    return {**metadata, FORMERLY_METADATA: " ".join([*kept, version])}
+    return " ".join([*kept, *([version] if version else [])])
 
 
 class Rewritten:

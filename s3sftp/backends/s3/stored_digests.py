@@ -13,7 +13,8 @@ from typing import Final
 
 from s3sftp.backends.contract import FileInfo
 from s3sftp.backends.s3.client import Answer, Store
-from s3sftp.backends.s3.objects import version_of
+from s3sftp.backends.s3.features import Feature
+from s3sftp.backends.s3.objects import Fields, version_of
 from s3sftp.errors import StorageError
 
 _FIELDS: Final = {
@@ -28,8 +29,9 @@ async def stored_digest(store: Store, key: str, info: FileInfo, algorithm: str) 
     """The hash of the whole object at the version that `info` saw; None when the store does not tell."""
     if algorithm not in _FIELDS or not info.version:
         return None
+    matched: Fields = {"IfMatch": info.version} if store.features.has(Feature.MATCHED_READS) else {}
     try:
-        answer = await store.call("HeadObject", Key=key, ChecksumMode="ENABLED", IfMatch=info.version)
+        answer = await store.call("HeadObject", Key=key, ChecksumMode="ENABLED", **matched)
     except StorageError:
         return None  # reading it will say what is wrong
     if (version_of(answer), answer.get("ContentLength")) != (info.version, info.size):

@@ -24,6 +24,7 @@ from s3sftp.backends.s3.client import Answer, Store
 from s3sftp.backends.s3.concurrency import for_each
 from s3sftp.backends.s3.listing import Line
 from s3sftp.backends.s3.objects import version_of, write_id_of
+from s3sftp.backends.s3.rewritten import former_versions
 from s3sftp.errors import AlreadyExists, NotFound
 
 REMEMBERED_SECONDS = 600.0
@@ -77,7 +78,8 @@ class Unfinished:
     async def is_copy(self, old: str, new: str) -> bool:
         """Whether the new object was copied from the old: by the id of the write that both come from.
 
-        Objects of other programs have none. There a copy is what has the same ETag and size and is not older.
+        Objects of other programs have none. A copy of one in parts says which version it is of; otherwise a
+        copy is what has the same ETag and size and is not older.
         """
         try:
             first, second = await self._heads(old, new)
@@ -85,7 +87,7 @@ class Unfinished:
             return False
         ids = write_id_of(first), write_id_of(second)
         if ids != (None, None):
-            return ids[0] == ids[1]
+            return ids[0] == ids[1] or (ids[0] is None and version_of(first) in former_versions(second))
         return (
             bool(version_of(first))
             and version_of(first) == version_of(second)

@@ -13,6 +13,7 @@ from s3sftp.backends.s3.bodies import MemoryBody
 from s3sftp.backends.s3.cache import Facts
 from s3sftp.backends.s3.checksums import digest
 from s3sftp.backends.s3.client import Store
+from s3sftp.backends.s3.conditions import Conditions
 from s3sftp.backends.s3.multipart import Multipart
 from s3sftp.backends.s3.objects import Fields, new_object, written_head
 from s3sftp.backends.s3.ownership import Journal
@@ -71,10 +72,11 @@ class S3Upload(Upload):
 class Writing:
     """Writes files."""
 
-    def __init__(self, store: Store, facts: Facts, journal: Journal) -> None:
+    def __init__(self, store: Store, facts: Facts, journal: Journal, conditions: Conditions) -> None:
         self._store = store
         self._facts = facts
         self._journal = journal
+        self._conditions = conditions
 
     def begin(self, place: Place, key: str, intent: WriteIntent) -> S3Upload:
         """Costs no request."""
@@ -117,6 +119,7 @@ class Writing:
             self._check_base(upload)
         conditions = upload.conditions(base_kept=finish.base_kept)
         with self._facts.changing(upload.key) as change:
+            await self._conditions.prepare_write(upload.key, conditions)
             if upload.multipart.taken:
                 published = await upload.multipart.complete(written_by(upload.write_id), **conditions)
             else:

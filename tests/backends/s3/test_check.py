@@ -12,7 +12,7 @@ from s3sftp.backends.findings import Finding
 from s3sftp.backends.s3 import check
 from tests.backends.s3.conftest import options_for
 from tests.support.fault_proxy import FaultProxy
-from tests.support.faults import Answer
+from tests.support.faults import Answer, Foreign, Strip
 from tests.support.s3_client import S3, s3_client
 from tests.support.store import Store
 
@@ -28,12 +28,20 @@ def states(findings: list[Finding]) -> dict[str, str]:
     return {finding.what: finding.state for finding in findings}
 
 
-@pytest.mark.parametrize("store", ["seaweed", "moto"], indirect=True)
-async def test_a_good_bucket_is_good_and_left_as_it_was(s3: S3, proxied: Store, proxy: FaultProxy) -> None:
-    findings = states(await check(options_for(proxied, s3.bucket)))
+@pytest.mark.parametrize(
+    ("store", "ignored"),
+    [("seaweed", []), ("moto", ["conditional copies", "matched copies"])],
+    indirect=["store"],
+)
+async def test_a_good_bucket_is_good_and_left_as_it_was(
+    s3: S3, proxied: Store, proxy: FaultProxy, ignored: list[str]
+) -> None:
+    found = await check(options_for(proxied, s3.bucket))
+    findings = states(found)
     assert findings.pop("lifecycle") == "warning"
-    assert set(findings.values()) == {"ok"}
-    assert len(findings) == 10
+    assert [what for what in findings if findings[what] != "ok"] == ignored
+    lacks = [finding.text for finding in found if "s3.lacks" in finding.text]
+    assert lacks == (['s3.lacks = ["conditional-copies", "matched-copies"] describes it'] if ignored else [])
     assert await s3.keys() == []
     assert await s3.multipart_uploads() == []
     assert all(seen.key.startswith("tenant/") for seen in proxy.log if seen.key)
@@ -118,3 +126,145 @@ async def test_what_the_reserved_name_hides_is_a_warning(s3: S3, store: Store, j
         }
         assert (found["journal"].state, "hidden" in found["journal"].text) == ("warning", True)
         await s3.delete(key)
+
+
+# ── what the server will do, tried one by one ───────────────────────────────────────────────────────
+
+NOT_IMPLEMENTED = Answer(501, "NotImplemented")
+LOOKS = {
+    "conditional writes": ("conditional-writes", "PutObject", "if-none-match"),
+    "conditional copies": ("conditional-copies", "CopyObject", "if-none-match"),
+    "matched copies": ("matched-copies", "CopyObject", "x-amz-copy-source-if-match"),
+    "conditional deletes": ("conditional-deletes", "DeleteObject", "if-match"),
+    "versions": ("matched-reads", "GetObject", "if-match"),
+    "batch deletes": ("batch-deletes", "DeleteObjects", ""),
+}
+
+
+def by_name(findings: list[Finding]) -> dict[str, Finding]:
+    return {finding.what: finding for finding in findings}
+
+
+@pytest.mark.parametrize("what", LOOKS)
+async def test_what_is_refused_is_named_with_the_option(
+    s3: S3, proxied: Store, proxy: FaultProxy, what: str
+) -> None:
+    feature, api, header = LOOKS[what]
+    proxy.on(api, do=NOT_IMPLEMENTED, header=f"^{header}")
+    found = by_name(await check(options_for(proxied, s3.bucket)))
+    assert (found[what].state, "refuses" in found[what].text) == ("warning", True)
+    assert f'"{feature}"' in found[what].advice
+    assert found["store"].text == f's3.lacks = ["{feature}"] describes it'
+    assert [name for name, finding in found.items() if finding.state != "ok"] == sorted(
+        [what, "lifecycle"], key=list(found).index
+    )
+    assert await s3.keys() == []
+    assert await s3.multipart_uploads() == []
+
+
+@pytest.mark.parametrize("store", ["moto"], indirect=True)
+@pytest.mark.parametrize("what", ["conditional writes", "conditional deletes", "at the end of an upload"])
+async def test_what_is_ignored_is_told_from_what_is_refused(
+    s3: S3, proxied: Store, proxy: FaultProxy, what: str
+) -> None:
+    _, api, header = LOOKS.get(what, ("", "CompleteMultipartUpload", "if-none-match"))
+    proxy.on(api, do=Strip(header), header=f"^{header}")
+    found = by_name(await check(options_for(proxied, s3.bucket)))
+    finding = found.get(what, found["conditional writes"])
+    assert finding.state == "warning"
+    assert "ignores" in finding.text
+    assert api in finding.text
+    assert await s3.keys() == []
+    assert await s3.multipart_uploads() == []
+
+
+async def test_what_the_options_say_is_lacking_is_not_tried(
+    s3: S3, proxied: Store, proxy: FaultProxy
+) -> None:
+    lacking = [feature for feature, _, _ in LOOKS.values()]
+    found = by_name(await check(options_for(proxied, s3.bucket, lacks=lacking)))
+    assert {found[what].state for what in LOOKS} == {"ok"}
+    assert not [seen for seen in proxy.log if seen.api == "DeleteObjects" or "if-match" in seen.headers]
+
+
+async def test_a_batch_that_is_answered_and_not_done_is_seen(
+    s3: S3, proxied: Store, proxy: FaultProxy
+) -> None:
+    proxy.on("DeleteObjects", do=Foreign(b"<DeleteResult></DeleteResult>"))
+    finding = by_name(await check(options_for(proxied, s3.bucket)))["batch deletes"]
+    assert (finding.state, "removes nothing" in finding.text) == ("warning", True)
+    assert await s3.keys() == []
+
+
+async def test_a_store_that_refuses_the_newer_checksums_is_told_from_a_missing_permission(
+    s3: S3, proxied: Store, proxy: FaultProxy
+) -> None:
+    proxy.on(
+        do=Answer(501, "NotImplemented", "A header you provided implies functionality"),
+        header="x-amz-checksum-crc32",
+    )
+    found = by_name(await check(options_for(proxied, s3.bucket)))
+    assert found["write"].advice == 's3.checksum = "md5"'
+    assert found["write"].state == "warning"
+    assert found["multipart"].state == "ok"
+    assert '"checksums"' in found["store"].text
+    assert not [name for name, finding in found.items() if "s3:PutObject" in finding.advice]
+    assert await s3.keys() == []
+
+
+async def test_a_store_that_refuses_the_end_of_an_upload_for_its_checksum_is_told(
+    s3: S3, proxied: Store, proxy: FaultProxy
+) -> None:
+    proxy.on("CompleteMultipartUpload", do=Answer(400, "InvalidDigest"), header="x-amz-checksum-type")
+    found = by_name(await check(options_for(proxied, s3.bucket)))
+    assert 's3.checksum = "md5"' in found["multipart"].advice or found["multipart"].state == "ok"
+    assert not [name for name, finding in found.items() if "s3:PutObject" in finding.advice]
+    assert await s3.multipart_uploads() == []
+
+
+@pytest.mark.parametrize(
+    ("options", "header", "answer", "advice"),
+    [
+        ({"tags": {"a": "b"}}, "x-amz-tagging", Answer(501, "NotImplemented"), "leave out s3.tags"),
+        ({"tags": {"a": "b"}}, "x-amz-tagging", Answer(403, "AccessDenied"), "s3:PutObjectTagging"),
+        ({"acl": "private"}, "x-amz-acl", Answer(403, "AccessDenied"), "s3:PutObjectAcl"),
+        ({"acl": "private"}, "x-amz-acl", Answer(400, "InvalidRequest"), "leave out s3.acl"),
+        (
+            {"storage_class": "ODD"},
+            "x-amz-storage-class",
+            Answer(400, "InvalidStorageClass"),
+            "s3.storage_class",
+        ),
+    ],
+)
+async def test_the_option_or_the_permission_that_keeps_a_write_from_working_is_named(
+    s3: S3,
+    proxied: Store,
+    proxy: FaultProxy,
+    options: dict[str, object],
+    header: str,
+    answer: Answer,
+    advice: str,
+) -> None:
+    proxy.on(do=answer, header=f"^{header}")
+    found = by_name(await check(options_for(proxied, s3.bucket, **options)))
+    assert advice in found["write"].advice
+    assert found["read"].state == "ok", "what follows is tried without it"
+    assert await s3.keys() == []
+
+
+async def test_tags_are_tried_where_there_are_some(s3: S3, proxied: Store, proxy: FaultProxy) -> None:
+    options = options_for(proxied, s3.bucket, tags={"a": "b c"})
+    assert by_name(await check(options))["tags"].state == "ok"
+    proxy.on("GetObjectTagging", do=Answer(403, "AccessDenied"))
+    found = by_name(await check(options))["tags"]
+    assert (found.state, "s3:GetObjectTagging" in found.advice) == ("warning", True)
+
+
+@pytest.mark.parametrize("api", ["CopyObject", "DeleteObjects", "GetObject"])
+async def test_probes_are_removed_whatever_fails(s3: S3, proxied: Store, proxy: FaultProxy, api: str) -> None:
+    proxy.on(api, do=Answer(403, "AccessDenied"))
+    found = await check(options_for(proxied, s3.bucket))
+    assert [finding for finding in found if finding.state == "failed"]
+    assert await s3.keys() == []
+    assert await s3.multipart_uploads() == []

@@ -1,0 +1,118 @@
+"""Looks of `check`: which conditions the store honours, refuses, or ignores without a word.
+
+Each is asked for what its condition forbids, of objects of our own.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
+from typing import Any
+
+from s3sftp.backends.findings import Finding
+from s3sftp.backends.s3.bodies import MemoryBody
+from s3sftp.backends.s3.checking_answers import CONTENT, missing, put, refused, told
+from s3sftp.backends.s3.checksums import digest
+from s3sftp.backends.s3.client import Store
+from s3sftp.backends.s3.conditions import OTHER_VERSION, is_honoured
+from s3sftp.backends.s3.features import Feature
+from s3sftp.backends.s3.objects import new_object, placement
+from s3sftp.backends.s3.retries import Effort
+from s3sftp.errors import StorageError
+
+_Asked = Mapping[str, Callable[[], Awaitable[object]]]
+"""Requests, each under the name of its condition."""
+
+
+async def look_conditional_writes(store: Store, key: str) -> Finding:
+    """Neither PutObject nor the end of a multipart upload replaces what it must not."""
+    condition = {"IfNoneMatch": "*"}
+    asked: _Asked = {
+        "If-None-Match on PutObject": lambda: put(store, key, **condition),
+        "If-None-Match on CompleteMultipartUpload": lambda: _whole_upload(store, key, condition),
+    }
+    return await _asked(store, "conditional writes", Feature.CONDITIONAL_WRITES, asked)
+
+
+async def look_copy(store: Store, key: str) -> Finding:
+    """CopyObject, which renames are made of. Leaves the copy for the next looks."""
+    try:
+        await _copy(store, key, {})
+    except StorageError as error:
+        return refused("copy", error, "renames, late times and appends need CopyObject: use another store")
+    return Finding("copy", "ok", "CopyObject works")
+
+
+async def look_conditional_copies(store: Store, key: str) -> Finding:
+    """A copy does not replace what it must not."""
+    asked: _Asked = {"If-None-Match on CopyObject": lambda: _copy(store, key, {"IfNoneMatch": "*"})}
+    return await _asked(store, "conditional copies", Feature.CONDITIONAL_COPIES, asked)
+
+
+async def look_matched_copies(store: Store, key: str) -> Finding:
+    """A copy is of the version that was asked for."""
+    condition = {"CopySourceIfMatch": OTHER_VERSION}
+    asked: _Asked = {"x-amz-copy-source-if-match on CopyObject": lambda: _copy(store, key, condition)}
+    return await _asked(store, "matched copies", Feature.MATCHED_COPIES, asked)
+
+
+async def look_conditional_deletes(store: Store, key: str) -> Finding:
+    """What was replaced is not removed."""
+    other = f"{key}-other"
+    try:
+        await put(store, other)
+    except StorageError as error:
+        return refused("conditional deletes", error, state="warning")
+    asked: _Asked = {
+        "If-Match on DeleteObject": lambda: store.call("DeleteObject", Key=other, IfMatch=OTHER_VERSION)
+    }
+    return await _asked(store, "conditional deletes", Feature.CONDITIONAL_DELETES, asked)
+
+
+async def _asked(store: Store, what: str, feature: Feature, asked: _Asked) -> Finding:
+    """What became of the requests, of which none may succeed."""
+    if (finding := told(store, what, feature)) is not None:
+        return finding
+    for name, request in asked.items():
+        try:
+            honoured = await is_honoured(request())
+        except StorageError as error:
+            return refused(what, error, state="warning")
+        if not honoured:
+            verb = "refuses" if honoured is None else "ignores"
+            return missing(store, what, feature, f"the store {verb} {name}")
+    return Finding(what, "ok", f"the store honours {' and '.join(asked)}")
+
+
+async def _copy(store: Store, key: str, conditions: Mapping[str, str]) -> None:
+    source = {"Bucket": store.options.bucket, "Key": key}
+    fields = {**placement(store.options), **conditions}
+    await store.call("CopyObject", effort=Effort.JOIN, Key=f"{key}-copy", CopySource=source, **fields)
+
+
+async def _whole_upload(store: Store, key: str, conditions: Mapping[str, Any]) -> None:
+    """An upload of one part, with conditions at its end. Proven by MD5: checksums have another look."""
+    fields = new_object(store.options, str(uuid.uuid4()), None)
+    upload = (await store.call("CreateMultipartUpload", Key=key, **fields))["UploadId"]
+    try:
+        proof = await digest(CONTENT, "none" if store.options.checksum == "none" else "md5")
+        part = await store.call(
+            "UploadPart",
+            Key=key,
+            UploadId=upload,
+            PartNumber=1,
+            Body=MemoryBody(CONTENT),
+            **proof.fields,
+        )
+        await store.call(
+            "CompleteMultipartUpload",
+            Key=key,
+            UploadId=upload,
+            MultipartUpload={"Parts": [{"PartNumber": 1, "ETag": part["ETag"]}]},
+            **conditions,
+        )
+    except BaseException:
+        with suppress(StorageError):
+            await store.call("AbortMultipartUpload", Key=key, UploadId=upload)
+        raise

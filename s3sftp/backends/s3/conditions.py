@@ -1,0 +1,152 @@
+"""Which conditions of requests the store honours. One that it refuses is shown by its answer; one that it
+ignores is not: what should not have been done is done, with success.
+
+So before a condition is relied on, a store that is not known is given an object of our own, and asked to do
+to it what conditions forbid:
+
+    PUT probe                               below the server's own name
+    PUT probe, if there is none             412, or conditional writes are ignored
+    COPY probe to itself, if there is none  412, or conditional copies are
+    DELETE probe, another version           412, or conditional deletes are
+    DELETE probe
+
+Once for a server, whatever is found: docs/decisions/0031.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import uuid
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
+from typing import Any, Final
+
+from s3sftp.backends.s3.client import Store
+from s3sftp.backends.s3.deleting import delete_object
+from s3sftp.backends.s3.failures import has_status, is_refusal
+from s3sftp.backends.s3.features import Feature
+from s3sftp.backends.s3.journal_bucket import put_small
+from s3sftp.backends.s3.keys import reserved_prefix
+from s3sftp.backends.s3.objects import Fields, placement
+from s3sftp.backends.s3.publishing import require
+from s3sftp.backends.s3.retries import Effort
+from s3sftp.errors import StorageError
+from s3sftp.telemetry import get_logger
+
+OTHER_VERSION: Final = '"00000000000000000000000000000000"'
+"""An ETag that no object has."""
+PROBE: Final = "probe-"
+"""What names of such objects begin with."""
+_TRIED: Final = (Feature.CONDITIONAL_WRITES, Feature.CONDITIONAL_COPIES, Feature.CONDITIONAL_DELETES)
+_PAUSE_SECONDS: Final = 60.0
+
+_log = get_logger("s3sftp.s3")
+
+
+class Conditions:
+    """Finds out for all operations on one store."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._features = store.features
+        self._trying = asyncio.Lock()
+        self._not_before = 0.0
+        self._is_tried = False
+
+    @property
+    def are_known(self) -> bool:
+        """Whether it is known by the store's name which of them it ignores."""
+        return self._features.is_recognised or self._store.is_aws
+
+    async def find_out(self) -> None:
+        """See which are ignored, where that is not known. Never fails: what could not be tried is believed,
+        and tried again later."""
+        if self._is_settled():
+            return
+        async with self._trying:
+            if self._is_settled():
+                return
+            key = f"{reserved_prefix(self._store.options.prefix)}{PROBE}{uuid.uuid4().hex}"
+            try:
+                await self._try(key)
+            except StorageError as error:
+                self._not_before = time.monotonic() + _PAUSE_SECONDS
+                _log.info("s3_conditions_not_tried", error=str(error), detail=error.detail)
+                with suppress(StorageError):
+                    await delete_object(self._store, key)
+
+    async def prepare_write(self, key: str, conditions: Mapping[str, str]) -> None:
+        """To be awaited before a conditional write: looks by HEAD where the condition may be ignored.
+
+        Raises AlreadyExists, Changed.
+        """
+        if not conditions or self.are_known:
+            return
+        await self.find_out()
+        # some that honour one of them ignore If-Match at the end of a multipart upload
+        in_doubt = "IfMatch" in conditions or not self._features.is_certain(Feature.CONDITIONAL_WRITES)
+        if self._features.has(Feature.CONDITIONAL_WRITES) and in_doubt:
+            await require(self._store, key, conditions)
+
+    def _is_settled(self) -> bool:
+        return (
+            self._is_tried
+            or self.are_known
+            or all(self._features.is_certain(feature) for feature in _TRIED)
+            or time.monotonic() < self._not_before
+        )
+
+    async def _try(self, key: str) -> None:
+        store = self._store
+        await put_small(store, key, b"")
+        try:
+            await self._see(Feature.CONDITIONAL_WRITES, lambda: put_small(store, key, b"", IfNoneMatch="*"))
+            if store.understands("CopyObject", "IfNoneMatch"):
+                await self._see(
+                    Feature.CONDITIONAL_COPIES, lambda: copy_to_itself(store, key, IfNoneMatch="*")
+                )
+            await self._see(
+                Feature.CONDITIONAL_DELETES,
+                lambda: store.call("DeleteObject", Key=key, IfMatch=OTHER_VERSION),
+            )
+        finally:
+            if self._features.has(Feature.CONDITIONAL_DELETES):  # else it is gone
+                await delete_object(store, key)
+        self._is_tried = True
+
+    async def _see(self, feature: Feature, request: Callable[[], Awaitable[object]]) -> None:
+        """Send what the condition forbids. What is refused is left to the operation that needs it."""
+        if not self._features.is_certain(feature) and (honoured := await is_honoured(request())) is not None:
+            if honoured:
+                self._features.seen(feature)
+            else:
+                self._features.lacks(feature, "a condition that could not be met was ignored")
+
+
+async def is_honoured(request: Awaitable[object]) -> bool | None:
+    """Whether the store honours the condition of a request that cannot be met; None: it refuses such a
+    request. Raises what else it fails with."""
+    try:
+        await request
+    except StorageError as error:
+        if has_status(error, 404, 409, 412):
+            return True
+        if is_refusal(error):
+            return None
+        raise
+    return False
+
+
+async def copy_to_itself(store: Store, key: str, **conditions: Any) -> None:
+    """Copy a small object of ours to itself. Raises StorageError."""
+    fields: Fields = {**placement(store.options), **conditions}
+    fields.pop("StorageClass", None)
+    await store.call(
+        "CopyObject",
+        effort=Effort.JOIN,
+        Key=key,
+        CopySource={"Bucket": store.options.bucket, "Key": key},
+        MetadataDirective="REPLACE",
+        **fields,
+    )
