@@ -30,8 +30,8 @@ def read_page(text: bytes) -> dict[str, Any]:
                 page["Contents"].append({_name(each): each.text or "" for each in child})
             case "CommonPrefixes":
                 page["CommonPrefixes"].append({_name(each): each.text or "" for each in child})
-            case "NextContinuationToken":
-                page["NextContinuationToken"] = child.text or ""
+            case "NextContinuationToken" | "NextMarker" as said:
+                page[said] = child.text or ""
             case "IsTruncated":
                 page["IsTruncated"] = child.text == "true"
             case "Name" | "KeyCount" | "MaxKeys" as said:
@@ -64,6 +64,8 @@ def _understand(page: dict[str, Any], *, is_encoded: bool) -> None:
     if is_encoded:
         for line in page["CommonPrefixes"]:
             line["Prefix"] = unquote_str(line["Prefix"])
+        if "NextMarker" in page:
+            page["NextMarker"] = unquote_str(page["NextMarker"])
 
 
 def _root(text: bytes) -> Element:

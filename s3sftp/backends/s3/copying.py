@@ -7,7 +7,6 @@ CopyObject would have taken along is then read and written again.
 from __future__ import annotations
 
 import uuid
-from urllib.parse import urlencode
 
 from s3sftp.backends.contract import FileInfo
 from s3sftp.backends.s3.cache import Head
@@ -21,6 +20,7 @@ from s3sftp.backends.s3.ownership import Journal
 from s3sftp.backends.s3.parts import copy_piece_bytes, copy_ranges
 from s3sftp.backends.s3.publishing import Published, publish
 from s3sftp.backends.s3.retries import Effort
+from s3sftp.backends.s3.tagging import tags_of
 from s3sftp.errors import AlreadyExists, Changed, NotFound, StorageError
 
 SWIFT_PART_BYTES = 256 * MIB
@@ -104,8 +104,7 @@ class Copying:
         fields = {**carried(head), **placement(self._store.options)}
         fields["Metadata"] = {**head.get("Metadata", {}), UPLOAD_METADATA: write_id}
         if head.get("TagCount"):
-            answer = await self._store.call("GetObjectTagging", Key=source)
-            fields["Tagging"] = urlencode({tag["Key"]: tag["Value"] for tag in answer["TagSet"]})
+            fields |= await tags_of(self._store, source)
         return fields
 
     async def rewrite(self, key: str, head: Head, metadata: dict[str, str]) -> Published:
