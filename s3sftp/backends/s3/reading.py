@@ -15,7 +15,7 @@ from s3sftp.backends.contract import Buffer
 from s3sftp.backends.s3.cache import Facts
 from s3sftp.backends.s3.client import Answer, Store
 from s3sftp.backends.s3.failures import CUT, Trouble, has_status, trouble_of
-from s3sftp.backends.s3.objects import Fields, version_of
+from s3sftp.backends.s3.objects import condition_on, is_partial, is_version, version_of
 from s3sftp.backends.s3.received import Body, body_of
 from s3sftp.backends.s3.retries import Effort, Retries
 from s3sftp.backends.s3.rewritten import Rewritten, former_versions
@@ -132,7 +132,6 @@ async def _with_same_content(store: Store, key: str, version: str) -> str | None
 async def _open_version(
     store: Store, key: str, start: int, stop: int, version: str | None, *, resumed: bool
 ) -> tuple[Body, str | None]:
-    wanted: Fields = {} if version is None else {"IfMatch": version}
     try:
         answer = await store.call(
             "GetObject",
@@ -140,7 +139,7 @@ async def _open_version(
             resumed=resumed,
             Key=key,
             Range=f"bytes={start}-{stop - 1}",
-            **wanted,
+            **condition_on(version),
         )
     except StorageError as error:
         if has_status(error, 412, 416):
@@ -157,17 +156,22 @@ async def _open_version(
 
 def _verify(answer: Answer, start: int, stop: int, version: str | None) -> None:
     """See that the answer is what was asked for: some stores ignore conditions or ranges."""
-    if version is not None and version_of(answer) != version:
+    if version is not None and not is_version(answer, version):
         raise Changed(detail=f"the store sent {version_of(answer)} where {version} was asked for")
     found = _CONTENT_RANGE.fullmatch(answer.get("ContentRange", ""))
+    length: int | None = answer.get("ContentLength")
     if found is None:
-        if start != 0 or answer.get("ContentLength") != stop:
-            raise StorageFailure(detail="the store ignored Range")
+        # all of it will do, where it begins with what was asked for and is long enough
+        whole = None if is_partial(answer) or start else length
+        if whole is None or whole < stop or (whole > stop and version is None):
+            raise StorageFailure(detail="the store ignored Range, or does not say what it sent")
         return
     if int(found[1]) != start:
         raise StorageFailure(detail=f"the store sent another range than bytes {start}-{stop - 1}")
     if int(found[2]) != stop - 1:
         raise Changed(detail=f"the object ends at {found[2]}, before {stop - 1}")
+    if length not in (None, stop - start):
+        raise StorageFailure(detail=f"the store sent {length} bytes as bytes {start}-{stop - 1}")
 
 
 async def _next_piece(body: Body, stall_seconds: float) -> Buffer | Trouble:

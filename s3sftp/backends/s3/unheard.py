@@ -21,7 +21,7 @@ from s3sftp.backends.s3.client import Store
 from s3sftp.backends.s3.failures import has_code, has_status
 from s3sftp.backends.s3.objects import Fields
 from s3sftp.backends.s3.ownership import Claim
-from s3sftp.errors import StorageError
+from s3sftp.errors import StorageError, StorageFailure
 
 EARLIER, LATER = 60.0, 120.0
 """Seconds around the requests within which the uploads must have begun; as clocks differ, by the store's."""
@@ -51,8 +51,10 @@ async def uploads_of(store: Store, key: str) -> list[Unfinished]:
         uploads: Sequence[Any] = answer.get("Uploads", ())
         found += [Unfinished(each["UploadId"], each["Initiated"]) for each in uploads if each["Key"] == key]
         following = {asked: answer[said] for said, asked in _NEXT.items() if answer.get(said)}
-        if not answer.get("IsTruncated") or following == after:
+        if not answer.get("IsTruncated"):
             return found
+        if following == after:  # some would be missing, and others taken for ours
+            raise StorageFailure("storage repeats its listing", detail=f"of uploads of {key!r}")
         after = following
 
 
