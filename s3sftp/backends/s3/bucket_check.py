@@ -16,12 +16,14 @@ from typing import Any
 from s3sftp.backends.findings import Finding, State
 from s3sftp.backends.s3.advice import advice_on
 from s3sftp.backends.s3.bodies import MemoryBody
+from s3sftp.backends.s3.checking_listing import look_absence, look_pages
 from s3sftp.backends.s3.checksums import digest
 from s3sftp.backends.s3.client import Answer, Store
 from s3sftp.backends.s3.deleting import delete_object
 from s3sftp.backends.s3.failures import Trouble, cause_of, has_status
 from s3sftp.backends.s3.journal_bucket import journal_prefix, put_small
 from s3sftp.backends.s3.keys import reserved_prefix
+from s3sftp.backends.s3.list_pages import beginning, is_listed
 from s3sftp.backends.s3.multipart import Multipart
 from s3sftp.backends.s3.objects import new_object
 from s3sftp.backends.s3.options import MIB, S3Options
@@ -71,6 +73,8 @@ class _Check:
             self._match,
             self._exclusive,
             self._multipart,
+            lambda: look_pages(self._store, self._probe),
+            lambda: look_absence(self._store, self._probe),
             self._delete,
             self._reserved,
             self._lifecycle,
@@ -193,7 +197,8 @@ class _Check:
         """What is below the reserved name already, and whether the journal can be kept there."""
         name = reserved_prefix(self._options.prefix)
         try:
-            answer = await self._store.call("ListObjectsV2", Prefix=name.removesuffix("/"), MaxKeys=1000)
+            below = await beginning(self._store, name, 1000)
+            is_taken = await is_listed(self._store, name.removesuffix("/"))
             if self._options.journal == "bucket":
                 await self._keep_a_claim()
         except StorageError as error:
@@ -204,11 +209,9 @@ class _Check:
                 ' "disk" or "off": until then unfinished uploads of a crash stay',
                 state="warning",
             )
-        keys = [line["Key"] for line in answer.get("Contents", ())]
         own = journal_prefix(self._options.prefix)
-        hidden = [
-            key for key in keys if f"{key}/" == name or (key.startswith(name) and not key.startswith(own))
-        ]
+        hidden = [line["Key"] for line in below if not line["Key"].startswith(own)]
+        hidden += [name.removesuffix("/")] if is_taken else []
         if hidden:
             return Finding(
                 "journal",

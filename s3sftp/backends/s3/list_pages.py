@@ -103,13 +103,13 @@ def _span(answer: Answer) -> tuple[str, str] | None:
     return (min(names), max(names)) if names else None
 
 
-async def beginning(store: Lister, prefix: str, most: int) -> list[Answer]:
+async def beginning(store: Lister, prefix: str, most: int, *, page: int | None = None) -> list[Answer]:
     """The first so many lines below a prefix, all of them if there are fewer: a page may be short, or empty,
-    and not the last. Raises StorageError."""
+    and not the last. `page` is how many to ask for at once. Raises StorageError."""
     after: Answer = {}
     progress, lines = Progress(), list[Answer]()
     while True:
-        answer = await store.call("ListObjectsV2", Prefix=prefix, MaxKeys=most, **after)
+        answer = await store.call("ListObjectsV2", Prefix=prefix, MaxKeys=page or most, **after)
         lines += answer.get("Contents", ())
         token = answer.get("NextContinuationToken")
         if len(lines) >= most or not token:

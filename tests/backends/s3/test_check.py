@@ -33,7 +33,7 @@ async def test_a_good_bucket_is_good_and_left_as_it_was(s3: S3, proxied: Store, 
     findings = states(await check(options_for(proxied, s3.bucket)))
     assert findings.pop("lifecycle") == "warning"
     assert set(findings.values()) == {"ok"}
-    assert len(findings) == 10
+    assert len(findings) == 12
     assert await s3.keys() == []
     assert await s3.multipart_uploads() == []
     assert all(seen.key.startswith("tenant/") for seen in proxy.log if seen.key)
@@ -118,3 +118,28 @@ async def test_what_the_reserved_name_hides_is_a_warning(s3: S3, store: Store, j
         }
         assert (found["journal"].state, "hidden" in found["journal"].text) == ("warning", True)
         await s3.delete(key)
+
+
+@pytest.mark.parametrize("feature", ["list-v2", "any-prefix"])
+async def test_listings_that_take_another_form_are_a_warning_with_the_option(
+    s3: S3, proxied: Store, proxy: FaultProxy, feature: str
+) -> None:
+    query = "^list-type=2" if feature == "list-v2" else "^prefix=.*[^/]$"
+    proxy.on("ListObjectsV2", query=query, do=Answer(400, "InvalidRequest"))
+    found = {finding.what: finding for finding in await check(options_for(proxied, s3.bucket))}
+    assert found["listings"].state == "warning"
+    assert f's3.lacks = ["{feature}"]' in found["listings"].advice
+    assert found["missing names"].state == found["journal"].state == "ok"
+    assert await s3.keys() == []
+
+
+async def test_a_role_that_may_not_hear_that_nothing_is_there_is_named_and_not_blamed_for_deleting(
+    s3: S3, proxied: Store, proxy: FaultProxy
+) -> None:
+    proxy.on("HeadObject", key="-absent$", do=Answer(403, "AccessDenied"))
+    proxy.on("ListObjectsV2", query="^prefix=.*-absent", do=Answer(403, "AccessDenied"))
+    proxy.on("ListObjectsV2", query="^delimiter=/", do=Answer(403, "AccessDenied"))
+    found = {finding.what: finding for finding in await check(options_for(proxied, s3.bucket))}
+    assert found["missing names"].state == "failed"
+    assert "s3:ListBucket" in found["missing names"].advice
+    assert found["delete"].state == "ok"
