@@ -11,7 +11,7 @@ unknown is not 0.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Collection
+from collections.abc import AsyncGenerator, Collection, Set
 from contextlib import AbstractAsyncContextManager, aclosing
 from typing import Any, Protocol
 
@@ -120,9 +120,9 @@ async def beginning(store: Lister, prefix: str, most: int, *, page: int | None =
         after = {"ContinuationToken": token}
 
 
-async def _complete(store: Lister, answer: Answer, needed: Collection[str]) -> None:
+async def _complete(store: Lister, answer: Answer, needed: Set[str]) -> None:
     """Ask for what the lines of a page lack. What is gone by then is left out."""
-    lacking = [line for line in answer.get("Contents", ()) if any(name not in line for name in needed)]
+    lacking = [line for line in answer.get("Contents", ()) if not needed <= line.keys()]
     if not lacking:
         return
     gone: list[Answer] = []

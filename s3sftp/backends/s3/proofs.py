@@ -75,8 +75,9 @@ def _page(answer: Answer) -> str:
 
 def _listing(answer: Answer) -> str:
     """In the older form the names themselves say where it goes on."""
-    if any("Key" not in line for line in answer.get("Contents", ())):
-        return "lines without a key"
+    for lines, name in (("Contents", "Key"), ("CommonPrefixes", "Prefix")):
+        if any(name not in line for line in answer.get(lines, ())):
+            return f"{lines} without a {name}"
     is_older = not any(name in answer for name in _OF_V2)
     has_names = answer.get("Contents") or answer.get("CommonPrefixes")
     return "" if is_older and has_names else _page(answer)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
 
 import pytest
 import structlog.testing
@@ -16,11 +18,11 @@ from s3sftp.backends.s3.list_forms import Marker, list_page
 from s3sftp.backends.s3.list_pages import Progress, is_listed
 from s3sftp.backends.s3.listing import _Reader
 from s3sftp.errors import NotEmpty, NotFound, StorageFailure
-from tests.backends.s3.conftest import ALICE, Opener, place
+from tests.backends.s3.conftest import ALICE, PART, Opener, place
 from tests.backends.s3.test_listing import fill
-from tests.backends.s3.writers import get, names, put
+from tests.backends.s3.writers import data_of, get, names, put
 from tests.support.fault_proxy import FaultProxy
-from tests.support.faults import Answer, Reply, Rewrite
+from tests.support.faults import Answer, LoseReply, Reply, Rewrite
 from tests.support.s3_client import S3
 
 STORES = pytest.mark.parametrize("store", ["seaweed", "moto"], indirect=True)
@@ -203,3 +205,18 @@ async def test_content_is_read_where_listings_are_of_the_older_form(
     await put(backend, "d/f", b"content")
     assert await names(backend, "d") == [b"f"]
     assert await get(backend, "d/f", 0, 7) == b"content"
+
+
+async def test_unfinished_uploads_are_found_by_the_directory_of_their_key_too(
+    open_backend: Opener, proxy: FaultProxy, tmp_path: Path
+) -> None:
+    backend = await open_backend(tmp_path, attempts=1, janitor_min_age=timedelta(0))
+    rule = proxy.on("ListMultipartUploads", query=NO_SLASH, do=Answer(400, "InvalidRequest"))
+    for name in ("d/f", "d/g"):
+        lost = proxy.on("CreateMultipartUpload", do=LoseReply(), times=1)
+        with pytest.raises(StorageFailure):
+            await put(backend, name, data_of(PART + 1))
+        assert lost.hits == 1
+    await backend.janitor.sweep()
+    assert proxy.log.count("AbortMultipartUpload") == 2
+    assert rule.hits == 1

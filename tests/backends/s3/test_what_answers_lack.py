@@ -231,3 +231,15 @@ async def test_uploads_whose_listing_repeats_itself_are_left_alone(
     assert proxy.log.count("AbortMultipartUpload") == 0
     proxy.clear()
     assert await backend.janitor.sweep() == 1
+
+
+@pytest.mark.parametrize("said", ["", "never"])
+async def test_a_time_that_is_none_fails_no_listing(
+    open_backend: Opener, s3: S3, proxy: FaultProxy, said: str
+) -> None:
+    backend = await open_backend()
+    await s3.put("tenant/d/f", CONTENT)
+    pattern, other = re.compile(b"(<LastModified>)[^<]*"), rf"\1{said}".encode()
+    proxy.on("ListObjectsV2", do=Rewrite(lambda reply: replace(reply, body=pattern.sub(other, reply.body))))
+    [page] = [page async for page in backend.list_dir(place("d"), ALICE)]
+    assert [(entry.name, entry.info.size) for entry in page] == [(b"f", len(CONTENT))]
