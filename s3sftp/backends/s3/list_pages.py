@@ -96,11 +96,13 @@ class Progress:
 
 
 def _span(answer: Answer) -> tuple[str, str] | None:
-    """The first and the last name of a page; None for an empty one, of which there may be many."""
+    """The first and the last name of a page; None for an empty one, or one that has but a directory: of these
+    there may be many, as long as its keys fill pages."""
     names = [line["Key"] for line in (*answer.get("Contents", ())[:1], *answer.get("Contents", ())[-1:])]
     prefixes = answer.get("CommonPrefixes", ())
     names += [line["Prefix"] for line in (*prefixes[:1], *prefixes[-1:])]
-    return (min(names), max(names)) if names else None
+    is_of_one = not answer.get("Contents") and len(prefixes) < 2
+    return None if is_of_one else (min(names), max(names))
 
 
 async def beginning(store: Lister, prefix: str, most: int, *, page: int | None = None) -> list[Answer]:

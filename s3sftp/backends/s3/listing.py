@@ -141,7 +141,7 @@ class _Reader:
         """Whether the page goes on behind the last one, in byte order."""
         firsts = [line["Key"] for line in answer.get("Contents", ())[:1]]
         firsts += [line["Prefix"] for line in answer.get("CommonPrefixes", ())[:1]]
-        return all(first.encode("utf-8") > self._last.encode("utf-8") for first in firsts)
+        return all(first.encode("utf-8") >= self._last.encode("utf-8") for first in firsts)
 
     def _files(self, answer: Answer) -> Iterator[Entry]:
         for line in answer.get("Contents", ()):
@@ -153,8 +153,8 @@ class _Reader:
 
     def _directories(self, answer: Answer) -> Iterator[bytes]:
         for line in answer.get("CommonPrefixes", ()):
-            if self._keys.is_reserved(line["Prefix"]):
-                continue
+            if self._keys.is_reserved(line["Prefix"]) or line["Prefix"] == self._last:
+                continue  # a store may tell of a large directory in each page that its keys fill
             name = self._name(line["Prefix"])
             if name is not None:
                 yield name

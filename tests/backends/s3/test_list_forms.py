@@ -198,6 +198,13 @@ def test_a_name_is_shown_once_also_where_pages_have_no_order() -> None:
     assert sorted(shown) == [b"a", b"b", b"c", b"z"]
 
 
+def test_a_directory_that_each_page_tells_of_is_shown_once_and_is_no_circle() -> None:
+    reader, progress, page = _Reader(Keys(""), ""), Progress(), {"CommonPrefixes": [{"Prefix": "d/"}]}
+    for number in range(5):
+        progress.require(str(number), page)
+    assert [entry.name for _ in range(5) for entry in reader.entries(page)] == [b"d"]
+
+
 async def test_content_is_read_where_listings_are_of_the_older_form(
     backend: S3Backend, proxy: FaultProxy
 ) -> None:
