@@ -43,7 +43,8 @@ S3_APIS = (
     *("GetObject", "HeadObject", "PutObject", "DeleteObject", "CopyObject", "ListObjectsV2"),
     *("CreateMultipartUpload", "UploadPart", "UploadPartCopy", "CompleteMultipartUpload"),
     *("AbortMultipartUpload", "ListMultipartUploads", "ListParts", "DeleteObjects", "GetObjectTagging"),
-    *("HeadBucket", "GetBucketLifecycleConfiguration", "GetBucketVersioning", "other"),
+    *("HeadBucket", "GetBucketLifecycleConfiguration", "GetBucketVersioning", "ListObjects"),
+    "other",
 )
 S3_RESULTS = ("ok", "client_error", "server_error", "throttled", "no_answer")
 

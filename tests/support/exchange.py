@@ -18,7 +18,9 @@ from tests.support.faults import (
     HoldReply,
     LoseReply,
     Meanwhile,
+    Reply,
     Reset,
+    Rewrite,
     Rule,
     StallBody,
     Strip,
@@ -143,6 +145,21 @@ class Exchange:
         self._seen.status = foreign.status
         await send(self._writer, head if self._seen.method == "HEAD" else head + foreign.body)
 
+    async def _answer_rewritten(self, reply: Reply) -> None:
+        chunked = "transfer-encoding" in reply.headers
+        fields = {name: value for name, value in reply.headers.items() if name != "connection"}
+        if self._seen.method != "HEAD" and not chunked:
+            fields["content-length"] = str(len(reply.body))
+        head = f"HTTP/1.1 {reply.status} Rewritten\r\n"
+        head += "".join(f"{name}: {value}\r\n" for name, value in fields.items())
+        body = reply.body
+        if chunked:
+            body = b"%x\r\n%s\r\n0\r\n\r\n" % (len(body), body) if body else b"0\r\n\r\n"
+        self._seen.status = reply.status
+        await send(self._writer, f"{head}connection: close\r\n\r\n".encode("latin-1"))
+        if self._seen.method != "HEAD":
+            await send(self._writer, body)
+
     async def _forward(self, action: object) -> bool:
         reader, writer = await self._upstream.connected()
         await send(writer, self._head)
@@ -193,6 +210,13 @@ class Exchange:
                     await self._answer_as(action)
                 else:
                     http_relay.reset(self._writer)
+                return False
+            case Rewrite(change):
+                pieces = []
+                if not bodyless:
+                    pieces = [data async for data, _ in body_pieces(reader, headers, until_close=True)]
+                await asyncio.gather(sending, return_exceptions=True)
+                await self._answer_rewritten(change(Reply(status, headers, b"".join(pieces))))
                 return False
             case HoldReply():
                 self._seen.reply_held = True

@@ -99,6 +99,26 @@ class HoldReply:
 
 
 @dataclass(frozen=True)
+class Rewrite:
+    """S3 does what was asked, and its answer is changed on its way: what another store would say.
+
+    `change` gets the status, the fields of the head (names in lower case) and the body of the answer, and
+    returns those to be sent. A length is added unless the fields have `transfer-encoding`.
+    """
+
+    change: Callable[[Reply], Reply]
+
+
+@dataclass(frozen=True)
+class Reply:
+    """An answer as `Rewrite` sees it."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+
+@dataclass(frozen=True)
 class Meanwhile:
     """Do something else first, such as replacing the object, then pass the request on."""
 
@@ -125,6 +145,7 @@ Action = (
     | FlipRequestByte
     | Hold
     | HoldReply
+    | Rewrite
     | Meanwhile
     | Strip
 )

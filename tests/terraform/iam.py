@@ -31,6 +31,7 @@ ON_FILES = {
 }
 ON_BUCKETS = {
     "ListObjectsV2": "s3:ListBucket",
+    "ListObjects": "s3:ListBucket",
     "HeadBucket": "s3:ListBucket",
     "ListMultipartUploads": "s3:ListBucketMultipartUploads",
     "GetBucketLifecycleConfiguration": "s3:GetLifecycleConfiguration",

@@ -13,7 +13,7 @@ from s3sftp.backends import s3 as s3_backend
 from s3sftp.backends.s3 import S3Backend, S3Options
 from s3sftp.errors import StorageError
 from tests.backends.s3.conftest import ALICE, PART, options_for
-from tests.backends.s3.writers import begin, data_of, put
+from tests.backends.s3.writers import begin, data_of, names, put
 from tests.limits.operations import OPERATIONS, World, connect, measured
 from tests.sftp.wire import wire
 from tests.support.fault_proxy import FaultProxy
@@ -82,11 +82,13 @@ async def _world(
 
 
 async def _options(near: Store, bucket: str) -> None:
-    """Options that ask for more: tags and an ACL for each file."""
+    """Options that ask for more, tags and an ACL for each file, or in another way."""
     tagged = _near(near, bucket, tags={"kind": "invoice"}, acl="bucket-owner-full-control")
     async with _running(tagged, None) as backend:
         await put(backend, "tagged", b"x")
         await put(backend, "tagged-in-parts", data_of(PART + 1))
+    async with _running(_near(near, bucket, lacks=["list-v2"]), None) as backend:
+        await names(backend, "")
 
 
 async def _janitor(near: Store, s3: S3, proxy: FaultProxy, directory: Path) -> None:

@@ -7,7 +7,7 @@ rclone uploads, and the time in one took botocore longer than the rest of the an
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 from xml.etree.ElementTree import Element, XMLParser
 
@@ -30,8 +30,8 @@ def read_page(text: bytes) -> dict[str, Any]:
                 page["Contents"].append({_name(each): each.text or "" for each in child})
             case "CommonPrefixes":
                 page["CommonPrefixes"].append({_name(each): each.text or "" for each in child})
-            case "NextContinuationToken":
-                page["NextContinuationToken"] = child.text or ""
+            case "NextContinuationToken" | "NextMarker" as said:
+                page[said] = child.text or ""
             case "IsTruncated":
                 page["IsTruncated"] = child.text == "true"
             case "Name" | "KeyCount" | "MaxKeys" as said:
@@ -48,22 +48,33 @@ def read_copy(text: bytes) -> dict[str, Any]:
     if _name(root) != "CopyObjectResult":
         raise ValueError(f"the answer to a copy begins with {_name(root)}")
     result: dict[str, Any] = {_name(each): each.text or "" for each in root}
-    if "LastModified" in result:
-        result["LastModified"] = datetime.fromisoformat(result["LastModified"])
+    if moment := _moment(result.pop("LastModified", "")):
+        result["LastModified"] = moment
     return {"CopyObjectResult": result}
 
 
 def _understand(page: dict[str, Any], *, is_encoded: bool) -> None:
     for line in page["Contents"]:
-        if is_encoded:
+        if is_encoded and "Key" in line:
             line["Key"] = unquote_str(line["Key"])
-        if "Size" in line:
-            line["Size"] = int(line["Size"])
-        if "LastModified" in line:
-            line["LastModified"] = datetime.fromisoformat(line["LastModified"])
+        if size := line.pop("Size", ""):
+            line["Size"] = int(size)
+        if moment := _moment(line.pop("LastModified", "")):
+            line["LastModified"] = moment
     if is_encoded:
         for line in page["CommonPrefixes"]:
-            line["Prefix"] = unquote_str(line["Prefix"])
+            line |= {name: unquote_str(text) for name, text in line.items()}
+        if "NextMarker" in page:
+            page["NextMarker"] = unquote_str(page["NextMarker"])
+
+
+def _moment(text: str) -> datetime | None:
+    """A time of S3; what is none is left out: it fails no listing."""
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
 
 
 def _root(text: bytes) -> Element:

@@ -20,6 +20,7 @@ from s3sftp.backends.s3.checking_conditions import (
     look_copy,
     look_matched_copies,
 )
+from s3sftp.backends.s3.checking_listing import look_absence, look_pages
 from s3sftp.backends.s3.checking_multipart import look_multipart
 from s3sftp.backends.s3.checking_reads import look_delete, look_ranges, look_read, look_versions
 from s3sftp.backends.s3.checking_trees import look_batch_deletes, look_tags
@@ -79,6 +80,8 @@ class _Check:
             look_multipart,
             look_batch_deletes,
             look_tags,
+            look_pages,
+            look_absence,
             look_delete,
             lambda store, _: look_journal(store, self._claim),
             look_lifecycle,

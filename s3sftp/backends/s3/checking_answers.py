@@ -67,7 +67,12 @@ def missing(store: Store, what: str, feature: Feature, text: str) -> Finding:
 
 
 def told(store: Store, what: str, feature: Feature) -> Finding | None:
-    """What is not tried, because the store is known to lack it."""
+    """What is not tried, because the store is known to lack it: by the options, by its name, or by an earlier
+    answer."""
     if store.features.has(feature):
         return None
-    return Finding(what, "ok", f"not tried: the store is known to lack {feature}")
+    if feature in store.options.lacks:
+        return Finding(what, "ok", f"not tried: s3.lacks names {feature}")
+    return Finding(
+        what, "warning", f"the store lacks {feature}", f's3.lacks = ["{feature}"]: {LOST[feature]}'
+    )

@@ -15,6 +15,7 @@ from s3sftp.backends.s3.deleting import delete_object
 from s3sftp.backends.s3.failures import cause_of, has_status
 from s3sftp.backends.s3.journal_bucket import journal_prefix, put_small
 from s3sftp.backends.s3.keys import reserved_prefix
+from s3sftp.backends.s3.list_pages import beginning, is_listed
 from s3sftp.backends.s3.options import S3Options
 from s3sftp.errors import StorageError
 
@@ -38,7 +39,8 @@ async def look_journal(store: Store, claim: str) -> Finding:
     options = store.options
     name = reserved_prefix(options.prefix)
     try:
-        answer = await store.call("ListObjectsV2", Prefix=name.removesuffix("/"), MaxKeys=1000)
+        below = await beginning(store, name, 1000)
+        is_taken = await is_listed(store, name.removesuffix("/"))
         if options.journal == "bucket":
             await put_small(store, claim, CONTENT)
             await content(store, await store.call("GetObject", Key=claim))
@@ -51,9 +53,9 @@ async def look_journal(store: Store, claim: str) -> Finding:
             f"allow s3:PutObject, s3:GetObject and s3:DeleteObject below {name}, or set s3.journal to"
             ' "disk" or "off": until then unfinished uploads of a crash stay',
         )
-    keys = [line["Key"] for line in answer.get("Contents", ())]
     own = (journal_prefix(options.prefix), f"{name}{PROBE}")
-    hidden = [key for key in keys if f"{key}/" == name or (key.startswith(name) and not key.startswith(own))]
+    hidden = [line["Key"] for line in below if not line["Key"].startswith(own)]
+    hidden += [name.removesuffix("/")] if is_taken else []
     if hidden:
         return Finding(
             "journal",

@@ -32,7 +32,7 @@ class _Part:
 _PARTS: Final = (
     _Part({"checksum": "md5"}, 's3.checksum = "md5"', feature=Feature.CHECKSUMS),
     _Part({"checksum": "none"}, 's3.checksum = "none"'),
-    _Part({"tags": {}}, "leave out s3.tags", "s3:PutObjectTagging below the prefix", Feature.TAGS),
+    _Part({"tags": {}}, "leave out s3.tags", "s3:PutObjectTagging below the prefix"),
     _Part({"acl": None}, "leave out s3.acl", "s3:PutObjectAcl below the prefix"),
     _Part({"storage_class": None}, "leave out s3.storage_class, or name one that the store has"),
     _Part(

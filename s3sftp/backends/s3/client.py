@@ -20,6 +20,7 @@ from urllib.parse import urlsplit
 from botocore import xform_name
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode
 
+from s3sftp.backends.s3.absences import Absences
 from s3sftp.backends.s3.clients import make_client, prepared
 from s3sftp.backends.s3.concurrency import Slots
 from s3sftp.backends.s3.contact import Contact
@@ -28,11 +29,14 @@ from s3sftp.backends.s3.credentials import RenewableCredentials
 from s3sftp.backends.s3.direct import Direct
 from s3sftp.backends.s3.failures import Trouble, is_denied, trouble_of
 from s3sftp.backends.s3.features import Features
+from s3sftp.backends.s3.list_forms import list_page
 from s3sftp.backends.s3.options import S3Options
 from s3sftp.backends.s3.proofs import Unproven, require_proof
 from s3sftp.backends.s3.received import body_of
 from s3sftp.backends.s3.retries import Again, Effort, Retries, attempt_limit, time_limit
+from s3sftp.backends.s3.tagging import send_tagged
 from s3sftp.counters import Table
+from s3sftp.errors import PermissionDenied
 from s3sftp.telemetry import charge, get_logger, span
 from s3sftp.telemetry.metrics import Metrics
 
@@ -69,6 +73,7 @@ class Store:
         self.downloads = Slots(max(1, options.max_connections * 3 // 4), patience, "downloads")
         """An open body holds a connection as long as its reader likes: these leave some for all else."""
         self.listings = Slots(MAX_LISTINGS, patience, "listings")
+        self._absences = Absences(self)
         self._life = AsyncExitStack()
         self._going_on: set[asyncio.Task[None]] = set()
         self._server = ""
@@ -118,7 +123,24 @@ class Store:
         model = self._client.meta.service_model.operation_model(api)
         return parameter in model.input_shape.members
 
-    async def call(
+    async def call(self, api: str, **parameters: Any) -> Answer:
+        """Send one request as `request` does; in another way, or with another one beside it, where the store
+        or its policy does not let it be as it is: the older form of listings, no tags, a LIST that tells
+        whether what is refused is there at all."""
+        if api == "ListObjectsV2":
+            return await list_page(self.request, self.features, **parameters)
+        if "Tagging" in parameters:
+            return await send_tagged(self.request, self.features, api, **parameters)
+        try:
+            return await self.request(api, **parameters)
+        except PermissionDenied as refusal:
+            error = await self._absences.settle(api, parameters, refusal)
+            if error is refusal:
+                raise
+            self._contact.succeeded(api)
+            raise error from error.__cause__
+
+    async def request(
         self,
         api: str,
         *,

@@ -7,7 +7,6 @@ CopyObject would have taken along is then read and written again.
 from __future__ import annotations
 
 import uuid
-from urllib.parse import urlencode
 
 from s3sftp.backends.contract import FileInfo
 from s3sftp.backends.s3.bodies import MemoryBody
@@ -26,6 +25,7 @@ from s3sftp.backends.s3.parts import copy_piece_bytes, copy_ranges
 from s3sftp.backends.s3.publishing import Published, publish, require
 from s3sftp.backends.s3.retries import Effort
 from s3sftp.backends.s3.rewritten import formerly
+from s3sftp.backends.s3.tagging import tags_of
 from s3sftp.errors import AlreadyExists, Changed, NotFound, StorageError
 
 SWIFT_PART_BYTES = 256 * MIB
@@ -209,8 +209,7 @@ class Copying:
         if UPLOAD_METADATA not in metadata:  # it tells where the copy is from
             fields["Metadata"] |= {FORMERLY_METADATA: formerly(head)}
         if head.get("TagCount"):
-            answer = await self._store.call("GetObjectTagging", Key=source)
-            fields["Tagging"] = urlencode({tag["Key"]: tag["Value"] for tag in answer["TagSet"]})
+            fields |= await tags_of(self._store, source)
         return fields
 
     async def rewrite(self, key: str, head: Head, metadata: dict[str, str]) -> Published:

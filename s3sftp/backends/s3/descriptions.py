@@ -22,7 +22,13 @@ SERVICES = frozenset({"s3", "sts", "oidc", "portal.sso"})
 
 APIS = frozenset(
     (
-        *("HeadBucket", "ListObjectsV2", "GetBucketVersioning", "GetBucketLifecycleConfiguration"),
+        *(
+            "HeadBucket",
+            "ListObjectsV2",
+            "ListObjects",
+            "GetBucketVersioning",
+            "GetBucketLifecycleConfiguration",
+        ),
         *("HeadObject", "GetObject", "PutObject", "CopyObject", "DeleteObject", "DeleteObjects"),
         *("GetObjectTagging", "ListMultipartUploads", "ListParts"),
         *("CreateMultipartUpload", "UploadPart", "UploadPartCopy"),

@@ -41,7 +41,10 @@ from s3sftp.backends.s3.signing import EMPTY, UNSIGNED, Signer
 from s3sftp.backends.s3.wire_forms import Form, Operation
 
 OPERATIONS: Final = frozenset(
-    {"HeadObject", "GetObject", "PutObject", "UploadPart", "DeleteObject", "CopyObject", "ListObjectsV2"}
+    (
+        *("HeadObject", "GetObject", "PutObject", "UploadPart", "DeleteObject", "CopyObject"),
+        *("ListObjectsV2", "ListObjects"),
+    )
 )
 _MOST_TEXT_BYTES: Final = 16 << 20
 """The longest text of an answer: a thousand keys of 1 024 bytes, each of them percent-encoded, and more."""
@@ -112,7 +115,7 @@ class Direct:
         operation = self._operations.get(api)
         if operation is None or self._is_off:
             return None
-        if api == "ListObjectsV2":
+        if api in ("ListObjectsV2", "ListObjects"):
             parameters = {**parameters, "EncodingType": "url"}  # as botocore does
         form = operation.form(parameters)
         site = self._site or await self._locate()
@@ -267,7 +270,7 @@ class Direct:
         return self._parser.parse(answer, operation.shape)
 
 
-_READERS = {"ListObjectsV2": read_page, "CopyObject": read_copy}
+_READERS = {"ListObjectsV2": read_page, "ListObjects": read_page, "CopyObject": read_copy}
 """Answers that are not left to botocore's parser."""
 
 

@@ -15,10 +15,11 @@ from collections.abc import Callable, Iterable
 
 from s3sftp.backends.contract import Place
 from s3sftp.backends.s3.cache import Facts
-from s3sftp.backends.s3.client import Store
+from s3sftp.backends.s3.client import Answer, Store
 from s3sftp.backends.s3.deleting import delete_object
 from s3sftp.backends.s3.heads import Heads
 from s3sftp.backends.s3.keys import Keys
+from s3sftp.backends.s3.list_pages import beginning, is_listed
 from s3sftp.backends.s3.writing import Writing
 from s3sftp.errors import AlreadyExists, InvalidRequest, NotEmpty, NotFound, StorageError
 from s3sftp.telemetry import get_logger
@@ -26,6 +27,7 @@ from s3sftp.telemetry import get_logger
 _log = get_logger("s3sftp.s3")
 EMPTIED_SECONDS = 600.0
 EMPTIED_ENTRIES = 10_000
+_HIDDEN_ADVICE = "remove it, or move it to another name, with a tool of the store"
 
 
 class Directories:
@@ -65,8 +67,9 @@ class Directories:
         if place.is_root:
             raise InvalidRequest("the root cannot be removed")
         marker = self._keys.prefix_of(place)
-        answer = await self._store.call("ListObjectsV2", Prefix=marker, MaxKeys=2)
-        below = [line["Key"] for line in answer.get("Contents", ())]
+        lines = await beginning(self._store, marker, 2)
+        below = [line["Key"] for line in lines]
+        self._refuse_hidden(marker, lines)
         if below not in ([], [marker]):
             raise NotEmpty
         emptied = self._was_emptied(marker)
@@ -80,10 +83,23 @@ class Directories:
             await delete_object(self._store, marker)
         await self.removed_below(place)
 
+    def _refuse_hidden(self, marker: str, lines: list[Answer]) -> None:
+        """Raise NotEmpty, and tell the operator, when there is something that no listing shows: nobody who
+        has seen an empty directory means to remove it."""
+        for line in lines:
+            if line["Key"] == marker:
+                text = "directory has content of its own that is not shown" if line["Size"] else ""
+            else:
+                first, slash, _ = line["Key"].removeprefix(marker).partition("/")
+                is_shown = self._keys.name_of(f"{marker}{first}{slash}", marker) is not None
+                text = "" if is_shown else "directory has objects in it that are not shown"
+            if text:
+                _log.warning("s3_hidden_object", key=line["Key"], advice=_HIDDEN_ADVICE)
+                raise NotEmpty(text)
+
     async def is_ghost(self, marker: str) -> bool:
         """Whether the store lists a directory although nothing is below it."""
-        answer = await self._store.call("ListObjectsV2", Prefix=marker.removesuffix("/"), Delimiter="/")
-        return any(line["Prefix"] == marker for line in answer.get("CommonPrefixes", ()))
+        return await is_listed(self._store, marker)
 
     async def removed_below(self, place: Place) -> None:
         """To be told when something was removed. By option, sees that the directory it was in stays."""
@@ -96,8 +112,7 @@ class Directories:
 
     async def _keep(self, marker: str) -> None:
         try:
-            answer = await self._store.call("ListObjectsV2", Prefix=marker, MaxKeys=1)
-            if not answer.get("Contents"):
+            if not await beginning(self._store, marker, 1):
                 await self._writing.marker(marker)
         except AlreadyExists:
             pass

@@ -9,6 +9,7 @@ from s3sftp.backends.s3.cache import Fact, Facts, Head, Ticket
 from s3sftp.backends.s3.client import Answer, Store
 from s3sftp.backends.s3.failures import has_status
 from s3sftp.backends.s3.keys import Keys
+from s3sftp.backends.s3.list_pages import beginning
 from s3sftp.backends.s3.objects import info_of_head, marker_of, size_of, time_of, uploaded_at
 from s3sftp.backends.s3.received import body_of
 from s3sftp.errors import InvalidRequest, IsADirectory, NotADirectory, NotFound, StorageError, StorageFailure
@@ -118,19 +119,22 @@ class Heads:
         return found
 
     async def _measured(self, key: str, head: Answer) -> Answer:
-        """What the answer to a GET of the first byte says of the object: all that a HEAD does. Raises
-        StorageFailure when that does not tell the size either."""
+        """The same with the size, which the answer to a GET of the first byte tells, or LIST. Raises
+        StorageFailure when neither does."""
         try:
             answer = await self._store.call("GetObject", Key=key, Range="bytes=0-0")
+            body_of(answer).close()
+            size = size_of(answer, 1)
         except StorageError as error:
-            if has_status(error, 416):  # it has no first byte
-                return head | {"ContentLength": 0}
-            raise
-        body_of(answer).close()
-        size = size_of(answer)
+            if not has_status(error, 416):  # it has no first byte
+                raise
+            size = None
+        if size is None:
+            lines = await beginning(self._store, key, 1)
+            size = next((int(line["Size"]) for line in lines if line["Key"] == key), None)
         if size is None:
             raise StorageFailure("storage does not tell the file's size")
-        return answer | {"ContentLength": size}
+        return head | {"ContentLength": size}
 
     async def _below(self, place: Place) -> FileInfo | None:
         """The directory, if any key is below; a marker is below itself."""
@@ -138,7 +142,5 @@ class Heads:
             prefix = self._keys.prefix_of(place)
         except InvalidRequest:  # the key has 1 024 bytes: nothing can be below it
             return None
-        answer = await self._store.call("ListObjectsV2", Prefix=prefix, MaxKeys=1)
-        if answer.get("Contents") or answer.get("CommonPrefixes"):
-            return marker_of(answer, prefix)
-        return None
+        lines = await beginning(self._store, prefix, 1)
+        return marker_of({"Contents": lines}, prefix) if lines else None

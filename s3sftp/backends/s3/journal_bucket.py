@@ -30,7 +30,7 @@ from s3sftp.backends.s3.client import Store
 from s3sftp.backends.s3.deleting import delete_object
 from s3sftp.backends.s3.failures import is_unknown
 from s3sftp.backends.s3.keys import reserved_prefix
-from s3sftp.backends.s3.listing import pages
+from s3sftp.backends.s3.list_pages import pages
 from s3sftp.backends.s3.objects import new_object
 from s3sftp.backends.s3.options import S3Options
 from s3sftp.backends.s3.ownership import Claim, Notice, Record, claim_of
@@ -215,13 +215,15 @@ class BucketClaims:
     async def _listing(self) -> dict[str, frozenset[Mark]]:
         """The objects of each instance. Raises StorageError."""
         found: defaultdict[str, set[Mark]] = defaultdict(set)
-        async with aclosing(pages(self._store, self._root)) as answers:
+        async with aclosing(pages(self._store, self._root, needed=("LastModified",))) as answers:
             async for answer in answers:
                 for line in answer.get("Contents", ()):
-                    if int(line.get("Size", 0)) > _MAX_CLAIM_BYTES:
+                    if int(line["Size"]) > _MAX_CLAIM_BYTES:
                         continue  # no claim
+                    if "LastModified" not in line:  # what seems never to change seems to be dead
+                        raise StorageFailure(detail="the store does not tell when claims were written")
                     if match := _KEY.fullmatch(line["Key"].removeprefix(self._root)):
-                        mark = (line["Key"], str(line.get("ETag", "")), str(line.get("LastModified", "")))
+                        mark = (line["Key"], str(line.get("ETag", "")), str(line["LastModified"]))
                         found[match[1]].add(mark)
         self._no_claims &= {key for marks in found.values() for key, _, _ in marks}
         return {instance: frozenset(marks) for instance, marks in found.items()}

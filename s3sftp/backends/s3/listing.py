@@ -7,7 +7,6 @@ listed once, as the file, as `file_info` says too: what is below `a/` stays reac
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -15,14 +14,16 @@ from dataclasses import dataclass
 from s3sftp.backends.contract import Entry, FileInfo, Place
 from s3sftp.backends.s3.cache import Fact, Facts, Ticket
 from s3sftp.backends.s3.client import Answer, Store
+from s3sftp.backends.s3.features import Feature
 from s3sftp.backends.s3.heads import Heads
 from s3sftp.backends.s3.keys import Keys
-from s3sftp.backends.s3.objects import Fields, info_of_line, marker_of, version_of
+from s3sftp.backends.s3.list_forms import last_name
+from s3sftp.backends.s3.list_pages import pages
+from s3sftp.backends.s3.objects import info_of_line, marker_of, uploaded_at, version_of
 from s3sftp.telemetry import get_logger
 
-PAGE_KEYS = 1000
-"""The most that S3 tells at once."""
-
+MOST_UNSORTED = 100_000
+"""The most names of one listing that are remembered where the store keeps no order."""
 _log = get_logger("s3sftp.s3")
 
 
@@ -33,40 +34,27 @@ class Line:
     key: str
     size: int
     version: str | None
+    written: float | None = None
+    """When, by the store's clock."""
 
     @property
     def is_marker(self) -> bool:
         """Whether it stands for a directory, and is nothing else."""
         return self.key.endswith("/") and self.size == 0
 
-
-async def pages(store: Store, prefix: str, *, delimiter: str = "") -> AsyncGenerator[Answer]:
-    """The answers of one listing. The next is asked for while this one is read; leaving stops it."""
-    fixed: Fields = {"Prefix": prefix, "MaxKeys": PAGE_KEYS} | ({"Delimiter": delimiter} if delimiter else {})
-
-    async def page(after: Fields) -> Answer:
-        async with store.listings.one():
-            return await store.call("ListObjectsV2", **fixed, **after)
-
-    answer = await page({})
-    while token := answer.get("NextContinuationToken"):
-        ahead = asyncio.create_task(page({"ContinuationToken": token}))
-        try:
-            yield answer
-            answer = await ahead
-            await asyncio.sleep(0)  # others first: both pages may have been there at once
-        finally:
-            ahead.cancel()
-            await asyncio.gather(ahead, return_exceptions=True)
-    yield answer
+    def is_same(self, other: Line) -> bool:
+        """Whether both are of one version, as far as a store without ETags tells. Unknown is not the same."""
+        if self.version is None and other.version is None:
+            return self.written is not None and (self.size, self.written) == (other.size, other.written)
+        return self.version == other.version
 
 
 async def tree(store: Store, prefix: str) -> AsyncGenerator[Line]:
     """Every object below a prefix, markers included."""
-    async with aclosing(pages(store, prefix)) as answers:
+    async with aclosing(pages(store, prefix, needed=("ETag",))) as answers:
         async for answer in answers:
             for line in answer.get("Contents", ()):
-                yield Line(line["Key"], int(line.get("Size", 0)), version_of(line))
+                yield Line(line["Key"], int(line["Size"]), version_of(line), uploaded_at(line))
 
 
 class Listing:
@@ -81,7 +69,7 @@ class Listing:
     async def directory(self, place: Place) -> AsyncGenerator[Sequence[Entry]]:
         """Yield the entries of a directory. Raises NotFound, NotADirectory with the first page."""
         prefix = self._keys.prefix_of(place)
-        reader = _Reader(self._keys, prefix)
+        reader = _Reader(self._keys, prefix, is_sorted=self._store.features.has(Feature.ANY_PREFIX))
         directory = prefix.removesuffix("/")
         ticket = self._facts.ticket(directory)
         seen, first = place.is_root, True
@@ -124,24 +112,36 @@ def _tells_more(fact: Fact, listed: FileInfo) -> bool:
 class _Reader:
     """Turns the pages of one listing into entries. Pure."""
 
-    def __init__(self, keys: Keys, prefix: str) -> None:
+    def __init__(self, keys: Keys, prefix: str, *, is_sorted: bool = True) -> None:
         self._keys = keys
         self._prefix = prefix
+        self._is_sorted = is_sorted
+        """Whether keys come in byte order, until a page shows that they do not."""
         self._open: set[bytes] = set()
-        """Files that may still meet their twin `name/`: keys come in byte order, so only names that the last
-        one begins with (`a` < `a-b` < `a/`)."""
+        """Names that may still meet their twin, `name` or `name/`. In byte order these are the files that the
+        last key begins with (`a` < `a-b` < `a/`), and else all, up to `MOST_UNSORTED`."""
+        self._last = ""
         self.skipped = 0
 
     def entries(self, answer: Answer) -> list[Entry]:
-        files = list(self._files(answer))
+        self._is_sorted = self._is_sorted and self._follows(answer)
+        files = [entry for entry in self._files(answer) if self._is_sorted or entry.name not in self._open]
         taken = self._open.union(entry.name for entry in files)
         directories = [
             Entry(name, FileInfo.directory()) for name in self._directories(answer) if name not in taken
         ]
-        last = _last_key(answer)
-        if last is not None:
+        self._last = last = last_name(answer) or self._last
+        if self._is_sorted:
             self._open = {name for name in taken if last.startswith(self._prefix + self._keys.text_of(name))}
+        elif len(self._open) < MOST_UNSORTED:
+            self._open = taken.union(entry.name for entry in directories)
         return files + directories
+
+    def _follows(self, answer: Answer) -> bool:
+        """Whether the page goes on behind the last one, in byte order."""
+        firsts = [line["Key"] for line in answer.get("Contents", ())[:1]]
+        firsts += [line["Prefix"] for line in answer.get("CommonPrefixes", ())[:1]]
+        return all(first.encode("utf-8") >= self._last.encode("utf-8") for first in firsts)
 
     def _files(self, answer: Answer) -> Iterator[Entry]:
         for line in answer.get("Contents", ()):
@@ -153,8 +153,8 @@ class _Reader:
 
     def _directories(self, answer: Answer) -> Iterator[bytes]:
         for line in answer.get("CommonPrefixes", ()):
-            if self._keys.is_reserved(line["Prefix"]):
-                continue
+            if self._keys.is_reserved(line["Prefix"]) or line["Prefix"] == self._last:
+                continue  # a store may tell of a large directory in each page that its keys fill
             name = self._name(line["Prefix"])
             if name is not None:
                 yield name
@@ -163,10 +163,3 @@ class _Reader:
         name = self._keys.name_of(key, self._prefix)
         self.skipped += name is None
         return name
-
-
-def _last_key(answer: Answer) -> str | None:
-    """The last key or common prefix of a page, in S3's order; None for an empty page."""
-    lasts: list[str] = [line["Key"] for line in answer.get("Contents", ())[-1:]]
-    lasts += [line["Prefix"] for line in answer.get("CommonPrefixes", ())[-1:]]
-    return max(lasts, key=lambda key: key.encode("utf-8"), default=None)

@@ -16,6 +16,7 @@ from s3sftp.backends.s3.options import MODE_METADATA, MTIME_METADATA, UPLOAD_MET
 from s3sftp.errors import StorageFailure
 
 Fields = dict[str, Any]
+_PARTIAL = 206
 _TOTAL = re.compile(r"bytes 0-\d+/(\d+)")
 
 _CARRIED = (
@@ -75,6 +76,16 @@ def version_of(answer: Mapping[str, Any]) -> str | None:
     return etag if not etag or etag.startswith(('"', "W/")) else f'"{etag}"'
 
 
+def condition_on(version: str | None) -> Fields:
+    """What has a GET fail on another version. A weak ETag matches nothing: the answer's own has to tell."""
+    return {} if version is None or version.startswith("W/") else {"IfMatch": version}
+
+
+def is_version(answer: Mapping[str, Any], version: str) -> bool:
+    """Whether an answer is of this version. A proxy may say of any ETag that it is weak."""
+    return (version_of(answer) or "").removeprefix("W/") == version.removeprefix("W/")
+
+
 def info_of_head(answer: Mapping[str, Any], *, modes: bool) -> FileInfo:
     """A file, out of the answer to HEAD or GET; `modes`: with the permission bits that are kept with it.
 
@@ -95,18 +106,24 @@ def uploaded_at(answer: Mapping[str, Any]) -> float | None:
     return _seconds(answer.get("LastModified"))
 
 
-def size_of(answer: Mapping[str, Any]) -> int | None:
-    """The size of the whole object, out of the answer to a GET of its beginning; None when it is not told."""
+def size_of(answer: Mapping[str, Any], stop: int) -> int | None:
+    """The size of the whole object, out of the answer to a GET of its first `stop` bytes; None when it is not
+    told. An answer that does not say what it is a part of is all of it only where it is longer than asked."""
     if "ContentRange" in answer:
         total = _TOTAL.fullmatch(answer["ContentRange"])
         return None if total is None else int(total[1])
     size: int | None = answer.get("ContentLength")
-    return size
+    return None if size is None or size <= stop or is_partial(answer) else size
+
+
+def is_partial(answer: Mapping[str, Any]) -> bool:
+    """Whether the store says that the body is a part of the object."""
+    return bool(answer.get("ResponseMetadata", {}).get("HTTPStatusCode") == _PARTIAL)
 
 
 def info_of_line(line: Mapping[str, Any]) -> FileInfo:
     """A file, out of a line of a listing. That does not tell metadata: the time is the upload's."""
-    return FileInfo.file(int(line.get("Size", 0)), _seconds(line.get("LastModified")), version_of(line))
+    return FileInfo.file(int(line["Size"]), _seconds(line.get("LastModified")), version_of(line))
 
 
 def marker_of(answer: Mapping[str, Any], prefix: str) -> FileInfo:

@@ -64,7 +64,7 @@ class Opening:
                 return await self._heads.file(place), None
             body = body_of(answer)
             held.callback(body.close)
-            size = size_of(answer)
+            size = size_of(answer, stop)
             if size is None:  # not the beginning, or of nobody knows how much
                 return await self._heads.file(place), None
             info = self._heads.learn(key, {**answer, "ContentLength": size}, ticket)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 PERMISSIONS: Mapping[str, str] = {
     "ListObjectsV2": "s3:ListBucket on the bucket, for the prefix",
+    "ListObjects": "s3:ListBucket on the bucket, for the prefix",
     "ListMultipartUploads": "s3:ListBucketMultipartUploads on the bucket",
     # of a name that is not there S3 says so to those alone who may list
     "HeadObject": "s3:GetObject below the prefix, and s3:ListBucket",

@@ -73,6 +73,16 @@ def _page(answer: Answer) -> str:
     return ""
 
 
+def _listing(answer: Answer) -> str:
+    """In the older form the names themselves say where it goes on."""
+    for lines, name in (("Contents", "Key"), ("CommonPrefixes", "Prefix")):
+        if any(name not in line for line in answer.get(lines, ())):
+            return f"{lines} without a {name}"
+    is_older = not any(name in answer for name in _OF_V2)
+    has_names = answer.get("Contents") or answer.get("CommonPrefixes")
+    return "" if is_older and has_names else _page(answer)
+
+
 def _tags(answer: Answer) -> str:
     return "" if "TagSet" in answer else "no TagSet"
 
@@ -84,7 +94,8 @@ def _headers(answer: Answer) -> Mapping[str, str]:
 
 _CHANGES: Final = frozenset({"CompleteMultipartUpload", "CopyObject", "DeleteObject", "PutObject"})
 _OF_A_LISTING: Final = ("IsTruncated", "KeyCount", "MaxKeys", "MaxParts", "MaxUploads", "Name")
-_NEXT: Final = ("NextContinuationToken", "NextKeyMarker", "NextPartNumberMarker")
+_OF_V2: Final = ("KeyCount", "NextContinuationToken")
+_NEXT: Final = ("NextContinuationToken", "NextMarker", "NextKeyMarker", "NextPartNumberMarker")
 _PROOFS: Final[Mapping[str, Callable[[Answer], str]]] = {
     "AbortMultipartUpload": _gone,
     "CompleteMultipartUpload": _etag,
@@ -95,7 +106,8 @@ _PROOFS: Final[Mapping[str, Callable[[Answer], str]]] = {
     "GetObjectTagging": _tags,
     "HeadObject": _object,
     "ListMultipartUploads": _page,
-    "ListObjectsV2": _page,
+    "ListObjects": _listing,
+    "ListObjectsV2": _listing,
     "ListParts": _page,
     "PutObject": _stored,
     "UploadPart": _stored,

@@ -16,7 +16,7 @@ from s3sftp.backends.s3.cache import Facts
 from s3sftp.backends.s3.client import Answer, Store
 from s3sftp.backends.s3.failures import CUT, Trouble, has_status, is_refusal, trouble_of
 from s3sftp.backends.s3.features import Feature
-from s3sftp.backends.s3.objects import Fields, version_of
+from s3sftp.backends.s3.objects import Fields, condition_on, is_partial, is_version, version_of
 from s3sftp.backends.s3.received import Body, body_of
 from s3sftp.backends.s3.retries import Effort, Retries
 from s3sftp.backends.s3.rewritten import Rewritten, former_versions
@@ -133,18 +133,18 @@ async def _with_same_content(store: Store, key: str, version: str) -> str | None
 async def _open_version(
     store: Store, key: str, start: int, stop: int, version: str | None, *, resumed: bool
 ) -> tuple[Body, str | None]:
-    matched = version is not None and store.features.has(Feature.MATCHED_READS)
+    condition = condition_on(version) if store.features.has(Feature.MATCHED_READS) else {}
 
     def get(wanted: Fields) -> Awaitable[Answer]:
         asked = f"bytes={start}-{stop - 1}"
         return store.call("GetObject", effort=Effort.DATA, resumed=resumed, Key=key, Range=asked, **wanted)
 
     try:
-        answer = await get({"IfMatch": version} if matched else {})
+        answer = await get(condition)
     except StorageError as error:
         if has_status(error, 412, 416):
             raise Changed(detail=error.detail) from error
-        if not matched or not is_refusal(error):
+        if not condition or not is_refusal(error):
             raise
         answer = await store.features.do_without(Feature.MATCHED_READS, error, get({}))
     body = body_of(answer)
@@ -158,17 +158,22 @@ async def _open_version(
 
 def _verify(answer: Answer, start: int, stop: int, version: str | None) -> None:
     """See that the answer is what was asked for: some stores ignore conditions or ranges."""
-    if version is not None and version_of(answer) != version:
+    if version is not None and not is_version(answer, version):
         raise Changed(detail=f"the store sent {version_of(answer)} where {version} was asked for")
     found = _CONTENT_RANGE.fullmatch(answer.get("ContentRange", ""))
+    length: int | None = answer.get("ContentLength")
     if found is None:
-        if start != 0 or answer.get("ContentLength") != stop:
-            raise StorageFailure(detail="the store ignored Range")
+        # all of it will do, where it begins with what was asked for and is long enough
+        whole = None if is_partial(answer) or start else length
+        if whole is None or whole < stop or (whole > stop and version is None):
+            raise StorageFailure(detail="the store ignored Range, or does not say what it sent")
         return
     if int(found[1]) != start:
         raise StorageFailure(detail=f"the store sent another range than bytes {start}-{stop - 1}")
     if int(found[2]) != stop - 1:
         raise Changed(detail=f"the object ends at {found[2]}, before {stop - 1}")
+    if length not in (None, stop - start):
+        raise StorageFailure(detail=f"the store sent {length} bytes as bytes {start}-{stop - 1}")
 
 
 async def _next_piece(body: Body, stall_seconds: float) -> Buffer | Trouble:

@@ -208,7 +208,7 @@ def _depth(line: Line) -> int:
 
 def _is_same(line: Line, copied: Line | None) -> bool:
     """Whether a key still holds what was copied. A marker is like any other."""
-    return copied is not None and (line.version == copied.version or (line.is_marker and copied.is_marker))
+    return copied is not None and (line.is_same(copied) or (line.is_marker and copied.is_marker))
 
 
 def _check_lengths(new: str, old: str, lines: list[Line]) -> None:

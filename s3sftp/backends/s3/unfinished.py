@@ -23,7 +23,7 @@ from collections.abc import Sequence
 from s3sftp.backends.s3.client import Answer, Store
 from s3sftp.backends.s3.concurrency import for_each
 from s3sftp.backends.s3.listing import Line
-from s3sftp.backends.s3.objects import version_of, write_id_of
+from s3sftp.backends.s3.objects import uploaded_at, version_of, write_id_of
 from s3sftp.backends.s3.rewritten import former_versions
 from s3sftp.errors import AlreadyExists, NotFound
 
@@ -88,11 +88,16 @@ class Unfinished:
         ids = write_id_of(first), write_id_of(second)
         if ids != (None, None):
             return ids[0] == ids[1] or (ids[0] is None and version_of(first) in former_versions(second))
+        lengths = first.get("ContentLength"), second.get("ContentLength")
+        written = uploaded_at(first), uploaded_at(second)
         return (
             bool(version_of(first))
             and version_of(first) == version_of(second)
-            and first.get("ContentLength") == second.get("ContentLength")
-            and bool(second["LastModified"] >= first["LastModified"])
+            and None not in lengths
+            and lengths[0] == lengths[1]
+            and written[0] is not None
+            and written[1] is not None
+            and written[1] >= written[0]
         )
 
     async def _require_same_write(self, old: Line, new: Line) -> None:

@@ -19,9 +19,10 @@ from typing import Any, Final
 
 from s3sftp.backends.s3.client import Store
 from s3sftp.backends.s3.failures import has_code, has_status
+from s3sftp.backends.s3.features import Feature
 from s3sftp.backends.s3.objects import Fields
 from s3sftp.backends.s3.ownership import Claim
-from s3sftp.errors import StorageError
+from s3sftp.errors import StorageError, StorageFailure
 
 EARLIER, LATER = 60.0, 120.0
 """Seconds around the requests within which the uploads must have begun; as clocks differ, by the store's."""
@@ -44,15 +45,36 @@ class Unfinished:
 
 async def uploads_of(store: Store, key: str) -> list[Unfinished]:
     """All unfinished uploads of exactly this key. Raises StorageError."""
+    directory = key.rpartition("/")[0] + "/" if "/" in key else ""
+    if not store.features.has(Feature.ANY_PREFIX):
+        return await _uploads_of(store, key, directory)
+    try:
+        return await _uploads_of(store, key, key)
+    except StorageError as error:
+        if not has_status(error, 400, 501):
+            raise
+        try:
+            found = await _uploads_of(store, key, directory)
+        except StorageError:
+            raise error from error.__cause__
+        store.features.lacks(Feature.ANY_PREFIX, error.detail)
+        return found
+
+
+async def _uploads_of(store: Store, key: str, prefix: str) -> list[Unfinished]:
     found: list[Unfinished] = []
     after: Fields = {}
     while True:
-        answer = await store.call("ListMultipartUploads", Prefix=key, **after)
+        answer = await store.call("ListMultipartUploads", Prefix=prefix, **after)
         uploads: Sequence[Any] = answer.get("Uploads", ())
-        found += [Unfinished(each["UploadId"], each["Initiated"]) for each in uploads if each["Key"] == key]
+        # one of unknown age may be anybody's
+        named = [each for each in uploads if each.get("Key") == key and "Initiated" in each]
+        found += [Unfinished(each["UploadId"], each["Initiated"]) for each in named]
         following = {asked: answer[said] for said, asked in _NEXT.items() if answer.get(said)}
-        if not answer.get("IsTruncated") or following == after:
+        if not answer.get("IsTruncated"):
             return found
+        if following == after:  # some would be missing, and others taken for ours
+            raise StorageFailure("storage repeats its listing", detail=f"of uploads of {key!r}")
         after = following
 
 

@@ -14,6 +14,7 @@ from s3sftp.backends.s3.cache import Facts
 from s3sftp.backends.s3.checksums import digest
 from s3sftp.backends.s3.client import Store
 from s3sftp.backends.s3.conditions import Conditions
+from s3sftp.backends.s3.list_pages import beginning
 from s3sftp.backends.s3.multipart import Multipart
 from s3sftp.backends.s3.objects import Fields, new_object, written_head
 from s3sftp.backends.s3.ownership import Journal
@@ -167,8 +168,7 @@ class Writing:
                 made = await self._put_marker(key, {"IfNoneMatch": "*"})
             except AlreadyExists:
                 # some stores keep the ghost of a directory whose last file is gone, and it refuses a marker
-                answer = await self._store.call("ListObjectsV2", Prefix=key, MaxKeys=1)
-                if answer.get("Contents"):
+                if await beginning(self._store, key, 1):
                     raise
                 made = await self._put_marker(key, {})
             change.left(FileInfo.directory(made.moment))

@@ -12,7 +12,7 @@ import pytest
 from pydantic import SecretStr
 
 from s3sftp.backends.contract import Place, Session
-from s3sftp.backends.s3 import S3Backend, S3Options, listing, removing
+from s3sftp.backends.s3 import S3Backend, S3Options, list_pages, removing
 from tests.support.store import Store
 
 ALICE = Session("alice")
@@ -61,7 +61,7 @@ async def open_backend(proxied: Store, bucket: str) -> AsyncIterator[Opener]:
 @pytest.fixture
 def small_pages(monkeypatch: pytest.MonkeyPatch) -> int:
     """Pages and batches of 5 instead of 1 000: borders without waiting for thousands of objects."""
-    monkeypatch.setattr(listing, "PAGE_KEYS", 5)
+    monkeypatch.setattr(list_pages, "PAGE_KEYS", 5)
     monkeypatch.setattr(removing, "BATCH", 5)
     return 5
 

@@ -225,7 +225,6 @@ async def test_a_store_that_refuses_the_end_of_an_upload_for_its_checksum_is_tol
 @pytest.mark.parametrize(
     ("options", "header", "answer", "advice"),
     [
-        ({"tags": {"a": "b"}}, "x-amz-tagging", Answer(501, "NotImplemented"), "leave out s3.tags"),
         ({"tags": {"a": "b"}}, "x-amz-tagging", Answer(403, "AccessDenied"), "s3:PutObjectTagging"),
         ({"acl": "private"}, "x-amz-acl", Answer(403, "AccessDenied"), "s3:PutObjectAcl"),
         ({"acl": "private"}, "x-amz-acl", Answer(400, "InvalidRequest"), "leave out s3.acl"),
@@ -253,6 +252,15 @@ async def test_the_option_or_the_permission_that_keeps_a_write_from_working_is_n
     assert await s3.keys() == []
 
 
+async def test_tags_that_the_store_refuses_are_told_and_left_out(
+    s3: S3, proxied: Store, proxy: FaultProxy
+) -> None:
+    proxy.on(do=NOT_IMPLEMENTED, header="^x-amz-tagging")
+    found = by_name(await check(options_for(proxied, s3.bucket, tags={"a": "b"})))
+    assert (found["write"].state, found["tags"].state) == ("ok", "warning")
+    assert 's3.lacks = ["tags"]' in found["tags"].advice
+
+
 async def test_tags_are_tried_where_there_are_some(s3: S3, proxied: Store, proxy: FaultProxy) -> None:
     options = options_for(proxied, s3.bucket, tags={"a": "b c"})
     assert by_name(await check(options))["tags"].state == "ok"
@@ -268,3 +276,28 @@ async def test_probes_are_removed_whatever_fails(s3: S3, proxied: Store, proxy: 
     assert [finding for finding in found if finding.state == "failed"]
     assert await s3.keys() == []
     assert await s3.multipart_uploads() == []
+
+
+@pytest.mark.parametrize("feature", ["list-v2", "any-prefix"])
+async def test_listings_that_take_another_form_are_a_warning_with_the_option(
+    s3: S3, proxied: Store, proxy: FaultProxy, feature: str
+) -> None:
+    query = "^list-type=2" if feature == "list-v2" else "^prefix=.*[^/]$"
+    proxy.on("ListObjectsV2", query=query, do=Answer(400, "InvalidRequest"))
+    found = {finding.what: finding for finding in await check(options_for(proxied, s3.bucket))}
+    assert found["listings"].state == "warning"
+    assert f's3.lacks = ["{feature}"]' in found["listings"].advice
+    assert found["missing names"].state == found["journal"].state == "ok"
+    assert await s3.keys() == []
+
+
+async def test_a_role_that_may_not_hear_that_nothing_is_there_is_named_and_not_blamed_for_deleting(
+    s3: S3, proxied: Store, proxy: FaultProxy
+) -> None:
+    proxy.on("HeadObject", key="-absent$", do=Answer(403, "AccessDenied"))
+    proxy.on("ListObjectsV2", query="^prefix=.*-absent", do=Answer(403, "AccessDenied"))
+    proxy.on("ListObjectsV2", query="^delimiter=/", do=Answer(403, "AccessDenied"))
+    found = {finding.what: finding for finding in await check(options_for(proxied, s3.bucket))}
+    assert found["missing names"].state == "failed"
+    assert "s3:ListBucket" in found["missing names"].advice
+    assert found["delete"].state == "ok"

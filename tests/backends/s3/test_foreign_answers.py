@@ -239,20 +239,23 @@ async def test_a_claim_is_not_settled_by_a_list_that_is_none(
     assert len(journal_files(tmp_path)) == 1
 
 
-@pytest.mark.parametrize("measurable", [True, False])
+@pytest.mark.parametrize("told", ["by GET", "by LIST", "by nobody"])
 async def test_a_size_that_the_answer_lacks_is_unknown_and_not_zero(
-    backend: S3Backend, s3: S3, proxy: FaultProxy, measurable: bool
+    backend: S3Backend, s3: S3, proxy: FaultProxy, told: str
 ) -> None:
-    """The answer to a GET has it; where that is silent too, there is an error."""
+    """The answer to a GET has it, or the listing; where all are silent there is an error."""
     await s3.put("tenant/f", SMALL)
     etag = (await s3.head("tenant/f"))["ETag"]
     chunked = (("ETag", etag), ("Transfer-Encoding", "chunked"))
     proxy.on("HeadObject", do=Foreign(headers=chunked))
-    if measurable:
+    unsaid = (("ETag", etag), ("Content-Range", "bytes 0-0/*"))
+    if told != "by GET":
+        proxy.on("GetObject", do=Foreign(b"s", status=206, headers=unsaid))
+    if told != "by nobody":
         assert (await backend.file_info(place("f"), ALICE)).size == len(SMALL)
         return
-    unsaid = (("ETag", etag), ("Content-Range", "bytes 0-0/*"))
-    proxy.on("GetObject", do=Foreign(b"s", status=206, headers=unsaid))
+    empty = b"<ListBucketResult><IsTruncated>false</IsTruncated></ListBucketResult>"
+    proxy.on("ListObjectsV2", do=Foreign(empty))
     with pytest.raises(StorageFailure):
         await backend.file_info(place("f"), ALICE)
     with pytest.raises(StorageFailure):
