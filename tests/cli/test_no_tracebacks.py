@@ -87,6 +87,7 @@ class Shell:
         program = [sys.executable, *python.split(), "-m", "s3sftp", *arguments]
         environment: dict[str, str | bytes] = {**clean_environment(), **environ}
         environment.setdefault("HOME", str(self.directory))
+        environment.setdefault("XDG_STATE_HOME", str(self.directory))
         environment.setdefault("S3SFTP_S3__BUCKET", "nowhere")
         return subprocess.run(
             ["sh", "-c", script, "sh", *program],
@@ -231,7 +232,6 @@ def test_each_wrong_variable_is_named(shell: Shell) -> None:
     text = told(shell.run("check", **WRONG_VARIABLES), 2)
     for name in ("LISTEN__PORT", "LOG__LEVEL", "S3__PART_BYTES", "ADMIN__PORT"):
         assert f"(environment S3SFTP_{name})" in text
-    assert "ssh.host_keys: cannot read host key [: No such file" in text
 
 
 @each_command
@@ -383,6 +383,7 @@ def test_ctrl_c_ends_a_command_at_any_time(shell: Shell, command: str, stage: st
     environ = {
         **clean_environment(),
         "HOME": str(shell.directory),
+        "XDG_STATE_HOME": str(shell.directory),
         "S3SFTP_S3__BUCKET": "nowhere",
         "AWS_ACCESS_KEY_ID": "a",
         "AWS_SECRET_ACCESS_KEY": "b",

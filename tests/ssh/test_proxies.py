@@ -243,7 +243,7 @@ async def test_nobody_else_can_claim_an_address_where_it_is_allowed(header: byte
     async with gatehouse(listen=ALLOWED) as house:
         sock = await sending(house, header + VERSION, "127.0.0.9")
         assert await closed(sock)
-        (accepted,) = house.told("connection accepted")
+        (accepted,) = house.told("connection opened")
         assert accepted["peer"].startswith("127.0.0.9:")
         assert "proxy" not in accepted
         hint = await until_told(house, "PROXY header not expected")
@@ -289,7 +289,7 @@ async def test_a_second_header_is_no_header(first: bytes, second: bytes) -> None
     async with gatehouse(listen=REQUIRED) as house:
         sock = await sending(house, first + second + VERSION)
         assert await closed(sock)
-        (accepted,) = house.told("connection accepted")
+        (accepted,) = house.told("connection opened")
         assert accepted["peer"] == f"{CLIENT}:50000"
         assert "second header" in (await until_told(house, "PROXY header not expected"))["advice"]
 
