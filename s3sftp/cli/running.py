@@ -52,7 +52,6 @@ from s3sftp.workers.children import Child
 from s3sftp.workers.template import adopt_orphans, can_fork, fork_template, serve_requests
 
 _log = get_logger("s3sftp.workers")
-_NO_JOURNAL = 'set s3.journal: "bucket" needs no disk, "off" leaves this to the bucket\'s lifecycle rule'
 _END_SECONDS = 15.0
 """What a worker may take to end beyond the limits that transfers have."""
 
@@ -78,7 +77,7 @@ class Loaded:
     def tell_what_is_lacking(self) -> None:
         """Say what the server does without."""
         if self.lacking:
-            _log.warning("unfinished uploads are not noted", detail=self.lacking, advice=_NO_JOURNAL)
+            _log.warning("unfinished uploads are not noted", detail=self.lacking)
 
     @property
     def accounts(self) -> Accounts:

@@ -92,7 +92,7 @@ async def test_a_journal_that_nobody_asked_for_is_done_without_where_nothing_can
         (told,) = server.events("unfinished uploads are not noted")
         assert told["level"] == "warning"
         assert "/var/lib/s3sftp/uploads, which cannot be written" in told["detail"]
-        assert 's3.journal: "bucket"' in told["advice"]
+        assert 'set s3.journal to "bucket"' in told["detail"]
         server.terminate()
         assert await server.ended() == 0
         assert "Traceback" not in server.output()

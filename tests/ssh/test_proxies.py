@@ -178,9 +178,8 @@ async def test_a_ban_is_the_clients_and_neither_the_proxys_nor_anothers() -> Non
         for _ in range(2):
             with pytest.raises((asyncssh.PermissionDenied, asyncssh.ConnectionLost)):
                 await log_in(house, v2(CLIENT), password="wrong")
-        assert house.told("source banned") == [
-            {"event": "source banned", "source": CLIENT, "log_level": "warning"}
-        ]
+        (banned,) = house.told("source banned")
+        assert (banned["source"], banned["failures"], banned["log_level"]) == (CLIENT, 2, "warning")
         sock = await sending(house, v1(CLIENT) + VERSION)
         assert await answer(sock) == b""
         refused = await until_told(house, "connection refused")
