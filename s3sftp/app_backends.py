@@ -61,6 +61,23 @@ async def prepare_backend(options: ServerOptions) -> None:
             await prepare_client(options.s3)
 
 
+def with_possible_journal(options: ServerOptions) -> tuple[ServerOptions, str | None]:
+    """The options, without a journal where nobody has asked for one and the disk takes none; and why.
+
+    A server without a writable disk starts so: what a crash leaves is then the lifecycle rule's. Who has
+    named the journal, or the state directory, gets what was asked for or an error. Blocks.
+    """
+    s3 = options.s3
+    asked = s3 is None or "journal" in s3.model_fields_set or "state_dir" in options.server.model_fields_set
+    if asked or s3 is None:
+        return options, None
+    try:
+        require_state(options)
+    except ConfigurationError as error:
+        return options.model_copy(update={"s3": s3.model_copy(update={"journal": "off"})}), str(error)
+    return options, None
+
+
 def require_state(options: ServerOptions) -> None:
     """See that the storage can keep on this machine what it has to. Blocks, so not for the event loop.
 

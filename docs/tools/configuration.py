@@ -16,7 +16,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from s3sftp.app_options import ServerOptions
-from s3sftp.config import Options
+from s3sftp.config import Options, is_size
 
 PAGE = Path(__file__).parent.parent / "configuration.md"
 
@@ -80,7 +80,7 @@ def _table(rows: list[tuple[str, FieldInfo, str]]) -> str:
     lines = ["| option | what it does | values | default | environment |", "|---|---|---|---|---|"]
     for name, field, variable in rows:
         about = " ".join((field.description or "").split()).replace("|", "\\|")
-        kind = "size" if name.endswith("_bytes") else _kind(field.annotation)
+        kind = "size" if is_size(field.metadata) else _kind(field.annotation)
         cells = (f"`{name}`", about, kind, _default(field), f"`{variable}`")
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
@@ -108,7 +108,7 @@ _NAMES = {
 def _kind(annotation: Any) -> str:
     origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
     if origin is typing.Annotated:
-        return _kind(arguments[0])
+        return "size" if is_size(arguments[1:]) else _kind(arguments[0])
     if origin is typing.Literal:
         return ", ".join(f"`{value}`" for value in arguments)
     if origin in (typing.Union, types.UnionType):
@@ -130,6 +130,8 @@ def _default(field: FieldInfo) -> str:
         return made or "none"
     if field.default is PydanticUndefined:
         return "**required**"
+    if isinstance(field.default, int) and is_size(field.metadata):
+        return f"`{_size(field.default)}`"
     return _shown(field.default)
 
 
@@ -140,8 +142,6 @@ def _shown(value: Any) -> str:
         return f"`{str(value).lower()}`"
     if isinstance(value, timedelta):
         return f"`{_length(value)}`"
-    if isinstance(value, int) and value >= 1024 and value % 1024 == 0:
-        return f"`{_size(value)}`"
     if isinstance(value, list | tuple | set | frozenset):
         return ", ".join(f"`{each}`" for each in value)
     return f"`{value}`"
@@ -149,7 +149,7 @@ def _shown(value: Any) -> str:
 
 def _size(value: int) -> str:
     for unit, name in ((1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")):
-        if value % unit == 0:
+        if value and value % unit == 0:
             return f"{value // unit} {name}"
     return str(value)
 

@@ -15,6 +15,7 @@ from pydantic.fields import FieldInfo
 
 from s3sftp.app_options import ServerOptions
 from s3sftp.auth import UserOptions
+from s3sftp.config import is_size
 
 Schema = dict[str, Any]
 
@@ -41,7 +42,8 @@ def _group(group: type[BaseModel]) -> Schema:
 
 
 def _field(name: str, field: FieldInfo) -> Schema:
-    schema = _bounded(_type(name, field.annotation), field.metadata)
+    of_field = _size() if is_size(field.metadata) else _type(name, field.annotation)
+    schema = _bounded(of_field, field.metadata)
     if field.description:
         schema["description"] = " ".join(field.description.split())
     return schema
@@ -50,7 +52,7 @@ def _field(name: str, field: FieldInfo) -> Schema:
 def _type(name: str, annotation: Any) -> Schema:
     origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
     if origin is typing.Annotated:
-        return _bounded(_type(name, arguments[0]), arguments[1:])
+        return _bounded(_size() if is_size(arguments[1:]) else _type(name, arguments[0]), arguments[1:])
     if origin in (typing.Union, types.UnionType):
         (inner,) = (each for each in arguments if each is not type(None))
         return _or_null(_type(name, inner))
@@ -71,8 +73,6 @@ def _type(name: str, annotation: Any) -> Schema:
 def _scalar(name: str, annotation: Any) -> Schema:
     if annotation is timedelta:
         return {"type": ["number", "string"], "minimum": 0, "pattern": _DURATION}
-    if annotation is int and name.endswith("_bytes"):
-        return {"type": ["integer", "string"], "pattern": _BYTES}
     if annotation is int and name.endswith("_mode"):
         return {"type": "string", "pattern": "^(0o)?[0-7]{1,4}$"}  # a number would be decimal
     plain = {
@@ -84,6 +84,10 @@ def _scalar(name: str, annotation: Any) -> Schema:
         SecretStr: "string",
     }
     return {"type": plain[annotation]}
+
+
+def _size() -> Schema:
+    return {"type": ["integer", "string"], "pattern": _BYTES}
 
 
 def _or_null(schema: Schema) -> Schema:

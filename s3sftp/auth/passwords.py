@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import astuple, dataclass
 
 from argon2 import Parameters, PasswordHasher, extract_parameters
-from argon2.exceptions import Argon2Error, InvalidHashError
+from argon2.exceptions import Argon2Error, HashingError, InvalidHashError
 from argon2.low_level import Type
 from argon2.profiles import RFC_9106_LOW_MEMORY
 
@@ -27,7 +27,15 @@ _NOT_ARGON2ID = "should be an Argon2id hash that begins with $argon2id$; make on
 
 def hash_password(password: str) -> str:
     """A hash for `password_hash`, with the parameters that RFC 9106 recommends (64 MiB, 3 passes)."""
-    return PasswordHasher.from_parameters(RFC_9106_LOW_MEMORY).hash(password)
+    return _hash(PasswordHasher.from_parameters(RFC_9106_LOW_MEMORY), password)
+
+
+def _hash(hasher: PasswordHasher, password: str) -> str:
+    """Raises MemoryError when there is too little, also for the threads that it takes."""
+    try:
+        return hasher.hash(password)
+    except HashingError as error:
+        raise MemoryError(f"hashing a password: {error}") from error
 
 
 def check_hash(text: str) -> None:
@@ -65,7 +73,7 @@ class Nobody:
         parameters, kinds = usual_cost(hashes)
         if before is not None and before.parameters == parameters:
             return cls(before.password_hash, parameters, kinds)
-        made = PasswordHasher.from_parameters(parameters).hash(secrets.token_hex())
+        made = _hash(PasswordHasher.from_parameters(parameters), secrets.token_hex())
         return cls(made, parameters, kinds)
 
 

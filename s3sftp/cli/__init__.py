@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import difflib
+import signal
 from importlib import import_module
-from typing import cast
+from typing import Any, cast
 
 import click
 
@@ -17,16 +19,38 @@ _HIDDEN = ("template",)
 class _Commands(click.Group):
     """Loads a command's module late: hashing a password does not need an S3 client."""
 
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        """Run a command; its failures are told here, whichever it is."""
+        open_standard_streams()
+        from s3sftp.cli.failures import told_plainly
+
+        with told_plainly():
+            return super().main(*args, **kwargs)
+
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(_COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in (*_COMMANDS, *_HIDDEN):
             return None
-        open_standard_streams()
         import_asyncssh()
         name = cmd_name.replace("-", "_")
-        return cast(click.Command, getattr(import_module(f"s3sftp.cli.{name}"), name))
+        command = cast(click.Command, getattr(import_module(f"s3sftp.cli.{name}"), name))
+        if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:  # as `s3sftp.__main__` has left it
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The command that the arguments begin with; of one that does not exist, what may have been meant."""
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            near = difflib.get_close_matches(args[0], _COMMANDS, n=1)
+            if near:
+                raise click.UsageError(f"{error.message} Did you mean '{near[0]}'?", ctx) from None
+            raise
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
 from collections.abc import Coroutine, Sequence
 from typing import Any
@@ -15,7 +14,7 @@ from s3sftp.backends import s3
 from s3sftp.backends.findings import Finding, State
 from s3sftp.backends.first_look import look_at
 from s3sftp.cli.configuration import ConfigurationReader, storage_flags
-from s3sftp.cli.failures import told_plainly
+from s3sftp.cli.event_loop import run
 from s3sftp.config import Sources
 from s3sftp.ssh.algorithms import WEAK_ADVICE
 from s3sftp.telemetry.escape import printable
@@ -38,12 +37,11 @@ def check(*, offline: bool, **flags: Any) -> None:
     is configured: options, users, keys, host keys. Exits with 0 if the server would work, with 1 if not, with
     2 if the configuration is wrong.
     """
-    with told_plainly():
-        configuration = ConfigurationReader(**flags, needs_users=False).read(Sources())
-        options = configuration.options
-        configure_logging(options.log.model_copy(update={"level": "error"}))
-        of_storage = _unasked(configuration) if offline else asyncio.run(_look(options))
-        findings = [*of_logins(configuration), *of_storage]
+    configuration = ConfigurationReader(**flags, needs_users=False).read(Sources())
+    options = configuration.options
+    configure_logging(options.log.model_copy(update={"level": "error"}))
+    of_storage = _unasked(configuration) if offline else run(_look(options))
+    findings = [*of_logins(configuration), *of_storage]
     for line in table(findings):
         click.echo(line)
     sys.exit(1 if any(finding.state == "failed" for finding in findings) else 0)

@@ -100,9 +100,13 @@ def options_from(
 def _of_url(text: str | None) -> list[Setting]:
     if text is None:
         return []
-    url = urlsplit(text)
+    problem = ConfigurationError([f"{text!r} should be like s3://BUCKET or s3://BUCKET/PREFIX"])
+    try:
+        url = urlsplit(text)
+    except ValueError:  # it has a bracket, which would begin an address of IPv6
+        raise problem from None
     if url.scheme != "s3" or not url.netloc or url.query or url.fragment:
-        raise ConfigurationError([f"{text!r} should be like s3://BUCKET or s3://BUCKET/PREFIX"])
+        raise problem
     prefix = url.path.removeprefix("/")
     return [Setting(("s3", "bucket"), url.netloc, text), Setting(("s3", "prefix"), prefix, text)]
 

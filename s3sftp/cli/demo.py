@@ -14,7 +14,7 @@ from s3sftp.app import Application
 from s3sftp.app_options import Configuration, load_configuration
 from s3sftp.auth import hash_password
 from s3sftp.cli.demo_store import BUCKET, REGION, DemoStore, DemoStoreFailed
-from s3sftp.cli.failures import told_plainly
+from s3sftp.cli.event_loop import run
 from s3sftp.config import Setting, Sources
 from s3sftp.ssh import host_keys
 from s3sftp.telemetry.exporters import end_exporting
@@ -35,11 +35,16 @@ USER = "demo"
     help="Where data, keys and credentials are kept; they survive restarts.",
 )
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
-@click.option("--port", type=int, default=2022, show_default=True, help="SFTP port; 0 takes a free one.")
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=2022,
+    show_default=True,
+    help="SFTP port; 0 takes a free one.",
+)
 def demo(directory: Path, host: str, port: int) -> None:
     """Run an S3 store and an SFTP server in front of it, with a user to log in as."""
-    with told_plainly():
-        asyncio.run(_demo(directory.resolve(), host, port))
+    run(_demo(directory.resolve(), host, port))
 
 
 async def _demo(directory: Path, host: str, port: int) -> None:

@@ -16,13 +16,20 @@ def run(main: Coroutine[Any, Any, T]) -> T:
     Under a limit of memory that one cannot start, or dies before it says that it has: then the end of a
     process that has stopped in order is a traceback, or never comes.
     """
-    with asyncio.Runner(loop_factory=_Loop) as runner:
-        return runner.run(main)
+    try:
+        with asyncio.Runner(loop_factory=_Loop) as runner:
+            return runner.run(main)
+    finally:
+        main.close()  # no effect on one that has run
 
 
 class _Loop(asyncio.SelectorEventLoop):
     def __init__(self) -> None:
-        super().__init__()
+        try:
+            super().__init__()
+        except OSError:  # no descriptor is left
+            self._closed = True  # as far as `__del__` is concerned, which would complain
+            raise
         self._threads = ThreadPoolExecutor(thread_name_prefix="asyncio")
         self.set_default_executor(self._threads)
 

@@ -19,4 +19,8 @@ def hash_password(stdin: bool) -> None:
         password = click.prompt("Password", hide_input=True, confirmation_prompt=True, err=True)
     if not password:
         raise click.ClickException("the password is empty")
+    try:
+        password.encode()
+    except UnicodeEncodeError:
+        raise click.ClickException("the password is not UTF-8 text, as clients send it") from None
     click.echo(auth.hash_password(password))

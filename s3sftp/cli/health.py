@@ -23,7 +23,7 @@ _MAX_BYTES = 1 << 16
 @click.command()
 @click.option("--live", is_flag=True, help="Ask whether it runs, not whether it can serve.")
 @click.option("--host", help="Address of the admin port; default: `admin.host`.")
-@click.option("--port", type=int, help="The admin port; default: `admin.port`.")
+@click.option("--port", type=click.IntRange(1, 65535), help="The admin port; default: `admin.port`.")
 @click.option(
     "--config",
     "config_file",
@@ -35,8 +35,8 @@ def health(live: bool, host: str | None, port: int | None, config_file: Path | N
     """Ask the admin port of a running server: exit status 0 when all is well, 1 with the reasons when not."""
     try:
         if host is None or port is None:
-            configured = _configured(config_file)
-            host, port = host or configured[0], port or configured[1]
+            configured = _configured(config_file, port)
+            host, port = host or configured[0], configured[1]
         reasons = _ask(_reachable(host), port, "/livez" if live else "/readyz")
     except ConfigurationError as error:
         reasons = list(error.problems)
@@ -45,15 +45,20 @@ def health(live: bool, host: str | None, port: int | None, config_file: Path | N
     sys.exit(1 if reasons else 0)
 
 
-def _configured(file: Path | None) -> tuple[str, int]:
-    """Where the server listens, as it reads it; nothing else of its configuration is looked at."""
+def _configured(file: Path | None, given: int | None) -> tuple[str, int]:
+    """Where the server listens, as it reads it; nothing else of its configuration is looked at.
+
+    Raises ConfigurationError.
+    """
     settings = Settings.layered(from_toml(file) if file else [], from_environment(os.environ, ()))
     found = {path: setting.value for path, setting in settings.by_path.items()}
-    host, port = found.get(("admin", "host"), "127.0.0.1"), found.get(("admin", "port"))
+    host, port = found.get(("admin", "host"), "127.0.0.1"), given or found.get(("admin", "port"))
+    if port is None:
+        raise ConfigurationError(["there is no admin port to ask: set admin.port, or give --port"])
     try:
         return str(host), int(str(port))
     except ValueError:
-        raise ConfigurationError([f"admin.port = {port}: there is no admin port to ask"]) from None
+        raise ConfigurationError([f"admin.port = {port!r} should be a number from 1 to 65535"]) from None
 
 
 def _reachable(host: str) -> str:
@@ -74,7 +79,9 @@ def _ask(host: str, port: int, path: str) -> list[str]:
         connection.request("GET", path)
         answer = connection.getresponse()
         body = answer.read(_MAX_BYTES)
-    except (OSError, http.client.HTTPException) as error:
+    except UnicodeError:  # of the host: idna refuses it, or bytes that are no text
+        return [f"{host!r} should be a host name or an address"]
+    except (OSError, OverflowError, http.client.HTTPException) as error:
         return [f"no answer from {host} port {port}: {error or type(error).__name__}"]
     finally:
         connection.close()

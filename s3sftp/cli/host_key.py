@@ -9,7 +9,6 @@ import asyncssh
 import click
 
 from s3sftp.app_options import default_state_dir
-from s3sftp.cli.failures import told_plainly
 from s3sftp.ssh import host_keys
 
 _KINDS = {"ed25519": "ssh-ed25519", "ecdsa": "ecdsa-sha2-nistp256", "rsa": "ssh-rsa"}
@@ -25,8 +24,9 @@ def host_key() -> None:
 @click.argument("file", type=click.Path(path_type=Path))
 def generate(kind: str, file: Path) -> None:
     """Write a new private key to FILE, which must not exist."""
-    with told_plainly():
-        _describe(host_keys.generate(file, _KINDS[kind]), "HOST", 2022)
+    if not file.name:
+        raise click.UsageError("FILE should be the name of a file")
+    _describe(host_keys.generate(file, _KINDS[kind]), "HOST", 2022)
 
 
 @host_key.command()
@@ -37,11 +37,10 @@ def generate(kind: str, file: Path) -> None:
 def show(state_dir: Path | None, host: str, port: int, file: Path | None) -> None:
     """Show fingerprint, public key and known_hosts line of FILE, or of every generated key."""
     directory = state_dir or default_state_dir()
-    with told_plainly():
-        # those that are there: the server makes the others when it starts, and may never have started
-        kept = [each for name in host_keys.FILES if os.path.lexists(each := directory / name)]
-        for each in [file] if file else kept or [directory / next(iter(host_keys.FILES))]:
-            _describe(host_keys.load(each), host, port)
+    # those that are there: the server makes the others when it starts, and may never have started
+    kept = [each for name in host_keys.FILES if os.path.lexists(each := directory / name)]
+    for each in [file] if file else kept or [directory / next(iter(host_keys.FILES))]:
+        _describe(host_keys.load(each), host, port)
 
 
 def _describe(key: asyncssh.SSHKey, host: str, port: int) -> None:

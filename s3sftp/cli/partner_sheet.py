@@ -16,7 +16,7 @@ import click
 from s3sftp.app_options import ServerOptions
 from s3sftp.auth import Account
 from s3sftp.cli.configuration import ConfigurationReader, storage_flags
-from s3sftp.cli.failures import say, told_plainly
+from s3sftp.cli.failures import say
 from s3sftp.cli.partner_page import HostKey, Partner, page_of
 from s3sftp.config import Sources
 from s3sftp.errors import ConfigurationError
@@ -57,16 +57,15 @@ def partner_sheet(
     HOST or PORT and is told on standard error. Exits with 1 if there is no such user, with 2 if the
     configuration is wrong or there are no host keys yet.
     """
-    with told_plainly():
-        ours = user if authorized_keys or flags["password_hash"] else None
-        reader = ConfigurationReader(**flags, user=ours, authorized_keys=authorized_keys, needs_users=False)
-        configuration = reader.read(Sources())
-        options, accounts = configuration.options, configuration.logins.accounts
-        configure_logging(options.log.model_copy(update={"level": "error"}))
-        if user not in accounts:
-            _end_without(user, list(accounts))
-        partner = _partner(accounts[user])
-        keys = keys_of(options)
+    ours = user if authorized_keys or flags["password_hash"] else None
+    reader = ConfigurationReader(**flags, user=ours, authorized_keys=authorized_keys, needs_users=False)
+    configuration = reader.read(Sources())
+    options, accounts = configuration.options, configuration.logins.accounts
+    configure_logging(options.log.model_copy(update={"level": "error"}))
+    if user not in accounts:
+        _end_without(user, list(accounts))
+    partner = _partner(accounts[user])
+    keys = keys_of(options)
     host = host or _listening_on(options)
     port = port or options.listen.port or None
     _tell_what_is_missing(partner, host, port)

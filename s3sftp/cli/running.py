@@ -16,7 +16,7 @@ from functools import partial
 
 from s3sftp import __version__
 from s3sftp.app_accounts import to_changes_file
-from s3sftp.app_backends import require_state
+from s3sftp.app_backends import require_state, with_possible_journal
 from s3sftp.app_descriptors import enough_descriptors, other_descriptors
 from s3sftp.app_health import SupervisorHealth, admin_descriptors, admin_port, import_admin_port
 from s3sftp.app_options import Configuration, ServerOptions
@@ -63,10 +63,21 @@ class Loaded:
     read: Read
     configuration: Configuration
     sources: Sources
+    options: ServerOptions
+    """Those that are configured, or what of them is possible here."""
+    lacking: str | None
+    """What is not possible, and why."""
 
-    @property
-    def options(self) -> ServerOptions:
-        return self.configuration.options
+    @classmethod
+    def of(cls, read: Read, configuration: Configuration, sources: Sources) -> Loaded:
+        """See what is possible on this machine. Blocks."""
+        configured = configuration.without_tables()
+        return cls(read, configured, sources, *with_possible_journal(configured.options))
+
+    def tell_what_is_lacking(self) -> None:
+        """Say what the server does without."""
+        if self.lacking:
+            _log.warning("unfinished uploads are not noted", detail=self.lacking)
 
     @property
     def accounts(self) -> Accounts:
@@ -91,6 +102,7 @@ def serve_alone(loaded: Loaded) -> None:
     log_without_waiting(loaded.options.log)
     return_large_blocks()
     tell_what_is_wrong(loaded.configuration.logins)
+    loaded.tell_what_is_lacking()
     enough_descriptors(loaded.options, 1)
     run(_serve(loaded))
 
@@ -161,6 +173,7 @@ async def supervise(loaded: Loaded, workers: int, template: Template, data: byte
     tell_on_request()
     warn_of_weak(options.ssh.offer)
     tell_what_is_wrong(loaded.configuration.logins)
+    loaded.tell_what_is_lacking()
     enough_descriptors(options, workers)
     # the first start makes the keys, once
     await asyncio.to_thread(load_host_keys, options.ssh.host_keys, options.server.state_dir)

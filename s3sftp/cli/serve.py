@@ -10,7 +10,6 @@ import click
 
 from s3sftp.app_shares import worker_count
 from s3sftp.cli.configuration import ConfigurationReader, storage_flags
-from s3sftp.cli.failures import told_plainly
 from s3sftp.cli.running import Loaded, serve_alone, serve_with_workers
 from s3sftp.config import Sources
 
@@ -33,14 +32,13 @@ def serve(**flags: Any) -> None:
     common ones are flags: flags win over the environment, the environment over the file. Files of users and
     keys are read again when they change, and on SIGHUP.
     """
-    with told_plainly():
-        # a terminal that is closed ends no server, also not before it can be asked to read again
-        signal.signal(signal.SIGHUP, signal.SIG_IGN)
-        reader, sources = ConfigurationReader(**flags), Sources()
-        configuration = reader.read(sources)
-        workers = worker_count(configuration.options)
-        loaded = Loaded(partial(reader.read, again=True), configuration.without_tables(), sources)
-        if workers > 1:
-            serve_with_workers(loaded, workers)
-        else:
-            serve_alone(loaded)
+    # a terminal that is closed ends no server, also not before it can be asked to read again
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    reader, sources = ConfigurationReader(**flags), Sources()
+    configuration = reader.read(sources)
+    workers = worker_count(configuration.options)
+    loaded = Loaded.of(partial(reader.read, again=True), configuration, sources)
+    if workers > 1:
+        serve_with_workers(loaded, workers)
+    else:
+        serve_alone(loaded)

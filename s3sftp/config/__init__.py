@@ -2,7 +2,7 @@
 
 from s3sftp.config.durations import Duration
 from s3sftp.config.layers import Setting, Settings, from_environment, from_toml, tree_of
-from s3sftp.config.options import ByteSize, LocalPath, Options
+from s3sftp.config.options import ByteSize, LocalPath, Options, is_size
 from s3sftp.config.reader import Reading, read, read_table
 from s3sftp.config.sources import Snapshot, Sources
 
@@ -18,6 +18,7 @@ __all__ = [
     "Sources",
     "from_environment",
     "from_toml",
+    "is_size",
     "read",
     "read_table",
     "tree_of",

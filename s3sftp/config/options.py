@@ -8,6 +8,7 @@ them all. One word names an option everywhere: TOML `part_bytes` in `[s3]`, envi
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
 
@@ -27,8 +28,14 @@ def _parse_bytes(value: object) -> object:
     return int(digits) * _UNITS[unit]
 
 
-ByteSize = Annotated[int, BeforeValidator(_parse_bytes)]
+_SIZE = BeforeValidator(_parse_bytes)
+ByteSize = Annotated[int, _SIZE]
 """A number of bytes: an integer, or a text with a unit such as `"8 MiB"`."""
+
+
+def is_size(metadata: Iterable[object]) -> bool:
+    """Whether an option with this metadata is a `ByteSize`, not a count: for what describes options."""
+    return _SIZE in metadata
 
 
 def _check_path(path: Path) -> Path:

@@ -42,6 +42,8 @@ def shown(path: tuple[str, ...], value: object) -> str:
 
 
 def _right(error: ErrorDetails) -> str:
+    if error["type"] in ("model_type", "dict_type", "model_attributes_type"):
+        return "should be a table of options"
     text = error["msg"].removeprefix("Value error, ").removeprefix("Assertion failed, ")
     text = text.removeprefix("Input ")
     return text[:1].lower() + text[1:]

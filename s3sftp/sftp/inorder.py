@@ -139,7 +139,7 @@ class ReadsInOrder:
         except Exception as error:
             steps.end(error)
             if isinstance(error, StorageError):
-                self._log.tell(request, steps.costs, f"{type(error).__name__}: {error}", error.detail)
+                self._log.tell(request, steps.costs, error)
             raise
         if answer is not None:
             steps.end()

@@ -111,6 +111,7 @@ class Runner:
             task.cancel()
         if self._tasks:
             await asyncio.wait(list(self._tasks))
+        self._log.end()
 
     def _for_commits(self) -> set[Ticket]:
         """The CLOSEs of uploads that have arrived, and what they wait for."""
@@ -230,7 +231,7 @@ class Runner:
                 answer = await run()
             except StorageError as error:
                 current.record_exception(error)
-                self._log.tell(request, costs, f"{type(error).__name__}: {error}", error.detail)
+                self._log.tell(request, costs, error)
                 return error_packet(request.request_id, error)
             except (Exception, asyncio.CancelledError) as error:
                 if isinstance(error, asyncio.CancelledError) and is_meant_for_us():
@@ -241,6 +242,10 @@ class Runner:
                 current.set_attribute("s3sftp.s3_requests", costs.total())
         self._log.tell(request, costs)
         return answer
+
+    def tell_refused(self, name: str, path: bytes, error: StorageError) -> None:
+        """`RequestLog.tell_refused`, of a request that was not admitted."""
+        self._log.tell_refused(name, path, error)
 
     def answer_to_the_unforeseen(self, request_id: int, name: str) -> bytes:
         """`RequestLog.answer_to_the_unforeseen`."""

@@ -52,6 +52,14 @@ _log = get_logger(__name__)
 _SLICE_SECONDS = 0.01
 """How long a session may take requests before others have their turn."""
 _LOOK_SECONDS = 60.0
+_NAMES = {int(kind): kind.name for kind in Type}
+_OF_PATHS = frozenset(
+    {
+        *(Type.OPEN, Type.LSTAT, Type.STAT, Type.SETSTAT, Type.OPENDIR, Type.REMOVE, Type.MKDIR),
+        *(Type.RMDIR, Type.REALPATH, Type.RENAME, Type.READLINK, Type.SYMLINK),
+    }
+)
+"""Requests that begin with a path."""
 
 
 class SftpSession(asyncssh.SSHServerSession[bytes]):
@@ -240,7 +248,8 @@ class SftpSession(asyncssh.SSHServerSession[bytes]):
         self._outbox.put(answer)
 
     def _note_refused(self, kind: int, packet: bytes, error: StorageError) -> None:
-        """A file of which a WRITE was refused must not be published without it."""
+        """Tell the operator. And a file of which a WRITE was refused must not be published without it."""
+        self._runner.tell_refused(*_name_and_path(kind, packet), error)
         if kind == Type.WRITE:
             with suppress(BadMessage, StorageError):
                 fields = Fields(packet)
@@ -403,3 +412,15 @@ async def _contain(handle: Handle, step: Callable[[Handle], Awaitable[None]]) ->
         await step(handle)
     except Exception:
         _log.exception("clean-up failed", path=str(handle.path))
+
+
+def _name_and_path(kind: int, packet: bytes) -> tuple[str, bytes]:
+    """What a request that was not understood is called, and the path that it begins with, if it has one."""
+    name = _NAMES.get(kind, f"type {kind}")
+    path = b""
+    if kind in _OF_PATHS:
+        with suppress(BadMessage):
+            fields = Fields(packet)
+            fields.u32()
+            path = fields.string()
+    return name, path

@@ -80,10 +80,19 @@ def status_packet(request_id: int, status: Status, more: str = "") -> bytes:
     return packet(Type.STATUS, request_id, u32(status), string(text), _LANGUAGE)
 
 
+def status_of(error: errors.StorageError) -> Status:
+    """The code for an error, also for one of a class of somebody else's."""
+    return STATUS_OF[_known(error)]
+
+
+def _known(error: errors.StorageError) -> type[errors.StorageError]:
+    return next(cls for cls in type(error).__mro__ if cls in STATUS_OF)
+
+
 def error_packet(request_id: int, error: errors.StorageError) -> bytes:
     """The answer to a request that failed; carries the error's own text, never its detail."""
-    known = next(cls for cls in type(error).__mro__ if cls in STATUS_OF)
-    status, text = STATUS_OF[known], str(error)
+    known, text = _known(error), str(error)
+    status = STATUS_OF[known]
     says_no_more = status is not Status.FAILURE and text == known.default_text
     return status_packet(request_id, status, "" if says_no_more else text)
 

@@ -41,6 +41,13 @@ _TURN_ON = (
 )
 _TWO_HEADERS = "a second header came behind the first: only the load balancer next to the server may send one"
 
+_TELL_SECONDS = 600.0
+"""How often to say that connections came and no client with them: load balancers look every few seconds."""
+_NO_CLIENT = "a load balancer that looks whether the port is open, or somebody who scans ports"
+_NOT_SSH = (
+    "something that speaks another protocol, such as a health check by HTTP, or somebody who scans ports"
+)
+
 _LEAVE_SECONDS = 2.0
 """How long a client whose sessions have ended may take to hang up by itself."""
 _STOPPING = "the server is stopping"
@@ -61,6 +68,7 @@ class Shared:
     host_keys: Sequence[asyncssh.SSHKeyPair] = ()
     connections: set[Connection] = field(default_factory=set)
     refusals: Sparse = field(default_factory=Sparse)
+    clientless: Sparse = field(default_factory=lambda: Sparse(_TELL_SECONDS))
     fast_packets: bool = False
     stopping: bool = False
     metrics: Metrics = field(default_factory=Metrics)
@@ -75,6 +83,12 @@ class Connection(NothingButSessions):
         self._conn: asyncssh.SSHServerConnection | None = None
         self._peer = ""
         self._is_proxys_own = False
+        self._is_client = False
+        """The version of an SSH client has come."""
+        self._has_sent = False
+        """Something else has come."""
+        self._has_header = False
+        """It was a load balancer's, of which the log tells by itself."""
         self._guest: Guest | None = None
         self._counted: asyncio.Future[Refusal | None] | None = None
         self._count = shared.metrics.add
@@ -114,7 +128,7 @@ class Connection(NothingButSessions):
         if guest.peer.proxy:
             quirks.comes_from(conn, guest.peer.address, guest.peer.port)
         self._login.comes_from(guest.peer, guest)
-        quirks.on_version(conn, guest.greeted, self._look_for_header)
+        quirks.on_version(conn, self._greeted, self._look_for_header)
         self._shared.connections.add(self)
         self._count(CONNECTIONS.row())
         self._count(CONNECTIONS_TOTAL.row("accepted"))
@@ -127,12 +141,22 @@ class Connection(NothingButSessions):
         )
         self._keepalive = Keepalive(conn, self._shared.options, self._shared.sessions_idle, self.abort)
         quirks.on_transport_pressure(conn, self._pause_sessions, self._resume_sessions)
-        self._tell("connection accepted", **guest.peer.fields)
+        self._tell("connection opened", **guest.peer.fields)
+
+    def _greeted(self) -> None:
+        """The client has sent its version."""
+        if self._guest is None:
+            return
+        self._is_client = True
+        self._guest.greeted()
+        self._tell("connection accepted", **self._guest.peer.fields)
 
     def _look_for_header(self, begins: bytes) -> None:
         """The client has sent something else than its version, or not all of it."""
+        self._has_sent |= bool(begins)
         if not proxy_header.begins_one(begins):
             return
+        self._has_header = True
         untold = self._shared.refusals.tell("PROXY header", asyncio.get_running_loop().time())
         if untold is not None and self._guest is not None:
             peer = self._guest.peer
@@ -142,7 +166,8 @@ class Connection(NothingButSessions):
 
     def _tell(self, event: str, **fields: Any) -> None:
         """Of health checks only who looks closely wants to hear."""
-        tell = _log.debug if self._is_proxys_own and not self.authenticated else _log.info
+        is_check = not self._is_client or (self._is_proxys_own and not self.authenticated)
+        tell = _log.debug if is_check else _log.info
         tell(event, connection=self._id, **fields)
 
     def service_requested(self) -> None:
@@ -409,6 +434,7 @@ class Connection(NothingButSessions):
         if not self.authenticated:
             self._tell_mismatch()
             self._login.left_outside(self._user)
+            self._tell_clientless()
         self._guest.leave()
         self._tell(
             "connection closed",
@@ -417,6 +443,22 @@ class Connection(NothingButSessions):
             authenticated=self.authenticated,
             reason=str(exc) if exc else None,
         )
+
+    def _tell_clientless(self) -> None:
+        """Say once in a while how many connections there were on which no client has shown itself."""
+        guest = self._guest
+        if self._is_client or self._has_header or guest is None or guest.peer.is_proxys_own:
+            return
+        kind = "something else" if self._has_sent else "nothing"
+        untold = self._shared.clientless.tell(kind, asyncio.get_running_loop().time())
+        if untold is not None:
+            _log.info(
+                "connections without a client",
+                connections=untold + 1,
+                **guest.peer.fields,
+                sent=kind,
+                detail=_NOT_SSH if self._has_sent else _NO_CLIENT,
+            )
 
     def _tell_mismatch(self) -> None:
         """Say so if the two had no algorithm in common: the client may have found out, and left, first."""

@@ -120,6 +120,8 @@ class FrontDoor:
             auth.ban_time.total_seconds(),
             auth.max_tracked_sources,
         )
+        self._ban = {"failures": auth.ban_failures, "seconds": auth.ban_time.total_seconds()}
+        """What the log says of a ban: after how many failed logins, and for how long."""
         self._shared = [ipaddress.ip_network(network) for network in ssh.shared_sources]
         self._admission = Admission(ssh, self._dismiss)
         self._refusals = Sparse()
@@ -196,7 +198,7 @@ class FrontDoor:
             return False
         banned = self._bans.failed(ticket.source, _now())
         if banned:
-            _log.warning("source banned", source=ticket.source)
+            _log.warning("source banned", source=ticket.source, **self._ban)
         return banned
 
     def leave(self, ticket: Ticket) -> None:

@@ -21,6 +21,7 @@ from types import MappingProxyType
 import asyncssh
 
 from s3sftp.errors import ConfigurationError
+from s3sftp.ssh.algorithms import kind_of
 from s3sftp.telemetry import get_logger
 
 _log = get_logger("s3sftp.ssh")
@@ -35,6 +36,11 @@ FILES: Mapping[str, str] = MappingProxyType(
 )
 """The files in the state directory, and the type of the key in each: those that sshd makes."""
 _RSA_BITS = 3072
+_LEAST_RSA_BITS = 1024
+"""OpenSSH refuses a server whose key is shorter."""
+_MAX_BYTES = 64 << 10
+"""Of a file with a key, which takes less than 16 KiB."""
+_NOT_REPLACED = "it is not replaced, as clients would no longer trust the server: restore it, or remove it"
 _ELSEWHERE = "name the keys in ssh.host_keys, or a directory that can be written in server.state_dir"
 
 
@@ -147,30 +153,54 @@ def _write_new(file: Path, data: bytes) -> None:
 
 def load(file: Path) -> asyncssh.SSHKey:
     """Read a private key. Raises ConfigurationError that says what is wrong and that nothing was replaced."""
-    advice = "it is not replaced, as clients would no longer trust the server: restore it, or remove it"
     try:
-        data = file.read_bytes()
-        found = file.stat()
+        with file.open("rb") as stream:
+            data = stream.read(_MAX_BYTES + 1)
+            found = os.fstat(stream.fileno())
     except OSError as error:
         raise ConfigurationError([f"cannot read host key {file}: {error.strerror or error}"]) from error
-    try:
-        key = asyncssh.import_private_key(data)
-    except asyncssh.KeyEncryptionError as error:
+    except ValueError as error:  # no file system can have such a name
+        raise ConfigurationError([f"cannot read host key {str(file)!r}: {error}"]) from error
+    key = _imported(file, data)
+    if (problem := _unusable(key)) is not None:
         raise ConfigurationError(
-            [f"host key {file} is protected by a passphrase; use one without"]
-        ) from error
-    except (asyncssh.KeyImportError, ValueError) as error:
-        raise ConfigurationError(
-            [f"host key {file} is not a usable private key ({error}); {advice}"]
-        ) from error
+            [f"host key {file} is {problem}; make another with `s3sftp host-key generate FILE`"]
+        )
     if _is_open_to_others(found):
+        ours = found.st_uid == os.geteuid()
         _log.warning(
             "host key can be read by others",
             file=str(file),
             mode=f"{stat.S_IMODE(found.st_mode):04o}",
-            advice=f"chmod 600 {file}",
+            advice=f"chmod 600 {file}" if ours else "let its group alone read it: mode 0440",
         )
     return key
+
+
+def _imported(file: Path, data: bytes) -> asyncssh.SSHKey:
+    if len(data) > _MAX_BYTES:
+        raise ConfigurationError([f"host key {file} is no private key: it is larger than 64 KiB"])
+    if data.startswith((b"ssh-", b"ecdsa-", b"sk-", b"-----BEGIN PUBLIC KEY", b"---- BEGIN SSH2 PUBLIC KEY")):
+        raise ConfigurationError([f"host key {file} is a public key; name the file with the private one"])
+    try:
+        return asyncssh.import_private_key(data)
+    except (asyncssh.KeyImportError, asyncssh.KeyEncryptionError, ValueError) as error:
+        if isinstance(error, asyncssh.KeyEncryptionError) or "assphrase" in str(error):
+            problem = "is protected by a passphrase; use one without"
+        else:
+            problem = f"is not a usable private key ({error}); {_NOT_REPLACED}"
+        raise ConfigurationError([f"host key {file} {problem}"]) from error
+
+
+def _unusable(key: asyncssh.SSHKey) -> str | None:
+    """What a key is that no server can prove itself with; None for one that can be used."""
+    names = [name.decode("ascii") for name in key.sig_algorithms]
+    if not any(kind_of(name) == "signatures" for name in names):
+        return f"of type {key.get_algorithm()}, which clients no longer accept"
+    bits = getattr(getattr(key, "pyca_key", None), "key_size", _RSA_BITS)
+    if key.get_algorithm() == "ssh-rsa" and bits < _LEAST_RSA_BITS:
+        return f"an RSA key of {bits} bits, which clients no longer accept"
+    return None
 
 
 def _is_open_to_others(found: os.stat_result) -> bool:

@@ -12,6 +12,7 @@ from datetime import timedelta
 import asyncssh
 
 from s3sftp.auth import Asking, Authenticator, AuthOptions
+from s3sftp.errors import ConfigurationError
 from s3sftp.ssh import packets
 from s3sftp.ssh.algorithms import warn_of_weak
 from s3sftp.ssh.connection import Connection, Shared
@@ -55,6 +56,14 @@ class Listener:
         self._listen = listen
         self._options = ssh
         self._host_keys = host_key_pairs(host_keys, ssh.offer.signatures)
+        if not self._host_keys:
+            kinds = ", ".join(dict.fromkeys(key.get_algorithm() for key in host_keys))
+            raise ConfigurationError(
+                [
+                    f"no host key can sign with what is offered: {kinds}; add one to ssh.host_keys, or its"
+                    " algorithm to ssh.extra_algorithms"
+                ]
+            )
         metrics = metrics or Metrics()
         self._own = None
         if entrance is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 
@@ -10,6 +11,14 @@ from s3sftp.ssh.options import ListenOptions
 
 BACKLOG = 1024
 """Connections that the kernel keeps until they are accepted."""
+
+
+_ADVICE = {
+    errno.EACCES: "; set listen.port to 1024 or more, or allow lower ones (CAP_NET_BIND_SERVICE)",
+    errno.EADDRNOTAVAIL: "; listen.host has to be an address of this machine; empty means all of them",
+    errno.EAFNOSUPPORT: "; this machine has no addresses of that kind; empty in listen.host means all it has",
+}
+_A_NAME = "; listen.host has to be an address of this machine, or a name that leads to one"
 
 
 class CannotListen(S3sftpError):
@@ -21,7 +30,8 @@ class CannotListen(S3sftpError):
         # the errors of getaddrinfo have numbers of their own
         named = error.errno and not isinstance(error, socket.gaierror)
         reason = os.strerror(error.errno) if named and error.errno else error.strerror or str(error)
-        return cls(f"cannot listen on {listen.host or '*'}:{listen.port}: {reason}")
+        advice = _ADVICE.get(error.errno or 0, "") if named else _A_NAME
+        return cls(f"cannot listen on {listen.host or '*'}:{listen.port}: {reason}{advice}")
 
 
 def bind(listen: ListenOptions) -> list[socket.socket]:
@@ -41,7 +51,10 @@ def _addresses(listen: ListenOptions) -> list[tuple[int, tuple[str, int]]]:
     if not listen.host:
         family = socket.AF_INET6 if socket.has_dualstack_ipv6() else socket.AF_INET
         return [(family, ("", listen.port))]
-    found = socket.getaddrinfo(listen.host, listen.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    try:
+        found = socket.getaddrinfo(listen.host, listen.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    except UnicodeError:  # idna refuses it, or it is bytes that are no text
+        raise CannotListen(f"cannot listen on {listen.host!r}: no host can have such a name") from None
     return list(dict.fromkeys((int(entry[0]), entry[4]) for entry in found))  # type: ignore[misc]
 
 

@@ -21,3 +21,26 @@ class Sparse:
             return None
         self._told[kind] = now
         return self._untold.pop(kind, 0)
+
+
+@dataclass(slots=True)
+class Allowance:
+    """So many events one by one, and from then on one in each interval: the others are counted."""
+
+    at_once: int
+    interval: float
+    untold: int = 0
+    """How many were not told since the last that was."""
+    _used: float = 0.0
+    _at: float = 0.0
+
+    def take(self, now: float) -> int | None:
+        """None: keep quiet. Else how many went untold since the last one."""
+        self._used = max(0.0, self._used - (now - self._at) / self.interval)
+        self._at = now
+        if self._used > self.at_once - 1:
+            self.untold += 1
+            return None
+        self._used += 1
+        untold, self.untold = self.untold, 0
+        return untold

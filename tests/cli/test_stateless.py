@@ -5,11 +5,16 @@ from __future__ import annotations
 import asyncio
 import os
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+import structlog
 
+from s3sftp.errors import ConfigurationError
+from s3sftp.ssh.host_keys import load
+from tests.cli.program import write_key_pair
 from tests.limits.operations import connect
 from tests.sftp.wire import wire
 from tests.support.commands import installed
@@ -73,11 +78,35 @@ async def test_with_given_host_keys_it_serves_on_a_read_only_root_as_any_uid(
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_a_journal_on_a_disk_that_cannot_be_written_ends_the_start_and_says_what_would_be_right(
+async def test_a_journal_that_nobody_asked_for_is_done_without_where_nothing_can_be_written(
     store: Store, bucket: str, tmp_path: Path, workers: int
 ) -> None:
+    options = {"server": {"state_dir": None, "workers": workers}}
+    server = Server(tmp_path, store, bucket, options, as_nobody_on_a_read_only_root(tmp_path))
+    try:
+        await server.astart()
+        async with await connect(server) as connection, wire(connection) as client:
+            data = bytes(2 * PART_BYTES + 1)
+            await client.put(b"/large", data)
+            assert await client.get(b"/large") == data
+        (told,) = server.events("unfinished uploads are not noted")
+        assert told["level"] == "warning"
+        assert "/var/lib/s3sftp/uploads, which cannot be written" in told["detail"]
+        assert 'set s3.journal to "bucket"' in told["detail"]
+        server.terminate()
+        assert await server.ended() == 0
+        assert "Traceback" not in server.output()
+    finally:
+        await asyncio.to_thread(server.close)
+
+
+@pytest.mark.parametrize("asked", [{"s3": {"journal": "disk"}}, {}], ids=["journal", "state_dir"])
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_journal_on_a_disk_that_cannot_be_written_ends_the_start_and_says_what_would_be_right(
+    store: Store, bucket: str, tmp_path: Path, workers: int, asked: dict[str, dict[str, object]]
+) -> None:
     (tmp_path / "file").touch()
-    options = {"server": {"state_dir": str(tmp_path / "file" / "state"), "workers": workers}}
+    options = asked | {"server": {"state_dir": str(tmp_path / "file" / "state"), "workers": workers}}
     server = Server(tmp_path / "server", store, bucket, options)
     with pytest.raises(RuntimeError, match="ended with 2"):
         server.start()
@@ -120,3 +149,44 @@ async def test_a_spool_that_cannot_be_written_is_an_error_of_the_upload_that_nee
             assert await client.get(b"/small") == b"small"
     finally:
         await asyncio.to_thread(server.close)
+
+
+@contextmanager
+def as_another_user() -> Iterator[None]:
+    """With the rights of UID, in the group of the same number."""
+    groups, group, user = os.getgroups(), os.getegid(), os.geteuid()
+    os.setgroups([])
+    os.setegid(int(UID))
+    os.seteuid(int(UID))
+    try:
+        yield
+    finally:
+        os.seteuid(user)
+        os.setegid(group)
+        os.setgroups(groups)
+
+
+@pytest.mark.parametrize("mode", [0o440, 0o640, 0o444, 0o644, 0o400])
+def test_a_host_key_of_a_mounted_secret_is_read_in_each_mode_that_the_group_may_read(
+    tmp_path: Path, mode: int
+) -> None:
+    """It is root's, the group's by `fsGroup`, and reached by two links, as Kubernetes mounts it."""
+    if os.geteuid() != 0:
+        pytest.skip("only root can give a file to somebody else")
+    kept = tmp_path / "keys" / "..2026_07_01"
+    kept.mkdir(parents=True)
+    write_key_pair(kept / "host")
+    os.chown(kept / "host", 0, int(UID))
+    (kept / "host").chmod(mode)
+    (tmp_path / "keys" / "..data").symlink_to(kept.name)
+    (tmp_path / "keys" / "host").symlink_to("..data/host")
+    for directory in (tmp_path, *tmp_path.parents[:2]):
+        directory.chmod(0o755)
+    with structlog.testing.capture_logs() as events, as_another_user():
+        if mode == 0o400:
+            with pytest.raises(ConfigurationError, match=r"cannot read host key .*: Permission denied"):
+                load(tmp_path / "keys" / "host")
+        else:
+            load(tmp_path / "keys" / "host")
+    warned = [event["event"] for event in events]
+    assert warned == (["host key can be read by others"] if mode & 0o007 else [])

@@ -187,3 +187,21 @@ async def test_health_checks_of_haproxy_succeed_and_are_no_clients(
     said = [each for each in site.server.events()[known:] if each["level"] != "debug"]
     # refusals without a client only name the proxy; another test's client may come through it meanwhile
     assert [each for each in said if each.get("peer", each.get("proxy", "")).startswith(SOURCE)] == []
+
+
+async def test_checks_of_haproxy_that_send_no_header_leave_one_line(seaweed: Store, tmp_path: Path) -> None:
+    """To a server that knows nothing of load balancers."""
+    bucket = new_bucket_name()
+    seaweed.make_bucket(bucket)
+    server = await Server(tmp_path / "server", seaweed, bucket).astart()
+    haproxy = Haproxy(tmp_path, [Proxied("checked", f"127.0.0.1:{server.port} check inter 50ms")]).start()
+    try:
+        await server.until(lambda: haproxy.checks("checked") == ("UP", "L4OK"), "haproxy's check")
+        await server.until(lambda: server.count("connection closed") > 10, "several more of them")
+    finally:
+        haproxy.close()
+        server.close()
+        seaweed.drop_bucket(bucket)
+    started = next(n for n, event in enumerate(server.events()) if event["event"] == "started")
+    said = [event["event"] for event in server.events()[started + 1 :] if event["level"] != "debug"]
+    assert said == ["connections without a client"]

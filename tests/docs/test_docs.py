@@ -5,9 +5,13 @@ from __future__ import annotations
 import importlib.util
 import re
 from pathlib import Path
+from typing import get_args
 
 import pytest
+from pydantic import BaseModel
 
+from s3sftp.app_options import ServerOptions
+from s3sftp.config import is_size
 from tests.limits.operations import OPERATIONS, WITH_THE_JOURNAL_IN_THE_BUCKET, shown
 
 ROOT = Path(__file__).parents[2]
@@ -38,6 +42,31 @@ def test_every_promise_names_its_proof() -> None:
 
 def test_the_page_of_options_is_what_the_options_say() -> None:
     assert (DOCS / "configuration.md").read_text("utf-8") == _tool("configuration").page()
+
+
+def test_sizes_are_shown_as_sizes_and_counts_as_counts() -> None:
+    page = (DOCS / "configuration.md").read_text("utf-8")
+    rows = [line.strip("| ").split(" | ") for line in page.splitlines() if line.startswith("| `")]
+    kinds = {row[0].strip("`"): (row[-3], row[-2].strip("`")) for row in rows}
+    sizes = {name for name, (kind, _) in kinds.items() if kind == "size"}
+    assert sizes == {name for name in kinds if name.endswith("_bytes")}
+    shown = r"0|[1-9][0-9]*( [KMG]iB)?"
+    assert [name for name in sizes if not re.fullmatch(shown, kinds[name][1])] == []
+    assert [name for name, (kind, default) in kinds.items() if kind != "size" and "iB" in default] == []
+    assert kinds["max_reads_waiting"] == ("number", "4096")
+
+
+def test_an_option_is_a_size_by_its_type_and_its_name_says_so() -> None:
+    ints = [
+        (f"{group}.{name}", is_size(field.metadata))
+        for group, at in ServerOptions.model_fields.items()
+        for model in (at.annotation, *get_args(at.annotation))
+        if isinstance(model, type) and issubclass(model, BaseModel)
+        for name, field in model.model_fields.items()
+        if int in (field.annotation, *get_args(field.annotation))
+    ]
+    assert [name for name, of_bytes in ints if of_bytes != name.endswith("_bytes")] == []
+    assert {of_bytes for _, of_bytes in ints} == {True, False}
 
 
 def test_the_page_of_algorithms_is_what_the_policies_offer() -> None:

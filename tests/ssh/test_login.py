@@ -31,7 +31,7 @@ async def test_a_password_lets_in_and_the_log_says_who_from_where_and_how() -> N
         assert (entry["user"], entry["method"]) == ("alice", "password")
         assert entry["peer"].startswith("127.0.0.1:")
         names = [event["event"] for event in house.events if event["event"].startswith(("conn", "logged"))]
-        assert names == ["connection accepted", "logged in", "connection closed"]
+        assert names == ["connection opened", "connection accepted", "logged in", "connection closed"]
         assert PASSWORD not in repr(house.events)
 
 
