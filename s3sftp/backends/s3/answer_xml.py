@@ -7,11 +7,12 @@ rclone uploads, and the time in one took botocore longer than the rest of the an
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Any
 from xml.etree.ElementTree import Element, XMLParser
 
 from botocore.compat import unquote_str
+
+from s3sftp.backends.s3.answer_fields import count_of, moment_of_text
 
 
 def read_page(text: bytes) -> dict[str, Any]:
@@ -48,8 +49,7 @@ def read_copy(text: bytes) -> dict[str, Any]:
     if _name(root) != "CopyObjectResult":
         raise ValueError(f"the answer to a copy begins with {_name(root)}")
     result: dict[str, Any] = {_name(each): each.text or "" for each in root}
-    if "LastModified" in result:
-        result["LastModified"] = datetime.fromisoformat(result["LastModified"])
+    _date(result)
     return {"CopyObjectResult": result}
 
 
@@ -58,12 +58,17 @@ def _understand(page: dict[str, Any], *, is_encoded: bool) -> None:
         if is_encoded:
             line["Key"] = unquote_str(line["Key"])
         if "Size" in line:
-            line["Size"] = int(line["Size"])
-        if "LastModified" in line:
-            line["LastModified"] = datetime.fromisoformat(line["LastModified"])
+            line["Size"] = count_of(line["Size"])
+        _date(line)
     if is_encoded:
         for line in page["CommonPrefixes"]:
             line["Prefix"] = unquote_str(line["Prefix"])
+
+
+def _date(line: dict[str, Any]) -> None:
+    """Its time; what is none is left out."""
+    if "LastModified" in line and (moment := moment_of_text(line.pop("LastModified"))) is not None:
+        line["LastModified"] = moment
 
 
 def _root(text: bytes) -> Element:
