@@ -144,6 +144,7 @@ class Direct:
 
     async def _locate(self) -> _Site | None:
         """Have botocore make a request and look at it. None, for good: it is none that we can make."""
+        await self._credentials.get_frozen_credentials()  # a source that hangs is waited for by all at once
         async with self._locating:
             if self._site is None and not self._is_off:
                 self._site = self._read(await self._made())
