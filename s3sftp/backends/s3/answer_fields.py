@@ -12,6 +12,8 @@ from botocore.utils import parse_timestamp
 
 _MOST: Final = (1 << 63) - 1
 _DIGITS: Final = 19
+_LONGEST_TAG: Final = 256
+"""Characters of an ETag. S3's have 34, and a number of parts."""
 
 
 def moment_of_header(text: str) -> datetime | None:
@@ -34,6 +36,8 @@ def moment_of_text(text: str) -> datetime | None:
 
 def moment_or_none(value: Any) -> datetime | None:
     """What botocore's parser makes of a time in an answer; None for what is none, where it would raise."""
+    if isinstance(value, str) and value.isdigit():  # it would be taken for seconds
+        return None
     try:
         moment: datetime = parse_timestamp(value)
     except (ValueError, TypeError, OverflowError, OSError, RuntimeError):
@@ -48,17 +52,40 @@ def count_of(text: str) -> int:
     raise ValueError(f"{text[:_DIGITS]!r} is no such number")
 
 
+def count_or_none(text: str) -> int | None:
+    """The same of what nothing depends on; None for what is none."""
+    try:
+        return count_of(text)
+    except ValueError:
+        return None
+
+
 def understood(api: str, answer: dict[str, Any]) -> dict[str, Any]:
     """An answer that botocore has read, without what makes no sense. Raises ResponseParserError."""
-    for name in ("ContentLength", "PartsCount"):
-        if (value := answer.get(name)) is not None and not 0 <= value <= _MOST:
-            raise not_understood(api, ValueError(f"{name} is no such number"))
+    if not 0 <= answer.get("ContentLength", 0) <= _MOST:
+        if "Body" in answer:
+            answer["Body"].close()
+        raise not_understood(api, ValueError("ContentLength is no such number"))
     for line in answer.get("Contents", ()):
         if line.get("LastModified", line) is None:
             del line["LastModified"]
         if not 0 <= line.get("Size", 0) <= _MOST:
             raise not_understood(api, ValueError("Size is no such number"))
     return {name: value for name, value in answer.items() if value is not None}
+
+
+def without_strange_tags(answer: dict[str, Any]) -> dict[str, Any]:
+    """An answer without an ETag that is none: names of versions are remembered, and sent in headers."""
+    for each in (answer, *answer.get("Contents", ())):
+        tag = each.get("ETag")
+        if tag is not None and not is_tag(tag):
+            del each["ETag"]
+    return answer
+
+
+def is_tag(text: str) -> bool:
+    """Whether it may be the name of a version."""
+    return len(text) <= _LONGEST_TAG and text.isascii() and text.isprintable()
 
 
 def not_understood(api: str, error: ValueError) -> ResponseParserError | ValueError:

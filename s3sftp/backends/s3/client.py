@@ -19,7 +19,7 @@ from typing import Any, Final
 from botocore import xform_name
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode
 
-from s3sftp.backends.s3.answer_fields import not_understood, understood
+from s3sftp.backends.s3.answer_fields import not_understood, understood, without_strange_tags
 from s3sftp.backends.s3.clients import make_client, prepared
 from s3sftp.backends.s3.concurrency import Slots
 from s3sftp.backends.s3.contact import Contact
@@ -187,7 +187,7 @@ class Store:
         with span(f"S3.{api}", _attributes(api, parameters, attempt), SpanKind.CLIENT) as current:
             try:
                 async with asyncio.timeout(attempt_limit(left, attempt, self.options.attempts)):
-                    return _proven(api, await self._send(api, parameters))
+                    return _proven(api, without_strange_tags(await self._send(api, parameters)))
             except Exception as failure:
                 trouble = trouble_of(api, failure)
                 if trouble is None:

@@ -11,11 +11,15 @@ from typing import Any, Final
 from aiobotocore.httpsession import AIOHTTPSession
 from botocore.exceptions import ResponseStreamingError
 
+from s3sftp.backends.s3.answer_fields import count_or_none
 from s3sftp.backends.s3.http_head import header_text
 
 MOST_TEXT_BYTES: Final = 16 << 20
 """The longest text of an answer: a thousand keys of 1 024 bytes, each of them percent-encoded, and more."""
 _PIECE_BYTES: Final = 64 << 10
+_COUNTS: Final = frozenset({b"x-amz-missing-meta", b"x-amz-mp-parts-count", b"x-amz-tagging-count"})
+"""Nothing depends on them, and botocore fails at one that is no number, when it is too late to let go of the
+body."""
 
 
 class BoundedSession(AIOHTTPSession):  # type: ignore[misc]  # aiobotocore is not typed throughout
@@ -73,7 +77,11 @@ class _Answer:
 
     def __init__(self, response: Any) -> None:
         self._response = response
-        self.raw_headers = [(_Header(name), _Header(value)) for name, value in response.raw_headers]
+        self.raw_headers = [
+            (_Header(name), _Header(value))
+            for name, value in response.raw_headers
+            if name.lower() not in _COUNTS or count_or_none(header_text(value)) is not None
+        ]
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._response, name)

@@ -17,7 +17,7 @@ from urllib.parse import parse_qsl, quote, urlsplit
 
 from botocore.exceptions import ParamValidationError
 
-from s3sftp.backends.s3.answer_fields import count_of, moment_of_header
+from s3sftp.backends.s3.answer_fields import count_of, count_or_none, moment_of_header
 from s3sftp.backends.s3.bodies import MemoryBody
 from s3sftp.backends.s3.bucket_names import is_arn
 
@@ -125,7 +125,7 @@ def _written(name: str, value: Any) -> str:
 
 
 _READERS: Final[Mapping[str, Callable[[str], Any]]] = {
-    "integer": count_of,
+    "integer": count_or_none,
     "long": count_of,
     "boolean": lambda text: text.lower() == "true",
     "timestamp": moment_of_header,
