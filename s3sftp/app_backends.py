@@ -5,7 +5,6 @@ What a storage needs is imported when it is made: a bucket needs no threads for 
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable
 
 from s3sftp.app_options import ServerOptions
@@ -53,12 +52,19 @@ def import_backend(name: str) -> None:
 
 
 async def prepare_backend(options: ServerOptions) -> None:
-    """Make what a built-in storage needs and processes that are forked from this one can take over."""
+    """Make what a built-in storage needs and processes that are forked from this one can take over.
+
+    Raises ConfigurationError.
+    """
     if options.backend == "s3" and options.s3 is not None:
         from s3sftp.backends.s3.clients import prepare_client
 
-        with contextlib.suppress(Exception):  # it is tried again where it is needed, and told there
+        try:
             await prepare_client(options.s3)
+        except ConfigurationError:
+            raise
+        except Exception:
+            return  # it is tried again where it is needed, and told there
 
 
 def with_possible_journal(options: ServerOptions) -> tuple[ServerOptions, str | None]:

@@ -204,7 +204,8 @@ async def storage_trouble(backend: Backend, given: Backend, options: ServerOptio
 
 def described(error: StorageError, options: ServerOptions) -> str:
     """What an operator should know of an error: which storage, what it said, and what to do about it."""
-    parts = (_storage_of(options), error.detail, _advice_on(error, options))
+    detail, advice = error.detail or "", _advice_on(error, options)
+    parts = (_storage_of(options), detail, "" if advice in detail else advice)
     return _safe(": ".join(part for part in parts if part))
 
 

@@ -16,6 +16,10 @@ from s3sftp.telemetry.output import never_wait_for_stderr
 
 _QUIET = ("asyncssh", "asyncio", "aiobotocore", "botocore", "urllib3", "aiohttp", "opentelemetry")
 """Libraries heard from WARNING up: below that they say again, per packet, what we say per operation."""
+_TOLD_OTHERWISE = tuple(
+    f"{library}.{module}" for library in ("botocore", "aiobotocore") for module in ("credentials", "tokens")
+)
+"""They say with a traceback what `s3_credentials_failed` says in a line."""
 
 
 def configure_logging(
@@ -35,6 +39,8 @@ def configure_logging(
     root.setLevel(options.level.upper())
     for name in _QUIET:
         logging.getLogger(name).setLevel(max(logging.WARNING, root.level))
+    for name in _TOLD_OTHERWISE:
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     logging.captureWarnings(capture=True)
     structlog.configure(
         processors=[

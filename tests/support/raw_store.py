@@ -111,7 +111,7 @@ class RawStore:
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while True:
-            head = (await reader.readuntil(BLANK_LINE)).decode()
+            head = (await reader.readuntil(BLANK_LINE)).decode("utf-8", "surrogateescape")
             self.requests.append(head)
             await self._count(0)
             wire = Wire(reader, writer, head)

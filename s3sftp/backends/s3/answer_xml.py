@@ -7,11 +7,12 @@ rclone uploads, and the time in one took botocore longer than the rest of the an
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Any
 from xml.etree.ElementTree import Element, XMLParser
 
 from botocore.compat import unquote_str
+
+from s3sftp.backends.s3.answer_fields import count_of, moment_of_text
 
 
 def read_page(text: bytes) -> dict[str, Any]:
@@ -48,8 +49,7 @@ def read_copy(text: bytes) -> dict[str, Any]:
     if _name(root) != "CopyObjectResult":
         raise ValueError(f"the answer to a copy begins with {_name(root)}")
     result: dict[str, Any] = {_name(each): each.text or "" for each in root}
-    if moment := _moment(result.pop("LastModified", "")):
-        result["LastModified"] = moment
+    _date(result)
     return {"CopyObjectResult": result}
 
 
@@ -58,9 +58,8 @@ def _understand(page: dict[str, Any], *, is_encoded: bool) -> None:
         if is_encoded and "Key" in line:
             line["Key"] = unquote_str(line["Key"])
         if size := line.pop("Size", ""):
-            line["Size"] = int(size)
-        if moment := _moment(line.pop("LastModified", "")):
-            line["LastModified"] = moment
+            line["Size"] = count_of(size)
+        _date(line)
     if is_encoded:
         for line in page["CommonPrefixes"]:
             line |= {name: unquote_str(text) for name, text in line.items()}
@@ -68,13 +67,10 @@ def _understand(page: dict[str, Any], *, is_encoded: bool) -> None:
             page["NextMarker"] = unquote_str(page["NextMarker"])
 
 
-def _moment(text: str) -> datetime | None:
-    """A time of S3; what is none is left out: it fails no listing."""
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        return None
-    return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
+def _date(line: dict[str, Any]) -> None:
+    """Its time; what is none is left out."""
+    if "LastModified" in line and (moment := moment_of_text(line.pop("LastModified"))) is not None:
+        line["LastModified"] = moment
 
 
 def _root(text: bytes) -> Element:

@@ -13,7 +13,7 @@ import asyncio
 import itertools
 import random
 from collections.abc import Awaitable, Callable, Coroutine
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -21,11 +21,13 @@ from botocore import xform_name
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode
 
 from s3sftp.backends.s3.absences import Absences
+from s3sftp.backends.s3.answer_fields import not_understood, understood, without_strange_tags
 from s3sftp.backends.s3.clients import make_client, prepared
 from s3sftp.backends.s3.concurrency import Slots
 from s3sftp.backends.s3.contact import Contact
 from s3sftp.backends.s3.counting import RequestCounts
 from s3sftp.backends.s3.credentials import RenewableCredentials
+from s3sftp.backends.s3.descriptions import accepts
 from s3sftp.backends.s3.direct import Direct
 from s3sftp.backends.s3.failures import Trouble, is_denied, trouble_of
 from s3sftp.backends.s3.features import Features
@@ -34,6 +36,7 @@ from s3sftp.backends.s3.options import S3Options
 from s3sftp.backends.s3.proofs import Unproven, require_proof
 from s3sftp.backends.s3.received import body_of
 from s3sftp.backends.s3.retries import Again, Effort, Retries, attempt_limit, time_limit
+from s3sftp.backends.s3.source_failures import SourceFailed
 from s3sftp.backends.s3.tagging import send_tagged
 from s3sftp.counters import Table
 from s3sftp.errors import PermissionDenied
@@ -45,6 +48,8 @@ Answer = dict[str, Any]
 _log = get_logger("s3sftp.s3")
 MAX_LISTINGS: Final = 4
 """Pages of listings asked for at once: parsing a thousand keys holds up everyone for a while."""
+_PAUSE_SECONDS: Final = 2.0
+"""After settings that could not be used, until they are read again."""
 _EXPECTED_STATUSES: Final = frozenset({304, 404, 412})
 """Answers that are news, not failures: a span with one of them is not marked as failed."""
 _MUTE_APIS: Final = frozenset({"HeadObject", "HeadBucket"})
@@ -79,22 +84,44 @@ class Store:
         self._server = ""
         """What the store calls itself in its last answer; some have several names."""
         self._client: Any = None
+        self._making = asyncio.Lock()
+        self._failed: SourceFailed | None = None
+        self._failed_at = 0.0
         self._credentials: RenewableCredentials | None = None
         self._direct: Direct | None = None
 
     async def start(self) -> None:
-        """Make the client. Sends nothing: a bucket that is down does not keep the server from starting."""
-        made = prepared(self.options) or await make_client(self.options)
-        self._life.push_async_exit(made.context)
-        self._client, self._credentials, self._direct = made.client, made.credentials, made.direct
-        if self._direct is not None:
-            self._life.callback(self._direct.close)
+        """Make the client. Sends nothing: a bucket that is down does not keep the server from starting, nor
+        do settings of AWS that cannot be used yet. Raises ConfigurationError."""
+        with suppress(SourceFailed):
+            await self._made()
 
     async def stop(self) -> None:
         """Let go of the connections, after what was told to go on by itself has ended."""
         await self.settle()
         await self._life.aclose()
         self._client = None
+
+    async def _made(self) -> Any:
+        """botocore's client; made by the first request that can, if not at the start. Raises SourceFailed."""
+        async with self._making:
+            if self._client is not None:
+                return self._client
+            now = asyncio.get_running_loop().time()
+            if self._failed is not None and now < self._failed_at + _PAUSE_SECONDS:
+                raise SourceFailed(str(self._failed))
+            try:
+                made = prepared(self.options) or await make_client(self.options)
+            except SourceFailed as failure:
+                self._failed, self._failed_at = failure, now
+                raise
+            self._life.push_async_exit(made.context)
+            if made.direct is not None:
+                self._life.callback(made.direct.close)
+            if made.credentials is not None:
+                self._life.push_async_callback(made.credentials.close)
+            self._client, self._credentials, self._direct = made.client, made.credentials, made.direct
+            return self._client
 
     def go_on(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Start work that must not end half-way, whoever stops waiting for it; `stop` waits."""
@@ -114,14 +141,15 @@ class Store:
 
     @property
     def is_aws(self) -> bool:
-        """Whether the endpoint is Amazon's own."""
+        """Whether the endpoint is Amazon's own, as far as is known before there is a client."""
+        if self._client is None:
+            return False
         host = urlsplit(self._client.meta.endpoint_url).hostname or ""
         return host.endswith((".amazonaws.com", ".amazonaws.com.cn"))
 
     def understands(self, api: str, parameter: str) -> bool:
         """Whether the installed botocore knows a parameter of a request."""
-        model = self._client.meta.service_model.operation_model(api)
-        return parameter in model.input_shape.members
+        return accepts(api, parameter)
 
     async def call(self, api: str, **parameters: Any) -> Answer:
         """Send one request as `request` does; in another way, or with another one beside it, where the store
@@ -160,6 +188,8 @@ class Store:
         one's `unknown` speaks for all attempts.
         """
         parameters["Bucket"] = self.options.bucket
+        if self.options.requester_pays and accepts(api, "RequestPayer"):
+            parameters["RequestPayer"] = "requester"
         seconds = time_limit(self.options, effort, moved_bytes)
         deadline = asyncio.get_running_loop().time() + seconds
         unknown = False
@@ -193,7 +223,7 @@ class Store:
         with span(f"S3.{api}", _attributes(api, parameters, attempt), SpanKind.CLIENT) as current:
             try:
                 async with asyncio.timeout(attempt_limit(left, attempt, self.options.attempts)):
-                    return _proven(api, await self._send(api, parameters))
+                    return _proven(api, without_strange_tags(await self._send(api, parameters)))
             except Exception as failure:
                 trouble = trouble_of(api, failure)
                 if trouble is None:
@@ -202,6 +232,7 @@ class Store:
                 return trouble
 
     async def _send(self, api: str, parameters: Answer) -> Answer:
+        client = self._client or await self._made()
         answer: Answer | None = None
         if self._direct is not None:
             answer = await self._direct.send(api, parameters)
@@ -211,9 +242,12 @@ class Store:
             if self._direct is not None:
                 # the connections of both ways are counted together
                 await held.enter_async_context(await self._direct.permit())
-            send = getattr(self._client, xform_name(api))
-            sent: Answer = await send(**_fresh(parameters))
-        return sent
+            send = getattr(client, xform_name(api))
+            try:
+                sent: Answer = await send(**_fresh(parameters))
+            except ValueError as error:
+                raise not_understood(api, error) from error
+        return understood(api, sent)
 
     async def _try_again(self, trouble: Trouble, attempt: int, deadline: float, generation: int) -> bool:
         """Wait for the next attempt; False when there is none."""
@@ -236,12 +270,7 @@ class Store:
         doubtful = trouble.api in _MUTE_APIS and trouble.status in (400, 403)
         if not stale and not doubtful:
             return False
-        try:
-            async with asyncio.timeout(self.options.metadata_timeout.total_seconds()):
-                return await self._credentials.renew(generation, doubtful=not stale)
-        except Exception as failure:  # the chain has many ways to fail; the first trouble tells more
-            _log.warning("s3_credentials_not_renewed", error=type(failure).__name__, detail=str(failure))
-            return False
+        return await self._credentials.renew(generation, doubtful=not stale)
 
 
 def server_of(answer: Answer | Trouble) -> str:

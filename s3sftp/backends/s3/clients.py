@@ -8,16 +8,25 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import os
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Any
 
 from aiobotocore.config import AioConfig
+from aiobotocore.session import AioSession
+from botocore.compat import HAS_CRT
 
-from s3sftp.backends.s3.credentials import RenewableCredentials, session_with
+from s3sftp.backends.s3.bucket_names import is_directory_bucket, is_multi_region
+from s3sftp.backends.s3.credentials import RenewableCredentials
 from s3sftp.backends.s3.direct import Direct
-from s3sftp.backends.s3.options import S3Options, is_loopback
+from s3sftp.backends.s3.endpoints import address_of, configured_endpoint
+from s3sftp.backends.s3.http_session import BoundedSession
+from s3sftp.backends.s3.options import S3Options, is_exposed
 from s3sftp.backends.s3.retries import Effort, time_limit
+from s3sftp.backends.s3.sessions import session_with
+from s3sftp.backends.s3.source_failures import SourceFailed, source_failed
+from s3sftp.errors import ConfigurationError
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,20 +41,70 @@ class Client:
 
 
 async def make_client(options: S3Options) -> Client:
-    """Make one. Sends nothing."""
+    """Make one. Sends nothing.
+
+    Raises ConfigurationError for what may not or cannot be, and SourceFailed while the settings of the AWS
+    environment cannot be used.
+    """
+    _require_signer(options)
+    try:
+        return await _made(options)
+    except (ConfigurationError, SourceFailed):
+        raise
+    except Exception as failure:  # botocore has many ways to refuse a profile, a file or a region
+        raise source_failed("settings of AWS (environment, profile)", failure) from failure
+
+
+async def _made(options: S3Options) -> Client:
     session, credentials = session_with(options)
     region = options.region or session.get_config_variable("region") or "us-east-1"
+    bundle = session.get_config_variable("ca_bundle")
+    _require_bundle(bundle)
+    url, source = options.endpoint_url, "s3.endpoint_url"
+    if url is None and (configured := configured_endpoint(session, "s3")) is not None:
+        url, source = configured
+    _require_protected(url, source, options)
     context = session.create_client(
-        "s3", region_name=region, endpoint_url=options.endpoint_url, config=_config(options)
+        "s3", region_name=region, endpoint_url=url, config=_config(options, url, _settings(session))
     )
     client = await context.__aenter__()
     client.meta.events.register("before-sign.s3", _drop_expect)
     client.meta.events.register("before-sign.s3.DeleteObjects", _prove_by_md5)
     direct = None
-    if options.direct_requests:
-        bundle = session.get_config_variable("ca_bundle")
+    # what asks for a session's key would be sent before the first request is
+    if options.direct_requests and not is_directory_bucket(options.bucket):
         direct = Direct(client, credentials or await session.get_credentials(), options, bundle)
     return Client(context, client, credentials, direct)
+
+
+def _require_signer(options: S3Options) -> None:
+    if is_multi_region(options.bucket) and not HAS_CRT:
+        raise ConfigurationError(
+            [
+                f"s3.bucket: {options.bucket} is an access point of several regions, whose requests are"
+                " signed by SigV4A: install awscrt (pip install awscrt), or use one of one region"
+            ]
+        )
+
+
+def _require_bundle(bundle: str | None) -> None:
+    if bundle is not None and not os.path.exists(bundle):
+        raise SourceFailed(f"certificates (AWS_CA_BUNDLE, ca_bundle): there is no {bundle}")
+
+
+def _require_protected(url: str | None, source: str, options: S3Options) -> None:
+    if url is not None and is_exposed(url) and not options.allow_plain_http:
+        raise ConfigurationError(
+            [
+                f"{source} names {address_of(url)}, plain http to another machine: use https, or say"
+                " s3.allow_plain_http = true"
+            ]
+        )
+
+
+def _settings(session: AioSession) -> dict[str, Any]:
+    """What the profile says in its section `s3`."""
+    return session.get_config_variable("s3") or {}
 
 
 async def prepare_client(options: S3Options) -> None:
@@ -70,9 +129,17 @@ def prepared(options: S3Options) -> Client | None:
 _waiting: list[tuple[S3Options, Client]] = []
 
 
-def _config(options: S3Options) -> AioConfig:
-    s3: dict[str, Any] = {"addressing_style": options.addressing}
-    if options.checksum in ("crc32", "sha256") and _is_protected(options.endpoint_url):
+def _config(options: S3Options, endpoint_url: str | None, settings: dict[str, Any]) -> AioConfig:
+    s3: dict[str, Any] = {}
+    if options.addressing != "auto":  # which a profile may know better
+        s3["addressing_style"] = options.addressing
+    if options.signed_payloads:
+        s3["payload_signing_enabled"] = True
+    elif (
+        options.checksum in ("crc32", "sha256")
+        and (endpoint_url is None or not is_exposed(endpoint_url))
+        and "payload_signing_enabled" not in settings
+    ):
         # the checksum and TLS protect the bytes; signing them would hash all of them once more
         s3["payload_signing_enabled"] = False
     longest = (
@@ -88,11 +155,8 @@ def _config(options: S3Options) -> AioConfig:
         # each request names its checksum itself: one computation, and stores that refuse new ones get none
         request_checksum_calculation="when_required",
         response_checksum_validation="when_required",
+        http_session_cls=BoundedSession,
     )
-
-
-def _is_protected(endpoint_url: str | None) -> bool:
-    return endpoint_url is None or endpoint_url.startswith("https:") or is_loopback(endpoint_url)
 
 
 def _prove_by_md5(request: Any, **_: Any) -> None:

@@ -33,6 +33,7 @@ APIS = frozenset(
         *("GetObjectTagging", "ListMultipartUploads", "ListParts"),
         *("CreateMultipartUpload", "UploadPart", "UploadPartCopy"),
         *("CompleteMultipartUpload", "AbortMultipartUpload"),
+        "CreateSession",  # botocore makes it for directory buckets
     )
 )
 """The requests of S3 that a client can make; others are forgotten, and what only they need."""
@@ -53,6 +54,14 @@ def read_now() -> None:
         loader.load_data(name)
     for kind in ("service-2", "endpoint-rule-set-1"):
         loader.load_service_model("s3", kind)
+
+
+@cache
+def accepts(api: str, parameter: str) -> bool:
+    """Whether the installed botocore knows a parameter of a request."""
+    data = descriptions(os.environ.get("AWS_DATA_PATH")).load_service_model("s3", "service-2")
+    shape = data["operations"][api].get("input", {}).get("shape")
+    return shape is not None and parameter in data["shapes"][shape].get("members", {})
 
 
 class _LeanFiles(JSONFileLoader):  # type: ignore[misc]  # botocore has no types

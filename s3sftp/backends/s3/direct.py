@@ -25,13 +25,15 @@ import h11
 from aiobotocore.awsrequest import AioAWSResponse
 from botocore import exceptions as boto
 from botocore.httpsession import ProxyConfiguration
-from botocore.parsers import ResponseParserError, create_parser
+from botocore.parsers import ResponseParserError, ResponseParserFactory
 from botocore.utils import get_environ_proxies
 
 from s3sftp import __version__
+from s3sftp.backends.s3.answer_fields import moment_or_none
 from s3sftp.backends.s3.answer_xml import read_copy, read_page
 from s3sftp.backends.s3.connection import Connection, Unanswered
-from s3sftp.backends.s3.http_head import Head
+from s3sftp.backends.s3.http_head import Head, header_bytes
+from s3sftp.backends.s3.http_session import MOST_TEXT_BYTES
 from s3sftp.backends.s3.incoming import Incoming
 from s3sftp.backends.s3.options import S3Options
 from s3sftp.backends.s3.permits import Permit, Permits
@@ -46,8 +48,6 @@ OPERATIONS: Final = frozenset(
         *("ListObjectsV2", "ListObjects"),
     )
 )
-_MOST_TEXT_BYTES: Final = 16 << 20
-"""The longest text of an answer: a thousand keys of 1 024 bytes, each of them percent-encoded, and more."""
 _IN_THREAD_BYTES: Final = 1 << 20
 _ELSEWHERE: Final = frozenset(
     {
@@ -88,10 +88,12 @@ class Direct:
         )
         self._proxies = ProxyConfiguration(proxies)
         self._has_certificate = config.client_cert is not None
-        self._signs_bodies = (config.s3 or {}).get("payload_signing_enabled") is not False
+        self._signs_bodies: bool | None = (config.s3 or {}).get("payload_signing_enabled")
         model = client.meta.service_model
         self._operations = {api: Operation(model.operation_model(api)) for api in OPERATIONS}
-        self._parser = create_parser("rest-xml")
+        parsers = ResponseParserFactory()
+        parsers.set_parser_defaults(timestamp_parser=moment_or_none)
+        self._parser = parsers.create_parser("rest-xml")
         self._connect_seconds = options.connect_timeout.total_seconds()
         self._stall_seconds = options.stall_timeout.total_seconds()
         self._permits = Permits(options.max_connections)
@@ -145,6 +147,7 @@ class Direct:
 
     async def _locate(self) -> _Site | None:
         """Have botocore make a request and look at it. None, for good: it is none that we can make."""
+        await self._credentials.get_frozen_credentials()  # a source that hangs is waited for by all at once
         async with self._locating:
             if self._site is None and not self._is_off:
                 self._site = self._read(await self._made())
@@ -192,14 +195,15 @@ class Direct:
         payload = await self._payload(site, form)
         site.signer.sign(form.method, path, form.query, headers, payload, credentials, datetime.now(UTC))
         target = f"{path}?{form.query}" if form.query else path
-        return h11.Request(method=form.method, target=target, headers=list(headers.items()))
+        fields = [(name.encode(), header_bytes(value)) for name, value in headers.items()]
+        return h11.Request(method=form.method, target=target, headers=fields)
 
     async def _payload(self, site: _Site, form: Form) -> str:
-        """What the signature says of the body: its hash only where nothing else proves it."""
+        """What the signature says of the body: its hash where it is wanted or nothing else proves it."""
         if not form.body:
             return EMPTY
         proven = site.origin.scheme == "https" and "content-md5" in form.headers
-        if proven or not self._signs_bodies:
+        if self._signs_bodies is False or (self._signs_bodies is None and proven):
             return UNSIGNED
         if len(form.body) < _IN_THREAD_BYTES:
             return hashlib.sha256(form.body).hexdigest()
@@ -253,7 +257,7 @@ class Direct:
         return dict(self._parsed(api, operation, head.status, head, text))
 
     async def _text(self, body: DirectBody) -> bytes:
-        return await read_all(body, _MOST_TEXT_BYTES, self._stall_seconds)
+        return await read_all(body, MOST_TEXT_BYTES, self._stall_seconds)
 
     def _error(
         self, api: str, operation: Operation, status: int, head: Head, text: bytes

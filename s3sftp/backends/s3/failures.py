@@ -21,9 +21,11 @@ from botocore.parsers import ResponseParserError
 
 from s3sftp.backends.s3.proofs import Unproven, UnprovenChange
 from s3sftp.backends.s3.retries import Again
+from s3sftp.backends.s3.source_failures import SourceFailed
 from s3sftp.errors import (
     Busy,
     Changed,
+    ConfigurationError,
     InvalidRequest,
     NoSpace,
     NotFound,
@@ -149,6 +151,8 @@ EXCEPTIONS: tuple[tuple[type[BaseException], Meaning], ...] = (
     (boto.ChecksumError, Meaning(StorageFailure, Again.LATER, text="storage delivered damaged data")),
     (boto.HTTPClientError, CUT),
     (ResponseParserError, _BROKE),
+    (SourceFailed, Meaning(StorageFailure, text=REFUSED)),  # each request asks again
+    (ConfigurationError, _MISCONFIGURED),
     (boto.NoCredentialsError, _STALE),
     (boto.PartialCredentialsError, _MISCONFIGURED),
     (boto.TokenRetrievalError, _STALE),

@@ -80,8 +80,18 @@ class HeadReader:
         return event
 
 
+def header_text(value: bytes) -> str:
+    """A field's value as text. `header_bytes` makes the same bytes of it, whatever they are."""
+    return value.decode("utf-8", "surrogateescape")
+
+
+def header_bytes(text: str) -> bytes:
+    """A field's value as it is sent."""
+    return text.encode("utf-8", "surrogateescape")
+
+
 def _head_of(response: h11.Response, *, bodiless: bool) -> Head:
-    headers = {name.decode("ascii"): value.decode("utf-8", "replace") for name, value in response.headers}
+    headers = {name.decode("ascii"): header_text(value) for name, value in response.headers}
     length: int | None = None
     if bodiless or response.status_code in _BODILESS:
         length = 0

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, SecretStr, field_validator, model_validator
 
+from s3sftp.backends.s3.bucket_names import problem_of
 from s3sftp.backends.s3.features import Feature
 from s3sftp.backends.s3.keys import RESERVED
 from s3sftp.config.options import ByteSize, Options
@@ -54,11 +55,16 @@ def is_loopback(url: str) -> bool:
         return False
 
 
+def is_exposed(url: str) -> bool:
+    """Whether what is sent there can be read and changed on its way."""
+    return urlsplit(url).scheme == "http" and not is_loopback(url)
+
+
 class S3Options(Options):
     """Which bucket, how to reach it, what to write and how hard to try."""
 
     bucket: str = Field(min_length=1)
-    """Name of the bucket."""
+    """Name of the bucket, or the ARN or alias of an access point."""
     prefix: str = ""
     """Everything lives below this prefix; nothing outside it is ever named in a request. Empty: the whole
     bucket. A slash at the end is added when it is missing."""
@@ -70,8 +76,9 @@ class S3Options(Options):
     """Where the bucket's name stands: in the path or in the host name. Most S3-compatible stores need
     `path`."""
     allow_plain_http: bool = False
-    """Accept an `endpoint_url` with `http://` that is not on this machine. TLS is what protects downloaded
-    bytes on their way: without it nobody notices one that was changed."""
+    """Accept an endpoint with `http://` that is not on this machine, by `endpoint_url` or by what the AWS
+    environment says. TLS is what protects downloaded bytes on their way: without it nobody notices one that
+    was changed."""
 
     profile: str | None = None
     """Profile of the AWS configuration files to take credentials and region from."""
@@ -82,6 +89,12 @@ class S3Options(Options):
     """Secret of `access_key_id`."""
     session_token: SecretStr | None = None
     """Session token of `access_key_id`, when that is a temporary one."""
+    requester_pays: bool = False
+    """Say in each request that whoever asks pays for it, as buckets with Requester Pays want it of everybody
+    but their owner."""
+    signed_payloads: bool = False
+    """Have the signature of each request cover the hash of its body, for a policy that denies
+    `UNSIGNED-PAYLOAD`. Costs a SHA-256 of all that is uploaded; TLS and `checksum` protect it anyway."""
 
     sse: Literal["none", "AES256", "aws:kms"] = "none"
     """Server-side encryption to ask for. `none`: what the bucket does by default."""
@@ -173,6 +186,13 @@ class S3Options(Options):
     """Such an upload is left alone until it is this old, and with `journal = "bucket"` until its server has
     given no sign of life for this long."""
 
+    @field_validator("bucket")
+    @classmethod
+    def _bucket_is_one(cls, value: str) -> str:
+        if (problem := problem_of(value)) is not None:
+            raise ValueError(problem)
+        return value
+
     @field_validator("prefix")
     @classmethod
     def _prefix_is_whole_names(cls, value: str) -> str:
@@ -234,5 +254,4 @@ class S3Options(Options):
 
     @property
     def _is_exposed(self) -> bool:
-        url = self.endpoint_url
-        return url is not None and urlsplit(url).scheme == "http" and not is_loopback(url)
+        return self.endpoint_url is not None and is_exposed(self.endpoint_url)

@@ -11,6 +11,8 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Final, Protocol
 
+from s3sftp.backends.s3.http_head import header_bytes
+
 UNSIGNED: Final = "UNSIGNED-PAYLOAD"
 EMPTY: Final = hashlib.sha256(b"").hexdigest()
 _ALGORITHM: Final = "AWS4-HMAC-SHA256"
@@ -55,16 +57,21 @@ class Signer:
             headers["x-amz-security-token"] = credentials.token
         names = sorted(headers.keys() - _UNSIGNED_HEADERS)
         signed = ";".join(names)
-        lines = "".join(f"{name}:{' '.join(headers[name].split())}\n" for name in names)
+        lines = "".join(f"{name}:{_trimmed(headers[name])}\n" for name in names)
         canonical = f"{method}\n{path}\n{query}\n{lines}\n{signed}\n{payload}"
         scope = f"{stamp[:8]}/{self.region}/{self.service}/aws4_request"
-        text = f"{_ALGORITHM}\n{stamp}\n{scope}\n{hashlib.sha256(canonical.encode()).hexdigest()}"
+        text = f"{_ALGORITHM}\n{stamp}\n{scope}\n{hashlib.sha256(header_bytes(canonical)).hexdigest()}"
         key = _signing_key(credentials.secret_key, stamp[:8], self.region, self.service)
         signature = hmac.digest(key, text.encode(), "sha256").hex()
         headers["authorization"] = (
             f"{_ALGORITHM} Credential={credentials.access_key}/{scope}, SignedHeaders={signed},"
             f" Signature={signature}"
         )
+
+
+def _trimmed(value: str) -> str:
+    """With single spaces; those outside of ASCII are none."""
+    return " ".join(value.split() if value.isascii() else [word for word in value.split(" ") if word])
 
 
 @lru_cache(maxsize=4)

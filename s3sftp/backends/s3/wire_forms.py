@@ -7,17 +7,24 @@ has no form here.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from email.utils import format_datetime, parsedate_to_datetime
+from email.utils import format_datetime
 from typing import Any, Final
 from urllib.parse import parse_qsl, quote, urlsplit
 
+from botocore.exceptions import ParamValidationError
+
+from s3sftp.backends.s3.answer_fields import count_of, count_or_none, moment_of_header
 from s3sftp.backends.s3.bodies import MemoryBody
+from s3sftp.backends.s3.bucket_names import is_arn
 
 _SAFE_IN_KEYS: Final = "/~"
 _SAFE_IN_QUERIES: Final = "-._~"
+_IMPOSSIBLE: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+"""Characters that end a header, or are none in it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +37,7 @@ class Form:
     query: str
     """Percent-encoded, the fields in order of their names."""
     headers: dict[str, str]
-    """Names in lower case."""
+    """Names in lower case; values as `header_text` makes them, for what others wrote is sent as it was."""
     body: memoryview
 
 
@@ -61,7 +68,10 @@ class Operation:
                 self._prefixes[wire_name.lower()] = name
 
     def form(self, parameters: Mapping[str, Any]) -> Form | None:
-        """The request for these parameters; None where that takes botocore."""
+        """The request for these parameters; None where that takes botocore.
+
+        Raises ParamValidationError for what no header can hold.
+        """
         headers: dict[str, str] = {}
         query = list(self._query)
         key, body = "", memoryview(b"")
@@ -80,8 +90,9 @@ class Operation:
                 body = value.getbuffer()
             else:
                 return None
-        if not all(text.isascii() for text in headers.values()):
-            return None
+        for name, text in headers.items():
+            if _IMPOSSIBLE.search(text):
+                raise ParamValidationError(report=f"{name} cannot be sent in a header")
         return Form(self.method, key, "&".join(f"{n}={v}" for n, v in sorted(query)), headers, body)
 
     def fields(self, status: int, headers: Mapping[str, str]) -> dict[str, Any]:
@@ -108,22 +119,14 @@ def _written(name: str, value: Any) -> str:
         case datetime():
             return format_datetime(value.astimezone(UTC), usegmt=True)
         case {"Bucket": bucket, "Key": key} if name == "CopySource":
-            return quote(f"{bucket}/{key}", safe=_SAFE_IN_KEYS)
+            inside = "/object" if is_arn(bucket) else ""  # of an access point
+            return quote(f"{bucket}{inside}/{key}", safe=_SAFE_IN_KEYS)
     return str(value)
 
 
-def _moment(text: str) -> datetime | None:
-    """An HTTP date; what is none is left out, as `Expires` may be anything."""
-    try:
-        moment = parsedate_to_datetime(text)
-    except ValueError:
-        return None
-    return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
-
-
 _READERS: Final[Mapping[str, Callable[[str], Any]]] = {
-    "integer": int,
-    "long": int,
+    "integer": count_or_none,
+    "long": count_of,
     "boolean": lambda text: text.lower() == "true",
-    "timestamp": _moment,
+    "timestamp": moment_of_header,
 }
