@@ -15,6 +15,7 @@ import random
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import AsyncExitStack
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 from botocore import xform_name
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode
@@ -103,6 +104,12 @@ class Store:
         self._going_on.discard(task)
         if not task.cancelled() and (failure := task.exception()) is not None:
             _log.debug("s3_background_failed", error=type(failure).__name__)
+
+    @property
+    def is_aws(self) -> bool:
+        """Whether the endpoint is Amazon's own."""
+        host = urlsplit(self._client.meta.endpoint_url).hostname or ""
+        return host.endswith((".amazonaws.com", ".amazonaws.com.cn"))
 
     def understands(self, api: str, parameter: str) -> bool:
         """Whether the installed botocore knows a parameter of a request."""

@@ -80,7 +80,7 @@ class Copying:
             raise Changed
         write_id = write_id_of(head) or str(uuid.uuid4())
         upload = Multipart(
-            self._store, self._journal, target, await self._same_fields(source, head, write_id)
+            self._store, self._journal, target, await self._same_fields(source, head, write_id), copies=True
         )
         wanted = min(self._store.options.copy_part_bytes, SWIFT_PART_BYTES)
         piece = copy_piece_bytes(info.size, wanted)

@@ -239,6 +239,16 @@ def has_status(error: StorageError, *statuses: int) -> bool:
     return trouble is not None and trouble.status in statuses
 
 
+def is_refusal(error: StorageError) -> bool:
+    """Whether this may be how the store says that it lacks what was asked for. That the same request without
+    it succeeds is the proof: 501 and 400 have other reasons too."""
+    trouble = cause_of(error)
+    if trouble is None:
+        return False
+    known = trouble.code in CODES and trouble.code not in ("NotImplemented", "MethodNotAllowed")
+    return not known and (trouble.status in (400, 405, 501) or trouble.code == "NotImplemented")
+
+
 def _of_answer(api: str, response: Mapping[str, Any]) -> Trouble:
     said = response.get("Error", {})
     about = response.get("ResponseMetadata", {})

@@ -61,6 +61,8 @@ LOST: Final[Mapping[Feature, str]] = {
 }
 """What an operator is told of each."""
 
+_MISSING: Final = 1
+_SEEN: Final = 2
 _ROW: Final = {feature: row for row, feature in enumerate(Feature)}
 ROWS: Final = len(_ROW)
 
@@ -74,17 +76,26 @@ class Features:
         self._numbers = table.numbers
         self._columns = table.columns
         for feature in self._told:
-            self._numbers[_ROW[feature] * self._columns] = 1
+            self._numbers[_ROW[feature] * self._columns] = _MISSING
 
     def has(self, feature: Feature) -> bool:
         """Whether the store is believed to have it."""
-        return not self._numbers[_ROW[feature] * self._columns]
+        return self._numbers[_ROW[feature] * self._columns] != _MISSING
+
+    def is_certain(self, feature: Feature) -> bool:
+        """Whether that was seen or told: a condition may be ignored, and no answer says so."""
+        return self._numbers[_ROW[feature] * self._columns] != 0
+
+    def seen(self, feature: Feature) -> None:
+        """Note that the store has it: a condition that could not be met was refused."""
+        if self.has(feature):
+            self._numbers[_ROW[feature] * self._columns] = _SEEN
 
     def lacks(self, feature: Feature, shown_by: object = "") -> None:
         """Note what an answer of the store has shown; the log says so once."""
         if not self.has(feature):
             return
-        self._numbers[_ROW[feature] * self._columns] = 1
+        self._numbers[_ROW[feature] * self._columns] = _MISSING
         _log.warning(
             "s3_feature_missing",
             feature=str(feature),
