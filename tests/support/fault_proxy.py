@@ -77,14 +77,17 @@ class FaultProxy:
         key: str = "",
         method: str = "",
         query: str = "",
+        header: str = "",
         skip: int = 0,
         times: int = FOREVER,
     ) -> Rule:
         """Add a rule: after `skip` requests that fit, apply `do` to the next `times`.
 
-        `key` and `query` (of `name=value`) are regular expressions that have to be found somewhere.
+        `key`, `query` (of `name=value`) and `header` (of `name: value`, the name in lower case) are regular
+        expressions that have to be found somewhere.
         """
-        rule = Rule(do, frozenset(apis), re.compile(key), method, re.compile(query), skip, times)
+        fits = (re.compile(key), method, re.compile(query), re.compile(header))
+        rule = Rule(do, frozenset(apis), *fits, skip, times)
         self._rules.append(rule)
         return rule
 

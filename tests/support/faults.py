@@ -136,6 +136,8 @@ class Rule:
     """Empty: any."""
     query: re.Pattern[str]
     """Matched against `name=value` of each query parameter."""
+    header: re.Pattern[str]
+    """Matched against `name: value` of each header."""
     skip: int
     times: int
     matched: int = 0
@@ -161,6 +163,7 @@ class Rule:
             and (not self.method or seen.method == self.method)
             and self.key.search(seen.key) is not None
             and any(self.query.search(f"{name}={value}") for name, value in [*seen.query.items(), ("", "")])
+            and any(self.header.search(f"{name}: {value}") for name, value in seen.headers.items())
         )
 
     async def announce(self) -> None:

@@ -27,7 +27,7 @@ from s3sftp.backends.s3.counting import RequestCounts
 from s3sftp.backends.s3.credentials import RenewableCredentials
 from s3sftp.backends.s3.direct import Direct
 from s3sftp.backends.s3.failures import Trouble, is_denied, trouble_of
-from s3sftp.backends.s3.features import Features
+from s3sftp.backends.s3.features import Features, lacking_at
 from s3sftp.backends.s3.options import S3Options
 from s3sftp.backends.s3.proofs import Unproven, require_proof
 from s3sftp.backends.s3.received import body_of
@@ -82,6 +82,8 @@ class Store:
         self._client, self._credentials, self._direct = made.client, made.credentials, made.direct
         if self._direct is not None:
             self._life.callback(self._direct.close)
+        for feature in lacking_at(self._client.meta.endpoint_url):
+            self.features.lacks(feature, "the endpoint's address")
 
     async def stop(self) -> None:
         """Let go of the connections, after what was told to go on by itself has ended."""

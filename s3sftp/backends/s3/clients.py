@@ -6,6 +6,8 @@ event loop before its first request.
 
 from __future__ import annotations
 
+import base64
+import hashlib
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Any
@@ -38,6 +40,7 @@ async def make_client(options: S3Options) -> Client:
     )
     client = await context.__aenter__()
     client.meta.events.register("before-sign.s3", _drop_expect)
+    client.meta.events.register("before-sign.s3.DeleteObjects", _prove_by_md5)
     direct = None
     if options.direct_requests:
         bundle = session.get_config_variable("ca_bundle")
@@ -90,6 +93,16 @@ def _config(options: S3Options) -> AioConfig:
 
 def _is_protected(endpoint_url: str | None) -> bool:
     return endpoint_url is None or endpoint_url.startswith("https:") or is_loopback(endpoint_url)
+
+
+def _prove_by_md5(request: Any, **_: Any) -> None:
+    """DeleteObjects has to prove its body. botocore does so by a CRC-32, of which many stores know nothing;
+    all of them know this header, which was the only way for years."""
+    for name in list(request.headers):
+        if name.lower().startswith(("x-amz-checksum-", "x-amz-sdk-checksum-")):
+            del request.headers[name]
+    digest = hashlib.md5(request.data, usedforsecurity=False).digest()
+    request.headers["Content-MD5"] = base64.b64encode(digest).decode("ascii")
 
 
 def _drop_expect(request: Any, **_: Any) -> None:

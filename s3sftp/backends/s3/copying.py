@@ -13,6 +13,7 @@ from s3sftp.backends.contract import FileInfo
 from s3sftp.backends.s3.cache import Head
 from s3sftp.backends.s3.client import Answer, Store
 from s3sftp.backends.s3.concurrency import for_each
+from s3sftp.backends.s3.copied_part import Source
 from s3sftp.backends.s3.failures import has_code, has_status
 from s3sftp.backends.s3.multipart import Multipart
 from s3sftp.backends.s3.objects import Fields, carried, placement, version_of, write_id_of
@@ -89,7 +90,7 @@ class Copying:
         try:
             await for_each(
                 numbered,
-                lambda part: upload.copy(part[0], source, version, part[1], part[2]),
+                lambda part: _copy_part(upload, part[0], Source(source, version, part[1], part[2])),
                 self._store.options.parallel_copies,
             )
             return await upload.complete(
@@ -141,6 +142,12 @@ class Copying:
             await self._store.call("HeadObject", Key=target)
         except NotFound as error:
             raise Changed(detail="the source is another version by now") from error
+
+
+async def _copy_part(upload: Multipart, number: int, source: Source) -> None:
+    refused = await upload.copy(number, source)
+    if refused is not None:
+        raise refused
 
 
 def _is_unsupported(error: StorageError) -> bool:

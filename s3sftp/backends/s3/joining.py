@@ -1,12 +1,15 @@
 """CompleteMultipartUpload: the parts become an object, proven as a whole where the store knows how.
 
 A store that knows checksums of parts alone refuses that of the whole, as it refuses bytes that are not those
-that were sent. Which of the two it is:
+that were sent. Joined without it is only what cannot be the latter:
 
-    it said at creation that it takes the checksum of the whole     the bytes are others: an error
-    it confirmed the CRC of each part in its answer                 it does not know: joined without
-    neither, and its refusal speaks of bytes that differ            as if they did: an error
-    neither, and it calls the checksum invalid or unknown           it does not know: joined without
+    the store confirmed      it said at creation that      its refusal speaks     its refusal calls the
+    the CRC of each part     it takes that of the whole    of bytes that differ   checksum invalid or unknown
+
+    yes                      no                            joined                 joined
+    yes                      yes                           an error               joined
+    no                       no                            an error               joined
+    no                       yes                           an error               an error
 """
 
 from __future__ import annotations
@@ -114,9 +117,12 @@ async def _proof(store: Store, begun: BegunUpload, parts: Sequence[Part], size: 
 
 def _is_unknown_to_it(error: StorageError, begun: BegunUpload, parts: Sequence[Part]) -> bool:
     """Whether the refusal means that the store does not know the checksum of a whole."""
-    if begun.takes_whole or not (has_code(error, *_INVALID) or is_refusal(error)):
+    if not (has_code(error, *_INVALID) or is_refusal(error)):
         return False
-    return all(part.confirmed for part in parts) or not says_different(error)
+    confirmed = all(part.confirmed for part in parts)
+    if says_different(error):
+        return confirmed and not begun.takes_whole
+    return confirmed or not begun.takes_whole
 
 
 def _look_for_sizes(store: Store, error: StorageError, parts: Sequence[Part]) -> None:

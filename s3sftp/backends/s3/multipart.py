@@ -25,7 +25,8 @@ from s3sftp.backends.s3.begun import BegunUpload
 from s3sftp.backends.s3.bodies import MemoryBody
 from s3sftp.backends.s3.checksums import Digest, Scope, crc_of_text, creation_fields
 from s3sftp.backends.s3.client import Answer, Store
-from s3sftp.backends.s3.failures import has_status, is_refusal
+from s3sftp.backends.s3.copied_part import Source, copy_part, is_told_right
+from s3sftp.backends.s3.failures import is_refusal
 from s3sftp.backends.s3.features import Feature
 from s3sftp.backends.s3.joining import Part, join
 from s3sftp.backends.s3.objects import Fields
@@ -34,11 +35,9 @@ from s3sftp.backends.s3.parts import MAX_PARTS
 from s3sftp.backends.s3.proven import algorithm_for, older, proven
 from s3sftp.backends.s3.publishing import Published
 from s3sftp.backends.s3.retries import Effort
-from s3sftp.errors import Changed, InvalidRequest, StorageError, StorageFailure
+from s3sftp.errors import InvalidRequest, StorageError, StorageFailure
 
 T = TypeVar("T")
-_CHECKSUMS = ("ChecksumCRC32", "ChecksumSHA256")
-_SendCopy = Callable[[BegunUpload], Coroutine[Any, Any, Part]]
 
 
 class Multipart:
@@ -92,15 +91,13 @@ class Multipart:
         """Send a part's bytes."""
         await self._run(self._upload(number, data))
 
-    async def copy(
-        self, number: int, source: str, version: str | None, start: int, stop: int
-    ) -> StorageError | None:
-        """Have the store copy a part from `[start, stop)` of another object. Raises Changed, NotFound.
+    async def copy(self, number: int, source: Source) -> StorageError | None:
+        """Have the store copy a part from another object. Raises Changed, NotFound.
 
-        Returns the store's refusal where it copies nothing into an upload of which it has bytes already: then
-        these have to be sent as well.
+        Returns the store's refusal where it copies nothing into an upload of which it has parts already: then
+        the bytes have to be sent.
         """
-        return await self._run(self._copy(number, source, version, start, stop))
+        return await self._run(self._copy(number, source))
 
     async def complete(self, ours: Callable[[Answer], bool], **conditions: str) -> Published:
         """Join the parts into the object. Returns as soon as the store has confirmed it, without waiting for
@@ -175,75 +172,53 @@ class Multipart:
             raise StorageFailure("storage damaged the data", detail=f"part {number}: another CRC than sent")
         self._parts[number] = _sent(number, len(data), answer, proof, confirmed=said is not None)
 
-    async def _copy(
-        self, number: int, source: str, version: str | None, start: int, stop: int
-    ) -> StorageError | None:
-        async def send(begun: BegunUpload) -> Part:
-            result = await self._send_copy(begun, number, source, version, start, stop)
-            return _copied(number, stop - start, result)
-
+    async def _copy(self, number: int, source: Source) -> StorageError | None:
         features, copied = self._store.features, Feature.COPIED_PART_CHECKSUMS
         if self._store.is_aws or (features.is_certain(copied) and features.has(copied)):
-            return await self._copy_or_replace(number, send)
+            return await self._copy_or_replace(number, source, is_sure=True)
         async with self._doubt:
-            return await self._copy_or_replace(number, send)
+            return await self._copy_or_replace(number, source, is_sure=features.is_certain(copied))
 
-    async def _copy_or_replace(self, number: int, send: _SendCopy) -> StorageError | None:
-        """Copy a part; where the store refuses that for the checksums of the upload, into one without."""
+    async def _copy_or_replace(self, number: int, source: Source, *, is_sure: bool) -> StorageError | None:
+        """Copy a part; where the store refuses that for the checksums of the upload, or tells a wrong one,
+        into one without."""
         begun = await self._created()
         try:
-            self._parts[number] = await send(begun)
+            part = await copy_part(self._store, begun, number, source)
         except StorageError as error:
             if begun.scope is Scope.NOTHING or not is_refusal(error):
                 raise
             refused = error
         else:
-            if begun.scope is not Scope.NOTHING:
+            self._parts[number] = part
+            if is_sure or begun.scope is Scope.NOTHING:
+                return None
+            is_right = await is_told_right(self._store, part, source)
+            if is_right:
                 self._store.features.seen(Feature.COPIED_PART_CHECKSUMS)
-            return None
-        if self._has_sent:
-            return refused
-        if not await self._is_replaced(number, send):
+            if is_right is not False:
+                return None
+            refused = StorageFailure("storage tells a wrong checksum", detail="UploadPartCopy")
+        if self._has_sent or self._parts.keys() - {number}:
+            return refused  # another upload would lack what this one has
+        if not await self._is_replaced(number, source):
             raise refused
         self._store.features.lacks(Feature.COPIED_PART_CHECKSUMS, refused.detail)
         await begun.abort()
         return None
 
-    async def _is_replaced(self, number: int, send: _SendCopy) -> bool:
+    async def _is_replaced(self, number: int, source: Source) -> bool:
         """Whether a part can be copied into an upload without checksums, which is this one from then on."""
         other = self._begin(Scope.NOTHING)
         self._replacing = self._store.go_on(other.create(self._fields))
         try:
             await asyncio.shield(self._replacing)
-            self._parts[number] = await send(other)
+            self._parts[number] = await copy_part(self._store, other, number, source)
         except StorageError:
             await other.abort()
             return False
         self._begun = other
         return True
-
-    async def _send_copy(
-        self, begun: BegunUpload, number: int, source: str, version: str | None, start: int, stop: int
-    ) -> Answer:
-        condition: Fields = {} if version is None else {"CopySourceIfMatch": version}
-        try:
-            answer = await self._store.call(
-                "UploadPartCopy",
-                effort=Effort.JOIN,
-                moved_bytes=stop - start,
-                Key=self._key,
-                UploadId=begun.upload_id,
-                PartNumber=number,
-                CopySource={"Bucket": self._store.options.bucket, "Key": source},
-                CopySourceRange=f"bytes={start}-{stop - 1}",
-                **condition,
-            )
-        except StorageError as error:
-            if has_status(error, 412, 416):
-                raise Changed(detail=error.detail) from error
-            raise
-        result: Answer = answer["CopyPartResult"]
-        return result
 
     # ── creation and end ────────────────────────────────────────────────────────────────────────────
 
@@ -307,9 +282,3 @@ class Multipart:
 def _sent(number: int, size: int, answer: Answer, proof: Digest, *, confirmed: bool) -> Part:
     checksum = {name: text for name, text in proof.fields.items() if name.startswith("Checksum")}
     return Part(number, size, answer["ETag"], checksum, proof.crc, confirmed)
-
-
-def _copied(number: int, size: int, result: Answer) -> Part:
-    """The store has made its checksum of what it has."""
-    said: dict[str, str] = {name: result[name] for name in _CHECKSUMS if name in result}
-    return Part(number, size, result["ETag"], said, crc_of_text(said.get("ChecksumCRC32")), confirmed=True)

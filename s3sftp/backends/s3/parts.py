@@ -48,9 +48,7 @@ def _even_piece(size: int, piece_bytes: int, min_bytes: int) -> int:
     most = max(1, -(-size // piece_bytes))
     piece = -(-size // most)
     while piece > min_bytes and 0 < size % piece < min_bytes:
-        piece -= (
-            1  # only where many pieces are hardly above the least: the last is as much smaller as they are
-        )
+        piece -= 1  # happens only where many pieces are hardly above the least
     if piece >= min_bytes and not 0 < size % piece < min_bytes:
         return piece
     for pieces in range(most, 1, -1):

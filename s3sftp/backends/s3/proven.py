@@ -28,6 +28,11 @@ def algorithm_for(store: Store) -> Algorithm:
     return "md5" if wanted in _NEWER and not store.features.has(Feature.CHECKSUMS) else wanted
 
 
+def takes_checksums(store: Store) -> bool:
+    """Whether requests may have x-amz-checksum-…: neither the operator nor the store is against it."""
+    return algorithm_for(store) in _NEWER
+
+
 def older(algorithm: Algorithm) -> Algorithm:
     """What takes its place where a checksum is not taken."""
     return "md5" if algorithm in _NEWER else algorithm

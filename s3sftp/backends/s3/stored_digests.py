@@ -14,6 +14,7 @@ from typing import Final
 from s3sftp.backends.contract import FileInfo
 from s3sftp.backends.s3.client import Answer, Store
 from s3sftp.backends.s3.objects import version_of
+from s3sftp.backends.s3.proven import takes_checksums
 from s3sftp.errors import StorageError
 
 _FIELDS: Final = {
@@ -26,7 +27,7 @@ _FIELDS: Final = {
 
 async def stored_digest(store: Store, key: str, info: FileInfo, algorithm: str) -> bytes | None:
     """The hash of the whole object at the version that `info` saw; None when the store does not tell."""
-    if algorithm not in _FIELDS or not info.version:
+    if algorithm not in _FIELDS or not info.version or not takes_checksums(store):
         return None
     try:
         answer = await store.call("HeadObject", Key=key, ChecksumMode="ENABLED", IfMatch=info.version)

@@ -13,6 +13,7 @@ from s3sftp.backends.s3.bodies import MemoryBody
 from s3sftp.backends.s3.cache import Facts
 from s3sftp.backends.s3.client import Store
 from s3sftp.backends.s3.concurrency import for_each
+from s3sftp.backends.s3.copied_part import MOST_READ_BYTES, Source
 from s3sftp.backends.s3.features import Feature
 from s3sftp.backends.s3.multipart import Multipart
 from s3sftp.backends.s3.objects import Fields, new_object, written_head
@@ -22,7 +23,6 @@ from s3sftp.backends.s3.parts import (
     MAX_OBJECT_BYTES,
     MAX_PART_BYTES,
     MAX_PARTS,
-    MIB,
     STEADY_PARTS,
     copy_ranges,
     parallel_parts,
@@ -40,9 +40,6 @@ from s3sftp.errors import (
     NotFound,
     StorageFailure,
 )
-
-MOST_RESENT_BYTES = 64 * MIB
-"""A part that the store does not copy is sent in its place, once, if it is no larger than this or a part."""
 
 
 class S3Upload(Upload):
@@ -161,10 +158,10 @@ class Writing:
     ) -> None:
         """Have a part copied; where the store refuses to, and has bytes of this upload already, send it."""
         try:
-            refused = await upload.multipart.copy(number, upload.key, version, start, stop)
+            refused = await upload.multipart.copy(number, Source(upload.key, version, start, stop))
             if refused is None:
                 return
-            if stop - start > max(MOST_RESENT_BYTES, self._store.options.part_bytes):
+            if stop - start > max(MOST_READ_BYTES, self._store.options.part_bytes):
                 raise refused
             pieces = read_range(self._store, self._facts, upload.key, start, stop, version)
             await upload.multipart.upload(number, b"".join([piece async for piece in pieces]))
