@@ -16,7 +16,7 @@ from typing import Any
 from s3sftp.backends.findings import Finding, State
 from s3sftp.backends.s3.advice import advice_on
 from s3sftp.backends.s3.bodies import MemoryBody
-from s3sftp.backends.s3.checksums import digest
+from s3sftp.backends.s3.checking_checksums import look_checksums, look_kept, look_sizes
 from s3sftp.backends.s3.client import Answer, Store
 from s3sftp.backends.s3.deleting import delete_object
 from s3sftp.backends.s3.failures import Trouble, cause_of, has_status
@@ -26,6 +26,7 @@ from s3sftp.backends.s3.multipart import Multipart
 from s3sftp.backends.s3.objects import new_object
 from s3sftp.backends.s3.options import MIB, S3Options
 from s3sftp.backends.s3.ownership import Journal
+from s3sftp.backends.s3.proven import algorithm_for, proven
 from s3sftp.backends.s3.publishing import written_by
 from s3sftp.backends.s3.received import body_of, read_all
 from s3sftp.errors import StorageError
@@ -71,6 +72,9 @@ class _Check:
             self._match,
             self._exclusive,
             self._multipart,
+            lambda: look_checksums(self._store),
+            lambda: look_kept(self._store, self._probe),
+            lambda: look_sizes(self._store),
             self._delete,
             self._reserved,
             self._lifecycle,
@@ -93,7 +97,7 @@ class _Check:
             await self._put(self._probe)
         except StorageError as error:
             return _refused("write", error, "allow s3:PutObject below the prefix")
-        return Finding("write", "ok", f"PutObject works, with checksum {self._options.checksum}")
+        return Finding("write", "ok", f"PutObject works, with checksum {algorithm_for(self._store)}")
 
     async def _read(self) -> Finding:
         try:
@@ -267,15 +271,13 @@ class _Check:
         )
 
     async def _put(self, key: str, **conditions: Any) -> Answer:
-        proof = await digest(CONTENT, self._options.checksum)
-        return await self._store.call(
-            "PutObject",
-            Key=key,
-            Body=MemoryBody(CONTENT),
-            **new_object(self._options, str(uuid.uuid4()), None),
-            **proof.fields,
-            **conditions,
+        fields = new_object(self._options, str(uuid.uuid4()), None) | conditions
+        answer, _ = await proven(
+            self._store,
+            CONTENT,
+            lambda proof: self._store.call("PutObject", Key=key, Body=MemoryBody(CONTENT), **fields, **proof),
         )
+        return answer
 
     async def _clean(self) -> None:
         probes = [self._probe, f"{self._probe}-parts"]

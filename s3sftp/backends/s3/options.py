@@ -97,6 +97,9 @@ class S3Options(Options):
     """Metadata for every object that is written. `mtime` and `s3sftp-upload` are taken."""
     tags: dict[str, str] = Field(default_factory=dict, max_length=10)
     """Tags for every object that is written."""
+    content_types: bool = True
+    """Give each file the Content-Type of its name's ending, which browsers and other programs go by. A rename
+    keeps it. Off: the store's own, mostly `binary/octet-stream`."""
     checksum: Literal["crc32", "sha256", "md5", "none"] = "crc32"
     """What each request with data proves its bytes by. `md5` and `none` are for S3-compatible stores that
     refuse the newer ones."""

@@ -60,12 +60,16 @@ class S3Upload(Upload):
             store,
             journal,
             key,
-            new_object(store.options, self.write_id, intent.mtime, intent.mode),
+            self.fields(),
             copies=intent.base is not None,
         )
         self.window = Window(store.options.parallel_parts)
         self.min_chunk_bytes = store.options.min_part_bytes
         self.plan()
+
+    def fields(self) -> Fields:
+        """What is said of the object when it is made, as far as it is known."""
+        return new_object(self._options, self.write_id, self.mtime, self.mode, key=self.key)
 
     def take(self, count: int = 1) -> list[int]:
         """The positions of the next parts. Raises InvalidRequest where the store takes no more."""
@@ -187,14 +191,12 @@ class Writing:
                 published = await self._put_file(upload, tail, conditions)
             mtime = published.moment if upload.mtime is None else upload.mtime
             upload.stored = info = FileInfo.file(finish.size, mtime, published.version, upload.mode)
-            fields = new_object(self._store.options, upload.write_id, upload.mtime, upload.mode)
-            change.left(info, written_head(fields, info), published.moment)
+            change.left(info, written_head(upload.fields(), info), published.moment)
         await upload.multipart.forgotten()
         return info
 
     async def _put_file(self, upload: S3Upload, data: Buffer, conditions: dict[str, str]) -> Published:
-        fields = new_object(self._store.options, upload.write_id, upload.mtime, upload.mode)
-        return await self._put(upload.key, data, upload.write_id, fields, conditions)
+        return await self._put(upload.key, data, upload.write_id, upload.fields(), conditions)
 
     async def _put(
         self, key: str, data: Buffer, write_id: str, fields: Fields, conditions: dict[str, str]

@@ -33,7 +33,7 @@ async def test_a_good_bucket_is_good_and_left_as_it_was(s3: S3, proxied: Store, 
     findings = states(await check(options_for(proxied, s3.bucket)))
     assert findings.pop("lifecycle") == "warning"
     assert set(findings.values()) == {"ok"}
-    assert len(findings) == 10
+    assert len(findings) == 13
     assert await s3.keys() == []
     assert await s3.multipart_uploads() == []
     assert all(seen.key.startswith("tenant/") for seen in proxy.log if seen.key)
