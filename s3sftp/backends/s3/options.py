@@ -109,8 +109,9 @@ class S3Options(Options):
     `["conditional-writes"]`. Everything else is tried, and avoided once the store has refused it."""
 
     part_bytes: ByteSize = Field(default=8 * MIB, le=5 * GIB)
-    """Size of the first 1 000 parts of an upload; later ones grow so that 10 000 of them hold 5 TiB. A file
-    up to this size is one request."""
+    """Size of the first 1 000 parts of an upload (5 000 where the store is not Amazon's); later ones grow so
+    that 10 000 of them hold 5 TiB. A file up to this size is one request. A store that wants parts of one
+    size takes files of at most 10 000 times this."""
     min_part_bytes: ByteSize = Field(default=5 * MIB, ge=1, le=5 * MIB)
     """The smallest part that the store accepts before the last one. Lower it only for an S3-compatible
     store that is known to take less."""
