@@ -189,6 +189,9 @@ class Upload:
     May grow from chunk to chunk."""
     min_chunk_bytes: int = 1
     """The fewest bytes that a chunk or a kept range may have when something follows it."""
+    keep_unit_bytes: int = 1
+    """What the length of a kept range is a multiple of; the bytes between come in chunks. May change from
+    chunk to chunk, as `chunk_bytes`."""
     parallel_chunks: int = 1
     """How many calls of `write_chunk` and `keep_range` may run at once."""
     stored: FileInfo | None = None
@@ -314,7 +317,8 @@ class Extras(Protocol):
         """`chunk_bytes` of an upload that has just begun: files shorter than this are published in one go."""
 
     async def keep_range(self, upload: Upload, start: int, stop: int, session: Session) -> None:
-        """Append the bytes `[start, stop)` of `intent.base` without moving them through the server.
+        """Append the bytes `[start, stop)` of `intent.base`, whose number is a multiple of `keep_unit_bytes`,
+        without moving them through the server.
 
         Takes its position and counts as a chunk, as `write_chunk`. Raises Changed.
         """

@@ -146,7 +146,7 @@ class Transit:
 
     async def send_full_chunks(self, *, more_follows: bool = False) -> None:
         """Bring every full chunk at the front on its way, but for the last: it may be the file's tail."""
-        if self.assembly.appends_to_base():
+        while self.assembly.appends_to_base():
             await self._fill_from_old(*self.assembly.gap())
         if self.assembly.front + more_follows <= self._pump.chunk_bytes:
             return
@@ -346,12 +346,14 @@ class Transit:
             self._assemble(offset, data)
 
     async def _fill_from_old(self, start: int, stop: int) -> None:
-        """Keep a range inside the storage if it is large enough and starts at the cut; else read it."""
+        """Keep a range inside the storage, as much of it as can be, if that is enough and starts at the cut;
+        else read some of it."""
         upload = await self.begin()
         self.old.kept = True
-        if start == self.assembly.cut and stop - start >= upload.min_chunk_bytes:
-            await self._pump.keep(start, stop)
-            self.assembly.skip(stop)
+        kept = (stop - start) // upload.keep_unit_bytes * upload.keep_unit_bytes
+        if start == self.assembly.cut and kept >= max(1, upload.min_chunk_bytes):
+            await self._pump.keep(start, start + kept)
+            self.assembly.skip(start + kept)
             return
         stop = min(stop, self.assembly.cut + upload.chunk_bytes)
         await self._tools.budget.take(self, self._ask_in_order(stop - start))  # before it is in memory

@@ -232,9 +232,10 @@ class Compared:
             return
         writing = await self.storage.begin(path, base=await self.storage.info(path))
         try:
-            if len(old.data) >= writing.upload.min_chunk_bytes:
-                await writing.keep(old.data, 0, len(old.data))
-                await writing.finish(tail)
+            kept = writing.keepable(len(old.data))
+            if kept >= max(1, writing.upload.min_chunk_bytes):
+                await writing.keep(old.data, 0, kept)
+                await writing.finish(old.data[kept:] + tail)
                 self.model.put(path, Content(old.data + tail))
         finally:
             await writing.abort()

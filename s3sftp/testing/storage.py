@@ -205,6 +205,15 @@ class Writing:
     upload: Upload
     sent: bytearray = field(default_factory=bytearray)
 
+    @property
+    def fewest_kept(self) -> int:
+        """The fewest bytes that may be kept in the middle of a file."""
+        return self.keepable(self.upload.min_chunk_bytes + self.upload.keep_unit_bytes - 1)
+
+    def keepable(self, size: int) -> int:
+        """How many of so many bytes may be kept."""
+        return size - size % self.upload.keep_unit_bytes
+
     async def chunk(self) -> None:
         """Append one chunk of made-up bytes."""
         data = data_of(self.upload.chunk_bytes, seed=len(self.sent))

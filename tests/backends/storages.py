@@ -28,6 +28,7 @@ async def in_memory() -> AsyncIterator[Subject]:
     backend = MemoryBackend(
         chunk_bytes=7,
         min_chunk_bytes=3,
+        keep_unit_bytes=2,
         parallel_chunks=3,
         chunk_growth_bytes=2,
         page_entries=3,

@@ -129,6 +129,13 @@ class TestACallerThatBreaksTheContractIsRefused:
             await backend.finish_write(upload, b"tail", Finish(7), ALICE)
         assert backend.contents() == {"a": b"12345678"}
 
+    async def test_by_a_kept_range_that_is_no_multiple_of_the_unit(self) -> None:
+        backend = MemoryBackend({"a": b"12345678"}, chunk_bytes=4, keep_unit_bytes=4)
+        base = await backend.file_info(A, ALICE)
+        upload = await backend.begin_write(A, WriteIntent(base=base), ALICE)
+        with pytest.raises(InvalidRequest):
+            await backend.keep_range(upload, 0, 5, ALICE)
+
     async def test_by_a_call_after_the_end(self) -> None:
         backend = MemoryBackend(chunk_bytes=4)
         upload = await backend.begin_write(A, WriteIntent(), ALICE)

@@ -147,6 +147,28 @@ async def test_resume_at_the_old_end_keeps_the_old_bytes(old: int, new: int) -> 
     bench.assert_nothing_left()
 
 
+@pytest.mark.parametrize("old", [15, 16, 17, 40, 100])
+@pytest.mark.parametrize("new", [1, 40])
+async def test_where_parts_have_one_size_so_have_those_that_are_kept(old: int, new: int) -> None:
+    """MemoryBackend refuses any other range."""
+    bench = Bench(bytes(range(old)))
+    bench.backend.keep_unit_bytes = bench.backend.min_chunk_bytes = 16
+    kept = list[tuple[int, int]]()
+
+    async def keep_range(upload: Upload, start: int, stop: int, session: Session) -> None:
+        kept.append((start, stop))
+        await MemoryBackend.keep_range(bench.backend, upload, start, stop, session)
+
+    bench.backend.keep_range = keep_range  # type: ignore[method-assign]
+    writer = bench.open(KEEP)
+    for index in range(new):
+        await write(writer, old + index, b"N")
+    await writer.close()
+    assert bench.stored == bytes(range(old)) + b"N" * new
+    assert kept == ([(0, old // 16 * 16)] if old >= 16 else [])
+    bench.assert_nothing_left()
+
+
 async def test_append_ignores_the_offset() -> None:
     bench = Bench(b"old")
     writer = bench.open(WriteMode(append=True))

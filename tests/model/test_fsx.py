@@ -16,7 +16,9 @@ FILES = FileOptions(rewrite="spool", gaps="zero")
 
 @pytest.mark.parametrize("seed", range(10))
 async def test_a_file_under_random_use_holds_what_was_written(seed: int) -> None:
-    backend = MemoryBackend(chunk_bytes=100, min_chunk_bytes=30, parallel_chunks=3, read_bytes=70)
+    backend = MemoryBackend(
+        chunk_bytes=100, min_chunk_bytes=30, keep_unit_bytes=7, parallel_chunks=3, read_bytes=70
+    )
     async with serving(backend, files=FILES) as server, server.client() as client:
         content = await Exercise(client, random.Random(seed), bytearray()).run(steps=150)
         assert backend.contents() == {"fsx": content}

@@ -129,6 +129,7 @@ async def memory_world() -> AsyncIterator[MemoryWorld]:
     backend = MemoryBackend(
         chunk_bytes=100,
         min_chunk_bytes=30,
+        keep_unit_bytes=7,
         parallel_chunks=3,
         chunk_growth_bytes=10,
         page_entries=2,

@@ -56,7 +56,7 @@ class Shapes:
     def upload(self, method: str, value: object) -> Upload:
         if not isinstance(value, Upload):
             self.refuse(method, value, "an Upload")
-        for name in ("chunk_bytes", "min_chunk_bytes", "parallel_chunks"):
+        for name in ("chunk_bytes", "min_chunk_bytes", "keep_unit_bytes", "parallel_chunks"):
             number = getattr(value, name)
             if not _is_count(number) or number < 1:
                 self.refuse(method, number, "a number from 1 on", f"Upload.{name}")

@@ -40,6 +40,10 @@ class StreamedUpload(Upload):
         return self.theirs.min_chunk_bytes
 
     @property
+    def keep_unit_bytes(self) -> int:  # type: ignore[override]
+        return self.theirs.keep_unit_bytes
+
+    @property
     def parallel_chunks(self) -> int:  # type: ignore[override]
         return self.theirs.parallel_chunks
 

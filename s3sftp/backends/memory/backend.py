@@ -44,6 +44,7 @@ class MemoryBackend(CompleteBackend):
         *,
         chunk_bytes: int = 1 << 20,
         min_chunk_bytes: int = 1,
+        keep_unit_bytes: int = 1,
         parallel_chunks: int = 1,
         chunk_growth_bytes: int = 0,
         page_entries: int = 1000,
@@ -55,6 +56,7 @@ class MemoryBackend(CompleteBackend):
     ) -> None:
         self.chunk_bytes = chunk_bytes
         self.min_chunk_bytes = min_chunk_bytes
+        self.keep_unit_bytes = keep_unit_bytes
         self.parallel_chunks = parallel_chunks
         self.chunk_growth_bytes = chunk_growth_bytes
         self.page_entries = page_entries
@@ -181,6 +183,7 @@ class MemoryBackend(CompleteBackend):
             intent,
             chunk_bytes=self.chunk_bytes,
             min_chunk_bytes=self.min_chunk_bytes,
+            keep_unit_bytes=self.keep_unit_bytes,
             parallel_chunks=self.parallel_chunks,
             growth_bytes=self.chunk_growth_bytes,
         )
@@ -203,6 +206,8 @@ class MemoryBackend(CompleteBackend):
             base = self._bucket.at_version(ours.place, ours.intent.base.version)
             if not 0 <= start < stop <= base.size:
                 raise breach(f"the bytes {start} to {stop} are not in the base")
+            if (stop - start) % self.keep_unit_bytes:
+                raise breach(f"a kept range of {stop - start} bytes: no multiple of {self.keep_unit_bytes}")
             self._make_room(stop - start)
             ours.hold(position, b"".join(base.range(start, stop)))
 

@@ -23,6 +23,7 @@ class MemoryUpload(Upload):
         *,
         chunk_bytes: int,
         min_chunk_bytes: int,
+        keep_unit_bytes: int,
         parallel_chunks: int,
         growth_bytes: int,
     ) -> None:
@@ -30,6 +31,7 @@ class MemoryUpload(Upload):
         self.intent = intent
         self.chunk_bytes = chunk_bytes
         self.min_chunk_bytes = min_chunk_bytes
+        self.keep_unit_bytes = keep_unit_bytes
         self.parallel_chunks = parallel_chunks
         self.ended = False
         self._growth_bytes = growth_bytes

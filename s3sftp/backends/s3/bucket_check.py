@@ -13,6 +13,7 @@ from contextlib import suppress
 from s3sftp.backends.findings import Finding
 from s3sftp.backends.s3.checking_answers import refused
 from s3sftp.backends.s3.checking_bucket import look_bucket, look_journal, look_lifecycle, look_versioning
+from s3sftp.backends.s3.checking_checksums import look_checksums, look_kept, look_sizes
 from s3sftp.backends.s3.checking_conditions import (
     look_conditional_copies,
     look_conditional_deletes,
@@ -78,6 +79,9 @@ class _Check:
             look_matched_copies,
             look_conditional_deletes,
             look_multipart,
+            lambda store, _: look_checksums(store),
+            look_kept,
+            lambda store, _: look_sizes(store),
             look_batch_deletes,
             look_tags,
             look_pages,

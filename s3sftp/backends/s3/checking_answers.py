@@ -8,12 +8,12 @@ from typing import Any, Final
 from s3sftp.backends.findings import Finding, State
 from s3sftp.backends.s3.advice import advice_on
 from s3sftp.backends.s3.bodies import MemoryBody
-from s3sftp.backends.s3.checksums import digest
 from s3sftp.backends.s3.client import Answer, Store
 from s3sftp.backends.s3.failures import Trouble, cause_of
 from s3sftp.backends.s3.features import LOST, Feature
 from s3sftp.backends.s3.objects import new_object
 from s3sftp.backends.s3.options import MIB
+from s3sftp.backends.s3.proven import proven
 from s3sftp.backends.s3.received import body_of, read_all
 from s3sftp.errors import NotFound, StorageError
 
@@ -22,15 +22,13 @@ CONTENT: Final = b"written by s3sftp check; safe to delete\n"
 
 async def put(store: Store, key: str, **conditions: Any) -> Answer:
     """Write an object as the server does. Raises StorageError."""
-    proof = await digest(CONTENT, store.options.checksum)
-    return await store.call(
-        "PutObject",
-        Key=key,
-        Body=MemoryBody(CONTENT),
-        **new_object(store.options, str(uuid.uuid4()), None),
-        **proof.fields,
-        **conditions,
+    fields = new_object(store.options, str(uuid.uuid4()), None) | conditions
+    answer, _ = await proven(
+        store,
+        CONTENT,
+        lambda proof: store.call("PutObject", Key=key, Body=MemoryBody(CONTENT), **fields, **proof),
     )
+    return answer
 
 
 async def content(store: Store, answer: Answer) -> bytes:

@@ -10,8 +10,8 @@ from s3sftp.backends.s3.advice import advice_on
 from s3sftp.backends.s3.checking_answers import put, refused
 from s3sftp.backends.s3.client import Store
 from s3sftp.backends.s3.failures import cause_of, is_denied, is_refusal
-from s3sftp.backends.s3.features import Feature
 from s3sftp.backends.s3.options import S3Options
+from s3sftp.backends.s3.proven import algorithm_for
 from s3sftp.errors import StorageError
 
 
@@ -25,12 +25,9 @@ class _Part:
     """What to do when the store does not know it."""
     permission: str = ""
     """What to allow when the role may not."""
-    feature: Feature | None = None
-    """What the server does without by itself."""
 
 
 _PARTS: Final = (
-    _Part({"checksum": "md5"}, 's3.checksum = "md5"', feature=Feature.CHECKSUMS),
     _Part({"checksum": "none"}, 's3.checksum = "none"'),
     _Part({"tags": {}}, "leave out s3.tags", "s3:PutObjectTagging below the prefix"),
     _Part({"acl": None}, "leave out s3.acl", "s3:PutObjectAcl below the prefix"),
@@ -49,7 +46,7 @@ async def look_write(store: Store, key: str) -> Finding:
         await put(store, key)
     except StorageError as error:
         return await _what_is_in_the_way(store, key, error)
-    return Finding("write", "ok", f"PutObject works, with checksum {store.options.checksum}")
+    return Finding("write", "ok", f"PutObject works, with checksum {algorithm_for(store)}")
 
 
 async def _what_is_in_the_way(store: Store, key: str, error: StorageError) -> Finding:
@@ -68,10 +65,7 @@ async def _what_is_in_the_way(store: Store, key: str, error: StorageError) -> Fi
         found = refused("write", error)
         if denied:
             return Finding("write", "failed", found.text, f"allow the server's role {part.permission}")
-        if part.feature is None:
-            return Finding("write", "failed", found.text, part.advice)
-        store.features.lacks(part.feature, found.text)
-        return Finding("write", "warning", found.text, part.advice)
+        return Finding("write", "failed", found.text, part.advice)
     return refused("write", error, _general_advice(error))
 
 

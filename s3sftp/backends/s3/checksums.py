@@ -7,6 +7,7 @@ import base64
 import hashlib
 import zlib
 from collections.abc import Iterable
+from enum import Enum
 from functools import lru_cache
 from typing import Any, Literal
 
@@ -15,8 +16,17 @@ from s3sftp.backends.contract import Buffer
 Algorithm = Literal["crc32", "sha256", "md5", "none"]
 
 IN_THREAD_BYTES = 1 << 20
+
 _POLYNOMIAL = 0xEDB88320
 _ONE = 1 << 31
+
+
+class Scope(Enum):
+    """What the checksums of a multipart upload are of. It is decided when the upload is created."""
+
+    WHOLE = "the object and each part"
+    PARTS = "each part"
+    NOTHING = "nothing: each request proves its bytes for itself"
 
 
 class Digest:
@@ -47,6 +57,14 @@ def _digest(data: Buffer, algorithm: Algorithm) -> Digest:
             return Digest({"ContentMD5": _text(hashlib.md5(data, usedforsecurity=False).digest())})
         case "none":
             return Digest({})
+
+
+def creation_fields(algorithm: Algorithm, scope: Scope) -> dict[str, str]:
+    """What CreateMultipartUpload has to say of the checksums to come."""
+    if scope is Scope.NOTHING:
+        return {}
+    whole = {"ChecksumType": "FULL_OBJECT"} if scope is Scope.WHOLE else {}
+    return {"ChecksumAlgorithm": algorithm.upper(), **whole}
 
 
 def crc_text(crc: int) -> str:

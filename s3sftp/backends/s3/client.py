@@ -30,7 +30,7 @@ from s3sftp.backends.s3.credentials import RenewableCredentials
 from s3sftp.backends.s3.descriptions import accepts
 from s3sftp.backends.s3.direct import Direct
 from s3sftp.backends.s3.failures import Trouble, is_denied, trouble_of
-from s3sftp.backends.s3.features import Features
+from s3sftp.backends.s3.features import Features, lacking_at
 from s3sftp.backends.s3.list_forms import list_page
 from s3sftp.backends.s3.options import S3Options
 from s3sftp.backends.s3.proofs import Unproven, require_proof
@@ -121,6 +121,8 @@ class Store:
             if made.credentials is not None:
                 self._life.push_async_callback(made.credentials.close)
             self._client, self._credentials, self._direct = made.client, made.credentials, made.direct
+            for feature in lacking_at(made.client.meta.endpoint_url):
+                self.features.lacks(feature, "the endpoint's address")
             return self._client
 
     def go_on(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:

@@ -11,10 +11,10 @@ import uuid
 from s3sftp.backends.contract import FileInfo
 from s3sftp.backends.s3.bodies import MemoryBody
 from s3sftp.backends.s3.cache import Head
-from s3sftp.backends.s3.checksums import digest
 from s3sftp.backends.s3.client import Answer, Store
 from s3sftp.backends.s3.concurrency import for_each
 from s3sftp.backends.s3.conditions import Conditions
+from s3sftp.backends.s3.copied_part import Source
 from s3sftp.backends.s3.failures import has_status, is_refusal
 from s3sftp.backends.s3.features import Feature
 from s3sftp.backends.s3.multipart import Multipart
@@ -22,6 +22,7 @@ from s3sftp.backends.s3.objects import Fields, carried, placement, version_of, w
 from s3sftp.backends.s3.options import FORMERLY_METADATA, MIB, UPLOAD_METADATA
 from s3sftp.backends.s3.ownership import Journal
 from s3sftp.backends.s3.parts import copy_piece_bytes, copy_ranges
+from s3sftp.backends.s3.proven import proven
 from s3sftp.backends.s3.publishing import Published, publish, require
 from s3sftp.backends.s3.retries import Effort
 from s3sftp.backends.s3.rewritten import formerly
@@ -153,26 +154,31 @@ class Copying:
     async def _put_empty(self, source: str, target: str, info: FileInfo) -> Published:
         head = await self._head(source, info)
         write_id = write_id_of(head) or str(uuid.uuid4())
-        proof = await digest(b"", self._store.options.checksum)
-        return await publish(
+        fields = await self._same_fields(source, head, write_id)
+        published, _ = await proven(
             self._store,
-            "PutObject",
-            target,
-            lambda found: write_id_of(found) == write_id and found.get("ContentLength") == 0,
-            effort=Effort.DATA,
-            moved_bytes=0,
-            Body=MemoryBody(b""),
-            IfNoneMatch="*",
-            **await self._same_fields(source, head, write_id),
-            **proof.fields,
+            b"",
+            lambda proof: publish(
+                self._store,
+                "PutObject",
+                target,
+                lambda found: write_id_of(found) == write_id and found.get("ContentLength") == 0,
+                effort=Effort.DATA,
+                moved_bytes=0,
+                Body=MemoryBody(b""),
+                IfNoneMatch="*",
+                **fields,
+                **proof,
+            ),
         )
+        return published
 
     async def _in_parts(self, source: str, target: str, info: FileInfo, *, exclusive: bool) -> Published:
         head = await self._head(source, info)
         version = version_of(head)
         write_id = write_id_of(head) or str(uuid.uuid4())
         upload = Multipart(
-            self._store, self._journal, target, await self._same_fields(source, head, write_id)
+            self._store, self._journal, target, await self._same_fields(source, head, write_id), copies=True
         )
         wanted = min(self._store.options.copy_part_bytes, SWIFT_PART_BYTES)
         piece = copy_piece_bytes(info.size, wanted)
@@ -181,7 +187,7 @@ class Copying:
         try:
             await for_each(
                 numbered,
-                lambda part: upload.copy(part[0], source, version, part[1], part[2]),
+                lambda part: _copy_part(upload, part[0], Source(source, version, part[1], part[2])),
                 self._store.options.parallel_copies,
             )
             if version and not self._is_matched():
@@ -255,3 +261,9 @@ class Copying:
             await self._store.call("HeadObject", Key=target)
         except NotFound as error:
             raise Changed(detail="the source is another version by now") from error
+
+
+async def _copy_part(upload: Multipart, number: int, source: Source) -> None:
+    refused = await upload.copy(number, source)
+    if refused is not None:
+        raise refused

@@ -10,6 +10,7 @@ import re
 from collections.abc import Awaitable, Iterable, Mapping
 from enum import StrEnum
 from typing import Final, TypeVar
+from urllib.parse import urlsplit
 
 from s3sftp.counters import Table
 from s3sftp.errors import AlreadyExists, Changed, NotFound, StorageError
@@ -77,6 +78,16 @@ _MISSING: Final = 1
 _SEEN: Final = 2
 _ROW: Final = {feature: row for row, feature in enumerate(Feature)}
 ROWS: Final = len(_ROW)
+
+
+_AT: Final[Mapping[str, tuple[Feature, ...]]] = {".r2.cloudflarestorage.com": (Feature.UNEQUAL_PARTS,)}
+"""What is known of stores by the ends of their host names, because the first upload would fail for it."""
+
+
+def lacking_at(endpoint_url: str) -> tuple[Feature, ...]:
+    """What the store at an address is known to lack."""
+    host = urlsplit(endpoint_url).hostname or ""
+    return tuple(feature for end, lacking in _AT.items() if host.endswith(end) for feature in lacking)
 
 
 class Features:

@@ -13,8 +13,8 @@ from collections import defaultdict
 from typing import Final
 
 from s3sftp.backends.s3.ages import Ages
+from s3sftp.backends.s3.begun import abort_upload
 from s3sftp.backends.s3.client import Store
-from s3sftp.backends.s3.multipart import abort_upload
 from s3sftp.backends.s3.ownership import Claim, Entry, Journal
 from s3sftp.backends.s3.unheard import ours_of, uploads_of
 from s3sftp.errors import StorageError

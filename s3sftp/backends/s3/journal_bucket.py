@@ -25,7 +25,6 @@ from contextlib import aclosing, asynccontextmanager, suppress
 from typing import Any, Final
 
 from s3sftp.backends.s3.bodies import MemoryBody
-from s3sftp.backends.s3.checksums import digest
 from s3sftp.backends.s3.client import Store
 from s3sftp.backends.s3.deleting import delete_object
 from s3sftp.backends.s3.failures import is_unknown
@@ -34,6 +33,7 @@ from s3sftp.backends.s3.list_pages import pages
 from s3sftp.backends.s3.objects import new_object
 from s3sftp.backends.s3.options import S3Options
 from s3sftp.backends.s3.ownership import Claim, Notice, Record, claim_of
+from s3sftp.backends.s3.proven import proven
 from s3sftp.backends.s3.received import body_of, read_all
 from s3sftp.backends.s3.silence import Mark, Silence
 from s3sftp.errors import NotFound, StorageError, StorageFailure, told
@@ -296,5 +296,7 @@ async def put_small(store: Store, key: str, data: bytes, **conditions: Any) -> N
     read data charge for 128 KiB and 30 days. Raises StorageError."""
     fields = new_object(store.options, str(uuid.uuid4()), None)
     fields.pop("StorageClass", None)
-    proof = await digest(data, store.options.checksum)
-    await store.call("PutObject", Key=key, Body=MemoryBody(data), **fields, **proof.fields, **conditions)
+    fields |= conditions
+    await proven(
+        store, data, lambda proof: store.call("PutObject", Key=key, Body=MemoryBody(data), **fields, **proof)
+    )

@@ -8,60 +8,61 @@
 The upload is created with the first part. Each step is a task of this object, so that `abort` can stop and
 await them whoever has lost interest; a create is never stopped half-way, it is what would leave an upload
 that nobody knows.
+
+Which checksums the store takes shows as it goes: what refuses them is done again without, within this upload.
+Where that needs an upload that was created in another way, there is a second one in its place, and nothing is
+lost because no bytes have been sent yet: docs/decisions/0032.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from s3sftp.backends.contract import Buffer
+from s3sftp.backends.s3.begun import BegunUpload
 from s3sftp.backends.s3.bodies import MemoryBody
-from s3sftp.backends.s3.checksums import crc_of_parts, crc_of_text, crc_text, digest
+from s3sftp.backends.s3.checksums import Digest, Scope, crc_of_text, creation_fields
 from s3sftp.backends.s3.client import Answer, Store
-from s3sftp.backends.s3.failures import has_code, has_status, is_refusal
+from s3sftp.backends.s3.copied_part import Source, copy_part, is_told_right
+from s3sftp.backends.s3.failures import is_refusal
 from s3sftp.backends.s3.features import Feature
-from s3sftp.backends.s3.objects import Fields, time_of
-from s3sftp.backends.s3.ownership import Entry, Journal
+from s3sftp.backends.s3.joining import Part, join
+from s3sftp.backends.s3.objects import Fields
+from s3sftp.backends.s3.ownership import Journal
 from s3sftp.backends.s3.parts import MAX_PARTS
-from s3sftp.backends.s3.publishing import Published, publish
+from s3sftp.backends.s3.proven import algorithm_for, older, proven
+from s3sftp.backends.s3.publishing import Published
 from s3sftp.backends.s3.retries import Effort
-from s3sftp.errors import Changed, InvalidRequest, StorageError, StorageFailure
-from s3sftp.telemetry import get_logger
+from s3sftp.errors import InvalidRequest, StorageError, StorageFailure
 
-_log = get_logger("s3sftp.s3")
-_MANY_PARTS = 500
-"""From this many on, joining their checksums would hold up the event loop."""
-
-
-@dataclass(frozen=True, slots=True)
-class Part:
-    """A part that the store has."""
-
-    size: int
-    fields: dict[str, str]
-    """What Complete wants to hear about it: ETag and checksum."""
-    crc: int | None
+T = TypeVar("T")
 
 
 class Multipart:
-    """One multipart upload. Nothing is sent before the first part."""
+    """One multipart upload. Nothing is sent before the first part; `copies` says that some may be copied."""
 
-    def __init__(self, store: Store, journal: Journal, key: str, fields: Fields) -> None:
+    def __init__(
+        self, store: Store, journal: Journal, key: str, fields: Fields, *, copies: bool = False
+    ) -> None:
         self._store = store
         self._journal = journal
         self._key = key
         self._fields = fields
-        self._algorithm = store.options.checksum
+        self._copies = copies
+        self._algorithm = algorithm_for(store)
         self._parts: dict[int, Part] = {}
         self._taken = 0
-        self._entry: Entry | None = None
-        self._upload_id: str | None = None
-        self._created_at: float | None = None
+        self._begun: BegunUpload | None = None
+        self._all: list[BegunUpload] = []
+        """Each that was asked for: what did not become the object is aborted."""
         self._creating: asyncio.Task[None] | None = None
-        self._running: set[asyncio.Task[None]] = set()
+        self._replacing: asyncio.Task[None] | None = None
+        self._running: set[asyncio.Task[Any]] = set()
+        self._doubt = asyncio.Lock()
+        """Held by the first copy to a store that may refuse it: no bytes are sent meanwhile."""
+        self._has_sent = False
         self._aborting: asyncio.Task[None] | None = None
         self._forgetting: asyncio.Task[None] | None = None
         self._closed = False
@@ -90,32 +91,24 @@ class Multipart:
         """Send a part's bytes."""
         await self._run(self._upload(number, data))
 
-    async def copy(self, number: int, source: str, version: str | None, start: int, stop: int) -> None:
-        """Have the store copy a part from `[start, stop)` of another object. Raises Changed, NotFound."""
-        await self._run(self._copy(number, source, version, start, stop))
+    async def copy(self, number: int, source: Source) -> StorageError | None:
+        """Have the store copy a part from another object. Raises Changed, NotFound.
+
+        Returns the store's refusal where it copies nothing into an upload of which it has parts already: then
+        the bytes have to be sent.
+        """
+        return await self._run(self._copy(number, source))
 
     async def complete(self, ours: Callable[[Answer], bool], **conditions: str) -> Published:
         """Join the parts into the object. Returns as soon as the store has confirmed it, without waiting for
         the journal (`forgotten`). Raises as `publish`."""
+        begun = await self._created()
         parts = [self._parts[number] for number in sorted(self._parts)]
-        size = sum(part.size for part in parts)
-        published = await publish(
-            self._store,
-            "CompleteMultipartUpload",
-            self._key,
-            ours,
-            effort=Effort.JOIN,
-            moved_bytes=size,
-            UploadId=self._upload_id,
-            MultipartUpload={"Parts": [part.fields for part in parts]},
-            **await self._proof(parts, size),
-            **conditions,
-        )
+        published = await join(self._store, begun, parts, ours, **conditions)
         self._closed = self.completed = True
-        if self._entry is not None:
-            self._forgetting = self._store.go_on(self._entry.done())
+        self._forgetting = begun.completed()
         # S3 dates the object by its creation, not its completion
-        return Published(published.version, self._created_at or published.moment)
+        return Published(published.version, begun.created_at or published.moment)
 
     async def forgotten(self) -> None:
         """Wait until the journal knows that the upload is completed."""
@@ -132,7 +125,7 @@ class Multipart:
             self._aborting = self._store.go_on(self._abort())
         await asyncio.shield(self._aborting)
 
-    async def _run(self, work: Coroutine[Any, Any, None]) -> None:
+    async def _run(self, work: Coroutine[Any, Any, T]) -> T:
         """Await work as a task that `abort` can stop."""
         if self._closed:
             work.close()
@@ -141,7 +134,7 @@ class Multipart:
         self._running.add(task)
         task.add_done_callback(self._running.discard)
         try:
-            await task
+            return await task
         except asyncio.CancelledError:
             current = asyncio.current_task()
             if self._has_ended() and current is not None and not current.cancelling():
@@ -151,120 +144,128 @@ class Multipart:
     def _has_ended(self) -> bool:
         return self._closed
 
+    # ── parts ───────────────────────────────────────────────────────────────────────────────────────
+
     async def _upload(self, number: int, data: Buffer) -> None:
-        proof = await digest(data, self._algorithm)
-        await self._created()
-        answer = await self._store.call(
-            "UploadPart",
-            effort=Effort.DATA,
-            moved_bytes=len(data),
-            Key=self._key,
-            UploadId=self._upload_id,
-            PartNumber=number,
-            Body=MemoryBody(data),
-            **proof.fields,
-        )
+        if self._doubt.locked():
+            async with self._doubt:
+                pass
+        self._has_sent = True
+        begun = await self._created()
+        algorithm = older(self._algorithm) if begun.scope is Scope.NOTHING else algorithm_for(self._store)
+
+        async def send(proof: Fields) -> Answer:
+            return await self._store.call(
+                "UploadPart",
+                effort=Effort.DATA,
+                moved_bytes=len(data),
+                Key=self._key,
+                UploadId=begun.upload_id,
+                PartNumber=number,
+                Body=MemoryBody(data),
+                **proof,
+            )
+
+        answer, proof = await proven(self._store, data, send, algorithm)
         said = crc_of_text(answer.get("ChecksumCRC32"))
         if None not in (said, proof.crc) and said != proof.crc:
             raise StorageFailure("storage damaged the data", detail=f"part {number}: another CRC than sent")
-        self._keep(number, len(data), answer, proof.crc, proof.fields)
+        self._parts[number] = _sent(number, len(data), answer, proof, confirmed=said is not None)
 
-    async def _copy(self, number: int, source: str, version: str | None, start: int, stop: int) -> None:
-        await self._created()
-        features = self._store.features
-        matched = version is not None and features.has(Feature.MATCHED_COPIES)
+    async def _copy(self, number: int, source: Source) -> StorageError | None:
+        features, copied = self._store.features, Feature.COPIED_PART_CHECKSUMS
+        if self._store.is_aws or (features.is_certain(copied) and features.has(copied)):
+            return await self._copy_or_replace(number, source, is_sure=True)
+        async with self._doubt:
+            return await self._copy_or_replace(number, source, is_sure=features.is_certain(copied))
+
+    async def _copy_or_replace(self, number: int, source: Source, *, is_sure: bool) -> StorageError | None:
+        """Copy a part; where the store refuses that for the checksums of the upload, or tells a wrong one,
+        into one without."""
+        begun = await self._created()
         try:
-            answer = await self._copied(number, source, version if matched else None, start, stop)
+            part = await copy_part(self._store, begun, number, source)
         except StorageError as error:
-            if has_status(error, 412, 416):
-                raise Changed(detail=error.detail) from error
-            if not matched or not is_refusal(error):
+            if begun.scope is Scope.NOTHING or not is_refusal(error):
                 raise
-            answer = await features.do_without(
-                Feature.MATCHED_COPIES, error, self._copied(number, source, None, start, stop)
-            )
-        result = answer["CopyPartResult"]
-        said = {name: result[name] for name in ("ChecksumCRC32", "ChecksumSHA256") if name in result}
-        self._keep(number, stop - start, result, crc_of_text(said.get("ChecksumCRC32")), said)
+            refused = error
+        else:
+            self._parts[number] = part
+            if is_sure or begun.scope is Scope.NOTHING:
+                return None
+            is_right = await is_told_right(self._store, part, source)
+            if is_right:
+                self._store.features.seen(Feature.COPIED_PART_CHECKSUMS)
+            if is_right is not False:
+                return None
+            refused = StorageFailure("storage tells a wrong checksum", detail="UploadPartCopy")
+        if self._has_sent or self._parts.keys() - {number}:
+            return refused  # another upload would lack what this one has
+        if not await self._is_replaced(number, source):
+            raise refused
+        self._store.features.lacks(Feature.COPIED_PART_CHECKSUMS, refused.detail)
+        await begun.abort()
+        return None
 
-    async def _copied(self, number: int, source: str, version: str | None, start: int, stop: int) -> Answer:
-        condition: Fields = {} if version is None else {"CopySourceIfMatch": version}
-        return await self._store.call(
-            "UploadPartCopy",
-            effort=Effort.JOIN,
-            moved_bytes=stop - start,
-            Key=self._key,
-            UploadId=self._upload_id,
-            PartNumber=number,
-            CopySource={"Bucket": self._store.options.bucket, "Key": source},
-            CopySourceRange=f"bytes={start}-{stop - 1}",
-            **condition,
-        )
+    async def _is_replaced(self, number: int, source: Source) -> bool:
+        """Whether a part can be copied into an upload without checksums, which is this one from then on."""
+        other = self._begin(Scope.NOTHING)
+        self._replacing = self._store.go_on(other.create(self._fields))
+        try:
+            await asyncio.shield(self._replacing)
+            self._parts[number] = await copy_part(self._store, other, number, source)
+        except StorageError:
+            await other.abort()
+            return False
+        self._begun = other
+        return True
 
-    def _keep(self, number: int, size: int, answer: Answer, crc: int | None, proof: dict[str, str]) -> None:
-        fields: dict[str, Any] = {"PartNumber": number, "ETag": answer["ETag"]}
-        fields |= {name: text for name, text in proof.items() if name.startswith("Checksum")}
-        self._parts[number] = Part(size, fields, crc)
+    # ── creation and end ────────────────────────────────────────────────────────────────────────────
 
-    async def _created(self) -> None:
+    async def _created(self) -> BegunUpload:
         if self._creating is None:
             self._creating = self._store.go_on(self._create())
         await asyncio.shield(self._creating)
+        if self._begun is None:
+            raise StorageFailure("the upload has ended")
+        return self._begun
 
     async def _create(self) -> None:
-        """An attempt whose answer was lost may have created an upload; so each is counted in the journal."""
-        self._entry = entry = await self._journal.claim(self._key)
-        lost = 0
+        """With the checksums that the store takes; of failures the first is raised."""
+        refused: StorageError | None = None
+        for scope in self._scopes():
+            begun = self._begin(scope)
+            try:
+                await begun.create(self._fields | creation_fields(self._algorithm, scope))
+            except StorageError as error:
+                refused = refused or error
+                if is_refusal(error):
+                    continue
+                break
+            self._begun = begun
+            if refused is not None:
+                lacking = Feature.WHOLE_CHECKSUMS if scope is Scope.PARTS else Feature.CHECKSUMS
+                self._store.features.lacks(lacking, refused.detail)
+            return
+        if refused is not None:
+            raise refused
 
-        async def count_lost() -> None:
-            nonlocal lost
-            lost += 1
-            await entry.unanswered(lost + 1)  # the next one is about to be sent
+    def _begin(self, scope: Scope) -> BegunUpload:
+        begun = BegunUpload(self._store, self._journal, self._key, scope)
+        self._all.append(begun)
+        return begun
 
-        try:
-            answer = await self._store.call(
-                "CreateMultipartUpload",
-                on_unknown=count_lost,
-                Key=self._key,
-                **self._fields,
-                **self._checksum_fields(),
-            )
-        except StorageError:
-            if lost:
-                await entry.unanswered(lost)
-            else:
-                self._entry = None
-                await entry.done()
-            raise
-        if lost:
-            at = entry.claim.claimed_at
-            self._journal.abandon(await self._journal.claim(self._key, at=at, requests=lost))
-        self._upload_id = answer["UploadId"]
-        self._created_at = time_of(answer)
-        await entry.named(answer["UploadId"])
-
-    def _checksum_fields(self) -> Fields:
-        match self._algorithm:
-            case "crc32":
-                return {"ChecksumAlgorithm": "CRC32", "ChecksumType": "FULL_OBJECT"}
-            case "sha256":
-                return {"ChecksumAlgorithm": "SHA256"}
-            case _:
-                return {}
-
-    async def _proof(self, parts: list[Part], size: int) -> Fields:
-        """What Complete proves the whole by. A copied part whose CRC was not told leaves it to the sizes."""
+    def _scopes(self) -> list[Scope]:
+        """What may be tried, the most first."""
+        features = self._store.features
         if self._algorithm not in ("crc32", "sha256"):
-            return {}
-        fields: Fields = {"MpuObjectSize": size}
-        crcs = [(part.crc, part.size) for part in parts if part.crc is not None]
-        if self._algorithm == "crc32":
-            fields["ChecksumType"] = "FULL_OBJECT"
-            if len(crcs) == len(parts):
-                many = len(parts) > _MANY_PARTS
-                crc = await asyncio.to_thread(crc_of_parts, crcs) if many else crc_of_parts(crcs)
-                fields["ChecksumCRC32"] = crc_text(crc)
-        return fields
+            return [Scope.NOTHING]
+        if self._copies and not features.has(Feature.COPIED_PART_CHECKSUMS):
+            return [Scope.NOTHING]
+        scopes = [Scope.PARTS, Scope.NOTHING]
+        if self._algorithm == "crc32" and features.has(Feature.WHOLE_CHECKSUMS):
+            scopes.insert(0, Scope.WHOLE)
+        return scopes
 
     async def _abort(self) -> None:
         for task in self._running:
@@ -272,21 +273,12 @@ class Multipart:
         await asyncio.gather(*self._running, return_exceptions=True)
         if self._creating is None:
             return
-        await asyncio.gather(self._creating, return_exceptions=True)
-        if self._entry is None:
-            return
-        if self._upload_id is not None and await abort_upload(self._store, self._key, self._upload_id):
-            await self._entry.done()
-        else:
-            self._journal.abandon(self._entry)
+        creations = (task for task in (self._creating, self._replacing) if task is not None)
+        await asyncio.gather(*creations, return_exceptions=True)
+        for begun in self._all:
+            await begun.abort()
 
 
-async def abort_upload(store: Store, key: str, upload_id: str) -> bool:
-    """Abort an upload; whether it is gone. One that was gone before is gone."""
-    try:
-        await store.call("AbortMultipartUpload", Key=key, UploadId=upload_id)
-    except StorageError as error:
-        if not has_code(error, "NoSuchUpload") and not has_status(error, 404):
-            _log.warning("s3_abort_failed", error=str(error), detail=error.detail)
-            return False
-    return True
+def _sent(number: int, size: int, answer: Answer, proof: Digest, *, confirmed: bool) -> Part:
+    checksum = {name: text for name, text in proof.fields.items() if name.startswith("Checksum")}
+    return Part(number, size, answer["ETag"], checksum, proof.crc, confirmed)

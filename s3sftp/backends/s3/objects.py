@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from s3sftp.backends.contract import FileInfo
+from s3sftp.backends.s3.content_types import content_type
 from s3sftp.backends.s3.options import MODE_METADATA, MTIME_METADATA, UPLOAD_METADATA, S3Options
 from s3sftp.errors import StorageFailure
 
@@ -157,9 +158,13 @@ def placement(options: S3Options) -> Fields:
     return fields
 
 
-def new_object(options: S3Options, write_id: str, mtime: float | None, mode: int | None = None) -> Fields:
-    """The fields of a request that makes an object out of a client's bytes."""
+def new_object(
+    options: S3Options, write_id: str, mtime: float | None, mode: int | None = None, *, key: str = ""
+) -> Fields:
+    """The fields of a request that makes an object out of a client's bytes; `key` tells of what type."""
     fields = placement(options)
+    if options.content_types and (kind := content_type(key)) is not None:
+        fields["ContentType"] = kind
     fields["Metadata"] = {**options.metadata, UPLOAD_METADATA: write_id}
     if mtime is not None:
         fields["Metadata"][MTIME_METADATA] = mtime_text(mtime)

@@ -110,6 +110,9 @@ class S3Options(Options):
     """Metadata for every object that is written. `mtime` and `s3sftp-upload` are taken."""
     tags: dict[str, str] = Field(default_factory=dict, max_length=10)
     """Tags for every object that is written."""
+    content_types: bool = True
+    """Give each file the Content-Type of its name's ending, which browsers and other programs go by. A rename
+    keeps it. Off: the store's own, mostly `binary/octet-stream`."""
     checksum: Literal["crc32", "sha256", "md5", "none"] = "crc32"
     """What each request with data proves its bytes by. `md5` and `none` are for S3-compatible stores that
     refuse the newer ones."""
@@ -119,8 +122,9 @@ class S3Options(Options):
     `["conditional-writes"]`. Everything else is tried, and avoided once the store has refused it."""
 
     part_bytes: ByteSize = Field(default=8 * MIB, le=5 * GIB)
-    """Size of the first 1 000 parts of an upload; later ones grow so that 10 000 of them hold 5 TiB. A file
-    up to this size is one request."""
+    """Size of the first 1 000 parts of an upload (5 000 where the store is not Amazon's); later ones grow so
+    that 10 000 of them hold 5 TiB. A file up to this size is one request. A store that wants parts of one
+    size takes files of at most 10 000 times this."""
     min_part_bytes: ByteSize = Field(default=5 * MIB, ge=1, le=5 * MIB)
     """The smallest part that the store accepts before the last one. Lower it only for an S3-compatible
     store that is known to take less."""

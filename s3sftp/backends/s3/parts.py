@@ -2,7 +2,8 @@
 
 S3 takes at most 10 000 parts of 5 MiB to 5 GiB (the last may be smaller), 5 TiB together. The first 1 000
 parts have the configured size; after that they grow steadily, so that memory stays small for ordinary files
-and 10 000 parts still reach 5 TiB.
+and 10 000 parts still reach 5 TiB. Some other stores want all parts but the last of one size, and say so at
+the end: elsewhere than on AWS the first 5 000 have it.
 """
 
 from __future__ import annotations
@@ -17,15 +18,16 @@ MAX_PARTS = 10_000
 MAX_PART_BYTES = 5 * GIB
 MAX_OBJECT_BYTES = 5 * TIB
 STEADY_PARTS = 1_000
+LONG_STEADY_PARTS = 5_000
 PARALLEL_BYTES = 256 * MIB
 
 
-def part_size(number: int, part_bytes: int) -> int:
-    """Bytes of part `number` (from 1), given the size of the first ones."""
-    if number <= STEADY_PARTS:
+def part_size(number: int, part_bytes: int, steady_parts: int = STEADY_PARTS) -> int:
+    """Bytes of part `number` (from 1), given the size of the first `steady_parts`."""
+    if number <= steady_parts:
         return part_bytes
-    growth = _growth(part_bytes)
-    size = part_bytes + growth * (number - STEADY_PARTS)
+    growth = _growth(part_bytes, steady_parts)
+    size = part_bytes + growth * (number - steady_parts)
     return min(_round_up(size), MAX_PART_BYTES)
 
 
@@ -35,13 +37,25 @@ def parallel_parts(size: int, wanted: int) -> int:
 
 
 def copy_ranges(start: int, stop: int, piece_bytes: int, min_bytes: int) -> Iterator[tuple[int, int]]:
-    """Cut `[start, stop)` evenly into ranges of at most `piece_bytes`, none below `min_bytes` if possible."""
-    size = stop - start
-    pieces = max(1, -(-size // piece_bytes))
-    while pieces > 1 and size // pieces < min_bytes:
-        pieces -= 1
-    for index in range(pieces):
-        yield start + size * index // pieces, start + size * (index + 1) // pieces
+    """Cut `[start, stop)` into ranges of one size, at most `piece_bytes`; the last may be smaller. None is
+    below `min_bytes` if possible."""
+    piece = _even_piece(stop - start, piece_bytes, min_bytes)
+    for first in range(start, stop, piece):
+        yield first, min(first + piece, stop)
+
+
+def _even_piece(size: int, piece_bytes: int, min_bytes: int) -> int:
+    most = max(1, -(-size // piece_bytes))
+    piece = -(-size // most)
+    while piece > min_bytes and 0 < size % piece < min_bytes:
+        piece -= 1  # happens only where many pieces are hardly above the least
+    if piece >= min_bytes and not 0 < size % piece < min_bytes:
+        return piece
+    for pieces in range(most, 1, -1):
+        piece = -(-size // pieces)
+        if size - piece * (-(-size // piece) - 1) >= min_bytes:
+            return piece
+    return size
 
 
 def copy_piece_bytes(size: int, wanted: int) -> int:
@@ -49,9 +63,9 @@ def copy_piece_bytes(size: int, wanted: int) -> int:
     return max(wanted, -(-size // MAX_PARTS))
 
 
-def _growth(part_bytes: int) -> int:
+def _growth(part_bytes: int, steady_parts: int) -> int:
     """Bytes by which each further part is larger than the one before: an arithmetic series to 5 TiB."""
-    growing = MAX_PARTS - STEADY_PARTS
+    growing = MAX_PARTS - steady_parts
     missing = MAX_OBJECT_BYTES - part_bytes * MAX_PARTS
     return max(0, -(-missing // (growing * (growing + 1) // 2)))
 

@@ -15,6 +15,7 @@ from s3sftp.backends.contract import FileInfo
 from s3sftp.backends.s3.client import Answer, Store
 from s3sftp.backends.s3.features import Feature
 from s3sftp.backends.s3.objects import Fields, version_of
+from s3sftp.backends.s3.proven import takes_checksums
 from s3sftp.errors import StorageError
 
 _FIELDS: Final = {
@@ -27,7 +28,7 @@ _FIELDS: Final = {
 
 async def stored_digest(store: Store, key: str, info: FileInfo, algorithm: str) -> bytes | None:
     """The hash of the whole object at the version that `info` saw; None when the store does not tell."""
-    if algorithm not in _FIELDS or not info.version:
+    if algorithm not in _FIELDS or not info.version or not takes_checksums(store):
         return None
     matched: Fields = {"IfMatch": info.version} if store.features.has(Feature.MATCHED_READS) else {}
     try:

@@ -11,15 +11,28 @@ import uuid
 from s3sftp.backends.contract import Buffer, FileInfo, Finish, Place, Upload, WriteIntent
 from s3sftp.backends.s3.bodies import MemoryBody
 from s3sftp.backends.s3.cache import Facts
-from s3sftp.backends.s3.checksums import digest
 from s3sftp.backends.s3.client import Store
+from s3sftp.backends.s3.concurrency import for_each
 from s3sftp.backends.s3.conditions import Conditions
+from s3sftp.backends.s3.copied_part import MOST_READ_BYTES, Source
+from s3sftp.backends.s3.features import Feature
 from s3sftp.backends.s3.list_pages import beginning
 from s3sftp.backends.s3.multipart import Multipart
 from s3sftp.backends.s3.objects import Fields, new_object, written_head
 from s3sftp.backends.s3.ownership import Journal
-from s3sftp.backends.s3.parts import MAX_OBJECT_BYTES, MAX_PART_BYTES, copy_ranges, parallel_parts, part_size
+from s3sftp.backends.s3.parts import (
+    LONG_STEADY_PARTS,
+    MAX_OBJECT_BYTES,
+    MAX_PART_BYTES,
+    MAX_PARTS,
+    STEADY_PARTS,
+    copy_ranges,
+    parallel_parts,
+    part_size,
+)
+from s3sftp.backends.s3.proven import proven
 from s3sftp.backends.s3.publishing import Published, publish, written_by
+from s3sftp.backends.s3.reading import read_range
 from s3sftp.backends.s3.retries import Effort
 from s3sftp.backends.s3.window import Window
 from s3sftp.errors import (
@@ -44,18 +57,33 @@ class S3Upload(Upload):
         """The modification time as far as it is known when the object is created."""
         self.mode = intent.mode
         """The permission bits in the same way."""
+        self._store = store
         self.multipart = Multipart(
-            store, journal, key, new_object(store.options, self.write_id, intent.mtime, intent.mode)
+            store,
+            journal,
+            key,
+            self.fields(),
+            copies=intent.base is not None,
         )
         self.window = Window(store.options.parallel_parts)
         self.min_chunk_bytes = store.options.min_part_bytes
         self.plan()
 
-    def take(self) -> int:
-        """The position of the next part."""
-        number = self.multipart.take()
+    def fields(self) -> Fields:
+        """What is said of the object when it is made, as far as it is known."""
+        return new_object(self._options, self.write_id, self.mtime, self.mode, key=self.key)
+
+    def take(self, count: int = 1) -> list[int]:
+        """The positions of the next parts. Raises InvalidRequest where the store takes no more."""
+        if self._of_one_size and self.multipart.taken + count > MAX_PARTS:
+            most = MAX_PARTS * self._options.part_bytes
+            raise InvalidRequest(
+                f"file too large: this storage takes {most} bytes with the present s3.part_bytes",
+                detail=f"it wants parts of one size, and at most {MAX_PARTS}: set s3.part_bytes higher",
+            )
+        numbers = [self.multipart.take() for _ in range(count)]
         self.plan()
-        return number
+        return numbers
 
     def conditions(self, *, base_kept: bool) -> dict[str, str]:
         """What must hold for the file to be published."""
@@ -66,8 +94,28 @@ class S3Upload(Upload):
 
     def plan(self) -> None:
         """Say how large the next part is, and how many may be under way."""
-        self.chunk_bytes = part_size(self.multipart.taken + 1, self._options.part_bytes)
+        taken, steady = self.multipart.taken, self._options.part_bytes
+        grown = part_size(taken + 1, steady, self._steady_parts)
+        self.chunk_bytes = steady if self._of_one_size else grown
         self.parallel_chunks = parallel_parts(self.chunk_bytes, self.window.size)
+        self.keep_unit_bytes = steady if self._of_one_size or self._may_have_to_be(taken) else 1
+
+    @property
+    def _of_one_size(self) -> bool:
+        """Whether the store is known to take no other parts."""
+        return not self._store.features.has(Feature.UNEQUAL_PARTS)
+
+    def _may_have_to_be(self, taken: int) -> bool:
+        """Whether to keep bytes in parts of one size to be safe: a store that is not Amazon's may insist on
+        them, and says so when everything has been sent. As long as they are few it costs little."""
+        base = self.intent.base
+        if base is None or self._store.is_aws:
+            return False
+        return taken + base.size // self._options.part_bytes < self._steady_parts
+
+    @property
+    def _steady_parts(self) -> int:
+        return STEADY_PARTS if self._store.is_aws else LONG_STEADY_PARTS
 
 
 class Writing:
@@ -85,7 +133,7 @@ class Writing:
 
     async def chunk(self, upload: S3Upload, data: Buffer) -> None:
         """Send one part."""
-        number = upload.take()  # before anything is awaited: calls begin in the order of the file
+        [number] = upload.take()  # before anything is awaited: calls begin in the order of the file
         now = asyncio.get_running_loop().time
         upload.window.began(now())
         try:
@@ -102,14 +150,32 @@ class Writing:
         if base is None:
             raise InvalidRequest(detail="keep_range without a base")
         self._check_base(upload)
-        pieces = list(copy_ranges(start, stop, MAX_PART_BYTES, upload.min_chunk_bytes))
-        numbers = [upload.take() for _ in pieces]
-        for number, (first, last) in zip(numbers, pieces, strict=True):
-            try:
-                await upload.multipart.copy(number, upload.key, base.version, first, last)
-            except (NotFound, Changed) as error:
-                self._facts.forget(upload.key)
-                raise Changed(detail=error.detail) from error
+        most = upload.keep_unit_bytes if upload.keep_unit_bytes > 1 else MAX_PART_BYTES
+        ranges = list(copy_ranges(start, stop, most, upload.min_chunk_bytes))
+        pieces = [(number, *piece) for number, piece in zip(upload.take(len(ranges)), ranges, strict=True)]
+
+        async def copy(piece: tuple[int, int, int]) -> None:
+            await self._keep_piece(upload, base.version, *piece)
+
+        await copy(pieces[0])  # alone: it may show that the store does not copy parts into this upload
+        await for_each(pieces[1:], copy, min(len(pieces), self._store.options.parallel_copies))
+
+    async def _keep_piece(
+        self, upload: S3Upload, version: str | None, number: int, start: int, stop: int
+    ) -> None:
+        """Have a part copied; where the store refuses to, and has bytes of this upload already, send it."""
+        try:
+            refused = await upload.multipart.copy(number, Source(upload.key, version, start, stop))
+            if refused is None:
+                return
+            if stop - start > max(MOST_READ_BYTES, self._store.options.part_bytes):
+                raise refused
+            pieces = read_range(self._store, self._facts, upload.key, start, stop, version)
+            await upload.multipart.upload(number, b"".join([piece async for piece in pieces]))
+            self._store.features.lacks(Feature.COPIED_PART_CHECKSUMS, refused.detail)
+        except (NotFound, Changed) as error:
+            self._facts.forget(upload.key)
+            raise Changed(detail=error.detail) from error
 
     async def finish(self, upload: S3Upload, tail: Buffer, finish: Finish) -> FileInfo:
         """Publish. The returned time is what a HEAD would tell, as far as that is known."""
@@ -129,32 +195,34 @@ class Writing:
                 published = await self._put_file(upload, tail, conditions)
             mtime = published.moment if upload.mtime is None else upload.mtime
             upload.stored = info = FileInfo.file(finish.size, mtime, published.version, upload.mode)
-            fields = new_object(self._store.options, upload.write_id, upload.mtime, upload.mode)
-            change.left(info, written_head(fields, info), published.moment)
+            change.left(info, written_head(upload.fields(), info), published.moment)
         await upload.multipart.forgotten()
         return info
 
     async def _put_file(self, upload: S3Upload, data: Buffer, conditions: dict[str, str]) -> Published:
-        fields = new_object(self._store.options, upload.write_id, upload.mtime, upload.mode)
-        return await self._put(upload.key, data, upload.write_id, fields, conditions)
+        return await self._put(upload.key, data, upload.write_id, upload.fields(), conditions)
 
     async def _put(
         self, key: str, data: Buffer, write_id: str, fields: Fields, conditions: dict[str, str]
     ) -> Published:
         """One PutObject. Does not touch the facts."""
-        proof = await digest(data, self._store.options.checksum)
-        return await publish(
+        published, _ = await proven(
             self._store,
-            "PutObject",
-            key,
-            written_by(write_id),
-            effort=Effort.DATA,
-            moved_bytes=len(data),
-            Body=MemoryBody(data),
-            **fields,
-            **proof.fields,
-            **conditions,
+            data,
+            lambda proof: publish(
+                self._store,
+                "PutObject",
+                key,
+                written_by(write_id),
+                effort=Effort.DATA,
+                moved_bytes=len(data),
+                Body=MemoryBody(data),
+                **fields,
+                **proof,
+                **conditions,
+            ),
         )
+        return published
 
     async def whole(self, place: Place, key: str, data: Buffer) -> FileInfo:
         """Publish a whole file at once."""

@@ -15,7 +15,7 @@ from s3sftp.testing.suite import Promises
 async def base_of(storage: Storage, path: str) -> tuple[FileInfo, bytes]:
     """A file long enough to keep two ranges of."""
     writing = await storage.begin(path)
-    data = data_of(2 * writing.upload.min_chunk_bytes + 3, seed=7)
+    data = data_of(2 * writing.fewest_kept + 3, seed=7)
     await writing.abort()
     return await storage.put(path, data), data
 
@@ -27,26 +27,28 @@ class Keeping(Promises):
         """A kept range and a tail make a longer file."""
         base, old = await base_of(storage, "file")
         writing = await storage.begin("file", base=base)
-        await writing.keep(old, 0, len(old))
-        await writing.finish(b"and more")
+        kept = writing.keepable(len(old))
+        await writing.keep(old, 0, kept)
+        await writing.finish(old[kept:] + b"and more")
         assert_same(await storage.whole("file"), old + b"and more")
 
     async def test_a_file_can_be_cut(self, storage: Storage) -> None:
         """A kept range alone makes a shorter file."""
         base, old = await base_of(storage, "file")
         writing = await storage.begin("file", base=base)
-        await writing.keep(old, 0, 1)
+        kept = writing.keepable(writing.upload.keep_unit_bytes)
+        await writing.keep(old, 0, kept)
         await writing.finish()
-        assert_same(await storage.whole("file"), old[:1])
+        assert_same(await storage.whole("file"), old[:kept])
 
     async def test_kept_ranges_and_new_chunks_make_one_file(self, storage: Storage) -> None:
         """Kept ranges and chunks make one file, in the order in which they were appended."""
         base, old = await base_of(storage, "file")
         writing = await storage.begin("file", base=base)
-        fewest = writing.upload.min_chunk_bytes
+        fewest = writing.fewest_kept
         await writing.keep(old, 0, fewest)
         await writing.chunk()
-        await writing.keep(old, fewest, len(old))
+        await writing.keep(old, fewest, writing.keepable(len(old)))
         info = await writing.finish(b"tail")
         assert_same(await storage.whole("file"), writing.sent)
         assert (info.size, info) == (len(writing.sent), await storage.info("file"))
@@ -55,7 +57,7 @@ class Keeping(Promises):
         """A kept range takes its position when it is begun, beside a chunk on its way too."""
         base, old = await base_of(storage, "file")
         writing = await storage.begin("file", base=base)
-        half = writing.upload.min_chunk_bytes
+        half = writing.fewest_kept
         if writing.upload.parallel_chunks > 1:
             await asyncio.gather(writing.keep(old, half, 2 * half), writing.chunk())
         else:
@@ -70,7 +72,7 @@ class Keeping(Promises):
         await storage.put("file", data_of(len(old), seed=8))
 
         async def keep_and_finish() -> None:
-            await writing.keep(old, 0, len(old))
+            await writing.keep(old, 0, writing.keepable(len(old)))
             await writing.finish()
 
         with pytest.raises(Changed):
@@ -82,7 +84,7 @@ class Keeping(Promises):
         """After `abort_write` the file whose bytes were kept is what it was."""
         base, old = await base_of(storage, "file")
         writing = await storage.begin("file", base=base)
-        await writing.keep(old, 0, len(old))
+        await writing.keep(old, 0, writing.keepable(len(old)))
         await writing.abort()
         assert await storage.info("file") == base
         assert_same(await storage.whole("file"), old)

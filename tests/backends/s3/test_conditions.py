@@ -49,7 +49,12 @@ async def append(backend: S3Backend, path: str, base: FileInfo, more: bytes) -> 
 
 
 def conditions_sent(proxy: FaultProxy) -> list[str]:
-    return [seen.api for seen in proxy.log if any(header in seen.headers for header in CONDITIONS)]
+    """Of reads there is another story: their condition is refused by fewer stores."""
+    return [
+        seen.api
+        for seen in proxy.log
+        if seen.api != "GetObject" and any(header in seen.headers for header in CONDITIONS)
+    ]
 
 
 @pytest.mark.parametrize("answer", REFUSALS, ids=lambda answer: str(answer.status))

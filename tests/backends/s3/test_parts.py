@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from s3sftp.backends.s3.parts import (
     GIB,
+    LONG_STEADY_PARTS,
     MAX_OBJECT_BYTES,
     MAX_PART_BYTES,
     MAX_PARTS,
@@ -24,16 +25,21 @@ from s3sftp.backends.s3.parts import (
 first_sizes = st.integers(5, 1024).map(lambda size: size * MIB) | st.integers(5 * MIB, 5 * GIB)
 
 
+steady_parts = st.sampled_from([STEADY_PARTS, LONG_STEADY_PARTS])
+
+
+@pytest.mark.parametrize("steady", [STEADY_PARTS, LONG_STEADY_PARTS])
 @pytest.mark.parametrize("part_bytes", [5 * MIB, 8 * MIB, 8 * MIB + 1, 64 * MIB, 525 * MIB, 5 * GIB])
-def test_ten_thousand_parts_hold_5_tib(part_bytes: int) -> None:
-    assert sum(part_size(number, part_bytes) for number in range(1, MAX_PARTS + 1)) >= MAX_OBJECT_BYTES
+def test_ten_thousand_parts_hold_5_tib(part_bytes: int, steady: int) -> None:
+    sizes = (part_size(number, part_bytes, steady) for number in range(1, MAX_PARTS + 1))
+    assert sum(sizes) >= MAX_OBJECT_BYTES
 
 
-@given(first_sizes, st.integers(1, MAX_PARTS - 1))
-def test_parts_never_shrink_and_never_outgrow_s3(part_bytes: int, number: int) -> None:
-    size, following = part_size(number, part_bytes), part_size(number + 1, part_bytes)
+@given(first_sizes, st.integers(1, MAX_PARTS - 1), steady_parts)
+def test_parts_never_shrink_and_never_outgrow_s3(part_bytes: int, number: int, steady: int) -> None:
+    size, following = part_size(number, part_bytes, steady), part_size(number + 1, part_bytes, steady)
     assert part_bytes <= size <= following <= MAX_PART_BYTES
-    if number <= STEADY_PARTS:
+    if number <= steady:
         assert size == part_bytes
     else:
         assert size % MIB == 0 or size == part_bytes
@@ -57,6 +63,8 @@ def test_copied_ranges_cover_everything_once(start: int, size: int, piece: int, 
     assert ranges[-1][1] == start + size
     assert all(one[1] == other[0] for one, other in itertools.pairwise(ranges))
     lengths = [last - first for first, last in ranges]
+    assert len({*lengths[:-1]}) <= 1
+    assert lengths[-1] <= lengths[0]
     assert min(lengths) >= minimum or len(ranges) == 1
     if piece >= 2 * minimum:
         assert max(lengths) <= piece

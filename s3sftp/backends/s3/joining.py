@@ -1,0 +1,135 @@
+"""CompleteMultipartUpload: the parts become an object, proven as a whole where the store knows how.
+
+A store that knows checksums of parts alone refuses that of the whole, as it refuses bytes that are not those
+that were sent. Joined without it is only what cannot be the latter:
+
+    the store confirmed      it said at creation that      its refusal speaks     its refusal calls the
+    the CRC of each part     it takes that of the whole    of bytes that differ   checksum invalid or unknown
+
+    yes                      no                            joined                 joined
+    yes                      yes                           an error               joined
+    no                       no                            an error               joined
+    no                       yes                           an error               an error
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from s3sftp.backends.s3.begun import BegunUpload
+from s3sftp.backends.s3.checksums import Scope, crc_of_parts, crc_text
+from s3sftp.backends.s3.client import Answer, Store
+from s3sftp.backends.s3.failures import cause_of, has_code, is_refusal
+from s3sftp.backends.s3.features import Feature
+from s3sftp.backends.s3.objects import Fields
+from s3sftp.backends.s3.proven import says_different
+from s3sftp.backends.s3.publishing import Published, publish
+from s3sftp.backends.s3.retries import Effort
+from s3sftp.errors import AlreadyExists, Changed, StorageError, StorageFailure
+
+_MANY_PARTS: Final = 500
+"""From this many on, joining their checksums would hold up the event loop."""
+_INVALID: Final = ("InvalidDigest", "BadDigest", "XAmzContentChecksumMismatch")
+_OF_ONE_SIZE: Final = re.compile(
+    r"\b(same|equal|uniform)\b.{0,40}\b(length|size)|non-trailing", re.IGNORECASE
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A part that the store has."""
+
+    number: int
+    size: int
+    etag: str
+    checksum: dict[str, str]
+    """What Complete says of it besides the ETag."""
+    crc: int | None
+    confirmed: bool
+    """Whether the store has told the checksum of what it has, and it was that of what was sent."""
+
+
+async def join(
+    store: Store, begun: BegunUpload, parts: Sequence[Part], ours: Callable[[Answer], bool], **conditions: str
+) -> Published:
+    """Make an object of the parts, which are in order. Raises as `publish`."""
+    size = sum(part.size for part in parts)
+    with_checksums = begun.scope is not Scope.NOTHING and store.features.has(Feature.CHECKSUMS)
+
+    async def send(proof: Fields) -> Published:
+        return await publish(
+            store,
+            "CompleteMultipartUpload",
+            begun.key,
+            ours,
+            effort=Effort.JOIN,
+            moved_bytes=size,
+            UploadId=begun.upload_id,
+            MultipartUpload={"Parts": [_line(part, with_checksums) for part in parts]},
+            **proof,
+            **conditions,
+        )
+
+    proof = await _proof(store, begun, parts, size) if with_checksums else {}
+    try:
+        return await send(proof)
+    except StorageError as error:
+        _look_for_sizes(store, error, parts)
+        if not proof or not _is_unknown_to_it(error, begun, parts):
+            raise
+        refused = error
+    try:
+        published = await send({})
+    except (AlreadyExists, Changed):
+        raise  # it got as far as the condition: that is the answer
+    except StorageError as error:
+        _look_for_sizes(store, error, parts)
+        published = None
+    if published is None:
+        raise refused
+    store.features.lacks(Feature.WHOLE_CHECKSUMS, refused.detail)
+    return published
+
+
+def _line(part: Part, with_checksum: bool) -> dict[str, Any]:
+    checksum = part.checksum if with_checksum else {}
+    return {"PartNumber": part.number, "ETag": part.etag, **checksum}
+
+
+async def _proof(store: Store, begun: BegunUpload, parts: Sequence[Part], size: int) -> Fields:
+    """What proves the whole. A copied part whose CRC was not told leaves it to the sizes."""
+    if not store.features.has(Feature.WHOLE_CHECKSUMS):
+        return {}
+    fields: Fields = {"MpuObjectSize": size}
+    if begun.scope is Scope.WHOLE:
+        fields["ChecksumType"] = "FULL_OBJECT"
+        crcs = [(part.crc, part.size) for part in parts if part.crc is not None]
+        if len(crcs) == len(parts):
+            many = len(parts) > _MANY_PARTS
+            crc = await asyncio.to_thread(crc_of_parts, crcs) if many else crc_of_parts(crcs)
+            fields["ChecksumCRC32"] = crc_text(crc)
+    return fields
+
+
+def _is_unknown_to_it(error: StorageError, begun: BegunUpload, parts: Sequence[Part]) -> bool:
+    """Whether the refusal means that the store does not know the checksum of a whole."""
+    if not (has_code(error, *_INVALID) or is_refusal(error)):
+        return False
+    confirmed = all(part.confirmed for part in parts)
+    if says_different(error):
+        return confirmed and not begun.takes_whole
+    return confirmed or not begun.takes_whole
+
+
+def _look_for_sizes(store: Store, error: StorageError, parts: Sequence[Part]) -> None:
+    """Where the store wants parts of one size, note it for the next uploads, and raise what is wrong."""
+    unequal = any(part.size != parts[0].size for part in parts[:-1]) or parts[-1].size > parts[0].size
+    if unequal and _OF_ONE_SIZE.search(str(cause_of(error))):
+        store.features.lacks(Feature.UNEQUAL_PARTS, error.detail)
+        raise StorageFailure(
+            "storage takes only parts of one size: send the file again", detail=error.detail
+        ) from error
