@@ -143,7 +143,7 @@ async def troubled(
         yield desk
     proxy.clear()
     await troubled_server.until(
-        lambda: troubled_server.count("connection closed") == troubled_server.count("connection accepted"),
+        lambda: troubled_server.count("connection closed") == troubled_server.count("connection opened"),
         "every connection to end, with all that it had left to do",
     )
 
