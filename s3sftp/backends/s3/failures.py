@@ -143,7 +143,7 @@ UNMADE = (
     boto.UnsupportedS3AccesspointConfigurationError,
     boto.MissingDependencyException,
 )
-"""botocore makes no request of settings that cannot be together, such as an access point with acceleration."""
+"""botocore makes no request of settings that contradict each other: an access point with acceleration."""
 
 EXCEPTIONS: tuple[tuple[type[BaseException], Meaning], ...] = (
     # the order matters: the first that fits
