@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from s3sftp.backends.s3.failures import cause_of
+from s3sftp.backends.s3.failures import UNMADE, cause_of
 from s3sftp.backends.s3.permissions import permission_for
 from s3sftp.backends.s3.source_failures import SourceFailed
 from s3sftp.errors import StorageError
@@ -40,7 +40,7 @@ def advice_on(error: StorageError) -> str:
     trouble = cause_of(error)
     if trouble is None:
         return ""
-    if isinstance(trouble.__cause__, SourceFailed):
+    if isinstance(trouble.__cause__, (SourceFailed, *UNMADE)):
         return str(trouble.__cause__)
     if trouble.code == "AccessDenied" or (trouble.status == 403 and trouble.code not in _BY_CODE):
         return f"allow the server's role {permission_for(trouble.api)}"

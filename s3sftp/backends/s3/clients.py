@@ -58,7 +58,7 @@ async def make_client(options: S3Options) -> Client:
 async def _made(options: S3Options) -> Client:
     session, credentials = session_with(options)
     region = options.region or session.get_config_variable("region") or "us-east-1"
-    bundle = session.get_config_variable("ca_bundle")
+    bundle = session.get_config_variable("ca_bundle") or os.environ.get("REQUESTS_CA_BUNDLE")
     _require_bundle(bundle)
     url, source = options.endpoint_url, "s3.endpoint_url"
     if url is None and (configured := configured_endpoint(session, "s3")) is not None:
@@ -88,8 +88,8 @@ def _require_signer(options: S3Options) -> None:
 
 
 def _require_bundle(bundle: str | None) -> None:
-    if bundle is not None and not os.path.exists(bundle):
-        raise SourceFailed(f"certificates (AWS_CA_BUNDLE, ca_bundle): there is no {bundle}")
+    if bundle and not os.path.exists(bundle):
+        raise SourceFailed(f"certificates (AWS_CA_BUNDLE, ca_bundle of the profile): there is no {bundle}")
 
 
 def _require_protected(url: str | None, source: str, options: S3Options) -> None:

@@ -31,8 +31,10 @@ _LATEST_SECONDS: Final = 30
 """Those that expire so soon are not signed with any more."""
 _LONGEST_SECONDS: Final = 60.0
 """What a source may take. Then its process is ended, and the next request asks anew."""
-_WAIT_SECONDS: Final = 10.0
-"""What a request waits for it, if its own limit is not shorter."""
+_WAIT_SECONDS: Final = 8.0
+"""From when it was asked, requests wait so long, if their own limit is not shorter."""
+_LEAST_SECONDS: Final = 1.0
+"""So long does a request wait for a source that has been asked for longer, or has failed before."""
 _PAUSE_SECONDS: Final = 2.0
 """After a failure, until the source is asked again."""
 _REPEAT_SECONDS: Final = 30.0
@@ -69,7 +71,8 @@ class RenewableCredentials(AioCredentials):  # type: ignore[misc]  # aiobotocore
             return self._frozen
         await self._wait_for(asking)
         if self._frozen is None or self._expires_within(0):
-            raise SourceFailed(self._failed or f"{self._source}: no answer in {self._wait_seconds:g} s")
+            waited = monotonic() - self._asked_at
+            raise SourceFailed(self._failed or f"{self._source}: no answer in {waited:.0f} s")
         return self._frozen
 
     async def renew(self, seen: int, *, doubtful: bool = False) -> bool:
@@ -99,16 +102,17 @@ class RenewableCredentials(AioCredentials):  # type: ignore[misc]  # aiobotocore
             return self._asking
         if monotonic() < self._not_before:
             return None
+        self._asked_at = monotonic()
         self._asking = asyncio.create_task(self._load())
         return self._asking
 
     async def _wait_for(self, asking: asyncio.Task[None] | None) -> None:
         """It goes on when the request does not wait any longer."""
         if asking is not None:
-            await asyncio.wait({asking}, timeout=self._wait_seconds)
+            left = 0.0 if self._failed else self._asked_at + self._wait_seconds - monotonic()
+            await asyncio.wait({asking}, timeout=max(left, min(_LEAST_SECONDS, self._wait_seconds)))
 
     async def _load(self) -> None:
-        self._asked_at = monotonic()
         self._source = "credentials"
         try:
             async with asyncio.timeout(_LONGEST_SECONDS):

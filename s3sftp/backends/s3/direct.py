@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import os
 import re
 import ssl
 from dataclasses import dataclass
@@ -81,7 +80,7 @@ class Direct:
         self._credentials = credentials
         self._bucket = options.bucket
         # the rules of botocore.endpoint, which keeps what it finds to itself
-        self._pool = Pool(ca_bundle or os.environ.get("REQUESTS_CA_BUNDLE") or True)
+        self._pool = Pool(ca_bundle or True)
         config = client.meta.config
         proxies = (
             config.proxies if config.proxies is not None else get_environ_proxies(client.meta.endpoint_url)

@@ -137,6 +137,14 @@ STATUSES: Mapping[int, Meaning] = {
 }
 """By the HTTP status, when there is no code or an unknown one (the answer to HEAD never has a body)."""
 
+UNMADE = (
+    boto.EndpointProviderError,
+    boto.UnsupportedS3ConfigurationError,
+    boto.UnsupportedS3AccesspointConfigurationError,
+    boto.MissingDependencyException,
+)
+"""botocore makes no request of settings that contradict each other: an access point with acceleration."""
+
 EXCEPTIONS: tuple[tuple[type[BaseException], Meaning], ...] = (
     # the order matters: the first that fits
     (UnprovenChange, Meaning(StorageFailure, unknown=True, text=UNPROVEN)),
@@ -157,6 +165,7 @@ EXCEPTIONS: tuple[tuple[type[BaseException], Meaning], ...] = (
     (boto.PartialCredentialsError, _MISCONFIGURED),
     (boto.TokenRetrievalError, _STALE),
     (boto.CredentialRetrievalError, _STALE),
+    *((kind, _MISCONFIGURED) for kind in UNMADE),
     (boto.ParamValidationError, Meaning(InvalidRequest)),
     (boto.BotoCoreError, _FAILED),
     (aiohttp.ClientSSLError, _NOT_CONNECTED),
