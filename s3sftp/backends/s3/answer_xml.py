@@ -7,7 +7,7 @@ rclone uploads, and the time in one took botocore longer than the rest of the an
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 from xml.etree.ElementTree import Element, XMLParser
 
@@ -49,7 +49,7 @@ def read_copy(text: bytes) -> dict[str, Any]:
         raise ValueError(f"the answer to a copy begins with {_name(root)}")
     result: dict[str, Any] = {_name(each): each.text or "" for each in root}
     if "LastModified" in result:
-        result["LastModified"] = datetime.fromisoformat(result["LastModified"])
+        result["LastModified"] = _moment(result["LastModified"])
     return {"CopyObjectResult": result}
 
 
@@ -60,10 +60,19 @@ def _understand(page: dict[str, Any], *, is_encoded: bool) -> None:
         if "Size" in line:
             line["Size"] = int(line["Size"])
         if "LastModified" in line:
-            line["LastModified"] = datetime.fromisoformat(line["LastModified"])
+            line["LastModified"] = _moment(line["LastModified"])
     if is_encoded:
         for line in page["CommonPrefixes"]:
             line["Prefix"] = unquote_str(line["Prefix"])
+
+
+def _moment(text: str) -> datetime | None:
+    """A time; what is none says nothing, and does not cost the whole page."""
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
 
 
 def _root(text: bytes) -> Element:
