@@ -48,6 +48,8 @@ class Among:
     """When the storage last did what it was asked."""
     features: Table
     """What the storage was found to lack."""
+    versions: Table
+    """What the storage has said of versions of files."""
 
 
 class Application:
@@ -95,6 +97,7 @@ class Application:
                 self._contact,
                 self.metrics,
                 among.features if among else None,
+                among.versions if among else None,
             )
             self._server = Server(
                 backend=self._given,

@@ -34,14 +34,13 @@ class Heads:
     def learn(self, key: str, answer: Head, ticket: Ticket) -> FileInfo:
         """What an answer to HEAD or GET says of an object; keep it as a fact."""
         info = self.described(answer)
-        if self._facts.learn(key, info, ticket):
-            uploaded, told = uploaded_at(answer), time_of(answer)
-            self._facts.lasting.keep_file(key, info, uploaded, ticket.generation, told)
+        self._facts.learn(key, info, ticket)
+        self._facts.versions.keep_file(key, info, uploaded_at(answer), time_of(answer))
         return info
 
     def described(self, answer: Head) -> FileInfo:
         """What an answer to HEAD or GET says of an object."""
-        return info_of_head(answer, modes=self._store.options.keeps_modes)
+        return info_of_head(answer, self._store.options)
 
     async def object(self, key: str) -> FileInfo | None:
         """The object of exactly this key, asked for now; None when there is none."""
@@ -58,8 +57,10 @@ class Heads:
         fact = self._facts.get(key)
         if fact is None:
             info = await self._look_up(place, key)
-        elif fact.time_unknown:
+        elif fact.time_unknown and fact.info is not None and fact.info.is_dir:
             info = await self._ask_marker(place, key, fact)
+        elif fact.time_unknown:
+            info = await self._look_up(place, key)
         else:
             info = fact.info
         if info is None:
@@ -89,6 +90,10 @@ class Heads:
             raise NotADirectory
         raise NotFound
 
+    async def marker(self, place: Place) -> FileInfo | None:
+        """A directory with its marker's time, asked for now; None when nothing is below it any more."""
+        return await self._below(place)
+
     async def _look_up(self, place: Place, key: str) -> FileInfo | None:
         ticket = self._facts.ticket(key)
         info = await self.object(key)
@@ -103,7 +108,7 @@ class Heads:
         """
         found = await self._below(place)
         if self._facts.learn(key, found, ticket):
-            self._facts.lasting.keep_directory(key, found or FileInfo.directory())
+            self._facts.versions.keep_directory(key, found or FileInfo.directory())
         return found
 
     async def _ask_marker(self, place: Place, key: str, fact: Fact) -> FileInfo | None:
@@ -114,7 +119,7 @@ class Heads:
         if found is None:
             return await self._look_up(place, key)
         if self._facts.learn(key, found, ticket):
-            self._facts.lasting.keep_directory(key, found)
+            self._facts.versions.keep_directory(key, found)
         return found
 
     async def _measured(self, key: str, head: Answer) -> Answer:
@@ -140,5 +145,5 @@ class Heads:
             return None
         answer = await self._store.call("ListObjectsV2", Prefix=prefix, MaxKeys=1)
         if answer.get("Contents") or answer.get("CommonPrefixes"):
-            return marker_of(answer, prefix)
+            return marker_of(answer, prefix) if self._store.options.keeps_times else FileInfo.directory()
         return None

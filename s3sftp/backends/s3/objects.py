@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 import stat
 from collections.abc import Mapping
@@ -12,6 +11,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from s3sftp.backends.contract import FileInfo
+from s3sftp.backends.s3.metadata_times import mtime_of, mtime_text
 from s3sftp.backends.s3.options import MODE_METADATA, MTIME_METADATA, UPLOAD_METADATA, S3Options
 from s3sftp.errors import StorageFailure
 
@@ -37,21 +37,6 @@ _DECIMAL_MODES = range(stat.S_IFREG, stat.S_IFREG + 0o10000)
 """What s3fs writes of a file. None of these numbers is octal and has the type of a file in it."""
 
 
-def mtime_text(mtime: float) -> str:
-    """Seconds since the epoch as rclone writes them: decimal, no exponent."""
-    text = f"{mtime:.9f}".rstrip("0").rstrip(".")
-    return text or "0"
-
-
-def mtime_of(metadata: Mapping[str, str]) -> float | None:
-    """The modification time in an object's metadata; None when there is none that makes sense."""
-    try:
-        mtime = float(metadata[MTIME_METADATA])
-    except (KeyError, ValueError):
-        return None
-    return mtime if math.isfinite(mtime) else None
-
-
 def mode_text(mode: int) -> str:
     """Permission bits of a file as others read them: with its type, for rclone, and with a zero in front,
     which tells s3fs that it is octal."""
@@ -75,18 +60,18 @@ def version_of(answer: Mapping[str, Any]) -> str | None:
     return etag if not etag or etag.startswith(('"', "W/")) else f'"{etag}"'
 
 
-def info_of_head(answer: Mapping[str, Any], *, modes: bool) -> FileInfo:
-    """A file, out of the answer to HEAD or GET; `modes`: with the permission bits that are kept with it.
+def info_of_head(answer: Mapping[str, Any], options: S3Options) -> FileInfo:
+    """A file, out of the answer to HEAD or GET, with the time and the permissions that are kept with it.
 
     Raises StorageFailure when the answer does not tell the size: unknown is not 0.
     """
     if "ContentLength" not in answer:
         raise StorageFailure("storage does not tell the file's size")
     metadata = answer.get("Metadata", {})
-    mtime = mtime_of(metadata)
+    mtime = mtime_of(metadata) if options.keeps_times else None
     if mtime is None:
         mtime = uploaded_at(answer)
-    mode = mode_of(metadata) if modes else None
+    mode = mode_of(metadata) if options.keeps_modes else None
     return FileInfo.file(int(answer["ContentLength"]), mtime, version_of(answer), mode)
 
 
@@ -105,7 +90,8 @@ def size_of(answer: Mapping[str, Any]) -> int | None:
 
 
 def info_of_line(line: Mapping[str, Any]) -> FileInfo:
-    """A file, out of a line of a listing. That does not tell metadata: the time is the upload's."""
+    """A file, out of a line of a listing. That does not tell metadata: the time is the upload's, in seconds,
+    as HEAD tells it."""
     return FileInfo.file(int(line.get("Size", 0)), _seconds(line.get("LastModified")), version_of(line))
 
 
@@ -174,4 +160,4 @@ def write_id_of(head: Mapping[str, Any]) -> str | None:
 
 
 def _seconds(moment: datetime | None) -> float | None:
-    return None if moment is None else moment.timestamp()
+    return None if moment is None else float(int(moment.timestamp()))

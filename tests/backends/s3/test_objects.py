@@ -7,24 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from s3sftp.backends.s3.bodies import MemoryBody
-from s3sftp.backends.s3.objects import mtime_of, mtime_text, version_of
-
-
-@given(st.floats(0, 2**33))
-def test_a_time_comes_back_to_the_nanosecond(mtime: float) -> None:
-    assert mtime_of({"mtime": mtime_text(mtime)}) == pytest.approx(mtime, abs=1e-9)
-
-
-@pytest.mark.parametrize(
-    ("mtime", "text"), [(0, "0"), (100, "100"), (1.5, "1.5"), (1e9, "1000000000"), (-1.0, "-1")]
-)
-def test_a_time_is_written_as_rclone_does(mtime: float, text: str) -> None:
-    assert mtime_text(mtime) == text
-
-
-@pytest.mark.parametrize("text", ["", "yesterday", "nan", "inf", "1e999"])
-def test_a_time_that_makes_no_sense_is_none(text: str) -> None:
-    assert mtime_of({"mtime": text}) is None
+from s3sftp.backends.s3.objects import version_of
 
 
 @pytest.mark.parametrize(
