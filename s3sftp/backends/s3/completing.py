@@ -20,7 +20,7 @@ from s3sftp.backends.s3.client import Store
 from s3sftp.backends.s3.concurrency import for_each
 from s3sftp.backends.s3.heads import Heads
 from s3sftp.backends.s3.keys import Keys
-from s3sftp.backends.s3.objects import time_of
+from s3sftp.backends.s3.objects import told_at
 from s3sftp.errors import NotFound, PermissionDenied, StorageError
 from s3sftp.telemetry import get_logger
 
@@ -136,7 +136,7 @@ class Completing:
         info = self._heads.described(answer)
         if (info.version, info.size) == (listed.version, listed.size):
             # some stores round the time of the upload in one of the two answers
-            self._facts.versions.keep_file(key, info, listed.mtime, time_of(answer))
+            self._facts.versions.keep_file(key, info, listed.mtime, told_at(answer))
         return info
 
     def _failed(self, error: StorageError) -> None:

@@ -9,7 +9,7 @@ from s3sftp.backends.s3.cache import Fact, Facts, Head, Ticket
 from s3sftp.backends.s3.client import Answer, Store
 from s3sftp.backends.s3.failures import has_status
 from s3sftp.backends.s3.keys import Keys
-from s3sftp.backends.s3.objects import info_of_head, marker_of, size_of, time_of, uploaded_at
+from s3sftp.backends.s3.objects import info_of_head, marker_of, size_of, told_at, uploaded_at
 from s3sftp.backends.s3.received import body_of
 from s3sftp.errors import InvalidRequest, IsADirectory, NotADirectory, NotFound, StorageError, StorageFailure
 
@@ -35,7 +35,7 @@ class Heads:
         """What an answer to HEAD or GET says of an object; keep it as a fact."""
         info = self.described(answer)
         self._facts.learn(key, info, ticket)
-        self._facts.versions.keep_file(key, info, uploaded_at(answer), time_of(answer))
+        self._facts.versions.keep_file(key, info, uploaded_at(answer), told_at(answer))
         return info
 
     def described(self, answer: Head) -> FileInfo:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import stat
+import time
 from collections.abc import Mapping
 from datetime import datetime
 from email.utils import parsedate_to_datetime
@@ -18,6 +19,8 @@ from s3sftp.errors import StorageFailure
 Fields = dict[str, Any]
 _TOTAL = re.compile(r"bytes 0-\d+/(\d+)")
 
+_CLOCK_SECONDS = 600.0
+"""By how much our clock may be ahead of the store's."""
 _CARRIED = (
     "CacheControl",
     "ContentDisposition",
@@ -108,6 +111,12 @@ def time_of(answer: Mapping[str, Any]) -> float | None:
         return parsedate_to_datetime(date).timestamp() if date else None
     except ValueError:
         return None
+
+
+def told_at(answer: Mapping[str, Any]) -> float:
+    """When the store answered, by its clock; where it tells no date, the earliest that it can have been."""
+    told = time_of(answer)
+    return time.time() - _CLOCK_SECONDS if told is None else told
 
 
 def placement(options: S3Options) -> Fields:

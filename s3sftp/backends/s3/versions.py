@@ -51,10 +51,10 @@ class Versions:
         self._sets = (len(self._words) - 1) // _SET
         """The last number counts the changes of whole trees."""
 
-    def keep_file(self, key: str, info: FileInfo, uploaded: float | None, told: float | None) -> None:
+    def keep_file(self, key: str, info: FileInfo, uploaded: float | None, told: float) -> None:
         """What HEAD or GET has said of a file, if that is certain. `uploaded` and `told` are by the store's
         clock: when the object was written, and when the store answered."""
-        if uploaded is None or told is None or told - uploaded < _CERTAIN_SECONDS:
+        if uploaded is None or told - uploaded < _CERTAIN_SECONDS:
             return
         self._put(_file_digest(key, info.version, info.size, uploaded), info)
 

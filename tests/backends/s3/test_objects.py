@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import time
+from datetime import UTC, datetime
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from s3sftp.backends.s3.bodies import MemoryBody
-from s3sftp.backends.s3.objects import version_of
+from s3sftp.backends.s3.objects import told_at, version_of
 
 
 @pytest.mark.parametrize(
@@ -15,6 +18,13 @@ from s3sftp.backends.s3.objects import version_of
 )
 def test_a_version_has_its_quotes(etag: str | None, version: str | None) -> None:
     assert version_of({"ETag": etag}) == version
+
+
+def test_a_store_that_does_not_tell_the_date_has_answered_ten_minutes_ago() -> None:
+    """Clocks differ: what is certain must not depend on ours."""
+    assert told_at({}) == pytest.approx(time.time() - 600, abs=60)
+    dated = {"ResponseMetadata": {"HTTPHeaders": {"date": "Thu, 01 Jan 2026 00:00:00 GMT"}}}
+    assert told_at(dated) == datetime(2026, 1, 1, tzinfo=UTC).timestamp()
 
 
 @given(st.binary(max_size=600), st.lists(st.integers(-1, 100), max_size=8))
