@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
-from s3sftp import __version__, backends
+from s3sftp import __version__
 from s3sftp.admin import Facts
 from s3sftp.app_backends import make_backend
 from s3sftp.app_descriptors import other_descriptors
-from s3sftp.app_health import admin_descriptors, denials, described, phase_of, storage_trouble
+from s3sftp.app_health import (
+    admin_descriptors,
+    denials,
+    described,
+    phase_of,
+    probe_storage,
+    storage_trouble,
+)
 from s3sftp.app_options import ServerOptions
 from s3sftp.auth import Accounts, ConfiguredUsers
-from s3sftp.backends import Backend, Place
+from s3sftp.backends import Backend
 from s3sftp.backends.s3.contact import Contact
 from s3sftp.counters import Table
 from s3sftp.errors import NotFound, PermissionDenied, StorageError
@@ -48,6 +55,8 @@ class Among:
     """When the storage last did what it was asked."""
     features: Table
     """What the storage was found to lack."""
+    versions: Table
+    """What the storage has said of versions of files."""
 
 
 class Application:
@@ -95,6 +104,7 @@ class Application:
                 self._contact,
                 self.metrics,
                 among.features if among else None,
+                among.versions if among else None,
             )
             self._server = Server(
                 backend=self._given,
@@ -214,17 +224,14 @@ class Application:
 
 
 async def look_at_storage(backend: Backend, options: ServerOptions) -> None:
-    """List the root once. Raises the StorageError that says no: no bucket, no rights, nothing would work.
+    """Ask for the root once. Raises the StorageError that says no: no bucket, no rights, nothing would work.
 
     A storage that is down or slow is only logged: it may be back before the first user comes. So is one that
     refuses, unless that lasts: it may serve those alone who have logged in, which nobody has yet.
     """
-    session = backends.Session(user="", session_id="start")
-    pages = backend.list_dir(Place(), session)
     try:
         async with asyncio.timeout(_LOOK_SECONDS):
-            async for _ in pages:
-                break
+            await probe_storage(backend)
     except TimeoutError:
         _log.error("storage cannot be reached", error="no answer in time")
     except StorageError as error:
@@ -235,6 +242,3 @@ async def look_at_storage(backend: Backend, options: ServerOptions) -> None:
             _log.warning("storage shows nothing without a user", error=str(error), detail=error.detail)
             return
         _log.error("storage cannot be reached", error=str(error), detail=described(error, options))
-    finally:
-        if isinstance(pages, AsyncGenerator):
-            await pages.aclose()

@@ -23,15 +23,17 @@ def make_backend(
     contact: Contact | None = None,
     metrics: Metrics | None = None,
     features: Table | None = None,
+    versions: Table | None = None,
 ) -> Backend:
     """The storage, not started; `changes` is where workers tell each other of what they change, `made` of the
     names that they make; `contact` is told when the storage has done what it was asked; `metrics` is where a
-    bucket's requests are counted; `features` is where one worker tells the others what a store lacks.
+    bucket's requests are counted; `features` is where one worker tells the others what a store lacks,
+    `versions` what it has found out about files.
 
     Raises ConfigurationError.
     """
     if options.backend == "s3":
-        return _s3(options, changes, made, contact, metrics, features)
+        return _s3(options, changes, made, contact, metrics, features, versions)
     if options.backend in _MAKERS:
         return _MAKERS[options.backend](options)
     return make_installed(options.backend, options.backend_options)
@@ -102,12 +104,15 @@ def _s3(
     contact: Contact | None,
     metrics: Metrics | None,
     features: Table | None,
+    versions: Table | None,
 ) -> Backend:
     from s3sftp.backends.s3 import S3Backend
 
     if options.s3 is None:
         raise ConfigurationError([BUILT_IN["s3"].missing])
-    return S3Backend(options.s3, options.server.state_dir, changes, made, contact, metrics, features)
+    return S3Backend(
+        options.s3, options.server.state_dir, changes, made, contact, metrics, features, versions
+    )
 
 
 def _local(options: ServerOptions) -> Backend:

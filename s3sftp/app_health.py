@@ -186,7 +186,7 @@ async def storage_trouble(backend: Backend, given: Backend, options: ServerOptio
     """
     try:
         async with asyncio.timeout(LOOK_SECONDS):
-            await _probe(backend)
+            await probe_storage(backend)
         if not getattr(given, "ready", True):
             return _safe(f"{_storage_of(options)}: it answers, but says that it is not ready")
     except TimeoutError:
@@ -213,12 +213,13 @@ def _safe(text: str) -> str:
     return printable(_USERINFO.sub("", text), _DETAIL_CHARACTERS)
 
 
-async def _probe(backend: Backend) -> None:
+async def probe_storage(backend: Backend) -> None:
+    """Ask the storage for as little as can be. Raises StorageError."""
     probe: Callable[[], Awaitable[None]] | None = getattr(backend, "probe", None)
     if probe is not None:
         await probe()
         return
-    pages = backend.list_dir(Place(), Session(user="", session_id="health"))
+    pages = backend.list_dir(Place(), Session(user="", session_id="probe"))
     async with aclosing(cast("AsyncGenerator[Any, None]", pages)):
         async for _ in pages:
             break

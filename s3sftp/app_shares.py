@@ -21,6 +21,7 @@ from s3sftp.backends.s3.contact import ROWS as CONTACT_ROWS
 from s3sftp.backends.s3.features import ROWS as FEATURE_ROWS
 from s3sftp.backends.s3.generations import ROWS as CHANGE_ROWS
 from s3sftp.backends.s3.made_names import ROWS as MADE_ROWS
+from s3sftp.backends.s3.versions import ROWS as VERSION_ROWS
 from s3sftp.fs.changes import ROWS as STORED_ROWS
 from s3sftp.fs.tally import ROWS as UPLOAD_ROWS
 from s3sftp.telemetry.instruments import ROWS as METRIC_ROWS
@@ -33,8 +34,9 @@ STORED = (CHANGE_ROWS + UPLOAD_ROWS + MADE_ROWS, STORED_ROWS)
 CONTACT = (sum(STORED), CONTACT_ROWS)
 METRICS = (sum(CONTACT), METRIC_ROWS)
 FEATURES = (sum(METRICS), FEATURE_ROWS)
+VERSIONS = (sum(FEATURES), VERSION_ROWS)
 """Where the parts of the workers' shared table begin, and how many rows they have."""
-TABLE_ROWS = sum(FEATURES)
+TABLE_ROWS = sum(VERSIONS)
 
 
 def columns_for(workers: int) -> int:

@@ -46,17 +46,23 @@ class FirstByte(_Look):
 
 
 class Listing(_Look):
-    """A directory of small files."""
+    """A directory of small files, `again`: which the server has listed before."""
 
-    name = "list"
     seed = "small"
 
+    def __init__(self, name: str, *, again: bool) -> None:
+        self.name = name
+        self._again = again
+
     def about(self, material: Material) -> str:
-        return f"listing of {len(material.files('small'))} files, READDIR after READDIR"
+        which = "second" if self._again else "first"
+        return f"{which} listing of {len(material.files('small'))} files, READDIR after READDIR"
 
     def run(self, task: Task) -> Outcome:
-        wanted = len(task.material.files("small"))
-        return _listed(task, task.serving.remote("small"), wanted)
+        wanted, path = len(task.material.files("small")), task.serving.remote("small")
+        if self._again:
+            _listed(task, path, wanted)
+        return _listed(task, path, wanted)
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ sys.path.insert(0, str(ROOT))
 
 from tests.limits.operations import (  # noqa: E402  # the repository is not installed
     OPERATIONS,
+    WITH_STORED_TIMES,
     WITH_THE_JOURNAL_IN_THE_BUCKET,
     Operation,
     shown,
@@ -23,7 +24,12 @@ from tests.limits.operations import (  # noqa: E402  # the repository is not ins
 
 def main() -> None:
     text = PAGE.read_text("utf-8")
-    for mark, operations in (("budget", OPERATIONS), ("budget-journal", WITH_THE_JOURNAL_IN_THE_BUCKET)):
+    tables = {
+        "budget": OPERATIONS,
+        "budget-times": WITH_STORED_TIMES,
+        "budget-journal": WITH_THE_JOURNAL_IN_THE_BUCKET,
+    }
+    for mark, operations in tables.items():
         text = re.sub(f"<!-- {mark} -->.*<!-- /{mark} -->", _table(mark, operations), text, flags=re.S)
     PAGE.write_text(text)
 

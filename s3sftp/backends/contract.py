@@ -349,6 +349,9 @@ class CompleteBackend(Backend, RangedReads, StreamedWrites, Extras, Protocol):
     keeps_modes: bool = False
     """Whether permission bits that a client gives are kept and shown as `FileInfo.mode`."""
 
+    keeps_times: bool = True
+    """Whether a modification time that a client gives may be kept; if not, it is accepted and counted."""
+
     def may_spool(self, room: SpoolRoom) -> None:
         """Told before it is started: disk that it may use. Most need none."""
         return

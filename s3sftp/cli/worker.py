@@ -17,6 +17,7 @@ from s3sftp.app_shares import (
     METRICS,
     STORED,
     UPLOADS,
+    VERSIONS,
     columns_for,
     read_file,
     share_of,
@@ -82,6 +83,7 @@ async def _work(options: ServerOptions, accounts: Accounts, link: socket.socket,
         stored=table.part(*STORED),
         contact=table.part(*CONTACT),
         features=table.part(*FEATURES),
+        versions=table.part(*VERSIONS),
         metrics=Metrics(table.part(*METRICS)),
     )
     application = Application(options, accounts, among)

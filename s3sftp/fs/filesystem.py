@@ -126,7 +126,7 @@ class FileSystem:
             base = await self._base_for(path, place, mode)
             writer = Writer(self.shared.tools, place, mode, self.session, base)
             if new is not None:
-                writer.begin_with(new.mtime, self.take_mode(new))
+                writer.begin_with(*self.take(new))
             await writer.begin()
             shared = self.shared
             return OpenWriter(
@@ -269,39 +269,42 @@ class FileSystem:
     async def set_attributes(self, path: VirtualPath, new: NewAttributes) -> None:
         """Set what the storage can keep: size, modification time, permissions; what it cannot is counted."""
         place = self._mounts.place(path, Need.WRITE)
-        mode = self.take_mode(new)
+        mtime, mode = self.take(new)
         if self._mounts.is_fixed(path):
             return
         if path.directory_only:
             await self.stat(path)
         upload = self._latest_upload(place)
-        if upload is not None and await upload.set_attributes(new.size, new.mtime, mode):
+        if upload is not None and await upload.set_attributes(new.size, mtime, mode):
             return
         try:
-            await self._set_stored(path, place, new, mode)
+            await self._set_stored(path, place, new.size, mtime, mode)
         except NotFound:
             upload = self._upload_of_nothing_stored(place)
-            if upload is None or not await upload.set_attributes(new.size, new.mtime, mode):
+            if upload is None or not await upload.set_attributes(new.size, mtime, mode):
                 raise
 
     async def _set_stored(
-        self, path: VirtualPath, place: Place, new: NewAttributes, mode: int | None
+        self, path: VirtualPath, place: Place, size: int | None, mtime: float | None, mode: int | None
     ) -> None:
-        if new.size is not None:
-            await self._resize(path, new.size)
-        if new.size is None and new.mtime is None and mode is None:
+        if size is not None:
+            await self._resize(path, size)
+        if size is None and mtime is None and mode is None:
             await self._backend.file_info(place, self.session)  # what is ignored is ignored of what is there
-        elif await set_stored_attributes(self._backend, place, new.mtime, mode, self.session):
+        elif await set_stored_attributes(self._backend, place, mtime, mode, self.session):
             self.shared.writers.attributes_changed(place)
         else:
-            self.shared.ignored["mtime"] += new.mtime is not None
+            self.shared.ignored["mtime"] += mtime is not None
             self.shared.ignored["permissions"] += mode is not None
 
-    def take_mode(self, new: NewAttributes) -> int | None:
-        """The permissions to keep, if the storage keeps any; what it has no place for is counted."""
+    def take(self, new: NewAttributes) -> tuple[float | None, int | None]:
+        """The time and the permissions to keep, where the storage keeps them; the others are counted."""
+        mtime = new.mtime if self._backend.keeps_times else None
+        if mtime != new.mtime:
+            self.shared.ignored["mtime"] += 1
         keeps = self._backend.keeps_modes and new.permissions is not None
         self.count_ignored(replace(new, permissions=None) if keeps else new)
-        return stat.S_IMODE(new.permissions) if keeps and new.permissions is not None else None
+        return mtime, stat.S_IMODE(new.permissions) if keeps and new.permissions is not None else None
 
     def count_ignored(self, new: NewAttributes) -> None:
         """Accept and ignore permissions and owner where there is no place for them."""

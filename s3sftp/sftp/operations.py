@@ -196,7 +196,7 @@ class Operations:
 
         async def run() -> bytes:
             if isinstance(opened, OpenWriter):
-                await opened.set_attributes(new.size, new.mtime, self._files.take_mode(new))
+                await opened.set_attributes(new.size, *self._files.take(new))
             elif new.size is not None:
                 raise PermissionDenied("the file is not open for writing")
             else:

@@ -89,6 +89,18 @@ async def _get_after_list(world: World) -> None:
     await _get(world, b"/listed/f1", 1)
 
 
+def _listed_before(name: bytes) -> Step:
+    """A listing, after which all that it shows is known."""
+
+    async def act(world: World) -> None:
+        await asyncio.sleep(2.5)  # what is younger is not certain
+        await world.client.list(name)
+        world.proxy.log.clear()
+        await world.client.list(name)
+
+    return act
+
+
 async def _copy_data(world: World) -> None:
     source = await world.client.open(b"/copy-me", R)
     target = await world.client.open(b"/copied", W | CREAT | TRUNC)
@@ -111,8 +123,12 @@ async def _put_with_checksum(world: World) -> None:
     await world.s3.put(world.server.prefix + "hashed", b"x", ChecksumCRC32=crc)
 
 
-async def _many(world: World) -> None:
-    await asyncio.gather(*(world.put_behind(f"many/f{i:04}", b"x") for i in range(2500)))
+async def _many_of(world: World, directory: str, count: int) -> None:
+    await asyncio.gather(*(world.put_behind(f"{directory}/f{i:04}", b"x") for i in range(count)))
+
+
+def _many(directory: str, count: int = 2500) -> Step:
+    return lambda world: _many_of(world, directory, count)
 
 
 def _files(*keys: str, body: bytes = b"x") -> Step:
@@ -160,8 +176,18 @@ OPERATIONS = [
         _files("get-large", body=bytes(20 << 20)),
     ),
     Operation("get after ls", {"GetObject": 1}, _get_after_list, _files("listed/f1", "listed/f2")),
+    Operation("ls -l of 2 500 files", {"ListObjectsV2": 3}, _listed_before(b"/many"), _many("many")),
     Operation(
-        "ls -l of 2 500 files", {"ListObjectsV2": 3}, lambda w: _ignore(w.client.list(b"/many")), _many
+        "ls -l of 2 500 files that others have put, for the first time",
+        {"ListObjectsV2": 3, "HeadObject": 2500},
+        lambda w: _ignore(w.client.list(b"/unknown")),
+        _many("unknown"),
+    ),
+    Operation(
+        "ls -l of 3 directories, for the first time",
+        {"ListObjectsV2": 4},
+        lambda w: _ignore(w.client.list(b"/parents")),
+        _files("parents/a/x", "parents/b/x", "parents/c/x"),
     ),
     Operation(
         "rename (POSIX) of a file",
@@ -209,6 +235,18 @@ OPERATIONS = [
         _files("old/", body=b""),
     ),
 ]
+
+
+WITH_STORED_TIMES = [
+    Operation(
+        "ls -l of 2 500 files that others have put, for the first time",
+        {"ListObjectsV2": 3},
+        lambda w: _ignore(w.client.list(b"/unknown")),
+        _many("unknown"),
+    ),
+    Operation("STAT after put by the same process", {"HeadObject": 1}, _put_and_stat_first),
+]
+"""What costs less, and what costs more, by `s3.times = "stored"`."""
 
 
 WITH_THE_JOURNAL_IN_THE_BUCKET = [

@@ -11,6 +11,7 @@ import pytest
 
 from tests.limits.operations import (
     OPERATIONS,
+    WITH_STORED_TIMES,
     WITH_THE_JOURNAL_IN_THE_BUCKET,
     Operation,
     World,
@@ -38,6 +39,14 @@ async def test_with_the_journal_in_the_bucket_it_costs_what_that_table_says(
     store: Store, bucket: str, tmp_path: Path, operation: Operation
 ) -> None:
     async with world(store, bucket, tmp_path / "server", {"s3": {"journal": "bucket"}}) as here:
+        assert await measured(here, operation) == operation.budget
+
+
+@pytest.mark.parametrize("operation", WITH_STORED_TIMES, ids=lambda operation: operation.name)
+async def test_with_stored_times_it_costs_what_that_table_says(
+    store: Store, bucket: str, tmp_path: Path, operation: Operation
+) -> None:
+    async with world(store, bucket, tmp_path / "server", {"s3": {"times": "stored"}}) as here:
         assert await measured(here, operation) == operation.budget
 
 

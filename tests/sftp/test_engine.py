@@ -337,6 +337,22 @@ async def test_permissions_and_owner_are_accepted_ignored_and_counted() -> None:
         assert server.volume.ignored == {"permissions": 1, "owner": 1}
 
 
+async def test_times_are_accepted_ignored_and_counted_where_none_are_kept() -> None:
+    backend = MemoryBackend({"f": b"x"})
+    backend.keeps_times = False
+    at_noon = u32(0x08) + u32(1000) + u32(1000)
+    async with serving(backend) as server, server.client() as client:
+        before = (await client.stat(b"/f")).mtime
+        assert (await client.request(9, string(b"/f") + at_noon)).code == OK  # SETSTAT
+        opened = await client.request(3, string(b"/g") + u32(W | CREAT | TRUNC) + at_noon)
+        handle = bytes(opened.body[4:])
+        assert (await client.request(10, string(handle) + at_noon)).code == OK  # FSETSTAT
+        await client.close(handle)
+        assert (await client.stat(b"/f")).mtime == before
+        assert (await client.stat(b"/g")).mtime != 1000
+        assert server.volume.ignored == {"mtime": 3}
+
+
 async def test_fsync_tells_of_a_chunk_that_failed() -> None:
     def fail(method: str, place: Place) -> None:
         if method == "write_chunk":

@@ -53,7 +53,7 @@ def _about(target: str, prefix: str) -> bytes:
     index = int(match[1])
     return (
         f'HTTP/1.1 200 OK\r\nContent-Length: {index}\r\nETag: "{index:032x}"\r\n'
-        "Last-Modified: Thu, 01 Jan 2026 00:00:00 GMT\r\n\r\n"
+        "Last-Modified: Thu, 01 Jan 2026 00:00:00 GMT\r\nDate: Fri, 02 Jan 2026 00:00:00 GMT\r\n\r\n"
     ).encode()
 
 

@@ -42,6 +42,7 @@ from s3sftp.backends.s3.removing import Removing
 from s3sftp.backends.s3.renaming import Renaming
 from s3sftp.backends.s3.rewritten import former_versions
 from s3sftp.backends.s3.stored_digests import stored_digest
+from s3sftp.backends.s3.versions import Versions
 from s3sftp.backends.s3.writing import S3Upload, Writing
 from s3sftp.counters import Table
 from s3sftp.errors import Changed, NotFound, StorageFailure
@@ -55,7 +56,7 @@ class S3Backend(CompleteBackend):
     """A bucket, or a prefix of one. `state_dir` is where unfinished uploads are noted by `journal = "disk"`;
     `changes` a table through which the processes of one server see each other's changes at once, `made` one
     of the names that they have made; `contact` is told of requests that succeed, `metrics` counts all, and
-    `features` is a table of what the store was found to lack."""
+    `features` is a table of what the store was found to lack, `versions` one of what is known of files."""
 
     name = "s3"
     begin_is_free = True
@@ -69,9 +70,10 @@ class S3Backend(CompleteBackend):
         contact: Contact | None = None,
         metrics: Metrics | None = None,
         features: Table | None = None,
+        versions: Table | None = None,
     ) -> None:
         self.options = options
-        self.keeps_modes = options.keeps_modes
+        self.keeps_modes, self.keeps_times = options.keeps_modes, options.keeps_times
         self.store = Store(options, contact, metrics=metrics, features=features)
         self.journal = self._make_journal(state_dir)
         self.janitor = Janitor(self.store, self.journal)
@@ -82,6 +84,7 @@ class S3Backend(CompleteBackend):
             options.cache_entries,
             generations=Generations(changes),
             made=self._made,
+            versions=Versions(versions),
         )
         self._heads = Heads(self.store, self._keys, self._facts)
         self._hiding = Hiding(self._keys, self._facts, self._heads, self._made)

@@ -18,9 +18,9 @@ from typing import Any
 
 from s3sftp.backends.contract import FileInfo
 from s3sftp.backends.s3.generations import Generations
-from s3sftp.backends.s3.lasting import Lasting
 from s3sftp.backends.s3.made_names import Made, MadeNames
 from s3sftp.backends.s3.rewritten import Rewritten
+from s3sftp.backends.s3.versions import Versions
 
 _STRIPES = 4096
 
@@ -41,7 +41,7 @@ class Fact:
     head: Head | None = None
     """All that a HEAD would tell, where this process has written the object itself."""
     time_unknown: bool = False
-    """A listing has told of a directory; what its marker says was not asked."""
+    """The store has not told the time: of a directory in a listing, or of what this process wrote."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,12 +67,13 @@ class Facts:
         clock: Callable[[], float] = time.monotonic,
         generations: Generations | None = None,
         made: MadeNames | None = None,
+        versions: Versions | None = None,
     ) -> None:
         self._ttl = ttl
         self._entries = entries if ttl > 0 else 0
         self._clock = clock
         self._others = generations or Generations()
-        self.lasting = Lasting(entries, self._others.of)
+        self.versions = versions or Versions()
         self.rewritten = Rewritten()
         self._made = made or MadeNames()
         self._facts: OrderedDict[str, Fact] = OrderedDict()
@@ -142,8 +143,8 @@ class Facts:
             self._ended(key, change)
             self._note_made(key, change)
             if change.known and change.alone:
-                self._keep_lasting(key, change, generation)
-                self._keep(key, Fact(change.info, self._clock(), generation, inside, change.head))
+                since, unknown = self._clock(), change.time_unknown
+                self._keep(key, Fact(change.info, since, generation, inside, change.head, unknown))
 
     def _note_made(self, key: str, change: Change) -> None:
         """Remember the name beyond its fact's time (`made_names`)."""
@@ -175,7 +176,7 @@ class Facts:
     def _forget(self, key: str, standing: set[str], *, tree: bool) -> None:
         """Drop what may be wrong now. The directories `standing` are known to be."""
         self._changes += 1
-        self.lasting.forget(key, tree=tree)
+        self.versions.forget_directory(key, tree=tree)
         if tree:
             self._tree_changed_at = self._changes
             for below in [known for known in self._facts if known.startswith(key + "/")]:
@@ -196,12 +197,6 @@ class Facts:
                 else:
                     del self._facts[name]
 
-    def _keep_lasting(self, key: str, change: Change, generation: int) -> None:
-        if change.info is not None and change.info.is_dir:
-            self.lasting.keep_directory(key, change.info)
-        elif change.info is not None:
-            self.lasting.keep_file(key, change.info, change.uploaded, generation)
-
     def _keep(self, key: str, fact: Fact) -> None:
         if not self._entries:
             return
@@ -214,7 +209,7 @@ class Facts:
 class Change:
     """What a change has left, once that is known."""
 
-    __slots__ = ("alone", "head", "info", "known", "there", "uploaded")
+    __slots__ = ("alone", "head", "info", "known", "there", "time_unknown")
 
     def __init__(self) -> None:
         self.alone = True
@@ -222,13 +217,13 @@ class Change:
         self.there = False
         self.info: FileInfo | None = None
         self.head: Head | None = None
-        self.uploaded: float | None = None
+        self.time_unknown = False
 
-    def left(self, info: FileInfo | None, head: Head | None = None, uploaded: float | None = None) -> None:
-        """What STAT would say now; `head` if all is known that a HEAD would tell; `uploaded` is when, by the
-        store's clock."""
+    def left(self, info: FileInfo | None, head: Head | None = None, *, time_unknown: bool = False) -> None:
+        """What STAT would say now; `head` if all is known that a HEAD would tell; `time_unknown` if STAT
+        has to ask for the time."""
         self.known = True
-        self.uploaded = uploaded
+        self.time_unknown = time_unknown
         self.info = info
         self.head = head
         self.there = info is not None

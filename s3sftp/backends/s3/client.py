@@ -79,6 +79,8 @@ class Store:
         """An open body holds a connection as long as its reader likes: these leave some for all else."""
         self.listings = Slots(MAX_LISTINGS, patience, "listings")
         self._absences = Absences(self)
+        self.looks = Slots(max(1, options.max_connections // 4), patience, "looks for listings")
+        """HEADs that listings send: all listings together leave connections for everything else."""
         self._life = AsyncExitStack()
         self._going_on: set[asyncio.Task[None]] = set()
         self._server = ""

@@ -10,7 +10,7 @@ from s3sftp.backends.s3.client import Answer, Store
 from s3sftp.backends.s3.failures import has_status
 from s3sftp.backends.s3.keys import Keys
 from s3sftp.backends.s3.list_pages import beginning
-from s3sftp.backends.s3.objects import info_of_head, marker_of, size_of, time_of, uploaded_at
+from s3sftp.backends.s3.objects import info_of_head, marker_of, size_of, told_at, uploaded_at
 from s3sftp.backends.s3.received import body_of
 from s3sftp.errors import InvalidRequest, IsADirectory, NotADirectory, NotFound, StorageError, StorageFailure
 
@@ -35,14 +35,13 @@ class Heads:
     def learn(self, key: str, answer: Head, ticket: Ticket) -> FileInfo:
         """What an answer to HEAD or GET says of an object; keep it as a fact."""
         info = self.described(answer)
-        if self._facts.learn(key, info, ticket):
-            uploaded, told = uploaded_at(answer), time_of(answer)
-            self._facts.lasting.keep_file(key, info, uploaded, ticket.generation, told)
+        self._facts.learn(key, info, ticket)
+        self._facts.versions.keep_file(key, info, uploaded_at(answer), told_at(answer))
         return info
 
     def described(self, answer: Head) -> FileInfo:
         """What an answer to HEAD or GET says of an object."""
-        return info_of_head(answer, modes=self._store.options.keeps_modes)
+        return info_of_head(answer, self._store.options)
 
     async def object(self, key: str) -> FileInfo | None:
         """The object of exactly this key, asked for now; None when there is none."""
@@ -59,8 +58,10 @@ class Heads:
         fact = self._facts.get(key)
         if fact is None:
             info = await self._look_up(place, key)
-        elif fact.time_unknown:
+        elif fact.time_unknown and fact.info is not None and fact.info.is_dir:
             info = await self._ask_marker(place, key, fact)
+        elif fact.time_unknown:
+            info = await self._look_up(place, key)
         else:
             info = fact.info
         if info is None:
@@ -90,6 +91,10 @@ class Heads:
             raise NotADirectory
         raise NotFound
 
+    async def marker(self, place: Place) -> FileInfo | None:
+        """A directory with its marker's time, asked for now; None when nothing is below it any more."""
+        return await self._below(place)
+
     async def _look_up(self, place: Place, key: str) -> FileInfo | None:
         ticket = self._facts.ticket(key)
         info = await self.object(key)
@@ -104,7 +109,7 @@ class Heads:
         """
         found = await self._below(place)
         if self._facts.learn(key, found, ticket):
-            self._facts.lasting.keep_directory(key, found or FileInfo.directory())
+            self._facts.versions.keep_directory(key, found or FileInfo.directory())
         return found
 
     async def _ask_marker(self, place: Place, key: str, fact: Fact) -> FileInfo | None:
@@ -115,7 +120,7 @@ class Heads:
         if found is None:
             return await self._look_up(place, key)
         if self._facts.learn(key, found, ticket):
-            self._facts.lasting.keep_directory(key, found)
+            self._facts.versions.keep_directory(key, found)
         return found
 
     async def _measured(self, key: str, head: Answer) -> Answer:
@@ -143,4 +148,8 @@ class Heads:
         except InvalidRequest:  # the key has 1 024 bytes: nothing can be below it
             return None
         lines = await beginning(self._store, prefix, 1)
-        return marker_of({"Contents": lines}, prefix) if lines else None
+        if not lines:
+            return None
+        if not self._store.options.keeps_times:
+            return FileInfo.directory()
+        return marker_of({"Contents": lines}, prefix)

@@ -9,15 +9,18 @@ from s3sftp.backends.contract import FileInfo, Place
 from s3sftp.backends.s3.cache import Facts, Head
 from s3sftp.backends.s3.client import Store
 from s3sftp.backends.s3.copying import Copying
+from s3sftp.backends.s3.failures import cause_of
 from s3sftp.backends.s3.heads import Heads
 from s3sftp.backends.s3.keys import Keys
-from s3sftp.backends.s3.objects import mode_text, mtime_of, mtime_text, version_of
+from s3sftp.backends.s3.metadata_times import mtime_of, mtime_text
+from s3sftp.backends.s3.objects import mode_text, version_of
 from s3sftp.backends.s3.options import MODE_METADATA, MTIME_METADATA
-from s3sftp.backends.s3.rewritten import with_former
-from s3sftp.errors import Changed, NotFound, StorageError
+from s3sftp.backends.s3.rewritten import has_former, with_former
+from s3sftp.errors import Changed, InvalidRequest, NotFound, PermissionDenied, StorageError, Unsupported
 from s3sftp.telemetry import get_logger
 
 _log = get_logger("s3sftp.s3")
+_REFUSALS = ("InvalidRequest", "InvalidArgument", "InvalidStorageClass")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,13 +57,25 @@ class Mtimes:
         self._facts = facts
         self._heads = heads
         self._copying = copying
+        self._digests_stay = True
+        """Whether every copy onto itself has left the ETag as it was where it looks like a digest."""
 
     async def set(self, place: Place, late: Late) -> bool:
-        """Give a file other attributes; False when the policy is to ignore them. Raises NotFound, Changed."""
-        info = await self._heads.info(place)
+        """Give a file other attributes; False when the policy is to ignore them, or when the store refuses to
+        copy this object. Raises NotFound, Changed."""
+        key = self._keys.key_of(place)
+        fact = self._facts.get(key)
+        known = fact.info if fact is not None and fact.head is not None else None
+        info = known or await self._heads.info(place)
         if info.is_dir or not self._wanted(info):
             return False
-        await self._rewrite(self._keys.key_of(place), late)
+        try:
+            await self._rewrite(key, late)
+        except StorageError as error:
+            if not _is_refused(error):
+                raise
+            _log.warning("s3_mtime_not_set", error=str(error), detail=error.detail)
+            return False
         return True
 
     async def after_finish(self, key: str, info: FileInfo, late: Late) -> FileInfo:
@@ -75,12 +90,14 @@ class Mtimes:
             return info
 
     def _wanted(self, info: FileInfo) -> bool:
-        return self._options.late_mtime == "copy" and info.size <= self._options.late_mtime_max_bytes
+        copies = self._options.keeps_times and self._options.late_mtime == "copy"
+        return copies and info.size <= self._options.late_mtime_max_bytes
 
     async def _rewrite(self, key: str, late: Late, ours: FileInfo | None = None) -> FileInfo:
         """Of what this process has written itself, all is known; should it be wrong, a HEAD tells."""
         fact = self._facts.get(key)
-        if fact is not None and fact.head is not None and fact.info is not None:
+        is_enough = fact is not None and (late.mtime is not None or not fact.time_unknown)
+        if is_enough and fact is not None and fact.head is not None and fact.info is not None:
             with suppress(Changed):
                 return await self._rewrite_as(key, fact.head, fact.info, late, ours)
         head = await self._heads.head(key)
@@ -106,10 +123,22 @@ class Mtimes:
         if metadata == before:
             return info
         with self._facts.changing(key) as change:
-            metadata = with_former(metadata, head)
+            metadata = with_former(metadata, head, digests_stay=self._digests_stay)
             published = await self._copying.rewrite(key, head, metadata)
+            self._digests_stay &= has_former(metadata) or published.version == version_of(head)
             self._facts.rewritten.note(key, version_of(head), published.version)
             info = replace(info, version=published.version)
             new = {**head, "Metadata": metadata, "ETag": info.version}
-            change.left(info, new, published.moment)
+            change.left(info, new)
         return info
+
+
+def _is_refused(error: StorageError) -> bool:
+    """Whether the store will not copy this object, however often it is asked: it is archived, a permission on
+    its tags or its key is missing, or it is too large."""
+    if isinstance(error, PermissionDenied | Unsupported | InvalidRequest):
+        return True
+    trouble = cause_of(error)
+    return trouble is not None and (
+        trouble.code in _REFUSALS or (trouble.status == 400 and trouble.code.startswith("KMS."))
+    )

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import math
 import re
 import stat
+import time
 from collections.abc import Mapping
 from datetime import datetime
 from email.utils import parsedate_to_datetime
@@ -13,6 +13,7 @@ from urllib.parse import urlencode
 
 from s3sftp.backends.contract import FileInfo
 from s3sftp.backends.s3.content_types import content_type
+from s3sftp.backends.s3.metadata_times import mtime_of, mtime_text
 from s3sftp.backends.s3.options import MODE_METADATA, MTIME_METADATA, UPLOAD_METADATA, S3Options
 from s3sftp.errors import StorageFailure
 
@@ -20,6 +21,8 @@ Fields = dict[str, Any]
 _PARTIAL = 206
 _TOTAL = re.compile(r"bytes 0-\d+/(\d+)")
 
+_CLOCK_SECONDS = 600.0
+"""By how much our clock may be ahead of the store's."""
 _CARRIED = (
     "CacheControl",
     "ContentDisposition",
@@ -37,21 +40,6 @@ _CARRIED = (
 _MODE_DIGITS = 8
 _DECIMAL_MODES = range(stat.S_IFREG, stat.S_IFREG + 0o10000)
 """What s3fs writes of a file. None of these numbers is octal and has the type of a file in it."""
-
-
-def mtime_text(mtime: float) -> str:
-    """Seconds since the epoch as rclone writes them: decimal, no exponent."""
-    text = f"{mtime:.9f}".rstrip("0").rstrip(".")
-    return text or "0"
-
-
-def mtime_of(metadata: Mapping[str, str]) -> float | None:
-    """The modification time in an object's metadata; None when there is none that makes sense."""
-    try:
-        mtime = float(metadata[MTIME_METADATA])
-    except (KeyError, ValueError):
-        return None
-    return mtime if math.isfinite(mtime) else None
 
 
 def mode_text(mode: int) -> str:
@@ -87,18 +75,18 @@ def is_version(answer: Mapping[str, Any], version: str) -> bool:
     return (version_of(answer) or "").removeprefix("W/") == version.removeprefix("W/")
 
 
-def info_of_head(answer: Mapping[str, Any], *, modes: bool) -> FileInfo:
-    """A file, out of the answer to HEAD or GET; `modes`: with the permission bits that are kept with it.
+def info_of_head(answer: Mapping[str, Any], options: S3Options) -> FileInfo:
+    """A file, out of the answer to HEAD or GET, with the time and the permissions that are kept with it.
 
     Raises StorageFailure when the answer does not tell the size: unknown is not 0.
     """
     if "ContentLength" not in answer:
         raise StorageFailure("storage does not tell the file's size")
     metadata = answer.get("Metadata", {})
-    mtime = mtime_of(metadata)
+    mtime = mtime_of(metadata) if options.keeps_times else None
     if mtime is None:
         mtime = uploaded_at(answer)
-    mode = mode_of(metadata) if modes else None
+    mode = mode_of(metadata) if options.keeps_modes else None
     return FileInfo.file(int(answer["ContentLength"]), mtime, version_of(answer), mode)
 
 
@@ -123,7 +111,8 @@ def is_partial(answer: Mapping[str, Any]) -> bool:
 
 
 def info_of_line(line: Mapping[str, Any]) -> FileInfo:
-    """A file, out of a line of a listing. That does not tell metadata: the time is the upload's."""
+    """A file, out of a line of a listing. That does not tell metadata: the time is the upload's, in seconds,
+    as HEAD tells it."""
     return FileInfo.file(int(line["Size"]), _seconds(line.get("LastModified")), version_of(line))
 
 
@@ -140,6 +129,12 @@ def time_of(answer: Mapping[str, Any]) -> float | None:
         return parsedate_to_datetime(date).timestamp() if date else None
     except ValueError:
         return None
+
+
+def told_at(answer: Mapping[str, Any]) -> float:
+    """When the store answered, by its clock; where it tells no date, the earliest that it can have been."""
+    told = time_of(answer)
+    return time.time() - _CLOCK_SECONDS if told is None else told
 
 
 def placement(options: S3Options) -> Fields:
@@ -196,4 +191,4 @@ def write_id_of(head: Mapping[str, Any]) -> str | None:
 
 
 def _seconds(moment: datetime | None) -> float | None:
-    return None if moment is None else moment.timestamp()
+    return None if moment is None else float(int(moment.timestamp()))

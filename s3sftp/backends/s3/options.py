@@ -164,6 +164,11 @@ class S3Options(Options):
     cache_entries: int = Field(default=20_000, ge=0)
     """The most names that each worker remembers."""
 
+    times: Literal["kept", "stored"] = "kept"
+    """Which modification time a file has. `kept`: the one that its client gave, which is kept in metadata.
+    LIST does not tell it, so the first listing that shows a version asks for it by HEAD. `stored`: that of
+    its upload, which S3 tells; a listing costs nothing but LIST, directories have one fixed time, and times
+    that clients give are accepted and ignored."""
     late_mtime: Literal["copy", "ignore"] = "copy"
     """What to do with a modification time that comes after the object was made: `copy` the object onto
     itself with the new time (one more request, and a new version), or `ignore` it."""
@@ -240,6 +245,8 @@ class S3Options(Options):
             raise ValueError("access_key_id and secret_access_key go together")
         if self.permissions == "keep" and MODE_METADATA in self.metadata:
             raise ValueError("metadata may not set mode with permissions = 'keep': s3sftp writes it itself")
+        if self.permissions == "keep" and self.times == "stored":
+            raise ValueError("permissions = 'keep' needs times = 'kept': they are in the same metadata")
         if self.session_token is not None and self.access_key_id is None:
             raise ValueError("session_token needs access_key_id")
         if self.sse != "aws:kms" and (self.sse_kms_key_id is not None or self.bucket_key_enabled is not None):
@@ -255,6 +262,10 @@ class S3Options(Options):
     @property
     def keeps_modes(self) -> bool:
         return self.permissions == "keep"
+
+    @property
+    def keeps_times(self) -> bool:
+        return self.times == "kept"
 
     @property
     def _is_exposed(self) -> bool:

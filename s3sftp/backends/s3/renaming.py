@@ -25,7 +25,7 @@ from s3sftp.backends.s3.heads import Heads
 from s3sftp.backends.s3.hiding import Hiding
 from s3sftp.backends.s3.keys import MAX_KEY_BYTES, Keys
 from s3sftp.backends.s3.listing import Line, tree
-from s3sftp.backends.s3.objects import mtime_of
+from s3sftp.backends.s3.metadata_times import mtime_of
 from s3sftp.backends.s3.publishing import Published
 from s3sftp.backends.s3.removing import Removing
 from s3sftp.backends.s3.unfinished import Unfinished
@@ -104,7 +104,8 @@ class Renaming:
             if not copied:
                 published = await self._copying.object(old, new, info, exclusive=not overwrite)
                 if fact is not None and fact.head is not None:
-                    change.left(*_moved(fact.info or info, fact.head, published), published.moment)
+                    moved = _moved(fact.info or info, fact.head, published)
+                    change.left(*moved, time_unknown=mtime_of(fact.head["Metadata"]) is None)
             await self._removing.source(old, info.version)
 
     async def _is_copied(self, old: str, new: str, info: FileInfo, present: FileInfo | None) -> bool:

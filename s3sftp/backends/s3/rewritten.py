@@ -30,11 +30,19 @@ def former_versions(answer: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(answer.get("Metadata", {}).get(FORMERLY_METADATA, "").split())
 
 
-def with_former(metadata: dict[str, str], head: Mapping[str, Any]) -> dict[str, str]:
+def has_former(metadata: Mapping[str, str]) -> bool:
+    """Whether metadata says which versions the content had before."""
+    return FORMERLY_METADATA in metadata
+
+
+def with_former(
+    metadata: dict[str, str], head: Mapping[str, Any], *, digests_stay: bool = True
+) -> dict[str, str]:
     """The metadata of a copy of the object that `head` describes onto itself. That of an object whose ETag is
-    the digest of its content, and stays, is as it was."""
+    the digest of its content, and stays, is as it was; some stores give it a new one nevertheless."""
     version = version_of(head)
-    stays = _DIGEST.fullmatch(version or "") and head.get("ServerSideEncryption") not in _KMS
+    is_digest = _DIGEST.fullmatch(version or "") and head.get("ServerSideEncryption") not in _KMS
+    stays = is_digest and digests_stay
     if version is None or stays:
         return metadata
     return {**metadata, FORMERLY_METADATA: formerly(head)}

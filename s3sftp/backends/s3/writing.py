@@ -6,6 +6,7 @@ Nothing is sent before there is a part's worth; a file that ends before that is 
 from __future__ import annotations
 
 import asyncio
+import time
 import uuid
 
 from s3sftp.backends.contract import Buffer, FileInfo, Finish, Place, Upload, WriteIntent
@@ -53,7 +54,7 @@ class S3Upload(Upload):
         self.key = key
         self.intent = intent
         self.write_id = str(uuid.uuid4())
-        self.mtime = intent.mtime
+        self.mtime = intent.mtime if store.options.keeps_times else None
         """The modification time as far as it is known when the object is created."""
         self.mode = intent.mode
         """The permission bits in the same way."""
@@ -190,14 +191,23 @@ class Writing:
             if upload.multipart.taken:
                 published = await upload.multipart.complete(written_by(upload.write_id), **conditions)
             else:
-                upload.mtime = upload.mtime if finish.mtime is None else finish.mtime
+                upload.mtime = self._time_of(upload, finish)
                 upload.mode = upload.mode if finish.mode is None else finish.mode
                 published = await self._put_file(upload, tail, conditions)
             mtime = published.moment if upload.mtime is None else upload.mtime
             upload.stored = info = FileInfo.file(finish.size, mtime, published.version, upload.mode)
-            change.left(info, written_head(upload.fields(), info), published.moment)
+            # without a time in its metadata it has that of the upload, as the store will tell it
+            change.left(info, written_head(upload.fields(), info), time_unknown=upload.mtime is None)
         await upload.multipart.forgotten()
         return info
+
+    def _time_of(self, upload: S3Upload, finish: Finish) -> float | None:
+        """The time that goes with a file of one request. Where the client gave none it is now: so it is the
+        same to whoever asks, and stays when the file is renamed."""
+        if not self._store.options.keeps_times:
+            return None
+        given = upload.mtime if finish.mtime is None else finish.mtime
+        return float(int(time.time())) if given is None else given
 
     async def _put_file(self, upload: S3Upload, data: Buffer, conditions: dict[str, str]) -> Published:
         return await self._put(upload.key, data, upload.write_id, upload.fields(), conditions)
@@ -239,7 +249,7 @@ class Writing:
                 if await beginning(self._store, key, 1):
                     raise
                 made = await self._put_marker(key, {})
-            change.left(FileInfo.directory(made.moment))
+            change.left(FileInfo.directory(made.moment if self._store.options.keeps_times else None))
 
     async def replace_marker(self, key: str) -> None:
         """The same where one may be already. Does not touch the facts."""

@@ -13,7 +13,7 @@ from s3sftp.backends.s3 import S3Backend
 from s3sftp.errors import IsADirectory, NotFound
 from s3sftp.telemetry import Costs, charged_to
 from tests.backends.s3.conftest import ALICE, PART, Opener, place
-from tests.backends.s3.writers import begin, data_of, get, names, put
+from tests.backends.s3.writers import begin, data_of, get, names, put, send
 from tests.support.fault_proxy import FaultProxy
 from tests.support.s3_client import S3
 
@@ -58,9 +58,29 @@ async def test_a_small_file_is_one_put_and_its_stat_is_free(backend: S3Backend, 
 
 async def test_a_large_file_is_create_parts_and_complete(backend: S3Backend, proxy: FaultProxy) -> None:
     with costing(proxy, CreateMultipartUpload=1, UploadPart=3, CompleteMultipartUpload=1):
-        info = await put(backend, "f", data_of(2 * PART + 1))
+        upload = await begin(backend, "f", mtime=1000.5)
+        info = await send(backend, upload, data_of(2 * PART + 1), mtime=1000.5)
     with costing(proxy):
         assert await backend.file_info(place("f"), ALICE) == info
+
+
+async def test_only_the_store_knows_the_time_of_a_large_file_that_its_client_gave_none(
+    backend: S3Backend, s3: S3, proxy: FaultProxy
+) -> None:
+    await put(backend, "f", data_of(2 * PART + 1))
+    uploaded = (await s3.head("tenant/f"))["LastModified"].timestamp()
+    with costing(proxy, HeadObject=1):
+        assert (await backend.file_info(place("f"), ALICE)).mtime == uploaded
+
+
+async def test_a_large_file_gets_its_time_after_it_is_stored_by_one_copy(
+    backend: S3Backend, proxy: FaultProxy
+) -> None:
+    await put(backend, "f", data_of(2 * PART + 1))
+    with costing(proxy, CopyObject=1):
+        await backend.set_mtime(place("f"), 1000.5, ALICE)
+    with costing(proxy):
+        assert (await backend.file_info(place("f"), ALICE)).mtime == 1000.5
 
 
 async def test_an_aborted_small_file_costs_nothing(backend: S3Backend, proxy: FaultProxy) -> None:
@@ -102,6 +122,9 @@ async def test_a_listing_is_a_list_for_each_thousand_and_no_stat_after_it(
             await s3.put(f"tenant/d/{number:04}", b"x")
 
     await asyncio.gather(*(make(number) for number in range(1001)))
+    await asyncio.sleep(2.1)  # then what the store says of them is certain
+    with costing(proxy, ListObjectsV2=2, HeadObject=1001):
+        assert len(await names(backend, "d")) == 1001
     with costing(proxy, ListObjectsV2=2):
         assert len(await names(backend, "d")) == 1001
     with costing(proxy):

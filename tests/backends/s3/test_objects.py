@@ -2,29 +2,15 @@
 
 from __future__ import annotations
 
+import time
+from datetime import UTC, datetime
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from s3sftp.backends.s3.bodies import MemoryBody
-from s3sftp.backends.s3.objects import mtime_of, mtime_text, version_of
-
-
-@given(st.floats(0, 2**33))
-def test_a_time_comes_back_to_the_nanosecond(mtime: float) -> None:
-    assert mtime_of({"mtime": mtime_text(mtime)}) == pytest.approx(mtime, abs=1e-9)
-
-
-@pytest.mark.parametrize(
-    ("mtime", "text"), [(0, "0"), (100, "100"), (1.5, "1.5"), (1e9, "1000000000"), (-1.0, "-1")]
-)
-def test_a_time_is_written_as_rclone_does(mtime: float, text: str) -> None:
-    assert mtime_text(mtime) == text
-
-
-@pytest.mark.parametrize("text", ["", "yesterday", "nan", "inf", "1e999"])
-def test_a_time_that_makes_no_sense_is_none(text: str) -> None:
-    assert mtime_of({"mtime": text}) is None
+from s3sftp.backends.s3.objects import told_at, version_of
 
 
 @pytest.mark.parametrize(
@@ -32,6 +18,13 @@ def test_a_time_that_makes_no_sense_is_none(text: str) -> None:
 )
 def test_a_version_has_its_quotes(etag: str | None, version: str | None) -> None:
     assert version_of({"ETag": etag}) == version
+
+
+def test_a_store_that_does_not_tell_the_date_has_answered_ten_minutes_ago() -> None:
+    """Clocks differ: what is certain must not depend on ours."""
+    assert told_at({}) == pytest.approx(time.time() - 600, abs=60)
+    dated = {"ResponseMetadata": {"HTTPHeaders": {"date": "Thu, 01 Jan 2026 00:00:00 GMT"}}}
+    assert told_at(dated) == datetime(2026, 1, 1, tzinfo=UTC).timestamp()
 
 
 @given(st.binary(max_size=600), st.lists(st.integers(-1, 100), max_size=8))

@@ -6,7 +6,7 @@ import pytest
 
 from s3sftp.backends.contract import Finish
 from s3sftp.backends.s3 import S3Backend
-from s3sftp.errors import NotFound
+from s3sftp.errors import NotFound, StorageFailure
 from tests.backends.s3.conftest import ALICE, PART, Opener, place
 from tests.backends.s3.writers import begin, data_of, put, send
 from tests.support.fault_proxy import FaultProxy
@@ -127,6 +127,43 @@ async def test_a_late_time_is_ignored_where_that_is_the_policy(
     with pytest.raises(NotFound):
         await backend.set_mtime(place("nothing"), 1000, ALICE)
     assert proxy.log.count("CopyObject") == 0
+
+
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        Answer(403, "InvalidObjectState"),
+        Answer(403, "ObjectNotInActiveTierError"),
+        Answer(403, "AccessDenied"),
+        Answer(400, "InvalidRequest"),
+        Answer(400, "EntityTooLarge"),
+        Answer(400, "KMS.DisabledException"),
+        Answer(501, "NotImplemented"),
+    ],
+    ids=lambda refusal: refusal.code,
+)
+async def test_a_late_time_of_what_cannot_be_copied_is_given_up(
+    backend: S3Backend, proxy: FaultProxy, refusal: Answer
+) -> None:
+    """Such as an object in an archive class, or one whose tags or key the server may not read."""
+    info = await put(backend, "f", b"x")
+    proxy.on("CopyObject", do=refusal)
+    assert not await backend.set_mtime(place("f"), 1000, ALICE)
+    assert await backend.file_info(place("f"), ALICE) == info
+
+
+async def test_a_store_that_fails_does_not_give_a_late_time_up(backend: S3Backend, proxy: FaultProxy) -> None:
+    await put(backend, "f", b"x")
+    for fault in (
+        Answer(500, "InternalError"),
+        Answer(403, "InvalidAccessKeyId"),
+        Answer(404, "NoSuchBucket"),
+    ):
+        rule = proxy.on("CopyObject", do=fault, times=3)
+        with pytest.raises(StorageFailure):
+            await backend.set_mtime(place("f"), 1000, ALICE)
+        assert rule.hits
+        proxy.clear()
 
 
 @SIZES

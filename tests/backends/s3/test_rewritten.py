@@ -15,6 +15,7 @@ from tests.backends.s3.conftest import ALICE, PART, Opener, place
 from tests.backends.s3.test_budget import costing
 from tests.backends.s3.writers import data_of, put
 from tests.support.fault_proxy import FaultProxy
+from tests.support.faults import Foreign
 from tests.support.s3_client import S3
 
 pytestmark = pytest.mark.parametrize("store", ["moto"], indirect=True)
@@ -67,6 +68,20 @@ async def test_an_object_whose_etag_stays_gets_no_metadata_for_it(backend: S3Bac
     await put(backend, "f", b"small")
     await backend.set_mtime(place("f"), 1000, ALICE)
     assert former_versions(await s3.head("tenant/f")) == ()
+
+
+async def test_a_store_that_gives_every_copy_a_new_etag_is_found_out_by_the_first(
+    open_backend: Opener, proxy: FaultProxy
+) -> None:
+    backend = await open_backend(cache_ttl=0)
+    for name in ("a", "b"):
+        await put(backend, name, b"small")
+    copied = b'<CopyObjectResult><ETag>"0123456789abcdef0123456789abcdef"</ETag></CopyObjectResult>'
+    proxy.on("CopyObject", do=Foreign(copied, passed_on=True), times=1)
+    await backend.set_mtime(place("a"), 1000, ALICE)
+    await backend.set_mtime(place("b"), 1000, ALICE)
+    heads = [await backend.store.call("HeadObject", Key=f"tenant/{name}") for name in ("a", "b")]
+    assert [len(former_versions(head)) for head in heads] == [0, 1]
 
 
 def test_former_versions_are_bounded_and_kept_in_order(store: object) -> None:

@@ -1,0 +1,57 @@
+"""Modification times in the metadata of objects: as this server writes them, and as others do.
+
+    mtime          rclone, s3fs, GeeseFS     1700000000.123456789   seconds; others: ms, µs or ns
+    s3cmd-attrs    s3cmd                     …/mode:33188/mtime:1700000000/uid:1000
+    mc-attrs       the MinIO client          …/mode:33188/mtime:1700000000#123456789
+    file-mtime     DataSync, FSx, s5cmd      1700000000123456789ns, or without the unit
+
+Whoever may write an object may write anything there. What is no time that SFTP can say is as if there were
+none. Pure.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Final
+
+from s3sftp.backends.s3.options import MTIME_METADATA
+
+EARLIEST: Final = -(1 << 31)
+"""Times before 1970, as old file systems have them; SFTP shows 1970."""
+LATEST: Final = (1 << 32) - 1
+"""SFTP's times have 32 bits."""
+
+_UNITS: Final = (1, 10**3, 10**6, 10**9)
+_NUMBER: Final = re.compile(r"(-?[0-9]{1,20}(?:\.[0-9]{1,20})?)(?:#([0-9]{1,9}))?(ns)?")
+_LISTED: Final = re.compile(r"(?:^|/)mtime:([^/]{0,50})")
+_PLAIN: Final = (MTIME_METADATA, "file-mtime")
+_LISTS: Final = ("s3cmd-attrs", "mc-attrs")
+
+
+def mtime_text(mtime: float) -> str:
+    """Seconds since the epoch as rclone writes them: decimal, no exponent."""
+    text = f"{mtime:.9f}".rstrip("0").rstrip(".")
+    return text or "0"
+
+
+def mtime_of(metadata: Mapping[str, str]) -> float | None:
+    """The modification time in an object's metadata; None when there is none that makes sense."""
+    texts = [metadata.get(name, "") for name in _PLAIN]
+    for name in _LISTS:
+        found = _LISTED.search(metadata.get(name, ""))
+        texts.append(found[1] if found else "")
+    return next((seconds for text in texts if (seconds := _seconds(text)) is not None), None)
+
+
+def _seconds(text: str) -> float | None:
+    found = _NUMBER.fullmatch(text.strip()) if len(text) < 64 else None
+    if found is None:
+        return None
+    number, nanoseconds, unit = float(found[1]), found[2], found[3]
+    if nanoseconds is not None:
+        number += int(nanoseconds) / 10**9
+    for divisor in _UNITS[-1:] if unit else _UNITS:  # the unit goes without saying: only one makes sense
+        if EARLIEST <= number / divisor <= LATEST:
+            return number / divisor
+    return None
