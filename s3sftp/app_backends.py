@@ -18,20 +18,19 @@ from s3sftp.telemetry.metrics import Metrics
 
 def make_backend(
     options: ServerOptions,
-    changes: Table | None = None,
     made: Table | None = None,
     contact: Contact | None = None,
     metrics: Metrics | None = None,
     features: Table | None = None,
 ) -> Backend:
-    """The storage, not started; `changes` is where workers tell each other of what they change, `made` of the
-    names that they make; `contact` is told when the storage has done what it was asked; `metrics` is where a
-    bucket's requests are counted; `features` is where one worker tells the others what a store lacks.
+    """The storage, not started; `made` is where workers tell each other of the names that they make;
+    `contact` is told when the storage has done what it was asked; `metrics` is where a bucket's requests are
+    counted; `features` is where one worker tells the others what a store lacks.
 
     Raises ConfigurationError.
     """
     if options.backend == "s3":
-        return _s3(options, changes, made, contact, metrics, features)
+        return _s3(options, made, contact, metrics, features)
     if options.backend in _MAKERS:
         return _MAKERS[options.backend](options)
     return make_installed(options.backend, options.backend_options)
@@ -97,7 +96,6 @@ def require_state(options: ServerOptions) -> None:
 
 def _s3(
     options: ServerOptions,
-    changes: Table | None,
     made: Table | None,
     contact: Contact | None,
     metrics: Metrics | None,
@@ -107,7 +105,7 @@ def _s3(
 
     if options.s3 is None:
         raise ConfigurationError([BUILT_IN["s3"].missing])
-    return S3Backend(options.s3, options.server.state_dir, changes, made, contact, metrics, features)
+    return S3Backend(options.s3, options.server.state_dir, made, contact, metrics, features)
 
 
 def _local(options: ServerOptions) -> Backend:

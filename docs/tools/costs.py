@@ -14,6 +14,7 @@ PAGE = ROOT / "docs" / "semantics.md"
 sys.path.insert(0, str(ROOT))
 
 from tests.limits.operations import (  # noqa: E402  # the repository is not installed
+    CLIENTS,
     OPERATIONS,
     WITH_THE_JOURNAL_IN_THE_BUCKET,
     Operation,
@@ -23,7 +24,11 @@ from tests.limits.operations import (  # noqa: E402  # the repository is not ins
 
 def main() -> None:
     text = PAGE.read_text("utf-8")
-    for mark, operations in (("budget", OPERATIONS), ("budget-journal", WITH_THE_JOURNAL_IN_THE_BUCKET)):
+    for mark, operations in (
+        ("budget", OPERATIONS),
+        ("budget-clients", CLIENTS),
+        ("budget-journal", WITH_THE_JOURNAL_IN_THE_BUCKET),
+    ):
         text = re.sub(f"<!-- {mark} -->.*<!-- /{mark} -->", _table(mark, operations), text, flags=re.S)
     PAGE.write_text(text)
 

@@ -11,8 +11,8 @@ from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 
-from s3sftp.backends.contract import Entry, FileInfo, Place
-from s3sftp.backends.s3.cache import Fact, Facts, Ticket
+from s3sftp.backends.contract import Entry, FileInfo, Place, Session
+from s3sftp.backends.s3.cache import Fact, Facts, Moment
 from s3sftp.backends.s3.client import Answer, Store
 from s3sftp.backends.s3.features import Feature
 from s3sftp.backends.s3.heads import Heads
@@ -66,12 +66,12 @@ class Listing:
         self._facts = facts
         self._heads = heads
 
-    async def directory(self, place: Place) -> AsyncGenerator[Sequence[Entry]]:
+    async def directory(self, place: Place, session: Session) -> AsyncGenerator[Sequence[Entry]]:
         """Yield the entries of a directory. Raises NotFound, NotADirectory with the first page."""
         prefix = self._keys.prefix_of(place)
         reader = _Reader(self._keys, prefix, is_sorted=self._store.features.has(Feature.ANY_PREFIX))
         directory = prefix.removesuffix("/")
-        ticket = self._facts.ticket(directory)
+        moment = self._facts.moment()
         seen, first = place.is_root, True
         async with aclosing(pages(self._store, prefix, delimiter="/")) as answers:
             async for answer in answers:
@@ -81,22 +81,22 @@ class Listing:
                 if first:
                     self._facts.lasting.keep_directory(directory, marker_of(answer, prefix))
                 first = False
-                entries = [self._known(prefix, entry, ticket) for entry in reader.entries(answer)]
-                ticket = self._facts.ticket(directory)  # the next page is under way, or about to be
+                entries = [self._known(prefix, entry, session, moment) for entry in reader.entries(answer)]
+                moment = self._facts.moment()  # the next page is under way, or about to be
                 yield entries
         if reader.skipped:
             _log.warning("s3_keys_skipped", count=reader.skipped, prefix=prefix)
 
-    def _known(self, prefix: str, entry: Entry, ticket: Ticket) -> Entry:
+    def _known(self, prefix: str, entry: Entry, session: Session, moment: Moment) -> Entry:
         """The entry with what is known beyond the listing, such as the time in the metadata; remember it, as
         far as STAT would say the same."""
         key = prefix + self._keys.text_of(entry.name)
-        fact = self._facts.get(key)
-        if fact is not None and fact.info is not None and _tells_more(fact, entry.info):
+        fact = self._facts.get(key, session)
+        if fact is not None and fact.answers and _tells_more(fact, entry.info):
             return Entry(entry.name, fact.info)
         info, is_sure = self._facts.lasting.completed(key, entry.info)
         if is_sure or info.is_dir:
-            self._facts.learn(key, info, ticket, time_unknown=info.is_dir)
+            self._facts.learn(key, session, info, moment, answers=True, time_unknown=info.is_dir)
         elif fact is not None:
             self._facts.forget(key)
         return entry if info is entry.info else Entry(entry.name, info)
@@ -104,7 +104,7 @@ class Listing:
 
 def _tells_more(fact: Fact, listed: FileInfo) -> bool:
     """Whether a fact is of what is listed, and has what a listing does not tell."""
-    if fact.info is None or fact.time_unknown or fact.info.is_dir != listed.is_dir:
+    if fact.time_unknown or fact.info.is_dir != listed.is_dir:
         return False
     return listed.is_dir or fact.info.version == listed.version
 
