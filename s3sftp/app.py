@@ -41,8 +41,6 @@ class Among:
     """What one of several workers shares with the others."""
 
     entrance: Entrance
-    changes: Table
-    """Generations of what the storage said about names."""
     made: Table
     """Which names the server has made files or directories of."""
     uploads: Table
@@ -99,7 +97,6 @@ class Application:
             started.callback(users.close)
             self._given = make_backend(
                 options,
-                among.changes if among else None,
                 among.made if among else None,
                 self._contact,
                 self.metrics,

@@ -18,22 +18,21 @@ from s3sftp.telemetry.metrics import Metrics
 
 def make_backend(
     options: ServerOptions,
-    changes: Table | None = None,
     made: Table | None = None,
     contact: Contact | None = None,
     metrics: Metrics | None = None,
     features: Table | None = None,
     versions: Table | None = None,
 ) -> Backend:
-    """The storage, not started; `changes` is where workers tell each other of what they change, `made` of the
-    names that they make; `contact` is told when the storage has done what it was asked; `metrics` is where a
-    bucket's requests are counted; `features` is where one worker tells the others what a store lacks,
-    `versions` what it has found out about files.
+    """The storage, not started; `made` is where workers tell each other of the names that they make;
+    `contact` is told when the storage has done what it was asked; `metrics` is where a bucket's requests are
+    counted; `features` is where one worker tells the others what a store lacks, `versions` what it has found
+    out about files.
 
     Raises ConfigurationError.
     """
     if options.backend == "s3":
-        return _s3(options, changes, made, contact, metrics, features, versions)
+        return _s3(options, made, contact, metrics, features, versions)
     if options.backend in _MAKERS:
         return _MAKERS[options.backend](options)
     return make_installed(options.backend, options.backend_options)
@@ -99,7 +98,6 @@ def require_state(options: ServerOptions) -> None:
 
 def _s3(
     options: ServerOptions,
-    changes: Table | None,
     made: Table | None,
     contact: Contact | None,
     metrics: Metrics | None,
@@ -110,9 +108,7 @@ def _s3(
 
     if options.s3 is None:
         raise ConfigurationError([BUILT_IN["s3"].missing])
-    return S3Backend(
-        options.s3, options.server.state_dir, changes, made, contact, metrics, features, versions
-    )
+    return S3Backend(options.s3, options.server.state_dir, made, contact, metrics, features, versions)
 
 
 def _local(options: ServerOptions) -> Backend:

@@ -19,7 +19,6 @@ from s3sftp.auth import Accounts
 from s3sftp.backends.registry import BUILT_IN
 from s3sftp.backends.s3.contact import ROWS as CONTACT_ROWS
 from s3sftp.backends.s3.features import ROWS as FEATURE_ROWS
-from s3sftp.backends.s3.generations import ROWS as CHANGE_ROWS
 from s3sftp.backends.s3.made_names import ROWS as MADE_ROWS
 from s3sftp.backends.s3.versions import ROWS as VERSION_ROWS
 from s3sftp.fs.changes import ROWS as STORED_ROWS
@@ -27,10 +26,9 @@ from s3sftp.fs.tally import ROWS as UPLOAD_ROWS
 from s3sftp.telemetry.instruments import ROWS as METRIC_ROWS
 from s3sftp.workers import default_workers
 
-CHANGES = (0, CHANGE_ROWS)
-UPLOADS = (CHANGE_ROWS, UPLOAD_ROWS)
-MADE = (CHANGE_ROWS + UPLOAD_ROWS, MADE_ROWS)
-STORED = (CHANGE_ROWS + UPLOAD_ROWS + MADE_ROWS, STORED_ROWS)
+UPLOADS = (0, UPLOAD_ROWS)
+MADE = (sum(UPLOADS), MADE_ROWS)
+STORED = (sum(MADE), STORED_ROWS)
 CONTACT = (sum(STORED), CONTACT_ROWS)
 METRICS = (sum(CONTACT), METRIC_ROWS)
 FEATURES = (sum(METRICS), FEATURE_ROWS)

@@ -77,7 +77,7 @@ class Table:
         return self._numbers[row * self.columns + column]
 
     def clear_column(self, column: int) -> None:
-        """Forget the numbers of a process that is gone; only for what they count, never for generations."""
+        """Forget the numbers of a process that is gone; only for what they count."""
         for index in range(column, len(self._numbers), self.columns):
             if self._numbers[index]:
                 self._numbers[index] = 0

@@ -14,6 +14,7 @@ PAGE = ROOT / "docs" / "semantics.md"
 sys.path.insert(0, str(ROOT))
 
 from tests.limits.operations import (  # noqa: E402  # the repository is not installed
+    CLIENTS,
     OPERATIONS,
     WITH_STORED_TIMES,
     WITH_THE_JOURNAL_IN_THE_BUCKET,
@@ -26,6 +27,7 @@ def main() -> None:
     text = PAGE.read_text("utf-8")
     tables = {
         "budget": OPERATIONS,
+        "budget-clients": CLIENTS,
         "budget-times": WITH_STORED_TIMES,
         "budget-journal": WITH_THE_JOURNAL_IN_THE_BUCKET,
     }

@@ -213,7 +213,7 @@ class Backend(Protocol):
         return
 
     async def file_info(self, place: Place, session: Session) -> FileInfo:
-        """Describe a file or directory. The root always is a directory.
+        """Describe a file or directory as it is now. The root always is a directory.
 
         Raises NotFound.
         """
@@ -368,6 +368,12 @@ class CompleteBackend(Backend, RangedReads, StreamedWrites, Extras, Protocol):
         if info.is_dir:
             raise IsADirectory
         return info, None
+
+    async def recent_info(self, place: Place, session: Session) -> FileInfo:
+        """As `file_info`, for clients that only look: what the session itself has just listed or changed may
+        be told from memory. Raises NotFound.
+        """
+        return await self.file_info(place, session)
 
     async def set_attributes(self, place: Place, mtime: float | None, mode: int, session: Session) -> bool:
         """Set a file's permission bits and, unless it is None, its modification time, in one step; returns

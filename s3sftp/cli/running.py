@@ -21,7 +21,6 @@ from s3sftp.app_descriptors import enough_descriptors, other_descriptors
 from s3sftp.app_health import SupervisorHealth, admin_descriptors, admin_port, import_admin_port
 from s3sftp.app_options import Configuration, ServerOptions
 from s3sftp.app_shares import (
-    CHANGES,
     CONTACT,
     METRICS,
     TABLE_ROWS,
@@ -33,7 +32,6 @@ from s3sftp.app_shares import (
 )
 from s3sftp.auth import Accounts, tell_what_is_wrong
 from s3sftp.backends.s3.contact import Contact
-from s3sftp.backends.s3.generations import Generations
 from s3sftp.cli.event_loop import run
 from s3sftp.config import Sources
 from s3sftp.counters import Table, make_shared
@@ -199,9 +197,7 @@ async def _supervise(loaded: Loaded, workers: int, template: Template, counters:
         return await template.start(number, (link.fileno(), handed, counters))
 
     def gone(number: int) -> None:
-        # its uploads are no more, and what it was changing when it ended is to be asked for again
-        table.part(*UPLOADS).clear_column(number - 1)
-        Generations(table.part(*CHANGES)).everything_changed()
+        table.part(*UPLOADS).clear_column(number - 1)  # they are no more
         metrics.worker_is_gone(number - 1)
         metrics.add(WORKER_RESTARTS.row())
 

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from s3sftp.app import Among, Application
 from s3sftp.app_options import ServerOptions
 from s3sftp.app_shares import (
-    CHANGES,
     CONTACT,
     FEATURES,
     MADE,
@@ -77,7 +76,6 @@ async def _work(options: ServerOptions, accounts: Accounts, link: socket.socket,
     post = Post(link, requests)
     among = Among(
         post,
-        changes=table.part(*CHANGES),
         made=table.part(*MADE),
         uploads=table.part(*UPLOADS),
         stored=table.part(*STORED),

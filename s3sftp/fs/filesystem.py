@@ -6,6 +6,7 @@ import asyncio
 import stat
 import time
 from collections import OrderedDict
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
@@ -37,6 +38,9 @@ _log = get_logger(__name__)
 _COPY_BYTES = 1 << 20
 _EMPTIED_ENTRIES = 1000
 
+_Ask = Callable[[Place, Session], Awaitable[FileInfo]]
+"""A question to the storage: what is there?"""
+
 
 @dataclass(frozen=True, slots=True)
 class NewAttributes:
@@ -63,12 +67,19 @@ class FileSystem:
     async def stat(self, path: VirtualPath) -> FileInfo:
         """Describe a file or directory. Raises NotFound; NotADirectory for a file's name with a slash at its
         end."""
-        info = await self._look(path)
+        return await self._look(path, self._backend.recent_info)
+
+    async def _stat_now(self, path: VirtualPath) -> FileInfo:
+        """As `stat`, for what is to be changed: nothing is told from memory."""
+        return await self._look(path, self._backend.file_info)
+
+    async def _look(self, path: VirtualPath, ask: _Ask) -> FileInfo:
+        info = await self._found(path, ask)
         if path.directory_only and not info.is_dir:
             raise NotADirectory
         return info
 
-    async def _look(self, path: VirtualPath) -> FileInfo:
+    async def _found(self, path: VirtualPath, ask: _Ask) -> FileInfo:
         place = self._mounts.place(path, Need.LIST)
         if self._mounts.is_fixed(path):
             return FileInfo.directory()
@@ -76,7 +87,7 @@ class FileSystem:
         if upload is not None and (info := await upload.stat()) is not None:
             return info
         try:
-            return await self._backend.file_info(place, self.session)
+            return await ask(place, self.session)
         except NotFound:
             upload = self._upload_of_nothing_stored(place)
             if upload is None or (info := await upload.stat()) is None:
@@ -209,18 +220,18 @@ class FileSystem:
         from_place = self._mounts.place(source, Need.DELETE)
         to_place = self._mounts.place(target, Need.WRITE)
         if source == target:
-            await self.stat(source)
+            await self._stat_now(source)
             if not overwrite:
                 raise AlreadyExists
             return
         if target.is_within(source):
-            if not (await self.stat(source)).is_dir:
+            if not (await self._stat_now(source)).is_dir:
                 raise NotADirectory  # nothing is below a file
             raise InvalidRequest("a directory cannot be moved into itself")
         if self._mounts.is_fixed(target):
             raise AlreadyExists
         if source.directory_only or target.directory_only:
-            await self.stat(VirtualPath(source.names, directory_only=True))
+            await self._stat_now(VirtualPath(source.names, directory_only=True))
         renamed: Renamed | None = None
         writers = self.shared.writers
         async with writers.moving(self.session.user, from_place) as move:
@@ -273,7 +284,7 @@ class FileSystem:
         if self._mounts.is_fixed(path):
             return
         if path.directory_only:
-            await self.stat(path)
+            await self._stat_now(path)
         upload = self._latest_upload(place)
         if upload is not None and await upload.set_attributes(new.size, mtime, mode):
             return
@@ -440,7 +451,7 @@ class FileSystem:
     async def _refuse_slash(self, path: VirtualPath) -> None:
         """Raise what a name that ends in a slash is: IsADirectory, NotADirectory or NotFound, but no file."""
         if path.directory_only:
-            await self.stat(path)
+            await self._stat_now(path)
             raise IsADirectory
 
 

@@ -131,11 +131,13 @@ class Transit:
         self.assembly.resize(size)
         self._tools.budget.give(self, held - self.assembly.held)
 
-    async def need_old(self) -> None:
-        """Find out whether there is an old file, once."""
-        if not self.assembly.base_known:
-            found = await self.old.find()
-            self.assembly.learn_base(found.size if found else 0)
+    async def need_old(self) -> bool:
+        """Find out whether there is an old file, once; returns whether the storage was asked for it now."""
+        if self.assembly.base_known:
+            return False
+        found = await self.old.find()
+        self.assembly.learn_base(found.size if found else 0)
+        return True
 
     # ── out ─────────────────────────────────────────────────────────────────────────────────────────
 

@@ -268,13 +268,13 @@ class Writer:
             return await self._commit_clone(self._clone)
         if self._spooled:
             await self._replay()
-        if self._may_keep_base:
-            await self._transit.need_old()
+        asked = self._may_keep_base and await self._transit.need_old()
         base = self._transit.old.info
         if base is not None and not self.mode.truncate and self._is_unchanged(base):
-            await self._require(base)
+            if not asked:
+                await self._require(base)
             return await self._with_attributes(base, *self._given)
-        if base is None and self._is_decided_by_absence:
+        if base is None and self._is_decided_by_absence and not asked:
             await self._require(None)
         self._published = await self._transit.publish()
         return self._published

@@ -10,13 +10,28 @@ import base64
 import tempfile
 import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import asyncssh
 
-from tests.sftp.packets import CREAT, EXTENDED, EXTENDED_REPLY, STATUS, TRUNC, R, W, string, u32, u64
+from tests.sftp.packets import (
+    ATTRS,
+    CREAT,
+    EXTENDED,
+    EXTENDED_REPLY,
+    LSTAT,
+    SETSTAT,
+    STATUS,
+    TRUNC,
+    R,
+    Refused,
+    W,
+    string,
+    u32,
+    u64,
+)
 from tests.sftp.wire import Wire, wire
 from tests.support.fault_proxy import FaultProxy
 from tests.support.s3_client import S3, s3_client
@@ -83,6 +98,21 @@ async def _put_and_stat_first(world: World) -> None:
     assert (await world.client.stat(b"/stat-after")).size == 100
 
 
+async def _stat_twice(world: World) -> None:
+    for _ in range(2):
+        await world.client.stat(b"/twice")
+
+
+async def _stat_directory_twice(world: World) -> None:
+    for _ in range(2):
+        await world.client.stat(b"/dir-twice")
+
+
+async def _stat_after_list(world: World) -> None:
+    await world.client.list(b"/seen")
+    await world.client.stat(b"/seen/f")
+
+
 async def _get_after_list(world: World) -> None:
     await world.client.list(b"/listed")
     world.proxy.log.clear()
@@ -139,6 +169,124 @@ def _files(*keys: str, body: bytes = b"x") -> Step:
     return prepare
 
 
+async def _lstat(world: World, path: bytes) -> bool:
+    """Whether something is there."""
+    reply = await world.client.request(LSTAT, string(path))
+    return reply.kind == ATTRS
+
+
+async def _stat(world: World, path: bytes) -> bool:
+    with suppress(Refused):
+        await world.client.stat(path)
+        return True
+    return False
+
+
+async def _set_time(world: World, path: bytes) -> None:
+    body = string(path) + u32(8) + u32(1_234_567_890) * 2
+    (await world.client.request(SETSTAT, body)).must_be(STATUS)
+
+
+async def _openssh_put(world: World) -> None:
+    await _stat(world, b"/by-openssh")  # a directory?
+    await _put(world, b"/by-openssh", 10_000)
+
+
+async def _openssh_get(world: World) -> None:
+    await _lstat(world, b"/for-openssh")
+    await _stat(world, b"/for-openssh")
+    await _get(world, b"/for-openssh", 10_000)
+
+
+async def _openssh_list(world: World) -> None:
+    await _lstat(world, b"/thirty")
+    assert len(await world.client.list(b"/thirty")) == 30
+
+
+async def _openssh_get_tree(world: World) -> None:
+    await _lstat(world, b"/tree")
+    await _stat(world, b"/tree")
+    for name in await world.client.list(b"/tree"):
+        await _get(world, b"/tree/" + name, 1)
+
+
+async def _openssh_put_tree(world: World) -> None:
+    await _stat(world, b"/up")
+    for made in (b"/up", b"/up/a", b"/up/a/b"):
+        await world.client.mkdir(made)
+        await _put(world, made + b"/f", 100)
+
+
+async def _rclone_copy_up(world: World) -> None:
+    await world.client.list(b"/rclone")
+    await _stat(world, b"/rclone/f.partial")
+    await _put(world, b"/rclone/f.partial", 100)
+    await _set_time(world, b"/rclone/f.partial")
+    await _stat(world, b"/rclone/f.partial")
+    await world.client.posix_rename(b"/rclone/f.partial", b"/rclone/f")
+    await _stat(world, b"/rclone/f")
+
+
+async def _rclone_copy_down(world: World) -> None:
+    for name in await world.client.list(b"/from"):
+        await _get(world, b"/from/" + name, 1)
+
+
+async def _sshfs_read(world: World) -> None:
+    await _lstat(world, b"/mounted")
+    await _get(world, b"/mounted", 100)
+
+
+async def _sshfs_write(world: World) -> None:
+    await _lstat(world, b"/written")
+    await _put(world, b"/written", 100)
+    await _lstat(world, b"/written")
+
+
+async def _sshfs_move(world: World) -> None:
+    await _lstat(world, b"/moving")
+    await _lstat(world, b"/moved")
+    await world.client.posix_rename(b"/moving", b"/moved")
+    await _lstat(world, b"/moved")
+
+
+async def _winscp_put(world: World) -> None:
+    await world.client.list(b"/winscp")
+    await _lstat(world, b"/winscp/f")
+    await _put(world, b"/winscp/f.filepart", 200_000)
+    await world.client.rename(b"/winscp/f.filepart", b"/winscp/f")
+    await _set_time(world, b"/winscp/f")
+    await world.client.list(b"/winscp")
+
+
+async def _winscp_replace(world: World) -> None:
+    await world.client.list(b"/again")
+    await _lstat(world, b"/again/f")
+    await _put(world, b"/again/f.filepart", 200_000)
+    await world.client.remove(b"/again/f")
+    await world.client.rename(b"/again/f.filepart", b"/again/f")
+    await _set_time(world, b"/again/f")
+
+
+async def _winscp_get(world: World) -> None:
+    await world.client.list(b"/win")
+    await _lstat(world, b"/win/f")
+    await _get(world, b"/win/f", 1)
+
+
+async def _filezilla_put(world: World) -> None:
+    await world.client.list(b"/zilla")
+    await _put(world, b"/zilla/f", 100)
+    await _set_time(world, b"/zilla/f")
+    await world.client.list(b"/zilla")
+
+
+async def _remove_all(world: World) -> None:
+    for name in await world.client.list(b"/all"):
+        await _lstat(world, b"/all/" + name)
+        await world.client.remove(b"/all/" + name)
+
+
 OPERATIONS = [
     Operation("STAT of a file", {"HeadObject": 1}, lambda w: _ignore(w.client.stat(b"/s")), _files("s")),
     Operation(
@@ -158,11 +306,19 @@ OPERATIONS = [
     ),
     Operation(
         "open without TRUNC and close, nothing changed",
-        {"HeadObject": 2},
+        {"HeadObject": 1},
         _open_and_close,
         _files("unchanged"),
     ),
-    Operation("STAT after put by the same process", {}, _put_and_stat_first),
+    Operation("STAT after put by the same session", {}, _put_and_stat_first),
+    Operation("STAT of a file, and again", {"HeadObject": 2}, _stat_twice, _files("twice")),
+    Operation(
+        "STAT of a directory without a marker, and again",
+        {"HeadObject": 1, "ListObjectsV2": 2},
+        _stat_directory_twice,
+        _files("dir-twice/x"),
+    ),
+    Operation("STAT after ls", {"ListObjectsV2": 1}, _stat_after_list, _files("seen/f")),
     Operation(
         "get of 100 bytes",
         {"GetObject": 1},
@@ -197,7 +353,7 @@ OPERATIONS = [
     ),
     Operation(
         "rename (v3: refuses a target) of a file",
-        {"HeadObject": 2, "ListObjectsV2": 1, "CopyObject": 1, "DeleteObject": 1},
+        {"HeadObject": 1, "ListObjectsV2": 1, "CopyObject": 1, "DeleteObject": 1},
         lambda w: w.client.rename(b"/from3", b"/to3"),
         _files("from3"),
     ),
@@ -219,12 +375,12 @@ OPERATIONS = [
     ),
     Operation(
         "mkdir",
-        {"HeadObject": 1, "ListObjectsV2": 1, "PutObject": 1},
+        {"ListObjectsV2": 1, "PutObject": 1},
         lambda w: w.client.mkdir(b"/new"),
     ),
     Operation(
         "mkdir in a directory that nothing is known of",
-        {"HeadObject": 2, "ListObjectsV2": 2, "PutObject": 1},
+        {"HeadObject": 1, "ListObjectsV2": 2, "PutObject": 1},
         lambda w: w.client.mkdir(b"/parent/new"),
         _files("parent/x"),
     ),
@@ -235,6 +391,88 @@ OPERATIONS = [
         _files("old/", body=b""),
     ),
 ]
+
+CLIENTS = [
+    Operation("OpenSSH: `put` of 10 KB", {"HeadObject": 1, "ListObjectsV2": 1, "PutObject": 1}, _openssh_put),
+    Operation(
+        "OpenSSH: `get` of 10 KB",
+        {"HeadObject": 2, "GetObject": 1},
+        _openssh_get,
+        _files("for-openssh", body=bytes(10_000)),
+    ),
+    Operation(
+        "OpenSSH: `ls -l` of 30 names",
+        {"HeadObject": 1, "ListObjectsV2": 2},
+        _openssh_list,
+        _files(*(f"thirty/{n}" for n in range(30))),
+    ),
+    Operation(
+        "OpenSSH: `get -r` of 30 files",
+        {"HeadObject": 1, "ListObjectsV2": 3, "GetObject": 30},
+        _openssh_get_tree,
+        _files(*(f"tree/{n}" for n in range(30))),
+    ),
+    Operation(
+        "OpenSSH: `put -r` of 3 directories, one in the other, a file in each",
+        {"HeadObject": 1, "ListObjectsV2": 6, "PutObject": 6},
+        _openssh_put_tree,
+    ),
+    Operation(
+        "OpenSSH: `rm *` of 3 files",
+        {"ListObjectsV2": 1, "HeadObject": 3, "DeleteObject": 3},
+        _remove_all,
+        _files("all/1", "all/2", "all/3"),
+    ),
+    Operation(
+        "rclone: `copy` of a file to the server",
+        {"ListObjectsV2": 3, "HeadObject": 1, "PutObject": 1, "CopyObject": 2, "DeleteObject": 1},
+        _rclone_copy_up,
+        _files("rclone/other"),
+    ),
+    Operation(
+        "rclone: `copy` of 3 files from the server",
+        {"ListObjectsV2": 1, "GetObject": 3},
+        _rclone_copy_down,
+        _files("from/1", "from/2", "from/3"),
+    ),
+    Operation(
+        "sshfs: a file is read",
+        {"HeadObject": 1, "GetObject": 1},
+        _sshfs_read,
+        _files("mounted", body=bytes(100)),
+    ),
+    Operation(
+        "sshfs: a file is written", {"HeadObject": 1, "ListObjectsV2": 1, "PutObject": 1}, _sshfs_write
+    ),
+    Operation(
+        "sshfs: a file is moved",
+        {"HeadObject": 3, "ListObjectsV2": 2, "CopyObject": 1, "DeleteObject": 1},
+        _sshfs_move,
+        _files("moving"),
+    ),
+    Operation(
+        "WinSCP: a file of 200 KB is sent",
+        {"ListObjectsV2": 4, "HeadObject": 1, "PutObject": 1, "CopyObject": 2, "DeleteObject": 1},
+        _winscp_put,
+        _files("winscp/other"),
+    ),
+    Operation(
+        "WinSCP: a file of 200 KB is sent over another",
+        {"ListObjectsV2": 2, "PutObject": 1, "HeadObject": 1, "DeleteObject": 2, "CopyObject": 2},
+        _winscp_replace,
+        _files("again/f"),
+    ),
+    Operation(
+        "WinSCP: a file is fetched", {"ListObjectsV2": 1, "GetObject": 1}, _winscp_get, _files("win/f")
+    ),
+    Operation(
+        "FileZilla: a file is sent",
+        {"ListObjectsV2": 2, "PutObject": 1, "CopyObject": 1},
+        _filezilla_put,
+        _files("zilla/other"),
+    ),
+]
+"""What clients do for one command or one drag of the mouse, packet by packet."""
 
 
 WITH_STORED_TIMES = [
@@ -317,7 +555,7 @@ async def print_table() -> None:
         store.make_bucket(bucket)
         async with world(store, bucket, Path(directory)) as here:
             print("| operation | requests to S3 |\n|---|---|")
-            for operation in OPERATIONS:
+            for operation in [*OPERATIONS, *CLIENTS]:
                 print(f"| {operation.name} | {shown(await measured(here, operation))} |")
 
 

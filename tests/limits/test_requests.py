@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.limits.operations import (
+    CLIENTS,
     OPERATIONS,
     WITH_STORED_TIMES,
     WITH_THE_JOURNAL_IN_THE_BUCKET,
@@ -19,6 +20,7 @@ from tests.limits.operations import (
     world,
 )
 from tests.sftp.packets import CREAT, TRUNC, W
+from tests.support.clients import Clients
 from tests.support.server import PART_BYTES
 from tests.support.store import Store
 
@@ -82,6 +84,31 @@ async def test_an_upload_that_lasts_costs_one_request_for_each_interval_and_an_i
 
 def _leases(here: World) -> int:
     return sum(seen.key.endswith("/lease") for seen in here.proxy.log)
+
+
+async def test_what_clients_do_costs_what_the_table_says(here: World) -> None:
+    found = {story.name: await measured(here, story) for story in CLIENTS}
+    assert found == {story.name: story.budget for story in CLIENTS}
+
+
+async def test_openssh_itself_costs_no_more_than_its_stories_and_what_is_promised(
+    here: World, tmp_path: Path
+) -> None:
+    """Its packets, not ours."""
+    await asyncio.gather(*(here.put_behind(f"thirty/{number}", b"x") for number in range(30)))
+    local = tmp_path / "local"
+    local.mkdir()
+    (local / "f").write_bytes(bytes(10_000))
+    openssh = Clients(here.server, tmp_path / "openssh")
+    for line, most in (
+        (f"put {local}/f f", 4),
+        (f"get f {local}/g", 3),
+        ("ls -l thirty", 4),
+        (f"get -r thirty {local}", 30 + 3 + 1),
+    ):
+        here.proxy.log.clear()
+        (await openssh.sftp(line)).ok()
+        assert sum(here.requests().values()) <= most, (line, here.requests())
 
 
 async def test_each_transfer_leaves_one_line_with_its_requests(here: World) -> None:

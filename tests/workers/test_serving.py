@@ -159,37 +159,57 @@ async def test_nothing_is_put_below_a_file_that_another_worker_made_or_over_its_
 
 
 async def test_what_one_worker_has_done_the_other_sees_at_once(serving: Crew, s3: S3) -> None:
-    """Each of them believes what it has just been told; so every change is seen only because it is told."""
+    """Sessions that look are others than those that list and change: these may know for a moment."""
     async with contextlib.AsyncExitStack() as stack:
-        one, two_ = [await client.sftp() for client in await two(serving, stack)]
+        connections = await two(serving, stack)
+        one, two_ = [(await each.sftp(), await each.sftp()) for each in connections]
         for number in range(40):
-            here, there = (one, two_) if number % 2 else (two_, one)
+            (here, eye_here), (there, eye_there) = (one, two_) if number % 2 else (two_, one)
             name, data = f"/dir/{number % 7}", b"x" * (number + 1)
-            assert await there.exists(name) == (number >= 7)
+            assert await eye_there.exists(name) == (number >= 7)
             async with here.open(name, "wb") as file:
                 await file.write(data)
-            assert (await there.stat(name)).size == len(data)
+            assert (await eye_there.stat(name)).size == len(data)
             entries = {entry.filename: entry.attrs.size for entry in await there.readdir("/dir")}
             assert entries[str(number % 7)] == len(data)
             async with there.open(name, "rb") as file:
                 assert await file.read() == data
             if number >= 20:
                 await there.rename(name, f"{name}-moved")
-                assert not await here.exists(name)
-                assert (await here.stat(f"{name}-moved")).size == len(data)
+                assert not await eye_here.exists(name)
+                assert (await eye_here.stat(f"{name}-moved")).size == len(data)
                 await here.rename(f"{name}-moved", name)
-                await here.stat(name)
+                assert (await eye_there.stat(name)).size == len(data)
                 await there.remove(name)
-                assert not await here.exists(name)
+                assert not await eye_here.exists(name)
                 assert str(number % 7) not in await here.listdir("/dir")
                 async with there.open(name, "wb") as file:
                     await file.write(data)
-        await one.rename("/dir", "/other")
-        assert not await two_.exists("/dir/0")
-        assert await two_.exists("/other/0")
-        await two_.rmtree("/other")
-        assert not await one.exists("/other/0")
+        await one[0].rename("/dir", "/other")
+        assert not await two_[1].exists("/dir/0")
+        assert await two_[1].exists("/other/0")
+        await two_[0].rmtree("/other")
+        assert not await one[1].exists("/other/0")
         assert await s3.keys() == []
+
+
+async def test_what_a_session_has_listed_is_seen_as_another_worker_left_it_when_it_is_opened(
+    serving: Crew,
+) -> None:
+    """And only in STAT: opened, it is what is stored."""
+    async with contextlib.AsyncExitStack() as stack:
+        one, two_ = [await client.sftp() for client in await two(serving, stack)]
+        async with one.open("/f", "wb") as file:
+            await file.write(b"old")
+        await two_.readdir("/")
+        async with one.open("/f", "wb") as file:
+            await file.write(b"newer")
+        assert (await two_.stat("/f")).size in (3, 5)
+        async with two_.open("/f", "rb") as file:
+            assert await file.read() == b"newer"
+        async with asyncio.timeout(10):
+            while (await two_.stat("/f")).size != 5:
+                await asyncio.sleep(0.1)
 
 
 async def test_tcp_looks_after_connections_that_were_handed_to_a_worker(serving: Crew) -> None:
@@ -219,18 +239,20 @@ async def test_what_is_open_in_one_worker_blocks_and_hides_nothing_that_is_store
     serving: Crew, s3: S3
 ) -> None:
     async with contextlib.AsyncExitStack() as stack:
-        one, two_ = [await client.sftp() for client in await two(serving, stack)]
+        clients = await two(serving, stack)
+        one, two_ = [await client.sftp() for client in clients]
+        eyes = {acting: await client.sftp() for acting, client in zip((one, two_), clients, strict=True)}
         left = await one.open("/x", "wb")
         await left.write(b"x" * 5120)
         async with two_.open("/x", "wb") as file:
             await file.write(b"y" * 100)
         probe = await one.open("/x", "rb+")
         for here, there in ((one, two_), (two_, one)):
-            assert [(await each.stat("/x")).size for each in (here, there)] == [100, 100]
+            assert [(await eyes[each].stat("/x")).size for each in (here, there)] == [100, 100]
             await here.rename("/x", "/y")
-            assert not await there.exists("/x")
+            assert not await eyes[there].exists("/x")
             await there.rename("/y", "/x")
-            assert not await here.exists("/y")
+            assert not await eyes[here].exists("/y")
         await two_.remove("/x")
         await probe.close()
         assert await s3.keys() == []

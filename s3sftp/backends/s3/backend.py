@@ -23,7 +23,6 @@ from s3sftp.backends.s3.conditions import Conditions
 from s3sftp.backends.s3.contact import Contact
 from s3sftp.backends.s3.copying import Copying
 from s3sftp.backends.s3.directories import Directories
-from s3sftp.backends.s3.generations import Generations
 from s3sftp.backends.s3.heads import Heads
 from s3sftp.backends.s3.hiding import Hiding
 from s3sftp.backends.s3.janitor import Janitor
@@ -54,9 +53,9 @@ _log = get_logger("s3sftp.s3")
 
 class S3Backend(CompleteBackend):
     """A bucket, or a prefix of one. `state_dir` is where unfinished uploads are noted by `journal = "disk"`;
-    `changes` a table through which the processes of one server see each other's changes at once, `made` one
-    of the names that they have made; `contact` is told of requests that succeed, `metrics` counts all, and
-    `features` is a table of what the store was found to lack, `versions` one of what is known of files."""
+    `made` is a table of the names that the processes of one server have made; `contact` is told of requests
+    that succeed, `metrics` counts all; `features` is a table of what the store was found to lack, `versions`
+    one of what is known of files."""
 
     name = "s3"
     begin_is_free = True
@@ -65,7 +64,6 @@ class S3Backend(CompleteBackend):
         self,
         options: S3Options,
         state_dir: Path | None = None,
-        changes: Table | None = None,
         made: Table | None = None,
         contact: Contact | None = None,
         metrics: Metrics | None = None,
@@ -82,7 +80,6 @@ class S3Backend(CompleteBackend):
         self._facts = Facts(
             options.cache_ttl.total_seconds(),
             options.cache_entries,
-            generations=Generations(changes),
             made=self._made,
             versions=Versions(versions),
         )
@@ -144,31 +141,34 @@ class S3Backend(CompleteBackend):
         return Journal(endpoint, bucket, storage, every)
 
     async def file_info(self, place: Place, session: Session) -> FileInfo:
-        return await self._heads.info(place)
+        return await self._heads.info(place, session)
+
+    async def recent_info(self, place: Place, session: Session) -> FileInfo:
+        return await self._heads.recent(place, session)
 
     def list_dir(self, place: Place, session: Session) -> AsyncIterator[Sequence[Entry]]:
-        return self._listing.directory(place)
+        return self._listing.directory(place, session)
 
     async def make_dir(self, place: Place, session: Session) -> None:
-        await self._directories.make(place)
+        await self._directories.make(place, session)
 
     async def del_dir(self, place: Place, session: Session) -> None:
-        await self._directories.remove(place)
+        await self._directories.remove(place, session)
 
     async def delete(self, place: Place, session: Session) -> None:
-        await self._removing.delete(place)
+        await self._removing.delete(place, session)
 
     async def rename(self, source: Place, target: Place, session: Session, *, overwrite: bool) -> None:
-        await self._renaming.rename(source, target, overwrite=overwrite)
+        await self._renaming.rename(source, target, session, overwrite=overwrite)
 
     async def copy(self, source: Place, target: Place, session: Session, *, version: str | None) -> FileInfo:
-        return await self._renaming.copy(source, target, version)
+        return await self._renaming.copy(source, target, session, version)
 
     async def set_mtime(self, place: Place, mtime: float, session: Session) -> bool:
-        return await self._mtimes.set(place, Late(mtime))
+        return await self._mtimes.set(place, Late(mtime), session)
 
     async def set_attributes(self, place: Place, mtime: float | None, mode: int, session: Session) -> bool:
-        return await self._mtimes.set(place, Late(mtime, mode))
+        return await self._mtimes.set(place, Late(mtime, mode), session)
 
     async def usage(self, place: Place, session: Session) -> Usage:
         """A bucket has no limit, and does not tell how full it is."""
@@ -177,7 +177,7 @@ class S3Backend(CompleteBackend):
     async def open_file(
         self, place: Place, stop: int, session: Session
     ) -> tuple[FileInfo, AsyncIterator[Buffer] | None]:
-        return await self._opening.open(place, self._keys.key_of(place), stop)
+        return await self._opening.open(place, self._keys.key_of(place), stop, session)
 
     async def stored_digest(
         self, place: Place, info: FileInfo, algorithm: str, session: Session
@@ -185,11 +185,11 @@ class S3Backend(CompleteBackend):
         return await stored_digest(self.store, self._keys.key_of(place), info, algorithm)
 
     async def refuse_file(self, place: Place, session: Session) -> None:
-        await self._hiding.refuse(place)
+        await self._hiding.refuse(place, session)
 
     async def require_version(self, place: Place, info: FileInfo | None, session: Session) -> None:
         try:
-            head = await self._heads.head(self._keys.key_of(place))
+            head = await self._heads.head(self._keys.key_of(place), session)
         except NotFound:
             head = None
         if head is None or info is None:
@@ -202,13 +202,13 @@ class S3Backend(CompleteBackend):
             raise Changed
 
     async def read_file(self, place: Place, session: Session) -> bytes:
-        info = await self._heads.file(place)
+        info = await self._heads.file(place, session)
         pieces = read_range(self.store, self._facts, self._keys.key_of(place), 0, info.size, info.version)
         return b"".join([piece async for piece in pieces])
 
     async def write_file(self, place: Place, data: Buffer, session: Session) -> FileInfo:
-        await self._hiding.refuse(place)
-        return await self._writing.whole(place, self._keys.key_of(place), data)
+        await self._hiding.refuse(place, session)
+        return await self._writing.whole(place, self._keys.key_of(place), data, session)
 
     def read_file_range(
         self, place: Place, start: int, stop: int, version: str | None, session: Session
@@ -216,24 +216,24 @@ class S3Backend(CompleteBackend):
         return read_range(self.store, self._facts, self._keys.key_of(place), start, stop, version)
 
     async def begin_write(self, place: Place, intent: WriteIntent, session: Session) -> Upload:
-        await self._hiding.refuse(place)
+        await self._hiding.refuse(place, session)
         return self._writing.begin(place, self._keys.key_of(place), intent)
 
     async def write_chunk(self, upload: Upload, data: Buffer, session: Session) -> None:
         await self._writing.chunk(_ours(upload), data)
 
     async def keep_range(self, upload: Upload, start: int, stop: int, session: Session) -> None:
-        await self._writing.keep(_ours(upload), start, stop)
+        await self._writing.keep(_ours(upload), start, stop, session)
 
     async def finish_write(self, upload: Upload, tail: Buffer, finish: Finish, session: Session) -> FileInfo:
         ours = _ours(upload)
-        await self._hiding.refuse(ours.place)  # what has come since it was begun
-        info = await self._writing.finish(ours, tail, finish)
+        await self._hiding.refuse(ours.place, session)  # what has come since it was begun
+        info = await self._writing.finish(ours, tail, finish, session)
         late = Late(
             finish.mtime if finish.mtime != ours.mtime else None,
             finish.mode if finish.mode != ours.mode else None,
         )
-        return await self._mtimes.after_finish(ours.key, info, late) if late else info
+        return await self._mtimes.after_finish(ours.key, info, late, session) if late else info
 
     async def abort_write(self, upload: Upload, session: Session) -> None:
         await self._writing.abort(_ours(upload))

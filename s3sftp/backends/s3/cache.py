@@ -1,150 +1,175 @@
-"""What the store said about names lately, so that it is not asked twice.
+"""What a session has just listed or changed, so that the STATs that follow it cost nothing.
 
-A client stats, lists and stats again; an hour-old answer would be wrong, one of two seconds ago saves most
-requests. This process's own changes are known at once: they replace or drop facts, for the name and for the
-directories above it. A fact that was asked for before such a change, and arrives after it, is not kept.
-Changes of the server's other workers are seen in a table of generations (`generations`): a fact is believed
-as long as they have changed nothing there since before the store was asked.
+A client that lists a directory, or stores a file, asks for the same names again in the next moment. So what a
+listing told, and what a change left, is kept for the session that asked, for `ttl` seconds. That a name is
+missing is never kept, nor does any answer to STAT answer the next one.
+
+What HEAD and GET told is kept too, but answers nobody: it only makes requests cheaper that the store accepts
+on the condition that the object is still that version.
+
+Any change by this process, of whatever session, ends what is believed of the name, and of the directories
+above that may have gone with it. Each change has a number: a fact holds only if its name has not been changed
+since the number that was the latest when the store was asked. So an answer that is overtaken by a change on
+its way is never believed, however late it arrives.
 """
 
 from __future__ import annotations
 
 import time
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
-from s3sftp.backends.contract import FileInfo
-from s3sftp.backends.s3.generations import Generations
+from s3sftp.backends.contract import FileInfo, Session
 from s3sftp.backends.s3.made_names import Made, MadeNames
 from s3sftp.backends.s3.rewritten import Rewritten
 from s3sftp.backends.s3.versions import Versions
 
-_STRIPES = 4096
+_CHANGES_KEPT = 20_000
+"""The latest changes whose names are known; for a name that was changed before these, any may have been."""
 
 Head = Mapping[str, Any]
 """An answer to HeadObject, or as much of one as a request of our own determines."""
 
 
 @dataclass(frozen=True, slots=True)
-class Fact:
-    """What is known of a key; `info` None: nothing is there."""
+class Moment:
+    """The moment before the store is asked."""
 
-    info: FileInfo | None
-    since: float
-    generation: int = 0
-    """Of the key at the other workers, from before the store was asked."""
-    inside: int = 0
-    """The same of what is below it, which makes a directory of a name where there was nothing."""
+    changes: int
+    """The number of the latest change by then."""
+    time: float
+    """What is learned is believed from here on, however long the answer took."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """What a session knows of a key that something is at."""
+
+    info: FileInfo
+    moment: Moment
+    answers: bool = True
+    """Whether STAT may say so: it was listed or changed, not only looked at."""
     head: Head | None = None
-    """All that a HEAD would tell, where this process has written the object itself."""
+    """All that a HEAD would tell, where that is known."""
     time_unknown: bool = False
     """The store has not told the time: of a directory in a listing, or of what this process wrote."""
 
 
-@dataclass(frozen=True, slots=True)
-class Ticket:
-    """The moment before the store is asked: what had been changed by then."""
-
-    changes: int
-    scope: str
-    """The key that is asked about, or the directory whose names are."""
-    generation: int
-    inside: int
-    moment: float
-    """What is learned is believed from here on, however long the answer took."""
-
-
 class Facts:
-    """Facts by key (no slash at the end, also for a directory), for `ttl` seconds each."""
+    """Facts by session and key (no slash at the end, also for a directory), for `ttl` seconds each."""
 
     def __init__(
         self,
         ttl: float,
         entries: int,
         clock: Callable[[], float] = time.monotonic,
-        generations: Generations | None = None,
         made: MadeNames | None = None,
         versions: Versions | None = None,
     ) -> None:
         self._ttl = ttl
         self._entries = entries if ttl > 0 else 0
         self._clock = clock
-        self._others = generations or Generations()
         self.versions = versions or Versions()
         self.rewritten = Rewritten()
         self._made = made or MadeNames()
-        self._facts: OrderedDict[str, Fact] = OrderedDict()
+        self._facts: OrderedDict[tuple[str, str], Fact] = OrderedDict()
         self._changes = 0
-        self._changed_at = [0] * _STRIPES
-        """The count of changes when a key of this stripe changed last; a stripe is a key's hash."""
-        self._came_at = [0] * _STRIPES
-        """The same for when something came below it: a directory stays one, nothing becomes one."""
-        self._tree_changed_at = 0
-        self._under_way: dict[str, set[Change]] = {}
+        self._changed: OrderedDict[str, int] = OrderedDict()
+        """The number of each key's latest change, the latest at the end."""
+        self._all_changed = 0
+        """The same for all other keys."""
+        self._under_way: Counter[str] = Counter()
+        """How many changes of a key have begun and not ended."""
 
     def __len__(self) -> int:
         return len(self._facts)
 
-    def get(self, key: str) -> Fact | None:
-        fact = self._facts.get(key)
+    def get(self, key: str, session: Session) -> Fact | None:
+        """What the session knows; whatever is not to be said to a client must be confirmed by the store."""
+        fact = self._facts.get((session.session_id, key))
         if fact is None:
             return None
-        overtaken = fact.generation != self._others.of(key) or (
-            fact.info is None and fact.inside != self._others.inside(key)
-        )
-        if overtaken or fact.since + self._ttl <= self._clock():
-            del self._facts[key]
+        moment = fact.moment
+        if self._changed_at(key) > moment.changes or moment.time + self._ttl <= self._clock():
+            del self._facts[session.session_id, key]
             return None
         return fact
 
-    def ticket(self, scope: str) -> Ticket:
-        """Take one before asking the store about a key or, by its name, about a directory's names; `learn`
-        wants it back with the answer."""
-        return Ticket(self._changes, scope, self._others.of(scope), self._others.inside(scope), self._clock())
+    def moment(self) -> Moment:
+        """Take one before asking the store; `learn` wants it back with the answer."""
+        return Moment(self._changes, self._clock())
 
-    def learn(self, key: str, info: FileInfo | None, ticket: Ticket, *, time_unknown: bool = False) -> bool:
-        """Keep what the store said of the scope or a name in it, unless this process has changed it since;
-        returns whether it has not."""
-        stripe = _stripe(key)
-        changed_at = max(self._changed_at[stripe], self._tree_changed_at)
-        if max(changed_at, self._came_at[stripe] if info is None else 0) > ticket.changes:
+    def learn(
+        self,
+        key: str,
+        session: Session,
+        info: FileInfo,
+        moment: Moment,
+        *,
+        answers: bool,
+        head: Head | None = None,
+        time_unknown: bool = False,
+    ) -> bool:
+        """Keep what the store said, unless this process has changed it since, or the session has asked again
+        and been told sooner; returns whether it did."""
+        known = self._facts.get((session.session_id, key))
+        if self._changed_at(key) > moment.changes or (known is not None and known.moment.time > moment.time):
             return False
-        if ticket.scope == key:
-            if info is not None or self._others.inside(key) == ticket.inside:
-                self._keep(key, Fact(info, ticket.moment, ticket.generation, ticket.inside))
-            return True
-        generation, inside = self._others.of(key), self._others.inside(key)
-        # asked for after the key's: a change is told from the root down
-        if self._others.inside(ticket.scope) == ticket.inside:
-            self._keep(key, Fact(info, ticket.moment, generation, inside, time_unknown=time_unknown))
+        self._keep(key, session, Fact(info, moment, answers, head, time_unknown))
         return True
 
     def forget(self, key: str) -> None:
-        """Drop what the store has just contradicted."""
-        self._facts.pop(key, None)
+        """The store has just contradicted what may be believed of it: no session believes it any more."""
+        self._note_change(key)
 
     @contextmanager
-    def changing(self, key: str, *, tree: bool = False, beside: str = "") -> Iterator[Change]:
-        """Around a request that changes a key (or all below it): afterwards old facts are gone, however it
-        went. What it left is told with `Change.left`. `beside` is a key that is there in any case, so the
-        directories above it are."""
-        change = self._begun(key)
-        generation, inside = self._others.of(key), self._others.inside(key)
-        self._tell_others(key, set(_above(key)), tree=tree)
+    def changing(
+        self, key: str, session: Session, *, tree: bool = False, beside: str = ""
+    ) -> Iterator[Change]:
+        """Around a request that changes a key (or all below it): from its begin to its end, and of what was
+        asked before its end, nothing is believed, however it went. What it left, as `Change.left` tells, is
+        known to the session. `beside` is a key that is there in any case, so the directories above it are.
+
+        Of changes of one key at once nobody knows which was the last: then nothing is.
+        """
+        change = Change()
+        is_alone = key not in self._under_way
+        self._under_way[key] += 1
+        begun = self._note_change(key, tree=tree)
         try:
             yield change
         finally:
+            is_alone = is_alone and self._changed_at(key) == begun
+            self._under_way[key] -= 1
+            if not self._under_way[key]:
+                del self._under_way[key]
+            moment = Moment(self._note_change(key, tree=tree), self._clock())
             standing = set(_above(key if change.there else beside))
-            self._forget(key, standing, tree=tree)
-            self._tell_others(key, standing, tree=tree)
-            self._ended(key, change)
+            for directory in _above(key):
+                if directory not in standing:
+                    self._note_change(directory)
+            self.versions.forget_directory(key, tree=tree)
             self._note_made(key, change)
-            if change.known and change.alone:
-                since, unknown = self._clock(), change.time_unknown
-                self._keep(key, Fact(change.info, since, generation, inside, change.head, unknown))
+            if change.info is not None and is_alone:
+                known = Fact(change.info, moment, head=change.head, time_unknown=change.time_unknown)
+                self._keep(key, session, known)
+
+    def _changed_at(self, key: str) -> int:
+        return max(self._changed.get(key, 0), self._all_changed)
+
+    def _note_change(self, key: str, *, tree: bool = False) -> int:
+        self._changes += 1
+        self._changed[key] = self._changes
+        self._changed.move_to_end(key)
+        if tree:
+            self._all_changed = self._changes
+        while len(self._changed) > _CHANGES_KEPT:
+            _, number = self._changed.popitem(last=False)
+            self._all_changed = max(self._all_changed, number)
+        return self._changes
 
     def _note_made(self, key: str, change: Change) -> None:
         """Remember the name beyond its fact's time (`made_names`)."""
@@ -154,54 +179,11 @@ class Facts:
         self._made.note(key, Made.DIRECTORY if is_dir else Made.FILE)
         self._made.note_below(key)
 
-    def _begun(self, key: str) -> Change:
-        """Of changes of one key at once nobody knows which was the last: the store must be asked."""
-        change, others = Change(), self._under_way.setdefault(key, set())
-        change.alone = not others
-        for other in others:
-            other.alone = False
-        others.add(change)
-        return change
-
-    def _ended(self, key: str, change: Change) -> None:
-        self._under_way[key].discard(change)
-        if not self._under_way[key]:
-            del self._under_way[key]
-
-    def _tell_others(self, key: str, standing: set[str], *, tree: bool) -> None:
-        """Before the request, as an answer that is on its way may be older; and after it, before anybody
-        hears of its success."""
-        self._others.changed(key, ["", *reversed([*_above(key)])], {"", *standing}, tree=tree)
-
-    def _forget(self, key: str, standing: set[str], *, tree: bool) -> None:
-        """Drop what may be wrong now. The directories `standing` are known to be."""
-        self._changes += 1
-        self.versions.forget_directory(key, tree=tree)
-        if tree:
-            self._tree_changed_at = self._changes
-            for below in [known for known in self._facts if known.startswith(key + "/")]:
-                del self._facts[below]
-        for name in (key, *_above(key)):
-            changed = self._came_at if name in standing and name != key else self._changed_at
-            changed[_stripe(name)] = self._changes
-            fact = self._facts.get(name)
-            if fact is None:
-                continue
-            if name == key:
-                del self._facts[name]
-            elif fact.info is None or fact.info.is_dir:
-                # a file above does not change; a directory above may come or go with what is below it
-                if name in standing:
-                    info = fact.info or FileInfo.directory()
-                    self._facts[name] = replace(fact, info=info)
-                else:
-                    del self._facts[name]
-
-    def _keep(self, key: str, fact: Fact) -> None:
+    def _keep(self, key: str, session: Session, fact: Fact) -> None:
         if not self._entries:
             return
-        self._facts[key] = fact
-        self._facts.move_to_end(key)
+        self._facts[session.session_id, key] = fact
+        self._facts.move_to_end((session.session_id, key))
         while len(self._facts) > self._entries:
             self._facts.popitem(last=False)
 
@@ -209,32 +191,25 @@ class Facts:
 class Change:
     """What a change has left, once that is known."""
 
-    __slots__ = ("alone", "head", "info", "known", "there", "time_unknown")
+    __slots__ = ("head", "info", "there", "time_unknown")
 
     def __init__(self) -> None:
-        self.alone = True
-        self.known = False
         self.there = False
         self.info: FileInfo | None = None
         self.head: Head | None = None
         self.time_unknown = False
 
-    def left(self, info: FileInfo | None, head: Head | None = None, *, time_unknown: bool = False) -> None:
+    def left(self, info: FileInfo, head: Head | None = None, *, time_unknown: bool = False) -> None:
         """What STAT would say now; `head` if all is known that a HEAD would tell; `time_unknown` if STAT
         has to ask for the time."""
-        self.known = True
-        self.time_unknown = time_unknown
+        self.there = True
         self.info = info
         self.head = head
-        self.there = info is not None
+        self.time_unknown = time_unknown
 
     def left_something(self) -> None:
         """The key is there; what exactly STAT would say is not known."""
         self.there = True
-
-
-def _stripe(key: str) -> int:
-    return hash(key) % _STRIPES
 
 
 def _above(key: str) -> Iterator[str]:

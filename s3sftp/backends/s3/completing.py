@@ -14,8 +14,8 @@ from collections.abc import AsyncGenerator, Sequence
 from itertools import zip_longest
 from typing import Final
 
-from s3sftp.backends.contract import Entry, FileInfo, Place
-from s3sftp.backends.s3.cache import Fact, Facts, Ticket
+from s3sftp.backends.contract import Entry, FileInfo, Place, Session
+from s3sftp.backends.s3.cache import Fact, Facts, Moment
 from s3sftp.backends.s3.client import Store
 from s3sftp.backends.s3.concurrency import for_each
 from s3sftp.backends.s3.heads import Heads
@@ -39,38 +39,41 @@ _log = get_logger("s3sftp.s3")
 class Completing:
     """Completes the pages of one listing."""
 
-    def __init__(self, store: Store, keys: Keys, facts: Facts, heads: Heads, place: Place) -> None:
+    def __init__(
+        self, store: Store, keys: Keys, facts: Facts, heads: Heads, place: Place, session: Session
+    ) -> None:
         self._store = store
         self._keys = keys
         self._facts = facts
         self._heads = heads
         self._place = place
+        self._session = session
         self._prefix = keys.prefix_of(place)
         self._failures = 0
         self._gave_up = not store.options.keeps_times
 
-    async def pieces(self, entries: Sequence[Entry], ticket: Ticket) -> AsyncGenerator[list[Entry]]:
-        """The entries of a page in their order, also of an empty one. `ticket` is from before the page was
+    async def pieces(self, entries: Sequence[Entry], moment: Moment) -> AsyncGenerator[list[Entry]]:
+        """The entries of a page in their order, also of an empty one. `moment` is from before the page was
         asked for."""
-        pieces = self._cut(entries, ticket)
+        pieces = self._cut(entries, moment)
         under_way: asyncio.Task[list[Entry]] | None = None
         try:
             for piece, following in zip_longest(pieces, pieces[1:]):
-                under_way = under_way or asyncio.create_task(self._complete(piece, ticket))
+                under_way = under_way or asyncio.create_task(self._complete(piece, moment))
                 done = await under_way
-                under_way = asyncio.create_task(self._complete(following, ticket)) if following else None
+                under_way = asyncio.create_task(self._complete(following, moment)) if following else None
                 yield done
         finally:
             if under_way is not None:
                 under_way.cancel()
                 await asyncio.gather(under_way, return_exceptions=True)
 
-    def _cut(self, entries: Sequence[Entry], ticket: Ticket) -> list[_Piece]:
+    def _cut(self, entries: Sequence[Entry], moment: Moment) -> list[_Piece]:
         pieces: list[_Piece] = []
         piece: list[Entry] = []
         unknown: list[int] = []
         for entry in entries:
-            known = self._known(entry, ticket)
+            known = self._known(entry, moment)
             if known is None:
                 unknown.append(len(piece))
             piece.append(known or entry)
@@ -79,39 +82,39 @@ class Completing:
                 piece, unknown = [], []
         return [*pieces, (piece, unknown)] if piece or not pieces else pieces
 
-    def _known(self, entry: Entry, ticket: Ticket) -> Entry | None:
+    def _known(self, entry: Entry, moment: Moment) -> Entry | None:
         """The entry as STAT would show it, without a request; None when that is not known."""
         key = self._key_of(entry)
         if not self._store.options.keeps_times:
-            self._facts.learn(key, entry.info, ticket, time_unknown=entry.info.is_dir)
+            self._learn(key, entry.info, moment)
             return entry
         info = self._facts.versions.completed(key, entry.info)
         if info is not None and not info.is_dir:
-            self._facts.learn(key, info, ticket)
+            self._learn(key, info, moment)
             return Entry(entry.name, info)
-        fact = self._facts.get(key)
-        if fact is not None and fact.info is not None and _tells_more(fact, entry.info):
+        fact = self._facts.get(key, self._session)
+        if fact is not None and fact.answers and _tells_more(fact, entry.info):
             return Entry(entry.name, fact.info)
         if info is not None:
-            self._learn_directory(key, info, ticket)
+            self._learn(key, info, moment)
             return Entry(entry.name, info)
         return None
 
-    async def _complete(self, piece: _Piece, ticket: Ticket) -> list[Entry]:
+    async def _complete(self, piece: _Piece, moment: Moment) -> list[Entry]:
         entries, unknown = piece
 
         async def ask(position: int) -> None:
-            entries[position] = await self._asked(entries[position], ticket)
+            entries[position] = await self._asked(entries[position], moment)
 
         await for_each(unknown, ask, min(_PARALLEL, len(unknown)))
         return entries
 
-    async def _asked(self, entry: Entry, ticket: Ticket) -> Entry:
+    async def _asked(self, entry: Entry, moment: Moment) -> Entry:
         if self._gave_up:
             return entry
         try:
             async with self._store.looks.one():
-                info = await (self._marker(entry, ticket) if entry.info.is_dir else self._file(entry))
+                info = await (self._marker(entry, moment) if entry.info.is_dir else self._file(entry))
         except NotFound:  # gone since the page was told
             return entry
         except StorageError as error:
@@ -119,20 +122,21 @@ class Completing:
             return entry
         return entry if info is None else Entry(entry.name, info)
 
-    async def _marker(self, entry: Entry, ticket: Ticket) -> FileInfo | None:
+    async def _marker(self, entry: Entry, moment: Moment) -> FileInfo | None:
         key = self._key_of(entry)
         info = await self._heads.marker(self._place.child(entry.name))
-        if info is not None and self._learn_directory(key, info, ticket):
+        if info is not None and self._learn(key, info, moment):
             self._facts.versions.keep_directory(key, info)
         return info
 
-    def _learn_directory(self, key: str, info: FileInfo, ticket: Ticket) -> bool:
-        """Another marker may be there when STAT asks; so it asks for the time."""
-        return self._facts.learn(key, info, ticket, time_unknown=True)
+    def _learn(self, key: str, info: FileInfo, moment: Moment) -> bool:
+        """The session has listed it. Another marker may be there when STAT asks; so it asks for the time."""
+        session, unknown = self._session, info.is_dir
+        return self._facts.learn(key, session, info, moment, answers=True, time_unknown=unknown)
 
     async def _file(self, entry: Entry) -> FileInfo:
         key, listed = self._key_of(entry), entry.info
-        answer = await self._heads.head(key)
+        answer = await self._heads.head(key, self._session, answers=True)
         info = self._heads.described(answer)
         if (info.version, info.size) == (listed.version, listed.size):
             # some stores round the time of the upload in one of the two answers
@@ -157,6 +161,6 @@ class Completing:
 
 def _tells_more(fact: Fact, listed: FileInfo) -> bool:
     """Whether a fact is of what is listed, and has what a listing does not tell."""
-    if fact.info is None or fact.time_unknown or fact.info.is_dir != listed.is_dir:
+    if fact.time_unknown or fact.info.is_dir != listed.is_dir:
         return False
     return listed.is_dir or fact.info.version == listed.version

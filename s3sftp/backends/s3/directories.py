@@ -13,7 +13,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
 
-from s3sftp.backends.contract import Place
+from s3sftp.backends.contract import Place, Session
 from s3sftp.backends.s3.cache import Facts
 from s3sftp.backends.s3.client import Answer, Store
 from s3sftp.backends.s3.deleting import delete_object
@@ -51,18 +51,18 @@ class Directories:
         self._emptied: OrderedDict[str, float] = OrderedDict()
         """Markers of directories out of which this process removed something, and when."""
 
-    async def make(self, place: Place) -> None:
+    async def make(self, place: Place, session: Session) -> None:
         """Write a directory's marker. Raises AlreadyExists, PermissionDenied."""
         self._keys.refuse_to_make(place)
         marker = self._keys.prefix_of(place)
         try:
-            await self._heads.info(place)
+            await self._heads.info(place, session, is_unlikely=True)
         except NotFound:
-            await self._writing.marker(marker)
+            await self._writing.marker(marker, session)
         else:
             raise AlreadyExists
 
-    async def remove(self, place: Place) -> None:
+    async def remove(self, place: Place, session: Session) -> None:
         """Remove a directory that is nothing but its marker. Raises NotFound, NotADirectory, NotEmpty."""
         if place.is_root:
             raise InvalidRequest("the root cannot be removed")
@@ -79,9 +79,9 @@ class Directories:
             except NotFound:
                 if not emptied:
                     raise
-        with self._facts.changing(marker.removesuffix("/")):
+        with self._facts.changing(marker.removesuffix("/"), session):
             await delete_object(self._store, marker)
-        await self.removed_below(place)
+        await self.removed_below(place, session)
 
     def _refuse_hidden(self, marker: str, lines: list[Answer]) -> None:
         """Raise NotEmpty, and tell the operator, when there is something that no listing shows: nobody who
@@ -101,19 +101,19 @@ class Directories:
         """Whether the store lists a directory although nothing is below it."""
         return await is_listed(self._store, marker)
 
-    async def removed_below(self, place: Place) -> None:
+    async def removed_below(self, place: Place, session: Session) -> None:
         """To be told when something was removed. By option, sees that the directory it was in stays."""
         parent = place.parent
         if parent.is_root:
             return
         self._note_emptied(parent)
         if self._store.options.keep_empty_directories:
-            await self._keep(self._keys.prefix_of(parent))
+            await self._keep(self._keys.prefix_of(parent), session)
 
-    async def _keep(self, marker: str) -> None:
+    async def _keep(self, marker: str, session: Session) -> None:
         try:
             if not await beginning(self._store, marker, 1):
-                await self._writing.marker(marker)
+                await self._writing.marker(marker, session)
         except AlreadyExists:
             pass
         except StorageError as error:  # what was asked for is done

@@ -3,13 +3,13 @@
     PUT a/b    where `a` is a file          refused: nobody who walks the tree would find `b`
     PUT a      where `a/…` is a directory   refused: nobody would find what is in it
 
-What is known decides. Where the server only remembers that it made such a name once, the store is asked.
-Where nobody knows anything, nothing is asked: an upload stays one request.
+Where the session has seen such a name a moment ago, or the server remembers that it made one, the store is
+asked and decides. Where nobody knows anything, nothing is asked: an upload stays one request.
 """
 
 from __future__ import annotations
 
-from s3sftp.backends.contract import Place
+from s3sftp.backends.contract import Place, Session
 from s3sftp.backends.s3.cache import Facts
 from s3sftp.backends.s3.heads import Heads
 from s3sftp.backends.s3.keys import Keys
@@ -26,34 +26,29 @@ class Hiding:
         self._heads = heads
         self._made = made
 
-    async def refuse(self, place: Place) -> None:
+    async def refuse(self, place: Place, session: Session) -> None:
         """Raise IsADirectory where a file of this name would hide a directory, NotADirectory where it would
         be below a file."""
-        await self.refuse_below_file(place)
+        await self.refuse_below_file(place, session)
         if place.is_root:
             raise IsADirectory
         key = self._keys.key_of(place)
-        fact = self._facts.get(key)
-        if fact is not None:
-            if fact.info is not None and fact.info.is_dir:
-                raise IsADirectory
-        elif self._made.is_noted(key, Made.DIRECTORY):
+        fact = self._facts.get(key, session)
+        if self._made.is_noted(key, Made.DIRECTORY) if fact is None else fact.info.is_dir:
             if await self._heads.is_directory(place):
                 raise IsADirectory
-            self._made.forget(key)
+            self._forget(key)
 
-    async def refuse_below_file(self, place: Place) -> None:
+    async def refuse_below_file(self, place: Place, session: Session) -> None:
         """Raise NotADirectory where a name above is a file's, PermissionDenied where it is reserved."""
         self._keys.refuse_to_make(place)
         while not (place := place.parent).is_root:
             key = self._keys.key_of(place)
-            fact = self._facts.get(key)
-            if fact is None and self._made.is_noted(key, Made.FILE):
-                await self._refuse_file(place, key)
-            elif fact is not None and fact.info is not None:
-                if not fact.info.is_dir:
-                    raise NotADirectory
-                return  # and so are those above it
+            fact = self._facts.get(key, session)
+            if self._made.is_noted(key, Made.FILE) if fact is None else not fact.info.is_dir:
+                await self._refuse_file(place, key, session)
+            elif fact is not None:
+                return  # a directory, and so are those above it
 
     def made(self, key: str) -> None:
         """An object has been made that the facts are not told of: a file, or a directory's marker."""
@@ -61,12 +56,17 @@ class Hiding:
             self._made.note(key, Made.FILE)
         self._made.note_below(key)
 
-    async def _refuse_file(self, place: Place, key: str) -> None:
+    async def _refuse_file(self, place: Place, key: str, session: Session) -> None:
         try:
-            info = await self._heads.info(place)
+            info = await self._heads.info(place, session)
         except NotFound:
-            self._made.forget(key)
+            self._forget(key)
             return
         if not info.is_dir:
             raise NotADirectory
         self._made.note(key, Made.DIRECTORY)
+
+    def _forget(self, key: str) -> None:
+        """The name is not what it was."""
+        self._facts.forget(key)
+        self._made.forget(key)

@@ -11,7 +11,7 @@ from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 
-from s3sftp.backends.contract import Entry, FileInfo, Place
+from s3sftp.backends.contract import Entry, FileInfo, Place, Session
 from s3sftp.backends.s3.cache import Facts
 from s3sftp.backends.s3.client import Answer, Store
 from s3sftp.backends.s3.completing import Completing
@@ -67,13 +67,13 @@ class Listing:
         self._facts = facts
         self._heads = heads
 
-    async def directory(self, place: Place) -> AsyncGenerator[Sequence[Entry]]:
+    async def directory(self, place: Place, session: Session) -> AsyncGenerator[Sequence[Entry]]:
         """Yield the entries of a directory. Raises NotFound, NotADirectory with the first page."""
         prefix = self._keys.prefix_of(place)
         reader = _Reader(self._keys, prefix, is_sorted=self._store.features.has(Feature.ANY_PREFIX))
-        completing = Completing(self._store, self._keys, self._facts, self._heads, place)
+        completing = Completing(self._store, self._keys, self._facts, self._heads, place, session)
         directory = prefix.removesuffix("/")
-        ticket = self._facts.ticket(directory)
+        moment = self._facts.moment()
         seen, first = place.is_root, True
         async with aclosing(pages(self._store, prefix, delimiter="/")) as answers:
             async for answer in answers:
@@ -83,8 +83,8 @@ class Listing:
                 if first:
                     self._facts.versions.keep_directory(directory, marker_of(answer, prefix))
                 first = False
-                asked = ticket
-                ticket = self._facts.ticket(directory)  # the next page is under way, or about to be
+                asked = moment
+                moment = self._facts.moment()  # the next page is under way, or about to be
                 async with aclosing(completing.pieces(reader.entries(answer), asked)) as pieces:
                     async for piece in pieces:
                         yield piece

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
-from s3sftp.backends.contract import FileInfo, Place
-from s3sftp.backends.s3.cache import Facts, Head
+from s3sftp.backends.contract import FileInfo, Place, Session
+from s3sftp.backends.s3.cache import Fact, Facts, Head
 from s3sftp.backends.s3.client import Store
 from s3sftp.backends.s3.copying import Copying
 from s3sftp.backends.s3.failures import cause_of
@@ -32,6 +33,13 @@ class Late:
 
     def __bool__(self) -> bool:
         return self.mtime is not None or self.mode is not None
+
+    def is_set(self, head: Head) -> bool:
+        """Whether the object that `head` describes has it already."""
+        metadata: dict[str, str] = head.get("Metadata", {})
+        if self.mode is None:
+            return mtime_of(metadata) == self.mtime
+        return self.changed(metadata, None) == metadata
 
     def changed(self, metadata: dict[str, str], mtime: float | None) -> dict[str, str]:
         """The metadata with it.
@@ -60,31 +68,31 @@ class Mtimes:
         self._digests_stay = True
         """Whether every copy onto itself has left the ETag as it was where it looks like a digest."""
 
-    async def set(self, place: Place, late: Late) -> bool:
+    async def set(self, place: Place, late: Late, session: Session) -> bool:
         """Give a file other attributes; False when the policy is to ignore them, or when the store refuses to
         copy this object. Raises NotFound, Changed."""
+        if place.is_root:
+            return False
         key = self._keys.key_of(place)
-        fact = self._facts.get(key)
-        known = fact.info if fact is not None and fact.head is not None else None
-        info = known or await self._heads.info(place)
+        fact = self._facts.get(key, session)
+        if fact is not None and fact.head is not None and _is_enough(fact, late) and self._wanted(fact.info):
+            with suppress(Changed, NotFound):  # it is not what the session knew
+                if not late.is_set(fact.head):
+                    return await _unless_refused(
+                        self._rewrite_as(key, fact.head, fact.info, late, None, session)
+                    )
+        info = await self._heads.info(place, session)
         if info.is_dir or not self._wanted(info):
             return False
-        try:
-            await self._rewrite(key, late)
-        except StorageError as error:
-            if not _is_refused(error):
-                raise
-            _log.warning("s3_mtime_not_set", error=str(error), detail=error.detail)
-            return False
-        return True
+        return await _unless_refused(self._rewrite(key, late, session))
 
-    async def after_finish(self, key: str, info: FileInfo, late: Late) -> FileInfo:
+    async def after_finish(self, key: str, info: FileInfo, late: Late, session: Session) -> FileInfo:
         """The same for a file that was just published: never fails, for the file is stored. One that has been
         replaced since is not ours to touch."""
         if not self._wanted(info):
             return info
         try:
-            return await self._rewrite(key, late, info)
+            return await self._rewrite(key, late, session, info)
         except StorageError as error:
             _log.warning("s3_mtime_not_set", error=str(error), detail=error.detail)
             return info
@@ -93,18 +101,19 @@ class Mtimes:
         copies = self._options.keeps_times and self._options.late_mtime == "copy"
         return copies and info.size <= self._options.late_mtime_max_bytes
 
-    async def _rewrite(self, key: str, late: Late, ours: FileInfo | None = None) -> FileInfo:
-        """Of what this process has written itself, all is known; should it be wrong, a HEAD tells."""
-        fact = self._facts.get(key)
-        is_enough = fact is not None and (late.mtime is not None or not fact.time_unknown)
-        if is_enough and fact is not None and fact.head is not None and fact.info is not None:
+    async def _rewrite(
+        self, key: str, late: Late, session: Session, ours: FileInfo | None = None
+    ) -> FileInfo:
+        """What the session has just written or asked for is known; should it be wrong, a HEAD tells."""
+        fact = self._facts.get(key, session)
+        if fact is not None and fact.head is not None and _is_enough(fact, late):
             with suppress(Changed):
-                return await self._rewrite_as(key, fact.head, fact.info, late, ours)
-        head = await self._heads.head(key)
-        return await self._rewrite_as(key, head, self._heads.described(head), late, ours)
+                return await self._rewrite_as(key, fact.head, fact.info, late, ours, session)
+        head = await self._heads.head(key, session)
+        return await self._rewrite_as(key, head, self._heads.described(head), late, ours, session)
 
     async def _rewrite_as(
-        self, key: str, head: Head, info: FileInfo, late: Late, ours: FileInfo | None
+        self, key: str, head: Head, info: FileInfo, late: Late, ours: FileInfo | None, session: Session
     ) -> FileInfo:
         """`info` is what `head` means."""
         if ours is not None and (not ours.version or version_of(head) != ours.version):
@@ -116,13 +125,10 @@ class Mtimes:
             mtime=info.mtime if late.mtime is None else late.mtime,
             mode=info.mode if late.mode is None else late.mode,
         )
-        before = head.get("Metadata", {})
-        if late.mode is None and mtime_of(before) == late.mtime:
+        if late.is_set(head):
             return info
-        metadata = late.changed(before, info.mtime)
-        if metadata == before:
-            return info
-        with self._facts.changing(key) as change:
+        metadata = late.changed(head.get("Metadata", {}), info.mtime)
+        with self._facts.changing(key, session) as change:
             metadata = with_former(metadata, head, digests_stay=self._digests_stay)
             published = await self._copying.rewrite(key, head, metadata)
             self._digests_stay &= has_former(metadata) or published.version == version_of(head)
@@ -131,6 +137,23 @@ class Mtimes:
             new = {**head, "Metadata": metadata, "ETag": info.version}
             change.left(info, new)
         return info
+
+
+def _is_enough(fact: Fact, late: Late) -> bool:
+    """Whether all is known that the new metadata needs: other permissions leave the time as it is."""
+    return late.mtime is not None or not fact.time_unknown
+
+
+async def _unless_refused(copy: Awaitable[object]) -> bool:
+    """Await a copy; False, told in the log, where the store refuses to copy this object."""
+    try:
+        await copy
+    except StorageError as error:
+        if not _is_refused(error):
+            raise
+        _log.warning("s3_mtime_not_set", error=str(error), detail=error.detail)
+        return False
+    return True
 
 
 def _is_refused(error: StorageError) -> bool:

@@ -1,4 +1,4 @@
-"""Opening a file that nothing is known of: the GET of its first bytes says what a HEAD would.
+"""Opening a file: the GET of its first bytes says what a HEAD would, so the reader sees what is stored now.
 
 GET 0-1048575 ──► 404                        HEAD and LIST say: an empty file, a directory, or nothing
               ──► 206 bytes 0-9999/10000     a file of 10 000 bytes, on their way
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack
 
-from s3sftp.backends.contract import Buffer, FileInfo, Place
+from s3sftp.backends.contract import Buffer, FileInfo, Place, Session
 from s3sftp.backends.s3.cache import Facts
 from s3sftp.backends.s3.client import Answer, Store
 from s3sftp.backends.s3.failures import has_status
@@ -49,25 +49,27 @@ class Opening:
         self._facts = facts
         self._heads = heads
 
-    async def open(self, place: Place, key: str, stop: int) -> tuple[FileInfo, Beginning | None]:
-        """A file and, where it was not known and a connection is free, its bytes `[0, stop)` on their way.
+    async def open(
+        self, place: Place, key: str, stop: int, session: Session
+    ) -> tuple[FileInfo, Beginning | None]:
+        """A file as it is stored now and, where a connection is free, its bytes `[0, stop)` on their way.
 
         Raises NotFound, IsADirectory.
         """
-        if place.is_root or self._facts.get(key) is not None or not self._store.downloads.has_one:
-            return await self._heads.file(place), None
+        if place.is_root or not self._store.downloads.has_one:
+            return await self._heads.file(place, session), None
         async with AsyncExitStack() as held:
             await held.enter_async_context(self._store.downloads.one())
-            ticket = self._facts.ticket(key)
+            moment = self._facts.moment()
             answer = await self._get(key, stop)
             if answer is None:
-                return await self._heads.file(place), None
+                return await self._heads.file(place, session), None
             body = body_of(answer)
             held.callback(body.close)
             size = size_of(answer, stop)
             if size is None:  # not the beginning, or of nobody knows how much
-                return await self._heads.file(place), None
-            info = self._heads.learn(key, {**answer, "ContentLength": size}, ticket)
+                return await self._heads.file(place, session), None
+            info = self._heads.learn(key, session, {**answer, "ContentLength": size}, moment)
             if not info.size:  # some stores say so, others refuse the range
                 return info, None
             pieces = pieces_of(

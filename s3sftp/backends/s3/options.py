@@ -159,10 +159,10 @@ class S3Options(Options):
     whatever this says."""
 
     cache_ttl: NotNegative = timedelta(seconds=2)
-    """How long to believe what the store said about a name. What this server changes is known at once, in
-    all its workers; others' changes may be unseen for this long. 0: never believe."""
+    """How long STAT may answer a session from what it has itself listed or changed; others' changes of these
+    names may be unseen for this long. Everything else asks the store each time. 0: STAT does too."""
     cache_entries: int = Field(default=20_000, ge=0)
-    """The most names that each worker remembers."""
+    """The most names that each worker remembers so."""
 
     times: Literal["kept", "stored"] = "kept"
     """Which modification time a file has. `kept`: the one that its client gave, which is kept in metadata.

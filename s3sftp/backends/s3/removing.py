@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
-from s3sftp.backends.contract import Place
+from s3sftp.backends.contract import Place, Session
 from s3sftp.backends.s3.cache import Facts
 from s3sftp.backends.s3.client import Answer, Store
 from s3sftp.backends.s3.concurrency import for_each
@@ -46,13 +46,13 @@ class Removing:
         self._directories = directories
         self._conditions = conditions
 
-    async def delete(self, place: Place) -> None:
+    async def delete(self, place: Place, session: Session) -> None:
         """Remove a file. Raises NotFound, IsADirectory: S3 would remove what is not there with success."""
-        await self._heads.file(place)
+        await self._heads.file(place, session)
         key = self._keys.key_of(place)
-        with self._facts.changing(key):
+        with self._facts.changing(key, session):
             await delete_object(self._store, key)
-        await self._directories.removed_below(place)
+        await self._directories.removed_below(place, session)
 
     async def source(self, key: str, version: str | None) -> None:
         """Remove what has been copied elsewhere, unless it was replaced since: then Changed.

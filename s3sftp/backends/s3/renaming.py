@@ -15,8 +15,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 
-from s3sftp.backends.contract import FileInfo, Place
-from s3sftp.backends.s3.cache import Facts, Head
+from s3sftp.backends.contract import FileInfo, Place, Session
+from s3sftp.backends.s3.cache import Fact, Facts, Head
 from s3sftp.backends.s3.client import Store
 from s3sftp.backends.s3.concurrency import for_each
 from s3sftp.backends.s3.copying import Copying
@@ -59,54 +59,78 @@ class Renaming:
         self._hiding = hiding
         self._unfinished = Unfinished(store)
 
-    async def rename(self, source: Place, target: Place, *, overwrite: bool) -> None:
+    async def rename(self, source: Place, target: Place, session: Session, *, overwrite: bool) -> None:
         """Move a file or a tree. Raises NotFound, AlreadyExists, InvalidRequest, Changed."""
         if source.is_root or target.is_root:
             raise InvalidRequest("the root cannot be renamed")
-        info = await self._heads.info(source)
+        known = None if source == target else self._heads.known_file(self._keys.key_of(source), session)
+        info = await self._heads.info(source, session) if known is None else known.info
         if source == target:
             if info.is_dir or not overwrite:
                 raise AlreadyExists
             return
         if target.is_within(source):
             raise InvalidRequest("cannot move a directory into itself")
-        await self._hiding.refuse_below_file(target)
+        await self._hiding.refuse_below_file(target, session)
         if info.is_dir:
-            await self._move_tree(source, target)
-        else:
-            await self._move_file(source, target, info, overwrite=overwrite)
-        await self._directories.removed_below(source)
+            await self._move_tree(source, target, session)
+        elif not await self._move_file(source, target, info, known, session, overwrite=overwrite):
+            self._facts.forget(self._keys.key_of(source))
+            await self.rename(source, target, session, overwrite=overwrite)
+            return
+        await self._directories.removed_below(source, session)
 
-    async def copy(self, source: Place, target: Place, version: str | None) -> FileInfo:
+    async def copy(self, source: Place, target: Place, session: Session, version: str | None) -> FileInfo:
         """Copy a file, replacing the target. Raises NotFound, IsADirectory, Changed."""
-        await self._hiding.refuse(target)
-        info = await self._heads.file(source)
+        await self._hiding.refuse(target, session)
         old, key = self._keys.key_of(source), self._keys.key_of(target)
-        try:
+        known = self._heads.known_file(old, session)
+        if known is not None and known.info.version == version:
+            info = known.info
+        else:
+            info = await self._heads.file(source, session)
             if version not in (None, info.version):
                 raise Changed
-            with self._facts.changing(key) as change:
-                published = await self._copying.object(old, key, info)
-                change.left_something()
-        except (Changed, NotFound):
-            self._facts.forget(old)  # it led here; who tries again must ask again
-            raise
+        with self._facts.changing(key, session) as change:
+            published = await self._copying.object(old, key, info)
+            change.left_something()
         return replace(info, mtime=published.moment, version=published.version)
 
-    async def _move_file(self, source: Place, target: Place, info: FileInfo, *, overwrite: bool) -> None:
+    async def _move_file(
+        self,
+        source: Place,
+        target: Place,
+        info: FileInfo,
+        known: Fact | None,
+        session: Session,
+        *,
+        overwrite: bool,
+    ) -> bool:
+        """False, and nothing is done, when `info` is what the session knew and the source is not that now."""
         old, new = self._keys.key_of(source), self._keys.key_of(target)
         if overwrite and await self._heads.is_directory(target):
             raise AlreadyExists
-        copied = not overwrite and await self._is_copied(old, new, info, await self._present(target))
-        fact = self._facts.get(old)
-        with self._facts.changing(old, beside=new), self._facts.changing(new) as change:
+        present = None if overwrite else await self._present(target, session)
+        if present is not None and known is not None:
+            return False  # whether it is a copy of the source, only what is there now can tell
+        copied = await self._is_copied(old, new, info, present)
+        with (
+            self._facts.changing(old, session, beside=new),
+            self._facts.changing(new, session) as change,
+        ):
             change.left_something()
             if not copied:
-                published = await self._copying.object(old, new, info, exclusive=not overwrite)
-                if fact is not None and fact.head is not None:
-                    moved = _moved(fact.info or info, fact.head, published)
-                    change.left(*moved, time_unknown=mtime_of(fact.head["Metadata"]) is None)
+                try:
+                    published = await self._copying.object(old, new, info, exclusive=not overwrite)
+                except (Changed, NotFound):
+                    if known is None:
+                        raise
+                    return False
+                if known is not None and known.answers and known.head is not None:
+                    moved = _moved(info, known.head, published)
+                    change.left(*moved, time_unknown=mtime_of(known.head["Metadata"]) is None)
             await self._removing.source(old, info.version)
+        return True
 
     async def _is_copied(self, old: str, new: str, info: FileInfo, present: FileInfo | None) -> bool:
         """Whether an earlier try has copied the source. Raises AlreadyExists when another file is there."""
@@ -116,9 +140,9 @@ class Renaming:
             raise AlreadyExists
         return True
 
-    async def _move_tree(self, source: Place, target: Place) -> None:
+    async def _move_tree(self, source: Place, target: Place, session: Session) -> None:
         old, new = self._keys.prefix_of(source), self._keys.prefix_of(target)
-        present = await self._present(target)
+        present = await self._present(target, session)
         if present is not None and not present.is_dir:
             raise AlreadyExists
         lines = await self._all_below(old)
@@ -132,8 +156,8 @@ class Renaming:
         _check_lengths(new, old, lines)
         self._unfinished.begun(old, new)
         with (
-            self._facts.changing(old.removesuffix("/"), tree=True),
-            self._facts.changing(new.removesuffix("/"), tree=True) as change,
+            self._facts.changing(new.removesuffix("/"), session, tree=True) as change,
+            self._facts.changing(old.removesuffix("/"), session, tree=True),
         ):
             for step in _steps(missing):
                 await for_each(
@@ -177,9 +201,9 @@ class Renaming:
                     raise Unsupported("directory has too many files to be renamed")
         return lines
 
-    async def _present(self, target: Place) -> FileInfo | None:
+    async def _present(self, target: Place, session: Session) -> FileInfo | None:
         try:
-            return await self._heads.info(target)
+            return await self._heads.info(target, session, is_unlikely=True)
         except NotFound:
             return None
 

@@ -9,7 +9,7 @@ import asyncio
 import time
 import uuid
 
-from s3sftp.backends.contract import Buffer, FileInfo, Finish, Place, Upload, WriteIntent
+from s3sftp.backends.contract import Buffer, FileInfo, Finish, Place, Session, Upload, WriteIntent
 from s3sftp.backends.s3.bodies import MemoryBody
 from s3sftp.backends.s3.cache import Facts
 from s3sftp.backends.s3.client import Store
@@ -145,12 +145,12 @@ class Writing:
         upload.window.ended(len(data), now())
         upload.plan()
 
-    async def keep(self, upload: S3Upload, start: int, stop: int) -> None:
+    async def keep(self, upload: S3Upload, start: int, stop: int, session: Session) -> None:
         """Have the store copy bytes of the file that is being replaced. Raises Changed."""
         base = upload.intent.base
         if base is None:
             raise InvalidRequest(detail="keep_range without a base")
-        self._check_base(upload)
+        self._check_base(upload, session)
         most = upload.keep_unit_bytes if upload.keep_unit_bytes > 1 else MAX_PART_BYTES
         ranges = list(copy_ranges(start, stop, most, upload.min_chunk_bytes))
         pieces = [(number, *piece) for number, piece in zip(upload.take(len(ranges)), ranges, strict=True)]
@@ -174,19 +174,18 @@ class Writing:
             pieces = read_range(self._store, self._facts, upload.key, start, stop, version)
             await upload.multipart.upload(number, b"".join([piece async for piece in pieces]))
             self._store.features.lacks(Feature.COPIED_PART_CHECKSUMS, refused.detail)
-        except (NotFound, Changed) as error:
-            self._facts.forget(upload.key)
+        except NotFound as error:
             raise Changed(detail=error.detail) from error
 
-    async def finish(self, upload: S3Upload, tail: Buffer, finish: Finish) -> FileInfo:
+    async def finish(self, upload: S3Upload, tail: Buffer, finish: Finish, session: Session) -> FileInfo:
         """Publish. The returned time is what a HEAD would tell, as far as that is known."""
         if upload.multipart.taken and len(tail):
             await self.chunk(upload, tail)
         self._check_size(upload, tail, finish)
         if finish.base_kept:
-            self._check_base(upload)
+            self._check_base(upload, session)
         conditions = upload.conditions(base_kept=finish.base_kept)
-        with self._facts.changing(upload.key) as change:
+        with self._facts.changing(upload.key, session) as change:
             await self._conditions.prepare_write(upload.key, conditions)
             if upload.multipart.taken:
                 published = await upload.multipart.complete(written_by(upload.write_id), **conditions)
@@ -234,14 +233,14 @@ class Writing:
         )
         return published
 
-    async def whole(self, place: Place, key: str, data: Buffer) -> FileInfo:
+    async def whole(self, place: Place, key: str, data: Buffer, session: Session) -> FileInfo:
         """Publish a whole file at once."""
         upload = self.begin(place, key, WriteIntent())
-        return await self.finish(upload, data, Finish(len(data)))
+        return await self.finish(upload, data, Finish(len(data)), session)
 
-    async def marker(self, key: str) -> None:
+    async def marker(self, key: str, session: Session) -> None:
         """Make the object that stands for a directory; its key ends in a slash. Raises AlreadyExists."""
-        with self._facts.changing(key.removesuffix("/")) as change:
+        with self._facts.changing(key.removesuffix("/"), session) as change:
             try:
                 made = await self._put_marker(key, {"IfNoneMatch": "*"})
             except AlreadyExists:
@@ -266,12 +265,13 @@ class Writing:
         if upload.stored is None:
             await upload.multipart.abort()
 
-    def _check_base(self, upload: S3Upload) -> None:
-        """Raise Changed when this process knows already what the store's If-Match would say."""
-        base, fact = upload.intent.base, self._facts.get(upload.key)
+    def _check_base(self, upload: S3Upload, session: Session) -> None:
+        """Raise Changed where the session has seen or stored another version since it was told of the base:
+        some stores ignore the conditions that would say so."""
+        base, fact = upload.intent.base, self._facts.get(upload.key, session)
         if base is None or base.version is None or fact is None:
             return
-        if fact.info is None or fact.info.version != base.version:
+        if fact.info.version != base.version:
             raise Changed
 
     def _check_size(self, upload: S3Upload, tail: Buffer, finish: Finish) -> None:

@@ -1,15 +1,21 @@
-"""Facts are believed for a moment, and never against what this process has done."""
+"""What a session listed or changed is believed for a moment, by it alone, and never against what this process
+has done, however requests and answers interleave."""
 
 from __future__ import annotations
 
 import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, rule
 
-from s3sftp.backends.contract import FileInfo
-from s3sftp.backends.s3.cache import Facts
+from s3sftp.backends.contract import FileInfo, Session
+from s3sftp.backends.s3 import cache
+from s3sftp.backends.s3.cache import Change, Facts, Moment
 
 FILE = FileInfo.file(1, version='"a"')
 OTHER = FileInfo.file(2, version='"b"')
 DIRECTORY = FileInfo.directory()
+ALICE, BOB = Session("alice", session_id="1"), Session("bob", session_id="2")
 
 
 class Clock:
@@ -29,13 +35,23 @@ def facts(clock: Clock) -> Facts:
     return Facts(2.0, 100, clock)
 
 
-def known(facts: Facts, key: str) -> FileInfo | str | None:
-    fact = facts.get(key)
+def known(facts: Facts, key: str, session: Session = ALICE) -> FileInfo | str:
+    fact = facts.get(key, session)
     return "unknown" if fact is None else fact.info
 
 
+def list_it(
+    facts: Facts,
+    key: str,
+    info: FileInfo = FILE,
+    session: Session = ALICE,
+    moment: Moment | None = None,
+) -> None:
+    facts.learn(key, session, info, moment or facts.moment(), answers=True)
+
+
 def test_a_fact_is_believed_for_its_time_and_no_longer(facts: Facts, clock: Clock) -> None:
-    facts.learn("a", FILE, facts.ticket("a"))
+    list_it(facts, "a")
     clock.now = 1.9
     assert known(facts, "a") == FILE
     clock.now = 2.0
@@ -43,143 +59,226 @@ def test_a_fact_is_believed_for_its_time_and_no_longer(facts: Facts, clock: Cloc
 
 
 def test_a_fact_is_as_old_as_the_question_not_as_the_answer(facts: Facts, clock: Clock) -> None:
-    ticket = facts.ticket("a")
+    moment = facts.moment()
     clock.now = 1.5
-    facts.learn("a", FILE, ticket)
+    list_it(facts, "a", moment=moment)
     clock.now = 1.9
     assert known(facts, "a") == FILE
     clock.now = 2.1
     assert known(facts, "a") == "unknown"
 
 
-def test_that_nothing_is_there_is_a_fact_too(facts: Facts) -> None:
-    facts.learn("a", None, facts.ticket("a"))
-    assert known(facts, "a") is None
-
-
-def test_a_change_drops_the_fact_and_may_leave_another(facts: Facts) -> None:
-    facts.learn("a", FILE, facts.ticket("a"))
-    with facts.changing("a"):
-        assert known(facts, "a") == FILE
-    assert known(facts, "a") == "unknown"
-    with facts.changing("a") as change:
-        change.left(OTHER)
+def test_a_page_that_was_asked_for_before_another_answer_does_not_replace_it(
+    facts: Facts, clock: Clock
+) -> None:
+    early = facts.moment()
+    clock.now = 1.0
+    facts.learn("a", ALICE, OTHER, facts.moment(), answers=False)
+    list_it(facts, "a", moment=early)
     assert known(facts, "a") == OTHER
 
 
+def test_a_fact_is_its_session_s_alone(facts: Facts) -> None:
+    list_it(facts, "a")
+    with facts.changing("b", ALICE) as change:
+        change.left(OTHER)
+    assert [known(facts, key, ALICE) for key in "ab"] == [FILE, OTHER]
+    assert [known(facts, key, BOB) for key in "ab"] == ["unknown", "unknown"]
+
+
+@pytest.mark.parametrize("by", [ALICE, BOB], ids=["its own", "another"])
+def test_a_change_by_any_session_ends_what_all_believe_and_is_known_to_its_own(
+    facts: Facts, by: Session
+) -> None:
+    for session in (ALICE, BOB):
+        list_it(facts, "a", session=session)
+    with facts.changing("a", by) as change:
+        assert known(facts, "a", ALICE) == known(facts, "a", BOB) == "unknown"
+        change.left(OTHER)
+    for session in (ALICE, BOB):
+        assert known(facts, "a", session) == (OTHER if session is by else "unknown")
+    with facts.changing("a", by):
+        pass
+    assert known(facts, "a", by) == "unknown"
+
+
 @pytest.mark.parametrize("first", [0, 1])
-def test_of_two_changes_at_once_nobody_knows_what_they_left(facts: Facts, first: int) -> None:
+@pytest.mark.parametrize("other", [ALICE, BOB], ids=["same session", "two sessions"])
+def test_of_two_changes_at_once_nobody_knows_what_they_left(facts: Facts, first: int, other: Session) -> None:
     """Their answers may come in another order than the store carried them out."""
-    contexts = [facts.changing("a"), facts.changing("a")]
+    contexts = [facts.changing("a", ALICE), facts.changing("a", other)]
     for version, context in enumerate(contexts):
         context.__enter__().left(FileInfo.file(version, version=f'"{version}"'))
     for context in (contexts[first], contexts[1 - first]):
         context.__exit__(None, None, None)
-        assert known(facts, "a") == "unknown"
-    with facts.changing("a") as change:
+        assert known(facts, "a", ALICE) == known(facts, "a", other) == "unknown"
+    with facts.changing("a", ALICE) as change:
         change.left(FILE)
     assert known(facts, "a") == FILE
 
 
 def test_a_change_that_fails_leaves_nothing_known(facts: Facts) -> None:
-    facts.learn("a", FILE, facts.ticket("a"))
-    with pytest.raises(ValueError, match="x"), facts.changing("a"):
+    list_it(facts, "a")
+    with pytest.raises(ValueError, match="x"), facts.changing("a", ALICE):
         raise ValueError("x")
     assert known(facts, "a") == "unknown"
 
 
-def test_an_answer_that_was_asked_for_before_a_change_is_not_kept(facts: Facts) -> None:
-    early = facts.ticket("a")
-    with facts.changing("a"):
-        within = facts.ticket("a")
-    for ticket in (early, within):
-        facts.learn("a", FILE, ticket)
-        assert known(facts, "a") == "unknown"
-    facts.learn("a", FILE, facts.ticket("a"))
+@pytest.mark.parametrize("by", [ALICE, BOB])
+def test_an_answer_that_was_asked_for_before_the_end_of_a_change_does_not_replace_what_that_left(
+    facts: Facts, by: Session
+) -> None:
+    early = facts.moment()
+    with facts.changing("a", by) as change:
+        within = facts.moment()
+        change.left(OTHER)
+    for moment in (early, within):
+        list_it(facts, "a", moment=moment)
+        assert known(facts, "a") == (OTHER if by is ALICE else "unknown")
+    list_it(facts, "a")
     assert known(facts, "a") == FILE
 
 
-def test_a_new_file_makes_the_directories_above_it_known_no_more_to_be_missing(facts: Facts) -> None:
-    for key in ("a", "a/b", "x"):
-        facts.learn(key, None, facts.ticket(key))
-    early = facts.ticket("a/b")
-    with facts.changing("a/b/c"):
+def test_a_directory_above_may_vanish_with_a_removed_file_and_nothing_else_does(facts: Facts) -> None:
+    list_it(facts, "a/b", DIRECTORY)
+    list_it(facts, "x")
+    early = facts.moment()
+    with facts.changing("a/b/c", BOB):
         pass
-    assert [known(facts, key) for key in ("a", "a/b", "x")] == ["unknown", "unknown", None]
-    facts.learn("a/b", None, early)
+    assert [known(facts, key) for key in ("a/b", "x")] == ["unknown", FILE]
+    list_it(facts, "a/b", DIRECTORY, moment=early)
     assert known(facts, "a/b") == "unknown"
 
 
-def test_a_directory_above_may_vanish_with_a_removed_file_but_a_file_above_does_not(facts: Facts) -> None:
-    facts.learn("a", FILE, facts.ticket("a"))
-    facts.learn("a/b", DIRECTORY, facts.ticket("a/b"))
-    with facts.changing("a/b/c"):
-        pass
-    assert known(facts, "a") == FILE
-    assert known(facts, "a/b") == "unknown"
-
-
-def test_directories_above_a_file_that_is_there_are_known_to_be(facts: Facts) -> None:
-    facts.learn("a", DIRECTORY, facts.ticket("a"))
-    facts.learn("a/b", None, facts.ticket("a/b"))
-    with facts.changing("a/b/c") as change:
+def test_directories_above_a_file_that_is_there_are_still_known_to_be(facts: Facts, clock: Clock) -> None:
+    """Clients ask for the directory again and again while they fill it."""
+    early = facts.moment()
+    list_it(facts, "a", DIRECTORY)
+    list_it(facts, "a/b", DIRECTORY)
+    clock.now = 1.5
+    with facts.changing("a/b/c", ALICE) as change:
         change.left(FILE)
     assert [known(facts, key) for key in ("a", "a/b", "a/b/c")] == [DIRECTORY, DIRECTORY, FILE]
-    with facts.changing("a/b/c", beside="a/d"):
+    with facts.changing("a/b/c", ALICE, beside="a/d"):
         pass
     assert [known(facts, key) for key in ("a", "a/b")] == [DIRECTORY, "unknown"]
-
-
-def test_a_directory_is_remembered_as_one_though_files_came_into_it_while_the_store_was_asked(
-    facts: Facts,
-) -> None:
-    """Clients ask for the directory again and again while they fill it."""
-    early = facts.ticket("a")
-    with facts.changing("a/b") as change:
-        change.left(FILE)
-    facts.learn("a", DIRECTORY, early)
-    assert known(facts, "a") == DIRECTORY
-    early = facts.ticket("a")
-    with facts.changing("a/b"):  # which may have been the last
-        pass
-    facts.learn("a", DIRECTORY, early)
-    assert known(facts, "a") == "unknown"
-
-
-def test_what_is_known_of_a_directory_above_does_not_live_longer_because_of_us(
-    facts: Facts, clock: Clock
-) -> None:
-    facts.learn("a", DIRECTORY, facts.ticket("a"))
-    clock.now = 1.5
-    with facts.changing("a/b") as change:
-        change.left(FILE)
+    list_it(facts, "a", DIRECTORY, moment=early)
     clock.now = 2.5
     assert known(facts, "a") == "unknown"
 
 
-def test_a_change_of_a_tree_drops_all_below_and_nothing_beside(facts: Facts) -> None:
-    for key in ("foo/a", "foo/b/c", "foobar/a", "foo.csv"):
-        facts.learn(key, FILE, facts.ticket(key))
-    early = facts.ticket("foo/b/c")
-    with facts.changing("foo", tree=True):
+def test_a_change_of_a_tree_ends_what_is_believed_of_all_below(facts: Facts) -> None:
+    for key in ("foo", "foo/a", "foo/b/c"):
+        list_it(facts, key)
+    early = facts.moment()
+    with facts.changing("foo", BOB, tree=True):
         pass
-    assert known(facts, "foo/a") == known(facts, "foo/b/c") == "unknown"
-    assert known(facts, "foobar/a") == known(facts, "foo.csv") == FILE
-    facts.learn("foo/b/c", FILE, early)
+    assert {known(facts, key) for key in ("foo", "foo/a", "foo/b/c")} == {"unknown"}
+    list_it(facts, "foo/b/c", moment=early)
     assert known(facts, "foo/b/c") == "unknown"
 
 
-def test_no_more_is_remembered_than_allowed(clock: Clock) -> None:
+def test_what_the_store_has_contradicted_nobody_believes(facts: Facts) -> None:
+    for session in (ALICE, BOB):
+        list_it(facts, "a", session=session)
+    facts.forget("a")
+    assert known(facts, "a", ALICE) == known(facts, "a", BOB) == "unknown"
+
+
+def test_no_more_is_remembered_than_allowed(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cache, "_CHANGES_KEPT", 3)
     facts = Facts(2.0, 3, clock)
     for number in range(10):
-        facts.learn(str(number), FILE, facts.ticket(str(number)))
+        list_it(facts, str(number))
     assert len(facts) == 3
     assert known(facts, "9") == FILE
+    for number in range(10, 20):
+        with facts.changing(str(number), BOB):
+            pass
+    assert len(facts._changed) == 3
+    assert known(facts, "9") == "unknown", "it may have been among the changes that are forgotten"
 
 
 def test_zero_turns_it_off(clock: Clock) -> None:
     facts = Facts(0, 100, clock)
-    with facts.changing("a") as change:
+    with facts.changing("a", ALICE) as change:
         change.left(FILE)
-    facts.learn("a", FILE, facts.ticket("a"))
+    list_it(facts, "a")
     assert known(facts, "a") == "unknown"
+
+
+KEYS = ["a", "a/b", "a/b/c", "a/x", "d", "d/e"]
+SESSIONS = [ALICE, BOB, Session("alice", session_id="3")]
+
+
+def version(number: int) -> FileInfo:
+    return FileInfo.file(number, version=f'"{number}"')
+
+
+class Interleaving(RuleBasedStateMachine):
+    """A store of a few keys; sessions of one process list and change, and the others do something in between.
+
+    An answer is taken from the store at one moment and arrives at another; so does a change take effect at
+    one moment and is answered at another. What a session believes must be what the store says, unless a
+    change of that key is under way.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.facts = Facts(1e9, 1000)
+        self.store: dict[str, FileInfo | None] = dict.fromkeys(KEYS)
+        self.number = 0
+        self.listed: list[tuple[Session, Moment, dict[str, FileInfo | None]]] = []
+        self.changing: list[list[object]] = []
+
+    @rule(session=st.sampled_from(SESSIONS), directory=st.sampled_from(["", "a", "a/b", "d"]))
+    def list_directory(self, session: Session, directory: str) -> None:
+        moment = self.facts.moment()
+        inside = [key for key in KEYS if key.rpartition("/")[0] == directory]
+        self.listed.append((session, moment, {key: self.store[key] for key in inside}))
+
+    @rule(index=st.integers(0, 9))
+    def listing_arrives(self, index: int) -> None:
+        if self.listed:
+            session, moment, found = self.listed.pop(index % len(self.listed))
+            for key, info in found.items():
+                if info is not None:
+                    self.facts.learn(key, session, info, moment, answers=True)
+
+    @rule(session=st.sampled_from(SESSIONS), key=st.sampled_from(KEYS), tree=st.booleans())
+    def change(self, session: Session, key: str, tree: bool) -> None:
+        context = self.facts.changing(key, session, tree=tree)
+        self.changing.append([context, key, context.__enter__(), None, tree])
+
+    @rule(index=st.integers(0, 9), tells=st.booleans())
+    def change_takes_effect_and_is_answered(self, index: int, tells: bool) -> None:
+        if not self.changing:
+            return
+        context, key, change, effect, tree = self.changing[index % len(self.changing)]
+        if effect is None:
+            self.number += 1
+            info = version(self.number)
+            for name in KEYS:
+                if name == key or (tree and name.startswith(f"{key}/")):
+                    self.store[name] = info
+            self.changing[index % len(self.changing)][3] = info
+            return
+        if tells:
+            assert isinstance(change, Change)
+            change.left(effect)  # type: ignore[arg-type]
+        context.__exit__(None, None, None)  # type: ignore[attr-defined]
+        del self.changing[index % len(self.changing)]
+
+    @rule(session=st.sampled_from(SESSIONS), key=st.sampled_from(KEYS))
+    def look(self, session: Session, key: str) -> None:
+        under_way = any(
+            key == changing or (tree and key.startswith(f"{changing}/"))
+            for _, changing, _, _, tree in self.changing
+        )
+        fact = self.facts.get(key, session)
+        if fact is not None and not under_way:
+            assert fact.info == self.store[key]
+
+
+Interleaving.TestCase.settings = settings(max_examples=150, stateful_step_count=60, deadline=None)
+TestInterleaving = Interleaving.TestCase

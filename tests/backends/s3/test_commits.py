@@ -12,7 +12,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from s3sftp.backends.s3 import S3Backend
-from s3sftp.errors import Changed, NotFound
+from s3sftp.errors import Changed
 from s3sftp.events import Events
 from s3sftp.fs import FileSystem, VirtualPath, WriteMode
 from s3sftp.fs.openfiles import OpenWriter
@@ -87,6 +87,7 @@ async def test_a_file_that_is_said_to_be_unchanged_is_there_as_it_was(
         await s3.put(key, OLD)
         assert (await files.stat(F)).size == len(OLD)
         writer = await files.open_writer(F, mode)
+        await writer.stat()  # from now on what it was is known; without CREAT it is from OPEN on
         await act(writer)
         if change != "none":
             await s3.delete(key)
@@ -109,12 +110,11 @@ async def test_a_file_that_is_said_to_be_unchanged_is_there_as_it_was(
 async def test_a_new_file_replaces_none_that_came_meanwhile_and_would_have_been_kept(
     open_backend: Opener, s3: S3, data: bytes
 ) -> None:
-    """Opened without TRUNC where nothing was, as a memory says: some of what is there now would survive."""
+    """Opened without TRUNC where nothing was, as was asked then: else some of what is there would survive."""
     backend = await open_backend(cache_ttl=timedelta(minutes=1))
     async with filesystem(backend) as files:
-        with pytest.raises(NotFound):
-            await files.stat(F)
         writer = await files.open_writer(F, CREATE)
+        await writer.stat()
         await writer.write(0, data)
         await s3.put("tenant/alice/f", THEIRS)
         with pytest.raises(Changed):

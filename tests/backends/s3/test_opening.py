@@ -1,4 +1,4 @@
-"""Opening a file that nothing is known of begins to read it: one request, not two."""
+"""Opening a file begins to read it: one request, not two, and what is read is what is stored then."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from s3sftp.fs.budget import Budget
 from s3sftp.fs.options import FileOptions
 from s3sftp.fs.reading import OPEN_BYTES, Reader
 from tests.backends.s3.conftest import ALICE, Opener, place
-from tests.backends.s3.writers import data_of, get
+from tests.backends.s3.writers import data_of, get, names, put
 from tests.support.fault_proxy import FaultProxy
 from tests.support.faults import Answer, CutBody, StallBody
 from tests.support.s3_client import S3
@@ -62,14 +62,52 @@ async def test_the_description_is_that_of_a_head(backend: S3Backend, open_backen
     assert reader.info == await other.file_info(place("f"), ALICE)
 
 
-async def test_what_was_learned_is_known(backend: S3Backend, proxy: FaultProxy, s3: S3) -> None:
+@pytest.mark.parametrize("seen", ["nothing", "listed", "looked at", "put", "opened"])
+async def test_what_is_read_is_what_was_stored_when_it_was_opened(
+    open_backend: Opener, proxy: FaultProxy, s3: S3, seen: str
+) -> None:
+    """Whatever the session knew of it, and however lately."""
+    backend = await open_backend(cache_ttl=timedelta(minutes=1))
+    await put(backend, "f", b"old")
+    if seen == "nothing":
+        backend = await open_backend()
+    elif seen == "listed":
+        await names(backend, "")
+    elif seen == "looked at":
+        await backend.recent_info(place("f"), ALICE)
+    elif seen == "opened":
+        await (await opened(backend, "f")).close()
     await s3.put("tenant/f", SMALL)
+    proxy.clear()
     reader = await opened(backend, "f")
-    assert await backend.file_info(place("f"), ALICE) == reader.info
-    again = await opened(backend, "f")
+    assert reader.info.size == len(SMALL)
+    assert await whole(reader) == SMALL
     assert proxy.log.by_api() == {"GetObject": 1}
-    await reader.close()
-    await again.close()
+
+
+async def test_while_all_connections_are_taken_it_is_opened_as_it_is_stored_too(
+    open_backend: Opener, proxy: FaultProxy, s3: S3
+) -> None:
+    backend = await open_backend(max_connections=2, cache_ttl=timedelta(minutes=1))
+    await put(backend, "f", b"old")
+    await s3.put("tenant/f", SMALL)
+    proxy.clear()
+    async with backend.store.downloads.one():
+        info, _ = await backend.open_file(place("f"), OPEN_BYTES, ALICE)
+    assert info.size == len(SMALL)
+    assert proxy.log.by_api() == {"HeadObject": 1}
+
+
+async def test_opening_what_is_gone_ends_what_the_session_believed_of_it(
+    open_backend: Opener, s3: S3
+) -> None:
+    backend = await open_backend(cache_ttl=timedelta(minutes=1))
+    await put(backend, "f", b"old")
+    await s3.delete("tenant/f")
+    with pytest.raises(NotFound):
+        await opened(backend, "f")
+    with pytest.raises(NotFound):
+        await backend.recent_info(place("f"), ALICE)
 
 
 async def test_an_empty_file_opens(backend: S3Backend, s3: S3) -> None:
@@ -94,10 +132,6 @@ async def test_a_directory_and_nothing_are_told_apart(backend: S3Backend, proxy:
     with pytest.raises(NotFound):
         await opened(backend, "nothing")
     assert proxy.log.by_api() == {"GetObject": 2, "ListObjectsV2": 2, "HeadObject": 2}
-    assert (await backend.file_info(place("d"), ALICE)).is_dir
-    with pytest.raises(NotFound):
-        await backend.file_info(place("nothing"), ALICE)
-    assert proxy.log.count("HeadObject") == 2
 
 
 @pytest.mark.parametrize("directory", ["emptied", "not empty"])
@@ -136,7 +170,6 @@ async def test_a_reader_that_leaves_gives_everything_back(open_backend: Opener, 
     await s3.put("tenant/f", LARGE)
     budget = Budget(64 << 20)
     for _ in range(10):
-        backend._facts.forget("tenant/f")
         reader = await opened(backend, "f", budget)
         if moment == "later":
             await asyncio.sleep(0.05)

@@ -9,7 +9,7 @@ import pytest
 
 from s3sftp.backends.contract import FileInfo
 from s3sftp.backends.s3 import S3Backend
-from s3sftp.errors import AlreadyExists, Busy, Changed, PermissionDenied
+from s3sftp.errors import AlreadyExists, Busy, Changed, NotFound, PermissionDenied
 from tests.backends.s3.conftest import ALICE, PART, Opener, place
 from tests.backends.s3.writers import data_of, put
 from tests.support.fault_proxy import FaultProxy
@@ -157,20 +157,36 @@ async def test_another_programs_file_is_moved_by_the_second_try(
     assert await s3.body("tenant/other") == b"theirs2"
 
 
-async def test_a_source_that_another_server_replaced_is_asked_for_again(open_backend: Opener, s3: S3) -> None:
+@pytest.mark.parametrize("act", ["rename", "rename over", "copy"])
+async def test_a_source_that_another_server_replaced_is_taken_as_it_is(
+    open_backend: Opener, s3: S3, act: str
+) -> None:
     backend = await open_backend(cache_ttl=timedelta(seconds=60))
-    for act in ("rename", "copy"):
-        await put(backend, "f", b"one")
-        await s3.put("tenant/f", b"two22")
-        for attempt in (1, 2):
-            try:
-                if act == "rename":
-                    await rename(backend, "f", act, overwrite=True)
-                else:
-                    await backend.copy(place("f"), place(act), ALICE, version=None)
-            except Changed:
-                assert attempt == 1
-        assert await s3.body(f"tenant/{act}") == b"two22"
+    await put(backend, "f", b"one")
+    await s3.put("tenant/f", b"two22")
+    if act == "copy":
+        await backend.copy(place("f"), place("g"), ALICE, version=None)
+    else:
+        await rename(backend, "f", "g", overwrite=act == "rename over")
+    assert await s3.body("tenant/g") == b"two22"
+
+
+async def test_a_source_that_has_become_a_directory_is_moved_as_one(open_backend: Opener, s3: S3) -> None:
+    backend = await open_backend(cache_ttl=timedelta(seconds=60))
+    await put(backend, "f", b"one")
+    await s3.delete("tenant/f")
+    await s3.put("tenant/f/x", b"two")
+    await rename(backend, "f", "g")
+    assert await s3.keys() == ["tenant/g/x"]
+
+
+async def test_a_source_that_another_server_removed_is_not_found(open_backend: Opener, s3: S3) -> None:
+    backend = await open_backend(cache_ttl=timedelta(seconds=60))
+    await put(backend, "f", b"one")
+    await s3.delete("tenant/f")
+    with pytest.raises(NotFound):
+        await rename(backend, "f", "g")
+    assert await s3.keys() == []
 
 
 async def test_a_target_without_etag_is_not_taken_for_our_copy(
