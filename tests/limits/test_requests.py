@@ -16,7 +16,9 @@ from tests.limits.operations import (
     WITH_THE_JOURNAL_IN_THE_BUCKET,
     Operation,
     World,
+    list_all,
     measured,
+    measured_once_listed,
     world,
 )
 from tests.sftp.packets import CREAT, TRUNC, W
@@ -87,7 +89,7 @@ def _leases(here: World) -> int:
 
 
 async def test_what_clients_do_costs_what_the_table_says(here: World) -> None:
-    found = {story.name: await measured(here, story) for story in CLIENTS}
+    found = await measured_once_listed(here, CLIENTS)
     assert found == {story.name: story.budget for story in CLIENTS}
 
 
@@ -96,6 +98,7 @@ async def test_openssh_itself_costs_no_more_than_its_stories_and_what_is_promise
 ) -> None:
     """Its packets, not ours."""
     await asyncio.gather(*(here.put_behind(f"thirty/{number}", b"x") for number in range(30)))
+    await list_all(here)
     local = tmp_path / "local"
     local.mkdir()
     (local / "f").write_bytes(bytes(10_000))

@@ -226,7 +226,7 @@ async def test_with_stored_times_stat_right_after_an_upload_says_what_listings_w
     backend = await open_backend(times="stored", cache_ttl=60)
     await put(backend, "f", b"x", mtime=1000)
     with costing(proxy, HeadObject=1):
-        assert (await backend.file_info(place("f"), ALICE)).mtime == await stored(s3, "tenant/f")
+        assert (await backend.recent_info(place("f"), ALICE)).mtime == await stored(s3, "tenant/f")
 
 
 def test_stored_times_and_permissions_that_are_kept_do_not_go_together(seaweed: Store) -> None:
