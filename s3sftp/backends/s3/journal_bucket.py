@@ -220,7 +220,7 @@ class BucketClaims:
                 for line in answer.get("Contents", ()):
                     if int(line["Size"]) > _MAX_CLAIM_BYTES:
                         continue  # no claim
-                    if "LastModified" not in line:  # what seems never to change seems to be dead
+                    if line.get("LastModified") is None:  # what seems never to change seems to be dead
                         raise StorageFailure(detail="the store does not tell when claims were written")
                     if match := _KEY.fullmatch(line["Key"].removeprefix(self._root)):
                         mark = (line["Key"], str(line.get("ETag", "")), str(line["LastModified"]))

@@ -11,7 +11,7 @@ unknown is not 0.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Collection, Set
+from collections.abc import AsyncGenerator, Collection
 from contextlib import AbstractAsyncContextManager, aclosing
 from typing import Any, Protocol
 
@@ -122,28 +122,28 @@ async def beginning(store: Lister, prefix: str, most: int, *, page: int | None =
         after = {"ContinuationToken": token}
 
 
-async def _complete(store: Lister, answer: Answer, needed: Set[str]) -> None:
+async def _complete(store: Lister, answer: Answer, needed: Collection[str]) -> None:
     """Ask for what the lines of a page lack. What is gone by then is left out."""
-    lacking = [line for line in answer.get("Contents", ()) if not needed <= line.keys()]
+    lines = answer.get("Contents", ())
+    lacking = {id(line): line for name in needed for line in lines if line.get(name) is None}
     if not lacking:
         return
-    gone: list[Answer] = []
+    gone: set[int] = set()
 
     async def ask(line: Answer) -> None:
         try:
             head = await store.call("HeadObject", Key=line["Key"])
         except NotFound:
-            gone.append(line)
+            gone.add(id(line))
             return
-        if "Size" not in line and "ContentLength" not in head:
+        told = {"Size": head.get("ContentLength"), "ETag": head.get("ETag")}
+        told["LastModified"] = head.get("LastModified")
+        line |= {name: value for name, value in told.items() if line.get(name) is None and value is not None}
+        if line.get("Size") is None:
             raise StorageFailure("storage does not tell the file's size", detail=f"key {line['Key']!r}")
-        line.setdefault("Size", head.get("ContentLength"))
-        for name in ("ETag", "LastModified"):
-            if name in head:
-                line.setdefault(name, head[name])
 
-    await for_each(lacking, ask, _HEADS)
-    answer["Contents"] = [line for line in answer["Contents"] if line not in gone]
+    await for_each(lacking.values(), ask, _HEADS)
+    answer["Contents"] = [line for line in lines if id(line) not in gone]
 
 
 async def is_listed(store: Lister, name: str) -> bool:

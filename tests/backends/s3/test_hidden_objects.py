@@ -6,7 +6,7 @@ import pytest
 import structlog.testing
 
 from s3sftp.backends.s3 import S3Backend
-from s3sftp.errors import AlreadyExists, NotEmpty
+from s3sftp.errors import AlreadyExists, IsADirectory, NotEmpty
 from tests.backends.s3.conftest import ALICE, place
 from tests.backends.s3.test_listing import fill
 from tests.backends.s3.writers import names
@@ -42,6 +42,8 @@ async def test_the_content_of_a_marker_is_not_removed(backend: S3Backend, s3: S3
         await backend.del_dir(place("d"), ALICE)
     with pytest.raises(AlreadyExists):
         await backend.make_dir(place("d"), ALICE)
+    with pytest.raises(IsADirectory):
+        await backend.delete(place("d"), ALICE)
     assert await s3.body("tenant/d/") == b"somebody's bytes"
     await s3.delete("tenant/d/")
     await s3.put("tenant/d/", b"")
