@@ -171,8 +171,15 @@ class Writing:
             change.left(FileInfo.directory(made.moment))
 
     async def replace_marker(self, key: str) -> None:
-        """The same where one may be already. Does not touch the facts."""
-        await self._put_marker(key, {})
+        """The same where one may be already. Does not touch the facts. Raises AlreadyExists when that one has
+        content, which no listing shows."""
+        try:
+            await self._put_marker(key, {"IfNoneMatch": "*"})
+        except AlreadyExists:
+            lines = await beginning(self._store, key, 1)
+            if any(line["Key"] == key and line["Size"] for line in lines):
+                raise
+            await self._put_marker(key, {})
 
     async def _put_marker(self, key: str, conditions: dict[str, str]) -> Published:
         write_id = str(uuid.uuid4())
