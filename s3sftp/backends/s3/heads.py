@@ -130,8 +130,8 @@ class Heads:
                 raise
             size = None
         if size is None:
-            lines = await beginning(self._store, key, 1)
-            size = next((int(line["Size"]) for line in lines if line["Key"] == key), None)
+            lines = await beginning(self._store, key, 1, needed=())
+            size = next((line.get("Size") for line in lines if line["Key"] == key), None)
         if size is None:
             raise StorageFailure("storage does not tell the file's size")
         return head | {"ContentLength": size}
@@ -142,5 +142,5 @@ class Heads:
             prefix = self._keys.prefix_of(place)
         except InvalidRequest:  # the key has 1 024 bytes: nothing can be below it
             return None
-        lines = await beginning(self._store, prefix, 1)
+        lines = await beginning(self._store, prefix, 1, needed=())
         return marker_of({"Contents": lines}, prefix) if lines else None

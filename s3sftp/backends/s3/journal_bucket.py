@@ -215,7 +215,7 @@ class BucketClaims:
     async def _listing(self) -> dict[str, frozenset[Mark]]:
         """The objects of each instance. Raises StorageError."""
         found: defaultdict[str, set[Mark]] = defaultdict(set)
-        async with aclosing(pages(self._store, self._root, needed=("LastModified",))) as answers:
+        async with aclosing(pages(self._store, self._root, needed=("Size", "LastModified"))) as answers:
             async for answer in answers:
                 for line in answer.get("Contents", ()):
                     if int(line["Size"]) > _MAX_CLAIM_BYTES:

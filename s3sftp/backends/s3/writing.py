@@ -165,7 +165,7 @@ class Writing:
                 made = await self._put_marker(key, {"IfNoneMatch": "*"})
             except AlreadyExists:
                 # some stores keep the ghost of a directory whose last file is gone, and it refuses a marker
-                if await beginning(self._store, key, 1):
+                if await beginning(self._store, key, 1, needed=()):
                     raise
                 made = await self._put_marker(key, {})
             change.left(FileInfo.directory(made.moment))
