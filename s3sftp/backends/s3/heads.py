@@ -119,22 +119,22 @@ class Heads:
         return found
 
     async def _measured(self, key: str, head: Answer) -> Answer:
-        """The same with the size, which the answer to a GET of the first byte tells, or LIST. Raises
-        StorageFailure when neither does."""
+        """What the answer to a GET of the first byte says of the object, as a HEAD does. Where that does not
+        tell the size: what HEAD said, with the size that LIST tells. Raises StorageFailure when nothing does.
+        """
         try:
             answer = await self._store.call("GetObject", Key=key, Range="bytes=0-0")
-            body_of(answer).close()
-            size = size_of(answer, 1)
         except StorageError as error:
             if not has_status(error, 416):  # it has no first byte
                 raise
-            size = None
-        if size is None:
-            lines = await beginning(self._store, key, 1, needed=())
-            size = next((line.get("Size") for line in lines if line["Key"] == key), None)
-        if size is None:
-            raise StorageFailure("storage does not tell the file's size")
-        return head | {"ContentLength": size}
+        else:
+            body_of(answer).close()
+            if (size := size_of(answer, 1)) is not None:
+                return answer | {"ContentLength": size}
+        for line in await beginning(self._store, key, 1, needed=()):
+            if line["Key"] == key and line.get("Size") is not None:
+                return head | {"ContentLength": line["Size"]}
+        raise StorageFailure("storage does not tell the file's size")
 
     async def _below(self, place: Place) -> FileInfo | None:
         """The directory, if any key is below; a marker is below itself."""
