@@ -122,5 +122,6 @@ async def test_a_missing_object_and_a_forbidden_one_differ(troubled: Desk, proxy
             with pytest.raises(PermissionError):
                 sftp.open(f"{troubled.remote}/forbidden", "rb")
 
+    await troubled.put("forbidden", b"x")
     proxy.on("HeadObject", "GetObject", do=Answer(403, "AccessDenied"), key="forbidden")
     await asyncio.to_thread(work)

@@ -112,7 +112,7 @@ class Directories:
 
     async def _keep(self, marker: str, session: Session) -> None:
         try:
-            if not await beginning(self._store, marker, 1):
+            if not await beginning(self._store, marker, 1, needed=()):
                 await self._writing.marker(marker, session)
         except AlreadyExists:
             pass

@@ -161,22 +161,22 @@ class Heads:
         return await self._measured(key, answer)  # such as GCS says of what it unpacks on its way
 
     async def _measured(self, key: str, head: Answer) -> Answer:
-        """The same with the size, which the answer to a GET of the first byte tells, or LIST. Raises
-        StorageFailure when neither does."""
+        """What the answer to a GET of the first byte says of the object, as a HEAD does. Where that does not
+        tell the size: what HEAD said, with the size that LIST tells. Raises StorageFailure when nothing does.
+        """
         try:
             answer = await self._store.call("GetObject", Key=key, Range="bytes=0-0")
-            body_of(answer).close()
-            size = size_of(answer, 1)
         except StorageError as error:
             if not has_status(error, 416):  # it has no first byte
                 raise
-            size = None
-        if size is None:
-            lines = await beginning(self._store, key, 1)
-            size = next((int(line["Size"]) for line in lines if line["Key"] == key), None)
-        if size is None:
-            raise StorageFailure("storage does not tell the file's size")
-        return head | {"ContentLength": size}
+        else:
+            body_of(answer).close()
+            if (size := size_of(answer, 1)) is not None:
+                return answer | {"ContentLength": size}
+        for line in await beginning(self._store, key, 1, needed=()):
+            if line["Key"] == key and line.get("Size") is not None:
+                return head | {"ContentLength": line["Size"]}
+        raise StorageFailure("storage does not tell the file's size")
 
     async def _below(self, place: Place) -> FileInfo | None:
         """The directory, if any key is below; a marker is below itself."""
@@ -184,7 +184,7 @@ class Heads:
             prefix = self._keys.prefix_of(place)
         except InvalidRequest:  # the key has 1 024 bytes: nothing can be below it
             return None
-        lines = await beginning(self._store, prefix, 1)
+        lines = await beginning(self._store, prefix, 1, needed=())
         return self._directory(lines, prefix) if lines else None
 
     def _directory(self, lines: list[Answer], prefix: str) -> FileInfo:
@@ -201,12 +201,12 @@ class Heads:
         if not self._store.features.has(Feature.ANY_PREFIX):
             return False, None
         try:
-            lines = await beginning(self._store, key, _BEGINNINGS)
+            lines = await beginning(self._store, key, _BEGINNINGS, needed=())
         except StorageError as error:
             if not has_status(error, 400, 403, 501):
                 raise
             if not has_status(error, 403):  # which a policy says that allows to list some prefixes alone
-                await beginning(self._store, f"{key}/", 1)
+                await beginning(self._store, f"{key}/", 1, needed=())
                 self._store.features.lacks(Feature.ANY_PREFIX, error.detail)
             return False, None
         if any(line["Key"] == key for line in lines):

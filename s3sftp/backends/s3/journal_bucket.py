@@ -215,12 +215,12 @@ class BucketClaims:
     async def _listing(self) -> dict[str, frozenset[Mark]]:
         """The objects of each instance. Raises StorageError."""
         found: defaultdict[str, set[Mark]] = defaultdict(set)
-        async with aclosing(pages(self._store, self._root, needed=("LastModified",))) as answers:
+        async with aclosing(pages(self._store, self._root, needed=("Size", "LastModified"))) as answers:
             async for answer in answers:
                 for line in answer.get("Contents", ()):
                     if int(line["Size"]) > _MAX_CLAIM_BYTES:
                         continue  # no claim
-                    if "LastModified" not in line:  # what seems never to change seems to be dead
+                    if line.get("LastModified") is None:  # what seems never to change seems to be dead
                         raise StorageFailure(detail="the store does not tell when claims were written")
                     if match := _KEY.fullmatch(line["Key"].removeprefix(self._root)):
                         mark = (line["Key"], str(line.get("ETag", "")), str(line["LastModified"]))

@@ -11,7 +11,7 @@ unknown is not 0.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Collection, Set
+from collections.abc import AsyncGenerator, Collection
 from contextlib import AbstractAsyncContextManager, aclosing
 from typing import Any, Protocol
 
@@ -25,6 +25,7 @@ PAGE_KEYS = 1000
 """The most that S3 tells at once."""
 _HEADS = 8
 """Requests at once for what a page lacks."""
+_SIZE = ("Size",)
 
 Answer = dict[str, Any]
 
@@ -46,11 +47,11 @@ class Lister(Protocol):
 
 
 async def pages(
-    store: Lister, prefix: str, *, delimiter: str = "", needed: Collection[str] = ()
+    store: Lister, prefix: str, *, delimiter: str = "", needed: Collection[str] = _SIZE
 ) -> AsyncGenerator[Answer]:
-    """The answers of one listing, in which every line has its size and what else is `needed`, as far as HEAD
-    tells it. The next is asked for while this one is read; leaving stops it. Raises StorageFailure when the
-    store repeats itself."""
+    """The answers of one listing, in which every line has what is `needed`, as far as HEAD tells it. The next
+    is asked for while this one is read; leaving stops it. Raises StorageFailure when the store repeats
+    itself, or tells no size that is needed."""
     fixed: Answer = {"Prefix": prefix, "MaxKeys": PAGE_KEYS} | ({"Delimiter": delimiter} if delimiter else {})
     progress = Progress()
 
@@ -59,7 +60,7 @@ async def pages(
             answer = await store.call("ListObjectsV2", **fixed, **after)
         if "IsTruncated" not in answer and not answer.get("NextContinuationToken"):
             raise StorageFailure("storage does not tell whether its listing is whole")
-        await _complete(store, answer, {"Size", *needed})
+        await _complete(store, answer, needed)
         return answer
 
     answer = await page({})
@@ -105,7 +106,9 @@ def _span(answer: Answer) -> tuple[str, str] | None:
     return None if is_of_one else (min(names), max(names))
 
 
-async def beginning(store: Lister, prefix: str, most: int, *, page: int | None = None) -> list[Answer]:
+async def beginning(
+    store: Lister, prefix: str, most: int, *, page: int | None = None, needed: Collection[str] = _SIZE
+) -> list[Answer]:
     """The first so many lines below a prefix, all of them if there are fewer: a page may be short, or empty,
     and not the last. `page` is how many to ask for at once. Raises StorageError."""
     after: Answer = {}
@@ -116,34 +119,34 @@ async def beginning(store: Lister, prefix: str, most: int, *, page: int | None =
         token = answer.get("NextContinuationToken")
         if len(lines) >= most or not token:
             answer["Contents"] = lines[:most]
-            await _complete(store, answer, {"Size"})
+            await _complete(store, answer, needed)
             return list(answer["Contents"])
         progress.require(token, answer)
         after = {"ContinuationToken": token}
 
 
-async def _complete(store: Lister, answer: Answer, needed: Set[str]) -> None:
+async def _complete(store: Lister, answer: Answer, needed: Collection[str]) -> None:
     """Ask for what the lines of a page lack. What is gone by then is left out."""
-    lacking = [line for line in answer.get("Contents", ()) if not needed <= line.keys()]
+    lines = answer.get("Contents", ())
+    lacking = {id(line): line for name in needed for line in lines if line.get(name) is None}
     if not lacking:
         return
-    gone: list[Answer] = []
+    gone: set[int] = set()
 
     async def ask(line: Answer) -> None:
         try:
             head = await store.call("HeadObject", Key=line["Key"])
         except NotFound:
-            gone.append(line)
+            gone.add(id(line))
             return
-        if "Size" not in line and "ContentLength" not in head:
+        told = {"Size": head.get("ContentLength"), "ETag": head.get("ETag")}
+        told["LastModified"] = head.get("LastModified")
+        line |= {name: value for name, value in told.items() if line.get(name) is None and value is not None}
+        if "Size" in needed and line.get("Size") is None:
             raise StorageFailure("storage does not tell the file's size", detail=f"key {line['Key']!r}")
-        line.setdefault("Size", head.get("ContentLength"))
-        for name in ("ETag", "LastModified"):
-            if name in head:
-                line.setdefault(name, head[name])
 
-    await for_each(lacking, ask, _HEADS)
-    answer["Contents"] = [line for line in answer["Contents"] if line not in gone]
+    await for_each(lacking.values(), ask, _HEADS)
+    answer["Contents"] = [line for line in lines if id(line) not in gone]
 
 
 async def is_listed(store: Lister, name: str) -> bool:
@@ -174,11 +177,11 @@ async def _begins(store: Lister, name: str) -> bool:
     if name.endswith("/"):  # after all that goes on with a byte before the slash, such as `name-1`
         return await _is_among(store, name, name.removesuffix("/"))
     # of all that begin so it is the first
-    return any(line["Key"] == name for line in await beginning(store, name, 1))
+    return any(line["Key"] == name for line in await beginning(store, name, 1, needed=()))
 
 
 async def _is_among(store: Lister, name: str, prefix: str) -> bool:
-    async with aclosing(pages(store, prefix, delimiter="/")) as answers:
+    async with aclosing(pages(store, prefix, delimiter="/", needed=())) as answers:
         async for answer in answers:
             if _shows(answer, name):
                 return True

@@ -52,7 +52,7 @@ class Line:
 
 async def tree(store: Store, prefix: str) -> AsyncGenerator[Line]:
     """Every object below a prefix, markers included."""
-    async with aclosing(pages(store, prefix, needed=("ETag",))) as answers:
+    async with aclosing(pages(store, prefix, needed=("Size", "ETag"))) as answers:
         async for answer in answers:
             for line in answer.get("Contents", ()):
                 yield Line(line["Key"], int(line["Size"]), version_of(line), uploaded_at(line))

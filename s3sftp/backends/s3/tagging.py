@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Protocol
 from urllib.parse import urlencode
 
-from s3sftp.backends.s3.failures import cause_of, has_status
+from s3sftp.backends.s3.failures import cause_of, has_code, has_status
 from s3sftp.backends.s3.features import Feature, Features
 from s3sftp.backends.s3.retries import Again
 from s3sftp.errors import StorageError
@@ -55,10 +55,8 @@ async def tags_of(store: _Store, key: str) -> Answer:
 
 
 def _may_be_the_tags(error: StorageError) -> bool:
+    """Not when it says that one of them is wrong: then it has them, and the operator wants to know."""
     trouble = cause_of(error)
-    return (
-        trouble is not None
-        and trouble.meaning.again is Again.NEVER
-        and has_status(error, 400, 405, 501)
-        and not trouble.unknown
-    )
+    if trouble is None or trouble.unknown or trouble.meaning.again is not Again.NEVER:
+        return False
+    return has_status(error, 400, 405, 501) and not has_code(error, "InvalidTag")

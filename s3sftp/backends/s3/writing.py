@@ -245,14 +245,21 @@ class Writing:
                 made = await self._put_marker(key, {"IfNoneMatch": "*"})
             except AlreadyExists:
                 # some stores keep the ghost of a directory whose last file is gone, and it refuses a marker
-                if await beginning(self._store, key, 1):
+                if await beginning(self._store, key, 1, needed=()):
                     raise
                 made = await self._put_marker(key, {})
             change.left(FileInfo.directory(made.moment if self._store.options.keeps_times else None))
 
     async def replace_marker(self, key: str) -> None:
-        """The same where one may be already. Does not touch the facts."""
-        await self._put_marker(key, {})
+        """The same where one may be already. Does not touch the facts. Raises AlreadyExists when that one has
+        content, which no listing shows."""
+        try:
+            await self._put_marker(key, {"IfNoneMatch": "*"})
+        except AlreadyExists:
+            lines = await beginning(self._store, key, 1)
+            if any(line["Key"] == key and line["Size"] for line in lines):
+                raise
+            await self._put_marker(key, {})
 
     async def _put_marker(self, key: str, conditions: dict[str, str]) -> Published:
         write_id = str(uuid.uuid4())

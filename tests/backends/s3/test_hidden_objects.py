@@ -6,10 +6,12 @@ import pytest
 import structlog.testing
 
 from s3sftp.backends.s3 import S3Backend
-from s3sftp.errors import AlreadyExists, NotEmpty
+from s3sftp.errors import AlreadyExists, IsADirectory, NotEmpty
 from tests.backends.s3.conftest import ALICE, place
 from tests.backends.s3.test_listing import fill
 from tests.backends.s3.writers import names
+from tests.support.fault_proxy import FaultProxy
+from tests.support.faults import Meanwhile
 from tests.support.s3_client import S3
 
 STORES = pytest.mark.parametrize("store", ["seaweed", "moto"], indirect=True)
@@ -42,6 +44,8 @@ async def test_the_content_of_a_marker_is_not_removed(backend: S3Backend, s3: S3
         await backend.del_dir(place("d"), ALICE)
     with pytest.raises(AlreadyExists):
         await backend.make_dir(place("d"), ALICE)
+    with pytest.raises(IsADirectory):
+        await backend.delete(place("d"), ALICE)
     assert await s3.body("tenant/d/") == b"somebody's bytes"
     await s3.delete("tenant/d/")
     await s3.put("tenant/d/", b"")
@@ -58,6 +62,20 @@ async def test_the_content_of_a_marker_moves_with_its_directory(backend: S3Backe
     assert await s3.keys() == ["tenant/new/", "tenant/new/f", "tenant/new/sub/"]
     assert await s3.body("tenant/new/") == b"somebody's bytes"
     assert await s3.body("tenant/new/sub/") == b"more"
+
+
+@MOTO
+async def test_the_content_of_a_marker_that_comes_meanwhile_is_not_overwritten(
+    backend: S3Backend, s3: S3, proxy: FaultProxy
+) -> None:
+    await s3.put("tenant/old/", b"")
+    await fill(s3, "tenant/old/f")
+    put = proxy.on("PutObject", do=Meanwhile(lambda: s3.put("tenant/new/", b"somebody's bytes")), times=1)
+    with pytest.raises(AlreadyExists):
+        await backend.rename(place("old"), place("new"), ALICE, overwrite=False)
+    assert put.hits == 1
+    assert await s3.body("tenant/new/") == b"somebody's bytes"
+    assert await s3.exists("tenant/old/f")
 
 
 @MOTO

@@ -6,7 +6,7 @@ import pytest
 import structlog.testing
 
 from s3sftp.backends.s3.features import Feature
-from s3sftp.errors import PermissionDenied, StorageError
+from s3sftp.errors import StorageError
 from tests.backends.s3.conftest import ALICE, PART, Opener, place
 from tests.backends.s3.writers import data_of, put
 from tests.support.fault_proxy import FaultProxy
@@ -35,16 +35,24 @@ async def test_a_file_is_stored_without_the_tags_that_the_store_refuses_and_the_
 
 
 @pytest.mark.parametrize(
-    "refusal", [Answer(501, "NotImplemented"), Answer(400, "InvalidRequest"), Answer(403, "AccessDenied")]
+    ("refusal", "times"),
+    [
+        (Answer(501, "NotImplemented"), 2),
+        (Answer(400, "InvalidRequest"), 2),
+        (Answer(400, "InvalidTag"), 1),
+        (Answer(403, "AccessDenied"), 1),
+    ],
 )
 async def test_what_is_refused_without_tags_too_says_nothing_of_them(
-    open_backend: Opener, proxy: FaultProxy, refusal: Answer
+    open_backend: Opener, proxy: FaultProxy, refusal: Answer, times: int
 ) -> None:
-    """A role that may not tag is not a store without tags: the files would lose what the operator wants."""
+    """A role that may not tag is no store without tags, nor is a store that refuses a wrong one: files would
+    lose what the operator wants."""
     backend = await open_backend(tags={"team": "a"})
-    proxy.on("PutObject", do=refusal, times=1 if refusal.status == 403 else 2)
-    with pytest.raises(PermissionDenied if refusal.status == 403 else StorageError):
+    proxy.on("PutObject", do=refusal, times=times)
+    with pytest.raises(StorageError):
         await put(backend, "f", b"x")
+    assert proxy.log.count("PutObject") == times
     assert backend.store.features.missing == ()
     await put(backend, "f", b"x")
     assert "x-amz-tagging" in proxy.log.of("PutObject")[-1].headers

@@ -12,13 +12,13 @@ from pathlib import Path
 import pytest
 
 from s3sftp.backends.s3 import S3Backend
-from s3sftp.errors import Changed, StorageError, StorageFailure
+from s3sftp.errors import Changed, PermissionDenied, StorageError, StorageFailure
 from tests.backends.s3.conftest import ALICE, PART, Opener, place
 from tests.backends.s3.test_listing import fill
 from tests.backends.s3.test_opening import opened, whole
 from tests.backends.s3.writers import data_of, get, put
 from tests.support.fault_proxy import FaultProxy
-from tests.support.faults import LoseReply, Meanwhile, Reply, Rewrite
+from tests.support.faults import Answer, LoseReply, Meanwhile, Reply, Rewrite
 from tests.support.s3_client import S3
 
 CONTENT = data_of(3 << 20, seed=3)
@@ -129,6 +129,18 @@ async def test_a_line_of_a_listing_without_a_size_is_looked_up(
     assert {entry.name: entry.info.size for entry in page if not entry.info.is_dir} == {b"f": len(CONTENT)}
     await backend.rename(place("d"), place("e"), ALICE, overwrite=False)
     assert await s3.body("tenant/e/f") == await s3.body("tenant/e/sub/g") == CONTENT
+
+
+async def test_a_refused_file_whose_size_no_listing_tells_is_refused(
+    backend: S3Backend, s3: S3, proxy: FaultProxy
+) -> None:
+    """LIST says that it is there, and no more is asked."""
+    await s3.put("tenant/f", CONTENT)
+    proxy.on("ListObjectsV2", do=unlisted("Size"))
+    proxy.on("HeadObject", do=Answer(403, "AccessDenied"))
+    with pytest.raises(PermissionDenied):
+        await backend.file_info(place("f"), ALICE)
+    assert proxy.log.by_api() == {"HeadObject": 1, "ListObjectsV2": 1}
 
 
 async def test_a_line_of_a_listing_whose_size_nobody_tells_is_an_error(
