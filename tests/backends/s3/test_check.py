@@ -268,3 +268,17 @@ async def test_probes_are_removed_whatever_fails(s3: S3, proxied: Store, proxy: 
     assert [finding for finding in found if finding.state == "failed"]
     assert await s3.keys() == []
     assert await s3.multipart_uploads() == []
+
+
+@pytest.mark.parametrize("ignored", [False, True], ids=["refused", "ignored"])
+async def test_a_store_that_cannot_change_metadata_is_told_apart_from_one_that_cannot_copy(
+    s3: S3, proxied: Store, proxy: FaultProxy, ignored: bool
+) -> None:
+    done = Foreign(b"<CopyObjectResult><ETag>&quot;e&quot;</ETag></CopyObjectResult>")
+    proxy.on("CopyObject", do=done if ignored else NOT_IMPLEMENTED, header="^x-amz-metadata-directive")
+    copy = by_name(await check(options_for(proxied, s3.bucket)))["copy"]
+    assert (copy.state, 's3.late_mtime = "ignore"' in copy.advice) == ("warning", True)
+    proxy.clear()
+    proxy.on("CopyObject", do=NOT_IMPLEMENTED)
+    copy = by_name(await check(options_for(proxied, s3.bucket)))["copy"]
+    assert (copy.state, "use another store" in copy.advice) == ("failed", True)
