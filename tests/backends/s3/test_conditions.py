@@ -161,6 +161,33 @@ async def test_what_fails_without_the_condition_too_shows_nothing_and_is_told_as
     assert backend.store.features.missing == ()
 
 
+async def test_a_store_that_refuses_to_read_one_version_is_read_and_compared(
+    backend: S3Backend, s3: S3, proxy: FaultProxy
+) -> None:
+    refused = proxy.on("GetObject", do=Answer(501, "NotImplemented"), header="^if-match:")
+    info = await put(backend, "f", b"mine")
+    for _ in range(2):
+        assert await get(backend, "f", 0, 4, info.version) == b"mine"
+    await s3.put("tenant/f", b"more")
+    with pytest.raises(Changed):
+        await get(backend, "f", 0, 4, info.version)
+    assert refused.hits == 1
+    assert backend.store.features.missing == (Feature.MATCHED_READS,)
+
+
+async def test_a_conflict_about_a_name_that_is_taken_says_so(
+    backend: S3Backend, s3: S3, proxy: FaultProxy
+) -> None:
+    upload = await begin(backend, "f", exclusive=True)
+    proxy.on("PutObject", do=Answer(409, "ConditionalRequestConflict"), times=1)
+    await backend.finish_write(upload, b"mine", Finish(4), ALICE)
+    upload = await begin(backend, "g", exclusive=True)
+    await s3.put("tenant/g", b"theirs")
+    proxy.on("PutObject", do=Answer(409, "ConditionalRequestConflict"))
+    with pytest.raises(AlreadyExists):
+        await backend.finish_write(upload, b"mine", Finish(4), ALICE)
+
+
 # ── what is ignored without a word ──────────────────────────────────────────────────────────────────
 
 
