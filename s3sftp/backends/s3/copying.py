@@ -186,9 +186,12 @@ class Copying:
             )
             if version and not self._is_matched():
                 await self._require_source(source, version)
+            conditions = {"IfNoneMatch": "*"} if exclusive else {}
+            if exclusive and not self._conditions.are_known:  # some honour it of PutObject alone
+                await require(self._store, target, conditions)
             return await upload.complete(
                 lambda found: write_id_of(found) == write_id and found.get("ContentLength") == info.size,
-                **({"IfNoneMatch": "*"} if exclusive else {}),
+                **conditions,
             )
         finally:
             await upload.abort()

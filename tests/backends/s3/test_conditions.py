@@ -217,6 +217,18 @@ async def test_a_rename_replaces_nothing_on_a_store_that_ignores_conditions_on_c
 
 
 @MOTO
+async def test_a_rename_looks_where_the_end_of_an_upload_is_the_one_place_that_ignores_the_condition(
+    backend: S3Backend, s3: S3, unknown: FaultProxy
+) -> None:
+    unknown.on("CompleteMultipartUpload", do=Strip("if-none-match"))
+    unknown.on("UploadPartCopy", do=Meanwhile(lambda: s3.put("tenant/new", b"theirs")))
+    await s3.put("tenant/old", b"mine")
+    with pytest.raises(AlreadyExists):
+        await rename(backend, "old", "new")
+    assert await s3.body("tenant/new") == b"theirs"
+
+
+@MOTO
 async def test_a_source_that_was_replaced_is_not_removed_by_a_store_that_ignores_conditions_on_deletes(
     backend: S3Backend, s3: S3, unknown: FaultProxy
 ) -> None:
