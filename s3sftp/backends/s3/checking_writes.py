@@ -49,9 +49,8 @@ async def look_write(store: Store, key: str) -> Finding:
         await put(store, key)
     except StorageError as error:
         return await _what_is_in_the_way(store, key, error)
-    for part in _PARTS:
-        if part.feature and not store.features.has(part.feature) and _changes(store.options, part.without):
-            return Finding("write", "warning", f"PutObject works without {part.feature}", part.advice)
+    if store.options.tags and not store.features.has(Feature.TAGS):
+        return Finding("write", "warning", "PutObject works without tags", "leave out s3.tags")
     return Finding("write", "ok", f"PutObject works, with checksum {store.options.checksum}")
 
 

@@ -21,7 +21,7 @@ from s3sftp.backends.contract import Buffer
 from s3sftp.backends.s3.bodies import MemoryBody
 from s3sftp.backends.s3.checksums import crc_of_parts, crc_of_text, crc_text, digest
 from s3sftp.backends.s3.client import Answer, Store
-from s3sftp.backends.s3.failures import has_code, has_status, is_refusal
+from s3sftp.backends.s3.failures import has_code, has_status, is_condition_refusal
 from s3sftp.backends.s3.features import Feature
 from s3sftp.backends.s3.objects import Fields, time_of
 from s3sftp.backends.s3.ownership import Entry, Journal
@@ -178,7 +178,7 @@ class Multipart:
         except StorageError as error:
             if has_status(error, 412, 416):
                 raise Changed(detail=error.detail) from error
-            if not matched or not is_refusal(error):
+            if not matched or not is_condition_refusal(error):
                 raise
             answer = await features.do_without(
                 Feature.MATCHED_COPIES, error, self._copied(number, source, None, start, stop)
