@@ -8,19 +8,21 @@ from __future__ import annotations
 import uuid
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
-from typing import Any
+from typing import Any, Final
 
 from s3sftp.backends.findings import Finding
 from s3sftp.backends.s3.bodies import MemoryBody
 from s3sftp.backends.s3.checking_answers import CONTENT, missing, put, refused, told
 from s3sftp.backends.s3.checksums import digest
 from s3sftp.backends.s3.client import Store
-from s3sftp.backends.s3.conditions import OTHER_VERSION, is_honoured
+from s3sftp.backends.s3.conditions import OTHER_VERSION, copy_to_itself, is_honoured
 from s3sftp.backends.s3.features import Feature
 from s3sftp.backends.s3.objects import new_object, placement
+from s3sftp.backends.s3.options import MTIME_METADATA
 from s3sftp.backends.s3.retries import Effort
 from s3sftp.errors import StorageError
 
+_NO_LATE_TIMES: Final = 's3.late_mtime = "ignore": times that come after an upload cannot be kept'
 _Asked = Mapping[str, Callable[[], Awaitable[object]]]
 """Requests, each under the name of its condition."""
 
@@ -36,12 +38,28 @@ async def look_conditional_writes(store: Store, key: str) -> Finding:
 
 
 async def look_copy(store: Store, key: str) -> Finding:
-    """CopyObject, which renames are made of. Leaves the copy for the next looks."""
+    """CopyObject, which renames are made of, and late times. Leaves the copy for the next looks."""
     try:
         await _copy(store, key, {})
+        before, after = [await store.call("HeadObject", Key=each) for each in (key, f"{key}-copy")]
     except StorageError as error:
         return refused("copy", error, "renames, late times and appends need CopyObject: use another store")
-    return Finding("copy", "ok", "CopyObject works")
+    if before.get("Metadata") != after.get("Metadata"):
+        return Finding("copy", "warning", "copies lose their metadata: renamed files lose their times")
+    return await _late_time(store, f"{key}-copy")
+
+
+async def _late_time(store: Store, key: str) -> Finding:
+    """Whether a copy of an object onto itself changes its metadata."""
+    try:
+        await copy_to_itself(store, key, Metadata={MTIME_METADATA: "1"})
+        head = await store.call("HeadObject", Key=key)
+    except StorageError as error:
+        return refused("copy", error, _NO_LATE_TIMES, state="warning")
+    if head.get("Metadata", {}).get(MTIME_METADATA) != "1":
+        text = "the store ignores the new metadata of a copy onto itself"
+        return Finding("copy", "warning", text, _NO_LATE_TIMES)
+    return Finding("copy", "ok", "CopyObject works, and changes metadata")
 
 
 async def look_conditional_copies(store: Store, key: str) -> Finding:

@@ -138,9 +138,9 @@ async def is_honoured(request: Awaitable[object]) -> bool | None:
     return False
 
 
-async def copy_to_itself(store: Store, key: str, **conditions: Any) -> None:
-    """Copy a small object of ours to itself. Raises StorageError."""
-    fields: Fields = {**placement(store.options), **conditions}
+async def copy_to_itself(store: Store, key: str, **more: Any) -> None:
+    """Copy a small object of ours to itself, with what more the request is to say. Raises StorageError."""
+    fields: Fields = {**placement(store.options), **more}
     fields.pop("StorageClass", None)
     await store.call(
         "CopyObject",

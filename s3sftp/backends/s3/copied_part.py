@@ -8,7 +8,7 @@ from typing import Final
 from s3sftp.backends.s3.begun import BegunUpload
 from s3sftp.backends.s3.checksums import Algorithm, Scope, crc_of_text, digest
 from s3sftp.backends.s3.client import Answer, Store
-from s3sftp.backends.s3.failures import has_status, is_refusal, trouble_of
+from s3sftp.backends.s3.failures import has_status, is_condition_refusal, trouble_of
 from s3sftp.backends.s3.features import Feature
 from s3sftp.backends.s3.joining import Part
 from s3sftp.backends.s3.objects import Fields, condition_on
@@ -46,7 +46,7 @@ async def copy_part(store: Store, begun: BegunUpload, number: int, source: Sourc
             raise Changed(detail=error.detail) from error
         # where there are checksums, those are in the way more often: they are tried to go without first
         doubtful = begun.scope is not Scope.NOTHING and not has_status(error, 501)
-        if not matched or doubtful or not is_refusal(error):
+        if not matched or doubtful or not is_condition_refusal(error):
             raise
         other_way = _copied(store, begun, number, source, matched=False)
         answer = await store.features.do_without(Feature.MATCHED_COPIES, error, other_way)

@@ -15,7 +15,7 @@ from s3sftp.backends.s3.client import Answer, Store
 from s3sftp.backends.s3.concurrency import for_each
 from s3sftp.backends.s3.conditions import Conditions
 from s3sftp.backends.s3.copied_part import Source
-from s3sftp.backends.s3.failures import has_status, is_refusal
+from s3sftp.backends.s3.failures import has_status, is_condition_refusal
 from s3sftp.backends.s3.features import Feature
 from s3sftp.backends.s3.multipart import Multipart
 from s3sftp.backends.s3.objects import Fields, carried, placement, version_of, write_id_of
@@ -56,7 +56,7 @@ class Copying:
         try:
             return await self._at_once(source, target, info, exclusive=True)
         except StorageError as error:
-            if not is_refusal(error):
+            if not is_condition_refusal(error):
                 raise
             return await self._otherwise(source, target, info, error)
 
@@ -73,7 +73,7 @@ class Copying:
         try:
             published = await self._where_nothing_is(source, target, info)
         except StorageError as error:
-            if is_refusal(error):
+            if is_condition_refusal(error):
                 raise refused  # noqa: B904  # its cause is the store's answer
             raise
         if features.has(Feature.MATCHED_COPIES) == was_matched:
@@ -87,7 +87,7 @@ class Copying:
             if (
                 not info.version
                 or not self._store.features.has(Feature.MATCHED_COPIES)
-                or not is_refusal(error)
+                or not is_condition_refusal(error)
             ):
                 raise
             copied = self._at_once(source, target, info, matched=False)
@@ -105,7 +105,7 @@ class Copying:
                     return await self._in_parts(source, target, info, exclusive=True)
                 return await self._put_empty(source, target, info)
             except StorageError as error:
-                if not is_refusal(error):
+                if not is_condition_refusal(error):
                     raise
         await require(self._store, target, {"IfNoneMatch": "*"})
         return await self._replacing(source, target, info)
@@ -192,9 +192,12 @@ class Copying:
             )
             if version and not self._is_matched():
                 await self._require_source(source, version)
+            conditions = {"IfNoneMatch": "*"} if exclusive else {}
+            if exclusive and not self._conditions.are_known:  # some honour it of PutObject alone
+                await require(self._store, target, conditions)
             return await upload.complete(
                 lambda found: write_id_of(found) == write_id and found.get("ContentLength") == info.size,
-                **({"IfNoneMatch": "*"} if exclusive else {}),
+                **conditions,
             )
         finally:
             await upload.abort()
@@ -245,7 +248,7 @@ class Copying:
         except StorageError as error:
             if has_status(error, 412):
                 raise Changed(detail=error.detail) from error
-            if not version or not matched or not is_refusal(error):
+            if not version or not matched or not is_condition_refusal(error):
                 raise
             return await self._store.features.do_without(Feature.MATCHED_COPIES, error, copy(matched=False))
 

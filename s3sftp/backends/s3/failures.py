@@ -272,6 +272,11 @@ def is_refusal(error: StorageError) -> bool:
     return not known and (trouble.status in (400, 405, 501) or trouble.code == "NotImplemented")
 
 
+def is_condition_refusal(error: StorageError) -> bool:
+    """The same of a request with a condition, unless the store says that it is about a checksum."""
+    return is_refusal(error) and "checksum" not in str(cause_of(error)).lower()
+
+
 def is_batch_refusal(error: StorageError) -> bool:
     """The same of DeleteObjects: where there is no such request, the bucket is taken for an object."""
     return is_refusal(error) or (has_status(error, 404) and not has_code(error, "NoSuchBucket"))

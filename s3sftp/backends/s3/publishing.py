@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from s3sftp.backends.s3.client import Answer, Store
-from s3sftp.backends.s3.failures import has_code, has_status, is_refusal, is_unknown, is_unproven
+from s3sftp.backends.s3.failures import has_code, has_status, is_condition_refusal, is_unknown, is_unproven
 from s3sftp.backends.s3.features import Feature
 from s3sftp.backends.s3.objects import time_of, version_of, write_id_of
 from s3sftp.backends.s3.retries import Effort
@@ -66,7 +66,7 @@ async def publish(
     try:
         return await send(parameters)
     except StorageError as error:
-        if not is_refusal(error):
+        if not is_condition_refusal(error):
             raise
         refused = error
     await require(store, key, conditions)
@@ -101,14 +101,14 @@ async def _send(
         except StorageError as error:
             # 412 may be the answer to a repetition that aiohttp made by itself, on a connection that broke
             conditional = any(name in parameters for name in _CONDITIONS)
-            in_doubt = is_repeated or is_unknown(error) or (conditional and has_status(error, 412))
+            in_doubt = is_repeated or is_unknown(error) or (conditional and has_status(error, 409, 412))
             found = await _look(store, key) if in_doubt else None
             if found is not None and ours(found):
                 _log.info("s3_reply_was_lost", api=api)
                 return Published(version_of(found), time_of(found))
             if is_unproven(error) and not is_repeated:
                 continue
-            refusal = _refused(error, parameters)
+            refusal = _refused(error, parameters, found)
             if refusal is error:
                 raise
             raise refusal from error
@@ -129,9 +129,10 @@ async def _look(store: Store, key: str) -> Answer | None:
         return None
 
 
-def _refused(error: StorageError, parameters: dict[str, Any]) -> StorageError:
-    """The error in the words of the condition that was not met."""
-    if has_status(error, 412) and "IfNoneMatch" in parameters:
+def _refused(error: StorageError, parameters: dict[str, Any], found: Answer | None) -> StorageError:
+    """The error in the words of the condition that was not met; `found` is what is there."""
+    conflict = has_status(error, 409) and found is not None
+    if "IfNoneMatch" in parameters and (conflict or has_status(error, 412)):
         return AlreadyExists(detail=error.detail)
     # AWS answers 404 when the object to match is gone; a lost upload is 404 too, and something else
     gone = has_status(error, 404) and not has_code(error, "NoSuchUpload")

@@ -14,7 +14,7 @@ from contextlib import aclosing
 from s3sftp.backends.contract import Buffer
 from s3sftp.backends.s3.cache import Facts
 from s3sftp.backends.s3.client import Answer, Store
-from s3sftp.backends.s3.failures import CUT, Trouble, has_status, is_refusal, trouble_of
+from s3sftp.backends.s3.failures import CUT, Trouble, has_status, is_condition_refusal, trouble_of
 from s3sftp.backends.s3.features import Feature
 from s3sftp.backends.s3.objects import Fields, condition_on, is_partial, is_version, version_of
 from s3sftp.backends.s3.received import Body, body_of
@@ -144,7 +144,7 @@ async def _open_version(
     except StorageError as error:
         if has_status(error, 412, 416):
             raise Changed(detail=error.detail) from error
-        if not condition or not is_refusal(error):
+        if not condition or not is_condition_refusal(error):
             raise
         answer = await store.features.do_without(Feature.MATCHED_READS, error, get({}))
     body = body_of(answer)

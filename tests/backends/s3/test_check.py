@@ -184,7 +184,8 @@ async def test_what_the_options_say_is_lacking_is_not_tried(
     lacking = [feature for feature, _, _ in LOOKS.values()]
     found = by_name(await check(options_for(proxied, s3.bucket, lacks=lacking)))
     assert {found[what].state for what in LOOKS} == {"ok"}
-    assert not [seen for seen in proxy.log if seen.api == "DeleteObjects" or "if-match" in seen.headers]
+    assert not proxy.log.of("DeleteObjects")
+    assert not [seen for seen in proxy.log.of("DeleteObject") if "if-match" in seen.headers]
 
 
 async def test_a_batch_that_is_answered_and_not_done_is_seen(
@@ -301,3 +302,17 @@ async def test_a_role_that_may_not_hear_that_nothing_is_there_is_named_and_not_b
     assert found["missing names"].state == "failed"
     assert "s3:ListBucket" in found["missing names"].advice
     assert found["delete"].state == "ok"
+
+
+@pytest.mark.parametrize("ignored", [False, True], ids=["refused", "ignored"])
+async def test_a_store_that_cannot_change_metadata_is_told_apart_from_one_that_cannot_copy(
+    s3: S3, proxied: Store, proxy: FaultProxy, ignored: bool
+) -> None:
+    done = Foreign(b"<CopyObjectResult><ETag>&quot;e&quot;</ETag></CopyObjectResult>")
+    proxy.on("CopyObject", do=done if ignored else NOT_IMPLEMENTED, header="^x-amz-metadata-directive")
+    copy = by_name(await check(options_for(proxied, s3.bucket)))["copy"]
+    assert (copy.state, 's3.late_mtime = "ignore"' in copy.advice) == ("warning", True)
+    proxy.clear()
+    proxy.on("CopyObject", do=NOT_IMPLEMENTED)
+    copy = by_name(await check(options_for(proxied, s3.bucket)))["copy"]
+    assert (copy.state, "use another store" in copy.advice) == ("failed", True)

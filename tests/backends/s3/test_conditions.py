@@ -49,12 +49,9 @@ async def append(backend: S3Backend, path: str, base: FileInfo, more: bytes) -> 
 
 
 def conditions_sent(proxy: FaultProxy) -> list[str]:
-    """Of reads there is another story: their condition is refused by fewer stores."""
-    return [
-        seen.api
-        for seen in proxy.log
-        if seen.api != "GetObject" and any(header in seen.headers for header in CONDITIONS)
-    ]
+    """By requests that change something: to read one version is another feature."""
+    changing = (seen for seen in proxy.log if seen.method not in ("GET", "HEAD"))
+    return [seen.api for seen in changing if any(header in seen.headers for header in CONDITIONS)]
 
 
 @pytest.mark.parametrize("answer", REFUSALS, ids=lambda answer: str(answer.status))
@@ -166,6 +163,33 @@ async def test_what_fails_without_the_condition_too_shows_nothing_and_is_told_as
     assert backend.store.features.missing == ()
 
 
+async def test_a_store_that_refuses_to_read_one_version_is_read_and_compared(
+    backend: S3Backend, s3: S3, proxy: FaultProxy
+) -> None:
+    refused = proxy.on("GetObject", do=Answer(501, "NotImplemented"), header="^if-match:")
+    info = await put(backend, "f", b"mine")
+    for _ in range(2):
+        assert await get(backend, "f", 0, 4, info.version) == b"mine"
+    await s3.put("tenant/f", b"more")
+    with pytest.raises(Changed):
+        await get(backend, "f", 0, 4, info.version)
+    assert refused.hits == 1
+    assert backend.store.features.missing == (Feature.MATCHED_READS,)
+
+
+async def test_a_conflict_about_a_name_that_is_taken_says_so(
+    backend: S3Backend, s3: S3, proxy: FaultProxy
+) -> None:
+    upload = await begin(backend, "f", exclusive=True)
+    proxy.on("PutObject", do=Answer(409, "ConditionalRequestConflict"), times=1)
+    await backend.finish_write(upload, b"mine", Finish(4), ALICE)
+    upload = await begin(backend, "g", exclusive=True)
+    await s3.put("tenant/g", b"theirs")
+    proxy.on("PutObject", do=Answer(409, "ConditionalRequestConflict"))
+    with pytest.raises(AlreadyExists):
+        await backend.finish_write(upload, b"mine", Finish(4), ALICE)
+
+
 # ── what is ignored without a word ──────────────────────────────────────────────────────────────────
 
 
@@ -192,6 +216,18 @@ async def test_a_rename_replaces_nothing_on_a_store_that_ignores_conditions_on_c
     assert await s3.keys() == ["tenant/new", "tenant/newer"]
     assert await s3.body("tenant/newer") == body
     assert (await s3.head("tenant/newer"))["Metadata"]["mtime"] == "1000"
+
+
+@MOTO
+async def test_a_rename_looks_where_the_end_of_an_upload_is_the_one_place_that_ignores_the_condition(
+    backend: S3Backend, s3: S3, unknown: FaultProxy
+) -> None:
+    unknown.on("CompleteMultipartUpload", do=Strip("if-none-match"))
+    unknown.on("UploadPartCopy", do=Meanwhile(lambda: s3.put("tenant/new", b"theirs")))
+    await s3.put("tenant/old", b"mine")
+    with pytest.raises(AlreadyExists):
+        await rename(backend, "old", "new")
+    assert await s3.body("tenant/new") == b"theirs"
 
 
 @MOTO
