@@ -13,13 +13,12 @@ from s3sftp.backends.contract import FileInfo
 from s3sftp.backends.s3.cache import Head
 from s3sftp.backends.s3.client import Answer, Store
 from s3sftp.backends.s3.concurrency import for_each
-from s3sftp.backends.s3.copied_part import Source
 from s3sftp.backends.s3.failures import has_code, has_status
 from s3sftp.backends.s3.multipart import Multipart
 from s3sftp.backends.s3.objects import Fields, carried, placement, version_of, write_id_of
 from s3sftp.backends.s3.options import MIB, UPLOAD_METADATA
 from s3sftp.backends.s3.ownership import Journal
-from s3sftp.backends.s3.parts import copy_piece_bytes, copy_ranges
+from s3sftp.backends.s3.parts import Source, copy_piece_bytes, copy_ranges
 from s3sftp.backends.s3.publishing import Published, publish
 from s3sftp.backends.s3.retries import Effort
 from s3sftp.errors import AlreadyExists, Changed, NotFound, StorageError

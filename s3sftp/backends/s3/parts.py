@@ -9,6 +9,7 @@ the end: elsewhere than on AWS the first 5 000 have it.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 MIB = 1 << 20
 GIB = 1 << 30
@@ -20,6 +21,36 @@ MAX_OBJECT_BYTES = 5 * TIB
 STEADY_PARTS = 1_000
 LONG_STEADY_PARTS = 5_000
 PARALLEL_BYTES = 256 * MIB
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Bytes `[start, stop)` of one version of an object."""
+
+    key: str
+    version: str | None
+    start: int
+    stop: int
+
+    @property
+    def size(self) -> int:
+        return self.stop - self.start
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A part that the store has."""
+
+    number: int
+    size: int
+    etag: str
+    checksum: dict[str, str]
+    """What Complete says of it besides the ETag."""
+    crc: int | None
+    confirmed: bool
+    """Whether the store has told the checksum of what it has, and it was that of what was sent."""
+    source: Source | None = None
+    """What it was copied from."""
 
 
 def part_size(number: int, part_bytes: int, steady_parts: int = STEADY_PARTS) -> int:
