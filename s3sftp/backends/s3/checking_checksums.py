@@ -11,13 +11,13 @@ from contextlib import suppress
 from s3sftp.backends.findings import Finding
 from s3sftp.backends.s3.bodies import MemoryBody
 from s3sftp.backends.s3.client import Store
-from s3sftp.backends.s3.copied_part import Source
 from s3sftp.backends.s3.deleting import delete_object
 from s3sftp.backends.s3.failures import cause_of
 from s3sftp.backends.s3.features import LOST, Feature
 from s3sftp.backends.s3.multipart import Multipart
 from s3sftp.backends.s3.objects import new_object, version_of
 from s3sftp.backends.s3.ownership import Journal
+from s3sftp.backends.s3.parts import Source
 from s3sftp.backends.s3.proven import proven
 from s3sftp.backends.s3.publishing import written_by
 from s3sftp.errors import StorageError

@@ -2,38 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import base64
+import hashlib
+import zlib
 from typing import Final
 
 from s3sftp.backends.s3.begun import BegunUpload
-from s3sftp.backends.s3.checksums import Algorithm, Scope, crc_of_text, digest
+from s3sftp.backends.s3.checksums import Algorithm, Scope, crc_of_text, crc_text
 from s3sftp.backends.s3.client import Answer, Store
 from s3sftp.backends.s3.failures import has_status, is_condition_refusal, trouble_of
 from s3sftp.backends.s3.features import Feature
-from s3sftp.backends.s3.joining import Part
 from s3sftp.backends.s3.objects import Fields, condition_on
 from s3sftp.backends.s3.options import MIB
-from s3sftp.backends.s3.received import body_of, read_all
+from s3sftp.backends.s3.parts import Part, Source
+from s3sftp.backends.s3.received import body_of
 from s3sftp.backends.s3.retries import Effort
 from s3sftp.errors import Changed, StorageError
 
-MOST_READ_BYTES: Final = 64 * MIB
-"""The largest copied part that is read to look at its checksum, or sent because it cannot be copied."""
+MOST_SENT_BYTES: Final = 64 * MIB
+"""The largest part that is sent because it cannot be copied."""
 _ALGORITHMS: Final[dict[str, Algorithm]] = {"ChecksumCRC32": "crc32", "ChecksumSHA256": "sha256"}
-
-
-@dataclass(frozen=True, slots=True)
-class Source:
-    """Bytes `[start, stop)` of one version of an object."""
-
-    key: str
-    version: str | None
-    start: int
-    stop: int
-
-    @property
-    def size(self) -> int:
-        return self.stop - self.start
 
 
 async def copy_part(store: Store, begun: BegunUpload, number: int, source: Source) -> Part:
@@ -53,7 +41,7 @@ async def copy_part(store: Store, begun: BegunUpload, number: int, source: Sourc
     result = answer["CopyPartResult"]
     told: dict[str, str] = {name: result[name] for name in _ALGORITHMS if name in result}
     crc = crc_of_text(told.get("ChecksumCRC32"))
-    return Part(number, source.size, result["ETag"], told, crc, confirmed=True)
+    return Part(number, source.size, result["ETag"], told, crc, confirmed=True, source=source)
 
 
 async def _copied(store: Store, begun: BegunUpload, number: int, source: Source, *, matched: bool) -> Answer:
@@ -75,27 +63,44 @@ async def is_told_right(store: Store, part: Part, source: Source) -> bool | None
     """Whether the checksum that the store tells of a copied part is that of its bytes, which are read for it;
     None: not known. Some tell that of the whole source, and join it: whoever looks at it then cannot read the
     object."""
-    if not part.checksum:
-        return True
-    data = await _read(store, source) if source.size <= MOST_READ_BYTES else None
-    if data is None:
-        return None
-    proofs = [(await digest(data, _ALGORITHMS[name])).fields[name] for name in part.checksum]
-    return proofs == list(part.checksum.values())
+    for name, told in part.checksum.items():
+        found = await checksum_of(store, source, name)
+        if found != told:
+            return None if found is None else False
+    return True
 
 
-async def _read(store: Store, source: Source) -> bytes | None:
-    """The bytes, if they can be had."""
+def field_of(algorithm: Algorithm) -> str:
+    """Where requests and answers have this checksum."""
+    return next(name for name, each in _ALGORITHMS.items() if each == algorithm)
+
+
+async def checksum_of(store: Store, source: Source, name: str) -> str | None:
+    """The checksum of some bytes of an object, which are read and not kept; None if they cannot be had."""
     condition = condition_on(source.version) if store.features.has(Feature.MATCHED_READS) else {}
     asked = f"bytes={source.start}-{source.stop - 1}"
     patience = store.options.stall_timeout.total_seconds()
+    crc, sha, size = 0, hashlib.sha256(), 0
     try:
-        answer = await store.call("GetObject", Key=source.key, Range=asked, **condition)
-        data = await read_all(body_of(answer), source.size, patience)
+        body = body_of(await store.call("GetObject", Key=source.key, Range=asked, **condition))
+        try:
+            while (piece := body.take()) is None or piece:
+                if piece is None:
+                    await body.wait(patience)
+                    continue
+                size += len(piece)
+                if name == "ChecksumCRC32":
+                    crc = zlib.crc32(piece, crc)
+                else:
+                    sha.update(piece)
+        finally:
+            body.close()
     except StorageError:
         return None
     except Exception as failure:
         if trouble_of("GetObject", failure) is None:
             raise
         return None
-    return data if len(data) == source.size else None
+    if size != source.size:
+        return None
+    return crc_text(crc) if name == "ChecksumCRC32" else base64.b64encode(sha.digest()).decode("ascii")

@@ -14,14 +14,13 @@ from s3sftp.backends.s3.cache import Head
 from s3sftp.backends.s3.client import Answer, Store
 from s3sftp.backends.s3.concurrency import for_each
 from s3sftp.backends.s3.conditions import Conditions
-from s3sftp.backends.s3.copied_part import Source
 from s3sftp.backends.s3.failures import has_status, is_condition_refusal
 from s3sftp.backends.s3.features import Feature
 from s3sftp.backends.s3.multipart import Multipart
 from s3sftp.backends.s3.objects import Fields, carried, placement, version_of, write_id_of
 from s3sftp.backends.s3.options import FORMERLY_METADATA, MIB, UPLOAD_METADATA
 from s3sftp.backends.s3.ownership import Journal
-from s3sftp.backends.s3.parts import copy_piece_bytes, copy_ranges
+from s3sftp.backends.s3.parts import Source, copy_piece_bytes, copy_ranges
 from s3sftp.backends.s3.proven import proven
 from s3sftp.backends.s3.publishing import Published, publish, require
 from s3sftp.backends.s3.retries import Effort

@@ -16,16 +16,19 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 from s3sftp.backends.s3.begun import BegunUpload
 from s3sftp.backends.s3.checksums import Scope, crc_of_parts, crc_text
 from s3sftp.backends.s3.client import Answer, Store
+from s3sftp.backends.s3.concurrency import for_each
+from s3sftp.backends.s3.copied_part import checksum_of, field_of
 from s3sftp.backends.s3.failures import cause_of, has_code, is_refusal
 from s3sftp.backends.s3.features import Feature
 from s3sftp.backends.s3.objects import Fields
+from s3sftp.backends.s3.parts import Part
 from s3sftp.backends.s3.proven import says_different
 from s3sftp.backends.s3.publishing import Published, publish
 from s3sftp.backends.s3.retries import Effort
@@ -39,20 +42,6 @@ _OF_ONE_SIZE: Final = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
-    """A part that the store has."""
-
-    number: int
-    size: int
-    etag: str
-    checksum: dict[str, str]
-    """What Complete says of it besides the ETag."""
-    crc: int | None
-    confirmed: bool
-    """Whether the store has told the checksum of what it has, and it was that of what was sent."""
-
-
 async def join(
     store: Store, begun: BegunUpload, parts: Sequence[Part], ours: Callable[[Answer], bool], **conditions: str
 ) -> Published:
@@ -60,7 +49,7 @@ async def join(
     size = sum(part.size for part in parts)
     with_checksums = begun.scope is not Scope.NOTHING and store.features.has(Feature.CHECKSUMS)
 
-    async def send(proof: Fields) -> Published:
+    async def send(proof: Fields, parts: Sequence[Part] = parts) -> Published:
         return await publish(
             store,
             "CompleteMultipartUpload",
@@ -79,20 +68,50 @@ async def join(
         return await send(proof)
     except StorageError as error:
         _look_for_sizes(store, error, parts)
-        if not proof or not _is_unknown_to_it(error, begun, parts):
-            raise
         refused = error
-    try:
-        published = await send({})
-    except (AlreadyExists, Changed):
-        raise  # it got as far as the condition: that is the answer
-    except StorageError as error:
-        _look_for_sizes(store, error, parts)
-        published = None
-    if published is None:
-        raise refused
-    store.features.lacks(Feature.WHOLE_CHECKSUMS, refused.detail)
-    return published
+    for lacking, others in _other_ways(store, begun, parts, proof, refused):
+        told = await others
+        try:
+            published = await send({}, told)
+        except (AlreadyExists, Changed):
+            raise  # it got as far as the condition: that is the answer
+        except StorageError as error:
+            _look_for_sizes(store, error, parts)
+            continue
+        store.features.lacks(lacking, refused.detail)
+        return published
+    raise refused
+
+
+def _other_ways(
+    store: Store, begun: BegunUpload, parts: Sequence[Part], proof: Fields, refused: StorageError
+) -> Iterator[tuple[Feature, Awaitable[Sequence[Part]]]]:
+    """What else may be tried, and what the store lacks when that succeeds."""
+    if proof and _is_unknown_to_it(refused, begun, parts):
+        yield Feature.WHOLE_CHECKSUMS, _as_they_are(parts)
+    untold = begun.scope is not Scope.NOTHING and any(part.source and not part.checksum for part in parts)
+    if untold and (has_code(refused, "InvalidDigest", "InvalidPart") or is_refusal(refused)):
+        yield Feature.COPIED_PART_CHECKSUMS, _read_through(store, parts)
+
+
+async def _as_they_are(parts: Sequence[Part]) -> Sequence[Part]:
+    return parts
+
+
+async def _read_through(store: Store, parts: Sequence[Part]) -> Sequence[Part]:
+    """With the checksums of copied parts that the store has not told, and wants to hear: they are read."""
+    name = field_of(store.options.checksum)
+    found = list(parts)
+
+    async def read(index: int) -> None:
+        source = found[index].source
+        if source is not None and not found[index].checksum:
+            text = await checksum_of(store, source, name)
+            if text is not None:
+                found[index] = replace(found[index], checksum={name: text})
+
+    await for_each(range(len(found)), read, store.options.parallel_copies)
+    return found
 
 
 def _line(part: Part, with_checksum: bool) -> dict[str, Any]:

@@ -25,13 +25,13 @@ from s3sftp.backends.s3.begun import BegunUpload
 from s3sftp.backends.s3.bodies import MemoryBody
 from s3sftp.backends.s3.checksums import Digest, Scope, crc_of_text, creation_fields
 from s3sftp.backends.s3.client import Answer, Store
-from s3sftp.backends.s3.copied_part import Source, copy_part, is_told_right
+from s3sftp.backends.s3.copied_part import copy_part, is_told_right
 from s3sftp.backends.s3.failures import is_refusal
 from s3sftp.backends.s3.features import Feature
-from s3sftp.backends.s3.joining import Part, join
+from s3sftp.backends.s3.joining import join
 from s3sftp.backends.s3.objects import Fields
 from s3sftp.backends.s3.ownership import Journal
-from s3sftp.backends.s3.parts import MAX_PARTS
+from s3sftp.backends.s3.parts import MAX_PARTS, Part, Source
 from s3sftp.backends.s3.proven import algorithm_for, older, proven
 from s3sftp.backends.s3.publishing import Published
 from s3sftp.backends.s3.retries import Effort

@@ -9,6 +9,7 @@ the end: elsewhere than on AWS the first 5 000 have it.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 MIB = 1 << 20
 GIB = 1 << 30
@@ -20,6 +21,36 @@ MAX_OBJECT_BYTES = 5 * TIB
 STEADY_PARTS = 1_000
 LONG_STEADY_PARTS = 5_000
 PARALLEL_BYTES = 256 * MIB
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Bytes `[start, stop)` of one version of an object."""
+
+    key: str
+    version: str | None
+    start: int
+    stop: int
+
+    @property
+    def size(self) -> int:
+        return self.stop - self.start
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A part that the store has."""
+
+    number: int
+    size: int
+    etag: str
+    checksum: dict[str, str]
+    """What Complete says of it besides the ETag."""
+    crc: int | None
+    confirmed: bool
+    """Whether the store has told the checksum of what it has, and it was that of what was sent."""
+    source: Source | None = None
+    """What it was copied from."""
 
 
 def part_size(number: int, part_bytes: int, steady_parts: int = STEADY_PARTS) -> int:
@@ -37,25 +68,21 @@ def parallel_parts(size: int, wanted: int) -> int:
 
 
 def copy_ranges(start: int, stop: int, piece_bytes: int, min_bytes: int) -> Iterator[tuple[int, int]]:
-    """Cut `[start, stop)` into ranges of one size, at most `piece_bytes`; the last may be smaller. None is
-    below `min_bytes` if possible."""
-    piece = _even_piece(stop - start, piece_bytes, min_bytes)
-    for first in range(start, stop, piece):
-        yield first, min(first + piece, stop)
-
-
-def _even_piece(size: int, piece_bytes: int, min_bytes: int) -> int:
-    most = max(1, -(-size // piece_bytes))
-    piece = -(-size // most)
+    """Cut `[start, stop)` into ranges of one size, at most `piece_bytes`, of which the last may be smaller;
+    evenly where that would be too small. None is below `min_bytes` if possible."""
+    size = stop - start
+    pieces = max(1, -(-size // piece_bytes))
+    piece = -(-size // pieces)
     while piece > min_bytes and 0 < size % piece < min_bytes:
-        piece -= 1  # happens only where many pieces are hardly above the least
+        piece -= 1  # happens only where pieces are hardly larger than the least
     if piece >= min_bytes and not 0 < size % piece < min_bytes:
-        return piece
-    for pieces in range(most, 1, -1):
-        piece = -(-size // pieces)
-        if size - piece * (-(-size // piece) - 1) >= min_bytes:
-            return piece
-    return size
+        for first in range(start, stop, piece):
+            yield first, min(first + piece, stop)
+        return
+    while pieces > 1 and size // pieces < min_bytes:
+        pieces -= 1
+    for index in range(pieces):
+        yield start + size * index // pieces, start + size * (index + 1) // pieces
 
 
 def copy_piece_bytes(size: int, wanted: int) -> int:

@@ -15,7 +15,7 @@ from s3sftp.backends.s3.cache import Facts
 from s3sftp.backends.s3.client import Store
 from s3sftp.backends.s3.concurrency import for_each
 from s3sftp.backends.s3.conditions import Conditions
-from s3sftp.backends.s3.copied_part import MOST_READ_BYTES, Source
+from s3sftp.backends.s3.copied_part import MOST_SENT_BYTES
 from s3sftp.backends.s3.features import Feature
 from s3sftp.backends.s3.list_pages import beginning
 from s3sftp.backends.s3.multipart import Multipart
@@ -27,6 +27,7 @@ from s3sftp.backends.s3.parts import (
     MAX_PART_BYTES,
     MAX_PARTS,
     STEADY_PARTS,
+    Source,
     copy_ranges,
     parallel_parts,
     part_size,
@@ -169,7 +170,7 @@ class Writing:
             refused = await upload.multipart.copy(number, Source(upload.key, version, start, stop))
             if refused is None:
                 return
-            if stop - start > max(MOST_READ_BYTES, self._store.options.part_bytes):
+            if stop - start > max(MOST_SENT_BYTES, self._store.options.part_bytes):
                 raise refused
             pieces = read_range(self._store, self._facts, upload.key, start, stop, version)
             await upload.multipart.upload(number, b"".join([piece async for piece in pieces]))

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import zlib
 from dataclasses import replace
 
 import pytest
 
 from s3sftp.backends.contract import Finish
 from s3sftp.backends.s3 import S3Backend
+from s3sftp.backends.s3.checksums import crc_text
 from s3sftp.backends.s3.features import Feature, lacking_at
 from s3sftp.errors import AlreadyExists, InvalidRequest, PermissionDenied, StorageError, StorageFailure
 from tests.backends.s3.conftest import ALICE, PART, Opener, place
@@ -194,6 +196,22 @@ async def test_a_wrong_checksum_of_a_copied_part_is_found_before_it_is_joined(
     await added_to(backend, "f", LARGE, SMALL)
     assert missing(backend) == (Feature.COPIED_PART_CHECKSUMS,)
     assert await s3.body("tenant/f") == LARGE + SMALL
+
+
+@pytest.mark.parametrize("store", ["moto"], indirect=True)
+async def test_a_store_that_wants_a_checksum_of_a_copied_part_without_telling_it_gets_it(
+    backend: S3Backend, s3: S3, proxy: FaultProxy
+) -> None:
+    """As Garage does. moto tells none either, and would do without."""
+    await put(backend, "f", LARGE)
+    unknown = Answer(400, "InvalidDigest", "Invalid checksum for part 1: in request = None")
+    proxy.on("CompleteMultipartUpload", do=unknown, times=1)
+    await added_to(backend, "f", LARGE, SMALL)
+    assert missing(backend) == (Feature.COPIED_PART_CHECKSUMS,)
+    assert await s3.body("tenant/f") == LARGE + SMALL
+    body = proxy.log.of("CompleteMultipartUpload")[-1].body.decode()
+    assert crc_text(zlib.crc32(LARGE[:PART])) in body
+    assert crc_text(zlib.crc32(LARGE[PART : 2 * PART])) in body
 
 
 async def test_a_store_that_copies_parts_is_looked_at_once(
