@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
-from tests.stores.lacks import SOMETIMES, reasons
+from tests.stores.lacks import SOMETIMES, needs_of, reasons
 from tests.support.fault_proxy import FaultProxy
 from tests.support.moto_server import running_moto
 from tests.support.rclone_server import running_rclone
@@ -66,13 +66,14 @@ def _names(item: pytest.Function) -> list[str]:
 @pytest.fixture(autouse=True)
 def _declared(request: pytest.FixtureRequest) -> None:
     """A test that needs what its store is declared to lack has to fail; the declaration stays true."""
-    needed = [need for mark in request.node.iter_markers("needs") for need in mark.args]
-    if needed:
-        given = given_store(request.config)
-        params = getattr(request.node, "callspec", None)
-        name = given.name if given else (params.params.get("store", "seaweed") if params else "seaweed")
-        for need, reason in reasons(name, needed).items():
-            request.applymarker(pytest.mark.xfail(reason=reason, strict=need not in SOMETIMES))
+    given = given_store(request.config)
+    case = getattr(request.node, "callspec", None)
+    name = given.name if given else (case.params.get("store", "seaweed") if case else "seaweed")
+    said = [need for mark in request.node.iter_markers("needs") for need in mark.args]
+    for need, reason in reasons(name, said).items():
+        request.applymarker(pytest.mark.xfail(reason=reason, strict=need not in SOMETIMES))
+    for reason in reasons(name, needs_of(request.node.name)).values() if given else ():
+        request.applymarker(pytest.mark.xfail(reason=reason, strict=False))
 
 
 @pytest.fixture(scope="session")
