@@ -64,7 +64,6 @@ LACKS: Mapping[str, Mapping[Capability, str]] = {
         Feature.WHOLE_CHECKSUMS: "InvalidDigest: each part is proven by itself",
         Feature.COPIED_PART_CHECKSUMS: "not told, and wanted at the end: such files are uploaded without",
         Feature.TAGS: "dropped",
-        Trait.ONE_WINNER: "all win",
         Trait.SIDE_BY_SIDE: "what ends first ends the others: an error of their files",
     },
     "versitygw": {
@@ -85,7 +84,6 @@ LACKS: Mapping[str, Mapping[Capability, str]] = {
         Trait.LONG_DIRECTORIES: "an internal error",
         Trait.FILE_BESIDE_DIRECTORY: "an internal error",
         Trait.ONE_ETAG: "an upload in parts is answered with another ETag than it has",
-        Trait.ONE_WINNER: "all win",
     },
     "rclone": {
         Feature.CONDITIONAL_WRITES: _IGNORED,
@@ -97,7 +95,6 @@ LACKS: Mapping[str, Mapping[Capability, str]] = {
         Trait.LONG_DIRECTORIES: "of files, whose names have 255 bytes at most",
         Trait.FILE_BESIDE_DIRECTORY: "an internal error",
         Trait.ONE_ETAG: "an upload in parts is answered with another ETag than it has",
-        Trait.ONE_WINNER: "all win",
     },
     "s3proxy": {
         Feature.CONDITIONAL_WRITES: _IGNORED,
@@ -106,7 +103,6 @@ LACKS: Mapping[str, Mapping[Capability, str]] = {
         Feature.CHECKSUMS: "NotImplemented: bytes are proven by MD5",
         Feature.TAGS: "NotImplemented",
         Trait.MARKERS: "those of empty directories are listed as files of the level above",
-        Trait.ONE_WINNER: "all win",
     },
     "s3s-fs": {
         Feature.CONDITIONAL_COPIES: _COPIES,
@@ -133,7 +129,7 @@ NEEDS: Mapping[str, tuple[Capability, ...]] = {
     "test_a_write_that_keeps_nothing_of_its_base_replaces_any": (Trait.SIDE_BY_SIDE,),
     "test_an_exclusive_write_never_replaces": (Feature.CONDITIONAL_WRITES, Trait.SIDE_BY_SIDE),
     "test_an_exclusive_write_sees_what_somebody_else_put": (Feature.CONDITIONAL_WRITES,),
-    "test_of_exclusive_writers_exactly_one_wins": (Trait.ONE_WINNER,),
+    "test_of_exclusive_writers_exactly_one_wins": (Feature.CONDITIONAL_WRITES, Trait.ONE_WINNER),
     "test_a_lost_reply_behind_which_someone_else_wrote_is_a_failure": (Trait.ONE_WINNER,),
     "test_a_lifecycle_rule_is_found": (Trait.LIFECYCLE,),
     "test_files_directories_and_no_marker": (Trait.FILE_BESIDE_DIRECTORY,),

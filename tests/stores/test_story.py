@@ -8,7 +8,6 @@ import re
 import asyncssh
 import pytest
 
-from s3sftp.backends.s3.features import Feature
 from tests.stores.lacks import Trait
 from tests.support.commands import Result, installed
 from tests.support.desk import Desk, content
@@ -176,7 +175,6 @@ async def test_a_new_file_is_not_made_where_one_is(desk: Desk) -> None:
     assert (await desk.body("there"), await desk.body("new")) == (b"before", b"new")
 
 
-@needs(Feature.CONDITIONAL_WRITES)
 @sizes(10, LARGE)
 async def test_a_new_file_does_not_replace_one_that_came_meanwhile(desk: Desk, size: int) -> None:
     async with desk.clients.asyncssh() as connection, connection.start_sftp_client() as client:
