@@ -47,7 +47,6 @@ def running_s3proxy() -> Iterator[Store]:
             ACCESS_KEY,
             SECRET_KEY,
             checksums=False,
-            options={"checksum": "md5"},
         )
         store.wait_writable()
         yield store
