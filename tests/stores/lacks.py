@@ -30,6 +30,9 @@ class Trait(StrEnum):
     """An object `f` beside `f/x`."""
     ONE_ETAG = "one-etag"
     """An object has the ETag that its upload was answered with, and in every answer the same."""
+    ONE_TIME = "one-time"
+    """An object in parts has the time at which its upload began, as AWS says, and a copy the time it was
+    answered with."""
     UPLOADS_LISTED = "uploads-listed"
     """ListMultipartUploads."""
     SIDE_BY_SIDE = "uploads-side-by-side"
@@ -55,6 +58,7 @@ LACKS: Mapping[str, Mapping[Capability, str]] = {
         Feature.CONDITIONAL_DELETES: _DELETES,
         Feature.COPIED_PART_CHECKSUMS: "InvalidArgument: such files are uploaded without checksums",
         Trait.LONG_DIRECTORIES: "XMinioInvalidObjectName: an error of that operation",
+        Trait.ONE_TIME: "that of its end: the time of a new file may change once",
         Trait.LIFECYCLE: "has its own rule, which removes them after a day",
     },
     "garage": {
@@ -64,12 +68,14 @@ LACKS: Mapping[str, Mapping[Capability, str]] = {
         Feature.WHOLE_CHECKSUMS: "InvalidDigest: each part is proven by itself",
         Feature.COPIED_PART_CHECKSUMS: "not told, and wanted at the end: such files are uploaded without",
         Feature.TAGS: "dropped",
+        Trait.ONE_TIME: "that of its end: the time of a new file may change once",
         Trait.SIDE_BY_SIDE: "what ends first ends the others: an error of their files",
     },
     "versitygw": {
         Feature.CONDITIONAL_COPIES: _COPIES,
         Feature.COPIED_PART_CHECKSUMS: "that of the whole source is told: such files are uploaded without",
         Trait.FILE_BESIDE_DIRECTORY: "ObjectParentIsFile: an error of that operation",
+        Trait.ONE_TIME: "that of its end: the time of a new file may change once",
         Trait.LIFECYCLE: "NotImplemented: what a crash leaves is removed by the janitor alone",
         Trait.ONE_WINNER: "the condition is looked at before the end, and two may win",
     },
@@ -131,6 +137,11 @@ NEEDS: Mapping[str, tuple[Capability, ...]] = {
     "test_an_exclusive_write_sees_what_somebody_else_put": (Feature.CONDITIONAL_WRITES,),
     "test_of_exclusive_writers_exactly_one_wins": (Feature.CONDITIONAL_WRITES, Trait.ONE_WINNER),
     "test_a_lost_reply_behind_which_someone_else_wrote_is_a_failure": (Trait.ONE_WINNER,),
+    "test_a_file_is_its_chunks_and_its_tail": (Trait.ONE_TIME,),
+    "test_kept_ranges_and_new_chunks_make_one_file": (Trait.ONE_TIME,),
+    "test_a_copy_has_the_content_and_leaves_the_source": (Trait.ONE_TIME,),
+    "test_what_an_operation_returns_is_what_is_there": (Trait.ONE_TIME,),
+    "test_a_new_file_does_not_replace_one_that_came_meanwhile": (Trait.SIDE_BY_SIDE,),
     "test_a_lifecycle_rule_is_found": (Trait.LIFECYCLE,),
     "test_files_directories_and_no_marker": (Trait.FILE_BESIDE_DIRECTORY,),
     "test_a_name_that_is_file_and_directory_is_listed_once_and_is_the_file": (Trait.FILE_BESIDE_DIRECTORY,),
