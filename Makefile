@@ -8,11 +8,14 @@ READY  := $(VENV)/.ready
 PYTEST = $(BIN)/python -m pytest
 TESTS = $(PYTEST) -n 2 --dist loadfile -m "not alone" && $(PYTEST) -m alone
 
+# Clients that a store is tested with; where there is one bucket for all, those of tests/stores alone
+STORE_CLIENTS = tests/clients/test_openssh_sftp.py tests/clients/test_rclone.py tests/clients/test_paramiko.py
+
 # What the image is made of, for every Python that the server runs on, with a hash of each file
 LOCK = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate \
 	--custom-compile-command 'make lock'
 
-.PHONY: help run test test-oldest check budget bench docs dist lock sbom image fmt clean
+.PHONY: help run test test-oldest test-store check budget bench docs dist lock sbom image fmt clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -29,6 +32,14 @@ run: $(READY) ## the server with an S3 store of its own and a demo user
 
 test: $(READY) ## the tests
 	$(TESTS)
+
+# with what the account has: ACCESS_KEY=… SECRET_KEY=…, or the AWS variables. NAME: its row in tests/stores/lacks.py
+test-store: export AWS_ACCESS_KEY_ID := $(or $(ACCESS_KEY),$(AWS_ACCESS_KEY_ID))
+test-store: export AWS_SECRET_ACCESS_KEY := $(or $(SECRET_KEY),$(AWS_SECRET_ACCESS_KEY))
+test-store: $(READY) ## the tests of S3 on a store of yours (URL=… NAME=… REGION=… BUCKET=… OPTIONS='checksum=md5')
+	$(PYTEST) --store-url $(URL) --store-name $(or $(NAME),given) --store-region $(or $(REGION),us-east-1) \
+		$(if $(BUCKET),--store-bucket $(BUCKET)) $(foreach option,$(OPTIONS),--store-option $(option)) \
+		$(if $(BUCKET),,tests/backends/s3 $(STORE_CLIENTS)) tests/backends/test_promises.py tests/stores
 
 check: $(READY) ## what CI runs: format, lint, types, tests
 	$(BIN)/ruff format --check .

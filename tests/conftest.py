@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
+from tests.stores.lacks import SOMETIMES, needs_of, reasons
 from tests.support.fault_proxy import FaultProxy
 from tests.support.moto_server import running_moto
 from tests.support.rclone_server import running_rclone
@@ -13,10 +15,74 @@ from tests.support.s3_client import S3, s3_client
 from tests.support.seaweed import running_seaweed
 from tests.support.store import Store, new_bucket_name
 
+IMITATIONS = frozenset({"moto", "rclone"})
+"""Stores that tests ask for by name, for what is special about them."""
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("store", "the S3 that the tests run against: docs/stores.md")
+    group.addoption("--store-url", help="its address; credentials are the AWS variables")
+    group.addoption("--store-name", default="given", help="its row in tests/stores/lacks.py")
+    group.addoption("--store-region", default="us-east-1", help="its region")
+    group.addoption("--store-bucket", help="the one bucket to use, where the tests may make none")
+    group.addoption("--store-option", action="append", default=[], help="an option of s3, as checksum=md5")
+
+
+def given_store(config: pytest.Config) -> Store | None:
+    """The store that the command line names."""
+    url = config.getoption("--store-url")
+    if not url:
+        return None
+    return Store(
+        config.getoption("--store-name"),
+        url.rstrip("/"),
+        os.environ["AWS_ACCESS_KEY_ID"],
+        os.environ["AWS_SECRET_ACCESS_KEY"],
+        config.getoption("--store-region"),
+        config.getoption("--store-bucket"),
+        checksums=False,
+        options=dict(option.split("=", 1) for option in config.getoption("--store-option")),
+    )
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """With a store that is given: what concerns that one alone, and not those that imitate others."""
+    if given_store(config) is None:
+        return
+    kept = [item for item in items if isinstance(item, pytest.Function) and _concerns_a_store(item)]
+    config.hook.pytest_deselected(items=[item for item in items if item not in kept])
+    items[:] = kept
+
+
+def _concerns_a_store(item: pytest.Function) -> bool:
+    asked_for = {*item.fixturenames, *((getattr(item, "callspec", None) and _names(item)) or ())}
+    return bool(asked_for & {"store", "seaweed"}) and not asked_for & IMITATIONS
+
+
+def _names(item: pytest.Function) -> list[str]:
+    return [value for value in item.callspec.params.values() if isinstance(value, str)]
+
+
+@pytest.fixture(autouse=True)
+def _declared(request: pytest.FixtureRequest) -> None:
+    """A test that needs what its store is declared to lack has to fail; the declaration stays true."""
+    given = given_store(request.config)
+    case = getattr(request.node, "callspec", None)
+    name = given.name if given else (case.params.get("store", "seaweed") if case else "seaweed")
+    said = [need for mark in request.node.iter_markers("needs") for need in mark.args]
+    for need, reason in reasons(name, said).items():
+        request.applymarker(pytest.mark.xfail(reason=reason, strict=need not in SOMETIMES))
+    for reason in reasons(name, needs_of(request.node.name)).values() if given else ():
+        request.applymarker(pytest.mark.xfail(reason=reason, strict=False))
+
 
 @pytest.fixture(scope="session")
-def seaweed() -> Iterator[Store]:
-    """A SeaweedFS, one for each worker of the test run."""
+def seaweed(request: pytest.FixtureRequest) -> Iterator[Store]:
+    """A SeaweedFS, one for each worker of the test run; or the store that `--store-url` names."""
+    given = given_store(request.config)
+    if given is not None:
+        yield given
+        return
     with running_seaweed() as store:
         yield store
 

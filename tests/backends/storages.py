@@ -19,7 +19,7 @@ from s3sftp.backends.s3 import S3Backend, S3Options
 from s3sftp.backends.s3.keys import Keys
 from s3sftp.testing import Outside, Subject
 from tests.support.s3_client import s3_client
-from tests.support.store import Store, new_bucket_name
+from tests.support.store import Space, Store
 
 
 @asynccontextmanager
@@ -50,22 +50,20 @@ async def in_memory() -> AsyncIterator[Subject]:
 @asynccontextmanager
 async def on_s3(store: Store, *, cache_seconds: float) -> AsyncIterator[Subject]:
     """A prefix in a fresh bucket, with the smallest parts that S3 takes."""
-    bucket = new_bucket_name()
-    store.make_bucket(bucket)
-    options = s3_options(store, bucket, cache_seconds)
-    keys = Keys(options.prefix)
-    async with s3_client(store, bucket) as s3:
+    with store.space() as space:
+        options = s3_options(store, space, cache_seconds)
+        keys = Keys(options.prefix)
+        async with s3_client(store, space.bucket) as s3:
 
-        async def unfinished_uploads() -> int:
-            return len(await s3.multipart_uploads())
+            async def unfinished_uploads() -> int:
+                return len(await s3.multipart_uploads(options.prefix))
 
-        outside = Outside(
-            lambda place, data: s3.put(keys.key_of(place), data),
-            lambda place: s3.delete(keys.key_of(place)),
-            seen_after=cache_seconds,
-        )
-        yield Subject(S3Backend(options, None), outside, unfinished_uploads)
-    store.drop_bucket(bucket)
+            outside = Outside(
+                lambda place, data: s3.put(keys.key_of(place), data),
+                lambda place: s3.delete(keys.key_of(place)),
+                seen_after=cache_seconds,
+            )
+            yield Subject(S3Backend(options, None), outside, unfinished_uploads)
 
 
 @asynccontextmanager
@@ -110,10 +108,10 @@ def open_below(root: Path) -> list[str]:
     return sorted(link for link in links if link.startswith(str(root)))
 
 
-def s3_options(store: Store, bucket: str, cache_seconds: float) -> S3Options:
+def s3_options(store: Store, space: Space, cache_seconds: float) -> S3Options:
     return S3Options(
-        bucket=bucket,
-        prefix=f"tenants/{secrets.token_hex(4)}/",
+        bucket=space.bucket,
+        prefix=f"{space.prefix}tenants/{secrets.token_hex(4)}/",
         endpoint_url=store.endpoint_url,
         region=store.region,
         addressing="path",
@@ -121,4 +119,5 @@ def s3_options(store: Store, bucket: str, cache_seconds: float) -> S3Options:
         secret_access_key=SecretStr(store.secret_key),
         part_bytes=5 << 20,
         cache_ttl=timedelta(seconds=cache_seconds),
+        **store.options,
     )

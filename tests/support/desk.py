@@ -36,7 +36,8 @@ class Desk:
     @property
     def key_prefix(self) -> str:
         """Of everything that is in `remote`."""
-        return f"{self.server.prefix}{self.remote.lstrip('/')}/"
+        below = self.remote.strip("/")
+        return f"{self.server.prefix}{below}/" if below else self.server.prefix
 
     def file(self, name: str | bytes, size: int = 1000, seed: int = 0) -> Path:
         """A new local file."""

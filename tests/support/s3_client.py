@@ -55,16 +55,16 @@ class S3:
     async def delete(self, key: str) -> None:
         await self.client.delete_object(Bucket=self.bucket, Key=key)
 
-    async def multipart_uploads(self) -> list[tuple[str, str]]:
-        """Unfinished uploads as (key, upload id)."""
-        answer = await self.client.list_multipart_uploads(Bucket=self.bucket)
+    async def multipart_uploads(self, prefix: str = "") -> list[tuple[str, str]]:
+        """Unfinished uploads under a prefix as (key, upload id)."""
+        answer = await self.client.list_multipart_uploads(Bucket=self.bucket, Prefix=prefix)
         return [(upload["Key"], upload["UploadId"]) for upload in answer.get("Uploads", [])]
 
 
 @asynccontextmanager
 async def s3_client(store: Store, bucket: str) -> AsyncIterator[S3]:
     """A client of one bucket of a store."""
-    config = AioConfig(retries={"total_max_attempts": 3}, s3={"addressing_style": "path"})
+    config = AioConfig(retries={"total_max_attempts": 3}, **store.client_options)
     async with _session.create_client(
         "s3",
         endpoint_url=store.endpoint_url,

@@ -151,6 +151,7 @@ class Server:
                 "access_key_id": self.store.access_key,
                 "secret_access_key": self.store.secret_key,
                 "part_bytes": PART_BYTES,
+                **self.store.options,
             },
             "log": {"format": "json", "level": "debug"},
             # one process, whose memory and log are the server's; tests/workers has more

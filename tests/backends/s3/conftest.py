@@ -41,7 +41,7 @@ def options_for(store: Store, bucket: str, **changes: Any) -> S3Options:
         "data_timeout": timedelta(seconds=20),
         "stall_timeout": timedelta(seconds=5),
     }
-    return S3Options(**(defaults | changes))
+    return S3Options(**(defaults | dict(store.options) | changes))
 
 
 @pytest.fixture

@@ -143,3 +143,21 @@ def test_delays_grow_have_jitter_and_end() -> None:
     assert longest == [0.2, 0.4, 0.8, 1.6, 3.2, 5.0, 5.0, None]
     assert retries.delay(3, 0.0) == 0
     assert retries.delay(3, 0.5) == pytest.approx(0.4)
+
+
+@pytest.mark.parametrize(
+    ("code", "error", "text"),
+    [
+        ("KeyTooLongError", errors.InvalidRequest, "path too long"),
+        ("XMinioInvalidObjectName", errors.InvalidRequest, "storage takes no such name"),
+        ("ObjectParentIsFile", errors.NotADirectory, "not a directory"),
+        ("ExistingObjectIsDirectory", errors.IsADirectory, "is a directory"),
+    ],
+)
+def test_what_a_store_of_files_refuses_is_told_as_a_file_system_does(
+    code: str, error: type[errors.StorageError], text: str
+) -> None:
+    trouble = trouble_of("PutObject", answer(code, 400))
+    assert trouble is not None
+    told = trouble.error("some/key")
+    assert (type(told), str(told)) == (error, text)

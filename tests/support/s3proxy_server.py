@@ -1,0 +1,64 @@
+"""S3Proxy: a gateway in Java, in front of a storage in memory. Refuses checksums and ignores conditions."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.support.built import built
+from tests.support.commands import installed
+from tests.support.processes import Process, accepts, free_port
+from tests.support.store import Store
+
+VERSION = "2.6.0"
+ACCESS_KEY = "AKIATESTS3PROXY00001"
+SECRET_KEY = "the-secret-of-s3proxy"
+POM = Path(__file__).with_name("s3proxy.xml")
+
+
+@contextmanager
+def running_s3proxy() -> Iterator[Store]:
+    """Run it with nothing stored. Signatures are checked."""
+    java, libraries = installed("java"), _libraries()
+    directory = Path(tempfile.mkdtemp(prefix="s3proxy-"))
+    port = free_port()
+    properties = {
+        "s3proxy.endpoint": f"http://127.0.0.1:{port}",
+        "s3proxy.authorization": "aws-v2-or-v4",
+        "s3proxy.identity": ACCESS_KEY,
+        "s3proxy.credential": SECRET_KEY,
+        "jclouds.provider": "transient",
+        "jclouds.identity": "nobody",
+        "jclouds.credential": "nothing",
+    }
+    file = directory / "s3proxy.conf"
+    file.write_text("".join(f"{name}={value}\n" for name, value in properties.items()))
+    # tests of seconds: what the second compiler would gain is less than what it takes
+    command = [java, "-Xmx1g", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-cp", f"{libraries}/*"]
+    process = Process([*command, "org.gaul.s3proxy.Main", "--properties", str(file)], directory / "log")
+    try:
+        process.wait_ready(lambda: accepts(port), timeout=60)
+        store = Store(
+            "s3proxy",
+            f"http://127.0.0.1:{port}",
+            ACCESS_KEY,
+            SECRET_KEY,
+            checksums=False,
+        )
+        store.wait_writable()
+        yield store
+    finally:
+        process.kill()
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+def _libraries() -> Path:
+    """Its jars, from Maven."""
+    maven = [installed("mvn"), "-q", "-B", "-f", str(POM), f"-Dversion={VERSION}"]
+    return built(
+        f"s3proxy-{VERSION}",
+        lambda target: [*maven, "dependency:copy-dependencies", f"-DoutputDirectory={target}"],
+    )
