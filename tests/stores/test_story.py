@@ -15,6 +15,7 @@ from tests.support.server import PART_BYTES
 
 LARGE = 12_345_678  # three parts, the last one short
 needs = pytest.mark.needs
+pytestmark = pytest.mark.timeout(900)  # the first test on s3s-fs builds it
 
 
 @pytest.fixture
