@@ -283,10 +283,11 @@ class BucketClaims:
         return claim
 
     async def _erase_strays(self, marks: frozenset[Mark]) -> None:
-        """Remove own claims that have ended although their objects are still there: an erasing failed, or was
-        overtaken by a write whose answer was lost."""
+        """Remove own claims that have ended, and a lease of none, although their objects are still there: an
+        erasing failed, or was overtaken by a write whose answer was lost."""
         for key, _, _ in marks:
-            if key not in self._own and not key.endswith(_LEASE):
+            is_needed = self._has_lease if key.endswith(_LEASE) else key in self._own
+            if not is_needed:
                 with suppress(StorageError):  # told when it failed for the first time
                     await delete_object(self._store, key)
 

@@ -354,6 +354,28 @@ async def test_where_own_claims_cannot_be_erased_those_of_the_dead_are_still_loo
     await until(swept_clean(living, s3))
 
 
+async def test_an_own_lease_that_could_not_be_erased_is_erased_by_the_next_sweep(
+    open_backend: Opener, s3: S3, proxy: FaultProxy
+) -> None:
+    backend = await open_backend(**QUICK)
+    upload = await begin(backend, "f")
+    await backend.write_chunk(upload, PIECE, ALICE)
+    proxy.on("DeleteObject", key="/lease$", do=Answer(403, "AccessDenied"))
+    await until(lambda: _has_seen(s3, "/lease"))
+    await backend.abort_write(upload, ALICE)
+    renewing = claims_of(backend)._renewing
+    assert renewing is not None
+    await renewing
+    assert await _has_seen(s3, "/lease")
+    proxy.clear()
+    await backend.janitor.sweep()
+    assert await s3.keys(RESERVED) == []
+
+
+async def _has_seen(s3: S3, end: str) -> bool:
+    return any(key.endswith(end) for key in await s3.keys(RESERVED))
+
+
 def test_who_shows_something_new_is_alive_and_what_is_gone_is_no_sign() -> None:
     silence = Silence()
     first, second, renewed = ("a", "1", "t"), ("b", "1", "t"), ("a", "2", "t")
