@@ -166,8 +166,10 @@ class Writing:
         self, upload: S3Upload, version: str | None, number: int, start: int, stop: int
     ) -> None:
         """Have a part copied; where the store refuses to, and has bytes of this upload already, send it."""
+        base = upload.intent.base
+        whole = base is not None and (start, stop) == (0, base.size)
         try:
-            refused = await upload.multipart.copy(number, Source(upload.key, version, start, stop))
+            refused = await upload.multipart.copy(number, Source(upload.key, version, start, stop, whole))
             if refused is None:
                 return
             if stop - start > max(MOST_SENT_BYTES, self._store.options.part_bytes):
