@@ -209,9 +209,12 @@ class Multipart:
             refused = StorageFailure("storage tells a wrong checksum", detail="UploadPartCopy")
         if self._has_sent or self._parts.keys() - {number}:
             return refused  # another upload would lack what this one has
+        features = self._store.features
+        was_matched = features.has(Feature.MATCHED_COPIES)
         if not await self._is_replaced(number, source):
             raise refused
-        self._store.features.lacks(Feature.COPIED_PART_CHECKSUMS, refused.detail)
+        if features.has(Feature.MATCHED_COPIES) == was_matched:  # otherwise the condition was in the way
+            features.lacks(Feature.COPIED_PART_CHECKSUMS, refused.detail)
         await begun.abort()
         return None
 

@@ -283,6 +283,20 @@ async def test_an_upload_that_was_created_before_another_found_the_fault_finds_i
     assert await s3.body("tenant/f") == LARGE
 
 
+async def test_a_refusal_of_the_condition_alone_leaves_the_checksums(
+    backend: S3Backend, s3: S3, proxy: FaultProxy
+) -> None:
+    refusal = Answer(400, "InvalidArgument", "unsupported header")
+    proxy.on("UploadPartCopy", do=refusal, header="^x-amz-copy-source-if-match:")
+    await put(backend, "f", LARGE)
+    await added_to(backend, "f", LARGE, SMALL)
+    assert missing(backend) == (Feature.MATCHED_COPIES,)
+    await added_to(backend, "f", LARGE + SMALL, SMALL)
+    assert missing(backend) == (Feature.MATCHED_COPIES,)
+    assert await s3.body("tenant/f") == LARGE + SMALL + SMALL
+    assert "x-amz-checksum-crc32" in proxy.log.of("UploadPart")[-1].headers
+
+
 @pytest.mark.parametrize("store", ["moto"], indirect=True)
 async def test_a_store_that_wants_a_checksum_of_a_copied_part_without_telling_it_gets_it(
     backend: S3Backend, s3: S3, proxy: FaultProxy
