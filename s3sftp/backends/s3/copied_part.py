@@ -83,7 +83,15 @@ def field_of(algorithm: Algorithm) -> str:
 
 
 async def checksum_of(store: Store, source: Source, name: str) -> str | None:
-    """The checksum of some bytes of an object, which are read and not kept; None if they cannot be had."""
+    """The checksum of some bytes of an object, which are read and not kept; None if they cannot be had.
+
+    Raises Busy (too many downloads).
+    """
+    async with store.downloads.one():
+        return await _checksum_of(store, source, name)
+
+
+async def _checksum_of(store: Store, source: Source, name: str) -> str | None:
     condition = condition_on(source.version) if store.features.has(Feature.MATCHED_READS) else {}
     asked = f"bytes={source.start}-{source.stop - 1}"
     patience = store.options.stall_timeout.total_seconds()

@@ -338,6 +338,27 @@ async def test_a_store_that_copies_parts_is_looked_at_once(
     assert missing(backend) == ()
 
 
+async def test_reading_a_copied_part_leaves_connections_for_everything_else(
+    open_backend: Opener, s3: S3, proxy: FaultProxy
+) -> None:
+    """It is one of the downloads, of which there are fewer than connections."""
+    backend = await open_backend(max_connections=2)
+    await put(backend, "f", LARGE)
+    proxy.on("UploadPartCopy", do=telling(zlib.crc32(LARGE[:PART])), times=1)
+    reading = proxy.on("GetObject", do=Hold())
+    async with backend.store.downloads.one():
+        adding = asyncio.create_task(added_to(backend, "f", LARGE, SMALL))
+        while not any(seen.ended for seen in proxy.log.of("UploadPartCopy")):
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(0.1)
+        assert reading.hits == 0
+    await reading.reached()
+    assert not backend.store.downloads.has_one
+    reading.release()
+    await adding
+    assert await s3.body("tenant/f") == LARGE + SMALL
+
+
 async def test_a_copy_that_fails_for_another_reason_is_that_failure(
     backend: S3Backend, s3: S3, proxy: FaultProxy
 ) -> None:
