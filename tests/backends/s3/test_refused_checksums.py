@@ -297,6 +297,20 @@ async def test_a_refusal_of_the_condition_alone_leaves_the_checksums(
     assert "x-amz-checksum-crc32" in proxy.log.of("UploadPart")[-1].headers
 
 
+async def test_a_refused_copy_behind_sent_bytes_does_not_show_what_was_in_the_way(
+    backend: S3Backend, s3: S3, proxy: FaultProxy
+) -> None:
+    refusal = Answer(400, "InvalidArgument", "unsupported header")
+    proxy.on("UploadPartCopy", do=refusal, header="^x-amz-copy-source-if-match:")
+    base = await put(backend, "f", LARGE)
+    upload = await begin(backend, "f", base=base)
+    await backend.write_chunk(upload, LARGE[:PART], ALICE)
+    await backend.keep_range(upload, PART, 2 * PART, ALICE)
+    await backend.finish_write(upload, LARGE[2 * PART :], Finish(len(LARGE)), ALICE)
+    assert missing(backend) == ()
+    assert await s3.body("tenant/f") == LARGE
+
+
 @pytest.mark.parametrize("store", ["moto"], indirect=True)
 async def test_a_store_that_wants_a_checksum_of_a_copied_part_without_telling_it_gets_it(
     backend: S3Backend, s3: S3, proxy: FaultProxy
