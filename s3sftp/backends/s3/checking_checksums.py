@@ -52,7 +52,7 @@ async def look_kept(store: Store, probe: str) -> Finding:
         version = await _put(store, source, bytes(size))
         whole, less = (Source(source, version, 0, stop) for stop in (size, size - 1))
         try:
-            await _added(store, target, whole, less)
+            await _added(store, target, less, whole)
         except StorageError:
             if store.features.has(Feature.UNEQUAL_PARTS):
                 raise

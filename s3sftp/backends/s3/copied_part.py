@@ -60,14 +60,21 @@ async def _copied(store: Store, begun: BegunUpload, number: int, source: Source,
 
 
 async def is_told_right(store: Store, part: Part, source: Source) -> bool | None:
-    """Whether the checksum that the store tells of a copied part is that of its bytes, which are read for it;
-    None: not known. Some tell that of the whole source, and join it: whoever looks at it then cannot read the
-    object."""
+    """Whether the checksum that the store tells of a copied part is that of its bytes, which are read for it.
+    Some tell that of the whole source, and join it: whoever looks at it then cannot read the object.
+
+    None if that is not shown: no checksum was told, or the part is the whole source, or its bytes cannot be
+    had. A checksum of checksums is never that of a part.
+    """
+    if any("-" in told for told in part.checksum.values()):
+        return False
+    if source.whole:
+        return None
     for name, told in part.checksum.items():
         found = await checksum_of(store, source, name)
         if found != told:
             return None if found is None else False
-    return True
+    return True if part.checksum else None
 
 
 def field_of(algorithm: Algorithm) -> str:
@@ -76,7 +83,15 @@ def field_of(algorithm: Algorithm) -> str:
 
 
 async def checksum_of(store: Store, source: Source, name: str) -> str | None:
-    """The checksum of some bytes of an object, which are read and not kept; None if they cannot be had."""
+    """The checksum of some bytes of an object, which are read and not kept; None if they cannot be had.
+
+    Raises Busy (too many downloads).
+    """
+    async with store.downloads.one():
+        return await _checksum_of(store, source, name)
+
+
+async def _checksum_of(store: Store, source: Source, name: str) -> str | None:
     condition = condition_on(source.version) if store.features.has(Feature.MATCHED_READS) else {}
     asked = f"bytes={source.start}-{source.stop - 1}"
     patience = store.options.stall_timeout.total_seconds()

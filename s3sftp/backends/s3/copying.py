@@ -182,11 +182,14 @@ class Copying:
         wanted = min(self._store.options.copy_part_bytes, SWIFT_PART_BYTES)
         piece = copy_piece_bytes(info.size, wanted)
         ranges = copy_ranges(0, info.size, piece, self._store.options.min_part_bytes)
-        numbered = [(upload.take(), start, stop) for start, stop in ranges]
+        sources = [
+            Source(source, version, start, stop, whole=stop - start == info.size) for start, stop in ranges
+        ]
+        numbered = [(upload.take(), piece) for piece in sources]
         try:
             await for_each(
                 numbered,
-                lambda part: _copy_part(upload, part[0], Source(source, version, part[1], part[2])),
+                lambda part: _copy_part(upload, *part),
                 self._store.options.parallel_copies,
             )
             if version and not self._is_matched():

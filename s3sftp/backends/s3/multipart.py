@@ -62,6 +62,8 @@ class Multipart:
         self._running: set[asyncio.Task[Any]] = set()
         self._doubt = asyncio.Lock()
         """Held by the first copy to a store that may refuse it: no bytes are sent meanwhile."""
+        self._takes_copies = False
+        """Whether the first copy has gone through: the next ones need not wait for each other."""
         self._has_sent = False
         self._aborting: asyncio.Task[None] | None = None
         self._forgetting: asyncio.Task[None] | None = None
@@ -176,8 +178,14 @@ class Multipart:
         features, copied = self._store.features, Feature.COPIED_PART_CHECKSUMS
         if self._store.is_aws or (features.is_certain(copied) and features.has(copied)):
             return await self._copy_or_replace(number, source, is_sure=True)
-        async with self._doubt:
-            return await self._copy_or_replace(number, source, is_sure=features.is_certain(copied))
+        if not self._takes_copies:
+            async with self._doubt:
+                if not self._takes_copies:
+                    refused = await self._copy_or_replace(number, source, is_sure=False)
+                    self._takes_copies = refused is None
+                    return refused
+        is_sure = features.is_certain(copied) and features.has(copied)  # the first one may have shown it
+        return await self._copy_or_replace(number, source, is_sure=is_sure)
 
     async def _copy_or_replace(self, number: int, source: Source, *, is_sure: bool) -> StorageError | None:
         """Copy a part; where the store refuses that for the checksums of the upload, or tells a wrong one,
@@ -201,9 +209,12 @@ class Multipart:
             refused = StorageFailure("storage tells a wrong checksum", detail="UploadPartCopy")
         if self._has_sent or self._parts.keys() - {number}:
             return refused  # another upload would lack what this one has
+        features = self._store.features
+        was_matched = features.has(Feature.MATCHED_COPIES)
         if not await self._is_replaced(number, source):
             raise refused
-        self._store.features.lacks(Feature.COPIED_PART_CHECKSUMS, refused.detail)
+        if features.has(Feature.MATCHED_COPIES) == was_matched:  # otherwise the condition was in the way
+            features.lacks(Feature.COPIED_PART_CHECKSUMS, refused.detail)
         await begun.abort()
         return None
 

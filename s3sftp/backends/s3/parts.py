@@ -31,6 +31,8 @@ class Source:
     version: str | None
     start: int
     stop: int
+    whole: bool = False
+    """Whether these are all bytes of the object."""
 
     @property
     def size(self) -> int:

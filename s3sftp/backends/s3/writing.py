@@ -16,6 +16,7 @@ from s3sftp.backends.s3.client import Store
 from s3sftp.backends.s3.concurrency import for_each
 from s3sftp.backends.s3.conditions import Conditions
 from s3sftp.backends.s3.copied_part import MOST_SENT_BYTES
+from s3sftp.backends.s3.failures import is_condition_refusal
 from s3sftp.backends.s3.features import Feature
 from s3sftp.backends.s3.list_pages import beginning
 from s3sftp.backends.s3.multipart import Multipart
@@ -166,15 +167,20 @@ class Writing:
         self, upload: S3Upload, version: str | None, number: int, start: int, stop: int
     ) -> None:
         """Have a part copied; where the store refuses to, and has bytes of this upload already, send it."""
+        base = upload.intent.base
+        whole = base is not None and (start, stop) == (0, base.size)
         try:
-            refused = await upload.multipart.copy(number, Source(upload.key, version, start, stop))
+            refused = await upload.multipart.copy(number, Source(upload.key, version, start, stop, whole))
             if refused is None:
                 return
             if stop - start > max(MOST_SENT_BYTES, self._store.options.part_bytes):
                 raise refused
             pieces = read_range(self._store, self._facts, upload.key, start, stop, version)
             await upload.multipart.upload(number, b"".join([piece async for piece in pieces]))
-            self._store.features.lacks(Feature.COPIED_PART_CHECKSUMS, refused.detail)
+            features = self._store.features
+            matched = version is not None and features.has(Feature.MATCHED_COPIES)
+            if not (matched and is_condition_refusal(refused)):  # otherwise the condition may be in the way
+                features.lacks(Feature.COPIED_PART_CHECKSUMS, refused.detail)
         except NotFound as error:
             raise Changed(detail=error.detail) from error
 

@@ -98,8 +98,14 @@ async def test_a_continued_file_copies_what_is_kept(backend: S3Backend, proxy: F
         "UploadPart": 1,
         "CompleteMultipartUpload": 1,
     }
-    for name, looked_at in (("first", {"GetObject": 1}), ("second", {})):  # at the first copied part, once
-        base = await put(backend, name, data_of(PART))
+    # at the first copied part that is not all of its source, once
+    looks: list[tuple[str, int, dict[str, int]]] = [
+        ("whole", PART, {}),
+        ("first", PART + 1, {"GetObject": 1}),
+        ("second", PART + 1, {}),
+    ]
+    for name, size, looked_at in looks:
+        base = await put(backend, name, data_of(size))
         with costing(proxy, **requests, **looked_at):
             upload = await begin(backend, name, base=base)
             await backend.keep_range(upload, 0, PART, ALICE)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import zlib
 from dataclasses import replace
 
@@ -16,7 +17,7 @@ from s3sftp.errors import AlreadyExists, InvalidRequest, PermissionDenied, Stora
 from tests.backends.s3.conftest import ALICE, PART, Opener, place
 from tests.backends.s3.writers import begin, data_of, put, send
 from tests.support.fault_proxy import FaultProxy
-from tests.support.faults import Answer, Foreign
+from tests.support.faults import Answer, Foreign, Hold, Reply, Rewrite
 from tests.support.s3_client import S3
 
 SMALL = b"small file"
@@ -46,6 +47,17 @@ async def added_to(backend: S3Backend, path: str, old: bytes, new: bytes) -> Non
     except BaseException:
         await backend.abort_write(upload, ALICE)
         raise
+
+
+def telling(crc: int | None) -> Rewrite:
+    """Tell this checksum of a copied part, or none."""
+    told = b"" if crc is None else f"<ChecksumCRC32>{crc_text(crc)}</ChecksumCRC32>".encode()
+
+    def change(reply: Reply) -> Reply:
+        body = re.sub(rb"<Checksum(\w+)>.*?</Checksum\1>", b"", reply.body)
+        return replace(reply, body=body.replace(b"</CopyPartResult>", told + b"</CopyPartResult>"))
+
+    return Rewrite(change)
 
 
 # ── the checksum of the whole ───────────────────────────────────────────────────────────────────────
@@ -198,6 +210,107 @@ async def test_a_wrong_checksum_of_a_copied_part_is_found_before_it_is_joined(
     assert await s3.body("tenant/f") == LARGE + SMALL
 
 
+@pytest.mark.parametrize("first", ["rename", "append"])
+async def test_a_copy_of_a_whole_file_does_not_show_that_those_of_parts_are_told_right(
+    open_backend: Opener, s3: S3, proxy: FaultProxy, first: str
+) -> None:
+    """versitygw tells the checksum of the whole source, which is right of a copy that is the whole source."""
+    backend = await open_backend(lacks=("conditional-copies",))
+    whole, old = data_of(PART, seed=1), LARGE
+    await put(backend, "whole", whole)
+    await put(backend, "f", old)
+    proxy.log.clear()
+    rule = proxy.on("UploadPartCopy", do=telling(zlib.crc32(whole)), key="renamed|whole")
+    if first == "rename":
+        await backend.rename(place("whole"), place("renamed"), ALICE, overwrite=False)
+    else:
+        await added_to(backend, "whole", whole, SMALL)
+    assert rule.hits == 1
+    assert proxy.log.count("GetObject") == 0
+    proxy.on("UploadPartCopy", do=telling(zlib.crc32(old)), key="/f$")
+    await added_to(backend, "f", old, SMALL)
+    assert Feature.COPIED_PART_CHECKSUMS in missing(backend)
+    assert crc_text(zlib.crc32(old)) not in proxy.log.of("CompleteMultipartUpload")[-1].body.decode()
+    assert await s3.body("tenant/f") == old + SMALL
+    assert await s3.multipart_uploads() == []
+
+
+async def test_a_checksum_of_checksums_is_not_that_of_a_copied_part(
+    open_backend: Opener, s3: S3, proxy: FaultProxy
+) -> None:
+    """Such has a whole source that another program has uploaded in parts."""
+    backend = await open_backend(lacks=("conditional-copies",))
+    await put(backend, "f", SMALL)
+    told = telling(0).change
+
+    def of_parts(reply: Reply) -> Reply:
+        reply = told(reply)
+        return replace(reply, body=reply.body.replace(b"AAAAAA==", b"AAAAAA==-3"))
+
+    proxy.on("UploadPartCopy", do=Rewrite(of_parts), times=1)
+    await backend.rename(place("f"), place("g"), ALICE, overwrite=False)
+    assert await s3.body("tenant/g") == SMALL
+    assert b"AAAAAA" not in proxy.log.of("CompleteMultipartUpload")[-1].body
+
+
+async def test_an_answer_without_a_checksum_does_not_show_that_others_are_right(
+    backend: S3Backend, s3: S3, proxy: FaultProxy
+) -> None:
+    """A source that another program stored without checksums has none that could be told."""
+    await put(backend, "f", LARGE)
+    await put(backend, "g", LARGE)
+    proxy.on("UploadPartCopy", do=telling(None), key="/f$")
+    await added_to(backend, "f", LARGE, SMALL)
+    proxy.log.clear()
+    proxy.on("UploadPartCopy", do=telling(0), key="/g$")
+    await added_to(backend, "g", LARGE, SMALL)
+    assert proxy.log.count("GetObject") == 1
+    assert b"AAAAAA==" not in proxy.log.of("CompleteMultipartUpload")[-1].body
+    assert await s3.body("tenant/g") == LARGE + SMALL
+
+
+async def test_an_upload_that_was_created_before_another_found_the_fault_finds_it_too(
+    backend: S3Backend, s3: S3, proxy: FaultProxy
+) -> None:
+    base = await put(backend, "f", LARGE)
+    upload = await begin(backend, "f", base=base)
+    await backend.write_chunk(upload, LARGE[:PART], ALICE)
+    backend.store.features.lacks(Feature.COPIED_PART_CHECKSUMS, "another upload")
+    proxy.on("UploadPartCopy", do=telling(0))
+    await backend.keep_range(upload, PART, 2 * PART, ALICE)
+    await backend.finish_write(upload, LARGE[2 * PART :], Finish(len(LARGE)), ALICE)
+    assert b"AAAAAA==" not in proxy.log.of("CompleteMultipartUpload")[-1].body
+    assert await s3.body("tenant/f") == LARGE
+
+
+async def test_a_refusal_of_the_condition_alone_leaves_the_checksums(
+    backend: S3Backend, s3: S3, proxy: FaultProxy
+) -> None:
+    refusal = Answer(400, "InvalidArgument", "unsupported header")
+    proxy.on("UploadPartCopy", do=refusal, header="^x-amz-copy-source-if-match:")
+    await put(backend, "f", LARGE)
+    await added_to(backend, "f", LARGE, SMALL)
+    assert missing(backend) == (Feature.MATCHED_COPIES,)
+    await added_to(backend, "f", LARGE + SMALL, SMALL)
+    assert missing(backend) == (Feature.MATCHED_COPIES,)
+    assert await s3.body("tenant/f") == LARGE + SMALL + SMALL
+    assert "x-amz-checksum-crc32" in proxy.log.of("UploadPart")[-1].headers
+
+
+async def test_a_refused_copy_behind_sent_bytes_does_not_show_what_was_in_the_way(
+    backend: S3Backend, s3: S3, proxy: FaultProxy
+) -> None:
+    refusal = Answer(400, "InvalidArgument", "unsupported header")
+    proxy.on("UploadPartCopy", do=refusal, header="^x-amz-copy-source-if-match:")
+    base = await put(backend, "f", LARGE)
+    upload = await begin(backend, "f", base=base)
+    await backend.write_chunk(upload, LARGE[:PART], ALICE)
+    await backend.keep_range(upload, PART, 2 * PART, ALICE)
+    await backend.finish_write(upload, LARGE[2 * PART :], Finish(len(LARGE)), ALICE)
+    assert missing(backend) == ()
+    assert await s3.body("tenant/f") == LARGE
+
+
 @pytest.mark.parametrize("store", ["moto"], indirect=True)
 async def test_a_store_that_wants_a_checksum_of_a_copied_part_without_telling_it_gets_it(
     backend: S3Backend, s3: S3, proxy: FaultProxy
@@ -207,11 +320,25 @@ async def test_a_store_that_wants_a_checksum_of_a_copied_part_without_telling_it
     unknown = Answer(400, "InvalidDigest", "Invalid checksum for part 1: in request = None")
     proxy.on("CompleteMultipartUpload", do=unknown, times=1)
     await added_to(backend, "f", LARGE, SMALL)
-    assert missing(backend) == (Feature.COPIED_PART_CHECKSUMS,)
+    assert Feature.COPIED_PART_CHECKSUMS in missing(backend)
     assert await s3.body("tenant/f") == LARGE + SMALL
     body = proxy.log.of("CompleteMultipartUpload")[-1].body.decode()
     assert crc_text(zlib.crc32(LARGE[:PART])) in body
     assert crc_text(zlib.crc32(LARGE[PART : 2 * PART])) in body
+
+
+async def test_copies_of_which_no_checksum_is_told_are_made_side_by_side_behind_the_first(
+    backend: S3Backend, s3: S3, proxy: FaultProxy
+) -> None:
+    old = data_of(3 * PART)
+    await put(backend, "f", old)
+    proxy.on("UploadPartCopy", do=telling(None), times=1)
+    held = proxy.on("UploadPartCopy", do=Hold())
+    adding = asyncio.create_task(added_to(backend, "f", old, SMALL))
+    await held.reached(2)
+    held.release()
+    await adding
+    assert await s3.body("tenant/f") == old + SMALL
 
 
 async def test_a_store_that_copies_parts_is_looked_at_once(
@@ -223,6 +350,27 @@ async def test_a_store_that_copies_parts_is_looked_at_once(
     await added_to(backend, "f", LARGE + SMALL, SMALL)
     assert proxy.log.count("GetObject") == 1
     assert missing(backend) == ()
+
+
+async def test_reading_a_copied_part_leaves_connections_for_everything_else(
+    open_backend: Opener, s3: S3, proxy: FaultProxy
+) -> None:
+    """It is one of the downloads, of which there are fewer than connections."""
+    backend = await open_backend(max_connections=2)
+    await put(backend, "f", LARGE)
+    proxy.on("UploadPartCopy", do=telling(zlib.crc32(LARGE[:PART])), times=1)
+    reading = proxy.on("GetObject", do=Hold())
+    async with backend.store.downloads.one():
+        adding = asyncio.create_task(added_to(backend, "f", LARGE, SMALL))
+        while not any(seen.ended for seen in proxy.log.of("UploadPartCopy")):
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(0.1)
+        assert reading.hits == 0
+    await reading.reached()
+    assert not backend.store.downloads.has_one
+    reading.release()
+    await adding
+    assert await s3.body("tenant/f") == LARGE + SMALL
 
 
 async def test_a_copy_that_fails_for_another_reason_is_that_failure(
