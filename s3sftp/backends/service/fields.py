@@ -7,7 +7,7 @@
     WriteIntent  map      exclusive, base (FileInfo or nil), mtime
     Finish       map      size, mtime, base_kept
     Page         map      entries, cursor
-    Begun        map      chunk_bytes, min_chunk_bytes, parallel_chunks
+    Begun        map      chunk_bytes, min_chunk_bytes, parallel_chunks, keep_unit_bytes
     Usage        map      total_bytes, used_bytes
 
 What a map does not have is nil, or what the type has by default; what it has more is ignored. Anything else
@@ -205,10 +205,12 @@ def begun(value: object) -> Begun:
     found = Begun(*sizes)
     if not (1 <= found.min_chunk_bytes <= found.chunk_bytes and 1 <= found.parallel_chunks <= 64):
         _wrong("1 ≤ min_chunk_bytes ≤ chunk_bytes and 1 ≤ parallel_chunks ≤ 64", given)
+    if found.keep_unit_bytes < 1:
+        _wrong("1 ≤ keep_unit_bytes", given)
     return found
 
 
-_BEGUN = {"chunk_bytes": 1 << 20, "min_chunk_bytes": 1, "parallel_chunks": 1}
+_BEGUN = {"chunk_bytes": 1 << 20, "min_chunk_bytes": 1, "parallel_chunks": 1, "keep_unit_bytes": 1}
 
 
 def of_begun(begun: Begun) -> _Map:

@@ -232,3 +232,4 @@ class Begun:
     chunk_bytes: int = 1 << 20
     min_chunk_bytes: int = 1
     parallel_chunks: int = 1
+    keep_unit_bytes: int = 1

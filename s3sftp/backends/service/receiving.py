@@ -37,7 +37,7 @@ class Receiving:
 
     async def begin(self) -> Begun:
         upload = await asyncio.shield(self._beginning)  # only `abort` ends it, and once
-        return Begun(upload.chunk_bytes, upload.min_chunk_bytes, 1)
+        return Begun(upload.chunk_bytes, upload.min_chunk_bytes, 1, upload.keep_unit_bytes)
 
     async def write(self, chunk: ask.WriteChunk) -> int:
         upload = self._begun()

@@ -67,6 +67,7 @@ class RemoteUpload(Upload):
         self.chunk_bytes = begun.chunk_bytes
         self.min_chunk_bytes = begun.min_chunk_bytes
         self.parallel_chunks = begun.parallel_chunks
+        self.keep_unit_bytes = begun.keep_unit_bytes
 
     def take(self, count: int) -> int:
         """The position of the next so many bytes."""
