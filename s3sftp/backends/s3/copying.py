@@ -14,7 +14,7 @@ from s3sftp.backends.s3.cache import Head
 from s3sftp.backends.s3.client import Answer, Store
 from s3sftp.backends.s3.concurrency import for_each
 from s3sftp.backends.s3.conditions import Conditions
-from s3sftp.backends.s3.failures import has_status, is_condition_refusal
+from s3sftp.backends.s3.failures import has_status, is_condition_refusal, may_lack
 from s3sftp.backends.s3.features import Feature
 from s3sftp.backends.s3.multipart import Multipart
 from s3sftp.backends.s3.objects import Fields, carried, placement, version_of, write_id_of
@@ -55,7 +55,11 @@ class Copying:
         try:
             return await self._at_once(source, target, info, exclusive=True)
         except StorageError as error:
-            if not is_condition_refusal(error):
+            features = self._store.features
+            if not (
+                may_lack(features, Feature.CONDITIONAL_COPIES, error)
+                or (info.version and may_lack(features, Feature.MATCHED_COPIES, error))
+            ):
                 raise
             return await self._otherwise(source, target, info, error)
 
@@ -75,7 +79,8 @@ class Copying:
             if is_condition_refusal(error):
                 raise refused  # noqa: B904  # its cause is the store's answer
             raise
-        if features.has(Feature.MATCHED_COPIES) == was_matched:
+        is_shown = may_lack(features, Feature.CONDITIONAL_COPIES, refused)
+        if is_shown and features.has(Feature.MATCHED_COPIES) == was_matched:
             features.lacks(Feature.CONDITIONAL_COPIES, refused.detail)
         return published
 
@@ -86,7 +91,7 @@ class Copying:
             if (
                 not info.version
                 or not self._store.features.has(Feature.MATCHED_COPIES)
-                or not is_condition_refusal(error)
+                or not may_lack(self._store.features, Feature.MATCHED_COPIES, error)
             ):
                 raise
             copied = self._at_once(source, target, info, matched=False)
@@ -104,7 +109,7 @@ class Copying:
                     return await self._in_parts(source, target, info, exclusive=True)
                 return await self._put_empty(source, target, info)
             except StorageError as error:
-                if not is_condition_refusal(error):
+                if not may_lack(self._store.features, Feature.CONDITIONAL_WRITES, error):
                     raise
         await require(self._store, target, {"IfNoneMatch": "*"})
         return await self._replacing(source, target, info)
@@ -247,7 +252,7 @@ class Copying:
         except StorageError as error:
             if has_status(error, 412):
                 raise Changed(detail=error.detail) from error
-            if not version or not matched or not is_condition_refusal(error):
+            if not (version and matched and may_lack(self._store.features, Feature.MATCHED_COPIES, error)):
                 raise
             return await self._store.features.do_without(Feature.MATCHED_COPIES, error, copy(matched=False))
 

@@ -32,7 +32,7 @@ class Feature(StrEnum):
     CONDITIONAL_DELETES = "conditional-deletes"
     """If-Match on DeleteObject."""
     MATCHED_READS = "matched-reads"
-    """If-Match on GetObject and HeadObject."""
+    """If-Match on GetObject."""
     BATCH_DELETES = "batch-deletes"
     """DeleteObjects."""
     CHECKSUMS = "checksums"
@@ -100,6 +100,8 @@ class Features:
         self._columns = table.columns
         self.is_recognised = False
         """Whether it is known by the store's name which conditions it ignores."""
+        self.is_aws = False
+        """Whether it is the store that has them all."""
         for feature in self._told:
             self._numbers[_ROW[feature] * self._columns] = _MISSING
 
@@ -123,6 +125,11 @@ class Features:
         """Note that the store has it: a condition that could not be met was refused."""
         if self.has(feature):
             self._numbers[_ROW[feature] * self._columns] = _SEEN
+
+    def surely_has(self, feature: Feature) -> bool:
+        """Whether the store was seen to have it, or is AWS and not known to lack it."""
+        number = self._numbers[_ROW[feature] * self._columns]
+        return number == _SEEN or (self.is_aws and number != _MISSING)
 
     def lacks(self, feature: Feature, shown_by: object = "") -> None:
         """Note what an answer of the store has shown; the log says so once."""

@@ -12,7 +12,7 @@ from typing import Any, Final, TypeVar
 from s3sftp.backends.contract import Buffer
 from s3sftp.backends.s3.checksums import Algorithm, Digest, digest
 from s3sftp.backends.s3.client import Store
-from s3sftp.backends.s3.failures import cause_of, is_refusal
+from s3sftp.backends.s3.failures import cause_of, may_lack
 from s3sftp.backends.s3.features import Feature
 from s3sftp.errors import AlreadyExists, Changed, StorageError
 
@@ -60,7 +60,8 @@ async def proven(
     try:
         return await send(proof.fields), proof
     except StorageError as error:
-        if algorithm not in _NEWER or not is_refusal(error) or says_different(error):
+        is_doubted = algorithm in _NEWER and may_lack(store.features, Feature.CHECKSUMS, error)
+        if not is_doubted or says_different(error):
             raise
         refused = error
     proof = await digest(data, older(algorithm))

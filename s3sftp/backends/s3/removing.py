@@ -12,7 +12,7 @@ from s3sftp.backends.s3.concurrency import for_each
 from s3sftp.backends.s3.conditions import Conditions
 from s3sftp.backends.s3.deleting import delete_object
 from s3sftp.backends.s3.directories import Directories, levels
-from s3sftp.backends.s3.failures import has_status, is_batch_refusal, is_condition_refusal
+from s3sftp.backends.s3.failures import has_status, is_batch_refusal, may_lack
 from s3sftp.backends.s3.features import Feature
 from s3sftp.backends.s3.heads import Heads
 from s3sftp.backends.s3.keys import Keys
@@ -72,7 +72,7 @@ class Removing:
         except NotFound:
             return
         except StorageError as error:
-            if is_condition_refusal(error):
+            if may_lack(self._store.features, Feature.CONDITIONAL_DELETES, error):
                 await self._store.features.do_without(
                     Feature.CONDITIONAL_DELETES, error, self._looked_at(key, version)
                 )

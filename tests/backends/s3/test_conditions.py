@@ -149,6 +149,61 @@ async def test_a_failure_that_is_no_refusal_switches_no_condition_off(
     assert await s3.keys() == ["tenant/a"]
 
 
+FOREIGN = [
+    Answer(400, "KMS.DisabledException", "the key is disabled"),
+    Answer(400, "ServerSideEncryptionConfigurationNotFoundError"),
+    Answer(400, "BadRequest", "Bad Request"),
+]
+
+
+@pytest.mark.parametrize("answer", FOREIGN, ids=lambda answer: str(answer.code))
+async def test_a_400_that_is_about_something_else_switches_nothing_off(
+    open_backend: Opener, s3: S3, proxy: FaultProxy, answer: Answer
+) -> None:
+    backend = await open_backend(tags={"team": "a"})
+    await put(backend, "a", b"x")  # so it is known which store it is
+    proxy.log.clear()
+    for api in ("PutObject", "CopyObject", "DeleteObject"):
+        proxy.on(api, do=answer, times=1)
+    with pytest.raises(StorageError):
+        await put(backend, "e", b"x", exclusive=True)
+    with pytest.raises(StorageError):
+        await rename(backend, "a", "b")
+    assert proxy.log.count("PutObject") == proxy.log.count("CopyObject") == 1
+    assert backend.store.features.missing == ()
+    assert await s3.keys() == ["tenant/a"]
+
+
+@MOTO
+async def test_a_400_does_not_take_the_place_of_what_was_seen(
+    backend: S3Backend, s3: S3, unknown: FaultProxy
+) -> None:
+    await put(backend, "a", b"x", exclusive=True)
+    unknown.on("PutObject", do=Answer(400, "InvalidRequest"), header="^if-none-match:")
+    with pytest.raises(StorageError):
+        await put(backend, "b", b"x", exclusive=True)
+    assert backend.store.features.has(Feature.CONDITIONAL_WRITES)
+    assert Feature.CONDITIONAL_WRITES not in backend.store.features.missing
+    assert await s3.keys() == ["tenant/a"]
+    unknown.clear()
+    unknown.on("PutObject", do=Answer(501, "NotImplemented"), header="^if-none-match:")
+    await put(backend, "b", b"x", exclusive=True)
+    assert Feature.CONDITIONAL_WRITES in backend.store.features.missing
+
+
+async def test_a_400_of_aws_shows_nothing(open_backend: Opener, s3: S3, proxy: FaultProxy) -> None:
+    backend = await open_backend(tags={"team": "a"})
+    backend.store.features.is_aws = True
+    await put(backend, "a", b"x")
+    proxy.log.clear()
+    proxy.on("PutObject", "CopyObject", do=Answer(400, "InvalidRequest"))
+    for operation in (put(backend, "e", b"x", exclusive=True), rename(backend, "a", "b", overwrite=True)):
+        with pytest.raises(StorageError):
+            await operation
+    assert proxy.log.count("PutObject") == proxy.log.count("CopyObject") == 1
+    assert backend.store.features.missing == ()
+
+
 async def test_what_fails_without_the_condition_too_shows_nothing_and_is_told_as_it_was(
     backend: S3Backend, s3: S3, proxy: FaultProxy
 ) -> None:
