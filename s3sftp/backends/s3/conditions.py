@@ -10,7 +10,8 @@ to it what conditions forbid:
     DELETE probe, another version           412, or conditional deletes are
     DELETE probe
 
-Once for a server, whatever is found: docs/decisions/0031.
+Once for a server; what could not be tried is tried again after a minute, and not relied on until then: where
+a condition is, HEAD precedes it. docs/decisions/0031.
 """
 
 from __future__ import annotations
@@ -60,8 +61,8 @@ class Conditions:
         return self._features.is_recognised or self._store.is_aws
 
     async def find_out(self) -> None:
-        """See which are ignored, where that is not known. Never fails: what could not be tried is believed,
-        and tried again later."""
+        """See which are ignored, where that is not known. Never fails: what could not be tried is not relied
+        on, and tried again later."""
         if self._is_settled():
             return
         async with self._trying:
@@ -70,11 +71,18 @@ class Conditions:
             key = f"{reserved_prefix(self._store.options.prefix)}{PROBE}{uuid.uuid4().hex}"
             try:
                 await self._try(key)
+                self._is_tried = True
             except StorageError as error:
                 self._not_before = time.monotonic() + _PAUSE_SECONDS
                 _log.info("s3_conditions_not_tried", error=str(error), detail=error.detail)
+            finally:
                 with suppress(StorageError):
                     await delete_object(self._store, key)
+
+    def are_relied_on(self, feature: Feature) -> bool:
+        """Whether a condition is as good as a look before: it is honoured, or its refusal will be noticed."""
+        is_known = self.are_known or self._is_tried or self._features.is_certain(feature)
+        return is_known and self._features.has(feature)
 
     async def prepare_write(self, key: str, conditions: Mapping[str, str]) -> None:
         """To be awaited before a conditional write: looks by HEAD where the condition may be ignored.
@@ -98,22 +106,24 @@ class Conditions:
         )
 
     async def _try(self, key: str) -> None:
+        """Each look for itself: that one fails says nothing of the others. Raises the first failure."""
         store = self._store
         await put_small(store, key, b"")
-        try:
-            await self._see(Feature.CONDITIONAL_WRITES, lambda: put_small(store, key, b"", IfNoneMatch="*"))
-            if store.understands("CopyObject", "IfNoneMatch"):
-                await self._see(
-                    Feature.CONDITIONAL_COPIES, lambda: copy_to_itself(store, key, IfNoneMatch="*")
-                )
-            await self._see(
-                Feature.CONDITIONAL_DELETES,
-                lambda: store.call("DeleteObject", Key=key, IfMatch=OTHER_VERSION),
-            )
-        finally:
-            if self._features.has(Feature.CONDITIONAL_DELETES):  # else it is gone
-                await delete_object(store, key)
-        self._is_tried = True
+        looks: dict[Feature, Callable[[], Awaitable[object]]] = {
+            Feature.CONDITIONAL_WRITES: lambda: put_small(store, key, b"", IfNoneMatch="*"),
+            Feature.CONDITIONAL_COPIES: lambda: copy_to_itself(store, key, IfNoneMatch="*"),
+            Feature.CONDITIONAL_DELETES: lambda: store.call("DeleteObject", Key=key, IfMatch=OTHER_VERSION),
+        }
+        if not store.understands("CopyObject", "IfNoneMatch"):
+            del looks[Feature.CONDITIONAL_COPIES]
+        failed: list[StorageError] = []
+        for feature, request in looks.items():
+            try:
+                await self._see(feature, request)
+            except StorageError as error:
+                failed.append(error)
+        if failed:
+            raise failed[0]
 
     async def _see(self, feature: Feature, request: Callable[[], Awaitable[object]]) -> None:
         """Send what the condition forbids. What is refused is left to the operation that needs it."""

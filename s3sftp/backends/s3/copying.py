@@ -64,8 +64,8 @@ class Copying:
             return await self._otherwise(source, target, info, error)
 
     def _may_refuse(self) -> bool:
-        """Whether the store takes If-None-Match on CopyObject (AWS since 2025)."""
-        return self._store.features.has(Feature.CONDITIONAL_COPIES) and self._store.understands(
+        """Whether the store takes If-None-Match on CopyObject (AWS since 2025), and does not ignore it."""
+        return self._conditions.are_relied_on(Feature.CONDITIONAL_COPIES) and self._store.understands(
             "CopyObject", "IfNoneMatch"
         )
 
@@ -159,6 +159,7 @@ class Copying:
         head = await self._head(source, info)
         write_id = write_id_of(head) or str(uuid.uuid4())
         fields = await self._same_fields(source, head, write_id)
+        await self._conditions.prepare_write(target, {"IfNoneMatch": "*"})
         published, _ = await proven(
             self._store,
             b"",

@@ -361,7 +361,45 @@ async def test_what_a_store_ignores_is_found_out_once_and_leaves_nothing(
 
 
 @MOTO
-async def test_a_store_that_cannot_be_tried_is_believed(
+async def test_a_source_is_looked_at_before_its_removal_as_long_as_the_store_could_not_be_tried(
+    backend: S3Backend, s3: S3, unknown: FaultProxy
+) -> None:
+    unknown.on("PutObject", do=Answer(403, "AccessDenied"), key=r"/\.s3sftp/")
+    unknown.on("DeleteObject", do=Strip("if-match"), header="if-match")
+    await s3.put("tenant/old", b"mine")
+    came = Meanwhile(lambda: s3.put("tenant/old", b"theirs"))
+    unknown.on("HeadObject", do=came, key="/old$", skip=1, times=1)
+    with pytest.raises(Changed):
+        await rename(backend, "old", "new", overwrite=True)
+    assert await s3.body("tenant/old") == b"theirs"
+
+
+@MOTO
+async def test_a_rename_replaces_nothing_as_long_as_the_store_could_not_be_tried(
+    backend: S3Backend, s3: S3, unknown: FaultProxy
+) -> None:
+    unknown.on("PutObject", do=Answer(403, "AccessDenied"), key=r"/\.s3sftp/")
+    unknown.on("CopyObject", "UploadPartCopy", do=Meanwhile(lambda: s3.put("tenant/new", b"theirs")))
+    await s3.put("tenant/old", b"mine")
+    with pytest.raises(AlreadyExists):
+        await rename(backend, "old", "new")
+    assert await s3.body("tenant/new") == b"theirs"
+
+
+@MOTO
+async def test_a_look_that_fails_does_not_keep_the_store_from_being_asked_the_others(
+    backend: S3Backend, s3: S3, unknown: FaultProxy
+) -> None:
+    unknown.on("CopyObject", do=Answer(403, "AccessDenied"), key=r"/\.s3sftp/")
+    unknown.on("DeleteObject", do=Strip("if-match"), header="if-match")
+    await s3.put("tenant/old", b"mine")
+    await rename(backend, "old", "new", overwrite=True)
+    assert Feature.CONDITIONAL_DELETES in backend.store.features.missing
+    assert await s3.keys() == ["tenant/new"]
+
+
+@MOTO
+async def test_a_store_that_cannot_be_tried_keeps_nothing_from_being_done(
     backend: S3Backend, s3: S3, unknown: FaultProxy
 ) -> None:
     denied = unknown.on("PutObject", do=Answer(403, "AccessDenied"), key=r"/\.s3sftp/")
