@@ -84,7 +84,9 @@ class Conditions:
         is_known = self.are_known or self._is_tried or self._features.is_certain(feature)
         return is_known and self._features.has(feature)
 
-    async def prepare_write(self, key: str, conditions: Mapping[str, str]) -> None:
+    async def prepare_write(
+        self, key: str, conditions: Mapping[str, str], *, in_parts: bool = False
+    ) -> None:
         """To be awaited before a conditional write: looks by HEAD where the condition may be ignored.
 
         Raises AlreadyExists, Changed.
@@ -92,8 +94,9 @@ class Conditions:
         if not conditions or self.are_known:
             return
         await self.find_out()
-        # some that honour one of them ignore If-Match at the end of a multipart upload
-        in_doubt = "IfMatch" in conditions or not self._features.is_certain(Feature.CONDITIONAL_WRITES)
+        # some honour If-None-Match on PutObject alone, which is all that was tried
+        is_tried = self._features.is_certain(Feature.CONDITIONAL_WRITES)
+        in_doubt = in_parts or "IfMatch" in conditions or not is_tried
         if self._features.has(Feature.CONDITIONAL_WRITES) and in_doubt:
             await require(self._store, key, conditions)
 

@@ -187,8 +187,9 @@ class Writing:
             self._check_base(upload, session)
         conditions = upload.conditions(base_kept=finish.base_kept)
         with self._facts.changing(upload.key, session) as change:
-            await self._conditions.prepare_write(upload.key, conditions)
-            if upload.multipart.taken:
+            in_parts = upload.multipart.taken > 0
+            await self._conditions.prepare_write(upload.key, conditions, in_parts=in_parts)
+            if in_parts:
                 published = await upload.multipart.complete(written_by(upload.write_id), **conditions)
             else:
                 upload.mtime = self._time_of(upload, finish)

@@ -317,6 +317,18 @@ async def test_an_exclusive_file_is_looked_for_on_a_store_that_ignores_condition
 
 
 @MOTO
+async def test_an_exclusive_file_in_parts_is_looked_for_where_the_end_of_an_upload_ignores_the_condition(
+    backend: S3Backend, s3: S3, unknown: FaultProxy
+) -> None:
+    unknown.on("CompleteMultipartUpload", do=Strip("if-none-match"))
+    await put(backend, "other", b"x", exclusive=True)
+    unknown.on("UploadPart", do=Meanwhile(lambda: s3.put("tenant/new", b"theirs")))
+    with pytest.raises(AlreadyExists):
+        await put(backend, "new", data_of(PART + 1), exclusive=True)
+    assert await s3.body("tenant/new") == b"theirs"
+
+
+@MOTO
 async def test_a_base_that_was_replaced_is_seen_on_a_store_that_ignores_if_match_at_the_end_of_an_upload(
     backend: S3Backend, s3: S3, unknown: FaultProxy
 ) -> None:
