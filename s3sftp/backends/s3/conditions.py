@@ -84,9 +84,7 @@ class Conditions:
         is_known = self.are_known or self._is_tried or self._features.is_certain(feature)
         return is_known and self._features.has(feature)
 
-    async def prepare_write(
-        self, key: str, conditions: Mapping[str, str], *, in_parts: bool = False
-    ) -> None:
+    async def prepare_write(self, key: str, conditions: Mapping[str, str], *, in_parts: bool = False) -> None:
         """To be awaited before a conditional write: looks by HEAD where the condition may be ignored.
 
         Raises AlreadyExists, Changed.

@@ -231,6 +231,11 @@ class Trouble(Exception):
         """Whether this attempt, or one before it, may have been carried out."""
 
     @property
+    def is_outcome(self) -> bool:
+        """Whether it may have been carried out, or got as far as its condition."""
+        return self.unknown or self.status in (409, 412)
+
+    @property
     def is_throttle(self) -> bool:
         """Whether the store asks to slow down."""
         return self.meaning is _SLOW_DOWN and self.status != 307
@@ -269,6 +274,12 @@ def is_unknown(error: StorageError) -> bool:
 def is_denied(trouble: Trouble) -> bool:
     """Whether the store refused a request for want of a permission."""
     return trouble.meaning is _DENIED
+
+
+def is_outcome(error: StorageError) -> bool:
+    """Whether a request that was sent after a refusal failed in a way that counts more than the refusal."""
+    trouble = cause_of(error)
+    return trouble is not None and trouble.is_outcome
 
 
 def is_unproven(error: StorageError) -> bool:

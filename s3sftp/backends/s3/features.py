@@ -148,12 +148,16 @@ class Features:
         self, feature: Feature, refused: StorageError, other_way: Awaitable[_Result]
     ) -> _Result:
         """Go the other way after a refusal; its success shows that the store lacks the feature. Where that
-        fails too, nothing is shown, and what was refused at first is the failure."""
+        fails too, nothing is shown, and what was refused at first is the failure, unless the other way may
+        have been carried out."""
         try:
             result = await other_way
         except (AlreadyExists, Changed, NotFound):
             raise
-        except StorageError:
+        except StorageError as error:
+            # the cause is a Trouble of `failures`, which imports this module
+            if getattr(error.__cause__, "is_outcome", False):
+                raise
             raise refused  # noqa: B904  # its cause is the answer of the store
         self.lacks(feature, refused.detail)
         return result

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Protocol
 from urllib.parse import urlencode
 
-from s3sftp.backends.s3.failures import has_code, has_status, is_unknown, may_lack
+from s3sftp.backends.s3.failures import has_code, has_status, is_outcome, is_unknown, may_lack
 from s3sftp.backends.s3.features import Feature, Features
 from s3sftp.errors import StorageError
 
@@ -22,7 +22,8 @@ class _Store(Protocol):
 
 async def send_tagged(ask: Ask, features: Features, api: str, **parameters: Any) -> Answer:
     """Send a request that tags what it makes; without the tags where the store has none. Whether it is they
-    that it refuses is known when it takes the same request without. Raises StorageError, of the first."""
+    that it refuses is known when it takes the same request without. Raises StorageError: that of the first,
+    unless the second may have been carried out."""
     bare = {name: value for name, value in parameters.items() if name != "Tagging"}
     if not features.has(Feature.TAGS):
         return await ask(api, **bare)
@@ -33,7 +34,9 @@ async def send_tagged(ask: Ask, features: Features, api: str, **parameters: Any)
             raise
         try:
             answer = await ask(api, **bare)
-        except StorageError:
+        except StorageError as second:
+            if is_outcome(second):
+                raise
             raise error from error.__cause__
         features.lacks(Feature.TAGS, error.detail)
         return answer

@@ -6,12 +6,13 @@ import pytest
 
 from s3sftp.backends.contract import FileInfo, Finish
 from s3sftp.backends.s3 import S3Backend
+from s3sftp.backends.s3.failures import is_unknown
 from s3sftp.backends.s3.features import Feature
 from s3sftp.errors import AlreadyExists, Changed, PermissionDenied, StorageError
 from tests.backends.s3.conftest import ALICE, PART, Opener, place
 from tests.backends.s3.writers import begin, data_of, get, put
 from tests.support.fault_proxy import FaultProxy
-from tests.support.faults import Answer, Meanwhile, Strip
+from tests.support.faults import Answer, LoseReply, Meanwhile, Strip
 from tests.support.s3_client import S3
 
 CONDITIONS = ("if-none-match", "if-match", "x-amz-copy-source-if-match")
@@ -216,6 +217,21 @@ async def test_what_fails_without_the_condition_too_shows_nothing_and_is_told_as
     with pytest.raises(PermissionDenied):
         await rename(backend, "a", "b", overwrite=True)
     assert backend.store.features.missing == ()
+
+
+@pytest.mark.parametrize("header", ["^if-none-match:", "^x-amz-checksum-crc32:"])
+async def test_what_was_sent_after_a_refusal_and_may_be_stored_is_told_as_unknown(
+    open_backend: Opener, s3: S3, proxy: FaultProxy, header: str
+) -> None:
+    backend = await open_backend(attempts=1)
+    await put(backend, "a", b"x")
+    proxy.on("PutObject", do=Answer(501, "NotImplemented"), header=header)
+    proxy.on("PutObject", do=LoseReply())
+    proxy.on("HeadObject", do=Answer(403, "AccessDenied"), key="/f$", skip=int("if" in header))
+    with pytest.raises(StorageError) as told:
+        await put(backend, "f", b"x", exclusive=True)
+    assert is_unknown(told.value)
+    assert await s3.body("tenant/f") == b"x"
 
 
 async def test_a_store_that_refuses_to_read_one_version_is_read_and_compared(
