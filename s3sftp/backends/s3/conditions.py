@@ -7,6 +7,7 @@ to it what conditions forbid:
     PUT probe                               below the server's own name
     PUT probe, if there is none             412, or conditional writes are ignored
     COPY probe to itself, if there is none  412, or conditional copies are
+    COPY probe to itself, another version   412, or copies of one version are
     DELETE probe, another version           412, or conditional deletes are
     DELETE probe
 
@@ -39,7 +40,12 @@ OTHER_VERSION: Final = '"00000000000000000000000000000000"'
 """An ETag that no object has."""
 PROBE: Final = "probe-"
 """What names of such objects begin with."""
-_TRIED: Final = (Feature.CONDITIONAL_WRITES, Feature.CONDITIONAL_COPIES, Feature.CONDITIONAL_DELETES)
+_TRIED: Final = (
+    Feature.CONDITIONAL_WRITES,
+    Feature.CONDITIONAL_COPIES,
+    Feature.MATCHED_COPIES,
+    Feature.CONDITIONAL_DELETES,
+)
 _PAUSE_SECONDS: Final = 60.0
 
 _log = get_logger("s3sftp.s3")
@@ -113,6 +119,7 @@ class Conditions:
         looks: dict[Feature, Callable[[], Awaitable[object]]] = {
             Feature.CONDITIONAL_WRITES: lambda: put_small(store, key, b"", IfNoneMatch="*"),
             Feature.CONDITIONAL_COPIES: lambda: copy_to_itself(store, key, IfNoneMatch="*"),
+            Feature.MATCHED_COPIES: lambda: copy_to_itself(store, key, CopySourceIfMatch=OTHER_VERSION),
             Feature.CONDITIONAL_DELETES: lambda: store.call("DeleteObject", Key=key, IfMatch=OTHER_VERSION),
         }
         if not store.understands("CopyObject", "IfNoneMatch"):

@@ -24,7 +24,7 @@ from s3sftp.backends.s3.parts import Source, copy_piece_bytes, copy_ranges
 from s3sftp.backends.s3.proven import proven
 from s3sftp.backends.s3.publishing import Published, publish, require
 from s3sftp.backends.s3.retries import Effort
-from s3sftp.backends.s3.rewritten import formerly
+from s3sftp.backends.s3.rewritten import formerly, without_former
 from s3sftp.backends.s3.tagging import tags_of
 from s3sftp.errors import AlreadyExists, Changed, NotFound, StorageError
 
@@ -142,13 +142,16 @@ class Copying:
             if has_status(error, 412):
                 raise Changed(detail=error.detail) from error
             raise
-        if info.version and published.version != info.version and not (matched and self._is_matched()):
+        if info.version and published.version != info.version and not (matched and self.is_matched):
             await self._require_source(source, info.version)
         return published
 
-    def _is_matched(self) -> bool:
+    @property
+    def is_matched(self) -> bool:
         """Whether a copy of one version is surely of that one."""
-        return self._conditions.are_known and self._store.features.has(Feature.MATCHED_COPIES)
+        features = self._store.features
+        is_known = self._conditions.are_known or features.is_certain(Feature.MATCHED_COPIES)
+        return is_known and features.has(Feature.MATCHED_COPIES)
 
     async def _require_source(self, source: str, version: str) -> None:
         """See by HEAD that the source is still of this version. Raises Changed, NotFound."""
@@ -195,7 +198,7 @@ class Copying:
                 lambda part: _copy_part(upload, part[0], Source(source, version, part[1], part[2])),
                 self._store.options.parallel_copies,
             )
-            if version and not self._is_matched():
+            if version and not self.is_matched:
                 await self._require_source(source, version)
             conditions = {"IfNoneMatch": "*"} if exclusive else {}
             if exclusive and not self._conditions.are_known:  # some honour it of PutObject alone
@@ -227,24 +230,29 @@ class Copying:
         return fields
 
     async def rewrite(self, key: str, head: Head, metadata: dict[str, str]) -> Published:
-        """Copy an object onto itself with other metadata, all else kept. Raises Changed, NotFound."""
-        fields = {**carried(head), "Metadata": metadata, "MetadataDirective": "REPLACE"}
+        """Copy an object onto itself with other metadata, all else kept; without its former versions unless
+        `is_matched`, for then it may be a copy of other bytes. Raises Changed, NotFound."""
+        await self._conditions.find_out()
+        fields = {**carried(head), "MetadataDirective": "REPLACE"}
         if self._store.options.acl is not None:
             fields["ACL"] = self._store.options.acl
         version = version_of(head)
 
         async def copy(matched: bool) -> Published:
-            if version and not matched:
+            is_sure = matched and self.is_matched
+            if version and not is_sure:
                 await self._require_source(key, version)
+            written = metadata if is_sure else without_former(metadata)
             return await publish(
                 self._store,
                 "CopyObject",
                 key,
-                lambda found: found.get("Metadata") == metadata,
+                lambda found: found.get("Metadata") == written,
                 effort=Effort.JOIN,
                 moved_bytes=int(head.get("ContentLength", 0)),
                 **self._source(key, version if matched else None),
                 **fields,
+                Metadata=written,
             )
 
         matched = self._store.features.has(Feature.MATCHED_COPIES)

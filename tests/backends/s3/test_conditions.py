@@ -380,7 +380,7 @@ async def test_what_a_store_ignores_is_found_out_once_and_leaves_nothing(
     await s3.put("tenant/a", b"x")
     await rename(backend, "a", "b", overwrite=True)
     probed = unknown.log.of(key=r"/\.s3sftp/")
-    tried = ["PutObject", "PutObject", "CopyObject", "DeleteObject", "DeleteObject"]
+    tried = ["PutObject", "PutObject", "CopyObject", "CopyObject", "DeleteObject", "DeleteObject"]
     assert [seen.api for seen in probed] == tried
     await rename(backend, "b", "c")
     await put(backend, "d", b"x", exclusive=True)
