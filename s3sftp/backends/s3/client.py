@@ -123,6 +123,7 @@ class Store:
             if made.credentials is not None:
                 self._life.push_async_callback(made.credentials.close)
             self._client, self._credentials, self._direct = made.client, made.credentials, made.direct
+            self.features.is_aws = self.is_aws
             for feature in lacking_at(made.client.meta.endpoint_url):
                 self.features.lacks(feature, "the endpoint's address")
             return self._client

@@ -7,10 +7,12 @@ to it what conditions forbid:
     PUT probe                               below the server's own name
     PUT probe, if there is none             412, or conditional writes are ignored
     COPY probe to itself, if there is none  412, or conditional copies are
+    COPY probe to itself, another version   412, or copies of one version are
     DELETE probe, another version           412, or conditional deletes are
     DELETE probe
 
-Once for a server, whatever is found: docs/decisions/0031.
+Once for a server; what could not be tried is tried again after a minute, and not relied on until then: where
+a condition is, HEAD precedes it. docs/decisions/0031.
 """
 
 from __future__ import annotations
@@ -38,7 +40,12 @@ OTHER_VERSION: Final = '"00000000000000000000000000000000"'
 """An ETag that no object has."""
 PROBE: Final = "probe-"
 """What names of such objects begin with."""
-_TRIED: Final = (Feature.CONDITIONAL_WRITES, Feature.CONDITIONAL_COPIES, Feature.CONDITIONAL_DELETES)
+_TRIED: Final = (
+    Feature.CONDITIONAL_WRITES,
+    Feature.CONDITIONAL_COPIES,
+    Feature.MATCHED_COPIES,
+    Feature.CONDITIONAL_DELETES,
+)
 _PAUSE_SECONDS: Final = 60.0
 
 _log = get_logger("s3sftp.s3")
@@ -60,8 +67,8 @@ class Conditions:
         return self._features.is_recognised or self._store.is_aws
 
     async def find_out(self) -> None:
-        """See which are ignored, where that is not known. Never fails: what could not be tried is believed,
-        and tried again later."""
+        """See which are ignored, where that is not known. Never fails: what could not be tried is not relied
+        on, and tried again later."""
         if self._is_settled():
             return
         async with self._trying:
@@ -70,13 +77,20 @@ class Conditions:
             key = f"{reserved_prefix(self._store.options.prefix)}{PROBE}{uuid.uuid4().hex}"
             try:
                 await self._try(key)
+                self._is_tried = True
             except StorageError as error:
                 self._not_before = time.monotonic() + _PAUSE_SECONDS
                 _log.info("s3_conditions_not_tried", error=str(error), detail=error.detail)
+            finally:
                 with suppress(StorageError):
                     await delete_object(self._store, key)
 
-    async def prepare_write(self, key: str, conditions: Mapping[str, str]) -> None:
+    def are_relied_on(self, feature: Feature) -> bool:
+        """Whether a condition is as good as a look before: it is honoured, or its refusal will be noticed."""
+        is_known = self.are_known or self._is_tried or self._features.is_certain(feature)
+        return is_known and self._features.has(feature)
+
+    async def prepare_write(self, key: str, conditions: Mapping[str, str], *, in_parts: bool = False) -> None:
         """To be awaited before a conditional write: looks by HEAD where the condition may be ignored.
 
         Raises AlreadyExists, Changed.
@@ -84,8 +98,9 @@ class Conditions:
         if not conditions or self.are_known:
             return
         await self.find_out()
-        # some that honour one of them ignore If-Match at the end of a multipart upload
-        in_doubt = "IfMatch" in conditions or not self._features.is_certain(Feature.CONDITIONAL_WRITES)
+        # some honour If-None-Match on PutObject alone, which is all that was tried
+        is_tried = self._features.is_certain(Feature.CONDITIONAL_WRITES)
+        in_doubt = in_parts or "IfMatch" in conditions or not is_tried
         if self._features.has(Feature.CONDITIONAL_WRITES) and in_doubt:
             await require(self._store, key, conditions)
 
@@ -98,22 +113,25 @@ class Conditions:
         )
 
     async def _try(self, key: str) -> None:
+        """Each look for itself: that one fails says nothing of the others. Raises the first failure."""
         store = self._store
         await put_small(store, key, b"")
-        try:
-            await self._see(Feature.CONDITIONAL_WRITES, lambda: put_small(store, key, b"", IfNoneMatch="*"))
-            if store.understands("CopyObject", "IfNoneMatch"):
-                await self._see(
-                    Feature.CONDITIONAL_COPIES, lambda: copy_to_itself(store, key, IfNoneMatch="*")
-                )
-            await self._see(
-                Feature.CONDITIONAL_DELETES,
-                lambda: store.call("DeleteObject", Key=key, IfMatch=OTHER_VERSION),
-            )
-        finally:
-            if self._features.has(Feature.CONDITIONAL_DELETES):  # else it is gone
-                await delete_object(store, key)
-        self._is_tried = True
+        looks: dict[Feature, Callable[[], Awaitable[object]]] = {
+            Feature.CONDITIONAL_WRITES: lambda: put_small(store, key, b"", IfNoneMatch="*"),
+            Feature.CONDITIONAL_COPIES: lambda: copy_to_itself(store, key, IfNoneMatch="*"),
+            Feature.MATCHED_COPIES: lambda: copy_to_itself(store, key, CopySourceIfMatch=OTHER_VERSION),
+            Feature.CONDITIONAL_DELETES: lambda: store.call("DeleteObject", Key=key, IfMatch=OTHER_VERSION),
+        }
+        if not store.understands("CopyObject", "IfNoneMatch"):
+            del looks[Feature.CONDITIONAL_COPIES]
+        failed: list[StorageError] = []
+        for feature, request in looks.items():
+            try:
+                await self._see(feature, request)
+            except StorageError as error:
+                failed.append(error)
+        if failed:
+            raise failed[0]
 
     async def _see(self, feature: Feature, request: Callable[[], Awaitable[object]]) -> None:
         """Send what the condition forbids. What is refused is left to the operation that needs it."""

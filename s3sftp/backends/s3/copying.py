@@ -14,7 +14,7 @@ from s3sftp.backends.s3.cache import Head
 from s3sftp.backends.s3.client import Answer, Store
 from s3sftp.backends.s3.concurrency import for_each
 from s3sftp.backends.s3.conditions import Conditions
-from s3sftp.backends.s3.failures import has_status, is_condition_refusal
+from s3sftp.backends.s3.failures import has_status, is_condition_refusal, may_lack
 from s3sftp.backends.s3.features import Feature
 from s3sftp.backends.s3.multipart import Multipart
 from s3sftp.backends.s3.objects import Fields, carried, placement, version_of, write_id_of
@@ -24,7 +24,7 @@ from s3sftp.backends.s3.parts import Source, copy_piece_bytes, copy_ranges
 from s3sftp.backends.s3.proven import proven
 from s3sftp.backends.s3.publishing import Published, publish, require
 from s3sftp.backends.s3.retries import Effort
-from s3sftp.backends.s3.rewritten import formerly
+from s3sftp.backends.s3.rewritten import formerly, without_former
 from s3sftp.backends.s3.tagging import tags_of
 from s3sftp.errors import AlreadyExists, Changed, NotFound, StorageError
 
@@ -55,13 +55,17 @@ class Copying:
         try:
             return await self._at_once(source, target, info, exclusive=True)
         except StorageError as error:
-            if not is_condition_refusal(error):
+            features = self._store.features
+            if not (
+                may_lack(features, Feature.CONDITIONAL_COPIES, error)
+                or (info.version and may_lack(features, Feature.MATCHED_COPIES, error))
+            ):
                 raise
             return await self._otherwise(source, target, info, error)
 
     def _may_refuse(self) -> bool:
-        """Whether the store takes If-None-Match on CopyObject (AWS since 2025)."""
-        return self._store.features.has(Feature.CONDITIONAL_COPIES) and self._store.understands(
+        """Whether the store takes If-None-Match on CopyObject (AWS since 2025), and does not ignore it."""
+        return self._conditions.are_relied_on(Feature.CONDITIONAL_COPIES) and self._store.understands(
             "CopyObject", "IfNoneMatch"
         )
 
@@ -75,7 +79,8 @@ class Copying:
             if is_condition_refusal(error):
                 raise refused  # noqa: B904  # its cause is the store's answer
             raise
-        if features.has(Feature.MATCHED_COPIES) == was_matched:
+        is_shown = may_lack(features, Feature.CONDITIONAL_COPIES, refused)
+        if is_shown and features.has(Feature.MATCHED_COPIES) == was_matched:
             features.lacks(Feature.CONDITIONAL_COPIES, refused.detail)
         return published
 
@@ -86,7 +91,7 @@ class Copying:
             if (
                 not info.version
                 or not self._store.features.has(Feature.MATCHED_COPIES)
-                or not is_condition_refusal(error)
+                or not may_lack(self._store.features, Feature.MATCHED_COPIES, error)
             ):
                 raise
             copied = self._at_once(source, target, info, matched=False)
@@ -104,7 +109,7 @@ class Copying:
                     return await self._in_parts(source, target, info, exclusive=True)
                 return await self._put_empty(source, target, info)
             except StorageError as error:
-                if not is_condition_refusal(error):
+                if not may_lack(self._store.features, Feature.CONDITIONAL_WRITES, error):
                     raise
         await require(self._store, target, {"IfNoneMatch": "*"})
         return await self._replacing(source, target, info)
@@ -137,13 +142,16 @@ class Copying:
             if has_status(error, 412):
                 raise Changed(detail=error.detail) from error
             raise
-        if info.version and published.version != info.version and not (matched and self._is_matched()):
+        if info.version and published.version != info.version and not (matched and self.is_matched):
             await self._require_source(source, info.version)
         return published
 
-    def _is_matched(self) -> bool:
+    @property
+    def is_matched(self) -> bool:
         """Whether a copy of one version is surely of that one."""
-        return self._conditions.are_known and self._store.features.has(Feature.MATCHED_COPIES)
+        features = self._store.features
+        is_known = self._conditions.are_known or features.is_certain(Feature.MATCHED_COPIES)
+        return is_known and features.has(Feature.MATCHED_COPIES)
 
     async def _require_source(self, source: str, version: str) -> None:
         """See by HEAD that the source is still of this version. Raises Changed, NotFound."""
@@ -154,6 +162,7 @@ class Copying:
         head = await self._head(source, info)
         write_id = write_id_of(head) or str(uuid.uuid4())
         fields = await self._same_fields(source, head, write_id)
+        await self._conditions.prepare_write(target, {"IfNoneMatch": "*"})
         published, _ = await proven(
             self._store,
             b"",
@@ -192,7 +201,7 @@ class Copying:
                 lambda part: _copy_part(upload, *part),
                 self._store.options.parallel_copies,
             )
-            if version and not self._is_matched():
+            if version and not self.is_matched:
                 await self._require_source(source, version)
             conditions = {"IfNoneMatch": "*"} if exclusive else {}
             if exclusive and not self._conditions.are_known:  # some honour it of PutObject alone
@@ -224,24 +233,29 @@ class Copying:
         return fields
 
     async def rewrite(self, key: str, head: Head, metadata: dict[str, str]) -> Published:
-        """Copy an object onto itself with other metadata, all else kept. Raises Changed, NotFound."""
-        fields = {**carried(head), "Metadata": metadata, "MetadataDirective": "REPLACE"}
+        """Copy an object onto itself with other metadata, all else kept; without its former versions unless
+        `is_matched`, for then it may be a copy of other bytes. Raises Changed, NotFound."""
+        await self._conditions.find_out()
+        fields = {**carried(head), "MetadataDirective": "REPLACE"}
         if self._store.options.acl is not None:
             fields["ACL"] = self._store.options.acl
         version = version_of(head)
 
         async def copy(matched: bool) -> Published:
-            if version and not matched:
+            is_sure = matched and self.is_matched
+            if version and not is_sure:
                 await self._require_source(key, version)
+            written = metadata if is_sure else without_former(metadata)
             return await publish(
                 self._store,
                 "CopyObject",
                 key,
-                lambda found: found.get("Metadata") == metadata,
+                lambda found: found.get("Metadata") == written,
                 effort=Effort.JOIN,
                 moved_bytes=int(head.get("ContentLength", 0)),
                 **self._source(key, version if matched else None),
                 **fields,
+                Metadata=written,
             )
 
         matched = self._store.features.has(Feature.MATCHED_COPIES)
@@ -250,7 +264,7 @@ class Copying:
         except StorageError as error:
             if has_status(error, 412):
                 raise Changed(detail=error.detail) from error
-            if not version or not matched or not is_condition_refusal(error):
+            if not (version and matched and may_lack(self._store.features, Feature.MATCHED_COPIES, error)):
                 raise
             return await self._store.features.do_without(Feature.MATCHED_COPIES, error, copy(matched=False))
 

@@ -11,6 +11,7 @@ that it failed.
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +20,7 @@ import aiohttp
 from botocore import exceptions as boto
 from botocore.parsers import ResponseParserError
 
+from s3sftp.backends.s3.features import Feature, Features
 from s3sftp.backends.s3.proofs import Unproven, UnprovenChange
 from s3sftp.backends.s3.retries import Again
 from s3sftp.backends.s3.source_failures import SourceFailed
@@ -185,6 +187,21 @@ EXCEPTIONS: tuple[tuple[type[BaseException], Meaning], ...] = (
 )
 
 
+_CONDITIONS = (
+    Feature.CONDITIONAL_WRITES,
+    Feature.CONDITIONAL_COPIES,
+    Feature.MATCHED_COPIES,
+    Feature.CONDITIONAL_DELETES,
+)
+_ABOUT_KEYS = ("KMS.", "ServerSideEncryption")
+"""How codes begin that are about the key of the encryption, which may be usable again in a moment."""
+_SAYING_NOTHING = ("", "400", "BadRequest")
+"""Codes of an answer that has none: a proxy before the store gives such answers for reasons of its own."""
+_ABOUT_THE_REQUEST = re.compile(
+    r"header|x-amz-|if-(none-)?match|condition|checksum|crc|tagging|implement|support", re.IGNORECASE
+)
+
+
 class Trouble(Exception):
     """One failed request. The cause (`__cause__`) of the StorageError that the rest of the server sees."""
 
@@ -212,6 +229,11 @@ class Trouble(Exception):
         """What the store calls itself there."""
         self.unknown = meaning.unknown
         """Whether this attempt, or one before it, may have been carried out."""
+
+    @property
+    def is_outcome(self) -> bool:
+        """Whether it may have been carried out, or got as far as its condition."""
+        return self.unknown or self.status in (409, 412)
 
     @property
     def is_throttle(self) -> bool:
@@ -254,6 +276,12 @@ def is_denied(trouble: Trouble) -> bool:
     return trouble.meaning is _DENIED
 
 
+def is_outcome(error: StorageError) -> bool:
+    """Whether a request that was sent after a refusal failed in a way that counts more than the refusal."""
+    trouble = cause_of(error)
+    return trouble is not None and trouble.is_outcome
+
+
 def is_unproven(error: StorageError) -> bool:
     """Whether what failed was answered as a success, without the proof of one."""
     trouble = cause_of(error)
@@ -276,8 +304,21 @@ def is_refusal(error: StorageError) -> bool:
     trouble = cause_of(error)
     if trouble is None:
         return False
-    known = trouble.code in CODES and trouble.code not in ("NotImplemented", "MethodNotAllowed")
-    return not known and (trouble.status in (400, 405, 501) or trouble.code == "NotImplemented")
+    if trouble.code in ("NotImplemented", "MethodNotAllowed"):
+        return trouble.status in (400, 405, 501) or trouble.code == "NotImplemented"
+    if trouble.code in CODES or trouble.code.startswith(_ABOUT_KEYS):
+        return False
+    if trouble.code in _SAYING_NOTHING and trouble.status == 400:
+        return _ABOUT_THE_REQUEST.search(str(trouble)) is not None
+    return trouble.status in (400, 405, 501)
+
+
+def may_lack(features: Features, feature: Feature, refused: StorageError) -> bool:
+    """Whether an error may be how the store says that it lacks the feature. What it surely has is not doubted
+    for a 400, which a policy or a proxy may be behind, but where it says that this is not implemented."""
+    is_about_it = is_condition_refusal if feature in _CONDITIONS else is_refusal
+    is_plain = not has_status(refused, 400) or has_code(refused, "NotImplemented")
+    return is_about_it(refused) and (is_plain or not features.surely_has(feature))
 
 
 def is_condition_refusal(error: StorageError) -> bool:

@@ -32,7 +32,7 @@ class Feature(StrEnum):
     CONDITIONAL_DELETES = "conditional-deletes"
     """If-Match on DeleteObject."""
     MATCHED_READS = "matched-reads"
-    """If-Match on GetObject and HeadObject."""
+    """If-Match on GetObject."""
     BATCH_DELETES = "batch-deletes"
     """DeleteObjects."""
     CHECKSUMS = "checksums"
@@ -100,6 +100,8 @@ class Features:
         self._columns = table.columns
         self.is_recognised = False
         """Whether it is known by the store's name which conditions it ignores."""
+        self.is_aws = False
+        """Whether it is the store that has them all."""
         for feature in self._told:
             self._numbers[_ROW[feature] * self._columns] = _MISSING
 
@@ -124,6 +126,11 @@ class Features:
         if self.has(feature):
             self._numbers[_ROW[feature] * self._columns] = _SEEN
 
+    def surely_has(self, feature: Feature) -> bool:
+        """Whether the store was seen to have it, or is AWS and not known to lack it."""
+        number = self._numbers[_ROW[feature] * self._columns]
+        return number == _SEEN or (self.is_aws and number != _MISSING)
+
     def lacks(self, feature: Feature, shown_by: object = "") -> None:
         """Note what an answer of the store has shown; the log says so once."""
         if not self.has(feature):
@@ -141,12 +148,16 @@ class Features:
         self, feature: Feature, refused: StorageError, other_way: Awaitable[_Result]
     ) -> _Result:
         """Go the other way after a refusal; its success shows that the store lacks the feature. Where that
-        fails too, nothing is shown, and what was refused at first is the failure."""
+        fails too, nothing is shown, and what was refused at first is the failure, unless the other way may
+        have been carried out."""
         try:
             result = await other_way
         except (AlreadyExists, Changed, NotFound):
             raise
-        except StorageError:
+        except StorageError as error:
+            # the cause is a Trouble of `failures`, which imports this module
+            if getattr(error.__cause__, "is_outcome", False):
+                raise
             raise refused  # noqa: B904  # its cause is the answer of the store
         self.lacks(feature, refused.detail)
         return result

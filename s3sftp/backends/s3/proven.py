@@ -12,7 +12,7 @@ from typing import Any, Final, TypeVar
 from s3sftp.backends.contract import Buffer
 from s3sftp.backends.s3.checksums import Algorithm, Digest, digest
 from s3sftp.backends.s3.client import Store
-from s3sftp.backends.s3.failures import cause_of, is_refusal
+from s3sftp.backends.s3.failures import cause_of, is_outcome, may_lack
 from s3sftp.backends.s3.features import Feature
 from s3sftp.errors import AlreadyExists, Changed, StorageError
 
@@ -53,14 +53,16 @@ async def proven(
 ) -> tuple[T, Digest]:
     """`send` a request with the fields that prove these bytes; its answer, and by what it was proven.
 
-    Raises what `send` does; of two failures the first.
+    Raises what `send` does; of two failures the first, unless the second may have been
+    carried out.
     """
     algorithm = algorithm or algorithm_for(store)
     proof = await digest(data, algorithm)
     try:
         return await send(proof.fields), proof
     except StorageError as error:
-        if algorithm not in _NEWER or not is_refusal(error) or says_different(error):
+        is_doubted = algorithm in _NEWER and may_lack(store.features, Feature.CHECKSUMS, error)
+        if not is_doubted or says_different(error):
             raise
         refused = error
     proof = await digest(data, older(algorithm))
@@ -68,7 +70,9 @@ async def proven(
         answer = await send(proof.fields)
     except (AlreadyExists, Changed):
         raise  # it got as far as the condition: that is the answer
-    except StorageError:
+    except StorageError as error:
+        if is_outcome(error):
+            raise
         answer = None
     if answer is None:
         raise refused

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from s3sftp.backends.s3.client import Answer, Store
-from s3sftp.backends.s3.failures import has_code, has_status, is_condition_refusal, is_unknown, is_unproven
+from s3sftp.backends.s3.failures import has_code, has_status, is_unknown, is_unproven, may_lack
 from s3sftp.backends.s3.features import Feature
 from s3sftp.backends.s3.objects import time_of, version_of, write_id_of
 from s3sftp.backends.s3.retries import Effort
@@ -66,7 +66,7 @@ async def publish(
     try:
         return await send(parameters)
     except StorageError as error:
-        if not is_condition_refusal(error):
+        if not may_lack(store.features, Feature.CONDITIONAL_WRITES, error):
             raise
         refused = error
     await require(store, key, conditions)

@@ -12,7 +12,7 @@ from s3sftp.backends.s3.concurrency import for_each
 from s3sftp.backends.s3.conditions import Conditions
 from s3sftp.backends.s3.deleting import delete_object
 from s3sftp.backends.s3.directories import Directories, levels
-from s3sftp.backends.s3.failures import has_status, is_batch_refusal, is_condition_refusal
+from s3sftp.backends.s3.failures import has_status, is_batch_refusal, may_lack
 from s3sftp.backends.s3.features import Feature
 from s3sftp.backends.s3.heads import Heads
 from s3sftp.backends.s3.keys import Keys
@@ -57,7 +57,7 @@ class Removing:
     async def source(self, key: str, version: str | None) -> None:
         """Remove what has been copied elsewhere, unless it was replaced since: then Changed.
 
-        Where the store has no conditional deletes, HEAD says so immediately before.
+        Where the store has no conditional deletes, or may ignore them, HEAD says so immediately before.
         """
         if version is None:
             await delete_object(self._store, key)
@@ -67,12 +67,16 @@ class Removing:
         if not self._matched_deletes():
             await self._looked_at(key, version)
             return
+        if not self._conditions.are_relied_on(Feature.CONDITIONAL_DELETES) and not await self._is_still(
+            key, version
+        ):
+            return
         try:
             await delete_object(self._store, key, IfMatch=version)
         except NotFound:
             return
         except StorageError as error:
-            if is_condition_refusal(error):
+            if may_lack(self._store.features, Feature.CONDITIONAL_DELETES, error):
                 await self._store.features.do_without(
                     Feature.CONDITIONAL_DELETES, error, self._looked_at(key, version)
                 )
@@ -88,12 +92,15 @@ class Removing:
 
     async def _looked_at(self, key: str, version: str) -> None:
         """Remove an object that HEAD says is of this version. Raises Changed."""
+        if await self._is_still(key, version):
+            await delete_object(self._store, key)
+
+    async def _is_still(self, key: str, version: str) -> bool:
+        """Whether HEAD tells of an object. Raises Changed when it is of another version."""
         info = await self._heads.object(key)
-        if info is None:
-            return
-        if info.version != version:
+        if info is not None and info.version != version:
             raise Changed(_REPLACED, detail="HEAD has told so")
-        await delete_object(self._store, key)
+        return info is not None
 
     async def tree(self, top: str, keys: Sequence[str], *, keep_directories: bool = False) -> None:
         """Remove all these keys below `top`, in batches where the store can.

@@ -6,7 +6,8 @@ ETag of before, so the copy says in its own metadata which ones it had:
 
     s3sftp-formerly: "9b2cf5…-8"        the same content had this ETag when it was copied
 
-The copy is made with CopySourceIfMatch, so that is true by construction, in every process and replica.
+The copy is made with CopySourceIfMatch, so that is true in every process and replica. Where a store may
+ignore that, nothing is said, and a reader's download ends with the late time.
 """
 
 from __future__ import annotations
@@ -46,6 +47,11 @@ def with_former(
     if version is None or stays:
         return metadata
     return {**metadata, FORMERLY_METADATA: formerly(head)}
+
+
+def without_former(metadata: Mapping[str, str]) -> dict[str, str]:
+    """The metadata of a copy that may be of other bytes."""
+    return {name: text for name, text in metadata.items() if name != FORMERLY_METADATA}
 
 
 def formerly(head: Mapping[str, Any]) -> str:

@@ -6,9 +6,8 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Protocol
 from urllib.parse import urlencode
 
-from s3sftp.backends.s3.failures import cause_of, has_code, has_status
+from s3sftp.backends.s3.failures import has_code, has_status, is_outcome, is_unknown, may_lack
 from s3sftp.backends.s3.features import Feature, Features
-from s3sftp.backends.s3.retries import Again
 from s3sftp.errors import StorageError
 
 Answer = dict[str, Any]
@@ -23,18 +22,21 @@ class _Store(Protocol):
 
 async def send_tagged(ask: Ask, features: Features, api: str, **parameters: Any) -> Answer:
     """Send a request that tags what it makes; without the tags where the store has none. Whether it is they
-    that it refuses is known when it takes the same request without. Raises StorageError, of the first."""
+    that it refuses is known when it takes the same request without. Raises StorageError: that of the first,
+    unless the second may have been carried out."""
     bare = {name: value for name, value in parameters.items() if name != "Tagging"}
     if not features.has(Feature.TAGS):
         return await ask(api, **bare)
     try:
         return await ask(api, **parameters)
     except StorageError as error:
-        if not _may_be_the_tags(error):
+        if not _may_be_the_tags(features, error):
             raise
         try:
             answer = await ask(api, **bare)
-        except StorageError:
+        except StorageError as second:
+            if is_outcome(second):
+                raise
             raise error from error.__cause__
         features.lacks(Feature.TAGS, error.detail)
         return answer
@@ -54,9 +56,8 @@ async def tags_of(store: _Store, key: str) -> Answer:
     return {"Tagging": urlencode({tag["Key"]: tag["Value"] for tag in answer["TagSet"]})}
 
 
-def _may_be_the_tags(error: StorageError) -> bool:
+def _may_be_the_tags(features: Features, error: StorageError) -> bool:
     """Not when it says that one of them is wrong: then it has them, and the operator wants to know."""
-    trouble = cause_of(error)
-    if trouble is None or trouble.unknown or trouble.meaning.again is not Again.NEVER:
+    if is_unknown(error) or has_code(error, "InvalidTag"):
         return False
-    return has_status(error, 400, 405, 501) and not has_code(error, "InvalidTag")
+    return may_lack(features, Feature.TAGS, error)

@@ -193,8 +193,9 @@ class Writing:
             self._check_base(upload, session)
         conditions = upload.conditions(base_kept=finish.base_kept)
         with self._facts.changing(upload.key, session) as change:
-            await self._conditions.prepare_write(upload.key, conditions)
-            if upload.multipart.taken:
+            in_parts = upload.multipart.taken > 0
+            await self._conditions.prepare_write(upload.key, conditions, in_parts=in_parts)
+            if in_parts:
                 published = await upload.multipart.complete(written_by(upload.write_id), **conditions)
             else:
                 upload.mtime = self._time_of(upload, finish)
@@ -249,7 +250,7 @@ class Writing:
         """Make the object that stands for a directory; its key ends in a slash. Raises AlreadyExists."""
         with self._facts.changing(key.removesuffix("/"), session) as change:
             try:
-                made = await self._put_marker(key, {"IfNoneMatch": "*"})
+                made = await self._put_new_marker(key)
             except AlreadyExists:
                 # some stores keep the ghost of a directory whose last file is gone, and it refuses a marker
                 if await beginning(self._store, key, 1, needed=()):
@@ -261,12 +262,17 @@ class Writing:
         """The same where one may be already. Does not touch the facts. Raises AlreadyExists when that one has
         content, which no listing shows."""
         try:
-            await self._put_marker(key, {"IfNoneMatch": "*"})
+            await self._put_new_marker(key)
         except AlreadyExists:
             lines = await beginning(self._store, key, 1)
             if any(line["Key"] == key and line["Size"] for line in lines):
                 raise
             await self._put_marker(key, {})
+
+    async def _put_new_marker(self, key: str) -> Published:
+        conditions = {"IfNoneMatch": "*"}
+        await self._conditions.prepare_write(key, conditions)
+        return await self._put_marker(key, conditions)
 
     async def _put_marker(self, key: str, conditions: dict[str, str]) -> Published:
         write_id = str(uuid.uuid4())

@@ -6,12 +6,13 @@ import pytest
 
 from s3sftp.backends.contract import FileInfo, Finish
 from s3sftp.backends.s3 import S3Backend
+from s3sftp.backends.s3.failures import is_unknown
 from s3sftp.backends.s3.features import Feature
 from s3sftp.errors import AlreadyExists, Changed, PermissionDenied, StorageError
 from tests.backends.s3.conftest import ALICE, PART, Opener, place
 from tests.backends.s3.writers import begin, data_of, get, put
 from tests.support.fault_proxy import FaultProxy
-from tests.support.faults import Answer, Meanwhile, Strip
+from tests.support.faults import Answer, LoseReply, Meanwhile, Strip
 from tests.support.s3_client import S3
 
 CONDITIONS = ("if-none-match", "if-match", "x-amz-copy-source-if-match")
@@ -149,6 +150,61 @@ async def test_a_failure_that_is_no_refusal_switches_no_condition_off(
     assert await s3.keys() == ["tenant/a"]
 
 
+FOREIGN = [
+    Answer(400, "KMS.DisabledException", "the key is disabled"),
+    Answer(400, "ServerSideEncryptionConfigurationNotFoundError"),
+    Answer(400, "BadRequest", "Bad Request"),
+]
+
+
+@pytest.mark.parametrize("answer", FOREIGN, ids=lambda answer: str(answer.code))
+async def test_a_400_that_is_about_something_else_switches_nothing_off(
+    open_backend: Opener, s3: S3, proxy: FaultProxy, answer: Answer
+) -> None:
+    backend = await open_backend(tags={"team": "a"})
+    await put(backend, "a", b"x")  # so it is known which store it is
+    proxy.log.clear()
+    for api in ("PutObject", "CopyObject", "DeleteObject"):
+        proxy.on(api, do=answer, times=1)
+    with pytest.raises(StorageError):
+        await put(backend, "e", b"x", exclusive=True)
+    with pytest.raises(StorageError):
+        await rename(backend, "a", "b")
+    assert proxy.log.count("PutObject") == proxy.log.count("CopyObject") == 1
+    assert backend.store.features.missing == ()
+    assert await s3.keys() == ["tenant/a"]
+
+
+@MOTO
+async def test_a_400_does_not_take_the_place_of_what_was_seen(
+    backend: S3Backend, s3: S3, unknown: FaultProxy
+) -> None:
+    await put(backend, "a", b"x", exclusive=True)
+    unknown.on("PutObject", do=Answer(400, "InvalidRequest"), header="^if-none-match:")
+    with pytest.raises(StorageError):
+        await put(backend, "b", b"x", exclusive=True)
+    assert backend.store.features.has(Feature.CONDITIONAL_WRITES)
+    assert Feature.CONDITIONAL_WRITES not in backend.store.features.missing
+    assert await s3.keys() == ["tenant/a"]
+    unknown.clear()
+    unknown.on("PutObject", do=Answer(501, "NotImplemented"), header="^if-none-match:")
+    await put(backend, "b", b"x", exclusive=True)
+    assert Feature.CONDITIONAL_WRITES in backend.store.features.missing
+
+
+async def test_a_400_of_aws_shows_nothing(open_backend: Opener, s3: S3, proxy: FaultProxy) -> None:
+    backend = await open_backend(tags={"team": "a"})
+    backend.store.features.is_aws = True
+    await put(backend, "a", b"x")
+    proxy.log.clear()
+    proxy.on("PutObject", "CopyObject", do=Answer(400, "InvalidRequest"))
+    for operation in (put(backend, "e", b"x", exclusive=True), rename(backend, "a", "b", overwrite=True)):
+        with pytest.raises(StorageError):
+            await operation
+    assert proxy.log.count("PutObject") == proxy.log.count("CopyObject") == 1
+    assert backend.store.features.missing == ()
+
+
 async def test_what_fails_without_the_condition_too_shows_nothing_and_is_told_as_it_was(
     backend: S3Backend, s3: S3, proxy: FaultProxy
 ) -> None:
@@ -161,6 +217,21 @@ async def test_what_fails_without_the_condition_too_shows_nothing_and_is_told_as
     with pytest.raises(PermissionDenied):
         await rename(backend, "a", "b", overwrite=True)
     assert backend.store.features.missing == ()
+
+
+@pytest.mark.parametrize("header", ["^if-none-match:", "^x-amz-checksum-crc32:"])
+async def test_what_was_sent_after_a_refusal_and_may_be_stored_is_told_as_unknown(
+    open_backend: Opener, s3: S3, proxy: FaultProxy, header: str
+) -> None:
+    backend = await open_backend(attempts=1)
+    await put(backend, "a", b"x")
+    proxy.on("PutObject", do=Answer(501, "NotImplemented"), header=header)
+    proxy.on("PutObject", do=LoseReply())
+    proxy.on("HeadObject", do=Answer(403, "AccessDenied"), key="/f$", skip=int("if" in header))
+    with pytest.raises(StorageError) as told:
+        await put(backend, "f", b"x", exclusive=True)
+    assert is_unknown(told.value)
+    assert await s3.body("tenant/f") == b"x"
 
 
 async def test_a_store_that_refuses_to_read_one_version_is_read_and_compared(
@@ -262,6 +333,18 @@ async def test_an_exclusive_file_is_looked_for_on_a_store_that_ignores_condition
 
 
 @MOTO
+async def test_an_exclusive_file_in_parts_is_looked_for_where_the_end_of_an_upload_ignores_the_condition(
+    backend: S3Backend, s3: S3, unknown: FaultProxy
+) -> None:
+    unknown.on("CompleteMultipartUpload", do=Strip("if-none-match"))
+    await put(backend, "other", b"x", exclusive=True)
+    unknown.on("UploadPart", do=Meanwhile(lambda: s3.put("tenant/new", b"theirs")))
+    with pytest.raises(AlreadyExists):
+        await put(backend, "new", data_of(PART + 1), exclusive=True)
+    assert await s3.body("tenant/new") == b"theirs"
+
+
+@MOTO
 async def test_a_base_that_was_replaced_is_seen_on_a_store_that_ignores_if_match_at_the_end_of_an_upload(
     backend: S3Backend, s3: S3, unknown: FaultProxy
 ) -> None:
@@ -297,7 +380,7 @@ async def test_what_a_store_ignores_is_found_out_once_and_leaves_nothing(
     await s3.put("tenant/a", b"x")
     await rename(backend, "a", "b", overwrite=True)
     probed = unknown.log.of(key=r"/\.s3sftp/")
-    tried = ["PutObject", "PutObject", "CopyObject", "DeleteObject", "DeleteObject"]
+    tried = ["PutObject", "PutObject", "CopyObject", "CopyObject", "DeleteObject", "DeleteObject"]
     assert [seen.api for seen in probed] == tried
     await rename(backend, "b", "c")
     await put(backend, "d", b"x", exclusive=True)
@@ -306,7 +389,45 @@ async def test_what_a_store_ignores_is_found_out_once_and_leaves_nothing(
 
 
 @MOTO
-async def test_a_store_that_cannot_be_tried_is_believed(
+async def test_a_source_is_looked_at_before_its_removal_as_long_as_the_store_could_not_be_tried(
+    backend: S3Backend, s3: S3, unknown: FaultProxy
+) -> None:
+    unknown.on("PutObject", do=Answer(403, "AccessDenied"), key=r"/\.s3sftp/")
+    unknown.on("DeleteObject", do=Strip("if-match"), header="if-match")
+    await s3.put("tenant/old", b"mine")
+    came = Meanwhile(lambda: s3.put("tenant/old", b"theirs"))
+    unknown.on("HeadObject", do=came, key="/old$", skip=1, times=1)
+    with pytest.raises(Changed):
+        await rename(backend, "old", "new", overwrite=True)
+    assert await s3.body("tenant/old") == b"theirs"
+
+
+@MOTO
+async def test_a_rename_replaces_nothing_as_long_as_the_store_could_not_be_tried(
+    backend: S3Backend, s3: S3, unknown: FaultProxy
+) -> None:
+    unknown.on("PutObject", do=Answer(403, "AccessDenied"), key=r"/\.s3sftp/")
+    unknown.on("CopyObject", "UploadPartCopy", do=Meanwhile(lambda: s3.put("tenant/new", b"theirs")))
+    await s3.put("tenant/old", b"mine")
+    with pytest.raises(AlreadyExists):
+        await rename(backend, "old", "new")
+    assert await s3.body("tenant/new") == b"theirs"
+
+
+@MOTO
+async def test_a_look_that_fails_does_not_keep_the_store_from_being_asked_the_others(
+    backend: S3Backend, s3: S3, unknown: FaultProxy
+) -> None:
+    unknown.on("CopyObject", do=Answer(403, "AccessDenied"), key=r"/\.s3sftp/")
+    unknown.on("DeleteObject", do=Strip("if-match"), header="if-match")
+    await s3.put("tenant/old", b"mine")
+    await rename(backend, "old", "new", overwrite=True)
+    assert Feature.CONDITIONAL_DELETES in backend.store.features.missing
+    assert await s3.keys() == ["tenant/new"]
+
+
+@MOTO
+async def test_a_store_that_cannot_be_tried_keeps_nothing_from_being_done(
     backend: S3Backend, s3: S3, unknown: FaultProxy
 ) -> None:
     denied = unknown.on("PutObject", do=Answer(403, "AccessDenied"), key=r"/\.s3sftp/")

@@ -5,6 +5,8 @@ On moto, which gives a copy of such an object another ETag, as AWS does.
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from s3sftp.backends.contract import FileInfo
@@ -15,11 +17,41 @@ from tests.backends.s3.conftest import ALICE, PART, Opener, place
 from tests.backends.s3.test_budget import costing
 from tests.backends.s3.writers import data_of, put
 from tests.support.fault_proxy import FaultProxy
-from tests.support.faults import Foreign
+from tests.support.faults import Foreign, Meanwhile
 from tests.support.s3_client import S3
 
 pytestmark = pytest.mark.parametrize("store", ["moto"], indirect=True)
 DATA = data_of(2 * PART + 1)
+
+
+@pytest.fixture
+async def open_backend(open_backend: Opener, proxy: FaultProxy) -> Opener:
+    """The server takes it for a store that copies one version alone, as AWS does."""
+    proxy.anonymous = True
+
+    async def opener(**changes: Any) -> S3Backend:
+        backend = await open_backend(**changes)
+        backend.store.features.is_recognised = True
+        return backend
+
+    return opener
+
+
+async def test_a_late_time_that_may_be_a_copy_of_other_bytes_is_not_taken_for_the_same_content(
+    open_backend: Opener, s3: S3, proxy: FaultProxy
+) -> None:
+    reader, toucher = await open_backend(), await open_backend()
+    reader.store.features.is_recognised = toucher.store.features.is_recognised = False
+    info = await put(toucher, "f", DATA)
+    other = await open_backend()
+    proxy.on(
+        "CopyObject", do=Meanwhile(lambda: put(other, "f", data_of(2 * PART + 1, 1))), key="/f$", times=1
+    )
+    await toucher.set_mtime(place("f"), 1000, ALICE)
+    assert former_versions(await s3.head("tenant/f")) == ()
+    for backend in (reader, toucher):
+        with pytest.raises(Changed):
+            await read(backend, PART, info)
 
 
 async def read(backend: S3Backend, start: int, info: FileInfo) -> bytes:

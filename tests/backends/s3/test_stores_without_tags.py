@@ -10,7 +10,7 @@ from s3sftp.errors import StorageError
 from tests.backends.s3.conftest import ALICE, PART, Opener, place
 from tests.backends.s3.writers import data_of, put
 from tests.support.fault_proxy import FaultProxy
-from tests.support.faults import Answer
+from tests.support.faults import Answer, LoseReply
 from tests.support.s3_client import S3
 
 LARGE = data_of(PART + 10)
@@ -56,6 +56,17 @@ async def test_what_is_refused_without_tags_too_says_nothing_of_them(
     assert backend.store.features.missing == ()
     await put(backend, "f", b"x")
     assert "x-amz-tagging" in proxy.log.of("PutObject")[-1].headers
+
+
+async def test_a_file_whose_answer_is_lost_behind_the_refused_tags_is_looked_for(
+    open_backend: Opener, s3: S3, proxy: FaultProxy
+) -> None:
+    backend = await open_backend(tags={"team": "a"}, attempts=1)
+    proxy.on("PutObject", do=Answer(501, "NotImplemented"), header="^x-amz-tagging:")
+    proxy.on("PutObject", do=LoseReply())
+    await put(backend, "f", b"x")
+    assert await s3.body("tenant/f") == b"x"
+    assert backend.store.features.missing == ()
 
 
 @pytest.mark.parametrize("status", [405, 501])
