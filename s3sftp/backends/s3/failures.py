@@ -104,6 +104,7 @@ CODES: Mapping[str, Meaning] = {
     "InvalidPartOrder": _FAILED,
     "BadDigest": _BROKE,
     "InvalidDigest": _FAILED,
+    "InvalidTag": _FAILED,
     "XAmzContentChecksumMismatch": _BROKE,
     "XAmzContentSHA256Mismatch": _BROKE,
     "IncompleteBody": _BROKE,

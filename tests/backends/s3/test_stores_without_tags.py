@@ -37,8 +37,8 @@ async def test_a_file_is_stored_without_the_tags_that_the_store_refuses_and_the_
 @pytest.mark.parametrize(
     ("refusal", "times"),
     [
-        (Answer(501, "NotImplemented"), 2),
-        (Answer(400, "InvalidRequest"), 2),
+        (Answer(501, "NotImplemented"), 4),  # with tags and without, with each checksum
+        (Answer(400, "InvalidRequest"), 4),
         (Answer(400, "InvalidTag"), 1),
         (Answer(403, "AccessDenied"), 1),
     ],
