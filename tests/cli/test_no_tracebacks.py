@@ -388,16 +388,27 @@ def test_ctrl_c_ends_a_command_at_any_time(shell: Shell, command: str, stage: st
         "AWS_ACCESS_KEY_ID": "a",
         "AWS_SECRET_ACCESS_KEY": "b",
     }
+    # who runs the tests may have it ignored, which is inherited
+    run = [
+        "env",
+        "--default-signal=INT",
+        sys.executable,
+        "-c",
+        "import s3sftp.__main__; s3sftp.__main__.main()",
+    ]
     process = subprocess.Popen(
-        [sys.executable, "-c", "import s3sftp.__main__; s3sftp.__main__.main()", *arguments],
-        cwd=shell.directory, env=environ, start_new_session=True,
+        [*run, *arguments], cwd=shell.directory, env=environ, start_new_session=True,
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
     )  # fmt: skip
     try:
         # Python itself, until it runs anything of ours; then the command is imported; then it runs
         stages = [True, False] if stage == "starting" else [True, False, True]
         for caught in stages:
+            # a stage may be over before it is seen: then the next one will do
+            until = time.monotonic() + 20
             while process.poll() is None and catches_interrupts(process) is not caught:
+                if time.monotonic() > until:
+                    break
                 time.sleep(0.001)
         if stage != "starting":
             time.sleep(float(stage))

@@ -55,7 +55,7 @@ class Part:
     """What it was copied from."""
 
 
-def part_size(number: int, part_bytes: int, steady_parts: int = STEADY_PARTS) -> int:
+def part_size(number: int, part_bytes: int, steady_parts: int = LONG_STEADY_PARTS) -> int:
     """Bytes of part `number` (from 1), given the size of the first `steady_parts`."""
     if number <= steady_parts:
         return part_bytes

@@ -69,7 +69,8 @@ async def test_what_does_not_know_the_newer_request_is_listed_by_the_older(
         await work(backend, s3)
     assert rule.hits == 1
     assert proxy.log.count("ListObjects") > 8
-    assert [each["feature"] for each in log if each["event"] == "s3_feature_missing"] == ["list-v2"]
+    told = [each["feature"] for each in log if each["event"] == "s3_feature_missing"]
+    assert told.count("list-v2") == 1  # of moto it is known by its name what else it lacks
 
 
 @pytest.mark.parametrize("status", [400, 405, 501])
@@ -82,7 +83,7 @@ async def test_what_refuses_the_newer_request_is_listed_by_the_older(
     rule = proxy.on("ListObjectsV2", do=Answer(status, "NotImplemented"))
     await work(backend, s3)
     assert rule.hits == 1
-    assert backend.store.features.missing == (Feature.LIST_V2,)
+    assert Feature.LIST_V2 in backend.store.features.missing
 
 
 @pytest.mark.usefixtures("small_pages")
@@ -127,7 +128,7 @@ async def test_what_lists_by_directories_alone_is_asked_so(
     rule = proxy.on("ListObjectsV2", query=NO_SLASH, do=Answer(400, "InvalidRequest"))
     await work(backend, s3)
     assert rule.hits == 1
-    assert backend.store.features.missing == (Feature.ANY_PREFIX,)
+    assert Feature.ANY_PREFIX in backend.store.features.missing
 
 
 @pytest.mark.usefixtures("small_pages")

@@ -46,7 +46,7 @@ def test_parts_never_shrink_and_never_outgrow_s3(part_bytes: int, number: int, s
 
 
 def test_the_last_part_of_5_tib_still_fits_in_memory() -> None:
-    assert part_size(MAX_PARTS, 8 * MIB) < 1.3 * GIB
+    assert part_size(MAX_PARTS, 8 * MIB, STEADY_PARTS) < 1.3 * GIB
 
 
 @given(first_sizes, st.integers(1, 64))
