@@ -26,7 +26,7 @@ from s3sftp.backends.s3.bodies import MemoryBody
 from s3sftp.backends.s3.checksums import Digest, Scope, crc_of_text, creation_fields
 from s3sftp.backends.s3.client import Answer, Store
 from s3sftp.backends.s3.copied_part import copy_part, is_told_right
-from s3sftp.backends.s3.failures import is_refusal
+from s3sftp.backends.s3.failures import has_status, is_refusal
 from s3sftp.backends.s3.features import Feature
 from s3sftp.backends.s3.joining import join
 from s3sftp.backends.s3.objects import Fields
@@ -194,7 +194,11 @@ class Multipart:
         try:
             part = await copy_part(self._store, begun, number, source)
         except StorageError as error:
-            if begun.scope is Scope.NOTHING or not is_refusal(error):
+            if not is_refusal(error):
+                raise
+            if begun.scope is Scope.NOTHING:
+                if _is_unknown_request(error):
+                    return error
                 raise
             refused = error
         else:
@@ -212,6 +216,8 @@ class Multipart:
         features = self._store.features
         was_matched = features.has(Feature.MATCHED_COPIES)
         if not await self._is_replaced(number, source):
+            if _is_unknown_request(refused):
+                return refused
             raise refused
         if features.has(Feature.MATCHED_COPIES) == was_matched:  # otherwise the condition was in the way
             features.lacks(Feature.COPIED_PART_CHECKSUMS, refused.detail)
@@ -288,6 +294,11 @@ class Multipart:
         await asyncio.gather(*creations, return_exceptions=True)
         for begun in self._all:
             await begun.abort()
+
+
+def _is_unknown_request(error: StorageError) -> bool:
+    """Whether the store seems to have no UploadPartCopy at all: the bytes can be sent."""
+    return has_status(error, 405, 501)
 
 
 def _sent(number: int, size: int, answer: Answer, proof: Digest, *, confirmed: bool) -> Part:

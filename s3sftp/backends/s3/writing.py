@@ -16,7 +16,7 @@ from s3sftp.backends.s3.client import Store
 from s3sftp.backends.s3.concurrency import for_each
 from s3sftp.backends.s3.conditions import Conditions
 from s3sftp.backends.s3.copied_part import MOST_SENT_BYTES
-from s3sftp.backends.s3.failures import is_condition_refusal
+from s3sftp.backends.s3.failures import has_status, is_condition_refusal
 from s3sftp.backends.s3.features import Feature
 from s3sftp.backends.s3.list_pages import beginning
 from s3sftp.backends.s3.multipart import Multipart
@@ -129,6 +129,8 @@ class Writing:
         self._facts = facts
         self._journal = journal
         self._conditions = conditions
+        self._sending = asyncio.Lock()
+        """Around a kept part that is sent because it cannot be copied."""
 
     def begin(self, place: Place, key: str, intent: WriteIntent) -> S3Upload:
         """Costs no request."""
@@ -166,7 +168,8 @@ class Writing:
     async def _keep_piece(
         self, upload: S3Upload, version: str | None, number: int, start: int, stop: int
     ) -> None:
-        """Have a part copied; where the store refuses to, and has bytes of this upload already, send it."""
+        """Have a part copied; where the store refuses to, and has bytes of this upload already, or copies no
+        parts at all, send it: one at a time, as its bytes are in memory."""
         base = upload.intent.base
         whole = base is not None and (start, stop) == (0, base.size)
         try:
@@ -175,8 +178,11 @@ class Writing:
                 return
             if stop - start > max(MOST_SENT_BYTES, self._store.options.part_bytes):
                 raise refused
-            pieces = read_range(self._store, self._facts, upload.key, start, stop, version)
-            await upload.multipart.upload(number, b"".join([piece async for piece in pieces]))
+            async with self._sending:
+                pieces = read_range(self._store, self._facts, upload.key, start, stop, version)
+                await upload.multipart.upload(number, b"".join([piece async for piece in pieces]))
+            if has_status(refused, 405, 501):
+                return  # it may be no matter of checksums
             features = self._store.features
             matched = version is not None and features.has(Feature.MATCHED_COPIES)
             if not (matched and is_condition_refusal(refused)):  # otherwise the condition may be in the way

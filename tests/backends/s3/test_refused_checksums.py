@@ -168,6 +168,24 @@ async def test_what_was_sent_before_the_refused_copy_stays_and_what_was_kept_is_
     assert proxy.log.count("CreateMultipartUpload") == 2  # the old file's, and one
 
 
+@pytest.mark.parametrize("sent_before", [False, True])
+async def test_a_store_that_copies_no_parts_at_all_is_sent_what_is_kept(
+    backend: S3Backend, s3: S3, proxy: FaultProxy, sent_before: bool
+) -> None:
+    old, new = LARGE, data_of(PART, seed=1)
+    base = await put(backend, "f", old)
+    proxy.on("UploadPartCopy", do=Answer(501, "NotImplemented"))
+    upload = await begin(backend, "f", base=base)
+    if sent_before:
+        await backend.write_chunk(upload, new, ALICE)
+    await backend.keep_range(upload, PART if sent_before else 0, 2 * PART, ALICE)
+    await backend.finish_write(upload, old[2 * PART :] + b"!", Finish(len(old) + 1), ALICE)
+    kept = new + old[PART : 2 * PART] if sent_before else old[: 2 * PART]
+    assert await s3.body("tenant/f") == kept + old[2 * PART :] + b"!"
+    assert missing(backend) == ()
+    assert await s3.multipart_uploads() == []
+
+
 async def test_what_is_sent_behind_a_copy_waits_until_the_store_has_taken_it(
     backend: S3Backend, s3: S3, proxy: FaultProxy
 ) -> None:
