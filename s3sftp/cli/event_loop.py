@@ -27,7 +27,7 @@ class _Loop(asyncio.SelectorEventLoop):
     def __init__(self) -> None:
         try:
             super().__init__()
-        except OSError:  # no descriptor is left
+        except (OSError, KeyboardInterrupt):  # no descriptor is left, or nobody wants it any more
             self._closed = True  # as far as `__del__` is concerned, which would complain
             raise
         self._threads = ThreadPoolExecutor(thread_name_prefix="asyncio")
