@@ -62,7 +62,7 @@ def test_a_user_in_two_places_is_told_with_both(users: Path) -> None:
         ("[users.alice\n", "is not valid TOML"),
         ("[s3]\nbucket = 'x'\n", "s3.bucket .*only \\[users.NAME\\] tables belong here"),
         ("users = 5\n", "users .*only \\[users.NAME\\] tables belong here"),
-        ("users.alice = 5\n", "users.alice = 5 .*should be a valid dictionary"),
+        ("users.alice = 5\n", "users.alice = 5 .*should be a table of options"),
         (user("alice", "prefix = 7\n"), "users.alice.prefix = 7 .*a.toml"),
         (user("alice", "prefx = 'x'\n"), "users.alice.prefx .*did you mean 'prefix'"),
         (user("'al ice'"), "users.'al ice': the name should be"),

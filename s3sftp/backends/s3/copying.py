@@ -24,7 +24,7 @@ from s3sftp.backends.s3.parts import Source, copy_piece_bytes, copy_ranges
 from s3sftp.backends.s3.proven import proven
 from s3sftp.backends.s3.publishing import Published, publish, require
 from s3sftp.backends.s3.retries import Effort
-from s3sftp.backends.s3.rewritten import formerly, without_former
+from s3sftp.backends.s3.rewritten import formerly
 from s3sftp.backends.s3.tagging import tags_of
 from s3sftp.errors import AlreadyExists, Changed, NotFound, StorageError
 
@@ -233,8 +233,8 @@ class Copying:
         return fields
 
     async def rewrite(self, key: str, head: Head, metadata: dict[str, str]) -> Published:
-        """Copy an object onto itself with other metadata, all else kept; without its former versions unless
-        `is_matched`, for then it may be a copy of other bytes. Raises Changed, NotFound."""
+        """Copy an object onto itself with other metadata, all else kept. Where the store may copy another
+        version than it was asked for, HEAD tells before which one is there. Raises Changed, NotFound."""
         await self._conditions.find_out()
         fields = {**carried(head), "MetadataDirective": "REPLACE"}
         if self._store.options.acl is not None:
@@ -245,17 +245,16 @@ class Copying:
             is_sure = matched and self.is_matched
             if version and not is_sure:
                 await self._require_source(key, version)
-            written = metadata if is_sure else without_former(metadata)
             return await publish(
                 self._store,
                 "CopyObject",
                 key,
-                lambda found: found.get("Metadata") == written,
+                lambda found: found.get("Metadata") == metadata,
                 effort=Effort.JOIN,
                 moved_bytes=int(head.get("ContentLength", 0)),
                 **self._source(key, version if matched else None),
                 **fields,
-                Metadata=written,
+                Metadata=metadata,
             )
 
         matched = self._store.features.has(Feature.MATCHED_COPIES)

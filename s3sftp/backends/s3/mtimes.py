@@ -16,7 +16,7 @@ from s3sftp.backends.s3.keys import Keys
 from s3sftp.backends.s3.metadata_times import mtime_of, mtime_text
 from s3sftp.backends.s3.objects import mode_text, version_of
 from s3sftp.backends.s3.options import MODE_METADATA, MTIME_METADATA
-from s3sftp.backends.s3.rewritten import has_former, with_former, without_former
+from s3sftp.backends.s3.rewritten import has_former, with_former
 from s3sftp.errors import Changed, InvalidRequest, NotFound, PermissionDenied, StorageError, Unsupported
 from s3sftp.telemetry import get_logger
 
@@ -131,11 +131,8 @@ class Mtimes:
         with self._facts.changing(key, session) as change:
             metadata = with_former(metadata, head, digests_stay=self._digests_stay)
             published = await self._copying.rewrite(key, head, metadata)
-            if self._copying.is_matched:
-                self._digests_stay &= has_former(metadata) or published.version == version_of(head)
-                self._facts.rewritten.note(key, version_of(head), published.version)
-            else:
-                metadata = without_former(metadata)
+            self._digests_stay &= has_former(metadata) or published.version == version_of(head)
+            self._facts.rewritten.note(key, version_of(head), published.version)
             info = replace(info, version=published.version)
             new = {**head, "Metadata": metadata, "ETag": info.version}
             change.left(info, new)

@@ -49,11 +49,6 @@ def with_former(
     return {**metadata, FORMERLY_METADATA: formerly(head)}
 
 
-def without_former(metadata: Mapping[str, str]) -> dict[str, str]:
-    """The metadata of a copy that may be of other bytes."""
-    return {name: text for name, text in metadata.items() if name != FORMERLY_METADATA}
-
-
 def formerly(head: Mapping[str, Any]) -> str:
     """The versions of an object, this one included, for the metadata of a copy."""
     version = version_of(head)

@@ -17,7 +17,7 @@ from tests.backends.s3.conftest import ALICE, PART, Opener, place
 from tests.backends.s3.test_budget import costing
 from tests.backends.s3.writers import data_of, put
 from tests.support.fault_proxy import FaultProxy
-from tests.support.faults import Foreign, Meanwhile
+from tests.support.faults import Foreign
 from tests.support.s3_client import S3
 
 pytestmark = pytest.mark.parametrize("store", ["moto"], indirect=True)
@@ -35,23 +35,6 @@ async def open_backend(open_backend: Opener, proxy: FaultProxy) -> Opener:
         return backend
 
     return opener
-
-
-async def test_a_late_time_that_may_be_a_copy_of_other_bytes_is_not_taken_for_the_same_content(
-    open_backend: Opener, s3: S3, proxy: FaultProxy
-) -> None:
-    reader, toucher = await open_backend(), await open_backend()
-    reader.store.features.is_recognised = toucher.store.features.is_recognised = False
-    info = await put(toucher, "f", DATA)
-    other = await open_backend()
-    proxy.on(
-        "CopyObject", do=Meanwhile(lambda: put(other, "f", data_of(2 * PART + 1, 1))), key="/f$", times=1
-    )
-    await toucher.set_mtime(place("f"), 1000, ALICE)
-    assert former_versions(await s3.head("tenant/f")) == ()
-    for backend in (reader, toucher):
-        with pytest.raises(Changed):
-            await read(backend, PART, info)
 
 
 async def read(backend: S3Backend, start: int, info: FileInfo) -> bytes:
