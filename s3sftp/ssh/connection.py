@@ -1,4 +1,11 @@
-"""One SSH connection: let in, logged in, its sessions, its end."""
+"""One SSH connection: let in, logged in, its sessions, its end.
+
+    connection_made ─► _greeted ─► begin_auth … auth_completed ─► session_requested … ─► connection_lost
+     let in by the      its client    logged in, and counted        SFTP sessions          all is let go
+     door, or closed    has come      by the door                   (ssh/sessions.py)
+
+The methods stand in that order.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +23,7 @@ from s3sftp.auth import Asking, Identity
 from s3sftp.ssh import packets, proxy_header, quirks, tolerance
 from s3sftp.ssh.admission import Refusal
 from s3sftp.ssh.agreement import agreement, note_agreement
+from s3sftp.ssh.clientless import TELL_SECONDS, FirstSigns
 from s3sftp.ssh.door import Door, Guest
 from s3sftp.ssh.keepalive import Keepalive
 from s3sftp.ssh.login import Login
@@ -41,13 +49,6 @@ _TURN_ON = (
 )
 _TWO_HEADERS = "a second header came behind the first: only the load balancer next to the server may send one"
 
-_TELL_SECONDS = 600.0
-"""How often to say that connections came and no client with them: load balancers look every few seconds."""
-_NO_CLIENT = "a load balancer that looks whether the port is open, or somebody who scans ports"
-_NOT_SSH = (
-    "something that speaks another protocol, such as a health check by HTTP, or somebody who scans ports"
-)
-
 _LEAVE_SECONDS = 2.0
 """How long a client whose sessions have ended may take to hang up by itself."""
 _STOPPING = "the server is stopping"
@@ -68,7 +69,7 @@ class Shared:
     host_keys: Sequence[asyncssh.SSHKeyPair] = ()
     connections: set[Connection] = field(default_factory=set)
     refusals: Sparse = field(default_factory=Sparse)
-    clientless: Sparse = field(default_factory=lambda: Sparse(_TELL_SECONDS))
+    clientless: Sparse = field(default_factory=lambda: Sparse(TELL_SECONDS))
     fast_packets: bool = False
     stopping: bool = False
     metrics: Metrics = field(default_factory=Metrics)
@@ -83,12 +84,7 @@ class Connection(NothingButSessions):
         self._conn: asyncssh.SSHServerConnection | None = None
         self._peer = ""
         self._is_proxys_own = False
-        self._is_client = False
-        """The version of an SSH client has come."""
-        self._has_sent = False
-        """Something else has come."""
-        self._has_header = False
-        """It was a load balancer's, of which the log tells by itself."""
+        self._signs = FirstSigns()
         self._guest: Guest | None = None
         self._counted: asyncio.Future[Refusal | None] | None = None
         self._count = shared.metrics.add
@@ -147,16 +143,16 @@ class Connection(NothingButSessions):
         """The client has sent its version."""
         if self._guest is None:
             return
-        self._is_client = True
+        self._signs.is_client = True
         self._guest.greeted()
         self._tell("connection accepted", **self._guest.peer.fields)
 
     def _look_for_header(self, begins: bytes) -> None:
         """The client has sent something else than its version, or not all of it."""
-        self._has_sent |= bool(begins)
+        self._signs.has_sent |= bool(begins)
         if not proxy_header.begins_one(begins):
             return
-        self._has_header = True
+        self._signs.has_header = True
         untold = self._shared.refusals.tell("PROXY header", asyncio.get_running_loop().time())
         if untold is not None and self._guest is not None:
             peer = self._guest.peer
@@ -166,7 +162,7 @@ class Connection(NothingButSessions):
 
     def _tell(self, event: str, **fields: Any) -> None:
         """Of health checks only who looks closely wants to hear."""
-        is_check = not self._is_client or (self._is_proxys_own and not self.authenticated)
+        is_check = not self._signs.is_client or (self._is_proxys_own and not self.authenticated)
         tell = _log.debug if is_check else _log.info
         tell(event, connection=self._id, **fields)
 
@@ -434,7 +430,7 @@ class Connection(NothingButSessions):
         if not self.authenticated:
             self._tell_mismatch()
             self._login.left_outside(self._user)
-            self._tell_clientless()
+            self._signs.tell_end(self._guest.peer, self._shared.clientless)
         self._guest.leave()
         self._tell(
             "connection closed",
@@ -443,22 +439,6 @@ class Connection(NothingButSessions):
             authenticated=self.authenticated,
             reason=str(exc) if exc else None,
         )
-
-    def _tell_clientless(self) -> None:
-        """Say once in a while how many connections there were on which no client has shown itself."""
-        guest = self._guest
-        if self._is_client or self._has_header or guest is None or guest.peer.is_proxys_own:
-            return
-        kind = "something else" if self._has_sent else "nothing"
-        untold = self._shared.clientless.tell(kind, asyncio.get_running_loop().time())
-        if untold is not None:
-            _log.info(
-                "connections without a client",
-                connections=untold + 1,
-                **guest.peer.fields,
-                sent=kind,
-                detail=_NOT_SSH if self._has_sent else _NO_CLIENT,
-            )
 
     def _tell_mismatch(self) -> None:
         """Say so if the two had no algorithm in common: the client may have found out, and left, first."""
