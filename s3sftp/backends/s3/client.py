@@ -15,7 +15,6 @@ import random
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import AsyncExitStack, suppress
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 from botocore import xform_name
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode
@@ -30,7 +29,7 @@ from s3sftp.backends.s3.credentials import RenewableCredentials
 from s3sftp.backends.s3.descriptions import accepts
 from s3sftp.backends.s3.direct import Direct
 from s3sftp.backends.s3.failures import Trouble, is_denied, trouble_of
-from s3sftp.backends.s3.features import Features, lacking_at
+from s3sftp.backends.s3.features import Features
 from s3sftp.backends.s3.list_forms import list_page
 from s3sftp.backends.s3.options import S3Options
 from s3sftp.backends.s3.proofs import Unproven, require_proof
@@ -123,9 +122,7 @@ class Store:
             if made.credentials is not None:
                 self._life.push_async_callback(made.credentials.close)
             self._client, self._credentials, self._direct = made.client, made.credentials, made.direct
-            self.features.is_aws = self.is_aws
-            for feature in lacking_at(made.client.meta.endpoint_url):
-                self.features.lacks(feature, "the endpoint's address")
+            self.features.is_at(made.client.meta.endpoint_url)
             return self._client
 
     def go_on(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
@@ -143,14 +140,6 @@ class Store:
         self._going_on.discard(task)
         if not task.cancelled() and (failure := task.exception()) is not None:
             _log.debug("s3_background_failed", error=type(failure).__name__)
-
-    @property
-    def is_aws(self) -> bool:
-        """Whether the endpoint is Amazon's own, as far as is known before there is a client."""
-        if self._client is None:
-            return False
-        host = urlsplit(self._client.meta.endpoint_url).hostname or ""
-        return host.endswith((".amazonaws.com", ".amazonaws.com.cn"))
 
     def understands(self, api: str, parameter: str) -> bool:
         """Whether the installed botocore knows a parameter of a request."""

@@ -27,7 +27,7 @@ from typing import Any, Final
 from s3sftp.backends.s3.client import Store
 from s3sftp.backends.s3.deleting import delete_object
 from s3sftp.backends.s3.failures import has_status, is_refusal
-from s3sftp.backends.s3.features import Feature
+from s3sftp.backends.s3.features import CONDITIONS, Feature
 from s3sftp.backends.s3.journal_bucket import put_small
 from s3sftp.backends.s3.keys import reserved_prefix
 from s3sftp.backends.s3.objects import Fields, placement
@@ -40,12 +40,6 @@ OTHER_VERSION: Final = '"00000000000000000000000000000000"'
 """An ETag that no object has."""
 PROBE: Final = "probe-"
 """What names of such objects begin with."""
-_TRIED: Final = (
-    Feature.CONDITIONAL_WRITES,
-    Feature.CONDITIONAL_COPIES,
-    Feature.MATCHED_COPIES,
-    Feature.CONDITIONAL_DELETES,
-)
 _PAUSE_SECONDS: Final = 60.0
 
 _log = get_logger("s3sftp.s3")
@@ -64,7 +58,7 @@ class Conditions:
     @property
     def are_known(self) -> bool:
         """Whether it is known by the store's name which of them it ignores."""
-        return self._features.is_recognised or self._store.is_aws
+        return self._features.is_recognised or self._features.is_aws
 
     async def find_out(self) -> None:
         """See which are ignored, where that is not known. Never fails: what could not be tried is not relied
@@ -108,7 +102,7 @@ class Conditions:
         return (
             self._is_tried
             or self.are_known
-            or all(self._features.is_certain(feature) for feature in _TRIED)
+            or all(self._features.is_certain(feature) for feature in CONDITIONS)
             or time.monotonic() < self._not_before
         )
 

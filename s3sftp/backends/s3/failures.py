@@ -20,7 +20,7 @@ import aiohttp
 from botocore import exceptions as boto
 from botocore.parsers import ResponseParserError
 
-from s3sftp.backends.s3.features import Feature, Features
+from s3sftp.backends.s3.features import CONDITIONS, Feature, Features
 from s3sftp.backends.s3.proofs import Unproven, UnprovenChange
 from s3sftp.backends.s3.retries import Again
 from s3sftp.backends.s3.source_failures import SourceFailed
@@ -188,12 +188,6 @@ EXCEPTIONS: tuple[tuple[type[BaseException], Meaning], ...] = (
 )
 
 
-_CONDITIONS = (
-    Feature.CONDITIONAL_WRITES,
-    Feature.CONDITIONAL_COPIES,
-    Feature.MATCHED_COPIES,
-    Feature.CONDITIONAL_DELETES,
-)
 _ABOUT_KEYS = ("KMS.", "ServerSideEncryption")
 """How codes begin that are about the key of the encryption, which may be usable again in a moment."""
 _SAYING_NOTHING = ("", "400", "BadRequest")
@@ -317,7 +311,7 @@ def is_refusal(error: StorageError) -> bool:
 def may_lack(features: Features, feature: Feature, refused: StorageError) -> bool:
     """Whether an error may be how the store says that it lacks the feature. What it surely has is not doubted
     for a 400, which a policy or a proxy may be behind, but where it says that this is not implemented."""
-    is_about_it = is_condition_refusal if feature in _CONDITIONS else is_refusal
+    is_about_it = is_condition_refusal if feature in CONDITIONS else is_refusal
     is_plain = not has_status(refused, 400) or has_code(refused, "NotImplemented")
     return is_about_it(refused) and (is_plain or not features.surely_has(feature))
 

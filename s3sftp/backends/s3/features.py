@@ -74,20 +74,21 @@ _KNOWN: Final[tuple[tuple[re.Pattern[str], tuple[Feature, ...]], ...]] = (
     (re.compile(r"Werkzeug/"), (Feature.CONDITIONAL_COPIES, Feature.MATCHED_COPIES)),  # moto
 )
 """Stores by what they call themselves, and the conditions that each of them ignores without a word."""
+CONDITIONS: Final = (
+    Feature.CONDITIONAL_WRITES,
+    Feature.CONDITIONAL_COPIES,
+    Feature.MATCHED_COPIES,
+    Feature.CONDITIONAL_DELETES,
+)
+"""Of requests that change something. A store that ignores one does what should not have been done."""
 _MISSING: Final = 1
 _SEEN: Final = 2
 _ROW: Final = {feature: row for row, feature in enumerate(Feature)}
 ROWS: Final = len(_ROW)
 
-
+_AMAZON: Final = (".amazonaws.com", ".amazonaws.com.cn")
 _AT: Final[Mapping[str, tuple[Feature, ...]]] = {".r2.cloudflarestorage.com": (Feature.UNEQUAL_PARTS,)}
 """What is known of stores by the ends of their host names, because the first upload would fail for it."""
-
-
-def lacking_at(endpoint_url: str) -> tuple[Feature, ...]:
-    """What the store at an address is known to lack."""
-    host = urlsplit(endpoint_url).hostname or ""
-    return tuple(feature for end, lacking in _AT.items() if host.endswith(end) for feature in lacking)
 
 
 class Features:
@@ -101,9 +102,17 @@ class Features:
         self.is_recognised = False
         """Whether it is known by the store's name which conditions it ignores."""
         self.is_aws = False
-        """Whether it is the store that has them all."""
+        """Whether it is Amazon's own, which has them all; not known before there is a client."""
         for feature in self._told:
             self._numbers[_ROW[feature] * self._columns] = _MISSING
+
+    def is_at(self, endpoint_url: str) -> None:
+        """Note what is known of the store at an address."""
+        host = urlsplit(endpoint_url).hostname or ""
+        self.is_aws = host.endswith(_AMAZON)
+        for end, lacking in _AT.items():
+            for feature in lacking if host.endswith(end) else ():
+                self.lacks(feature, "the endpoint's address")
 
     def recognise(self, server: str) -> None:
         """Note what a store that calls itself so ignores."""

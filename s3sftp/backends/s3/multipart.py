@@ -176,7 +176,7 @@ class Multipart:
 
     async def _copy(self, number: int, source: Source) -> StorageError | None:
         features, copied = self._store.features, Feature.COPIED_PART_CHECKSUMS
-        if self._store.is_aws or (features.is_certain(copied) and features.has(copied)):
+        if features.is_aws or (features.is_certain(copied) and features.has(copied)):
             return await self._copy_or_replace(number, source, is_sure=True)
         if not self._takes_copies:
             async with self._doubt:

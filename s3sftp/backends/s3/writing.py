@@ -112,13 +112,13 @@ class S3Upload(Upload):
         """Whether to keep bytes in parts of one size to be safe: a store that is not Amazon's may insist on
         them, and says so when everything has been sent. As long as they are few it costs little."""
         base = self.intent.base
-        if base is None or self._store.is_aws:
+        if base is None or self._store.features.is_aws:
             return False
         return taken + base.size // self._options.part_bytes < self._steady_parts
 
     @property
     def _steady_parts(self) -> int:
-        return STEADY_PARTS if self._store.is_aws else LONG_STEADY_PARTS
+        return STEADY_PARTS if self._store.features.is_aws else LONG_STEADY_PARTS
 
 
 class Writing:

@@ -12,7 +12,7 @@ import pytest
 from s3sftp.backends.contract import Finish
 from s3sftp.backends.s3 import S3Backend
 from s3sftp.backends.s3.checksums import crc_text
-from s3sftp.backends.s3.features import Feature, lacking_at
+from s3sftp.backends.s3.features import Feature, Features
 from s3sftp.errors import AlreadyExists, InvalidRequest, PermissionDenied, StorageError, StorageFailure
 from tests.backends.s3.conftest import ALICE, PART, Opener, place
 from tests.backends.s3.writers import begin, data_of, put, send
@@ -562,5 +562,10 @@ async def test_a_store_that_wants_one_size_is_understood_from_its_refusal(
 
 
 def test_r2_is_known_by_its_address() -> None:
-    assert lacking_at("https://0123.r2.cloudflarestorage.com") == (Feature.UNEQUAL_PARTS,)
-    assert lacking_at("https://s3.eu-west-1.amazonaws.com") == ()
+    for address, lacking in (
+        ("https://0123.r2.cloudflarestorage.com", (Feature.UNEQUAL_PARTS,)),
+        ("https://s3.eu-west-1.amazonaws.com", ()),
+    ):
+        features = Features()
+        features.is_at(address)
+        assert features.missing == lacking
