@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 import click
 
-from s3sftp.app_options import Configuration, ServerOptions, load_configuration
+from s3sftp.app_options import Configuration, load_configuration
 from s3sftp.config import Setting, Sources, from_toml
 from s3sftp.errors import ConfigurationError
 
@@ -88,13 +88,6 @@ class ConfigurationReader:
         if not can_be_read_again:
             self._kept = settings
         return settings
-
-
-def options_from(
-    config_file: Path | None, bucket_url: str | None, needs_users: bool = True, **flags: Any
-) -> ServerOptions:
-    """The options that file, environment and flags make together. Raises ConfigurationError."""
-    return ConfigurationReader(config_file, bucket_url, needs_users, **flags).read(Sources()).options
 
 
 def _of_url(text: str | None) -> list[Setting]:
