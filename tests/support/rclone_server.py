@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.support.processes import Process, accepts, free_port, program
+from tests.support.processes import free_port, program
 from tests.support.store import Store
+from tests.support.store_process import running_store
 
 ACCESS_KEY = "AKIASLOPPYSTORE00001"
 SECRET_KEY = "the-secret-of-a-sloppy-store"
@@ -32,10 +32,6 @@ def running_rclone() -> Iterator[Store]:
         "--auth-key",
         f"{ACCESS_KEY},{SECRET_KEY}",
     ]
-    process = Process([*command, str(directory / "data")], directory / "log")
-    try:
-        process.wait_ready(lambda: accepts(port), timeout=30)
-        yield Store("rclone", f"http://127.0.0.1:{port}", ACCESS_KEY, SECRET_KEY)
-    finally:
-        process.kill()
-        shutil.rmtree(directory, ignore_errors=True)
+    store = Store("rclone", f"http://127.0.0.1:{port}", ACCESS_KEY, SECRET_KEY)
+    with running_store(store, [*command, str(directory / "data")], directory):
+        yield store

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,8 +9,9 @@ from pathlib import Path
 
 from tests.support.built import built
 from tests.support.commands import installed
-from tests.support.processes import Process, accepts, free_port
+from tests.support.processes import free_port
 from tests.support.store import Store
+from tests.support.store_process import running_store
 
 VERSION = "2.6.0"
 ACCESS_KEY = "AKIATESTS3PROXY00001"
@@ -38,21 +38,10 @@ def running_s3proxy() -> Iterator[Store]:
     file.write_text("".join(f"{name}={value}\n" for name, value in properties.items()))
     # tests of seconds: what the second compiler would gain is less than what it takes
     command = [java, "-Xmx1g", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-cp", f"{libraries}/*"]
-    process = Process([*command, "org.gaul.s3proxy.Main", "--properties", str(file)], directory / "log")
-    try:
-        process.wait_ready(lambda: accepts(port), timeout=60)
-        store = Store(
-            "s3proxy",
-            f"http://127.0.0.1:{port}",
-            ACCESS_KEY,
-            SECRET_KEY,
-            checksums=False,
-        )
-        store.wait_writable()
+    command += ["org.gaul.s3proxy.Main", "--properties", str(file)]
+    store = Store("s3proxy", f"http://127.0.0.1:{port}", ACCESS_KEY, SECRET_KEY, checksums=False)
+    with running_store(store, command, directory, timeout=60):
         yield store
-    finally:
-        process.kill()
-        shutil.rmtree(directory, ignore_errors=True)
 
 
 def _libraries() -> Path:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,8 +9,9 @@ from pathlib import Path
 
 from tests.support.built import built
 from tests.support.commands import installed
-from tests.support.processes import Process, accepts, free_port
+from tests.support.processes import free_port
 from tests.support.store import Store
+from tests.support.store_process import running_store
 
 VERSION = "0.14.1"
 """The newest that Rust 1.95 builds."""
@@ -28,22 +28,11 @@ def running_s3s() -> Iterator[Store]:
     port = free_port()
     where = ["--host", "127.0.0.1", "--port", str(port)]
     who = ["--access-key", ACCESS_KEY, "--secret-key", SECRET_KEY]
-    process = Process([str(program), *where, *who, str(directory / "data")], directory / "log")
-    try:
-        process.wait_ready(lambda: accepts(port), timeout=30)
-        store = Store(
-            "s3s-fs",
-            f"http://127.0.0.1:{port}",
-            ACCESS_KEY,
-            SECRET_KEY,
-            checksums=False,
-            options={"attempts": 2},
-        )
-        store.wait_writable()
+    command = [str(program), *where, *who, str(directory / "data")]
+    endpoint = f"http://127.0.0.1:{port}"
+    store = Store("s3s-fs", endpoint, ACCESS_KEY, SECRET_KEY, checksums=False, options={"attempts": 2})
+    with running_store(store, command, directory):
         yield store
-    finally:
-        process.kill()
-        shutil.rmtree(directory, ignore_errors=True)
 
 
 def _program() -> Path:

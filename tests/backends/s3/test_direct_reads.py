@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, aclosing
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from datetime import timedelta
 from typing import Any
 
@@ -13,6 +13,7 @@ import pytest
 from pydantic import SecretStr
 
 from s3sftp.backends.s3 import S3Backend, S3Options, pool
+from s3sftp.backends.s3.client import Store
 from s3sftp.errors import Busy, Changed, NotFound, PermissionDenied, StorageFailure
 from s3sftp.telemetry import Costs, charged_to
 from tests.backends.s3.conftest import ALICE, place
@@ -38,6 +39,17 @@ def options(store: RawStore, **changes: Any) -> S3Options:
         "stall_timeout": timedelta(seconds=5),
     }
     return S3Options(**(defaults | changes))
+
+
+@asynccontextmanager
+async def opened(raw: RawStore, **changes: Any) -> AsyncIterator[Store]:
+    """A started Store on a played one."""
+    store = Store(options(raw, **changes))
+    await store.start()
+    try:
+        yield store
+    finally:
+        await store.stop()
 
 
 @pytest.fixture

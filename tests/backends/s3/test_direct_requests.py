@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
@@ -25,7 +23,7 @@ from s3sftp.backends.s3.retries import Effort
 from s3sftp.backends.s3.signing import UNSIGNED, Signer
 from s3sftp.backends.s3.wire_forms import Operation
 from s3sftp.errors import Busy, NotFound, PermissionDenied, StorageError, StorageFailure
-from tests.backends.s3.test_direct_reads import options
+from tests.backends.s3.test_direct_reads import opened
 from tests.support.raw_store import RawStore, Wire, error, head_of, sends
 
 _botocore: Any = botocore.session.Session()
@@ -176,16 +174,6 @@ def test_a_signature_is_the_one_that_botocore_makes(
     canonical = auth.canonical_request(theirs)
     signature = auth.signature(auth.string_to_sign(theirs, canonical), theirs)
     assert ours["authorization"].rpartition("=")[2] == signature
-
-
-@asynccontextmanager
-async def opened(raw: RawStore, **changes: Any) -> AsyncIterator[Store]:
-    store = Store(options(raw, **changes))
-    await store.start()
-    try:
-        yield store
-    finally:
-        await store.stop()
 
 
 OK = head_of("200 OK", 'ETag: "v"', "Content-Length: 0", "x-amz-checksum-crc32: AAAAAA==", "Date: now")

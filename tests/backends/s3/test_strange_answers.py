@@ -11,10 +11,9 @@ from structlog.testing import capture_logs
 
 from s3sftp.backends.s3 import S3Backend
 from s3sftp.backends.s3.bodies import MemoryBody
-from s3sftp.backends.s3.client import Store
 from s3sftp.errors import StorageError, StorageFailure
 from tests.backends.s3.conftest import ALICE, Opener, place
-from tests.backends.s3.test_direct_reads import options
+from tests.backends.s3.test_direct_reads import opened, options
 from tests.backends.s3.writers import get, names
 from tests.support.raw_store import RawStore, Wire, head_of, sends
 
@@ -24,16 +23,6 @@ COPIED = b'<CopyObjectResult><ETag>"w"</ETag></CopyObjectResult>'
 @pytest.fixture(params=[True, False], ids=["direct", "relayed"])
 def direct(request: pytest.FixtureRequest) -> bool:
     return bool(request.param)
-
-
-@asynccontextmanager
-async def opened(raw: RawStore, **changes: Any) -> AsyncIterator[Store]:
-    store = Store(options(raw, **changes))
-    await store.start()
-    try:
-        yield store
-    finally:
-        await store.stop()
 
 
 @asynccontextmanager
