@@ -136,3 +136,10 @@ def test_a_collector_that_is_down_does_not_hold_up_the_end(tmp_path: Path) -> No
     with serving_from_memory(tmp_path, OTEL_EXPORTER_OTLP_ENDPOINT="http://127.0.0.1:1") as server:
         assert batch(sftp_command(server.port, tmp_path / "key"), "ls\n").returncode == 0
         assert server.process.stop(grace=12) == 0
+
+
+@pytest.mark.usefixtures("restored")
+def test_libraries_say_nothing_of_credentials_by_themselves() -> None:
+    configure_logging(LogOptions())
+    for name in ("botocore.credentials", "aiobotocore.credentials", "aiobotocore.tokens"):
+        assert not logging.getLogger(name).isEnabledFor(logging.WARNING)

@@ -133,9 +133,12 @@ def _errors_logged(to: list[MutableMapping[str, Any]]) -> Iterator[None]:
             to.append(event)
         raise structlog.DropEvent
 
-    before = structlog.get_config()
+    before = structlog.get_config() if structlog.is_configured() else None
     structlog.configure(processors=[structlog.processors.format_exc_info, collect])
     try:
         yield
     finally:
-        structlog.configure(**before)
+        if before is None:  # then the standard library writes what is logged
+            structlog.reset_defaults()
+        else:
+            structlog.configure(**before)

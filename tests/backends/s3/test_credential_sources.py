@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import json
-import logging
 import re
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import Iterable, Mapping
+from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from s3sftp.backends.s3 import check, credential_process, credentials
 from s3sftp.backends.s3 import client as client_module
 from s3sftp.backends.s3.client import Store
 from s3sftp.errors import ConfigurationError, StorageFailure
+from tests.backends.s3 import test_direct_reads
 from tests.backends.s3.test_direct_reads import options
 from tests.support.raw_store import RawStore, Wire, head_of, sends
 
@@ -28,8 +29,10 @@ GOOD = json.dumps({"Version": 1, "AccessKeyId": "AKID", "SecretAccessKey": SECRE
 CHAIN: dict[str, Any] = {
     "access_key_id": None,
     "secret_access_key": None,
-    "metadata_timeout": timedelta(seconds=3),
+    "metadata_timeout": timedelta(seconds=60),
 }
+SHORT: dict[str, Any] = {"metadata_timeout": timedelta(seconds=3)}
+"""For sources that never answer."""
 
 
 @pytest.fixture(autouse=True)
@@ -46,14 +49,9 @@ def environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(client_module, "_PAUSE_SECONDS", 0.0)
 
 
-@asynccontextmanager
-async def opened(raw: RawStore, **changes: Any) -> AsyncIterator[Store]:
-    store = Store(options(raw, **(CHAIN | changes)))
-    await store.start()
-    try:
-        yield store
-    finally:
-        await store.stop()
+def opened(raw: RawStore, **changes: Any) -> AbstractAsyncContextManager[Store]:
+    """A started Store that has its credentials from the chain."""
+    return test_direct_reads.opened(raw, **(CHAIN | changes))
 
 
 def process(tmp_path: Path, command: str) -> None:
@@ -94,22 +92,27 @@ async def test_a_process_that_gives_no_credentials_is_named(
     tmp_path: Path, command: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     process(tmp_path, command)
-    async with RawStore(sends(OK)) as raw, opened(raw) as store:
-        error = await failure_of(store)
+    patience = SHORT if "sleep" in command else {}
+    async with RawStore(sends(OK)) as raw, opened(raw, **patience) as store:
+        with capture_logs() as lines:
+            error = await failure_of(store)
         assert raw.requests == []
         assert re.search(PROCESSES[command], str(error.detail)), error.detail
-        assert SECRET not in caplog.text
+        assert SECRET not in f"{lines} {caplog.text}"  # of the libraries the standard library tells
         (tmp_path / "good").write_text(GOOD)
         process(tmp_path, f"/bin/cat {tmp_path / 'good'}")
         if "sleep" not in command:
+            assert "s3_credentials_failed" in events(lines)
             await store.call("HeadObject", Key="k")
 
 
 async def test_a_process_that_hangs_runs_once_and_ends_with_the_server(tmp_path: Path) -> None:
     process(tmp_path, f"/bin/sh -c 'echo $$ >> {tmp_path}/pids; sleep 1000'")
     async with RawStore(sends(OK)) as raw:
-        async with opened(raw) as store:
+        async with opened(raw, **SHORT) as store:
             await asyncio.gather(*(failure_of(store) for _ in range(5)))
+            while not (tmp_path / "pids").exists() or not (tmp_path / "pids").read_text():
+                await asyncio.sleep(0.01)
             [pid] = (tmp_path / "pids").read_text().split()
             assert Path(f"/proc/{pid}").exists()
         assert not Path(f"/proc/{pid}").exists()
@@ -239,8 +242,12 @@ async def test_a_metadata_service_that_hangs_holds_no_request(monkeypatch: pytes
     async with RawStore(hangs) as agent, RawStore(sends(OK)) as raw:
         monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "false")
         monkeypatch.setenv("AWS_EC2_METADATA_SERVICE_ENDPOINT", agent.url())
-        async with opened(raw) as store, asyncio.timeout(5):
+        async with opened(raw, **SHORT) as store, asyncio.timeout(5):
             await failure_of(store)
+
+
+def events(lines: Iterable[Mapping[str, Any]]) -> list[object]:
+    return [line["event"] for line in lines]
 
 
 def expiring(seconds: float, key: str = "AKID") -> str:
@@ -249,23 +256,23 @@ def expiring(seconds: float, key: str = "AKID") -> str:
 
 
 async def test_credentials_at_hand_are_good_until_they_expire(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+    tmp_path: Path,
 ) -> None:
-    caplog.set_level("INFO")
     answer = tmp_path / "answer"
     answer.write_text(expiring(600, "FIRST"))
     process(tmp_path, f"/bin/cat {answer}")
     async with RawStore(sends(OK)) as raw, opened(raw) as store:
         await store.call("HeadObject", Key="k")
         answer.write_text("vault is sealed")
-        while "s3_credentials_failed" not in caplog.text:
-            await store.call("HeadObject", Key="k")  # which succeeds all the while
-            await asyncio.sleep(0.01)
-        answer.write_text(expiring(3600, "SECOND"))
-        while "Credential=SECOND/" not in raw.requests[-1]:
-            await store.call("HeadObject", Key="k")
-            await asyncio.sleep(0.01)
-        assert "s3_credentials_are_back" in caplog.text
+        with capture_logs() as lines:
+            while "s3_credentials_failed" not in events(lines):
+                await store.call("HeadObject", Key="k")  # which succeeds all the while
+                await asyncio.sleep(0.01)
+            answer.write_text(expiring(3600, "SECOND"))
+            while "Credential=SECOND/" not in raw.requests[-1]:
+                await store.call("HeadObject", Key="k")
+                await asyncio.sleep(0.01)
+        assert "s3_credentials_are_back" in events(lines)
 
 
 async def test_expired_credentials_of_a_source_that_broke_are_told_until_it_is_well(
@@ -331,16 +338,3 @@ async def test_bodies_are_signed_where_the_environment_leads_over_plain_http(
         assert store._direct is not None
         assert store._direct._signs_bodies is None
         await store.stop()
-
-
-def test_libraries_say_nothing_of_credentials_by_themselves() -> None:
-    from s3sftp.telemetry.options import LogOptions
-    from s3sftp.telemetry.setup import configure_logging
-
-    before = logging.getLogger().handlers[:]
-    try:
-        configure_logging(LogOptions())
-        for name in ("botocore.credentials", "aiobotocore.credentials", "aiobotocore.tokens"):
-            assert not logging.getLogger(name).isEnabledFor(logging.WARNING)
-    finally:
-        logging.getLogger().handlers[:] = before
