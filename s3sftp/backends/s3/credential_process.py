@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import os
 import signal
-from asyncio.subprocess import DEVNULL, PIPE, Process
+from asyncio.subprocess import DEVNULL, PIPE
 from typing import Any, Final, cast
 
 from s3sftp.backends.s3.source_failures import SourceFailed
@@ -19,51 +19,70 @@ MOST_BYTES: Final = 1 << 20
 """The longest output: credentials take some thousands."""
 
 
-class BoundedProcess:
-    """As much of a process as botocore asks of one."""
+class BoundedProcess(asyncio.SubprocessProtocol):
+    """As much of a process as botocore asks of one.
 
-    def __init__(self, process: Process) -> None:
-        self._process = process
+    It has a protocol of its own, because a `Process` of asyncio that has been read too little of never ends:
+    its `wait` waits for the end of a pipe that is not read any more.
+    """
+
+    def __init__(self) -> None:
+        self._output = bytearray()
+        self._ended = asyncio.Event()  # the process
+        self._settled = asyncio.Event()  # the process and its output, or too much of it
+        self._running: asyncio.SubprocessTransport
 
     @classmethod
     async def start(cls, *command: str, **_: Any) -> BoundedProcess:
         """Start it; in the place of `asyncio.create_subprocess_exec`. Raises SourceFailed."""
+        loop = asyncio.get_running_loop()
         try:
             # a group of its own, so that what it has started can be ended with it
-            process = await asyncio.create_subprocess_exec(
-                *command, stdin=DEVNULL, stdout=PIPE, stderr=DEVNULL, start_new_session=True
+            _transport, process = await loop.subprocess_exec(
+                cls, *command, stdin=DEVNULL, stdout=PIPE, stderr=DEVNULL, start_new_session=True
             )
         except (OSError, ValueError) as error:
             reason = error.strerror if isinstance(error, OSError) else "not a command"
             raise SourceFailed(f"its command cannot be started: {reason}") from error
-        return cls(process)
+        return process
 
     @property
     def returncode(self) -> int | None:
-        return self._process.returncode
+        return self._running.get_returncode()
 
     async def communicate(self) -> tuple[bytes, bytes]:
         """Its output, once it has ended well. Raises SourceFailed. Whatever happens, it runs no longer."""
         try:
-            output = await self._output()
-            status = await self._process.wait()
+            await self._settled.wait()
+            if len(self._output) > MOST_BYTES:
+                raise SourceFailed(f"its command printed more than {MOST_BYTES >> 20} MiB")
         finally:
             await self._end()
-        if status != 0:
-            raise SourceFailed(f"its command ended with status {status} (run it by hand to see why)")
-        return output, b""
-
-    async def _output(self) -> bytes:
-        stdout = cast("asyncio.StreamReader", self._process.stdout)
-        output = bytearray()
-        while piece := await stdout.read(1 << 16):
-            output += piece
-            if len(output) > MOST_BYTES:
-                raise SourceFailed(f"its command printed more than {MOST_BYTES >> 20} MiB")
-        return bytes(output)
+        if self.returncode != 0:
+            raise SourceFailed(f"its command ended with status {self.returncode} (run it by hand to see why)")
+        return bytes(self._output), b""
 
     async def _end(self) -> None:
-        if self._process.returncode is None:
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(self._process.pid, signal.SIGKILL)
-            await self._process.wait()
+        try:
+            if not self._ended.is_set():
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    os.killpg(self._running.get_pid(), signal.SIGKILL)
+                await self._ended.wait()
+        finally:
+            self._running.close()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._running = cast("asyncio.SubprocessTransport", transport)
+
+    def pipe_data_received(self, fd: int, data: bytes) -> None:
+        if len(self._output) <= MOST_BYTES:
+            self._output += data
+        if len(self._output) > MOST_BYTES:
+            self._settled.set()
+
+    def process_exited(self) -> None:
+        self._ended.set()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The process has ended and all of its output has come."""
+        self._settled.set()

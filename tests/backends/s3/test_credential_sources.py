@@ -81,6 +81,7 @@ PROCESSES = {
         "credential_process"
     ),
     "/bin/sh -c 'head -c 100000000 /dev/zero'": "credential_process.*more than 1 MiB",
+    "/bin/sh -c 'head -c 2000000 /dev/zero; exec sleep 1000'": "credential_process.*more than 1 MiB",
     "/bin/sh -c 'exec sleep 1000'": "credential_process.*no answer in",
     "/no/such/command": "credential_process.*cannot be started",
     "'unbalanced": "credential_process",
@@ -92,7 +93,7 @@ async def test_a_process_that_gives_no_credentials_is_named(
     tmp_path: Path, command: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     process(tmp_path, command)
-    patience = SHORT if "sleep" in command else {}
+    patience = SHORT if "no answer" in PROCESSES[command] else {}
     async with RawStore(sends(OK)) as raw, opened(raw, **patience) as store:
         with capture_logs() as lines:
             error = await failure_of(store)
@@ -101,7 +102,7 @@ async def test_a_process_that_gives_no_credentials_is_named(
         assert SECRET not in f"{lines} {caplog.text}"  # of the libraries the standard library tells
         (tmp_path / "good").write_text(GOOD)
         process(tmp_path, f"/bin/cat {tmp_path / 'good'}")
-        if "sleep" not in command:
+        if "no answer" not in PROCESSES[command]:
             assert "s3_credentials_failed" in events(lines)
             await store.call("HeadObject", Key="k")
 
