@@ -94,6 +94,7 @@ LACKS: Mapping[str, Mapping[Capability, str]] = {
     "rclone": {
         Feature.CONDITIONAL_WRITES: _IGNORED,
         Feature.CONDITIONAL_COPIES: _COPIES,
+        Feature.MATCHED_COPIES: "ignored: the source is looked at immediately before and after",
         Feature.CONDITIONAL_DELETES: _DELETES,
         Feature.CHECKSUMS: "not looked at",
         Feature.TAGS: "dropped",
