@@ -60,6 +60,7 @@ class Crew:
         await self.server.until(
             lambda: self.server.count("ready") == self.server.count("worker started") >= WORKERS,
             "the workers to be ready",
+            60,
         )
 
     async def until_left(self, connections: int) -> None:
@@ -102,7 +103,7 @@ async def crew(
     server = Server(directory / "server", store, bucket, groups)
     try:
         await server.astart()
-        await server.until(lambda: bool(server.events("started")), "all workers to be ready")
+        await server.until(lambda: bool(server.events("started")), "all workers to be ready", 60)
         yield Crew(server)
         assert "Traceback" not in server.output()
     finally:
