@@ -12,7 +12,7 @@ import tempfile
 import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import asyncssh
@@ -222,15 +222,28 @@ async def _rclone_copy_up(world: World) -> None:
     await world.client.list(b"/rclone")
     await _stat(world, b"/rclone/f.partial")
     await _put(world, b"/rclone/f.partial", 100)
-    await _set_time(world, b"/rclone/f.partial")
-    await _stat(world, b"/rclone/f.partial")
-    await world.client.posix_rename(b"/rclone/f.partial", b"/rclone/f")
-    await _stat(world, b"/rclone/f")
+    async with _another(world) as second, _another(world) as third:
+        await _set_time(second, b"/rclone/f.partial")
+        await _stat(world, b"/rclone/f.partial")
+        await third.client.posix_rename(b"/rclone/f.partial", b"/rclone/f")
+        await _stat(world, b"/rclone/f")
 
 
 async def _rclone_copy_down(world: World) -> None:
-    for name in await world.client.list(b"/from"):
-        await _get(world, b"/from/" + name, 1)
+    names = await world.client.list(b"/from")
+    async with _another(world) as second:
+        for name in names:
+            handle = await second.client.open(b"/from/" + name, R)
+            await _stat(second, b"/from/" + name)
+            assert await second.client.read(handle, 0, 32768) == b"x"
+            await second.client.close(handle)
+
+
+@asynccontextmanager
+async def _another(world: World) -> AsyncIterator[World]:
+    """The same world seen from a connection of its own: rclone has several."""
+    async with await connect(world.server) as connection, wire(connection) as client:
+        yield replace(world, client=client)
 
 
 async def _sshfs_read(world: World) -> None:
@@ -425,14 +438,14 @@ CLIENTS = [
         _files("all/1", "all/2", "all/3"),
     ),
     Operation(
-        "rclone: `copy` of a file to the server",
-        {"ListObjectsV2": 3, "HeadObject": 1, "PutObject": 1, "CopyObject": 2, "DeleteObject": 1},
+        "rclone: `copy` of a file to the server, on three connections",
+        {"ListObjectsV2": 3, "HeadObject": 5, "PutObject": 1, "CopyObject": 2, "DeleteObject": 1},
         _rclone_copy_up,
         _files("rclone/other"),
     ),
     Operation(
-        "rclone: `copy` of 3 files from the server",
-        {"ListObjectsV2": 1, "GetObject": 3},
+        "rclone: `copy` of 3 files from the server, on another connection than listed them",
+        {"ListObjectsV2": 1, "GetObject": 3, "HeadObject": 3},
         _rclone_copy_down,
         _files("from/1", "from/2", "from/3"),
     ),
