@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from s3sftp.config import ByteSize, Duration, LocalPath, Options
+from s3sftp.config import ByteSize, LocalPath, Options, PositiveDuration
 
 MIB = 1 << 20
 MIN_BUFFER_BYTES = 16 * MIB
@@ -22,7 +22,7 @@ class FileOptions(Options):
     an equal share. One chunk of each worker may exceed it, so that there always is progress. While there are
     large uploads, memory of stored chunks is kept beside it for the next ones: half of it, and 64 MiB of
     each worker, at most."""
-    buffer_wait: Duration = Field(timedelta(minutes=1), gt=timedelta(0))
+    buffer_wait: PositiveDuration = timedelta(minutes=1)
     """How long a WRITE waits for room in `buffer_bytes`, while nobody gets any, before it fails as busy. If
     nobody can go on for half of that, the upload whose client has been silent for longest is given up."""
     range_bytes: ByteSize = Field(8 * MIB, ge=64 * 1024)
@@ -47,7 +47,7 @@ class FileOptions(Options):
     max_check_files: int = Field(8, ge=1)
     """How many files may be hashed at once for check-file, one for each session; further requests wait their
     turn. Each worker has an equal share of it, at least one."""
-    check_file_timeout: Duration = Field(timedelta(minutes=10), gt=timedelta(0))
+    check_file_timeout: PositiveDuration = timedelta(minutes=10)
     """How long hashing one file may take."""
     max_uploads_per_user: int = Field(100, ge=1)
     """How many files one user may be writing at once, over all sessions."""

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pydantic import Field, field_validator
 
-from s3sftp.config import ByteSize, Duration, LocalPath, Options
+from s3sftp.config import ByteSize, LocalPath, Options, PositiveDuration
 
 MIN_FRAME_BYTES = 2 << 20
 """What both ends of a connection take at least: a page of a listing, a piece of a file."""
@@ -21,11 +21,11 @@ class ServiceOptions(Options):
 
     socket: LocalPath
     """Where the storage service listens: an absolute path."""
-    call_timeout: Duration = timedelta(seconds=30)
+    call_timeout: PositiveDuration = timedelta(seconds=30)
     """How long the service may take to answer what should be quick: looking, listing, reading a piece."""
-    transfer_timeout: Duration = timedelta(minutes=5)
+    transfer_timeout: PositiveDuration = timedelta(minutes=5)
     """How long it may take for what moves contents: a chunk, publishing, renaming, copying, a whole file."""
-    connect_timeout: Duration = timedelta(seconds=2)
+    connect_timeout: PositiveDuration = timedelta(seconds=2)
     """How long it may take to accept a connection and to say what it can. Operations wait no longer for a
     service that is not there."""
     max_frame_bytes: ByteSize = Field(default=16 << 20, ge=MIN_FRAME_BYTES, le=1 << 30)
@@ -42,10 +42,3 @@ class ServiceOptions(Options):
         if len(os.fsencode(socket)) > _MOST_PATH_BYTES:
             raise ValueError(f"should have at most {_MOST_PATH_BYTES} bytes: more are no address of a socket")
         return socket
-
-    @field_validator("call_timeout", "transfer_timeout", "connect_timeout")
-    @classmethod
-    def _longer_than_nothing(cls, limit: timedelta) -> timedelta:
-        if limit <= timedelta(0):
-            raise ValueError("should be longer than zero")
-        return limit
