@@ -10,7 +10,7 @@ import pytest
 PACKAGE = Path(__file__).parents[2] / "s3sftp"
 
 LAYERS = [
-    {"errors", "posix_errors", "cancelling", "config", "_root"},
+    {"errors", "posix_errors", "cancelling", "backoff", "config", "_root"},
     {"telemetry", "counters", "stopping", "whereabouts", "views"},
     {"backends"},
     {"events"},
