@@ -29,8 +29,9 @@ class Table:
 
     @classmethod
     def alone(cls, rows: int) -> Table:
-        """A table of one column, shared with nobody."""
-        return cls(memoryview(bytearray(rows * _NUMBER)), 1, 0)
+        """A table of one column, shared with nobody. Only rows that are used take memory."""
+        private = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
+        return cls(memoryview(mmap.mmap(-1, rows * _NUMBER, private)), 1, 0)
 
     @classmethod
     def shared(cls, descriptor: int, columns: int, column: int) -> Table:
