@@ -17,29 +17,7 @@ from s3sftp.app_accounts import account_in, file_of, line_of
 from s3sftp.app_options import ServerOptions
 from s3sftp.auth import Accounts
 from s3sftp.backends.registry import BUILT_IN
-from s3sftp.backends.s3.contact import ROWS as CONTACT_ROWS
-from s3sftp.backends.s3.features import ROWS as FEATURE_ROWS
-from s3sftp.backends.s3.made_names import ROWS as MADE_ROWS
-from s3sftp.backends.s3.versions import ROWS as VERSION_ROWS
-from s3sftp.fs.changes import ROWS as STORED_ROWS
-from s3sftp.fs.tally import ROWS as UPLOAD_ROWS
-from s3sftp.telemetry.instruments import ROWS as METRIC_ROWS
 from s3sftp.workers import default_workers
-
-UPLOADS = (0, UPLOAD_ROWS)
-MADE = (sum(UPLOADS), MADE_ROWS)
-STORED = (sum(MADE), STORED_ROWS)
-CONTACT = (sum(STORED), CONTACT_ROWS)
-METRICS = (sum(CONTACT), METRIC_ROWS)
-FEATURES = (sum(METRICS), FEATURE_ROWS)
-VERSIONS = (sum(FEATURES), VERSION_ROWS)
-"""Where the parts of the workers' shared table begin, and how many rows they have."""
-TABLE_ROWS = sum(VERSIONS)
-
-
-def columns_for(workers: int) -> int:
-    """How many columns the table has: one for each worker, and one for the supervisor."""
-    return workers + 1
 
 
 def worker_count(options: ServerOptions) -> int:

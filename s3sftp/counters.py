@@ -13,6 +13,8 @@ from __future__ import annotations
 
 import mmap
 import os
+from collections.abc import Iterator
+from itertools import accumulate
 from zlib import crc32
 
 _NUMBER = 8
@@ -53,6 +55,11 @@ class Table:
         """Some of the rows as a table of their own."""
         numbers = self._numbers[start * self.columns : (start + rows) * self.columns]
         return Table(numbers.cast("B"), self.columns, self.column)
+
+    def split(self, *rows: int) -> Iterator[Table]:
+        """The table in parts of so many rows each, in this order."""
+        for start, count in zip(accumulate(rows, initial=0), rows, strict=False):
+            yield self.part(start, count)
 
     def total(self, row: int) -> int:
         """The sum over all columns."""
