@@ -27,6 +27,9 @@ LAYERS = [
 ]
 """Bottom to top. A module imports from its own layer or below."""
 
+DEV = {"tests", "testbed", "bench"}
+"""Packages that no release has."""
+
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 
 
@@ -55,6 +58,13 @@ def imports_of(file: Path) -> set[str]:
                 inner = f"{node.module}.{alias.name}"
                 found.add(inner if _is_module(inner) else node.module)
     return {name for name in found if name == "s3sftp" or name.startswith("s3sftp.")}
+
+
+def names_imported_by(tree: ast.AST) -> set[str]:
+    """Modules that a module imports, by their names, wherever they are from."""
+    nodes = list(ast.walk(tree))
+    plain = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+    return plain | {node.module for node in nodes if isinstance(node, ast.ImportFrom) and node.module}
 
 
 def _is_for_types(node: ast.stmt) -> bool:
@@ -131,3 +141,12 @@ def test_no_module_imports_itself_in_a_circle() -> None:
 
     for name in graph:
         visit(name, ())
+
+
+@pytest.mark.parametrize(
+    ("package", "others"), [("bench", {"tests"}), ("testbed", {"tests", "bench", "s3sftp"}), ("s3sftp", DEV)]
+)
+def test_benchmarks_need_no_tests_and_the_product_needs_neither(package: str, others: set[str]) -> None:
+    for file in (PACKAGE.parent / package).rglob("*.py"):
+        found = {name.partition(".")[0] for name in names_imported_by(ast.parse(file.read_text("utf-8")))}
+        assert found & others == set(), file

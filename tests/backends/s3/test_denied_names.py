@@ -11,13 +11,13 @@ from s3sftp.backends.s3 import S3Backend, check
 from s3sftp.backends.s3.contact import Contact
 from s3sftp.backends.s3.worker_tables import WorkerTables
 from s3sftp.errors import AlreadyExists, NotFound, PermissionDenied
+from testbed.store import Store
 from tests.backends.s3.conftest import ALICE, Opener, options_for, place
 from tests.backends.s3.test_listing import fill
 from tests.backends.s3.writers import get, names, put
 from tests.support.fault_proxy import FaultProxy
 from tests.support.faults import Answer, Rewrite
 from tests.support.s3_client import S3
-from tests.support.store import Store
 
 READS = ("HeadObject", "GetObject")
 DENIED = Answer(403, "AccessDenied")

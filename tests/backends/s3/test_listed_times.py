@@ -18,6 +18,7 @@ from s3sftp.backends.s3.completing import PIECE
 from s3sftp.backends.s3.versions import ROWS
 from s3sftp.backends.s3.worker_tables import WorkerTables
 from s3sftp.counters import Table, make_shared
+from testbed.store import Store
 from tests.backends.s3.conftest import ALICE, PART, Opener, options_for, place
 from tests.backends.s3.test_budget import costing
 from tests.backends.s3.test_listing import BOTH, fill, listed
@@ -25,7 +26,6 @@ from tests.backends.s3.writers import data_of, put
 from tests.support.fault_proxy import FaultProxy
 from tests.support.faults import Answer, Hold
 from tests.support.s3_client import S3
-from tests.support.store import Store
 
 CERTAIN = 2.1
 """After so long an upload's second is over for certain."""
