@@ -4,9 +4,10 @@ from s3sftp.config.layers import Setting, Settings, from_environment, from_toml,
 from s3sftp.config.options import Options
 from s3sftp.config.reader import Reading, read, read_table
 from s3sftp.config.sources import Snapshot, Sources
-from s3sftp.config.types import ByteSize, Duration, LocalPath, PositiveDuration, is_size
+from s3sftp.config.types import DIVIDED, ByteSize, Duration, LocalPath, PositiveDuration, is_size
 
 __all__ = [
+    "DIVIDED",
     "ByteSize",
     "Duration",
     "LocalPath",

@@ -18,7 +18,7 @@ import os
 from collections.abc import Iterable
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
@@ -94,6 +94,10 @@ ByteSize = Annotated[int, _SIZE]
 
 LocalPath = Annotated[Path, AfterValidator(_check_path)]
 """A path on this machine, as the operating system can be asked for it."""
+
+
+DIVIDED: Final = object()
+"""Marks an option that bounds the whole server: each worker gets an equal share of it."""
 
 
 def is_size(metadata: Iterable[object]) -> bool:

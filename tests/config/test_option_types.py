@@ -54,10 +54,6 @@ SIZES = [
 ]
 
 
-SMALLER = {"s3.min_part_bytes": 5 << 20, "sftp.max_read_bytes": 1 << 20, "sftp.max_write_bytes": 1 << 20}
-"""Sizes that may not be 16 MiB."""
-
-
 @pytest.mark.parametrize("option", DURATIONS)
 def test_every_duration_can_be_given_in_code_as_in_a_file(option: str) -> None:
     wanted = timedelta(seconds=90)
@@ -82,7 +78,9 @@ def test_zero_is_a_duration_only_where_it_has_a_meaning() -> None:
 
 @pytest.mark.parametrize("option", SIZES)
 def test_every_size_can_be_given_in_code_as_in_a_file(option: str) -> None:
-    size = SMALLER.get(option, 16 << 20)
+    group, _, name = option.partition(".")
+    bounds = GROUPS[group].model_fields[name].metadata
+    size = min([16 << 20, *(bound.le for bound in bounds if hasattr(bound, "le"))])
     values = (size, f"{size >> 10} KiB", f" {size >> 10}kib ", f"{size} B", str(size))
     assert [made_with(option, value) for value in values] == [size] * 5
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 from datetime import timedelta
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, field_validator, model_validator
@@ -12,7 +12,7 @@ from pydantic import Field, SecretStr, field_validator, model_validator
 from s3sftp.backends.s3.bucket_names import problem_of
 from s3sftp.backends.s3.features import Feature
 from s3sftp.backends.s3.keys import RESERVED
-from s3sftp.config import ByteSize, Duration, Options, PositiveDuration
+from s3sftp.config import DIVIDED, ByteSize, Duration, Options, PositiveDuration
 
 MIB = 1 << 20
 GIB = 1 << 30
@@ -122,7 +122,7 @@ class S3Options(Options):
     max_tree_objects: int = Field(default=100_000, ge=1)
     """The most objects a directory may hold to be renamed."""
 
-    max_connections: int = Field(default=200, ge=1)
+    max_connections: Annotated[int, DIVIDED] = Field(default=200, ge=1)
     """Connections to the store in use at once, of which each worker has an equal share; a request beyond
     waits, within its time limit."""
     attempts: int = Field(default=6, ge=1, le=50)

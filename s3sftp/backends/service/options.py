@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 from datetime import timedelta
 from pathlib import Path
+from typing import Annotated
 
 from pydantic import Field, field_validator
 
-from s3sftp.config import ByteSize, LocalPath, Options, PositiveDuration
+from s3sftp.config import DIVIDED, ByteSize, LocalPath, Options, PositiveDuration
 
 MIN_FRAME_BYTES = 2 << 20
 """What both ends of a connection take at least: a page of a listing, a piece of a file."""
@@ -31,7 +32,7 @@ class ServiceOptions(Options):
     max_frame_bytes: ByteSize = Field(default=16 << 20, ge=MIN_FRAME_BYTES, le=1 << 30)
     """The longest message that is taken. A service that only has whole files cannot have longer ones: each
     travels in one message."""
-    max_calls: int = Field(default=256, ge=1, le=65536)
+    max_calls: Annotated[int, DIVIDED] = Field(default=256, ge=1, le=65536)
     """Operations that the service is asked for at once; more wait."""
 
     @field_validator("socket")
