@@ -17,8 +17,8 @@ from bench.material import Material
 from bench.peers import Peer, Storage
 from bench.sizes import Sizes
 from bench.synthetic import Synthetic
-from tests.support.seaweed import SeaweedFS
-from tests.support.store import Store
+from testbed.seaweed import SeaweedFS
+from testbed.store import Store
 
 
 @dataclass(frozen=True)

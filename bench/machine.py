@@ -11,7 +11,7 @@ from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from tests.support.processes import program
+from testbed.processes import program
 
 _PACKAGES = ("s3sftp", "asyncssh", "aiobotocore", "aiohttp", "cryptography", "uvloop")
 

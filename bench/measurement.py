@@ -18,8 +18,8 @@ from bench.serving import Serving, serving
 from bench.settings import SETTINGS
 from bench.stored import Stored
 from bench.work import Task, Work
-from tests.support.processes import free_port
-from tests.support.store import Store
+from testbed.processes import free_port
+from testbed.store import Store
 
 SEED_SECONDS = 600
 SAID = 1000

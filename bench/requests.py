@@ -18,7 +18,7 @@ from s3sftp.backends.s3 import S3Options
 from s3sftp.backends.s3.bodies import MemoryBody
 from s3sftp.backends.s3.client import Store
 from s3sftp.backends.s3.received import body_of, read_all
-from tests.support.processes import accepts, free_port, wait_until
+from testbed.processes import accepts, free_port, wait_until
 
 _FILE = bytes(10_000)
 _NAMES = 1000

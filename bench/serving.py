@@ -13,7 +13,7 @@ from bench.failures import Failed
 from bench.measure.tree import cpu_seconds
 from bench.peers import Peer
 from bench.peers.peer import Site
-from tests.support.processes import Process
+from testbed.processes import Process
 
 START_SECONDS = 60
 QUIET_SECONDS = 0.7

@@ -20,7 +20,7 @@ from bench.peers.peer import Site
 from bench.peers.s3sftp import S3Sftp
 from bench.serving import Serving, serving
 from bench.sizes import QUICK
-from tests.support.processes import free_port
+from testbed.processes import free_port
 
 WORKERS = 2
 _AT_ONCE = 8

@@ -9,9 +9,9 @@ import asyncio
 import sys
 from pathlib import Path
 
-from tests.support.processes import Process
-from tests.support.store import Store
-from tests.support.synthetic_s3 import synthetic_s3
+from testbed.processes import Process
+from testbed.store import Store
+from testbed.synthetic_s3 import synthetic_s3
 
 
 class Synthetic:

@@ -24,9 +24,9 @@ from bench.peers.peer import Command, Site
 from bench.peers.s3sftp import S3Sftp
 from bench.serving import Serving, serving
 from bench.sizes import MIB, QUICK, amount
-from tests.sftp.packets import CREAT, STATUS, TRUNC, W
-from tests.sftp.wire import Wire, wire
-from tests.support.processes import free_port
+from testbed.packets import CREAT, STATUS, TRUNC, W
+from testbed.processes import free_port
+from testbed.wire import Wire, wire
 
 _MOST_CONNECTIONS = 80
 """A user may have 100; more uploads are more sessions of each."""

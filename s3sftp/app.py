@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from s3sftp import __version__
 from s3sftp.admin import Facts
-from s3sftp.app_backends import make_backend
+from s3sftp.app_backends import SHARED_ROWS, contact_in, make_backend
 from s3sftp.app_descriptors import other_descriptors
 from s3sftp.app_health import (
     admin_descriptors,
@@ -20,9 +20,9 @@ from s3sftp.app_health import (
     storage_trouble,
 )
 from s3sftp.app_options import ServerOptions
+from s3sftp.app_worker_memory import WorkerMemory
 from s3sftp.auth import Accounts, ConfiguredUsers
 from s3sftp.backends import Backend
-from s3sftp.backends.s3.contact import Contact
 from s3sftp.counters import Table
 from s3sftp.errors import NotFound, PermissionDenied, StorageError
 from s3sftp.server import Server
@@ -41,20 +41,7 @@ class Among:
     """What one of several workers shares with the others."""
 
     entrance: Entrance
-    made: Table
-    """Which names the server has made files or directories of."""
-    uploads: Table
-    """How many files each user is writing."""
-    stored: Table
-    """How often each name has been stored, renamed or removed."""
-    metrics: Metrics
-    """Where it counts."""
-    contact: Table
-    """When the storage last did what it was asked."""
-    features: Table
-    """What the storage was found to lack."""
-    versions: Table
-    """What the storage has said of versions of files."""
+    memory: WorkerMemory
 
 
 class Application:
@@ -69,9 +56,10 @@ class Application:
         self._among = among
         self._cleanup = AsyncExitStack()
         self._server: Server | None = None
-        self.metrics = among.metrics if among else Metrics()
+        self.metrics = Metrics(among.memory.metrics if among else None)
         """What has happened, as numbers: in all workers, where it is one of several."""
-        self._contact = Contact(among.contact if among else None)
+        self._shared = among.memory.storage if among else Table.alone(SHARED_ROWS)
+        self._contact = contact_in(self._shared)
         self._given: Backend | None = None
         self._storage: Backend | None = None
         """The storage, once it has been started, with all that it may have lacked."""
@@ -95,14 +83,7 @@ class Application:
             )
             users = self._users = ConfiguredUsers(self._accounts, options.auth)
             started.callback(users.close)
-            self._given = make_backend(
-                options,
-                among.made if among else None,
-                self._contact,
-                self.metrics,
-                among.features if among else None,
-                among.versions if among else None,
-            )
+            self._given = make_backend(options, self.metrics, self._shared)
             self._server = Server(
                 backend=self._given,
                 auth=users,
@@ -119,8 +100,8 @@ class Application:
                 before_listening=self._look_first,
                 other_descriptors=other_descriptors(options) + (admin_descriptors(options) if alone else 0),
                 entrance=among.entrance if among else None,
-                uploads=among.uploads if among else None,
-                stored=among.stored if among else None,
+                uploads=among.memory.uploads if among else None,
+                stored=among.memory.stored if among else None,
                 metrics=self.metrics,
             )
             if among is None:

@@ -9,33 +9,47 @@ from collections.abc import Callable
 
 from s3sftp.app_options import ServerOptions
 from s3sftp.backends import Backend
+from s3sftp.backends.findings import Finding
 from s3sftp.backends.registry import BUILT_IN, make_installed
 from s3sftp.backends.s3.contact import Contact
+from s3sftp.backends.s3.worker_tables import ROWS, WorkerTables
 from s3sftp.counters import Table
 from s3sftp.errors import ConfigurationError
 from s3sftp.telemetry.metrics import Metrics
 
+SHARED_ROWS = ROWS
+"""How many rows a backend has for what the workers of a server tell each other about the storage."""
+
 
 def make_backend(
-    options: ServerOptions,
-    made: Table | None = None,
-    contact: Contact | None = None,
-    metrics: Metrics | None = None,
-    features: Table | None = None,
-    versions: Table | None = None,
+    options: ServerOptions, metrics: Metrics | None = None, shared: Table | None = None
 ) -> Backend:
-    """The storage, not started; `made` is where workers tell each other of the names that they make;
-    `contact` is told when the storage has done what it was asked; `metrics` is where a bucket's requests are
-    counted; `features` is where one worker tells the others what a store lacks, `versions` what it has found
-    out about files.
+    """The storage, not started. `metrics` counts a bucket's requests; `shared` is a table of `SHARED_ROWS`,
+    in which the workers of a server tell each other about the storage.
 
     Raises ConfigurationError.
     """
     if options.backend == "s3":
-        return _s3(options, made, contact, metrics, features, versions)
+        return _s3(options, metrics, shared)
     if options.backend in _MAKERS:
         return _MAKERS[options.backend](options)
     return make_installed(options.backend, options.backend_options)
+
+
+async def check_backend(options: ServerOptions) -> list[Finding]:
+    """Look at the storage, and say what keeps a server from using it. Raises ConfigurationError."""
+    if options.backend == "s3" and options.s3 is not None:
+        from s3sftp.backends.s3 import check
+
+        return await check(options.s3)
+    from s3sftp.backends.first_look import look_at
+
+    return await look_at(make_backend(options))
+
+
+def contact_in(shared: Table) -> Contact:
+    """What the latest requests of all workers say of the storage; `shared` as for `make_backend`."""
+    return Contact(WorkerTables.of(shared).contact)
 
 
 def import_backend(name: str) -> None:
@@ -96,19 +110,12 @@ def require_state(options: ServerOptions) -> None:
         require_directory(options.server.state_dir)
 
 
-def _s3(
-    options: ServerOptions,
-    made: Table | None,
-    contact: Contact | None,
-    metrics: Metrics | None,
-    features: Table | None,
-    versions: Table | None,
-) -> Backend:
+def _s3(options: ServerOptions, metrics: Metrics | None, shared: Table | None) -> Backend:
     from s3sftp.backends.s3 import S3Backend
 
     if options.s3 is None:
         raise ConfigurationError([BUILT_IN["s3"].missing])
-    return S3Backend(options.s3, options.server.state_dir, made, contact, metrics, features, versions)
+    return S3Backend(options.s3, options.server.state_dir, metrics, WorkerTables.of(shared))
 
 
 def _local(options: ServerOptions) -> Backend:

@@ -11,10 +11,12 @@ from typing import Any, cast
 
 from s3sftp.admin import Answer, Facts, Phase, StorageCheck, WorkerState, health
 from s3sftp.admin.storage import LOOK_SECONDS
+from s3sftp.app_backends import contact_in
 from s3sftp.app_options import ServerOptions
 from s3sftp.backends import Backend, Place, Session
 from s3sftp.backends.s3.contact import Contact
 from s3sftp.backends.s3.permissions import permission_for
+from s3sftp.counters import Table
 from s3sftp.errors import PermissionDenied, StorageError, told
 from s3sftp.telemetry import get_logger
 from s3sftp.telemetry.escape import printable
@@ -120,9 +122,10 @@ def admin_descriptors(options: ServerOptions) -> int:
 class SupervisorHealth:
     """A supervisor as the admin port sees it."""
 
-    def __init__(self, options: ServerOptions, supervisor: Supervisor, contact: Contact) -> None:
+    def __init__(self, options: ServerOptions, supervisor: Supervisor, shared: Table) -> None:
+        """`shared` is what the workers tell each other about the storage."""
         self._supervisor = supervisor
-        self._contact = contact
+        self._contact = contact_in(shared)
         limit = options.server.worker_timeout.total_seconds()
         self._patience = Patience.of(limit)
         self._replacing_seconds = limit + _RESTART_SECONDS if limit else None
@@ -145,6 +148,10 @@ class SupervisorHealth:
             self._replacing_seconds,
             denials(self._contact),
         )
+
+    def last_success(self) -> float:
+        """When the storage last did for any worker what it was asked, by the monotonic clock."""
+        return self._contact.last_success()
 
     def _state_of(self, worker: Worker) -> WorkerState:
         silent = self._patience.silent_seconds(worker.pulse) if self._patience else 0.0

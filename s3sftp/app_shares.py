@@ -12,34 +12,14 @@ from datetime import date, time, timedelta
 from pathlib import Path
 
 from pydantic import SecretStr
+from pydantic.fields import FieldInfo
 
 from s3sftp.app_accounts import account_in, file_of, line_of
 from s3sftp.app_options import ServerOptions
 from s3sftp.auth import Accounts
 from s3sftp.backends.registry import BUILT_IN
-from s3sftp.backends.s3.contact import ROWS as CONTACT_ROWS
-from s3sftp.backends.s3.features import ROWS as FEATURE_ROWS
-from s3sftp.backends.s3.made_names import ROWS as MADE_ROWS
-from s3sftp.backends.s3.versions import ROWS as VERSION_ROWS
-from s3sftp.fs.changes import ROWS as STORED_ROWS
-from s3sftp.fs.tally import ROWS as UPLOAD_ROWS
-from s3sftp.telemetry.instruments import ROWS as METRIC_ROWS
+from s3sftp.config import DIVIDED, Options
 from s3sftp.workers import default_workers
-
-UPLOADS = (0, UPLOAD_ROWS)
-MADE = (sum(UPLOADS), MADE_ROWS)
-STORED = (sum(MADE), STORED_ROWS)
-CONTACT = (sum(STORED), CONTACT_ROWS)
-METRICS = (sum(CONTACT), METRIC_ROWS)
-FEATURES = (sum(METRICS), FEATURE_ROWS)
-VERSIONS = (sum(FEATURES), VERSION_ROWS)
-"""Where the parts of the workers' shared table begin, and how many rows they have."""
-TABLE_ROWS = sum(VERSIONS)
-
-
-def columns_for(workers: int) -> int:
-    """How many columns the table has: one for each worker, and one for the supervisor."""
-    return workers + 1
 
 
 def worker_count(options: ServerOptions) -> int:
@@ -53,27 +33,23 @@ def worker_count(options: ServerOptions) -> int:
 
 
 def share_of(options: ServerOptions, workers: int) -> ServerOptions:
-    """The options of one of so many workers: its share of what bounds the server."""
-    if workers == 1:
-        return options
-    files, auth = options.files, options.auth
+    """The options of each worker: its share of those that are `DIVIDED`, and the others as they are."""
+    groups = {name: group for name, group in options if isinstance(group, Options)}
+    shares = {name: _share_of(group, workers) for name, group in groups.items()}
+    return options.model_copy(update={name: share for name, share in shares.items() if share != groups[name]})
+
+
+def _share_of(group: Options, workers: int) -> Options:
     shares = {
-        "files": files.model_copy(
-            update={
-                "buffer_bytes": files.buffer_bytes // workers,
-                "spool_bytes": files.spool_bytes // workers,
-                "max_check_files": max(1, files.max_check_files // workers),
-            }
-        ),
-        "auth": auth.model_copy(update={"password_threads": max(1, auth.password_threads // workers)}),
+        name: max(_least(field), getattr(group, name) // workers)
+        for name, field in type(group).model_fields.items()
+        if DIVIDED in field.metadata
     }
-    if options.s3 is not None:
-        connections = max(1, options.s3.max_connections // workers)
-        shares["s3"] = options.s3.model_copy(update={"max_connections": connections})
-    if options.service is not None:
-        calls = max(1, options.service.max_calls // workers)
-        shares["service"] = options.service.model_copy(update={"max_calls": calls})
-    return options.model_copy(update=shares)
+    return group.model_copy(update=shares)
+
+
+def _least(field: FieldInfo) -> int:
+    return max((bound.ge for bound in field.metadata if hasattr(bound, "ge")), default=0)
 
 
 def pack(options: ServerOptions, accounts: Accounts) -> bytes:

@@ -13,6 +13,8 @@ from __future__ import annotations
 
 import mmap
 import os
+from collections.abc import Iterator
+from itertools import accumulate
 from zlib import crc32
 
 _NUMBER = 8
@@ -29,8 +31,9 @@ class Table:
 
     @classmethod
     def alone(cls, rows: int) -> Table:
-        """A table of one column, shared with nobody."""
-        return cls(memoryview(bytearray(rows * _NUMBER)), 1, 0)
+        """A table of one column, shared with nobody. Only rows that are used take memory."""
+        private = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
+        return cls(memoryview(mmap.mmap(-1, rows * _NUMBER, private)), 1, 0)
 
     @classmethod
     def shared(cls, descriptor: int, columns: int, column: int) -> Table:
@@ -52,6 +55,11 @@ class Table:
         """Some of the rows as a table of their own."""
         numbers = self._numbers[start * self.columns : (start + rows) * self.columns]
         return Table(numbers.cast("B"), self.columns, self.column)
+
+    def split(self, *rows: int) -> Iterator[Table]:
+        """The table in parts of so many rows each, in this order."""
+        for start, count in zip(accumulate(rows, initial=0), rows, strict=False):
+            yield self.part(start, count)
 
     def total(self, row: int) -> int:
         """The sum over all columns."""

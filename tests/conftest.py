@@ -7,13 +7,13 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
+from testbed.seaweed import running_seaweed
+from testbed.store import Store, new_bucket_name
 from tests.stores.lacks import SOMETIMES, needs_of, reasons
 from tests.support.fault_proxy import FaultProxy
 from tests.support.moto_server import running_moto
 from tests.support.rclone_server import running_rclone
 from tests.support.s3_client import S3, s3_client
-from tests.support.seaweed import running_seaweed
-from tests.support.store import Store, new_bucket_name
 
 IMITATIONS = frozenset({"moto", "rclone"})
 """Stores that tests ask for by name, for what is special about them."""

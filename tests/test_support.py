@@ -12,6 +12,8 @@ import pytest
 from aiohttp import ClientError as HttpError
 from botocore.exceptions import BotoCoreError, ClientError
 
+from testbed.request_log import api_of
+from testbed.store import Store
 from tests.support.fault_proxy import FaultProxy
 from tests.support.faults import (
     Answer,
@@ -25,9 +27,7 @@ from tests.support.faults import (
     Reset,
     StallBody,
 )
-from tests.support.request_log import api_of
 from tests.support.s3_client import S3, s3_client
-from tests.support.store import Store
 
 BODY = bytes(range(256)) * 4096  # 1 MiB
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from bench.clients.programs import Took, run_together
 from bench.serving import Serving
-from tests.support.processes import program
+from testbed.processes import program
 
 CIPHER = "aes128-gcm@openssh.com"
 

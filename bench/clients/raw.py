@@ -17,7 +17,7 @@ from pathlib import Path
 from bench.clients.openssh import options
 from bench.failures import Failed
 from bench.serving import Serving
-from tests.sftp.packets import (
+from testbed.packets import (
     ATTRS,
     CLOSE,
     DATA,
@@ -39,7 +39,7 @@ from tests.sftp.packets import (
     u32,
     u64,
 )
-from tests.support.processes import program
+from testbed.processes import program
 
 FIRST_READ_BYTES = 32 << 10
 

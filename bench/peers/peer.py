@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Protocol
 
 from bench.identity import Identity
-from tests.support.store import Store
+from testbed.store import Store
 
 
 class Storage(Enum):

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from bench.peers.peer import Command, Peer, Site, Storage
-from tests.support.processes import program
-from tests.support.store import Store
+from testbed.processes import program
+from testbed.store import Store
 
 
 class RcloneS3(Peer):

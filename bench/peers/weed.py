@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from bench.peers.peer import Command, Peer, Site, Storage
-from tests.support.processes import program
+from testbed.processes import program
 
 
 class Weed(Peer):

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from bench.relay.flow import Flow
-from tests.support.request_log import headers_of, seen_from
+from testbed.request_log import headers_of, seen_from
 
 PIECE = 1 << 16
 _HEAD_END = b"\r\n\r\n"

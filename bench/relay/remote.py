@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.relay.link import Shape
-from tests.support.processes import Process
+from testbed.processes import Process
 
 
 @dataclass(frozen=True)

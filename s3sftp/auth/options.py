@@ -9,7 +9,7 @@ from typing import Annotated
 from pydantic import BeforeValidator, Field, field_validator
 
 from s3sftp.auth.passwords import check_hash
-from s3sftp.config import Duration, LocalPath, Options
+from s3sftp.config import DIVIDED, Duration, LocalPath, Options, PositiveDuration
 
 _USER_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.@+-]{0,99}")
 _MAX_PREFIX_CHARS = 900
@@ -55,9 +55,9 @@ class AuthOptions(Options):
     """How long it takes to refuse a password: so long, or the multiple of it that the slowest answers lately
     needed, whatever the reason is. A tenth of it for a key, as agents offer many. 0: refusals leave when
     they are ready."""
-    answer_timeout: Duration = Field(default=timedelta(seconds=20), gt=timedelta(0))
+    answer_timeout: PositiveDuration = timedelta(seconds=20)
     """Who has no answer from the authenticator by then is refused."""
-    password_threads: int = Field(default=2, ge=1, le=64)
+    password_threads: Annotated[int, DIVIDED] = Field(default=2, ge=1, le=64)
     """Passwords verified at once; each takes the memory its hash asks for (64 MiB by default). Workers share
     them, and have one each at least."""
 

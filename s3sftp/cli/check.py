@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Coroutine, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import click
 
-from s3sftp.app_backends import make_backend
-from s3sftp.app_options import Configuration, ServerOptions
-from s3sftp.backends import s3
+from s3sftp.app_backends import check_backend
+from s3sftp.app_options import Configuration
 from s3sftp.backends.findings import Finding, State
-from s3sftp.backends.first_look import look_at
 from s3sftp.cli.configuration import ConfigurationReader, storage_flags
 from s3sftp.cli.event_loop import run
 from s3sftp.config import Sources
@@ -40,7 +38,7 @@ def check(*, offline: bool, **flags: Any) -> None:
     configuration = ConfigurationReader(**flags, needs_users=False).read(Sources())
     options = configuration.options
     configure_logging(options.log.model_copy(update={"level": "error"}))
-    of_storage = _unasked(configuration) if offline else run(_look(options))
+    of_storage = _unasked(configuration) if offline else run(check_backend(options))
     findings = [*of_logins(configuration), *of_storage]
     for line in table(findings):
         click.echo(line)
@@ -75,12 +73,6 @@ def _unasked(configuration: Configuration) -> list[Finding]:
     users = len(configuration.logins.accounts)
     text = f"it can be used, with {users} user{'' if users == 1 else 's'}; the storage was not asked"
     return [Finding("configuration", "ok", text)]
-
-
-def _look(options: ServerOptions) -> Coroutine[Any, Any, list[Finding]]:
-    if options.backend == "s3" and options.s3 is not None:
-        return s3.check(options.s3)
-    return look_at(make_backend(options))
 
 
 def table(findings: Sequence[Finding]) -> list[str]:

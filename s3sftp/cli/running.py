@@ -20,21 +20,11 @@ from s3sftp.app_backends import require_state, with_possible_journal
 from s3sftp.app_descriptors import enough_descriptors, other_descriptors
 from s3sftp.app_health import SupervisorHealth, admin_descriptors, admin_port, import_admin_port
 from s3sftp.app_options import Configuration, ServerOptions
-from s3sftp.app_shares import (
-    CONTACT,
-    METRICS,
-    TABLE_ROWS,
-    UPLOADS,
-    columns_for,
-    pack,
-    share_of,
-    to_file,
-)
+from s3sftp.app_shares import pack, share_of, to_file
+from s3sftp.app_worker_memory import WorkerMemory, make_memory
 from s3sftp.auth import Accounts, tell_what_is_wrong
-from s3sftp.backends.s3.contact import Contact
 from s3sftp.cli.event_loop import run
 from s3sftp.config import Sources
-from s3sftp.counters import Table, make_shared
 from s3sftp.reloading import Apply, Read, Reloading
 from s3sftp.ssh import FrontDoor, load_host_keys
 from s3sftp.ssh.algorithms import warn_of_weak
@@ -176,7 +166,7 @@ async def supervise(loaded: Loaded, workers: int, template: Template, data: byte
     # the first start makes the keys, once
     await asyncio.to_thread(load_host_keys, options.ssh.host_keys, options.server.state_dir)
     await asyncio.to_thread(require_state, options)  # told once, and not by each worker
-    counters, handed = make_shared(TABLE_ROWS, columns_for(workers)), to_file(data)
+    counters, handed = make_memory(workers), to_file(data)
     try:
         await _supervise(loaded, workers, template, counters, handed)
     except WorkersFailed as failed:  # it has said itself why
@@ -188,8 +178,8 @@ async def supervise(loaded: Loaded, workers: int, template: Template, data: byte
 
 async def _supervise(loaded: Loaded, workers: int, template: Template, counters: int, handed: int) -> None:
     options = loaded.options
-    table = Table.shared(counters, columns_for(workers), column=workers)
-    metrics = Metrics(table.part(*METRICS), workers)
+    memory = WorkerMemory.of_supervisor(counters, workers)
+    metrics = Metrics(memory.metrics, workers)
     metrics.set(WORKERS.row(), workers)
     metrics.set(USERS.row(), len(loaded.accounts))
 
@@ -197,7 +187,7 @@ async def _supervise(loaded: Loaded, workers: int, template: Template, counters:
         return await template.start(number, (link.fileno(), handed, counters))
 
     def gone(number: int) -> None:
-        table.part(*UPLOADS).clear_column(number - 1)  # they are no more
+        memory.uploads.clear_column(number - 1)  # they are no more
         metrics.worker_is_gone(number - 1)
         metrics.add(WORKER_RESTARTS.row())
 
@@ -217,8 +207,7 @@ async def _supervise(loaded: Loaded, workers: int, template: Template, counters:
         options.sftp.close_timeout.total_seconds() + _END_SECONDS,
         options.server.drain_delay.total_seconds(),
     )
-    contact = Contact(table.part(*CONTACT))
-    health = SupervisorHealth(options, supervisor, contact)
+    health = SupervisorHealth(options, supervisor, memory.storage)
 
     metrics.observe(WORKERS_READY, lambda: sum(worker.serves for worker in health.facts().workers))
 
@@ -242,7 +231,7 @@ async def _supervise(loaded: Loaded, workers: int, template: Template, counters:
 
     exporting = configure_exporting(metrics, os.environ)
     try:
-        async with admin_port(options, health.facts, health.look, contact.last_success, metrics):
+        async with admin_port(options, health.facts, health.look, health.last_success, metrics):
             await supervisor.run(started, opened=reloading.start)
     finally:
         await asyncio.gather(*resting, return_exceptions=True)

@@ -9,29 +9,16 @@ from dataclasses import dataclass
 
 from s3sftp.app import Among, Application
 from s3sftp.app_options import ServerOptions
-from s3sftp.app_shares import (
-    CONTACT,
-    FEATURES,
-    MADE,
-    METRICS,
-    STORED,
-    UPLOADS,
-    VERSIONS,
-    columns_for,
-    read_file,
-    share_of,
-    unpack,
-)
+from s3sftp.app_shares import read_file, share_of, unpack
 from s3sftp.app_updates import Updates
+from s3sftp.app_worker_memory import WorkerMemory
 from s3sftp.auth import Accounts
 from s3sftp.cli.allocation import return_large_blocks
 from s3sftp.cli.event_loop import run
 from s3sftp.cli.failures import told_plainly
-from s3sftp.counters import Table
 from s3sftp.ssh.descriptors import raise_limit
 from s3sftp.stopping import StopRequests
 from s3sftp.telemetry.exporters import end_exporting
-from s3sftp.telemetry.metrics import Metrics
 from s3sftp.telemetry.setup import log_without_waiting
 from s3sftp.telemetry.tracing import configure_tracing
 from s3sftp.whereabouts import tell_on_request
@@ -64,27 +51,19 @@ def work(workers: int, known: Known | None, number: int, descriptors: Sequence[i
         log_without_waiting(mine.log, worker=number)
         return_large_blocks()
         raise_limit()
-        table = Table.shared(counters, columns_for(workers), number - 1)
+        memory = WorkerMemory.of_worker(counters, workers, number)
         os.close(counters)
-        run(_work(mine, accounts, socket.socket(fileno=link), table))
+        run(_work(mine, accounts, socket.socket(fileno=link), memory))
 
 
-async def _work(options: ServerOptions, accounts: Accounts, link: socket.socket, table: Table) -> None:
+async def _work(
+    options: ServerOptions, accounts: Accounts, link: socket.socket, memory: WorkerMemory
+) -> None:
     tell_on_request()
     shutdown = configure_tracing(os.environ)
     requests = StopRequests()
     post = Post(link, requests)
-    among = Among(
-        post,
-        made=table.part(*MADE),
-        uploads=table.part(*UPLOADS),
-        stored=table.part(*STORED),
-        contact=table.part(*CONTACT),
-        features=table.part(*FEATURES),
-        versions=table.part(*VERSIONS),
-        metrics=Metrics(table.part(*METRICS)),
-    )
-    application = Application(options, accounts, among)
+    application = Application(options, accounts, Among(post, memory))
     post.look = application.look
     updates = Updates(accounts, application.replace_users, lambda: post.send(UsersLost()))
     post.on_users = updates.hand_in

@@ -9,12 +9,10 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import timedelta
 from typing import Any, TypeVar, get_args, get_origin
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from s3sftp.config.durations import seconds_of
 from s3sftp.config.layers import Setting, Settings
 from s3sftp.config.problems import describe, suggestion
 
@@ -97,12 +95,8 @@ def _tree(written: list[Setting], annotation: Any, empty: Any) -> Any:
     for setting in written:
         path = setting.path[1:]
         value = setting.value
-        wanted = _annotation_at(annotation, path)
-        if isinstance(value, str) and timedelta in (wanted, *get_args(wanted)):
-            seconds = seconds_of(value)  # one way to write durations, whatever type the group declares
-            value = value if seconds is None else seconds
-        elif setting.is_text and isinstance(value, str):
-            value = _read_text(value, wanted)
+        if setting.is_text and isinstance(value, str):
+            value = _read_text(value, _annotation_at(annotation, path))
         if not path:
             tree = value
             continue

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from s3sftp.backoff import Backoff
 from s3sftp.errors import ConfigurationError
 
 Handler = Callable[[Any], Awaitable[object]]
@@ -69,7 +70,7 @@ class Subscriber:
 
     def pause_after(self, attempt: int) -> float:
         """Seconds between a failed attempt, counted from 1, and the next."""
-        return min(self.longest_pause, self.first_pause * 2.0 ** min(attempt - 1, 60))
+        return Backoff(self.first_pause, self.longest_pause).delay(attempt)
 
     def _problems(self) -> list[str]:
         problems = [

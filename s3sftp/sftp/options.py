@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from pydantic import Field
 
-from s3sftp.config import ByteSize, Duration, Options
+from s3sftp.config import ByteSize, Duration, Options, PositiveDuration
 
 KIB = 1 << 10
 
@@ -36,6 +36,6 @@ class SftpOptions(Options):
     is merely silent, even in mid-upload, is not cut off sooner."""
     stall_timeout: Duration = timedelta(minutes=30)
     """A session whose client takes none of the bytes that wait for it for so long is ended; 0 never."""
-    close_timeout: Duration = Field(timedelta(minutes=1), gt=timedelta(0))
+    close_timeout: PositiveDuration = timedelta(minutes=1)
     """How long a CLOSE that has arrived may go on storing its file after the connection is lost or the server
     is told to stop; a client that is still there gets its answer."""

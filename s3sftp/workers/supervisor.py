@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from s3sftp.backoff import Backoff
 from s3sftp.errors import S3sftpError
 from s3sftp.ssh import FrontDoor, ListenOptions, Reception, bind
 from s3sftp.stopping import StopRequests
@@ -24,8 +25,7 @@ from s3sftp.workers.template import CannotStart
 from s3sftp.workers.watch import watch
 
 _log = get_logger("s3sftp.workers")
-_FIRST_DELAY = 0.1
-_LONGEST_DELAY = 30.0
+_BACKOFF = Backoff(first=0.1, longest=30.0)
 _HEALTHY_SECONDS = 60.0
 """A worker that lived so long is replaced without delay."""
 
@@ -209,7 +209,7 @@ class Supervisor:
     ) -> None:
         """Run a worker, and another one after each that ends."""
         loop = asyncio.get_running_loop()
-        delay = _FIRST_DELAY
+        failures = 1
         while not self._stop_asked.is_set():
             began = loop.time()
             try:
@@ -223,7 +223,8 @@ class Supervisor:
                 return
             self._crew.gone(number)
             healthy = loop.time() - began >= _HEALTHY_SECONDS
-            delay = _FIRST_DELAY if healthy else min(delay * 2, _LONGEST_DELAY)
+            failures = 1 if healthy else failures + 1
+            delay = _BACKOFF.delay(failures)
             _log.error("worker ended", worker=number, status=status, restart_seconds=round(delay, 1))
             worker = ended = None
             await asyncio.sleep(delay)

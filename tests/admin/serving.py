@@ -8,8 +8,8 @@ from pathlib import Path
 
 import asyncssh
 
+from testbed.store import Store
 from tests.support.server import Groups, Server
-from tests.support.store import Store
 
 
 @asynccontextmanager

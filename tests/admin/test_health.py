@@ -9,9 +9,10 @@ import pytest
 from s3sftp import app_health
 from s3sftp.admin import Answer, Facts, Phase, Reason, WorkerState
 from s3sftp.admin.health import alive, ready
+from s3sftp.app_backends import SHARED_ROWS
 from s3sftp.app_health import SupervisorHealth
 from s3sftp.app_options import ServerOptions
-from s3sftp.backends.s3.contact import Contact
+from s3sftp.counters import Table
 from s3sftp.workers.pulse import Pulse
 
 SERVING = Facts(Phase.SERVING)
@@ -88,7 +89,7 @@ def test_nobody_is_blamed_for_the_time_in_which_nobody_asked(monkeypatch: pytest
     monkeypatch.setattr(app_health, "monotonic", lambda: clock[0])
     workers = {1: SimpleNamespace(number=1, ready=True, pulse=Pulse())}
     supervisor = SimpleNamespace(workers=workers, is_open=True, is_stopping=False)
-    asked = SupervisorHealth(ServerOptions(), supervisor, Contact())  # type: ignore[arg-type]
+    asked = SupervisorHealth(ServerOptions(), supervisor, Table.alone(SHARED_ROWS))  # type: ignore[arg-type]
     assert asked.facts().unserved_seconds == 0
     clock[0] = 10_000.0
     workers[1].ready = False

@@ -11,13 +11,13 @@ from time import monotonic
 import asyncssh
 import pytest
 
+from testbed.store import Store
 from tests.admin.asking import Said, admin_port_of, ask, until
 from tests.admin.serving import connect, serving
 from tests.support.fault_proxy import FaultProxy
 from tests.support.faults import Answer, Delay
 from tests.support.s3_client import S3
 from tests.support.server import Server
-from tests.support.store import Store
 
 EITHER = pytest.mark.parametrize("workers", [1, 2], ids=["one process", "two workers"])
 

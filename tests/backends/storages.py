@@ -18,8 +18,8 @@ from s3sftp.backends.memory import MemoryBackend
 from s3sftp.backends.s3 import S3Backend, S3Options
 from s3sftp.backends.s3.keys import Keys
 from s3sftp.testing import Outside, Subject
+from testbed.store import Space, Store
 from tests.support.s3_client import s3_client
-from tests.support.store import Space, Store
 
 
 @asynccontextmanager

@@ -10,8 +10,8 @@ import pytest
 
 from s3sftp.testing import BackendPromises, Subject
 from s3sftp.testing.promises import Sequences
+from testbed.store import Store
 from tests.backends.storages import in_memory, on_s3
-from tests.support.store import Store
 
 REMEMBERS_SECONDS = 0.5
 """For so long S3 is not asked again: what others change in a test is waited for as long."""

@@ -11,8 +11,8 @@ import pytest
 from bench.relay.link import Shape, body_length
 from bench.relay.remote import Relay
 from bench.relay.token_bucket import TokenBucket
+from testbed.store import Store
 from tests.support.desk import content
-from tests.support.store import Store
 
 MIB = 1 << 20
 

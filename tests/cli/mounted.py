@@ -13,8 +13,8 @@ from typing import Any
 
 import paramiko
 
+from testbed.processes import wait_until
 from tests.cli.program import Running, batch, running, sftp_command, toml, write_key_pair
-from tests.support.processes import wait_until
 
 SOON = "200 ms"
 """How often the servers of these tests look."""

@@ -14,8 +14,8 @@ from typing import Any
 import asyncssh
 import paramiko
 
+from testbed.processes import Process, wait_until
 from tests.support.commands import installed
-from tests.support.processes import Process, wait_until
 
 
 def clean_environment(**more: str) -> dict[str, str]:

@@ -18,9 +18,9 @@ import structlog
 from s3sftp.app_descriptors import enough_descriptors
 from s3sftp.app_options import ServerOptions
 from s3sftp.ssh import descriptors
-from tests.support.processes import Process
+from testbed.processes import Process
+from testbed.store import Store
 from tests.support.server import Server
-from tests.support.store import Store
 
 
 @pytest.fixture(params=[1, 2], ids=["one process", "two workers"])

@@ -9,8 +9,8 @@ from pathlib import Path
 import asyncssh
 import pytest
 
+from testbed.store import Store
 from tests.support.server import Server
-from tests.support.store import Store
 
 
 def memory_bytes(pid: int) -> int:

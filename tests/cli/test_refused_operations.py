@@ -14,9 +14,9 @@ import pytest
 from s3sftp import errors
 from s3sftp.sftp.refused import level_of
 from s3sftp.telemetry.sparse import Allowance
+from testbed.packets import CREAT, EXTENDED, MKDIR, READLINK, SYMLINK, R, Refused, W, string
+from testbed.wire import Wire, wire
 from tests.cli.program import Running, serving_from_memory
-from tests.sftp.packets import CREAT, EXTENDED, MKDIR, READLINK, SYMLINK, R, Refused, W, string
-from tests.sftp.wire import Wire, wire
 
 TOLD = ("operation refused", "operation failed", "operations refused")
 READ_ONLY = {"S3SFTP_USERS__alice__READ_ONLY": "true"}

@@ -13,6 +13,8 @@ from pathlib import Path
 import asyncssh
 import pytest
 
+from testbed.processes import accepts, free_port
+from testbed.store import Store
 from tests.cli.mounted import Partners
 from tests.cli.program import (
     Running,
@@ -26,9 +28,7 @@ from tests.cli.program import (
     wait_until,
     write_key_pair,
 )
-from tests.support.processes import accepts, free_port
 from tests.support.s3_client import S3
-from tests.support.store import Store
 
 
 def stop(server: Running, number: signal.Signals = signal.SIGTERM, timeout: float = 20) -> int:

@@ -19,6 +19,7 @@ import pytest
 from s3sftp.app_options import load_options
 from s3sftp.config import Setting
 from s3sftp.errors import ConfigurationError
+from testbed.processes import Process
 from tests.backends.service.served import process_of, reference, short_directory
 from tests.cli.program import (
     Running,
@@ -29,7 +30,6 @@ from tests.cli.program import (
     wait_until,
     write_key_pair,
 )
-from tests.support.processes import Process
 
 MIB = 1 << 20
 NOT_THERE = "storage service is not there"

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from testbed.processes import wait_until
+from testbed.store import Store
 from tests.cli.program import batch, running, s3sftp, sftp_command, write_key_pair
-from tests.support.processes import wait_until
-from tests.support.store import Store
 
 SECRET = "sealed-secret-of-the-vault"
 

@@ -15,13 +15,13 @@ import structlog
 
 from s3sftp.errors import ConfigurationError
 from s3sftp.ssh.host_keys import load
+from testbed.store import Store
+from testbed.wire import wire
 from tests.cli.program import write_key_pair
 from tests.limits.operations import connect
-from tests.sftp.wire import wire
 from tests.support.commands import installed
 from tests.support.s3_client import S3
 from tests.support.server import PART_BYTES, Server
-from tests.support.store import Store
 
 UID = "54321"
 """Of nobody on this machine."""

@@ -20,9 +20,9 @@ import asyncssh
 import pytest
 
 from s3sftp.telemetry.output import Output
-from tests.support.processes import wait_until
+from testbed.processes import wait_until
+from testbed.store import Store
 from tests.support.server import Server
-from tests.support.store import Store
 
 LEAST_PIPE = 4096
 

@@ -10,15 +10,15 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from testbed.processes import free_port
+from testbed.store import Store, new_bucket_name
 from tests.clients import page
 from tests.support.clients import Clients
 from tests.support.desk import Desk
 from tests.support.fault_proxy import FaultProxy
 from tests.support.partner import PartnerServer
-from tests.support.processes import free_port
 from tests.support.s3_client import s3_client
 from tests.support.server import Groups, Server
-from tests.support.store import Store, new_bucket_name
 
 Running = TypeVar("Running", bound=Server)
 

@@ -11,10 +11,10 @@ from typing import Any
 import asyncssh
 import pytest
 
+from testbed.store import Store, new_bucket_name
 from tests.support.commands import Result, installed, run
 from tests.support.haproxy import Haproxy, Proxied
 from tests.support.server import Server
-from tests.support.store import Store, new_bucket_name
 
 SOURCE = "127.0.0.7"
 """Where haproxy connects from, over IPv4."""

@@ -9,8 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.limits.operations import World, world
-from tests.sftp.packets import (
+from testbed.packets import (
     CREAT,
     EXTENDED,
     HANDLE,
@@ -34,9 +33,10 @@ from tests.sftp.packets import (
     u32,
     u64,
 )
-from tests.sftp.wire import Wire
-from tests.support.request_log import Seen
-from tests.support.store import Store
+from testbed.request_log import Seen
+from testbed.store import Store
+from testbed.wire import Wire
+from tests.limits.operations import World, world
 
 PIECES = [
     b"..", b".", b"", b"alice", b"alice2", b"bob", b"secret", b"..\\..", b"\\..\\", b"%2e%2e", b"..%2f..",

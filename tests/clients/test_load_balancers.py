@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from testbed.processes import Process, accepts, free_port
+from testbed.store import Store, new_bucket_name
 from tests.support.clients import Clients
 from tests.support.commands import installed
-from tests.support.processes import Process, accepts, free_port
 from tests.support.server import Server
-from tests.support.store import Store, new_bucket_name
 
 PAGE = Path(__file__).parents[2] / "docs/load-balancers.md"
 NGINX_MODULES = Path("/usr/lib/nginx/modules")

@@ -11,10 +11,10 @@ from pathlib import Path
 import asyncssh
 import pytest
 
+from testbed.store import Store
 from tests.support.clients import Clients
 from tests.support.commands import installed
 from tests.support.server import Server
-from tests.support.store import Store
 
 
 @pytest.fixture(params=[1, 2], ids=["one process", "two workers"])

@@ -13,6 +13,7 @@ from pathlib import Path
 import asyncssh
 import pytest
 
+from testbed.store import Store
 from tests.support.clients import Clients
 from tests.support.commands import installed
 from tests.support.desk import Desk, content
@@ -20,7 +21,6 @@ from tests.support.fault_proxy import FaultProxy
 from tests.support.faults import Hold, HoldReply, Rule
 from tests.support.s3_client import s3_client
 from tests.support.server import PART_BYTES, Server
-from tests.support.store import Store
 
 BIG = 4 * PART_BYTES
 HUGE = 12 * PART_BYTES

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from testbed.seaweed import SeaweedFS
+from testbed.store import new_bucket_name
 from tests.clients.conftest import QUICK
 from tests.support.clients import Clients
 from tests.support.desk import content
 from tests.support.s3_client import s3_client
-from tests.support.seaweed import SeaweedFS
 from tests.support.server import PART_BYTES, Server
-from tests.support.store import new_bucket_name
 
 CLIENTS, FILES, SIZE = 3, 12, PART_BYTES + 1000
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import asyncssh
 import pytest
 
+from testbed.store import Store
 from tests.support.clients import Clients
 from tests.support.commands import installed
 from tests.support.desk import Desk
@@ -19,7 +20,6 @@ from tests.support.fault_proxy import FaultProxy
 from tests.support.faults import Answer
 from tests.support.s3_client import S3
 from tests.support.server import PART_BYTES, Groups, Server
-from tests.support.store import Store
 from tests.workers.crew import Crew, crew
 
 BOTH = pytest.mark.parametrize("store", ["seaweed", "moto"], indirect=True)

@@ -18,9 +18,9 @@ import asyncssh
 import pytest
 import yaml
 
+from testbed.processes import Process, free_port, program
 from tests.cli.program import clean_environment, write_key_pair
 from tests.support.commands import installed
-from tests.support.processes import Process, free_port, program
 
 FILE = Path(__file__).parents[2] / "compose.yaml"
 

@@ -12,10 +12,10 @@ from pathlib import Path
 import asyncssh
 import pytest
 
+from testbed.processes import free_port
 from tests.cli.program import Running, running, s3sftp, toml, write_key_pair
 from tests.docs.guides import blocks
 from tests.support.commands import installed
-from tests.support.processes import free_port
 from tests.support.programs import JSCH, PHPSECLIB_3
 from tests.support.sheet import Home
 

@@ -10,7 +10,7 @@ import pytest
 PACKAGE = Path(__file__).parents[2] / "s3sftp"
 
 LAYERS = [
-    {"errors", "posix_errors", "cancelling", "config", "_root"},
+    {"errors", "posix_errors", "cancelling", "backoff", "config", "_root"},
     {"telemetry", "counters", "stopping", "whereabouts", "views"},
     {"backends"},
     {"events"},
@@ -20,11 +20,15 @@ LAYERS = [
     {"ssh"},
     {"workers", "admin"},
     {"app", "server", "app_health", "app_options", "app_shares", "app_backends", "app_descriptors"}
+    | {"app_worker_memory"}
     | {"app_users", "app_accounts", "app_changes", "app_updates", "reloading"},
     {"cli", "__main__"},
     {"testing"},
 ]
 """Bottom to top. A module imports from its own layer or below."""
+
+DEV = {"tests", "testbed", "bench"}
+"""Packages that no release has."""
 
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 
@@ -56,6 +60,13 @@ def imports_of(file: Path) -> set[str]:
     return {name for name in found if name == "s3sftp" or name.startswith("s3sftp.")}
 
 
+def names_imported_by(tree: ast.AST) -> set[str]:
+    """Modules that a module imports, by their names, wherever they are from."""
+    nodes = list(ast.walk(tree))
+    plain = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+    return plain | {node.module for node in nodes if isinstance(node, ast.ImportFrom) and node.module}
+
+
 def _is_for_types(node: ast.stmt) -> bool:
     return isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
 
@@ -77,11 +88,17 @@ def test_imports_only_point_down(file: Path) -> None:
     assert above == set()
 
 
-def between_backends_and_app() -> list[Path]:
-    return [f for f in modules() if LEVEL["backends"] < LEVEL[layer_of(dotted(f))] < LEVEL["app"]]
+COMPOSITION = {"app_backends", "app_options", "app_health"}
+"""The root of composition, as far as it knows which storages there are."""
 
 
-@pytest.mark.parametrize("file", between_backends_and_app(), ids=dotted)
+def above_backends() -> list[Path]:
+    layers = {file: layer_of(dotted(file)) for file in modules()}
+    above = [file for file, layer in layers.items() if LEVEL["backends"] < LEVEL[layer]]
+    return [file for file in above if layers[file] not in {"testing", *COMPOSITION}]
+
+
+@pytest.mark.parametrize("file", above_backends(), ids=dotted)
 def test_what_stands_on_the_contract_knows_no_storage_by_name(file: Path) -> None:
     """Storage is reached through the contract; only the root of composition knows which there are."""
     packages = (PACKAGE / "backends").glob("*/__init__.py")
@@ -124,3 +141,12 @@ def test_no_module_imports_itself_in_a_circle() -> None:
 
     for name in graph:
         visit(name, ())
+
+
+@pytest.mark.parametrize(
+    ("package", "others"), [("bench", {"tests"}), ("testbed", {"tests", "bench", "s3sftp"}), ("s3sftp", DEV)]
+)
+def test_benchmarks_need_no_tests_and_the_product_needs_neither(package: str, others: set[str]) -> None:
+    for file in (PACKAGE.parent / package).rglob("*.py"):
+        found = {name.partition(".")[0] for name in names_imported_by(ast.parse(file.read_text("utf-8")))}
+        assert found & others == set(), file

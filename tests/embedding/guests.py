@@ -17,8 +17,8 @@ import pytest
 
 from s3sftp import Server, StaticUsers
 from s3sftp.backends.memory import MemoryBackend
+from testbed.processes import program
 from tests.support.commands import Result, run
-from tests.support.processes import program
 
 HOST_KEY = asyncssh.generate_private_key("ssh-ed25519")
 PASSWORD = "correct horse"

@@ -19,8 +19,8 @@ import pytest
 
 from s3sftp.backends import Place, Session
 from s3sftp.backends.memory import MemoryBackend
+from testbed.processes import Process, accepts, free_port
 from tests.embedding.guests import openssh, paramiko_sftp, write
-from tests.support.processes import Process, accepts, free_port
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "examples"

@@ -28,6 +28,7 @@ from s3sftp.backends.service import Mailbox, serve
 from s3sftp.errors import ConfigurationError, StorageFailure
 from s3sftp.ssh import CannotListen
 from s3sftp.ssh.host_keys import generate
+from testbed.processes import free_port
 from tests.embedding.guests import (
     HOST_KEY,
     PASSWORD,
@@ -39,7 +40,6 @@ from tests.embedding.guests import (
     server_of,
     write,
 )
-from tests.support.processes import free_port
 
 
 class Diary(MemoryBackend):

@@ -13,13 +13,13 @@ from pathlib import Path
 
 import pytest
 
+from testbed.processes import free_port, wait_until
+from testbed.store import Store
 from tests.cli.program import batch, clean_environment, write_key_pair
 from tests.helm.chart import CHART, Chart, Object, container, only, values_file
 from tests.helm.kubernetes_api import running_api
 from tests.helm.node import running_pod
 from tests.image import containers
-from tests.support.processes import free_port, wait_until
-from tests.support.store import Store
 
 _IMAGE: Object = {"image": {"repository": "registry.example.com/team/s3sftp"}}
 

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from testbed.processes import free_port
+from testbed.store import Store
 from tests.image.containers import (
     BASE,
     CONFINED,
@@ -27,10 +29,8 @@ from tests.image.containers import (
 from tests.limits.test_idle_memory import shared_fairly, with_descendants
 from tests.support.clients import Clients
 from tests.support.commands import installed
-from tests.support.processes import free_port
 from tests.support.s3_client import S3
 from tests.support.server import Server
-from tests.support.store import Store
 
 MIB = 1 << 20
 # making the base and building take a minute or two, the first time

@@ -14,14 +14,14 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from testbed.packets import EOF, NAME, READDIR, string
+from testbed.seaweed import running_seaweed
+from testbed.store import Store, new_bucket_name
+from testbed.wire import Wire, wire
 from tests.limits.operations import connect, shown
-from tests.sftp.packets import EOF, NAME, READDIR, string
-from tests.sftp.wire import Wire, wire
 from tests.support.fault_proxy import FaultProxy
 from tests.support.s3_client import s3_client
-from tests.support.seaweed import running_seaweed
 from tests.support.server import Server
-from tests.support.store import Store, new_bucket_name
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import asyncssh
 
-from tests.sftp.packets import (
+from testbed.packets import (
     ATTRS,
     CREAT,
     EXTENDED,
@@ -33,12 +33,12 @@ from tests.sftp.packets import (
     u32,
     u64,
 )
-from tests.sftp.wire import Wire, wire
+from testbed.seaweed import running_seaweed
+from testbed.store import Store, new_bucket_name
+from testbed.wire import Wire, wire
 from tests.support.fault_proxy import FaultProxy
 from tests.support.s3_client import S3, s3_client
-from tests.support.seaweed import running_seaweed
 from tests.support.server import PART_BYTES, Groups, Server
-from tests.support.store import Store, new_bucket_name
 
 OPEN_BYTES = 1 << 20
 """What is asked for of a file that nothing is known of: the answer says what a HEAD would."""

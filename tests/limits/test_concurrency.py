@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from testbed.store import Store
 from tests.limits.operations import World, world
 from tests.support.clients import Clients
 from tests.support.commands import installed
-from tests.support.store import Store
 
 pytestmark = pytest.mark.alone
 

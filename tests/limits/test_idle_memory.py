@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from testbed.store import Store
 from tests.cli.program import clean_environment
 from tests.support.server import Server
-from tests.support.store import Store
 
 pytestmark = pytest.mark.alone
 

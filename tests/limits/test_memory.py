@@ -9,8 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.limits.operations import connect
-from tests.sftp.packets import (
+from testbed.packets import (
     CREAT,
     EXTENDED,
     EXTENDED_REPLY,
@@ -24,12 +23,13 @@ from tests.sftp.packets import (
     u32,
     u64,
 )
-from tests.sftp.wire import Wire, wire
+from testbed.processes import wait_until
+from testbed.store import Store
+from testbed.synthetic_s3 import synthetic_s3
+from testbed.wire import Wire, wire
+from tests.limits.operations import connect
 from tests.support.fault_proxy import FaultProxy
-from tests.support.processes import wait_until
 from tests.support.server import Groups, Server
-from tests.support.store import Store
-from tests.support.synthetic_s3 import synthetic_s3
 
 pytestmark = pytest.mark.alone
 

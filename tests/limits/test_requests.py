@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from testbed.packets import CREAT, TRUNC, W
+from testbed.store import Store
 from tests.limits.operations import (
     CLIENTS,
     OPERATIONS,
@@ -21,10 +23,8 @@ from tests.limits.operations import (
     measured_once_listed,
     world,
 )
-from tests.sftp.packets import CREAT, TRUNC, W
 from tests.support.clients import Clients
 from tests.support.server import PART_BYTES
-from tests.support.store import Store
 
 
 @pytest.fixture

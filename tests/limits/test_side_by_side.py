@@ -11,9 +11,9 @@ import pytest
 from s3sftp.backends import Buffer, Session, Upload
 from s3sftp.backends.memory import MemoryBackend
 from s3sftp.fs import FileOptions
-from tests.sftp.packets import CREAT, TRUNC, W
+from testbed.packets import CREAT, TRUNC, W
+from testbed.wire import Wire
 from tests.sftp.serving import serving
-from tests.sftp.wire import Wire
 
 pytestmark = pytest.mark.alone
 

@@ -12,10 +12,10 @@ from contextlib import AbstractAsyncContextManager, contextmanager
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import run_state_machine_as_test
 
+from testbed.seaweed import running_seaweed
 from tests.model.machine import playing
 from tests.model.world import World, memory_world, s3_world
 from tests.support.moto_server import running_moto
-from tests.support.seaweed import running_seaweed
 
 LONG = settings(
     deadline=None,

@@ -5,8 +5,8 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass
 
-from tests.sftp.packets import CREAT, OP_UNSUPPORTED, TRUNC, R, Refused, W
-from tests.sftp.wire import Wire
+from testbed.packets import CREAT, OP_UNSUPPORTED, TRUNC, R, Refused, W
+from testbed.wire import Wire
 
 MOST_BYTES = 3000
 PATH = b"/fsx"

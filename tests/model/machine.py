@@ -9,11 +9,11 @@ from contextlib import AbstractAsyncContextManager, contextmanager
 from hypothesis import strategies as st
 from hypothesis.stateful import precondition, rule
 
+from testbed.packets import APPEND, CREAT, EXCL, STATUS, TRUNC, R, Refused, W
 from tests.model import expected
 from tests.model.expected import Outcome, Writing, kind_of
 from tests.model.player import BLOCK, PATHS, Download, Player, Upload
 from tests.model.world import Fault, Hits, World
-from tests.sftp.packets import APPEND, CREAT, EXCL, STATUS, TRUNC, R, Refused, W
 
 MODES = {
     "create, truncate": W | CREAT | TRUNC,

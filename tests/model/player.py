@@ -13,11 +13,11 @@ from hypothesis import note
 from hypothesis.stateful import RuleBasedStateMachine, invariant
 
 from s3sftp.testing.storage import data_of
+from testbed.packets import NO_SUCH_FILE, STATUS, Attributes, Refused, Reply
+from testbed.wire import Wire, wire
 from tests.model import expected
 from tests.model.expected import Files, Outcome, Writing, is_half_renamed, kind_of
 from tests.model.world import Fault, Hits, World
-from tests.sftp.packets import NO_SUCH_FILE, STATUS, Attributes, Refused, Reply
-from tests.sftp.wire import Wire, wire
 
 T = TypeVar("T")
 

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import run_state_machine_as_test
 
+from testbed.store import Store
 from tests.model.machine import playing
 from tests.model.world import memory_world, s3_world
-from tests.support.store import Store
 
 # The same steps in each run: a test that fails now and then helps nobody. Long runs choose new ones.
 SHORT = settings(

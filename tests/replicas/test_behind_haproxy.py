@@ -10,6 +10,7 @@ from pathlib import Path
 import asyncssh
 import pytest
 
+from testbed.store import Store
 from tests.support.clients import Clients
 from tests.support.commands import installed
 from tests.support.desk import Desk, content
@@ -17,7 +18,6 @@ from tests.support.haproxy import Haproxy, Proxied
 from tests.support.restic import restic
 from tests.support.s3_client import S3
 from tests.support.server import USER, Server
-from tests.support.store import Store
 
 TREE = {"a": 0, "b": 1, "sub/c d": 100_000, "sub/deep/d": 6_000_000, "sub.x/ü": 5}
 

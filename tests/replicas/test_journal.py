@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
+from testbed.packets import CREAT, TRUNC, Refused, W
+from testbed.store import Store
+from testbed.wire import Wire, wire
 from tests.limits.operations import connect
-from tests.sftp.packets import CREAT, TRUNC, Refused, W
-from tests.sftp.wire import Wire, wire
 from tests.support.s3_client import S3
 from tests.support.server import PART_BYTES, Server
-from tests.support.store import Store
 
 OPTIONS = {
     "s3": {"journal": "bucket", "janitor_interval": "0.5 s", "janitor_min_age": "6 s"},

@@ -13,8 +13,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from tests.limits.operations import connect
-from tests.sftp.packets import (
+from testbed.packets import (
     APPEND,
     ATTRS,
     CREAT,
@@ -31,9 +30,10 @@ from tests.sftp.packets import (
     string,
     u32,
 )
-from tests.sftp.wire import Wire, wire
+from testbed.store import Store, new_bucket_name
+from testbed.wire import Wire, wire
+from tests.limits.operations import connect
 from tests.support.server import Server
-from tests.support.store import Store, new_bucket_name
 
 OLD, NEW, MORE = b"old", b"newer", b"and more"
 TIME = 1_234_567_890

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
+from testbed.packets import CREAT, EXCL, FAILURE, TRUNC, R, Refused, W
+from testbed.store import Store
+from testbed.wire import Wire, wire
 from tests.limits.operations import connect
-from tests.sftp.packets import CREAT, EXCL, FAILURE, TRUNC, R, Refused, W
-from tests.sftp.wire import Wire, wire
 from tests.support.s3_client import S3
 from tests.support.server import PART_BYTES, Server
-from tests.support.store import Store
 
 LONG = {"s3": {"cache_ttl": "10 min"}}
 """So long that what is believed is believed to the end of the test."""

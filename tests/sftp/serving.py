@@ -14,7 +14,7 @@ import structlog
 from s3sftp.backends import CompleteBackend, Session
 from s3sftp.fs import FileOptions, FileSystem, Mounts, Volume
 from s3sftp.sftp import SftpOptions, SftpSession
-from tests.sftp.wire import Wire, wire
+from testbed.wire import Wire, wire
 
 _host_key = asyncssh.generate_private_key("ssh-ed25519")
 

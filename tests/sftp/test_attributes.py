@@ -15,8 +15,7 @@ from s3sftp.backends.local import LocalBackend, LocalOptions
 from s3sftp.backends.memory import MemoryBackend
 from s3sftp.fs import FileSystem, Mounts
 from s3sftp.sftp.attributes import UNDATED
-from tests.backends.lean import WholeFiles
-from tests.sftp.packets import (
+from testbed.packets import (
     ATTRS,
     CREAT,
     FSTAT,
@@ -32,8 +31,9 @@ from tests.sftp.packets import (
     string,
     u32,
 )
+from testbed.wire import Wire
+from tests.backends.lean import WholeFiles
 from tests.sftp.serving import Serving, serving
-from tests.sftp.wire import Wire
 
 PUT = W | CREAT | TRUNC
 

@@ -12,7 +12,7 @@ from s3sftp.backends.contract import Buffer
 from s3sftp.backends.memory import MemoryBackend
 from s3sftp.fs import FileOptions
 from s3sftp.sftp import SftpOptions
-from tests.sftp.packets import (
+from testbed.packets import (
     ATTRS,
     CLOSE,
     CREAT,
@@ -31,8 +31,8 @@ from tests.sftp.packets import (
     string,
     u32,
 )
+from testbed.wire import Wire
 from tests.sftp.serving import serving
-from tests.sftp.wire import Wire
 
 KIB, MIB = 1 << 10, 1 << 20
 

@@ -13,8 +13,7 @@ from s3sftp.backends import Buffer, Place, Session
 from s3sftp.backends.memory import MemoryBackend
 from s3sftp.fs import FileOptions, Mounts
 from s3sftp.sftp import SftpOptions
-from tests.backends.lean import WholeFiles
-from tests.sftp.packets import (
+from testbed.packets import (
     CREAT,
     EXTENDED,
     EXTENDED_REPLY,
@@ -31,8 +30,9 @@ from tests.sftp.packets import (
     u32,
     u64,
 )
+from testbed.wire import Wire
+from tests.backends.lean import WholeFiles
 from tests.sftp.serving import serving
-from tests.sftp.wire import Wire
 
 DATA = bytes(range(256)) * 400
 MD5 = hashlib.md5(DATA).digest()

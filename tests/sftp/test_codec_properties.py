@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from s3sftp.sftp.attributes import read_attributes
 from s3sftp.sftp.codec import BadMessage, BadPacket, Fields, Inbox
-from tests.sftp import packets
+from testbed import packets
 
 MOST = 1000
 

@@ -16,7 +16,7 @@ from s3sftp.backends.memory import MemoryBackend
 from s3sftp.errors import StorageFailure
 from s3sftp.fs import FileOptions
 from s3sftp.sftp import SftpOptions, SftpSession
-from tests.sftp.packets import (
+from testbed.packets import (
     APPEND,
     CLOSE,
     CREAT,
@@ -35,8 +35,8 @@ from tests.sftp.packets import (
     u32,
     u64,
 )
+from testbed.wire import Wire
 from tests.sftp.serving import Serving, serving
-from tests.sftp.wire import Wire
 
 KIB, MIB = 1 << 10, 1 << 20
 

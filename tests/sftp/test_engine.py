@@ -13,7 +13,7 @@ from s3sftp.backends import Place
 from s3sftp.backends.memory import MemoryBackend
 from s3sftp.errors import StorageFailure
 from s3sftp.sftp import SftpOptions, runner
-from tests.sftp.packets import (
+from testbed.packets import (
     CLOSE,
     CREAT,
     DATA,

@@ -14,9 +14,9 @@ import pytest
 from s3sftp.backends.memory import MemoryBackend
 from s3sftp.fs import FileOptions
 from s3sftp.sftp import SftpOptions
-from tests.sftp.packets import EXTENDED, INIT, NO_ATTRIBUTES, packet, string, u32, u64
+from testbed.packets import EXTENDED, INIT, NO_ATTRIBUTES, packet, string, u32, u64
+from testbed.wire import Ended, Wire
 from tests.sftp.serving import Serving, serving
-from tests.sftp.wire import Ended, Wire
 
 ROUNDS = int(os.environ.get("S3SFTP_FUZZ_ROUNDS", "30"))
 PACKETS = 150

@@ -9,7 +9,7 @@ import pytest
 
 from s3sftp.backends.memory import MemoryBackend
 from s3sftp.sftp import SftpOptions
-from tests.sftp.packets import (
+from testbed.packets import (
     APPEND,
     BAD_MESSAGE,
     CLOSE,
@@ -39,8 +39,8 @@ from tests.sftp.packets import (
     u32,
     u64,
 )
+from testbed.wire import Ended, Wire
 from tests.sftp.serving import Serving, serving
-from tests.sftp.wire import Ended, Wire
 
 CONTENT = bytes(range(256)) * 40
 

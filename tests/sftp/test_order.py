@@ -10,7 +10,7 @@ import pytest
 from s3sftp.backends import FileInfo, Finish, Place, Session, Upload
 from s3sftp.backends.contract import Buffer
 from s3sftp.backends.memory import MemoryBackend
-from tests.sftp.packets import (
+from testbed.packets import (
     CLOSE,
     CREAT,
     EOF,
@@ -37,8 +37,8 @@ from tests.sftp.packets import (
     u32,
     u64,
 )
+from testbed.wire import Wire
 from tests.sftp.serving import serving
-from tests.sftp.wire import Wire
 
 
 async def entries(client: Wire, opening: asyncio.Future[Reply]) -> dict[bytes, Attributes]:

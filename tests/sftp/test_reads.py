@@ -21,9 +21,9 @@ from s3sftp.errors import StorageFailure
 from s3sftp.fs import OpenReader
 from s3sftp.sftp import SftpOptions, SftpSession
 from s3sftp.telemetry import charge, span, spans
-from tests.sftp.packets import DATA, FAILURE, OPEN, READ, STATUS, R, read_string, string, u32, u64
+from testbed.packets import DATA, FAILURE, OPEN, READ, STATUS, R, read_string, string, u32, u64
+from testbed.wire import Reply, Wire
 from tests.sftp.serving import Serving, serving
-from tests.sftp.wire import Reply, Wire
 
 KIB, MIB = 1 << 10, 1 << 20
 CONTENTS = bytes(range(256)) * (16 * KIB)

@@ -8,8 +8,7 @@ import pytest
 
 from s3sftp.backends import Backend, Buffer, FileInfo, Finish, Place, Session, Upload
 from s3sftp.backends.memory import MemoryBackend
-from tests.backends.lean import Streaming
-from tests.sftp.packets import (
+from testbed.packets import (
     CREAT,
     MKDIR,
     OPENDIR,
@@ -23,6 +22,7 @@ from tests.sftp.packets import (
     u32,
     u64,
 )
+from tests.backends.lean import Streaming
 from tests.sftp.serving import serving
 
 FAILURE = 4

@@ -7,10 +7,10 @@ import asyncio
 import sys
 from collections import Counter
 
+from testbed.seaweed import running_seaweed
+from testbed.store import Store
 from tests.model.world import s3_world
 from tests.soak.soak import Left, soak
-from tests.support.seaweed import running_seaweed
-from tests.support.store import Store
 
 
 def main() -> None:

@@ -9,11 +9,11 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from s3sftp.backends.s3 import S3Backend
+from testbed.packets import CREAT, TRUNC, W
+from testbed.store import Store
 from tests.model.world import s3_world
-from tests.sftp.packets import CREAT, TRUNC, W
 from tests.soak.soak import Left, soak
 from tests.soak.work import BLOCK, Worker
-from tests.support.store import Store
 
 
 async def test_after_many_sessions_nothing_is_left(seaweed: Store) -> None:

@@ -9,9 +9,9 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 
 from s3sftp.testing.storage import data_of
-from tests.sftp.packets import CREAT, TRUNC, Refused, W
+from testbed.packets import CREAT, TRUNC, Refused, W
+from testbed.wire import Wire, wire
 from tests.sftp.serving import Serving
-from tests.sftp.wire import Wire, wire
 
 SIZES = [0, 1, 1000, 1000, 50_000, 50_000, 400_000, 6 << 20]
 BLOCK = 200_000

@@ -27,7 +27,7 @@ from hypothesis import strategies as st
 from s3sftp.ssh import packets
 from s3sftp.ssh.algorithms import COMPATIBLE, MODERN
 from s3sftp.ssh.gcm import TAG_BYTES, Gcm, upgraded
-from tests.sftp.wire import Wire, wire
+from testbed.wire import Wire, wire
 from tests.ssh.gatehouse import Gatehouse, gatehouse
 
 CIPHERS = (*MODERN["ciphers"], "chacha20-poly1305@openssh.com")

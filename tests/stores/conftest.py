@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from testbed.store import Space, Store
 from tests.conftest import given_store
 from tests.stores.lacks import LACKS, Trait
 from tests.support.clients import Clients
@@ -15,7 +16,6 @@ from tests.support.s3_client import s3_client
 from tests.support.s3proxy_server import running_s3proxy
 from tests.support.s3s_server import running_s3s
 from tests.support.server import Server
-from tests.support.store import Space, Store
 
 STORES = ("seaweed", "moto", "rclone", "s3proxy", "s3s-fs")
 

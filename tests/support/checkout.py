@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-_PARTS = ("s3sftp", "docs", "examples", "tests", "bench")
+_PARTS = ("s3sftp", "docs", "examples", "tests", "testbed", "bench")
 _FILES = (
     *("README.md", "LICENSE", "CHANGELOG.md", "CONTRIBUTING.md"),
     *("Makefile", "mkdocs.yml", "pyproject.toml", ".gitignore"),

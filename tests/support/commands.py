@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.processes import program
+from testbed.processes import program
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 from collections.abc import Callable, Coroutine
 
+from testbed.request_log import Seen, headers_of
 from tests.support import http_relay
 from tests.support.faults import (
     Answer,
@@ -26,7 +27,6 @@ from tests.support.faults import (
     Strip,
 )
 from tests.support.http_relay import Gone, Upstream, body_pieces, send
-from tests.support.request_log import Seen, headers_of
 
 _KEPT_BODY = 1 << 20
 

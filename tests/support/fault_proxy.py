@@ -16,11 +16,11 @@ import re
 import time
 from urllib.parse import urlsplit
 
+from testbed.request_log import RequestLog, Seen, seen_from
 from tests.support import http_relay
 from tests.support.exchange import Exchange
 from tests.support.faults import FOREVER, Action, Rule
 from tests.support.http_relay import Gone
-from tests.support.request_log import RequestLog, Seen, seen_from
 
 
 class FaultProxy:

@@ -7,7 +7,7 @@ import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
-from tests.support.request_log import Seen
+from testbed.request_log import Seen
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from testbed.processes import Process, free_port
 from tests.support.commands import installed
-from tests.support.processes import Process, free_port
 
 _GLOBAL = """
 global

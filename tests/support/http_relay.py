@@ -11,7 +11,7 @@ import socket
 import struct
 from collections.abc import AsyncIterator
 
-from tests.support.request_log import headers_of
+from testbed.request_log import headers_of
 
 PIECE = 64 * 1024
 _ESTABLISHED = 1

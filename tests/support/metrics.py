@@ -11,8 +11,7 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from s3sftp.app_shares import METRICS, columns_for
-from s3sftp.counters import Table
+from s3sftp.app_worker_memory import WorkerMemory
 from s3sftp.telemetry.metrics import Metrics
 
 
@@ -57,10 +56,10 @@ class SharedMetrics:
     def __init__(self, supervisor: int, workers: int) -> None:
         descriptor = os.open(_counters_of(supervisor), os.O_RDWR)
         try:
-            table = Table.shared(descriptor, columns_for(workers), column=workers)
+            memory = WorkerMemory.of_supervisor(descriptor, workers)
         finally:
             os.close(descriptor)
-        self._metrics = Metrics(table.part(*METRICS), workers)
+        self._metrics = Metrics(memory.metrics, workers)
 
     def read(self) -> Numbers:
         return of(self._metrics)

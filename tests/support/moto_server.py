@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.support.processes import Process, accepts, free_port
-from tests.support.store import Store
+from testbed.processes import Process, accepts, free_port
+from testbed.store import Store
 
 ACCESS_KEY = "AKIATESTMOTO00000001"
 SECRET_KEY = "the-secret-of-moto"

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import asyncssh
 
+from testbed.store import Store
 from tests.support.server import Groups, Server
-from tests.support.store import Store
 
 _KINDS = {"ed25519": "ssh-ed25519", "ecdsa": "ecdsa-sha2-nistp256", "rsa": "ssh-rsa"}
 

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.support.processes import free_port, program
-from tests.support.store import Store
+from testbed.processes import free_port, program
+from testbed.store import Store
 from tests.support.store_process import running_store
 
 ACCESS_KEY = "AKIASLOPPYSTORE00001"

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from testbed.processes import free_port
+from testbed.store import Store
 from tests.support.built import built
 from tests.support.commands import installed
-from tests.support.processes import free_port
-from tests.support.store import Store
 from tests.support.store_process import running_store
 
 VERSION = "2.6.0"

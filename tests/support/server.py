@@ -13,8 +13,8 @@ from typing import Any
 import argon2
 import asyncssh
 
-from tests.support.processes import Process, wait_until
-from tests.support.store import Store
+from testbed.processes import Process, wait_until
+from testbed.store import Store
 
 USER = "alice"
 PASSWORD = "correct horse"

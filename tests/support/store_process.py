@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from tests.support.processes import Process, accepts
-from tests.support.store import Store
+from testbed.processes import Process, accepts
+from testbed.store import Store
 
 
 @contextmanager

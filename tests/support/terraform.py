@@ -22,7 +22,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.processes import program
+from testbed.processes import program
 from tests.terraform.standin.schema import write_schema
 
 ROOT = Path(__file__).parents[2]

@@ -15,9 +15,9 @@ from s3sftp.telemetry.exporting import configure_exporting
 from s3sftp.telemetry.instrument import Kind
 from s3sftp.telemetry.instruments import CATALOGUE
 from s3sftp.telemetry.metrics import Metrics
+from testbed.processes import wait_until
 from tests.cli.program import Running, batch, running, sftp_command, write_key_pair
 from tests.support.otlp import Collector, collecting, values_of
-from tests.support.processes import wait_until
 
 SOON = "200"
 """Milliseconds between two exports."""

@@ -12,16 +12,16 @@ from typing import Any
 from s3sftp.backends import s3 as s3_backend
 from s3sftp.backends.s3 import S3Backend, S3Options
 from s3sftp.errors import StorageError
+from testbed.request_log import Seen
+from testbed.store import Store
+from testbed.wire import wire
 from tests.backends.s3.conftest import ALICE, PART, options_for
 from tests.backends.s3.writers import begin, data_of, names, put
 from tests.limits.operations import OPERATIONS, World, connect, measured
-from tests.sftp.wire import wire
 from tests.support.fault_proxy import FaultProxy
 from tests.support.faults import LoseReply
-from tests.support.request_log import Seen
 from tests.support.s3_client import S3, s3_client
 from tests.support.server import Server
-from tests.support.store import Store
 
 PREFIX = "partners/"
 """The prefix that everything is recorded with."""

@@ -19,10 +19,10 @@ import asyncssh
 import pytest
 
 from s3sftp.app_options import ServerOptions
+from testbed.processes import Process, free_port
+from testbed.store import Store
 from tests.support.commands import run
-from tests.support.processes import Process, free_port
 from tests.support.s3_client import S3
-from tests.support.store import Store
 from tests.support.terraform import Terraform
 
 pytestmark = pytest.mark.timeout(600)  # the first time the stand-in is installed

@@ -16,9 +16,9 @@ import boto3
 import pytest
 
 from s3sftp.backends import s3 as s3_backend
+from testbed.store import Store
 from tests.backends.s3.conftest import options_for
 from tests.support.moto_server import running_moto
-from tests.support.store import Store
 from tests.support.terraform import Terraform
 from tests.terraform.iam import Statement
 from tests.terraform.recording import PREFIX, recorded

@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 from s3sftp.backends.s3.permissions import permission_for
-from tests.support.request_log import Seen
-from tests.support.store import Store, new_bucket_name
+from testbed.request_log import Seen
+from testbed.store import Store, new_bucket_name
 from tests.support.terraform import EXAMPLES, MODULES, ROOT, Terraform
 from tests.terraform.iam import BY_HEADER, Need, Statement, actions_of, allows, needs_of
 from tests.terraform.recording import PREFIX, recorded

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.store import Store
+from testbed.store import Store
 from tests.workers.crew import Crew, crew
 
 

@@ -12,8 +12,8 @@ from typing import Any
 
 import asyncssh
 
+from testbed.store import Store
 from tests.support.server import Groups, Server
-from tests.support.store import Store
 
 WORKERS = 2
 

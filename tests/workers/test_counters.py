@@ -21,5 +21,8 @@ def test_a_process_sees_the_sum_of_the_others_and_writes_its_own_column_alone(co
         assert (table.total(3), table.others(3)) == (total, total - table.column - 1)
         assert table.total(2) == table.total(4) == 0
         assert table.part(3, 2).total(0) == total
+    parts = list(tables[0].split(3, 1, 4))
+    assert [len(part) for part in parts] == [3, 1, 4]
+    assert parts[1].total(0) == total
     tables[0].clear_column(columns - 1)
     assert tables[0].total(3) == total - columns

@@ -12,10 +12,10 @@ from pathlib import Path
 import asyncssh
 import pytest
 
+from testbed.store import Store
 from tests.cli.program import s3sftp, write_key_pair
 from tests.support.s3_client import S3
 from tests.support.server import PART_BYTES, Server
-from tests.support.store import Store
 from tests.workers.crew import Crew, alive, crew
 from tests.workers.test_serving import two
 

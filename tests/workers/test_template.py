@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from testbed.store import Store
 from tests.limits.test_idle_memory import with_descendants
-from tests.support.store import Store
 from tests.workers.crew import Crew, alive, crew
 
 

@@ -19,10 +19,10 @@ from s3sftp.auth import Accounts, UserOptions, read_logins
 from s3sftp.stopping import StopRequests
 from s3sftp.workers import Post, messages
 from s3sftp.workers.link import Link, pair
+from testbed.store import Store
 from tests.cli.mounted import Mounted
 from tests.support.s3_client import S3
 from tests.support.server import PART_BYTES, Groups
-from tests.support.store import Store
 from tests.workers.crew import crew
 
 KEY = asyncssh.generate_private_key("ssh-ed25519").export_public_key().decode().strip()

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, Field, field_validator
 
-from s3sftp.config.options import ByteSize, LocalPath, Options
+from s3sftp.config import ByteSize, LocalPath, Options
 
 MIB = 1 << 20
 

@@ -42,8 +42,8 @@ from s3sftp.backends.s3.renaming import Renaming
 from s3sftp.backends.s3.rewritten import former_versions
 from s3sftp.backends.s3.stored_digests import stored_digest
 from s3sftp.backends.s3.versions import Versions
+from s3sftp.backends.s3.worker_tables import WorkerTables
 from s3sftp.backends.s3.writing import S3Upload, Writing
-from s3sftp.counters import Table
 from s3sftp.errors import Changed, NotFound, StorageFailure
 from s3sftp.telemetry import get_logger
 from s3sftp.telemetry.metrics import Metrics
@@ -53,9 +53,7 @@ _log = get_logger("s3sftp.s3")
 
 class S3Backend(CompleteBackend):
     """A bucket, or a prefix of one. `state_dir` is where unfinished uploads are noted by `journal = "disk"`;
-    `made` is a table of the names that the processes of one server have made; `contact` is told of requests
-    that succeed, `metrics` counts all; `features` is a table of what the store was found to lack, `versions`
-    one of what is known of files."""
+    `metrics` counts all requests; in `shared` the workers of one server tell each other about the bucket."""
 
     name = "s3"
     begin_is_free = True
@@ -64,24 +62,22 @@ class S3Backend(CompleteBackend):
         self,
         options: S3Options,
         state_dir: Path | None = None,
-        made: Table | None = None,
-        contact: Contact | None = None,
         metrics: Metrics | None = None,
-        features: Table | None = None,
-        versions: Table | None = None,
+        shared: WorkerTables | None = None,
     ) -> None:
+        shared = shared or WorkerTables.of()
         self.options = options
         self.keeps_modes, self.keeps_times = options.keeps_modes, options.keeps_times
-        self.store = Store(options, contact, metrics=metrics, features=features)
+        self.store = Store(options, Contact(shared.contact), metrics=metrics, features=shared.features)
         self.journal = self._make_journal(state_dir)
         self.janitor = Janitor(self.store, self.journal)
         self._keys = Keys(options.prefix, escape_backslash=options.backslash == "escape")
-        self._made = MadeNames(made)
+        self._made = MadeNames(shared.made)
         self._facts = Facts(
             options.cache_ttl.total_seconds(),
             options.cache_entries,
             made=self._made,
-            versions=Versions(versions),
+            versions=Versions(shared.versions),
         )
         self._heads = Heads(self.store, self._keys, self._facts)
         self._hiding = Hiding(self._keys, self._facts, self._heads, self._made)

@@ -7,12 +7,12 @@ from datetime import timedelta
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field, SecretStr, field_validator, model_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 
 from s3sftp.backends.s3.bucket_names import problem_of
 from s3sftp.backends.s3.features import Feature
 from s3sftp.backends.s3.keys import RESERVED
-from s3sftp.config.options import ByteSize, Options
+from s3sftp.config import DIVIDED, ByteSize, Duration, Options, PositiveDuration
 
 MIB = 1 << 20
 GIB = 1 << 30
@@ -26,22 +26,6 @@ UPLOAD_METADATA = "s3sftp-upload"
 FORMERLY_METADATA = "s3sftp-formerly"
 """Object metadata that says which ETags the same content had before it was copied onto itself."""
 RESERVED_METADATA = frozenset({MTIME_METADATA, UPLOAD_METADATA, FORMERLY_METADATA})
-
-
-def _positive(value: timedelta) -> timedelta:
-    if value <= timedelta(0):
-        raise ValueError("should be longer than zero")
-    return value
-
-
-def _not_negative(value: timedelta) -> timedelta:
-    if value < timedelta(0):
-        raise ValueError("should not be negative")
-    return value
-
-
-Positive = Annotated[timedelta, AfterValidator(_positive)]
-NotNegative = Annotated[timedelta, AfterValidator(_not_negative)]
 
 
 def is_loopback(url: str) -> bool:
@@ -138,19 +122,19 @@ class S3Options(Options):
     max_tree_objects: int = Field(default=100_000, ge=1)
     """The most objects a directory may hold to be renamed."""
 
-    max_connections: int = Field(default=200, ge=1)
+    max_connections: Annotated[int, DIVIDED] = Field(default=200, ge=1)
     """Connections to the store in use at once, of which each worker has an equal share; a request beyond
     waits, within its time limit."""
     attempts: int = Field(default=6, ge=1, le=50)
     """How often a request is tried before its failure is believed."""
-    connect_timeout: Positive = timedelta(seconds=5)
+    connect_timeout: PositiveDuration = timedelta(seconds=5)
     """Time to get a connection to the store."""
-    metadata_timeout: Positive = timedelta(seconds=30)
+    metadata_timeout: PositiveDuration = timedelta(seconds=30)
     """Time for a request that moves no data (HEAD, LIST, DELETE), all attempts together."""
-    data_timeout: Positive = timedelta(seconds=60)
+    data_timeout: PositiveDuration = timedelta(seconds=60)
     """Time for a request that moves data, all attempts together, plus a second for each MiB that goes
     through and for each 64 MiB that the store copies or joins by itself."""
-    stall_timeout: Positive = timedelta(seconds=15)
+    stall_timeout: PositiveDuration = timedelta(seconds=15)
     """How long a download may deliver nothing before the rest is asked for again."""
     direct_requests: bool = True
     """Sign and send the frequent requests (reading, writing, looking, deleting, copying) on connections of
@@ -158,7 +142,7 @@ class S3Options(Options):
     CPU. Off: by botocore and aiohttp, as all other requests. Where a proxy is configured it is not done,
     whatever this says."""
 
-    cache_ttl: NotNegative = timedelta(seconds=2)
+    cache_ttl: Duration = timedelta(seconds=2)
     """How long STAT may answer a session from what it has itself listed or changed; others' changes of these
     names may be unseen for this long. Everything else asks the store each time. 0: STAT does too."""
     cache_entries: int = Field(default=20_000, ge=0)
@@ -189,9 +173,9 @@ class S3Options(Options):
     in the state directory, for the next start on it. `bucket`: as small objects below `.s3sftp/`, for every
     other replica; a file above `part_bytes` then costs three requests more. `off`: nowhere; a lifecycle rule
     of the bucket has to abort them."""
-    janitor_interval: Positive = timedelta(minutes=15)
+    janitor_interval: PositiveDuration = timedelta(minutes=15)
     """How often to look for unfinished uploads that a server which is gone has left behind."""
-    janitor_min_age: NotNegative = timedelta(hours=1)
+    janitor_min_age: Duration = timedelta(hours=1)
     """Such an upload is left alone until it is this old, and with `journal = "bucket"` until its server has
     given no sign of life for this long."""
 

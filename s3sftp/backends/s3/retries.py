@@ -6,8 +6,10 @@ import enum
 from dataclasses import dataclass
 
 from s3sftp.backends.s3.options import MIB, S3Options
+from s3sftp.backoff import Backoff
 
 MAX_JOIN_SECONDS = 600.0
+_BACKOFF = Backoff(first=0.2, longest=5.0)
 
 
 class Again(enum.Enum):
@@ -37,14 +39,12 @@ class Retries:
     """How often and how fast to try again: exponential, full jitter (AWS Architecture Blog, 2015)."""
 
     attempts: int
-    first_delay: float = 0.2
-    longest_delay: float = 5.0
 
     def delay(self, failures: int, dice: float) -> float | None:
         """Seconds to wait after this many failures (from 1), for dice in [0, 1); None: give up."""
         if failures >= self.attempts:
             return None
-        return dice * min(self.longest_delay, self.first_delay * 2.0 ** (failures - 1))
+        return dice * _BACKOFF.delay(failures)
 
 
 def time_limit(options: S3Options, effort: Effort, moved_bytes: int = 0) -> float:

@@ -14,12 +14,12 @@ from collections.abc import Awaitable, Callable
 from s3sftp.backends.service.hello import ServiceHello
 from s3sftp.backends.service.link import Link, NotThere, NotUnderstood
 from s3sftp.backends.service.options import ServiceOptions
+from s3sftp.backoff import Backoff
 from s3sftp.errors import StorageFailure
 from s3sftp.telemetry import get_logger
 
 _log = get_logger("s3sftp.service")
-_FIRST_PAUSE = 0.1
-_LONGEST_PAUSE = 3.0
+_BACKOFF = Backoff(first=0.1, longest=3.0)
 
 
 class Connector:
@@ -96,7 +96,7 @@ class Connector:
         self._attempt = None
         if attempt.cancelled() or (failure := attempt.exception()) is None:
             return
-        self._not_before = _now() + _FIRST_PAUSE
+        self._not_before = _now() + _BACKOFF.first
         if isinstance(failure, StorageFailure):
             self._failure = failure
             self._tell(failure)
@@ -108,15 +108,15 @@ class Connector:
             _log.error(str(failure), detail=failure.detail)
 
     async def _keep(self) -> None:
-        pause = _FIRST_PAUSE
+        failures = 0
         while True:
             try:
                 link = await self.reach()
             except (NotThere, NotUnderstood):
-                await asyncio.sleep(pause)
-                pause = min(2 * pause, _LONGEST_PAUSE)
+                failures += 1
+                await asyncio.sleep(_BACKOFF.delay(failures))
                 continue
-            pause = _FIRST_PAUSE
+            failures = 0
             await link.ended.wait()
             _log.error("storage service lost", service=link.hello.name, detail=link.reason)
             with contextlib.suppress(OSError):

@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 from datetime import timedelta
 from pathlib import Path
+from typing import Annotated
 
 from pydantic import Field, field_validator
 
-from s3sftp.config import ByteSize, Duration, LocalPath, Options
+from s3sftp.config import DIVIDED, ByteSize, LocalPath, Options, PositiveDuration
 
 MIN_FRAME_BYTES = 2 << 20
 """What both ends of a connection take at least: a page of a listing, a piece of a file."""
@@ -21,17 +22,17 @@ class ServiceOptions(Options):
 
     socket: LocalPath
     """Where the storage service listens: an absolute path."""
-    call_timeout: Duration = timedelta(seconds=30)
+    call_timeout: PositiveDuration = timedelta(seconds=30)
     """How long the service may take to answer what should be quick: looking, listing, reading a piece."""
-    transfer_timeout: Duration = timedelta(minutes=5)
+    transfer_timeout: PositiveDuration = timedelta(minutes=5)
     """How long it may take for what moves contents: a chunk, publishing, renaming, copying, a whole file."""
-    connect_timeout: Duration = timedelta(seconds=2)
+    connect_timeout: PositiveDuration = timedelta(seconds=2)
     """How long it may take to accept a connection and to say what it can. Operations wait no longer for a
     service that is not there."""
     max_frame_bytes: ByteSize = Field(default=16 << 20, ge=MIN_FRAME_BYTES, le=1 << 30)
     """The longest message that is taken. A service that only has whole files cannot have longer ones: each
     travels in one message."""
-    max_calls: int = Field(default=256, ge=1, le=65536)
+    max_calls: Annotated[int, DIVIDED] = Field(default=256, ge=1, le=65536)
     """Operations that the service is asked for at once; more wait."""
 
     @field_validator("socket")
@@ -42,10 +43,3 @@ class ServiceOptions(Options):
         if len(os.fsencode(socket)) > _MOST_PATH_BYTES:
             raise ValueError(f"should have at most {_MOST_PATH_BYTES} bytes: more are no address of a socket")
         return socket
-
-    @field_validator("call_timeout", "transfer_timeout", "connect_timeout")
-    @classmethod
-    def _longer_than_nothing(cls, limit: timedelta) -> timedelta:
-        if limit <= timedelta(0):
-            raise ValueError("should be longer than zero")
-        return limit

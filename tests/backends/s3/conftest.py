@@ -13,7 +13,7 @@ from pydantic import SecretStr
 
 from s3sftp.backends.contract import Place, Session
 from s3sftp.backends.s3 import S3Backend, S3Options, list_pages, removing
-from tests.support.store import Store
+from testbed.store import Store
 
 ALICE = Session("alice")
 PART = 5 << 20

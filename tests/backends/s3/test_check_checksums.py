@@ -6,11 +6,11 @@ import pytest
 
 from s3sftp.backends.findings import Finding
 from s3sftp.backends.s3 import check
+from testbed.store import Store
 from tests.backends.s3.conftest import options_for
 from tests.support.fault_proxy import FaultProxy
 from tests.support.faults import Answer
 from tests.support.s3_client import S3
-from tests.support.store import Store
 
 
 async def found(store: Store, bucket: str) -> dict[str, Finding]:

@@ -11,9 +11,9 @@ import pytest
 from s3sftp.backends.s3 import S3Backend
 from s3sftp.backends.s3.client import Store
 from s3sftp.errors import NotFound, StorageFailure
+from testbed import store as stores
 from tests.backends.s3.conftest import ALICE, PART, Opener, options_for, place
 from tests.backends.s3.writers import data_of, put
-from tests.support import store as stores
 from tests.support.fault_proxy import FaultProxy
 from tests.support.faults import Answer, Hold
 from tests.support.s3_client import S3

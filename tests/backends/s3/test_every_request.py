@@ -11,11 +11,11 @@ import pytest
 
 from s3sftp.backends.contract import Finish
 from s3sftp.backends.s3 import S3Backend, check
+from testbed.store import Store
 from tests.backends.s3.conftest import ALICE, PART, Opener, options_for, place
 from tests.backends.s3.writers import begin, data_of, get, names, put
 from tests.support.fault_proxy import FaultProxy
 from tests.support.s3_client import S3
-from tests.support.store import Store
 
 _model: Any = botocore.session.Session().get_service_model("s3")
 LARGE = data_of(2 * PART + 7)

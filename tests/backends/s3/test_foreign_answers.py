@@ -11,13 +11,13 @@ import pytest
 from s3sftp.backends.s3 import S3Backend
 from s3sftp.errors import NotFound, StorageError, StorageFailure
 from s3sftp.telemetry import Costs, charged_to
+from testbed.store import Store
 from tests.backends.s3.conftest import ALICE, PART, Opener, place
 from tests.backends.s3.test_janitor import journal_files
 from tests.backends.s3.writers import begin, data_of, get, names, put
 from tests.support.fault_proxy import FaultProxy
 from tests.support.faults import Foreign
 from tests.support.s3_client import S3
-from tests.support.store import Store
 
 SMALL = b"small file"
 LARGE = data_of(PART + 1000)

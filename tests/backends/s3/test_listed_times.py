@@ -6,6 +6,7 @@ import asyncio
 import os
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
+from dataclasses import replace
 
 import pytest
 import structlog.testing
@@ -15,7 +16,9 @@ from s3sftp.backends.contract import FileInfo
 from s3sftp.backends.s3 import S3Backend
 from s3sftp.backends.s3.completing import PIECE
 from s3sftp.backends.s3.versions import ROWS
+from s3sftp.backends.s3.worker_tables import WorkerTables
 from s3sftp.counters import Table, make_shared
+from testbed.store import Store
 from tests.backends.s3.conftest import ALICE, PART, Opener, options_for, place
 from tests.backends.s3.test_budget import costing
 from tests.backends.s3.test_listing import BOTH, fill, listed
@@ -23,7 +26,6 @@ from tests.backends.s3.writers import data_of, put
 from tests.support.fault_proxy import FaultProxy
 from tests.support.faults import Answer, Hold
 from tests.support.s3_client import S3
-from tests.support.store import Store
 
 CERTAIN = 2.1
 """After so long an upload's second is over for certain."""
@@ -37,7 +39,10 @@ async def workers(proxied: Store, bucket: str) -> AsyncIterator[list[S3Backend]]
     os.close(descriptor)
     async with AsyncExitStack() as life:
         backends = [
-            S3Backend(options_for(proxied, bucket, cache_ttl=0, permissions="keep"), versions=table)
+            S3Backend(
+                options_for(proxied, bucket, cache_ttl=0, permissions="keep"),
+                shared=replace(WorkerTables.of(), versions=table),
+            )
             for table in tables
         ]
         for backend in backends:

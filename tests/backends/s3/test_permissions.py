@@ -14,11 +14,11 @@ from s3sftp.backends.s3.objects import mode_of, mode_text
 from s3sftp.errors import NotFound
 from s3sftp.fs import FileOptions, FileSystem, Mounts, NewAttributes, VirtualPath, Volume, WriteMode
 from s3sftp.fs.openfiles import OpenWriter
+from testbed.store import Store
 from tests.backends.s3.conftest import ALICE, PART, Opener, options_for, place
 from tests.backends.s3.writers import begin, data_of, put
 from tests.support.fault_proxy import FaultProxy
 from tests.support.s3_client import S3
-from tests.support.store import Store
 
 F = VirtualPath.parse(b"/f")
 BOTH = pytest.mark.parametrize("store", ["seaweed", "moto"], indirect=True)

@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.limits.operations import connect
-from tests.sftp.packets import (
+from testbed.packets import (
     CREAT,
     EXTENDED,
     FAILURE,
@@ -21,10 +20,11 @@ from tests.sftp.packets import (
     string,
     u64,
 )
-from tests.sftp.wire import Wire, wire
+from testbed.store import Store
+from testbed.wire import Wire, wire
+from tests.limits.operations import connect
 from tests.support.s3_client import S3
 from tests.support.server import Server
-from tests.support.store import Store
 
 THEIRS = ".s3sftp/uploads/0/claim.json"
 REACHES = [b"/.s3sftp", b"/.s3sftp/", b"/.s3sftp/uploads", b"/" + THEIRS.encode(), b"/x/../.s3sftp/./new"]

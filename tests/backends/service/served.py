@@ -15,9 +15,9 @@ from typing import Any
 from s3sftp.backends import Backend
 from s3sftp.backends.memory import MemoryBackend
 from s3sftp.backends.service import ServiceBackend, ServiceOptions, serve_unix
+from testbed.processes import Process
 from tests.backends.partial import STREAMING, with_only
 from tests.cli.program import clean_environment
-from tests.support.processes import Process
 
 ROOT = Path(__file__).parents[3]
 REFERENCE = ROOT / "examples" / "storage_service.py"

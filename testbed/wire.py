@@ -13,7 +13,7 @@ from itertools import count
 
 import asyncssh
 
-from tests.sftp.packets import (
+from testbed.packets import (
     ATTRS,
     CLOSE,
     CREAT,

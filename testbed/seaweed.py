@@ -17,8 +17,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.support.processes import Process, free_port, program
-from tests.support.store import Store
+from testbed.processes import Process, free_port, program
+from testbed.store import Store
 
 ACCESS_KEY = "AKIATESTOWNER0000001"
 SECRET_KEY = "the-secret-of-the-owner"

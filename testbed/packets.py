@@ -1,4 +1,4 @@
-"""SFTP v3 as the tests speak it: written from the protocol, not from the product.
+"""SFTP v3 on the wire: written from the protocol, not from the product.
 
 Source: draft-ietf-secsh-filexfer-02. Nothing here checks what is sent: tests send nonsense on purpose.
 """

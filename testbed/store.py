@@ -19,7 +19,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 @dataclass(frozen=True)
 class Store:
-    """An S3 server of the tests."""
+    """An S3 server to test against."""
 
     name: str
     endpoint_url: str

@@ -1,4 +1,4 @@
-"""Programs that tests start: each has a group of its own, a file for its output, and a certain end."""
+"""Programs that tests and benchmarks start: each has its own group, an output file, and a certain end."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from urllib.parse import parse_qsl, urlsplit
 
-from tests.support.store import Store
+from testbed.store import Store
 
 PAGE = 1000
 

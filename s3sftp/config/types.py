@@ -1,0 +1,105 @@
+"""The types of options that are written with a unit, or that name a file.
+
+| type | what is accepted |
+|---|---|
+| `Duration` | seconds as a number, `"30 s"`, `"10 min"`, `"1.5 h"`, a `timedelta`: from zero to ten years |
+| `PositiveDuration` | the same without zero |
+| `ByteSize` | bytes as an integer, `"8 MiB"`: units are binary, and `"8 MB"` is an error |
+| `LocalPath` | a path that the file system can have |
+
+All groups of options use these types, and a type accepts the same from a file, a variable, a flag and a
+caller: `metadata_timeout = "30 s"` in TOML is `S3Options(metadata_timeout="30 s")` in Python. The error for
+any other value says what would be right.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Final
+
+from pydantic import AfterValidator, BeforeValidator, Field
+
+_SECONDS = {"": 1, "ms": 0.001, "s": 1, "sec": 1, "m": 60, "min": 60, "h": 3600, "d": 86400}
+_LONGEST_SECONDS = 10 * 365 * 86400
+_BYTES = {"": 1, "b": 1, "kib": 2**10, "mib": 2**20, "gib": 2**30, "tib": 2**40}
+
+
+def _parse_duration(value: object) -> timedelta:
+    seconds = value.total_seconds() if isinstance(value, timedelta) else _seconds_of(value)
+    if seconds is None:
+        raise ValueError("should be a number of seconds, or a text like '30 s', '10 min' or '1 h'")
+    if not 0 <= seconds <= _LONGEST_SECONDS:  # NaN is in no range
+        raise ValueError("should be from zero to ten years")
+    return value if isinstance(value, timedelta) else timedelta(seconds=seconds)
+
+
+def _seconds_of(value: object) -> float | None:
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return value
+    if not isinstance(value, str):
+        return None
+    number, unit = _number_and_unit(value)
+    try:
+        return float(number) * _SECONDS[unit]
+    except (ValueError, KeyError):
+        return None
+
+
+def _longer_than_zero(value: timedelta) -> timedelta:
+    if value <= timedelta(0):
+        raise ValueError("should be longer than zero")
+    return value
+
+
+def _parse_size(value: object) -> object:
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return value  # pydantic refuses fractions
+    number, unit = _number_and_unit(value) if isinstance(value, str) else ("", "")
+    if not number.isdecimal() or unit not in _BYTES:
+        raise ValueError("should be a number of bytes, like 8388608 or '8 MiB'")
+    return int(number) * _BYTES[unit]
+
+
+def _number_and_unit(text: str) -> tuple[str, str]:
+    """`8 MiB` is `8` and `mib`."""
+    text = text.strip().lower()
+    number = text.rstrip("abcdefghijklmnopqrstuvwxyz ")
+    return number, text[len(number) :].strip()
+
+
+def _check_path(path: Path) -> Path:
+    try:
+        possible = b"\0" not in os.fsencode(path)
+    except UnicodeEncodeError:
+        possible = False
+    if not possible:
+        raise ValueError("should be a path that the file system can have: it has no NUL and no surrogates")
+    return path
+
+
+Duration = Annotated[timedelta, BeforeValidator(_parse_duration)]
+"""A length of time that is not negative: a number of seconds, or a text with a unit."""
+
+# the validator words the error; the bound is there for the chart's schema to read
+PositiveDuration = Annotated[Duration, AfterValidator(_longer_than_zero), Field(gt=timedelta(0))]
+"""A length of time above zero: a number of seconds, or a text with a unit."""
+
+_SIZE = BeforeValidator(_parse_size)
+# pydantic's own ByteSize takes decimal units, bits, and any text behind the unit: "8 MiB or so", "1,000"
+ByteSize = Annotated[int, _SIZE]
+"""A number of bytes: an integer, or a text with a binary unit such as `"8 MiB"`."""
+
+LocalPath = Annotated[Path, AfterValidator(_check_path)]
+"""A path on this machine, as the operating system can be asked for it."""
+
+
+DIVIDED: Final = object()
+"""Marks an option that bounds the whole server: each worker gets an equal share of it."""
+
+
+def is_size(metadata: Iterable[object]) -> bool:
+    """Whether an option with this metadata is a `ByteSize`, not a count: for what describes options."""
+    return _SIZE in metadata
