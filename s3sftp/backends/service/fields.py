@@ -22,7 +22,17 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, NoReturn
 
-from s3sftp.backends.contract import Entry, FileInfo, Finish, Kind, Place, Session, Usage, WriteIntent
+from s3sftp.backends.contract import (
+    Buffer,
+    Entry,
+    FileInfo,
+    Finish,
+    Kind,
+    Place,
+    Session,
+    Usage,
+    WriteIntent,
+)
 from s3sftp.backends.service.messages import Begun, Cursor, Page
 from s3sftp.backends.service.packing import Malformed, plain
 from s3sftp.errors import StorageError
@@ -224,6 +234,51 @@ def usage(value: object) -> Usage:
 
 def of_usage(usage: Usage) -> _Map:
     return {"total_bytes": usage.total_bytes, "used_bytes": usage.used_bytes}
+
+
+# by type
+
+
+def _nothing(_: object) -> None:
+    """What comes where nothing is expected is not looked at."""
+
+
+FROM_WIRE: dict[Any, Callable[[object], Any]] = {
+    Place: place,
+    Session: session,
+    WriteIntent: intent,
+    Finish: finish,
+    Buffer: binary,
+    Cursor: cursor,
+    Cursor | None: or_nil(cursor),
+    str | None: or_nil(text),
+    int: natural,
+    int | None: or_nil(natural),
+    float: number,
+    bool: flag,
+    bytes: binary,
+    FileInfo: file_info,
+    FileInfo | None: or_nil(file_info),
+    Page: page,
+    Begun: begun,
+    Usage: usage,
+    None: _nothing,
+}
+"""What reads a value, by the type that a field of a message or an answer is declared with."""
+
+TO_WIRE: dict[type, Callable[[Any], object]] = {
+    Place: lambda place: place.key,
+    Session: of_session,
+    RemoteSession: of_session,
+    WriteIntent: of_intent,
+    Finish: of_finish,
+    str: plain,
+    FileInfo: of_file_info,
+    Page: of_page,
+    Begun: of_begun,
+    Usage: of_usage,
+}
+"""What makes a value of it that msgpack has, by its class; the others it has by itself."""
 
 
 def _map(value: object) -> _Map:
