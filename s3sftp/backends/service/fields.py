@@ -103,6 +103,10 @@ def or_nil(codec: Callable[[object], Any]) -> Callable[[object], Any]:
     return lambda value: None if value is None else codec(value)
 
 
+_natural_or_nil = or_nil(natural)
+_number_or_nil = or_nil(number)
+_text_or_nil = or_nil(text)
+
 # what the contract has
 
 
@@ -116,16 +120,19 @@ def place(value: object) -> Place:
 
 def file_info(value: object) -> FileInfo:
     given = _map(value)
-    kinds = {kind.value: kind for kind in Kind}
-    if given.get("kind") not in kinds:
-        _wrong(f"the kind {' or '.join(kinds)}", given.get("kind"))
+    kind = given.get("kind")
+    if not isinstance(kind, str) or kind not in _KINDS:
+        _wrong(f"the kind {' or '.join(_KINDS)}", kind)
     return FileInfo(
-        kinds[given["kind"]],
+        _KINDS[kind],
         natural(given.get("size") or 0),
-        or_nil(number)(given.get("mtime")),
-        or_nil(text)(given.get("version")),
-        or_nil(natural)(given.get("mode")),
+        _number_or_nil(given.get("mtime")),
+        _text_or_nil(given.get("version")),
+        _natural_or_nil(given.get("mode")),
     )
+
+
+_KINDS = {kind.value: kind for kind in Kind}
 
 
 def of_file_info(info: FileInfo) -> _Map:
@@ -167,7 +174,7 @@ def intent(value: object) -> WriteIntent:
     return WriteIntent(
         flag(given.get("exclusive", False)),
         or_nil(file_info)(given.get("base")),
-        or_nil(number)(given.get("mtime")),
+        _number_or_nil(given.get("mtime")),
     )
 
 
@@ -178,7 +185,7 @@ def of_intent(intent: WriteIntent) -> _Map:
 
 def finish(value: object) -> Finish:
     given = _map(value)
-    mtime = or_nil(number)(given.get("mtime"))
+    mtime = _number_or_nil(given.get("mtime"))
     return Finish(natural(given.get("size")), mtime, flag(given.get("base_kept", True)))
 
 
@@ -229,7 +236,7 @@ def of_begun(begun: Begun) -> _Map:
 
 def usage(value: object) -> Usage:
     given = _map(value)
-    return Usage(or_nil(natural)(given.get("total_bytes")), or_nil(natural)(given.get("used_bytes")))
+    return Usage(_natural_or_nil(given.get("total_bytes")), _natural_or_nil(given.get("used_bytes")))
 
 
 def of_usage(usage: Usage) -> _Map:
@@ -251,9 +258,9 @@ FROM_WIRE: dict[Any, Callable[[object], Any]] = {
     Buffer: binary,
     Cursor: cursor,
     Cursor | None: or_nil(cursor),
-    str | None: or_nil(text),
+    str | None: _text_or_nil,
     int: natural,
-    int | None: or_nil(natural),
+    int | None: _natural_or_nil,
     float: number,
     bool: flag,
     bytes: binary,
