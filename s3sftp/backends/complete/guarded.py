@@ -1,4 +1,4 @@
-"""The callbacks that a backend has, made safe to call: errors of the tree, answers of the right shape.
+"""The callbacks that a backend has, made safe to call: errors of the tree, answers of the right type.
 
 OSError           the error of the tree that means the same
 StorageError      passes
@@ -9,8 +9,9 @@ anything else     passes: the client gets a reference number, the log the rest
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator, Sequence
-from contextlib import aclosing, contextmanager
+from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
+from contextlib import aclosing
+from types import TracebackType
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from s3sftp.backends.capabilities import backend_name
@@ -36,6 +37,23 @@ T = TypeVar("T")
 _CHECK_OF = {each.name: CHECKS[each.answer] for each in (*LIFE_CYCLE.values(), *OPERATIONS.values())}
 
 
+class _ErrorTranslation:
+    """Turns OSErrors into the errors of the tree that mean the same, a stray cancellation into a failure."""
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if isinstance(error, asyncio.CancelledError) and not is_meant_for_us():
+            raise StorageFailure(detail="the call was cancelled by something of its own") from error
+        if isinstance(error, OSError):
+            raise error_of(error) from error
+
+
+_translated = _ErrorTranslation()
+
+
 class Guarded:
     """One backend. Only what it has may be called."""
 
@@ -55,13 +73,13 @@ class Guarded:
         the backend raises.
         """
         name = method.__name__
-        with understood():
+        with _translated:
             answer = await getattr(self._theirs, name)(*arguments, **keywords)
         checked: T = self._checked(name, answer)
         return checked
 
     async def list_dir(self, place: Place, session: Session) -> AsyncGenerator[Sequence[Entry], None]:
-        with understood():
+        with _translated:
             async with aclosing(self._iterated("list_dir", place, session)) as pages:
                 async for page in pages:
                     yield self._checked("list_dir", page)
@@ -72,7 +90,7 @@ class Guarded:
         """As `RangedReads.read_file_range`; each piece is `bytes`, and their number is right."""
         at = start
         arguments = (place, start, stop, version, session)
-        with understood():
+        with _translated:
             async with aclosing(self._iterated("read_file_range", *arguments)) as pieces:
                 async for piece in pieces:
                     data = self._checked("read_file_range", piece)
@@ -94,13 +112,13 @@ class Guarded:
 
     async def copy(self, source: Place, target: Place, session: Session, *, version: str | None) -> FileInfo:
         """As `Extras.copy`, and always says what is stored."""
-        with understood():
+        with _translated:
             stored = await self._theirs.copy(source, target, session, version=version)
         return await self.stored("copy", stored, target, session)
 
     async def finish_write(self, upload: Upload, tail: Buffer, finish: Finish, session: Session) -> object:
         """What the backend says of what it has published: for `stored`."""
-        with understood():
+        with _translated:
             return await self._theirs.finish_write(upload, tail, finish, session)
 
     async def stored(self, method: str, stored: object, place: Place, session: Session) -> FileInfo:
@@ -139,16 +157,3 @@ class Guarded:
 
     def _broken(self, what: str) -> StorageFailure:
         return StorageFailure(detail=f"backend {self.name}: {what}")
-
-
-@contextmanager
-def understood() -> Iterator[None]:
-    """Turn OSErrors into the errors of the tree that mean the same, a stray cancellation into a failure."""
-    try:
-        yield
-    except asyncio.CancelledError as error:
-        if is_meant_for_us():
-            raise
-        raise StorageFailure(detail="the call was cancelled by something of its own") from error
-    except OSError as error:
-        raise error_of(error) from error
