@@ -109,7 +109,7 @@ def stub_for(
     if first_chunk_bytes is not None:
         members["first_chunk_bytes"] = first_chunk_bytes
     for operation in (*names_of(Backend), *callbacks):
-        members[operation] = vars(_Conversations).get(operation) or _question(MESSAGES[operation])
+        members[operation] = vars(Conversations).get(operation) or _question(MESSAGES[operation])
     stub: Any = type("ServiceStub", (Stub,), members)(reach)
     return stub  # type: ignore[no-any-return]
 
@@ -128,7 +128,7 @@ def _question(kind: type[Message]) -> Callable[..., Awaitable[object]]:
     return ask_for_it
 
 
-class _Conversations(Stub):
+class Conversations(Stub):
     """The methods that take more than one message, or another than the method's arguments."""
 
     async def list_dir(self, place: Place, session: Session) -> AsyncIterator[Sequence[Entry]]:
