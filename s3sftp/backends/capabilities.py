@@ -13,17 +13,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from s3sftp.backends.contract import Backend, CompleteBackend, Extras, RangedReads, StreamedWrites
+from s3sftp.backends.operations import LIFE_CYCLE, OPERATIONS, Operation, names_of
 from s3sftp.errors import ConfigurationError
 
-_LIFE = ("start", "stop")
-_REQUIRED = (
-    *("file_info", "list_dir", "make_dir", "del_dir", "delete", "rename"),
-    *("read_file", "write_file"),
-)
-_STREAMING = ("begin_write", "write_chunk", "finish_write", "abort_write")
-_EXTRAS = ("keep_range", "copy", "set_mtime", "usage")
+_REQUIRED = names_of(Backend)
+_STREAMING = names_of(StreamedWrites)
 _BY_POSITION = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 _PROTOCOLS = (Backend, RangedReads, StreamedWrites, Extras, CompleteBackend)
+_DEFAULTS = [vars(CompleteBackend)[name] for name in names_of(Extras) if name in vars(CompleteBackend)]
+"""What `CompleteBackend` itself does for an extra; any other method of a protocol is only a promise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,17 +30,19 @@ class Capabilities:
 
     ranged_reads: bool = False
     streamed_writes: bool = False
-    keep_range: bool = False
-    copy: bool = False
-    set_mtime: bool = False
-    usage: bool = False
+    extras: frozenset[str] = frozenset()
+    """The methods of `Extras`, by their names."""
     first_chunk_bytes: bool = False
     begin_is_free: bool = False
+
+    def has(self, extra: Callable[..., object]) -> bool:
+        """Whether it has a method of `Extras`, such as `Extras.copy`."""
+        return extra.__name__ in self.extras
 
 
 def examine(backend: object) -> Capabilities:
     """What a backend can do. Raises ConfigurationError with everything that is wrong with it."""
-    has = {name: _has(backend, name) for name in (*_REQUIRED, "read_file_range", *_STREAMING, *_EXTRAS)}
+    has = {name: _has(backend, name) for name in OPERATIONS}
     problems = list(_problems(backend, has))
     if problems:
         named = backend_name(backend)
@@ -50,10 +50,7 @@ def examine(backend: object) -> Capabilities:
     return Capabilities(
         ranged_reads=has["read_file_range"],
         streamed_writes=has["begin_write"],
-        keep_range=has["keep_range"],
-        copy=has["copy"],
-        set_mtime=has["set_mtime"],
-        usage=has["usage"],
+        extras=frozenset(name for name in names_of(Extras) if has[name]),
         first_chunk_bytes=_has(backend, "first_chunk_bytes"),
         begin_is_free=has["begin_write"] and bool(getattr(backend, "begin_is_free", False)),
     )
@@ -76,8 +73,8 @@ def _problems(backend: object, has: dict[str, bool]) -> Iterator[str]:
     if isinstance(backend, type):
         yield "is a class; make an object of it"
         return
-    life = [name for name in _LIFE if getattr(backend, name, None) is None]
-    missing = [name for name in _REQUIRED if not has[name]] + life
+    missing = [name for name in _REQUIRED if not has[name]]
+    missing += [name for name in LIFE_CYCLE if getattr(backend, name, None) is None]
     if is_complete(backend):
         missing += [name for name in has if not has[name] and name not in missing]
     if missing:
@@ -85,9 +82,9 @@ def _problems(backend: object, has: dict[str, bool]) -> Iterator[str]:
     yield from _streaming_problems([name for name in _STREAMING if has[name]])
     if has["keep_range"] and not any(has[name] for name in _STREAMING):
         yield "it has keep_range, but none of the callbacks that stream writes: nothing would call it"
-    for name in (*_LIFE, *(name for name in has if has[name])):
-        if name not in missing:
-            yield from _problems_of(name, getattr(backend, name))
+    for operation in (*LIFE_CYCLE.values(), *(OPERATIONS[name] for name in has if has[name])):
+        if operation.name not in missing:
+            yield from _problems_of(operation, getattr(backend, operation.name))
     yield from _chunk_size_problems(backend)
 
 
@@ -107,17 +104,16 @@ def _chunk_size_problems(backend: object) -> Iterator[str]:
             yield f"first_chunk_bytes is {size!r}, and should be a number of bytes"
 
 
-def _problems_of(name: str, found: Any) -> Iterator[str]:
-    promised = _promised(name)
+def _problems_of(operation: Operation, found: Any) -> Iterator[str]:
     if not callable(found):
-        yield f"{name} is {type(found).__name__}, and should be a method"
+        yield f"{operation.name} is {type(found).__name__}, and should be a method"
         return
-    wrong = _color_problem(found, yields=_yields(promised))
+    wrong = _color_problem(found, yields=operation.streams)
     if wrong is not None:
-        yield f"{name} {wrong}"
-    misfit = _signature_problem(found, promised)
+        yield f"{operation.name} {wrong}"
+    misfit = _signature_problem(found, operation)
     if misfit is not None:
-        yield f"{name}{misfit}"
+        yield f"{operation.name}{misfit}"
 
 
 def _color_problem(found: Any, *, yields: bool) -> str | None:
@@ -137,13 +133,13 @@ def _color_problem(found: Any, *, yields: bool) -> str | None:
     return None  # also a plain function that returns another's iterator
 
 
-def _signature_problem(found: Any, promised: Callable[..., Any]) -> str | None:
+def _signature_problem(found: Any, operation: Operation) -> str | None:
     """What is wrong with its parameters: the core's arguments must fit them, each what it is called."""
     try:
         signature = inspect.signature(found)
     except (TypeError, ValueError):
         return None  # made outside of Python: it does not say
-    positional, keywords = _parameters(promised)
+    positional, keywords = operation.positional, operation.keywords
     wanted = ", ".join([*positional, *(["*", *keywords] if keywords else [])])
     try:
         signature.bind(*[None] * len(positional), **dict.fromkeys(keywords))
@@ -155,28 +151,12 @@ def _signature_problem(found: Any, promised: Callable[..., Any]) -> str | None:
     return None
 
 
-def _parameters(promised: Callable[..., Any]) -> tuple[list[str], list[str]]:
-    """The names of what is passed by position, and of what is passed by name."""
-    parameters = list(inspect.signature(promised).parameters.values())[1:]  # without self
-    positional = [p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD]
-    return positional, [p.name for p in parameters if p.kind is p.KEYWORD_ONLY]
-
-
-def _yields(promised: Callable[..., Any]) -> bool:
-    return str(inspect.signature(promised).return_annotation).startswith("AsyncIterator")
-
-
-def _promised(name: str) -> Callable[..., Any]:
-    """The method of the protocols that has the promise."""
-    return next(vars(protocol)[name] for protocol in _PROTOCOLS if name in vars(protocol))  # type: ignore[no-any-return]
-
-
 def _has(backend: object, name: str) -> bool:
     """Whether it has a callback of its own, not only the protocols' promise of one."""
     found = inspect.getattr_static(backend, name, None)
     if found is None:
         return getattr(backend, name, None) is not None  # from `__getattr__`, if at all
-    return not any(vars(protocol).get(name) is found for protocol in _PROTOCOLS)
+    return found in _DEFAULTS or not any(vars(protocol).get(name) is found for protocol in _PROTOCOLS)
 
 
 def _listed(names: list[str]) -> str:

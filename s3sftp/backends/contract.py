@@ -408,6 +408,15 @@ class CompleteBackend(Backend, RangedReads, StreamedWrites, Extras, Protocol):
         if (present and present.identity) != (info and info.identity):
             raise Changed
 
+    async def set_mtime(self, place: Place, mtime: float, session: Session) -> bool:
+        """As `Extras.set_mtime`. A storage without it sets no time: returns False."""
+        await self.file_info(place, session)  # raises NotFound
+        return False
+
+    async def usage(self, place: Place, session: Session) -> Usage:
+        """As `Extras.usage`. A storage without it does not know."""
+        return Usage()
+
     async def read_file(self, place: Place, session: Session) -> Buffer:
         """As `Backend.read_file`; one that is mapped comes as a view."""
 

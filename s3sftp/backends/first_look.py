@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
-from dataclasses import fields
 from typing import cast
 
 from s3sftp.backends.capabilities import examine
 from s3sftp.backends.complete import complete
-from s3sftp.backends.contract import Backend, CompleteBackend, Entry, Place, Session
+from s3sftp.backends.contract import Backend, CompleteBackend, Entry, Extras, Place, Session
 from s3sftp.backends.findings import Finding
+from s3sftp.backends.operations import names_of
 from s3sftp.backends.spool import SpoolRoom
 from s3sftp.errors import PermissionDenied, StorageError, told
 
@@ -41,7 +41,14 @@ async def look_at(backend: Backend) -> list[Finding]:
 
 def _capabilities(backend: Backend) -> str:
     can = examine(backend)
-    has = [field.name.replace("_", " ") for field in fields(can) if getattr(can, field.name)]
+    optional = {
+        "ranged reads": can.ranged_reads,
+        "streamed writes": can.streamed_writes,
+        **{name.replace("_", " "): name in can.extras for name in names_of(Extras)},
+        "first chunk bytes": can.first_chunk_bytes,
+        "begin is free": can.begin_is_free,
+    }
+    has = [words for words, is_there in optional.items() if is_there]
     return "all that is required, " + (", ".join(has) if has else "whole files only")
 
 

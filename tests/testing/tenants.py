@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+import functools
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import nullcontext, suppress
 from typing import Any
 
-from s3sftp.backends import Entry, FileInfo, Place, Session, Upload, WriteIntent
+from s3sftp.backends import Entry, FileInfo, Place, Session
 from s3sftp.backends.memory import MemoryBackend
+from s3sftp.backends.operations import OPERATIONS, Operation
 from s3sftp.errors import NotFound
 
 STRANGER = Session("mallory", attributes={"tenant": "two"})
@@ -31,36 +33,21 @@ class Tenants(MemoryBackend):
             async for page in super().list_dir(self.within(place, session), session):
                 yield page
 
-    async def make_dir(self, place: Place, session: Session) -> None:
-        await super().make_dir(self.within(place, session), session)
 
-    async def del_dir(self, place: Place, session: Session) -> None:
-        await super().del_dir(self.within(place, session), session)
+def _within(operation: Operation) -> Callable[..., Any]:
+    """The method of the storage in memory, in the directory of the session's tenant."""
+    method = getattr(MemoryBackend, operation.name)
+    at = operation.positional.index("session")
 
-    async def delete(self, place: Place, session: Session) -> None:
-        await super().delete(self.within(place, session), session)
+    @functools.wraps(method)
+    def call(tenants: Tenants, *arguments: Any, **keywords: Any) -> Any:
+        session = arguments[at]
+        moved = [tenants.within(each, session) if isinstance(each, Place) else each for each in arguments]
+        return method(tenants, *moved, **keywords)
 
-    async def rename(self, source: Place, target: Place, session: Session, *, overwrite: bool) -> None:
-        source, target = self.within(source, session), self.within(target, session)
-        await super().rename(source, target, session, overwrite=overwrite)
+    return call
 
-    async def copy(self, source: Place, target: Place, session: Session, *, version: str | None) -> FileInfo:
-        source, target = self.within(source, session), self.within(target, session)
-        return await super().copy(source, target, session, version=version)
 
-    async def set_mtime(self, place: Place, mtime: float, session: Session) -> bool:
-        return await super().set_mtime(self.within(place, session), mtime, session)
-
-    async def read_file(self, place: Place, session: Session) -> bytes:
-        return await super().read_file(self.within(place, session), session)
-
-    async def write_file(self, place: Place, data: Any, session: Session) -> FileInfo:
-        return await super().write_file(self.within(place, session), data, session)
-
-    def read_file_range(
-        self, place: Place, start: int, stop: int, version: str | None, session: Session
-    ) -> AsyncIterator[Any]:
-        return super().read_file_range(self.within(place, session), start, stop, version, session)
-
-    async def begin_write(self, place: Place, intent: WriteIntent, session: Session) -> Upload:
-        return await super().begin_write(self.within(place, session), intent, session)
+for _operation in OPERATIONS.values():
+    if _operation.name not in vars(Tenants):
+        setattr(Tenants, _operation.name, _within(_operation))

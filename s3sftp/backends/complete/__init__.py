@@ -5,9 +5,9 @@
     begin_write …      `spooled`: chunks are held, in memory or in a spool file, until write_file
     keep_range         `streamed`: the bytes are read, and written in chunks among the others
     copy               read and written
-    set_mtime, usage   "cannot", "unknown"
+    set_mtime, usage   what `CompleteBackend` says: "cannot", "unknown"
 
-On the way `guarded` turns OSErrors into the tree of errors, and refuses answers that have the wrong shape.
+On the way `guarded` turns OSErrors into the tree of errors, and refuses answers that have the wrong type.
 """
 
 from s3sftp.backends.complete.completed import Completed, complete

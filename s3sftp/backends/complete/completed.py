@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing
+from dataclasses import dataclass
 from typing import cast
 
 from s3sftp.backends.capabilities import Capabilities, examine, is_complete
 from s3sftp.backends.complete.copies import Copies
 from s3sftp.backends.complete.guarded import Guarded
 from s3sftp.backends.complete.held import Rooms
-from s3sftp.backends.complete.recut import Recut
+from s3sftp.backends.complete.recut import ReadRange, Recut
 from s3sftp.backends.complete.spooled import SpooledUpload, SpooledWrites
 from s3sftp.backends.complete.streamed import StreamedUpload, StreamedWrites
 from s3sftp.backends.contract import (
@@ -18,6 +19,7 @@ from s3sftp.backends.contract import (
     Buffer,
     CompleteBackend,
     Entry,
+    Extras,
     FileInfo,
     Finish,
     Place,
@@ -47,38 +49,56 @@ def complete(backend: Backend, room: SpoolRoom) -> CompleteBackend:
     return Completed(backend, can, room)
 
 
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """A backend, and what does the operations that it lacks."""
+
+    theirs: Guarded
+    can: Capabilities
+    copies: Copies
+    writes: SpooledWrites | StreamedWrites
+
+    @classmethod
+    def of(cls, backend: Backend, can: Capabilities, room: SpoolRoom, read_range: ReadRange) -> Parts:
+        theirs, rooms = Guarded(backend), Rooms(room)
+        writes = (
+            StreamedWrites(theirs, can, read_range)
+            if can.streamed_writes
+            else SpooledWrites(theirs, can, rooms, read_range)
+        )
+        return cls(theirs, can, Copies(theirs, rooms), writes)
+
+
 class Completed(CompleteBackend):
     """Made of another backend. Raises StorageErrors, and what nobody foresaw."""
 
     def __init__(self, backend: Backend, can: Capabilities, room: SpoolRoom) -> None:
-        self._theirs = theirs = Guarded(backend)
-        self._can = can
-        self.name = theirs.name
+        self._parts = Parts.of(backend, can, room, self.read_file_range)
+        self.name = self._parts.theirs.name
         self.begin_is_free = can.begin_is_free
-        rooms = Rooms(room)
-        self._copies = Copies(theirs, rooms)
-        self._writes = (
-            StreamedWrites(theirs, can, self.read_file_range)
-            if can.streamed_writes
-            else SpooledWrites(theirs, can, rooms, self.read_file_range)
-        )
+
+    async def _now(self) -> Parts:
+        """What an operation that begins now works with: always the same, unless a subclass replaces it."""
+        return self._parts
 
     @property
     def first_chunk_bytes(self) -> int:
-        return self._theirs.first_chunk_bytes if self._can.first_chunk_bytes else Upload.chunk_bytes
+        parts = self._parts
+        return parts.theirs.first_chunk_bytes if parts.can.first_chunk_bytes else Upload.chunk_bytes
 
     async def start(self) -> None:
-        await self._theirs.start()
+        await self._parts.theirs.call(Backend.start)
 
     async def stop(self) -> None:
-        await self._copies.close()
-        await self._theirs.stop()
+        await self._parts.copies.close()
+        await self._parts.theirs.call(Backend.stop)
 
     # ── names ───────────────────────────────────────────────────────────────────────────────────────
 
     async def file_info(self, place: Place, session: Session) -> FileInfo:
+        parts = await self._now()
         try:
-            info = await self._theirs.file_info(place, session)
+            info = await parts.theirs.call(Backend.file_info, place, session)
         except NotFound:
             if not place.is_root:
                 raise
@@ -87,8 +107,9 @@ class Completed(CompleteBackend):
 
     async def list_dir(self, place: Place, session: Session) -> AsyncGenerator[Sequence[Entry], None]:
         seen, begun = {b".", b".."}, False
+        parts = await self._now()
         try:
-            async with aclosing(self._theirs.list_dir(place, session)) as pages:
+            async with aclosing(parts.theirs.list_dir(place, session)) as pages:
                 async for page in pages:
                     begun = True
                     if unseen := _unseen(page, seen):
@@ -98,85 +119,98 @@ class Completed(CompleteBackend):
                 raise
 
     async def make_dir(self, place: Place, session: Session) -> None:
-        await self._theirs.make_dir(place, session)
+        parts = await self._now()
+        await parts.theirs.call(Backend.make_dir, place, session)
 
     async def del_dir(self, place: Place, session: Session) -> None:
-        await self._theirs.del_dir(place, session)
+        parts = await self._now()
+        await parts.theirs.call(Backend.del_dir, place, session)
 
     async def delete(self, place: Place, session: Session) -> None:
+        parts = await self._now()
         try:
-            await self._theirs.delete(place, session)
+            await parts.theirs.call(Backend.delete, place, session)
         finally:
-            self._copies.drop(place)
+            parts.copies.drop(place)
 
     async def rename(self, source: Place, target: Place, session: Session, *, overwrite: bool) -> None:
+        parts = await self._now()
         try:
-            await self._theirs.rename(source, target, session, overwrite=overwrite)
+            await parts.theirs.call(Backend.rename, source, target, session, overwrite=overwrite)
         finally:
-            self._copies.drop(source, target)
+            parts.copies.drop(source, target)
 
     async def copy(self, source: Place, target: Place, session: Session, *, version: str | None) -> FileInfo:
+        parts = await self._now()
         try:
-            if self._can.copy:
-                return await self._theirs.copy(source, target, session, version=version)
+            if parts.can.has(Extras.copy):
+                return await parts.theirs.copy(source, target, session, version=version)
             return await self._copy(source, target, session, version)
         finally:
-            self._copies.drop(target)
+            parts.copies.drop(target)
 
     async def set_mtime(self, place: Place, mtime: float, session: Session) -> bool:
-        if not self._can.set_mtime:
-            await self.file_info(place, session)  # raises NotFound
-            return False
+        parts = await self._now()
+        if not parts.can.has(Extras.set_mtime):
+            return await super().set_mtime(place, mtime, session)
         try:
-            return await self._theirs.set_mtime(place, mtime, session)
+            return await parts.theirs.call(Extras.set_mtime, place, mtime, session)
         finally:
-            self._copies.drop(place)
+            parts.copies.drop(place)
 
     async def usage(self, place: Place, session: Session) -> Usage:
-        return await self._theirs.usage(place, session) if self._can.usage else Usage()
+        parts = await self._now()
+        if not parts.can.has(Extras.usage):
+            return await super().usage(place, session)
+        return await parts.theirs.call(Extras.usage, place, session)
 
     # ── bytes ───────────────────────────────────────────────────────────────────────────────────────
 
     async def read_file(self, place: Place, session: Session) -> Buffer:
-        return await self._theirs.read_file(place, session)
+        parts = await self._now()
+        return await parts.theirs.read_file(place, session)
 
     async def write_file(self, place: Place, data: Buffer, session: Session) -> FileInfo:
+        parts = await self._now()
         try:
-            return await self._theirs.write_file(place, data, session)
+            return await parts.theirs.write_file(place, data, session)
         finally:
-            self._copies.drop(place)
+            parts.copies.drop(place)
 
     async def open_file(
         self, place: Place, stop: int, session: Session
     ) -> tuple[FileInfo, AsyncIterator[Buffer] | None]:
         info, beginning = await super().open_file(place, stop, session)
         if info.version is None:
-            self._copies.begin_anew(place, session)
+            self._parts.copies.begin_anew(place, session)
         return info, beginning
 
     def read_file_range(
         self, place: Place, start: int, stop: int, version: str | None, session: Session
     ) -> AsyncGenerator[Buffer, None]:
-        reads = self._theirs.read_file_range if self._can.ranged_reads else self._copies.pieces
+        parts = self._parts
+        reads = parts.theirs.read_file_range if parts.can.ranged_reads else parts.copies.pieces
         return reads(place, start, stop, version, session)
 
     async def begin_write(self, place: Place, intent: WriteIntent, session: Session) -> Upload:
-        return await self._writes.begin(place, intent, session)
+        parts = await self._now()
+        return await parts.writes.begin(place, intent, session)
 
     async def write_chunk(self, upload: Upload, data: Buffer, session: Session) -> None:
-        await self._writes.chunk(upload, data, session)
+        await _ours(upload).writes.chunk(upload, data, session)
 
     async def keep_range(self, upload: Upload, start: int, stop: int, session: Session) -> None:
-        await self._writes.keep(upload, start, stop, session)
+        await _ours(upload).writes.keep(upload, start, stop, session)
 
     async def finish_write(self, upload: Upload, tail: Buffer, finish: Finish, session: Session) -> FileInfo:
+        ours = _ours(upload)
         try:
-            return await self._writes.finish(upload, tail, finish, session)
+            return await ours.writes.finish(upload, tail, finish, session)
         finally:
-            self._copies.drop(_place_of(upload))
+            self._parts.copies.drop(ours.place)
 
     async def abort_write(self, upload: Upload, session: Session) -> None:
-        await self._writes.abort(upload, session)
+        await _ours(upload).writes.abort(upload, session)
 
     async def _copy(self, source: Place, target: Place, session: Session, version: str | None) -> FileInfo:
         """Read a file and write it."""
@@ -185,9 +219,10 @@ class Completed(CompleteBackend):
             raise IsADirectory
         if version not in (None, info.version):
             raise Changed
-        if not (self._can.ranged_reads or self._can.streamed_writes):
+        parts = self._parts
+        if not (parts.can.ranged_reads or parts.can.streamed_writes):
             return await self.write_file(
-                target, await self._copies.whole(source, info.version, session), session
+                target, await parts.copies.whole(source, info.version, session), session
             )
         upload = await self.begin_write(target, WriteIntent(), session)
         recut = Recut(upload, lambda chunk: self.write_chunk(upload, chunk, session))
@@ -201,9 +236,9 @@ class Completed(CompleteBackend):
             raise
 
 
-def _place_of(upload: Upload) -> Place:
+def _ours(upload: Upload) -> SpooledUpload | StreamedUpload:
     if isinstance(upload, SpooledUpload | StreamedUpload):
-        return upload.place
+        return upload
     raise StorageFailure(detail="an upload of another backend")
 
 

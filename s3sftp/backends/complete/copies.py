@@ -14,7 +14,7 @@ from typing import Protocol
 
 from s3sftp.backends.complete.guarded import Guarded
 from s3sftp.backends.complete.held import Held, Rooms
-from s3sftp.backends.contract import Buffer, Place, Session
+from s3sftp.backends.contract import Backend, Buffer, Place, Session
 from s3sftp.errors import Changed
 
 _KEEP_SECONDS = 5.0
@@ -183,5 +183,7 @@ class Copies:
         return held
 
     async def _insist(self, place: Place, version: str | None, session: Session) -> None:
-        if version is not None and (await self._theirs.file_info(place, session)).version != version:
+        if version is None:
+            return
+        if (await self._theirs.call(Backend.file_info, place, session)).version != version:
             raise Changed

@@ -1,4 +1,4 @@
-"""The callbacks that a backend has, made safe to call: errors of the tree, answers of the right shape.
+"""The callbacks that a backend has, made safe to call: errors of the tree, answers of the right type.
 
 OSError           the error of the tree that means the same
 StorageError      passes
@@ -9,27 +9,49 @@ anything else     passes: the client gets a reference number, the log the rest
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterator, Sequence
-from contextlib import aclosing, contextmanager
-from typing import Any
+from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
+from contextlib import aclosing
+from types import TracebackType
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from s3sftp.backends.capabilities import backend_name
-from s3sftp.backends.complete.shapes import Shapes
 from s3sftp.backends.contract import (
     Backend,
     Buffer,
+    CompleteBackend,
     Entry,
     FileInfo,
     Finish,
     Place,
     Session,
     Upload,
-    Usage,
-    WriteIntent,
 )
+from s3sftp.backends.operations import LIFE_CYCLE, OPERATIONS
+from s3sftp.backends.validation import CHECKS, Misshapen
 from s3sftp.cancelling import is_meant_for_us
 from s3sftp.errors import StorageFailure
 from s3sftp.posix_errors import error_of
+
+P = ParamSpec("P")
+T = TypeVar("T")
+_CHECK_OF = {each.name: CHECKS[each.answer] for each in (*LIFE_CYCLE.values(), *OPERATIONS.values())}
+
+
+class _ErrorTranslation:
+    """Turns OSErrors into the errors of the tree that mean the same, a stray cancellation into a failure."""
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if isinstance(error, asyncio.CancelledError) and not is_meant_for_us():
+            raise StorageFailure(detail="the call was cancelled by something of its own") from error
+        if isinstance(error, OSError):
+            raise error_of(error) from error
+
+
+_translated = _ErrorTranslation()
 
 
 class Guarded:
@@ -38,60 +60,40 @@ class Guarded:
     def __init__(self, backend: Backend) -> None:
         self.name = backend_name(backend)
         self._theirs: Any = backend  # its optional callbacks have no type: `examine` has looked at them
-        self._shapes = Shapes(self.name)
 
-    async def start(self) -> None:
-        with understood():
-            await self._theirs.start()
+    async def call(
+        self,
+        method: Callable[Concatenate[Any, P], Coroutine[Any, Any, T]],
+        *arguments: P.args,
+        **keywords: P.kwargs,
+    ) -> T:
+        """Call a method of the contract, such as `Backend.file_info`, with what it takes.
 
-    async def stop(self) -> None:
-        with understood():
-            await self._theirs.stop()
-
-    async def file_info(self, place: Place, session: Session) -> FileInfo:
-        with understood():
-            return self._shapes.info("file_info", await self._theirs.file_info(place, session))
+        Raises StorageFailure if the answer does not have the type that the contract declares, and whatever
+        the backend raises.
+        """
+        name = method.__name__
+        with _translated:
+            answer = await getattr(self._theirs, name)(*arguments, **keywords)
+        checked: T = self._checked(name, answer)
+        return checked
 
     async def list_dir(self, place: Place, session: Session) -> AsyncGenerator[Sequence[Entry], None]:
-        with understood():
+        with _translated:
             async with aclosing(self._iterated("list_dir", place, session)) as pages:
                 async for page in pages:
-                    yield self._shapes.page("list_dir", page)
-
-    async def make_dir(self, place: Place, session: Session) -> None:
-        with understood():
-            await self._theirs.make_dir(place, session)
-
-    async def del_dir(self, place: Place, session: Session) -> None:
-        with understood():
-            await self._theirs.del_dir(place, session)
-
-    async def delete(self, place: Place, session: Session) -> None:
-        with understood():
-            await self._theirs.delete(place, session)
-
-    async def rename(self, source: Place, target: Place, session: Session, *, overwrite: bool) -> None:
-        with understood():
-            await self._theirs.rename(source, target, session, overwrite=overwrite)
-
-    async def read_file(self, place: Place, session: Session) -> Buffer:
-        with understood():
-            return self._shapes.data("read_file", await self._theirs.read_file(place, session))
-
-    async def write_file(self, place: Place, data: Buffer, session: Session) -> FileInfo:
-        with understood():
-            stored = await self._theirs.write_file(place, data, session)
-        return await self.stored("write_file", stored, place, session)
+                    yield self._checked("list_dir", page)
 
     async def read_file_range(
         self, place: Place, start: int, stop: int, version: str | None, session: Session
     ) -> AsyncGenerator[Buffer, None]:
+        """As `RangedReads.read_file_range`; each piece is `bytes`, and their number is right."""
         at = start
         arguments = (place, start, stop, version, session)
-        with understood():
+        with _translated:
             async with aclosing(self._iterated("read_file_range", *arguments)) as pieces:
                 async for piece in pieces:
-                    data = self._shapes.data("read_file_range", piece)
+                    data = self._checked("read_file_range", piece)
                     at += len(data)
                     if at > stop:
                         raise self._broken(f"read_file_range yielded more than the bytes {start} to {stop}")
@@ -99,49 +101,43 @@ class Guarded:
         if at < stop:
             raise self._broken(f"read_file_range ended at {at}, where {stop} was asked for")
 
-    async def begin_write(self, place: Place, intent: WriteIntent, session: Session) -> Upload:
-        with understood():
-            begun = await self._theirs.begin_write(place, intent, session)
-        return self._shapes.upload("begin_write", begun)
+    async def read_file(self, place: Place, session: Session) -> Buffer:
+        """As `Backend.read_file`; an mmap comes as a view."""
+        return await self.call(CompleteBackend.read_file, place, session)
 
-    async def write_chunk(self, upload: Upload, data: Buffer, session: Session) -> None:
-        with understood():
-            await self._theirs.write_chunk(upload, data, session)
-
-    async def keep_range(self, upload: Upload, start: int, stop: int, session: Session) -> None:
-        with understood():
-            await self._theirs.keep_range(upload, start, stop, session)
-
-    async def finish_write(self, upload: Upload, tail: Buffer, finish: Finish, session: Session) -> object:
-        """What the backend says of what it has published: for `stored`."""
-        with understood():
-            return await self._theirs.finish_write(upload, tail, finish, session)
-
-    async def abort_write(self, upload: Upload, session: Session) -> None:
-        with understood():
-            await self._theirs.abort_write(upload, session)
+    async def write_file(self, place: Place, data: Buffer, session: Session) -> FileInfo:
+        """As `Backend.write_file`, and always says what is stored."""
+        stored = await self.call(Backend.write_file, place, data, session)
+        return await self.call(Backend.file_info, place, session) if stored is None else stored
 
     async def copy(self, source: Place, target: Place, session: Session, *, version: str | None) -> FileInfo:
-        with understood():
+        """As `Extras.copy`, and always says what is stored."""
+        with _translated:
             stored = await self._theirs.copy(source, target, session, version=version)
         return await self.stored("copy", stored, target, session)
 
+    async def finish_write(self, upload: Upload, tail: Buffer, finish: Finish, session: Session) -> object:
+        """What the backend says of what it has published: for `stored`."""
+        with _translated:
+            return await self._theirs.finish_write(upload, tail, finish, session)
+
     async def stored(self, method: str, stored: object, place: Place, session: Session) -> FileInfo:
         """What a method says is stored now; None: ask."""
-        return await self.file_info(place, session) if stored is None else self._shapes.info(method, stored)
-
-    async def set_mtime(self, place: Place, mtime: float, session: Session) -> bool:
-        with understood():
-            return self._shapes.flag("set_mtime", await self._theirs.set_mtime(place, mtime, session))
-
-    async def usage(self, place: Place, session: Session) -> Usage:
-        with understood():
-            return self._shapes.usage("usage", await self._theirs.usage(place, session))
+        if stored is None:
+            return await self.call(Backend.file_info, place, session)
+        checked: FileInfo = self._checked(method, stored)
+        return checked
 
     @property
     def first_chunk_bytes(self) -> int:
         size: int = self._theirs.first_chunk_bytes
         return size
+
+    def _checked(self, method: str, answer: object) -> Any:
+        try:
+            return _CHECK_OF[method](answer)
+        except Misshapen as wrong:
+            raise wrong.of(self.name, method) from wrong
 
     async def _iterated(self, method: str, *arguments: object) -> AsyncGenerator[Any, None]:
         """What an async generator yields; it is closed when nobody wants more."""
@@ -149,7 +145,8 @@ class Guarded:
         if not hasattr(items, "__aiter__"):
             if hasattr(items, "close"):
                 items.close()  # a coroutine that nobody awaits would complain
-            self._shapes.refuse(method, items, "an async iterator")
+            wrong = Misshapen(items, "an async iterator")
+            raise wrong.of(self.name, method) from wrong
         try:
             async for item in items:
                 yield item
@@ -160,16 +157,3 @@ class Guarded:
 
     def _broken(self, what: str) -> StorageFailure:
         return StorageFailure(detail=f"backend {self.name}: {what}")
-
-
-@contextmanager
-def understood() -> Iterator[None]:
-    """Turn OSErrors into the errors of the tree that mean the same, a stray cancellation into a failure."""
-    try:
-        yield
-    except asyncio.CancelledError as error:
-        if is_meant_for_us():
-            raise
-        raise StorageFailure(detail="the call was cancelled by something of its own") from error
-    except OSError as error:
-        raise error_of(error) from error

@@ -14,7 +14,17 @@ from s3sftp.backends.capabilities import Capabilities
 from s3sftp.backends.complete.guarded import Guarded
 from s3sftp.backends.complete.held import Held, Rooms
 from s3sftp.backends.complete.recut import ReadRange, base_of
-from s3sftp.backends.contract import Buffer, FileInfo, Finish, Place, Session, Upload, WriteIntent
+from s3sftp.backends.contract import (
+    Backend,
+    Buffer,
+    Extras,
+    FileInfo,
+    Finish,
+    Place,
+    Session,
+    Upload,
+    WriteIntent,
+)
 from s3sftp.errors import AlreadyExists, Changed, IsADirectory, NotFound, StorageError, StorageFailure
 from s3sftp.telemetry import get_logger
 
@@ -24,7 +34,8 @@ _log = get_logger(__name__)
 class SpooledUpload(Upload):
     """Bytes that wait for the end."""
 
-    def __init__(self, place: Place, intent: WriteIntent, rooms: Rooms) -> None:
+    def __init__(self, writes: SpooledWrites, place: Place, intent: WriteIntent, rooms: Rooms) -> None:
+        self.writes = writes
         self.place = place
         self.intent = intent
         self.held = Held(rooms)
@@ -45,7 +56,7 @@ class SpooledWrites:
         present = await self._present(place, session)
         if present is not None and present.is_dir:
             raise IsADirectory
-        return SpooledUpload(place, intent, self._rooms)
+        return SpooledUpload(self, place, intent, self._rooms)
 
     async def chunk(self, upload: Upload, data: Buffer, session: Session) -> None:
         await _ours(upload).held.append(data)
@@ -84,7 +95,7 @@ class SpooledWrites:
 
     async def _present(self, place: Place, session: Session) -> FileInfo | None:
         try:
-            return await self._theirs.file_info(place, session)
+            return await self._theirs.call(Backend.file_info, place, session)
         except NotFound:
             return None
 
@@ -92,11 +103,11 @@ class SpooledWrites:
         self, place: Place, info: FileInfo, mtime: float | None, session: Session
     ) -> FileInfo:
         """The file is stored: a time that cannot be kept does not fail it."""
-        if mtime is None or not self._can.set_mtime:
+        if mtime is None or not self._can.has(Extras.set_mtime):
             return info
         try:
-            was_set = await self._theirs.set_mtime(place, mtime, session)
-            return await self._theirs.file_info(place, session) if was_set else info
+            was_set = await self._theirs.call(Extras.set_mtime, place, mtime, session)
+            return await self._theirs.call(Backend.file_info, place, session) if was_set else info
         except StorageError as error:
             _log.warning("mtime not set", error=str(error), detail=error.detail)
             return info

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 
+from s3sftp.backends import contract
 from s3sftp.backends.capabilities import Capabilities
 from s3sftp.backends.complete.guarded import Guarded
 from s3sftp.backends.complete.recut import ReadRange, Recut, base_of
-from s3sftp.backends.contract import Buffer, FileInfo, Finish, Place, Session, Upload, WriteIntent
+from s3sftp.backends.contract import Buffer, Extras, FileInfo, Finish, Place, Session, Upload, WriteIntent
 from s3sftp.errors import StorageFailure
 from s3sftp.telemetry import get_logger
 
@@ -17,7 +18,8 @@ _log = get_logger(__name__)
 class StreamedUpload(Upload):
     """The backend's upload, and what we have to know of it."""
 
-    def __init__(self, place: Place, intent: WriteIntent, theirs: Upload) -> None:
+    def __init__(self, writes: StreamedWrites, place: Place, intent: WriteIntent, theirs: Upload) -> None:
+        self.writes = writes
         self.place = place
         self.intent = intent
         self.theirs = theirs
@@ -61,12 +63,13 @@ class StreamedWrites:
         self._read_range = read_range
 
     async def begin(self, place: Place, intent: WriteIntent, session: Session) -> Upload:
-        return StreamedUpload(place, intent, await self._theirs.begin_write(place, intent, session))
+        theirs = await self._theirs.call(contract.StreamedWrites.begin_write, place, intent, session)
+        return StreamedUpload(self, place, intent, theirs)
 
     async def chunk(self, upload: Upload, data: Buffer, session: Session) -> None:
         mine = _ours(upload)
         if mine.recut is None:
-            await self._theirs.write_chunk(mine.theirs, data, session)
+            await self._write(mine, data, session)
         else:
             async with mine.line:
                 await mine.recut.put(data)
@@ -76,12 +79,12 @@ class StreamedWrites:
         """Without a callback for it the bytes are read, and written where they belong."""
         mine = _ours(upload)
         mine.size += stop - start
-        if self._can.keep_range:
-            await self._theirs.keep_range(mine.theirs, start, stop, session)
+        if self._can.has(Extras.keep_range):
+            await self._theirs.call(Extras.keep_range, mine.theirs, start, stop, session)
             return
         base = base_of(mine.intent)
         if mine.recut is None:
-            mine.recut = Recut(mine, lambda chunk: self._theirs.write_chunk(mine.theirs, chunk, session))
+            mine.recut = Recut(mine, lambda chunk: self._write(mine, chunk, session))
         async with mine.line:
             async for piece in self._read_range(mine.place, start, stop, base.version, session):
                 await mine.recut.put(piece)
@@ -106,13 +109,16 @@ class StreamedWrites:
         if mine.ended:
             return
         try:
-            await self._theirs.abort_write(mine.theirs, session)
+            await self._theirs.call(contract.StreamedWrites.abort_write, mine.theirs, session)
         except Exception as error:
             problem = f"{type(error).__name__}: {error}"
             detail = getattr(error, "detail", None)
             _log.warning("upload not aborted", backend=self._theirs.name, error=problem, detail=detail)
         else:
             mine.ended = True
+
+    async def _write(self, mine: StreamedUpload, data: Buffer, session: Session) -> None:
+        await self._theirs.call(contract.StreamedWrites.write_chunk, mine.theirs, data, session)
 
 
 def _ours(upload: Upload) -> StreamedUpload:

@@ -12,6 +12,7 @@ from contextlib import aclosing
 from typing import Any
 
 from s3sftp.backends.contract import Backend
+from s3sftp.backends.operations import OPERATIONS
 from s3sftp.backends.service import messages as ask
 from s3sftp.backends.service.listings import OpenListing
 from s3sftp.backends.service.messages import Message, Page
@@ -43,7 +44,9 @@ class Answers:
                 return await self._receive(message)
         if not hasattr(self._backend, message.operation):
             raise Unsupported(detail=f"no {message.operation} here")
-        return await self._ask(message)
+        if isinstance(message, ask.ReadFileRange):
+            return await self._read(message)
+        return await self._call(message)
 
     async def end(self) -> None:
         """Abort every upload and close every listing. Cannot be interrupted half-way by an error of one."""
@@ -55,32 +58,13 @@ class Answers:
             return_exceptions=True,
         )
 
-    async def _ask(self, message: Message) -> object:
-        backend, session = self._backend, message.session
-        match message:
-            case ask.GetFileInfo(place, _):
-                return await backend.file_info(place, session)
-            case ask.MakeDir(place, _):
-                return await backend.make_dir(place, session)
-            case ask.DelDir(place, _):
-                return await backend.del_dir(place, session)
-            case ask.Delete(place, _):
-                return await backend.delete(place, session)
-            case ask.Rename(source, target, overwrite, _):
-                return await backend.rename(source, target, session, overwrite=overwrite)
-            case ask.ReadFile(place, _):
-                return bytes(await backend.read_file(place, session))
-            case ask.WriteFile(place, data, _):
-                return await backend.write_file(place, data, session)
-            case ask.ReadFileRange():
-                return await self._read(message)
-            case ask.Copy(source, target, version, _):
-                return await backend.copy(source, target, session, version=version)
-            case ask.SetMtime(place, mtime, _):
-                return await backend.set_mtime(place, mtime, session)
-            case ask.GetUsage(place, _):
-                return await backend.usage(place, session)
-        raise Unsupported(detail=f"no {message.operation} here")
+    async def _call(self, message: Message) -> object:
+        """Call the method whose parameters are the fields of the message."""
+        operation = OPERATIONS[message.operation]
+        arguments = [getattr(message, name) for name in operation.positional]
+        keywords = {name: getattr(message, name) for name in operation.keywords}
+        answer = await getattr(self._backend, operation.name)(*arguments, **keywords)
+        return bytes(answer) if message.answer is bytes else answer
 
     async def _read(self, wanted: ask.ReadFileRange) -> bytes:
         pieces = self._backend.read_file_range(

@@ -5,20 +5,20 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from s3sftp.backends.capabilities import examine
+from s3sftp.backends.contract import Extras, RangedReads, StreamedWrites
+from s3sftp.backends.operations import names_of
 
-RANGED_READS = frozenset({"read_file_range"})
-STREAMED_WRITES = frozenset({"begin_write", "write_chunk", "finish_write", "abort_write"})
-EXTRAS = frozenset({"keep_range", "copy", "set_mtime", "usage"})
-EVERYTHING = RANGED_READS | STREAMED_WRITES | EXTRAS
+RANGED_READS = frozenset(names_of(RangedReads))
+STREAMED_WRITES = frozenset(names_of(StreamedWrites))
+EVERYTHING = RANGED_READS | STREAMED_WRITES | frozenset(names_of(Extras))
 """A service with none of these gets whole files, which wait in the server's spool until they are whole."""
 
 
 def callbacks_of(backend: object) -> frozenset[str]:
     """Those that a `Backend` object has. Raises ConfigurationError with everything that is wrong with it."""
     can = examine(backend)
-    found = {name for name in EXTRAS if getattr(can, name)}
-    found |= RANGED_READS if can.ranged_reads else set()
-    return frozenset(found | (STREAMED_WRITES if can.streamed_writes else set()))
+    ranged = RANGED_READS if can.ranged_reads else frozenset()
+    return can.extras | ranged | (STREAMED_WRITES if can.streamed_writes else frozenset())
 
 
 def callback_problem(callbacks: Collection[str]) -> str | None:

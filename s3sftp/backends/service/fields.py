@@ -22,7 +22,17 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, NoReturn
 
-from s3sftp.backends.contract import Entry, FileInfo, Finish, Kind, Place, Session, Usage, WriteIntent
+from s3sftp.backends.contract import (
+    Buffer,
+    Entry,
+    FileInfo,
+    Finish,
+    Kind,
+    Place,
+    Session,
+    Usage,
+    WriteIntent,
+)
 from s3sftp.backends.service.messages import Begun, Cursor, Page
 from s3sftp.backends.service.packing import Malformed, plain
 from s3sftp.errors import StorageError
@@ -93,6 +103,10 @@ def or_nil(codec: Callable[[object], Any]) -> Callable[[object], Any]:
     return lambda value: None if value is None else codec(value)
 
 
+_natural_or_nil = or_nil(natural)
+_number_or_nil = or_nil(number)
+_text_or_nil = or_nil(text)
+
 # what the contract has
 
 
@@ -106,16 +120,19 @@ def place(value: object) -> Place:
 
 def file_info(value: object) -> FileInfo:
     given = _map(value)
-    kinds = {kind.value: kind for kind in Kind}
-    if given.get("kind") not in kinds:
-        _wrong(f"the kind {' or '.join(kinds)}", given.get("kind"))
+    kind = given.get("kind")
+    if not isinstance(kind, str) or kind not in _KINDS:
+        _wrong(f"the kind {' or '.join(_KINDS)}", kind)
     return FileInfo(
-        kinds[given["kind"]],
+        _KINDS[kind],
         natural(given.get("size") or 0),
-        or_nil(number)(given.get("mtime")),
-        or_nil(text)(given.get("version")),
-        or_nil(natural)(given.get("mode")),
+        _number_or_nil(given.get("mtime")),
+        _text_or_nil(given.get("version")),
+        _natural_or_nil(given.get("mode")),
     )
+
+
+_KINDS = {kind.value: kind for kind in Kind}
 
 
 def of_file_info(info: FileInfo) -> _Map:
@@ -157,7 +174,7 @@ def intent(value: object) -> WriteIntent:
     return WriteIntent(
         flag(given.get("exclusive", False)),
         or_nil(file_info)(given.get("base")),
-        or_nil(number)(given.get("mtime")),
+        _number_or_nil(given.get("mtime")),
     )
 
 
@@ -168,7 +185,7 @@ def of_intent(intent: WriteIntent) -> _Map:
 
 def finish(value: object) -> Finish:
     given = _map(value)
-    mtime = or_nil(number)(given.get("mtime"))
+    mtime = _number_or_nil(given.get("mtime"))
     return Finish(natural(given.get("size")), mtime, flag(given.get("base_kept", True)))
 
 
@@ -219,11 +236,56 @@ def of_begun(begun: Begun) -> _Map:
 
 def usage(value: object) -> Usage:
     given = _map(value)
-    return Usage(or_nil(natural)(given.get("total_bytes")), or_nil(natural)(given.get("used_bytes")))
+    return Usage(_natural_or_nil(given.get("total_bytes")), _natural_or_nil(given.get("used_bytes")))
 
 
 def of_usage(usage: Usage) -> _Map:
     return {"total_bytes": usage.total_bytes, "used_bytes": usage.used_bytes}
+
+
+# by type
+
+
+def _nothing(_: object) -> None:
+    """What comes where nothing is expected is not looked at."""
+
+
+FROM_WIRE: dict[Any, Callable[[object], Any]] = {
+    Place: place,
+    Session: session,
+    WriteIntent: intent,
+    Finish: finish,
+    Buffer: binary,
+    Cursor: cursor,
+    Cursor | None: or_nil(cursor),
+    str | None: _text_or_nil,
+    int: natural,
+    int | None: _natural_or_nil,
+    float: number,
+    bool: flag,
+    bytes: binary,
+    FileInfo: file_info,
+    FileInfo | None: or_nil(file_info),
+    Page: page,
+    Begun: begun,
+    Usage: usage,
+    None: _nothing,
+}
+"""What reads a value, by the type that a field of a message or an answer is declared with."""
+
+TO_WIRE: dict[type, Callable[[Any], object]] = {
+    Place: lambda place: place.key,
+    Session: of_session,
+    RemoteSession: of_session,
+    WriteIntent: of_intent,
+    Finish: of_finish,
+    str: plain,
+    FileInfo: of_file_info,
+    Page: of_page,
+    Begun: of_begun,
+    Usage: of_usage,
+}
+"""What makes a value of it that msgpack has, by its class; the others it has by itself."""
 
 
 def _map(value: object) -> _Map:

@@ -11,11 +11,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import fields as fields_of
-from typing import Any
+from typing import Any, get_type_hints
 
-from s3sftp.backends.contract import FileInfo, Finish, Place, Session, Usage, WriteIntent
-from s3sftp.backends.service import fields, messages
-from s3sftp.backends.service.messages import Begun, Message, Page
+from s3sftp.backends.service import fields
+from s3sftp.backends.service.fields import FROM_WIRE, TO_WIRE
+from s3sftp.backends.service.messages import MESSAGES, Message
 from s3sftp.backends.service.packing import Malformed, plain
 from s3sftp.errors import StorageError, StorageFailure, Unsupported
 from s3sftp.posix_errors import error_of, error_of_name, name_of
@@ -23,70 +23,30 @@ from s3sftp.telemetry.escape import printable
 
 _MAX_TEXT = 300
 
-_FROM_WIRE: dict[str, Callable[[object], Any]] = {
-    "Place": fields.place,
-    "Session": fields.session,
-    "WriteIntent": fields.intent,
-    "Finish": fields.finish,
-    "Buffer": fields.binary,
-    "Cursor": fields.cursor,
-    "Cursor | None": fields.or_nil(fields.cursor),
-    "str | None": fields.or_nil(fields.text),
-    "int": fields.natural,
-    "float": fields.number,
-    "bool": fields.flag,
+_FIELDS = {
+    kind: {each.name: get_type_hints(kind)[each.name] for each in fields_of(kind)}  # type: ignore[arg-type]
+    for kind in MESSAGES.values()
 }
-"""By the type that a message's field is declared with."""
-
-_TO_WIRE: dict[type, Callable[[Any], object]] = {
-    Place: lambda place: place.key,
-    Session: fields.of_session,
-    fields.RemoteSession: fields.of_session,
-    WriteIntent: fields.of_intent,
-    Finish: fields.of_finish,
-    str: plain,
-    FileInfo: fields.of_file_info,
-    Page: fields.of_page,
-    Begun: fields.of_begun,
-    Usage: fields.of_usage,
-}
-"""What msgpack does not have by itself."""
-
-_ANSWERS: dict[str, Callable[[object], Any]] = {
-    "file_info": fields.file_info,
-    "list_dir": fields.page,
-    "read_file": fields.binary,
-    "read_file_range": fields.binary,
-    "write_file": fields.or_nil(fields.file_info),
-    "begin_write": fields.begun,
-    "write_chunk": fields.or_nil(fields.natural),
-    "keep_range": fields.or_nil(fields.natural),
-    "finish_write": fields.or_nil(fields.file_info),
-    "copy": fields.file_info,
-    "set_mtime": fields.flag,
-    "usage": fields.usage,
-}
-"""What the others are answered with is not looked at."""
+"""The fields of each message, with the types that they are declared with."""
 
 
 def request(number: int, message: Message) -> dict[str, Any]:
     """The map of a message."""
-    values = {each.name: to_wire(getattr(message, each.name)) for each in fields_of(message)}  # type: ignore[arg-type]
+    values = {name: to_wire(getattr(message, name)) for name in _FIELDS[type(message)]}
     return {"id": number, "op": message.operation, **values}
 
 
 def message_in(request: dict[str, Any]) -> Message:
     """The message in a map. Raises Malformed; Unsupported for an operation that there is not."""
-    kind = messages.MESSAGES.get(operation := fields.text(request.get("op")))
+    kind = MESSAGES.get(operation := fields.text(request.get("op")))
     if kind is None:
         raise Unsupported(detail=f"no operation {operation!r:.60}")
-    wanted: Any = fields_of(kind)  # type: ignore[arg-type]
     values = []
-    for each in wanted:
+    for name, declared in _FIELDS[kind].items():
         try:
-            values.append(_FROM_WIRE[each.type](request.get(each.name)))
+            values.append(FROM_WIRE[declared](request.get(name)))
         except Malformed as error:
-            raise Malformed(f"{kind.operation}, {each.name}: {error}") from error
+            raise Malformed(f"{kind.operation}, {name}: {error}") from error
     return kind(*values)
 
 
@@ -99,7 +59,7 @@ def value_in(answer: dict[str, Any], message: Message) -> object:
     when the answer makes no sense."""
     if "error" in answer:
         raise _error_in(answer)
-    read = _ANSWERS.get(message.operation, _nothing)
+    read: Callable[[object], object] = FROM_WIRE[message.answer]
     try:
         if "ok" not in answer:
             raise Malformed("neither ok nor error")
@@ -119,7 +79,7 @@ def failure(number: int, error: BaseException) -> dict[str, Any]:
 
 
 def to_wire(value: object) -> object:
-    convert = _TO_WIRE.get(type(value))
+    convert = TO_WIRE.get(type(value))
     return value if convert is None else convert(value)
 
 
@@ -132,7 +92,3 @@ def _error_in(answer: dict[str, Any]) -> StorageError:
         printable(text, _MAX_TEXT) if isinstance(text, str) and text else None,
         detail=detail if isinstance(detail, str) else None,
     )
-
-
-def _nothing(_: object) -> None:
-    return None

@@ -228,6 +228,7 @@ def test_a_server_outlives_whatever_a_service_sends(sent: list[bytes], greet: bo
     ("answer", "detail"),
     [
         ({"id": 1, "ok": {"kind": "pipe"}}, "the kind file or directory"),
+        ({"id": 1, "ok": {"kind": ["file"]}}, "the kind file or directory"),
         ({"id": 1, "ok": {"kind": "file", "size": -1}}, "not negative"),
         ({"id": 1}, "neither ok nor error"),
         ({"id": 1, "error": 5}, "has no name"),

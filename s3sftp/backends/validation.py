@@ -1,0 +1,112 @@
+"""Validates what a backend answers before the core believes it: one function for each type in the contract.
+
+A wrong answer is a fault of the backend, not of the client. `Misshapen` becomes a StorageFailure whose
+detail, for the log alone, names the backend, the method, what it answered and what was expected.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from mmap import mmap
+from typing import Any
+
+from s3sftp.backends.contract import Buffer, Entry, FileInfo, Kind, Upload, Usage
+from s3sftp.errors import StorageFailure
+
+
+class Misshapen(TypeError):
+    """An answer, or a part of it, does not have the type that the contract declares."""
+
+    def __init__(self, value: object, wanted: str, what: str = "its answer") -> None:
+        super().__init__(f"{what} is {type(value).__name__} {value!r:.60}, and should be {wanted}")
+
+    def of(self, backend: str, method: str) -> StorageFailure:
+        """The error to raise from this one: whose answer it was."""
+        return StorageFailure(detail=f"{method} of backend {backend}: {self}", lasting=True)
+
+
+def file_info(value: object) -> FileInfo:
+    if not isinstance(value, FileInfo):
+        raise Misshapen(value, "a FileInfo")
+    if not isinstance(value.kind, Kind):
+        raise Misshapen(value.kind, "a Kind", "FileInfo.kind")
+    if not _is_count(value.size):
+        raise Misshapen(value.size, "a number of bytes", "FileInfo.size")
+    if not (value.mtime is None or isinstance(value.mtime, int | float)):
+        raise Misshapen(value.mtime, "seconds since the epoch, or None", "FileInfo.mtime")
+    if not (value.version is None or isinstance(value.version, str)):
+        raise Misshapen(value.version, "a str, or None", "FileInfo.version")
+    if not (value.mode is None or _is_count(value.mode)):
+        raise Misshapen(value.mode, "permission bits, or None", "FileInfo.mode")
+    return value
+
+
+def page(value: object) -> Sequence[Entry]:
+    if not isinstance(value, Sequence) or isinstance(value, str | bytes):
+        raise Misshapen(value, "a page: a list of Entry")
+    for entry in value:
+        if not isinstance(entry, Entry):
+            raise Misshapen(entry, "an Entry", "an item of the page")
+        if not isinstance(entry.name, bytes) or not entry.name or not _NEVER.isdisjoint(entry.name):
+            raise Misshapen(entry.name, "bytes without '/' and NUL", "Entry.name")
+        file_info(entry.info)
+    return value
+
+
+def data(value: object) -> Buffer:
+    """Bytes of any kind; an mmap becomes a view of it."""
+    if isinstance(value, mmap):
+        return memoryview(value)
+    if not isinstance(value, bytes | bytearray | memoryview):
+        raise Misshapen(value, "bytes, a bytearray, a memoryview or an mmap")
+    return value.cast("B") if isinstance(value, memoryview) and value.format != "B" else value
+
+
+def upload(value: object) -> Upload:
+    if not isinstance(value, Upload):
+        raise Misshapen(value, "an Upload")
+    for name in ("chunk_bytes", "min_chunk_bytes", "keep_unit_bytes", "parallel_chunks"):
+        number = getattr(value, name)
+        if not _is_count(number) or number < 1:
+            raise Misshapen(number, "a number from 1 on", f"Upload.{name}")
+    return value
+
+
+def usage(value: object) -> Usage:
+    if not isinstance(value, Usage):
+        raise Misshapen(value, "a Usage")
+    return value
+
+
+def flag(value: object) -> bool:
+    if not isinstance(value, bool):
+        raise Misshapen(value, "True or False")
+    return value
+
+
+def nothing(value: object) -> None:
+    """Whatever a method returns that should return nothing is ignored."""
+
+
+def _or_none(check: Callable[[object], Any]) -> Callable[[object], Any]:
+    return lambda value: None if value is None else check(value)
+
+
+CHECKS: dict[Any, Callable[[object], Any]] = {
+    FileInfo: file_info,
+    FileInfo | None: _or_none(file_info),
+    Sequence[Entry]: page,
+    Buffer: data,
+    Buffer | mmap: data,
+    Upload: upload,
+    Usage: usage,
+    bool: flag,
+    type(None): nothing,
+}
+"""By `Operation.answer`. Each returns the answer, or raises Misshapen."""
+
+_NEVER = frozenset(b"/\0")
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
