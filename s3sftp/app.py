@@ -111,7 +111,7 @@ class Application:
             self._cleanup = started.pop_all()
         # of several workers each is ready, and the supervisor says when the server is started
         _log.info(
-            "started" if among is None else "ready",
+            "server.started" if among is None else "worker.ready",
             version=__version__,
             backend=options.backend,
             users=len(self._accounts),
@@ -159,7 +159,7 @@ class Application:
     async def stop(self) -> None:
         """End what still runs: nothing half of it is published."""
         await self._cleanup.aclose()
-        _log.info("stopped")
+        _log.info("server.stopped" if self._among is None else "worker.stopped")
 
     async def run(
         self, started: Callable[[], None] = lambda: None, requests: StopRequests | None = None
@@ -177,12 +177,15 @@ class Application:
         try:
             started()
             await self._until_told(requests)
-            _log.info("stopping", drain_seconds=self._options.server.drain_timeout.total_seconds())
+            _log.info(
+                "server.stopping" if self._among is None else "worker.stopping",
+                drain_seconds=self._options.server.drain_timeout.total_seconds(),
+            )
             draining = asyncio.ensure_future(self.drain())
             hurry = asyncio.ensure_future(requests.wait(2))
             await asyncio.wait({draining, hurry}, return_when=asyncio.FIRST_COMPLETED)
             if self._server is not None and self._server.busy:
-                _log.warning("transfers are cut off")
+                _log.warning("transfers.cut_off")
             for task in (draining, hurry):
                 task.cancel()
             await asyncio.gather(draining, hurry, return_exceptions=True)
@@ -197,7 +200,7 @@ class Application:
         self._is_stopping = True
         # of several workers, none: the supervisor has waited
         if delay and is_served and self._among is None:
-            _log.info("draining", delay_seconds=delay)
+            _log.info("server.draining", delay_seconds=delay)
             await requests.linger(delay)
 
 
@@ -211,12 +214,12 @@ async def look_at_storage(backend: Backend, options: ServerOptions) -> None:
         async with asyncio.timeout(_LOOK_SECONDS):
             await probe_storage(backend)
     except TimeoutError:
-        _log.error("storage cannot be reached", error="no answer in time")
+        _log.error("storage.unreachable", error=f"no reply within {_LOOK_SECONDS:g} s")
     except StorageError as error:
         if error.lasting or isinstance(error, NotFound):
             error.detail = described(error, options)
             raise
         if isinstance(error, PermissionDenied):
-            _log.warning("storage shows nothing without a user", error=str(error), detail=error.detail)
+            _log.warning("storage.probe_denied", error=str(error), detail=error.detail)
             return
-        _log.error("storage cannot be reached", error=str(error), detail=described(error, options))
+        _log.error("storage.unreachable", error=str(error), detail=described(error, options))

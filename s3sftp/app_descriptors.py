@@ -32,7 +32,7 @@ def enough_descriptors(options: ServerOptions, workers: int) -> None:
     if limit < needed:
         most = (limit - others) * workers
         _log.warning(
-            "too few file descriptors",
+            "server.too_few_descriptors",
             limit=limit,
             needed=needed,
             detail=f"set the limit of open files (ulimit -n, LimitNOFILE) to {needed} or more"

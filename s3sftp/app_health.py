@@ -61,10 +61,10 @@ class Health:
         if answer.is_good is self._told:
             return
         if answer.is_good:
-            _log.info("ready for clients")
+            _log.info("server.ready")
         elif self._told or any(reason.name == "storage_unreachable" for reason in answer.reasons):
             _log.warning(
-                "not ready for clients",
+                "server.not_ready",
                 reasons=[reason.name for reason in answer.reasons],
                 detail="; ".join(reason.detail for reason in answer.reasons),
             )

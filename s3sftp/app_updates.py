@@ -54,7 +54,7 @@ class Updates:
                 accounts = await asyncio.to_thread(from_changes_file, descriptor, self._first)
                 await self._apply(accounts)
             except Exception:
-                _log.exception("users not taken over")
+                _log.exception("users.takeover_failed")
                 self._failed()
         self._working = None
 

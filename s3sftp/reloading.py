@@ -96,11 +96,14 @@ class Reloading:
             asked = await self._next_turn()
             try:
                 if asked and not self._sources:
-                    _log.info("nothing to reload", reason="everything is set by flags and the environment")
+                    _log.info(
+                        "config.reload_skipped",
+                        reason="the configuration comes from flags and the environment alone",
+                    )
                 elif asked or self._is_due_again() or await self._snapshot() != self._seen:
                     await self._reload(asked)
                 if await asyncio.to_thread(self._host_keys.have_changed):
-                    _log.warning("host keys have changed", advice="restart the server to use them")
+                    _log.warning("host_key.changed", advice="restart the server to use the new keys")
             except Exception as error:
                 self._failed([told(error)], asked)
 
@@ -173,15 +176,15 @@ class Reloading:
 
     def _tell_problems(self, problems: Sequence[str]) -> None:
         for problem in problems[:_MAX_TOLD]:
-            _log.error("configuration not reloaded", problem=problem, detail="the users are as before")
+            _log.error("config.reload_failed", problem=problem, detail="the users stay as they are")
         if len(problems) > _MAX_TOLD:
-            _log.error("configuration not reloaded", problems_untold=len(problems) - _MAX_TOLD)
+            _log.error("config.reload_failed", suppressed=len(problems) - _MAX_TOLD)
 
     def _tell(self, changes: Changes, awaited: bool) -> None:
         """Say what is different. If nothing is, only where somebody waits to hear it."""
         tell = _log.info if awaited or changes.any_user else _log.debug
         tell(
-            "configuration reloaded",
+            "config.reloaded",
             users=len(self._logins.accounts),
             added=len(changes.added),
             removed=len(changes.removed),
@@ -192,9 +195,9 @@ class Reloading:
         )
         if changes.need_restart:
             _log.warning(
-                "options have changed that need a restart",
+                "config.restart_required",
                 options=_some(changes.need_restart),
-                detail="the server goes on with those that it started with",
+                detail="the server keeps the values that it started with",
             )
         if changes.any_user or changes.keys_told:
             names = {*changes.added, *changes.changed, *changes.keys_told}

@@ -245,7 +245,7 @@ class Server:
         """Drain, then stop. Being cancelled here cuts the draining short."""
         try:
             if not await self.drain() and self.busy:
-                _log.warning("transfers are cut off")
+                _log.warning("transfers.cut_off")
         finally:
             await self.stop()
 
@@ -264,7 +264,7 @@ async def _clean_up(started: AsyncExitStack) -> None:
     try:
         await started.aclose()
     except Exception:
-        _log.exception("clean-up failed")
+        _log.exception("server.cleanup_failed")
 
 
 async def _to_the_end(work: Coroutine[Any, Any, None]) -> None:

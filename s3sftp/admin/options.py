@@ -14,4 +14,4 @@ class AdminOptions(Options):
     """Address or name to listen on; empty for all addresses, IPv4 and IPv6. There is no login and no TLS: let
     nobody reach it who may not see buckets' names and the load."""
     port: int | None = Field(default=None, ge=0, le=65535)
-    """TCP port; 0 takes a free one, which the log line `admin listening` tells. Default: there is none."""
+    """TCP port; 0 picks a free one, which the log event `admin.listening` reports. Default: there is none."""

@@ -59,7 +59,7 @@ async def admin_port(
         except OSError as error:
             raise CannotListen.because(listen, error) from error
         port = int(sockets[0].getsockname()[1])
-        _log.info("admin listening", host=options.host or "*", port=port)
+        _log.info("admin.listening", host=options.host or "*", port=port)
         yield port
 
 
@@ -101,7 +101,7 @@ class Pages:
         try:
             response = await self._response(request)
         except Exception:
-            _log.exception("admin request failed", path=request.path[:100])
+            _log.exception("admin.request_failed", path=request.path[:100])
             response = _sentence(500, "the server could not answer this; its log says why")
         return _finished(response)
 

@@ -125,7 +125,7 @@ def tell_what_is_wrong(logins: Logins, among: Collection[str] | None = None) -> 
         told[each.user] += 1
         if told[each.user] <= _MAX_TOLD:
             _log.warning(
-                "key cannot be used",
+                "key.unusable",
                 user=each.user,
                 source=each.source,
                 line=each.problem.line,
@@ -134,10 +134,10 @@ def tell_what_is_wrong(logins: Logins, among: Collection[str] | None = None) -> 
             )
     for name, count in told.items():
         if count > _MAX_TOLD:
-            _log.warning("more keys cannot be used", user=name, untold=count - _MAX_TOLD)
+            _log.warning("key.unusable_omitted", user=name, suppressed=count - _MAX_TOLD)
     locked_out = logins.locked_out()
     for name in locked_out:
         if among is None or name in among:
-            _log.warning("user cannot log in", user=name, reason="no key that can be used, and no password")
+            _log.warning("user.locked_out", user=name, reason="no usable key and no password")
     if len(locked_out) == len(logins.accounts):
-        _log.error("nobody can log in", users=len(locked_out))
+        _log.error("login.impossible", users=len(locked_out))

@@ -82,9 +82,9 @@ class Asking:
             if identity is not None:
                 Mounts.rooted_at(identity.prefix, directories=identity.directories)
         except TimeoutError:
-            _log.error("authenticator did not answer in time", user=user, limit=self._limit)
+            _log.error("authenticator.timed_out", user=user, limit=self._limit)
         except Exception:
-            _log.exception("authenticator failed", user=user)
+            _log.exception("authenticator.failed", user=user)
         else:
             return Answer(identity)
         return Answer(None, broken=True)

@@ -47,7 +47,11 @@ class StaticUsers(Authenticator):
         }
         self._keys = _keys_of(self._users)
         self._nobody = secrets.token_hex()
-        _log.warning("users are static: for development, not for production", users=len(self._users))
+        _log.warning(
+            "users.static",
+            users=len(self._users),
+            advice="StaticUsers is for development and tests: the program holds the passwords in clear text",
+        )
 
     @property
     def accepts_passwords(self) -> bool:

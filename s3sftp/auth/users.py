@@ -76,7 +76,8 @@ def _nobody_among(accounts: Accounts, before: Nobody | None = None) -> Nobody:
     nobody = Nobody.among(hashes, before)
     if nobody.kinds > 1 and (before is None or before.kinds <= 1):
         _log.warning(
-            "password hashes differ in cost",
-            advice="hash them all alike, or the time of an answer may tell whether a user exists",
+            "users.hash_costs_differ",
+            advice="hash all passwords with the same parameters: otherwise the response time may reveal "
+            "whether a user exists",
         )
     return nobody

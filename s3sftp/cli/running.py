@@ -65,7 +65,7 @@ class Loaded:
     def tell_what_is_lacking(self) -> None:
         """Say what the server does without."""
         if self.lacking:
-            _log.warning("unfinished uploads are not noted", detail=self.lacking)
+            _log.warning("journal.unavailable", detail=self.lacking)
 
     @property
     def accounts(self) -> Accounts:
@@ -221,7 +221,7 @@ async def _supervise(loaded: Loaded, workers: int, template: Template, counters:
 
     def started() -> None:
         _log.info(
-            "started",
+            "server.started",
             version=__version__,
             backend=options.backend,
             users=len(loaded.accounts),

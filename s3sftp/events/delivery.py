@@ -60,7 +60,7 @@ class Delivery:
                 await self._give_up(events, failure, attempt)
                 return failure
             self.count("retried", len(events))
-            _log.warning("event not taken", attempt=attempt, pause=pause, **self._about(events, failure))
+            _log.warning("event.retried", attempt=attempt, pause=pause, **self._about(events, failure))
             await asyncio.sleep(pause)
         raise AssertionError("unreachable")
 
@@ -68,7 +68,7 @@ class Delivery:
         """There is no more time for these: say so, by name."""
         self.count("left", len(events))
         for event in events:
-            _log.error("event not delivered", **self._about([event]))
+            _log.error("event.undelivered", **self._about([event]))
 
     def count(self, what: str, number: int) -> None:
         self.counts = replace(self.counts, **{what: getattr(self.counts, what) + number})
@@ -76,12 +76,12 @@ class Delivery:
     async def _give_up(self, events: Sequence[Event], failure: Exception, attempts: int) -> None:
         self.count("given_up", len(events))
         for event in events:
-            _log.error("event given up", attempts=attempts, exc_info=failure, **self._about([event], failure))
+            _log.error("event.given_up", attempts=attempts, exc_info=failure, **self._about([event], failure))
         if self.subscriber.on_given_up is None:
             return
         tell, limit = self.subscriber.on_given_up, self.subscriber.time_limit
         if (another := await _failure_of(limit, tell, list(events), failure)) is not None:
-            _log.error("on_given_up failed", subscriber=self.subscriber.label, exc_info=another)
+            _log.error("event.on_given_up_failed", subscriber=self.subscriber.label, exc_info=another)
 
     def _about(self, events: Sequence[Event], failure: Exception | None = None) -> dict[str, object]:
         first = events[0]

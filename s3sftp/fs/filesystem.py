@@ -459,4 +459,4 @@ async def _let_go(upload: OpenWriter) -> None:
     try:
         await upload.abort()
     except Exception:
-        _log.exception("clean-up failed", path=str(upload.path))
+        _log.exception("upload.cleanup_failed", path=str(upload.path))

@@ -331,7 +331,7 @@ class OpenWriter(OpenUpload):
             overwrite = not self._writer.mode.exclusive
             await self._backend.rename(old, self.place, self.session, overwrite=overwrite)
         except BaseException as error:
-            _log.warning("upload could not be moved to its new name", path=str(self.path), place=old.key)
+            _log.warning("upload.move_failed", path=str(self.path), place=old.key)
             if isinstance(error, StorageError):
                 with suppress(StorageError):
                     await self._take_back(old)

@@ -58,6 +58,20 @@ FAILURES: dict[type[errors.StorageError], str] = {
 """The reason of a transfer that failed. Every class of the tree stands here itself; a test says so."""
 
 
+_EVENTS = {
+    ("upload", "stored"): "upload.committed",
+    ("upload", "failed"): "upload.failed",
+    ("upload", "aborted"): "upload.aborted",
+    ("download", "read"): "download.completed",
+    ("download", "failed"): "download.failed",
+    ("download", "aborted"): "download.aborted",
+    ("hash", "read"): "hash.completed",
+    ("hash", "failed"): "hash.failed",
+    ("hash", "aborted"): "hash.aborted",
+}
+"""The log event of a transfer, by its direction and its outcome."""
+
+
 class Transfer:
     """What one open file moved and cost; says so once, when it ends."""
 
@@ -90,9 +104,7 @@ class Transfer:
             self._metrics.add(TRANSFERS.row(self._direction, *_counted_as(outcome, error, why)))
         log = _log.info if error is None and outcome != "aborted" else _log.warning
         log(
-            "transfer",
-            direction=self._direction,
-            outcome=outcome,
+            _EVENTS[self._direction, outcome],
             path=str(self.path),
             bytes=self.bytes,
             size=size,

@@ -296,7 +296,7 @@ class Writer:
         try:
             await set_stored_attributes(self._tools.backend, self.place, mtime, mode, self._session)
         except StorageError as error:
-            _log.warning("mtime not set", error=str(error), detail=error.detail)
+            _log.warning("upload.mtime_not_set", error=str(error), detail=error.detail)
         return info
 
     @property

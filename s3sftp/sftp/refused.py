@@ -5,7 +5,7 @@ told      OPEN, and what changes names or times; every refusal for lack of a rig
 not told  "no such file" of requests that look: clients ask before they act
           MKDIR of what exists, which `mkdir -p` is made of
           extensions and links that are not there: clients try them and go on
-          READ, WRITE and CLOSE of a file, of which `transfer` tells
+          READ, WRITE and CLOSE of a file, whose transfer has an event of its own
 """
 
 from __future__ import annotations

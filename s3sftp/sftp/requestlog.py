@@ -51,7 +51,7 @@ class RequestLog:
             return
         level = logging.INFO if request.changes else logging.DEBUG
         if _log.is_enabled_for(level):
-            _log.log(level, "request", **_fields(request), outcome="ok", **_cost(costs), **self._whose())
+            _log.log(level, "request.completed", **_fields(request), **_cost(costs), **self._whose())
 
     def tell_refused(self, name: str, path: bytes, error: StorageError) -> None:
         """The line of a request that was refused as it came: for what it says, path included."""
@@ -70,12 +70,12 @@ class RequestLog:
             return
         _log.log(
             level,
-            "operation failed" if level == logging.WARNING else "operation refused",
+            "request.failed" if level == logging.WARNING else "request.refused",
             **fields,
             status=status_of(error).name,
             reason=str(error),
             detail=error.detail,
-            untold=untold or None,
+            suppressed=untold or None,
             **_cost(costs),
             **self._whose(),
         )
@@ -83,7 +83,7 @@ class RequestLog:
     def end(self) -> None:
         """The session ends: say how many refusals were not told of."""
         if untold := self._allowance.untold:
-            _log.info("operations refused", untold=untold, **self._whose())
+            _log.info("request.refusals_suppressed", suppressed=untold, **self._whose())
 
     def _whose(self) -> dict[str, str]:
         return {"user": self._session.user, "session": self._session.session_id}
@@ -101,7 +101,7 @@ class RequestLog:
             reference = secrets.token_hex(4)
             setattr(error, _REFERENCE, reference)
         _log.error(
-            "internal error",
+            "request.crashed",
             request=name,
             reference=reference,
             **self._whose(),

@@ -191,7 +191,7 @@ class SftpSession(asyncssh.SSHServerSession[bytes]):
         except BadPacket as reason:
             self._end_soon(f"protocol error: {reason}", 1, Ending.PROTOCOL_ERROR)
         except Exception:
-            _log.exception("internal error", session=self._files.session.session_id)
+            _log.exception("session.crashed", session=self._files.session.session_id)
             self._end_soon("internal error", 1, Ending.INTERNAL_ERROR)
         finally:
             self._pumping = False
@@ -367,7 +367,7 @@ class SftpSession(asyncssh.SSHServerSession[bytes]):
         for handle in handles:
             self._handles.remove(handle)
         _log.info(
-            "session ended",
+            "session.ended",
             reason=reason,
             aborted_uploads=aborted,
             user=self._files.session.user,
@@ -411,7 +411,7 @@ async def _contain(handle: Handle, step: Callable[[Handle], Awaitable[None]]) ->
     try:
         await step(handle)
     except Exception:
-        _log.exception("clean-up failed", path=str(handle.path))
+        _log.exception("session.cleanup_failed", path=str(handle.path))
 
 
 def _name_and_path(kind: int, packet: bytes) -> tuple[str, bytes]:

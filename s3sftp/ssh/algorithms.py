@@ -44,7 +44,7 @@ RISKS: Mapping[str, str] = MappingProxyType(
 )
 """What is weak but not broken, and why. Offered only where somebody has asked for it."""
 
-WEAK_ADVICE = "take it out again when the last client that needs it has gone"
+WEAK_ADVICE = "remove it again as soon as no client needs it"
 
 REFUSED: Mapping[str, str] = MappingProxyType(
     {
@@ -217,7 +217,7 @@ def offer_of(policy: Policy, lists: Mapping[Kind, Sequence[str]], additions: Seq
 def warn_of_weak(offer: Offer) -> None:
     """Tell the operator of each weak algorithm what it risks."""
     for name, risk in offer.weak.items():
-        _log.warning("weak algorithm is offered", algorithm=name, risk=risk, advice=WEAK_ADVICE)
+        _log.warning("algorithm.weak", algorithm=name, risk=risk, advice=WEAK_ADVICE)
 
 
 def kind_of(name: str) -> Kind | None:
@@ -249,10 +249,10 @@ def advice_for(names: Sequence[str]) -> str:
     possible = [name for name in names if (kind := kind_of(name)) and name in _INSTALLED[kind]]
     compatible = {name for kind in COMPATIBLE.values() for name in kind}
     if by_policy := [name for name in possible if name in compatible]:
-        return f'ssh.algorithms = "compatible" would offer {by_policy[0]}; or let the client be updated'
+        return f'ssh.algorithms = "compatible" would offer {by_policy[0]}; or update the client'
     if possible:
-        return f'ssh.extra_algorithms = ["{possible[0]}"] would offer it; or let the client be updated'
-    return "let the client be updated: nothing that it offers is safe enough to be offered here"
+        return f'ssh.extra_algorithms = ["{possible[0]}"] would offer it; or update the client'
+    return "update the client: none of the algorithms that it offers is safe enough"
 
 
 def _refuse_broken(names: Sequence[str]) -> None:

@@ -18,10 +18,8 @@ _log = get_logger("s3sftp.ssh")
 TELL_SECONDS: Final = 600.0
 """How often to say that such connections came: load balancers look every few seconds."""
 _DETAILS: Final = {
-    "nothing": "a load balancer that looks whether the port is open, or somebody who scans ports",
-    "something else": (
-        "something that speaks another protocol, such as a health check by HTTP, or somebody who scans ports"
-    ),
+    "nothing": "a load balancer that checks whether the port is open, or a port scan",
+    "something else": "a client of another protocol, such as an HTTP health check, or a port scan",
 }
 """What it may have been, by what it sent."""
 
@@ -47,5 +45,10 @@ class FirstSigns:
         kind = "something else" if self.has_sent else "nothing"
         untold = told.tell(kind, asyncio.get_running_loop().time())
         if untold is not None:
-            fields = {**peer.fields, "sent": kind, "detail": _DETAILS[kind]}
-            _log.info("connections without a client", connections=untold + 1, **fields)
+            _log.info(
+                "connection.no_client",
+                connections=untold + 1,
+                **peer.fields,
+                sent=kind,
+                detail=_DETAILS[kind],
+            )

@@ -44,10 +44,9 @@ _END_SECONDS = 5.0
 CLOSEs that have arrived."""
 
 _TURN_ON = (
-    "if this is a load balancer of yours: set listen.proxy_protocol, and name its address in "
-    "listen.proxy_sources"
+    "if this is your load balancer, set listen.proxy_protocol and add its address to listen.proxy_sources"
 )
-_TWO_HEADERS = "a second header came behind the first: only the load balancer next to the server may send one"
+_TWO_HEADERS = "a second header followed the first: only the load balancer next to the server may send one"
 
 _LEAVE_SECONDS = 2.0
 """How long a client whose sessions have ended may take to hang up by itself."""
@@ -137,7 +136,7 @@ class Connection(NothingButSessions):
         )
         self._keepalive = Keepalive(conn, self._shared.options, self._shared.sessions_idle, self.abort)
         quirks.on_transport_pressure(conn, self._pause_sessions, self._resume_sessions)
-        self._tell("connection opened", **guest.peer.fields)
+        self._tell("connection.opened", **guest.peer.fields)
 
     def _greeted(self) -> None:
         """The client has sent its version."""
@@ -145,7 +144,7 @@ class Connection(NothingButSessions):
             return
         self._signs.is_client = True
         self._guest.greeted()
-        self._tell("connection accepted", **self._guest.peer.fields)
+        self._tell("connection.identified", **self._guest.peer.fields)
 
     def _look_for_header(self, begins: bytes) -> None:
         """The client has sent something else than its version, or not all of it."""
@@ -158,7 +157,9 @@ class Connection(NothingButSessions):
             peer = self._guest.peer
             behind = peer.proxy or peer.is_proxys_own
             advice = _TWO_HEADERS if behind else _TURN_ON
-            _log.warning("PROXY header not expected", connection=self._id, **peer.fields, advice=advice)
+            _log.warning(
+                "connection.proxy_header_unexpected", connection=self._id, **peer.fields, advice=advice
+            )
 
     def _tell(self, event: str, **fields: Any) -> None:
         """Of health checks only who looks closely wants to hear."""
@@ -234,7 +235,7 @@ class Connection(NothingButSessions):
         refusal, proof = counted.result(), self._login.proof
         if refusal is not None or proof is None:
             _log.warning(
-                "login refused",
+                "login.refused",
                 connection=self._id,
                 peer=self._peer,
                 user=self._user,
@@ -245,7 +246,7 @@ class Connection(NothingButSessions):
             return refusal
         self._count(LOGINS.row(proof.method, "accepted"))
         _log.info(
-            "logged in",
+            "login.accepted",
             connection=self._id,
             peer=self._peer,
             user=proof.identity.user,
@@ -350,7 +351,13 @@ class Connection(NothingButSessions):
         untold = self._shared.refusals.tell(what, asyncio.get_running_loop().time())
         if untold is not None:
             tell = _log.debug if what in USUAL else _log.warning
-            tell("request refused", connection=self._id, user=self._user, request=what, untold=untold)
+            tell(
+                "connection.request_refused",
+                connection=self._id,
+                user=self._user,
+                request=what,
+                suppressed=untold,
+            )
 
     # -- the end
 
@@ -373,9 +380,9 @@ class Connection(NothingButSessions):
         try:
             await asyncio.wait_for(session.end(reason), session.commit_seconds + _END_SECONDS)
         except TimeoutError:
-            _log.error("session did not end in time", connection=self._id, user=self._user)
+            _log.error("session.end_timed_out", connection=self._id, user=self._user)
         except Exception:
-            _log.exception("session did not end cleanly", connection=self._id, user=self._user)
+            _log.exception("session.end_failed", connection=self._id, user=self._user)
 
     @property
     def proved_to_be(self) -> str:
@@ -388,7 +395,7 @@ class Connection(NothingButSessions):
         and then the connection."""
         self._leaving = reason
         _log.info(
-            "connection ends", connection=self._id, peer=self._peer, user=self.proved_to_be, reason=reason
+            "connection.ending", connection=self._id, peer=self._peer, user=self.proved_to_be, reason=reason
         )
         return self._leave(reason)
 
@@ -408,7 +415,7 @@ class Connection(NothingButSessions):
 
     def abort(self, reason: str) -> None:
         """Close at once."""
-        self._tell("connection aborted", peer=self._peer, reason=reason)
+        self._tell("connection.aborted", peer=self._peer, reason=reason)
         self._open_conn.abort()
 
     async def wait_closed(self) -> None:
@@ -433,7 +440,7 @@ class Connection(NothingButSessions):
             self._signs.tell_end(self._guest.peer, self._shared.clientless)
         self._guest.leave()
         self._tell(
-            "connection closed",
+            "connection.closed",
             peer=self._peer,
             user=self._user or None,
             authenticated=self.authenticated,
@@ -446,7 +453,7 @@ class Connection(NothingButSessions):
         kexinit = quirks.kexinit_of(self._open_conn)
         for found in mismatches(kexinit, self._shared.options.offer, of_host_keys):
             _log.warning(
-                "no algorithm in common",
+                "connection.negotiation_failed",
                 connection=self._id,
                 peer=self._peer,
                 client=self._open_conn.get_extra_info("client_version"),

@@ -178,7 +178,7 @@ class FrontDoor:
         self.count_refused()
         untold = self._refusals.tell(reason, _now())
         if untold is not None:
-            _log.warning("connection refused", **peer.fields, reason=reason, untold=untold)
+            _log.warning("connection.refused", **peer.fields, reason=reason, suppressed=untold)
 
     def count_refused(self) -> None:
         """A connection is refused, and somebody says so in the log."""
@@ -198,7 +198,7 @@ class FrontDoor:
             return False
         banned = self._bans.failed(ticket.source, _now())
         if banned:
-            _log.warning("source banned", source=ticket.source, **self._ban)
+            _log.warning("source.banned", source=ticket.source, **self._ban)
         return banned
 
     def leave(self, ticket: Ticket) -> None:

@@ -51,8 +51,8 @@ def host_keys_of(given: Sequence[Path | str | asyncssh.SSHKey]) -> list[asyncssh
     """
     if not given:
         _log.warning(
-            "host keys are made for this run only: for development, not for production",
-            advice="give the server host_keys: clients refuse a server whose key has changed",
+            "host_key.ephemeral",
+            advice="for development only; pass host_keys: clients refuse a server whose key has changed",
         )
         return [_new_key(kind) for kind in FILES.values()]
     keys: list[asyncssh.SSHKey] = []
@@ -104,7 +104,7 @@ def _make(file: Path, kind: str, *, beside_others: bool) -> None:
             "a client that trusts another key of this server and prefers this type may ask whom it talks to; "
             "ssh.host_keys with the files of the old keys alone offers only those"
         )
-        _log.info("host key generated", file=str(file), type=kind, advice=advice if beside_others else None)
+        _log.info("host_key.generated", file=str(file), type=kind, advice=advice if beside_others else None)
 
 
 def generate(file: Path, kind: str = "ssh-ed25519") -> asyncssh.SSHKey:
@@ -169,10 +169,10 @@ def load(file: Path) -> asyncssh.SSHKey:
     if _is_open_to_others(found):
         ours = found.st_uid == os.geteuid()
         _log.warning(
-            "host key can be read by others",
+            "host_key.exposed",
             file=str(file),
             mode=f"{stat.S_IMODE(found.st_mode):04o}",
-            advice=f"chmod 600 {file}" if ours else "let its group alone read it: mode 0440",
+            advice=f"chmod 600 {file}" if ours else "let only its group read it: mode 0440",
         )
     return key
 

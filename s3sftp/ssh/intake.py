@@ -50,7 +50,7 @@ class Intake(Generic[G]):
         try:
             await asyncio.get_running_loop().connect_accepted_socket(protocol, sock)
         except OSError as error:  # it went away on the way here
-            _log.debug("connection lost before it was served", error=str(error))
+            _log.debug("connection.lost", error=str(error))
             sock.close()
             guest.leave()
         finally:

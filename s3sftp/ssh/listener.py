@@ -113,7 +113,7 @@ class Listener:
                 self._own.close()
             raise
         if self._own is not None:
-            _log.info("listening", host=self._listen.host or "*", port=self.port)
+            _log.info("server.listening", host=self._listen.host or "*", port=self.port)
 
     async def _listening(self) -> asyncssh.SSHAcceptor:
         options, offer = self._options, self._options.offer

@@ -124,7 +124,9 @@ class Login:
         answer = await self._asking.public_key(user, key, self._address)
         self._unanswered |= answer.broken
         if answer.identity is None:
-            _log.debug("key refused", connection=self._connection_id, user=user, key=key.get_fingerprint())
+            _log.debug(
+                "login.key_refused", connection=self._connection_id, user=user, key=key.get_fingerprint()
+            )
             return False
         verify_only(key, self._limits.offer.signatures, lambda name: self._signature_refused(user, name))
         self.proof = Proof(answer.identity, "publickey", key.get_fingerprint())
@@ -132,7 +134,7 @@ class Login:
 
     def _signature_refused(self, user: str, algorithm: str) -> None:
         _log.warning(
-            "signature refused",
+            "login.signature_refused",
             connection=self._connection_id,
             source=self._source,
             user=user,
@@ -150,7 +152,7 @@ class Login:
 
     def _failed(self, user: str, method: str) -> asyncio.Future[bool] | None:
         _log.info(
-            "login failed", connection=self._connection_id, source=self._source, user=user, method=method
+            "login.failed", connection=self._connection_id, source=self._source, user=user, method=method
         )
         self._count(LOGINS.row(method, "failed"))
         return self._guest.failed() if self._guest else None

@@ -39,7 +39,7 @@ class ListenOptions(Options):
     host: str = ""
     """Address or name to listen on; empty for all addresses, IPv4 and IPv6."""
     port: int = Field(default=2022, ge=0, le=65535)
-    """TCP port; 0 takes a free one, which the log line `listening` tells."""
+    """TCP port; 0 picks a free one, which the log event `server.listening` reports."""
     proxy_protocol: Literal["off", "allowed", "required"] = "off"
     """Whether load balancers say who the client is, by the PROXY protocol, version 1 or 2, so that bans,
     limits, `from=` and the log have its address. `required`: every connection comes from one of

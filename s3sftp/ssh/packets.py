@@ -58,7 +58,9 @@ def usable() -> bool:
     """Whether the installed asyncssh is known. Says so in the log if not."""
     if asyncssh.__version__ in CHECKED_VERSIONS:
         return True
-    _log.warning("packet path off", reason="unknown version of asyncssh", version=asyncssh.__version__)
+    _log.warning(
+        "server.fast_path_disabled", reason="unknown version of asyncssh", version=asyncssh.__version__
+    )
     return False
 
 

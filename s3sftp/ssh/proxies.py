@@ -40,8 +40,8 @@ _SEND_ONE = (
     "have the load balancer send the header: send-proxy-v2 (haproxy), proxy_protocol on (nginx), "
     "proxy_protocol_v2.enabled (AWS NLB); or set listen.proxy_protocol to allowed or off"
 )
-_NAME_IT = "if this is a load balancer of yours, name its address in listen.proxy_sources"
-_ONE_HEADER = "the header has to be the first that the load balancer sends, whole and at once"
+_NAME_IT = "if this is your load balancer, add its address to listen.proxy_sources"
+_ONE_HEADER = "the load balancer must send the whole header at once, before anything else"
 
 Admit = Callable[[socket.socket, Peer], None]
 
@@ -72,9 +72,9 @@ class TrustedProxies:
         self._told = Sparse(_TELL_SECONDS)
         if self._mode != "off" and any(network.prefixlen == 0 for network in self._networks):
             _log.warning(
-                "every address is believed",
+                "listener.proxy_sources_unrestricted",
                 option="listen.proxy_sources",
-                detail="whoever reaches the port can claim any address: name the load balancers alone",
+                detail="anybody who reaches the port can claim any address: list only the load balancers",
             )
 
     def take(self, sock: socket.socket, peer: Peer) -> None:
@@ -84,7 +84,7 @@ class TrustedProxies:
         elif self._trusts(peer.address):
             self._wait(sock, peer)
         elif self._mode == "required":
-            self._tell("no trusted proxy", "not from a trusted proxy", _NAME_IT, peer=peer.shown)
+            self._tell("no trusted proxy", "not from a trusted proxy", _NAME_IT, {"peer": peer.shown})
             sock.close()
         else:
             self._admit(sock, peer)
@@ -121,7 +121,7 @@ class TrustedProxies:
             return
         ((greediest, _),) = Counter(each.peer.address for each in self._waiting).most_common(1)
         oldest = next(each for each in self._waiting if each.peer.address == greediest)
-        self._refuse(oldest, "too many", "too many connections whose PROXY header has not come", _ONE_HEADER)
+        self._refuse(oldest, "too many", "too many connections without their PROXY header", _ONE_HEADER)
 
     def _look(self, waiting: _Waiting) -> None:
         """Bytes have arrived, or the other side has closed."""
@@ -174,7 +174,7 @@ class TrustedProxies:
         if waiting.header_read or (not waiting.has_begun and self._mode == "allowed"):
             self._let_in(waiting, waiting.peer)  # there are clients that wait for the server's version
         elif waiting.has_begun:
-            self._refuse(waiting, "cut", "the PROXY header was not whole in time", _ONE_HEADER)
+            self._refuse(waiting, "cut", "incomplete PROXY header", _ONE_HEADER)
         else:
             self._refuse(waiting, "none", "no PROXY header", _SEND_ONE)
 
@@ -185,7 +185,7 @@ class TrustedProxies:
 
     def _refuse(self, waiting: _Waiting, kind: str, reason: str, advice: str) -> None:
         self._forget(waiting).close()
-        self._tell(kind, reason, advice, proxy=waiting.peer.shown)
+        self._tell(kind, reason, advice, {"proxy": waiting.peer.shown})
 
     def _forget(self, waiting: _Waiting) -> socket.socket:
         self._waiting.pop(waiting, None)
@@ -195,8 +195,8 @@ class TrustedProxies:
         asyncio.get_running_loop().remove_reader(waiting.sock.fileno())
         return waiting.sock
 
-    def _tell(self, kind: str, reason: str, advice: str, **where: str) -> None:
+    def _tell(self, kind: str, reason: str, advice: str, where: dict[str, str]) -> None:
         self._count_refused()
         untold = self._told.tell(kind, asyncio.get_running_loop().time())
         if untold is not None:
-            _log.warning("connection refused", **where, reason=reason, advice=advice, untold=untold)
+            _log.warning("connection.refused", **where, reason=reason, advice=advice, suppressed=untold)

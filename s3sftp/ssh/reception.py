@@ -175,17 +175,17 @@ class Reception:
         if untold is not None:
             self._told_short = True
             _log.error(
-                "connections not accepted",
+                "listener.paused",
                 error=why,
                 limit=descriptors.limit(),
-                detail="those that come wait; raise the limit of open files, or lower ssh.max_connections",
+                detail="new connections wait; raise the limit of open files, or lower ssh.max_connections",
             )
         self._take_a_rest()
 
     def _end_shortage(self) -> None:
         if self._told_short:
             self._told_short = False
-            _log.info("connections accepted again")
+            _log.info("listener.resumed")
 
     def _take_a_rest(self) -> None:
         self._pause()

@@ -95,7 +95,7 @@ class _Exporting(threading.Thread):
             for exporter in self._exporters:
                 exporter.export(data)
         except Exception as error:  # whatever it is, the next time may be better
-            _log.warning("metrics not exported", error=f"{type(error).__name__}: {error}")
+            _log.warning("metrics.export_failed", error=f"{type(error).__name__}: {error}")
 
 
 def metrics_data(metrics: Metrics, resource: Resource, began: int) -> MetricsData:

@@ -50,6 +50,6 @@ def _plain(name: str, level: int) -> FilteringBoundLogger:
 
 
 def _as_text(logger: WrappedLogger, method: str, event: EventDict) -> str:
-    """`login failed user=alice source=192.0.2.1`: one line, whatever a client put into it."""
+    """`login.failed user=alice source=192.0.2.1`: one line, whatever a client put into it."""
     name = event.pop("event")
     return f"{name} {_fields(logger, method, event)}".rstrip()

@@ -19,7 +19,7 @@ _QUIET = ("asyncssh", "asyncio", "aiobotocore", "botocore", "urllib3", "aiohttp"
 _TOLD_OTHERWISE = tuple(
     f"{library}.{module}" for library in ("botocore", "aiobotocore") for module in ("credentials", "tokens")
 )
-"""They say with a traceback what `s3_credentials_failed` says in a line."""
+"""They log with a traceback what `credentials.failed` says in one line."""
 
 
 def configure_logging(
@@ -60,7 +60,7 @@ def log_without_waiting(options: LogOptions, *, worker: int | None = None) -> No
 
 def _tell_dropped(lines: int) -> None:
     get_logger("s3sftp.telemetry").warning(
-        "log lines dropped", lines=lines, detail="standard error was not read fast enough, or not at all"
+        "log.lines_dropped", lines=lines, detail="nobody read standard error, or not fast enough"
     )
 
 

@@ -111,9 +111,9 @@ class Link:
         self._loop.remove_writer(self._socket.fileno())
 
     def _tell_lost(self, error: OSError) -> None:
-        untold = self._losses.tell("connection not handed over", self._loop.time())
+        untold = self._losses.tell("connection.handover_failed", self._loop.time())
         if untold is not None:
-            _log.error("connection not handed over", error=str(error), untold=untold)
+            _log.error("connection.handover_failed", error=str(error), suppressed=untold)
 
     def _read(self) -> None:
         for _ in range(_AT_ONCE):
@@ -146,7 +146,7 @@ class Link:
         try:
             message = decode(packet)
         except BadMessage as error:
-            _log.error("message not understood", detail=str(error))
+            _log.error("worker.message_invalid", detail=str(error))
             if descriptor is not None:
                 os.close(descriptor)
             self._end()

@@ -105,7 +105,9 @@ class Post:
         if descriptor is None:
             untold = self._losses.tell("lost", asyncio.get_running_loop().time())
             if untold is not None:
-                _log.error("connection not taken over", error="no file descriptor is left", untold=untold)
+                _log.error(
+                    "connection.takeover_failed", error="no file descriptor is left", suppressed=untold
+                )
             guest.leave()
         else:
             self._intake.hand_in(socket.socket(fileno=descriptor), guest)
@@ -115,13 +117,13 @@ class Post:
 
     def _take_users(self, descriptor: int | None) -> None:
         if descriptor is None:
-            _log.error("users not taken over", error="no file descriptor is left")
+            _log.error("users.takeover_failed", error="no file descriptor is left")
             self._link.send(messages.UsersLost())
         else:
             self.on_users(descriptor)
 
     def _supervisor_gone(self) -> None:
-        _log.error("supervisor is gone")
+        _log.error("supervisor.lost")
         for guest in list(self._guests.values()):
             guest.lose_door()
         self._stop.ask()

@@ -94,7 +94,7 @@ class Worker:
         try:
             carried = os.fdopen(os.dup(self._users), "rb")  # which the link closes
         except OSError as error:
-            _log.error("users not handed over", worker=self.number, error=str(error))
+            _log.error("users.handover_failed", worker=self.number, error=str(error))
             self._send_users_again()
         else:
             self._send(messages.Users(), carried)
@@ -142,7 +142,7 @@ class Worker:
         match message:
             case messages.Ready():
                 self.ready = True
-                _log.debug("worker ready", worker=self.number)
+                _log.debug("worker.available", worker=self.number)
                 self._changed()
             case messages.Here():
                 self._answered()
@@ -163,7 +163,7 @@ class Worker:
     def _answered(self) -> None:
         before, self.pulse = self.pulse, Pulse()
         if before.missed:
-            _log.info("worker answers again", worker=self.number)
+            _log.info("worker.recovered", worker=self.number)
             self._changed()
 
     def _hang_up(self) -> None:

@@ -39,10 +39,10 @@ class Sharing:
     def _tell_full(self) -> None:
         if self._full.tell("full", asyncio.get_running_loop().time()) is not None:
             _log.error(
-                "connections not accepted",
+                "listener.paused",
                 error="the workers have too few file descriptors left",
                 limit=descriptors.limit(),
-                detail="those that come wait; raise the limit of open files, or lower ssh.max_connections",
+                detail="new connections wait; raise the limit of open files, or lower ssh.max_connections",
             )
 
     def serve(self, guest: CountedGuest, sock: socket.socket) -> None:

@@ -101,7 +101,7 @@ class Template:
         """The socket of the template that runs, started if there is none. Raises OSError."""
         self._adopt()
         if self._requests is not None and self._process is not None and self._process.returncode is not None:
-            _log.error("template ended", pid=self._process.pid, status=self._process.returncode)
+            _log.error("template.exited", pid=self._process.pid, status=self._process.returncode)
             self._let_go()
         while self._requests is None:
             self._forked = _execute(self._command)
@@ -114,7 +114,7 @@ class Template:
             (pid, requests), self._forked = self._forked, None
             requests.setblocking(False)
             self._process, self._requests = Child(pid), requests
-            _log.debug("template started", pid=pid)
+            _log.debug("template.started", pid=pid)
 
     def _let_go(self) -> None:
         if self._requests is not None:

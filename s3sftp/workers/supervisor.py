@@ -135,7 +135,7 @@ class Supervisor:
                 self.is_stopping = True
                 await self._linger(stop)
             self.is_stopping = True
-            _log.info("stopping", drain_seconds=self._drain_seconds)
+            _log.info("server.stopping", drain_seconds=self._drain_seconds)
             watching.cancel()
             await self._stop(stop, keeping)
         finally:
@@ -146,7 +146,7 @@ class Supervisor:
             if self._users is not None:
                 os.close(self._users)
                 self._users = None
-        _log.info("stopped")
+        _log.info("server.stopped")
 
     async def _first(self, asking: asyncio.Task[None]) -> asyncio.Task[None]:
         """Start the first worker, wait until it is ready; the task that keeps it. Raises WorkersFailed,
@@ -169,13 +169,13 @@ class Supervisor:
     async def _linger(self, stop: StopRequests) -> None:
         """Go on for as long as load balancers need to send nobody here any more."""
         if self._delay_seconds:
-            _log.info("draining", delay_seconds=self._delay_seconds)
+            _log.info("server.draining", delay_seconds=self._delay_seconds)
             await stop.linger(self._delay_seconds)
 
     def _open(self, reception: Reception) -> None:
         reception.open()
         self.is_open = True
-        _log.info("listening", host=self._listen.host or "*", port=reception.port)
+        _log.info("server.listening", host=self._listen.host or "*", port=reception.port)
 
     async def _until_all_are_ready(self, asking: asyncio.Task[None]) -> None:
         while not asking.done() and self.workers_ready < self._crew.count:
@@ -201,7 +201,7 @@ class Supervisor:
         await worker.start(self._crew.start)
         if self._users is not None:
             worker.hand_users(self._users)
-        _log.info("worker started", worker=number, pid=worker.pid)
+        _log.info("worker.started", worker=number, pid=worker.pid)
         return worker
 
     async def _keep(
@@ -225,7 +225,7 @@ class Supervisor:
             healthy = loop.time() - began >= _HEALTHY_SECONDS
             failures = 1 if healthy else failures + 1
             delay = _BACKOFF.delay(failures)
-            _log.error("worker ended", worker=number, status=status, restart_seconds=round(delay, 1))
+            _log.error("worker.exited", worker=number, status=status, restart_seconds=round(delay, 1))
             worker = ended = None
             await asyncio.sleep(delay)
 
@@ -268,7 +268,7 @@ class Supervisor:
         await asyncio.gather(*keeping, return_exceptions=True)
         for worker in self._workers.values():
             if worker.running:
-                _log.error("worker killed", worker=worker.number, pid=worker.pid)
+                _log.error("worker.killed", worker=worker.number, pid=worker.pid)
                 worker.kill()
         await self._all_end()
 

@@ -33,14 +33,14 @@ def _act(worker: Worker, patience: Patience) -> None:
     )
     match patience.step(worker.pulse):
         case Step.LEAVE_OUT:
-            log.warning("worker does not answer", detail="it gets no new connections until it does")
+            log.warning("worker.unresponsive", detail="it gets no new connections until it answers")
         case Step.ASK_WHY:
             log.error(
-                "worker hangs",
-                detail="it is asked to write to standard error what it waits for, then killed and replaced",
+                "worker.hung",
+                detail="it has been asked to write what it waits for to standard error, and will be killed",
                 kill_seconds=round(patience.interval_seconds, 1),
             )
             worker.ask_why()
         case Step.KILL:
-            log.error("worker killed", reason="it did not answer for server.worker_timeout")
+            log.error("worker.killed", reason="it did not answer for server.worker_timeout")
             worker.kill()

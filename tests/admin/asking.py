@@ -53,7 +53,7 @@ def _ask(port: int, path: str, method: str, **more: Any) -> Said:
 
 def admin_port_of(server: Server) -> int:
     """Where the server, as started last, listens for operators."""
-    return int(server.events("admin listening")[-1]["port"])
+    return int(server.events("admin.listening")[-1]["port"])
 
 
 async def until(

@@ -23,7 +23,7 @@ async def serving(
     server = Server(directory / "server", store, bucket, groups)
     try:
         await server.astart()
-        await server.until(lambda: bool(server.events("started")), "the server to be started", 60)
+        await server.until(lambda: bool(server.events("server.started")), "the server to be started", 60)
         yield server
         assert "Traceback" not in server.output()
     finally:

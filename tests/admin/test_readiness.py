@@ -33,7 +33,7 @@ def names(*reasons: str):  # type: ignore[no-untyped-def]
 
 def pids(server: Server) -> dict[int, int]:
     """The process of each worker: the latest that was started."""
-    return {event["worker"]: event["pid"] for event in server.events("worker started")}
+    return {event["worker"]: event["pid"] for event in server.events("worker.started")}
 
 
 @EITHER
@@ -54,8 +54,8 @@ async def test_a_storage_that_goes_away_is_red_within_15_s_and_green_when_it_is_
         assert (await ask(port, "/livez")).status == 200  # a restart of ours would not bring it back
         await proxy.up()
         await until(server, "/readyz", is_ready, within=16)
-        await server.until(lambda: len(server.events("ready for clients")) == 2, "the log to tell")
-        told = [event["reasons"] for event in server.events("not ready for clients")]
+        await server.until(lambda: len(server.events("server.ready")) == 2, "the log to tell")
+        told = [event["reasons"] for event in server.events("server.not_ready")]
         assert told == [["storage_unreachable"]]
 
 
@@ -128,7 +128,7 @@ async def test_a_storage_that_is_down_at_the_start_is_said_and_waited_for(
     await proxy.down()
     async with serving(tmp_path, proxied, bucket) as server:
         assert names("storage_unreachable")(await ask(admin_port_of(server), "/readyz"))
-        assert bucket in server.events("storage cannot be reached")[0]["detail"]
+        assert bucket in server.events("storage.unreachable")[0]["detail"]
         await proxy.up()
         await until(server, "/readyz", is_ready, within=16)
 
@@ -153,7 +153,7 @@ async def test_while_it_starts_it_is_alive_and_not_ready(
     server = Server(tmp_path / "server", proxied, bucket, {"admin": {"port": 0}})
     try:
         starting = asyncio.create_task(server.astart())
-        while not (server.process and server.events("admin listening")):
+        while not (server.process and server.events("admin.listening")):
             await asyncio.sleep(0.02)
         port = admin_port_of(server)
         assert names("starting")(await ask(port, "/readyz"))
@@ -183,7 +183,7 @@ async def test_sigterm_is_red_at_once_and_clients_are_served_for_the_delay(
                 async with other.open("/late", "wb") as whole:
                     await whole.write(b"whole")
                 assert names("draining")(await ask(port, "/readyz"))
-            await server.until(lambda: bool(server.events("stopping")), "the end of the delay")
+            await server.until(lambda: bool(server.events("server.stopping")), "the end of the delay")
             assert monotonic() - began >= 4
             with pytest.raises(OSError):  # noqa: PT011
                 await connect(server)
@@ -211,7 +211,7 @@ async def test_without_a_delay_the_end_begins_at_once(seaweed: Store, bucket: st
     async with serving(tmp_path, seaweed, bucket) as server:
         server.terminate()
         assert await server.ended() == 0
-        assert not server.events("draining")
+        assert not server.events("server.draining")
 
 
 async def test_a_worker_that_is_killed_is_a_warning_and_without_any_the_server_is_not_ready(
@@ -300,12 +300,12 @@ async def test_it_listens_on_loopback_unless_told_otherwise_and_not_at_all_unles
     seaweed: Store, bucket: str, tmp_path: Path
 ) -> None:
     async with serving(tmp_path, seaweed, bucket) as server:
-        assert server.events("admin listening")[0]["host"] == "127.0.0.1"
+        assert server.events("admin.listening")[0]["host"] == "127.0.0.1"
         assert _listening_on(admin_port_of(server)) == {"0100007F"}
     server = Server(tmp_path / "other", seaweed, bucket)
     try:
         await server.astart()
-        assert not server.events("admin listening")
+        assert not server.events("admin.listening")
     finally:
         server.close()
 

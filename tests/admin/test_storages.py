@@ -81,8 +81,8 @@ async def test_what_it_says_is_one_line_of_bounded_length_without_credentials() 
 async def test_a_service_that_is_killed_and_comes_back_is_told() -> None:
     with new_place() as place, place.service() as service:
         with place.server("--workers", "2", S3SFTP_ADMIN__PORT="0") as server:
-            server.wait_event("started")
-            port = int(server.wait_event("admin listening")["port"])
+            server.wait_event("server.started")
+            port = int(server.wait_event("admin.listening")["port"])
             assert (await ask(port, "/readyz")).status == 200
             service.kill()
             while (said := await ask(port, "/readyz")).status == 200:

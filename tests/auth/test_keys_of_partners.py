@@ -332,14 +332,14 @@ async def test_the_log_tells_of_each_bad_key_once_and_the_good_ones_open(tmp_pat
     for key in (ED25519, RSA):
         assert await users.by_public_key("alice", key, "192.0.2.1") is not None
     users.close()
-    told = [event for event in events if event["event"] == "key cannot be used"]
+    told = [event for event in events if event["event"] == "key.unusable"]
     assert [(each["user"], each["source"], each["line"]) for each in told] == [
         ("alice", str(file), 2),
         ("bob", "authorized_keys", 1),
     ]
     assert all("DSA" in each["problem"] and "ssh-keygen" in each["advice"] for each in told)
-    assert [each["user"] for each in events if each["event"] == "user cannot log in"] == ["bob"]
-    assert not [each for each in events if each["event"] == "nobody can log in"]
+    assert [each["user"] for each in events if each["event"] == "user.locked_out"] == ["bob"]
+    assert not [each for each in events if each["event"] == "login.impossible"]
 
 
 def test_a_file_of_nothing_but_rubbish_is_told_in_few_lines_and_that_nobody_can_log_in(
@@ -350,7 +350,7 @@ def test_a_file_of_nothing_but_rubbish_is_told_in_few_lines_and_that_nobody_can_
     with structlog.testing.capture_logs() as events:
         tell_what_is_wrong(read_logins({"alice": UserOptions(authorized_keys_file=file)}))
     assert len(events) < 30
-    assert [each["log_level"] for each in events if each["event"] == "nobody can log in"] == ["error"]
+    assert [each["log_level"] for each in events if each["event"] == "login.impossible"] == ["error"]
 
 
 def test_a_file_that_cannot_be_read_stays_a_wrong_configuration(tmp_path: Path) -> None:

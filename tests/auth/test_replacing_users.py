@@ -59,5 +59,5 @@ async def test_unknown_users_cost_as_much_as_the_users_of_now_do() -> None:
         await users.replace(accounts(alice=slow, bob=slow, carol=with_password("y")))
         await users.replace(accounts(alice=slow, bob=slow, dave=with_password("y")))
     assert "m=65536,t=4" in users._passwords.nobody.password_hash
-    assert [event["event"] for event in events] == ["password hashes differ in cost"]
+    assert [event["event"] for event in events] == ["users.hash_costs_differ"]
     users.close()

@@ -112,7 +112,7 @@ class Partners:
         self.configure()
         with running("serve", "--config", str(self.config), directory=self.directory) as server:
             self._server = server
-            server.wait_event("started")
+            server.wait_event("server.started")
             yield
             assert "Traceback" not in server.process.output()
 
@@ -155,7 +155,7 @@ class Partners:
         return self.server.events(event)[count - 1]
 
     def until_reloaded(self, count: int = 1) -> dict[str, Any]:
-        return self.until("configuration reloaded", count)
+        return self.until("config.reloaded", count)
 
 
 def shown(event: Mapping[str, Any]) -> dict[str, Any]:

@@ -57,7 +57,7 @@ class Running:
 
     @property
     def port(self) -> int:
-        return int(self.wait_event("listening")["port"])
+        return int(self.wait_event("server.listening")["port"])
 
 
 @contextmanager
@@ -90,7 +90,7 @@ def serving_from_memory(directory: Path, *arguments: str, **environ: str) -> Ite
     ]
     user = ["--user", "alice", "--authorized-keys", f"{key}.pub"]
     with running("serve", *flags, *user, *arguments, directory=directory, **environ) as server:
-        server.wait_event("started")
+        server.wait_event("server.started")
         yield server
 
 

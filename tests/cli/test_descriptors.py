@@ -31,7 +31,7 @@ async def server(
     running = Server(tmp_path / "server", seaweed, bucket, options)
     try:
         await running.astart()
-        await running.until(lambda: bool(running.events("started")), "the server to be started")
+        await running.until(lambda: bool(running.events("server.started")), "the server to be started")
         yield running
         assert "Traceback" not in running.output()
     finally:
@@ -41,7 +41,7 @@ async def server(
 def processes(server: Server) -> list[int]:
     """The server's, and its workers'."""
     assert server.process is not None
-    return [server.process.pid, *(event["pid"] for event in server.events("worker started"))]
+    return [server.process.pid, *(event["pid"] for event in server.events("worker.started"))]
 
 
 def cpu_seconds(pid: int) -> float:
@@ -89,8 +89,8 @@ async def test_out_of_descriptors_it_says_so_once_serves_who_is_there_and_goes_o
                         await file.write(b"x" * 6_000_000)
                     async with sftp.open(f"/{number}", "rb") as file:
                         assert len(await file.read()) == 6_000_000
-            await server.until(lambda: server.count("connections not accepted") > 0, "it to be told")
-            assert server.count("connections not accepted") == 1
+            await server.until(lambda: server.count("listener.paused") > 0, "it to be told")
+            assert server.count("listener.paused") == 1
             assert len(server.output()) - written < 50_000
         async with asyncio.timeout(60):
             async with await connect(server) as another, another.start_sftp_client() as beside:
@@ -134,10 +134,10 @@ async def test_at_the_start_the_limit_is_raised_and_too_low_a_one_is_told_with_n
     command = [*limited, sys.executable, "-m", "s3sftp", "serve", "--config", str(server.config_file)]
     server.process = Process(command, tmp_path / "log")
     try:
-        await server.until(lambda: bool(server.events("started")), "the server to be started")
+        await server.until(lambda: bool(server.events("server.started")), "the server to be started")
         for pid in processes(server):
             assert resource.prlimit(pid, resource.RLIMIT_NOFILE) == (300, 300)
-        (told,) = server.events("too few file descriptors")
+        (told,) = server.events("server.too_few_descriptors")
         share = 200 // workers
         assert told["limit"] == 300
         assert told["needed"] == 1000 // workers + share + 64

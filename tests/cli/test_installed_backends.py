@@ -181,8 +181,10 @@ def test_a_storage_of_another_package_is_served_by_its_name(tmp_path: Path, path
         done = batch(sftp_command(server.port, tmp_path / "key"), lines)
         assert done.returncode == 0, done.stderr
         assert (tmp_path / "back").read_bytes() == b"a note"
-        assert server.wait_event("started")["backend"] == "notes"
-        assert "workers" not in server.wait_event("started")  # what it has in memory cannot be there twice
+        assert server.wait_event("server.started")["backend"] == "notes"
+        assert "workers" not in server.wait_event(
+            "server.started"
+        )  # what it has in memory cannot be there twice
 
 
 def test_scp_works_on_it(tmp_path: Path, path: str) -> None:
@@ -217,7 +219,7 @@ def test_one_that_refuses_who_has_not_logged_in_is_served_to_those_who_have(tmp_
     with running(*arguments, directory=tmp_path, PYTHONPATH=path) as server:
         done = batch(sftp_command(server.port, tmp_path / "key"), f"put {file} f\nget f {tmp_path}/back\n")
         assert done.returncode == 0, done.stderr
-        warned = server.wait_event("storage shows nothing without a user")
+        warned = server.wait_event("storage.probe_denied")
         assert warned["error"] == "this account belongs to no tenant"
     assert (tmp_path / "back").read_bytes() == file.read_bytes()
 
@@ -300,7 +302,7 @@ def test_several_workers_get_the_same_options(tmp_path: Path, path: str) -> None
     file.write_text("[backend_options]\nday = 2026-02-03\n")
     arguments = ["serve", "--config", str(file), "--workers", "2", *flags(tmp_path, "make")]
     with running(*arguments, directory=tmp_path, PYTHONPATH=path) as server:
-        server.wait_event("started")
+        server.wait_event("server.started")
         done = batch(sftp_command(server.port, tmp_path / "key"), f"get options {tmp_path}/options\n")
     assert done.returncode == 0, done.stderr
     assert json.loads((tmp_path / "options").read_bytes()) == {"day": "2026-02-03"}

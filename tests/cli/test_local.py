@@ -27,7 +27,7 @@ def server(request: pytest.FixtureRequest, tmp_path: Path, root: Path) -> Iterat
     words += ["--state-dir", str(tmp_path / "state"), "--workers", request.param]
     words += ["--user", "alice", "--authorized-keys", f"{key}.pub"]
     with running(*words, directory=tmp_path, S3SFTP_LOCAL__ROOT=str(root)) as server:
-        server.wait_event("started")
+        server.wait_event("server.started")
         yield server
 
 

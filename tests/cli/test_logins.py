@@ -53,10 +53,10 @@ def test_workers_tell_of_weak_algorithms_and_bad_keys_once_and_check_does_too(tm
     )
     (tmp_path / "files").mkdir()
     with running("serve", "--config", str(config), directory=tmp_path) as server:
-        server.wait_event("started")
-        (bad,) = server.events("key cannot be used")
+        server.wait_event("server.started")
+        (bad,) = server.events("key.unusable")
         assert (bad["user"], bad["source"], bad["line"]) == ("alice", str(keys), 1)
-        weak = [event["algorithm"] for event in server.events("weak algorithm is offered")]
+        weak = [event["algorithm"] for event in server.events("algorithm.weak")]
         assert len(weak) == len(set(weak)) == 7
         command = sftp_command(server.port, tmp_path / "key")
         command[1:1] = [
@@ -80,9 +80,9 @@ def test_a_user_with_nothing_but_a_bad_key_is_told_and_the_server_starts(tmp_pat
     flags = ("--backend", "memory", "--host", "127.0.0.1", "--port", "0", "--state-dir", str(tmp_path / "s"))
     user = ("--user", "alice", "--authorized-keys", str(keys))
     with running("serve", *flags, *user, directory=tmp_path) as server:
-        server.wait_event("started")
-        assert server.events("user cannot log in")[0]["user"] == "alice"
-        assert server.events("nobody can log in")[0]["level"] == "error"
+        server.wait_event("server.started")
+        assert server.events("user.locked_out")[0]["user"] == "alice"
+        assert server.events("login.impossible")[0]["level"] == "error"
     checked = s3sftp("check", "--backend", "memory", *user)
     assert checked.returncode == 1
     assert "alice cannot log in" in checked.stdout
@@ -90,7 +90,7 @@ def test_a_user_with_nothing_but_a_bad_key_is_told_and_the_server_starts(tmp_pat
 
 def test_the_second_start_makes_no_host_keys(tmp_path: Path) -> None:
     with serving_from_memory(tmp_path) as server:
-        first = [event["type"] for event in server.events("host key generated")]
+        first = [event["type"] for event in server.events("host_key.generated")]
     with serving_from_memory(tmp_path) as server:
-        assert not server.events("host key generated")
+        assert not server.events("host_key.generated")
     assert first == list(TYPES)

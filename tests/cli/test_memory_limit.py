@@ -27,7 +27,7 @@ async def test_sigterm_under_a_memory_limit_ends_in_order(
     server = Server(tmp_path / "server", seaweed, bucket, {"server": {"workers": workers}})
     try:
         await server.astart()
-        await server.until(lambda: bool(server.events("started")), "the server to be started")
+        await server.until(lambda: bool(server.events("server.started")), "the server to be started")
         async with asyncssh.connect(
             server.host,
             server.port,
@@ -42,7 +42,7 @@ async def test_sigterm_under_a_memory_limit_ends_in_order(
             assert server.process is not None
             for pid in (
                 server.process.pid,
-                *(event["pid"] for event in server.events("worker started")),
+                *(event["pid"] for event in server.events("worker.started")),
             ):
                 hard = resource.prlimit(pid, resource.RLIMIT_AS)[1]
                 resource.prlimit(pid, resource.RLIMIT_AS, (memory_bytes(pid) + room, hard))
@@ -50,6 +50,7 @@ async def test_sigterm_under_a_memory_limit_ends_in_order(
             await asyncio.sleep(0.5)
         assert await server.ended() == 0
         assert "Traceback" not in server.output()
-        assert server.count("stopped") == (1 if workers == 1 else workers + 1)
+        assert server.count("server.stopped") == 1
+        assert server.count("worker.stopped") == (0 if workers == 1 else workers)
     finally:
         server.close()

@@ -49,7 +49,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Path
     }
     file = configure(directory, users)
     with running("serve", "--config", str(file), directory=directory) as server:
-        server.wait_event("started")
+        server.wait_event("server.started")
         yield directory, file, server
 
 

@@ -64,7 +64,7 @@ def shared(request: pytest.FixtureRequest) -> Iterator[Served]:
             "service": {"S3SFTP_SERVICE__SOCKET": str(socket)},
         }
         server = stack.enter_context(running("serve", *flags, directory=directory, **options[name]))
-        server.wait_event("started")
+        server.wait_event("server.started")
         yield Served(server, directory, None if name == "memory" else root)
         assert "Traceback" not in server.process.output()
 

@@ -18,7 +18,7 @@ from testbed.packets import CREAT, EXTENDED, MKDIR, READLINK, SYMLINK, R, Refuse
 from testbed.wire import Wire, wire
 from tests.cli.program import Running, serving_from_memory
 
-TOLD = ("operation refused", "operation failed", "operations refused")
+TOLD = ("request.refused", "request.failed", "request.refusals_suppressed")
 READ_ONLY = {"S3SFTP_USERS__alice__READ_ONLY": "true"}
 
 
@@ -46,7 +46,7 @@ async def test_a_refused_operation_is_one_line_with_user_path_and_reason(tmp_pat
                 await client.open(b"/missing", R)
             with pytest.raises(Refused):
                 await client.open(b"/" + b"x" * 5000, R)
-        await until(server, "session ended")
+        await until(server, "session.ended")
         told = [event for name in TOLD for event in server.events(name)]
         assert [(line["request"], line["status"]) for line in told] == [
             ("OPEN", "PERMISSION_DENIED"),
@@ -77,7 +77,7 @@ async def test_what_clients_ask_by_habit_leaves_no_line(tmp_path: Path) -> None:
             await client.request(EXTENDED, string(b"posix-magic@example.com"))
             await client.request(READLINK, string(b"/d"))
             await client.request(SYMLINK, string(b"/a") + string(b"/b"))
-        await until(server, "session ended")
+        await until(server, "session.ended")
         told = [event["request"] for name in TOLD for event in server.events(name)]
         assert told == ["SYMLINK"]
 
@@ -87,10 +87,12 @@ async def test_a_session_that_is_refused_thousands_leaves_few_lines_and_their_nu
         async with client_of(server, tmp_path / "key") as client:
             asked = [client.request(MKDIR, string(b"/%d" % n) + b"\0\0\0\0") for n in range(1000)]
             await asyncio.gather(*asked)
-        await until(server, "session ended")
-        told = server.events("operation refused")
+        await until(server, "session.ended")
+        told = server.events("request.refused")
         assert 20 <= len(told) <= 25
-        untold = sum(line.get("untold", 0) for line in (*told, *server.events("operations refused")))
+        untold = sum(
+            line.get("suppressed", 0) for line in (*told, *server.events("request.refusals_suppressed"))
+        )
         assert len(told) + untold == 1000
 
 

@@ -61,19 +61,19 @@ def test_what_is_wrong_is_named_once_and_nothing_changes_until_it_is_mended(part
     partners.mount(
         "carol", bob="[users.bob\n", dave="[users.dave]\nread_ony = true\npassword_hash = 'secret!'\n"
     )
-    first = partners.until("configuration not reloaded", 3)
-    told = partners.server.events("configuration not reloaded")
+    first = partners.until("config.reload_failed", 3)
+    told = partners.server.events("config.reload_failed")
     problems = "\n".join(event["problem"] for event in told)
     assert "bob.toml is not valid TOML" in problems
     assert "unknown option; did you mean 'read_only'?" in problems
     assert "should be an Argon2id hash" in problems
     assert "secret!" not in partners.server.process.output()
     assert {event["level"] for event in told} == {"error"}
-    assert first["detail"] == "the users are as before"
+    assert first["detail"] == "the users stay as they are"
     assert partners.gets_in("alice")
     assert partners.gets_in("bob")
     assert not partners.gets_in("carol")
-    assert len(partners.server.events("configuration not reloaded")) == len(told)
+    assert len(partners.server.events("config.reload_failed")) == len(told)
     partners.mount("carol", "bob")
     reloaded = partners.until_reloaded()
     assert reloaded["added_users"] == ["carol"]
@@ -95,7 +95,7 @@ def test_a_session_of_a_user_who_is_removed_ends_and_others_go_on(partners: Part
         wait_until(lambda: not other.get_channel().get_transport().is_active(), 20, "the other one to end")
         with alice.open("/whole", "w") as file:
             file.write("goes on")
-    ended = partners.server.events("connection ends")
+    ended = partners.server.events("connection.ending")
     assert [(each["user"], each["reason"]) for each in ended] == [("bob", "the user has been removed")] * 2
     assert sorted(str(p.relative_to(partners.files)) for p in partners.files.rglob("*") if p.is_file()) == [
         "alice/whole"
@@ -122,15 +122,15 @@ def test_a_file_of_keys_that_changes_opens_to_the_new_keys_alone(partners: Partn
     assert partners.until_reloaded(2)["changed_users"] == ["alice"]
     wait_until(lambda: partners.gets_in("alice", key="second"), 20, "the second key to open")
     assert not partners.gets_in("alice", key="first")
-    assert partners.until("key cannot be used")["source"] == str(keys)
+    assert partners.until("key.unusable")["source"] == str(keys)
     keys.unlink()
-    assert str(keys) in partners.until("configuration not reloaded")["problem"]
+    assert str(keys) in partners.until("config.reload_failed")["problem"]
     assert partners.gets_in("alice", key="second")
 
 
 def test_options_that_need_a_restart_are_named_and_stay_as_they_are(partners: Partners) -> None:
     partners.configure(sftp={"max_handles": 7}, local={"root": "/nowhere"}, ssh={"login_grace": "9 s"})
-    named = partners.until("options have changed that need a restart")
+    named = partners.until("config.restart_required")
     assert named["options"] == ["ssh.login_grace", "local.root", "sftp.max_handles"]
     assert "/nowhere" not in str(named)
     assert partners.gets_in("alice")
@@ -159,7 +159,7 @@ def test_a_hangup_of_the_whole_group_ends_neither_the_server_nor_a_worker(tmp_pa
     partners = Partners(tmp_path, 2)
     partners.mount("alice")
     with partners.serving():
-        pids = [event["pid"] for event in partners.server.events("worker started")]
+        pids = [event["pid"] for event in partners.server.events("worker.started")]
         for pid in (*pids, partners.server.process.pid):
             os.kill(pid, signal.SIGHUP)
         partners.until_reloaded()
@@ -176,9 +176,9 @@ def test_a_hangup_with_nothing_to_read_again_is_told_and_ends_nothing(tmp_path: 
         "S3SFTP_SERVER__STATE_DIR": str(tmp_path / "s"),
     }
     with running(*arguments, directory=tmp_path, **environ) as server:
-        server.wait_event("started")
+        server.wait_event("server.started")
         server.process.send(signal.SIGHUP)
-        assert "flags" in server.wait_event("nothing to reload")["reason"]
+        assert "flags" in server.wait_event("config.reload_skipped")["reason"]
         assert batch(sftp_command(server.port, tmp_path / "key"), "pwd\n").returncode == 0
 
 
@@ -188,9 +188,9 @@ def test_a_worker_that_takes_the_place_of_another_has_the_users_of_now(tmp_path:
     with partners.serving():
         partners.mount("alice", "carol")
         partners.until_reloaded()
-        for event in partners.server.events("worker started"):
+        for event in partners.server.events("worker.started"):
             os.kill(event["pid"], signal.SIGKILL)
-        wait_until(lambda: len(partners.server.events("ready")) == 4, 30, "both to be replaced")
+        wait_until(lambda: len(partners.server.events("worker.ready")) == 4, 30, "both to be replaced")
         for _ in range(4):
             assert partners.gets_in("carol")
             assert not partners.gets_in("bob")
@@ -209,7 +209,7 @@ def test_users_that_change_while_the_server_starts_are_not_missed(tmp_path: Path
         partners.attach(server)
         wait_until(lambda: bool(server.process.output()), 30, "the first line of the log")
         partners.mount("bob")
-        server.wait_event("started")
+        server.wait_event("server.started")
         wait_until(lambda: partners.gets_in("bob"), 30, "bob to get in")
         assert not partners.gets_in("alice")
 
@@ -223,7 +223,7 @@ def test_a_configuration_from_a_pipe_is_read_once_and_its_users_go_on_changing(t
     with subprocess.Popen(["sh", "-c", f"cat {partners.config} > {pipe}"]):
         with running("serve", "--config", str(pipe), directory=tmp_path) as server:
             partners.attach(server)
-            server.wait_event("started")
+            server.wait_event("server.started")
             partners.mount("alice", "bob")
             assert partners.until_reloaded()["added_users"] == ["bob"]
             assert partners.gets_in("bob")
@@ -233,12 +233,12 @@ def test_a_directory_without_users_is_one_where_nobody_can_log_in_yet(tmp_path: 
     partners = Partners(tmp_path, 1)
     partners.mount()
     with partners.serving():
-        assert partners.server.events("nobody can log in")
+        assert partners.server.events("login.impossible")
         partners.mount("alice")
         partners.until_reloaded()
         assert partners.gets_in("alice")
         shutil.rmtree(partners.users.directory)
-        assert str(partners.users.directory) in partners.until("configuration not reloaded")["problem"]
+        assert str(partners.users.directory) in partners.until("config.reload_failed")["problem"]
         assert partners.gets_in("alice")
 
 
@@ -251,9 +251,9 @@ def test_host_keys_that_change_are_told_to_need_a_restart(tmp_path: Path) -> Non
         os.utime(tmp_path / "host_key")
         partners.mount("alice", "bob")
         partners.until_reloaded()
-        assert not partners.server.events("host keys have changed")
+        assert not partners.server.events("host_key.changed")
         write_key_pair(tmp_path / "host_key")
-        assert "restart" in partners.until("host keys have changed")["advice"]
+        assert "restart" in partners.until("host_key.changed")["advice"]
 
 
 def test_check_names_what_is_wrong_with_the_files_of_users(tmp_path: Path) -> None:
@@ -274,6 +274,6 @@ def test_flags_of_one_user_are_read_again_too(tmp_path: Path) -> None:
     with serving_from_memory(tmp_path, S3SFTP_SERVER__RELOAD_INTERVAL="200 ms") as server:
         write_key_pair(tmp_path / "other")
         (tmp_path / "other.pub").rename(tmp_path / "key.pub")
-        server.wait_event("configuration reloaded")
+        server.wait_event("config.reloaded")
         assert batch(sftp_command(server.port, tmp_path / "other"), "pwd\n").returncode == 0
         assert batch(sftp_command(server.port, tmp_path / "key"), "pwd\n").returncode != 0

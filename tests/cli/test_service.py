@@ -92,7 +92,7 @@ def service(place: Place) -> Iterator[Process]:
 def server(place: Place, service: Process) -> Iterator[Running]:
     """A server of its own."""
     with place.server("--workers", "1") as server:
-        server.wait_event("started")
+        server.wait_event("server.started")
         yield server
         assert "Traceback" not in server.process.output() + service.output()
 
@@ -116,7 +116,7 @@ def test_a_service_killed_in_mid_upload_is_told_and_publishes_nothing_and_works_
             assert {file.name: file.read_bytes() for file in place.root.iterdir()} == {"old": b"new"}
             assert list(place.root.with_name("root.unfinished").iterdir()) == []
     assert server.process.exit_status is None
-    server.wait_event("storage service lost")
+    server.wait_event("service.disconnected")
 
 
 def test_openssh_is_told_of_a_service_killed_in_mid_upload(
@@ -139,7 +139,7 @@ def test_openssh_is_told_of_a_service_killed_in_mid_upload(
 
 def test_a_service_that_is_not_there_at_the_start_may_come_later(place: Place) -> None:
     with place.server("--workers", "1") as server:
-        server.wait_event("started")
+        server.wait_event("server.started")
         server.wait_event(NOT_THERE)
         with paramiko_on(server.port, place.key) as sftp:
             with pytest.raises(OSError, match=NOT_THERE):

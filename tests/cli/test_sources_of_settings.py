@@ -38,8 +38,8 @@ def test_a_server_whose_credentials_fail_at_the_start_says_so_and_gets_well_by_i
     }
     with running(*arguments(tmp_path, bucket), directory=tmp_path, **environ) as server:
         command = sftp_command(server.port, tmp_path / "key")
-        server.wait_event("started")
-        told = server.events("s3_credentials_failed")
+        server.wait_event("server.started")
+        told = server.events("credentials.failed")
         assert {"credential_process of profile 'vault'" in each["detail"] for each in told} == {True}
         refused = batch(command, "ls\n")
         assert refused.returncode != 0 or "Failure" in refused.stderr

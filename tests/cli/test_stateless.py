@@ -90,7 +90,7 @@ async def test_a_journal_that_nobody_asked_for_is_done_without_where_nothing_can
             data = bytes(2 * PART_BYTES + 1)
             await client.put(b"/large", data)
             assert await client.get(b"/large") == data
-        (told,) = server.events("unfinished uploads are not noted")
+        (told,) = server.events("journal.unavailable")
         assert told["level"] == "warning"
         assert "/var/lib/s3sftp/uploads, which cannot be written" in told["detail"]
         assert 'set s3.journal to "bucket"' in told["detail"]
@@ -192,4 +192,4 @@ def test_a_host_key_of_a_mounted_secret_is_read_in_each_mode_that_the_group_may_
         else:
             load(tmp_path / "keys" / "host")
     warned = [event["event"] for event in events]
-    assert warned == (["host key can be read by others"] if mode & 0o007 else [])
+    assert warned == (["host_key.exposed"] if mode & 0o007 else [])

@@ -82,8 +82,8 @@ async def unread(
     options = {"server": {"workers": request.param}, "log": {"level": "info"}, "listen": {"port": 0}}
     running = Unread(Server(tmp_path / "server", seaweed, bucket, options))
     try:
-        await running.until("started")
-        running.server.port = running.told("listening")[-1]["port"]
+        await running.until("server.started")
+        running.server.port = running.told("server.listening")[-1]["port"]
         yield running
     finally:
         running.close()
@@ -130,11 +130,11 @@ async def test_nobody_reads_and_everybody_is_served_and_what_was_dropped_is_told
     await serves(unread)
     unread.process.send_signal(signal.SIGUSR1)  # what it waits for goes the same way
     await serves(unread)
-    dropped = await unread.until("log lines dropped")
+    dropped = await unread.until("log.lines_dropped")
     assert dropped["lines"] > 10
     await serves(unread)
     unread.process.send_signal(signal.SIGTERM)
-    await unread.until("stopped")
+    await unread.until("server.stopped")
     assert await asyncio.to_thread(unread.process.wait, 20) == 0
 
 
@@ -150,7 +150,7 @@ async def test_it_ends_in_time_though_nobody_reads(unread: Unread, is_gone: bool
 
 async def test_the_last_lines_are_not_lost_where_somebody_reads(unread: Unread) -> None:
     unread.process.send_signal(signal.SIGTERM)
-    await unread.until("stopped")
+    await unread.until("server.stopped")
 
 
 @pytest.fixture

@@ -88,10 +88,10 @@ async def partner_desk(partner_server: PartnerServer, tmp_path: Path) -> AsyncIt
 
     Each login is as docs/clients.md says.
     """
-    before = len(partner_server.events("logged in"))
+    before = len(partner_server.events("login.accepted"))
     async with _desk_at(partner_server, tmp_path) as desk:
         yield desk
-    for login in partner_server.events("logged in")[before:]:
+    for login in partner_server.events("login.accepted")[before:]:
         page.compare(login)
 
 
@@ -143,7 +143,7 @@ async def troubled(
         yield desk
     proxy.clear()
     await troubled_server.until(
-        lambda: troubled_server.count("connection closed") == troubled_server.count("connection opened"),
+        lambda: troubled_server.count("connection.closed") == troubled_server.count("connection.opened"),
         "every connection to end, with all that it had left to do",
     )
 

@@ -108,10 +108,12 @@ def site(
 @pytest.mark.parametrize("place", PLACES)
 async def test_openssh_behind_haproxy_is_known_by_its_own_address(site: Site, place: str) -> None:
     source = "::1" if place.endswith("ipv6") else f"127.0.0.{10 + PLACES.index(place)}"
-    before = len(site.of("logged in", source))
+    before = len(site.of("login.accepted", source))
     (await site.sftp(place, source)).ok()
-    await site.server.until(lambda: len(site.of("logged in", source)) == before + 1, "the login in the log")
-    accepted = site.of("connection accepted", source)[-1]
+    await site.server.until(
+        lambda: len(site.of("login.accepted", source)) == before + 1, "the login in the log"
+    )
+    accepted = site.of("connection.identified", source)[-1]
     assert accepted["proxy"].startswith("[::1]:" if place.endswith("ipv6") else f"{SOURCE}:")
     assert accepted["peer"] != accepted["proxy"]
 
@@ -134,16 +136,16 @@ async def test_a_client_that_guesses_is_banned_and_the_others_behind_haproxy_are
     for _ in range(3):
         (await site.sftp(f"{version}-ipv4", guesser, key=stranger)).failed()
     await site.server.until(
-        lambda: any(each["source"] == guesser for each in site.server.events("source banned")), "the ban"
+        lambda: any(each["source"] == guesser for each in site.server.events("source.banned")), "the ban"
     )
     async with asyncio.timeout(30):
-        while not site.of("connection refused", guesser):  # of equal refusals the log has one a second
+        while not site.of("connection.refused", guesser):  # of equal refusals the log has one a second
             (await site.sftp(f"{version}-ipv4", guesser)).failed()
-    refused = site.of("connection refused", guesser)[-1]
+    refused = site.of("connection.refused", guesser)[-1]
     assert refused["reason"] == "the source is banned"
     assert refused["proxy"].startswith(f"{SOURCE}:")
     (await site.sftp(f"{version}-ipv4", "127.0.0.49")).ok()
-    assert SOURCE not in {each["source"] for each in site.server.events("source banned")}
+    assert SOURCE not in {each["source"] for each in site.server.events("source.banned")}
 
 
 async def test_the_limit_of_one_source_is_the_clients(site: Site) -> None:
@@ -204,7 +206,7 @@ async def test_checks_of_haproxy_that_send_no_header_leave_one_line_at_most(
         haproxy.close()
         server.close()
         seaweed.drop_bucket(bucket)
-    started = next(n for n, event in enumerate(server.events()) if event["event"] == "started")
+    started = next(n for n, event in enumerate(server.events()) if event["event"] == "server.started")
     said = [event["event"] for event in server.events()[started + 1 :] if event["level"] != "debug"]
     # haproxy resets at once: it may be gone before the server has looked at it
-    assert said in ([], ["connections without a client"])
+    assert said in ([], ["connection.no_client"])

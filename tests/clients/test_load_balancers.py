@@ -75,7 +75,7 @@ async def test_the_documented_configuration_brings_openssh_through_with_its_own_
         source = "127.0.0.21" if name == "haproxy" else "127.0.0.22"
         clients = Clients(balanced, tmp_path / "home")
         (await clients.sftp("ls -l", options=("-o", f"BindAddress={source}"))).ok()
-        peers = [event["peer"] for event in server.events("logged in")]
+        peers = [event["peer"] for event in server.events("login.accepted")]
         assert any(peer.startswith(f"{source}:") for peer in peers)
     finally:
         balancer.kill()

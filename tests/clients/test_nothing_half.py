@@ -100,7 +100,7 @@ async def test_a_client_that_leaves_before_close(
     troubled: Desk, proxy: FaultProxy, previous: bytes | None, vice: str, size: int
 ) -> None:
     await _begin(troubled, previous)
-    ended = troubled.server.count("session ended")
+    ended = troubled.server.count("session.ended")
     async with troubled.clients.asyncssh() as connection:
         sftp = await connection.start_sftp_client()
         file = await sftp.open(f"{troubled.remote}/x", "wb")
@@ -115,7 +115,7 @@ async def test_a_client_that_leaves_before_close(
             case "closes the channel":
                 sftp.exit()
         await troubled.server.until(
-            lambda: troubled.server.count("session ended") > ended, "the session to end"
+            lambda: troubled.server.count("session.ended") > ended, "the session to end"
         )
         await _nothing_is_left(troubled, previous=previous)
     assert proxy.log.count("CompleteMultipartUpload", "PutObject") == 0
@@ -125,7 +125,7 @@ async def test_a_connection_that_is_lost_while_a_part_is_on_its_way(
     troubled: Desk, proxy: FaultProxy, previous: bytes | None
 ) -> None:
     await _begin(troubled, previous)
-    ended = troubled.server.count("session ended")
+    ended = troubled.server.count("session.ended")
     async with _held(proxy, "UploadPart") as rule, troubled.clients.asyncssh() as connection:
         sftp = await connection.start_sftp_client()
         file = await sftp.open(f"{troubled.remote}/x", "wb")
@@ -134,7 +134,7 @@ async def test_a_connection_that_is_lost_while_a_part_is_on_its_way(
         connection._transport.abort()  # type: ignore[union-attr]
         await asyncio.gather(writing, return_exceptions=True)
         await troubled.server.until(
-            lambda: troubled.server.count("session ended") > ended, "the session to end"
+            lambda: troubled.server.count("session.ended") > ended, "the session to end"
         )
     await _nothing_is_left(troubled, previous=previous)
 
@@ -143,7 +143,7 @@ async def test_a_connection_that_is_lost_after_close_was_sent_leaves_a_whole_fil
     troubled: Desk, proxy: FaultProxy, previous: bytes | None
 ) -> None:
     await _begin(troubled, previous)
-    ended = troubled.server.count("session ended")
+    ended = troubled.server.count("session.ended")
     async with _held(proxy, "CompleteMultipartUpload") as rule, troubled.clients.asyncssh() as connection:
         sftp = await connection.start_sftp_client()
         file = await sftp.open(f"{troubled.remote}/x", "wb")
@@ -154,7 +154,7 @@ async def test_a_connection_that_is_lost_after_close_was_sent_leaves_a_whole_fil
         await asyncio.gather(closing, return_exceptions=True)
         rule.release()
         await troubled.server.until(
-            lambda: troubled.server.count("session ended") > ended, "the session to end"
+            lambda: troubled.server.count("session.ended") > ended, "the session to end"
         )
     async with asyncio.timeout(20):
         while await troubled.uploads():
@@ -206,13 +206,13 @@ async def test_sigterm_lets_a_close_that_has_come_be_answered_long_after_the_dra
         async with _held(proxy, "PutObject") as rule, await clients.start_sftp(f"put {file} /x") as running:
             await rule.reached()
             server.terminate()
-            await server.until(lambda: server.count("transfers are cut off") > 0, "the drain time to pass")
+            await server.until(lambda: server.count("transfers.cut_off") > 0, "the drain time to pass")
             await asyncio.sleep(12)  # longer than what ends without a promise is waited for
             assert running.running
             rule.release()
             (await running.result()).ok()
             assert await server.ended() == 0
-        assert not server.events("worker killed")
+        assert not server.events("worker.killed")
         async with s3_client(seaweed, bucket) as s3:
             assert await s3.body("alice/x") == content(1000)
     finally:

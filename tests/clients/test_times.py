@@ -195,7 +195,7 @@ async def test_a_store_that_refuses_to_copy_keeps_no_upload_from_succeeding(
                 words = ("copyto", "--inplace", str(file), f"alice:{name}")
                 (await clients.rclone(*words, program=installed("rclone"))).ok()
                 assert await s3.body(f"alice/{name}") == file.read_bytes()
-            assert server.count("s3_mtime_not_set") == refused.hits == 2
+            assert server.count("s3.mtime_not_set") == refused.hits == 2
         finally:
             await asyncio.to_thread(server.close)
 

@@ -92,9 +92,9 @@ async def test_users_who_cannot_be_applied_are_told_once_and_tried_again(
         await reader.until(lambda: len(reader.told) == 3)
         await reader.reloading.stop()
     assert reader.told == [(False, 1), (False, 1), (True, 2)]
-    (failed,) = named(events, "configuration not reloaded")
+    (failed,) = named(events, "config.reload_failed")
     assert "no file descriptor is left" in failed["problem"]
-    (reloaded,) = named(events, "configuration reloaded")
+    (reloaded,) = named(events, "config.reloaded")
     assert reloaded["added_users"] == ["bob"]
 
 
@@ -125,7 +125,7 @@ async def test_files_that_change_without_changing_anybody_disturb_nobody(tmp_pat
         await reader.reloading.stop()
     assert reader.applied == []
     # the second one says that what was wrong no longer is
-    assert [event["log_level"] for event in named(events, "configuration reloaded")] == ["debug", "info"]
+    assert [event["log_level"] for event in named(events, "config.reloaded")] == ["debug", "info"]
 
 
 async def test_many_names_and_many_problems_are_told_in_few_lines(tmp_path: Path) -> None:
@@ -137,12 +137,12 @@ async def test_many_names_and_many_problems_are_told_in_few_lines(tmp_path: Path
         reader.users.write_text("".join(f"[users.user{number}]\n" for number in range(100)))
         await reader.until(lambda: len(reader.told) == 2)
         await reader.reloading.stop()
-    (reloaded,) = named(events, "configuration reloaded")
+    (reloaded,) = named(events, "config.reloaded")
     assert reloaded["added"] == 100
     assert reloaded["added_users"] == [f"user{number:03}" for number in range(20)]
-    problems = named(events, "configuration not reloaded")
+    problems = named(events, "config.reload_failed")
     assert len(problems) == 21
-    assert problems[-1]["problems_untold"] == 80
+    assert problems[-1]["suppressed"] == 80
 
 
 async def test_that_all_users_are_gone_at_once_is_taken_for_a_fault_until_sighup_insists(
@@ -156,7 +156,7 @@ async def test_that_all_users_are_gone_at_once_is_taken_for_a_fault_until_sighup
         reader.users.unlink()
         await reader.until(lambda: len(reader.told) == 2)
         assert reader.told[-1] == (False, 2)
-        (refused,) = named(events, "configuration not reloaded")
+        (refused,) = named(events, "config.reload_failed")
         assert "none of the 2 users is left" in refused["problem"]
         assert "SIGHUP" in refused["problem"]
         assert reader.applied == [{"alice", "bob"}]

@@ -97,7 +97,7 @@ def composed(services: dict[str, Any], tmp_path: Path) -> Iterator[tuple[int, Pa
             [sys.executable, "-m", "s3sftp", *flags], tmp_path / "log", env=clean_environment(**environment)
         )
         stack.callback(serving.kill)
-        serving.wait_ready(lambda: '"event": "started"' in serving.output(), 90)
+        serving.wait_ready(lambda: '"event": "server.started"' in serving.output(), 90)
         yield ports["sftp"], tmp_path / "key"
 
 

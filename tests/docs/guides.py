@@ -16,6 +16,7 @@ from pydantic import BaseModel
 from s3sftp.app_options import ServerOptions
 from s3sftp.auth import UserOptions
 from s3sftp.cli import main
+from tests.docs.log_events import GRAMMAR, log_events
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -119,15 +120,15 @@ def problem_of_command(line: str) -> str | None:
     return f"{strange} are no flags in: {line}" if strange else None
 
 
-@cache
-def source() -> str:
-    """All of the package's code."""
-    return "\n".join(file.read_text("utf-8") for file in (ROOT / "s3sftp").rglob("*.py"))
-
-
 def is_event(name: str) -> bool:
-    """Whether the code has that text as one, as log events stand in it."""
-    return f'"{name}"' in source()
+    """Whether it is a log event of the package."""
+    return name in log_events()
+
+
+def may_be_event(span: str) -> bool:
+    """Whether it has the form of one, and the object of one; an option may have both, too."""
+    objects = {name.partition(".")[0] for name in log_events()}
+    return GRAMMAR.fullmatch(span) is not None and span.partition(".")[0] in objects
 
 
 def events_of_tables(page: str) -> list[str]:

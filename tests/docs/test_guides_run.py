@@ -64,7 +64,7 @@ def partner(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Partner]:
     }
     config.write_text('backend = "memory"\n' + toml(groups))
     with running("serve", "--config", str(config), directory=directory) as server:
-        server.wait_event("started")
+        server.wait_event("server.started")
         home = Home(directory / "home", directory / "key")
         shown = s3sftp(
             *("host-key", "show", "--state-dir", str(directory / "state")),
@@ -98,7 +98,9 @@ def test_the_recipe_for_rclone_works(partner: Partner) -> None:
     file.write_text(partner.here(recipe("ini")))
     partner.run(f"PATH={Path(program).parent}:$PATH\n{recipe('sh', 'rclone')}")
     assert "incoming" in partner.listing()
-    renamed = [event for event in partner.server.events("request") if event["request"].endswith("rename")]
+    renamed = [
+        event for event in partner.server.events("request.completed") if event["request"].endswith("rename")
+    ]
     assert [event for event in renamed if "incoming" in event["path"]] == []
 
 
@@ -169,7 +171,7 @@ def test_openssh_follows_the_rotation_of_the_runbook(tmp_path: Path) -> None:
         flags = ("--config", str(config), "--host", "127.0.0.1", "--port", str(port))
         user = ("--user", "alice", "--authorized-keys", f"{tmp_path / 'key'}.pub")
         with running("serve", *flags, *user, directory=tmp_path) as server:
-            server.wait_event("started")
+            server.wait_event("server.started")
             done = home.run(line, "ls\n")
             assert done.returncode == 0, f"step {number}: {done.stderr}"
         lines = [line.split()[2] for line in known.read_text().splitlines() if " ssh-ed25519 " in line]

@@ -115,11 +115,11 @@ def test_the_quick_start_works_word_by_word(terminal: Terminal, store: Store) ->
             for line, typed in lines_of(block):
                 terminal.run(line, typed)
         ((line, _),) = lines_of(serve)
-        with terminal.running(line, "event=started") as process:
+        with terminal.running(line, "event=server.started") as process:
             for line, typed in lines_of(last):
                 shown = terminal.run(line, typed)
             assert "greeting.txt" in shown
-            process.wait_ready(lambda: "event=transfer" in process.output(), 10)
+            process.wait_ready(lambda: "event=upload.committed" in process.output(), 10)
         listed = store.blocking_client.list_objects_v2(Bucket=bucket)
         assert "partners/alice/inbox/greeting.txt" in [each["Key"] for each in listed["Contents"]]
     finally:

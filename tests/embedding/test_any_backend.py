@@ -136,7 +136,7 @@ async def test_one_that_cannot_abort_is_told_of_in_the_log_alone() -> None:
             async with await connect(server.port) as connection, connection.start_sftp_client() as sftp:
                 assert not await sftp.exists("file")
     assert aborted
-    assert [event["backend"] for event in log if event["event"] == "upload not aborted"] == ["Clumsy"]
+    assert [event["backend"] for event in log if event["event"] == "upload.abort_failed"] == ["Clumsy"]
 
 
 @pytest.mark.parametrize("kind", [WholeFiles, Streaming])

@@ -135,10 +135,10 @@ class Broken(Authenticator):
 @pytest.mark.parametrize(
     ("user", "event"),
     [
-        ("raises", "authenticator failed"),
-        ("hangs", "authenticator did not answer in time"),
-        ("outside", "authenticator failed"),
-        ("true", "authenticator failed"),
+        ("raises", "authenticator.failed"),
+        ("hangs", "authenticator.timed_out"),
+        ("outside", "authenticator.failed"),
+        ("true", "authenticator.failed"),
     ],
 )
 async def test_an_authenticator_that_fails_refuses_and_the_log_says_why_and_nobody_is_banned(

@@ -177,7 +177,7 @@ async def test_users_who_are_sent_away_leave_nothing_half_and_others_stay() -> N
             async with asyncio.timeout(20):
                 for bob in bobs:
                     await bob.wait_closed()
-        ended = [event for event in events if event["event"] == "connection ends"]
+        ended = [event for event in events if event["event"] == "connection.ending"]
         assert [(event["user"], event["reason"]) for event in ended] == [("bob", "closed for the day")] * 2
         await goes_on.close()
         (await connect(server.port, "bob")).abort()  # who may come in, the authenticator says
@@ -293,7 +293,7 @@ async def test_a_clean_up_that_fails_does_not_hide_why_the_start_failed() -> Non
     with structlog.testing.capture_logs() as log:
         with pytest.raises(StorageFailure, match="no disk"):
             await server_of(Hopeless(bad_starts=1)).start()
-    assert [entry["event"] for entry in log if entry["log_level"] == "error"] == ["clean-up failed"]
+    assert [entry["event"] for entry in log if entry["log_level"] == "error"] == ["server.cleanup_failed"]
 
 
 async def test_a_start_that_is_cancelled_at_any_step_leaves_nothing_open() -> None:
@@ -387,7 +387,7 @@ async def test_host_keys_are_files_or_keys_and_without_any_one_is_made_for_the_r
             made = await asyncssh.get_server_host_key("127.0.0.1", server.port, config=None)
             assert made is not None
     warnings = [entry["event"] for entry in log if entry["log_level"] == "warning"]
-    assert "host keys are made for this run only: for development, not for production" in warnings
+    assert "host_key.ephemeral" in warnings
     with pytest.raises(ConfigurationError, match="cannot read host key"):
         await server_of(host_keys=[tmp_path / "missing"]).start()
     with pytest.raises(ConfigurationError, match="more than once"):
@@ -426,8 +426,10 @@ def test_it_leaves_logging_signals_and_tracing_to_the_application_and_prints_not
     )
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")
     lines = log.read_text().splitlines()
-    assert [line for line in lines if line.startswith("INFO s3sftp.ssh listening host=127.0.0.1 port=")]
-    assert [line for line in lines if line.startswith("WARNING s3sftp.auth users are static")]
+    assert [
+        line for line in lines if line.startswith("INFO s3sftp.ssh server.listening host=127.0.0.1 port=")
+    ]
+    assert [line for line in lines if line.startswith("WARNING s3sftp.auth users.static")]
     assert not [line for line in lines if line.startswith("DEBUG")]
 
 
@@ -463,7 +465,7 @@ async def test_a_subscriber_that_hangs_does_not_keep_the_server_from_stopping() 
                 await file.write(b"x")
             began = asyncio.get_running_loop().time()
     assert asyncio.get_running_loop().time() - began < 8
-    (entry,) = [entry for entry in log if entry["event"] == "event not delivered"]
+    (entry,) = [entry for entry in log if entry["event"] == "event.undelivered"]
     assert entry["path"] == "/f"
     (counts,) = server.events.values()
     assert counts.left == 1
@@ -488,4 +490,4 @@ async def test_no_transfer_is_said_to_be_cut_off_where_only_an_event_was_not_del
     with structlog.testing.capture_logs() as told:
         async with server_of(on_committed=hang, drain_timeout=0.3) as server:
             assert (await openssh(server.port, f"put {local} /f")).status == 0
-    assert "transfers are cut off" not in {entry["event"] for entry in told}
+    assert "transfers.cut_off" not in {entry["event"] for entry in told}

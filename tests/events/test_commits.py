@@ -170,7 +170,7 @@ async def test_a_file_is_stored_when_the_storage_has_confirmed_it_whatever_it_st
             await asyncio.gather(closing, return_exceptions=True)
         await until(lambda: ear.heard)
     assert [(event.path, event.size) for event in ear.heard] == [("/f", 5)]
-    assert [line["outcome"] for line in logs if line["event"] == "transfer"] == ["stored"]
+    assert [line["event"] for line in logs if line["event"].startswith("upload.")] == ["upload.committed"]
 
 
 async def test_a_copy_inside_the_storage_and_a_new_size_are_commits_and_leaving_a_file_as_it_is_is_none() -> (

@@ -102,7 +102,7 @@ async def test_one_that_raises_twice_and_then_works_gets_the_event_once_more_eac
             await put(files, "/f")
             await until(lambda: ear.heard)
         assert events.counts()["shaky"] == Counts(delivered=1, retried=2)
-    warnings = [entry for entry in log if entry["event"] == "event not taken"]
+    warnings = [entry for entry in log if entry["event"] == "event.retried"]
     assert [(entry["subscriber"], entry["path"], entry["error"]) for entry in warnings] == [
         ("shaky", "/f", "ValueError: one"),
         ("shaky", "/f", "ValueError: two"),
@@ -132,7 +132,7 @@ async def test_one_that_always_raises_is_given_up_loudly_and_the_next_event_has_
             await put(files, "/good")
             await until(lambda: fine)
         assert events.counts()["broken"] == Counts(delivered=1, retried=2, given_up=1)
-    (entry,) = [entry for entry in log if entry["event"] == "event given up"]
+    (entry,) = [entry for entry in log if entry["event"] == "event.given_up"]
     assert (entry["log_level"], entry["subscriber"], entry["path"], entry["attempts"]) == (
         "error",
         "broken",
@@ -239,7 +239,7 @@ async def test_what_is_left_at_the_end_is_named_in_the_log() -> None:
         await until(lambda: ear.calls)
         with structlog.testing.capture_logs() as log:
             await events.stop(0.05)
-    left = [entry for entry in log if entry["event"] == "event not delivered"]
+    left = [entry for entry in log if entry["event"] == "event.undelivered"]
     assert [(entry["log_level"], entry["subscriber"], entry["path"]) for entry in left] == [
         ("error", "late", "/a"),
         ("error", "late", "/b"),

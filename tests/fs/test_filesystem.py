@@ -63,9 +63,10 @@ async def test_the_line_of_a_download_says_whether_it_failed(fails: bool) -> Non
         else:
             await reader.read(0, 7)
         await reader.close()
-    (line,) = [each for each in log if each["event"] == "transfer"]
-    told = (line["outcome"], line["log_level"], line.get("detail"))
-    assert told == (("failed", "warning", "the disk is gone") if fails else ("read", "info", None))
+    (line,) = [each for each in log if each["event"].startswith("download.")]
+    told = (line["event"], line["log_level"], line.get("detail"))
+    failed = ("download.failed", "warning", "the disk is gone")
+    assert told == (failed if fails else ("download.completed", "info", None))
 
 
 async def test_a_read_only_user_reads_and_changes_nothing() -> None:

@@ -743,7 +743,7 @@ async def test_a_client_that_leaves_while_its_file_is_moved_has_stored_it(when: 
         "g": 10 * KIB
     }
     assert [(event.path, event.size) for event in ear.heard] == [("/g", 10 * KIB)]
-    assert [line["outcome"] for line in logs if line["event"] == "transfer"] == ["stored"]
+    assert [line["event"] for line in logs if line["event"].startswith("upload.")] == ["upload.committed"]
 
 
 async def test_a_second_file_that_is_only_open_hides_no_upload() -> None:

@@ -85,7 +85,7 @@ def test_the_rendered_pod_serves_the_client_of_the_notes_and_drains(
         assert (tmp_path / "back").read_bytes() == content.read_bytes()
         stored = store.blocking_client.list_objects_v2(Bucket=bucket)["Contents"]
         assert "alice/there" in {each["Key"] for each in stored}
-        assert "host key can be read by others" not in pod.log()
+        assert "host_key.exposed" not in pod.log()
         assert pod.stop() == 0, pod.log()
 
 

@@ -83,7 +83,7 @@ async def serving(
     )
     try:
         async with asyncio.timeout(90):
-            while '"event": "started"' not in (log := await asyncio.to_thread(container.log)):
+            while '"event": "server.started"' not in (log := await asyncio.to_thread(container.log)):
                 state = (await asyncio.to_thread(container.inspected))["State"]["Status"]
                 assert state in ("created", "running"), log
                 await asyncio.sleep(0.3)
@@ -135,8 +135,8 @@ async def test_openssh_puts_and_gets_through_it_and_podman_stop_drains_and_ends_
         (await slow).ok()
         assert await s3.body("alice/slow") == content
         log = container.log()
-        assert '"event": "stopping"' in log
-        assert '"event": "stopped"' in log
+        assert '"event": "server.stopping"' in log
+        assert '"event": "server.stopped"' in log
         assert "Traceback" not in log
 
 

@@ -53,7 +53,7 @@ async def measured(store: Store, bucket: str, times: str, latency: float) -> lis
             server = Server(Path(directory), store.behind(proxy.url), bucket, options)
             try:
                 await server.astart()
-                await server.until(lambda: bool(server.events("started")), "the workers to be ready")
+                await server.until(lambda: bool(server.events("server.started")), "the workers to be ready")
                 proxy.latency = latency
                 async with (
                     await connect(server) as one,

@@ -101,7 +101,7 @@ async def test_with_two_workers_an_idle_server_takes_at_most_110_mib(
     server = Server(tmp_path / "server", seaweed, bucket, options)
     try:
         await server.astart()
-        await server.until(lambda: bool(server.events("started")), "all workers to be ready")
+        await server.until(lambda: bool(server.events("server.started")), "all workers to be ready")
         assert server.process is not None
         pid = server.process.pid
         await server.until(lambda: len(with_descendants(pid)) == 3, "the template to rest")

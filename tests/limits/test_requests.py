@@ -117,8 +117,8 @@ async def test_openssh_itself_costs_no_more_than_its_stories_and_what_is_promise
 async def test_each_transfer_leaves_one_line_with_its_requests(here: World) -> None:
     size = PART_BYTES * 5 // 2
     await here.client.put(b"/large", bytes(size))
-    await here.server.until(lambda: bool(here.server.events("transfer")), "the transfer to be told")
-    (line,) = here.server.events("transfer")
+    await here.server.until(lambda: bool(here.server.events("upload.committed")), "the transfer to be told")
+    (line,) = here.server.events("upload.committed")
     assert line["s3_requests"] == {"CreateMultipartUpload": 1, "UploadPart": 3, "CompleteMultipartUpload": 1}
-    assert (line["direction"], line["outcome"], line["path"]) == ("upload", "stored", "/large")
+    assert line["path"] == "/large"
     assert (line["bytes"], line["size"], line["user"]) == (size, size, "alice")

@@ -36,7 +36,7 @@ def test_256_mib_up_and_down_through_a_service_take_no_more_memory_than_is_confi
         for number in range(256):
             file.write(number.to_bytes(2, "big") * (MIB // 2))
     with place.service(), place.server("--workers", "1", S3SFTP_FILES__BUFFER_BYTES=str(BUDGET)) as server:
-        server.wait_event("started")
+        server.wait_event("server.started")
         command = sftp_command(server.port, place.key)
         warm = batch(command, f"put {place.file('small', b'small')}\nget small {back}\n")
         assert warm.returncode == 0, warm.stderr

@@ -152,8 +152,8 @@ def test_the_wheel_runs_in_an_empty_environment(empty: Path, tmp_path: Path) -> 
         cwd=tmp_path,
     )
     try:
-        server.wait_ready(lambda: "event=started" in server.output(), 60)
-        (port,) = re.findall(r"event=listening .*\bport=(\d+)", server.output())
+        server.wait_ready(lambda: "event=server.started" in server.output(), 60)
+        (port,) = re.findall(r"event=server.listening .*\bport=(\d+)", server.output())
         (tmp_path / "file").write_text("content")
         command = [installed("sftp"), *sftp_command(int(port), tmp_path / "key")[1:]]
         done = batch(command, f"put {tmp_path}/file x\nget x {tmp_path}/back\n")

@@ -54,8 +54,8 @@ async def desk(replicas: list[Server], s3: S3, tmp_path: Path) -> AsyncIterator[
     local.mkdir()
     one, other = replicas
     yield Desk(one, local, s3, Clients(one, tmp_path / "home"))
-    assert one.count("logged in"), "haproxy sent nobody to the first replica"
-    assert other.count("logged in"), "haproxy sent nobody to the second replica"
+    assert one.count("login.accepted"), "haproxy sent nobody to the first replica"
+    assert other.count("login.accepted"), "haproxy sent nobody to the second replica"
 
 
 @asynccontextmanager

@@ -30,7 +30,7 @@ async def main(how: str) -> None:
         if how == "data on its way":
             quirks.ask(served._open_conn)
         await house.empties()
-        print(json.dumps([event["reason"] for event in house.told("connection closed")]), flush=True)
+        print(json.dumps([event["reason"] for event in house.told("connection.closed")]), flush=True)
         os._exit(0)  # the client's side would wait for its own time-outs
 
 

@@ -24,6 +24,6 @@ async def test_a_login_is_logged_with_what_was_agreed_on(cipher: str, mac: str) 
             mac_algs=["hmac-sha2-256"],
         )
         connection.close()
-        (entry,) = house.told("logged in")
+        (entry,) = house.told("login.accepted")
         agreed = (entry["key_exchange"], entry["host_key"], entry["cipher"], entry["mac"])
         assert agreed == ("ecdh-sha2-nistp256", "rsa-sha2-256", cipher, mac)

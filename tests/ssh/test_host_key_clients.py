@@ -109,7 +109,7 @@ async def test_paramiko_and_dropbear_that_know_one_type_log_in(tmp_path: Path) -
         for algorithm, kind in zip(ALGORITHMS, (*ALGORITHMS[:2], "ssh-rsa", "ssh-rsa"), strict=True):
             assert await asyncio.to_thread(_paramiko, house.port, [algorithm]) == kind
         await dbclient(house.port, tmp_path)
-        assert len(house.told("logged in")) == 5
+        assert len(house.told("login.accepted")) == 5
 
 
 async def test_openssh_follows_a_rotation_of_the_host_key_without_a_question(tmp_path: Path) -> None:

@@ -40,7 +40,7 @@ def test_a_state_directory_with_one_key_gets_the_others_and_keeps_the_one(tmp_pa
         keys = load_host_keys((), tmp_path)
     assert keys[0].public_data == old.public_data
     assert len(keys) == 3
-    told = [event for event in events if event["event"] == "host key generated"]
+    told = [event for event in events if event["event"] == "host_key.generated"]
     assert [event["type"] for event in told] == ["ecdsa-sha2-nistp256", "ssh-rsa"]
     assert all("ssh.host_keys" in event["advice"] for event in told)
 

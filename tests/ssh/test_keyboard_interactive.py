@@ -52,7 +52,7 @@ async def test_it_asks_once_for_the_password_and_does_not_show_it() -> None:
     async with gatehouse() as house:
         client = await answer(house, [PASSWORD])
         assert client.asked == [("", "", [("Password: ", False)])]
-        (entry,) = house.told("logged in")
+        (entry,) = house.told("login.accepted")
         assert (entry["user"], entry["method"]) == ("alice", METHOD)
         assert PASSWORD not in repr(house.events)
 
@@ -62,7 +62,7 @@ async def test_any_other_response_lets_nobody_in(responses: list[str]) -> None:
     async with gatehouse() as house:
         with pytest.raises(Reasons):
             await answer(house, responses)
-        assert not house.told("logged in")
+        assert not house.told("login.accepted")
 
 
 @pytest.mark.parametrize("user", ["alice", "nobody"])
@@ -81,7 +81,7 @@ async def test_passwords_and_responses_are_counted_together(user: str) -> None:
                 user, None, client_factory=lambda: client, preferred_auth=f"password,{METHOD}"
             )
         assert len(client.asked) == 2
-        assert [entry["method"] for entry in house.told("login failed")] == ["password"] * 2 + [METHOD] * 2
+        assert [entry["method"] for entry in house.told("login.failed")] == ["password"] * 2 + [METHOD] * 2
 
 
 async def test_cancelled_questions_are_attempts_of_the_connection_but_no_guesses() -> None:
@@ -98,7 +98,7 @@ async def test_a_question_that_is_never_answered_ends_with_the_grace() -> None:
         with pytest.raises(Reasons):
             await answer(house, None)
         await house.empties()
-        assert not house.told("login failed")
+        assert not house.told("login.failed")
 
 
 async def test_asking_to_be_asked_again_and_again_ends_the_connection() -> None:
@@ -113,8 +113,8 @@ async def test_responses_that_nobody_waits_for_are_guesses_all_the_same() -> Non
     async with gatehouse(auth={"ban_failures": 5}, ssh={"max_auth_attempts": 5}) as house:
         # one that another follows at once is not looked at: no guess; so some time has to pass between them
         await _raw(house, [_response(f"guess {number}") for number in range(1000)], pause=0.02)
-        assert len(house.told("login failed")) == 5
-        assert house.told("source banned")
+        assert len(house.told("login.failed")) == 5
+        assert house.told("source.banned")
 
 
 @pytest.mark.parametrize("method", [METHOD, "password"])
@@ -128,8 +128,8 @@ async def test_a_login_of_a_quarter_megabyte_is_not_read(method: str) -> None:
             with pytest.raises(Reasons, match="too long"):
                 await house.connect(password="a" * 250_000)
         await house.empties()
-        assert not house.told("login failed")
-        assert "too long" in house.told("connection closed")[0]["reason"]
+        assert not house.told("login.failed")
+        assert "too long" in house.told("connection.closed")[0]["reason"]
         (await house.connect(password=PASSWORD)).close()
 
 
@@ -137,7 +137,7 @@ async def test_wrong_responses_get_their_source_banned() -> None:
     async with gatehouse(auth={"ban_failures": 3}) as house:
         with pytest.raises(Reasons):
             await answer(house, *[["wrong"]] * 5, source="127.0.0.2")
-        assert house.told("source banned")
+        assert house.told("source.banned")
         (await house.connect(source="127.0.0.3")).close()
 
 
@@ -155,7 +155,7 @@ async def test_openssh_logs_in_by_it_and_a_wrong_password_does_not(tmp_path: Pat
         only = f"PreferredAuthentications={METHOD}"
         (await openssh(house.port, only, env=askpass(tmp_path))).ok()
         assert questions(tmp_path) == ["(alice@127.0.0.1) Password: "]
-        assert house.told("logged in")[0]["method"] == METHOD
+        assert house.told("login.accepted")[0]["method"] == METHOD
         refused = (await openssh(house.port, only, env=askpass(tmp_path, "wrong"))).failed()
         assert "Permission denied" in refused.text
         assert len(questions(tmp_path)) == 1 + 3
@@ -171,7 +171,7 @@ async def test_paramiko_and_dropbear_log_in_by_it(tmp_path: Path) -> None:
     async with gatehouse() as house:
         await asyncio.to_thread(log_in, house.port)
         await dbclient(house.port, tmp_path)
-        assert [entry["method"] for entry in house.told("logged in")] == [METHOD, METHOD]
+        assert [entry["method"] for entry in house.told("login.accepted")] == [METHOD, METHOD]
 
 
 def _text(value: str) -> bytes:
@@ -250,4 +250,4 @@ async def test_a_secret_that_is_no_text_is_refused_and_counted(method: str, secr
 
     async with gatehouse() as house:
         assert await asyncio.to_thread(attempt, house.port) == []
-        assert [entry["method"] for entry in house.told("login failed")] == [method]
+        assert [entry["method"] for entry in house.told("login.failed")] == [method]

@@ -63,7 +63,7 @@ async def test_sessions_asked_for_before_the_login_is_counted_are_no_more_than_a
         async with await house.connect() as connection:
             opening = asyncio.create_task(open_sessions(connection, 30))
             async with asyncio.timeout(20):
-                while not house.told("request refused"):
+                while not house.told("connection.request_refused"):
                     await asyncio.sleep(0.01)
             assert not house.sessions
             answer.let_go.set()
@@ -85,7 +85,7 @@ async def test_a_session_asked_for_before_the_server_was_told_to_stop_is_not_ope
         async with await house.connect() as connection:
             opening = asyncio.create_task(open_sessions(connection, 2))
             async with asyncio.timeout(20):
-                while not house.told("request refused"):  # of the second, so the first has come
+                while not house.told("connection.request_refused"):  # of the second, so the first has come
                     await asyncio.sleep(0.01)
             await house.listener.stop_accepting()
             answer.let_go.set()
@@ -120,7 +120,7 @@ async def test_the_server_has_so_many_connections() -> None:
         connections = [await house.connect() for _ in range(2)]
         with pytest.raises((asyncssh.DisconnectError, ConnectionError)):
             await house.connect()
-        assert house.told("connection refused")[0]["reason"] == "too many connections"
+        assert house.told("connection.refused")[0]["reason"] == "too many connections"
         for connection in connections:
             connection.close()
 

@@ -27,18 +27,18 @@ async def test_a_password_lets_in_and_the_log_says_who_from_where_and_how() -> N
         async with await house.connect() as connection, connection.start_sftp_client() as sftp:
             assert await sftp.listdir("/") == [".", ".."]
         await house.empties()
-        (entry,) = house.told("logged in")
+        (entry,) = house.told("login.accepted")
         assert (entry["user"], entry["method"]) == ("alice", "password")
         assert entry["peer"].startswith("127.0.0.1:")
         names = [event["event"] for event in house.events if event["event"].startswith(("conn", "logged"))]
-        assert names == ["connection opened", "connection accepted", "logged in", "connection closed"]
+        assert names == ["connection.opened", "connection.identified", "login.accepted", "connection.closed"]
         assert PASSWORD not in repr(house.events)
 
 
 async def test_a_key_lets_in_and_the_log_has_its_fingerprint() -> None:
     async with gatehouse() as house:
         (await house.connect(password=None, client_keys=[ALICES_KEY], preferred_auth="publickey")).close()
-        (entry,) = house.told("logged in")
+        (entry,) = house.told("login.accepted")
         assert (entry["method"], entry["key"]) == ("publickey", ALICES_KEY.get_fingerprint())
 
 
@@ -58,7 +58,7 @@ async def test_nobody_else_gets_in(user: str, options: dict[str, Any]) -> None:
     async with gatehouse() as house:
         with pytest.raises(asyncssh.PermissionDenied):
             await house.connect(user, **options)
-        assert not house.told("logged in")
+        assert not house.told("login.accepted")
         assert not house.sessions
 
 
@@ -78,7 +78,7 @@ async def test_offering_one_key_and_signing_with_another_lets_nobody_in() -> Non
     async with gatehouse() as house:
         with pytest.raises(asyncssh.PermissionDenied):
             await house.connect(password=None, client_keys=[TwoFaced()], preferred_auth="publickey")
-        assert not house.told("logged in")
+        assert not house.told("login.accepted")
 
 
 class Guesser(asyncssh.SSHClient):
@@ -116,7 +116,7 @@ async def test_a_connection_may_try_only_so_many_passwords() -> None:
         client = Guesser()
         assert "Too many authentication failures" in await throw_out(house, client, "password")
         assert client.tries == 3
-        assert len(house.told("login failed")) == 3
+        assert len(house.told("login.failed")) == 3
 
 
 async def test_a_connection_may_offer_more_keys_but_not_without_end() -> None:
@@ -135,8 +135,8 @@ async def test_wrong_logins_of_one_source_get_it_banned_before_the_first_byte_an
         with contextlib.suppress(ConnectionResetError):
             assert await reader.read() == b""
         writer.close()
-        assert house.told("source banned")
-        assert house.told("connection refused")[0]["reason"] == "the source is banned"
+        assert house.told("source.banned")
+        assert house.told("connection.refused")[0]["reason"] == "the source is banned"
         (await house.connect(source="127.0.0.3")).close()
         async with asyncio.timeout(20):
             while True:
@@ -166,7 +166,7 @@ async def test_keys_that_open_nothing_count_once_for_a_connection_and_none_for_a
             await house.empties()
         with pytest.raises(Reasons):
             await house.connect()
-        assert house.told("source banned")
+        assert house.told("source.banned")
 
 
 async def test_connections_that_say_nothing_get_nobody_banned() -> None:

@@ -281,7 +281,7 @@ async def test_a_damaged_packet_ends_its_connection_and_publishes_nothing() -> N
         await asyncio.wait_for(connection.wait_closed(), 20)
         await house.empties()
         assert house.storage.contents() == {}
-        reasons = [str(event["reason"]) for event in house.told("connection closed")]
+        reasons = [str(event["reason"]) for event in house.told("connection.closed")]
     assert any("MAC verification failed" in reason for reason in reasons)
 
 

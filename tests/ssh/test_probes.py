@@ -74,14 +74,14 @@ async def test_many_probes_leave_one_line(
             await probe(house)
         await house.empties()
         told = lines(house)[before:]
-        assert [line["event"] for line in told] == ["connections without a client"]
+        assert [line["event"] for line in told] == ["connection.no_client"]
         assert (told[0]["connections"], told[0]["sent"]) == (1, sent)
         # ten minutes later the next one says how many there were
         clock = asyncio.get_running_loop().time
         monkeypatch.setattr(asyncio.get_running_loop(), "time", lambda: clock() + 700)
         await probe(house)
         await house.empties()
-        told = [line for line in lines(house)[before:] if line["event"] == "connections without a client"]
+        told = [line for line in lines(house)[before:] if line["event"] == "connection.no_client"]
         assert [line["connections"] for line in told] == [1, PROBES]
 
 
@@ -90,7 +90,7 @@ async def test_one_that_stays_silent_until_it_is_closed_leaves_no_line_of_its_ow
         before = len(lines(house))
         waiting = [await house.socket() for _ in range(5)]
         await house.empties()
-        assert [line["event"] for line in lines(house)[before:]] == ["connections without a client"]
+        assert [line["event"] for line in lines(house)[before:]] == ["connection.no_client"]
         for _, writer in waiting:
             writer.close()
 
@@ -107,10 +107,10 @@ async def test_a_client_that_fails_before_it_logs_in_is_told_of() -> None:
             )
         await house.empties()
         told = [line["event"] for line in lines(house)]
-        assert "no algorithm in common" in told
-        (closed,) = [line for line in lines(house) if line["event"] == "connection closed"]
+        assert "connection.negotiation_failed" in told
+        (closed,) = [line for line in lines(house) if line["event"] == "connection.closed"]
         assert closed["peer"].startswith("127.0.0.1:")
-        assert "connections without a client" not in told
+        assert "connection.no_client" not in told
 
 
 async def test_a_client_that_hangs_up_behind_its_version_is_told_of() -> None:
@@ -122,4 +122,4 @@ async def test_a_client_that_hangs_up_behind_its_version_is_told_of() -> None:
         writer.close()
         await house.empties()
         told = [line["event"] for line in lines(house)]
-        assert told[-2:] == ["connection accepted", "connection closed"]
+        assert told[-2:] == ["connection.identified", "connection.closed"]

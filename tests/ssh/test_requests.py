@@ -22,7 +22,7 @@ SENTENCE = "This server speaks SFTP only."
 
 
 def refused(house: Gatehouse) -> set[str]:
-    return {event["request"] for event in house.told("request refused")}
+    return {event["request"] for event in house.told("connection.request_refused")}
 
 
 @pytest.mark.parametrize(("command", "kind"), [("md5sum file", "exec"), (None, "shell")])
@@ -161,7 +161,7 @@ async def test_requests_behind_a_refused_one_wait_nowhere() -> None:
         for _ in range(500):
             channel.ask(*EXEC)
         assert await channel.its_end() == told_of_the_end(failure=True)
-        assert len(house.told("request refused")) == 1
+        assert len(house.told("connection.request_refused")) == 1
 
 
 async def test_a_client_that_does_not_say_that_it_has_shown_the_sentence_is_not_waited_for(
@@ -262,7 +262,7 @@ async def test_environment_variables_are_refused_and_not_kept() -> None:
         for arguments in (("LD_PRELOAD", "x"), ("A", "b")):
             assert not await ask(channel, "env", arguments)
         assert refused(house) == {"env"}
-        assert {entry["log_level"] for entry in house.told("request refused")} == {"debug"}
+        assert {entry["log_level"] for entry in house.told("connection.request_refused")} == {"debug"}
         channel.close()
 
 
@@ -328,6 +328,6 @@ async def test_agents_and_x11_are_refused() -> None:
         assert not await ask(channel, "auth-agent-req@openssh.com", ())
         assert not await ask(channel, "x11-req", ("", "MIT-MAGIC-COOKIE-1", "00", 0))
         assert refused(house) == {"agent", "x11"}
-        levels = {entry["request"]: entry["log_level"] for entry in house.told("request refused")}
+        levels = {entry["request"]: entry["log_level"] for entry in house.told("connection.request_refused")}
         assert levels == {"agent": "debug", "x11": "warning"}
         channel.close()

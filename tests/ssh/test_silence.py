@@ -79,8 +79,8 @@ async def test_a_client_that_is_silent_for_as_long_as_a_session_may_be_idle_is_l
             await connection.start_sftp_client()
             async with silent(connection):
                 await house.empties()
-    assert [event["reason"] for event in house.told("session ended")] == ["idle"]
-    (aborted,) = house.told("connection aborted")
+    assert [event["reason"] for event in house.told("session.ended")] == ["idle"]
+    (aborted,) = house.told("connection.aborted")
     assert aborted["reason"] == "keepalives are not answered"
 
 

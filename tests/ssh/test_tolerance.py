@@ -91,7 +91,9 @@ async def test_ending_a_forwarding_that_there_never_was_is_refused(name: str, da
             answer, _ = await connection._make_global_request(name.encode(), data)
             assert answer == ssh.MSG_REQUEST_FAILURE
             await works(sftp)
-        assert [event["request"] for event in house.told("request refused")] == [name.partition("@")[0]]
+        assert [event["request"] for event in house.told("connection.request_refused")] == [
+            name.partition("@")[0]
+        ]
 
 
 FOR_A_CHANNEL = {
@@ -241,7 +243,7 @@ async def test_dropbears_client_connects_while_a_post_quantum_method_is_first(tm
     async with gatehouse() as house:
         command = [installed("dbclient"), "-y", "-y", "-s", "-p", str(house.port), "alice@127.0.0.1", "sftp"]
         (await run(command, {"HOME": str(tmp_path), "DROPBEAR_PASSWORD": PASSWORD})).ok()
-        (entry,) = house.told("logged in")
+        (entry,) = house.told("login.accepted")
         assert "dropbear" in entry["client"]
 
 
@@ -277,7 +279,7 @@ async def test_a_key_that_is_refused_and_then_the_password_log_in_over_paramiko(
 
     async with gatehouse() as house:
         assert await asyncio.to_thread(log_in, house.port) == []
-        assert [entry["method"] for entry in house.told("logged in")] == ["password"]
+        assert [entry["method"] for entry in house.told("login.accepted")] == ["password"]
 
 
 async def test_asking_for_the_service_again_gives_no_further_tries() -> None:
@@ -291,7 +293,7 @@ async def test_asking_for_the_service_again_gives_no_further_tries() -> None:
     async with gatehouse(ssh={"max_auth_attempts": 3}) as house:
         with pytest.raises((paramiko.SSHException, EOFError)):
             await asyncio.to_thread(guess, house.port, 10)
-        assert len(house.told("login failed")) == 3
+        assert len(house.told("login.failed")) == 3
 
 
 async def test_the_service_is_not_given_again_and_again_without_end() -> None:
@@ -306,7 +308,7 @@ async def test_the_service_is_not_given_again_and_again_without_end() -> None:
     async with gatehouse() as house:
         with pytest.raises((asyncssh.Error, ConnectionError)):
             await house.connect(client_factory=Asking)
-        assert not house.told("logged in")
+        assert not house.told("login.accepted")
 
 
 MISPLACED = {
@@ -366,7 +368,7 @@ async def test_what_does_not_belong_before_the_login_ends_the_connection_in_the_
         with pytest.raises((asyncssh.Error, ConnectionError)):
             await house.connect(client_factory=lambda: client)
         assert client.unimplemented <= 100
-        assert not house.told("logged in")
+        assert not house.told("login.accepted")
 
 
 @pytest.mark.parametrize("name", MISPLACED)

@@ -117,12 +117,12 @@ class Server:
 
     def _spawn(self) -> None:
         command = [*self._under, sys.executable, "-m", "s3sftp", "serve", "--config", str(self.config_file)]
-        self._earlier = len(self.events("listening")) if self.process else 0
+        self._earlier = len(self.events("server.listening")) if self.process else 0
         self.process = Process(command, self.directory / "server.log")
 
     def _await_port(self) -> None:
-        self._running().wait_ready(lambda: len(self.events("listening")) > self._earlier, timeout=60)
-        self.port = int(self.events("listening")[-1]["port"])
+        self._running().wait_ready(lambda: len(self.events("server.listening")) > self._earlier, timeout=60)
+        self.port = int(self.events("server.listening")[-1]["port"])
         public = self._host_key.export_public_key().decode().strip()
         self.known_hosts.write_text(f"[{self.host}]:{self.port} {public}\n")
 

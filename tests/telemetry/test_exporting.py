@@ -44,7 +44,7 @@ def test_every_instrument_is_exported_and_the_last_numbers_at_the_end(tmp_path: 
     with collecting() as collector:
         environ = {"OTEL_EXPORTER_OTLP_ENDPOINT": collector.url, "OTEL_METRIC_EXPORT_INTERVAL": SOON}
         with local_server(tmp_path, workers, **environ) as server:
-            server.wait_event("started")
+            server.wait_event("server.started")
             wait_until(ready(collector, int(workers)), 30, "the workers to be told as ready")
             put(server, tmp_path, 1000)
             assert server.process.stop() == 0
@@ -119,14 +119,14 @@ def test_a_collector_that_never_answers_does_not_hold_up_the_end(tmp_path: Path)
             "OTEL_METRIC_EXPORT_INTERVAL": SOON,
         }
         with local_server(tmp_path, "2", **environ) as server:
-            server.wait_event("started")
+            server.wait_event("server.started")
             put(server, tmp_path, 10)  # and is served meanwhile
             assert server.process.stop(grace=12) == 0
 
 
 def test_the_console_is_an_exporter_too(tmp_path: Path) -> None:
     with local_server(tmp_path, "1", OTEL_METRICS_EXPORTER="console") as server:
-        server.wait_event("started")
+        server.wait_event("server.started")
         assert server.process.stop() == 0
         assert "s3sftp_operation_duration_seconds" in server.process.output()
 

@@ -119,8 +119,8 @@ async def test_a_task_serves_a_client(
     command = [sys.executable, "-m", "s3sftp", "serve"]
     server = Process(command, tmp_path / "log", env={**os.environ, **environment})
     try:
-        server.wait_ready(lambda: '"listening"' in server.output(), timeout=60)
-        listening = next(line for line in server.output().splitlines() if '"listening"' in line)
+        server.wait_ready(lambda: '"server.listening"' in server.output(), timeout=60)
+        listening = next(line for line in server.output().splitlines() if '"server.listening"' in line)
         await _put_a_file(json.loads(listening)["port"], key)
         check = containers["s3sftp"]["healthCheck"]["command"]
         assert check[:2] == ["CMD", "s3sftp"]

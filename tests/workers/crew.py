@@ -49,7 +49,7 @@ class Crew:
 
     def pids(self) -> dict[int, int]:
         """The process of each worker: the latest that was started."""
-        return {event["worker"]: event["pid"] for event in self.server.events("worker started")}
+        return {event["worker"]: event["pid"] for event in self.server.events("worker.started")}
 
     def kill(self, worker: int) -> None:
         """SIGKILL."""
@@ -58,7 +58,7 @@ class Crew:
     async def all_ready(self) -> None:
         """Wait until each worker that was started last is ready."""
         await self.server.until(
-            lambda: self.server.count("ready") == self.server.count("worker started") >= WORKERS,
+            lambda: self.server.count("worker.ready") == self.server.count("worker.started") >= WORKERS,
             "the workers to be ready",
             60,
         )
@@ -66,7 +66,7 @@ class Crew:
     async def until_left(self, connections: int) -> None:
         """Wait until so many connections have been closed, and the supervisor knows."""
         await self.server.until(
-            lambda: self.server.count("connection closed") >= connections, "connections to be closed"
+            lambda: self.server.count("connection.closed") >= connections, "connections to be closed"
         )
 
 
@@ -83,7 +83,7 @@ class Client:
         port = self.connection.get_extra_info("sockname")[1]
 
         def mine() -> list[dict[str, Any]]:
-            events = self._crew.server.events("logged in")
+            events = self._crew.server.events("login.accepted")
             return [event for event in events if event["peer"].endswith(f":{port}")]
 
         await self._crew.server.until(lambda: bool(mine()), "the login to be logged")
@@ -103,7 +103,7 @@ async def crew(
     server = Server(directory / "server", store, bucket, groups)
     try:
         await server.astart()
-        await server.until(lambda: bool(server.events("started")), "all workers to be ready", 60)
+        await server.until(lambda: bool(server.events("server.started")), "all workers to be ready", 60)
         yield Crew(server)
         assert "Traceback" not in server.output()
     finally:

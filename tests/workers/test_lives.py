@@ -44,7 +44,7 @@ async def test_a_worker_that_is_killed_is_replaced_and_the_others_do_not_notice(
         assert await s3.body("alice/kept") == b"first, last"
         await serving.server.until(lambda: serving.pids()[1] != dead, "a new worker")
         await serving.all_ready()
-        (ended,) = serving.server.events("worker ended")
+        (ended,) = serving.server.events("worker.exited")
         assert (ended["worker"], ended["status"]) == (1, -signal.SIGKILL)
         async with serving.client() as third:
             assert await third.worker() == 1  # what the dead one had is counted out
@@ -64,8 +64,13 @@ async def test_what_a_dead_worker_counted_is_forgotten(serving: Crew) -> None:
         with pytest.raises(asyncssh.SFTPError, match="too many uploads"):
             await sftp.open("/y", "wb")
         serving.kill(1)
-        await serving.server.until(lambda: bool(serving.server.events("worker ended")), "its end")
+        await serving.server.until(lambda: bool(serving.server.events("worker.exited")), "its end")
         await (await sftp.open("/y", "wb")).close()
+
+
+def _stopping(serving: Crew) -> int:
+    """Processes that have said that they stop: the supervisor and its workers."""
+    return serving.server.count("server.stopping") + serving.server.count("worker.stopping")
 
 
 async def test_sigterm_lets_transfers_of_every_worker_finish_and_exits_with_0(serving: Crew, s3: S3) -> None:
@@ -78,7 +83,7 @@ async def test_sigterm_lets_transfers_of_every_worker_finish_and_exits_with_0(se
             await file.write(b"first, ")
         pids = serving.pids()
         serving.server.terminate()
-        await serving.server.until(lambda: serving.server.count("stopping") == 3, "all to be told")
+        await serving.server.until(lambda: _stopping(serving) == 3, "all to be told")
         with pytest.raises(OSError, match="refused"):
             socket.create_connection(("127.0.0.1", serving.server.port), timeout=5)
         for file in files:
@@ -87,8 +92,8 @@ async def test_sigterm_lets_transfers_of_every_worker_finish_and_exits_with_0(se
         assert await serving.server.ended() == 0
         assert [await s3.body(f"alice/{number}") for number in range(2)] == [b"first, last"] * 2
         assert not [pid for pid in pids.values() if alive(pid)]
-        assert not serving.server.events("worker ended")
-        assert not serving.server.events("worker killed")
+        assert not serving.server.events("worker.exited")
+        assert not serving.server.events("worker.killed")
 
 
 @pytest.mark.parametrize("again", [True, False], ids=["second signal", "limit"])
@@ -100,11 +105,11 @@ async def test_what_does_not_finish_is_cut_off_at_the_limit_or_by_a_second_signa
         for client in await two(serving, stack):
             await (await (await client.sftp()).open("/x", "wb")).write(b"half")
         serving.server.terminate()
-        await serving.server.until(lambda: serving.server.count("stopping") == 3, "all to be told")
+        await serving.server.until(lambda: _stopping(serving) == 3, "all to be told")
         if again:
             serving.server.terminate()
         assert await serving.server.ended(20) == 0
-        assert serving.server.count("transfers are cut off") == 2
+        assert serving.server.count("transfers.cut_off") == 2
         assert await s3.keys() == []
 
 
@@ -132,7 +137,7 @@ async def test_a_signal_to_the_whole_group_is_one_request_to_stop(serving: Crew)
         file = await (await first.sftp()).open("/x", "wb")
         assert serving.server.process is not None
         os.killpg(serving.server.process.pid, signal.SIGINT)
-        await serving.server.until(lambda: serving.server.count("stopping") == 3, "all to be told")
+        await serving.server.until(lambda: _stopping(serving) == 3, "all to be told")
         await file.write(b"whole")
         await file.close()
         assert await serving.server.ended() == 0
@@ -158,7 +163,7 @@ def test_a_bucket_that_is_missing_ends_the_start_in_one_line(seaweed: Store, tmp
     assert done.returncode == 1
     (line,) = [line for line in done.stderr.splitlines() if not line.startswith("{")]
     assert line.startswith("s3sftp: storage: ")
-    assert done.stderr.count("worker started") == 1
+    assert done.stderr.count("worker.started") == 1
 
 
 def test_a_port_in_use_is_told_before_any_worker_starts(tmp_path: Path) -> None:
@@ -167,7 +172,7 @@ def test_a_port_in_use_is_told_before_any_worker_starts(tmp_path: Path) -> None:
         done = s3sftp(*_arguments(tmp_path, "s3://bucket", "--port", port, "--workers", "2"))
     assert done.returncode == 1
     assert f"s3sftp: cannot listen on 127.0.0.1:{port}: Address already in use" in done.stderr.splitlines()
-    assert "worker started" not in done.stderr
+    assert "worker.started" not in done.stderr
 
 
 def test_files_in_memory_are_in_one_process_and_more_workers_are_a_mistake(tmp_path: Path) -> None:
@@ -182,7 +187,7 @@ async def test_no_secret_is_in_the_command_line_or_the_environment_of_a_worker(
     server = Server(tmp_path / "server", seaweed, bucket, {"server": {"workers": 2}})
     try:
         await server.astart()
-        for pid in [event["pid"] for event in server.events("worker started")]:
+        for pid in [event["pid"] for event in server.events("worker.started")]:
             seen = Path(f"/proc/{pid}/cmdline").read_bytes() + Path(f"/proc/{pid}/environ").read_bytes()
             assert seaweed.secret_key.encode() not in seen
             assert b"$argon2id$" not in seen

@@ -113,7 +113,7 @@ async def test_the_admin_port_has_the_metrics_of_all_workers(serving: Crew) -> N
     async with contextlib.AsyncExitStack() as stack:
         for client in await two(serving, stack):
             await (await client.sftp()).listdir("/")
-        (listening,) = serving.server.events("admin listening")
+        (listening,) = serving.server.events("admin.listening")
         page = f"http://127.0.0.1:{listening['port']}/metrics"
 
         def get() -> tuple[bytes, str]:
@@ -133,7 +133,7 @@ async def test_the_admin_port_has_the_metrics_of_all_workers(serving: Crew) -> N
     "serving", [{"admin": {"port": 0}, "server": {"worker_timeout": "60 s"}}], indirect=True
 )
 async def test_a_worker_that_hangs_is_none_that_is_ready(serving: Crew) -> None:
-    (listening,) = serving.server.events("admin listening")
+    (listening,) = serving.server.events("admin.listening")
     page = f"http://127.0.0.1:{listening['port']}/metrics"
 
     def ready() -> float:
@@ -141,8 +141,8 @@ async def test_a_worker_that_hangs_is_none_that_is_ready(serving: Crew) -> None:
             return Numbers(answer.read())("workers_ready")
 
     os.kill(serving.pids()[1], signal.SIGSTOP)
-    await serving.server.until(lambda: bool(serving.server.events("worker does not answer")), "a miss")
+    await serving.server.until(lambda: bool(serving.server.events("worker.unresponsive")), "a miss")
     assert await asyncio.to_thread(ready) == 1
     os.kill(serving.pids()[1], signal.SIGCONT)
-    await serving.server.until(lambda: bool(serving.server.events("worker answers again")), "an answer")
+    await serving.server.until(lambda: bool(serving.server.events("worker.recovered")), "an answer")
     assert await asyncio.to_thread(ready) == 2

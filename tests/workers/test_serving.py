@@ -50,7 +50,7 @@ async def test_a_user_has_so_many_connections_over_all_workers(serving: Crew) ->
                 async with serving.client() as refused:
                     await refused.sftp()
             await serving.until_left(number)
-        refusals = serving.server.events("login refused")
+        refusals = serving.server.events("login.refused")
         assert {refusal["worker"] for refusal in refusals} == {1, 2}
         assert {refusal["reason"] for refusal in refusals} == {"too many connections of this user"}
         clients[0].connection.abort()
@@ -66,8 +66,8 @@ async def test_the_server_has_so_many_connections_over_all_workers(serving: Crew
             await stack.enter_async_context(serving.client())
         with pytest.raises((asyncssh.DisconnectError, ConnectionError)):
             await serving.connect()
-        await serving.server.until(lambda: bool(serving.server.events("connection refused")), "it to be told")
-        (refused,) = serving.server.events("connection refused")
+        await serving.server.until(lambda: bool(serving.server.events("connection.refused")), "it to be told")
+        (refused,) = serving.server.events("connection.refused")
         assert refused["reason"] == "too many connections"
 
 
@@ -100,15 +100,15 @@ async def test_failed_logins_at_different_workers_add_up_to_a_ban(serving: Crew)
     for _ in range(4):
         with pytest.raises((asyncssh.Error, ConnectionError)):
             await guess("127.0.0.2")
-    await serving.server.until(lambda: serving.server.count("login failed") >= 4, "the failures to be told")
-    failures = serving.server.events("login failed")
+    await serving.server.until(lambda: serving.server.count("login.failed") >= 4, "the failures to be told")
+    failures = serving.server.events("login.failed")
     assert {failure["worker"] for failure in failures} == {1, 2}
-    await serving.server.until(lambda: bool(serving.server.events("source banned")), "the ban to be told")
-    assert [event["source"] for event in serving.server.events("source banned")] == ["127.0.0.2"]
+    await serving.server.until(lambda: bool(serving.server.events("source.banned")), "the ban to be told")
+    assert [event["source"] for event in serving.server.events("source.banned")] == ["127.0.0.2"]
     with pytest.raises((asyncssh.Error, ConnectionError)):
         await serving.connect("127.0.0.2")
-    await serving.server.until(lambda: bool(serving.server.events("connection refused")), "it to be told")
-    assert serving.server.events("connection refused")[-1]["reason"] == "the source is banned"
+    await serving.server.until(lambda: bool(serving.server.events("connection.refused")), "it to be told")
+    assert serving.server.events("connection.refused")[-1]["reason"] == "the source is banned"
     async with serving.client("127.0.0.3") as other:
         assert await (await other.sftp()).realpath(".") == "/"
 

@@ -48,7 +48,7 @@ class Watched:
 
     async def greeting(self) -> bytes:
         """Connect, and read what a worker says."""
-        reader, writer = await asyncio.open_connection("127.0.0.1", self.told("listening")[0]["port"])
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.told("server.listening")[0]["port"])
         try:
             async with asyncio.timeout(20):
                 return await reader.read()
@@ -92,17 +92,17 @@ async def supervised(
             await template.close()
             for number in (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD):
                 asyncio.get_running_loop().remove_signal_handler(number)
-            for started in watched.told("worker started"):
+            for started in watched.told("worker.started"):
                 assert not os.path.exists(f"/proc/{started['pid']}")
 
 
 async def test_a_worker_that_neither_hears_nor_ends_is_killed() -> None:
     # time enough for the one that hears, on a machine that is busy
     async with supervised("greeter", "deaf", drain=2, hurry=2) as watched:
-        await watched.until("worker ready", 2)
+        await watched.until("worker.available", 2)
         os.kill(os.getpid(), signal.SIGTERM)
         await asyncio.wait_for(watched.running, 20)
-        assert [event["worker"] for event in watched.told("worker killed")] == [2]
+        assert [event["worker"] for event in watched.told("worker.killed")] == [2]
 
 
 async def test_that_no_process_can_be_started_is_told_with_the_limits_that_it_may_be() -> None:
@@ -134,7 +134,7 @@ async def test_what_begins_with_the_port_waits_for_no_worker_that_does_not_come_
         async with asyncio.timeout(20):
             await watched.opened.wait()
         assert await watched.greeting() == b"1\n"
-        assert len(watched.told("worker ready")) == 1
+        assert len(watched.told("worker.available")) == 1
 
 
 async def test_a_first_worker_that_cannot_start_ends_the_server_with_its_status() -> None:
@@ -142,38 +142,38 @@ async def test_a_first_worker_that_cannot_start_ends_the_server_with_its_status(
         with pytest.raises(WorkersFailed) as failed:
             await asyncio.wait_for(watched.running, 20)
         assert failed.value.status == 3
-        assert len(watched.told("worker started")) == 1
+        assert len(watched.told("worker.started")) == 1
 
 
 async def test_a_worker_that_keeps_dying_is_tried_again_a_little_later_each_time() -> None:
     # it hangs up before it ends, and how long it takes to end must not matter
     async with supervised("greeter", "dying", drain=20) as watched:
-        await watched.until("worker ended", 3)
-        pauses = [event["restart_seconds"] for event in watched.told("worker ended")]
+        await watched.until("worker.exited", 3)
+        pauses = [event["restart_seconds"] for event in watched.told("worker.exited")]
         assert pauses == sorted(set(pauses))
-        assert {event["status"] for event in watched.told("worker ended")} == {3}
+        assert {event["status"] for event in watched.told("worker.exited")} == {3}
         assert await watched.greeting() == b"1\n"
 
 
 async def test_a_worker_that_says_what_none_says_is_given_nothing() -> None:
     async with supervised("greeter", "babbler") as watched:
-        await watched.until("message not understood")
+        await watched.until("worker.message_invalid")
         assert [await watched.greeting() for _ in range(3)] == [b"1\n"] * 3
 
 
 async def test_connections_wait_for_a_new_worker_when_there_is_none() -> None:
     async with supervised("fading") as watched:
-        await watched.until("listening")
+        await watched.until("server.listening")
         assert await watched.greeting() == b""
         second = asyncio.create_task(watched.greeting())
-        await watched.until("worker ready", 2)
+        await watched.until("worker.available", 2)
         assert await second == b""  # it was handed to the second one, which faded too
-        await watched.until("worker ended", 2)
+        await watched.until("worker.exited", 2)
 
 
 async def test_workers_have_their_turn_while_equally_busy() -> None:
     async with supervised("greeter", "greeter", "greeter") as watched:
-        await watched.until("worker ready", 3)
+        await watched.until("worker.available", 3)
         said = [await watched.greeting() for _ in range(9)]
         assert sorted(said) == [b"1\n"] * 3 + [b"2\n"] * 3 + [b"3\n"] * 3
 
@@ -181,7 +181,7 @@ async def test_workers_have_their_turn_while_equally_busy() -> None:
 async def test_signals_come_in_again_when_several_workers_were_started_at_once() -> None:
     before = signal.pthread_sigmask(signal.SIG_BLOCK, ())
     async with supervised("greeter", "greeter", "greeter", "greeter") as watched:
-        await watched.until("worker ready", 4)
+        await watched.until("worker.available", 4)
         assert signal.pthread_sigmask(signal.SIG_BLOCK, ()) == before
 
 

@@ -43,7 +43,7 @@ async def test_the_template_rests_while_no_worker_is_needed(serving: Crew) -> No
     assert template_of(serving)
     async with serving.client() as first, serving.client() as second:
         assert {await first.worker(), await second.worker()} == {1, 2}
-    assert not serving.server.events("template ended")
+    assert not serving.server.events("template.exited")
 
 
 async def test_workers_are_children_of_the_supervisor_and_have_no_descriptor_of_each_other(
@@ -83,8 +83,8 @@ async def test_a_template_that_is_killed_takes_nobody_along_and_the_next_worker_
         await serving.all_ready()
         assert await sftp.realpath(".") == "/"
         assert template_of(serving) != killed
-        assert [event["pid"] for event in serving.server.events("template ended")] == [killed]
-        assert len(serving.server.events("worker ended")) == 2
+        assert [event["pid"] for event in serving.server.events("template.exited")] == [killed]
+        assert len(serving.server.events("worker.exited")) == 2
     async with serving.client() as first, serving.client() as second:
         assert {await first.worker(), await second.worker()} == {1, 2}
     serving.server.terminate()
@@ -108,8 +108,8 @@ async def test_a_signal_to_the_whole_group_ends_no_template_and_no_worker(servin
             os.kill(pid, number)
     async with serving.client() as client:
         await (await client.sftp()).realpath(".")
-    assert len(serving.server.events("worker ended")) == 1
-    assert not serving.server.events("template ended")
+    assert len(serving.server.events("worker.exited")) == 1
+    assert not serving.server.events("template.exited")
 
 
 async def test_workers_that_end_again_and_again_leave_no_zombies(serving: Crew) -> None:

@@ -176,4 +176,4 @@ async def test_an_upload_of_a_user_who_is_removed_leaves_nothing_in_the_bucket(
                 while await s3.multipart_uploads():
                     await asyncio.sleep(0.05)
         assert await s3.keys() == ["alice/theirs"]
-        assert {each["user"] for each in serving.server.events("connection ends")} == {"bob"}
+        assert {each["user"] for each in serving.server.events("connection.ending")} == {"bob"}

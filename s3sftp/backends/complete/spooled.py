@@ -109,7 +109,7 @@ class SpooledWrites:
             was_set = await self._theirs.call(Extras.set_mtime, place, mtime, session)
             return await self._theirs.call(Backend.file_info, place, session) if was_set else info
         except StorageError as error:
-            _log.warning("mtime not set", error=str(error), detail=error.detail)
+            _log.warning("upload.mtime_not_set", error=str(error), detail=error.detail)
             return info
 
 

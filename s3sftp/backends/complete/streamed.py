@@ -113,7 +113,7 @@ class StreamedWrites:
         except Exception as error:
             problem = f"{type(error).__name__}: {error}"
             detail = getattr(error, "detail", None)
-            _log.warning("upload not aborted", backend=self._theirs.name, error=problem, detail=detail)
+            _log.warning("upload.abort_failed", backend=self._theirs.name, error=problem, detail=detail)
         else:
             mine.ended = True
 

@@ -55,7 +55,7 @@ class LocalBackend(CompleteBackend):
     async def start(self) -> None:
         """Open the root. Raises ConfigurationError when it cannot be served."""
         root = await self._threads.run(self._open_root)
-        _log.debug("local storage", containment="openat2" if root.by_openat2 else "walk")
+        _log.debug("storage.opened", containment="openat2" if root.by_openat2 else "walk")
         if root.may_have_stale_files:
             self._sweeping = asyncio.create_task(self._sweep())
 

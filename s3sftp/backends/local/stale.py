@@ -37,7 +37,7 @@ def remove_if_stale(directory: int, name: bytes) -> bool:
         return False
     finally:
         os.close(file)
-    _log.info("removed what an unfinished upload left")
+    _log.info("upload.leftover_removed")
     return True
 
 

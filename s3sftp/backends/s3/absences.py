@@ -48,11 +48,11 @@ class Absences:
             return
         self._is_told = True
         _log.warning(
-            "s3_absence_unknown",
+            "s3.existence_unknown",
             api=api,
             detail=error.detail,
-            advice="allow the server's role s3:ListBucket on the bucket, for the prefix: without it a name "
-            "that is not there cannot be told from one that may not be read",
+            advice="grant the server's role s3:ListBucket on the bucket, for the prefix: without it, S3 "
+            "answers 403 both for a missing object and for one that the role may not read",
         )
 
 

@@ -111,7 +111,10 @@ class S3Backend(CompleteBackend):
         await self.store.start()
         await self.journal.start()
         if not self.journal.is_kept:
-            _log.info("s3_no_journal", advice="uploads that a crash leaves need the bucket's lifecycle rule")
+            _log.info(
+                "journal.disabled",
+                advice="only a lifecycle rule of the bucket aborts multipart uploads that a crash leaves",
+            )
         self.janitor.start()
 
     async def stop(self) -> None:

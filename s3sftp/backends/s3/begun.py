@@ -83,6 +83,6 @@ async def abort_upload(store: Store, key: str, upload_id: str) -> bool:
         await store.call("AbortMultipartUpload", Key=key, UploadId=upload_id)
     except StorageError as error:
         if not has_code(error, "NoSuchUpload") and not has_status(error, 404):
-            _log.warning("s3_abort_failed", error=str(error), detail=error.detail)
+            _log.warning("multipart.abort_failed", error=str(error), detail=error.detail)
             return False
     return True

@@ -87,13 +87,13 @@ async def look_sizes(store: Store) -> Finding:
             "part sizes",
             Feature.UNEQUAL_PARTS,
             "the store wants all parts but the last of one size",
-            'say s3.lacks = ["unequal-parts"], and set s3.part_bytes to the largest file divided by 10 000',
+            'set s3.lacks = ["unequal-parts"] and s3.part_bytes to the largest file divided by 10 000',
         )
     return Finding("part sizes", "ok", "parts of one upload may differ in size")
 
 
 def _lacking(what: str, feature: Feature, text: str, advice: str = "") -> Finding:
-    known = f'say s3.lacks = ["{feature}"] to have it known from the start'
+    known = f'set s3.lacks = ["{feature}"] so that the server knows it from the start'
     return Finding(what, "warning", f"{text}: {LOST[feature]}", advice or known)
 
 

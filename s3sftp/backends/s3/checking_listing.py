@@ -36,7 +36,7 @@ async def look_pages(store: Store, probe: str) -> Finding:
     missing = [each for each in (Feature.LIST_V2, Feature.ANY_PREFIX) if not store.features.has(each)]
     if missing:
         named = ", ".join(f'"{each}"' for each in missing)
-        advice = f"say s3.lacks = [{named}] to have it known from the start"
+        advice = f"set s3.lacks = [{named}] so that the server knows it from the start"
         return Finding("listings", "warning", "; ".join(LOST[each] for each in missing), advice)
     return Finding("listings", "ok", "listings go on from page to page, and find names")
 

@@ -139,7 +139,7 @@ class Store:
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._going_on.discard(task)
         if not task.cancelled() and (failure := task.exception()) is not None:
-            _log.debug("s3_background_failed", error=type(failure).__name__)
+            _log.debug("s3.background_task_failed", error=type(failure).__name__)
 
     def understands(self, api: str, parameter: str) -> bool:
         """Whether the installed botocore knows a parameter of a request."""
@@ -252,7 +252,9 @@ class Store:
         delay = self._retries.delay(attempt, self._dice())
         if delay is None or asyncio.get_running_loop().time() + delay >= deadline:
             return False
-        _log.info("s3_retry", api=trouble.api, attempt=attempt, code=trouble.code, status=trouble.status)
+        _log.info(
+            "s3.request_retried", api=trouble.api, attempt=attempt, code=trouble.code, status=trouble.status
+        )
         await asyncio.sleep(delay)
         return True
 

@@ -148,11 +148,11 @@ class Completing:
         if not self._gave_up and (isinstance(error, PermissionDenied) or self._failures >= _MOST_FAILURES):
             self._gave_up = True
             _log.warning(
-                "s3_times_not_listed",
+                "listing.mtimes_unavailable",
                 prefix=self._prefix,
                 error=str(error),
                 detail=error.detail,
-                advice="files show the time of their upload; allow s3:GetObject, or say s3.times = 'stored'",
+                advice="files show the time of their upload; allow s3:GetObject, or set s3.times = 'stored'",
             )
 
     def _key_of(self, entry: Entry) -> str:

@@ -74,7 +74,7 @@ class Conditions:
                 self._is_tried = True
             except StorageError as error:
                 self._not_before = time.monotonic() + _PAUSE_SECONDS
-                _log.info("s3_conditions_not_tried", error=str(error), detail=error.detail)
+                _log.info("s3.condition_probe_failed", error=str(error), detail=error.detail)
             finally:
                 with suppress(StorageError):
                     await delete_object(self._store, key)

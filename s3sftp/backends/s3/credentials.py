@@ -127,7 +127,7 @@ class RenewableCredentials(AioCredentials):  # type: ignore[misc]  # aiobotocore
             self.generation += 1
         self._frozen = frozen
         if self._failed is not None:
-            _log.info("s3_credentials_are_back", source=self._source)
+            _log.info("credentials.recovered", source=self._source)
         self._failed = None
 
     async def _look(self) -> Any:
@@ -148,7 +148,7 @@ class RenewableCredentials(AioCredentials):  # type: ignore[misc]  # aiobotocore
     def _fail(self, text: str) -> None:
         self._not_before = monotonic() + _PAUSE_SECONDS
         if self._failed != text:  # once, not with each request
-            _log.warning("s3_credentials_failed", detail=text)
+            _log.warning("credentials.failed", detail=text)
         self._failed = text
 
 

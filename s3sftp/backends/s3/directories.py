@@ -27,7 +27,7 @@ from s3sftp.telemetry import get_logger
 _log = get_logger("s3sftp.s3")
 EMPTIED_SECONDS = 600.0
 EMPTIED_ENTRIES = 10_000
-_HIDDEN_ADVICE = "remove it, or move it to another name, with a tool of the store"
+_HIDDEN_ADVICE = "remove or rename the object with a tool of the store"
 
 
 class Directories:
@@ -94,7 +94,7 @@ class Directories:
                 is_shown = self._keys.name_of(f"{marker}{first}{slash}", marker) is not None
                 text = "" if is_shown else "directory has objects in it that are not shown"
             if text:
-                _log.warning("s3_hidden_object", key=line["Key"], advice=_HIDDEN_ADVICE)
+                _log.warning("directory.removal_blocked", key=line["Key"], advice=_HIDDEN_ADVICE)
                 raise NotEmpty(text)
 
     async def is_ghost(self, marker: str) -> bool:
@@ -117,7 +117,7 @@ class Directories:
         except AlreadyExists:
             pass
         except StorageError as error:  # what was asked for is done
-            _log.warning("s3_directory_not_kept", error=str(error), detail=error.detail)
+            _log.warning("directory.marker_not_written", error=str(error), detail=error.detail)
 
     def _note_emptied(self, place: Place) -> None:
         while not place.is_root:

@@ -146,10 +146,10 @@ class Features:
             return
         self._numbers[_ROW[feature] * self._columns] = _MISSING
         _log.warning(
-            "s3_feature_missing",
+            "s3.feature_missing",
             feature=str(feature),
             lost=LOST[feature],
-            advice=f'say s3.lacks = ["{feature}"] to have it known from the start',
+            advice=f'set s3.lacks = ["{feature}"] so that the server knows it from the start',
             shown_by=str(shown_by),
         )
 

@@ -24,8 +24,8 @@ _log = get_logger("s3sftp.s3")
 GIVE_UP_SECONDS: Final = 7 * 86400.0
 """After so long nothing more is learned of an upload whose id nobody heard."""
 ADVICE: Final = (
-    "some may be left by this server: `aws s3api abort-multipart-upload` removes one, a lifecycle rule with "
-    "AbortIncompleteMultipartUpload all that are old"
+    "this server may have started some of them: `aws s3api abort-multipart-upload` aborts one, a lifecycle "
+    "rule with AbortIncompleteMultipartUpload aborts all old ones"
 )
 
 
@@ -72,9 +72,9 @@ class Janitor:
             try:
                 gone = await self.sweep()
                 if gone:
-                    _log.info("s3_uploads_cleaned", count=gone)
+                    _log.info("janitor.uploads_aborted", count=gone)
             except Exception as failure:  # the next sweep may succeed; uploads of now must not suffer
-                _log.warning("s3_janitor_failed", error=type(failure).__name__, detail=str(failure))
+                _log.warning("janitor.failed", error=type(failure).__name__, detail=str(failure))
             await asyncio.sleep(self._store.options.janitor_interval.total_seconds())
 
     def _is_due(self, claim: Claim) -> bool:
@@ -101,12 +101,12 @@ class Janitor:
         try:
             gone = await self._abort_unheard(key, [entry.claim for entry in entries])
         except StorageError as error:
-            _log.warning("s3_janitor_cannot_list", error=str(error), detail=error.detail)
+            _log.warning("janitor.listing_failed", error=str(error), detail=error.detail)
             gone = None
         for entry in entries:
             is_given_up = self._age_of(entry.claim) > GIVE_UP_SECONDS
             if gone is None and is_given_up:
-                _log.warning("s3_upload_given_up", key=key, advice=ADVICE)
+                _log.warning("janitor.upload_abandoned", key=key, advice=ADVICE)
             if gone is not None or is_given_up:
                 await self._done(entry)
         return gone or 0
@@ -128,7 +128,7 @@ class Janitor:
         ours = await ours_of(self._store, key, unknown, claims)
         if unknown and not ours:
             ids = [upload.upload_id for upload in unknown]
-            _log.warning("s3_upload_ambiguous", key=key, upload_ids=ids, advice=ADVICE)
+            _log.warning("janitor.upload_ambiguous", key=key, upload_ids=ids, advice=ADVICE)
             return None
         aborted = [await abort_upload(self._store, key, upload.upload_id) for upload in ours]
         return len(aborted) if all(aborted) else None

@@ -46,10 +46,12 @@ INTERVALS_OF_THE_DEAD: Final = 10
 """An instance that has missed so many renewals, and not fewer, may be dead."""
 _MAX_CLAIM_BYTES: Final = 64 << 10
 _LEASE = "lease"
-_NOT_READABLE: Final = "until this is mended, what other replicas have left stays, or a part of it"
+_NOT_READABLE: Final = (
+    "until this works again, uploads that other replicas left unfinished stay, or some of them do"
+)
 _NOT_RENEWED: Final = (
-    "uploads go on, but once this has failed for s3.janitor_min_age other replicas take this server for dead "
-    "and abort its unfinished uploads"
+    "uploads continue, but once this has failed for s3.janitor_min_age, other replicas take this server for "
+    "dead and abort its unfinished uploads"
 )
 _KEY = re.compile(r"([0-9a-f]{32})/(lease|[0-9a-f]{32}\.json)")
 
@@ -156,7 +158,7 @@ class BucketClaims:
             found = await self._listing()
         except StorageError as error:
             self._silence = Silence()  # while the store does not answer, nobody can give a sign of life
-            self._notice.failed("upload_journal_not_readable", error, _NOT_READABLE)
+            self._notice.failed("journal.read_failed", error, _NOT_READABLE)
             yield []
             return
         silent = self._silence.of(found, asked, self._clock())
@@ -200,15 +202,15 @@ class BucketClaims:
                 self._store, f"{self._root}{self._instance}/{_LEASE}", uuid.uuid4().hex.encode("ascii")
             )
         except StorageError as error:
-            self._notice.failed("upload_journal_lease_not_renewed", error, _NOT_RENEWED)
+            self._notice.failed("journal.lease_renewal_failed", error, _NOT_RENEWED)
         else:
-            self._notice.worked("upload_journal_lease_not_renewed")
+            self._notice.worked("journal.lease_renewal_failed")
 
     async def _erase_lease(self, instance: str) -> None:
         try:
             await delete_object(self._store, f"{self._root}{instance}/{_LEASE}")
         except StorageError as error:  # the next sweep, or another janitor, finds it
-            _log.info("upload_journal_lease_not_erased", error=str(error), detail=error.detail)
+            _log.info("journal.lease_erase_failed", error=str(error), detail=error.detail)
 
     # ── what others have written ────────────────────────────────────────────────────────────────────
 
@@ -244,9 +246,9 @@ class BucketClaims:
             if claims is not None:
                 dead[instance] = claims
         if unreadable is None:
-            self._notice.worked("upload_journal_not_readable")
+            self._notice.worked("journal.read_failed")
         else:
-            self._notice.failed("upload_journal_not_readable", unreadable, _NOT_READABLE)
+            self._notice.failed("journal.read_failed", unreadable, _NOT_READABLE)
         return dead
 
     async def _left_by(self, marks: frozenset[Mark], silent: float) -> dict[str, Claim | None] | None:
@@ -274,11 +276,11 @@ class BucketClaims:
         try:
             claim = claim_of(data)
             if not claim.key.startswith(self._store.options.prefix):
-                raise ValueError("it speaks of a key outside the prefix")
+                raise ValueError("its key is outside the prefix")
         except ValueError as problem:  # it stays as it is
             if key not in self._no_claims:
                 self._no_claims.add(key)
-                _log.warning("upload_journal_unreadable", file=key, error=str(problem))
+                _log.warning("journal.claim_unreadable", file=key, error=str(problem))
             return None
         return claim
 

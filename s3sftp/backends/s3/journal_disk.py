@@ -110,7 +110,7 @@ class DiskClaims:
             except (OSError, ValueError) as problem:
                 if file not in self._unreadable:
                     self._unreadable.add(file)
-                    _log.warning("upload_journal_unreadable", file=file.name, error=str(problem))
+                    _log.warning("journal.claim_unreadable", file=file.name, error=str(problem))
                 continue
             if (claim.endpoint, claim.bucket) == (self._endpoint, self._bucket):
                 yield file, claim

@@ -89,7 +89,7 @@ class Listing:
                     async for piece in pieces:
                         yield piece
         if reader.skipped:
-            _log.warning("s3_keys_skipped", count=reader.skipped, prefix=prefix)
+            _log.warning("listing.keys_skipped", count=reader.skipped, prefix=prefix)
 
 
 class _Reader:

@@ -94,7 +94,7 @@ class Mtimes:
         try:
             return await self._rewrite(key, late, session, info)
         except StorageError as error:
-            _log.warning("s3_mtime_not_set", error=str(error), detail=error.detail)
+            _log.warning("s3.mtime_not_set", error=str(error), detail=error.detail)
             return info
 
     def _wanted(self, info: FileInfo) -> bool:
@@ -151,7 +151,7 @@ async def _unless_refused(copy: Awaitable[object]) -> bool:
     except StorageError as error:
         if not _is_refused(error):
             raise
-        _log.warning("s3_mtime_not_set", error=str(error), detail=error.detail)
+        _log.warning("s3.mtime_not_set", error=str(error), detail=error.detail)
         return False
     return True
 

@@ -24,9 +24,11 @@ from s3sftp.telemetry import get_logger
 
 _log = get_logger("s3sftp.s3")
 _NOT_WRITTEN: Final = (
-    "uploads go on; until this is mended, only the bucket's lifecycle rule aborts those that a crash leaves"
+    "uploads continue; until this works again, only the bucket's lifecycle rule aborts what a crash leaves"
 )
-_NOT_CLEARED: Final = "uploads go on; until this is mended, notes of uploads that have ended stay"
+_NOT_CLEARED: Final = (
+    "uploads continue; until this works again, the journal keeps entries of uploads that have ended"
+)
 
 
 _Moment: TypeAlias = Annotated[float, Field(ge=0, le=1e11, allow_inf_nan=False)]
@@ -137,9 +139,9 @@ class Entry:
             try:
                 await self._record.erase()
             except (OSError, StorageError) as problem:
-                self._notice.failed("upload_journal_not_cleared", problem, _NOT_CLEARED)
+                self._notice.failed("journal.erase_failed", problem, _NOT_CLEARED)
             else:
-                self._notice.worked("upload_journal_not_cleared")
+                self._notice.worked("journal.erase_failed")
 
     async def _write(self) -> None:
         """A journal that cannot be written costs an unfinished upload that stays, at worst; that is no reason
@@ -148,9 +150,9 @@ class Entry:
             try:
                 await self._record.write(self.claim)
             except (OSError, StorageError) as problem:
-                self._notice.failed("upload_journal_not_written", problem, _NOT_WRITTEN)
+                self._notice.failed("journal.write_failed", problem, _NOT_WRITTEN)
             else:
-                self._notice.worked("upload_journal_not_written")
+                self._notice.worked("journal.write_failed")
 
 
 class Notice:
@@ -177,7 +179,7 @@ class Notice:
         """What failed with that event has succeeded."""
         if event in self._told:
             self._told.discard(event)
-            _log.info("upload_journal_works_again", journal=self._description, after=event)
+            _log.info("journal.recovered", journal=self._description, after=event)
 
 
 class Journal:

@@ -104,7 +104,7 @@ async def _send(
             in_doubt = is_repeated or is_unknown(error) or (conditional and has_status(error, 409, 412))
             found = await _look(store, key) if in_doubt else None
             if found is not None and ours(found):
-                _log.info("s3_reply_was_lost", api=api)
+                _log.info("s3.write_confirmed", api=api)
                 return Published(version_of(found), time_of(found))
             if is_unproven(error) and not is_repeated:
                 continue

@@ -195,5 +195,5 @@ async def _wait(retries: Retries, failures: int, trouble: Trouble, key: str) -> 
     delay = retries.delay(failures, random.random())  # noqa: S311
     if delay is None:
         raise trouble.error(key) from trouble
-    _log.info("s3_read_resumed", code=trouble.code, failures=failures)
+    _log.info("s3.read_resumed", code=trouble.code, failures=failures)
     await asyncio.sleep(delay if failures > 1 else 0)

@@ -37,11 +37,13 @@ class Connection:
                 await self._greet()
             await self._receive()
         except (Malformed, TimeoutError) as error:
-            _log.warning("connection ended", detail=str(error) or "no hello in time")
+            _log.warning(
+                "service.client_rejected", detail=str(error) or f"no hello within {_HELLO_SECONDS:g} s"
+            )
         except OSError as error:
-            _log.debug("connection ended", detail=str(error))
+            _log.debug("service.client_disconnected", detail=str(error))
         except Exception as error:
-            _log.error("connection failed", exc_info=error)
+            _log.error("service.connection_failed", exc_info=error)
         finally:
             self._stream.close()
             await self._answers.end()
@@ -87,7 +89,7 @@ class Connection:
                 too_long = NoSpace("file too large for this storage", detail=str(error))
                 await self._stream.send(wire.failure(number, too_long))
             except (TypeError, ValueError, OverflowError) as error:  # it has something that no map can have
-                _log.error("bad answer", operation=request.get("op"), exc_info=error)
+                _log.error("service.reply_invalid", operation=request.get("op"), exc_info=error)
                 await self._stream.send(wire.failure(number, StorageFailure(detail=f"bad answer: {error}")))
 
     async def _reply(self, number: int, request: dict[str, Any]) -> dict[str, Any]:
@@ -99,5 +101,5 @@ class Connection:
             if isinstance(error, asyncio.CancelledError) and is_meant_for_us():
                 raise
             if not isinstance(error, StorageError | OSError):
-                _log.error("request failed", operation=request.get("op"), exc_info=error)
+                _log.error("service.request_failed", operation=request.get("op"), exc_info=error)
             return wire.failure(number, error)

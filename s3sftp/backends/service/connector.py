@@ -87,9 +87,7 @@ class Connector:
             raise
         self._link = link
         self._told = ""
-        _log.info(
-            "storage service connected", service=link.hello.name, callbacks=sorted(link.hello.callbacks)
-        )
+        _log.info("service.connected", service=link.hello.name, callbacks=sorted(link.hello.callbacks))
         return link
 
     def _attempt_ended(self, attempt: asyncio.Task[Link]) -> None:
@@ -105,7 +103,10 @@ class Connector:
         """Once for each reason: a service that is away for a day makes no log of a day."""
         if self._told != failure.detail:
             self._told = failure.detail or ""
-            _log.error(str(failure), detail=failure.detail)
+            _log.error(
+                "service.unreachable" if isinstance(failure, NotThere) else "service.incompatible",
+                detail=failure.detail,
+            )
 
     async def _keep(self) -> None:
         failures = 0
@@ -118,7 +119,7 @@ class Connector:
                 continue
             failures = 0
             await link.ended.wait()
-            _log.error("storage service lost", service=link.hello.name, detail=link.reason)
+            _log.error("service.disconnected", service=link.hello.name, detail=link.reason)
             with contextlib.suppress(OSError):
                 await link.close()
 

@@ -142,7 +142,7 @@ class Link(Caller):
                 self._take(answer)
         except Malformed as error:
             reason = str(error)
-            _log.error("storage service sent nonsense", service=self.hello.name, detail=reason)
+            _log.error("service.message_invalid", service=self.hello.name, detail=reason)
         finally:
             self._end(reason)
 

@@ -76,7 +76,7 @@ class Receiving:
             try:
                 await self._backend.abort_write(self._beginning.result(), self._session)
             except Exception as error:
-                _log.error("upload not aborted", error=str(error), exc_info=error)
+                _log.error("service.abort_failed", error=str(error), exc_info=error)
 
     def _begun(self) -> Upload:
         if not self._beginning.done():

@@ -207,7 +207,7 @@ class Conversations(Stub):
         try:
             await ours.caller.call(abort)
         except StorageError as error:  # of a service that is gone the upload is, too
-            _log.debug("upload not aborted in time", error=str(error), detail=error.detail)
+            _log.debug("upload.abort_unconfirmed", error=str(error), detail=error.detail)
             ours.caller.post(abort)
         except asyncio.CancelledError:
             ours.caller.post(abort)

@@ -156,7 +156,7 @@ async def test_a_client_that_leaves_while_a_late_time_is_set_has_stored_its_file
         await until(lambda: ear.heard)
         assert await s3.body("tenant/alice/f") == data
     assert [(event.path, event.size) for event in ear.heard] == [("/f", len(data))]
-    assert [line["outcome"] for line in logs if line["event"] == "transfer"] == ["stored"]
+    assert [line["event"] for line in logs if line["event"].startswith("upload.")] == ["upload.committed"]
 
 
 @pytest.mark.parametrize("how", ["written", "copied"])

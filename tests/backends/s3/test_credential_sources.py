@@ -103,7 +103,7 @@ async def test_a_process_that_gives_no_credentials_is_named(
         (tmp_path / "good").write_text(GOOD)
         process(tmp_path, f"/bin/cat {tmp_path / 'good'}")
         if "no answer" not in PROCESSES[command]:
-            assert "s3_credentials_failed" in events(lines)
+            assert "credentials.failed" in events(lines)
             await store.call("HeadObject", Key="k")
 
 
@@ -266,14 +266,14 @@ async def test_credentials_at_hand_are_good_until_they_expire(
         await store.call("HeadObject", Key="k")
         answer.write_text("vault is sealed")
         with capture_logs() as lines:
-            while "s3_credentials_failed" not in events(lines):
+            while "credentials.failed" not in events(lines):
                 await store.call("HeadObject", Key="k")  # which succeeds all the while
                 await asyncio.sleep(0.01)
             answer.write_text(expiring(3600, "SECOND"))
             while "Credential=SECOND/" not in raw.requests[-1]:
                 await store.call("HeadObject", Key="k")
                 await asyncio.sleep(0.01)
-        assert "s3_credentials_are_back" in events(lines)
+        assert "credentials.recovered" in events(lines)
 
 
 async def test_expired_credentials_of_a_source_that_broke_are_told_until_it_is_well(

@@ -96,7 +96,7 @@ async def test_what_nobody_may_list_stays_denied_and_the_log_says_once_what_is_m
         for name in ("a", "b"):
             with pytest.raises(PermissionDenied):
                 await backend.file_info(place(name), ALICE)
-    [told] = [each for each in log if each["event"] == "s3_absence_unknown"]
+    [told] = [each for each in log if each["event"] == "s3.existence_unknown"]
     assert "s3:ListBucket" in told["advice"]
 
 

@@ -32,7 +32,9 @@ async def test_a_directory_with_objects_that_are_not_shown_is_not_empty(
     assert await names(backend, "d") == []
     with structlog.testing.capture_logs() as log, pytest.raises(NotEmpty, match="not shown"):
         await backend.del_dir(place("d"), ALICE)
-    assert [each["key"] for each in log if each["event"] == "s3_hidden_object"] == [f"tenant/{hidden}"]
+    assert [each["key"] for each in log if each["event"] == "directory.removal_blocked"] == [
+        f"tenant/{hidden}"
+    ]
     assert await s3.keys() == keys
 
 

@@ -210,7 +210,7 @@ async def test_an_unreadable_journal_stops_nothing(open_backend: Opener, tmp_pat
         living = await open_backend(tmp_path, **NOW)
         for _ in range(2):
             assert await living.janitor.sweep() == 0
-    told = sorted(line["file"] for line in logs if line["event"] == "upload_journal_unreadable")
+    told = sorted(line["file"] for line in logs if line["event"] == "journal.claim_unreadable")
     assert told == ["broken.json", "undated.json"]
     await put(living, "f", data_of(PART + 1))
 
@@ -325,7 +325,7 @@ async def test_what_cannot_be_told_from_others_is_left_told_of_and_in_the_end_fo
     [file] = journal_files(tmp_path)
     assert Claim(**json.loads(file.read_text())).key == "tenant/f"
     advice = {line["event"]: line["advice"] for line in logs if "advice" in line}
-    assert advice.keys() >= {"s3_upload_ambiguous", "s3_upload_given_up"}
+    assert advice.keys() >= {"janitor.upload_ambiguous", "janitor.upload_abandoned"}
     for text in advice.values():
         assert "abort-multipart-upload" in text
         assert "AbortIncompleteMultipartUpload" in text

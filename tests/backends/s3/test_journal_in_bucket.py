@@ -165,12 +165,12 @@ async def test_where_the_journal_is_denied_uploads_go_on_with_one_warning(
         for name in ("f", "g"):
             await put(backend, name, data_of(PART + 1))
     warned = [line["event"] for line in logs if line["log_level"] == "warning"]
-    assert warned == ["upload_journal_not_written"]
+    assert warned == ["journal.write_failed"]
     assert await s3.keys() == ["tenant/f", "tenant/g"]
     proxy.clear()
     with structlog.testing.capture_logs() as logs:
         await put(backend, "h", data_of(PART + 1))
-    assert "upload_journal_works_again" in [line["event"] for line in logs]
+    assert "journal.recovered" in [line["event"] for line in logs]
 
 
 async def test_a_claim_that_could_not_be_erased_is_erased_by_the_next_sweep(
@@ -245,10 +245,10 @@ async def test_a_claim_that_is_no_claim_or_of_another_prefix_is_left_alone(
         assert [await observer.janitor.sweep() for _ in range(4)] == [0, 1, 0, 0]
     assert await s3.keys(RESERVED) == keys
     assert sorted(key for key, _ in await s3.multipart_uploads()) == ["elsewhere/f", "tenant/f"]
-    unreadable = [line["file"] for line in logs if line["event"] == "upload_journal_unreadable"]
+    unreadable = [line["file"] for line in logs if line["event"] == "journal.claim_unreadable"]
     assert sorted(unreadable) == keys[:-1]  # the last is too long to be read
     assert all("\n" not in line.get("error", "") for line in logs)
-    assert {line["event"] for line in logs if line["log_level"] == "warning"} == {"upload_journal_unreadable"}
+    assert {line["event"] for line in logs if line["log_level"] == "warning"} == {"journal.claim_unreadable"}
 
 
 async def test_a_claim_that_cannot_be_read_now_stops_the_settling_of_others_not_for_ever(
@@ -291,7 +291,7 @@ async def test_a_replica_whose_claim_can_never_be_read_holds_up_no_other(
             return [key for key, _ in await s3.multipart_uploads()] == ["tenant/f"]
 
         await until(is_aborted)
-    assert [line["event"] for line in logs].count("upload_journal_not_readable") == 1
+    assert [line["event"] for line in logs].count("journal.read_failed") == 1
     proxy.clear()
     await until(swept_clean(observer, s3))
 
@@ -329,9 +329,9 @@ async def test_a_lease_that_cannot_be_renewed_is_told_with_what_follows(
         await backend.write_chunk(upload, PIECE, ALICE)
         await fault.reached()
         async with asyncio.timeout(20):
-            while not any(line["event"] == "upload_journal_lease_not_renewed" for line in logs):
+            while not any(line["event"] == "journal.lease_renewal_failed" for line in logs):
                 await asyncio.sleep(0.02)
-    [told] = [line for line in logs if line["event"] == "upload_journal_lease_not_renewed"]
+    [told] = [line for line in logs if line["event"] == "journal.lease_renewal_failed"]
     assert "abort its unfinished uploads" in told["advice"]
     await backend.abort_write(upload, ALICE)
 

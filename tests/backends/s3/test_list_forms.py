@@ -69,7 +69,7 @@ async def test_what_does_not_know_the_newer_request_is_listed_by_the_older(
         await work(backend, s3)
     assert rule.hits == 1
     assert proxy.log.count("ListObjects") > 8
-    told = [each["feature"] for each in log if each["event"] == "s3_feature_missing"]
+    told = [each["feature"] for each in log if each["event"] == "s3.feature_missing"]
     assert told.count("list-v2") == 1  # of moto it is known by its name what else it lacks
 
 

@@ -166,8 +166,8 @@ async def test_where_looking_is_denied_a_listing_stops_asking_and_says_what_woul
     with structlog.testing.capture_logs() as log:
         assert len(await listed(backend, "d")) == 200
     assert proxy.log.count("HeadObject") < 100
-    assert [event["advice"] for event in log if event["event"] == "s3_times_not_listed"] == [
-        "files show the time of their upload; allow s3:GetObject, or say s3.times = 'stored'"
+    assert [event["advice"] for event in log if event["event"] == "listing.mtimes_unavailable"] == [
+        "files show the time of their upload; allow s3:GetObject, or set s3.times = 'stored'"
     ]
 
 

@@ -76,7 +76,7 @@ async def test_keys_that_no_name_leads_to_are_not_shown(backend: S3Backend, s3: 
     )
     with structlog.testing.capture_logs() as log:
         assert await names(backend, "") == [b"ok"]
-    assert [event["count"] for event in log if event["event"] == "s3_keys_skipped"] == [5]
+    assert [event["count"] for event in log if event["event"] == "listing.keys_skipped"] == [5]
     assert await names(backend, "") == [b"ok"]
 
 

@@ -74,7 +74,7 @@ async def test_what_is_reserved_is_not_seen_and_not_reached_from_the_root_of_the
             await client.posix_rename(b"/dir", b"/moved")
             await client.remove(b"/moved/.s3sftp/mine")
             assert await s3.keys() == [".S3SFTP/mine", THEIRS, "file", "moved/inner"]
-            assert not any(line["event"] == "s3_keys_skipped" for line in server.events())
+            assert not any(line["event"] == "listing.keys_skipped" for line in server.events())
     finally:
         await asyncio.to_thread(server.close)
 

@@ -30,7 +30,7 @@ async def test_a_file_is_stored_without_the_tags_that_the_store_refuses_and_the_
             assert await s3.body(f"tenant/{name}") == data
     assert rule.hits == 1
     assert ["x-amz-tagging" in seen.headers for seen in proxy.log.of(*MAKES)] == [True, False, False]
-    [told] = [each for each in log if each["event"] == "s3_feature_missing"]
+    [told] = [each for each in log if each["event"] == "s3.feature_missing"]
     assert told["feature"] == "tags"
 
 

@@ -82,7 +82,7 @@ async def test_a_late_time_is_given_up_where_botocore_cannot_send_the_metadata()
     async with RawStore(sends(said)) as raw, backend_of(raw, direct_requests=False) as backend:
         with capture_logs() as lines:
             assert not await backend.set_mtime(place("f"), 2000, ALICE)
-        (given_up,) = (line for line in lines if line["event"] == "s3_mtime_not_set")
+        (given_up,) = (line for line in lines if line["event"] == "s3.mtime_not_set")
         assert "ASCII" in given_up["detail"]
         assert (await backend.file_info(place("f"), ALICE)).size == 5
 
