@@ -10,14 +10,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bench import machine
-from bench.ground import Ground
+from bench.environment import BenchEnvironment
 from bench.peers import PEERS
 from bench.records import Results, Sample, load
 from bench.report.page import summary
 from bench.runner import Step, plan, run_all
 from bench.settings import SETTINGS
 from bench.sizes import FULL, QUICK, Sizes, changed
-from bench.work import Work, works
+from bench.work import Workload, works
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -30,7 +30,7 @@ def main() -> int:
     steps = _steps(words, every)
     now = datetime.datetime.now(datetime.UTC)
     file = words.into or RESULTS / f"{now:%Y-%m-%d}.json"
-    with Ground(words.scratch, sizes) as ground:
+    with BenchEnvironment(words.scratch, sizes) as ground:
         results = _results(words, file, ground, every, sizes, now)
         for name in dict.fromkeys(step.peer for step in steps):
             if reason := PEERS[name].missing():
@@ -47,7 +47,7 @@ def main() -> int:
     return 1 if results.failures() else 0
 
 
-def _steps(words: argparse.Namespace, every: dict[str, Work]) -> list[Step]:
+def _steps(words: argparse.Namespace, every: dict[str, Workload]) -> list[Step]:
     chosen = [every[name] for name in words.only] if words.only else list(every.values())
     return list(plan(chosen, words.settings or list(SETTINGS), words.peers, words.runs or _runs(words)))
 
@@ -59,8 +59,8 @@ def _runs(words: argparse.Namespace) -> int:
 def _results(
     words: argparse.Namespace,
     file: Path,
-    ground: Ground,
-    every: dict[str, Work],
+    ground: BenchEnvironment,
+    every: dict[str, Workload],
     sizes: Sizes,
     now: datetime.datetime,
 ) -> Results:

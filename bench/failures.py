@@ -7,5 +7,5 @@ class Failed(Exception):
     """A peer or a client did not do what it should; the text says what, with the last it said."""
 
 
-class Wrong(Failed):
+class WrongResult(Failed):
     """What came out is not what went in: every number of that peer at that work is worthless."""

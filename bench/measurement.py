@@ -7,26 +7,28 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from bench.clients import rclone
-from bench.failures import Failed, Wrong
-from bench.ground import Ground, Place
+from bench.environment import BenchEnvironment, Place
+from bench.failures import Failed, WrongResult
 from bench.measure.meter import Meter
-from bench.peers import Peer, Storage
+from bench.peers import PeerServer, Storage
 from bench.peers.peer import Site
 from bench.records import Sample
 from bench.relay.remote import Relay
 from bench.serving import Serving, serving
 from bench.settings import SETTINGS
-from bench.stored import Stored
-from bench.work import Task, Work
+from bench.stored_objects import Stored
+from bench.work import Task, Workload
 from testbed.processes import free_port
-from testbed.store import Store
+from testbed.s3_store import Store
 
 SEED_SECONDS = 600
 SAID = 1000
 """Characters that are kept of what failed, and of what the server said last."""
 
 
-def measure(ground: Ground, work: Work, setting: str, peer: Peer, run: int, *, check: bool) -> Sample:
+def measure(
+    ground: BenchEnvironment, work: Workload, setting: str, peer: PeerServer, run: int, *, check: bool
+) -> Sample:
     """Do it once. A failure is a sample too; `check` compares what was moved, after the measurement."""
     said: list[str] = []
     try:
@@ -40,7 +42,7 @@ def measure(ground: Ground, work: Work, setting: str, peer: Peer, run: int, *, c
             return _measured(ground, work, setting, running, relay, run, check=check)
     except (Failed, OSError, RuntimeError, TimeoutError) as error:
         text = _without_paths("\n".join([str(error)[:SAID], *(words[-SAID:] for words in said)]), ground)
-        return Sample(work.name, setting, peer.name, run, failure=text, wrong=isinstance(error, Wrong))
+        return Sample(work.name, setting, peer.name, run, failure=text, wrong=isinstance(error, WrongResult))
 
 
 @contextmanager
@@ -54,7 +56,14 @@ def _last_words(running: Serving, said: list[str]) -> Iterator[None]:
 
 
 def _measured(
-    ground: Ground, work: Work, setting: str, running: Serving, relay: Relay, run: int, *, check: bool
+    ground: BenchEnvironment,
+    work: Workload,
+    setting: str,
+    running: Serving,
+    relay: Relay,
+    run: int,
+    *,
+    check: bool,
 ) -> Sample:
     scratch = running.site.directory
     stored = Stored(ground, running, scratch)
@@ -89,21 +98,23 @@ def _measured(
     )
 
 
-def _check(work: Work, task: Task) -> None:
+def _check(work: Workload, task: Task) -> None:
     try:
         work.check(task)
     except Failed as error:
-        raise Wrong(f"THE BYTES ARE WRONG: {error}") from error
+        raise WrongResult(f"THE BYTES ARE WRONG: {error}") from error
 
 
-def _give_memory_its_files(work: Work, task: Task) -> None:
+def _give_memory_its_files(work: Workload, task: Task) -> None:
     if work.seed and task.serving.peer.storage is Storage.MEMORY:
         source, target = str(task.material.path(work.seed)), f"server:{task.serving.remote(work.seed)}"
         rclone.copy(task.serving, source, target, task.scratch, SEED_SECONDS)
 
 
 @contextmanager
-def _relay(ground: Ground, work: Work, setting: str, scratch: Path) -> Iterator[tuple[Relay, Store]]:
+def _relay(
+    ground: BenchEnvironment, work: Workload, setting: str, scratch: Path
+) -> Iterator[tuple[Relay, Store]]:
     store = ground.synthetic(work.names).store if work.names else ground.store
     port = int(store.endpoint_url.rpartition(":")[2])
     with Relay(port, SETTINGS[setting], scratch / "relay.log") as relay:
@@ -111,7 +122,7 @@ def _relay(ground: Ground, work: Work, setting: str, scratch: Path) -> Iterator[
 
 
 @contextmanager
-def _place(ground: Ground, work: Work, peer: Peer) -> Iterator[Place]:
+def _place(ground: BenchEnvironment, work: Workload, peer: PeerServer) -> Iterator[Place]:
     if work.names:
         yield Place("synthetic", ground.directory)
         return
@@ -119,11 +130,11 @@ def _place(ground: Ground, work: Work, peer: Peer) -> Iterator[Place]:
         yield place
 
 
-def _site(ground: Ground, place: Place, store: Store, scratch: Path) -> Site:
+def _site(ground: BenchEnvironment, place: Place, store: Store, scratch: Path) -> Site:
     filer_port = ground.seaweed.filer_port
     directory = scratch / "server"
     return Site(directory, free_port(), ground.identity, store, place.bucket, place.folder, filer_port)
 
 
-def _without_paths(text: str, ground: Ground) -> str:
+def _without_paths(text: str, ground: BenchEnvironment) -> str:
     return text.replace(str(ground.directory), "…")

@@ -15,9 +15,9 @@ from typing import Any
 from pydantic import SecretStr
 
 from s3sftp.backends.s3 import S3Options
-from s3sftp.backends.s3.bodies import MemoryBody
-from s3sftp.backends.s3.client import Store
-from s3sftp.backends.s3.received import body_of, read_all
+from s3sftp.backends.s3.client import S3Client
+from s3sftp.backends.s3.http.request_body import RequestBody
+from s3sftp.backends.s3.http.response_body import read_all, response_body
 from testbed.processes import accepts, free_port, wait_until
 
 _FILE = bytes(10_000)
@@ -50,7 +50,7 @@ def main() -> None:
 
 
 async def _measure(port: int) -> dict[str, tuple[float, float]]:
-    stores = [Store(_options(port, direct=direct)) for direct in (True, False)]
+    stores = [S3Client(_options(port, direct=direct)) for direct in (True, False)]
     for store in stores:
         await store.start()
     try:
@@ -64,7 +64,7 @@ async def _measure(port: int) -> dict[str, tuple[float, float]]:
             await store.stop()
 
 
-async def _round(store: Store, api: str) -> float:
+async def _round(store: S3Client, api: str) -> float:
     """CPU milliseconds for one of many requests, one after the other."""
     count = _COUNTS.get(api, _COUNT)
     await _ask(store, api)
@@ -74,11 +74,11 @@ async def _round(store: Store, api: str) -> float:
     return (time.process_time() - began) / count * 1000
 
 
-async def _ask(store: Store, api: str) -> None:
-    more = {"Body": MemoryBody(_FILE)} if api == "PutObject" else {}
+async def _ask(store: S3Client, api: str) -> None:
+    more = {"Body": RequestBody(_FILE)} if api == "PutObject" else {}
     answer = await store.call(api, **_REQUESTS[api], **more)
     if "Body" in answer:
-        await read_all(body_of(answer), len(_FILE), 10)
+        await read_all(response_body(answer), len(_FILE), 10)
 
 
 def _options(port: int, *, direct: bool) -> S3Options:

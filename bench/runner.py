@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from bench.ground import Ground
+from bench.environment import BenchEnvironment
 from bench.measurement import measure
 from bench.peers import PEERS, Storage
 from bench.records import Results, Sample
-from bench.work import Work
+from bench.work import Workload
 
 GIVE_UP_AFTER = 2
 """Failures of a peer at a work, after which it is not asked again."""
@@ -25,7 +25,9 @@ class Step:
     run: int
 
 
-def plan(works: Sequence[Work], settings: Sequence[str], peers: Sequence[str], runs: int) -> Iterator[Step]:
+def plan(
+    works: Sequence[Workload], settings: Sequence[str], peers: Sequence[str], runs: int
+) -> Iterator[Step]:
     """Every measurement, in order. `peers` empty: those that each work names."""
     for work in works:
         for setting in settings:
@@ -37,7 +39,7 @@ def plan(works: Sequence[Work], settings: Sequence[str], peers: Sequence[str], r
                     yield Step(work.name, setting, name, run)
 
 
-def suits(work: Work, setting: str, peer: str) -> bool:
+def suits(work: Workload, setting: str, peer: str) -> bool:
     """Whether a peer can show anything: only S3 can be made far away, only S3 can be synthetic."""
     over_s3 = PEERS[peer].storage is Storage.S3
     if work.names:
@@ -46,8 +48,8 @@ def suits(work: Work, setting: str, peer: str) -> bool:
 
 
 def run_all(
-    ground: Ground,
-    works: dict[str, Work],
+    ground: BenchEnvironment,
+    works: dict[str, Workload],
     steps: Sequence[Step],
     results: Results,
     tell: Callable[[int, Sample], None],

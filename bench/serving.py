@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from bench.failures import Failed
 from bench.measure.tree import cpu_seconds
-from bench.peers import Peer
+from bench.peers import PeerServer
 from bench.peers.peer import Site
 from testbed.processes import Process
 
@@ -24,7 +24,7 @@ QUIET_CPU_SECONDS = 0.02
 class Serving:
     """Where clients find a server."""
 
-    peer: Peer
+    peer: PeerServer
     site: Site
     process: Process
     host: str = "127.0.0.1"
@@ -38,7 +38,7 @@ class Serving:
 
 
 @contextmanager
-def serving(peer: Peer, site: Site) -> Iterator[Serving]:
+def serving(peer: PeerServer, site: Site) -> Iterator[Serving]:
     """Start a peer; killed with the block."""
     site.directory.mkdir(parents=True, exist_ok=True)
     command = peer.command(site)

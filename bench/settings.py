@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bench.relay.link import Shape
+from bench.relay.connection import Shape
 
 SETTINGS = {
     "plain": Shape(),

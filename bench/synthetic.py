@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 from testbed.processes import Process
-from testbed.store import Store
+from testbed.s3_store import Store
 from testbed.synthetic_s3 import synthetic_s3
 
 

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import asyncssh
 
-from bench.ground import Ground
+from bench.environment import BenchEnvironment
 from bench.measure.meter import Meter
 from bench.peers.peer import Command, Site
 from bench.peers.s3sftp import S3Sftp
@@ -26,7 +26,7 @@ from bench.serving import Serving, serving
 from bench.sizes import MIB, QUICK, amount
 from testbed.packets import CREAT, STATUS, TRUNC, W
 from testbed.processes import free_port
-from testbed.wire import Wire, wire
+from testbed.raw_client import RawSftpClient, wire
 
 _MOST_CONNECTIONS = 80
 """A user may have 100; more uploads are more sessions of each."""
@@ -95,7 +95,7 @@ async def _measured(server: Serving, uploads: int, size: int, block: int) -> Tak
     return Taken(seconds, cpu, peak, os.getloadavg()[0])
 
 
-async def _upload(client: Wire, path: str, size: int, block: int) -> None:
+async def _upload(client: RawSftpClient, path: str, size: int, block: int) -> None:
     """CLOSE has said OK, and the file has its size."""
     handle = await client.open(path.encode(), W | CREAT | TRUNC)
     data, turns = bytes(block), asyncio.Semaphore(_IN_FLIGHT)
@@ -111,7 +111,7 @@ async def _upload(client: Wire, path: str, size: int, block: int) -> None:
         raise ValueError(f"{path} is not {size} bytes long")
 
 
-async def _clients(server: Serving, count: int, staying: AsyncExitStack) -> list[Wire]:
+async def _clients(server: Serving, count: int, staying: AsyncExitStack) -> list[RawSftpClient]:
     """So many sessions, on as few connections as it takes."""
     turns = asyncio.Semaphore(_LOGINS_AT_ONCE)
 
@@ -139,7 +139,7 @@ async def _clients(server: Serving, count: int, staying: AsyncExitStack) -> list
 def _running(scratch: Path) -> Iterator[Serving]:
     peer = _Many()
     with (
-        Ground(scratch, QUICK) as ground,
+        BenchEnvironment(scratch, QUICK) as ground,
         ground.scratch() as directory,
         ground.place(peer, "", shared=False) as place,
     ):

@@ -105,7 +105,7 @@ class ConfigurationError(S3sftpError):
         super().__init__("\n".join(self.problems))
 
 
-def told(error: Exception) -> str:
+def describe_unexpected(error: Exception) -> str:
     """An error that nobody foresaw, in one line for the operator: what it is, and where it was raised."""
     frames = traceback.extract_tb(error.__traceback__)
     where = f" ({frames[-1].filename}, line {frames[-1].lineno})" if frames else ""

@@ -23,14 +23,14 @@ import asyncssh
 from s3sftp import backends
 from s3sftp.auth import Authenticator, AuthOptions, Identity
 from s3sftp.backends import Backend
-from s3sftp.counters import Table
-from s3sftp.events import Counts, Events, Subscribers
-from s3sftp.fs import FileOptions, Mounts, Volume
+from s3sftp.events import EventHub, SubscriberCounts, Subscribers
+from s3sftp.fs import FileOptions, Mounts, OpenStorage
+from s3sftp.runtime.shared_counters import SharedCounters
 from s3sftp.sftp import SftpOptions, SftpSession
-from s3sftp.ssh import Entrance, Listener, ListenOptions, SshOptions, host_keys_aside
+from s3sftp.ssh import ConnectionSource, Listener, ListenOptions, SshOptions, host_keys_in_thread
 from s3sftp.telemetry import get_logger
 from s3sftp.telemetry.metrics import Metrics
-from s3sftp.telemetry.sampling import sampling
+from s3sftp.telemetry.periodic_gauges import sample_gauges
 
 _log = get_logger("s3sftp.server")
 _EVENTS_GRACE_SECONDS = 1.0
@@ -62,9 +62,9 @@ class Server:
         sftp: SftpOptions | None = None,
         files: FileOptions | None = None,
         before_listening: Callable[[Backend], Awaitable[None]] | None = None,
-        entrance: Entrance | None = None,
-        uploads: Table | None = None,
-        stored: Table | None = None,
+        entrance: ConnectionSource | None = None,
+        uploads: SharedCounters | None = None,
+        stored: SharedCounters | None = None,
         other_descriptors: int = 0,
         metrics: Metrics | None = None,
     ) -> None:
@@ -107,7 +107,7 @@ class Server:
         self._other_descriptors = other_descriptors
         self.metrics = metrics or Metrics()
         """What has happened in it, as numbers."""
-        self._events = Events(on_committed, on_renamed)
+        self._events = EventHub(on_committed, on_renamed)
         self._running: AsyncExitStack | None = None
         self._listener: Listener | None = None
         self._accepting = False
@@ -131,7 +131,7 @@ class Server:
         return self._accepting and bool(getattr(self._given_backend, "ready", True))
 
     @property
-    def events(self) -> Mapping[str, Counts]:
+    def events(self) -> Mapping[str, SubscriberCounts]:
         """What became of each subscriber's events since the last start, by the subscriber's name."""
         return self._events.counts()
 
@@ -157,9 +157,9 @@ class Server:
 
     async def _start(self, started: AsyncExitStack) -> None:
         given = self._given_keys if self._given_keys is not None else self._ssh.host_keys
-        keys = await host_keys_aside(given)
-        self._events = Events(self._on_committed, self._on_renamed)
-        volume = Volume(
+        keys = await host_keys_in_thread(given)
+        self._events = EventHub(self._on_committed, self._on_renamed)
+        volume = OpenStorage(
             self._given_backend, self._files, self._uploads, self._events, self._stored, self.metrics
         )
 
@@ -183,7 +183,7 @@ class Server:
             self.metrics,
         )
         budget = volume.budget
-        await started.enter_async_context(sampling(self.metrics, lambda: budget.used, budget.total))
+        await started.enter_async_context(sample_gauges(self.metrics, lambda: budget.used, budget.total))
         started.push_async_callback(self._end_events, volume)
         self._events.start()
         started.push_async_callback(listener.stop)
@@ -249,7 +249,7 @@ class Server:
         finally:
             await self.stop()
 
-    async def _end_events(self, volume: Volume) -> None:
+    async def _end_events(self, volume: OpenStorage) -> None:
         """What sessions left to clean up may have events yet."""
         await volume.wait_for_adopted()
         await self._events.stop(_EVENTS_GRACE_SECONDS)

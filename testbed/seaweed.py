@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from testbed.processes import Process, free_port, program
-from testbed.store import Store
+from testbed.s3_store import Store
 
 ACCESS_KEY = "AKIATESTOWNER0000001"
 SECRET_KEY = "the-secret-of-the-owner"

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from urllib.parse import parse_qsl, urlsplit
 
-from testbed.store import Store
+from testbed.s3_store import Store
 
 PAGE = 1000
 

@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
+from testbed.s3_store import Store, new_bucket_name
 from testbed.seaweed import running_seaweed
-from testbed.store import Store, new_bucket_name
 from tests.stores.lacks import SOMETIMES, needs_of, reasons
 from tests.support.fault_proxy import FaultProxy
 from tests.support.moto_server import running_moto

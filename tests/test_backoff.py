@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from s3sftp.backoff import Backoff
+from s3sftp.runtime.backoff import Backoff
 
 
 def test_delays_double_from_the_first_up_to_the_longest() -> None:

@@ -13,7 +13,7 @@ from aiohttp import ClientError as HttpError
 from botocore.exceptions import BotoCoreError, ClientError
 
 from testbed.request_log import api_of
-from testbed.store import Store
+from testbed.s3_store import Store
 from tests.support.fault_proxy import FaultProxy
 from tests.support.faults import (
     Answer,

@@ -9,10 +9,10 @@ from pathlib import Path
 
 from bench.capacity.check import comparisons
 from bench.capacity.coefficients import coefficients, newest
+from bench.capacity.command_options import add_options, made
 from bench.capacity.demand import Demand, Machine
-from bench.capacity.needs import needs
-from bench.capacity.told import told, warnings
-from bench.capacity.words import add_options, made
+from bench.capacity.output import told, warnings
+from bench.capacity.requirements import needs
 from bench.records import load
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from bench.capacity.coefficients import Coefficients
-from bench.capacity.needs import file_seconds
+from bench.capacity.requirements import file_seconds
 from bench.records import Results
 
 

@@ -16,7 +16,7 @@ RESULTS = Path(__file__).parents[1] / "results"
 MIB = 1 << 20
 _PEER = "s3sftp"
 _SETTING = "plain"
-_STANDING = "python -m bench.standing"
+_STANDING = "python -m bench.idle_costs"
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from bench.capacity.words import option, refuse_negative
+from bench.capacity.command_options import option, refuse_negative
 
 DAY_SECONDS = 86_400
 HOUR_SECONDS = 3_600

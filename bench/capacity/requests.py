@@ -9,8 +9,8 @@ from collections import Counter
 from collections.abc import Mapping
 from itertools import count
 
-from s3sftp.backends.s3.parts import part_size
-from s3sftp.fs.reading import OPEN_BYTES
+from s3sftp.backends.s3.write.part_sizes import part_size
+from s3sftp.fs.read.reader import OPEN_BYTES
 
 MIB = 1 << 20
 PART_BYTES = 8 * MIB

@@ -10,7 +10,7 @@ from bench.clients.programs import Took, run_together
 from bench.peers.rclone import s3_remote
 from bench.serving import Serving
 from testbed.processes import program
-from testbed.store import Store
+from testbed.s3_store import Store
 
 TRANSFERS = 16
 # A failure must be seen, not mended. It would ask servers for hashes by exec, which not every peer allows.

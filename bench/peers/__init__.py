@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from bench.peers.openssh import OpenSSH
-from bench.peers.peer import Peer, Storage
+from bench.peers.peer import PeerServer, Storage
 from bench.peers.rclone import RcloneLocal, RcloneS3
 from bench.peers.s3sftp import S3Sftp, S3SftpMemory
-from bench.peers.weed import Weed
+from bench.peers.seaweedfs import Weed
 
-__all__ = ["PEERS", "Peer", "Storage"]
+__all__ = ["PEERS", "PeerServer", "Storage"]
 
-PEERS: dict[str, Peer] = {
+PEERS: dict[str, PeerServer] = {
     peer.name: peer
     for peer in (
         S3Sftp(),

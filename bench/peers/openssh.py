@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from bench.peers.peer import Command, Peer, Site, Storage
+from bench.peers.peer import Command, PeerServer, Site, Storage
 
 _SSHD = Path("/usr/sbin/sshd")
 _SERVERS = (
@@ -16,7 +16,7 @@ _SERVERS = (
 )
 
 
-class OpenSSH(Peer):
+class OpenSSH(PeerServer):
     """sshd with sftp-server."""
 
     name = "openssh"

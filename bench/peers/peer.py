@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Protocol
 
 from bench.identity import Identity
-from testbed.store import Store
+from testbed.s3_store import Store
 
 
 class Storage(Enum):
@@ -49,7 +49,7 @@ class Command:
         return {**os.environ, **self.environment}
 
 
-class Peer(Protocol):
+class PeerServer(Protocol):
     """One server to compare."""
 
     name: str

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from bench.peers.peer import Command, Peer, Site, Storage
+from bench.peers.peer import Command, PeerServer, Site, Storage
 from testbed.processes import program
-from testbed.store import Store
+from testbed.s3_store import Store
 
 
-class RcloneS3(Peer):
+class RcloneS3(PeerServer):
     """`rclone serve sftp remote:bucket`. With `writes`, files go through a cache on the RAM disk."""
 
     storage = Storage.S3
@@ -28,7 +28,7 @@ class RcloneS3(Peer):
         return Command(words, s3_remote("bench", site.store))
 
 
-class RcloneLocal(Peer):
+class RcloneLocal(PeerServer):
     """`rclone serve sftp /folder`: its SSH side alone."""
 
     name = "rclone-local"

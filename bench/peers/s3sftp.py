@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import sys
 
-from bench.peers.peer import Command, Peer, Site, Storage
+from bench.peers.peer import Command, PeerServer, Site, Storage
 
 
-class S3Sftp(Peer):
+class S3Sftp(PeerServer):
     """`s3sftp serve s3://bucket`."""
 
     storage = Storage.S3
@@ -29,7 +29,7 @@ class S3Sftp(Peer):
         return Command([*_serve(site), url, "--endpoint-url", site.store.endpoint_url], environment)
 
 
-class S3SftpMemory(Peer):
+class S3SftpMemory(PeerServer):
     """`s3sftp serve --backend memory`: the SSH side alone."""
 
     name = "s3sftp-memory"

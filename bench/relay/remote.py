@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench.relay.link import Shape
+from bench.relay.connection import Shape
 from testbed.processes import Process
 
 

@@ -14,7 +14,7 @@ import socket
 import time
 from collections import Counter
 
-from bench.relay.link import Link, Shape
+from bench.relay.connection import RelayedConnection, Shape
 
 LOOPBACK = "127.0.0.1"
 
@@ -27,7 +27,7 @@ class Shaper:
         self._shape = shape
         self._requests: Counter[str] = Counter()
         self._cpu_before = time.process_time()
-        self._links: set[Link] = set()
+        self._links: set[RelayedConnection] = set()
 
     async def serve(self) -> None:
         """Listen until the process is ended."""
@@ -53,7 +53,7 @@ class Shaper:
         for each in (client, upstream):
             each.setblocking(False)
             each.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        link = Link(client, upstream, self._shape, self._count, self._links.discard)
+        link = RelayedConnection(client, upstream, self._shape, self._count, self._links.discard)
         self._links.add(link)
         link.start()
 

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from bench.sizes import Sizes
-from bench.work.looking import FirstByte, Listing, Stats, SyntheticListing
-from bench.work.many import Download, Upload
-from bench.work.renaming import Rename
-from bench.work.streams import Get, Put
-from bench.work.work import Outcome, Task, Work
+from bench.work.large_files import Get, Put
+from bench.work.lookups import FirstByte, Listing, Stats, SyntheticListing
+from bench.work.many_files import Download, Upload
+from bench.work.rename import Rename
+from bench.work.workload import Outcome, Task, Workload
 
-__all__ = ["Outcome", "Task", "Work", "works"]
+__all__ = ["Outcome", "Task", "Workload", "works"]
 
 
-def works(sizes: Sizes) -> dict[str, Work]:
+def works(sizes: Sizes) -> dict[str, Workload]:
     """All of them, in the order in which they are done."""
-    every: tuple[Work, ...] = (
+    every: tuple[Workload, ...] = (
         Get("get", "stream"),
         Put("put", "stream"),
         Get("get-parallel", "streams"),

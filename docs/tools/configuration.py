@@ -15,7 +15,7 @@ from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from s3sftp.app_options import ServerOptions
+from s3sftp.app.options import ServerOptions
 from s3sftp.config import Options, is_size
 
 PAGE = Path(__file__).parent.parent / "configuration.md"

@@ -6,8 +6,8 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-from s3sftp.telemetry.instrument import Group, Instrument, Kind
-from s3sftp.telemetry.instruments import BUILD_INFO, CATALOGUE
+from s3sftp.telemetry.instrument import Instrument, InstrumentKind, MetricGroup
+from s3sftp.telemetry.metric_catalogue import BUILD_INFO, CATALOGUE
 
 PAGE = Path(__file__).parent.parent / "metrics.md"
 
@@ -44,7 +44,7 @@ def main() -> None:
 
 
 NOTES = {
-    Group.TRANSFERS: """
+    MetricGroup.TRANSFERS: """
 Reasons of `aborted`:
 
 | reason | what happened |
@@ -65,10 +65,10 @@ Those of `failed` are the [errors](reference/errors.md), by their names.
 
 def page() -> str:
     """The whole page."""
-    return HEAD + "".join(map(_section, Group)) + TAIL
+    return HEAD + "".join(map(_section, MetricGroup)) + TAIL
 
 
-def _section(group: Group) -> str:
+def _section(group: MetricGroup) -> str:
     members = [each for each in CATALOGUE if each.group is group]
     rows = "".join(map(_row, members))
     return (
@@ -101,7 +101,7 @@ def _labels(instrument: Instrument) -> str:
         lines = "".join(f"| {first} | {others} |\n" for others, first in rows.items())
     else:
         head, lines = "", f"- `{last}`: {next(iter(rows))}\n"
-    if instrument.kind is Kind.HISTOGRAM:
+    if instrument.kind is InstrumentKind.HISTOGRAM:
         lines += f"- `le`: {_list(map(str, instrument.bounds))}, `+Inf`\n"
     return f"\nLabels of `{instrument.full_name}`:\n\n{head}{lines}"
 

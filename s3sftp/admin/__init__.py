@@ -6,8 +6,16 @@ storage   what is known of the storage, and when to look again
 service   HTTP: imported where there is such a port
 """
 
-from s3sftp.admin.health import Answer, Facts, Phase, Reason, WorkerState
+from s3sftp.admin.health import HealthFacts, HealthReason, HealthReport, Phase, WorkerState
 from s3sftp.admin.options import AdminOptions
-from s3sftp.admin.storage import StorageCheck
+from s3sftp.admin.storage_check import StorageCheck
 
-__all__ = ["AdminOptions", "Answer", "Facts", "Phase", "Reason", "StorageCheck", "WorkerState"]
+__all__ = [
+    "AdminOptions",
+    "HealthFacts",
+    "HealthReason",
+    "HealthReport",
+    "Phase",
+    "StorageCheck",
+    "WorkerState",
+]

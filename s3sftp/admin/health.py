@@ -38,7 +38,7 @@ class WorkerState:
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
+class HealthFacts:
     """What a server knows of itself."""
 
     phase: Phase
@@ -53,7 +53,7 @@ class Facts:
 
 
 @dataclass(frozen=True, slots=True)
-class Reason:
+class HealthReason:
     """Something that is not as it should be."""
 
     name: str
@@ -63,11 +63,11 @@ class Reason:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class HealthReport:
     """What is said: good as long as there is no reason against it."""
 
-    reasons: tuple[Reason, ...] = ()
-    warnings: tuple[Reason, ...] = ()
+    reasons: tuple[HealthReason, ...] = ()
+    warnings: tuple[HealthReason, ...] = ()
     """What somebody should look at, although the answer is good."""
 
     @property
@@ -75,11 +75,11 @@ class Answer:
         return not self.reasons
 
 
-def alive(facts: Facts) -> Answer:
+def alive(facts: HealthFacts) -> HealthReport:
     """Whether event loops turn. One worker that hangs is replaced by the supervisor, which hurts fewer than a
     restart of all: a reason against is only that none has served for longer than replacing takes."""
     silent = tuple(
-        Reason(
+        HealthReason(
             "worker_hangs",
             f"worker {worker.number} has not answered for {worker.silent_seconds:.0f} s:"
             f" it gets no connections until it does{_ending(facts.replacing_seconds)}",
@@ -89,38 +89,40 @@ def alive(facts: Facts) -> Answer:
     )
     limit = facts.replacing_seconds
     if facts.phase is Phase.DRAINING or limit is None or facts.unserved_seconds <= limit:
-        return Answer(warnings=silent)
+        return HealthReport(warnings=silent)
     since = f"no worker has served for {facts.unserved_seconds:.0f} s"
     if not silent:
-        silent = (Reason("no_worker_ready", f"{since}: {_how_they_are(facts)}; the log says why"),)
-    return Answer(reasons=silent)
+        silent = (HealthReason("no_worker_ready", f"{since}: {_how_they_are(facts)}; the log says why"),)
+    return HealthReport(reasons=silent)
 
 
-def ready(facts: Facts, storage: str) -> Answer:
+def ready(facts: HealthFacts, storage: str) -> HealthReport:
     """Whether a client would be served; `storage` is what the storage said, if that was no."""
     match facts.phase:
         case Phase.STARTING:
-            return Answer((Reason("starting", "the server has not opened its port yet"),))
+            return HealthReport((HealthReason("starting", "the server has not opened its port yet"),))
         case Phase.DRAINING:
-            return Answer((Reason("draining", "the server was told to stop: transfers may finish"),))
+            return HealthReport(
+                (HealthReason("draining", "the server was told to stop: transfers may finish"),)
+            )
     reasons, warnings = [], []
     if facts.workers:
         serving = sum(worker.serves for worker in facts.workers)
         if not serving:
-            reasons.append(Reason("no_worker_ready", f"{_how_they_are(facts)}; connections wait"))
+            reasons.append(HealthReason("no_worker_ready", f"{_how_they_are(facts)}; connections wait"))
         elif serving < len(facts.workers):
-            warnings.append(Reason("workers_missing", _how_they_are(facts)))
-    warnings += [Reason("permission_denied", denied) for denied in facts.denied]
+            warnings.append(HealthReason("workers_missing", _how_they_are(facts)))
+    warnings += [HealthReason("permission_denied", denied) for denied in facts.denied]
     if storage:
-        reasons.append(Reason("storage_unreachable", storage))
-    return Answer(tuple(reasons), tuple(warnings))
+        reasons.append(HealthReason("storage_unreachable", storage))
+    return HealthReport(tuple(reasons), tuple(warnings))
 
 
 def _ending(seconds: float | None) -> str:
     return "" if seconds is None else ", and is killed and replaced after server.worker_timeout"
 
 
-def _how_they_are(facts: Facts) -> str:
+def _how_they_are(facts: HealthFacts) -> str:
     serving = sum(worker.serves for worker in facts.workers)
     hanging = [str(worker.number) for worker in facts.workers if worker.ready and not worker.serves]
     starting = [str(worker.number) for worker in facts.workers if not worker.ready]

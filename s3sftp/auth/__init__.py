@@ -1,24 +1,24 @@
 """Who may come in, and as whom."""
 
-from s3sftp.auth.accounts import Account, Accounts, BadKey, Logins, read_logins, tell_what_is_wrong
-from s3sftp.auth.asking import Answer, Asking
+from s3sftp.auth.accounts import Account, Accounts, BadKey, Logins, log_account_problems, read_logins
+from s3sftp.auth.address_patterns import AllowedSources, normalized_address
+from s3sftp.auth.auth_gateway import AuthGateway, AuthResult
 from s3sftp.auth.authenticator import Authenticator
 from s3sftp.auth.authorized_keys import AuthorizedKey
+from s3sftp.auth.bans import Bans, source_of
+from s3sftp.auth.configured_users import ConfiguredUsers
 from s3sftp.auth.identity import Identity
 from s3sftp.auth.options import AuthOptions, UserOptions, user_name_problem
 from s3sftp.auth.passwords import hash_password
-from s3sftp.auth.sources import AllowedSources, plain
 from s3sftp.auth.static import StaticUser, StaticUsers
-from s3sftp.auth.throttle import Bans, source_of
-from s3sftp.auth.users import ConfiguredUsers
 
 __all__ = [
     "Account",
     "Accounts",
     "AllowedSources",
-    "Answer",
-    "Asking",
+    "AuthGateway",
     "AuthOptions",
+    "AuthResult",
     "Authenticator",
     "AuthorizedKey",
     "BadKey",
@@ -30,9 +30,9 @@ __all__ = [
     "StaticUsers",
     "UserOptions",
     "hash_password",
-    "plain",
+    "log_account_problems",
+    "normalized_address",
     "read_logins",
     "source_of",
-    "tell_what_is_wrong",
     "user_name_problem",
 ]

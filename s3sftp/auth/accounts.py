@@ -13,9 +13,9 @@ from types import MappingProxyType
 
 from s3sftp.auth.authorized_keys import AuthorizedKey, FoundKeys, KeyProblem, keys_in
 from s3sftp.auth.identity import Identity
-from s3sftp.auth.key_texts import MAX_BYTES
+from s3sftp.auth.key_entries import MAX_BYTES
 from s3sftp.auth.options import UserOptions
-from s3sftp.config import Sources
+from s3sftp.config import SourceFiles
 from s3sftp.errors import ConfigurationError
 from s3sftp.telemetry import get_logger
 
@@ -64,7 +64,7 @@ class Logins:
         return [name for name, account in self.accounts.items() if not account.can_log_in]
 
 
-def read_logins(users: Mapping[str, UserOptions], sources: Sources | None = None) -> Logins:
+def read_logins(users: Mapping[str, UserOptions], sources: SourceFiles | None = None) -> Logins:
     """The users with their keys, files included, which are noted in `sources`.
 
     Raises ConfigurationError with each file that cannot be read.
@@ -103,7 +103,7 @@ def _identity(user: str, options: UserOptions) -> Identity:
     )
 
 
-def _keys_in_file(file: Path, sources: Sources | None) -> FoundKeys:
+def _keys_in_file(file: Path, sources: SourceFiles | None) -> FoundKeys:
     """Of a file as much as shows whether it is too long. Raises OSError."""
     if sources is not None:
         sources.note(file)
@@ -113,7 +113,7 @@ def _keys_in_file(file: Path, sources: Sources | None) -> FoundKeys:
         return keys_in(stream.read(MAX_BYTES + 1), str(file))
 
 
-def tell_what_is_wrong(logins: Logins, among: Collection[str] | None = None) -> None:
+def log_account_problems(logins: Logins, among: Collection[str] | None = None) -> None:
     """Tell the operator of the keys that cannot be used, and of the users who have no other.
 
     With `among` only of those users, and of nobody being left who can log in.

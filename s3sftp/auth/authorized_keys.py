@@ -19,9 +19,9 @@ from datetime import datetime
 
 import asyncssh
 
+from s3sftp.auth.address_patterns import AllowedSources
+from s3sftp.auth.key_entries import KEY_START, KeyEntry, UnusableKey, decode_key_text, key_entries
 from s3sftp.auth.key_options import restrictions
-from s3sftp.auth.key_texts import KEY_START, Entry, UnusableKey, entries, text_of
-from s3sftp.auth.sources import AllowedSources
 
 _KEY_TYPES = frozenset(
     {
@@ -103,12 +103,12 @@ def keys_in(content: str | bytes, file: str = "FILE") -> FoundKeys:
         problems.append(KeyProblem(line, error.problem, error.advice.format(file=shlex.quote(file))))
 
     try:
-        text = text_of(content) if isinstance(content, bytes) else content
+        text = decode_key_text(content) if isinstance(content, bytes) else content
     except UnusableKey as error:
         told(1, error)
         return FoundKeys((), tuple(problems))
     restricted = False
-    found, at = list(entries(text)), 0
+    found, at = list(key_entries(text)), 0
     while at < len(found):
         entry, after = found[at], found[at + 1] if at + 1 < len(found) else None
         at += 1
@@ -129,12 +129,12 @@ def keys_in(content: str | bytes, file: str = "FILE") -> FoundKeys:
     return FoundKeys(tuple(keys), tuple(problems))
 
 
-def _is_options_alone(entry: Entry) -> bool:
+def _is_options_alone(entry: KeyEntry) -> bool:
     """Whether a line that is no key begins with options, for a key that may stand on the next line."""
     return not entry.block and bool(_OPTIONS.match(entry.text)) and not KEY_START.search(entry.text)
 
 
-def _key_of(entry: Entry, after: Entry | None) -> tuple[AuthorizedKey, str, bool]:
+def _key_of(entry: KeyEntry, after: KeyEntry | None) -> tuple[AuthorizedKey, str, bool]:
     """The key, what of the entry does not belong to it, and whether the next entry does, its comment aside.
 
     Where a line alone is no key, it is one that a mail program has made several lines of.
@@ -158,7 +158,7 @@ def _key_of(entry: Entry, after: Entry | None) -> tuple[AuthorizedKey, str, bool
     raise unusable
 
 
-def _key_of_block(entry: Entry) -> AuthorizedKey:
+def _key_of_block(entry: KeyEntry) -> AuthorizedKey:
     _refuse_what_is_no_public_key(entry.block)
     if not entry.whole:
         raise UnusableKey(f"the END line of the {entry.block} is missing", _DAMAGED)

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
-from s3sftp.auth.sources import AllowedSources
+from s3sftp.auth.address_patterns import AllowedSources
 
 _HARMLESS = frozenset(
     {"restrict", "no-pty", "no-port-forwarding", "no-agent-forwarding", "no-x11-forwarding", "no-user-rc"}

@@ -59,7 +59,7 @@ def usual_cost(hashes: Iterable[str]) -> tuple[Parameters, int]:
 
 
 @dataclass(frozen=True, slots=True)
-class Nobody:
+class DummyHash:
     """A hash that no password fits, as expensive as most of those of the users."""
 
     password_hash: str
@@ -68,7 +68,7 @@ class Nobody:
     """How many costs the users' hashes have; above 1, time tells users apart."""
 
     @classmethod
-    def among(cls, hashes: Iterable[str], before: Nobody | None = None) -> Nobody:
+    def among(cls, hashes: Iterable[str], before: DummyHash | None = None) -> DummyHash:
         """Takes as long as a login, unless the one before has the right cost."""
         parameters, kinds = usual_cost(hashes)
         if before is not None and before.parameters == parameters:
@@ -80,7 +80,7 @@ class Nobody:
 class PasswordVerifier:
     """Compares passwords with hashes, `threads` at a time; those that wait take no thread."""
 
-    def __init__(self, nobody: Nobody, threads: int) -> None:
+    def __init__(self, nobody: DummyHash, threads: int) -> None:
         self.nobody = nobody
         """May be replaced at any time."""
         self._threads = asyncio.Semaphore(threads)

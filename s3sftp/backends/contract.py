@@ -27,7 +27,7 @@ from mmap import mmap
 from types import MappingProxyType
 from typing import Protocol
 
-from s3sftp.backends.spool import SpoolRoom
+from s3sftp.backends.spool import SpoolQuota
 from s3sftp.errors import Changed, InvalidRequest, IsADirectory, NotFound
 from s3sftp.telemetry import current_trace_context
 
@@ -352,7 +352,7 @@ class CompleteBackend(Backend, RangedReads, StreamedWrites, Extras, Protocol):
     keeps_times: bool = True
     """Whether a modification time that a client gives may be kept; if not, it is accepted and counted."""
 
-    def may_spool(self, room: SpoolRoom) -> None:
+    def may_spool(self, room: SpoolQuota) -> None:
         """Told before it is started: disk that it may use. Most need none."""
         return
 

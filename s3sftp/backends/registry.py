@@ -20,13 +20,13 @@ from pydantic import ValidationError
 
 from s3sftp.backends.contract import Backend
 from s3sftp.config.problems import describe, suggestion
-from s3sftp.errors import ConfigurationError, told
+from s3sftp.errors import ConfigurationError, describe_unexpected
 
 GROUP = "s3sftp.backends"
 
 
 @dataclass(frozen=True, slots=True)
-class BuiltIn:
+class BuiltInBackend:
     """What has to be known of a storage before it is made."""
 
     needs: str | None = None
@@ -37,20 +37,22 @@ class BuiltIn:
     """Whether its files are in the memory of the process, so that there can be no second worker."""
 
 
-BUILT_IN: Mapping[str, BuiltIn] = {
-    "s3": BuiltIn("s3", "s3.bucket is missing: name it in [s3], or with `s3sftp serve s3://BUCKET/PREFIX`"),
-    "local": BuiltIn(
+BUILT_IN: Mapping[str, BuiltInBackend] = {
+    "s3": BuiltInBackend(
+        "s3", "s3.bucket is missing: name it in [s3], or with `s3sftp serve s3://BUCKET/PREFIX`"
+    ),
+    "local": BuiltInBackend(
         "local", "local.root is missing: name the directory in [local], or as S3SFTP_LOCAL__ROOT"
     ),
-    "service": BuiltIn(
+    "service": BuiltInBackend(
         "service", "service.socket is missing: name it in [service], or as S3SFTP_SERVICE__SOCKET"
     ),
-    "memory": BuiltIn(in_one_process=True),
+    "memory": BuiltInBackend(in_one_process=True),
 }
 """`app_backends` makes them."""
 
 
-def name_problem(name: str) -> str | None:
+def backend_name_problem(name: str) -> str | None:
     """What is wrong with the name of a storage."""
     if name in BUILT_IN:
         return None
@@ -64,9 +66,9 @@ def name_problem(name: str) -> str | None:
     return None
 
 
-def make_installed(name: str, options: Mapping[str, Any]) -> Backend:
+def make_installed_backend(name: str, options: Mapping[str, Any]) -> Backend:
     """A storage that another package brings. Raises ConfigurationError."""
-    if (problem := name_problem(name)) is not None:
+    if (problem := backend_name_problem(name)) is not None:
         raise ConfigurationError([f"backend = '{name}': {problem}"])
     entry = _entry_points(name)[0]
     make = _load(entry)
@@ -78,12 +80,12 @@ def make_installed(name: str, options: Mapping[str, Any]) -> Backend:
         raise ConfigurationError(_option_problems(errors)) from errors
     except KeyError as error:
         if error.args[0] in options:
-            raise ConfigurationError([f"backend {name}: {told(error)}"]) from error
+            raise ConfigurationError([f"backend {name}: {describe_unexpected(error)}"]) from error
         raise ConfigurationError([f"backend_options.{error.args[0]} is missing"]) from error
     except (TypeError, ValueError, OSError) as error:
         raise ConfigurationError([f"backend {name}: {error}"]) from error
     except Exception as error:  # whatever a package does
-        raise ConfigurationError([f"backend {name}: {told(error)}"]) from error
+        raise ConfigurationError([f"backend {name}: {describe_unexpected(error)}"]) from error
     if inspect.iscoroutine(made):
         made.close()
         raise ConfigurationError(

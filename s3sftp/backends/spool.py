@@ -30,7 +30,7 @@ def covered_bytes(extents: list[Extent]) -> int:
     return sum(stop - start for start, stop in extents)
 
 
-class SpoolRoom:
+class SpoolQuota:
     """Disk that all spool files together may use."""
 
     def __init__(self, directory: Path | None, total: int) -> None:
@@ -49,16 +49,16 @@ class SpoolRoom:
         self.used += count
 
 
-class Spool:
+class SpoolFile:
     """One unnamed temporary file: bytes at their offsets in the file that is being written."""
 
-    def __init__(self, room: SpoolRoom, file: IO[bytes]) -> None:
+    def __init__(self, room: SpoolQuota, file: IO[bytes]) -> None:
         self._room = room
         self._file = file
         self.extents: list[Extent] = []
 
     @classmethod
-    async def open(cls, room: SpoolRoom) -> Spool:
+    async def open(cls, room: SpoolQuota) -> SpoolFile:
         """Make the file; it has no name, so nothing is left behind however the server ends."""
         with _understood():
             return cls(room, await asyncio.to_thread(tempfile.TemporaryFile, dir=room.directory))

@@ -1,6 +1,6 @@
 """Validates what a backend answers before the core believes it: one function for each type in the contract.
 
-A wrong answer is a fault of the backend, not of the client. `Misshapen` becomes a StorageFailure whose
+A wrong answer is a fault of the backend, not of the client. `InvalidResult` becomes a StorageFailure whose
 detail, for the log alone, names the backend, the method, what it answered and what was expected.
 """
 
@@ -14,7 +14,7 @@ from s3sftp.backends.contract import Buffer, Entry, FileInfo, Kind, Upload, Usag
 from s3sftp.errors import StorageFailure
 
 
-class Misshapen(TypeError):
+class InvalidResult(TypeError):
     """An answer, or a part of it, does not have the type that the contract declares."""
 
     def __init__(self, value: object, wanted: str, what: str = "its answer") -> None:
@@ -27,28 +27,28 @@ class Misshapen(TypeError):
 
 def file_info(value: object) -> FileInfo:
     if not isinstance(value, FileInfo):
-        raise Misshapen(value, "a FileInfo")
+        raise InvalidResult(value, "a FileInfo")
     if not isinstance(value.kind, Kind):
-        raise Misshapen(value.kind, "a Kind", "FileInfo.kind")
+        raise InvalidResult(value.kind, "a Kind", "FileInfo.kind")
     if not _is_count(value.size):
-        raise Misshapen(value.size, "a number of bytes", "FileInfo.size")
+        raise InvalidResult(value.size, "a number of bytes", "FileInfo.size")
     if not (value.mtime is None or isinstance(value.mtime, int | float)):
-        raise Misshapen(value.mtime, "seconds since the epoch, or None", "FileInfo.mtime")
+        raise InvalidResult(value.mtime, "seconds since the epoch, or None", "FileInfo.mtime")
     if not (value.version is None or isinstance(value.version, str)):
-        raise Misshapen(value.version, "a str, or None", "FileInfo.version")
+        raise InvalidResult(value.version, "a str, or None", "FileInfo.version")
     if not (value.mode is None or _is_count(value.mode)):
-        raise Misshapen(value.mode, "permission bits, or None", "FileInfo.mode")
+        raise InvalidResult(value.mode, "permission bits, or None", "FileInfo.mode")
     return value
 
 
 def page(value: object) -> Sequence[Entry]:
     if not isinstance(value, Sequence) or isinstance(value, str | bytes):
-        raise Misshapen(value, "a page: a list of Entry")
+        raise InvalidResult(value, "a page: a list of Entry")
     for entry in value:
         if not isinstance(entry, Entry):
-            raise Misshapen(entry, "an Entry", "an item of the page")
+            raise InvalidResult(entry, "an Entry", "an item of the page")
         if not isinstance(entry.name, bytes) or not entry.name or not _NEVER.isdisjoint(entry.name):
-            raise Misshapen(entry.name, "bytes without '/' and NUL", "Entry.name")
+            raise InvalidResult(entry.name, "bytes without '/' and NUL", "Entry.name")
         file_info(entry.info)
     return value
 
@@ -58,29 +58,29 @@ def data(value: object) -> Buffer:
     if isinstance(value, mmap):
         return memoryview(value)
     if not isinstance(value, bytes | bytearray | memoryview):
-        raise Misshapen(value, "bytes, a bytearray, a memoryview or an mmap")
+        raise InvalidResult(value, "bytes, a bytearray, a memoryview or an mmap")
     return value.cast("B") if isinstance(value, memoryview) and value.format != "B" else value
 
 
 def upload(value: object) -> Upload:
     if not isinstance(value, Upload):
-        raise Misshapen(value, "an Upload")
+        raise InvalidResult(value, "an Upload")
     for name in ("chunk_bytes", "min_chunk_bytes", "keep_unit_bytes", "parallel_chunks"):
         number = getattr(value, name)
         if not _is_count(number) or number < 1:
-            raise Misshapen(number, "a number from 1 on", f"Upload.{name}")
+            raise InvalidResult(number, "a number from 1 on", f"Upload.{name}")
     return value
 
 
 def usage(value: object) -> Usage:
     if not isinstance(value, Usage):
-        raise Misshapen(value, "a Usage")
+        raise InvalidResult(value, "a Usage")
     return value
 
 
 def flag(value: object) -> bool:
     if not isinstance(value, bool):
-        raise Misshapen(value, "True or False")
+        raise InvalidResult(value, "True or False")
     return value
 
 

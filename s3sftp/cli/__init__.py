@@ -10,7 +10,7 @@ from typing import Any, cast
 import click
 
 from s3sftp import __version__
-from s3sftp.cli.bare_process import import_asyncssh, open_standard_streams
+from s3sftp.cli.minimal_environment import import_asyncssh, open_standard_streams
 
 _COMMANDS = ("serve", "demo", "check", "health", "hash-password", "host-key", "partner-sheet")
 _HIDDEN = ("template",)
@@ -22,9 +22,9 @@ class _Commands(click.Group):
     def main(self, *args: Any, **kwargs: Any) -> Any:
         """Run a command; its failures are told here, whichever it is."""
         open_standard_streams()
-        from s3sftp.cli.failures import told_plainly
+        from s3sftp.cli.error_messages import reported_errors
 
-        with told_plainly():
+        with reported_errors():
             return super().main(*args, **kwargs)
 
     def list_commands(self, ctx: click.Context) -> list[str]:

@@ -8,15 +8,15 @@ from typing import Any
 
 import click
 
-from s3sftp.app_backends import check_backend
-from s3sftp.app_options import Configuration
+from s3sftp.app.backends import check_backend
+from s3sftp.app.options import Configuration
 from s3sftp.backends.findings import Finding, State
 from s3sftp.cli.configuration import ConfigurationReader, storage_flags
 from s3sftp.cli.event_loop import run
-from s3sftp.config import Sources
+from s3sftp.config import SourceFiles
 from s3sftp.ssh.algorithms import WEAK_ADVICE
 from s3sftp.telemetry.escape import printable
-from s3sftp.telemetry.setup import configure_logging
+from s3sftp.telemetry.log_setup import configure_logging
 
 
 @click.command()
@@ -35,7 +35,7 @@ def check(*, offline: bool, **flags: Any) -> None:
     is configured: options, users, keys, host keys. Exits with 0 if the server would work, with 1 if not, with
     2 if the configuration is wrong.
     """
-    configuration = ConfigurationReader(**flags, needs_users=False).read(Sources())
+    configuration = ConfigurationReader(**flags, needs_users=False).read(SourceFiles())
     options = configuration.options
     configure_logging(options.log.model_copy(update={"level": "error"}))
     of_storage = _unasked(configuration) if offline else run(check_backend(options))

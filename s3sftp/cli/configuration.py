@@ -9,8 +9,8 @@ from urllib.parse import urlsplit
 
 import click
 
-from s3sftp.app_options import Configuration, load_configuration
-from s3sftp.config import Setting, Sources, from_toml
+from s3sftp.app.options import Configuration, load_configuration
+from s3sftp.config import Setting, SourceFiles, from_toml
 from s3sftp.errors import ConfigurationError
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -63,7 +63,7 @@ class ConfigurationReader:
                 origin = f"--{name.replace('_', '-')}"
                 self._flags.append(Setting(path, value, origin, is_text=True))
 
-    def read(self, sources: Sources, *, again: bool = False) -> Configuration:
+    def read(self, sources: SourceFiles, *, again: bool = False) -> Configuration:
         """Everything, from the files as they are now, which are noted. Raises ConfigurationError.
 
         Host keys, which need a start, are not read again.
@@ -77,7 +77,7 @@ class ConfigurationReader:
             checks_host_keys=not again,
         )
 
-    def _of_file(self, sources: Sources) -> list[Setting]:
+    def _of_file(self, sources: SourceFiles) -> list[Setting]:
         file = self._config_file
         if file is None or self._kept is not None:
             return self._kept or []

@@ -10,17 +10,17 @@ from pathlib import Path
 
 import click
 
-from s3sftp.app import Application
-from s3sftp.app_options import Configuration, load_configuration
+from s3sftp.app.application import Application
+from s3sftp.app.options import Configuration, load_configuration
 from s3sftp.auth import hash_password
 from s3sftp.cli.demo_store import BUCKET, REGION, DemoStore, DemoStoreFailed
 from s3sftp.cli.event_loop import run
-from s3sftp.config import Setting, Sources
+from s3sftp.config import Setting, SourceFiles
+from s3sftp.runtime.task_dump import install_task_dump
 from s3sftp.ssh import host_keys
-from s3sftp.telemetry.exporters import end_exporting
-from s3sftp.telemetry.setup import log_without_waiting
-from s3sftp.telemetry.tracing import configure_tracing
-from s3sftp.whereabouts import tell_on_request
+from s3sftp.telemetry.log_setup import configure_nonblocking_logging
+from s3sftp.telemetry.otel_exporters import end_exporting
+from s3sftp.telemetry.otel_tracing import configure_tracing
 
 USER = "demo"
 
@@ -48,7 +48,7 @@ def demo(directory: Path, host: str, port: int) -> None:
 
 
 async def _demo(directory: Path, host: str, port: int) -> None:
-    tell_on_request()
+    install_task_dump()
     shutdown = configure_tracing(os.environ)
     store = DemoStore(directory / "store")
     try:
@@ -56,7 +56,7 @@ async def _demo(directory: Path, host: str, port: int) -> None:
         await store.start()
         login = DemoLogin(directory)
         configuration = _configuration(directory, store, login, host, port)
-        log_without_waiting(configuration.options.log)
+        configure_nonblocking_logging(configuration.options.log)
         application = Application(configuration.options, configuration.logins.accounts)
         await _run(application, store, lambda: _tell(directory, store, login, application.port))
     finally:
@@ -114,7 +114,7 @@ def _configuration(
     }
     # the demo is the same everywhere: nothing from the environment
     settings = [Setting(path, value, "demo") for path, value in values.items()]
-    return load_configuration((), {}, settings, Sources())
+    return load_configuration((), {}, settings, SourceFiles())
 
 
 def _tell(directory: Path, store: DemoStore, login: DemoLogin, port: int) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from s3sftp.cli.failures import say
+from s3sftp.cli.error_messages import print_error
 from s3sftp.config.layers import Settings, from_environment, from_toml
 from s3sftp.errors import ConfigurationError
 
@@ -41,7 +41,7 @@ def health(live: bool, host: str | None, port: int | None, config_file: Path | N
     except ConfigurationError as error:
         reasons = list(error.problems)
     for reason in reasons:
-        say(f"s3sftp: {reason}")
+        print_error(f"s3sftp: {reason}")
     sys.exit(1 if reasons else 0)
 
 

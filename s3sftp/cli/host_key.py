@@ -8,7 +8,7 @@ from pathlib import Path
 import asyncssh
 import click
 
-from s3sftp.app_options import default_state_dir
+from s3sftp.app.options import default_state_dir
 from s3sftp.ssh import host_keys
 
 _KINDS = {"ed25519": "ssh-ed25519", "ecdsa": "ecdsa-sha2-nistp256", "rsa": "ssh-rsa"}

@@ -13,15 +13,15 @@ from typing import Any
 
 import click
 
-from s3sftp.app_options import ServerOptions
+from s3sftp.app.options import ServerOptions
 from s3sftp.auth import Account
 from s3sftp.cli.configuration import ConfigurationReader, storage_flags
-from s3sftp.cli.failures import say
+from s3sftp.cli.error_messages import print_error
 from s3sftp.cli.partner_page import HostKey, Partner, page_of
-from s3sftp.config import Sources
+from s3sftp.config import SourceFiles
 from s3sftp.errors import ConfigurationError
 from s3sftp.ssh import host_keys
-from s3sftp.telemetry.setup import configure_logging
+from s3sftp.telemetry.log_setup import configure_logging
 
 _HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,252}[A-Za-z0-9])?")
 _EVERYWHERE = {"", "0.0.0.0", "::"}  # noqa: S104 (compared with, not listened on)
@@ -59,7 +59,7 @@ def partner_sheet(
     """
     ours = user if authorized_keys or flags["password_hash"] else None
     reader = ConfigurationReader(**flags, user=ours, authorized_keys=authorized_keys, needs_users=False)
-    configuration = reader.read(Sources())
+    configuration = reader.read(SourceFiles())
     options, accounts = configuration.options, configuration.logins.accounts
     configure_logging(options.log.model_copy(update={"level": "error"}))
     if user not in accounts:
@@ -125,14 +125,18 @@ def _end_without(user: str, names: Sequence[str]) -> None:
         hint = f"there are {len(names)} others" if len(names) > 1 else f"there is only {names[0]}"
     else:
         hint = "none is configured: add a [users.NAME] table"
-    say(f"s3sftp: there is no user {user!r}; {hint}")
+    print_error(f"s3sftp: there is no user {user!r}; {hint}")
     sys.exit(1)
 
 
 def _tell_what_is_missing(partner: Partner, host: str | None, port: int | None) -> None:
     if host is None:
-        say("s3sftp: which name partners connect to is not configured; give it as --host: HOST stands for it")
+        print_error(
+            "s3sftp: which name partners connect to is not configured; give it as --host: HOST stands for it"
+        )
     if port is None:
-        say("s3sftp: which port partners connect to is not configured; give it as --port: PORT stands for it")
+        print_error(
+            "s3sftp: which port partners connect to is not configured; give it as --port: PORT stands for it"
+        )
     if not (partner.password or partner.keys):
-        say(f"s3sftp: {partner.name} cannot log in: no key that can be used, and no password")
+        print_error(f"s3sftp: {partner.name} cannot log in: no key that can be used, and no password")

@@ -8,10 +8,10 @@ from typing import Any
 
 import click
 
-from s3sftp.app_shares import worker_count
+from s3sftp.app.worker_options import worker_count
 from s3sftp.cli.configuration import ConfigurationReader, storage_flags
-from s3sftp.cli.running import Loaded, serve_alone, serve_with_workers
-from s3sftp.config import Sources
+from s3sftp.cli.server_process import LoadedConfiguration, serve_alone, serve_with_workers
+from s3sftp.config import SourceFiles
 
 
 @click.command()
@@ -34,10 +34,10 @@ def serve(**flags: Any) -> None:
     """
     # a terminal that is closed ends no server, also not before it can be asked to read again
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    reader, sources = ConfigurationReader(**flags), Sources()
+    reader, sources = ConfigurationReader(**flags), SourceFiles()
     configuration = reader.read(sources)
     workers = worker_count(configuration.options)
-    loaded = Loaded.of(partial(reader.read, again=True), configuration, sources)
+    loaded = LoadedConfiguration.of(partial(reader.read, again=True), configuration, sources)
     if workers > 1:
         serve_with_workers(loaded, workers)
     else:

@@ -8,7 +8,7 @@ import socket
 
 import click
 
-from s3sftp.cli.running import serve_as_template
+from s3sftp.cli.server_process import serve_as_template
 
 
 @click.command(hidden=True)

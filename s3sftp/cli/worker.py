@@ -7,27 +7,27 @@ import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from s3sftp.app import Among, Application
-from s3sftp.app_options import ServerOptions
-from s3sftp.app_shares import read_file, share_of, unpack
-from s3sftp.app_updates import Updates
-from s3sftp.app_worker_memory import WorkerMemory
+from s3sftp.app.account_updates import AccountUpdates
+from s3sftp.app.application import Application, WorkerContext
+from s3sftp.app.options import ServerOptions
+from s3sftp.app.worker_memory import WorkerMemory
+from s3sftp.app.worker_options import read_file, unpack, worker_share
 from s3sftp.auth import Accounts
-from s3sftp.cli.allocation import return_large_blocks
+from s3sftp.cli.error_messages import reported_errors
 from s3sftp.cli.event_loop import run
-from s3sftp.cli.failures import told_plainly
-from s3sftp.ssh.descriptors import raise_limit
-from s3sftp.stopping import StopRequests
-from s3sftp.telemetry.exporters import end_exporting
-from s3sftp.telemetry.setup import log_without_waiting
-from s3sftp.telemetry.tracing import configure_tracing
-from s3sftp.whereabouts import tell_on_request
-from s3sftp.workers import Post
+from s3sftp.cli.malloc_tuning import return_large_blocks
+from s3sftp.runtime.shutdown import ShutdownRequests
+from s3sftp.runtime.task_dump import install_task_dump
+from s3sftp.ssh.file_descriptors import raise_limit
+from s3sftp.telemetry.log_setup import configure_nonblocking_logging
+from s3sftp.telemetry.otel_exporters import end_exporting
+from s3sftp.telemetry.otel_tracing import configure_tracing
+from s3sftp.workers import WorkerGate
 from s3sftp.workers.messages import UsersLost
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class PreloadedConfiguration:
     """What a template knows: a worker that is handed the same data does not read them again."""
 
     data: bytes
@@ -37,18 +37,18 @@ class Known:
     accounts: Accounts
 
 
-def work(workers: int, known: Known | None, number: int, descriptors: Sequence[int]) -> None:
+def work(workers: int, known: PreloadedConfiguration | None, number: int, descriptors: Sequence[int]) -> None:
     """Serve what the supervisor hands over, as one of so many. The descriptors: link, options, counters."""
     link, options, counters = descriptors
-    with told_plainly():
+    with reported_errors():
         data = read_file(options)
         os.close(options)  # it has secrets
         if known and known.data == data:
             mine, accounts = known.share, known.accounts
         else:
             whole, accounts = unpack(data)
-            mine = share_of(whole, workers)
-        log_without_waiting(mine.log, worker=number)
+            mine = worker_share(whole, workers)
+        configure_nonblocking_logging(mine.log, worker=number)
         return_large_blocks()
         raise_limit()
         memory = WorkerMemory.of_worker(counters, workers, number)
@@ -59,13 +59,13 @@ def work(workers: int, known: Known | None, number: int, descriptors: Sequence[i
 async def _work(
     options: ServerOptions, accounts: Accounts, link: socket.socket, memory: WorkerMemory
 ) -> None:
-    tell_on_request()
+    install_task_dump()
     shutdown = configure_tracing(os.environ)
-    requests = StopRequests()
-    post = Post(link, requests)
-    application = Application(options, accounts, Among(post, memory))
+    requests = ShutdownRequests()
+    post = WorkerGate(link, requests)
+    application = Application(options, accounts, WorkerContext(post, memory))
     post.look = application.look
-    updates = Updates(accounts, application.replace_users, lambda: post.send(UsersLost()))
+    updates = AccountUpdates(accounts, application.replace_users, lambda: post.send(UsersLost()))
     post.on_users = updates.hand_in
     try:
         await application.run(lambda: updates.when_settled(post.ready), requests)

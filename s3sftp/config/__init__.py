@@ -2,8 +2,8 @@
 
 from s3sftp.config.layers import Setting, Settings, from_environment, from_toml, tree_of
 from s3sftp.config.options import Options
-from s3sftp.config.reader import Reading, read, read_table
-from s3sftp.config.sources import Snapshot, Sources
+from s3sftp.config.reader import ReadResult, read, read_table
+from s3sftp.config.source_files import Snapshot, SourceFiles
 from s3sftp.config.types import DIVIDED, ByteSize, Duration, LocalPath, PositiveDuration, is_size
 
 __all__ = [
@@ -13,11 +13,11 @@ __all__ = [
     "LocalPath",
     "Options",
     "PositiveDuration",
-    "Reading",
+    "ReadResult",
     "Setting",
     "Settings",
     "Snapshot",
-    "Sources",
+    "SourceFiles",
     "from_environment",
     "from_toml",
     "is_size",

@@ -20,16 +20,16 @@ M = TypeVar("M", bound=BaseModel)
 
 
 @dataclass(slots=True)
-class Reading:
+class ReadResult:
     """What came of reading: the groups that are right, and what is wrong with the others."""
 
     values: dict[str, Any] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
 
 
-def read(root: type[BaseModel], settings: Settings) -> Reading:
+def read(root: type[BaseModel], settings: Settings) -> ReadResult:
     """Check each field of `root` against the settings under its name."""
-    reading = Reading()
+    reading = ReadResult()
     known = root.model_fields
     unknown = sorted({path[0] for path in settings.by_path} - set(known))
     for name in unknown:
@@ -40,7 +40,7 @@ def read(root: type[BaseModel], settings: Settings) -> Reading:
     return reading
 
 
-def _read_field(name: str, annotation: Any, settings: Settings, reading: Reading) -> None:
+def _read_field(name: str, annotation: Any, settings: Settings, reading: ReadResult) -> None:
     written = settings.below(name)
     nested: dict[str, Any] | None = {} if _model_in(annotation) or _mapped_model(annotation) else None
     if not written and (nested is None or type(None) in get_args(annotation)):
@@ -52,7 +52,7 @@ def _read_field(name: str, annotation: Any, settings: Settings, reading: Reading
         return
     valid: dict[str, Any] = {}
     for key, value in raw.items():
-        item = Reading()
+        item = ReadResult()
         _validate((name, key), mapped, value, settings, item)
         reading.problems += item.problems
         valid.update(item.values)
@@ -63,13 +63,13 @@ def read_table(
     model: type[M], path: tuple[str, ...], table: object, origin: str, problems: list[str]
 ) -> M | None:
     """One table from one place, by itself; what is wrong with it is added to the problems."""
-    reading = Reading()
+    reading = ReadResult()
     _validate(path, model, table, Settings({path: Setting(path, table, origin)}), reading)
     problems += reading.problems
     return reading.values.get(path[-1])
 
 
-def _validate(path: tuple[str, ...], wanted: Any, raw: Any, settings: Settings, reading: Reading) -> None:
+def _validate(path: tuple[str, ...], wanted: Any, raw: Any, settings: Settings, reading: ReadResult) -> None:
     is_model = isinstance(wanted, type) and issubclass(wanted, BaseModel)
     # an adapter costs more to make than a user's table takes to check
     validate = wanted.model_validate if is_model else TypeAdapter(wanted).validate_python

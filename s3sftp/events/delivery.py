@@ -7,9 +7,9 @@ import itertools
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 
-from s3sftp.cancelling import is_meant_for_us
-from s3sftp.events.records import Committed, Renamed
+from s3sftp.events.event_types import Committed, Renamed
 from s3sftp.events.subscriber import Subscriber
+from s3sftp.runtime.cancellation import is_own_cancellation
 from s3sftp.telemetry import get_logger
 
 _log = get_logger("s3sftp.events")
@@ -17,7 +17,7 @@ Event = Committed | Renamed
 
 
 @dataclass(frozen=True, slots=True)
-class Counts:
+class SubscriberCounts:
     """What became of one subscriber's events so far."""
 
     delivered: int = 0
@@ -38,7 +38,7 @@ class Delivery:
 
     def __init__(self, subscriber: Subscriber) -> None:
         self.subscriber = subscriber
-        self.counts = Counts()
+        self.counts = SubscriberCounts()
 
     async def deliver(self, events: Sequence[Event], within: float | None = None) -> Exception | None:
         """Deliver, or give up loudly; returns the failure for which it was given up.
@@ -108,7 +108,7 @@ async def _failure_of(
     except Exception as failure:
         return failure
     except asyncio.CancelledError:
-        if is_meant_for_us():
+        if is_own_cancellation():
             raise
         return RuntimeError("it was cancelled by something of its own")
     except (KeyboardInterrupt, SystemExit):

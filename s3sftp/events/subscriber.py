@@ -7,8 +7,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from s3sftp.backoff import Backoff
 from s3sftp.errors import ConfigurationError
+from s3sftp.runtime.backoff import Backoff
 
 Handler = Callable[[Any], Awaitable[object]]
 """Called with an event, or with a list of them where batches were asked for. What it raises is a failure."""

@@ -1,6 +1,6 @@
 """One byte budget for the file contents of all sessions of the process.
 
-`fs/ledger.py` counts and decides; here uploads wait for their turn. While any does, the ledger is looked at
+`fs/budget_ledger.py` counts and decides; here uploads wait for their turn. While any does, the ledger is looked at
 every second: reservations that are too old go, full chunks whose clients do nothing are sent, and as the last
 thing an upload that only stands in the way of the others is given up.
 """
@@ -12,12 +12,12 @@ import time
 from typing import Protocol
 
 from s3sftp.errors import Busy, InvalidRequest
-from s3sftp.fs.ledger import Ask, Ledger, Request
+from s3sftp.fs.budget_ledger import BudgetLedger, SpaceRequest, WaitingUpload
 
 _LOOK_SECONDS = 1.0
 
 
-class Holder(Protocol):
+class BudgetHolder(Protocol):
     """An upload that takes room."""
 
     def send_if_full(self) -> None:
@@ -27,14 +27,14 @@ class Holder(Protocol):
         """Fail for good, and hold nothing any more; False: it is in the middle of something."""
 
 
-class Budget:
+class ByteBudget:
     """Counts bytes."""
 
     def __init__(self, total: int, wait_seconds: float = 60.0) -> None:
         self.total = total
-        self._ledger = Ledger[Holder](total)
+        self._ledger = BudgetLedger[BudgetHolder](total)
         self._wait_seconds = wait_seconds
-        self._turns: dict[Request[Holder], asyncio.Future[None]] = {}
+        self._turns: dict[WaitingUpload[BudgetHolder], asyncio.Future[None]] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._readers: set[object] = set()
 
@@ -78,15 +78,15 @@ class Budget:
 
     # ── uploads ─────────────────────────────────────────────────────────────────────────────────────
 
-    def try_reserved(self, owner: Holder, count: int) -> bool:
+    def try_reserved(self, owner: BudgetHolder, count: int) -> bool:
         """Take bytes for which the owner has a reservation: what `try_take` begins with."""
         return self._ledger.try_reserved(owner, count)
 
-    def try_take(self, owner: Holder, ask: Ask) -> bool:
+    def try_take(self, owner: BudgetHolder, ask: SpaceRequest) -> bool:
         """Take what is asked for if there is room now; otherwise, and while others wait, nothing happens."""
         return self._ledger.try_take(owner, ask, time.monotonic())
 
-    async def take(self, owner: Holder, ask: Ask) -> None:
+    async def take(self, owner: BudgetHolder, ask: SpaceRequest) -> None:
         """Wait in turn for room. Raises Busy when nobody got any for `wait_seconds`."""
         if self.try_take(owner, ask):
             return
@@ -102,13 +102,13 @@ class Budget:
         finally:
             self._turns.pop(request, None)
 
-    def give(self, owner: Holder, count: int) -> None:
+    def give(self, owner: BudgetHolder, count: int) -> None:
         """An upload holds so much less."""
         if count:
             self._ledger.give(owner, count)
             self._serve()
 
-    def send(self, owner: Holder, count: int) -> None:
+    def send(self, owner: BudgetHolder, count: int) -> None:
         """So much of what an upload holds is on its way to the storage."""
         self._ledger.send(owner, count)
 
@@ -117,7 +117,7 @@ class Budget:
         self._ledger.on_the_way -= count
         self._serve()
 
-    def end(self, owner: Holder) -> None:
+    def end(self, owner: BudgetHolder) -> None:
         """The upload has ended: what it held or had reserved is free, and it waits for nothing."""
         for request in [each for each in self._ledger.queue if each.owner is owner]:
             self._refuse(request, InvalidRequest("the upload has ended"))
@@ -136,7 +136,7 @@ class Budget:
             else:
                 turn.set_result(None)
 
-    def _withdraw(self, request: Request[Holder], turn: asyncio.Future[None]) -> None:
+    def _withdraw(self, request: WaitingUpload[BudgetHolder], turn: asyncio.Future[None]) -> None:
         """Who leaves without its bytes gives back what it may just have got."""
         if request in self._ledger.queue:
             self._ledger.queue.remove(request)
@@ -169,7 +169,7 @@ class Budget:
         if (request := self._ledger.hopeless(now, 1.5 * patience)) is not None:
             self._refuse(request, Busy("server is busy: too many bytes came ahead of others"))
 
-    def _refuse(self, request: Request[Holder], error: Exception) -> None:
+    def _refuse(self, request: WaitingUpload[BudgetHolder], error: Exception) -> None:
         self._ledger.queue.remove(request)
         if not (turn := self._turns[request]).done():
             turn.set_exception(error)

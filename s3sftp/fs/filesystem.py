@@ -21,17 +21,17 @@ from s3sftp.errors import (
     StorageError,
 )
 from s3sftp.events import Renamed
-from s3sftp.fs.digests import HashRequest
-from s3sftp.fs.hashing import SessionHashing
-from s3sftp.fs.listing import Listing
+from s3sftp.fs.block_digests import HashRequest
+from s3sftp.fs.hashing import SessionHasher
+from s3sftp.fs.listing import OpenDirectory
 from s3sftp.fs.mounts import Mounts, Need
-from s3sftp.fs.openfiles import OpenReader, OpenWriter
+from s3sftp.fs.open_files import OpenReader, OpenWriter
 from s3sftp.fs.paths import VirtualPath
-from s3sftp.fs.reading import OPEN_BYTES, Reader
-from s3sftp.fs.shared import Shared
-from s3sftp.fs.transit import WriteMode
-from s3sftp.fs.writing import Writer, set_stored_attributes
-from s3sftp.telemetry import Costs, charged_to, current_trace_context, get_logger
+from s3sftp.fs.read.reader import OPEN_BYTES, Reader
+from s3sftp.fs.shared_state import SharedState
+from s3sftp.fs.write.upload_pipeline import WriteMode
+from s3sftp.fs.write.writer import Writer, set_stored_attributes
+from s3sftp.telemetry import Costs, charging, current_trace_context, get_logger
 
 _log = get_logger(__name__)
 
@@ -55,12 +55,12 @@ class NewAttributes:
 class FileSystem:
     """The files of one session."""
 
-    def __init__(self, shared: Shared, mounts: Mounts, session: Session) -> None:
+    def __init__(self, shared: SharedState, mounts: Mounts, session: Session) -> None:
         self.shared = shared
         self.session = session
         self._mounts = mounts
         self._backend = shared.backend
-        self._hashing = SessionHashing(shared.hashing, session)
+        self._hashing = SessionHasher(shared.hashing, session)
         self._emptied: OrderedDict[VirtualPath, None] = OrderedDict()
         """Directories out of which this session has removed something."""
 
@@ -101,7 +101,7 @@ class FileSystem:
             raise IsADirectory
         await self._refuse_slash(path)
         shared, costs, began = self.shared, Costs(), asyncio.get_running_loop().time()
-        with charged_to(costs):
+        with charging(costs):
             info, beginning = await self._backend.open_file(place, OPEN_BYTES, self.session)
         reader = Reader(self._backend, place, info, self.session, shared.options, shared.budget, costs)
         if beginning is not None:
@@ -151,11 +151,11 @@ class FileSystem:
                 shared.metrics,
             )
 
-    async def open_dir(self, path: VirtualPath) -> Listing:
+    async def open_dir(self, path: VirtualPath) -> OpenDirectory:
         """Open a directory. Raises NotFound, NotADirectory."""
         place = self._mounts.place(path, Need.LIST)
         pages = self._backend.list_dir(place, self.session)
-        listing = Listing(pages, self._mounts.fixed_names_in(path), lenient=self._mounts.is_fixed(path))
+        listing = OpenDirectory(pages, self._mounts.fixed_names_in(path), lenient=self._mounts.is_fixed(path))
         try:
             await listing.start()
         except BaseException:

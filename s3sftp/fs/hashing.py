@@ -16,16 +16,16 @@ from typing import Any, cast
 
 from s3sftp.backends import Buffer, CompleteBackend, FileInfo, Place, Session
 from s3sftp.errors import TimedOut
-from s3sftp.fs.digests import BlockDigests, HashRequest
+from s3sftp.fs.block_digests import BlockDigests, HashRequest
 from s3sftp.fs.paths import VirtualPath
-from s3sftp.fs.transfer import Transfer
-from s3sftp.telemetry import Costs, charged_to
+from s3sftp.fs.transfer_record import TransferRecord
+from s3sftp.telemetry import Costs, charging
 
 _AT_ONCE_BYTES = 1 << 20
 """So much is hashed in one go. A stream holds that and what has just come, and no more of the file."""
 
 
-class Hashing:
+class FileHasher:
     """Hashes files for all sessions of the process."""
 
     def __init__(self, backend: CompleteBackend, most_at_once: int, timeout: timedelta) -> None:
@@ -68,10 +68,10 @@ class Hashing:
         return digests.result()
 
 
-class SessionHashing:
+class SessionHasher:
     """Hashes files for one session, one at a time; each leaves the line of a transfer in the log."""
 
-    def __init__(self, hashing: Hashing, session: Session) -> None:
+    def __init__(self, hashing: FileHasher, session: Session) -> None:
         self._hashing = hashing
         self._session = session
         self._turn = asyncio.Lock()
@@ -79,12 +79,12 @@ class SessionHashing:
     async def hashes(
         self, path: VirtualPath, place: Place, info: FileInfo, wanted: HashRequest, most_bytes: int
     ) -> bytes:
-        """`Hashing.hashes`, at most so many bytes of them."""
+        """`FileHasher.hashes`, at most so many bytes of them."""
         wanted.check_room(info.size, most_bytes)
         async with self._turn:
-            transfer = Transfer("hash", path, self._session, Costs())
+            transfer = TransferRecord("hash", path, self._session, Costs())
             try:
-                with charged_to(transfer.costs):
+                with charging(transfer.costs):
                     found = await self._hashing.hashes(place, info, wanted, self._session)
             except Exception as error:
                 transfer.end("failed", size=info.size, error=error)

@@ -8,7 +8,7 @@ from s3sftp.backends import Entry, FileInfo
 from s3sftp.errors import NotFound
 
 
-class Listing:
+class OpenDirectory:
     """`.` and `..`, then what the storage has, then fixed directories that the storage did not show."""
 
     def __init__(

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from s3sftp.backends import FileInfo
 from s3sftp.fs import NewAttributes
-from s3sftp.sftp.codec import BadMessage, Fields, string
+from s3sftp.sftp.codec import BadMessage, FieldReader, string
 
 SIZE = 0x01
 UIDGID = 0x02
@@ -34,7 +34,7 @@ _SIX_MONTHS = 182 * 86400
 _ATTRIBUTES = struct.Struct(">IQIIIII")
 
 
-def read_attributes(fields: Fields) -> NewAttributes:
+def read_attributes(fields: FieldReader) -> NewAttributes:
     """Parse what a client wants to set. Raises BadMessage."""
     flags = fields.u32()
     size = fields.u64() if flags & SIZE else None
@@ -51,7 +51,7 @@ def read_attributes(fields: Fields) -> NewAttributes:
     return NewAttributes(size, mtime, permissions, owner)
 
 
-def _skip_extended(fields: Fields) -> None:
+def _skip_extended(fields: FieldReader) -> None:
     count = fields.u32()
     if count * 8 > fields.left:
         raise BadMessage(f"{count} extended attributes do not fit in the packet")
@@ -61,7 +61,7 @@ def _skip_extended(fields: Fields) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
+class ClientAttributes:
     """Attributes as clients see them."""
 
     info: FileInfo
@@ -86,11 +86,11 @@ class Shown:
 
 def name_entry(name: bytes, info: FileInfo, user: str, now: float) -> bytes:
     """One element of a NAME answer: name, the line of `ls -l`, attributes."""
-    shown = Shown(info)
+    shown = ClientAttributes(info)
     return string(name) + string(long_name(name, shown, user, now)) + shown.encoded()
 
 
-def long_name(name: bytes, shown: Shown, user: str, now: float) -> bytes:
+def long_name(name: bytes, shown: ClientAttributes, user: str, now: float) -> bytes:
     """The line that OpenSSH's `ls -l` prints as it is."""
     head = f"{stat.filemode(shown.mode)}    1 {user:<8.32} {'s3':<8} {shown.info.size:>12} "
     return f"{head}{_date(shown.seconds, now)} ".encode() + name

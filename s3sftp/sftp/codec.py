@@ -25,7 +25,7 @@ _LARGE_PIECE_BYTES = 4096
 """Shorter pieces of the stream are put together: a byte at a time must not cost an object each."""
 
 
-class Type(enum.IntEnum):
+class PacketType(enum.IntEnum):
     """Packet types."""
 
     INIT = 1
@@ -76,7 +76,7 @@ class BadMessage(Exception):
     """The packet's fields are not what its type has: the request is answered with BAD_MESSAGE."""
 
 
-class Inbox:
+class PacketReader:
     """Cuts a stream of bytes into packets. Holds at most one packet beside what was fed last."""
 
     def __init__(self, max_packet_bytes: int) -> None:
@@ -135,7 +135,7 @@ class Inbox:
         return b"".join(pieces)
 
 
-class Fields:
+class FieldReader:
     """Reads the fields of one packet in order. Raises BadMessage when they are not there."""
 
     __slots__ = ("_at", "_data")
@@ -187,7 +187,7 @@ def string(value: bytes) -> bytes:
     return _U32.pack(len(value)) + value
 
 
-def packet(kind: Type, request_id: int, *fields: bytes) -> bytes:
+def packet(kind: PacketType, request_id: int, *fields: bytes) -> bytes:
     """A whole answer: length, type, id, fields."""
     body = b"".join(fields)
     return _HEAD.pack(5 + len(body), kind, request_id) + body
@@ -196,7 +196,7 @@ def packet(kind: Type, request_id: int, *fields: bytes) -> bytes:
 def data_packet(request_id: int, views: list[memoryview]) -> list[bytes | memoryview]:
     """A DATA answer around views, in pieces: its bytes are copied when they are encrypted."""
     length = sum(map(len, views))
-    head = _HEAD.pack(9 + length, Type.DATA, request_id) + _U32.pack(length)
+    head = _HEAD.pack(9 + length, PacketType.DATA, request_id) + _U32.pack(length)
     return [head, *map(_let_go, views)]
 
 
@@ -207,4 +207,4 @@ def _let_go(view: memoryview) -> bytes | memoryview:
 
 def version_packet(extensions: list[tuple[bytes, bytes]]) -> bytes:
     body = u32(VERSION) + b"".join(string(name) + string(data) for name, data in extensions)
-    return u32(1 + len(body)) + bytes([Type.VERSION]) + body
+    return u32(1 + len(body)) + bytes([PacketType.VERSION]) + body

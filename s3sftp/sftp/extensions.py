@@ -11,11 +11,11 @@ from functools import partial
 
 from s3sftp.backends import FileInfo, Usage
 from s3sftp.errors import InvalidRequest, NotFound, PermissionDenied, Unsupported
-from s3sftp.fs import FileSystem, Listing, OpenReader, OpenWriter, VirtualPath
+from s3sftp.fs import FileSystem, OpenDirectory, OpenReader, OpenWriter, VirtualPath
 from s3sftp.sftp.attributes import name_entry, read_attributes
-from s3sftp.sftp.checkfile import CheckFile
-from s3sftp.sftp.codec import PACKET_OVERHEAD, Fields, Type, packet, u32, u64
-from s3sftp.sftp.handles import Handles
+from s3sftp.sftp.check_file import CheckFile
+from s3sftp.sftp.codec import PACKET_OVERHEAD, FieldReader, PacketType, packet, u32, u64
+from s3sftp.sftp.handles import HandleTable
 from s3sftp.sftp.options import SftpOptions
 from s3sftp.sftp.request import Request, on_handle, on_path
 from s3sftp.sftp.status import ok_packet
@@ -40,13 +40,13 @@ _UNLIMITED_BYTES = 1 << 60
 """What a bucket without a quota is shown as: one EiB, a number that every client's arithmetic can hold."""
 _NAME_MAX = 255
 
-Prepare = Callable[[int, Fields], Request]
+Prepare = Callable[[int, FieldReader], Request]
 
 
 class Extensions:
     """EXTENDED requests, by name."""
 
-    def __init__(self, files: FileSystem, handles: Handles, options: SftpOptions) -> None:
+    def __init__(self, files: FileSystem, handles: HandleTable, options: SftpOptions) -> None:
         self._files = files
         self._handles = handles
         self._options = options
@@ -66,7 +66,7 @@ class Extensions:
             b"home-directory": self._home_directory,
         }
 
-    def prepare(self, request_id: int, fields: Fields) -> Request:
+    def prepare(self, request_id: int, fields: FieldReader) -> Request:
         """Understand an EXTENDED request. Raises Unsupported for what was not announced."""
         name = fields.string()
         prepare = self._prepare.get(name)
@@ -74,13 +74,13 @@ class Extensions:
             raise Unsupported("unknown extension")
         return prepare(request_id, fields)
 
-    def _posix_rename(self, request_id: int, fields: Fields) -> Request:
+    def _posix_rename(self, request_id: int, fields: FieldReader) -> Request:
         source, target = VirtualPath.parse(fields.string()), VirtualPath.parse(fields.string())
         return rename_request(
             self._files, self._handles, request_id, "posix-rename", source, target, overwrite=True
         )
 
-    def _lsetstat(self, request_id: int, fields: Fields) -> Request:
+    def _lsetstat(self, request_id: int, fields: FieldReader) -> Request:
         path, new = VirtualPath.parse(fields.string()), read_attributes(fields)
 
         async def run() -> bytes:
@@ -89,7 +89,7 @@ class Extensions:
 
         return Request(request_id, "lsetstat", run, (on_path(path, exclusive=True),), path, changes=True)
 
-    def _statvfs(self, request_id: int, fields: Fields) -> Request:
+    def _statvfs(self, request_id: int, fields: FieldReader) -> Request:
         path = VirtualPath.parse(fields.string())
 
         async def run() -> bytes:
@@ -98,21 +98,21 @@ class Extensions:
 
         return Request(request_id, "statvfs", run, (on_path(path, exclusive=False),), path)
 
-    def _fstatvfs(self, request_id: int, fields: Fields) -> Request:
+    def _fstatvfs(self, request_id: int, fields: FieldReader) -> Request:
         handle = self._handles.find(fields.view())
         run = partial(self._usage_answer, request_id, handle.path)
         return Request(request_id, "fstatvfs", run, (), handle.path, handle=handle)
 
     async def _usage_answer(self, request_id: int, path: VirtualPath) -> bytes:
-        return packet(Type.EXTENDED_REPLY, request_id, statvfs(await self._files.usage(path)))
+        return packet(PacketType.EXTENDED_REPLY, request_id, statvfs(await self._files.usage(path)))
 
-    def _fsync(self, request_id: int, fields: Fields) -> Request:
+    def _fsync(self, request_id: int, fields: FieldReader) -> Request:
         """Waits until all full chunks are stored, and tells their failures; only CLOSE publishes."""
         handle = self._handles.find(fields.view())
         opened = handle.opened
 
         async def run() -> bytes:
-            if isinstance(opened, Listing):
+            if isinstance(opened, OpenDirectory):
                 raise InvalidRequest("not a file handle")
             if isinstance(opened, OpenWriter):
                 await opened.sync()
@@ -122,16 +122,16 @@ class Extensions:
             request_id, "fsync", run, (on_handle(handle, exclusive=True),), handle.path, handle=handle
         )
 
-    def _limits(self, request_id: int, fields: Fields) -> Request:
+    def _limits(self, request_id: int, fields: FieldReader) -> Request:
         async def run() -> bytes:
             options = self._options
             largest = max(options.max_read_bytes, options.max_write_bytes) + PACKET_OVERHEAD
             limits = (largest, options.max_read_bytes, options.max_write_bytes, options.max_handles)
-            return packet(Type.EXTENDED_REPLY, request_id, *map(u64, limits))
+            return packet(PacketType.EXTENDED_REPLY, request_id, *map(u64, limits))
 
         return Request(request_id, "limits", run)
 
-    def _expand_path(self, request_id: int, fields: Fields) -> Request:
+    def _expand_path(self, request_id: int, fields: FieldReader) -> Request:
         raw = fields.string()
         head, _, rest = raw.partition(b"/")
         if raw.startswith(b"~"):
@@ -144,7 +144,7 @@ class Extensions:
 
         return Request(request_id, "expand-path", run, (), path)
 
-    def _home_directory(self, request_id: int, fields: Fields) -> Request:
+    def _home_directory(self, request_id: int, fields: FieldReader) -> Request:
         self._check_is_me(fields.string())
 
         async def run() -> bytes:
@@ -157,7 +157,7 @@ class Extensions:
         if name not in (b"", self._files.session.user.encode()):
             raise NotFound("no such user")
 
-    def _copy_data(self, request_id: int, fields: Fields) -> Request:
+    def _copy_data(self, request_id: int, fields: FieldReader) -> Request:
         source, start, length = self._handles.find(fields.view()), fields.u64(), fields.u64()
         target, at = self._handles.find(fields.view()), fields.u64()
         reader, writer = source.opened, target.opened
@@ -178,7 +178,7 @@ class Extensions:
 
 def rename_request(
     files: FileSystem,
-    handles: Handles,
+    handles: HandleTable,
     request_id: int,
     name: str,
     source: VirtualPath,
@@ -205,7 +205,7 @@ def rename_request(
 def name_answer(request_id: int, path: VirtualPath) -> bytes:
     """A NAME answer with one path and no more said about it."""
     entry = name_entry(bytes(path), FileInfo.directory(), "", 0.0)
-    return packet(Type.NAME, request_id, u32(1), entry)
+    return packet(PacketType.NAME, request_id, u32(1), entry)
 
 
 def statvfs(usage: Usage) -> bytes:

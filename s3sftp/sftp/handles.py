@@ -7,12 +7,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from s3sftp.errors import Busy, InvalidRequest
-from s3sftp.fs import Listing, OpenReader, OpenWriter, VirtualPath
+from s3sftp.fs import OpenDirectory, OpenReader, OpenWriter, VirtualPath
 from s3sftp.sftp.codec import u32
-from s3sftp.telemetry.instruments import OPEN_HANDLES
+from s3sftp.telemetry.metric_catalogue import OPEN_HANDLES
 from s3sftp.telemetry.metrics import Metrics
 
-Opened = OpenReader | OpenWriter | Listing
+Opened = OpenReader | OpenWriter | OpenDirectory
 
 
 @dataclass(eq=False, slots=True)
@@ -39,7 +39,7 @@ class Handle:
         return u32(self.number)
 
 
-class Handles:
+class HandleTable:
     """The table. A handle is four bytes that mean nothing outside their session."""
 
     def __init__(self, most: int, most_directories: int, metrics: Metrics | None = None) -> None:
@@ -108,12 +108,12 @@ class Handles:
     @property
     def files(self) -> int:
         """How many of them are files."""
-        return sum(not isinstance(handle.opened, Listing) for handle in self._table.values())
+        return sum(not isinstance(handle.opened, OpenDirectory) for handle in self._table.values())
 
 
 def _row_of(handle: Handle) -> int:
     match handle.opened:
-        case Listing():
+        case OpenDirectory():
             return OPEN_HANDLES.row("directory")
         case OpenWriter():
             return OPEN_HANDLES.row("write")

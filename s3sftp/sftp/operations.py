@@ -8,13 +8,13 @@ from functools import partial
 
 from s3sftp.backends import Entry
 from s3sftp.errors import InvalidRequest, PermissionDenied, Unsupported
-from s3sftp.fs import FileSystem, Listing, NewAttributes, OpenReader, OpenWriter, VirtualPath, WriteMode
-from s3sftp.sftp.attributes import Shown, name_entry, read_attributes
-from s3sftp.sftp.codec import Answer, Fields, OpenFlag, Type, packet, string, u32
+from s3sftp.fs import FileSystem, NewAttributes, OpenDirectory, OpenReader, OpenWriter, VirtualPath, WriteMode
+from s3sftp.sftp.attributes import ClientAttributes, name_entry, read_attributes
+from s3sftp.sftp.codec import Answer, FieldReader, OpenFlag, PacketType, packet, string, u32
 from s3sftp.sftp.extensions import Extensions, name_answer, rename_request
-from s3sftp.sftp.handles import Handle, Handles
+from s3sftp.sftp.handles import Handle, HandleTable
 from s3sftp.sftp.options import SftpOptions
-from s3sftp.sftp.reads import Read, data_answer
+from s3sftp.sftp.read_request import ReadRequest, data_answer
 from s3sftp.sftp.request import Request, on_entries, on_handle, on_path
 from s3sftp.sftp.status import Status, ok_packet, status_packet
 
@@ -22,41 +22,41 @@ _NAMES_BYTES = 32 * 1024
 """A NAME answer is about this long: a hundred entries or more, and every client has room for it."""
 _MAX_OFFSET = 1 << 63
 
-Prepare = Callable[[int, Fields], Request]
+Prepare = Callable[[int, FieldReader], Request]
 
 
 class Operations:
     """The requests of one session, by packet type."""
 
-    def __init__(self, files: FileSystem, handles: Handles, options: SftpOptions) -> None:
+    def __init__(self, files: FileSystem, handles: HandleTable, options: SftpOptions) -> None:
         self._files = files
         self._handles = handles
         self._options = options
         self._unlisted: dict[int, list[Entry]] = {}
         extensions = Extensions(files, handles, options)
         self._prepare: dict[int, Prepare] = {
-            Type.OPEN: self._open,
-            Type.CLOSE: self._close,
-            Type.READ: self._read,
-            Type.WRITE: self._write,
-            Type.LSTAT: partial(self._stat, "LSTAT"),
-            Type.STAT: partial(self._stat, "STAT"),
-            Type.FSTAT: self._fstat,
-            Type.SETSTAT: self._setstat,
-            Type.FSETSTAT: self._fsetstat,
-            Type.OPENDIR: self._opendir,
-            Type.READDIR: self._readdir,
-            Type.REMOVE: self._remove,
-            Type.MKDIR: self._mkdir,
-            Type.RMDIR: self._rmdir,
-            Type.REALPATH: self._realpath,
-            Type.RENAME: self._rename,
-            Type.READLINK: partial(self._no_links, "READLINK"),
-            Type.SYMLINK: partial(self._no_links, "SYMLINK"),
-            Type.EXTENDED: extensions.prepare,
+            PacketType.OPEN: self._open,
+            PacketType.CLOSE: self._close,
+            PacketType.READ: self._read,
+            PacketType.WRITE: self._write,
+            PacketType.LSTAT: partial(self._stat, "LSTAT"),
+            PacketType.STAT: partial(self._stat, "STAT"),
+            PacketType.FSTAT: self._fstat,
+            PacketType.SETSTAT: self._setstat,
+            PacketType.FSETSTAT: self._fsetstat,
+            PacketType.OPENDIR: self._opendir,
+            PacketType.READDIR: self._readdir,
+            PacketType.REMOVE: self._remove,
+            PacketType.MKDIR: self._mkdir,
+            PacketType.RMDIR: self._rmdir,
+            PacketType.REALPATH: self._realpath,
+            PacketType.RENAME: self._rename,
+            PacketType.READLINK: partial(self._no_links, "READLINK"),
+            PacketType.SYMLINK: partial(self._no_links, "SYMLINK"),
+            PacketType.EXTENDED: extensions.prepare,
         }
 
-    def prepare(self, kind: int, request_id: int, fields: Fields) -> Request:
+    def prepare(self, kind: int, request_id: int, fields: FieldReader) -> Request:
         """Understand a request. Raises BadMessage, and StorageError for bad paths and handles."""
         prepare = self._prepare.get(kind)
         if prepare is None:
@@ -65,7 +65,7 @@ class Operations:
 
     # ── files ───────────────────────────────────────────────────────────────────────────────────────
 
-    def _open(self, request_id: int, fields: Fields) -> Request:
+    def _open(self, request_id: int, fields: FieldReader) -> Request:
         path = VirtualPath.parse(fields.string())
         flags = OpenFlag(fields.u32() & 0x3F)
         attributes = read_attributes(fields) if fields.left else None
@@ -77,7 +77,7 @@ class Operations:
             with self._handles.place_for(directory=False):
                 opened = await self._open_file(path, flags, attributes, writes=writes)
             handle = self._handles.add(path, opened)
-            return packet(Type.HANDLE, request_id, string(handle.wire))
+            return packet(PacketType.HANDLE, request_id, string(handle.wire))
 
         return Request(request_id, "OPEN", run, (on_path(path, exclusive=writes),), path)
 
@@ -94,7 +94,7 @@ class Operations:
         )
         return await self._files.open_writer(path, mode, readable=OpenFlag.READ in flags, new=new)
 
-    def _close(self, request_id: int, fields: Fields) -> Request:
+    def _close(self, request_id: int, fields: FieldReader) -> Request:
         handle = self._handles.find(fields.view())
         handle.closing = True
         opened = handle.opened
@@ -113,7 +113,7 @@ class Operations:
         commits = isinstance(opened, OpenWriter)
         return Request(request_id, "CLOSE", run, tuple(claims), handle.path, handle=handle, commits=commits)
 
-    def _read(self, request_id: int, fields: Fields) -> Request:
+    def _read(self, request_id: int, fields: FieldReader) -> Request:
         handle = self._handles.find(fields.view())
         opened = handle.opened
         offset = _checked(fields.u64())
@@ -128,14 +128,14 @@ class Operations:
         return Request(
             request_id,
             "READ",
-            Read(request_id, opened, offset, length) if isinstance(opened, OpenReader) else run,
+            ReadRequest(request_id, opened, offset, length) if isinstance(opened, OpenReader) else run,
             (on_handle(handle, exclusive=not is_read),),
             handle.path,
             handle=handle,
             answer_bytes=length,
         )
 
-    def _write(self, request_id: int, fields: Fields) -> Request:
+    def _write(self, request_id: int, fields: FieldReader) -> Request:
         handle = self._handles.find(fields.view())
         opened = handle.opened
         offset = _checked(fields.u64())
@@ -156,15 +156,17 @@ class Operations:
 
     # ── attributes ──────────────────────────────────────────────────────────────────────────────────
 
-    def _stat(self, name: str, request_id: int, fields: Fields) -> Request:
+    def _stat(self, name: str, request_id: int, fields: FieldReader) -> Request:
         path = VirtualPath.parse(fields.string())
 
         async def run() -> bytes:
-            return packet(Type.ATTRS, request_id, Shown(await self._files.stat(path)).encoded())
+            return packet(
+                PacketType.ATTRS, request_id, ClientAttributes(await self._files.stat(path)).encoded()
+            )
 
         return Request(request_id, name, run, (on_path(path, exclusive=False),), path)
 
-    def _fstat(self, request_id: int, fields: Fields) -> Request:
+    def _fstat(self, request_id: int, fields: FieldReader) -> Request:
         handle = self._handles.find(fields.view())
         opened = handle.opened
 
@@ -174,12 +176,12 @@ class Operations:
                 info = await opened.stat()
             if info is None:
                 info = await self._files.stat(handle.path)
-            return packet(Type.ATTRS, request_id, Shown(info).encoded())
+            return packet(PacketType.ATTRS, request_id, ClientAttributes(info).encoded())
 
         claims = (on_handle(handle, exclusive=isinstance(opened, OpenWriter)),)
         return Request(request_id, "FSTAT", run, claims, handle.path, handle=handle)
 
-    def _setstat(self, request_id: int, fields: Fields) -> Request:
+    def _setstat(self, request_id: int, fields: FieldReader) -> Request:
         path = VirtualPath.parse(fields.string())
         new = read_attributes(fields)
 
@@ -189,7 +191,7 @@ class Operations:
 
         return Request(request_id, "SETSTAT", run, (on_path(path, exclusive=True),), path, changes=True)
 
-    def _fsetstat(self, request_id: int, fields: Fields) -> Request:
+    def _fsetstat(self, request_id: int, fields: FieldReader) -> Request:
         handle = self._handles.find(fields.view())
         opened = handle.opened
         new = read_attributes(fields)
@@ -210,22 +212,22 @@ class Operations:
 
     # ── directories ─────────────────────────────────────────────────────────────────────────────────
 
-    def _opendir(self, request_id: int, fields: Fields) -> Request:
+    def _opendir(self, request_id: int, fields: FieldReader) -> Request:
         path = VirtualPath.parse(fields.string())
 
         async def run() -> bytes:
             with self._handles.place_for(directory=True):
                 listing = await self._files.open_dir(path)
-            return packet(Type.HANDLE, request_id, string(self._handles.add(path, listing).wire))
+            return packet(PacketType.HANDLE, request_id, string(self._handles.add(path, listing).wire))
 
         return Request(request_id, "OPENDIR", run, (on_entries(path),), path)
 
-    def _readdir(self, request_id: int, fields: Fields) -> Request:
+    def _readdir(self, request_id: int, fields: FieldReader) -> Request:
         handle = self._handles.find(fields.view())
         listing = handle.opened
 
         async def run() -> bytes:
-            if not isinstance(listing, Listing):
+            if not isinstance(listing, OpenDirectory):
                 raise InvalidRequest("not a directory handle")
             entries = self._unlisted.pop(handle.number, [])
             while not entries:
@@ -252,9 +254,9 @@ class Operations:
                 break
         if len(encoded) < len(entries):
             self._unlisted[handle.number] = entries[len(encoded) :]
-        return packet(Type.NAME, request_id, u32(len(encoded)), *encoded)
+        return packet(PacketType.NAME, request_id, u32(len(encoded)), *encoded)
 
-    def _mkdir(self, request_id: int, fields: Fields) -> Request:
+    def _mkdir(self, request_id: int, fields: FieldReader) -> Request:
         path = VirtualPath.parse(fields.string())
         if fields.left:
             self._files.count_ignored(read_attributes(fields))
@@ -268,23 +270,23 @@ class Operations:
             claims.append(on_entries(path.parent))
         return Request(request_id, "MKDIR", run, tuple(claims), path, changes=True)
 
-    def _rmdir(self, request_id: int, fields: Fields) -> Request:
+    def _rmdir(self, request_id: int, fields: FieldReader) -> Request:
         path = VirtualPath.parse(fields.string())
         return self._change(request_id, "RMDIR", path, lambda: self._files.remove_dir(path))
 
     # ── names ───────────────────────────────────────────────────────────────────────────────────────
 
-    def _remove(self, request_id: int, fields: Fields) -> Request:
+    def _remove(self, request_id: int, fields: FieldReader) -> Request:
         path = VirtualPath.parse(fields.string())
         return self._change(request_id, "REMOVE", path, lambda: self._files.remove(path))
 
-    def _rename(self, request_id: int, fields: Fields) -> Request:
+    def _rename(self, request_id: int, fields: FieldReader) -> Request:
         source, target = VirtualPath.parse(fields.string()), VirtualPath.parse(fields.string())
         return rename_request(
             self._files, self._handles, request_id, "RENAME", source, target, overwrite=False
         )
 
-    def _realpath(self, request_id: int, fields: Fields) -> Request:
+    def _realpath(self, request_id: int, fields: FieldReader) -> Request:
         path = VirtualPath.parse(fields.string())
 
         async def run() -> bytes:
@@ -292,7 +294,7 @@ class Operations:
 
         return Request(request_id, "REALPATH", run, (), path)
 
-    def _no_links(self, name: str, request_id: int, fields: Fields) -> Request:
+    def _no_links(self, name: str, request_id: int, fields: FieldReader) -> Request:
         path = VirtualPath.parse(fields.string())
 
         async def run() -> bytes:

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from s3sftp.fs import VirtualPath
 from s3sftp.sftp.codec import Answer
 from s3sftp.sftp.handles import Handle
-from s3sftp.sftp.reads import Read
-from s3sftp.sftp.schedule import Claim
+from s3sftp.sftp.read_request import ReadRequest
+from s3sftp.sftp.scheduler import Claim
 
 
 @dataclass(eq=False, slots=True)
@@ -19,8 +19,8 @@ class Request:
     request_id: int
     name: str
     """The packet's type, or the extension's name."""
-    run: Callable[[], Awaitable[Answer]] | Read
-    """Does it and returns the answer packet; raises StorageError. A `Read` needs no task: thousands may wait,
+    run: Callable[[], Awaitable[Answer]] | ReadRequest
+    """Does it and returns the answer packet; raises StorageError. A `ReadRequest` needs no task: thousands may wait,
     and cost each other nothing."""
     claims: tuple[Claim, ...] = ()
     path: VirtualPath | None = None
@@ -43,7 +43,7 @@ class Request:
     @property
     def is_read(self) -> bool:
         """Whether it reads a file that is open for reading."""
-        return isinstance(self.run, Read)
+        return isinstance(self.run, ReadRequest)
 
 
 def on_path(path: VirtualPath, *, exclusive: bool) -> Claim:

@@ -23,27 +23,27 @@ import asyncssh
 from opentelemetry.trace import Span
 
 from s3sftp.errors import InvalidRequest, StorageError
-from s3sftp.fs import Ending, FileSystem, Listing, OpenReader, OpenWriter
-from s3sftp.sftp.backlog import Backlog
+from s3sftp.fs import FailureReason, FileSystem, OpenDirectory, OpenReader, OpenWriter
 from s3sftp.sftp.codec import (
     PACKET_OVERHEAD,
     Answer,
     BadMessage,
     BadPacket,
-    Fields,
-    Inbox,
-    Type,
+    FieldReader,
+    PacketReader,
+    PacketType,
     version_packet,
 )
-from s3sftp.sftp.counting import AnsweredRequests, operation_of_packet
+from s3sftp.sftp.drain_reader import DrainReader
 from s3sftp.sftp.extensions import ANNOUNCED
-from s3sftp.sftp.handles import Handle, Handles
+from s3sftp.sftp.handles import Handle, HandleTable
 from s3sftp.sftp.operations import Operations
 from s3sftp.sftp.options import SftpOptions
-from s3sftp.sftp.outbox import Outbox
-from s3sftp.sftp.prompt import acknowledge
-from s3sftp.sftp.reads import data_answer
-from s3sftp.sftp.runner import Runner
+from s3sftp.sftp.quickack import quickack
+from s3sftp.sftp.read_request import data_answer
+from s3sftp.sftp.request_metrics import RequestMetrics, operation_of_packet
+from s3sftp.sftp.request_runner import RequestRunner
+from s3sftp.sftp.send_queue import SendQueue
 from s3sftp.sftp.status import Status, error_packet, ok_packet, status_packet
 from s3sftp.telemetry import get_logger, is_tracing, span
 
@@ -52,11 +52,19 @@ _log = get_logger(__name__)
 _SLICE_SECONDS = 0.01
 """How long a session may take requests before others have their turn."""
 _LOOK_SECONDS = 60.0
-_NAMES = {int(kind): kind.name for kind in Type}
+_NAMES = {int(kind): kind.name for kind in PacketType}
 _OF_PATHS = frozenset(
     {
-        *(Type.OPEN, Type.LSTAT, Type.STAT, Type.SETSTAT, Type.OPENDIR, Type.REMOVE, Type.MKDIR),
-        *(Type.RMDIR, Type.REALPATH, Type.RENAME, Type.READLINK, Type.SYMLINK),
+        *(
+            PacketType.OPEN,
+            PacketType.LSTAT,
+            PacketType.STAT,
+            PacketType.SETSTAT,
+            PacketType.OPENDIR,
+            PacketType.REMOVE,
+            PacketType.MKDIR,
+        ),
+        *(PacketType.RMDIR, PacketType.REALPATH, PacketType.RENAME, PacketType.READLINK, PacketType.SYMLINK),
     }
 )
 """Requests that begin with a path."""
@@ -69,12 +77,12 @@ class SftpSession(asyncssh.SSHServerSession[bytes]):
         self._files = files
         self._options = options
         self._loop = asyncio.get_running_loop()
-        self._handles = Handles(options.max_handles, options.max_directories, files.shared.metrics)
-        self._answered = AnsweredRequests(files.shared.metrics)
+        self._handles = HandleTable(options.max_handles, options.max_directories, files.shared.metrics)
+        self._answered = RequestMetrics(files.shared.metrics)
         self._operations = Operations(files, self._handles, options)
-        self._inbox = Inbox(max(options.max_read_bytes, options.max_write_bytes) + PACKET_OVERHEAD)
-        self._outbox = Outbox(self._touch)
-        self._runner = Runner(files.session, options, self._outbox, self._answered, self._go_on)
+        self._inbox = PacketReader(max(options.max_read_bytes, options.max_write_bytes) + PACKET_OVERHEAD)
+        self._outbox = SendQueue(self._touch)
+        self._runner = RequestRunner(files.session, options, self._outbox, self._answered, self._go_on)
         self._socket: Any = None
         self._reading_paused = False
         self._pumping = False
@@ -106,14 +114,14 @@ class SftpSession(asyncssh.SSHServerSession[bytes]):
         if self._ending is not None:
             return
         if datatype is not None:
-            self._end_soon("extended data on the channel", 1, Ending.PROTOCOL_ERROR)
+            self._end_soon("extended data on the channel", 1, FailureReason.PROTOCOL_ERROR)
             return
         self._touch()
         before = self._inbox.packets
         self._inbox.feed(data)
         self._pump()
         if self._inbox.packets == before:  # a piece of a request: nothing that could be answered
-            acknowledge(self._socket)
+            quickack(self._socket)
 
     def eof_received(self) -> bool:
         self._input_ended = True
@@ -123,9 +131,9 @@ class SftpSession(asyncssh.SSHServerSession[bytes]):
     def connection_lost(self, exc: Exception | None) -> None:
         self._outbox.channel = None
         if exc:
-            self._end_soon("connection lost", None, Ending.CONNECTION_LOST)
+            self._end_soon("connection lost", None, FailureReason.CONNECTION_LOST)
         else:
-            self._end_soon("channel closed", None, Ending.CLIENT_CLOSED)
+            self._end_soon("channel closed", None, FailureReason.CLIENT_CLOSED)
 
     def pause_writing(self) -> None:
         self._outbox.channel_full = True
@@ -189,10 +197,10 @@ class SftpSession(asyncssh.SSHServerSession[bytes]):
                 if came_at > slice_end:
                     self._let_others_go_first()
         except BadPacket as reason:
-            self._end_soon(f"protocol error: {reason}", 1, Ending.PROTOCOL_ERROR)
+            self._end_soon(f"protocol error: {reason}", 1, FailureReason.PROTOCOL_ERROR)
         except Exception:
             _log.exception("session.crashed", session=self._files.session.session_id)
-            self._end_soon("internal error", 1, Ending.INTERNAL_ERROR)
+            self._end_soon("internal error", 1, FailureReason.INTERNAL_ERROR)
         finally:
             self._pumping = False
         self._outbox.flush()
@@ -224,12 +232,12 @@ class SftpSession(asyncssh.SSHServerSession[bytes]):
 
     def _accept(self, packet: bytes, came_at: float) -> None:
         kind = packet[0]
-        fields = Fields(packet)
+        fields = FieldReader(packet)
         if not self._initialized:
             self._initialize(kind, fields)
             return
-        if kind == Type.INIT or fields.left < 4:
-            raise BadPacket("INIT twice" if kind == Type.INIT else "no request id")
+        if kind == PacketType.INIT or fields.left < 4:
+            raise BadPacket("INIT twice" if kind == PacketType.INIT else "no request id")
         request_id = fields.u32()
         try:
             answer = self._answer_at_once(kind, request_id, packet)
@@ -250,17 +258,17 @@ class SftpSession(asyncssh.SSHServerSession[bytes]):
     def _note_refused(self, kind: int, packet: bytes, error: StorageError) -> None:
         """Tell the operator. And a file of which a WRITE was refused must not be published without it."""
         self._runner.tell_refused(*_name_and_path(kind, packet), error)
-        if kind == Type.WRITE:
+        if kind == PacketType.WRITE:
             with suppress(BadMessage, StorageError):
-                fields = Fields(packet)
+                fields = FieldReader(packet)
                 fields.u32()
                 opened = self._handles.find(fields.view()).opened
                 if isinstance(opened, OpenWriter):
                     opened.fail(error)
 
-    def _initialize(self, kind: int, fields: Fields) -> None:
+    def _initialize(self, kind: int, fields: FieldReader) -> None:
         """INIT's own extensions are accepted and ignored; a client of a later version speaks ours."""
-        if kind != Type.INIT or fields.left < 4:
+        if kind != PacketType.INIT or fields.left < 4:
             raise BadPacket("a request came before INIT")
         if fields.u32() < 3:
             raise BadPacket("the client speaks a version before 3")
@@ -269,20 +277,20 @@ class SftpSession(asyncssh.SSHServerSession[bytes]):
 
     def _answer_at_once(self, kind: int, request_id: int, packet: bytes) -> Answer | None:
         """READ of bytes that are here and WRITE that there is room for need no task."""
-        if kind not in (Type.READ, Type.WRITE):
+        if kind not in (PacketType.READ, PacketType.WRITE):
             return None
-        fields = Fields(packet)
+        fields = FieldReader(packet)
         fields.u32()
         handle = self._handles.find(fields.view())
         offset = fields.u64()
         if handle.pending or offset >= 1 << 63:
             return None
         opened = handle.opened
-        if kind == Type.READ and isinstance(opened, OpenReader):
+        if kind == PacketType.READ and isinstance(opened, OpenReader):
             length = min(fields.u32(), self._options.max_read_bytes)
             views = None if self._runner.tells_reads else opened.try_read(offset, length)
             return None if views is None else data_answer(request_id, views, length)
-        if kind == Type.WRITE and isinstance(opened, OpenWriter):
+        if kind == PacketType.WRITE and isinstance(opened, OpenWriter):
             data = fields.view()
             with self._span_of(handle):
                 taken = opened.try_write(offset, data)
@@ -321,7 +329,7 @@ class SftpSession(asyncssh.SSHServerSession[bytes]):
 
     def _end_if_through(self) -> None:
         if self._input_ended and not len(self._runner) and not self._outbox and not self._turn_is_due:
-            self._end_soon("client finished", 0, Ending.CLIENT_CLOSED)
+            self._end_soon("client finished", 0, FailureReason.CLIENT_CLOSED)
 
     async def _stop(self, reason: str) -> None:
         """End, after the requests up to the last CLOSE of an upload that has been received."""
@@ -331,7 +339,7 @@ class SftpSession(asyncssh.SSHServerSession[bytes]):
             with suppress(TimeoutError):
                 async with asyncio.timeout_at(deadline):
                     await self._backlog_taken.wait()
-        await self._end_soon(reason, 1, Ending.SESSION_ENDED, deadline)
+        await self._end_soon(reason, 1, FailureReason.SESSION_ENDED, deadline)
 
     def _keep_backlog(self) -> bool:
         """Take in nothing more. Whether a CLOSE of an upload waits, here or in the channel, for room."""
@@ -340,11 +348,11 @@ class SftpSession(asyncssh.SSHServerSession[bytes]):
             self._reading_paused = False
             self._outbox.channel.resume_reading()
         self._pumping = False
-        self._inbox = Backlog(self._inbox, self._handles, self._backlog_taken.set)
+        self._inbox = DrainReader(self._inbox, self._handles, self._backlog_taken.set)
         return len(self._inbox) > 0
 
     def _end_soon(
-        self, reason: str, exit_status: int | None, why: Ending, deadline: float | None = None
+        self, reason: str, exit_status: int | None, why: FailureReason, deadline: float | None = None
     ) -> asyncio.Task[None]:
         """CLOSEs are answered until the deadline, on the loop's clock; by default for `close_timeout`. `why`
         is what becomes of transfers that are not finished."""
@@ -357,7 +365,9 @@ class SftpSession(asyncssh.SSHServerSession[bytes]):
             self._ending = self._files.shared.adopt(self._finish(reason, exit_status, why, deadline))
         return self._ending
 
-    async def _finish(self, reason: str, exit_status: int | None, why: Ending, deadline: float) -> None:
+    async def _finish(
+        self, reason: str, exit_status: int | None, why: FailureReason, deadline: float
+    ) -> None:
         await self._runner.stop(deadline)
         self._outbox.flush()
         self._outbox.clear()  # what the client does not take now, it never will
@@ -392,15 +402,15 @@ class SftpSession(asyncssh.SSHServerSession[bytes]):
         self._stalled = bool(self._outbox) and still > self._stall_seconds
         idle = not len(self._runner) and not self._outbox and still > self._idle_seconds
         if self._stalled:
-            self._end_soon("client takes no answers", 1, Ending.STALLED)
+            self._end_soon("client takes no answers", 1, FailureReason.STALLED)
         elif idle:
-            self._end_soon("idle", 1, Ending.IDLE)
+            self._end_soon("idle", 1, FailureReason.IDLE)
         elif self._ending is None:
             self._schedule_watch()
 
 
-async def _let_go(why: Ending, handle: Handle) -> None:
-    if isinstance(handle.opened, Listing):
+async def _let_go(why: FailureReason, handle: Handle) -> None:
+    if isinstance(handle.opened, OpenDirectory):
         await handle.opened.close()
     else:
         await handle.opened.abort(why)
@@ -420,7 +430,7 @@ def _name_and_path(kind: int, packet: bytes) -> tuple[str, bytes]:
     path = b""
     if kind in _OF_PATHS:
         with suppress(BadMessage):
-            fields = Fields(packet)
+            fields = FieldReader(packet)
             fields.u32()
             path = fields.string()
     return name, path

@@ -18,7 +18,7 @@ from __future__ import annotations
 import enum
 
 from s3sftp import errors
-from s3sftp.sftp.codec import Type, packet, string, u32
+from s3sftp.sftp.codec import PacketType, packet, string, u32
 
 
 class Status(enum.IntEnum):
@@ -71,13 +71,13 @@ _OK_TAIL = u32(Status.OK) + string(WORDS[Status.OK].encode()) + _LANGUAGE
 
 
 def ok_packet(request_id: int) -> bytes:
-    return packet(Type.STATUS, request_id, _OK_TAIL)
+    return packet(PacketType.STATUS, request_id, _OK_TAIL)
 
 
 def status_packet(request_id: int, status: Status, more: str = "") -> bytes:
     """The status in its standard words, and `more` after a colon."""
     text = _in_words(WORDS[status], more).encode(errors="replace")
-    return packet(Type.STATUS, request_id, u32(status), string(text), _LANGUAGE)
+    return packet(PacketType.STATUS, request_id, u32(status), string(text), _LANGUAGE)
 
 
 def status_of(error: errors.StorageError) -> Status:

@@ -1,34 +1,42 @@
 """SSH: the listener, its limits, its keys and algorithms."""
 
+from s3sftp.ssh.acceptor import Acceptor, ConnectionHandler
 from s3sftp.ssh.admission import Refusal
-from s3sftp.ssh.door import CountedGuest, Door, Entrance, Expel, FrontDoor, Guest, Peer
-from s3sftp.ssh.host_keys import host_keys_aside, load_host_keys
-from s3sftp.ssh.intake import Intake
+from s3sftp.ssh.admission_gate import (
+    AdmissionGate,
+    AdmittedConnection,
+    ConnectionSource,
+    Disconnect,
+    LocalAdmittedConnection,
+    Peer,
+    ServerAdmissionGate,
+)
+from s3sftp.ssh.host_keys import host_keys_in_thread, load_host_keys
 from s3sftp.ssh.listener import Listener
+from s3sftp.ssh.listening_sockets import CannotListen, bind
 from s3sftp.ssh.options import ListenOptions, SshOptions
-from s3sftp.ssh.reception import Reception, Servers
-from s3sftp.ssh.sessions import OpenSession, ServerSession
-from s3sftp.ssh.sockets import CannotListen, bind
+from s3sftp.ssh.session_protocol import OpenSession, ServerSession
+from s3sftp.ssh.socket_adopter import SocketAdopter
 
 __all__ = [
+    "Acceptor",
+    "AdmissionGate",
+    "AdmittedConnection",
     "CannotListen",
-    "CountedGuest",
-    "Door",
-    "Entrance",
-    "Expel",
-    "FrontDoor",
-    "Guest",
-    "Intake",
+    "ConnectionHandler",
+    "ConnectionSource",
+    "Disconnect",
     "ListenOptions",
     "Listener",
+    "LocalAdmittedConnection",
     "OpenSession",
     "Peer",
-    "Reception",
     "Refusal",
+    "ServerAdmissionGate",
     "ServerSession",
-    "Servers",
+    "SocketAdopter",
     "SshOptions",
     "bind",
-    "host_keys_aside",
+    "host_keys_in_thread",
     "load_host_keys",
 ]

@@ -24,11 +24,11 @@ HELD_UP_SECONDS = 0.5
 """Nobody is dismissed for a connection that has waited for less: ordinary logins make room faster."""
 SILENT_SECONDS = 1.0
 """A connection that has sent no version for so long makes room for one that has."""
-PATIENCE_SECONDS = 5.0
+PROTECTED_SECONDS = 5.0
 """The only connection of a source keeps its place for so long: it may be in the middle of logging in."""
 
 
-class Stage(Enum):
+class AdmissionStage(Enum):
     """How far a connection has come."""
 
     QUEUED = auto()
@@ -38,7 +38,7 @@ class Stage(Enum):
 
 
 @dataclass(eq=False, slots=True)
-class Ticket:
+class TrackedConnection:
     """One connection that was not refused."""
 
     source: str
@@ -46,7 +46,7 @@ class Ticket:
     """When it came to this stage."""
     is_shared: bool = False
     """Its source stands for many clients, so that the limit of one source does not hold."""
-    stage: Stage = Stage.QUEUED
+    stage: AdmissionStage = AdmissionStage.QUEUED
     has_spoken: bool = False
     """The client has sent its version."""
     user: str | None = None
@@ -62,7 +62,7 @@ class Refusal:
 MADE_ROOM = Refusal("made room for others before login")
 WAITED = Refusal("waited too long for its turn to log in")
 
-Dismiss = Callable[[Ticket, Refusal], None]
+Dismiss = Callable[[TrackedConnection, Refusal], None]
 
 
 class Admission:
@@ -72,8 +72,8 @@ class Admission:
     def __init__(self, limits: SshOptions, dismiss: Dismiss) -> None:
         self._limits = limits
         self._dismiss = dismiss
-        self._queue: dict[Ticket, None] = {}  # both in order of arrival
-        self._entering: dict[Ticket, None] = {}
+        self._queue: dict[TrackedConnection, None] = {}  # both in order of arrival
+        self._entering: dict[TrackedConnection, None] = {}
         self._entering_of: Counter[str] = Counter()
         self._users: Counter[str] = Counter()
         self._inside = 0
@@ -93,10 +93,10 @@ class Admission:
         """All of them."""
         return len(self._queue) + len(self._entering) + self._inside
 
-    def arrive(self, source: str, now: float, *, is_shared: bool = False) -> Ticket | Refusal:
+    def arrive(self, source: str, now: float, *, is_shared: bool = False) -> TrackedConnection | Refusal:
         """A connection from `source`: a ticket, which may have to wait, or why it is refused."""
         full = self.total >= self._limits.max_connections
-        ticket = Ticket(source, now, is_shared)
+        ticket = TrackedConnection(source, now, is_shared)
         if not full and self._has_place(ticket) and not any(map(self._has_place, self._queue)):
             self._enter(ticket, now)
             return ticket
@@ -105,7 +105,7 @@ class Admission:
         self._queue[ticket] = None
         return ticket
 
-    def next(self, now: float) -> Ticket | None:
+    def next(self, now: float) -> TrackedConnection | None:
         """The connection whose turn it is, which has a place now; None while there is no place for any."""
         waiting = [ticket for ticket in self._queue if self._has_place(ticket)]
         ticket = min(waiting, key=self._right, default=None) or self._next_held_up(now)
@@ -120,62 +120,62 @@ class Admission:
         while limit and self._queue and now - (oldest := next(iter(self._queue))).since >= limit:
             self._send_away(oldest, WAITED)
 
-    def log_in(self, ticket: Ticket, user: str) -> Refusal | None:
+    def log_in(self, ticket: TrackedConnection, user: str) -> Refusal | None:
         """The connection has proved to be `user`'s; a refusal if that user has too many."""
-        if ticket.stage is not Stage.ENTERING:
+        if ticket.stage is not AdmissionStage.ENTERING:
             return MADE_ROOM
         if self._users.get(user, 0) >= self._limits.max_connections_per_user:
             return Refusal("too many connections of this user")
         self._stop_entering(ticket)
-        ticket.stage, ticket.user = Stage.LOGGED_IN, user
+        ticket.stage, ticket.user = AdmissionStage.LOGGED_IN, user
         self._inside += 1
         self._users[user] += 1
         return None
 
-    def leave(self, ticket: Ticket) -> None:
+    def leave(self, ticket: TrackedConnection) -> None:
         """The connection is gone. May be said twice."""
         match ticket.stage:
-            case Stage.QUEUED:
+            case AdmissionStage.QUEUED:
                 del self._queue[ticket]
-            case Stage.ENTERING:
+            case AdmissionStage.ENTERING:
                 self._stop_entering(ticket)
-            case Stage.LOGGED_IN:
+            case AdmissionStage.LOGGED_IN:
                 self._inside -= 1
                 _take_one(self._users, str(ticket.user))
-        ticket.stage = Stage.GONE
+        ticket.stage = AdmissionStage.GONE
 
     # -- places
 
-    def _has_place(self, ticket: Ticket) -> bool:
+    def _has_place(self, ticket: TrackedConnection) -> bool:
         return len(self._entering) < self._limits.max_unauthenticated and not self._source_is_full(ticket)
 
-    def _source_is_full(self, ticket: Ticket) -> bool:
+    def _source_is_full(self, ticket: TrackedConnection) -> bool:
         limit = self._limits.max_unauthenticated_per_source
         return not ticket.is_shared and self._entering_of[ticket.source] >= limit
 
-    def _right(self, ticket: Ticket) -> tuple[int, bool]:
+    def _right(self, ticket: TrackedConnection) -> tuple[int, bool]:
         """The smallest is first; equals in order of arrival."""
         return self._entering_of[ticket.source], not ticket.has_spoken
 
-    def _enter(self, ticket: Ticket, now: float) -> None:
-        ticket.stage, ticket.since = Stage.ENTERING, now
+    def _enter(self, ticket: TrackedConnection, now: float) -> None:
+        ticket.stage, ticket.since = AdmissionStage.ENTERING, now
         self._entering[ticket] = None
         self._entering_of[ticket.source] += 1
 
-    def _stop_entering(self, ticket: Ticket) -> None:
+    def _stop_entering(self, ticket: TrackedConnection) -> None:
         del self._entering[ticket]
         _take_one(self._entering_of, ticket.source)
 
     # -- who has to go
 
-    def _send_away(self, ticket: Ticket, reason: Refusal) -> None:
+    def _send_away(self, ticket: TrackedConnection, reason: Refusal) -> None:
         self.leave(ticket)
         self._dismiss(ticket, reason)
 
-    def _next_held_up(self, now: float) -> Ticket | None:
+    def _next_held_up(self, now: float) -> TrackedConnection | None:
         """A queued connection for which another one has been dismissed."""
         blockers = _Blockers(self._entering, self._entering_of, now)
-        found: list[tuple[Ticket, Ticket]] = []
+        found: list[tuple[TrackedConnection, TrackedConnection]] = []
         for ticket in self._held_up(now):
             own = self._source_is_full(ticket)
             blocker = blockers.within(ticket) if own else blockers.anywhere(ticket)
@@ -187,7 +187,7 @@ class Admission:
         self._send_away(blocker, MADE_ROOM)
         return ticket
 
-    def _held_up(self, now: float) -> Iterator[Ticket]:
+    def _held_up(self, now: float) -> Iterator[TrackedConnection]:
         for ticket in self._queue:
             if now - ticket.since < HELD_UP_SECONDS:
                 return
@@ -202,7 +202,7 @@ class Admission:
         self._send_away(ticket, MADE_ROOM)
         return True
 
-    def _greedy_in_queue(self, source: str) -> Ticket | None:
+    def _greedy_in_queue(self, source: str) -> TrackedConnection | None:
         """The latest of the source that has the most, if it has more than `source` would have."""
         queued = Counter(ticket.source for ticket in self._queue)
         greediest, most = max(queued.items(), key=lambda item: item[1], default=("", 0))
@@ -214,24 +214,26 @@ class Admission:
 class _Blockers:
     """Which of those that are entering may have to make room."""
 
-    def __init__(self, entering: dict[Ticket, None], entering_of: Counter[str], now: float) -> None:
+    def __init__(
+        self, entering: dict[TrackedConnection, None], entering_of: Counter[str], now: float
+    ) -> None:
         self._entering_of = entering_of
-        self._silent: dict[str, Ticket] = {}
+        self._silent: dict[str, TrackedConnection] = {}
         for ticket in entering:
             if _is_silent(ticket, now):
                 self._silent.setdefault(ticket.source, ticket)
         self._oldest = next(iter(entering), None)
-        self._is_overdue = self._oldest is not None and now - self._oldest.since >= PATIENCE_SECONDS
+        self._is_overdue = self._oldest is not None and now - self._oldest.since >= PROTECTED_SECONDS
         greediest, self._most = max(entering_of.items(), key=lambda item: item[1], default=("", 0))
         of_greediest = next((ticket for ticket in entering if ticket.source == greediest), None)
         old = of_greediest is not None and now - of_greediest.since >= SILENT_SECONDS
         self._greedy = of_greediest if old else None
 
-    def within(self, ticket: Ticket) -> Ticket | None:
+    def within(self, ticket: TrackedConnection) -> TrackedConnection | None:
         """One of the same source."""
         return self._silent.get(ticket.source) if ticket.has_spoken else None
 
-    def anywhere(self, ticket: Ticket) -> Ticket | None:
+    def anywhere(self, ticket: TrackedConnection) -> TrackedConnection | None:
         """The oldest that is silent, for one that is not; else one of a source that has more; else one that
         has had its time."""
         if ticket.has_spoken and self._silent:
@@ -241,7 +243,7 @@ class _Blockers:
         return self._oldest if self._is_overdue else None
 
 
-def _is_silent(ticket: Ticket, now: float) -> bool:
+def _is_silent(ticket: TrackedConnection, now: float) -> bool:
     return not ticket.has_spoken and now - ticket.since >= SILENT_SECONDS
 
 

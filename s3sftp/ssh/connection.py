@@ -2,7 +2,7 @@
 
     connection_made ─► _greeted ─► begin_auth … auth_completed ─► session_requested … ─► connection_lost
      let in by the      its client    logged in, and counted        SFTP sessions          all is let go
-     door, or closed    has come      by the door                   (ssh/sessions.py)
+     door, or closed    has come      by the door                   (ssh/session_protocol.py)
 
 The methods stand in that order.
 """
@@ -19,24 +19,24 @@ from typing import Any, cast
 import asyncssh
 
 from s3sftp import backends
-from s3sftp.auth import Asking, Identity
-from s3sftp.ssh import packets, proxy_header, quirks, tolerance
+from s3sftp.auth import AuthGateway, Identity
+from s3sftp.ssh import asyncssh_internals, openssh_tolerance, packet_fast_path, proxy_header
 from s3sftp.ssh.admission import Refusal
-from s3sftp.ssh.agreement import agreement, note_agreement
-from s3sftp.ssh.clientless import TELL_SECONDS, FirstSigns
-from s3sftp.ssh.door import Door, Guest
+from s3sftp.ssh.admission_gate import AdmissionGate, AdmittedConnection
+from s3sftp.ssh.algorithm_mismatch import mismatches
 from s3sftp.ssh.keepalive import Keepalive
 from s3sftp.ssh.login import Login
-from s3sftp.ssh.negotiation import mismatches
+from s3sftp.ssh.negotiated_algorithms import agreement, note_agreement
 from s3sftp.ssh.options import SshOptions
-from s3sftp.ssh.peers import TcpWatch
-from s3sftp.ssh.refusals import USUAL, ChannelRequests, NothingButSessions, refuse_cancellations
-from s3sftp.ssh.sessions import OpenSession, ServerSession
-from s3sftp.ssh.signatures import prove_host_keys
+from s3sftp.ssh.session_protocol import OpenSession, ServerSession
+from s3sftp.ssh.sftp_only import USUAL, ChannelRequests, SftpOnlyServer, refuse_cancellations
+from s3sftp.ssh.signature_algorithms import prove_host_keys
+from s3sftp.ssh.silent_clients import TELL_SECONDS, ClientSigns
+from s3sftp.ssh.tcp_watch import TcpWatch
 from s3sftp.telemetry import get_logger
-from s3sftp.telemetry.instruments import CONNECTIONS, CONNECTIONS_TOTAL, LOGINS, SESSIONS
+from s3sftp.telemetry.log_throttle import LogThrottle
+from s3sftp.telemetry.metric_catalogue import CONNECTIONS, CONNECTIONS_TOTAL, LOGINS, SESSIONS
 from s3sftp.telemetry.metrics import Metrics
-from s3sftp.telemetry.sparse import Sparse
 
 _log = get_logger("s3sftp.ssh")
 _END_SECONDS = 5.0
@@ -56,35 +56,35 @@ _MAX_MISPLACED = 100
 
 
 @dataclass(slots=True)
-class Shared:
+class ListenerContext:
     """What all connections of a listener have in common."""
 
     options: SshOptions
-    asking: Asking
-    door: Door
+    asking: AuthGateway
+    door: AdmissionGate
     open_session: OpenSession
     sessions_idle: timedelta
     """How long a session may be idle before it ends; 0 for ever."""
     host_keys: Sequence[asyncssh.SSHKeyPair] = ()
-    connections: set[Connection] = field(default_factory=set)
-    refusals: Sparse = field(default_factory=Sparse)
-    clientless: Sparse = field(default_factory=lambda: Sparse(TELL_SECONDS))
+    connections: set[SshConnection] = field(default_factory=set)
+    refusals: LogThrottle = field(default_factory=LogThrottle)
+    clientless: LogThrottle = field(default_factory=lambda: LogThrottle(TELL_SECONDS))
     fast_packets: bool = False
     stopping: bool = False
     metrics: Metrics = field(default_factory=Metrics)
 
 
-class Connection(NothingButSessions):
+class SshConnection(SftpOnlyServer):
     """asyncssh's callbacks for one connection."""
 
-    def __init__(self, shared: Shared) -> None:
+    def __init__(self, shared: ListenerContext) -> None:
         self._shared = shared
         self._id = secrets.token_hex(6)
         self._conn: asyncssh.SSHServerConnection | None = None
         self._peer = ""
         self._is_proxys_own = False
-        self._signs = FirstSigns()
-        self._guest: Guest | None = None
+        self._signs = ClientSigns()
+        self._guest: AdmittedConnection | None = None
         self._counted: asyncio.Future[Refusal | None] | None = None
         self._count = shared.metrics.add
         self._login = Login(shared.asking, shared.options, self._id, shared.metrics)
@@ -107,8 +107,8 @@ class Connection(NothingButSessions):
 
     def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
         if self._shared.fast_packets:
-            packets.adopt(conn)
-        tolerance.tolerate(conn)
+            packet_fast_path.use_fast_path(conn)
+        openssh_tolerance.tolerate(conn)
         refuse_cancellations(conn, self.refused)
         self._conn = conn
         note_agreement(conn)
@@ -121,21 +121,21 @@ class Connection(NothingButSessions):
         self._peer = guest.peer.shown
         self._is_proxys_own = guest.peer.is_proxys_own
         if guest.peer.proxy:
-            quirks.comes_from(conn, guest.peer.address, guest.peer.port)
+            asyncssh_internals.comes_from(conn, guest.peer.address, guest.peer.port)
         self._login.comes_from(guest.peer, guest)
-        quirks.on_version(conn, self._greeted, self._look_for_header)
+        asyncssh_internals.on_version(conn, self._greeted, self._look_for_header)
         self._shared.connections.add(self)
         self._count(CONNECTIONS.row())
         self._count(CONNECTIONS_TOTAL.row("accepted"))
-        quirks.refuse_passwords_that_are_no_text(conn)
-        quirks.refuse_long_logins(conn)
-        quirks.offer_as_sshd_does(conn)
+        asyncssh_internals.refuse_passwords_that_are_no_text(conn)
+        asyncssh_internals.refuse_long_logins(conn)
+        asyncssh_internals.offer_as_sshd_does(conn)
         prove_host_keys(conn, self._shared.host_keys)
         self._tcp_watch = TcpWatch(
             conn.get_extra_info("socket"), self._shared.options.tcp_timeout.total_seconds()
         )
         self._keepalive = Keepalive(conn, self._shared.options, self._shared.sessions_idle, self.abort)
-        quirks.on_transport_pressure(conn, self._pause_sessions, self._resume_sessions)
+        asyncssh_internals.on_transport_pressure(conn, self._pause_sessions, self._resume_sessions)
         self._tell("connection.opened", **guest.peer.fields)
 
     def _greeted(self) -> None:
@@ -205,7 +205,7 @@ class Connection(NothingButSessions):
 
     def get_kbdint_challenge(self, username: str, lang: str, submethods: str) -> Any:
         self._login.question()
-        quirks.take_any_response(self._open_conn)
+        asyncssh_internals.take_any_response(self._open_conn)
         return "", "", "", (("Password: ", False),)
 
     async def validate_kbdint_response(self, username: str, responses: Sequence[str]) -> bool:
@@ -277,9 +277,9 @@ class Connection(NothingButSessions):
         channel = self._open_conn.create_server_channel(
             encoding=None, window=self._shared.options.window_bytes
         )
-        tolerance.tolerate_on_channel(channel)
+        openssh_tolerance.tolerate_on_channel(channel)
         ChannelRequests(self._open_conn, channel, self.refused, self._alive.answer)
-        quirks.refuse_tiny_packets(channel)
+        asyncssh_internals.refuse_tiny_packets(channel)
         if self._counted is None or not self._counted.done():
             self._opening += 1
             return channel, self._open_when_counted(proof.identity, channel)
@@ -450,7 +450,7 @@ class Connection(NothingButSessions):
     def _tell_mismatch(self) -> None:
         """Say so if the two had no algorithm in common: the client may have found out, and left, first."""
         of_host_keys = {pair.algorithm.decode("ascii") for pair in self._shared.host_keys}
-        kexinit = quirks.kexinit_of(self._open_conn)
+        kexinit = asyncssh_internals.kexinit_of(self._open_conn)
         for found in mismatches(kexinit, self._shared.options.offer, of_host_keys):
             _log.warning(
                 "connection.negotiation_failed",

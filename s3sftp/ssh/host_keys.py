@@ -68,7 +68,7 @@ def host_keys_of(given: Sequence[Path | str | asyncssh.SSHKey]) -> list[asyncssh
     return keys
 
 
-async def host_keys_aside(given: Sequence[Path | str | asyncssh.SSHKey]) -> list[asyncssh.SSHKey]:
+async def host_keys_in_thread(given: Sequence[Path | str | asyncssh.SSHKey]) -> list[asyncssh.SSHKey]:
     """`host_keys_of` for the event loop: in a thread, unless all is there already."""
     if given and all(isinstance(each, asyncssh.SSHKey) for each in given):
         return host_keys_of(given)

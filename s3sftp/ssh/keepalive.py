@@ -1,7 +1,7 @@
 """Questions whether a client is still there, which keep awake what lies between, and what their answers tell.
 
 A client of one thread (libssh2 below curl and PHP, net-ssh, phpseclib) answers only while its program calls
-the library: silent is not gone. Who is gone, TCP finds out (`peers.py`). Unanswered questions end a
+the library: silent is not gone. Who is gone, TCP finds out (`tcp_watch.py`). Unanswered questions end a
 connection only when a session as silent would have been ended as idle.
 """
 
@@ -12,7 +12,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
-from s3sftp.ssh import quirks
+from s3sftp.ssh import asyncssh_internals
 from s3sftp.ssh.options import SshOptions
 
 _LONGER = 1.5
@@ -59,19 +59,19 @@ class Keepalive:
         answer = self._loop.create_future()
         self._answers.add(answer)
         try:
-            quirks.ask(self._conn)
+            asyncssh_internals.ask(self._conn)
             await asyncio.wait({answer}, timeout=seconds)
         finally:
             self._answers.discard(answer)
 
     def _look(self) -> None:
-        received, now = quirks.packets_received(self._conn), self._loop.time()
+        received, now = asyncssh_internals.packets_received(self._conn), self._loop.time()
         if received != self._received:
             self._received, self._heard_at, self._unanswered = received, now, 0
         silent = now - self._heard_at
         if self._unanswered >= self._most_unanswered and silent >= self._patience:
             self._give_up("keepalives are not answered")
             return
-        quirks.ask(self._conn)
+        asyncssh_internals.ask(self._conn)
         self._unanswered += 1
         self._timer = self._loop.call_later(self._seconds, self._look)

@@ -11,17 +11,17 @@ from datetime import timedelta
 
 import asyncssh
 
-from s3sftp.auth import Asking, Authenticator, AuthOptions
+from s3sftp.auth import Authenticator, AuthGateway, AuthOptions
 from s3sftp.errors import ConfigurationError
-from s3sftp.ssh import packets
+from s3sftp.ssh import packet_fast_path
+from s3sftp.ssh.admission_gate import ConnectionSource, ServerAdmissionGate
 from s3sftp.ssh.algorithms import warn_of_weak
-from s3sftp.ssh.connection import Connection, Shared
-from s3sftp.ssh.door import Entrance, FrontDoor
+from s3sftp.ssh.connection import ListenerContext, SshConnection
+from s3sftp.ssh.listening_sockets import CannotListen
+from s3sftp.ssh.local_source import LocalConnectionSource
 from s3sftp.ssh.options import ListenOptions, SshOptions
-from s3sftp.ssh.own_entrance import OwnEntrance
-from s3sftp.ssh.sessions import OpenSession
-from s3sftp.ssh.signatures import host_key_pairs
-from s3sftp.ssh.sockets import CannotListen
+from s3sftp.ssh.session_protocol import OpenSession
+from s3sftp.ssh.signature_algorithms import host_key_pairs
 from s3sftp.telemetry import get_logger
 from s3sftp.telemetry.metrics import Metrics
 
@@ -42,7 +42,7 @@ class Listener:
         authenticator: Authenticator,
         host_keys: Sequence[asyncssh.SSHKey],
         open_session: OpenSession,
-        entrance: Entrance | None = None,
+        entrance: ConnectionSource | None = None,
         sessions_idle: timedelta = timedelta(0),
         other_descriptors: int = 0,
         metrics: Metrics | None = None,
@@ -67,18 +67,20 @@ class Listener:
         metrics = metrics or Metrics()
         self._own = None
         if entrance is None:
-            self._own = OwnEntrance(FrontDoor(ssh, auth, metrics), listen, other_descriptors)
-        self._entrance: Entrance = self._own or entrance  # type: ignore[assignment]
-        self._shared = Shared(
+            self._own = LocalConnectionSource(
+                ServerAdmissionGate(ssh, auth, metrics), listen, other_descriptors
+            )
+        self._entrance: ConnectionSource = self._own or entrance  # type: ignore[assignment]
+        self._shared = ListenerContext(
             ssh,
-            Asking(authenticator, auth),
+            AuthGateway(authenticator, auth),
             self._entrance.door,
             open_session,
             sessions_idle,
             self._host_keys,
             metrics=metrics,
         )
-        self._shared.fast_packets = ssh.fast_packets and packets.usable()
+        self._shared.fast_packets = ssh.fast_packets and packet_fast_path.is_supported()
         self._acceptor: asyncssh.SSHAcceptor | None = None
         self._sending_away: set[asyncio.Task[None]] = set()
 
@@ -119,7 +121,7 @@ class Listener:
         options, offer = self._options, self._options.offer
         return await asyncssh.listen(
             tunnel=self._entrance,  # asyncssh listens where that does
-            server_factory=lambda: Connection(self._shared),
+            server_factory=lambda: SshConnection(self._shared),
             server_version=options.version,
             server_host_keys=self._host_keys,
             send_server_host_keys=True,

@@ -9,21 +9,21 @@ from dataclasses import dataclass
 import asyncssh
 from asyncssh.saslprep import SASLPrepError, saslprep
 
-from s3sftp.auth import Answer, Asking, Identity
+from s3sftp.auth import AuthGateway, AuthResult, Identity
+from s3sftp.ssh.admission_gate import AdmittedConnection, Peer
 from s3sftp.ssh.algorithms import advice_for
-from s3sftp.ssh.door import Guest, Peer
+from s3sftp.ssh.asyncssh_internals import MOST_LOGIN_BYTES, NO_TEXT
 from s3sftp.ssh.options import SshOptions
-from s3sftp.ssh.quirks import MOST_LOGIN_BYTES, NO_TEXT
-from s3sftp.ssh.signatures import verify_only
+from s3sftp.ssh.signature_algorithms import verify_only
 from s3sftp.telemetry import get_logger
-from s3sftp.telemetry.instruments import LOGINS
+from s3sftp.telemetry.metric_catalogue import LOGINS
 from s3sftp.telemetry.metrics import Metrics
 
 _log = get_logger("s3sftp.ssh")
 
 
 @dataclass(frozen=True, slots=True)
-class Proof:
+class LoginProof:
     """Who somebody is, and what says so."""
 
     identity: Identity
@@ -40,7 +40,7 @@ class Login:
     hold.
     """
 
-    def __init__(self, asking: Asking, limits: SshOptions, connection_id: str, metrics: Metrics) -> None:
+    def __init__(self, asking: AuthGateway, limits: SshOptions, connection_id: str, metrics: Metrics) -> None:
         self._count = metrics.add
         self._asking = asking
         self._limits = limits
@@ -52,11 +52,11 @@ class Login:
         self._unanswered = False
         self._address = ""
         self._source = ""
-        self._guest: Guest | None = None
-        self.proof: Proof | None = None
+        self._guest: AdmittedConnection | None = None
+        self.proof: LoginProof | None = None
         """What the attempt under way would prove; that it did, asyncssh says by `auth_completed`."""
 
-    def comes_from(self, peer: Peer, guest: Guest) -> None:
+    def comes_from(self, peer: Peer, guest: AdmittedConnection) -> None:
         self._address, self._source, self._guest = peer.address, peer.source, guest
 
     def next_name(self) -> None:
@@ -95,7 +95,7 @@ class Login:
         self._passwords += 1
         if self._passwords > self._limits.max_auth_attempts:
             raise _too_many()
-        answer = Answer(None)
+        answer = AuthResult(None)
         banned: asyncio.Future[bool] | None = None
         try:
             if password == NO_TEXT:
@@ -109,7 +109,7 @@ class Login:
                 # also when the client does not wait for the answer: that is no way to guess for free
                 banned = self._failed(user, method)
         if answer.identity is not None:
-            self.proof = Proof(answer.identity, method)
+            self.proof = LoginProof(answer.identity, method)
             return True
         if (banned is not None and await banned) or self._passwords >= self._limits.max_auth_attempts:
             raise _too_many()
@@ -129,7 +129,7 @@ class Login:
             )
             return False
         verify_only(key, self._limits.offer.signatures, lambda name: self._signature_refused(user, name))
-        self.proof = Proof(answer.identity, "publickey", key.get_fingerprint())
+        self.proof = LoginProof(answer.identity, "publickey", key.get_fingerprint())
         return True
 
     def _signature_refused(self, user: str, algorithm: str) -> None:

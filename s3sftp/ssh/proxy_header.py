@@ -26,7 +26,7 @@ _TLV_CRC32C = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Header:
+class ProxyHeader:
     """A whole header."""
 
     version: int
@@ -38,18 +38,18 @@ class Header:
 
 
 @dataclass(frozen=True, slots=True)
-class Malformed:
+class MalformedHeader:
     """What begins like a header and is none."""
 
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
-class Absent:
+class NoHeader:
     """What was sent does not begin like a header."""
 
 
-Parsed = Header | Malformed | Absent | None
+Parsed = ProxyHeader | MalformedHeader | NoHeader | None
 """None: more bytes are needed to say."""
 
 
@@ -61,7 +61,7 @@ def parse(data: bytes) -> Parsed:
         return _parse_v2(data)
     if _V1.startswith(data) or _V2.startswith(data):
         return None
-    return Absent()
+    return NoHeader()
 
 
 def begins_one(data: bytes) -> bool:
@@ -75,25 +75,25 @@ def begins_one(data: bytes) -> bool:
 def _parse_v1(data: bytes) -> Parsed:
     end = data.find(b"\n", 0, _V1_MAX_BYTES)
     if end < 0:
-        return Malformed("the line is longer than 107 bytes") if len(data) >= _V1_MAX_BYTES else None
+        return MalformedHeader("the line is longer than 107 bytes") if len(data) >= _V1_MAX_BYTES else None
     if data[end - 1 : end] != b"\r":
-        return Malformed("the line does not end in CRLF")
+        return MalformedHeader("the line does not end in CRLF")
     line = data[: end - 1]
     if b"\r" in line:
-        return Malformed("the line has a bare CR")
+        return MalformedHeader("the line has a bare CR")
     kind, *words = line[len(_V1) :].split(b" ")
     if kind == b"UNKNOWN":  # whatever stands behind it is to be ignored
-        return Header(1, end + 1, None)
+        return ProxyHeader(1, end + 1, None)
     if kind not in (b"TCP4", b"TCP6") or len(words) != 4:
-        return Malformed("the line is not TCP4, TCP6 or UNKNOWN with two addresses and two ports")
+        return MalformedHeader("the line is not TCP4, TCP6 or UNKNOWN with two addresses and two ports")
     source, destination, source_port, destination_port = words
     addresses = [_address(text, 4 if kind == b"TCP4" else 6) for text in (source, destination)]
     ports = [_port(text) for text in (source_port, destination_port)]
     if addresses[0] is None or addresses[1] is None:
-        return Malformed("an address is not of the announced family")
+        return MalformedHeader("an address is not of the announced family")
     if ports[0] is None or ports[1] is None:
-        return Malformed("a port is not a number from 0 to 65535")
-    return Header(1, end + 1, (addresses[0], ports[0]))
+        return MalformedHeader("a port is not a number from 0 to 65535")
+    return ProxyHeader(1, end + 1, (addresses[0], ports[0]))
 
 
 def _address(text: bytes, version: int) -> str | None:
@@ -121,49 +121,49 @@ def _parse_v2(data: bytes) -> Parsed:
         return None
     length = _V2_FIXED_BYTES + int.from_bytes(data[14:16], "big")
     if length > MAX_BYTES:
-        return Malformed(f"it announces {length} bytes, and {MAX_BYTES} are accepted")
+        return MalformedHeader(f"it announces {length} bytes, and {MAX_BYTES} are accepted")
     size = _ADDRESS_BYTES.get(data[13]) if data[12] & 0xF == _PROXY else None
     if size is None:  # nothing in it is for us
-        return Header(2, length, None) if len(data) >= length else None
+        return ProxyHeader(2, length, None) if len(data) >= length else None
     end = _V2_FIXED_BYTES + 2 * size + 4
     if length < end:
-        return Malformed("it is too short for its addresses")
+        return MalformedHeader("it is too short for its addresses")
     if len(data) < length:
         return None
     if (bad := _bad_pieces(data[:length], end)) is not None:
         return bad
     address = ipaddress.ip_address(data[_V2_FIXED_BYTES : _V2_FIXED_BYTES + size])
-    return Header(2, length, (str(address), int.from_bytes(data[end - 4 : end - 2], "big")))
+    return ProxyHeader(2, length, (str(address), int.from_bytes(data[end - 4 : end - 2], "big")))
 
 
-def _bad_command(data: bytes) -> Malformed | None:
+def _bad_command(data: bytes) -> MalformedHeader | None:
     """What is wrong with the bytes of command and family, as far as they are there."""
     command, family = data[12:13], data[13:14]
     if command and command[0] >> 4 != 2:
-        return Malformed("the version is not 2")
+        return MalformedHeader("the version is not 2")
     if command and command[0] & 0xF not in (_LOCAL, _PROXY):
-        return Malformed("the command is neither LOCAL nor PROXY")
+        return MalformedHeader("the command is neither LOCAL nor PROXY")
     if family and command[0] & 0xF == _PROXY and (family[0] >> 4 > 3 or family[0] & 0xF > 2):
-        return Malformed("the address family or the transport protocol is not known")
+        return MalformedHeader("the address family or the transport protocol is not known")
     return None
 
 
-def _bad_pieces(header: bytes, at: int) -> Malformed | None:
+def _bad_pieces(header: bytes, at: int) -> MalformedHeader | None:
     """What is wrong with the pieces behind the addresses: none is used, but a checksum has to be right."""
     checksum_at = 0
     while at < len(header):
         end = at + 3 + int.from_bytes(header[at + 1 : at + 3], "big")
         if at + 3 > len(header) or end > len(header):
-            return Malformed("a TLV is longer than the header")
+            return MalformedHeader("a TLV is longer than the header")
         if header[at] == _TLV_CRC32C:
             if checksum_at or end - at != 7:
-                return Malformed("it has more than one checksum, or one of a wrong length")
+                return MalformedHeader("it has more than one checksum, or one of a wrong length")
             checksum_at = at + 3
         at = end
     if checksum_at:
         told = header[checksum_at : checksum_at + 4]
         if _crc32c(header[:checksum_at] + bytes(4) + header[checksum_at + 4 :]) != told:
-            return Malformed("its checksum is wrong")
+            return MalformedHeader("its checksum is wrong")
     return None
 
 

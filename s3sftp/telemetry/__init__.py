@@ -1,15 +1,15 @@
 """What happened, how long it took and what it cost: spans, logs, costs."""
 
-from s3sftp.telemetry.costs import Costs, charge, charged_to
+from s3sftp.telemetry.costs import Costs, charge, charging
 from s3sftp.telemetry.logs import get_logger
 from s3sftp.telemetry.spans import current_trace_context, is_tracing, span
-from s3sftp.telemetry.steps import Steps
+from s3sftp.telemetry.stepwise_span import StepwiseSpan
 
 __all__ = [
     "Costs",
-    "Steps",
+    "StepwiseSpan",
     "charge",
-    "charged_to",
+    "charging",
     "current_trace_context",
     "get_logger",
     "is_tracing",

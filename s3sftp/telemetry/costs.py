@@ -1,6 +1,6 @@
 """What an operation costs in storage requests.
 
-Whoever starts something that shall be accounted opens an account with `charged_to`; each storage request,
+Whoever starts something that shall be accounted opens an account with `charging`; each storage request,
 wherever below it happens, calls `charge`. Accounts nest: a READ's and its transfer's are both charged. Tasks
 made inside inherit the accounts, as they inherit every context variable.
 """
@@ -36,7 +36,7 @@ def charge(api: str, *, retry: bool = False) -> None:
 
 
 @contextmanager
-def charged_to(costs: Costs) -> Iterator[Costs]:
+def charging(costs: Costs) -> Iterator[Costs]:
     """Charge every storage request inside the block to `costs` too."""
     token = _accounts.set((*_accounts.get(), costs))
     try:

@@ -14,8 +14,8 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from prometheus_client.registry import Collector
 
-from s3sftp.telemetry.instrument import Instrument, Kind, Point
-from s3sftp.telemetry.instruments import CATALOGUE
+from s3sftp.telemetry.instrument import Instrument, InstrumentKind, Point
+from s3sftp.telemetry.metric_catalogue import CATALOGUE
 
 Points = Callable[[Instrument], Iterable[Point]]
 """What each series of an instrument says now."""
@@ -44,7 +44,7 @@ class _Reading(Collector):
 
 def _family(instrument: Instrument, points: Iterable[Point]) -> Metric:
     name, about, labels = instrument.name, instrument.about, instrument.labels
-    if instrument.kind is Kind.HISTOGRAM:
+    if instrument.kind is InstrumentKind.HISTOGRAM:
         histogram = HistogramMetricFamily(name, about, labels=labels)
         bounds = [*map(str, instrument.bounds), "+Inf"]
         for point in points:
@@ -54,7 +54,7 @@ def _family(instrument: Instrument, points: Iterable[Point]) -> Metric:
                 point.value,
             )
         return histogram
-    kind = CounterMetricFamily if instrument.kind is Kind.COUNTER else GaugeMetricFamily
+    kind = CounterMetricFamily if instrument.kind is InstrumentKind.COUNTER else GaugeMetricFamily
     family = kind(name, about, labels=labels)
     for point in points:
         family.add_metric(tuple(point.labels.values()), point.value)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 
-class Kind(Enum):
+class InstrumentKind(Enum):
     """What a number means over time."""
 
     GAUGE = "gauge"
@@ -15,7 +15,7 @@ class Kind(Enum):
     HISTOGRAM = "histogram"
 
 
-class Group(Enum):
+class MetricGroup(Enum):
     """Where the page has it."""
 
     SERVER = "The server"
@@ -30,8 +30,8 @@ class Instrument:
 
     def __init__(
         self,
-        group: Group,
-        kind: Kind,
+        group: MetricGroup,
+        kind: InstrumentKind,
         name: str,
         about: str,
         labels: Sequence[str] = (),
@@ -60,7 +60,7 @@ class Instrument:
         self._other = other
         self.limits = [round(bound * scale) for bound in bounds]
         """The bounds as numbers of the table."""
-        self.width = len(self.bounds) + 2 if kind is Kind.HISTOGRAM else 1
+        self.width = len(self.bounds) + 2 if kind is InstrumentKind.HISTOGRAM else 1
         """How many rows a series has."""
         self._rows: dict[tuple[str, ...], int] = {}
 
@@ -73,7 +73,7 @@ class Instrument:
     @property
     def full_name(self) -> str:
         """As Prometheus shows it."""
-        return f"{self.name}_total" if self.kind is Kind.COUNTER else self.name
+        return f"{self.name}_total" if self.kind is InstrumentKind.COUNTER else self.name
 
     def row(self, *values: str) -> int:
         """The row of a series, by the values of its labels. Raises KeyError for what is not declared, where

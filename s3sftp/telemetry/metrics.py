@@ -13,20 +13,20 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Callable, Iterator
 
-from s3sftp.counters import Table
-from s3sftp.telemetry import instruments
-from s3sftp.telemetry.instrument import Instrument, Kind, Point
-from s3sftp.telemetry.instruments import GAUGE_ROWS, ROWS
+from s3sftp.runtime.shared_counters import SharedCounters
+from s3sftp.telemetry import metric_catalogue
+from s3sftp.telemetry.instrument import Instrument, InstrumentKind, Point
+from s3sftp.telemetry.metric_catalogue import GAUGE_ROWS, ROWS
 from s3sftp.telemetry.prices import dollars
 
 
 class Metrics:
     """The numbers of one server, as one of its processes counts and reads them."""
 
-    def __init__(self, table: Table | None = None, workers: int = 1) -> None:
+    def __init__(self, table: SharedCounters | None = None, workers: int = 1) -> None:
         """`table` has `instruments.ROWS` rows; its first columns are those of so many workers. None: this
         process is the whole server."""
-        self.table = table or Table.alone(ROWS)
+        self.table = table or SharedCounters.alone(ROWS)
         """The numbers themselves, for who counts often."""
         self._workers = workers
         self._observed: dict[Instrument, Callable[[], float]] = {}
@@ -34,8 +34,8 @@ class Metrics:
         """Add to the row of a series. A gauge must not become negative."""
         self.set = self.table.set
         """What a gauge's row says of this process from now on."""
-        self.observe(instruments.BUILD_INFO, lambda: 1)
-        self.observe(instruments.S3_COST, self._s3_cost)
+        self.observe(metric_catalogue.BUILD_INFO, lambda: 1)
+        self.observe(metric_catalogue.S3_COST, self._s3_cost)
 
     def took(self, row: int, instrument: Instrument, seconds: float) -> None:
         """Count a length of time in a histogram's series, which begins at this row."""
@@ -67,7 +67,7 @@ class Metrics:
             yield Point(
                 dict(zip(instrument.labels, values, strict=True)),
                 value + look() if look is not None else value,
-                numbers[:-1] if instrument.kind is Kind.HISTOGRAM else (),
+                numbers[:-1] if instrument.kind is InstrumentKind.HISTOGRAM else (),
             )
 
     def render(self, accept: str = "") -> tuple[bytes, str]:
@@ -80,6 +80,7 @@ class Metrics:
         """S3 does not charge for requests that it fails itself (5xx)."""
         paid = ("ok", "client_error", "no_answer")
         rows = {
-            api: [instruments.S3_REQUESTS.row(api, result) for result in paid] for api in instruments.S3_APIS
+            api: [metric_catalogue.S3_REQUESTS.row(api, result) for result in paid]
+            for api in metric_catalogue.S3_APIS
         }
         return dollars({api: sum(map(self.table.total, each)) for api, each in rows.items()})

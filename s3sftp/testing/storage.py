@@ -190,15 +190,15 @@ class Storage:
         exclusive: bool = False,
         base: FileInfo | None = None,
         mtime: float | None = None,
-    ) -> Writing:
+    ) -> StorageWrite:
         """Begin a write."""
         intent = WriteIntent(exclusive, base, mtime)
         upload = await self.backend.begin_write(self.place(path), intent, self.session)
-        return Writing(self, upload)
+        return StorageWrite(self, upload)
 
 
 @dataclass
-class Writing:
+class StorageWrite:
     """A write that has begun, and the bytes that the file will have."""
 
     storage: Storage

@@ -14,8 +14,8 @@ import pytest
 
 from s3sftp.backends import Backend, Place, Session
 from s3sftp.backends.complete import complete
-from s3sftp.backends.spool import SpoolRoom
-from s3sftp.testing.stage import Stage
+from s3sftp.backends.spool import SpoolQuota
+from s3sftp.testing.loop_runner import LoopRunner
 from s3sftp.testing.storage import Storage, Subject
 
 _cases = itertools.count()
@@ -45,7 +45,7 @@ class Promises:
     """How many entries a page of a listing has at most: a listing that is longer must be whole too."""
     limit_seconds: ClassVar[float] = 60
     """How long one test may take."""
-    _stage: ClassVar[Stage]
+    _stage: ClassVar[LoopRunner]
     _shared: ClassVar[Storage | None]
 
     def open_storage(self) -> AbstractAsyncContextManager[Backend | Subject]:
@@ -68,7 +68,7 @@ class Promises:
 
     @classmethod
     def setup_class(cls) -> None:
-        cls._stage = Stage(cls.limit_seconds)
+        cls._stage = LoopRunner(cls.limit_seconds)
         cls._shared = None
 
     @classmethod
@@ -112,7 +112,7 @@ class Promises:
     async def _opened(self) -> AsyncIterator[Storage]:
         async with self.open_storage() as given:
             subject = given if isinstance(given, Subject) else Subject(given)
-            backend = complete(subject.backend, SpoolRoom(None, _SPOOL_BYTES))
+            backend = complete(subject.backend, SpoolQuota(None, _SPOOL_BYTES))
             try:
                 await backend.start()
                 yield Storage(backend, subject, self.session)

@@ -10,10 +10,18 @@ worker       post (the far end of the door)                                   â”
 starting (asks for workers) â”€ template (forks them) ; children (when they end)
 """
 
-from s3sftp.workers.available import default_workers
-from s3sftp.workers.post import Post
-from s3sftp.workers.pulse import Patience
-from s3sftp.workers.starting import Template
-from s3sftp.workers.supervisor import Crew, Supervisor, WorkersFailed
+from s3sftp.workers.cpu_count import default_workers
+from s3sftp.workers.heartbeat import HeartbeatPolicy
+from s3sftp.workers.supervisor import Supervisor, WorkersFailed, WorkerSpec
+from s3sftp.workers.template_client import TemplateClient
+from s3sftp.workers.worker_gate import WorkerGate
 
-__all__ = ["Crew", "Patience", "Post", "Supervisor", "Template", "WorkersFailed", "default_workers"]
+__all__ = [
+    "HeartbeatPolicy",
+    "Supervisor",
+    "TemplateClient",
+    "WorkerGate",
+    "WorkerSpec",
+    "WorkersFailed",
+    "default_workers",
+]

@@ -16,12 +16,12 @@ from typing import get_args
 MAX_BYTES = 8192
 
 
-class BadMessage(Exception):
+class BadIpcMessage(Exception):
     """The other side does not speak as it should."""
 
 
 @dataclass(frozen=True, slots=True)
-class Serve:
+class ServeConnection:
     """The connection that comes with this is yours. Who the client is, its socket may not know: the rest is
     `ssh.Peer`."""
 
@@ -33,7 +33,7 @@ class Serve:
 
 
 @dataclass(frozen=True, slots=True)
-class Counted:
+class LoginAnswer:
     """The answer to LogIn: the reason for which the connection has to go, or none."""
 
     guest: int
@@ -41,7 +41,7 @@ class Counted:
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
+class FailureAnswer:
     """The answer to Failed: whether it brought a ban."""
 
     guest: int
@@ -49,7 +49,7 @@ class Judged:
 
 
 @dataclass(frozen=True, slots=True)
-class Expel:
+class DisconnectClient:
     """Close the connection at once."""
 
     guest: int
@@ -57,17 +57,17 @@ class Expel:
 
 
 @dataclass(frozen=True, slots=True)
-class Stop:
+class StopWorker:
     """The first: finish what runs. The second: cut it short."""
 
 
 @dataclass(frozen=True, slots=True)
-class Ask:
+class Ping:
     """Are you there? For the event loop to answer: that it turns is what is asked."""
 
 
 @dataclass(frozen=True, slots=True)
-class Users:
+class UsersChanged:
     """The file that comes with this says how users have changed since you were started."""
 
 
@@ -77,19 +77,19 @@ class UsersLost:
 
 
 @dataclass(frozen=True, slots=True)
-class Ready:
+class WorkerReady:
     """Connections may come."""
 
 
 @dataclass(frozen=True, slots=True)
-class Greeted:
+class VersionReceived:
     """The client has sent its version."""
 
     guest: int
 
 
 @dataclass(frozen=True, slots=True)
-class LogIn:
+class LoggedIn:
     """The connection has proved to be this user's: may it stay?"""
 
     guest: int
@@ -97,71 +97,71 @@ class LogIn:
 
 
 @dataclass(frozen=True, slots=True)
-class Failed:
+class LoginFailed:
     """A login failed."""
 
     guest: int
 
 
 @dataclass(frozen=True, slots=True)
-class Left:
+class ConnectionClosed:
     """The connection is gone."""
 
     guest: int
 
 
 @dataclass(frozen=True, slots=True)
-class Here:
+class Pong:
     """The answer to Ask."""
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class ProbeStorage:
     """Does the storage answer?"""
 
 
 @dataclass(frozen=True, slots=True)
-class Looked:
+class StorageProbed:
     """The answer to Look: what the storage said, if that was no."""
 
     trouble: str
 
 
-Message = (
-    Serve
-    | Counted
-    | Judged
-    | Expel
-    | Stop
-    | Ask
-    | Look
-    | Users
+IpcMessage = (
+    ServeConnection
+    | LoginAnswer
+    | FailureAnswer
+    | DisconnectClient
+    | StopWorker
+    | Ping
+    | ProbeStorage
+    | UsersChanged
     | UsersLost
-    | Ready
-    | Greeted
-    | LogIn
-    | Failed
-    | Left
-    | Here
-    | Looked
+    | WorkerReady
+    | VersionReceived
+    | LoggedIn
+    | LoginFailed
+    | ConnectionClosed
+    | Pong
+    | StorageProbed
 )
-_KINDS: dict[str, type[Message]] = {kind.__name__: kind for kind in get_args(Message)}
+_KINDS: dict[str, type[IpcMessage]] = {kind.__name__: kind for kind in get_args(IpcMessage)}
 _TYPES = {"int": int, "str": str, "bool": bool}
 
 
-def encode(message: Message) -> bytes:
+def encode(message: IpcMessage) -> bytes:
     """The packet."""
     return json.dumps([type(message).__name__, *astuple(message)]).encode("ascii")
 
 
-def decode(packet: bytes) -> Message:
+def decode(packet: bytes) -> IpcMessage:
     """The message. Raises BadMessage."""
     try:
         name, *values = json.loads(packet)
         kind = _KINDS[name]
         wanted = [_TYPES[str(field.type)] for field in fields(kind)]
     except (ValueError, TypeError, LookupError) as error:
-        raise BadMessage(repr(packet[:100])) from error
+        raise BadIpcMessage(repr(packet[:100])) from error
     if [type(value) for value in values] != wanted:
-        raise BadMessage(repr(packet[:100]))
+        raise BadIpcMessage(repr(packet[:100]))
     return kind(*values)

@@ -13,16 +13,16 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from s3sftp.backoff import Backoff
 from s3sftp.errors import S3sftpError
-from s3sftp.ssh import FrontDoor, ListenOptions, Reception, bind
-from s3sftp.stopping import StopRequests
+from s3sftp.runtime.backoff import Backoff
+from s3sftp.runtime.shutdown import ShutdownRequests
+from s3sftp.ssh import Acceptor, ListenOptions, ServerAdmissionGate, bind
 from s3sftp.telemetry import get_logger
-from s3sftp.workers.process import Start, Worker
-from s3sftp.workers.pulse import Patience
-from s3sftp.workers.sharing import Sharing
-from s3sftp.workers.template import CannotStart
-from s3sftp.workers.watch import watch
+from s3sftp.workers.balancing import LeastConnections
+from s3sftp.workers.heartbeat import HeartbeatPolicy
+from s3sftp.workers.template import CannotStartWorker
+from s3sftp.workers.watchdog import watch
+from s3sftp.workers.worker_process import Start, WorkerProcess
 
 _log = get_logger("s3sftp.workers")
 _BACKOFF = Backoff(first=0.1, longest=30.0)
@@ -39,7 +39,7 @@ class WorkersFailed(S3sftpError):
 
 
 @dataclass(frozen=True, slots=True)
-class Crew:
+class WorkerSpec:
     """How many workers, and how each is started."""
 
     count: int
@@ -48,7 +48,7 @@ class Crew:
     """Called with the number of a worker that is gone, before its successor starts."""
     other_descriptors: int = 0
     """How many each of them opens besides connections."""
-    patience: Patience | None = None
+    patience: HeartbeatPolicy | None = None
     """With those that do not answer; none: they are not asked."""
     supervisor_descriptors: int = 0
     """How many the supervisor opens besides connections."""
@@ -60,8 +60,8 @@ class Supervisor:
     def __init__(
         self,
         listen: ListenOptions,
-        door: FrontDoor,
-        crew: Crew,
+        door: ServerAdmissionGate,
+        crew: WorkerSpec,
         drain_seconds: float,
         hurry_seconds: float,
         delay_seconds: float = 0.0,
@@ -75,10 +75,10 @@ class Supervisor:
         self._drain_seconds = drain_seconds
         self._hurry_seconds = hurry_seconds
         self._delay_seconds = delay_seconds
-        self._workers: dict[int, Worker] = {}
+        self._workers: dict[int, WorkerProcess] = {}
         self._changed = asyncio.Event()
         self._stop_asked = asyncio.Event()
-        self._reception: Reception | None = None
+        self._reception: Acceptor | None = None
         self._users: int | None = None
         self.is_open = False
         """Whether connections are accepted, or have been."""
@@ -86,7 +86,7 @@ class Supervisor:
         """Whether it was told to stop."""
 
     @property
-    def workers(self) -> Mapping[int, Worker]:
+    def workers(self) -> Mapping[int, WorkerProcess]:
         """Each worker by its number, the latest that was started."""
         return self._workers
 
@@ -114,10 +114,10 @@ class Supervisor:
         `opened` is called when connections are accepted, `started` when all workers are ready.
         Raises CannotListen, WorkersFailed, CannotStart.
         """
-        stop = StopRequests()
+        stop = ShutdownRequests()
         stop.install()
-        sharing = Sharing(self._workers, self._crew.other_descriptors)
-        self._reception = Reception(
+        sharing = LeastConnections(self._workers, self._crew.other_descriptors)
+        self._reception = Acceptor(
             self._door, self._listen, bind(self._listen), sharing, self._crew.supervisor_descriptors
         )
         keeping: list[asyncio.Task[None]] = []
@@ -154,7 +154,7 @@ class Supervisor:
         try:
             worker = await self._started(1)
         except (OSError, MemoryError) as error:
-            raise CannotStart.because(error) from error
+            raise CannotStartWorker.because(error) from error
         ended = asyncio.create_task(worker.ended())
         while not (worker.ready or ended.done() or asking.done()):
             await self._change_or({ended, asking})
@@ -166,13 +166,13 @@ class Supervisor:
         if self._crew.patience is not None:
             await watch(self._workers, self._crew.patience)
 
-    async def _linger(self, stop: StopRequests) -> None:
+    async def _linger(self, stop: ShutdownRequests) -> None:
         """Go on for as long as load balancers need to send nobody here any more."""
         if self._delay_seconds:
             _log.info("server.draining", delay_seconds=self._delay_seconds)
             await stop.linger(self._delay_seconds)
 
-    def _open(self, reception: Reception) -> None:
+    def _open(self, reception: Acceptor) -> None:
         reception.open()
         self.is_open = True
         _log.info("server.listening", host=self._listen.host or "*", port=reception.port)
@@ -196,8 +196,8 @@ class Supervisor:
         if self._reception is not None:
             self._reception.resume()
 
-    async def _started(self, number: int) -> Worker:
-        worker = self._workers[number] = Worker(number, self._on_change)
+    async def _started(self, number: int) -> WorkerProcess:
+        worker = self._workers[number] = WorkerProcess(number, self._on_change)
         await worker.start(self._crew.start)
         if self._users is not None:
             worker.hand_users(self._users)
@@ -205,7 +205,7 @@ class Supervisor:
         return worker
 
     async def _keep(
-        self, number: int, worker: Worker | None = None, ended: asyncio.Task[int] | None = None
+        self, number: int, worker: WorkerProcess | None = None, ended: asyncio.Task[int] | None = None
     ) -> None:
         """Run a worker, and another one after each that ends."""
         loop = asyncio.get_running_loop()
@@ -229,7 +229,7 @@ class Supervisor:
             worker = ended = None
             await asyncio.sleep(delay)
 
-    async def _until_ended(self, worker: Worker) -> int:
+    async def _until_ended(self, worker: WorkerProcess) -> int:
         """One that has hung up gets its time to finish, and is killed after it."""
         ending = asyncio.create_task(worker.ended())
         await asyncio.wait(
@@ -242,7 +242,7 @@ class Supervisor:
             worker.kill()
         return await ending
 
-    async def _stop(self, stop: StopRequests, keeping: Sequence[asyncio.Task[None]]) -> None:
+    async def _stop(self, stop: ShutdownRequests, keeping: Sequence[asyncio.Task[None]]) -> None:
         """Have every worker finish, for as long as they may."""
         self._stop_asked.set()
         if self._reception is not None:

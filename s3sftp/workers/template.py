@@ -38,11 +38,11 @@ end a worker that does not handle it yet."""
 _PR_SET_CHILD_SUBREAPER = 36  # prctl(2)
 
 
-class CannotStart(S3sftpError):
+class CannotStartWorker(S3sftpError):
     """The system lets no worker be started."""
 
     @classmethod
-    def because(cls, error: OSError | MemoryError) -> CannotStart:
+    def because(cls, error: OSError | MemoryError) -> CannotStartWorker:
         """With the limits that it may be, if the system says no more than that something is short."""
         said = (error.strerror if isinstance(error, OSError) else None) or str(error) or "out of memory"
         return cls(
@@ -54,7 +54,7 @@ def adopt_orphans() -> None:
     """Become the parent of every worker from now on. Raises CannotStart."""
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
-        raise CannotStart(f"workers cannot be started: prctl: {os.strerror(ctypes.get_errno())}")
+        raise CannotStartWorker(f"workers cannot be started: prctl: {os.strerror(ctypes.get_errno())}")
 
 
 def can_fork() -> bool:
@@ -75,7 +75,7 @@ def fork_template(work: Work) -> tuple[int, socket.socket]:
             pid = os.fork()
         except (OSError, MemoryError) as error:
             ours.close()
-            raise CannotStart.because(error) from error
+            raise CannotStartWorker.because(error) from error
         if pid == 0:
             ours.close()
             serve_requests(its, work)

@@ -6,34 +6,34 @@ from types import SimpleNamespace
 
 import pytest
 
-from s3sftp import app_health
-from s3sftp.admin import Answer, Facts, Phase, Reason, WorkerState
+from s3sftp.admin import HealthFacts, HealthReason, HealthReport, Phase, WorkerState
 from s3sftp.admin.health import alive, ready
-from s3sftp.app_backends import SHARED_ROWS
-from s3sftp.app_health import SupervisorHealth
-from s3sftp.app_options import ServerOptions
-from s3sftp.counters import Table
-from s3sftp.workers.pulse import Pulse
+from s3sftp.app import health
+from s3sftp.app.backends import SHARED_ROWS
+from s3sftp.app.health import SupervisorHealth
+from s3sftp.app.options import ServerOptions
+from s3sftp.runtime.shared_counters import SharedCounters
+from s3sftp.workers.heartbeat import Heartbeat
 
-SERVING = Facts(Phase.SERVING)
+SERVING = HealthFacts(Phase.SERVING)
 
 
-def names(answer: Answer) -> list[str]:
+def names(answer: HealthReport) -> list[str]:
     return [reason.name for reason in answer.reasons]
 
 
 def test_a_server_of_one_process_that_serves_is_ready_and_alive() -> None:
-    assert ready(SERVING, "") == alive(SERVING) == Answer()
+    assert ready(SERVING, "") == alive(SERVING) == HealthReport()
 
 
 def test_a_server_that_has_not_opened_its_port_is_alive_and_not_ready() -> None:
-    facts = Facts(Phase.STARTING)
+    facts = HealthFacts(Phase.STARTING)
     assert names(ready(facts, "")) == ["starting"]
     assert alive(facts).is_good
 
 
 def test_one_that_was_told_to_stop_is_alive_and_not_ready_whatever_else_there_is() -> None:
-    facts = Facts(Phase.DRAINING, [WorkerState(1, ready=False)], 1000, 120)
+    facts = HealthFacts(Phase.DRAINING, [WorkerState(1, ready=False)], 1000, 120)
     assert names(ready(facts, "no")) == ["draining"]
     assert alive(facts).is_good
 
@@ -45,17 +45,19 @@ def test_a_storage_that_says_no_is_a_reason_in_its_words() -> None:
 
 
 def test_what_is_denied_is_a_warning() -> None:
-    answer = ready(Facts(Phase.SERVING, denied=["S3 denies PutObject"]), "")
-    assert answer == Answer(warnings=(Reason("permission_denied", "S3 denies PutObject"),))
+    answer = ready(HealthFacts(Phase.SERVING, denied=["S3 denies PutObject"]), "")
+    assert answer == HealthReport(warnings=(HealthReason("permission_denied", "S3 denies PutObject"),))
 
 
 def test_all_reasons_are_said_at_once() -> None:
-    facts = Facts(Phase.SERVING, [WorkerState(1, ready=False)])
+    facts = HealthFacts(Phase.SERVING, [WorkerState(1, ready=False)])
     assert names(ready(facts, "no")) == ["no_worker_ready", "storage_unreachable"]
 
 
 def test_one_worker_that_serves_is_enough_and_those_that_do_not_are_a_warning() -> None:
-    facts = Facts(Phase.SERVING, [WorkerState(1, ready=True), WorkerState(2, ready=True, silent_seconds=7)])
+    facts = HealthFacts(
+        Phase.SERVING, [WorkerState(1, ready=True), WorkerState(2, ready=True, silent_seconds=7)]
+    )
     answer = ready(facts, "")
     assert answer.is_good
     (warning,) = answer.warnings
@@ -66,7 +68,7 @@ def test_one_worker_that_serves_is_enough_and_those_that_do_not_are_a_warning() 
 
 def test_a_worker_that_hangs_is_no_reason_to_restart_the_server_while_it_can_be_replaced() -> None:
     hangs = [WorkerState(1, ready=True, silent_seconds=30)]
-    answer = alive(Facts(Phase.SERVING, hangs, unserved_seconds=30, replacing_seconds=120))
+    answer = alive(HealthFacts(Phase.SERVING, hangs, unserved_seconds=30, replacing_seconds=120))
     assert answer.is_good
     assert [warning.name for warning in answer.warnings] == ["worker_hangs"]
     assert "worker 1 has not answered for 30 s" in answer.warnings[0].detail
@@ -74,22 +76,22 @@ def test_a_worker_that_hangs_is_no_reason_to_restart_the_server_while_it_can_be_
 
 def test_none_that_serves_for_longer_than_replacing_takes_is_a_reason() -> None:
     hangs = [WorkerState(1, ready=True, silent_seconds=130)]
-    assert names(alive(Facts(Phase.SERVING, hangs, 130, 120))) == ["worker_hangs"]
+    assert names(alive(HealthFacts(Phase.SERVING, hangs, 130, 120))) == ["worker_hangs"]
     ended = [WorkerState(1, ready=False)]
-    assert names(alive(Facts(Phase.SERVING, ended, 130, 120))) == ["no_worker_ready"]
-    assert names(alive(Facts(Phase.STARTING, ended, 130, 120))) == ["no_worker_ready"]
+    assert names(alive(HealthFacts(Phase.SERVING, ended, 130, 120))) == ["no_worker_ready"]
+    assert names(alive(HealthFacts(Phase.STARTING, ended, 130, 120))) == ["no_worker_ready"]
 
 
 def test_workers_that_are_never_replaced_for_being_silent_are_not_judged() -> None:
-    assert alive(Facts(Phase.SERVING, [WorkerState(1, ready=False)], 1e6, None)).is_good
+    assert alive(HealthFacts(Phase.SERVING, [WorkerState(1, ready=False)], 1e6, None)).is_good
 
 
 def test_nobody_is_blamed_for_the_time_in_which_nobody_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = [0.0]
-    monkeypatch.setattr(app_health, "monotonic", lambda: clock[0])
-    workers = {1: SimpleNamespace(number=1, ready=True, pulse=Pulse())}
+    monkeypatch.setattr(health, "monotonic", lambda: clock[0])
+    workers = {1: SimpleNamespace(number=1, ready=True, pulse=Heartbeat())}
     supervisor = SimpleNamespace(workers=workers, is_open=True, is_stopping=False)
-    asked = SupervisorHealth(ServerOptions(), supervisor, Table.alone(SHARED_ROWS))  # type: ignore[arg-type]
+    asked = SupervisorHealth(ServerOptions(), supervisor, SharedCounters.alone(SHARED_ROWS))  # type: ignore[arg-type]
     assert asked.facts().unserved_seconds == 0
     clock[0] = 10_000.0
     workers[1].ready = False

@@ -11,9 +11,9 @@ from time import monotonic
 import asyncssh
 import pytest
 
-from testbed.store import Store
-from tests.admin.asking import Said, admin_port_of, ask, until
-from tests.admin.serving import connect, serving
+from testbed.s3_store import Store
+from tests.admin.admin_client import AdminResponse, admin_port_of, ask, until
+from tests.admin.admin_servers import connect, serving
 from tests.support.fault_proxy import FaultProxy
 from tests.support.faults import Answer, Delay
 from tests.support.s3_client import S3
@@ -22,7 +22,7 @@ from tests.support.server import Server
 EITHER = pytest.mark.parametrize("workers", [1, 2], ids=["one process", "two workers"])
 
 
-def is_ready(said: Said) -> bool:
+def is_ready(said: AdminResponse) -> bool:
     return said.status == 200
 
 

@@ -11,7 +11,7 @@ from time import monotonic
 import pytest
 
 from s3sftp.admin import StorageCheck
-from s3sftp.admin import storage as module
+from s3sftp.admin import storage_check as module
 
 FRESH = 0.4
 

@@ -7,14 +7,14 @@ from collections.abc import AsyncIterator, Sequence
 
 import pytest
 
-from s3sftp import app_health
-from s3sftp.app_health import storage_trouble
-from s3sftp.app_options import ServerOptions
+from s3sftp.app import health
+from s3sftp.app.health import storage_problem
+from s3sftp.app.options import ServerOptions
 from s3sftp.backends import Entry, Place, Session
 from s3sftp.backends.memory import MemoryBackend
 from s3sftp.backends.s3 import S3Options
 from s3sftp.errors import PermissionDenied, StorageFailure
-from tests.admin.asking import ask
+from tests.admin.admin_client import ask
 from tests.cli.test_service import new_place
 
 OPTIONS = ServerOptions(backend="acme")
@@ -37,7 +37,7 @@ class Misbehaving(MemoryBackend):
 
 
 async def said_of(backend: MemoryBackend, options: ServerOptions = OPTIONS) -> str:
-    return await storage_trouble(backend, backend, options)
+    return await storage_problem(backend, backend, options)
 
 
 async def test_one_that_answers_is_no_trouble() -> None:
@@ -56,7 +56,7 @@ async def test_one_that_says_itself_that_it_is_not_ready_is_believed() -> None:
 
 
 async def test_one_that_never_answers_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(app_health, "LOOK_SECONDS", 0.1)
+    monkeypatch.setattr(health, "LOOK_SECONDS", 0.1)
     assert "storage acme: no answer in 0.1 s" in await said_of(Misbehaving(None))
 
 

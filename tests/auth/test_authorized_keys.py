@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 import asyncssh
 import pytest
 
+from s3sftp.auth.address_patterns import AllowedSources
 from s3sftp.auth.authorized_keys import AuthorizedKey, keys_in, parse_line
-from s3sftp.auth.sources import AllowedSources
 
 KEY = asyncssh.generate_private_key("ssh-ed25519")
 PUBLIC = KEY.export_public_key().decode().strip()

@@ -11,7 +11,7 @@ import structlog
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from s3sftp.auth import AuthOptions, ConfiguredUsers, UserOptions, read_logins, tell_what_is_wrong
+from s3sftp.auth import AuthOptions, ConfiguredUsers, UserOptions, log_account_problems, read_logins
 from s3sftp.auth.authorized_keys import FoundKeys, KeyProblem, keys_in
 from s3sftp.errors import ConfigurationError
 from tests.support.commands import installed
@@ -327,7 +327,7 @@ async def test_the_log_tells_of_each_bad_key_once_and_the_good_ones_open(tmp_pat
                 "carol": UserOptions(authorized_keys=(line(ECDSA),)),
             }
         )
-        tell_what_is_wrong(logins)
+        log_account_problems(logins)
     users = ConfiguredUsers(logins.accounts, AuthOptions())
     for key in (ED25519, RSA):
         assert await users.by_public_key("alice", key, "192.0.2.1") is not None
@@ -348,7 +348,7 @@ def test_a_file_of_nothing_but_rubbish_is_told_in_few_lines_and_that_nobody_can_
     file = tmp_path / "keys"
     file.write_text("rubbish of a page\n" * 5000)
     with structlog.testing.capture_logs() as events:
-        tell_what_is_wrong(read_logins({"alice": UserOptions(authorized_keys_file=file)}))
+        log_account_problems(read_logins({"alice": UserOptions(authorized_keys_file=file)}))
     assert len(events) < 30
     assert [each["log_level"] for each in events if each["event"] == "login.impossible"] == ["error"]
 

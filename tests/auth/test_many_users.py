@@ -14,7 +14,8 @@ from pathlib import Path
 import asyncssh
 import pytest
 
-from s3sftp.app_options import Configuration, load_configuration
+from s3sftp.app.config_reload import ConfigReloader
+from s3sftp.app.options import Configuration, load_configuration
 from s3sftp.auth import (
     Account,
     AuthOptions,
@@ -24,8 +25,7 @@ from s3sftp.auth import (
     hash_password,
     read_logins,
 )
-from s3sftp.config import Sources, from_toml
-from s3sftp.reloading import Reloading
+from s3sftp.config import SourceFiles, from_toml
 
 USERS = 10_000
 KEY = asyncssh.generate_private_key("ssh-ed25519")
@@ -52,7 +52,7 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return file
 
 
-def read(config: Path, sources: Sources) -> Configuration:
+def read(config: Path, sources: SourceFiles) -> Configuration:
     sources.note(config)
     return load_configuration(from_toml(config), {}, (), sources)
 
@@ -60,7 +60,7 @@ def read(config: Path, sources: Sources) -> Configuration:
 @pytest.mark.alone
 def test_ten_thousand_users_in_a_directory_of_files_are_read_in_less_than_two_seconds(config: Path) -> None:
     began = time.process_time()
-    found = read(config, Sources())
+    found = read(config, SourceFiles())
     took = time.process_time() - began
     assert len(found.logins.accounts) == USERS
     assert took < 2  # 0.7 s of a processor of 2020
@@ -69,11 +69,11 @@ def test_ten_thousand_users_in_a_directory_of_files_are_read_in_less_than_two_se
 @pytest.mark.alone
 async def test_reading_ten_thousand_users_again_holds_up_nothing_else_in_the_process(config: Path) -> None:
     """Counted in what this process computes between two turns of the event loop, whatever else runs."""
-    sources = Sources()
+    sources = SourceFiles()
     configuration = read(config, sources).without_tables()
     users = ConfiguredUsers({}, AuthOptions())
     taken = asyncio.Event()
-    reloading = Reloading(
+    reloading = ConfigReloader(
         lambda sources: read(config, sources),
         Configuration(configuration.options, read_logins({})),
         sources,

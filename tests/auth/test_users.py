@@ -11,7 +11,7 @@ import asyncssh
 import pytest
 
 from s3sftp.auth import AuthOptions, ConfiguredUsers, Identity, UserOptions, hash_password, read_logins
-from s3sftp.auth.passwords import Nobody, PasswordVerifier, check_hash
+from s3sftp.auth.passwords import DummyHash, PasswordVerifier, check_hash
 
 CHEAP = argon2.PasswordHasher(time_cost=1, memory_cost=1024)
 KEY = asyncssh.generate_private_key("ssh-ed25519")
@@ -79,7 +79,7 @@ async def test_a_line_of_an_authorized_keys_file_opens_too(tmp_path) -> None:  #
 
 
 async def test_verifying_passwords_does_not_hold_up_the_event_loop() -> None:
-    verifier = PasswordVerifier(Nobody.among([hash_password("x")]), threads=2)
+    verifier = PasswordVerifier(DummyHash.among([hash_password("x")]), threads=2)
     longest, last, done = 0.0, time.perf_counter(), asyncio.Event()
 
     async def tick() -> None:
@@ -101,7 +101,7 @@ async def test_verifying_passwords_does_not_hold_up_the_event_loop() -> None:
 
 
 async def test_a_client_that_leaves_does_not_free_a_thread_that_still_computes() -> None:
-    verifier = PasswordVerifier(Nobody.among([hash_password("x")]), threads=1)
+    verifier = PasswordVerifier(DummyHash.among([hash_password("x")]), threads=1)
     first = asyncio.create_task(verifier.verify(None, "guess"))
     await asyncio.sleep(0.01)
     first.cancel()

@@ -16,9 +16,9 @@ from s3sftp.backends import Place
 from s3sftp.backends.local import LocalBackend, LocalOptions
 from s3sftp.backends.memory import MemoryBackend
 from s3sftp.backends.s3 import S3Backend, S3Options
-from s3sftp.backends.s3.keys import Keys
+from s3sftp.backends.s3.keys import KeyMapping
 from s3sftp.testing import Outside, Subject
-from testbed.store import Space, Store
+from testbed.s3_store import Space, Store
 from tests.support.s3_client import s3_client
 
 
@@ -52,7 +52,7 @@ async def on_s3(store: Store, *, cache_seconds: float) -> AsyncIterator[Subject]
     """A prefix in a fresh bucket, with the smallest parts that S3 takes."""
     with store.space() as space:
         options = s3_options(store, space, cache_seconds)
-        keys = Keys(options.prefix)
+        keys = KeyMapping(options.prefix)
         async with s3_client(store, space.bucket) as s3:
 
             async def unfinished_uploads() -> int:

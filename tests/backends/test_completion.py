@@ -13,10 +13,10 @@ from s3sftp.backends import Backend, Entry, FileInfo, Finish, Place, Session, Wr
 from s3sftp.backends.capabilities import Capabilities, examine
 from s3sftp.backends.complete import complete
 from s3sftp.backends.memory import MemoryBackend
-from s3sftp.backends.spool import Spool, SpoolRoom
+from s3sftp.backends.spool import SpoolFile, SpoolQuota
 from s3sftp.errors import ConfigurationError, NotADirectory, NotFound, StorageFailure
 from s3sftp.testing import NO_TIMES, BackendPromises
-from tests.backends.lean import Streaming, WholeFiles
+from tests.backends.minimal_backends import Streaming, WholeFiles
 
 
 class TestWholeFilesOnly(BackendPromises):
@@ -43,7 +43,7 @@ def test_three_of_the_four_that_stream_are_refused_by_name() -> None:
         abort_write = None  # type: ignore[assignment]
 
     with pytest.raises(ConfigurationError, match=r"Three.*no abort_write"):
-        complete(Three(), SpoolRoom(None, 1 << 20))
+        complete(Three(), SpoolQuota(None, 1 << 20))
 
 
 def test_a_wrong_signature_is_refused_with_what_is_expected() -> None:
@@ -52,7 +52,7 @@ def test_a_wrong_signature_is_refused_with_what_is_expected() -> None:
             await super().delete(place, Session("nobody"))
 
     with pytest.raises(ConfigurationError, match=r"Old: delete.*should take \(place, session\)"):
-        complete(Old(), SpoolRoom(None, 1 << 20))
+        complete(Old(), SpoolQuota(None, 1 << 20))
 
 
 def test_parameters_in_another_order_are_refused_and_other_names_are_not() -> None:
@@ -64,13 +64,13 @@ def test_parameters_in_another_order_are_refused_and_other_names_are_not() -> No
         async def delete(self, path: Place, who: Session, *rest: object) -> None: ...
 
     with pytest.raises(ConfigurationError, match=r"should take \(place, session\), in this order"):
-        complete(Turned(), SpoolRoom(None, 1 << 20))
-    complete(Renamed(), SpoolRoom(None, 1 << 20))
+        complete(Turned(), SpoolQuota(None, 1 << 20))
+    complete(Renamed(), SpoolQuota(None, 1 << 20))
 
 
 def test_a_backend_that_has_everything_stays_itself() -> None:
     backend = MemoryBackend()
-    assert complete(backend, SpoolRoom(None, 1 << 20)) is backend
+    assert complete(backend, SpoolQuota(None, 1 << 20)) is backend
 
 
 @pytest.mark.parametrize("said", [FileNotFoundError, NotADirectoryError])
@@ -85,7 +85,7 @@ async def test_a_root_that_the_backend_does_not_know_is_an_empty_directory(said:
             raise said
             yield  # an async generator
 
-    backend = complete(Rootless(), SpoolRoom(None, 1 << 20))
+    backend = complete(Rootless(), SpoolQuota(None, 1 << 20))
     assert (await backend.file_info(Place(), Session("alice"))).is_dir
     assert [page async for page in backend.list_dir(Place(), Session("alice"))] == []
     with pytest.raises((NotFound, NotADirectory)):
@@ -102,7 +102,7 @@ async def test_an_upload_may_be_aborted_again_and_again_whatever_the_backend_say
                 raise OSError("not now")
 
     theirs = Clumsy()
-    backend, alice = complete(theirs, SpoolRoom(None, 1 << 20)), Session("alice")
+    backend, alice = complete(theirs, SpoolQuota(None, 1 << 20)), Session("alice")
     upload = await backend.begin_write(Place((b"file",)), WriteIntent(), alice)
     for _ in range(3):
         await backend.abort_write(upload, alice)
@@ -125,7 +125,7 @@ async def test_an_upload_that_was_published_is_not_aborted_whatever_is_said_of_i
             self.aborted += 1
 
     theirs = Forgetful()
-    backend, alice = complete(theirs, SpoolRoom(None, 1 << 20)), Session("alice")
+    backend, alice = complete(theirs, SpoolQuota(None, 1 << 20)), Session("alice")
     upload = await backend.begin_write(Place((b"file",)), WriteIntent(), alice)
     with pytest.raises(StorageFailure):
         await backend.finish_write(upload, b"content", Finish(7), alice)
@@ -140,7 +140,7 @@ async def test_a_root_whose_listing_breaks_off_is_not_shown_as_complete(missing:
             yield [Entry(b"one", FileInfo.file(1))]
             raise missing
 
-    backend = complete(Breaking(), SpoolRoom(None, 1 << 20))
+    backend = complete(Breaking(), SpoolQuota(None, 1 << 20))
     with pytest.raises(missing):
         [page async for page in backend.list_dir(Place(), Session("alice"))]
 
@@ -151,7 +151,7 @@ async def test_a_file_without_versions_that_is_opened_again_is_read_again() -> N
             return FileInfo.file(3)
 
     theirs, alice, file = Unversioned(), Session("alice"), Place((b"file",))
-    backend = complete(theirs, SpoolRoom(None, 1 << 20))
+    backend = complete(theirs, SpoolQuota(None, 1 << 20))
     for content in (b"one", b"two"):
         theirs.inner.put("file", content)
         info, _ = await backend.open_file(file, 100, alice)
@@ -162,5 +162,5 @@ async def test_a_file_without_versions_that_is_opened_again_is_read_again() -> N
 
 async def test_a_spool_that_cannot_be_made_is_a_failure_of_the_storage(tmp_path: Path) -> None:
     with pytest.raises(StorageFailure) as failed:
-        await Spool.open(SpoolRoom(tmp_path / "gone", 1 << 20))
+        await SpoolFile.open(SpoolQuota(tmp_path / "gone", 1 << 20))
     assert "gone" in (failed.value.detail or "")

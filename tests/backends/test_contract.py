@@ -20,7 +20,7 @@ def test_a_name_that_no_storage_has_makes_no_place(name: bytes) -> None:
 
 def test_a_backend_with_types_may_leave_out_start_and_stop() -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "mypy", "--strict", str(Path(__file__).parent / "typed.py")],
+        [sys.executable, "-m", "mypy", "--strict", str(Path(__file__).parent / "typed_backend.py")],
         cwd=Path(__file__).parents[2],
         capture_output=True,
         text=True,

@@ -7,7 +7,7 @@ from dataclasses import fields
 import pytest
 
 from s3sftp.backends.operations import OPERATIONS, Operation
-from s3sftp.backends.service.fields import FROM_WIRE
+from s3sftp.backends.service.codecs import FROM_WIRE
 from s3sftp.backends.service.messages import MESSAGES
 from s3sftp.backends.service.stub import Conversations
 from s3sftp.backends.validation import CHECKS

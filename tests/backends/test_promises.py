@@ -9,8 +9,8 @@ from dataclasses import replace
 import pytest
 
 from s3sftp.testing import BackendPromises, Subject
-from s3sftp.testing.promises import Sequences
-from testbed.store import Store
+from s3sftp.testing.promises import SequencePromises
+from testbed.s3_store import Store
 from tests.backends.storages import in_memory, on_s3
 
 REMEMBERS_SECONDS = 0.5
@@ -51,7 +51,7 @@ class TestS3OnMoto(BackendPromises):
         return on_s3(self.store, cache_seconds=REMEMBERS_SECONDS)
 
 
-class TestS3ThatIsAskedEachTime(Sequences):
+class TestS3ThatIsAskedEachTime(SequencePromises):
     """More sequences, as nothing has to be waited for."""
 
     sequences = 8
@@ -65,7 +65,7 @@ class TestS3ThatIsAskedEachTime(Sequences):
         return on_s3(self.store, cache_seconds=0)
 
 
-class TestS3ThatIsAloneAndRemembers(Sequences):
+class TestS3ThatIsAloneAndRemembers(SequencePromises):
     """What it remembers is never older than what it did itself."""
 
     sequences = 8

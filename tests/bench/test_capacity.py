@@ -14,7 +14,7 @@ from bench.capacity import requests as s3
 from bench.capacity.check import comparisons
 from bench.capacity.coefficients import coefficients, newest
 from bench.capacity.demand import MIB, WORKER_BUFFER_BYTES, Demand, Machine
-from bench.capacity.needs import (
+from bench.capacity.requirements import (
     GIB,
     MAX_CONNECTIONS,
     SMALL_BYTES,
@@ -29,7 +29,7 @@ from s3sftp.backends.s3.options import S3Options
 from s3sftp.fs.options import FileOptions
 from s3sftp.ssh.options import SshOptions
 from s3sftp.telemetry.prices import dollars
-from s3sftp.workers import available
+from s3sftp.workers import cpu_count
 from tests.limits.operations import OPERATIONS
 from tests.limits.operations import RANGE_BYTES as TABLE_RANGE_BYTES
 from tests.support.server import PART_BYTES as TABLE_PART_BYTES
@@ -86,7 +86,7 @@ def test_the_model_assumes_the_defaults_of_the_server() -> None:
     assert FileOptions.model_fields["range_bytes"].default == s3.RANGE_BYTES
     assert FileOptions.model_fields["buffer_bytes"].default == Machine().buffer_bytes
     assert SshOptions.model_fields["max_connections"].default == MAX_CONNECTIONS
-    assert available.MIN_BUFFER_BYTES == WORKER_BUFFER_BYTES
+    assert cpu_count.MIN_BUFFER_BYTES == WORKER_BUFFER_BYTES
     assert FULL.file == SMALL_BYTES
 
 

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from bench.material import Material
 from bench.measure.tree import cpu_seconds, peak_resident_bytes, tree
 from bench.peers import PEERS
 from bench.runner import plan
 from bench.sizes import FULL, QUICK, amount, changed
+from bench.test_data import BenchFiles
 from bench.work import works
 
 WORKS = works(QUICK)
@@ -38,7 +38,7 @@ def test_only_servers_of_s3_are_measured_at_a_distance() -> None:
 
 
 def test_every_work_names_peers_that_exist_and_says_what_it_is(tmp_path: Path) -> None:
-    material = Material(tmp_path, QUICK)
+    material = BenchFiles(tmp_path, QUICK)
     for work in EVERY:
         assert set(work.peers) <= set(PEERS)
         assert work.about(material)
@@ -47,7 +47,7 @@ def test_every_work_names_peers_that_exist_and_says_what_it_is(tmp_path: Path) -
 
 def test_material_is_the_same_each_time(tmp_path: Path) -> None:
     sizes = changed(QUICK, "files=3,file=1000")
-    one, two = (Material(tmp_path / name, sizes).path("small") for name in ("one", "two"))
+    one, two = (BenchFiles(tmp_path / name, sizes).path("small") for name in ("one", "two"))
     assert [file.read_bytes() for file in sorted(one.iterdir())] == [
         file.read_bytes() for file in sorted(two.iterdir())
     ]

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from bench.relay.link import Shape, body_length
+from bench.relay.connection import Shape, body_length
 from bench.relay.remote import Relay
 from bench.relay.token_bucket import TokenBucket
-from testbed.store import Store
-from tests.support.desk import content
+from testbed.s3_store import Store
+from tests.support.client_workspace import content
 
 MIB = 1 << 20
 

@@ -13,7 +13,7 @@ from typing import Any
 import botocore.session
 from botocore.config import Config
 
-from tests.cli.program import Running, batch, running
+from tests.cli.command_process import Running, batch, running
 
 
 def _printed(demo: Running) -> tuple[list[str], str]:

@@ -15,11 +15,11 @@ import asyncssh
 import pytest
 import structlog
 
-from s3sftp.app_descriptors import enough_descriptors
-from s3sftp.app_options import ServerOptions
-from s3sftp.ssh import descriptors
+from s3sftp.app.descriptor_limit import ensure_descriptors
+from s3sftp.app.options import ServerOptions
+from s3sftp.ssh import file_descriptors
 from testbed.processes import Process
-from testbed.store import Store
+from testbed.s3_store import Store
 from tests.support.server import Server
 
 
@@ -150,9 +150,9 @@ async def test_at_the_start_the_limit_is_raised_and_too_low_a_one_is_told_with_n
 def test_where_hardly_a_connection_would_fit_the_limit_of_open_files_alone_is_to_be_raised(
     limit: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(descriptors, "raise_limit", lambda: limit)
+    monkeypatch.setattr(file_descriptors, "raise_limit", lambda: limit)
     with structlog.testing.capture_logs() as events:
-        enough_descriptors(ServerOptions.model_validate({"s3": {"bucket": "b"}}), 1)
+        ensure_descriptors(ServerOptions.model_validate({"s3": {"bucket": "b"}}), 1)
     (told,) = events
     assert f"to {told['needed']} or more" in told["detail"]
     assert "max_connections" not in told["detail"]

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.program import s3sftp
+from tests.cli.command_process import s3sftp
 
 
 @contextmanager

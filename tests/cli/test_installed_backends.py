@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.package import ROOT, install
-from tests.cli.program import batch, running, s3sftp, scp, sftp_command, write_key_pair
+from tests.cli.command_process import batch, running, s3sftp, scp, sftp_command, write_key_pair
+from tests.cli.installed_package import ROOT, install
 
 NOTES = (ROOT / "examples" / "notes.py").read_text()
 TENANTS = (ROOT / "examples" / "tenants.py").read_text()

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.program import Running, batch, paramiko_on, running, sftp_command, write_key_pair
+from tests.cli.command_process import Running, batch, paramiko_on, running, sftp_command, write_key_pair
 from tests.docs.pages import blocks_of
 
 

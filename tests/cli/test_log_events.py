@@ -11,7 +11,7 @@ from typing import Any
 import asyncssh
 import pytest
 
-from tests.cli.program import serving_from_memory
+from tests.cli.command_process import serving_from_memory
 from tests.docs.log_events import log_events
 
 _OF_EVERY_LINE = {"event", "level", "logger", "timestamp", "worker"}

@@ -7,7 +7,14 @@ from pathlib import Path
 
 import asyncssh
 
-from tests.cli.program import batch, running, s3sftp, serving_from_memory, sftp_command, write_key_pair
+from tests.cli.command_process import (
+    batch,
+    running,
+    s3sftp,
+    serving_from_memory,
+    sftp_command,
+    write_key_pair,
+)
 from tests.support.commands import installed
 
 TYPES = ("ssh-ed25519", "ecdsa-sha2-nistp256", "ssh-rsa")

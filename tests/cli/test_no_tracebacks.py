@@ -21,7 +21,7 @@ import click
 import pytest
 
 from s3sftp.cli import main
-from tests.cli.program import clean_environment, write_key_pair
+from tests.cli.command_process import clean_environment, write_key_pair
 
 NOBODY_LISTENS = "http://127.0.0.1:9"
 ARGUMENTS = {

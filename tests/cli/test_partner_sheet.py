@@ -10,9 +10,9 @@ import pytest
 
 from s3sftp.auth import hash_password
 from s3sftp.ssh.host_keys import FILES
-from tests.cli.program import Running, running, s3sftp, toml, write_key_pair
+from tests.cli.command_process import Running, running, s3sftp, toml, write_key_pair
 from tests.support.commands import installed
-from tests.support.sheet import Home, Sheet
+from tests.support.partner_sheet import Home, PartnerSheet
 
 SECRET = hash_password("correct horse")
 
@@ -61,7 +61,7 @@ def sheet_of(user: str, file: Path, *flags: str) -> str:
 
 def test_it_has_the_fingerprint_and_the_line_of_each_host_key(world: tuple[Path, Path, Running]) -> None:
     directory, file, server = world
-    sheet = Sheet(sheet_of("alice", file, "--port", str(server.port)))
+    sheet = PartnerSheet(sheet_of("alice", file, "--port", str(server.port)))
     lines = sheet.block("text", f"[127.0.0.1]:{server.port}").splitlines()
     keys = [asyncssh.read_private_key(directory / "state" / name) for name in FILES]
     assert [line.split()[2] for line in lines] == [
@@ -72,7 +72,7 @@ def test_it_has_the_fingerprint_and_the_line_of_each_host_key(world: tuple[Path,
 
 def test_its_lines_work_as_they_are_written(world: tuple[Path, Path, Running], tmp_path: Path) -> None:
     directory, file, server = world
-    sheet = Sheet(sheet_of("alice", file, "--port", str(server.port)))
+    sheet = PartnerSheet(sheet_of("alice", file, "--port", str(server.port)))
     home = Home(tmp_path / "home", directory / "key")
     stranger = home.run(sheet.block("console", "sftp"), "ls\n")
     assert "Host key verification failed" in stranger.stderr
@@ -86,7 +86,7 @@ def test_its_lines_work_as_they_are_written(world: tuple[Path, Path, Running], t
 def test_the_line_for_lftp_works_as_it_is_written(world: tuple[Path, Path, Running], tmp_path: Path) -> None:
     installed("lftp")
     directory, file, server = world
-    sheet = Sheet(sheet_of("alice", file, "--port", str(server.port)))
+    sheet = PartnerSheet(sheet_of("alice", file, "--port", str(server.port)))
     home = Home(tmp_path / "home", directory / "key")
     (home.ssh / "known_hosts").write_text(sheet.block("text", "[127.0.0.1]") + "\n")
     home.configure(sheet.block("sshconfig"))
@@ -99,7 +99,7 @@ def test_the_settings_for_rclone_work_as_they_are_written(
 ) -> None:
     program = installed("rclone")
     directory, file, server = world
-    sheet = Sheet(sheet_of("alice", file, "--port", str(server.port)))
+    sheet = PartnerSheet(sheet_of("alice", file, "--port", str(server.port)))
     home = Home(tmp_path / "home", directory / "key")
     (home.ssh / "known_hosts").write_text(sheet.block("text", "[127.0.0.1]") + "\n")
     named = home.run(f"{program} config file").stdout.splitlines()[-1]
@@ -131,7 +131,7 @@ def test_a_password_and_a_name_with_signs_have_lines_that_ask(
     world: tuple[Path, Path, Running], tmp_path: Path
 ) -> None:
     _, file, server = world
-    sheet = Sheet(sheet_of("bob@acme+eu", file, "--port", str(server.port)))
+    sheet = PartnerSheet(sheet_of("bob@acme+eu", file, "--port", str(server.port)))
     assert sheet.block("console", "sftp") == f"sftp -P {server.port} bob@acme+eu@127.0.0.1"
     home = Home(tmp_path / "home")
     (home.ssh / "known_hosts").write_text(sheet.block("text", "[127.0.0.1]") + "\n")
@@ -145,7 +145,10 @@ def test_as_plain_text_it_has_the_same_lines_and_no_signs_of_markdown(
 ) -> None:
     _, file, server = world
     flags = ("--port", str(server.port))
-    text, sheet = sheet_of("alice", file, *flags, "--format", "text"), Sheet(sheet_of("alice", file, *flags))
+    text, sheet = (
+        sheet_of("alice", file, *flags, "--format", "text"),
+        PartnerSheet(sheet_of("alice", file, *flags)),
+    )
     assert "`" not in text
     assert "#" not in text
     for line in (
@@ -178,7 +181,7 @@ def test_names_and_addresses_are_written_as_clients_want_them(
     world: tuple[Path, Path, Running], host: str, port: int, line: str, known: str
 ) -> None:
     _, file, _ = world
-    sheet = Sheet(sheet_of("alice", file, "--host", host, "--port", str(port)))
+    sheet = PartnerSheet(sheet_of("alice", file, "--host", host, "--port", str(port)))
     assert sheet.block("console", "sftp") == f"sftp -P {port} -i ~/.ssh/id_ed25519 {line}"
     assert sheet.block("text").startswith(known)
 
@@ -230,4 +233,4 @@ def test_a_key_that_is_announced_is_on_it_as_the_next_one(tmp_path: Path) -> Non
     sheet = sheet_of("alice", file, "--port", "2022")
     new = asyncssh.read_private_key(keys[1]).get_fingerprint()
     assert f"`{new}` (ssh-ed25519): not in use yet" in sheet
-    assert len(Sheet(sheet).block("text").splitlines()) == 2
+    assert len(PartnerSheet(sheet).block("text").splitlines()) == 2

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.backends.service.served import process_of, reference, short_directory
-from tests.cli.program import Running, batch, paramiko_on, running, scp, sftp_command, write_key_pair
+from tests.backends.service.service_processes import process_of, reference, short_directory
+from tests.cli.command_process import Running, batch, paramiko_on, running, scp, sftp_command, write_key_pair
 from tests.support.commands import installed
 
 DATA = bytes(range(256)) * 20_000

@@ -12,18 +12,18 @@ import asyncssh
 import pytest
 
 from s3sftp import errors
-from s3sftp.sftp.refused import level_of
-from s3sftp.telemetry.sparse import Allowance
+from s3sftp.sftp.failure_log_level import failure_log_level
+from s3sftp.telemetry.log_throttle import BurstAllowance
 from testbed.packets import CREAT, EXTENDED, MKDIR, READLINK, SYMLINK, R, Refused, W, string
-from testbed.wire import Wire, wire
-from tests.cli.program import Running, serving_from_memory
+from testbed.raw_client import RawSftpClient, wire
+from tests.cli.command_process import Running, serving_from_memory
 
 TOLD = ("request.refused", "request.failed", "request.refusals_suppressed")
 READ_ONLY = {"S3SFTP_USERS__alice__READ_ONLY": "true"}
 
 
 @asynccontextmanager
-async def client_of(server: Running, key: Path) -> AsyncIterator[Wire]:
+async def client_of(server: Running, key: Path) -> AsyncIterator[RawSftpClient]:
     connection = await asyncssh.connect(
         "127.0.0.1", server.port, username="alice", known_hosts=None, config=None, client_keys=[str(key)]
     )
@@ -97,16 +97,16 @@ async def test_a_session_that_is_refused_thousands_leaves_few_lines_and_their_nu
 
 
 def test_failures_of_the_storage_are_warnings_and_those_of_files_are_left_to_their_transfer() -> None:
-    assert level_of("OPEN", errors.StorageFailure(), changes=False) == logging.WARNING
-    assert level_of("STAT", errors.TimedOut(), changes=False) == logging.WARNING
-    assert level_of("CLOSE", errors.StorageFailure(), changes=False) == logging.DEBUG
-    assert level_of("OPEN", errors.PermissionDenied(), changes=False) == logging.INFO
-    assert level_of("STAT", errors.PermissionDenied(), changes=False) == logging.INFO
-    assert level_of("RENAME", errors.NotFound(), changes=True) == logging.INFO
+    assert failure_log_level("OPEN", errors.StorageFailure(), changes=False) == logging.WARNING
+    assert failure_log_level("STAT", errors.TimedOut(), changes=False) == logging.WARNING
+    assert failure_log_level("CLOSE", errors.StorageFailure(), changes=False) == logging.DEBUG
+    assert failure_log_level("OPEN", errors.PermissionDenied(), changes=False) == logging.INFO
+    assert failure_log_level("STAT", errors.PermissionDenied(), changes=False) == logging.INFO
+    assert failure_log_level("RENAME", errors.NotFound(), changes=True) == logging.INFO
 
 
 def test_so_many_are_told_at_once_and_then_one_in_each_interval() -> None:
-    allowance = Allowance(2, 10.0)
+    allowance = BurstAllowance(2, 10.0)
     assert [allowance.take(now) for now in (0, 0, 1, 5, 12, 13, 60, 60, 60)] == [
         *(0, 0, None, None, 2, None, 1, 0, None)
     ]

@@ -11,8 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.mounted import Partners, shown
-from tests.cli.program import (
+from tests.cli.command_process import (
     batch,
     running,
     s3sftp,
@@ -21,7 +20,8 @@ from tests.cli.program import (
     wait_until,
     write_key_pair,
 )
-from tests.workers.crew import alive
+from tests.cli.mounted_secret import Partners, shown
+from tests.workers.worker_server import alive
 
 one_and_two = pytest.mark.parametrize("partners", [1, 2], ids=["one process", "two workers"], indirect=True)
 

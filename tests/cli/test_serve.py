@@ -14,9 +14,8 @@ import asyncssh
 import pytest
 
 from testbed.processes import accepts, free_port
-from testbed.store import Store
-from tests.cli.mounted import Partners
-from tests.cli.program import (
+from testbed.s3_store import Store
+from tests.cli.command_process import (
     Running,
     batch,
     clean_environment,
@@ -28,6 +27,7 @@ from tests.cli.program import (
     wait_until,
     write_key_pair,
 )
+from tests.cli.mounted_secret import Partners
 from tests.support.s3_client import S3
 
 

@@ -16,12 +16,12 @@ from pathlib import Path
 import paramiko
 import pytest
 
-from s3sftp.app_options import load_options
+from s3sftp.app.options import load_options
 from s3sftp.config import Setting
 from s3sftp.errors import ConfigurationError
 from testbed.processes import Process
-from tests.backends.service.served import process_of, reference, short_directory
-from tests.cli.program import (
+from tests.backends.service.service_processes import process_of, reference, short_directory
+from tests.cli.command_process import (
     Running,
     paramiko_on,
     running,

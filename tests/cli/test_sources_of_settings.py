@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from testbed.processes import wait_until
-from testbed.store import Store
-from tests.cli.program import batch, running, s3sftp, sftp_command, write_key_pair
+from testbed.s3_store import Store
+from tests.cli.command_process import batch, running, s3sftp, sftp_command, write_key_pair
 
 SECRET = "sealed-secret-of-the-vault"
 

@@ -15,9 +15,9 @@ import structlog
 
 from s3sftp.errors import ConfigurationError
 from s3sftp.ssh.host_keys import load
-from testbed.store import Store
-from testbed.wire import wire
-from tests.cli.program import write_key_pair
+from testbed.raw_client import wire
+from testbed.s3_store import Store
+from tests.cli.command_process import write_key_pair
 from tests.limits.operations import connect
 from tests.support.commands import installed
 from tests.support.s3_client import S3

@@ -10,8 +10,8 @@ import asyncssh
 import pytest
 
 from s3sftp import __version__
-from testbed.store import Store
-from tests.cli.program import s3sftp, toml
+from testbed.s3_store import Store
+from tests.cli.command_process import s3sftp, toml
 
 
 def test_the_version_is_told() -> None:

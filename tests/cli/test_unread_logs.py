@@ -19,9 +19,9 @@ from typing import Any
 import asyncssh
 import pytest
 
-from s3sftp.telemetry.output import Output
+from s3sftp.telemetry.stderr_writer import StderrWriter
 from testbed.processes import wait_until
-from testbed.store import Store
+from testbed.s3_store import Store
 from tests.support.server import Server
 
 LEAST_PIPE = 4096
@@ -165,7 +165,7 @@ def pipe() -> Iterator[tuple[int, int]]:
 
 def test_a_bounded_number_of_bytes_waits_and_the_rest_is_dropped_and_counted(pipe: tuple[int, int]) -> None:
     told: list[int] = []
-    output = Output(pipe[1], told.append, max_bytes=50_000)
+    output = StderrWriter(pipe[1], told.append, max_bytes=50_000)
     output.start()
     for number in range(1000):
         output.write(f"{number:99}\n")
@@ -185,7 +185,7 @@ def test_a_bounded_number_of_bytes_waits_and_the_rest_is_dropped_and_counted(pip
 
 
 def test_pieces_of_a_line_go_out_as_one(pipe: tuple[int, int]) -> None:
-    output = Output(pipe[1], lambda _: None)
+    output = StderrWriter(pipe[1], lambda _: None)
     output.start()
     print("Traceback", "of", "…", 1, file=output)
     print("\udcff", file=output)
@@ -194,7 +194,7 @@ def test_pieces_of_a_line_go_out_as_one(pipe: tuple[int, int]) -> None:
 
 
 def test_a_reader_that_is_gone_costs_no_processor_time(pipe: tuple[int, int]) -> None:
-    output = Output(pipe[1], lambda _: None)
+    output = StderrWriter(pipe[1], lambda _: None)
     output.start()
     os.close(pipe[0])
     output.write("for nobody\n")
@@ -210,7 +210,7 @@ def test_long_lines_of_several_processes_stay_whole(pipe: tuple[int, int]) -> No
     for letter in "ab":
         child = os.fork()
         if child == 0:
-            output = Output(pipe[1], lambda _: None)
+            output = StderrWriter(pipe[1], lambda _: None)
             output.start()
             for _ in range(30):
                 output.write(letter * 10_000 + "\n")

@@ -11,12 +11,12 @@ from urllib.parse import urlsplit
 import pytest
 
 from testbed.processes import free_port
-from testbed.store import Store, new_bucket_name
+from testbed.s3_store import Store, new_bucket_name
 from tests.clients import page
+from tests.support.client_workspace import ClientWorkspace
 from tests.support.clients import Clients
-from tests.support.desk import Desk
 from tests.support.fault_proxy import FaultProxy
-from tests.support.partner import PartnerServer
+from tests.support.partner_server import PartnerServer
 from tests.support.s3_client import s3_client
 from tests.support.server import Groups, Server
 
@@ -57,7 +57,7 @@ def server(request: pytest.FixtureRequest) -> Server:
 
 
 @pytest.fixture
-async def desk(server: Server, tmp_path: Path) -> AsyncIterator[Desk]:
+async def desk(server: Server, tmp_path: Path) -> AsyncIterator[ClientWorkspace]:
     """A corner of the shared server: an empty remote directory and an empty local one."""
     async with _desk_at(server, tmp_path) as desk:
         yield desk
@@ -70,7 +70,7 @@ def keeping_server(seaweed: Store, tmp_path_factory: pytest.TempPathFactory) -> 
 
 
 @pytest.fixture
-async def keeping(keeping_server: Server, tmp_path: Path) -> AsyncIterator[Desk]:
+async def keeping(keeping_server: Server, tmp_path: Path) -> AsyncIterator[ClientWorkspace]:
     """A corner of a server that keeps directories when their last file goes."""
     async with _desk_at(keeping_server, tmp_path) as desk:
         yield desk
@@ -83,7 +83,7 @@ def partner_server(seaweed: Store, tmp_path_factory: pytest.TempPathFactory) -> 
 
 
 @pytest.fixture
-async def partner_desk(partner_server: PartnerServer, tmp_path: Path) -> AsyncIterator[Desk]:
+async def partner_desk(partner_server: PartnerServer, tmp_path: Path) -> AsyncIterator[ClientWorkspace]:
     """A corner of a server that has all kinds of host keys, for clients that know not all of them.
 
     Each login is as docs/clients.md says.
@@ -137,7 +137,7 @@ async def proxy(request: pytest.FixtureRequest, seaweed: Store) -> AsyncIterator
 @pytest.fixture
 async def troubled(
     seaweed: Store, troubled_server: Server, proxy: FaultProxy, tmp_path: Path
-) -> AsyncIterator[Desk]:
+) -> AsyncIterator[ClientWorkspace]:
     """A corner of a server whose S3 is behind `proxy`."""
     async with _desk_at(troubled_server, tmp_path, seaweed) as desk:
         yield desk
@@ -151,7 +151,7 @@ async def troubled(
 @pytest.fixture
 async def mortal(
     seaweed: Store, bucket: str, proxy: FaultProxy, tmp_path: Path, request: pytest.FixtureRequest
-) -> AsyncIterator[Desk]:
+) -> AsyncIterator[ClientWorkspace]:
     """A corner of a server of its own, that may be killed, whose S3 is behind `proxy`.
 
     `parametrize("mortal", [groups], indirect=True)` changes its options.
@@ -176,11 +176,11 @@ class _desk_at:
         self._tmp_path = tmp_path
         self._s3 = s3_client(store or server.store, server.bucket)
 
-    async def __aenter__(self) -> Desk:
+    async def __aenter__(self) -> ClientWorkspace:
         local = self._tmp_path / "local"
         local.mkdir()
         clients = Clients(self._server, self._tmp_path / "home")
-        desk = Desk(self._server, local, await self._s3.__aenter__(), clients)
+        desk = ClientWorkspace(self._server, local, await self._s3.__aenter__(), clients)
         await desk.s3.put(desk.key_prefix)
         return desk
 

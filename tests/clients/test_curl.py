@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import pytest
 
+from tests.support.client_workspace import ClientWorkspace, content
 from tests.support.commands import Result, installed, run
-from tests.support.desk import Desk, content
-from tests.support.partner import PartnerServer
+from tests.support.partner_server import PartnerServer
 
 LARGE = 6_000_007
 NOT_FOUND = 78
 """curl's exit status for a remote file that is not there."""
 
 
-async def _curl(desk: Desk, path: str, *words: str, kind: str = "") -> Result:
+async def _curl(desk: ClientWorkspace, path: str, *words: str, kind: str = "") -> Result:
     """curl on one path below the desk's directory."""
     server = desk.server
     assert isinstance(server, PartnerServer)
@@ -28,7 +28,7 @@ async def _curl(desk: Desk, path: str, *words: str, kind: str = "") -> Result:
 
 
 @pytest.mark.parametrize("kind", ["", "ed25519", "ecdsa"])
-async def test_put_and_get(partner_desk: Desk, kind: str) -> None:
+async def test_put_and_get(partner_desk: ClientWorkspace, kind: str) -> None:
     desk = partner_desk
     for name, size in (("small", 1000), ("large", LARGE)):
         file = desk.file(name, size)
@@ -37,7 +37,7 @@ async def test_put_and_get(partner_desk: Desk, kind: str) -> None:
         assert (await _curl(desk, f"new/directory/{name}", kind=kind)).ok().out == content(size)
 
 
-async def test_a_listing(partner_desk: Desk) -> None:
+async def test_a_listing(partner_desk: ClientWorkspace) -> None:
     desk = partner_desk
     await desk.put("file", b"12345")
     await desk.put("directory/inner", b"x")
@@ -48,7 +48,7 @@ async def test_a_listing(partner_desk: Desk) -> None:
     assert sorted(name for name in names if name not in (".", "..")) == ["directory", "file"]
 
 
-async def test_append_and_resume_both_ways(partner_desk: Desk) -> None:
+async def test_append_and_resume_both_ways(partner_desk: ClientWorkspace) -> None:
     desk = partner_desk
     file = desk.file("x", LARGE)
     await desk.put("x", content(LARGE)[:3_000_000])
@@ -62,13 +62,13 @@ async def test_append_and_resume_both_ways(partner_desk: Desk) -> None:
     assert back.read_bytes() == content(LARGE) + content(10, 7)
 
 
-async def test_a_part_of_a_file(partner_desk: Desk) -> None:
+async def test_a_part_of_a_file(partner_desk: ClientWorkspace) -> None:
     await partner_desk.put("x", content(LARGE))
     got = (await _curl(partner_desk, "x", "--range", "1000000-1999999")).ok().out
     assert got == content(LARGE)[1_000_000:2_000_000]
 
 
-async def test_commands_before_and_after_a_transfer(partner_desk: Desk) -> None:
+async def test_commands_before_and_after_a_transfer(partner_desk: ClientWorkspace) -> None:
     desk, at = partner_desk, partner_desk.remote
     after = (f"-rename {at}/up {at}/there", f"-chmod 640 {at}/there", f"-mkdir {at}/d", f"-rmdir {at}/d")
     quotes = [word for command in after for word in ("-Q", command)]
@@ -78,7 +78,7 @@ async def test_commands_before_and_after_a_transfer(partner_desk: Desk) -> None:
     assert await desk.keys() == []
 
 
-async def test_the_time_of_a_file(partner_desk: Desk) -> None:
+async def test_the_time_of_a_file(partner_desk: ClientWorkspace) -> None:
     desk = partner_desk
     (await _curl(desk, "x", "-T", str(desk.file("x")), "-Q", f"-mtime 20200101 {desk.remote}/x")).ok()
     back = desk.local / "back"
@@ -86,5 +86,5 @@ async def test_the_time_of_a_file(partner_desk: Desk) -> None:
     assert back.stat().st_mtime == 1_577_836_800
 
 
-async def test_a_missing_file_has_its_own_status(partner_desk: Desk) -> None:
+async def test_a_missing_file_has_its_own_status(partner_desk: ClientWorkspace) -> None:
     assert (await _curl(partner_desk, "none")).status == NOT_FOUND

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.client_workspace import ClientWorkspace, content
 from tests.support.commands import Result, installed, run
-from tests.support.desk import Desk, content
 
 LARGE = 6_000_007
 
 
-async def _sftp(desk: Desk, *lines: str, password: bool = False) -> Result:
+async def _sftp(desk: ClientWorkspace, *lines: str, password: bool = False) -> Result:
     """OpenSSH's sftp on dbclient, which knows none of the options that sftp hands to ssh."""
     server, home = desk.server, desk.local.parent / "home"
     environment = {"HOME": str(home), "LC_ALL": "C.UTF-8"}
@@ -30,7 +30,7 @@ async def _sftp(desk: Desk, *lines: str, password: bool = False) -> Result:
     return await run([installed("sftp"), "-S", str(door), "-b", str(batch), server.host], environment)
 
 
-def _let_know(desk: Desk, home: Path) -> None:
+def _let_know(desk: ClientWorkspace, home: Path) -> None:
     """The host keys, by the address alone: dbclient knows no ports in that file."""
     known = home / ".ssh/known_hosts"
     known.parent.mkdir(parents=True, exist_ok=True)
@@ -38,7 +38,7 @@ def _let_know(desk: Desk, home: Path) -> None:
     known.write_text("".join(f"{desk.server.host} {line.partition(' ')[2]}\n" for line in lines))
 
 
-async def _dropbear_key(desk: Desk, home: Path) -> Path:
+async def _dropbear_key(desk: ClientWorkspace, home: Path) -> Path:
     key = home / "key"
     converting = [installed("dropbearconvert"), "openssh", "dropbear", str(desk.server.key_file), str(key)]
     (await run(converting)).ok()
@@ -46,7 +46,7 @@ async def _dropbear_key(desk: Desk, home: Path) -> Path:
 
 
 @pytest.mark.parametrize("password", [False, True], ids=["key", "password"])
-async def test_put_get_and_the_rest(partner_desk: Desk, *, password: bool) -> None:
+async def test_put_get_and_the_rest(partner_desk: ClientWorkspace, *, password: bool) -> None:
     desk, at = partner_desk, partner_desk.remote
     small, large = desk.file("small"), desk.file("large", LARGE)
     result = await _sftp(
@@ -69,13 +69,13 @@ async def test_put_get_and_the_rest(partner_desk: Desk, *, password: bool) -> No
     assert await desk.keys() == ["kept"]
 
 
-async def test_the_rest_of_an_upload(partner_desk: Desk) -> None:
+async def test_the_rest_of_an_upload(partner_desk: ClientWorkspace) -> None:
     desk = partner_desk
     await desk.put("x", content(LARGE)[:3_000_000])
     (await _sftp(desk, f"reput {desk.file('x', LARGE)} {desk.remote}/x")).ok()
     assert await desk.body("x") == content(LARGE)
 
 
-async def test_a_missing_file_fails(partner_desk: Desk) -> None:
+async def test_a_missing_file_fails(partner_desk: ClientWorkspace) -> None:
     result = await _sftp(partner_desk, f"get {partner_desk.remote}/none {partner_desk.local}/x")
     assert "not found" in result.failed().text

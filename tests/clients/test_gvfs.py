@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.client_workspace import ClientWorkspace, content
 from tests.support.commands import Result, installed, run
-from tests.support.desk import Desk, content
 
 LARGE = 6_000_007
 BACKENDS = ("/usr/libexec/gvfsd-sftp", "/usr/lib/gvfs/gvfsd-sftp")
 
 
-async def _gio(desk: Desk, *lines: str) -> Result:
+async def _gio(desk: ClientWorkspace, *lines: str) -> Result:
     """A shell script on a bus of its own; `$at` is the desk's directory as gio names it."""
     server = desk.server
     gio = installed("gio")
@@ -42,7 +42,7 @@ async def _gio(desk: Desk, *lines: str) -> Result:
         return await run([bus, "--", "sh", "-c", script], environment, timeout=90)
 
 
-async def test_put_get_and_the_rest(partner_desk: Desk) -> None:
+async def test_put_get_and_the_rest(partner_desk: ClientWorkspace) -> None:
     desk = partner_desk
     small, large = desk.file("small"), desk.file("large", LARGE)
     result = await _gio(
@@ -68,30 +68,30 @@ async def test_put_get_and_the_rest(partner_desk: Desk) -> None:
     assert await desk.keys() == ["kept"]
 
 
-async def test_a_directory_has_a_time(partner_desk: Desk) -> None:
+async def test_a_directory_has_a_time(partner_desk: ClientWorkspace) -> None:
     await partner_desk.put("d/x", b"x")
     said = (await _gio(partner_desk, 'gio info -a time::modified "$at/d"')).ok().text
     seconds = int(said.partition("time::modified: ")[2].split()[0])
     assert seconds > 946_684_800
 
 
-async def test_a_copy_onto_a_file_that_is_there(partner_desk: Desk) -> None:
+async def test_a_copy_onto_a_file_that_is_there(partner_desk: ClientWorkspace) -> None:
     desk = partner_desk
     await desk.put("x", b"old")
     (await _gio(desk, f'gio copy {desk.file("x")} "$at/x"')).ok()
     assert await desk.body("x") == content(1000)
 
 
-async def test_bytes_from_a_pipe(partner_desk: Desk) -> None:
+async def test_bytes_from_a_pipe(partner_desk: ClientWorkspace) -> None:
     (await _gio(partner_desk, 'printf first | gio save "$at/x"', 'printf second | gio save -a "$at/x"')).ok()
     assert await partner_desk.body("x") == b"firstsecond"
 
 
-async def test_a_tree(partner_desk: Desk) -> None:
+async def test_a_tree(partner_desk: ClientWorkspace) -> None:
     await partner_desk.put("seeded/inner.txt", b"inner")
     assert "inner.txt" in (await _gio(partner_desk, 'gio tree "$at"')).ok().text
 
 
 @pytest.mark.parametrize("command", ['gio cat "$at/none"', 'gio info "$at/none"', 'gio list "$at/none"'])
-async def test_what_is_missing_is_called_so(partner_desk: Desk, command: str) -> None:
+async def test_what_is_missing_is_called_so(partner_desk: ClientWorkspace, command: str) -> None:
     assert "No such file or directory" in (await _gio(partner_desk, command)).failed().text

@@ -11,7 +11,7 @@ from typing import Any
 import asyncssh
 import pytest
 
-from testbed.store import Store, new_bucket_name
+from testbed.s3_store import Store, new_bucket_name
 from tests.support.commands import Result, installed, run
 from tests.support.haproxy import Haproxy, Proxied
 from tests.support.server import Server

@@ -11,8 +11,8 @@ import asyncio
 import paramiko
 import pytest
 
+from tests.support.client_workspace import ClientWorkspace, content
 from tests.support.commands import Result, installed
-from tests.support.desk import Desk, content
 from tests.support.fault_proxy import FaultProxy
 from tests.support.faults import (
     Action,
@@ -32,7 +32,7 @@ OLD = b"the version before"
 CLIENTS = ("sftp", "scp", "lftp", "rclone")
 
 
-async def _put(desk: Desk, client: str, size: int, name: str = "x") -> Result:
+async def _put(desk: ClientWorkspace, client: str, size: int, name: str = "x") -> Result:
     file = desk.file(f"up/{name}", size, size)
     there = f"{desk.remote}/{name}"
     match client:
@@ -47,7 +47,7 @@ async def _put(desk: Desk, client: str, size: int, name: str = "x") -> Result:
             return await desk.clients.rclone(*words, program=installed("rclone"), timeout=100)
 
 
-async def _is_not_there(desk: Desk, previous: bytes | None) -> None:
+async def _is_not_there(desk: ClientWorkspace, previous: bytes | None) -> None:
     """Nothing new under any name, in S3 and over SFTP; no unfinished upload."""
     async with asyncio.timeout(20):
         while await desk.uploads():
@@ -61,7 +61,7 @@ async def _is_not_there(desk: Desk, previous: bytes | None) -> None:
         assert await _listed(desk) == {"x": len(previous)}
 
 
-async def _listed(desk: Desk) -> dict[str, int | None]:
+async def _listed(desk: ClientWorkspace) -> dict[str, int | None]:
     def work() -> dict[str, int | None]:
         with desk.clients.paramiko() as sftp:
             names: list[str] = sftp.listdir(desk.remote)
@@ -102,7 +102,7 @@ LASTING: Faults = {
 
 @pytest.mark.parametrize(("fault", "size"), _cases(LASTING))
 async def test_a_lasting_fault_fails_the_put_and_leaves_nothing(
-    troubled: Desk, proxy: FaultProxy, fault: str, size: int
+    troubled: ClientWorkspace, proxy: FaultProxy, fault: str, size: int
 ) -> None:
     apis, action = LASTING[fault]
     rule = proxy.on(*apis, do=action)
@@ -116,7 +116,7 @@ async def test_a_lasting_fault_fails_the_put_and_leaves_nothing(
 @pytest.mark.parametrize("size", [SMALL, BIG])
 @pytest.mark.parametrize("previous", [None, OLD], ids=["new", "overwritten"])
 async def test_every_client_sees_a_lasting_fault(
-    troubled: Desk, proxy: FaultProxy, client: str, size: int, previous: bytes | None
+    troubled: ClientWorkspace, proxy: FaultProxy, client: str, size: int, previous: bytes | None
 ) -> None:
     if previous is not None:
         await troubled.put("x", previous)
@@ -127,7 +127,7 @@ async def test_every_client_sees_a_lasting_fault(
 
 
 async def test_paramiko_which_swallows_the_error_of_close_finds_no_file(
-    troubled: Desk, proxy: FaultProxy
+    troubled: ClientWorkspace, proxy: FaultProxy
 ) -> None:
     def work() -> None:
         with troubled.clients.paramiko() as sftp:
@@ -157,7 +157,9 @@ PASSING: Faults = {
 
 
 @pytest.mark.parametrize(("fault", "size"), _cases(PASSING))
-async def test_a_passing_fault_is_invisible(troubled: Desk, proxy: FaultProxy, fault: str, size: int) -> None:
+async def test_a_passing_fault_is_invisible(
+    troubled: ClientWorkspace, proxy: FaultProxy, fault: str, size: int
+) -> None:
     apis, action = PASSING[fault]
     rule = proxy.on(*apis, do=action, times=1)
     (await _put(troubled, "sftp", size)).ok()
@@ -167,7 +169,7 @@ async def test_a_passing_fault_is_invisible(troubled: Desk, proxy: FaultProxy, f
 
 
 async def test_a_complete_whose_reply_was_lost_and_whose_upload_is_gone_is_a_success(
-    troubled: Desk, proxy: FaultProxy
+    troubled: ClientWorkspace, proxy: FaultProxy
 ) -> None:
     lost = proxy.on("CompleteMultipartUpload", do=LoseReply(), times=1)
     gone = proxy.on("CompleteMultipartUpload", do=Answer(404, "NoSuchUpload"))
@@ -177,7 +179,7 @@ async def test_a_complete_whose_reply_was_lost_and_whose_upload_is_gone_is_a_suc
 
 
 async def test_an_upload_that_is_gone_although_nothing_was_lost_is_a_failure(
-    troubled: Desk, proxy: FaultProxy
+    troubled: ClientWorkspace, proxy: FaultProxy
 ) -> None:
     proxy.on("CompleteMultipartUpload", do=Answer(404, "NoSuchUpload"))
     (await _put(troubled, "sftp", BIG)).failed()
@@ -186,7 +188,9 @@ async def test_an_upload_that_is_gone_although_nothing_was_lost_is_a_failure(
 
 
 @pytest.mark.parametrize("client", CLIENTS)
-async def test_every_client_is_spared_a_passing_fault(troubled: Desk, proxy: FaultProxy, client: str) -> None:
+async def test_every_client_is_spared_a_passing_fault(
+    troubled: ClientWorkspace, proxy: FaultProxy, client: str
+) -> None:
     for api in ("PutObject", "CreateMultipartUpload", "UploadPart", "CompleteMultipartUpload", "HeadObject"):
         proxy.on(api, do=Answer(503, "SlowDown"), times=1)
     for size in (SMALL, BIG):
@@ -196,7 +200,7 @@ async def test_every_client_is_spared_a_passing_fault(troubled: Desk, proxy: Fau
 
 @pytest.mark.parametrize("size", [SMALL, BIG])
 async def test_a_lost_reply_to_our_own_exclusive_write_is_a_success(
-    troubled: Desk, proxy: FaultProxy, size: int
+    troubled: ClientWorkspace, proxy: FaultProxy, size: int
 ) -> None:
     def work() -> None:
         with troubled.clients.paramiko() as sftp:
@@ -213,7 +217,7 @@ async def test_a_lost_reply_to_our_own_exclusive_write_is_a_success(
 
 @pytest.mark.parametrize("size", [SMALL, BIG])
 async def test_an_exclusive_write_that_someone_else_was_faster_than_fails(
-    troubled: Desk, proxy: FaultProxy, size: int
+    troubled: ClientWorkspace, proxy: FaultProxy, size: int
 ) -> None:
     def work() -> None:
         with troubled.clients.paramiko() as sftp:
@@ -240,7 +244,7 @@ def _close_honestly(sftp: paramiko.SFTPClient, file: paramiko.SFTPFile) -> None:
 
 
 async def test_an_endpoint_that_is_down_fails_within_the_deadline_and_the_session_lives(
-    troubled: Desk, proxy: FaultProxy
+    troubled: ClientWorkspace, proxy: FaultProxy
 ) -> None:
     file = troubled.file("x", SMALL)
     await proxy.down()
@@ -252,7 +256,9 @@ async def test_an_endpoint_that_is_down_fails_within_the_deadline_and_the_sessio
     (await _put(troubled, "sftp", SMALL)).ok()
 
 
-async def test_other_handles_answer_while_one_upload_hangs(troubled: Desk, proxy: FaultProxy) -> None:
+async def test_other_handles_answer_while_one_upload_hangs(
+    troubled: ClientWorkspace, proxy: FaultProxy
+) -> None:
     await troubled.put("other", b"other")
     rule = proxy.on("PutObject", do=Hold(), key="/hangs$")
 
@@ -270,7 +276,7 @@ async def test_other_handles_answer_while_one_upload_hangs(troubled: Desk, proxy
 
 @pytest.mark.parametrize("client", CLIENTS)
 async def test_nothing_about_the_storage_leaks_to_the_client(
-    troubled: Desk, proxy: FaultProxy, client: str
+    troubled: ClientWorkspace, proxy: FaultProxy, client: str
 ) -> None:
     proxy.on("PutObject", do=Answer(403, "AccessDenied", "AKIASECRET in bucket"))
     proxy.on("HeadObject", "ListObjectsV2", do=Answer(500, "InternalError"), key="x$")
@@ -288,7 +294,7 @@ async def test_nothing_about_the_storage_leaks_to_the_client(
 
 @pytest.mark.parametrize("at", ["CopyObject", "DeleteObject"])
 async def test_a_rename_that_fails_loses_nothing_and_can_be_repeated(
-    troubled: Desk, proxy: FaultProxy, at: str
+    troubled: ClientWorkspace, proxy: FaultProxy, at: str
 ) -> None:
     await troubled.put("x", OLD)
     proxy.on(at, do=Answer(500, "InternalError"))
@@ -301,7 +307,9 @@ async def test_a_rename_that_fails_loses_nothing_and_can_be_repeated(
     assert await troubled.body("y") == OLD
 
 
-async def test_a_rename_killed_between_copy_and_delete_leaves_both(mortal: Desk, proxy: FaultProxy) -> None:
+async def test_a_rename_killed_between_copy_and_delete_leaves_both(
+    mortal: ClientWorkspace, proxy: FaultProxy
+) -> None:
     await mortal.put("x", OLD)
     rule = proxy.on("DeleteObject", do=Hold())
     async with await mortal.clients.start_sftp(f"rename {mortal.remote}/x {mortal.remote}/y") as running:
@@ -316,7 +324,7 @@ async def test_a_rename_killed_between_copy_and_delete_leaves_both(mortal: Desk,
     assert await mortal.keys() == ["y"]
 
 
-async def test_a_listing_is_whole_or_an_error(troubled: Desk, proxy: FaultProxy) -> None:
+async def test_a_listing_is_whole_or_an_error(troubled: ClientWorkspace, proxy: FaultProxy) -> None:
     await asyncio.gather(*(troubled.put(f"d/{number:04}", b"") for number in range(1100)))
     line = f"ls -1 {troubled.remote}/d"
     for fault in (Answer(503, "SlowDown"), CutBody(1000), CutBody(1000, reset=True)):
@@ -330,7 +338,7 @@ async def test_a_listing_is_whole_or_an_error(troubled: Desk, proxy: FaultProxy)
 
 
 async def test_the_files_of_a_directory_reach_s3_all_or_the_client_fails(
-    troubled: Desk, proxy: FaultProxy
+    troubled: ClientWorkspace, proxy: FaultProxy
 ) -> None:
     for number in range(20):
         troubled.file(f"tree/{number:02}", 100, number)

@@ -6,8 +6,8 @@ import asyncio
 
 import pytest
 
+from tests.support.client_workspace import ClientWorkspace, content
 from tests.support.commands import Result, installed
-from tests.support.desk import Desk, content
 from tests.support.fault_proxy import FaultProxy
 from tests.support.faults import Answer, CutBody, Meanwhile, Reset, StallBody
 
@@ -15,7 +15,7 @@ SIZE = 20_000_000
 CLIENTS = ("sftp", "scp", "lftp", "rclone")
 
 
-async def _get(desk: Desk, client: str) -> Result:
+async def _get(desk: ClientWorkspace, client: str) -> Result:
     here, there = desk.local / "back", f"{desk.remote}/x"
     match client:
         case "sftp":
@@ -40,7 +40,7 @@ PASSING = {
 
 
 @pytest.mark.parametrize("fault", PASSING)
-async def test_a_passing_fault_is_invisible(troubled: Desk, proxy: FaultProxy, fault: str) -> None:
+async def test_a_passing_fault_is_invisible(troubled: ClientWorkspace, proxy: FaultProxy, fault: str) -> None:
     await troubled.put("x", content(SIZE))
     rule = proxy.on("GetObject", do=PASSING[fault], times=1, skip=1)
     (await _get(troubled, "sftp")).ok()
@@ -49,7 +49,9 @@ async def test_a_passing_fault_is_invisible(troubled: Desk, proxy: FaultProxy, f
 
 
 @pytest.mark.parametrize("client", CLIENTS)
-async def test_every_client_is_spared_a_cut_body(troubled: Desk, proxy: FaultProxy, client: str) -> None:
+async def test_every_client_is_spared_a_cut_body(
+    troubled: ClientWorkspace, proxy: FaultProxy, client: str
+) -> None:
     await troubled.put("x", content(SIZE))
     proxy.on("GetObject", do=CutBody(1_000_000), times=2)
     (await _get(troubled, client)).ok()
@@ -58,7 +60,7 @@ async def test_every_client_is_spared_a_cut_body(troubled: Desk, proxy: FaultPro
 
 @pytest.mark.parametrize("client", CLIENTS)
 async def test_a_body_that_is_cut_again_and_again_is_an_error_not_an_end(
-    troubled: Desk, proxy: FaultProxy, client: str
+    troubled: ClientWorkspace, proxy: FaultProxy, client: str
 ) -> None:
     await troubled.put("x", content(SIZE))
     proxy.on("GetObject", do=CutBody(0), skip=1)
@@ -67,7 +69,7 @@ async def test_a_body_that_is_cut_again_and_again_is_an_error_not_an_end(
 
 @pytest.mark.parametrize("client", CLIENTS)
 async def test_an_object_that_is_replaced_in_mid_download_is_an_error(
-    troubled: Desk, proxy: FaultProxy, client: str
+    troubled: ClientWorkspace, proxy: FaultProxy, client: str
 ) -> None:
     await troubled.put("x", content(SIZE, 1))
     proxy.on("GetObject", do=Meanwhile(lambda: troubled.put("x", content(SIZE, 2))), skip=1, times=1)
@@ -83,7 +85,7 @@ async def test_an_object_that_is_replaced_in_mid_download_is_an_error(
 
 
 async def test_an_object_that_is_deleted_in_mid_download_is_no_such_file(
-    troubled: Desk, proxy: FaultProxy
+    troubled: ClientWorkspace, proxy: FaultProxy
 ) -> None:
     def work() -> None:
         with troubled.clients.paramiko() as sftp, sftp.open(f"{troubled.remote}/x", "rb") as file:
@@ -99,7 +101,9 @@ async def test_an_object_that_is_deleted_in_mid_download_is_no_such_file(
     await asyncio.to_thread(work)
 
 
-async def test_other_handles_answer_while_a_download_stalls(troubled: Desk, proxy: FaultProxy) -> None:
+async def test_other_handles_answer_while_a_download_stalls(
+    troubled: ClientWorkspace, proxy: FaultProxy
+) -> None:
     await troubled.put("x", content(SIZE))
     await troubled.put("y", b"y")
     rule = proxy.on("GetObject", do=StallBody(1000), key="/x$", times=1)
@@ -114,7 +118,9 @@ async def test_other_handles_answer_while_a_download_stalls(troubled: Desk, prox
         assert await reading == content(SIZE)[:100_000]
 
 
-async def test_a_missing_object_and_a_forbidden_one_differ(troubled: Desk, proxy: FaultProxy) -> None:
+async def test_a_missing_object_and_a_forbidden_one_differ(
+    troubled: ClientWorkspace, proxy: FaultProxy
+) -> None:
     def work() -> None:
         with troubled.clients.paramiko() as sftp:
             with pytest.raises(FileNotFoundError):

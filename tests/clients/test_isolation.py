@@ -33,9 +33,9 @@ from testbed.packets import (
     u32,
     u64,
 )
+from testbed.raw_client import RawSftpClient
 from testbed.request_log import Seen
-from testbed.store import Store
-from testbed.wire import Wire
+from testbed.s3_store import Store
 from tests.limits.operations import World, world
 
 PIECES = [
@@ -72,7 +72,7 @@ async def test_no_request_ever_names_a_key_outside_the_prefix(here: World) -> No
         assert await here.s3.body(key) == b"not yours"
 
 
-def every_operation(client: Wire, path: bytes) -> list[asyncio.Future[object]]:
+def every_operation(client: RawSftpClient, path: bytes) -> list[asyncio.Future[object]]:
     """Each request of the protocol with the path, on both sides where there are two."""
     name, good = string(path), string(b"/file")
     requests = [
@@ -93,7 +93,7 @@ def every_operation(client: Wire, path: bytes) -> list[asyncio.Future[object]]:
     ]  # type: ignore[return-value]
 
 
-async def _open_and_close(client: Wire, path: bytes, flags: int) -> None:
+async def _open_and_close(client: RawSftpClient, path: bytes, flags: int) -> None:
     reply = await client.request(OPEN, string(path) + u32(flags) + NO_ATTRIBUTES)
     if reply.kind == HANDLE:
         handle = read_string(reply.body, 0)[0]

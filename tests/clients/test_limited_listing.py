@@ -5,15 +5,15 @@ from __future__ import annotations
 import pytest
 
 from tests.backends.s3.test_denied_names import DENIED, NOTHING_THERE_IS_DENIED, READS
+from tests.support.client_workspace import ClientWorkspace, content
 from tests.support.commands import installed
-from tests.support.desk import Desk, content
 from tests.support.fault_proxy import FaultProxy
 
 SIZES = {"a": 0, "sub/b c": 100_000, "sub/deep/ü": 6_000_000}
 
 
 @pytest.fixture
-def limited(troubled: Desk, proxy: FaultProxy) -> Desk:
+def limited(troubled: ClientWorkspace, proxy: FaultProxy) -> ClientWorkspace:
     proxy.on(*READS, do=NOTHING_THERE_IS_DENIED)
     proxy.on("ListObjectsV2", query=f"^prefix=(?!{troubled.server.prefix})", do=DENIED)
     for number, (name, size) in enumerate(SIZES.items()):
@@ -21,7 +21,7 @@ def limited(troubled: Desk, proxy: FaultProxy) -> Desk:
     return troubled
 
 
-async def test_rclone_uploads_moves_and_removes(limited: Desk, proxy: FaultProxy) -> None:
+async def test_rclone_uploads_moves_and_removes(limited: ClientWorkspace, proxy: FaultProxy) -> None:
     here, there = f"{limited.local}/tree", f"alice:{limited.remote}/tree"
     for words in (
         ("copy", here, there),
@@ -34,7 +34,7 @@ async def test_rclone_uploads_moves_and_removes(limited: Desk, proxy: FaultProxy
     assert [seen for seen in proxy.log.of("ListObjectsV2") if seen.status == 403] == []
 
 
-async def test_an_upload_under_another_name_that_is_then_renamed(limited: Desk) -> None:
+async def test_an_upload_under_another_name_that_is_then_renamed(limited: ClientWorkspace) -> None:
     """As WinSCP does: it looks for both names first, and removes the target."""
     at, local = limited.remote, limited.local
     (
@@ -51,7 +51,7 @@ async def test_an_upload_under_another_name_that_is_then_renamed(limited: Desk) 
     assert (limited.local / "back").read_bytes() == content(100_000, 1)
 
 
-async def test_psftp_and_lftp_upload(limited: Desk) -> None:
+async def test_psftp_and_lftp_upload(limited: ClientWorkspace) -> None:
     at, local = limited.remote, limited.local
     (await limited.clients.psftp(f"mkdir {at}/p", f"put {local}/tree/a {at}/p/a", f"ls {at}/p")).ok()
     (await limited.clients.lftp(f"mirror -R {local}/tree {at}/mirrored")).ok()

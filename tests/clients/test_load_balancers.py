@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from testbed.processes import Process, accepts, free_port
-from testbed.store import Store, new_bucket_name
+from testbed.s3_store import Store, new_bucket_name
 from tests.support.clients import Clients
 from tests.support.commands import installed
 from tests.support.server import Server
@@ -85,7 +85,7 @@ def test_every_value_and_line_that_the_page_names_is_there() -> None:
     page = PAGE.read_text("utf-8")
     sources = "".join(
         (Path(__file__).parents[2] / "s3sftp/ssh" / name).read_text("utf-8")
-        for name in ("proxies.py", "connection.py", "door.py")
+        for name in ("trusted_proxies.py", "connection.py", "admission_gate.py")
     )
     table = page.partition("## What the log says when it is wrong")[2]
     lines = re.findall(

@@ -11,7 +11,7 @@ from pathlib import Path
 import asyncssh
 import pytest
 
-from testbed.store import Store
+from testbed.s3_store import Store
 from tests.support.clients import Clients
 from tests.support.commands import installed
 from tests.support.server import Server

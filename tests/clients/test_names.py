@@ -7,9 +7,9 @@ import os
 
 import pytest
 
+from tests.support.client_workspace import ClientWorkspace, content
 from tests.support.clients import quoted
 from tests.support.commands import installed
-from tests.support.desk import Desk, content
 
 HARD: tuple[bytes, ...] = (
     b"two  spaces and one at the end ",
@@ -32,7 +32,7 @@ PLAIN = [name for name in HARD if b"\x01" not in name]
 
 
 @pytest.mark.parametrize("name", HARD, ids=lambda name: name[:20].decode("ascii", "backslashreplace"))
-async def test_openssh_put_list_get_rename_and_remove(desk: Desk, name: bytes) -> None:
+async def test_openssh_put_list_get_rename_and_remove(desk: ClientWorkspace, name: bytes) -> None:
     file = desk.file("local", 1000)
     remote = os.fsencode(desk.remote)
     here, there = quoted(str(file)), quoted(remote + b"/" + name)
@@ -61,14 +61,14 @@ def _is_odd(name: bytes) -> bool:
     return any(byte < 32 for byte in name)
 
 
-async def _names_listed(desk: Desk) -> list[bytes]:
+async def _names_listed(desk: ClientWorkspace) -> list[bytes]:
     """Names as bytes, as READDIR has them: printing clients replace what they cannot print."""
     async with desk.clients.asyncssh() as connection, connection.start_sftp_client() as sftp:
         names = await sftp.listdir(os.fsencode(desk.remote))
     return [os.fsencode(name) for name in names if name not in (b".", b"..", ".", "..")]
 
 
-async def test_rclone_copies_and_checks_them_all(desk: Desk) -> None:
+async def test_rclone_copies_and_checks_them_all(desk: ClientWorkspace) -> None:
     program = installed("rclone")
     names = [name for name in PLAIN if len(name) < 200]
     for number, name in enumerate(names):
@@ -80,7 +80,7 @@ async def test_rclone_copies_and_checks_them_all(desk: Desk) -> None:
     assert sorted(os.listdir(os.fsencode(desk.local / "back"))) == sorted(names)
 
 
-async def test_lftp_mirrors_them_all(desk: Desk) -> None:
+async def test_lftp_mirrors_them_all(desk: ClientWorkspace) -> None:
     names = [name for name in PLAIN if not _is_odd(name)]
     for number, name in enumerate(names):
         desk.file(b"tree/" + name, 1000 + number, number)
@@ -93,7 +93,7 @@ async def test_lftp_mirrors_them_all(desk: Desk) -> None:
         assert (desk.local / "back" / os.fsdecode(name)).read_bytes() == content(1000 + number, number)
 
 
-async def test_directories_may_be_called_anything_too(desk: Desk) -> None:
+async def test_directories_may_be_called_anything_too(desk: ClientWorkspace) -> None:
     remote = os.fsencode(desk.remote)
     file = quoted(str(desk.file("x")))
     for name in (b"a b+%#?*", b"back\\slash", b"latin1-\xff", "ü".encode()):
@@ -110,7 +110,7 @@ async def test_directories_may_be_called_anything_too(desk: Desk) -> None:
     assert await desk.keys() == []
 
 
-async def test_a_key_of_more_than_1024_bytes_is_refused_clearly(desk: Desk) -> None:
+async def test_a_key_of_more_than_1024_bytes_is_refused_clearly(desk: ClientWorkspace) -> None:
     file = desk.file("x")
     room = 1024 - len(desk.key_prefix)
     fits = "/".join(["d" * 200] * 4) + "/" + "f" * (room - 4 * 201)
@@ -128,7 +128,7 @@ async def test_a_key_of_more_than_1024_bytes_is_refused_clearly(desk: Desk) -> N
     await asyncio.to_thread(_is_refused_as_too_long, desk, f"{desk.remote}/{too_long}")
 
 
-def _is_refused_as_too_long(desk: Desk, path: str) -> None:
+def _is_refused_as_too_long(desk: ClientWorkspace, path: str) -> None:
     # OpenSSH prints a text of its own for each status; paramiko shows what the server said.
     with desk.clients.paramiko() as sftp:
         for ask in (sftp.stat, sftp.mkdir, lambda path: sftp.put(os.devnull, path)):

@@ -13,10 +13,10 @@ from pathlib import Path
 import asyncssh
 import pytest
 
-from testbed.store import Store
+from testbed.s3_store import Store
+from tests.support.client_workspace import ClientWorkspace, content
 from tests.support.clients import Clients
 from tests.support.commands import installed
-from tests.support.desk import Desk, content
 from tests.support.fault_proxy import FaultProxy
 from tests.support.faults import Hold, HoldReply, Rule
 from tests.support.s3_client import s3_client
@@ -33,7 +33,7 @@ PATIENT = pytest.mark.parametrize(
 """A server that waits for running transfers, however long the test takes."""
 
 
-async def _nothing_is_left(desk: Desk, *, previous: bytes | None) -> None:
+async def _nothing_is_left(desk: ClientWorkspace, *, previous: bytes | None) -> None:
     """Wait until no unfinished upload is left; then the name must hold what it held before."""
     async with asyncio.timeout(20):
         while await desk.uploads():
@@ -41,7 +41,7 @@ async def _nothing_is_left(desk: Desk, *, previous: bytes | None) -> None:
     await _nothing_is_published(desk, previous=previous)
 
 
-async def _nothing_is_published(desk: Desk, *, previous: bytes | None) -> None:
+async def _nothing_is_published(desk: ClientWorkspace, *, previous: bytes | None) -> None:
     if previous is None:
         assert await desk.keys() == []
     else:
@@ -56,7 +56,7 @@ def previous(request: pytest.FixtureRequest) -> bytes | None:
     return chosen
 
 
-async def _begin(desk: Desk, previous: bytes | None) -> None:
+async def _begin(desk: ClientWorkspace, previous: bytes | None) -> None:
     if previous is not None:
         await desk.put("x", previous)
 
@@ -73,7 +73,7 @@ async def _held(proxy: FaultProxy, *apis: str, skip: int = 0) -> AsyncIterator[R
 
 @pytest.mark.parametrize("client", ["sftp", "scp", "lftp", "rclone"])
 async def test_a_client_that_is_killed_in_mid_upload(
-    troubled: Desk, proxy: FaultProxy, previous: bytes | None, client: str
+    troubled: ClientWorkspace, proxy: FaultProxy, previous: bytes | None, client: str
 ) -> None:
     await _begin(troubled, previous)
     file = troubled.file("x", HUGE)
@@ -97,7 +97,7 @@ async def test_a_client_that_is_killed_in_mid_upload(
 @pytest.mark.parametrize("size", [1000, BIG])
 @pytest.mark.parametrize("vice", ["drops the connection", "disconnects", "sends EOF", "closes the channel"])
 async def test_a_client_that_leaves_before_close(
-    troubled: Desk, proxy: FaultProxy, previous: bytes | None, vice: str, size: int
+    troubled: ClientWorkspace, proxy: FaultProxy, previous: bytes | None, vice: str, size: int
 ) -> None:
     await _begin(troubled, previous)
     ended = troubled.server.count("session.ended")
@@ -122,7 +122,7 @@ async def test_a_client_that_leaves_before_close(
 
 
 async def test_a_connection_that_is_lost_while_a_part_is_on_its_way(
-    troubled: Desk, proxy: FaultProxy, previous: bytes | None
+    troubled: ClientWorkspace, proxy: FaultProxy, previous: bytes | None
 ) -> None:
     await _begin(troubled, previous)
     ended = troubled.server.count("session.ended")
@@ -140,7 +140,7 @@ async def test_a_connection_that_is_lost_while_a_part_is_on_its_way(
 
 
 async def test_a_connection_that_is_lost_after_close_was_sent_leaves_a_whole_file_or_none(
-    troubled: Desk, proxy: FaultProxy, previous: bytes | None
+    troubled: ClientWorkspace, proxy: FaultProxy, previous: bytes | None
 ) -> None:
     await _begin(troubled, previous)
     ended = troubled.server.count("session.ended")
@@ -165,7 +165,7 @@ async def test_a_connection_that_is_lost_after_close_was_sent_leaves_a_whole_fil
 
 @pytest.mark.parametrize("size", [BIG, HUGE], ids=["CLOSE has come", "CLOSE has not come"])
 async def test_sigterm_aborts_what_does_not_end_in_time_and_exits_with_0(
-    mortal: Desk, proxy: FaultProxy, previous: bytes | None, size: int
+    mortal: ClientWorkspace, proxy: FaultProxy, previous: bytes | None, size: int
 ) -> None:
     await _begin(mortal, previous)
     file = mortal.file("x", size)
@@ -179,7 +179,7 @@ async def test_sigterm_aborts_what_does_not_end_in_time_and_exits_with_0(
 
 
 @PATIENT
-async def test_sigterm_lets_an_upload_finish_that_can(mortal: Desk, proxy: FaultProxy) -> None:
+async def test_sigterm_lets_an_upload_finish_that_can(mortal: ClientWorkspace, proxy: FaultProxy) -> None:
     file = mortal.file("x", BIG)
     async with _held(proxy, "UploadPart", skip=1) as rule:
         async with await mortal.clients.start_sftp(f"put {file} {mortal.remote}/x") as running:
@@ -220,7 +220,9 @@ async def test_sigterm_lets_a_close_that_has_come_be_answered_long_after_the_dra
 
 
 @PATIENT
-async def test_sigterm_refuses_new_connections_while_it_drains(mortal: Desk, proxy: FaultProxy) -> None:
+async def test_sigterm_refuses_new_connections_while_it_drains(
+    mortal: ClientWorkspace, proxy: FaultProxy
+) -> None:
     file = mortal.file("x", BIG)
     async with _held(proxy, "UploadPart", skip=1) as rule:
         async with await mortal.clients.start_sftp(f"put {file} {mortal.remote}/x") as running:
@@ -236,7 +238,7 @@ async def test_sigterm_refuses_new_connections_while_it_drains(mortal: Desk, pro
 
 @pytest.mark.parametrize("where", ["first part", "later part", "complete"])
 async def test_sigkill_of_the_server_leaves_an_upload_that_the_next_start_removes(
-    mortal: Desk, proxy: FaultProxy, previous: bytes | None, where: str
+    mortal: ClientWorkspace, proxy: FaultProxy, previous: bytes | None, where: str
 ) -> None:
     await _begin(mortal, previous)
     foreign = await mortal.s3.client.create_multipart_upload(
@@ -266,7 +268,7 @@ async def test_sigkill_of_the_server_leaves_an_upload_that_the_next_start_remove
 
 
 async def test_sigkill_between_create_and_its_answer_is_cleaned_up_too(
-    mortal: Desk, proxy: FaultProxy
+    mortal: ClientWorkspace, proxy: FaultProxy
 ) -> None:
     rule = proxy.on("CreateMultipartUpload", do=HoldReply())
     file = mortal.file("x", BIG)
@@ -297,7 +299,7 @@ EIGHT_PARTS = 8 * PART_BYTES
 
 @pytest.mark.timeout(400)  # it starts the server twenty times
 async def test_sigkill_of_the_server_at_any_place_of_an_upload_leaves_all_of_the_file_or_none(
-    mortal: Desk, proxy: FaultProxy
+    mortal: ClientWorkspace, proxy: FaultProxy
 ) -> None:
     file = mortal.file("x", EIGHT_PARTS)
     for number, (api, skip, kind) in enumerate(PLACES):
@@ -329,7 +331,7 @@ async def _is_done_by_s3(proxy: FaultProxy) -> None:
 
 
 async def test_an_s3_that_restarts_in_mid_upload_leaves_all_of_the_file_or_none(
-    troubled: Desk, proxy: FaultProxy
+    troubled: ClientWorkspace, proxy: FaultProxy
 ) -> None:
     file = troubled.file("x", BIG)
     rule = proxy.on("UploadPart", do=Hold(), skip=1, times=1)

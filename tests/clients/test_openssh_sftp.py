@@ -6,13 +6,13 @@ import os
 
 import pytest
 
+from tests.support.client_workspace import ClientWorkspace, content
 from tests.support.clients import quoted
-from tests.support.desk import Desk, content
 
 BIG = 12_345_678  # three parts, the last one short
 
 
-async def test_put_and_get(desk: Desk) -> None:
+async def test_put_and_get(desk: ClientWorkspace) -> None:
     desk.file("there", BIG)
     result = await desk.clients.sftp(
         f"cd {desk.remote}", f"lcd {desk.local}", "put there name", "get name back", "ls -l name"
@@ -24,7 +24,7 @@ async def test_put_and_get(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize("cipher", ["aes128-gcm@openssh.com", "aes256-gcm@openssh.com", "aes128-ctr"])
-async def test_keys_are_renewed_in_the_middle_of_transfers(desk: Desk, cipher: str) -> None:
+async def test_keys_are_renewed_in_the_middle_of_transfers(desk: ClientWorkspace, cipher: str) -> None:
     desk.file("there", BIG)
     options = ("-o", "RekeyLimit=1M", "-c", cipher)
     lines = (f"cd {desk.remote}", f"lcd {desk.local}", "put there name", "get name back")
@@ -33,13 +33,13 @@ async def test_keys_are_renewed_in_the_middle_of_transfers(desk: Desk, cipher: s
     assert await desk.body("name") == content(BIG)
 
 
-async def test_put_over_a_larger_file_leaves_nothing_of_it(desk: Desk) -> None:
+async def test_put_over_a_larger_file_leaves_nothing_of_it(desk: ClientWorkspace) -> None:
     large, small = desk.file("large", 6_000_000, 1), desk.file("small", 1000, 2)
     await _ok(desk, f"put {large} {desk.remote}/x", f"put {small} {desk.remote}/x")
     assert await desk.body("x") == content(1000, 2)
 
 
-async def test_reput_goes_on_where_the_file_ends(desk: Desk) -> None:
+async def test_reput_goes_on_where_the_file_ends(desk: ClientWorkspace) -> None:
     whole = desk.file("whole", BIG)
     for size in (1, 7_000_000, BIG - 1):
         await desk.put(f"part-{size}", content(BIG)[:size])
@@ -47,14 +47,14 @@ async def test_reput_goes_on_where_the_file_ends(desk: Desk) -> None:
         assert await desk.body(f"part-{size}") == content(BIG)
 
 
-async def test_reget_goes_on_where_the_local_file_ends(desk: Desk) -> None:
+async def test_reget_goes_on_where_the_local_file_ends(desk: ClientWorkspace) -> None:
     await desk.put("x", content(BIG))
     (desk.local / "x").write_bytes(content(BIG)[:7_000_001])
     await _ok(desk, f"reget {desk.remote}/x {desk.local}/x")
     assert (desk.local / "x").read_bytes() == content(BIG)
 
 
-async def test_times_are_kept_with_p(desk: Desk) -> None:
+async def test_times_are_kept_with_p(desk: ClientWorkspace) -> None:
     for size in (100, BIG):
         file = desk.file(f"old-{size}", size)
         os.utime(file, (1_000_000_000, 1_234_567_890))
@@ -67,7 +67,7 @@ async def test_times_are_kept_with_p(desk: Desk) -> None:
         assert (desk.local / f"{file.name}.back").read_bytes() == content(size)
 
 
-async def test_trees_go_both_ways_with_r(desk: Desk) -> None:
+async def test_trees_go_both_ways_with_r(desk: ClientWorkspace) -> None:
     names = ["tree/a", "tree/sub/b", "tree/sub/deep/c", "tree/sub.d/e"]
     for number, name in enumerate(names):
         desk.file(name, 1000 + number, number)
@@ -80,7 +80,7 @@ async def test_trees_go_both_ways_with_r(desk: Desk) -> None:
     assert {name for name in await desk.keys() if not name.endswith("/")} == set(names)
 
 
-async def test_ls_shows_files_and_directories_with_sizes(desk: Desk) -> None:
+async def test_ls_shows_files_and_directories_with_sizes(desk: ClientWorkspace) -> None:
     await desk.put("file", content(4321))
     await desk.put("dir/inside", b"")
     await desk.put("dir.txt", b"")
@@ -94,7 +94,7 @@ async def test_ls_shows_files_and_directories_with_sizes(desk: Desk) -> None:
     assert lines["dir"].startswith("d")
 
 
-async def test_rename_replaces_and_the_legacy_rename_does_not(desk: Desk) -> None:
+async def test_rename_replaces_and_the_legacy_rename_does_not(desk: ClientWorkspace) -> None:
     await desk.put("a", b"of a")
     await desk.put("b", b"of b")
     at = desk.remote
@@ -105,7 +105,7 @@ async def test_rename_replaces_and_the_legacy_rename_does_not(desk: Desk) -> Non
     assert await desk.body("b") == b"of a"
 
 
-async def test_a_directory_is_renamed_with_all_in_it_and_nothing_beside_it(desk: Desk) -> None:
+async def test_a_directory_is_renamed_with_all_in_it_and_nothing_beside_it(desk: ClientWorkspace) -> None:
     for name in ("foo/a", "foo/sub/b", "foobar/c", "foo.csv"):
         await desk.put(name, name.encode())
     await _ok(desk, f"rename {desk.remote}/foo {desk.remote}/new")
@@ -113,7 +113,7 @@ async def test_a_directory_is_renamed_with_all_in_it_and_nothing_beside_it(desk:
     assert await desk.body("new/sub/b") == b"foo/sub/b"
 
 
-async def test_rm_mkdir_rmdir(desk: Desk) -> None:
+async def test_rm_mkdir_rmdir(desk: ClientWorkspace) -> None:
     at = desk.remote
     file = desk.file("x")
     await _ok(desk, f"mkdir {at}/d", f"put {file} {at}/d/x")
@@ -128,25 +128,25 @@ async def test_rm_mkdir_rmdir(desk: Desk) -> None:
     assert await desk.keys() == []
 
 
-async def test_rmdir_takes_only_the_directory_that_has_the_whole_name(desk: Desk) -> None:
+async def test_rmdir_takes_only_the_directory_that_has_the_whole_name(desk: ClientWorkspace) -> None:
     for name in ("foo/", "foobar/x", "foo.csv"):
         await desk.put(name, b"")
     await _ok(desk, f"rmdir {desk.remote}/foo")
     assert await desk.keys() == ["foo.csv", "foobar/x"]
 
 
-async def test_df_answers(desk: Desk) -> None:
+async def test_df_answers(desk: ClientWorkspace) -> None:
     assert "Size" in await _ok(desk, f"df -h {desk.remote}")
 
 
-async def test_copy_is_made_by_s3(desk: Desk) -> None:
+async def test_copy_is_made_by_s3(desk: ClientWorkspace) -> None:
     await desk.put("a", content(BIG))
     await _ok(desk, f"copy {desk.remote}/a {desk.remote}/b")
     assert await desk.body("b") == content(BIG)
     assert await desk.body("a") == content(BIG)
 
 
-async def test_links_are_refused_clearly(desk: Desk) -> None:
+async def test_links_are_refused_clearly(desk: ClientWorkspace) -> None:
     await desk.put("a", b"")
     for option in ("", "-s "):
         said = (await desk.clients.sftp(f"ln {option}{desk.remote}/a {desk.remote}/b")).failed().text
@@ -154,18 +154,18 @@ async def test_links_are_refused_clearly(desk: Desk) -> None:
     assert await desk.keys() == ["a"]
 
 
-async def test_chmod_and_chown_are_accepted_and_change_nothing(desk: Desk) -> None:
+async def test_chmod_and_chown_are_accepted_and_change_nothing(desk: ClientWorkspace) -> None:
     await desk.put("a", b"same")
     await _ok(desk, f"chmod 600 {desk.remote}/a")
     assert await desk.body("a") == b"same"
 
 
-async def test_the_session_begins_at_the_users_root(desk: Desk) -> None:
+async def test_the_session_begins_at_the_users_root(desk: ClientWorkspace) -> None:
     said = await _ok(desk, "pwd", "cd ..", "pwd", f"cd {desk.remote}")
     assert said.count("Remote working directory: /\n") == 2
 
 
-async def test_a_missing_file_is_no_such_file(desk: Desk) -> None:
+async def test_a_missing_file_is_no_such_file(desk: ClientWorkspace) -> None:
     for line in (
         f"get {desk.remote}/none {desk.local}/x",
         f"ls {desk.remote}/none",
@@ -176,7 +176,7 @@ async def test_a_missing_file_is_no_such_file(desk: Desk) -> None:
     assert not (desk.local / "x").exists()
 
 
-async def test_a_small_request_size_changes_no_byte(desk: Desk) -> None:
+async def test_a_small_request_size_changes_no_byte(desk: ClientWorkspace) -> None:
     file = desk.file("x", 3_000_000)
     result = await desk.clients.sftp(
         f"put {file} {desk.remote}/x",
@@ -187,12 +187,12 @@ async def test_a_small_request_size_changes_no_byte(desk: Desk) -> None:
     assert (desk.local / "x.back").read_bytes() == await desk.body("x") == content(3_000_000)
 
 
-async def test_names_need_no_favours(desk: Desk) -> None:
+async def test_names_need_no_favours(desk: ClientWorkspace) -> None:
     quotes = quoted(f"{desk.remote}/a b'c")
     file = desk.file("x")
     await _ok(desk, b"put " + quoted(str(file)) + b" " + quotes)
     assert await desk.keys() == ["a b'c"]
 
 
-async def _ok(desk: Desk, *lines: str | bytes) -> str:
+async def _ok(desk: ClientWorkspace, *lines: str | bytes) -> str:
     return (await desk.clients.sftp(*lines)).ok().text

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 
-from tests.support.desk import Desk
+from tests.support.client_workspace import ClientWorkspace
 
 
-async def test_asyncssh_lists_a_directory_right_behind_what_it_did_in_it(desk: Desk) -> None:
+async def test_asyncssh_lists_a_directory_right_behind_what_it_did_in_it(desk: ClientWorkspace) -> None:
     async with desk.clients.asyncssh() as connection, connection.start_sftp_client() as sftp:
 
         async def behind(change: asyncio.Future[None]) -> set[str]:

@@ -12,9 +12,9 @@ from xml.etree import ElementTree
 import pytest
 
 from tests.clients import page
+from tests.support.client_programs import ALL, PROGRAMS
+from tests.support.client_workspace import ClientWorkspace
 from tests.support.commands import installed
-from tests.support.desk import Desk
-from tests.support.programs import ALL, PROGRAMS
 
 HERE = Path(__file__).parent
 FAMILIES = {
@@ -80,21 +80,21 @@ def _of_pom(module: str, coordinate: str) -> str | None:
 # The desk's server compares each login with the page when the test has ended.
 
 
-async def test_the_page_is_right_of_openssh(partner_desk: Desk) -> None:
+async def test_the_page_is_right_of_openssh(partner_desk: ClientWorkspace) -> None:
     (await partner_desk.clients.sftp(f"ls {partner_desk.remote}")).ok()
 
 
-async def test_the_page_is_right_of_psftp(partner_desk: Desk) -> None:
+async def test_the_page_is_right_of_psftp(partner_desk: ClientWorkspace) -> None:
     (await partner_desk.clients.psftp(f"ls {partner_desk.remote}")).ok()
 
 
 @pytest.mark.parametrize("path", ["", "/usr/bin/rclone"])
-async def test_the_page_is_right_of_rclone(partner_desk: Desk, path: str) -> None:
+async def test_the_page_is_right_of_rclone(partner_desk: ClientWorkspace, path: str) -> None:
     program = installed("rclone", path=path or None)
     (await partner_desk.clients.rclone("lsf", f"alice:{partner_desk.remote}", program=program)).ok()
 
 
-async def test_the_page_is_right_of_paramiko(partner_desk: Desk) -> None:
+async def test_the_page_is_right_of_paramiko(partner_desk: ClientWorkspace) -> None:
     def work() -> None:
         with partner_desk.clients.paramiko() as sftp:
             sftp.listdir(partner_desk.remote)

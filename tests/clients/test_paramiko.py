@@ -12,14 +12,14 @@ from typing import TypeVar
 import paramiko
 import pytest
 
-from tests.support.desk import Desk, content
+from tests.support.client_workspace import ClientWorkspace, content
 
 BIG = 12_345_678
 
 T = TypeVar("T")
 
 
-async def test_put_is_confirmed_and_get_has_it_back(desk: Desk) -> None:
+async def test_put_is_confirmed_and_get_has_it_back(desk: ClientWorkspace) -> None:
     file = desk.file("x", BIG)
 
     def work(sftp: paramiko.SFTPClient) -> None:
@@ -31,7 +31,7 @@ async def test_put_is_confirmed_and_get_has_it_back(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize("size", [1000, 6_000_000])
-async def test_append(desk: Desk, size: int) -> None:
+async def test_append(desk: ClientWorkspace, size: int) -> None:
     await desk.put("log", content(size))
 
     def work(sftp: paramiko.SFTPClient) -> None:
@@ -43,7 +43,7 @@ async def test_append(desk: Desk, size: int) -> None:
     assert await desk.body("log") == content(size) + b"onetwo"
 
 
-async def test_append_makes_a_file_that_was_not_there(desk: Desk) -> None:
+async def test_append_makes_a_file_that_was_not_there(desk: ClientWorkspace) -> None:
     def work(sftp: paramiko.SFTPClient) -> None:
         with sftp.open(f"{desk.remote}/log", "ab") as file:
             file.write(b"first")
@@ -52,7 +52,7 @@ async def test_append_makes_a_file_that_was_not_there(desk: Desk) -> None:
     assert await desk.body("log") == b"first"
 
 
-async def test_what_w_plus_wrote_can_be_read_before_the_file_is_closed(desk: Desk) -> None:
+async def test_what_w_plus_wrote_can_be_read_before_the_file_is_closed(desk: ClientWorkspace) -> None:
     await desk.put("x", b"old and longer than the new one")
 
     def work(sftp: paramiko.SFTPClient) -> bytes:
@@ -65,7 +65,7 @@ async def test_what_w_plus_wrote_can_be_read_before_the_file_is_closed(desk: Des
     assert await desk.body("x") == b"hello world"
 
 
-async def test_r_plus_changes_bytes_in_the_middle(desk: Desk) -> None:
+async def test_r_plus_changes_bytes_in_the_middle(desk: ClientWorkspace) -> None:
     await desk.put("x", b"0123456789")
 
     def work(sftp: paramiko.SFTPClient) -> None:
@@ -77,7 +77,7 @@ async def test_r_plus_changes_bytes_in_the_middle(desk: Desk) -> None:
     assert await desk.body("x") == b"AB23456789"
 
 
-async def test_exclusive_creation_fails_when_the_file_is_there(desk: Desk) -> None:
+async def test_exclusive_creation_fails_when_the_file_is_there(desk: ClientWorkspace) -> None:
     await desk.put("x", b"old")
 
     def work(sftp: paramiko.SFTPClient) -> None:
@@ -90,7 +90,7 @@ async def test_exclusive_creation_fails_when_the_file_is_there(desk: Desk) -> No
     assert (await desk.body("x"), await desk.body("new")) == (b"old", b"new")
 
 
-async def test_blocks_out_of_order_are_put_in_order(desk: Desk) -> None:
+async def test_blocks_out_of_order_are_put_in_order(desk: ClientWorkspace) -> None:
     size, block = 7_000_000, 32_768
     data = content(size)
     starts = list(range(0, size, block))
@@ -112,7 +112,9 @@ async def test_blocks_out_of_order_are_put_in_order(desk: Desk) -> None:
     assert await desk.body("x") == data
 
 
-async def test_a_file_that_is_being_written_shows_its_size_and_is_not_there_for_s3(desk: Desk) -> None:
+async def test_a_file_that_is_being_written_shows_its_size_and_is_not_there_for_s3(
+    desk: ClientWorkspace,
+) -> None:
     def begin(sftp: paramiko.SFTPClient) -> None:
         with sftp.open(f"{desk.remote}/x", "wb") as file:
             file.write(b"12345")
@@ -128,7 +130,7 @@ async def test_a_file_that_is_being_written_shows_its_size_and_is_not_there_for_
     assert await desk.keys() == ["x"]
 
 
-async def test_truncate(desk: Desk) -> None:
+async def test_truncate(desk: ClientWorkspace) -> None:
     await desk.put("x", content(BIG))
 
     def work(sftp: paramiko.SFTPClient) -> None:
@@ -138,7 +140,7 @@ async def test_truncate(desk: Desk) -> None:
     assert await desk.body("x") == content(BIG)[:6_000_000]
 
 
-async def test_times_and_names(desk: Desk) -> None:
+async def test_times_and_names(desk: ClientWorkspace) -> None:
     def work(sftp: paramiko.SFTPClient) -> None:
         sftp.chdir(desk.remote)
         sftp.mkdir("d")
@@ -161,7 +163,7 @@ async def test_times_and_names(desk: Desk) -> None:
     assert [key for key in await desk.keys() if key != "d/"] == []
 
 
-async def test_random_reads_are_the_right_bytes(desk: Desk) -> None:
+async def test_random_reads_are_the_right_bytes(desk: ClientWorkspace) -> None:
     await desk.put("x", content(BIG))
     ranges = [(random.Random(n).randrange(BIG), 1 + n * 997) for n in range(40)]
 
@@ -173,7 +175,7 @@ async def test_random_reads_are_the_right_bytes(desk: Desk) -> None:
     assert pieces == [content(BIG)[start : start + size] for start, size in ranges]
 
 
-async def test_stat_of_a_directory_has_a_time_that_stays(desk: Desk) -> None:
+async def test_stat_of_a_directory_has_a_time_that_stays(desk: ClientWorkspace) -> None:
     """Airflow's hook formats `st_mtime` of whatever it finds, and fails when there is none."""
     await desk.put("implied/x", b"")
 
@@ -192,7 +194,9 @@ async def test_stat_of_a_directory_has_a_time_that_stays(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize("algorithm", ["md5", "sha1", "sha256", "sha512"])
-async def test_check_hashes_a_file_and_its_blocks_in_the_server(desk: Desk, algorithm: str) -> None:
+async def test_check_hashes_a_file_and_its_blocks_in_the_server(
+    desk: ClientWorkspace, algorithm: str
+) -> None:
     body = content(BIG)
     await desk.put("x", body)
 
@@ -205,7 +209,7 @@ async def test_check_hashes_a_file_and_its_blocks_in_the_server(desk: Desk, algo
     assert await _with_paramiko(desk, work) == (digests[0], b"".join(digests[1:]))
 
 
-async def test_errors_have_the_words_that_scripts_look_for(desk: Desk) -> None:
+async def test_errors_have_the_words_that_scripts_look_for(desk: ClientWorkspace) -> None:
     await desk.put("d/x", b"")
 
     def work(sftp: paramiko.SFTPClient) -> None:
@@ -220,16 +224,16 @@ async def test_errors_have_the_words_that_scripts_look_for(desk: Desk) -> None:
     await _with_paramiko(desk, work)
 
 
-async def _with_paramiko(desk: Desk, work: Callable[[paramiko.SFTPClient], T]) -> T:
+async def _with_paramiko(desk: ClientWorkspace, work: Callable[[paramiko.SFTPClient], T]) -> T:
     return await asyncio.to_thread(_in_thread, desk, work)
 
 
-def _in_thread(desk: Desk, work: Callable[[paramiko.SFTPClient], T]) -> T:
+def _in_thread(desk: ClientWorkspace, work: Callable[[paramiko.SFTPClient], T]) -> T:
     with desk.clients.paramiko() as sftp:
         return work(sftp)
 
 
-async def test_writes_that_each_wait_for_their_answer_wait_for_nothing_else(desk: Desk) -> None:
+async def test_writes_that_each_wait_for_their_answer_wait_for_nothing_else(desk: ClientWorkspace) -> None:
     """paramiko sends each in two messages, and its kernel holds the second back until the first is acked."""
     count = 64
 
@@ -245,7 +249,9 @@ async def test_writes_that_each_wait_for_their_answer_wait_for_nothing_else(desk
 
 
 @pytest.mark.parametrize("when", ["before", "behind"])
-async def test_a_handle_that_is_never_closed_hides_and_blocks_nothing(desk: Desk, when: str) -> None:
+async def test_a_handle_that_is_never_closed_hides_and_blocks_nothing(
+    desk: ClientWorkspace, when: str
+) -> None:
     """As rclone leaves one after a failed transfer, and phpseclib after `is_writable`."""
 
     def work() -> None:

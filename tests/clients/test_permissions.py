@@ -8,8 +8,8 @@ import paramiko
 import pytest
 
 from tests.clients.conftest import QUICK
+from tests.support.client_workspace import ClientWorkspace
 from tests.support.commands import Running, installed
-from tests.support.desk import Desk
 from tests.support.fault_proxy import FaultProxy
 
 BIG = 12_345_678
@@ -23,7 +23,9 @@ def modes_in(listing: str) -> dict[str, str]:
 
 
 @KEEPING
-async def test_openssh_gives_them_at_open_and_with_p_and_by_chmod(mortal: Desk, proxy: FaultProxy) -> None:
+async def test_openssh_gives_them_at_open_and_with_p_and_by_chmod(
+    mortal: ClientWorkspace, proxy: FaultProxy
+) -> None:
     for name, size, mode in (("small", 100, 0o640), ("large", BIG, 0o755), ("late", 100, 0o600)):
         mortal.file(name, size).chmod(mode)
     puts = [f"put {mortal.local}/{name} {mortal.remote}/{name}" for name in ("small", "large")]
@@ -40,7 +42,9 @@ async def test_openssh_gives_them_at_open_and_with_p_and_by_chmod(mortal: Desk, 
 
 
 @KEEPING
-async def test_rclone_that_reads_the_bucket_finds_them_and_ours_are_those_it_writes(mortal: Desk) -> None:
+async def test_rclone_that_reads_the_bucket_finds_them_and_ours_are_those_it_writes(
+    mortal: ClientWorkspace,
+) -> None:
     store = mortal.server.store
     remote = f":s3,provider=Other,env_auth=true,endpoint='{store.endpoint_url}':{mortal.s3.bucket}/"
     away, back = remote + mortal.key_prefix + "ours", mortal.local / "back"
@@ -58,7 +62,7 @@ async def test_rclone_that_reads_the_bucket_finds_them_and_ours_are_those_it_wri
 
 
 @KEEPING
-async def test_paramiko_sees_what_it_set_also_while_it_writes(mortal: Desk) -> None:
+async def test_paramiko_sees_what_it_set_also_while_it_writes(mortal: ClientWorkspace) -> None:
     def work(sftp: paramiko.SFTPClient) -> list[int]:
         with sftp.open(f"{mortal.remote}/x", "w") as file:
             file.write(b"x")

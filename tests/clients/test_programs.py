@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import pytest
 
+from tests.support.client_programs import ALL, Program
+from tests.support.client_workspace import ClientWorkspace, content
 from tests.support.commands import run
-from tests.support.desk import Desk, content
-from tests.support.partner import PartnerServer
-from tests.support.programs import ALL, Program
+from tests.support.partner_server import PartnerServer
 
 SMALL, LARGE = content(1000, 1), content(6 * 1024 * 1024 + 7, 2)
 
 
 @pytest.mark.timeout(900)  # the first run builds what is kept in .cache/clients
 @pytest.mark.parametrize("program", ALL, ids=lambda program: program.name)
-async def test_a_program_finds_all_that_it_needs(program: Program, partner_desk: Desk) -> None:
+async def test_a_program_finds_all_that_it_needs(program: Program, partner_desk: ClientWorkspace) -> None:
     desk = partner_desk
     command = program.ready()
     result = await run(command, await _told(desk, program), timeout=150)
@@ -32,7 +32,7 @@ async def test_a_program_finds_all_that_it_needs(program: Program, partner_desk:
     assert await desk.uploads() == []
 
 
-async def _told(desk: Desk, program: Program) -> dict[str, str]:
+async def _told(desk: ClientWorkspace, program: Program) -> dict[str, str]:
     """What a program starts with: a file and a directory in the bucket, two files to upload."""
     server = desk.server
     assert isinstance(server, PartnerServer)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from tests.support.desk import Desk, content
+from tests.support.client_workspace import ClientWorkspace, content
 
 
-async def test_put_get_and_the_rest(desk: Desk) -> None:
+async def test_put_get_and_the_rest(desk: ClientWorkspace) -> None:
     desk.file("x", 6_000_000)
     result = await desk.clients.psftp(
         f"cd {desk.remote}",
@@ -24,7 +24,7 @@ async def test_put_get_and_the_rest(desk: Desk) -> None:
     assert await desk.keys() == []
 
 
-async def test_reput_and_reget(desk: Desk) -> None:
+async def test_reput_and_reget(desk: ClientWorkspace) -> None:
     desk.file("x", 12_000_000)
     await desk.put("x", content(12_000_000)[:7_000_000])
     (desk.local / "back").write_bytes(content(12_000_000)[:5_000_000])
@@ -34,7 +34,7 @@ async def test_reput_and_reget(desk: Desk) -> None:
     assert (desk.local / "back").read_bytes() == content(12_000_000)
 
 
-async def test_a_tree_with_r(desk: Desk) -> None:
+async def test_a_tree_with_r(desk: ClientWorkspace) -> None:
     for number, name in enumerate(("tree/a", "tree/sub/b")):
         desk.file(name, 1000, number)
     lines = (f"cd {desk.remote}", f"lcd {desk.local}", "put -r tree", "get -r tree back")
@@ -42,5 +42,5 @@ async def test_a_tree_with_r(desk: Desk) -> None:
     assert (desk.local / "back/sub/b").read_bytes() == content(1000, 1)
 
 
-async def test_a_missing_file_fails(desk: Desk) -> None:
+async def test_a_missing_file_fails(desk: ClientWorkspace) -> None:
     (await desk.clients.psftp(f"get {desk.remote}/none {desk.local}/x")).failed()

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from tests.support.client_workspace import ClientWorkspace, content
 from tests.support.commands import installed
-from tests.support.desk import Desk, content
 
 
 @pytest.fixture(params=["debian", "present"])
@@ -19,7 +19,7 @@ def rclone(request: pytest.FixtureRequest) -> str:
 SIZES = {"a": 0, "b": 1, "sub/c d": 100_000, "sub/deep/d+#%": 6_000_000, "sub.x/ü": 5}
 
 
-async def test_copy_and_check_both_ways(desk: Desk, rclone: str) -> None:
+async def test_copy_and_check_both_ways(desk: ClientWorkspace, rclone: str) -> None:
     for number, (name, size) in enumerate(SIZES.items()):
         desk.file(f"tree/{name}", size, number)
     here, there, back = f"{desk.local}/tree", f"alice:{desk.remote}/tree", f"{desk.local}/back"
@@ -36,7 +36,7 @@ async def test_copy_and_check_both_ways(desk: Desk, rclone: str) -> None:
     assert await desk.uploads() == []
 
 
-async def test_a_second_copy_has_nothing_to_do(desk: Desk, rclone: str) -> None:
+async def test_a_second_copy_has_nothing_to_do(desk: ClientWorkspace, rclone: str) -> None:
     desk.file("tree/a", 1000)
     desk.file("tree/b", 6_000_000)
     words = ("copy", "-v", f"{desk.local}/tree", f"alice:{desk.remote}/tree")
@@ -44,7 +44,7 @@ async def test_a_second_copy_has_nothing_to_do(desk: Desk, rclone: str) -> None:
     assert "Copied" not in (await desk.clients.rclone(*words, program=rclone)).ok().text
 
 
-async def test_move_and_rename(desk: Desk, rclone: str) -> None:
+async def test_move_and_rename(desk: ClientWorkspace, rclone: str) -> None:
     for name in ("d/a", "d/b/c", "dd/x"):
         await desk.put(name, name.encode())
     at = f"alice:{desk.remote}"
@@ -54,7 +54,7 @@ async def test_move_and_rename(desk: Desk, rclone: str) -> None:
     assert await desk.body("e/b/c") == b"d/b/c"
 
 
-async def test_purge_removes_a_tree_that_a_client_made(desk: Desk, rclone: str) -> None:
+async def test_purge_removes_a_tree_that_a_client_made(desk: ClientWorkspace, rclone: str) -> None:
     for name in ("tree/a", "tree/b/c", "tree/b/d/e"):
         desk.file(name)
     await desk.put("tree.x", b"stays")
@@ -64,7 +64,7 @@ async def test_purge_removes_a_tree_that_a_client_made(desk: Desk, rclone: str) 
 
 
 async def test_purge_removes_a_tree_of_bare_objects_where_empty_directories_are_kept(
-    keeping: Desk, rclone: str
+    keeping: ClientWorkspace, rclone: str
 ) -> None:
     for name in ("tree/a", "tree/b/c", "tree/b/d/e", "tree.x"):
         await keeping.put(name, b"")
@@ -72,7 +72,9 @@ async def test_purge_removes_a_tree_of_bare_objects_where_empty_directories_are_
     assert await keeping.keys() == ["tree.x"]
 
 
-async def test_sync_replaces_what_changed_and_removes_what_is_gone(desk: Desk, rclone: str) -> None:
+async def test_sync_replaces_what_changed_and_removes_what_is_gone(
+    desk: ClientWorkspace, rclone: str
+) -> None:
     desk.file("tree/changed", 1000, 1)
     await desk.put("tree/changed", content(2000, 2))
     await desk.put("tree/gone", b"gone")
@@ -83,7 +85,7 @@ async def test_sync_replaces_what_changed_and_removes_what_is_gone(desk: Desk, r
     assert await _files(desk) == ["tree/changed"]
 
 
-async def test_cat_reads_a_range(desk: Desk, rclone: str) -> None:
+async def test_cat_reads_a_range(desk: ClientWorkspace, rclone: str) -> None:
     await desk.put("x", content(12_000_000))
     words = ("cat", "--offset", "5000000", "--count", "1000", f"alice:{desk.remote}/x")
     assert (await desk.clients.rclone(*words, program=rclone)).ok().out == content(12_000_000)[
@@ -91,5 +93,5 @@ async def test_cat_reads_a_range(desk: Desk, rclone: str) -> None:
     ]
 
 
-async def _files(desk: Desk) -> list[str]:
+async def _files(desk: ClientWorkspace) -> list[str]:
     return [key for key in await desk.keys() if not key.endswith("/")]

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from tests.support.desk import Desk, content
+from tests.support.client_workspace import ClientWorkspace, content
 from tests.support.restic import restic
 
 
-async def test_a_backup_comes_back_whole(partner_desk: Desk) -> None:
+async def test_a_backup_comes_back_whole(partner_desk: ClientWorkspace) -> None:
     desk = partner_desk
     for number, (name, size) in enumerate({"a": 0, "b": 1000, "deep/er/c": 9_000_007}.items()):
         desk.file(f"tree/{name}", size, number)
@@ -21,7 +21,7 @@ async def test_a_backup_comes_back_whole(partner_desk: Desk) -> None:
     assert (back / "later").read_bytes() == content(2000, 9)
 
 
-async def test_what_is_forgotten_is_removed(partner_desk: Desk) -> None:
+async def test_what_is_forgotten_is_removed(partner_desk: ClientWorkspace) -> None:
     desk = partner_desk
     desk.file("tree/x", 3_000_000)
     (await restic(desk, "init")).ok()
@@ -37,6 +37,6 @@ async def test_what_is_forgotten_is_removed(partner_desk: Desk) -> None:
     assert "1 snapshots" in said
 
 
-async def test_a_missing_repository_is_told(partner_desk: Desk) -> None:
+async def test_a_missing_repository_is_told(partner_desk: ClientWorkspace) -> None:
     said = (await restic(partner_desk, "snapshots")).failed().text
     assert "repository" in said

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from testbed.s3_store import new_bucket_name
 from testbed.seaweed import SeaweedFS
-from testbed.store import new_bucket_name
 from tests.clients.conftest import QUICK
+from tests.support.client_workspace import content
 from tests.support.clients import Clients
-from tests.support.desk import content
 from tests.support.s3_client import s3_client
 from tests.support.server import PART_BYTES, Server
 

@@ -8,15 +8,15 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.client_workspace import ClientWorkspace, content, digest_of
 from tests.support.commands import installed
-from tests.support.desk import Desk, content, digest_of
 from tests.support.server import PART_BYTES
 
 SIZES = (0, 1, PART_BYTES - 1, PART_BYTES, PART_BYTES + 1, 2 * PART_BYTES, 2 * PART_BYTES + 1)
 
 
 @pytest.mark.parametrize("client", ["sftp", "scp", "lftp", "rclone", "paramiko", "psftp"])
-async def test_files_of_every_size_survive_both_ways(desk: Desk, client: str) -> None:
+async def test_files_of_every_size_survive_both_ways(desk: ClientWorkspace, client: str) -> None:
     names = [f"f{size}" for size in SIZES]
     for name, size in zip(names, SIZES, strict=True):
         desk.file(f"up/{name}", size, size)
@@ -28,7 +28,7 @@ async def test_files_of_every_size_survive_both_ways(desk: Desk, client: str) ->
     assert await desk.uploads() == []
 
 
-async def _both_ways(desk: Desk, client: str, names: list[str]) -> None:
+async def _both_ways(desk: ClientWorkspace, client: str, names: list[str]) -> None:
     clients, at, up, down = desk.clients, desk.remote, f"{desk.local}/up", f"{desk.local}/down"
     match client:
         case "sftp" | "psftp":
@@ -49,7 +49,7 @@ async def _both_ways(desk: Desk, client: str, names: list[str]) -> None:
             await asyncio.to_thread(_paramiko_both_ways, desk, names)
 
 
-def _paramiko_both_ways(desk: Desk, names: list[str]) -> None:
+def _paramiko_both_ways(desk: ClientWorkspace, names: list[str]) -> None:
     with desk.clients.paramiko() as sftp:
         for name in names:
             sftp.put(str(desk.local / "up" / name), f"{desk.remote}/{name}")
@@ -58,7 +58,7 @@ def _paramiko_both_ways(desk: Desk, names: list[str]) -> None:
 
 @pytest.mark.timeout(400)  # a minute on two cores that have nothing else to do
 @pytest.mark.parametrize("server", ["seaweed"], indirect=True)
-async def test_a_gibibyte_both_ways(desk: Desk) -> None:
+async def test_a_gibibyte_both_ways(desk: ClientWorkspace) -> None:
     big = desk.local / "big"
     await asyncio.to_thread(_write_pattern, big, 1 << 30)
     expected = await asyncio.to_thread(digest_of, big)
@@ -80,7 +80,7 @@ def _write_pattern(file: Path, size: int) -> None:
             out.write(number.to_bytes(8, "big") + block[8:])
 
 
-async def _digest_in_s3(desk: Desk, name: str) -> str:
+async def _digest_in_s3(desk: ClientWorkspace, name: str) -> str:
     answer = await desk.s3.client.get_object(Bucket=desk.s3.bucket, Key=desk.key_prefix + name)
     digest = hashlib.sha256()
     async with answer["Body"] as stream:

@@ -10,19 +10,19 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.client_workspace import ClientWorkspace, content
 from tests.support.commands import installed, run
-from tests.support.desk import Desk, content
 from tests.support.server import PART_BYTES
 
 
 @pytest.fixture
-async def mounted(desk: Desk, tmp_path: Path) -> AsyncIterator[Path]:
+async def mounted(desk: ClientWorkspace, tmp_path: Path) -> AsyncIterator[Path]:
     """`desk.remote`, mounted."""
     async with desk.clients.sshfs(desk.remote, tmp_path / "mount") as mountpoint:
         yield mountpoint
 
 
-async def test_cp_there_and_back(desk: Desk, mounted: Path) -> None:
+async def test_cp_there_and_back(desk: ClientWorkspace, mounted: Path) -> None:
     file = desk.file("x", 6_000_000)
     await asyncio.to_thread(shutil.copyfile, file, mounted / "x")
     await asyncio.to_thread(shutil.copyfile, mounted / "x", desk.local / "back")
@@ -30,14 +30,14 @@ async def test_cp_there_and_back(desk: Desk, mounted: Path) -> None:
     await _becomes(desk, "x", content(6_000_000))
 
 
-async def test_truncate(desk: Desk, mounted: Path) -> None:
+async def test_truncate(desk: ClientWorkspace, mounted: Path) -> None:
     for size, left in ((10_000, 10), (6_000_000, 5_500_000), (10, 0)):
         await desk.put(f"x{size}", content(size))
         await asyncio.to_thread(os.truncate, mounted / f"x{size}", left)
         await _becomes(desk, f"x{size}", content(size)[:left])
 
 
-async def test_rename_right_after_close_as_editors_do(desk: Desk, mounted: Path) -> None:
+async def test_rename_right_after_close_as_editors_do(desk: ClientWorkspace, mounted: Path) -> None:
     def save() -> None:
         for text in ("first", "second"):
             (mounted / "x.tmp").write_text(text)
@@ -49,7 +49,7 @@ async def test_rename_right_after_close_as_editors_do(desk: Desk, mounted: Path)
     assert await desk.keys() == ["x"]
 
 
-async def test_a_file_that_was_written_is_in_the_next_listing(desk: Desk, mounted: Path) -> None:
+async def test_a_file_that_was_written_is_in_the_next_listing(desk: ClientWorkspace, mounted: Path) -> None:
     def work() -> int:
         seen = 0
         for number in range(100):
@@ -60,7 +60,7 @@ async def test_a_file_that_was_written_is_in_the_next_listing(desk: Desk, mounte
     assert await asyncio.to_thread(work) == 100
 
 
-async def test_an_open_file_is_renamed_and_removed_as_on_a_disk(desk: Desk, mounted: Path) -> None:
+async def test_an_open_file_is_renamed_and_removed_as_on_a_disk(desk: ClientWorkspace, mounted: Path) -> None:
     size = 2 * PART_BYTES
 
     def work() -> None:
@@ -84,7 +84,9 @@ async def test_an_open_file_is_renamed_and_removed_as_on_a_disk(desk: Desk, moun
             await asyncio.sleep(0.05)
 
 
-async def test_a_directory_is_renamed_while_a_file_in_it_is_written(desk: Desk, mounted: Path) -> None:
+async def test_a_directory_is_renamed_while_a_file_in_it_is_written(
+    desk: ClientWorkspace, mounted: Path
+) -> None:
     def work() -> None:
         (mounted / "d").mkdir()
         with (mounted / "d/x").open("wb") as file:
@@ -98,14 +100,14 @@ async def test_a_directory_is_renamed_while_a_file_in_it_is_written(desk: Desk, 
     assert await desk.keys() == ["e/", "e/x"]
 
 
-async def test_sed_saves_by_renaming(desk: Desk, mounted: Path) -> None:
+async def test_sed_saves_by_renaming(desk: ClientWorkspace, mounted: Path) -> None:
     await desk.put("x", b"one\n")
     (await run([installed("sed"), "-i", "s/one/two/", str(mounted / "x")])).ok()
     await _becomes(desk, "x", b"two\n")
     assert await desk.keys() == ["x"]
 
 
-async def test_directories_listing_and_removal(desk: Desk, mounted: Path) -> None:
+async def test_directories_listing_and_removal(desk: ClientWorkspace, mounted: Path) -> None:
     def work() -> None:
         (mounted / "d").mkdir()
         (mounted / "d/x").write_bytes(b"x")
@@ -122,7 +124,7 @@ async def test_directories_listing_and_removal(desk: Desk, mounted: Path) -> Non
     assert await desk.keys() == []
 
 
-async def test_appending_in_the_shell(desk: Desk, mounted: Path) -> None:
+async def test_appending_in_the_shell(desk: ClientWorkspace, mounted: Path) -> None:
     def work() -> None:
         for line in ("one\n", "two\n"):
             with (mounted / "log").open("a") as log:
@@ -132,7 +134,7 @@ async def test_appending_in_the_shell(desk: Desk, mounted: Path) -> None:
     await _becomes(desk, "log", b"one\ntwo\n")
 
 
-async def _becomes(desk: Desk, name: str, body: bytes) -> None:
+async def _becomes(desk: ClientWorkspace, name: str, body: bytes) -> None:
     """The kernel tells sshfs of a file's last close after close(2) has returned."""
     async with asyncio.timeout(10):
         while not await desk.s3.exists(desk.key_prefix + name) or await desk.body(name) != body:

@@ -12,15 +12,15 @@ from pathlib import Path
 import asyncssh
 import pytest
 
-from testbed.store import Store
+from testbed.s3_store import Store
+from tests.support.client_workspace import ClientWorkspace
 from tests.support.clients import Clients
 from tests.support.commands import installed
-from tests.support.desk import Desk
 from tests.support.fault_proxy import FaultProxy
 from tests.support.faults import Answer
 from tests.support.s3_client import S3
 from tests.support.server import PART_BYTES, Groups, Server
-from tests.workers.crew import Crew, crew
+from tests.workers.worker_server import WorkerServer, crew
 
 BOTH = pytest.mark.parametrize("store", ["seaweed", "moto"], indirect=True)
 MOTO = pytest.mark.parametrize("store", ["moto"], indirect=True)
@@ -29,13 +29,13 @@ Y2020 = 1577836800
 
 
 @pytest.fixture
-async def served(store: Store, bucket: str, tmp_path: Path) -> AsyncIterator[Crew]:
+async def served(store: Store, bucket: str, tmp_path: Path) -> AsyncIterator[WorkerServer]:
     """Two workers on the store of the test, the second the one that has the next connection."""
     async with crew(tmp_path, store, bucket, {"s3": {"cache_ttl": "0.5 s"}}) as running:
         yield running
 
 
-async def sftps(crew: Crew, stack: AsyncExitStack) -> list[asyncssh.SFTPClient]:
+async def sftps(crew: WorkerServer, stack: AsyncExitStack) -> list[asyncssh.SFTPClient]:
     """A session in each worker."""
     clients = [await stack.enter_async_context(crew.client()) for _ in range(2)]
     assert {await client.worker() for client in clients} == {1, 2}
@@ -61,7 +61,9 @@ async def times(sftp: asyncssh.SFTPClient, directory: str, asked: str) -> dict[s
 
 
 @BOTH
-async def test_listings_stat_fstat_and_long_names_say_one_time_in_every_worker(served: Crew, s3: S3) -> None:
+async def test_listings_stat_fstat_and_long_names_say_one_time_in_every_worker(
+    served: WorkerServer, s3: S3
+) -> None:
     async with AsyncExitStack() as stack:
         one, other = await sftps(served, stack)
         await one.mkdir("d")
@@ -108,7 +110,7 @@ def _rclone_s3(store: Store, bucket: str, path: str) -> str:
 
 @BOTH
 async def test_a_tree_that_has_not_changed_is_sent_once_whoever_wrote_it(
-    served: Crew, s3: S3, store: Store, bucket: str, tmp_path: Path
+    served: WorkerServer, s3: S3, store: Store, bucket: str, tmp_path: Path
 ) -> None:
     server, local = served.server, tmp_path / "local"
     clients, rclone = Clients(server, tmp_path / "home"), installed("rclone")
@@ -200,7 +202,7 @@ async def test_a_store_that_refuses_to_copy_keeps_no_upload_from_succeeding(
             await asyncio.to_thread(server.close)
 
 
-async def test_absurd_times_in_metadata_fail_no_listing(desk: Desk) -> None:
+async def test_absurd_times_in_metadata_fail_no_listing(desk: ClientWorkspace) -> None:
     absurd = ["9" * 400, "-" + "9" * 30, "nan", "1e999", "99999999999999999999", "yesterday", "1700000000000"]
     for number, text in enumerate(absurd):
         await desk.s3.put(f"{desk.key_prefix}f{number}", b"x", Metadata={"mtime": text})

@@ -8,7 +8,7 @@ from typing import Any, get_args
 import pytest
 from pydantic import ValidationError
 
-from s3sftp.app_options import ServerOptions
+from s3sftp.app.options import ServerOptions
 from s3sftp.config import Options, is_size
 
 REQUIRED: dict[str, dict[str, Any]] = {

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from s3sftp.app_options import ServerOptions, load_options
+from s3sftp.app.options import ServerOptions, load_options
 from s3sftp.auth import UserOptions, hash_password
 from s3sftp.config import Options, Setting
 from s3sftp.errors import ConfigurationError

@@ -11,11 +11,11 @@ import asyncssh
 import pytest
 import structlog
 
-from s3sftp import reloading
-from s3sftp.app_options import load_configuration
+from s3sftp.app import config_reload
+from s3sftp.app.config_reload import ConfigReloader
+from s3sftp.app.options import load_configuration
 from s3sftp.auth import Accounts
-from s3sftp.config import Sources, from_toml
-from s3sftp.reloading import Reloading
+from s3sftp.config import SourceFiles, from_toml
 
 KEY = asyncssh.generate_private_key("ssh-ed25519").export_public_key().decode().strip()
 
@@ -39,13 +39,13 @@ class Reader:
         self.applied: list[set[str]] = []
         self.told: list[tuple[bool, int]] = []
         self.failures: list[Exception] = []
-        sources = Sources()
+        sources = SourceFiles()
         configuration = self.read(sources)
-        self.reloading = Reloading(
+        self.reloading = ConfigReloader(
             self.read, configuration, sources, self.apply, lambda *what: self.told.append(what)
         )
 
-    def read(self, sources: Sources):  # type: ignore[no-untyped-def]
+    def read(self, sources: SourceFiles):  # type: ignore[no-untyped-def]
         sources.note(self.config)
         return load_configuration(from_toml(self.config), {}, (), sources)
 
@@ -82,7 +82,7 @@ async def test_a_file_that_is_being_written_is_read_when_it_is_whole(tmp_path: P
 async def test_users_who_cannot_be_applied_are_told_once_and_tried_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reloading, "_AGAIN_SECONDS", 0.1)
+    monkeypatch.setattr(config_reload, "_AGAIN_SECONDS", 0.1)
     reader = Reader(tmp_path)
     reader.failures = [OSError("no file descriptor is left") for _ in range(2)]
     with structlog.testing.capture_logs() as events:
@@ -101,7 +101,7 @@ async def test_users_who_cannot_be_applied_are_told_once_and_tried_again(
 async def test_what_failed_is_tried_again_in_a_minute_however_rarely_files_are_looked_at(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reloading, "_AGAIN_SECONDS", 0.1)
+    monkeypatch.setattr(config_reload, "_AGAIN_SECONDS", 0.1)
     reader = Reader(tmp_path, interval="1 h")
     reader.failures = [OSError("no file descriptor is left")]
     reader.reloading.start()

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from s3sftp.config import Sources
-from tests.cli.mounted import Mounted
+from s3sftp.config import SourceFiles
+from tests.cli.mounted_secret import Mounted
 
 
-def noted(*files: Path, directory: Path | None = None) -> Sources:
-    sources = Sources()
+def noted(*files: Path, directory: Path | None = None) -> SourceFiles:
+    sources = SourceFiles()
     for file in files:
         sources.note(file)
     if directory is not None:
@@ -64,7 +64,7 @@ def test_a_directory_has_its_visible_toml_files_and_changes_with_each_of_them(tm
     mounted.write({"b.toml": "", "a.toml": "", "README": ""})
     (mounted.directory / ".hidden.toml").touch()
     (mounted.directory / "a.toml~").touch()
-    sources = Sources()
+    sources = SourceFiles()
     assert [file.name for file in sources.toml_files(mounted.directory)] == ["a.toml", "b.toml"]
     assert sources.now() == sources.recorded()
     (mounted.directory / ".another").touch()

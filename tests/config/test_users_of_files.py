@@ -9,7 +9,7 @@ from pathlib import Path
 import asyncssh
 import pytest
 
-from s3sftp.app_options import load_options
+from s3sftp.app.options import load_options
 from s3sftp.errors import ConfigurationError
 
 KEY = asyncssh.generate_private_key("ssh-ed25519").export_public_key().decode().strip()

@@ -19,7 +19,7 @@ import pytest
 import yaml
 
 from testbed.processes import Process, free_port, program
-from tests.cli.program import clean_environment, write_key_pair
+from tests.cli.command_process import clean_environment, write_key_pair
 from tests.support.commands import installed
 
 FILE = Path(__file__).parents[2] / "compose.yaml"

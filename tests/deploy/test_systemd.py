@@ -39,7 +39,7 @@ def test_what_it_is_exposed_to_is_bounded() -> None:
 
 
 def test_it_stops_later_than_the_server_gives_up_and_reloads_by_sighup() -> None:
-    from s3sftp.app_options import ServerOptions
+    from s3sftp.app.options import ServerOptions
 
     options = ServerOptions.model_validate({"s3": {"bucket": "b"}})
     text = UNIT.read_text()

@@ -13,7 +13,7 @@ import click
 import yaml
 from pydantic import BaseModel
 
-from s3sftp.app_options import ServerOptions
+from s3sftp.app.options import ServerOptions
 from s3sftp.auth import UserOptions
 from s3sftp.cli import main
 from tests.docs.log_events import GRAMMAR, log_events

@@ -11,13 +11,13 @@ from typing import Any
 
 import pytest
 
+from s3sftp.backends.errno_map import error_from_posix_name
 from s3sftp.backends.service import wire
 from s3sftp.backends.service.callbacks import EVERYTHING
-from s3sftp.backends.service.hello import MIN_FRAME_BYTES, ServerHello, ServiceHello
+from s3sftp.backends.service.handshake import MIN_FRAME_BYTES, ServerHello, ServiceHello
 from s3sftp.backends.service.messages import MESSAGES, PIECE_BYTES, Message
 from s3sftp.backends.service.packing import pack, unpack
 from s3sftp.errors import StorageError
-from s3sftp.posix_errors import error_of_name
 
 PAGE = (Path(__file__).parents[2] / "docs" / "backend-service.md").read_text("utf-8")
 LINES = re.findall(r"^(server|service|frame) +([{0-9].+)$", PAGE, re.M)
@@ -49,7 +49,7 @@ def test_a_request_of_the_page_is_what_is_sent(request_: dict[str, Any]) -> None
 def test_an_answer_of_the_page_is_understood(answer: dict[str, Any]) -> None:
     message = question(answer["id"])
     if "error" in answer:
-        with pytest.raises(type(error_of_name(answer["error"]))) as raised:
+        with pytest.raises(type(error_from_posix_name(answer["error"]))) as raised:
             wire.value_in(answer, message)
         assert isinstance(raised.value, StorageError)
         assert answer.get("text", raised.value.default_text) == str(raised.value)

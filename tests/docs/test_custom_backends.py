@@ -20,16 +20,16 @@ import structlog.testing
 
 from s3sftp import errors
 from s3sftp.backends import Backend, FileInfo, Place, Session
+from s3sftp.backends.errno_map import ERROR_OF_NAME
 from s3sftp.errors import PermissionDenied, StorageError
 from s3sftp.fs import FileOptions
-from s3sftp.posix_errors import ERROR_OF_NAME
 from s3sftp.sftp.status import STATUS_OF
 from s3sftp.testing import NO_TIMES, BackendPromises
-from tests.backends.lean import WholeFiles
-from tests.cli.package import ROOT, install
-from tests.cli.program import batch, running, s3sftp, sftp_command, write_key_pair
+from tests.backends.minimal_backends import WholeFiles
+from tests.cli.command_process import batch, running, s3sftp, sftp_command, write_key_pair
+from tests.cli.installed_package import ROOT, install
 from tests.docs.pages import DOCS, blocks_of, run_blocks
-from tests.embedding.guests import connect, openssh, server_of
+from tests.embedding.password_clients import connect, openssh, server_of
 
 PAGE = "custom-backends.md"
 TEXT = (DOCS / PAGE).read_text("utf-8")
@@ -175,9 +175,9 @@ async def test_what_nobody_foresaw_reaches_the_client_as_a_reference() -> None:
 def test_the_page_says_the_numbers_that_there_are() -> None:
     assert FileOptions().spool_bytes == 1 << 30
     assert "`files.spool_bytes` (1 GiB)" in TEXT
-    from s3sftp.backends.complete import held
+    from s3sftp.backends.complete import spooled_buffer
 
-    assert f"in memory up to {held._EACH_BYTES >> 20} MiB" in TEXT
+    assert f"in memory up to {spooled_buffer._EACH_BYTES >> 20} MiB" in TEXT
     assert f'"{errors.NotEmpty.default_text}"' in TEXT
     assert isinstance(errors.NotEmpty(), StorageError)
 

@@ -10,7 +10,7 @@ from typing import get_args
 import pytest
 from pydantic import BaseModel
 
-from s3sftp.app_options import ServerOptions
+from s3sftp.app.options import ServerOptions
 from s3sftp.config import is_size
 from tests.limits.operations import OPERATIONS, WITH_THE_JOURNAL_IN_THE_BUCKET, shown
 

@@ -13,11 +13,11 @@ import asyncssh
 import pytest
 
 from testbed.processes import free_port
-from tests.cli.program import Running, running, s3sftp, toml, write_key_pair
+from tests.cli.command_process import Running, running, s3sftp, toml, write_key_pair
 from tests.docs.guides import blocks
+from tests.support.client_programs import JSCH, PHPSECLIB_3
 from tests.support.commands import installed
-from tests.support.programs import JSCH, PHPSECLIB_3
-from tests.support.sheet import Home
+from tests.support.partner_sheet import Home
 
 HOST, PORT = "sftp.example.com", 2022
 """Of the server in the recipes."""

@@ -10,8 +10,8 @@ import pytest
 PACKAGE = Path(__file__).parents[2] / "s3sftp"
 
 LAYERS = [
-    {"errors", "posix_errors", "cancelling", "backoff", "config", "_root"},
-    {"telemetry", "counters", "stopping", "whereabouts", "views"},
+    {"errors", "config", "runtime", "_root"},
+    {"telemetry"},
     {"backends"},
     {"events"},
     {"fs"},
@@ -19,9 +19,7 @@ LAYERS = [
     {"auth"},
     {"ssh"},
     {"workers", "admin"},
-    {"app", "server", "app_health", "app_options", "app_shares", "app_backends", "app_descriptors"}
-    | {"app_worker_memory"}
-    | {"app_users", "app_accounts", "app_changes", "app_updates", "reloading"},
+    {"app", "server"},
     {"cli", "__main__"},
     {"testing"},
 ]

@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 
 from testbed.processes import Process, free_port
-from testbed.store import Store
-from tests.cli.program import clean_environment
+from testbed.s3_store import Store
+from tests.cli.command_process import clean_environment
 from tests.docs.guides import blocks
-from tests.support.checkout import checkout
 from tests.support.commands import installed
+from tests.support.source_copy import checkout
 
 SERVERS = ("s3sftp demo", "s3sftp serve")
 

@@ -15,8 +15,8 @@ import structlog.testing
 from s3sftp.backends import Buffer, FileInfo, Place, Session
 from s3sftp.errors import ConfigurationError, NoSpace, PermissionDenied
 from s3sftp.fs import FileOptions
-from tests.backends.lean import Streaming, WholeFiles
-from tests.embedding.guests import connect, openssh, paramiko_sftp, server_of, write
+from tests.backends.minimal_backends import Streaming, WholeFiles
+from tests.embedding.password_clients import connect, openssh, paramiko_sftp, server_of, write
 
 SIZE = 20_000_000
 """More than is held in memory: it goes through the spool."""

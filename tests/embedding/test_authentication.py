@@ -16,7 +16,7 @@ from s3sftp import Authenticator, AuthOptions, Identity, StaticUser, StaticUsers
 from s3sftp.backends import FileInfo, Place, Session
 from s3sftp.backends.memory import MemoryBackend
 from s3sftp.errors import ConfigurationError
-from tests.embedding.guests import PASSWORD, connect, openssh, server_of, write
+from tests.embedding.password_clients import PASSWORD, connect, openssh, server_of, write
 
 ALICES_KEY = asyncssh.generate_private_key("ssh-ed25519")
 Refused = (asyncssh.PermissionDenied, asyncssh.DisconnectError, ConnectionError)

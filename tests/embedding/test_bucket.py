@@ -7,9 +7,9 @@ from pathlib import Path
 
 from s3sftp import Committed
 from s3sftp.backends.s3 import S3Backend
-from testbed.store import Store
+from testbed.s3_store import Store
 from tests.backends.s3.conftest import options_for
-from tests.embedding.guests import openssh, server_of, write
+from tests.embedding.password_clients import openssh, server_of, write
 from tests.support.s3_client import S3
 
 SIZE = 20_000_000

@@ -20,7 +20,7 @@ import pytest
 from s3sftp.backends import Place, Session
 from s3sftp.backends.memory import MemoryBackend
 from testbed.processes import Process, accepts, free_port
-from tests.embedding.guests import openssh, paramiko_sftp, write
+from tests.embedding.password_clients import openssh, paramiko_sftp, write
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "examples"

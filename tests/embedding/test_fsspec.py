@@ -14,7 +14,7 @@ from fsspec.core import url_to_fs
 
 from examples.fsspec_storage import FsspecStorage
 from s3sftp.testing import NO_TIMES, BackendPromises, Outside, Subject
-from tests.embedding.guests import openssh, server_of, write
+from tests.embedding.password_clients import openssh, server_of, write
 
 
 def subject_of(fs: Any, files: str = "/files", uploads: str = "/uploads") -> Subject:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from examples.notes import Notes
 from s3sftp.backends import Place
-from tests.embedding.guests import PASSWORD, openssh, paramiko_sftp, server_of, write
+from tests.embedding.password_clients import PASSWORD, openssh, paramiko_sftp, server_of, write
 from tests.support.commands import installed, run
 
 DATA = bytes(range(256)) * 4000

@@ -29,7 +29,7 @@ from s3sftp.errors import ConfigurationError, StorageFailure
 from s3sftp.ssh import CannotListen
 from s3sftp.ssh.host_keys import generate
 from testbed.processes import free_port
-from tests.embedding.guests import (
+from tests.embedding.password_clients import (
     HOST_KEY,
     PASSWORD,
     connect,

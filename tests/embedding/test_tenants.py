@@ -15,7 +15,7 @@ from s3sftp import Server, StaticUser, StaticUsers
 from s3sftp.backends import Backend, Session
 from s3sftp.backends.memory import MemoryBackend
 from s3sftp.testing import BackendPromises
-from tests.embedding.guests import PASSWORD, connect, openssh, server_of, write
+from tests.embedding.password_clients import PASSWORD, connect, openssh, server_of, write
 
 
 class TestPromises(BackendPromises):

@@ -18,8 +18,8 @@ from s3sftp import StaticUser, StaticUsers
 from s3sftp.backends import FileInfo, Place, Session
 from s3sftp.errors import NoSpace, PermissionDenied
 from s3sftp.fs import FileOptions
-from tests.backends.lean import Streaming, WholeFiles
-from tests.embedding.guests import HOST_KEY, PASSWORD, openssh, paramiko_sftp, server_of, write
+from tests.backends.minimal_backends import Streaming, WholeFiles
+from tests.embedding.password_clients import HOST_KEY, PASSWORD, openssh, paramiko_sftp, server_of, write
 from tests.support.clients import Clients
 from tests.support.commands import installed
 

@@ -14,17 +14,17 @@ from s3sftp.backends import Backend, FileInfo, Place
 from s3sftp.backends.local import LocalBackend, LocalOptions
 from s3sftp.backends.memory import MemoryBackend
 from s3sftp.errors import StorageFailure
-from s3sftp.events import Events, Renamed, Subscriber
+from s3sftp.events import EventHub, Renamed, Subscriber
 from s3sftp.fs import NewAttributes, VirtualPath, WriteMode
-from tests.backends.lean import Streaming, WholeFiles
-from tests.events.doubles import Ear, put, until, volume_with
+from tests.backends.minimal_backends import Streaming, WholeFiles
+from tests.events.faulty_subscribers import Ear, put, until, volume_with
 
 F = VirtualPath.parse(b"/f")
 
 
 async def test_a_commit_is_told_with_path_place_size_version_session_and_duration() -> None:
     ear, backend = Ear(), MemoryBackend()
-    async with volume_with(Events(ear.hear), backend) as files:
+    async with volume_with(EventHub(ear.hear), backend) as files:
         await put(files, "/in/invoice.csv", b"1,2,3")
         await until(lambda: ear.heard)
         stored = await files.stat(VirtualPath.parse(b"/in/invoice.csv"))
@@ -43,7 +43,7 @@ async def test_it_is_told_only_after_the_storage_has_accepted_the_file() -> None
     async def look(event: Any) -> None:
         seen.append(backend.objects[event.place.key].data)
 
-    async with volume_with(Events(look), backend) as files:
+    async with volume_with(EventHub(look), backend) as files:
         await put(files, "/f", b"whole")
         await until(lambda: seen)
     assert seen == [b"whole"]
@@ -57,7 +57,7 @@ async def test_an_upload_that_fails_or_is_aborted_is_never_told() -> None:
             raise StorageFailure
 
     ear = Ear()
-    async with volume_with(Events(ear.hear), MemoryBackend(fail=fail)) as files:
+    async with volume_with(EventHub(ear.hear), MemoryBackend(fail=fail)) as files:
         with pytest.raises(StorageFailure):
             await put(files, "/failed")
         writer = await files.open_writer(VirtualPath.parse(b"/aborted"), WriteMode(truncate=True))
@@ -72,7 +72,7 @@ async def test_an_upload_that_fails_or_is_aborted_is_never_told() -> None:
 async def test_a_client_that_leaves_after_the_storage_has_the_file_does_not_take_the_event_with_it() -> None:
     """CLOSE is cancelled in what remains to do after the commit."""
     ear = Ear()
-    async with volume_with(Events(ear.hear)) as files:
+    async with volume_with(EventHub(ear.hear)) as files:
         writer = await files.open_writer(F, WriteMode(truncate=True))
         await writer.write(0, b"x")
         finished, release = asyncio.Event(), asyncio.Event()
@@ -157,7 +157,7 @@ async def test_a_file_is_stored_when_the_storage_has_confirmed_it_whatever_it_st
 ) -> None:
     """A client that leaves in a later step takes neither the event along nor the truth in the log."""
     ear, stuck = Ear(), Stuck()
-    async with volume_with(Events(ear.hear), make(stuck, tmp_path)) as files:
+    async with volume_with(EventHub(ear.hear), make(stuck, tmp_path)) as files:
         writer = await files.open_writer(F, WriteMode(truncate=True))
         await writer.write(0, b"12345")
         await writer.set_attributes(None, 1.0)
@@ -177,7 +177,7 @@ async def test_a_copy_inside_the_storage_and_a_new_size_are_commits_and_leaving_
     None
 ):
     ear = Ear()
-    async with volume_with(Events(ear.hear)) as files:
+    async with volume_with(EventHub(ear.hear)) as files:
         await put(files, "/f", b"12345")
         reader = await files.open_reader(F)
         copy = await files.open_writer(VirtualPath.parse(b"/copy"), WriteMode(truncate=True))
@@ -197,7 +197,7 @@ async def test_a_rename_is_an_event_of_its_own_and_no_commit() -> None:
     async def renamed(event: Renamed) -> None:
         renames.append((event.source, event.target, event.target_place.key, event.session.user))
 
-    async with volume_with(Events(ear.hear, renamed)) as files:
+    async with volume_with(EventHub(ear.hear, renamed)) as files:
         await put(files, "/x.partial")
         target = VirtualPath.parse(b"/x")
         await files.rename(VirtualPath.parse(b"/x.partial"), target, overwrite=False)
@@ -213,7 +213,7 @@ async def test_one_who_acknowledges_renames_may_refuse_the_answer_to_one() -> No
         raise StorageFailure("not that name")
 
     backend = MemoryBackend({"alice/x": b""})
-    events = Events(on_renamed=Subscriber(refuse, acknowledge=True))
+    events = EventHub(on_renamed=Subscriber(refuse, acknowledge=True))
     async with volume_with(events, backend) as files:
         with pytest.raises(StorageFailure, match="not that name"):
             await files.rename(VirtualPath.parse(b"/x"), VirtualPath.parse(b"/y"), overwrite=False)
@@ -222,7 +222,7 @@ async def test_one_who_acknowledges_renames_may_refuse_the_answer_to_one() -> No
 
 async def test_names_that_are_not_utf_8_survive() -> None:
     ear = Ear()
-    async with volume_with(Events(ear.hear)) as files:
+    async with volume_with(EventHub(ear.hear)) as files:
         writer = await files.open_writer(VirtualPath.parse(b"/\xff"), WriteMode(truncate=True))
         await writer.close()
         await until(lambda: ear.heard)
@@ -238,7 +238,7 @@ async def test_one_who_acknowledges_runs_after_the_commit_and_before_the_answer(
         await asyncio.sleep(0.02)
         order.append("acknowledged")
 
-    async with volume_with(Events(Subscriber(acknowledge, acknowledge=True)), backend) as files:
+    async with volume_with(EventHub(Subscriber(acknowledge, acknowledge=True)), backend) as files:
         await put(files, "/f")
         order.append("answered")
     assert order == ["stored True", "acknowledged", "answered"]
@@ -247,7 +247,7 @@ async def test_one_who_acknowledges_runs_after_the_commit_and_before_the_answer(
 async def test_its_failure_is_that_of_the_close_and_the_file_stays() -> None:
     refused = Ear(failures=[StorageFailure("not an invoice"), ValueError("secret detail")])
     other, events = Ear(), None
-    events = Events([Subscriber(refused.hear, name="check", acknowledge=True), other.hear])
+    events = EventHub([Subscriber(refused.hear, name="check", acknowledge=True), other.hear])
     async with volume_with(events) as files:
         with pytest.raises(StorageFailure, match="not an invoice"):
             await put(files, "/f")
@@ -266,7 +266,7 @@ async def test_one_who_acknowledges_has_a_time_limit_over_all_attempts() -> None
     subscriber = Subscriber(
         hanging.hear, name="hanging", acknowledge=True, time_limit=0.1, attempts=5, first_pause=0.05
     )
-    async with volume_with(Events(subscriber)) as files:
+    async with volume_with(EventHub(subscriber)) as files:
         began = asyncio.get_running_loop().time()
         with pytest.raises(StorageFailure):
             await put(files, "/f")

@@ -11,14 +11,14 @@ import structlog
 
 from s3sftp.backends.memory import MemoryBackend
 from s3sftp.errors import Busy, ConfigurationError
-from s3sftp.events import Committed, Counts, Events, Subscriber
+from s3sftp.events import Committed, EventHub, Subscriber, SubscriberCounts
 from s3sftp.fs import VirtualPath
-from tests.events.doubles import Ear, put, until, volume_with
+from tests.events.faulty_subscribers import Ear, put, until, volume_with
 
 
 async def test_a_full_queue_holds_up_the_next_commit_before_anything_is_published() -> None:
     ear, backend = Ear(gate=asyncio.Event()), MemoryBackend()
-    events = Events(Subscriber(ear.hear, name="slow", queue=2))
+    events = EventHub(Subscriber(ear.hear, name="slow", queue=2))
     async with volume_with(events, backend) as files:
         for number in range(3):  # one in hand, two in the queue
             await put(files, f"/{number}")
@@ -37,7 +37,7 @@ async def test_a_full_queue_holds_up_the_next_commit_before_anything_is_publishe
 
 async def test_a_queue_that_stays_full_refuses_the_file_and_nothing_is_published_or_lost() -> None:
     ear, backend = Ear(gate=asyncio.Event()), MemoryBackend()
-    events = Events(Subscriber(ear.hear, name="stuck", queue=1, queue_wait=0.1))
+    events = EventHub(Subscriber(ear.hear, name="stuck", queue=1, queue_wait=0.1))
     async with volume_with(events, backend) as files:
         await put(files, "/a")
         await until(lambda: ear.calls)
@@ -65,7 +65,7 @@ async def test_an_upload_that_fails_gives_its_room_back() -> None:
         if method == "finish_write" and place.name.startswith(b"bad"):
             raise Busy
 
-    events = Events(Subscriber(ear.hear, queue=1, queue_wait=0.1))
+    events = EventHub(Subscriber(ear.hear, queue=1, queue_wait=0.1))
     async with volume_with(events, MemoryBackend(fail=fail)) as files:
         for _ in range(3):
             with pytest.raises(Busy, match="storage is busy"):
@@ -76,7 +76,7 @@ async def test_an_upload_that_fails_gives_its_room_back() -> None:
 
 async def test_a_close_that_is_cancelled_while_it_waits_for_room_publishes_nothing() -> None:
     ear, backend = Ear(gate=asyncio.Event()), MemoryBackend()
-    async with volume_with(Events(Subscriber(ear.hear, queue=1)), backend) as files:
+    async with volume_with(EventHub(Subscriber(ear.hear, queue=1)), backend) as files:
         await put(files, "/a")
         await until(lambda: ear.calls)
         await put(files, "/b")
@@ -96,12 +96,12 @@ async def test_a_close_that_is_cancelled_while_it_waits_for_room_publishes_nothi
 
 async def test_one_that_raises_twice_and_then_works_gets_the_event_once_more_each_time() -> None:
     ear = Ear(failures=[ValueError("one"), ValueError("two")])
-    events = Events(Subscriber(ear.hear, name="shaky", first_pause=0.01))
+    events = EventHub(Subscriber(ear.hear, name="shaky", first_pause=0.01))
     async with volume_with(events) as files:
         with structlog.testing.capture_logs() as log:
             await put(files, "/f")
             await until(lambda: ear.heard)
-        assert events.counts()["shaky"] == Counts(delivered=1, retried=2)
+        assert events.counts()["shaky"] == SubscriberCounts(delivered=1, retried=2)
     warnings = [entry for entry in log if entry["event"] == "event.retried"]
     assert [(entry["subscriber"], entry["path"], entry["error"]) for entry in warnings] == [
         ("shaky", "/f", "ValueError: one"),
@@ -125,13 +125,15 @@ async def test_one_that_always_raises_is_given_up_loudly_and_the_next_event_has_
         raise raised
 
     fine: list[str] = []
-    events = Events(Subscriber(broken, name="broken", attempts=3, first_pause=0.01, on_given_up=on_given_up))
+    events = EventHub(
+        Subscriber(broken, name="broken", attempts=3, first_pause=0.01, on_given_up=on_given_up)
+    )
     async with volume_with(events) as files:
         with structlog.testing.capture_logs() as log:
             await put(files, "/bad")
             await put(files, "/good")
             await until(lambda: fine)
-        assert events.counts()["broken"] == Counts(delivered=1, retried=2, given_up=1)
+        assert events.counts()["broken"] == SubscriberCounts(delivered=1, retried=2, given_up=1)
     (entry,) = [entry for entry in log if entry["event"] == "event.given_up"]
     assert (entry["log_level"], entry["subscriber"], entry["path"], entry["attempts"]) == (
         "error",
@@ -145,7 +147,7 @@ async def test_one_that_always_raises_is_given_up_loudly_and_the_next_event_has_
 async def test_one_that_takes_no_event_fails_like_any_other() -> None:
     async def deaf() -> None: ...
 
-    events = Events(Subscriber(cast(Any, deaf), name="deaf", attempts=1))
+    events = EventHub(Subscriber(cast(Any, deaf), name="deaf", attempts=1))
     async with volume_with(events) as files:
         for path in ("/one", "/another"):
             await put(files, path)
@@ -154,7 +156,7 @@ async def test_one_that_takes_no_event_fails_like_any_other() -> None:
 
 async def test_one_that_hangs_is_cut_off_and_tried_again() -> None:
     ear = Ear(gate=asyncio.Event())
-    events = Events(Subscriber(ear.hear, name="hangs", time_limit=0.05, attempts=2, first_pause=0.01))
+    events = EventHub(Subscriber(ear.hear, name="hangs", time_limit=0.05, attempts=2, first_pause=0.01))
     async with volume_with(events) as files:
         await put(files, "/f")
         await until(lambda: events.counts()["hangs"].given_up)
@@ -170,7 +172,7 @@ async def test_a_handler_that_is_cancelled_by_something_of_its_own_is_a_failure_
     raised: BaseException,
 ) -> None:
     ear = Ear(failures=[raised])
-    events = Events(Subscriber(ear.hear, name="own", first_pause=0.01))
+    events = EventHub(Subscriber(ear.hear, name="own", first_pause=0.01))
     async with volume_with(events) as files:
         await put(files, "/f")
         await until(lambda: ear.heard)
@@ -183,7 +185,7 @@ async def test_batches_are_as_large_as_asked_for_and_wait_for_more_only_so_long(
     async def hear(events: Sequence[Committed]) -> None:
         batches.append([event.path for event in events])
 
-    async with volume_with(Events(Subscriber(hear, batch=3, batch_wait=0.2))) as files:
+    async with volume_with(EventHub(Subscriber(hear, batch=3, batch_wait=0.2))) as files:
         for number in range(4):
             await put(files, f"/{number}")
         await until(lambda: len(batches) == 2)
@@ -193,7 +195,7 @@ async def test_batches_are_as_large_as_asked_for_and_wait_for_more_only_so_long(
 @pytest.mark.parametrize("concurrency", [1, 3])
 async def test_so_many_calls_run_at_once_and_no_more(concurrency: int) -> None:
     ear = Ear(gate=asyncio.Event())
-    async with volume_with(Events(Subscriber(ear.hear, concurrency=concurrency))) as files:
+    async with volume_with(EventHub(Subscriber(ear.hear, concurrency=concurrency))) as files:
         for number in range(6):
             await put(files, f"/{number}")
         await until(lambda: ear.at_once == concurrency)
@@ -205,7 +207,7 @@ async def test_so_many_calls_run_at_once_and_no_more(concurrency: int) -> None:
 
 async def test_a_subscriber_that_hangs_does_not_hold_up_another() -> None:
     stuck, free = Ear(gate=asyncio.Event()), Ear()
-    events = Events([Subscriber(stuck.hear, name="stuck"), Subscriber(free.hear, name="free")])
+    events = EventHub([Subscriber(stuck.hear, name="stuck"), Subscriber(free.hear, name="free")])
     async with volume_with(events) as files:
         for number in range(5):
             await put(files, f"/{number}")
@@ -220,19 +222,19 @@ async def test_what_waits_is_delivered_within_the_time_to_stop_and_a_batch_waits
         await asyncio.sleep(0.05)
         batches.append([event.path for event in events])
 
-    events = Events(Subscriber(hear, name="late", batch=2, batch_wait=60))
+    events = EventHub(Subscriber(hear, name="late", batch=2, batch_wait=60))
     async with volume_with(events) as files:
         for number in range(5):
             await put(files, f"/{number}")
         await events.stop(5)
     assert [path for batch in batches for path in batch] == [f"/{number}" for number in range(5)]
-    assert events.counts()["late"] == Counts(delivered=5)
+    assert events.counts()["late"] == SubscriberCounts(delivered=5)
 
 
 async def test_what_is_left_at_the_end_is_named_in_the_log() -> None:
     """Stopped in the pause between two attempts, with others in the queue."""
     ear = Ear(failures=[ValueError("not now")] * 9)
-    events = Events(Subscriber(ear.hear, name="late", first_pause=60))
+    events = EventHub(Subscriber(ear.hear, name="late", first_pause=60))
     async with volume_with(events) as files:
         await put(files, "/a")
         await put(files, "/b")
@@ -244,12 +246,12 @@ async def test_what_is_left_at_the_end_is_named_in_the_log() -> None:
         ("error", "late", "/a"),
         ("error", "late", "/b"),
     ]
-    assert events.counts()["late"] == Counts(retried=1, left=2)
+    assert events.counts()["late"] == SubscriberCounts(retried=1, left=2)
 
 
 async def test_who_waits_for_room_when_the_server_stops_is_refused_at_once() -> None:
     ear = Ear(gate=asyncio.Event())
-    events = Events(Subscriber(ear.hear, queue=1, queue_wait=60))
+    events = EventHub(Subscriber(ear.hear, queue=1, queue_wait=60))
     async with volume_with(events) as files:
         await put(files, "/a")
         await until(lambda: ear.calls)
@@ -279,9 +281,9 @@ def test_all_that_is_wrong_with_a_subscriber_is_said_at_once() -> None:
 def test_subscribers_need_names_that_differ() -> None:
     ear = Ear()
     with pytest.raises(ConfigurationError, match="give each a name"):
-        Events([ear.hear, ear.hear])
+        EventHub([ear.hear, ear.hear])
 
 
 def test_a_bare_handler_is_called_by_its_own_name() -> None:
-    assert list(Events(Ear().hear).counts()) == ["Ear.hear"]
+    assert list(EventHub(Ear().hear).counts()) == ["Ear.hear"]
     assert VirtualPath.parse(b"/a").text == "/a"

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from s3sftp.fs.assembly import Assembly, RewriteNeeded
+from s3sftp.fs.write.assembly import Assembly, RewriteNeeded
 
 OFFSETS = st.integers(0, 40)
 WRITES = st.lists(st.tuples(OFFSETS, st.binary(min_size=0, max_size=12)), max_size=30)

@@ -1,4 +1,4 @@
-"""The byte budget: bounded, fair, and never a deadlock. What it decides is in test_ledger.py."""
+"""The byte budget: bounded, fair, and never a deadlock. What it decides is in test_budget_ledger.py."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ from collections.abc import Callable
 import pytest
 
 from s3sftp.errors import Busy, InvalidRequest
-from s3sftp.fs.budget import Budget
-from s3sftp.fs.ledger import Ask
+from s3sftp.fs.budget import ByteBudget
+from s3sftp.fs.budget_ledger import SpaceRequest
 
 
 class Upload:
     """One that fills chunks and sends them."""
 
-    def __init__(self, budget: Budget, chunk: int, *, storing: float = 0.0) -> None:
+    def __init__(self, budget: ByteBudget, chunk: int, *, storing: float = 0.0) -> None:
         self.budget = budget
         self.chunk = chunk
         self.front = 0
         self.failure: Exception | None = None
         self._storing = storing
 
-    def ask(self, count: int) -> Ask:
-        return Ask(count, self.chunk - self.front, own=self.front)
+    def ask(self, count: int) -> SpaceRequest:
+        return SpaceRequest(count, self.chunk - self.front, own=self.front)
 
     def try_put(self, count: int) -> bool:
         taken = self.budget.try_take(self, self.ask(count))
@@ -64,7 +64,7 @@ class Upload:
 def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
     """Time passes a hundred times as fast."""
     monkeypatch.setattr("s3sftp.fs.budget._LOOK_SECONDS", 0.01)
-    monkeypatch.setattr("s3sftp.fs.ledger.FILL_SECONDS", 0.02)
+    monkeypatch.setattr("s3sftp.fs.budget_ledger.FILL_SECONDS", 0.02)
 
 
 async def until(is_true: Callable[[], bool]) -> None:
@@ -74,7 +74,7 @@ async def until(is_true: Callable[[], bool]) -> None:
 
 
 async def test_room_that_is_there_is_taken_at_once() -> None:
-    budget = Budget(100)
+    budget = ByteBudget(100)
     first, second = Upload(budget, 60), Upload(budget, 60)
     assert first.try_put(60)
     assert not second.try_put(60)
@@ -83,7 +83,7 @@ async def test_room_that_is_there_is_taken_at_once() -> None:
 
 
 async def test_what_is_reserved_is_not_given_to_others() -> None:
-    budget = Budget(100)
+    budget = ByteBudget(100)
     first, second = Upload(budget, 80), Upload(budget, 30)
     assert first.try_put(10)
     assert not second.try_put(30)
@@ -92,7 +92,7 @@ async def test_what_is_reserved_is_not_given_to_others() -> None:
 
 
 async def test_who_waits_is_served_in_order() -> None:
-    budget, order = Budget(100), []
+    budget, order = ByteBudget(100), []
     busy = Upload(budget, 100)
     assert busy.try_put(10)
 
@@ -109,7 +109,7 @@ async def test_who_waits_is_served_in_order() -> None:
 
 
 async def test_uploads_that_together_need_more_than_there_is_all_finish_within_the_budget() -> None:
-    budget = Budget(100)
+    budget = ByteBudget(100)
     work = (Upload(budget, 40, storing=0.005).whole(step=10) for _ in range(30))
     await asyncio.wait_for(asyncio.gather(*work), 10)
     assert budget.used == 0
@@ -117,7 +117,7 @@ async def test_uploads_that_together_need_more_than_there_is_all_finish_within_t
 
 
 async def test_a_chunk_larger_than_the_budget_goes_through_alone() -> None:
-    budget = Budget(100)
+    budget = ByteBudget(100)
     work = (Upload(budget, 150, storing=0.005).whole(step=50) for _ in range(3))
     await asyncio.wait_for(asyncio.gather(*work), 10)
     assert budget.used == 0
@@ -126,7 +126,7 @@ async def test_a_chunk_larger_than_the_budget_goes_through_alone() -> None:
 
 @pytest.mark.usefixtures("hurried")
 async def test_clients_that_stop_in_mid_chunk_do_not_hold_up_the_others() -> None:
-    budget = Budget(100)
+    budget = ByteBudget(100)
     stopped = [Upload(budget, 50), Upload(budget, 50)]
     for each in stopped:
         assert each.try_put(30)
@@ -137,7 +137,7 @@ async def test_clients_that_stop_in_mid_chunk_do_not_hold_up_the_others() -> Non
 
 @pytest.mark.usefixtures("hurried")
 async def test_slow_clients_whose_chunks_together_are_larger_than_the_budget_all_get_their_bytes_in() -> None:
-    budget = Budget(100)
+    budget = ByteBudget(100)
 
     async def slow(number: int) -> None:
         await asyncio.sleep(number / 100)
@@ -150,7 +150,7 @@ async def test_slow_clients_whose_chunks_together_are_larger_than_the_budget_all
 
 @pytest.mark.usefixtures("hurried")
 async def test_a_full_chunk_whose_client_does_nothing_is_sent_when_another_needs_its_room() -> None:
-    budget = Budget(100)
+    budget = ByteBudget(100)
     paused = [Upload(budget, 50), Upload(budget, 50)]
     for each in paused:
         assert each.try_put(50)
@@ -164,7 +164,7 @@ async def test_a_full_chunk_whose_client_does_nothing_is_sent_when_another_needs
 
 @pytest.mark.usefixtures("hurried")
 async def test_who_only_stands_in_the_way_of_others_is_given_up() -> None:
-    budget = Budget(100, wait_seconds=0.2)
+    budget = ByteBudget(100, wait_seconds=0.2)
     paused = [Upload(budget, 40) for _ in range(3)]
     for each in paused[:2]:
         assert each.try_put(10)
@@ -176,7 +176,7 @@ async def test_who_only_stands_in_the_way_of_others_is_given_up() -> None:
     assert budget.peak <= 100 + 40
 
 
-async def until_stale(budget: Budget) -> None:
+async def until_stale(budget: ByteBudget) -> None:
     """Until reservations are lost, which somebody has to wait for."""
     other = Upload(budget, 60)
     await other.put(60)
@@ -184,7 +184,7 @@ async def until_stale(budget: Budget) -> None:
 
 
 async def test_who_waits_in_vain_is_told_that_the_server_is_busy(hurried: None) -> None:
-    budget = Budget(10, wait_seconds=0.05)
+    budget = ByteBudget(10, wait_seconds=0.05)
     storing = Upload(budget, 10)
     assert storing.try_put(10)
     budget.send(storing, 10)
@@ -195,13 +195,13 @@ async def test_who_waits_in_vain_is_told_that_the_server_is_busy(hurried: None) 
 
 
 async def test_who_waits_in_a_line_that_moves_waits_on(hurried: None) -> None:
-    budget = Budget(10, wait_seconds=0.2)
+    budget = ByteBudget(10, wait_seconds=0.2)
     work = (Upload(budget, 10, storing=0.05).whole(step=10) for _ in range(12))
     await asyncio.wait_for(asyncio.gather(*work), 20)
 
 
 async def test_who_is_cancelled_while_waiting_takes_nothing() -> None:
-    budget = Budget(10)
+    budget = ByteBudget(10)
     storing = Upload(budget, 10)
     assert storing.try_put(10)
     budget.send(storing, 10)
@@ -215,7 +215,7 @@ async def test_who_is_cancelled_while_waiting_takes_nothing() -> None:
 
 
 async def test_who_is_cancelled_just_when_its_turn_comes_takes_nothing() -> None:
-    budget = Budget(10)
+    budget = ByteBudget(10)
     storing = Upload(budget, 10)
     assert storing.try_put(10)
     budget.send(storing, 10)
@@ -229,7 +229,7 @@ async def test_who_is_cancelled_just_when_its_turn_comes_takes_nothing() -> None
 
 
 async def test_who_ends_while_waiting_waits_no_longer() -> None:
-    budget = Budget(10)
+    budget = ByteBudget(10)
     storing, ended = Upload(budget, 10), Upload(budget, 5)
     assert storing.try_put(10)
     budget.send(storing, 10)
@@ -244,7 +244,7 @@ async def test_who_ends_while_waiting_waits_no_longer() -> None:
 
 @pytest.mark.usefixtures("hurried")
 async def test_waiters_exceed_a_full_budget_one_at_a_time() -> None:
-    budget = Budget(100)
+    budget = ByteBudget(100)
     partial = Upload(budget, 100)
     assert partial.try_put(100)
     partial.chunk = 101  # so that it is not sent
@@ -258,10 +258,10 @@ async def test_waiters_exceed_a_full_budget_one_at_a_time() -> None:
 
 
 async def test_bytes_that_wait_for_earlier_ones_never_exceed_the_budget(hurried: None) -> None:
-    budget = Budget(100, wait_seconds=0.1)
+    budget = ByteBudget(100, wait_seconds=0.1)
     partial = Upload(budget, 100)
     assert partial.try_put(100)
     partial.chunk = 101  # so that it is not sent, but given up
-    await budget.take(Upload(budget, 10), Ask(10, 10, behind=True))
+    await budget.take(Upload(budget, 10), SpaceRequest(10, 10, behind=True))
     assert isinstance(partial.failure, Busy)
     assert budget.peak == 100

@@ -19,7 +19,7 @@ from s3sftp.errors import (
     PermissionDenied,
     StorageFailure,
 )
-from s3sftp.fs import FileOptions, FileSystem, Mounts, NewAttributes, VirtualPath, Volume, WriteMode
+from s3sftp.fs import FileOptions, FileSystem, Mounts, NewAttributes, OpenStorage, VirtualPath, WriteMode
 
 TRUNC = WriteMode(truncate=True)
 
@@ -30,7 +30,7 @@ def path(text: str) -> VirtualPath:
 
 def files_of(backend: MemoryBackend, **rights: object) -> FileSystem:
     options = FileOptions(max_uploads_per_user=3)
-    return Volume(backend, options).enter(Mounts.rooted_at("alice", **rights), Session("alice"))  # type: ignore[arg-type]
+    return OpenStorage(backend, options).enter(Mounts.rooted_at("alice", **rights), Session("alice"))  # type: ignore[arg-type]
 
 
 async def put(files: FileSystem, name: str, data: bytes) -> None:
@@ -157,7 +157,7 @@ async def test_renaming_a_file_to_itself_changes_nothing() -> None:
 
 
 async def test_two_tenants_whose_names_begin_alike_never_see_each_other() -> None:
-    volume = Volume(MemoryBackend({"acme/f": b"1", "acme2/f": b"22"}), FileOptions())
+    volume = OpenStorage(MemoryBackend({"acme/f": b"1", "acme2/f": b"22"}), FileOptions())
     acme, acme2 = (volume.enter(Mounts.rooted_at(name), Session(name)) for name in ("acme", "acme2"))
     await acme.rename(path("/f"), path("/g"), overwrite=True)
     assert await names_in(acme, "/") == [b".", b"..", b"g"]

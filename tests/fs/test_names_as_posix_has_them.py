@@ -16,7 +16,7 @@ from s3sftp.errors import (
     NotFound,
     StorageFailure,
 )
-from s3sftp.fs import FileOptions, FileSystem, Mounts, NewAttributes, VirtualPath, Volume, WriteMode
+from s3sftp.fs import FileOptions, FileSystem, Mounts, NewAttributes, OpenStorage, VirtualPath, WriteMode
 
 TRUNC = WriteMode(truncate=True)
 
@@ -26,7 +26,7 @@ def path(text: str) -> VirtualPath:
 
 
 def files_of(backend: MemoryBackend, *, directories: tuple[str, ...] = ()) -> FileSystem:
-    return Volume(backend, FileOptions()).enter(
+    return OpenStorage(backend, FileOptions()).enter(
         Mounts.rooted_at("alice", directories=directories), Session("alice")
     )
 

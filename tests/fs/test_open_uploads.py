@@ -12,12 +12,12 @@ from structlog.testing import capture_logs
 from s3sftp.backends import FileInfo, Finish, Place, Session, Upload
 from s3sftp.backends.contract import Buffer
 from s3sftp.backends.memory import MemoryBackend
-from s3sftp.counters import Table, make_shared
 from s3sftp.errors import AlreadyExists, Busy, Changed, NotADirectory, NotFound, StorageFailure
-from s3sftp.events import Events
-from s3sftp.fs import FileOptions, FileSystem, Mounts, NewAttributes, VirtualPath, Volume, WriteMode
-from s3sftp.fs.changes import ROWS
-from tests.events.doubles import Ear, until, volume_with
+from s3sftp.events import EventHub
+from s3sftp.fs import FileOptions, FileSystem, Mounts, NewAttributes, OpenStorage, VirtualPath, WriteMode
+from s3sftp.fs.changed_names import ROWS
+from s3sftp.runtime.shared_counters import SharedCounters, create_shared_file
+from tests.events.faulty_subscribers import Ear, until, volume_with
 
 NEW = WriteMode(truncate=True)
 OPEN_ONLY = WriteMode(create=False)
@@ -31,7 +31,7 @@ def path(text: str) -> VirtualPath:
 
 def sessions(backend: MemoryBackend, *users: str, **options: int) -> list[FileSystem]:
     """Sessions on one volume. All see the same files."""
-    volume = Volume(backend, FileOptions(**options))  # type: ignore[arg-type]
+    volume = OpenStorage(backend, FileOptions(**options))  # type: ignore[arg-type]
     return [volume.enter(Mounts.rooted_at(""), Session(user)) for user in users]
 
 
@@ -118,9 +118,9 @@ async def test_a_close_that_failed_hides_no_upload() -> None:
 
 async def test_what_another_worker_has_stored_is_shown_although_an_upload_is_open_here() -> None:
     backend = MemoryBackend()
-    memory = make_shared(ROWS, 2)
+    memory = create_shared_file(ROWS, 2)
     here, there = (
-        Volume(backend, FileOptions(), changes=Table.shared(memory, 2, column)).enter(
+        OpenStorage(backend, FileOptions(), changes=SharedCounters.shared(memory, 2, column)).enter(
             Mounts.rooted_at(""), Session("alice")
         )
         for column in range(2)
@@ -534,9 +534,10 @@ async def test_what_this_server_does_to_a_name_fails_no_file_that_is_only_open(
     mode: WriteMode, change: Callable[[FileSystem], Awaitable[None]], by: str
 ) -> None:
     """Nor is anything stored, but for what CREAT asks for where another worker has removed the file."""
-    backend, memory = NewVersions({"f": b"one"}), make_shared(ROWS, 2)
+    backend, memory = NewVersions({"f": b"one"}), create_shared_file(ROWS, 2)
     here, there = (
-        Volume(backend, FileOptions(), changes=Table.shared(memory, 2, column)) for column in range(2)
+        OpenStorage(backend, FileOptions(), changes=SharedCounters.shared(memory, 2, column))
+        for column in range(2)
     )
     files = here.enter(Mounts.rooted_at(""), Session("alice"))
     changing = {
@@ -689,7 +690,7 @@ async def test_a_file_that_was_moved_is_stored_although_nobody_can_look_at_it() 
             raise StorageFailure("no")
 
     backend, ear = MemoryBackend(chunk_bytes=KIB), Ear()
-    async with volume_with(Events(ear.hear), backend) as files:
+    async with volume_with(EventHub(ear.hear), backend) as files:
         upload = await begun(files, "/f", bytes(10 * KIB))
         await files.rename(path("/f"), path("/g"), overwrite=False)
         broken.clear()
@@ -726,7 +727,7 @@ async def test_a_client_that_leaves_while_its_file_is_moved_has_stored_it(when: 
                 await let_go.wait()
 
     backend, ear = Slow(chunk_bytes=KIB), Ear()
-    async with volume_with(Events(ear.hear), backend) as files:
+    async with volume_with(EventHub(ear.hear), backend) as files:
         upload = await begun(files, "/f", bytes(10 * KIB))
         await files.rename(path("/f"), path("/g"), overwrite=False)
         held.append(when)

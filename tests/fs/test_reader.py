@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from s3sftp.backends import Place, Session
 from s3sftp.backends.memory import MemoryBackend
 from s3sftp.errors import Changed, StorageFailure
-from s3sftp.fs.budget import Budget
+from s3sftp.fs.budget import ByteBudget
 from s3sftp.fs.options import FileOptions
-from s3sftp.fs.reading import Reader
+from s3sftp.fs.read.reader import Reader
 
 ME = Session("alice")
 FILE = Place((b"f",))
@@ -33,9 +33,9 @@ class Counting(MemoryBackend):
         return super().read_file_range(place, start, stop, version, session)
 
 
-async def open_reader(backend: MemoryBackend, budget: Budget | None = None, **options: int) -> Reader:
+async def open_reader(backend: MemoryBackend, budget: ByteBudget | None = None, **options: int) -> Reader:
     info = await backend.file_info(FILE, ME)
-    return Reader(backend, FILE, info, ME, FileOptions(**options), budget or Budget(256 * MIB))
+    return Reader(backend, FILE, info, ME, FileOptions(**options), budget or ByteBudget(256 * MIB))
 
 
 async def read(reader: Reader, offset: int, length: int) -> bytes:
@@ -144,7 +144,7 @@ async def test_a_failed_range_fails_its_reads_and_a_later_read_tries_again() -> 
 
 
 async def test_a_reader_that_stops_reading_holds_little_and_gives_all_of_it_back() -> None:
-    budget = Budget(256 * MIB)
+    budget = ByteBudget(256 * MIB)
     backend = MemoryBackend({"f": bytes(64 * MIB)})
     reader = await open_reader(backend, budget)
     for offset in range(0, 8 * MIB, 128 * 1024):
@@ -156,7 +156,7 @@ async def test_a_reader_that_stops_reading_holds_little_and_gives_all_of_it_back
 
 
 async def test_what_comes_ahead_of_a_reader_is_its_share_of_half_the_budget() -> None:
-    budget = Budget(64 * MIB)
+    budget = ByteBudget(64 * MIB)
     others = range(7)
     for other in others:
         budget.enter(other)
@@ -177,7 +177,7 @@ async def test_what_comes_ahead_of_a_reader_is_its_share_of_half_the_budget() ->
 
 
 async def test_without_room_in_the_budget_nothing_is_fetched_ahead() -> None:
-    budget = Budget(16 * MIB)
+    budget = ByteBudget(16 * MIB)
     budget.need(16 * MIB)
     reader = await open_reader(MemoryBackend({"f": bytes(64 * MIB)}), budget)
     await read(reader, 0, 1000)

@@ -9,12 +9,12 @@ import pytest
 
 from s3sftp.backends import Buffer, Place, Session, Upload
 from s3sftp.backends.memory import MemoryBackend
-from s3sftp.backends.spool import SpoolRoom
+from s3sftp.backends.spool import SpoolQuota
 from s3sftp.errors import Busy
-from s3sftp.fs.budget import Budget
+from s3sftp.fs.budget import ByteBudget
 from s3sftp.fs.options import FileOptions
-from s3sftp.fs.transit import WriteMode, WriterTools
-from s3sftp.fs.writing import Writer
+from s3sftp.fs.write.upload_pipeline import WriteMode, WriterResources
+from s3sftp.fs.write.writer import Writer
 
 ME = Session("alice")
 CHUNK = 64
@@ -37,8 +37,8 @@ class Host:
     def __init__(self, budget_bytes: int, seed: dict[str, bytes] | None = None, **options: object) -> None:
         self.backend = Slow(seed, chunk_bytes=CHUNK, min_chunk_bytes=8, parallel_chunks=3)
         self.options = FileOptions.model_validate(options)
-        self.budget = Budget(budget_bytes, wait_seconds=60)
-        self.tools = WriterTools(self.backend, self.options, self.budget, SpoolRoom(None, 1 << 20))
+        self.budget = ByteBudget(budget_bytes, wait_seconds=60)
+        self.tools = WriterResources(self.backend, self.options, self.budget, SpoolQuota(None, 1 << 20))
 
     async def open(self, name: str, mode: WriteMode | None = None) -> Writer:
         writer = Writer(self.tools, Place((name.encode(),)), mode or WriteMode(truncate=True), ME, None)
@@ -52,14 +52,14 @@ class Host:
 @pytest.fixture(params=[False, True], ids=["large files", "any file may be small"])
 def _small(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whether a chunk is begun with bytes that have no reservation."""
-    monkeypatch.setattr("s3sftp.fs.transit._SMALL_BYTES", CHUNK if request.param else 8)
+    monkeypatch.setattr("s3sftp.fs.write.upload_pipeline._SMALL_BYTES", CHUNK if request.param else 8)
 
 
 @pytest.fixture
 def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
     """Time passes a hundred times as fast."""
     monkeypatch.setattr("s3sftp.fs.budget._LOOK_SECONDS", 0.01)
-    monkeypatch.setattr("s3sftp.fs.ledger.FILL_SECONDS", 0.02)
+    monkeypatch.setattr("s3sftp.fs.budget_ledger.FILL_SECONDS", 0.02)
 
 
 async def write(writer: Writer, at: int, data: bytes) -> None:
@@ -123,8 +123,8 @@ async def finish(writer: Writer, at: int, content: bytes) -> None:
 @pytest.mark.usefixtures("hurried")
 async def test_paused_uploads_without_which_nobody_could_go_on_are_given_up_and_say_so() -> None:
     host = Host(2 * CHUNK, {"old": b"o" * (CHUNK - 1)})
-    host.budget = Budget(2 * CHUNK, wait_seconds=0.2)
-    host.tools = WriterTools(host.backend, host.options, host.budget, host.tools.spool_room)
+    host.budget = ByteBudget(2 * CHUNK, wait_seconds=0.2)
+    host.tools = WriterResources(host.backend, host.options, host.budget, host.tools.spool_room)
     names = ["old", *(f"paused {number}" for number in range(3))]
     paused = [await host.open(name, WriteMode()) for name in names]
     for writer in paused:

@@ -12,13 +12,17 @@ from typing import Any
 import pytest
 import yaml
 
-from s3sftp.telemetry.instrument import Kind
-from s3sftp.telemetry.instruments import CATALOGUE
+from s3sftp.telemetry.instrument import InstrumentKind
+from s3sftp.telemetry.metric_catalogue import CATALOGUE
 from tests.helm.chart import CHART, RELEASE, Chart, of_kind, only, values_file
 from tests.helm.tools import tool
 from tests.support.commands import installed
 
-_OF_KIND = {Kind.GAUGE: ("",), Kind.COUNTER: ("_total",), Kind.HISTOGRAM: ("_bucket", "_sum", "_count")}
+_OF_KIND = {
+    InstrumentKind.GAUGE: ("",),
+    InstrumentKind.COUNTER: ("_total",),
+    InstrumentKind.HISTOGRAM: ("_bucket", "_sum", "_count"),
+}
 SERIES = {
     f"{each.name}{suffix}": set(each.labels) | ({"le"} if suffix == "_bucket" else set())
     for each in CATALOGUE

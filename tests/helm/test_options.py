@@ -13,10 +13,10 @@ import pytest
 import yaml
 from pydantic import BaseModel
 
-from s3sftp.app_options import ServerOptions
+from s3sftp.app.options import ServerOptions
 from s3sftp.auth import UserOptions
 from s3sftp.ssh.host_keys import FILES, generate
-from tests.cli.program import s3sftp
+from tests.cli.command_process import s3sftp
 from tests.helm.chart import CHART, VALUES_FILES, Chart, Refused, only, options_file, server, values_file
 from tests.helm.tools import ROOT, tool
 

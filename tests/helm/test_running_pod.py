@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from testbed.processes import free_port, wait_until
-from testbed.store import Store
-from tests.cli.program import batch, clean_environment, write_key_pair
+from testbed.s3_store import Store
+from tests.cli.command_process import batch, clean_environment, write_key_pair
 from tests.helm.chart import CHART, Chart, Object, container, only, values_file
 from tests.helm.kubernetes_api import running_api
 from tests.helm.node import running_pod

@@ -17,7 +17,7 @@ import pytest
 
 from s3sftp.ssh.host_keys import FILES, load, load_host_keys
 from testbed.processes import free_port
-from tests.cli.program import clean_environment, running, s3sftp
+from tests.cli.command_process import clean_environment, running, s3sftp
 from tests.helm.chart import CHART, Chart, Object, container, of_kind, only, pods, server, values_file
 from tests.helm.consistency import problems
 from tests.helm.kubernetes_api import Api, Secret, running_api

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from testbed.processes import free_port
-from testbed.store import Store
+from testbed.s3_store import Store
 from tests.image.containers import (
     BASE,
     CONFINED,

@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from testbed.packets import EOF, NAME, READDIR, string
+from testbed.raw_client import RawSftpClient, wire
+from testbed.s3_store import Store, new_bucket_name
 from testbed.seaweed import running_seaweed
-from testbed.store import Store, new_bucket_name
-from testbed.wire import Wire, wire
 from tests.limits.operations import connect, shown
 from tests.support.fault_proxy import FaultProxy
 from tests.support.s3_client import s3_client
@@ -33,7 +33,7 @@ class Listed:
     requests: dict[str, int]
 
 
-async def listed(client: Wire, proxy: FaultProxy) -> Listed:
+async def listed(client: RawSftpClient, proxy: FaultProxy) -> Listed:
     proxy.log.clear()
     began, first = time.monotonic(), 0.0
     handle = await client.opendir(b"/d")

@@ -33,9 +33,9 @@ from testbed.packets import (
     u32,
     u64,
 )
+from testbed.raw_client import RawSftpClient, wire
+from testbed.s3_store import Store, new_bucket_name
 from testbed.seaweed import running_seaweed
-from testbed.store import Store, new_bucket_name
-from testbed.wire import Wire, wire
 from tests.support.fault_proxy import FaultProxy
 from tests.support.s3_client import S3, s3_client
 from tests.support.server import PART_BYTES, Groups, Server
@@ -50,7 +50,7 @@ RANGE_BYTES = 8 << 20
 class World:
     """A client on a server whose requests to S3 are counted."""
 
-    client: Wire
+    client: RawSftpClient
     s3: S3
     proxy: FaultProxy
     server: Server
@@ -552,7 +552,7 @@ async def list_all(world: World) -> None:
         await _list_below(client, b"/")
 
 
-async def _list_below(client: Wire, directory: bytes) -> None:
+async def _list_below(client: RawSftpClient, directory: bytes) -> None:
     for name, attributes in (await client.list(directory)).items():
         if stat.S_ISDIR(attributes.permissions or 0):
             await _list_below(client, directory + name + b"/")

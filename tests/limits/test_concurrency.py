@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from testbed.store import Store
+from testbed.s3_store import Store
 from tests.limits.operations import World, world
 from tests.support.clients import Clients
 from tests.support.commands import installed

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from testbed.store import Store
-from tests.cli.program import clean_environment
+from testbed.s3_store import Store
+from tests.cli.command_process import clean_environment
 from tests.support.server import Server
 
 pytestmark = pytest.mark.alone
@@ -32,7 +32,7 @@ def with_descendants(pid: int) -> dict[int, str]:
     return found
 
 
-NEEDED_AT_ONCE = ("s3sftp.admin.service", "s3sftp.telemetry.exposition", "encodings.idna")
+NEEDED_AT_ONCE = ("s3sftp.admin.http_service", "s3sftp.telemetry.exposition", "encodings.idna")
 SHOW_WHAT_IS_SHARED = f"""
 import runpy, sys
 from s3sftp.cli import running
@@ -65,7 +65,7 @@ from pathlib import Path
 import asyncssh
 import cryptography.hazmat.bindings._rust as library
 
-from s3sftp.cli.allocation import return_what_is_done_with
+from s3sftp.cli.malloc_tuning import return_what_is_done_with
 
 def constants():
     kib, counted = 0, False

@@ -24,9 +24,9 @@ from testbed.packets import (
     u64,
 )
 from testbed.processes import wait_until
-from testbed.store import Store
+from testbed.raw_client import RawSftpClient, wire
+from testbed.s3_store import Store
 from testbed.synthetic_s3 import synthetic_s3
-from testbed.wire import Wire, wire
 from tests.limits.operations import connect
 from tests.support.fault_proxy import FaultProxy
 from tests.support.server import Groups, Server
@@ -69,7 +69,7 @@ async def test_reads_of_a_client_that_never_reads_its_socket_grow_the_server_by_
     connection = await connect(warm)
     # a window of 1 GiB: it is the socket that fills up, not the channel
     process = await connection.create_process(subsystem="sftp", encoding=None, window=1 << 30)
-    client = Wire(connection, process)
+    client = RawSftpClient(connection, process)
     await client.init()
     handle = await client.open(b"/large", R)
     before = resident(warm)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from testbed.packets import CREAT, TRUNC, W
-from testbed.store import Store
+from testbed.s3_store import Store
 from tests.limits.operations import (
     CLIENTS,
     OPERATIONS,

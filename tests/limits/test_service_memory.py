@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.program import Running, batch, sftp_command
+from tests.cli.command_process import Running, batch, sftp_command
 from tests.cli.test_service import Place, new_place
 
 pytestmark = pytest.mark.alone

@@ -12,8 +12,8 @@ from s3sftp.backends import Buffer, Session, Upload
 from s3sftp.backends.memory import MemoryBackend
 from s3sftp.fs import FileOptions
 from testbed.packets import CREAT, TRUNC, W
-from testbed.wire import Wire
-from tests.sftp.serving import serving
+from testbed.raw_client import RawSftpClient
+from tests.sftp.session_server import serving
 
 pytestmark = pytest.mark.alone
 
@@ -46,7 +46,7 @@ async def seconds_of(uploads: int, total: int) -> float:
     return taken
 
 
-async def upload(client: Wire, size: int) -> None:
+async def upload(client: RawSftpClient, size: int) -> None:
     handle = await client.open(b"/f", W | CREAT | TRUNC)
     for start in range(0, size, 16 * BLOCK):
         writes = [

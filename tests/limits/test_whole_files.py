@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.package import install
-from tests.cli.program import batch, running, sftp_command, write_key_pair
+from tests.cli.command_process import batch, running, sftp_command, write_key_pair
+from tests.cli.installed_package import install
 
 pytestmark = pytest.mark.alone
 
@@ -62,7 +62,7 @@ def test_a_gibibyte_goes_up_and_down_within_the_memory_limit(tmp_path: Path) -> 
     with local.open("wb") as file:
         for number in range(SIZE // MIB):  # no two pieces the same
             file.write(number.to_bytes(8, "big") + piece[8:])
-    source = (Path(__file__).parent / "vault.py").read_text("utf-8")
+    source = (Path(__file__).parent / "whole_file_storage.py").read_text("utf-8")
     path = install(tmp_path / "site", source, {"vault": "acme_vault:Vault"}, package="acme-vault")
     write_key_pair(tmp_path / "key")
     options = {

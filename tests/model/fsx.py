@@ -6,7 +6,7 @@ import random
 from dataclasses import dataclass
 
 from testbed.packets import CREAT, OP_UNSUPPORTED, TRUNC, R, Refused, W
-from testbed.wire import Wire
+from testbed.raw_client import RawSftpClient
 
 MOST_BYTES = 3000
 PATH = b"/fsx"
@@ -16,7 +16,7 @@ PATH = b"/fsx"
 class Exercise:
     """One client at work on one file."""
 
-    client: Wire
+    client: RawSftpClient
     random: random.Random
     content: bytearray
     handle: bytes = b""

@@ -12,7 +12,7 @@ from hypothesis.stateful import precondition, rule
 from testbed.packets import APPEND, CREAT, EXCL, STATUS, TRUNC, R, Refused, W
 from tests.model import expected
 from tests.model.expected import Outcome, Writing, kind_of
-from tests.model.player import BLOCK, PATHS, Download, Player, Upload
+from tests.model.step_runner import BLOCK, PATHS, Download, Player, Upload
 from tests.model.world import Fault, Hits, World
 
 MODES = {

@@ -9,7 +9,7 @@ import pytest
 from s3sftp.backends.memory import MemoryBackend
 from s3sftp.fs import FileOptions
 from tests.model.fsx import Exercise
-from tests.sftp.serving import serving
+from tests.sftp.session_server import serving
 
 FILES = FileOptions(rewrite="spool", gaps="zero")
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import run_state_machine_as_test
 
-from testbed.store import Store
+from testbed.s3_store import Store
 from tests.model.machine import playing
 from tests.model.world import memory_world, s3_world
 

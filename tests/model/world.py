@@ -15,9 +15,9 @@ from s3sftp.backends.memory import MemoryBackend
 from s3sftp.backends.s3 import S3Backend, S3Options
 from s3sftp.errors import Busy, StorageError, StorageFailure, TimedOut
 from s3sftp.fs import FileOptions
-from testbed.store import Store, new_bucket_name
+from testbed.s3_store import Store, new_bucket_name
 from tests.model.expected import Files
-from tests.sftp.serving import Serving, serving
+from tests.sftp.session_server import Serving, serving
 from tests.support.fault_proxy import FaultProxy
 from tests.support.faults import FOREVER, Action, Answer, LoseReply, Reset
 from tests.support.s3_client import S3, s3_client

@@ -19,9 +19,9 @@ import pytest
 
 from s3sftp import __version__
 from testbed.processes import Process
-from tests.cli.program import batch, clean_environment, sftp_command, write_key_pair
-from tests.support.checkout import ROOT, checkout
+from tests.cli.command_process import batch, clean_environment, sftp_command, write_key_pair
 from tests.support.commands import installed
+from tests.support.source_copy import ROOT, checkout
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
 EPOCH = "1700000000"

@@ -10,10 +10,10 @@ from pathlib import Path
 import asyncssh
 import pytest
 
-from testbed.store import Store
+from testbed.s3_store import Store
+from tests.support.client_workspace import ClientWorkspace, content
 from tests.support.clients import Clients
 from tests.support.commands import installed
-from tests.support.desk import Desk, content
 from tests.support.haproxy import Haproxy, Proxied
 from tests.support.restic import restic
 from tests.support.s3_client import S3
@@ -49,11 +49,11 @@ async def replicas(store: Store, bucket: str, tmp_path: Path) -> AsyncIterator[l
 
 
 @pytest.fixture
-async def desk(replicas: list[Server], s3: S3, tmp_path: Path) -> AsyncIterator[Desk]:
+async def desk(replicas: list[Server], s3: S3, tmp_path: Path) -> AsyncIterator[ClientWorkspace]:
     local = tmp_path / "local"
     local.mkdir()
     one, other = replicas
-    yield Desk(one, local, s3, Clients(one, tmp_path / "home"))
+    yield ClientWorkspace(one, local, s3, Clients(one, tmp_path / "home"))
     assert one.count("login.accepted"), "haproxy sent nobody to the first replica"
     assert other.count("login.accepted"), "haproxy sent nobody to the second replica"
 
@@ -75,12 +75,12 @@ async def meanwhile(work: Callable[[], Awaitable[None]]) -> AsyncIterator[None]:
             is_over = True
 
 
-def write_tree(desk: Desk, name: str, seed: int = 0) -> None:
+def write_tree(desk: ClientWorkspace, name: str, seed: int = 0) -> None:
     for number, (each, size) in enumerate(TREE.items(), seed):
         desk.file(f"{name}/{each}", size, number)
 
 
-async def test_rclone_copies_syncs_and_checks(desk: Desk) -> None:
+async def test_rclone_copies_syncs_and_checks(desk: ClientWorkspace) -> None:
     rclone = installed("rclone")
     write_tree(desk, "tree")
     here, there, back = f"{desk.local}/tree", f"alice:{desk.remote}/tree", f"{desk.local}/back"
@@ -104,7 +104,7 @@ async def test_rclone_copies_syncs_and_checks(desk: Desk) -> None:
     assert [key for key in await desk.keys() if "partial" in key or key == "tree/sub/new"] == []
 
 
-async def test_rclone_fetches_each_file_of_the_back_office_once_and_whole(desk: Desk) -> None:
+async def test_rclone_fetches_each_file_of_the_back_office_once_and_whole(desk: ClientWorkspace) -> None:
     rclone = installed("rclone")
     written = 0
 
@@ -125,7 +125,7 @@ async def test_rclone_fetches_each_file_of_the_back_office_once_and_whole(desk: 
     assert await desk.keys() == []
 
 
-async def test_files_that_are_replaced_all_the_time_are_fetched_whole(desk: Desk) -> None:
+async def test_files_that_are_replaced_all_the_time_are_fetched_whole(desk: ClientWorkspace) -> None:
     rclone = installed("rclone")
     versions = [bytes([letter]) * 50_000 for letter in b"abcdefgh"]
     turn = 0
@@ -147,7 +147,7 @@ async def test_files_that_are_replaced_all_the_time_are_fetched_whole(desk: Desk
     assert all(body in versions for body in fetched), "a file of two versions"
 
 
-async def test_restic_backs_up_and_restores(desk: Desk) -> None:
+async def test_restic_backs_up_and_restores(desk: ClientWorkspace) -> None:
     write_tree(desk, "tree")
     (await restic(desk, "init")).ok()
     (await restic(desk, "backup", f"{desk.local}/tree")).ok()
@@ -162,7 +162,7 @@ async def test_restic_backs_up_and_restores(desk: Desk) -> None:
         assert (back / "later" / name).read_bytes() == content(size, number + 10)
 
 
-async def test_lftp_mirrors_both_ways(desk: Desk) -> None:
+async def test_lftp_mirrors_both_ways(desk: ClientWorkspace) -> None:
     write_tree(desk, "tree")
     up = f"mirror -R --verbose --parallel=4 {desk.local}/tree {desk.remote}/tree"
     (await desk.clients.lftp(up)).ok()

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from testbed.packets import CREAT, TRUNC, Refused, W
-from testbed.store import Store
-from testbed.wire import Wire, wire
+from testbed.raw_client import RawSftpClient, wire
+from testbed.s3_store import Store
 from tests.limits.operations import connect
 from tests.support.s3_client import S3
 from tests.support.server import PART_BYTES, Server
@@ -28,7 +28,7 @@ RESERVED = ".s3sftp/"
 @asynccontextmanager
 async def replicas(
     store: Store, bucket: str, directory: Path, *names: str
-) -> AsyncIterator[list[tuple[Server, Wire]]]:
+) -> AsyncIterator[list[tuple[Server, RawSftpClient]]]:
     """Each with a client."""
     servers = [Server(directory / name, store, bucket, OPTIONS) for name in names]
     try:
@@ -46,7 +46,7 @@ async def replicas(
             await asyncio.to_thread(server.close)
 
 
-async def half(client: Wire, name: bytes, s3: S3) -> bytes:
+async def half(client: RawSftpClient, name: bytes, s3: S3) -> bytes:
     """Write the first two parts of a file and wait until the store has begun the upload; the handle."""
     handle = await client.open(name, W | CREAT | TRUNC)
     for at in range(0, 2 * PART_BYTES, 1 << 17):

@@ -30,8 +30,8 @@ from testbed.packets import (
     string,
     u32,
 )
-from testbed.store import Store, new_bucket_name
-from testbed.wire import Wire, wire
+from testbed.raw_client import RawSftpClient, wire
+from testbed.s3_store import Store, new_bucket_name
 from tests.limits.operations import connect
 from tests.support.server import Server
 
@@ -40,7 +40,7 @@ TIME = 1_234_567_890
 LONG = {"s3": {"cache_ttl": "10 min"}, "server": {"workers": 1}}
 """So long that what is believed is believed to the end of the test."""
 
-Act = Callable[[Wire, bytes], Awaitable[object]]
+Act = Callable[[RawSftpClient, bytes], Awaitable[object]]
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +58,7 @@ def servers(seaweed: Store, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 
 
 @pytest.fixture
-async def clients(servers: list[Server]) -> AsyncIterator[tuple[Wire, Wire]]:
+async def clients(servers: list[Server]) -> AsyncIterator[tuple[RawSftpClient, RawSftpClient]]:
     """A client on each of two servers. Each test uses names of its own: some stores keep ghosts."""
     async with AsyncExitStack() as stack:
         one, other = [
@@ -68,22 +68,22 @@ async def clients(servers: list[Server]) -> AsyncIterator[tuple[Wire, Wire]]:
         yield one, other
 
 
-async def _set_time(client: Wire, path: bytes) -> None:
+async def _set_time(client: RawSftpClient, path: bytes) -> None:
     (await client.request(SETSTAT, string(path) + u32(8) + u32(TIME) + u32(TIME))).must_be(STATUS)
 
 
-async def _append(client: Wire, path: bytes) -> None:
+async def _append(client: RawSftpClient, path: bytes) -> None:
     handle = await client.open(path, W | APPEND)
     await client.write(handle, 0, MORE)
     await client.close(handle)
 
 
-async def _move_there(client: Wire, path: bytes) -> None:
+async def _move_there(client: RawSftpClient, path: bytes) -> None:
     await client.put(path + b"-origin", NEW)
     await client.posix_rename(path + b"-origin", path)
 
 
-async def _put_below(client: Wire, path: bytes) -> None:
+async def _put_below(client: RawSftpClient, path: bytes) -> None:
     await client.put(path + b"/below", NEW)
 
 
@@ -124,47 +124,47 @@ async def _outcome(answer: Awaitable[object]) -> object:
     return OK if found is None else found
 
 
-async def _lstat(client: Wire, path: bytes) -> Attributes:
+async def _lstat(client: RawSftpClient, path: bytes) -> Attributes:
     return Attributes.parse((await client.request(LSTAT, string(path))).must_be(ATTRS), 0)[0]
 
 
-async def _sizes(client: Wire, path: bytes) -> dict[bytes, int]:
+async def _sizes(client: RawSftpClient, path: bytes) -> dict[bytes, int]:
     return {name: -1 if each.is_dir else each.size or 0 for name, each in (await client.list(path)).items()}
 
 
-async def _listed(client: Wire, path: bytes) -> object:
+async def _listed(client: RawSftpClient, path: bytes) -> object:
     directory, _, name = path.rpartition(b"/")
     return (await _sizes(client, directory)).get(name)
 
 
-async def _append_and_read(client: Wire, path: bytes) -> bytes:
+async def _append_and_read(client: RawSftpClient, path: bytes) -> bytes:
     await _append(client, path)
     return await client.get(path)
 
 
-async def _move_and_read(client: Wire, path: bytes) -> object:
+async def _move_and_read(client: RawSftpClient, path: bytes) -> object:
     await client.rename(path, path + b"-moved")
     found = await client.stat(path + b"-moved")
-    return await (_sizes if found.is_dir else Wire.get)(client, path + b"-moved")
+    return await (_sizes if found.is_dir else RawSftpClient.get)(client, path + b"-moved")
 
 
-async def _move_onto(client: Wire, path: bytes) -> None:
+async def _move_onto(client: RawSftpClient, path: bytes) -> None:
     await client.rename(path + b"-mine", path)
 
 
-async def _move_over(client: Wire, path: bytes) -> None:
+async def _move_over(client: RawSftpClient, path: bytes) -> None:
     await client.posix_rename(path + b"-mine", path)
 
 
-async def _make_alone(client: Wire, path: bytes) -> None:
+async def _make_alone(client: RawSftpClient, path: bytes) -> None:
     await client.close(await client.open(path, W | CREAT | EXCL))
 
 
-async def _make_in_it(client: Wire, path: bytes) -> None:
+async def _make_in_it(client: RawSftpClient, path: bytes) -> None:
     await client.mkdir(path + b"/sub")
 
 
-async def _time_after_setting_none(client: Wire, path: bytes) -> object:
+async def _time_after_setting_none(client: RawSftpClient, path: bytes) -> object:
     """A SETSTAT that sets nothing is an answer about what is there."""
     (await client.request(SETSTAT, string(path) + u32(0))).must_be(STATUS)
 
@@ -189,7 +189,7 @@ def _always(outcome: object) -> Callable[[object], object]:
 LOOKS = {
     "OPENDIR": Look(_sizes, _always(NO_SUCH_FILE), lambda inside: inside),
     "READDIR": Look(_listed, len, _always(-1), OK),
-    "OPEN and READ": Look(Wire.get, lambda data: data, _always(FAILURE)),
+    "OPEN and READ": Look(RawSftpClient.get, lambda data: data, _always(FAILURE)),
     "OPEN with APPEND": Look(_append_and_read, lambda data: data + MORE, _always(FAILURE)),
     "OPEN with EXCL": Look(_make_alone, _always(FAILURE), _always(FAILURE), OK),
     "MKDIR": Look(lambda other, path: other.mkdir(path), _always(FAILURE), _always(FAILURE), OK),
@@ -208,7 +208,7 @@ LOOKS = {
 }
 
 
-async def _prepare(client: Wire, directory: bytes, looks: dict[str, bytes], before: State) -> None:
+async def _prepare(client: RawSftpClient, directory: bytes, looks: dict[str, bytes], before: State) -> None:
     await client.mkdir(directory)
     for path in looks.values():
         await client.put(path + b"-mine", b"mine")
@@ -218,7 +218,7 @@ async def _prepare(client: Wire, directory: bytes, looks: dict[str, bytes], befo
             await client.mkdir(path)
 
 
-async def _know(client: Wire, how: str, directory: bytes, looks: dict[str, bytes]) -> None:
+async def _know(client: RawSftpClient, how: str, directory: bytes, looks: dict[str, bytes]) -> None:
     """What the session learns of the names before they are changed."""
     if how == "listed":
         await client.list(directory)
@@ -231,7 +231,7 @@ async def _know(client: Wire, how: str, directory: bytes, looks: dict[str, bytes
 @pytest.mark.parametrize("known", ["nothing", "listed", "statted", "opened"])
 @pytest.mark.parametrize("change", CHANGES)
 async def test_what_one_replica_has_finished_the_other_sees_at_once(
-    clients: tuple[Wire, Wire], change: str, known: str
+    clients: tuple[RawSftpClient, RawSftpClient], change: str, known: str
 ) -> None:
     one, other = clients
     changed = CHANGES[change]
@@ -260,7 +260,7 @@ def _stat_of(state: State) -> object:
 @pytest.mark.parametrize("known", ["nothing", "listed", "statted", "opened"])
 @pytest.mark.parametrize("change", CHANGES)
 async def test_stat_tells_of_it_too_unless_the_session_has_just_listed_the_name(
-    clients: tuple[Wire, Wire], change: str, known: str
+    clients: tuple[RawSftpClient, RawSftpClient], change: str, known: str
 ) -> None:
     one, other = clients
     changed = CHANGES[change]
@@ -278,7 +278,7 @@ async def test_stat_tells_of_it_too_unless_the_session_has_just_listed_the_name(
 
 
 async def test_a_file_that_was_replaced_after_this_session_put_it_is_read_as_it_is_and_can_be_added_to(
-    clients: tuple[Wire, Wire],
+    clients: tuple[RawSftpClient, RawSftpClient],
 ) -> None:
     one, other = clients
     await other.put(b"/replaced", OLD)
@@ -290,7 +290,7 @@ async def test_a_file_that_was_replaced_after_this_session_put_it_is_read_as_it_
 
 
 async def test_a_file_that_another_removed_after_this_session_put_it_is_gone(
-    clients: tuple[Wire, Wire],
+    clients: tuple[RawSftpClient, RawSftpClient],
 ) -> None:
     one, other = clients
     for look in ("OPEN and READ", "REMOVE", "RENAME", "SETSTAT of the time", "OPEN with APPEND"):
@@ -299,7 +299,9 @@ async def test_a_file_that_another_removed_after_this_session_put_it_is_gone(
         assert await _outcome(LOOKS[look].act(other, b"/removed")) == NO_SUCH_FILE, look
 
 
-async def test_a_name_that_this_session_removed_may_be_a_file_again(clients: tuple[Wire, Wire]) -> None:
+async def test_a_name_that_this_session_removed_may_be_a_file_again(
+    clients: tuple[RawSftpClient, RawSftpClient],
+) -> None:
     one, other = clients
     await other.put(b"/again", OLD)
     await other.remove(b"/again")

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from testbed.packets import CREAT, EXCL, FAILURE, TRUNC, R, Refused, W
-from testbed.store import Store
-from testbed.wire import Wire, wire
+from testbed.raw_client import RawSftpClient, wire
+from testbed.s3_store import Store
 from tests.limits.operations import connect
 from tests.support.s3_client import S3
 from tests.support.server import PART_BYTES, Server
@@ -26,8 +26,8 @@ SHORT = {"s3": {"cache_ttl": "0.5 s"}}
 class Replicas:
     """A client on each of two servers."""
 
-    one: Wire
-    other: Wire
+    one: RawSftpClient
+    other: RawSftpClient
     first: Server
 
 

@@ -31,9 +31,9 @@ from testbed.packets import (
     string,
     u32,
 )
-from testbed.wire import Wire
-from tests.backends.lean import WholeFiles
-from tests.sftp.serving import Serving, serving
+from testbed.raw_client import RawSftpClient
+from tests.backends.minimal_backends import WholeFiles
+from tests.sftp.session_server import Serving, serving
 
 PUT = W | CREAT | TRUNC
 
@@ -62,7 +62,7 @@ STORAGES: dict[str, Callable[[Path], object]] = {
 
 
 @asynccontextmanager
-async def furnished(storage: str, path: Path) -> AsyncIterator[tuple[Serving, Wire]]:
+async def furnished(storage: str, path: Path) -> AsyncIterator[tuple[Serving, RawSftpClient]]:
     """A server with a file, a directory that was made and, where there are such, one that was not."""
     backend = cast(CompleteBackend, STORAGES[storage](path))
     async with serving(backend) as server, server.client() as client:
@@ -72,7 +72,7 @@ async def furnished(storage: str, path: Path) -> AsyncIterator[tuple[Serving, Wi
         yield server, client
 
 
-async def asked(client: Wire, kind: int, what: bytes) -> Attributes:
+async def asked(client: RawSftpClient, kind: int, what: bytes) -> Attributes:
     return Attributes.parse((await client.request(kind, string(what))).must_be(ATTRS), 0)[0]
 
 

@@ -31,8 +31,8 @@ from testbed.packets import (
     string,
     u32,
 )
-from testbed.wire import Wire
-from tests.sftp.serving import serving
+from testbed.raw_client import RawSftpClient
+from tests.sftp.session_server import serving
 
 KIB, MIB = 1 << 10, 1 << 20
 
@@ -79,7 +79,7 @@ class Counting(MemoryBackend):
             self.open_reads -= 1
 
 
-async def until_unsent_bytes_settle(client: Wire) -> int:
+async def until_unsent_bytes_settle(client: RawSftpClient) -> int:
     """Wait until the server has stopped reading; the bytes that the client still has."""
     unsent = client.process.channel.get_write_buffer_size()
     still = 0

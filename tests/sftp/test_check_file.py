@@ -30,16 +30,16 @@ from testbed.packets import (
     u32,
     u64,
 )
-from testbed.wire import Wire
-from tests.backends.lean import WholeFiles
-from tests.sftp.serving import serving
+from testbed.raw_client import RawSftpClient
+from tests.backends.minimal_backends import WholeFiles
+from tests.sftp.session_server import serving
 
 DATA = bytes(range(256)) * 400
 MD5 = hashlib.md5(DATA).digest()
 
 
 def asking(
-    client: Wire,
+    client: RawSftpClient,
     form: bytes,
     target: bytes,
     algorithms: bytes,
@@ -51,7 +51,9 @@ def asking(
     return client.request(EXTENDED, body)
 
 
-async def by_name(client: Wire, target: bytes, algorithms: bytes, *numbers: int) -> tuple[bytes, bytes]:
+async def by_name(
+    client: RawSftpClient, target: bytes, algorithms: bytes, *numbers: int
+) -> tuple[bytes, bytes]:
     """The algorithm and the hashes."""
     body = (await asking(client, b"check-file-name", target, algorithms, *numbers)).must_be(EXTENDED_REPLY)
     algorithm, at = read_string(body, 0)

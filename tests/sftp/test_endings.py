@@ -35,8 +35,8 @@ from testbed.packets import (
     u32,
     u64,
 )
-from testbed.wire import Wire
-from tests.sftp.serving import Serving, serving
+from testbed.raw_client import RawSftpClient
+from tests.sftp.session_server import Serving, serving
 
 KIB, MIB = 1 << 10, 1 << 20
 
@@ -51,7 +51,7 @@ async def until(is_true: Callable[[], bool], seconds: float = 10) -> None:
 
 
 @asynccontextmanager
-async def stalled(backend: MemoryBackend) -> AsyncIterator[tuple[Serving, Wire]]:
+async def stalled(backend: MemoryBackend) -> AsyncIterator[tuple[Serving, RawSftpClient]]:
     """A client with an upload of a few chunks, that asks for megabytes and takes none of them."""
     options = SftpOptions(stall_timeout=timedelta(seconds=0.5))
     async with serving(backend, sftp=options) as server, server.client() as client:
@@ -333,7 +333,7 @@ class Breaking(MemoryBackend):
             raise StorageFailure("no")
 
 
-async def copy_data(client: Wire, source: bytes, target: bytes, start: int = 0) -> Reply:
+async def copy_data(client: RawSftpClient, source: bytes, target: bytes, start: int = 0) -> Reply:
     body = string(b"copy-data") + string(source) + u64(start) + u64(0) + string(target) + u64(0)
     return await client.request(EXTENDED, body)
 

@@ -12,7 +12,7 @@ import pytest
 from s3sftp.backends import Place
 from s3sftp.backends.memory import MemoryBackend
 from s3sftp.errors import StorageFailure
-from s3sftp.sftp import SftpOptions, runner
+from s3sftp.sftp import SftpOptions, request_runner
 from testbed.packets import (
     CLOSE,
     CREAT,
@@ -39,7 +39,7 @@ from testbed.packets import (
     u32,
     u64,
 )
-from tests.sftp.serving import serving
+from tests.sftp.session_server import serving
 
 MIB = 1 << 20
 OK, NO_SUCH_FILE, FAILURE, UNSUPPORTED = 0, 2, 4, 8
@@ -270,7 +270,7 @@ async def test_a_failure_around_a_request_is_answered_too(monkeypatch: pytest.Mo
     def broken(*_: object) -> NoReturn:
         raise RuntimeError("secret exporter address")
 
-    monkeypatch.setattr(runner, "span", broken)
+    monkeypatch.setattr(request_runner, "span", broken)
     async with serving(MemoryBackend({"f": b""})) as server, server.client() as client:
         reply = await client.request(STAT, string(b"/f"))
         assert reply.code == FAILURE

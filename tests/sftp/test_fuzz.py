@@ -15,8 +15,8 @@ from s3sftp.backends.memory import MemoryBackend
 from s3sftp.fs import FileOptions
 from s3sftp.sftp import SftpOptions
 from testbed.packets import EXTENDED, INIT, NO_ATTRIBUTES, packet, string, u32, u64
-from testbed.wire import Ended, Wire
-from tests.sftp.serving import Serving, serving
+from testbed.raw_client import Ended, RawSftpClient
+from tests.sftp.session_server import Serving, serving
 
 ROUNDS = int(os.environ.get("S3SFTP_FUZZ_ROUNDS", "30"))
 PACKETS = 150
@@ -142,7 +142,7 @@ async def test_each_request_is_answered_once(seed: int) -> None:
     assert backend.open_uploads == 0
 
 
-async def settled(client: Wire) -> None:
+async def settled(client: RawSftpClient) -> None:
     """Wait for the answers of everything that was sent before."""
     async with asyncio.timeout(20):
         while len(client.unasked) < PACKETS:
@@ -173,7 +173,7 @@ async def test_a_client_that_vanishes_leaves_nothing(seed: int) -> None:
     async with small_server(backend) as server:  # type: ignore[attr-defined]
         connection = await server.connect()
         process = await connection.create_process(subsystem="sftp", encoding=None)
-        client = Wire(connection, process)
+        client = RawSftpClient(connection, process)
         await client.init()
         for number in range(PACKETS):
             client.send(nonsense.packet(1_000_000 + number))

@@ -37,11 +37,11 @@ from testbed.packets import (
     u32,
     u64,
 )
-from testbed.wire import Wire
-from tests.sftp.serving import serving
+from testbed.raw_client import RawSftpClient
+from tests.sftp.session_server import serving
 
 
-async def entries(client: Wire, opening: asyncio.Future[Reply]) -> dict[bytes, Attributes]:
+async def entries(client: RawSftpClient, opening: asyncio.Future[Reply]) -> dict[bytes, Attributes]:
     """What a directory whose OPENDIR has been sent already shows."""
     handle = read_string((await opening).must_be(HANDLE), 0)[0]
     found: dict[bytes, Attributes] = {}

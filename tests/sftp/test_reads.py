@@ -22,8 +22,8 @@ from s3sftp.fs import OpenReader
 from s3sftp.sftp import SftpOptions, SftpSession
 from s3sftp.telemetry import charge, span, spans
 from testbed.packets import DATA, FAILURE, OPEN, READ, STATUS, R, read_string, string, u32, u64
-from testbed.wire import Reply, Wire
-from tests.sftp.serving import Serving, serving
+from testbed.raw_client import RawSftpClient, Reply
+from tests.sftp.session_server import Serving, serving
 
 KIB, MIB = 1 << 10, 1 << 20
 CONTENTS = bytes(range(256)) * (16 * KIB)
@@ -48,7 +48,7 @@ class Gated(MemoryBackend):
                 yield piece
 
 
-def ask(client: Wire, handle: bytes, at: int, length: int) -> asyncio.Future[Reply]:
+def ask(client: RawSftpClient, handle: bytes, at: int, length: int) -> asyncio.Future[Reply]:
     return client.request(READ, string(handle) + u64(at) + u32(length))
 
 

@@ -22,8 +22,8 @@ from testbed.packets import (
     u32,
     u64,
 )
-from tests.backends.lean import Streaming
-from tests.sftp.serving import serving
+from tests.backends.minimal_backends import Streaming
+from tests.sftp.session_server import serving
 
 FAILURE = 4
 NO_ATTRIBUTES = u32(0)

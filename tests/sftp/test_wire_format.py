@@ -11,15 +11,24 @@ from hypothesis import strategies as st
 from s3sftp import errors
 from s3sftp.backends import FileInfo
 from s3sftp.fs import NewAttributes
-from s3sftp.sftp.attributes import UNDATED, Shown, long_name, read_attributes
-from s3sftp.sftp.codec import BadMessage, BadPacket, Fields, Inbox, Type, packet, string, u32
+from s3sftp.sftp.attributes import UNDATED, ClientAttributes, long_name, read_attributes
+from s3sftp.sftp.codec import (
+    BadMessage,
+    BadPacket,
+    FieldReader,
+    PacketReader,
+    PacketType,
+    packet,
+    string,
+    u32,
+)
 from s3sftp.sftp.status import STATUS_OF, WORDS, Status, error_packet, ok_packet, status_packet
 
 
 @given(st.lists(st.binary(min_size=1, max_size=40), max_size=10), st.integers(1, 17))
 def test_packets_come_out_as_they_went_in_however_the_stream_is_cut(bodies: list[bytes], cut: int) -> None:
     stream = b"".join(u32(len(body)) + body for body in bodies)
-    inbox, out = Inbox(100), []
+    inbox, out = PacketReader(100), []
     for at in range(0, len(stream), cut):
         inbox.feed(stream[at : at + cut])
         while (body := inbox.next()) is not None:
@@ -30,7 +39,7 @@ def test_packets_come_out_as_they_went_in_however_the_stream_is_cut(bodies: list
 
 @pytest.mark.parametrize("length", [0, 101, 0xFFFFFFFF])
 def test_a_packet_of_an_impossible_length_ends_the_stream_before_it_is_collected(length: int) -> None:
-    inbox = Inbox(100)
+    inbox = PacketReader(100)
     inbox.feed(u32(length))
     with pytest.raises(BadPacket):
         inbox.next()
@@ -38,7 +47,7 @@ def test_a_packet_of_an_impossible_length_ends_the_stream_before_it_is_collected
 
 @given(st.binary(max_size=60))
 def test_fields_never_read_beyond_their_packet(body: bytes) -> None:
-    fields = Fields(b"\x03" + body)
+    fields = FieldReader(b"\x03" + body)
     try:
         fields.string()
         fields.u64()
@@ -50,31 +59,31 @@ def test_fields_never_read_beyond_their_packet(body: bytes) -> None:
 
 def test_four_billion_extended_attributes_are_refused_at_once() -> None:
     with pytest.raises(BadMessage, match="do not fit"):
-        read_attributes(Fields(b"\x09" + u32(0x80000000) + u32(0xFFFFFFFF) + bytes(100)))
+        read_attributes(FieldReader(b"\x09" + u32(0x80000000) + u32(0xFFFFFFFF) + bytes(100)))
 
 
 def test_attributes_are_read_in_the_order_of_the_draft() -> None:
     body = struct.pack(">IQIIIII", 0x0F, 5, 1000, 1001, 0o100600, 11, 22)
-    assert read_attributes(Fields(b"\x09" + body)) == NewAttributes(5, 22.0, 0o100600, (1000, 1001))
+    assert read_attributes(FieldReader(b"\x09" + body)) == NewAttributes(5, 22.0, 0o100600, (1000, 1001))
 
 
 @given(st.floats(), st.integers(0, 2**63 - 1))
 def test_every_size_and_time_can_be_shown(mtime: float, size: int) -> None:
-    encoded = Shown(FileInfo.file(size, mtime)).encoded()
+    encoded = ClientAttributes(FileInfo.file(size, mtime)).encoded()
     flags, shown_size = struct.unpack_from(">IQ", encoded)
     assert (flags, shown_size, len(encoded)) == (0x0F, size, 32)
-    assert long_name(b"f", Shown(FileInfo.file(size, mtime)), "alice", now=0.0).endswith(b" f")
+    assert long_name(b"f", ClientAttributes(FileInfo.file(size, mtime)), "alice", now=0.0).endswith(b" f")
 
 
 @pytest.mark.parametrize("info", [FileInfo.directory(), FileInfo.file(0)])
 def test_what_has_no_time_has_the_same_one_everywhere(info: FileInfo) -> None:
-    at, modified = struct.unpack(">IQIIIII", Shown(info).encoded())[5:]
+    at, modified = struct.unpack(">IQIIIII", ClientAttributes(info).encoded())[5:]
     assert at == modified == UNDATED
-    assert b"Jan 01  2000" in long_name(b"d", Shown(info), "alice", now=1_700_086_400.0)
+    assert b"Jan 01  2000" in long_name(b"d", ClientAttributes(info), "alice", now=1_700_086_400.0)
 
 
 def test_the_long_name_is_the_line_of_ls() -> None:
-    shown = Shown(FileInfo.file(1221, 1_700_000_000.0))
+    shown = ClientAttributes(FileInfo.file(1221, 1_700_000_000.0))
     line = long_name(b"report.csv", shown, "alice", now=1_700_086_400.0)
     assert line == b"-rw-r--r--    1 alice    s3               1221 Nov 14 22:13 report.csv"
 
@@ -90,7 +99,9 @@ def test_every_error_has_a_status() -> None:
 
 def test_an_answer_carries_the_error_s_text_and_never_its_detail() -> None:
     answer = error_packet(7, errors.NotFound("nothing there", detail="bucket=secret"))
-    assert answer == packet(Type.STATUS, 7, u32(2), string(b"No such file: nothing there"), string(b"en"))
+    assert answer == packet(
+        PacketType.STATUS, 7, u32(2), string(b"No such file: nothing there"), string(b"en")
+    )
 
 
 @pytest.mark.parametrize(
@@ -115,6 +126,6 @@ def test_every_status_has_words_and_a_language() -> None:
     assert set(WORDS) == set(Status)
     for status, words in WORDS.items():
         assert status_packet(7, status) == packet(
-            Type.STATUS, 7, u32(status), string(words.encode()), string(b"en")
+            PacketType.STATUS, 7, u32(status), string(words.encode()), string(b"en")
         )
     assert ok_packet(7) == status_packet(7, Status.OK)

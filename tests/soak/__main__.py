@@ -7,8 +7,8 @@ import asyncio
 import sys
 from collections import Counter
 
+from testbed.s3_store import Store
 from testbed.seaweed import running_seaweed
-from testbed.store import Store
 from tests.model.world import s3_world
 from tests.soak.soak import Left, soak
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from itertools import count
 
 from tests.model.world import S3World
-from tests.sftp.serving import Serving
+from tests.sftp.session_server import Serving
 from tests.soak.work import Worker
 
 SLACK_BYTES = 64 << 20

@@ -10,7 +10,7 @@ import pytest
 
 from s3sftp.backends.s3 import S3Backend
 from testbed.packets import CREAT, TRUNC, W
-from testbed.store import Store
+from testbed.s3_store import Store
 from tests.model.world import s3_world
 from tests.soak.soak import Left, soak
 from tests.soak.work import BLOCK, Worker

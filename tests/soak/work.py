@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 
 from s3sftp.testing.storage import data_of
 from testbed.packets import CREAT, TRUNC, Refused, W
-from testbed.wire import Wire, wire
-from tests.sftp.serving import Serving
+from testbed.raw_client import RawSftpClient, wire
+from tests.sftp.session_server import Serving
 
 SIZES = [0, 1, 1000, 1000, 50_000, 50_000, 400_000, 6 << 20]
 BLOCK = 200_000
@@ -51,23 +51,23 @@ class Worker:
             if self.random.random() < 0.3:
                 await self.vanish(client)
 
-    async def put(self, client: Wire) -> None:
+    async def put(self, client: RawSftpClient) -> None:
         name = self._new_name()
         data = data_of(self.random.choice(SIZES), seed=self.random.randrange(3))
         await client.put(name, data, block=BLOCK)
         self.files[name] = data
 
-    async def get(self, client: Wire) -> None:
+    async def get(self, client: RawSftpClient) -> None:
         if self.files:
             name = self.random.choice(list(self.files))
             assert await client.get(name, block=BLOCK) == self.files[name]
 
-    async def list(self, client: Wire) -> None:
+    async def list(self, client: RawSftpClient) -> None:
         found = await client.list(self.directory) if self.files else {}
         sizes = {self.directory + b"/" + name: attributes.size for name, attributes in found.items()}
         assert sizes == {name: len(data) for name, data in self.files.items()}
 
-    async def move(self, client: Wire) -> None:
+    async def move(self, client: RawSftpClient) -> None:
         if self.files:
             name, new = self.random.choice(list(self.files)), self._new_name()
             try:
@@ -77,13 +77,13 @@ class Worker:
             else:
                 self.files[new] = self.files.pop(name)
 
-    async def remove(self, client: Wire) -> None:
+    async def remove(self, client: RawSftpClient) -> None:
         if self.files:
             name = self.random.choice(list(self.files))
             await client.remove(name)
             del self.files[name]
 
-    async def vanish(self, client: Wire) -> None:
+    async def vanish(self, client: RawSftpClient) -> None:
         """Be gone in the middle of an upload, of a new file or over an old one."""
         handle = await client.open(self._new_name(), W | CREAT | TRUNC)
         for at in range(0, self.random.choice([BLOCK, 7 << 20]), BLOCK):

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from s3sftp.ssh import SshOptions
-from s3sftp.ssh.admission import Admission, Refusal, Stage, Ticket
+from s3sftp.ssh.admission import Admission, AdmissionStage, Refusal, TrackedConnection
 
 LIMITS = SshOptions(
     max_unauthenticated=4,
@@ -22,19 +22,21 @@ class Gate:
     """An admission, and whom it has dismissed."""
 
     def __init__(self, limits: SshOptions = LIMITS) -> None:
-        self.dismissed: list[Ticket] = []
+        self.dismissed: list[TrackedConnection] = []
         self.admission = Admission(limits, lambda ticket, _reason: self.dismissed.append(ticket))
 
-    def come(self, source: str, now: float = 0, *, speaks: bool = False, is_shared: bool = False) -> Ticket:
+    def come(
+        self, source: str, now: float = 0, *, speaks: bool = False, is_shared: bool = False
+    ) -> TrackedConnection:
         """A connection that is not refused. `speaks`: it sends something at once."""
         answer = self.admission.arrive(source, now, is_shared=is_shared)
-        assert isinstance(answer, Ticket)
+        assert isinstance(answer, TrackedConnection)
         answer.has_spoken = speaks
         return answer
 
-    def logging_in(self, source: str, now: float = 0) -> Ticket:
+    def logging_in(self, source: str, now: float = 0) -> TrackedConnection:
         ticket = self.come(source, now, speaks=True)
-        assert ticket.stage is Stage.ENTERING
+        assert ticket.stage is AdmissionStage.ENTERING
         return ticket
 
 
@@ -42,11 +44,11 @@ def test_those_that_come_too_many_at_once_of_one_source_wait_and_others_do_not()
     gate = Gate()
     first, _second = gate.logging_in("a"), gate.logging_in("a")
     third, fourth = gate.come("a"), gate.come("a")
-    assert third.stage is fourth.stage is Stage.QUEUED
+    assert third.stage is fourth.stage is AdmissionStage.QUEUED
     gate.admission.leave(first)
     assert gate.admission.next(0.1) is third
     assert gate.admission.next(0.1) is None
-    assert gate.come("b").stage is Stage.ENTERING
+    assert gate.come("b").stage is AdmissionStage.ENTERING
 
 
 def test_nobody_who_comes_later_takes_the_place_of_one_that_waits() -> None:
@@ -54,9 +56,9 @@ def test_nobody_who_comes_later_takes_the_place_of_one_that_waits() -> None:
     first, *_ = [gate.logging_in(source) for source in "abcd"]
     waiting = gate.come("a")
     gate.admission.leave(first)
-    assert gate.come("e").stage is Stage.QUEUED
+    assert gate.come("e").stage is AdmissionStage.QUEUED
     assert gate.admission.next(0) is not None
-    assert waiting.stage is not Stage.GONE
+    assert waiting.stage is not AdmissionStage.GONE
 
 
 def test_a_place_goes_to_the_source_that_holds_the_fewest_and_then_to_the_one_that_came_first() -> None:
@@ -89,7 +91,7 @@ def test_silent_ones_make_room_for_one_of_their_source_that_is_not_silent() -> N
     assert gate.admission.next(1.0) is login
     assert gate.dismissed == [silent]
     assert gate.admission.next(1.0) is None, "silence makes no room for silence"
-    assert quiet.stage is Stage.QUEUED
+    assert quiet.stage is AdmissionStage.QUEUED
 
 
 def test_who_is_logging_in_keeps_their_place_when_more_of_the_same_source_wait() -> None:
@@ -125,7 +127,7 @@ def test_when_all_places_are_taken_a_source_with_several_makes_room_for_one_that
 def test_a_source_that_stands_for_many_clients_has_no_limit_of_its_own() -> None:
     gate = Gate()
     tickets = [gate.come("balancer", is_shared=True) for _ in range(4)]
-    assert {ticket.stage for ticket in tickets} == {Stage.ENTERING}
+    assert {ticket.stage for ticket in tickets} == {AdmissionStage.ENTERING}
 
 
 def test_who_waits_for_as_long_as_a_login_may_take_is_dismissed() -> None:
@@ -134,7 +136,7 @@ def test_who_waits_for_as_long_as_a_login_may_take_is_dismissed() -> None:
         gate.logging_in("a")
     waiting = gate.come("a", 1)
     gate.admission.give_up(30.9)
-    assert waiting.stage is Stage.QUEUED
+    assert waiting.stage is AdmissionStage.QUEUED
     gate.admission.give_up(31)
     assert gate.dismissed == [waiting]
     assert gate.admission.total == 2
@@ -146,14 +148,14 @@ def test_a_full_queue_drops_what_is_silent_then_the_latest_of_the_source_that_ha
         gate.logging_in("a")
     silent, second, third = gate.come("a"), gate.come("a", speaks=True), gate.come("a", speaks=True)
     assert gate.admission.arrive("a", 0.5) == Refusal("too many connections wait to log in")
-    assert gate.come("a", 1, speaks=True).stage is Stage.QUEUED
+    assert gate.come("a", 1, speaks=True).stage is AdmissionStage.QUEUED
     assert gate.dismissed == [silent]
     latest = next(reversed(gate.admission._queue))
     for _ in range(2):
         gate.logging_in("b", 1)
-    assert gate.come("b", 1).stage is Stage.QUEUED
+    assert gate.come("b", 1).stage is AdmissionStage.QUEUED
     assert gate.dismissed == [silent, latest]
-    assert second.stage is third.stage is Stage.QUEUED
+    assert second.stage is third.stage is AdmissionStage.QUEUED
 
 
 def test_a_login_makes_room_and_counts_for_its_user() -> None:
@@ -182,7 +184,7 @@ class Comings(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.here: list[Ticket] = []
+        self.here: list[TrackedConnection] = []
         self.admission = Admission(LIMITS, lambda ticket, _reason: self.here.remove(ticket))
         self.now = 0.0
 
@@ -190,7 +192,7 @@ class Comings(RuleBasedStateMachine):
     def come(self, source: str, pause: float, speaks: bool) -> None:
         self.now += pause
         answer = self.admission.arrive(source, self.now)
-        if isinstance(answer, Ticket):
+        if isinstance(answer, TrackedConnection):
             answer.has_spoken = speaks
             self.here.append(answer)
 
@@ -200,7 +202,7 @@ class Comings(RuleBasedStateMachine):
         self.admission.give_up(self.now)
         while (ticket := self.admission.next(self.now)) is not None:
             assert ticket in self.here
-        queued = [ticket for ticket in self.here if ticket.stage is Stage.QUEUED]
+        queued = [ticket for ticket in self.here if ticket.stage is AdmissionStage.QUEUED]
         if self.admission.entering < LIMITS.max_unauthenticated:
             assert all(self.entering_of(ticket.source) == 2 for ticket in queued), "nobody waits without need"
 
@@ -211,7 +213,7 @@ class Comings(RuleBasedStateMachine):
 
     @rule(index=st.integers(0, 20), user=st.sampled_from("xy"))
     def log_in(self, index: int, user: str) -> None:
-        entering = [ticket for ticket in self.here if ticket.stage is Stage.ENTERING]
+        entering = [ticket for ticket in self.here if ticket.stage is AdmissionStage.ENTERING]
         if entering:
             self.admission.log_in(entering[index % len(entering)], user)
 
@@ -231,14 +233,14 @@ class Comings(RuleBasedStateMachine):
         assert not any([*counts, self.admission._users]), "nothing is kept of those that are gone"
 
     def entering_of(self, source: str) -> int:
-        return sum(t.source == source and t.stage is Stage.ENTERING for t in self.here)
+        return sum(t.source == source and t.stage is AdmissionStage.ENTERING for t in self.here)
 
     @invariant()
     def limits_hold(self) -> None:
         stages = [ticket.stage for ticket in self.here]
         assert self.admission.total == len(self.here) <= LIMITS.max_connections
-        assert self.admission.entering == stages.count(Stage.ENTERING) <= LIMITS.max_unauthenticated
-        assert self.admission.queued == stages.count(Stage.QUEUED) <= LIMITS.max_queued
+        assert self.admission.entering == stages.count(AdmissionStage.ENTERING) <= LIMITS.max_unauthenticated
+        assert self.admission.queued == stages.count(AdmissionStage.QUEUED) <= LIMITS.max_queued
         for source in "abcdef":
             assert self.entering_of(source) <= LIMITS.max_unauthenticated_per_source
         for user in "xy":

@@ -11,13 +11,20 @@ from pydantic import ValidationError
 
 from s3sftp.auth import UserOptions
 from s3sftp.ssh import SshOptions
-from tests.ssh.gatehouse import ALICES_KEY, HOST_KEY, gatehouse, kexinit_lists, read_kexinit, write_key
+from tests.ssh.listener_harness import (
+    ALICES_KEY,
+    HOST_KEY,
+    kexinit_lists,
+    listener_harness,
+    read_kexinit,
+    write_key,
+)
 
 WEAK = ("sha1", "md5", "cbc", "arcfour", "dss", "group1-", "-96", "3des", "gss", "rsa1024", "chacha20")
 
 
 async def offered(**arguments: object) -> list[list[str]]:
-    async with gatehouse(**arguments) as house:  # type: ignore[arg-type]
+    async with listener_harness(**arguments) as house:  # type: ignore[arg-type]
         reader, writer = await house.socket()
         lists = kexinit_lists(await read_kexinit(reader, writer))
         writer.close()
@@ -54,7 +61,7 @@ async def test_a_users_rsa_key_logs_in_with_sha2_and_not_with_sha1(algorithm: st
     pair.set_sig_algorithm(algorithm.encode())
     # the client insists, whatever the server has announced
     pair.sig_algorithms = (algorithm.encode(),)
-    async with gatehouse(users=users) as house:
+    async with listener_harness(users=users) as house:
         login = house.connect(
             password=None, client_keys=[pair], preferred_auth="publickey", signature_algs=algorithm
         )
@@ -88,7 +95,7 @@ def test_an_algorithm_that_cannot_be_offered_is_refused_at_start(option: str, na
 
 
 async def test_a_client_that_knows_only_old_algorithms_is_told_so(tmp_path: Path) -> None:
-    async with gatehouse() as house:
+    async with listener_harness() as house:
         process = await asyncio.create_subprocess_exec(
             *("ssh", "-F", "none", "-p", str(house.port), "-i", str(write_key(ALICES_KEY, tmp_path / "key"))),
             *("-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-o", "BatchMode=yes"),
@@ -101,7 +108,7 @@ async def test_a_client_that_knows_only_old_algorithms_is_told_so(tmp_path: Path
 
 
 async def test_the_version_is_ours_to_choose() -> None:
-    async with gatehouse(ssh={"version": "files.example"}) as house:
+    async with listener_harness(ssh={"version": "files.example"}) as house:
         reader, writer = await house.socket()
         assert await reader.readline() == b"SSH-2.0-files.example\r\n"
         writer.close()

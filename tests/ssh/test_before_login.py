@@ -12,11 +12,11 @@ from typing import NoReturn
 import asyncssh
 import pytest
 
-from tests.ssh.gatehouse import (
+from tests.ssh.listener_harness import (
     PASSWORD,
-    Gatehouse,
+    ListenerHarness,
     closed_by_server,
-    gatehouse,
+    listener_harness,
     open_descriptors,
     read_kexinit,
     reset,
@@ -25,7 +25,7 @@ from tests.ssh.gatehouse import (
 QUICK = {"login_grace": 1.0}
 
 
-async def good_login_seconds(house: Gatehouse, source: str = "127.0.0.9") -> float:
+async def good_login_seconds(house: ListenerHarness, source: str = "127.0.0.9") -> float:
     began = time.perf_counter()
     (await house.connect(password=PASSWORD, source=source)).close()
     return time.perf_counter() - began
@@ -41,7 +41,7 @@ async def greeted(reader: asyncio.StreamReader, seconds: float = 20) -> bool:
 
 
 async def test_of_one_source_so_many_are_served_before_login_and_more_wait_without_costing_more() -> None:
-    async with gatehouse(ssh={"max_unauthenticated_per_source": 10}) as house:
+    async with listener_harness(ssh={"max_unauthenticated_per_source": 10}) as house:
         sockets = [await house.socket("127.0.0.2") for _ in range(12)]
         answers = await asyncio.gather(*(greeted(reader, 1.0) for reader, _ in sockets))
         assert answers.count(True) == 10
@@ -55,7 +55,7 @@ async def test_of_one_source_so_many_are_served_before_login_and_more_wait_witho
 
 
 async def test_one_that_waits_and_gives_up_leaves_nothing() -> None:
-    async with gatehouse(ssh={"max_unauthenticated_per_source": 1, "max_queued": 1}) as house:
+    async with listener_harness(ssh={"max_unauthenticated_per_source": 1, "max_queued": 1}) as house:
         _, first = await house.socket()
         async with asyncio.timeout(20):
             while not house.listener.connections:
@@ -73,7 +73,7 @@ async def test_one_that_waits_and_gives_up_leaves_nothing() -> None:
 @pytest.mark.parametrize("said", [b"SSH-2.0-x\r\n", b"SSH-"], ids=["version", "a part of it"])
 @pytest.mark.parametrize("how", ["closed", "reset"])
 async def test_one_that_has_sent_its_version_waits_and_gives_up_leaves_nothing(said: bytes, how: str) -> None:
-    async with gatehouse(ssh={"max_unauthenticated_per_source": 1, "max_queued": 1}) as house:
+    async with listener_harness(ssh={"max_unauthenticated_per_source": 1, "max_queued": 1}) as house:
         reader, first = await house.socket()
         assert await greeted(reader)
         first.write(b"SSH-2.0-first\r\n")
@@ -93,14 +93,14 @@ async def test_one_that_has_sent_its_version_waits_and_gives_up_leaves_nothing(s
         await house.empties()
 
 
-def waiting(house: Gatehouse) -> int:
+def waiting(house: ListenerHarness) -> int:
     own = house.listener._own
     assert own is not None
     return len(own._reception._waiting)
 
 
 async def test_one_that_waits_for_longer_than_a_login_may_take_is_refused_with_the_reason() -> None:
-    async with gatehouse(ssh={"max_unauthenticated_per_source": 1, "login_grace": 1.0}) as house:
+    async with listener_harness(ssh={"max_unauthenticated_per_source": 1, "login_grace": 1.0}) as house:
         first, *others = [await house.socket() for _ in range(3)]
         async with asyncio.timeout(20):  # silent, but nobody who is not waits for the place
             while not house.told("connection.refused"):
@@ -112,7 +112,7 @@ async def test_one_that_waits_for_longer_than_a_login_may_take_is_refused_with_t
 
 
 async def test_silent_sockets_make_room_for_a_login_of_the_same_address() -> None:
-    async with gatehouse() as house:
+    async with listener_harness() as house:
         sockets = [await house.socket("127.0.0.9") for _ in range(400)]
         await asyncio.sleep(1.0)
         assert await good_login_seconds(house, "127.0.0.9") < 2
@@ -121,7 +121,7 @@ async def test_silent_sockets_make_room_for_a_login_of_the_same_address() -> Non
 
 
 async def test_a_byte_now_and_then_is_no_version_and_makes_room_for_a_login_of_the_same_address() -> None:
-    async with gatehouse() as house:
+    async with listener_harness() as house:
         sockets = [await house.socket("127.0.0.9") for _ in range(100)]
         for _ in range(11):
             for _, writer in sockets:
@@ -133,7 +133,7 @@ async def test_a_byte_now_and_then_is_no_version_and_makes_room_for_a_login_of_t
 
 
 async def test_logins_of_one_address_all_get_in_however_many_come_at_once() -> None:
-    async with gatehouse(ssh={"max_unauthenticated_per_source": 3}) as house:
+    async with listener_harness(ssh={"max_unauthenticated_per_source": 3}) as house:
         connections = await asyncio.gather(*(house.connect() for _ in range(60)))
         assert house.listener.connections == 60
         for connection in connections:
@@ -147,7 +147,7 @@ async def test_addresses_that_stand_for_many_clients_are_not_banned_and_not_limi
         "max_auth_attempts": 1,
         "shared_sources": ("127.0.0.0/30",),
     }
-    async with gatehouse(ssh=limits, auth={"ban_failures": 1}) as house:
+    async with listener_harness(ssh=limits, auth={"ban_failures": 1}) as house:
         sockets = [await house.socket("127.0.0.2") for _ in range(5)]
         assert all(await asyncio.gather(*(greeted(reader) for reader, _ in sockets)))
         for source in ("127.0.0.2", "127.0.0.4"):
@@ -163,7 +163,7 @@ async def test_addresses_that_stand_for_many_clients_are_not_banned_and_not_limi
 
 @pytest.mark.alone
 async def test_400_silent_sockets_hold_up_nobody_and_are_all_closed_by_the_end_of_the_grace() -> None:
-    async with gatehouse(ssh=QUICK) as house:
+    async with listener_harness(ssh=QUICK) as house:
         await asyncio.sleep(0)
         before = open_descriptors()
         sockets = await asyncio.gather(*(house.socket(f"127.0.1.{n % 50 + 1}") for n in range(400)))
@@ -181,7 +181,7 @@ async def test_400_silent_sockets_hold_up_nobody_and_are_all_closed_by_the_end_o
 
 async def test_silent_sockets_from_everywhere_make_room_for_a_login(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("s3sftp.ssh.admission.PATIENCE_SECONDS", 0.2)
-    async with gatehouse(ssh={"max_unauthenticated": 5}) as house:
+    async with listener_harness(ssh={"max_unauthenticated": 5}) as house:
         sockets = [await house.socket(f"127.0.1.{n + 1}") for n in range(5)]
         await asyncio.sleep(0.3)
         assert await good_login_seconds(house) < 2
@@ -192,7 +192,7 @@ async def test_silent_sockets_from_everywhere_make_room_for_a_login(monkeypatch:
 
 
 async def test_a_byte_now_and_then_does_not_stretch_the_grace() -> None:
-    async with gatehouse(ssh=QUICK) as house:
+    async with listener_harness(ssh=QUICK) as house:
         reader, writer = await house.socket()
         closing = asyncio.create_task(closed_by_server(reader))
         began = time.perf_counter()
@@ -205,7 +205,7 @@ async def test_a_byte_now_and_then_does_not_stretch_the_grace() -> None:
 
 
 async def test_stopping_in_the_key_exchange_is_closed_by_the_grace() -> None:
-    async with gatehouse(ssh=QUICK) as house:
+    async with listener_harness(ssh=QUICK) as house:
         reader, writer = await house.socket()
         writer.write(await read_kexinit(reader, writer))
         assert await closed_by_server(reader)
@@ -213,7 +213,7 @@ async def test_stopping_in_the_key_exchange_is_closed_by_the_grace() -> None:
 
 
 async def test_a_flood_of_key_exchange_openings_is_cut_off() -> None:
-    async with gatehouse(ssh=QUICK) as house:
+    async with listener_harness(ssh=QUICK) as house:
         reader, writer = await house.socket()
         opening = await read_kexinit(reader, writer)
         for _ in range(1000):
@@ -235,7 +235,7 @@ async def test_a_flood_of_key_exchange_openings_is_cut_off() -> None:
     ],
 )
 async def test_what_is_not_ssh_is_closed_and_hurts_nobody(noise: bytes) -> None:
-    async with gatehouse(ssh=QUICK) as house:
+    async with listener_harness(ssh=QUICK) as house:
         reader, writer = await house.socket("127.0.0.2")
         writer.write(noise)
         assert await closed_by_server(reader, 10)
@@ -254,7 +254,7 @@ async def test_when_nothing_can_be_accepted_that_is_said_once_and_tried_again_af
         tries.append(time.monotonic())
         raise OSError(number, os.strerror(number))
 
-    async with gatehouse() as house:
+    async with listener_harness() as house:
         with monkeypatch.context() as broken:
             broken.setattr(socket.socket, "accept", accept)
             login = asyncio.create_task(good_login_seconds(house))

@@ -12,8 +12,8 @@ import paramiko
 import pytest
 from asyncssh.packet import SSHPacket, String
 
-from tests.ssh.gatehouse import ALICES_KEY, HOST_KEY, PASSWORD, gatehouse, write_key
-from tests.ssh.programs import dbclient, openssh
+from tests.ssh.listener_harness import ALICES_KEY, HOST_KEY, PASSWORD, listener_harness, write_key
+from tests.ssh.ssh_clients import dbclient, openssh
 from tests.support.commands import installed, run
 
 RSA_KEY = asyncssh.generate_private_key("ssh-rsa", key_size=2048)
@@ -31,7 +31,7 @@ def public(key: asyncssh.SSHKey) -> str:
 
 
 async def test_ssh_keyscan_finds_all_three() -> None:
-    async with gatehouse(host_keys=HOST_KEYS) as house:
+    async with listener_harness(host_keys=HOST_KEYS) as house:
         result = await run([installed("ssh-keyscan"), "-T", "20", "-p", str(house.port), "127.0.0.1"])
         assert blobs(result.out.decode()) == {public(key) for key in HOST_KEYS}
 
@@ -41,7 +41,7 @@ async def test_openssh_that_knows_one_algorithm_logs_in_and_learns_what_it_may(
     tmp_path: Path, algorithm: str
 ) -> None:
     key, known_hosts = write_key(ALICES_KEY, tmp_path / "key"), tmp_path / "known_hosts"
-    async with gatehouse(host_keys=HOST_KEYS) as house:
+    async with listener_harness(host_keys=HOST_KEYS) as house:
         options = (f"IdentityFile={key}", "BatchMode=yes", "UpdateHostKeys=yes")
         only = (f"HostKeyAlgorithms={algorithm}", *options)
         (await openssh(house.port, *only, known_hosts=known_hosts)).ok()
@@ -62,7 +62,7 @@ async def test_openssh_that_knows_one_algorithm_logs_in_and_learns_what_it_may(
     ],
 )
 async def test_an_rsa_host_key_is_proved_with_sha2(negotiated: str, proof: str) -> None:
-    async with gatehouse(host_keys=HOST_KEYS) as house:
+    async with listener_harness(host_keys=HOST_KEYS) as house:
         connection = await house.connect(server_host_key_algs=[negotiated])
         conn: Any = connection
         asked = String(RSA_KEY.public_data)
@@ -77,7 +77,7 @@ async def test_an_rsa_host_key_is_proved_with_sha2(negotiated: str, proof: str) 
 
 async def test_a_key_that_is_not_the_servers_is_not_proved() -> None:
     stranger = asyncssh.generate_private_key("ssh-ed25519")
-    async with gatehouse(host_keys=HOST_KEYS) as house:
+    async with listener_harness(host_keys=HOST_KEYS) as house:
         connection = await house.connect()
         conn: Any = connection
         for asked in (String(stranger.public_data), b"\0\0\0\xff"):
@@ -88,7 +88,7 @@ async def test_a_key_that_is_not_the_servers_is_not_proved() -> None:
 
 async def test_connections_that_negotiate_other_algorithms_do_not_change_each_others_signatures() -> None:
     """The algorithm is chosen with KEXINIT and used a round trip later: another may come between."""
-    async with gatehouse(host_keys=HOST_KEYS) as house:
+    async with listener_harness(host_keys=HOST_KEYS) as house:
 
         async def log_in(algorithm: str) -> None:
             for _ in range(5):
@@ -105,7 +105,7 @@ def _paramiko(port: int, keys: Sequence[str]) -> str:
 
 
 async def test_paramiko_and_dropbear_that_know_one_type_log_in(tmp_path: Path) -> None:
-    async with gatehouse(host_keys=HOST_KEYS) as house:
+    async with listener_harness(host_keys=HOST_KEYS) as house:
         for algorithm, kind in zip(ALGORITHMS, (*ALGORITHMS[:2], "ssh-rsa", "ssh-rsa"), strict=True):
             assert await asyncio.to_thread(_paramiko, house.port, [algorithm]) == kind
         await dbclient(house.port, tmp_path)
@@ -119,7 +119,7 @@ async def test_openssh_follows_a_rotation_of_the_host_key_without_a_question(tmp
     options += ("HostKeyAlias=rotating",)  # the port is another at each start
     known_hosts.write_text(f"rotating {old.export_public_key().decode()}")
     for keys, known in [((old, new), {old, new}), ((new, old), {old, new}), ((new,), {new})]:
-        async with gatehouse(host_keys=keys) as house:
+        async with listener_harness(host_keys=keys) as house:
             (await openssh(house.port, *options, known_hosts=known_hosts)).ok()
             used = await asyncssh.get_server_host_key("127.0.0.1", house.port, config=None)
         assert used is not None

@@ -11,8 +11,8 @@ import asyncssh
 import paramiko
 import pytest
 
-from tests.ssh.gatehouse import PASSWORD, Gatehouse, gatehouse
-from tests.ssh.programs import askpass, dbclient, openssh, questions
+from tests.ssh.listener_harness import PASSWORD, ListenerHarness, listener_harness
+from tests.ssh.ssh_clients import askpass, dbclient, openssh, questions
 
 METHOD = "keyboard-interactive"
 Reasons = (asyncssh.PermissionDenied, asyncssh.DisconnectError, ConnectionError)
@@ -39,7 +39,7 @@ class Respondent(asyncssh.SSHClient):
         return response
 
 
-async def answer(house: Gatehouse, *responses: Sequence[str] | None, **options: Any) -> Respondent:
+async def answer(house: ListenerHarness, *responses: Sequence[str] | None, **options: Any) -> Respondent:
     client = Respondent(*responses)
     connection = await house.connect(
         password=None, client_factory=lambda: client, preferred_auth=METHOD, **options
@@ -49,7 +49,7 @@ async def answer(house: Gatehouse, *responses: Sequence[str] | None, **options: 
 
 
 async def test_it_asks_once_for_the_password_and_does_not_show_it() -> None:
-    async with gatehouse() as house:
+    async with listener_harness() as house:
         client = await answer(house, [PASSWORD])
         assert client.asked == [("", "", [("Password: ", False)])]
         (entry,) = house.told("login.accepted")
@@ -59,7 +59,7 @@ async def test_it_asks_once_for_the_password_and_does_not_show_it() -> None:
 
 @pytest.mark.parametrize("responses", [["wrong"], [""], [], [PASSWORD, PASSWORD], ["x" * 5000]])
 async def test_any_other_response_lets_nobody_in(responses: list[str]) -> None:
-    async with gatehouse() as house:
+    async with listener_harness() as house:
         with pytest.raises(Reasons):
             await answer(house, responses)
         assert not house.told("login.accepted")
@@ -74,7 +74,7 @@ async def test_passwords_and_responses_are_counted_together(user: str) -> None:
             self.passwords += 1
             return "wrong" if self.passwords <= 2 else None
 
-    async with gatehouse(ssh={"max_auth_attempts": 4}) as house:
+    async with listener_harness(ssh={"max_auth_attempts": 4}) as house:
         client = Both(*[["wrong"]] * 9)
         with pytest.raises(Reasons, match="Too many authentication failures"):
             await house.connect(
@@ -85,7 +85,7 @@ async def test_passwords_and_responses_are_counted_together(user: str) -> None:
 
 
 async def test_cancelled_questions_are_attempts_of_the_connection_but_no_guesses() -> None:
-    async with gatehouse(ssh={"max_auth_attempts": 3}, auth={"ban_failures": 1}) as house:
+    async with listener_harness(ssh={"max_auth_attempts": 3}, auth={"ban_failures": 1}) as house:
         client = Respondent(*[[]] * 9)
         with pytest.raises(Reasons, match="Too many authentication failures"):
             await house.connect(password=None, client_factory=lambda: client, preferred_auth=METHOD)
@@ -94,7 +94,7 @@ async def test_cancelled_questions_are_attempts_of_the_connection_but_no_guesses
 
 
 async def test_a_question_that_is_never_answered_ends_with_the_grace() -> None:
-    async with gatehouse(ssh={"login_grace": 1}) as house:
+    async with listener_harness(ssh={"login_grace": 1}) as house:
         with pytest.raises(Reasons):
             await answer(house, None)
         await house.empties()
@@ -102,7 +102,7 @@ async def test_a_question_that_is_never_answered_ends_with_the_grace() -> None:
 
 
 async def test_asking_to_be_asked_again_and_again_ends_the_connection() -> None:
-    async with gatehouse(ssh={"max_auth_attempts": 3}) as house:
+    async with listener_harness(ssh={"max_auth_attempts": 3}) as house:
         asked, ended = await _raw(house, [_request("alice")] * 10)
         assert asked == 3
         assert ended
@@ -110,7 +110,7 @@ async def test_asking_to_be_asked_again_and_again_ends_the_connection() -> None:
 
 async def test_responses_that_nobody_waits_for_are_guesses_all_the_same() -> None:
     """Each response cancels the one before it, as far as the client can see."""
-    async with gatehouse(auth={"ban_failures": 5}, ssh={"max_auth_attempts": 5}) as house:
+    async with listener_harness(auth={"ban_failures": 5}, ssh={"max_auth_attempts": 5}) as house:
         # one that another follows at once is not looked at: no guess; so some time has to pass between them
         await _raw(house, [_response(f"guess {number}") for number in range(1000)], pause=0.02)
         assert len(house.told("login.failed")) == 5
@@ -120,7 +120,7 @@ async def test_responses_that_nobody_waits_for_are_guesses_all_the_same() -> Non
 @pytest.mark.parametrize("method", [METHOD, "password"])
 async def test_a_login_of_a_quarter_megabyte_is_not_read(method: str) -> None:
     """To prepare it takes a second of the event loop, and whoever reaches the port can send it."""
-    async with gatehouse() as house:
+    async with listener_harness() as house:
         if method == METHOD:
             with pytest.raises(Reasons):
                 await answer(house, ["ä" * 100_000])
@@ -134,7 +134,7 @@ async def test_a_login_of_a_quarter_megabyte_is_not_read(method: str) -> None:
 
 
 async def test_wrong_responses_get_their_source_banned() -> None:
-    async with gatehouse(auth={"ban_failures": 3}) as house:
+    async with listener_harness(auth={"ban_failures": 3}) as house:
         with pytest.raises(Reasons):
             await answer(house, *[["wrong"]] * 5, source="127.0.0.2")
         assert house.told("source.banned")
@@ -142,7 +142,7 @@ async def test_wrong_responses_get_their_source_banned() -> None:
 
 
 async def test_the_methods_are_named_in_sshds_order_for_every_name() -> None:
-    async with gatehouse() as house:
+    async with listener_harness() as house:
         for user in ("alice", "bob", "nobody"):
             methods = await asyncssh.get_server_auth_methods(
                 "127.0.0.1", house.port, username=user, config=None
@@ -151,7 +151,7 @@ async def test_the_methods_are_named_in_sshds_order_for_every_name() -> None:
 
 
 async def test_openssh_logs_in_by_it_and_a_wrong_password_does_not(tmp_path: Path) -> None:
-    async with gatehouse() as house:
+    async with listener_harness() as house:
         only = f"PreferredAuthentications={METHOD}"
         (await openssh(house.port, only, env=askpass(tmp_path))).ok()
         assert questions(tmp_path) == ["(alice@127.0.0.1) Password: "]
@@ -168,7 +168,7 @@ async def test_paramiko_and_dropbear_log_in_by_it(tmp_path: Path) -> None:
             transport.auth_interactive("alice", lambda _name, _text, prompts: [PASSWORD for _ in prompts])
             assert transport.is_authenticated()
 
-    async with gatehouse() as house:
+    async with listener_harness() as house:
         await asyncio.to_thread(log_in, house.port)
         await dbclient(house.port, tmp_path)
         assert [entry["method"] for entry in house.told("login.accepted")] == [METHOD, METHOD]
@@ -186,7 +186,9 @@ def _response(password: str) -> tuple[int, bytes]:
     return 61, (1).to_bytes(4, "big") + _text(password)
 
 
-async def _raw(house: Gatehouse, packets: Sequence[tuple[int, bytes]], pause: float = 0) -> tuple[int, bool]:
+async def _raw(
+    house: ListenerHarness, packets: Sequence[tuple[int, bytes]], pause: float = 0
+) -> tuple[int, bool]:
     """Have a question asked, then send packets; how many questions came, and whether the server left."""
     ready, asked, ended = asyncio.Event(), 0, False
 
@@ -248,6 +250,6 @@ async def test_a_secret_that_is_no_text_is_refused_and_counted(method: str, secr
             assert transport.is_active()
             return transport.auth_password("alice", PASSWORD, fallback=False)
 
-    async with gatehouse() as house:
+    async with listener_harness() as house:
         assert await asyncio.to_thread(attempt, house.port) == []
         assert [entry["method"] for entry in house.told("login.failed")] == [method]

@@ -10,8 +10,8 @@ import asyncssh
 import pytest
 
 from s3sftp.ssh.admission import Refusal
-from s3sftp.ssh.door import CountedGuest
-from tests.ssh.gatehouse import gatehouse
+from s3sftp.ssh.admission_gate import LocalAdmittedConnection
+from tests.ssh.listener_harness import listener_harness
 
 
 async def open_sessions(connection: asyncssh.SSHClientConnection, count: int) -> list[BaseException | None]:
@@ -24,7 +24,7 @@ async def open_sessions(connection: asyncssh.SSHClientConnection, count: int) ->
 
 
 async def test_a_connection_has_so_many_sessions_and_no_more_and_closing_one_makes_room() -> None:
-    async with gatehouse(ssh={"max_sessions_per_connection": 3}) as house:
+    async with listener_harness(ssh={"max_sessions_per_connection": 3}) as house:
         async with await house.connect() as connection:
             refusals = [answer for answer in await open_sessions(connection, 300) if answer is not None]
             assert len(refusals) == 297
@@ -42,24 +42,24 @@ class HeldAnswer:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.let_go = asyncio.Event()
         self._tasks: list[asyncio.Task[Refusal | None]] = []
-        at_once = CountedGuest.log_in
+        at_once = LocalAdmittedConnection.log_in
 
-        async def held(guest: CountedGuest, user: str) -> Refusal | None:
+        async def held(guest: LocalAdmittedConnection, user: str) -> Refusal | None:
             await self.let_go.wait()
             return await at_once(guest, user)
 
-        def log_in(guest: CountedGuest, user: str) -> asyncio.Future[Refusal | None]:
+        def log_in(guest: LocalAdmittedConnection, user: str) -> asyncio.Future[Refusal | None]:
             self._tasks.append(asyncio.create_task(held(guest, user)))
             return self._tasks[-1]
 
-        monkeypatch.setattr(CountedGuest, "log_in", log_in)
+        monkeypatch.setattr(LocalAdmittedConnection, "log_in", log_in)
 
 
 async def test_sessions_asked_for_before_the_login_is_counted_are_no_more_than_a_connection_may_have(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     answer = HeldAnswer(monkeypatch)
-    async with gatehouse(ssh={"max_sessions_per_connection": 3}) as house:
+    async with listener_harness(ssh={"max_sessions_per_connection": 3}) as house:
         async with await house.connect() as connection:
             opening = asyncio.create_task(open_sessions(connection, 30))
             async with asyncio.timeout(20):
@@ -81,7 +81,7 @@ async def test_a_session_asked_for_before_the_server_was_told_to_stop_is_not_ope
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     answer = HeldAnswer(monkeypatch)
-    async with gatehouse(ssh={"max_sessions_per_connection": 1}) as house:
+    async with listener_harness(ssh={"max_sessions_per_connection": 1}) as house:
         async with await house.connect() as connection:
             opening = asyncio.create_task(open_sessions(connection, 2))
             async with asyncio.timeout(20):
@@ -94,7 +94,7 @@ async def test_a_session_asked_for_before_the_server_was_told_to_stop_is_not_ope
 
 
 async def test_a_user_has_so_many_connections_and_others_are_unaffected() -> None:
-    async with gatehouse(ssh={"max_connections_per_user": 3}) as house:
+    async with listener_harness(ssh={"max_connections_per_user": 3}) as house:
         connections = [await house.connect() for _ in range(3)]
         lost: asyncio.Future[Exception | None] = asyncio.get_running_loop().create_future()
 
@@ -116,7 +116,7 @@ async def test_a_user_has_so_many_connections_and_others_are_unaffected() -> Non
 
 
 async def test_the_server_has_so_many_connections() -> None:
-    async with gatehouse(ssh={"max_connections": 2}) as house:
+    async with listener_harness(ssh={"max_connections": 2}) as house:
         connections = [await house.connect() for _ in range(2)]
         with pytest.raises((asyncssh.DisconnectError, ConnectionError)):
             await house.connect()
@@ -126,7 +126,7 @@ async def test_the_server_has_so_many_connections() -> None:
 
 
 async def test_a_connection_without_a_session_is_closed_after_a_while_and_one_with_a_session_is_not() -> None:
-    async with gatehouse(ssh={"idle_connection": 0.3}) as house:
+    async with listener_harness(ssh={"idle_connection": 0.3}) as house:
         idle, used = await house.connect(), await house.connect("bob")
         async with used.start_sftp_client() as sftp:
             await asyncio.wait_for(idle.wait_closed(), 20)
@@ -138,7 +138,7 @@ async def test_a_connection_without_a_session_is_closed_after_a_while_and_one_wi
 async def test_sessions_hear_when_the_socket_is_full_and_when_it_is_not() -> None:
     """Without that a client that stops reading would make the server hold whatever it has asked for."""
     size, sessions = 4 << 20, 9  # together more than the kernel takes on the server's side
-    async with gatehouse() as house:
+    async with listener_harness() as house:
         house.storage.put("alice/big", b"x" * size)
         async with await house.connect() as connection:
             clients = [await connection.start_sftp_client() for _ in range(sessions)]

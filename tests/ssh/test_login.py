@@ -14,7 +14,7 @@ import asyncssh
 import pytest
 
 from s3sftp.auth import UserOptions
-from tests.ssh.gatehouse import ALICES_KEY, CHEAP, PASSWORD, Gatehouse, gatehouse
+from tests.ssh.listener_harness import ALICES_KEY, CHEAP, PASSWORD, ListenerHarness, listener_harness
 
 SLOW = argon2.PasswordHasher(time_cost=2, memory_cost=32768)
 """Slow enough that leaving it out would show."""
@@ -23,7 +23,7 @@ Reasons = (asyncssh.PermissionDenied, asyncssh.DisconnectError, ConnectionError)
 
 
 async def test_a_password_lets_in_and_the_log_says_who_from_where_and_how() -> None:
-    async with gatehouse() as house:
+    async with listener_harness() as house:
         async with await house.connect() as connection, connection.start_sftp_client() as sftp:
             assert await sftp.listdir("/") == [".", ".."]
         await house.empties()
@@ -36,7 +36,7 @@ async def test_a_password_lets_in_and_the_log_says_who_from_where_and_how() -> N
 
 
 async def test_a_key_lets_in_and_the_log_has_its_fingerprint() -> None:
-    async with gatehouse() as house:
+    async with listener_harness() as house:
         (await house.connect(password=None, client_keys=[ALICES_KEY], preferred_auth="publickey")).close()
         (entry,) = house.told("login.accepted")
         assert (entry["method"], entry["key"]) == ("publickey", ALICES_KEY.get_fingerprint())
@@ -55,7 +55,7 @@ async def test_a_key_lets_in_and_the_log_has_its_fingerprint() -> None:
     ],
 )
 async def test_nobody_else_gets_in(user: str, options: dict[str, Any]) -> None:
-    async with gatehouse() as house:
+    async with listener_harness() as house:
         with pytest.raises(asyncssh.PermissionDenied):
             await house.connect(user, **options)
         assert not house.told("login.accepted")
@@ -75,7 +75,7 @@ async def test_offering_one_key_and_signing_with_another_lets_nobody_in() -> Non
         def sign(self, data: bytes) -> bytes:
             return STRANGERS_KEY.sign(data, b"ssh-ed25519")
 
-    async with gatehouse() as house:
+    async with listener_harness() as house:
         with pytest.raises(asyncssh.PermissionDenied):
             await house.connect(password=None, client_keys=[TwoFaced()], preferred_auth="publickey")
         assert not house.told("login.accepted")
@@ -103,7 +103,7 @@ class KeyChain(asyncssh.SSHClient):
         return asyncssh.generate_private_key("ssh-ed25519")
 
 
-async def throw_out(house: Gatehouse, client: asyncssh.SSHClient, method: str) -> str:
+async def throw_out(house: ListenerHarness, client: asyncssh.SSHClient, method: str) -> str:
     with pytest.raises(Reasons) as caught:
         await house.connect(
             password=None, client_factory=lambda: client, preferred_auth=method, client_keys=()
@@ -112,7 +112,7 @@ async def throw_out(house: Gatehouse, client: asyncssh.SSHClient, method: str) -
 
 
 async def test_a_connection_may_try_only_so_many_passwords() -> None:
-    async with gatehouse(ssh={"max_auth_attempts": 3}) as house:
+    async with listener_harness(ssh={"max_auth_attempts": 3}) as house:
         client = Guesser()
         assert "Too many authentication failures" in await throw_out(house, client, "password")
         assert client.tries == 3
@@ -120,14 +120,14 @@ async def test_a_connection_may_try_only_so_many_passwords() -> None:
 
 
 async def test_a_connection_may_offer_more_keys_but_not_without_end() -> None:
-    async with gatehouse(ssh={"max_key_offers": 8}) as house:
+    async with listener_harness(ssh={"max_key_offers": 8}) as house:
         client = KeyChain()
         assert "Too many authentication failures" in await throw_out(house, client, "publickey")
         assert client.tries == 9
 
 
 async def test_wrong_logins_of_one_source_get_it_banned_before_the_first_byte_and_nobody_else() -> None:
-    async with gatehouse(auth={"ban_failures": 5, "ban_time": 0.5}) as house:
+    async with listener_harness(auth={"ban_failures": 5, "ban_time": 0.5}) as house:
         for _ in range(5):
             with pytest.raises(Reasons):
                 await house.connect(password="wrong", source="127.0.0.2")
@@ -148,14 +148,14 @@ async def test_wrong_logins_of_one_source_get_it_banned_before_the_first_byte_an
 
 
 async def test_a_ban_takes_effect_on_a_connection_that_is_still_guessing() -> None:
-    async with gatehouse(auth={"ban_failures": 2}, ssh={"max_auth_attempts": 6}) as house:
+    async with listener_harness(auth={"ban_failures": 2}, ssh={"max_auth_attempts": 6}) as house:
         client = Guesser()
         await throw_out(house, client, "password")
         assert client.tries == 2
 
 
 async def test_keys_that_open_nothing_count_once_for_a_connection_and_none_for_a_login() -> None:
-    async with gatehouse(auth={"ban_failures": 2}) as house:
+    async with listener_harness(auth={"ban_failures": 2}) as house:
         chain = [asyncssh.generate_private_key("ssh-ed25519") for _ in range(4)]
         for _ in range(3):
             (await house.connect(client_keys=[*chain, ALICES_KEY], preferred_auth="publickey")).close()
@@ -171,7 +171,7 @@ async def test_keys_that_open_nothing_count_once_for_a_connection_and_none_for_a
 
 async def test_connections_that_say_nothing_get_nobody_banned() -> None:
     """A load balancer looks whether the port is open, all day long."""
-    async with gatehouse(auth={"ban_failures": 3}) as house:
+    async with listener_harness(auth={"ban_failures": 3}) as house:
         for _ in range(10):
             _, writer = await house.socket()
             writer.close()
@@ -180,7 +180,7 @@ async def test_connections_that_say_nothing_get_nobody_banned() -> None:
 
 
 async def test_trying_many_names_on_one_connection_ends_it() -> None:
-    async with gatehouse(ssh={"max_auth_attempts": 4}) as house:
+    async with listener_harness(ssh={"max_auth_attempts": 4}) as house:
         async with gatehouse_client(house) as client:
             for number in range(20):
                 if not await client.password(f"user{number}", "guess"):
@@ -211,7 +211,7 @@ class RawClient:
 class gatehouse_client:
     """A connection that has not logged in and leaves authentication to the test."""
 
-    def __init__(self, house: Gatehouse) -> None:
+    def __init__(self, house: ListenerHarness) -> None:
         self.house = house
         self.waiting: asyncio.Task[Any] | None = None
         self.ready = asyncio.Event()
@@ -246,7 +246,7 @@ async def test_whether_a_user_exists_shows_in_no_message_and_no_method() -> None
         "with_key": UserOptions(authorized_keys=(ALICES_KEY.export_public_key().decode(),)),
     }
     seen: dict[str, set[object]] = {}
-    async with gatehouse(users=users) as house:
+    async with listener_harness(users=users) as house:
         for user in ("with_password", "with_key", "nobody"):
             methods = await asyncssh.get_server_auth_methods(
                 "127.0.0.1", house.port, username=user, config=None
@@ -262,7 +262,7 @@ async def test_whether_a_user_exists_shows_in_no_message_and_no_method() -> None
 
 async def test_password_is_not_offered_when_nobody_has_one() -> None:
     users = {"alice": UserOptions(authorized_keys=(ALICES_KEY.export_public_key().decode(),))}
-    async with gatehouse(users=users) as house:
+    async with listener_harness(users=users) as house:
         methods = await asyncssh.get_server_auth_methods(
             "127.0.0.1", house.port, username="alice", config=None
         )
@@ -295,7 +295,7 @@ async def test_whether_a_user_exists_shows_in_no_time(method: str) -> None:
         "with_key": UserOptions(authorized_keys=(ALICES_KEY.export_public_key().decode(),)),
     }
     open_house = {"ban_failures": 0}
-    async with gatehouse(users=users, auth=open_house) as house:
+    async with listener_harness(users=users, auth=open_house) as house:
 
         def attempt(user: str) -> Callable[[], Awaitable[None]]:
             async def run() -> None:

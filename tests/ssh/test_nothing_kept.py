@@ -13,36 +13,36 @@ import asyncssh
 import pytest
 
 from s3sftp.ssh import SshOptions
-from s3sftp.ssh.admission import Admission, Ticket
-from tests.ssh.gatehouse import Gatehouse, gatehouse, reset
+from s3sftp.ssh.admission import Admission, TrackedConnection
+from tests.ssh.listener_harness import ListenerHarness, listener_harness, reset
 
-Visit = Callable[[Gatehouse], Awaitable[None]]
+Visit = Callable[[ListenerHarness], Awaitable[None]]
 
 
-async def silent(house: Gatehouse) -> None:
+async def silent(house: ListenerHarness) -> None:
     _, writer = await house.socket()
     reset(writer)
 
 
-async def no_ssh(house: Gatehouse) -> None:
+async def no_ssh(house: ListenerHarness) -> None:
     reader, writer = await house.socket()
     writer.write(b"GET / HTTP/1.1\r\n\r\n")
     await reader.read()
     reset(writer)
 
 
-async def failed_login(house: Gatehouse) -> None:
+async def failed_login(house: ListenerHarness) -> None:
     with pytest.raises(asyncssh.PermissionDenied):
         await house.connect(password="wrong")
 
 
-async def refused_after_login(house: Gatehouse) -> None:
+async def refused_after_login(house: ListenerHarness) -> None:
     """Another of this user is there."""
     async with await house.connect() as connection:
         await connection.wait_closed()
 
 
-async def session(house: Gatehouse) -> None:
+async def session(house: ListenerHarness) -> None:
     async with await house.connect("bob") as connection, connection.start_sftp_client() as sftp:
         await sftp.listdir("/")
         async with sftp.open("/x", "wb") as file:
@@ -50,7 +50,7 @@ async def session(house: Gatehouse) -> None:
         await sftp.remove("/x")
 
 
-async def waited_in_vain(house: Gatehouse) -> None:
+async def waited_in_vain(house: ListenerHarness) -> None:
     """The places of its source are taken."""
     reader, writer = await house.socket("127.0.0.7")
     with pytest.raises(TimeoutError):
@@ -85,7 +85,7 @@ def blocks() -> int:
 )
 async def test_nothing_is_kept_for_a_connection_that_has_gone(visit: Visit, count: int) -> None:
     limits = {"max_connections_per_user": 1, "max_unauthenticated_per_source": 2}
-    async with gatehouse(ssh=limits, auth={"ban_failures": 0, "refusal_time": 0}) as house:
+    async with listener_harness(ssh=limits, auth={"ban_failures": 0, "refusal_time": 0}) as house:
         resident = await house.connect()
         places = [await house.socket("127.0.0.7") for _ in range(2)]
 
@@ -116,4 +116,4 @@ def test_those_that_had_to_make_room_are_forgotten_while_it_goes_on() -> None:
         admission.next(second + 0.5)
     assert len(gone) > 100
     gc.collect()
-    assert sum(isinstance(each, Ticket) for each in gc.get_objects()) <= admission.total
+    assert sum(isinstance(each, TrackedConnection) for each in gc.get_objects()) <= admission.total

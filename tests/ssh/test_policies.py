@@ -16,10 +16,10 @@ from pydantic import ValidationError
 
 from s3sftp.auth import UserOptions
 from s3sftp.ssh import SshOptions
+from s3sftp.ssh.algorithm_mismatch import mismatches
 from s3sftp.ssh.algorithms import COMPATIBLE, MODERN, REFUSED, RISKS, checked_additions, kind_of
-from s3sftp.ssh.negotiation import mismatches
-from tests.ssh.gatehouse import ALICES_KEY, HOST_KEY, PASSWORD, gatehouse, write_key
-from tests.ssh.programs import dbclient, openssh
+from tests.ssh.listener_harness import ALICES_KEY, HOST_KEY, PASSWORD, listener_harness, write_key
+from tests.ssh.ssh_clients import dbclient, openssh
 from tests.ssh.test_algorithms import offered
 
 RSA_KEY = asyncssh.generate_private_key("ssh-rsa", key_size=2048)
@@ -104,12 +104,12 @@ def test_every_weak_name_can_be_added_and_has_its_risk_told() -> None:
 
 
 async def test_each_weak_algorithm_is_a_warning_at_start_that_names_its_risk() -> None:
-    async with gatehouse(ssh=OF_2016) as house:
+    async with listener_harness(ssh=OF_2016) as house:
         told = house.told("algorithm.weak")
         assert {entry["algorithm"]: entry["risk"] for entry in told} == dict(RISKS)
         assert len(told) == len(RISKS)
         assert {entry["log_level"] for entry in told} == {"warning"}
-    async with gatehouse() as house:
+    async with listener_harness() as house:
         assert not house.told("algorithm.weak")
 
 
@@ -118,10 +118,10 @@ async def test_openssh_of_old_algorithms_works_with_compatible_and_is_explained_
 ) -> None:
     key = write_key(ALICES_KEY, tmp_path / "key")
     options = (*OLD, f"IdentityFile={key}", "BatchMode=yes")
-    async with gatehouse(ssh={"algorithms": "compatible"}) as house:
+    async with listener_harness(ssh={"algorithms": "compatible"}) as house:
         (await openssh(house.port, *options)).ok()
         assert house.told("login.accepted")[0]["cipher"] == "aes128-cbc"
-    async with gatehouse() as house:
+    async with listener_harness() as house:
         (await openssh(house.port, *options)).failed()
         await house.empties()
         told = house.told("connection.negotiation_failed")
@@ -149,7 +149,7 @@ async def test_openssh_of_old_algorithms_works_with_compatible_and_is_explained_
 async def test_what_a_client_lacks_is_told_with_the_option_that_would_help(
     option: str, missing: str, advice: str
 ) -> None:
-    async with gatehouse(host_keys=(HOST_KEY, RSA_KEY)) as house:
+    async with listener_harness(host_keys=(HOST_KEY, RSA_KEY)) as house:
         ciphers = () if option.startswith("Ciphers") else ("Ciphers=aes128-ctr",)
         (await openssh(house.port, option, *ciphers, "BatchMode=yes")).failed()
         await house.empties()
@@ -163,13 +163,13 @@ async def test_sha1_signatures_work_for_who_adds_them_and_are_explained_without(
     users = {"alice": UserOptions(authorized_keys=(RSA_KEY.export_public_key().decode(),))}
     options = (f"IdentityFile={key}", "BatchMode=yes", "PubkeyAcceptedAlgorithms=ssh-rsa")
     keys = (HOST_KEY, RSA_KEY)
-    async with gatehouse(users=users, host_keys=keys, ssh={"extra_algorithms": ["ssh-rsa"]}) as house:
+    async with listener_harness(users=users, host_keys=keys, ssh={"extra_algorithms": ["ssh-rsa"]}) as house:
         (await openssh(house.port, *options, "HostKeyAlgorithms=ssh-rsa")).ok()
         assert house.told("login.accepted")
     pair = asyncssh.load_keypairs([RSA_KEY])[0]
     pair.set_sig_algorithm(b"ssh-rsa")
     pair.sig_algorithms = (b"ssh-rsa",)
-    async with gatehouse(users=users, host_keys=keys) as house:
+    async with listener_harness(users=users, host_keys=keys) as house:
         (await openssh(house.port, *options)).failed()
         with pytest.raises(asyncssh.PermissionDenied):
             # old clients sign so without looking at what the server has announced
@@ -185,7 +185,7 @@ async def test_sha1_signatures_work_for_who_adds_them_and_are_explained_without(
 @pytest.mark.parametrize("mac", ["hmac-sha1", "hmac-sha1-etm@openssh.com", "hmac-sha2-256"])
 async def test_files_survive_every_cipher_and_mac(tmp_path: Path, cipher: str, mac: str) -> None:
     content = bytes(range(256)) * 4096
-    async with gatehouse(ssh={"algorithms": "compatible"}) as house:
+    async with listener_harness(ssh={"algorithms": "compatible"}) as house:
         options = {"encryption_algs": [cipher], "mac_algs": [mac]}
         connection = await house.connect(kex_algs=["diffie-hellman-group14-sha1"], **options)
         async with connection, connection.start_sftp_client() as sftp:
@@ -206,7 +206,7 @@ def _paramiko(port: int, **old: tuple[str, ...]) -> None:
 
 
 async def test_paramiko_and_dropbear_of_old_algorithms_work_with_compatible(tmp_path: Path) -> None:
-    async with gatehouse(ssh=OF_2016, host_keys=(RSA_KEY,)) as house:
+    async with listener_harness(ssh=OF_2016, host_keys=(RSA_KEY,)) as house:
         await asyncio.to_thread(
             _paramiko,
             house.port,

@@ -11,45 +11,45 @@ from typing import Any
 import asyncssh
 import pytest
 
-from tests.ssh.gatehouse import Gatehouse, gatehouse
+from tests.ssh.listener_harness import ListenerHarness, listener_harness
 
 PROBES = 40
 
 
-async def closes(house: Gatehouse) -> None:
+async def closes(house: ListenerHarness) -> None:
     _, writer = await house.socket()
     writer.close()
     await writer.wait_closed()
 
 
-async def resets(house: Gatehouse) -> None:
+async def resets(house: ListenerHarness) -> None:
     _, writer = await house.socket()
     linger = struct.pack("ii", 1, 0)
     writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
     writer.close()
 
 
-async def closes_when_it_has_seen_the_version(house: Gatehouse) -> None:
+async def closes_when_it_has_seen_the_version(house: ListenerHarness) -> None:
     reader, writer = await house.socket()
     assert (await reader.readline()).startswith(b"SSH-2.0-")
     writer.close()
 
 
-async def asks_for_a_page(house: Gatehouse) -> None:
+async def asks_for_a_page(house: ListenerHarness) -> None:
     reader, writer = await house.socket()
     writer.write(b"GET / HTTP/1.1\r\nHost: sftp.example.com\r\n\r\n")
     await reader.readline()
     writer.close()
 
 
-async def sends_noise(house: Gatehouse) -> None:
+async def sends_noise(house: ListenerHarness) -> None:
     reader, writer = await house.socket()
     writer.write(bytes(range(256)) * 8)
     await reader.readline()
     writer.close()
 
 
-def lines(house: Gatehouse) -> list[Mapping[str, Any]]:
+def lines(house: ListenerHarness) -> list[Mapping[str, Any]]:
     """What is told to who does not look at details."""
     return [event for event in house.events if event["log_level"] != "debug"]
 
@@ -66,9 +66,9 @@ def lines(house: Gatehouse) -> list[Mapping[str, Any]]:
     ids=lambda value: getattr(value, "__name__", None),
 )
 async def test_many_probes_leave_one_line(
-    probe: Callable[[Gatehouse], Awaitable[None]], sent: str, monkeypatch: pytest.MonkeyPatch
+    probe: Callable[[ListenerHarness], Awaitable[None]], sent: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with gatehouse() as house:
+    async with listener_harness() as house:
         before = len(lines(house))
         for _ in range(PROBES):
             await probe(house)
@@ -86,7 +86,7 @@ async def test_many_probes_leave_one_line(
 
 
 async def test_one_that_stays_silent_until_it_is_closed_leaves_no_line_of_its_own() -> None:
-    async with gatehouse(ssh={"login_grace": "1 s"}) as house:
+    async with listener_harness(ssh={"login_grace": "1 s"}) as house:
         before = len(lines(house))
         waiting = [await house.socket() for _ in range(5)]
         await house.empties()
@@ -96,7 +96,7 @@ async def test_one_that_stays_silent_until_it_is_closed_leaves_no_line_of_its_ow
 
 
 async def test_a_client_that_fails_before_it_logs_in_is_told_of() -> None:
-    async with gatehouse() as house:
+    async with listener_harness() as house:
         with pytest.raises(asyncssh.KeyExchangeFailed):
             await asyncssh.connect(
                 "127.0.0.1",
@@ -114,7 +114,7 @@ async def test_a_client_that_fails_before_it_logs_in_is_told_of() -> None:
 
 
 async def test_a_client_that_hangs_up_behind_its_version_is_told_of() -> None:
-    async with gatehouse() as house:
+    async with listener_harness() as house:
         reader, writer = await house.socket()
         await reader.readline()
         writer.write(b"SSH-2.0-OpenSSH_9.9\r\n")

@@ -11,12 +11,26 @@ from typing import Any
 import asyncssh
 import pytest
 
-from s3sftp.app_options import load_options
+from s3sftp.app.options import load_options
 from s3sftp.auth import AuthOptions, UserOptions
 from s3sftp.errors import ConfigurationError
-from s3sftp.ssh import CountedGuest, FrontDoor, ListenOptions, Reception, SshOptions, bind, proxies
-from tests.ssh.gatehouse import ALICES_KEY, PASSWORD, Gatehouse, closed_by_server, gatehouse
-from tests.ssh.headers import LOCAL, PROXY, TCP4, UNSPEC, binary, v1, v2
+from s3sftp.ssh import (
+    Acceptor,
+    ListenOptions,
+    LocalAdmittedConnection,
+    ServerAdmissionGate,
+    SshOptions,
+    bind,
+    trusted_proxies,
+)
+from tests.ssh.listener_harness import (
+    ALICES_KEY,
+    PASSWORD,
+    ListenerHarness,
+    closed_by_server,
+    listener_harness,
+)
+from tests.ssh.proxy_headers import LOCAL, PROXY, TCP4, UNSPEC, binary, v1, v2
 
 PROXY_ADDRESS = "127.0.0.7"
 CLIENT = "192.0.2.1"
@@ -29,7 +43,7 @@ EVENTS = (
 )
 
 
-async def connected(house: Gatehouse, source: str = PROXY_ADDRESS) -> socket.socket:
+async def connected(house: ListenerHarness, source: str = PROXY_ADDRESS) -> socket.socket:
     """A connection from this address on which nothing was sent."""
     family = socket.AF_INET6 if ":" in source else socket.AF_INET
     sock = socket.socket(family, socket.SOCK_STREAM)
@@ -39,14 +53,14 @@ async def connected(house: Gatehouse, source: str = PROXY_ADDRESS) -> socket.soc
     return sock
 
 
-async def sending(house: Gatehouse, data: bytes, source: str = PROXY_ADDRESS) -> socket.socket:
+async def sending(house: ListenerHarness, data: bytes, source: str = PROXY_ADDRESS) -> socket.socket:
     sock = await connected(house, source)
     await asyncio.get_running_loop().sock_sendall(sock, data)
     return sock
 
 
 async def log_in(
-    house: Gatehouse, header: bytes, source: str = PROXY_ADDRESS, **options: Any
+    house: ListenerHarness, header: bytes, source: str = PROXY_ADDRESS, **options: Any
 ) -> asyncssh.SSHClientConnection:
     sock = await sending(house, header, source)
     wanted: dict[str, Any] = {"username": "alice", "password": PASSWORD, "preferred_auth": "password"}
@@ -63,20 +77,20 @@ async def answer(sock: socket.socket, seconds: float = 10) -> bytes:
         return b""
 
 
-async def until_told(house: Gatehouse, event: str) -> Mapping[str, Any]:
+async def until_told(house: ListenerHarness, event: str) -> Mapping[str, Any]:
     async with asyncio.timeout(20):
         while not house.told(event):
             await asyncio.sleep(0.01)
     return house.told(event)[-1]
 
 
-async def until_nobody_waits(house: Gatehouse) -> None:
+async def until_nobody_waits(house: ListenerHarness) -> None:
     async with asyncio.timeout(20):
         while waiting(house):
             await asyncio.sleep(0.01)
 
 
-def waiting(house: Gatehouse) -> int:
+def waiting(house: ListenerHarness) -> int:
     """Connections whose header has not come."""
     own = house.listener._own
     assert own is not None
@@ -89,7 +103,7 @@ def reset(sock: socket.socket) -> None:
     sock.close()
 
 
-def lines(house: Gatehouse) -> list[Mapping[str, Any]]:
+def lines(house: ListenerHarness) -> list[Mapping[str, Any]]:
     """What is in the log of somebody who does not look at details."""
     return [event for event in house.events if event["log_level"] != "debug" and event["event"] in EVENTS]
 
@@ -104,7 +118,7 @@ def lines(house: Gatehouse) -> list[Mapping[str, Any]]:
 async def test_a_connection_is_the_clients_and_not_the_proxys(
     mode: Mapping[str, Any], source: str, client: str, version: Any
 ) -> None:
-    async with gatehouse(listen={**mode, "host": "::1" if ":" in source else "127.0.0.1"}) as house:
+    async with listener_harness(listen={**mode, "host": "::1" if ":" in source else "127.0.0.1"}) as house:
         async with await log_in(house, version(client), source) as connection, connection.start_sftp_client():
             shown = f"[{client}]:50000" if ":" in client else f"{client}:50000"
             port = connection.get_extra_info("sockname")[1]
@@ -119,7 +133,7 @@ async def test_a_connection_is_the_clients_and_not_the_proxys(
 
 async def test_a_backend_and_its_events_see_the_client() -> None:
     async with (
-        gatehouse(listen=REQUIRED) as house,
+        listener_harness(listen=REQUIRED) as house,
         await log_in(house, v2(CLIENT)) as connection,
         connection.start_sftp_client() as sftp,
     ):
@@ -133,7 +147,7 @@ async def test_a_backend_and_its_events_see_the_client() -> None:
 
 async def test_a_load_balancer_that_keeps_the_clients_address_and_sends_it_too_can_be_banned() -> None:
     """The header then names the other end of the connection itself, as checks of version 1 do."""
-    async with gatehouse(listen=REQUIRED, auth={"ban_failures": 1}) as house:
+    async with listener_harness(listen=REQUIRED, auth={"ban_failures": 1}) as house:
         sock = await connected(house)
         header = v2(*sock.getsockname())
         await asyncio.get_running_loop().sock_sendall(sock, header)
@@ -146,7 +160,7 @@ async def test_a_load_balancer_that_keeps_the_clients_address_and_sends_it_too_c
 
 @pytest.mark.parametrize("header", [v1(CLIENT), v2(CLIENT)])
 async def test_a_header_that_comes_byte_by_byte_is_read_and_nothing_behind_it_is_lost(header: bytes) -> None:
-    async with gatehouse(listen=REQUIRED) as house:
+    async with listener_harness(listen=REQUIRED) as house:
         sock = await connected(house)
         for byte in header + VERSION:
             await asyncio.get_running_loop().sock_sendall(sock, bytes([byte]))
@@ -167,14 +181,14 @@ async def test_the_option_from_of_a_key_is_about_the_client() -> None:
     line = f'from="{CLIENT}" ' + ALICES_KEY.export_public_key().decode()
     users = {"alice": UserOptions(authorized_keys=(line,))}
     with_key = {"client_keys": [ALICES_KEY], "password": None, "preferred_auth": "publickey"}
-    async with gatehouse(users=users, listen=REQUIRED) as house:
+    async with listener_harness(users=users, listen=REQUIRED) as house:
         (await log_in(house, v2(CLIENT), **with_key)).close()
         with pytest.raises(asyncssh.PermissionDenied):
             await log_in(house, v2("192.0.2.2"), **with_key)
 
 
 async def test_a_ban_is_the_clients_and_neither_the_proxys_nor_anothers() -> None:
-    async with gatehouse(listen=REQUIRED, auth={"ban_failures": 2}) as house:
+    async with listener_harness(listen=REQUIRED, auth={"ban_failures": 2}) as house:
         for _ in range(2):
             with pytest.raises((asyncssh.PermissionDenied, asyncssh.ConnectionLost)):
                 await log_in(house, v2(CLIENT), password="wrong")
@@ -190,7 +204,7 @@ async def test_a_ban_is_the_clients_and_neither_the_proxys_nor_anothers() -> Non
 
 
 async def test_the_limit_of_one_source_holds_for_each_client_and_not_for_the_proxy() -> None:
-    async with gatehouse(listen=REQUIRED, ssh={"max_unauthenticated_per_source": 1}) as house:
+    async with listener_harness(listen=REQUIRED, ssh={"max_unauthenticated_per_source": 1}) as house:
         first = await sending(house, v2(CLIENT))
         assert await answer(first)
         second = await sending(house, v2(CLIENT, 50001))
@@ -204,7 +218,7 @@ async def test_the_limit_of_one_source_holds_for_each_client_and_not_for_the_pro
 
 async def test_shared_sources_are_clients_and_not_proxies() -> None:
     limits = {"max_unauthenticated_per_source": 1, "shared_sources": [PROXY_ADDRESS]}
-    async with gatehouse(listen=REQUIRED, ssh=limits) as house:
+    async with listener_harness(listen=REQUIRED, ssh=limits) as house:
         sockets = [await sending(house, v2(CLIENT, port)) for port in (50000, 50001)]
         assert await answer(sockets[0])
         with pytest.raises(TimeoutError):
@@ -217,7 +231,7 @@ async def test_shared_sources_are_clients_and_not_proxies() -> None:
 
 
 async def test_where_it_is_required_who_is_no_trusted_proxy_is_refused_and_told_what_to_do() -> None:
-    async with gatehouse(listen=REQUIRED) as house:
+    async with listener_harness(listen=REQUIRED) as house:
         for data in (VERSION, v2(CLIENT) + VERSION):
             sock = await sending(house, data, "127.0.0.9")
             assert await answer(sock) == b""
@@ -228,7 +242,7 @@ async def test_where_it_is_required_who_is_no_trusted_proxy_is_refused_and_told_
 
 
 async def test_where_it_is_required_a_trusted_proxy_without_a_header_is_refused_and_told_what_to_do() -> None:
-    async with gatehouse(listen=REQUIRED) as house:
+    async with listener_harness(listen=REQUIRED) as house:
         sock = await sending(house, VERSION)
         assert await answer(sock) == b""
         refused = await until_told(house, "connection.refused")
@@ -239,7 +253,7 @@ async def test_where_it_is_required_a_trusted_proxy_without_a_header_is_refused_
 
 @pytest.mark.parametrize("header", [v1(CLIENT), v2(CLIENT), binary(LOCAL, UNSPEC)])
 async def test_nobody_else_can_claim_an_address_where_it_is_allowed(header: bytes) -> None:
-    async with gatehouse(listen=ALLOWED) as house:
+    async with listener_harness(listen=ALLOWED) as house:
         sock = await sending(house, header + VERSION, "127.0.0.9")
         assert await closed(sock)
         (accepted,) = house.told("connection.opened")
@@ -251,7 +265,7 @@ async def test_nobody_else_can_claim_an_address_where_it_is_allowed(header: byte
 
 
 async def test_nobody_else_escapes_a_ban_by_a_header_where_it_is_allowed() -> None:
-    async with gatehouse(listen=ALLOWED, auth={"ban_failures": 1}) as house:
+    async with listener_harness(listen=ALLOWED, auth={"ban_failures": 1}) as house:
         with pytest.raises((asyncssh.PermissionDenied, asyncssh.ConnectionLost)):
             await house.connect(password="wrong", source="127.0.0.9")
         sock = await sending(house, v2(CLIENT) + VERSION, "127.0.0.9")
@@ -263,8 +277,8 @@ async def test_nobody_else_escapes_a_ban_by_a_header_where_it_is_allowed() -> No
 async def test_where_it_is_allowed_a_trusted_source_without_a_header_is_served_as_what_it_is(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(proxies, "HEADER_SECONDS", 0.2)
-    async with gatehouse(listen=ALLOWED) as house:
+    monkeypatch.setattr(trusted_proxies, "HEADER_SECONDS", 0.2)
+    async with listener_harness(listen=ALLOWED) as house:
         (await house.connect(source=PROXY_ADDRESS)).close()
         assert house.told("connection.identified")[0]["peer"].startswith(PROXY_ADDRESS)
         silent = await connected(house)
@@ -274,7 +288,7 @@ async def test_where_it_is_allowed_a_trusted_source_without_a_header_is_served_a
 
 @pytest.mark.parametrize("header", [v1(CLIENT), v2(CLIENT)])
 async def test_where_it_is_off_a_header_is_told_with_the_option_that_would_read_it(header: bytes) -> None:
-    async with gatehouse() as house:
+    async with listener_harness() as house:
         sock = await sending(house, header + VERSION)
         assert await closed(sock)
         hint = await until_told(house, "connection.proxy_header_unexpected")
@@ -285,7 +299,7 @@ async def test_where_it_is_off_a_header_is_told_with_the_option_that_would_read_
 @pytest.mark.parametrize("first", [v1(CLIENT), v2(CLIENT)])
 @pytest.mark.parametrize("second", [v1("192.0.2.2"), v2("192.0.2.2")])
 async def test_a_second_header_is_no_header(first: bytes, second: bytes) -> None:
-    async with gatehouse(listen=REQUIRED) as house:
+    async with listener_harness(listen=REQUIRED) as house:
         sock = await sending(house, first + second + VERSION)
         assert await closed(sock)
         (accepted,) = house.told("connection.opened")
@@ -309,8 +323,8 @@ async def closed(sock: socket.socket) -> bool:
 async def test_a_header_that_ends_at_any_byte_serves_nobody_and_leaves_nothing(
     mode: Mapping[str, Any], header: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(proxies, "HEADER_SECONDS", 0.5)
-    async with gatehouse(listen=mode) as house:
+    monkeypatch.setattr(trusted_proxies, "HEADER_SECONDS", 0.5)
+    async with listener_harness(listen=mode) as house:
         sockets = [await sending(house, header[:end]) for end in range(1, len(header))]
         for sock in sockets[::2]:
             sock.shutdown(socket.SHUT_WR)
@@ -338,9 +352,9 @@ async def test_a_header_that_ends_at_any_byte_serves_nobody_and_leaves_nothing(
 )
 @pytest.mark.parametrize("mode", [REQUIRED, ALLOWED], ids=["required", "allowed"])
 async def test_what_is_wrong_is_refused_at_once_and_said(mode: Mapping[str, Any], data: bytes) -> None:
-    async with gatehouse(listen=mode) as house:
+    async with listener_harness(listen=mode) as house:
         sock = await sending(house, data)
-        assert await answer(sock, proxies.HEADER_SECONDS / 2) == b""
+        assert await answer(sock, trusted_proxies.HEADER_SECONDS / 2) == b""
         refused = await until_told(house, "connection.refused")
         assert refused["reason"].startswith("wrong PROXY header: ")
         assert refused["proxy"].startswith(PROXY_ADDRESS)
@@ -350,8 +364,8 @@ async def test_what_is_wrong_is_refused_at_once_and_said(mode: Mapping[str, Any]
 
 @pytest.mark.parametrize("part", [b"", b"PROXY TCP4", v2(CLIENT)[:14]], ids=["nothing", "v1", "v2"])
 async def test_a_header_has_a_limited_time(part: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(proxies, "HEADER_SECONDS", 0.3)
-    async with gatehouse(listen=REQUIRED) as house:
+    monkeypatch.setattr(trusted_proxies, "HEADER_SECONDS", 0.3)
+    async with listener_harness(listen=REQUIRED) as house:
         sock = await sending(house, part)
         assert await answer(sock) == b""
         refused = await until_told(house, "connection.refused")
@@ -363,9 +377,9 @@ async def test_a_header_has_a_limited_time(part: bytes, monkeypatch: pytest.Monk
 async def test_those_that_send_no_header_are_bounded_and_hold_up_nobody(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(proxies, "MAX_WAITING", 20)
+    monkeypatch.setattr(trusted_proxies, "MAX_WAITING", 20)
     sources = {"proxy_protocol": "required", "proxy_sources": ["127.0.0.0/8"]}
-    async with gatehouse(listen=sources, ssh={"max_unauthenticated": 5, "max_queued": 5}) as house:
+    async with listener_harness(listen=sources, ssh={"max_unauthenticated": 5, "max_queued": 5}) as house:
         slow = await connected(house, "127.0.0.8")
         flood = [await sending(house, part, "127.0.0.9") for part in (b"", b"P", v2(CLIENT)[:20]) * 20]
         async with asyncio.timeout(20):
@@ -382,9 +396,11 @@ async def test_those_that_send_no_header_are_bounded_and_hold_up_nobody(
 
 async def test_a_part_of_a_header_is_looked_at_once_in_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
     looks: list[bytes] = []
-    parse = proxies.proxy_header.parse
-    monkeypatch.setattr(proxies.proxy_header, "parse", lambda data: (looks.append(data), parse(data))[1])
-    async with gatehouse(listen=REQUIRED) as house:
+    parse = trusted_proxies.proxy_header.parse
+    monkeypatch.setattr(
+        trusted_proxies.proxy_header, "parse", lambda data: (looks.append(data), parse(data))[1]
+    )
+    async with listener_harness(listen=REQUIRED) as house:
         sock = await sending(house, v2(CLIENT)[:14])
         await asyncio.sleep(0.3)
         assert 0 < len(looks) < 10
@@ -394,7 +410,7 @@ async def test_a_part_of_a_header_is_looked_at_once_in_a_while(monkeypatch: pyte
 
 
 async def test_a_stopping_server_keeps_none_of_them() -> None:
-    async with gatehouse(listen=REQUIRED) as house:
+    async with listener_harness(listen=REQUIRED) as house:
         sock = await sending(house, b"PROXY TCP4 ")
         async with asyncio.timeout(20):
             while not waiting(house):
@@ -415,7 +431,7 @@ class Full:
     def can_serve(self) -> bool:
         return self.has_room
 
-    def serve(self, guest: CountedGuest, sock: socket.socket) -> None:
+    def serve(self, guest: LocalAdmittedConnection, sock: socket.socket) -> None:
         assert self.has_room
         self.served.append(guest.peer.shown)
         sock.close()
@@ -425,7 +441,7 @@ class Full:
 async def test_a_header_that_comes_while_nobody_can_serve_waits_for_somebody() -> None:
     servers = Full()
     listen = ListenOptions(host="127.0.0.1", port=0, **REQUIRED)  # type: ignore[arg-type]
-    reception = Reception(FrontDoor(SshOptions(), AuthOptions()), listen, bind(listen), servers, 0)
+    reception = Acceptor(ServerAdmissionGate(SshOptions(), AuthOptions()), listen, bind(listen), servers, 0)
     reception.open()
     loop = asyncio.get_running_loop()
     try:
@@ -469,7 +485,7 @@ def own_header(sock: socket.socket) -> bytes:
 @pytest.mark.parametrize("how", ["closed", "reset"])
 @pytest.mark.parametrize("sent", ["nothing", "LOCAL", "UNKNOWN", "its own address"])
 async def test_a_health_check_is_no_client(mode: Mapping[str, Any], how: str, sent: str) -> None:
-    async with gatehouse(listen=mode, auth={"ban_failures": 1}) as house:
+    async with listener_harness(listen=mode, auth={"ban_failures": 1}) as house:
         for _ in range(5):
             sock = await connected(house)
             header = {
@@ -492,7 +508,7 @@ async def test_a_health_check_is_no_client(mode: Mapping[str, Any], how: str, se
 async def test_a_health_check_that_looks_at_the_version_sees_it_and_is_no_client_in_the_log(
     header: bytes,
 ) -> None:
-    async with gatehouse(listen=REQUIRED, auth={"ban_failures": 1}) as house:
+    async with listener_harness(listen=REQUIRED, auth={"ban_failures": 1}) as house:
         for _ in range(3):
             sock = await sending(house, header)
             assert (await answer(sock)).startswith(b"SSH-2.0-s3sftp")
@@ -502,7 +518,7 @@ async def test_a_health_check_that_looks_at_the_version_sees_it_and_is_no_client
 
 
 async def test_one_that_the_server_closes_is_no_client_in_the_log_either() -> None:
-    async with gatehouse(listen=REQUIRED) as house:
+    async with listener_harness(listen=REQUIRED) as house:
         check = await sending(house, binary(LOCAL, UNSPEC))
         assert (await answer(check)).startswith(b"SSH-2.0-s3sftp")
         await house.listener.stop()
@@ -519,7 +535,7 @@ async def test_one_that_the_server_closes_is_no_client_in_the_log_either() -> No
 )
 async def test_without_a_clients_address_it_is_the_proxys_own_which_is_never_banned(header: bytes) -> None:
     options = {"max_unauthenticated_per_source": 1}
-    async with gatehouse(listen=REQUIRED, auth={"ban_failures": 1}, ssh=options) as house:
+    async with listener_harness(listen=REQUIRED, auth={"ban_failures": 1}, ssh=options) as house:
         for _ in range(2):
             with pytest.raises(asyncssh.PermissionDenied):
                 await log_in(house, header, password="wrong")
@@ -532,7 +548,7 @@ async def test_without_a_clients_address_it_is_the_proxys_own_which_is_never_ban
 
 
 async def test_a_ban_of_the_proxys_address_is_not_for_its_health_checks() -> None:
-    async with gatehouse(listen=ALLOWED, auth={"ban_failures": 1}) as house:
+    async with listener_harness(listen=ALLOWED, auth={"ban_failures": 1}) as house:
         with pytest.raises((asyncssh.PermissionDenied, asyncssh.ConnectionLost)):
             await house.connect(password="wrong", source=PROXY_ADDRESS)
         assert house.told("source.banned")
@@ -565,15 +581,15 @@ async def test_a_source_of_ipv4_may_be_written_as_ipv6() -> None:
     sources = ["::ffff:127.0.0.7", "::ffff:10.0.0.0/104"]
     assert ListenOptions(proxy_sources=sources).proxy_sources == ("127.0.0.7/32", "10.0.0.0/8")
     assert SshOptions(shared_sources=sources).shared_sources == ("127.0.0.7/32", "10.0.0.0/8")
-    async with gatehouse(listen=REQUIRED | {"proxy_sources": sources}) as house:
+    async with listener_harness(listen=REQUIRED | {"proxy_sources": sources}) as house:
         async with await log_in(house, v2(CLIENT)):
             assert house.told("login.accepted")[0]["peer"] == f"{CLIENT}:50000"
 
 
 @pytest.mark.parametrize("everybody", ["::/0", "0.0.0.0/0", "::ffff:0:0/96"])
 async def test_to_believe_everybody_is_a_warning_at_start(everybody: str) -> None:
-    async with gatehouse(listen=REQUIRED | {"proxy_sources": [everybody]}) as house:
+    async with listener_harness(listen=REQUIRED | {"proxy_sources": [everybody]}) as house:
         (warning,) = house.told("listener.proxy_sources_unrestricted")
         assert "load balancers" in warning["detail"]
-    async with gatehouse(listen=REQUIRED) as house:
+    async with listener_harness(listen=REQUIRED) as house:
         assert not house.told("listener.proxy_sources_unrestricted")

@@ -8,8 +8,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from s3sftp.ssh.proxy_header import MAX_BYTES, Absent, Header, Malformed, parse
-from tests.ssh.headers import LOCAL, PROXY, SIGNATURE, TCP4, TCP6, UDP4, UNIX, UNSPEC, binary, piece, v1, v2
+from s3sftp.ssh.proxy_header import MAX_BYTES, MalformedHeader, NoHeader, ProxyHeader, parse
+from tests.ssh.proxy_headers import (
+    LOCAL,
+    PROXY,
+    SIGNATURE,
+    TCP4,
+    TCP6,
+    UDP4,
+    UNIX,
+    UNSPEC,
+    binary,
+    piece,
+    v1,
+    v2,
+)
 
 ADDRESSES = st.ip_addresses().map(str)
 PORTS = st.integers(0, 65535)
@@ -30,14 +43,14 @@ def test_both_versions_say_who_the_client_is_and_what_follows_is_left(
     address: str, port: int, pieces: bytes, behind: bytes
 ) -> None:
     for version, header in ((1, v1(address, "", port)), (2, v2(address, port, pieces))):
-        assert parse(header + behind) == Header(version, len(header), (address, port))
+        assert parse(header + behind) == ProxyHeader(version, len(header), (address, port))
 
 
 @given(HEADERS, st.data())
 def test_every_part_of_a_header_is_waited_for(header: bytes, data: st.DataObject) -> None:
     cut = data.draw(st.integers(0, len(header) - 1))
     assert parse(header[:cut]) is None
-    assert isinstance(parse(header), Header)
+    assert isinstance(parse(header), ProxyHeader)
 
 
 @given(HEADERS, BEHIND, st.data())
@@ -47,8 +60,8 @@ def test_a_header_in_which_a_byte_is_another_is_a_header_or_refused_or_waited_fo
     at = data.draw(st.integers(0, len(header) - 1))
     changed = header[:at] + bytes([data.draw(st.integers(0, 255))]) + header[at + 1 :] + behind
     parsed = parse(changed)
-    assert parsed is None or isinstance(parsed, Header | Malformed | Absent)
-    if isinstance(parsed, Header):
+    assert parsed is None or isinstance(parsed, ProxyHeader | MalformedHeader | NoHeader)
+    if isinstance(parsed, ProxyHeader):
         assert parsed.length <= len(changed)
 
 
@@ -58,7 +71,7 @@ def test_a_header_in_which_a_byte_is_another_is_a_header_or_refused_or_waited_fo
 )
 def test_no_bytes_are_an_exception(data: bytes, begin: bytes) -> None:
     parsed = parse(begin + data)
-    if isinstance(parsed, Header) and parsed.client is not None:
+    if isinstance(parsed, ProxyHeader) and parsed.client is not None:
         ipaddress.ip_address(parsed.client[0])
         assert 0 <= parsed.client[1] <= 65535
 
@@ -88,14 +101,14 @@ def test_no_bytes_are_an_exception(data: bytes, begin: bytes) -> None:
     ],
 )
 def test_a_line_that_is_not_exactly_as_specified_is_refused(line: bytes) -> None:
-    assert isinstance(parse(line), Malformed)
+    assert isinstance(parse(line), MalformedHeader)
 
 
 def test_a_line_without_an_end_is_refused_after_107_bytes() -> None:
     line = b"PROXY UNKNOWN ".ljust(107, b"x")
     assert parse(line[:106]) is None
-    assert isinstance(parse(line), Malformed)
-    assert parse(line[:105] + b"\r\n") == Header(1, 107, None)
+    assert isinstance(parse(line), MalformedHeader)
+    assert parse(line[:105] + b"\r\n") == ProxyHeader(1, 107, None)
 
 
 @pytest.mark.parametrize(
@@ -114,7 +127,7 @@ def test_a_line_without_an_end_is_refused_after_107_bytes() -> None:
     ],
 )
 def test_a_binary_header_that_is_not_as_specified_is_refused(header: bytes) -> None:
-    assert isinstance(parse(header), Malformed)
+    assert isinstance(parse(header), MalformedHeader)
 
 
 @pytest.mark.parametrize(
@@ -134,7 +147,7 @@ def test_a_binary_header_that_is_not_as_specified_is_refused(header: bytes) -> N
 )
 def test_where_no_client_is_named_the_header_is_whole_and_names_none(header: bytes) -> None:
     version = 1 if header.startswith(b"PROXY") else 2
-    assert parse(header + b"SSH-2.0-x\r\n") == Header(version, len(header), None)
+    assert parse(header + b"SSH-2.0-x\r\n") == ProxyHeader(version, len(header), None)
 
 
 CHECKED = bytes.fromhex(
@@ -144,18 +157,18 @@ CHECKED = bytes.fromhex(
 
 
 def test_a_checksum_has_to_be_right() -> None:
-    assert isinstance(parse(CHECKED), Header)
+    assert isinstance(parse(CHECKED), ProxyHeader)
     wrong = CHECKED[:-1] + bytes([CHECKED[-1] ^ 1])
-    assert isinstance(parse(wrong), Malformed)
+    assert isinstance(parse(wrong), MalformedHeader)
     other_client = CHECKED[:19] + b"\x63" + CHECKED[20:]
-    assert isinstance(parse(other_client), Malformed)
+    assert isinstance(parse(other_client), MalformedHeader)
 
 
 def test_two_checksums_are_refused_before_either_is_computed() -> None:
     header = v2("192.0.2.1", pieces=piece(3, bytes(4)) * 500)
-    assert isinstance(parse(header), Malformed)
+    assert isinstance(parse(header), MalformedHeader)
 
 
 @pytest.mark.parametrize("data", [b"SSH-2.0-x\r\n", b"S", b"\n", b"\rSSH", b"PROXX ", SIGNATURE[:11] + b"x"])
 def test_what_begins_otherwise_is_no_header(data: bytes) -> None:
-    assert parse(data) == Absent()
+    assert parse(data) == NoHeader()

@@ -14,27 +14,34 @@ import pytest
 from asyncssh import constants as ssh
 from asyncssh.packet import Boolean, String, UInt32
 
-from s3sftp.ssh import refusals
-from tests.ssh.gatehouse import ALICES_KEY, HOST_KEY, PASSWORD, Gatehouse, gatehouse, write_key
+from s3sftp.ssh import sftp_only
+from tests.ssh.listener_harness import (
+    ALICES_KEY,
+    HOST_KEY,
+    PASSWORD,
+    ListenerHarness,
+    listener_harness,
+    write_key,
+)
 from tests.support.commands import Result, installed, run
 
 SENTENCE = "This server speaks SFTP only."
 
 
-def refused(house: Gatehouse) -> set[str]:
+def refused(house: ListenerHarness) -> set[str]:
     return {event["request"] for event in house.told("connection.request_refused")}
 
 
 @pytest.mark.parametrize(("command", "kind"), [("md5sum file", "exec"), (None, "shell")])
 async def test_commands_and_shells_are_refused(command: str | None, kind: str) -> None:
-    async with gatehouse() as house, await house.connect() as connection:
+    async with listener_harness() as house, await house.connect() as connection:
         with pytest.raises(asyncssh.ChannelOpenError):
             await connection.create_process(command)
         assert refused(house) == {kind}
 
 
 async def test_other_subsystems_are_refused() -> None:
-    async with gatehouse() as house, await house.connect() as connection:
+    async with listener_harness() as house, await house.connect() as connection:
         with pytest.raises(asyncssh.ChannelOpenError):
             await connection.open_session(subsystem="netconf")
         async with connection.start_sftp_client() as sftp:
@@ -73,7 +80,7 @@ class Channel:
 
 
 @asynccontextmanager
-async def bare_channel(house: Gatehouse, **options: Any) -> AsyncIterator[Channel]:
+async def bare_channel(house: ListenerHarness, **options: Any) -> AsyncIterator[Channel]:
     """One on which nothing was asked for, beside an SFTP session that must go on working."""
     async with await house.connect(**options) as connection, connection.start_sftp_client() as sftp:
         channel: Any = asyncssh.channel.SSHClientChannel(
@@ -101,21 +108,21 @@ EXEC, SHELL, NETCONF = ("exec", String("id -u")), ("shell",), ("subsystem", Stri
 @pytest.mark.parametrize("reply", [True, False], ids=["asked for an answer", "not"])
 @pytest.mark.parametrize("request_", [EXEC, SHELL], ids=["exec", "shell"])
 async def test_what_is_refused_ends_its_channel(request_: tuple[Any, ...], reply: bool) -> None:
-    async with gatehouse() as house, bare_channel(house) as channel:
+    async with listener_harness() as house, bare_channel(house) as channel:
         channel.ask("env", String("A"), String("b"), reply=False)
         channel.ask(*request_, reply=reply)
         assert await channel.its_end() == told_of_the_end(failure=reply)
 
 
 async def test_a_subsystem_that_is_refused_without_an_answer_ends_its_channel() -> None:
-    async with gatehouse() as house, bare_channel(house) as channel:
+    async with listener_harness() as house, bare_channel(house) as channel:
         channel.ask(*NETCONF, reply=False)
         assert await channel.its_end() == told_of_the_end(failure=False)
 
 
 async def test_an_exec_may_follow_a_refused_subsystem_and_ends_the_channel() -> None:
     """As PuTTY falls back, on the same channel."""
-    async with gatehouse() as house, bare_channel(house) as channel:
+    async with listener_harness() as house, bare_channel(house) as channel:
         channel.ask(*NETCONF)
         assert await channel.next() == (ssh.MSG_CHANNEL_FAILURE, b"")
         channel.ask(*EXEC)
@@ -123,7 +130,7 @@ async def test_an_exec_may_follow_a_refused_subsystem_and_ends_the_channel() -> 
 
 
 async def test_the_sftp_subsystem_may_follow_a_refused_one() -> None:
-    async with gatehouse() as house, bare_channel(house) as channel:
+    async with listener_harness() as house, bare_channel(house) as channel:
         channel.ask(*NETCONF)
         assert await channel.next() == (ssh.MSG_CHANNEL_FAILURE, b"")
         channel.ask("subsystem", String("sftp"))
@@ -133,8 +140,8 @@ async def test_the_sftp_subsystem_may_follow_a_refused_one() -> None:
 async def test_a_channel_on_which_nothing_follows_a_refused_subsystem_is_closed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(refusals, "_FALLBACK_SECONDS", 0.1)
-    async with gatehouse() as house, bare_channel(house) as channel:
+    monkeypatch.setattr(sftp_only, "_FALLBACK_SECONDS", 0.1)
+    async with listener_harness() as house, bare_channel(house) as channel:
         channel.ask(*NETCONF)
         assert await channel.next() == (ssh.MSG_CHANNEL_FAILURE, b"")
         assert await channel.its_end() == told_of_the_end(failure=False)
@@ -144,7 +151,7 @@ async def test_a_channel_on_which_nothing_follows_a_refused_subsystem_is_closed(
 async def test_a_request_beside_a_running_session_is_refused_and_the_session_goes_on(
     second: tuple[Any, ...],
 ) -> None:
-    async with gatehouse() as house, bare_channel(house) as channel:
+    async with listener_harness() as house, bare_channel(house) as channel:
         channel.ask("subsystem", String("sftp"))
         assert await channel.next() == (ssh.MSG_CHANNEL_SUCCESS, b"")
         channel.ask(*second)
@@ -157,7 +164,7 @@ async def test_a_request_beside_a_running_session_is_refused_and_the_session_goe
 
 async def test_requests_behind_a_refused_one_wait_nowhere() -> None:
     """A client that sends on and on while its channel ends is answered once."""
-    async with gatehouse() as house, bare_channel(house) as channel:
+    async with listener_harness() as house, bare_channel(house) as channel:
         for _ in range(500):
             channel.ask(*EXEC)
         assert await channel.its_end() == told_of_the_end(failure=True)
@@ -167,16 +174,16 @@ async def test_requests_behind_a_refused_one_wait_nowhere() -> None:
 async def test_a_client_that_does_not_say_that_it_has_shown_the_sentence_is_not_waited_for(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(refusals, "_SHOWN_SECONDS", 0.1)
-    monkeypatch.setattr("s3sftp.ssh.quirks.ask", lambda _conn: None)
-    async with gatehouse() as house, bare_channel(house) as channel:
+    monkeypatch.setattr(sftp_only, "_SHOWN_SECONDS", 0.1)
+    monkeypatch.setattr("s3sftp.ssh.asyncssh_internals.ask", lambda _conn: None)
+    async with listener_harness() as house, bare_channel(house) as channel:
         channel.ask(*EXEC)
         assert await channel.its_end() == told_of_the_end(failure=True)
 
 
 async def test_phpseclib_gets_the_failure_alone() -> None:
     """After it, the end of the channel would be an answer to its next request, and its last."""
-    async with gatehouse() as house:
+    async with listener_harness() as house:
         async with bare_channel(house, client_version="phpseclib_3.0") as channel:
             channel.ask(*EXEC)
             assert [await channel.next() for _ in range(2)] == told_of_the_end(failure=True)[:2]
@@ -187,7 +194,7 @@ async def test_phpseclib_gets_the_failure_alone() -> None:
 class People:
     """Programs with which people come who want something else than SFTP."""
 
-    def __init__(self, house: Gatehouse, home: Path) -> None:
+    def __init__(self, house: ListenerHarness, home: Path) -> None:
         self._port, self._home = str(house.port), home
         self._key = write_key(ALICES_KEY, home / "key")
         self._hosts = home / "known_hosts"
@@ -217,7 +224,7 @@ class People:
 
 @pytest.fixture
 async def people(tmp_path: Path) -> AsyncIterator[People]:
-    async with gatehouse() as house:
+    async with listener_harness() as house:
         yield People(house, tmp_path)
 
 
@@ -255,7 +262,7 @@ async def test_dropbears_client_ends(people: People) -> None:
 
 
 async def test_environment_variables_are_refused_and_not_kept() -> None:
-    async with gatehouse() as house, await house.connect() as connection:
+    async with listener_harness() as house, await house.connect() as connection:
         channel, _ = await connection.create_session(
             asyncssh.SSHClientSession, subsystem="sftp", encoding=None
         )
@@ -267,7 +274,7 @@ async def test_environment_variables_are_refused_and_not_kept() -> None:
 
 
 async def test_a_terminal_is_granted_and_there_is_none() -> None:
-    async with gatehouse() as house, await house.connect() as connection:
+    async with listener_harness() as house, await house.connect() as connection:
         channel, _ = await connection.create_session(
             asyncssh.SSHClientSession, subsystem="sftp", encoding=None
         )
@@ -295,7 +302,7 @@ async def ask(channel: Any, kind: str, values: tuple[Any, ...]) -> bool:
 
 
 async def test_forwarding_of_ports_and_sockets_is_refused() -> None:
-    async with gatehouse() as house, await house.connect() as connection:
+    async with listener_harness() as house, await house.connect() as connection:
         for attempt in (
             connection.open_connection("127.0.0.1", 1),
             connection.open_unix_connection("/run/x"),
@@ -321,7 +328,7 @@ async def test_forwarding_of_ports_and_sockets_is_refused() -> None:
 
 
 async def test_agents_and_x11_are_refused() -> None:
-    async with gatehouse() as house, await house.connect() as connection:
+    async with listener_harness() as house, await house.connect() as connection:
         channel, _ = await connection.create_session(
             asyncssh.SSHClientSession, subsystem="sftp", encoding=None
         )

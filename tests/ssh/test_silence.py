@@ -15,8 +15,8 @@ from typing import Any
 import asyncssh
 import pytest
 
-from s3sftp.ssh import quirks
-from tests.ssh.gatehouse import Gatehouse, gatehouse
+from s3sftp.ssh import asyncssh_internals
+from tests.ssh.listener_harness import ListenerHarness, listener_harness
 from tests.support.commands import installed, run
 
 EAGER = {"keepalive_interval": 0.05, "keepalive_count": 2}
@@ -28,13 +28,13 @@ class Questions:
 
     def __init__(self, patch: pytest.MonkeyPatch) -> None:
         self.count = 0
-        ask = quirks.ask
+        ask = asyncssh_internals.ask
 
         def counted(conn: Any) -> None:
             self.count += 1
             ask(conn)
 
-        patch.setattr(quirks, "ask", counted)
+        patch.setattr(asyncssh_internals, "ask", counted)
 
     async def come(self, count: int) -> None:
         """Wait until so many more have been asked."""
@@ -62,7 +62,7 @@ async def silent(connection: asyncssh.SSHClientConnection) -> AsyncIterator[None
 async def test_an_upload_that_is_paused_goes_on_after_any_number_of_unanswered_keepalives(
     idle_timeout: float, questions: Questions
 ) -> None:
-    async with gatehouse(ssh=EAGER, sftp={"idle_timeout": idle_timeout}) as house:
+    async with listener_harness(ssh=EAGER, sftp={"idle_timeout": idle_timeout}) as house:
         async with await house.connect() as connection, connection.start_sftp_client() as sftp:
             async with sftp.open("/slow", "wb") as file:
                 await file.write(b"first")
@@ -74,7 +74,7 @@ async def test_an_upload_that_is_paused_goes_on_after_any_number_of_unanswered_k
 
 async def test_a_client_that_is_silent_for_as_long_as_a_session_may_be_idle_is_let_go() -> None:
     """The session ends as idle; that the client does not close its side of it holds nothing up."""
-    async with gatehouse(ssh=EAGER, sftp={"idle_timeout": 0.5}) as house:
+    async with listener_harness(ssh=EAGER, sftp={"idle_timeout": 0.5}) as house:
         async with await house.connect() as connection:
             await connection.start_sftp_client()
             async with silent(connection):
@@ -85,14 +85,14 @@ async def test_a_client_that_is_silent_for_as_long_as_a_session_may_be_idle_is_l
 
 
 async def test_a_client_that_answers_is_asked_for_ever(questions: Questions) -> None:
-    async with gatehouse(ssh=EAGER, sftp={"idle_timeout": 1}) as house:
+    async with listener_harness(ssh=EAGER, sftp={"idle_timeout": 1}) as house:
         async with await house.connect():
             await questions.come(50)
             assert house.listener.connections == 1
 
 
 async def test_keepalives_do_not_pile_up_for_a_client_that_takes_nothing(questions: Questions) -> None:
-    async with gatehouse(ssh=EAGER) as house, await house.connect() as connection:
+    async with listener_harness(ssh=EAGER) as house, await house.connect() as connection:
         async with silent(connection):
             (served,) = house.listener._shared.connections
             transport = served._open_conn._transport
@@ -109,7 +109,7 @@ def stuff(transport: asyncio.WriteTransport) -> None:
         transport.write(bytes(1 << 20))
 
 
-async def reads_late(house: Gatehouse, seconds: float) -> int:
+async def reads_late(house: ListenerHarness, seconds: float) -> int:
     """Ask for megabytes, take none of them for a while, then all; how many bytes came."""
     size = 4 << 20
     house.storage.put("alice/big", b"x" * size)
@@ -125,7 +125,7 @@ async def reads_late(house: Gatehouse, seconds: float) -> int:
 
 async def test_a_client_that_reads_nothing_for_longer_than_tcp_waits_is_not_gone() -> None:
     """For Linux alone it would be: TCP_USER_TIMEOUT counts a window that is closed."""
-    async with gatehouse(ssh={"tcp_timeout": 2}) as house:
+    async with listener_harness(ssh={"tcp_timeout": 2}) as house:
         assert await reads_late(house, 7) == 4 << 20
 
 
@@ -133,7 +133,7 @@ async def test_a_client_that_reads_nothing_for_longer_than_tcp_waits_is_not_gone
 async def test_a_client_whose_machine_is_gone_is_noticed_by_tcp(how: str) -> None:
     """In a network of its own, whose only link is taken down."""
     command = [
-        installed("unshare"), "-rn", sys.executable, "-m", "tests.ssh.gone", how,
+        installed("unshare"), "-rn", sys.executable, "-m", "tests.ssh.vanishing_client", how,
     ]  # fmt: skip
     result = await run(command, {"PYTHONPATH": str(HERE.parents[1])})
     if b"unshare" in result.err and b"not permitted" in result.err and not os.environ.get("CI"):

@@ -15,11 +15,11 @@ from s3sftp.backends.memory import MemoryBackend
 from s3sftp.ssh import CannotListen, Listener, ListenOptions, SshOptions
 from s3sftp.ssh import connection as connection_module
 from s3sftp.ssh import listener as listener_module
-from tests.ssh.gatehouse import HOST_KEY, USERS, closed_by_server, gatehouse
+from tests.ssh.listener_harness import HOST_KEY, USERS, closed_by_server, listener_harness
 
 
 async def test_a_port_in_use_is_told_by_name() -> None:
-    async with gatehouse() as house:
+    async with listener_harness() as house:
         users = ConfiguredUsers(read_logins(USERS).accounts, AuthOptions())
         second = Listener(
             ListenOptions(host="127.0.0.1", port=house.port),
@@ -54,7 +54,7 @@ async def test_without_a_host_it_listens_on_one_port_of_every_address() -> None:
 
 
 async def test_those_who_have_not_logged_in_are_closed_first_and_nobody_new_comes_in() -> None:
-    async with gatehouse() as house:
+    async with listener_harness() as house:
         reader, writer = await house.socket()
         await reader.readline()
         await house.listener.stop_accepting()
@@ -65,7 +65,7 @@ async def test_those_who_have_not_logged_in_are_closed_first_and_nobody_new_come
 
 
 async def test_a_running_transfer_may_finish_while_idle_sessions_end() -> None:
-    async with gatehouse() as house:
+    async with listener_harness() as house:
         busy, idle = await house.connect(), await house.connect("bob")
         upload = await busy.start_sftp_client()
         await idle.start_sftp_client()
@@ -92,7 +92,7 @@ async def ended(connection: asyncssh.SSHClientConnection) -> None:
 
 
 async def test_what_is_not_finished_in_time_is_cut_off_and_nothing_half_appears() -> None:
-    async with gatehouse() as house:
+    async with listener_harness() as house:
         connection = await house.connect()
         sftp = await connection.start_sftp_client()
         file = await sftp.open("/report", "wb")
@@ -111,7 +111,7 @@ async def test_a_close_that_has_arrived_is_answered_before_the_connection_is_clo
     monkeypatch.setattr(connection_module, "_END_SECONDS", 0.1)
     monkeypatch.setattr(listener_module, "_LEAVE_SECONDS", 0.1)
     storage = SlowToPublish()
-    async with gatehouse(storage=storage) as house:
+    async with listener_harness(storage=storage) as house:
         connection = await house.connect()
         sftp = await connection.start_sftp_client()
         file = await sftp.open("/report", "wb")
@@ -144,7 +144,7 @@ class SlowToPublish(MemoryBackend):
 
 
 async def test_stopping_does_not_wait_for_clients_that_do_not_listen() -> None:
-    async with gatehouse() as house:
+    async with listener_harness() as house:
         connections = [await house.connect() for _ in range(5)]
         for connection in connections:
             await connection.start_sftp_client()

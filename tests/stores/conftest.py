@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from testbed.store import Space, Store
+from testbed.s3_store import Space, Store
 from tests.conftest import given_store
 from tests.stores.lacks import LACKS, Trait
+from tests.support.client_workspace import ClientWorkspace
 from tests.support.clients import Clients
-from tests.support.desk import Desk
 from tests.support.s3_client import s3_client
 from tests.support.s3proxy_server import running_s3proxy
 from tests.support.s3s_server import running_s3s
@@ -60,12 +60,12 @@ def server(store: Store, tmp_path_factory: pytest.TempPathFactory) -> Iterator[S
 
 
 @pytest.fixture
-async def desk(server: Server, tmp_path: Path) -> AsyncIterator[Desk]:
+async def desk(server: Server, tmp_path: Path) -> AsyncIterator[ClientWorkspace]:
     """An empty local directory, and a remote one that nobody else uses."""
     local = tmp_path / "local"
     local.mkdir()
     async with s3_client(server.store, server.bucket) as s3:
-        desk = Desk(server, local, s3, Clients(server, tmp_path / "home"))
+        desk = ClientWorkspace(server, local, s3, Clients(server, tmp_path / "home"))
         if Trait.DIRECTORIES in LACKS.get(server.store.name, {}):
             server.store.empty(Space(server.bucket, server.prefix))
             desk.remote = "/"

@@ -18,9 +18,9 @@ from urllib.parse import urlsplit
 
 from testbed.request_log import RequestLog, Seen, seen_from
 from tests.support import http_relay
-from tests.support.exchange import Exchange
 from tests.support.faults import FOREVER, Action, Rule
 from tests.support.http_relay import Gone
+from tests.support.proxied_exchange import Exchange
 
 
 class FaultProxy:

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from testbed.processes import Process, accepts, free_port
-from testbed.store import Store
+from testbed.s3_store import Store
 
 ACCESS_KEY = "AKIATESTMOTO00000001"
 SECRET_KEY = "the-secret-of-moto"

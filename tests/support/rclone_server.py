@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from testbed.processes import free_port, program
-from testbed.store import Store
+from testbed.s3_store import Store
 from tests.support.store_process import running_store
 
 ACCESS_KEY = "AKIASLOPPYSTORE00001"

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from tests.support.client_workspace import ClientWorkspace
 from tests.support.commands import Result, installed, run
-from tests.support.desk import Desk
 
 
-async def restic(desk: Desk, *words: str) -> Result:
+async def restic(desk: ClientWorkspace, *words: str) -> Result:
     """A command of restic on the repository of a desk."""
     server, home = desk.server, desk.local.parent / "home"
     ssh = (

@@ -11,7 +11,7 @@ from aiobotocore.config import AioConfig
 from aiobotocore.session import get_session
 from botocore.exceptions import ClientError
 
-from testbed.store import Store
+from testbed.s3_store import Store
 
 # One session for all: it keeps the parsed service description, which takes longer than most tests.
 _session = get_session()

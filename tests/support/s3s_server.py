@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from testbed.processes import free_port
-from testbed.store import Store
-from tests.support.built import built
+from testbed.s3_store import Store
+from tests.support.built_stores import built
 from tests.support.commands import installed
 from tests.support.store_process import running_store
 

@@ -14,7 +14,7 @@ import argon2
 import asyncssh
 
 from testbed.processes import Process, wait_until
-from testbed.store import Store
+from testbed.s3_store import Store
 
 USER = "alice"
 PASSWORD = "correct horse"

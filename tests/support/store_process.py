@@ -9,7 +9,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from testbed.processes import Process, accepts
-from testbed.store import Store
+from testbed.s3_store import Store
 
 
 @contextmanager

@@ -13,12 +13,12 @@ import pytest
 from s3sftp import AuthOptions, FileOptions, Server, SshOptions, StaticUsers
 from s3sftp.backends.s3 import S3Backend
 from s3sftp.telemetry.metrics import Metrics
-from testbed.store import Store
+from testbed.s3_store import Store
 from tests.backends.s3.conftest import options_for
-from tests.embedding.guests import PASSWORD, connect, openssh, server_of, write
+from tests.embedding.password_clients import PASSWORD, connect, openssh, server_of, write
 from tests.support.fault_proxy import FaultProxy
 from tests.support.faults import Answer, Foreign
-from tests.support.metrics import Numbers, of, promtool
+from tests.support.parsed_metrics import Numbers, of, promtool
 
 SIZE = 12_000_000
 """Three parts."""

@@ -10,23 +10,23 @@ import pytest
 from botocore import exceptions as boto
 
 from s3sftp import errors
-from s3sftp.backends.s3.counting import result_of
-from s3sftp.backends.s3.failures import trouble_of
-from s3sftp.counters import Table, make_shared
-from s3sftp.fs import Ending
-from s3sftp.fs.transfer import FAILURES
-from s3sftp.sftp.codec import Type
-from s3sftp.sftp.counting import operation_of, operation_of_packet
+from s3sftp.backends.s3.errors import classify
+from s3sftp.backends.s3.request_metrics import result_of
+from s3sftp.fs import FailureReason
+from s3sftp.fs.transfer_record import FAILURES
+from s3sftp.runtime.shared_counters import SharedCounters, create_shared_file
+from s3sftp.sftp.codec import PacketType
 from s3sftp.sftp.extensions import ANNOUNCED
+from s3sftp.sftp.request_metrics import operation_of, operation_of_packet
 from s3sftp.sftp.status import Status
-from s3sftp.telemetry import instruments
-from s3sftp.telemetry.instrument import Kind
-from s3sftp.telemetry.instruments import CATALOGUE, OPERATIONS, ROWS, S3_APIS, S3_RESULTS
+from s3sftp.telemetry import metric_catalogue
+from s3sftp.telemetry.instrument import InstrumentKind
+from s3sftp.telemetry.metric_catalogue import CATALOGUE, OPERATIONS, ROWS, S3_APIS, S3_RESULTS
 from s3sftp.telemetry.metrics import Metrics
-from s3sftp.telemetry.sampling import Largest
-from tests.support.metrics import of, promtool
+from s3sftp.telemetry.periodic_gauges import WindowMaximum
+from tests.support.parsed_metrics import of, promtool
 
-PACKAGE = Path(instruments.__file__).parents[1]
+PACKAGE = Path(metric_catalogue.__file__).parents[1]
 
 PROMISED = {
     "build_info": "version",
@@ -82,18 +82,24 @@ def test_every_series_is_shown_from_the_start_and_nothing_adds_one() -> None:
 
 
 def test_what_is_not_declared_is_counted_where_the_rest_is() -> None:
-    instrument = instruments.OPERATIONS_TOTAL
+    instrument = metric_catalogue.OPERATIONS_TOTAL
     assert instrument.row("hack", "ok") == instrument.row("unknown", "failure")
     with pytest.raises(KeyError):
-        instruments.LOGINS.row("alice", "accepted")
+        metric_catalogue.LOGINS.row("alice", "accepted")
 
 
 def test_every_request_of_the_protocol_is_an_operation() -> None:
-    requests = [kind for kind in Type if Type.INIT < kind < Type.STATUS and kind is not Type.VERSION]
+    requests = [
+        kind
+        for kind in PacketType
+        if PacketType.INIT < kind < PacketType.STATUS and kind is not PacketType.VERSION
+    ]
     assert len(requests) == 18
     names = {operation_of_packet(kind, bytes([kind]) + bytes(8)) for kind in requests}
     names |= {
-        operation_of_packet(Type.EXTENDED, bytes([Type.EXTENDED]) + bytes(7) + bytes([len(name)]) + name)
+        operation_of_packet(
+            PacketType.EXTENDED, bytes([PacketType.EXTENDED]) + bytes(7) + bytes([len(name)]) + name
+        )
         for name, _ in ANNOUNCED
     }
     assert names == set(OPERATIONS) - {"unknown"}
@@ -102,9 +108,9 @@ def test_every_request_of_the_protocol_is_an_operation() -> None:
 @pytest.mark.parametrize("name", ["x" * 1000, "\xff\x00", "nothing@openssh.com", ""])
 def test_what_a_client_calls_an_extension_is_no_name_of_a_series(name: str) -> None:
     raw = name.encode("latin-1")
-    packet = bytes([Type.EXTENDED]) + bytes(4) + len(raw).to_bytes(4, "big") + raw
-    assert operation_of_packet(Type.EXTENDED, packet) == "unknown"
-    assert operation_of_packet(Type.EXTENDED, packet[:7]) == "unknown"
+    packet = bytes([PacketType.EXTENDED]) + bytes(4) + len(raw).to_bytes(4, "big") + raw
+    assert operation_of_packet(PacketType.EXTENDED, packet) == "unknown"
+    assert operation_of_packet(PacketType.EXTENDED, packet[:7]) == "unknown"
     assert operation_of_packet(99, packet) == "unknown"
 
 
@@ -116,7 +122,7 @@ def test_every_request_that_is_logged_by_name_is_an_operation() -> None:
 
 
 def test_results_are_the_status_codes_by_number() -> None:
-    assert [status.name.lower() for status in Status] == list(instruments.STATUSES)
+    assert [status.name.lower() for status in Status] == list(metric_catalogue.STATUSES)
     assert [int(status) for status in Status] == list(range(len(Status)))
 
 
@@ -130,9 +136,9 @@ def test_every_api_that_the_code_calls_has_its_series() -> None:
 def test_every_error_of_storages_is_the_reason_of_a_transfer_that_failed() -> None:
     tree = {value for value in vars(errors).values() if isinstance(value, type)}
     assert {kind for kind in tree if issubclass(kind, errors.StorageError)} == set(FAILURES)
-    assert {*FAILURES.values(), "internal_error"} == set(instruments.FAILURES)
-    reasons = {series[2] for series in instruments.TRANSFERS.series if series[1] == "aborted"}
-    assert reasons == set(Ending)
+    assert {*FAILURES.values(), "internal_error"} == set(metric_catalogue.FAILURES)
+    reasons = {series[2] for series in metric_catalogue.TRANSFERS.series if series[1] == "aborted"}
+    assert reasons == set(FailureReason)
 
 
 @pytest.mark.parametrize(
@@ -154,7 +160,7 @@ def test_every_error_of_storages_is_the_reason_of_a_transfer_that_failed() -> No
 )
 def test_an_answer_of_the_store_has_its_result(status: int, code: str, result: str) -> None:
     answer = {"Error": {"Code": code}, "ResponseMetadata": {"HTTPStatusCode": status}}
-    trouble = trouble_of("PutObject", boto.ClientError(answer, "PutObject"))
+    trouble = classify("PutObject", boto.ClientError(answer, "PutObject"))
     assert trouble is not None
     assert result_of(trouble) == result
     assert result in S3_RESULTS
@@ -162,21 +168,23 @@ def test_an_answer_of_the_store_has_its_result(status: int, code: str, result: s
 
 def test_no_answer_is_a_result_too() -> None:
     for failure in (TimeoutError(), ConnectionResetError()):
-        trouble = trouble_of("PutObject", failure)
+        trouble = classify("PutObject", failure)
         assert trouble is not None
         assert result_of(trouble) == "no_answer"
 
 
 def test_workers_are_summed_and_one_that_is_gone_leaves_what_it_counted_and_has_nothing() -> None:
-    memory = make_shared(ROWS, 3)
-    first, second = (Metrics(Table.shared(memory, 3, column)) for column in range(2))
-    reader = Metrics(Table.shared(memory, 3, 2), workers=2)
+    memory = create_shared_file(ROWS, 3)
+    first, second = (Metrics(SharedCounters.shared(memory, 3, column)) for column in range(2))
+    reader = Metrics(SharedCounters.shared(memory, 3, 2), workers=2)
     for each in (first, second):
-        each.add(instruments.CONNECTIONS.row(), 2)
-        each.add(instruments.CONNECTIONS_TOTAL.row("accepted"), 5)
-        each.set(instruments.EVENT_LOOP_LAG.row(), 250_000)
-        each.took(instruments.OPERATION_DURATION.row("open", "ok"), instruments.OPERATION_DURATION, 0.2)
-    reader.add(instruments.CONNECTIONS_TOTAL.row("refused"), 3)
+        each.add(metric_catalogue.CONNECTIONS.row(), 2)
+        each.add(metric_catalogue.CONNECTIONS_TOTAL.row("accepted"), 5)
+        each.set(metric_catalogue.EVENT_LOOP_LAG.row(), 250_000)
+        each.took(
+            metric_catalogue.OPERATION_DURATION.row("open", "ok"), metric_catalogue.OPERATION_DURATION, 0.2
+        )
+    reader.add(metric_catalogue.CONNECTIONS_TOTAL.row("refused"), 3)
     before = of(reader)
     assert (before("connections"), before("connections_total", result="accepted")) == (4, 10)
     assert before("connections_total", result="refused") == 3
@@ -190,7 +198,7 @@ def test_workers_are_summed_and_one_that_is_gone_leaves_what_it_counted_and_has_
 
 
 def test_a_duration_is_in_its_bucket_and_all_larger_ones_and_in_the_sum() -> None:
-    metrics, instrument = Metrics(), instruments.OPERATION_DURATION
+    metrics, instrument = Metrics(), metric_catalogue.OPERATION_DURATION
     for seconds in (0.0, 0.001, 0.0011, 7.0, 1000.0):
         metrics.took(instrument.row("close", "ok"), instrument, seconds)
     said = of(metrics)
@@ -212,13 +220,13 @@ def test_requests_have_their_price_and_those_that_the_store_failed_are_free() ->
         ("PutObject", "throttled", 1000),
         ("PutObject", "server_error", 1000),
     ):
-        metrics.add(instruments.S3_REQUESTS.row(api, result), count)
+        metrics.add(metric_catalogue.S3_REQUESTS.row(api, result), count)
     assert of(metrics)("s3_cost_dollars_total") == pytest.approx(0.0054)
 
 
 def test_what_is_observed_is_asked_for_when_it_is_read() -> None:
     metrics, ready = Metrics(), [False]
-    metrics.observe(instruments.READY, lambda: ready[0])
+    metrics.observe(metric_catalogue.READY, lambda: ready[0])
     assert of(metrics)("ready") == 0
     ready[0] = True
     assert of(metrics)("ready") == 1
@@ -227,12 +235,12 @@ def test_what_is_observed_is_asked_for_when_it_is_read() -> None:
 def test_kinds_are_what_prometheus_takes_them_for() -> None:
     said = of(Metrics())
     for each in CATALOGUE:
-        suffix = "_count" if each.kind is Kind.HISTOGRAM else ""
+        suffix = "_count" if each.kind is InstrumentKind.HISTOGRAM else ""
         assert said.kinds[each.full_name + suffix] == each.kind.value
 
 
 def test_the_longest_delay_is_seen_for_one_to_two_windows() -> None:
-    largest = Largest(15.0)
+    largest = WindowMaximum(15.0)
     assert largest.see(0.1, 100.0) == 0.1
     assert largest.see(3.0, 114.0) == 3.0
     assert largest.see(0.0, 116.0) == 3.0

@@ -18,9 +18,9 @@ from typing import Any
 import asyncssh
 import pytest
 
-from s3sftp.app_options import ServerOptions
+from s3sftp.app.options import ServerOptions
 from testbed.processes import Process, free_port
-from testbed.store import Store
+from testbed.s3_store import Store
 from tests.support.commands import run
 from tests.support.s3_client import S3
 from tests.support.terraform import Terraform

@@ -16,12 +16,12 @@ import boto3
 import pytest
 
 from s3sftp.backends import s3 as s3_backend
-from testbed.store import Store
+from testbed.s3_store import Store
 from tests.backends.s3.conftest import options_for
 from tests.support.moto_server import running_moto
 from tests.support.terraform import Terraform
 from tests.terraform.iam import Statement
-from tests.terraform.recording import PREFIX, recorded
+from tests.terraform.recorded_requests import PREFIX, recorded
 
 pytestmark = pytest.mark.timeout(600)  # the first time the stand-in is installed
 

@@ -13,12 +13,12 @@ from typing import Any
 
 import pytest
 
-from s3sftp.backends.s3.permissions import permission_for
+from s3sftp.backends.s3.iam_permissions import permission_for
 from testbed.request_log import Seen
-from testbed.store import Store, new_bucket_name
+from testbed.s3_store import Store, new_bucket_name
 from tests.support.terraform import EXAMPLES, MODULES, ROOT, Terraform
 from tests.terraform.iam import BY_HEADER, Need, Statement, actions_of, allows, needs_of
-from tests.terraform.recording import PREFIX, recorded
+from tests.terraform.recorded_requests import PREFIX, recorded
 
 pytestmark = pytest.mark.timeout(600)  # the first time the stand-in is installed
 ACCESS = "modules/access"

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from tests.support.terraform import Terraform
+from tests.terraform.allowed_values import wrong_values
 from tests.terraform.iam import actions_of
-from tests.terraform.values import wrong_values
 
 pytestmark = pytest.mark.timeout(600)  # the first time the stand-in is installed
 

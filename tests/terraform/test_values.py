@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.support.terraform import EXAMPLES, MODULES, Terraform
-from tests.terraform.values import VALUES, paths_met, wrong_values
+from tests.terraform.allowed_values import VALUES, paths_met, wrong_values
 
 pytestmark = pytest.mark.timeout(600)  # the first time the stand-in is installed
 EVERYTHING = [*MODULES, *EXAMPLES]

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from s3sftp.testing import BackendPromises, Subject
-from tests.testing.tenants import STRANGER, Tenants
+from tests.testing.tenant_storage import STRANGER, Tenants
 
 
 class TestTenants(BackendPromises):

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from testbed.store import Store
-from tests.workers.crew import Crew, crew
+from testbed.s3_store import Store
+from tests.workers.worker_server import WorkerServer, crew
 
 
 @pytest.fixture
 async def serving(
     seaweed: Store, bucket: str, tmp_path: Path, request: pytest.FixtureRequest
-) -> AsyncIterator[Crew]:
+) -> AsyncIterator[WorkerServer]:
     """Two workers; `parametrize("serving", [groups], indirect=True)` changes the options."""
     async with crew(tmp_path, seaweed, bucket, getattr(request, "param", None)) as running:
         yield running

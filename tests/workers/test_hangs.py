@@ -10,10 +10,10 @@ import signal
 import pytest
 
 from tests.support.s3_client import S3
-from tests.workers.crew import Crew
+from tests.workers.faulty_workers import LINGERING_SECONDS
 from tests.workers.test_serving import two
 from tests.workers.test_supervisor import supervised
-from tests.workers.vices import LINGERING_SECONDS
+from tests.workers.worker_server import WorkerServer
 
 SHORT = {"server": {"worker_timeout": "5 s"}}
 LONG = {"server": {"worker_timeout": "12 s"}}
@@ -21,7 +21,7 @@ LONG = {"server": {"worker_timeout": "12 s"}}
 
 
 @pytest.mark.parametrize("serving", [SHORT], indirect=True, ids=["5 s"])
-async def test_a_worker_that_hangs_is_replaced_and_the_others_go_on(serving: Crew, s3: S3) -> None:
+async def test_a_worker_that_hangs_is_replaced_and_the_others_go_on(serving: WorkerServer, s3: S3) -> None:
     server = serving.server
     async with contextlib.AsyncExitStack() as stack:
         first, second = await two(serving, stack)
@@ -45,7 +45,9 @@ async def test_a_worker_that_hangs_is_replaced_and_the_others_go_on(serving: Cre
 
 
 @pytest.mark.parametrize("serving", [LONG], indirect=True, ids=["12 s"])
-async def test_one_that_owes_an_answer_gets_no_connections_until_it_has_given_it(serving: Crew) -> None:
+async def test_one_that_owes_an_answer_gets_no_connections_until_it_has_given_it(
+    serving: WorkerServer,
+) -> None:
     server = serving.server
     async with contextlib.AsyncExitStack() as stack:
         first, _ = await two(serving, stack)
@@ -64,7 +66,7 @@ async def test_one_that_owes_an_answer_gets_no_connections_until_it_has_given_it
 
 
 @pytest.mark.parametrize("serving", [SHORT], indirect=True, ids=["5 s"])
-async def test_when_all_of_the_server_was_suspended_nobody_is_killed(serving: Crew) -> None:
+async def test_when_all_of_the_server_was_suspended_nobody_is_killed(serving: WorkerServer) -> None:
     server = serving.server
     async with contextlib.AsyncExitStack() as stack:
         clients = await two(serving, stack)

@@ -12,9 +12,9 @@ from collections.abc import Callable
 import asyncssh
 import pytest
 
-from tests.support.metrics import Numbers, SharedMetrics, promtool
-from tests.workers.crew import WORKERS, Crew
+from tests.support.parsed_metrics import Numbers, SharedMetrics, promtool
 from tests.workers.test_serving import two
+from tests.workers.worker_server import WORKERS, WorkerServer
 
 SIZE = 100_000
 
@@ -26,12 +26,12 @@ async def until(metrics: SharedMetrics, condition: Callable[[Numbers], bool]) ->
     return said
 
 
-def metrics_of(serving: Crew) -> SharedMetrics:
+def metrics_of(serving: WorkerServer) -> SharedMetrics:
     assert serving.server.process is not None
     return SharedMetrics(serving.server.process.pid, WORKERS)
 
 
-async def test_what_two_workers_do_is_summed(serving: Crew) -> None:
+async def test_what_two_workers_do_is_summed(serving: WorkerServer) -> None:
     metrics = metrics_of(serving)
     async with contextlib.AsyncExitStack() as stack:
         for number, client in enumerate(await two(serving, stack)):
@@ -60,7 +60,9 @@ async def test_what_two_workers_do_is_summed(serving: Crew) -> None:
     assert (said("sessions"), said("open_handles"), said("worker_restarts_total")) == (0, 0, 0)
 
 
-async def test_no_counter_falls_when_a_worker_is_killed_and_what_it_had_open_is_gone(serving: Crew) -> None:
+async def test_no_counter_falls_when_a_worker_is_killed_and_what_it_had_open_is_gone(
+    serving: WorkerServer,
+) -> None:
     metrics = metrics_of(serving)
     async with contextlib.AsyncExitStack() as stack:
         first, second = await two(serving, stack)
@@ -98,7 +100,7 @@ async def test_no_counter_falls_when_a_worker_is_killed_and_what_it_had_open_is_
     [{"listen": {"proxy_protocol": "required", "proxy_sources": ["127.0.0.2"]}}],
     indirect=True,
 )
-async def test_what_the_supervisor_refuses_is_counted_too(serving: Crew) -> None:
+async def test_what_the_supervisor_refuses_is_counted_too(serving: WorkerServer) -> None:
     metrics = metrics_of(serving)
     with pytest.raises((asyncssh.Error, OSError)):
         await serving.connect()
@@ -109,7 +111,7 @@ async def test_what_the_supervisor_refuses_is_counted_too(serving: Crew) -> None
 
 
 @pytest.mark.parametrize("serving", [{"admin": {"port": 0}}], indirect=True)
-async def test_the_admin_port_has_the_metrics_of_all_workers(serving: Crew) -> None:
+async def test_the_admin_port_has_the_metrics_of_all_workers(serving: WorkerServer) -> None:
     async with contextlib.AsyncExitStack() as stack:
         for client in await two(serving, stack):
             await (await client.sftp()).listdir("/")
@@ -132,7 +134,7 @@ async def test_the_admin_port_has_the_metrics_of_all_workers(serving: Crew) -> N
 @pytest.mark.parametrize(
     "serving", [{"admin": {"port": 0}, "server": {"worker_timeout": "60 s"}}], indirect=True
 )
-async def test_a_worker_that_hangs_is_none_that_is_ready(serving: Crew) -> None:
+async def test_a_worker_that_hangs_is_none_that_is_ready(serving: WorkerServer) -> None:
     (listening,) = serving.server.events("admin.listening")
     page = f"http://127.0.0.1:{listening['port']}/metrics"
 

@@ -9,17 +9,17 @@ import sys
 from typing import Any
 
 from s3sftp.auth import AuthOptions
-from s3sftp.ssh import FrontDoor, Peer, SshOptions
-from s3sftp.stopping import StopRequests
-from s3sftp.workers import Post
-from s3sftp.workers.link import Link, pair
-from s3sftp.workers.process import Worker
+from s3sftp.runtime.shutdown import ShutdownRequests
+from s3sftp.ssh import Peer, ServerAdmissionGate, SshOptions
+from s3sftp.workers import WorkerGate
+from s3sftp.workers.ipc import IpcConnection, ipc_socket_pair
+from s3sftp.workers.worker_process import WorkerProcess
 
 
 class Connection(asyncio.Protocol):
     """As asyncssh's, but it logs in by being there, and fails first."""
 
-    def __init__(self, post: Post) -> None:
+    def __init__(self, post: WorkerGate) -> None:
         self._post = post
         self._login: asyncio.Task[None] | None = None
 
@@ -40,11 +40,11 @@ class Connection(asyncio.Protocol):
 
 
 async def test_nothing_is_kept_for_a_connection_that_was_handed_over_and_has_gone() -> None:
-    mine, its = pair()
-    door = FrontDoor(SshOptions(), AuthOptions(ban_failures=0))
-    worker = Worker(1, lambda: None)
-    worker._link = Link(mine, worker._received, worker._hang_up)
-    post = Post(its, StopRequests())
+    mine, its = ipc_socket_pair()
+    door = ServerAdmissionGate(SshOptions(), AuthOptions(ban_failures=0))
+    worker = WorkerProcess(1, lambda: None)
+    worker._link = IpcConnection(mine, worker._received, worker._hang_up)
+    post = WorkerGate(its, ShutdownRequests())
     await post.create_server(lambda _host, _port: Connection(post), "", 0)
     numbers = iter(range(100_000))
 

@@ -11,17 +11,17 @@ import asyncssh
 import pytest
 
 from tests.support.s3_client import S3
-from tests.workers.crew import WORKERS, Client, Crew
+from tests.workers.worker_server import WORKERS, Client, WorkerServer
 
 
-async def two(crew: Crew, stack: contextlib.AsyncExitStack) -> tuple[Client, Client]:
+async def two(crew: WorkerServer, stack: contextlib.AsyncExitStack) -> tuple[Client, Client]:
     """A client of the first worker and one of the second."""
     clients = [await stack.enter_async_context(crew.client()) for _ in range(WORKERS)]
     ordered = {await client.worker(): client for client in clients}
     return ordered[1], ordered[2]
 
 
-async def test_clients_are_spread_over_the_workers_and_every_line_says_which(serving: Crew) -> None:
+async def test_clients_are_spread_over_the_workers_and_every_line_says_which(serving: WorkerServer) -> None:
     async with contextlib.AsyncExitStack() as stack:
         clients = [await stack.enter_async_context(serving.client()) for _ in range(6)]
         assert sorted([await client.worker() for client in clients]) == [1, 1, 1, 2, 2, 2]
@@ -32,7 +32,7 @@ async def test_clients_are_spread_over_the_workers_and_every_line_says_which(ser
     assert {event["worker"] for event in of_workers} == {1, 2}
 
 
-async def test_a_connection_goes_to_the_worker_with_the_fewest(serving: Crew) -> None:
+async def test_a_connection_goes_to_the_worker_with_the_fewest(serving: WorkerServer) -> None:
     async with contextlib.AsyncExitStack() as stack:
         first, _ = await two(serving, stack)
         first.connection.abort()
@@ -42,7 +42,7 @@ async def test_a_connection_goes_to_the_worker_with_the_fewest(serving: Crew) ->
 
 
 @pytest.mark.parametrize("serving", [{"ssh": {"max_connections_per_user": 4}}], indirect=True)
-async def test_a_user_has_so_many_connections_over_all_workers(serving: Crew) -> None:
+async def test_a_user_has_so_many_connections_over_all_workers(serving: WorkerServer) -> None:
     async with contextlib.AsyncExitStack() as stack:
         clients = [await stack.enter_async_context(serving.client()) for _ in range(4)]
         for number in (1, 2):
@@ -60,7 +60,7 @@ async def test_a_user_has_so_many_connections_over_all_workers(serving: Crew) ->
 
 
 @pytest.mark.parametrize("serving", [{"ssh": {"max_connections": 3}}], indirect=True)
-async def test_the_server_has_so_many_connections_over_all_workers(serving: Crew) -> None:
+async def test_the_server_has_so_many_connections_over_all_workers(serving: WorkerServer) -> None:
     async with contextlib.AsyncExitStack() as stack:
         for _ in range(3):
             await stack.enter_async_context(serving.client())
@@ -74,7 +74,9 @@ async def test_the_server_has_so_many_connections_over_all_workers(serving: Crew
 @pytest.mark.parametrize(
     "serving", [{"ssh": {"max_unauthenticated": 2, "max_unauthenticated_per_source": 2}}], indirect=True
 )
-async def test_silent_connections_of_one_source_make_room_at_whichever_worker_they_are(serving: Crew) -> None:
+async def test_silent_connections_of_one_source_make_room_at_whichever_worker_they_are(
+    serving: WorkerServer,
+) -> None:
     silent = [await asyncio.open_connection("127.0.0.1", serving.server.port) for _ in range(2)]
     for reader, _ in silent:
         assert (await reader.readline()).startswith(b"SSH-2.0-")
@@ -93,7 +95,7 @@ async def test_silent_connections_of_one_source_make_room_at_whichever_worker_th
 @pytest.mark.parametrize(
     "serving", [{"auth": {"ban_failures": 4}, "ssh": {"max_auth_attempts": 2}}], indirect=True
 )
-async def test_failed_logins_at_different_workers_add_up_to_a_ban(serving: Crew) -> None:
+async def test_failed_logins_at_different_workers_add_up_to_a_ban(serving: WorkerServer) -> None:
     async def guess(source: str) -> None:
         await serving.connect(source, client_keys=None, password="wrong", preferred_auth="password")
 
@@ -114,7 +116,7 @@ async def test_failed_logins_at_different_workers_add_up_to_a_ban(serving: Crew)
 
 
 @pytest.mark.parametrize("serving", [{"files": {"max_uploads_per_user": 3}}], indirect=True)
-async def test_a_user_writes_so_many_files_at_once_over_all_workers(serving: Crew) -> None:
+async def test_a_user_writes_so_many_files_at_once_over_all_workers(serving: WorkerServer) -> None:
     async with contextlib.AsyncExitStack() as stack:
         first, second = [await client.sftp() for client in await two(serving, stack)]
         files = [await sftp.open(f"/{n}", "wb") for n, sftp in enumerate((first, second, first))]
@@ -126,7 +128,7 @@ async def test_a_user_writes_so_many_files_at_once_over_all_workers(serving: Cre
 
 
 async def test_an_upload_is_shown_by_its_own_worker_and_nobody_sees_it_elsewhere_before_it_is_closed(
-    serving: Crew,
+    serving: WorkerServer,
 ) -> None:
     async with contextlib.AsyncExitStack() as stack:
         first, second = await two(serving, stack)
@@ -141,7 +143,7 @@ async def test_an_upload_is_shown_by_its_own_worker_and_nobody_sees_it_elsewhere
 
 @pytest.mark.parametrize("serving", [{"s3": {"cache_ttl": "0 s"}}], indirect=True)
 async def test_nothing_is_put_below_a_file_that_another_worker_made_or_over_its_directory(
-    serving: Crew,
+    serving: WorkerServer,
 ) -> None:
     """However long ago that was: what is remembered of what the server made has no time limit."""
     async with contextlib.AsyncExitStack() as stack:
@@ -158,7 +160,7 @@ async def test_nothing_is_put_below_a_file_that_another_worker_made_or_over_its_
         assert sorted(found) == ["dir", "file"]
 
 
-async def test_what_one_worker_has_done_the_other_sees_at_once(serving: Crew, s3: S3) -> None:
+async def test_what_one_worker_has_done_the_other_sees_at_once(serving: WorkerServer, s3: S3) -> None:
     """Sessions that look are others than those that list and change: these may know for a moment."""
     async with contextlib.AsyncExitStack() as stack:
         connections = await two(serving, stack)
@@ -194,7 +196,7 @@ async def test_what_one_worker_has_done_the_other_sees_at_once(serving: Crew, s3
 
 
 async def test_what_a_session_has_listed_is_seen_as_another_worker_left_it_when_it_is_opened(
-    serving: Crew,
+    serving: WorkerServer,
 ) -> None:
     """And only in STAT: opened, it is what is stored."""
     async with contextlib.AsyncExitStack() as stack:
@@ -212,7 +214,7 @@ async def test_what_a_session_has_listed_is_seen_as_another_worker_left_it_when_
                 await asyncio.sleep(0.1)
 
 
-async def test_tcp_looks_after_connections_that_were_handed_to_a_worker(serving: Crew) -> None:
+async def test_tcp_looks_after_connections_that_were_handed_to_a_worker(serving: WorkerServer) -> None:
     """The kernel says when it asks next on a quiet connection: by itself it would be in two hours."""
     async with serving.client() as client:
         sftp = await client.sftp()
@@ -236,7 +238,7 @@ def keepalive_seconds(local_port: int, remote_port: int) -> float:
 
 
 async def test_what_is_open_in_one_worker_blocks_and_hides_nothing_that_is_stored_in_any(
-    serving: Crew, s3: S3
+    serving: WorkerServer, s3: S3
 ) -> None:
     async with contextlib.AsyncExitStack() as stack:
         clients = await two(serving, stack)
@@ -259,7 +261,7 @@ async def test_what_is_open_in_one_worker_blocks_and_hides_nothing_that_is_store
 
 
 async def test_an_upload_follows_its_directory_in_its_own_worker_and_stays_in_another(
-    serving: Crew, s3: S3
+    serving: WorkerServer, s3: S3
 ) -> None:
     async with contextlib.AsyncExitStack() as stack:
         one, two_ = [await client.sftp() for client in await two(serving, stack)]

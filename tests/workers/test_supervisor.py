@@ -20,11 +20,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from s3sftp.auth import AuthOptions
-from s3sftp.ssh import FrontDoor, ListenOptions, SshOptions
-from s3sftp.workers import Crew, Patience, Supervisor, Template, WorkersFailed, messages
-from s3sftp.workers.children import Child
-from s3sftp.workers.link import Link, pair
-from s3sftp.workers.template import CannotStart, adopt_orphans, fork_template
+from s3sftp.ssh import ListenOptions, ServerAdmissionGate, SshOptions
+from s3sftp.workers import HeartbeatPolicy, Supervisor, TemplateClient, WorkersFailed, WorkerSpec, messages
+from s3sftp.workers.child_process import ChildProcess
+from s3sftp.workers.ipc import IpcConnection, ipc_socket_pair
+from s3sftp.workers.template import CannotStartWorker, adopt_orphans, fork_template
 
 
 class Watched:
@@ -66,18 +66,18 @@ async def supervised(
     told to stop and everybody gone."""
 
     def command(requests: int) -> Sequence[str]:
-        return [sys.executable, "-m", "tests.workers.vices", str(requests), *vices]
+        return [sys.executable, "-m", "tests.workers.faulty_workers", str(requests), *vices]
 
-    async def start(number: int, link: socket.socket) -> Child:
+    async def start(number: int, link: socket.socket) -> ChildProcess:
         return await template.start(number, [link.fileno()])
 
     adopt_orphans()
-    template = Template(command)
+    template = TemplateClient(command)
     with structlog.testing.capture_logs() as events:
         supervisor = Supervisor(
             ListenOptions(host="127.0.0.1", port=0),
-            FrontDoor(SshOptions(), AuthOptions()),
-            Crew(len(vices), start, patience=Patience.of(limit)),
+            ServerAdmissionGate(SshOptions(), AuthOptions()),
+            WorkerSpec(len(vices), start, patience=HeartbeatPolicy.of(limit)),
             drain,
             hurry,
         )
@@ -106,13 +106,17 @@ async def test_a_worker_that_neither_hears_nor_ends_is_killed() -> None:
 
 
 async def test_that_no_process_can_be_started_is_told_with_the_limits_that_it_may_be() -> None:
-    async def start(_number: int, _link: socket.socket) -> Child:
+    async def start(_number: int, _link: socket.socket) -> ChildProcess:
         raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
 
     supervisor = Supervisor(
-        ListenOptions(host="127.0.0.1", port=0), FrontDoor(SshOptions(), AuthOptions()), Crew(1, start), 1, 1
+        ListenOptions(host="127.0.0.1", port=0),
+        ServerAdmissionGate(SshOptions(), AuthOptions()),
+        WorkerSpec(1, start),
+        1,
+        1,
     )
-    with pytest.raises(CannotStart, match=r"Resource temporarily unavailable: .* \(ulimit -u, pids\)"):
+    with pytest.raises(CannotStartWorker, match=r"Resource temporarily unavailable: .* \(ulimit -u, pids\)"):
         await supervisor.run()
 
 
@@ -122,7 +126,7 @@ def test_that_no_template_can_be_forked_is_told_so_too(monkeypatch: pytest.Monke
 
     monkeypatch.setattr(os, "fork", fork)
     before = signal.pthread_sigmask(signal.SIG_BLOCK, ())
-    with pytest.raises(CannotStart, match="limits of processes"):
+    with pytest.raises(CannotStartWorker, match="limits of processes"):
         fork_template(lambda _number, _descriptors: None)
     gc.unfreeze()
     assert signal.pthread_sigmask(signal.SIG_BLOCK, ()) == before
@@ -186,33 +190,33 @@ async def test_signals_come_in_again_when_several_workers_were_started_at_once()
 
 
 async def test_a_side_that_does_not_read_holds_up_nobody_and_loses_nothing() -> None:
-    mine, its = pair()
-    link = Link(mine, lambda *_: None, lambda: None)
+    mine, its = ipc_socket_pair()
+    link = IpcConnection(mine, lambda *_: None, lambda: None)
     for number in range(5000):
-        link.send(messages.Failed(number))
+        link.send(messages.LoginFailed(number))
     assert link.blocked
-    heard: list[messages.Message] = []
-    other = Link(its, lambda message, _: heard.append(message), lambda: None)
+    heard: list[messages.IpcMessage] = []
+    other = IpcConnection(its, lambda message, _: heard.append(message), lambda: None)
     async with asyncio.timeout(20):
         while len(heard) < 5000:
             await asyncio.sleep(0.01)
-    assert heard == [messages.Failed(number) for number in range(5000)]
+    assert heard == [messages.LoginFailed(number) for number in range(5000)]
     assert not link.blocked
     link.close()
     other.close()
 
 
 async def test_the_end_of_one_side_is_told_to_the_other_once_and_what_is_carried_is_closed() -> None:
-    mine, its = pair()
+    mine, its = ipc_socket_pair()
     ended: list[bool] = []
-    link = Link(mine, lambda *_: None, lambda: ended.append(True))
+    link = IpcConnection(mine, lambda *_: None, lambda: ended.append(True))
     its.close()
     carried, far = socket.socketpair()
-    link.send(messages.Serve(1, "192.0.2.1", 50000, "", False), carried)
+    link.send(messages.ServeConnection(1, "192.0.2.1", 50000, "", False), carried)
     async with asyncio.timeout(20):
         while not ended:
             await asyncio.sleep(0.01)
-    link.send(messages.Failed(1))
+    link.send(messages.LoginFailed(1))
     await asyncio.sleep(0)
     assert ended == [True]
     assert carried.fileno() == -1
@@ -220,12 +224,12 @@ async def test_the_end_of_one_side_is_told_to_the_other_once_and_what_is_carried
 
 
 async def test_a_socket_goes_over_with_its_message() -> None:
-    mine, its = pair()
-    heard: list[tuple[messages.Message, int | None]] = []
-    link = Link(mine, lambda *_: None, lambda: None)
-    other = Link(its, lambda *both: heard.append(both), lambda: None)
+    mine, its = ipc_socket_pair()
+    heard: list[tuple[messages.IpcMessage, int | None]] = []
+    link = IpcConnection(mine, lambda *_: None, lambda: None)
+    other = IpcConnection(its, lambda *both: heard.append(both), lambda: None)
     carried, far = socket.socketpair()
-    sent = messages.Serve(7, "192.0.2.1", 50000, "10.0.0.1:40000", False)
+    sent = messages.ServeConnection(7, "192.0.2.1", 50000, "10.0.0.1:40000", False)
     link.send(sent, carried)
     async with asyncio.timeout(20):
         while not heard:
@@ -243,17 +247,19 @@ async def test_a_socket_goes_over_with_its_message() -> None:
 
 NUMBERS = st.integers(0, 1 << 40)
 MESSAGES = st.one_of(
-    *(st.builds(kind, NUMBERS) for kind in (messages.Failed, messages.Left)),
-    st.builds(messages.Serve, NUMBERS, st.text(max_size=45), NUMBERS, st.text(max_size=60), st.booleans()),
-    st.builds(messages.Counted, NUMBERS, st.text(max_size=100)),
-    st.builds(messages.Judged, NUMBERS, st.booleans()),
-    st.builds(messages.LogIn, NUMBERS, st.text(max_size=100)),
-    st.sampled_from([messages.Stop(), messages.Ready(), messages.Ask(), messages.Here()]),
+    *(st.builds(kind, NUMBERS) for kind in (messages.LoginFailed, messages.ConnectionClosed)),
+    st.builds(
+        messages.ServeConnection, NUMBERS, st.text(max_size=45), NUMBERS, st.text(max_size=60), st.booleans()
+    ),
+    st.builds(messages.LoginAnswer, NUMBERS, st.text(max_size=100)),
+    st.builds(messages.FailureAnswer, NUMBERS, st.booleans()),
+    st.builds(messages.LoggedIn, NUMBERS, st.text(max_size=100)),
+    st.sampled_from([messages.StopWorker(), messages.WorkerReady(), messages.Ping(), messages.Pong()]),
 )
 
 
 @given(MESSAGES)
-def test_a_message_arrives_as_it_was_sent(message: messages.Message) -> None:
+def test_a_message_arrives_as_it_was_sent(message: messages.IpcMessage) -> None:
     assert messages.decode(messages.encode(message)) == message
 
 
@@ -261,5 +267,5 @@ def test_a_message_arrives_as_it_was_sent(message: messages.Message) -> None:
     st.binary(max_size=60) | st.sampled_from([b"{}", b"[]", b'["Serve"]', b'["Serve", "1"]', b'["Stop", 1]'])
 )
 def test_what_is_no_message_is_refused(packet: bytes) -> None:
-    with pytest.raises(messages.BadMessage):
+    with pytest.raises(messages.BadIpcMessage):
         messages.decode(packet)

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from testbed.store import Store
+from testbed.s3_store import Store
 from tests.limits.test_idle_memory import with_descendants
-from tests.workers.crew import Crew, alive, crew
+from tests.workers.worker_server import WorkerServer, alive, crew
 
 
-def template_of(serving: Crew) -> int:
+def template_of(serving: WorkerServer) -> int:
     """The process that workers are forked from."""
     assert serving.server.process is not None
     others = set(with_descendants(serving.server.process.pid)) - {serving.server.process.pid}
@@ -22,7 +22,7 @@ def template_of(serving: Crew) -> int:
     return found
 
 
-async def wake_template(serving: Crew) -> None:
+async def wake_template(serving: WorkerServer) -> None:
     """Have a worker replaced: its successor needs a template, which stays."""
     before = serving.pids()
     serving.kill(2)
@@ -34,7 +34,7 @@ def parent_of(pid: int) -> int:
     return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
 
 
-async def test_the_template_rests_while_no_worker_is_needed(serving: Crew) -> None:
+async def test_the_template_rests_while_no_worker_is_needed(serving: WorkerServer) -> None:
     assert serving.server.process is not None
     supervisor = serving.server.process.pid
     everybody = {supervisor, *serving.pids().values()}
@@ -47,7 +47,7 @@ async def test_the_template_rests_while_no_worker_is_needed(serving: Crew) -> No
 
 
 async def test_workers_are_children_of_the_supervisor_and_have_no_descriptor_of_each_other(
-    serving: Crew,
+    serving: WorkerServer,
 ) -> None:
     assert serving.server.process is not None
     supervisor = serving.server.process.pid
@@ -66,7 +66,7 @@ async def test_workers_are_children_of_the_supervisor_and_have_no_descriptor_of_
 
 
 async def test_a_template_that_is_killed_takes_nobody_along_and_the_next_worker_comes_from_another(
-    serving: Crew,
+    serving: WorkerServer,
 ) -> None:
     await wake_template(serving)
     async with serving.client() as client:
@@ -91,7 +91,7 @@ async def test_a_template_that_is_killed_takes_nobody_along_and_the_next_worker_
     assert await serving.server.ended() == 0
 
 
-async def test_nothing_is_left_of_a_server_that_has_ended_or_was_killed(serving: Crew) -> None:
+async def test_nothing_is_left_of_a_server_that_has_ended_or_was_killed(serving: WorkerServer) -> None:
     assert serving.server.process is not None
     await wake_template(serving)
     everybody = with_descendants(serving.server.process.pid)
@@ -100,7 +100,7 @@ async def test_nothing_is_left_of_a_server_that_has_ended_or_was_killed(serving:
     await serving.server.until(lambda: not any(map(alive, everybody)), "all to be gone")
 
 
-async def test_a_signal_to_the_whole_group_ends_no_template_and_no_worker(serving: Crew) -> None:
+async def test_a_signal_to_the_whole_group_ends_no_template_and_no_worker(serving: WorkerServer) -> None:
     assert serving.server.process is not None
     await wake_template(serving)
     for number in (signal.SIGHUP, signal.SIGUSR1):
@@ -112,7 +112,7 @@ async def test_a_signal_to_the_whole_group_ends_no_template_and_no_worker(servin
     assert not serving.server.events("template.exited")
 
 
-async def test_workers_that_end_again_and_again_leave_no_zombies(serving: Crew) -> None:
+async def test_workers_that_end_again_and_again_leave_no_zombies(serving: WorkerServer) -> None:
     assert serving.server.process is not None
     for _ in range(3):
         before = serving.pids()
@@ -139,7 +139,7 @@ async def test_where_the_command_has_threads_the_template_is_a_program_from_the_
         assert await serving.server.ended() == 0
 
 
-async def test_a_template_that_hangs_does_not_hold_up_the_end(serving: Crew) -> None:
+async def test_a_template_that_hangs_does_not_hold_up_the_end(serving: WorkerServer) -> None:
     await wake_template(serving)
     os.kill(template_of(serving), signal.SIGSTOP)
     serving.server.terminate()

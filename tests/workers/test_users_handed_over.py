@@ -13,17 +13,22 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from s3sftp.app_accounts import account_in, from_changes_file, line_of, to_changes_file
-from s3sftp.app_updates import Updates
+from s3sftp.app.account_files import (
+    account_from_line,
+    account_to_line,
+    read_account_changes,
+    write_account_changes,
+)
+from s3sftp.app.account_updates import AccountUpdates
 from s3sftp.auth import Accounts, UserOptions, read_logins
-from s3sftp.stopping import StopRequests
-from s3sftp.workers import Post, messages
-from s3sftp.workers.link import Link, pair
-from testbed.store import Store
-from tests.cli.mounted import Mounted
+from s3sftp.runtime.shutdown import ShutdownRequests
+from s3sftp.workers import WorkerGate, messages
+from s3sftp.workers.ipc import IpcConnection, ipc_socket_pair
+from testbed.s3_store import Store
+from tests.cli.mounted_secret import Mounted
 from tests.support.s3_client import S3
 from tests.support.server import PART_BYTES, Groups
-from tests.workers.crew import crew
+from tests.workers.worker_server import crew
 
 KEY = asyncssh.generate_private_key("ssh-ed25519").export_public_key().decode().strip()
 HASH = "$argon2id$v=19$m=1024,t=1,p=1$c2FsdHNhbHRzYWx0$aGFzaGhhc2hoYXNoaGFzaA"
@@ -53,20 +58,22 @@ USERS = st.dictionaries(st.sampled_from(["alice", "bob", "carol", "d@example.com
 @given(USERS)
 def test_an_account_arrives_as_it_was_sent(users: Accounts) -> None:
     for name, account in users.items():
-        line = line_of(name, account)
-        assert account_in(line) == (name, account)
+        line = account_to_line(name, account)
+        assert account_from_line(line) == (name, account)
         assert line.count(b"\n") == 1
 
 
 @settings(max_examples=30, deadline=None)
 @given(USERS, USERS)
 def test_what_has_changed_makes_the_users_of_now_of_the_first(first: Accounts, now: Accounts) -> None:
-    assert from_changes_file(to_changes_file(first, now), first) == now
+    assert read_account_changes(write_account_changes(first, now), first) == now
 
 
 def test_what_is_restricted_stays_so() -> None:
     line = f'from="10.0.0.0/8",expiry-time="20301231" {KEY}'
-    (key,) = account_in(line_of("a", accounts({"a": UserOptions(authorized_keys=(line,))})["a"]))[1].keys
+    (key,) = account_from_line(
+        account_to_line("a", accounts({"a": UserOptions(authorized_keys=(line,))})["a"])
+    )[1].keys
     assert not key.sources[0].allow("192.0.2.1")
     assert key.sources[0].allow("10.1.1.1")
     assert key.expires == datetime(2030, 12, 31, tzinfo=UTC)
@@ -83,11 +90,11 @@ async def test_of_several_updates_that_wait_the_latest_is_taken_and_all_are_clos
         taken.append(set(users))
         await go_on.wait()
 
-    updates = Updates(first, take, lambda: None)
+    updates = AccountUpdates(first, take, lambda: None)
     settled: list[int] = []
     updates.when_settled(lambda: settled.append(len(taken)))
     assert settled == [0]
-    files = [to_changes_file(first, some(name)) for name in ("bob", "carol", "dave")]
+    files = [write_account_changes(first, some(name)) for name in ("bob", "carol", "dave")]
     updates.hand_in(files[0])
     updates.when_settled(lambda: settled.append(len(taken)))
     async with asyncio.timeout(20):
@@ -112,30 +119,30 @@ async def test_an_update_that_cannot_be_taken_is_asked_for_again() -> None:
         raise MemoryError
 
     failed = asyncio.Event()
-    updates = Updates({}, take, failed.set)
-    updates.hand_in(to_changes_file({}, some("alice")))
+    updates = AccountUpdates({}, take, failed.set)
+    updates.hand_in(write_account_changes({}, some("alice")))
     async with asyncio.timeout(20):
         await failed.wait()
     await updates.stop()
 
 
 async def test_a_worker_that_gets_no_file_with_the_users_asks_for_it_again() -> None:
-    mine, its = pair()
-    heard: list[messages.Message] = []
-    supervisor = Link(mine, lambda message, _: heard.append(message), lambda: None)
-    post = Post(its, StopRequests())
+    mine, its = ipc_socket_pair()
+    heard: list[messages.IpcMessage] = []
+    supervisor = IpcConnection(mine, lambda message, _: heard.append(message), lambda: None)
+    post = WorkerGate(its, ShutdownRequests())
     taken: list[int] = []
     post.on_users = taken.append
-    supervisor.send(messages.Users())
+    supervisor.send(messages.UsersChanged())
     async with asyncio.timeout(20):
         while not heard:
             await asyncio.sleep(0.01)
     assert heard == [messages.UsersLost()]
-    supervisor.send(messages.Users(), os.fdopen(to_changes_file({}, some("alice")), "rb"))
+    supervisor.send(messages.UsersChanged(), os.fdopen(write_account_changes({}, some("alice")), "rb"))
     async with asyncio.timeout(20):
         while not taken:
             await asyncio.sleep(0.01)
-    assert set(from_changes_file(taken[0], {})) == {"alice"}
+    assert set(read_account_changes(taken[0], {})) == {"alice"}
     supervisor.close()
     post.close()
 

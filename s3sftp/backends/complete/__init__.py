@@ -10,6 +10,6 @@
 On the way `guarded` turns OSErrors into the tree of errors, and refuses answers that have the wrong type.
 """
 
-from s3sftp.backends.complete.completed import Completed, complete
+from s3sftp.backends.complete.backend import CompletedBackend, complete
 
-__all__ = ["Completed", "complete"]
+__all__ = ["CompletedBackend", "complete"]

@@ -19,17 +19,17 @@ from s3sftp.backends.contract import (
     Usage,
     WriteIntent,
 )
-from s3sftp.backends.local import naming, stale
-from s3sftp.backends.local.copying import PIECE_BYTES, copy_range
-from s3sftp.backends.local.describing import info_of
+from s3sftp.backends.local import namespace, stale_uploads
+from s3sftp.backends.local.directory_scan import DirectoryScan
+from s3sftp.backends.local.file_info import info_of
 from s3sftp.backends.local.options import LocalOptions
-from s3sftp.backends.local.reading import SourceFile
+from s3sftp.backends.local.range_copy import PIECE_BYTES, copy_range
 from s3sftp.backends.local.root import Root, open_root
-from s3sftp.backends.local.scanning import Scan
-from s3sftp.backends.local.threads import Threads
-from s3sftp.backends.local.tree import Tree
-from s3sftp.backends.local.unpublished import UnpublishedFile
-from s3sftp.backends.local.uploads import LocalUpload, breach
+from s3sftp.backends.local.source_file import SourceFile
+from s3sftp.backends.local.threads import DiskThreads
+from s3sftp.backends.local.tree import DirectoryTree
+from s3sftp.backends.local.uncommitted_file import UncommittedFile
+from s3sftp.backends.local.uploads import LocalUpload, contract_violation
 from s3sftp.errors import IsADirectory
 from s3sftp.telemetry import get_logger
 
@@ -44,7 +44,7 @@ class LocalBackend(CompleteBackend):
 
     def __init__(self, options: LocalOptions) -> None:
         self.options = options
-        self._threads = Threads(options.threads)
+        self._threads = DiskThreads(options.threads)
         self._root: Root | None = None
         self._sweeping: asyncio.Task[None] | None = None
 
@@ -66,7 +66,7 @@ class LocalBackend(CompleteBackend):
         root, self._root = self._root, None
         if root is not None:
             await self._threads.surely(root.close)
-        threads, self._threads = self._threads, Threads(self.options.threads)  # it may be started again
+        threads, self._threads = self._threads, DiskThreads(self.options.threads)  # it may be started again
         await threads.stop()
 
     def _open_root(self) -> Root:
@@ -80,7 +80,7 @@ class LocalBackend(CompleteBackend):
         return info_of(await self._threads.run(self._tree.look, place))
 
     async def list_dir(self, place: Place, session: Session) -> AsyncIterator[Sequence[Entry]]:
-        scan = Scan(self._tree, place)
+        scan = DirectoryScan(self._tree, place)
         try:
             while (page := await self._threads.run(scan.next_page)) is not None:
                 yield page
@@ -88,16 +88,16 @@ class LocalBackend(CompleteBackend):
             await self._threads.surely(scan.close)
 
     async def make_dir(self, place: Place, session: Session) -> None:
-        await self._threads.run(naming.make_dir, self._tree, place)
+        await self._threads.run(namespace.make_dir, self._tree, place)
 
     async def del_dir(self, place: Place, session: Session) -> None:
-        await self._threads.run(naming.del_dir, self._tree, place)
+        await self._threads.run(namespace.del_dir, self._tree, place)
 
     async def delete(self, place: Place, session: Session) -> None:
-        await self._threads.run(naming.delete, self._tree, place)
+        await self._threads.run(namespace.delete, self._tree, place)
 
     async def rename(self, source: Place, target: Place, session: Session, *, overwrite: bool) -> None:
-        await self._threads.run(naming.rename, self._tree, source, target, overwrite=overwrite)
+        await self._threads.run(namespace.rename, self._tree, source, target, overwrite=overwrite)
 
     async def copy(self, source: Place, target: Place, session: Session, *, version: str | None) -> FileInfo:
         opened = SourceFile(self._tree, source)
@@ -114,7 +114,7 @@ class LocalBackend(CompleteBackend):
                 await self._threads.surely(file.close)
 
     async def set_mtime(self, place: Place, mtime: float, session: Session) -> bool:
-        await self._threads.run(naming.set_mtime, self._tree, place, mtime)
+        await self._threads.run(namespace.set_mtime, self._tree, place, mtime)
         return True
 
     async def usage(self, place: Place, session: Session) -> Usage:
@@ -168,7 +168,7 @@ class LocalBackend(CompleteBackend):
         ours = _ours(upload)
         base = ours.intent.base
         if base is None or not 0 <= start < stop <= base.size:
-            raise breach(f"the bytes {start} to {stop} are not in the base")
+            raise contract_violation(f"the bytes {start} to {stop} are not in the base")
         with ours.piece(stop - start) as at:
             opened = SourceFile(self._tree, ours.place)
             try:
@@ -194,13 +194,13 @@ class LocalBackend(CompleteBackend):
         await self._end(_ours(upload))
 
     @property
-    def _tree(self) -> Tree:
+    def _tree(self) -> DirectoryTree:
         if self._root is None:
             raise RuntimeError("not started")
         return self._root.tree
 
-    def _new_file(self, place: Place) -> UnpublishedFile:
-        return UnpublishedFile(self._tree, place, self.options.file_mode)
+    def _new_file(self, place: Place) -> UncommittedFile:
+        return UncommittedFile(self._tree, place, self.options.file_mode)
 
     async def _pieces(self, opened: SourceFile, start: int, stop: int) -> AsyncIterator[bytes]:
         while start < stop:
@@ -208,7 +208,7 @@ class LocalBackend(CompleteBackend):
             yield piece
             start += len(piece)
 
-    async def _copy(self, opened: SourceFile, start: int, stop: int, file: UnpublishedFile, at: int) -> None:
+    async def _copy(self, opened: SourceFile, start: int, stop: int, file: UncommittedFile, at: int) -> None:
         """In pieces, so that it can be cancelled. Raises Changed."""
         while start < stop:
             count = min(PIECE_BYTES, stop - start)
@@ -221,12 +221,12 @@ class LocalBackend(CompleteBackend):
         await self._threads.surely(upload.file.close)
 
     async def _sweep(self) -> None:
-        sweep = stale.Sweep(self._tree)
+        sweep = stale_uploads.StaleUploadSweep(self._tree)
         while await self._threads.run(sweep.step):
             pass
 
 
-def _usage(tree: Tree, place: Place) -> Usage:
+def _usage(tree: DirectoryTree, place: Place) -> Usage:
     with tree.nearest(place.child(b"any")) as directory:
         status = os.fstatvfs(directory)
     total = status.f_blocks * status.f_frsize

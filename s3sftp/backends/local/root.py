@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 
-from s3sftp.backends.local import unpublished
+from s3sftp.backends.local import uncommitted_file
 from s3sftp.backends.local.options import LocalOptions
-from s3sftp.backends.local.resolving import KernelResolver, Resolver, WalkingResolver, has_openat2
-from s3sftp.backends.local.tree import Tree
+from s3sftp.backends.local.path_resolver import KernelResolver, Resolver, WalkingResolver, has_openat2
+from s3sftp.backends.local.tree import DirectoryTree
 from s3sftp.errors import ConfigurationError
 
 
@@ -16,7 +16,7 @@ from s3sftp.errors import ConfigurationError
 class Root:
     """The directory that is served."""
 
-    tree: Tree
+    tree: DirectoryTree
     by_openat2: bool
     may_have_stale_files: bool
     """Whether uploads have names here: then a server that was killed left some."""
@@ -49,13 +49,13 @@ def _root_at(descriptor: int, options: LocalOptions) -> Root:
     resolver: Resolver = (
         KernelResolver(descriptor, follow=follow) if by_openat2 else WalkingResolver(descriptor)
     )
-    tree = Tree(resolver, follow=follow, fsync=options.fsync, dir_mode=options.dir_mode)
+    tree = DirectoryTree(resolver, follow=follow, fsync=options.fsync, dir_mode=options.dir_mode)
     return Root(tree, by_openat2, _names_its_uploads(descriptor), descriptor)
 
 
 def _names_its_uploads(directory: int) -> bool:
     try:
-        unnamed = unpublished.open_unnamed(directory)
+        unnamed = uncommitted_file.open_unnamed(directory)
     except OSError:
         return False  # nothing can be written here
     if unnamed is not None:

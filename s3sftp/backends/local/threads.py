@@ -7,14 +7,14 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import ParamSpec, TypeVar
 
-from s3sftp.cancelling import wait_out
-from s3sftp.posix_errors import error_of
+from s3sftp.backends.errno_map import error_from_oserror
+from s3sftp.runtime.cancellation import wait_until_done
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 
-class Threads:
+class DiskThreads:
     """At most so many calls at once; more wait in a line."""
 
     def __init__(self, most: int) -> None:
@@ -42,7 +42,7 @@ class Threads:
             return await asyncio.shield(waiting)
         except asyncio.CancelledError:
             if not (droppable and future.cancel()):
-                await wait_out(waiting)
+                await wait_until_done(waiting)
             raise
         except OSError as error:
-            raise error_of(error) from error
+            raise error_from_oserror(error) from error

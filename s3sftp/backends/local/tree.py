@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from s3sftp.backends.contract import Place
-from s3sftp.backends.local.resolving import Resolver
+from s3sftp.backends.local.path_resolver import Resolver
 from s3sftp.errors import NotADirectory, NotFound, PermissionDenied, StorageError
 
 _DIRECTORY = os.O_PATH | os.O_DIRECTORY
@@ -24,7 +24,7 @@ def is_reserved(name: bytes) -> bool:
     return _RESERVED.fullmatch(name) is not None
 
 
-class Tree:
+class DirectoryTree:
     """What is below the root. `follow`: whether links that stay inside are followed."""
 
     def __init__(self, resolver: Resolver, *, follow: bool, fsync: bool, dir_mode: int | None) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from s3sftp.backends.contract import FileInfo, Place, Upload, WriteIntent
-from s3sftp.backends.local.unpublished import UnpublishedFile
+from s3sftp.backends.local.uncommitted_file import UncommittedFile
 from s3sftp.errors import InvalidRequest
 
 PARALLEL_CHUNKS = 4
@@ -17,7 +17,7 @@ class LocalUpload(Upload):
 
     parallel_chunks = PARALLEL_CHUNKS
 
-    def __init__(self, place: Place, intent: WriteIntent, file: UnpublishedFile, chunk_bytes: int) -> None:
+    def __init__(self, place: Place, intent: WriteIntent, file: UncommittedFile, chunk_bytes: int) -> None:
         self.place = place
         self.intent = intent
         self.file = file
@@ -41,23 +41,23 @@ class LocalUpload(Upload):
         """Raises InvalidRequest when it is not what was announced."""
         self.must_run()
         if self._missing:
-            raise breach("finish while a chunk is on its way or after one failed")
+            raise contract_violation("finish while a chunk is on its way or after one failed")
         if self.size != size:
-            raise breach(f"{self.size} bytes came, {size} were announced")
+            raise contract_violation(f"{self.size} bytes came, {size} were announced")
 
     def publish(self, *, mtime: float | None, exclusive: bool, base: str | None) -> FileInfo:
-        """In a thread: `UnpublishedFile.publish`, whose success is known although nobody waits for it."""
+        """In a thread: `UncommittedFile.publish`, whose success is known although nobody waits for it."""
         self.stored = self.file.publish(mtime=mtime, exclusive=exclusive, base=base)
         return self.stored
 
     def must_run(self) -> None:
         if self._ended:
-            raise breach("a call after the upload's end")
+            raise contract_violation("a call after the upload's end")
 
     def end(self) -> None:
         self._ended = True
 
 
-def breach(what: str) -> InvalidRequest:
+def contract_violation(what: str) -> InvalidRequest:
     """The caller broke the contract: a fault of the server, never of the client."""
     return InvalidRequest("invalid write", detail=what)

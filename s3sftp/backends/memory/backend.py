@@ -20,7 +20,7 @@ from s3sftp.backends.contract import (
     WriteIntent,
 )
 from s3sftp.backends.memory.bucket import MemoryBucket, StoredObject
-from s3sftp.backends.memory.uploads import MemoryUpload, breach
+from s3sftp.backends.memory.uploads import MemoryUpload, contract_violation
 from s3sftp.errors import AlreadyExists, Changed, NoSpace, NotFound
 
 Fail = Callable[[str, Place], None]
@@ -202,12 +202,14 @@ class MemoryBackend(CompleteBackend):
         with ours.position() as position:
             await self._call("keep_range", ours.place)
             if ours.intent.base is None:
-                raise breach("no base to keep bytes of")
+                raise contract_violation("no base to keep bytes of")
             base = self._bucket.at_version(ours.place, ours.intent.base.version)
             if not 0 <= start < stop <= base.size:
-                raise breach(f"the bytes {start} to {stop} are not in the base")
+                raise contract_violation(f"the bytes {start} to {stop} are not in the base")
             if (stop - start) % self.keep_unit_bytes:
-                raise breach(f"a kept range of {stop - start} bytes: no multiple of {self.keep_unit_bytes}")
+                raise contract_violation(
+                    f"a kept range of {stop - start} bytes: no multiple of {self.keep_unit_bytes}"
+                )
             self._make_room(stop - start)
             ours.hold(position, b"".join(base.range(start, stop)))
 

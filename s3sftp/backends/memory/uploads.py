@@ -46,7 +46,7 @@ class MemoryUpload(Upload):
     def chunk(self, size: int) -> Iterator[int]:
         """Take the position of a chunk that must have the right size."""
         if size != self.chunk_bytes:
-            raise breach(f"a chunk of {size} bytes where {self.chunk_bytes} were asked for")
+            raise contract_violation(f"a chunk of {size} bytes where {self.chunk_bytes} were asked for")
         with self.position() as position:
             self.chunk_bytes += self._growth_bytes
             yield position
@@ -56,7 +56,7 @@ class MemoryUpload(Upload):
         """Take the next position in the file, and the place of one parallel call."""
         self.must_run()
         if self._running >= self.parallel_chunks:
-            raise breach(f"more than {self.parallel_chunks} chunks at once")
+            raise contract_violation(f"more than {self.parallel_chunks} chunks at once")
         self._pieces.append(None)
         self._running += 1
         try:
@@ -66,7 +66,7 @@ class MemoryUpload(Upload):
 
     def must_run(self) -> None:
         if self.ended:
-            raise breach("a call after the upload's end")
+            raise contract_violation("a call after the upload's end")
 
     def hold(self, position: int, data: Buffer) -> None:
         if not self.ended:  # else aborted while this chunk was on its way
@@ -77,13 +77,13 @@ class MemoryUpload(Upload):
         self.must_run()
         pieces = [piece for piece in self._pieces if piece is not None]
         if self._running or len(pieces) != len(self._pieces):
-            raise breach("finish while a chunk is on its way or after one failed")
+            raise contract_violation("finish while a chunk is on its way or after one failed")
         if any(len(piece) < self.min_chunk_bytes for piece in (pieces if tail else pieces[:-1])):
-            raise breach(f"a chunk under {self.min_chunk_bytes} bytes before the last")
+            raise contract_violation(f"a chunk under {self.min_chunk_bytes} bytes before the last")
         whole = [*pieces, bytes(tail)]
         came = sum(map(len, whole))
         if came != size:
-            raise breach(f"{came} bytes came, {size} were announced")
+            raise contract_violation(f"{came} bytes came, {size} were announced")
         return whole
 
     def end(self) -> None:
@@ -91,6 +91,6 @@ class MemoryUpload(Upload):
         self._pieces.clear()
 
 
-def breach(what: str) -> InvalidRequest:
+def contract_violation(what: str) -> InvalidRequest:
     """The caller broke the contract: a fault of the server, never of the client."""
     return InvalidRequest("invalid write", detail=what)

@@ -21,9 +21,9 @@ from s3sftp.backends.s3.options import S3Options
 
 if TYPE_CHECKING:
     from s3sftp.backends.s3.backend import S3Backend
-    from s3sftp.backends.s3.bucket_check import check
+    from s3sftp.backends.s3.preflight.check import check
 
-_LATE = {"S3Backend": "backend", "check": "bucket_check"}
+_LATE = {"S3Backend": "backend", "check": "preflight.check"}
 
 __all__ = ["S3Backend", "S3Options", "check"]
 

@@ -17,33 +17,33 @@ from s3sftp.backends.contract import (
     Usage,
     WriteIntent,
 )
-from s3sftp.backends.s3.cache import Facts
-from s3sftp.backends.s3.client import Store
-from s3sftp.backends.s3.conditions import Conditions
-from s3sftp.backends.s3.contact import Contact
-from s3sftp.backends.s3.copying import Copying
-from s3sftp.backends.s3.directories import Directories
-from s3sftp.backends.s3.heads import Heads
-from s3sftp.backends.s3.hiding import Hiding
-from s3sftp.backends.s3.janitor import Janitor
-from s3sftp.backends.s3.journal_bucket import BucketClaims, renewal_interval
-from s3sftp.backends.s3.journal_disk import DiskClaims
-from s3sftp.backends.s3.keys import Keys
-from s3sftp.backends.s3.listing import Listing
-from s3sftp.backends.s3.made_names import MadeNames
-from s3sftp.backends.s3.mtimes import Late, Mtimes
-from s3sftp.backends.s3.objects import version_of
-from s3sftp.backends.s3.opening import Opening
+from s3sftp.backends.s3.checksums.stored import stored_digest
+from s3sftp.backends.s3.client import S3Client
+from s3sftp.backends.s3.keys import KeyMapping
+from s3sftp.backends.s3.metadata.cache import MetadataCache
+from s3sftp.backends.s3.metadata.created_names import CreatedNames
+from s3sftp.backends.s3.metadata.equivalent_versions import former_versions
+from s3sftp.backends.s3.metadata.lookup import Lookup
+from s3sftp.backends.s3.metadata.objects import version_of
+from s3sftp.backends.s3.metadata.version_cache import VersionCache
+from s3sftp.backends.s3.namespace.directories import DirectoryMarkers
+from s3sftp.backends.s3.namespace.listing import DirectoryLister
+from s3sftp.backends.s3.namespace.name_conflicts import NameConflicts
+from s3sftp.backends.s3.namespace.removing import Remover
+from s3sftp.backends.s3.namespace.renaming import Renamer
 from s3sftp.backends.s3.options import S3Options
-from s3sftp.backends.s3.ownership import ClaimStorage, Journal
-from s3sftp.backends.s3.reading import read_range
-from s3sftp.backends.s3.removing import Removing
-from s3sftp.backends.s3.renaming import Renaming
-from s3sftp.backends.s3.rewritten import former_versions
-from s3sftp.backends.s3.stored_digests import stored_digest
-from s3sftp.backends.s3.versions import Versions
+from s3sftp.backends.s3.read.opening import FileOpener
+from s3sftp.backends.s3.read.ranged_get import read_range
+from s3sftp.backends.s3.recovery.bucket_journal import BucketJournal, renewal_interval
+from s3sftp.backends.s3.recovery.disk_journal import DiskJournal
+from s3sftp.backends.s3.recovery.janitor import Janitor
+from s3sftp.backends.s3.recovery.upload_journal import JournalStorage, UploadJournal
+from s3sftp.backends.s3.request_outcomes import RequestOutcomes
 from s3sftp.backends.s3.worker_tables import WorkerTables
-from s3sftp.backends.s3.writing import S3Upload, Writing
+from s3sftp.backends.s3.write.conditional_support import ConditionalSupport
+from s3sftp.backends.s3.write.copying import ObjectCopier
+from s3sftp.backends.s3.write.late_attributes import AttributeUpdate, LateAttributes
+from s3sftp.backends.s3.write.uploads import S3Upload, UploadOperations
 from s3sftp.errors import Changed, NotFound, StorageFailure
 from s3sftp.telemetry import get_logger
 from s3sftp.telemetry.metrics import Metrics
@@ -68,30 +68,32 @@ class S3Backend(CompleteBackend):
         shared = shared or WorkerTables.of()
         self.options = options
         self.keeps_modes, self.keeps_times = options.keeps_modes, options.keeps_times
-        self.store = Store(options, Contact(shared.contact), metrics=metrics, features=shared.features)
+        self.store = S3Client(
+            options, RequestOutcomes(shared.contact), metrics=metrics, features=shared.features
+        )
         self.journal = self._make_journal(state_dir)
         self.janitor = Janitor(self.store, self.journal)
-        self._keys = Keys(options.prefix, escape_backslash=options.backslash == "escape")
-        self._made = MadeNames(shared.made)
-        self._facts = Facts(
+        self._keys = KeyMapping(options.prefix, escape_backslash=options.backslash == "escape")
+        self._made = CreatedNames(shared.made)
+        self._facts = MetadataCache(
             options.cache_ttl.total_seconds(),
             options.cache_entries,
             made=self._made,
-            versions=Versions(shared.versions),
+            versions=VersionCache(shared.versions),
         )
-        self._heads = Heads(self.store, self._keys, self._facts)
-        self._hiding = Hiding(self._keys, self._facts, self._heads, self._made)
-        self._opening = Opening(self.store, self._facts, self._heads)
-        self._listing = Listing(self.store, self._keys, self._facts, self._heads)
-        conditions = Conditions(self.store)
-        self._writing = Writing(self.store, self._facts, self.journal, conditions)
-        self._copying = Copying(self.store, self.journal, conditions)
-        self._mtimes = Mtimes(self.store, self._keys, self._facts, self._heads, self._copying)
-        self._directories = Directories(self.store, self._keys, self._facts, self._heads, self._writing)
-        self._removing = Removing(
+        self._heads = Lookup(self.store, self._keys, self._facts)
+        self._hiding = NameConflicts(self._keys, self._facts, self._heads, self._made)
+        self._opening = FileOpener(self.store, self._facts, self._heads)
+        self._listing = DirectoryLister(self.store, self._keys, self._facts, self._heads)
+        conditions = ConditionalSupport(self.store)
+        self._writing = UploadOperations(self.store, self._facts, self.journal, conditions)
+        self._copying = ObjectCopier(self.store, self.journal, conditions)
+        self._mtimes = LateAttributes(self.store, self._keys, self._facts, self._heads, self._copying)
+        self._directories = DirectoryMarkers(self.store, self._keys, self._facts, self._heads, self._writing)
+        self._removing = Remover(
             self.store, self._keys, self._facts, self._heads, self._directories, conditions
         )
-        self._renaming = Renaming(
+        self._renaming = Renamer(
             self.store,
             self._keys,
             self._facts,
@@ -128,16 +130,16 @@ class S3Backend(CompleteBackend):
         # the second attempt is for a connection that has been idle for too long
         await self.store.call("ListObjectsV2", attempts=2, Prefix=self.options.prefix, MaxKeys=1)
 
-    def _make_journal(self, state_dir: Path | None) -> Journal:
+    def _make_journal(self, state_dir: Path | None) -> UploadJournal:
         options = self.options
         endpoint, bucket = options.endpoint_url or "", options.bucket
-        storage: ClaimStorage | None = None
+        storage: JournalStorage | None = None
         every = None
         if options.journal == "bucket":
-            storage, every = BucketClaims(self.store), renewal_interval(options)
+            storage, every = BucketJournal(self.store), renewal_interval(options)
         elif options.journal == "disk" and state_dir is not None:
-            storage = DiskClaims(state_dir, endpoint, bucket)
-        return Journal(endpoint, bucket, storage, every)
+            storage = DiskJournal(state_dir, endpoint, bucket)
+        return UploadJournal(endpoint, bucket, storage, every)
 
     async def file_info(self, place: Place, session: Session) -> FileInfo:
         return await self._heads.info(place, session)
@@ -164,10 +166,10 @@ class S3Backend(CompleteBackend):
         return await self._renaming.copy(source, target, session, version)
 
     async def set_mtime(self, place: Place, mtime: float, session: Session) -> bool:
-        return await self._mtimes.set(place, Late(mtime), session)
+        return await self._mtimes.set(place, AttributeUpdate(mtime), session)
 
     async def set_attributes(self, place: Place, mtime: float | None, mode: int, session: Session) -> bool:
-        return await self._mtimes.set(place, Late(mtime, mode), session)
+        return await self._mtimes.set(place, AttributeUpdate(mtime, mode), session)
 
     async def usage(self, place: Place, session: Session) -> Usage:
         """A bucket has no limit, and does not tell how full it is."""
@@ -228,7 +230,7 @@ class S3Backend(CompleteBackend):
         ours = _ours(upload)
         await self._hiding.refuse(ours.place, session)  # what has come since it was begun
         info = await self._writing.finish(ours, tail, finish, session)
-        late = Late(
+        late = AttributeUpdate(
             finish.mtime if finish.mtime != ours.mtime else None,
             finish.mode if finish.mode != ours.mode else None,
         )

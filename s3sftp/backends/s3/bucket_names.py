@@ -28,7 +28,7 @@ _DIRECTORY: Final = re.compile(r".+--[a-z0-9-]+--(x-s3|xa-s3)")
 _MULTI_REGION: Final = re.compile(r"arn:aws[^:]*:s3::[0-9]{12}:accesspoint[/:].+")
 
 
-def problem_of(bucket: str) -> str | None:
+def bucket_name_problem(bucket: str) -> str | None:
     """What is wrong with it, and what would be right; None for a name that requests can be made for."""
     if any(kind.fullmatch(bucket) for kind in (_NAME, _ACCESS_POINT, _OUTPOST)):
         return None

@@ -1,4 +1,4 @@
-"""The one way to the bucket: every request goes through `Store.call`.
+"""The one way to the bucket: every request goes through `S3Client.call`.
 
     call ─► attempt ─► answer ───────────────────────────► returned
               ▲          └─► trouble ─► worth another try? ─┐ no: its StorageError is raised
@@ -19,26 +19,30 @@ from typing import Any, Final
 from botocore import xform_name
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode
 
-from s3sftp.backends.s3.absences import Absences
-from s3sftp.backends.s3.answer_fields import not_understood, understood, without_strange_tags
-from s3sftp.backends.s3.clients import make_client, prepared
-from s3sftp.backends.s3.concurrency import Slots
-from s3sftp.backends.s3.contact import Contact
-from s3sftp.backends.s3.counting import RequestCounts
-from s3sftp.backends.s3.credentials import RenewableCredentials
-from s3sftp.backends.s3.descriptions import accepts
-from s3sftp.backends.s3.direct import Direct
-from s3sftp.backends.s3.failures import Trouble, is_denied, trouble_of
+from s3sftp.backends.s3.botocore_client import make_client, prepared
+from s3sftp.backends.s3.concurrency import TimedSemaphore
+from s3sftp.backends.s3.credentials.errors import CredentialSourceFailed
+from s3sftp.backends.s3.credentials.renewal import RenewableCredentials
+from s3sftp.backends.s3.errors import RequestError, classify, is_denied
 from s3sftp.backends.s3.features import Features
-from s3sftp.backends.s3.list_forms import list_page
+from s3sftp.backends.s3.http.fast_client import FastClient
+from s3sftp.backends.s3.http.reply_evidence import UnprovenReply, require_evidence
+from s3sftp.backends.s3.http.response_body import response_body
+from s3sftp.backends.s3.http.response_fields import (
+    unparsable_response,
+    without_invalid_etags,
+    without_invalid_fields,
+)
+from s3sftp.backends.s3.http.service_model import has_parameter
 from s3sftp.backends.s3.options import S3Options
-from s3sftp.backends.s3.proofs import Unproven, require_proof
-from s3sftp.backends.s3.received import body_of
-from s3sftp.backends.s3.retries import Again, Effort, Retries, attempt_limit, time_limit
-from s3sftp.backends.s3.source_failures import SourceFailed
-from s3sftp.backends.s3.tagging import send_tagged
-from s3sftp.counters import Table
+from s3sftp.backends.s3.request_metrics import S3RequestMetrics
+from s3sftp.backends.s3.request_outcomes import RequestOutcomes
+from s3sftp.backends.s3.requests.denied_lookups import DeniedLookups
+from s3sftp.backends.s3.requests.list_objects_v1 import list_page
+from s3sftp.backends.s3.requests.tagging import send_tagged
+from s3sftp.backends.s3.retry_policy import RequestKind, RetryAdvice, RetryPolicy, attempt_limit, time_limit
 from s3sftp.errors import PermissionDenied
+from s3sftp.runtime.shared_counters import SharedCounters
 from s3sftp.telemetry import charge, get_logger, span
 from s3sftp.telemetry.metrics import Metrics
 
@@ -55,30 +59,30 @@ _MUTE_APIS: Final = frozenset({"HeadObject", "HeadBucket"})
 """Their answers have no body, so stale credentials look like any other refusal."""
 
 
-class Store:
+class S3Client:
     """A client of one bucket. `start` before the first call, `stop` after the last."""
 
     def __init__(
         self,
         options: S3Options,
-        contact: Contact | None = None,
+        contact: RequestOutcomes | None = None,
         *,
         dice: Callable[[], float] = random.random,
         metrics: Metrics | None = None,
-        features: Table | None = None,
+        features: SharedCounters | None = None,
     ) -> None:
         self.options = options
         self.features = Features(options.lacks, features)
-        self._contact = contact or Contact()
+        self._contact = contact or RequestOutcomes()
         self._dice = dice
-        self._counts = RequestCounts(metrics or Metrics())
-        self._retries = Retries(options.attempts)
+        self._counts = S3RequestMetrics(metrics or Metrics())
+        self._retries = RetryPolicy(options.attempts)
         patience = options.metadata_timeout.total_seconds()
-        self.downloads = Slots(max(1, options.max_connections * 3 // 4), patience, "downloads")
+        self.downloads = TimedSemaphore(max(1, options.max_connections * 3 // 4), patience, "downloads")
         """An open body holds a connection as long as its reader likes: these leave some for all else."""
-        self.listings = Slots(MAX_LISTINGS, patience, "listings")
-        self._absences = Absences(self)
-        self.looks = Slots(max(1, options.max_connections // 4), patience, "looks for listings")
+        self.listings = TimedSemaphore(MAX_LISTINGS, patience, "listings")
+        self._absences = DeniedLookups(self)
+        self.looks = TimedSemaphore(max(1, options.max_connections // 4), patience, "looks for listings")
         """HEADs that listings send: all listings together leave connections for everything else."""
         self._life = AsyncExitStack()
         self._going_on: set[asyncio.Task[None]] = set()
@@ -86,15 +90,15 @@ class Store:
         """What the store calls itself in its last answer; some have several names."""
         self._client: Any = None
         self._making = asyncio.Lock()
-        self._failed: SourceFailed | None = None
+        self._failed: CredentialSourceFailed | None = None
         self._failed_at = 0.0
         self._credentials: RenewableCredentials | None = None
-        self._direct: Direct | None = None
+        self._direct: FastClient | None = None
 
     async def start(self) -> None:
         """Make the client. Sends nothing: a bucket that is down does not keep the server from starting, nor
         do settings of AWS that cannot be used yet. Raises ConfigurationError."""
-        with suppress(SourceFailed):
+        with suppress(CredentialSourceFailed):
             await self._made()
 
     async def stop(self) -> None:
@@ -110,10 +114,10 @@ class Store:
                 return self._client
             now = asyncio.get_running_loop().time()
             if self._failed is not None and now < self._failed_at + _PAUSE_SECONDS:
-                raise SourceFailed(str(self._failed))
+                raise CredentialSourceFailed(str(self._failed))
             try:
                 made = prepared(self.options) or await make_client(self.options)
-            except SourceFailed as failure:
+            except CredentialSourceFailed as failure:
                 self._failed, self._failed_at = failure, now
                 raise
             self._life.push_async_exit(made.context)
@@ -141,9 +145,9 @@ class Store:
         if not task.cancelled() and (failure := task.exception()) is not None:
             _log.debug("s3.background_task_failed", error=type(failure).__name__)
 
-    def understands(self, api: str, parameter: str) -> bool:
+    def has_parameter(self, api: str, parameter: str) -> bool:
         """Whether the installed botocore knows a parameter of a request."""
-        return accepts(api, parameter)
+        return has_parameter(api, parameter)
 
     async def call(self, api: str, **parameters: Any) -> Answer:
         """Send one request as `request` does; in another way, or with another one beside it, where the store
@@ -166,7 +170,7 @@ class Store:
         self,
         api: str,
         *,
-        effort: Effort = Effort.METADATA,
+        effort: RequestKind = RequestKind.METADATA,
         moved_bytes: int = 0,
         resumed: bool = False,
         attempts: int | None = None,
@@ -178,11 +182,11 @@ class Store:
         `moved_bytes` is what the request moves, for its time limit; `resumed` says that it continues an
         earlier one, which makes it a retry on the account; `attempts` bounds them where `s3.attempts` are too
         many; `on_unknown` is awaited after each attempt that may have been carried out although its answer
-        does not say so, before the next one. Raises a StorageError whose cause is the last `Trouble`; that
+        does not say so, before the next one. Raises a StorageError whose cause is the last `RequestError`; that
         one's `unknown` speaks for all attempts.
         """
         parameters["Bucket"] = self.options.bucket
-        if self.options.requester_pays and accepts(api, "RequestPayer"):
+        if self.options.requester_pays and has_parameter(api, "RequestPayer"):
             parameters["RequestPayer"] = "requester"
         seconds = time_limit(self.options, effort, moved_bytes)
         deadline = asyncio.get_running_loop().time() + seconds
@@ -196,11 +200,11 @@ class Store:
             except BaseException:
                 self._counts.given_up(api, retry=retry)
                 raise
-            self._counts.ended(api, answer if isinstance(answer, Trouble) else None, retry=retry)
+            self._counts.ended(api, answer if isinstance(answer, RequestError) else None, retry=retry)
             if not self.features.is_recognised and (server := server_of(answer)) != self._server:
                 self._server = server
                 self.features.recognise(server)
-            if not isinstance(answer, Trouble):
+            if not isinstance(answer, RequestError):
                 self._contact.succeeded(api)
                 return answer
             if is_denied(answer):
@@ -212,14 +216,16 @@ class Store:
                 raise answer.error(str(parameters.get("Key", parameters.get("Prefix", "")))) from answer
         raise AssertionError("unreachable")
 
-    async def _attempt(self, api: str, parameters: Answer, attempt: int, deadline: float) -> Answer | Trouble:
+    async def _attempt(
+        self, api: str, parameters: Answer, attempt: int, deadline: float
+    ) -> Answer | RequestError:
         left = deadline - asyncio.get_running_loop().time()
         with span(f"S3.{api}", _attributes(api, parameters, attempt), SpanKind.CLIENT) as current:
             try:
                 async with asyncio.timeout(attempt_limit(left, attempt, self.options.attempts)):
-                    return _proven(api, without_strange_tags(await self._send(api, parameters)))
+                    return _proven(api, without_invalid_etags(await self._send(api, parameters)))
             except Exception as failure:
-                trouble = trouble_of(api, failure)
+                trouble = classify(api, failure)
                 if trouble is None:
                     raise
                 _note(current, trouble)
@@ -240,14 +246,14 @@ class Store:
             try:
                 sent: Answer = await send(**_fresh(parameters))
             except ValueError as error:
-                raise not_understood(api, error) from error
-        return understood(api, sent)
+                raise unparsable_response(api, error) from error
+        return without_invalid_fields(api, sent)
 
-    async def _try_again(self, trouble: Trouble, attempt: int, deadline: float, generation: int) -> bool:
+    async def _try_again(self, trouble: RequestError, attempt: int, deadline: float, generation: int) -> bool:
         """Wait for the next attempt; False when there is none."""
         if await self._renewed(trouble, attempt, generation):
             return True
-        if trouble.meaning.again is not Again.LATER:
+        if trouble.meaning.again is not RetryAdvice.LATER:
             return False
         delay = self._retries.delay(attempt, self._dice())
         if delay is None or asyncio.get_running_loop().time() + delay >= deadline:
@@ -258,20 +264,20 @@ class Store:
         await asyncio.sleep(delay)
         return True
 
-    async def _renewed(self, trouble: Trouble, attempt: int, generation: int) -> bool:
+    async def _renewed(self, trouble: RequestError, attempt: int, generation: int) -> bool:
         """Whether other credentials than those of this attempt are at hand. Only tried after the first."""
         if self._credentials is None or attempt > 1:
             return False
-        stale = trouble.meaning.again is Again.RENEWED
+        stale = trouble.meaning.again is RetryAdvice.RENEWED
         doubtful = trouble.api in _MUTE_APIS and trouble.status in (400, 403)
         if not stale and not doubtful:
             return False
         return await self._credentials.renew(generation, doubtful=not stale)
 
 
-def server_of(answer: Answer | Trouble) -> str:
+def server_of(answer: Answer | RequestError) -> str:
     """What the store calls itself in an answer."""
-    if isinstance(answer, Trouble):
+    if isinstance(answer, RequestError):
         return answer.server
     said: str = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("server", "")
     return said
@@ -280,10 +286,10 @@ def server_of(answer: Answer | Trouble) -> str:
 def _proven(api: str, answer: Answer) -> Answer:
     """The answer, if it is one of the store's. Raises Unproven."""
     try:
-        require_proof(api, answer)
-    except Unproven:
+        require_evidence(api, answer)
+    except UnprovenReply:
         if api == "GetObject":
-            body_of(answer).close()
+            response_body(answer).close()
         raise
     return answer
 
@@ -313,7 +319,7 @@ def _attributes(api: str, parameters: Answer, attempt: int) -> dict[str, str | i
     return attributes
 
 
-def _note(current: Span, trouble: Trouble) -> None:
+def _note(current: Span, trouble: RequestError) -> None:
     """Mark a span with what went wrong."""
     current.set_attribute("error.type", trouble.code or str(trouble.status))
     if trouble.status:

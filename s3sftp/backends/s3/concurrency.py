@@ -29,7 +29,7 @@ async def for_each(items: Iterable[T], work: Callable[[T], Awaitable[object]], l
         await asyncio.gather(*workers, return_exceptions=True)
 
 
-class Slots:
+class TimedSemaphore:
     """So many at once; who comes too late waits, but not for ever."""
 
     def __init__(self, limit: int, patience: float, what: str) -> None:

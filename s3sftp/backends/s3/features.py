@@ -12,8 +12,8 @@ from enum import StrEnum
 from typing import Final, TypeVar
 from urllib.parse import urlsplit
 
-from s3sftp.counters import Table
 from s3sftp.errors import AlreadyExists, Changed, NotFound, StorageError
+from s3sftp.runtime.shared_counters import SharedCounters
 from s3sftp.telemetry import get_logger
 
 _log = get_logger("s3sftp.s3")
@@ -51,7 +51,7 @@ class Feature(StrEnum):
     """Tags of objects."""
 
 
-LOST: Final[Mapping[Feature, str]] = {
+CONSEQUENCES: Final[Mapping[Feature, str]] = {
     Feature.CONDITIONAL_WRITES: "two clients that create the same name at the same moment may both succeed",
     Feature.CONDITIONAL_COPIES: "a rename that must not replace its target costs more requests",
     Feature.MATCHED_COPIES: "a file that is replaced while it is copied is noticed by looking again",
@@ -94,9 +94,9 @@ _AT: Final[Mapping[str, tuple[Feature, ...]]] = {".r2.cloudflarestorage.com": (F
 class Features:
     """What is known of one store. `table` is shared by the workers of a server, so one finds out for all."""
 
-    def __init__(self, lacking: Iterable[Feature] = (), table: Table | None = None) -> None:
+    def __init__(self, lacking: Iterable[Feature] = (), table: SharedCounters | None = None) -> None:
         self._told = frozenset(lacking)
-        table = table if table is not None else Table.alone(ROWS)
+        table = table if table is not None else SharedCounters.alone(ROWS)
         self._numbers = table.numbers
         self._columns = table.columns
         self.is_recognised = False
@@ -148,7 +148,7 @@ class Features:
         _log.warning(
             "s3.feature_missing",
             feature=str(feature),
-            lost=LOST[feature],
+            lost=CONSEQUENCES[feature],
             advice=f'set s3.lacks = ["{feature}"] so that the server knows it from the start',
             shown_by=str(shown_by),
         )

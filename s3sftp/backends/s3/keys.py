@@ -30,7 +30,7 @@ _ESCAPED = re.compile("[\uf700-\uf7ff]+")
 _FOREIGN = re.compile("[\udc80-\udcff]")
 
 
-class Keys:
+class KeyMapping:
     """The mapping under one prefix. Pure."""
 
     def __init__(self, prefix: str = "", *, escape_backslash: bool = True) -> None:

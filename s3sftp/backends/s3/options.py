@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
-from s3sftp.backends.s3.bucket_names import problem_of
+from s3sftp.backends.s3.bucket_names import bucket_name_problem
 from s3sftp.backends.s3.features import Feature
 from s3sftp.backends.s3.keys import RESERVED
 from s3sftp.config import DIVIDED, ByteSize, Duration, Options, PositiveDuration
@@ -182,7 +182,7 @@ class S3Options(Options):
     @field_validator("bucket")
     @classmethod
     def _bucket_is_one(cls, value: str) -> str:
-        if (problem := problem_of(value)) is not None:
+        if (problem := bucket_name_problem(value)) is not None:
             raise ValueError(problem)
         return value
 

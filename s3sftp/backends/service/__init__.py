@@ -22,14 +22,22 @@ from s3sftp.backends.service.options import ServiceOptions
 if TYPE_CHECKING:
     from s3sftp.backends.service.backend import ServiceBackend
     from s3sftp.backends.service.callbacks import callbacks_of
-    from s3sftp.backends.service.mailbox import Letter, Mailbox
+    from s3sftp.backends.service.mailbox import Mailbox, PendingCall
     from s3sftp.backends.service.serving import serve
     from s3sftp.backends.service.unix import serve_unix
 
-__all__ = ["Letter", "Mailbox", "ServiceBackend", "ServiceOptions", "callbacks_of", "serve", "serve_unix"]
+__all__ = [
+    "Mailbox",
+    "PendingCall",
+    "ServiceBackend",
+    "ServiceOptions",
+    "callbacks_of",
+    "serve",
+    "serve_unix",
+]
 
 _MODULES = {
-    "Letter": "mailbox",
+    "PendingCall": "mailbox",
     "Mailbox": "mailbox",
     "ServiceBackend": "backend",
     "callbacks_of": "callbacks",

@@ -12,26 +12,26 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING
 
 from s3sftp.backends.capabilities import Capabilities, examine
-from s3sftp.backends.complete.completed import Completed, Parts
+from s3sftp.backends.complete.backend import CompletedBackend, Parts
 from s3sftp.backends.contract import Buffer, Place, Session
 from s3sftp.backends.service.connector import Connector
 from s3sftp.backends.service.packing import require_msgpack
 from s3sftp.backends.service.stub import stub_for
-from s3sftp.backends.spool import SpoolRoom
+from s3sftp.backends.spool import SpoolQuota
 
 if TYPE_CHECKING:
-    from s3sftp.backends.service.hello import ServiceHello
+    from s3sftp.backends.service.handshake import ServiceHello
     from s3sftp.backends.service.options import ServiceOptions
 
 
-class ServiceBackend(Completed):
+class ServiceBackend(CompletedBackend):
     """Needs msgpack: `s3sftp[service]`."""
 
     def __init__(self, options: ServiceOptions) -> None:
         """Raises ConfigurationError when msgpack is not installed."""
         require_msgpack()
         self._connector = Connector(options, self._found)
-        self._room = SpoolRoom(None, 0)
+        self._room = SpoolQuota(None, 0)
         self._hello: ServiceHello | None = None
         super().__init__(stub_for(self._connector.reach, ()), Capabilities(), self._room)
 
@@ -40,7 +40,7 @@ class ServiceBackend(Completed):
         """Whether the service is there."""
         return self._connector.ready
 
-    def may_spool(self, room: SpoolRoom) -> None:
+    def may_spool(self, room: SpoolQuota) -> None:
         """What the service cannot do by itself is done there."""
         self._room = room
 

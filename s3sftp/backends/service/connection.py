@@ -7,26 +7,26 @@ import contextlib
 from typing import Any
 
 from s3sftp.backends.contract import Backend
-from s3sftp.backends.service import fields, wire
-from s3sftp.backends.service.answering import Answers
-from s3sftp.backends.service.frames import FrameStream, FrameTooLong
-from s3sftp.backends.service.hello import ServerHello, ServiceHello
-from s3sftp.backends.service.packing import Malformed
-from s3sftp.cancelling import is_meant_for_us
+from s3sftp.backends.service import codecs, wire
+from s3sftp.backends.service.dispatcher import Dispatcher
+from s3sftp.backends.service.framing import FrameStream, FrameTooLong
+from s3sftp.backends.service.handshake import ServerHello, ServiceHello
+from s3sftp.backends.service.packing import MalformedMessage
 from s3sftp.errors import InvalidRequest, NoSpace, StorageError, StorageFailure
+from s3sftp.runtime.cancellation import is_own_cancellation
 from s3sftp.telemetry import get_logger
 
 _log = get_logger("s3sftp.service")
 _HELLO_SECONDS = 10.0
 
 
-class Connection:
+class ServiceConnection:
     """A server that is connected, until it hangs up or sends what nobody can understand."""
 
     def __init__(self, stream: FrameStream, backend: Backend, hello: ServiceHello, at_once: int) -> None:
         self._stream = stream
         self._hello = hello
-        self._answers = Answers(backend)
+        self._answers = Dispatcher(backend)
         self._room = asyncio.Semaphore(at_once)
         self._running: dict[int, asyncio.Task[None]] = {}
 
@@ -36,7 +36,7 @@ class Connection:
             async with asyncio.timeout(_HELLO_SECONDS):
                 await self._greet()
             await self._receive()
-        except (Malformed, TimeoutError) as error:
+        except (MalformedMessage, TimeoutError) as error:
             _log.warning(
                 "service.client_rejected", detail=str(error) or f"no hello within {_HELLO_SECONDS:g} s"
             )
@@ -63,18 +63,18 @@ class Connection:
                 while (request := await self._stream.receive()) is not None:
                     self._take(request, tasks)
                 raise ConnectionResetError("hung up")  # cancels what goes on
-        except* (Malformed, OSError) as errors:
+        except* (MalformedMessage, OSError) as errors:
             raise errors.exceptions[0] from None
 
     def _take(self, request: dict[str, Any], tasks: asyncio.TaskGroup) -> None:
         if "cancel" in request:
-            unwanted = self._running.get(fields.natural(request["cancel"]))
+            unwanted = self._running.get(codecs.natural(request["cancel"]))
             if unwanted is not None:
                 unwanted.cancel()
             return
-        number = fields.natural(request.get("id"))
+        number = codecs.natural(request.get("id"))
         if number in self._running:
-            raise Malformed(f"a second request {number} before the answer to the first")
+            raise MalformedMessage(f"a second request {number} before the answer to the first")
         task = tasks.create_task(self._answer(number, request))
         self._running[number] = task
         task.add_done_callback(lambda _: self._running.pop(number, None))
@@ -95,10 +95,10 @@ class Connection:
     async def _reply(self, number: int, request: dict[str, Any]) -> dict[str, Any]:
         try:
             return wire.answer(number, await self._answers.answer(wire.message_in(request)))
-        except Malformed as error:
+        except MalformedMessage as error:
             return wire.failure(number, InvalidRequest(detail=str(error)))
         except (Exception, asyncio.CancelledError) as error:
-            if isinstance(error, asyncio.CancelledError) and is_meant_for_us():
+            if isinstance(error, asyncio.CancelledError) and is_own_cancellation():
                 raise
             if not isinstance(error, StorageError | OSError):
                 _log.error("service.request_failed", operation=request.get("op"), exc_info=error)

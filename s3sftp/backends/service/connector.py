@@ -11,11 +11,11 @@ import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable
 
-from s3sftp.backends.service.hello import ServiceHello
-from s3sftp.backends.service.link import Link, NotThere, NotUnderstood
+from s3sftp.backends.service.client import ProtocolMismatch, ServiceClient, ServiceUnavailable
+from s3sftp.backends.service.handshake import ServiceHello
 from s3sftp.backends.service.options import ServiceOptions
-from s3sftp.backoff import Backoff
 from s3sftp.errors import StorageFailure
+from s3sftp.runtime.backoff import Backoff
 from s3sftp.telemetry import get_logger
 
 _log = get_logger("s3sftp.service")
@@ -29,8 +29,8 @@ class Connector:
     def __init__(self, options: ServiceOptions, found: Callable[[ServiceHello], Awaitable[None]]) -> None:
         self._options = options
         self._found = found
-        self._link: Link | None = None
-        self._attempt: asyncio.Task[Link] | None = None
+        self._link: ServiceClient | None = None
+        self._attempt: asyncio.Task[ServiceClient] | None = None
         self._failure: StorageFailure | None = None
         self._not_before = 0.0
         self._told = ""
@@ -46,7 +46,7 @@ class Connector:
         """Connect. A service that is not there may come later; raises NotUnderstood for one that makes no
         sense."""
         self._stopped, self._failure, self._told = False, None, ""
-        with contextlib.suppress(NotThere):
+        with contextlib.suppress(ServiceUnavailable):
             await self._attempted()
         self._keeper = asyncio.create_task(self._keep())
 
@@ -61,25 +61,25 @@ class Connector:
             await self._link.close()
             self._link = None
 
-    async def reach(self) -> Link:
+    async def reach(self) -> ServiceClient:
         """The connection. Raises NotThere, NotUnderstood: quickly, after a short attempt at most."""
         if self._link is not None and not self._link.ended.is_set():
             return self._link
         if self._stopped:
-            raise NotThere(detail="stopped")
+            raise ServiceUnavailable(detail="stopped")
         if self._attempt is None and self._failure is not None and _now() < self._not_before:
             raise type(self._failure)(detail=self._failure.detail)
         return await self._attempted()
 
-    async def _attempted(self) -> Link:
+    async def _attempted(self) -> ServiceClient:
         """The outcome of the attempt that runs, or of a new one."""
         if self._attempt is None:
             self._attempt = asyncio.create_task(self._connect())
             self._attempt.add_done_callback(self._attempt_ended)
         return await asyncio.shield(self._attempt)
 
-    async def _connect(self) -> Link:
-        link = await Link.open(self._options)
+    async def _connect(self) -> ServiceClient:
+        link = await ServiceClient.open(self._options)
         try:
             await self._found(link.hello)
         except BaseException:
@@ -90,7 +90,7 @@ class Connector:
         _log.info("service.connected", service=link.hello.name, callbacks=sorted(link.hello.callbacks))
         return link
 
-    def _attempt_ended(self, attempt: asyncio.Task[Link]) -> None:
+    def _attempt_ended(self, attempt: asyncio.Task[ServiceClient]) -> None:
         self._attempt = None
         if attempt.cancelled() or (failure := attempt.exception()) is None:
             return
@@ -104,7 +104,7 @@ class Connector:
         if self._told != failure.detail:
             self._told = failure.detail or ""
             _log.error(
-                "service.unreachable" if isinstance(failure, NotThere) else "service.incompatible",
+                "service.unreachable" if isinstance(failure, ServiceUnavailable) else "service.incompatible",
                 detail=failure.detail,
             )
 
@@ -113,7 +113,7 @@ class Connector:
         while True:
             try:
                 link = await self.reach()
-            except (NotThere, NotUnderstood):
+            except (ServiceUnavailable, ProtocolMismatch):
                 failures += 1
                 await asyncio.sleep(_BACKOFF.delay(failures))
                 continue

@@ -22,7 +22,7 @@ from s3sftp.errors import StorageFailure, TimedOut
 from s3sftp.telemetry import current_trace_context
 
 
-class Letter:
+class PendingCall:
     """A message that waits for its one answer. Answering late, or twice, does nothing."""
 
     def __init__(self, message: Message) -> None:
@@ -87,9 +87,9 @@ class Mailbox(Caller):
         self._callbacks = callbacks
         self._first_chunk_bytes = first_chunk_bytes
         self._limits = {False: call_timeout.total_seconds(), True: transfer_timeout.total_seconds()}
-        self._letters: asyncio.Queue[Letter] = asyncio.Queue()
+        self._letters: asyncio.Queue[PendingCall] = asyncio.Queue()
         self._room = asyncio.Semaphore(max_calls)
-        self._unanswered: set[Letter] = set()
+        self._unanswered: set[PendingCall] = set()
         self._receivers: set[asyncio.Task[object]] = set()
         self._gone = False
 
@@ -102,7 +102,7 @@ class Mailbox(Caller):
         """What a server stores in."""
         return stub_for(self._reach, self._callbacks, self.name, self._first_chunk_bytes, lambda: self.ready)
 
-    async def receive(self) -> Letter:
+    async def receive(self) -> PendingCall:
         """The next letter that somebody waits for. The mailbox is without a service when no task is left
         that has called this."""
         self._note_receiver()
@@ -110,10 +110,10 @@ class Mailbox(Caller):
             pass
         return letter
 
-    def __aiter__(self) -> AsyncGenerator[Letter, None]:
+    def __aiter__(self) -> AsyncGenerator[PendingCall, None]:
         return self.letters()
 
-    async def letters(self) -> AsyncGenerator[Letter, None]:
+    async def letters(self) -> AsyncGenerator[PendingCall, None]:
         """Letter after letter, without an end."""
         while True:
             yield await self.receive()
@@ -131,14 +131,14 @@ class Mailbox(Caller):
 
     def post(self, message: Message) -> None:
         if not self._gone:
-            letter = Letter(message)
+            letter = PendingCall(message)
             letter.unheeded()
             self._letters.put_nowait(letter)
 
     async def _deliver(self, message: Message) -> object:
         if self._gone:
             raise _not_there()
-        letter = Letter(message)
+        letter = PendingCall(message)
         self._unanswered.add(letter)
         try:
             self._letters.put_nowait(letter)

@@ -38,7 +38,7 @@ class Page:
 
 
 @dataclass(frozen=True, slots=True)
-class Begun:
+class UploadStarted:
     """How the service wants the chunks of an upload; see `Upload`."""
 
     chunk_bytes: int = 1 << 20
@@ -157,7 +157,7 @@ class ReadFileRange(Message):
 @dataclass(frozen=True, slots=True)
 class BeginWrite(Message):
     operation = "begin_write"
-    answer = Begun
+    answer = UploadStarted
     place: Place
     intent: WriteIntent
     upload: int
@@ -166,7 +166,7 @@ class BeginWrite(Message):
 
 @dataclass(frozen=True, slots=True)
 class WriteChunk(Message):
-    """The bytes from `offset` on. Sent in the order of the file, as many at once as `Begun` allows.
+    """The bytes from `offset` on. Sent in the order of the file, as many at once as `UploadStarted` allows.
 
     Answered with the bytes that chunks have from now on, if that has changed."""
 

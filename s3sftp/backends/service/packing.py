@@ -12,7 +12,7 @@ except ImportError:  # the extra `service` brings it
     msgpack = None
 
 
-class Malformed(Exception):
+class MalformedMessage(Exception):
     """What came is not what the protocol says. The text is for the log."""
 
 
@@ -35,9 +35,9 @@ def unpack(data: bytes) -> dict[str, Any]:
     try:
         value = msgpack.unpackb(data)
     except (ValueError, TypeError, OverflowError, RecursionError, msgpack.UnpackException) as error:
-        raise Malformed(f"not msgpack: {type(error).__name__}") from error
+        raise MalformedMessage(f"not msgpack: {type(error).__name__}") from error
     if not isinstance(value, dict) or not all(isinstance(key, str) for key in value):
-        raise Malformed("not a map with texts as keys")
+        raise MalformedMessage("not a map with texts as keys")
     return value
 
 

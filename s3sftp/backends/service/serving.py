@@ -6,10 +6,10 @@ import asyncio
 from contextlib import aclosing
 
 from s3sftp.backends.contract import Backend
-from s3sftp.backends.service.answering import Answers
-from s3sftp.backends.service.mailbox import Letter, Mailbox
-from s3sftp.cancelling import is_meant_for_us
+from s3sftp.backends.service.dispatcher import Dispatcher
+from s3sftp.backends.service.mailbox import Mailbox, PendingCall
 from s3sftp.errors import StorageFailure
+from s3sftp.runtime.cancellation import is_own_cancellation
 
 
 async def serve(mailbox: Mailbox, backend: Backend, *, at_once: int = 256) -> None:
@@ -18,15 +18,15 @@ async def serve(mailbox: Mailbox, backend: Backend, *, at_once: int = 256) -> No
     Each letter is answered in a task, so that none waits for another; at most `at_once` of them. The work is
     cancelled when nobody waits for the answer any more. At the end every upload is aborted.
     """
-    answers, room = Answers(backend), asyncio.Semaphore(at_once)
+    answers, room = Dispatcher(backend), asyncio.Semaphore(at_once)
 
-    async def answer(letter: Letter) -> None:
+    async def answer(letter: PendingCall) -> None:
         async with room:
             try:
                 letter.reply(await answers.answer(letter.message))
             except (Exception, asyncio.CancelledError) as error:
                 if not isinstance(error, Exception):
-                    if is_meant_for_us():
+                    if is_own_cancellation():
                         raise
                     error = StorageFailure(detail="the call was cancelled by something of its own")
                 letter.fail(error)

@@ -27,7 +27,7 @@ from s3sftp.backends.contract import (
 from s3sftp.backends.operations import OPERATIONS, names_of
 from s3sftp.backends.service import messages as ask
 from s3sftp.backends.service.callbacks import callback_problem
-from s3sftp.backends.service.messages import MESSAGES, PIECE_BYTES, Begun, Message, Page
+from s3sftp.backends.service.messages import MESSAGES, PIECE_BYTES, Message, Page, UploadStarted
 from s3sftp.errors import ConfigurationError, StorageError, StorageFailure
 from s3sftp.telemetry import get_logger
 
@@ -63,7 +63,7 @@ class RemoteUpload(Upload):
         self.number = next(self._numbers)
         self._offset = 0
 
-    def begun(self, begun: Begun) -> None:
+    def begun(self, begun: UploadStarted) -> None:
         self.chunk_bytes = begun.chunk_bytes
         self.min_chunk_bytes = begun.min_chunk_bytes
         self.parallel_chunks = begun.parallel_chunks
@@ -76,13 +76,13 @@ class RemoteUpload(Upload):
 
     def taken(self, reply: object) -> None:
         """Chunks have another size from now on, perhaps."""
-        chunk_bytes: int | None = expected(ask.WriteChunk, reply)
+        chunk_bytes: int | None = checked_answer(ask.WriteChunk, reply)
         if chunk_bytes is not None and chunk_bytes < max(1, self.min_chunk_bytes):
             raise _bad_answer(f"chunks of {chunk_bytes} bytes")
         self.chunk_bytes = chunk_bytes or self.chunk_bytes
 
 
-class Stub:
+class ServiceStub:
     """What every stub has. `stub_for` adds the operations of its service."""
 
     def __init__(self, reach: Reach) -> None:
@@ -110,7 +110,7 @@ def stub_for(
         members["first_chunk_bytes"] = first_chunk_bytes
     for operation in (*names_of(Backend), *callbacks):
         members[operation] = vars(Conversations).get(operation) or _question(MESSAGES[operation])
-    stub: Any = type("ServiceStub", (Stub,), members)(reach)
+    stub: Any = type("ServiceStub", (ServiceStub,), members)(reach)
     return stub  # type: ignore[no-any-return]
 
 
@@ -120,20 +120,20 @@ def _question(kind: type[Message]) -> Callable[..., Awaitable[object]]:
     operation = OPERATIONS[kind.operation]
 
     @functools.wraps(operation.method)
-    async def ask_for_it(stub: Stub, *arguments: object, **keywords: object) -> object:
+    async def ask_for_it(stub: ServiceStub, *arguments: object, **keywords: object) -> object:
         fields = dict(zip(operation.positional, arguments, strict=False)) | keywords
         caller = await stub.reach()
-        return expected(kind, await caller.call(kind(**fields)))
+        return checked_answer(kind, await caller.call(kind(**fields)))
 
     return ask_for_it
 
 
-class Conversations(Stub):
+class Conversations(ServiceStub):
     """The methods that take more than one message, or another than the method's arguments."""
 
     async def list_dir(self, place: Place, session: Session) -> AsyncIterator[Sequence[Entry]]:
         caller = await self.reach()
-        page: Page = expected(ask.ListDir, await caller.call(ask.ListDir(place, None, session)))
+        page: Page = checked_answer(ask.ListDir, await caller.call(ask.ListDir(place, None, session)))
         cursor: ask.Cursor | None = None
         try:
             while True:
@@ -143,7 +143,7 @@ class Conversations(Stub):
                 if cursor is None:
                     return
                 going_on, cursor = ask.ListDir(place, cursor, session), None
-                page = expected(ask.ListDir, await caller.call(going_on))
+                page = checked_answer(ask.ListDir, await caller.call(going_on))
         finally:
             if cursor is not None:
                 caller.post(ask.EndList(cursor, session))
@@ -177,7 +177,7 @@ class Conversations(Stub):
         upload = RemoteUpload(caller)
         try:
             reply = await caller.call(ask.BeginWrite(place, intent, upload.number, session))
-            upload.begun(expected(ask.BeginWrite, reply))
+            upload.begun(checked_answer(ask.BeginWrite, reply))
         except BaseException:  # it may have begun all the same
             caller.post(ask.AbortWrite(upload.number, session))
             raise
@@ -198,7 +198,7 @@ class Conversations(Stub):
     ) -> FileInfo | None:
         ours = _ours(upload)
         reply = await ours.caller.call(ask.FinishWrite(ours.number, tail, finish, session))
-        stored: FileInfo | None = expected(ask.FinishWrite, reply)
+        stored: FileInfo | None = checked_answer(ask.FinishWrite, reply)
         return stored
 
     async def abort_write(self, upload: Upload, session: Session) -> None:
@@ -215,13 +215,13 @@ class Conversations(Stub):
 
 
 async def _piece(caller: Caller, wanted: ask.ReadFileRange) -> bytes:
-    data: bytes = expected(ask.ReadFileRange, await caller.call(wanted))
+    data: bytes = checked_answer(ask.ReadFileRange, await caller.call(wanted))
     if len(data) != wanted.stop - wanted.start:
         raise _bad_answer(f"{len(data)} bytes where {wanted.stop - wanted.start} were asked for")
     return data
 
 
-def expected(message: type[Message], reply: object) -> Any:
+def checked_answer(message: type[Message], reply: object) -> Any:
     """The reply, if it has the type that the message is answered with; None if it is answered with nothing.
 
     Raises StorageFailure.

@@ -17,9 +17,9 @@ from pathlib import Path
 from s3sftp.backends.capabilities import backend_name
 from s3sftp.backends.contract import Backend
 from s3sftp.backends.service.callbacks import callbacks_of
-from s3sftp.backends.service.connection import Connection
-from s3sftp.backends.service.frames import STREAM_BYTES, FrameStream
-from s3sftp.backends.service.hello import ServiceHello
+from s3sftp.backends.service.connection import ServiceConnection
+from s3sftp.backends.service.framing import STREAM_BYTES, FrameStream
+from s3sftp.backends.service.handshake import ServiceHello
 from s3sftp.backends.service.packing import require_msgpack
 
 
@@ -48,7 +48,7 @@ async def serve_unix(
             async with asyncio.TaskGroup() as connections:
 
                 def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-                    connection = Connection(FrameStream(reader, writer), backend, hello, at_once)
+                    connection = ServiceConnection(FrameStream(reader, writer), backend, hello, at_once)
                     connections.create_task(connection.serve())
 
                 server = await asyncio.start_unix_server(accept, sock=bound, limit=STREAM_BYTES)

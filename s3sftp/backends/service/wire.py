@@ -13,12 +13,12 @@ from collections.abc import Callable
 from dataclasses import fields as fields_of
 from typing import Any, get_type_hints
 
-from s3sftp.backends.service import fields
-from s3sftp.backends.service.fields import FROM_WIRE, TO_WIRE
+from s3sftp.backends.errno_map import error_from_oserror, error_from_posix_name, posix_name_of
+from s3sftp.backends.service import codecs
+from s3sftp.backends.service.codecs import FROM_WIRE, TO_WIRE
 from s3sftp.backends.service.messages import MESSAGES, Message
-from s3sftp.backends.service.packing import Malformed, plain
+from s3sftp.backends.service.packing import MalformedMessage, plain
 from s3sftp.errors import StorageError, StorageFailure, Unsupported
-from s3sftp.posix_errors import error_of, error_of_name, name_of
 from s3sftp.telemetry.escape import printable
 
 _MAX_TEXT = 300
@@ -38,15 +38,15 @@ def request(number: int, message: Message) -> dict[str, Any]:
 
 def message_in(request: dict[str, Any]) -> Message:
     """The message in a map. Raises Malformed; Unsupported for an operation that there is not."""
-    kind = MESSAGES.get(operation := fields.text(request.get("op")))
+    kind = MESSAGES.get(operation := codecs.text(request.get("op")))
     if kind is None:
         raise Unsupported(detail=f"no operation {operation!r:.60}")
     values = []
     for name, declared in _FIELDS[kind].items():
         try:
             values.append(FROM_WIRE[declared](request.get(name)))
-        except Malformed as error:
-            raise Malformed(f"{kind.operation}, {name}: {error}") from error
+        except MalformedMessage as error:
+            raise MalformedMessage(f"{kind.operation}, {name}: {error}") from error
     return kind(*values)
 
 
@@ -62,19 +62,19 @@ def value_in(answer: dict[str, Any], message: Message) -> object:
     read: Callable[[object], object] = FROM_WIRE[message.answer]
     try:
         if "ok" not in answer:
-            raise Malformed("neither ok nor error")
+            raise MalformedMessage("neither ok nor error")
         return read(answer["ok"])
-    except Malformed as error:
+    except MalformedMessage as error:
         raise StorageFailure(detail=f"bad answer to {message.operation}: {error}") from error
 
 
 def failure(number: int, error: BaseException) -> dict[str, Any]:
     """The map of an error. What the service did not mean to tell is only its detail."""
     if isinstance(error, OSError):
-        error = error_of(error)
+        error = error_from_oserror(error)
     elif not isinstance(error, StorageError):
         error = StorageFailure(detail=f"{type(error).__name__}: {error}")
-    found = {"id": number, "error": name_of(error), "text": plain(str(error))}
+    found = {"id": number, "error": posix_name_of(error), "text": plain(str(error))}
     return found if error.detail is None else found | {"detail": plain(error.detail)}
 
 
@@ -87,7 +87,7 @@ def _error_in(answer: dict[str, Any]) -> StorageError:
     name, text, detail = (answer.get(each) for each in ("error", "text", "detail"))
     if not isinstance(name, str):
         return StorageFailure(detail=f"the service's error has no name: {name!r:.60}")
-    return error_of_name(
+    return error_from_posix_name(
         printable(name, 40),
         printable(text, _MAX_TEXT) if isinstance(text, str) and text else None,
         detail=detail if isinstance(detail, str) else None,

@@ -1,54 +1,54 @@
 """What every backend promises, written once: see `s3sftp.backends.contract`. A class for each group."""
 
-from s3sftp.testing.promises.copying import Copying
-from s3sftp.testing.promises.directories import Directories
-from s3sftp.testing.promises.disorder import Disorder
-from s3sftp.testing.promises.keeping import Keeping
-from s3sftp.testing.promises.looking import Looking
-from s3sftp.testing.promises.meddling import Meddling
-from s3sftp.testing.promises.names import Names
-from s3sftp.testing.promises.publishing import Publishing
-from s3sftp.testing.promises.reading import Reading
-from s3sftp.testing.promises.renaming import Renaming
-from s3sftp.testing.promises.sequences import Sequences
-from s3sftp.testing.promises.sessions import Sessions
-from s3sftp.testing.promises.shapes import Shapes
-from s3sftp.testing.promises.writing import Writing
+from s3sftp.testing.promises.commits import CommitPromises
+from s3sftp.testing.promises.copying import CopyPromises
+from s3sftp.testing.promises.directories import DirectoryPromises
+from s3sftp.testing.promises.kept_ranges import KeptRangePromises
+from s3sftp.testing.promises.lookups import LookupPromises
+from s3sftp.testing.promises.names import NamePromises
+from s3sftp.testing.promises.ordering import OrderingPromises
+from s3sftp.testing.promises.outside_changes import OutsideChangePromises
+from s3sftp.testing.promises.reading import ReadPromises
+from s3sftp.testing.promises.renaming import RenamePromises
+from s3sftp.testing.promises.result_types import ResultTypePromises
+from s3sftp.testing.promises.sequences import SequencePromises
+from s3sftp.testing.promises.sessions import SessionPromises
+from s3sftp.testing.promises.writing import WritePromises
 
 
 class BackendPromises(
-    Looking,
-    Directories,
-    Renaming,
-    Copying,
-    Reading,
-    Writing,
-    Publishing,
-    Keeping,
-    Disorder,
-    Names,
-    Shapes,
-    Sessions,
-    Meddling,
-    Sequences,
+    LookupPromises,
+    DirectoryPromises,
+    RenamePromises,
+    CopyPromises,
+    ReadPromises,
+    WritePromises,
+    CommitPromises,
+    KeptRangePromises,
+    OrderingPromises,
+    NamePromises,
+    ResultTypePromises,
+    SessionPromises,
+    OutsideChangePromises,
+    SequencePromises,
 ):
     """All of it. Inherit it in a class whose name begins with `Test`, and say how to open the storage."""
 
 
 __all__ = [
     "BackendPromises",
-    "Copying",
-    "Directories",
-    "Disorder",
-    "Keeping",
-    "Looking",
-    "Meddling",
-    "Names",
-    "Publishing",
-    "Reading",
-    "Renaming",
-    "Sequences",
-    "Sessions",
-    "Shapes",
-    "Writing",
+    "CommitPromises",
+    "CopyPromises",
+    "DirectoryPromises",
+    "KeptRangePromises",
+    "LookupPromises",
+    "NamePromises",
+    "OrderingPromises",
+    "OutsideChangePromises",
+    "ReadPromises",
+    "RenamePromises",
+    "ResultTypePromises",
+    "SequencePromises",
+    "SessionPromises",
+    "WritePromises",
 ]

@@ -9,7 +9,7 @@ from s3sftp.testing.storage import Storage, assert_same, data_of
 from s3sftp.testing.suite import Promises
 
 
-class Copying(Promises):
+class CopyPromises(Promises):
     """Copies and times."""
 
     async def test_a_copy_has_the_content_and_leaves_the_source(self, storage: Storage) -> None:

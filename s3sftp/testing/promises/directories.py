@@ -24,7 +24,7 @@ async def neighbours_are_whole(storage: Storage) -> None:
     assert contents == [path.encode() for path in NEIGHBOURS]
 
 
-class Directories(Promises):
+class DirectoryPromises(Promises):
     """Directories, and removing what is in them."""
 
     async def test_a_listing_shows_each_child_once_and_nothing_deeper(self, storage: Storage) -> None:

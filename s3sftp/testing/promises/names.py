@@ -57,7 +57,7 @@ ODD_NAMES: dict[str, bytes] = {
 EACH = pytest.mark.parametrize("name", ODD_NAMES.values(), ids=ODD_NAMES.keys())
 
 
-class Names(Promises):
+class NamePromises(Promises):
     """Odd names."""
 
     @EACH

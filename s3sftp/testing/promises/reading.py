@@ -13,7 +13,7 @@ from s3sftp.testing.storage import Storage, assert_same, data_of
 from s3sftp.testing.suite import Promises
 
 
-class Reading(Promises):
+class ReadPromises(Promises):
     """Bytes out."""
 
     @pytest.mark.parametrize("size", [0, 1, 2, 1000])

@@ -29,7 +29,7 @@ async def tree_is_at(storage: Storage, top: str) -> None:
     assert await storage.names(f"{top}/made") == []
 
 
-class Renaming(Promises):
+class RenamePromises(Promises):
     """Moving files and directories."""
 
     @BOTH

@@ -21,9 +21,9 @@ from hypothesis.stateful import (
 )
 
 from s3sftp.backends import Session
-from s3sftp.testing.compared import Begun, Compared, Seen
+from s3sftp.testing.loop_runner import LoopRunner
 from s3sftp.testing.model import Model
-from s3sftp.testing.stage import Stage
+from s3sftp.testing.model_comparison import BegunWrite, ComparedDirectory, SeenVersion
 from s3sftp.testing.storage import Storage
 from s3sftp.testing.suite import Promises
 
@@ -55,7 +55,7 @@ DATA = st.binary(max_size=40)
 OFFSETS = st.integers(0, 40)
 
 
-class Sequences(Promises):
+class SequencePromises(Promises):
     """Operations in any order, in two sessions, with others at work where `outside` says how."""
 
     sequences: ClassVar[int] = 40
@@ -98,15 +98,15 @@ class _Machine(RuleBasedStateMachine):
 
     seen = Bundle("seen")
 
-    def __init__(self, stage: Stage, storage: Storage, other: Session, most_chunk_bytes: int) -> None:
+    def __init__(self, stage: LoopRunner, storage: Storage, other: Session, most_chunk_bytes: int) -> None:
         super().__init__()
         self._stage = stage
         self._mine = storage
         self._others = storage.seen_by(other)
         self._can_outside = storage.subject.outside is not None
         self._most_chunk_bytes = most_chunk_bytes
-        self._both = Compared(storage)
-        self._open: list[tuple[Begun, str, int]] = []
+        self._both = ComparedDirectory(storage)
+        self._open: list[tuple[BegunWrite, str, int]] = []
         self._failed = False
         self._do(storage.mkdir(""))
 
@@ -155,7 +155,7 @@ class _Machine(RuleBasedStateMachine):
         self._do(self._both.read(path, start, stop, self._mine))
 
     @rule(what=seen)
-    def read_seen(self, what: Seen) -> None:
+    def read_seen(self, what: SeenVersion) -> None:
         self._do(self._both.read_seen(what))
 
     @rule(path=PATHS, data=DATA, outside=st.booleans(), looking=LOOKING)

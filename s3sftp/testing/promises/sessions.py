@@ -25,7 +25,7 @@ LOOKS: dict[str, Callable[[Storage], Awaitable[object]]] = {
 }
 
 
-class Sessions(Promises):
+class SessionPromises(Promises):
     """Who asks."""
 
     def stranger_in(self, storage: Storage) -> Storage:

@@ -15,7 +15,7 @@ from s3sftp.testing.suite import Promises
 NOT_AT_ONCE = pytest.mark.parametrize("chunks", [0, 1], ids=["tail alone", "chunk and tail"])
 
 
-class Writing(Promises):
+class WritePromises(Promises):
     """Bytes in."""
 
     async def test_a_file_can_be_published_at_once(self, storage: Storage) -> None:

@@ -19,7 +19,15 @@ from hypothesis import strategies as st
 from s3sftp.backends import CompleteBackend, FileInfo, Place, WriteIntent
 from s3sftp.backends.contract import Finish
 from s3sftp.errors import PermissionDenied, StorageError
-from tests.backends.local.ground import ALICE, SECRET, WAYS, Ground, exchange, place, serving
+from tests.backends.local.containment_tree import (
+    ALICE,
+    SECRET,
+    WAYS,
+    ContainmentTree,
+    exchange,
+    place,
+    serving,
+)
 
 EACH_WAY = pytest.mark.parametrize("way", WAYS)
 
@@ -113,7 +121,7 @@ OPERATIONS: list[Operation] = [
 ]
 
 
-def tells_nothing(ground: Ground, told: list[object]) -> None:
+def tells_nothing(ground: ContainmentTree, told: list[object]) -> None:
     for each in told:
         info = getattr(each, "info", each)
         if isinstance(each, bytes):
@@ -160,7 +168,7 @@ LEADS = st.one_of(
 def test_no_operation_on_any_path_leads_out_through_any_link(
     way: str, files: list[str], links: list[tuple[str, str]], steps: list[tuple[Operation, str, str]]
 ) -> None:
-    async def play(ground: Ground) -> None:
+    async def play(ground: ContainmentTree) -> None:
         async with serving(ground.root, way, threads=2) as backend:
             for operation, one, other in steps:
                 try:
@@ -171,13 +179,13 @@ def test_no_operation_on_any_path_leads_out_through_any_link(
                 ground.outside_is_untouched()
 
     with tempfile.TemporaryDirectory() as directory:
-        ground = Ground(Path(directory))
+        ground = ContainmentTree(Path(directory))
         _plant(ground, files, links)
         with chdir(ground.outside):  # which /proc/self/cwd then leads to
             asyncio.run(play(ground))
 
 
-def _plant(ground: Ground, files: list[str], links: list[tuple[str, str]]) -> None:
+def _plant(ground: ContainmentTree, files: list[str], links: list[tuple[str, str]]) -> None:
     for path, target in [*((path, None) for path in files), *links]:
         file = ground.root / path
         try:
@@ -197,7 +205,7 @@ ROUNDS = 15_000
 class Swapper:
     """A thread that makes `root/d` now a directory, now a link to outside, as fast as it can."""
 
-    def __init__(self, ground: Ground, target: str) -> None:
+    def __init__(self, ground: ContainmentTree, target: str) -> None:
         self.rounds = 0
         self._names = ground.root / "d", ground.root / "e"
         self._names[0].mkdir()
@@ -239,7 +247,7 @@ RACES = [
 async def test_a_link_swapped_in_between_check_and_use_leads_nowhere(
     way: str, target: str, tmp_path: Path
 ) -> None:
-    ground = Ground(tmp_path)
+    ground = ContainmentTree(tmp_path)
     swapper = Swapper(ground, target.replace("OUTSIDE", str(ground.outside)))
     outcomes: Counter[str] = Counter()
 
@@ -271,7 +279,7 @@ async def test_a_link_swapped_in_between_check_and_use_leads_nowhere(
 async def test_a_link_that_leads_out_is_refused_and_the_client_is_told_why(
     way: str, lead: str, tmp_path: Path
 ) -> None:
-    ground = Ground(tmp_path)
+    ground = ContainmentTree(tmp_path)
     (ground.root / "link").symlink_to(lead.replace("OUTSIDE", str(ground.outside)))
     async with serving(ground.root, way) as backend:
         for operation in (_info, _read, _write, _keep, _delete, _copy, _set_mtime):
@@ -286,7 +294,7 @@ async def test_a_link_that_leads_out_is_refused_and_the_client_is_told_why(
 async def test_a_link_that_stays_inside_is_refused_too_unless_links_are_followed(
     way: str, tmp_path: Path
 ) -> None:
-    ground = Ground(tmp_path)
+    ground = ContainmentTree(tmp_path)
     (ground.root / "d").mkdir()
     (ground.root / "d/file").write_bytes(b"inside")
     (ground.root / "link").symlink_to("d")
@@ -301,7 +309,7 @@ async def test_a_link_that_stays_inside_is_refused_too_unless_links_are_followed
 
 
 async def test_links_that_stay_inside_are_followed_on_request(tmp_path: Path) -> None:
-    ground = Ground(tmp_path)
+    ground = ContainmentTree(tmp_path)
     (ground.root / "d").mkdir()
     (ground.root / "d/file").write_bytes(b"inside")
     (ground.root / "link").symlink_to("d")

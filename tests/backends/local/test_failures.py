@@ -16,7 +16,7 @@ from pydantic import ValidationError
 
 from s3sftp.backends.local import LocalBackend, LocalOptions
 from s3sftp.errors import ConfigurationError, NoSpace, PermissionDenied, StorageError, StorageFailure
-from tests.backends.local.ground import ALICE, kernel, lacks, place, serving
+from tests.backends.local.containment_tree import ALICE, kernel, lacks, place, serving
 from tests.backends.storages import unfinished_in
 
 FULL = pytest.mark.parametrize(

@@ -17,10 +17,10 @@ import pytest
 
 from s3sftp.backends import CompleteBackend, Place, WriteIntent
 from s3sftp.backends.contract import Finish
-from s3sftp.backends.local import unpublished
+from s3sftp.backends.local import uncommitted_file
 from s3sftp.errors import AlreadyExists, NotEmpty, NotFound, PermissionDenied, StorageFailure
-from tests.backends.local import writer
-from tests.backends.local.ground import ALICE, lacks, place, serving
+from tests.backends.local import writer_process
+from tests.backends.local.containment_tree import ALICE, lacks, place, serving
 from tests.backends.storages import unfinished_in
 
 WAYS = pytest.mark.parametrize("way", ["openat2", "walk", "named"])
@@ -36,10 +36,10 @@ async def names(backend: CompleteBackend, path: str = "") -> list[bytes]:
 async def another(
     root: Path, way: str, what: str, who: str = ""
 ) -> AsyncIterator[asyncio.subprocess.Process]:
-    """`writer.py` in a process of its own, when it has said its first line."""
+    """`writer_process.py` in a process of its own, when it has said its first line."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
-        *("-m", writer.__name__, str(root), way, what, who),
+        *("-m", writer_process.__name__, str(root), way, what, who),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         cwd=Path(__file__).parents[3],
@@ -158,7 +158,7 @@ async def test_of_exclusive_writers_in_several_processes_one_wins_each_name(way:
         await everybody.acquire()
     start.set()
     won = await asyncio.gather(*racing)
-    assert sorted(chain(*won)) == list(range(writer.NAMES))
+    assert sorted(chain(*won)) == list(range(writer_process.NAMES))
     for who, numbers in zip("1234", won, strict=True):
         assert {(tmp_path / str(number)).read_text() for number in numbers} <= {who}
     assert unfinished_in(tmp_path) == []
@@ -288,7 +288,7 @@ async def test_hard_links_are_broken_by_replacing_not_written_through(tmp_path: 
 async def test_an_upload_that_a_sweeper_met_in_its_first_moment_begins_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    hold, held = unpublished.hold, 0
+    hold, held = uncommitted_file.lock_file, 0
 
     def after_a_sweeper(file: int) -> None:
         nonlocal held
@@ -299,7 +299,7 @@ async def test_an_upload_that_a_sweeper_met_in_its_first_moment_begins_again(
         hold(file)
 
     async with serving(tmp_path, "named") as backend:
-        monkeypatch.setattr(unpublished, "hold", after_a_sweeper)
+        monkeypatch.setattr(uncommitted_file, "hold", after_a_sweeper)
         await backend.write_file(place("file"), b"whole", ALICE)
     assert (tmp_path / "file").read_bytes() == b"whole"
     assert held > 1

@@ -12,7 +12,7 @@ import pytest
 from s3sftp.backends import WriteIntent
 from s3sftp.backends.contract import Finish
 from s3sftp.errors import Changed, PermissionDenied
-from tests.backends.local.ground import ALICE, place, serving
+from tests.backends.local.containment_tree import ALICE, place, serving
 
 SIZE = 3 << 20
 

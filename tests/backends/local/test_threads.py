@@ -13,9 +13,9 @@ import pytest
 
 from s3sftp.backends import CompleteBackend, WriteIntent
 from s3sftp.backends.contract import Finish
-from s3sftp.backends.local.threads import Threads
+from s3sftp.backends.local.threads import DiskThreads
 from s3sftp.errors import StorageError
-from tests.backends.local.ground import ALICE, place, serving
+from tests.backends.local.containment_tree import ALICE, place, serving
 from tests.backends.storages import open_below, unfinished_in
 
 
@@ -140,7 +140,7 @@ async def _work(backend: CompleteBackend, name: str) -> None:
 
 class TestThreads:
     async def test_no_more_calls_run_at_once_than_there_are_threads(self) -> None:
-        threads = Threads(2)
+        threads = DiskThreads(2)
         running: list[int] = []
         most = 0
 
@@ -156,7 +156,7 @@ class TestThreads:
         assert most == 2
 
     async def test_a_cancelled_call_ends_when_its_thread_has(self) -> None:
-        threads = Threads(1)
+        threads = DiskThreads(1)
         ended = threading.Event()
 
         def work() -> None:
@@ -173,7 +173,7 @@ class TestThreads:
         await threads.stop()
 
     async def test_a_call_that_is_cancelled_in_the_line_never_runs(self) -> None:
-        threads = Threads(1)
+        threads = DiskThreads(1)
         ran: list[str] = []
         first = asyncio.ensure_future(threads.run(time.sleep, 0.1))
         second = asyncio.ensure_future(threads.run(ran.append, "second"))

@@ -12,8 +12,10 @@ import pytest
 from pydantic import SecretStr
 
 from s3sftp.backends.contract import Place, Session
-from s3sftp.backends.s3 import S3Backend, S3Options, list_pages, removing
-from testbed.store import Store
+from s3sftp.backends.s3 import S3Backend, S3Options
+from s3sftp.backends.s3.namespace import removing
+from s3sftp.backends.s3.requests import list_pages
+from testbed.s3_store import Store
 
 ALICE = Session("alice")
 PART = 5 << 20

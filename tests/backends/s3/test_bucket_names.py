@@ -18,15 +18,15 @@ from botocore.handlers import VALID_BUCKET, VALID_S3_ARN
 from pydantic import SecretStr, ValidationError
 
 from s3sftp.backends.s3 import S3Options, check
-from s3sftp.backends.s3.bodies import MemoryBody
-from s3sftp.backends.s3.bucket_names import is_directory_bucket, problem_of
-from s3sftp.backends.s3.client import Store
-from s3sftp.backends.s3.clients import Client, make_client
-from s3sftp.backends.s3.failures import UNMADE
-from s3sftp.backends.s3.received import WholeText
-from s3sftp.backends.s3.signing import EMPTY
+from s3sftp.backends.s3.botocore_client import BotocoreClient, make_client
+from s3sftp.backends.s3.bucket_names import bucket_name_problem, is_directory_bucket
+from s3sftp.backends.s3.client import S3Client
+from s3sftp.backends.s3.errors import UNMADE
+from s3sftp.backends.s3.http.request_body import RequestBody
+from s3sftp.backends.s3.http.response_body import ErrorText
+from s3sftp.backends.s3.http.signing import EMPTY
 from s3sftp.errors import ConfigurationError
-from tests.backends.s3.test_direct_requests import lowered
+from tests.backends.s3.test_fast_client_requests import lowered
 from tests.support.raw_store import RawStore, Wire, head_of
 
 ACCESS_POINT = "arn:aws:s3:us-east-1:123456789012:accesspoint/ap"
@@ -71,7 +71,7 @@ def options(bucket: str, **more: Any) -> S3Options:
 
 def requests_for(bucket: str) -> list[tuple[str, dict[str, Any]]]:
     key = "a b/ü+%#?&=*'()~-._"
-    data = {"Body": MemoryBody(b"data"), "ContentMD5": "jXd/OF09/siBXSD3SWAm3A=="}
+    data = {"Body": RequestBody(b"data"), "ContentMD5": "jXd/OF09/siBXSD3SWAm3A=="}
     return [
         ("HeadObject", {"Key": key}),
         ("GetObject", {"Key": key, "Range": "bytes=0-9", "IfMatch": '"v"'}),
@@ -84,7 +84,7 @@ def requests_for(bucket: str) -> list[tuple[str, dict[str, Any]]]:
 
 
 @asynccontextmanager
-async def made(given: S3Options) -> AsyncIterator[Client]:
+async def made(given: S3Options) -> AsyncIterator[BotocoreClient]:
     client = await make_client(given)
     try:
         yield client
@@ -92,13 +92,13 @@ async def made(given: S3Options) -> AsyncIterator[Client]:
         await client.context.__aexit__(None, None, None)
 
 
-async def by_botocore(made: Client, bucket: str, api: str, parameters: dict[str, Any]) -> Any:
+async def by_botocore(made: BotocoreClient, bucket: str, api: str, parameters: dict[str, Any]) -> Any:
     """What botocore would send."""
     kept: list[Any] = []
 
     def keep(request: Any, **_: Any) -> AioAWSResponse:
         kept.append(request)
-        return AioAWSResponse(request.url, 404, {}, WholeText(b""))
+        return AioAWSResponse(request.url, 404, {}, ErrorText(b""))
 
     made.client.meta.events.register("before-send.s3", keep)
     try:
@@ -250,7 +250,7 @@ async def test_a_directory_bucket_is_asked_with_the_key_of_a_session() -> None:
 
     async with RawStore(store) as raw:
         given = options(DIRECTORY, region="us-east-1", endpoint_url=raw.url())
-        client = Store(given)
+        client = S3Client(given)
         await client.start()
         try:
             await client.call("HeadObject", Key="k")
@@ -267,7 +267,7 @@ async def test_a_directory_bucket_is_asked_with_the_key_of_a_session() -> None:
 @pytest.mark.parametrize("bucket", [*PLAIN, OUTPOST, LAMBDA, MULTI_REGION, DIRECTORY, "a" * 255])
 def test_what_botocore_takes_is_taken(bucket: str) -> None:
     assert VALID_BUCKET.search(bucket) or VALID_S3_ARN.search(bucket)
-    assert problem_of(bucket) is None
+    assert bucket_name_problem(bucket) is None
     assert is_directory_bucket(bucket) is (bucket == DIRECTORY)
 
 

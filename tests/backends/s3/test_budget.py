@@ -11,9 +11,9 @@ import pytest
 from s3sftp.backends.contract import Finish, WriteIntent
 from s3sftp.backends.s3 import S3Backend
 from s3sftp.errors import IsADirectory, NotFound
-from s3sftp.telemetry import Costs, charged_to
+from s3sftp.telemetry import Costs, charging
 from tests.backends.s3.conftest import ALICE, PART, Opener, place
-from tests.backends.s3.writers import begin, data_of, get, names, put, send
+from tests.backends.s3.upload_driver import begin, data_of, get, names, put, send
 from tests.support.fault_proxy import FaultProxy
 from tests.support.s3_client import S3
 
@@ -22,7 +22,7 @@ from tests.support.s3_client import S3
 def costing(proxy: FaultProxy, **apis: int) -> Iterator[None]:
     """The block costs exactly these requests, and the account says so too."""
     proxy.log.clear()
-    with charged_to(Costs()) as costs:
+    with charging(Costs()) as costs:
         yield
     assert dict(proxy.log.by_api()) == apis
     assert dict(costs.requests) == apis

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule
 
 from s3sftp.backends.contract import FileInfo, Session
-from s3sftp.backends.s3 import cache
-from s3sftp.backends.s3.cache import Change, Facts, Moment
+from s3sftp.backends.s3.metadata import cache
+from s3sftp.backends.s3.metadata.cache import MetadataCache, PendingChange, ReadPoint
 
 FILE = FileInfo.file(1, version='"a"')
 OTHER = FileInfo.file(2, version='"b"')
@@ -31,26 +31,26 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def facts(clock: Clock) -> Facts:
-    return Facts(2.0, 100, clock)
+def facts(clock: Clock) -> MetadataCache:
+    return MetadataCache(2.0, 100, clock)
 
 
-def known(facts: Facts, key: str, session: Session = ALICE) -> FileInfo | str:
+def known(facts: MetadataCache, key: str, session: Session = ALICE) -> FileInfo | str:
     fact = facts.get(key, session)
     return "unknown" if fact is None else fact.info
 
 
 def list_it(
-    facts: Facts,
+    facts: MetadataCache,
     key: str,
     info: FileInfo = FILE,
     session: Session = ALICE,
-    moment: Moment | None = None,
+    moment: ReadPoint | None = None,
 ) -> None:
     facts.learn(key, session, info, moment or facts.moment(), answers=True)
 
 
-def test_a_fact_is_believed_for_its_time_and_no_longer(facts: Facts, clock: Clock) -> None:
+def test_a_fact_is_believed_for_its_time_and_no_longer(facts: MetadataCache, clock: Clock) -> None:
     list_it(facts, "a")
     clock.now = 1.9
     assert known(facts, "a") == FILE
@@ -58,7 +58,7 @@ def test_a_fact_is_believed_for_its_time_and_no_longer(facts: Facts, clock: Cloc
     assert known(facts, "a") == "unknown"
 
 
-def test_a_fact_is_as_old_as_the_question_not_as_the_answer(facts: Facts, clock: Clock) -> None:
+def test_a_fact_is_as_old_as_the_question_not_as_the_answer(facts: MetadataCache, clock: Clock) -> None:
     moment = facts.moment()
     clock.now = 1.5
     list_it(facts, "a", moment=moment)
@@ -69,7 +69,7 @@ def test_a_fact_is_as_old_as_the_question_not_as_the_answer(facts: Facts, clock:
 
 
 def test_a_page_that_was_asked_for_before_another_answer_does_not_replace_it(
-    facts: Facts, clock: Clock
+    facts: MetadataCache, clock: Clock
 ) -> None:
     early = facts.moment()
     clock.now = 1.0
@@ -78,7 +78,7 @@ def test_a_page_that_was_asked_for_before_another_answer_does_not_replace_it(
     assert known(facts, "a") == OTHER
 
 
-def test_a_fact_is_its_session_s_alone(facts: Facts) -> None:
+def test_a_fact_is_its_session_s_alone(facts: MetadataCache) -> None:
     list_it(facts, "a")
     with facts.changing("b", ALICE) as change:
         change.left(OTHER)
@@ -88,7 +88,7 @@ def test_a_fact_is_its_session_s_alone(facts: Facts) -> None:
 
 @pytest.mark.parametrize("by", [ALICE, BOB], ids=["its own", "another"])
 def test_a_change_by_any_session_ends_what_all_believe_and_is_known_to_its_own(
-    facts: Facts, by: Session
+    facts: MetadataCache, by: Session
 ) -> None:
     for session in (ALICE, BOB):
         list_it(facts, "a", session=session)
@@ -104,7 +104,9 @@ def test_a_change_by_any_session_ends_what_all_believe_and_is_known_to_its_own(
 
 @pytest.mark.parametrize("first", [0, 1])
 @pytest.mark.parametrize("other", [ALICE, BOB], ids=["same session", "two sessions"])
-def test_of_two_changes_at_once_nobody_knows_what_they_left(facts: Facts, first: int, other: Session) -> None:
+def test_of_two_changes_at_once_nobody_knows_what_they_left(
+    facts: MetadataCache, first: int, other: Session
+) -> None:
     """Their answers may come in another order than the store carried them out."""
     contexts = [facts.changing("a", ALICE), facts.changing("a", other)]
     for version, context in enumerate(contexts):
@@ -117,7 +119,7 @@ def test_of_two_changes_at_once_nobody_knows_what_they_left(facts: Facts, first:
     assert known(facts, "a") == FILE
 
 
-def test_a_change_that_fails_leaves_nothing_known(facts: Facts) -> None:
+def test_a_change_that_fails_leaves_nothing_known(facts: MetadataCache) -> None:
     list_it(facts, "a")
     with pytest.raises(ValueError, match="x"), facts.changing("a", ALICE):
         raise ValueError("x")
@@ -126,7 +128,7 @@ def test_a_change_that_fails_leaves_nothing_known(facts: Facts) -> None:
 
 @pytest.mark.parametrize("by", [ALICE, BOB])
 def test_an_answer_that_was_asked_for_before_the_end_of_a_change_does_not_replace_what_that_left(
-    facts: Facts, by: Session
+    facts: MetadataCache, by: Session
 ) -> None:
     early = facts.moment()
     with facts.changing("a", by) as change:
@@ -139,7 +141,7 @@ def test_an_answer_that_was_asked_for_before_the_end_of_a_change_does_not_replac
     assert known(facts, "a") == FILE
 
 
-def test_a_directory_above_may_vanish_with_a_removed_file_and_nothing_else_does(facts: Facts) -> None:
+def test_a_directory_above_may_vanish_with_a_removed_file_and_nothing_else_does(facts: MetadataCache) -> None:
     list_it(facts, "a/b", DIRECTORY)
     list_it(facts, "x")
     early = facts.moment()
@@ -150,7 +152,9 @@ def test_a_directory_above_may_vanish_with_a_removed_file_and_nothing_else_does(
     assert known(facts, "a/b") == "unknown"
 
 
-def test_directories_above_a_file_that_is_there_are_still_known_to_be(facts: Facts, clock: Clock) -> None:
+def test_directories_above_a_file_that_is_there_are_still_known_to_be(
+    facts: MetadataCache, clock: Clock
+) -> None:
     """Clients ask for the directory again and again while they fill it."""
     early = facts.moment()
     list_it(facts, "a", DIRECTORY)
@@ -167,7 +171,7 @@ def test_directories_above_a_file_that_is_there_are_still_known_to_be(facts: Fac
     assert known(facts, "a") == "unknown"
 
 
-def test_a_change_of_a_tree_ends_what_is_believed_of_all_below(facts: Facts) -> None:
+def test_a_change_of_a_tree_ends_what_is_believed_of_all_below(facts: MetadataCache) -> None:
     for key in ("foo", "foo/a", "foo/b/c"):
         list_it(facts, key)
     early = facts.moment()
@@ -178,7 +182,7 @@ def test_a_change_of_a_tree_ends_what_is_believed_of_all_below(facts: Facts) -> 
     assert known(facts, "foo/b/c") == "unknown"
 
 
-def test_what_the_store_has_contradicted_nobody_believes(facts: Facts) -> None:
+def test_what_the_store_has_contradicted_nobody_believes(facts: MetadataCache) -> None:
     for session in (ALICE, BOB):
         list_it(facts, "a", session=session)
     facts.forget("a")
@@ -187,7 +191,7 @@ def test_what_the_store_has_contradicted_nobody_believes(facts: Facts) -> None:
 
 def test_no_more_is_remembered_than_allowed(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cache, "_CHANGES_KEPT", 3)
-    facts = Facts(2.0, 3, clock)
+    facts = MetadataCache(2.0, 3, clock)
     for number in range(10):
         list_it(facts, str(number))
     assert len(facts) == 3
@@ -200,7 +204,7 @@ def test_no_more_is_remembered_than_allowed(clock: Clock, monkeypatch: pytest.Mo
 
 
 def test_zero_turns_it_off(clock: Clock) -> None:
-    facts = Facts(0, 100, clock)
+    facts = MetadataCache(0, 100, clock)
     with facts.changing("a", ALICE) as change:
         change.left(FILE)
     list_it(facts, "a")
@@ -225,10 +229,10 @@ class Interleaving(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.facts = Facts(1e9, 1000)
+        self.facts = MetadataCache(1e9, 1000)
         self.store: dict[str, FileInfo | None] = dict.fromkeys(KEYS)
         self.number = 0
-        self.listed: list[tuple[Session, Moment, dict[str, FileInfo | None]]] = []
+        self.listed: list[tuple[Session, ReadPoint, dict[str, FileInfo | None]]] = []
         self.changing: list[list[object]] = []
 
     @rule(session=st.sampled_from(SESSIONS), directory=st.sampled_from(["", "a", "a/b", "d"]))
@@ -264,7 +268,7 @@ class Interleaving(RuleBasedStateMachine):
             self.changing[index % len(self.changing)][3] = info
             return
         if tells:
-            assert isinstance(change, Change)
+            assert isinstance(change, PendingChange)
             change.left(effect)  # type: ignore[arg-type]
         context.__exit__(None, None, None)  # type: ignore[attr-defined]
         del self.changing[index % len(self.changing)]

@@ -10,7 +10,7 @@ from pydantic import SecretStr
 
 from s3sftp.backends.findings import Finding
 from s3sftp.backends.s3 import check
-from testbed.store import Store
+from testbed.s3_store import Store
 from tests.backends.s3.conftest import options_for
 from tests.support.fault_proxy import FaultProxy
 from tests.support.faults import Answer, Foreign, Strip

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from s3sftp.backends.s3.checksums import crc32_combine, crc_of_parts, crc_of_text, crc_text, digest
+from s3sftp.backends.s3.checksums.digest import crc32_combine, crc_of_parts, crc_of_text, crc_text, digest
 
 
 @given(st.binary(max_size=300), st.binary(max_size=300))

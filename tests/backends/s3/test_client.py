@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from s3sftp.backends.s3 import S3Backend
-from s3sftp.backends.s3.client import Store
+from s3sftp.backends.s3.client import S3Client
 from s3sftp.errors import NotFound, StorageFailure
-from testbed import store as stores
+from testbed import s3_store as stores
 from tests.backends.s3.conftest import ALICE, PART, Opener, options_for, place
-from tests.backends.s3.writers import data_of, put
+from tests.backends.s3.upload_driver import data_of, put
 from tests.support.fault_proxy import FaultProxy
 from tests.support.faults import Answer, Hold
 from tests.support.s3_client import S3
@@ -150,7 +150,7 @@ async def test_every_attempt_is_a_span_and_costs(backend: S3Backend, proxy: Faul
 
 
 async def test_starting_sends_nothing(proxied: stores.Store, proxy: FaultProxy, bucket: str) -> None:
-    client = Store(options_for(proxied, bucket))
+    client = S3Client(options_for(proxied, bucket))
     await client.start()
     await client.stop()
     await client.stop()

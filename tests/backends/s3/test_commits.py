@@ -13,13 +13,13 @@ from structlog.testing import capture_logs
 
 from s3sftp.backends.s3 import S3Backend
 from s3sftp.errors import Changed
-from s3sftp.events import Events
+from s3sftp.events import EventHub
 from s3sftp.fs import FileSystem, VirtualPath, WriteMode
-from s3sftp.fs.openfiles import OpenWriter
+from s3sftp.fs.open_files import OpenWriter
 from tests.backends.s3.conftest import PART, Opener
 from tests.backends.s3.test_janitor import journal_files
-from tests.backends.s3.writers import data_of
-from tests.events.doubles import Ear, put, until, volume_with
+from tests.backends.s3.upload_driver import data_of
+from tests.events.faulty_subscribers import Ear, put, until, volume_with
 from tests.support.fault_proxy import FaultProxy
 from tests.support.faults import Hold, HoldReply
 from tests.support.s3_client import S3
@@ -33,7 +33,7 @@ CREATE, CHANGE, APPEND = WriteMode(), WriteMode(create=False), WriteMode(append=
 async def filesystem(backend: S3Backend, ear: Ear | None = None) -> AsyncIterator[FileSystem]:
     """What a user sees of the bucket, below `alice/` of its prefix."""
     await backend.stop()  # the volume starts it
-    async with volume_with(Events((ear or Ear()).hear), backend) as files:
+    async with volume_with(EventHub((ear or Ear()).hear), backend) as files:
         yield files
 
 

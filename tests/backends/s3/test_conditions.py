@@ -6,11 +6,11 @@ import pytest
 
 from s3sftp.backends.contract import FileInfo, Finish
 from s3sftp.backends.s3 import S3Backend
-from s3sftp.backends.s3.failures import is_unknown
+from s3sftp.backends.s3.errors import outcome_is_unknown
 from s3sftp.backends.s3.features import Feature
 from s3sftp.errors import AlreadyExists, Changed, PermissionDenied, StorageError
 from tests.backends.s3.conftest import ALICE, PART, Opener, place
-from tests.backends.s3.writers import begin, data_of, get, put
+from tests.backends.s3.upload_driver import begin, data_of, get, put
 from tests.support.fault_proxy import FaultProxy
 from tests.support.faults import Answer, LoseReply, Meanwhile, Strip
 from tests.support.s3_client import S3
@@ -230,7 +230,7 @@ async def test_what_was_sent_after_a_refusal_and_may_be_stored_is_told_as_unknow
     proxy.on("HeadObject", do=Answer(403, "AccessDenied"), key="/f$", skip=int("if" in header))
     with pytest.raises(StorageError) as told:
         await put(backend, "f", b"x", exclusive=True)
-    assert is_unknown(told.value)
+    assert outcome_is_unknown(told.value)
     assert await s3.body("tenant/f") == b"x"
 
 

@@ -6,9 +6,9 @@ import pytest
 
 from s3sftp.backends.contract import Place
 from s3sftp.backends.s3 import S3Backend
-from s3sftp.backends.s3.content_types import content_type
+from s3sftp.backends.s3.metadata.content_types import content_type
 from tests.backends.s3.conftest import ALICE, PART, Opener, place
-from tests.backends.s3.writers import data_of, put
+from tests.backends.s3.upload_driver import data_of, put
 from tests.support.s3_client import S3
 
 

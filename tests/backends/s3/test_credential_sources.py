@@ -14,12 +14,13 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from s3sftp.backends.s3 import check, credential_process, credentials
+from s3sftp.backends.s3 import check
 from s3sftp.backends.s3 import client as client_module
-from s3sftp.backends.s3.client import Store
+from s3sftp.backends.s3.client import S3Client
+from s3sftp.backends.s3.credentials import credential_process, renewal
 from s3sftp.errors import ConfigurationError, StorageFailure
-from tests.backends.s3 import test_direct_reads
-from tests.backends.s3.test_direct_reads import options
+from tests.backends.s3 import test_fast_client_reads
+from tests.backends.s3.test_fast_client_reads import options
 from tests.support.raw_store import RawStore, Wire, head_of, sends
 
 OK = head_of("200 OK", 'ETag: "v"', "Content-Length: 0", "Date: now")
@@ -44,21 +45,21 @@ def environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_PROFILE"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(credentials, "_PAUSE_SECONDS", 0.0)
-    monkeypatch.setattr(credentials, "_REPEAT_SECONDS", 0.0)
+    monkeypatch.setattr(renewal, "_PAUSE_SECONDS", 0.0)
+    monkeypatch.setattr(renewal, "_REPEAT_SECONDS", 0.0)
     monkeypatch.setattr(client_module, "_PAUSE_SECONDS", 0.0)
 
 
-def opened(raw: RawStore, **changes: Any) -> AbstractAsyncContextManager[Store]:
+def opened(raw: RawStore, **changes: Any) -> AbstractAsyncContextManager[S3Client]:
     """A started Store that has its credentials from the chain."""
-    return test_direct_reads.opened(raw, **(CHAIN | changes))
+    return test_fast_client_reads.opened(raw, **(CHAIN | changes))
 
 
 def process(tmp_path: Path, command: str) -> None:
     (tmp_path / "config").write_text(f"[default]\ncredential_process = {command}\n")
 
 
-async def failure_of(store: Store) -> StorageFailure:
+async def failure_of(store: S3Client) -> StorageFailure:
     with pytest.raises(StorageFailure, match="refuses the server's credentials") as raised:
         await store.call("HeadObject", Key="k")
     assert raised.value.detail is not None
@@ -120,7 +121,7 @@ async def test_a_process_that_hangs_runs_once_and_ends_with_the_server(tmp_path:
 
 
 async def test_a_process_that_hangs_is_ended_in_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(credentials, "_LONGEST_SECONDS", 1.0)
+    monkeypatch.setattr(renewal, "_LONGEST_SECONDS", 1.0)
     process(tmp_path, f"/bin/sh -c 'echo $$ >> {tmp_path}/pids; sleep 1000'")
     patience = {"metadata_timeout": timedelta(seconds=30)}
     async with RawStore(sends(OK)) as raw, opened(raw, **patience) as store:
@@ -312,18 +313,18 @@ async def test_plain_http_to_another_machine_is_refused_whoever_says_it(
         (tmp_path / "config").write_text(f"[default]\n{source}\n")
     async with RawStore(sends(OK)) as raw:
         with pytest.raises(ConfigurationError, match=ENDPOINTS[source]) as raised:
-            await Store(options(raw, endpoint_url=None)).start()
+            await S3Client(options(raw, endpoint_url=None)).start()
         assert "http://store.test" in str(raised.value)
         assert "hush" not in str(raised.value)
-        accepted = Store(options(raw, endpoint_url=None, allow_plain_http=True))
+        accepted = S3Client(options(raw, endpoint_url=None, allow_plain_http=True))
         await accepted.start()
         assert accepted._client.meta.endpoint_url.endswith("store.test")
         await accepted.stop()
-        given = Store(options(raw, endpoint_url="https://other.test"))
+        given = S3Client(options(raw, endpoint_url="https://other.test"))
         await given.start()
         await given.stop()
         monkeypatch.setenv("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "true")
-        ignored = Store(options(raw, endpoint_url=None))
+        ignored = S3Client(options(raw, endpoint_url=None))
         await ignored.start()
         assert ignored._client.meta.endpoint_url == "https://s3.amazonaws.com"
         await ignored.stop()
@@ -334,7 +335,7 @@ async def test_bodies_are_signed_where_the_environment_leads_over_plain_http(
 ) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://store.test")
     async with RawStore(sends(OK)) as raw:
-        store = Store(options(raw, endpoint_url=None, allow_plain_http=True))
+        store = S3Client(options(raw, endpoint_url=None, allow_plain_http=True))
         await store.start()
         assert store._direct is not None
         assert store._direct._signs_bodies is None

@@ -8,13 +8,13 @@ import pytest
 import structlog.testing
 
 from s3sftp.backends.s3 import S3Backend, check
-from s3sftp.backends.s3.contact import Contact
+from s3sftp.backends.s3.request_outcomes import RequestOutcomes
 from s3sftp.backends.s3.worker_tables import WorkerTables
 from s3sftp.errors import AlreadyExists, NotFound, PermissionDenied
-from testbed.store import Store
+from testbed.s3_store import Store
 from tests.backends.s3.conftest import ALICE, Opener, options_for, place
 from tests.backends.s3.test_listing import fill
-from tests.backends.s3.writers import get, names, put
+from tests.backends.s3.upload_driver import get, names, put
 from tests.support.fault_proxy import FaultProxy
 from tests.support.faults import Answer, Rewrite
 from tests.support.s3_client import S3
@@ -125,7 +125,7 @@ async def test_a_refusal_that_only_says_that_nothing_is_there_is_not_told_to_ope
     limited: FaultProxy, proxied: Store, bucket: str
 ) -> None:
     shared = WorkerTables.of()
-    contact = Contact(shared.contact)
+    contact = RequestOutcomes(shared.contact)
     backend = S3Backend(options_for(proxied, bucket), shared=shared)
     await backend.start()
     try:

@@ -11,12 +11,12 @@ from botocore.loaders import Loader
 from botocore.model import ServiceModel
 
 import s3sftp.backends.s3
-from s3sftp.backends.s3.descriptions import APIS, SERVICES, descriptions
+from s3sftp.backends.s3.http.service_model import APIS, SERVICES, model_loader
 
 
 def both() -> tuple[Loader, Loader]:
     """What the server reads, and botocore, each anew: clients write into what they share."""
-    return descriptions.__wrapped__(None), Loader()
+    return model_loader.__wrapped__(None), Loader()
 
 
 def model(loader: Loader) -> ServiceModel:
@@ -48,7 +48,7 @@ def test_every_request_that_the_code_makes_is_described() -> None:
     known = set(model(Loader()).operation_names)
     named = set()
     for file in Path(s3sftp.backends.s3.__file__).parent.glob("*.py"):
-        if file.name != "descriptions.py":
+        if file.name != "service_model.py":
             nodes = ast.walk(ast.parse(file.read_text("utf-8")))
             named |= {node.value for node in nodes if isinstance(node, ast.Constant) and node.value in known}
     assert named <= APIS

@@ -11,9 +11,9 @@ import pytest
 
 from s3sftp.backends.contract import Finish
 from s3sftp.backends.s3 import S3Backend, check
-from testbed.store import Store
+from testbed.s3_store import Store
 from tests.backends.s3.conftest import ALICE, PART, Opener, options_for, place
-from tests.backends.s3.writers import begin, data_of, get, names, put
+from tests.backends.s3.upload_driver import begin, data_of, get, names, put
 from tests.support.fault_proxy import FaultProxy
 from tests.support.s3_client import S3
 

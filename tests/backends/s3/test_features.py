@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from structlog.testing import capture_logs
 
-from s3sftp.backends.s3.features import LOST, ROWS, Feature, Features
+from s3sftp.backends.s3.features import CONSEQUENCES, ROWS, Feature, Features
 from s3sftp.backends.s3.options import S3Options
-from s3sftp.counters import Table, make_shared
+from s3sftp.runtime.shared_counters import SharedCounters, create_shared_file
 
 
 def test_everything_is_there_until_something_shows_that_it_is_not() -> None:
@@ -33,15 +33,15 @@ def test_the_log_says_once_what_is_lost() -> None:
     with capture_logs() as lines:
         features.lacks(Feature.TAGS, "PutObject: NotImplemented")
         features.lacks(Feature.TAGS, "PutObject: NotImplemented")
-    assert [line["lost"] for line in lines] == [LOST[Feature.TAGS]]
+    assert [line["lost"] for line in lines] == [CONSEQUENCES[Feature.TAGS]]
 
 
 def test_one_worker_finds_out_for_all() -> None:
-    shared = make_shared(ROWS, 3)
-    one, other = (Features(table=Table.shared(shared, 3, column)) for column in (0, 1))
+    shared = create_shared_file(ROWS, 3)
+    one, other = (Features(table=SharedCounters.shared(shared, 3, column)) for column in (0, 1))
     one.lacks(Feature.CHECKSUMS)
     assert not other.has(Feature.CHECKSUMS)
 
 
 def test_each_feature_says_what_is_lost_without_it() -> None:
-    assert LOST.keys() == set(Feature)
+    assert CONSEQUENCES.keys() == set(Feature)

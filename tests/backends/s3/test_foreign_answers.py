@@ -10,11 +10,11 @@ import pytest
 
 from s3sftp.backends.s3 import S3Backend
 from s3sftp.errors import NotFound, StorageError, StorageFailure
-from s3sftp.telemetry import Costs, charged_to
-from testbed.store import Store
+from s3sftp.telemetry import Costs, charging
+from testbed.s3_store import Store
 from tests.backends.s3.conftest import ALICE, PART, Opener, place
 from tests.backends.s3.test_janitor import journal_files
-from tests.backends.s3.writers import begin, data_of, get, names, put
+from tests.backends.s3.upload_driver import begin, data_of, get, names, put
 from tests.support.fault_proxy import FaultProxy
 from tests.support.faults import Foreign
 from tests.support.s3_client import S3
@@ -55,7 +55,7 @@ async def test_what_stores_answer_is_believed(
     """Nothing of what is done every day is looked up, or asked for again."""
     large = {} if store.name == "rclone" else {"copy_part_bytes": PART}
     backend = await open_backend(direct_requests=direct, **large)
-    with charged_to(Costs()) as costs:
+    with charging(Costs()) as costs:
         await put(backend, "d/small", SMALL)
         await put(backend, "d/empty", b"")
         await put(backend, "d/large", LARGE)

@@ -9,7 +9,7 @@ from s3sftp.backends.s3 import S3Backend
 from s3sftp.errors import AlreadyExists, IsADirectory, NotEmpty
 from tests.backends.s3.conftest import ALICE, place
 from tests.backends.s3.test_listing import fill
-from tests.backends.s3.writers import names
+from tests.backends.s3.upload_driver import names
 from tests.support.fault_proxy import FaultProxy
 from tests.support.faults import Meanwhile
 from tests.support.s3_client import S3

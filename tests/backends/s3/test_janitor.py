@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 import structlog
 
-from s3sftp.backends.s3.journal_disk import DiskClaims
-from s3sftp.backends.s3.ownership import Claim, Entry, Journal
+from s3sftp.backends.s3.recovery.disk_journal import DiskJournal
+from s3sftp.backends.s3.recovery.upload_journal import JournalEntry, UploadClaim, UploadJournal
 from s3sftp.errors import StorageFailure
 from tests.backends.s3.conftest import ALICE, PART, Opener
-from tests.backends.s3.writers import begin, data_of, put
+from tests.backends.s3.upload_driver import begin, data_of, put
 from tests.support.fault_proxy import FaultProxy
 from tests.support.faults import Answer, Hold, HoldReply, LoseReply
 from tests.support.s3_client import S3
@@ -25,19 +25,19 @@ PIECE = data_of(PART)
 NOW = {"janitor_min_age": timedelta(0)}
 
 
-def crash(journal: Journal) -> None:
+def crash(journal: UploadJournal) -> None:
     """What a SIGKILL leaves of a journal: its files, without the lock."""
     import os
 
     claims = journal._storage
-    assert isinstance(claims, DiskClaims)
+    assert isinstance(claims, DiskJournal)
     assert claims._lock is not None
     os.close(claims._lock)
     claims._lock = claims._own = None
 
 
-def journal_on(state: Path, endpoint: str = "", bucket: str = "b") -> Journal:
-    return Journal(endpoint, bucket, DiskClaims(state, endpoint, bucket))
+def journal_on(state: Path, endpoint: str = "", bucket: str = "b") -> UploadJournal:
+    return UploadJournal(endpoint, bucket, DiskJournal(state, endpoint, bucket))
 
 
 def journal_files(state: Path) -> list[Path]:
@@ -53,7 +53,7 @@ async def test_an_upload_is_in_the_journal_from_before_it_exists_until_it_has_en
     await backend.write_chunk(upload, PIECE, ALICE)
     [file] = journal_files(tmp_path)
     [(key, upload_id)] = await s3.multipart_uploads()
-    claim = Claim(**json.loads(file.read_text()))
+    claim = UploadClaim(**json.loads(file.read_text()))
     assert (claim.bucket, claim.key, claim.upload_id) == (s3.bucket, key, upload_id)
     await backend.abort_write(upload, ALICE)
     assert journal_files(tmp_path) == []
@@ -236,7 +236,7 @@ async def test_one_that_may_be_it_by_another_clock_is_not_forgotten(
     [(key, upload_id)] = await s3.multipart_uploads()
     assert key == "tenant/far"
     [file] = journal_files(tmp_path)
-    assert Claim(**json.loads(file.read_text())).key == "tenant/far"
+    assert UploadClaim(**json.loads(file.read_text())).key == "tenant/far"
     await s3.client.abort_multipart_upload(Bucket=s3.bucket, Key=key, UploadId=upload_id)
     await living.janitor.sweep()
     assert journal_files(tmp_path) == []
@@ -323,7 +323,7 @@ async def test_what_cannot_be_told_from_others_is_left_told_of_and_in_the_end_fo
         await living.janitor.sweep()
     assert len(await s3.multipart_uploads()) == 3
     [file] = journal_files(tmp_path)
-    assert Claim(**json.loads(file.read_text())).key == "tenant/f"
+    assert UploadClaim(**json.loads(file.read_text())).key == "tenant/f"
     advice = {line["event"]: line["advice"] for line in logs if "advice" in line}
     assert advice.keys() >= {"janitor.upload_ambiguous", "janitor.upload_abandoned"}
     for text in advice.values():
@@ -338,7 +338,7 @@ async def test_a_sweep_while_a_lost_reply_is_noted_forgets_nothing(
     backend = await open_backend(tmp_path, **NOW)
     claim = backend.journal.claim
 
-    async def swept_meanwhile(key: str, **more: Any) -> Entry:
+    async def swept_meanwhile(key: str, **more: Any) -> JournalEntry:
         await backend.janitor.sweep()
         return await claim(key, **more)
 

@@ -13,11 +13,11 @@ import pytest
 import structlog
 
 from s3sftp.backends.s3 import S3Backend
-from s3sftp.backends.s3.journal_bucket import BucketClaims
-from s3sftp.backends.s3.silence import Silence
+from s3sftp.backends.s3.recovery.bucket_journal import BucketJournal
+from s3sftp.backends.s3.recovery.liveness import Liveness
 from s3sftp.errors import StorageError
 from tests.backends.s3.conftest import ALICE, PART, Opener
-from tests.backends.s3.writers import begin, data_of, put
+from tests.backends.s3.upload_driver import begin, data_of, put
 from tests.support.fault_proxy import FaultProxy
 from tests.support.faults import Answer, CutBody, HoldReply, LoseReply
 from tests.support.s3_client import S3
@@ -29,9 +29,9 @@ RESERVED = "tenant/.s3sftp/"
 BOTH = pytest.mark.parametrize("store", ["seaweed", "moto"], indirect=True)
 
 
-def claims_of(backend: S3Backend) -> BucketClaims:
+def claims_of(backend: S3Backend) -> BucketJournal:
     storage = backend.journal._storage
-    assert isinstance(storage, BucketClaims)
+    assert isinstance(storage, BucketJournal)
     return storage
 
 
@@ -377,7 +377,7 @@ async def _has_seen(s3: S3, end: str) -> bool:
 
 
 def test_who_shows_something_new_is_alive_and_what_is_gone_is_no_sign() -> None:
-    silence = Silence()
+    silence = Liveness()
     first, second, renewed = ("a", "1", "t"), ("b", "1", "t"), ("a", "2", "t")
     assert silence.of({"i": {first, second}}, 0.0, 1.0) == {"i": 0.0}
     assert silence.of({"i": {first, second}}, 11.0, 12.0) == {"i": 10.0}

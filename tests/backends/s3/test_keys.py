@@ -7,11 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from s3sftp.backends.contract import Place
-from s3sftp.backends.s3.keys import Keys
+from s3sftp.backends.s3.keys import KeyMapping
 from s3sftp.errors import InvalidRequest
 
 PREFIX = "tenants/acme/"
-keys = Keys(PREFIX)
+keys = KeyMapping(PREFIX)
 
 _hostile = st.sampled_from(
     [b"\\", b"\n", b"\r", b"\x7f", b"\xff", b"\xef\x9c\x80", b"\xef\xbf\xbf", b"\xc3", b"e\xcc\x81"]
@@ -34,7 +34,7 @@ unicode_keys = st.text(st.characters(codec="utf-8"), min_size=1, max_size=12)
 
 @given(names, st.booleans())
 def test_a_name_comes_back_as_itself(name: bytes, escape: bool) -> None:
-    mapping = Keys(PREFIX, escape_backslash=escape)
+    mapping = KeyMapping(PREFIX, escape_backslash=escape)
     key = mapping.key_of(Place((name,)))
     assert key.startswith(PREFIX)
     assert mapping.name_of(key, PREFIX) == name
@@ -78,7 +78,7 @@ def test_the_mapping_is_what_the_documentation_says(name: bytes, text: str) -> N
 
 
 def test_a_backslash_stays_when_that_is_wanted() -> None:
-    assert Keys(escape_backslash=False).text_of(b"a\\b") == "a\\b"
+    assert KeyMapping(escape_backslash=False).text_of(b"a\\b") == "a\\b"
 
 
 @pytest.mark.parametrize(
@@ -109,7 +109,7 @@ def test_a_key_of_another_prefix_has_no_name() -> None:
 
 def test_the_root_is_the_prefix() -> None:
     assert keys.prefix_of(Place()) == PREFIX
-    assert Keys("").prefix_of(Place()) == ""
+    assert KeyMapping("").prefix_of(Place()) == ""
     assert keys.prefix_of(Place((b"a", b"b"))) == PREFIX + "a/b/"
 
 

@@ -14,15 +14,15 @@ from pydantic import ValidationError
 
 from s3sftp.backends.contract import FileInfo
 from s3sftp.backends.s3 import S3Backend
-from s3sftp.backends.s3.completing import PIECE
-from s3sftp.backends.s3.versions import ROWS
+from s3sftp.backends.s3.metadata.version_cache import ROWS
+from s3sftp.backends.s3.namespace.listing_metadata import PIECE
 from s3sftp.backends.s3.worker_tables import WorkerTables
-from s3sftp.counters import Table, make_shared
-from testbed.store import Store
+from s3sftp.runtime.shared_counters import SharedCounters, create_shared_file
+from testbed.s3_store import Store
 from tests.backends.s3.conftest import ALICE, PART, Opener, options_for, place
 from tests.backends.s3.test_budget import costing
 from tests.backends.s3.test_listing import BOTH, fill, listed
-from tests.backends.s3.writers import data_of, put
+from tests.backends.s3.upload_driver import data_of, put
 from tests.support.fault_proxy import FaultProxy
 from tests.support.faults import Answer, Hold
 from tests.support.s3_client import S3
@@ -34,8 +34,8 @@ CERTAIN = 2.1
 @pytest.fixture
 async def workers(proxied: Store, bucket: str) -> AsyncIterator[list[S3Backend]]:
     """Two workers of one server, which believe nothing that is not certain."""
-    descriptor = make_shared(ROWS, 2)
-    tables = [Table.shared(descriptor, 2, column) for column in range(2)]
+    descriptor = create_shared_file(ROWS, 2)
+    tables = [SharedCounters.shared(descriptor, 2, column) for column in range(2)]
     os.close(descriptor)
     async with AsyncExitStack() as life:
         backends = [

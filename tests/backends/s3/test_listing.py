@@ -12,7 +12,7 @@ from s3sftp.backends.contract import FileInfo
 from s3sftp.backends.s3 import S3Backend
 from s3sftp.errors import Busy, NotADirectory, NotFound, StorageFailure
 from tests.backends.s3.conftest import ALICE, Opener, place
-from tests.backends.s3.writers import names, put
+from tests.backends.s3.upload_driver import names, put
 from tests.support.fault_proxy import FaultProxy
 from tests.support.faults import Answer, CutBody, Hold, Reset
 from tests.support.s3_client import S3

@@ -8,7 +8,7 @@ from s3sftp.backends.contract import Finish
 from s3sftp.backends.s3 import S3Backend
 from s3sftp.errors import NotFound, StorageFailure
 from tests.backends.s3.conftest import ALICE, PART, Opener, place
-from tests.backends.s3.writers import begin, data_of, put, send
+from tests.backends.s3.upload_driver import begin, data_of, put, send
 from tests.support.fault_proxy import FaultProxy
 from tests.support.faults import Answer
 from tests.support.s3_client import S3
@@ -72,7 +72,7 @@ async def test_the_checksum_of_the_whole_is_sent_with_complete(
 ) -> None:
     import zlib
 
-    from s3sftp.backends.s3.checksums import crc_text
+    from s3sftp.backends.s3.checksums.digest import crc_text
 
     data = data_of(2 * PART + 5)
     await put(backend, "f", data)

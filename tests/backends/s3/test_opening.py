@@ -9,11 +9,11 @@ import pytest
 
 from s3sftp.backends.s3 import S3Backend
 from s3sftp.errors import Changed, IsADirectory, NotFound, TimedOut
-from s3sftp.fs.budget import Budget
+from s3sftp.fs.budget import ByteBudget
 from s3sftp.fs.options import FileOptions
-from s3sftp.fs.reading import OPEN_BYTES, Reader
+from s3sftp.fs.read.reader import OPEN_BYTES, Reader
 from tests.backends.s3.conftest import ALICE, Opener, place
-from tests.backends.s3.writers import data_of, get, names, put
+from tests.backends.s3.upload_driver import data_of, get, names, put
 from tests.support.fault_proxy import FaultProxy
 from tests.support.faults import Answer, CutBody, StallBody
 from tests.support.s3_client import S3
@@ -22,11 +22,11 @@ SMALL = data_of(10_000, seed=1)
 LARGE = data_of(3 << 20, seed=2)
 
 
-async def opened(backend: S3Backend, name: str, budget: Budget | None = None) -> Reader:
+async def opened(backend: S3Backend, name: str, budget: ByteBudget | None = None) -> Reader:
     """A reader as `FileSystem` makes it."""
     began = asyncio.get_running_loop().time()
     info, beginning = await backend.open_file(place(name), OPEN_BYTES, ALICE)
-    reader = Reader(backend, place(name), info, ALICE, FileOptions(), budget or Budget(64 << 20))
+    reader = Reader(backend, place(name), info, ALICE, FileOptions(), budget or ByteBudget(64 << 20))
     if beginning is not None:
         reader.go_on(beginning, began)
     return reader
@@ -168,7 +168,7 @@ async def test_a_reader_that_leaves_gives_everything_back(open_backend: Opener, 
     """With room for three downloads, ten that were opened and not read stand in nobody's way."""
     backend = await open_backend(max_connections=4)
     await s3.put("tenant/f", LARGE)
-    budget = Budget(64 << 20)
+    budget = ByteBudget(64 << 20)
     for _ in range(10):
         reader = await opened(backend, "f", budget)
         if moment == "later":

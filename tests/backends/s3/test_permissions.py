@@ -10,13 +10,13 @@ import pytest
 
 from s3sftp.backends.contract import FileInfo, Finish
 from s3sftp.backends.s3 import S3Backend
-from s3sftp.backends.s3.objects import mode_of, mode_text
+from s3sftp.backends.s3.metadata.objects import mode_of, mode_text
 from s3sftp.errors import NotFound
-from s3sftp.fs import FileOptions, FileSystem, Mounts, NewAttributes, VirtualPath, Volume, WriteMode
-from s3sftp.fs.openfiles import OpenWriter
-from testbed.store import Store
+from s3sftp.fs import FileOptions, FileSystem, Mounts, NewAttributes, OpenStorage, VirtualPath, WriteMode
+from s3sftp.fs.open_files import OpenWriter
+from testbed.s3_store import Store
 from tests.backends.s3.conftest import ALICE, PART, Opener, options_for, place
-from tests.backends.s3.writers import begin, data_of, put
+from tests.backends.s3.upload_driver import begin, data_of, put
 from tests.support.fault_proxy import FaultProxy
 from tests.support.s3_client import S3
 
@@ -126,7 +126,7 @@ async def opened(files: FileSystem, mode: WriteMode, permissions: int) -> OpenWr
 async def test_permissions_at_open_are_for_what_is_uploaded_and_no_change_by_themselves(
     keeping: S3Backend, proxy: FaultProxy
 ) -> None:
-    files = Volume(keeping, FileOptions()).enter(Mounts.rooted_at(""), ALICE)
+    files = OpenStorage(keeping, FileOptions()).enter(Mounts.rooted_at(""), ALICE)
     writer = await opened(files, WriteMode(truncate=True), 0o600)
     await writer.write(0, b"x")
     await writer.close()
@@ -146,7 +146,7 @@ async def test_permissions_at_open_are_for_what_is_uploaded_and_no_change_by_the
 
 
 async def test_what_is_set_after_open_is_a_change_and_leaves_out_what_open_said(keeping: S3Backend) -> None:
-    files = Volume(keeping, FileOptions()).enter(Mounts.rooted_at(""), ALICE)
+    files = OpenStorage(keeping, FileOptions()).enter(Mounts.rooted_at(""), ALICE)
     await put(keeping, "f", b"x", mode=0o600)
     writer = await opened(files, WriteMode(), 0o777)
     await writer.set_attributes(None, 1000)

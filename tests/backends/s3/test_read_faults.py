@@ -10,9 +10,9 @@ import pytest
 
 from s3sftp.backends.s3 import S3Backend
 from s3sftp.errors import Busy, Changed, NotFound, StorageFailure
-from s3sftp.telemetry import Costs, charged_to
+from s3sftp.telemetry import Costs, charging
 from tests.backends.s3.conftest import ALICE, Opener, place
-from tests.backends.s3.writers import data_of, get, names, put
+from tests.backends.s3.upload_driver import data_of, get, names, put
 from tests.support.fault_proxy import FaultProxy
 from tests.support.faults import Answer, CutBody, LoseReply, Meanwhile, Reset, StallBody
 from tests.support.s3_client import S3
@@ -31,7 +31,7 @@ async def test_a_body_that_is_cut_is_continued(
     backend: S3Backend, proxy: FaultProxy, version: str, reset: bool, version_known: bool
 ) -> None:
     proxy.on("GetObject", do=CutBody(300_000, reset=reset), times=3)
-    with charged_to(Costs()) as costs:
+    with charging(Costs()) as costs:
         assert await get(backend, "f", 10, len(DATA) - 5, version if version_known else None) == DATA[10:-5]
     requests = proxy.log.of("GetObject")
     assert len(requests) == 4

@@ -11,11 +11,11 @@ import pytest
 
 from s3sftp.backends.contract import Finish
 from s3sftp.backends.s3 import S3Backend
-from s3sftp.backends.s3.checksums import crc_text
+from s3sftp.backends.s3.checksums.digest import crc_text
 from s3sftp.backends.s3.features import Feature, Features
 from s3sftp.errors import AlreadyExists, InvalidRequest, PermissionDenied, StorageError, StorageFailure
 from tests.backends.s3.conftest import ALICE, PART, Opener, place
-from tests.backends.s3.writers import begin, data_of, put, send
+from tests.backends.s3.upload_driver import begin, data_of, put, send
 from tests.support.fault_proxy import FaultProxy
 from tests.support.faults import Answer, Foreign, Hold, Reply, Rewrite
 from tests.support.s3_client import S3

@@ -19,7 +19,7 @@ from s3sftp.errors import (
     Unsupported,
 )
 from tests.backends.s3.conftest import ALICE, PART, Opener, place
-from tests.backends.s3.writers import data_of, names, put
+from tests.backends.s3.upload_driver import data_of, names, put
 from tests.support.fault_proxy import FaultProxy
 from tests.support.faults import Answer, LoseReply, Meanwhile, Reset
 from tests.support.s3_client import S3

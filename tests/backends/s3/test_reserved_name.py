@@ -20,8 +20,8 @@ from testbed.packets import (
     string,
     u64,
 )
-from testbed.store import Store
-from testbed.wire import Wire, wire
+from testbed.raw_client import RawSftpClient, wire
+from testbed.s3_store import Store
 from tests.limits.operations import connect
 from tests.support.s3_client import S3
 from tests.support.server import Server
@@ -36,7 +36,7 @@ async def refused(answer: object) -> int:
     return refusal.value.code
 
 
-async def everything_is_refused(client: Wire, name: bytes) -> None:
+async def everything_is_refused(client: RawSftpClient, name: bytes) -> None:
     gone, refusals = NO_SUCH_FILE, {NO_SUCH_FILE, PERMISSION_DENIED}
     if name.endswith(b"/"):
         refusals.add(FAILURE)  # as any name that says it is a directory's

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from s3sftp.backends.s3 import S3Backend
-from s3sftp.backends.s3.stored_digests import digest_in
+from s3sftp.backends.s3.checksums.stored import digest_in
 from tests.backends.s3.conftest import ALICE, PART, Opener, place
-from tests.backends.s3.writers import begin, data_of, put, send
+from tests.backends.s3.upload_driver import begin, data_of, put, send
 from tests.support.fault_proxy import FaultProxy
 from tests.support.faults import Answer
 from tests.support.s3_client import S3

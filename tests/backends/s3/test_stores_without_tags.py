@@ -8,7 +8,7 @@ import structlog.testing
 from s3sftp.backends.s3.features import Feature
 from s3sftp.errors import StorageError
 from tests.backends.s3.conftest import ALICE, PART, Opener, place
-from tests.backends.s3.writers import data_of, put
+from tests.backends.s3.upload_driver import data_of, put
 from tests.support.fault_proxy import FaultProxy
 from tests.support.faults import Answer, LoseReply
 from tests.support.s3_client import S3

@@ -10,11 +10,11 @@ import pytest
 from structlog.testing import capture_logs
 
 from s3sftp.backends.s3 import S3Backend
-from s3sftp.backends.s3.bodies import MemoryBody
+from s3sftp.backends.s3.http.request_body import RequestBody
 from s3sftp.errors import StorageError, StorageFailure
 from tests.backends.s3.conftest import ALICE, Opener, place
-from tests.backends.s3.test_direct_reads import opened, options
-from tests.backends.s3.writers import get, names
+from tests.backends.s3.test_fast_client_reads import opened, options
+from tests.backends.s3.upload_driver import get, names
 from tests.support.raw_store import RawStore, Wire, head_of, sends
 
 COPIED = b'<CopyObjectResult><ETag>"w"</ETag></CopyObjectResult>'
@@ -178,7 +178,7 @@ async def test_a_page_that_cannot_be_is_a_told_failure(what: str, direct: bool) 
 @pytest.mark.parametrize("store", ["seaweed", "moto"], indirect=True)
 async def test_a_store_keeps_metadata_of_raw_utf_8_through_a_late_time(open_backend: Opener) -> None:
     backend = await open_backend()
-    await backend.store.call("PutObject", Key="tenant/f", Body=MemoryBody(b"x"), Metadata={"owner": "Jörg"})
+    await backend.store.call("PutObject", Key="tenant/f", Body=RequestBody(b"x"), Metadata={"owner": "Jörg"})
     assert await backend.set_mtime(place("f"), 2000, ALICE)
     kept = (await backend.store.call("HeadObject", Key="tenant/f"))["Metadata"]
     assert (kept["owner"], kept["mtime"]) == ("Jörg", "2000")

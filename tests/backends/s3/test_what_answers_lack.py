@@ -16,7 +16,7 @@ from s3sftp.errors import Changed, PermissionDenied, StorageError, StorageFailur
 from tests.backends.s3.conftest import ALICE, PART, Opener, place
 from tests.backends.s3.test_listing import fill
 from tests.backends.s3.test_opening import opened, whole
-from tests.backends.s3.writers import data_of, get, put
+from tests.backends.s3.upload_driver import data_of, get, put
 from tests.support.fault_proxy import FaultProxy
 from tests.support.faults import Answer, LoseReply, Meanwhile, Reply, Rewrite
 from tests.support.s3_client import S3

@@ -19,9 +19,9 @@ from s3sftp.errors import (
     StorageFailure,
     TimedOut,
 )
-from s3sftp.telemetry import Costs, charged_to
+from s3sftp.telemetry import Costs, charging
 from tests.backends.s3.conftest import ALICE, PART, Opener, place
-from tests.backends.s3.writers import begin, data_of, put, send
+from tests.backends.s3.upload_driver import begin, data_of, put, send
 from tests.support.fault_proxy import FaultProxy
 from tests.support.faults import (
     Answer,
@@ -55,7 +55,7 @@ async def test_a_passing_fault_is_not_seen(
 ) -> None:
     puts = PUTS if fault != LoseReply() else tuple(set(PUTS) - {"CreateMultipartUpload"})
     rules = [proxy.on(api, do=fault, times=1) for api in puts]
-    with charged_to(Costs()) as costs:
+    with charging(Costs()) as costs:
         info = await put(backend, "f", data)
     assert await s3.body("tenant/f") == data
     assert (info.size, await s3.multipart_uploads()) == (len(data), [])

@@ -18,12 +18,12 @@ from s3sftp.backends import Buffer, Entry, FileInfo, Finish, Place, Session, Upl
 from s3sftp.backends.complete import complete
 from s3sftp.backends.contract import CompleteBackend
 from s3sftp.backends.memory import MemoryBackend
-from s3sftp.backends.service import Mailbox, answering, callbacks_of, messages, serve, serve_unix
-from s3sftp.backends.service.answering import Answers
+from s3sftp.backends.service import Mailbox, callbacks_of, dispatcher, messages, serve, serve_unix
+from s3sftp.backends.service.dispatcher import Dispatcher
 from s3sftp.backends.service.messages import PIECE_BYTES
-from s3sftp.backends.spool import SpoolRoom
+from s3sftp.backends.spool import SpoolQuota
 from s3sftp.errors import Changed, NoSpace, NotFound, StorageError, StorageFailure, TimedOut
-from tests.backends.service.served import behind, short_directory
+from tests.backends.service.service_processes import behind, short_directory
 
 ME = Session("alice", "192.0.2.1:5", "OpenSSH_9.9", "s-1", MappingProxyType({"tenant": "one"}))
 ROOT, FILE, SLOW = Place(), Place((b"file",)), Place((b"slow",))
@@ -96,7 +96,7 @@ class Service:
     options: dict[str, Any] = field(default_factory=dict)
 
     async def open(self, stack: AsyncExitStack) -> CompleteBackend:
-        room = SpoolRoom(None, 1 << 20)
+        room = SpoolQuota(None, 1 << 20)
         if self.kind == "socket":
             path, listening = stack.enter_context(short_directory()) / "socket", asyncio.Event()
             self.task = asyncio.create_task(serve_unix(path, self.theirs, listening=listening.set))
@@ -297,7 +297,7 @@ async def test_a_piece_that_is_too_short_is_an_error_and_never_followed_by_the_n
             letter.reply(data[start : stop - (start == PIECE_BYTES)])
 
     task = asyncio.create_task(short_of_the_second())
-    backend, came = complete(mailbox.backend(), SpoolRoom(None, 0)), b""
+    backend, came = complete(mailbox.backend(), SpoolQuota(None, 0)), b""
     with pytest.raises(StorageFailure):
         async for piece in backend.read_file_range(FILE, 0, len(data), None, ME):
             came += piece
@@ -312,9 +312,9 @@ async def test_a_listing_whose_reader_left_unheard_is_closed_in_the_end(
     storage = Odd()
     for name in ("a", "b", "c", "d"):
         storage.put(name, b"")
-    answers = Answers(storage)
+    answers = Dispatcher(storage)
     await answers.answer(messages.ListDir(ROOT, None, ME))
-    monkeypatch.setattr(answering, "_LEFT_SECONDS", -1.0)
+    monkeypatch.setattr(dispatcher, "_LEFT_SECONDS", -1.0)
     assert not storage.left.is_set()
     await answers.answer(messages.ListDir(ROOT, None, ME))
     assert storage.left.is_set()

@@ -18,17 +18,17 @@ from s3sftp.backends.complete import complete
 from s3sftp.backends.contract import CompleteBackend
 from s3sftp.backends.memory import MemoryBackend
 from s3sftp.backends.service import serve_unix
-from s3sftp.backends.service.frames import FrameStream
-from s3sftp.backends.service.hello import MAX_HELLO_BYTES
-from s3sftp.backends.spool import SpoolRoom
+from s3sftp.backends.service.framing import FrameStream
+from s3sftp.backends.service.handshake import MAX_HELLO_BYTES
+from s3sftp.backends.spool import SpoolQuota
 from s3sftp.errors import ConfigurationError, StorageFailure
-from tests.backends.partial import STREAMING, with_only
-from tests.backends.service.served import behind, served, short_directory
+from tests.backends.partial_backends import STREAMING, with_only
+from tests.backends.service.service_processes import behind, served, short_directory
 
 ME = Session("alice")
 ROOT, FILE = Place(), Place((b"file",))
 ABSENT = "storage service is not there"
-ROOM = SpoolRoom(None, 100 << 20)
+ROOM = SpoolQuota(None, 100 << 20)
 
 
 @pytest.fixture
@@ -149,7 +149,7 @@ async def test_each_start_has_a_room_of_its_own(path: Path) -> None:
     backend = behind(path)
     async with served(path, with_only(MemoryBackend({"file": bytes(9 << 20)}))):
         for _ in range(2):
-            room = SpoolRoom(None, 10 << 20)
+            room = SpoolQuota(None, 10 << 20)
             whole = complete(backend, room)
             await whole.start()
             async for _ in whole.read_file_range(FILE, 0, 100, None, ME):

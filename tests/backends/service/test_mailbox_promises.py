@@ -11,7 +11,7 @@ from typing import ClassVar
 from s3sftp.backends import Backend
 from s3sftp.backends.service import Mailbox, callbacks_of, serve
 from s3sftp.testing import NO_TIMES, BackendPromises, Subject
-from tests.backends.partial import STREAMING, with_only
+from tests.backends.partial_backends import STREAMING, with_only
 from tests.backends.storages import in_memory
 
 

@@ -19,8 +19,8 @@ from hypothesis import strategies as st
 from s3sftp.backends import FileInfo, Finish, Place, Session, WriteIntent
 from s3sftp.backends.memory import MemoryBackend
 from s3sftp.errors import NoSpace, StorageError, StorageFailure
-from tests.backends.partial import STREAMING, with_only
-from tests.backends.service.served import behind, served, short_directory
+from tests.backends.partial_backends import STREAMING, with_only
+from tests.backends.service.service_processes import behind, served, short_directory
 from tests.backends.service.test_calls import Odd, happens
 from tests.backends.service.test_wire import anything
 

@@ -12,10 +12,10 @@ import pytest
 from s3sftp import Server
 from s3sftp.backends.memory import MemoryBackend
 from s3sftp.backends.service import Mailbox, callbacks_of, serve
-from tests.backends.partial import STREAMING, with_only
-from tests.backends.service.served import behind, served, short_directory
+from tests.backends.partial_backends import STREAMING, with_only
+from tests.backends.service.service_processes import behind, served, short_directory
 from tests.backends.service.test_calls import Odd, ended, happens, until
-from tests.embedding.guests import connect, openssh, server_of, write
+from tests.embedding.password_clients import connect, openssh, server_of, write
 
 
 @pytest.fixture

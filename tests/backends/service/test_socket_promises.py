@@ -9,7 +9,7 @@ from typing import ClassVar
 
 from s3sftp.backends import Backend
 from s3sftp.testing import NO_TIMES, BackendPromises, Subject
-from tests.backends.service.served import (
+from tests.backends.service.service_processes import (
     behind,
     memory,
     process_of,

@@ -14,11 +14,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from s3sftp.backends import Entry, FileInfo, Finish, Kind, Place, Session, Usage, WriteIntent
+from s3sftp.backends.errno_map import ERROR_OF_NAME, posix_name_of
 from s3sftp.backends.service import wire
-from s3sftp.backends.service.messages import MESSAGES, Begun, Message, Page
-from s3sftp.backends.service.packing import Malformed, pack, unpack
+from s3sftp.backends.service.messages import MESSAGES, Message, Page, UploadStarted
+from s3sftp.backends.service.packing import MalformedMessage, pack, unpack
 from s3sftp.errors import StorageError, StorageFailure, Unsupported
-from s3sftp.posix_errors import ERROR_OF_NAME, name_of
 
 PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 names = st.binary(min_size=1, max_size=20).filter(
@@ -70,7 +70,7 @@ ANSWERS: dict[str, st.SearchStrategy[Any]] = {
     "read_file": st.binary(max_size=50),
     "write_file": st.none() | infos,
     "begin_write": st.builds(
-        Begun, st.integers(1 << 20, 1 << 40), st.integers(1, 1 << 20), st.integers(1, 64)
+        UploadStarted, st.integers(1 << 20, 1 << 40), st.integers(1, 1 << 20), st.integers(1, 64)
     ),
     "write_chunk": st.none() | sizes,
     "finish_write": st.none() | infos,
@@ -114,14 +114,14 @@ def test_a_request_that_makes_no_sense_is_told_apart(message: Message, data: st.
     request = wire.request(7, message)
     name = data.draw(st.sampled_from(sorted(request)))
     broken = request | {name: data.draw(anything)}
-    with suppress(Malformed, Unsupported):
+    with suppress(MalformedMessage, Unsupported):
         wire.message_in(broken)
 
 
 @PATIENT
 @given(st.binary(max_size=200))
 def test_bytes_that_are_no_map_are_refused(frame: bytes) -> None:
-    with suppress(Malformed):
+    with suppress(MalformedMessage):
         unpack(frame)
 
 
@@ -130,7 +130,7 @@ def test_bytes_that_are_no_map_are_refused(frame: bytes) -> None:
 def test_whatever_is_packed_is_a_map_with_texts_as_keys_or_refused(value: Any) -> None:
     try:
         found = unpack(msgpack.packb(value))
-    except Malformed:
+    except MalformedMessage:
         return
     assert all(isinstance(key, str) for key in found)
 
@@ -138,7 +138,7 @@ def test_whatever_is_packed_is_a_map_with_texts_as_keys_or_refused(value: Any) -
 @pytest.mark.parametrize("name", ["a/../b", "..", ".", "/a", "a//b", "a/", "a\0b"])
 def test_no_path_leads_out_of_the_root(name: str) -> None:
     request = {"id": 1, "op": "file_info", "place": name.encode(), "session": {}}
-    with pytest.raises(Malformed, match="place"):
+    with pytest.raises(MalformedMessage, match="place"):
         wire.message_in(request)
 
 
@@ -155,7 +155,7 @@ def test_every_name_of_an_error_means_what_posix_means(name: str) -> None:
     message = wire.message_in({"id": 1, "op": "delete", "place": b"a", "session": {}})
     with pytest.raises(ERROR_OF_NAME[name]) as raised:
         wire.value_in({"id": 1, "error": name}, message)
-    assert ERROR_OF_NAME[name_of(raised.value)] is ERROR_OF_NAME[name]
+    assert ERROR_OF_NAME[posix_name_of(raised.value)] is ERROR_OF_NAME[name]
 
 
 def test_the_trace_of_the_server_s_operation_reaches_the_service() -> None:

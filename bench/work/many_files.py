@@ -1,0 +1,66 @@
+"""Many files at once: rclone as the client, the same for every peer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from bench.clients import rclone
+from bench.test_data import BenchFiles
+from bench.work.workload import FILES, Outcome, Task, limit, shown_set
+
+
+@dataclass(frozen=True)
+class Upload:
+    """A directory goes up."""
+
+    name: str
+    set: str
+    peers: Sequence[str] = FILES
+    seed = ""
+    changes = True
+    names = 0
+
+    def about(self, material: BenchFiles) -> str:
+        return f"put of {shown_set(material, self.set)} by `rclone copy --transfers {rclone.TRANSFERS}`"
+
+    def run(self, task: Task) -> Outcome:
+        target = f"server:{task.serving.remote(self.set)}"
+        source = str(task.material.path(self.set))
+        files = task.material.files(self.set)
+        took = rclone.copy(task.serving, source, target, task.scratch, limit(task.material, self.set))
+        task.await_stored({f"{self.set}/{name}": size for name, size in files.items()})
+        return Outcome(took.seconds, sum(files.values()), len(files), took.cpu_seconds)
+
+    def check(self, task: Task) -> None:
+        task.check_stored(self.set, self.set)
+
+
+@dataclass(frozen=True)
+class Download:
+    """A directory comes down, onto the RAM disk."""
+
+    name: str
+    set: str
+    peers: Sequence[str] = FILES
+    changes = False
+    names = 0
+
+    @property
+    def seed(self) -> str:
+        return self.set
+
+    def about(self, material: BenchFiles) -> str:
+        return f"get of {shown_set(material, self.set)} by `rclone copy --transfers {rclone.TRANSFERS}`"
+
+    def run(self, task: Task) -> Outcome:
+        source = f"server:{task.serving.remote(self.set)}"
+        files = task.material.files(self.set)
+        target = str(task.scratch / "got")
+        took = rclone.copy(task.serving, source, target, task.scratch, limit(task.material, self.set))
+        return Outcome(took.seconds, sum(files.values()), len(files), took.cpu_seconds)
+
+    def check(self, task: Task) -> None:
+        source = str(task.material.path(self.set))
+        got = str(task.scratch / "got")
+        rclone.check(task.serving, source, got, task.scratch, limit(task.material, self.set))

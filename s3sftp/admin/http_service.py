@@ -1,0 +1,155 @@
+"""The admin port's HTTP: three pages, for peers that may be hostile.
+
+aiohttp speaks HTTP. What it leaves open is bounded in `connection_limits.py`: one request for each connection, so many
+connections, so many bytes, so much time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
+
+# not `aiohttp.web`: that brings routes, applications and files, in memory for nothing
+from aiohttp.web_protocol import RequestHandler
+from aiohttp.web_request import BaseRequest
+from aiohttp.web_response import Response, StreamResponse
+from aiohttp.web_server import Server
+
+from s3sftp.admin.connection_limits import ConnectionLimits, LimitedProtocol
+from s3sftp.admin.health import HealthReason, HealthReport
+from s3sftp.admin.options import AdminOptions
+from s3sftp.ssh import CannotListen, ListenOptions, bind
+from s3sftp.telemetry import get_logger
+
+_log = get_logger("s3sftp.admin")
+_LINE_BYTES = 2048
+"""Of a request line, and of a header."""
+_BACKLOG = 32
+Health = Callable[[], Awaitable[HealthReport]]
+Render = Callable[[str], tuple[bytes, str]]
+"""The metrics, from the request's Accept: content and its type."""
+
+
+@asynccontextmanager
+async def admin_port(
+    options: AdminOptions, alive: Health, ready: Health, render: Render | None = None
+) -> AsyncIterator[int]:
+    """Answer while this lasts; the port. Raises CannotListen."""
+    listen = ListenOptions(host=options.host, port=options.port or 0)
+    server, limits = Server(Pages(alive, ready, render).answer), ConnectionLimits()
+    loop = asyncio.get_running_loop()
+
+    def connection() -> LimitedProtocol:
+        return LimitedProtocol(_Requests(server, loop=loop, **_BOUNDS), limits)
+
+    async with AsyncExitStack() as open_:
+        open_.push_async_callback(server.shutdown, timeout=1)
+        open_.callback(limits.close)
+        sockets = bind(listen)
+        for each in sockets:
+            open_.callback(each.close)
+        try:
+            for each in sockets:
+                accepting = await loop.create_server(connection, sock=each, backlog=_BACKLOG)
+                open_.callback(accepting.close)
+        except OSError as error:
+            raise CannotListen.because(listen, error) from error
+        port = int(sockets[0].getsockname()[1])
+        _log.info("admin.listening", host=options.host or "*", port=port)
+        yield port
+
+
+class _Requests(RequestHandler):
+    """aiohttp's end of a connection. Bytes that are no request are refused without a traceback in the log."""
+
+    __slots__ = ()
+
+    def handle_error(
+        self,
+        request: BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> StreamResponse:
+        return _finished(_sentence(status, "this is no HTTP request that is understood here"))
+
+
+_BOUNDS: dict[str, Any] = {
+    "access_log": None,
+    # it would say what peers do
+    "logger": logging.Logger("s3sftp.admin.http", logging.CRITICAL + 1),
+    "max_line_size": _LINE_BYTES,
+    "max_field_size": _LINE_BYTES,
+    "lingering_time": 0,
+    "auto_decompress": False,
+}
+
+
+class Pages:
+    """What is at which path."""
+
+    def __init__(self, alive: Health, ready: Health, render: Render | None) -> None:
+        self._health = {"/livez": (alive, "failed"), "/readyz": (ready, "not ready")}
+        self._render = render
+
+    async def answer(self, request: BaseRequest) -> Response:
+        """Answer any request; never raises."""
+        try:
+            response = await self._response(request)
+        except Exception:
+            _log.exception("admin.request_failed", path=request.path[:100])
+            response = _sentence(500, "the server could not answer this; its log says why")
+        return _finished(response)
+
+    async def _response(self, request: BaseRequest) -> Response:
+        path = request.path
+        if path not in self._health and path != "/metrics":
+            return _sentence(404, "there is nothing here; there are /livez, /readyz and /metrics")
+        if request.method not in ("GET", "HEAD"):
+            response = _sentence(405, "this can be read with GET and HEAD alone")
+            response.headers["Allow"] = "GET, HEAD"
+            return response
+        if path == "/metrics":
+            return self._metrics(request)
+        health, bad = self._health[path]
+        return _of(await health(), bad)
+
+    def _metrics(self, request: BaseRequest) -> Response:
+        if self._render is None:
+            return _sentence(404, "this server has no metrics")
+        body, content_type = self._render(request.headers.get("Accept", ""))
+        return Response(body=body, headers={"Content-Type": content_type})
+
+
+def _finished(response: Response) -> Response:
+    """With what all answers have in common."""
+    response.headers["Cache-Control"] = "no-store"
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    response.headers["Server"] = "s3sftp"
+    response.force_close()
+    return response
+
+
+def _of(answer: HealthReport, bad: str) -> Response:
+    said = {
+        "status": "ok" if answer.is_good else bad,
+        "reasons": [_plain(reason) for reason in answer.reasons],
+        "warnings": [_plain(warning) for warning in answer.warnings],
+    }
+    return Response(
+        status=200 if answer.is_good else 503,
+        text=json.dumps(said, ensure_ascii=False, indent=2) + "\n",
+        content_type="application/json",
+    )
+
+
+def _plain(reason: HealthReason) -> dict[str, str]:
+    return {"name": reason.name, "detail": reason.detail}
+
+
+def _sentence(status: int, text: str) -> Response:
+    return Response(status=status, text=f"{text}\n")

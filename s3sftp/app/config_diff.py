@@ -1,0 +1,62 @@
+"""What is different between two configurations, in names: nothing of it is a value. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from pydantic import BaseModel
+
+from s3sftp.app.options import Configuration, ServerOptions
+from s3sftp.auth import Accounts, Logins
+
+_AT_ONCE = frozenset({"auth.users_file", "auth.users_dir", "server.reload_interval"})
+"""Options that a running server heeds; the users are compared by themselves."""
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigDiff:
+    """Names of users and options."""
+
+    added: tuple[str, ...]
+    removed: tuple[str, ...]
+    changed: tuple[str, ...]
+    """Users who are others now: their credentials, their place, or what they may do."""
+    keys_told: frozenset[str]
+    """Users whose unusable keys are others now."""
+    need_restart: tuple[str, ...]
+    """Options that the running server has as they were when it started."""
+
+    @property
+    def any_user(self) -> bool:
+        return bool(self.added or self.removed or self.changed)
+
+
+def diff_configurations(started: ServerOptions, before: Logins, after: Configuration) -> ConfigDiff:
+    """From the options of the start and the users until now to what was read."""
+    old, new = before.accounts, after.logins.accounts
+    return ConfigDiff(
+        added=tuple(sorted(name for name in new if name not in old)),
+        removed=tuple(sorted(name for name in old if name not in new)),
+        changed=tuple(sorted(_changed(old, new))),
+        keys_told=frozenset(each.user for each in set(after.logins.bad_keys) - set(before.bad_keys)),
+        need_restart=tuple(_options_that_differ(started, after.options)),
+    )
+
+
+def _changed(old: Accounts, new: Accounts) -> Iterator[str]:
+    return (name for name, account in new.items() if name in old and old[name] != account)
+
+
+def _options_that_differ(old: ServerOptions, new: ServerOptions) -> Iterator[str]:
+    for group in ServerOptions.model_fields:
+        before, after = getattr(old, group), getattr(new, group)
+        if group == "users" or before == after:
+            continue
+        if not (isinstance(before, BaseModel) and isinstance(after, BaseModel)):
+            yield group
+            continue
+        for option in type(after).model_fields:
+            name = f"{group}.{option}"
+            if getattr(before, option) != getattr(after, option) and name not in _AT_ONCE:
+                yield name

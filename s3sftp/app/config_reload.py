@@ -1,0 +1,236 @@
+"""Users change without a restart: what is configured is read again when its files change, or on SIGHUP.
+
+look ──► changed? ──► wait until nobody writes ──► read, check ──► right: replace the users, log the changes
+                                                              └──► wrong: log it, keep what there is
+
+Reading and checking happen in a thread. Only users change; other options that have changed are named, and are
+heeded at the next start.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import signal
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from s3sftp.app.config_diff import ConfigDiff, diff_configurations
+from s3sftp.app.options import Configuration
+from s3sftp.auth import Accounts, log_account_problems
+from s3sftp.config import Snapshot, SourceFiles
+from s3sftp.errors import ConfigurationError, describe_unexpected
+from s3sftp.telemetry import get_logger
+
+_log = get_logger("s3sftp.reloading")
+_QUIET_SECONDS = 0.5
+"""A file that has not changed for so long is taken for written."""
+_AGAIN_SECONDS = 60.0
+"""How often to try again what could not be applied, although no file has changed: what failed may have been
+a disk, or a shortage."""
+_MAX_TOLD = 20
+"""Names in one line of the log, and lines for one reading."""
+_NOBODY_LEFT = (
+    "none of the {} users is left, so their files may have got lost:"
+    " to remove all of them, send SIGHUP or restart"
+)
+"""An empty directory is more often an empty Secret, or a volume that is not mounted."""
+
+Read = Callable[[SourceFiles], Configuration]
+"""Reads everything, and notes which files that are. Raises ConfigurationError. Called in a thread."""
+Apply = Callable[[Accounts], Awaitable[None]]
+"""Replaces the users by these, all at once."""
+Reloaded = Callable[[bool, int], None]
+"""Called after each reading, for metrics: whether it was applied, and how many users there are now."""
+
+
+class ConfigReloader:
+    """Reads the configuration again for as long as the server runs. `start` and `stop` once each."""
+
+    def __init__(
+        self,
+        read: Read,
+        configuration: Configuration,
+        sources: SourceFiles,
+        apply: Apply,
+        reloaded: Reloaded = lambda _applied, _users: None,
+    ) -> None:
+        """`configuration` is what the server starts with, read from `sources`."""
+        self._read = read
+        self._started_with = configuration.without_tables().options
+        self._logins = configuration.logins
+        self._interval = configuration.options.server.reload_interval
+        self._sources = sources
+        self._seen: Snapshot = sources.recorded()
+        """The files as they were read."""
+        self._problems: Sequence[str] = ()
+        """Of the last reading, if it could not be applied."""
+        self._try_again_at = 0.0
+        self._host_keys = _Contents(configuration.options.ssh.host_keys)
+        self._apply = apply
+        self._reloaded = reloaded
+        self._asked = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    def install(self) -> None:
+        """SIGHUP asks for a reading from now on."""
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self.ask)
+
+    def ask(self) -> None:
+        """Read again now, whether files have changed or not."""
+        self._asked.set()
+
+    def start(self) -> None:
+        """Look for changes from now on, those since the files were read among them."""
+        self._task = asyncio.create_task(self._run())
+
+    async def stop(self) -> None:
+        """Look no more."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    async def _run(self) -> None:
+        while True:
+            asked = await self._next_turn()
+            try:
+                if asked and not self._sources:
+                    _log.info(
+                        "config.reload_skipped",
+                        reason="the configuration comes from flags and the environment alone",
+                    )
+                elif asked or self._is_due_again() or await self._snapshot() != self._seen:
+                    await self._reload(asked)
+                if await asyncio.to_thread(self._host_keys.have_changed):
+                    _log.warning("host_key.changed", advice="restart the server to use the new keys")
+            except Exception as error:
+                self._failed([describe_unexpected(error)], asked)
+
+    async def _next_turn(self) -> bool:
+        """Wait until it is time to look. Whether somebody has asked for it."""
+        seconds = self._interval.total_seconds() if self._sources else 0
+        if self._problems:
+            seconds = min(seconds, _AGAIN_SECONDS)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds or None):
+                await self._asked.wait()
+        asked = self._asked.is_set()
+        self._asked.clear()
+        return asked
+
+    def _is_due_again(self) -> bool:
+        return bool(self._problems) and asyncio.get_running_loop().time() >= self._try_again_at
+
+    async def _snapshot(self) -> Snapshot:
+        return await asyncio.to_thread(self._sources.now)
+
+    async def _until_quiet(self) -> None:
+        """Wait until nobody changes the files: what is half written may be valid, and have half the users."""
+        before, now = None, await self._snapshot()
+        while now != before:
+            await asyncio.sleep(_QUIET_SECONDS)
+            before, now = now, await self._snapshot()
+
+    async def _reload(self, asked: bool) -> None:
+        found = await self._read_whole()
+        if not isinstance(found, Configuration):
+            self._failed(found, asked)
+            return
+        before = len(self._logins.accounts)
+        if before > 1 and not found.logins.accounts and not asked:
+            self._failed([_NOBODY_LEFT.format(before)], asked)
+            return
+        changes = await asyncio.to_thread(diff_configurations, self._started_with, self._logins, found)
+        if changes.any_user:
+            await self._apply(found.logins.accounts)
+        self._logins = found.logins
+        self._interval = found.options.server.reload_interval
+        self._tell(changes, asked or bool(self._problems))
+        self._problems = ()
+        self._reloaded(True, len(self._logins.accounts))
+
+    async def _read_whole(self) -> Configuration | Sequence[str]:
+        """What all files have that nobody changed meanwhile, or what is wrong with it."""
+        while True:
+            await self._until_quiet()
+            self._sources = SourceFiles()
+            found = await asyncio.to_thread(self._attempt, self._sources)
+            self._seen = self._sources.recorded()
+            if await self._snapshot() == self._seen:
+                return found
+
+    def _attempt(self, sources: SourceFiles) -> Configuration | Sequence[str]:
+        try:
+            return self._read(sources)
+        except ConfigurationError as error:
+            return error.problems
+
+    def _failed(self, problems: Sequence[str], asked: bool) -> None:
+        """Keep what there is, and tell why, unless that has been told."""
+        if asked or list(problems) != list(self._problems):
+            self._tell_problems(problems)
+        self._problems = problems
+        self._try_again_at = asyncio.get_running_loop().time() + _AGAIN_SECONDS
+        self._reloaded(False, len(self._logins.accounts))
+
+    def _tell_problems(self, problems: Sequence[str]) -> None:
+        for problem in problems[:_MAX_TOLD]:
+            _log.error("config.reload_failed", problem=problem, detail="the users stay as they are")
+        if len(problems) > _MAX_TOLD:
+            _log.error("config.reload_failed", suppressed=len(problems) - _MAX_TOLD)
+
+    def _tell(self, changes: ConfigDiff, awaited: bool) -> None:
+        """Say what is different. If nothing is, only where somebody waits to hear it."""
+        tell = _log.info if awaited or changes.any_user else _log.debug
+        tell(
+            "config.reloaded",
+            users=len(self._logins.accounts),
+            added=len(changes.added),
+            removed=len(changes.removed),
+            changed=len(changes.changed),
+            added_users=_some(changes.added),
+            removed_users=_some(changes.removed),
+            changed_users=_some(changes.changed),
+        )
+        if changes.need_restart:
+            _log.warning(
+                "config.restart_required",
+                options=_some(changes.need_restart),
+                detail="the server keeps the values that it started with",
+            )
+        if changes.any_user or changes.keys_told:
+            names = {*changes.added, *changes.changed, *changes.keys_told}
+            log_account_problems(self._logins, names)
+
+
+def _some(names: Sequence[str]) -> list[str] | None:
+    return list(names[:_MAX_TOLD]) or None
+
+
+class _Contents:
+    """Files whose contents are compared, because what matters is not whether they were written again."""
+
+    def __init__(self, files: Sequence[Path]) -> None:
+        self._sources = SourceFiles()
+        self._files = files
+        self._look: Snapshot = {}
+        self._digests: list[bytes] = []
+        self.have_changed()
+
+    def have_changed(self) -> bool:
+        """Whether one has, since the last time this was asked. For a thread."""
+        for file in self._files:
+            self._sources.note(file)
+        look = self._sources.recorded()
+        if look == self._look:
+            return False
+        before, self._look, self._digests = self._digests, look, [_digest_of(file) for file in self._files]
+        return bool(before) and before != self._digests
+
+
+def _digest_of(file: Path) -> bytes:
+    try:
+        return hashlib.sha256(file.read_bytes()).digest()
+    except OSError:
+        return b""

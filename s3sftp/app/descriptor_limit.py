@@ -1,0 +1,40 @@
+"""Whether this process may open as many descriptors as the options promise."""
+
+from __future__ import annotations
+
+import math
+
+from s3sftp.app.options import ServerOptions
+from s3sftp.app.worker_options import worker_share
+from s3sftp.ssh import file_descriptors
+from s3sftp.telemetry import get_logger
+
+_log = get_logger("s3sftp.app")
+_USEFUL_CONNECTIONS = 10
+"""To advise fewer of them would be no help."""
+
+
+def storage_descriptors(options: ServerOptions) -> int:
+    """What a process with these options opens besides clients' connections: those to its storage."""
+    return options.s3.max_connections if options.s3 else 0
+
+
+def ensure_descriptors(options: ServerOptions, workers: int) -> None:
+    """Raise the limit as far as it goes, and warn if that is too little for what is promised.
+
+    A process may need one for each of its connections, and those to the storage. Open files of the spool and
+    of the local backend come on top, and are bounded by what each user may have open.
+    """
+    limit = file_descriptors.raise_limit()
+    others = file_descriptors.BASE + storage_descriptors(worker_share(options, workers))
+    serving = math.ceil(options.ssh.max_connections / workers) + others
+    needed = max(serving, options.ssh.max_queued + file_descriptors.BASE) if workers > 1 else serving
+    if limit < needed:
+        most = (limit - others) * workers
+        _log.warning(
+            "server.too_few_descriptors",
+            limit=limit,
+            needed=needed,
+            detail=f"set the limit of open files (ulimit -n, LimitNOFILE) to {needed} or more"
+            + (f", or ssh.max_connections to {most} or less" if most >= _USEFUL_CONNECTIONS else ""),
+        )

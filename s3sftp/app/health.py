@@ -1,0 +1,251 @@
+"""How a server knows whether it is well: one process by itself, or a supervisor by its workers."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
+from time import monotonic
+from typing import Any, cast
+
+from s3sftp.admin import HealthFacts, HealthReport, Phase, StorageCheck, WorkerState, health
+from s3sftp.admin.storage_check import LOOK_SECONDS
+from s3sftp.app.backends import contact_in
+from s3sftp.app.options import ServerOptions
+from s3sftp.backends import Backend, Place, Session
+from s3sftp.backends.s3.iam_permissions import permission_for
+from s3sftp.backends.s3.request_outcomes import RequestOutcomes
+from s3sftp.errors import PermissionDenied, StorageError, describe_unexpected
+from s3sftp.runtime.shared_counters import SharedCounters
+from s3sftp.telemetry import get_logger
+from s3sftp.telemetry.escape import printable
+from s3sftp.telemetry.metric_catalogue import READY
+from s3sftp.telemetry.metrics import Metrics
+from s3sftp.workers import HeartbeatPolicy, Supervisor
+from s3sftp.workers.worker_process import WorkerProcess
+
+_log = get_logger("s3sftp.app")
+_DETAIL_CHARACTERS = 1000
+_RESTART_SECONDS = 60.0
+"""What it may take until a worker that was killed has a successor that is ready."""
+_NO_ANSWER_SECONDS = 1.0
+"""What a worker has beyond the limit of the storage, to say that there was no answer."""
+_USERINFO = re.compile(r"(?<=//)[^/@\s]*@")
+
+
+class ServerHealth:
+    """What the admin port asks a server."""
+
+    def __init__(self, facts: Callable[[], HealthFacts], storage: StorageCheck) -> None:
+        self._facts = facts
+        self._storage = storage
+        self._told: bool | None = None
+
+    async def alive(self) -> HealthReport:
+        """Whether the server can help itself."""
+        return health.alive(self._facts())
+
+    async def ready(self) -> HealthReport:
+        """Whether a client would be served. A change is logged, with each reason."""
+        storage = await self._storage.trouble() if self._facts().phase is Phase.SERVING else ""
+        answer = health.ready(self._facts(), storage)
+        self._tell(answer)
+        return answer
+
+    def would_serve(self) -> bool:
+        """Whether a client would be served, by what is known of the storage already."""
+        return health.ready(self._facts(), self._storage.known).is_good
+
+    def _tell(self, answer: HealthReport) -> None:
+        if answer.is_good is self._told:
+            return
+        if answer.is_good:
+            _log.info("server.ready")
+        elif self._told or any(reason.name == "storage_unreachable" for reason in answer.reasons):
+            _log.warning(
+                "server.not_ready",
+                reasons=[reason.name for reason in answer.reasons],
+                detail="; ".join(reason.detail for reason in answer.reasons),
+            )
+        else:
+            return  # it has only not become ready yet
+        self._told = answer.is_good
+
+
+@asynccontextmanager
+async def admin_port(
+    options: ServerOptions,
+    facts: Callable[[], HealthFacts],
+    look: Callable[[], Awaitable[str | None]],
+    last_success: Callable[[], float],
+    metrics: Metrics,
+) -> AsyncIterator[None]:
+    """Answer on the admin port, if there is one, and have the metrics say whether the server is ready.
+
+    Raises CannotListen.
+    """
+    if options.admin.port is None:
+        metrics.observe(READY, lambda: health.ready(facts(), "").is_good)  # nobody looks at the storage
+        yield
+        return
+    from s3sftp.admin.http_service import admin_port as listening  # aiohttp, for those who want it
+
+    storage = StorageCheck(look, last_success)
+    asked = ServerHealth(facts, storage)
+    metrics.observe(READY, asked.would_serve)
+    async with AsyncExitStack() as open_:
+        open_.callback(storage.close)
+        await open_.enter_async_context(listening(options.admin, asked.alive, asked.ready, metrics.render))
+        yield
+
+
+def import_admin_port(options: ServerOptions) -> None:
+    """Import what the admin port needs, if there is one, before processes are forked from this one.
+
+    Importing writes to the memory of much that is there, which is then no longer shared with them.
+    """
+    if options.admin.port is not None:
+        from s3sftp.telemetry import exposition as _exposition  # noqa: F401
+
+
+def admin_descriptors(options: ServerOptions) -> int:
+    """How many descriptors the admin port may open."""
+    if options.admin.port is None:
+        return 0
+    from s3sftp.admin.connection_limits import MAX_CONNECTIONS
+
+    return MAX_CONNECTIONS + 1
+
+
+class SupervisorHealth:
+    """A supervisor as the admin port sees it."""
+
+    def __init__(self, options: ServerOptions, supervisor: Supervisor, shared: SharedCounters) -> None:
+        """`shared` is what the workers tell each other about the storage."""
+        self._supervisor = supervisor
+        self._contact = contact_in(shared)
+        limit = options.server.worker_timeout.total_seconds()
+        self._patience = HeartbeatPolicy.of(limit)
+        self._replacing_seconds = limit + _RESTART_SECONDS if limit else None
+        self._unserved_since: float | None = None
+        """Since when no worker has served, as far as anybody has asked."""
+        self._turn = 0
+
+    def facts(self) -> HealthFacts:
+        """How it is now."""
+        workers = tuple(map(self._state_of, self._supervisor.workers.values()))
+        now = monotonic()
+        if any(worker.serves for worker in workers):
+            self._unserved_since = None
+        elif self._unserved_since is None:
+            self._unserved_since = now
+        return HealthFacts(
+            current_phase(self._supervisor.is_open, self._supervisor.is_stopping),
+            workers,
+            now - (self._unserved_since or now),
+            self._replacing_seconds,
+            denied_permissions(self._contact),
+        )
+
+    def last_success(self) -> float:
+        """When the storage last did for any worker what it was asked, by the monotonic clock."""
+        return self._contact.last_success()
+
+    def _state_of(self, worker: WorkerProcess) -> WorkerState:
+        silent = self._patience.silent_seconds(worker.pulse) if self._patience else 0.0
+        return WorkerState(worker.number, worker.ready, silent)
+
+    async def look(self) -> str | None:
+        """Have a worker look at the storage, another one each time."""
+        able = [worker for worker in self._supervisor.workers.values() if worker.can_serve]
+        if not able:
+            return None
+        worker = min(able, key=lambda worker: (worker.number <= self._turn, worker.number))
+        self._turn = worker.number
+        answer = worker.look()
+        await asyncio.wait({answer}, timeout=LOOK_SECONDS + _NO_ANSWER_SECONDS)
+        # one that says nothing hangs, which says nothing of the storage
+        return answer.result() if answer.done() and not answer.cancelled() else None
+
+
+def denied_permissions(contact: RequestOutcomes) -> tuple[str, ...]:
+    """What the store denies, and the permission that is missing."""
+    return tuple(
+        f"S3 denies {api}, and has allowed none since: allow the server's role {permission_for(api)}"
+        for api in contact.denials()
+    )
+
+
+def current_phase(is_open: bool, is_stopping: bool) -> Phase:
+    """Where a server is between its start and its end."""
+    if is_stopping:
+        return Phase.DRAINING
+    return Phase.SERVING if is_open else Phase.STARTING
+
+
+async def storage_problem(backend: Backend, given: Backend, options: ServerOptions) -> str:
+    """What the storage says when it is asked for something small, if that is no: which storage, what, and
+    what to do about it. Never raises because of the storage.
+
+    `given` is the backend as it was made, which may have an attribute `ready`.
+    """
+    try:
+        async with asyncio.timeout(LOOK_SECONDS):
+            await probe_storage(backend)
+        if not getattr(given, "ready", True):
+            return _safe(f"{_storage_of(options)}: it answers, but says that it is not ready")
+    except TimeoutError:
+        return _safe(
+            f"{_storage_of(options)}: no answer in {LOOK_SECONDS:g} s: see that it runs, and the network"
+        )
+    except StorageError as error:
+        if isinstance(error, PermissionDenied) and not error.lasting:
+            return ""  # it answers, and serves those alone who have logged in
+        return f"{error}: {describe_storage_error(error, options)}"
+    except Exception as error:  # whatever a storage does
+        return _safe(f"{_storage_of(options)}: {describe_unexpected(error)}")
+    return ""
+
+
+def describe_storage_error(error: StorageError, options: ServerOptions) -> str:
+    """What an operator should know of an error: which storage, what it said, and what to do about it."""
+    detail, advice = error.detail or "", _advice_on(error, options)
+    parts = (_storage_of(options), detail, "" if advice in detail else advice)
+    return _safe(": ".join(part for part in parts if part))
+
+
+def _safe(text: str) -> str:
+    return printable(_USERINFO.sub("", text), _DETAIL_CHARACTERS)
+
+
+async def probe_storage(backend: Backend) -> None:
+    """Ask the storage for as little as can be. Raises StorageError."""
+    probe: Callable[[], Awaitable[None]] | None = getattr(backend, "probe", None)
+    if probe is not None:
+        await probe()
+        return
+    pages = backend.list_dir(Place(), Session(user="", session_id="probe"))
+    async with aclosing(cast("AsyncGenerator[Any, None]", pages)):
+        async for _ in pages:
+            break
+
+
+def _storage_of(options: ServerOptions) -> str:
+    """The storage as an operator knows it."""
+    if options.backend == "s3" and options.s3 is not None:
+        where = f" at {options.s3.endpoint_url}" if options.s3.endpoint_url else ""
+        return f"bucket {options.s3.bucket}{where}"
+    if options.backend == "local" and options.local is not None:
+        return f"directory {options.local.root}"
+    if options.backend == "service" and options.service is not None:
+        return f"service at {options.service.socket}"
+    return f"storage {options.backend}"
+
+
+def _advice_on(error: StorageError, options: ServerOptions) -> str:
+    if options.backend != "s3":
+        return ""
+    from s3sftp.backends.s3.error_advice import advice_for as of_s3  # a supervisor has no need of it
+
+    return of_s3(error)

@@ -1,0 +1,257 @@
+"""All options together, and how they are read: the only place that sees every group."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field, field_validator
+
+from s3sftp.admin import AdminOptions
+from s3sftp.app.user_files import read_user_files
+from s3sftp.auth import AuthOptions, Logins, UserOptions, read_logins, user_name_problem
+from s3sftp.backends.local.options import LocalOptions
+from s3sftp.backends.registry import BUILT_IN, backend_name_problem
+from s3sftp.backends.s3 import S3Options
+from s3sftp.backends.s3.keys import RESERVED
+from s3sftp.backends.service.options import ServiceOptions
+from s3sftp.config import (
+    Duration,
+    LocalPath,
+    Options,
+    Setting,
+    Settings,
+    SourceFiles,
+    from_environment,
+    from_toml,
+    read,
+)
+from s3sftp.errors import ConfigurationError
+from s3sftp.fs import FileOptions, Mounts
+from s3sftp.fs.options import MIN_BUFFER_BYTES
+from s3sftp.sftp import SftpOptions
+from s3sftp.ssh import ListenOptions, SshOptions
+from s3sftp.ssh.host_keys import load
+from s3sftp.telemetry.options import LogOptions
+
+
+def default_state_dir() -> Path:
+    """`$STATE_DIRECTORY` (systemd), `$XDG_STATE_HOME/s3sftp`, `/var/lib/s3sftp` for root and for who has no
+    home, else the home. Whether it is there, or is needed, is another question."""
+    if given := os.environ.get("STATE_DIRECTORY"):
+        return Path(given.split(":")[0])
+    if xdg := os.environ.get("XDG_STATE_HOME"):
+        return Path(xdg) / "s3sftp"
+    if os.geteuid() == 0:
+        return Path("/var/lib/s3sftp")
+    try:
+        home = Path.home()
+    except RuntimeError:  # neither $HOME nor an entry in passwd: an arbitrary uid in a container
+        home = Path("/")
+    return Path("/var/lib/s3sftp") if home == Path("/") else home / ".local" / "state" / "s3sftp"
+
+
+class ProcessOptions(Options):
+    """`[server]`: the process itself."""
+
+    state_dir: LocalPath = Field(default_factory=default_state_dir)
+    """What has to survive a restart: the generated host keys, notes about unfinished uploads. Neither read
+    nor made with `ssh.host_keys` and an `s3.journal` that is not `disk`. Default: `$STATE_DIRECTORY`,
+    `$XDG_STATE_HOME/s3sftp`, `/var/lib/s3sftp` for root and without a home, else `~/.local/state/s3sftp`."""
+    drain_timeout: Duration = timedelta(seconds=30)
+    """How long running transfers may take to finish when the server is told to stop."""
+    drain_delay: Duration = timedelta(0)
+    """How long the server goes on as before when it is told to stop, only that `/readyz` says so: load
+    balancers need this time to send new connections elsewhere. `drain_timeout` begins after it. A second
+    signal ends it."""
+    workers: int | None = Field(default=None, ge=1, le=256)
+    """Processes that serve connections, each on a processor. Default: the processors that the process may
+    use, by affinity and by the quota of its container, but no more than leave each worker 32 MiB of
+    `files.buffer_bytes`. 1: no more than this process. The `memory` backend has 1, and a storage of another
+    package too unless a number stands here: each worker makes one of its own."""
+    worker_timeout: Duration = timedelta(minutes=1)
+    """A worker that hangs, so that it has not answered the supervisor for so long, is killed and replaced;
+    its clients, who waited all that time, have to connect again. From 5 s on, or a quarter of this where
+    that is less, it gets no new connections. Load makes a worker late by seconds: a minute is no load any
+    more. At least 2 s; 0 leaves it alone, as under a debugger."""
+
+    reload_interval: Duration = timedelta(seconds=10)
+    """How often to look whether the configuration file, or a file of users or keys that it names, has
+    changed; if so, it is read again and users change without a restart. 0: only on SIGHUP."""
+
+    @field_validator("worker_timeout")
+    @classmethod
+    def _more_than_load(cls, limit: timedelta) -> timedelta:
+        if timedelta(0) < limit < timedelta(seconds=2):
+            raise ValueError("should be 0, or at least 2 s: a worker that is busy answers late")
+        return limit
+
+
+class ServerOptions(Options):
+    """Everything that can be configured."""
+
+    backend: str = "s3"
+    """Where files are stored: `s3`, `local` (a directory of this machine), `service` (a storage in a process
+    of its own), or `memory`, which forgets all of it at the end: for trying things out. Or the name of a
+    storage that another package brings."""
+    backend_options: dict[str, Any] = Field(default_factory=dict)
+    """The options of a storage that another package brings: any that it knows, as a table. Those from the
+    environment are texts, and so are dates and times of day."""
+    listen: ListenOptions = Field(default_factory=ListenOptions)
+    ssh: SshOptions = Field(default_factory=SshOptions)
+    auth: AuthOptions = Field(default_factory=AuthOptions)
+    users: dict[str, UserOptions] = Field(default_factory=dict)
+    s3: S3Options | None = None
+    local: LocalOptions | None = None
+    service: ServiceOptions | None = None
+    files: FileOptions = Field(default_factory=FileOptions)
+    sftp: SftpOptions = Field(default_factory=SftpOptions)
+    log: LogOptions = Field(default_factory=LogOptions)
+    server: ProcessOptions = Field(default_factory=ProcessOptions)
+    admin: AdminOptions = Field(default_factory=AdminOptions)
+
+
+@dataclass(frozen=True, slots=True)
+class Configuration:
+    """What is configured, and the users as logins need them."""
+
+    options: ServerOptions
+    logins: Logins
+
+    def without_tables(self) -> Configuration:
+        """The same without the users' tables, which take memory and are in `logins` as far as it matters."""
+        return Configuration(self.options.model_copy(update={"users": {}}), self.logins)
+
+
+def load_options(
+    file: Path | None = None,
+    environ: Mapping[str, str] | None = None,
+    flags: Iterable[Setting] = (),
+    *,
+    needs_users: bool = True,
+) -> ServerOptions:
+    """Read the options: flags before environment before file before defaults.
+
+    Raises ConfigurationError with every problem there is.
+    """
+    in_file = from_toml(file) if file else []
+    return load_configuration(in_file, environ, flags, SourceFiles(), needs_users=needs_users).options
+
+
+def load_configuration(
+    in_file: Iterable[Setting],
+    environ: Mapping[str, str] | None,
+    flags: Iterable[Setting],
+    sources: SourceFiles,
+    *,
+    needs_users: bool = True,
+    checks_host_keys: bool = True,
+) -> Configuration:
+    """The same, with the keys of all users, from the settings of a file. Files that these lead to are noted.
+
+    Raises ConfigurationError with every problem there is.
+    """
+    environment = from_environment(os.environ if environ is None else environ, {"backend"})
+    settings = Settings.layered(in_file, environment, flags)
+    apart = read_user_files(settings, sources)
+    reading = read(ServerOptions, settings)
+    reading.values["users"] = {**reading.values.get("users", {}), **apart.users}
+    logins, problems = _between_groups(reading.values, settings, sources)
+    problems = [*apart.problems, *reading.problems, *problems]
+    if checks_host_keys and "ssh" in reading.values:
+        problems += _host_key_problems(reading.values["ssh"])
+    if needs_users and not (settings.below("users") or apart.users or apart.problems or apart.has_directory):
+        problems.append("there are no users: add a [users.NAME] table, or use --user with --authorized-keys")
+    if problems:
+        raise ConfigurationError(_unique(problems))
+    return Configuration(ServerOptions(**reading.values), logins)
+
+
+def _between_groups(
+    values: Mapping[str, Any], settings: Settings, sources: SourceFiles
+) -> tuple[Logins, list[str]]:
+    """The users with their keys, and what is wrong although each option by itself is right.
+
+    Groups that are wrong are not in `values`.
+    """
+    problems: list[str] = []
+    if "backend" in values or not settings.below("backend"):
+        problems += _backend_problems(values.get("backend", "s3"), settings)
+    problems += _worker_problems(values)
+    users: Mapping[str, UserOptions] = values["users"]
+    for name, user in users.items():
+        problems += _user_problems(name, user)
+        if values.get("backend", "s3") == "s3" and user.prefix_of(name).split("/")[0] == RESERVED.decode():
+            problems.append(f"users.{name}.prefix: {RESERVED.decode()} is the server's own, no user's")
+    try:
+        return read_logins(users, sources), problems
+    except ConfigurationError as error:
+        return Logins({}), [*problems, *error.problems]
+
+
+def _host_key_problems(ssh: SshOptions) -> list[str]:
+    return [
+        f"ssh.host_keys: {problem}" for file in ssh.host_keys for problem in _problems_of(partial(load, file))
+    ]
+
+
+def _backend_problems(name: str, settings: Settings) -> list[str]:
+    """What is wrong with the name of the storage, or with what is said of its options."""
+    if (problem := backend_name_problem(name)) is not None:
+        origin = settings.origin(("backend",))
+        return [f"backend = {name!r}" + (f" ({origin})" if origin else "") + f": {problem}"]
+    built_in = BUILT_IN.get(name)
+    problems = []
+    if built_in is not None and built_in.needs is not None and not settings.below(built_in.needs):
+        problems.append(built_in.missing)
+    if built_in is not None and settings.below("backend_options"):
+        own = f"those of `{name}` stand in [{built_in.needs}]" if built_in.needs else f"`{name}` has none"
+        problems.append(f"backend_options are for storages of other packages; {own}")
+    return problems
+
+
+def _worker_problems(values: Mapping[str, Any]) -> list[str]:
+    """What is wrong with a number of workers that somebody wrote; the default fits by itself."""
+    workers = values["server"].workers if "server" in values else None
+    if workers is None or workers == 1:
+        return []
+    built_in = BUILT_IN.get(values.get("backend", "s3"))
+    if built_in is not None and built_in.in_one_process:
+        return [f"server.workers = {workers}: the memory backend has its files in one process, so it has 1"]
+    least = MIN_BUFFER_BYTES * workers
+    if "files" in values and values["files"].buffer_bytes < least:
+        return [
+            f"server.workers = {workers}: files.buffer_bytes should be at least {least >> 20} MiB"
+            f" ({MIN_BUFFER_BYTES >> 20} MiB for each)"
+        ]
+    return []
+
+
+def _user_problems(name: str, user: UserOptions) -> list[str]:
+    if (wrong := user_name_problem(name)) is not None:
+        return [f"users.{name[:40]!r}: the name {wrong}"]
+    problems = []
+    has_keys = any(line.strip() for line in user.authorized_keys)
+    if not (user.password_hash or has_keys or user.authorized_keys_file):
+        problems.append(
+            f"users.{name} cannot log in: give it authorized_keys, authorized_keys_file or password_hash"
+        )
+    mounting = _problems_of(lambda: Mounts.rooted_at(user.prefix_of(name), directories=user.directories))
+    return problems + [f"users.{name}: {problem}" for problem in mounting]
+
+
+def _problems_of(check: Callable[[], object]) -> list[str]:
+    try:
+        check()
+    except ConfigurationError as error:
+        return list(error.problems)
+    return []
+
+
+def _unique(problems: list[str]) -> list[str]:
+    return list(dict.fromkeys(problems))

@@ -1,0 +1,50 @@
+"""The memory that the workers of a server share, by who uses which part.
+
+    uploads    files that each user is writing                          fs/write/upload_quota.py
+    stored     names that have been stored, renamed or removed          fs/changed_names.py
+    metrics    every metric                                             telemetry/metric_catalogue.py
+    storage    what the workers tell each other about the storage       the backend divides it further
+
+It is one table: a column for each worker, and the last one for the supervisor.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from s3sftp.app.backends import SHARED_ROWS
+from s3sftp.fs.changed_names import ROWS as _STORED_ROWS
+from s3sftp.fs.write.upload_quota import ROWS as _UPLOAD_ROWS
+from s3sftp.runtime.shared_counters import SharedCounters, create_shared_file
+from s3sftp.telemetry.metric_catalogue import ROWS as _METRIC_ROWS
+
+_ROWS = (_UPLOAD_ROWS, _STORED_ROWS, _METRIC_ROWS, SHARED_ROWS)
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerMemory:
+    """The memory as one process sees it: each part is a table, in which it writes its own column."""
+
+    uploads: SharedCounters
+    stored: SharedCounters
+    metrics: SharedCounters
+    storage: SharedCounters
+
+    @classmethod
+    def of_worker(cls, descriptor: int, workers: int, number: int) -> WorkerMemory:
+        """The memory in the file of `make_memory`, for the worker with this number, counted from 1."""
+        return cls._in_column(descriptor, workers, number - 1)
+
+    @classmethod
+    def of_supervisor(cls, descriptor: int, workers: int) -> WorkerMemory:
+        """The same for the supervisor."""
+        return cls._in_column(descriptor, workers, workers)
+
+    @classmethod
+    def _in_column(cls, descriptor: int, workers: int, column: int) -> WorkerMemory:
+        return cls(*SharedCounters.shared(descriptor, workers + 1, column).split(*_ROWS))
+
+
+def make_memory(workers: int) -> int:
+    """A file in memory that the workers inherit; the caller closes it."""
+    return create_shared_file(sum(_ROWS), workers + 1)

@@ -1,0 +1,80 @@
+"""The `from=` option of a key: the addresses that a client may come from."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Callable
+from fnmatch import fnmatchcase
+
+_WILDCARD = re.compile(r"[0-9a-f.:*?]+")
+
+_Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+_Match = Callable[[_Address], bool]
+
+
+class AllowedSources:
+    """A list such as `10.0.0.0/8,192.168.1.*,!10.0.0.9`: one pattern has to match, and none with `!`.
+
+    Only addresses: names are never looked up, so a pattern with a name in it is a ValueError at start-up
+    and not a rule that silently never holds.
+    """
+
+    def __init__(self, patterns: str) -> None:
+        self.patterns = patterns
+        self._allowed: list[_Match] = []
+        self._denied: list[_Match] = []
+        for pattern in patterns.split(","):
+            text = pattern.strip().lower()
+            if text.startswith("!"):
+                self._denied.append(_matcher(text[1:]))
+            else:
+                self._allowed.append(_matcher(text))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, AllowedSources) and self.patterns == other.patterns
+
+    def __hash__(self) -> int:
+        return hash(self.patterns)
+
+    def allow(self, address: str) -> bool:
+        """Whether a client at this address may come in."""
+        try:
+            source = plain_address(address)
+        except ValueError:
+            return False
+        return any(matches(source) for matches in self._allowed) and not any(
+            matches(source) for matches in self._denied
+        )
+
+
+def plain_address(text: str) -> _Address:
+    """An address without its zone; IPv4 that arrived dressed as IPv6 is IPv4. Raises ValueError."""
+    address = ipaddress.ip_address(text.partition("%")[0])
+    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
+        return address.ipv4_mapped
+    return address
+
+
+def normalized_address(text: str) -> str:
+    """An address as people write it; what is no address stays as it is."""
+    try:
+        return str(plain_address(text))
+    except ValueError:
+        return text
+
+
+def _matcher(pattern: str) -> _Match:
+    if "/" in pattern or not re.search(r"[*?]", pattern):
+        network = _network(pattern)
+        return lambda address: address in network
+    if not _WILDCARD.fullmatch(pattern):
+        raise ValueError(f"from: {pattern!r} is not an address; host names are not looked up")
+    return lambda address: fnmatchcase(str(address), pattern)
+
+
+def _network(pattern: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
+    try:
+        return ipaddress.ip_network(pattern)
+    except ValueError as error:
+        raise ValueError(f"from: {pattern!r} is not an address or a network ({error})") from None

@@ -1,0 +1,253 @@
+"""A backend with everything: what it has itself, and the rest made of that."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import cast
+
+from s3sftp.backends.capabilities import Capabilities, examine, is_complete
+from s3sftp.backends.complete.guard import BackendGuard
+from s3sftp.backends.complete.rechunk import ReadRange, Rechunker
+from s3sftp.backends.complete.spooled_buffer import BufferQuotas
+from s3sftp.backends.complete.spooled_uploads import SpooledUpload, SpooledUploads
+from s3sftp.backends.complete.streamed_uploads import StreamedUpload, StreamedUploads
+from s3sftp.backends.complete.whole_file_cache import WholeFileCache
+from s3sftp.backends.contract import (
+    Backend,
+    Buffer,
+    CompleteBackend,
+    Entry,
+    Extras,
+    FileInfo,
+    Finish,
+    Place,
+    Session,
+    Upload,
+    Usage,
+    WriteIntent,
+)
+from s3sftp.backends.spool import SpoolQuota
+from s3sftp.errors import Changed, IsADirectory, NotADirectory, NotFound, StorageFailure
+
+_MOST_NAMES = 100_000
+"""So many names of a directory are remembered, to show each once."""
+
+
+def complete(backend: Backend, room: SpoolQuota) -> CompleteBackend:
+    """The backend with everything; the very same object if its class says that it is a `CompleteBackend`.
+
+    `room` is the disk that uploads and copies of files may use. Raises ConfigurationError with all that is
+    wrong with the backend.
+    """
+    can = examine(backend)
+    if is_complete(backend):
+        whole = cast(CompleteBackend, backend)
+        whole.may_spool(room)
+        return whole
+    return CompletedBackend(backend, can, room)
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """A backend, and what does the operations that it lacks."""
+
+    theirs: BackendGuard
+    can: Capabilities
+    copies: WholeFileCache
+    writes: SpooledUploads | StreamedUploads
+
+    @classmethod
+    def of(cls, backend: Backend, can: Capabilities, room: SpoolQuota, read_range: ReadRange) -> Parts:
+        theirs, rooms = BackendGuard(backend), BufferQuotas(room)
+        writes = (
+            StreamedUploads(theirs, can, read_range)
+            if can.streamed_writes
+            else SpooledUploads(theirs, can, rooms, read_range)
+        )
+        return cls(theirs, can, WholeFileCache(theirs, rooms), writes)
+
+
+class CompletedBackend(CompleteBackend):
+    """Made of another backend. Raises StorageErrors, and what nobody foresaw."""
+
+    def __init__(self, backend: Backend, can: Capabilities, room: SpoolQuota) -> None:
+        self._parts = Parts.of(backend, can, room, self.read_file_range)
+        self.name = self._parts.theirs.name
+        self.begin_is_free = can.begin_is_free
+
+    async def _now(self) -> Parts:
+        """What an operation that begins now works with: always the same, unless a subclass replaces it."""
+        return self._parts
+
+    @property
+    def first_chunk_bytes(self) -> int:
+        parts = self._parts
+        return parts.theirs.first_chunk_bytes if parts.can.first_chunk_bytes else Upload.chunk_bytes
+
+    async def start(self) -> None:
+        await self._parts.theirs.call(Backend.start)
+
+    async def stop(self) -> None:
+        await self._parts.copies.close()
+        await self._parts.theirs.call(Backend.stop)
+
+    # ── names ───────────────────────────────────────────────────────────────────────────────────────
+
+    async def file_info(self, place: Place, session: Session) -> FileInfo:
+        parts = await self._now()
+        try:
+            info = await parts.theirs.call(Backend.file_info, place, session)
+        except NotFound:
+            if not place.is_root:
+                raise
+            return FileInfo.directory()
+        return info if info.is_dir or not place.is_root else FileInfo.directory(info.mtime)
+
+    async def list_dir(self, place: Place, session: Session) -> AsyncGenerator[Sequence[Entry], None]:
+        seen, begun = {b".", b".."}, False
+        parts = await self._now()
+        try:
+            async with aclosing(parts.theirs.list_dir(place, session)) as pages:
+                async for page in pages:
+                    begun = True
+                    if unseen := _unseen(page, seen):
+                        yield unseen
+        except (NotFound, NotADirectory):
+            if begun or not place.is_root:
+                raise
+
+    async def make_dir(self, place: Place, session: Session) -> None:
+        parts = await self._now()
+        await parts.theirs.call(Backend.make_dir, place, session)
+
+    async def del_dir(self, place: Place, session: Session) -> None:
+        parts = await self._now()
+        await parts.theirs.call(Backend.del_dir, place, session)
+
+    async def delete(self, place: Place, session: Session) -> None:
+        parts = await self._now()
+        try:
+            await parts.theirs.call(Backend.delete, place, session)
+        finally:
+            parts.copies.drop(place)
+
+    async def rename(self, source: Place, target: Place, session: Session, *, overwrite: bool) -> None:
+        parts = await self._now()
+        try:
+            await parts.theirs.call(Backend.rename, source, target, session, overwrite=overwrite)
+        finally:
+            parts.copies.drop(source, target)
+
+    async def copy(self, source: Place, target: Place, session: Session, *, version: str | None) -> FileInfo:
+        parts = await self._now()
+        try:
+            if parts.can.has(Extras.copy):
+                return await parts.theirs.copy(source, target, session, version=version)
+            return await self._copy(source, target, session, version)
+        finally:
+            parts.copies.drop(target)
+
+    async def set_mtime(self, place: Place, mtime: float, session: Session) -> bool:
+        parts = await self._now()
+        if not parts.can.has(Extras.set_mtime):
+            return await super().set_mtime(place, mtime, session)
+        try:
+            return await parts.theirs.call(Extras.set_mtime, place, mtime, session)
+        finally:
+            parts.copies.drop(place)
+
+    async def usage(self, place: Place, session: Session) -> Usage:
+        parts = await self._now()
+        if not parts.can.has(Extras.usage):
+            return await super().usage(place, session)
+        return await parts.theirs.call(Extras.usage, place, session)
+
+    # ── bytes ───────────────────────────────────────────────────────────────────────────────────────
+
+    async def read_file(self, place: Place, session: Session) -> Buffer:
+        parts = await self._now()
+        return await parts.theirs.read_file(place, session)
+
+    async def write_file(self, place: Place, data: Buffer, session: Session) -> FileInfo:
+        parts = await self._now()
+        try:
+            return await parts.theirs.write_file(place, data, session)
+        finally:
+            parts.copies.drop(place)
+
+    async def open_file(
+        self, place: Place, stop: int, session: Session
+    ) -> tuple[FileInfo, AsyncIterator[Buffer] | None]:
+        info, beginning = await super().open_file(place, stop, session)
+        if info.version is None:
+            self._parts.copies.begin_anew(place, session)
+        return info, beginning
+
+    def read_file_range(
+        self, place: Place, start: int, stop: int, version: str | None, session: Session
+    ) -> AsyncGenerator[Buffer, None]:
+        parts = self._parts
+        reads = parts.theirs.read_file_range if parts.can.ranged_reads else parts.copies.pieces
+        return reads(place, start, stop, version, session)
+
+    async def begin_write(self, place: Place, intent: WriteIntent, session: Session) -> Upload:
+        parts = await self._now()
+        return await parts.writes.begin(place, intent, session)
+
+    async def write_chunk(self, upload: Upload, data: Buffer, session: Session) -> None:
+        await _ours(upload).writes.chunk(upload, data, session)
+
+    async def keep_range(self, upload: Upload, start: int, stop: int, session: Session) -> None:
+        await _ours(upload).writes.keep(upload, start, stop, session)
+
+    async def finish_write(self, upload: Upload, tail: Buffer, finish: Finish, session: Session) -> FileInfo:
+        ours = _ours(upload)
+        try:
+            return await ours.writes.finish(upload, tail, finish, session)
+        finally:
+            self._parts.copies.drop(ours.place)
+
+    async def abort_write(self, upload: Upload, session: Session) -> None:
+        await _ours(upload).writes.abort(upload, session)
+
+    async def _copy(self, source: Place, target: Place, session: Session, version: str | None) -> FileInfo:
+        """Read a file and write it."""
+        info = await self.file_info(source, session)
+        if info.is_dir:
+            raise IsADirectory
+        if version not in (None, info.version):
+            raise Changed
+        parts = self._parts
+        if not (parts.can.ranged_reads or parts.can.streamed_writes):
+            return await self.write_file(
+                target, await parts.copies.whole(source, info.version, session), session
+            )
+        upload = await self.begin_write(target, WriteIntent(), session)
+        recut = Rechunker(upload, lambda chunk: self.write_chunk(upload, chunk, session))
+        try:
+            async with aclosing(self.read_file_range(source, 0, info.size, info.version, session)) as pieces:
+                async for piece in pieces:
+                    await recut.put(piece)
+            return await self.finish_write(upload, bytes(recut.rest), Finish(info.size), session)
+        except BaseException:
+            await self.abort_write(upload, session)
+            raise
+
+
+def _ours(upload: Upload) -> SpooledUpload | StreamedUpload:
+    if isinstance(upload, SpooledUpload | StreamedUpload):
+        return upload
+    raise StorageFailure(detail="an upload of another backend")
+
+
+def _unseen(page: Sequence[Entry], seen: set[bytes]) -> list[Entry]:
+    """The entries whose names come for the first time."""
+    unseen = []
+    for entry in page:
+        if entry.name not in seen:
+            unseen.append(entry)
+            if len(seen) < _MOST_NAMES:
+                seen.add(entry.name)
+    return unseen

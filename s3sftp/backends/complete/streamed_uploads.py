@@ -1,0 +1,127 @@
+"""Uploads to a storage that streams writes: its own four callbacks, and ranges kept for one that cannot."""
+
+from __future__ import annotations
+
+import asyncio
+
+from s3sftp.backends import contract
+from s3sftp.backends.capabilities import Capabilities
+from s3sftp.backends.complete.guard import BackendGuard
+from s3sftp.backends.complete.rechunk import ReadRange, Rechunker, base_of
+from s3sftp.backends.contract import Buffer, Extras, FileInfo, Finish, Place, Session, Upload, WriteIntent
+from s3sftp.errors import StorageFailure
+from s3sftp.telemetry import get_logger
+
+_log = get_logger(__name__)
+
+
+class StreamedUpload(Upload):
+    """The backend's upload, and what we have to know of it."""
+
+    def __init__(self, writes: StreamedUploads, place: Place, intent: WriteIntent, theirs: Upload) -> None:
+        self.writes = writes
+        self.place = place
+        self.intent = intent
+        self.theirs = theirs
+        self.size = 0
+        """Bytes that came until now; so no backend has to count them."""
+        self.recut: Rechunker | None = None
+        """From the first range on that is kept by writing it: chunks are cut anew, one after the other."""
+        self.line = asyncio.Lock()
+        self.ended = False
+        self.published: FileInfo | None = None
+        """What their `finish_write` has published, once it has returned."""
+
+    # what the backend says, whenever it is asked: the size may grow with each chunk
+    @property
+    def chunk_bytes(self) -> int:  # type: ignore[override]
+        return self.theirs.chunk_bytes
+
+    @property
+    def min_chunk_bytes(self) -> int:  # type: ignore[override]
+        return self.theirs.min_chunk_bytes
+
+    @property
+    def keep_unit_bytes(self) -> int:  # type: ignore[override]
+        return self.theirs.keep_unit_bytes
+
+    @property
+    def parallel_chunks(self) -> int:  # type: ignore[override]
+        return self.theirs.parallel_chunks
+
+    @property
+    def stored(self) -> FileInfo | None:  # type: ignore[override]
+        return self.published or self.theirs.stored
+
+
+class StreamedUploads:
+    """The four callbacks of a backend that has them."""
+
+    def __init__(self, theirs: BackendGuard, can: Capabilities, read_range: ReadRange) -> None:
+        self._theirs = theirs
+        self._can = can
+        self._read_range = read_range
+
+    async def begin(self, place: Place, intent: WriteIntent, session: Session) -> Upload:
+        theirs = await self._theirs.call(contract.StreamedWrites.begin_write, place, intent, session)
+        return StreamedUpload(self, place, intent, theirs)
+
+    async def chunk(self, upload: Upload, data: Buffer, session: Session) -> None:
+        mine = _ours(upload)
+        if mine.recut is None:
+            await self._write(mine, data, session)
+        else:
+            async with mine.line:
+                await mine.recut.put(data)
+        mine.size += len(data)
+
+    async def keep(self, upload: Upload, start: int, stop: int, session: Session) -> None:
+        """Without a callback for it the bytes are read, and written where they belong."""
+        mine = _ours(upload)
+        mine.size += stop - start
+        if self._can.has(Extras.keep_range):
+            await self._theirs.call(Extras.keep_range, mine.theirs, start, stop, session)
+            return
+        base = base_of(mine.intent)
+        if mine.recut is None:
+            mine.recut = Rechunker(mine, lambda chunk: self._write(mine, chunk, session))
+        async with mine.line:
+            async for piece in self._read_range(mine.place, start, stop, base.version, session):
+                await mine.recut.put(piece)
+
+    async def finish(self, upload: Upload, tail: Buffer, finish: Finish, session: Session) -> FileInfo:
+        mine = _ours(upload)
+        size = mine.size + len(tail)
+        if size != finish.size:
+            raise StorageFailure(detail=f"{size} bytes came, {finish.size} were announced")
+        if mine.recut is not None:
+            await mine.recut.put(tail)
+            tail = bytes(mine.recut.rest)
+        stored = await self._theirs.finish_write(mine.theirs, tail, finish, session)
+        mine.ended = True  # whatever is said of it: what is published is not aborted
+        mine.published = FileInfo.file(size, finish.mtime)
+        mine.published = await self._theirs.stored("finish_write", stored, mine.place, session)
+        return mine.published
+
+    async def abort(self, upload: Upload, session: Session) -> None:
+        """Throw it away, once; a backend that fails at it is told of in the log alone."""
+        mine = _ours(upload)
+        if mine.ended:
+            return
+        try:
+            await self._theirs.call(contract.StreamedWrites.abort_write, mine.theirs, session)
+        except Exception as error:
+            problem = f"{type(error).__name__}: {error}"
+            detail = getattr(error, "detail", None)
+            _log.warning("upload.abort_failed", backend=self._theirs.name, error=problem, detail=detail)
+        else:
+            mine.ended = True
+
+    async def _write(self, mine: StreamedUpload, data: Buffer, session: Session) -> None:
+        await self._theirs.call(contract.StreamedWrites.write_chunk, mine.theirs, data, session)
+
+
+def _ours(upload: Upload) -> StreamedUpload:
+    if not isinstance(upload, StreamedUpload):
+        raise StorageFailure(detail="an upload of another backend")
+    return upload

@@ -1,0 +1,191 @@
+"""Whole files that were read once, to answer ranged requests of storages that only read whole files.
+
+A copy belongs to one version of a file and to one session. The requests of a reader share it; a few seconds
+after the last of them it is forgotten, and at once when this process changes the file.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import contextmanager
+from mmap import mmap
+from typing import Protocol
+
+from s3sftp.backends.complete.guard import BackendGuard
+from s3sftp.backends.complete.spooled_buffer import BufferQuotas, SpooledBuffer
+from s3sftp.backends.contract import Backend, Buffer, Place, Session
+from s3sftp.errors import Changed
+
+_KEEP_SECONDS = 5.0
+_MOST_IDLE = 64
+_PIECE_BYTES = 1 << 20
+
+_Key = tuple[Place, str | None, int]
+
+
+class _Content(Protocol):
+    size: int
+
+    async def read(self, start: int, stop: int) -> Buffer: ...
+
+    def close(self) -> None: ...
+
+
+class _Mapped:
+    """A file that the backend has mapped into memory: nothing of it need be held."""
+
+    def __init__(self, view: memoryview) -> None:
+        self.size = len(view)
+        self._view = view
+
+    async def read(self, start: int, stop: int) -> Buffer:
+        return await asyncio.to_thread(bytes, self._view[start:stop])  # it may have to be read from disk
+
+    def close(self) -> None:
+        """The backend's mapping goes with the last view of it."""
+
+
+class _Copy:
+    def __init__(self, place: Place, session: Session, loading: asyncio.Task[_Content]) -> None:
+        self.place = place
+        self.session = session  # kept, so that no other object gets its id
+        self.loading = loading
+        self.users = 0
+        self.forgetting: asyncio.TimerHandle | None = None
+
+    @property
+    def content(self) -> _Content | None:
+        """What was read; None while it is being read, and when that failed."""
+        if not self.loading.done() or self.loading.cancelled() or self.loading.exception():
+            return None
+        return self.loading.result()
+
+
+class WholeFileCache:
+    """The copies of one backend. They give way when the spool has no room for anything else."""
+
+    def __init__(
+        self, theirs: BackendGuard, rooms: BufferQuotas, *, keep_seconds: float = _KEEP_SECONDS
+    ) -> None:
+        self._theirs = theirs
+        self._rooms = rooms
+        self._keep_seconds = keep_seconds
+        self._copies: dict[_Key, _Copy] = {}
+        """Those that may be shared, the longest unused first."""
+        self._ending: set[asyncio.Task[_Content]] = set()
+        rooms.spool.reclaim = self.forget_idle
+
+    async def pieces(
+        self, place: Place, start: int, stop: int, version: str | None, session: Session
+    ) -> AsyncGenerator[Buffer, None]:
+        """As `RangedReads.read_file_range`. Raises NoSpace when the file does not fit into the spool."""
+        with self._copy_of(place, version, session) as copy:
+            content = await asyncio.shield(copy.loading)
+            if stop > content.size:
+                raise Changed
+            for at in range(start, stop, _PIECE_BYTES):
+                yield await content.read(at, min(at + _PIECE_BYTES, stop))
+
+    async def whole(self, place: Place, version: str | None, session: Session) -> Buffer:
+        """The file as it is, which must be at the version. Raises Changed.
+
+        Asked before and after: before, because what is read may be older than what is asked for later.
+        """
+        await self._insist(place, version, session)
+        data = await self._theirs.read_file(place, session)
+        await self._insist(place, version, session)
+        return data
+
+    def drop(self, *places: Place) -> None:
+        """What is at these places, or below, has changed: nobody gets its copies any more."""
+        for key, copy in list(self._copies.items()):
+            if any(copy.place.is_within(place) for place in places):
+                del self._copies[key]
+                self._end_if_unused(copy)
+
+    def begin_anew(self, place: Place, session: Session) -> None:
+        """The session opens a file of which nobody can tell versions: it is read again."""
+        copy = self._copies.pop((place, None, id(session)), None)
+        if copy is not None:
+            self._end_if_unused(copy)
+
+    def forget_idle(self) -> None:
+        """Give back the room of what nobody uses at the moment."""
+        for key, copy in list(self._copies.items()):
+            if not copy.users:
+                del self._copies[key]
+                self._end_if_unused(copy)
+
+    async def close(self) -> None:
+        """Let go of all of them."""
+        self.drop(Place())
+        if self._ending:
+            await asyncio.wait(self._ending)
+
+    @contextmanager
+    def _copy_of(self, place: Place, version: str | None, session: Session) -> Iterator[_Copy]:
+        key = (place, version, id(session))
+        copy = self._copies.pop(key, None)
+        if copy is None:
+            copy = _Copy(place, session, asyncio.create_task(self._load(place, version, session)))
+        self._copies[key] = copy
+        copy.users += 1
+        if copy.forgetting is not None:
+            copy.forgetting.cancel()
+        try:
+            yield copy
+        finally:
+            copy.users -= 1
+            if not copy.users:
+                self._leave(key, copy)
+
+    def _leave(self, key: _Key, copy: _Copy) -> None:
+        """Nobody uses it: keep it for the next request, if it is good for one."""
+        if self._copies.get(key) is copy and copy.content is None:
+            del self._copies[key]
+        if self._copies.get(key) is not copy:
+            self._end_if_unused(copy)
+            return
+        self._copies[key] = self._copies.pop(key)  # used last
+        loop = asyncio.get_running_loop()
+        copy.forgetting = loop.call_later(self._keep_seconds, self._forget, key, copy)
+        idle = [at for at, other in self._copies.items() if not other.users]
+        for at in idle[:-_MOST_IDLE]:
+            self._end_if_unused(self._copies.pop(at))
+
+    def _forget(self, key: _Key, copy: _Copy) -> None:
+        """Its time is over."""
+        if not copy.users and self._copies.get(key) is copy:
+            del self._copies[key]
+            self._end_if_unused(copy)
+
+    def _end_if_unused(self, copy: _Copy) -> None:
+        if copy.users:
+            return  # its last user ends it
+        if copy.forgetting is not None:
+            copy.forgetting.cancel()
+        if (content := copy.content) is not None:
+            content.close()
+        elif not copy.loading.done():
+            copy.loading.cancel()
+            self._ending.add(copy.loading)
+            copy.loading.add_done_callback(self._ending.discard)
+
+    async def _load(self, place: Place, version: str | None, session: Session) -> _Content:
+        data = await self.whole(place, version, session)
+        if isinstance(data, memoryview) and isinstance(data.obj, mmap):
+            return _Mapped(data)
+        held = SpooledBuffer(self._rooms)
+        try:
+            await held.append(data)
+        except BaseException:
+            held.close()
+            raise
+        return held
+
+    async def _insist(self, place: Place, version: str | None, session: Session) -> None:
+        if version is None:
+            return
+        if (await self._theirs.call(Backend.file_info, place, session)).version != version:
+            raise Changed

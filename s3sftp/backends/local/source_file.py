@@ -1,0 +1,60 @@
+"""A file that is open for reading: one version of it, insisted on with every piece."""
+
+from __future__ import annotations
+
+import os
+
+from s3sftp.backends.contract import FileInfo, Place
+from s3sftp.backends.local.file_info import info_of, require_file, version_of
+from s3sftp.backends.local.tree import QUIETLY, DirectoryTree
+from s3sftp.errors import Changed, IsADirectory, NotFound
+
+
+class SourceFile:
+    """Called from one thread at a time."""
+
+    def __init__(self, tree: DirectoryTree, place: Place) -> None:
+        self._tree = tree
+        self._place = place
+        self.descriptor = -1
+        self._version = ""
+
+    def open(self, version: str | None = None) -> FileInfo:
+        """Raises NotFound, IsADirectory, PermissionDenied; Changed when it is not at that version."""
+        require_file(self._tree.look(self._place))  # a device must not even be opened
+        self.descriptor = self._tree.open(self._place, QUIETLY)
+        status = os.fstat(self.descriptor)
+        require_file(status)
+        self._version = version_of(status)
+        if version not in (None, self._version):
+            raise Changed
+        return info_of(status)
+
+    def open_base(self, version: str | None) -> None:
+        """Open what must be there as it was. Raises Changed."""
+        try:
+            self.open(version)
+        except (FileNotFoundError, NotFound, IsADirectory) as error:
+            raise Changed from error
+
+    def read(self, start: int, count: int) -> bytes:
+        """Exactly those bytes, of the version that was opened. Raises Changed."""
+        data = os.pread(self.descriptor, count, start)
+        while len(data) < count:
+            more = os.pread(self.descriptor, count - len(data), start + len(data))
+            if not more:
+                raise Changed  # it was cut in place
+            data += more
+        self.must_be_unchanged()
+        return data
+
+    def must_be_unchanged(self) -> None:
+        """Raises Changed when somebody wrote into the file, replaced or removed it since it was opened."""
+        if version_of(os.fstat(self.descriptor)) != self._version:
+            raise Changed
+
+    def close(self) -> None:
+        """May be called twice, and before it was opened."""
+        if self.descriptor >= 0:
+            os.close(self.descriptor)
+            self.descriptor = -1

@@ -1,0 +1,178 @@
+"""A file that is being written and that nobody can see: it gets its name in one step, when it is whole.
+
+unnamed    O_TMPFILE: the kernel forgets it with the last descriptor, so a crash leaves nothing.
+           A free name is taken by link; a taken one by a link to a private name and a rename over it
+named      where the file system has no unnamed files (NFS, some of FUSE): a private name, which
+           listings leave out, and which is removed when its lock is free (`stale`)
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import secrets
+
+from s3sftp.backends.contract import Buffer, FileInfo, Place
+from s3sftp.backends.local.file_info import info_of, require_file, version_of
+from s3sftp.backends.local.namespace import rename_exclusive, stat_or_none
+from s3sftp.backends.local.stale_uploads import lock_file
+from s3sftp.backends.local.tree import DirectoryTree
+from s3sftp.errors import Busy, Changed
+
+_NO_UNNAMED_FILES = (errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL, errno.ENOENT, errno.ENOSYS)
+_ATTEMPTS = 5
+"""How often a directory may be removed by others between being made and being used."""
+
+
+class UncommittedFile:
+    """Called from one thread at a time, but for `write`."""
+
+    def __init__(self, tree: DirectoryTree, place: Place, mode: int | None) -> None:
+        self._tree = tree
+        self._place = place
+        self._mode = mode
+        self.descriptor = -1
+        self._directory = -1
+        self._private: bytes | None = None
+
+    def open(self) -> None:
+        """Make it, on the file system where its name will be. Raises IsADirectory, NotADirectory."""
+        self._refuse_target()
+        with self._tree.nearest(self._place) as directory:
+            self._directory = os.dup(directory)
+        unnamed = open_unnamed(self._directory)
+        if unnamed is None:
+            self._open_named()
+        else:
+            self.descriptor = unnamed
+            lock_file(unnamed)
+            self._close_directory()
+        if self._mode is not None:
+            os.fchmod(self.descriptor, self._mode)
+
+    def write(self, at: int, data: Buffer) -> None:
+        """Write all of it at an offset. Several threads may do so at once."""
+        rest = memoryview(data)
+        while rest:
+            written = os.pwrite(self.descriptor, rest, at)
+            rest, at = rest[written:], at + written
+
+    def publish(self, *, mtime: float | None, exclusive: bool, base: str | None) -> FileInfo:
+        """Give it its name. `base` is the version that must have the name now.
+
+        Raises AlreadyExists (exclusive), Changed (base), IsADirectory.
+        """
+        if mtime is None:
+            os.utime(self.descriptor)
+        else:
+            at = round(mtime * 1e9)
+            os.utime(self.descriptor, ns=(at, at))
+        self._tree.sync_file(self.descriptor)
+        for left in reversed(range(_ATTEMPTS)):
+            try:
+                self._take_name(exclusive, base)
+                break
+            except FileNotFoundError:
+                if not left:
+                    raise
+        return info_of(os.fstat(self.descriptor))
+
+    def close(self) -> None:
+        """Throw away what was not published. May be called twice, and before it was opened."""
+        self._drop()
+        self._close_directory()
+
+    def _drop(self) -> None:
+        if self._private is not None:
+            with contextlib.suppress(OSError):
+                os.unlink(self._private, dir_fd=self._directory)
+            self._private = None
+        if self.descriptor >= 0:
+            with contextlib.suppress(OSError):  # late errors of a file that nobody will see
+                os.close(self.descriptor)
+            self.descriptor = -1
+
+    def _close_directory(self) -> None:
+        if self._directory >= 0:
+            os.close(self._directory)
+            self._directory = -1
+
+    def _open_named(self) -> None:
+        """Raises Busy when a sweeper was there each time, in the moment before the file was held."""
+        flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC
+        for _ in range(_ATTEMPTS):
+            self._private = _private_name()
+            self.descriptor = os.open(self._private, flags, 0o666, dir_fd=self._directory)
+            with contextlib.suppress(BlockingIOError):
+                lock_file(self.descriptor)
+                if os.fstat(self.descriptor).st_nlink:
+                    return
+            self._drop()
+        raise Busy
+
+    def _refuse_target(self) -> None:
+        """Raises IsADirectory, PermissionDenied for a name that something else than a file has."""
+        taken = stat_or_none(self._tree, self._place)
+        if taken is not None:
+            require_file(taken)
+
+    def _take_name(self, exclusive: bool, base: str | None) -> None:
+        with self._tree.place_for(self._place) as directory:
+            if base is not None:
+                self._require_base(base)
+            if not exclusive:
+                self._refuse_target()
+            if self._private is not None:
+                self._take_by_rename(directory, exclusive)
+            else:
+                self._take_by_link(directory, exclusive)
+            self._tree.sync(directory)
+
+    def _require_base(self, base: str) -> None:
+        status = stat_or_none(self._tree, self._place)
+        if status is None or version_of(status) != base:
+            raise Changed
+
+    def _take_by_link(self, directory: int, exclusive: bool) -> None:
+        try:
+            self._link(directory, self._place.name)
+        except FileExistsError:
+            if exclusive:
+                raise
+            private = _private_name()
+            self._link(directory, private)
+            try:
+                os.rename(private, self._place.name, src_dir_fd=directory, dst_dir_fd=directory)
+            except BaseException:
+                os.unlink(private, dir_fd=directory)
+                raise
+
+    def _take_by_rename(self, directory: int, exclusive: bool) -> None:
+        if self._private is None:
+            raise ValueError("it has no name")
+        if exclusive:
+            rename_exclusive(self._directory, self._private, directory, self._place.name)
+        else:
+            os.rename(self._private, self._place.name, src_dir_fd=self._directory, dst_dir_fd=directory)
+        self._private = None
+
+    def _link(self, directory: int, name: bytes) -> None:
+        # by the descriptor's own entry, which no other process can change
+        os.link(f"/proc/self/fd/{self.descriptor}", name, dst_dir_fd=directory, follow_symlinks=True)
+
+
+def open_unnamed(directory: int) -> int | None:
+    """A new file without a name; None where the file system has none, or could not give it a name later."""
+    if not os.path.isdir("/proc/self/fd"):
+        return None
+    try:
+        return os.open(b".", os.O_TMPFILE | os.O_WRONLY | os.O_CLOEXEC, 0o666, dir_fd=directory)
+    except OSError as error:
+        if error.errno in _NO_UNNAMED_FILES:
+            return None
+        raise
+
+
+def _private_name() -> bytes:
+    return b".s3sftp-%s.part" % secrets.token_hex(16).encode()

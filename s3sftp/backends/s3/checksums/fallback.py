@@ -1,0 +1,80 @@
+"""Requests with data, proven by a checksum of theirs; by MD5 where the store refuses checksums.
+
+UploadPart, x-amz-checksum-crc32 ─► 501 ─► UploadPart, Content-MD5 ─► 200: so all that follow have MD5
+                                                                  └─► no: the 501 is what is reported
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any, Final, TypeVar
+
+from s3sftp.backends.contract import Buffer
+from s3sftp.backends.s3.checksums.digest import Algorithm, Digest, digest
+from s3sftp.backends.s3.client import S3Client
+from s3sftp.backends.s3.errors import is_outcome, may_lack_feature, request_error_behind
+from s3sftp.backends.s3.features import Feature
+from s3sftp.errors import AlreadyExists, Changed, StorageError
+
+T = TypeVar("T")
+_NEWER: Final = frozenset({"crc32", "sha256"})
+"""Those that travel in x-amz-checksum-…, which older stores refuse."""
+_DIFFERENT: Final = ("mismatch", "not match", "n't match")
+
+
+def algorithm_for(store: S3Client) -> Algorithm:
+    """By what a request proves its bytes on this store."""
+    wanted = store.options.checksum
+    return "md5" if wanted in _NEWER and not store.features.has(Feature.CHECKSUMS) else wanted
+
+
+def uses_checksums(store: S3Client) -> bool:
+    """Whether requests may have x-amz-checksum-…: neither the operator nor the store is against it."""
+    return algorithm_for(store) in _NEWER
+
+
+def fallback_algorithm(algorithm: Algorithm) -> Algorithm:
+    """What takes its place where a checksum is not taken."""
+    return "md5" if algorithm in _NEWER else algorithm
+
+
+def is_checksum_mismatch(error: StorageError) -> bool:
+    """Whether the store says that the bytes are not those that the checksum is of."""
+    trouble = request_error_behind(error)
+    text = str(trouble).lower()
+    return trouble is not None and (trouble.code == "BadDigest" or any(words in text for words in _DIFFERENT))
+
+
+async def send_with_checksum(
+    store: S3Client,
+    data: Buffer,
+    send: Callable[[dict[str, Any]], Awaitable[T]],
+    algorithm: Algorithm | None = None,
+) -> tuple[T, Digest]:
+    """`send` a request with the fields that prove these bytes; its answer, and by what it was proven.
+
+    Raises what `send` does; of two failures the first, unless the second may have been
+    carried out.
+    """
+    algorithm = algorithm or algorithm_for(store)
+    proof = await digest(data, algorithm)
+    try:
+        return await send(proof.fields), proof
+    except StorageError as error:
+        is_doubted = algorithm in _NEWER and may_lack_feature(store.features, Feature.CHECKSUMS, error)
+        if not is_doubted or is_checksum_mismatch(error):
+            raise
+        refused = error
+    proof = await digest(data, fallback_algorithm(algorithm))
+    try:
+        answer = await send(proof.fields)
+    except (AlreadyExists, Changed):
+        raise  # it got as far as the condition: that is the answer
+    except StorageError as error:
+        if is_outcome(error):
+            raise
+        answer = None
+    if answer is None:
+        raise refused
+    store.features.lacks(Feature.CHECKSUMS, refused.detail)
+    return answer, proof

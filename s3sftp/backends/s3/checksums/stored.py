@@ -1,0 +1,57 @@
+"""Hashes that the store keeps with an object, where they surely are those of the whole object.
+
+A checksum of checksums (`COMPOSITE`, or `…-3`) is none. Nor is the ETag used as an MD5, although it often is
+one: it is not with SSE-KMS, in directory buckets, and in many stores that speak S3, and nothing in an answer
+tells. A wrong hash is worse than one more request.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from typing import Final
+
+from s3sftp.backends.contract import FileInfo
+from s3sftp.backends.s3.checksums.fallback import uses_checksums
+from s3sftp.backends.s3.client import Answer, S3Client
+from s3sftp.backends.s3.features import Feature
+from s3sftp.backends.s3.metadata.objects import Fields, version_of
+from s3sftp.errors import StorageError
+
+_FIELDS: Final = {
+    "crc32": ("ChecksumCRC32", 4),
+    "sha1": ("ChecksumSHA1", 20),
+    "sha256": ("ChecksumSHA256", 32),
+}
+"""Where an answer to HEAD has them, and how many bytes they are."""
+
+
+async def stored_digest(store: S3Client, key: str, info: FileInfo, algorithm: str) -> bytes | None:
+    """The hash of the whole object at the version that `info` saw; None when the store does not tell."""
+    if algorithm not in _FIELDS or not info.version or not uses_checksums(store):
+        return None
+    matched: Fields = {"IfMatch": info.version} if store.features.has(Feature.MATCHED_READS) else {}
+    try:
+        answer = await store.call("HeadObject", Key=key, ChecksumMode="ENABLED", **matched)
+    except StorageError:
+        return None  # reading it will say what is wrong
+    if (version_of(answer), answer.get("ContentLength")) != (info.version, info.size):
+        return None
+    return digest_in(answer, algorithm)
+
+
+def digest_in(answer: Answer, algorithm: str) -> bytes | None:
+    """The hash in an answer to HEAD, if it is there and is that of the whole object. Pure."""
+    name, length = _FIELDS[algorithm]
+    text = answer.get(name)
+    if not text or "-" in text:
+        return None
+    kind = answer.get("ChecksumType")
+    is_of_one_part = kind is None and "-" not in (version_of(answer) or "-")
+    if kind != "FULL_OBJECT" and not is_of_one_part:
+        return None
+    try:
+        digest = base64.b64decode(text, validate=True)
+    except binascii.Error:
+        return None
+    return digest if len(digest) == length else None

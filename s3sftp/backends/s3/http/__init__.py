@@ -1,0 +1,1 @@
+"""HTTP to the store: fast_client ─ serializer, signing, connection_pool ─ connection ─ response_body."""

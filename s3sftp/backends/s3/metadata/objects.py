@@ -1,0 +1,194 @@
+"""Objects in S3's words and in the contract's: times, versions and the fields of requests. Pure."""
+
+from __future__ import annotations
+
+import re
+import stat
+import time
+from collections.abc import Mapping
+from datetime import datetime
+from email.utils import parsedate_to_datetime
+from typing import Any
+from urllib.parse import urlencode
+
+from s3sftp.backends.contract import FileInfo
+from s3sftp.backends.s3.metadata.content_types import content_type
+from s3sftp.backends.s3.metadata.mtime_text import mtime_of, mtime_text
+from s3sftp.backends.s3.options import MODE_METADATA, MTIME_METADATA, UPLOAD_METADATA, S3Options
+from s3sftp.errors import StorageFailure
+
+Fields = dict[str, Any]
+_PARTIAL = 206
+_TOTAL = re.compile(r"bytes 0-\d+/(\d+)")
+
+_CLOCK_SECONDS = 600.0
+"""By how much our clock may be ahead of the store's."""
+_CARRIED = (
+    "CacheControl",
+    "ContentDisposition",
+    "ContentEncoding",
+    "ContentLanguage",
+    "ContentType",
+    "Expires",
+    "WebsiteRedirectLocation",
+    "StorageClass",
+    "ServerSideEncryption",
+    "SSEKMSKeyId",
+    "BucketKeyEnabled",
+)
+
+_MODE_DIGITS = 8
+_DECIMAL_MODES = range(stat.S_IFREG, stat.S_IFREG + 0o10000)
+"""What s3fs writes of a file. None of these numbers is octal and has the type of a file in it."""
+
+
+def mode_text(mode: int) -> str:
+    """Permission bits of a file as others read them: with its type, for rclone, and with a zero in front,
+    which tells s3fs that it is octal."""
+    return f"0{stat.S_IFREG | mode:o}"
+
+
+def mode_of(metadata: Mapping[str, str]) -> int | None:
+    """The permission bits in an object's metadata: octal, or decimal with the type as s3fs writes them; None
+    when there are none that make sense."""
+    text = metadata.get(MODE_METADATA, "")
+    if not (text.isascii() and text.isdigit() and len(text) <= _MODE_DIGITS):
+        return None
+    if not text.startswith("0") and int(text) in _DECIMAL_MODES:
+        return stat.S_IMODE(int(text))
+    return stat.S_IMODE(int(text, 8)) if max(text) < "8" else None
+
+
+def version_of(answer: Mapping[str, Any]) -> str | None:
+    """The ETag, always in quotes: some stores leave them out in some answers."""
+    etag: str | None = answer.get("ETag")
+    return etag if not etag or etag.startswith(('"', "W/")) else f'"{etag}"'
+
+
+def condition_on(version: str | None) -> Fields:
+    """What has a GET fail on another version. A weak ETag matches nothing: the answer's own has to tell."""
+    return {} if version is None or version.startswith("W/") else {"IfMatch": version}
+
+
+def is_version(answer: Mapping[str, Any], version: str) -> bool:
+    """Whether an answer is of this version. A proxy may say of any ETag that it is weak."""
+    return (version_of(answer) or "").removeprefix("W/") == version.removeprefix("W/")
+
+
+def file_info_from_head(answer: Mapping[str, Any], options: S3Options) -> FileInfo:
+    """A file, out of the answer to HEAD or GET, with the time and the permissions that are kept with it.
+
+    Raises StorageFailure when the answer does not tell the size: unknown is not 0.
+    """
+    if "ContentLength" not in answer:
+        raise StorageFailure("storage does not tell the file's size")
+    metadata = answer.get("Metadata", {})
+    mtime = mtime_of(metadata) if options.keeps_times else None
+    if mtime is None:
+        mtime = uploaded_at(answer)
+    mode = mode_of(metadata) if options.keeps_modes else None
+    return FileInfo.file(int(answer["ContentLength"]), mtime, version_of(answer), mode)
+
+
+def uploaded_at(answer: Mapping[str, Any]) -> float | None:
+    """When the object was written, by the store's clock."""
+    return _seconds(answer.get("LastModified"))
+
+
+def size_of(answer: Mapping[str, Any], stop: int) -> int | None:
+    """The size of the whole object, out of the answer to a GET of its first `stop` bytes; None when it is not
+    told. An answer that does not say what it is a part of is all of it only where it is longer than asked."""
+    if "ContentRange" in answer:
+        total = _TOTAL.fullmatch(answer["ContentRange"])
+        return None if total is None else int(total[1])
+    size: int | None = answer.get("ContentLength")
+    return None if size is None or size <= stop or is_partial(answer) else size
+
+
+def is_partial(answer: Mapping[str, Any]) -> bool:
+    """Whether the store says that the body is a part of the object."""
+    return bool(answer.get("ResponseMetadata", {}).get("HTTPStatusCode") == _PARTIAL)
+
+
+def file_info_from_listing(line: Mapping[str, Any]) -> FileInfo:
+    """A file, out of a line of a listing. That does not tell metadata: the time is the upload's, in seconds,
+    as HEAD tells it."""
+    return FileInfo.file(int(line["Size"]), _seconds(line.get("LastModified")), version_of(line))
+
+
+def directory_info_from_page(answer: Mapping[str, Any], prefix: str) -> FileInfo:
+    """A directory, out of the first page of a listing of what is below it: the marker comes first, if any."""
+    first: Mapping[str, Any] = next(iter(answer.get("Contents", ())), {})
+    return FileInfo.directory(_seconds(first.get("LastModified")) if first.get("Key") == prefix else None)
+
+
+def server_time(answer: Mapping[str, Any]) -> float | None:
+    """When the store answered, by its own clock."""
+    date = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date")
+    try:
+        return parsedate_to_datetime(date).timestamp() if date else None
+    except ValueError:
+        return None
+
+
+def earliest_server_time(answer: Mapping[str, Any]) -> float:
+    """When the store answered, by its clock; where it tells no date, the earliest that it can have been."""
+    told = server_time(answer)
+    return time.time() - _CLOCK_SECONDS if told is None else told
+
+
+def placement(options: S3Options) -> Fields:
+    """Where and how an object is kept: S3 takes none of this over from the source of a copy."""
+    fields: Fields = {}
+    if options.sse != "none":
+        fields["ServerSideEncryption"] = options.sse
+    if options.sse_kms_key_id is not None:
+        fields["SSEKMSKeyId"] = options.sse_kms_key_id
+    if options.bucket_key_enabled is not None:
+        fields["BucketKeyEnabled"] = options.bucket_key_enabled
+    if options.storage_class is not None:
+        fields["StorageClass"] = options.storage_class
+    if options.acl is not None:
+        fields["ACL"] = options.acl
+    return fields
+
+
+def new_object(
+    options: S3Options, write_id: str, mtime: float | None, mode: int | None = None, *, key: str = ""
+) -> Fields:
+    """The fields of a request that makes an object out of a client's bytes; `key` tells of what type."""
+    fields = placement(options)
+    if options.content_types and (kind := content_type(key)) is not None:
+        fields["ContentType"] = kind
+    fields["Metadata"] = {**options.metadata, UPLOAD_METADATA: write_id}
+    if mtime is not None:
+        fields["Metadata"][MTIME_METADATA] = mtime_text(mtime)
+    if mode is not None:
+        fields["Metadata"][MODE_METADATA] = mode_text(mode)
+    if options.tags:
+        fields["Tagging"] = urlencode(options.tags)
+    return fields
+
+
+def written_head(fields: Fields, info: FileInfo) -> Fields:
+    """What a HEAD would tell of an object that was made with these fields."""
+    kept = {name: fields[name] for name in _CARRIED if name in fields}
+    return {**kept, "Metadata": fields["Metadata"], "ContentLength": info.size, "ETag": info.version}
+
+
+def carried_over(head: Mapping[str, Any]) -> Fields:
+    """What a rewritten object takes over from the old one; metadata is the caller's to add."""
+    fields = {name: head[name] for name in _CARRIED if head.get(name) not in (None, "")}
+    if fields.get("StorageClass") == "STANDARD":
+        del fields["StorageClass"]
+    return fields
+
+
+def write_id_of(head: Mapping[str, Any]) -> str | None:
+    """Which write of ours made the object, if one did."""
+    found: str | None = head.get("Metadata", {}).get(UPLOAD_METADATA)
+    return found
+
+
+def _seconds(moment: datetime | None) -> float | None:
+    return None if moment is None else float(int(moment.timestamp()))

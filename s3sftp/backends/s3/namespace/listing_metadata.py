@@ -1,0 +1,172 @@
+"""Entries of a listing with what LIST does not tell: the times and permissions in metadata, markers' times.
+
+    page of LIST ─► what is known of each version ─► HEAD of the others, several at once ─► entries
+
+What is asked for once is remembered (`versions`), so the next listing asks for what is new. A page with much
+to ask for is answered in pieces, and the next piece is asked for while one is read; leaving stops it. A
+request that fails never fails the listing: the entry shows what LIST says.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
+from itertools import zip_longest
+from typing import Final
+
+from s3sftp.backends.contract import Entry, FileInfo, Place, Session
+from s3sftp.backends.s3.client import S3Client
+from s3sftp.backends.s3.concurrency import for_each
+from s3sftp.backends.s3.keys import KeyMapping
+from s3sftp.backends.s3.metadata.cache import CachedMetadata, MetadataCache, ReadPoint
+from s3sftp.backends.s3.metadata.lookup import Lookup
+from s3sftp.backends.s3.metadata.objects import earliest_server_time
+from s3sftp.errors import NotFound, PermissionDenied, StorageError
+from s3sftp.telemetry import get_logger
+
+PIECE: Final = 100
+"""Requests that an answer to READDIR waits for, at most."""
+_PARALLEL: Final = 32
+"""Of one listing; all listings of the process share `S3Client.looks`."""
+_MOST_FAILURES: Final = 5
+"""After so many, or one refusal, a listing asks for nothing more: it shall not wait for each in turn."""
+
+_Piece = tuple[list[Entry], list[int]]
+"""Entries, and the positions of those that are to be asked for."""
+_log = get_logger("s3sftp.s3")
+
+
+class ListingMetadata:
+    """Completes the pages of one listing."""
+
+    def __init__(
+        self,
+        store: S3Client,
+        keys: KeyMapping,
+        facts: MetadataCache,
+        heads: Lookup,
+        place: Place,
+        session: Session,
+    ) -> None:
+        self._store = store
+        self._keys = keys
+        self._facts = facts
+        self._heads = heads
+        self._place = place
+        self._session = session
+        self._prefix = keys.prefix_of(place)
+        self._failures = 0
+        self._gave_up = not store.options.keeps_times
+
+    async def pieces(self, entries: Sequence[Entry], moment: ReadPoint) -> AsyncGenerator[list[Entry]]:
+        """The entries of a page in their order, also of an empty one. `moment` is from before the page was
+        asked for."""
+        pieces = self._cut(entries, moment)
+        under_way: asyncio.Task[list[Entry]] | None = None
+        try:
+            for piece, following in zip_longest(pieces, pieces[1:]):
+                under_way = under_way or asyncio.create_task(self._complete(piece, moment))
+                done = await under_way
+                under_way = asyncio.create_task(self._complete(following, moment)) if following else None
+                yield done
+        finally:
+            if under_way is not None:
+                under_way.cancel()
+                await asyncio.gather(under_way, return_exceptions=True)
+
+    def _cut(self, entries: Sequence[Entry], moment: ReadPoint) -> list[_Piece]:
+        pieces: list[_Piece] = []
+        piece: list[Entry] = []
+        unknown: list[int] = []
+        for entry in entries:
+            known = self._known(entry, moment)
+            if known is None:
+                unknown.append(len(piece))
+            piece.append(known or entry)
+            if len(unknown) == PIECE:
+                pieces.append((piece, unknown))
+                piece, unknown = [], []
+        return [*pieces, (piece, unknown)] if piece or not pieces else pieces
+
+    def _known(self, entry: Entry, moment: ReadPoint) -> Entry | None:
+        """The entry as STAT would show it, without a request; None when that is not known."""
+        key = self._key_of(entry)
+        if not self._store.options.keeps_times:
+            self._learn(key, entry.info, moment)
+            return entry
+        info = self._facts.versions.completed(key, entry.info)
+        if info is not None and not info.is_dir:
+            self._learn(key, info, moment)
+            return Entry(entry.name, info)
+        fact = self._facts.get(key, self._session)
+        if fact is not None and fact.answers and _tells_more(fact, entry.info):
+            return Entry(entry.name, fact.info)
+        if info is not None:
+            self._learn(key, info, moment)
+            return Entry(entry.name, info)
+        return None
+
+    async def _complete(self, piece: _Piece, moment: ReadPoint) -> list[Entry]:
+        entries, unknown = piece
+
+        async def ask(position: int) -> None:
+            entries[position] = await self._asked(entries[position], moment)
+
+        await for_each(unknown, ask, min(_PARALLEL, len(unknown)))
+        return entries
+
+    async def _asked(self, entry: Entry, moment: ReadPoint) -> Entry:
+        if self._gave_up:
+            return entry
+        try:
+            async with self._store.looks.one():
+                info = await (self._marker(entry, moment) if entry.info.is_dir else self._file(entry))
+        except NotFound:  # gone since the page was told
+            return entry
+        except StorageError as error:
+            self._failed(error)
+            return entry
+        return entry if info is None else Entry(entry.name, info)
+
+    async def _marker(self, entry: Entry, moment: ReadPoint) -> FileInfo | None:
+        key = self._key_of(entry)
+        info = await self._heads.marker(self._place.child(entry.name))
+        if info is not None and self._learn(key, info, moment):
+            self._facts.versions.keep_directory(key, info)
+        return info
+
+    def _learn(self, key: str, info: FileInfo, moment: ReadPoint) -> bool:
+        """The session has listed it. Another marker may be there when STAT asks; so it asks for the time."""
+        session, unknown = self._session, info.is_dir
+        return self._facts.learn(key, session, info, moment, answers=True, time_unknown=unknown)
+
+    async def _file(self, entry: Entry) -> FileInfo:
+        key, listed = self._key_of(entry), entry.info
+        answer = await self._heads.head(key, self._session, answers=True)
+        info = self._heads.described(answer)
+        if (info.version, info.size) == (listed.version, listed.size):
+            # some stores round the time of the upload in one of the two answers
+            self._facts.versions.keep_file(key, info, listed.mtime, earliest_server_time(answer))
+        return info
+
+    def _failed(self, error: StorageError) -> None:
+        self._failures += 1
+        if not self._gave_up and (isinstance(error, PermissionDenied) or self._failures >= _MOST_FAILURES):
+            self._gave_up = True
+            _log.warning(
+                "listing.mtimes_unavailable",
+                prefix=self._prefix,
+                error=str(error),
+                detail=error.detail,
+                advice="files show the time of their upload; allow s3:GetObject, or set s3.times = 'stored'",
+            )
+
+    def _key_of(self, entry: Entry) -> str:
+        return self._prefix + self._keys.text_of(entry.name)
+
+
+def _tells_more(fact: CachedMetadata, listed: FileInfo) -> bool:
+    """Whether a fact is of what is listed, and has what a listing does not tell."""
+    if fact.time_unknown or fact.info.is_dir != listed.is_dir:
+        return False
+    return listed.is_dir or fact.info.version == listed.version

@@ -1,0 +1,72 @@
+"""Files and directories of one name: what this server makes hides nothing, and is hidden by nothing.
+
+    PUT a/b    where `a` is a file          refused: nobody who walks the tree would find `b`
+    PUT a      where `a/…` is a directory   refused: nobody would find what is in it
+
+Where the session has seen such a name a moment ago, or the server remembers that it made one, the store is
+asked and decides. Where nobody knows anything, nothing is asked: an upload stays one request.
+"""
+
+from __future__ import annotations
+
+from s3sftp.backends.contract import Place, Session
+from s3sftp.backends.s3.keys import KeyMapping
+from s3sftp.backends.s3.metadata.cache import MetadataCache
+from s3sftp.backends.s3.metadata.created_names import CreatedKind, CreatedNames
+from s3sftp.backends.s3.metadata.lookup import Lookup
+from s3sftp.errors import IsADirectory, NotADirectory, NotFound
+
+
+class NameConflicts:
+    """Refuses names under which a file would hide something, or could not be found."""
+
+    def __init__(self, keys: KeyMapping, facts: MetadataCache, heads: Lookup, made: CreatedNames) -> None:
+        self._keys = keys
+        self._facts = facts
+        self._heads = heads
+        self._made = made
+
+    async def refuse(self, place: Place, session: Session) -> None:
+        """Raise IsADirectory where a file of this name would hide a directory, NotADirectory where it would
+        be below a file."""
+        await self.refuse_below_file(place, session)
+        if place.is_root:
+            raise IsADirectory
+        key = self._keys.key_of(place)
+        fact = self._facts.get(key, session)
+        if self._made.is_noted(key, CreatedKind.DIRECTORY) if fact is None else fact.info.is_dir:
+            if await self._heads.is_directory(place):
+                raise IsADirectory
+            self._forget(key)
+
+    async def refuse_below_file(self, place: Place, session: Session) -> None:
+        """Raise NotADirectory where a name above is a file's, PermissionDenied where it is reserved."""
+        self._keys.refuse_to_make(place)
+        while not (place := place.parent).is_root:
+            key = self._keys.key_of(place)
+            fact = self._facts.get(key, session)
+            if self._made.is_noted(key, CreatedKind.FILE) if fact is None else not fact.info.is_dir:
+                await self._refuse_file(place, key, session)
+            elif fact is not None:
+                return  # a directory, and so are those above it
+
+    def made(self, key: str) -> None:
+        """An object has been made that the facts are not told of: a file, or a directory's marker."""
+        if not key.endswith("/"):
+            self._made.note(key, CreatedKind.FILE)
+        self._made.note_below(key)
+
+    async def _refuse_file(self, place: Place, key: str, session: Session) -> None:
+        try:
+            info = await self._heads.info(place, session)
+        except NotFound:
+            self._forget(key)
+            return
+        if not info.is_dir:
+            raise NotADirectory
+        self._made.note(key, CreatedKind.DIRECTORY)
+
+    def _forget(self, key: str) -> None:
+        """The name is not what it was."""
+        self._facts.forget(key)
+        self._made.forget(key)

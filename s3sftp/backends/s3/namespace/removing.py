@@ -1,0 +1,149 @@
+"""DeleteObject and DeleteObjects."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+
+from s3sftp.backends.contract import Place, Session
+from s3sftp.backends.s3.client import Answer, S3Client
+from s3sftp.backends.s3.concurrency import for_each
+from s3sftp.backends.s3.errors import has_status, is_batch_refusal, may_lack_feature
+from s3sftp.backends.s3.features import Feature
+from s3sftp.backends.s3.keys import KeyMapping
+from s3sftp.backends.s3.metadata.cache import MetadataCache
+from s3sftp.backends.s3.metadata.lookup import Lookup
+from s3sftp.backends.s3.namespace.directories import DirectoryMarkers, marker_levels
+from s3sftp.backends.s3.write.conditional_support import ConditionalSupport
+from s3sftp.backends.s3.write.delete_object import delete_object
+from s3sftp.errors import Changed, NotFound, StorageError
+from s3sftp.telemetry import get_logger
+
+_log = get_logger("s3sftp.s3")
+BATCH = 1000
+"""The most keys that DeleteObjects takes."""
+_REPLACED = "copied, but the source was replaced meanwhile"
+_NOT_XML = re.compile("[\x00-\x1f\x7f\ufffe\uffff]")
+"""Characters that the body of DeleteObjects cannot carry; names of ours never have them."""
+
+
+class Remover:
+    """Removes files and trees."""
+
+    def __init__(
+        self,
+        store: S3Client,
+        keys: KeyMapping,
+        facts: MetadataCache,
+        heads: Lookup,
+        directories: DirectoryMarkers,
+        conditions: ConditionalSupport,
+    ) -> None:
+        self._store = store
+        self._keys = keys
+        self._facts = facts
+        self._heads = heads
+        self._directories = directories
+        self._conditions = conditions
+
+    async def delete(self, place: Place, session: Session) -> None:
+        """Remove a file. Raises NotFound, IsADirectory: S3 would remove what is not there with success."""
+        await self._heads.file(place, session)
+        key = self._keys.key_of(place)
+        with self._facts.changing(key, session):
+            await delete_object(self._store, key)
+        await self._directories.removed_below(place, session)
+
+    async def source(self, key: str, version: str | None) -> None:
+        """Remove what has been copied elsewhere, unless it was replaced since: then Changed.
+
+        Where the store has no conditional deletes, or may ignore them, HEAD says so immediately before.
+        """
+        if version is None:
+            await delete_object(self._store, key)
+            return
+        if self._store.has_parameter("DeleteObject", "IfMatch"):
+            await self._conditions.probe()
+        if not self._matched_deletes():
+            await self._looked_at(key, version)
+            return
+        if not self._conditions.are_relied_on(Feature.CONDITIONAL_DELETES) and not await self._is_still(
+            key, version
+        ):
+            return
+        try:
+            await delete_object(self._store, key, IfMatch=version)
+        except NotFound:
+            return
+        except StorageError as error:
+            if may_lack_feature(self._store.features, Feature.CONDITIONAL_DELETES, error):
+                await self._store.features.do_without(
+                    Feature.CONDITIONAL_DELETES, error, self._looked_at(key, version)
+                )
+            elif not has_status(error, 412):
+                raise
+            elif await self._heads.object(key) is not None:
+                raise Changed(_REPLACED, detail=error.detail) from error
+
+    def _matched_deletes(self) -> bool:
+        return self._store.features.has(Feature.CONDITIONAL_DELETES) and self._store.has_parameter(
+            "DeleteObject", "IfMatch"
+        )
+
+    async def _looked_at(self, key: str, version: str) -> None:
+        """Remove an object that HEAD says is of this version. Raises Changed."""
+        if await self._is_still(key, version):
+            await delete_object(self._store, key)
+
+    async def _is_still(self, key: str, version: str) -> bool:
+        """Whether HEAD tells of an object. Raises Changed when it is of another version."""
+        info = await self._heads.object(key)
+        if info is not None and info.version != version:
+            raise Changed(_REPLACED, detail="HEAD has told so")
+        return info is not None
+
+    async def tree(self, top: str, keys: Sequence[str], *, keep_directories: bool = False) -> None:
+        """Remove all these keys below `top`, in batches where the store can.
+
+        Markers last and the deepest first: stores with real directories behind the keys keep a marker as long
+        as something is below it. With `keep_directories` something is: then only files are removed.
+        """
+        await self._many([key for key in keys if not key.endswith("/")])
+        if keep_directories:
+            return
+        markers = {key for key in keys if key.endswith("/")}
+        depths = marker_levels(top, keys)
+        for level in depths:
+            await self._many([marker for marker in level if marker in markers])
+        if await self._directories.is_listed_empty(top):
+            for level in depths:
+                await self._many(level)
+
+    async def _many(self, keys: Sequence[str]) -> None:
+        plain = [key for key in keys if not _NOT_XML.search(key)]
+        await self._one_by_one([key for key in keys if _NOT_XML.search(key)])
+        for start in range(0, len(plain), BATCH):
+            await self._batch(plain[start : start + BATCH])
+
+    async def _batch(self, keys: Sequence[str]) -> None:
+        """Remove up to a thousand. Those of which the store does not say that it did are removed one by one,
+        for a quiet answer looks like none at all. So are all where it takes no such request."""
+        if not self._store.features.has(Feature.BATCH_DELETES):
+            await self._one_by_one(keys)
+            return
+        try:
+            answer: Answer = await self._store.call(
+                "DeleteObjects", Delete={"Objects": [{"Key": key} for key in keys]}
+            )
+        except StorageError as error:
+            if not is_batch_refusal(error):
+                raise
+            await self._store.features.do_without(Feature.BATCH_DELETES, error, self._one_by_one(keys))
+            return
+        gone = {line.get("Key") for line in answer.get("Deleted", ())}
+        gone |= {line.get("Key") for line in answer.get("Errors", ()) if line.get("Code") == "NoSuchKey"}
+        await self._one_by_one([key for key in keys if key not in gone])
+
+    async def _one_by_one(self, keys: Iterable[str]) -> None:
+        limit = self._store.options.parallel_copies
+        await for_each(keys, lambda key: delete_object(self._store, key), limit)

@@ -1,0 +1,121 @@
+"""A look at a bucket before it is trusted: what works, what does not, and what to do about it.
+
+Everything is tried for real, with objects under a random name below the prefix that are removed again. What
+the store is seen to lack is noted in its table of features, as the server would, and told at the end.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from contextlib import suppress
+
+from s3sftp.backends.findings import Finding
+from s3sftp.backends.s3.client import S3Client
+from s3sftp.backends.s3.features import Feature
+from s3sftp.backends.s3.options import S3Options
+from s3sftp.backends.s3.preflight.batch_delete_and_tags import probe_batch_deletes, probe_tags
+from s3sftp.backends.s3.preflight.bucket import probe_bucket, probe_journal, probe_lifecycle, probe_versioning
+from s3sftp.backends.s3.preflight.checksums import probe_checksums, probe_kept, probe_sizes
+from s3sftp.backends.s3.preflight.conditions import (
+    probe_conditional_copies,
+    probe_conditional_deletes,
+    probe_conditional_writes,
+    probe_copy,
+    probe_matched_copies,
+)
+from s3sftp.backends.s3.preflight.listing import probe_absence, probe_pages
+from s3sftp.backends.s3.preflight.multipart import probe_multipart
+from s3sftp.backends.s3.preflight.probes import refusal_finding
+from s3sftp.backends.s3.preflight.reads import probe_delete, probe_ranges, probe_read, probe_versions
+from s3sftp.backends.s3.preflight.writes import probe_write
+from s3sftp.backends.s3.recovery.bucket_journal import journal_prefix
+from s3sftp.backends.s3.write.delete_object import delete_object
+from s3sftp.errors import StorageError
+
+Look = Callable[[S3Client, str], Awaitable[Finding]]
+
+
+async def check(options: S3Options) -> list[Finding]:
+    """Look at the bucket; every finding, the worst included: this never raises because of the store."""
+    store = S3Client(options)
+    store.features.is_recognised = True  # what others of this name ignore is tried on this one
+    await store.start()
+    try:
+        return [finding async for finding in _Check(store).findings()]
+    finally:
+        await store.stop()
+
+
+class _Check:
+    def __init__(self, store: S3Client) -> None:
+        self._store = store
+        prefix, name = store.options.prefix, f"check-{uuid.uuid4().hex}"
+        self._probe = f"{prefix}.s3sftp-{name}"
+        self._claim = f"{journal_prefix(prefix)}{name}"
+
+    async def findings(self) -> AsyncIterator[Finding]:
+        reached = await probe_bucket(self._store)
+        yield reached
+        if reached.state == "failed":
+            return
+        try:
+            for look in self._looks():
+                yield await self._found(look)
+        finally:
+            await self._clean()
+        if (lacking := self._store.features.missing) != ():
+            yield _described(lacking)
+
+    def _looks(self) -> list[Look]:
+        return [
+            probe_write,
+            probe_read,
+            probe_ranges,
+            probe_versions,
+            probe_conditional_writes,
+            probe_copy,
+            probe_conditional_copies,
+            probe_matched_copies,
+            probe_conditional_deletes,
+            probe_multipart,
+            lambda store, _: probe_checksums(store),
+            probe_kept,
+            lambda store, _: probe_sizes(store),
+            probe_batch_deletes,
+            probe_tags,
+            probe_pages,
+            probe_absence,
+            probe_delete,
+            lambda store, _: probe_journal(store, self._claim),
+            probe_lifecycle,
+            probe_versioning,
+        ]
+
+    async def _found(self, look: Look) -> Finding:
+        try:
+            return await look(self._store, self._probe)
+        except StorageError as error:  # of what a look did not expect to fail
+            return refusal_finding("check", error)
+
+    async def _clean(self) -> None:
+        """Remove the objects of all looks, which begin with the probe's name."""
+        keys = {self._probe, *(f"{self._probe}-{name}" for name in ("copy", "more", "other", "parts"))}
+        if self._store.options.journal == "bucket":
+            keys.add(self._claim)
+        with suppress(StorageError):
+            answer = await self._store.call("ListObjectsV2", Prefix=self._probe)
+            keys |= {line["Key"] for line in answer.get("Contents", ())}
+        for key in sorted(keys):
+            with suppress(StorageError):
+                await delete_object(self._store, key)
+
+
+def _described(lacking: Iterable[Feature]) -> Finding:
+    names = ", ".join(f'"{feature}"' for feature in lacking)
+    return Finding(
+        "store",
+        "ok",
+        f"s3.lacks = [{names}] describes it",
+        "set that, and no request has to find out; the server works around each of them in any case",
+    )

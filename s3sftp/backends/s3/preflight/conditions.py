@@ -1,0 +1,144 @@
+"""Looks of `check`: which conditions the store honours, refuses, or ignores without a word.
+
+Each is asked for what its condition forbids, of objects of our own.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
+from typing import Any, Final
+
+from s3sftp.backends.findings import Finding
+from s3sftp.backends.s3.checksums.digest import digest
+from s3sftp.backends.s3.client import S3Client
+from s3sftp.backends.s3.features import Feature
+from s3sftp.backends.s3.http.request_body import RequestBody
+from s3sftp.backends.s3.metadata.objects import new_object, placement
+from s3sftp.backends.s3.options import MTIME_METADATA
+from s3sftp.backends.s3.preflight.probes import (
+    CONTENT,
+    known_missing,
+    missing_finding,
+    put_probe,
+    refusal_finding,
+)
+from s3sftp.backends.s3.retry_policy import RequestKind
+from s3sftp.backends.s3.write.conditional_support import OTHER_VERSION, copy_to_itself, is_honoured
+from s3sftp.errors import StorageError
+
+_NO_LATE_TIMES: Final = 's3.late_mtime = "ignore": times that come after an upload cannot be kept'
+_Asked = Mapping[str, Callable[[], Awaitable[object]]]
+"""Requests, each under the name of its condition."""
+
+
+async def probe_conditional_writes(store: S3Client, key: str) -> Finding:
+    """Neither PutObject nor the end of a multipart upload replaces what it must not."""
+    condition = {"IfNoneMatch": "*"}
+    asked: _Asked = {
+        "If-None-Match on PutObject": lambda: put_probe(store, key, **condition),
+        "If-None-Match on CompleteMultipartUpload": lambda: _whole_upload(store, key, condition),
+    }
+    return await _asked(store, "conditional writes", Feature.CONDITIONAL_WRITES, asked)
+
+
+async def probe_copy(store: S3Client, key: str) -> Finding:
+    """CopyObject, which renames are made of, and late times. Leaves the copy for the next looks."""
+    try:
+        await _copy(store, key, {})
+        before, after = [await store.call("HeadObject", Key=each) for each in (key, f"{key}-copy")]
+    except StorageError as error:
+        return refusal_finding(
+            "copy", error, "renames, late times and appends need CopyObject: use another store"
+        )
+    if before.get("Metadata") != after.get("Metadata"):
+        return Finding("copy", "warning", "copies lose their metadata: renamed files lose their times")
+    return await _late_time(store, f"{key}-copy")
+
+
+async def _late_time(store: S3Client, key: str) -> Finding:
+    """Whether a copy of an object onto itself changes its metadata."""
+    try:
+        await copy_to_itself(store, key, Metadata={MTIME_METADATA: "1"})
+        head = await store.call("HeadObject", Key=key)
+    except StorageError as error:
+        return refusal_finding("copy", error, _NO_LATE_TIMES, state="warning")
+    if head.get("Metadata", {}).get(MTIME_METADATA) != "1":
+        text = "the store ignores the new metadata of a copy onto itself"
+        return Finding("copy", "warning", text, _NO_LATE_TIMES)
+    return Finding("copy", "ok", "CopyObject works, and changes metadata")
+
+
+async def probe_conditional_copies(store: S3Client, key: str) -> Finding:
+    """A copy does not replace what it must not."""
+    asked: _Asked = {"If-None-Match on CopyObject": lambda: _copy(store, key, {"IfNoneMatch": "*"})}
+    return await _asked(store, "conditional copies", Feature.CONDITIONAL_COPIES, asked)
+
+
+async def probe_matched_copies(store: S3Client, key: str) -> Finding:
+    """A copy is of the version that was asked for."""
+    condition = {"CopySourceIfMatch": OTHER_VERSION}
+    asked: _Asked = {"x-amz-copy-source-if-match on CopyObject": lambda: _copy(store, key, condition)}
+    return await _asked(store, "matched copies", Feature.MATCHED_COPIES, asked)
+
+
+async def probe_conditional_deletes(store: S3Client, key: str) -> Finding:
+    """What was replaced is not removed."""
+    other = f"{key}-other"
+    try:
+        await put_probe(store, other)
+    except StorageError as error:
+        return refusal_finding("conditional deletes", error, state="warning")
+    asked: _Asked = {
+        "If-Match on DeleteObject": lambda: store.call("DeleteObject", Key=other, IfMatch=OTHER_VERSION)
+    }
+    return await _asked(store, "conditional deletes", Feature.CONDITIONAL_DELETES, asked)
+
+
+async def _asked(store: S3Client, what: str, feature: Feature, asked: _Asked) -> Finding:
+    """What became of the requests, of which none may succeed."""
+    if (finding := known_missing(store, what, feature)) is not None:
+        return finding
+    for name, request in asked.items():
+        try:
+            honoured = await is_honoured(request())
+        except StorageError as error:
+            return refusal_finding(what, error, state="warning")
+        if not honoured:
+            verb = "refuses" if honoured is None else "ignores"
+            return missing_finding(store, what, feature, f"the store {verb} {name}")
+    return Finding(what, "ok", f"the store honours {' and '.join(asked)}")
+
+
+async def _copy(store: S3Client, key: str, conditions: Mapping[str, str]) -> None:
+    source = {"Bucket": store.options.bucket, "Key": key}
+    fields = {**placement(store.options), **conditions}
+    await store.call("CopyObject", effort=RequestKind.JOIN, Key=f"{key}-copy", CopySource=source, **fields)
+
+
+async def _whole_upload(store: S3Client, key: str, conditions: Mapping[str, Any]) -> None:
+    """An upload of one part, with conditions at its end. Proven by MD5: checksums have another look."""
+    fields = new_object(store.options, str(uuid.uuid4()), None)
+    upload = (await store.call("CreateMultipartUpload", Key=key, **fields))["UploadId"]
+    try:
+        proof = await digest(CONTENT, "none" if store.options.checksum == "none" else "md5")
+        part = await store.call(
+            "UploadPart",
+            Key=key,
+            UploadId=upload,
+            PartNumber=1,
+            Body=RequestBody(CONTENT),
+            **proof.fields,
+        )
+        await store.call(
+            "CompleteMultipartUpload",
+            Key=key,
+            UploadId=upload,
+            MultipartUpload={"Parts": [{"PartNumber": 1, "ETag": part["ETag"]}]},
+            **conditions,
+        )
+    except BaseException:
+        with suppress(StorageError):
+            await store.call("AbortMultipartUpload", Key=key, UploadId=upload)
+        raise

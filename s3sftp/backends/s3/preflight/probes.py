@@ -1,0 +1,76 @@
+"""What the looks of `check` have in common: small objects that are written, and words for what is refused."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any, Final
+
+from s3sftp.backends.findings import Finding, State
+from s3sftp.backends.s3.checksums.fallback import send_with_checksum
+from s3sftp.backends.s3.client import Answer, S3Client
+from s3sftp.backends.s3.error_advice import advice_for
+from s3sftp.backends.s3.errors import RequestError, request_error_behind
+from s3sftp.backends.s3.features import CONSEQUENCES, Feature
+from s3sftp.backends.s3.http.request_body import RequestBody
+from s3sftp.backends.s3.http.response_body import read_all, response_body
+from s3sftp.backends.s3.metadata.objects import new_object
+from s3sftp.backends.s3.options import MIB
+from s3sftp.errors import NotFound, StorageError
+
+CONTENT: Final = b"written by s3sftp check; safe to delete\n"
+
+
+async def put_probe(store: S3Client, key: str, **conditions: Any) -> Answer:
+    """Write an object as the server does. Raises StorageError."""
+    fields = new_object(store.options, str(uuid.uuid4()), None) | conditions
+    answer, _ = await send_with_checksum(
+        store,
+        CONTENT,
+        lambda proof: store.call("PutObject", Key=key, Body=RequestBody(CONTENT), **fields, **proof),
+    )
+    return answer
+
+
+async def read_probe(store: S3Client, answer: Answer) -> bytes:
+    """The body of an answer to GET. Raises StorageError."""
+    return await read_all(response_body(answer), MIB, store.options.stall_timeout.total_seconds())
+
+
+async def probe_exists(store: S3Client, key: str) -> bool:
+    """Whether the store says that there is such an object. Raises StorageError."""
+    try:
+        await store.call("HeadObject", Key=key)
+    except NotFound:
+        return False
+    return True
+
+
+def refusal_finding(what: str, error: StorageError, advice: str = "", *, state: State = "failed") -> Finding:
+    """What the store said; `advice` is for a failure that does not tell by itself what to do about it."""
+    trouble = request_error_behind(error)
+    text = f"{error} ({short_reason(trouble)})" if trouble is not None else str(error)
+    return Finding(what, state, text, advice_for(error) or advice)
+
+
+def short_reason(trouble: RequestError) -> str:
+    """An answer in a word or two."""
+    status = f", HTTP {trouble.status}" if trouble.status and str(trouble.status) != trouble.code else ""
+    return f"{trouble.api}: {trouble.code}{status}"
+
+
+def missing_finding(store: S3Client, what: str, feature: Feature, text: str) -> Finding:
+    """A feature that the store was seen to lack: the server does without, and loses something."""
+    store.features.lacks(feature, text)
+    return Finding(what, "warning", text, f's3.lacks = ["{feature}"]: {CONSEQUENCES[feature]}')
+
+
+def known_missing(store: S3Client, what: str, feature: Feature) -> Finding | None:
+    """What is not tried, because the store is known to lack it: by the options, by its name, or by an earlier
+    answer."""
+    if store.features.has(feature):
+        return None
+    if feature in store.options.lacks:
+        return Finding(what, "ok", f"not tried: s3.lacks names {feature}")
+    return Finding(
+        what, "warning", f"the store lacks {feature}", f's3.lacks = ["{feature}"]: {CONSEQUENCES[feature]}'
+    )

@@ -1,0 +1,214 @@
+"""GetObject: bytes of one version of an object, however often the connection breaks.
+
+GET 0-99 ──► 0…41 ✗ cut      GET 42-99, If-Match ──► 42…99      done
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import re
+from collections.abc import AsyncGenerator, Awaitable
+from contextlib import aclosing
+
+from s3sftp.backends.contract import Buffer
+from s3sftp.backends.s3.client import Answer, S3Client
+from s3sftp.backends.s3.errors import (
+    CONNECTION_LOST,
+    RequestError,
+    classify,
+    has_status,
+    is_condition_refusal,
+)
+from s3sftp.backends.s3.features import Feature
+from s3sftp.backends.s3.http.response_body import ResponseBody, response_body
+from s3sftp.backends.s3.metadata.cache import MetadataCache
+from s3sftp.backends.s3.metadata.equivalent_versions import EquivalentVersions, former_versions
+from s3sftp.backends.s3.metadata.objects import Fields, condition_on, is_partial, is_version, version_of
+from s3sftp.backends.s3.retry_policy import RequestKind, RetryPolicy
+from s3sftp.errors import Changed, NotFound, StorageError, StorageFailure
+from s3sftp.telemetry import get_logger
+
+PROGRESS_BYTES = 256 << 10
+"""A try that brought so much before it broke was no failure; one that trickles is."""
+
+_log = get_logger("s3sftp.s3")
+_CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
+
+
+async def read_range(
+    store: S3Client, facts: MetadataCache, key: str, start: int, stop: int, version: str | None
+) -> AsyncGenerator[Buffer]:
+    """Yield the bytes `[start, stop)`, each as it arrives.
+
+    A body that is cut or stalls is continued at the byte it reached, of the same version. Raises NotFound,
+    Changed, Busy (too many downloads), and what else the store fails with; never ends early.
+    """
+    if start >= stop:
+        return
+    async with (
+        store.downloads.one(),
+        aclosing(read_pieces(store, facts, key, start, stop, version)) as pieces,
+    ):
+        async for piece in pieces:
+            yield piece
+
+
+async def read_pieces(
+    store: S3Client,
+    facts: MetadataCache,
+    key: str,
+    start: int,
+    stop: int,
+    version: str | None,
+    *,
+    begun: ResponseBody | None = None,
+) -> AsyncGenerator[Buffer]:
+    """As `read_range`, for a caller who holds a slot for downloads; `begun` is a body on its way."""
+    try:
+        async with aclosing(_pieces(store, facts.rewritten, key, start, stop, version, begun)) as pieces:
+            async for piece in pieces:
+                yield piece
+    except (Changed, NotFound):
+        facts.forget(key)  # it led here; who tries again must ask again
+        raise
+
+
+async def _pieces(
+    store: S3Client,
+    rewritten: EquivalentVersions,
+    key: str,
+    start: int,
+    stop: int,
+    version: str | None,
+    body: ResponseBody | None,
+) -> AsyncGenerator[Buffer]:
+    retries = RetryPolicy(store.options.attempts)
+    position, failures, gained = start, 0, 0
+    stall_seconds = store.options.stall_timeout.total_seconds()
+    try:
+        while position < stop:
+            if body is None:
+                resumed = position > start
+                body, version = await _open(store, rewritten, key, position, stop, version, resumed=resumed)
+            piece = await _next_piece(body, stall_seconds)
+            if isinstance(piece, RequestError):
+                body.close()
+                body = None
+                failures, gained = failures + 1, 0
+                await _wait(retries, failures, piece, key)
+                continue
+            piece = piece[: stop - position]
+            position += len(piece)
+            gained += len(piece)
+            if gained >= PROGRESS_BYTES:
+                failures = 0
+            yield piece
+    finally:
+        if body is not None:
+            body.close()
+
+
+async def _open(
+    store: S3Client,
+    rewritten: EquivalentVersions,
+    key: str,
+    start: int,
+    stop: int,
+    version: str | None,
+    *,
+    resumed: bool,
+) -> tuple[ResponseBody, str | None]:
+    """The body of `[start, stop)` and the version it is of: that one, or one with the same content."""
+    known = rewritten.latest(key, version)
+    try:
+        return await _open_version(store, key, start, stop, known, resumed=resumed)
+    except Changed as error:
+        if isinstance(error.__cause__, StorageError) and has_status(error.__cause__, 416):
+            raise
+        now = None if version is None else await _with_same_content(store, key, version)
+        if now is None or now == known:
+            raise
+    rewritten.note(key, version, now)
+    return await _open_version(store, key, start, stop, now, resumed=True)
+
+
+async def _with_same_content(store: S3Client, key: str, version: str) -> str | None:
+    """The version that there is now, if it differs from that one in its metadata alone. What keeps this from
+    being found out is not the error to tell."""
+    try:
+        head = await store.call("HeadObject", Key=key)
+    except StorageError:
+        return None
+    return version_of(head) if version in former_versions(head) else None
+
+
+async def _open_version(
+    store: S3Client, key: str, start: int, stop: int, version: str | None, *, resumed: bool
+) -> tuple[ResponseBody, str | None]:
+    condition = condition_on(version) if store.features.has(Feature.MATCHED_READS) else {}
+
+    def get(wanted: Fields) -> Awaitable[Answer]:
+        asked = f"bytes={start}-{stop - 1}"
+        return store.call(
+            "GetObject", effort=RequestKind.DATA, resumed=resumed, Key=key, Range=asked, **wanted
+        )
+
+    try:
+        answer = await get(condition)
+    except StorageError as error:
+        if has_status(error, 412, 416):
+            raise Changed(detail=error.detail) from error
+        if not condition or not is_condition_refusal(error):
+            raise
+        answer = await store.features.do_without(Feature.MATCHED_READS, error, get({}))
+    body = response_body(answer)
+    try:
+        _verify(answer, start, stop, version)
+    except StorageError:
+        body.close()
+        raise
+    return body, version or version_of(answer)
+
+
+def _verify(answer: Answer, start: int, stop: int, version: str | None) -> None:
+    """See that the answer is what was asked for: some stores ignore conditions or ranges."""
+    if version is not None and not is_version(answer, version):
+        raise Changed(detail=f"the store sent {version_of(answer)} where {version} was asked for")
+    found = _CONTENT_RANGE.fullmatch(answer.get("ContentRange", ""))
+    length: int | None = answer.get("ContentLength")
+    if found is None:
+        # all of it will do, where it begins with what was asked for and is long enough
+        whole = None if is_partial(answer) or start else length
+        if whole is None or whole < stop or (whole > stop and version is None):
+            raise StorageFailure(detail="the store ignored Range, or does not say what it sent")
+        return
+    if int(found[1]) != start:
+        raise StorageFailure(detail=f"the store sent another range than bytes {start}-{stop - 1}")
+    if int(found[2]) != stop - 1:
+        raise Changed(detail=f"the object ends at {found[2]}, before {stop - 1}")
+    if length not in (None, stop - start):
+        raise StorageFailure(detail=f"the store sent {length} bytes as bytes {start}-{stop - 1}")
+
+
+async def _next_piece(body: ResponseBody, stall_seconds: float) -> Buffer | RequestError:
+    """What has come already, without a pause for others; else what comes next."""
+    try:
+        while (piece := body.take()) is None:
+            await body.wait(stall_seconds)
+    except Exception as failure:
+        trouble = classify("GetObject", failure)
+        if trouble is None:
+            raise
+        return trouble
+    return piece or RequestError("GetObject", CONNECTION_LOST, "BodyEndedEarly")
+
+
+async def _wait(retries: RetryPolicy, failures: int, trouble: RequestError, key: str) -> None:
+    """Wait before the rest is asked for; raise when too many tries brought nothing."""
+    # not for security: only to spread load
+    delay = retries.delay(failures, random.random())  # noqa: S311
+    if delay is None:
+        raise trouble.error(key) from trouble
+    _log.info("s3.read_resumed", code=trouble.code, failures=failures)
+    await asyncio.sleep(delay if failures > 1 else 0)

@@ -1,0 +1,134 @@
+"""Aborts the unfinished uploads that servers which are gone, or failed aborts, have left behind.
+
+It goes by the journal alone: what no journal speaks of is someone else's, and not touched. An upload whose id
+nobody heard is looked for by its key and time (`lost_upload_ids.py`); what is not surely ours stays, and the log
+says so.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import defaultdict
+from typing import Final
+
+from s3sftp.backends.s3.client import S3Client
+from s3sftp.backends.s3.recovery.claim_age import ClaimAges
+from s3sftp.backends.s3.recovery.lost_upload_ids import own_uploads, uploads_of
+from s3sftp.backends.s3.recovery.upload_journal import JournalEntry, UploadClaim, UploadJournal
+from s3sftp.backends.s3.write.journaled_upload import abort_upload
+from s3sftp.errors import StorageError
+from s3sftp.telemetry import get_logger
+
+_log = get_logger("s3sftp.s3")
+GIVE_UP_SECONDS: Final = 7 * 86400.0
+"""After so long nothing more is learned of an upload whose id nobody heard."""
+ADVICE: Final = (
+    "this server may have started some of them: `aws s3api abort-multipart-upload` aborts one, a lifecycle "
+    "rule with AbortIncompleteMultipartUpload aborts all old ones"
+)
+
+
+class Janitor:
+    """Sweeps at its start and then at every interval."""
+
+    def __init__(self, store: S3Client, journal: UploadJournal) -> None:
+        self._store = store
+        self._journal = journal
+        self._ages = ClaimAges()
+        self._sweeping = asyncio.Lock()
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        self._task = asyncio.create_task(self._run(), name="s3-janitor")
+
+    async def stop(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+            self._task = None
+
+    async def sweep(self) -> int:
+        """Abort what is old enough; returns how many uploads are gone by it. One sweep at a time."""
+        async with self._sweeping:
+            return await self._sweep()
+
+    async def _sweep(self) -> int:
+        async with self._journal.dead_entries() as left:
+            entries = [entry for entry in [*left, *self._journal.abandoned] if self._is_due(entry.claim)]
+            gone = 0
+            for entry in entries:
+                gone += await self._abort(entry)
+            unheard: defaultdict[str, list[JournalEntry]] = defaultdict(list)
+            for entry in entries:
+                if entry.claim.upload_id is None:
+                    unheard[entry.claim.key].append(entry)
+            for key, claimed in unheard.items():
+                gone += await self._settle(key, claimed)
+            return gone
+
+    async def _run(self) -> None:
+        while True:
+            try:
+                gone = await self.sweep()
+                if gone:
+                    _log.info("janitor.uploads_aborted", count=gone)
+            except Exception as failure:  # the next sweep may succeed; uploads of now must not suffer
+                _log.warning("janitor.failed", error=type(failure).__name__, detail=str(failure))
+            await asyncio.sleep(self._store.options.janitor_interval.total_seconds())
+
+    def _is_due(self, claim: UploadClaim) -> bool:
+        return self._age_of(claim) >= self._store.options.janitor_min_age.total_seconds()
+
+    def _age_of(self, claim: UploadClaim) -> float:
+        return self._ages.of(claim, time.time(), time.monotonic())
+
+    async def _done(self, entry: JournalEntry) -> None:
+        await entry.done()
+        self._ages.forget(entry.claim)
+
+    async def _abort(self, entry: JournalEntry) -> int:
+        """Abort an upload whose id is known; how many are gone by it."""
+        upload_id = entry.claim.upload_id
+        if upload_id is None or not await abort_upload(self._store, entry.claim.key, upload_id):
+            return 0
+        await self._done(entry)
+        return 1
+
+    async def _settle(self, key: str, entries: list[JournalEntry]) -> int:
+        """Abort the uploads of a key whose ids nobody heard; how many are gone by it. What cannot be settled
+        is kept for the next sweep, but not for ever."""
+        try:
+            gone = await self._abort_unheard(key, [entry.claim for entry in entries])
+        except StorageError as error:
+            _log.warning("janitor.listing_failed", error=str(error), detail=error.detail)
+            gone = None
+        for entry in entries:
+            is_given_up = self._age_of(entry.claim) > GIVE_UP_SECONDS
+            if gone is None and is_given_up:
+                _log.warning("janitor.upload_abandoned", key=key, advice=ADVICE)
+            if gone is not None or is_given_up:
+                await self._done(entry)
+        return gone or 0
+
+    async def _abort_unheard(self, key: str, claims: list[UploadClaim]) -> int | None:
+        """How many are gone; None when some may be left, or it is not known yet which ones are ours.
+
+        The journal is read after the store was asked: an upload that began before is named by then, or its
+        claim tells that its name is still to come.
+        """
+        found = await uploads_of(self._store, key)
+        claimed = [each for each in await self._journal.claims() if each.key == key]
+        if any(each.upload_id is None and each not in claims for each in claimed):
+            return None
+        if any(each not in claimed for each in claims):
+            return None  # another janitor is settling them
+        named = {each.upload_id for each in claimed}
+        unknown = [upload for upload in found if upload.upload_id not in named]
+        ours = await own_uploads(self._store, key, unknown, claims)
+        if unknown and not ours:
+            ids = [upload.upload_id for upload in unknown]
+            _log.warning("janitor.upload_ambiguous", key=key, upload_ids=ids, advice=ADVICE)
+            return None
+        aborted = [await abort_upload(self._store, key, upload.upload_id) for upload in ours]
+        return len(aborted) if all(aborted) else None

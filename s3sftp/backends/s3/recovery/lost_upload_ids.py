@@ -1,0 +1,99 @@
+"""Which uploads of a key are ours although no answer told their ids: the replies to their creation were lost.
+
+S3 lists unfinished uploads by key and time, without their metadata. Ours are those that
+
+    began          while we asked for an upload of that key, by the store's clock
+    have no part   nobody could send one to an upload whose id nobody heard
+    have no name   in any claim, of the server's processes that run and of those that are gone
+
+as long as they are no more than the requests that went unanswered. When they are more, some are somebody
+else's, and none is touched.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from s3sftp.backends.s3.client import S3Client
+from s3sftp.backends.s3.errors import has_code, has_status
+from s3sftp.backends.s3.features import Feature
+from s3sftp.backends.s3.metadata.objects import Fields
+from s3sftp.backends.s3.recovery.upload_journal import UploadClaim
+from s3sftp.errors import StorageError, StorageFailure
+
+EARLIER, LATER = 60.0, 120.0
+"""Seconds around the requests within which the uploads must have begun; as clocks differ, by the store's."""
+_NEXT: Final = {"NextKeyMarker": "KeyMarker", "NextUploadIdMarker": "UploadIdMarker"}
+
+
+@dataclass(frozen=True, slots=True)
+class ListedUpload:
+    """An unfinished upload, as the store lists it."""
+
+    upload_id: str
+    began: datetime
+
+    def fits(self, claim: UploadClaim) -> bool:
+        """Whether it began when this claim's requests were sent."""
+        earliest = datetime.fromtimestamp(claim.claimed_at - EARLIER, UTC)
+        latest = datetime.fromtimestamp((claim.asked_until or claim.claimed_at) + LATER, UTC)
+        return earliest <= self.began <= latest
+
+
+async def uploads_of(store: S3Client, key: str) -> list[ListedUpload]:
+    """All unfinished uploads of exactly this key. Raises StorageError."""
+    directory = key.rpartition("/")[0] + "/" if "/" in key else ""
+    if not store.features.has(Feature.ANY_PREFIX):
+        return await _uploads_of(store, key, directory)
+    try:
+        return await _uploads_of(store, key, key)
+    except StorageError as error:
+        if not has_status(error, 400, 501):
+            raise
+        try:
+            found = await _uploads_of(store, key, directory)
+        except StorageError:
+            raise error from error.__cause__
+        store.features.lacks(Feature.ANY_PREFIX, error.detail)
+        return found
+
+
+async def _uploads_of(store: S3Client, key: str, prefix: str) -> list[ListedUpload]:
+    found: list[ListedUpload] = []
+    after: Fields = {}
+    while True:
+        answer = await store.call("ListMultipartUploads", Prefix=prefix, **after)
+        uploads: Sequence[Any] = answer.get("Uploads", ())
+        # one of unknown age may be anybody's
+        named = [each for each in uploads if each.get("Key") == key and "Initiated" in each]
+        found += [ListedUpload(each["UploadId"], each["Initiated"]) for each in named]
+        following = {asked: answer[said] for said, asked in _NEXT.items() if answer.get(said)}
+        if not answer.get("IsTruncated"):
+            return found
+        if following == after:  # some would be missing, and others taken for ours
+            raise StorageFailure("storage repeats its listing", detail=f"of uploads of {key!r}")
+        after = following
+
+
+async def own_uploads(
+    store: S3Client, key: str, unknown: Sequence[ListedUpload], claims: Sequence[UploadClaim]
+) -> list[ListedUpload]:
+    """Those that the claims speak of; none when they cannot be told from others'. `unknown` are the uploads
+    of the key that no claim names. Raises StorageError."""
+    fitting = [upload for upload in unknown if any(upload.fits(claim) for claim in claims)]
+    ours = [upload for upload in fitting if not await _has_parts(store, key, upload)]
+    return ours if len(ours) <= sum(claim.requests for claim in claims) else []
+
+
+async def _has_parts(store: S3Client, key: str, upload: ListedUpload) -> bool:
+    """Whether somebody knows its id; one that has ended meanwhile is somebody's too."""
+    try:
+        answer = await store.call("ListParts", Key=key, UploadId=upload.upload_id, MaxParts=1)
+    except StorageError as error:
+        if has_code(error, "NoSuchUpload") or has_status(error, 404):
+            return True
+        raise
+    return bool(answer.get("Parts"))

@@ -1,0 +1,39 @@
+"""What metrics say of the requests to the store."""
+
+from __future__ import annotations
+
+from s3sftp.backends.s3.errors import RequestError
+from s3sftp.telemetry.metric_catalogue import S3_APIS, S3_REQUESTS, S3_RETRIES, S3_THROTTLES
+from s3sftp.telemetry.metrics import Metrics
+
+
+class S3RequestMetrics:
+    """Counts each attempt when it is over."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._add = metrics.add
+
+    def ended(self, api: str, trouble: RequestError | None, *, retry: bool) -> None:
+        """It was answered, or there was trouble."""
+        self._count(api, "ok" if trouble is None else result_of(trouble), retry=retry)
+        if trouble is not None and trouble.is_throttle:
+            self._add(S3_THROTTLES.row())
+
+    def given_up(self, api: str, *, retry: bool) -> None:
+        """Nobody waited for its answer any more."""
+        self._count(api, "no_answer", retry=retry)
+
+    def _count(self, api: str, result: str, *, retry: bool) -> None:
+        self._add(S3_REQUESTS.row(api if api in S3_APIS else "other", result))
+        if retry:
+            self._add(S3_RETRIES.row())
+
+
+def result_of(trouble: RequestError) -> str:
+    """One of `instruments.S3_RESULTS`."""
+    if trouble.is_throttle:
+        return "throttled"
+    if trouble.status == 0:
+        return "no_answer"
+    is_refusal = 300 <= trouble.status < 500
+    return "client_error" if is_refusal else "server_error"  # S3 puts errors also into answers with 200

@@ -1,0 +1,70 @@
+"""Whether an object that may not be read is there: S3 says 404 to those alone who may list the whole bucket.
+
+HEAD or GET ─► 403 ─► LIST of the key ─┬─► not listed: NotFound
+                                       ├─► listed: the refusal stands
+                                       └─► 403: it stands too, and the log says what keeps it unknown
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from s3sftp.backends.s3.errors import CODES, RequestError, is_denied, request_error_behind
+from s3sftp.backends.s3.requests.list_pages import ListClient, is_listed
+from s3sftp.errors import StorageError
+from s3sftp.telemetry import get_logger
+
+_log = get_logger("s3sftp.s3")
+_READS: Final = frozenset({"HeadObject", "GetObject"})
+_COPIES: Final = frozenset({"CopyObject", "UploadPartCopy"})
+
+
+class DeniedLookups:
+    """Decides for one store, and says once what it lacks for that."""
+
+    def __init__(self, store: ListClient) -> None:
+        self._store = store
+        self._is_told = False
+
+    async def settle(self, api: str, parameters: dict[str, Any], refusal: StorageError) -> StorageError:
+        """What a refused request means: NotFound when there is no such object, else the refusal."""
+        key = _key_read(api, parameters)
+        if key is None or not _is_denied(refusal):
+            return refusal
+        try:
+            if await is_listed(self._store, key):
+                return refusal
+        except StorageError as error:
+            if _is_denied(error):
+                self._tell(api, error)
+            return refusal
+        trouble = RequestError(
+            api, CODES["NoSuchKey"], "NoSuchKey", 404, message="refused (403), and not listed"
+        )
+        found = trouble.error(key)
+        found.__cause__ = trouble
+        return found
+
+    def _tell(self, api: str, error: StorageError) -> None:
+        if self._is_told:
+            return
+        self._is_told = True
+        _log.warning(
+            "s3.existence_unknown",
+            api=api,
+            detail=error.detail,
+            advice="grant the server's role s3:ListBucket on the bucket, for the prefix: without it, S3 "
+            "answers 403 both for a missing object and for one that the role may not read",
+        )
+
+
+def _is_denied(error: StorageError) -> bool:
+    trouble = request_error_behind(error)
+    return trouble is not None and is_denied(trouble)
+
+
+def _key_read(api: str, parameters: dict[str, Any]) -> str | None:
+    """The object that a request needs to be there."""
+    if api in _READS:
+        return str(parameters["Key"])
+    return str(parameters["CopySource"]["Key"]) if api in _COPIES else None

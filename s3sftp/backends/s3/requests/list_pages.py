@@ -1,0 +1,202 @@
+"""A listing page by page, and whether it shows one name: for those below the client that need no more.
+
+    pages       LIST ─► page ─► LIST from its token ─► page ─► …     complete, or an error
+    is_listed   LIST of the name itself ─┬─► there, or not
+                                         └─► refused: the listing of its directory, to the end
+
+A store that repeats itself would be asked for ever: that is an error. Where lines lack a size, HEAD tells it:
+unknown is not 0.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Collection
+from contextlib import AbstractAsyncContextManager, aclosing
+from typing import Any, Protocol
+
+from s3sftp.backends.s3.concurrency import for_each
+from s3sftp.backends.s3.errors import has_status
+from s3sftp.backends.s3.features import Feature, Features
+from s3sftp.backends.s3.requests.list_objects_v1 import last_name
+from s3sftp.errors import NotFound, StorageError, StorageFailure
+
+PAGE_KEYS = 1000
+"""The most that S3 tells at once."""
+_HEADS = 8
+"""Requests at once for what a page lacks."""
+_SIZE = ("Size",)
+
+Answer = dict[str, Any]
+
+
+class ListLimiter(Protocol):
+    """Who may ask for a page next."""
+
+    def one(self) -> AbstractAsyncContextManager[None]: ...
+
+
+class ListClient(Protocol):
+    """What is needed of the client."""
+
+    @property
+    def features(self) -> Features: ...
+    @property
+    def listings(self) -> ListLimiter: ...
+    async def call(self, api: str, **parameters: Any) -> Answer: ...
+
+
+async def pages(
+    store: ListClient, prefix: str, *, delimiter: str = "", needed: Collection[str] = _SIZE
+) -> AsyncGenerator[Answer]:
+    """The answers of one listing, in which every line has what is `needed`, as far as HEAD tells it. The next
+    is asked for while this one is read; leaving stops it. Raises StorageFailure when the store repeats
+    itself, or tells no size that is needed."""
+    fixed: Answer = {"Prefix": prefix, "MaxKeys": PAGE_KEYS} | ({"Delimiter": delimiter} if delimiter else {})
+    progress = ListProgress()
+
+    async def page(after: Answer) -> Answer:
+        async with store.listings.one():
+            answer = await store.call("ListObjectsV2", **fixed, **after)
+        if "IsTruncated" not in answer and not answer.get("NextContinuationToken"):
+            raise StorageFailure("storage does not tell whether its listing is whole")
+        await _complete(store, answer, needed)
+        return answer
+
+    answer = await page({})
+    while token := answer.get("NextContinuationToken"):
+        progress.require(token, answer)
+        ahead = asyncio.create_task(page({"ContinuationToken": token}))
+        try:
+            yield answer
+            answer = await ahead
+            await asyncio.sleep(0)  # others first: both pages may have been there at once
+        finally:
+            ahead.cancel()
+            await asyncio.gather(ahead, return_exceptions=True)
+    yield answer
+
+
+class ListProgress:
+    """Notices a listing that goes round in a circle of any length, and remembers one page for it (Brent)."""
+
+    def __init__(self) -> None:
+        self._token = ""
+        self._span: tuple[str, str] | None = None
+        self._pages = 0
+        self._until = 1
+
+    def require(self, token: str, answer: Answer) -> None:
+        """Raise StorageFailure when this page, or what leads to the next one, has been there before."""
+        span = _span(answer)
+        if token == self._token or (span is not None and span == self._span):
+            raise StorageFailure("storage repeats its listing", detail=f"token {token!r}, names {span}")
+        self._pages += 1
+        if self._pages == self._until:
+            self._token, self._span, self._until = token, span, 2 * self._until
+
+
+def _span(answer: Answer) -> tuple[str, str] | None:
+    """The first and the last name of a page; None for an empty one, or one that has but a directory: of these
+    there may be many, as long as its keys fill pages."""
+    names = [line["Key"] for line in (*answer.get("Contents", ())[:1], *answer.get("Contents", ())[-1:])]
+    prefixes = answer.get("CommonPrefixes", ())
+    names += [line["Prefix"] for line in (*prefixes[:1], *prefixes[-1:])]
+    is_of_one = not answer.get("Contents") and len(prefixes) < 2
+    return None if is_of_one else (min(names), max(names))
+
+
+async def first_lines(
+    store: ListClient, prefix: str, most: int, *, page: int | None = None, needed: Collection[str] = _SIZE
+) -> list[Answer]:
+    """The first so many lines below a prefix, all of them if there are fewer: a page may be short, or empty,
+    and not the last. `page` is how many to ask for at once. Raises StorageError."""
+    after: Answer = {}
+    progress, lines = ListProgress(), list[Answer]()
+    while True:
+        answer = await store.call("ListObjectsV2", Prefix=prefix, MaxKeys=page or most, **after)
+        lines += answer.get("Contents", ())
+        token = answer.get("NextContinuationToken")
+        if len(lines) >= most or not token:
+            answer["Contents"] = lines[:most]
+            await _complete(store, answer, needed)
+            return list(answer["Contents"])
+        progress.require(token, answer)
+        after = {"ContinuationToken": token}
+
+
+async def _complete(store: ListClient, answer: Answer, needed: Collection[str]) -> None:
+    """Ask for what the lines of a page lack. What is gone by then is left out."""
+    lines = answer.get("Contents", ())
+    lacking = {id(line): line for name in needed for line in lines if line.get(name) is None}
+    if not lacking:
+        return
+    gone: set[int] = set()
+
+    async def ask(line: Answer) -> None:
+        try:
+            head = await store.call("HeadObject", Key=line["Key"])
+        except NotFound:
+            gone.add(id(line))
+            return
+        told = {"Size": head.get("ContentLength"), "ETag": head.get("ETag")}
+        told["LastModified"] = head.get("LastModified")
+        line |= {name: value for name, value in told.items() if line.get(name) is None and value is not None}
+        if "Size" in needed and line.get("Size") is None:
+            raise StorageFailure("storage does not tell the file's size", detail=f"key {line['Key']!r}")
+
+    await for_each(lacking.values(), ask, _HEADS)
+    answer["Contents"] = [line for line in lines if id(line) not in gone]
+
+
+async def is_listed(store: ListClient, name: str) -> bool:
+    """Whether exactly this is listed: an object or, with a slash at its end, a directory.
+
+    Asks for the name itself. Where the store lists by directories alone, or the policy does, it is looked for
+    in the listing of its directory. Raises StorageError.
+    """
+    parent = name.removesuffix("/").rpartition("/")
+    above = parent[0] + parent[1]
+    if not store.features.has(Feature.ANY_PREFIX):
+        return await _is_among(store, name, above)
+    try:
+        return await _begins(store, name)
+    except StorageError as error:
+        if not has_status(error, 400, 403, 501):
+            raise
+        try:
+            found = await _is_among(store, name, above)
+        except StorageError:
+            raise error from error.__cause__
+        if not has_status(error, 403):
+            store.features.lacks(Feature.ANY_PREFIX, error.detail)
+        return found
+
+
+async def _begins(store: ListClient, name: str) -> bool:
+    if name.endswith("/"):  # after all that goes on with a byte before the slash, such as `name-1`
+        return await _is_among(store, name, name.removesuffix("/"))
+    # of all that begin so it is the first
+    return any(line["Key"] == name for line in await first_lines(store, name, 1, needed=()))
+
+
+async def _is_among(store: ListClient, name: str, prefix: str) -> bool:
+    async with aclosing(pages(store, prefix, delimiter="/", needed=())) as answers:
+        async for answer in answers:
+            if _shows(answer, name):
+                return True
+            if store.features.has(Feature.ANY_PREFIX) and _is_past(answer, name):
+                break
+    return False
+
+
+def _is_past(answer: Answer, name: str) -> bool:
+    """Whether a listing in S3's order, which not all stores keep that list by directories, has gone by."""
+    last = last_name(answer)
+    return last is not None and last.encode("utf-8") > name.encode("utf-8")
+
+
+def _shows(answer: Answer, name: str) -> bool:
+    return any(line["Key"] == name for line in answer.get("Contents", ())) or any(
+        line["Prefix"] == name for line in answer.get("CommonPrefixes", ())
+    )

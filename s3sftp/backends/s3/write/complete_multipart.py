@@ -1,0 +1,164 @@
+"""CompleteMultipartUpload: the parts become an object, proven as a whole where the store knows how.
+
+A store that knows checksums of parts alone refuses that of the whole, as it refuses bytes that are not those
+that were sent. Joined without it is only what cannot be the latter:
+
+    the store confirmed      it said at creation that      its refusal speaks     its refusal calls the
+    the CRC of each part     it takes that of the whole    of bytes that differ   checksum invalid or unknown
+
+    yes                      no                            joined                 joined
+    yes                      yes                           an error               joined
+    no                       no                            an error               joined
+    no                       yes                           an error               an error
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from dataclasses import replace
+from typing import Any, Final
+
+from s3sftp.backends.s3.checksums.digest import ChecksumScope, crc_of_parts, crc_text
+from s3sftp.backends.s3.checksums.fallback import is_checksum_mismatch
+from s3sftp.backends.s3.client import Answer, S3Client
+from s3sftp.backends.s3.concurrency import for_each
+from s3sftp.backends.s3.errors import has_code, is_refusal, request_error_behind
+from s3sftp.backends.s3.features import Feature
+from s3sftp.backends.s3.metadata.objects import Fields
+from s3sftp.backends.s3.retry_policy import RequestKind
+from s3sftp.backends.s3.write.completion import CompletedWrite, complete_write
+from s3sftp.backends.s3.write.journaled_upload import JournaledUpload
+from s3sftp.backends.s3.write.part_sizes import UploadedPart
+from s3sftp.backends.s3.write.upload_part_copy import checksum_of, field_of
+from s3sftp.errors import AlreadyExists, Changed, StorageError, StorageFailure
+
+_MANY_PARTS: Final = 500
+"""From this many on, joining their checksums would hold up the event loop."""
+_INVALID: Final = ("InvalidDigest", "BadDigest", "XAmzContentChecksumMismatch")
+_OF_ONE_SIZE: Final = re.compile(
+    r"\b(same|equal|uniform)\b.{0,40}\b(length|size)|non-trailing", re.IGNORECASE
+)
+
+
+async def complete_parts(
+    store: S3Client,
+    begun: JournaledUpload,
+    parts: Sequence[UploadedPart],
+    ours: Callable[[Answer], bool],
+    **conditions: str,
+) -> CompletedWrite:
+    """Make an object of the parts, which are in order. Raises as `complete_write`."""
+    size = sum(part.size for part in parts)
+    with_checksums = begun.scope is not ChecksumScope.NOTHING and store.features.has(Feature.CHECKSUMS)
+
+    async def send(proof: Fields, parts: Sequence[UploadedPart] = parts) -> CompletedWrite:
+        return await complete_write(
+            store,
+            "CompleteMultipartUpload",
+            begun.key,
+            ours,
+            effort=RequestKind.JOIN,
+            moved_bytes=size,
+            UploadId=begun.upload_id,
+            MultipartUpload={"Parts": [_line(part, with_checksums) for part in parts]},
+            **proof,
+            **conditions,
+        )
+
+    proof = await _proof(store, begun, parts, size) if with_checksums else {}
+    try:
+        return await send(proof)
+    except StorageError as error:
+        _look_for_sizes(store, error, parts)
+        refused = error
+    for lacking, others in _other_ways(store, begun, parts, proof, refused):
+        told = await others
+        try:
+            published = await send({}, told)
+        except (AlreadyExists, Changed):
+            raise  # it got as far as the condition: that is the answer
+        except StorageError as error:
+            _look_for_sizes(store, error, parts)
+            continue
+        store.features.lacks(lacking, refused.detail)
+        return published
+    raise refused
+
+
+def _other_ways(
+    store: S3Client,
+    begun: JournaledUpload,
+    parts: Sequence[UploadedPart],
+    proof: Fields,
+    refused: StorageError,
+) -> Iterator[tuple[Feature, Awaitable[Sequence[UploadedPart]]]]:
+    """What else may be tried, and what the store lacks when that succeeds."""
+    if proof and _is_unknown_to_it(refused, begun, parts):
+        yield Feature.WHOLE_CHECKSUMS, _as_they_are(parts)
+    untold = begun.scope is not ChecksumScope.NOTHING and any(
+        part.source and not part.checksum for part in parts
+    )
+    if untold and (has_code(refused, "InvalidDigest", "InvalidPart") or is_refusal(refused)):
+        yield Feature.COPIED_PART_CHECKSUMS, _read_through(store, parts)
+
+
+async def _as_they_are(parts: Sequence[UploadedPart]) -> Sequence[UploadedPart]:
+    return parts
+
+
+async def _read_through(store: S3Client, parts: Sequence[UploadedPart]) -> Sequence[UploadedPart]:
+    """With the checksums of copied parts that the store has not told, and wants to hear: they are read."""
+    name = field_of(store.options.checksum)
+    found = list(parts)
+
+    async def read(index: int) -> None:
+        source = found[index].source
+        if source is not None and not found[index].checksum:
+            text = await checksum_of(store, source, name)
+            if text is not None:
+                found[index] = replace(found[index], checksum={name: text})
+
+    await for_each(range(len(found)), read, store.options.parallel_copies)
+    return found
+
+
+def _line(part: UploadedPart, with_checksum: bool) -> dict[str, Any]:
+    checksum = part.checksum if with_checksum else {}
+    return {"PartNumber": part.number, "ETag": part.etag, **checksum}
+
+
+async def _proof(store: S3Client, begun: JournaledUpload, parts: Sequence[UploadedPart], size: int) -> Fields:
+    """What proves the whole. A copied part whose CRC was not told leaves it to the sizes."""
+    if not store.features.has(Feature.WHOLE_CHECKSUMS):
+        return {}
+    fields: Fields = {"MpuObjectSize": size}
+    if begun.scope is ChecksumScope.WHOLE:
+        fields["ChecksumType"] = "FULL_OBJECT"
+        crcs = [(part.crc, part.size) for part in parts if part.crc is not None]
+        if len(crcs) == len(parts):
+            many = len(parts) > _MANY_PARTS
+            crc = await asyncio.to_thread(crc_of_parts, crcs) if many else crc_of_parts(crcs)
+            fields["ChecksumCRC32"] = crc_text(crc)
+    return fields
+
+
+def _is_unknown_to_it(error: StorageError, begun: JournaledUpload, parts: Sequence[UploadedPart]) -> bool:
+    """Whether the refusal means that the store does not know the checksum of a whole."""
+    if not (has_code(error, *_INVALID) or is_refusal(error)):
+        return False
+    confirmed = all(part.confirmed for part in parts)
+    if is_checksum_mismatch(error):
+        return confirmed and not begun.takes_whole
+    return confirmed or not begun.takes_whole
+
+
+def _look_for_sizes(store: S3Client, error: StorageError, parts: Sequence[UploadedPart]) -> None:
+    """Where the store wants parts of one size, note it for the next uploads, and raise what is wrong."""
+    unequal = any(part.size != parts[0].size for part in parts[:-1]) or parts[-1].size > parts[0].size
+    if unequal and _OF_ONE_SIZE.search(str(request_error_behind(error))):
+        store.features.lacks(Feature.UNEQUAL_PARTS, error.detail)
+        raise StorageFailure(
+            "storage takes only parts of one size: send the file again", detail=error.detail
+        ) from error

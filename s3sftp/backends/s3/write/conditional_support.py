@@ -1,0 +1,164 @@
+"""Which conditions of requests the store honours. One that it refuses is shown by its answer; one that it
+ignores is not: what should not have been done is done, with success.
+
+So before a condition is relied on, a store that is not known is given an object of our own, and asked to do
+to it what conditions forbid:
+
+    PUT probe                               below the server's own name
+    PUT probe, if there is none             412, or conditional writes are ignored
+    COPY probe to itself, if there is none  412, or conditional copies are
+    COPY probe to itself, another version   412, or copies of one version are
+    DELETE probe, another version           412, or conditional deletes are
+    DELETE probe
+
+Once for a server; what could not be tried is tried again after a minute, and not relied on until then: where
+a condition is, HEAD precedes it. docs/decisions/0031.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import uuid
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
+from typing import Any, Final
+
+from s3sftp.backends.s3.client import S3Client
+from s3sftp.backends.s3.errors import has_status, is_refusal
+from s3sftp.backends.s3.features import CONDITIONS, Feature
+from s3sftp.backends.s3.keys import reserved_prefix
+from s3sftp.backends.s3.metadata.objects import Fields, placement
+from s3sftp.backends.s3.recovery.bucket_journal import put_small
+from s3sftp.backends.s3.retry_policy import RequestKind
+from s3sftp.backends.s3.write.completion import require_conditions
+from s3sftp.backends.s3.write.delete_object import delete_object
+from s3sftp.errors import StorageError
+from s3sftp.telemetry import get_logger
+
+OTHER_VERSION: Final = '"00000000000000000000000000000000"'
+"""An ETag that no object has."""
+PROBE: Final = "probe-"
+"""What names of such objects begin with."""
+_PAUSE_SECONDS: Final = 60.0
+
+_log = get_logger("s3sftp.s3")
+
+
+class ConditionalSupport:
+    """Finds out for all operations on one store."""
+
+    def __init__(self, store: S3Client) -> None:
+        self._store = store
+        self._features = store.features
+        self._trying = asyncio.Lock()
+        self._not_before = 0.0
+        self._is_tried = False
+
+    @property
+    def are_known(self) -> bool:
+        """Whether it is known by the store's name which of them it ignores."""
+        return self._features.is_recognised or self._features.is_aws
+
+    async def probe(self) -> None:
+        """See which are ignored, where that is not known. Never fails: what could not be tried is not relied
+        on, and tried again later."""
+        if self._is_settled():
+            return
+        async with self._trying:
+            if self._is_settled():
+                return
+            key = f"{reserved_prefix(self._store.options.prefix)}{PROBE}{uuid.uuid4().hex}"
+            try:
+                await self._try(key)
+                self._is_tried = True
+            except StorageError as error:
+                self._not_before = time.monotonic() + _PAUSE_SECONDS
+                _log.info("s3.condition_probe_failed", error=str(error), detail=error.detail)
+            finally:
+                with suppress(StorageError):
+                    await delete_object(self._store, key)
+
+    def are_relied_on(self, feature: Feature) -> bool:
+        """Whether a condition is as good as a look before: it is honoured, or its refusal will be noticed."""
+        is_known = self.are_known or self._is_tried or self._features.is_certain(feature)
+        return is_known and self._features.has(feature)
+
+    async def prepare_write(self, key: str, conditions: Mapping[str, str], *, in_parts: bool = False) -> None:
+        """To be awaited before a conditional write: looks by HEAD where the condition may be ignored.
+
+        Raises AlreadyExists, Changed.
+        """
+        if not conditions or self.are_known:
+            return
+        await self.probe()
+        # some honour If-None-Match on PutObject alone, which is all that was tried
+        is_tried = self._features.is_certain(Feature.CONDITIONAL_WRITES)
+        in_doubt = in_parts or "IfMatch" in conditions or not is_tried
+        if self._features.has(Feature.CONDITIONAL_WRITES) and in_doubt:
+            await require_conditions(self._store, key, conditions)
+
+    def _is_settled(self) -> bool:
+        return (
+            self._is_tried
+            or self.are_known
+            or all(self._features.is_certain(feature) for feature in CONDITIONS)
+            or time.monotonic() < self._not_before
+        )
+
+    async def _try(self, key: str) -> None:
+        """Each look for itself: that one fails says nothing of the others. Raises the first failure."""
+        store = self._store
+        await put_small(store, key, b"")
+        looks: dict[Feature, Callable[[], Awaitable[object]]] = {
+            Feature.CONDITIONAL_WRITES: lambda: put_small(store, key, b"", IfNoneMatch="*"),
+            Feature.CONDITIONAL_COPIES: lambda: copy_to_itself(store, key, IfNoneMatch="*"),
+            Feature.MATCHED_COPIES: lambda: copy_to_itself(store, key, CopySourceIfMatch=OTHER_VERSION),
+            Feature.CONDITIONAL_DELETES: lambda: store.call("DeleteObject", Key=key, IfMatch=OTHER_VERSION),
+        }
+        if not store.has_parameter("CopyObject", "IfNoneMatch"):
+            del looks[Feature.CONDITIONAL_COPIES]
+        failed: list[StorageError] = []
+        for feature, request in looks.items():
+            try:
+                await self._see(feature, request)
+            except StorageError as error:
+                failed.append(error)
+        if failed:
+            raise failed[0]
+
+    async def _see(self, feature: Feature, request: Callable[[], Awaitable[object]]) -> None:
+        """Send what the condition forbids. What is refused is left to the operation that needs it."""
+        if not self._features.is_certain(feature) and (honoured := await is_honoured(request())) is not None:
+            if honoured:
+                self._features.seen(feature)
+            else:
+                self._features.lacks(feature, "a condition that could not be met was ignored")
+
+
+async def is_honoured(request: Awaitable[object]) -> bool | None:
+    """Whether the store honours the condition of a request that cannot be met; None: it refuses such a
+    request. Raises what else it fails with."""
+    try:
+        await request
+    except StorageError as error:
+        if has_status(error, 404, 409, 412):
+            return True
+        if is_refusal(error):
+            return None
+        raise
+    return False
+
+
+async def copy_to_itself(store: S3Client, key: str, **more: Any) -> None:
+    """Copy a small object of ours to itself, with what more the request is to say. Raises StorageError."""
+    fields: Fields = {**placement(store.options), **more}
+    fields.pop("StorageClass", None)
+    await store.call(
+        "CopyObject",
+        effort=RequestKind.JOIN,
+        Key=key,
+        CopySource={"Bucket": store.options.bucket, "Key": key},
+        MetadataDirective="REPLACE",
+        **fields,
+    )

@@ -1,0 +1,88 @@
+"""A multipart upload in the store, from the request that creates it to its end, as the journal knows it."""
+
+from __future__ import annotations
+
+import asyncio
+
+from s3sftp.backends.s3.checksums.digest import ChecksumScope
+from s3sftp.backends.s3.client import S3Client
+from s3sftp.backends.s3.errors import has_code, has_status
+from s3sftp.backends.s3.metadata.objects import Fields, server_time
+from s3sftp.backends.s3.recovery.upload_journal import JournalEntry, UploadJournal
+from s3sftp.errors import StorageError
+from s3sftp.telemetry import get_logger
+
+_log = get_logger("s3sftp.s3")
+
+
+class JournaledUpload:
+    """One upload. `create` it once; then it is `completed`, or to be aborted."""
+
+    def __init__(self, store: S3Client, journal: UploadJournal, key: str, scope: ChecksumScope) -> None:
+        self._store = store
+        self._journal = journal
+        self._entry: JournalEntry | None = None
+        self._completed = False
+        self.key = key
+        self.scope = scope
+        """What its checksums are of."""
+        self.upload_id: str | None = None
+        self.created_at: float | None = None
+        """By the store's clock."""
+        self.takes_whole = False
+        """Whether the store has said, when it was created, that it looks at the checksum of the whole."""
+
+    async def create(self, fields: Fields) -> None:
+        """An attempt whose answer was lost may have created an upload; so each is counted in the journal."""
+        self._entry = entry = await self._journal.claim(self.key)
+        lost = 0
+
+        async def count_lost() -> None:
+            nonlocal lost
+            lost += 1
+            await entry.unanswered(lost + 1)  # the next one is about to be sent
+
+        try:
+            answer = await self._store.call(
+                "CreateMultipartUpload", on_unknown=count_lost, Key=self.key, **fields
+            )
+        except StorageError:
+            if lost:
+                await entry.unanswered(lost)
+            else:
+                self._entry = None
+                await entry.done()
+            raise
+        if lost:
+            at = entry.claim.claimed_at
+            self._journal.abandon(await self._journal.claim(self.key, at=at, requests=lost))
+        self.upload_id = answer["UploadId"]
+        self.created_at = server_time(answer)
+        self.takes_whole = answer.get("ChecksumType") == "FULL_OBJECT"
+        await entry.named(answer["UploadId"])
+
+    def completed(self) -> asyncio.Task[None] | None:
+        """It has become an object; returns what tells the journal."""
+        self._completed = True
+        return self._store.go_on(self._entry.done()) if self._entry is not None else None
+
+    async def abort(self) -> None:
+        """Throw it away, if it is not completed. What could not be aborted stays in the journal."""
+        if self._entry is None or self._completed:
+            return
+        entry, self._entry = self._entry, None
+        if self.upload_id is not None and await abort_upload(self._store, self.key, self.upload_id):
+            await entry.done()
+        else:
+            self._journal.abandon(entry)
+
+
+async def abort_upload(store: S3Client, key: str, upload_id: str) -> bool:
+    """Abort an upload; whether it is gone. One that was gone before is gone."""
+    try:
+        await store.call("AbortMultipartUpload", Key=key, UploadId=upload_id)
+    except StorageError as error:
+        if not has_code(error, "NoSuchUpload") and not has_status(error, 404):
+            _log.warning("multipart.abort_failed", error=str(error), detail=error.detail)
+            return False
+    return True

@@ -1,0 +1,177 @@
+"""Modification times and permissions that come late: S3 changes metadata only by writing the object again."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable
+from contextlib import suppress
+from dataclasses import dataclass, replace
+
+from s3sftp.backends.contract import FileInfo, Place, Session
+from s3sftp.backends.s3.client import S3Client
+from s3sftp.backends.s3.errors import request_error_behind
+from s3sftp.backends.s3.keys import KeyMapping
+from s3sftp.backends.s3.metadata.cache import CachedMetadata, Head, MetadataCache
+from s3sftp.backends.s3.metadata.equivalent_versions import has_former, with_former
+from s3sftp.backends.s3.metadata.lookup import Lookup
+from s3sftp.backends.s3.metadata.mtime_text import mtime_of, mtime_text
+from s3sftp.backends.s3.metadata.objects import mode_text, version_of
+from s3sftp.backends.s3.options import MODE_METADATA, MTIME_METADATA
+from s3sftp.backends.s3.write.copying import ObjectCopier
+from s3sftp.errors import Changed, InvalidRequest, NotFound, PermissionDenied, StorageError, Unsupported
+from s3sftp.telemetry import get_logger
+
+_log = get_logger("s3sftp.s3")
+_REFUSALS = ("InvalidRequest", "InvalidArgument", "InvalidStorageClass")
+
+
+@dataclass(frozen=True, slots=True)
+class AttributeUpdate:
+    """What is to be written into the metadata of an object that is there already; None: nothing."""
+
+    mtime: float | None = None
+    mode: int | None = None
+
+    def __bool__(self) -> bool:
+        return self.mtime is not None or self.mode is not None
+
+    def is_set(self, head: Head) -> bool:
+        """Whether the object that `head` describes has it already."""
+        metadata: dict[str, str] = head.get("Metadata", {})
+        if self.mode is None:
+            return mtime_of(metadata) == self.mtime
+        return self.changed(metadata, None) == metadata
+
+    def changed(self, metadata: dict[str, str], mtime: float | None) -> dict[str, str]:
+        """The metadata with it.
+
+        The copy has a new time of upload. Permissions must not change the modification time, so one that was
+        only that of the upload, `mtime`, is written down.
+        """
+        if self.mtime is not None:
+            metadata = {**metadata, MTIME_METADATA: mtime_text(self.mtime)}
+        if self.mode is not None:
+            metadata = {**metadata, MODE_METADATA: mode_text(self.mode)}
+            if mtime is not None:
+                metadata.setdefault(MTIME_METADATA, mtime_text(mtime))
+        return metadata
+
+
+class LateAttributes:
+    """Applies the policy for what comes late."""
+
+    def __init__(
+        self, store: S3Client, keys: KeyMapping, facts: MetadataCache, heads: Lookup, copying: ObjectCopier
+    ) -> None:
+        self._options = store.options
+        self._keys = keys
+        self._facts = facts
+        self._heads = heads
+        self._copying = copying
+        self._digests_stay = True
+        """Whether every copy onto itself has left the ETag as it was where it looks like a digest."""
+
+    async def set(self, place: Place, late: AttributeUpdate, session: Session) -> bool:
+        """Give a file other attributes; False when the policy is to ignore them, or when the store refuses to
+        copy this object. Raises NotFound, Changed."""
+        if place.is_root:
+            return False
+        key = self._keys.key_of(place)
+        fact = self._facts.get(key, session)
+        if fact is not None and fact.head is not None and _is_enough(fact, late) and self._wanted(fact.info):
+            with suppress(Changed, NotFound):  # it is not what the session knew
+                if not late.is_set(fact.head):
+                    return await _unless_refused(
+                        self._rewrite_as(key, fact.head, fact.info, late, None, session)
+                    )
+        info = await self._heads.info(place, session)
+        if info.is_dir or not self._wanted(info):
+            return False
+        return await _unless_refused(self._rewrite(key, late, session))
+
+    async def after_finish(
+        self, key: str, info: FileInfo, late: AttributeUpdate, session: Session
+    ) -> FileInfo:
+        """The same for a file that was just published: never fails, for the file is stored. One that has been
+        replaced since is not ours to touch."""
+        if not self._wanted(info):
+            return info
+        try:
+            return await self._rewrite(key, late, session, info)
+        except StorageError as error:
+            _log.warning("s3.mtime_not_set", error=str(error), detail=error.detail)
+            return info
+
+    def _wanted(self, info: FileInfo) -> bool:
+        copies = self._options.keeps_times and self._options.late_mtime == "copy"
+        return copies and info.size <= self._options.late_mtime_max_bytes
+
+    async def _rewrite(
+        self, key: str, late: AttributeUpdate, session: Session, ours: FileInfo | None = None
+    ) -> FileInfo:
+        """What the session has just written or asked for is known; should it be wrong, a HEAD tells."""
+        fact = self._facts.get(key, session)
+        if fact is not None and fact.head is not None and _is_enough(fact, late):
+            with suppress(Changed):
+                return await self._rewrite_as(key, fact.head, fact.info, late, ours, session)
+        head = await self._heads.head(key, session)
+        return await self._rewrite_as(key, head, self._heads.described(head), late, ours, session)
+
+    async def _rewrite_as(
+        self,
+        key: str,
+        head: Head,
+        info: FileInfo,
+        late: AttributeUpdate,
+        ours: FileInfo | None,
+        session: Session,
+    ) -> FileInfo:
+        """`info` is what `head` means."""
+        if ours is not None and (not ours.version or version_of(head) != ours.version):
+            return ours
+        if not self._wanted(info):
+            raise NotFound  # replaced by a larger one meanwhile: nothing of ours to set
+        info = replace(
+            info,
+            mtime=info.mtime if late.mtime is None else late.mtime,
+            mode=info.mode if late.mode is None else late.mode,
+        )
+        if late.is_set(head):
+            return info
+        metadata = late.changed(head.get("Metadata", {}), info.mtime)
+        with self._facts.changing(key, session) as change:
+            metadata = with_former(metadata, head, digests_stay=self._digests_stay)
+            published = await self._copying.rewrite(key, head, metadata)
+            self._digests_stay &= has_former(metadata) or published.version == version_of(head)
+            self._facts.rewritten.note(key, version_of(head), published.version)
+            info = replace(info, version=published.version)
+            new = {**head, "Metadata": metadata, "ETag": info.version}
+            change.left(info, new)
+        return info
+
+
+def _is_enough(fact: CachedMetadata, late: AttributeUpdate) -> bool:
+    """Whether all is known that the new metadata needs: other permissions leave the time as it is."""
+    return late.mtime is not None or not fact.time_unknown
+
+
+async def _unless_refused(copy: Awaitable[object]) -> bool:
+    """Await a copy; False, told in the log, where the store refuses to copy this object."""
+    try:
+        await copy
+    except StorageError as error:
+        if not _is_refused(error):
+            raise
+        _log.warning("s3.mtime_not_set", error=str(error), detail=error.detail)
+        return False
+    return True
+
+
+def _is_refused(error: StorageError) -> bool:
+    """Whether the store will not copy this object, however often it is asked: it is archived, a permission on
+    its tags or its key is missing, or it is too large."""
+    if isinstance(error, PermissionDenied | Unsupported | InvalidRequest):
+        return True
+    trouble = request_error_behind(error)
+    return trouble is not None and (
+        trouble.code in _REFUSALS or (trouble.status == 400 and trouble.code.startswith("KMS."))
+    )

@@ -1,0 +1,312 @@
+"""A multipart upload: create, parts, complete; or abort.
+
+    take 1 ─► upload 1 ─┐
+    take 2 ─► upload 2 ─┼─► complete ─► the object is visible, whole
+    take 3 ─► copy 3   ─┘
+          (first: create)   abort     ─► nothing is left
+
+The upload is created with the first part. Each step is a task of this object, so that `abort` can stop and
+await them whoever has lost interest; a create is never stopped half-way, it is what would leave an upload
+that nobody knows.
+
+Which checksums the store takes shows as it goes: what refuses them is done again without, within this upload.
+Where that needs an upload that was created in another way, there is a second one in its place, and nothing is
+lost because no bytes have been sent yet: docs/decisions/0032.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
+
+from s3sftp.backends.contract import Buffer
+from s3sftp.backends.s3.checksums.digest import ChecksumScope, Digest, crc_of_text, creation_fields
+from s3sftp.backends.s3.checksums.fallback import algorithm_for, fallback_algorithm, send_with_checksum
+from s3sftp.backends.s3.client import Answer, S3Client
+from s3sftp.backends.s3.errors import has_status, is_refusal
+from s3sftp.backends.s3.features import Feature
+from s3sftp.backends.s3.http.request_body import RequestBody
+from s3sftp.backends.s3.metadata.objects import Fields
+from s3sftp.backends.s3.recovery.upload_journal import UploadJournal
+from s3sftp.backends.s3.retry_policy import RequestKind
+from s3sftp.backends.s3.write.complete_multipart import complete_parts
+from s3sftp.backends.s3.write.completion import CompletedWrite
+from s3sftp.backends.s3.write.journaled_upload import JournaledUpload
+from s3sftp.backends.s3.write.part_sizes import MAX_PARTS, CopySource, UploadedPart
+from s3sftp.backends.s3.write.upload_part_copy import copy_part, is_reported_checksum_right
+from s3sftp.errors import InvalidRequest, StorageError, StorageFailure
+
+T = TypeVar("T")
+
+
+class MultipartUpload:
+    """One multipart upload. Nothing is sent before the first part; `copies` says that some may be copied."""
+
+    def __init__(
+        self, store: S3Client, journal: UploadJournal, key: str, fields: Fields, *, copies: bool = False
+    ) -> None:
+        self._store = store
+        self._journal = journal
+        self._key = key
+        self._fields = fields
+        self._copies = copies
+        self._algorithm = algorithm_for(store)
+        self._parts: dict[int, UploadedPart] = {}
+        self._taken = 0
+        self._begun: JournaledUpload | None = None
+        self._all: list[JournaledUpload] = []
+        """Each that was asked for: what did not become the object is aborted."""
+        self._creating: asyncio.Task[None] | None = None
+        self._replacing: asyncio.Task[None] | None = None
+        self._running: set[asyncio.Task[Any]] = set()
+        self._doubt = asyncio.Lock()
+        """Held by the first copy to a store that may refuse it: no bytes are sent meanwhile."""
+        self._takes_copies = False
+        """Whether the first copy has gone through: the next ones need not wait for each other."""
+        self._has_sent = False
+        self._aborting: asyncio.Task[None] | None = None
+        self._forgetting: asyncio.Task[None] | None = None
+        self._closed = False
+        self.completed = False
+
+    @property
+    def taken(self) -> int:
+        """Parts that have a position."""
+        return self._taken
+
+    @property
+    def size(self) -> int:
+        """Bytes of the parts that the store has."""
+        return sum(part.size for part in self._parts.values())
+
+    def take(self) -> int:
+        """The position of the next part. Raises InvalidRequest after the last one that S3 allows."""
+        if self._closed:
+            raise StorageFailure("the upload has ended")
+        if self._taken >= MAX_PARTS:
+            raise InvalidRequest("file too large", detail=f"more than {MAX_PARTS} parts")
+        self._taken += 1
+        return self._taken
+
+    async def upload(self, number: int, data: Buffer) -> None:
+        """Send a part's bytes."""
+        await self._run(self._upload(number, data))
+
+    async def copy(self, number: int, source: CopySource) -> StorageError | None:
+        """Have the store copy a part from another object. Raises Changed, NotFound.
+
+        Returns the store's refusal where it copies nothing into an upload of which it has parts already: then
+        the bytes have to be sent.
+        """
+        return await self._run(self._copy(number, source))
+
+    async def complete(self, ours: Callable[[Answer], bool], **conditions: str) -> CompletedWrite:
+        """Join the parts into the object. Returns as soon as the store has confirmed it, without waiting for
+        the journal (`forgotten`). Raises as `publish`."""
+        begun = await self._created()
+        parts = [self._parts[number] for number in sorted(self._parts)]
+        published = await complete_parts(self._store, begun, parts, ours, **conditions)
+        self._closed = self.completed = True
+        self._forgetting = begun.completed()
+        # S3 dates the object by its creation, not its completion
+        return CompletedWrite(published.version, begun.created_at or published.moment)
+
+    async def forgotten(self) -> None:
+        """Wait until the journal knows that the upload is completed."""
+        if self._forgetting is not None:
+            await asyncio.shield(self._forgetting)
+
+    async def abort(self) -> None:
+        """Throw the upload away, when it is not completed. Goes on when the caller is cancelled; may be
+        called again; never raises StorageError: what could not be aborted stays in the journal."""
+        self._closed = True
+        if self.completed:
+            return
+        if self._aborting is None:
+            self._aborting = self._store.go_on(self._abort())
+        await asyncio.shield(self._aborting)
+
+    async def _run(self, work: Coroutine[Any, Any, T]) -> T:
+        """Await work as a task that `abort` can stop."""
+        if self._closed:
+            work.close()
+            raise StorageFailure("the upload has ended")
+        task = asyncio.create_task(work)
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+        try:
+            return await task
+        except asyncio.CancelledError:
+            current = asyncio.current_task()
+            if self._has_ended() and current is not None and not current.cancelling():
+                raise StorageFailure("the upload was aborted") from None
+            raise
+
+    def _has_ended(self) -> bool:
+        return self._closed
+
+    # ── parts ───────────────────────────────────────────────────────────────────────────────────────
+
+    async def _upload(self, number: int, data: Buffer) -> None:
+        if self._doubt.locked():
+            async with self._doubt:
+                pass
+        self._has_sent = True
+        begun = await self._created()
+        algorithm = (
+            fallback_algorithm(self._algorithm)
+            if begun.scope is ChecksumScope.NOTHING
+            else algorithm_for(self._store)
+        )
+
+        async def send(proof: Fields) -> Answer:
+            return await self._store.call(
+                "UploadPart",
+                effort=RequestKind.DATA,
+                moved_bytes=len(data),
+                Key=self._key,
+                UploadId=begun.upload_id,
+                PartNumber=number,
+                Body=RequestBody(data),
+                **proof,
+            )
+
+        answer, proof = await send_with_checksum(self._store, data, send, algorithm)
+        said = crc_of_text(answer.get("ChecksumCRC32"))
+        if None not in (said, proof.crc) and said != proof.crc:
+            raise StorageFailure("storage damaged the data", detail=f"part {number}: another CRC than sent")
+        self._parts[number] = _sent(number, len(data), answer, proof, confirmed=said is not None)
+
+    async def _copy(self, number: int, source: CopySource) -> StorageError | None:
+        features, copied = self._store.features, Feature.COPIED_PART_CHECKSUMS
+        if features.is_aws or (features.is_certain(copied) and features.has(copied)):
+            return await self._copy_or_replace(number, source, is_sure=True)
+        if not self._takes_copies:
+            async with self._doubt:
+                if not self._takes_copies:
+                    refused = await self._copy_or_replace(number, source, is_sure=False)
+                    self._takes_copies = refused is None
+                    return refused
+        is_sure = features.is_certain(copied) and features.has(copied)  # the first one may have shown it
+        return await self._copy_or_replace(number, source, is_sure=is_sure)
+
+    async def _copy_or_replace(
+        self, number: int, source: CopySource, *, is_sure: bool
+    ) -> StorageError | None:
+        """Copy a part; where the store refuses that for the checksums of the upload, or tells a wrong one,
+        into one without."""
+        begun = await self._created()
+        try:
+            part = await copy_part(self._store, begun, number, source)
+        except StorageError as error:
+            if not is_refusal(error):
+                raise
+            if begun.scope is ChecksumScope.NOTHING:
+                if _is_unknown_request(error):
+                    return error
+                raise
+            refused = error
+        else:
+            self._parts[number] = part
+            if is_sure or begun.scope is ChecksumScope.NOTHING:
+                return None
+            is_right = await is_reported_checksum_right(self._store, part, source)
+            if is_right:
+                self._store.features.seen(Feature.COPIED_PART_CHECKSUMS)
+            if is_right is not False:
+                return None
+            refused = StorageFailure("storage tells a wrong checksum", detail="UploadPartCopy")
+        if self._has_sent or self._parts.keys() - {number}:
+            return refused  # another upload would lack what this one has
+        features = self._store.features
+        was_matched = features.has(Feature.MATCHED_COPIES)
+        if not await self._is_replaced(number, source):
+            if _is_unknown_request(refused):
+                return refused
+            raise refused
+        if features.has(Feature.MATCHED_COPIES) == was_matched:  # otherwise the condition was in the way
+            features.lacks(Feature.COPIED_PART_CHECKSUMS, refused.detail)
+        await begun.abort()
+        return None
+
+    async def _is_replaced(self, number: int, source: CopySource) -> bool:
+        """Whether a part can be copied into an upload without checksums, which is this one from then on."""
+        other = self._begin(ChecksumScope.NOTHING)
+        self._replacing = self._store.go_on(other.create(self._fields))
+        try:
+            await asyncio.shield(self._replacing)
+            self._parts[number] = await copy_part(self._store, other, number, source)
+        except StorageError:
+            await other.abort()
+            return False
+        self._begun = other
+        return True
+
+    # ── creation and end ────────────────────────────────────────────────────────────────────────────
+
+    async def _created(self) -> JournaledUpload:
+        if self._creating is None:
+            self._creating = self._store.go_on(self._create())
+        await asyncio.shield(self._creating)
+        if self._begun is None:
+            raise StorageFailure("the upload has ended")
+        return self._begun
+
+    async def _create(self) -> None:
+        """With the checksums that the store takes; of failures the first is raised."""
+        refused: StorageError | None = None
+        for scope in self._scopes():
+            begun = self._begin(scope)
+            try:
+                await begun.create(self._fields | creation_fields(self._algorithm, scope))
+            except StorageError as error:
+                refused = refused or error
+                if is_refusal(error):
+                    continue
+                break
+            self._begun = begun
+            if refused is not None:
+                lacking = Feature.WHOLE_CHECKSUMS if scope is ChecksumScope.PARTS else Feature.CHECKSUMS
+                self._store.features.lacks(lacking, refused.detail)
+            return
+        if refused is not None:
+            raise refused
+
+    def _begin(self, scope: ChecksumScope) -> JournaledUpload:
+        begun = JournaledUpload(self._store, self._journal, self._key, scope)
+        self._all.append(begun)
+        return begun
+
+    def _scopes(self) -> list[ChecksumScope]:
+        """What may be tried, the most first."""
+        features = self._store.features
+        if self._algorithm not in ("crc32", "sha256"):
+            return [ChecksumScope.NOTHING]
+        if self._copies and not features.has(Feature.COPIED_PART_CHECKSUMS):
+            return [ChecksumScope.NOTHING]
+        scopes = [ChecksumScope.PARTS, ChecksumScope.NOTHING]
+        if self._algorithm == "crc32" and features.has(Feature.WHOLE_CHECKSUMS):
+            scopes.insert(0, ChecksumScope.WHOLE)
+        return scopes
+
+    async def _abort(self) -> None:
+        for task in self._running:
+            task.cancel()
+        await asyncio.gather(*self._running, return_exceptions=True)
+        if self._creating is None:
+            return
+        creations = (task for task in (self._creating, self._replacing) if task is not None)
+        await asyncio.gather(*creations, return_exceptions=True)
+        for begun in self._all:
+            await begun.abort()
+
+
+def _is_unknown_request(error: StorageError) -> bool:
+    """Whether the store seems to have no UploadPartCopy at all: the bytes can be sent."""
+    return has_status(error, 405, 501)
+
+
+def _sent(number: int, size: int, answer: Answer, proof: Digest, *, confirmed: bool) -> UploadedPart:
+    checksum = {name: text for name, text in proof.fields.items() if name.startswith("Checksum")}
+    return UploadedPart(number, size, answer["ETag"], checksum, proof.crc, confirmed)

@@ -1,0 +1,123 @@
+"""UploadPartCopy: a part of a multipart upload that the store copies from another object."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import zlib
+from typing import Final
+
+from s3sftp.backends.s3.checksums.digest import Algorithm, ChecksumScope, crc_of_text, crc_text
+from s3sftp.backends.s3.client import Answer, S3Client
+from s3sftp.backends.s3.errors import classify, has_status, is_condition_refusal
+from s3sftp.backends.s3.features import Feature
+from s3sftp.backends.s3.http.response_body import response_body
+from s3sftp.backends.s3.metadata.objects import Fields, condition_on
+from s3sftp.backends.s3.options import MIB
+from s3sftp.backends.s3.retry_policy import RequestKind
+from s3sftp.backends.s3.write.journaled_upload import JournaledUpload
+from s3sftp.backends.s3.write.part_sizes import CopySource, UploadedPart
+from s3sftp.errors import Changed, StorageError
+
+MOST_SENT_BYTES: Final = 64 * MIB
+"""The largest part that is sent because it cannot be copied."""
+_ALGORITHMS: Final[dict[str, Algorithm]] = {"ChecksumCRC32": "crc32", "ChecksumSHA256": "sha256"}
+
+
+async def copy_part(store: S3Client, begun: JournaledUpload, number: int, source: CopySource) -> UploadedPart:
+    """Have the store copy it. Raises Changed, NotFound."""
+    matched = source.version is not None and store.features.has(Feature.MATCHED_COPIES)
+    try:
+        answer = await _copied(store, begun, number, source, matched=matched)
+    except StorageError as error:
+        if has_status(error, 412, 416):
+            raise Changed(detail=error.detail) from error
+        # where there are checksums, those are in the way more often: they are tried to go without first
+        doubtful = begun.scope is not ChecksumScope.NOTHING and not has_status(error, 501)
+        if not matched or doubtful or not is_condition_refusal(error):
+            raise
+        other_way = _copied(store, begun, number, source, matched=False)
+        answer = await store.features.do_without(Feature.MATCHED_COPIES, error, other_way)
+    result = answer["CopyPartResult"]
+    told: dict[str, str] = {name: result[name] for name in _ALGORITHMS if name in result}
+    crc = crc_of_text(told.get("ChecksumCRC32"))
+    return UploadedPart(number, source.size, result["ETag"], told, crc, confirmed=True, source=source)
+
+
+async def _copied(
+    store: S3Client, begun: JournaledUpload, number: int, source: CopySource, *, matched: bool
+) -> Answer:
+    condition: Fields = {"CopySourceIfMatch": source.version} if matched else {}
+    return await store.call(
+        "UploadPartCopy",
+        effort=RequestKind.JOIN,
+        moved_bytes=source.size,
+        Key=begun.key,
+        UploadId=begun.upload_id,
+        PartNumber=number,
+        CopySource={"Bucket": store.options.bucket, "Key": source.key},
+        CopySourceRange=f"bytes={source.start}-{source.stop - 1}",
+        **condition,
+    )
+
+
+async def is_reported_checksum_right(store: S3Client, part: UploadedPart, source: CopySource) -> bool | None:
+    """Whether the checksum that the store tells of a copied part is that of its bytes, which are read for it.
+    Some tell that of the whole source, and join it: whoever looks at it then cannot read the object.
+
+    None if that is not shown: no checksum was told, or the part is the whole source, or its bytes cannot be
+    had. A checksum of checksums is never that of a part.
+    """
+    if any("-" in told for told in part.checksum.values()):
+        return False
+    if source.whole:
+        return None
+    for name, told in part.checksum.items():
+        found = await checksum_of(store, source, name)
+        if found != told:
+            return None if found is None else False
+    return True if part.checksum else None
+
+
+def field_of(algorithm: Algorithm) -> str:
+    """Where requests and answers have this checksum."""
+    return next(name for name, each in _ALGORITHMS.items() if each == algorithm)
+
+
+async def checksum_of(store: S3Client, source: CopySource, name: str) -> str | None:
+    """The checksum of some bytes of an object, which are read and not kept; None if they cannot be had.
+
+    Raises Busy (too many downloads).
+    """
+    async with store.downloads.one():
+        return await _checksum_of(store, source, name)
+
+
+async def _checksum_of(store: S3Client, source: CopySource, name: str) -> str | None:
+    condition = condition_on(source.version) if store.features.has(Feature.MATCHED_READS) else {}
+    asked = f"bytes={source.start}-{source.stop - 1}"
+    patience = store.options.stall_timeout.total_seconds()
+    crc, sha, size = 0, hashlib.sha256(), 0
+    try:
+        body = response_body(await store.call("GetObject", Key=source.key, Range=asked, **condition))
+        try:
+            while (piece := body.take()) is None or piece:
+                if piece is None:
+                    await body.wait(patience)
+                    continue
+                size += len(piece)
+                if name == "ChecksumCRC32":
+                    crc = zlib.crc32(piece, crc)
+                else:
+                    sha.update(piece)
+        finally:
+            body.close()
+    except StorageError:
+        return None
+    except Exception as failure:
+        if classify("GetObject", failure) is None:
+            raise
+        return None
+    if size != source.size:
+        return None
+    return crc_text(crc) if name == "ChecksumCRC32" else base64.b64encode(sha.digest()).decode("ascii")

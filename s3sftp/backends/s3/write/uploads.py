@@ -1,0 +1,313 @@
+"""PutObject and multipart uploads: a client's bytes become an object, whole or not at all.
+
+Nothing is sent before there is a part's worth; a file that ends before that is one PutObject.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import uuid
+
+from s3sftp.backends.contract import Buffer, FileInfo, Finish, Place, Session, Upload, WriteIntent
+from s3sftp.backends.s3.checksums.fallback import send_with_checksum
+from s3sftp.backends.s3.client import S3Client
+from s3sftp.backends.s3.concurrency import for_each
+from s3sftp.backends.s3.errors import has_status, is_condition_refusal
+from s3sftp.backends.s3.features import Feature
+from s3sftp.backends.s3.http.request_body import RequestBody
+from s3sftp.backends.s3.metadata.cache import MetadataCache
+from s3sftp.backends.s3.metadata.objects import Fields, new_object, written_head
+from s3sftp.backends.s3.read.ranged_get import read_range
+from s3sftp.backends.s3.recovery.upload_journal import UploadJournal
+from s3sftp.backends.s3.requests.list_pages import first_lines
+from s3sftp.backends.s3.retry_policy import RequestKind
+from s3sftp.backends.s3.write.completion import CompletedWrite, complete_write, written_by
+from s3sftp.backends.s3.write.conditional_support import ConditionalSupport
+from s3sftp.backends.s3.write.multipart import MultipartUpload
+from s3sftp.backends.s3.write.parallelism import PartParallelism
+from s3sftp.backends.s3.write.part_sizes import (
+    LONG_STEADY_PARTS,
+    MAX_OBJECT_BYTES,
+    MAX_PART_BYTES,
+    MAX_PARTS,
+    STEADY_PARTS,
+    CopySource,
+    copy_ranges,
+    parallel_parts,
+    part_size,
+)
+from s3sftp.backends.s3.write.upload_part_copy import MOST_SENT_BYTES
+from s3sftp.errors import (
+    AlreadyExists,
+    Changed,
+    InvalidRequest,
+    NotFound,
+    StorageFailure,
+)
+
+
+class S3Upload(Upload):
+    """A file on its way to the bucket."""
+
+    def __init__(
+        self, store: S3Client, journal: UploadJournal, place: Place, key: str, intent: WriteIntent
+    ) -> None:
+        self._options = store.options
+        self.place = place
+        self.key = key
+        self.intent = intent
+        self.write_id = str(uuid.uuid4())
+        self.mtime = intent.mtime if store.options.keeps_times else None
+        """The modification time as far as it is known when the object is created."""
+        self.mode = intent.mode
+        """The permission bits in the same way."""
+        self._store = store
+        self.multipart = MultipartUpload(
+            store,
+            journal,
+            key,
+            self.fields(),
+            copies=intent.base is not None,
+        )
+        self.window = PartParallelism(store.options.parallel_parts)
+        self.min_chunk_bytes = store.options.min_part_bytes
+        self.plan()
+
+    def fields(self) -> Fields:
+        """What is said of the object when it is made, as far as it is known."""
+        return new_object(self._options, self.write_id, self.mtime, self.mode, key=self.key)
+
+    def take(self, count: int = 1) -> list[int]:
+        """The positions of the next parts. Raises InvalidRequest where the store takes no more."""
+        if self._of_one_size and self.multipart.taken + count > MAX_PARTS:
+            most = MAX_PARTS * self._options.part_bytes
+            raise InvalidRequest(
+                f"file too large: this storage takes {most} bytes with the present s3.part_bytes",
+                detail=f"it wants parts of one size, and at most {MAX_PARTS}: set s3.part_bytes higher",
+            )
+        numbers = [self.multipart.take() for _ in range(count)]
+        self.plan()
+        return numbers
+
+    def conditions(self, *, base_kept: bool) -> dict[str, str]:
+        """What must hold for the file to be published."""
+        if self.intent.exclusive:
+            return {"IfNoneMatch": "*"}
+        base = self.intent.base if base_kept else None
+        return {"IfMatch": base.version} if base is not None and base.version is not None else {}
+
+    def plan(self) -> None:
+        """Say how large the next part is, and how many may be under way."""
+        taken, steady = self.multipart.taken, self._options.part_bytes
+        grown = part_size(taken + 1, steady, self._steady_parts)
+        self.chunk_bytes = steady if self._of_one_size else grown
+        self.parallel_chunks = parallel_parts(self.chunk_bytes, self.window.size)
+        self.keep_unit_bytes = steady if self._of_one_size or self._may_have_to_be(taken) else 1
+
+    @property
+    def _of_one_size(self) -> bool:
+        """Whether the store is known to take no other parts."""
+        return not self._store.features.has(Feature.UNEQUAL_PARTS)
+
+    def _may_have_to_be(self, taken: int) -> bool:
+        """Whether to keep bytes in parts of one size to be safe: a store that is not Amazon's may insist on
+        them, and says so when everything has been sent. As long as they are few it costs little."""
+        base = self.intent.base
+        if base is None or self._store.features.is_aws:
+            return False
+        return taken + base.size // self._options.part_bytes < self._steady_parts
+
+    @property
+    def _steady_parts(self) -> int:
+        return STEADY_PARTS if self._store.features.is_aws else LONG_STEADY_PARTS
+
+
+class UploadOperations:
+    """Writes files."""
+
+    def __init__(
+        self, store: S3Client, facts: MetadataCache, journal: UploadJournal, conditions: ConditionalSupport
+    ) -> None:
+        self._store = store
+        self._facts = facts
+        self._journal = journal
+        self._conditions = conditions
+        self._sending = asyncio.Lock()
+        """Around a kept part that is sent because it cannot be copied."""
+
+    def begin(self, place: Place, key: str, intent: WriteIntent) -> S3Upload:
+        """Costs no request."""
+        return S3Upload(self._store, self._journal, place, key, intent)
+
+    async def chunk(self, upload: S3Upload, data: Buffer) -> None:
+        """Send one part."""
+        [number] = upload.take()  # before anything is awaited: calls begin in the order of the file
+        now = asyncio.get_running_loop().time
+        upload.window.began(now())
+        try:
+            await upload.multipart.upload(number, data)
+        except BaseException:
+            upload.window.failed()
+            raise
+        upload.window.ended(len(data), now())
+        upload.plan()
+
+    async def keep(self, upload: S3Upload, start: int, stop: int, session: Session) -> None:
+        """Have the store copy bytes of the file that is being replaced. Raises Changed."""
+        base = upload.intent.base
+        if base is None:
+            raise InvalidRequest(detail="keep_range without a base")
+        self._check_base(upload, session)
+        most = upload.keep_unit_bytes if upload.keep_unit_bytes > 1 else MAX_PART_BYTES
+        ranges = list(copy_ranges(start, stop, most, upload.min_chunk_bytes))
+        pieces = [(number, *piece) for number, piece in zip(upload.take(len(ranges)), ranges, strict=True)]
+
+        async def copy(piece: tuple[int, int, int]) -> None:
+            await self._keep_piece(upload, base.version, *piece)
+
+        await copy(pieces[0])  # alone: it may show that the store does not copy parts into this upload
+        await for_each(pieces[1:], copy, min(len(pieces), self._store.options.parallel_copies))
+
+    async def _keep_piece(
+        self, upload: S3Upload, version: str | None, number: int, start: int, stop: int
+    ) -> None:
+        """Have a part copied; where the store refuses to, and has bytes of this upload already, or copies no
+        parts at all, send it: one at a time, as its bytes are in memory."""
+        base = upload.intent.base
+        whole = base is not None and (start, stop) == (0, base.size)
+        try:
+            refused = await upload.multipart.copy(number, CopySource(upload.key, version, start, stop, whole))
+            if refused is None:
+                return
+            if stop - start > max(MOST_SENT_BYTES, self._store.options.part_bytes):
+                raise refused
+            async with self._sending:
+                pieces = read_range(self._store, self._facts, upload.key, start, stop, version)
+                await upload.multipart.upload(number, b"".join([piece async for piece in pieces]))
+            if has_status(refused, 405, 501):
+                return  # it may be no matter of checksums
+            features = self._store.features
+            matched = version is not None and features.has(Feature.MATCHED_COPIES)
+            if not (matched and is_condition_refusal(refused)):  # otherwise the condition may be in the way
+                features.lacks(Feature.COPIED_PART_CHECKSUMS, refused.detail)
+        except NotFound as error:
+            raise Changed(detail=error.detail) from error
+
+    async def finish(self, upload: S3Upload, tail: Buffer, finish: Finish, session: Session) -> FileInfo:
+        """Publish. The returned time is what a HEAD would tell, as far as that is known."""
+        if upload.multipart.taken and len(tail):
+            await self.chunk(upload, tail)
+        self._check_size(upload, tail, finish)
+        if finish.base_kept:
+            self._check_base(upload, session)
+        conditions = upload.conditions(base_kept=finish.base_kept)
+        with self._facts.changing(upload.key, session) as change:
+            in_parts = upload.multipart.taken > 0
+            await self._conditions.prepare_write(upload.key, conditions, in_parts=in_parts)
+            if in_parts:
+                published = await upload.multipart.complete(written_by(upload.write_id), **conditions)
+            else:
+                upload.mtime = self._time_of(upload, finish)
+                upload.mode = upload.mode if finish.mode is None else finish.mode
+                published = await self._put_file(upload, tail, conditions)
+            mtime = published.moment if upload.mtime is None else upload.mtime
+            upload.stored = info = FileInfo.file(finish.size, mtime, published.version, upload.mode)
+            # without a time in its metadata it has that of the upload, as the store will tell it
+            change.left(info, written_head(upload.fields(), info), time_unknown=upload.mtime is None)
+        await upload.multipart.forgotten()
+        return info
+
+    def _time_of(self, upload: S3Upload, finish: Finish) -> float | None:
+        """The time that goes with a file of one request. Where the client gave none it is now: so it is the
+        same to whoever asks, and stays when the file is renamed."""
+        if not self._store.options.keeps_times:
+            return None
+        given = upload.mtime if finish.mtime is None else finish.mtime
+        return float(int(time.time())) if given is None else given
+
+    async def _put_file(self, upload: S3Upload, data: Buffer, conditions: dict[str, str]) -> CompletedWrite:
+        return await self._put(upload.key, data, upload.write_id, upload.fields(), conditions)
+
+    async def _put(
+        self, key: str, data: Buffer, write_id: str, fields: Fields, conditions: dict[str, str]
+    ) -> CompletedWrite:
+        """One PutObject. Does not touch the facts."""
+        published, _ = await send_with_checksum(
+            self._store,
+            data,
+            lambda proof: complete_write(
+                self._store,
+                "PutObject",
+                key,
+                written_by(write_id),
+                effort=RequestKind.DATA,
+                moved_bytes=len(data),
+                Body=RequestBody(data),
+                **fields,
+                **proof,
+                **conditions,
+            ),
+        )
+        return published
+
+    async def whole(self, place: Place, key: str, data: Buffer, session: Session) -> FileInfo:
+        """Publish a whole file at once."""
+        upload = self.begin(place, key, WriteIntent())
+        return await self.finish(upload, data, Finish(len(data)), session)
+
+    async def marker(self, key: str, session: Session) -> None:
+        """Make the object that stands for a directory; its key ends in a slash. Raises AlreadyExists."""
+        with self._facts.changing(key.removesuffix("/"), session) as change:
+            try:
+                made = await self._put_new_marker(key)
+            except AlreadyExists:
+                # some stores keep the ghost of a directory whose last file is gone, and it refuses a marker
+                if await first_lines(self._store, key, 1, needed=()):
+                    raise
+                made = await self._put_marker(key, {})
+            change.left(FileInfo.directory(made.moment if self._store.options.keeps_times else None))
+
+    async def replace_marker(self, key: str) -> None:
+        """The same where one may be already. Does not touch the facts. Raises AlreadyExists when that one has
+        content, which no listing shows."""
+        try:
+            await self._put_new_marker(key)
+        except AlreadyExists:
+            lines = await first_lines(self._store, key, 1)
+            if any(line["Key"] == key and line["Size"] for line in lines):
+                raise
+            await self._put_marker(key, {})
+
+    async def _put_new_marker(self, key: str) -> CompletedWrite:
+        conditions = {"IfNoneMatch": "*"}
+        await self._conditions.prepare_write(key, conditions)
+        return await self._put_marker(key, conditions)
+
+    async def _put_marker(self, key: str, conditions: dict[str, str]) -> CompletedWrite:
+        write_id = str(uuid.uuid4())
+        return await self._put(
+            key, b"", write_id, new_object(self._store.options, write_id, None), conditions
+        )
+
+    async def abort(self, upload: S3Upload) -> None:
+        """Throw it away, unless it is published."""
+        if upload.stored is None:
+            await upload.multipart.abort()
+
+    def _check_base(self, upload: S3Upload, session: Session) -> None:
+        """Raise Changed where the session has seen or stored another version since it was told of the base:
+        some stores ignore the conditions that would say so."""
+        base, fact = upload.intent.base, self._facts.get(upload.key, session)
+        if base is None or base.version is None or fact is None:
+            return
+        if fact.info.version != base.version:
+            raise Changed
+
+    def _check_size(self, upload: S3Upload, tail: Buffer, finish: Finish) -> None:
+        """What is about to be published must be what the client sent, to the byte."""
+        size = upload.multipart.size if upload.multipart.taken else len(tail)
+        if size != finish.size:
+            raise StorageFailure("upload is incomplete", detail=f"{size} bytes instead of {finish.size}")
+        if size > MAX_OBJECT_BYTES:
+            raise InvalidRequest("file too large")

@@ -1,0 +1,133 @@
+"""Answers messages by calling the methods of a `Backend` object: the service's end of both kinds of service.
+
+Keeps what goes on from message to message: uploads by their numbers, listings by their cursors. `end` lets go
+of all: uploads are aborted.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from contextlib import aclosing
+from typing import Any
+
+from s3sftp.backends.contract import Backend
+from s3sftp.backends.operations import OPERATIONS
+from s3sftp.backends.service import messages as ask
+from s3sftp.backends.service.messages import Message, Page
+from s3sftp.backends.service.paged_listing import PagedListing
+from s3sftp.backends.service.upload_receiver import UploadReceiver
+from s3sftp.errors import InvalidRequest, StorageFailure, Unsupported
+
+_LEFT_SECONDS = 3600.0
+
+
+class Dispatcher:
+    """What one user of a backend, a mailbox or a connection, has going on."""
+
+    def __init__(self, backend: Backend) -> None:
+        # a message comes only if the backend has said that it has the method, or is answered with ENOSYS
+        self._backend: Any = backend
+        self._uploads: dict[int, UploadReceiver] = {}
+        self._listings: dict[int, PagedListing] = {}
+        self._cursors = itertools.count(1)
+
+    async def answer(self, message: Message) -> object:
+        """Do it. Raises whatever the backend raises; Unsupported for what it does not have."""
+        match message:
+            case ask.ListDir():
+                return await self._next_page(message)
+            case ask.EndList(cursor, _):
+                await self._end_listing(cursor)
+                return None
+            case ask.BeginWrite() | ask.WriteChunk() | ask.KeepRange() | ask.FinishWrite() | ask.AbortWrite():
+                return await self._receive(message)
+        if not hasattr(self._backend, message.operation):
+            raise Unsupported(detail=f"no {message.operation} here")
+        if isinstance(message, ask.ReadFileRange):
+            return await self._read(message)
+        return await self._call(message)
+
+    async def end(self) -> None:
+        """Abort every upload and close every listing. Cannot be interrupted half-way by an error of one."""
+        uploads, self._uploads = list(self._uploads.values()), {}
+        listings, self._listings = list(self._listings.values()), {}
+        await asyncio.gather(
+            *(upload.abort() for upload in uploads),
+            *(listing.close() for listing in listings),
+            return_exceptions=True,
+        )
+
+    async def _call(self, message: Message) -> object:
+        """Call the method whose parameters are the fields of the message."""
+        operation = OPERATIONS[message.operation]
+        arguments = [getattr(message, name) for name in operation.positional]
+        keywords = {name: getattr(message, name) for name in operation.keywords}
+        answer = await getattr(self._backend, operation.name)(*arguments, **keywords)
+        return bytes(answer) if message.answer is bytes else answer
+
+    async def _read(self, wanted: ask.ReadFileRange) -> bytes:
+        pieces = self._backend.read_file_range(
+            wanted.place, wanted.start, wanted.stop, wanted.version, wanted.session
+        )
+        async with aclosing(pieces):
+            return b"".join([bytes(piece) async for piece in pieces])
+
+    async def _receive(self, message: Message) -> object:
+        match message:
+            case ask.BeginWrite():
+                return await self._begin(message)
+            case ask.WriteChunk(number, _, _, _):
+                return await self._upload(number).write(message)
+            case ask.KeepRange(number, _, _, _, _):
+                return await self._upload(number).keep(message)
+            case ask.FinishWrite(number, _, _, _):
+                info = await self._upload(number).finish(message)
+                self._uploads.pop(number, None)
+                return info
+            case ask.AbortWrite(number, _):
+                if (doomed := self._uploads.get(number)) is not None:
+                    await doomed.abort()
+                    self._uploads.pop(number, None)  # not before: cut short, it may be asked for again
+        return None
+
+    async def _begin(self, message: ask.BeginWrite) -> object:
+        if message.upload in self._uploads:
+            raise InvalidRequest("invalid write", detail=f"upload {message.upload} has begun already")
+        self._uploads[message.upload] = upload = UploadReceiver(self._backend, message)
+        return await upload.begin()  # `AbortWrite` follows, should it fail
+
+    def _upload(self, number: int) -> UploadReceiver:
+        if number not in self._uploads:
+            raise StorageFailure("the upload was lost", detail=f"no upload {number} here")
+        return self._uploads[number]
+
+    async def _next_page(self, wanted: ask.ListDir) -> Page:
+        """A page, and the cursor by which a listing that goes on is known. An error ends it."""
+        if wanted.cursor is None:
+            await self._forget_left_listings()
+            cursor = next(self._cursors)
+            self._listings[cursor] = PagedListing(self._backend.list_dir(wanted.place, wanted.session))
+        else:
+            cursor = wanted.cursor if isinstance(wanted.cursor, int) else 0
+        listing = self._listings.get(cursor)
+        if listing is None:
+            raise StorageFailure("the listing was lost", detail=f"no cursor {cursor} here")
+        entries = None
+        try:
+            entries = await listing.next_page()
+        finally:
+            if entries is None:
+                await self._end_listing(cursor)
+        return Page((), None) if entries is None else Page(entries, cursor)
+
+    async def _end_listing(self, cursor: ask.Cursor) -> None:
+        listing = self._listings.pop(cursor, None) if isinstance(cursor, int) else None
+        if listing is not None:
+            await listing.close()
+
+    async def _forget_left_listings(self) -> None:
+        """Those whose first page crossed the news that nobody wants it: nobody knows their cursor."""
+        for cursor, listing in list(self._listings.items()):
+            if listing.idle_seconds > _LEFT_SECONDS:
+                await self._end_listing(cursor)

@@ -1,0 +1,81 @@
+"""How both ends of a connection begin: each says what it speaks and how much it takes.
+
+server     {"hello": "s3sftp-storage", "version": 1, "max_frame_bytes": …, "server": "s3sftp 0.1.0"}
+service    {"hello": "s3sftp-storage", "version": 1, "max_frame_bytes": …, "service": "NAME",
+            "callbacks": ["read_file_range", …], "first_chunk_bytes": … or nil}
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from s3sftp import __version__
+from s3sftp.backends.service import codecs
+from s3sftp.backends.service.callbacks import callback_problem
+from s3sftp.backends.service.options import MIN_FRAME_BYTES
+from s3sftp.backends.service.packing import MalformedMessage, plain
+from s3sftp.telemetry.escape import printable
+
+PROTOCOL = "s3sftp-storage"
+VERSION = 1
+MAX_HELLO_BYTES = 64 << 10
+"""What is read of an end that has not said hello yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServerHello:
+    max_frame_bytes: int
+
+    def to_map(self) -> dict[str, Any]:
+        return _common(self.max_frame_bytes) | {"server": f"s3sftp {__version__}"}
+
+    @classmethod
+    def of(cls, given: dict[str, Any]) -> ServerHello:
+        """Raises Malformed."""
+        return cls(_checked(given))
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceHello:
+    max_frame_bytes: int
+    name: str = "service"
+    callbacks: frozenset[str] = frozenset()
+    first_chunk_bytes: int | None = None
+
+    def to_map(self) -> dict[str, Any]:
+        return _common(self.max_frame_bytes) | {
+            "service": plain(self.name),
+            "callbacks": sorted(self.callbacks),
+            "first_chunk_bytes": self.first_chunk_bytes,
+        }
+
+    @classmethod
+    def of(cls, given: dict[str, Any]) -> ServiceHello:
+        """Raises Malformed, also for callbacks that do not belong together."""
+        most = _checked(given)
+        listed = given.get("callbacks", [])
+        if not isinstance(listed, list):
+            raise MalformedMessage(f"callbacks should be a list of texts, not {listed!r:.60}")
+        callbacks = frozenset(codecs.text(each) for each in listed)
+        if problem := callback_problem(callbacks):
+            raise MalformedMessage(problem)
+        first = codecs.or_nil(codecs.natural)(given.get("first_chunk_bytes")) or None
+        return cls(most, printable(codecs.text(given.get("service", "service")), 40), callbacks, first)
+
+
+def _common(max_frame_bytes: int) -> dict[str, Any]:
+    return {"hello": PROTOCOL, "version": VERSION, "max_frame_bytes": max_frame_bytes}
+
+
+def _checked(given: dict[str, Any]) -> int:
+    if given.get("hello") != PROTOCOL:
+        raise MalformedMessage(f"does not speak {PROTOCOL}")
+    if given.get("version") != VERSION:
+        raise MalformedMessage(
+            f"speaks version {given.get('version')!r:.20} of {PROTOCOL}, this is {VERSION}"
+        )
+    most = codecs.natural(given.get("max_frame_bytes"))
+    if most < MIN_FRAME_BYTES:
+        raise MalformedMessage(f"max_frame_bytes is {most}, should be at least {MIN_FRAME_BYTES}")
+    return most

@@ -1,0 +1,100 @@
+"""How a command fails: one clear line for each problem on standard error, and an exit status that says which.
+
+2  the configuration is wrong
+1  anything else: the port is taken, the bucket cannot be used, the machine is short of something
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import sys
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import click
+
+from s3sftp.errors import ConfigurationError, S3sftpError, StorageError
+from s3sftp.telemetry.escape import printable
+
+_OPEN_FILES = "raise the limit of open files (ulimit -n, LimitNOFILE)"
+_MEMORY = "raise the limit of memory (ulimit -v, MemoryMax, the container's)"
+_TASKS = "raise the limit of processes and threads (ulimit -u, TasksMax, pids.max), or that of memory"
+_OF_THE_MACHINE = {
+    errno.EMFILE: _OPEN_FILES,
+    errno.ENFILE: _OPEN_FILES,
+    errno.ENOMEM: _MEMORY,
+    errno.EAGAIN: _TASKS,
+    **dict.fromkeys(
+        (
+            *(errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS),
+            *(errno.EACCES, errno.EPERM, errno.ENOENT, errno.ENOTDIR, errno.EISDIR),
+            *(errno.ENAMETOOLONG, errno.ELOOP, errno.EILSEQ, errno.ENXIO, errno.ETXTBSY, errno.ENOEXEC),
+        ),
+        "",
+    ),
+}
+"""What the system refuses because of how it is set up, with advice. Others, such as EBADF, are mistakes of
+the program, and keep their traceback."""
+
+
+@contextmanager
+def reported_errors() -> Iterator[None]:
+    """Turn the errors that an operator can do something about into words; others keep their traceback."""
+    try:
+        yield
+    except ConfigurationError as error:
+        count = len(error.problems)
+        print_error(f"s3sftp: the configuration has {count} problem{'s' if count > 1 else ''}:")
+        for problem in error.problems:
+            print_error(f"  {problem}")
+        sys.exit(2)
+    except StorageError as error:
+        print_error(f"s3sftp: storage: {error}" + (f" ({error.detail})" if error.detail else ""))
+        sys.exit(1)
+    except S3sftpError as error:
+        print_error(f"s3sftp: {error}")
+        sys.exit(1)
+    except (OSError, MemoryError, RuntimeError) as error:
+        words = _of_the_machine(error)
+        if words is None:
+            raise
+        print_error(f"s3sftp: {words}")
+        sys.exit(1)
+
+
+def print_error(text: str) -> None:
+    """One line on standard error, whatever is in it. Where that is full the exit status has to do."""
+    with contextlib.suppress(OSError, ValueError):
+        print(printable(text, 4000), file=sys.stderr, flush=True)
+
+
+def _of_the_machine(error: OSError | MemoryError | RuntimeError) -> str | None:
+    """The words for what the system refuses; None if this is not such an error."""
+    if isinstance(error, MemoryError):
+        return f"out of memory{f' ({error})' if str(error) else ''}: {_MEMORY}"
+    if isinstance(error, RuntimeError):
+        return f"no thread can be started: {_TASKS}" if "start new thread" in str(error) else None
+    advice = _OF_THE_MACHINE.get(error.errno or 0)
+    if advice is None:
+        return None
+    reason = error.strerror or str(error)
+    what = f"{os.fsdecode(error.filename)!r}: {reason}" if isinstance(error.filename, str | bytes) else reason
+    if error.filename is None and _is_of_output(error):
+        what = f"cannot write to standard output: {reason}"
+    return f"{what}; {advice}" if advice else what
+
+
+def _is_of_output(error: OSError) -> bool:
+    """Whether it was raised by writing to standard output, as all commands do: by `click.echo`.
+
+    Output goes to /dev/null from then on, or the end of the process would try again and complain.
+    """
+    modules = {frame.f_globals.get("__name__") for frame, _ in traceback.walk_tb(error.__traceback__)}
+    if click.utils.__name__ not in modules:
+        return False
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return True

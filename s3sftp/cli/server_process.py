@@ -1,0 +1,260 @@
+"""The server as one process, or as a supervisor with workers that are forked from a template.
+
+What serves is imported before the template is forked, so that all processes have it in memory once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import socket
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from s3sftp import __version__
+from s3sftp.app.account_files import write_account_changes
+from s3sftp.app.backends import require_state, with_possible_journal
+from s3sftp.app.config_reload import Apply, ConfigReloader, Read
+from s3sftp.app.descriptor_limit import ensure_descriptors, storage_descriptors
+from s3sftp.app.health import SupervisorHealth, admin_descriptors, admin_port, import_admin_port
+from s3sftp.app.options import Configuration, ServerOptions
+from s3sftp.app.worker_memory import WorkerMemory, make_memory
+from s3sftp.app.worker_options import pack, to_file, worker_share
+from s3sftp.auth import Accounts, log_account_problems
+from s3sftp.cli.event_loop import run
+from s3sftp.config import SourceFiles
+from s3sftp.runtime.task_dump import install_task_dump
+from s3sftp.ssh import ServerAdmissionGate, load_host_keys
+from s3sftp.ssh.algorithms import warn_of_weak
+from s3sftp.telemetry import get_logger
+from s3sftp.telemetry.log_setup import configure_nonblocking_logging
+from s3sftp.telemetry.metric_catalogue import CONFIG_RELOADS, USERS, WORKER_RESTARTS, WORKERS, WORKERS_READY
+from s3sftp.telemetry.metrics import Metrics
+from s3sftp.telemetry.metrics_export import configure_exporting
+from s3sftp.telemetry.otel_exporters import end_exporting
+from s3sftp.workers import HeartbeatPolicy, Supervisor, TemplateClient, WorkersFailed, WorkerSpec
+from s3sftp.workers.child_process import ChildProcess
+from s3sftp.workers.template import adopt_orphans, can_fork, fork_template, serve_requests
+
+_log = get_logger("s3sftp.workers")
+_END_SECONDS = 15.0
+"""What a worker may take to end beyond the limits that transfers have."""
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedConfiguration:
+    """What is configured, the files that it came from, and how it is read again."""
+
+    read: Read
+    configuration: Configuration
+    sources: SourceFiles
+    options: ServerOptions
+    """Those that are configured, or what of them is possible here."""
+    lacking: str | None
+    """What is not possible, and why."""
+
+    @classmethod
+    def of(cls, read: Read, configuration: Configuration, sources: SourceFiles) -> LoadedConfiguration:
+        """See what is possible on this machine. Blocks."""
+        configured = configuration.without_tables()
+        return cls(read, configured, sources, *with_possible_journal(configured.options))
+
+    def tell_what_is_lacking(self) -> None:
+        """Say what the server does without."""
+        if self.lacking:
+            _log.warning("journal.unavailable", detail=self.lacking)
+
+    @property
+    def accounts(self) -> Accounts:
+        return self.configuration.logins.accounts
+
+    def reloading(self, apply: Apply, metrics: Metrics) -> ConfigReloader:
+        """From now on SIGHUP asks for another reading; `apply` is given the users that it finds."""
+
+        def reloaded(applied: bool, users: int) -> None:
+            metrics.add(CONFIG_RELOADS.row("ok" if applied else "failed"))
+            metrics.set(USERS.row(), users)
+
+        reloading = ConfigReloader(self.read, self.configuration, self.sources, apply, reloaded)
+        reloading.install()
+        return reloading
+
+
+def serve_alone(loaded: LoadedConfiguration) -> None:
+    """Serve in this process until told to stop."""
+    from s3sftp.cli.malloc_tuning import return_large_blocks
+
+    configure_nonblocking_logging(loaded.options.log)
+    return_large_blocks()
+    log_account_problems(loaded.configuration.logins)
+    loaded.tell_what_is_lacking()
+    ensure_descriptors(loaded.options, 1)
+    run(_serve(loaded))
+
+
+async def _serve(loaded: LoadedConfiguration) -> None:
+    from s3sftp.app.application import Application
+    from s3sftp.telemetry.otel_tracing import configure_tracing
+
+    install_task_dump()
+    tracing = configure_tracing(os.environ)
+    gc.freeze()  # what is imported stays: to look through it again and again would hold up sessions
+    application = Application(loaded.options, loaded.accounts)
+    exporting = configure_exporting(application.metrics, os.environ)
+    reloading = loaded.reloading(application.replace_users, application.metrics)
+    try:
+        async with admin_port(
+            loaded.options,
+            application.facts,
+            application.look,
+            application.last_success,
+            application.metrics,
+        ):
+            await application.run(reloading.start)
+    finally:
+        await reloading.stop()
+        await end_exporting(tracing, exporting)
+
+
+def serve_with_workers(loaded: LoadedConfiguration, workers: int) -> None:
+    """Have so many workers serve until told to stop. Raises ConfigurationError, CannotListen."""
+    from s3sftp.app.backends import import_backend, prepare_backend
+    from s3sftp.cli.malloc_tuning import return_what_is_done_with
+    from s3sftp.cli.worker import PreloadedConfiguration, work
+
+    options = loaded.options
+    import_backend(options.backend)
+    import_admin_port(options)
+    known = PreloadedConfiguration(
+        pack(options, loaded.accounts), worker_share(options, workers), loaded.accounts
+    )
+    run(prepare_backend(known.share))
+    return_what_is_done_with()
+    # a storage of another package may have started threads: then the template is started as a program
+    forked = fork_template(partial(work, workers, known)) if can_fork() else None
+    adopt_orphans()
+    configure_nonblocking_logging(options.log)  # a thread
+    template = TemplateClient(lambda requests: template_command(requests, options.backend, workers), forked)
+    run(_supervised(loaded, workers, template, known.data))
+
+
+def serve_as_template(requests: socket.socket, backend: str, workers: int) -> None:
+    """Fork workers for a supervisor until it is gone."""
+    from s3sftp.app.backends import import_backend
+    from s3sftp.cli.worker import work
+
+    import_backend(backend)
+    serve_requests(requests, partial(work, workers, None))
+
+
+async def _supervised(
+    loaded: LoadedConfiguration, workers: int, template: TemplateClient, data: bytes
+) -> None:
+    try:
+        await supervise(loaded, workers, template, data)
+    finally:
+        await template.close()
+
+
+async def supervise(loaded: LoadedConfiguration, workers: int, template: TemplateClient, data: bytes) -> None:
+    """The supervisor, from its start to its end. The data are what each worker is handed."""
+    options = loaded.options
+    install_task_dump()
+    warn_of_weak(options.ssh.offer)
+    log_account_problems(loaded.configuration.logins)
+    loaded.tell_what_is_lacking()
+    ensure_descriptors(options, workers)
+    # the first start makes the keys, once
+    await asyncio.to_thread(load_host_keys, options.ssh.host_keys, options.server.state_dir)
+    await asyncio.to_thread(require_state, options)  # told once, and not by each worker
+    counters, handed = make_memory(workers), to_file(data)
+    try:
+        await _supervise(loaded, workers, template, counters, handed)
+    except WorkersFailed as failed:  # it has said itself why
+        sys.exit(failed.status)
+    finally:
+        os.close(counters)
+        os.close(handed)
+
+
+async def _supervise(
+    loaded: LoadedConfiguration, workers: int, template: TemplateClient, counters: int, handed: int
+) -> None:
+    options = loaded.options
+    memory = WorkerMemory.of_supervisor(counters, workers)
+    metrics = Metrics(memory.metrics, workers)
+    metrics.set(WORKERS.row(), workers)
+    metrics.set(USERS.row(), len(loaded.accounts))
+
+    async def start(number: int, link: socket.socket) -> ChildProcess:
+        return await template.start(number, (link.fileno(), handed, counters))
+
+    def gone(number: int) -> None:
+        memory.uploads.clear_column(number - 1)  # they are no more
+        metrics.worker_is_gone(number - 1)
+        metrics.add(WORKER_RESTARTS.row())
+
+    crew = WorkerSpec(
+        workers,
+        start,
+        gone,
+        storage_descriptors(worker_share(options, workers)),
+        HeartbeatPolicy.of(options.server.worker_timeout.total_seconds()),
+        admin_descriptors(options),
+    )
+    supervisor = Supervisor(
+        options.listen,
+        ServerAdmissionGate(options.ssh, options.auth, metrics),
+        crew,
+        options.server.drain_timeout.total_seconds(),
+        options.sftp.close_timeout.total_seconds() + _END_SECONDS,
+        options.server.drain_delay.total_seconds(),
+    )
+    health = SupervisorHealth(options, supervisor, memory.storage)
+
+    metrics.observe(WORKERS_READY, lambda: sum(worker.serves for worker in health.facts().workers))
+
+    async def apply(accounts: Accounts) -> None:
+        # those who are removed are sent away by their workers
+        supervisor.hand_users(await asyncio.to_thread(write_account_changes, loaded.accounts, accounts))
+
+    reloading = loaded.reloading(apply, metrics)
+
+    resting: list[asyncio.Task[None]] = []
+
+    def started() -> None:
+        _log.info(
+            "server.started",
+            version=__version__,
+            backend=options.backend,
+            users=len(loaded.accounts),
+            workers=workers,
+        )
+        resting.append(asyncio.create_task(template.rest()))
+
+    exporting = configure_exporting(metrics, os.environ)
+    try:
+        async with admin_port(options, health.facts, health.look, health.last_success, metrics):
+            await supervisor.run(started, opened=reloading.start)
+    finally:
+        await asyncio.gather(*resting, return_exceptions=True)
+        await reloading.stop()
+        await end_exporting(exporting)
+
+
+def template_command(requests: int, backend: str, workers: int) -> Sequence[str]:
+    """The command line of a template, with the descriptor that it inherits."""
+    # a module in the directory that we were started in is found only if it was so for us
+    safe = [] if _imports_from_directory() else ["-P"]
+    return [sys.executable, *safe, "-m", "s3sftp", "template", str(requests), backend, str(workers)]
+
+
+def _imports_from_directory() -> bool:
+    """Whether modules in the working directory are found."""
+    try:
+        return "" in sys.path or os.getcwd() in sys.path
+    except FileNotFoundError:  # it has been removed
+        return False

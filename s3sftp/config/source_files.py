@@ -1,0 +1,88 @@
+"""The files that options come from, and whether one of them has changed since it was read.
+
+A file is told apart by what the system says of the one that its name leads to, symbolic links followed. A
+mounted Secret or ConfigMap of Kubernetes changes by a link that is swapped:
+
+    alice.toml ─► ..data/alice.toml        ..data ─► ..2026_07_01     and then     ..data ─► ..2026_07_02
+
+The name then leads to another inode, although neither the link `alice.toml` nor its directory was touched.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+Snapshot = Mapping[str, int]
+"""What each file and directory looked like. While two are equal, nothing has changed in between."""
+_MISSING = 0
+
+
+class SourceFiles:
+    """Notes each file before it is read, so that no change after that is missed."""
+
+    def __init__(self) -> None:
+        self._files: dict[str, int] = {}
+        self._directories: dict[str, int] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self._files or self._directories)
+
+    def note(self, file: Path) -> None:
+        """The file is about to be read."""
+        self._files[str(file)] = _signature(str(file))
+
+    def toml_files(self, directory: Path) -> list[Path]:
+        """The files `*.toml` in a directory that are about to be read, in the order of their names.
+
+        Not the hidden ones: what is not meant to be read yet, and what Kubernetes keeps beside its links.
+        Raises OSError.
+        """
+        try:
+            names = _toml_names(str(directory))
+        except OSError:
+            self._directories[str(directory)] = _MISSING
+            raise
+        self._directories[str(directory)] = hash(tuple(names))
+        files = [directory / name for name in names]
+        for file in files:
+            self.note(file)
+        return files
+
+    def recorded(self) -> Snapshot:
+        """All of them, as they were noted."""
+        return self._files | self._directories
+
+    def now(self) -> Snapshot:
+        """All of them, as they are now. For a thread: it asks the file system for each."""
+        look: dict[str, int] = {}
+        for directory in self._directories:
+            try:
+                names = _toml_names(directory)
+            except OSError:
+                look[directory] = _MISSING
+                continue
+            look[directory] = hash(tuple(names))
+            for name in names:
+                file = os.path.join(directory, name)
+                look[file] = _signature(file)
+        for file in self._files:
+            if file not in look:
+                look[file] = _signature(file)
+        return look
+
+
+def _toml_names(directory: str) -> list[str]:
+    with os.scandir(directory) as entries:
+        return sorted(e.name for e in entries if e.name.endswith(".toml") and not e.name.startswith("."))
+
+
+def _signature(file: str) -> int:
+    try:
+        found = os.stat(file)
+    except (OSError, ValueError):
+        return _MISSING
+    return hash(
+        (found.st_dev, found.st_ino, found.st_mode, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
+    )

@@ -1,0 +1,119 @@
+"""What waits for one subscriber: a bounded queue, and the tasks that empty it.
+
+    take_room ──► put ──► [ queue ] ──► a task: batch ──► deliver
+        └──► give_room (nothing was committed)
+
+Room is taken before the commit and filled after it, so that a commit is never one event too many.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+
+from s3sftp.errors import Busy
+from s3sftp.events.delivery import Delivery, Event, SubscriberCounts
+from s3sftp.events.subscriber import Subscriber
+
+
+class SubscriberQueue:
+    """One subscriber's events, from the commit to the handler."""
+
+    def __init__(self, subscriber: Subscriber) -> None:
+        self._subscriber = subscriber
+        self._delivery = Delivery(subscriber)
+        self._room = asyncio.Semaphore(subscriber.queue)
+        self._queue: asyncio.Queue[Event] = asyncio.Queue()  # bounded by the room
+        self._in_hand: list[list[Event]] = [[] for _ in range(subscriber.concurrency)]
+        """What each of the tasks has taken out of the queue and not delivered."""
+        self._tasks: list[asyncio.Task[None]] = []
+        self._patience: set[asyncio.Timeout] = set()
+        self._hurried = False
+
+    @property
+    def counts(self) -> SubscriberCounts:
+        return replace(self._delivery.counts, waiting=self._queue.qsize() + sum(map(len, self._in_hand)))
+
+    async def reserve(self) -> None:
+        """Keep a place in the queue. Raises Busy when none becomes free in time."""
+        try:
+            async with asyncio.timeout(self._subscriber.queue_wait) as patience:
+                with self._hurriable(patience):
+                    await self._room.acquire()
+        except TimeoutError:
+            self._delivery.count("refused", 1)
+            full = f"the queue of subscriber {self._subscriber.label} is full"
+            raise Busy("server is busy, try again later", detail=full) from None
+
+    def release(self) -> None:
+        """Nothing is put there."""
+        self._room.release()
+
+    def put(self, event: Event) -> None:
+        """Put an event into a place that was kept."""
+        self._queue.put_nowait(event)
+
+    def start(self) -> None:
+        """Begin to deliver."""
+        self._tasks = [asyncio.create_task(self._work(batch)) for batch in self._in_hand]
+
+    async def drain(self) -> None:
+        """Wait until nothing waits any more; batches wait for no more events."""
+        self.hurry()
+        await self._queue.join()
+
+    def hurry(self) -> None:
+        """End every wait for room and for batches, from now on."""
+        self._hurried = True
+        for patience in self._patience:
+            if not patience.expired():
+                patience.reschedule(0)
+
+    async def stop(self) -> None:
+        """Stop delivering; the log says what is left."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        left = [event for batch in self._in_hand for event in batch]
+        while not self._queue.empty():
+            left.append(self._queue.get_nowait())
+        for batch in self._in_hand:
+            batch.clear()
+        self._delivery.leave(left)
+
+    async def _work(self, batch: list[Event]) -> None:
+        while True:
+            await self._take(batch)
+            await self._delivery.deliver(batch)
+            for _ in batch:
+                self._queue.task_done()
+            batch.clear()
+
+    async def _take(self, batch: list[Event]) -> None:
+        """Fill the batch: with one event at least, with more that come in time."""
+        most = self._subscriber.batch or 1
+        self._add_to(batch, await self._queue.get())
+        try:
+            async with asyncio.timeout(self._subscriber.batch_wait) as patience:
+                with self._hurriable(patience):
+                    while len(batch) < most:
+                        self._add_to(batch, await self._queue.get())
+        except TimeoutError:
+            pass
+
+    def _add_to(self, batch: list[Event], event: Event) -> None:
+        batch.append(event)
+        self._room.release()
+
+    @contextmanager
+    def _hurriable(self, patience: asyncio.Timeout) -> Iterator[None]:
+        """Around a wait that `hurry` ends."""
+        self._patience.add(patience)
+        if self._hurried:
+            patience.reschedule(0)
+        try:
+            yield
+        finally:
+            self._patience.discard(patience)

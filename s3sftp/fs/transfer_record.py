@@ -1,0 +1,138 @@
+"""What each transfer leaves when it ends: a line in the log, and a number in the metrics.
+
+A file that is hashed leaves the line alone.
+"""
+
+from __future__ import annotations
+
+import enum
+import time
+
+from s3sftp import errors
+from s3sftp.backends import Session
+from s3sftp.fs.paths import VirtualPath
+from s3sftp.telemetry import Costs, get_logger
+from s3sftp.telemetry.metric_catalogue import TRANSFERS
+from s3sftp.telemetry.metrics import Metrics
+
+_log = get_logger("s3sftp.fs.openfiles")  # whose transfers they are
+
+
+class FailureReason(enum.StrEnum):
+    """Why a transfer was not brought to its end."""
+
+    CLIENT_CLOSED = "client_closed"
+    """The client left without a CLOSE."""
+    CONNECTION_LOST = "connection_lost"
+    SESSION_ENDED = "session_ended"
+    """The server ended the session: it stops, or the user may not be there any more."""
+    IDLE = "idle"
+    STALLED = "stalled"
+    """The client took no answers."""
+    PROTOCOL_ERROR = "protocol_error"
+    INTERNAL_ERROR = "internal_error"
+    CANCELLED = "cancelled"
+    """Its CLOSE was given up before it was answered."""
+    UNCHANGED = "unchanged"
+    """CLOSE had nothing to store: nothing was written to the file."""
+    REMOVED = "removed"
+    """The name was removed, or given to another file."""
+
+
+FAILURES: dict[type[errors.StorageError], str] = {
+    errors.StorageError: "storage_error",
+    errors.NotFound: "not_found",
+    errors.AlreadyExists: "already_exists",
+    errors.PermissionDenied: "permission_denied",
+    errors.NotADirectory: "not_a_directory",
+    errors.IsADirectory: "is_a_directory",
+    errors.NotEmpty: "not_empty",
+    errors.InvalidRequest: "invalid_request",
+    errors.Unsupported: "unsupported",
+    errors.Changed: "changed",
+    errors.NoSpace: "no_space",
+    errors.Busy: "busy",
+    errors.TimedOut: "timed_out",
+    errors.StorageFailure: "storage_failure",
+}
+"""The reason of a transfer that failed. Every class of the tree stands here itself; a test says so."""
+
+
+_EVENTS = {
+    ("upload", "stored"): "upload.committed",
+    ("upload", "failed"): "upload.failed",
+    ("upload", "aborted"): "upload.aborted",
+    ("download", "read"): "download.completed",
+    ("download", "failed"): "download.failed",
+    ("download", "aborted"): "download.aborted",
+    ("hash", "read"): "hash.completed",
+    ("hash", "failed"): "hash.failed",
+    ("hash", "aborted"): "hash.aborted",
+}
+"""The log event of a transfer, by its direction and its outcome."""
+
+
+class TransferRecord:
+    """What one open file moved and cost; says so once, when it ends."""
+
+    def __init__(
+        self,
+        direction: str,
+        path: VirtualPath,
+        session: Session,
+        costs: Costs,
+        metrics: Metrics | None = None,
+    ) -> None:
+        self.costs = costs
+        self.path = path
+        self.bytes = 0
+        self._direction = direction
+        self._session = session
+        self._metrics = metrics
+        self._started = time.monotonic()
+
+    @property
+    def seconds(self) -> float:
+        """Since it was opened."""
+        return time.monotonic() - self._started
+
+    def end(
+        self, outcome: str, *, size: int, error: Exception | None = None, why: FailureReason | None = None
+    ) -> None:
+        """Say that it has ended. `outcome` is `stored`, `read`, `failed` or `aborted` (then `why`)."""
+        if self._metrics is not None:
+            self._metrics.add(TRANSFERS.row(self._direction, *_counted_as(outcome, error, why)))
+        log = _log.info if error is None and outcome != "aborted" else _log.warning
+        log(
+            _EVENTS[self._direction, outcome],
+            path=str(self.path),
+            bytes=self.bytes,
+            size=size,
+            seconds=round(self.seconds, 3),
+            s3_requests=dict(self.costs.requests),
+            s3_retries=self.costs.retries,
+            user=self._session.user,
+            peer=self._session.peer,
+            session=self._session.session_id,
+            **_reason(error),
+        )
+
+
+def _counted_as(outcome: str, error: Exception | None, why: FailureReason | None) -> tuple[str, str]:
+    """Result and reason. A file that is stored is, whatever went wrong after that."""
+    if outcome == "failed":
+        return "failed", _failure(error)
+    if outcome == "aborted":
+        return "aborted", why or FailureReason.CANCELLED
+    return "committed", "closed"
+
+
+def _failure(error: Exception | None) -> str:
+    return next((FAILURES[cls] for cls in type(error).__mro__ if cls in FAILURES), "internal_error")
+
+
+def _reason(error: Exception | None) -> dict[str, str]:
+    if error is None:
+        return {}
+    detail = getattr(error, "detail", None)
+    return {"error": f"{type(error).__name__}: {error}"} | ({"detail": detail} if detail else {})

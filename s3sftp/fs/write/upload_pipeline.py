@@ -1,0 +1,381 @@
+"""The way of an upload's bytes: into the assembly, out of it in chunks, through the pump into the storage.
+
+Gaps are filled here: with bytes of the old file, kept inside the storage where possible, or with zeros.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+
+from s3sftp.backends import CompleteBackend, FileInfo, Finish, Place, Session, Upload, WriteIntent
+from s3sftp.backends.spool import SpoolQuota
+from s3sftp.errors import InvalidRequest, Unsupported
+from s3sftp.fs.budget import ByteBudget
+from s3sftp.fs.budget_ledger import SpaceRequest
+from s3sftp.fs.options import FileOptions
+from s3sftp.fs.write.assembly import Assembly, RewriteNeeded
+from s3sftp.fs.write.base_file import BaseFile
+from s3sftp.fs.write.buffer_pool import BufferPool
+from s3sftp.fs.write.chunk_sender import ChunkSender
+
+_SMALL_BYTES = 256 << 10
+"""Files up to this size need no reservation: there are many, and each is soon stored."""
+
+
+@dataclass(frozen=True, slots=True)
+class WriteMode:
+    """What the open flags say."""
+
+    exclusive: bool = False
+    truncate: bool = False
+    append: bool = False
+    create: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class WriterResources:
+    """What all writers of the process share."""
+
+    backend: CompleteBackend
+    options: FileOptions
+    budget: ByteBudget
+    spool_room: SpoolQuota
+    spares: BufferPool = field(default_factory=BufferPool)
+
+
+class UploadPipeline:
+    """One upload's assembly, pump and share of the budget."""
+
+    def __init__(
+        self, tools: WriterResources, place: Place, mode: WriteMode, session: Session, old: FileInfo | None
+    ) -> None:
+        self.old = BaseFile(tools.backend, place, session, old)
+        self.assembly = Assembly(
+            tools.options.reorder_bytes,
+            base_known=mode.truncate or mode.exclusive,
+            spare=partial(tools.spares.lend, self),
+            small_bytes=_SMALL_BYTES,
+        )
+        self.mtime: float | None = None
+        self.mode: int | None = None
+        self.before_send: Callable[[int, bytes], Awaitable[None]] | None = None
+        """Called with each chunk, and its offset, before it is sent."""
+        self._tools = tools
+        self._place = place
+        self._mode = mode
+        self._session = session
+        self._zeros = 0
+        self._given_up: Exception | None = None
+        self._calls = 0
+        """How many that work with what is held are under way."""
+        self._pump = self._new_pump()
+        if old is not None and not mode.truncate:
+            self.assembly.learn_base(old.size)
+
+    # ── in ──────────────────────────────────────────────────────────────────────────────────────────
+
+    def try_put(self, offset: int, data: memoryview) -> bool:
+        """Take bytes that go on where the last ones ended, and send what is full, if nothing has to be
+        waited for; False: nothing was done."""
+        assembly, pump = self.assembly, self._pump
+        front, chunk = assembly.front + len(data), pump.chunk_bytes
+        if (
+            pump.failure is not None
+            or offset != assembly.cut + assembly.front
+            or (front > chunk and not self._may_send_at(front))
+            or not self._try_take_in_order(len(data))
+        ):
+            return False
+        self._assemble(offset, data)
+        if front > chunk:
+            pump.send_now(self._take_chunk(chunk))
+        return True
+
+    async def put(self, offset: int, data: bytes | memoryview) -> None:
+        """Take bytes, and send what is full; returns when there is room for more.
+
+        Raises RewriteNeeded, with nothing taken, when they cannot be put in order.
+        """
+        with self.calling():
+            if offset == self.assembly.cut + self.assembly.front:
+                await self._put_in_order(memoryview(data))
+            else:
+                await self._put_elsewhere(offset, data)
+            await self.send_full_chunks()
+
+    async def _put_in_order(self, data: memoryview) -> None:
+        """A chunk that is full goes before there is room for the next: it never waits for that."""
+        while data:
+            await self.send_full_chunks(more_follows=True)
+            piece = data[: self._pump.chunk_bytes - self.assembly.front]
+            await self._tools.budget.take(self, self._ask_in_order(len(piece)))
+            self._assemble(self.assembly.cut + self.assembly.front, piece)
+            data = data[len(piece) :]
+
+    async def _put_elsewhere(self, offset: int, data: bytes | memoryview) -> None:
+        if offset > self.assembly.cut + self.assembly.front:
+            await self.send_full_chunks(more_follows=True)  # as above
+        await self._tools.budget.take(self, self._ask_elsewhere(offset, len(data)))
+        try:
+            await self._assemble_or_keep(offset, data)
+        except BaseException:  # not placed, however it ended
+            self._tools.budget.give(self, len(data))
+            raise
+
+    def resize(self, size: int) -> None:
+        """`Assembly.resize`, and the budget hears of it. Raises RewriteNeeded."""
+        held = self.assembly.held
+        self.assembly.resize(size)
+        self._tools.budget.give(self, held - self.assembly.held)
+
+    async def find_base(self) -> bool:
+        """Find out whether there is an old file, once; returns whether the storage was asked for it now."""
+        if self.assembly.base_known:
+            return False
+        found = await self.old.find()
+        self.assembly.learn_base(found.size if found else 0)
+        return True
+
+    # ── out ─────────────────────────────────────────────────────────────────────────────────────────
+
+    async def begin(self) -> Upload:
+        """Begin the upload, once. Costs no request."""
+        base = None if self._mode.truncate else self.old.info
+        return await self._pump.begin(WriteIntent(self._mode.exclusive, base, self.mtime, self.mode))
+
+    async def send_full_chunks(self, *, more_follows: bool = False) -> None:
+        """Bring every full chunk at the front on its way, but for the last: it may be the file's tail."""
+        while self.assembly.appends_to_base():
+            await self._fill_from_old(*self.assembly.gap())
+        if self.assembly.front + more_follows <= self._pump.chunk_bytes:
+            return
+        await self.find_base()
+        upload = await self.begin()
+        while self.assembly.front + more_follows > (count := upload.chunk_bytes):
+            await self._pump.wait_for_slot()
+            if self.before_send is not None:
+                at = self.assembly.cut
+                await self.before_send(at, self.assembly.peek(at, count) or b"")
+            if count == upload.chunk_bytes:  # else it grew when an earlier chunk was stored
+                await self._pump.send(self._take_chunk(count))
+
+    async def send_all_but_tail(self) -> None:
+        """Bring everything but the last bytes on its way, filling gaps from the old file or with zeros."""
+        while True:
+            start, _ = self.assembly.gap()
+            await self.send_full_chunks(more_follows=start < self.assembly.length)
+            start, stop = self.assembly.gap()
+            if start >= self.assembly.length:
+                return
+            if start < self.assembly.base_stop:
+                await self._fill_from_old(start, min(stop, self.assembly.base_stop))
+            else:
+                await self._fill_with_zeros(start, stop)
+
+    async def publish(self) -> FileInfo:
+        """Send the rest and finish; what is stored then is the file."""
+        with self.calling():
+            await self.send_all_but_tail()
+            await self.begin()
+            tail = self.assembly.take(self.assembly.front)
+            self._tools.budget.send(self, len(tail))
+            self._tools.budget.end(self)  # nothing more will come, so what is reserved is for others
+            try:
+                finish = Finish(self.assembly.length, self.mtime, self.old.kept, self.mode)
+                return await self._pump.finish(tail, finish)
+            finally:
+                self._tools.budget.sent(len(tail))
+                self._tools.spares.keep(tail)
+
+    @property
+    def stored(self) -> FileInfo | None:
+        """`ChunkSender.stored`."""
+        return self._pump.stored
+
+    @property
+    def has_sent(self) -> bool:
+        """`ChunkSender.has_sent`."""
+        return self._pump.has_sent
+
+    async def drain(self) -> None:
+        """Wait until all that was sent is stored. Raises the failure of a chunk."""
+        await self._pump.drain()
+
+    def raise_failure(self) -> None:
+        self._pump.raise_failure()
+
+    def send_if_full(self) -> None:
+        """`Holder.send_if_full`: what may be the whole of the file becomes its first part, which costs two
+        requests more and makes room."""
+        front = self.assembly.front
+        if not self._calls and front == self._pump.chunk_bytes and self._may_send_at(front):
+            self._pump.send_now(self._take_chunk(front))
+
+    def give_up(self, error: Exception) -> bool:
+        """`Holder.give_up`."""
+        if self._calls:
+            return False
+        self._given_up = error
+        self._pump.fail(error)
+        self._give_all_back()
+        return True
+
+    async def restart(self) -> None:
+        """Throw away what was sent and what is held; all of it will come again."""
+        self._give_all_back()
+        await self._pump.stop()
+        self._pump = self._new_pump()
+
+    async def move(self, place: Place) -> bool:
+        """Publish elsewhere, where the old file is now; False: what was sent already cannot be.
+
+        Raises Changed, and the failure of an earlier call.
+        """
+        self.raise_failure()
+        if self._pump.has_sent:
+            return False
+        await self._pump.stop()
+        known = self.assembly.base_known and not self._mode.truncate and not self._mode.exclusive
+        unknown = BaseFile(self._tools.backend, place, self._session, None)
+        self.old = await self.old.moved(place) if known else unknown
+        self._place = place
+        self._pump = self._new_pump()
+        return True
+
+    def take_over(self, mode: WriteMode) -> bool:
+        """Go on as `mode` says, with nothing of a stored file; False when an old file is known already."""
+        if self.old.info is not None:
+            return False
+        self._mode = mode
+        self.assembly.learn_base(0)
+        return True
+
+    async def end(self) -> None:
+        """Let go of everything; what is not published is aborted."""
+        self._give_all_back()
+        try:
+            if not self._pump.finished:
+                await self._pump.stop()
+        finally:
+            self._tools.spares.leave(self)
+
+    # ── within ──────────────────────────────────────────────────────────────────────────────────────
+
+    def _new_pump(self) -> ChunkSender:
+        """One that goes on fails at once if what was to go through it has been given up."""
+        tools = self._tools
+        pump = ChunkSender(tools.backend, self._place, self._session, tools.budget, tools.spares)
+        if self._given_up is not None:
+            pump.fail(self._given_up)
+        return pump
+
+    def _may_send_at(self, front: int) -> bool:
+        """Whether one chunk out of `front` bytes, and no more, can be brought on its way without waiting."""
+        return (
+            self._pump.can_send
+            and front <= 2 * self._pump.chunk_bytes
+            and self.assembly.base_known
+            and self.before_send is None
+        )
+
+    def _take_chunk(self, count: int) -> memoryview:
+        """What is to be sent next."""
+        chunk = self.assembly.take(count)
+        self._tools.budget.send(self, count)
+        self._tools.spares.full(self)
+        return chunk
+
+    def _give_all_back(self) -> None:
+        self.assembly.restart()
+        self._tools.budget.end(self)
+        self._tools.spares.full(self)
+
+    @contextmanager
+    def calling(self) -> Iterator[None]:
+        """Around what needs all that is held: `give_up` refuses meanwhile."""
+        self._calls += 1
+        try:
+            yield
+        finally:
+            self._calls -= 1
+
+    def _try_take_in_order(self, count: int) -> bool:
+        budget = self._tools.budget
+        return budget.try_reserved(self, count) or budget.try_take(self, self._ask_in_order(count))
+
+    def _ask_in_order(self, count: int) -> SpaceRequest:
+        """For bytes of this chunk; and of the next one, where there are more than this one takes."""
+        chunk, front = self._pump.chunk_bytes, self.assembly.front
+        if front + count > chunk:
+            return SpaceRequest(count, 2 * chunk - front)
+        missing = max(count, self.assembly.missing(chunk))
+        small = not self.assembly.cut and front + count <= _SMALL_BYTES
+        return SpaceRequest(count, missing, own=chunk - missing, small=small)
+
+    def _ask_elsewhere(self, offset: int, count: int) -> SpaceRequest:
+        """For bytes that wait for earlier ones, or come again."""
+        chunk = self._pump.chunk_bytes
+        missing = self.assembly.missing(chunk)
+        if offset + count > self.assembly.cut + chunk:
+            return SpaceRequest(count, count, own=chunk - missing, behind=True)
+        missing = max(count, missing)
+        small = not self.assembly.cut and offset + count <= _SMALL_BYTES
+        return SpaceRequest(count, missing, own=chunk - missing, small=small)
+
+    def _assemble(self, offset: int, data: bytes | memoryview) -> None:
+        """Put bytes, already taken from the budget, into the assembly."""
+        held = self.assembly.held
+        self.assembly.write(offset, data)
+        rewritten = len(data) - (self.assembly.held - held)
+        if rewritten:
+            self._tools.budget.give(self, rewritten)
+
+    async def _assemble_or_keep(self, offset: int, data: bytes | memoryview) -> None:
+        """Where too much waits behind bytes of the old file, those are kept first."""
+        try:
+            self._assemble(offset, data)
+        except RewriteNeeded:
+            start, stop = self.assembly.gap()
+            if offset < self.assembly.cut or stop > self.assembly.base_stop:
+                raise
+            while start < stop:
+                await self._fill_from_old(start, stop)
+                await self.send_full_chunks(more_follows=True)
+                start = self.assembly.gap()[0]
+            self._assemble(offset, data)
+
+    async def _fill_from_old(self, start: int, stop: int) -> None:
+        """Keep a range inside the storage, as much of it as can be, if that is enough and starts at the cut;
+        else read some of it."""
+        upload = await self.begin()
+        self.old.kept = True
+        kept = (stop - start) // upload.keep_unit_bytes * upload.keep_unit_bytes
+        if start == self.assembly.cut and kept >= max(1, upload.min_chunk_bytes):
+            await self._pump.keep(start, start + kept)
+            self.assembly.skip(start + kept)
+            return
+        stop = min(stop, self.assembly.cut + upload.chunk_bytes)
+        await self._tools.budget.take(self, self._ask_in_order(stop - start))  # before it is in memory
+        try:
+            data = await self.old.read(start, stop)
+        except BaseException:
+            self._tools.budget.give(self, stop - start)
+            raise
+        self.assembly.fill(start, data)
+
+    async def _fill_with_zeros(self, start: int, stop: int) -> None:
+        options = self._tools.options
+        meant = self.assembly.zeros_at(start)
+        if meant is not None:
+            stop = min(stop, meant)
+        elif options.gaps == "refuse":
+            raise InvalidRequest(f"bytes {start} to {stop} were never written; the file is not stored")
+        if self._zeros + stop - start > options.max_zero_fill_bytes:  # known before the first is sent
+            raise Unsupported(f"more than {options.max_zero_fill_bytes} bytes were never written")
+        count = min(stop - start, max(1, self._pump.chunk_bytes - self.assembly.front))
+        self._zeros += count
+        await self._tools.budget.take(self, self._ask_in_order(count))
+        self.assembly.fill(start, bytes(count))

@@ -1,0 +1,408 @@
+"""An open file that is written: pipelined WRITEs in, chunks out, published by CLOSE and by nothing else.
+
+    WRITE ─► Transit: Assembly (in order, in memory) ─► Pump (chunks, several at once) ─► storage
+    CLOSE ─► fill what is missing from the old file ─► drain ─► finish_write ─► only now: OK
+    anything else that ends it ─► abort_write
+
+With `rewrite = "spool"`, what is sent is kept in a spool file too; a write that goes back behind it throws
+the upload away and goes on in the spool, which CLOSE sends again from the start.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+
+from s3sftp.backends import CompleteBackend, FileInfo, Place, Session
+from s3sftp.backends.spool import SpoolFile
+from s3sftp.errors import InvalidRequest, StorageError, Unsupported
+from s3sftp.fs.write.assembly import RewriteNeeded
+from s3sftp.fs.write.base_file import read_bytes
+from s3sftp.fs.write.upload_pipeline import UploadPipeline, WriteMode, WriterResources
+from s3sftp.telemetry import get_logger
+
+_log = get_logger(__name__)
+
+MAX_SIZE = (1 << 63) - 1
+"""What offsets and sizes of files can be, as POSIX has it."""
+_PIECE_BYTES = 1 << 20
+_NOTHING: tuple[float | None, int | None] = (None, None)
+
+
+async def set_stored_attributes(
+    backend: CompleteBackend, place: Place, mtime: float | None, mode: int | None, session: Session
+) -> bool:
+    """Set what is given of a stored file, in one step; whether the storage did. Raises NotFound."""
+    if mode is not None:
+        return await backend.set_attributes(place, mtime, mode, session)
+    return mtime is None or await backend.set_mtime(place, mtime, session)
+
+
+@dataclass(frozen=True, slots=True)
+class _Clone:
+    """The whole new file is a copy of this one, made inside the storage."""
+
+    place: Place
+    info: FileInfo
+
+
+class Writer:
+    """Puts one file together and publishes it. Its calls come one at a time, in the client's order."""
+
+    def __init__(
+        self, tools: WriterResources, place: Place, mode: WriteMode, session: Session, base: FileInfo | None
+    ) -> None:
+        """`base` is the present file when it is known already; unknown is asked for only if it matters."""
+        self.place = place
+        """Where it is published."""
+        self.opened_at = time.time()
+        self.written = 0
+        self._published: FileInfo | None = None
+        self._tools = tools
+        self.mode = mode
+        self._session = session
+        self._transit = UploadPipeline(tools, place, mode, session, base)
+        self._assembly = self._transit.assembly
+        self._clone: _Clone | None = None
+        self._given = _NOTHING
+        """Modification time and permissions that were set since OPEN."""
+        self._spool: SpoolFile | None = None
+        self._spooled = False
+        self._failure: Exception | None = None
+        if tools.options.rewrite == "spool":
+            self._transit.before_send = self._mirror
+
+    def fail(self, error: Exception) -> None:
+        """A WRITE of the client's was refused before it came here: the file would not be whole."""
+        self._failure = self._failure or error
+
+    async def begin(self) -> None:
+        """Let the backend refuse now what it would refuse at the first chunk.
+
+        Costs no request where beginning is free: then the old file is asked for only if it matters.
+        """
+        if not self._tools.backend.begin_is_free:
+            await self._transit.find_base()
+        if self._assembly.base_known:
+            await self._transit.begin()
+
+    @property
+    def size(self) -> int:
+        """Bytes of the file so far."""
+        return self._clone.info.size if self._clone is not None else self._assembly.length
+
+    def begin_with(self, mtime: float | None, mode: int | None) -> None:
+        """What OPEN says that a new file shall have: it goes with what is uploaded, and changes no file that
+        is left as it was."""
+        self._transit.mtime, self._transit.mode = mtime, mode
+
+    def set_attributes(self, mtime: float | None, mode: int | None) -> None:
+        """What the file's modification time and permission bits shall be; None: as it is."""
+        given_mtime, given_mode = self._given
+        self._given = (given_mtime if mtime is None else mtime, given_mode if mode is None else mode)
+        if mtime is not None:
+            self._transit.mtime = mtime
+        if mode is not None:
+            self._transit.mode = mode
+
+    @property
+    def published(self) -> FileInfo | None:
+        """What the storage has accepted, from the moment on in which it has confirmed it; None before that,
+        and for a file that was left as it was."""
+        return self._published or self._transit.stored
+
+    @property
+    def is_untouched(self) -> bool:
+        """Whether it is only open, so that closing it changes no file that is there."""
+        assembly, mode = self._assembly, self.mode
+        given = self._given != _NOTHING
+        changed = self.written or assembly.touched or self._clone or given
+        return not (mode.truncate or mode.exclusive or changed)
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether a call has failed, so that nothing can be published any more."""
+        return self._failure is not None
+
+    @property
+    def is_bound(self) -> bool:
+        """Whether bytes of the old file are on their way inside the storage: it can be published under that
+        name alone, and only while the old file is there."""
+        return self._transit.has_sent and self._transit.old.kept
+
+    @property
+    def size_if_known(self) -> int | None:
+        """Bytes of the file so far; None if it depends on an old file that was not asked for."""
+        return self.size if self._knows_size else None
+
+    @property
+    def _knows_size(self) -> bool:
+        return self._clone is not None or self._assembly.base_known or self._assembly.resized
+
+    def try_write(self, offset: int, data: memoryview) -> bool:
+        """Take the bytes if nothing has to be waited for; False: `write` must be called."""
+        if self._failure is not None or self._clone is not None or self._spooled or self.mode.append:
+            return False
+        with self._failing_for_good():
+            taken = self._transit.try_put(offset, data)
+        self.written += len(data) if taken else 0
+        return taken
+
+    async def write(self, offset: int, data: bytes | memoryview) -> None:
+        """Write bytes at an offset; returns when there is room for more.
+
+        Raises Unsupported for a write that cannot be put in order, and the failure of an earlier chunk.
+        """
+        with self._failing_for_good():
+            await self._before_write(offset)
+            if self.mode.append:
+                offset = self.size
+            if offset + len(data) > MAX_SIZE:
+                raise InvalidRequest("no file is that large")
+            try:
+                if not self._spooled:
+                    await self._transit.put(offset, data)
+            except RewriteNeeded as reason:
+                await self._go_on_in_spool(reason)
+            if self._spooled:
+                await self._write_spooled(offset, data)
+            self.written += len(data)
+
+    async def read(self, offset: int, length: int) -> bytes:
+        """Read back, from memory, the spool or the old file. Raises Unsupported for what is in storage."""
+        with self._failing_for_good():
+            await self._unclone()
+        await self._transit.find_base()
+        stop = min(offset + length, self.size)
+        pieces: list[bytes] = []
+        while offset < stop:
+            pieces.append(await self._read_piece(offset, stop))
+            offset += len(pieces[-1])
+        return b"".join(pieces)
+
+    async def stat(self) -> FileInfo:
+        """The file as it would be if it were closed now."""
+        if not self._assembly.resized:
+            await self._transit.find_base()
+        return self._as_it_is(self.size)
+
+    async def stat_snapshot(self, size: int | None) -> FileInfo:
+        """`stat` while another call is under way, without its changes; `size` if it is known already."""
+        if size is None:
+            size = self.size
+            if not self._knows_size:
+                size = max(size, await self._transit.old.size_now())
+        return self._as_it_is(size)
+
+    def _as_it_is(self, size: int) -> FileInfo:
+        mtime, mode = self._transit.mtime, self._transit.mode
+        if self.is_untouched and (base := self._transit.old.info) is not None:
+            mode = base.mode
+        return FileInfo.file(size, self.opened_at if mtime is None else mtime, mode=mode)
+
+    async def resize(self, size: int) -> None:
+        """FSETSTAT with a size: cut off or enlarge. Raises Unsupported below what was already sent."""
+        with self._failing_for_good():
+            self._transit.raise_failure()
+            if self._clone is not None and size == self.size:
+                return
+            await self._unclone()
+            try:
+                self._transit.resize(size)
+            except RewriteNeeded as reason:
+                await self._go_on_in_spool(reason)
+                self._transit.resize(size)
+            if self._spool is not None:
+                self._spool.cut_off(size)
+
+    def copy_whole(self, place: Place, info: FileInfo) -> bool:
+        """Become a copy of a whole file, made by the storage at CLOSE; False if that cannot be any more."""
+        if not self.mode.truncate or self.mode.exclusive or self._assembly.touched or self._clone:
+            return False
+        self._clone = _Clone(place, info)
+        return True
+
+    async def sync(self) -> None:
+        """Wait until every full chunk is stored; publishes nothing. Raises the failure of a chunk."""
+        with self._failing_for_good():
+            await self._transit.drain()
+
+    async def close(self) -> FileInfo:
+        """Publish the file and return what is now stored; after an error nothing is published."""
+        try:
+            if self._failure is not None:
+                raise self._failure
+            with self._transit.calling():
+                self._transit.raise_failure()
+                return await self._commit()
+        finally:
+            await self._let_go()
+
+    def take_over(self) -> None:
+        """The upload, of which nothing is stored, was given the name of a stored file: that is replaced, and
+        none of its bytes are kept."""
+        mode = replace(self.mode, truncate=True, exclusive=False)
+        if self._transit.take_over(mode):
+            self.mode = mode
+
+    async def move(self, place: Place) -> bool:
+        """Publish under another name, to which the old file has been moved; False: what was sent already is
+        bound to the name so far. Raises Changed."""
+        with self._transit.calling():
+            if not await self._transit.move(place):
+                return False
+        self.place = place
+        return True
+
+    async def abort(self) -> None:
+        """Throw everything away."""
+        self._failure = self._failure or InvalidRequest("the upload was aborted")
+        await self._let_go()
+
+    # ── commit ──────────────────────────────────────────────────────────────────────────────────────
+
+    async def _commit(self) -> FileInfo:
+        if self._clone is not None:
+            return await self._commit_clone(self._clone)
+        if self._spooled:
+            await self._replay()
+        asked = self._may_keep_base and await self._transit.find_base()
+        base = self._transit.old.info
+        if base is not None and not self.mode.truncate and self._is_unchanged(base):
+            if not asked:
+                await self._require(base)
+            return await self._with_attributes(base, *self._given)
+        if base is None and self._is_decided_by_absence and not asked:
+            await self._require(None)
+        self._published = await self._transit.publish()
+        return self._published
+
+    async def _require(self, base: FileInfo | None) -> None:
+        """The file will be what is there already, or was decided by nothing being there: raises Changed when
+        that is not so any more. What was known of it may be as old as the OPEN."""
+        await self._tools.backend.require_version(self.place, base, self._session)
+
+    async def _commit_clone(self, clone: _Clone) -> FileInfo:
+        backend = self._tools.backend
+        version = clone.info.version
+        self._published = await backend.copy(clone.place, self.place, self._session, version=version)
+        return await self._with_attributes(self._published, self._transit.mtime, self._transit.mode)
+
+    async def _with_attributes(self, info: FileInfo, mtime: float | None, mode: int | None) -> FileInfo:
+        """Set the time and the permissions of a file that is stored already; what cannot be kept does not
+        fail it."""
+        try:
+            await set_stored_attributes(self._tools.backend, self.place, mtime, mode, self._session)
+        except StorageError as error:
+            _log.warning("upload.mtime_not_set", error=str(error), detail=error.detail)
+        return info
+
+    @property
+    def _may_keep_base(self) -> bool:
+        """Whether bytes of an old file could survive; if not, it need not be asked for."""
+        start, _ = self._assembly.gap()
+        is_complete = start >= self._assembly.length
+        return not (is_complete and self._assembly.resized)
+
+    @property
+    def _is_decided_by_absence(self) -> bool:
+        """Whether the file would be another one if there were an old one."""
+        return not self.mode.truncate and not self.mode.exclusive and self._may_keep_base
+
+    def _is_unchanged(self, base: FileInfo) -> bool:
+        assembly = self._assembly
+        return not assembly.cut and not assembly.held and assembly.length == assembly.base_stop == base.size
+
+    # ── before a write, and reading back ────────────────────────────────────────────────────────────
+
+    async def _before_write(self, offset: int) -> None:
+        self._transit.raise_failure()
+        await self._unclone()
+        starts_in_the_middle = offset > 0 and not self._assembly.touched
+        if self.mode.append or starts_in_the_middle:
+            await self._transit.find_base()
+
+    async def _unclone(self) -> None:
+        """Something else than the whole copy is wanted: fetch the bytes and write them."""
+        if self._clone is None:
+            return
+        clone, self._clone = self._clone, None
+        for start in range(0, clone.info.size, _PIECE_BYTES):
+            stop = min(start + _PIECE_BYTES, clone.info.size)
+            place, info, session = clone.place, clone.info, self._session
+            await self.write(start, await read_bytes(self._tools.backend, place, info, start, stop, session))
+
+    async def _read_piece(self, offset: int, stop: int) -> bytes:
+        """Some bytes from `offset` on, up to `stop` at most."""
+        held = self._assembly.peek(offset, stop - offset)
+        if held is not None:
+            return held
+        stop = min(stop, self._assembly.next_island(offset))
+        extent = self._spool.next_extent(offset) if self._spool is not None else None
+        if self._spool is not None and extent is not None:
+            if extent[0] == offset:
+                return await self._spool.read(offset, min(stop, extent[1]))
+            stop = min(stop, extent[0])
+        if offset < self._assembly.cut:
+            raise Unsupported("these bytes are on their way to storage: they can be read after CLOSE")
+        if offset < self._assembly.base_stop:
+            return await self._transit.old.read(offset, min(stop, self._assembly.base_stop))
+        return bytes(min(stop - offset, _PIECE_BYTES))
+
+    # ── the spool ───────────────────────────────────────────────────────────────────────────────────
+
+    async def _open_spool(self) -> SpoolFile:
+        if self._spool is None:
+            self._spool = await SpoolFile.open(self._tools.spool_room)
+        return self._spool
+
+    async def _mirror(self, offset: int, data: bytes) -> None:
+        """Keep what is about to be sent, so that it can be sent again."""
+        await (await self._open_spool()).write(offset, data)
+
+    async def _go_on_in_spool(self, reason: RewriteNeeded) -> None:
+        """Throw away what was sent: from now on everything goes to the spool, and is sent at CLOSE."""
+        if self._tools.options.rewrite != "spool":
+            raise Unsupported(f"cannot write there: {reason}")
+        spool = await self._open_spool()
+        for offset, data in self._assembly.islands():
+            await spool.write(offset, data)
+        await self._transit.restart()
+        self._transit.before_send = None
+        self._spooled = True
+
+    async def _write_spooled(self, offset: int, data: bytes | memoryview) -> None:
+        await (await self._open_spool()).write(offset, data)
+        self._assembly.length = max(self._assembly.length, offset + len(data))
+
+    async def _replay(self) -> None:
+        """Send the spool from the start, as if the client had written it in order."""
+        spool, length = await self._open_spool(), self._assembly.length
+        await self._transit.find_base()
+        for start, stop in spool.extents:
+            self._assembly.length = start
+            await self._transit.send_all_but_tail()
+            for at in range(start, stop, _PIECE_BYTES):
+                await self._transit.put(at, await spool.read(at, min(at + _PIECE_BYTES, stop)))
+        self._assembly.length = length
+
+    # ── the end ─────────────────────────────────────────────────────────────────────────────────────
+
+    @contextmanager
+    def _failing_for_good(self) -> Iterator[None]:
+        """A failed call fails the file: what the client believes to be written would not be whole."""
+        if self._failure is not None:
+            raise self._failure
+        try:
+            yield
+        except Exception as error:
+            self._failure = error
+            raise
+
+    async def _let_go(self) -> None:
+        if self._spool is not None:
+            self._spool.close()
+            self._spool = None
+        await self._transit.end()

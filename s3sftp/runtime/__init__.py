@@ -1,0 +1,1 @@
+"""What every process of the server needs: cancellation, shutdown, a task dump, counters shared by processes, buffers."""

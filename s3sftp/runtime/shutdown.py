@@ -1,0 +1,49 @@
+"""How a process hears that it shall stop: once to finish, twice to hurry."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from contextlib import suppress
+
+
+class ShutdownRequests:
+    """Counts requests to stop."""
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._waiting: set[asyncio.Future[None]] = set()
+
+    def install(self) -> None:
+        """SIGTERM and SIGINT are requests from now on."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self.ask)
+
+    def ask(self) -> None:
+        """One more request."""
+        self._count += 1
+        for waiting in self._waiting:
+            if not waiting.done():
+                waiting.set_result(None)
+
+    @property
+    def asked(self) -> bool:
+        """Whether one has come."""
+        return self._count > 0
+
+    async def linger(self, seconds: float) -> None:
+        """Wait for so long, or until the second has come."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self.wait(2)
+
+    async def wait(self, count: int = 1) -> None:
+        """Wait until that many have come."""
+        while self._count < count:
+            waiting = asyncio.get_running_loop().create_future()
+            self._waiting.add(waiting)
+            try:
+                await waiting
+            finally:
+                self._waiting.discard(waiting)

@@ -1,0 +1,120 @@
+"""What is told of the requests of one session, to spans and to the log."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import sys
+import time
+from typing import Any
+
+from s3sftp.backends import Session
+from s3sftp.errors import StorageError
+from s3sftp.sftp.failure_log_level import failure_log_level
+from s3sftp.sftp.request import Request
+from s3sftp.sftp.status import Status, status_of, status_packet
+from s3sftp.telemetry import Costs, get_logger, is_tracing
+from s3sftp.telemetry.log_throttle import BurstAllowance
+
+_log = get_logger("s3sftp.sftp.runner")  # which runs them
+
+_REFERENCE = "_s3sftp_reference"
+_AT_ONCE = 20
+"""Refusals of one session that are told one by one, and then one in so many seconds: a client that is refused
+everything asks for thousands of files."""
+_SECONDS_FOR_ONE = 10.0
+
+
+class RequestLog:
+    """Says what became of requests, and whose they were."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._allowance = BurstAllowance(_AT_ONCE, _SECONDS_FOR_ONE)
+        self.tells_reads = is_tracing() or _log.is_enabled_for(logging.DEBUG)
+        """Whether anyone wants to know of each single READ. It is decided when the server starts."""
+
+    def attributes(self, request: Request) -> dict[str, str]:
+        """What a span says of a request; not put together while nobody listens."""
+        if not is_tracing():
+            return {}
+        return {
+            "sftp.path": str(request.path or ""),
+            "enduser.id": self._session.user,
+            "session.id": self._session.session_id,
+        }
+
+    def tell(self, request: Request, costs: Costs, error: StorageError | None = None) -> None:
+        """The line of a request that has ended."""
+        if error is not None:
+            self._tell_failed(error, _fields(request), request.changes, costs)
+            return
+        level = logging.INFO if request.changes else logging.DEBUG
+        if _log.is_enabled_for(level):
+            _log.log(level, "request.completed", **_fields(request), **_cost(costs), **self._whose())
+
+    def tell_refused(self, name: str, path: bytes, error: StorageError) -> None:
+        """The line of a request that was refused as it came: for what it says, path included."""
+        self._tell_failed(error, {"request": name, "path": path}, changes=False, costs=None)
+
+    def _tell_failed(
+        self, error: StorageError, fields: dict[str, Any], changes: bool, costs: Costs | None
+    ) -> None:
+        level = failure_log_level(fields["request"], error, changes=changes)
+        if not _log.is_enabled_for(level):
+            return
+        untold: int | None = 0
+        if level > logging.DEBUG:
+            untold = self._allowance.take(time.monotonic())
+        if untold is None:
+            return
+        _log.log(
+            level,
+            "request.failed" if level == logging.WARNING else "request.refused",
+            **fields,
+            status=status_of(error).name,
+            reason=str(error),
+            detail=error.detail,
+            suppressed=untold or None,
+            **_cost(costs),
+            **self._whose(),
+        )
+
+    def end(self) -> None:
+        """The session ends: say how many refusals were not told of."""
+        if untold := self._allowance.untold:
+            _log.info("request.refusals_suppressed", suppressed=untold, **self._whose())
+
+    def _whose(self) -> dict[str, str]:
+        return {"user": self._session.user, "session": self._session.session_id}
+
+    def answer_to_the_unforeseen(self, request_id: int, name: str) -> bytes:
+        """The client gets a reference; the log has it with all the rest. Called while handling the error.
+
+        One that fails an upload fails each request that follows: it keeps its reference, and is told whole
+        only once.
+        """
+        error: Any = sys.exception()
+        reference = getattr(error, _REFERENCE, None)
+        first = reference is None
+        if first:
+            reference = secrets.token_hex(4)
+            setattr(error, _REFERENCE, reference)
+        _log.error(
+            "request.crashed",
+            request=name,
+            reference=reference,
+            **self._whose(),
+            exc_info=first,
+        )
+        text = f"internal error, reference {reference}"
+        return status_packet(request_id, Status.FAILURE, text)
+
+
+def _fields(request: Request) -> dict[str, Any]:
+    target = {"target": str(request.target)} if request.target else {}
+    return {"request": request.name, "path": str(request.path or "")} | target
+
+
+def _cost(costs: Costs | None) -> dict[str, Any]:
+    return {} if costs is None else {"s3_requests": dict(costs.requests)}

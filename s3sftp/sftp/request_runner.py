@@ -1,0 +1,252 @@
+"""Runs the requests of a session: each when its turn comes, those that may at once."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict, deque
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+
+from s3sftp.backends import Session
+from s3sftp.errors import StorageError
+from s3sftp.runtime.cancellation import is_own_cancellation
+from s3sftp.sftp.codec import Answer
+from s3sftp.sftp.options import SftpOptions
+from s3sftp.sftp.ordered_reads import OrderedReads
+from s3sftp.sftp.read_queue import ReadQueue
+from s3sftp.sftp.read_request import ReadRequest
+from s3sftp.sftp.request import Request
+from s3sftp.sftp.request_log import RequestLog
+from s3sftp.sftp.request_metrics import RequestMetrics, operation_of
+from s3sftp.sftp.scheduler import ScheduledRequest, Scheduler
+from s3sftp.sftp.send_queue import SendQueue
+from s3sftp.sftp.status import error_packet
+from s3sftp.telemetry import Costs, charging, span
+
+Run = Callable[[], Awaitable[Answer]]
+
+
+class RequestRunner:
+    """The tasks of one session. They belong to it: `stop` cancels and awaits them."""
+
+    def __init__(
+        self,
+        session: Session,
+        options: SftpOptions,
+        outbox: SendQueue,
+        answered: RequestMetrics,
+        went_on: Callable[[], None],
+    ) -> None:
+        """`went_on` is called when a request has ended and there may be room."""
+        self._options = options
+        self._outbox = outbox
+        self._answered = answered
+        self._clock = asyncio.get_running_loop().time
+        self._went_on = went_on
+        self._schedule = Scheduler()
+        self._waiting: dict[ScheduledRequest, Request] = {}
+        self._tasks: dict[asyncio.Task[None], tuple[ScheduledRequest, Request]] = {}
+        self._reads = ReadQueue()
+        self._log = RequestLog(session)
+        self.tells_reads = self._log.tells_reads
+        self._begun = OrderedReads(self._log, self._read_ended, went_on)
+        self._stopping = False
+        self._wanted: set[ScheduledRequest] = set()
+        """What goes on although the session ends."""
+        self._received_bytes = 0
+        self._reserved_bytes = 0
+        self._others = 0
+
+    def __len__(self) -> int:
+        """Requests that have not ended."""
+        return len(self._schedule)
+
+    @property
+    def has_room(self) -> bool:
+        """Whether another request may be admitted.
+
+        READs that wait for a slow file are counted apart: requests for other files still get through.
+        """
+        return (
+            self._others < self._options.max_requests_in_flight
+            and len(self._schedule) - self._others < self._options.max_reads_waiting
+            and self._received_bytes < self._options.receive_buffer_bytes
+        )
+
+    def admit(self, request: Request, packet_bytes: int) -> None:
+        """Run a request after those before it that it has to follow."""
+        ticket = self._schedule.admit(*request.claims)
+        request.packet_bytes = packet_bytes
+        request.came_at = self._clock()
+        self._received_bytes += packet_bytes
+        self._others += not request.is_read
+        if request.handle is not None:
+            request.handle.pending += 1
+        if ticket.ready:
+            self._start(ticket, request)
+        else:
+            self._waiting[ticket] = request
+
+    @property
+    def has_commits(self) -> bool:
+        """Whether a CLOSE of an upload has arrived and is not answered."""
+        running = (request for _, request in self._tasks.values())
+        return any(request.commits for request in (*running, *self._waiting.values()))
+
+    async def stop(self, deadline: float) -> None:
+        """Cancel what runs, except commits and what they wait for: their CLOSE has come, so the file is whole
+        and wanted. Those are answered, until the deadline on the loop's clock."""
+        self._wanted = self._for_commits()
+        self._stopping = True
+        self._begun.give_up()
+        for task, (ticket, _) in list(self._tasks.items()):
+            if ticket not in self._wanted:
+                task.cancel()
+        with suppress(TimeoutError):
+            async with asyncio.timeout_at(deadline):
+                while wanted := [task for task, (ticket, _) in self._tasks.items() if ticket in self._wanted]:
+                    await asyncio.wait(wanted, return_when=asyncio.FIRST_COMPLETED)
+        self._wanted.clear()
+        for task in list(self._tasks):
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(list(self._tasks))
+        self._log.end()
+
+    def _for_commits(self) -> set[ScheduledRequest]:
+        """The CLOSEs of uploads that have arrived, and what they wait for."""
+        live = dict(self._tasks.values()) | self._waiting
+        before: defaultdict[ScheduledRequest, list[ScheduledRequest]] = defaultdict(list)
+        for ticket in live:
+            for follower in ticket.followers:
+                before[follower].append(ticket)
+        wanted: set[ScheduledRequest] = set()
+        found = [ticket for ticket, request in live.items() if request.commits]
+        while found:
+            ticket = found.pop()
+            if ticket not in wanted:
+                wanted.add(ticket)
+                found += before[ticket]
+        return wanted
+
+    def start_reads(self) -> None:
+        """Start READs that wait, as far as there is room for their answers."""
+        while not self._stopping:
+            turn = self._reads.next(self._answer_bytes, self._options.send_buffer_bytes)
+            if turn is None:
+                return
+            self._begin(*turn)
+
+    @property
+    def may_start_reads(self) -> bool:
+        """Whether READs wait for which there is room: answers that left meanwhile have made it."""
+        return not self._stopping and self._reads.has_next(
+            self._answer_bytes, self._options.send_buffer_bytes
+        )
+
+    @property
+    def _answer_bytes(self) -> int:
+        """Bytes of answers that are on their way, or may come."""
+        return self._reserved_bytes + self._outbox.unsent_bytes
+
+    def _start(self, ticket: ScheduledRequest, request: Request) -> None:
+        if request.is_read:
+            self._reads.add(ticket, request)
+            self.start_reads()
+        else:
+            self._begin(ticket, request)
+
+    def _begin(self, ticket: ScheduledRequest, request: Request) -> None:
+        self._reserved_bytes += request.answer_bytes
+        if isinstance(request.run, ReadRequest):
+            self._begun.begin(ticket, request, request.run)
+            return
+        task = asyncio.create_task(self._run(ticket, request, request.run))
+        self._tasks[task] = (ticket, request)
+        task.add_done_callback(lambda done: self._tasks.pop(done, None))
+
+    async def _run(self, ticket: ScheduledRequest, request: Request, run: Run) -> None:
+        try:
+            try:
+                answer = await self._answer(request, run)
+            except Exception:  # of the span or the log around it: a client is never left without an answer
+                answer = self.answer_to_the_unforeseen(request.request_id, request.name)
+            self._put(request, answer)
+        finally:
+            self._leave(ticket, request)
+        self._went_on()
+
+    def _read_ended(self, ticket: ScheduledRequest, request: Request, answer: Answer | None) -> None:
+        if answer is not None:
+            self._put(request, answer)
+        self._leave(ticket, request)
+
+    def _put(self, request: Request, answer: Answer) -> None:
+        self._answered.count(operation_of(request.name), answer, self._clock() - request.came_at)
+        self._outbox.put(answer)
+
+    def _leave(self, ticket: ScheduledRequest, request: Request) -> None:
+        """A request has ended: those that waited for it have their turn, in the order in which they came."""
+        ready = deque(self._end(ticket, request))
+        while ready:
+            following = ready.popleft()
+            if self._stopping and following not in self._wanted:
+                continue
+            waited = self._waiting.pop(following)
+            if self._answer_at_once(waited):
+                ready.extend(self._end(following, waited))
+            else:
+                self._start(following, waited)
+
+    def _end(self, ticket: ScheduledRequest, request: Request) -> list[ScheduledRequest]:
+        """Its room is free. Returns the tickets that became ready."""
+        self._reserved_bytes -= request.answer_bytes
+        self._received_bytes -= request.packet_bytes
+        self._others -= not request.is_read
+        if request.is_read:
+            self._reads.ended(request)
+        if request.handle is not None:
+            request.handle.pending -= 1
+        return self._schedule.finish(ticket)
+
+    def _answer_at_once(self, request: Request) -> bool:
+        """Whether a request whose turn has come could be answered without a task."""
+        if request.at_once is None:
+            return False
+        try:
+            with span(f"sftp.{request.name}", self._log.attributes(request)):
+                answer = request.at_once()
+        except Exception:
+            answer = self.answer_to_the_unforeseen(request.request_id, request.name)
+        if answer is None:
+            return False
+        self._put(request, answer)
+        return True
+
+    async def _answer(self, request: Request, run: Run) -> Answer:
+        """Run a request; whatever it raises becomes a status."""
+        traced = span(f"sftp.{request.name}", self._log.attributes(request))
+        with traced as current, charging(Costs()) as costs:
+            try:
+                answer = await run()
+            except StorageError as error:
+                current.record_exception(error)
+                self._log.tell(request, costs, error)
+                return error_packet(request.request_id, error)
+            except (Exception, asyncio.CancelledError) as error:
+                if isinstance(error, asyncio.CancelledError) and is_own_cancellation():
+                    raise
+                current.record_exception(error)
+                return self.answer_to_the_unforeseen(request.request_id, request.name)
+            finally:
+                current.set_attribute("s3sftp.s3_requests", costs.total())
+        self._log.tell(request, costs)
+        return answer
+
+    def tell_refused(self, name: str, path: bytes, error: StorageError) -> None:
+        """`RequestLog.tell_refused`, of a request that was not admitted."""
+        self._log.tell_refused(name, path, error)
+
+    def answer_to_the_unforeseen(self, request_id: int, name: str) -> bytes:
+        """`RequestLog.answer_to_the_unforeseen`."""
+        return self._log.answer_to_the_unforeseen(request_id, name)

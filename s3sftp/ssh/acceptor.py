@@ -1,0 +1,277 @@
+"""The listening sockets: accepts, asks the door, hands over whoever has a place, and has the others wait.
+
+A connection that waits costs a socket: no byte has been sent to it, and nothing of SSH exists for it. While
+nobody can serve one, or descriptors are short, none is accepted: the kernel keeps them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import select
+import socket
+from collections import deque
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Protocol
+
+from s3sftp.ssh import file_descriptors
+from s3sftp.ssh.admission_gate import LocalAdmittedConnection, Peer, ServerAdmissionGate
+from s3sftp.ssh.listening_sockets import BACKLOG
+from s3sftp.ssh.options import ListenOptions
+from s3sftp.ssh.trusted_proxies import TrustedProxies
+from s3sftp.telemetry import get_logger
+from s3sftp.telemetry.log_throttle import LogThrottle
+
+_log = get_logger("s3sftp.ssh")
+_AT_ONCE = 64
+"""Connections accepted before others on the event loop have their turn."""
+_REST_SECONDS = 0.2
+"""How long to leave the sockets alone when nothing can be accepted."""
+_TELL_SECONDS = 60.0
+"""How often to say that nothing can be."""
+_LOOK_SECONDS = 0.1
+"""How often to look whether one that waits has waited for too long, or is held up, or gone."""
+_HANG_UP = getattr(select, "POLLRDHUP", select.POLLHUP)
+"""The peer has closed its side; where the kernel does not tell that apart, both sides are closed."""
+_VERSION_BYTES = 256
+"""A client's version and its line break are no longer (RFC 4253, 4.2)."""
+
+
+class ConnectionHandler(Protocol):
+    """Who serves the connections that are let in."""
+
+    def can_serve(self) -> bool:
+        """Whether a connection can be handed over now."""
+
+    def serve(self, guest: LocalAdmittedConnection, sock: socket.socket) -> None:
+        """Serve the guest, and say by its `expel` how it is sent away. Only while `can_serve`."""
+
+
+class Acceptor:
+    """Takes connections in. `resume` tells it that somebody can serve again."""
+
+    def __init__(
+        self,
+        door: ServerAdmissionGate,
+        listen: ListenOptions,
+        sockets: Sequence[socket.socket],
+        servers: ConnectionHandler,
+        other_descriptors: int,
+    ) -> None:
+        """The rest of the process opens so many descriptors."""
+        self._door = door
+        self._sockets = list(sockets)
+        self._servers = servers
+        self._other_descriptors = other_descriptors
+        self._proxies = TrustedProxies(listen, self._identified, door.count_refused)
+        self._held: deque[tuple[socket.socket, Peer]] = deque()
+        """Those whose PROXY header came while nobody could serve them."""
+        self._waiting: dict[LocalAdmittedConnection, socket.socket] = {}
+        self._partly: set[LocalAdmittedConnection] = set()
+        """Those of them that have sent a part of their version: to be looked at again."""
+        self._accepting = False
+        self._open = False
+        self._shortages = LogThrottle(_TELL_SECONDS)
+        self._told_short = False
+        """The last that was said is that no connection can be accepted."""
+        self._rest: asyncio.TimerHandle | None = None
+        self._look: asyncio.TimerHandle | None = None
+        self._turn: asyncio.Handle | None = None
+        door.changed = self._may_be_next
+
+    @property
+    def port(self) -> int:
+        return int(self._sockets[0].getsockname()[1]) if self._sockets and self._open else 0
+
+    def open(self) -> None:
+        """Listen."""
+        for each in self._sockets:
+            each.listen(BACKLOG)
+        self._open = True
+        self.resume()
+
+    def resume(self) -> None:
+        """Connections may be handed over again."""
+        if not self._open or not self._servers.can_serve():
+            return
+        self._may_be_next()
+        if not self._accepting and self._rest is None:
+            self._accepting = True
+            for each in self._sockets:
+                asyncio.get_running_loop().add_reader(each.fileno(), self._accept, each)
+
+    def close(self) -> None:
+        """Accept no one any more. Those that wait are sent away."""
+        self._pause()
+        self._open = False
+        self._door.closed = True
+        for handle in (self._rest, self._look, self._turn):
+            if handle is not None:
+                handle.cancel()
+        for each in self._sockets:
+            each.close()
+        self._proxies.close()
+        while self._held:
+            self._held.popleft()[0].close()
+        for guest in list(self._waiting):
+            guest.expel("the server is stopping")
+            guest.leave()
+
+    # -- accepting
+
+    def _pause(self) -> None:
+        if self._accepting:
+            self._accepting = False
+            for each in self._sockets:
+                asyncio.get_running_loop().remove_reader(each.fileno())
+
+    def _accept(self, listening: socket.socket) -> None:
+        for _ in range(_AT_ONCE):
+            if not self._servers.can_serve():
+                self._pause()
+                asyncio.get_running_loop().call_later(_REST_SECONDS, self.resume)  # they may only be behind
+                return
+            if not file_descriptors.has_room(listening.fileno(), self._other_descriptors):
+                self._run_short("too few file descriptors are left")
+                return
+            try:
+                sock, name = listening.accept()
+            except (BlockingIOError, InterruptedError):
+                return
+            except ConnectionAbortedError:
+                continue
+            except OSError as error:
+                self._run_short(str(error))
+                return
+            self._proxies.take(sock, Peer.of(name))
+        self._end_shortage()
+
+    def _identified(self, sock: socket.socket, peer: Peer) -> None:
+        """It is known who the client is."""
+        if self._held or not self._servers.can_serve():
+            self._held.append((sock, peer))
+            if len(self._held) == 1:
+                asyncio.get_running_loop().call_later(_REST_SECONDS, self._admit_held)
+        else:
+            self._admit(sock, peer)
+
+    def _admit_held(self) -> None:
+        while self._held and self._servers.can_serve():
+            self._admit(*self._held.popleft())
+        if self._held:
+            asyncio.get_running_loop().call_later(_REST_SECONDS, self._admit_held)
+
+    def _admit(self, sock: socket.socket, peer: Peer) -> None:
+        guest = self._door.arrive(peer)
+        if guest is None:
+            sock.close()
+        elif guest.is_admitted:
+            self._servers.serve(guest, sock)
+        else:
+            self._have_wait(guest, sock)
+
+    def _run_short(self, why: str) -> None:
+        untold = self._shortages.tell("short", asyncio.get_running_loop().time())
+        if untold is not None:
+            self._told_short = True
+            _log.error(
+                "listener.paused",
+                error=why,
+                limit=file_descriptors.limit(),
+                detail="new connections wait; raise the limit of open files, or lower ssh.max_connections",
+            )
+        self._take_a_rest()
+
+    def _end_shortage(self) -> None:
+        if self._told_short:
+            self._told_short = False
+            _log.info("listener.resumed")
+
+    def _take_a_rest(self) -> None:
+        self._pause()
+        self._rest = asyncio.get_running_loop().call_later(_REST_SECONDS, self._rested)
+
+    def _rested(self) -> None:
+        self._rest = None
+        if self._told_short and file_descriptors.has_room(self._sockets[0].fileno(), self._other_descriptors):
+            self._end_shortage()
+        self.resume()
+
+    # -- waiting
+
+    def _have_wait(self, guest: LocalAdmittedConnection, sock: socket.socket) -> None:
+        sock.setblocking(False)
+        self._waiting[guest] = sock
+        guest.expel = lambda reason: self._turn_away(guest, reason)
+        asyncio.get_running_loop().add_reader(sock.fileno(), self._heard, guest, sock)
+        self._may_be_next()
+        if self._look is None:
+            self._look = asyncio.get_running_loop().call_later(_LOOK_SECONDS, self._look_again)
+
+    def _heard(self, guest: LocalAdmittedConnection, sock: socket.socket) -> None:
+        """The client has sent its version, or a part of it, or is gone."""
+        try:
+            sent = sock.recv(_VERSION_BYTES, socket.MSG_PEEK)
+        except (BlockingIOError, InterruptedError):
+            return
+        except OSError:
+            sent = b""
+        if not sent:
+            self._gone(guest)
+            return
+        # what is not taken would be told again and again
+        asyncio.get_running_loop().remove_reader(sock.fileno())
+        if b"\n" in sent:
+            self._partly.discard(guest)
+            guest.greeted()
+        else:
+            self._partly.add(guest)
+
+    def _gone(self, guest: LocalAdmittedConnection) -> None:
+        self._forget(guest)
+        guest.leave()
+
+    def _hung_up(self) -> list[LocalAdmittedConnection]:
+        """Those that wait and have closed their side. What they sent before hides that from `recv`."""
+        poll = select.poll()
+        guests: dict[int, LocalAdmittedConnection] = {}
+        for guest, sock in self._waiting.items():
+            poll.register(sock, _HANG_UP)
+            guests[sock.fileno()] = guest
+        with suppress(OSError):  # more than the limit of open files, which was lowered
+            return [guests[number] for number, _ in poll.poll(0)]
+        return []
+
+    def _turn_away(self, guest: LocalAdmittedConnection, reason: str) -> None:
+        self._door.tell(guest.peer, reason)
+        self._forget(guest)
+
+    def _forget(self, guest: LocalAdmittedConnection) -> None:
+        sock = self._waiting.pop(guest, None)
+        self._partly.discard(guest)
+        if sock is not None:
+            asyncio.get_running_loop().remove_reader(sock.fileno())
+            sock.close()
+
+    def _look_again(self) -> None:
+        self._look = None
+        for guest in self._hung_up():
+            self._gone(guest)
+        for guest in list(self._partly):
+            self._heard(guest, self._waiting[guest])
+        self._next()
+        if self._waiting:
+            self._look = asyncio.get_running_loop().call_later(_LOOK_SECONDS, self._look_again)
+
+    def _may_be_next(self) -> None:
+        if self._turn is None and self._waiting:
+            self._turn = asyncio.get_running_loop().call_soon(self._next)
+
+    def _next(self) -> None:
+        """Hand over those whose turn has come."""
+        self._turn = None
+        while self._waiting and self._servers.can_serve() and (guest := self._door.next()) is not None:
+            sock = self._waiting.pop(guest)
+            self._partly.discard(guest)
+            asyncio.get_running_loop().remove_reader(sock.fileno())
+            self._servers.serve(guest, sock)

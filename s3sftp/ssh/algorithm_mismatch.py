@@ -1,0 +1,64 @@
+"""Why a client and this server have no algorithm in common. Pure.
+
+It is told in the log in the operator's words: what is missing, what the client has, what would help.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+from asyncssh.packet import PacketDecodeError, SSHPacket
+
+from s3sftp.ssh.algorithms import Kind, Offer, advice_for
+
+_COOKIE_BYTES = 1 + 16
+_LISTS: tuple[tuple[str, Kind], ...] = (
+    ("key exchange", "key_exchanges"),
+    ("host key", "signatures"),
+    ("cipher", "ciphers"),
+    ("cipher", "ciphers"),
+    ("MAC", "macs"),
+    ("MAC", "macs"),
+)
+"""The name-lists of a KEXINIT up to those that matter (RFC 4253, 7.1)."""
+_WITHOUT_MAC = ("chacha20", "aes128-gcm", "aes256-gcm")
+_SHOWN_CHARS = 500
+
+
+@dataclass(frozen=True, slots=True)
+class AlgorithmMismatch:
+    """What is missing, what the client has instead, and what to do about it."""
+
+    missing: str
+    offered: str
+    advice: str
+
+
+def mismatches(kexinit: bytes, offer: Offer, host_key_algorithms: Collection[str]) -> list[AlgorithmMismatch]:
+    """Everything that the client's KEXINIT has nothing of in common; nothing for what is no KEXINIT."""
+    found: dict[str, AlgorithmMismatch] = {}
+    needs_mac = True
+    for (what, kind), names in zip(_LISTS, _name_lists(kexinit), strict=False):
+        ours = host_key_algorithms if what == "host key" else offer.of(kind)
+        chosen = next((name for name in names if name in ours), None)
+        if what == "cipher" and chosen is not None:
+            needs_mac = not chosen.startswith(_WITHOUT_MAC)
+        if chosen is None and (what != "MAC" or needs_mac):
+            found[what] = AlgorithmMismatch(what, ",".join(names)[:_SHOWN_CHARS], _advice(what, names, offer))
+    return list(found.values())
+
+
+def _advice(what: str, names: Sequence[str], offer: Offer) -> str:
+    if what == "host key" and (known := [name for name in names if name in offer.signatures]):
+        return f"the client knows host keys of type {known[0]}: add one to ssh.host_keys"
+    return advice_for(names)
+
+
+def _name_lists(kexinit: bytes) -> list[list[str]]:
+    packet = SSHPacket(kexinit)
+    try:
+        packet.get_bytes(_COOKIE_BYTES)
+        return [[name.decode("ascii", "replace") for name in packet.get_namelist()] for _ in _LISTS]
+    except PacketDecodeError:
+        return []

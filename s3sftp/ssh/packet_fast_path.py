@@ -1,0 +1,341 @@
+"""The short way of a connection's data packets: the same bytes on the wire as asyncssh's, for less work.
+
+    socket ─► _recv_pkthdr ─► data of an open channel, its window ─► session
+                   └────────► anything else ─► asyncssh's own code
+    session ─► PacketChannel.write ─► _seal ─► one buffer for each turn of the loop ─► socket
+
+asyncssh sends an empty IGNORE packet before each packet (a remedy for CBC ciphers), makes a cipher object for
+each, copies its bytes about ten times and hands each to the socket by itself. With AES-GCM this module does
+none of that. Key exchange, login, every other packet, every other cipher and every error are asyncssh's: a
+connection only leaves its code where it carries data under AES-GCM without compression.
+
+It replaces private methods of asyncssh, so it is bound to the versions that it was checked against
+(`tests/ssh/test_packet_fast_path.py` reads the code that it replaces) and stays out of the way in any other. The
+choice of this over a fork or a server of our own: docs/decisions/0012.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Iterable
+from typing import Any, TypeAlias, cast
+
+import asyncssh
+from asyncssh.constants import MSG_CHANNEL_DATA, MSG_CHANNEL_WINDOW_ADJUST, MSG_IGNORE, MSG_USERAUTH_LAST
+from asyncssh.misc import MACError
+from asyncssh.packet import SSHPacketLogger, String, UInt32
+
+from s3sftp.ssh.aes_gcm import BLOCK_BYTES, TAG_BYTES, AesGcm, upgraded
+from s3sftp.ssh.packet_buffers import GATHER_BYTES, HEADROOM_BYTES, padding, receiving, sending
+from s3sftp.telemetry import get_logger
+
+_log = get_logger("s3sftp.ssh")
+
+CHECKED_VERSIONS = frozenset({"2.24.1"})
+"""Of asyncssh: those whose code was compared with what is here."""
+_LENGTH_BYTES = 4
+_DATA_HEAD_BYTES = 9
+"""Of a CHANNEL_DATA message: type, channel, length."""
+_DATA_START = 1 + _DATA_HEAD_BYTES
+_MIN_PADDING = 4
+_LITTLE_BYTES = 4096
+_TURNS = 3
+"""So many turns of the loop little may wait for more, while the client keeps sending."""
+_FILLS = [bytes((count,)) for count in range(_MIN_PADDING + BLOCK_BYTES)]
+_AROUND_BYTES = _LENGTH_BYTES + TAG_BYTES
+
+Message: TypeAlias = list[bytes | memoryview]
+"""In pieces."""
+
+
+def _data_head(number: int, size: int) -> bytes:
+    return (MSG_CHANNEL_DATA << 64 | number << 32 | size).to_bytes(_DATA_HEAD_BYTES, "big")
+
+
+def is_supported() -> bool:
+    """Whether the installed asyncssh is known. Says so in the log if not."""
+    if asyncssh.__version__ in CHECKED_VERSIONS:
+        return True
+    _log.warning(
+        "server.fast_path_disabled", reason="unknown version of asyncssh", version=asyncssh.__version__
+    )
+    return False
+
+
+def use_fast_path(conn: asyncssh.SSHServerConnection) -> None:
+    """Put a connection, that has sent nothing yet, on the short way.
+
+    asyncssh makes its connections and channels itself and cannot be told of which class. A subclass that adds
+    no slots may take the place of theirs, and methods looked up from then on are its own.
+    """
+    if logging.getLogger("asyncssh").isEnabledFor(logging.DEBUG):
+        return  # asyncssh shall write what it does with each packet
+    conn.__class__ = PacketConnection
+    cast(PacketConnection, conn)._begin()
+
+
+class PacketConnection(asyncssh.SSHServerConnection, asyncio.BufferedProtocol):
+    """An asyncssh connection whose data packets go the short way."""
+
+    def _begin(self) -> None:
+        if self._transport is not None:
+            self._transport.set_protocol(self)  # it looks whether there is a `get_buffer`
+        self._gathered: memoryview | None = None
+        self._gathered_bytes = 0
+        self._flush_is_due = False
+        self._came_since = False
+        """Something was received since the flush was last looked at."""
+        self._turns_left = 0
+
+    def send_newkeys(self, k: bytes, h: bytes) -> None:
+        super().send_newkeys(k, h)
+        self._send_encryption = upgraded(self._send_encryption)
+        self._next_recv_encryption = upgraded(self._next_recv_encryption)
+
+    def create_server_channel(self, *args: Any, **options: Any) -> asyncssh.SSHServerChannel[Any]:
+        channel = super().create_server_channel(*args, **options)
+        channel.__class__ = PacketChannel
+        return channel
+
+    # ── out ─────────────────────────────────────────────────────────────────────────────────────────
+
+    def send_packet(self, pkttype: int, *args: bytes, handler: SSHPacketLogger | None = None) -> None:
+        if pkttype == MSG_IGNORE and isinstance(self._send_encryption, AesGcm):
+            return
+        if pkttype > MSG_USERAUTH_LAST and self._may_seal():
+            self._seal([[bytes((pkttype,)), *args]])
+        else:
+            super().send_packet(pkttype, *args, handler=handler)
+
+    def send_data(self, channel: PacketChannel, number: int, messages: list[Message]) -> None:
+        """Send CHANNEL_DATA messages (RFC 4254, 5.2), each with its head."""
+        sealed = self._seal(messages) if self._may_seal() else 0
+        for _head, *data in messages[sealed:]:
+            text = String(b"".join(data))
+            super().send_packet(MSG_CHANNEL_DATA, UInt32(number), text, handler=channel)
+
+    def _may_seal(self) -> bool:
+        """Whether a packet may leave right now: no key exchange is under way or due, no compression."""
+        return (
+            isinstance(self._send_encryption, AesGcm)
+            and self._kex_complete
+            and self._auth_complete
+            and self._compressor is None
+            and self._rekey_bytes_sent < self._rekey_bytes
+            and not (self._rekey_seconds and time.monotonic() >= self._rekey_time)
+        )
+
+    def _seal(self, messages: list[Message]) -> int:
+        """Send each as a packet (RFC 4253, 6): length in the clear, then padding length, message, padding.
+
+        Returns how many: none after the one with which it is time for new keys. Called when the first may be
+        sealed; between packets nothing else than the bytes that they count can change that.
+        """
+        seal_into, take = cast(AesGcm, self._send_encryption).seal_into, padding.take
+        sent = self._rekey_bytes_sent
+        count = 0
+        for message in messages:
+            if sent >= self._rekey_bytes:
+                break
+            size = 1 + sum(map(len, message))
+            fill = _MIN_PADDING + -(size + _MIN_PADDING) % BLOCK_BYTES
+            plain = b"".join((_FILLS[fill], *message, take(fill)))
+            size += fill
+            header = size.to_bytes(_LENGTH_BYTES, "big")
+            room = self._room(_AROUND_BYTES + size)
+            room[:_LENGTH_BYTES] = header
+            seal_into(header, plain, room[_LENGTH_BYTES:])
+            sent += size
+            count += 1
+        self._rekey_bytes_sent = sent
+        self._send_seq = (self._send_seq + count) & 0xFFFF_FFFF
+        self._gather()
+        return count
+
+    def _send(self, data: bytes) -> None:
+        """What asyncssh sends by itself goes the same way, in order."""
+        self._room(len(data))[:] = data
+        self._gather()
+
+    def _room(self, size: int) -> memoryview:
+        """Where the next `size` bytes go that leave; what is there already leaves first if it has to."""
+        if self._gathered_bytes + size > GATHER_BYTES:
+            self._flush()
+        if self._gathered is None:
+            self._gathered = sending.take(size)
+        at, self._gathered_bytes = self._gathered_bytes, self._gathered_bytes + size
+        return self._gathered[at : self._gathered_bytes]
+
+    def _gather(self) -> None:
+        """What was put into the room leaves soon, as `_flush_due` has it, or when there is much of it."""
+        if not self._flush_is_due:
+            self._flush_is_due = True
+            self._came_since, self._turns_left = False, _TURNS
+            self._loop.call_soon(self._flush_due)
+
+    def _flush_due(self) -> None:
+        """A client that sends on and on is told of a few things at once; one that waits, now."""
+        if self._came_since and self._turns_left and self._gathered_bytes < _LITTLE_BYTES:
+            self._came_since, self._turns_left = False, self._turns_left - 1
+            self._loop.call_soon(self._flush_due)
+            return
+        self._flush_is_due = False
+        self._flush()
+
+    def _flush(self) -> None:
+        gathered, size = self._gathered, self._gathered_bytes
+        self._gathered, self._gathered_bytes = None, 0
+        if gathered is None:
+            return
+        super()._send(cast(bytes, gathered[:size]))
+        if self._transport is None or not self._transport.get_write_buffer_size():
+            sending.give_back(gathered)  # else the transport may still hold it
+
+    def _force_close(self, exc: Exception | None) -> None:
+        self._flush()  # the reason of a disconnect may be among it
+        super()._force_close(exc)
+
+    # ── in ──────────────────────────────────────────────────────────────────────────────────────────
+
+    def get_buffer(self, sizehint: int) -> memoryview:
+        """Where the loop shall receive, just before it calls `buffer_updated`."""
+        return receiving.view[HEADROOM_BYTES:]
+
+    def buffer_updated(self, nbytes: int) -> None:
+        """Read packets where they were received; the beginning of the first is put in front of them."""
+        self._came_since = True
+        begun, end = self._inpbuf, HEADROOM_BYTES + nbytes
+        if len(begun) > HEADROOM_BYTES or not self._may_open():
+            self.data_received(bytes(receiving.view[HEADROOM_BYTES:end]))
+            return
+        start = HEADROOM_BYTES - len(begun)
+        receiving.view[start:HEADROOM_BYTES] = begun
+        received = receiving.view[start:end]
+        self._inpbuf = cast(bytes, received)
+        self._recv_data()
+        if cast(object, self._inpbuf) is received:  # an error ended it midway
+            self._inpbuf = b""
+
+    def _may_open(self) -> bool:
+        """Whether the next bytes begin a packet that may be data."""
+        return (
+            isinstance(self._recv_encryption, AesGcm)
+            and self._auth_complete
+            and self._decompressor is None
+            and self._recv_handler == self._recv_pkthdr
+        )
+
+    def _recv_pkthdr(self) -> bool:
+        """At the border of a packet: take the data packets that are here whole, leave others to asyncssh."""
+        return self._take_data() if self._may_open() else super()._recv_pkthdr()
+
+    def _take_data(self) -> bool:
+        """Whether the loop of asyncssh has to go on: with a packet that is not data."""
+        encryption = cast(AesGcm, self._recv_encryption)
+        buffer, at = memoryview(self._inpbuf), 0
+        while len(buffer) - at >= _LENGTH_BYTES:
+            header = buffer[at : at + _LENGTH_BYTES]
+            length = int.from_bytes(header, "big")
+            end = at + _LENGTH_BYTES + length + TAG_BYTES
+            if length > self._max_recv_pktlen:
+                self._inpbuf = bytes(buffer[at:])
+                return super()._recv_pkthdr()  # which refuses it
+            if len(buffer) < end:
+                break
+            plain = encryption.open(header, buffer[at + _LENGTH_BYTES : end])
+            if plain is None:
+                raise MACError("MAC verification failed")
+            if not self._deliver(plain):
+                encryption.put_back(plain)
+                self._inpbuf = bytes(buffer[at:])
+                return super()._recv_pkthdr()
+            at = end
+            self._recv_seq = (self._recv_seq + 1) & 0xFFFF_FFFF
+        self._inpbuf = bytes(buffer[at:])
+        return False
+
+    def _deliver(self, plain: bytes) -> bool:
+        """Hand data, or room for data, to its channel. False: this is something else, or not right.
+
+        Both messages (RFC 4254, 5.2) begin with type, channel, and a number: how many bytes.
+        """
+        size = len(plain) - 1 - plain[0] - _DATA_HEAD_BYTES if plain else -1
+        if size < 0 or not MSG_CHANNEL_WINDOW_ADJUST <= plain[1] <= MSG_CHANNEL_DATA:
+            return False
+        channel = self._channels.get(int.from_bytes(plain[2:6], "big"))
+        if not isinstance(channel, PacketChannel):
+            return False
+        self._auth_final = True
+        count = int.from_bytes(plain[6:10], "big")
+        if plain[1] == MSG_CHANNEL_WINDOW_ADJUST:
+            return size == 0 and channel.widen(count)
+        return size == count and channel.take(memoryview(plain)[_DATA_START : _DATA_START + size])
+
+
+class PacketChannel(asyncssh.SSHServerChannel[bytes]):
+    """A channel that cuts what it sends into packets without copying it first."""
+
+    def write(self, data: bytes, datatype: asyncssh.DataType = None) -> None:
+        self.writelines([data], datatype)
+
+    def writelines(self, list_of_data: Iterable[bytes], datatype: asyncssh.DataType = None) -> None:
+        """Send pieces as if they were one; they must not change any more."""
+        if self._send_state != "open":
+            raise BrokenPipeError("channel not open for sending")
+        if datatype is not None:
+            raise OSError("SFTP has no standard error")
+        for piece in filter(len, list_of_data):
+            self._send_buf.append((cast(bytearray, memoryview(piece)), None))
+            self._send_buf_len += len(piece)
+        self._flush_send_buf()
+
+    def _flush_send_buf(self) -> None:
+        if self._send_buf and self._send_window and self._conn is not None and self._send_chan is not None:
+            cast(PacketConnection, self._conn).send_data(self, self._send_chan, self._cut(self._send_chan))
+        super()._flush_send_buf()  # what follows when all is sent: go on writing, EOF, close
+
+    def _cut(self, number: int) -> list[Message]:
+        """Take what waits, as far as the window goes, cut into messages without being copied."""
+        left = min(self._send_buf_len, self._send_window)
+        self._send_buf_len -= left
+        self._send_window -= left
+        pieces = cast(list[tuple[memoryview, None]], self._send_buf)
+        messages: list[Message] = []
+        size = min(left, self._send_pktsize)
+        head = _data_head(number, size)
+        taken = at = 0
+        while left:
+            if left < size:
+                size, head = left, _data_head(number, left)
+            left, room = left - size, size
+            message: Message = [head]
+            while room:
+                piece = pieces[taken][0]
+                part = piece[at : at + room]
+                message.append(part)
+                room -= len(part)
+                at += len(part)
+                if at == len(piece):
+                    taken, at = taken + 1, 0
+            messages.append(message)
+        del pieces[:taken]
+        if at:
+            pieces[0] = (pieces[0][0][at:], None)
+        return messages
+
+    def widen(self, count: int) -> bool:
+        """The client takes so many bytes more. False, and nothing is done, if the channel is not open."""
+        if self._recv_state not in ("open", "eof_pending", "eof"):
+            return False
+        self._send_window += count
+        self._flush_send_buf()
+        return True
+
+    def take(self, data: memoryview) -> bool:
+        """Data from the client. False, and nothing is done, if the client may not send it."""
+        if self._recv_state != "open" or len(data) > self._recv_window:
+            return False
+        self._accept_data(cast(bytes, data))
+        return True

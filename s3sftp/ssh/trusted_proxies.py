@@ -1,0 +1,202 @@
+"""Connections from load balancers that send the PROXY protocol, until it is known who the client is.
+
+accepted ──► from a trusted source: wait for the header ──► admitted as the client's
+         │                              ├── none, and none is required ──► admitted as what it is
+         │                              ├── closed again: a health check
+         │                              └── wrong, cut, late, or none where one is required ──► refused
+         └─► from any other: admitted as what it is, or refused where a header is required
+
+The header is looked at in the socket and taken out of it when it is whole: no byte behind it is touched.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import socket
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from s3sftp.ssh import proxy_header
+from s3sftp.ssh.admission_gate import Peer
+from s3sftp.ssh.options import ListenOptions
+from s3sftp.telemetry import get_logger
+from s3sftp.telemetry.log_throttle import LogThrottle
+
+_log = get_logger("s3sftp.ssh")
+HEADER_SECONDS = 3.0
+"""A load balancer sends its header at once. `ssh.login_grace` begins behind it."""
+_CHECK_SECONDS = 0.25
+"""A health check closes within this time after its header, and then no client was there."""
+MAX_WAITING = 256
+"""Connections whose header has not come. Each costs a descriptor; when they are so many, the oldest of the
+source that has the most makes room."""
+_LOOK_SECONDS = 0.05
+"""How soon to look again at a part of a header. Nothing is listened to meanwhile: what is not taken out of
+the socket would be told again and again. Load balancers send the whole header at once."""
+_TELL_SECONDS = 60.0
+_SEND_ONE = (
+    "have the load balancer send the header: send-proxy-v2 (haproxy), proxy_protocol on (nginx), "
+    "proxy_protocol_v2.enabled (AWS NLB); or set listen.proxy_protocol to allowed or off"
+)
+_NAME_IT = "if this is your load balancer, add its address to listen.proxy_sources"
+_ONE_HEADER = "the load balancer must send the whole header at once, before anything else"
+
+Admit = Callable[[socket.socket, Peer], None]
+
+
+@dataclass(eq=False, slots=True)
+class _Waiting:
+    """A connection that was accepted from a trusted source."""
+
+    sock: socket.socket
+    peer: Peer
+    deadline: asyncio.TimerHandle | None = None
+    again: asyncio.TimerHandle | None = None
+    has_begun: bool = False
+    """A part of a header has arrived."""
+    header_read: bool = False
+    """It is the load balancer's own: what is waited for is whether it closes again."""
+
+
+class TrustedProxies:
+    """Finds out which client each connection belongs to. `admit` takes those that stay."""
+
+    def __init__(self, listen: ListenOptions, admit: Admit, count_refused: Callable[[], None]) -> None:
+        self._mode = listen.proxy_protocol
+        self._networks = [ipaddress.ip_network(text) for text in listen.proxy_sources]
+        self._admit = admit
+        self._count_refused = count_refused
+        self._waiting: dict[_Waiting, None] = {}  # in order of arrival
+        self._told = LogThrottle(_TELL_SECONDS)
+        if self._mode != "off" and any(network.prefixlen == 0 for network in self._networks):
+            _log.warning(
+                "listener.proxy_sources_unrestricted",
+                option="listen.proxy_sources",
+                detail="anybody who reaches the port can claim any address: list only the load balancers",
+            )
+
+    def take(self, sock: socket.socket, peer: Peer) -> None:
+        """A connection that was just accepted."""
+        if self._mode == "off":
+            self._admit(sock, peer)
+        elif self._trusts(peer.address):
+            self._wait(sock, peer)
+        elif self._mode == "required":
+            self._tell("no trusted proxy", "not from a trusted proxy", _NAME_IT, {"peer": peer.shown})
+            sock.close()
+        else:
+            self._admit(sock, peer)
+
+    def close(self) -> None:
+        """Nobody is waited for any more."""
+        for each in list(self._waiting):
+            self._forget(each).close()
+
+    def _trusts(self, address: str) -> bool:
+        try:
+            parsed = ipaddress.ip_address(address)
+        except ValueError:
+            return False
+        return any(parsed in network for network in self._networks)
+
+    # -- waiting for the header
+
+    def _wait(self, sock: socket.socket, peer: Peer) -> None:
+        sock.setblocking(False)
+        waiting = _Waiting(sock, peer)
+        self._make_room()
+        self._waiting[waiting] = None
+        self._watch(waiting, HEADER_SECONDS)
+        self._look(waiting)
+
+    def _watch(self, waiting: _Waiting, seconds: float) -> None:
+        loop = asyncio.get_running_loop()
+        waiting.deadline = loop.call_later(seconds, self._too_late, waiting)
+        loop.add_reader(waiting.sock.fileno(), self._look, waiting)
+
+    def _make_room(self) -> None:
+        if len(self._waiting) < MAX_WAITING:
+            return
+        ((greediest, _),) = Counter(each.peer.address for each in self._waiting).most_common(1)
+        oldest = next(each for each in self._waiting if each.peer.address == greediest)
+        self._refuse(oldest, "too many", "too many connections without their PROXY header", _ONE_HEADER)
+
+    def _look(self, waiting: _Waiting) -> None:
+        """Bytes have arrived, or the other side has closed."""
+        try:
+            data = waiting.sock.recv(proxy_header.MAX_BYTES, socket.MSG_PEEK)
+        except (BlockingIOError, InterruptedError):
+            return
+        except OSError:  # reset: how haproxy ends a health check
+            data = b""
+        if not data:  # without a byte of SSH: it has only looked whether somebody listens
+            self._forget(waiting).close()
+        elif waiting.header_read:
+            self._let_in(waiting, waiting.peer)
+        else:
+            self._judge(waiting, proxy_header.parse(data))
+
+    def _judge(self, waiting: _Waiting, parsed: proxy_header.Parsed) -> None:
+        match parsed:
+            case proxy_header.ProxyHeader():
+                waiting.sock.recv(parsed.length)
+                self._identified(waiting, parsed)
+            case proxy_header.MalformedHeader(reason):
+                self._refuse(waiting, "wrong", f"wrong PROXY header: {reason}", _ONE_HEADER)
+            case proxy_header.NoHeader() if self._mode == "required":
+                self._refuse(waiting, "none", "no PROXY header", _SEND_ONE)
+            case proxy_header.NoHeader():
+                self._let_in(waiting, waiting.peer)
+            case None:
+                waiting.has_begun = True
+                loop = asyncio.get_running_loop()
+                loop.remove_reader(waiting.sock.fileno())
+                waiting.again = loop.call_later(_LOOK_SECONDS, self._look, waiting)
+
+    def _identified(self, waiting: _Waiting, header: proxy_header.ProxyHeader) -> None:
+        peer = waiting.peer
+        named = Peer.of(header.client) if header.client else peer
+        is_itself = (named.address, named.port) == (peer.address, peer.port)
+        # version 1 has no LOCAL: health checks name the two ends of their own connection
+        if header.client is not None and not (is_itself and header.version == 1):
+            self._let_in(waiting, Peer(named.address, named.port, proxy=peer.shown))
+            return
+        waiting.header_read = True
+        waiting.peer = Peer(peer.address, peer.port, is_proxys_own=True)
+        if waiting.deadline is not None:
+            waiting.deadline.cancel()
+        self._watch(waiting, _CHECK_SECONDS)
+        self._look(waiting)
+
+    def _too_late(self, waiting: _Waiting) -> None:
+        if waiting.header_read or (not waiting.has_begun and self._mode == "allowed"):
+            self._let_in(waiting, waiting.peer)  # there are clients that wait for the server's version
+        elif waiting.has_begun:
+            self._refuse(waiting, "cut", "incomplete PROXY header", _ONE_HEADER)
+        else:
+            self._refuse(waiting, "none", "no PROXY header", _SEND_ONE)
+
+    # -- the end of waiting
+
+    def _let_in(self, waiting: _Waiting, peer: Peer) -> None:
+        self._admit(self._forget(waiting), peer)
+
+    def _refuse(self, waiting: _Waiting, kind: str, reason: str, advice: str) -> None:
+        self._forget(waiting).close()
+        self._tell(kind, reason, advice, {"proxy": waiting.peer.shown})
+
+    def _forget(self, waiting: _Waiting) -> socket.socket:
+        self._waiting.pop(waiting, None)
+        for timer in (waiting.deadline, waiting.again):
+            if timer is not None:
+                timer.cancel()
+        asyncio.get_running_loop().remove_reader(waiting.sock.fileno())
+        return waiting.sock
+
+    def _tell(self, kind: str, reason: str, advice: str, where: dict[str, str]) -> None:
+        self._count_refused()
+        untold = self._told.tell(kind, asyncio.get_running_loop().time())
+        if untold is not None:
+            _log.warning("connection.refused", **where, reason=reason, advice=advice, suppressed=untold)

@@ -1,0 +1,97 @@
+"""Set up logging for the process. Only the command line does this; a library never should."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from typing import TextIO
+
+import structlog
+from structlog.typing import EventDict, Processor, WrappedLogger
+
+from s3sftp.telemetry.escape import escape_event
+from s3sftp.telemetry.logs import get_logger
+from s3sftp.telemetry.options import LogOptions
+from s3sftp.telemetry.stderr_writer import install_stderr_writer
+
+_QUIET = ("asyncssh", "asyncio", "aiobotocore", "botocore", "urllib3", "aiohttp", "opentelemetry")
+"""Libraries heard from WARNING up: below that they say again, per packet, what we say per operation."""
+_TOLD_OTHERWISE = tuple(
+    f"{library}.{module}" for library in ("botocore", "aiobotocore") for module in ("credentials", "tokens")
+)
+"""They log with a traceback what `credentials.failed` says in one line."""
+
+
+def configure_logging(
+    options: LogOptions, stream: TextIO | None = None, *, worker: int | None = None
+) -> None:
+    """Send every event, ours and the libraries', to standard error through one formatter.
+
+    Each event of one of several workers says which one.
+    """
+    handler = logging.StreamHandler(stream or sys.stderr)
+    common = _common(worker)
+    handler.setFormatter(_formatter(options, common))
+    root = logging.getLogger()
+    for old in list(root.handlers):
+        root.removeHandler(old)
+    root.addHandler(handler)
+    root.setLevel(options.level.upper())
+    for name in _QUIET:
+        logging.getLogger(name).setLevel(max(logging.WARNING, root.level))
+    for name in _TOLD_OTHERWISE:
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+    logging.captureWarnings(capture=True)
+    structlog.configure(
+        processors=[
+            *common,
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(root.level),
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        cache_logger_on_first_use=True,
+    )
+
+
+def configure_nonblocking_logging(options: LogOptions, *, worker: int | None = None) -> None:
+    """The same, for a process that serves: whoever reads standard error, nothing waits for it."""
+    configure_logging(options, install_stderr_writer(_tell_dropped), worker=worker)
+
+
+def _tell_dropped(lines: int) -> None:
+    get_logger("s3sftp.telemetry").warning(
+        "log.lines_dropped", lines=lines, detail="nobody read standard error, or not fast enough"
+    )
+
+
+def _common(worker: int | None) -> list[Processor]:
+    def add_worker(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+        event["worker"] = worker
+        return event
+
+    return [
+        *([] if worker is None else [add_worker]),
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.format_exc_info,
+    ]
+
+
+def _formatter(options: LogOptions, common: list[Processor]) -> logging.Formatter:
+    renderer: Processor
+    if options.format == "json":
+        renderer = structlog.processors.JSONRenderer()
+    else:
+        renderer = structlog.processors.LogfmtRenderer(
+            key_order=["timestamp", "level", "event"], bool_as_flag=False
+        )
+    return structlog.stdlib.ProcessorFormatter(
+        foreign_pre_chain=common,
+        processors=[
+            structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+            escape_event,
+            renderer,
+        ],
+    )

@@ -1,0 +1,269 @@
+"""The catalogue of metrics: every instrument, each of its labels' values, and where its numbers stand.
+
+    row 0      s3sftp_connections                             gauges first: a worker that is gone has none
+    row 1      s3sftp_sessions
+    …
+    row 12     s3sftp_connections_total{result="accepted"}    what is counted stays
+    row 13     s3sftp_connections_total{result="refused"}
+    …          histogram: a row for each bucket, one for what is beyond, one for the sum
+
+Every series is declared, so there are never more of them, whatever clients send; and each has a row in a
+`counters.Table`, so several processes count together without a lock, and what is said is the sum. The numbers
+are integers: seconds are counted in microseconds. From this page docs/metrics.md is made.
+"""
+
+from __future__ import annotations
+
+from itertools import product
+
+from s3sftp import __version__
+from s3sftp.telemetry.instrument import Instrument, InstrumentKind, MetricGroup
+
+MICRO = 1_000_000
+"""Numbers in the table for a second."""
+
+OPERATIONS = (
+    *("open", "close", "read", "write", "lstat", "fstat", "setstat", "fsetstat", "opendir", "readdir"),
+    *("remove", "mkdir", "rmdir", "realpath", "stat", "rename", "readlink", "symlink"),
+    *("posix-rename", "statvfs", "fstatvfs", "fsync", "lsetstat", "limits", "expand-path", "copy-data"),
+    *("check-file", "check-file-name", "check-file-handle", "home-directory", "unknown"),
+)
+"""Packet types and extensions, as the log has them."""
+STATUSES = (
+    *("ok", "eof", "no_such_file", "permission_denied", "failure", "bad_message"),
+    *("no_connection", "connection_lost", "op_unsupported"),
+)
+"""SFTP's status codes by their numbers."""
+_SENT_STATUSES = tuple(name for name in STATUSES if name not in ("eof", "no_connection", "connection_lost"))
+_MAY_END = ("read", "readdir")
+
+LOGIN_METHODS = ("password", "keyboard-interactive", "publickey")
+
+S3_APIS = (
+    *("GetObject", "HeadObject", "PutObject", "DeleteObject", "CopyObject", "ListObjectsV2"),
+    *("CreateMultipartUpload", "UploadPart", "UploadPartCopy", "CompleteMultipartUpload"),
+    *("AbortMultipartUpload", "ListMultipartUploads", "ListParts", "DeleteObjects", "GetObjectTagging"),
+    *("HeadBucket", "GetBucketLifecycleConfiguration", "GetBucketVersioning", "ListObjects"),
+    "other",
+)
+S3_RESULTS = ("ok", "client_error", "server_error", "throttled", "no_answer")
+
+ENDED_EARLY = (
+    *("client_closed", "connection_lost", "session_ended", "idle", "stalled", "protocol_error"),
+    *("internal_error", "cancelled"),
+)
+"""Why a transfer was aborted, of either direction."""
+FAILURES = (
+    *("not_found", "already_exists", "permission_denied", "not_a_directory", "is_a_directory", "not_empty"),
+    *("invalid_request", "unsupported", "changed", "no_space", "busy", "timed_out", "storage_failure"),
+    *("storage_error", "internal_error"),
+)
+"""Why one failed: the classes of `StorageError`, and `internal_error` for all else."""
+_TRANSFERS = (
+    *product(("upload", "download"), ("committed",), ("closed",)),
+    *product(("upload",), ("aborted",), ("unchanged", "removed")),
+    *product(("upload", "download"), ("aborted",), ENDED_EARLY),
+    *product(("upload", "download"), ("failed",), FAILURES),
+)
+
+_DURATIONS = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 120.0)
+
+BUILD_INFO = Instrument(
+    MetricGroup.SERVER,
+    InstrumentKind.GAUGE,
+    "s3sftp_build_info",
+    "Always 1; says the version.",
+    ("version",),
+    ((__version__,),),
+)
+READY = Instrument(
+    MetricGroup.SERVER,
+    InstrumentKind.GAUGE,
+    "s3sftp_ready",
+    "1 while a client would be served: started, a worker is ready, not draining, and the storage answers, as"
+    " far as `/readyz` and clients' requests have found out. Reading it asks the storage nothing.",
+)
+WORKERS = Instrument(
+    MetricGroup.SERVER,
+    InstrumentKind.GAUGE,
+    "s3sftp_workers",
+    "Processes that are configured to serve connections.",
+)
+WORKERS_READY = Instrument(
+    MetricGroup.SERVER,
+    InstrumentKind.GAUGE,
+    "s3sftp_workers_ready",
+    "Workers that can take connections now; one that hangs cannot.",
+)
+WORKER_RESTARTS = Instrument(
+    MetricGroup.SERVER,
+    InstrumentKind.COUNTER,
+    "s3sftp_worker_restarts",
+    "Workers that ended although nobody told them to, and were replaced.",
+)
+EVENT_LOOP_LAG = Instrument(
+    MetricGroup.SERVER,
+    InstrumentKind.GAUGE,
+    "s3sftp_event_loop_lag_seconds",
+    "The longest delay of a worker's event loop in the last 15 to 30 seconds: for so long all of its sessions"
+    " stood still.",
+    ("worker",),
+    unit="seconds",
+    scale=MICRO,
+    per_worker=True,
+)
+USERS = Instrument(MetricGroup.SERVER, InstrumentKind.GAUGE, "s3sftp_users", "Users that are configured.")
+CONFIG_RELOADS = Instrument(
+    MetricGroup.SERVER,
+    InstrumentKind.COUNTER,
+    "s3sftp_config_reloads",
+    "Times that the configuration was read again; those that failed changed nothing.",
+    ("result",),
+    (("ok",), ("failed",)),
+)
+
+CONNECTIONS = Instrument(
+    MetricGroup.CONNECTIONS,
+    InstrumentKind.GAUGE,
+    "s3sftp_connections",
+    "SSH connections that are served now, before and after their login; without those that wait for their"
+    " turn to log in.",
+)
+CONNECTIONS_TOTAL = Instrument(
+    MetricGroup.CONNECTIONS,
+    InstrumentKind.COUNTER,
+    "s3sftp_connections",
+    "Connections by what became of them on arrival: `refused` are those of banned sources, those beyond a"
+    " limit, those that waited for their turn in vain, and those whose PROXY header is missing or wrong.",
+    ("result",),
+    (("accepted",), ("refused",)),
+)
+SESSIONS = Instrument(
+    MetricGroup.CONNECTIONS, InstrumentKind.GAUGE, "s3sftp_sessions", "SFTP sessions that are open now."
+)
+LOGINS = Instrument(
+    MetricGroup.CONNECTIONS,
+    InstrumentKind.COUNTER,
+    "s3sftp_logins",
+    "Logins by method: `accepted`; `failed`, a wrong password, or a connection whose keys were all refused;"
+    " `refused`, right but one connection too many of the user; `error`, the authenticator gave no answer.",
+    ("method", "result"),
+    product(LOGIN_METHODS, ("accepted", "failed", "refused", "error")),
+)
+
+OPERATIONS_TOTAL = Instrument(
+    MetricGroup.OPERATIONS,
+    InstrumentKind.COUNTER,
+    "s3sftp_operations",
+    "SFTP requests that were answered, by the packet's type or the extension's name, and by the status of the"
+    " answer; answers without a status, such as data, are `ok`.",
+    ("operation", "result"),
+    (*product(OPERATIONS, _SENT_STATUSES), *product(_MAY_END, ("eof",))),
+    other=("unknown", "failure"),
+)
+OPERATION_DURATION = Instrument(
+    MetricGroup.OPERATIONS,
+    InstrumentKind.HISTOGRAM,
+    "s3sftp_operation_duration_seconds",
+    "From the arrival of an SFTP request to its answer, including its wait for those before it. The end of a"
+    " file or directory is `ok`; every other status is an `error`.",
+    ("operation", "result"),
+    product(OPERATIONS, ("ok", "error")),
+    unit="seconds",
+    scale=MICRO,
+    bounds=_DURATIONS,
+    other=("unknown", "error"),
+)
+OPEN_HANDLES = Instrument(
+    MetricGroup.OPERATIONS,
+    InstrumentKind.GAUGE,
+    "s3sftp_open_handles",
+    "Files and directories that clients have open now.",
+    ("kind",),
+    (("read",), ("write",), ("directory",)),
+)
+
+TRANSFERS = Instrument(
+    MetricGroup.TRANSFERS,
+    InstrumentKind.COUNTER,
+    "s3sftp_transfers",
+    "Files that were open, when they no longer are. `committed`: the client closed it, and what was uploaded"
+    " is stored. `aborted`: it ended otherwise, and an upload has changed nothing. `failed`: an error ended"
+    " it, whose kind is the reason.",
+    ("direction", "result", "reason"),
+    _TRANSFERS,
+)
+RECEIVED_BYTES = Instrument(
+    MetricGroup.TRANSFERS,
+    InstrumentKind.COUNTER,
+    "s3sftp_received_bytes",
+    "Bytes of file content that clients have written.",
+    unit="bytes",
+)
+SENT_BYTES = Instrument(
+    MetricGroup.TRANSFERS,
+    InstrumentKind.COUNTER,
+    "s3sftp_sent_bytes",
+    "Bytes of file content that clients have read.",
+    unit="bytes",
+)
+BUFFERED_BYTES = Instrument(
+    MetricGroup.TRANSFERS,
+    InstrumentKind.GAUGE,
+    "s3sftp_buffered_bytes",
+    "File content in memory, of uploads and read-ahead; at most a second old.",
+    unit="bytes",
+)
+BUFFER_LIMIT_BYTES = Instrument(
+    MetricGroup.TRANSFERS,
+    InstrumentKind.GAUGE,
+    "s3sftp_buffer_limit_bytes",
+    "What may be in memory: `files.buffer_bytes`, of the workers that run.",
+    unit="bytes",
+)
+
+S3_REQUESTS = Instrument(
+    MetricGroup.STORAGE,
+    InstrumentKind.COUNTER,
+    "s3sftp_s3_requests",
+    "Requests to the store, each attempt, by S3's name of the API. `client_error`: a status 3xx or 4xx,"
+    " including the 404 for a name that is free; `throttled`: the store asked to slow down (503, 429);"
+    " `no_answer`: no valid answer came, or nobody waited for it any more.",
+    ("api", "result"),
+    product(S3_APIS, S3_RESULTS),
+)
+S3_RETRIES = Instrument(
+    MetricGroup.STORAGE,
+    InstrumentKind.COUNTER,
+    "s3sftp_s3_retries",
+    "Those of the requests that repeat or continue an earlier one.",
+)
+S3_THROTTLES = Instrument(
+    MetricGroup.STORAGE,
+    InstrumentKind.COUNTER,
+    "s3sftp_s3_throttles",
+    "Those of the requests that were answered with a demand to slow down.",
+)
+S3_COST = Instrument(
+    MetricGroup.STORAGE,
+    InstrumentKind.COUNTER,
+    "s3sftp_s3_cost_dollars",
+    "An estimate of what the requests cost, by the list prices of S3 Standard in us-east-1; without transfer"
+    " and storage.",
+    unit="dollars",
+)
+
+CATALOGUE = tuple(value for value in list(globals().values()) if isinstance(value, Instrument))
+"""All of them, in the order of the page."""
+
+
+def _lay_out(first: int, *kinds: InstrumentKind) -> int:
+    for each in CATALOGUE:
+        if each.kind in kinds:
+            first = each.lay_out(first)
+    return first
+
+
+GAUGE_ROWS = _lay_out(0, InstrumentKind.GAUGE)
+ROWS = _lay_out(GAUGE_ROWS, InstrumentKind.COUNTER, InstrumentKind.HISTOGRAM)
+"""How many rows the table has; the first ones are the gauges'."""

@@ -1,0 +1,180 @@
+"""Standard error that never makes its writer wait, whoever reads it or does not.
+
+    any thread ── write ──► queue of whole lines, bounded in bytes ──► one thread ── os.write ──► descriptor
+                     └── full: dropped and counted                        └── told when lines go out again
+
+A pipe whose reader has stopped takes 64 KiB and then blocks for ever; a blocked event loop serves nobody. A
+flag on the descriptor is no way out: other processes share it.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import fcntl
+import io
+import os
+import select
+import stat
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from queue import SimpleQueue
+from typing import TextIO, cast
+
+MAX_BYTES = 1 << 20
+"""What may wait to be written, in each process."""
+_AT_ONCE_BYTES = select.PIPE_BUF
+"""A pipe takes so much in one piece; what is longer may be mixed with what other processes write."""
+_LAST_SECONDS = 2.0
+"""How long the last lines may take at the end of the process."""
+_PAUSE_SECONDS = 0.001
+"""How long lines gather behind one that has been written: to wake a thread for each costs more."""
+_LINE_BYTES = 1 << 16
+"""Text without a line break is passed on when it is so long."""
+
+
+class StderrWriter(io.TextIOBase):
+    """A text stream on a descriptor. Lines of several processes stay whole where each has one of these.
+
+    `tell_dropped` is called with the number of lines that were dropped, once lines go out again.
+    """
+
+    encoding = "utf-8"
+
+    def __init__(
+        self, descriptor: int, tell_dropped: Callable[[int], None], max_bytes: int = MAX_BYTES
+    ) -> None:
+        self._descriptor = descriptor
+        self._tell_dropped = tell_dropped
+        self._max_bytes = max_bytes
+        self._is_pipe = stat.S_ISFIFO(os.fstat(descriptor).st_mode)
+        self._lines: SimpleQueue[bytes] = SimpleQueue()
+        self._unfinished = ""
+        # each is changed by one side only: no lock, which a log line out of a destructor could find taken
+        self._put_bytes = 0
+        self._done_bytes = 0
+        self._dropped = 0
+        self._failed = 0
+        self._told = 0
+        self._thread = threading.Thread(target=self._run, name="log", daemon=True)
+
+    def start(self) -> None:
+        """Begin to write. Raises RuntimeError or MemoryError when there can be no thread."""
+        self._thread.start()
+
+    def writable(self) -> bool:
+        return True
+
+    def fileno(self) -> int:
+        return self._descriptor
+
+    def write(self, text: str) -> int:
+        """Take the text; that of a line goes out as a whole."""
+        whole = text
+        if self._unfinished or not text.endswith("\n"):
+            whole = self._finished(text)
+        if whole:
+            self._put(whole.encode("utf-8", "backslashreplace"))
+        return len(text)
+
+    def _finished(self, text: str) -> str:
+        whole, line_break, rest = (self._unfinished + text).rpartition("\n")
+        if len(rest) > _LINE_BYTES:
+            self._unfinished = ""
+            return whole + line_break + rest
+        self._unfinished = rest
+        return whole + line_break
+
+    def _put(self, data: bytes) -> None:
+        if self._put_bytes - self._done_bytes + len(data) > self._max_bytes:
+            self._dropped += 1
+            return
+        self._put_bytes += len(data)
+        self._lines.put(data)
+
+    def finish(self, seconds: float = _LAST_SECONDS) -> bool:
+        """Wait until all is written, for so long at most; whether it is."""
+        if self._unfinished:
+            self.write("\n")
+        deadline = time.monotonic() + seconds
+        while self._done_bytes != self._put_bytes and self._thread.is_alive():
+            if time.monotonic() >= deadline:
+                return False
+            time.sleep(0.002)
+        return True
+
+    # -- in the thread
+
+    def _run(self) -> None:
+        held = b""
+        while True:
+            data = held or self._lines.get()
+            held = b""
+            count = 1
+            while len(data) < _AT_ONCE_BYTES and not self._lines.empty():
+                held = self._lines.get()
+                if len(data) + len(held) > _AT_ONCE_BYTES:
+                    break
+                data, held, count = data + held, b"", count + 1
+            written = self._write(data)
+            self._done_bytes += len(data)
+            if not written:
+                self._failed += count
+            elif self._put_bytes - self._done_bytes <= self._max_bytes // 2:
+                self._tell()
+            if self._lines.empty() and not held:
+                time.sleep(_PAUSE_SECONDS)
+
+    def _tell(self) -> None:
+        lost = self._dropped + self._failed
+        if lost > self._told:
+            untold, self._told = lost - self._told, lost
+            self._tell_dropped(untold)
+
+    def _write(self, data: bytes) -> bool:
+        """Whether somebody took it: the reader may be gone, or the disk full."""
+        try:
+            with self._alone():
+                rest = memoryview(data)
+                while rest:
+                    rest = rest[self._write_some(rest) :]
+        except OSError:
+            return False
+        return True
+
+    def _write_some(self, data: memoryview) -> int:
+        try:
+            return os.write(self._descriptor, data)
+        except BlockingIOError:  # somebody who shares it has set the flag
+            select.select([], [self._descriptor], [])
+            return 0
+
+    @contextlib.contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Keep other processes that share a pipe from writing into the middle of a line."""
+        if not self._is_pipe:
+            yield
+            return
+        locked = False
+        with contextlib.suppress(OSError):  # not every system locks pipes
+            fcntl.lockf(self._descriptor, fcntl.LOCK_EX)
+            locked = True
+        try:
+            yield
+        finally:
+            if locked:
+                fcntl.lockf(self._descriptor, fcntl.LOCK_UN)
+
+
+def install_stderr_writer(tell_dropped: Callable[[int], None]) -> TextIO:
+    """From now on nothing in this process waits for who reads standard error; the stream to write to."""
+    output = StderrWriter(sys.stderr.fileno(), tell_dropped)
+    try:
+        output.start()
+    except (RuntimeError, MemoryError):  # without a thread there is only the old way
+        return sys.stderr
+    atexit.register(output.finish)
+    sys.stderr = cast(TextIO, output)
+    return sys.stderr

@@ -1,0 +1,62 @@
+"""Which worker serves a connection: the one with the fewest."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import socket
+from collections.abc import Mapping
+
+from s3sftp.ssh import LocalAdmittedConnection, file_descriptors
+from s3sftp.telemetry import get_logger
+from s3sftp.telemetry.log_throttle import LogThrottle
+from s3sftp.workers.worker_process import WorkerProcess
+
+_log = get_logger("s3sftp.workers")
+_TELL_SECONDS = 60.0
+
+
+class LeastConnections:
+    """Hands connections to workers (`ssh.Servers`). `workers` are those that there are, in any state; it
+    changes under us."""
+
+    def __init__(self, workers: Mapping[int, WorkerProcess], other_descriptors: int) -> None:
+        """Each of them opens so many descriptors besides connections."""
+        self._workers = workers
+        self._other_descriptors = other_descriptors
+        self._numbers = itertools.count(1)
+        self._turn = 0
+        self._full = LogThrottle(_TELL_SECONDS)
+
+    def can_serve(self) -> bool:
+        workers = list(self._workers.values())
+        if any(map(self._is_able, workers)):
+            return True
+        if any(worker.can_serve for worker in workers):
+            self._tell_full()
+        return False
+
+    def _tell_full(self) -> None:
+        if self._full.tell("full", asyncio.get_running_loop().time()) is not None:
+            _log.error(
+                "listener.paused",
+                error="the workers have too few file descriptors left",
+                limit=file_descriptors.limit(),
+                detail="new connections wait; raise the limit of open files, or lower ssh.max_connections",
+            )
+
+    def serve(self, guest: LocalAdmittedConnection, sock: socket.socket) -> None:
+        worker = min(
+            (worker for worker in self._workers.values() if self._is_able(worker)),
+            # among equals each has its turn
+            key=lambda worker: (len(worker.guests), worker.number <= self._turn, worker.number),
+        )
+        self._turn = worker.number
+        number = next(self._numbers)
+        guest.expel = worker.expel(number)
+        worker.serve(number, guest, sock)
+
+    def _is_able(self, worker: WorkerProcess) -> bool:
+        # it has the same limit of descriptors as this process
+        most = file_descriptors.for_connections(self._other_descriptors)
+        return worker.can_serve and len(worker.guests) < most
