@@ -1,7 +1,7 @@
 """The admin port's HTTP: three pages, for peers that may be hostile.
 
-aiohttp speaks HTTP. What it leaves open is bounded in `connection_limits.py`: one request for each connection, so many
-connections, so many bytes, so much time.
+aiohttp speaks HTTP. `connection_limits.py` bounds what aiohttp does not: the number of connections, and for
+each connection one request, its bytes, and its time.
 """
 
 from __future__ import annotations

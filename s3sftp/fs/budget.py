@@ -1,8 +1,8 @@
 """One byte budget for the file contents of all sessions of the process.
 
-`fs/budget_ledger.py` counts and decides; here uploads wait for their turn. While any does, the ledger is looked at
-every second: reservations that are too old go, full chunks whose clients do nothing are sent, and as the last
-thing an upload that only stands in the way of the others is given up.
+`fs/budget_ledger.py` counts and decides; here uploads wait for their turn. While any upload waits, the
+budget is reviewed every second: old reservations expire, full chunks of idle clients are sent, and as a
+last resort an upload that only blocks the others is aborted.
 """
 
 from __future__ import annotations

@@ -92,7 +92,7 @@ class SharedCounters:
 
 
 def create_shared_file(rows: int, columns: int) -> int:
-    """A file in memory for `SharedCounters.shared`, to be inherited by the processes; the caller closes it."""
+    """A memory file for `SharedCounters.shared` that child processes inherit; the caller closes it."""
     descriptor = os.memfd_create("s3sftp-counters", os.MFD_CLOEXEC)
     os.ftruncate(descriptor, rows * columns * _NUMBER)
     return descriptor

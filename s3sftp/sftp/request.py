@@ -20,8 +20,8 @@ class Request:
     name: str
     """The packet's type, or the extension's name."""
     run: Callable[[], Awaitable[Answer]] | ReadRequest
-    """Does it and returns the answer packet; raises StorageError. A `ReadRequest` needs no task: thousands may wait,
-    and cost each other nothing."""
+    """Runs the request and returns the answer packet. Raises StorageError if it fails. A `ReadRequest` runs
+    without a task of its own, so that thousands of them can wait cheaply."""
     claims: tuple[Claim, ...] = ()
     path: VirtualPath | None = None
     target: VirtualPath | None = None

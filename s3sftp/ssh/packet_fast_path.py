@@ -10,8 +10,8 @@ none of that. Key exchange, login, every other packet, every other cipher and ev
 connection only leaves its code where it carries data under AES-GCM without compression.
 
 It replaces private methods of asyncssh, so it is bound to the versions that it was checked against
-(`tests/ssh/test_packet_fast_path.py` reads the code that it replaces) and stays out of the way in any other. The
-choice of this over a fork or a server of our own: docs/decisions/0012.
+(`tests/ssh/test_packet_fast_path.py` compares the code that it replaces) and is inactive with any other
+version. docs/decisions/0012 explains why this is neither a fork nor an SSH server of our own.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Set up OpenTelemetry tracing as the standard environment variables ask for it.
 
-When none of them asks for anything no SDK is installed, and spans cost nothing. Which ones do is in
-`otel_exporters.py`; the remaining ones (service name, resource, sampler, batch sizes, headers, time limits) are
+When none of them asks for anything no SDK is installed, and spans cost nothing. `otel_exporters.py` lists
+those that do; the remaining ones (service name, resource, sampler, batch sizes, headers, time limits) are
 read by the SDK itself.
 """
 

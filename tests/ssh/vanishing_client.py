@@ -1,4 +1,4 @@
-"""A client whose machine goes, as a program that has a network of its own: `python -m tests.ssh.vanishing_client HOW`.
+"""A client whose machine vanishes, in a network of its own: `python -m tests.ssh.vanishing_client HOW`.
 
 Prints the reasons with which the server has closed connections.
 """

@@ -1,4 +1,4 @@
-"""Workers that do one thing wrong, and their template: `python -m tests.workers.faulty_workers REQUESTS VICE …`.
+"""Workers with one fault each, and their template: `python -m tests.workers.faulty_workers REQUESTS FAULT …`.
 
 greeter   nothing wrong: says its number to each connection and closes it
 deaf      says that it is ready, and then hears nothing, no signal either but SIGUSR1

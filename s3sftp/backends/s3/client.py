@@ -181,9 +181,11 @@ class S3Client:
 
         `moved_bytes` is what the request moves, for its time limit; `resumed` says that it continues an
         earlier one, which makes it a retry on the account; `attempts` bounds them where `s3.attempts` are too
-        many; `on_unknown` is awaited after each attempt that may have been carried out although its answer
-        does not say so, before the next one. Raises a StorageError whose cause is the last `RequestError`; that
-        one's `unknown` speaks for all attempts.
+        many; `on_unknown` is awaited after each attempt that the store may have executed although no
+        conclusive reply arrived, before the next attempt.
+
+        Raises a StorageError, caused by the `RequestError` of the last attempt, whose `unknown` is true if
+        the outcome of any attempt is unknown.
         """
         parameters["Bucket"] = self.options.bucket
         if self.options.requester_pays and has_parameter(api, "RequestPayer"):

@@ -1,7 +1,8 @@
 """What S3's and the network's failures mean: the one table out of botocore and aiohttp.
 
-A failure becomes a `RequestError` (what happened, for this package) that carries the `StorageError` (what is said
-to the client: no bucket, key, endpoint or request id in its text; those go into `detail`, for the log).
+A failure becomes a `RequestError` (what happened, for this package) that carries the `StorageError` (what
+is said to the client: no bucket, key, endpoint or request id in its text; those go into `detail`, for the
+log).
 
 "Unknown" is the word for an attempt that may have been carried out although its answer does not say so: the
 reply was lost, the store broke, or the answer proves nothing. Whoever publishes must then look before saying

@@ -1,1 +1,6 @@
-"""An open file that is read: reader ─ fetch (one ranged request); read_ahead and throughput (pure) decide how far ahead."""
+"""An open file that is read.
+
+Reader ── Fetch             one ranged request of the backend, whose bytes come piece by piece
+  ├── ReadAhead (pure)      how many bytes should be under way
+  └── Throughput (pure)     how fast the client takes them and the store sends them
+"""

@@ -1,1 +1,1 @@
-"""Checksums: computed, sent with a fallback to MD5, and read back from the store."""
+"""Checksums: `digest` computes them, `fallback` sends MD5 instead, `stored` reads those of objects."""

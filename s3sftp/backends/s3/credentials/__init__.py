@@ -1,1 +1,1 @@
-"""Credentials: the sources of botocore's chain, bounded, and renewed while requests run."""
+"""Credentials: the sources of botocore's chain, each bounded, and their renewal while requests run."""

@@ -130,8 +130,9 @@ class MetadataCache:
         self, key: str, session: Session, *, tree: bool = False, beside: str = ""
     ) -> Iterator[PendingChange]:
         """Around a request that changes a key (or all below it): from its begin to its end, and of what was
-        asked before its end, nothing is believed, however it went. What it left, as `PendingChange.left` tells, is
-        known to the session. `beside` is a key that is there in any case, so the directories above it are.
+        asked before its end, nothing is believed, however it went. The session then knows what the change
+        left (`PendingChange.left`). `beside` is a key that is there in any case, so the directories above
+        it are.
 
         Of changes of one key at once nobody knows which was the last: then nothing is.
         """

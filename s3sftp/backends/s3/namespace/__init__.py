@@ -1,1 +1,1 @@
-"""Directories and names: listing, creating and removing directories, removing and renaming files and trees."""
+"""Names: listings, directories and their markers, removing and renaming of files and trees."""

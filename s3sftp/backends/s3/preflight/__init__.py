@@ -1,1 +1,1 @@
-"""`s3sftp check` on a bucket: probes of what works, and advice about what does not."""
+"""`s3sftp check` on a bucket: `check` runs the probes of the other modules, with advice for what fails."""

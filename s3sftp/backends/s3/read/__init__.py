@@ -1,1 +1,1 @@
-"""Reading objects: opening by GET of the first bytes, ranged GETs that survive broken connections."""
+"""Reading objects: the GET of its first bytes opens a file; ranged GETs survive broken connections."""

@@ -1,8 +1,8 @@
 """Aborts the unfinished uploads that servers which are gone, or failed aborts, have left behind.
 
-It goes by the journal alone: what no journal speaks of is someone else's, and not touched. An upload whose id
-nobody heard is looked for by its key and time (`lost_upload_ids.py`); what is not surely ours stays, and the log
-says so.
+It goes by the journal alone: what no journal speaks of is someone else's, and not touched. The janitor finds
+an upload whose id no server learned by its key and time (`lost_upload_ids.py`). If it cannot be sure that an
+upload is ours, it leaves the upload and logs that.
 """
 
 from __future__ import annotations
