@@ -1,0 +1,35 @@
+"""A name leads to one thing, and every module is on the map."""
+
+from __future__ import annotations
+
+import ast
+import importlib.util
+from collections import defaultdict
+from pathlib import Path
+from types import ModuleType
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_no_two_public_classes_share_a_name() -> None:
+    where: dict[str, list[str]] = defaultdict(list)
+    for file in sorted((ROOT / "s3sftp").rglob("*.py")):
+        for node in ast.walk(ast.parse(file.read_text("utf-8"))):
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                where[node.name].append(str(file.relative_to(ROOT)))
+    assert {name: files for name, files in where.items() if len(files) > 1} == {}
+
+
+def test_the_architecture_names_every_module() -> None:
+    tool = _tool("modules")
+    text = tool.PAGE.read_text("utf-8")
+    assert tool.page(text) == text, "docs/architecture.md is not up to date: run make docs"
+
+
+def _tool(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, ROOT / f"docs/tools/{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
