@@ -15,39 +15,54 @@ PLOTS_FOLDER = "performance"
 _INTRODUCTION = """\
 # Performance
 
-This page is made by `python -m bench.report` from [{file}](../bench/results/{file}); how it is measured, and
-what can be said against that, is in [bench/README.md](../bench/README.md).
+s3sftp and other servers took turns at the same work over the same S3 on {date}.
+[Goals](#goals) compares the results with the targets, [how to read the tables](#how-to-read-the-tables)
+defines the columns, and [how it was measured](#how-it-was-measured) has the machine, the versions and the
+commands.
 """
 
 _READING = """\
-## How to read it
+## How to read the tables
 
-Numbers are medians, with the least and the most of all runs in brackets. Runs take turns between the peers,
-so that a slow moment of the machine meets all of them. Each run has a fresh server.
+Each number is the median of all runs, with the minimum and maximum in brackets. The peers take turns, so a
+slow moment of the machine affects all of them. Each run starts a fresh server.
 
 - **seconds**: wall time until the client has ended, login included. **MB/s** (10⁶ bytes) and **files/s** are
-  made from it.
+  derived from it.
 - **CPU s/GiB**, **CPU ms/file**: user and system time of the server and its children, from the first login
-  until what was sent is stored. Client, relay and S3 are not in it, but share the machine's cores: throughput
-  is also what they leave to the server; CPU time is what it really takes.
-- **peak MiB**: the largest sum of the peak resident sizes of the server's processes, from its start.
+  until everything sent is stored. Client, relay and S3 are excluded, but they share the machine's cores with
+  the server: throughput depends on what they leave over, CPU time is the server's own cost.
+- **peak MiB**: the largest sum of the peak resident sizes of the server's processes since its start.
 - **S3 requests**: counted by the relay between server and S3, from the first login on. A peer that does not
   speak S3 has none.
 - **$**: those requests at the list prices of S3 Standard in us-east-1 (PUT, COPY, POST, LIST 0.005 $ per
   1000; GET, HEAD 0.0004 $; DELETE free). Transfer and storage cost the same for all.
-- **stored after**: how long after the client's end the bucket did not have everything: the server had said OK
-  before, and its MB/s are those of its cache. Empty: it never did.
-- **first byte**: from OPEN to the answer of the first READ; cold is the first file of a new server.
-  **first names**: from OPENDIR to the first answer with names.
-- **× best**, **× rclone**: speed by that of the fastest in the table (of those that say OK when the file is
-  stored, not before), and of `rclone serve sftp` with its defaults.
+- **stored after**: for how long after the client's end the bucket was still incomplete. Such a server said OK
+  before the data was stored, and its MB/s are those of its cache. A dash means that this never happened.
+- **first byte**: from OPEN to the reply to the first READ; cold is the first file of a new server.
+  **first names**: from OPENDIR to the first reply with names.
+- **× best**, **× rclone**: the speed divided by that of the fastest peer in the table (among those that say
+  OK only when the file is stored), and by that of `rclone serve sftp` with its defaults.
+"""
+
+_METHOD = """\
+## How it was measured
+
+`python -m bench.report` generates this page from [{file}](../bench/results/{file}).
+[bench/README.md](../bench/README.md) describes the method and its limits.
 """
 
 
 def page(results: Results, file: str) -> str:
-    """The whole page as Markdown. `file` is the name of the file of results."""
-    parts = [_INTRODUCTION.format(file=file), *_circumstances(results), *_goals(results)]
-    parts += [_READING, *_pictures(results), "## Tables\n", *_tables(results), *_failures(results)]
+    """The whole page as Markdown, results first, commands last. `file` is the name of the file of results."""
+    parts = [
+        _INTRODUCTION.format(date=results.about["date"]),
+        *_goals(results),
+        *_pictures(results),
+        *_peers(results),
+    ]
+    parts += [_READING, "## Tables\n", *_tables(results), *_failures(results)]
+    parts += [_METHOD.format(file=file), *_circumstances(results)]
     return "\n".join(part.rstrip("\n") + "\n" for part in parts)
 
 
@@ -56,13 +71,20 @@ def summary(results: Results) -> str:
     return "\n".join([*_goals(results), *_tables(results), *_failures(results)])
 
 
+def _peers(results: Results) -> Iterator[str]:
+    yield "## Peers\n"
+    yield (
+        table([["peer", "what it is"], *([name, text] for name, text in results.about["peers"].items())])
+        + "\n"
+    )
+
+
 def _circumstances(results: Results) -> Iterator[str]:
     about = results.about
     machine = about["machine"]
     kind = "quick: smaller sizes, for orientation" if about["quick"] else "full"
     facts = [
         ["date", f"{about['date']} ({kind})"],
-        ["command", f"`{about['command']}`"],
         [
             "machine",
             f"{machine['cores']} cores, {machine['processor']}, {machine['memory_gib']} GiB,"
@@ -72,7 +94,8 @@ def _circumstances(results: Results) -> Iterator[str]:
         ["options", ", ".join(f"`{name}={text}`" for name, text in about["options"].items()) or "defaults"],
     ]
     yield table([["", ""], *facts]) + "\n"
-    yield table([["peer", "what it is"], *([name, text] for name, text in about["peers"].items())]) + "\n"
+    commands = "".join(f"$ {command}\n" for command in about["command"].split("; "))
+    yield f"The commands:\n\n```console\n{commands}```\n"
 
 
 def _goals(results: Results) -> Iterator[str]:

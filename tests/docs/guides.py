@@ -22,6 +22,7 @@ ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 GUIDES = (
     "quick-start.md",
+    "operating.md",
     "production-aws.md",
     "stores.md",
     "runbooks.md",
