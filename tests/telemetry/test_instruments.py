@@ -115,7 +115,7 @@ def test_what_a_client_calls_an_extension_is_no_name_of_a_series(name: str) -> N
 
 
 def test_every_request_that_is_logged_by_name_is_an_operation() -> None:
-    source = "\n".join(file.read_text("utf-8") for file in (PACKAGE / "sftp").glob("*.py"))
+    source = "\n".join(file.read_text("utf-8") for file in (PACKAGE / "sftp").rglob("*.py"))
     names = set(re.findall(r'Request\(\s*request_id, "([\w-]+)"', source))
     assert len(names) > 15
     assert {name for name in names if operation_of(name) == "unknown"} == set()
@@ -127,7 +127,7 @@ def test_results_are_the_status_codes_by_number() -> None:
 
 
 def test_every_api_that_the_code_calls_has_its_series() -> None:
-    source = "\n".join(file.read_text("utf-8") for file in (PACKAGE / "backends/s3").glob("*.py"))
+    source = "\n".join(file.read_text("utf-8") for file in (PACKAGE / "backends/s3").rglob("*.py"))
     called = set(re.findall(r"\.call\(\s*\"(\w+)\"", source)) | {"PutObject", "UploadPart"}
     assert len(called) > 12
     assert called <= set(S3_APIS)

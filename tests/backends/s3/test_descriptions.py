@@ -47,7 +47,7 @@ def test_a_request_is_described_as_botocore_describes_it(api: str) -> None:
 def test_every_request_that_the_code_makes_is_described() -> None:
     known = set(model(Loader()).operation_names)
     named = set()
-    for file in Path(s3sftp.backends.s3.__file__).parent.glob("*.py"):
+    for file in Path(s3sftp.backends.s3.__file__).parent.rglob("*.py"):
         if file.name != "service_model.py":
             nodes = ast.walk(ast.parse(file.read_text("utf-8")))
             named |= {node.value for node in nodes if isinstance(node, ast.Constant) and node.value in known}
