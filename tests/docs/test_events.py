@@ -112,6 +112,23 @@ def test_an_event_that_another_page_names_is_one(page: str) -> None:
     assert strange == []
 
 
+def test_the_tests_ask_for_events_that_exist() -> None:
+    """A test that an event is not logged would pass for ever under another name."""
+    asked = re.compile(
+        r'\b(?:events|told|wait_event|count|until|until_told|of|named)\((?:\w+, )?"([^"]+)"'
+        r'|\["event"\] [!=]= "([^"]+)"'
+    )
+    named = {
+        name
+        for file in (ROOT / "tests").rglob("*.py")
+        for found in asked.findall(file.read_text("utf-8"))
+        for name in found
+        if GRAMMAR.fullmatch(name)
+    }
+    assert len(named) > 50
+    assert {name for name in named if not is_event(name)} == set()
+
+
 def test_every_logger_of_the_package_is_one_that_is_read() -> None:
     """A logger under another name, or a method of one that is handed on, would log what nobody has read."""
     strange = []

@@ -1,11 +1,11 @@
 """A storage that lives in its own task or process and answers messages.
 
     messages   callbacks              what is asked, one message for each operation; what a service may answer
-    stub                              a backend that asks
+    stub                              a backend that asks: makes messages of calls
     mailbox    serving                the service is a task of this process
     backend    connector  link        it is another process, which comes and goes
     unix       connection             that process, in Python
-    answering  receiving  listings    a `Backend` object that answers, in either
+    answering  receiving  listings    a `Backend` object that answers, in either: makes calls of messages
     wire       fields  packing        messages as msgpack
     hello      frames                 what a connection begins with, and how maps follow each other on it
 

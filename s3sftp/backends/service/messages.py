@@ -23,7 +23,6 @@ from s3sftp.backends.contract import Buffer, Entry, FileInfo, Finish, Place, Ses
 Cursor = str | bytes | int
 """Where a listing goes on; what is in it is the service's business."""
 
-
 PIECE_BYTES = 512 << 10
 """The most that one ReadFileRange asks for."""
 
