@@ -1,4 +1,4 @@
-"""Writes the list of modules in docs/architecture.md from their docstrings: `python docs/tools/modules.py`."""
+"""Lists the modules in docs/architecture.md from their docstrings: `python docs/tools/modules.py`."""
 
 from __future__ import annotations
 

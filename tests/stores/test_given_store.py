@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import given_store
 from testbed.seaweed import running_seaweed
+from tests.conftest import given_store
 
 ROOT = Path(__file__).parents[2]
 FEW = "comes_back_as_it_went or test_the_check_finds or test_a_directory_is_made"
