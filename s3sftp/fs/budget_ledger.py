@@ -222,10 +222,15 @@ class BudgetLedger(Generic[Owner]):
         ]
 
     def hopeless(self, now: float, seconds: float) -> WaitingUpload[Owner] | None:
-        """One who can be served only when others end: its bytes are too far ahead of a gap, and what would
-        fill the gap comes behind them."""
-        stuck = self._is_stuck(now, seconds)
-        return next((each for each in self.queue if each.ask.behind), None) if stuck else None
+        """The waiting upload to refuse when nobody has got memory for `seconds`; None while somebody can.
+
+        Its bytes are too far ahead of a gap, and the client sends what fills the gap behind them. Of several
+        it is the one that holds most, because only what it holds helps the others.
+        """
+        if not self._is_stuck(now, seconds):
+            return None
+        ahead_of_gap = [each for each in self.queue if each.ask.behind]
+        return max(ahead_of_gap, key=lambda each: self._held_by(each.owner), default=None)
 
     def in_vain(self, now: float, seconds: float) -> list[WaitingUpload[Owner]]:
         """Those that have waited for so long while nobody got any room."""
@@ -275,6 +280,10 @@ class BudgetLedger(Generic[Owner]):
         owners = {request.owner for request in self.queue}
         waiting = (self._holdings[owner].reserved for owner in owners if owner in self._holdings)
         return self._reserved - sum(waiting)
+
+    def _held_by(self, owner: Owner) -> int:
+        holding = self._holdings.get(owner)
+        return holding.held if holding is not None else 0
 
     def _others(self, owner: Owner) -> int:
         """What is committed, without the owner's reservation."""

@@ -123,6 +123,10 @@ class LedgerMachine(RuleBasedStateMachine):
 
     @rule(seconds=st.sampled_from([0.5, FILL_SECONDS + 1]))
     def wait(self, seconds: float) -> None:
+        self._let_pass(seconds)
+        self._end_paused() or self._end_hopeless()
+
+    def _let_pass(self, seconds: float) -> None:
         self.now += seconds
         for upload in self.ledger.tick(self.now):
             if not upload.missing and upload.request is None:
@@ -192,17 +196,31 @@ class LedgerMachine(RuleBasedStateMachine):
         raise AssertionError("nobody goes on")
 
     def _pass_time(self, left: list[Upload]) -> None:
-        self.wait(1.0)
-        if owners := self.ledger.standing_in_the_way(self.now, PAUSE):
-            assert owners[0] not in left
-            self._give_up(owners[0])
-        elif request := self.ledger.hopeless(self.now, PAUSE):
-            assert request.ask.behind
-            self.ledger.queue.remove(request)
-            self._give_up(request.owner)
-            if request.owner in left:
-                left.remove(request.owner)
+        self._let_pass(1.0)
+        if (paused := self._end_paused()) is not None:
+            assert paused not in left
+        elif (hopeless := self._end_hopeless()) in left:
+            left.remove(hopeless)
         assert not self.ledger.in_vain(self.now, 2 * PAUSE)
+
+    def _end_paused(self) -> Upload | None:
+        """As the budget does each second: end an upload that takes nothing while others wait."""
+        owners = self.ledger.standing_in_the_way(self.now, PAUSE)
+        if not owners:
+            return None
+        self._give_up(owners[0])
+        return owners[0]
+
+    def _end_hopeless(self) -> Upload | None:
+        """And if there is none: refuse bytes that are too far ahead of a gap."""
+        request = self.ledger.hopeless(self.now, PAUSE)
+        if request is None:
+            return None
+        assert request.ask.behind
+        self.ledger.queue.remove(request)
+        request.owner.request = None
+        self._give_up(request.owner)
+        return request.owner
 
     def _give_up(self, upload: Upload) -> None:
         self.ledger.end(upload)
@@ -268,3 +286,14 @@ def test_who_takes_next_to_nothing_counts_as_silent() -> None:
         assert ledger.try_take("slow", SpaceRequest(1, 1, small=True), now=second)
         ledger.tick(second)
     assert ledger.standing_in_the_way(39, PAUSE) == ["slow"]
+
+
+def test_of_those_that_are_ahead_of_a_gap_the_one_that_holds_most_is_refused() -> None:
+    ledger: BudgetLedger[str] = BudgetLedger(16)
+    assert ledger.try_take("holds all", SpaceRequest(16, 16, behind=True), 0)
+    first = ledger.wait("holds nothing", SpaceRequest(1, 1, behind=True), 0)
+    last = ledger.wait("holds all", SpaceRequest(1, 1, behind=True), 1)
+    assert ledger.hopeless(PAUSE, PAUSE) is last
+    ledger.queue.remove(last)
+    ledger.end("holds all")
+    assert ledger.serve(PAUSE) == [first]
