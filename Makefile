@@ -8,6 +8,10 @@ READY  := $(VENV)/.ready
 PYTEST = $(BIN)/python -m pytest
 TESTS = $(PYTEST) -n 2 --dist loadfile -m "not alone" && $(PYTEST) -m alone
 
+# What tells in two minutes whether a change holds: the server in the process of its tests, without S3 and clients
+FAST_TESTS = tests/auth tests/backends/test_memory.py tests/config tests/docs/test_layers.py tests/events tests/fs \
+	tests/model/test_fsx.py tests/sftp tests/ssh tests/backends/test_errno_map.py
+
 # Clients that a store is tested with; where there is one bucket for all, those of tests/stores alone
 STORE_CLIENTS = tests/clients/test_openssh_sftp.py tests/clients/test_rclone.py tests/clients/test_paramiko.py
 
@@ -15,7 +19,7 @@ STORE_CLIENTS = tests/clients/test_openssh_sftp.py tests/clients/test_rclone.py 
 LOCK = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate \
 	--custom-compile-command 'make lock'
 
-.PHONY: help run test test-oldest test-store check budget bench docs dist lock sbom image fmt clean
+.PHONY: help run test test-fast test-oldest test-store check budget bench docs dist lock sbom image fmt clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -32,6 +36,9 @@ run: $(READY) ## the server with an S3 store of its own and a demo user
 
 test: $(READY) ## the tests
 	$(TESTS)
+
+test-fast: $(READY) ## the tests of the engine, in two minutes
+	$(PYTEST) -n 2 --dist loadfile -m "not alone" $(FAST_TESTS)
 
 # with what the account has: ACCESS_KEY=… SECRET_KEY=…, or the AWS variables. NAME: its row in tests/stores/lacks.py
 test-store: export AWS_ACCESS_KEY_ID := $(or $(ACCESS_KEY),$(AWS_ACCESS_KEY_ID))

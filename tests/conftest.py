@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
@@ -11,9 +12,11 @@ from testbed.s3_store import Store, new_bucket_name
 from testbed.seaweed import running_seaweed
 from tests.stores.lacks import SOMETIMES, needs_of, reasons
 from tests.support.fault_proxy import FaultProxy
+from tests.support.logs import LoggingState
 from tests.support.moto_server import running_moto
 from tests.support.rclone_server import running_rclone
 from tests.support.s3_client import S3, s3_client
+from tests.support.summary import summary
 
 IMITATIONS = frozenset({"moto", "rclone"})
 """Stores that tests ask for by name, for what is special about them."""
@@ -26,6 +29,19 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--store-region", default="us-east-1", help="its region")
     group.addoption("--store-bucket", help="the one bucket to use, where the tests may make none")
     group.addoption("--store-option", action="append", default=[], help="an option of s3, as checksum=md5")
+
+
+def pytest_configure() -> None:
+    """Listen to SIGINT, which a shell ignores for what runs in the background, as do all programs of that."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    if lines := summary(terminalreporter.stats):
+        terminalreporter.section("not tested")
+        for line in lines:
+            terminalreporter.write_line(line)
 
 
 def given_store(config: pytest.Config) -> Store | None:
@@ -61,6 +77,16 @@ def _concerns_a_store(item: pytest.Function) -> bool:
 
 def _names(item: pytest.Function) -> list[str]:
     return [value for value in item.callspec.params.values() if isinstance(value, str)]
+
+
+@pytest.fixture(autouse=True)
+def _logging_is_left_as_found() -> Iterator[None]:
+    """A test that leaves logging configured fails: the later tests of its worker would run with it."""
+    before = LoggingState.now()
+    yield
+    if changes := before.changes():
+        before.restore()
+        pytest.fail(f"logging is configured for later tests, too: {changes}; use tests/support/logs.py")
 
 
 @pytest.fixture(autouse=True)

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import asyncssh
 import pytest
-import structlog
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -15,6 +14,7 @@ from s3sftp.auth import AuthOptions, ConfiguredUsers, UserOptions, log_account_p
 from s3sftp.auth.authorized_keys import FoundKeys, KeyProblem, keys_in
 from s3sftp.errors import ConfigurationError
 from tests.support.commands import installed
+from tests.support.logs import capture_events
 
 ED25519 = asyncssh.generate_private_key("ssh-ed25519")
 ECDSA = asyncssh.generate_private_key("ecdsa-sha2-nistp256")
@@ -319,7 +319,7 @@ async def test_the_log_tells_of_each_bad_key_once_and_the_good_ones_open(tmp_pat
     file = tmp_path / "alice.pub"
     dsa = line(asyncssh.generate_private_key("ssh-dss"))
     file.write_text(f"{line(ED25519)}\n{dsa}\n{line(RSA)}\n")
-    with structlog.testing.capture_logs() as events:
+    with capture_events() as events:
         logins = read_logins(
             {
                 "alice": UserOptions(authorized_keys_file=file),
@@ -347,7 +347,7 @@ def test_a_file_of_nothing_but_rubbish_is_told_in_few_lines_and_that_nobody_can_
 ) -> None:
     file = tmp_path / "keys"
     file.write_text("rubbish of a page\n" * 5000)
-    with structlog.testing.capture_logs() as events:
+    with capture_events() as events:
         log_account_problems(read_logins({"alice": UserOptions(authorized_keys_file=file)}))
     assert len(events) < 30
     assert [each["log_level"] for each in events if each["event"] == "login.impossible"] == ["error"]

@@ -6,9 +6,9 @@ import asyncio
 
 import argon2
 import asyncssh
-import structlog
 
 from s3sftp.auth import Accounts, AuthOptions, ConfiguredUsers, UserOptions, read_logins
+from tests.support.logs import capture_events
 
 CHEAP = argon2.PasswordHasher(time_cost=1, memory_cost=1024)
 SLOW = argon2.PasswordHasher(time_cost=4, memory_cost=65536)
@@ -54,7 +54,7 @@ async def test_unknown_users_cost_as_much_as_the_users_of_now_do() -> None:
     first = users._passwords.nobody
     await users.replace(accounts(alice=with_password("x"), bob=with_password("y")))
     assert users._passwords.nobody.password_hash == first.password_hash
-    with structlog.testing.capture_logs() as events:
+    with capture_events() as events:
         slow = UserOptions(password_hash=SLOW.hash("x"))
         await users.replace(accounts(alice=slow, bob=slow, carol=with_password("y")))
         await users.replace(accounts(alice=slow, bob=slow, dave=with_password("y")))

@@ -13,13 +13,13 @@ from pathlib import Path
 
 import asyncssh
 import pytest
-import structlog
 
 from s3sftp.app.descriptor_limit import ensure_descriptors
 from s3sftp.app.options import ServerOptions
 from s3sftp.ssh import file_descriptors
 from testbed.processes import Process
 from testbed.s3_store import Store
+from tests.support.logs import capture_events
 from tests.support.server import Server
 
 
@@ -151,7 +151,7 @@ def test_where_hardly_a_connection_would_fit_the_limit_of_open_files_alone_is_to
     limit: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(file_descriptors, "raise_limit", lambda: limit)
-    with structlog.testing.capture_logs() as events:
+    with capture_events() as events:
         ensure_descriptors(ServerOptions.model_validate({"s3": {"bucket": "b"}}), 1)
     (told,) = events
     assert f"to {told['needed']} or more" in told["detail"]

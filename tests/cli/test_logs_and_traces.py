@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import structlog
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -22,6 +21,7 @@ from s3sftp.telemetry.log_throttle import LogThrottle
 from s3sftp.telemetry.options import LogOptions
 from s3sftp.telemetry.otel_tracing import configure_tracing
 from tests.cli.command_process import batch, serving_from_memory, sftp_command
+from tests.support.logs import logging_restored
 
 HOSTILE = 'a\nb\r\x1b[31m\u2028\u202e\x00\x85"= level=error \udcff'
 
@@ -29,12 +29,8 @@ HOSTILE = 'a\nb\r\x1b[31m\u2028\u202e\x00\x85"= level=error \udcff'
 @pytest.fixture
 def restored() -> Iterator[None]:
     """Put logging back as it was."""
-    root = logging.getLogger()
-    handlers, level = list(root.handlers), root.level
-    yield
-    root.handlers[:], root.level = handlers, level
-    logging.captureWarnings(capture=False)
-    structlog.reset_defaults()
+    with logging_restored():
+        yield
 
 
 def written(options: LogOptions, value: object) -> str:

@@ -11,7 +11,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-import structlog
 
 from s3sftp.errors import ConfigurationError
 from s3sftp.ssh.host_keys import load
@@ -20,6 +19,7 @@ from testbed.s3_store import Store
 from tests.cli.command_process import write_key_pair
 from tests.limits.operations import connect
 from tests.support.commands import installed
+from tests.support.logs import capture_events
 from tests.support.s3_client import S3
 from tests.support.server import PART_BYTES, Server
 
@@ -185,7 +185,7 @@ def test_a_host_key_of_a_mounted_secret_is_read_in_each_mode_that_the_group_may_
     for directory in (tmp_path, *tmp_path.parents):
         if top in directory.parents:  # another user has to get there
             directory.chmod(0o755)
-    with structlog.testing.capture_logs() as events, as_another_user():
+    with capture_events() as events, as_another_user():
         if mode == 0o400:
             with pytest.raises(ConfigurationError, match=r"cannot read host key .*: Permission denied"):
                 load(tmp_path / "keys" / "host")

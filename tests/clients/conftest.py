@@ -45,7 +45,8 @@ def seaweed_server(seaweed: Store, tmp_path_factory: pytest.TempPathFactory) -> 
 
 @pytest.fixture(scope="session")
 def moto_server(moto: Store, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with _running(moto, tmp_path_factory) as server:
+    """At `debug`, where each READ is a line in the log and none is answered as it arrives."""
+    with _running(moto, tmp_path_factory, {"log": {"level": "debug"}}) as server:
         yield server
 
 
@@ -143,7 +144,7 @@ async def troubled(
         yield desk
     proxy.clear()
     await troubled_server.until(
-        lambda: troubled_server.count("connection.closed") == troubled_server.count("connection.opened"),
+        lambda: troubled_server.count("connection.closed") == troubled_server.count("connection.identified"),
         "every connection to end, with all that it had left to do",
     )
 

@@ -9,13 +9,13 @@ from typing import Any
 
 import asyncssh
 import pytest
-import structlog
 
 from s3sftp.app import config_reload
 from s3sftp.app.config_reload import ConfigReloader
 from s3sftp.app.options import load_configuration
 from s3sftp.auth import Accounts
 from s3sftp.config import SourceFiles, from_toml
+from tests.support.logs import capture_events
 
 KEY = asyncssh.generate_private_key("ssh-ed25519").export_public_key().decode().strip()
 
@@ -85,7 +85,7 @@ async def test_users_who_cannot_be_applied_are_told_once_and_tried_again(
     monkeypatch.setattr(config_reload, "_AGAIN_SECONDS", 0.1)
     reader = Reader(tmp_path)
     reader.failures = [OSError("no file descriptor is left") for _ in range(2)]
-    with structlog.testing.capture_logs() as events:
+    with capture_events() as events:
         reader.reloading.start()
         reader.users.write_text(table("alice") + table("bob"))
         await reader.until(lambda: bool(reader.applied))
@@ -114,7 +114,7 @@ async def test_what_failed_is_tried_again_in_a_minute_however_rarely_files_are_l
 
 async def test_files_that_change_without_changing_anybody_disturb_nobody(tmp_path: Path) -> None:
     reader = Reader(tmp_path)
-    with structlog.testing.capture_logs() as events:
+    with capture_events("debug") as events:
         reader.reloading.start()
         reader.users.write_text("# reviewed\n" + table("alice"))
         await reader.until(lambda: bool(reader.told))
@@ -130,7 +130,7 @@ async def test_files_that_change_without_changing_anybody_disturb_nobody(tmp_pat
 
 async def test_many_names_and_many_problems_are_told_in_few_lines(tmp_path: Path) -> None:
     reader = Reader(tmp_path)
-    with structlog.testing.capture_logs() as events:
+    with capture_events() as events:
         reader.reloading.start()
         reader.users.write_text("".join(table(f"user{number:03}") for number in range(100)))
         await reader.until(lambda: len(reader.told) == 1)
@@ -149,7 +149,7 @@ async def test_that_all_users_are_gone_at_once_is_taken_for_a_fault_until_sighup
     tmp_path: Path,
 ) -> None:
     reader = Reader(tmp_path, in_directory=True)
-    with structlog.testing.capture_logs() as events:
+    with capture_events() as events:
         reader.reloading.start()
         reader.users.write_text(table("alice") + table("bob"))
         await reader.until(lambda: reader.told == [(True, 2)])

@@ -15,8 +15,6 @@ from typing import Any
 
 import asyncssh
 import pytest
-import structlog
-import structlog.testing
 
 from s3sftp import errors
 from s3sftp.backends import Backend, FileInfo, Place, Session
@@ -30,6 +28,7 @@ from tests.cli.command_process import batch, running, s3sftp, sftp_command, writ
 from tests.cli.installed_package import ROOT, install
 from tests.docs.pages import DOCS, blocks_of, run_blocks
 from tests.embedding.password_clients import connect, openssh, server_of
+from tests.support.logs import capture_events
 
 PAGE = "custom-backends.md"
 TEXT = (DOCS / PAGE).read_text("utf-8")
@@ -158,7 +157,7 @@ async def test_what_nobody_foresaw_reaches_the_client_as_a_reference() -> None:
         async def make_dir(self, place: Place, session: Session) -> None:
             raise RuntimeError("the password is 1234")
 
-    with structlog.testing.capture_logs([structlog.processors.format_exc_info]) as log:
+    with capture_events() as log:
         async with server_of(Mistaken()) as server:
             done = await openssh(server.port, "mkdir d")
             async with await connect(server.port) as connection, connection.start_sftp_client() as sftp:

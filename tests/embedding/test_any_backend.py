@@ -10,13 +10,13 @@ from typing import Any, Literal
 
 import asyncssh
 import pytest
-import structlog.testing
 
 from s3sftp.backends import Buffer, FileInfo, Place, Session
 from s3sftp.errors import ConfigurationError, NoSpace, PermissionDenied
 from s3sftp.fs import FileOptions
 from tests.backends.minimal_backends import Streaming, WholeFiles
 from tests.embedding.password_clients import connect, openssh, paramiko_sftp, server_of, write
+from tests.support.logs import capture_events
 
 SIZE = 20_000_000
 """More than is held in memory: it goes through the spool."""
@@ -127,7 +127,7 @@ async def test_one_that_cannot_abort_is_told_of_in_the_log_alone() -> None:
             raise RuntimeError("cannot")
 
     backend = Clumsy()
-    with structlog.testing.capture_logs() as log:
+    with capture_events() as log:
         async with server_of(backend) as server:
             async with await connect(server.port) as connection, connection.start_sftp_client() as sftp:
                 file = await sftp.open("file", "wb")

@@ -10,13 +10,13 @@ from types import MappingProxyType
 
 import asyncssh
 import pytest
-import structlog
 
 from s3sftp import Authenticator, AuthOptions, Identity, StaticUser, StaticUsers, Subscriber
 from s3sftp.backends import FileInfo, Place, Session
 from s3sftp.backends.memory import MemoryBackend
 from s3sftp.errors import ConfigurationError
 from tests.embedding.password_clients import PASSWORD, connect, openssh, server_of, write
+from tests.support.logs import capture_events
 
 ALICES_KEY = asyncssh.generate_private_key("ssh-ed25519")
 Refused = (asyncssh.PermissionDenied, asyncssh.DisconnectError, ConnectionError)
@@ -147,7 +147,7 @@ async def test_an_authenticator_that_fails_refuses_and_the_log_says_why_and_nobo
     logins = AuthOptions(ban_failures=2, answer_timeout=0.2, refusal_time=0.01)
     options = {"preferred_auth": method, "client_keys": [ALICES_KEY] if method == "publickey" else None}
     async with server_of(auth=Broken(), logins=logins) as server:
-        with structlog.testing.capture_logs() as log:
+        with capture_events() as log:
             for _ in range(3):
                 with pytest.raises(asyncssh.PermissionDenied) as refused:
                     await connect(server.port, user, "guess", **options)
@@ -163,7 +163,7 @@ async def test_an_authenticator_that_fails_refuses_and_the_log_says_why_and_nobo
 
 async def test_static_users_come_in_by_password_or_key_and_see_what_is_theirs() -> None:
     backend = MemoryBackend({"shared/f": b"x"})
-    with structlog.testing.capture_logs() as log:
+    with capture_events() as log:
         users = StaticUsers(
             {
                 "alice": StaticUser(

@@ -19,7 +19,6 @@ from typing import Any
 import anyio
 import asyncssh
 import pytest
-import structlog
 
 import s3sftp
 from s3sftp import AuthOptions, Server, StaticUsers, Subscriber
@@ -40,6 +39,7 @@ from tests.embedding.password_clients import (
     server_of,
     write,
 )
+from tests.support.logs import capture_events
 
 
 class Diary(MemoryBackend):
@@ -170,7 +170,7 @@ async def test_users_who_are_sent_away_leave_nothing_half_and_others_stay() -> N
         for file in (goes_on, half):
             await file.write(b"half")
         assert backend.open_uploads == 2
-        with structlog.testing.capture_logs() as events:
+        with capture_events() as events:
             server.send_away({"bob", "nobody"}, "closed for the day")
             with pytest.raises((asyncssh.Error, ConnectionError)):
                 await bobs[1].start_sftp_client()
@@ -231,8 +231,9 @@ async def test_it_is_not_ready_while_nobody_receives_the_messages_of_its_storage
     async with server_of(mailbox.backend(), port=0) as server:
         assert not server.ready
         service = asyncio.create_task(serve(mailbox, MemoryBackend()))
-        await asyncio.sleep(0.05)
-        assert server.ready
+        async with asyncio.timeout(20):
+            while not server.ready:
+                await asyncio.sleep(0.01)
         service.cancel()
         await asyncio.gather(service, return_exceptions=True)
         await asyncio.sleep(0)
@@ -290,7 +291,7 @@ async def test_a_clean_up_that_fails_does_not_hide_why_the_start_failed() -> Non
         async def stop(self) -> None:
             raise StorageFailure("nor does it stop")
 
-    with structlog.testing.capture_logs() as log:
+    with capture_events() as log:
         with pytest.raises(StorageFailure, match="no disk"):
             await server_of(Hopeless(bad_starts=1)).start()
     assert [entry["event"] for entry in log if entry["log_level"] == "error"] == ["server.cleanup_failed"]
@@ -382,7 +383,7 @@ async def test_host_keys_are_files_or_keys_and_without_any_one_is_made_for_the_r
             key = await asyncssh.get_server_host_key("127.0.0.1", server.port, config=None)
             assert key is not None
             assert key.public_data == asyncssh.read_private_key(str(file)).public_data
-    with structlog.testing.capture_logs() as log:
+    with capture_events() as log:
         async with server_of(host_keys=None) as server:
             made = await asyncssh.get_server_host_key("127.0.0.1", server.port, config=None)
             assert made is not None
@@ -458,7 +459,7 @@ async def test_a_subscriber_that_hangs_does_not_keep_the_server_from_stopping() 
     async def hang(event: s3sftp.Committed) -> None:
         await asyncio.Event().wait()
 
-    with structlog.testing.capture_logs() as log:
+    with capture_events() as log:
         async with server_of(on_committed=hang, drain_timeout=0.3) as server:
             sftp = await (await connect(server.port)).start_sftp_client()
             async with sftp.open("/f", "wb") as file:
@@ -487,7 +488,7 @@ async def test_no_transfer_is_said_to_be_cut_off_where_only_an_event_was_not_del
         await asyncio.Event().wait()
 
     local = write(tmp_path / "f", b"x")
-    with structlog.testing.capture_logs() as told:
+    with capture_events() as told:
         async with server_of(on_committed=hang, drain_timeout=0.3) as server:
             assert (await openssh(server.port, f"put {local} /f")).status == 0
     assert "transfers.cut_off" not in {entry["event"] for entry in told}

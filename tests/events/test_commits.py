@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from structlog.testing import capture_logs
 
 from s3sftp.backends import Backend, FileInfo, Place
 from s3sftp.backends.local import LocalBackend, LocalOptions
@@ -18,6 +17,7 @@ from s3sftp.events import EventHub, Renamed, Subscriber
 from s3sftp.fs import NewAttributes, VirtualPath, WriteMode
 from tests.backends.minimal_backends import Streaming, WholeFiles
 from tests.events.faulty_subscribers import Ear, put, until, volume_with
+from tests.support.logs import capture_events
 
 F = VirtualPath.parse(b"/f")
 
@@ -161,7 +161,7 @@ async def test_a_file_is_stored_when_the_storage_has_confirmed_it_whatever_it_st
         writer = await files.open_writer(F, WriteMode(truncate=True))
         await writer.write(0, b"12345")
         await writer.set_attributes(None, 1.0)
-        with capture_logs() as logs:
+        with capture_events() as logs:
             closing = asyncio.create_task(writer.close())
             await stuck.reached.wait()
             if make is stuck_while_it_cleans_up:

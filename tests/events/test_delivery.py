@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from typing import Any, cast
 
 import pytest
-import structlog
 
 from s3sftp.backends.memory import MemoryBackend
 from s3sftp.errors import Busy, ConfigurationError
 from s3sftp.events import Committed, EventHub, Subscriber, SubscriberCounts
 from s3sftp.fs import VirtualPath
 from tests.events.faulty_subscribers import Ear, put, until, volume_with
+from tests.support.logs import capture_events
 
 
 async def test_a_full_queue_holds_up_the_next_commit_before_anything_is_published() -> None:
@@ -98,7 +98,7 @@ async def test_one_that_raises_twice_and_then_works_gets_the_event_once_more_eac
     ear = Ear(failures=[ValueError("one"), ValueError("two")])
     events = EventHub(Subscriber(ear.hear, name="shaky", first_pause=0.01))
     async with volume_with(events) as files:
-        with structlog.testing.capture_logs() as log:
+        with capture_events() as log:
             await put(files, "/f")
             await until(lambda: ear.heard)
         assert events.counts()["shaky"] == SubscriberCounts(delivered=1, retried=2)
@@ -129,7 +129,7 @@ async def test_one_that_always_raises_is_given_up_loudly_and_the_next_event_has_
         Subscriber(broken, name="broken", attempts=3, first_pause=0.01, on_given_up=on_given_up)
     )
     async with volume_with(events) as files:
-        with structlog.testing.capture_logs() as log:
+        with capture_events() as log:
             await put(files, "/bad")
             await put(files, "/good")
             await until(lambda: fine)
@@ -239,7 +239,7 @@ async def test_what_is_left_at_the_end_is_named_in_the_log() -> None:
         await put(files, "/a")
         await put(files, "/b")
         await until(lambda: ear.calls)
-        with structlog.testing.capture_logs() as log:
+        with capture_events() as log:
             await events.stop(0.05)
     left = [entry for entry in log if entry["event"] == "event.undelivered"]
     assert [(entry["log_level"], entry["subscriber"], entry["path"]) for entry in left] == [

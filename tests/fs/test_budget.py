@@ -249,6 +249,7 @@ async def test_waiters_exceed_a_full_budget_one_at_a_time() -> None:
     assert partial.try_put(100)
     partial.chunk = 101  # so that it is not sent
     waiting = [asyncio.create_task(Upload(budget, 10).put(5)) for _ in range(50)]
+    await asyncio.wait(waiting, timeout=20, return_when=asyncio.FIRST_COMPLETED)
     await asyncio.sleep(0.2)
     assert sum(task.done() for task in waiting) == 1
     assert budget.peak <= 110

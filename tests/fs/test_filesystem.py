@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 
 import pytest
-import structlog
 
 from s3sftp.backends import Entry, FileInfo, Place, Session
 from s3sftp.backends.memory import MemoryBackend
@@ -20,6 +19,7 @@ from s3sftp.errors import (
     StorageFailure,
 )
 from s3sftp.fs import FileOptions, FileSystem, Mounts, NewAttributes, OpenStorage, VirtualPath, WriteMode
+from tests.support.logs import capture_events
 
 TRUNC = WriteMode(truncate=True)
 
@@ -56,7 +56,7 @@ async def test_the_line_of_a_download_says_whether_it_failed(fails: bool) -> Non
 
     files = files_of(MemoryBackend({"alice/f": b"content"}, fail=fail))
     reader = await files.open_reader(path("/f"))
-    with structlog.testing.capture_logs() as log:
+    with capture_events() as log:
         if fails:
             with pytest.raises(StorageFailure):
                 await reader.read(0, 7)

@@ -7,7 +7,6 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
 import pytest
-from structlog.testing import capture_logs
 
 from s3sftp.backends import FileInfo, Finish, Place, Session, Upload
 from s3sftp.backends.contract import Buffer
@@ -18,6 +17,7 @@ from s3sftp.fs import FileOptions, FileSystem, Mounts, NewAttributes, OpenStorag
 from s3sftp.fs.changed_names import ROWS
 from s3sftp.runtime.shared_counters import SharedCounters, create_shared_file
 from tests.events.faulty_subscribers import Ear, until, volume_with
+from tests.support.logs import capture_events
 
 NEW = WriteMode(truncate=True)
 OPEN_ONLY = WriteMode(create=False)
@@ -731,7 +731,7 @@ async def test_a_client_that_leaves_while_its_file_is_moved_has_stored_it(when: 
         upload = await begun(files, "/f", bytes(10 * KIB))
         await files.rename(path("/f"), path("/g"), overwrite=False)
         held.append(when)
-        with capture_logs() as logs:
+        with capture_events() as logs:
             closing = asyncio.create_task(upload.close())
             await reached.wait()
             closing.cancel()

@@ -9,6 +9,7 @@ from hypothesis.stateful import run_state_machine_as_test
 from testbed.s3_store import Store
 from tests.model.machine import playing
 from tests.model.world import memory_world, s3_world
+from tests.support.logs import Level
 
 # The same steps in each run: a test that fails now and then helps nobody. Long runs choose new ones.
 SHORT = settings(
@@ -20,8 +21,9 @@ SHORT = settings(
 )
 
 
-def test_the_server_is_a_dictionary_of_files_over_memory() -> None:
-    with playing(memory_world()) as machine:
+@pytest.mark.parametrize("log_level", ["info", "debug"])
+def test_the_server_is_a_dictionary_of_files_over_memory(log_level: Level) -> None:
+    with playing(memory_world(log_level)) as machine:
         run_state_machine_as_test(machine, settings=settings(SHORT, max_examples=25, stateful_step_count=30))
 
 

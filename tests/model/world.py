@@ -20,6 +20,7 @@ from tests.model.expected import Files
 from tests.sftp.session_server import Serving, serving
 from tests.support.fault_proxy import FaultProxy
 from tests.support.faults import FOREVER, Action, Answer, LoseReply, Reset
+from tests.support.logs import Level
 from tests.support.s3_client import S3, s3_client
 
 MIB = 1 << 20
@@ -125,7 +126,7 @@ class MemoryWorld:
 
 
 @asynccontextmanager
-async def memory_world() -> AsyncIterator[MemoryWorld]:
+async def memory_world(log_level: Level | None = None) -> AsyncIterator[MemoryWorld]:
     backend = MemoryBackend(
         chunk_bytes=100,
         min_chunk_bytes=30,
@@ -135,7 +136,7 @@ async def memory_world() -> AsyncIterator[MemoryWorld]:
         page_entries=2,
         read_bytes=70,
     )
-    async with serving(backend) as server:
+    async with serving(backend, log_level=log_level) as server:
         yield MemoryWorld(backend, server)
         backend.objects.clear()
 

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, MutableMapping
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any
 
 import asyncssh
-import structlog
 
 from s3sftp.backends import CompleteBackend, Session
 from s3sftp.fs import FileOptions, FileSystem, Mounts, OpenStorage
 from s3sftp.sftp import SftpOptions, SftpSession
 from testbed.raw_client import RawSftpClient, wire
+from tests.support.logs import Event, Level, logging_as_served
 
 _host_key = asyncssh.generate_private_key("ssh-ed25519")
 
@@ -29,7 +28,7 @@ class Serving:
     port: int = 0
     sessions: list[SftpSession] = field(default_factory=list)
     """Every SFTP session that was ever asked for."""
-    internal_errors: list[MutableMapping[str, Any]] = field(default_factory=list)
+    internal_errors: list[Event] = field(default_factory=list)
     """Log events at the level `error`: what a client sends must not cause any."""
 
     def files(self, user: str) -> FileSystem:
@@ -45,6 +44,11 @@ class Serving:
         """A session on a connection of its own."""
         async with await self.connect(user) as connection, wire(connection, init=init) as session:
             yield session
+
+    def note_event(self, event: Event) -> None:
+        """Keep a log event if it is an error."""
+        if event["log_level"] in ("error", "critical"):
+            self.internal_errors.append(event)
 
     def nothing_is_open(self) -> bool:
         """Whether no session has open files or running requests, and no upload is open."""
@@ -105,8 +109,12 @@ async def serving(
     files: FileOptions | None = None,
     sftp: SftpOptions | None = None,
     prefix: str = "",
+    log_level: Level | None = None,
 ) -> AsyncIterator[Serving]:
-    """Serve a backend on a free port; afterwards everything must have been let go of."""
+    """Serve a backend on a free port; afterwards everything must have been let go of.
+
+    It logs as `s3sftp serve` does: at the level of the enclosing `logging_as_served`, or at `info`.
+    """
     volume = OpenStorage(backend, files or FileOptions())
     await volume.start()
     running = Serving(volume, sftp or SftpOptions(), prefix)
@@ -114,7 +122,7 @@ async def serving(
         "127.0.0.1", 0, server_host_keys=[_host_key], server_factory=lambda: _Door(running), encoding=None
     )
     running.port = server.get_port()
-    with _errors_logged(running.internal_errors):
+    with logging_as_served(running.note_event, log_level):
         try:
             yield running
             await running.lets_everything_go()
@@ -122,23 +130,3 @@ async def serving(
             server.close()
             await server.wait_closed()
             await volume.stop()
-
-
-@contextmanager
-def _errors_logged(to: list[MutableMapping[str, Any]]) -> Iterator[None]:
-    """Keep the log quiet, but for errors, which are collected."""
-
-    def collect(_: object, level: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-        if level in ("error", "exception", "critical"):
-            to.append(event)
-        raise structlog.DropEvent
-
-    before = structlog.get_config() if structlog.is_configured() else None
-    structlog.configure(processors=[structlog.processors.format_exc_info, collect])
-    try:
-        yield
-    finally:
-        if before is None:  # then the standard library writes what is logged
-            structlog.reset_defaults()
-        else:
-            structlog.configure(**before)

@@ -34,6 +34,8 @@ from testbed.packets import (
 from testbed.raw_client import RawSftpClient
 from tests.sftp.session_server import serving
 
+pytestmark = pytest.mark.usefixtures("log_level")
+
 KIB, MIB = 1 << 10, 1 << 20
 
 

@@ -41,6 +41,8 @@ from testbed.packets import (
 )
 from tests.sftp.session_server import serving
 
+pytestmark = pytest.mark.usefixtures("log_level")
+
 MIB = 1 << 20
 OK, NO_SUCH_FILE, FAILURE, UNSUPPORTED = 0, 2, 4, 8
 

@@ -40,6 +40,8 @@ from testbed.packets import (
 from testbed.raw_client import RawSftpClient
 from tests.sftp.session_server import serving
 
+pytestmark = pytest.mark.usefixtures("log_level")
+
 
 async def entries(client: RawSftpClient, opening: asyncio.Future[Reply]) -> dict[bytes, Attributes]:
     """What a directory whose OPENDIR has been sent already shows."""

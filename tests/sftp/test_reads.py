@@ -20,10 +20,15 @@ from s3sftp.backends.memory import MemoryBackend
 from s3sftp.errors import StorageFailure
 from s3sftp.fs import OpenReader
 from s3sftp.sftp import SftpOptions, SftpSession
+from s3sftp.sftp.request import Request
+from s3sftp.sftp.request_runner import RequestRunner
 from s3sftp.telemetry import charge, span, spans
 from testbed.packets import DATA, FAILURE, OPEN, READ, STATUS, R, read_string, string, u32, u64
 from testbed.raw_client import RawSftpClient, Reply
 from tests.sftp.session_server import Serving, serving
+from tests.support.logs import Level
+
+pytestmark = pytest.mark.usefixtures("log_level")
 
 KIB, MIB = 1 << 10, 1 << 20
 CONTENTS = bytes(range(256)) * (16 * KIB)
@@ -76,6 +81,25 @@ async def test_reads_that_wait_have_no_task_and_their_ranges_run_at_once() -> No
         backend.let_go.set()
         assert [data_of(await read) for read in reads] == [CONTENTS[at : at + 1000] for at in offsets]
         await client.close(handle)
+
+
+async def test_at_info_a_read_of_bytes_that_are_here_is_answered_as_it_arrives_at_debug_each_is_a_request(
+    log_level: Level, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    admitted: Counter[str] = Counter()
+    admit = RequestRunner.admit
+
+    def counting(runner: RequestRunner, request: Request, packet_bytes: int) -> None:
+        admitted[request.name] += 1
+        admit(runner, request, packet_bytes)
+
+    monkeypatch.setattr(RequestRunner, "admit", counting)
+    async with serving(MemoryBackend({"f": bytes(MIB)})) as server, server.client() as client:
+        handle = await client.open(b"/f", R)
+        for at in range(0, MIB, 32 * KIB):
+            assert len(data_of(await ask(client, handle, at, 32 * KIB))) == 32 * KIB
+        await client.close(handle)
+    assert admitted["READ"] == {"info": 1, "debug": 32}[log_level]
 
 
 async def test_a_read_that_could_be_answered_waits_for_those_before_it() -> None:

@@ -14,7 +14,6 @@ from typing import Any
 
 import argon2
 import asyncssh
-import structlog
 
 from s3sftp import backends
 from s3sftp.auth import AuthOptions, ConfiguredUsers, Identity, UserOptions, read_logins
@@ -22,6 +21,7 @@ from s3sftp.backends.memory import MemoryBackend
 from s3sftp.fs import FileOptions, Mounts, OpenStorage
 from s3sftp.sftp import SftpOptions, SftpSession
 from s3sftp.ssh import Listener, ListenOptions, SshOptions
+from tests.support.logs import Level, capture_events
 
 HOST_KEY = asyncssh.generate_private_key("ssh-ed25519")
 ALICES_KEY = asyncssh.generate_private_key("ssh-ed25519")
@@ -90,8 +90,9 @@ async def listener_harness(
     storage: MemoryBackend | None = None,
     sftp: Mapping[str, Any] | None = None,
     listen: Mapping[str, Any] | None = None,
+    log_level: Level | None = None,
 ) -> AsyncIterator[ListenerHarness]:
-    """Run a listener; options that are not given have their defaults."""
+    """Run a listener; options that are not given have their defaults, `log.level` among them."""
     auth_options = AuthOptions(**(auth or {}))
     known = ConfiguredUsers(read_logins(users).accounts, auth_options)
     storage = storage or MemoryBackend()
@@ -114,7 +115,7 @@ async def listener_harness(
         open_session,
         sessions_idle=sftp_options.idle_timeout,
     )
-    with structlog.testing.capture_logs() as events:
+    with capture_events(log_level) as events:
         await listener.start()
         try:
             yield ListenerHarness(listener, storage, events, sessions)

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import asyncssh
 import pytest
-import structlog
 from asyncssh.packet import SSHPacket
 
 from s3sftp.errors import ConfigurationError
 from s3sftp.ssh.host_keys import FILES, generate, load, load_host_keys
+from tests.support.logs import capture_events
 
 
 def test_the_first_start_makes_keys_that_only_the_owner_can_read_and_later_ones_keep_them(
@@ -36,7 +36,7 @@ def _modulus_bits(key: asyncssh.SSHKey) -> int:
 
 def test_a_state_directory_with_one_key_gets_the_others_and_keeps_the_one(tmp_path: Path) -> None:
     old = generate(tmp_path / "ssh_host_ed25519_key")
-    with structlog.testing.capture_logs() as events:
+    with capture_events() as events:
         keys = load_host_keys((), tmp_path)
     assert keys[0].public_data == old.public_data
     assert len(keys) == 3
@@ -108,7 +108,7 @@ def test_a_key_that_others_can_read_is_taken_with_a_warning(tmp_path: Path) -> N
     file = tmp_path / "key"
     generate(file)
     file.chmod(0o644)
-    with structlog.testing.capture_logs() as events:
+    with capture_events() as events:
         load(file)
     assert [(event["log_level"], event["file"]) for event in events] == [("warning", str(file))]
 
@@ -121,7 +121,7 @@ def test_a_key_of_another_owner_may_be_read_by_the_group_as_those_from_a_secret_
     monkeypatch.setattr(os, "geteuid", lambda: file.stat().st_uid + 1)
     for mode, warnings in ((0o440, 0), (0o444, 1)):
         file.chmod(mode)
-        with structlog.testing.capture_logs() as events:
+        with capture_events() as events:
             load(file)
         assert len(events) == warnings
 

@@ -23,7 +23,7 @@ Reasons = (asyncssh.PermissionDenied, asyncssh.DisconnectError, ConnectionError)
 
 
 async def test_a_password_lets_in_and_the_log_says_who_from_where_and_how() -> None:
-    async with listener_harness() as house:
+    async with listener_harness(log_level="debug") as house:
         async with await house.connect() as connection, connection.start_sftp_client() as sftp:
             assert await sftp.listdir("/") == [".", ".."]
         await house.empties()

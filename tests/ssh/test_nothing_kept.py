@@ -15,6 +15,7 @@ import pytest
 from s3sftp.ssh import SshOptions
 from s3sftp.ssh.admission import Admission, TrackedConnection
 from tests.ssh.listener_harness import ListenerHarness, listener_harness, reset
+from tests.support.logs import keep_no_log
 
 Visit = Callable[[ListenerHarness], Awaitable[None]]
 
@@ -84,6 +85,7 @@ def blocks() -> int:
     ],
 )
 async def test_nothing_is_kept_for_a_connection_that_has_gone(visit: Visit, count: int) -> None:
+    keep_no_log()
     limits = {"max_connections_per_user": 1, "max_unauthenticated_per_source": 2}
     async with listener_harness(ssh=limits, auth={"ban_failures": 0, "refusal_time": 0}) as house:
         resident = await house.connect()

@@ -15,7 +15,6 @@ from typing import Any
 
 import asyncssh
 import pytest
-import structlog
 from asyncssh.channel import SSHChannel
 from asyncssh.connection import SSHConnection, SSHServerConnection
 from asyncssh.constants import MSG_CHANNEL_OPEN, MSG_IGNORE
@@ -29,6 +28,7 @@ from s3sftp.ssh.aes_gcm import TAG_BYTES, AesGcm, upgraded
 from s3sftp.ssh.algorithms import COMPATIBLE, MODERN
 from testbed.raw_client import RawSftpClient, wire
 from tests.ssh.listener_harness import ListenerHarness, listener_harness
+from tests.support.logs import capture_events
 
 CIPHERS = (*MODERN["ciphers"], "chacha20-poly1305@openssh.com")
 GCM_CIPHERS = [name for name in CIPHERS if "gcm" in name]
@@ -108,7 +108,7 @@ async def test_an_unknown_version_of_asyncssh_is_left_alone_with_a_warning(
     monkeypatch: pytest.MonkeyPatch, taken: Counter[str]
 ) -> None:
     monkeypatch.setattr(packet_fast_path, "CHECKED_VERSIONS", frozenset({"1.0"}))
-    with structlog.testing.capture_logs() as events:
+    with capture_events() as events:
         assert not packet_fast_path.is_supported()
     assert [(event["log_level"], event["version"]) for event in events] == [("warning", asyncssh.__version__)]
     async with listener_harness() as house, session(house) as running:
@@ -123,14 +123,11 @@ async def test_it_is_off_when_the_option_says_so(taken: Counter[str]) -> None:
     assert not taken
 
 
-async def test_it_is_off_while_asyncssh_shall_log_each_packet(
-    taken: Counter[str], request: pytest.FixtureRequest
-) -> None:
-    logger = logging.getLogger("asyncssh")
-    request.addfinalizer(lambda level=logger.level: logger.setLevel(level))
-    logger.setLevel(logging.DEBUG)
-    async with listener_harness() as house, session(house) as running:
-        await running.put(b"/f", DATA)
+async def test_it_is_off_while_asyncssh_shall_log_each_packet(taken: Counter[str]) -> None:
+    async with listener_harness() as house:
+        logging.getLogger("asyncssh").setLevel(logging.DEBUG)
+        async with session(house) as running:
+            await running.put(b"/f", DATA)
     assert not taken
 
 

@@ -262,7 +262,7 @@ async def test_dropbears_client_ends(people: People) -> None:
 
 
 async def test_environment_variables_are_refused_and_not_kept() -> None:
-    async with listener_harness() as house, await house.connect() as connection:
+    async with listener_harness(log_level="debug") as house, await house.connect() as connection:
         channel, _ = await connection.create_session(
             asyncssh.SSHClientSession, subsystem="sftp", encoding=None
         )
@@ -328,7 +328,7 @@ async def test_forwarding_of_ports_and_sockets_is_refused() -> None:
 
 
 async def test_agents_and_x11_are_refused() -> None:
-    async with listener_harness() as house, await house.connect() as connection:
+    async with listener_harness(log_level="debug") as house, await house.connect() as connection:
         channel, _ = await connection.create_session(
             asyncssh.SSHClientSession, subsystem="sftp", encoding=None
         )

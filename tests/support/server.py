@@ -28,7 +28,8 @@ class Server:
     """A server for one user, alice, with a key and a password, whose files are below `alice/` in a bucket.
 
     `options` are added to the configuration file, group by group, and win over what stands here; one that is
-    None is left out. `under` is a command that the server is run by, such as `env`.
+    None is left out. The level of the log is the default, `info`: at `debug` READs take another path.
+    `under` is a command that the server is run by, such as `env`.
     """
 
     def __init__(
@@ -153,7 +154,7 @@ class Server:
                 "part_bytes": PART_BYTES,
                 **self.store.options,
             },
-            "log": {"format": "json", "level": "debug"},
+            "log": {"format": "json"},
             # one process, whose memory and log are the server's; tests/workers has more
             "server": {"state_dir": str(self.directory / "state"), "workers": 1},
         }

@@ -15,7 +15,6 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
-import structlog
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -25,6 +24,7 @@ from s3sftp.workers import HeartbeatPolicy, Supervisor, TemplateClient, WorkersF
 from s3sftp.workers.child_process import ChildProcess
 from s3sftp.workers.ipc import IpcConnection, ipc_socket_pair
 from s3sftp.workers.template import CannotStartWorker, adopt_orphans, fork_template
+from tests.support.logs import capture_events
 
 
 class Watched:
@@ -73,7 +73,7 @@ async def supervised(
 
     adopt_orphans()
     template = TemplateClient(command)
-    with structlog.testing.capture_logs() as events:
+    with capture_events("debug") as events:
         supervisor = Supervisor(
             ListenOptions(host="127.0.0.1", port=0),
             ServerAdmissionGate(SshOptions(), AuthOptions()),

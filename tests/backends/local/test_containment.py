@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import aclosing, chdir, contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -18,6 +19,7 @@ from hypothesis import strategies as st
 
 from s3sftp.backends import CompleteBackend, FileInfo, Place, WriteIntent
 from s3sftp.backends.contract import Finish
+from s3sftp.backends.local import syscalls
 from s3sftp.errors import PermissionDenied, StorageError
 from tests.backends.local.containment_tree import (
     ALICE,
@@ -199,14 +201,21 @@ def _plant(ground: ContainmentTree, files: list[str], links: list[tuple[str, str
             continue  # something else is there, or a circle
 
 
-ROUNDS = 15_000
+PLAYERS = 4
+ATTEMPTS = 1500
+"""Of each player."""
+CALLS = ("open", "stat", "link", "rename", "unlink", "mkdir", "rmdir", "scandir", "listdir")
 
 
 class Swapper:
-    """A thread that makes `root/d` now a directory, now a link to outside, as fast as it can."""
+    """Makes `root/d` now a directory, now a link to outside.
+
+    A thread does so as fast as it can, to meet the kernel in the middle of a call. Whether it ever comes in
+    between two calls depends on the machine, so before each call of the backend a coin is tossed, too.
+    """
 
     def __init__(self, ground: ContainmentTree, target: str) -> None:
-        self.rounds = 0
+        self._coin = random.Random(target)
         self._names = ground.root / "d", ground.root / "e"
         self._names[0].mkdir()
         self._names[1].symlink_to(target)
@@ -217,7 +226,11 @@ class Swapper:
     def running(self) -> Iterator[None]:
         self._thread.start()
         try:
-            yield
+            with pytest.MonkeyPatch.context() as patch:
+                for name in CALLS:
+                    patch.setattr(os, name, self._tossing(getattr(os, name)))
+                patch.setattr(syscalls, "openat2", self._tossing(syscalls.openat2))
+                yield
         finally:
             self._stopping.set()
             self._thread.join()
@@ -225,7 +238,14 @@ class Swapper:
     def _swap(self) -> None:
         while not self._stopping.is_set():
             exchange(*self._names)
-            self.rounds += 1
+
+    def _tossing(self, call: Callable[..., Any]) -> Callable[..., Any]:
+        def tossed(*words: Any, **more: Any) -> Any:
+            if self._coin.random() < 0.5:
+                exchange(*self._names)
+            return call(*words, **more)
+
+        return tossed
 
 
 RACES = [
@@ -253,8 +273,7 @@ async def test_a_link_swapped_in_between_check_and_use_leads_nowhere(
 
     async def play(backend: CompleteBackend, number: int) -> None:
         todo = random.Random(number)
-        # both sides of the race are to be met, however slow the machine is
-        while swapper.rounds < ROUNDS or min(outcomes["done"], outcomes["refused"]) <= 100:
+        for _ in range(ATTEMPTS):
             operation, one, other = todo.choice(RACES)
             try:
                 told = await operation(backend, place(one), place(other))
@@ -268,8 +287,7 @@ async def test_a_link_swapped_in_between_check_and_use_leads_nowhere(
 
     async with serving(ground.root, way, threads=4) as backend:
         with swapper.running():
-            async with asyncio.timeout(60):
-                await asyncio.gather(*(play(backend, number) for number in range(4)))
+            await asyncio.gather(*(play(backend, number) for number in range(PLAYERS)))
     ground.outside_is_untouched()
     assert min(outcomes["done"], outcomes["refused"]) > 100
 

@@ -6,7 +6,6 @@ import asyncio
 import os
 import random
 import threading
-import time
 from pathlib import Path
 
 import pytest
@@ -24,21 +23,22 @@ async def test_the_event_loop_goes_on_while_the_disk_is_slow(
 ) -> None:
     main = threading.get_ident()
     callers = set()
+    enough = threading.Event()
 
     def slow(_: int) -> None:
         callers.add(threading.get_ident())
-        time.sleep(0.3)
+        assert enough.wait(20), "the event loop stands still"
 
     monkeypatch.setattr(os, "fsync", slow)
     async with serving(tmp_path, fsync=True) as backend:
         writing = asyncio.ensure_future(backend.write_file(place("file"), b"", ALICE))
-        ticks = 0
-        while not writing.done():
+        while not callers:
             await asyncio.sleep(0.01)
-            ticks += 1
+        for _ in range(20):
+            await asyncio.sleep(0.001)
+        assert not writing.done()
+        enough.set()
         await writing
-    assert ticks > 20
-    assert callers
     assert main not in callers
 
 
@@ -143,12 +143,13 @@ class TestThreads:
         threads = DiskThreads(2)
         running: list[int] = []
         most = 0
+        pair = threading.Barrier(2)
 
         def work() -> None:
             nonlocal most
             running.append(1)
             most = max(most, len(running))
-            time.sleep(0.02)
+            pair.wait(20)
             running.pop()
 
         await asyncio.gather(*(threads.run(work) for _ in range(8)))
@@ -157,16 +158,18 @@ class TestThreads:
 
     async def test_a_cancelled_call_ends_when_its_thread_has(self) -> None:
         threads = DiskThreads(1)
-        ended = threading.Event()
+        cancelled, ended = threading.Event(), threading.Event()
 
         def work() -> None:
-            time.sleep(0.2)
+            cancelled.wait(20)
             ended.set()
 
         call = asyncio.ensure_future(threads.run(work))
         for _ in range(3):
             await asyncio.sleep(0.02)
             call.cancel()
+        assert not call.done()
+        cancelled.set()
         with pytest.raises(asyncio.CancelledError):
             await call
         assert ended.is_set()
@@ -175,12 +178,15 @@ class TestThreads:
     async def test_a_call_that_is_cancelled_in_the_line_never_runs(self) -> None:
         threads = DiskThreads(1)
         ran: list[str] = []
-        first = asyncio.ensure_future(threads.run(time.sleep, 0.1))
+        cancelled = threading.Event()
+        first = asyncio.ensure_future(threads.run(cancelled.wait, 20))
         second = asyncio.ensure_future(threads.run(ran.append, "second"))
         third = asyncio.ensure_future(threads.surely(lambda: ran.append("third")))
         await asyncio.sleep(0.02)
         second.cancel()
         third.cancel()
+        await asyncio.wait([second])
+        cancelled.set()
         await asyncio.gather(first, second, third, return_exceptions=True)
         await threads.stop()
         assert ran == ["third"]

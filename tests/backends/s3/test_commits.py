@@ -9,7 +9,6 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from structlog.testing import capture_logs
 
 from s3sftp.backends.s3 import S3Backend
 from s3sftp.errors import Changed
@@ -22,6 +21,7 @@ from tests.backends.s3.upload_driver import data_of
 from tests.events.faulty_subscribers import Ear, put, until, volume_with
 from tests.support.fault_proxy import FaultProxy
 from tests.support.faults import Hold, HoldReply
+from tests.support.logs import capture_events
 from tests.support.s3_client import S3
 
 F = VirtualPath.parse(b"/f")
@@ -148,7 +148,7 @@ async def test_a_client_that_leaves_while_a_late_time_is_set_has_stored_its_file
         await writer.write(0, data)
         await writer.set_attributes(None, 1.0)
         held = proxy.on("CopyObject", do=fault)
-        with capture_logs() as logs:
+        with capture_events() as logs:
             closing = asyncio.create_task(writer.close())
             await held.reached()
             closing.cancel()

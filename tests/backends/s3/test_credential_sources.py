@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from structlog.testing import capture_logs
 
 from s3sftp.backends.s3 import check
 from s3sftp.backends.s3 import client as client_module
@@ -21,6 +20,7 @@ from s3sftp.backends.s3.credentials import credential_process, renewal
 from s3sftp.errors import ConfigurationError, StorageFailure
 from tests.backends.s3 import test_fast_client_reads
 from tests.backends.s3.test_fast_client_reads import options
+from tests.support.logs import capture_events
 from tests.support.raw_store import RawStore, Wire, head_of, sends
 
 OK = head_of("200 OK", 'ETag: "v"', "Content-Length: 0", "Date: now")
@@ -96,7 +96,7 @@ async def test_a_process_that_gives_no_credentials_is_named(
     process(tmp_path, command)
     patience = SHORT if "no answer" in PROCESSES[command] else {}
     async with RawStore(sends(OK)) as raw, opened(raw, **patience) as store:
-        with capture_logs() as lines:
+        with capture_events() as lines:
             error = await failure_of(store)
         assert raw.requests == []
         assert re.search(PROCESSES[command], str(error.detail)), error.detail
@@ -266,7 +266,7 @@ async def test_credentials_at_hand_are_good_until_they_expire(
     async with RawStore(sends(OK)) as raw, opened(raw) as store:
         await store.call("HeadObject", Key="k")
         answer.write_text("vault is sealed")
-        with capture_logs() as lines:
+        with capture_events() as lines:
             while "credentials.failed" not in events(lines):
                 await store.call("HeadObject", Key="k")  # which succeeds all the while
                 await asyncio.sleep(0.01)

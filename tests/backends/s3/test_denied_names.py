@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-import structlog.testing
 
 from s3sftp.backends.s3 import S3Backend, check
 from s3sftp.backends.s3.request_outcomes import RequestOutcomes
@@ -17,6 +16,7 @@ from tests.backends.s3.test_listing import fill
 from tests.backends.s3.upload_driver import get, names, put
 from tests.support.fault_proxy import FaultProxy
 from tests.support.faults import Answer, Rewrite
+from tests.support.logs import capture_events
 from tests.support.s3_client import S3
 
 READS = ("HeadObject", "GetObject")
@@ -92,7 +92,7 @@ async def test_what_nobody_may_list_stays_denied_and_the_log_says_once_what_is_m
     backend: S3Backend, proxy: FaultProxy
 ) -> None:
     proxy.on(*READS, "ListObjectsV2", do=DENIED)
-    with structlog.testing.capture_logs() as log:
+    with capture_events() as log:
         for name in ("a", "b"):
             with pytest.raises(PermissionDenied):
                 await backend.file_info(place(name), ALICE)

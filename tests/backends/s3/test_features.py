@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from structlog.testing import capture_logs
 
 from s3sftp.backends.s3.features import CONSEQUENCES, ROWS, Feature, Features
 from s3sftp.backends.s3.options import S3Options
 from s3sftp.runtime.shared_counters import SharedCounters, create_shared_file
+from tests.support.logs import capture_events
 
 
 def test_everything_is_there_until_something_shows_that_it_is_not() -> None:
@@ -30,7 +30,7 @@ def test_what_is_no_feature_is_refused() -> None:
 
 def test_the_log_says_once_what_is_lost() -> None:
     features = Features()
-    with capture_logs() as lines:
+    with capture_events() as lines:
         features.lacks(Feature.TAGS, "PutObject: NotImplemented")
         features.lacks(Feature.TAGS, "PutObject: NotImplemented")
     assert [line["lost"] for line in lines] == [CONSEQUENCES[Feature.TAGS]]

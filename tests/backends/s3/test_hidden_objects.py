@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-import structlog.testing
 
 from s3sftp.backends.s3 import S3Backend
 from s3sftp.errors import AlreadyExists, IsADirectory, NotEmpty
@@ -12,6 +11,7 @@ from tests.backends.s3.test_listing import fill
 from tests.backends.s3.upload_driver import names
 from tests.support.fault_proxy import FaultProxy
 from tests.support.faults import Meanwhile
+from tests.support.logs import capture_events
 from tests.support.s3_client import S3
 
 STORES = pytest.mark.parametrize("store", ["seaweed", "moto"], indirect=True)
@@ -30,7 +30,7 @@ async def test_a_directory_with_objects_that_are_not_shown_is_not_empty(
     await fill(s3, f"tenant/{hidden}", "tenant/keep")
     keys = await s3.keys()
     assert await names(backend, "d") == []
-    with structlog.testing.capture_logs() as log, pytest.raises(NotEmpty, match="not shown"):
+    with capture_events() as log, pytest.raises(NotEmpty, match="not shown"):
         await backend.del_dir(place("d"), ALICE)
     assert [each["key"] for each in log if each["event"] == "directory.removal_blocked"] == [
         f"tenant/{hidden}"

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import structlog
 
 from s3sftp.backends.s3.recovery.disk_journal import DiskJournal
 from s3sftp.backends.s3.recovery.upload_journal import JournalEntry, UploadClaim, UploadJournal
@@ -19,6 +18,7 @@ from tests.backends.s3.conftest import ALICE, PART, Opener
 from tests.backends.s3.upload_driver import begin, data_of, put
 from tests.support.fault_proxy import FaultProxy
 from tests.support.faults import Answer, Hold, HoldReply, LoseReply
+from tests.support.logs import capture_events
 from tests.support.s3_client import S3
 
 PIECE = data_of(PART)
@@ -206,7 +206,7 @@ async def test_an_unreadable_journal_stops_nothing(open_backend: Opener, tmp_pat
     (own / "broken.json").write_text("{")
     (own / "undated.json").write_text(json.dumps(claim | {"claimed_at": 1e300}))
     crash(dead)
-    with structlog.testing.capture_logs() as logs:
+    with capture_events() as logs:
         living = await open_backend(tmp_path, **NOW)
         for _ in range(2):
             assert await living.janitor.sweep() == 0
@@ -318,7 +318,7 @@ async def test_what_cannot_be_told_from_others_is_left_told_of_and_in_the_end_fo
     crash(dead.journal)
     for key in ("tenant/f", "tenant/f", "tenant/old"):
         await s3.client.create_multipart_upload(Bucket=s3.bucket, Key=key)
-    with structlog.testing.capture_logs() as logs:
+    with capture_events() as logs:
         living = await open_backend(tmp_path, **NOW)
         await living.janitor.sweep()
     assert len(await s3.multipart_uploads()) == 3

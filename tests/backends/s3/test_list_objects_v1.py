@@ -9,7 +9,6 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-import structlog.testing
 
 from s3sftp.backends.s3 import S3Backend
 from s3sftp.backends.s3.features import Feature
@@ -23,6 +22,7 @@ from tests.backends.s3.test_listing import fill
 from tests.backends.s3.upload_driver import data_of, get, names, put
 from tests.support.fault_proxy import FaultProxy
 from tests.support.faults import Answer, LoseReply, Reply, Rewrite
+from tests.support.logs import capture_events
 from tests.support.s3_client import S3
 
 STORES = pytest.mark.parametrize("store", ["seaweed", "moto"], indirect=True)
@@ -65,7 +65,7 @@ async def test_what_does_not_know_the_newer_request_is_listed_by_the_older(
     backend = await open_backend(direct_requests=direct)
     await fill(s3, *V1)
     rule = proxy.on("ListObjectsV2", do=in_the_older_form)
-    with structlog.testing.capture_logs() as log:
+    with capture_events() as log:
         await work(backend, s3)
     assert rule.hits == 1
     assert proxy.log.count("ListObjects") > 8

@@ -9,7 +9,6 @@ from contextlib import AsyncExitStack
 from dataclasses import replace
 
 import pytest
-import structlog.testing
 from pydantic import ValidationError
 
 from s3sftp.backends.contract import FileInfo
@@ -25,6 +24,7 @@ from tests.backends.s3.test_listing import BOTH, fill, listed
 from tests.backends.s3.upload_driver import data_of, put
 from tests.support.fault_proxy import FaultProxy
 from tests.support.faults import Answer, Hold
+from tests.support.logs import capture_events
 from tests.support.s3_client import S3
 
 CERTAIN = 2.1
@@ -163,7 +163,7 @@ async def test_where_looking_is_denied_a_listing_stops_asking_and_says_what_woul
     backend = await open_backend()
     await fill(s3, *(f"tenant/d/{number:03}" for number in range(200)))
     proxy.on("HeadObject", do=Answer(403, "AccessDenied"))
-    with structlog.testing.capture_logs() as log:
+    with capture_events() as log:
         assert len(await listed(backend, "d")) == 200
     assert proxy.log.count("HeadObject") < 100
     assert [event["advice"] for event in log if event["event"] == "listing.mtimes_unavailable"] == [

@@ -6,7 +6,6 @@ import asyncio
 import os
 
 import pytest
-import structlog.testing
 
 from s3sftp.backends.contract import FileInfo
 from s3sftp.backends.s3 import S3Backend
@@ -15,6 +14,7 @@ from tests.backends.s3.conftest import ALICE, Opener, place
 from tests.backends.s3.upload_driver import names, put
 from tests.support.fault_proxy import FaultProxy
 from tests.support.faults import Answer, CutBody, Hold, Reset
+from tests.support.logs import capture_events
 from tests.support.s3_client import S3
 
 BOTH = pytest.mark.parametrize("store", ["seaweed", "moto"], indirect=True)
@@ -74,7 +74,7 @@ async def test_keys_that_no_name_leads_to_are_not_shown(backend: S3Backend, s3: 
     await fill(
         s3, "tenant/ok", "tenant//double", "tenant/../up", "tenant/a\\b", "tenant/\uf761", "tenant/./x"
     )
-    with structlog.testing.capture_logs() as log:
+    with capture_events() as log:
         assert await names(backend, "") == [b"ok"]
     assert [event["count"] for event in log if event["event"] == "listing.keys_skipped"] == [5]
     assert await names(backend, "") == [b"ok"]

@@ -193,10 +193,10 @@ async def test_while_all_connections_are_taken_a_head_is_enough(
 async def test_nobody_waits_for_the_bytes_to_know_what_was_opened(
     open_backend: Opener, proxy: FaultProxy, s3: S3
 ) -> None:
-    backend = await open_backend(stall_timeout=timedelta(seconds=1), attempts=1)
+    backend = await open_backend(stall_timeout=timedelta(seconds=3), attempts=1)
     await s3.put("tenant/f", LARGE)
     proxy.on("GetObject", do=StallBody(0))
-    async with asyncio.timeout(0.9):
+    async with asyncio.timeout(2.9):
         reader = await opened(backend, "f")
     assert reader.info.size == len(LARGE)
     with pytest.raises(TimedOut):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-import structlog.testing
 
 from s3sftp.backends.s3.features import Feature
 from s3sftp.errors import StorageError
@@ -11,6 +10,7 @@ from tests.backends.s3.conftest import ALICE, PART, Opener, place
 from tests.backends.s3.upload_driver import data_of, put
 from tests.support.fault_proxy import FaultProxy
 from tests.support.faults import Answer, LoseReply
+from tests.support.logs import capture_events
 from tests.support.s3_client import S3
 
 LARGE = data_of(PART + 10)
@@ -24,7 +24,7 @@ async def test_a_file_is_stored_without_the_tags_that_the_store_refuses_and_the_
 ) -> None:
     backend = await open_backend(tags={"team": "a"})
     rule = proxy.on(*MAKES, do=Answer(status, code), times=1)
-    with structlog.testing.capture_logs() as log:
+    with capture_events() as log:
         for name in ("f", "g"):
             await put(backend, name, data)
             assert await s3.body(f"tenant/{name}") == data

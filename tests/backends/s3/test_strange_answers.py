@@ -7,7 +7,6 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
-from structlog.testing import capture_logs
 
 from s3sftp.backends.s3 import S3Backend
 from s3sftp.backends.s3.http.request_body import RequestBody
@@ -15,6 +14,7 @@ from s3sftp.errors import StorageError, StorageFailure
 from tests.backends.s3.conftest import ALICE, Opener, place
 from tests.backends.s3.test_fast_client_reads import opened, options
 from tests.backends.s3.upload_driver import get, names
+from tests.support.logs import capture_events
 from tests.support.raw_store import RawStore, Wire, head_of, sends
 
 COPIED = b'<CopyObjectResult><ETag>"w"</ETag></CopyObjectResult>'
@@ -80,7 +80,7 @@ async def test_metadata_of_any_bytes_survives_a_late_time(owner: str) -> None:
 async def test_a_late_time_is_given_up_where_botocore_cannot_send_the_metadata() -> None:
     said = object_with(b"x-amz-meta-owner: J\xf6rg")
     async with RawStore(sends(said)) as raw, backend_of(raw, direct_requests=False) as backend:
-        with capture_logs() as lines:
+        with capture_events() as lines:
             assert not await backend.set_mtime(place("f"), 2000, ALICE)
         (given_up,) = (line for line in lines if line["event"] == "s3.mtime_not_set")
         assert "ASCII" in given_up["detail"]

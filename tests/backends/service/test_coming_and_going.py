@@ -168,6 +168,9 @@ async def test_a_hundred_calls_at_once_share_one_connection(backend: CompleteBac
     async with await asyncio.start_unix_server(accept, path):
         await asyncio.sleep(0.15)  # not sooner is it asked for again
         calls = [asyncio.create_task(backend.file_info(ROOT, ME)) for _ in range(100)]
+        async with asyncio.timeout(20):
+            while not connections:
+                await asyncio.sleep(0.01)
         await asyncio.sleep(0.3)
         assert len(connections) == 1
         for call in calls:
@@ -187,14 +190,15 @@ async def test_a_service_that_hangs_up_is_not_knocked_at_with_every_call(
         writer.close()
 
     async with await asyncio.start_unix_server(accept, path):
-        calls, until = 0, time.monotonic() + 0.35
-        while time.monotonic() < until:
+        calls, began, passed = 0, time.monotonic(), 0.0
+        while passed < 0.35 or calls <= 50:
             with pytest.raises(StorageFailure, match=ABSENT):
                 await backend.file_info(ROOT, ME)
             calls += 1
             await asyncio.sleep(0)
-    assert calls > 50
-    assert knocks < 8
+            passed = time.monotonic() - began
+    # a call knocks a tenth of a second after the last answer, and so does the backend by itself
+    assert knocks < 1 + 2 * passed / 0.1
 
 
 @pytest.mark.parametrize("version", [0, 2, None, "1"])
@@ -246,7 +250,7 @@ async def test_a_socket_where_somebody_listens_is_not_replaced(path: Path) -> No
     async with served(path, MemoryBackend()):
         with pytest.raises(OSError, match="another service listens there"):
             await serve_unix(path, MemoryBackend())
-        async with asyncio.timeout(2):
+        async with asyncio.timeout(20):
             assert await knows(path)
 
 
