@@ -19,7 +19,7 @@ STORE_CLIENTS = tests/clients/test_openssh_sftp.py tests/clients/test_rclone.py 
 LOCK = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate \
 	--custom-compile-command 'make lock'
 
-.PHONY: help run test test-fast test-oldest test-store check budget bench docs dist lock sbom image fmt clean
+.PHONY: help run test test-fast test-oldest test-store mutants check budget bench docs dist lock sbom image fmt clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -58,6 +58,10 @@ test-oldest: ## the tests of S3 on the oldest supported aiobotocore
 	$(MAKE) VENV=.venv-oldest .venv-oldest/.ready
 	.venv-oldest/bin/python -m pip install --quiet 'aiobotocore==2.25.*'
 	.venv-oldest/bin/python -m pytest -n 2 --dist loadfile tests/backends
+
+mutants: $(READY) ## faults put into the pure modules, and whether the tests notice (ARGS='s3sftp.fs.read.throughput*': there)
+	$(BIN)/python -m pip install --quiet --group mutants
+	$(BIN)/python -m tests.mutants $(ARGS)
 
 budget: $(READY) ## what operations cost in S3 requests, measured
 	$(BIN)/python -m tests.limits.operations
@@ -104,4 +108,4 @@ fmt: $(READY) ## format, and fix what can be fixed
 	$(BIN)/ruff check --fix .
 
 clean: ## remove what was built, and the environment
-	rm -rf $(VENV) $(VENV)-sbom .venv-oldest build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(VENV)-sbom .venv-oldest build dist mutants .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -29,6 +29,16 @@ def test_a_ban_ends_and_counting_begins_anew() -> None:
     assert not table.failed("a", 603)
 
 
+def test_while_a_ban_lasts_nothing_is_counted_and_it_grows_no_longer() -> None:
+    table = bans()
+    for now in (0, 1, 2):
+        table.failed("a", now)
+    assert not any(table.failed("a", now) for now in range(550, 600))
+    assert len(table) == 1
+    assert not table.banned("a", 602)
+    assert not table.failed("a", 602)
+
+
 def test_failures_outside_the_window_do_not_count() -> None:
     table = bans()
     assert not any(table.failed("a", now) for now in range(0, 1000, 31))
@@ -57,6 +67,40 @@ def test_a_flood_of_sources_does_not_wash_a_ban_away() -> None:
     for number in range(1000):
         table.failed(f"flood {number}", 1)
     assert table.banned("attacker", 2)
+
+
+def test_a_full_table_forgets_the_source_that_was_quiet_for_longest_and_no_more() -> None:
+    table = bans(failures=3, max_sources=3)
+    for now, source in enumerate(("a", "b", "c", "a", "b")):
+        table.failed(source, now)
+    assert len(table) == 3
+    table.failed("d", 5)  # takes the place of c
+    assert len(table) == 3
+    assert table.failed("a", 6)
+    assert table.failed("b", 7)
+    assert [table.failed("c", now) for now in (8, 9, 10)] == [False, False, True]
+
+
+def test_a_full_table_still_bans_those_that_come() -> None:
+    table = bans(failures=2, max_sources=3)
+    for source in "abc":
+        table.failed(source, 0)
+    assert [table.failed("d", 1), table.failed("d", 2)] == [False, True]
+    assert table.banned("d", 3)
+
+
+def test_a_table_full_of_bans_forgets_the_oldest_of_them() -> None:
+    table = bans(failures=1, max_sources=3)
+    assert all(table.failed(source, now) for now, source in enumerate("abcd"))
+    assert len(table) == 3
+    assert [table.banned(source, 4) for source in "abcd"] == [False, True, True, True]
+
+
+def test_a_failure_counts_until_the_window_has_passed() -> None:
+    for last, is_banned in ((59, True), (60, False)):
+        table = bans(failures=2)
+        table.failed("a", 0)
+        assert table.failed("a", last) is is_banned
 
 
 @pytest.mark.parametrize(

@@ -75,7 +75,7 @@ def test_a_write_behind_the_cut_is_not_placed() -> None:
     a = assembly()
     a.write(0, b"abcdef")
     a.take(4)
-    with pytest.raises(RewriteNeeded):
+    with pytest.raises(RewriteNeeded, match=r"^it is behind what was already sent to storage$"):
         a.write(3, b"x")
     assert a.islands() == [(4, b"ef")]
 
@@ -193,3 +193,170 @@ def test_small_files_ask_for_no_spare_memory() -> None:
     assert not asked
     a.write(a.length, b"x")
     assert asked
+
+
+# ── the borders of each rule ────────────────────────────────────────────────────────────────────────
+
+
+def with_a_gap() -> Assembly:
+    """`abc`, two bytes that are missing, `xy`."""
+    a = assembly()
+    a.write(0, b"abc")
+    a.write(5, b"xy")
+    return a
+
+
+def test_as_many_bytes_may_wait_as_the_option_says() -> None:
+    a = Assembly(reorder_bytes=10)
+    a.write(100, bytes(8))
+    a.write(200, bytes(2))
+    with pytest.raises(RewriteNeeded, match=r"^too many bytes wait for earlier ones that have not arrived$"):
+        a.write(300, b"x")
+    a.write(0, bytes(50))  # what follows the cut never waits
+    a.write(50, bytes(5))
+    assert (a.held, a.waiting()) == (65, 10)
+
+
+def test_4096_ranges_may_wait() -> None:
+    a = assembly()
+    for index in range(4096):
+        a.write(10 + 2 * index, b"x")
+    with pytest.raises(RewriteNeeded):
+        a.write(10 + 2 * 4096, b"x")
+    assert len(a.islands()) == 4096
+
+
+def test_nothing_written_changes_nothing() -> None:
+    a = assembly()
+    a.write(50, b"")
+    assert (a.length, a.touched, a.islands(), a.gap()) == (0, False, [], (0, 0))
+
+
+def test_bytes_that_are_missing_of_the_next_ones() -> None:
+    a = with_a_gap()
+    assert [a.missing(count) for count in (0, 3, 5, 6, 7, 10)] == [0, 0, 2, 2, 2, 5]
+    a.take(2)
+    assert [a.missing(count) for count in (1, 3, 4, 5)] == [0, 2, 2, 2]
+    assert (a.waiting(), a.front, a.held) == (2, 1, 3)
+
+
+def test_only_what_follows_the_cut_in_memory_is_given_away() -> None:
+    a = with_a_gap()
+    with pytest.raises(ValueError, match="4 bytes wanted, 3 are there"):
+        a.take(4)
+    assert bytes(a.take(3)) == b"abc"
+    assert (a.cut, bytes(a.take(0)), a.gap()) == (3, b"", (3, 5))
+    with pytest.raises(ValueError, match="1 bytes wanted, 0 are there"):
+        a.take(1)
+
+
+def test_a_gap_is_filled_from_its_start_and_the_cut_moves_over_what_the_storage_keeps() -> None:
+    a = with_a_gap()
+    a.fill(3, b"d")
+    assert (a.front, a.gap()) == (4, (4, 5))
+    a.fill(4, b"e")
+    assert (bytes(a.take(7)), a.gap(), a.islands()) == (b"abcdexy", (7, 7), [])
+    b = assembly(base_stop=10)
+    b.write(10, b"x")
+    b.skip(10)
+    assert (b.cut, b.front) == (10, 1)
+
+
+def test_what_is_in_memory_is_shown_up_to_the_next_gap() -> None:
+    a = with_a_gap()
+    assert [a.peek(offset, 2) for offset in (0, 2, 3, 4, 5, 6, 7)] == [
+        b"ab",
+        b"c",
+        None,
+        None,
+        b"xy",
+        b"y",
+        None,
+    ]
+    assert [a.next_island(offset) for offset in (0, 1, 5, 6)] == [0, 5, 5, 7]
+
+
+def test_a_rewrite_begins_with_nothing_but_what_gaps_mean() -> None:
+    a = with_a_gap()
+    a.resize(20)
+    a.take(3)
+    a.restart()
+    assert (a.cut, a.held, a.length, a.zeros_at(15), a.touched) == (0, 0, 20, 20, True)
+
+
+def test_the_file_may_be_cut_off_where_it_was_given_away_and_not_before() -> None:
+    a = with_a_gap()
+    a.take(3)
+    with pytest.raises(RewriteNeeded, match=r"^the new size is less than what was already sent to storage$"):
+        a.resize(2)
+    assert (a.length, a.resized) == (7, False)
+    a.resize(6)
+    assert a.islands() == [(5, b"x")]
+    a.resize(3)
+    assert (a.length, a.islands(), a.gap()) == (3, [], (3, 3))
+    a.write(3, b"z")
+    assert (a.front, a.length) == (1, 4)
+
+
+def test_a_write_where_it_was_given_away_replaces_what_follows() -> None:
+    a = assembly()
+    a.write(0, b"abcdef")
+    a.take(4)
+    a.write(4, b"x")
+    assert a.islands() == [(4, b"xf")]
+
+
+def test_of_the_old_file_only_what_was_never_cut_off_shows_through() -> None:
+    a = assembly(base_known=False)
+    a.resize(4)
+    a.resize(8)
+    a.learn_base(6)
+    assert (a.base_known, a.base_stop, a.length) == (True, 4, 8)
+    b = assembly(base_known=False)
+    b.write(0, b"abcdefgh")
+    b.learn_base(6)
+    assert (b.base_stop, b.length) == (6, 8)
+
+
+def test_zeros_are_what_lies_between_the_old_end_and_the_new_one() -> None:
+    a = assembly()
+    a.write(0, b"abc")
+    a.resize(3)
+    assert a.zeros == []
+    a.resize(10)
+    a.resize(5)
+    a.resize(8)
+    assert [a.zeros_at(offset) for offset in (2, 3, 4, 5, 7, 8)] == [None, 5, 5, 8, 8, None]
+    a.resize(3)
+    assert a.zeros == []
+
+
+def test_only_bytes_right_behind_the_old_file_go_on_with_it() -> None:
+    def appends(base: int, offset: int, *, known: bool = True, sent: int = 0) -> bool:
+        a = assembly(base_known=False)
+        if known:
+            a.learn_base(base)
+        a.cut = sent
+        a.write(offset, b"more")
+        return a.appends_to_base()
+
+    assert appends(10, 10)
+    assert appends(10, 10, sent=4)
+    assert not appends(10, 11)
+    assert not appends(10, 9)
+    assert not appends(0, 0)
+    assert not appends(10, 10, known=False)
+    untouched = assembly()
+    untouched.learn_base(10)
+    assert not untouched.appends_to_base()
+
+
+@pytest.mark.parametrize(("size", "is_used"), [(3, False), (4, True), (100, True)])
+def test_spare_memory_is_used_if_what_is_there_fits_in(size: int, is_used: bool) -> None:
+    buffer = bytearray(size)
+    a = Assembly(1 << 20, spare=lambda: buffer, small_bytes=4)
+    a.write(0, b"abcd")
+    a.write(4, b"e")
+    chunk = a.take(5)
+    assert bytes(chunk) == b"abcde"
+    assert (chunk.obj is buffer) is is_used

@@ -62,3 +62,30 @@ def test_when_the_last_large_upload_ends_nothing_is_kept() -> None:
     assert spares.idle_bytes == 0
     spares.keep(bytearray(MIB))
     assert spares.idle_bytes == 0
+
+
+def test_memory_of_256_kib_is_worth_keeping_and_less_is_not() -> None:
+    spares = BufferPool()
+    used(spares, 256 << 10, (256 << 10) - 1)
+    assert spares.idle_bytes == 256 << 10
+
+
+def test_what_is_not_of_a_buffer_is_not_kept() -> None:
+    spares = BufferPool()
+    spares.lend("me")
+    spares.keep(bytes(MIB))
+    spares.keep(memoryview(bytes(MIB)))
+    assert spares.idle_bytes == 0
+
+
+def test_an_upload_that_ends_while_it_fills_a_buffer_leaves_room_for_others() -> None:
+    spares = BufferPool(2 * MIB)
+    used(spares, MIB)
+    spares.lend("you")
+    assert spares.lend("me") is None
+    spares.leave("you")
+    spares.leave("you")
+    spares.full("me")
+    for _ in range(3):
+        spares.keep(bytearray(MIB))
+    assert spares.idle_bytes == 2 * MIB

@@ -51,3 +51,28 @@ def test_the_target_covers_the_read_and_stays_inside_the_file(
             continue
         target = reader.observe(start, stop)
         assert stop <= target <= min(size, stop + most)
+
+
+def test_a_sequential_reader_goes_twice_as_far_with_each_read_up_to_eight_times_what_it_has_read() -> None:
+    reader = ReadAhead(size=1 << 30, most=6000)
+    targets = [reader.observe(start, start + 100) - start - 100 for start in range(0, 900, 100)]
+    assert targets == [100, 200, 400, 800, 1600, 3200, 5600, 6000, 6000]
+
+
+def test_a_reader_that_goes_elsewhere_begins_anew() -> None:
+    reader = ReadAhead(size=1 << 30, most=32 * MIB)
+    for start in range(0, 800, 100):
+        reader.observe(start, start + 100)
+    far = 900 * MIB
+    assert reader.observe(far, far + 50) == far + 50
+    assert (reader.ahead, reader.read, reader.position) == (0, 0, far + 50)
+    assert reader.observe(far + 50, far + 100) == far + 150
+    assert reader.observe(far + 100, far + 150) == far + 250
+
+
+def test_a_read_within_four_mebibytes_is_out_of_order_and_one_beyond_is_elsewhere() -> None:
+    for distance, is_near in ((4 * MIB, True), (4 * MIB + 1, False)):
+        for start in (10 * MIB + distance, 10 * MIB - distance):
+            reader = ReadAhead(size=1 << 30, most=32 * MIB, position=10 * MIB, ahead=1000, read=5000)
+            assert reader.observe(start, start + 10) == start + 10 + (1000 if is_near else 0)
+            assert reader.position == (max(10 * MIB, start + 10) if is_near else start + 10)

@@ -82,3 +82,56 @@ def test_what_came_while_nobody_wanted_it_is_no_speed() -> None:
         stretch.came(512 << 10, float(number))
         stretch.came(512 << 10, float(number))
     assert pace.range_seconds == 0.01
+
+
+def test_the_rate_of_a_reader_is_that_of_a_tenth_of_a_second_and_fades_by_a_tenth() -> None:
+    pace = Throughput(100)
+    pace.answered(1.0)
+    pace.took(400, 5.0)
+    pace.took(600, 5.09375)
+    assert pace.ahead == 200, "not yet a window"
+    pace.took(0, 5.125)
+    assert pace.ahead == 100 + 2 * 8000
+    pace.took(500, 5.25)
+    assert pace.ahead == 100 + 2 * 7200, "more than the 4000 of this window"
+    pace.took(1000, 5.375)
+    assert pace.ahead == 100 + 2 * 8000
+
+
+def test_a_window_is_a_tenth_of_a_second_and_before_its_end_nothing_is_known() -> None:
+    pace = Throughput(1)
+    pace.answered(10.0)
+    pace.took(0, 0.0)
+    assert pace.ahead == 2
+    pace.took(100, 0.1)
+    assert pace.ahead == 1 + 2 * 1000 * 10
+
+
+def test_the_shortest_wait_and_the_fastest_connection_are_the_storages() -> None:
+    pace = Throughput(100)
+    for seconds in (0.5, 0.25, 1.0):
+        pace.answered(seconds)
+    assert pace.range_seconds == 0.25
+    for count, seconds in ((100, 1.0), (100, 0.5), (100, 4.0)):
+        pace.arrived(count, seconds)
+    assert pace.range_seconds == 0.75
+    pace.arrived(1, 0.0)
+    assert pace.range_seconds == pytest.approx(0.25 + 1e-4)
+
+
+def test_a_stretch_begins_after_a_mebibyte_and_is_measured_by_two() -> None:
+    pace = Throughput(8 << 20)
+    stretch = ThroughputSample(pace)
+    mib = 1 << 20
+    stretch.came(mib, 1.0)
+    stretch.came(mib, 1.5)
+    assert pace.range_seconds == 0
+    stretch.came(mib, 2.0)
+    assert pace.range_seconds == 4, "2 MiB in a second"
+    stretch.came(2 * mib, 2.5)
+    assert pace.range_seconds == 2, "the next two alone"
+    stretch.paused()
+    stretch.came(mib - 1, 3.0)
+    stretch.came(1, 3.0)
+    stretch.came(2 * mib, 3.25)
+    assert pace.range_seconds == 1

@@ -14,7 +14,7 @@ from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from s3sftp.backends import Place, Session
+from s3sftp.backends import FileInfo, Place, Session
 from s3sftp.backends.contract import Buffer
 from s3sftp.backends.memory import MemoryBackend
 from s3sftp.errors import StorageFailure
@@ -23,7 +23,7 @@ from s3sftp.sftp import SftpOptions, SftpSession
 from s3sftp.sftp.request import Request
 from s3sftp.sftp.request_runner import RequestRunner
 from s3sftp.telemetry import charge, span, spans
-from testbed.packets import DATA, FAILURE, OPEN, READ, STATUS, R, read_string, string, u32, u64
+from testbed.packets import DATA, FAILURE, OPEN, READ, STAT, STATUS, R, read_string, string, u32, u64
 from testbed.raw_client import RawSftpClient, Reply
 from tests.sftp.session_server import Serving, serving
 from tests.support.logs import Level
@@ -196,6 +196,43 @@ async def test_a_session_that_ends_forgets_reads_that_wait() -> None:
             client.connection.abort()
             await client.ended()
         await server.lets_everything_go()
+        assert len(server.sessions[-1]._runner) == 0
+
+
+class NeverTold(Gated):
+    """Whoever looks at `missing` waits for good."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.waiting = 0
+
+    async def file_info(self, place: Place, session: Session) -> FileInfo:
+        if place.name != b"missing":
+            return await super().file_info(place, session)
+        self.waiting += 1
+        try:
+            return await asyncio.Future[FileInfo]()
+        finally:
+            self.waiting -= 1
+
+
+async def test_a_session_that_ends_while_reads_wait_stops_what_runs_beside_them() -> None:
+    """With or without a line in the log, and a span, for each READ."""
+    backend = NeverTold()
+    async with serving(backend) as server:
+        async with server.client() as client:
+            handle = await client.open(b"/f", R)
+            for at in (MIB, 2 * MIB):
+                ask(client, handle, at, 1000)
+            await until_all_ranges_are_asked_for(backend, 2)
+            client.request(STAT, string(b"/missing"))
+            async with asyncio.timeout(10):
+                while not backend.waiting:
+                    await asyncio.sleep(0.01)
+            client.connection.abort()
+            await client.ended()
+        await server.lets_everything_go()
+        assert backend.waiting == 0
         assert len(server.sessions[-1]._runner) == 0
 
 

@@ -147,3 +147,19 @@ def test_thousands_of_requests_that_wait_for_each_other_are_not_each_linked_to_a
     while waiting:
         waiting += schedule.finish(waiting.pop())
     assert len(schedule) == 0
+
+
+def test_listings_wait_for_the_changes_before_them_and_for_no_others() -> None:
+    schedule = Scheduler()
+    listing = Claim(False, A, entries=True)
+    x, y = (schedule.admit(Claim(True, (b"a", name))) for name in (b"x", b"y"))
+    first, second = schedule.admit(listing), schedule.admit(listing)
+    z = schedule.admit(Claim(True, (b"a", b"z")))
+    third = schedule.admit(listing)
+    assert schedule.finish(x) == []
+    assert schedule.finish(y) == [first, second]
+    fourth = schedule.admit(listing)
+    assert not fourth.ready
+    assert schedule.finish(z) == [third, fourth]
+    assert not schedule._paths._barriers
+    assert schedule.admit(listing).ready

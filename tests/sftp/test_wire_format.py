@@ -18,9 +18,12 @@ from s3sftp.sftp.codec import (
     FieldReader,
     PacketReader,
     PacketType,
+    data_packet,
     packet,
     string,
     u32,
+    u64,
+    version_packet,
 )
 from s3sftp.sftp.status import STATUS_OF, WORDS, Status, error_packet, ok_packet, status_packet
 
@@ -129,3 +132,67 @@ def test_every_status_has_words_and_a_language() -> None:
             PacketType.STATUS, 7, u32(status), string(words.encode()), string(b"en")
         )
     assert ok_packet(7) == status_packet(7, Status.OK)
+
+
+def test_a_packet_of_the_most_bytes_is_taken_and_counted() -> None:
+    inbox = PacketReader(100)
+    inbox.feed(u32(1) + b"a" + u32(100)[:3])
+    assert (inbox.next(), inbox.next(), inbox.packets, len(inbox)) == (b"a", None, 1, 3)
+    inbox.feed(u32(100)[3:])
+    assert (inbox.next(), len(inbox)) == (None, 0)
+    inbox.feed(bytes(99))
+    assert (inbox.next(), len(inbox)) == (None, 99)
+    inbox.feed(memoryview(b"z"))
+    assert (inbox.next(), inbox.packets, len(inbox)) == (bytes(99) + b"z", 2, 0)
+
+
+def test_large_pieces_of_the_stream_are_kept_as_they_are_and_small_ones_put_together() -> None:
+    inbox = PacketReader(1 << 20)
+    for size in (1, 4095, 4096, 4095, 0, 1):
+        inbox.feed(bytes(size))
+    assert [len(chunk) for chunk in inbox._chunks] == [4096, 4096, 4096]
+    assert len(inbox) == 3 * 4096
+    inbox = PacketReader(1 << 20)
+    for piece in (u32(8192), b"a" * 4096, b"b" * 4096):
+        inbox.feed(piece)
+    assert inbox.next() == b"a" * 4096 + b"b" * 4096
+
+
+@pytest.mark.parametrize("length", [0, 101])
+def test_the_error_of_an_impossible_packet_says_what_is_allowed(length: int) -> None:
+    inbox = PacketReader(100)
+    inbox.feed(u32(length))
+    with pytest.raises(BadPacket, match=rf"^packet of {length} bytes \(1 to 100 are allowed\)$"):
+        inbox.next()
+
+
+def test_fields_that_end_too_early_say_by_how_much() -> None:
+    for read, early in ((FieldReader.u32, 1), (FieldReader.u64, 5), (FieldReader.string, 1)):
+        with pytest.raises(BadMessage, match=f"^packet ends {early} bytes too early$"):
+            read(FieldReader(b"\x03" + bytes(3)))
+    fields = FieldReader(b"\x03" + u32(2) + b"abc")
+    assert (bytes(fields.view()), fields.left) == (b"ab", 1)
+    fields = FieldReader(b"\x03" + u32(0))
+    assert (fields.string(), fields.left) == (b"", 0)
+
+
+def test_a_data_packet_keeps_no_memory_that_is_much_larger_than_its_part_of_it() -> None:
+    whole = bytearray(b"0123456789")
+    half, less, all_of_it = memoryview(whole)[:5], memoryview(whole)[:4], memoryview(whole)
+    head, first, second, third = data_packet(7, [half, less, all_of_it])
+    assert bytes(head) == u32(9 + 19) + bytes([PacketType.DATA]) + u32(7) + u32(19)
+    assert first is half
+    assert (type(second), second) == (bytes, b"0123")
+    assert third is all_of_it
+
+
+def test_numbers_are_big_endian_and_strings_have_their_length() -> None:
+    assert u32(0x01020304) == b"\1\2\3\4"
+    assert u64(0x0102030405060708) == b"\1\2\3\4\5\6\7\x08"
+    assert string(b"ab") == b"\0\0\0\2ab"
+    assert packet(PacketType.STATUS, 7, b"ab", b"c") == u32(8) + bytes([101]) + u32(7) + b"abc"
+
+
+def test_the_version_packet_announces_extensions_in_their_order() -> None:
+    body = u32(3) + string(b"a") + string(b"1") + string(b"b") + string(b"2")
+    assert version_packet([(b"a", b"1"), (b"b", b"2")]) == string(bytes([PacketType.VERSION]) + body)

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from s3sftp.ssh import SshOptions
-from s3sftp.ssh.admission import Admission, AdmissionStage, Refusal, TrackedConnection
+from s3sftp.ssh.admission import MADE_ROOM, WAITED, Admission, AdmissionStage, Refusal, TrackedConnection
 
 LIMITS = SshOptions(
     max_unauthenticated=4,
@@ -23,7 +23,12 @@ class Gate:
 
     def __init__(self, limits: SshOptions = LIMITS) -> None:
         self.dismissed: list[TrackedConnection] = []
-        self.admission = Admission(limits, lambda ticket, _reason: self.dismissed.append(ticket))
+        self.reasons: list[Refusal] = []
+        self.admission = Admission(limits, self._dismiss)
+
+    def _dismiss(self, ticket: TrackedConnection, reason: Refusal) -> None:
+        self.dismissed.append(ticket)
+        self.reasons.append(reason)
 
     def come(
         self, source: str, now: float = 0, *, speaks: bool = False, is_shared: bool = False
@@ -113,6 +118,18 @@ def test_when_all_places_are_taken_the_oldest_makes_room_only_when_it_has_had_it
     assert gate.admission.entering == 4
 
 
+def test_when_all_places_are_taken_the_oldest_silent_one_makes_room_for_one_that_is_not_silent() -> None:
+    gate = Gate()
+    speaking = gate.logging_in("a")
+    silent, *_ = [gate.come(source, n / 10) for n, source in enumerate("bcd")]
+    quiet, login = gate.come("x", 0.2), gate.come("y", 0.2, speaks=True)
+    assert gate.admission.next(0.9) is None
+    assert gate.admission.next(1.0) is login
+    assert gate.dismissed == [silent]
+    assert speaking.stage is AdmissionStage.ENTERING
+    assert quiet.stage is AdmissionStage.QUEUED
+
+
 def test_when_all_places_are_taken_a_source_with_several_makes_room_for_one_that_has_none() -> None:
     gate = Gate()
     greedy, *_ = [gate.logging_in(source) for source in "abac"]
@@ -122,6 +139,16 @@ def test_when_all_places_are_taken_a_source_with_several_makes_room_for_one_that
     assert gate.dismissed == [greedy]
     gate.come("d", 1.5)
     assert gate.admission.next(2.5) is None
+
+
+def test_a_source_with_several_keeps_them_for_a_second() -> None:
+    gate = Gate()
+    greedy, *_ = [gate.logging_in(source, 10) for source in "abac"]
+    waiting = gate.come("d", 10, speaks=True)
+    assert gate.admission.next(10.9) is None
+    assert gate.admission.next(11) is waiting
+    assert gate.dismissed == [greedy]
+    assert greedy.stage is AdmissionStage.GONE
 
 
 def test_a_source_that_stands_for_many_clients_has_no_limit_of_its_own() -> None:
@@ -139,6 +166,7 @@ def test_who_waits_for_as_long_as_a_login_may_take_is_dismissed() -> None:
     assert waiting.stage is AdmissionStage.QUEUED
     gate.admission.give_up(31)
     assert gate.dismissed == [waiting]
+    assert gate.reasons == [WAITED]
     assert gate.admission.total == 2
 
 
@@ -155,7 +183,38 @@ def test_a_full_queue_drops_what_is_silent_then_the_latest_of_the_source_that_ha
         gate.logging_in("b", 1)
     assert gate.come("b", 1).stage is AdmissionStage.QUEUED
     assert gate.dismissed == [silent, latest]
+    assert gate.reasons == [MADE_ROOM, MADE_ROOM]
     assert second.stage is third.stage is AdmissionStage.QUEUED
+
+
+def test_a_full_queue_takes_one_more_only_of_a_source_that_would_have_fewer_than_another() -> None:
+    gate = Gate()
+    for source in "aazz":
+        gate.logging_in(source)
+    _first, second, _of_z = [gate.come(source, speaks=True) for source in "aaz"]
+    assert gate.admission.arrive("z", 0) == Refusal("too many connections wait to log in")
+    assert gate.dismissed == []
+    assert gate.come("b").stage is AdmissionStage.QUEUED
+    assert gate.dismissed == [second]
+
+
+def test_when_there_are_too_many_connections_and_nobody_waits_the_next_one_is_refused() -> None:
+    gate = Gate(LIMITS.model_copy(update={"max_connections": 2, "max_connections_per_user": 1}))
+    for user in "xy":
+        assert gate.admission.log_in(gate.logging_in("a"), user) is None
+    assert gate.admission.arrive("b", 20) == Refusal("too many connections")
+    assert gate.admission.total == 2
+
+
+def test_of_several_for_whom_the_oldest_would_make_room_one_that_has_spoken_comes_first() -> None:
+    gate = Gate()
+    oldest, *_ = [gate.logging_in(source, 10) for source in "abcd"]
+    quiet, login, _late = [gate.come(source, 10, speaks=source != "x") for source in "xyz"]
+    assert gate.admission.next(14.5) is None
+    assert gate.admission.next(15) is login
+    assert gate.dismissed == [oldest]
+    assert gate.reasons == [MADE_ROOM]
+    assert quiet.stage is AdmissionStage.QUEUED
 
 
 def test_a_login_makes_room_and_counts_for_its_user() -> None:
@@ -166,6 +225,34 @@ def test_a_login_makes_room_and_counts_for_its_user() -> None:
     fourth = gate.logging_in("9")
     assert gate.admission.log_in(fourth, "alice") == Refusal("too many connections of this user")
     assert gate.admission.log_in(fourth, "bob") is None
+
+
+def test_a_user_of_whom_one_connection_leaves_may_have_one_more() -> None:
+    gate = Gate()
+    first, second, _third = [gate.logging_in(str(n)) for n in range(3)]
+    for ticket in (first, second, _third):
+        assert gate.admission.log_in(ticket, "alice") is None
+    gate.admission.leave(first)
+    gate.admission.leave(first)
+    assert gate.admission.log_in(gate.logging_in("4"), "alice") is None
+    one_more = gate.logging_in("5")
+    assert gate.admission.log_in(one_more, "alice") == Refusal("too many connections of this user")
+    gate.admission.leave(second)
+    assert gate.admission.log_in(one_more, "alice") is None
+    assert gate.admission.total == 3
+
+
+def test_where_a_source_may_have_one_place_its_others_wait_for_that_one() -> None:
+    gate = Gate(LIMITS.model_copy(update={"max_unauthenticated_per_source": 1}))
+    first = gate.logging_in("a")
+    second, third = gate.come("a", speaks=True), gate.come("a", speaks=True)
+    assert gate.admission.next(20) is None
+    assert gate.come("b").stage is AdmissionStage.ENTERING
+    gate.admission.leave(first)
+    assert gate.admission.next(20) is second
+    assert gate.admission.next(20) is None
+    assert gate.admission.log_in(second, "alice") is None
+    assert gate.admission.next(20) is third
 
 
 def test_who_was_dismissed_cannot_log_in_any_more() -> None:

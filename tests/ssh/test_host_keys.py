@@ -28,6 +28,21 @@ def test_the_first_start_makes_keys_that_only_the_owner_can_read_and_later_ones_
     assert {file.stat().st_mode & 0o777 for file in state.iterdir()} == {0o600}
 
 
+def test_a_key_is_on_the_disk_whole_before_it_has_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A machine that stops in between leaves the whole key, or none."""
+    file = tmp_path / "ssh_host_ed25519_key"
+    at_fsync: list[tuple[int, bool]] = []
+
+    def fsync(descriptor: int) -> None:
+        at_fsync.append((os.fstat(descriptor).st_size, file.exists()))
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    generate(file)
+    assert at_fsync == [(file.stat().st_size, False)]
+
+
 def _modulus_bits(key: asyncssh.SSHKey) -> int:
     packet = SSHPacket(key.public_data)
     assert (packet.get_string(), packet.get_mpint()) == (b"ssh-rsa", 65537)

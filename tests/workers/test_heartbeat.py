@@ -58,3 +58,18 @@ def test_a_pause_is_one_miss_however_long_it_is(patience: HeartbeatPolicy) -> No
     asked = Heartbeat().beat()
     assert patience.step(asked) is None
     assert patience.step(asked.beat()) is HeartbeatAction.LEAVE_OUT
+
+
+def test_a_worker_is_silent_since_the_first_beat_that_it_missed() -> None:
+    assert [patience_of(21).silent_seconds(Heartbeat(missed=missed)) for missed in (0, 1, 3)] == [
+        0,
+        4.2,
+        12.6,
+    ]
+    assert patience_of(7).silent_seconds(Heartbeat(missed=3)) == 5.2, "5.25, told to a tenth"
+
+
+def test_the_steps_are_the_first_miss_the_last_but_one_and_the_last() -> None:
+    patience = patience_of(60)
+    steps = {missed: step for missed in range(15) if (step := patience.step(Heartbeat(missed=missed)))}
+    assert steps == {1: HeartbeatAction.LEAVE_OUT, 11: HeartbeatAction.ASK_WHY, 12: HeartbeatAction.KILL}

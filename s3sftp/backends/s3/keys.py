@@ -24,7 +24,7 @@ from s3sftp.errors import InvalidRequest, NotFound, PermissionDenied, StorageErr
 MAX_KEY_BYTES = 1024
 RESERVED: Final = b".s3sftp"
 """The name below the prefix that is the server's own: users neither see nor reach what is there."""
-_FIRST, _LAST = 0xF700, 0xF7FF
+_FIRST = 0xF700
 _UNSAFE = "\x00-\x1f\x7f\ufffe\uffff\uf700-\uf7ff"
 _ESCAPED = re.compile("[\uf700-\uf7ff]+")
 _FOREIGN = re.compile("[\udc80-\udcff]")

@@ -9,7 +9,7 @@ import pytest
 
 from s3sftp.backends.s3 import S3Backend
 from s3sftp.backends.s3.features import Feature
-from s3sftp.errors import PermissionDenied, StorageError
+from s3sftp.errors import PermissionDenied, StorageError, StorageFailure
 from tests.backends.s3.conftest import ALICE, Opener, place
 from tests.support.fault_proxy import FaultProxy
 from tests.support.faults import Answer
@@ -62,12 +62,17 @@ async def test_a_refusal_of_single_deletes_too_teaches_nothing_and_is_told(
     assert backend.store.features.missing == ()
 
 
-async def test_a_missing_permission_is_no_missing_feature(
-    backend: S3Backend, s3: S3, proxy: FaultProxy
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [(Answer(403, "AccessDenied"), PermissionDenied), (Answer(404, "NoSuchBucket"), StorageFailure)],
+    ids=["permission", "bucket"],
+)
+async def test_a_missing_permission_or_bucket_is_no_missing_feature(
+    backend: S3Backend, s3: S3, proxy: FaultProxy, answer: Answer, expected: type[StorageError]
 ) -> None:
     await fill(s3)
-    proxy.on("DeleteObjects", do=Answer(403, "AccessDenied"))
-    with pytest.raises(PermissionDenied):
+    proxy.on("DeleteObjects", do=answer)
+    with pytest.raises(expected):
         await rename(backend, "d", "e")
     assert backend.store.features.missing == ()
 

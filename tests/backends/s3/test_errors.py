@@ -13,12 +13,25 @@ from botocore.parsers import ResponseParserError
 from s3sftp import errors
 from s3sftp.backends.s3.errors import (
     CODES,
+    CONNECTION_LOST,
     EXCEPTIONS,
     STATUSES,
+    RequestError,
     classify,
+    has_code,
+    has_status,
+    is_batch_refusal,
+    is_condition_refusal,
+    is_denied,
+    is_outcome,
+    is_refusal,
+    is_unproven,
+    may_lack_feature,
     outcome_is_unknown,
     request_error_behind,
 )
+from s3sftp.backends.s3.features import Feature, Features
+from s3sftp.backends.s3.http.reply_evidence import UnprovenChange, UnprovenReply
 from s3sftp.backends.s3.retry_policy import RetryAdvice, RetryPolicy
 
 
@@ -103,6 +116,8 @@ def test_what_the_client_reads_has_nothing_of_the_store_in_it(code: str) -> None
         ("NoSuchBucket", 404, errors.StorageFailure, RetryAdvice.NEVER),
         ("PreconditionFailed", 412, errors.Changed, RetryAdvice.NEVER),
         ("SomethingNew", 400, errors.StorageFailure, RetryAdvice.NEVER),
+        ("SomethingNew", 499, errors.StorageFailure, RetryAdvice.NEVER),
+        ("SomethingNew", 500, errors.StorageFailure, RetryAdvice.LATER),
         ("SomethingNew", 599, errors.StorageFailure, RetryAdvice.LATER),
         ("RequestTimeTooSkewed", 403, errors.StorageFailure, RetryAdvice.NEVER),
     ],
@@ -168,3 +183,191 @@ def test_what_a_store_of_files_refuses_is_told_as_a_file_system_does(
     assert trouble is not None
     told = trouble.error("some/key")
     assert (type(told), str(told)) == (error, text)
+
+
+# ── what a refusal says of the store ────────────────────────────────────────────────────────────────
+
+
+def refusal(code: str, status: int, message: str = "") -> errors.StorageError:
+    """The error that a request ends with when it is answered like this."""
+    response = {
+        "Error": {"Code": code, "Message": message},
+        "ResponseMetadata": {"HTTPStatusCode": status, "HTTPHeaders": {"date": "now", "server": "us"}},
+    }
+    trouble = classify("PutObject", boto.ClientError(response, "PutObject"))
+    assert trouble is not None
+    error = trouble.error("k")
+    error.__cause__ = trouble
+    return error
+
+
+BARE = errors.StorageFailure()
+"""What no request caused."""
+REFUSALS = [
+    ("NotImplemented", 501, "", True),
+    ("NotImplemented", 403, "", True),
+    ("MethodNotAllowed", 405, "", True),
+    ("MethodNotAllowed", 400, "", True),
+    ("MethodNotAllowed", 501, "", True),
+    ("MethodNotAllowed", 403, "", False),
+    ("SomethingNew", 400, "", True),
+    ("SomethingNew", 405, "", True),
+    ("SomethingNew", 501, "", True),
+    ("SomethingNew", 403, "", False),
+    ("SomethingNew", 500, "", False),
+    ("AccessDenied", 400, "", False),
+    ("KMS.DisabledException", 400, "", False),
+    ("ServerSideEncryptionConfigurationNotFoundError", 400, "", False),
+    ("", 501, "", True),
+    *((code, 400, "the header X-AMZ-Tagging is not supported", True) for code in ("", "400", "BadRequest")),
+    *((code, 400, "go away", False) for code in ("", "400", "BadRequest")),
+]
+
+
+@pytest.mark.parametrize(("code", "status", "message", "expected"), REFUSALS)
+def test_what_may_mean_that_the_store_lacks_what_was_asked_for(
+    code: str, status: int, message: str, expected: bool
+) -> None:
+    assert is_refusal(refusal(code, status, message)) is expected
+
+
+def test_a_404_refuses_a_batch_unless_it_is_the_bucket_that_is_missing() -> None:
+    assert [is_batch_refusal(refusal(*answer)) for answer in (("NoSuchKey", 404), ("", 404), ("", 501))] == (
+        [True] * 3
+    )
+    others = (("NoSuchBucket", 404), ("AccessDenied", 403))
+    assert not any(is_batch_refusal(refusal(*answer)) for answer in others)
+
+
+def test_a_refusal_that_is_about_a_checksum_is_not_about_the_condition() -> None:
+    assert is_condition_refusal(refusal("SomethingNew", 400, "no such thing"))
+    assert not is_condition_refusal(refusal("SomethingNew", 400, "no such Checksum"))
+    assert not is_condition_refusal(refusal("AccessDenied", 403))
+
+
+def test_what_a_store_surely_has_is_doubted_only_where_it_says_that_it_has_it_not() -> None:
+    condition, other = Feature.CONDITIONAL_WRITES, Feature.TAGS
+    unknown, sure = Features(), Features()
+    for feature in (condition, other):
+        sure.seen(feature)
+    for feature in (condition, other):
+        assert may_lack_feature(unknown, feature, refusal("SomethingNew", 400))
+        assert not may_lack_feature(sure, feature, refusal("SomethingNew", 400))
+        assert may_lack_feature(sure, feature, refusal("NotImplemented", 400))
+        assert may_lack_feature(sure, feature, refusal("SomethingNew", 501))
+        assert not may_lack_feature(unknown, feature, refusal("AccessDenied", 403))
+    about_a_checksum = refusal("SomethingNew", 400, "bad checksum")
+    assert [may_lack_feature(unknown, feature, about_a_checksum) for feature in (condition, other)] == [
+        False,
+        True,
+    ]
+
+
+def test_a_code_and_a_status_are_those_of_the_answer_behind_the_error() -> None:
+    error = refusal("NoSuchKey", 404)
+    assert has_code(error, "NoSuchBucket", "NoSuchKey")
+    assert has_status(error, 403, 404)
+    assert not has_code(error, "NoSuchBucket")
+    assert not has_status(error, 403)
+
+
+def test_of_what_no_request_caused_nothing_is_known() -> None:
+    assert request_error_behind(BARE) is None
+    known = (outcome_is_unknown, is_outcome, is_unproven, is_refusal, is_condition_refusal, is_batch_refusal)
+    assert not any(each(BARE) for each in known)
+    caused_by_another = errors.StorageFailure()
+    caused_by_another.__cause__ = TimeoutError()
+    assert request_error_behind(caused_by_another) is None
+    assert not has_code(BARE, "")
+    assert not has_status(BARE, 0)
+
+
+@pytest.mark.parametrize(
+    ("code", "status", "counts"),
+    [
+        ("PreconditionFailed", 412, True),
+        ("ConditionalRequestConflict", 409, True),
+        ("InternalError", 500, True),
+        ("AccessDenied", 403, False),
+        ("SlowDown", 503, False),
+    ],
+)
+def test_what_may_be_stored_or_got_as_far_as_its_condition_counts_more_than_a_refusal(
+    code: str, status: int, counts: bool
+) -> None:
+    assert is_outcome(refusal(code, status)) is counts
+
+
+def test_a_success_without_its_proof_is_told_from_a_failure() -> None:
+    for failure, expected in (
+        (UnprovenReply("x"), True),
+        (UnprovenChange("x"), True),
+        (TimeoutError(), False),
+    ):
+        trouble = classify("PutObject", failure)
+        assert trouble is not None
+        error = trouble.error("k")
+        error.__cause__ = trouble
+        assert is_unproven(error) is expected
+
+
+def test_a_denied_request_and_one_that_came_too_fast_are_told_from_others() -> None:
+    for code, status, denied, throttled in (
+        ("AccessDenied", 403, True, False),
+        ("", 403, True, False),
+        ("SlowDown", 503, False, True),
+        ("", 307, False, False),
+        ("InternalError", 500, False, False),
+    ):
+        trouble = request_error_behind(refusal(code, status))
+        assert trouble is not None
+        assert (is_denied(trouble), trouble.is_throttle) == (denied, throttled)
+
+
+@pytest.mark.parametrize(
+    ("status", "lasting"),
+    [(299, False), (300, True), (404, True), (408, False), (429, False), (499, True), (500, False)],
+)
+def test_a_refusal_lasts_unless_it_is_about_the_moment(status: int, lasting: bool) -> None:
+    assert refusal("SomethingNew", status).lasting is lasting
+
+
+def test_the_log_is_told_the_request_the_answer_and_the_key() -> None:
+    told = refusal("SomethingNew", 400, "why not")
+    assert told.detail == "PutObject: SomethingNew why not (HTTP 400, key 'k')"
+    assert refusal("SomethingNew", 400).detail == "PutObject: SomethingNew (HTTP 400, key 'k')"
+    trouble = request_error_behind(told)
+    assert trouble is not None
+    assert (trouble.api, trouble.code, trouble.status, trouble.date, trouble.server) == (
+        "PutObject",
+        "SomethingNew",
+        400,
+        "now",
+        "us",
+    )
+
+
+def test_an_answer_that_says_nothing_is_a_failure_that_nothing_helps_against() -> None:
+    trouble = classify("PutObject", boto.ClientError({}, "PutObject"))
+    assert trouble is not None
+    assert (trouble.code, trouble.status, trouble.date, trouble.server) == ("", 0, "", "")
+    assert (trouble.meaning.error, trouble.meaning.again, trouble.unknown) == (
+        errors.StorageFailure,
+        RetryAdvice.NEVER,
+        False,
+    )
+    assert str(trouble) == "PutObject:"
+
+
+def test_an_exception_is_told_by_its_name_and_kept_as_the_cause() -> None:
+    failure = TimeoutError("too late")
+    trouble = classify("PutObject", failure)
+    assert trouble is not None
+    assert (trouble.code, str(trouble)) == ("TimeoutError", "PutObject: TimeoutError too late")
+    assert trouble.__cause__ is failure
+
+
+def test_a_request_that_was_not_answered_has_no_status_and_says_nothing_of_the_store() -> None:
+    trouble = RequestError("GetObject", CONNECTION_LOST, "BodyEndedEarly")
+    assert str(trouble) == "GetObject: BodyEndedEarly"
+    assert (trouble.status, trouble.date, trouble.server, trouble.unknown) == (0, "", "", True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import time
 from datetime import timedelta
 from pathlib import Path
@@ -13,7 +14,7 @@ import pytest
 
 from s3sftp.backends.s3.recovery.disk_journal import DiskJournal
 from s3sftp.backends.s3.recovery.upload_journal import JournalEntry, UploadClaim, UploadJournal
-from s3sftp.errors import StorageFailure
+from s3sftp.errors import PermissionDenied, StorageFailure
 from tests.backends.s3.conftest import ALICE, PART, Opener
 from tests.backends.s3.upload_driver import begin, data_of, put
 from tests.support.fault_proxy import FaultProxy
@@ -27,8 +28,6 @@ NOW = {"janitor_min_age": timedelta(0)}
 
 def crash(journal: UploadJournal) -> None:
     """What a SIGKILL leaves of a journal: its files, without the lock."""
-    import os
-
     claims = journal._storage
     assert isinstance(claims, DiskJournal)
     assert claims._lock is not None
@@ -38,6 +37,26 @@ def crash(journal: UploadJournal) -> None:
 
 def journal_on(state: Path, endpoint: str = "", bucket: str = "b") -> UploadJournal:
     return UploadJournal(endpoint, bucket, DiskJournal(state, endpoint, bucket))
+
+
+async def test_a_claim_is_on_the_disk_whole_before_it_has_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A machine that stops in between leaves the whole claim, or none."""
+    at_fsync: list[tuple[int, list[Path]]] = []
+
+    def fsync(descriptor: int) -> None:
+        at_fsync.append((os.fstat(descriptor).st_size, journal_files(tmp_path)))
+
+    journal = journal_on(tmp_path)
+    await journal.start()
+    monkeypatch.setattr(os, "fsync", fsync)
+    entry = await journal.claim("k")
+    [file] = journal_files(tmp_path)
+    assert at_fsync == [(file.stat().st_size, [])]
+    assert json.loads(file.read_bytes())["key"] == "k"
+    await entry.done()
+    await journal.stop()
 
 
 def journal_files(state: Path) -> list[Path]:
@@ -59,6 +78,35 @@ async def test_an_upload_is_in_the_journal_from_before_it_exists_until_it_has_en
     assert journal_files(tmp_path) == []
     await put(backend, "f", data_of(PART + 1))
     assert journal_files(tmp_path) == []
+
+
+async def test_a_create_that_the_store_refuses_leaves_no_claim(
+    open_backend: Opener, s3: S3, tmp_path: Path, proxy: FaultProxy
+) -> None:
+    backend = await open_backend(tmp_path)
+    proxy.on("CreateMultipartUpload", do=Answer(403, "AccessDenied"))
+    upload = await begin(backend, "f")
+    with pytest.raises(PermissionDenied):
+        await backend.write_chunk(upload, PIECE, ALICE)
+    assert (journal_files(tmp_path), await backend.journal.claims()) == ([], [])
+    await backend.abort_write(upload, ALICE)
+    assert (journal_files(tmp_path), await backend.journal.claims()) == ([], [])
+
+
+@pytest.mark.parametrize("lost", [1, 2])
+async def test_a_create_that_is_refused_after_lost_replies_is_claimed_for_those_alone(
+    open_backend: Opener, proxy: FaultProxy, lost: int
+) -> None:
+    backend = await open_backend()
+    proxy.on("CreateMultipartUpload", do=LoseReply(), times=lost)
+    proxy.on("CreateMultipartUpload", do=Answer(403, "AccessDenied"))
+    upload = await begin(backend, "f")
+    with pytest.raises(PermissionDenied):
+        await backend.write_chunk(upload, PIECE, ALICE)
+    await backend.abort_write(upload, ALICE)
+    [claim] = await backend.journal.claims()
+    assert (claim.upload_id, claim.requests) == (None, lost)
+    assert len(backend.journal.abandoned) == 1
 
 
 async def test_what_a_crash_leaves_is_aborted_by_the_next_start(

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from s3sftp.backends.contract import Place
-from s3sftp.backends.s3.keys import KeyMapping
-from s3sftp.errors import InvalidRequest
+from s3sftp.backends.s3.keys import KeyMapping, reserved_prefix
+from s3sftp.errors import InvalidRequest, NotFound, PermissionDenied
 
 PREFIX = "tenants/acme/"
 keys = KeyMapping(PREFIX)
@@ -122,3 +122,48 @@ def test_a_key_has_at_most_1024_bytes_with_its_prefix() -> None:
         keys.key_of(Place((longest + b"x" * (room + 1),)))
     with pytest.raises(InvalidRequest, match="1024 bytes"):
         keys.prefix_of(fits)
+
+
+def test_the_name_of_the_server_itself_is_reserved_at_the_top_alone() -> None:
+    ours, below, elsewhere = Place((b".s3sftp",)), Place((b".s3sftp", b"a")), Place((b"a", b".s3sftp"))
+    for place in (ours, below):
+        with pytest.raises(NotFound):
+            keys.key_of(place)
+        with pytest.raises(NotFound):
+            keys.prefix_of(place)
+        with pytest.raises(PermissionDenied):
+            keys.refuse_to_make(place)
+    keys.refuse_to_make(elsewhere)
+    keys.refuse_to_make(Place())
+    assert keys.key_of(elsewhere) == PREFIX + "a/.s3sftp"
+    assert reserved_prefix(PREFIX) == PREFIX + ".s3sftp/"
+
+
+@pytest.mark.parametrize(
+    ("key", "is_ours"),
+    [
+        (".s3sftp", True),
+        (".s3sftp/", True),
+        (".s3sftp//", False),
+        (".s3sftp2", False),
+        ("a/.s3sftp", False),
+        (".S3SFTP", False),
+    ],
+)
+def test_a_line_of_a_listing_may_be_the_servers_own(key: str, is_ours: bool) -> None:
+    assert keys.is_reserved(PREFIX + key) is is_ours
+    assert not keys.is_reserved(key)
+
+
+def test_without_a_prefix_keys_are_names() -> None:
+    assert KeyMapping().key_of(Place((b"a", b"b"))) == "a/b"
+    assert KeyMapping().text_of(b"a\\b") == "a\uf75cb"
+
+
+def test_a_slash_at_the_end_of_a_key_is_a_directorys_and_none_is_before_the_name() -> None:
+    assert [keys.name_of(PREFIX + text, PREFIX) for text in ("a", "a/", "/a/", "a//")] == [
+        b"a",
+        b"a",
+        None,
+        None,
+    ]

@@ -77,3 +77,68 @@ def test_a_copy_takes_at_most_ten_thousand_parts_of_5_gib(size: int, wanted: int
     piece = copy_piece_bytes(size, wanted)
     assert -(-size // piece) <= MAX_PARTS
     assert piece <= MAX_PART_BYTES
+
+
+def test_parts_grow_by_no_more_than_is_needed() -> None:
+    sizes = [part_size(number, 8 * MIB, STEADY_PARTS) for number in range(1, MAX_PARTS + 1)]
+    assert sum(sizes) < 1.002 * MAX_OBJECT_BYTES
+    assert sizes[STEADY_PARTS - 1 : STEADY_PARTS + 2] == [8 * MIB, 9 * MIB, 9 * MIB]
+
+
+@pytest.mark.parametrize(
+    ("size", "wanted", "count"),
+    [
+        (64 * MIB, 10, 4),
+        (256 * MIB, 10, 1),
+        (256 * MIB + 1, 10, 1),
+        (85 * MIB, 3, 3),
+        (85 * MIB, 10, 3),
+        (1, 3, 3),
+    ],
+)
+def test_as_many_parts_are_under_way_as_256_mib_hold(size: int, wanted: int, count: int) -> None:
+    assert parallel_parts(size, wanted) == count
+
+
+@pytest.mark.parametrize(("size", "wanted", "piece"), [(10_000, 1, 1), (10_001, 1, 2), (10_001, 7, 7)])
+def test_a_copy_has_pieces_as_small_as_is_wanted_if_ten_thousand_hold_it(
+    size: int, wanted: int, piece: int
+) -> None:
+    assert copy_piece_bytes(size, wanted) == piece
+
+
+@pytest.mark.parametrize(
+    ("size", "piece", "least", "lengths"),
+    [
+        (100, 100, 10, [100]),
+        (100, 99, 10, [50, 50]),
+        (101, 30, 10, [26, 26, 26, 23]),
+        (10, 3, 1, [3, 3, 3, 1]),
+        (21, 10, 7, [7, 7, 7]),
+        (22, 10, 7, [8, 7, 7]),  # no pieces of one size: the last would be too small
+        (21, 5, 2, [3] * 7),  # of the sizes up to 5 the largest with which the last is not too small
+        (18, 4, 3, [3] * 6),
+        (7, 3, 3, [4, 3]),  # larger than is wanted rather than too small
+        (19, 10, 10, [19]),
+        (20, 10, 10, [10, 10]),
+        (5, 10, 10, [5]),
+    ],
+)
+def test_what_is_copied_is_cut_like_this(size: int, piece: int, least: int, lengths: list[int]) -> None:
+    assert sorted((stop - start for start, stop in copy_ranges(3, 3 + size, piece, least)), reverse=True) == (
+        lengths
+    )
+
+
+@pytest.mark.parametrize(
+    ("number", "part_bytes", "steady", "size"),
+    [
+        (1000, 8 * MIB + 1, 1000, 8 * MIB + 1),
+        (1001, 8 * MIB + 1, 1000, 9 * MIB),
+        (10_000, 8 * MIB, 1000, 1156 * MIB),
+        (10_000, 8 * MIB, 5000, 2073 * MIB),
+        (10_000, 600 * MIB, 1000, 600 * MIB),
+    ],
+)
+def test_parts_have_these_sizes(number: int, part_bytes: int, steady: int, size: int) -> None:
+    assert part_size(number, part_bytes, steady) == size

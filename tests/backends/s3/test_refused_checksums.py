@@ -13,7 +13,14 @@ from s3sftp.backends.contract import Finish
 from s3sftp.backends.s3 import S3Backend
 from s3sftp.backends.s3.checksums.digest import crc_text
 from s3sftp.backends.s3.features import Feature, Features
-from s3sftp.errors import AlreadyExists, InvalidRequest, PermissionDenied, StorageError, StorageFailure
+from s3sftp.errors import (
+    AlreadyExists,
+    Changed,
+    InvalidRequest,
+    PermissionDenied,
+    StorageError,
+    StorageFailure,
+)
 from tests.backends.s3.conftest import ALICE, PART, Opener, place
 from tests.backends.s3.upload_driver import begin, data_of, put, send
 from tests.support.fault_proxy import FaultProxy
@@ -389,6 +396,22 @@ async def test_reading_a_copied_part_leaves_connections_for_everything_else(
     reading.release()
     await adding
     assert await s3.body("tenant/f") == LARGE + SMALL
+
+
+@pytest.mark.parametrize(
+    ("status", "code"), [(412, "PreconditionFailed"), (416, "InvalidRange"), (416, "SomethingNew")]
+)
+async def test_a_copy_of_what_the_source_has_no_longer_says_that_it_changed(
+    backend: S3Backend, s3: S3, proxy: FaultProxy, status: int, code: str
+) -> None:
+    await put(backend, "f", LARGE)
+    refused = proxy.on("UploadPartCopy", do=Answer(status, code))
+    with pytest.raises(Changed):
+        await added_to(backend, "f", LARGE, SMALL)
+    assert refused.hits == 1
+    assert missing(backend) == ()
+    assert await s3.body("tenant/f") == LARGE
+    assert await s3.multipart_uploads() == []
 
 
 async def test_a_copy_that_fails_for_another_reason_is_that_failure(

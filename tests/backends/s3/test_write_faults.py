@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -227,6 +228,35 @@ async def test_a_write_on_a_base_finds_that_others_changed_it(
     assert await s3.keys() == ([] if removed else ["tenant/f"])
 
 
+@SIZES
+@pytest.mark.parametrize(
+    ("code", "on_a_base", "expected"),
+    [
+        ("NoSuchKey", True, Changed),
+        ("NoSuchKey", False, NotFound),
+        ("NoSuchBucket", True, StorageFailure),
+        ("NoSuchBucket", False, StorageFailure),
+        ("NoSuchUpload", True, StorageFailure),
+        ("NoSuchUpload", False, StorageFailure),
+    ],
+)
+async def test_a_404_means_that_the_base_is_gone_only_where_there_is_one_and_it_is_about_the_object(
+    backend: S3Backend,
+    s3: S3,
+    proxy: FaultProxy,
+    data: bytes,
+    code: str,
+    on_a_base: bool,
+    expected: type[StorageError],
+) -> None:
+    base = await put(backend, "f", b"base")
+    proxy.on("PutObject", "CompleteMultipartUpload", do=Answer(404, code))
+    with pytest.raises(StorageError) as caught:
+        await put(backend, "f", data, base=base if on_a_base else None)
+    assert type(caught.value) is expected
+    assert await s3.body("tenant/f") == b"base"
+
+
 async def test_a_byte_changed_on_its_way_is_sent_again(backend: S3Backend, s3: S3, proxy: FaultProxy) -> None:
     flipped = proxy.on("UploadPart", "PutObject", do=FlipRequestByte(1000), times=2)
     await put(backend, "large", LARGE)
@@ -284,6 +314,34 @@ async def test_an_abort_stops_parts_that_are_under_way(backend: S3Backend, s3: S
     await backend.abort_write(upload, ALICE)
     with pytest.raises(StorageFailure):
         await chunk
+    assert await nothing_is_left(s3)
+
+
+async def test_an_upload_is_aborted_only_after_its_parts_have_ended(
+    backend: S3Backend, s3: S3, proxy: FaultProxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A part that arrives behind the abort would be kept by the store, and paid for."""
+    call, order = backend.store.call, list[str]()
+
+    async def slow_to_stop(api: str, **parameters: Any) -> dict[str, Any]:
+        order.append(f"{api} begins")
+        try:
+            return await call(api, **parameters)
+        except asyncio.CancelledError:
+            for _ in range(100):  # turns of the loop, in which the abort could overtake it
+                await asyncio.sleep(0)
+            order.append(f"{api} is stopped")
+            raise
+
+    held = proxy.on("UploadPart", do=Hold())
+    upload = await begin(backend, "f")
+    monkeypatch.setattr(backend.store, "call", slow_to_stop)
+    chunk = asyncio.create_task(backend.write_chunk(upload, LARGE[:PART], ALICE))
+    await held.reached()
+    await backend.abort_write(upload, ALICE)
+    with pytest.raises(StorageFailure):
+        await chunk
+    assert order[1:] == ["UploadPart begins", "UploadPart is stopped", "AbortMultipartUpload begins"]
     assert await nothing_is_left(s3)
 
 

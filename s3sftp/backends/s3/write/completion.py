@@ -136,8 +136,8 @@ def _refused(error: StorageError, parameters: dict[str, Any], found: Answer | No
     conflict = has_status(error, 409) and found is not None
     if "IfNoneMatch" in parameters and (conflict or has_status(error, 412)):
         return AlreadyExists(detail=error.detail)
-    # AWS answers 404 when the object to match is gone; a lost upload is 404 too, and something else
-    gone = has_status(error, 404) and not has_code(error, "NoSuchUpload")
+    # AWS answers 404 when the object to match is gone; a lost upload and a bucket that is gone are 404 too
+    gone = has_status(error, 404) and not has_code(error, "NoSuchUpload", "NoSuchBucket")
     if "IfMatch" in parameters and (gone or has_status(error, 412)):
         return Changed(detail=error.detail)
     return error

@@ -17,7 +17,7 @@ from s3sftp.backends.s3.options import MIB
 from s3sftp.backends.s3.retry_policy import RequestKind
 from s3sftp.backends.s3.write.journaled_upload import JournaledUpload
 from s3sftp.backends.s3.write.part_sizes import CopySource, UploadedPart
-from s3sftp.errors import Changed, StorageError
+from s3sftp.errors import StorageError
 
 MOST_SENT_BYTES: Final = 64 * MIB
 """The largest part that is sent because it cannot be copied."""
@@ -30,8 +30,6 @@ async def copy_part(store: S3Client, begun: JournaledUpload, number: int, source
     try:
         answer = await _copied(store, begun, number, source, matched=matched)
     except StorageError as error:
-        if has_status(error, 412, 416):
-            raise Changed(detail=error.detail) from error
         # where there are checksums, those are in the way more often: they are tried to go without first
         doubtful = begun.scope is not ChecksumScope.NOTHING and not has_status(error, 501)
         if not matched or doubtful or not is_condition_refusal(error):
