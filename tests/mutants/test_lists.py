@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+from collections.abc import Iterator
 
 import pytest
 
@@ -31,15 +32,22 @@ def test_what_is_listed_exists(path: str) -> None:
 def test_what_an_equivalent_mutant_changes_is_in_its_module(known: Equivalent) -> None:
     assert known.module in modules()
     text = (ROOT / known.module).read_text("utf-8")
-    *_, name = known.function.split(".")
     functions = [
         ast.get_source_segment(text, node) or ""
-        for node in ast.walk(ast.parse(text))
-        if isinstance(node, ast.FunctionDef) and node.name == name
+        for name, node in _functions(ast.parse(text))
+        if name == known.function
     ]
     lines = [[line.strip() for line in function.splitlines()] for function in functions]
     assert any(set(known.was.splitlines()) <= set(each) for each in lines)
     assert known.why
+
+
+def _functions(module: ast.Module) -> Iterator[tuple[str, ast.FunctionDef]]:
+    """Functions and methods by their names, as `Class.method`."""
+    for node in module.body:
+        for inner in node.body if isinstance(node, ast.ClassDef) else [node]:
+            if isinstance(inner, ast.FunctionDef):
+                yield f"{node.name}.{inner.name}" if isinstance(node, ast.ClassDef) else inner.name, inner
 
 
 def test_the_page_shows_each_module_with_a_score_that_is_enough() -> None:
