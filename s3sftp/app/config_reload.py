@@ -1,7 +1,7 @@
 """Reloads users without a restart, when a configuration file changes or on SIGHUP.
 
-    poll ──► changed? ──► wait until writing ends ──► read, check ──► valid: replace the users, log the changes
-                                                                └──► invalid: log it, keep the current users
+    poll ──► changed? ──► wait until written ──► read, check ┬─► valid: replace users, log changes
+                                                             └─► invalid: log it, keep the current users
 
 Files are read and checked in a thread. Only users change; other changed options are logged by name, and take
 effect at the next start.
