@@ -1,7 +1,7 @@
 """Counters that several processes share: a table in memory with a column for each process.
 
               worker 1   worker 2   worker 3
-    row 0         7          0          2        each process writes only its own column, so no lock is needed;
+    row 0         7          0          2        each process writes only its own column: no locks;
     row 1         0          0          1        the value of a row is the sum over its columns
     …
 
