@@ -1,5 +1,7 @@
-"""Wraps the private parts of asyncssh that have no public switch. Each has a test that detects changes in
-asyncssh."""
+"""Wraps the private parts of asyncssh that have no public switch.
+
+Each of them has a test that fails if asyncssh changes.
+"""
 
 from __future__ import annotations
 

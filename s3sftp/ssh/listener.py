@@ -146,7 +146,7 @@ class Listener:
             login_timeout=options.login_grace.total_seconds(),
             keepalive_interval=0,  # keepalive.py does this instead
             tcp_keepalive=True,
-            utf8_decode_errors="replace",  # undecodable text about the client is no reason to end the connection
+            utf8_decode_errors="replace",  # undecodable text is no reason to disconnect
             allow_pty=False,
             line_editor=False,
             x11_forwarding=False,
