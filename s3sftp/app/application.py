@@ -215,7 +215,7 @@ async def require_storage(backend: Backend, options: ServerOptions) -> None:
     """Look up the root once at start.
 
     A storage that is down or slow is only logged: it may be back before the first user logs in. So is a
-    refusal that may pass: the storage may serve only users who have logged in, and nobody has yet.
+    refusal that may pass: the storage may serve only users who have logged in, and at start there are none.
 
     Raises StorageError: if the storage refuses and will keep refusing, such as for a missing bucket or
     permission.

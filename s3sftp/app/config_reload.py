@@ -28,7 +28,7 @@ _QUIET_SECONDS = 0.5
 """A file that has not changed for this long counts as completely written."""
 _AGAIN_SECONDS = 60.0
 """How often to retry a change that could not be applied even if no file has changed since: the cause may have
-been a disk, or a shortage of memory or descriptors."""
+been a disk error or a shortage."""
 _MAX_TOLD = 20
 """Names in one line of the log, and lines for one reload."""
 _NOBODY_LEFT = (
@@ -184,7 +184,8 @@ class ConfigReloader:
             _log.error("config.reload_failed", suppressed=len(problems) - _MAX_TOLD)
 
     def _tell(self, changes: ConfigDiff, awaited: bool) -> None:
-        """Log the changes. If there are none, log that only if somebody has requested the reload."""
+        """Log the changes: at info level if users have changed or somebody waits for the result, else at
+        debug level."""
         tell = _log.info if awaited or changes.any_user else _log.debug
         tell(
             "config.reloaded",

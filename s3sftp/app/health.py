@@ -89,9 +89,7 @@ async def admin_port(
         metrics.observe(READY, lambda: health.ready(facts(), "").is_good)  # without probing the storage
         yield
         return
-    from s3sftp.admin.http_service import (
-        admin_port as listening,
-    )  # needs aiohttp, so it is imported only for an admin port
+    from s3sftp.admin.http_service import admin_port as listening  # imports aiohttp
 
     storage = StorageCheck(look, last_success)
     asked = ServerHealth(facts, storage)
@@ -159,7 +157,10 @@ class SupervisorHealth:
         return WorkerState(worker.number, worker.ready, silent)
 
     async def look(self) -> str | None:
-        """Have a worker probe the storage, a different worker each time."""
+        """Have a worker probe the storage, a different worker each time.
+
+        Returns the storage's problem, an empty text, or None if no worker answered.
+        """
         able = [worker for worker in self._supervisor.workers.values() if worker.can_serve]
         if not able:
             return None

@@ -233,12 +233,12 @@ class _Blockers:
         self._greedy = of_greediest if old else None
 
     def within(self, ticket: TrackedConnection) -> TrackedConnection | None:
-        """One from the same source."""
+        """A silent one from the same source, if `ticket` is not silent."""
         return self._silent.get(ticket.source) if ticket.has_spoken else None
 
     def anywhere(self, ticket: TrackedConnection) -> TrackedConnection | None:
-        """The oldest silent one, if `ticket` is not silent; else one from a source with more; else one whose
-        protected time is over."""
+        """The oldest silent one, if `ticket` is not silent; else one of the source with the most, if that has
+        more; else the oldest, if its protected time is over."""
         if ticket.has_spoken and self._silent:
             return next(iter(self._silent.values()))
         if self._most > self._entering_of[ticket.source] + 1 and self._greedy is not None:

@@ -1,4 +1,4 @@
-"""Loads the server's host keys, and generates the missing ones, which are then kept for ever.
+"""Loads the server's host keys, and generates missing ones, which are then kept permanently.
 
 If a host key changes, every client refuses to connect, and people learn to ignore the warning. So a key is
 generated only if there is none, and an unusable key file stops the start.
@@ -211,8 +211,8 @@ def _unusable(key: asyncssh.SSHKey) -> str | None:
 
 
 def _is_open_to_others(found: os.stat_result) -> bool:
-    """Whether others can read the file. A file of another owner may be readable by our group: Kubernetes
-    gives a pod access to its Secrets that way."""
+    """Whether others have access to the file. Another owner's file may be open to our group: Kubernetes gives
+    a pod its Secrets that way."""
     group = stat.S_IRWXG if found.st_uid == os.geteuid() else 0
     return bool(found.st_mode & (group | stat.S_IRWXO))
 

@@ -1,4 +1,6 @@
-"""Sends keepalive requests, which keep firewalls and load balancers from forgetting a connection.
+"""Sends keepalive requests to clients, and ends connections that leave them unanswered for too long.
+
+The requests also keep firewalls and load balancers from forgetting a connection.
 
 A single-threaded client (libssh2 in curl and PHP, net-ssh, phpseclib) answers only while its program calls
 the library: a silent client is not necessarily gone. TCP detects clients that are gone (`tcp_watch.py`).

@@ -156,7 +156,7 @@ class Login:
         )
 
     def left_outside(self, user: str) -> None:
-        """Count that the connection has closed without a login."""
+        """Count the refused keys of a connection that has closed without a login, as one failure."""
         if self._keys and not self._passwords:
             if self._unanswered:
                 self._count(LOGINS.row("publickey", "error"))

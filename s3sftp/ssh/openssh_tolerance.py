@@ -8,7 +8,7 @@
     any message out of place                         a keepalive before the login, SERVICE_REQUEST after it
     a wrong guess in the key exchange                Dropbear's client guesses (RFC 4253, 7.1)
 
-Clients are written against OpenSSH, so nobody noticed. asyncssh finds a message's handler in a dict of the
+Clients are tested against OpenSSH, which accepts these. asyncssh finds a message's handler in a dict of the
 connection or of the channel; the handlers for the messages above are replaced there. A message out of place
 is answered as unimplemented. Everything else stays as strict as asyncssh is, above all what the strict key
 exchange forbids in the clear.

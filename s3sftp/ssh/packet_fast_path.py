@@ -67,7 +67,7 @@ def is_supported() -> bool:
 def use_fast_path(conn: asyncssh.SSHServerConnection) -> None:
     """Put a connection that has sent nothing yet on the fast path.
 
-    asyncssh creates its connections and channels itself and lets nobody choose their classes. A subclass
+    asyncssh creates its connections and channels itself, of classes that cannot be chosen. A subclass
     without slots of its own may replace an object's class, and methods looked up from then on are the
     subclass's.
     """

@@ -66,6 +66,8 @@ class IpcConnection:
         """Send a message, or queue it until the other side has caught up.
 
         `carried` is closed here once it has been sent. If the other side has closed its end, nothing is sent.
+
+        Raises BadIpcMessage: if the message is longer than MAX_BYTES.
         """
         packet = encode(message)
         if len(packet) > MAX_BYTES:
