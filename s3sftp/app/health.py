@@ -252,8 +252,6 @@ def _storage_of(options: ServerOptions) -> str:
 def _advice_on(error: StorageError, options: ServerOptions) -> str:
     if options.backend != "s3":
         return ""
-    from s3sftp.backends.s3.error_advice import (
-        advice_for as of_s3,
-    )  # imported here because a supervisor does not need it
+    from s3sftp.backends.s3.error_advice import advice_for as of_s3  # not needed by a supervisor
 
     return of_s3(error)

@@ -154,9 +154,8 @@ def _key_of(entry: KeyEntry, after: KeyEntry | None) -> tuple[AuthorizedKey, str
         except UnusableKey as error:
             unusable = error
     last = after.last_part if after is not None and after.line == entry.next_line else ""
-    if last and not joined.endswith(
-        "="
-    ):  # the padding ends every key: the library would ignore anything after it
+    # padding ends every key, and the library would ignore anything after it
+    if last and not joined.endswith("="):
         with suppress(UnusableKey):
             return parse_line(joined + last), "", True
     raise unusable

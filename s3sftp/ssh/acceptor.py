@@ -129,9 +129,7 @@ class Acceptor:
         for _ in range(_AT_ONCE):
             if not self._servers.can_serve():
                 self._pause()
-                asyncio.get_running_loop().call_later(
-                    _REST_SECONDS, self.resume
-                )  # the handler may only be behind
+                asyncio.get_running_loop().call_later(_REST_SECONDS, self.resume)  # it may only be behind
                 return
             if not file_descriptors.has_room(listening.fileno(), self._other_descriptors):
                 self._run_short("too few file descriptors are left")

@@ -116,9 +116,8 @@ def serve_requests(requests: socket.socket, work: Work) -> NoReturn:
                 os.set_inheritable(descriptor, False)
             work(number, descriptors)
             sys.exit(0)
-        for descriptor in (
-            descriptors
-        ):  # a second copy of the worker's IPC socket would hide that the worker closes its own
+        # a second copy of the worker's IPC socket would hide that the worker closes its own
+        for descriptor in descriptors:
             os.close(descriptor)
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
             requests.send(json.dumps(answer).encode())
