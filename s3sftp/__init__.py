@@ -1,19 +1,22 @@
 """s3sftp: an SFTP server whose storage is an S3 bucket.
 
-The layers, top to bottom; an import only points down:
+The layers, top to bottom; a module imports only from its own layer or below:
 
-    cli  app  server  commands; the one place that puts objects together; start, drain, stop
-    ssh               listener, connection limits, host keys, algorithms
-    auth              who may come in, and as whom
-    sftp              protocol v3: codec, session, handles, attributes, status table
-    fs                what a user sees: paths, mounts, open files, read-ahead, writers
-    events            what happens after a commit
-    backends          the contract; s3 is the product; memory is a test double
-    telemetry         spans, logs, what an operation cost
-    config  errors    typed options; the one tree of errors
+    testing                       the conformance kit for backends
+    cli                           commands
+    app  server                   the composition root; start, drain, stop
+    workers  admin                several processes behind a supervisor; the admin port
+    ssh                           listener, connection limits, host keys, algorithms
+    auth                          who may log in: accounts, keys, passwords, bans
+    sftp                          protocol v3: codec, sessions, handles, attributes, status table
+    fs                            what a user sees: paths, mounts, open files, read-ahead, writers
+    events                        what happens after a commit
+    backends                      the contract; s3 is the product, memory a test double
+    telemetry                     spans, logs, metrics: what an operation cost
+    runtime  config  errors       cancellation, shutdown, backoff; typed options; the one tree of errors
 
-What an application embeds the server with has a short name here, such as `s3sftp.Server`. It is imported when
-it is asked for, so that `import s3sftp` costs nothing.
+The names that an application needs to embed the server are available here, such as `s3sftp.Server`. Each is
+imported when it is first used, so that `import s3sftp` costs nothing.
 """
 
 from importlib import import_module

@@ -1,4 +1,4 @@
-"""The one tree of errors. Every layer raises these; each border translates into or out of them once.
+"""The one tree of errors. Every layer raises these; each boundary translates to or from them once.
 
     StorageError                  anything an operation on files can end with
     ├── NotFound                  nothing has that name
@@ -16,8 +16,8 @@
     └── StorageFailure            the storage failed in another way
     ConfigurationError            the options are wrong; start-up ends, every problem listed
 
-The text of a StorageError is safe for a stranger to read: it never has a bucket, a key, an endpoint or
-a credential in it. What an operator needs stands in `detail` and goes to the log alone.
+The text of a StorageError is safe to show to a stranger: it never contains a bucket, a key, an endpoint or a
+credential. What only the operator needs is in `detail`, which goes to the log alone.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from collections.abc import Sequence
 
 
 class S3sftpError(Exception):
-    """Root of everything that s3sftp raises on purpose."""
+    """The root of all exceptions that s3sftp raises on purpose."""
 
 
 class StorageError(S3sftpError):
@@ -38,10 +38,10 @@ class StorageError(S3sftpError):
     def __init__(self, text: str | None = None, *, detail: str | None = None, lasting: bool = False) -> None:
         super().__init__(text or self.default_text)
         self.detail = detail
-        """What the operator may know and the client may not."""
+        """For the operator only: the client must not see it."""
         self.lasting = lasting
-        """Whether it will be the same until somebody changes something. At start that ends the start; what
-        may pass by itself does not."""
+        """Whether the error will persist until somebody changes something. At start, a lasting error ends the
+        start; one that may pass by itself does not."""
 
 
 class NotFound(StorageError):
@@ -97,16 +97,17 @@ class StorageFailure(StorageError):
 
 
 class ConfigurationError(S3sftpError):
-    """The configuration cannot be used. Each problem names the option, its value and what would be right."""
+    """The configuration cannot be used. Each problem names the option, its value and a correction."""
 
     def __init__(self, problems: Sequence[str]) -> None:
-        """One text is one problem."""
+        """A single text is one problem."""
         self.problems = (problems,) if isinstance(problems, str) else tuple(problems)
         super().__init__("\n".join(self.problems))
 
 
 def describe_unexpected(error: Exception) -> str:
-    """An error that nobody foresaw, in one line for the operator: what it is, and where it was raised."""
+    """Describe an unexpected error in one line for the operator: its type and text, and where it
+    was raised."""
     frames = traceback.extract_tb(error.__traceback__)
     where = f" ({frames[-1].filename}, line {frames[-1].lineno})" if frames else ""
     return f"{type(error).__name__}: {error}{where}"

@@ -1,11 +1,11 @@
-"""The server as an object that lives in an application's life cycle.
+"""The server as an object that an application starts and stops.
 
-    async with Server(backend=…, auth=…, host_keys=…, port=0) as server:
-        …server.port…
+async with Server(backend=…, auth=…, host_keys=…, port=0) as server:
+    …server.port…
 
-start    host keys ─► events ─► storage ─► listening socket          what was started is stopped on an error
+start    host keys ─► events ─► storage ─► listening socket          on an error, what was started is stopped
 drain    no new connections ─► idle sessions end, running transfers finish ─► their events are delivered
-stop     the rest is aborted ─► events that are left are named ─► storage
+stop     the rest is aborted ─► undelivered events are logged ─► storage
 """
 
 from __future__ import annotations
@@ -34,14 +34,15 @@ from s3sftp.telemetry.periodic_gauges import sample_gauges
 
 _log = get_logger("s3sftp.server")
 _EVENTS_GRACE_SECONDS = 1.0
-"""What events of the last transfers have, where those took all of the time for draining."""
+"""Time for the events of the last transfers, if the transfers have used up the time for draining."""
 
 
 class Server:
-    """An SFTP server in this process. Starts and stops as a context, or by `start`, `drain` and `stop`.
+    """An SFTP server in this process. Use it as an async context manager, or call `start`, `drain` and
+    `stop`.
 
-    Several may run at once, and one may be started again; they share nothing. It leaves logging, signals and
-    tracing to the application.
+    Several may run at once, and one may be started again; they share nothing. Logging, signals and tracing
+    are left to the application.
     """
 
     def __init__(
@@ -68,23 +69,25 @@ class Server:
         other_descriptors: int = 0,
         metrics: Metrics | None = None,
     ) -> None:
-        """Nothing is opened yet. Raises ConfigurationError for subscribers that cannot be used.
+        """Opens nothing yet.
 
         `backend`: where files are stored; started and stopped with the server.
-        `auth`: says who may come in; `s3sftp.auth.Authenticator` is the protocol.
+        `auth`: decides who may log in; `s3sftp.auth.Authenticator` is the protocol.
         `host_keys`: files or keys, as for `SshOptions`. None: those of `ssh`, else keys are made for this
-        run, with a warning in the log, as clients will not know them again.
-        `host`, `port`: where to listen; an empty host is all addresses, port 0 a free one.
-        `proxy_protocol`, `proxy_sources`: whether load balancers say by the PROXY protocol who the client is,
-        and which are believed, as `[listen]` has it.
+        run, with a warning in the log, because clients will not recognise the next run's keys.
+        `host`, `port`: where to listen; an empty host means all addresses, port 0 a free one.
+        `proxy_protocol`, `proxy_sources`: whether load balancers report the client's address by the PROXY
+        protocol, and which are believed, as in `[listen]`.
         `on_committed`, `on_renamed`: async functions, or `Subscriber`s, one or several.
         `drain_timeout`: how long running transfers and waiting events may take at the end, in seconds.
         `ssh`, `logins`, `sftp`, `files`: the options of the groups `[ssh]`, `[auth]`, `[sftp]`, `[files]`.
-        `before_listening`: asked when the storage has started; what it raises ends the start.
-        `entrance`, `uploads`, `stored`: for one of several workers, where connections come from, and where
-        all of them count who writes how many files, and which names have changed.
-        `other_descriptors`: how many file descriptors the backend may open; connections leave it so many.
-        `metrics`: where all is counted that happens in this server. None: one of its own.
+        `before_listening`: called once the storage has started; what it raises ends the start.
+        `entrance`, `uploads`, `stored`: for one of several workers: where connections come from, and the
+        shared counters of each user's uploads and of changed names.
+        `other_descriptors`: file descriptors that the backend may open; connections leave them free.
+        `metrics`: counts what happens in this server. None: metrics of its own.
+
+        Raises ConfigurationError: if subscribers cannot be used.
         """
         self._given_backend = backend
         self._auth = auth
@@ -106,7 +109,7 @@ class Server:
         self._stored = stored
         self._other_descriptors = other_descriptors
         self.metrics = metrics or Metrics()
-        """What has happened in it, as numbers."""
+        """Counts what happens in this server."""
         self._events = EventHub(on_committed, on_renamed)
         self._running: AsyncExitStack | None = None
         self._listener: Listener | None = None
@@ -114,19 +117,19 @@ class Server:
 
     @property
     def port(self) -> int:
-        """The TCP port that it listens on; 0 before the start, and where connections come from elsewhere."""
+        """The TCP port that it listens on; 0 before the start, and if connections come from elsewhere."""
         return self._listener.port if self._listener else 0
 
     @property
     def connections(self) -> int:
-        """How many there are now."""
+        """The current number of connections."""
         return self._listener.connections if self._listener else 0
 
     @property
     def ready(self) -> bool:
-        """Whether a client would be served: started, not draining, and the backend does not say otherwise.
+        """Whether a client would be served: started, not draining, and the backend is ready.
 
-        A backend says so by an attribute `ready`.
+        A backend that can be unready says so by an attribute `ready`.
         """
         return self._accepting and bool(getattr(self._given_backend, "ready", True))
 
@@ -136,9 +139,11 @@ class Server:
         return self._events.counts()
 
     async def start(self) -> None:
-        """Put everything together and listen. What was started is stopped again if a later step fails.
+        """Build everything and listen. If a step fails, what was started is stopped again.
 
-        Raises ConfigurationError, CannotListen, and what the backend's start raises.
+        Raises ConfigurationError: if the options cannot be used.
+        Raises CannotListen: if the address cannot be listened on.
+        Raises Exception: whatever the backend's start or `before_listening` raises.
         """
         if self._running is not None:
             raise RuntimeError("the server is started already")
@@ -192,23 +197,23 @@ class Server:
 
     @property
     def busy(self) -> bool:
-        """Whether a transfer is under way, which `stop` would cut off."""
+        """Whether a transfer is under way, which `stop` would abort."""
         return self._listener is not None and self._listener.busy
 
     def send_away(self, users: Collection[str], reason: str) -> None:
-        """End the connections of these users, by the names in their identities.
+        """End the connections of these users, given by the names in their identities.
 
-        What they are writing is aborted, and nothing of it is published. Returns at once. Whether they may
-        come in again, the authenticator says.
+        Their unfinished uploads are aborted, and nothing of them is published. Returns at once. Whether these
+        users may log in again is the authenticator's decision.
         """
         if self._listener is not None:
             self._listener.send_away(users, reason)
 
     async def drain(self) -> bool:
-        """Accept no one any more, let running transfers finish and their events be delivered.
+        """Accept no new connections, let running transfers finish, and have their events delivered.
 
-        Returns whether all of them did, within `drain_timeout`. Cancelled, it has only been cut short: `stop`
-        still has to be called.
+        Returns whether all of that was done within `drain_timeout`. Cancelling it cuts the draining short;
+        `stop` must still be called.
         """
         if self._listener is None:
             return True
@@ -224,9 +229,9 @@ class Server:
         return finished
 
     async def stop(self) -> None:
-        """End what still runs: nothing half of it is published. May be called twice.
+        """End what still runs; nothing incomplete is published. May be called twice.
 
-        Not cut short by being cancelled: that is heeded when everything has been let go of.
+        A cancellation does not interrupt it, and is raised when everything has been released.
         """
         self._accepting = False
         self._events.hurry()
@@ -242,7 +247,7 @@ class Server:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        """Drain, then stop. Being cancelled here cuts the draining short."""
+        """Drain, then stop. A cancellation cuts the draining short."""
         try:
             if not await self.drain() and self.busy:
                 _log.warning("transfers.cut_off")
@@ -250,7 +255,7 @@ class Server:
             await self.stop()
 
     async def _end_events(self, volume: OpenStorage) -> None:
-        """What sessions left to clean up may have events yet."""
+        """Deliver the events that the clean-up of sessions may still have published."""
         await volume.wait_for_adopted()
         await self._events.stop(_EVENTS_GRACE_SECONDS)
 
@@ -260,7 +265,8 @@ def _mounts_of(identity: Identity) -> Mounts:
 
 
 async def _clean_up(started: AsyncExitStack) -> None:
-    """After a start that failed: its error is the one to tell, those of the clean-up are only logged."""
+    """Clean up after a failed start. Its error is the one to raise; errors of the clean-up are only
+    logged."""
     try:
         await started.aclose()
     except Exception:
@@ -268,9 +274,9 @@ async def _clean_up(started: AsyncExitStack) -> None:
 
 
 async def _to_the_end(work: Coroutine[Any, Any, None]) -> None:
-    """Do all of it, however often this is cancelled meanwhile; then heed that.
+    """Finish the work however often this is cancelled meanwhile, and then raise the cancellation.
 
-    AnyIO cancels again and again, whatever waits in a scope that was cancelled.
+    AnyIO repeats its cancellation while code waits in a cancelled scope.
     """
     task = asyncio.ensure_future(work)
     cancelled: asyncio.CancelledError | None = None

@@ -1,9 +1,9 @@
-"""How users reach the workers: each as one line of JSON, in a file in memory.
+"""Transfers accounts from the supervisor to its workers, as lines of JSON in an in-memory file.
 
-A worker reads no file of users or keys itself: it has those that the supervisor has found good, also when it
-is started later. What changes afterwards is handed to it as the difference to those that it was started with,
-which is the same for workers of any age. One line at a time is read: to read all of them at once would hold
-up every other thread of the process.
+A worker reads no user or key file itself: it gets the accounts that the supervisor has validated, even if it
+is started later. Later changes are sent as the difference from the accounts at start, which is the same for
+workers of any age. Lines are read one at a time: parsing them all at once would block every other thread of
+the process.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from s3sftp.auth import Account, Accounts, AllowedSources, AuthorizedKey, Identi
 
 
 def account_to_line(name: str, account: Account) -> bytes:
-    """One user, credentials included."""
+    """One account as a line, credentials included."""
     identity = account.identity
     fields = (
         name,
@@ -36,7 +36,7 @@ def account_to_line(name: str, account: Account) -> bytes:
 
 
 def account_from_line(line: bytes) -> tuple[str, Account]:
-    """The user of a line."""
+    """The account in a line, with its user name."""
     name, user, prefix, read_only, directories, attributes, password_hash, keys = json.loads(line)
     identity = Identity(user, prefix, read_only, tuple(directories), MappingProxyType(attributes))
     return name, Account(identity, password_hash, tuple(_key_of(fields) for fields in keys))
@@ -60,8 +60,8 @@ def _key_of(fields: list[Any]) -> AuthorizedKey:
 
 
 def write_account_changes(first: Accounts, now: Accounts) -> int:
-    """What makes `now` of the accounts that a worker was started with, as a file in memory; the caller closes
-    it."""
+    """The differences from `first`, the accounts that a worker was started with, to `now`, as an in-memory
+    file. The caller closes it."""
 
     def lines() -> Iterator[bytes]:
         yield json.dumps([name for name in first if name not in now]).encode("ascii") + b"\n"
@@ -73,8 +73,8 @@ def write_account_changes(first: Accounts, now: Accounts) -> int:
 
 
 def read_account_changes(descriptor: int, first: Accounts) -> Accounts:
-    """The accounts as they are now. Closes the file."""
-    try:  # not moved, as other workers read the same file
+    """The current accounts: `first` with the changes in the file. Closes the file."""
+    try:  # reads at explicit offsets, because other workers share the file's position
         removed, *changed = os.pread(descriptor, os.fstat(descriptor).st_size, 0).splitlines()
     finally:
         os.close(descriptor)
@@ -86,7 +86,7 @@ def read_account_changes(descriptor: int, first: Accounts) -> Accounts:
 
 
 def memory_file(name: str, lines: Iterable[bytes]) -> int:
-    """A file in memory; the caller closes it."""
+    """An in-memory file of these lines; the caller closes it."""
     descriptor = os.memfd_create(name, os.MFD_CLOEXEC)
     with open(descriptor, "wb", closefd=False) as stream:
         stream.writelines(lines)

@@ -1,4 +1,4 @@
-"""The users of a worker, as the supervisor hands them over while it serves."""
+"""Applies the changed accounts that the supervisor sends to a running worker."""
 
 from __future__ import annotations
 
@@ -14,12 +14,14 @@ _log = get_logger("s3sftp.reloading")
 
 
 class AccountUpdates:
-    """Takes over one file after the other, each read in a thread. Of several that wait only the latest."""
+    """Applies one file after another, each read in a thread. Of several that wait, only the latest is
+    applied."""
 
     def __init__(
         self, first: Accounts, apply: Callable[[Accounts], Awaitable[None]], failed: Callable[[], None]
     ) -> None:
-        """`first`: what the worker was started with. `failed`: called when a file could not be taken over."""
+        """`first`: the accounts that the worker was started with. `failed`: called if a file could not be
+        applied."""
         self._first = first
         self._apply = apply
         self._failed = failed
@@ -27,21 +29,21 @@ class AccountUpdates:
         self._working: asyncio.Task[None] | None = None
 
     def hand_in(self, descriptor: int) -> None:
-        """A file that says how users have changed since the start; it is closed here."""
+        """Queue a file that describes how users have changed since the start; it is closed here."""
         self._drop_next()
         self._next = descriptor
         if self._working is None:
             self._working = asyncio.create_task(self._work())
 
     def when_settled(self, then: Callable[[], None]) -> None:
-        """Call it when everything that was handed in has been taken over: at once if that is so."""
+        """Call `then` when every queued file has been applied: at once if none is pending."""
         if self._working is None:
             then()
         else:
             self._working.add_done_callback(lambda _: then())
 
     async def stop(self) -> None:
-        """Take over no more files."""
+        """Stop applying files."""
         if self._working is not None:
             self._working.cancel()
             await asyncio.gather(self._working, return_exceptions=True)

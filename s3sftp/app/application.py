@@ -1,4 +1,4 @@
-"""The server of the command line: a `Server` made of the options, run around signals."""
+"""The server of the command line: builds a `Server` from the options and runs it until a signal."""
 
 from __future__ import annotations
 
@@ -45,13 +45,14 @@ class WorkerContext:
 
 
 class Application:
-    """A server made of its options. `start` and `stop` once each; `run` does both, around a signal."""
+    """A server built from its options. Call `start` and `stop` once each; `run` does both and handles
+    signals."""
 
     def __init__(
         self, options: ServerOptions, accounts: Accounts, among: WorkerContext | None = None
     ) -> None:
-        """`accounts` are the users, in the place of those in the options. `among` says which one of several
-        workers it is; alone it listens for itself."""
+        """`accounts` replaces the users in the options. `among` identifies this worker among several; None:
+        the only process, which listens itself."""
         self._options = options
         self._accounts = accounts
         self._users: ConfiguredUsers | None = None
@@ -59,12 +60,12 @@ class Application:
         self._cleanup = AsyncExitStack()
         self._server: Server | None = None
         self.metrics = Metrics(among.memory.metrics if among else None)
-        """What has happened, as numbers: in all workers, where it is one of several."""
+        """Counts what happens, summed over all workers if there are several."""
         self._shared = among.memory.storage if among else SharedCounters.alone(SHARED_ROWS)
         self._contact = contact_in(self._shared)
         self._given: Backend | None = None
         self._storage: Backend | None = None
-        """The storage, once it has been started, with all that it may have lacked."""
+        """The storage once it has started, with whatever the given backend lacked."""
         self._is_stopping = False
 
     @property
@@ -73,9 +74,11 @@ class Application:
         return self._server.port if self._server else 0
 
     async def start(self) -> None:
-        """Put everything together and listen. What was started is stopped again if a later step fails.
+        """Build everything and listen. If a step fails, what was started is stopped again.
 
-        Raises ConfigurationError, CannotListen, or the StorageError that keeps the storage from being used.
+        Raises ConfigurationError: if the options cannot be used.
+        Raises CannotListen: if the address cannot be listened on.
+        Raises StorageError: if the storage cannot be used and waiting would not help.
         """
         options, among = self._options, self._among
         alone = among is None
@@ -111,7 +114,7 @@ class Application:
             started.push_async_callback(self._server.stop)
             await self._server.start()
             self._cleanup = started.pop_all()
-        # of several workers each is ready, and the supervisor says when the server is started
+        # with several workers each reports that it is ready, and the supervisor reports the server's start
         _log.info(
             "server.started" if among is None else "worker.ready",
             version=__version__,
@@ -120,7 +123,7 @@ class Application:
         )
 
     def _tell_of_the_server(self, server: Server) -> None:
-        """What the supervisor says where there are several workers."""
+        """Log what the supervisor logs if there are several workers."""
         self.metrics.observe(WORKERS_READY, lambda: server.ready)
         self.metrics.set(WORKERS.row(), 1)
         self.metrics.set(USERS.row(), len(self._accounts))
@@ -130,24 +133,24 @@ class Application:
         await require_storage(backend, self._options)
 
     def facts(self) -> HealthFacts:
-        """How it is, for the admin port."""
+        """The server's state, for the admin port."""
         is_open = self._server is not None and self._server.port != 0
         return HealthFacts(
             current_phase(is_open, self._is_stopping), denied=denied_permissions(self._contact)
         )
 
     async def look(self) -> str:
-        """Ask the storage for something small: what it says, if that is no."""
+        """Probe the storage; return its problem, or an empty text."""
         if self._storage is None or self._given is None:
             return ""
         return await storage_problem(self._storage, self._given, self._options)
 
     def last_success(self) -> float:
-        """When the storage last did what it was asked, by the monotonic clock."""
+        """When the storage last completed a request, by the monotonic clock."""
         return self._contact.last_success()
 
     async def replace_users(self, accounts: Accounts) -> None:
-        """From now on these are the users. Connections of those who are none any more are ended."""
+        """Replace all users. Ends the connections of users who no longer exist."""
         if self._users is None or self._server is None:
             self._accounts = accounts
             return
@@ -157,19 +160,19 @@ class Application:
             self._server.send_away(removed, "the user has been removed")
 
     async def drain(self) -> bool:
-        """Accept no one any more and let running transfers finish. Returns whether all of them did."""
+        """Accept no new connections and let running transfers finish. Returns whether all of them did."""
         return await self._server.drain() if self._server else True
 
     async def stop(self) -> None:
-        """End what still runs: nothing half of it is published."""
+        """End what still runs; nothing incomplete is published."""
         await self._cleanup.aclose()
         _log.info("server.stopped" if self._among is None else "worker.stopped")
 
     async def run(
         self, started: Callable[[], None] = lambda: None, requests: ShutdownRequests | None = None
     ) -> None:
-        """Serve until told to stop, for `server.drain_delay` yet, then drain and stop; a second request cuts
-        delay and draining short.
+        """Serve until a request to stop and for `server.drain_delay` after it, then drain and stop. A second
+        request cuts delay and draining short.
 
         `started` is called once, when connections are accepted. Requests are SIGTERM and SIGINT, unless
         others are given.
@@ -197,22 +200,25 @@ class Application:
             await self.stop()
 
     async def _until_told(self, requests: ShutdownRequests) -> None:
-        """Wait for a request to stop, and go on for as long as load balancers need to hear of it."""
+        """Wait for a request to stop, then keep serving until load balancers have had time to notice."""
         delay = self._options.server.drain_delay.total_seconds()
         is_served = not requests.asked
         await requests.wait()
         self._is_stopping = True
-        # of several workers, none: the supervisor has waited
+        # a worker does not wait here: its supervisor has waited already
         if delay and is_served and self._among is None:
             _log.info("server.draining", delay_seconds=delay)
             await requests.linger(delay)
 
 
 async def require_storage(backend: Backend, options: ServerOptions) -> None:
-    """Ask for the root once. Raises the StorageError that says no: no bucket, no rights, nothing would work.
+    """Look up the root once at start.
 
-    A storage that is down or slow is only logged: it may be back before the first user comes. So is one that
-    refuses, unless that lasts: it may serve those alone who have logged in, which nobody has yet.
+    A storage that is down or slow is only logged: it may be back before the first user logs in. So is a
+    refusal that may pass: the storage may serve only users who have logged in, and at start there are none.
+
+    Raises StorageError: if the storage refuses and will keep refusing, such as for a missing bucket or
+    permission.
     """
     try:
         async with asyncio.timeout(_LOOK_SECONDS):

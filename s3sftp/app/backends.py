@@ -1,6 +1,7 @@
-"""The storage that the options name, made.
+"""Makes the backend that the options name.
 
-What a storage needs is imported when it is made: a bucket needs no threads for a disk, a supervisor neither.
+Each backend's modules are imported only when it is made: the S3 backend needs no threads for a disk, and a
+supervisor needs neither.
 """
 
 from __future__ import annotations
@@ -18,16 +19,16 @@ from s3sftp.runtime.shared_counters import SharedCounters
 from s3sftp.telemetry.metrics import Metrics
 
 SHARED_ROWS = ROWS
-"""How many rows a backend has for what the workers of a server tell each other about the storage."""
+"""Rows in shared memory with which a backend's workers share what they know about the storage."""
 
 
 def make_backend(
     options: ServerOptions, metrics: Metrics | None = None, shared: SharedCounters | None = None
 ) -> Backend:
-    """The storage, not started. `metrics` counts a bucket's requests; `shared` is a table of `SHARED_ROWS`,
-    in which the workers of a server tell each other about the storage.
+    """The backend, not started. `metrics` counts its S3 requests. `shared` has `SHARED_ROWS` rows, through
+    which the workers of a server share what they know about the storage.
 
-    Raises ConfigurationError.
+    Raises ConfigurationError: if there is no such backend or its options are wrong.
     """
     if options.backend == "s3":
         return _s3(options, metrics, shared)
@@ -37,7 +38,10 @@ def make_backend(
 
 
 async def check_backend(options: ServerOptions) -> list[Finding]:
-    """Look at the storage, and say what keeps a server from using it. Raises ConfigurationError."""
+    """Probe the storage and report what would keep a server from using it.
+
+    Raises ConfigurationError: if there is no such backend or its options are wrong.
+    """
     if options.backend == "s3" and options.s3 is not None:
         from s3sftp.backends.s3 import check
 
@@ -48,28 +52,28 @@ async def check_backend(options: ServerOptions) -> list[Finding]:
 
 
 def contact_in(shared: SharedCounters) -> RequestOutcomes:
-    """What the latest requests of all workers say of the storage; `shared` as for `make_backend`."""
+    """The outcomes of all workers' latest requests to the storage; `shared` as for `make_backend`."""
     return RequestOutcomes(WorkerTables.of(shared).contact)
 
 
 def import_backend(name: str) -> None:
-    """Import and read what a built-in storage needs, for processes that are forked from this one.
+    """Import what a built-in backend needs, in a process that others are then forked from.
 
-    A storage of another package is left to those that use it: importing it may start threads.
+    Backends of other packages are imported only by the processes that use them: the import may start threads.
     """
     if name == "s3":
         from s3sftp.backends.s3.http.service_model import preload_models
 
-        preload_models()  # first: what reading leaves free the modules then take
+        preload_models()  # first, so that the modules reuse the memory that this frees
         import encodings.idna as _names  # noqa: F401  # asyncio looks up the endpoint with it
 
         from s3sftp.backends.s3 import backend as _backend  # noqa: F401
 
 
 async def prepare_backend(options: ServerOptions) -> None:
-    """Make what a built-in storage needs and processes that are forked from this one can take over.
+    """Prepare what a built-in backend needs and what forked processes can inherit.
 
-    Raises ConfigurationError.
+    Raises ConfigurationError: if its options are wrong.
     """
     if options.backend == "s3" and options.s3 is not None:
         from s3sftp.backends.s3.botocore_client import prepare_client
@@ -79,14 +83,16 @@ async def prepare_backend(options: ServerOptions) -> None:
         except ConfigurationError:
             raise
         except Exception:
-            return  # it is tried again where it is needed, and told there
+            return  # it is tried again, and its failure reported, where it is needed
 
 
 def with_possible_journal(options: ServerOptions) -> tuple[ServerOptions, str | None]:
-    """The options, without a journal where nobody has asked for one and the disk takes none; and why.
+    """The options, and why they now lack a journal: it is dropped if it was not configured and the disk is
+    not writable.
 
-    A server without a writable disk starts so: what a crash leaves is then the lifecycle rule's. Who has
-    named the journal, or the state directory, gets what was asked for or an error. Blocks.
+    A server without a writable disk starts this way, and leaves what a crash leaves behind to the bucket's
+    lifecycle rule. If the journal or the state directory is configured explicitly, it is used or an error is
+    raised. Blocks.
     """
     s3 = options.s3
     asked = s3 is None or "journal" in s3.model_fields_set or "state_dir" in options.server.model_fields_set
@@ -100,9 +106,9 @@ def with_possible_journal(options: ServerOptions) -> tuple[ServerOptions, str | 
 
 
 def require_state(options: ServerOptions) -> None:
-    """See that the storage can keep on this machine what it has to. Blocks, so not for the event loop.
+    """Check that the backend can keep its state on this machine. Blocks, so do not call it on the event loop.
 
-    Raises ConfigurationError.
+    Raises ConfigurationError: if it cannot.
     """
     if options.backend == "s3" and options.s3 is not None and options.s3.journal == "disk":
         from s3sftp.backends.s3.recovery.disk_journal import require_directory

@@ -1,4 +1,4 @@
-"""What is different between two configurations, in names: nothing of it is a value. Pure."""
+"""Compares two configurations and returns the names of users and options that differ, never values. Pure."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from s3sftp.app.options import Configuration, ServerOptions
 from s3sftp.auth import Accounts, Logins
 
 _AT_ONCE = frozenset({"auth.users_file", "auth.users_dir", "server.reload_interval"})
-"""Options that a running server heeds; the users are compared by themselves."""
+"""Options that a running server applies; the users are compared separately."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,11 +21,11 @@ class ConfigDiff:
     added: tuple[str, ...]
     removed: tuple[str, ...]
     changed: tuple[str, ...]
-    """Users who are others now: their credentials, their place, or what they may do."""
+    """Users whose credentials, prefix or rights have changed."""
     keys_told: frozenset[str]
-    """Users whose unusable keys are others now."""
+    """Users whose set of unusable keys has changed."""
     need_restart: tuple[str, ...]
-    """Options that the running server has as they were when it started."""
+    """Options that differ from those that the running server was started with."""
 
     @property
     def any_user(self) -> bool:
@@ -33,7 +33,7 @@ class ConfigDiff:
 
 
 def diff_configurations(started: ServerOptions, before: Logins, after: Configuration) -> ConfigDiff:
-    """From the options of the start and the users until now to what was read."""
+    """Compare what was read with the options at start and with the current users."""
     old, new = before.accounts, after.logins.accounts
     return ConfigDiff(
         added=tuple(sorted(name for name in new if name not in old)),

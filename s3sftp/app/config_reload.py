@@ -1,10 +1,10 @@
-"""Users change without a restart: what is configured is read again when its files change, or on SIGHUP.
+"""Reloads users without a restart, when a configuration file changes or on SIGHUP.
 
-look ──► changed? ──► wait until nobody writes ──► read, check ──► right: replace the users, log the changes
-                                                              └──► wrong: log it, keep what there is
+    poll ──► changed? ──► wait until written ──► read, check ┬─► valid: replace users, log changes
+                                                             └─► invalid: log it, keep the current users
 
-Reading and checking happen in a thread. Only users change; other options that have changed are named, and are
-heeded at the next start.
+Files are read and checked in a thread. Only users change; other changed options are logged by name, and take
+effect at the next start.
 """
 
 from __future__ import annotations
@@ -25,28 +25,30 @@ from s3sftp.telemetry import get_logger
 
 _log = get_logger("s3sftp.reloading")
 _QUIET_SECONDS = 0.5
-"""A file that has not changed for so long is taken for written."""
+"""A file that has not changed for this long counts as completely written."""
 _AGAIN_SECONDS = 60.0
-"""How often to try again what could not be applied, although no file has changed: what failed may have been
-a disk, or a shortage."""
+"""How often to retry a change that could not be applied even if no file has changed since: the cause may have
+been a disk error or a shortage."""
 _MAX_TOLD = 20
-"""Names in one line of the log, and lines for one reading."""
+"""Names in one line of the log, and lines for one reload."""
 _NOBODY_LEFT = (
     "none of the {} users is left, so their files may have got lost:"
     " to remove all of them, send SIGHUP or restart"
 )
-"""An empty directory is more often an empty Secret, or a volume that is not mounted."""
+"""An empty directory is more often an empty Secret, or a volume that is not mounted, than a wish to have no
+users."""
 
 Read = Callable[[SourceFiles], Configuration]
-"""Reads everything, and notes which files that are. Raises ConfigurationError. Called in a thread."""
+"""Reads the whole configuration and records the files it comes from. Called in a thread. Raises
+ConfigurationError."""
 Apply = Callable[[Accounts], Awaitable[None]]
-"""Replaces the users by these, all at once."""
+"""Replaces all users at once."""
 Reloaded = Callable[[bool, int], None]
-"""Called after each reading, for metrics: whether it was applied, and how many users there are now."""
+"""Called after each reload, for metrics: whether it was applied, and the current number of users."""
 
 
 class ConfigReloader:
-    """Reads the configuration again for as long as the server runs. `start` and `stop` once each."""
+    """Reloads the configuration for as long as the server runs. Call `start` and `stop` once each."""
 
     def __init__(
         self,
@@ -63,9 +65,9 @@ class ConfigReloader:
         self._interval = configuration.options.server.reload_interval
         self._sources = sources
         self._seen: Snapshot = sources.recorded()
-        """The files as they were read."""
+        """The files as they were when they were read."""
         self._problems: Sequence[str] = ()
-        """Of the last reading, if it could not be applied."""
+        """The problems of the last reload, if it could not be applied."""
         self._try_again_at = 0.0
         self._host_keys = _Contents(configuration.options.ssh.host_keys)
         self._apply = apply
@@ -74,19 +76,19 @@ class ConfigReloader:
         self._task: asyncio.Task[None] | None = None
 
     def install(self) -> None:
-        """SIGHUP asks for a reading from now on."""
+        """Make SIGHUP request a reload."""
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self.ask)
 
     def ask(self) -> None:
-        """Read again now, whether files have changed or not."""
+        """Reload now, whether files have changed or not."""
         self._asked.set()
 
     def start(self) -> None:
-        """Look for changes from now on, those since the files were read among them."""
+        """Start to look for changes, including those since the files were read."""
         self._task = asyncio.create_task(self._run())
 
     async def stop(self) -> None:
-        """Look no more."""
+        """Stop looking for changes."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
@@ -108,7 +110,7 @@ class ConfigReloader:
                 self._failed([describe_unexpected(error)], asked)
 
     async def _next_turn(self) -> bool:
-        """Wait until it is time to look. Whether somebody has asked for it."""
+        """Wait until the next poll or request. Returns whether it was requested."""
         seconds = self._interval.total_seconds() if self._sources else 0
         if self._problems:
             seconds = min(seconds, _AGAIN_SECONDS)
@@ -126,7 +128,8 @@ class ConfigReloader:
         return await asyncio.to_thread(self._sources.now)
 
     async def _until_quiet(self) -> None:
-        """Wait until nobody changes the files: what is half written may be valid, and have half the users."""
+        """Wait until the files stop changing: a half-written file may be valid and have only half of the
+        users."""
         before, now = None, await self._snapshot()
         while now != before:
             await asyncio.sleep(_QUIET_SECONDS)
@@ -151,7 +154,7 @@ class ConfigReloader:
         self._reloaded(True, len(self._logins.accounts))
 
     async def _read_whole(self) -> Configuration | Sequence[str]:
-        """What all files have that nobody changed meanwhile, or what is wrong with it."""
+        """The configuration, read while no file changed; or its problems."""
         while True:
             await self._until_quiet()
             self._sources = SourceFiles()
@@ -167,7 +170,7 @@ class ConfigReloader:
             return error.problems
 
     def _failed(self, problems: Sequence[str], asked: bool) -> None:
-        """Keep what there is, and tell why, unless that has been told."""
+        """Keep the current users and log the reason, unless it has been logged already."""
         if asked or list(problems) != list(self._problems):
             self._tell_problems(problems)
         self._problems = problems
@@ -181,7 +184,8 @@ class ConfigReloader:
             _log.error("config.reload_failed", suppressed=len(problems) - _MAX_TOLD)
 
     def _tell(self, changes: ConfigDiff, awaited: bool) -> None:
-        """Say what is different. If nothing is, only where somebody waits to hear it."""
+        """Log the changes: at info level if users have changed or somebody waits for the result, else at
+        debug level."""
         tell = _log.info if awaited or changes.any_user else _log.debug
         tell(
             "config.reloaded",
@@ -209,7 +213,7 @@ def _some(names: Sequence[str]) -> list[str] | None:
 
 
 class _Contents:
-    """Files whose contents are compared, because what matters is not whether they were written again."""
+    """Files compared by content, because a rewrite with the same content does not matter."""
 
     def __init__(self, files: Sequence[Path]) -> None:
         self._sources = SourceFiles()
@@ -219,7 +223,7 @@ class _Contents:
         self.have_changed()
 
     def have_changed(self) -> bool:
-        """Whether one has, since the last time this was asked. For a thread."""
+        """Whether a file has changed since the previous call. Must run in a thread."""
         for file in self._files:
             self._sources.note(file)
         look = self._sources.recorded()

@@ -1,4 +1,4 @@
-"""Whether this process may open as many descriptors as the options promise."""
+"""Raises the file descriptor limit, and warns if it is too low for the configured connections."""
 
 from __future__ import annotations
 
@@ -11,19 +11,20 @@ from s3sftp.telemetry import get_logger
 
 _log = get_logger("s3sftp.app")
 _USEFUL_CONNECTIONS = 10
-"""To advise fewer of them would be no help."""
+"""The warning never suggests fewer connections than this."""
 
 
 def storage_descriptors(options: ServerOptions) -> int:
-    """What a process with these options opens besides clients' connections: those to its storage."""
+    """Descriptors that a process with these options needs besides clients' connections: those to
+    its storage."""
     return options.s3.max_connections if options.s3 else 0
 
 
 def ensure_descriptors(options: ServerOptions, workers: int) -> None:
-    """Raise the limit as far as it goes, and warn if that is too little for what is promised.
+    """Raise the limit as far as possible, and warn if it is still too low for the configured limits.
 
-    A process may need one for each of its connections, and those to the storage. Open files of the spool and
-    of the local backend come on top, and are bounded by what each user may have open.
+    A process may need one descriptor for each of its connections, and those to the storage. Open files of the
+    spool and of the local backend add to that, bounded by what each user may have open.
     """
     limit = file_descriptors.raise_limit()
     others = file_descriptors.BASE + storage_descriptors(worker_share(options, workers))

@@ -1,4 +1,4 @@
-"""How a server knows whether it is well: one process by itself, or a supervisor by its workers."""
+"""Determines whether a server is alive and ready: a single process, or a supervisor with its workers."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ from s3sftp.workers.worker_process import WorkerProcess
 _log = get_logger("s3sftp.app")
 _DETAIL_CHARACTERS = 1000
 _RESTART_SECONDS = 60.0
-"""What it may take until a worker that was killed has a successor that is ready."""
+"""Maximum time from the kill of a worker until its successor is ready."""
 _NO_ANSWER_SECONDS = 1.0
-"""What a worker has beyond the limit of the storage, to say that there was no answer."""
+"""Time that a worker has beyond the storage's timeout, to report that there was no answer."""
 _USERINFO = re.compile(r"(?<=//)[^/@\s]*@")
 
 
 class ServerHealth:
-    """What the admin port asks a server."""
+    """The server's health, as the admin port reports it."""
 
     def __init__(self, facts: Callable[[], HealthFacts], storage: StorageCheck) -> None:
         self._facts = facts
@@ -43,18 +43,18 @@ class ServerHealth:
         self._told: bool | None = None
 
     async def alive(self) -> HealthReport:
-        """Whether the server can help itself."""
+        """Whether the server can recover without a restart."""
         return health.alive(self._facts())
 
     async def ready(self) -> HealthReport:
-        """Whether a client would be served. A change is logged, with each reason."""
+        """Whether a client would be served. Logs each change, with its reasons."""
         storage = await self._storage.trouble() if self._facts().phase is Phase.SERVING else ""
         answer = health.ready(self._facts(), storage)
         self._tell(answer)
         return answer
 
     def would_serve(self) -> bool:
-        """Whether a client would be served, by what is known of the storage already."""
+        """Whether a client would be served, by what is already known about the storage."""
         return health.ready(self._facts(), self._storage.known).is_good
 
     def _tell(self, answer: HealthReport) -> None:
@@ -69,7 +69,7 @@ class ServerHealth:
                 detail="; ".join(reason.detail for reason in answer.reasons),
             )
         else:
-            return  # it has only not become ready yet
+            return  # it was not ready before either: it is still starting
         self._told = answer.is_good
 
 
@@ -81,15 +81,15 @@ async def admin_port(
     last_success: Callable[[], float],
     metrics: Metrics,
 ) -> AsyncIterator[None]:
-    """Answer on the admin port, if there is one, and have the metrics say whether the server is ready.
+    """Run the admin port, if one is configured, and report readiness as a metric.
 
-    Raises CannotListen.
+    Raises CannotListen: if its address cannot be listened on.
     """
     if options.admin.port is None:
-        metrics.observe(READY, lambda: health.ready(facts(), "").is_good)  # nobody looks at the storage
+        metrics.observe(READY, lambda: health.ready(facts(), "").is_good)  # without probing the storage
         yield
         return
-    from s3sftp.admin.http_service import admin_port as listening  # aiohttp, for those who want it
+    from s3sftp.admin.http_service import admin_port as listening  # imports aiohttp
 
     storage = StorageCheck(look, last_success)
     asked = ServerHealth(facts, storage)
@@ -101,16 +101,16 @@ async def admin_port(
 
 
 def import_admin_port(options: ServerOptions) -> None:
-    """Import what the admin port needs, if there is one, before processes are forked from this one.
+    """Import what the admin port needs, if one is configured, before processes are forked from this one.
 
-    Importing writes to the memory of much that is there, which is then no longer shared with them.
+    Imports write to much of the existing memory, which then is no longer shared with forked processes.
     """
     if options.admin.port is not None:
         from s3sftp.telemetry import exposition as _exposition  # noqa: F401
 
 
 def admin_descriptors(options: ServerOptions) -> int:
-    """How many descriptors the admin port may open."""
+    """Descriptors that the admin port may open."""
     if options.admin.port is None:
         return 0
     from s3sftp.admin.connection_limits import MAX_CONNECTIONS
@@ -122,18 +122,18 @@ class SupervisorHealth:
     """A supervisor as the admin port sees it."""
 
     def __init__(self, options: ServerOptions, supervisor: Supervisor, shared: SharedCounters) -> None:
-        """`shared` is what the workers tell each other about the storage."""
+        """`shared` holds what the workers share about the storage."""
         self._supervisor = supervisor
         self._contact = contact_in(shared)
         limit = options.server.worker_timeout.total_seconds()
         self._patience = HeartbeatPolicy.of(limit)
         self._replacing_seconds = limit + _RESTART_SECONDS if limit else None
         self._unserved_since: float | None = None
-        """Since when no worker has served, as far as anybody has asked."""
+        """When it was first noticed that no worker serves; None while one does."""
         self._turn = 0
 
     def facts(self) -> HealthFacts:
-        """How it is now."""
+        """The current state."""
         workers = tuple(map(self._state_of, self._supervisor.workers.values()))
         now = monotonic()
         if any(worker.serves for worker in workers):
@@ -149,7 +149,7 @@ class SupervisorHealth:
         )
 
     def last_success(self) -> float:
-        """When the storage last did for any worker what it was asked, by the monotonic clock."""
+        """When the storage last completed a request for any worker, by the monotonic clock."""
         return self._contact.last_success()
 
     def _state_of(self, worker: WorkerProcess) -> WorkerState:
@@ -157,7 +157,10 @@ class SupervisorHealth:
         return WorkerState(worker.number, worker.ready, silent)
 
     async def look(self) -> str | None:
-        """Have a worker look at the storage, another one each time."""
+        """Have a worker probe the storage, a different worker each time.
+
+        Returns the storage's problem, an empty text, or None if no worker answered.
+        """
         able = [worker for worker in self._supervisor.workers.values() if worker.can_serve]
         if not able:
             return None
@@ -165,12 +168,12 @@ class SupervisorHealth:
         self._turn = worker.number
         answer = worker.look()
         await asyncio.wait({answer}, timeout=LOOK_SECONDS + _NO_ANSWER_SECONDS)
-        # one that says nothing hangs, which says nothing of the storage
+        # a worker that does not answer hangs, which says nothing about the storage
         return answer.result() if answer.done() and not answer.cancelled() else None
 
 
 def denied_permissions(contact: RequestOutcomes) -> tuple[str, ...]:
-    """What the store denies, and the permission that is missing."""
+    """What the store denies, with the missing permission."""
     return tuple(
         f"S3 denies {api}, and has allowed none since: allow the server's role {permission_for(api)}"
         for api in contact.denials()
@@ -178,15 +181,15 @@ def denied_permissions(contact: RequestOutcomes) -> tuple[str, ...]:
 
 
 def current_phase(is_open: bool, is_stopping: bool) -> Phase:
-    """Where a server is between its start and its end."""
+    """Which phase a server is in, from start to end."""
     if is_stopping:
         return Phase.DRAINING
     return Phase.SERVING if is_open else Phase.STARTING
 
 
 async def storage_problem(backend: Backend, given: Backend, options: ServerOptions) -> str:
-    """What the storage says when it is asked for something small, if that is no: which storage, what, and
-    what to do about it. Never raises because of the storage.
+    """The storage's problem when probed, if it has one: which storage, what failed, and advice. Never raises
+    because of the storage.
 
     `given` is the backend as it was made, which may have an attribute `ready`.
     """
@@ -201,15 +204,15 @@ async def storage_problem(backend: Backend, given: Backend, options: ServerOptio
         )
     except StorageError as error:
         if isinstance(error, PermissionDenied) and not error.lasting:
-            return ""  # it answers, and serves those alone who have logged in
+            return ""  # it answers, and serves only users who have logged in
         return f"{error}: {describe_storage_error(error, options)}"
-    except Exception as error:  # whatever a storage does
+    except Exception as error:  # a storage may raise anything
         return _safe(f"{_storage_of(options)}: {describe_unexpected(error)}")
     return ""
 
 
 def describe_storage_error(error: StorageError, options: ServerOptions) -> str:
-    """What an operator should know of an error: which storage, what it said, and what to do about it."""
+    """Describe an error for the operator: which storage, what it reported, and advice."""
     detail, advice = error.detail or "", _advice_on(error, options)
     parts = (_storage_of(options), detail, "" if advice in detail else advice)
     return _safe(": ".join(part for part in parts if part))
@@ -220,7 +223,10 @@ def _safe(text: str) -> str:
 
 
 async def probe_storage(backend: Backend) -> None:
-    """Ask the storage for as little as can be. Raises StorageError."""
+    """Send the storage the smallest possible request.
+
+    Raises StorageError: if it fails.
+    """
     probe: Callable[[], Awaitable[None]] | None = getattr(backend, "probe", None)
     if probe is not None:
         await probe()
@@ -232,7 +238,7 @@ async def probe_storage(backend: Backend) -> None:
 
 
 def _storage_of(options: ServerOptions) -> str:
-    """The storage as an operator knows it."""
+    """The storage's name for the operator."""
     if options.backend == "s3" and options.s3 is not None:
         where = f" at {options.s3.endpoint_url}" if options.s3.endpoint_url else ""
         return f"bucket {options.s3.bucket}{where}"
@@ -246,6 +252,6 @@ def _storage_of(options: ServerOptions) -> str:
 def _advice_on(error: StorageError, options: ServerOptions) -> str:
     if options.backend != "s3":
         return ""
-    from s3sftp.backends.s3.error_advice import advice_for as of_s3  # a supervisor has no need of it
+    from s3sftp.backends.s3.error_advice import advice_for as of_s3  # not needed by a supervisor
 
     return of_s3(error)

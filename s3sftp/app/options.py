@@ -1,4 +1,4 @@
-"""All options together, and how they are read: the only place that sees every group."""
+"""Defines and loads all options: the only module that combines every group."""
 
 from __future__ import annotations
 
@@ -41,8 +41,9 @@ from s3sftp.telemetry.options import LogOptions
 
 
 def default_state_dir() -> Path:
-    """`$STATE_DIRECTORY` (systemd), `$XDG_STATE_HOME/s3sftp`, `/var/lib/s3sftp` for root and for who has no
-    home, else the home. Whether it is there, or is needed, is another question."""
+    """The default state directory: `$STATE_DIRECTORY` (systemd), `$XDG_STATE_HOME/s3sftp`, `/var/lib/s3sftp`
+    for root and for users without a home, else a directory below the home. It may not exist, and may not be
+    needed."""
     if given := os.environ.get("STATE_DIRECTORY"):
         return Path(given.split(":")[0])
     if xdg := os.environ.get("XDG_STATE_HOME"):
@@ -60,29 +61,30 @@ class ProcessOptions(Options):
     """`[server]`: the process itself."""
 
     state_dir: LocalPath = Field(default_factory=default_state_dir)
-    """What has to survive a restart: the generated host keys, notes about unfinished uploads. Neither read
-    nor made with `ssh.host_keys` and an `s3.journal` that is not `disk`. Default: `$STATE_DIRECTORY`,
+    """Where to keep what has to survive a restart: the generated host keys and the journal of unfinished
+    uploads. Not used if `ssh.host_keys` is set and `s3.journal` is not `disk`. Default: `$STATE_DIRECTORY`,
     `$XDG_STATE_HOME/s3sftp`, `/var/lib/s3sftp` for root and without a home, else `~/.local/state/s3sftp`."""
     drain_timeout: Duration = timedelta(seconds=30)
-    """How long running transfers may take to finish when the server is told to stop."""
+    """How long running transfers may take to finish after a request to stop."""
     drain_delay: Duration = timedelta(0)
-    """How long the server goes on as before when it is told to stop, only that `/readyz` says so: load
-    balancers need this time to send new connections elsewhere. `drain_timeout` begins after it. A second
-    signal ends it."""
+    """How long the server keeps serving after a request to stop, while `/readyz` already reports it: load
+    balancers need this time to send new connections elsewhere. `drain_timeout` begins afterwards. A second
+    signal ends the delay."""
     workers: int | None = Field(default=None, ge=1, le=256)
-    """Processes that serve connections, each on a processor. Default: the processors that the process may
-    use, by affinity and by the quota of its container, but no more than leave each worker 32 MiB of
-    `files.buffer_bytes`. 1: no more than this process. The `memory` backend has 1, and a storage of another
-    package too unless a number stands here: each worker makes one of its own."""
+    """Number of processes that serve connections, each using one processor. Default: the number of processors
+    that the process may use, by affinity and by the quota of its container, but so that each worker keeps at
+    least 32 MiB of `files.buffer_bytes`. 1: only this process. The default is 1 for the `memory` backend and
+    for storages of other packages, because each worker makes a storage of its own; `memory` allows no other
+    number."""
     worker_timeout: Duration = timedelta(minutes=1)
-    """A worker that hangs, so that it has not answered the supervisor for so long, is killed and replaced;
-    its clients, who waited all that time, have to connect again. From 5 s on, or a quarter of this where
-    that is less, it gets no new connections. Load makes a worker late by seconds: a minute is no load any
-    more. At least 2 s; 0 leaves it alone, as under a debugger."""
+    """A worker that has not answered the supervisor for this long hangs: it is killed and replaced, and its
+    clients have to reconnect. It gets no new connections after 5 s without an answer, or after a quarter of
+    this time if that is less. Load delays answers by seconds, never by a minute. At least 2 s; 0 never kills
+    workers, for use with a debugger."""
 
     reload_interval: Duration = timedelta(seconds=10)
-    """How often to look whether the configuration file, or a file of users or keys that it names, has
-    changed; if so, it is read again and users change without a restart. 0: only on SIGHUP."""
+    """How often to check whether the configuration file, or a file of users or keys that it names, has
+    changed. If so, it is read again, and users change without a restart. 0: only on SIGHUP."""
 
     @field_validator("worker_timeout")
     @classmethod
@@ -97,11 +99,11 @@ class ServerOptions(Options):
 
     backend: str = "s3"
     """Where files are stored: `s3`, `local` (a directory of this machine), `service` (a storage in a process
-    of its own), or `memory`, which forgets all of it at the end: for trying things out. Or the name of a
-    storage that another package brings."""
+    of its own), or `memory` (lost when the server stops; for trials). Or the name of a storage that another
+    package provides."""
     backend_options: dict[str, Any] = Field(default_factory=dict)
-    """The options of a storage that another package brings: any that it knows, as a table. Those from the
-    environment are texts, and so are dates and times of day."""
+    """The options of a storage that another package provides, as a table of any options that it knows. Values
+    from the environment are texts, and so are dates and times of day."""
     listen: ListenOptions = Field(default_factory=ListenOptions)
     ssh: SshOptions = Field(default_factory=SshOptions)
     auth: AuthOptions = Field(default_factory=AuthOptions)
@@ -118,13 +120,13 @@ class ServerOptions(Options):
 
 @dataclass(frozen=True, slots=True)
 class Configuration:
-    """What is configured, and the users as logins need them."""
+    """The options, and the users in the form that logins need."""
 
     options: ServerOptions
     logins: Logins
 
     def without_tables(self) -> Configuration:
-        """The same without the users' tables, which take memory and are in `logins` as far as it matters."""
+        """The same without the users' tables, to save memory: `logins` has what matters of them."""
         return Configuration(self.options.model_copy(update={"users": {}}), self.logins)
 
 
@@ -135,9 +137,9 @@ def load_options(
     *,
     needs_users: bool = True,
 ) -> ServerOptions:
-    """Read the options: flags before environment before file before defaults.
+    """Load the options: flags override the environment, which overrides the file, which overrides defaults.
 
-    Raises ConfigurationError with every problem there is.
+    Raises ConfigurationError: if any option is wrong; lists every problem.
     """
     in_file = from_toml(file) if file else []
     return load_configuration(in_file, environ, flags, SourceFiles(), needs_users=needs_users).options
@@ -152,9 +154,10 @@ def load_configuration(
     needs_users: bool = True,
     checks_host_keys: bool = True,
 ) -> Configuration:
-    """The same, with the keys of all users, from the settings of a file. Files that these lead to are noted.
+    """Like `load_options`, from a file's settings, and with all users' keys. The files that these lead to are
+    recorded in `sources`.
 
-    Raises ConfigurationError with every problem there is.
+    Raises ConfigurationError: if any option is wrong; lists every problem.
     """
     environment = from_environment(os.environ if environ is None else environ, {"backend"})
     settings = Settings.layered(in_file, environment, flags)
@@ -175,9 +178,9 @@ def load_configuration(
 def _between_groups(
     values: Mapping[str, Any], settings: Settings, sources: SourceFiles
 ) -> tuple[Logins, list[str]]:
-    """The users with their keys, and what is wrong although each option by itself is right.
+    """The users with their keys, and the problems of options that are valid only by themselves.
 
-    Groups that are wrong are not in `values`.
+    `values` lacks groups that have problems of their own.
     """
     problems: list[str] = []
     if "backend" in values or not settings.below("backend"):
@@ -201,7 +204,7 @@ def _host_key_problems(ssh: SshOptions) -> list[str]:
 
 
 def _backend_problems(name: str, settings: Settings) -> list[str]:
-    """What is wrong with the name of the storage, or with what is said of its options."""
+    """The problems with the name of the backend and with its options."""
     if (problem := backend_name_problem(name)) is not None:
         origin = settings.origin(("backend",))
         return [f"backend = {name!r}" + (f" ({origin})" if origin else "") + f": {problem}"]
@@ -216,7 +219,7 @@ def _backend_problems(name: str, settings: Settings) -> list[str]:
 
 
 def _worker_problems(values: Mapping[str, Any]) -> list[str]:
-    """What is wrong with a number of workers that somebody wrote; the default fits by itself."""
+    """The problems with a configured number of workers; the default never has any."""
     workers = values["server"].workers if "server" in values else None
     if workers is None or workers == 1:
         return []

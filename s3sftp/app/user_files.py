@@ -1,4 +1,4 @@
-"""Users that live apart from the configuration: `auth.users_file`, and each file of `auth.users_dir`."""
+"""Reads users from `auth.users_file` and from each file in `auth.users_dir`."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from s3sftp.errors import ConfigurationError
 
 @dataclass(slots=True)
 class UserFiles:
-    """The users that are right, and what is wrong with the others and their files."""
+    """The valid users, and the problems of the others and of their files."""
 
     users: dict[str, UserOptions] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
     has_directory: bool = False
-    """A directory is named: its users come and go, and there may be none now."""
+    """A directory is configured: its users come and go, and there may be none at the moment."""
 
 
 def read_user_files(settings: Settings, sources: SourceFiles) -> UserFiles:
-    """Read the files of users that the settings name. A user stands in one place alone."""
+    """Read the user files that the settings name. Each user may be defined only once."""
     found = UserFiles()
     places = {
         path[1]: setting.origin
@@ -57,7 +57,7 @@ def _files_of(directory: Path, option: str, sources: SourceFiles, found: UserFil
 
 
 def _read_file(file: Path, option: str, places: dict[str, str], found: UserFiles) -> None:
-    """Add the users of a file. `places` says where each user that is known already stands."""
+    """Add the users of a file. `places` maps each known user to where they are defined."""
     try:
         tree = _tree_of(file)
     except ConfigurationError as error:
@@ -76,7 +76,7 @@ def _tree_of(file: Path) -> dict[str, Any]:
     try:
         kind = file.stat().st_mode
     except (OSError, ValueError):
-        return tree_of(file)  # which says why it cannot be read
+        return tree_of(file)  # reports why it cannot be read
     if not stat.S_ISREG(kind):
         raise ConfigurationError([f"{file} is not a file"])
     return tree_of(file)

@@ -1,9 +1,9 @@
-"""The memory that the workers of a server share, by who uses which part.
+"""Divides the memory that a server's workers share among its users.
 
     uploads    files that each user is writing                          fs/write/upload_quota.py
     stored     names that have been stored, renamed or removed          fs/changed_names.py
     metrics    every metric                                             telemetry/metric_catalogue.py
-    storage    what the workers tell each other about the storage       the backend divides it further
+    storage    what the workers share about the storage                 the backend divides it further
 
 It is one table: a column for each worker, and the last one for the supervisor.
 """
@@ -23,7 +23,7 @@ _ROWS = (_UPLOAD_ROWS, _STORED_ROWS, _METRIC_ROWS, SHARED_ROWS)
 
 @dataclass(frozen=True, slots=True)
 class WorkerMemory:
-    """The memory as one process sees it: each part is a table, in which it writes its own column."""
+    """The memory as one process sees it: each part is a table, in which the process writes its own column."""
 
     uploads: SharedCounters
     stored: SharedCounters
@@ -32,7 +32,7 @@ class WorkerMemory:
 
     @classmethod
     def of_worker(cls, descriptor: int, workers: int, number: int) -> WorkerMemory:
-        """The memory in the file of `make_memory`, for the worker with this number, counted from 1."""
+        """The memory in a file from `make_memory`, for the worker with this number, counted from 1."""
         return cls._in_column(descriptor, workers, number - 1)
 
     @classmethod
@@ -46,5 +46,5 @@ class WorkerMemory:
 
 
 def make_memory(workers: int) -> int:
-    """A file in memory that the workers inherit; the caller closes it."""
+    """An in-memory file that the workers inherit; the caller closes it."""
     return create_shared_file(sum(_ROWS), workers + 1)

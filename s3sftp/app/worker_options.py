@@ -1,7 +1,7 @@
-"""What each worker gets of what is promised for the server, and how it gets its options.
+"""Computes each worker's share of the server's limits, and transfers the options to it.
 
-Options travel as JSON in a file in memory that the workers inherit: they hold secrets, so they are in no
-command line, no environment and no file on disk, and a worker that is replaced gets what the first one got.
+Options travel as JSON in an in-memory file that the workers inherit. They contain secrets, so they appear in
+no command line, no environment and no file on disk; a replaced worker gets what the first one got.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from s3sftp.workers import default_workers
 
 
 def worker_count(options: ServerOptions) -> int:
-    """How many processes are to serve."""
+    """How many processes serve connections."""
     built_in = BUILT_IN.get(options.backend)
-    if built_in is None:  # whether what it has in memory may be there twice only its operator knows
+    if built_in is None:  # only the operator knows whether such a storage's state may exist once per worker
         return options.server.workers or 1
     if built_in.in_one_process:
         return 1
@@ -33,7 +33,7 @@ def worker_count(options: ServerOptions) -> int:
 
 
 def worker_share(options: ServerOptions, workers: int) -> ServerOptions:
-    """The options of each worker: its share of those that are `DIVIDED`, and the others as they are."""
+    """The options of each worker: its share of those that are `DIVIDED`, and the others unchanged."""
     groups = {name: group for name, group in options if isinstance(group, Options)}
     shares = {name: _share_of(group, workers) for name, group in groups.items()}
     return options.model_copy(update={name: share for name, share in shares.items() if share != groups[name]})
@@ -53,34 +53,34 @@ def _least(field: FieldInfo) -> int:
 
 
 def pack(options: ServerOptions, accounts: Accounts) -> bytes:
-    """What is handed to a worker: the options without their users, and the users as logins need them."""
+    """What a worker is given: the options without their users, and the users in the form that logins need."""
     options = options.model_copy(update={"users": {}})
     return b"".join([dump(options), b"\n", *(account_to_line(*each) for each in accounts.items())])
 
 
 def to_file(data: bytes) -> int:
-    """A file in memory for a worker to be handed; the caller closes it."""
+    """An in-memory file with this data, for a worker; the caller closes it."""
     return memory_file("s3sftp-options", [data])
 
 
 def read_file(descriptor: int) -> bytes:
-    """What is in a file of `to_file`. Does not move it, as others read it too."""
+    """The content of a file from `to_file`. Does not move the file's position, which other readers share."""
     return os.pread(descriptor, os.fstat(descriptor).st_size, 0)
 
 
 def unpack(data: bytes) -> tuple[ServerOptions, Accounts]:
-    """The options and the users that were handed over."""
+    """The options and the accounts that were packed."""
     first, *lines = data.splitlines()
     return load(first), dict(map(account_from_line, lines))
 
 
 def dump(options: ServerOptions) -> bytes:
-    """The options, secrets included."""
+    """The options as JSON, secrets included."""
     return json.dumps(options.model_dump(), default=_plain).encode("ascii")
 
 
 def load(data: bytes) -> ServerOptions:
-    """The options that were dumped, exactly."""
+    """The dumped options, exactly."""
     return ServerOptions.model_validate(json.loads(data))
 
 

@@ -1,4 +1,4 @@
-"""Who may come in, and as whom."""
+"""Authentication: accounts, public keys, passwords, bans, and the contract for an application's own users."""
 
 from s3sftp.auth.accounts import Account, Accounts, BadKey, Logins, log_account_problems, read_logins
 from s3sftp.auth.address_patterns import AllowedSources, normalized_address

@@ -1,4 +1,4 @@
-"""Users as logins need them, made of their tables and of the files of keys that these name."""
+"""Builds the accounts that logins need from the users' tables and the key files that these name."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from s3sftp.telemetry import get_logger
 
 _log = get_logger("s3sftp.auth")
 _MAX_TOLD = 20
-"""Keys of one user that have a line in the log each."""
+"""Unusable keys of one user that each get a line in the log."""
 _NONE: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """One user: who they are once they are in, and what proves that they are."""
+    """One user: the identity, and the credentials that prove it."""
 
     identity: Identity
     password_hash: str | None
@@ -39,7 +39,7 @@ class Account:
 
 
 Accounts = Mapping[str, Account]
-"""Every user by name. Nobody changes it: users change by another one in its place."""
+"""All users by name. Immutable: to change users, replace the whole mapping."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,26 +48,26 @@ class BadKey:
 
     user: str
     source: str
-    """The file, or the option, that it is in."""
+    """The file or the option that holds the key."""
     problem: KeyProblem
 
 
 @dataclass(frozen=True, slots=True)
 class Logins:
-    """All users, and the keys of theirs that cannot be used."""
+    """All users, and those of their keys that cannot be used."""
 
     accounts: Accounts
     bad_keys: Sequence[BadKey] = ()
 
     def locked_out(self) -> list[str]:
-        """Who has neither a key that can be used nor a password."""
+        """Users with neither a usable key nor a password."""
         return [name for name, account in self.accounts.items() if not account.can_log_in]
 
 
 def read_logins(users: Mapping[str, UserOptions], sources: SourceFiles | None = None) -> Logins:
-    """The users with their keys, files included, which are noted in `sources`.
+    """The users with their keys, including those in key files. Files that are read are recorded in `sources`.
 
-    Raises ConfigurationError with each file that cannot be read.
+    Raises ConfigurationError: if files cannot be read; lists each of them.
     """
     accounts: dict[str, Account] = {}
     bad: list[BadKey] = []
@@ -104,7 +104,10 @@ def _identity(user: str, options: UserOptions) -> Identity:
 
 
 def _keys_in_file(file: Path, sources: SourceFiles | None) -> FoundKeys:
-    """Of a file as much as shows whether it is too long. Raises OSError."""
+    """The keys in a file, of which only enough is read to detect that it is too long.
+
+    Raises OSError: if the file cannot be read.
+    """
     if sources is not None:
         sources.note(file)
     if stat.S_ISFIFO(os.stat(file).st_mode):
@@ -114,9 +117,9 @@ def _keys_in_file(file: Path, sources: SourceFiles | None) -> FoundKeys:
 
 
 def log_account_problems(logins: Logins, among: Collection[str] | None = None) -> None:
-    """Tell the operator of the keys that cannot be used, and of the users who have no other.
+    """Log the keys that cannot be used, and the users who have no other credentials.
 
-    With `among` only of those users, and of nobody being left who can log in.
+    With `among`, only for those users; then also log if no user is left who can log in.
     """
     told: Counter[str] = Counter()
     for each in logins.bad_keys:

@@ -1,4 +1,4 @@
-"""The `from=` option of a key: the addresses that a client may come from."""
+"""Matches client addresses against the `from=` option of a key."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ _Match = Callable[[_Address], bool]
 class AllowedSources:
     """A list such as `10.0.0.0/8,192.168.1.*,!10.0.0.9`: one pattern has to match, and none with `!`.
 
-    Only addresses: names are never looked up, so a pattern with a name in it is a ValueError at start-up
-    and not a rule that silently never holds.
+    Only addresses are supported. Names are never looked up, so a pattern with a name in it is a ValueError at
+    start instead of a rule that silently never matches.
     """
 
     def __init__(self, patterns: str) -> None:
@@ -38,7 +38,7 @@ class AllowedSources:
         return hash(self.patterns)
 
     def allow(self, address: str) -> bool:
-        """Whether a client at this address may come in."""
+        """Whether a client at this address may log in."""
         try:
             source = plain_address(address)
         except ValueError:
@@ -49,7 +49,10 @@ class AllowedSources:
 
 
 def plain_address(text: str) -> _Address:
-    """An address without its zone; IPv4 that arrived dressed as IPv6 is IPv4. Raises ValueError."""
+    """An address without its zone; an IPv4-mapped IPv6 address becomes IPv4.
+
+    Raises ValueError: if the text is no address.
+    """
     address = ipaddress.ip_address(text.partition("%")[0])
     if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
         return address.ipv4_mapped
@@ -57,7 +60,7 @@ def plain_address(text: str) -> _Address:
 
 
 def normalized_address(text: str) -> str:
-    """An address as people write it; what is no address stays as it is."""
+    """An address in its usual notation; text that is no address is returned unchanged."""
     try:
         return str(plain_address(text))
     except ValueError:

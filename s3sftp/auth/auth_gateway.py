@@ -1,7 +1,7 @@
-"""Asks the application's authenticator, so that nothing of what it does can be seen from outside.
+"""Calls the application's authenticator such that its behaviour cannot be observed from outside.
 
-It may be fast for unknown names, slow for wrong passwords, hang, or raise: a refusal is a refusal, and takes
-as long as all others. What went wrong in it is the operator's to know.
+The authenticator may be fast for unknown names, slow for wrong passwords, hang, or raise: every refusal looks
+alike and takes equally long. Its failures go to the log, for the operator alone.
 """
 
 from __future__ import annotations
@@ -22,16 +22,18 @@ from s3sftp.telemetry import get_logger
 _log = get_logger("s3sftp.auth")
 Question = Callable[[], Awaitable[Identity | None]]
 _KEYS_SHARE = 10
-"""Agents offer all keys that they hold: a refused one takes a tenth of a refused password."""
+"""The refusal of a key takes a tenth of the time of a refused password: agents offer all keys that they hold.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class AuthResult:
-    """Who it is, or nobody."""
+    """The identity if the login succeeded, else None."""
 
     identity: Identity | None
     broken: bool = False
-    """There was no answer: refused, but not the client's fault."""
+    """The authenticator failed to answer: the login is refused, but the failure does not count against the
+    client."""
 
 
 class AuthGateway:
@@ -53,16 +55,16 @@ class AuthGateway:
         return self._authenticator.accepts_public_keys
 
     async def password(self, user: str, password: str, address: str) -> AuthResult:
-        """`Authenticator.by_password`; never raises for what that does."""
+        """`Authenticator.by_password`; never raises because of the authenticator."""
         asked = self._authenticator.by_password
         return await self._ask(lambda: asked(user, password, address), self._passwords, user)
 
     async def no_password(self) -> None:
-        """Take as long as a refused password, for what the authenticator need not see."""
+        """Take as long as a refused password, for passwords that need not reach the authenticator."""
         await asyncio.sleep(self._passwords.refusal_seconds)
 
     async def public_key(self, user: str, key: asyncssh.SSHKey, address: str) -> AuthResult:
-        """`Authenticator.by_public_key`; never raises for what that does."""
+        """`Authenticator.by_public_key`; never raises because of the authenticator."""
         asked = self._authenticator.by_public_key
         return await self._ask(lambda: asked(user, key, address), self._keys, user)
 

@@ -1,11 +1,11 @@
-"""Keys that open an account: lines of OpenSSH's authorized_keys format, and keys as partners send them.
+"""Parses public keys: lines in OpenSSH's authorized_keys format, and keys as partners send them.
 
     from="10.0.0.0/8,!10.0.0.9",expiry-time="20271231" ssh-ed25519 AAAA… comment
 
-`from` and `expiry-time` are honoured. `restrict` and the `no-*` family only take away what this server
-never gives. Any other option costs its key: to ignore one would be to let in somebody whom the line wants to
-keep out. Blocks of RFC 4716 and PEM are public keys too. What cannot be used is told with its line and what
-would be right, and the other keys are used.
+`from` and `expiry-time` are enforced. `restrict` and the `no-*` options only remove what this server never
+grants. Any other option makes its key unusable: to ignore the option might admit somebody whom the line is
+meant to keep out. Blocks in RFC 4716 format and PEM public keys are accepted too. Each unusable entry is
+reported with its line and a correction, and the other keys are used.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _OPTIONS = re.compile(
     r"|(restrict|cert-authority|(no-)?pty|(no-)?[a-z0-9]+-(forwarding|rc)|(no-touch|verify)-required)\b",
     re.IGNORECASE,
 )
-"""How a line of options begins."""
+"""Matches the beginning of a line of options."""
 _BARE_KEY = re.compile(r"AAAA[A-Za-z0-9+/]+={0,2}")
 _BASE64 = re.compile(r"[A-Za-z0-9+/]{16,}={0,2}")
 _QUOTES = "\"'`\u2018\u2019\u201a\u201c\u201d\u201e\xab\xbb"
@@ -49,7 +49,7 @@ _KNOWN_HOSTS = re.compile(
     r"(@[a-z-]+[ \t]+)?(\|1\|\S+|(\[|[^\s=\"]*[.:])[^\s=\"]*)"
     r"[ \t]+(ssh|ecdsa|sk-ssh|sk-ecdsa)-[a-z0-9@.-]+[ \t]+AAAA.*"
 )
-"""A name, an address or a hash of them before a key."""
+"""Matches a host name, an address or a hash of them before a key, as in known_hosts."""
 _SSH_1 = re.compile(r"\d+[ \t]+\d+[ \t]+\d+([ \t].*)?")
 _ASK = "ask for a new one, made by: ssh-keygen -t ed25519"
 _SHOULD_STAY = "it should never have been sent: whoever has the file has the key"
@@ -58,15 +58,15 @@ _DAMAGED = "copied in part, or changed on the way: ask for the file of the publi
 
 @dataclass(frozen=True, slots=True)
 class AuthorizedKey:
-    """A key that opens an account, perhaps only from some addresses or for some time."""
+    """A key that opens an account, optionally only from some addresses or until some time."""
 
     public_data: bytes
     sources: tuple[AllowedSources, ...] = ()
-    """All of them have to allow the address."""
+    """Every one of them has to allow the address."""
     expires: datetime | None = None
 
     def opens(self, key: asyncssh.SSHKey, address: str, now: datetime) -> bool:
-        """Whether this entry lets the key in from `address` at `now`."""
+        """Whether this entry accepts the key from `address` at `now`."""
         if self.public_data != key.public_data:
             return False
         if self.expires is not None and now >= self.expires:
@@ -76,7 +76,7 @@ class AuthorizedKey:
 
 @dataclass(frozen=True, slots=True)
 class KeyProblem:
-    """An entry that cannot be used. Holds nothing of what stands in it."""
+    """An entry that cannot be used. Holds none of the entry's content."""
 
     line: int
     problem: str
@@ -88,14 +88,15 @@ class KeyProblem:
 
 @dataclass(frozen=True, slots=True)
 class FoundKeys:
-    """What a text or file of keys has."""
+    """The keys and problems found in a text or file."""
 
     keys: tuple[AuthorizedKey, ...]
     problems: tuple[KeyProblem, ...]
 
 
 def keys_in(content: str | bytes, file: str = "FILE") -> FoundKeys:
-    """Every key that can be used, and why the others cannot. `file` is for the commands that convert."""
+    """All usable keys, and why the other entries cannot be used. `file` appears in the suggested conversion
+    commands."""
     keys: list[AuthorizedKey] = []
     problems: list[KeyProblem] = []
 
@@ -114,7 +115,7 @@ def keys_in(content: str | bytes, file: str = "FILE") -> FoundKeys:
         at += 1
         try:
             if restricted:
-                # else a line that was broken in two would open the account to everybody
+                # without this error, a line broken in two would open the account without its restrictions
                 raise UnusableKey("behind a line of options that has no key", "write both on one line")
             key, left, took_next = _key_of(entry, after)
             keys.append(key)
@@ -130,14 +131,15 @@ def keys_in(content: str | bytes, file: str = "FILE") -> FoundKeys:
 
 
 def _is_options_alone(entry: KeyEntry) -> bool:
-    """Whether a line that is no key begins with options, for a key that may stand on the next line."""
+    """Whether a line that is no key begins with options, for a key that may be on the next line."""
     return not entry.block and bool(_OPTIONS.match(entry.text)) and not KEY_START.search(entry.text)
 
 
 def _key_of(entry: KeyEntry, after: KeyEntry | None) -> tuple[AuthorizedKey, str, bool]:
-    """The key, what of the entry does not belong to it, and whether the next entry does, its comment aside.
+    """The key, the rest of the entry that does not belong to it, and whether the next entry belongs to it
+    (its comment aside).
 
-    Where a line alone is no key, it is one that a mail program has made several lines of.
+    If a line alone is no key, the lines that a mail program may have wrapped are joined.
     """
     if entry.block:
         return _key_of_block(entry), "", False
@@ -152,7 +154,8 @@ def _key_of(entry: KeyEntry, after: KeyEntry | None) -> tuple[AuthorizedKey, str
         except UnusableKey as error:
             unusable = error
     last = after.last_part if after is not None and after.line == entry.next_line else ""
-    if last and not joined.endswith("="):  # which ends every key: the library would not look at more
+    # padding ends every key, and the library would ignore anything after it
+    if last and not joined.endswith("="):
         with suppress(UnusableKey):
             return parse_line(joined + last), "", True
     raise unusable
@@ -190,7 +193,10 @@ def _refuse_what_is_no_public_key(block: str) -> None:
 
 
 def parse_line(line: str) -> AuthorizedKey:
-    """Read one line. Raises UnusableKey, a ValueError, that says what cannot be used."""
+    """Parse one line.
+
+    Raises UnusableKey: (a ValueError) if the line has no usable key; the text says why.
+    """
     line = line.strip()
     _refuse_other_formats(line)
     first = line.split(maxsplit=1)[0] if line else ""
@@ -226,13 +232,16 @@ def _refuse_other_formats(line: str) -> None:
 
 
 def _public_data(text: str) -> bytes:
-    """The key of `type base64 comment`, or of a block. Raises UnusableKey."""
+    """The public key in `type base64 comment`, or in a block.
+
+    Raises UnusableKey: if it cannot be decoded.
+    """
     if not text.startswith("-"):
         text = " ".join(text.split()[:2])
         _refuse_other_formats(text)
     try:
         key = asyncssh.import_public_key(text.encode("ascii", "replace"))
-    except Exception:  # the library meets the bytes of strangers; what it says may hold some of them
+    except Exception:  # the library parses untrusted bytes, and its messages may contain some of them
         raise UnusableKey("not a public key", _DAMAGED) from None
     kind = key.get_algorithm()
     if kind not in _KEY_TYPES:
@@ -246,7 +255,7 @@ def _public_data(text: str) -> bytes:
 
 
 def _type_of(bare_key: str) -> str:
-    """The type that stands in the base64 of a key; empty if there is none."""
+    """The type encoded in the base64 of a key; empty if there is none."""
     head = bare_key[:88]
     try:
         data = binascii.a2b_base64(head[: len(head) // 4 * 4])
@@ -256,7 +265,7 @@ def _type_of(bare_key: str) -> str:
 
 
 def _rsa_bits(key: asyncssh.SSHKey) -> int | None:
-    """Length of an RSA key's modulus, read from its public half: type, exponent, modulus (RFC 4253, 6.6)."""
+    """The length of an RSA key's modulus, from its public half: type, exponent, modulus (RFC 4253, 6.6)."""
     if key.get_algorithm() != "ssh-rsa":
         return None
     data = key.public_data

@@ -1,4 +1,4 @@
-"""Who has guessed too often. Pure: no clock, no socket; `now` is any clock that only goes forward.
+"""Bans sources that fail to log in too often. Pure: no clock, no socket; `now` is any monotonic clock.
 
 failure ──► counted for `window` ──► `failures` of them: banned for `ban_time` ──► forgotten
 """
@@ -13,7 +13,7 @@ from s3sftp.auth.address_patterns import plain_address
 
 
 def source_of(address: str) -> str:
-    """What counts as one source: an IPv4 address, or the /64 network that an IPv6 customer is given whole."""
+    """What counts as one source: an IPv4 address, or the /64 network that an IPv6 customer is given."""
     try:
         plain = plain_address(address)
     except ValueError:
@@ -30,10 +30,10 @@ class _Record:
 
 
 class Bans:
-    """Counts failed logins for each source and bans those with too many.
+    """Counts failed logins by source and bans sources with too many.
 
-    Remembers at most `max_sources`; beyond that the source that was quiet for longest is forgotten, one
-    that is not banned before one that is, so that a flood of addresses cannot wash a ban away cheaply.
+    Remembers at most `max_sources`. Beyond that, the source that has been quiet longest is forgotten,
+    unbanned sources before banned ones, so that a flood of addresses cannot cheaply evict a ban.
     """
 
     def __init__(self, failures: int, window: float, ban_time: float, max_sources: int) -> None:
@@ -48,7 +48,7 @@ class Bans:
         return len(self._counted) + len(self._banned)
 
     def banned(self, source: str, now: float) -> bool:
-        """Whether the source is to be turned away."""
+        """Whether the source is banned."""
         record = self._banned.get(source)
         if record is None:
             return False
@@ -58,7 +58,7 @@ class Bans:
         return False
 
     def failed(self, source: str, now: float) -> bool:
-        """Count a failed login. Returns whether this one brought a ban."""
+        """Count a failed login. Returns whether it caused a ban."""
         if self._failures == 0 or self.banned(source, now):
             return False
         record = self._counted.setdefault(source, _Record())

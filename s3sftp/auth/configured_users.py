@@ -1,4 +1,4 @@
-"""Users from the configuration: passwords and public keys."""
+"""Authenticates the users of the configuration by password and public key."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ _log = get_logger("s3sftp.auth")
 
 
 class ConfiguredUsers:
-    """An Authenticator over the `[users.NAME]` tables, which may change while it is asked.
+    """An Authenticator over the `[users.NAME]` tables, which may change while it is in use.
 
-    A login looks up one name, however many there are.
+    A login looks up one name, so its cost does not depend on the number of users.
     """
 
     def __init__(self, accounts: Accounts, options: AuthOptions) -> None:
@@ -30,11 +30,11 @@ class ConfiguredUsers:
 
     @property
     def accounts(self) -> Accounts:
-        """The users there are now."""
+        """The current users."""
         return self._accounts
 
     async def replace(self, accounts: Accounts) -> None:
-        """From the return on these are the users: all of them at once, also for logins that are under way."""
+        """Replace all users at once. Takes effect before it returns, also for logins under way."""
         self._passwords.nobody = await asyncio.to_thread(_nobody_among, accounts, self._passwords.nobody)
         self._take(accounts)
 
@@ -55,7 +55,7 @@ class ConfiguredUsers:
         account = self._accounts.get(user)
         tried = account.password_hash if account else None
         fits = await self._passwords.verify(tried, password)
-        # verifying takes a moment, in which users may have changed
+        # users may have changed while the password was verified
         account = self._accounts.get(user)
         return account.identity if fits and account and account.password_hash == tried else None
 
@@ -66,12 +66,12 @@ class ConfiguredUsers:
         return account.identity if fits and account else None
 
     def close(self) -> None:
-        """Let go of the threads."""
+        """Stop the threads."""
         self._passwords.close()
 
 
 def _nobody_among(accounts: Accounts, before: DummyHash | None = None) -> DummyHash:
-    """What passwords of unknown users are verified against: as expensive as most of the users' own hashes."""
+    """A hash to verify unknown users' passwords against, as expensive as most of the users' own hashes."""
     hashes = [account.password_hash for account in accounts.values() if account.password_hash]
     nobody = DummyHash.among(hashes, before)
     if nobody.kinds > 1 and (before is None or before.kinds <= 1):

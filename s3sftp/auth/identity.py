@@ -1,4 +1,4 @@
-"""Who somebody is once they are in."""
+"""The identity of a user who has logged in."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from types import MappingProxyType
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """A user who proved who they are, and what belongs to them."""
+    """A user who has authenticated, with prefix, rights and attributes."""
 
     user: str
-    """Their name in sessions, logs and limits, whatever it was that they logged in with."""
+    """The user's name in sessions, logs and limits, whatever name they logged in with."""
     prefix: str = ""
-    """What they see as `/`: `"acme/inbox/"`, or empty for all of the storage."""
+    """The prefix that the user sees as `/`: `"acme/inbox/"`, or empty for the whole storage."""
     read_only: bool = False
     directories: tuple[str, ...] = ()
-    """Directories that are shown even while nothing is in them."""
+    """Directories that are listed even while they are empty."""
     attributes: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
-    """What authentication knows besides, such as a tenant id; handed to the storage."""
+    """Further facts from authentication, such as a tenant id; passed to the storage."""

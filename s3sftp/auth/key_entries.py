@@ -1,10 +1,10 @@
-"""What partners send as "my public key", cut into entries that are one key each. Pure.
+"""Splits the text of a public key file into entries of one key each. Pure.
 
     bytes ──► text             a byte-order mark, UTF-16 (PowerShell's `>`), any line ends
     text  ──► entries          a line of authorized_keys │ a block from BEGIN to END │ a .ppk file
 
-An entry that has its end missing reaches to where the next one surely begins, so that what is wrong with one
-key costs that key. No more than its kind is ever told of what stands in it: it may be a private key.
+An entry without its end reaches to where the next one surely begins, so that an error in one key costs only
+that key. Errors report only the kind of an entry and none of its content, which may be a private key.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 MAX_BYTES = 1 << 20
-"""More is no file of keys."""
+"""Maximum size of a key file."""
 _BYTE_ORDER_MARKS = (
     (b"\xff\xfe\0\0", "utf-32"),
     (b"\0\0\xfe\xff", "utf-32"),
@@ -23,7 +23,7 @@ _BYTE_ORDER_MARKS = (
     (b"\xfe\xff", "utf-16"),
 )
 _INVISIBLE = str.maketrans({"\xa0": " ", "\u200b": None, "\ufeff": None, "\0": None})
-"""What word processors and web pages leave between words; it stands in no key."""
+"""Characters that word processors and web pages insert between words; none occurs in a key."""
 _LINE_END = re.compile(r"\r\n|\n|\r")
 _BEGIN = re.compile(r"-{4,5} ?BEGIN ([A-Z0-9 ]+?) ?-{4,5}")
 _END = re.compile(r"-{4,5} ?END [A-Z0-9 ]+-{4,5}")
@@ -32,16 +32,16 @@ _PUTTY_END = "Private-MAC:"
 _CONTINUED = re.compile(r"(?!AAAA)[A-Za-z0-9+/]+={0,2}")
 """Base64 that does not begin a key."""
 _LAST_PART = re.compile(r"((?!AAAA)[A-Za-z0-9+/]+={0,2})[ \t]+\S.*")
-"""The same, and a comment behind it."""
+"""The same, followed by a comment."""
 _TYPE_ALONE = re.compile(
     r"ssh-(ed25519|ed448|rsa)|ecdsa-sha2-nistp\d+|sk-(ssh-ed25519|ecdsa-sha2-nistp256)@openssh\.com"
 )
-"""A mail program breaks lines at blanks."""
+"""A key's type alone on its line: mail programs break lines at blanks."""
 KEY_START = re.compile(r"(^|[ \t])(ssh|ecdsa|sk-ssh|sk-ecdsa)-[a-z0-9@.-]+[ \t]+AAAA")
 
 
 class UnusableKey(ValueError):
-    """What is wrong with an entry, in words that hold nothing of it, and what would be right."""
+    """Why an entry is unusable, and the correction, without any of the entry's content."""
 
     def __init__(self, problem: str, advice: str = "") -> None:
         super().__init__(problem)
@@ -56,25 +56,27 @@ class KeyEntry:
     line: int
     text: str
     block: str = ""
-    """What the BEGIN line of a block says that it is; `PPK` for PuTTY's format; empty for a line."""
+    """The label in a block's BEGIN line; `PPK` for PuTTY's format; empty for a line."""
     whole: bool = True
-    """Whether a block has its end."""
+    """Whether a block has its END line."""
     continued: str = ""
-    """Base64 on the lines after a line: a mail program may have wrapped it."""
+    """Base64 on the lines that follow a line: a mail program may have wrapped it."""
     next_line: int = 0
-    """The number of the line behind a line and what continues it."""
+    """The number of the line after this entry and its continuation."""
 
     @property
     def last_part(self) -> str:
-        """Base64 at the beginning of a line, before what may be a comment: it may end the key before it."""
+        """Base64 at the beginning of a line, before a possible comment: it may complete the previous key."""
         found = None if self.block else _LAST_PART.fullmatch(self.text)
         return found[1] if found else ""
 
 
 def decode_key_text(data: bytes) -> str:
-    """The text of a file of keys. Raises UnusableKey where it is none.
+    """The text of a key file.
 
-    Bytes that are no UTF-8 are in comments alone, or spoil the key that they are in.
+    Bytes that are not UTF-8 occur only in comments, or make the key they are in unusable.
+
+    Raises UnusableKey: if the data is not text.
     """
     if len(data) > MAX_BYTES:
         raise UnusableKey("larger than 1 MiB: no file of keys")
@@ -93,7 +95,7 @@ def decode_key_text(data: bytes) -> str:
 
 
 def key_entries(text: str) -> Iterator[KeyEntry]:
-    """Everything in the text that is not blank and no comment."""
+    """All entries of the text; blank lines and comments are skipped."""
     lines = [line.translate(_INVISIBLE).strip() for line in _LINE_END.split(text)]
     at = 0
     while at < len(lines):
@@ -119,7 +121,8 @@ def key_entries(text: str) -> Iterator[KeyEntry]:
 
 
 def _end(lines: Sequence[str], at: int, ends: Callable[[str], object]) -> tuple[int, bool]:
-    """Behind the last line of a block, and whether that is its end: else the next entry begins there."""
+    """The index after a block's last line, and whether that line is its END line; if not, the next entry
+    begins there."""
     for number, line in enumerate(lines[at:], at):
         if ends(line):
             return number + 1, True

@@ -1,4 +1,4 @@
-"""Options in front of a key in a line of authorized_keys: honoured, without effect here, or refused."""
+"""Parses the options before a key in an authorized_keys line: enforced, without effect here, or refused."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ _EXPIRY_FORMATS = {8: "%Y%m%d", 12: "%Y%m%d%H%M", 14: "%Y%m%d%H%M%S"}
 
 
 def restrictions(line: str) -> tuple[str, tuple[AllowedSources, ...], datetime | None]:
-    """Cut a line into the key behind its options, and what they say of addresses and time.
+    """Split a line into the key after its options, and their restrictions on addresses and time.
 
-    Raises ValueError for an option that would have to be ignored.
+    Raises ValueError: for an option that this server would have to ignore.
     """
     options, key = _split(line)
     sources: list[AllowedSources] = []
@@ -31,14 +31,14 @@ def restrictions(line: str) -> tuple[str, tuple[AllowedSources, ...], datetime |
             moment = _expiry(value)
             expires = moment if expires is None else min(expires, moment)
         elif not (name in _HARMLESS and value is None) and (name, value) != ("command", "internal-sftp"):
-            # what is no name may be a part of a private key
+            # text that is no option name may be part of a private key
             shown = f"the option '{name}'" if _OPTION_NAME.fullmatch(name) else "what stands before the key"
             raise ValueError(f"{shown} is not supported; supported: from, expiry-time, restrict")
     return key, tuple(sources), expires
 
 
 def _split(line: str) -> tuple[list[tuple[str, str | None]], str]:
-    """Cut a line into its options (names in lower case) and the key after them."""
+    """Split a line into its options (names in lower case) and the key after them."""
     end = _end_of_options(line)
     options = []
     for text in _at_commas(line[:end]):
@@ -75,7 +75,7 @@ def _unquoted(value: str) -> str:
 
 
 def _expiry(value: str) -> datetime:
-    """A date or time as OpenSSH writes it, taken as UTC: YYYYMMDD[HHMM[SS]][Z]."""
+    """A date or time in OpenSSH's format, as UTC: YYYYMMDD[HHMM[SS]][Z]."""
     match = _EXPIRY.fullmatch(value)
     if match is None:
         raise ValueError(f"expiry-time: {value!r} should be YYYYMMDD, YYYYMMDDHHMM or YYYYMMDDHHMMSS, in UTC")

@@ -16,9 +16,9 @@ _MAX_PREFIX_CHARS = 900
 
 
 def user_name_problem(name: str) -> str | None:
-    """What is wrong with a user name; None if it can be used.
+    """The problem with a user name; None if it is valid.
 
-    Names are put into prefixes, logs and metrics, so there is no room for separators, escapes or tricks.
+    Names become part of prefixes, logs and metrics, so separators and escape sequences are not allowed.
     """
     if _USER_NAME.fullmatch(name) and ".." not in name:
         return None
@@ -29,58 +29,60 @@ def user_name_problem(name: str) -> str | None:
 
 
 def _lines(value: object) -> object:
-    """A text is taken for the lines of an authorized_keys file. Not split at commas: options have them."""
+    """Accept a text as the lines of an authorized_keys file. Commas do not split it: key options contain
+    them."""
     return tuple(value.splitlines()) if isinstance(value, str) else value
 
 
 class AuthOptions(Options):
-    """Who may come in, and what happens to those who keep guessing."""
+    """Where users are defined, and how failed logins are refused and banned."""
 
     users_file: LocalPath | None = None
-    """A TOML file with more `[users.NAME]` tables, so that secrets can live apart from the configuration."""
+    """A TOML file with more `[users.NAME]` tables, which keeps secrets apart from the configuration."""
     users_dir: LocalPath | None = None
-    """A directory whose files `*.toml` have more `[users.NAME]` tables, such as one for each user. Hidden
-    files are not read. It may be empty while there are no users yet."""
+    """A directory whose `*.toml` files have more `[users.NAME]` tables, for example one file per user. Hidden
+    files are not read. The directory may be empty while there are no users yet."""
     ban_failures: int = Field(default=20, ge=0, le=1_000_000)
-    """Failed logins of one source within `ban_window` that get it banned; 0 turns bans off. Where a
-    load balancer hides clients' addresses, have it tell them (`listen.proxy_protocol`), or name its own in
-    `ssh.shared_sources`: they are not banned."""
+    """Failed logins from one source within `ban_window` that cause a ban; 0 disables bans. If a load balancer
+    hides clients' addresses, have it report them (`listen.proxy_protocol`), or list its own addresses in
+    `ssh.shared_sources`: these are not banned."""
     ban_window: Duration = timedelta(minutes=10)
-    """How long a failed login counts."""
+    """How long a failed login counts towards a ban."""
     ban_time: Duration = timedelta(minutes=10)
     """How long a banned source is refused, before any cryptography."""
     max_tracked_sources: int = Field(default=10_000, ge=100, le=10_000_000)
-    """Sources remembered at once; the one quiet for longest is forgotten first."""
+    """Maximum number of sources remembered; the one that has been quiet longest is forgotten first."""
     refusal_time: Duration = timedelta(seconds=0.25)
-    """How long it takes to refuse a password: so long, or the multiple of it that the slowest answers lately
-    needed, whatever the reason is. A tenth of it for a key, as agents offer many. 0: refusals leave when
-    they are ready."""
+    """How long the refusal of a password takes, whatever its reason. If recent answers of the authenticator
+    took longer, the refusal takes the smallest multiple of this time that covers the slowest of them.
+    Refusing a key takes a tenth of it, because agents offer many keys. 0: refusals are sent as soon as they
+    are ready."""
     answer_timeout: PositiveDuration = timedelta(seconds=20)
-    """Who has no answer from the authenticator by then is refused."""
+    """A login that the authenticator has not answered within this time is refused."""
     password_threads: Annotated[int, DIVIDED] = Field(default=2, ge=1, le=64)
-    """Passwords verified at once; each takes the memory its hash asks for (64 MiB by default). Workers share
-    them, and have one each at least."""
+    """Passwords verified at once; each needs the memory that its hash asks for (64 MiB by default). The
+    workers share this number, with at least one each."""
 
 
 class UserOptions(Options):
     """One user, `[users.NAME]`."""
 
     password_hash: str | None = None
-    """Made by `s3sftp hash-password` (Argon2id). Without it the user has no password."""
+    """An Argon2id hash from `s3sftp hash-password`. Without it the user has no password."""
     authorized_keys: Annotated[tuple[str, ...], BeforeValidator(_lines)] = ()
-    """Lines of OpenSSH's authorized_keys format, with the options `from` and `expiry-time`, or public keys in
-    blocks of RFC 4716 or PEM. One that cannot be used is a warning at start, and the others count."""
+    """Lines in OpenSSH's authorized_keys format, with the options `from` and `expiry-time`, or public keys as
+    RFC 4716 or PEM blocks. A key that cannot be used causes a warning at start, and the others are used."""
     authorized_keys_file: LocalPath | None = None
-    """A file of such keys. Read again when it changes."""
+    """A file of such keys. It is read again when it changes."""
     prefix: str = "{user}/"
-    """Where in the storage the user's `/` is, below the prefix of the storage; `{user}` is the name. Empty
-    for all of it."""
+    """The part of the storage that the user sees as `/`, below the prefix of the storage; `{user}` is
+    replaced by the user's name. Empty: the whole storage."""
     read_only: bool = False
-    """Refuse everything that changes something."""
+    """Refuse all operations that change anything."""
     directories: tuple[str, ...] = ()
-    """Directories that are shown even while nothing is in them, such as `["inbox", "outbox"]`."""
+    """Directories that are listed even while they are empty, such as `["inbox", "outbox"]`."""
     attributes: dict[str, str] = Field(default_factory=dict)
-    """Anything else that is known about the user, such as a tenant id; handed to the storage."""
+    """Further facts about the user, such as a tenant id; passed to the storage."""
 
     @field_validator("password_hash")
     @classmethod
@@ -108,5 +110,5 @@ class UserOptions(Options):
         return "/".join(names) + "/"
 
     def prefix_of(self, user: str) -> str:
-        """The prefix of the user with this name."""
+        """The prefix for the user with this name."""
         return self.prefix.replace("{user}", user)

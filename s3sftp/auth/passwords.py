@@ -1,8 +1,8 @@
-"""Passwords: Argon2id, verified in a few threads of their own.
+"""Hashes and verifies passwords with Argon2id, in a few threads of their own.
 
-Verifying is made slow on purpose, a tenth of a second and 64 MiB or so, so it must neither run on the
-event loop nor in as many threads as there are attackers. A name without a password is verified too,
-against a hash that no password fits, so that its answer takes as long.
+Verification is slow on purpose, a tenth of a second and about 64 MiB, so it must neither run on the event
+loop nor in as many threads as there are attackers. A name without a password is verified as well, against a
+hash that no password matches, so that its answer takes equally long.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from argon2.low_level import Type
 from argon2.profiles import RFC_9106_LOW_MEMORY
 
 _MAX_PASSWORD_BYTES = 1024
-"""Longer ones are refused unread; no one types them, and hashing them would be work for nothing."""
+"""Longer passwords are refused unread: people do not type them, and hashing them would waste work."""
 _MAX_MEMORY_KIB = 1 << 20
 _NOT_ARGON2ID = "should be an Argon2id hash that begins with $argon2id$; make one with `s3sftp hash-password`"
 
@@ -31,7 +31,10 @@ def hash_password(password: str) -> str:
 
 
 def _hash(hasher: PasswordHasher, password: str) -> str:
-    """Raises MemoryError when there is too little, also for the threads that it takes."""
+    """The hash of a password.
+
+    Raises MemoryError: if memory is short, including that for the threads.
+    """
     try:
         return hasher.hash(password)
     except HashingError as error:
@@ -39,7 +42,7 @@ def _hash(hasher: PasswordHasher, password: str) -> str:
 
 
 def check_hash(text: str) -> None:
-    """Raises ValueError when the text is not a hash that this server would verify."""
+    """Raises ValueError: if the text is not a hash that this server can verify."""
     try:
         parameters = extract_parameters(text)
     except InvalidHashError:
@@ -51,7 +54,8 @@ def check_hash(text: str) -> None:
 
 
 def usual_cost(hashes: Iterable[str]) -> tuple[Parameters, int]:
-    """The parameters that most hashes have (RFC 9106's for none), and how many kinds of them there are."""
+    """The parameters that most hashes have (RFC 9106's if there are no hashes), and the number of distinct
+    ones."""
     kinds = Counter(astuple(extract_parameters(text)) for text in hashes)
     if not kinds:
         return RFC_9106_LOW_MEMORY, 0
@@ -60,16 +64,17 @@ def usual_cost(hashes: Iterable[str]) -> tuple[Parameters, int]:
 
 @dataclass(frozen=True, slots=True)
 class DummyHash:
-    """A hash that no password fits, as expensive as most of those of the users."""
+    """A hash that no password matches, as expensive as most of the users' hashes."""
 
     password_hash: str
     parameters: Parameters
     kinds: int
-    """How many costs the users' hashes have; above 1, time tells users apart."""
+    """Number of distinct costs among the users' hashes; above 1, response time tells users apart."""
 
     @classmethod
     def among(cls, hashes: Iterable[str], before: DummyHash | None = None) -> DummyHash:
-        """Takes as long as a login, unless the one before has the right cost."""
+        """The dummy hash for these hashes. Takes as long as a login, unless `before` already has the right
+        cost."""
         parameters, kinds = usual_cost(hashes)
         if before is not None and before.parameters == parameters:
             return cls(before.password_hash, parameters, kinds)
@@ -78,16 +83,16 @@ class DummyHash:
 
 
 class PasswordVerifier:
-    """Compares passwords with hashes, `threads` at a time; those that wait take no thread."""
+    """Verifies passwords, `threads` at a time; those that wait occupy no thread."""
 
     def __init__(self, nobody: DummyHash, threads: int) -> None:
         self.nobody = nobody
-        """May be replaced at any time."""
+        """The hash for unknown users. May be replaced at any time."""
         self._threads = asyncio.Semaphore(threads)
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="password")
 
     async def verify(self, password_hash: str | None, password: str) -> bool:
-        """Whether the password fits. None: verify for the time that it takes, and say no."""
+        """Whether the password matches the hash. For None, verify a dummy hash and return False."""
         data = password.encode("utf-8", "surrogatepass")
         if len(data) > _MAX_PASSWORD_BYTES:
             data, password_hash = b"", None
@@ -95,12 +100,12 @@ class PasswordVerifier:
             running = asyncio.get_running_loop().run_in_executor(
                 self._pool, _fits, password_hash or self.nobody.password_hash, data
             )
-            # a client that leaves must not free the place of a thread that is still computing
+            # a client that disconnects must not free the slot of a thread that still computes
             fits = await _even_if_cancelled(running)
         return fits and password_hash is not None
 
     def close(self) -> None:
-        """Let the threads go. Does not wait for one that is computing."""
+        """Stop the threads. Does not wait for one that still computes."""
         self._pool.shutdown(wait=False, cancel_futures=True)
 
 

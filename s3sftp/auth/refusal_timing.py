@@ -1,8 +1,8 @@
-"""How long a refusal takes: the same for every reason, whatever the authenticator did. Pure: no clock.
+"""Computes when to send a refusal, so that its timing does not reveal the reason. Pure: no clock.
 
 answers of the authenticator    |‑unknown user   |‑‑‑‑‑wrong password   |‑‑‑‑‑‑‑‑‑‑‑closed account
-refusals leave at               ··················|··················|   ← the multiple of the step that
-                                                                           the slowest lately came before
+refusals are sent at            ··················|··················|   ← the smallest multiple of the step
+                                                                           that covers recent slow answers
 """
 
 from __future__ import annotations
@@ -13,21 +13,21 @@ _WINDOW_SECONDS = 600.0
 
 
 class RefusalTiming:
-    """Measures answers, and says when a refusal may leave.
+    """Records how long answers take, and computes when a refusal may be sent.
 
-    A slow answer counts for ten minutes at least and twenty at most. Where the authenticator is never slower
-    than one step, all refusals take one step; the first slower one moves the others behind it.
+    A slow answer counts for at least ten and at most twenty minutes. While the authenticator is never slower
+    than one step, all refusals take one step; the first slower answer delays all later refusals.
     """
 
     def __init__(self, step: float) -> None:
-        """Seconds; 0: refusals leave when they are ready."""
+        """`step` is in seconds; 0: refusals are sent as soon as they are ready."""
         self._step = step
         self._slowest = 0.0
         self._slowest_before = 0.0
         self._turn = -math.inf
 
     def took(self, seconds: float, now: float) -> None:
-        """An answer, whichever it was, took so long."""
+        """Record the duration of an answer, whatever its result."""
         if now >= self._turn + _WINDOW_SECONDS:
             is_recent = now < self._turn + 2 * _WINDOW_SECONDS
             self._slowest_before = self._slowest if is_recent else 0.0
@@ -36,7 +36,7 @@ class RefusalTiming:
 
     @property
     def refusal_seconds(self) -> float:
-        """How long a refusal takes, from the question on."""
+        """How long a refusal takes in all, in seconds from the request."""
         if not self._step:
             return 0.0
         slowest = max(self._slowest, self._slowest_before)

@@ -1,4 +1,4 @@
-"""Users in a dictionary: for development and tests."""
+"""An authenticator over a dictionary of users, for development and tests."""
 
 from __future__ import annotations
 
@@ -21,27 +21,27 @@ _log = get_logger("s3sftp.auth")
 
 @dataclass(frozen=True, slots=True)
 class StaticUser:
-    """One user. Without a password, or without keys, there is no logging in by them."""
+    """One user. Without a password or keys, that method cannot be used to log in."""
 
     password: str | None = field(default=None, repr=False)
     authorized_keys: Sequence[str] = ()
-    """Lines of OpenSSH's authorized_keys format, or blocks of RFC 4716 or PEM."""
+    """Lines in OpenSSH's authorized_keys format, or RFC 4716 or PEM blocks."""
     prefix: str = ""
-    """What the user sees as `/`, such as `"alice/"`; empty for all of the storage."""
+    """The prefix that the user sees as `/`, such as `"alice/"`; empty for the whole storage."""
     read_only: bool = False
     attributes: Mapping[str, str] = field(default_factory=dict)
-    """What sessions shall carry, such as a tenant id."""
+    """Attributes for the user's sessions, such as a tenant id."""
 
 
 class StaticUsers(Authenticator):
     """An Authenticator over a dictionary: `StaticUsers({"alice": "password", "bob": StaticUser(…)})`.
 
-    Passwords stand in the program and in its memory as they are, so the log warns that this is for
+    Passwords are stored in plain text in the program and its memory, so the log warns that this is for
     development.
     """
 
     def __init__(self, users: Mapping[str, str | StaticUser]) -> None:
-        """Raises ConfigurationError with every line of keys that cannot be used."""
+        """Raises ConfigurationError: if keys cannot be used; lists each such line."""
         self._users = {
             name: StaticUser(user) if isinstance(user, str) else user for name, user in users.items()
         }

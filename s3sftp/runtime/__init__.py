@@ -1,5 +1,6 @@
-"""What every process of the server needs, whatever it serves.
+"""Helpers that every process of the server uses, whatever it serves.
 
-`cancellation` and `shutdown` end work in order, `backoff` spaces attempts, `shared_counters` are numbers that
-processes share, `buffers` knows when memory is free again, and `task_dump` shows what a process waits for.
+`cancellation` and `shutdown` end work in order. `backoff` spaces attempts, `shared_counters` holds numbers
+that processes share, `buffers` detects when memory may be reused, and `task_dump` shows what a process waits
+for.
 """

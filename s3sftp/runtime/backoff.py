@@ -1,11 +1,11 @@
-"""How long to wait before the next attempt: exponential backoff. Pure; callers add jitter and sleep."""
+"""Exponential backoff: how long to wait before the next attempt. Pure; callers add jitter and sleep."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 _MOST_DOUBLINGS = 60
-"""More would leave the range of a float; every `longest` is reached by then."""
+"""More would leave the range of a float; every `longest` is reached before."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,10 +1,10 @@
-"""Memory of which parts are handed out as views: when it may be written to again."""
+"""Detects whether views of a buffer still exist, that is, whether its memory may be reused."""
 
 from __future__ import annotations
 
 
 def has_no_views(buffer: bytearray) -> bool:
-    """Whether nobody has a view: as long as somebody has, a bytearray refuses to change its size."""
+    """Whether no memoryview of the buffer exists: while one does, a bytearray refuses to change its size."""
     try:
         buffer.append(0)
     except BufferError:

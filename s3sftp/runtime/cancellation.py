@@ -1,4 +1,4 @@
-"""Cancellation: whose it is (ours, or one that somebody else's code let escape), and what it must not cut."""
+"""Handles cancellation: whether it is meant for the current task, and work that it must not interrupt."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ T = TypeVar("T")
 
 
 def is_own_cancellation() -> bool:
-    """While handling a CancelledError: whether somebody cancelled the current task.
+    """Whether the CancelledError being handled is a cancellation of the current task.
 
-    If nobody did, a call raised it of its own: it waited for something that was cancelled elsewhere. Then the
-    call has failed like any other, and its task is to go on.
+    If not, a call raised it because it waited for something that was cancelled elsewhere. The call has then
+    failed like any other, and its task should continue.
     """
     task = asyncio.current_task()
     return task is None or task.cancelling() > 0
 
 
 async def run_to_completion(work: Coroutine[Any, Any, T]) -> T:
-    """Await work that must not be left half-done: a cancellation is raised once it has ended."""
+    """Await work that must not be left half-done; a cancellation is raised only once the work has ended."""
     task = asyncio.create_task(work)
     try:
         return await asyncio.shield(task)
@@ -31,10 +31,10 @@ async def run_to_completion(work: Coroutine[Any, Any, T]) -> T:
 
 
 async def wait_until_done(waiting: asyncio.Future[T]) -> None:
-    """Wait for the end of something, however often the caller is cancelled meanwhile; how it ended does not
-    matter any more."""
+    """Wait until the future is done, however often the caller is cancelled meanwhile. Its result is
+    ignored."""
     while not waiting.done():
-        with suppress(asyncio.CancelledError):  # the caller raises the first one
+        with suppress(asyncio.CancelledError):  # the caller raises the first cancellation
             await asyncio.wait([waiting])
     if not waiting.cancelled():
-        waiting.exception()  # always looked at, or asyncio complains that nobody did
+        waiting.exception()  # retrieved, so that asyncio does not log it as never retrieved

@@ -1,4 +1,4 @@
-"""How a process hears that it shall stop: once to finish, twice to hurry."""
+"""Counts requests to stop the process: the first means finish, the second hurry."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ class ShutdownRequests:
         self._waiting: set[asyncio.Future[None]] = set()
 
     def install(self) -> None:
-        """SIGTERM and SIGINT are requests from now on."""
+        """Make SIGTERM and SIGINT requests to stop."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.ask)
 
     def ask(self) -> None:
-        """One more request."""
+        """Add a request."""
         self._count += 1
         for waiting in self._waiting:
             if not waiting.done():
@@ -29,17 +29,17 @@ class ShutdownRequests:
 
     @property
     def asked(self) -> bool:
-        """Whether one has come."""
+        """Whether a request has come."""
         return self._count > 0
 
     async def linger(self, seconds: float) -> None:
-        """Wait for so long, or until the second has come."""
+        """Wait for this time, or until the second request comes."""
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self.wait(2)
 
     async def wait(self, count: int = 1) -> None:
-        """Wait until that many have come."""
+        """Wait until `count` requests have come."""
         while self._count < count:
             waiting = asyncio.get_running_loop().create_future()
             self._waiting.add(waiting)

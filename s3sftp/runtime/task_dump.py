@@ -1,7 +1,7 @@
-"""What a process is waiting for, told on request: SIGUSR1 writes it to standard error, and nothing stops.
+"""Dumps what a process waits for: SIGUSR1 writes it to standard error without stopping anything.
 
-First every thread, also while one of them holds up the event loop; then every task of the loop, down to what
-it awaits, which a thread's stack does not show.
+The dump has first the stack of every thread, even while one of them blocks the event loop; then every task of
+the loop, down to what it awaits, which a thread's stack does not show.
 """
 
 from __future__ import annotations
@@ -18,21 +18,21 @@ from types import FrameType
 from typing import Any
 
 _KINDS = ("cr", "gi", "ag")
-"""How the attributes of coroutines, generators and asynchronous generators begin."""
+"""Prefixes of the attributes of coroutines, generators and asynchronous generators."""
 _opened_again: int | None = None
-"""Standard error, where it is a pipe, so that writing to it never waits."""
+"""A new descriptor of standard error if that is a pipe, so that writing to it never blocks."""
 
 
 def install_task_dump() -> None:
-    """From now on SIGUSR1 asks. Called on the event loop whose tasks are meant."""
+    """Make SIGUSR1 write a dump. Must be called on the event loop whose tasks it should show."""
     asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, _tell_tasks)
     faulthandler.register(signal.SIGUSR1, file=_stderr(), all_threads=True, chain=True)
 
 
 def _stderr() -> int:
-    """Standard error, for the signal handler that writes the threads: it must not wait for who reads a pipe.
+    """Standard error for the signal handler that dumps the threads, which must not block on a pipe's reader.
 
-    A pipe that is opened once more has flags of its own, which no other process shares.
+    A pipe that is opened again has flags of its own, which no other process shares.
     """
     global _opened_again
     descriptor = sys.stderr.fileno()
@@ -50,7 +50,7 @@ def _tell_tasks() -> None:
             f"    {frame.f_code.co_filename}:{frame.f_lineno} in {frame.f_code.co_qualname}"
             for frame in _awaited(task.get_coro())
         )
-    print("\n".join(lines), file=sys.stderr, flush=True)  # noqa: T201  asked for, and not an event
+    print("\n".join(lines), file=sys.stderr, flush=True)  # noqa: T201  requested output, not a log event
 
 
 def _awaited(waiting: Any) -> Iterator[FrameType]:

@@ -1,4 +1,4 @@
-"""SSH: the listener, its limits, its keys and algorithms."""
+"""SSH: the listener, its connection limits, host keys, algorithms, and login."""
 
 from s3sftp.ssh.acceptor import Acceptor, ConnectionHandler
 from s3sftp.ssh.admission import Refusal

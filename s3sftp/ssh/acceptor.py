@@ -1,7 +1,7 @@
-"""The listening sockets: accepts, asks the door, hands over whoever has a place, and has the others wait.
+"""Accepts TCP connections, has the admission gate decide on each, and hands admitted ones to a handler.
 
-A connection that waits costs a socket: no byte has been sent to it, and nothing of SSH exists for it. While
-nobody can serve one, or descriptors are short, none is accepted: the kernel keeps them.
+A queued connection costs one socket: no byte has been sent to it, and no SSH state exists for it. While no
+handler can serve, or descriptors are short, no connection is accepted: they stay in the kernel's backlog.
 """
 
 from __future__ import annotations
@@ -24,31 +24,31 @@ from s3sftp.telemetry.log_throttle import LogThrottle
 
 _log = get_logger("s3sftp.ssh")
 _AT_ONCE = 64
-"""Connections accepted before others on the event loop have their turn."""
+"""Connections accepted before other callbacks of the event loop run."""
 _REST_SECONDS = 0.2
-"""How long to leave the sockets alone when nothing can be accepted."""
+"""Seconds to leave the listening sockets alone when no connection can be accepted."""
 _TELL_SECONDS = 60.0
-"""How often to say that nothing can be."""
+"""Minimum interval of the log line that no connection can be accepted."""
 _LOOK_SECONDS = 0.1
-"""How often to look whether one that waits has waited for too long, or is held up, or gone."""
+"""How often to check whether a queued connection has waited too long, is blocked by others, or has closed."""
 _HANG_UP = getattr(select, "POLLRDHUP", select.POLLHUP)
-"""The peer has closed its side; where the kernel does not tell that apart, both sides are closed."""
+"""The peer has closed its side. On kernels that cannot report this alone: both sides are closed."""
 _VERSION_BYTES = 256
-"""A client's version and its line break are no longer (RFC 4253, 4.2)."""
+"""A client's version and its line break are no longer than this (RFC 4253, 4.2)."""
 
 
 class ConnectionHandler(Protocol):
-    """Who serves the connections that are let in."""
+    """Serves the connections that are admitted."""
 
     def can_serve(self) -> bool:
         """Whether a connection can be handed over now."""
 
     def serve(self, guest: LocalAdmittedConnection, sock: socket.socket) -> None:
-        """Serve the guest, and say by its `expel` how it is sent away. Only while `can_serve`."""
+        """Serve the connection, and set its `expel` to what disconnects it. Call only while `can_serve`."""
 
 
 class Acceptor:
-    """Takes connections in. `resume` tells it that somebody can serve again."""
+    """Accepts connections. Call `resume` when the handler can serve again."""
 
     def __init__(
         self,
@@ -58,22 +58,22 @@ class Acceptor:
         servers: ConnectionHandler,
         other_descriptors: int,
     ) -> None:
-        """The rest of the process opens so many descriptors."""
+        """`other_descriptors`: file descriptors that the rest of the process opens."""
         self._door = door
         self._sockets = list(sockets)
         self._servers = servers
         self._other_descriptors = other_descriptors
         self._proxies = TrustedProxies(listen, self._identified, door.count_refused)
         self._held: deque[tuple[socket.socket, Peer]] = deque()
-        """Those whose PROXY header came while nobody could serve them."""
+        """Connections whose PROXY header arrived while the handler could not serve them."""
         self._waiting: dict[LocalAdmittedConnection, socket.socket] = {}
         self._partly: set[LocalAdmittedConnection] = set()
-        """Those of them that have sent a part of their version: to be looked at again."""
+        """Queued connections that have sent a part of their version and must be checked again."""
         self._accepting = False
         self._open = False
         self._shortages = LogThrottle(_TELL_SECONDS)
         self._told_short = False
-        """The last that was said is that no connection can be accepted."""
+        """The last logged state is that no connection can be accepted."""
         self._rest: asyncio.TimerHandle | None = None
         self._look: asyncio.TimerHandle | None = None
         self._turn: asyncio.Handle | None = None
@@ -84,14 +84,14 @@ class Acceptor:
         return int(self._sockets[0].getsockname()[1]) if self._sockets and self._open else 0
 
     def open(self) -> None:
-        """Listen."""
+        """Start to listen."""
         for each in self._sockets:
             each.listen(BACKLOG)
         self._open = True
         self.resume()
 
     def resume(self) -> None:
-        """Connections may be handed over again."""
+        """Continue to hand connections over."""
         if not self._open or not self._servers.can_serve():
             return
         self._may_be_next()
@@ -101,7 +101,7 @@ class Acceptor:
                 asyncio.get_running_loop().add_reader(each.fileno(), self._accept, each)
 
     def close(self) -> None:
-        """Accept no one any more. Those that wait are sent away."""
+        """Accept no more connections, and disconnect those that are queued."""
         self._pause()
         self._open = False
         self._door.closed = True
@@ -129,7 +129,7 @@ class Acceptor:
         for _ in range(_AT_ONCE):
             if not self._servers.can_serve():
                 self._pause()
-                asyncio.get_running_loop().call_later(_REST_SECONDS, self.resume)  # they may only be behind
+                asyncio.get_running_loop().call_later(_REST_SECONDS, self.resume)  # it may only be behind
                 return
             if not file_descriptors.has_room(listening.fileno(), self._other_descriptors):
                 self._run_short("too few file descriptors are left")
@@ -147,7 +147,7 @@ class Acceptor:
         self._end_shortage()
 
     def _identified(self, sock: socket.socket, peer: Peer) -> None:
-        """It is known who the client is."""
+        """Handle a connection whose client address is known."""
         if self._held or not self._servers.can_serve():
             self._held.append((sock, peer))
             if len(self._held) == 1:
@@ -209,7 +209,7 @@ class Acceptor:
             self._look = asyncio.get_running_loop().call_later(_LOOK_SECONDS, self._look_again)
 
     def _heard(self, guest: LocalAdmittedConnection, sock: socket.socket) -> None:
-        """The client has sent its version, or a part of it, or is gone."""
+        """Handle that the client has sent its version or a part of it, or has closed."""
         try:
             sent = sock.recv(_VERSION_BYTES, socket.MSG_PEEK)
         except (BlockingIOError, InterruptedError):
@@ -219,7 +219,7 @@ class Acceptor:
         if not sent:
             self._gone(guest)
             return
-        # what is not taken would be told again and again
+        # data that stays in the socket would trigger the reader again and again
         asyncio.get_running_loop().remove_reader(sock.fileno())
         if b"\n" in sent:
             self._partly.discard(guest)
@@ -232,13 +232,14 @@ class Acceptor:
         guest.leave()
 
     def _hung_up(self) -> list[LocalAdmittedConnection]:
-        """Those that wait and have closed their side. What they sent before hides that from `recv`."""
+        """Queued connections whose client has closed its side. `recv` does not report that behind unread
+        data."""
         poll = select.poll()
         guests: dict[int, LocalAdmittedConnection] = {}
         for guest, sock in self._waiting.items():
             poll.register(sock, _HANG_UP)
             guests[sock.fileno()] = guest
-        with suppress(OSError):  # more than the limit of open files, which was lowered
+        with suppress(OSError):  # more descriptors than the limit of open files, which was lowered
             return [guests[number] for number, _ in poll.poll(0)]
         return []
 
@@ -268,7 +269,7 @@ class Acceptor:
             self._turn = asyncio.get_running_loop().call_soon(self._next)
 
     def _next(self) -> None:
-        """Hand over those whose turn has come."""
+        """Hand over the connections whose turn has come."""
         self._turn = None
         while self._waiting and self._servers.can_serve() and (guest := self._door.next()) is not None:
             sock = self._waiting.pop(guest)

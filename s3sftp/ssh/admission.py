@@ -1,14 +1,14 @@
-"""How many connections there may be, and from whom. Pure: no clock, no socket.
+"""Limits the number of concurrent connections, in all and per source and user. Pure: no clock, no socket.
 
-arrive ──► queued ──► entering ──► logged in, counted for its user
-   │          │          ├── dismissed: it held up others for too long
-   │          │          └── leaves
-   │          └── dismissed: it waited for too long, or others wait with a better right
-   └── refused: too many in all
+    arrive ──► queued ──► entering ──► logged in, counted for its user
+       │          │          ├── dismissed: it held up others for too long
+       │          │          └── leaves
+       │          └── dismissed: it waited for too long, or others wait with a higher priority
+       └── refused: too many in all
 
-A place for entering is what a login needs: an SSH connection with its key exchange. While places are free
-nobody is queued. When one becomes free it goes to the source that holds the fewest; among the connections of
-a source to those that have sent their version, and then to the one that came first.
+A login needs a slot, which stands for an SSH connection with its key exchange. While slots are free, no
+connection is queued. A slot that becomes free goes to the source that holds the fewest; among the connections
+of a source first to those that have sent their version, then to the one that arrived first.
 """
 
 from __future__ import annotations
@@ -21,11 +21,12 @@ from enum import Enum, auto
 from s3sftp.ssh.options import SshOptions
 
 HELD_UP_SECONDS = 0.5
-"""Nobody is dismissed for a connection that has waited for less: ordinary logins make room faster."""
+"""No connection is dismissed in favour of one that has waited less than this: ordinary logins free slots
+faster."""
 SILENT_SECONDS = 1.0
-"""A connection that has sent no version for so long makes room for one that has."""
+"""A connection that has sent no version for this long gives its slot to one that has."""
 PROTECTED_SECONDS = 5.0
-"""The only connection of a source keeps its place for so long: it may be in the middle of logging in."""
+"""The only connection of a source keeps its slot for this long: it may be in the middle of a login."""
 
 
 class AdmissionStage(Enum):
@@ -39,13 +40,13 @@ class AdmissionStage(Enum):
 
 @dataclass(eq=False, slots=True)
 class TrackedConnection:
-    """One connection that was not refused."""
+    """A connection that was not refused."""
 
     source: str
     since: float
-    """When it came to this stage."""
+    """When it reached this stage."""
     is_shared: bool = False
-    """Its source stands for many clients, so that the limit of one source does not hold."""
+    """Its source stands for many clients, so the limit per source does not apply."""
     stage: AdmissionStage = AdmissionStage.QUEUED
     has_spoken: bool = False
     """The client has sent its version."""
@@ -54,7 +55,7 @@ class TrackedConnection:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Why a connection is turned away, for the log."""
+    """Why a connection is refused or dismissed, for the log."""
 
     reason: str
 
@@ -66,8 +67,8 @@ Dismiss = Callable[[TrackedConnection, Refusal], None]
 
 
 class Admission:
-    """Counts connections against the limits. `dismiss` is called with each that has to go; that one no longer
-    counts."""
+    """Counts connections against the limits. `dismiss` is called with each connection that has to go; it is
+    no longer counted then."""
 
     def __init__(self, limits: SshOptions, dismiss: Dismiss) -> None:
         self._limits = limits
@@ -80,21 +81,21 @@ class Admission:
 
     @property
     def queued(self) -> int:
-        """Connections that wait for a place."""
+        """Number of connections that wait for a slot."""
         return len(self._queue)
 
     @property
     def entering(self) -> int:
-        """Connections that have a place and have not logged in."""
+        """Number of connections that hold a slot and have not logged in."""
         return len(self._entering)
 
     @property
     def total(self) -> int:
-        """All of them."""
+        """Number of all connections."""
         return len(self._queue) + len(self._entering) + self._inside
 
     def arrive(self, source: str, now: float, *, is_shared: bool = False) -> TrackedConnection | Refusal:
-        """A connection from `source`: a ticket, which may have to wait, or why it is refused."""
+        """Register a connection from `source`. Returns it, possibly queued, or why it is refused."""
         full = self.total >= self._limits.max_connections
         ticket = TrackedConnection(source, now, is_shared)
         if not full and self._has_place(ticket) and not any(map(self._has_place, self._queue)):
@@ -106,7 +107,7 @@ class Admission:
         return ticket
 
     def next(self, now: float) -> TrackedConnection | None:
-        """The connection whose turn it is, which has a place now; None while there is no place for any."""
+        """Give a slot to the connection whose turn it is and return it; None if none may have one."""
         waiting = [ticket for ticket in self._queue if self._has_place(ticket)]
         ticket = min(waiting, key=self._right, default=None) or self._next_held_up(now)
         if ticket is not None:
@@ -115,13 +116,13 @@ class Admission:
         return ticket
 
     def give_up(self, now: float) -> None:
-        """Dismiss those that have been queued for as long as a login may take."""
+        """Dismiss connections that have been queued for as long as a login may take."""
         limit = self._limits.login_grace.total_seconds()
         while limit and self._queue and now - (oldest := next(iter(self._queue))).since >= limit:
             self._send_away(oldest, WAITED)
 
     def log_in(self, ticket: TrackedConnection, user: str) -> Refusal | None:
-        """The connection has proved to be `user`'s; a refusal if that user has too many."""
+        """Count the connection, which has authenticated, for `user`; a refusal if that user has too many."""
         if ticket.stage is not AdmissionStage.ENTERING:
             return MADE_ROOM
         if self._users.get(user, 0) >= self._limits.max_connections_per_user:
@@ -133,7 +134,7 @@ class Admission:
         return None
 
     def leave(self, ticket: TrackedConnection) -> None:
-        """The connection is gone. May be said twice."""
+        """Remove a connection that has closed. May be called twice."""
         match ticket.stage:
             case AdmissionStage.QUEUED:
                 del self._queue[ticket]
@@ -144,7 +145,7 @@ class Admission:
                 _take_one(self._users, str(ticket.user))
         ticket.stage = AdmissionStage.GONE
 
-    # -- places
+    # -- slots
 
     def _has_place(self, ticket: TrackedConnection) -> bool:
         return len(self._entering) < self._limits.max_unauthenticated and not self._source_is_full(ticket)
@@ -154,7 +155,7 @@ class Admission:
         return not ticket.is_shared and self._entering_of[ticket.source] >= limit
 
     def _right(self, ticket: TrackedConnection) -> tuple[int, bool]:
-        """The smallest is first; equals in order of arrival."""
+        """The queue's sort key: the smallest is first, equals in order of arrival."""
         return self._entering_of[ticket.source], not ticket.has_spoken
 
     def _enter(self, ticket: TrackedConnection, now: float) -> None:
@@ -166,14 +167,14 @@ class Admission:
         del self._entering[ticket]
         _take_one(self._entering_of, ticket.source)
 
-    # -- who has to go
+    # -- dismissals
 
     def _send_away(self, ticket: TrackedConnection, reason: Refusal) -> None:
         self.leave(ticket)
         self._dismiss(ticket, reason)
 
     def _next_held_up(self, now: float) -> TrackedConnection | None:
-        """A queued connection for which another one has been dismissed."""
+        """A queued connection that may get a slot because another connection has been dismissed."""
         blockers = _Blockers(self._entering, self._entering_of, now)
         found: list[tuple[TrackedConnection, TrackedConnection]] = []
         for ticket in self._held_up(now):
@@ -194,7 +195,8 @@ class Admission:
             yield ticket
 
     def _shorten_queue(self, source: str, now: float) -> bool:
-        """Dismiss a queued connection for one from `source`; whether there was one to dismiss."""
+        """Dismiss a queued connection in favour of one from `source`. Returns whether there was one to
+        dismiss."""
         silent = (ticket for ticket in self._queue if _is_silent(ticket, now))
         ticket = next(silent, None) or self._greedy_in_queue(source)
         if ticket is None:
@@ -203,7 +205,8 @@ class Admission:
         return True
 
     def _greedy_in_queue(self, source: str) -> TrackedConnection | None:
-        """The latest of the source that has the most, if it has more than `source` would have."""
+        """The latest connection of the source with the most in the queue, if that has more than `source`
+        would have."""
         queued = Counter(ticket.source for ticket in self._queue)
         greediest, most = max(queued.items(), key=lambda item: item[1], default=("", 0))
         if most <= queued[source] + 1:
@@ -212,7 +215,7 @@ class Admission:
 
 
 class _Blockers:
-    """Which of those that are entering may have to make room."""
+    """The connections that hold slots and may be dismissed in favour of others."""
 
     def __init__(
         self, entering: dict[TrackedConnection, None], entering_of: Counter[str], now: float
@@ -230,12 +233,12 @@ class _Blockers:
         self._greedy = of_greediest if old else None
 
     def within(self, ticket: TrackedConnection) -> TrackedConnection | None:
-        """One of the same source."""
+        """A silent one from the same source, if `ticket` is not silent."""
         return self._silent.get(ticket.source) if ticket.has_spoken else None
 
     def anywhere(self, ticket: TrackedConnection) -> TrackedConnection | None:
-        """The oldest that is silent, for one that is not; else one of a source that has more; else one that
-        has had its time."""
+        """The oldest silent one, if `ticket` is not silent; else one of the source with the most, if that has
+        more; else the oldest, if its protected time is over."""
         if ticket.has_spoken and self._silent:
             return next(iter(self._silent.values()))
         if self._most > self._entering_of[ticket.source] + 1 and self._greedy is not None:

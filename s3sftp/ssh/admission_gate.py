@@ -1,11 +1,11 @@
-"""Where connections come in: what is counted and decided for the whole server.
+"""The admission gate: counts connections and decides on bans and limits for the whole server.
 
-    arrive ──► a guest, queued or admitted ──► log_in (may be too many of that user) ──► leave
-       │          └── failed logins, which may get the source banned
+    arrive ──► an admitted connection, maybe queued ──► log_in (may exceed the user's limit) ──► leave
+       │          └── failed logins, which may cause a ban of the source
        └──► refused
 
-A server of one process decides here. With several workers one door stands in front of all of them, and each
-worker has the far end of it, whose answers take a moment: hence the futures.
+A server of one process decides here. With several workers the supervisor has the one gate, and each worker
+has an end of it whose answers arrive later: hence the futures.
 """
 
 from __future__ import annotations
@@ -28,29 +28,31 @@ _log = get_logger("s3sftp.ssh")
 _BANNED = Refusal("the source is banned")
 T = TypeVar("T")
 Disconnect = Callable[[str], None]
-"""Closes a connection at once, for the reason given."""
+"""Closes a connection at once, for the given reason."""
 
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """Where a connection comes from."""
+    """The address that a connection comes from."""
 
     address: str
     port: int
     proxy: str = ""
-    """The load balancer that said so, as it is shown in the log; empty where the client connected itself."""
+    """The load balancer that reported the address, in the log's format; empty if the client connected
+    directly."""
     is_proxys_own: bool = False
-    """No client is known behind it: a health check, or what a load balancer forwards without an address."""
+    """No client is known for it: a health check, or a connection that a load balancer forwards without an
+    address."""
 
     @classmethod
     def of(cls, name: Any) -> Peer:
-        """From what `accept` says, or from an address and a port."""
+        """The peer for an address from `accept`, or for an address and a port."""
         host, port = name[:2] if name else ("", 0)
         return cls(normalized_address(host), port)
 
     @property
     def source(self) -> str:
-        """What it counts as."""
+        """The source that it counts for."""
         return source_of(self.address)
 
     @property
@@ -65,52 +67,53 @@ class Peer:
 
 
 class AdmittedConnection(Protocol):
-    """One connection that was let in, as the door counts it."""
+    """A connection that was admitted, as the gate counts it."""
 
     @property
     def peer(self) -> Peer:
-        """Where it comes from. The socket may only know a load balancer."""
+        """The client's address. The socket may know only a load balancer's."""
 
     def greeted(self) -> None:
-        """The client has sent its version: it is not silent."""
+        """Record that the client has sent its version, so it is not silent."""
 
     def log_in(self, user: str) -> asyncio.Future[Refusal | None]:
-        """The connection has proved to be `user`'s; the answer is a refusal if that user has too many."""
+        """Count the connection for `user`, who has authenticated; the answer is a refusal if the user has too
+        many."""
 
     def failed(self) -> asyncio.Future[bool]:
-        """Count a failed login; the answer is whether this one got the source banned."""
+        """Count a failed login; the answer is whether it caused a ban of the source."""
 
     def leave(self) -> None:
-        """The connection is gone. May be said twice."""
+        """Remove the connection, which has closed. May be called twice."""
 
 
 class AdmissionGate(Protocol):
-    """Says who may come in."""
+    """Decides which connections are admitted."""
 
     def arrive(self, conn: Any, expel: Disconnect) -> AdmittedConnection | None:
-        """The guest whose connection of asyncssh's this is; None if it has to go at once.
+        """The admitted connection for a connection of asyncssh; None if it must be closed at once.
 
-        `expel` is called when it has to make room for others before it has logged in.
+        `expel` is called if the connection has to make room for others before it has logged in.
         """
 
 
 class ConnectionSource(Protocol):
-    """Where connections come from, with the door that they came through.
+    """Where a listener gets its connections from, with the gate that admitted them.
 
-    asyncssh takes it for a tunnel: it asks once for a server, and calls the factory for each connection.
+    asyncssh uses it as a tunnel: it asks once for a server, and calls the factory for each connection.
     """
 
     @property
     def door(self) -> AdmissionGate:
-        """Knows each connection already."""
+        """The gate, which knows each connection already."""
 
     async def create_server(self, factory: Callable[[str, int], Any], host: str, port: int) -> Any:
-        """Begin to hand connections over. Returns an `asyncio.AbstractServer` as far as it is needed: with
+        """Start to hand connections over. Returns the part of an `asyncio.AbstractServer` that is needed:
         `close` and `wait_closed`."""
 
 
 class ServerAdmissionGate:
-    """The door of a server: bans, limits, who waits and who is in."""
+    """The gate of a server: bans, limits, and the queued and admitted connections."""
 
     def __init__(self, ssh: SshOptions, auth: AuthOptions, metrics: Metrics | None = None) -> None:
         self._count = (metrics or Metrics()).add
@@ -121,19 +124,19 @@ class ServerAdmissionGate:
             auth.max_tracked_sources,
         )
         self._ban = {"failures": auth.ban_failures, "seconds": auth.ban_time.total_seconds()}
-        """What the log says of a ban: after how many failed logins, and for how long."""
+        """What the log reports of a ban: the number of failed logins, and its duration."""
         self._shared = [ipaddress.ip_network(network) for network in ssh.shared_sources]
         self._admission = Admission(ssh, self._dismiss)
         self._refusals = LogThrottle()
         self._guests: dict[TrackedConnection, LocalAdmittedConnection] = {}
-        """Those that have not logged in."""
+        """Connections that have not logged in."""
         self.closed = False
-        """Nobody comes in any more."""
+        """No more connections are admitted."""
         self.changed: Callable[[], None] = lambda: None
-        """Called when there may be a place for the next one."""
+        """Called when the next connection may get a slot."""
 
     def arrive(self, peer: Peer) -> LocalAdmittedConnection | None:
-        """A connection: its guest, which may have to wait for its turn, or None, and the log says why."""
+        """Register a connection. Returns it, possibly queued; or None, after logging why it is refused."""
         now = _now()
         answer = self._decide(peer, now)
         if isinstance(answer, Refusal):
@@ -143,7 +146,7 @@ class ServerAdmissionGate:
         return guest
 
     def next(self) -> LocalAdmittedConnection | None:
-        """The guest whose turn has come; None while there is no place for any."""
+        """The connection whose turn has come; None if no slot is free."""
         now = _now()
         self._admission.give_up(now)
         while (ticket := self._admission.next(now)) is not None:
@@ -174,14 +177,14 @@ class ServerAdmissionGate:
         self._guests.pop(ticket).expel(refusal.reason)
 
     def tell(self, peer: Peer, reason: str) -> None:
-        """Say in the log, and count, that a connection is refused."""
+        """Log and count that a connection is refused."""
         self.count_refused()
         untold = self._refusals.tell(reason, _now())
         if untold is not None:
             _log.warning("connection.refused", **peer.fields, reason=reason, suppressed=untold)
 
     def count_refused(self) -> None:
-        """A connection is refused, and somebody says so in the log."""
+        """Count a refused connection that is logged elsewhere."""
         self._count(CONNECTIONS_TOTAL.row("refused"))
 
     def log_in(self, ticket: TrackedConnection, user: str) -> Refusal | None:
@@ -193,7 +196,7 @@ class ServerAdmissionGate:
         return refusal
 
     def failed(self, ticket: TrackedConnection) -> bool:
-        """Count a failed login of the connection's source, if that is one client's."""
+        """Count a failed login against the connection's source, unless that stands for many clients."""
         if ticket.is_shared:
             return False
         banned = self._bans.failed(ticket.source, _now())
@@ -202,25 +205,25 @@ class ServerAdmissionGate:
         return banned
 
     def leave(self, ticket: TrackedConnection) -> None:
-        """Count the connection out."""
+        """Remove the connection from the counts."""
         self._admission.leave(ticket)
         self._guests.pop(ticket, None)
         self.changed()
 
 
 class LocalAdmittedConnection:
-    """A guest of a door in this process: its answers are there at once."""
+    """An admitted connection of a gate in this process: its answers are available at once."""
 
     def __init__(self, door: ServerAdmissionGate, ticket: TrackedConnection, peer: Peer) -> None:
         self._door = door
         self._ticket = ticket
         self.peer = peer
         self.expel: Disconnect = lambda _reason: None
-        """Closes its connection, wherever that is."""
+        """Closes the connection, in whichever process it is served."""
 
     @property
     def is_admitted(self) -> bool:
-        """Whether it has a place to log in, or has logged in."""
+        """Whether it has a slot for its login, or has logged in."""
         return self._ticket.stage in (AdmissionStage.ENTERING, AdmissionStage.LOGGED_IN)
 
     def greeted(self) -> None:

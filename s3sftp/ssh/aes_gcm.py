@@ -1,7 +1,7 @@
 """AES-GCM for SSH packets (RFC 5647), with one cipher object for the life of a key.
 
-The nonce counts packets and must never repeat under one key, so all ways to seal a packet share the one
-counter here: asyncssh's own (`encrypt_packet`, `decrypt_packet`) and the short one (`seal_into`, `open`).
+The nonce counts packets and must never repeat under one key, so every way to encrypt a packet shares this one
+counter: asyncssh's own (`encrypt_packet`, `decrypt_packet`) and the fast path's (`seal_into`, `open`).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ class AesGcm(GCMEncryption):
     """One direction of a connection under one key."""
 
     def __init__(self, stock: GCMEncryption) -> None:
-        """Take over from asyncssh's object, where its counter stands."""
+        """Take over from asyncssh's object, at its current counter."""
         cipher = stock._cipher
         super().__init__(cipher)
         self._aead = AESGCM(cipher._key)
@@ -29,21 +29,21 @@ class AesGcm(GCMEncryption):
         self._opened: bytes | None = None
 
     def seal_into(self, header: bytes, plain: bytes, room: memoryview) -> None:
-        """Encrypt a packet, and its tag, into a room of the right size.
+        """Encrypt a packet and its tag into a buffer of the right size.
 
-        `header` is the packet's length, which is authenticated and stays readable.
+        `header` is the packet's length, which is authenticated and not encrypted.
         """
         self._aead.encrypt_into(self._next_nonce(), plain, header, room)
 
     def open(self, header: bytes | memoryview, sealed: bytes | memoryview) -> bytes | None:
-        """Decrypt a packet with its tag; None if it is not what was sent."""
+        """Decrypt a packet with its tag; None if it is not authentic."""
         try:
             return self._aead.decrypt(self._next_nonce(), sealed, header)
         except InvalidTag:
             return None
 
     def put_back(self, plain: bytes) -> None:
-        """The next `decrypt_packet` is for a packet that `open` has opened already."""
+        """Have the next `decrypt_packet` return a packet that `open` has already decrypted."""
         self._opened = plain
 
     def _next_nonce(self) -> bytes:
@@ -51,7 +51,7 @@ class AesGcm(GCMEncryption):
         self._invocation = (self._invocation + 1) & _WRAP
         return nonce
 
-    # as asyncssh calls it
+    # asyncssh's interface
 
     def encrypt_packet(self, seq: int, header: bytes, packet: bytes) -> tuple[bytes, bytes]:
         sealed = self._aead.encrypt(self._next_nonce(), packet, header)
@@ -67,5 +67,5 @@ class AesGcm(GCMEncryption):
 
 
 def upgraded(encryption: Encryption | None) -> Encryption | None:
-    """The same direction with a `AesGcm`, if its cipher is AES-GCM; else as it is."""
+    """The same direction with an `AesGcm` if its cipher is AES-GCM; else unchanged."""
     return AesGcm(encryption) if type(encryption) is GCMEncryption else encryption

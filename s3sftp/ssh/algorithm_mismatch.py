@@ -1,6 +1,6 @@
-"""Why a client and this server have no algorithm in common. Pure.
+"""Explains why a client and this server have no algorithm in common. Pure.
 
-It is told in the log in the operator's words: what is missing, what the client has, what would help.
+The log reports it in the operator's terms: what is missing, what the client offers, and what would help.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ _LISTS: tuple[tuple[str, Kind], ...] = (
     ("MAC", "macs"),
     ("MAC", "macs"),
 )
-"""The name-lists of a KEXINIT up to those that matter (RFC 4253, 7.1)."""
+"""The name-lists of a KEXINIT, as far as they matter (RFC 4253, 7.1)."""
 _WITHOUT_MAC = ("chacha20", "aes128-gcm", "aes256-gcm")
 _SHOWN_CHARS = 500
 
 
 @dataclass(frozen=True, slots=True)
 class AlgorithmMismatch:
-    """What is missing, what the client has instead, and what to do about it."""
+    """What is missing, what the client offers instead, and how to fix it."""
 
     missing: str
     offered: str
@@ -36,7 +36,8 @@ class AlgorithmMismatch:
 
 
 def mismatches(kexinit: bytes, offer: Offer, host_key_algorithms: Collection[str]) -> list[AlgorithmMismatch]:
-    """Everything that the client's KEXINIT has nothing of in common; nothing for what is no KEXINIT."""
+    """Every list of the client's KEXINIT that has nothing in common with the offer; none if it is not a
+    KEXINIT."""
     found: dict[str, AlgorithmMismatch] = {}
     needs_mac = True
     for (what, kind), names in zip(_LISTS, _name_lists(kexinit), strict=False):

@@ -1,12 +1,13 @@
-"""Which algorithms are offered, in order of preference; the client's order decides among them.
+"""Selects the algorithms to offer, in order of preference; the client's order decides among them.
 
-    modern       what is sound, post-quantum key exchange first                  the default
-    compatible   modern, and behind it what is weak but not broken               ssh.algorithms
-    additions    any sound or weak algorithm by its name, behind all others      ssh.extra_algorithms
-    refused      what is broken: nothing offers it
+    modern       sound algorithms, post-quantum key exchange first               the default
+    compatible   modern, followed by weak but unbroken algorithms                ssh.algorithms
+    additions    any sound or weak algorithm by its name, after all others       ssh.extra_algorithms
+    refused      broken algorithms: no setting offers them
 
-A list of one's own (`ssh.ciphers`) replaces that list of the policy, and has no weak names in it: those come
-as additions. asyncssh's own defaults have weak and broken algorithms, so lists are always given.
+A configured list (`ssh.ciphers`) replaces the policy's list and must not contain weak names; those need
+`ssh.extra_algorithms`. asyncssh's own defaults include weak and broken algorithms, so lists are always passed
+to it.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ RISKS: Mapping[str, str] = MappingProxyType(
         "ssh-rsa": "RSA signatures over SHA-1: who can pay for a collision may pose as a user or the server",
     }
 )
-"""What is weak but not broken, and why. Offered only where somebody has asked for it."""
+"""Weak but unbroken algorithms, and their risks. Offered only if the operator has asked for them."""
 
 WEAK_ADVICE = "remove it again as soon as no client needs it"
 
@@ -64,7 +65,7 @@ REFUSED: Mapping[str, str] = MappingProxyType(
         "none": "no protection at all",
     }
 )
-"""Parts of names that are never offered, and why. Where RISKS has the whole name, that counts."""
+"""Parts of names that are never offered, and why. If RISKS has the whole name, RISKS takes precedence."""
 
 
 def _installed(names: Iterable[bytes]) -> frozenset[str]:
@@ -82,7 +83,7 @@ _INSTALLED: Mapping[Kind, frozenset[str]] = MappingProxyType(
 MODERN: Mapping[Kind, tuple[str, ...]] = MappingProxyType(
     {
         "key_exchanges": (
-            # post-quantum together with a classical curve: what is recorded today stays secret
+            # hybrids of post-quantum and classical methods: traffic that is recorded today stays secret
             "mlkem768x25519-sha256",
             "sntrup761x25519-sha512",
             "sntrup761x25519-sha512@openssh.com",
@@ -171,7 +172,7 @@ BY_NAME: Mapping[Kind, tuple[str, ...]] = MappingProxyType(
         ),
     }
 )
-"""What no policy offers, and an addition or a list of one's own may. What RISKS does not name is sound."""
+"""Algorithms that no policy offers but additions and configured lists may. Those not in RISKS are sound."""
 _USABLE: Mapping[Kind, tuple[str, ...]] = MappingProxyType(
     {kind: (*MODERN[kind], *COMPATIBLE[kind], *BY_NAME[kind]) for kind in MODERN}
 )
@@ -179,7 +180,7 @@ _USABLE: Mapping[Kind, tuple[str, ...]] = MappingProxyType(
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """What a server offers, of each kind in order of preference."""
+    """The algorithms that a server offers, of each kind in order of preference."""
 
     key_exchanges: tuple[str, ...]
     ciphers: tuple[str, ...]
@@ -193,13 +194,13 @@ class Offer:
 
     @property
     def weak(self) -> dict[str, str]:
-        """What of it is weak, and the risk of each."""
+        """The weak algorithms in the offer, and the risk of each."""
         names = (*self.key_exchanges, *self.ciphers, *self.macs, *self.signatures)
         return {name: RISKS[name] for name in names if name in RISKS}
 
 
 def offer_of(policy: Policy, lists: Mapping[Kind, Sequence[str]], additions: Sequence[str]) -> Offer:
-    """What is offered: of each kind the list that is given, else the policy's; then its additions.
+    """The offer: for each kind the given list, else the policy's, followed by the additions.
 
     Names of the policy that the installed libraries lack are left out.
     """
@@ -215,18 +216,21 @@ def offer_of(policy: Policy, lists: Mapping[Kind, Sequence[str]], additions: Seq
 
 
 def warn_of_weak(offer: Offer) -> None:
-    """Tell the operator of each weak algorithm what it risks."""
+    """Log a warning for each weak algorithm, with its risk."""
     for name, risk in offer.weak.items():
         _log.warning("algorithm.weak", algorithm=name, risk=risk, advice=WEAK_ADVICE)
 
 
 def kind_of(name: str) -> Kind | None:
-    """What an algorithm is for; None if it is never offered."""
+    """The kind of an algorithm; None if it is never offered."""
     return next((kind for kind, names in _USABLE.items() if name in names), None)
 
 
 def checked(names: tuple[str, ...], kind: Kind) -> tuple[str, ...]:
-    """The names, if each can be in a list of this kind. Raises ValueError that says which cannot, and why."""
+    """The names, unchanged.
+
+    Raises ValueError: if a name cannot be in a list of this kind; the text has each, and why.
+    """
     _refuse_broken(names)
     weak = [name for name in names if name in RISKS]
     if weak:
@@ -238,14 +242,17 @@ def checked(names: tuple[str, ...], kind: Kind) -> tuple[str, ...]:
 
 
 def checked_additions(names: tuple[str, ...]) -> tuple[str, ...]:
-    """The names, if every one can be an addition. Raises ValueError that says which cannot, and why."""
+    """The names, unchanged.
+
+    Raises ValueError: if a name cannot be an addition; the text has each, and why.
+    """
     _refuse_broken(names)
     _refuse_unknown(names, tuple(_USABLE))
     return names
 
 
 def advice_for(names: Sequence[str]) -> str:
-    """What the operator may do for a client that offers these names and nothing else of their kind."""
+    """What the operator can do for a client that offers only these names of their kind."""
     possible = [name for name in names if (kind := kind_of(name)) and name in _INSTALLED[kind]]
     compatible = {name for kind in COMPATIBLE.values() for name in kind}
     if by_policy := [name for name in possible if name in compatible]:
@@ -273,7 +280,7 @@ def _refuse_unknown(names: Sequence[str], kinds: Sequence[Kind]) -> None:
 
 
 def _broken(name: str) -> str | None:
-    """Why an algorithm is never offered; None if it may be, or is not known."""
+    """Why an algorithm is never offered; None if it may be offered or is unknown."""
     if name in RISKS:
         return None
     return next((reason for part, reason in REFUSED.items() if part in name), None)

@@ -1,4 +1,7 @@
-"""What asyncssh has no public switch for, in one place. Each has a test that fails if asyncssh changes."""
+"""Wraps the private parts of asyncssh that have no public switch.
+
+Each of them has a test that fails if asyncssh changes.
+"""
 
 from __future__ import annotations
 
@@ -16,11 +19,12 @@ _LEAST_PACKET_BYTES = 256
 _FIRST_BYTES = 16
 MOST_LOGIN_BYTES = 8192
 NO_TEXT = secrets.token_hex(32)
-"""Stands for a password that is no text. Nobody outside this process knows it."""
+"""Stands for a password that is not valid text. Unknown outside this process."""
 
 
 def refuse_tiny_packets(channel: Any) -> None:
-    """Send away who takes packets of next to nothing: a window full of them holds up everybody else."""
+    """Refuse clients that accept only tiny packets: sending a full window of them would delay
+    everybody else."""
     process_open = channel.process_open
 
     def checked(send_chan: int, send_window: int, send_pktsize: int, session: Any) -> None:
@@ -32,10 +36,10 @@ def refuse_tiny_packets(channel: Any) -> None:
 
 
 def refuse_long_logins(conn: Any) -> None:
-    """Send away who logs in with more than any key or password needs.
+    """Refuse logins with more data than any key or password needs.
 
-    asyncssh prepares a password character by character, on the event loop: of the longest that fits into a
-    packet it would hold up everybody for a second, before anybody has logged in.
+    asyncssh prepares a password character by character, on the event loop: the longest password that fits
+    into a packet would block everybody for a second, before any authentication.
     """
     process_request = conn._packet_handlers[MSG_USERAUTH_REQUEST]
 
@@ -48,9 +52,9 @@ def refuse_long_logins(conn: Any) -> None:
 
 
 def refuse_passwords_that_are_no_text(conn: Any) -> None:
-    """Have the owner refuse a password with NUL or not in UTF-8, for which asyncssh ends the connection.
+    """Let the owner refuse a password with NUL or invalid UTF-8, for which asyncssh would end the connection.
 
-    The owner gets NO_TEXT in its place. What is malformed otherwise stays asyncssh's to judge.
+    The owner gets NO_TEXT in its place. Requests that are malformed in another way are left to asyncssh.
     """
     process_request = conn._packet_handlers[MSG_USERAUTH_REQUEST]
 
@@ -62,7 +66,7 @@ def refuse_passwords_that_are_no_text(conn: Any) -> None:
 
 
 def _without_bad_password(payload: bytes) -> SSHPacket | None:
-    """The request with NO_TEXT as its password, behind its type; None if it may stay as it is."""
+    """The request after its type byte, with NO_TEXT as the password; None if it may stay as it is."""
     packet = SSHPacket(payload)
     try:
         kind = packet.get_byte()
@@ -85,9 +89,9 @@ def _without_bad_password(payload: bytes) -> SSHPacket | None:
 
 
 def take_any_response(conn: Any) -> None:
-    """Have the question under way take responses that are not UTF-8: they are no text, and no password.
+    """Accept responses to the current keyboard-interactive query that are not UTF-8, and so never a password.
 
-    asyncssh ends the connection for them. Undecodable bytes become surrogates, which SASLprep forbids.
+    asyncssh would end the connection. Undecodable bytes become surrogates, which SASLprep forbids.
     """
 
     def received(auth: Any, _kind: int, _number: int, packet: Any) -> None:
@@ -101,7 +105,8 @@ def take_any_response(conn: Any) -> None:
 
 
 def offer_as_sshd_does(conn: Any) -> None:
-    """Name the methods in sshd's order, which clients are tested with; asyncssh's has another."""
+    """List the authentication methods in sshd's order, which clients are tested with, instead of
+    asyncssh's."""
 
     def failure(partial_success: bool) -> None:
         methods = get_supported_server_auth_methods(conn)
@@ -113,45 +118,45 @@ def offer_as_sshd_does(conn: Any) -> None:
 
 
 def comes_from(conn: Any, address: str, port: int) -> None:
-    """Tell asyncssh who the client is, where its socket only knows a load balancer."""
+    """Set the client's address in asyncssh, if the socket knows only a load balancer's."""
     conn._peer_addr, conn._peer_port = address, port
     conn.set_extra_info(peername=(address, port))
 
 
 def kexinit_of(conn: Any) -> bytes:
-    """The client's KEXINIT as it came, for what to say when nothing in it is in common."""
+    """The client's KEXINIT as received, to explain why nothing in it is in common."""
     payload: bytes = conn._client_kexinit
     return payload
 
 
 def on_transport_pressure(conn: Any, paused: Callable[[], None], resumed: Callable[[], None]) -> None:
-    """Hear when the socket of a connection is full and when it has room again.
+    """Call `paused` when the connection's socket is full and `resumed` when it has room again.
 
-    These are asyncio's protocol callbacks; asyncssh has them and does nothing in them.
+    These are asyncio's protocol callbacks, which asyncssh leaves empty.
     """
     conn.pause_writing = paused
     conn.resume_writing = resumed
 
 
 def packets_received(conn: Any) -> int:
-    """A number that is another one whenever the client has sent a packet since."""
+    """A number that changes whenever the client has sent a packet."""
     return int(conn._recv_seq)
 
 
 def ask(conn: Any) -> None:
-    """Send the client something to answer, unless it does not take what it was sent before.
+    """Send the client a keepalive request, unless it is not accepting what was sent before.
 
-    asyncssh's own keepalive ends the connection after a number of unanswered ones, sets a timer for each
-    chunk that it receives, and keeps a task for each question.
+    asyncssh's own keepalive ends the connection after a number of unanswered requests, sets a timer for each
+    chunk that it receives, and keeps a task for each request.
     """
     if conn._kex_complete and conn._transport is not None and not conn._transport.get_write_buffer_size():
         conn._send_global_request(b"keepalive@openssh.com", want_reply=True)
 
 
 def on_version(conn: Any, heard: Callable[[], None], unheard: Callable[[bytes], None]) -> None:
-    """Hear once when the client has sent its version: then asyncssh waits for packets instead.
+    """Call `heard` once when the client has sent its version, after which asyncssh waits for packets.
 
-    `unheard` is called with the first bytes of what was no version, or not yet one.
+    `unheard` is called with the first bytes of data that is no version, or not yet a complete one.
     """
     receive = conn._recv_handler
 

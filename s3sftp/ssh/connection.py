@@ -1,10 +1,11 @@
-"""One SSH connection: let in, logged in, its sessions, its end.
+"""One SSH connection: admission, login, its sessions, its end.
 
     connection_made ─► _greeted ─► begin_auth … auth_completed ─► session_requested … ─► connection_lost
-     let in by the      its client    logged in, and counted        SFTP sessions          all is let go
-     door, or closed    has come      by the door                   (ssh/session_protocol.py)
+     admitted by the    client       logged in, and counted        SFTP sessions          all is released
+     gate, or closed    version      by the gate                   (ssh/session_protocol.py)
+                        received
 
-The methods stand in that order.
+The methods are in that order.
 """
 
 from __future__ import annotations
@@ -40,8 +41,8 @@ from s3sftp.telemetry.metrics import Metrics
 
 _log = get_logger("s3sftp.ssh")
 _END_SECONDS = 5.0
-"""How long a session may take to end before its connection is closed under it, beside what it needs to answer
-CLOSEs that have arrived."""
+"""Seconds that a session may take to end before its connection is closed, in addition to what it needs to
+answer CLOSEs that have arrived."""
 
 _TURN_ON = (
     "if this is your load balancer, set listen.proxy_protocol and add its address to listen.proxy_sources"
@@ -49,22 +50,22 @@ _TURN_ON = (
 _TWO_HEADERS = "a second header followed the first: only the load balancer next to the server may send one"
 
 _LEAVE_SECONDS = 2.0
-"""How long a client whose sessions have ended may take to hang up by itself."""
+"""Seconds that a client may take to disconnect by itself once its sessions have ended."""
 _STOPPING = "the server is stopping"
 _MAX_MISPLACED = 100
-"""Messages that do not belong before the login: clients that work send one or two."""
+"""Messages out of place before the login: working clients send one or two."""
 
 
 @dataclass(slots=True)
 class ListenerContext:
-    """What all connections of a listener have in common."""
+    """What all connections of a listener share."""
 
     options: SshOptions
     asking: AuthGateway
     door: AdmissionGate
     open_session: OpenSession
     sessions_idle: timedelta
-    """How long a session may be idle before it ends; 0 for ever."""
+    """How long a session may be idle before it ends; 0: without limit."""
     host_keys: Sequence[asyncssh.SSHKeyPair] = ()
     connections: set[SshConnection] = field(default_factory=set)
     refusals: LogThrottle = field(default_factory=LogThrottle)
@@ -93,13 +94,13 @@ class SshConnection(SftpOnlyServer):
         self._misplaced = 0
         self._sessions: dict[ServerSession, asyncio.Task[None]] = {}
         self._opening = 0
-        """Sessions that wait for the door's answer to the login."""
+        """Sessions that wait for the gate's answer to the login."""
         self._opened = 0
         self._keepalive: Keepalive | None = None
         self._tcp_watch: TcpWatch | None = None
         self._paused = False
         self._leaving = ""
-        """Why the server ends the connection, if it does."""
+        """Why the server ends the connection; empty if it does not."""
         self._idle: asyncio.TimerHandle | None = None
         self._closed = asyncio.Event()
 
@@ -114,7 +115,7 @@ class SshConnection(SftpOnlyServer):
         note_agreement(conn)
         guest = self._shared.door.arrive(conn, self.abort)
         if guest is None:
-            # before the first byte: no key exchange, no cryptography, nothing to guess from
+            # before the first byte: no key exchange, no cryptography, no login to guess
             conn.abort()
             return
         self._guest = guest
@@ -139,7 +140,7 @@ class SshConnection(SftpOnlyServer):
         self._tell("connection.opened", **guest.peer.fields)
 
     def _greeted(self) -> None:
-        """The client has sent its version."""
+        """Record that the client has sent its version."""
         if self._guest is None:
             return
         self._signs.is_client = True
@@ -147,7 +148,7 @@ class SshConnection(SftpOnlyServer):
         self._tell("connection.identified", **self._guest.peer.fields)
 
     def _look_for_header(self, begins: bytes) -> None:
-        """The client has sent something else than its version, or not all of it."""
+        """Inspect first bytes that are not the client's version, or not all of it."""
         self._signs.has_sent |= bool(begins)
         if not proxy_header.begins_one(begins):
             return
@@ -162,20 +163,26 @@ class SshConnection(SftpOnlyServer):
             )
 
     def _tell(self, event: str, **fields: Any) -> None:
-        """Of health checks only who looks closely wants to hear."""
+        """Log an event; at debug level while no SSH client has shown itself, such as for health checks."""
         is_check = not self._signs.is_client or (self._is_proxys_own and not self.authenticated)
         tell = _log.debug if is_check else _log.info
         tell(event, connection=self._id, **fields)
 
     def service_requested(self) -> None:
-        """The client asks for the login's service again. Raises asyncssh.DisconnectError after too many."""
+        """Handle another request for the authentication service.
+
+        Raises asyncssh.DisconnectError: after too many.
+        """
         self._service_requests += 1
         limits = self._shared.options
         if self._service_requests > limits.max_auth_attempts + limits.max_key_offers:
             raise asyncssh.DisconnectError(asyncssh.DISC_PROTOCOL_ERROR, "Too many service requests")
 
     def misplaced(self) -> None:
-        """What came does not belong before the login. Raises asyncssh.DisconnectError after too many."""
+        """Handle a message that is out of place before the login.
+
+        Raises asyncssh.DisconnectError: after too many.
+        """
         self._misplaced += 1
         if self._misplaced > _MAX_MISPLACED:
             raise asyncssh.DisconnectError(asyncssh.DISC_PROTOCOL_ERROR, "Too many unexpected messages")
@@ -198,7 +205,7 @@ class SshConnection(SftpOnlyServer):
         return await self._login.password(username, password)
 
     async def change_password(self, username: str, old_password: str, new_password: str) -> bool:
-        """Refused, after as much work as for a password, so that it is no cheaper way to ask."""
+        """Always refused, at the cost of a password check, so that it is no cheaper way to test passwords."""
         await self._login.password(username, old_password)
         self._login.proof = None
         return False
@@ -231,7 +238,7 @@ class SshConnection(SftpOnlyServer):
             self._open_conn.disconnect(asyncssh.DISC_TOO_MANY_CONNECTIONS, refusal.reason)
 
     def _welcome(self, counted: asyncio.Future[Refusal | None]) -> Refusal | None:
-        """The door's answer is known: say so."""
+        """Log the gate's answer to the login."""
         refusal, proof = counted.result(), self._login.proof
         if refusal is not None or proof is None:
             _log.warning(
@@ -260,7 +267,7 @@ class SshConnection(SftpOnlyServer):
         return None
 
     def answered(self) -> None:
-        """The client has answered what it was asked, or what nobody asked it."""
+        """Record an answer of the client, requested or not."""
         self._alive.answered()
 
     # -- sessions
@@ -286,7 +293,7 @@ class SshConnection(SftpOnlyServer):
         return channel, self._open(proof.identity, channel)
 
     async def _open_when_counted(self, identity: Identity, channel: Any) -> asyncssh.SSHServerSession[bytes]:
-        """Nobody does anything before the door has counted them in."""
+        """Open a session once the gate has counted the login; until then the client can do nothing."""
         try:
             refusal = await asyncio.shield(self._counted) if self._counted else None
         except asyncio.CancelledError:
@@ -363,16 +370,16 @@ class SshConnection(SftpOnlyServer):
 
     @property
     def authenticated(self) -> bool:
-        """Whether the client has proved who it is."""
+        """Whether the client has authenticated."""
         return self._counted is not None
 
     @property
     def busy(self) -> bool:
-        """Whether a session of it has something under way."""
+        """Whether any of its sessions has something under way."""
         return any(session.busy for session in self._sessions)
 
     async def end_sessions(self, reason: str, *, only_idle: bool = False) -> None:
-        """End its sessions; with `only_idle` those that have nothing under way."""
+        """End its sessions; with `only_idle` only those with nothing under way."""
         ending = [session for session in self._sessions if not (only_idle and session.busy)]
         await asyncio.gather(*(self._end(session, reason) for session in ending))
 
@@ -386,13 +393,13 @@ class SshConnection(SftpOnlyServer):
 
     @property
     def proved_to_be(self) -> str:
-        """The user that the client is, or is about to be once its login is complete; empty for nobody."""
+        """The user who has authenticated, even if the login is not complete yet; empty if nobody has."""
         proof = self._login.proof
         return proof.identity.user if proof else ""
 
     def send_away(self, reason: str) -> Coroutine[Any, Any, None]:
-        """Refuse new sessions from now on. What is returned ends those that run, as when the server stops,
-        and then the connection."""
+        """Refuse new sessions from now on. The returned coroutine ends the running ones, as when the server
+        stops, and then the connection."""
         self._leaving = reason
         _log.info(
             "connection.ending", connection=self._id, peer=self._peer, user=self.proved_to_be, reason=reason
@@ -410,7 +417,7 @@ class SshConnection(SftpOnlyServer):
             self.disconnect(reason)
 
     def disconnect(self, reason: str) -> None:
-        """Say goodbye and close."""
+        """Send a DISCONNECT and close."""
         self._open_conn.disconnect(asyncssh.DISC_BY_APPLICATION, reason)
 
     def abort(self, reason: str) -> None:
@@ -419,7 +426,7 @@ class SshConnection(SftpOnlyServer):
         self._open_conn.abort()
 
     async def wait_closed(self) -> None:
-        """Wait until it is closed and its sessions have let go."""
+        """Wait until the connection is closed and its sessions have released everything."""
         await self._closed.wait()
         await asyncio.gather(*self._sessions.values(), return_exceptions=True)
 
@@ -448,7 +455,8 @@ class SshConnection(SftpOnlyServer):
         )
 
     def _tell_mismatch(self) -> None:
-        """Say so if the two had no algorithm in common: the client may have found out, and left, first."""
+        """Log a lack of common algorithms, if there is one: the client may have detected it first and
+        disconnected."""
         of_host_keys = {pair.algorithm.decode("ascii") for pair in self._shared.host_keys}
         kexinit = asyncssh_internals.kexinit_of(self._open_conn)
         for found in mismatches(kexinit, self._shared.options.offer, of_host_keys):

@@ -1,4 +1,4 @@
-"""How many descriptors this process may have open, and how many of them connections must leave alone."""
+"""Manages the limit of open file descriptors, and how many of them connections may use."""
 
 from __future__ import annotations
 
@@ -8,32 +8,33 @@ import resource
 import sys
 
 BASE = 64
-"""For what a process has open besides connections: libraries, event loop, state directory."""
+"""Descriptors that a process uses besides connections: libraries, event loop, state directory."""
 
 
 def limit() -> int:
-    """How many this process may have open."""
+    """How many descriptors this process may have open."""
     return _number(resource.getrlimit(resource.RLIMIT_NOFILE)[0])
 
 
 def raise_limit() -> int:
-    """Raise the soft limit to the hard limit, as far as that is allowed; the limit from now on."""
+    """Raise the soft limit to the hard limit, as far as allowed; return the new limit."""
     _soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    with contextlib.suppress(OSError, ValueError):  # macOS takes no "unlimited"
+    with contextlib.suppress(OSError, ValueError):  # macOS does not accept "unlimited"
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     return limit()
 
 
 def for_connections(others: int) -> int:
-    """How many of all connections may take, where the rest of the process opens so many others."""
+    """How many descriptors connections may use if the rest of the process opens `others`."""
     all_of_them = limit()
     return all_of_them - min(others + BASE, all_of_them // 2)
 
 
 def has_room(any_open: int, others: int) -> bool:
-    """Whether one more connection can be taken, and leaves the rest of the process what it needs.
+    """Whether one more connection leaves the rest of the process enough descriptors.
 
-    The kernel gives the lowest number that is free, so a copy of any says how many there are at least.
+    The kernel assigns the lowest free number, so a duplicate of `any_open` shows a lower bound of how many
+    are open.
     """
     try:
         probe = os.dup(any_open)

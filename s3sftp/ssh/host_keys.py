@@ -1,10 +1,10 @@
-"""The keys that the server proves itself with: made once, kept for ever.
+"""Loads the server's host keys, and generates missing ones, which are then kept permanently.
 
-A host key that changes makes every client refuse to connect, and teaches people to ignore the warning. So
-one is generated only where there is none, and a file that is there but cannot be used ends the start.
+If a host key changes, every client refuses to connect, and people learn to ignore the warning. So a key is
+generated only if there is none, and an unusable key file stops the start.
 
 Of several keys of one type the first is used. The others are announced (`hostkeys-00@openssh.com`), so that
-clients which ask for a proof know a key before it is used. This is how one is replaced.
+clients that ask for a proof know a key before it is used. This is how a key is replaced.
 """
 
 from __future__ import annotations
@@ -29,25 +29,27 @@ _log = get_logger("s3sftp.ssh")
 FILES: Mapping[str, str] = MappingProxyType(
     {
         "ssh_host_ed25519_key": "ssh-ed25519",
-        # for clients that know no Ed25519: JSch 0.1, Apache MINA without an optional library, Windows' .NET
+        # for clients without Ed25519: JSch 0.1, Apache MINA without an optional library, Windows' .NET
         "ssh_host_ecdsa_key": "ecdsa-sha2-nistp256",
         "ssh_host_rsa_key": "ssh-rsa",
     }
 )
-"""The files in the state directory, and the type of the key in each: those that sshd makes."""
+"""The files in the state directory and the type of key in each: the same as sshd's."""
 _RSA_BITS = 3072
 _LEAST_RSA_BITS = 1024
-"""OpenSSH refuses a server whose key is shorter."""
+"""OpenSSH refuses servers with shorter keys."""
 _MAX_BYTES = 64 << 10
-"""Of a file with a key, which takes less than 16 KiB."""
+"""Maximum size of a key file; a key takes less than 16 KiB."""
 _NOT_REPLACED = "it is not replaced, as clients would no longer trust the server: restore it, or remove it"
 _ELSEWHERE = "name the keys in ssh.host_keys, or a directory that can be written in server.state_dir"
 
 
 def host_keys_of(given: Sequence[Path | str | asyncssh.SSHKey]) -> list[asyncssh.SSHKey]:
-    """The given keys and those in the given files; of none, one of each type, made for this run alone.
+    """The given keys and those in the given files; if there are none, one key of each type for this run only.
 
-    Takes a while, so not for the event loop. Raises ConfigurationError with every file that cannot be used.
+    Slow, so do not call it on the event loop.
+
+    Raises ConfigurationError: if files cannot be used; lists each of them.
     """
     if not given:
         _log.warning(
@@ -69,17 +71,19 @@ def host_keys_of(given: Sequence[Path | str | asyncssh.SSHKey]) -> list[asyncssh
 
 
 async def host_keys_in_thread(given: Sequence[Path | str | asyncssh.SSHKey]) -> list[asyncssh.SSHKey]:
-    """`host_keys_of` for the event loop: in a thread, unless all is there already."""
+    """`host_keys_of` for the event loop: runs in a thread, unless all keys are given as objects."""
     if given and all(isinstance(each, asyncssh.SSHKey) for each in given):
         return host_keys_of(given)
     return await asyncio.to_thread(host_keys_of, given)
 
 
 def load_host_keys(given: Sequence[Path], state_dir: Path) -> list[asyncssh.SSHKey]:
-    """The given keys, or those in the state directory, of which the missing ones are made now.
+    """The given keys, or those in the state directory, generating the missing ones.
 
-    Takes a while, so not for the event loop. Servers that start at once on one directory get the same keys.
-    Raises ConfigurationError with every file that cannot be used.
+    Slow, so do not call it on the event loop. Servers that start concurrently on one directory get the same
+    keys.
+
+    Raises ConfigurationError: if files cannot be used; lists each of them.
     """
     if not given:
         given = [state_dir / name for name in FILES]
@@ -93,7 +97,7 @@ def load_host_keys(given: Sequence[Path], state_dir: Path) -> list[asyncssh.SSHK
 
 
 def _make(file: Path, kind: str, *, beside_others: bool) -> None:
-    """Make a key that a server on this directory shall have, unless another start is quicker."""
+    """Generate a key for all servers on this directory, unless a concurrent start is faster."""
     try:
         generate(file, kind)
     except ConfigurationError:
@@ -108,9 +112,9 @@ def _make(file: Path, kind: str, *, beside_others: bool) -> None:
 
 
 def generate(file: Path, kind: str = "ssh-ed25519") -> asyncssh.SSHKey:
-    """Make a private key in a new file that only its owner can read. Never replaces a file.
+    """Generate a private key in a new file that only its owner can read. Never replaces a file.
 
-    Raises ConfigurationError.
+    Raises ConfigurationError: if the file exists or cannot be written.
     """
     key = _new_key(kind)
     try:
@@ -129,7 +133,7 @@ def _new_key(kind: str) -> asyncssh.SSHKey:
 
 
 def _create(file: Path, data: bytes) -> None:
-    """Make the file with all of the data or not at all, and never replace one: a link does both."""
+    """Create the file with all of the data or not at all, and never replace one: a hard link does both."""
     partial = file.with_name(f".{file.name}.{secrets.token_hex(4)}")
     try:
         _write_new(partial, data)
@@ -137,7 +141,7 @@ def _create(file: Path, data: bytes) -> None:
             os.link(partial, file)
         except FileExistsError:
             raise
-        except OSError:  # a file system without links: a crash may leave a file that the next start names
+        except OSError:  # a file system without links: a crash may leave a file that the next start reports
             _write_new(file, data)
     finally:
         with contextlib.suppress(OSError):
@@ -152,7 +156,10 @@ def _write_new(file: Path, data: bytes) -> None:
 
 
 def load(file: Path) -> asyncssh.SSHKey:
-    """Read a private key. Raises ConfigurationError that says what is wrong and that nothing was replaced."""
+    """Load a private key.
+
+    Raises ConfigurationError: if it cannot be used; the text says why, and that nothing was replaced.
+    """
     try:
         with file.open("rb") as stream:
             data = stream.read(_MAX_BYTES + 1)
@@ -193,7 +200,7 @@ def _imported(file: Path, data: bytes) -> asyncssh.SSHKey:
 
 
 def _unusable(key: asyncssh.SSHKey) -> str | None:
-    """What a key is that no server can prove itself with; None for one that can be used."""
+    """Why a key cannot be used as a host key; None if it can."""
     names = [name.decode("ascii") for name in key.sig_algorithms]
     if not any(kind_of(name) == "signatures" for name in names):
         return f"of type {key.get_algorithm()}, which clients no longer accept"
@@ -204,13 +211,14 @@ def _unusable(key: asyncssh.SSHKey) -> str | None:
 
 
 def _is_open_to_others(found: os.stat_result) -> bool:
-    """Of a file that is another's, the group may be ours: Kubernetes gives a pod its Secrets by the group."""
+    """Whether others have access to the file. Another owner's file may be open to our group: Kubernetes gives
+    a pod its Secrets that way."""
     group = stat.S_IRWXG if found.st_uid == os.geteuid() else 0
     return bool(found.st_mode & (group | stat.S_IRWXO))
 
 
 def known_hosts_line(key: asyncssh.SSHKey, host: str, port: int) -> str:
-    """What a client's known_hosts file says of a server with this key."""
+    """The line for a client's known_hosts file about a server with this key."""
     name = host if port == 22 else f"[{host}]:{port}"
     return f"{name} {' '.join(key.export_public_key('openssh').decode().split()[:2])}"
 

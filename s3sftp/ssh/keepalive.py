@@ -1,8 +1,10 @@
-"""Questions whether a client is still there, which keep awake what lies between, and what their answers tell.
+"""Sends keepalive requests to clients, and ends connections that leave them unanswered for too long.
 
-A client of one thread (libssh2 below curl and PHP, net-ssh, phpseclib) answers only while its program calls
-the library: silent is not gone. Who is gone, TCP finds out (`tcp_watch.py`). Unanswered questions end a
-connection only when a session as silent would have been ended as idle.
+The requests also keep firewalls and load balancers from forgetting a connection.
+
+A single-threaded client (libssh2 in curl and PHP, net-ssh, phpseclib) answers only while its program calls
+the library: a silent client is not necessarily gone. TCP detects clients that are gone (`tcp_watch.py`).
+Unanswered requests end a connection only when an equally silent session would have been ended as idle.
 """
 
 from __future__ import annotations
@@ -16,16 +18,18 @@ from s3sftp.ssh import asyncssh_internals
 from s3sftp.ssh.options import SshOptions
 
 _LONGER = 1.5
-"""A session as silent is ended first, and says so: idleness is looked for every quarter of its limit."""
+"""An idle session is ended first, with its own reason: idleness is checked every quarter of its limit."""
 
 
 class Keepalive:
-    """The questions to one client. It costs a packet nothing: what came is read off the sequence numbers."""
+    """The keepalive requests to one client. Costs nothing per packet: sequence numbers show what
+    has arrived."""
 
     def __init__(
         self, conn: Any, options: SshOptions, sessions_idle: timedelta, give_up: Callable[[str], None]
     ) -> None:
-        """`sessions_idle` is how long a session may be idle, 0 for ever. `give_up` ends the connection."""
+        """`sessions_idle` is how long a session may be idle, 0 without limit. `give_up` ends the
+        connection."""
         self._conn = conn
         self._seconds = options.keepalive_interval.total_seconds()
         self._most_unanswered = options.keepalive_count
@@ -39,23 +43,23 @@ class Keepalive:
         self._heard_at = 0.0
 
     def start(self) -> None:
-        """The client has logged in."""
+        """Start, once the client has logged in."""
         if self._seconds and self._timer is None:
             self._timer = self._loop.call_later(self._seconds, self._look)
 
     def stop(self) -> None:
-        """The connection is over."""
+        """Stop, because the connection is closed."""
         if self._timer is not None:
             self._timer.cancel()
 
     def answered(self) -> None:
-        """The client has answered a question: all that was sent before it has arrived."""
+        """Record that the client has answered a request: all that was sent before it has arrived."""
         for answer in self._answers:
             if not answer.done():
                 answer.set_result(None)
 
     async def answer(self, seconds: float) -> None:
-        """Ask, and wait for the answer, so long at most."""
+        """Send a request and wait for its answer, at most this long."""
         answer = self._loop.create_future()
         self._answers.add(answer)
         try:

@@ -1,4 +1,4 @@
-"""The listening socket and all connections that came through it.
+"""Listens for SSH connections and manages them until they end.
 
 start ──► stop_accepting ──► drain (idle sessions end, busy ones may finish) ──► stop (the rest ends)
 """
@@ -28,7 +28,7 @@ from s3sftp.telemetry.metrics import Metrics
 _log = get_logger("s3sftp.ssh")
 _POLL_SECONDS = 0.05
 _LEAVE_SECONDS = 2.0
-"""How long a client whose sessions have ended may take to hang up by itself."""
+"""Seconds that a client may take to disconnect by itself once its sessions have ended."""
 
 
 class Listener:
@@ -47,11 +47,11 @@ class Listener:
         other_descriptors: int = 0,
         metrics: Metrics | None = None,
     ) -> None:
-        """With an entrance, connections come from there, and not from a socket of its own. Its own leaves so
-        many descriptors to the rest of the process.
+        """With `entrance`, connections come from it instead of a listening socket of this listener; its own
+        leaves `other_descriptors` file descriptors to the rest of the process.
 
-        `sessions_idle` is how long sessions may be idle before they end, 0 for ever: nobody is given up
-        sooner for being silent.
+        `sessions_idle` is how long sessions may be idle before they end, 0 without limit: no client is given
+        up sooner for being silent.
         """
         self._listen = listen
         self._options = ssh
@@ -86,21 +86,24 @@ class Listener:
 
     @property
     def port(self) -> int:
-        """The TCP port, once started; 0 where connections come from an entrance."""
+        """The TCP port, once started; 0 if connections come from `entrance`."""
         return self._own.port if self._own else 0
 
     @property
     def connections(self) -> int:
-        """How many there are now."""
+        """The current number of connections."""
         return len(self._shared.connections)
 
     @property
     def busy(self) -> bool:
-        """Whether a session has something under way."""
+        """Whether any session has something under way."""
         return any(connection.busy for connection in self._shared.connections)
 
     async def start(self) -> None:
-        """Listen. Raises CannotListen."""
+        """Start to listen.
+
+        Raises CannotListen: if the address cannot be listened on.
+        """
         if self._own is not None:
             warn_of_weak(self._options.offer)
         listening = asyncio.ensure_future(self._listening())
@@ -109,7 +112,7 @@ class Listener:
         except OSError as error:
             raise CannotListen.because(self._listen, error) from error
         except asyncio.CancelledError:
-            # asyncssh may still be about to have the entrance opened
+            # asyncssh may still be about to start the connection source
             listening.add_done_callback(_close)
             if self._own is not None:
                 self._own.close()
@@ -120,7 +123,7 @@ class Listener:
     async def _listening(self) -> asyncssh.SSHAcceptor:
         options, offer = self._options, self._options.offer
         return await asyncssh.listen(
-            tunnel=self._entrance,  # asyncssh listens where that does
+            tunnel=self._entrance,  # asyncssh listens where its tunnel does
             server_factory=lambda: SshConnection(self._shared),
             server_version=options.version,
             server_host_keys=self._host_keys,
@@ -141,9 +144,9 @@ class Listener:
             gss_kex=False,
             gss_auth=False,
             login_timeout=options.login_grace.total_seconds(),
-            keepalive_interval=0,  # ours is in keepalive.py
+            keepalive_interval=0,  # keepalive.py does this instead
             tcp_keepalive=True,
-            utf8_decode_errors="replace",  # what clients say of themselves is not worth a connection
+            utf8_decode_errors="replace",  # undecodable text is no reason to disconnect
             allow_pty=False,
             line_editor=False,
             x11_forwarding=False,
@@ -153,9 +156,10 @@ class Listener:
         )
 
     def send_away(self, users: Collection[str], reason: str) -> None:
-        """End the connections of these users: what they have under way is aborted, nothing of it published.
+        """End the connections of these users: what they have under way is aborted, and nothing of it is
+        published.
 
-        Returns at once; new sessions of theirs are refused from now on.
+        Returns at once; further sessions of these users are refused from now on.
         """
         for connection in list(self._shared.connections):
             if connection.proved_to_be in users:
@@ -167,13 +171,13 @@ class Listener:
         """Close the listening socket, and the connections that have not logged in."""
         self._shared.stopping = True
         if self._acceptor is not None:
-            self._acceptor.close()  # not wait_closed: from Python 3.12 that waits for every connection
+            self._acceptor.close()  # not wait_closed: since Python 3.12 it waits for every connection
         for connection in list(self._shared.connections):
             if not connection.authenticated:
                 connection.abort("the server is stopping")
 
     async def drain(self, limit_seconds: float) -> bool:
-        """End sessions as they become idle, for so long at most. Returns whether all have ended."""
+        """End sessions as they become idle, for at most this long. Returns whether all have ended."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + limit_seconds
         while self.busy:

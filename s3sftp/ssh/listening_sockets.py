@@ -1,4 +1,4 @@
-"""Listening sockets that are bound before anybody is ready to serve: a port in use is told at once."""
+"""Binds the listening sockets before the server is ready, so that a port in use is reported at once."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from s3sftp.errors import S3sftpError
 from s3sftp.ssh.options import ListenOptions
 
 BACKLOG = 1024
-"""Connections that the kernel keeps until they are accepted."""
+"""Connections that the kernel queues until they are accepted."""
 
 
 _ADVICE = {
@@ -22,11 +22,11 @@ _A_NAME = "; listen.host has to be an address of this machine, or a name that le
 
 
 class CannotListen(S3sftpError):
-    """The address cannot be listened on: in use, not ours, or not allowed."""
+    """The address cannot be listened on: it is in use, not local, or not permitted."""
 
     @classmethod
     def because(cls, listen: ListenOptions, error: OSError) -> CannotListen:
-        """Where, and why."""
+        """The error for this address and cause."""
         # the errors of getaddrinfo have numbers of their own
         named = error.errno and not isinstance(error, socket.gaierror)
         reason = os.strerror(error.errno) if named and error.errno else error.strerror or str(error)
@@ -35,7 +35,10 @@ class CannotListen(S3sftpError):
 
 
 def bind(listen: ListenOptions) -> list[socket.socket]:
-    """Bound sockets that do not listen yet, one for each address. Raises CannotListen."""
+    """Bound sockets that do not listen yet, one for each address.
+
+    Raises CannotListen: if an address cannot be bound.
+    """
     sockets: list[socket.socket] = []
     try:
         for family, address in _addresses(listen):
@@ -53,7 +56,7 @@ def _addresses(listen: ListenOptions) -> list[tuple[int, tuple[str, int]]]:
         return [(family, ("", listen.port))]
     try:
         found = socket.getaddrinfo(listen.host, listen.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-    except UnicodeError:  # idna refuses it, or it is bytes that are no text
+    except UnicodeError:  # idna refuses the name, or it contains bytes that are not text
         raise CannotListen(f"cannot listen on {listen.host!r}: no host can have such a name") from None
     return list(dict.fromkeys((int(entry[0]), entry[4]) for entry in found))  # type: ignore[misc]
 

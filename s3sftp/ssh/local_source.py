@@ -1,4 +1,4 @@
-"""The entrance of a server of one process: its own listening sockets."""
+"""The connection source of a single-process server: its own listening sockets."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from s3sftp.ssh.socket_adopter import SocketAdopter
 
 
 class LocalConnectionSource:
-    """An `Entrance`, its `Door`, and the one who serves those that come through it."""
+    """A `ConnectionSource` with its `AdmissionGate`, and the handler of the connections that it admits."""
 
     def __init__(self, door: ServerAdmissionGate, listen: ListenOptions, other_descriptors: int) -> None:
-        """The rest of the process opens so many descriptors."""
+        """`other_descriptors`: file descriptors that the rest of the process opens."""
         self._door = door
         self._listen = listen
         self._other_descriptors = other_descriptors
@@ -37,7 +37,11 @@ class LocalConnectionSource:
     async def create_server(
         self, factory: Callable[[str, int], Any], host: str, port: int
     ) -> LocalConnectionSource:
-        """Listen, if it was not closed before. Raises CannotListen, OSError."""
+        """Start to listen, unless it was closed before.
+
+        Raises CannotListen: if the address cannot be bound.
+        Raises OSError: if a bound socket cannot listen.
+        """
         if self._is_closed:
             return self
         reception = Acceptor(self._door, self._listen, bind(self._listen), self, self._other_descriptors)
@@ -70,5 +74,5 @@ class LocalConnectionSource:
         return True
 
     def serve(self, guest: LocalAdmittedConnection, sock: socket.socket) -> None:
-        guest.expel = lambda _reason: None  # until it arrives, which it then may not
+        guest.expel = lambda _reason: None  # until asyncssh announces the connection, which is then refused
         self._intake.hand_in(sock, guest)

@@ -1,4 +1,4 @@
-"""One connection's attempts to log in: what is tried, how often, and who it is in the end."""
+"""The login of one connection: its attempts, their limits, and the identity that it ends with."""
 
 from __future__ import annotations
 
@@ -24,20 +24,20 @@ _log = get_logger("s3sftp.ssh")
 
 @dataclass(frozen=True, slots=True)
 class LoginProof:
-    """Who somebody is, and what says so."""
+    """An identity, and the credential that proves it."""
 
     identity: Identity
     method: str
     fingerprint: str | None = None
-    """Of the public key, as `ssh-keygen -l` shows it."""
+    """The fingerprint of the public key, in the format of `ssh-keygen -l`."""
 
 
 class Login:
-    """Asks who it is, counts failures, ends a connection that tries too much.
+    """Authenticates one connection, counts its failures, and ends it after too many attempts.
 
-    Every answer counts for the source's ban: each wrong password, however it was asked for, and once the keys
-    of a connection that offered keys and left without a login. Keys count less as agents offer all that they
-    hold.
+    These failures count towards the source's ban: each wrong password, by whatever method, and one for a
+    connection that offered keys and closed without a login. Keys count less because agents offer all that
+    they hold.
     """
 
     def __init__(self, asking: AuthGateway, limits: SshOptions, connection_id: str, metrics: Metrics) -> None:
@@ -54,27 +54,34 @@ class Login:
         self._source = ""
         self._guest: AdmittedConnection | None = None
         self.proof: LoginProof | None = None
-        """What the attempt under way would prove; that it did, asyncssh says by `auth_completed`."""
+        """What the current attempt would prove; asyncssh reports its success by `auth_completed`."""
 
     def comes_from(self, peer: Peer, guest: AdmittedConnection) -> None:
         self._address, self._source, self._guest = peer.address, peer.source, guest
 
     def next_name(self) -> None:
-        """The client tries a user name. Raises asyncssh.DisconnectError after too many."""
+        """Count that the client tries another user name.
+
+        Raises asyncssh.DisconnectError: after too many.
+        """
         self._names += 1
         if self._names > self._limits.max_auth_attempts:
             raise _too_many()
 
     def question(self) -> None:
-        """The client wants to be asked. Raises asyncssh.DisconnectError after too many, answered or not."""
+        """Count that the client requests a keyboard-interactive prompt, answered or not.
+
+        Raises asyncssh.DisconnectError: after too many.
+        """
         self._questions += 1
         if self._questions > self._limits.max_auth_attempts:
             raise _too_many()
 
     async def response(self, user: str, responses: Sequence[str]) -> bool:
-        """Whether the one response is the user's password; it is prepared and counted as one.
+        """Whether the single response is the user's password; it is prepared and counted as one.
 
-        None, or several, are what a person leaves who cancels: an attempt of this connection, but no guess.
+        No response, or several, come from a person who cancels: they count as an attempt of this connection,
+        but not as a guess.
         """
         if len(responses) == 1:
             if len(responses[0]) > MOST_LOGIN_BYTES:
@@ -90,7 +97,10 @@ class Login:
         return False
 
     async def password(self, user: str, password: str, method: str = "password") -> bool:
-        """Whether the password is the user's. Raises asyncssh.DisconnectError after too many."""
+        """Whether the password is the user's.
+
+        Raises asyncssh.DisconnectError: after too many.
+        """
         self.proof = None
         self._passwords += 1
         if self._passwords > self._limits.max_auth_attempts:
@@ -106,7 +116,7 @@ class Login:
             if answer.broken:
                 self._count(LOGINS.row(method, "error"))
             elif answer.identity is None:
-                # also when the client does not wait for the answer: that is no way to guess for free
+                # even if the client does not wait for the answer; otherwise it could guess for free
                 banned = self._failed(user, method)
         if answer.identity is not None:
             self.proof = LoginProof(answer.identity, method)
@@ -116,7 +126,10 @@ class Login:
         return False
 
     async def public_key(self, user: str, key: asyncssh.SSHKey) -> bool:
-        """Whether the key opens the user's account. Raises asyncssh.DisconnectError after too many."""
+        """Whether the key opens the user's account.
+
+        Raises asyncssh.DisconnectError: after too many.
+        """
         self.proof = None
         self._keys += 1
         if self._keys > self._limits.max_key_offers:
@@ -143,7 +156,7 @@ class Login:
         )
 
     def left_outside(self, user: str) -> None:
-        """The connection ended without a login."""
+        """Count the refused keys of a connection that has closed without a login, as one failure."""
         if self._keys and not self._passwords:
             if self._unanswered:
                 self._count(LOGINS.row("publickey", "error"))

@@ -1,4 +1,4 @@
-"""What a client and the server have agreed on, for the log."""
+"""Records the algorithms that a client and the server have negotiated, for the log."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from typing import Any
 
 
 def note_agreement(conn: Any) -> None:
-    """Keep the key exchange and the host key's algorithm of a connection, as `agreement` tells them.
+    """Keep the key exchange method and the host key algorithm of a connection, for `agreement`.
 
-    asyncssh keeps ciphers and MACs, and lets go of the key exchange when it is done with it.
+    asyncssh keeps ciphers and MACs, but discards the key exchange when it is complete.
     """
     send_newkeys = conn.send_newkeys
 
@@ -24,7 +24,8 @@ def note_agreement(conn: Any) -> None:
 
 
 def agreement(conn: Any) -> dict[str, str | None]:
-    """The algorithms of what the server sends; a cipher that needs no MAC is in its place too."""
+    """The algorithms in the server's sending direction. If the cipher needs no MAC, it also takes the MAC's
+    place."""
     return {
         "key_exchange": conn.get_extra_info("key_exchange"),
         "host_key": conn.get_extra_info("host_key"),

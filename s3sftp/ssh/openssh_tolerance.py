@@ -1,16 +1,16 @@
-"""What asyncssh ends a connection for, and OpenSSH's server does not.
+"""Tolerates messages for which asyncssh ends a connection and OpenSSH's server does not.
 
-    answers that nobody asked for                    phpseclib answers requests that want no answer
-    messages for channels that are closed            a WINDOW_ADJUST on its way when both sides closed
+    answers to no request                            phpseclib answers requests that want no answer
+    messages for channels that are closed            a WINDOW_ADJUST in flight when both sides closed
     IGNORE, DEBUG, UNIMPLEMENTED of any shape        JSch and sshj keep alive by an IGNORE without its string
     EXT_INFO and USERAUTH_REQUEST when it is late    RFC 8308 (2.4), RFC 4252 (5.1)
     SERVICE_REQUEST again before the login           paramiko sends one before each method that it tries
-    everything that does not belong where it comes   a keepalive before the login, SERVICE_REQUEST after it
+    any message out of place                         a keepalive before the login, SERVICE_REQUEST after it
     a wrong guess in the key exchange                Dropbear's client guesses (RFC 4253, 7.1)
 
-Clients were written against OpenSSH and never noticed. asyncssh finds a message's handler in a dict of the
-connection, or of the channel; those above are replaced there. What does not belong where it comes is
-answered as unimplemented. Everything else stays as strict as asyncssh is, above all what the strict key
+Clients are tested against OpenSSH, which accepts these. asyncssh finds a message's handler in a dict of the
+connection or of the channel; the handlers for the messages above are replaced there. A message out of place
+is answered as unimplemented. Everything else stays as strict as asyncssh is, above all what the strict key
 exchange forbids in the clear.
 """
 
@@ -31,10 +31,10 @@ _OUT_OF_PLACE = frozenset(
         "Invalid request before authentication was complete",
     }
 )
-"""Why asyncssh ends a connection for a message that it has not even looked at: the texts of its errors."""
+"""The texts of the errors with which asyncssh ends a connection for a message before it has looked at it."""
 _USERAUTH = b"ssh-userauth"
 _COOKIE_END = 1 + 16
-"""Where the name-lists of a KEXINIT begin: behind its type and its cookie (RFC 4253, 7.1)."""
+"""Where the name-lists of a KEXINIT begin: after its type and its cookie (RFC 4253, 7.1)."""
 _NAME_LISTS = 10
 _OPEN = frozenset({"open"})
 _NOT_CLOSED = frozenset({"open", "eof_pending", "eof"})
@@ -43,10 +43,10 @@ Handler = Callable[[Any, int, int, SSHPacket], Awaitable[None] | None]
 
 
 def tolerate(conn: Any) -> None:
-    """Let a connection, that has received nothing yet, take the messages above.
+    """Make a connection that has received nothing yet accept the messages above.
 
-    Its owner is told of some: of an answer to a request by `answered`, by `service_requested` that the client
-    asks for the login's service again, and by `misplaced` of each message that does not belong before the
+    Its owner is called for some of them: `answered` for an answer to a request, `service_requested` when the
+    client requests the authentication service again, and `misplaced` for each message out of place before the
     login. The last two may raise asyncssh.DisconnectError.
     """
     conn._packet_handlers = {**conn._packet_handlers, **_OF_CONNECTIONS}
@@ -69,20 +69,20 @@ def tolerate(conn: Any) -> None:
 def tolerate_on_channel(channel: Any) -> None:
     """The same for a channel that is not open yet."""
     channel._packet_handlers = {**channel._packet_handlers, **_OF_CHANNELS}
-    # what is no standard error to a server ends the session that it comes to, not the connection
+    # data for standard error, which no server has, then ends its session and not the whole connection
     channel._read_datatypes = {ssh.EXTENDED_DATA_STDERR}
 
 
 def ignore_requests(channel: Any) -> None:
-    """Let a channel that is about to be closed take no more requests, which would have to wait somewhere."""
+    """Ignore further requests on a channel that is about to be closed; they would have to wait somewhere."""
     channel._packet_handlers = {**channel._packet_handlers, ssh.MSG_CHANNEL_REQUEST: _ignore}
 
 
 def guessed_wrong(client_kexinit: bytes, server_kexinit: bytes) -> bool:
-    """Whether the client's next packet of the key exchange is to be ignored: it guessed, and wrong.
+    """Whether to ignore the client's next key exchange packet, because it guessed wrong.
 
-    A guess is right only if both sides name the same key exchange method first, and the same host key
-    algorithm (RFC 4253, 7.1), whatever is chosen in the end.
+    A guess is right only if both sides list the same key exchange method first, and the same host key
+    algorithm (RFC 4253, 7.1), whichever are chosen in the end.
     """
     client, server = SSHPacket(client_kexinit), SSHPacket(server_kexinit)
     for packet in (client, server):
@@ -94,9 +94,10 @@ def guessed_wrong(client_kexinit: bytes, server_kexinit: bytes) -> bool:
 
 
 class _Channels(dict[int, Any]):
-    """A connection's channels by number. Who looks up one that is gone finds somebody who ignores it all.
+    """A connection's channels by number. A lookup of a closed channel finds an object that ignores all
+    messages.
 
-    Numbers are handed out in order, so nothing needs to be kept of those that are gone.
+    Numbers are assigned in order, so nothing needs to be stored for closed channels.
     """
 
     def __init__(self, conn: Any) -> None:
@@ -108,16 +109,19 @@ class _Channels(dict[int, Any]):
 
 
 class _Absent:
-    """Takes messages in place of a channel that is not there."""
+    """Receives messages for a channel that does not exist."""
 
     def __init__(self, *, was_open: bool) -> None:
         self._was_open = was_open
 
     def log_received_packet(self, kind: int, seq: int, packet: SSHPacket, note: str = "") -> None:
-        """There is no channel whose log it could go to."""
+        """Does nothing: there is no channel with a log."""
 
     def process_packet(self, kind: int, seq: int, packet: SSHPacket) -> bool:
-        """False: no such message is known. Raises asyncssh.ProtocolError for a number never handed out."""
+        """Ignore a message for a closed channel. Returns False if the message type is unknown.
+
+        Raises asyncssh.ProtocolError: if the number was never assigned.
+        """
         if kind > ssh.MSG_CHANNEL_FAILURE:
             return False
         if not self._was_open:
@@ -130,7 +134,7 @@ _NEVER_OPENED = _Absent(was_open=False)
 
 
 def _strict(receiver: Any, kind: int, seq: int, packet: SSHPacket) -> Awaitable[None] | None:
-    """Do what asyncssh does."""
+    """Apply asyncssh's own handling."""
     handled: Awaitable[None] | None = type(receiver)._packet_handlers[kind](receiver, kind, seq, packet)
     return handled
 
@@ -142,7 +146,7 @@ def _answer_unimplemented(conn: Any, number: int) -> None:
 
 
 def _unimplemented(conn: Any, kind: int, seq: int, packet: SSHPacket) -> Awaitable[None] | None:
-    """As for a message of an unknown type. In the clear it is a breach of the key exchange, as it was."""
+    """Answer as for an unknown message type. In the clear it violates the key exchange, as in asyncssh."""
     if not conn._recv_encryption:
         return _strict(conn, kind, seq, packet)
     _answer_unimplemented(conn, seq)
@@ -150,11 +154,11 @@ def _unimplemented(conn: Any, kind: int, seq: int, packet: SSHPacket) -> Awaitab
 
 
 def _ignore(_: Any, kind: int, seq: int, packet: SSHPacket) -> None:
-    """This server opens no channel, and asks for no answer on those of a client."""
+    """Ignore it: this server opens no channels, and requests no answers on those of a client."""
 
 
 def _answer(conn: Any, kind: int, seq: int, packet: SSHPacket) -> None:
-    """What it says does not matter: this server asks nothing but whether the client is there."""
+    """The content does not matter: the only request of this server is the keepalive."""
     if owner := conn.get_owner():
         owner.answered()
 
@@ -172,7 +176,7 @@ def _ignore_unless_in(states: frozenset[str]) -> Handler:
 
 
 def _ext_info(conn: Any, kind: int, seq: int, packet: SSHPacket) -> Awaitable[None] | None:
-    """A server has no use for it. In the clear it is a breach of the key exchange, as it was."""
+    """Ignore it: a server has no use for it. In the clear it violates the key exchange, as in asyncssh."""
     return None if conn._recv_encryption else _strict(conn, kind, seq, packet)
 
 
@@ -181,9 +185,9 @@ def _userauth_request(conn: Any, kind: int, seq: int, packet: SSHPacket) -> Awai
 
 
 def _service_request(conn: Any, kind: int, seq: int, packet: SSHPacket) -> Awaitable[None] | None:
-    """Until the login ends the service may be asked for again; what was counted stays counted.
+    """Accept repeated requests for the service until the login is complete; what was counted stays counted.
 
-    Who asks once more without having waited for the answer to a password may have logged in by it.
+    A client that repeats it without waiting for the answer to a password may have logged in by that password.
     """
     if conn._auth_complete:
         return _unimplemented(conn, kind, seq, packet)
@@ -194,7 +198,7 @@ def _service_request(conn: Any, kind: int, seq: int, packet: SSHPacket) -> Await
 
 
 async def _kexinit(conn: Any, kind: int, seq: int, packet: SSHPacket) -> None:
-    """Nothing else is received meanwhile, so it is soon enough to judge the guess afterwards."""
+    """No other message is received meanwhile, so the guess can be judged afterwards."""
     await type(conn)._packet_handlers[kind](conn, kind, seq, packet)
     conn._ignore_first_kex = guessed_wrong(conn._client_kexinit, conn._server_kexinit)
 

@@ -1,7 +1,7 @@
-"""Memory that the connections of an event loop share, each for no longer than a turn of the loop.
+"""Buffers shared by all connections of an event loop, each used for at most one turn of the loop.
 
-Nothing of a connection stays in here after that, so little is enough for all; and memory that is used again
-and again is neither cleared by the system nor cold.
+No connection's data stays in them longer, so little memory is enough for all. Memory that is reused is
+neither cleared by the system nor cold in the cache.
 """
 
 from __future__ import annotations
@@ -10,29 +10,29 @@ import os
 import threading
 
 GATHER_BYTES = 256 * 1024
-"""So many bytes go to the socket without waiting for the end of the loop's turn."""
+"""When this much is buffered, it is sent without waiting for the end of the loop's turn."""
 RECEIVE_BYTES = 256 * 1024
 HEADROOM_BYTES = 64 * 1024
-"""Before what is received there is room for the beginning of a packet, whose rest it brings."""
+"""Space before received data for the beginning of a packet that the data continues."""
 _RANDOM_BYTES = 4096
 _FREE_BUFFERS = 4
 
 
 class ReceiveBuffer(threading.local):
-    """One buffer for all connections of a loop: what it receives is read before the next is received."""
+    """One buffer for all connections of a loop: received data is processed before the next is received."""
 
     def __init__(self) -> None:
         self.view = memoryview(bytearray(HEADROOM_BYTES + RECEIVE_BYTES))
 
 
 class SendBuffers(threading.local):
-    """Buffers to encrypt into, used again while they are warm."""
+    """Buffers to encrypt into, reused while they are warm in the cache."""
 
     def __init__(self) -> None:
         self._free: list[memoryview] = []
 
     def take(self, size: int) -> memoryview:
-        """At least `size` bytes."""
+        """A buffer of at least `size` bytes."""
         if size > GATHER_BYTES or not self._free:
             return memoryview(bytearray(max(size, GATHER_BYTES)))
         return self._free.pop()
@@ -43,7 +43,7 @@ class SendBuffers(threading.local):
 
 
 class Padding(threading.local):
-    """Padding (RFC 4253, 6: should be random), drawn from the system a page at a time."""
+    """Random padding (RFC 4253, 6), drawn from the system one page at a time."""
 
     def __init__(self) -> None:
         self._bytes, self._at = b"", 0

@@ -1,15 +1,15 @@
-"""The short way of a connection's data packets: the same bytes on the wire as asyncssh's, for less work.
+"""The fast path for data packets: the same bytes on the wire as asyncssh's, at less cost.
 
     socket ─► _recv_pkthdr ─► data of an open channel, its window ─► session
                    └────────► anything else ─► asyncssh's own code
     session ─► PacketChannel.write ─► _seal ─► one buffer for each turn of the loop ─► socket
 
-asyncssh sends an empty IGNORE packet before each packet (a remedy for CBC ciphers), makes a cipher object for
-each, copies its bytes about ten times and hands each to the socket by itself. With AES-GCM this module does
-none of that. Key exchange, login, every other packet, every other cipher and every error are asyncssh's: a
-connection only leaves its code where it carries data under AES-GCM without compression.
+asyncssh sends an empty IGNORE packet before each packet (a remedy for CBC ciphers), creates a cipher object
+for each, copies its bytes about ten times and passes each to the socket separately. With AES-GCM this module
+does none of that. Key exchange, login, every other packet, every other cipher and every error are asyncssh's:
+a connection leaves its code only for data under AES-GCM without compression.
 
-It replaces private methods of asyncssh, so it is bound to the versions that it was checked against
+The module replaces private methods of asyncssh, so it is bound to the versions that it was checked against
 (`tests/ssh/test_packet_fast_path.py` compares the code that it replaces) and is inactive with any other
 version. docs/decisions/0012 explains why this is neither a fork nor an SSH server of our own.
 """
@@ -34,20 +34,20 @@ from s3sftp.telemetry import get_logger
 _log = get_logger("s3sftp.ssh")
 
 CHECKED_VERSIONS = frozenset({"2.24.1"})
-"""Of asyncssh: those whose code was compared with what is here."""
+"""Versions of asyncssh whose code was compared with this module."""
 _LENGTH_BYTES = 4
 _DATA_HEAD_BYTES = 9
-"""Of a CHANNEL_DATA message: type, channel, length."""
+"""Length of a CHANNEL_DATA message's head: type, channel, length."""
 _DATA_START = 1 + _DATA_HEAD_BYTES
 _MIN_PADDING = 4
 _LITTLE_BYTES = 4096
 _TURNS = 3
-"""So many turns of the loop little may wait for more, while the client keeps sending."""
+"""Turns of the loop that a small amount may wait for more, while the client keeps sending."""
 _FILLS = [bytes((count,)) for count in range(_MIN_PADDING + BLOCK_BYTES)]
 _AROUND_BYTES = _LENGTH_BYTES + TAG_BYTES
 
 Message: TypeAlias = list[bytes | memoryview]
-"""In pieces."""
+"""A message in pieces."""
 
 
 def _data_head(number: int, size: int) -> bytes:
@@ -55,7 +55,7 @@ def _data_head(number: int, size: int) -> bytes:
 
 
 def is_supported() -> bool:
-    """Whether the installed asyncssh is known. Says so in the log if not."""
+    """Whether the installed version of asyncssh was checked. Logs it if not."""
     if asyncssh.__version__ in CHECKED_VERSIONS:
         return True
     _log.warning(
@@ -65,28 +65,29 @@ def is_supported() -> bool:
 
 
 def use_fast_path(conn: asyncssh.SSHServerConnection) -> None:
-    """Put a connection, that has sent nothing yet, on the short way.
+    """Put a connection that has sent nothing yet on the fast path.
 
-    asyncssh makes its connections and channels itself and cannot be told of which class. A subclass that adds
-    no slots may take the place of theirs, and methods looked up from then on are its own.
+    asyncssh creates its connections and channels itself, of classes that cannot be chosen. A subclass
+    without slots of its own may replace an object's class, and methods looked up from then on are the
+    subclass's.
     """
     if logging.getLogger("asyncssh").isEnabledFor(logging.DEBUG):
-        return  # asyncssh shall write what it does with each packet
+        return  # asyncssh's own code has to log each packet
     conn.__class__ = PacketConnection
     cast(PacketConnection, conn)._begin()
 
 
 class PacketConnection(asyncssh.SSHServerConnection, asyncio.BufferedProtocol):
-    """An asyncssh connection whose data packets go the short way."""
+    """An asyncssh connection whose data packets take the fast path."""
 
     def _begin(self) -> None:
         if self._transport is not None:
-            self._transport.set_protocol(self)  # it looks whether there is a `get_buffer`
+            self._transport.set_protocol(self)  # makes it check again for `get_buffer`
         self._gathered: memoryview | None = None
         self._gathered_bytes = 0
         self._flush_is_due = False
         self._came_since = False
-        """Something was received since the flush was last looked at."""
+        """Something was received since `_flush_due` last ran."""
         self._turns_left = 0
 
     def send_newkeys(self, k: bytes, h: bytes) -> None:
@@ -117,7 +118,8 @@ class PacketConnection(asyncssh.SSHServerConnection, asyncio.BufferedProtocol):
             super().send_packet(MSG_CHANNEL_DATA, UInt32(number), text, handler=channel)
 
     def _may_seal(self) -> bool:
-        """Whether a packet may leave right now: no key exchange is under way or due, no compression."""
+        """Whether a packet may be sent now: no key exchange is in progress or due, and there is no
+        compression."""
         return (
             isinstance(self._send_encryption, AesGcm)
             and self._kex_complete
@@ -128,10 +130,11 @@ class PacketConnection(asyncssh.SSHServerConnection, asyncio.BufferedProtocol):
         )
 
     def _seal(self, messages: list[Message]) -> int:
-        """Send each as a packet (RFC 4253, 6): length in the clear, then padding length, message, padding.
+        """Send each message as a packet (RFC 4253, 6): length in the clear, then padding length, message,
+        padding.
 
-        Returns how many: none after the one with which it is time for new keys. Called when the first may be
-        sealed; between packets nothing else than the bytes that they count can change that.
+        Returns how many were sent: it stops after the one that makes new keys due. Call only if the first may
+        be sealed; between packets only the bytes that they count can change that.
         """
         seal_into, take = cast(AesGcm, self._send_encryption).seal_into, padding.take
         sent = self._rekey_bytes_sent
@@ -155,12 +158,12 @@ class PacketConnection(asyncssh.SSHServerConnection, asyncio.BufferedProtocol):
         return count
 
     def _send(self, data: bytes) -> None:
-        """What asyncssh sends by itself goes the same way, in order."""
+        """Send asyncssh's own output through the same buffer, in order."""
         self._room(len(data))[:] = data
         self._gather()
 
     def _room(self, size: int) -> memoryview:
-        """Where the next `size` bytes go that leave; what is there already leaves first if it has to."""
+        """Space for the next `size` bytes to send; flushes what is buffered if they do not fit."""
         if self._gathered_bytes + size > GATHER_BYTES:
             self._flush()
         if self._gathered is None:
@@ -169,14 +172,15 @@ class PacketConnection(asyncssh.SSHServerConnection, asyncio.BufferedProtocol):
         return self._gathered[at : self._gathered_bytes]
 
     def _gather(self) -> None:
-        """What was put into the room leaves soon, as `_flush_due` has it, or when there is much of it."""
+        """Schedule a flush of what was written to the buffer, by `_flush_due`."""
         if not self._flush_is_due:
             self._flush_is_due = True
             self._came_since, self._turns_left = False, _TURNS
             self._loop.call_soon(self._flush_due)
 
     def _flush_due(self) -> None:
-        """A client that sends on and on is told of a few things at once; one that waits, now."""
+        """Flush at once if the client waits; while it keeps sending, collect small answers for a
+        few turns."""
         if self._came_since and self._turns_left and self._gathered_bytes < _LITTLE_BYTES:
             self._came_since, self._turns_left = False, self._turns_left - 1
             self._loop.call_soon(self._flush_due)
@@ -191,20 +195,20 @@ class PacketConnection(asyncssh.SSHServerConnection, asyncio.BufferedProtocol):
             return
         super()._send(cast(bytes, gathered[:size]))
         if self._transport is None or not self._transport.get_write_buffer_size():
-            sending.give_back(gathered)  # else the transport may still hold it
+            sending.give_back(gathered)  # otherwise the transport may still hold the buffer
 
     def _force_close(self, exc: Exception | None) -> None:
-        self._flush()  # the reason of a disconnect may be among it
+        self._flush()  # it may contain the reason of a disconnect
         super()._force_close(exc)
 
     # ── in ──────────────────────────────────────────────────────────────────────────────────────────
 
     def get_buffer(self, sizehint: int) -> memoryview:
-        """Where the loop shall receive, just before it calls `buffer_updated`."""
+        """Where the loop should receive, just before it calls `buffer_updated`."""
         return receiving.view[HEADROOM_BYTES:]
 
     def buffer_updated(self, nbytes: int) -> None:
-        """Read packets where they were received; the beginning of the first is put in front of them."""
+        """Process packets where they were received; the beginning of the first is copied in front of them."""
         self._came_since = True
         begun, end = self._inpbuf, HEADROOM_BYTES + nbytes
         if len(begun) > HEADROOM_BYTES or not self._may_open():
@@ -228,11 +232,12 @@ class PacketConnection(asyncssh.SSHServerConnection, asyncio.BufferedProtocol):
         )
 
     def _recv_pkthdr(self) -> bool:
-        """At the border of a packet: take the data packets that are here whole, leave others to asyncssh."""
+        """At a packet boundary: handle the data packets that are complete, leave others to asyncssh."""
         return self._take_data() if self._may_open() else super()._recv_pkthdr()
 
     def _take_data(self) -> bool:
-        """Whether the loop of asyncssh has to go on: with a packet that is not data."""
+        """Handle one data packet. Returns whether asyncssh's loop has to continue, with a packet that is not
+        data."""
         encryption = cast(AesGcm, self._recv_encryption)
         buffer, at = memoryview(self._inpbuf), 0
         while len(buffer) - at >= _LENGTH_BYTES:
@@ -257,9 +262,10 @@ class PacketConnection(asyncssh.SSHServerConnection, asyncio.BufferedProtocol):
         return False
 
     def _deliver(self, plain: bytes) -> bool:
-        """Hand data, or room for data, to its channel. False: this is something else, or not right.
+        """Pass data, or a window adjustment, to its channel. False if the message is something else or
+        invalid.
 
-        Both messages (RFC 4254, 5.2) begin with type, channel, and a number: how many bytes.
+        Both messages (RFC 4254, 5.2) begin with type, channel, and a number of bytes.
         """
         size = len(plain) - 1 - plain[0] - _DATA_HEAD_BYTES if plain else -1
         if size < 0 or not MSG_CHANNEL_WINDOW_ADJUST <= plain[1] <= MSG_CHANNEL_DATA:
@@ -275,13 +281,13 @@ class PacketConnection(asyncssh.SSHServerConnection, asyncio.BufferedProtocol):
 
 
 class PacketChannel(asyncssh.SSHServerChannel[bytes]):
-    """A channel that cuts what it sends into packets without copying it first."""
+    """A channel that splits what it sends into packets without copying it first."""
 
     def write(self, data: bytes, datatype: asyncssh.DataType = None) -> None:
         self.writelines([data], datatype)
 
     def writelines(self, list_of_data: Iterable[bytes], datatype: asyncssh.DataType = None) -> None:
-        """Send pieces as if they were one; they must not change any more."""
+        """Send the pieces as one; they must not change any more."""
         if self._send_state != "open":
             raise BrokenPipeError("channel not open for sending")
         if datatype is not None:
@@ -294,10 +300,10 @@ class PacketChannel(asyncssh.SSHServerChannel[bytes]):
     def _flush_send_buf(self) -> None:
         if self._send_buf and self._send_window and self._conn is not None and self._send_chan is not None:
             cast(PacketConnection, self._conn).send_data(self, self._send_chan, self._cut(self._send_chan))
-        super()._flush_send_buf()  # what follows when all is sent: go on writing, EOF, close
+        super()._flush_send_buf()  # what follows when all is sent: resume writing, EOF, close
 
     def _cut(self, number: int) -> list[Message]:
-        """Take what waits, as far as the window goes, cut into messages without being copied."""
+        """Take as much buffered data as the window allows, split into messages without copying."""
         left = min(self._send_buf_len, self._send_window)
         self._send_buf_len -= left
         self._send_window -= left
@@ -326,7 +332,7 @@ class PacketChannel(asyncssh.SSHServerChannel[bytes]):
         return messages
 
     def widen(self, count: int) -> bool:
-        """The client takes so many bytes more. False, and nothing is done, if the channel is not open."""
+        """Add `count` bytes to the send window. If the channel is not open, do nothing and return False."""
         if self._recv_state not in ("open", "eof_pending", "eof"):
             return False
         self._send_window += count
@@ -334,7 +340,7 @@ class PacketChannel(asyncssh.SSHServerChannel[bytes]):
         return True
 
     def take(self, data: memoryview) -> bool:
-        """Data from the client. False, and nothing is done, if the client may not send it."""
+        """Accept data from the client. If the client may not send it, do nothing and return False."""
         if self._recv_state != "open" or len(data) > self._recv_window:
             return False
         self._accept_data(cast(bytes, data))

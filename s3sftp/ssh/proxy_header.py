@@ -1,7 +1,7 @@
-"""The header of the PROXY protocol, versions 1 and 2, by which a load balancer says who the client is. Pure.
+"""Parses the PROXY protocol header, versions 1 and 2, by which a load balancer reports the client. Pure.
 
-https://www.haproxy.org/download/3.0/doc/proxy-protocol.txt says what is in it. It is parsed from bytes that
-may hold less than all of it, or more: what follows belongs to the client.
+https://www.haproxy.org/download/3.0/doc/proxy-protocol.txt specifies it. The parser accepts bytes with less
+than a whole header, or more: what follows the header belongs to the client.
 """
 
 from __future__ import annotations
@@ -21,36 +21,37 @@ _V2 = b"\r\n\r\n\0\r\nQUIT\n"
 _V2_FIXED_BYTES = 16
 _LOCAL, _PROXY = 0, 1
 _ADDRESS_BYTES = {0x11: 4, 0x21: 16}
-"""Of TCP over IPv4 and IPv6. For what else is valid, such as a Unix socket, the real addresses count."""
+"""Address lengths of TCP over IPv4 and IPv6. For other valid families, such as a Unix socket, the
+connection's own addresses count."""
 _TLV_CRC32C = 3
 
 
 @dataclass(frozen=True, slots=True)
 class ProxyHeader:
-    """A whole header."""
+    """A complete header."""
 
     version: int
     length: int
-    """Bytes that it takes."""
+    """Its length in bytes."""
     client: tuple[str, int] | None
-    """Address and port of the client. None where there is none to tell: the proxy's own connection (LOCAL),
-    or one of an unknown kind (UNKNOWN, UNSPEC, a Unix socket)."""
+    """Address and port of the client. None if there is none to report: the proxy's own connection (LOCAL), or
+    one of an unknown kind (UNKNOWN, UNSPEC, a Unix socket)."""
 
 
 @dataclass(frozen=True, slots=True)
 class MalformedHeader:
-    """What begins like a header and is none."""
+    """Bytes that begin like a header and are invalid."""
 
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
 class NoHeader:
-    """What was sent does not begin like a header."""
+    """Bytes that do not begin like a header."""
 
 
 Parsed = ProxyHeader | MalformedHeader | NoHeader | None
-"""None: more bytes are needed to say."""
+"""None: more bytes are needed to decide."""
 
 
 def parse(data: bytes) -> Parsed:
@@ -82,7 +83,7 @@ def _parse_v1(data: bytes) -> Parsed:
     if b"\r" in line:
         return MalformedHeader("the line has a bare CR")
     kind, *words = line[len(_V1) :].split(b" ")
-    if kind == b"UNKNOWN":  # whatever stands behind it is to be ignored
+    if kind == b"UNKNOWN":  # the rest of the line must be ignored
         return ProxyHeader(1, end + 1, None)
     if kind not in (b"TCP4", b"TCP6") or len(words) != 4:
         return MalformedHeader("the line is not TCP4, TCP6 or UNKNOWN with two addresses and two ports")
@@ -97,7 +98,7 @@ def _parse_v1(data: bytes) -> Parsed:
 
 
 def _address(text: bytes, version: int) -> str | None:
-    if b"%" in text:  # a zone means something to the proxy alone
+    if b"%" in text:  # a zone means something only to the proxy
         return None
     try:
         address = ipaddress.ip_address(text.decode("ascii"))
@@ -111,7 +112,7 @@ def _port(text: bytes) -> int | None:
     return number if 0 <= number <= 65535 else None
 
 
-# -- version 2: 16 bytes, addresses, and pieces of a type and a length ("TLV")
+# -- version 2: 16 bytes, addresses, and entries of type, length and value ("TLV")
 
 
 def _parse_v2(data: bytes) -> Parsed:
@@ -123,7 +124,7 @@ def _parse_v2(data: bytes) -> Parsed:
     if length > MAX_BYTES:
         return MalformedHeader(f"it announces {length} bytes, and {MAX_BYTES} are accepted")
     size = _ADDRESS_BYTES.get(data[13]) if data[12] & 0xF == _PROXY else None
-    if size is None:  # nothing in it is for us
+    if size is None:  # it has nothing that we use
         return ProxyHeader(2, length, None) if len(data) >= length else None
     end = _V2_FIXED_BYTES + 2 * size + 4
     if length < end:
@@ -137,7 +138,7 @@ def _parse_v2(data: bytes) -> Parsed:
 
 
 def _bad_command(data: bytes) -> MalformedHeader | None:
-    """What is wrong with the bytes of command and family, as far as they are there."""
+    """What is wrong with the command and family bytes, as far as they have arrived."""
     command, family = data[12:13], data[13:14]
     if command and command[0] >> 4 != 2:
         return MalformedHeader("the version is not 2")
@@ -149,7 +150,7 @@ def _bad_command(data: bytes) -> MalformedHeader | None:
 
 
 def _bad_pieces(header: bytes, at: int) -> MalformedHeader | None:
-    """What is wrong with the pieces behind the addresses: none is used, but a checksum has to be right."""
+    """What is wrong with the TLVs after the addresses: none is used, but a checksum has to be right."""
     checksum_at = 0
     while at < len(header):
         end = at + 3 + int.from_bytes(header[at + 1 : at + 3], "big")

@@ -1,4 +1,4 @@
-"""What the listener needs to know of the sessions that run in its channels."""
+"""The contract between the listener and the sessions in its channels."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from s3sftp.auth import Identity
 
 
 class ServerSession(Protocol):
-    """A session in one channel: an `asyncssh.SSHServerSession` that can be told to end."""
+    """A session in one channel: an `asyncssh.SSHServerSession` that the listener can end."""
 
     @property
     def busy(self) -> bool:
@@ -18,19 +18,19 @@ class ServerSession(Protocol):
 
     @property
     def commit_seconds(self) -> float:
-        """How long `end` may take to answer what it must: whether files are stored whose CLOSE has come."""
+        """How long `end` may take to answer the CLOSEs that have arrived, whose files are being committed."""
 
     async def end(self, reason: str) -> None:
-        """Finish what was promised, abort what else is not finished, and close the channel. May be called
-        twice."""
+        """Finish what was promised, abort everything else that is unfinished, and close the channel. May be
+        called twice."""
 
     def transport_paused(self) -> None:
-        """The connection's socket takes no more: stop producing."""
+        """The connection's socket is full: stop producing."""
 
     def transport_resumed(self) -> None:
-        """The connection's socket takes bytes again."""
+        """The connection's socket accepts bytes again."""
 
-    # asyncssh calls these; the rest has defaults there
+    # called by asyncssh, which has defaults for its other callbacks
     def connection_made(self, chan: Any) -> None: ...
 
     def connection_lost(self, exc: Exception | None) -> None: ...
@@ -39,4 +39,4 @@ class ServerSession(Protocol):
 
 
 OpenSession = Callable[[Identity, backends.Session], ServerSession]
-"""Makes the session for a new channel of a user who is logged in."""
+"""Creates the session for a new channel of a user who has logged in."""

@@ -1,11 +1,12 @@
-"""The answer to everything that SSH can do besides SFTP: no, and it is noted.
+"""Refuses everything that SSH offers besides SFTP, and reports each refusal for the log.
 
-A refused exec or shell ends its channel, as clients know it from other servers that speak SFTP only: a
-sentence for the person, the failure if it was asked for, an exit status, EOF, CLOSE. Some clients send exec
-without asking for an answer and then wait for that end. A refused subsystem may still be followed by an exec
-on the same channel (PuTTY falls back so), so its channel ends with the next refusal, or soon.
+A refused exec or shell ends its channel, as clients know it from other SFTP-only servers: a sentence for the
+person, the failure if the client wants an answer, an exit status, EOF, CLOSE. Some clients send exec without
+asking for an answer and then wait for that end. A refused subsystem may still be followed by an exec on the
+same channel (PuTTY falls back this way), so its channel ends with the next refusal, or after a short time.
 
-A terminal is granted, and there is none: `ssh -tt` leaves when it is refused one, and would show no sentence.
+A terminal request is granted although there is none: `ssh -tt` exits if it is refused, and would not show the
+sentence.
 """
 
 from __future__ import annotations
@@ -22,22 +23,22 @@ from s3sftp.ssh.openssh_tolerance import ignore_requests
 
 _SENTENCE = b"This server speaks SFTP only.\r\n"
 _EXIT_STATUS = 1
-"""As OpenSSH's `internal-sftp` ends when it is asked for anything else."""
+"""The exit status of OpenSSH's `internal-sftp` when asked for anything else."""
 _SHOWN_SECONDS = 2.0
-"""How long the failure waits at most for the client to have shown the sentence."""
+"""Maximum wait before the failure, for the client to show the sentence."""
 _FALLBACK_SECONDS = 10.0
-"""How long a client may take to ask for something else after its subsystem was refused."""
+"""Time for a client to request something else after its subsystem was refused."""
 _NO_END = "phpseclib"
-"""In the version of clients that take the end of a channel, behind the failure on it, for an answer to what
-they ask next on another: they get the failure alone."""
+"""Part of the version of clients that mistake the end of a channel, after the failure on it, for the answer
+to their next request on another channel: they get only the failure."""
 _MISFITS = {
     "_process_env_request": "env",
     "_process_x11_req_request": "x11",
     "_process_auth_agent_req_at_openssh_dot_com_request": "agent",
 }
-"""Requests of a channel that change nothing when they are refused."""
+"""Channel requests whose refusal changes nothing."""
 USUAL = frozenset({"env", "agent"})
-"""What clients ask for at ordinary logins, as their configuration says; nobody need hear of it."""
+"""What clients request at ordinary logins because of their configuration; logged at debug level only."""
 _CANCELLATIONS = {
     "_process_cancel_tcpip_forward_global_request": "cancel-tcpip-forward",
     "_process_cancel_streamlocal_forward_at_openssh_dot_com_global_request": "cancel-streamlocal-forward",
@@ -45,7 +46,7 @@ _CANCELLATIONS = {
 
 
 class SftpOnlyServer(asyncssh.SSHServer):
-    """Refuses to forward ports, sockets and networks, and tells each refusal to `refused`."""
+    """Refuses to forward ports, sockets and networks, and reports each refusal to `refused`."""
 
     def refused(self, what: str) -> None:
         """A request was refused. Subclasses log it."""
@@ -76,7 +77,7 @@ class SftpOnlyServer(asyncssh.SSHServer):
 
 
 def refuse_cancellations(conn: Any, refused: Callable[[str], None]) -> None:
-    """Refuse to end forwardings, which there never are: asyncssh would end the connection for it."""
+    """Refuse to cancel forwardings, which never exist: asyncssh would end the connection."""
 
     def refusing(kind: str) -> Callable[[Any], None]:
         def refuse(_packet: Any) -> None:
@@ -90,11 +91,11 @@ def refuse_cancellations(conn: Any, refused: Callable[[str], None]) -> None:
 
 
 class ChannelRequests:
-    """What one session channel is asked for: the `sftp` subsystem once, and nothing else.
+    """Handles the requests of one session channel: the `sftp` subsystem once, and nothing else.
 
-    By itself asyncssh accepts and stores any number of environment variables, decides on terminals and
-    forwardings elsewhere, and leaves a channel open on which everything was refused. It looks up the handler
-    of a request by name in the channel, where these take the place of its own.
+    asyncssh itself accepts and stores any number of environment variables, decides on terminals and
+    forwardings elsewhere, and leaves a channel open on which everything was refused. It looks up a request's
+    handler by name in the channel, where these replace its own.
     """
 
     def __init__(
@@ -104,7 +105,8 @@ class ChannelRequests:
         refused: Callable[[str], None],
         shown: Callable[[float], Awaitable[None]],
     ) -> None:
-        """`refused` is told what was; `shown` waits until the client has taken what was sent, or so long."""
+        """`refused` is called with each refused request; `shown` waits until the client has processed what
+        was sent, or at most its argument in seconds."""
         self._conn = conn
         self._channel = channel
         self._refused = refused
@@ -134,7 +136,7 @@ class ChannelRequests:
         if self._running:
             self._await_no_fallback()
             return True
-        self._channel._session_started = False  # asyncssh takes a refused one for started
+        self._channel._session_started = False  # asyncssh counts a refused one as started
         _, _, wants_reply = self._channel._request_queue[0]
         if self._fallback is not None or not wants_reply:
             return self._refuse("subsystem")
@@ -143,7 +145,7 @@ class ChannelRequests:
         return False
 
     def _refuse(self, kind: str) -> bool | None:
-        """Refuse, and end the channel if nothing runs in it. None: the answer comes later."""
+        """Refuse, and end the channel if nothing runs in it. None: the answer follows later."""
         self._refused(kind)
         if self._running:
             return False
@@ -164,9 +166,10 @@ class ChannelRequests:
             self._fallback.cancel()
 
     async def _end(self, *, answer: bool) -> None:
-        """The sentence first: OpenSSH's client exits at the failure, with what it has not shown yet unshown.
+        """Send the sentence, wait until it has been shown, then send the failure and end the channel.
 
-        It has shown what came before a question when it answers that.
+        OpenSSH's client exits at the failure without showing what it still holds. Its answer to a keepalive
+        request proves that it has shown everything sent before.
         """
         channel = self._channel
         if channel._send_window >= len(_SENTENCE):

@@ -1,7 +1,7 @@
-"""With which algorithms keys sign and are verified: for an RSA key that is not one, and asyncssh takes any.
+"""Restricts keys to the offered signature algorithms: an RSA key has several, and asyncssh accepts any.
 
 host key   one pair for each algorithm   a connection that negotiates another changes nothing for this one
-proof      hostkeys-prove-00             the algorithm of the key exchange, else the first of ours: SHA-2
+proof      hostkeys-prove-00             the algorithm of the key exchange, else our first: SHA-2
 user key   verifies what is offered      and no other, whatever the client signs with
 """
 
@@ -17,10 +17,10 @@ _PROVE = b"hostkeys-prove-00@openssh.com"
 
 
 def host_key_pairs(keys: Sequence[asyncssh.SSHKey], signatures: Sequence[str]) -> list[asyncssh.SSHKeyPair]:
-    """Host keys that sign with nothing but `signatures`, which are in order of preference.
+    """Host key pairs that sign only with `signatures`, which are in order of preference.
 
-    asyncssh keeps the algorithm that a connection has negotiated in the pair, which all connections share: a
-    client would get the signature that another one has asked for. So each algorithm has a pair of its own.
+    asyncssh stores the algorithm that a connection has negotiated in the pair, which all connections share: a
+    client could get the signature that another one has requested. So each algorithm has a pair of its own.
     """
     pairs = []
     for key in keys:
@@ -36,7 +36,7 @@ def host_key_pairs(keys: Sequence[asyncssh.SSHKey], signatures: Sequence[str]) -
 def prove_host_keys(conn: Any, pairs: Sequence[asyncssh.SSHKeyPair]) -> None:
     """Answer `hostkeys-prove-00@openssh.com` as OpenSSH does; asyncssh may sign for an RSA key with SHA-1.
 
-    Each proof is made once for a connection, so that asking again and again costs no signatures.
+    Each proof is made once per connection, so repeated requests cost no further signatures.
     """
     preferred: dict[bytes, asyncssh.SSHKeyPair] = {}
     for pair in pairs:
@@ -63,15 +63,15 @@ def prove_host_keys(conn: Any, pairs: Sequence[asyncssh.SSHKeyPair]) -> None:
 
 
 def _negotiated(conn: Any, public_data: bytes) -> asyncssh.SSHKeyPair | None:
-    """The pair of the key exchange, if it is the one with this key."""
+    """The pair used in the key exchange, if it has this key."""
     pair: asyncssh.SSHKeyPair | None = conn.get_server_host_key()
     return pair if pair is not None and pair.public_data == public_data else None
 
 
 def verify_only(key: asyncssh.SSHKey, signatures: Collection[str], refused: Callable[[str], None]) -> None:
-    """Make a user's key verify nothing but `signatures`, and tell which other algorithm was tried.
+    """Make a user's key verify only `signatures`, and call `refused` with any other algorithm that is tried.
 
-    asyncssh announces its list to the client, but takes others.
+    asyncssh announces its list to the client, but accepts others.
     """
     allowed = set(_allowed(tuple(key.all_sig_algorithms), signatures))
     others = set(key.all_sig_algorithms) - allowed

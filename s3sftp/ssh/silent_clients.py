@@ -1,8 +1,8 @@
-"""Connections on which no SSH client shows itself: health checks, port scans, other protocols.
+"""Summarizes connections that show no SSH client: health checks, port scans, other protocols.
 
-opened ─► nothing, or something else ─► closed      counted, and told once in ten minutes
-       └► a PROXY header ─────────────► closed      told by itself, as it is not expected
-       └► the version of a client                   a connection like any other from here on
+opened ─► nothing, or something else ─► closed      counted, and logged once in ten minutes
+       └► a PROXY header ─────────────► closed      logged separately, as it is not expected
+       └► the version of a client                   an ordinary connection from here on
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from s3sftp.telemetry.log_throttle import LogThrottle
 
 _log = get_logger("s3sftp.ssh")
 TELL_SECONDS: Final = 600.0
-"""How often to say that such connections came: load balancers look every few seconds."""
+"""Minimum interval of the log line about such connections: load balancers probe every few seconds."""
 _DETAILS: Final = {
     "nothing": "a load balancer that checks whether the port is open, or a port scan",
     "something else": "a client of another protocol, such as an HTTP health check, or a port scan",
 }
-"""What it may have been, by what it sent."""
+"""Explanations by what the connection has sent."""
 
 
 class ClientSigns:
@@ -31,15 +31,15 @@ class ClientSigns:
 
     def __init__(self) -> None:
         self.is_client = False
-        """The version of an SSH client has come."""
+        """The version of an SSH client has arrived."""
         self.has_sent = False
-        """Something else has come."""
+        """Something else has arrived."""
         self.has_header = False
-        """It was a load balancer's, of which the log tells by itself."""
+        """A load balancer's header has arrived, which is logged separately."""
 
     def tell_end(self, peer: Peer, told: LogThrottle) -> None:
-        """The connection has closed: if no client was on it, say so once in a while, with how many there
-        were."""
+        """Handle the end of the connection: if it showed no client, log it at intervals, with the number of
+        such connections."""
         if self.is_client or self.has_header or peer.is_proxys_own:
             return
         kind = "something else" if self.has_sent else "nothing"

@@ -1,4 +1,4 @@
-"""Makes asyncssh's connections of sockets that were accepted elsewhere, and knows whose guest each is."""
+"""Has asyncssh serve sockets that were accepted elsewhere, and maps its connections to admitted ones."""
 
 from __future__ import annotations
 
@@ -16,20 +16,21 @@ Factory = Callable[[str, int], Any]
 
 
 class SocketAdopter(Generic[G]):
-    """`factory` makes a connection, as asyncssh hands it to an `Entrance`; closed until there is one."""
+    """`factory` creates a connection, as asyncssh passes it to a `ConnectionSource`; sockets are closed until
+    it is set."""
 
     def __init__(self) -> None:
         self.factory: Factory | None = None
         self._expected: dict[Any, G] = {}
-        """Guests whose connection asyncssh has not announced yet."""
+        """Admitted connections that asyncssh has not announced yet."""
         self._arriving: set[asyncio.Task[None]] = set()
 
     def claim(self, conn: Any) -> G | None:
-        """The guest of a connection that asyncssh announces."""
+        """The admitted connection for a connection that asyncssh announces."""
         return self._expected.pop(conn, None)
 
     def hand_in(self, sock: socket.socket, guest: G) -> None:
-        """Have asyncssh serve the socket. When it cannot, the guest leaves."""
+        """Have asyncssh serve the socket. If it cannot, the connection is counted out."""
         if self.factory is None:
             sock.close()
             guest.leave()
@@ -49,7 +50,7 @@ class SocketAdopter(Generic[G]):
         sock.setblocking(False)
         try:
             await asyncio.get_running_loop().connect_accepted_socket(protocol, sock)
-        except OSError as error:  # it went away on the way here
+        except OSError as error:  # the client disconnected meanwhile
             _log.debug("connection.lost", error=str(error))
             sock.close()
             guest.leave()

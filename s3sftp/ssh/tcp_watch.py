@@ -1,10 +1,10 @@
-"""TCP finds out which clients are gone: their machine has crashed, or the network to it.
+"""Has TCP detect clients that are gone because their machine or the network to it has failed.
 
-    nothing on its way    TCP's keepalive asks after half of the limit
-    data on its way       TCP_USER_TIMEOUT: nothing of it is acknowledged
-    a closed window       the client takes nothing for now; its machine answers TCP's probes
+    no data in flight     TCP's keepalive probes after half of the limit
+    data in flight        TCP_USER_TIMEOUT: none of it is acknowledged
+    a closed window       the client is not reading for now; its machine answers TCP's probes
 
-For Linux a window that stays closed is a time-out too, whatever the probes say. But a client that computes
+Linux also times out a window that stays closed, even if the probes are answered. But a client that computes
 between two reads is not gone, so the limit is lifted while the window is closed and probes are answered.
 """
 
@@ -16,13 +16,14 @@ from typing import Any
 
 _INFO_BYTES = 8
 _RETRANSMITS, _PROBES, _BACKOFF = 2, 3, 4
-"""Where they are in Linux's `struct tcp_info`, a byte each."""
+"""Offsets of these bytes in Linux's `struct tcp_info`."""
 _LOOKS = 4
-"""Within the limit: a window that has just closed is seen before the limit is over."""
+"""Checks within the limit: a window that has just closed is noticed before the limit expires."""
 
 
 class TcpWatch:
-    """Keeps the options of one connected socket. A system without TCP_USER_TIMEOUT does as it always does."""
+    """Manages the TCP options of one connected socket. Systems without TCP_USER_TIMEOUT keep their default
+    behaviour."""
 
     def __init__(self, sock: Any, limit_seconds: float) -> None:
         """A limit of 0 leaves everything to the system."""
@@ -45,7 +46,7 @@ class TcpWatch:
         self._look_later()
 
     def stop(self) -> None:
-        """The socket is closed, or about to be."""
+        """Stop: the socket is closed, or about to be."""
         if self._timer is not None:
             self._timer.cancel()
 
@@ -68,5 +69,6 @@ class TcpWatch:
 
 
 def _window_is_closed(tcp_info: bytes) -> bool:
-    """Whether the kernel probes for room and is answered: an unanswered probe is followed by another."""
+    """Whether the kernel probes a closed window and is answered: an unanswered probe is followed by
+    another."""
     return bool(tcp_info[_BACKOFF]) and not tcp_info[_RETRANSMITS] and tcp_info[_PROBES] <= 1

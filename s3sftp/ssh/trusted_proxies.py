@@ -1,12 +1,12 @@
-"""Connections from load balancers that send the PROXY protocol, until it is known who the client is.
+"""Reads the PROXY protocol header on connections from load balancers, to find out who the client is.
 
-accepted ──► from a trusted source: wait for the header ──► admitted as the client's
-         │                              ├── none, and none is required ──► admitted as what it is
-         │                              ├── closed again: a health check
-         │                              └── wrong, cut, late, or none where one is required ──► refused
-         └─► from any other: admitted as what it is, or refused where a header is required
+    accepted ──► from a trusted source: wait for the header ──► admitted with the client's address
+             │                              ├── none, and none is required ──► admitted with its own address
+             │                              ├── closed again: a health check
+             │                              └── invalid, cut, late, or missing though required ──► refused
+             └─► from any other: admitted with its own address, or refused if a header is required
 
-The header is looked at in the socket and taken out of it when it is whole: no byte behind it is touched.
+The header is peeked at in the socket and consumed when it is complete: no byte after it is touched.
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ from s3sftp.telemetry.log_throttle import LogThrottle
 
 _log = get_logger("s3sftp.ssh")
 HEADER_SECONDS = 3.0
-"""A load balancer sends its header at once. `ssh.login_grace` begins behind it."""
+"""Time limit for the header, which load balancers send at once. `ssh.login_grace` begins afterwards."""
 _CHECK_SECONDS = 0.25
-"""A health check closes within this time after its header, and then no client was there."""
+"""A health check closes within this time after its header, and then there was no client."""
 MAX_WAITING = 256
-"""Connections whose header has not come. Each costs a descriptor; when they are so many, the oldest of the
-source that has the most makes room."""
+"""Maximum number of connections whose header is awaited. Each needs a descriptor; when the limit is reached,
+the oldest of the source with the most is closed."""
 _LOOK_SECONDS = 0.05
-"""How soon to look again at a part of a header. Nothing is listened to meanwhile: what is not taken out of
-the socket would be told again and again. Load balancers send the whole header at once."""
+"""Delay before a partial header is checked again. The socket is not watched meanwhile, because data that
+stays in it would trigger its reader again and again. Load balancers send the whole header at once."""
 _TELL_SECONDS = 60.0
 _SEND_ONE = (
     "have the load balancer send the header: send-proxy-v2 (haproxy), proxy_protocol on (nginx), "
@@ -57,11 +57,11 @@ class _Waiting:
     has_begun: bool = False
     """A part of a header has arrived."""
     header_read: bool = False
-    """It is the load balancer's own: what is waited for is whether it closes again."""
+    """The header is the load balancer's own: the connection is watched for whether it closes again."""
 
 
 class TrustedProxies:
-    """Finds out which client each connection belongs to. `admit` takes those that stay."""
+    """Determines the client of each connection. `admit` is called with those that stay."""
 
     def __init__(self, listen: ListenOptions, admit: Admit, count_refused: Callable[[], None]) -> None:
         self._mode = listen.proxy_protocol
@@ -78,7 +78,7 @@ class TrustedProxies:
             )
 
     def take(self, sock: socket.socket, peer: Peer) -> None:
-        """A connection that was just accepted."""
+        """Handle a connection that was just accepted."""
         if self._mode == "off":
             self._admit(sock, peer)
         elif self._trusts(peer.address):
@@ -90,7 +90,7 @@ class TrustedProxies:
             self._admit(sock, peer)
 
     def close(self) -> None:
-        """Nobody is waited for any more."""
+        """Close all connections whose header is awaited."""
         for each in list(self._waiting):
             self._forget(each).close()
 
@@ -124,14 +124,14 @@ class TrustedProxies:
         self._refuse(oldest, "too many", "too many connections without their PROXY header", _ONE_HEADER)
 
     def _look(self, waiting: _Waiting) -> None:
-        """Bytes have arrived, or the other side has closed."""
+        """Handle that bytes have arrived, or that the other side has closed."""
         try:
             data = waiting.sock.recv(proxy_header.MAX_BYTES, socket.MSG_PEEK)
         except (BlockingIOError, InterruptedError):
             return
         except OSError:  # reset: how haproxy ends a health check
             data = b""
-        if not data:  # without a byte of SSH: it has only looked whether somebody listens
+        if not data:  # closed without a byte of SSH: it only checked whether the port is open
             self._forget(waiting).close()
         elif waiting.header_read:
             self._let_in(waiting, waiting.peer)
@@ -159,7 +159,7 @@ class TrustedProxies:
         peer = waiting.peer
         named = Peer.of(header.client) if header.client else peer
         is_itself = (named.address, named.port) == (peer.address, peer.port)
-        # version 1 has no LOCAL: health checks name the two ends of their own connection
+        # version 1 has no LOCAL: health checks give the two ends of their own connection
         if header.client is not None and not (is_itself and header.version == 1):
             self._let_in(waiting, Peer(named.address, named.port, proxy=peer.shown))
             return
@@ -172,7 +172,7 @@ class TrustedProxies:
 
     def _too_late(self, waiting: _Waiting) -> None:
         if waiting.header_read or (not waiting.has_begun and self._mode == "allowed"):
-            self._let_in(waiting, waiting.peer)  # there are clients that wait for the server's version
+            self._let_in(waiting, waiting.peer)  # some clients wait for the server's version
         elif waiting.has_begun:
             self._refuse(waiting, "cut", "incomplete PROXY header", _ONE_HEADER)
         else:

@@ -1,13 +1,13 @@
-"""All cores: several processes serve, one stands at the door.
+"""Serves with several worker processes behind one supervisor, to use all cores.
 
-client ──► supervisor ── door: bans, limits ──► least busy worker ──► asyncssh, SFTP, S3
-               │ the connected socket goes over a Unix socket; then the supervisor is out of the way
-               └ what the worker tells: logged in, failed, left
+client ──► supervisor ── admission gate: bans, limits ──► least busy worker ──► asyncssh, SFTP, S3
+               │ passes the connected socket over a Unix socket and takes no further part
+               └ receives what the worker reports: logged in, failed, closed
 
-supervisor   reception (accepts) ─ watch (who answers) ─ process (one worker) ─┐
-worker       post (the far end of the door)                                   ─┴ link ─ messages
+supervisor   Acceptor (accepts) ─ watchdog (heartbeats) ─ WorkerProcess (one worker) ─┐
+worker       WorkerGate (the worker's end of the admission gate)                     ─┴ ipc ─ messages
 
-starting (asks for workers) ─ template (forks them) ; children (when they end)
+template_client (asks for workers) ─ template (forks them); child_process (waits for their end)
 """
 
 from s3sftp.workers.cpu_count import default_workers

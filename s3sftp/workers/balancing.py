@@ -1,4 +1,4 @@
-"""Which worker serves a connection: the one with the fewest."""
+"""Picks the worker that serves a new connection: the one with the fewest connections."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ _TELL_SECONDS = 60.0
 
 
 class LeastConnections:
-    """Hands connections to workers (`ssh.Servers`). `workers` are those that there are, in any state; it
-    changes under us."""
+    """Hands connections to workers (a `ConnectionHandler`). `workers` is a live view of all workers, in any
+    state."""
 
     def __init__(self, workers: Mapping[int, WorkerProcess], other_descriptors: int) -> None:
-        """Each of them opens so many descriptors besides connections."""
+        """`other_descriptors`: file descriptors that each worker opens besides connections."""
         self._workers = workers
         self._other_descriptors = other_descriptors
         self._numbers = itertools.count(1)
@@ -48,7 +48,7 @@ class LeastConnections:
     def serve(self, guest: LocalAdmittedConnection, sock: socket.socket) -> None:
         worker = min(
             (worker for worker in self._workers.values() if self._is_able(worker)),
-            # among equals each has its turn
+            # round-robin among workers with equally many connections
             key=lambda worker: (len(worker.guests), worker.number <= self._turn, worker.number),
         )
         self._turn = worker.number
@@ -57,6 +57,6 @@ class LeastConnections:
         worker.serve(number, guest, sock)
 
     def _is_able(self, worker: WorkerProcess) -> bool:
-        # it has the same limit of descriptors as this process
+        # a worker has the same descriptor limit as this process
         most = file_descriptors.for_connections(self._other_descriptors)
         return worker.can_serve and len(worker.guests) < most

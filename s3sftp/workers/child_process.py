@@ -1,7 +1,7 @@
-"""Child processes that this process did not start with asyncio: when they end, and how.
+"""Waits for child processes that asyncio did not start, and reports their exit status.
 
-SIGCHLD says that some child has ended. Each is then asked for by its process id: children that others in this
-process wait for are left to them.
+SIGCHLD reports that some child has ended. Each known child is then polled by its process id, so children that
+other code in this process waits for are left alone.
 """
 
 from __future__ import annotations
@@ -12,38 +12,38 @@ import os
 import signal
 
 _UNKNOWN = 255
-"""The status where somebody else has collected it."""
+"""The exit status if other code has already collected it."""
 
 
 class ChildProcess:
-    """A child process from now until its end."""
+    """A child process that already runs, until it ends."""
 
     def __init__(self, pid: int) -> None:
-        """Call it on the event loop that waits for it, in the main thread."""
+        """Must be called in the main thread, on the event loop that will wait for the child."""
         self.pid = pid
         self._ended: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         _running[pid] = self
-        # every time: it may be another event loop than for the last one
+        # set each time, because the event loop may differ from that of the previous child
         asyncio.get_running_loop().add_signal_handler(signal.SIGCHLD, _collect)
-        self.collect()  # it may have ended before anybody was told
+        self.collect()  # it may have ended before the handler was installed
 
     @property
     def returncode(self) -> int | None:
-        """None while it runs; negative when a signal ended it."""
+        """The exit status; None while the process runs, negative if a signal ended it."""
         return self._ended.result() if self._ended.done() else None
 
     async def wait(self) -> int:
-        """Wait for its end; the return code."""
+        """Wait until the process has ended; return its exit status."""
         return await asyncio.shield(self._ended)
 
     def send_signal(self, number: signal.Signals) -> None:
-        """Send a signal, unless it has ended."""
+        """Send a signal, unless the process has ended."""
         if self.returncode is None:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self.pid, number)
 
     def collect(self) -> None:
-        """See whether it has ended."""
+        """Check whether the process has ended."""
         try:
             pid, status = os.waitpid(self.pid, os.WNOHANG)
         except ChildProcessError:

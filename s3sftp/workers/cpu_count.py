@@ -1,4 +1,4 @@
-"""How many processors this process may use: by affinity, and by the quota of its container."""
+"""Counts the processors that this process may use, by CPU affinity and by its container's quota."""
 
 from __future__ import annotations
 
@@ -7,23 +7,23 @@ from pathlib import Path
 
 _CGROUPS = Path("/sys/fs/cgroup")
 MIN_BUFFER_BYTES = 32 << 20
-"""Of `files.buffer_bytes`, for a worker that is started without being asked for: four parts."""
+"""The least share of `files.buffer_bytes` for a worker that is started by default: four parts."""
 
 
 def default_workers(buffer_bytes: int) -> int:
-    """A worker for each processor, but no more than leave each of them buffers to work with."""
+    """The default number of workers: one per processor, but each keeps at least MIN_BUFFER_BYTES."""
     return max(1, min(processors(), buffer_bytes // MIN_BUFFER_BYTES))
 
 
 def processors(cgroups: Path = _CGROUPS, membership: Path = Path("/proc/self/cgroup")) -> int:
-    """The processors that may be used, rounded down where a quota leaves a fraction; at least one."""
+    """The number of usable processors, at least one. A fractional quota is rounded down."""
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     quota = min(_quotas(cgroups, _own_group(membership)), default=float(allowed))
     return max(1, min(allowed, int(quota)))
 
 
 def _own_group(membership: Path) -> str:
-    """The path of the process's group in the unified hierarchy (cgroups 7); empty when there is none."""
+    """The path of the process's group in the unified hierarchy (cgroups 7); empty if there is none."""
     try:
         lines = membership.read_text().splitlines()
     except OSError:
@@ -32,7 +32,7 @@ def _own_group(membership: Path) -> str:
 
 
 def _quotas(cgroups: Path, group: str) -> list[float]:
-    """What `cpu.max` of the group and of those above it allow, in processors."""
+    """The limits in `cpu.max` of the group and of its ancestors, in processors."""
     folders = [cgroups / group, *(cgroups / group).parents] if group else [cgroups]
     found = []
     for folder in folders:

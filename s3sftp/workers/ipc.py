@@ -1,7 +1,7 @@
-"""One end of the line between supervisor and worker: a Unix socket that keeps packets apart.
+"""Exchanges messages between supervisor and worker over a Unix socket that preserves packet boundaries.
 
-A packet may carry a descriptor. Neither side ever waits for the other: what the socket does not take now is
-kept, and `blocked` says so; what is kept is bounded by the connections that there may be.
+A packet may carry a file descriptor. Neither side ever waits for the other: packets that the socket does not
+accept now are queued, and `blocked` reports it. The connection limits bound the queue.
 """
 
 from __future__ import annotations
@@ -22,29 +22,29 @@ from s3sftp.workers.messages import MAX_BYTES, BadIpcMessage, IpcMessage, decode
 
 _log = get_logger("s3sftp.workers")
 _AT_ONCE = 64
-"""Packets taken before others on the event loop have their turn."""
+"""Packets received before other callbacks of the event loop run."""
 _INT = struct.calcsize("i")
 _GONE = frozenset({errno.EPIPE, errno.ECONNRESET, errno.ENOTCONN})
 
 OnMessage = Callable[[IpcMessage, int | None], None]
-"""Takes a message and the descriptor that came with it, which is the callee's to close. There may be none
-where one was sent: when this process has no room for more."""
+"""Called with a message and the descriptor that came with it, which the callee closes. The descriptor may be
+missing although one was sent: this process had too many open files."""
 
 
 class Transferable(Protocol):
-    """A socket or a file, whose descriptor goes over."""
+    """A socket or a file whose descriptor is transferred."""
 
     def fileno(self) -> int: ...
     def close(self) -> None: ...
 
 
 def ipc_socket_pair() -> tuple[socket.socket, socket.socket]:
-    """The two ends, not inheritable."""
+    """The two ends of a new connection, not inheritable."""
     return socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
 
 
 class IpcConnection:
-    """An end in use. `ended` is called once, when the other side is gone."""
+    """One end of the connection. `ended` is called once, when the other side has closed its end."""
 
     def __init__(self, end: socket.socket, received: OnMessage, ended: Callable[[], None]) -> None:
         end.setblocking(False)
@@ -59,12 +59,16 @@ class IpcConnection:
 
     @property
     def blocked(self) -> bool:
-        """Whether the other side is behind, or gone."""
+        """Whether the other side does not keep up, or has closed its end."""
         return bool(self._waiting) or not self._open
 
     def send(self, message: IpcMessage, carried: Transferable | None = None) -> None:
-        """Send a message, at the latest when the other side has caught up. What is carried is closed here
-        when it has gone over. To a side that is gone nothing is sent."""
+        """Send a message, or queue it until the other side has caught up.
+
+        `carried` is closed here once it has been sent. If the other side has closed its end, nothing is sent.
+
+        Raises BadIpcMessage: if the message is longer than MAX_BYTES.
+        """
         packet = encode(message)
         if len(packet) > MAX_BYTES:
             raise BadIpcMessage("too long to be sent")
@@ -76,7 +80,7 @@ class IpcConnection:
             self._write()
 
     def close(self) -> None:
-        """Hang up. `ended` is not called."""
+        """Close this end. `ended` is not called."""
         if not self._open:
             return
         self._open = False
@@ -101,7 +105,8 @@ class IpcConnection:
                 if carried is None or error.errno in _GONE:
                     self._end()
                     return
-                # too many are on their way: the message goes without, and its receiver knows what that means
+                # too many descriptors are in flight: the message is sent without one, and its receiver
+                # handles that
                 self._tell_lost(error)
                 self._waiting[0] = (packet, None)
                 _close(carried)

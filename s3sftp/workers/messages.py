@@ -1,10 +1,11 @@
-"""What supervisor and worker say to each other: each message is one packet, a JSON list `[name, value, …]`.
+"""The messages between supervisor and worker: each is one packet, a JSON list `[name, value, …]`.
 
-    to the worker       Serve (with the socket)   Counted   Judged   Expel   Stop
-                        Ask   Look   Users (with a file)
-    to the supervisor   Ready   Greeted   LogIn   Failed   Left   Here   Looked   UsersLost
+    to the worker       ServeConnection (with the socket)   LoginAnswer   FailureAnswer   DisconnectClient
+                        StopWorker   Ping   ProbeStorage   UsersChanged (with a file)
+    to the supervisor   WorkerReady   VersionReceived   LoggedIn   LoginFailed   ConnectionClosed
+                        Pong   StorageProbed   UsersLost
 
-A guest is a number that the supervisor gives to each connection.
+`guest` is the number that the supervisor gives to a connection.
 """
 
 from __future__ import annotations
@@ -17,13 +18,13 @@ MAX_BYTES = 8192
 
 
 class BadIpcMessage(Exception):
-    """The other side does not speak as it should."""
+    """The other side has sent a packet that is not a valid message."""
 
 
 @dataclass(frozen=True, slots=True)
 class ServeConnection:
-    """The connection that comes with this is yours. Who the client is, its socket may not know: the rest is
-    `ssh.Peer`."""
+    """Serve the connection whose socket comes with this message. The remaining fields are those of
+    `ssh.Peer`, which the socket alone may not know."""
 
     guest: int
     address: str
@@ -34,7 +35,7 @@ class ServeConnection:
 
 @dataclass(frozen=True, slots=True)
 class LoginAnswer:
-    """The answer to LogIn: the reason for which the connection has to go, or none."""
+    """The answer to LoggedIn: why the connection must be closed, or None."""
 
     guest: int
     refusal: str
@@ -42,7 +43,7 @@ class LoginAnswer:
 
 @dataclass(frozen=True, slots=True)
 class FailureAnswer:
-    """The answer to Failed: whether it brought a ban."""
+    """The answer to LoginFailed: whether it caused a ban."""
 
     guest: int
     banned: bool
@@ -58,27 +59,27 @@ class DisconnectClient:
 
 @dataclass(frozen=True, slots=True)
 class StopWorker:
-    """The first: finish what runs. The second: cut it short."""
+    """Stop. The first: finish what runs. The second: abort it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ping:
-    """Are you there? For the event loop to answer: that it turns is what is asked."""
+    """A heartbeat. The event loop answers it, which proves that the loop turns."""
 
 
 @dataclass(frozen=True, slots=True)
 class UsersChanged:
-    """The file that comes with this says how users have changed since you were started."""
+    """The file that comes with this message describes how users have changed since the worker was started."""
 
 
 @dataclass(frozen=True, slots=True)
 class UsersLost:
-    """Users came without their file: send them again."""
+    """UsersChanged arrived without its file: send it again."""
 
 
 @dataclass(frozen=True, slots=True)
 class WorkerReady:
-    """Connections may come."""
+    """The worker accepts connections."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +91,7 @@ class VersionReceived:
 
 @dataclass(frozen=True, slots=True)
 class LoggedIn:
-    """The connection has proved to be this user's: may it stay?"""
+    """The connection has authenticated as this user. Asks whether it may stay."""
 
     guest: int
     user: str
@@ -98,31 +99,31 @@ class LoggedIn:
 
 @dataclass(frozen=True, slots=True)
 class LoginFailed:
-    """A login failed."""
+    """A login has failed."""
 
     guest: int
 
 
 @dataclass(frozen=True, slots=True)
 class ConnectionClosed:
-    """The connection is gone."""
+    """The connection has closed."""
 
     guest: int
 
 
 @dataclass(frozen=True, slots=True)
 class Pong:
-    """The answer to Ask."""
+    """The answer to Ping."""
 
 
 @dataclass(frozen=True, slots=True)
 class ProbeStorage:
-    """Does the storage answer?"""
+    """Asks the worker to probe its storage."""
 
 
 @dataclass(frozen=True, slots=True)
 class StorageProbed:
-    """The answer to Look: what the storage said, if that was no."""
+    """The answer to ProbeStorage: the storage's problem; empty if it answered well."""
 
     trouble: str
 
@@ -150,12 +151,15 @@ _TYPES = {"int": int, "str": str, "bool": bool}
 
 
 def encode(message: IpcMessage) -> bytes:
-    """The packet."""
+    """The packet for a message."""
     return json.dumps([type(message).__name__, *astuple(message)]).encode("ascii")
 
 
 def decode(packet: bytes) -> IpcMessage:
-    """The message. Raises BadMessage."""
+    """The message in a packet.
+
+    Raises BadIpcMessage: if the packet is not a valid message.
+    """
     try:
         name, *values = json.loads(packet)
         kind = _KINDS[name]

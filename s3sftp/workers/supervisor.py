@@ -1,7 +1,7 @@
-"""Keeps workers running, and stops them.
+"""Starts workers, replaces those that end, and stops them all.
 
 start    bind ─► the first worker ─► listen ─► the others
-run      a worker that ends is replaced, each time a little later if it does not live; one that hangs is ended
+run      a worker that ends is replaced, with backoff if it keeps failing; one that hangs is killed
 stop     close the sockets ─► every worker finishes what runs ─► those that do not end are killed
 """
 
@@ -27,11 +27,11 @@ from s3sftp.workers.worker_process import Start, WorkerProcess
 _log = get_logger("s3sftp.workers")
 _BACKOFF = Backoff(first=0.1, longest=30.0)
 _HEALTHY_SECONDS = 60.0
-"""A worker that lived so long is replaced without delay."""
+"""A worker that ran for at least this long is replaced without delay."""
 
 
 class WorkersFailed(S3sftpError):
-    """The first worker did not come up; it has said itself why."""
+    """The first worker ended before it was ready; its own log has the reason."""
 
     def __init__(self, status: int) -> None:
         super().__init__(f"the worker ended with status {status}")
@@ -40,22 +40,22 @@ class WorkersFailed(S3sftpError):
 
 @dataclass(frozen=True, slots=True)
 class WorkerSpec:
-    """How many workers, and how each is started."""
+    """How many workers there are, and how each is started."""
 
     count: int
     start: Start
     gone: Callable[[int], None] = lambda _number: None
-    """Called with the number of a worker that is gone, before its successor starts."""
+    """Called with the number of a worker that has ended, before its successor starts."""
     other_descriptors: int = 0
-    """How many each of them opens besides connections."""
+    """File descriptors that each worker opens besides connections."""
     patience: HeartbeatPolicy | None = None
-    """With those that do not answer; none: they are not asked."""
+    """When a worker counts as hung; None: workers are not pinged."""
     supervisor_descriptors: int = 0
-    """How many the supervisor opens besides connections."""
+    """File descriptors that the supervisor opens besides connections."""
 
 
 class Supervisor:
-    """The process that clients connect to. `run` once."""
+    """The process that clients connect to. Call `run` once."""
 
     def __init__(
         self,
@@ -66,8 +66,8 @@ class Supervisor:
         hurry_seconds: float,
         delay_seconds: float = 0.0,
     ) -> None:
-        """The first request to stop is heeded after `delay_seconds`, or when the second comes. Workers are
-        killed when they have not ended `drain_seconds` and `hurry_seconds` after that, or `hurry_seconds`
+        """The first request to stop takes effect after `delay_seconds`, or when the second request comes.
+        Workers that have not ended are killed `drain_seconds` + `hurry_seconds` later, or `hurry_seconds`
         after the second request."""
         self._listen = listen
         self._door = door
@@ -83,11 +83,11 @@ class Supervisor:
         self.is_open = False
         """Whether connections are accepted, or have been."""
         self.is_stopping = False
-        """Whether it was told to stop."""
+        """Whether a request to stop has come."""
 
     @property
     def workers(self) -> Mapping[int, WorkerProcess]:
-        """Each worker by its number, the latest that was started."""
+        """Workers by number, each the latest that was started under it."""
         return self._workers
 
     @property
@@ -96,9 +96,9 @@ class Supervisor:
         return sum(worker.ready for worker in self._workers.values())
 
     def hand_users(self, users: int) -> None:
-        """Give a file that says how users have changed to every worker, now or when it is started.
+        """Give every worker a file that describes how users have changed, now or when it is started.
 
-        It is closed when another one takes its place, or at the end.
+        The file is closed when another one replaces it, or at the end.
         """
         before, self._users = self._users, users
         for worker in self._workers.values():
@@ -112,7 +112,10 @@ class Supervisor:
         """Serve until SIGTERM or SIGINT, then drain and stop; a second signal cuts the draining short.
 
         `opened` is called when connections are accepted, `started` when all workers are ready.
-        Raises CannotListen, WorkersFailed, CannotStart.
+
+        Raises CannotListen: if the address cannot be listened on.
+        Raises WorkersFailed: if the first worker ends before it is ready.
+        Raises CannotStartWorker: if the system cannot start a worker process.
         """
         stop = ShutdownRequests()
         stop.install()
@@ -149,8 +152,11 @@ class Supervisor:
         _log.info("server.stopped")
 
     async def _first(self, asking: asyncio.Task[None]) -> asyncio.Task[None]:
-        """Start the first worker, wait until it is ready; the task that keeps it. Raises WorkersFailed,
-        CannotStart."""
+        """Start the first worker and wait until it is ready; return the task that keeps it running.
+
+        Raises WorkersFailed: if it ends before it is ready.
+        Raises CannotStartWorker: if the system cannot start a process.
+        """
         try:
             worker = await self._started(1)
         except (OSError, MemoryError) as error:
@@ -167,7 +173,7 @@ class Supervisor:
             await watch(self._workers, self._crew.patience)
 
     async def _linger(self, stop: ShutdownRequests) -> None:
-        """Go on for as long as load balancers need to send nobody here any more."""
+        """Keep serving until load balancers have had time to send new connections elsewhere."""
         if self._delay_seconds:
             _log.info("server.draining", delay_seconds=self._delay_seconds)
             await stop.linger(self._delay_seconds)
@@ -182,7 +188,7 @@ class Supervisor:
             await self._change_or({asking})
 
     async def _change_or(self, others: set[asyncio.Task[Any]]) -> None:
-        """Wait until a worker's state has changed, or one of the others is done."""
+        """Wait until a worker's state has changed, or one of the other tasks is done."""
         changing = asyncio.create_task(self._next_change())
         await asyncio.wait({*others, changing}, return_when=asyncio.FIRST_COMPLETED)
         changing.cancel()
@@ -207,7 +213,7 @@ class Supervisor:
     async def _keep(
         self, number: int, worker: WorkerProcess | None = None, ended: asyncio.Task[int] | None = None
     ) -> None:
-        """Run a worker, and another one after each that ends."""
+        """Run a worker, and replace it each time it ends."""
         loop = asyncio.get_running_loop()
         failures = 1
         while not self._stop_asked.is_set():
@@ -217,7 +223,7 @@ class Supervisor:
                 if self._stop_asked.is_set():
                     worker.stop()
                 status: int | str = await (ended or self._until_ended(worker))
-            except (OSError, MemoryError, RuntimeError) as error:  # no process, or no thread to wait for it
+            except (OSError, MemoryError, RuntimeError) as error:  # the system has no process or thread left
                 status = str(error) or type(error).__name__
             if self._stop_asked.is_set():
                 return
@@ -230,7 +236,8 @@ class Supervisor:
             await asyncio.sleep(delay)
 
     async def _until_ended(self, worker: WorkerProcess) -> int:
-        """One that has hung up gets its time to finish, and is killed after it."""
+        """Wait for a worker's end. One that has closed its connection gets its time to finish and is then
+        killed."""
         ending = asyncio.create_task(worker.ended())
         await asyncio.wait(
             {ending, hung_up := asyncio.create_task(worker.hung_up.wait())},
@@ -243,7 +250,7 @@ class Supervisor:
         return await ending
 
     async def _stop(self, stop: ShutdownRequests, keeping: Sequence[asyncio.Task[None]]) -> None:
-        """Have every worker finish, for as long as they may."""
+        """Have every worker finish within its time limits."""
         self._stop_asked.set()
         if self._reception is not None:
             self._reception.close()
@@ -261,7 +268,7 @@ class Supervisor:
         ending.cancel()
 
     async def _end(self, keeping: Sequence[asyncio.Task[None]]) -> None:
-        """Leave nobody behind."""
+        """Kill all workers that remain."""
         self._stop_asked.set()
         for task in keeping:
             task.cancel()

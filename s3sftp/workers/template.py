@@ -1,14 +1,14 @@
-"""The process that workers are forked from: it has imported what they need, so that they share its memory.
+"""The template process: it has imported what workers need and forks them, so that they share its memory.
 
     s3sftp serve ── fork ──► template ── fork ──► (ends at once) ── fork ──► worker
       │                                                                        │
-      └─ goes on as the supervisor, to which the system gives the orphan ◄─────┘
+      └─ continues as the supervisor, which the kernel makes the parent ◄──────┘
 
-The template has one thread, no event loop and no log: a fork never copies a lock that somebody holds. Workers
-are children of the supervisor, not of the template, and do not end when it does.
+The template has one thread, no event loop and no log, so a fork never copies a lock that is held. Workers are
+children of the supervisor, not of the template, and outlive it.
 
 A request is one packet with the worker's number and the descriptors that the worker gets. The answer is the
-worker's process id, or the reason why there is none.
+worker's process id, or the reason why it could not be started.
 """
 
 from __future__ import annotations
@@ -29,21 +29,21 @@ from typing import Any, NoReturn
 from s3sftp.errors import S3sftpError
 
 Work = Callable[[int, Sequence[int]], None]
-"""What a worker does; called with its number and its descriptors, which are its to close."""
+"""A worker's main function. Called with its number and its descriptors, which it must close."""
 MAX_BYTES = 1024
 MAX_DESCRIPTORS = 8
 IGNORED = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1})
-"""Signals that are for the supervisor when a terminal sends them to the whole group; and SIGUSR1, which would
-end a worker that does not handle it yet."""
+"""Signals that the template ignores: those that a terminal sends to the whole process group are for the
+supervisor, and SIGUSR1 would end a worker that does not handle it yet."""
 _PR_SET_CHILD_SUBREAPER = 36  # prctl(2)
 
 
 class CannotStartWorker(S3sftpError):
-    """The system lets no worker be started."""
+    """The system cannot start a worker process."""
 
     @classmethod
     def because(cls, error: OSError | MemoryError) -> CannotStartWorker:
-        """With the limits that it may be, if the system says no more than that something is short."""
+        """The error, with the limits that may be the cause if the system reports only a shortage."""
         said = (error.strerror if isinstance(error, OSError) else None) or str(error) or "out of memory"
         return cls(
             f"workers cannot be started: {said}: see the limits of processes (ulimit -u, pids) and memory"
@@ -51,21 +51,26 @@ class CannotStartWorker(S3sftpError):
 
 
 def adopt_orphans() -> None:
-    """Become the parent of every worker from now on. Raises CannotStart."""
+    """Make this process the parent of all orphaned descendants, hence of every worker.
+
+    Raises CannotStartWorker: if the system refuses.
+    """
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
         raise CannotStartWorker(f"workers cannot be started: prctl: {os.strerror(ctypes.get_errno())}")
 
 
 def can_fork() -> bool:
-    """Whether this process has a single thread, so that a copy of it is whole."""
+    """Whether this process has a single thread, so that a fork copies it completely."""
     return len(os.listdir("/proc/self/task")) == 1
 
 
 def fork_template(work: Work) -> tuple[int, socket.socket]:
-    """Fork the template from this process; its process id, and the socket that takes requests.
+    """Fork the template from this process; return its process id and the socket for requests.
 
-    In the template, and in each worker, this does not return. Raises CannotStart.
+    In the template, and in each worker, this does not return.
+
+    Raises CannotStartWorker: if the system cannot fork.
     """
     ours, its = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     _freeze()
@@ -86,7 +91,7 @@ def fork_template(work: Work) -> tuple[int, socket.socket]:
 
 
 def serve_requests(requests: socket.socket, work: Work) -> NoReturn:
-    """Be the template until the other end of the socket is closed."""
+    """Serve as the template until the other end of the socket is closed."""
     for number in IGNORED:
         signal.signal(number, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
@@ -111,20 +116,21 @@ def serve_requests(requests: socket.socket, work: Work) -> NoReturn:
                 os.set_inheritable(descriptor, False)
             work(number, descriptors)
             sys.exit(0)
-        for descriptor in descriptors:  # a second holder of a link would hide that the worker hangs up
+        # a second copy of the worker's IPC socket would hide that the worker closes its own
+        for descriptor in descriptors:
             os.close(descriptor)
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
             requests.send(json.dumps(answer).encode())
 
 
 def _freeze() -> None:
-    """Keep garbage collections away from all that there is by now: they would write to what is shared."""
+    """Exempt all existing objects from garbage collection, which would write to shared memory."""
     gc.collect()
     gc.freeze()
 
 
 def _receive(requests: socket.socket) -> tuple[bytes, list[int]]:
-    """The next request; an empty packet when the supervisor is gone."""
+    """The next request; an empty packet if the supervisor has closed its end."""
     try:
         packet, descriptors, _, _ = socket.recv_fds(requests, MAX_BYTES, MAX_DESCRIPTORS)
     except ConnectionResetError:
@@ -133,7 +139,10 @@ def _receive(requests: socket.socket) -> tuple[bytes, list[int]]:
 
 
 def _fork_orphan() -> int:
-    """The process id of a new process, which is the supervisor's child by now; 0 in it. Raises OSError."""
+    """Fork a process whose parent is the supervisor; return its process id, or 0 in the new process.
+
+    Raises OSError: if the system cannot fork.
+    """
     reading, writing = os.pipe()
     try:
         between = os.fork()
@@ -150,12 +159,12 @@ def _fork_orphan() -> int:
 
 
 def _fork_and_end(writing: int) -> None:
-    """Fork, write the process id, and end; only the new process returns. The status is an errno."""
+    """Fork, write the process id, and end; only the new process returns. The exit status is an errno."""
     try:
         worker = os.fork()
         if worker:
             os.write(writing, b"%d" % worker)
-    except BaseException as error:  # nothing of this process may go on as a second template
+    except BaseException as error:  # no error may let this process continue as a second template
         os._exit((error.errno if isinstance(error, OSError) else None) or errno.ENOMEM)
     if worker:
         os._exit(0)
@@ -167,6 +176,6 @@ def _read_nothing() -> None:
 
 
 def _name_process(name: str) -> None:
-    """What `ps` and `top` call it: command lines are the same in all forked processes."""
+    """Set the name that `ps` and `top` show: command lines are the same in all forked processes."""
     with contextlib.suppress(OSError):
         Path("/proc/self/comm").write_text(name)

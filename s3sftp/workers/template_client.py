@@ -1,7 +1,7 @@
-"""The supervisor's side of the template: asks it for workers, and starts another one when it has ended.
+"""The supervisor's client of the template process: requests workers and replaces a template that has ended.
 
-The template that was forked at the start rests when all workers run. One that is started later, as a program,
-because a worker had to be replaced, stays.
+The template that was forked at start ends when all workers run. One that is started later as a program,
+because a worker had to be replaced, keeps running.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ from s3sftp.workers.template import IGNORED, MAX_BYTES
 
 _log = get_logger("s3sftp.workers")
 Command = Callable[[int], Sequence[str]]
-"""The command line of a template, from the descriptor of the socket that it is asked through."""
+"""Returns the command line of a template, given the descriptor of its request socket."""
 _ANSWER_SECONDS = 60.0
-"""A template that has just been started has to import everything first."""
+"""How long to wait for an answer: a template that was just started has to import everything first."""
 
 
 class TemplateClient:
     """Has workers forked, one at a time."""
 
     def __init__(self, command: Command, forked: tuple[int, socket.socket] | None = None) -> None:
-        """`forked` is a template that runs already; each other is started with the command."""
+        """`forked` is a template that already runs; later ones are started with `command`."""
         self._command = command
         self._forked = forked
         self._process: ChildProcess | None = None
@@ -37,7 +37,10 @@ class TemplateClient:
         self._turn = asyncio.Lock()
 
     async def start(self, number: int, descriptors: Sequence[int]) -> ChildProcess:
-        """A new worker, which gets copies of the descriptors. Raises OSError."""
+        """Start a worker, which gets copies of the descriptors.
+
+        Raises OSError: if no process could be started.
+        """
         starting = asyncio.create_task(self._start(number, descriptors))
         try:
             return await asyncio.shield(starting)
@@ -48,17 +51,18 @@ class TemplateClient:
             raise
 
     async def rest(self) -> None:
-        """End the template until another worker is asked for: a third of its memory is shared with nobody."""
+        """End the template until another worker is needed: a third of its memory is shared with no other
+        process."""
         async with self._turn:
             await self.close()
             self._process = None
 
     async def close(self) -> None:
-        """End the template; workers go on."""
+        """End the template; workers keep running."""
         self._adopt()
         self._let_go()
         if self._process is not None:
-            # it has nothing to finish, and one that hangs would never see that its socket is closed
+            # SIGKILL, because it has nothing to finish and, if it hangs, would never notice the closed socket
             self._process.send_signal(signal.SIGKILL)
             await self._process.wait()
 
@@ -68,17 +72,19 @@ class TemplateClient:
             try:
                 requests = self._running()
                 socket.send_fds(requests, [packet], descriptors)
-            except (BrokenPipeError, ConnectionResetError):  # it has ended just now
+            except (BrokenPipeError, ConnectionResetError):  # the template has just ended
                 self._let_go()
                 requests = self._running()
                 socket.send_fds(requests, [packet], descriptors)
             return ChildProcess(await self._answer(requests))
 
     async def _answer(self, requests: socket.socket) -> int:
-        """The process id. Raises OSError.
+        """The process id in the template's answer.
 
-        Then a worker may have been forked all the same. It ends when it finds its link closed, which is why a
-        request is never repeated with the same link.
+        A worker may have been forked even if this fails. It ends when it finds its IPC socket closed, which
+        is why a request is never repeated with the same socket.
+
+        Raises OSError: if the template reports an error or does not answer in time.
         """
         loop = asyncio.get_running_loop()
         try:
@@ -98,7 +104,10 @@ class TemplateClient:
         return int(answer["pid"])
 
     def _running(self) -> socket.socket:
-        """The socket of the template that runs, started if there is none. Raises OSError."""
+        """The socket of the running template, which is started if necessary.
+
+        Raises OSError: if it cannot be started.
+        """
         self._adopt()
         if self._requests is not None and self._process is not None and self._process.returncode is not None:
             _log.error("template.exited", pid=self._process.pid, status=self._process.returncode)
@@ -109,7 +118,7 @@ class TemplateClient:
         return self._requests
 
     def _adopt(self) -> None:
-        """Wait for the end of a template that has been started, too."""
+        """Take over a template that was just started, and watch for its end."""
         if self._forked is not None:
             (pid, requests), self._forked = self._forked, None
             requests.setblocking(False)
@@ -123,14 +132,14 @@ class TemplateClient:
 
 
 def _execute(command: Command) -> tuple[int, socket.socket]:
-    """Start a template as a program; it lets signals in when it ignores them."""
+    """Start a template as a program. It unblocks signals once it ignores them."""
     ours, its = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     before = signal.pthread_sigmask(signal.SIG_BLOCK, IGNORED)
     try:
-        started = subprocess.Popen(  # noqa: S603  a command of our own
+        started = subprocess.Popen(  # noqa: S603  the command is our own
             command(its.fileno()), stdin=subprocess.DEVNULL, pass_fds=[its.fileno()]
         )
-        started.returncode = 0  # Child waits for it
+        started.returncode = 0  # ChildProcess waits for it
     except BaseException:
         ours.close()
         raise

@@ -1,4 +1,4 @@
-"""Notices workers that hang alive, so that they end and are replaced like any that ends."""
+"""Pings workers and kills those that hang; the supervisor replaces them like any that ends."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ _log = get_logger("s3sftp.workers")
 
 
 async def watch(workers: Mapping[int, WorkerProcess], patience: HeartbeatPolicy) -> NoReturn:
-    """Ask every worker that is ready, at an interval, and kill those that do not answer; until cancelled.
+    """Ping every ready worker at an interval, and kill those that do not answer; runs until cancelled.
 
-    `workers` changes under us. Not to run when they are told to stop: then each has its time to finish.
+    `workers` is a live view. Cancel this before workers are told to stop: then each has its time to finish.
     """
     while True:
-        # a pause of this process makes one interval longer, and no more of them
+        # if this process is suspended, one interval becomes longer; no beats accumulate
         await asyncio.sleep(patience.interval_seconds)
         for worker in workers.values():
             if worker.ready:

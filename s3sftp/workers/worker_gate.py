@@ -1,7 +1,7 @@
-"""The worker's post: where connections are handed to it, and the far end of the door.
+"""The worker's end of the admission gate: receives connections, and asks the supervisor to admit logins.
 
-The supervisor decides and counts; here its answers are waited for. When it is gone, so is the door: what
-waits is refused, and the worker is told to finish.
+The supervisor decides and counts; this end waits for its answers. If the supervisor has ended, pending
+questions are answered by refusal and the worker stops.
 """
 
 from __future__ import annotations
@@ -25,19 +25,20 @@ _GONE = Refusal("the server is stopping")
 
 
 class WorkerGate:
-    """An `ssh.Entrance` and an `ssh.Door`. `stop` is asked when the supervisor says so, or is gone."""
+    """An `ssh.ConnectionSource` and `ssh.AdmissionGate`. Requests `stop` when the supervisor says so, or has
+    ended."""
 
     def __init__(self, end: socket.socket, stop: ShutdownRequests) -> None:
-        """To be made on the event loop; from then on the supervisor is heard."""
+        """Must be made on the event loop; messages from the supervisor are handled from then on."""
         self._stop = stop
         self._intake: SocketAdopter[RemoteAdmittedConnection] = SocketAdopter()
         self._guests: dict[int, RemoteAdmittedConnection] = {}
         self._losses = LogThrottle()
         self.look: Callable[[], Awaitable[str]] | None = None
-        """Asks the storage for something small: what that says, if it is no."""
+        """Probes the storage; returns its problem, or an empty text."""
         self._looking: asyncio.Task[None] | None = None
         self.on_users: Callable[[int], None] = os.close
-        """Takes the file that says how users have changed; closes it."""
+        """Takes the file that describes how users have changed, and closes it."""
         self._link = IpcConnection(end, self._received, self._supervisor_gone)
 
     @property
@@ -56,15 +57,15 @@ class WorkerGate:
         return _Handing(self)
 
     def ready(self) -> None:
-        """Tell the supervisor that connections may come."""
+        """Report to the supervisor that this worker accepts connections."""
         self._link.send(messages.WorkerReady())
 
     def stop_taking(self) -> None:
-        """Connections that are still handed over are closed."""
+        """Close connections that still arrive instead of serving them."""
         self._intake.factory = None
 
     def close(self) -> None:
-        """Hang up."""
+        """Close the IPC connection."""
         if self._looking is not None:
             self._looking.cancel()
         self._link.close()
@@ -73,7 +74,7 @@ class WorkerGate:
         self._link.send(message)
 
     def forget(self, guest: int) -> None:
-        """The guest has left."""
+        """Forget a connection that has closed."""
         if self._guests.pop(guest, None) is not None:
             self._link.send(messages.ConnectionClosed(guest))
 
@@ -130,7 +131,7 @@ class WorkerGate:
 
 
 class RemoteAdmittedConnection:
-    """A guest whom the supervisor counts."""
+    """A connection that the supervisor counts."""
 
     def __init__(self, post: WorkerGate, number: int, peer: Peer) -> None:
         self.number = number
@@ -167,17 +168,17 @@ class RemoteAdmittedConnection:
         self.lose_door()
 
     def counted(self, refusal: Refusal | None) -> None:
-        """The answer to `log_in`."""
+        """Handle the answer to `log_in`."""
         if self._login is not None and not self._login.done():
             self._login.set_result(refusal)
 
     def judged(self, banned: bool) -> None:
-        """The answer to the oldest `failed`."""
+        """Handle the answer to the oldest `failed`."""
         if self._judgements and not (judgement := self._judgements.popleft()).done():
             judgement.set_result(banned)
 
     def lose_door(self) -> None:
-        """No answer will come any more: be strict."""
+        """No answer will come any more: refuse what is pending."""
         self._lost = True
         self.counted(_GONE)
         while self._judgements:
@@ -185,7 +186,7 @@ class RemoteAdmittedConnection:
 
 
 class _Handing:
-    """What asyncssh takes for the listening server."""
+    """What asyncssh uses as the listening server."""
 
     def __init__(self, post: WorkerGate) -> None:
         self._post = post

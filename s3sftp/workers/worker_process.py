@@ -1,4 +1,4 @@
-"""One worker as the supervisor sees it: a process, a link, and the guests that were handed to it."""
+"""One worker as the supervisor sees it: its process, its IPC connection and its client connections."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from s3sftp.workers.ipc import IpcConnection, Transferable, ipc_socket_pair
 
 _log = get_logger("s3sftp.workers")
 Start = Callable[[int, socket.socket], Awaitable[ChildProcess]]
-"""Starts the process of a worker, which is told its number and gets a copy of its end of the link."""
+"""Starts a worker's process, given its number and its end of the IPC connection, of which it gets a copy."""
 _AGAIN_SECONDS = 1.0
-"""After which users are sent again that did not arrive."""
+"""Seconds until changed users that did not arrive are sent again."""
 
 
 class WorkerProcess:
-    """A worker from its start to its end. Ready when it has said so."""
+    """A worker from its start to its end. It is ready once it has reported so."""
 
     def __init__(self, number: int, changed: Callable[[], None]) -> None:
         self.number = number
@@ -32,11 +32,11 @@ class WorkerProcess:
         self.ready = False
         self.pulse = Heartbeat()
         self._changed = changed
-        """Called when it can take connections."""
+        """Called when the worker can take connections."""
         self._link: IpcConnection | None = None
         self._process: ChildProcess | None = None
         self._look: asyncio.Future[str] | None = None
-        """Waits for what the storage says."""
+        """Resolves with the answer of the storage probe."""
         self.hung_up = asyncio.Event()
         self._users: int | None = None
 
@@ -54,7 +54,10 @@ class WorkerProcess:
         return self.ready and not self.pulse.missed and self._link is not None and not self._link.blocked
 
     async def start(self, start: Start) -> None:
-        """Start the process. Raises OSError."""
+        """Start the process.
+
+        Raises OSError: if no process could be started.
+        """
         mine, its = ipc_socket_pair()
         try:
             self._process = await start(self.number, its)
@@ -66,7 +69,8 @@ class WorkerProcess:
         self._link = IpcConnection(mine, self._received, self._hang_up)
 
     async def ended(self) -> int:
-        """Wait for its end; the exit status. Its guests are gone then."""
+        """Wait for the process to end; return its exit status. All its connections have been counted out by
+        then."""
         if self._process is None:
             return 0
         status = await self._process.wait()
@@ -79,12 +83,12 @@ class WorkerProcess:
         self._send(messages.ServeConnection(number, *astuple(guest.peer)), sock)
 
     def expel(self, number: int) -> Disconnect:
-        """What closes one of its connections."""
+        """A function that closes one of the worker's connections."""
         return lambda reason: self._send(messages.DisconnectClient(number, reason))
 
     def hand_users(self, users: int) -> None:
-        """Give it a file that says how users have changed. It stays the caller's, who keeps it open until
-        another one is handed over."""
+        """Send a file that describes how users have changed. The caller keeps it open until it hands over
+        another one."""
         self._users = users
         self._send_users()
 
@@ -92,7 +96,7 @@ class WorkerProcess:
         if self._users is None or self.hung_up.is_set():
             return
         try:
-            carried = os.fdopen(os.dup(self._users), "rb")  # which the link closes
+            carried = os.fdopen(os.dup(self._users), "rb")  # the IPC connection closes it
         except OSError as error:
             _log.error("users.handover_failed", worker=self.number, error=str(error))
             self._send_users_again()
@@ -103,29 +107,31 @@ class WorkerProcess:
         asyncio.get_running_loop().call_later(_AGAIN_SECONDS, self._send_users)
 
     def stop(self) -> None:
-        """Tell it to finish; the second time to cut it short."""
+        """Ask the worker to finish; the second time, to abort what runs."""
         self._send(messages.StopWorker())
 
     def beat(self) -> None:
-        """An interval has passed: ask whether it is there, unless it still owes the answer."""
+        """An interval has passed: send a ping, unless one is unanswered."""
         if not self.pulse.asked:
             self._send(messages.Ping())
         self.pulse = self.pulse.beat()
 
     def look(self) -> asyncio.Future[str]:
-        """Have it ask the storage for something small: what that said, if it was no. Cancelled when the
-        worker is gone before it has answered. One question is under way at a time."""
+        """Have the worker probe the storage; the result is the storage's problem, or an empty text.
+
+        The future is cancelled if the worker ends before it has answered. At most one probe is under way.
+        """
         if self._look is None or self._look.done():
             self._look = asyncio.get_running_loop().create_future()
             self._send(messages.ProbeStorage())
         return self._look
 
     def ask_why(self) -> None:
-        """Have it write what it waits for."""
+        """Have the worker dump its tasks."""
         self._signal(signal.SIGUSR1)
 
     def kill(self) -> None:
-        """End it now."""
+        """Kill the process."""
         self._signal(signal.SIGKILL)
 
     def _signal(self, number: signal.Signals) -> None:
