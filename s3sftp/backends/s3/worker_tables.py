@@ -34,5 +34,5 @@ class WorkerTables:
 
     @classmethod
     def of(cls, table: SharedCounters | None = None) -> WorkerTables:
-        """Divide a table of `ROWS` rows. None: this process is the whole server and gets a table of its own."""
+        """Divide a table of `ROWS` rows. None: this process is the whole server and gets its own table."""
         return cls(*(table or SharedCounters.alone(ROWS)).split(*_ROWS))
