@@ -157,7 +157,8 @@ def _is_unknown_to_it(error: StorageError, begun: JournaledUpload, parts: Sequen
 
 
 def _look_for_sizes(store: S3Client, error: StorageError, parts: Sequence[UploadedPart]) -> None:
-    """If the store requires parts of one size, record that for later uploads and raise an error that says so."""
+    """If the store requires parts of one size, record that for later uploads and raise an error that says
+    so."""
     unequal = any(part.size != parts[0].size for part in parts[:-1]) or parts[-1].size > parts[0].size
     if unequal and _OF_ONE_SIZE.search(str(request_error_behind(error))):
         store.features.lacks(Feature.UNEQUAL_PARTS, error.detail)

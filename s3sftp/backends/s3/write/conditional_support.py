@@ -108,7 +108,8 @@ class ConditionalSupport:
         )
 
     async def _try(self, key: str) -> None:
-        """Run all probes, as the failure of one tells nothing about the others, then raise the first failure."""
+        """Run all probes, as the failure of one tells nothing about the others, then raise the first
+        failure."""
         store = self._store
         await put_small(store, key, b"")
         looks: dict[Feature, Callable[[], Awaitable[object]]] = {

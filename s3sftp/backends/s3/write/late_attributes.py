@@ -1,4 +1,5 @@
-"""Applies late modification times and permissions, by copying the object: S3 cannot change metadata in place."""
+"""Applies late modification times and permissions, by copying the object: S3 cannot change metadata in
+place."""
 
 from __future__ import annotations
 
