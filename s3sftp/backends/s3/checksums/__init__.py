@@ -1,1 +1,2 @@
-"""Checksums: `digest` computes them, `fallback` sends MD5 instead, `stored` reads those of objects."""
+"""Computes and verifies checksums: `digest` computes them, `fallback` replaces them by MD5 where the store
+refuses them, `stored` reads those of objects."""
