@@ -1,1 +1,2 @@
-"""Requests whose form depends on the store: listings (version 2 or 1), tags, lookups without ListBucket."""
+"""Sends requests whose form depends on the store: listings (version 2 or 1), tags, and lookups without
+ListBucket."""
