@@ -1,1 +1,2 @@
-"""Credentials: the sources of botocore's chain, each bounded, and their renewal while requests run."""
+"""Provides credentials: the sources of botocore's chain, each with bounds, and their renewal while requests
+run."""
