@@ -1,1 +1,2 @@
-"""`s3sftp check` on a bucket: `check` runs the probes of the other modules, with advice for what fails."""
+"""Checks a bucket for `s3sftp check`: `check` runs the probes of the other modules, with advice for what
+fails."""
