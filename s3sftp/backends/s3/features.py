@@ -1,8 +1,8 @@
-"""Remembers which S3 features this store lacks, and what each missing feature costs: one table for all
-operations.
+"""Remembers which S3 features the store lacks, and what each missing feature costs.
 
-The server learns a row from the option `s3.lacks`, from the first reply that shows it, or in `s3sftp check`.
-From then on every operation takes its fallback, and one log line names the consequence.
+One table serves all operations. The server learns a row from the option `s3.lacks`, from the first reply that
+shows it, or in `s3sftp check`. From then on every operation takes its fallback, and one log line names the
+consequence.
 """
 
 from __future__ import annotations

@@ -1,2 +1,1 @@
-"""Computes and verifies checksums: `digest` computes them, `fallback` replaces them by MD5 where the store
-refuses them, `stored` reads those of objects."""
+"""Computes checksums (`digest`), falls back to MD5 (`fallback`) and reads objects' checksums (`stored`)."""

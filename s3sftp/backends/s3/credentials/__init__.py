@@ -1,2 +1,1 @@
-"""Provides credentials: the sources of botocore's chain, each with bounds, and their renewal while requests
-run."""
+"""Provides credentials from botocore's chain, with bounds on each source, and renews them in use."""

@@ -1,8 +1,7 @@
-"""Creates botocore sessions that read the AWS environment and the profile, and bounds each source of
-credentials.
+"""Creates botocore sessions from the AWS environment and profile, with bounds on credential sources.
 
-    the client's session       signs with the options' keys, or with RenewableCredentials
-    a session of the chain     created each time credentials are requested, so that files are read again
+the client's session       signs with the options' keys, or with RenewableCredentials
+a session of the chain     created each time credentials are requested, so that files are read again
 """
 
 from __future__ import annotations

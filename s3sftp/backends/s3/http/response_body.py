@@ -1,5 +1,4 @@
-"""Provides the body of a GetObject reply to its reader: `take` returns what has arrived, `wait` waits for
-more."""
+"""Provides the body of a GetObject reply to its reader: `take` what has arrived, or `wait` for more."""
 
 from __future__ import annotations
 

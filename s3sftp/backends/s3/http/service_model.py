@@ -1,5 +1,4 @@
-"""Loads botocore's descriptions of S3 once for all sessions of a process, without the parts that a server
-never needs.
+"""Loads botocore's descriptions of S3 once per process, without the parts that a server never needs.
 
 botocore itself spends 12 MB of memory on them in each session: more than half for the addresses of three
 hundred services, the rest for requests that this package never sends, and for their documentation.

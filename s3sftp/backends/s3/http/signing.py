@@ -1,5 +1,6 @@
-"""Signs requests with AWS Signature Version 4 for S3, in headers. Pure: the caller passes the time and the
-credentials.
+"""Signs requests with AWS Signature Version 4 for S3, in headers. Pure.
+
+The caller passes the time and the credentials.
 
 Source: Amazon S3 API Reference, "Authenticating Requests: Using the Authorization Header".
 """

@@ -1,10 +1,9 @@
-"""Remembers which names this server has created as files or directories: hints that outlive the metadata
-cache.
+"""Remembers which names this server has created as files or directories, as hints for later requests.
 
-A bucket can hold `a` and `a/b` at once. Then no listing shows both: the file hides the directory. Checking
-that before each upload would cost requests, and cached metadata lives for seconds. So the server remembers
-the names it has created itself, and asks the store only where a new file would hide one of them, or be hidden
-by it.
+These hints outlive the metadata cache. A bucket can hold `a` and `a/b` at once. Then no listing shows both:
+the file hides the directory. Checking that before each upload would cost requests, and cached metadata lives
+for seconds. So the server remembers the names it has created itself, and asks the store only where a new file
+would hide one of them, or be hidden by it.
 
     slot of "a"      digest of "a", and whether it was created as a file or a directory
     …                a name whose slot is taken replaces the previous one

@@ -1,5 +1,4 @@
-"""Reads and writes modification times in object metadata, in this server's format and in those of others.
-Pure.
+"""Reads and writes modification times in object metadata, in the formats of several programs. Pure.
 
     mtime          rclone, s3fs, GeeseFS     1700000000.123456789   seconds; others: ms, µs or ns
     s3cmd-attrs    s3cmd                     …/mode:33188/mtime:1700000000/uid:1000

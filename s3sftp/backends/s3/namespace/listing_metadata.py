@@ -1,5 +1,6 @@
-"""Completes listing entries with what LIST does not report: times and permissions in metadata, markers'
-times.
+"""Completes listing entries with times and permissions, which LIST does not report.
+
+Those of files are in their metadata; those of directories are their markers':
 
     page of LIST ─► what is known of each version ─► HEAD of the others, several at once ─► entries
 

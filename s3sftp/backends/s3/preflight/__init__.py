@@ -1,2 +1,1 @@
-"""Checks a bucket for `s3sftp check`: `check` runs the probes of the other modules, with advice for what
-fails."""
+"""Checks a bucket for `s3sftp check`: `check` runs the other modules' probes and advises on failures."""

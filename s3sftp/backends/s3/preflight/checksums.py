@@ -1,5 +1,4 @@
-"""Probes for `s3sftp check` which checksums the store accepts, and whether it accepts copied parts and parts
-of any size.
+"""Probes for `s3sftp check` which checksums, copied parts and sizes of parts the store accepts.
 
 The probes upload like the server does, so that the same code detects what the store lacks and avoids it.
 """

@@ -1,5 +1,4 @@
-"""Probes reading for `s3sftp check`: objects read as written, in ranges and by version, and can be
-removed."""
+"""Probes reads for `s3sftp check`: whole objects, ranges, versions, and the removal of an object."""
 
 from __future__ import annotations
 

@@ -1,5 +1,6 @@
-"""Opens a file by a GET of its first bytes, which describes it as a HEAD would, so that the reader sees what
-is stored now.
+"""Opens a file by a GET of its first bytes, which also describes it as a HEAD would.
+
+So the reader sees the file that is stored now, and most files need no HEAD:
 
     GET 0-1048575 ──► 404                        HEAD and LIST decide: an empty file, a directory, or nothing
                   ──► 206 bytes 0-9999/10000     a file of 10 000 bytes, whose first bytes follow

@@ -1,4 +1,4 @@
-"""Stores the upload journal in the bucket, so that any replica can clean up after another and none needs a
+"""Stores the upload journal in the bucket, so that any replica can clean up after another. No replica needs a
 disk.
 
     <prefix>.s3sftp/uploads/<instance>/<write>.json   one unfinished upload

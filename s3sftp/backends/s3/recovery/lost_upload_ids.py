@@ -1,5 +1,4 @@
-"""Identifies our uploads of a key whose ids were never learned, because the replies to their creation were
-lost.
+"""Identifies our uploads whose ids are unknown, because the replies to their creation were lost.
 
 S3 lists unfinished uploads by key and time, without their metadata. Ours are those that
 

@@ -1,5 +1,6 @@
-"""Finds out whether an object exists that may not be read: S3 replies 404 only to roles that may list the
-bucket.
+"""Finds out whether an object that may not be read exists.
+
+S3 replies 404 only to roles that may list the bucket, so after a 403 a LIST decides:
 
     HEAD or GET ─► 403 ─► LIST of the key ─┬─► not listed: NotFound
                                            ├─► listed: the refusal stands

@@ -1,12 +1,11 @@
-"""Reads listings page by page, and finds out whether a listing contains a name, with as little of the client
-as that takes.
+"""Reads listings page by page, and finds out whether a listing contains a name.
 
     pages       LIST ─► page ─► LIST from its token ─► page ─► …     complete, or an error
     is_listed   LIST of the name itself ─┬─► there, or not
                                          └─► refused: the listing of its directory, to the end
 
-A store that repeats its pages would be asked for ever, so that is an error. If entries lack a size, a HEAD
-gets it, because an unknown size must not become 0.
+It depends on as little of the client as it can. A store that repeats its pages would be asked for ever, so
+that is an error. If entries lack a size, a HEAD gets it, because an unknown size must not become 0.
 """
 
 from __future__ import annotations

@@ -1,5 +1,7 @@
-"""Applies late modification times and permissions, by copying the object: S3 cannot change metadata in
-place."""
+"""Applies late modification times and permissions, by copying the object onto itself.
+
+S3 cannot change the metadata of an object in place.
+"""
 
 from __future__ import annotations
 
