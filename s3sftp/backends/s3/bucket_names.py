@@ -50,8 +50,7 @@ def is_arn(bucket: str) -> bool:
 
 
 def is_directory_bucket(bucket: str) -> bool:
-    """Whether it is a directory bucket, whose requests are signed with a session key that S3 issues for some
-    minutes."""
+    """Whether it is a directory bucket, whose requests are signed with a session key of some minutes."""
     return _DIRECTORY.fullmatch(bucket) is not None
 
 

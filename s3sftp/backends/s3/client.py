@@ -279,8 +279,10 @@ class S3Client:
         return True
 
     async def _renewed(self, trouble: RequestError, attempt: int, generation: int) -> bool:
-        """Whether credentials other than those of this attempt are available. Tried only after the first
-        attempt."""
+        """Whether credentials other than those of this attempt are available.
+
+        Tried only after the first attempt.
+        """
         if self._credentials is None or attempt > 1:
             return False
         stale = trouble.meaning.again is RetryAdvice.RENEWED

@@ -13,8 +13,10 @@ T = TypeVar("T")
 
 
 async def for_each(items: Iterable[T], work: Callable[[T], Awaitable[object]], limit: int) -> None:
-    """Await `work` for each item, at most `limit` at once. The first failure cancels the rest and is
-    raised."""
+    """Await `work` for each item, at most `limit` at once.
+
+    The first failure cancels the rest and is raised.
+    """
     waiting = iter(items)
 
     async def worker() -> None:

@@ -147,8 +147,7 @@ STATUSES: Mapping[int, ErrorRule] = {
     503: _SLOW_DOWN,
     507: ErrorRule(NoSpace),
 }
-"""Rules by HTTP status, for replies without a code or with an unlisted one (a reply to HEAD never has a
-body)."""
+"""Rules by HTTP status, for replies without a known code. A reply to HEAD never has one."""
 
 UNMADE = (
     boto.EndpointProviderError,
@@ -156,8 +155,7 @@ UNMADE = (
     boto.UnsupportedS3AccesspointConfigurationError,
     boto.MissingDependencyException,
 )
-"""botocore's refusals to build a request because settings contradict each other, such as an access point with
-acceleration."""
+"""botocore's refusals of contradictory settings, such as an access point with acceleration."""
 
 EXCEPTIONS: tuple[tuple[type[BaseException], ErrorRule], ...] = (
     # the order matters: the first match applies
@@ -334,8 +332,7 @@ def is_condition_refusal(error: StorageError) -> bool:
 
 
 def is_batch_refusal(error: StorageError) -> bool:
-    """Like `is_refusal`, for DeleteObjects: a store without this request treats the bucket as an object
-    (404)."""
+    """Like `is_refusal`, for DeleteObjects: a store without it treats the bucket as an object (404)."""
     return is_refusal(error) or (has_status(error, 404) and not has_code(error, "NoSuchBucket"))
 
 

@@ -94,8 +94,10 @@ _AT: Final[Mapping[str, tuple[Feature, ...]]] = {".r2.cloudflarestorage.com": (F
 
 
 class Features:
-    """What is known about the features of one store. The workers of a server share `table`, so one finds out
-    for all."""
+    """What is known about the features of one store.
+
+    The workers of a server share `table`, so one finds out for all.
+    """
 
     def __init__(self, lacking: Iterable[Feature] = (), table: SharedCounters | None = None) -> None:
         self._told = frozenset(lacking)
@@ -130,8 +132,10 @@ class Features:
         return self._numbers[_ROW[feature] * self._columns] != _MISSING
 
     def is_certain(self, feature: Feature) -> bool:
-        """Whether the row is configured or was observed. A store may ignore a condition without any reply
-        that shows it."""
+        """Whether the row is configured or was observed.
+
+        A store may ignore a condition without any reply that shows it.
+        """
         return self._numbers[_ROW[feature] * self._columns] != 0
 
     def seen(self, feature: Feature) -> None:

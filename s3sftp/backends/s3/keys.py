@@ -65,8 +65,10 @@ class KeyMapping:
         return key.removesuffix("/") == self.prefix + RESERVED.decode()
 
     def name_of(self, key: str, prefix: str) -> bytes | None:
-        """Return the name of a key directly below `prefix`; the key of a directory ends in a slash. None: no
-        name."""
+        """Return the name of a key directly below `prefix`; the key of a directory ends in a slash.
+
+        None: no name.
+        """
         text = key.removeprefix(prefix).removesuffix("/")
         if not key.startswith(prefix) or "/" in text:
             return None

@@ -50,8 +50,8 @@ class S3Options(Options):
     bucket: str = Field(min_length=1)
     """Name of the bucket, or the ARN or alias of an access point."""
     prefix: str = ""
-    """Prefix of all keys. No request names a key outside it. Empty: the whole bucket. A missing slash at the
-    end is added."""
+    """Prefix of all keys. No request names a key outside it. Empty: the whole bucket. A final slash is added
+    if missing."""
     region: str | None = None
     """Region of the bucket. Default: the region of the AWS environment, else `us-east-1`."""
     endpoint_url: str | None = None
@@ -106,9 +106,9 @@ class S3Options(Options):
     server does not try these. It tries all others, and avoids a feature once the store has refused it."""
 
     part_bytes: ByteSize = Field(default=8 * MIB, le=5 * GIB)
-    """Size of the first 1 000 parts of an upload (5 000 if the store is not AWS). Later parts grow so that 10
-    000 parts hold 5 TiB. A file up to this size is one request. A store that requires equal parts takes files
-    of at most 10 000 times this size."""
+    """Size of the first 1 000 parts of an upload (5 000 if the store is not AWS). Later parts grow, so that
+    10 000 hold 5 TiB. A file up to this size is one request. A store that requires equal parts takes files of
+    at most 10 000 times this size."""
     min_part_bytes: ByteSize = Field(default=5 * MIB, ge=1, le=5 * MIB)
     """Smallest size that the store accepts for a part other than the last. Lower it only for an S3-compatible
     store that is known to accept smaller parts."""

@@ -30,8 +30,7 @@ class ChecksumScope(Enum):
 
 
 class Digest:
-    """The checksum of some bytes: `fields` go into the request, and `crc` is set if the algorithm is a
-    CRC."""
+    """The checksum of some bytes: `fields` go into the request, and `crc` is the CRC, if it is one."""
 
     __slots__ = ("crc", "fields")
 

@@ -29,8 +29,7 @@ _FETCHERS: Final = ("_fetcher", "_role_fetcher")
 
 
 def make_session(options: S3Options) -> tuple[AioSession, RenewableCredentials | None]:
-    """Create a session that signs as the options say; the credentials are None for fixed keys, which need no
-    renewal."""
+    """Create a session that signs as the options say; None for fixed keys, which need no renewal."""
     session = _session(options.profile)
     renewable = None
     if options.access_key_id is not None and options.secret_access_key is not None:
@@ -80,8 +79,10 @@ def _session_of_chain(options: S3Options) -> AioSession:
 
 
 def _bound(provider: Any, session: AioSession) -> None:
-    """Bound the processes and requests of a provider. That uses its private fields, because botocore has no
-    options for it."""
+    """Bound the processes and requests of a provider.
+
+    That uses its private fields, because botocore has no options for it.
+    """
     if isinstance(provider, AioProcessProvider):
         provider._popen = BoundedProcess.start
     if (builder := getattr(provider, "_profile_provider_builder", None)) is not None:

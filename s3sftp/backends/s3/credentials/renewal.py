@@ -44,12 +44,13 @@ _MOST_CHARACTERS: Final = 16 << 10
 
 
 class RenewableCredentials(AioCredentials):  # type: ignore[misc]  # aiobotocore is not typed throughout
-    """The credentials of the standard chain, renewed before they expire and by `renew`. Call `close` at the
-    end."""
+    """The credentials of the standard chain, renewed before they expire and by `renew`.
+
+    Call `close` at the end.
+    """
 
     def __init__(self, session: Callable[[], AioSession], patience: float) -> None:
-        """`session` creates a session whose chain is asked; `patience` is the maximum of seconds that a
-        request waits."""
+        """`session` creates a session to ask its chain; a request waits at most `patience` seconds."""
         super().__init__("", "", method="s3sftp-chain")
         self._make_session = session
         self._wait_seconds = min(_WAIT_SECONDS, patience)
@@ -159,8 +160,10 @@ class RenewableCredentials(AioCredentials):  # type: ignore[misc]  # aiobotocore
 
 
 def _checked(frozen: Any) -> FrozenCredentials:
-    """Return the credentials if a request can be signed with them. Raises CredentialSourceFailed:
-    otherwise."""
+    """Return the credentials if a request can be signed with them.
+
+    Raises CredentialSourceFailed: otherwise.
+    """
     _require_text("access key", frozen.access_key)
     _require_text("secret key", frozen.secret_key)
     if frozen.token is not None:

@@ -37,8 +37,10 @@ class NoResponse(ConnectionError):
 
 
 class HttpConnection(asyncio.BufferedProtocol):
-    """A connection. It calls `on_idle` when it can serve another request, and `on_lost` when it never can
-    again."""
+    """A connection.
+
+    It calls `on_idle` when it can serve another request, and `on_lost` when it never can again.
+    """
 
     def __init__(
         self,
@@ -64,8 +66,8 @@ class HttpConnection(asyncio.BufferedProtocol):
         self._is_full = False
         """Whether the socket's buffer is full."""
         self._has_unsent = False
-        """Whether part of the request's body is unsent. If the reply comes before its end, the connection
-        cannot be reused."""
+        """Whether part of the body is unsent. A reply that comes before its end makes the connection
+        unusable."""
         self._sender: asyncio.Future[None] | None = None
 
     @property
@@ -122,8 +124,10 @@ class HttpConnection(asyncio.BufferedProtocol):
         self._end()
 
     def _forget(self, answer: asyncio.Future[tuple[ResponseHead, IncomingBody]]) -> None:
-        """Handle a cancelled caller. If the whole reply had arrived, other requests may already use the
-        connection."""
+        """Handle a cancelled caller.
+
+        If the whole reply had arrived, other requests may already use the connection.
+        """
         if self._answer is answer:
             self._answer = self._on_end = None
             self.abort()

@@ -55,8 +55,10 @@ class ConnectionPool:
         self._sweep: asyncio.TimerHandle | None = None
 
     def idle(self, origin: Origin) -> HttpConnection | None:
-        """Return a connection that has served before, which the store may have closed by now. None if there
-        is none."""
+        """Return a connection that has served before, which the store may have closed by now.
+
+        None if there is none.
+        """
         waiting = self._idle.get(origin, [])
         while waiting:
             connection, _ = waiting.pop()
@@ -65,8 +67,10 @@ class ConnectionPool:
         return None
 
     async def connect(self, origin: Origin, seconds: float) -> HttpConnection:
-        """Open a new connection. Raises OSError, including ssl.SSLError: if that fails. Raises TimeoutError:
-        after `seconds`."""
+        """Open a new connection.
+
+        Raises OSError, including ssl.SSLError: if that fails. Raises TimeoutError: after `seconds`.
+        """
         loop = asyncio.get_running_loop()
         async with asyncio.timeout(seconds):
             tls: dict[str, Any] = {}

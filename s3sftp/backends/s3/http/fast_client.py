@@ -147,8 +147,10 @@ class FastClient:
     # ── once ────────────────────────────────────────────────────────────────────────────────────────
 
     async def _locate(self) -> _Site | None:
-        """Have botocore create a request and read the address from it. None, for good, if it cannot be sent
-        from here."""
+        """Have botocore create a request and read the address from it.
+
+        None, for good, if it cannot be sent from here.
+        """
         await self._credentials.get_frozen_credentials()  # all requests wait together for a source that hangs
         async with self._locating:
             if self._site is None and not self._is_off:
@@ -201,8 +203,7 @@ class FastClient:
         return h11.Request(method=form.method, target=target, headers=fields)
 
     async def _payload(self, site: _Site, form: HttpRequest) -> str:
-        """Return the body's hash for the signature, or UNSIGNED if it is not required and something else
-        proves the body."""
+        """Return the body's hash for the signature, or UNSIGNED if it is not needed to prove the body."""
         if not form.body:
             return EMPTY
         proven = site.origin.scheme == "https" and "content-md5" in form.headers

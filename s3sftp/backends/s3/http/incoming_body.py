@@ -21,8 +21,7 @@ class BodySource(Protocol):
 
 
 class IncomingBody:
-    """The body of one reply as it arrives: its bytes, whether they are complete, and the error that broke
-    it."""
+    """The body of one reply as it arrives: its bytes, whether they are complete, and its error."""
 
     def __init__(self, source: BodySource, buffers: ReceiveBufferPool) -> None:
         self.arrivals = ReceivedBytes(buffers)
@@ -45,8 +44,10 @@ class IncomingBody:
         return None
 
     async def wait(self, seconds: float) -> None:
-        """Wait until `take` returns something new. Raises TimeoutError: if nothing arrives within
-        `seconds`."""
+        """Wait until `take` returns something new.
+
+        Raises TimeoutError: if nothing arrives within `seconds`.
+        """
         if self.arrivals.waiting or self.is_complete or self.failure is not None:
             return
         loop = self._source.loop

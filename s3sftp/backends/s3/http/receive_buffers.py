@@ -65,8 +65,10 @@ class ReceivedBytes:
         self._filled = 0
 
     def room(self, most: int) -> memoryview:
-        """Return where up to `most` bytes can be received next. Without `came` in between, it returns the
-        same memory."""
+        """Return where up to `most` bytes can be received next.
+
+        Without `came` in between, it returns the same memory.
+        """
         if len(self._buffer) - self._filled < min(most, _LEAST_ROOM):
             self._seal()
             self._buffer = self._buffers.lend(most)

@@ -18,9 +18,11 @@ class UnprovenReply(Exception):
 
 
 class UnprovenChange(UnprovenReply):
-    """A success without evidence, of a request that adds or removes an object. The caller looks at the object
-    before it retries, so a store that never gives the evidence costs one HEAD instead of several equal
-    requests."""
+    """A success without evidence, of a request that adds or removes an object.
+
+    The caller looks at the object before it retries, so a store that never gives the evidence costs one HEAD
+    instead of several equal requests.
+    """
 
 
 def require_evidence(api: str, answer: Answer) -> None:

@@ -58,8 +58,7 @@ class ConnectionBody:
 
     @property
     def raw_stream(self) -> ConnectionBody:
-        """Return what aiobotocore's wrapper asks for; the older wrapper passes the question to this
-        object."""
+        """What aiobotocore's wrapper asks for; the older wrapper passes the question to this object."""
         return self
 
 

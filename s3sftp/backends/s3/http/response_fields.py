@@ -61,8 +61,10 @@ def parse_count_or_none(text: str) -> int | None:
 
 
 def without_invalid_fields(api: str, answer: dict[str, Any]) -> dict[str, Any]:
-    """Return a reply from botocore without its invalid values. Raises ResponseParserError: if a size
-    is invalid."""
+    """Return a reply from botocore without its invalid values.
+
+    Raises ResponseParserError: if a size is invalid.
+    """
     if not 0 <= answer.get("ContentLength", 0) <= _MOST:
         if "Body" in answer:
             answer["Body"].close()

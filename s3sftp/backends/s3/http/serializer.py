@@ -37,8 +37,7 @@ class HttpRequest:
     query: str
     """Percent-encoded, the fields sorted by name."""
     headers: dict[str, str]
-    """Names in lower case; values as from `header_text`, so that the bytes others wrote are sent
-    unchanged."""
+    """Names in lower case; values as from `header_text`, so that foreign bytes are sent unchanged."""
     body: memoryview
 
 
@@ -97,8 +96,10 @@ class OperationSerializer:
         return HttpRequest(self.method, key, "&".join(f"{n}={v}" for n, v in sorted(query)), headers, body)
 
     def fields(self, status: int, headers: Mapping[str, str]) -> dict[str, Any]:
-        """Return the fields in the head of a successful reply, with botocore's names. `headers` have
-        lower-case names."""
+        """Return the fields in the head of a successful reply, with botocore's names.
+
+        `headers` have lower-case names.
+        """
         found: dict[str, Any] = {"ResponseMetadata": {"HTTPStatusCode": status, "HTTPHeaders": headers}}
         found |= {name: {} for name in self._prefixes.values()}
         for wire_name, text in headers.items():

@@ -41,8 +41,7 @@ APIS = frozenset(
 
 @cache
 def model_loader(search_path: str | None) -> Loader:
-    """Return the loader of a session's descriptions; `search_path` is botocore's `data_path`
-    (AWS_DATA_PATH)."""
+    """Return a session's loader; `search_path` is botocore's `data_path` (AWS_DATA_PATH)."""
     loader = create_loader(search_path)
     loader.file_loader = _LeanFiles()
     return loader

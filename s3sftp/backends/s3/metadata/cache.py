@@ -56,13 +56,14 @@ class CachedMetadata:
     head: Head | None = None
     """The complete reply to a HEAD, if it is known."""
     time_unknown: bool = False
-    """Whether the store has not reported the time yet: of a directory in a listing, or of what this process
-    wrote."""
+    """Whether the time is unknown: of a directory in a listing, or of what this process wrote."""
 
 
 class MetadataCache:
-    """Metadata by session and key, each valid for `ttl` seconds. Keys have no slash at the end, not even a
-    directory's."""
+    """Metadata by session and key, each valid for `ttl` seconds.
+
+    Keys have no slash at the end, not even a directory's.
+    """
 
     def __init__(
         self,
@@ -91,8 +92,10 @@ class MetadataCache:
         return len(self._facts)
 
     def get(self, key: str, session: Session) -> CachedMetadata | None:
-        """Return what the session knows. Unless it `answers`, the store must confirm it before a client sees
-        it."""
+        """Return what the session knows.
+
+        Unless it `answers`, the store must confirm it before a client sees it.
+        """
         fact = self._facts.get((session.session_id, key))
         if fact is None:
             return None
@@ -103,8 +106,10 @@ class MetadataCache:
         return fact
 
     def moment(self) -> ReadPoint:
-        """Return the current read point. Take it before asking the store, and pass it to `learn` with the
-        reply."""
+        """Return the current read point.
+
+        Take it before asking the store, and pass it to `learn` with the reply.
+        """
         return ReadPoint(self._changes, self._clock())
 
     def learn(

@@ -133,15 +133,19 @@ class Lookup:
         return await self._below(place) is not None and await self.object(self._keys.key_of(place)) is None
 
     async def refuse_file(self, place: Place) -> None:
-        """Report a missing directory. Raises NotADirectory: if the name is a file's. Raises NotFound:
-        otherwise."""
+        """Report a missing directory.
+
+        Raises NotADirectory: if the name is a file's. Raises NotFound: otherwise.
+        """
         if await self.object(self._keys.key_of(place)) is not None:
             raise NotADirectory
         raise NotFound
 
     def _found(self, key: str, session: Session, info: FileInfo | None, moment: ReadPoint) -> FileInfo:
-        """Return what a name without an object is: a directory with its marker's time. Raises NotFound: if
-        nothing."""
+        """Return what a name without an object is: a directory with its marker's time.
+
+        Raises NotFound: if nothing.
+        """
         if info is None:
             if self._facts.get(key, session) is not None:
                 self._facts.forget(key)

@@ -123,8 +123,7 @@ def file_info_from_listing(line: Mapping[str, Any]) -> FileInfo:
 
 
 def directory_info_from_page(answer: Mapping[str, Any], prefix: str) -> FileInfo:
-    """Describe a directory from the first page of a listing below it, where its marker comes first, if
-    any."""
+    """Describe a directory from the first page of its listing, where its marker, if any, comes first."""
     first: Mapping[str, Any] = next(iter(answer.get("Contents", ())), {})
     return FileInfo.directory(_seconds(first.get("LastModified")) if first.get("Key") == prefix else None)
 

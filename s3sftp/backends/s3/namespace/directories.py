@@ -142,8 +142,8 @@ class DirectoryMarkers:
 
 
 def marker_levels(top: str, keys: Iterable[str]) -> list[list[str]]:
-    """Group the markers, existing or not, of `top` and of all directories above the keys below it, by depth:
-    the deepest first."""
+    """Group the markers, existing or not, of `top` and the directories above the keys by depth, deepest
+    first."""
     markers = {top}
     for key in keys:
         if key.endswith("/"):

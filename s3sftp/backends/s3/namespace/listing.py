@@ -49,8 +49,10 @@ class ListedObject:
         return self.key.endswith("/") and self.size == 0
 
     def is_same(self, other: ListedObject) -> bool:
-        """Whether both are one version, as far as a store without ETags shows. An unknown version equals no
-        other."""
+        """Whether both are one version, as far as a store without ETags shows.
+
+        An unknown version equals no other.
+        """
         if self.version is None and other.version is None:
             return self.written is not None and (self.size, self.written) == (other.size, other.written)
         return self.version == other.version

@@ -31,8 +31,7 @@ PIECE: Final = 100
 _PARALLEL: Final = 32
 """Maximum requests of one listing at once; all listings of the process share `S3Client.looks`."""
 _MOST_FAILURES: Final = 5
-"""Failures after which a listing sends no more requests, so that it does not wait for each. One refusal
-suffices."""
+"""Failures after which a listing sends no more requests, lest it wait for each. One refusal suffices."""
 
 _Piece = tuple[list[Entry], list[int]]
 """Entries, and the positions of those that need a request."""
@@ -139,8 +138,10 @@ class ListingMetadata:
         return info
 
     def _learn(self, key: str, info: FileInfo, moment: ReadPoint) -> bool:
-        """Cache an entry for the session. A directory's marker may be another one when STAT comes, so STAT
-        asks for its time."""
+        """Cache an entry for the session.
+
+        A directory's marker may be another one when STAT comes, so STAT asks for its time.
+        """
         session, unknown = self._session, info.is_dir
         return self._facts.learn(key, session, info, moment, answers=True, time_unknown=unknown)
 

@@ -24,8 +24,7 @@ BATCH = 1000
 """Maximum keys of one DeleteObjects."""
 _REPLACED = "copied, but the source was replaced meanwhile"
 _NOT_XML = re.compile("[\x00-\x1f\x7f\ufffe\uffff]")
-"""Characters that the XML of DeleteObjects cannot carry. Names that this server writes do not contain
-them."""
+"""Characters that the XML of DeleteObjects cannot carry. Names from this server lack them."""
 
 
 class Remover:
@@ -133,9 +132,11 @@ class Remover:
             await self._batch(plain[start : start + BATCH])
 
     async def _batch(self, keys: Sequence[str]) -> None:
-        """Remove up to a thousand keys. Those that the reply does not list as deleted are removed one by one,
-        because a quiet reply looks like an empty one. If the store does not support batches, all are removed
-        one by one."""
+        """Remove up to a thousand keys.
+
+        Those that the reply does not list as deleted are removed one by one, because a quiet reply looks like
+        an empty one. If the store does not support batches, all are removed one by one.
+        """
         if not self._store.features.has(Feature.BATCH_DELETES):
             await self._one_by_one(keys)
             return

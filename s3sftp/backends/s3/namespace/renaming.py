@@ -115,8 +115,10 @@ class Renamer:
         *,
         overwrite: bool,
     ) -> bool:
-        """Move a file. False, and nothing is done, if `info` comes from the cache and the source is no longer
-        that."""
+        """Move a file.
+
+        False, and nothing is done, if `info` comes from the cache and the source is no longer that.
+        """
         old, new = self._keys.key_of(source), self._keys.key_of(target)
         if overwrite and await self._heads.is_directory(target):
             raise AlreadyExists
@@ -180,8 +182,10 @@ class Renamer:
         self._unfinished.ended(old, new)
 
     async def _remove_copied(self, old: str, lines: list[ListedObject]) -> None:
-        """Remove from the source what was copied and has not changed since. Raises Changed: if there is
-        more."""
+        """Remove from the source what was copied and has not changed since.
+
+        Raises Changed: if there is more.
+        """
         copied = {line.key: line for line in lines}
         present = await self._found_below(old)
         same = [line.key for line in present if _is_same(line, copied.get(line.key))]

@@ -38,8 +38,10 @@ Look = Callable[[S3Client, str], Awaitable[Finding]]
 
 
 async def check(options: S3Options) -> list[Finding]:
-    """Probe the bucket and return all findings. The worst is a finding too: this never raises because of the
-    store."""
+    """Probe the bucket and return all findings.
+
+    The worst is a finding too: this never raises because of the store.
+    """
     store = S3Client(options)
     store.features.is_recognised = True  # so that what its name implies is probed too
     await store.start()

@@ -65,8 +65,7 @@ def missing_finding(store: S3Client, what: str, feature: Feature, text: str) -> 
 
 
 def known_missing(store: S3Client, what: str, feature: Feature) -> Finding | None:
-    """Return a finding without a probe if the store is known to lack the feature: from the options, its name,
-    or an earlier reply."""
+    """Return a finding, and skip the probe, if options, name or an earlier reply show that it is missing."""
     if store.features.has(feature):
         return None
     if feature in store.options.lacks:

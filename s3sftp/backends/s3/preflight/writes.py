@@ -41,8 +41,10 @@ _PARTS: Final = (
 
 
 async def probe_write(store: S3Client, key: str) -> Finding:
-    """Probe PutObject with all that the options add. The probes that follow leave out what is refused
-    here."""
+    """Probe PutObject with all that the options add.
+
+    The probes that follow leave out what is refused here.
+    """
     try:
         await put_probe(store, key)
     except StorageError as error:

@@ -81,8 +81,10 @@ class FileOpener:
             return info, OpenedBody(pieces, body, held.pop_all())
 
     async def _get(self, key: str, stop: int) -> Answer | None:
-        """Send the GET. None if the store replies that there is no such range or object: then a HEAD
-        decides."""
+        """Send the GET.
+
+        None if the store replies that there is no such range or object: then a HEAD decides.
+        """
         try:
             return await self._store.call("GetObject", Key=key, Range=f"bytes=0-{stop - 1}")
         except NotFound:

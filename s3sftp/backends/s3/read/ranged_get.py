@@ -66,8 +66,7 @@ async def read_pieces(
     *,
     begun: ResponseBody | None = None,
 ) -> AsyncGenerator[Buffer]:
-    """Like `read_range`, for a caller that holds a slot for downloads; `begun` is a body that has already
-    been requested."""
+    """Like `read_range`, for a caller that holds a download slot; `begun` is a body already requested."""
     try:
         async with aclosing(_pieces(store, facts.rewritten, key, start, stop, version, begun)) as pieces:
             async for piece in pieces:
@@ -122,8 +121,8 @@ async def _open(
     *,
     resumed: bool,
 ) -> tuple[ResponseBody, str | None]:
-    """Request the body of `[start, stop)`; return it with its version, which is the requested one or one with
-    the same content."""
+    """Request `[start, stop)`; return the body and its version, which has the content of the requested
+    one."""
     known = rewritten.latest(key, version)
     try:
         return await _open_version(store, key, start, stop, known, resumed=resumed)

@@ -81,8 +81,7 @@ class BucketClaimRecord:
         *,
         may_exist: bool = True,
     ) -> None:
-        """`kept` holds the keys of claims that are not erased; `written` is called when this one may
-        exist."""
+        """`kept` holds the keys of claims not erased; `written` is called when this one may exist."""
         self._store = store
         self._key = key
         self._kept = kept
@@ -155,8 +154,10 @@ class BucketJournal:
 
     @asynccontextmanager
     async def dead(self) -> AsyncIterator[list[tuple[ClaimRecord, UploadClaim]]]:
-        """Return the claims of dead instances. When the block ends, the leases of those without claims are
-        removed."""
+        """Return the claims of dead instances.
+
+        When the block ends, the leases of those without claims are removed.
+        """
         try:
             asked = self._clock()
             found = await self._listing()
@@ -256,8 +257,10 @@ class BucketJournal:
         return dead
 
     async def _left_by(self, marks: frozenset[Mark], silent: float) -> dict[str, UploadClaim | None] | None:
-        """Return the claims of an instance, with None for each unreadable one. None if the instance may be
-        alive."""
+        """Return the claims of an instance, with None for each unreadable one.
+
+        None if the instance may be alive.
+        """
         if silent < self._store.options.janitor_min_age.total_seconds():
             return None
         claims = {key: await self._read(key) for key, _, _ in sorted(marks) if not key.endswith(_LEASE)}

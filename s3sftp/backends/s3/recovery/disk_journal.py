@@ -135,8 +135,10 @@ def _cannot_write(uploads: Path, error: OSError) -> str:
 
 
 def _open_instance(uploads: Path) -> tuple[Path, int]:
-    """Create this instance's directory. It gets its final name only once it is locked, so that no janitor
-    sees it unlocked."""
+    """Create this instance's directory.
+
+    It gets its final name only once it is locked, so that no janitor sees it unlocked.
+    """
     uploads.mkdir(parents=True, exist_ok=True, mode=0o700)
     name = uuid.uuid4().hex
     hidden = uploads / f".{name}"

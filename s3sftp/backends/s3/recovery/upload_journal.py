@@ -147,8 +147,10 @@ class JournalEntry:
                 self._notice.worked("journal.erase_failed")
 
     async def _write(self) -> None:
-        """Write the claim. A failure is logged but does not refuse the file, because at worst an unfinished
-        upload remains."""
+        """Write the claim.
+
+        A failure is logged but does not refuse the file, because at worst an unfinished upload remains.
+        """
         if self._record is not None:
             try:
                 await self._record.write(self.claim)
@@ -186,8 +188,10 @@ class FailureNotice:
 
 
 class UploadJournal:
-    """The claims of this instance and of dead ones. Without a storage, the claims of this instance are kept
-    in memory only."""
+    """The claims of this instance and of dead ones.
+
+    Without a storage, the claims of this instance are kept in memory only.
+    """
 
     def __init__(
         self, endpoint: str, bucket: str, storage: JournalStorage | None = None, every: float | None = None
@@ -229,8 +233,7 @@ class UploadJournal:
         return await entry.written()
 
     def abandon(self, entry: JournalEntry) -> None:
-        """Leave an upload of this instance to the janitor, because its abort failed or its id was never
-        learned."""
+        """Leave our upload to the janitor, because its abort failed or its id was never learned."""
         self._entries[entry] = True
 
     @property

@@ -29,8 +29,7 @@ class DeniedLookups:
         self._is_told = False
 
     async def settle(self, api: str, parameters: dict[str, Any], refusal: StorageError) -> StorageError:
-        """Return the error that a denied request stands for: NotFound if the object does not exist, else the
-        refusal."""
+        """Return the error to raise: NotFound if the object does not exist, else the refusal."""
         key = _key_read(api, parameters)
         if key is None or not _is_denied(refusal):
             return refusal

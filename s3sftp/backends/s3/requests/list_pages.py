@@ -80,8 +80,7 @@ async def pages(
 
 
 class ListProgress:
-    """Detects a listing that repeats itself in a cycle of any length, remembering a single page (Brent's
-    algorithm)."""
+    """Detects a listing with a cycle of any length, remembering a single page (Brent's algorithm)."""
 
     def __init__(self) -> None:
         self._token = ""
@@ -90,8 +89,10 @@ class ListProgress:
         self._until = 1
 
     def require(self, token: str, answer: Answer) -> None:
-        """Record a page. Raises StorageFailure: if the page, or the token of the next one, has occurred
-        before."""
+        """Record a page.
+
+        Raises StorageFailure: if the page, or the token of the next one, has occurred before.
+        """
         span = _span(answer)
         if token == self._token or (span is not None and span == self._span):
             raise StorageFailure("storage repeats its listing", detail=f"token {token!r}, names {span}")
@@ -133,8 +134,10 @@ async def first_lines(
 
 
 async def _complete(store: ListClient, answer: Answer, needed: Collection[str]) -> None:
-    """Complete the entries of a page by HEAD. Entries whose object has been removed meanwhile are left
-    out."""
+    """Complete the entries of a page by HEAD.
+
+    Entries whose object has been removed meanwhile are left out.
+    """
     lines = answer.get("Contents", ())
     lacking = {id(line): line for name in needed for line in lines if line.get(name) is None}
     if not lacking:
@@ -201,8 +204,10 @@ async def _is_among(store: ListClient, name: str, prefix: str) -> bool:
 
 
 def _is_past(answer: Answer, name: str) -> bool:
-    """Whether a listing in S3's order has passed the name. Not all stores that list only directories keep
-    that order."""
+    """Whether a listing in S3's order has passed the name.
+
+    Not all stores that list only directories keep that order.
+    """
     last = last_name(answer)
     return last is not None and last.encode("utf-8") > name.encode("utf-8")
 

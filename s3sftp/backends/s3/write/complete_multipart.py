@@ -109,8 +109,7 @@ async def _as_they_are(parts: Sequence[UploadedPart]) -> Sequence[UploadedPart]:
 
 
 async def _read_through(store: S3Client, parts: Sequence[UploadedPart]) -> Sequence[UploadedPart]:
-    """Add the checksums of copied parts that the store has not reported but requires; their bytes are read
-    for it."""
+    """Read copied parts to compute the checksums that the store requires but has not reported."""
     name = field_of(store.options.checksum)
     found = list(parts)
 
@@ -131,8 +130,10 @@ def _line(part: UploadedPart, with_checksum: bool) -> dict[str, Any]:
 
 
 async def _proof(store: S3Client, begun: JournaledUpload, parts: Sequence[UploadedPart], size: int) -> Fields:
-    """The fields that prove the whole object. If the CRC of a copied part is unknown, only its size proves
-    it."""
+    """The fields that prove the whole object.
+
+    If the CRC of a copied part is unknown, only its size proves it.
+    """
     if not store.features.has(Feature.WHOLE_CHECKSUMS):
         return {}
     fields: Fields = {"MpuObjectSize": size}
@@ -157,8 +158,7 @@ def _is_unknown_to_it(error: StorageError, begun: JournaledUpload, parts: Sequen
 
 
 def _look_for_sizes(store: S3Client, error: StorageError, parts: Sequence[UploadedPart]) -> None:
-    """If the store requires parts of one size, record that for later uploads and raise an error that says
-    so."""
+    """If the store requires parts of one size, record that for later uploads and raise StorageFailure."""
     unequal = any(part.size != parts[0].size for part in parts[:-1]) or parts[-1].size > parts[0].size
     if unequal and _OF_ONE_SIZE.search(str(request_error_behind(error))):
         store.features.lacks(Feature.UNEQUAL_PARTS, error.detail)

@@ -80,8 +80,7 @@ class ConditionalSupport:
                     await delete_object(self._store, key)
 
     def are_relied_on(self, feature: Feature) -> bool:
-        """Whether a condition is as safe as a HEAD before: the store honours it, or its refusal will be
-        noticed."""
+        """Whether a condition is as safe as a HEAD before: it is honoured, or its refusal will show."""
         is_known = self.are_known or self._is_tried or self._features.is_certain(feature)
         return is_known and self._features.has(feature)
 
@@ -108,8 +107,7 @@ class ConditionalSupport:
         )
 
     async def _try(self, key: str) -> None:
-        """Run all probes, as the failure of one tells nothing about the others, then raise the first
-        failure."""
+        """Run all probes, even if some fail, as they are independent; then raise the first failure."""
         store = self._store
         await put_small(store, key, b"")
         looks: dict[Feature, Callable[[], Awaitable[object]]] = {
@@ -157,8 +155,10 @@ async def is_honoured(request: Awaitable[object]) -> bool | None:
 
 
 async def copy_to_itself(store: S3Client, key: str, **more: Any) -> None:
-    """Copy a small object of ours onto itself, with the additional fields `more`. Raises StorageError: if it
-    fails."""
+    """Copy a small object of ours onto itself, with the additional fields `more`.
+
+    Raises StorageError: if it fails.
+    """
     fields: Fields = {**placement(store.options), **more}
     fields.pop("StorageClass", None)
     await store.call(

@@ -33,8 +33,10 @@ class JournaledUpload:
         """Whether the store announced at creation that it verifies the checksum of the whole object."""
 
     async def create(self, fields: Fields) -> None:
-        """Create the upload. An attempt whose reply was lost may have created one too, so the journal counts
-        each."""
+        """Create the upload.
+
+        An attempt whose reply was lost may have created one too, so the journal counts each.
+        """
         self._entry = entry = await self._journal.claim(self.key)
         lost = 0
 

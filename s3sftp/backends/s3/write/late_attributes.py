@@ -114,8 +114,7 @@ class LateAttributes:
     async def _rewrite(
         self, key: str, late: AttributeUpdate, session: Session, ours: FileInfo | None = None
     ) -> FileInfo:
-        """Rewrite the object with what the session has just written or looked up; if that is outdated, use a
-        HEAD."""
+        """Rewrite the object from the session's cached metadata or, if that is outdated, from a HEAD."""
         fact = self._facts.get(key, session)
         if fact is not None and fact.head is not None and _is_enough(fact, late):
             with suppress(Changed):

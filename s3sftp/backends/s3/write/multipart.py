@@ -41,8 +41,10 @@ T = TypeVar("T")
 
 
 class MultipartUpload:
-    """One multipart upload. Nothing is sent before the first part. With `copies`, some parts may be
-    copied."""
+    """One multipart upload.
+
+    Nothing is sent before the first part. With `copies`, some parts may be copied.
+    """
 
     def __init__(
         self, store: S3Client, journal: UploadJournal, key: str, fields: Fields, *, copies: bool = False
@@ -237,8 +239,10 @@ class MultipartUpload:
         return None
 
     async def _is_replaced(self, number: int, source: CopySource) -> bool:
-        """Try to copy the part into a new upload without checksums. If that succeeds, it replaces this
-        one."""
+        """Try to copy the part into a new upload without checksums.
+
+        If that succeeds, it replaces this one.
+        """
         other = self._begin(ChecksumScope.NOTHING)
         self._replacing = self._store.go_on(other.create(self._fields))
         try:
@@ -261,8 +265,10 @@ class MultipartUpload:
         return self._begun
 
     async def _create(self) -> None:
-        """Create the upload with the most checksums that the store accepts. If all fail, raise the first
-        failure."""
+        """Create the upload with the most checksums that the store accepts.
+
+        If all fail, raise the first failure.
+        """
         refused: StorageError | None = None
         for scope in self._scopes():
             begun = self._begin(scope)

@@ -79,8 +79,10 @@ class S3Upload(Upload):
         return new_object(self._options, self.write_id, self.mtime, self.mode, key=self.key)
 
     def take(self, count: int = 1) -> list[int]:
-        """Return the positions of the next parts. Raises InvalidRequest: if the store accepts no more
-        parts."""
+        """Return the positions of the next parts.
+
+        Raises InvalidRequest: if the store accepts no more parts.
+        """
         if self._of_one_size and self.multipart.taken + count > MAX_PARTS:
             most = MAX_PARTS * self._options.part_bytes
             raise InvalidRequest(
@@ -268,8 +270,10 @@ class UploadOperations:
         return await self.finish(upload, data, Finish(len(data)), session)
 
     async def marker(self, key: str, session: Session) -> None:
-        """Create the marker of a directory; its key ends in a slash. Raises AlreadyExists: if the key
-        exists."""
+        """Create the marker of a directory; its key ends in a slash.
+
+        Raises AlreadyExists: if the key exists.
+        """
         with self._facts.changing(key.removesuffix("/"), session) as change:
             try:
                 made = await self._put_new_marker(key)
