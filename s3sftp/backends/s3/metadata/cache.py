@@ -28,8 +28,7 @@ from s3sftp.backends.s3.metadata.equivalent_versions import EquivalentVersions
 from s3sftp.backends.s3.metadata.version_cache import VersionCache
 
 _CHANGES_KEPT = 20_000
-"""Maximum recent changes whose names are known. A name not among them may have been changed by any older one.
-"""
+"""Maximum recent changes whose names are known. Any other name may have been changed before them."""
 
 Head = Mapping[str, Any]
 """A reply to HeadObject, or as much of one as a request of our own determines."""

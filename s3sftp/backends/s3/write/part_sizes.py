@@ -1,8 +1,8 @@
 """Divides a file into parts. Pure.
 
 S3 accepts at most 10 000 parts of 5 MiB to 5 GiB (the last may be smaller), 5 TiB together. The first 1 000
-parts have the configured size. Later parts grow steadily, so that ordinary files need little memory, and 10
-000 parts still reach 5 TiB. Some other stores require all parts but the last to have the same size, and
+parts have the configured size. Later parts grow steadily: ordinary files need little memory, and
+10 000 parts still reach 5 TiB. Some other stores require all parts but the last to have the same size, and
 refuse others only at the end, so for all stores but AWS the first 5 000 parts have it.
 """
 
