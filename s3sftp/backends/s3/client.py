@@ -85,8 +85,7 @@ class S3Client:
         self.listings = TimedSemaphore(MAX_LISTINGS, patience, "listings")
         self._absences = DeniedLookups(self)
         self.looks = TimedSemaphore(max(1, options.max_connections // 4), patience, "looks for listings")
-        """Limits the HEADs that all listings send together, so that connections are left for other requests.
-        """
+        """Limits the HEADs that all listings send together, so that other requests get connections."""
         self._life = AsyncExitStack()
         self._going_on: set[asyncio.Task[None]] = set()
         self._server = ""

@@ -195,8 +195,7 @@ EXCEPTIONS: tuple[tuple[type[BaseException], ErrorRule], ...] = (
 _ABOUT_KEYS = ("KMS.", "ServerSideEncryption")
 """Prefixes of error codes about the encryption key, which may be usable again in a moment."""
 _SAYING_NOTHING = ("", "400", "BadRequest")
-"""Codes of replies that carry no code: a proxy in front of the store sends such replies for its own reasons.
-"""
+"""Codes of replies without a code: a proxy in front of the store sends those for reasons of its own."""
 _ABOUT_THE_REQUEST = re.compile(
     r"header|x-amz-|if-(none-)?match|condition|checksum|crc|tagging|implement|support", re.IGNORECASE
 )

@@ -81,8 +81,7 @@ CONDITIONS: Final = (
     Feature.MATCHED_COPIES,
     Feature.CONDITIONAL_DELETES,
 )
-"""Conditions of requests that change something. A store that ignores one makes the change it should refuse.
-"""
+"""Conditions of requests that change something. Ignoring one makes a change that should be refused."""
 _MISSING: Final = 1
 _SEEN: Final = 2
 _ROW: Final = {feature: row for row, feature in enumerate(Feature)}

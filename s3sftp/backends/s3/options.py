@@ -57,8 +57,7 @@ class S3Options(Options):
     endpoint_url: str | None = None
     """Address of an S3-compatible store, such as `https://s3.example.com`. Default: AWS."""
     addressing: Literal["auto", "path", "virtual"] = "auto"
-    """Where requests name the bucket: in the path or in the host name. Most S3-compatible stores need `path`.
-    """
+    """Where requests name the bucket: in the path or the host name. Most S3-compatible stores need `path`."""
     allow_plain_http: bool = False
     """Accept an endpoint with `http://` on another machine, whether from `endpoint_url` or from the AWS
     environment. Only TLS protects downloaded bytes on their way: without it, a changed byte goes unnoticed.
