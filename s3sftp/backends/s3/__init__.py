@@ -1,15 +1,16 @@
-"""Storage in an S3 bucket: the product's own backend.
+"""Stores files in an S3 bucket.
 
-    backend ─┬─ listing  reading  removing  renaming ── copying
-             ├─ writing ── uploads (state) ── parts, checksums (pure) ── ownership (journal) ── janitor
-             │                                                        ├─ journal_disk
-             │                                                        └─ journal_bucket ── silence (pure)
-             └─ facts ── cache
-                 all through client.Store.call ── retries (pure), failures (the table), credentials
+    backend ─┬─ read/  namespace/ (listing, directories, removing, renaming)
+             ├─ write/ ── uploads ── part_sizes, checksums/ (pure)
+             │              └─ recovery/: upload_journal ─┬─ disk_journal
+             │                    ▲                       └─ bucket_journal ── liveness (pure)
+             │                    └─ janitor
+             └─ metadata/: lookup ── cache
+                 all through client.S3Client.call ── retry_policy (pure), errors (the table), credentials/
 
-One file for each family of S3 requests. `check` looks at a bucket before it is trusted.
+Each family of S3 requests has a module. `preflight` probes a bucket before the server relies on it.
 
-What is exported is loaded when it is first used: the options alone do not need an S3 client.
+The exports are imported on first use, because the options alone do not need an S3 client.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The S3 backend: the contract's operations, each handed to the part that knows how."""
+"""Implements the backend contract on an S3 bucket: passes each operation to the module that implements it."""
 
 from __future__ import annotations
 
@@ -52,8 +52,11 @@ _log = get_logger("s3sftp.s3")
 
 
 class S3Backend(CompleteBackend):
-    """A bucket, or a prefix of one. `state_dir` is where unfinished uploads are noted by `journal = "disk"`;
-    `metrics` counts all requests; in `shared` the workers of one server tell each other about the bucket."""
+    """A bucket, or a prefix of one, as a backend.
+
+    `state_dir` holds the journal of unfinished uploads with `journal = "disk"`. `metrics` counts all
+    requests. Through `shared` the workers of a server share what they learn about the bucket.
+    """
 
     name = "s3"
     begin_is_free = True
@@ -126,8 +129,11 @@ class S3Backend(CompleteBackend):
         await self.store.stop()
 
     async def probe(self) -> None:
-        """Ask for as little as can be, one name below the prefix, and soon give up. Raises StorageError."""
-        # the second attempt is for a connection that has been idle for too long
+        """Send the cheapest request, a LIST of one name below the prefix, with few attempts.
+
+        Raises StorageError: if the store does not answer it.
+        """
+        # The second attempt covers a connection that has been idle for too long.
         await self.store.call("ListObjectsV2", attempts=2, Prefix=self.options.prefix, MaxKeys=1)
 
     def _make_journal(self, state_dir: Path | None) -> UploadJournal:
@@ -172,7 +178,7 @@ class S3Backend(CompleteBackend):
         return await self._mtimes.set(place, AttributeUpdate(mtime, mode), session)
 
     async def usage(self, place: Place, session: Session) -> Usage:
-        """A bucket has no limit, and does not tell how full it is."""
+        """Return an empty `Usage`: a bucket has no limit and does not report how full it is."""
         return Usage()
 
     async def open_file(
@@ -195,7 +201,7 @@ class S3Backend(CompleteBackend):
             head = None
         if head is None or info is None:
             is_same = head is None and info is None
-        elif info.version is None:  # learned from a listing that has no ETags
+        elif info.version is None:  # the version comes from a listing without ETags
             is_same = self._heads.described(head).size == info.size
         else:
             is_same = info.version in (version_of(head), *former_versions(head))
@@ -228,7 +234,7 @@ class S3Backend(CompleteBackend):
 
     async def finish_write(self, upload: Upload, tail: Buffer, finish: Finish, session: Session) -> FileInfo:
         ours = _ours(upload)
-        await self._hiding.refuse(ours.place, session)  # what has come since it was begun
+        await self._hiding.refuse(ours.place, session)  # something may have been created since `begin_write`
         info = await self._writing.finish(ours, tail, finish, session)
         late = AttributeUpdate(
             finish.mtime if finish.mtime != ours.mtime else None,

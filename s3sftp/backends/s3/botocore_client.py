@@ -1,7 +1,7 @@
-"""Clients of a bucket, as botocore makes them: thousands of steps that are the same in every worker.
+"""Creates botocore's S3 client and the fast client, once before the workers are forked.
 
-So one is made before workers are forked, and each of them takes its copy. Nothing in a client belongs to an
-event loop before its first request.
+Creating a client takes thousands of steps that are the same in every worker, so the template creates one and
+each worker inherits a copy. A client belongs to no event loop before its first request.
 """
 
 from __future__ import annotations
@@ -31,20 +31,20 @@ from s3sftp.errors import ConfigurationError
 
 @dataclass(frozen=True, slots=True)
 class BotocoreClient:
-    """botocore's client, and what goes past it."""
+    """botocore's client, with the credentials and the fast client that belong to it."""
 
     context: AbstractAsyncContextManager[Any]
-    """Left when the client is not needed any more."""
+    """Exit it when the client is no longer needed."""
     client: Any
     credentials: RenewableCredentials | None
     direct: FastClient | None
 
 
 async def make_client(options: S3Options) -> BotocoreClient:
-    """Make one. Sends nothing.
+    """Create a client. Sends nothing.
 
-    Raises ConfigurationError for what may not or cannot be, and SourceFailed while the settings of the AWS
-    environment cannot be used.
+    Raises ConfigurationError: if an option is forbidden or impossible. Raises CredentialSourceFailed: while
+    the settings of the AWS environment cannot be used.
     """
     _require_signer(options)
     try:
@@ -71,7 +71,7 @@ async def _made(options: S3Options) -> BotocoreClient:
     client.meta.events.register("before-sign.s3", _drop_expect)
     client.meta.events.register("before-sign.s3.DeleteObjects", _prove_by_md5)
     direct = None
-    # what asks for a session's key would be sent before the first request is
+    # Asking for a session's key would send a request before the first real one.
     if options.direct_requests and not is_directory_bucket(options.bucket):
         direct = FastClient(client, credentials or await session.get_credentials(), options, bundle)
     return BotocoreClient(context, client, credentials, direct)
@@ -105,12 +105,12 @@ def _require_protected(url: str | None, source: str, options: S3Options) -> None
 
 
 def _settings(session: AioSession) -> dict[str, Any]:
-    """What the profile says in its section `s3`."""
+    """The profile's section `s3`."""
     return session.get_config_variable("s3") or {}
 
 
 async def prepare_client(options: S3Options) -> None:
-    """Make one for the processes that are forked from this one."""
+    """Create a client for the processes that will be forked from this one."""
     made = await make_client(options)
     if (
         made.direct is not None and made.credentials is None
@@ -120,7 +120,7 @@ async def prepare_client(options: S3Options) -> None:
 
 
 def prepared(options: S3Options) -> BotocoreClient | None:
-    """The client that was prepared with these options, once; None if there is none."""
+    """Return the client that was prepared with these options, and remove it; None if there is none."""
     for waiting in _waiting:
         if waiting[0] == options:
             _waiting.remove(waiting)
@@ -133,7 +133,7 @@ _waiting: list[tuple[S3Options, BotocoreClient]] = []
 
 def _config(options: S3Options, endpoint_url: str | None, settings: dict[str, Any]) -> AioConfig:
     s3: dict[str, Any] = {}
-    if options.addressing != "auto":  # which a profile may know better
+    if options.addressing != "auto":  # a profile may set it
         s3["addressing_style"] = options.addressing
     if options.signed_payloads:
         s3["payload_signing_enabled"] = True
@@ -142,7 +142,7 @@ def _config(options: S3Options, endpoint_url: str | None, settings: dict[str, An
         and (endpoint_url is None or not is_exposed(endpoint_url))
         and "payload_signing_enabled" not in settings
     ):
-        # the checksum and TLS protect the bytes; signing them would hash all of them once more
+        # the checksum and TLS protect the bytes; signing would hash all of them once more
         s3["payload_signing_enabled"] = False
     longest = (
         max(time_limit(options, RequestKind.DATA, options.part_bytes), time_limit(options, RequestKind.JOIN))
@@ -151,11 +151,12 @@ def _config(options: S3Options, endpoint_url: str | None, settings: dict[str, An
     return AioConfig(
         s3=s3,
         connect_timeout=options.connect_timeout.total_seconds(),
-        # ours are the limits: by kind of request for answers, stall_timeout for bodies
+        # our own limits apply: for replies by kind of request, for bodies stall_timeout
         read_timeout=longest,
         max_pool_connections=options.max_connections,
         retries={"total_max_attempts": 1, "mode": "standard"},
-        # each request names its checksum itself: one computation, and stores that refuse new ones get none
+        # each request names its own checksum: one computation, and no new checksums for stores that refuse
+        # them
         request_checksum_calculation="when_required",
         response_checksum_validation="when_required",
         http_session_cls=BoundedAiohttpSession,
@@ -163,8 +164,11 @@ def _config(options: S3Options, endpoint_url: str | None, settings: dict[str, An
 
 
 def _prove_by_md5(request: Any, **_: Any) -> None:
-    """DeleteObjects has to prove its body. botocore does so by a CRC-32, of which many stores know nothing;
-    all of them know this header, which was the only way for years."""
+    """Replace the checksum of DeleteObjects, which must prove its body, by Content-MD5.
+
+    botocore sends a CRC-32, which many stores do not know. All of them know this header, which was the only
+    way for years.
+    """
     for name in list(request.headers):
         if name.lower().startswith(("x-amz-checksum-", "x-amz-sdk-checksum-")):
             del request.headers[name]
@@ -173,6 +177,6 @@ def _prove_by_md5(request: Any, **_: Any) -> None:
 
 
 def _drop_expect(request: Any, **_: Any) -> None:
-    """Without `Expect: 100-continue`: it costs a round trip a part, and some stores never answer it."""
+    """Remove `Expect: 100-continue`: it costs a round trip per part, and some stores never answer it."""
     if "Expect" in request.headers:
         del request.headers["Expect"]

@@ -1,13 +1,14 @@
-"""What `s3.bucket` may be: a bucket's name, or that of an access point, which S3 takes in its place. Pure.
+"""Validates `s3.bucket`: the name of a bucket, or an access point that S3 accepts in its place. Pure.
 
     lab                                                    a bucket, or the alias of an access point
     lab--use1-az4--x-s3                                    a directory bucket: signed for a session
     arn:aws:s3:REGION:ACCOUNT:accesspoint/NAME             an access point
-    arn:aws:s3::ACCOUNT:accesspoint/NAME.mrap              one of several regions: signed by SigV4A
+    arn:aws:s3::ACCOUNT:accesspoint/NAME.mrap              a multi-region one: signed by SigV4A
     arn:aws:s3-outposts:REGION:ACCOUNT:outpost/ID/accesspoint/NAME
     arn:aws:s3-object-lambda:REGION:ACCOUNT:accesspoint/NAME
 
-botocore refuses anything else, each request anew; here it is refused once, and with what would be right.
+botocore refuses anything else at each request. This module refuses it once, with a text that names the
+correction.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ _MULTI_REGION: Final = re.compile(r"arn:aws[^:]*:s3::[0-9]{12}:accesspoint[/:].+
 
 
 def bucket_name_problem(bucket: str) -> str | None:
-    """What is wrong with it, and what would be right; None for a name that requests can be made for."""
+    """Return what is wrong with a name and how to correct it; None if requests can be made for it."""
     if any(kind.fullmatch(bucket) for kind in (_NAME, _ACCESS_POINT, _OUTPOST)):
         return None
     if found := _BUCKET_ARN.fullmatch(bucket):
@@ -44,15 +45,15 @@ def bucket_name_problem(bucket: str) -> str | None:
 
 
 def is_arn(bucket: str) -> bool:
-    """Whether it is an access point by its ARN."""
+    """Whether it is the ARN of an access point."""
     return bucket.startswith("arn:")
 
 
 def is_directory_bucket(bucket: str) -> bool:
-    """Whether requests are signed with the key of a session, which S3 gives for some minutes."""
+    """Whether it is a directory bucket, whose requests are signed with a session key of some minutes."""
     return _DIRECTORY.fullmatch(bucket) is not None
 
 
 def is_multi_region(bucket: str) -> bool:
-    """Whether it is an access point of several regions: their signature takes a library of its own."""
+    """Whether it is a multi-region access point, whose signature needs an additional library."""
     return _MULTI_REGION.fullmatch(bucket) is not None

@@ -1,10 +1,11 @@
-"""The one way to the bucket: every request goes through `S3Client.call`.
+"""Sends every request to the bucket: `S3Client.call` is the only way to the store.
 
-    call ─► attempt ─► answer ───────────────────────────► returned
-              ▲          └─► trouble ─► worth another try? ─┐ no: its StorageError is raised
-              └───────────── delay ◄────────────────────────┘
+    call ─► attempt ─► reply ────────────────────────────► returned
+              ▲          └─► request error ─► retry? ──────┐ no: its StorageError is raised
+              └───────────── delay ◄───────────────────────┘
 
-Deadline, retries, credentials, spans and costs are here and nowhere else. botocore's own retries are off.
+Deadlines, retries, credentials, spans and cost accounting are implemented here alone. botocore's own retries
+are off.
 """
 
 from __future__ import annotations
@@ -50,17 +51,17 @@ Answer = dict[str, Any]
 
 _log = get_logger("s3sftp.s3")
 MAX_LISTINGS: Final = 4
-"""Pages of listings asked for at once: parsing a thousand keys holds up everyone for a while."""
+"""Listing pages requested at once. Parsing a thousand keys blocks the event loop for a while."""
 _PAUSE_SECONDS: Final = 2.0
-"""After settings that could not be used, until they are read again."""
+"""Pause before settings that could not be used are read again."""
 _EXPECTED_STATUSES: Final = frozenset({304, 404, 412})
-"""Answers that are news, not failures: a span with one of them is not marked as failed."""
+"""Statuses that are information and no failure: they do not mark a span as failed."""
 _MUTE_APIS: Final = frozenset({"HeadObject", "HeadBucket"})
-"""Their answers have no body, so stale credentials look like any other refusal."""
+"""Requests whose replies have no body, so that stale credentials look like any other refusal."""
 
 
 class S3Client:
-    """A client of one bucket. `start` before the first call, `stop` after the last."""
+    """The client of one bucket. Call `start` before the first request and `stop` after the last."""
 
     def __init__(
         self,
@@ -79,15 +80,16 @@ class S3Client:
         self._retries = RetryPolicy(options.attempts)
         patience = options.metadata_timeout.total_seconds()
         self.downloads = TimedSemaphore(max(1, options.max_connections * 3 // 4), patience, "downloads")
-        """An open body holds a connection as long as its reader likes: these leave some for all else."""
+        """Limits open downloads. Each holds a connection for as long as its reader likes, so some connections
+        are left for other requests."""
         self.listings = TimedSemaphore(MAX_LISTINGS, patience, "listings")
         self._absences = DeniedLookups(self)
         self.looks = TimedSemaphore(max(1, options.max_connections // 4), patience, "looks for listings")
-        """HEADs that listings send: all listings together leave connections for everything else."""
+        """Limits the HEADs that all listings send together, so that other requests get connections."""
         self._life = AsyncExitStack()
         self._going_on: set[asyncio.Task[None]] = set()
         self._server = ""
-        """What the store calls itself in its last answer; some have several names."""
+        """The Server header of the latest reply; some stores use several names."""
         self._client: Any = None
         self._making = asyncio.Lock()
         self._failed: CredentialSourceFailed | None = None
@@ -96,19 +98,26 @@ class S3Client:
         self._direct: FastClient | None = None
 
     async def start(self) -> None:
-        """Make the client. Sends nothing: a bucket that is down does not keep the server from starting, nor
-        do settings of AWS that cannot be used yet. Raises ConfigurationError."""
+        """Create the client without sending anything. A bucket that is down does not keep the server from
+        starting, nor do AWS settings that cannot be used yet.
+
+        Raises ConfigurationError: if the options contradict each other or name something that is forbidden.
+        """
         with suppress(CredentialSourceFailed):
             await self._made()
 
     async def stop(self) -> None:
-        """Let go of the connections, after what was told to go on by itself has ended."""
+        """Wait for the background tasks, then close the connections."""
         await self.settle()
         await self._life.aclose()
         self._client = None
 
     async def _made(self) -> Any:
-        """botocore's client; made by the first request that can, if not at the start. Raises SourceFailed."""
+        """Return botocore's client. The first request that can creates it, if `start` could not.
+
+        Raises CredentialSourceFailed: if the AWS settings cannot be used, and for `_PAUSE_SECONDS` after
+        that.
+        """
         async with self._making:
             if self._client is not None:
                 return self._client
@@ -130,14 +139,14 @@ class S3Client:
             return self._client
 
     def go_on(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        """Start work that must not end half-way, whoever stops waiting for it; `stop` waits."""
+        """Start a task that must run to its end even if the caller is cancelled; `stop` waits for it."""
         task = asyncio.create_task(work)
         self._going_on.add(task)
         task.add_done_callback(self._ended)
         return task
 
     async def settle(self) -> None:
-        """Wait for what was told to go on."""
+        """Wait for all background tasks started by `go_on`."""
         await asyncio.gather(*self._going_on, return_exceptions=True)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
@@ -150,9 +159,11 @@ class S3Client:
         return has_parameter(api, parameter)
 
     async def call(self, api: str, **parameters: Any) -> Answer:
-        """Send one request as `request` does; in another way, or with another one beside it, where the store
-        or its policy does not let it be as it is: the older form of listings, no tags, a LIST that tells
-        whether what is refused is there at all."""
+        """Send one request like `request`, adapted to what the store and its policy allow.
+
+        Listings fall back to the older request, tags are left out where the store lacks them, and a LIST
+        tells whether an object whose lookup was denied exists at all.
+        """
         if api == "ListObjectsV2":
             return await list_page(self.request, self.features, **parameters)
         if "Tagging" in parameters:
@@ -177,15 +188,15 @@ class S3Client:
         on_unknown: Callable[[], Awaitable[None]] | None = None,
         **parameters: Any,
     ) -> Answer:
-        """Send one request, again as long as that may help, and return the answer.
+        """Send one request, retry it while that may help, and return the reply.
 
-        `moved_bytes` is what the request moves, for its time limit; `resumed` says that it continues an
-        earlier one, which makes it a retry on the account; `attempts` bounds them where `s3.attempts` are too
-        many; `on_unknown` is awaited after each attempt that the store may have executed although no
-        conclusive reply arrived, before the next attempt.
+        `moved_bytes` is the number of bytes that the request moves and extends its time limit. `resumed`
+        marks a request that continues an earlier one and is counted as a retry. `attempts` is an upper bound
+        besides `s3.attempts`. `on_unknown` is awaited, before any further attempt, after each attempt that
+        the store may have executed although no conclusive reply arrived.
 
-        Raises a StorageError, caused by the `RequestError` of the last attempt, whose `unknown` is true if
-        the outcome of any attempt is unknown.
+        Raises StorageError: if the last attempt failed. Its cause is the `RequestError` of that attempt,
+        whose `unknown` is true if the outcome of any attempt is unknown.
         """
         parameters["Bucket"] = self.options.bucket
         if self.options.requester_pays and has_parameter(api, "RequestPayer"):
@@ -242,7 +253,7 @@ class S3Client:
             return answer
         async with AsyncExitStack() as held:
             if self._direct is not None:
-                # the connections of both ways are counted together
+                # requests through botocore and through the fast client share one limit of connections
                 await held.enter_async_context(await self._direct.permit())
             send = getattr(client, xform_name(api))
             try:
@@ -252,7 +263,7 @@ class S3Client:
         return without_invalid_fields(api, sent)
 
     async def _try_again(self, trouble: RequestError, attempt: int, deadline: float, generation: int) -> bool:
-        """Wait for the next attempt; False when there is none."""
+        """Wait for the next attempt. False if there is none."""
         if await self._renewed(trouble, attempt, generation):
             return True
         if trouble.meaning.again is not RetryAdvice.LATER:
@@ -267,7 +278,10 @@ class S3Client:
         return True
 
     async def _renewed(self, trouble: RequestError, attempt: int, generation: int) -> bool:
-        """Whether other credentials than those of this attempt are at hand. Only tried after the first."""
+        """Whether credentials other than those of this attempt are available.
+
+        Tried only after the first attempt.
+        """
         if self._credentials is None or attempt > 1:
             return False
         stale = trouble.meaning.again is RetryAdvice.RENEWED
@@ -278,7 +292,7 @@ class S3Client:
 
 
 def server_of(answer: Answer | RequestError) -> str:
-    """What the store calls itself in an answer."""
+    """The Server header of a reply."""
     if isinstance(answer, RequestError):
         return answer.server
     said: str = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("server", "")
@@ -286,7 +300,10 @@ def server_of(answer: Answer | RequestError) -> str:
 
 
 def _proven(api: str, answer: Answer) -> Answer:
-    """The answer, if it is one of the store's. Raises Unproven."""
+    """Return the reply if it contains the store's evidence of success.
+
+    Raises UnprovenReply: if it does not.
+    """
     try:
         require_evidence(api, answer)
     except UnprovenReply:
@@ -297,7 +314,7 @@ def _proven(api: str, answer: Answer) -> Answer:
 
 
 def _fresh(parameters: Answer) -> Answer:
-    """The parameters with the body at its beginning."""
+    """Return a copy of the parameters, with the body rewound to its beginning."""
     if "Body" in parameters:
         parameters["Body"].seek(0)
     return dict(parameters)
@@ -322,7 +339,7 @@ def _attributes(api: str, parameters: Answer, attempt: int) -> dict[str, str | i
 
 
 def _note(current: Span, trouble: RequestError) -> None:
-    """Mark a span with what went wrong."""
+    """Record the error in the span."""
     current.set_attribute("error.type", trouble.code or str(trouble.status))
     if trouble.status:
         current.set_attribute("http.response.status_code", trouble.status)

@@ -1,4 +1,4 @@
-"""Many small jobs, a few at a time."""
+"""Runs work with bounded concurrency: a loop over items, and a semaphore with a timeout."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ T = TypeVar("T")
 
 
 async def for_each(items: Iterable[T], work: Callable[[T], Awaitable[object]], limit: int) -> None:
-    """Do `work` for every item, at most `limit` at once; the first failure stops the rest and is raised."""
+    """Await `work` for each item, at most `limit` at once.
+
+    The first failure cancels the rest and is raised.
+    """
     waiting = iter(items)
 
     async def worker() -> None:
@@ -30,7 +33,7 @@ async def for_each(items: Iterable[T], work: Callable[[T], Awaitable[object]], l
 
 
 class TimedSemaphore:
-    """So many at once; who comes too late waits, but not for ever."""
+    """A semaphore whose callers wait for a slot no longer than `patience` seconds."""
 
     def __init__(self, limit: int, patience: float, what: str) -> None:
         self._free = asyncio.Semaphore(limit)
@@ -44,7 +47,10 @@ class TimedSemaphore:
 
     @asynccontextmanager
     async def one(self) -> AsyncIterator[None]:
-        """Hold a slot. Raises Busy when none gets free in time."""
+        """Hold a slot.
+
+        Raises Busy: if no slot becomes free in time.
+        """
         try:
             async with asyncio.timeout(self._patience):
                 await self._free.acquire()

@@ -1,4 +1,4 @@
-"""What an operator can do about a failure of S3."""
+"""Advises the operator what to do about a failed S3 request."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _BY_CODE: Mapping[str, str] = {
 
 
 def advice_for(error: StorageError) -> str:
-    """What to do; empty when that is not known."""
+    """Return the advice for an error; empty if there is none."""
     trouble = request_error_behind(error)
     if trouble is None:
         return ""

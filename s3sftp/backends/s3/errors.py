@@ -1,12 +1,12 @@
-"""What S3's and the network's failures mean: the one table out of botocore and aiohttp.
+"""Maps the failures of botocore, aiohttp and S3 to the server's errors: the only table of them.
 
-A failure becomes a `RequestError` (what happened, for this package) that carries the `StorageError` (what
-is said to the client: no bucket, key, endpoint or request id in its text; those go into `detail`, for the
-log).
+A failure becomes a `RequestError`, which describes it for this package and carries the `StorageError` that
+the client sees. The text of a `StorageError` contains no bucket, key, endpoint or request id; those go into
+`detail`, for the log.
 
-"Unknown" is the word for an attempt that may have been carried out although its answer does not say so: the
-reply was lost, the store broke, or the answer proves nothing. Whoever publishes must then look before saying
-that it failed.
+An attempt is *unknown* if the store may have executed it although no conclusive reply arrived: the reply was
+lost, the store broke, or the reply proves nothing. The code that completes an upload must then look at the
+object before it reports a failure.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ UNPROVEN = "storage gave no valid answer"
 
 @dataclass(frozen=True, slots=True)
 class ErrorRule:
-    """What a failure means."""
+    """The meaning of a failure: the error to raise, the retry advice, and whether the outcome is unknown."""
 
     error: type[StorageError]
     again: RetryAdvice = RetryAdvice.NEVER
@@ -93,7 +93,7 @@ CODES: Mapping[str, ErrorRule] = {
     "OperationAborted": ErrorRule(Busy, RetryAdvice.LATER),
     "InvalidRange": ErrorRule(Changed),
     "KeyTooLongError": ErrorRule(InvalidRequest, text="path too long"),
-    # of stores that keep objects as files
+    # codes of stores that keep objects as files
     "XMinioInvalidObjectName": ErrorRule(InvalidRequest, text="storage takes no such name"),
     "XMinioParentIsObject": ErrorRule(NotADirectory),
     "ObjectParentIsFile": ErrorRule(NotADirectory),
@@ -127,7 +127,7 @@ CODES: Mapping[str, ErrorRule] = {
     "InternalError": _BROKE,
     "InternalFailure": _BROKE,
 }
-"""By the code in the answer's body."""
+"""Rules by the error code in the reply's body."""
 
 STATUSES: Mapping[int, ErrorRule] = {
     301: _MISCONFIGURED,
@@ -147,7 +147,7 @@ STATUSES: Mapping[int, ErrorRule] = {
     503: _SLOW_DOWN,
     507: ErrorRule(NoSpace),
 }
-"""By the HTTP status, when there is no code or an unknown one (the answer to HEAD never has a body)."""
+"""Rules by HTTP status, for replies without a known code. A reply to HEAD never has one."""
 
 UNMADE = (
     boto.EndpointProviderError,
@@ -155,15 +155,15 @@ UNMADE = (
     boto.UnsupportedS3AccesspointConfigurationError,
     boto.MissingDependencyException,
 )
-"""botocore makes no request of settings that contradict each other: an access point with acceleration."""
+"""botocore's refusals of contradictory settings, such as an access point with acceleration."""
 
 EXCEPTIONS: tuple[tuple[type[BaseException], ErrorRule], ...] = (
-    # the order matters: the first that fits
+    # the order matters: the first match applies
     (UnprovenChange, ErrorRule(StorageFailure, unknown=True, text=UNPROVEN)),
     (UnprovenReply, ErrorRule(StorageFailure, RetryAdvice.LATER, unknown=True, text=UNPROVEN)),
     (boto.ConnectTimeoutError, _NOT_CONNECTED),
     (boto.ReadTimeoutError, _TIMED_OUT),
-    (boto.EndpointConnectionError, CONNECTION_LOST),  # aiohttp's resets come as this too
+    (boto.EndpointConnectionError, CONNECTION_LOST),  # botocore reports aiohttp's resets as this too
     (boto.ProxyConnectionError, _NOT_CONNECTED),
     (boto.SSLError, _NOT_CONNECTED),
     (boto.IncompleteReadError, CONNECTION_LOST),
@@ -174,7 +174,7 @@ EXCEPTIONS: tuple[tuple[type[BaseException], ErrorRule], ...] = (
     (boto.ChecksumError, ErrorRule(StorageFailure, RetryAdvice.LATER, text="storage delivered damaged data")),
     (boto.HTTPClientError, CONNECTION_LOST),
     (ResponseParserError, _BROKE),
-    (CredentialSourceFailed, ErrorRule(StorageFailure, text=REFUSED)),  # each request asks again
+    (CredentialSourceFailed, ErrorRule(StorageFailure, text=REFUSED)),  # each request tries the source again
     (ConfigurationError, _MISCONFIGURED),
     (boto.NoCredentialsError, _STALE),
     (boto.PartialCredentialsError, _MISCONFIGURED),
@@ -193,16 +193,16 @@ EXCEPTIONS: tuple[tuple[type[BaseException], ErrorRule], ...] = (
 
 
 _ABOUT_KEYS = ("KMS.", "ServerSideEncryption")
-"""How codes begin that are about the key of the encryption, which may be usable again in a moment."""
+"""Prefixes of error codes about the encryption key, which may be usable again in a moment."""
 _SAYING_NOTHING = ("", "400", "BadRequest")
-"""Codes of an answer that has none: a proxy before the store gives such answers for reasons of its own."""
+"""Codes of replies without a code: a proxy in front of the store sends those for reasons of its own."""
 _ABOUT_THE_REQUEST = re.compile(
     r"header|x-amz-|if-(none-)?match|condition|checksum|crc|tagging|implement|support", re.IGNORECASE
 )
 
 
 class RequestError(Exception):
-    """One failed request. The cause (`__cause__`) of the StorageError that the rest of the server sees."""
+    """One failed request: the cause (`__cause__`) of the StorageError that the rest of the server sees."""
 
     def __init__(
         self,
@@ -219,28 +219,28 @@ class RequestError(Exception):
         self.api = api
         self.meaning = meaning
         self.code = code
-        """S3's error code, else the exception's name."""
+        """S3's error code, or the exception's name if there was no reply."""
         self.status = status
-        """HTTP status; 0 when there was no answer."""
+        """HTTP status; 0 if there was no reply."""
         self.date = date
-        """The store's clock, as its answer's Date header says."""
+        """The store's clock: the Date header of its reply."""
         self.server = server
-        """What the store calls itself there."""
+        """The Server header of the reply."""
         self.unknown = meaning.unknown
-        """Whether this attempt, or one before it, may have been carried out."""
+        """Whether the store may have executed this attempt, or an earlier one of the same request."""
 
     @property
     def is_outcome(self) -> bool:
-        """Whether it may have been carried out, or got as far as its condition."""
+        """Whether the store may have executed the request, or has evaluated its condition."""
         return self.unknown or self.status in (409, 412)
 
     @property
     def is_throttle(self) -> bool:
-        """Whether the store asks to slow down."""
+        """Whether the store asks the server to slow down."""
         return self.meaning is _SLOW_DOWN and self.status != 307
 
     def error(self, key: str) -> StorageError:
-        """What is said to the client, with what is said to the operator."""
+        """Return the error for the client, with the operator's details in `detail`."""
         meant = 300 <= self.status < 500 and self.status not in (408, 429)
         return self.meaning.error(
             self.meaning.text, detail=f"{self} (HTTP {self.status}, key {key!r})", lasting=meant
@@ -248,7 +248,7 @@ class RequestError(Exception):
 
 
 def classify(api: str, failure: BaseException) -> RequestError | None:
-    """What a failure means; None when it is not the store's or the network's (a mistake of our own)."""
+    """Classify a failure. None if neither the store nor the network caused it, so it is a bug of our own."""
     if isinstance(failure, boto.ClientError):
         return _of_answer(api, failure.response)
     for kind, meaning in EXCEPTIONS:
@@ -260,29 +260,29 @@ def classify(api: str, failure: BaseException) -> RequestError | None:
 
 
 def request_error_behind(error: StorageError) -> RequestError | None:
-    """The trouble behind a StorageError, when a request caused it."""
+    """Return the `RequestError` that caused a StorageError; None if no request did."""
     return error.__cause__ if isinstance(error.__cause__, RequestError) else None
 
 
 def outcome_is_unknown(error: StorageError) -> bool:
-    """Whether the request that failed with this error may have been carried out after all."""
+    """Whether the store may have executed the request that failed with this error."""
     trouble = request_error_behind(error)
     return trouble is not None and trouble.unknown
 
 
 def is_denied(trouble: RequestError) -> bool:
-    """Whether the store refused a request for want of a permission."""
+    """Whether the store refused the request because a permission is missing."""
     return trouble.meaning is _DENIED
 
 
 def is_outcome(error: StorageError) -> bool:
-    """Whether a request that was sent after a refusal failed in a way that counts more than the refusal."""
+    """Whether a request sent after a refusal failed in a way that outweighs the refusal."""
     trouble = request_error_behind(error)
     return trouble is not None and trouble.is_outcome
 
 
 def is_unproven(error: StorageError) -> bool:
-    """Whether what failed was answered as a success, without the proof of one."""
+    """Whether the failed request got a success status without the evidence of a success."""
     trouble = request_error_behind(error)
     return trouble is not None and isinstance(trouble.__cause__, UnprovenReply)
 
@@ -298,8 +298,10 @@ def has_status(error: StorageError, *statuses: int) -> bool:
 
 
 def is_refusal(error: StorageError) -> bool:
-    """Whether this may be how the store says that it lacks what was asked for. That the same request without
-    it succeeds is the proof: 501 and 400 have other reasons too."""
+    """Whether the store may mean by this error that it lacks what the request asked for.
+
+    Status 400 and 501 have other reasons too, so the proof is that the same request succeeds without it.
+    """
     trouble = request_error_behind(error)
     if trouble is None:
         return False
@@ -313,20 +315,23 @@ def is_refusal(error: StorageError) -> bool:
 
 
 def may_lack_feature(features: Features, feature: Feature, refused: StorageError) -> bool:
-    """Whether an error may be how the store says that it lacks the feature. What it surely has is not doubted
-    for a 400, which a policy or a proxy may be behind, but where it says that this is not implemented."""
+    """Whether the store may mean by this error that it lacks the feature.
+
+    A 400, which a policy or a proxy may cause, is no evidence against a feature that the store surely has,
+    unless its code is NotImplemented.
+    """
     is_about_it = is_condition_refusal if feature in CONDITIONS else is_refusal
     is_plain = not has_status(refused, 400) or has_code(refused, "NotImplemented")
     return is_about_it(refused) and (is_plain or not features.surely_has(feature))
 
 
 def is_condition_refusal(error: StorageError) -> bool:
-    """The same of a request with a condition, unless the store says that it is about a checksum."""
+    """Like `is_refusal`, for a request with a condition: false if the store's message is about a checksum."""
     return is_refusal(error) and "checksum" not in str(request_error_behind(error)).lower()
 
 
 def is_batch_refusal(error: StorageError) -> bool:
-    """The same of DeleteObjects: where there is no such request, the bucket is taken for an object."""
+    """Like `is_refusal`, for DeleteObjects: a store without it treats the bucket as an object (404)."""
     return is_refusal(error) or (has_status(error, 404) and not has_code(error, "NoSuchBucket"))
 
 

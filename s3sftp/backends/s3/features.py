@@ -1,7 +1,8 @@
-"""What this store lacks, and what is lost with it: one table for all operations.
+"""Remembers which S3 features the store lacks, and what each missing feature costs.
 
-A row is learned from the option `s3.lacks`, from the first answer that shows it, or by `s3sftp check`. From
-then on every operation takes the other way, and the log says once what that costs.
+One table serves all operations. The server learns a row from the option `s3.lacks`, from the first reply that
+shows it, or in `s3sftp check`. From then on every operation takes its fallback, and one log line names the
+consequence.
 """
 
 from __future__ import annotations
@@ -21,12 +22,12 @@ _Result = TypeVar("_Result")
 
 
 class Feature(StrEnum):
-    """What AWS S3 has, and another store may lack. The values are those of the option `s3.lacks`."""
+    """A feature of AWS S3 that another store may lack. The values are those of the option `s3.lacks`."""
 
     CONDITIONAL_WRITES = "conditional-writes"
     """If-None-Match and If-Match on PutObject and CompleteMultipartUpload."""
     CONDITIONAL_COPIES = "conditional-copies"
-    """If-None-Match on CopyObject: a copy that refuses to replace its target."""
+    """If-None-Match on CopyObject: a copy that does not replace its target."""
     MATCHED_COPIES = "matched-copies"
     """x-amz-copy-source-if-match on CopyObject and UploadPartCopy: a copy of one version."""
     CONDITIONAL_DELETES = "conditional-deletes"
@@ -46,7 +47,7 @@ class Feature(StrEnum):
     ANY_PREFIX = "any-prefix"
     """ListObjectsV2 with a prefix that does not end in a slash."""
     LIST_V2 = "list-v2"
-    """ListObjectsV2; without it ListObjects, which is older."""
+    """ListObjectsV2; the fallback is the older ListObjects."""
     TAGS = "tags"
     """Tags of objects."""
 
@@ -66,21 +67,21 @@ CONSEQUENCES: Final[Mapping[Feature, str]] = {
     Feature.LIST_V2: "listings use the older request",
     Feature.TAGS: "s3.tags are not written, and copies lose their tags",
 }
-"""What an operator is told of each."""
+"""The consequence of each missing feature, as the operator reads it."""
 
 _KNOWN: Final[tuple[tuple[re.Pattern[str], tuple[Feature, ...]], ...]] = (
     (re.compile(r"SeaweedFS \S+ ([4-9]|\d\d+)\."), ()),
     (re.compile(r"MinIO"), (Feature.CONDITIONAL_COPIES, Feature.CONDITIONAL_DELETES)),
     (re.compile(r"Werkzeug/"), (Feature.CONDITIONAL_COPIES, Feature.MATCHED_COPIES)),  # moto
 )
-"""Stores by what they call themselves, and the conditions that each of them ignores without a word."""
+"""Stores by their Server header, with the conditions that each ignores silently."""
 CONDITIONS: Final = (
     Feature.CONDITIONAL_WRITES,
     Feature.CONDITIONAL_COPIES,
     Feature.MATCHED_COPIES,
     Feature.CONDITIONAL_DELETES,
 )
-"""Of requests that change something. A store that ignores one does what should not have been done."""
+"""Conditions of requests that change something. Ignoring one makes a change that should be refused."""
 _MISSING: Final = 1
 _SEEN: Final = 2
 _ROW: Final = {feature: row for row, feature in enumerate(Feature)}
@@ -88,11 +89,14 @@ ROWS: Final = len(_ROW)
 
 _AMAZON: Final = (".amazonaws.com", ".amazonaws.com.cn")
 _AT: Final[Mapping[str, tuple[Feature, ...]]] = {".r2.cloudflarestorage.com": (Feature.UNEQUAL_PARTS,)}
-"""What is known of stores by the ends of their host names, because the first upload would fail for it."""
+"""Features that stores lack, by suffix of the host name, because otherwise the first upload would fail."""
 
 
 class Features:
-    """What is known of one store. `table` is shared by the workers of a server, so one finds out for all."""
+    """What is known about the features of one store.
+
+    The workers of a server share `table`, so one finds out for all.
+    """
 
     def __init__(self, lacking: Iterable[Feature] = (), table: SharedCounters | None = None) -> None:
         self._told = frozenset(lacking)
@@ -100,14 +104,14 @@ class Features:
         self._numbers = table.numbers
         self._columns = table.columns
         self.is_recognised = False
-        """Whether it is known by the store's name which conditions it ignores."""
+        """Whether the store's name tells which conditions it ignores."""
         self.is_aws = False
-        """Whether it is Amazon's own, which has them all; not known before there is a client."""
+        """Whether the store is AWS, which has all features; unknown until a client exists."""
         for feature in self._told:
             self._numbers[_ROW[feature] * self._columns] = _MISSING
 
     def is_at(self, endpoint_url: str) -> None:
-        """Note what is known of the store at an address."""
+        """Record what is known about the store at this address."""
         host = urlsplit(endpoint_url).hostname or ""
         self.is_aws = host.endswith(_AMAZON)
         for end, lacking in _AT.items():
@@ -115,7 +119,7 @@ class Features:
                 self.lacks(feature, "the endpoint's address")
 
     def recognise(self, server: str) -> None:
-        """Note what a store that calls itself so ignores."""
+        """Record which conditions the store with this Server header ignores."""
         for name, ignored in _KNOWN:
             if name.match(server):
                 self.is_recognised = True
@@ -123,25 +127,28 @@ class Features:
                     self.lacks(feature, f"{server} ignores it")
 
     def has(self, feature: Feature) -> bool:
-        """Whether the store is believed to have it."""
+        """Whether the store is assumed to have the feature."""
         return self._numbers[_ROW[feature] * self._columns] != _MISSING
 
     def is_certain(self, feature: Feature) -> bool:
-        """Whether that was seen or told: a condition may be ignored, and no answer says so."""
+        """Whether the row is configured or was observed.
+
+        A store may ignore a condition without any reply that shows it.
+        """
         return self._numbers[_ROW[feature] * self._columns] != 0
 
     def seen(self, feature: Feature) -> None:
-        """Note that the store has it: a condition that could not be met was refused."""
+        """Record that the store has the feature: it refused a condition that did not hold."""
         if self.has(feature):
             self._numbers[_ROW[feature] * self._columns] = _SEEN
 
     def surely_has(self, feature: Feature) -> bool:
-        """Whether the store was seen to have it, or is AWS and not known to lack it."""
+        """Whether the store was observed to have the feature, or is AWS and not known to lack it."""
         number = self._numbers[_ROW[feature] * self._columns]
         return number == _SEEN or (self.is_aws and number != _MISSING)
 
     def lacks(self, feature: Feature, shown_by: object = "") -> None:
-        """Note what an answer of the store has shown; the log says so once."""
+        """Record that the store lacks the feature. Only the first call logs it."""
         if not self.has(feature):
             return
         self._numbers[_ROW[feature] * self._columns] = _MISSING
@@ -156,22 +163,24 @@ class Features:
     async def do_without(
         self, feature: Feature, refused: StorageError, other_way: Awaitable[_Result]
     ) -> _Result:
-        """Go the other way after a refusal; its success shows that the store lacks the feature. Where that
-        fails too, nothing is shown, and what was refused at first is the failure, unless the other way may
-        have been carried out."""
+        """Await the fallback after a refusal. If it succeeds, the store lacks the feature.
+
+        If the fallback fails too, nothing is learned and the original refusal is raised, unless the store may
+        have executed the fallback: then the fallback's error is raised.
+        """
         try:
             result = await other_way
         except (AlreadyExists, Changed, NotFound):
             raise
         except StorageError as error:
-            # the cause is a Trouble of `failures`, which imports this module
+            # The cause is a RequestError of `errors`, which imports this module.
             if getattr(error.__cause__, "is_outcome", False):
                 raise
-            raise refused  # noqa: B904  # its cause is the answer of the store
+            raise refused  # noqa: B904 # its cause is the store's reply
         self.lacks(feature, refused.detail)
         return result
 
     @property
     def missing(self) -> tuple[Feature, ...]:
-        """All that the store is known to lack."""
+        """All features that the store is known to lack."""
         return tuple(feature for feature in Feature if not self.has(feature))

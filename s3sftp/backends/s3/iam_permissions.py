@@ -1,4 +1,4 @@
-"""What the server's role needs for each request."""
+"""Lists the IAM permissions that the server's role needs for each request."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ PERMISSIONS: Mapping[str, str] = {
     "ListObjectsV2": "s3:ListBucket on the bucket, for the prefix",
     "ListObjects": "s3:ListBucket on the bucket, for the prefix",
     "ListMultipartUploads": "s3:ListBucketMultipartUploads on the bucket",
-    # of a name that is not there S3 says so to those alone who may list
+    # S3 reports that a name does not exist only to roles that may list the bucket.
     "HeadObject": "s3:GetObject below the prefix, and s3:ListBucket",
     "GetObject": "s3:GetObject below the prefix, and s3:ListBucket",
     "GetObjectTagging": "s3:GetObjectTagging below the prefix",
@@ -26,9 +26,9 @@ PERMISSIONS: Mapping[str, str] = {
     "GetBucketLifecycleConfiguration": "s3:GetLifecycleConfiguration on the bucket",
     "GetBucketVersioning": "s3:GetBucketVersioning on the bucket",
 }
-"""By the name of the API, as IAM calls its actions."""
+"""Permissions by API name, in the terms of IAM's actions."""
 
 
 def permission_for(api: str) -> str:
-    """The permission that a request needs."""
+    """Return the permission that a request needs."""
     return PERMISSIONS.get(api, f"what {api} needs")

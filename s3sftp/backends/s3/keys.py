@@ -1,16 +1,16 @@
-r"""Places and keys: which object a name stands for, and back.
+r"""Maps SFTP names to S3 object keys and back.
 
-SFTP names are bytes; S3 keys are Unicode text, and stores rewrite or refuse some of it. A name's bytes go
-into the key as they are where that is safe, else each byte `b` becomes the private character U+F700+b:
+SFTP names are bytes. S3 keys are Unicode text, some of which stores rewrite or refuse. The bytes of a name go
+into the key unchanged where that is safe; otherwise each byte `b` becomes the private-use character U+F700+b:
 
     café.txt        café.txt
     caf\xe9.txt     caf<U+F7E9>.txt          not UTF-8
     a\b             a<U+F75C>b               some stores take a backslash for a slash (option `backslash`)
     a<LF>b          a<U+F70A>b               XML cannot carry control characters
-    <U+F7E9>        <U+F7EF><U+F79F><U+F7A9> itself in the range: its bytes, so that no two names meet
+    <U+F7E9>        <U+F7EF><U+F79F><U+F7A9> itself in the range: its bytes, so that no two names collide
 
-The mapping is a bijection between names and the keys that come back as themselves; another key (one with
-`//`, a name `..`, or a spelling that this mapping would not have chosen) is no name's and stays invisible.
+The mapping is a bijection between names and the keys that map back to themselves. Any other key (one with
+`//`, a name `..`, or a spelling that this mapping does not produce) has no name and stays invisible.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from s3sftp.errors import InvalidRequest, NotFound, PermissionDenied, StorageErr
 
 MAX_KEY_BYTES = 1024
 RESERVED: Final = b".s3sftp"
-"""The name below the prefix that is the server's own: users neither see nor reach what is there."""
+"""The name below the prefix that holds the server's own objects. Users neither see nor reach it."""
 _FIRST = 0xF700
 _UNSAFE = "\x00-\x1f\x7f\ufffe\uffff\uf700-\uf7ff"
 _ESCAPED = re.compile("[\uf700-\uf7ff]+")
@@ -31,34 +31,44 @@ _FOREIGN = re.compile("[\udc80-\udcff]")
 
 
 class KeyMapping:
-    """The mapping under one prefix. Pure."""
+    """The mapping between names and keys under one prefix. Pure."""
 
     def __init__(self, prefix: str = "", *, escape_backslash: bool = True) -> None:
         self.prefix = prefix
         self._unsafe = re.compile(f"[{_UNSAFE}{chr(92) * 2 if escape_backslash else ''}]")
 
     def key_of(self, place: Place) -> str:
-        """The key of a file. Raises InvalidRequest when S3 could not hold it, NotFound when it is ours."""
+        """Return the key of a file.
+
+        Raises InvalidRequest: if the key exceeds 1 024 bytes. Raises NotFound: if the name is reserved.
+        """
         _refuse_reserved(place, NotFound)
         return _checked(self.prefix + "/".join(map(self.text_of, place.names)))
 
     def prefix_of(self, place: Place) -> str:
-        """What the keys below a directory begin with: its marker's key; for the root the prefix itself."""
+        """Return the prefix of all keys below a directory, which is also its marker's key. For the root: the
+        prefix.
+
+        Raises InvalidRequest: if the key exceeds 1 024 bytes. Raises NotFound: if the name is reserved.
+        """
         if place.is_root:
             return self.prefix
         _refuse_reserved(place, NotFound)
         return _checked(self.prefix + "/".join(map(self.text_of, place.names)) + "/")
 
     def refuse_to_make(self, place: Place) -> None:
-        """Raise PermissionDenied for a name that nobody may make anything of."""
+        """Raise PermissionDenied if the name is reserved, so that no user can create it."""
         _refuse_reserved(place, PermissionDenied)
 
     def is_reserved(self, key: str) -> bool:
-        """Whether a key, or what a listing tells instead of many, is the server's own."""
+        """Whether a key, or a common prefix of a listing, belongs to the server."""
         return key.removesuffix("/") == self.prefix + RESERVED.decode()
 
     def name_of(self, key: str, prefix: str) -> bytes | None:
-        """The name of a key directly below `prefix` (a slash at its end is a directory's); None: no name."""
+        """Return the name of a key directly below `prefix`; the key of a directory ends in a slash.
+
+        None: no name.
+        """
         text = key.removeprefix(prefix).removesuffix("/")
         if not key.startswith(prefix) or "/" in text:
             return None
@@ -68,14 +78,14 @@ class KeyMapping:
         return name
 
     def text_of(self, name: bytes) -> str:
-        """One name as it stands in a key."""
+        """Return one name as it appears in a key."""
         text = name.decode("utf-8", "surrogateescape")
         text = self._unsafe.sub(lambda found: _escape(found.group().encode()), text)
         return _FOREIGN.sub(_escape_foreign, text)
 
 
 def reserved_prefix(prefix: str) -> str:
-    """What the server's own keys begin with."""
+    """The prefix of the server's own keys."""
     return f"{prefix}{RESERVED.decode()}/"
 
 
@@ -89,7 +99,7 @@ def _escape(raw: bytes) -> str:
 
 
 def _escape_foreign(found: re.Match[str]) -> str:
-    """A byte that was not UTF-8 (Python's surrogate escape) as its private character."""
+    """Map a byte that is not UTF-8 (Python's surrogate escape) to its private-use character."""
     return chr(_FIRST + ord(found.group()) - 0xDC00)
 
 

@@ -1,4 +1,4 @@
-"""The options of the S3 backend: what an operator may say about the bucket and how to treat it."""
+"""Defines the options of the S3 backend: the bucket, how the server reaches it, and what it writes."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ MIB = 1 << 20
 GIB = 1 << 30
 
 MTIME_METADATA = "mtime"
-"""Object metadata with the modification time, under the name and in the format of rclone."""
+"""Metadata key of the modification time, with the name and format that rclone uses."""
 MODE_METADATA = "mode"
-"""Object metadata with the permission bits: octal, with the type of the file, as rclone and s3fs read it."""
+"""Metadata key of the permission bits: octal, with the file type, as rclone and s3fs read it."""
 UPLOAD_METADATA = "s3sftp-upload"
-"""Object metadata that says which write made the object."""
+"""Metadata key of the id of the write that created the object."""
 FORMERLY_METADATA = "s3sftp-formerly"
-"""Object metadata that says which ETags the same content had before it was copied onto itself."""
+"""Metadata key of the ETags that the same content had before it was copied onto itself."""
 RESERVED_METADATA = frozenset({MTIME_METADATA, UPLOAD_METADATA, FORMERLY_METADATA})
 
 
 def is_loopback(url: str) -> bool:
-    """Whether a URL leads to this machine itself."""
+    """Whether a URL points to this machine."""
     host = urlsplit(url).hostname or ""
     if host == "localhost" or host.endswith(".localhost"):
         return True
@@ -40,144 +40,147 @@ def is_loopback(url: str) -> bool:
 
 
 def is_exposed(url: str) -> bool:
-    """Whether what is sent there can be read and changed on its way."""
+    """Whether others on the network can read and change what is sent to a URL."""
     return urlsplit(url).scheme == "http" and not is_loopback(url)
 
 
 class S3Options(Options):
-    """Which bucket, how to reach it, what to write and how hard to try."""
+    """The bucket, how to reach it, what to write, and the limits of requests."""
 
     bucket: str = Field(min_length=1)
     """Name of the bucket, or the ARN or alias of an access point."""
     prefix: str = ""
-    """Everything lives below this prefix; nothing outside it is ever named in a request. Empty: the whole
-    bucket. A slash at the end is added when it is missing."""
+    """Prefix of all keys. No request names a key outside it. Empty: the whole bucket. A final slash is added
+    if missing."""
     region: str | None = None
-    """Region of the bucket. Default: what the AWS environment says, else `us-east-1`."""
+    """Region of the bucket. Default: the region of the AWS environment, else `us-east-1`."""
     endpoint_url: str | None = None
     """Address of an S3-compatible store, such as `https://s3.example.com`. Default: AWS."""
     addressing: Literal["auto", "path", "virtual"] = "auto"
-    """Where the bucket's name stands: in the path or in the host name. Most S3-compatible stores need
-    `path`."""
+    """Where requests name the bucket: in the path or the host name. Most S3-compatible stores need `path`."""
     allow_plain_http: bool = False
-    """Accept an endpoint with `http://` that is not on this machine, by `endpoint_url` or by what the AWS
-    environment says. TLS is what protects downloaded bytes on their way: without it nobody notices one that
-    was changed."""
+    """Accept an endpoint with `http://` on another machine, whether from `endpoint_url` or from the AWS
+    environment. Only TLS protects downloaded bytes on their way: without it, a changed byte goes unnoticed.
+    """
 
     profile: str | None = None
-    """Profile of the AWS configuration files to take credentials and region from."""
+    """Profile of the AWS configuration files that provides credentials and region."""
     access_key_id: SecretStr | None = None
-    """Access key. Default: the standard AWS chain (environment, profile, web identity, container,
-    instance), renewed when they expire."""
+    """Access key. Default: the standard AWS chain (environment, profile, web identity, container, instance),
+    renewed when the credentials expire."""
     secret_access_key: SecretStr | None = None
     """Secret of `access_key_id`."""
     session_token: SecretStr | None = None
-    """Session token of `access_key_id`, when that is a temporary one."""
+    """Session token of `access_key_id`, if the key is temporary."""
     requester_pays: bool = False
-    """Say in each request that whoever asks pays for it, as buckets with Requester Pays want it of everybody
-    but their owner."""
+    """Accept in each request that the requester pays for it. Buckets with Requester Pays demand this of
+    everybody but their owner."""
     signed_payloads: bool = False
-    """Have the signature of each request cover the hash of its body, for a policy that denies
-    `UNSIGNED-PAYLOAD`. Costs a SHA-256 of all that is uploaded; TLS and `checksum` protect it anyway."""
+    """Include the hash of each request's body in its signature, for a policy that denies `UNSIGNED-PAYLOAD`.
+    Costs a SHA-256 of all uploaded bytes, which TLS and `checksum` protect anyway."""
 
     sse: Literal["none", "AES256", "aws:kms"] = "none"
-    """Server-side encryption to ask for. `none`: what the bucket does by default."""
+    """Server-side encryption to request. `none`: the bucket's default."""
     sse_kms_key_id: str | None = None
     """KMS key for `sse = "aws:kms"`. Default: the account's key for S3."""
     bucket_key_enabled: bool | None = None
-    """Whether to use a bucket key with `aws:kms` (fewer KMS requests). Default: what the bucket says."""
+    """Whether to use a bucket key with `aws:kms`, which saves KMS requests. Default: the bucket's setting."""
     storage_class: str | None = None
-    """Storage class of what is written, also by rename and copy. Default: the bucket's."""
+    """Storage class of all written objects, including renamed and copied ones. Default: the bucket's."""
     acl: str | None = None
-    """Canned ACL of what is written, such as `bucket-owner-full-control`. Default: none sent."""
+    """Canned ACL of written objects, such as `bucket-owner-full-control`. Default: none is sent."""
     metadata: dict[str, str] = Field(default_factory=dict)
-    """Metadata for every object that is written. `mtime` and `s3sftp-upload` are taken."""
+    """Metadata of every written object. `mtime` and `s3sftp-upload` are reserved."""
     tags: dict[str, str] = Field(default_factory=dict, max_length=10)
-    """Tags for every object that is written."""
+    """Tags of every written object."""
     content_types: bool = True
-    """Give each file the Content-Type of its name's ending, which browsers and other programs go by. A rename
-    keeps it. Off: the store's own, mostly `binary/octet-stream`."""
+    """Set the Content-Type by the extension of the file's name, for browsers and other programs. A rename
+    keeps it. Off: the store's default, mostly `binary/octet-stream`."""
     checksum: Literal["crc32", "sha256", "md5", "none"] = "crc32"
-    """What each request with data proves its bytes by. `md5` and `none` are for S3-compatible stores that
-    refuse the newer ones."""
+    """Checksum that proves the bytes of each request with data. `md5` and `none` are for S3-compatible stores
+    that refuse the newer checksums."""
 
     lacks: tuple[Feature, ...] = ()
-    """What the store is known to lack, so that no request has to find out: what `s3sftp check` names, such as
-    `["conditional-writes"]`. Everything else is tried, and avoided once the store has refused it."""
+    """Features that the store lacks, as `s3sftp check` reports them, such as `["conditional-writes"]`. The
+    server does not try these. It tries all others, and avoids a feature once the store has refused it."""
 
     part_bytes: ByteSize = Field(default=8 * MIB, le=5 * GIB)
-    """Size of the first 1 000 parts of an upload (5 000 where the store is not Amazon's); later ones grow so
-    that 10 000 of them hold 5 TiB. A file up to this size is one request. A store that wants parts of one
-    size takes files of at most 10 000 times this."""
+    """Size of the first 1 000 parts of an upload (5 000 if the store is not AWS). Later parts grow, so that
+    10 000 hold 5 TiB. A file up to this size is one request. A store that requires equal parts takes files of
+    at most 10 000 times this size."""
     min_part_bytes: ByteSize = Field(default=5 * MIB, ge=1, le=5 * MIB)
-    """The smallest part that the store accepts before the last one. Lower it only for an S3-compatible
-    store that is known to take less."""
+    """Smallest size that the store accepts for a part other than the last. Lower it only for an S3-compatible
+    store that is known to accept smaller parts."""
     parallel_parts: int = Field(default=16, ge=1, le=64)
-    """The most parts of one upload under way at once. It begins with 4 and goes on to more while more are
-    measured to be faster; fewer when parts are large (256 MiB together)."""
+    """Maximum parts of one upload sent at once. An upload begins with 4 and adds more while more are measured
+    to be faster; large parts allow fewer (256 MiB together)."""
     copy_part_bytes: ByteSize = Field(default=5 * GIB, ge=1, le=5 * GIB)
-    """A copy above this size is made in parts of at most this size. 5 GiB is what S3 copies at once."""
+    """Largest copy in one request. A larger object is copied in parts of at most this size. S3 copies at most
+    5 GiB at once."""
     parallel_copies: int = Field(default=16, ge=1, le=256)
-    """Objects (of a directory that is renamed) or parts (of a large one) copied at once."""
+    """Maximum copies at once: objects of a renamed directory, or parts of a large object."""
     max_tree_objects: int = Field(default=100_000, ge=1)
-    """The most objects a directory may hold to be renamed."""
+    """Maximum objects in a directory that is renamed."""
 
     max_connections: Annotated[int, DIVIDED] = Field(default=200, ge=1)
-    """Connections to the store in use at once, of which each worker has an equal share; a request beyond
-    waits, within its time limit."""
+    """Maximum connections to the store in use, of which each worker gets an equal share. Further requests
+    wait, within their time limit."""
     attempts: int = Field(default=6, ge=1, le=50)
-    """How often a request is tried before its failure is believed."""
+    """Maximum attempts per request."""
     connect_timeout: PositiveDuration = timedelta(seconds=5)
-    """Time to get a connection to the store."""
+    """Timeout for a connection to the store."""
     metadata_timeout: PositiveDuration = timedelta(seconds=30)
-    """Time for a request that moves no data (HEAD, LIST, DELETE), all attempts together."""
+    """Timeout for a request that moves no data (HEAD, LIST, DELETE), all attempts together."""
     data_timeout: PositiveDuration = timedelta(seconds=60)
-    """Time for a request that moves data, all attempts together, plus a second for each MiB that goes
-    through and for each 64 MiB that the store copies or joins by itself."""
+    """Timeout for a request that moves data, all attempts together, plus a second for each MiB through the
+    server and for each 64 MiB that the store copies or joins by itself."""
     stall_timeout: PositiveDuration = timedelta(seconds=15)
-    """How long a download may deliver nothing before the rest is asked for again."""
+    """How long a download may deliver no bytes before the server requests the rest again."""
     direct_requests: bool = True
-    """Sign and send the frequent requests (reading, writing, looking, deleting, copying) on connections of
-    s3sftp's own, between the socket and the memory that is read or written, which takes a fraction of the
-    CPU. Off: by botocore and aiohttp, as all other requests. Where a proxy is configured it is not done,
-    whatever this says."""
+    """Sign and send the frequent requests (read, write, look up, delete, copy) on s3sftp's own connections,
+    directly between the socket and the memory that is read or written, which takes a fraction of the CPU.
+    Off: send them through botocore and aiohttp, like all other requests. A configured proxy turns it off too.
+    """
 
     cache_ttl: Duration = timedelta(seconds=2)
-    """How long STAT may answer a session from what it has itself listed or changed; others' changes of these
-    names may be unseen for this long. Everything else asks the store each time. 0: STAT does too."""
+    """How long STAT may answer a session from what the session itself has listed or changed. Changes by
+    others to these names may be invisible for this long. Every other operation asks the store each time. 0:
+    so does STAT."""
     cache_entries: int = Field(default=20_000, ge=0)
-    """The most names that each worker remembers so."""
+    """Maximum names that each worker remembers for `cache_ttl`."""
 
     times: Literal["kept", "stored"] = "kept"
-    """Which modification time a file has. `kept`: the one that its client gave, which is kept in metadata.
-    LIST does not tell it, so the first listing that shows a version asks for it by HEAD. `stored`: that of
-    its upload, which S3 tells; a listing costs nothing but LIST, directories have one fixed time, and times
-    that clients give are accepted and ignored."""
+    """Which modification time a file has. `kept`: the time that its client set, stored in metadata. LIST does
+    not report it, so the first listing that shows a version sends a HEAD for it. `stored`: the time of its
+    upload, which S3 reports; a listing then costs only LIST, directories have one fixed time, and times that
+    clients set are accepted and ignored."""
     late_mtime: Literal["copy", "ignore"] = "copy"
-    """What to do with a modification time that comes after the object was made: `copy` the object onto
+    """What to do with a modification time that arrives after the object was stored: `copy` the object onto
     itself with the new time (one more request, and a new version), or `ignore` it."""
     late_mtime_max_bytes: ByteSize = Field(default=GIB, ge=0, le=5 * GIB)
-    """Objects above this size keep the time of their upload."""
+    """Largest object that is copied for a late modification time. Larger objects keep the time of their
+    upload."""
     permissions: Literal["ignore", "keep"] = "ignore"
-    """What to do with the permissions that a client gives to a file: `ignore` them, or `keep` them as
-    metadata `mode` and show them. They grant and forbid nothing. Those that come after the object was made
-    are kept as `late_mtime` says, in one copy with a time that comes with them. Directories have none."""
+    """What to do with the permissions that a client sets on a file: `ignore` them, or `keep` them as metadata
+    `mode` and show them. They grant and forbid nothing. Permissions that arrive after the object was stored
+    are kept as `late_mtime` says, in one copy with a time that arrives with them. Directories have none."""
     backslash: Literal["escape", "keep"] = "escape"
-    """A backslash in a name: `escape` it (U+F75C in the key; some stores take it for a slash), or `keep`."""
+    """What to do with a backslash in a name: `escape` it (U+F75C in the key; some stores take it for a
+    slash), or `keep` it."""
     keep_empty_directories: bool = False
     """Write a marker when the last file of a directory is removed or renamed away, so that the directory
-    stays. Costs one LIST for each removal."""
+    remains. Costs one LIST per removal."""
 
     journal: Literal["disk", "bucket", "off"] = "disk"
-    """Where unfinished uploads are noted, so that those which a crash leaves are found and aborted. `disk`:
-    in the state directory, for the next start on it. `bucket`: as small objects below `.s3sftp/`, for every
-    other replica; a file above `part_bytes` then costs three requests more. `off`: nowhere; a lifecycle rule
-    of the bucket has to abort them."""
+    """Where to record unfinished uploads, so that those left by a crash are found and aborted. `disk`: in the
+    state directory, for the next start with it. `bucket`: as small objects below `.s3sftp/`, for every other
+    replica; a file above `part_bytes` then costs three more requests. `off`: nowhere; a lifecycle rule of the
+    bucket must abort them."""
     janitor_interval: PositiveDuration = timedelta(minutes=15)
-    """How often to look for unfinished uploads that a server which is gone has left behind."""
+    """Interval between searches for unfinished uploads whose server is gone."""
     janitor_min_age: Duration = timedelta(hours=1)
-    """Such an upload is left alone until it is this old, and with `journal = "bucket"` until its server has
-    given no sign of life for this long."""
+    """Minimum age of such an upload before it is aborted. With `journal = "bucket"`, its server must also
+    have given no sign of life for this long."""
 
     @field_validator("bucket")
     @classmethod

@@ -1,4 +1,4 @@
-"""What metrics say of the requests to the store."""
+"""Counts the requests to the store for the metrics."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from s3sftp.telemetry.metrics import Metrics
 
 
 class S3RequestMetrics:
-    """Counts each attempt when it is over."""
+    """Counts each attempt when it has ended."""
 
     def __init__(self, metrics: Metrics) -> None:
         self._add = metrics.add
 
     def ended(self, api: str, trouble: RequestError | None, *, retry: bool) -> None:
-        """It was answered, or there was trouble."""
+        """Count an attempt that got a reply or a `RequestError`."""
         self._count(api, "ok" if trouble is None else result_of(trouble), retry=retry)
         if trouble is not None and trouble.is_throttle:
             self._add(S3_THROTTLES.row())
 
     def given_up(self, api: str, *, retry: bool) -> None:
-        """Nobody waited for its answer any more."""
+        """Count an attempt that was cancelled before its reply."""
         self._count(api, "no_answer", retry=retry)
 
     def _count(self, api: str, result: str, *, retry: bool) -> None:
@@ -30,10 +30,10 @@ class S3RequestMetrics:
 
 
 def result_of(trouble: RequestError) -> str:
-    """One of `instruments.S3_RESULTS`."""
+    """Return one of `metric_catalogue.S3_RESULTS`."""
     if trouble.is_throttle:
         return "throttled"
     if trouble.status == 0:
         return "no_answer"
     is_refusal = 300 <= trouble.status < 500
-    return "client_error" if is_refusal else "server_error"  # S3 puts errors also into answers with 200
+    return "client_error" if is_refusal else "server_error"  # S3 also sends errors in replies with status 200

@@ -1,9 +1,9 @@
-"""What the latest requests say of the store, so that nobody has to ask it for that alone.
+"""Records when requests to the store last succeeded or were denied, so that no probe has to ask for that.
 
-    row 0     when a request last did what it should
-    row 1 …   when a kind of request was last denied; 0 when one of that kind has done what it should since
+    row 0     when any request last succeeded
+    row 1 …   when this kind of request was last denied; 0 if one has succeeded since
 
-Times are milliseconds of the clock that all processes of a machine share; each has a column.
+Times are milliseconds of the clock that all processes of a machine share. Each process has a column.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ _ROW = {api: row for row, api in enumerate(PERMISSIONS, 1)}
 ROWS = 1 + len(_ROW)
 _MILLISECOND = 1_000_000
 _DENIED_SECONDS = 3600.0
-"""How long a denial is worth telling that nothing has followed."""
+"""How long a denial counts if no success follows it."""
 
 
 class RequestOutcomes:
-    """The table, as one process sees it."""
+    """The shared table, as one process uses it."""
 
     def __init__(self, table: SharedCounters | None = None) -> None:
         table = table if table is not None else SharedCounters.alone(ROWS)
@@ -30,7 +30,7 @@ class RequestOutcomes:
         self._columns, self._own = table.columns, table.column
 
     def succeeded(self, api: str) -> None:
-        """A request has just been answered as it should."""
+        """Record that a request has succeeded now."""
         self._times[self._own] = _now()
         denials = self._denials(api)
         if any(denials):
@@ -38,18 +38,18 @@ class RequestOutcomes:
                 denials[column] = 0
 
     def denied(self, api: str) -> None:
-        """A request was refused for want of a permission."""
+        """Record that a request was denied now because a permission is missing."""
         denials = self._denials(api)
         if denials:
             denials[self._own] = _now()
 
     def last_success(self) -> float:
-        """When any process had one, by `time.monotonic`."""
+        """When a request of any process last succeeded, by `time.monotonic` in seconds; -inf if none has."""
         latest = max(self._times[: self._columns])
         return latest / 1000 if latest else -math.inf
 
     def denials(self) -> list[str]:
-        """The kinds of request that were denied in the last hour, and not answered since."""
+        """The kinds of request that were denied in the last hour and have not succeeded since."""
         since = _now() - _DENIED_SECONDS * 1000
         return [api for api in _ROW if (latest := max(self._denials(api))) and latest >= since]
 

@@ -1,4 +1,4 @@
-"""When to try again, and for how long. Pure: no clock, no dice, no socket."""
+"""Decides when to retry a request and how long each attempt may take. Pure."""
 
 from __future__ import annotations
 
@@ -16,32 +16,33 @@ class RetryAdvice(enum.Enum):
     """What may help after a failure."""
 
     NEVER = "never"
-    """It would fail the same way."""
+    """Nothing: the request would fail the same way."""
     LATER = "later"
-    """It may pass."""
+    """A later attempt."""
     RENEWED = "renewed"
-    """With fresh credentials."""
+    """An attempt with fresh credentials."""
 
 
 class RequestKind(enum.Enum):
-    """Kinds of request by how long they may take."""
+    """The kind of a request, which decides its deadline."""
 
     METADATA = "metadata"
-    """Moves no data."""
+    """The request moves no data."""
     DATA = "data"
-    """Moves data through this process."""
+    """The request moves data through this process."""
     JOIN = "join"
     """The store copies or joins data by itself."""
 
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """How often and how fast to try again: exponential, full jitter (AWS Architecture Blog, 2015)."""
+    """The number of attempts and the pauses between them: exponential backoff with full jitter (AWS
+    Architecture Blog, 2015)."""
 
     attempts: int
 
     def delay(self, failures: int, dice: float) -> float | None:
-        """Seconds to wait after this many failures (from 1), for dice in [0, 1); None: give up."""
+        """Seconds to wait after this many failures (from 1), for `dice` in [0, 1). None: give up."""
         if failures >= self.attempts:
             return None
         return dice * _BACKOFF.delay(failures)
@@ -57,8 +58,9 @@ def time_limit(options: S3Options, effort: RequestKind, moved_bytes: int = 0) ->
 
 
 def attempt_limit(left: float, attempt: int, attempts: int) -> float:
-    """Seconds for one attempt out of what is left.
+    """Seconds for one attempt out of the seconds that are left.
 
-    Half of it, so that a request that is met with silence gets another chance; the last attempt gets all.
+    Each attempt gets half of them, so that a request without any reply gets another chance. The last gets
+    all.
     """
     return left if attempt >= attempts else left / 2

@@ -1,11 +1,11 @@
-"""What the workers of a server tell each other about a bucket.
+"""Divides the memory in which a server's workers share what they learn about a bucket.
 
-    made        names that the server has made, and of which kind      created_names.py
+    made        names that the server has created, and as what         created_names.py
     contact     when a request last succeeded, or was denied           request_outcomes.py
-    features    what the store was found to lack                       features.py
+    features    features that the store lacks                          features.py
     versions    metadata of versions of files                          version_cache.py
 
-To the rest of the server it is one table of `ROWS` rows.
+The rest of the server sees one table of `ROWS` rows.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ ROWS: Final = sum(_ROWS)
 
 @dataclass(frozen=True, slots=True)
 class WorkerTables:
-    """The table in its parts."""
+    """The shared table, divided into its parts."""
 
     made: SharedCounters
     contact: SharedCounters
@@ -34,5 +34,5 @@ class WorkerTables:
 
     @classmethod
     def of(cls, table: SharedCounters | None = None) -> WorkerTables:
-        """Divide a table of `ROWS` rows. None: this process is the whole server, and the table its own."""
+        """Divide a table of `ROWS` rows. None: this process is the whole server and gets its own table."""
         return cls(*(table or SharedCounters.alone(ROWS)).split(*_ROWS))

@@ -1,1 +1,1 @@
-"""Checksums: `digest` computes them, `fallback` sends MD5 instead, `stored` reads those of objects."""
+"""Computes checksums (`digest`), falls back to MD5 (`fallback`) and reads objects' checksums (`stored`)."""

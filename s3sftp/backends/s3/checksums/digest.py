@@ -1,4 +1,4 @@
-"""Checksums: what a request proves its bytes by, and the CRC of a whole out of its parts' CRCs."""
+"""Computes the checksums of request bodies, and the CRC of a whole object from the CRCs of its parts."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _ONE = 1 << 31
 
 
 class ChecksumScope(Enum):
-    """What the checksums of a multipart upload are of. It is decided when the upload is created."""
+    """What the checksums of a multipart upload cover. It is decided when the upload is created."""
 
     WHOLE = "the object and each part"
     PARTS = "each part"
@@ -30,7 +30,7 @@ class ChecksumScope(Enum):
 
 
 class Digest:
-    """The checksum of some bytes: `crc` is kept when the algorithm has one, `fields` go into the request."""
+    """The checksum of some bytes: `fields` go into the request, and `crc` is the CRC, if it is one."""
 
     __slots__ = ("crc", "fields")
 
@@ -40,7 +40,7 @@ class Digest:
 
 
 async def digest(data: Buffer, algorithm: Algorithm) -> Digest:
-    """Compute a checksum, in a thread when it would hold up the event loop."""
+    """Compute a checksum, in a thread if it would block the event loop."""
     if len(data) >= IN_THREAD_BYTES and algorithm != "none":
         return await asyncio.to_thread(_digest, data, algorithm)
     return _digest(data, algorithm)
@@ -60,7 +60,7 @@ def _digest(data: Buffer, algorithm: Algorithm) -> Digest:
 
 
 def creation_fields(algorithm: Algorithm, scope: ChecksumScope) -> dict[str, str]:
-    """What CreateMultipartUpload has to say of the checksums to come."""
+    """Fields of CreateMultipartUpload that announce the checksums of its parts."""
     if scope is ChecksumScope.NOTHING:
         return {}
     whole = {"ChecksumType": "FULL_OBJECT"} if scope is ChecksumScope.WHOLE else {}
@@ -68,19 +68,19 @@ def creation_fields(algorithm: Algorithm, scope: ChecksumScope) -> dict[str, str
 
 
 def crc_text(crc: int) -> str:
-    """A CRC as S3 writes it: big-endian, base64."""
+    """Format a CRC as S3 does: big-endian, base64."""
     return _text(crc.to_bytes(4, "big"))
 
 
 def crc_of_text(text: str | None) -> int | None:
-    """The CRC out of what S3 wrote; None when it wrote none, or a checksum of checksums (`…-3`)."""
+    """Parse a CRC from S3; None if there is none, or for a checksum of checksums (`…-3`)."""
     if not text or "-" in text:
         return None
     return int.from_bytes(base64.b64decode(text), "big")
 
 
 def crc_of_parts(parts: Iterable[tuple[int, int]]) -> int:
-    """The CRC-32 of a whole, from `(crc, size)` of its parts in order."""
+    """The CRC-32 of a whole from `(crc, size)` of its parts in order; sizes in bytes."""
     whole = 0
     for crc, size in parts:
         whole = crc32_combine(whole, crc, size)
@@ -88,7 +88,7 @@ def crc_of_parts(parts: Iterable[tuple[int, int]]) -> int:
 
 
 def crc32_combine(first: int, second: int, second_size: int) -> int:
-    """The CRC-32 of two byte strings joined, from their CRCs and the size of the second."""
+    """The CRC-32 of two byte strings joined, from their CRCs and the second's size in bytes."""
     return _multiply(_shift(second_size), first) ^ second
 
 
@@ -105,7 +105,7 @@ def _shift(size: int) -> int:
 
 
 def _multiply(a: int, b: int) -> int:
-    """Product of two polynomials modulo the CRC's."""
+    """The product of two polynomials modulo the CRC's."""
     product = 0
     mask = _ONE
     while mask:

@@ -1,7 +1,7 @@
-"""Requests with data, proven by a checksum of theirs; by MD5 where the store refuses checksums.
+"""Sends requests with a checksum of their data, and falls back to MD5 where the store refuses checksums.
 
-UploadPart, x-amz-checksum-crc32 ─► 501 ─► UploadPart, Content-MD5 ─► 200: so all that follow have MD5
-                                                                  └─► no: the 501 is what is reported
+UploadPart, x-amz-checksum-crc32 ─► 501 ─► UploadPart, Content-MD5 ─► 200: all further requests have MD5
+                                                                  └─► refused: the 501 is reported
 """
 
 from __future__ import annotations
@@ -18,28 +18,28 @@ from s3sftp.errors import AlreadyExists, Changed, StorageError
 
 T = TypeVar("T")
 _NEWER: Final = frozenset({"crc32", "sha256"})
-"""Those that travel in x-amz-checksum-…, which older stores refuse."""
+"""Algorithms of the x-amz-checksum-… headers, which older stores refuse."""
 _DIFFERENT: Final = ("mismatch", "not match", "n't match")
 
 
 def algorithm_for(store: S3Client) -> Algorithm:
-    """By what a request proves its bytes on this store."""
+    """The algorithm that proves the data of requests to this store."""
     wanted = store.options.checksum
     return "md5" if wanted in _NEWER and not store.features.has(Feature.CHECKSUMS) else wanted
 
 
 def uses_checksums(store: S3Client) -> bool:
-    """Whether requests may have x-amz-checksum-…: neither the operator nor the store is against it."""
+    """Whether requests may have x-amz-checksum-… headers: neither the options nor the store rule them out."""
     return algorithm_for(store) in _NEWER
 
 
 def fallback_algorithm(algorithm: Algorithm) -> Algorithm:
-    """What takes its place where a checksum is not taken."""
+    """The algorithm to use if the store refuses this one."""
     return "md5" if algorithm in _NEWER else algorithm
 
 
 def is_checksum_mismatch(error: StorageError) -> bool:
-    """Whether the store says that the bytes are not those that the checksum is of."""
+    """Whether the store reports that the bytes do not match their checksum."""
     trouble = request_error_behind(error)
     text = str(trouble).lower()
     return trouble is not None and (trouble.code == "BadDigest" or any(words in text for words in _DIFFERENT))
@@ -51,10 +51,10 @@ async def send_with_checksum(
     send: Callable[[dict[str, Any]], Awaitable[T]],
     algorithm: Algorithm | None = None,
 ) -> tuple[T, Digest]:
-    """`send` a request with the fields that prove these bytes; its answer, and by what it was proven.
+    """Call `send` with the fields that prove these bytes; return its reply and the checksum used.
 
-    Raises what `send` does; of two failures the first, unless the second may have been
-    carried out.
+    Raises what `send` raises. If the fallback fails too, the first error is raised, unless the store may have
+    executed the fallback.
     """
     algorithm = algorithm or algorithm_for(store)
     proof = await digest(data, algorithm)
@@ -69,7 +69,7 @@ async def send_with_checksum(
     try:
         answer = await send(proof.fields)
     except (AlreadyExists, Changed):
-        raise  # it got as far as the condition: that is the answer
+        raise  # the store has evaluated the condition: this is the result
     except StorageError as error:
         if is_outcome(error):
             raise

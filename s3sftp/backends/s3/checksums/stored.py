@@ -1,8 +1,8 @@
-"""Hashes that the store keeps with an object, where they surely are those of the whole object.
+"""Reads the hashes that the store keeps with an object, if they certainly cover the whole object.
 
-A checksum of checksums (`COMPOSITE`, or `…-3`) is none. Nor is the ETag used as an MD5, although it often is
-one: it is not with SSE-KMS, in directory buckets, and in many stores that speak S3, and nothing in an answer
-tells. A wrong hash is worse than one more request.
+A checksum of checksums (`COMPOSITE`, or `…-3`) does not. The ETag is not used as an MD5 either, although it
+often is one: with SSE-KMS, in directory buckets and in many S3-compatible stores it is not, and no reply
+shows that. A wrong hash is worse than one more request.
 """
 
 from __future__ import annotations
@@ -23,25 +23,25 @@ _FIELDS: Final = {
     "sha1": ("ChecksumSHA1", 20),
     "sha256": ("ChecksumSHA256", 32),
 }
-"""Where an answer to HEAD has them, and how many bytes they are."""
+"""The fields of a HEAD reply, and the lengths of the hashes in bytes."""
 
 
 async def stored_digest(store: S3Client, key: str, info: FileInfo, algorithm: str) -> bytes | None:
-    """The hash of the whole object at the version that `info` saw; None when the store does not tell."""
+    """Return the hash of the whole object at the version of `info`; None if the store does not report one."""
     if algorithm not in _FIELDS or not info.version or not uses_checksums(store):
         return None
     matched: Fields = {"IfMatch": info.version} if store.features.has(Feature.MATCHED_READS) else {}
     try:
         answer = await store.call("HeadObject", Key=key, ChecksumMode="ENABLED", **matched)
     except StorageError:
-        return None  # reading it will say what is wrong
+        return None  # reading the file will report what is wrong
     if (version_of(answer), answer.get("ContentLength")) != (info.version, info.size):
         return None
     return digest_in(answer, algorithm)
 
 
 def digest_in(answer: Answer, algorithm: str) -> bytes | None:
-    """The hash in an answer to HEAD, if it is there and is that of the whole object. Pure."""
+    """Return the hash in a HEAD reply; None if it is missing or does not cover the whole object. Pure."""
     name, length = _FIELDS[algorithm]
     text = answer.get(name)
     if not text or "-" in text:

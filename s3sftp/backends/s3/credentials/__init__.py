@@ -1,1 +1,1 @@
-"""Credentials: the sources of botocore's chain, each bounded, and their renewal while requests run."""
+"""Provides credentials from botocore's chain, with bounds on each source, and renews them in use."""

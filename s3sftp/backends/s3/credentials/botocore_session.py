@@ -1,7 +1,7 @@
-"""botocore's sessions: what the AWS environment and the profile say, with bounds for where it comes from.
+"""Creates botocore sessions from the AWS environment and profile, with bounds on credential sources.
 
 the client's session       signs with the options' keys, or with RenewableCredentials
-a session of the chain     made for each time that credentials are asked for, so that files are read anew
+a session of the chain     created each time credentials are requested, so that files are read again
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from s3sftp.backends.s3.http.service_model import model_loader
 from s3sftp.backends.s3.options import S3Options, is_exposed
 
 _MOST_AGENT_BYTES: Final = 1 << 20
-"""The longest answer of a metadata service: credentials take some thousands."""
+"""Maximum size of a metadata service's reply; credentials take some thousand bytes."""
 _FETCHERS: Final = ("_fetcher", "_role_fetcher")
-"""Where botocore's links to the services of a container and of an instance keep what asks them."""
+"""Attributes in which botocore's providers for containers and instances hold what sends their requests."""
 
 
 def make_session(options: S3Options) -> tuple[AioSession, RenewableCredentials | None]:
-    """A session that signs as the options say; fixed keys have nothing to renew."""
+    """Create a session that signs as the options say; None for fixed keys, which need no renewal."""
     session = _session(options.profile)
     renewable = None
     if options.access_key_id is not None and options.secret_access_key is not None:
@@ -45,7 +45,7 @@ def make_session(options: S3Options) -> tuple[AioSession, RenewableCredentials |
 
 
 class _Provider:
-    """Stands where botocore's chain of providers stands, and hands out the renewable ones."""
+    """Replaces botocore's chain of providers and returns the renewable credentials."""
 
     def __init__(self, credentials: AioCredentials) -> None:
         self._credentials = credentials
@@ -64,7 +64,7 @@ def _session(profile: str | None) -> AioSession:
 
 
 def _session_of_chain(options: S3Options) -> AioSession:
-    """One whose chain is asked for credentials, once."""
+    """Create a session whose chain will be asked for credentials once."""
     session = _session(options.profile)
     session.set_default_client_config(
         AioConfig(
@@ -79,7 +79,10 @@ def _session_of_chain(options: S3Options) -> AioSession:
 
 
 def _bound(provider: Any, session: AioSession) -> None:
-    """Bound what a link of the chain runs or asks: in its own fields, as botocore has no place to say so."""
+    """Bound the processes and requests of a provider.
+
+    That uses its private fields, because botocore has no options for it.
+    """
     if isinstance(provider, AioProcessProvider):
         provider._popen = BoundedProcess.start
     if (builder := getattr(provider, "_profile_provider_builder", None)) is not None:
@@ -92,7 +95,7 @@ def _bound(provider: Any, session: AioSession) -> None:
 
 
 def _refuse_plain_http(request: Any, **_: Any) -> None:
-    """Tokens and keys are not for everybody on the way."""
+    """Refuse to send tokens and keys to another machine in plain text."""
     if is_exposed(request.url):
         raise CredentialSourceFailed(
             f"{address_of(request.url)} is plain http to another machine: use https, or say"

@@ -1,7 +1,7 @@
-"""The command of `credential_process`, run within bounds of time and size.
+"""Runs the command of `credential_process` with bounds on time and size.
 
-What it prints may be a secret, right or wrong, and is never shown: its standard error goes nowhere, and of
-its output it is only said that it is none.
+Its output may be a secret, valid or not, so it is never shown: standard error is discarded, and an error only
+states that the output is invalid.
 """
 
 from __future__ import annotations
@@ -16,28 +16,31 @@ from typing import Any, Final, cast
 from s3sftp.backends.s3.credentials.errors import CredentialSourceFailed
 
 MOST_BYTES: Final = 1 << 20
-"""The longest output: credentials take some thousands."""
+"""Maximum size of the output; credentials take some thousand bytes."""
 
 
 class BoundedProcess(asyncio.SubprocessProtocol):
-    """As much of a process as botocore asks of one.
+    """A process with the methods that botocore calls.
 
-    It has a protocol of its own, because a `Process` of asyncio that has been read too little of never ends:
-    its `wait` waits for the end of a pipe that is not read any more.
+    It is not asyncio's `Process`, because one whose output is not read to the end never finishes: its `wait`
+    waits for the end of a pipe that nothing reads.
     """
 
     def __init__(self) -> None:
         self._output = bytearray()
-        self._ended = asyncio.Event()  # the process
-        self._settled = asyncio.Event()  # the process and its output, or too much of it
+        self._ended = asyncio.Event()  # set when the process has ended
+        self._settled = asyncio.Event()  # set when its output has ended too, or is too large
         self._running: asyncio.SubprocessTransport
 
     @classmethod
     async def start(cls, *command: str, **_: Any) -> BoundedProcess:
-        """Start it; in the place of `asyncio.create_subprocess_exec`. Raises SourceFailed."""
+        """Start a process, in place of `asyncio.create_subprocess_exec`.
+
+        Raises CredentialSourceFailed: if the command cannot be started.
+        """
         loop = asyncio.get_running_loop()
         try:
-            # a group of its own, so that what it has started can be ended with it
+            # a process group of its own, so that its children can be ended with it
             _transport, process = await loop.subprocess_exec(
                 cls, *command, stdin=DEVNULL, stdout=PIPE, stderr=DEVNULL, start_new_session=True
             )
@@ -51,7 +54,11 @@ class BoundedProcess(asyncio.SubprocessProtocol):
         return self._running.get_returncode()
 
     async def communicate(self) -> tuple[bytes, bytes]:
-        """Its output, once it has ended well. Raises SourceFailed. Whatever happens, it runs no longer."""
+        """Return the output of the process once it has ended. The process no longer runs afterwards, whatever
+        happens.
+
+        Raises CredentialSourceFailed: if it prints too much or its status is not 0.
+        """
         try:
             await self._settled.wait()
             if len(self._output) > MOST_BYTES:
@@ -86,5 +93,5 @@ class BoundedProcess(asyncio.SubprocessProtocol):
         self._ended.set()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """The process has ended and all of its output has come."""
+        """Note that the process has ended and all its output has arrived."""
         self._settled.set()

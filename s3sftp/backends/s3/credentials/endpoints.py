@@ -1,7 +1,7 @@
-"""Where the AWS environment says that a service is, and whether that may be believed.
+"""Finds the address that the AWS environment gives for a service, so that it can be refused if it is unsafe.
 
-botocore takes the address of a service from variables and profiles too. What `s3.endpoint_url` would be
-refused for, plain HTTP to another machine, is refused there as well, and the source is named.
+botocore also takes the address of a service from variables and profiles. Plain HTTP to another machine is
+refused there as it is in `s3.endpoint_url`, with an error that names the source.
 """
 
 from __future__ import annotations
@@ -13,9 +13,10 @@ from urllib.parse import urlsplit
 
 
 def configured_endpoint(session: Any, service: str) -> tuple[str, str] | None:
-    """The address that the environment or the profile of a session has for a service, and where it says so.
+    """Return the address that the environment or the profile of a session gives for a service, and the
+    source's name.
 
-    `service` is as in the `services` section of a profile: `s3`, `sts`.
+    `service` is a name as in the `services` section of a profile: `s3`, `sts`.
     """
     if session.get_config_variable("ignore_configured_endpoint_urls"):
         return None
@@ -23,13 +24,13 @@ def configured_endpoint(session: Any, service: str) -> tuple[str, str] | None:
 
 
 def address_of(url: str) -> str:
-    """A URL to show: without a password that it may have in it."""
+    """Format a URL for display, without any password in it."""
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
 
 
 def _said(session: Any, service: str) -> Iterator[tuple[str | None, str]]:
-    """In botocore's order."""
+    """Yield the candidates in botocore's order."""
     for name in (f"AWS_ENDPOINT_URL_{service.upper()}", "AWS_ENDPOINT_URL"):
         yield os.environ.get(name), name
     profile = session.get_scoped_config()

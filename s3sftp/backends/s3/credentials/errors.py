@@ -1,7 +1,7 @@
-"""What is said of a source of credentials or settings that fails: which one, and why, in one line.
+"""Describes the failure of a source of credentials or settings in one line: which source failed, and why.
 
-Sources fail in as many ways as they are: botocore's own errors, those of JSON and of files, of STS and of a
-command. An answer of a source may hold a secret, so no text of an error that quotes one is passed on.
+Sources fail with many exceptions: botocore's own, and those of JSON, files, STS and commands. A source's
+reply may hold a secret, so the text of an error that quotes a reply is not passed on.
 """
 
 from __future__ import annotations
@@ -26,37 +26,37 @@ SOURCES: Final[Mapping[str, str]] = {
     "container-role": "credentials of the container (AWS_CONTAINER_CREDENTIALS_FULL_URI or …_RELATIVE_URI)",
     "iam-role": "role of the instance (metadata service)",
 }
-"""By botocore's names for the links of its chain."""
+"""Descriptions by the names that botocore gives the providers of its chain."""
 
 _OF_A_PROFILE: Final = frozenset(
     {"assume-role", "sso", "login", "shared-credentials-file", "custom-process", "config-file"}
 )
 _QUOTING: Final = (boto.MetadataRetrievalError, boto.CredentialRetrievalError)
-"""Their texts have answers in them."""
+"""Errors whose texts quote replies."""
 _SAID_OF_ANSWERS: Final = re.compile(
     r"Missing required key in response: '\w+'|Received non 200 response \d+|Unable to parse JSON"
     r'|Could not connect to the endpoint URL: "[^"]*"|(?:Connect|Read) timeout on endpoint URL: "[^"]*"'
 )
-"""What may be passed on of those."""
+"""The parts of those texts that may be passed on."""
 
 
 class CredentialSourceFailed(Exception):
-    """A source gave nothing that can be used. The text says which one and why, without a secret."""
+    """A source returned nothing usable. The text says which one and why, without a secret."""
 
 
 def source_name(method: str, profile: str | None) -> str:
-    """What an operator calls a link of botocore's chain."""
+    """Return the operator's name for a provider of botocore's chain."""
     name = SOURCES.get(method, method)
     return f"{name} of profile {profile!r}" if profile and method in _OF_A_PROFILE else name
 
 
 def source_failed(source: str, failure: BaseException) -> CredentialSourceFailed:
-    """The failure of a source of that name, in one line."""
+    """Describe the failure of the named source in one line."""
     return CredentialSourceFailed(one_line(f"{source}: {_reason(failure)}"))
 
 
 def one_line(text: str) -> str:
-    """A text of others as a part of one line."""
+    """Shorten a foreign text so that it fits into one line."""
     text = " ".join(text.split())
     return text if len(text) <= _MOST_CHARACTERS else f"{text[:_MOST_CHARACTERS]}…"
 
@@ -76,11 +76,11 @@ def _reason(failure: BaseException) -> str:
             return f"{type(failure).__name__}: {failure}"
         case OSError():
             return f"{failure.strerror or type(failure).__name__}: {failure.filename or ''}".rstrip(": ")
-        case ValueError() if str(failure).startswith("Unsupported host"):  # botocore's, about the address
+        case ValueError() if str(failure).startswith("Unsupported host"):  # of botocore, about the address
             return str(failure)
     return f"its answer cannot be understood ({type(failure).__name__})"
 
 
 def _without_answers(text: str) -> str:
-    """What a text says that does not come out of an answer."""
+    """Return the parts of a text that do not come from a reply."""
     return "; ".join(_SAID_OF_ANSWERS.findall(text)) or "its answer cannot be understood"

@@ -1,11 +1,12 @@
-"""Credentials that are asked for while requests are running, of sources that may fail or hang.
+"""Renews credentials while requests run, from sources that may fail or hang.
 
-botocore renews temporary credentials before they expire, but only those: a rotated key in a file, or a token
-withdrawn early, stays in use until the process ends. These ask the standard chain again when S3 says no.
+botocore renews temporary credentials before they expire, but no others: a rotated key in a file, or a token
+revoked early, would stay in use until the process ends. These credentials ask the standard chain again when
+S3 refuses them.
 
-    request ─► credentials at hand, not soon to expire ────────────────────────────► signed
-                └─► one task asks the chain, for all requests ─► good until then ──► signed
-                                                   └─ none at hand: waits a while ─► signed, or SourceFailed
+    request ─► credentials available, not about to expire ─────────────────────────► signed
+                └─► one task asks the chain, for all requests ─► valid until then ─► signed
+                                                   └─ none available: waits a while ─► signed, or an error
 """
 
 from __future__ import annotations
@@ -24,29 +25,32 @@ from s3sftp.telemetry import get_logger
 
 _log = get_logger("s3sftp.s3")
 DOUBT_INTERVAL = 60.0
-"""Seconds between renewals on an answer that may mean something else (HEAD never says why)."""
+"""Seconds between renewals after a reply that may have another cause (HEAD never reports one)."""
 _EARLY_SECONDS: Final = 15 * 60
-"""Others are asked for when those at hand expire within this time."""
+"""Seconds before the expiry at which new credentials are requested."""
 _LATEST_SECONDS: Final = 30
-"""Those that expire so soon are not signed with any more."""
+"""Seconds before the expiry from which credentials are no longer used to sign."""
 _LONGEST_SECONDS: Final = 60.0
-"""What a source may take. Then its process is ended, and the next request asks anew."""
+"""Maximum seconds for a source. Then its process is killed, and the next request asks again."""
 _WAIT_SECONDS: Final = 8.0
-"""From when it was asked, requests wait so long, if their own limit is not shorter."""
+"""Seconds from the start of a renewal for which requests wait, unless their own limit is shorter."""
 _LEAST_SECONDS: Final = 1.0
-"""So long does a request wait for a source that has been asked for longer, or has failed before."""
+"""Seconds that a request waits for a source that has already taken longer, or has failed before."""
 _PAUSE_SECONDS: Final = 2.0
-"""After a failure, until the source is asked again."""
+"""Seconds between a failure and the next renewal."""
 _REPEAT_SECONDS: Final = 30.0
-"""After a success that soon expires."""
+"""Seconds between a success whose credentials soon expire and the next renewal."""
 _MOST_CHARACTERS: Final = 16 << 10
 
 
 class RenewableCredentials(AioCredentials):  # type: ignore[misc]  # aiobotocore is not typed throughout
-    """What the standard chain says, asked again when it is time to, and by `renew`. `close` it at the end."""
+    """The credentials of the standard chain, renewed before they expire and by `renew`.
+
+    Call `close` at the end.
+    """
 
     def __init__(self, session: Callable[[], AioSession], patience: float) -> None:
-        """`session` makes one, to ask its chain; `patience`: seconds that a request waits at most."""
+        """`session` creates a session to ask its chain; a request waits at most `patience` seconds."""
         super().__init__("", "", method="s3sftp-chain")
         self._make_session = session
         self._wait_seconds = min(_WAIT_SECONDS, patience)
@@ -54,16 +58,16 @@ class RenewableCredentials(AioCredentials):  # type: ignore[misc]  # aiobotocore
         self._found: Any = None
         self._asking: asyncio.Task[None] | None = None
         self._failed: str | None = None
-        """What the latest answer was, if it was a failure."""
+        """The error of the latest renewal, if it failed."""
         self._asked_at = -DOUBT_INTERVAL
         self._not_before = 0.0
         self._source = "credentials"
         """The source that is being asked."""
         self.generation = 0
-        """Grows with every answer that brought other credentials than those before."""
+        """Increases with each renewal that returned different credentials."""
 
     async def get_frozen_credentials(self) -> FrozenCredentials:
-        """What a request is signed with. Raises SourceFailed."""
+        """Return the credentials for a request. Raises CredentialSourceFailed: if none are valid in time."""
         if self._frozen is not None and not self._expires_within(_EARLY_SECONDS):
             return self._frozen
         asking = self._ask()
@@ -76,7 +80,10 @@ class RenewableCredentials(AioCredentials):  # type: ignore[misc]  # aiobotocore
         return self._frozen
 
     async def renew(self, seen: int, *, doubtful: bool = False) -> bool:
-        """Ask the chain again; whether a request signed at generation `seen` is worth another try."""
+        """Ask the chain again; return whether a request signed at generation `seen` is worth a retry.
+
+        `doubtful` limits renewals to one per `DOUBT_INTERVAL`, because the refusal may have another reason.
+        """
         if self.generation != seen:
             return True
         if doubtful and monotonic() - self._asked_at < DOUBT_INTERVAL:
@@ -87,7 +94,7 @@ class RenewableCredentials(AioCredentials):  # type: ignore[misc]  # aiobotocore
         return self.generation != seen
 
     async def close(self) -> None:
-        """Ask no more."""
+        """Stop asking."""
         if self._asking is not None:
             self._asking.cancel()
             await asyncio.gather(self._asking, return_exceptions=True)
@@ -97,7 +104,7 @@ class RenewableCredentials(AioCredentials):  # type: ignore[misc]  # aiobotocore
         return needs_refresh is not None and bool(needs_refresh(seconds))
 
     def _ask(self) -> asyncio.Task[None] | None:
-        """The task that asks; None while it is too early to ask again."""
+        """Return the task that asks the chain; None while it is too early to ask again."""
         if self._asking is not None and not self._asking.done():
             return self._asking
         if monotonic() < self._not_before:
@@ -107,7 +114,7 @@ class RenewableCredentials(AioCredentials):  # type: ignore[misc]  # aiobotocore
         return self._asking
 
     async def _wait_for(self, asking: asyncio.Task[None] | None) -> None:
-        """It goes on when the request does not wait any longer."""
+        """Wait for a renewal, for a limited time. The renewal continues after that."""
         if asking is not None:
             left = 0.0 if self._failed else self._asked_at + self._wait_seconds - monotonic()
             await asyncio.wait({asking}, timeout=max(left, min(_LEAST_SECONDS, self._wait_seconds)))
@@ -118,7 +125,7 @@ class RenewableCredentials(AioCredentials):  # type: ignore[misc]  # aiobotocore
             async with asyncio.timeout(_LONGEST_SECONDS):
                 found = await self._look()
                 frozen = _checked(await found.get_frozen_credentials())
-        except Exception as failure:  # the chain has many ways to fail
+        except Exception as failure:  # the chain can fail with many exceptions
             self._fail(str(source_failed(self._source, failure)))
             return
         self._not_before = monotonic() + _REPEAT_SECONDS
@@ -131,7 +138,7 @@ class RenewableCredentials(AioCredentials):  # type: ignore[misc]  # aiobotocore
         self._failed = None
 
     async def _look(self) -> Any:
-        """The credentials of the first source in the chain that has some; `_source` is its name."""
+        """Return the credentials of the first source that has some, and put its name into `_source`."""
         session = self._make_session()
         profile = session.get_config_variable("profile")
         for provider in session.get_component("credential_provider").providers:
@@ -147,13 +154,16 @@ class RenewableCredentials(AioCredentials):  # type: ignore[misc]  # aiobotocore
 
     def _fail(self, text: str) -> None:
         self._not_before = monotonic() + _PAUSE_SECONDS
-        if self._failed != text:  # once, not with each request
+        if self._failed != text:  # once, not for each request
             _log.warning("credentials.failed", detail=text)
         self._failed = text
 
 
 def _checked(frozen: Any) -> FrozenCredentials:
-    """The credentials, if a request can be signed with them. Raises SourceFailed."""
+    """Return the credentials if a request can be signed with them.
+
+    Raises CredentialSourceFailed: otherwise.
+    """
     _require_text("access key", frozen.access_key)
     _require_text("secret key", frozen.secret_key)
     if frozen.token is not None:

@@ -1,8 +1,8 @@
-"""HTTP to the store.
+"""Speaks HTTP to the store.
 
-fast_client                 the frequent requests, without botocore's parser
-  ├── serializer, signing   a request in bytes
+fast_client                 sends the frequent requests, without botocore's parser
+  ├── serializer, signing   turn a request into bytes
   ├── connection_pool ── connection ── http1
-  └── response_body         bytes that arrive, received where their reader wants them
-aiohttp_session             all other requests, sent by botocore over aiohttp with bounds
+  └── response_body         receives the body into its reader's memory
+aiohttp_session             sends all other requests, for botocore over aiohttp, with bounds
 """

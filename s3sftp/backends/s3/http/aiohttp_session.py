@@ -1,7 +1,7 @@
-"""aiohttp, as botocore sends by it, with bounds for what comes back.
+"""Bounds and hardens the replies that botocore receives through aiohttp.
 
-A header that is not UTF-8 would fail the whole answer, and a text would be read however long it is. Here the
-bytes of a header are kept as they are, as the direct way keeps them (`header_text`), and a text has a limit.
+A header that is not UTF-8 would make the whole reply fail, and a text would be read whatever its length. This
+session keeps the bytes of headers, as the fast client does (`header_text`), and limits texts.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from s3sftp.backends.s3.http.http1 import header_text
 from s3sftp.backends.s3.http.response_fields import parse_count_or_none
 
 MOST_TEXT_BYTES: Final = 16 << 20
-"""The longest text of an answer: a thousand keys of 1 024 bytes, each of them percent-encoded, and more."""
+"""Maximum bytes of a reply's text: more than a thousand keys of 1 024 bytes, all percent-encoded."""
 _PIECE_BYTES: Final = 64 << 10
 _COUNTS: Final = frozenset({b"x-amz-missing-meta", b"x-amz-mp-parts-count", b"x-amz-tagging-count"})
-"""Nothing depends on them, and botocore fails at one that is no number, when it is too late to let go of the
-body."""
+"""Headers on which nothing depends. botocore fails on one that is not a number, when it is too late to
+release the body."""
 
 
 class BoundedAiohttpSession(AIOHTTPSession):  # type: ignore[misc]  # aiobotocore is not typed throughout
-    """In the place of aiobotocore's."""
+    """Replaces aiobotocore's session."""
 
     async def send(self, request: Any) -> Any:
         return await send_bounded(super().send, request, MOST_TEXT_BYTES)
@@ -33,9 +33,10 @@ class BoundedAiohttpSession(AIOHTTPSession):  # type: ignore[misc]  # aiobotocor
 
 
 async def send_bounded(send: Any, request: Any, most_bytes: int) -> Any:
-    """The answer that `send` of a session of aiobotocore gives; its text, if it is read at once, is bounded.
+    """Call `send` of an aiobotocore session and limit the text of the reply, if it is read at once, to
+    `most_bytes`.
 
-    Raises what `send` raises, ResponseStreamingError, and aiohttp's errors.
+    Raises what `send` raises, ResponseStreamingError: if the text is too long, and aiohttp's errors.
     """
     if request.stream_output:
         return await send(request)
@@ -44,7 +45,7 @@ async def send_bounded(send: Any, request: Any, most_bytes: int) -> Any:
         answer = await send(request)
     finally:
         request.stream_output = False
-    answer._content = await _read(answer.raw, most_bytes)  # where AWSResponse keeps what it has read
+    answer._content = await _read(answer.raw, most_bytes)  # where AWSResponse keeps the text
     return answer
 
 
@@ -63,7 +64,7 @@ async def _read(response: Any, most_bytes: int) -> bytes:
 
 
 class _Tolerant:
-    """A session of aiohttp, as far as aiobotocore uses it."""
+    """An aiohttp session with the one method that aiobotocore calls."""
 
     def __init__(self, session: Any) -> None:
         self._session = session
@@ -73,7 +74,7 @@ class _Tolerant:
 
 
 class _Answer:
-    """An answer whose headers can be decoded."""
+    """A reply whose headers can always be decoded."""
 
     def __init__(self, response: Any) -> None:
         self._response = response

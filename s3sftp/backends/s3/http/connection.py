@@ -1,10 +1,10 @@
-"""One HTTP/1.1 connection to the store, for requests, one after the other.
+"""Serves requests to the store, one after the other, on one HTTP/1.1 connection.
 
     idle ─► ask: head ─► body of known length: from the socket into its buffers ─┬─► idle
               ▲          chunked, or until the end: through h11 ─────────────────┤
               └ 1xx                                                              └─► closed
 
-Closed is whatever was not read to its end as announced: such a connection never serves a second request.
+A connection whose reply was not read to its announced end is closed and never serves another request.
 """
 
 from __future__ import annotations
@@ -20,23 +20,27 @@ from s3sftp.backends.s3.http.incoming_body import IncomingBody
 from s3sftp.backends.s3.http.receive_buffers import BUFFER_BYTES, ReceiveBufferPool
 
 _MOST_WAITING: Final = 2 * BUFFER_BYTES
-"""A body that nobody takes is received up to here."""
+"""Maximum bytes received of a body that its reader does not take."""
 _SCRATCH_BYTES: Final = 64 << 10
 _PIECE_BYTES: Final = 256 << 10
-"""Of a request's body, given to the socket at once."""
+"""Bytes of a request's body that are given to the socket at once."""
 
 
 class NoResponse(ConnectionError):
-    """The exchange broke before the body of an answer could begin."""
+    """The exchange failed before the body of a reply could begin."""
 
     def __init__(self, reason: str, *, silent: bool) -> None:
         super().__init__(reason)
         self.silent = silent
-        """Not a byte of an answer came: on a connection that served before, the request may be repeated."""
+        """Whether not a single byte of a reply arrived. On a connection that has served before, the request
+        may then be repeated."""
 
 
 class HttpConnection(asyncio.BufferedProtocol):
-    """A connection; `on_idle` is told when it may be asked again, `on_lost` when it never can."""
+    """A connection.
+
+    It calls `on_idle` when it can serve another request, and `on_lost` when it never can again.
+    """
 
     def __init__(
         self,
@@ -60,9 +64,10 @@ class HttpConnection(asyncio.BufferedProtocol):
         self._keeps = False
         self._paused = False
         self._is_full = False
-        """The socket takes no more for now."""
+        """Whether the socket's buffer is full."""
         self._has_unsent = False
-        """Of the request's body: an answer that comes before its end leaves the connection of no more use."""
+        """Whether part of the body is unsent. A reply that comes before its end makes the connection
+        unusable."""
         self._sender: asyncio.Future[None] | None = None
 
     @property
@@ -72,10 +77,12 @@ class HttpConnection(asyncio.BufferedProtocol):
     async def ask(
         self, request: h11.Request, body: memoryview, on_end: Callable[[], None]
     ) -> tuple[ResponseHead, IncomingBody]:
-        """Send a request; its answer's head, and its body on the way. `body` must not change meanwhile.
+        """Send a request; return the head of its reply, and its body as it arrives. `body` must not change
+        meanwhile.
 
-        `on_end` is called when the connection is done with the body: idle again, or closed. Raises
-        Unanswered; then there is no such call.
+        `on_end` is called when the connection has finished with the body and is idle again or closed.
+
+        Raises NoResponse: if the exchange fails before the body; `on_end` is not called then.
         """
         if not self.is_open:
             raise NoResponse("the store closed the connection", silent=True)
@@ -95,7 +102,7 @@ class HttpConnection(asyncio.BufferedProtocol):
     async def _send(
         self, body: memoryview, answer: asyncio.Future[tuple[ResponseHead, IncomingBody]]
     ) -> None:
-        """Send a request's body as fast as the socket takes it, or until there is an answer."""
+        """Send a request's body as fast as the socket accepts it, until the end or a reply."""
         self._has_unsent = True
         for start in range(0, len(body), _PIECE_BYTES):
             while self._is_full and not answer.done():
@@ -111,13 +118,16 @@ class HttpConnection(asyncio.BufferedProtocol):
             self._sender.set_result(None)
 
     def abort(self) -> None:
-        """Close at once, whatever is under way."""
+        """Close the connection at once, whatever is under way."""
         if self._transport is not None:
             self._transport.abort()
         self._end()
 
     def _forget(self, answer: asyncio.Future[tuple[ResponseHead, IncomingBody]]) -> None:
-        """Who asked is gone. Others may have the connection already, when all of the answer came."""
+        """Handle a cancelled caller.
+
+        If the whole reply had arrived, other requests may already use the connection.
+        """
         if self._answer is answer:
             self._answer = self._on_end = None
             self.abort()
@@ -125,20 +135,20 @@ class HttpConnection(asyncio.BufferedProtocol):
             answer.result()[1].abandon()
 
     def abandon(self, body: IncomingBody) -> None:
-        """Close, if it is this body that is under way."""
+        """Close the connection if this body is under way on it."""
         if body is self._body:
             self._break(ConnectionAbortedError("the rest was not wanted"))
 
     def taken(self, body: IncomingBody) -> None:
-        """There is room again for more of a body."""
+        """Resume receiving if the reader has made room for more of the body."""
         if self._paused and body is self._body and body.arrivals.waiting < _MOST_WAITING:
             self._resume()
 
-    # what the event loop calls
+    # called by the event loop
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
-        # what the socket does not take at once is copied: wait until it takes more
+        # The socket copies what it cannot send at once, so wait until it accepts more.
         self._transport.set_write_buffer_limits(high=1, low=0)
 
     def pause_writing(self) -> None:
@@ -152,7 +162,7 @@ class HttpConnection(asyncio.BufferedProtocol):
         if self._body is None:
             return self._head.room() if self._head is not None else memoryview(bytearray(1))
         if self._codec is None:
-            return self._body.arrivals.room(self._left + 1)  # one more: what should not be there is seen
+            return self._body.arrivals.room(self._left + 1)  # one byte more, to detect excess data
         return self._scratch
 
     def buffer_updated(self, count: int) -> None:
@@ -170,10 +180,10 @@ class HttpConnection(asyncio.BufferedProtocol):
     def connection_lost(self, reason: Exception | None) -> None:
         self._break(reason or ConnectionResetError("the store closed the connection"))
 
-    # the three kinds of bytes
+    # the three kinds of received bytes
 
     def _head_came(self, count: int) -> None:
-        if self._head is None:  # nothing was asked
+        if self._head is None:  # no request is pending
             self.abort()
             return
         try:
@@ -186,7 +196,7 @@ class HttpConnection(asyncio.BufferedProtocol):
 
     def _begin_body(self, head: ResponseHead, reader: ResponseHeadReader) -> None:
         answer, self._answer = self._answer, None
-        if answer is None or answer.done():  # cancelled, and about to say so
+        if answer is None or answer.done():  # cancelled, which its task will soon notice
             self._on_end = None
             self.abort()
             return
@@ -211,7 +221,7 @@ class HttpConnection(asyncio.BufferedProtocol):
         self._count(body, count)
 
     def _count(self, body: IncomingBody, count: int) -> None:
-        if count > self._left:  # more than was announced: whatever it is, it is not our answer
+        if count > self._left:  # more than announced, so it cannot be our reply
             self._keeps = False
         self._left -= min(count, self._left)
         if self._left == 0:
@@ -234,7 +244,7 @@ class HttpConnection(asyncio.BufferedProtocol):
         self._hold_back(body)
         body.wake()
 
-    # ends
+    # the end of the connection
 
     def _complete(self, body: IncomingBody) -> None:
         body.is_complete = True

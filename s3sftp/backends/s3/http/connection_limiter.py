@@ -1,4 +1,4 @@
-"""Connections in use: so many at once, whoever made them."""
+"""Limits the connections to the store that are in use, over both HTTP clients."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import asyncio
 
 
 class ConnectionPermit:
-    """The right to one connection, until it is given back."""
+    """The right to use one connection, until it is given back."""
 
     def __init__(self, free: asyncio.Semaphore) -> None:
         self._free: asyncio.Semaphore | None = free
 
     def give_back(self) -> None:
-        """Once is enough, more do no harm."""
+        """Release the permit. May be called more than once."""
         free, self._free = self._free, None
         if free is not None:
             free.release()
@@ -25,7 +25,7 @@ class ConnectionPermit:
 
 
 class ConnectionLimiter:
-    """Hands out the permits; who comes when there is none waits as long as the caller lets it."""
+    """Issues permits. A caller waits for a free one; its own deadline bounds the wait."""
 
     def __init__(self, limit: int) -> None:
         self._free = asyncio.Semaphore(limit)

@@ -1,4 +1,4 @@
-"""Connections to the store that are kept for the next request."""
+"""Keeps idle connections to the store for the next request."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from s3sftp.backends.s3.http.connection import HttpConnection
 from s3sftp.backends.s3.http.receive_buffers import ReceiveBufferPool
 
 IDLE_SECONDS: Final = 12.0
-"""Shorter than stores and load balancers wait before they close a connection by themselves."""
+"""Seconds after which an idle connection is closed: sooner than stores and load balancers do it."""
 _HEAD_START_SECONDS: Final = 0.25
-"""For the first of several addresses before the next is tried too (RFC 8305)."""
+"""Head start of each address before the next one is tried too (RFC 8305)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where a connection leads."""
+    """The scheme, host and port of a connection."""
 
     scheme: str
     host: str
@@ -37,14 +37,14 @@ class Origin:
 
     @property
     def authority(self) -> str:
-        """What the Host header says, as the signature has it."""
+        """The Host header, as it is signed."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         default = 443 if self.scheme == "https" else 80
         return host if self.port == default else f"{host}:{self.port}"
 
 
 class ConnectionPool:
-    """Open connections by where they lead. Those that nobody needs for a while are closed."""
+    """Open connections by origin. Idle ones are closed after a while."""
 
     def __init__(self, verify: bool | str) -> None:
         self._verify = verify
@@ -55,7 +55,10 @@ class ConnectionPool:
         self._sweep: asyncio.TimerHandle | None = None
 
     def idle(self, origin: Origin) -> HttpConnection | None:
-        """A connection that has served before; it may turn out to be closed by now."""
+        """Return a connection that has served before, which the store may have closed by now.
+
+        None if there is none.
+        """
         waiting = self._idle.get(origin, [])
         while waiting:
             connection, _ = waiting.pop()
@@ -64,7 +67,10 @@ class ConnectionPool:
         return None
 
     async def connect(self, origin: Origin, seconds: float) -> HttpConnection:
-        """A new connection. Raises OSError, ssl.SSLError among them, and TimeoutError."""
+        """Open a new connection.
+
+        Raises OSError, including ssl.SSLError: if that fails. Raises TimeoutError: after `seconds`.
+        """
         loop = asyncio.get_running_loop()
         async with asyncio.timeout(seconds):
             tls: dict[str, Any] = {}
@@ -78,7 +84,7 @@ class ConnectionPool:
         return connection
 
     def close(self) -> None:
-        """Close all connections, used or not."""
+        """Close all connections, idle or not."""
         if self._sweep is not None:
             self._sweep.cancel()
         for connection in list(self._open):
@@ -89,7 +95,7 @@ class ConnectionPool:
 
     async def _context(self) -> ssl.SSLContext:
         if self._tls is None or (self._tls.done() and self._tls.exception() is not None):
-            # reads files and parses a hundred certificates
+            # In a thread, because it reads files and parses a hundred certificates.
             self._tls = asyncio.ensure_future(asyncio.to_thread(_context, self._verify))
         return await asyncio.shield(self._tls)
 
@@ -103,7 +109,7 @@ class ConnectionPool:
         self._open.pop(connection, None)
 
     def _close_idle(self) -> None:
-        """Close what waited too long; look again when the next will have."""
+        """Close the connections that have been idle for too long, and schedule the next check."""
         self._sweep = None
         loop = asyncio.get_running_loop()
         now = loop.time()
@@ -122,7 +128,7 @@ class ConnectionPool:
 
 
 def _context(verify: bool | str) -> ssl.SSLContext:
-    """TLS as botocore has it: its certificates or the operator's; names are checked."""
+    """Create botocore's TLS settings: its certificates or the operator's, and host names are verified."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.load_verify_locations(get_cert_path(verify))

@@ -1,12 +1,14 @@
-"""The frequent requests, sent on connections of our own: bodies go between the socket and the memory of who
-reads or writes them, and botocore is asked only what it alone knows.
+"""Sends the frequent requests on connections of our own, faster than botocore.
 
-    once    botocore: a request made, addressed and signed, and not sent ─► where the bucket is, who signs how
-    each    parameters ─► Form ─► signature ─► a connection ─► fields of the answer, or botocore's ClientError
+Bodies go directly between the socket and the memory that is read or written, and botocore is asked only for
+what it alone knows.
 
-Everything else goes to botocore and aiohttp as ever: other requests, parameters that have no form, a proxy, a
-client certificate, a bucket that is signed for in another way, an answer that leads elsewhere:
-docs/decisions/0014.
+    once    botocore creates, addresses and signs a request, unsent ─► the bucket's address and who signs how
+    each    parameters ─► HttpRequest ─► signature ─► a connection ─► fields of the reply, or ClientError
+
+botocore and aiohttp send everything else: other requests, parameters that cannot be serialized here, and all
+requests with a proxy, a client certificate or another kind of signature. A redirecting reply is left to them
+too: docs/decisions/0014.
 """
 
 from __future__ import annotations
@@ -62,24 +64,24 @@ _AGENT: Final = f"s3sftp/{__version__}"
 
 @dataclass(frozen=True, slots=True)
 class _Site:
-    """Where the bucket is, as botocore says it."""
+    """The bucket's address, as botocore determines it."""
 
     url: str
-    """In front of a key."""
+    """The URL before a key."""
     origin: Origin
     path: str
-    """Of the URL: what stands in front of a key there."""
+    """The path of that URL."""
     signer: Signer
 
 
 class FastClient:
-    """Sends the frequent requests of a botocore client. Belongs to no event loop before it sends."""
+    """Sends the frequent requests of a botocore client. Belongs to no event loop before its first request."""
 
     def __init__(self, client: Any, credentials: Any, options: S3Options, ca_bundle: str | None) -> None:
         self._client = client
         self._credentials = credentials
         self._bucket = options.bucket
-        # the rules of botocore.endpoint, which keeps what it finds to itself
+        # the rules of botocore.endpoint, which does not expose their result
         self._pool = ConnectionPool(ca_bundle or True)
         config = client.meta.config
         proxies = (
@@ -105,13 +107,13 @@ class FastClient:
         self._pool.close()
 
     async def permit(self) -> ConnectionPermit:
-        """A permit for a request that aiohttp sends; `async with` it."""
+        """Return a permit for a request that aiohttp sends; use it with `async with`."""
         return await self._permits.take()
 
     async def send(self, api: str, parameters: dict[str, Any]) -> dict[str, Any] | None:
-        """Send a request; the answer in botocore's words. None: it is one for botocore.
+        """Send a request; return the reply with botocore's field names. None: botocore must send it.
 
-        Raises what botocore raises when there is no answer, or a bad one.
+        Raises botocore's exceptions: if there is no reply, or an error.
         """
         operation = self._operations.get(api)
         if operation is None or self._is_off:
@@ -134,19 +136,22 @@ class FastClient:
             error = self._error(api, operation, head.status, head, await self._text(body))
             if not _leads_elsewhere(api, error, head.status):
                 raise error
-            self._site = None  # botocore knows where to ask, and may make another request afterwards
+            self._site = None  # botocore follows the redirect, and may use another address afterwards
             return None
         return await self._answer(api, operation, head, body)
 
     async def prepare(self) -> None:
-        """Find out where the bucket is before the first request asks. Sends nothing."""
+        """Find out the bucket's address before the first request. Sends nothing."""
         await self._locate()
 
     # ── once ────────────────────────────────────────────────────────────────────────────────────────
 
     async def _locate(self) -> _Site | None:
-        """Have botocore make a request and look at it. None, for good: it is none that we can make."""
-        await self._credentials.get_frozen_credentials()  # a source that hangs is waited for by all at once
+        """Have botocore create a request and read the address from it.
+
+        None, for good, if it cannot be sent from here.
+        """
+        await self._credentials.get_frozen_credentials()  # all requests wait together for a source that hangs
         async with self._locating:
             if self._site is None and not self._is_off:
                 self._site = self._read(await self._made())
@@ -154,7 +159,7 @@ class FastClient:
         return self._site
 
     async def _made(self) -> Any:
-        """A request as botocore would send it."""
+        """Return a request as botocore would send it."""
         made: list[Any] = []
 
         def keep(request: Any, **_: Any) -> AioAWSResponse:
@@ -198,7 +203,7 @@ class FastClient:
         return h11.Request(method=form.method, target=target, headers=fields)
 
     async def _payload(self, site: _Site, form: HttpRequest) -> str:
-        """What the signature says of the body: its hash where it is wanted or nothing else proves it."""
+        """Return the body's hash for the signature, or UNSIGNED if it is not needed to prove the body."""
         if not form.body:
             return EMPTY
         proven = site.origin.scheme == "https" and "content-md5" in form.headers
@@ -218,7 +223,7 @@ class FastClient:
             except NoResponse as error:
                 if not error.silent:
                     raise _closed(site, error) from error
-                # it was closed while nobody looked: that says nothing about the store
+                # The store had closed it while it was idle, which is no failure.
         connection = await self._connect(site)
         try:
             return await connection.ask(request, body, permit.give_back)
@@ -247,7 +252,7 @@ class FastClient:
             text = await self._text(body)
             if not operation.has_text:
                 return fields
-            # S3 begins a long copy with 200, and may end it with an error
+            # S3 may begin a long copy with status 200 and end it with an error.
             if _is_error(text):
                 raise self._error(api, operation, 500, head, text)
             if (read := _READERS.get(api)) is not None:
@@ -278,17 +283,17 @@ class FastClient:
 
 
 _READERS = {"ListObjectsV2": parse_list_page, "ListObjects": parse_list_page, "CopyObject": parse_copy_result}
-"""Answers that are not left to botocore's parser."""
+"""Parsers for replies that are not left to botocore's parser."""
 
 
 def _leads_elsewhere(api: str, error: boto.ClientError, status: int) -> bool:
-    """Whether it is an answer by which botocore learns that a bucket is in another region."""
+    """Whether the reply tells botocore that the bucket is in another region."""
     code = error.response.get("Error", {}).get("Code", "")
     return status in (301, 307) or code in _ELSEWHERE or (api == "HeadObject" and status == 400)
 
 
 def _is_error(text: bytes) -> bool:
-    """Whether the root of an XML text is `Error`."""
+    """Whether the root element of an XML text is `Error`."""
     return re.match(rb"\s*(<\?xml[^>]*>)?\s*<Error[\s>]", text) is not None
 
 

@@ -1,6 +1,6 @@
-"""One exchange on an HTTP/1.1 connection, as far as it is text: the request, the head of its answer.
+"""Writes a request and reads the head of its reply on an HTTP/1.1 connection.
 
-h11 writes and reads them, and says what is wrong; how the body is delimited is decided here.
+h11 formats, parses and validates them; this module determines how the body is delimited.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import h11
 
 HEAD_LIMIT = 64 << 10
-"""Bytes before the body, interim answers included."""
+"""Maximum bytes before the body, including interim replies."""
 _FIRST_ROOM = 16 << 10
 _BLANK_LINE = b"\r\n\r\n"
 _BODILESS = frozenset({204, 304})
@@ -20,25 +20,25 @@ NO_BODY = memoryview(b"")
 
 @dataclass(frozen=True, slots=True)
 class ResponseHead:
-    """What an answer says before its body."""
+    """The status and headers of a reply."""
 
     status: int
     headers: Mapping[str, str]
-    """Names in lower case."""
+    """Header names are in lower case."""
     length: int | None
-    """Bytes of the body; None when it is chunked or ends with the connection."""
+    """Bytes of the body. None: it is chunked, or ends with the connection."""
     keeps: bool
     """Whether the connection may serve another request after the body."""
 
 
 class ResponseHeadReader:
-    """Receives the head of one answer; what comes with it of the body is kept."""
+    """Receives the head of one reply, and keeps the bytes of the body that arrive with it."""
 
     def __init__(self, request: h11.Request, body: memoryview = NO_BODY) -> None:
         self.codec = h11.Connection(h11.CLIENT, max_incomplete_event_size=HEAD_LIMIT)
-        """Goes on with the body when `length` is None."""
+        """Parses the body if `length` is None."""
         self.request = self.codec.send(request) or b""
-        """The bytes to send in front of the request's body; that one goes by h11, which only counts it."""
+        """The bytes to send before the request's body. The body passes h11, which only counts it."""
         if body:
             self.codec.send_with_data_passthrough(h11.Data(data=body))  # type: ignore[arg-type]
         self.codec.send(h11.EndOfMessage())
@@ -48,13 +48,14 @@ class ResponseHeadReader:
         self._parsed = 0
 
     def room(self) -> memoryview:
-        """Where to receive. A buffer of its own: small, for most answers have small heads."""
+        """Return where to receive bytes: a small buffer of its own, since most replies have small heads."""
         if self.received == len(self._buffer):
             self._buffer = bytearray(self._buffer) + bytes(len(self._buffer))
         return memoryview(self._buffer)[self.received :]
 
     def came(self, count: int) -> ResponseHead | None:
-        """So many bytes were received; the head, once it is whole. Raises h11.RemoteProtocolError."""
+        """Process `count` received bytes; return the head once it is complete. Raises
+        h11.RemoteProtocolError: if it is invalid."""
         searched, self.received = self.received, self.received + count
         while True:
             at = self._buffer.find(_BLANK_LINE, max(self._parsed, searched - 3), self.received)
@@ -68,7 +69,7 @@ class ResponseHeadReader:
             searched = self._parsed
 
     def rest(self) -> memoryview:
-        """What came behind the head. Nothing is written there again."""
+        """Return the bytes received after the head. Nothing overwrites them."""
         return memoryview(self._buffer)[self._parsed : self.received]
 
     def _event(self, end: int) -> h11.Response | h11.InformationalResponse:
@@ -81,12 +82,12 @@ class ResponseHeadReader:
 
 
 def header_text(value: bytes) -> str:
-    """A field's value as text. `header_bytes` makes the same bytes of it, whatever they are."""
+    """Decode a header value. `header_bytes` restores the same bytes, whatever they are."""
     return value.decode("utf-8", "surrogateescape")
 
 
 def header_bytes(text: str) -> bytes:
-    """A field's value as it is sent."""
+    """Encode a header value as it is sent."""
     return text.encode("utf-8", "surrogateescape")
 
 

@@ -1,4 +1,4 @@
-"""The body of one answer on its way: between the connection that receives and the reader who takes."""
+"""Passes the body of one reply from the connection that receives it to its reader."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from s3sftp.backends.s3.http.receive_buffers import ReceiveBufferPool, ReceivedB
 
 
 class BodySource(Protocol):
-    """Where a body comes from."""
+    """The connection that a body comes from."""
 
     loop: asyncio.AbstractEventLoop
 
     def taken(self, body: IncomingBody) -> None:
-        """There is room again for more of it."""
+        """Resume receiving if the reader has made room for more of the body."""
 
     def abandon(self, body: IncomingBody) -> None:
-        """Nobody wants the rest."""
+        """Stop receiving: the reader does not want the rest."""
 
 
 class IncomingBody:
-    """The body of one answer on its way: what came, whether that is all, what broke it."""
+    """The body of one reply as it arrives: its bytes, whether they are complete, and its error."""
 
     def __init__(self, source: BodySource, buffers: ReceiveBufferPool) -> None:
         self.arrivals = ReceivedBytes(buffers)
@@ -31,7 +31,8 @@ class IncomingBody:
         self._waiter: asyncio.Future[None] | None = None
 
     def take(self) -> memoryview | None:
-        """What came and was not taken; empty: that was all; None: `wait`. Raises what broke the body."""
+        """Return what has arrived and was not taken. Empty: the body has ended. None: call `wait`. Raises the
+        error that broke the body."""
         piece = self.arrivals.take()
         if piece is not None:
             self._source.taken(self)
@@ -43,7 +44,10 @@ class IncomingBody:
         return None
 
     async def wait(self, seconds: float) -> None:
-        """Wait until `take` knows more. Raises TimeoutError."""
+        """Wait until `take` returns something new.
+
+        Raises TimeoutError: if nothing arrives within `seconds`.
+        """
         if self.arrivals.waiting or self.is_complete or self.failure is not None:
             return
         loop = self._source.loop
@@ -56,12 +60,12 @@ class IncomingBody:
             self._waiter = None
 
     def wake(self) -> None:
-        """There is news for who waits."""
+        """Wake the reader, if it waits."""
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
 
     def abandon(self) -> None:
-        """Nobody wants the rest: unless all of it came, the connection is of no more use."""
+        """Drop the rest. Unless the body is complete, the connection is closed."""
         if not self.is_complete:
             self._source.abandon(self)
 

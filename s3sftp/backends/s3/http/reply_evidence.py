@@ -1,8 +1,8 @@
-"""What an answer must say to be believed: a success is one only if it holds what the store alone can say.
+"""Verifies that a success contains what only the store can say; any other success is not believed. Pure.
 
-A captive proxy, a broken gateway or a cache may answer anything with 200: a page of HTML, nothing at all, an
-ETag of its own. Nothing is stored then. So each success is looked at, whichever way the request was sent, and
-one that lacks its proof is a failure whose outcome is unknown: docs/decisions/0024. Pure.
+A captive proxy, a broken gateway or a cache may reply 200 to anything: with a page of HTML, with nothing, or
+with an ETag of its own. Nothing is stored then. So each success is checked, whichever way the request was
+sent. One that lacks its evidence is a failure with an unknown outcome: docs/decisions/0024.
 """
 
 from __future__ import annotations
@@ -14,16 +14,23 @@ Answer = Mapping[str, Any]
 
 
 class UnprovenReply(Exception):
-    """A success that does not show that the store has done, or said, anything."""
+    """A success without evidence that the store has done, or said, anything."""
 
 
 class UnprovenChange(UnprovenReply):
-    """Of a request that adds or removes an object: the caller looks at the object before asking again. So a
-    store that never gives this proof costs one HEAD, not the same request several times."""
+    """A success without evidence, of a request that adds or removes an object.
+
+    The caller looks at the object before it retries, so a store that never gives the evidence costs one HEAD
+    instead of several equal requests.
+    """
 
 
 def require_evidence(api: str, answer: Answer) -> None:
-    """Raise Unproven when the answer lacks what the store alone can say."""
+    """Check a reply.
+
+    Raises UnprovenReply: if it lacks what only the store can say. Raises UnprovenChange: if the request also
+    changes an object.
+    """
     lacking = _PROOFS.get(api, _nothing)(answer)
     if lacking:
         raise (UnprovenChange if api in _CHANGES else UnprovenReply)(f"the answer has {lacking}")
@@ -38,15 +45,15 @@ def _etag(answer: Answer) -> str:
 
 
 def _stored(answer: Answer) -> str:
-    """S3 says of what it has stored which ETag it has, and nothing in a body."""
+    """For what it has stored, S3 replies with an ETag and without a body."""
     if _headers(answer).get("content-length", "0") != "0":
         return "a body, and should have none"
     return _etag(answer)
 
 
 def _part(answer: Answer) -> str:
-    """Complete names the ETag, and the store then says whether it has the part. So a body may come along that
-    does not call itself a page."""
+    """A body is accepted unless its type is HTML. CompleteMultipartUpload repeats the ETag, and the store
+    then verifies that it has the part."""
     kind = _headers(answer).get("content-type", "xml")
     return _etag(answer) if "xml" in kind and "html" not in kind else _stored(answer)
 
@@ -65,14 +72,14 @@ def _gone(answer: Answer) -> str:
 
 
 def _object(answer: Answer) -> str:
-    """Either of them will do: some stores have no ETags, and some gateways leave out all that is Amazon's."""
+    """Either suffices: some stores send no ETags, and some gateways remove all of Amazon's headers."""
     if answer.get("ETag") or any(name.startswith("x-amz-") for name in _headers(answer)):
         return ""
     return "neither an ETag nor a field of S3"
 
 
 def _page(answer: Answer) -> str:
-    """An empty page looks like any other text, but for what a listing says of itself."""
+    """An empty page resembles any other text, except for what a listing reports about itself."""
     if not any(name in answer for name in _OF_A_LISTING):
         return "nothing of a listing"
     if answer.get("IsTruncated") and not any(answer.get(name) for name in _NEXT):
@@ -81,7 +88,7 @@ def _page(answer: Answer) -> str:
 
 
 def _listing(answer: Answer) -> str:
-    """In the older form the names themselves say where it goes on."""
+    """In a V1 listing the names themselves show where it continues."""
     for lines, name in (("Contents", "Key"), ("CommonPrefixes", "Prefix")):
         if any(name not in line for line in answer.get(lines, ())):
             return f"{lines} without a {name}"

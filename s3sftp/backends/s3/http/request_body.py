@@ -1,4 +1,4 @@
-"""A request body over bytes in memory, without a copy."""
+"""Wraps bytes in memory as the body of a request, without a copy."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ SLICE_BYTES = 256 << 10
 
 
 class RequestBody(io.BytesIO):
-    """Reads as a file over `data`, which must not change until the request is over.
+    """A file over `data`, which must not change until the request has ended.
 
-    A file, not bytes: aiohttp then sends slices and lets other tasks run in between. A BytesIO by type only
-    (that is what aiohttp reads without a thread); the bytes themselves are never copied.
+    It is a file because aiohttp then sends slices and lets other tasks run in between. It is a BytesIO only
+    by type, because aiohttp reads that without a thread; the bytes themselves are never copied.
     """
 
     def __init__(self, data: Buffer) -> None:
@@ -25,14 +25,14 @@ class RequestBody(io.BytesIO):
         return len(self._data)
 
     def read(self, size: int | None = -1, /) -> bytes:
-        """The next slice; larger than asked for when aiohttp asks for its small default."""
+        """Return the next slice, which is larger than requested if aiohttp requests its small default."""
         start = self._position
         if size is None or size < 0:
             stop = len(self._data)
         else:
             stop = min(len(self._data), start + max(size, SLICE_BYTES))
         self._position = stop
-        return self._data[start:stop]  # type: ignore[return-value]  # bytes-like is enough for all readers
+        return self._data[start:stop]  # all readers accept bytes-like objects
 
     def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
         start = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: len(self._data)}[whence]

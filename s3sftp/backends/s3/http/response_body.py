@@ -1,4 +1,4 @@
-"""The body of an answer to GetObject, as its reader sees it: `take` what is there, `wait` when nothing is."""
+"""Provides the body of a GetObject reply to its reader: `take` what has arrived, or `wait` for more."""
 
 from __future__ import annotations
 
@@ -14,23 +14,25 @@ _PIECE_BYTES: Final = 256 << 10
 
 
 class ResponseBody(Protocol):
-    """Bytes on their way."""
+    """A body that is arriving."""
 
     def take(self) -> Buffer | None:
-        """What has come, and will not be changed; empty: that was all; None: nothing yet, so `wait`.
+        """Return what has arrived, which will not change. Empty: the body has ended. None: nothing yet, so
+        call `wait`.
 
-        Raises what broke the body, once all that came before is taken.
+        Raises the error that broke the body, after everything that arrived before it has been taken.
         """
 
     async def wait(self, seconds: float) -> None:
-        """Wait until `take` knows more. Raises when so much time brings nothing."""
+        """Wait until `take` returns something new. Raises TimeoutError or an HTTP client's error: if nothing
+        arrives within `seconds`."""
 
     def close(self) -> None:
-        """Let go of the connection, whose use is over if something was still to come."""
+        """Release the connection. It is closed if more of the body was to come."""
 
 
 class ConnectionBody:
-    """A body on a connection of our own. Closed when it is forgotten."""
+    """A body on a connection of the fast client. It is closed when it is garbage-collected."""
 
     def __init__(self, incoming: IncomingBody, url: str) -> None:
         self._incoming = incoming
@@ -56,12 +58,12 @@ class ConnectionBody:
 
     @property
     def raw_stream(self) -> ConnectionBody:
-        """What aiobotocore's wrapper is asked for; the older one passes the question on to us."""
+        """What aiobotocore's wrapper asks for; the older wrapper passes the question to this object."""
         return self
 
 
 class AiohttpBody:
-    """A body that comes through aiohttp."""
+    """A body that arrives through aiohttp."""
 
     def __init__(self, body: Any) -> None:
         self._body = body
@@ -80,7 +82,7 @@ class AiohttpBody:
 
 
 class ErrorText:
-    """What AioAWSResponse reads the text of an error from."""
+    """Provides the text of an error to AioAWSResponse."""
 
     def __init__(self, text: bytes) -> None:
         self._text = text
@@ -90,14 +92,15 @@ class ErrorText:
 
 
 def response_body(answer: dict[str, Any]) -> ResponseBody:
-    """The body of an answer to GetObject, whoever sent the request."""
+    """Return the body of a GetObject reply, whichever client sent the request."""
     body = answer["Body"]
     raw = getattr(body, "raw_stream", None)
     return raw if isinstance(raw, ConnectionBody) else AiohttpBody(body)
 
 
 async def read_all(body: ResponseBody, most_bytes: int, seconds: float) -> bytes:
-    """All of a short body, which is closed then. Raises when it is longer, stalls or breaks."""
+    """Read a short body whole and close it. Raises an exception: if it is longer than `most_bytes`, stalls
+    for `seconds`, or breaks."""
     pieces: list[Buffer] = []
     try:
         while (piece := body.take()) is None or piece:

@@ -1,4 +1,4 @@
-"""Values of answers as others may have written them: what makes no sense is left out, or an error. Pure."""
+"""Parses values of replies that may be invalid: they are left out, or raise an error. Pure."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from botocore.utils import parse_timestamp
 _MOST: Final = (1 << 63) - 1
 _DIGITS: Final = 19
 _LONGEST_TAG: Final = 256
-"""Characters of an ETag. S3's have 34, and a number of parts."""
+"""Maximum characters of an ETag. S3's have 34, plus a number of parts."""
 
 
 def parse_http_date(text: str) -> datetime | None:
-    """An HTTP date; what is none is left out, as `Expires` may be anything."""
+    """Parse an HTTP date. None if it is invalid, as `Expires` may contain anything."""
     try:
         moment = parsedate_to_datetime(text)
     except (ValueError, TypeError, OverflowError):
@@ -26,7 +26,7 @@ def parse_http_date(text: str) -> datetime | None:
 
 
 def parse_xml_date(text: str) -> datetime | None:
-    """A date in XML; None for what is none."""
+    """Parse a date in XML. None if it is invalid."""
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
@@ -35,8 +35,8 @@ def parse_xml_date(text: str) -> datetime | None:
 
 
 def parse_date_or_none(value: Any) -> datetime | None:
-    """What botocore's parser makes of a time in an answer; None for what is none, where it would raise."""
-    if isinstance(value, str) and value.isdigit():  # it would be taken for seconds
+    """Parse a time for botocore's parser. None if it is invalid, where botocore would raise."""
+    if isinstance(value, str) and value.isdigit():  # botocore would take digits for seconds
         return None
     try:
         moment: datetime = parse_timestamp(value)
@@ -46,14 +46,14 @@ def parse_date_or_none(value: Any) -> datetime | None:
 
 
 def parse_count(text: str) -> int:
-    """A number of bytes or things. Raises ValueError for what cannot be one."""
+    """Parse a number of bytes or items. Raises ValueError: if it is invalid."""
     if len(text) <= _DIGITS and 0 <= (value := int(text)) <= _MOST:
         return value
     raise ValueError(f"{text[:_DIGITS]!r} is no such number")
 
 
 def parse_count_or_none(text: str) -> int | None:
-    """The same of what nothing depends on; None for what is none."""
+    """Parse a number on which nothing depends. None if it is invalid."""
     try:
         return parse_count(text)
     except ValueError:
@@ -61,7 +61,10 @@ def parse_count_or_none(text: str) -> int | None:
 
 
 def without_invalid_fields(api: str, answer: dict[str, Any]) -> dict[str, Any]:
-    """An answer that botocore has read, without what makes no sense. Raises ResponseParserError."""
+    """Return a reply from botocore without its invalid values.
+
+    Raises ResponseParserError: if a size is invalid.
+    """
     if not 0 <= answer.get("ContentLength", 0) <= _MOST:
         if "Body" in answer:
             answer["Body"].close()
@@ -75,7 +78,7 @@ def without_invalid_fields(api: str, answer: dict[str, Any]) -> dict[str, Any]:
 
 
 def without_invalid_etags(answer: dict[str, Any]) -> dict[str, Any]:
-    """An answer without an ETag that is none: names of versions are remembered, and sent in headers."""
+    """Return a reply without an invalid ETag, because versions are stored and sent in headers."""
     for each in (answer, *answer.get("Contents", ())):
         tag = each.get("ETag")
         if tag is not None and not is_valid_etag(tag):
@@ -84,10 +87,10 @@ def without_invalid_etags(answer: dict[str, Any]) -> dict[str, Any]:
 
 
 def is_valid_etag(text: str) -> bool:
-    """Whether it may be the name of a version."""
+    """Whether a text may be the name of a version."""
     return len(text) <= _LONGEST_TAG and text.isascii() and text.isprintable()
 
 
 def unparsable_response(api: str, error: ValueError) -> ResponseParserError | ValueError:
-    """What to raise for an answer that botocore's parser has failed at."""
+    """Return what to raise for a reply on which botocore's parser has failed."""
     return error if isinstance(error, BotoCoreError) else ResponseParserError(f"{api}: {error}")

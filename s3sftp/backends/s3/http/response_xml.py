@@ -1,8 +1,8 @@
-"""The texts of the answers that come by the thousand, in botocore's words. Pure.
+"""Parses the XML of frequent replies, with botocore's field names and faster than botocore. Pure.
 
-A page of a listing is a thousand keys in one go: botocore's own parser, which goes by the model for each
-field, takes ten times as long and holds up everybody meanwhile. Copies are made for each small file that
-rclone uploads, and the time in one took botocore longer than the rest of the answer.
+A page of a listing is a thousand keys at once. botocore's parser, which consults the model for each field,
+takes ten times as long and blocks the event loop meanwhile. rclone has a copy made for each small file that
+it uploads, and botocore spent longer on the time in its reply than on the rest.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from s3sftp.backends.s3.http.response_fields import parse_count, parse_xml_date
 
 
 def parse_list_page(text: bytes) -> dict[str, Any]:
-    """The fields of a page that the server goes by. Raises ValueError for what is no page.
+    """Parse the fields of a page that the server uses. Raises ValueError: if it is no page.
 
-    Names come decoded, if the store has encoded them, as it was asked to: XML cannot hold every character.
+    Names are returned decoded if the store has encoded them as requested: XML cannot hold every character.
     """
     root = _root(text)
     if _name(root) != "ListBucketResult":
@@ -44,7 +44,7 @@ def parse_list_page(text: bytes) -> dict[str, Any]:
 
 
 def parse_copy_result(text: bytes) -> dict[str, Any]:
-    """The fields of an answer to CopyObject. Raises ValueError for what says of no copy which one it is."""
+    """Parse a reply to CopyObject. Raises ValueError: if it does not identify the copy."""
     root = _root(text)
     if _name(root) != "CopyObjectResult":
         raise ValueError(f"the answer to a copy begins with {_name(root)}")
@@ -68,20 +68,20 @@ def _understand(page: dict[str, Any], *, is_encoded: bool) -> None:
 
 
 def _date(line: dict[str, Any]) -> None:
-    """Its time; what is none is left out."""
+    """Parse the time of an entry; an invalid one is left out."""
     if "LastModified" in line and (moment := parse_xml_date(line.pop("LastModified"))) is not None:
         line["LastModified"] = moment
 
 
 def _root(text: bytes) -> Element:
-    parser = XMLParser()  # noqa: S314  of the store that has the files, as botocore reads it
+    parser = XMLParser()  # noqa: S314 botocore reads the XML of this store in the same way
     try:
         parser.feed(text)
         return parser.close()
-    except SyntaxError as error:  # ElementTree's ParseError is one
+    except SyntaxError as error:  # the base class of ElementTree's ParseError
         raise ValueError(f"not XML: {error}") from error
 
 
 def _name(element: Element) -> str:
-    """Without the namespace, which some stores leave out."""
+    """Return a tag without its namespace, which some stores leave out."""
     return element.tag.rpartition("}")[2]

@@ -1,8 +1,8 @@
-"""How an operation of S3 looks in HTTP: parameters into a request, the head of an answer into fields. Pure.
+"""Converts S3 operations to HTTP: parameters to a request, and the head of a reply to fields. Pure.
 
-botocore's model says where each parameter travels (header, query, path) and under which name; it is read once
-for each operation, and botocore itself is not asked again. What only botocore can express (XML in a request)
-has no form here.
+botocore's model tells where each parameter goes (header, query, path) and under which name. It is read once
+per operation, and botocore is not consulted again. A request that only botocore can express (XML in its body)
+cannot be converted here.
 """
 
 from __future__ import annotations
@@ -24,28 +24,28 @@ from s3sftp.backends.s3.http.response_fields import parse_count, parse_count_or_
 _SAFE_IN_KEYS: Final = "/~"
 _SAFE_IN_QUERIES: Final = "-._~"
 _IMPOSSIBLE: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
-"""Characters that end a header, or are none in it."""
+"""Characters that would end a header, or are invalid in it."""
 
 
 @dataclass(frozen=True, slots=True)
 class HttpRequest:
-    """One request, without where it goes and who signs it."""
+    """A request without its address and signature."""
 
     method: str
     key: str
-    """Percent-encoded; empty: the bucket itself is asked."""
+    """Percent-encoded. Empty: the request is for the bucket itself."""
     query: str
-    """Percent-encoded, the fields in order of their names."""
+    """Percent-encoded, the fields sorted by name."""
     headers: dict[str, str]
-    """Names in lower case; values as `header_text` makes them, for what others wrote is sent as it was."""
+    """Names in lower case; values as from `header_text`, so that foreign bytes are sent unchanged."""
     body: memoryview
 
 
 class OperationSerializer:
-    """One operation of the model."""
+    """Serializes the requests of one operation, and parses the heads of its replies."""
 
     def __init__(self, model: Any) -> None:
-        """`model` is botocore's OperationModel, of a request whose body, if any, is bytes."""
+        """`model` is botocore's OperationModel of a request whose body, if any, is bytes."""
         self.method: str = model.http["method"]
         self._query = parse_qsl(urlsplit(model.http["requestUri"]).query, keep_blank_values=True)
         self._inputs = {
@@ -57,7 +57,7 @@ class OperationSerializer:
         self.has_text = any(
             shape.type_name != "blob" and "location" not in shape.serialization for shape in members.values()
         )
-        """Whether the answer's body is XML."""
+        """Whether the reply's body is XML."""
         self._headers: dict[str, tuple[str, Callable[[str], Any]]] = {}
         self._prefixes: dict[str, str] = {}
         for name, shape in members.items():
@@ -68,9 +68,9 @@ class OperationSerializer:
                 self._prefixes[wire_name.lower()] = name
 
     def form(self, parameters: Mapping[str, Any]) -> HttpRequest | None:
-        """The request for these parameters; None where that takes botocore.
+        """Return the request for these parameters; None if only botocore can express it.
 
-        Raises ParamValidationError for what no header can hold.
+        Raises ParamValidationError: if a value cannot be sent in a header.
         """
         headers: dict[str, str] = {}
         query = list(self._query)
@@ -96,7 +96,10 @@ class OperationSerializer:
         return HttpRequest(self.method, key, "&".join(f"{n}={v}" for n, v in sorted(query)), headers, body)
 
     def fields(self, status: int, headers: Mapping[str, str]) -> dict[str, Any]:
-        """What the head of a good answer says, in botocore's words. `headers` have lower-case names."""
+        """Return the fields in the head of a successful reply, with botocore's names.
+
+        `headers` have lower-case names.
+        """
         found: dict[str, Any] = {"ResponseMetadata": {"HTTPStatusCode": status, "HTTPHeaders": headers}}
         found |= {name: {} for name in self._prefixes.values()}
         for wire_name, text in headers.items():
@@ -119,7 +122,7 @@ def _written(name: str, value: Any) -> str:
         case datetime():
             return format_datetime(value.astimezone(UTC), usegmt=True)
         case {"Bucket": bucket, "Key": key} if name == "CopySource":
-            inside = "/object" if is_arn(bucket) else ""  # of an access point
+            inside = "/object" if is_arn(bucket) else ""  # for an access point
             return quote(f"{bucket}{inside}/{key}", safe=_SAFE_IN_KEYS)
     return str(value)
 

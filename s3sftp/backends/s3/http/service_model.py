@@ -1,7 +1,7 @@
-"""botocore's descriptions of S3: read once for all sessions of a process, without what a server never needs.
+"""Loads botocore's descriptions of S3 once per process, without the parts that a server never needs.
 
-botocore itself takes 12 MB of memory for them in each session: more than half for the addresses of three
-hundred services, the rest for requests that nobody here makes, and for their documentation.
+botocore itself spends 12 MB of memory on them in each session: more than half for the addresses of three
+hundred services, the rest for requests that this package never sends, and for their documentation.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any
 from botocore.loaders import JSONFileLoader, Loader, create_loader
 
 SERVICES = frozenset({"s3", "sts", "oidc", "portal.sso"})
-"""Those that requests go to, credentials' included, by the names that `endpoints.json` has for them."""
+"""Services that requests go to, including those for credentials, by their names in `endpoints.json`."""
 
 
 APIS = frozenset(
@@ -33,22 +33,22 @@ APIS = frozenset(
         *("GetObjectTagging", "ListMultipartUploads", "ListParts"),
         *("CreateMultipartUpload", "UploadPart", "UploadPartCopy"),
         *("CompleteMultipartUpload", "AbortMultipartUpload"),
-        "CreateSession",  # botocore makes it for directory buckets
+        "CreateSession",  # botocore sends it for directory buckets
     )
 )
-"""The requests of S3 that a client can make; others are forgotten, and what only they need."""
+"""The S3 requests that a client can send. Other requests are dropped, with the shapes that only they need."""
 
 
 @cache
 def model_loader(search_path: str | None) -> Loader:
-    """What a session reads descriptions with; `search_path` is botocore's `data_path` (AWS_DATA_PATH)."""
+    """Return a session's loader; `search_path` is botocore's `data_path` (AWS_DATA_PATH)."""
     loader = create_loader(search_path)
     loader.file_loader = _LeanFiles()
     return loader
 
 
 def preload_models() -> None:
-    """Read what each client of a bucket needs, before processes are forked that are to share it."""
+    """Load what each client of a bucket needs, before forking the processes that will share it."""
     loader = model_loader(os.environ.get("AWS_DATA_PATH"))
     for name in ("endpoints", "partitions", "sdk-default-configuration", "_retry"):
         loader.load_data(name)
@@ -66,7 +66,7 @@ def has_parameter(api: str, parameter: str) -> bool:
 
 class _LeanFiles(JSONFileLoader):  # type: ignore[misc]  # botocore has no types
     def load_file(self, file_path: str) -> Any:
-        """What a file says, or None if there is none; in plain dictionaries, not in ordered ones."""
+        """Load a file into plain dictionaries instead of ordered ones. None if there is no such file."""
         for path, opened in ((f"{file_path}.json", open), (f"{file_path}.json.gz", gzip.open)):
             if os.path.isfile(path):
                 with opened(path, "rb") as file:
@@ -92,7 +92,7 @@ def _only(data: dict[str, Any], names: Collection[str]) -> dict[str, Any]:
 
 
 def _needed(operations: Any, shapes: dict[str, Any]) -> set[str]:
-    """The shapes that operations are made of, down to the last."""
+    """Return the names of all shapes that the operations use, directly or indirectly."""
     found: set[str] = set()
     new = set(_mentioned(operations))
     while new:
@@ -112,7 +112,7 @@ def _mentioned(data: Any) -> Iterator[str]:
 def _forget_documentation(data: Any) -> None:
     match data:
         case dict():
-            if isinstance(data.get("documentation"), str):  # not a shape or a member of that name
+            if isinstance(data.get("documentation"), str):  # unlike a shape or a member of that name
                 del data["documentation"]
             for value in data.values():
                 _forget_documentation(value)

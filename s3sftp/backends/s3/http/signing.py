@@ -1,4 +1,6 @@
-"""Signature Version 4 for S3, in headers. Pure: the moment and the credentials are given.
+"""Signs requests with AWS Signature Version 4 for S3, in headers. Pure.
+
+The caller passes the time and the credentials.
 
 Source: Amazon S3 API Reference, "Authenticating Requests: Using the Authorization Header".
 """
@@ -17,11 +19,11 @@ UNSIGNED: Final = "UNSIGNED-PAYLOAD"
 EMPTY: Final = hashlib.sha256(b"").hexdigest()
 _ALGORITHM: Final = "AWS4-HMAC-SHA256"
 _UNSIGNED_HEADERS: Final = frozenset({"user-agent", "accept-encoding"})
-"""Others on the way may change these."""
+"""Headers that proxies on the way may change."""
 
 
 class FrozenCredentials(Protocol):
-    """What botocore calls frozen credentials."""
+    """botocore's frozen credentials."""
 
     access_key: str
     secret_key: str
@@ -29,7 +31,7 @@ class FrozenCredentials(Protocol):
 
 
 class Signer:
-    """Signs for one service in one region."""
+    """Signs requests for one service in one region."""
 
     def __init__(self, region: str, service: str) -> None:
         self.region = region
@@ -45,10 +47,10 @@ class Signer:
         credentials: FrozenCredentials,
         now: datetime,
     ) -> None:
-        """Add what proves who asks, and for what.
+        """Add the signature to the headers.
 
-        `path` and `query` are as they are sent: percent-encoded, the query's fields in order of their names.
-        `headers` have lower-case names, `host` among them. `payload` is the body's SHA-256, or UNSIGNED.
+        `path` and `query` are as they are sent: percent-encoded, the query's fields sorted by name. `headers`
+        have lower-case names and include `host`. `payload` is the SHA-256 of the body, or UNSIGNED.
         """
         stamp = now.strftime("%Y%m%dT%H%M%SZ")
         headers["x-amz-date"] = stamp
@@ -70,13 +72,13 @@ class Signer:
 
 
 def _trimmed(value: str) -> str:
-    """With single spaces; those outside of ASCII are none."""
+    """Collapse runs of spaces; spaces outside of ASCII do not count."""
     return " ".join(value.split() if value.isascii() else [word for word in value.split(" ") if word])
 
 
 @lru_cache(maxsize=4)
 def _signing_key(secret: str, day: str, region: str, service: str) -> bytes:
-    """Good for a day."""
+    """Derive the key for signatures of one day."""
     key = f"AWS4{secret}".encode()
     for word in (day, region, service, "aws4_request"):
         key = hmac.digest(key, word.encode(), "sha256")

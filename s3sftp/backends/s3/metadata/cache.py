@@ -1,16 +1,16 @@
-"""What a session has just listed or changed, so that the STATs that follow it cost nothing.
+"""Caches what a session has just listed or changed, so that the STATs that follow cost no request.
 
-A client that lists a directory, or stores a file, asks for the same names again in the next moment. So what a
-listing told, and what a change left, is kept for the session that asked, for `ttl` seconds. That a name is
-missing is never kept, nor does any answer to STAT answer the next one.
+A client that lists a directory or stores a file asks for the same names a moment later. So the session keeps
+the metadata from its listings and changes for `ttl` seconds. The absence of a name is never cached, and no
+reply to a STAT answers the next one.
 
-What HEAD and GET told is kept too, but answers nobody: it only makes requests cheaper that the store accepts
-on the condition that the object is still that version.
+Replies to HEAD and GET are cached too, but answer no client: they only make requests cheaper that the store
+accepts on the condition that the object is still that version.
 
-Any change by this process, of whatever session, ends what is believed of the name, and of the directories
-above that may have gone with it. Each change has a number: a fact holds only if its name has not been changed
-since the number that was the latest when the store was asked. So an answer that is overtaken by a change on
-its way is never believed, however late it arrives.
+Any change by this process, in whatever session, invalidates the name and the directories above it that may
+have disappeared with it. Changes are numbered: an entry is valid only if its name has not changed since the
+latest number at the moment when the store was asked. A reply that a change overtakes is therefore never
+cached, however late it arrives.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ from s3sftp.backends.s3.metadata.equivalent_versions import EquivalentVersions
 from s3sftp.backends.s3.metadata.version_cache import VersionCache
 
 _CHANGES_KEPT = 20_000
-"""The latest changes whose names are known; for a name that was changed before these, any may have been."""
+"""Maximum recent changes whose names are known. Any other name may have been changed before them."""
 
 Head = Mapping[str, Any]
-"""An answer to HeadObject, or as much of one as a request of our own determines."""
+"""A reply to HeadObject, or as much of one as a request of our own determines."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,27 +39,30 @@ class ReadPoint:
     """The moment before the store is asked."""
 
     changes: int
-    """The number of the latest change by then."""
+    """The number of the latest change at that moment."""
     time: float
-    """What is learned is believed from here on, however long the answer took."""
+    """The start of the entry's lifetime, however long the reply took."""
 
 
 @dataclass(frozen=True, slots=True)
 class CachedMetadata:
-    """What a session knows of a key that something is at."""
+    """What a session knows about an existing key."""
 
     info: FileInfo
     moment: ReadPoint
     answers: bool = True
-    """Whether STAT may say so: it was listed or changed, not only looked at."""
+    """Whether it may answer a STAT: the session has listed or changed the name, not only looked it up."""
     head: Head | None = None
-    """All that a HEAD would tell, where that is known."""
+    """The complete reply to a HEAD, if it is known."""
     time_unknown: bool = False
-    """The store has not told the time: of a directory in a listing, or of what this process wrote."""
+    """Whether the time is unknown: of a directory in a listing, or of what this process wrote."""
 
 
 class MetadataCache:
-    """Facts by session and key (no slash at the end, also for a directory), for `ttl` seconds each."""
+    """Metadata by session and key, each valid for `ttl` seconds.
+
+    Keys have no slash at the end, not even a directory's.
+    """
 
     def __init__(
         self,
@@ -78,17 +81,20 @@ class MetadataCache:
         self._facts: OrderedDict[tuple[str, str], CachedMetadata] = OrderedDict()
         self._changes = 0
         self._changed: OrderedDict[str, int] = OrderedDict()
-        """The number of each key's latest change, the latest at the end."""
+        """The number of each key's latest change, the latest last."""
         self._all_changed = 0
-        """The same for all other keys."""
+        """The number of the latest change that any other key may have had."""
         self._under_way: Counter[str] = Counter()
-        """How many changes of a key have begun and not ended."""
+        """Changes of each key that have begun and not ended."""
 
     def __len__(self) -> int:
         return len(self._facts)
 
     def get(self, key: str, session: Session) -> CachedMetadata | None:
-        """What the session knows; whatever is not to be said to a client must be confirmed by the store."""
+        """Return what the session knows.
+
+        Unless it `answers`, the store must confirm it before a client sees it.
+        """
         fact = self._facts.get((session.session_id, key))
         if fact is None:
             return None
@@ -99,7 +105,10 @@ class MetadataCache:
         return fact
 
     def moment(self) -> ReadPoint:
-        """Take one before asking the store; `learn` wants it back with the answer."""
+        """Return the current read point.
+
+        Take it before asking the store, and pass it to `learn` with the reply.
+        """
         return ReadPoint(self._changes, self._clock())
 
     def learn(
@@ -113,8 +122,11 @@ class MetadataCache:
         head: Head | None = None,
         time_unknown: bool = False,
     ) -> bool:
-        """Keep what the store said, unless this process has changed it since, or the session has asked again
-        and been told sooner; returns whether it did."""
+        """Cache what the store replied; return whether it was cached.
+
+        It is not if this process has changed the name since, or if the session has an entry from a later read
+        point.
+        """
         known = self._facts.get((session.session_id, key))
         if self._changed_at(key) > moment.changes or (known is not None and known.moment.time > moment.time):
             return False
@@ -122,19 +134,20 @@ class MetadataCache:
         return True
 
     def forget(self, key: str) -> None:
-        """The store has just contradicted what may be believed of it: no session believes it any more."""
+        """Invalidate a name for all sessions, because the store has just contradicted what is cached."""
         self._note_change(key)
 
     @contextmanager
     def changing(
         self, key: str, session: Session, *, tree: bool = False, beside: str = ""
     ) -> Iterator[PendingChange]:
-        """Around a request that changes a key (or all below it): from its begin to its end, and of what was
-        asked before its end, nothing is believed, however it went. The session then knows what the change
-        left (`PendingChange.left`). `beside` is a key that is there in any case, so the directories above
-        it are.
+        """Hold this around a request that changes a key, or with `tree` all keys below it.
 
-        Of changes of one key at once nobody knows which was the last: then nothing is.
+        Replies to anything that was asked before the end of the change are not cached, whether it succeeds or
+        not. The session then caches what the change left (`PendingChange.left`). `beside` is a key that
+        exists in any case, and so do the directories above it.
+
+        If changes of one key overlap, their order is unknown and nothing is cached.
         """
         change = PendingChange()
         is_alone = key not in self._under_way
@@ -175,7 +188,7 @@ class MetadataCache:
         return self._changes
 
     def _note_made(self, key: str, change: PendingChange) -> None:
-        """Remember the name beyond its fact's time (`made_names`)."""
+        """Remember the name beyond the lifetime of its entry (`created_names`)."""
         if not change.there:
             return
         is_dir = change.info is not None and change.info.is_dir
@@ -203,20 +216,20 @@ class PendingChange:
         self.time_unknown = False
 
     def left(self, info: FileInfo, head: Head | None = None, *, time_unknown: bool = False) -> None:
-        """What STAT would say now; `head` if all is known that a HEAD would tell; `time_unknown` if STAT
-        has to ask for the time."""
+        """Record what STAT would answer now. Pass `head` if the complete reply to a HEAD is known, and
+        `time_unknown` if STAT must ask the store for the time."""
         self.there = True
         self.info = info
         self.head = head
         self.time_unknown = time_unknown
 
     def left_something(self) -> None:
-        """The key is there; what exactly STAT would say is not known."""
+        """Record that the key exists, although what STAT would answer is unknown."""
         self.there = True
 
 
 def _above(key: str) -> Iterator[str]:
-    """The keys of the directories above."""
+    """Yield the keys of the directories above."""
     position = key.rfind("/")
     while position > 0:
         key = key[:position]

@@ -1,8 +1,8 @@
-"""The Content-Type of an object, by the name of the file. Pure, and the same on every machine.
+"""Chooses the Content-Type of an object by the file's name. Pure, and the same on every machine.
 
-Python's own table and the one below decide, not the machine's: replicas agree, wherever they run. A
-compressed file is what it is (`application/gzip`), not what is in it: with a Content-Encoding browsers and
-many S3 clients would unpack it, and deliver other bytes than were stored.
+Python's built-in table and the one below decide, not the machine's, so that all replicas agree. A compressed
+file gets the type of its compression (`application/gzip`), not of its content: with a Content-Encoding,
+browsers and many S3 clients would unpack it and deliver bytes other than those stored.
 """
 
 from __future__ import annotations
@@ -50,14 +50,15 @@ _KNOWN: Final = mimetypes.MimeTypes(filenames=()).types_map[True] | {
 _UNFINISHED: Final = re.compile(
     r"(\.[0-9a-f]{8})?\.(filepart|partial|part|tmp|temp|upload|uploading)$", re.IGNORECASE
 )
-"""What WinSCP, rclone and many scripts put behind a name while they upload; afterwards they rename."""
+"""Suffixes that WinSCP, rclone and many scripts append during an upload; they rename the file afterwards."""
 _OF_RSYNC: Final = re.compile(r"\.(.+)\.[A-Za-z0-9]{6}$")
 
 
 def content_type(key: str) -> str | None:
-    """The type by the last name of a key; None when the name does not tell, and of a directory's marker.
+    """Return the type for the last name of a key; None if the name does not tell, and for a directory's
+    marker.
 
-    Of a name under which a file is only uploaded it is that of the name that it will have: a rename keeps it.
+    A temporary name of an upload gets the type of the final name, because a rename keeps the type.
     """
     name = _UNFINISHED.sub("", basename(key))
     if (hidden := _OF_RSYNC.fullmatch(name)) is not None:

@@ -1,14 +1,15 @@
-"""Which names this server has made files or directories of: hints that outlive the facts.
+"""Remembers which names this server has created as files or directories, as hints for later requests.
 
-A bucket can hold `a` and `a/b` at once, and then no listing shows both: the file hides the directory. To find
-out before each upload would cost requests, and facts live for seconds. So the server remembers what it made
-itself, and only where a new file would hide that, or be hidden by it, is the store asked.
+These hints outlive the metadata cache. A bucket can hold `a` and `a/b` at once. Then no listing shows both:
+the file hides the directory. Checking that before each upload would cost requests, and cached metadata lives
+for seconds. So the server remembers the names it has created itself, and asks the store only where a new file
+would hide one of them, or be hidden by it.
 
-    slot of "a"      digest of "a", and whether it was made a file or a directory
-    …                a name that falls on a taken slot replaces what was there
+    slot of "a"      digest of "a", and whether it was created as a file or a directory
+    …                a name whose slot is taken replaces the previous one
 
-The slots are memory that all workers write to: a number at a time, so nothing is read half-written. A hint is
-never an answer. It may be out of date, as others change the bucket too.
+The slots are memory that all workers write to, one number at a time, so no slot is read half-written. A hint
+is never an answer: it may be out of date, as others change the bucket too.
 """
 
 from __future__ import annotations
@@ -19,30 +20,30 @@ from hashlib import blake2b
 from s3sftp.runtime.shared_counters import SharedCounters
 
 ROWS = 1 << 16
-"""As many slots for each worker: half a megabyte."""
+"""Slots per worker: half a megabyte."""
 _KIND_BITS = 3
 
 
 class CreatedKind(enum.IntEnum):
-    """What was made of a name."""
+    """What a name was created as."""
 
     FILE = 1
     DIRECTORY = 2
 
 
 class CreatedNames:
-    """The hints, as one worker uses them; without a table they are this process's alone."""
+    """The hints, as one worker uses them. Without a table they belong to this process alone."""
 
     def __init__(self, table: SharedCounters | None = None) -> None:
         self._slots = (table or SharedCounters.alone(ROWS)).numbers
 
     def note(self, key: str, made: CreatedKind) -> None:
-        """Remember what was made of a key (no slash at its end)."""
+        """Remember what a key (without a slash at its end) was created as."""
         slot, digest = self._find(key)
         self._slots[slot] = digest | made
 
     def note_below(self, key: str) -> None:
-        """Remember the directories that a key is in."""
+        """Remember the directories above a key."""
         position = key.rfind("/")
         while position > 0:
             key = key[:position]
@@ -50,12 +51,12 @@ class CreatedNames:
             position = key.rfind("/")
 
     def is_noted(self, key: str, made: CreatedKind) -> bool:
-        """Whether the last that was made of the key is this, as far as it is remembered."""
+        """Whether the key was last created as this kind, as far as it is remembered."""
         slot, digest = self._find(key)
         return self._slots[slot] == digest | made
 
     def forget(self, key: str) -> None:
-        """The key is not what was made of it any more."""
+        """Forget a key that is no longer what it was created as."""
         slot, digest = self._find(key)
         if self._slots[slot] & ~_KIND_BITS == digest:
             self._slots[slot] = 0

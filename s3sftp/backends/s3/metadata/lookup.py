@@ -1,4 +1,4 @@
-"""HeadObject, and what a name is: a file, a directory or nothing."""
+"""Looks up what a name is, by HeadObject and LIST: a file, a directory or nothing."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from s3sftp.backends.s3.requests.list_pages import first_lines
 from s3sftp.errors import InvalidRequest, IsADirectory, NotADirectory, NotFound, StorageError, StorageFailure
 
 _BEGINNINGS: Final = 20
-"""How many keys that begin with a name are looked through for it: names such as `a-1` come before `a/`."""
+"""How many keys that begin with a name are searched for it: names such as `a-1` come before `a/`."""
 
 
 class Lookup:
-    """Looks names up: the store is asked each time, but for `recent`.
+    """Looks up names. Every lookup asks the store, except `recent`.
 
-    What the session knows of a name decides which request is sent first, never what is said.
+    What the session knows about a name decides which request is sent first, never the answer.
     """
 
     def __init__(self, store: S3Client, keys: KeyMapping, facts: MetadataCache) -> None:
@@ -37,7 +37,7 @@ class Lookup:
         self._facts = facts
 
     async def recent(self, place: Place, session: Session) -> FileInfo:
-        """As `info`; but what the session has listed or changed a moment ago is not asked for again."""
+        """Like `info`, but answer from the cache what the session has listed or changed a moment ago."""
         if place.is_root:
             return FileInfo.directory()
         key = self._keys.key_of(place)
@@ -51,10 +51,13 @@ class Lookup:
         return fact.info
 
     async def info(self, place: Place, session: Session, *, is_unlikely: bool = False) -> FileInfo:
-        """A file or directory. Where a key is both, it is the file. Raises NotFound.
+        """Look up a file or directory. A key that is both counts as the file.
 
-        A file is one HEAD; a directory, or nothing, one LIST more. What the session saw as a directory is one
-        LIST, and so is nothing where it `is_unlikely` that anything is there; a file then is one LIST more.
+        A file costs one HEAD; a directory, or nothing, costs one LIST more. If the session has seen a
+        directory, it costs one LIST. With `is_unlikely`, when probably nothing exists, so does a missing
+        name, and a file costs one LIST more.
+
+        Raises NotFound: if there is neither.
         """
         if place.is_root:
             return FileInfo.directory()
@@ -71,22 +74,25 @@ class Lookup:
             return self._found(key, session, await self._below(place), moment)
 
     async def file(self, place: Place, session: Session) -> FileInfo:
-        """A file. Raises NotFound, IsADirectory."""
+        """Look up a file. Raises NotFound: if nothing exists. Raises IsADirectory: if it is a directory."""
         info = await self.info(place, session)
         if info.is_dir:
             raise IsADirectory
         return info
 
     async def head(self, key: str, session: Session, *, answers: bool = False) -> Answer:
-        """What the store says of one object; `answers`: for a listing or a change of the session's own, so
-        that STAT may say it again. Raises NotFound."""
+        """Send a HEAD for one object and cache the reply. With `answers`, after a listing or a change by the
+        session, STAT may answer from it.
+
+        Raises NotFound: if there is no object.
+        """
         moment = self._facts.moment()
         answer = await self._head(key)
         self.learn(key, session, answer, moment, answers=answers, head=answer)
         return answer
 
     async def object(self, key: str) -> FileInfo | None:
-        """The object of exactly this key; None when there is none."""
+        """Look up the object with exactly this key; None if there is none."""
         try:
             return self.described(await self._head(key))
         except NotFound:
@@ -102,35 +108,44 @@ class Lookup:
         answers: bool = False,
         head: Head | None = None,
     ) -> FileInfo:
-        """What an answer to HEAD or GET says of an object; kept for requests that insist on its version."""
+        """Convert a reply to HEAD or GET, and cache it for requests that insist on its version."""
         info = self.described(answer)
         self._facts.learn(key, session, info, moment, answers=answers, head=head)
         self._facts.versions.keep_file(key, info, uploaded_at(answer), earliest_server_time(answer))
         return info
 
     def described(self, answer: Head) -> FileInfo:
-        """What an answer to HEAD or GET says of an object."""
+        """Convert a reply to HEAD or GET."""
         return file_info_from_head(answer, self._store.options)
 
     def known_file(self, key: str, session: Session) -> CachedMetadata | None:
-        """A version of a file that the session knows of, for a request that insists on it; whoever is told
-        then that it is another one by now asks the store."""
+        """Return a version of a file that the session knows, for a request with that version as its
+        condition.
+
+        If the store replies that the version is another one, the caller must look the file up.
+        """
         fact = self._facts.get(key, session)
         may_insist = self._store.features.has(Feature.MATCHED_COPIES)
         return fact if may_insist and fact is not None and fact.info.version is not None else None
 
     async def is_directory(self, place: Place) -> bool:
-        """Whether the name is a directory's, and no file's: what is needed to replace it."""
+        """Whether the name is a directory and no file, as a rename that replaces it requires."""
         return await self._below(place) is not None and await self.object(self._keys.key_of(place)) is None
 
     async def refuse_file(self, place: Place) -> None:
-        """Raise NotADirectory when the name is a file's, else NotFound: for a directory that is not there."""
+        """Report a missing directory.
+
+        Raises NotADirectory: if the name is a file's. Raises NotFound: otherwise.
+        """
         if await self.object(self._keys.key_of(place)) is not None:
             raise NotADirectory
         raise NotFound
 
     def _found(self, key: str, session: Session, info: FileInfo | None, moment: ReadPoint) -> FileInfo:
-        """What a name that is no object's is: a directory with its marker's time, or nothing."""
+        """Return what a name without an object is: a directory with its marker's time.
+
+        Raises NotFound: if nothing.
+        """
         if info is None:
             if self._facts.get(key, session) is not None:
                 self._facts.forget(key)
@@ -140,19 +155,18 @@ class Lookup:
         return info
 
     async def marker(self, place: Place) -> FileInfo | None:
-        """A directory with its marker's time; None when nothing is below it."""
+        """Look up a directory with its marker's time; None if no key is below it."""
         return await self._below(place)
 
     async def _ask_time(self, place: Place, key: str, session: Session) -> FileInfo:
-        """What the session has just written, of which the store alone knows the time."""
+        """Look up a file that the session has just written and whose time only the store knows."""
         try:
             return self.described(await self.head(key, session, answers=True))
         except NotFound:
             return await self.info(place, session)
 
     async def _ask_marker(self, place: Place, key: str, session: Session, fact: CachedMetadata) -> FileInfo:
-        """What a listing has told to be a directory: as long as that is believed, only its time is asked
-        for."""
+        """Look up only the time of a directory from a listing, while the listing is valid."""
         found = await self._below(place)
         if found is None:
             return await self.info(place, session)
@@ -164,16 +178,18 @@ class Lookup:
         answer = await self._store.call("HeadObject", Key=key)
         if "ContentLength" in answer:
             return answer
-        return await self._measured(key, answer)  # such as GCS says of what it unpacks on its way
+        return await self._measured(key, answer)  # as GCS omits it for what it decompresses
 
     async def _measured(self, key: str, head: Answer) -> Answer:
-        """What the answer to a GET of the first byte says of the object, as a HEAD does. Where that does not
-        tell the size: what HEAD said, with the size that LIST tells. Raises StorageFailure when nothing does.
+        """Get the size by a GET of the first byte, whose reply describes the object as a HEAD does. If that
+        does not report the size either, take it from LIST.
+
+        Raises StorageFailure: if neither reports the size.
         """
         try:
             answer = await self._store.call("GetObject", Key=key, Range="bytes=0-0")
         except StorageError as error:
-            if not has_status(error, 416):  # it has no first byte
+            if not has_status(error, 416):  # a reply of 416 means that there is no first byte
                 raise
         else:
             response_body(answer).close()
@@ -185,24 +201,25 @@ class Lookup:
         raise StorageFailure("storage does not tell the file's size")
 
     async def _below(self, place: Place) -> FileInfo | None:
-        """The directory, if any key is below; a marker is below itself."""
+        """Look up the directory; None if no key is below it. A marker counts as below itself."""
         try:
             prefix = self._keys.prefix_of(place)
-        except InvalidRequest:  # the key has 1 024 bytes: nothing can be below it
+        except InvalidRequest:  # the key has 1 024 bytes, so nothing can be below it
             return None
         lines = await first_lines(self._store, prefix, 1, needed=())
         return self._directory(lines, prefix) if lines else None
 
     def _directory(self, lines: list[Answer], prefix: str) -> FileInfo:
-        """A directory, out of the lines of what is below it."""
+        """Describe a directory from the listing entries below it."""
         if not self._store.options.keeps_times:
             return FileInfo.directory()
         return directory_info_from_page({"Contents": lines}, prefix)
 
     async def _listed(self, key: str) -> tuple[bool, FileInfo | None]:
-        """What a listing of all that begins with the name tells: whether that decides what it is, and what.
+        """List the keys that begin with the name. Returns whether this decides what the name is, and what it
+        is.
 
-        A file would come first, and its metadata is for HEAD to tell.
+        A file would come first; it is left to HEAD, which alone reports metadata.
         """
         if not self._store.features.has(Feature.ANY_PREFIX):
             return False, None
@@ -211,7 +228,7 @@ class Lookup:
         except StorageError as error:
             if not has_status(error, 400, 403, 501):
                 raise
-            if not has_status(error, 403):  # which a policy says that allows to list some prefixes alone
+            if not has_status(error, 403):  # 403 may come from a policy that allows only some prefixes
                 await first_lines(self._store, f"{key}/", 1, needed=())
                 self._store.features.lacks(Feature.ANY_PREFIX, error.detail)
             return False, None

@@ -1,4 +1,4 @@
-"""Objects in S3's words and in the contract's: times, versions and the fields of requests. Pure."""
+"""Converts between S3 objects and the contract's types: times, versions, modes and request fields. Pure."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _PARTIAL = 206
 _TOTAL = re.compile(r"bytes 0-\d+/(\d+)")
 
 _CLOCK_SECONDS = 600.0
-"""By how much our clock may be ahead of the store's."""
+"""Maximum seconds that our clock may be ahead of the store's."""
 _CARRIED = (
     "CacheControl",
     "ContentDisposition",
@@ -39,18 +39,18 @@ _CARRIED = (
 
 _MODE_DIGITS = 8
 _DECIMAL_MODES = range(stat.S_IFREG, stat.S_IFREG + 0o10000)
-"""What s3fs writes of a file. None of these numbers is octal and has the type of a file in it."""
+"""Decimal modes that s3fs writes for a file. Read as octal, none of them has a file's type."""
 
 
 def mode_text(mode: int) -> str:
-    """Permission bits of a file as others read them: with its type, for rclone, and with a zero in front,
-    which tells s3fs that it is octal."""
+    """Format permission bits so that others can read them: with the file type, for rclone, and a leading
+    zero, by which s3fs recognises octal."""
     return f"0{stat.S_IFREG | mode:o}"
 
 
 def mode_of(metadata: Mapping[str, str]) -> int | None:
-    """The permission bits in an object's metadata: octal, or decimal with the type as s3fs writes them; None
-    when there are none that make sense."""
+    """Return the permission bits in an object's metadata: octal, or decimal with the type as s3fs writes
+    them. None if no valid ones are there."""
     text = metadata.get(MODE_METADATA, "")
     if not (text.isascii() and text.isdigit() and len(text) <= _MODE_DIGITS):
         return None
@@ -60,25 +60,28 @@ def mode_of(metadata: Mapping[str, str]) -> int | None:
 
 
 def version_of(answer: Mapping[str, Any]) -> str | None:
-    """The ETag, always in quotes: some stores leave them out in some answers."""
+    """Return the ETag in quotes, which some stores leave out in some replies."""
     etag: str | None = answer.get("ETag")
     return etag if not etag or etag.startswith(('"', "W/")) else f'"{etag}"'
 
 
 def condition_on(version: str | None) -> Fields:
-    """What has a GET fail on another version. A weak ETag matches nothing: the answer's own has to tell."""
+    """Return the condition that makes a GET fail on another version.
+
+    A weak ETag matches nothing, so the caller must compare the reply's ETag instead.
+    """
     return {} if version is None or version.startswith("W/") else {"IfMatch": version}
 
 
 def is_version(answer: Mapping[str, Any], version: str) -> bool:
-    """Whether an answer is of this version. A proxy may say of any ETag that it is weak."""
+    """Whether a reply belongs to this version. A proxy may mark any ETag as weak."""
     return (version_of(answer) or "").removeprefix("W/") == version.removeprefix("W/")
 
 
 def file_info_from_head(answer: Mapping[str, Any], options: S3Options) -> FileInfo:
-    """A file, out of the answer to HEAD or GET, with the time and the permissions that are kept with it.
+    """Describe a file from a reply to HEAD or GET, with the time and permissions in its metadata.
 
-    Raises StorageFailure when the answer does not tell the size: unknown is not 0.
+    Raises StorageFailure: if the reply does not report the size, since an unknown size must not become 0.
     """
     if "ContentLength" not in answer:
         raise StorageFailure("storage does not tell the file's size")
@@ -91,13 +94,16 @@ def file_info_from_head(answer: Mapping[str, Any], options: S3Options) -> FileIn
 
 
 def uploaded_at(answer: Mapping[str, Any]) -> float | None:
-    """When the object was written, by the store's clock."""
+    """When the object was written, by the store's clock, in seconds."""
     return _seconds(answer.get("LastModified"))
 
 
 def size_of(answer: Mapping[str, Any], stop: int) -> int | None:
-    """The size of the whole object, out of the answer to a GET of its first `stop` bytes; None when it is not
-    told. An answer that does not say what it is a part of is all of it only where it is longer than asked."""
+    """Return the size of the whole object from the reply to a GET of its first `stop` bytes; None if it is
+    not reported.
+
+    A reply without Content-Range is the whole object only if it is longer than requested.
+    """
     if "ContentRange" in answer:
         total = _TOTAL.fullmatch(answer["ContentRange"])
         return None if total is None else int(total[1])
@@ -106,24 +112,24 @@ def size_of(answer: Mapping[str, Any], stop: int) -> int | None:
 
 
 def is_partial(answer: Mapping[str, Any]) -> bool:
-    """Whether the store says that the body is a part of the object."""
+    """Whether the store's status says that the body is a part of the object (206)."""
     return bool(answer.get("ResponseMetadata", {}).get("HTTPStatusCode") == _PARTIAL)
 
 
 def file_info_from_listing(line: Mapping[str, Any]) -> FileInfo:
-    """A file, out of a line of a listing. That does not tell metadata: the time is the upload's, in seconds,
-    as HEAD tells it."""
+    """Describe a file from a listing entry. A listing does not report metadata: the time is the upload's, in
+    whole seconds as in a HEAD."""
     return FileInfo.file(int(line["Size"]), _seconds(line.get("LastModified")), version_of(line))
 
 
 def directory_info_from_page(answer: Mapping[str, Any], prefix: str) -> FileInfo:
-    """A directory, out of the first page of a listing of what is below it: the marker comes first, if any."""
+    """Describe a directory from the first page of its listing, where its marker, if any, comes first."""
     first: Mapping[str, Any] = next(iter(answer.get("Contents", ())), {})
     return FileInfo.directory(_seconds(first.get("LastModified")) if first.get("Key") == prefix else None)
 
 
 def server_time(answer: Mapping[str, Any]) -> float | None:
-    """When the store answered, by its own clock."""
+    """When the store replied, by its own clock, in seconds; None if the reply has no valid Date header."""
     date = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date")
     try:
         return parsedate_to_datetime(date).timestamp() if date else None
@@ -132,13 +138,13 @@ def server_time(answer: Mapping[str, Any]) -> float | None:
 
 
 def earliest_server_time(answer: Mapping[str, Any]) -> float:
-    """When the store answered, by its clock; where it tells no date, the earliest that it can have been."""
+    """When the store replied, by its clock; without a Date header, the earliest possible time."""
     told = server_time(answer)
     return time.time() - _CLOCK_SECONDS if told is None else told
 
 
 def placement(options: S3Options) -> Fields:
-    """Where and how an object is kept: S3 takes none of this over from the source of a copy."""
+    """Fields for encryption, storage class and ACL, none of which S3 takes over from the source of a copy."""
     fields: Fields = {}
     if options.sse != "none":
         fields["ServerSideEncryption"] = options.sse
@@ -156,7 +162,7 @@ def placement(options: S3Options) -> Fields:
 def new_object(
     options: S3Options, write_id: str, mtime: float | None, mode: int | None = None, *, key: str = ""
 ) -> Fields:
-    """The fields of a request that makes an object out of a client's bytes; `key` tells of what type."""
+    """Fields of a request that creates an object from a client's bytes; `key` decides the Content-Type."""
     fields = placement(options)
     if options.content_types and (kind := content_type(key)) is not None:
         fields["ContentType"] = kind
@@ -171,13 +177,13 @@ def new_object(
 
 
 def written_head(fields: Fields, info: FileInfo) -> Fields:
-    """What a HEAD would tell of an object that was made with these fields."""
+    """Return the HEAD reply for an object that was created with these fields."""
     kept = {name: fields[name] for name in _CARRIED if name in fields}
     return {**kept, "Metadata": fields["Metadata"], "ContentLength": info.size, "ETag": info.version}
 
 
 def carried_over(head: Mapping[str, Any]) -> Fields:
-    """What a rewritten object takes over from the old one; metadata is the caller's to add."""
+    """Fields that a rewritten object takes over from the old one. The caller adds the metadata."""
     fields = {name: head[name] for name in _CARRIED if head.get(name) not in (None, "")}
     if fields.get("StorageClass") == "STANDARD":
         del fields["StorageClass"]
@@ -185,7 +191,7 @@ def carried_over(head: Mapping[str, Any]) -> Fields:
 
 
 def write_id_of(head: Mapping[str, Any]) -> str | None:
-    """Which write of ours made the object, if one did."""
+    """Return the id of the write of ours that created the object; None if none did."""
     found: str | None = head.get("Metadata", {}).get(UPLOAD_METADATA)
     return found
 

@@ -1,19 +1,19 @@
-"""What the metadata of a version says, which LIST does not tell: remembered for good.
+"""Caches the metadata of versions, which LIST does not report, for all workers and without expiry.
 
-A version's metadata never changes. A listing tells a version by its key, ETag, size and the second of its
-upload; what HEAD or GET has said of the same four is shown without asking again, by every worker:
+The metadata of a version never changes. A listing identifies a version by its key, ETag, size and the second
+of its upload. What HEAD or GET has reported for the same four answers every worker without another request:
 
     entry    digest of the four │ modification time │ permissions │ check over all of it
 
-The one doubt is that second: a copy of an object onto itself may keep the ETag, so within a second there can
-be two versions that look the same. An answer counts only if the store gave it after that second was over:
-every later version has a later one.
+The one doubt is that second: a copy of an object onto itself may keep the ETag, so two versions within one
+second can look the same. A reply is therefore cached only if the store sent it after that second was over,
+since every later version has a later second.
 
-Of a directory the key is all that a listing tells, so its entry says what was seen last of its marker. It is
-replaced when somebody looks again, and dropped when this server changes the directory.
+A listing reports only the key of a directory, so its entry holds what was last seen of its marker. It is
+replaced at the next lookup, and dropped when this server changes the directory.
 
-The entries are memory that all workers write to, 32 bytes each. Where no place is free for a new one, it
-takes that of another. An entry that is read while another worker writes it fails its check.
+The entries are memory that all workers write to, 32 bytes each. If no slot is free for a new entry, it
+replaces another. An entry that is read while another worker writes it fails its check.
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ from s3sftp.backends.contract import FileInfo
 from s3sftp.runtime.shared_counters import SharedCounters
 
 ROWS: Final = 1 << 20
-"""For each worker 8 MiB, which are 262 144 entries. Only what is used takes memory."""
+"""8 MiB per worker, or 262 144 entries. Only used entries occupy memory."""
 ENTRY_BYTES: Final = 32
 
 _CERTAIN_SECONDS: Final = 2
-"""An answer that is dated so much after the upload was given when the second of the upload was over."""
+"""Seconds between upload and reply from which the second of the upload was certainly over."""
 _PLACES: Final = 16
-"""Where an entry may stand, side by side."""
+"""Adjacent slots in which an entry may be."""
 _SET: Final = 4 * _PLACES
-"""Numbers of one set: the digests, then the times, the permissions and the checks."""
+"""Numbers per set: the digests, then the times, the permissions and the checks."""
 _WORD: Final = (1 << 64) - 1
 _HAS_TIME: Final = 1 << 32
 _HAS_MODE: Final = 1 << 33
@@ -44,22 +44,22 @@ _INTEGER: Final = struct.Struct("<Q")
 
 
 class VersionCache:
-    """The memory, as one worker uses it; without a table it is this process's alone."""
+    """The shared memory, as one worker uses it. Without a table it belongs to this process alone."""
 
     def __init__(self, table: SharedCounters | None = None) -> None:
         self._words = (table or SharedCounters.alone(ROWS)).numbers
         self._sets = (len(self._words) - 1) // _SET
-        """The last number counts the changes of whole trees."""
+        """The last number counts changes of whole trees."""
 
     def keep_file(self, key: str, info: FileInfo, uploaded: float | None, told: float) -> None:
-        """What HEAD or GET has said of a file, if that is certain. `uploaded` and `told` are by the store's
-        clock: when the object was written, and when the store answered."""
+        """Cache what HEAD or GET has reported about a file, if it is certain. `uploaded` and `told` are
+        seconds of the store's clock: when the object was written, and when the store replied."""
         if uploaded is None or told - uploaded < _CERTAIN_SECONDS:
             return
         self._put(_file_digest(key, info.version, info.size, uploaded), info)
 
     def completed(self, key: str, listed: FileInfo) -> FileInfo | None:
-        """A line of a listing with what is known of that version; None when nothing is."""
+        """Complete a listing entry with what is known about that version; None if nothing is known."""
         if listed.is_dir:
             return self._get(self._directory_digest(key), listed)
         if listed.mtime is None:
@@ -67,11 +67,11 @@ class VersionCache:
         return self._get(_file_digest(key, listed.version, listed.size, listed.mtime), listed)
 
     def keep_directory(self, key: str, info: FileInfo) -> None:
-        """What was seen of a directory's marker, or that it has none."""
+        """Cache what was seen of a directory's marker, or that it has none."""
         self._put(self._directory_digest(key), info)
 
     def forget_directory(self, key: str, *, tree: bool = False) -> None:
-        """The name is not what it was; with `tree`, nor is any below it."""
+        """Drop a directory's entry; with `tree`, also all entries below it."""
         if tree:
             self._words[-1] = (self._words[-1] + 1) & _WORD
             return
@@ -101,7 +101,7 @@ class VersionCache:
         place = self._place_of(start, name)
         if place is None:
             place = self._place_of(start, 0)
-        if place is None:  # which of them goes is the same as chance
+        if place is None:  # the choice among them is as good as random
             place = proof % _PLACES
         time = 0 if info.mtime is None else _INTEGER.unpack(_FLOAT.pack(info.mtime))[0]
         more = 0 if info.mtime is None else _HAS_TIME
@@ -129,7 +129,7 @@ def _file_digest(key: str, version: str | None, size: int, uploaded: float) -> t
 
 
 def _digest(text: str) -> tuple[int, int]:
-    """What an entry is found by, which is never 0, and what proves that it is the one."""
+    """Return the number that an entry is found by, which is never 0, and the one that proves its identity."""
     raw = blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
     return int.from_bytes(raw[:8], "little") | 1, int.from_bytes(raw[8:], "little")
 

@@ -1,1 +1,1 @@
-"""Names: listings, directories and their markers, removing and renaming of files and trees."""
+"""Implements names: listings, directories and their markers, and removing and renaming of files and trees."""

@@ -1,9 +1,9 @@
-"""Directories: the markers that stand for them, and those that stand for nothing any more.
+"""Creates and removes directories, which S3 does not have: their markers, and ghosts of emptied directories.
 
-S3 has no directories. One without a marker is gone with its last file; a client that removes a tree does not
-know that and sends RMDIR: so the directories that this process emptied lately may be removed once more. Some
-stores have real directories behind the keys, and may go on listing the ghost of an emptied one; deleting the
-marker that it never had removes it.
+A directory without a marker disappears with its last file. A client that removes a tree does not know that
+and sends RMDIR for it, so a directory that this process has emptied lately may be removed once more. Some
+stores have real directories behind the keys and may go on listing the ghost of an emptied one. Deleting its
+marker, which it never had, removes the ghost.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _HIDDEN_ADVICE = "remove or rename the object with a tool of the store"
 
 
 class DirectoryMarkers:
-    """Makes and removes directories."""
+    """Creates and removes directories."""
 
     def __init__(
         self,
@@ -49,10 +49,13 @@ class DirectoryMarkers:
         self._writing = writing
         self._clock = clock
         self._emptied: OrderedDict[str, float] = OrderedDict()
-        """Markers of directories out of which this process removed something, and when."""
+        """Markers of directories from which this process has removed something, and when."""
 
     async def make(self, place: Place, session: Session) -> None:
-        """Write a directory's marker. Raises AlreadyExists, PermissionDenied."""
+        """Write the marker of a directory.
+
+        Raises AlreadyExists: if the name exists. Raises PermissionDenied: if the name is reserved.
+        """
         self._keys.refuse_to_make(place)
         marker = self._keys.prefix_of(place)
         try:
@@ -63,7 +66,11 @@ class DirectoryMarkers:
             raise AlreadyExists
 
     async def remove(self, place: Place, session: Session) -> None:
-        """Remove a directory that is nothing but its marker. Raises NotFound, NotADirectory, NotEmpty."""
+        """Remove a directory that contains only its marker.
+
+        Raises NotFound: if it does not exist. Raises NotADirectory: if it is a file. Raises NotEmpty: if
+        anything is below it. Raises InvalidRequest: if it is the root.
+        """
         if place.is_root:
             raise InvalidRequest("the root cannot be removed")
         marker = self._keys.prefix_of(place)
@@ -84,8 +91,8 @@ class DirectoryMarkers:
         await self.removed_below(place, session)
 
     def _refuse_hidden(self, marker: str, lines: list[Answer]) -> None:
-        """Raise NotEmpty, and tell the operator, when there is something that no listing shows: nobody who
-        has seen an empty directory means to remove it."""
+        """Raise NotEmpty, and log it for the operator, if the directory holds something that no listing
+        shows. A client that sees an empty directory does not mean to remove that."""
         for line in lines:
             if line["Key"] == marker:
                 text = "directory has content of its own that is not shown" if line["Size"] else ""
@@ -102,7 +109,7 @@ class DirectoryMarkers:
         return await is_listed(self._store, marker)
 
     async def removed_below(self, place: Place, session: Session) -> None:
-        """To be told when something was removed. By option, sees that the directory it was in stays."""
+        """Note that something was removed. By option, write a marker so that its directory remains."""
         parent = place.parent
         if parent.is_root:
             return
@@ -116,7 +123,7 @@ class DirectoryMarkers:
                 await self._writing.marker(marker, session)
         except AlreadyExists:
             pass
-        except StorageError as error:  # what was asked for is done
+        except StorageError as error:  # the removal itself has succeeded
             _log.warning("directory.marker_not_written", error=str(error), detail=error.detail)
 
     def _note_emptied(self, place: Place) -> None:
@@ -129,14 +136,14 @@ class DirectoryMarkers:
             self._emptied.popitem(last=False)
 
     def _was_emptied(self, marker: str) -> bool:
-        """Whether this process emptied it lately; true once."""
+        """Whether this process has emptied the directory lately. True only once."""
         emptied_at = self._emptied.pop(marker, None)
         return emptied_at is not None and self._clock() - emptied_at < EMPTIED_SECONDS
 
 
 def marker_levels(top: str, keys: Iterable[str]) -> list[list[str]]:
-    """The markers, there or not, of `top` and all directories on the way to keys below it; the deepest
-    first, grouped by depth."""
+    """Group the markers, existing or not, of `top` and the directories above the keys by depth, deepest
+    first."""
     markers = {top}
     for key in keys:
         if key.endswith("/"):

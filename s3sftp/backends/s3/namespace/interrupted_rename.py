@@ -1,16 +1,16 @@
-"""Whether a directory in the way of a rename is what the same rename, interrupted, has left there.
+"""Recognises a target directory that an earlier, interrupted attempt of the same rename has left.
 
-It is when all of this holds:
+It is one if all of this holds:
 
-    each name in both      the same bytes: equal ETags, or else the same write of ours (HEAD of both)
-    at least one of them   a file that is a copy by its origin, not only by its bytes; where there are only
-                           markers, which are all alike: this process remembers that rename
-    the rest               only at the source (interrupted while copying)
+    each name in both      has the same bytes: equal ETags, or else the same write of ours (HEAD of both)
+    at least one of them   is a file that is a copy by its origin, not only by its bytes; if there are only
+                           markers, which are all alike, this process remembers that rename
+    the other names        are only at the source (interrupted while copying)
                            or only at the target (interrupted while deleting), never on both sides
 
-Then only what the target misses is copied; what is there is not written again. So whatever else the target
-holds, a rename that goes on overwrites nothing, and removes nothing that is not there too. After a restart
-one that had but empty directories left to remove is refused: RMDIR does what is left of it.
+The rename then copies only what the target lacks, and writes nothing again that exists. So whatever else the
+target holds, a resumed rename overwrites nothing, and removes nothing that is not at the target too. After a
+restart, a rename that had only empty directories left to remove is refused; RMDIR removes them.
 """
 
 from __future__ import annotations
@@ -37,17 +37,17 @@ class InterruptedRenames:
     def __init__(self, store: S3Client) -> None:
         self._store = store
         self._begun: OrderedDict[tuple[str, str], float] = OrderedDict()
-        """Renames of trees that this process began, and when."""
+        """Renames of trees that this process has begun, and when."""
 
     def begun(self, old: str, new: str) -> None:
-        """To be told before anything is copied."""
+        """Note that a rename begins, before anything is copied."""
         self._begun[old, new] = time.monotonic()
         self._begun.move_to_end((old, new))
         while len(self._begun) > REMEMBERED_ENTRIES:
             self._begun.popitem(last=False)
 
     def ended(self, old: str, new: str) -> None:
-        """To be told when nothing is left to do."""
+        """Note that a rename is complete."""
         self._begun.pop((old, new), None)
 
     def _is_remembered(self, old: str, new: str) -> bool:
@@ -57,8 +57,10 @@ class InterruptedRenames:
     async def missing(
         self, old: str, new: str, source: Sequence[ListedObject], target: Sequence[ListedObject]
     ) -> list[ListedObject]:
-        """The lines of the source that are still to be copied. Raises AlreadyExists when the target is no
-        unfinished rename of it."""
+        """Return the entries of the source that are still to be copied.
+
+        Raises AlreadyExists: if the target is not an interrupted rename of the source.
+        """
         there = {line.key.removeprefix(new): line for line in target}
         missing = [line for line in source if line.key.removeprefix(old) not in there]
         both = [(line, there[name]) for line in source if (name := line.key.removeprefix(old)) in there]
@@ -78,10 +80,10 @@ class InterruptedRenames:
         return missing
 
     async def is_copy(self, old: str, new: str) -> bool:
-        """Whether the new object was copied from the old: by the id of the write that both come from.
+        """Whether the new object was copied from the old, by the id of the write that created both.
 
-        Objects of other programs have none. A copy of one in parts says which version it is of; otherwise a
-        copy is what has the same ETag and size and is not older.
+        Objects of other programs have no such id. A copy of one in parts lists the version it comes from;
+        otherwise an object with the same ETag and size that is not older counts as a copy.
         """
         try:
             first, second = await self._heads(old, new)
@@ -103,7 +105,8 @@ class InterruptedRenames:
         )
 
     async def _require_same_write(self, old: ListedObject, new: ListedObject) -> None:
-        """For objects whose ETags differ: copies of what was written in parts, or encrypted, have others."""
+        """Raise AlreadyExists unless objects with different ETags come from one write. Copies of objects that
+        were uploaded in parts, or are encrypted, have other ETags."""
         same = False
         if old.size == new.size:
             try:
@@ -122,7 +125,7 @@ class InterruptedRenames:
 
 
 def _are_equal(old: ListedObject, new: ListedObject) -> bool:
-    """Whether the listings alone say that the bytes are the same."""
+    """Whether the listings alone show that the bytes are equal."""
     if old.is_marker and new.is_marker:
         return True
     return old.size == new.size and bool(old.version) and old.version == new.version

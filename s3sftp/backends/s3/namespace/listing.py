@@ -1,8 +1,8 @@
-"""ListObjectsV2: a directory page by page, and all keys of a tree.
+"""Lists a directory page by page with ListObjectsV2, and all keys of a tree.
 
-Keys become entries: `dir/a` a file `a`; `dir/b/…` (a common prefix) a directory `b`; `dir/` the directory's
-own marker, not shown; nor is `.s3sftp/`, which is the server's. Where `a` and `a/` both exist the name is
-listed once, as the file, as `file_info` says too: what is below `a/` stays reachable by its full path.
+Keys become entries: `dir/a` is a file `a`, and `dir/b/…` (a common prefix) a directory `b`. The directory's
+own marker `dir/` is not shown, nor is `.s3sftp/`, which belongs to the server. If both `a` and `a/` exist,
+the name is listed once, as the file, as in `file_info`; what is below `a/` stays reachable by its full path.
 """
 
 from __future__ import annotations
@@ -29,34 +29,37 @@ from s3sftp.backends.s3.requests.list_pages import pages
 from s3sftp.telemetry import get_logger
 
 MOST_UNSORTED = 100_000
-"""The most names of one listing that are remembered where the store keeps no order."""
+"""Maximum names that are remembered of one listing if the store returns them unsorted."""
 _log = get_logger("s3sftp.s3")
 
 
 @dataclass(frozen=True, slots=True)
 class ListedObject:
-    """One object of a flat listing."""
+    """One object in a listing without delimiter."""
 
     key: str
     size: int
     version: str | None
     written: float | None = None
-    """When, by the store's clock."""
+    """When it was written, in seconds of the store's clock."""
 
     @property
     def is_marker(self) -> bool:
-        """Whether it stands for a directory, and is nothing else."""
+        """Whether it only stands for a directory."""
         return self.key.endswith("/") and self.size == 0
 
     def is_same(self, other: ListedObject) -> bool:
-        """Whether both are of one version, as far as a store without ETags tells. Unknown is not the same."""
+        """Whether both are one version, as far as a store without ETags shows.
+
+        An unknown version equals no other.
+        """
         if self.version is None and other.version is None:
             return self.written is not None and (self.size, self.written) == (other.size, other.written)
         return self.version == other.version
 
 
 async def list_tree(store: S3Client, prefix: str) -> AsyncGenerator[ListedObject]:
-    """Every object below a prefix, markers included."""
+    """Yield every object below a prefix, including markers."""
     async with aclosing(pages(store, prefix, needed=("Size", "ETag"))) as answers:
         async for answer in answers:
             for line in answer.get("Contents", ()):
@@ -73,7 +76,11 @@ class DirectoryLister:
         self._heads = heads
 
     async def directory(self, place: Place, session: Session) -> AsyncGenerator[Sequence[Entry]]:
-        """Yield the entries of a directory. Raises NotFound, NotADirectory with the first page."""
+        """Yield the entries of a directory, in pages.
+
+        Raises NotFound: if it does not exist. Raises NotADirectory: if it is a file. Either comes with the
+        first page.
+        """
         prefix = self._keys.prefix_of(place)
         reader = _Reader(self._keys, prefix, is_sorted=self._store.features.has(Feature.ANY_PREFIX))
         completing = ListingMetadata(self._store, self._keys, self._facts, self._heads, place, session)
@@ -98,16 +105,16 @@ class DirectoryLister:
 
 
 class _Reader:
-    """Turns the pages of one listing into entries. Pure."""
+    """Converts the pages of one listing to entries. Pure."""
 
     def __init__(self, keys: KeyMapping, prefix: str, *, is_sorted: bool = True) -> None:
         self._keys = keys
         self._prefix = prefix
         self._is_sorted = is_sorted
-        """Whether keys come in byte order, until a page shows that they do not."""
+        """Whether keys come in byte order, which is assumed until a page shows otherwise."""
         self._open: set[bytes] = set()
-        """Names that may still meet their twin, `name` or `name/`. In byte order these are the files that the
-        last key begins with (`a` < `a-b` < `a/`), and else all, up to `MOST_UNSORTED`."""
+        """Names that may still meet their twin, `name` or `name/`. In byte order these are the files whose
+        keys the last key begins with (`a` < `a-b` < `a/`); otherwise all names, up to `MOST_UNSORTED`."""
         self._last = ""
         self.skipped = 0
 
@@ -126,7 +133,7 @@ class _Reader:
         return files + directories
 
     def _follows(self, answer: Answer) -> bool:
-        """Whether the page goes on behind the last one, in byte order."""
+        """Whether the page follows the previous one in byte order."""
         firsts = [line["Key"] for line in answer.get("Contents", ())[:1]]
         firsts += [line["Prefix"] for line in answer.get("CommonPrefixes", ())[:1]]
         return all(first.encode("utf-8") >= self._last.encode("utf-8") for first in firsts)
@@ -142,7 +149,7 @@ class _Reader:
     def _directories(self, answer: Answer) -> Iterator[bytes]:
         for line in answer.get("CommonPrefixes", ()):
             if self._keys.is_reserved(line["Prefix"]) or line["Prefix"] == self._last:
-                continue  # a store may tell of a large directory in each page that its keys fill
+                continue  # a store may repeat a large directory in each page that its keys fill
             name = self._name(line["Prefix"])
             if name is not None:
                 yield name

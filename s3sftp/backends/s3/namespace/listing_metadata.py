@@ -1,10 +1,12 @@
-"""Entries of a listing with what LIST does not tell: the times and permissions in metadata, markers' times.
+"""Completes listing entries with times and permissions, which LIST does not report.
+
+Those of files are in their metadata; those of directories are their markers':
 
     page of LIST ─► what is known of each version ─► HEAD of the others, several at once ─► entries
 
-What is asked for once is remembered (`versions`), so the next listing asks for what is new. A page with much
-to ask for is answered in pieces, and the next piece is asked for while one is read; leaving stops it. A
-request that fails never fails the listing: the entry shows what LIST says.
+Replies are cached (`version_cache`), so the next listing sends requests only for new versions. A page that
+needs many requests is returned in pieces; the next piece is requested while the client reads one, and stops
+with it. A failed request never fails the listing: the entry then shows what LIST reports.
 """
 
 from __future__ import annotations
@@ -25,14 +27,14 @@ from s3sftp.errors import NotFound, PermissionDenied, StorageError
 from s3sftp.telemetry import get_logger
 
 PIECE: Final = 100
-"""Requests that an answer to READDIR waits for, at most."""
+"""Maximum requests that an answer to READDIR waits for."""
 _PARALLEL: Final = 32
-"""Of one listing; all listings of the process share `S3Client.looks`."""
+"""Maximum requests of one listing at once; all listings of the process share `S3Client.looks`."""
 _MOST_FAILURES: Final = 5
-"""After so many, or one refusal, a listing asks for nothing more: it shall not wait for each in turn."""
+"""Failures after which a listing sends no more requests, lest it wait for each. One refusal suffices."""
 
 _Piece = tuple[list[Entry], list[int]]
-"""Entries, and the positions of those that are to be asked for."""
+"""Entries, and the positions of those that need a request."""
 _log = get_logger("s3sftp.s3")
 
 
@@ -59,8 +61,8 @@ class ListingMetadata:
         self._gave_up = not store.options.keeps_times
 
     async def pieces(self, entries: Sequence[Entry], moment: ReadPoint) -> AsyncGenerator[list[Entry]]:
-        """The entries of a page in their order, also of an empty one. `moment` is from before the page was
-        asked for."""
+        """Yield the entries of a page in their order; a page without entries yields once. `moment` was taken
+        before the page was requested."""
         pieces = self._cut(entries, moment)
         under_way: asyncio.Task[list[Entry]] | None = None
         try:
@@ -89,7 +91,7 @@ class ListingMetadata:
         return [*pieces, (piece, unknown)] if piece or not pieces else pieces
 
     def _known(self, entry: Entry, moment: ReadPoint) -> Entry | None:
-        """The entry as STAT would show it, without a request; None when that is not known."""
+        """Return the entry as STAT would show it, without a request; None if that is not known."""
         key = self._key_of(entry)
         if not self._store.options.keeps_times:
             self._learn(key, entry.info, moment)
@@ -121,7 +123,7 @@ class ListingMetadata:
         try:
             async with self._store.looks.one():
                 info = await (self._marker(entry, moment) if entry.info.is_dir else self._file(entry))
-        except NotFound:  # gone since the page was told
+        except NotFound:  # removed since the page was listed
             return entry
         except StorageError as error:
             self._failed(error)
@@ -136,7 +138,10 @@ class ListingMetadata:
         return info
 
     def _learn(self, key: str, info: FileInfo, moment: ReadPoint) -> bool:
-        """The session has listed it. Another marker may be there when STAT asks; so it asks for the time."""
+        """Cache an entry for the session.
+
+        A directory's marker may be another one when STAT comes, so STAT asks for its time.
+        """
         session, unknown = self._session, info.is_dir
         return self._facts.learn(key, session, info, moment, answers=True, time_unknown=unknown)
 
@@ -145,7 +150,7 @@ class ListingMetadata:
         answer = await self._heads.head(key, self._session, answers=True)
         info = self._heads.described(answer)
         if (info.version, info.size) == (listed.version, listed.size):
-            # some stores round the time of the upload in one of the two answers
+            # Some stores round the time of the upload in one of the two replies.
             self._facts.versions.keep_file(key, info, listed.mtime, earliest_server_time(answer))
         return info
 
@@ -166,7 +171,7 @@ class ListingMetadata:
 
 
 def _tells_more(fact: CachedMetadata, listed: FileInfo) -> bool:
-    """Whether a fact is of what is listed, and has what a listing does not tell."""
+    """Whether the cached metadata belongs to the listed version and has what a listing does not report."""
     if fact.time_unknown or fact.info.is_dir != listed.is_dir:
         return False
     return listed.is_dir or fact.info.version == listed.version

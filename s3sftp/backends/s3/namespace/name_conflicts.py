@@ -1,10 +1,10 @@
-"""Files and directories of one name: what this server makes hides nothing, and is hidden by nothing.
+"""Prevents files and directories of the same name, which would hide each other.
 
-    PUT a/b    where `a` is a file          refused: nobody who walks the tree would find `b`
-    PUT a      where `a/…` is a directory   refused: nobody would find what is in it
+    PUT a/b    where `a` is a file          refused: no walk of the tree would find `b`
+    PUT a      where `a/…` is a directory   refused: no walk of the tree would find its contents
 
-Where the session has seen such a name a moment ago, or the server remembers that it made one, the store is
-asked and decides. Where nobody knows anything, nothing is asked: an upload stays one request.
+The store is asked, and decides, only if the session has seen such a name a moment ago or the server remembers
+that it created one. Otherwise no request is sent, so an upload stays one request.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from s3sftp.errors import IsADirectory, NotADirectory, NotFound
 
 
 class NameConflicts:
-    """Refuses names under which a file would hide something, or could not be found."""
+    """Refuses names under which a file would hide something or could not be found."""
 
     def __init__(self, keys: KeyMapping, facts: MetadataCache, heads: Lookup, made: CreatedNames) -> None:
         self._keys = keys
@@ -27,8 +27,11 @@ class NameConflicts:
         self._made = made
 
     async def refuse(self, place: Place, session: Session) -> None:
-        """Raise IsADirectory where a file of this name would hide a directory, NotADirectory where it would
-        be below a file."""
+        """Refuse a name for a new file.
+
+        Raises IsADirectory: if the file would hide a directory. Raises NotADirectory: if it would be below a
+        file. Raises PermissionDenied: if the name is reserved.
+        """
         await self.refuse_below_file(place, session)
         if place.is_root:
             raise IsADirectory
@@ -40,7 +43,10 @@ class NameConflicts:
             self._forget(key)
 
     async def refuse_below_file(self, place: Place, session: Session) -> None:
-        """Raise NotADirectory where a name above is a file's, PermissionDenied where it is reserved."""
+        """Refuse a name below a file.
+
+        Raises NotADirectory: if a name above is a file's. Raises PermissionDenied: if the name is reserved.
+        """
         self._keys.refuse_to_make(place)
         while not (place := place.parent).is_root:
             key = self._keys.key_of(place)
@@ -51,7 +57,7 @@ class NameConflicts:
                 return  # a directory, and so are those above it
 
     def made(self, key: str) -> None:
-        """An object has been made that the facts are not told of: a file, or a directory's marker."""
+        """Note an object that was created without the cache: a file, or a directory's marker."""
         if not key.endswith("/"):
             self._made.note(key, CreatedKind.FILE)
         self._made.note_below(key)
@@ -67,6 +73,6 @@ class NameConflicts:
         self._made.note(key, CreatedKind.DIRECTORY)
 
     def _forget(self, key: str) -> None:
-        """The name is not what it was."""
+        """Forget a name that is no longer what was remembered."""
         self._facts.forget(key)
         self._made.forget(key)

@@ -1,4 +1,4 @@
-"""DeleteObject and DeleteObjects."""
+"""Removes files and trees by DeleteObject and DeleteObjects."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from s3sftp.telemetry import get_logger
 
 _log = get_logger("s3sftp.s3")
 BATCH = 1000
-"""The most keys that DeleteObjects takes."""
+"""Maximum keys of one DeleteObjects."""
 _REPLACED = "copied, but the source was replaced meanwhile"
 _NOT_XML = re.compile("[\x00-\x1f\x7f\ufffe\uffff]")
-"""Characters that the body of DeleteObjects cannot carry; names of ours never have them."""
+"""Characters that the XML of DeleteObjects cannot carry. Names from this server lack them."""
 
 
 class Remover:
@@ -47,7 +47,10 @@ class Remover:
         self._conditions = conditions
 
     async def delete(self, place: Place, session: Session) -> None:
-        """Remove a file. Raises NotFound, IsADirectory: S3 would remove what is not there with success."""
+        """Remove a file. Looks it up first, because S3 reports success for a missing object too.
+
+        Raises NotFound: if it does not exist. Raises IsADirectory: if it is a directory.
+        """
         await self._heads.file(place, session)
         key = self._keys.key_of(place)
         with self._facts.changing(key, session):
@@ -55,9 +58,12 @@ class Remover:
         await self._directories.removed_below(place, session)
 
     async def source(self, key: str, version: str | None) -> None:
-        """Remove what has been copied elsewhere, unless it was replaced since: then Changed.
+        """Remove an object that has been copied elsewhere, unless it has been replaced since.
 
-        Where the store has no conditional deletes, or may ignore them, HEAD says so immediately before.
+        If the store lacks conditional deletes, or may ignore them, a HEAD immediately before checks the
+        version.
+
+        Raises Changed: if the object has another version.
         """
         if version is None:
             await delete_object(self._store, key)
@@ -91,22 +97,22 @@ class Remover:
         )
 
     async def _looked_at(self, key: str, version: str) -> None:
-        """Remove an object that HEAD says is of this version. Raises Changed."""
+        """Remove an object after a HEAD has confirmed its version. Raises Changed: if it has another."""
         if await self._is_still(key, version):
             await delete_object(self._store, key)
 
     async def _is_still(self, key: str, version: str) -> bool:
-        """Whether HEAD tells of an object. Raises Changed when it is of another version."""
+        """Whether a HEAD finds the object. Raises Changed: if it has another version."""
         info = await self._heads.object(key)
         if info is not None and info.version != version:
             raise Changed(_REPLACED, detail="HEAD has told so")
         return info is not None
 
     async def tree(self, top: str, keys: Sequence[str], *, keep_directories: bool = False) -> None:
-        """Remove all these keys below `top`, in batches where the store can.
+        """Remove all these keys below `top`, in batches if the store supports them.
 
-        Markers last and the deepest first: stores with real directories behind the keys keep a marker as long
-        as something is below it. With `keep_directories` something is: then only files are removed.
+        Markers come last, the deepest first: stores with real directories behind the keys keep a marker as
+        long as something is below it. With `keep_directories`, because something is, only files are removed.
         """
         await self._many([key for key in keys if not key.endswith("/")])
         if keep_directories:
@@ -126,8 +132,11 @@ class Remover:
             await self._batch(plain[start : start + BATCH])
 
     async def _batch(self, keys: Sequence[str]) -> None:
-        """Remove up to a thousand. Those of which the store does not say that it did are removed one by one,
-        for a quiet answer looks like none at all. So are all where it takes no such request."""
+        """Remove up to a thousand keys.
+
+        Those that the reply does not list as deleted are removed one by one, because a quiet reply looks like
+        an empty one. If the store does not support batches, all are removed one by one.
+        """
         if not self._store.features.has(Feature.BATCH_DELETES):
             await self._one_by_one(keys)
             return

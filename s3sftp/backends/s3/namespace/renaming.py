@@ -1,11 +1,11 @@
-"""Rename: copy, then delete. Nothing is deleted before every copy is there.
+"""Renames files and trees by copying and then deleting. Nothing is deleted before every copy exists.
 
     file      HEAD source, LIST target/ ─► Copy ─► Delete
     tree      LIST all below ─► PUT each marker ─► Copy each, a few at once ─► LIST again ─► DeleteObjects
 
-A fault in between leaves both, never neither. The same rename again then finishes it: a target that is a
-copy of the source made by that first try is no obstacle (`unfinished`). What came below the source while it
-was copied stays there, and the rename says so.
+A failure in between leaves both, never neither. The same rename, sent again, finishes it: a target that the
+first attempt copied from the source is no obstacle (`interrupted_rename`). What was added below the source
+during the copy stays there, and the rename reports it.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from s3sftp.errors import AlreadyExists, Changed, InvalidRequest, NotFound, Unsu
 
 
 class Renamer:
-    """Moves files and trees, copies files."""
+    """Moves files and trees, and copies files."""
 
     def __init__(
         self,
@@ -60,7 +60,12 @@ class Renamer:
         self._unfinished = InterruptedRenames(store)
 
     async def rename(self, source: Place, target: Place, session: Session, *, overwrite: bool) -> None:
-        """Move a file or a tree. Raises NotFound, AlreadyExists, InvalidRequest, Changed."""
+        """Move a file or a tree.
+
+        Raises NotFound: if the source does not exist. Raises AlreadyExists: if the target exists, unless
+        `overwrite` allows to replace a file. Raises InvalidRequest: if the root would move, or a directory
+        into itself. Raises Changed: if the source changes meanwhile.
+        """
         if source.is_root or target.is_root:
             raise InvalidRequest("the root cannot be renamed")
         known = None if source == target else self._heads.known_file(self._keys.key_of(source), session)
@@ -81,7 +86,11 @@ class Renamer:
         await self._directories.removed_below(source, session)
 
     async def copy(self, source: Place, target: Place, session: Session, version: str | None) -> FileInfo:
-        """Copy a file, replacing the target. Raises NotFound, IsADirectory, Changed."""
+        """Copy a file and replace the target.
+
+        Raises NotFound: if the source does not exist. Raises IsADirectory: if it is a directory. Raises
+        Changed: if it has another version.
+        """
         await self._hiding.refuse(target, session)
         old, key = self._keys.key_of(source), self._keys.key_of(target)
         known = self._heads.known_file(old, session)
@@ -106,13 +115,16 @@ class Renamer:
         *,
         overwrite: bool,
     ) -> bool:
-        """False, and nothing is done, when `info` is what the session knew and the source is not that now."""
+        """Move a file.
+
+        False, and nothing is done, if `info` comes from the cache and the source is no longer that.
+        """
         old, new = self._keys.key_of(source), self._keys.key_of(target)
         if overwrite and await self._heads.is_directory(target):
             raise AlreadyExists
         present = None if overwrite else await self._present(target, session)
         if present is not None and known is not None:
-            return False  # whether it is a copy of the source, only what is there now can tell
+            return False  # only its present metadata can tell whether it is a copy of the source
         copied = await self._is_copied(old, new, info, present)
         with (
             self._facts.changing(old, session, beside=new),
@@ -133,7 +145,7 @@ class Renamer:
         return True
 
     async def _is_copied(self, old: str, new: str, info: FileInfo, present: FileInfo | None) -> bool:
-        """Whether an earlier try has copied the source. Raises AlreadyExists when another file is there."""
+        """Whether an earlier attempt has copied the source. Raises AlreadyExists: if another file exists."""
         if present is None:
             return False
         if present.is_dir or present.size != info.size or not await self._unfinished.is_copy(old, new):
@@ -150,7 +162,7 @@ class Renamer:
         if present is not None:
             try:
                 there = await self._found_below(new)
-            except Unsupported as error:  # so many never came from here
+            except Unsupported as error:  # a rename never copies that many objects
                 raise AlreadyExists from error
             missing = await self._unfinished.missing(old, new, lines, there)
         _check_lengths(new, old, lines)
@@ -170,7 +182,10 @@ class Renamer:
         self._unfinished.ended(old, new)
 
     async def _remove_copied(self, old: str, lines: list[ListedObject]) -> None:
-        """Remove from the source what was copied, as it was copied. Raises Changed when there is more."""
+        """Remove from the source what was copied and has not changed since.
+
+        Raises Changed: if there is more.
+        """
         copied = {line.key: line for line in lines}
         present = await self._found_below(old)
         same = [line.key for line in present if _is_same(line, copied.get(line.key))]
@@ -180,7 +195,7 @@ class Renamer:
             raise Changed("copied, but the source was changed meanwhile; what is new stays there")
 
     async def _copy_line(self, line: ListedObject, target: str) -> None:
-        if line.is_marker:  # some stores cannot copy one
+        if line.is_marker:  # some stores cannot copy a marker
             await self._writing.replace_marker(target)
         else:
             await self._copying.object(line.key, target, FileInfo.file(line.size, None, line.version))
@@ -209,17 +224,18 @@ class Renamer:
 
 
 def _moved(info: FileInfo, head: Head, published: CompletedWrite) -> tuple[FileInfo, Head]:
-    """What is known of the copy of an object of which all is known."""
+    """Describe the copy of an object whose metadata is known."""
     mtime = mtime_of(head["Metadata"])
     moved = replace(info, mtime=published.moment if mtime is None else mtime, version=published.version)
     return moved, {**head, "ETag": published.version}
 
 
 def _steps(lines: Sequence[ListedObject]) -> Iterator[list[ListedObject]]:
-    """What may be copied at once: the markers by their depth, then all files.
+    """Yield what may be copied at once: the markers level by level, then all files.
 
-    Stores with real directories behind the keys make one for a file whose directory is not there yet. When
-    that happens as the directory's marker is written, the marker may be lost: by SeaweedFS in 1 of 200 trees.
+    Stores with real directories behind the keys create one for a file whose directory does not exist yet. If
+    that happens while the directory's marker is being written, the marker may be lost: with SeaweedFS in 1 of
+    200 trees.
     """
     markers = sorted((line for line in lines if line.is_marker), key=_depth)
     for _, level in itertools.groupby(markers, _depth):
@@ -232,11 +248,11 @@ def _depth(line: ListedObject) -> int:
 
 
 def _is_same(line: ListedObject, copied: ListedObject | None) -> bool:
-    """Whether a key still holds what was copied. A marker is like any other."""
+    """Whether a key still holds what was copied. All markers are alike."""
     return copied is not None and (line.is_same(copied) or (line.is_marker and copied.is_marker))
 
 
 def _check_lengths(new: str, old: str, lines: list[ListedObject]) -> None:
-    """Before anything is copied: every target key must fit."""
+    """Check, before anything is copied, that every target key fits."""
     if any(len((new + line.key.removeprefix(old)).encode("utf-8")) > MAX_KEY_BYTES for line in lines):
         raise InvalidRequest(f"path too long (max {MAX_KEY_BYTES} bytes of key)")

@@ -1,1 +1,1 @@
-"""`s3sftp check` on a bucket: `check` runs the probes of the other modules, with advice for what fails."""
+"""Checks a bucket for `s3sftp check`: `check` runs the other modules' probes and advises on failures."""

@@ -1,4 +1,4 @@
-"""Looks of `check`: batches of deletes, which a directory's rename ends with, and tags."""
+"""Probes for `s3sftp check` batch deletes, with which renames of directories end, and tags."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _BATCHES = "batch deletes"
 
 
 async def probe_batch_deletes(store: S3Client, key: str) -> Finding:
-    """DeleteObjects removes what it says."""
+    """Probe that DeleteObjects removes what it reports."""
     if (finding := known_missing(store, _BATCHES, Feature.BATCH_DELETES)) is not None:
         return finding
     keys = [f"{key}-other", f"{key}-more"]
@@ -39,7 +39,7 @@ async def probe_batch_deletes(store: S3Client, key: str) -> Finding:
 
 
 async def probe_tags(store: S3Client, key: str) -> Finding:
-    """The tags of the options are kept, and can be read for copies in parts."""
+    """Probe that the tags of the options are stored and can be read, as copies in parts require."""
     if (finding := known_missing(store, "tags", Feature.TAGS)) is not None:
         return finding
     if not store.options.tags:

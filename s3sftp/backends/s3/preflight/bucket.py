@@ -1,4 +1,4 @@
-"""Looks of `check` at the bucket itself: reached, and set up for what a crash and old versions leave."""
+"""Probes the bucket itself for `s3sftp check`: access, journal, lifecycle rules and versioning."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ MAX_SKEW_SECONDS: Final = 300.0
 
 
 async def probe_bucket(store: S3Client) -> Finding:
-    """LIST: the bucket answers, the credentials and the clock are good."""
+    """Probe LIST: the bucket answers, and the credentials and the clock are valid."""
     try:
         answer = await store.call("ListObjectsV2", Prefix=store.options.prefix, MaxKeys=1)
     except StorageError as error:
@@ -35,7 +35,7 @@ async def probe_bucket(store: S3Client) -> Finding:
 
 
 async def probe_journal(store: S3Client, claim: str) -> Finding:
-    """What is below the reserved name already, and whether the journal can be kept there."""
+    """Probe what exists below the reserved name, and whether the journal can be stored there."""
     options = store.options
     name = reserved_prefix(options.prefix)
     try:
@@ -69,7 +69,7 @@ async def probe_journal(store: S3Client, claim: str) -> Finding:
 
 
 async def probe_lifecycle(store: S3Client, _: str) -> Finding:
-    """Whether a rule removes what a crash leaves."""
+    """Probe whether a lifecycle rule removes what a crash leaves."""
     advice = _rule_advice(store.options)
     try:
         answer = await store.call("GetBucketLifecycleConfiguration")
@@ -84,7 +84,7 @@ async def probe_lifecycle(store: S3Client, _: str) -> Finding:
 
 
 async def probe_versioning(store: S3Client, _: str) -> Finding:
-    """Whether old versions are kept."""
+    """Probe whether the bucket keeps old versions."""
     try:
         answer = await store.call("GetBucketVersioning")
     except StorageError as error:
@@ -100,7 +100,7 @@ async def probe_versioning(store: S3Client, _: str) -> Finding:
 
 
 def skew_of(date: str) -> float | None:
-    """Seconds by which this machine's clock is ahead of the store's; None when that is not told."""
+    """Seconds by which this machine's clock is ahead of the store's; None if the store reports no date."""
     try:
         return time.time() - parsedate_to_datetime(date).timestamp() if date else None
     except ValueError:

@@ -1,7 +1,8 @@
-"""A look at a bucket before it is trusted: what works, what does not, and what to do about it.
+"""Probes a bucket before the server relies on it: reports what works, what does not, and what to do about it.
 
-Everything is tried for real, with objects under a random name below the prefix that are removed again. What
-the store is seen to lack is noted in its table of features, as the server would, and told at the end.
+Every probe sends real requests, with objects under a random name below the prefix that are removed again.
+Features that the store turns out to lack are recorded in its table of features, as the server would, and
+reported at the end.
 """
 
 from __future__ import annotations
@@ -37,9 +38,12 @@ Look = Callable[[S3Client, str], Awaitable[Finding]]
 
 
 async def check(options: S3Options) -> list[Finding]:
-    """Look at the bucket; every finding, the worst included: this never raises because of the store."""
+    """Probe the bucket and return all findings.
+
+    The worst is a finding too: this never raises because of the store.
+    """
     store = S3Client(options)
-    store.features.is_recognised = True  # what others of this name ignore is tried on this one
+    store.features.is_recognised = True  # so that what its name implies is probed too
     await store.start()
     try:
         return [finding async for finding in _Check(store).findings()]
@@ -95,11 +99,11 @@ class _Check:
     async def _found(self, look: Look) -> Finding:
         try:
             return await look(self._store, self._probe)
-        except StorageError as error:  # of what a look did not expect to fail
+        except StorageError as error:  # an error that the probe did not expect
             return refusal_finding("check", error)
 
     async def _clean(self) -> None:
-        """Remove the objects of all looks, which begin with the probe's name."""
+        """Remove the objects of all probes, whose keys begin with the probe's name."""
         keys = {self._probe, *(f"{self._probe}-{name}" for name in ("copy", "more", "other", "parts"))}
         if self._store.options.journal == "bucket":
             keys.add(self._claim)

@@ -1,6 +1,6 @@
-"""`check`: which checksums the store takes, and whether it takes parts that are copied, and of any size.
+"""Probes for `s3sftp check` which checksums, copied parts and sizes of parts the store accepts.
 
-The looks do what uploads do, so that what the store lacks is found out and gone around by the same code.
+The probes upload like the server does, so that the same code detects what the store lacks and avoids it.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _TAIL = b"written by s3sftp check; safe to delete\n"
 
 
 async def probe_checksums(store: S3Client) -> Finding:
-    """What the objects that were written before have shown of the configured checksum."""
+    """Report what the objects written so far have shown about the configured checksum."""
     wanted = store.options.checksum
     if wanted in ("md5", "none"):
         return Finding("checksums", "ok", f"s3.checksum is {wanted}: no other is asked for")
@@ -45,7 +45,7 @@ async def probe_checksums(store: S3Client) -> Finding:
 
 
 async def probe_kept(store: S3Client, probe: str) -> Finding:
-    """A file that is added to: parts of it are copied from another object, under the configured checksum."""
+    """Probe appending to a file: its parts are copied from another object, with the configured checksum."""
     source, target = f"{probe}-kept", f"{probe}-added"
     try:
         size = store.options.min_part_bytes + 1
@@ -81,7 +81,7 @@ async def probe_kept(store: S3Client, probe: str) -> Finding:
 
 
 async def probe_sizes(store: S3Client) -> Finding:
-    """What the look before has shown of the sizes of parts."""
+    """Report what the previous probe has shown about the sizes of parts."""
     if not store.features.has(Feature.UNEQUAL_PARTS):
         return _lacking(
             "part sizes",

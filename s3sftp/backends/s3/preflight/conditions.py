@@ -1,6 +1,6 @@
-"""Looks of `check`: which conditions the store honours, refuses, or ignores without a word.
+"""Probes for `s3sftp check` which conditions the store honours, refuses, or ignores silently.
 
-Each is asked for what its condition forbids, of objects of our own.
+Each probe sends, for objects of its own, a request that its condition forbids.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ from s3sftp.errors import StorageError
 
 _NO_LATE_TIMES: Final = 's3.late_mtime = "ignore": times that come after an upload cannot be kept'
 _Asked = Mapping[str, Callable[[], Awaitable[object]]]
-"""Requests, each under the name of its condition."""
+"""Requests by the name of their condition."""
 
 
 async def probe_conditional_writes(store: S3Client, key: str) -> Finding:
-    """Neither PutObject nor the end of a multipart upload replaces what it must not."""
+    """Probe that neither PutObject nor CompleteMultipartUpload replaces what its condition protects."""
     condition = {"IfNoneMatch": "*"}
     asked: _Asked = {
         "If-None-Match on PutObject": lambda: put_probe(store, key, **condition),
@@ -44,7 +44,7 @@ async def probe_conditional_writes(store: S3Client, key: str) -> Finding:
 
 
 async def probe_copy(store: S3Client, key: str) -> Finding:
-    """CopyObject, which renames are made of, and late times. Leaves the copy for the next looks."""
+    """Probe CopyObject, on which renames and late times depend. Leaves the copy for the next probes."""
     try:
         await _copy(store, key, {})
         before, after = [await store.call("HeadObject", Key=each) for each in (key, f"{key}-copy")]
@@ -58,7 +58,7 @@ async def probe_copy(store: S3Client, key: str) -> Finding:
 
 
 async def _late_time(store: S3Client, key: str) -> Finding:
-    """Whether a copy of an object onto itself changes its metadata."""
+    """Probe that copying an object onto itself changes its metadata."""
     try:
         await copy_to_itself(store, key, Metadata={MTIME_METADATA: "1"})
         head = await store.call("HeadObject", Key=key)
@@ -71,20 +71,20 @@ async def _late_time(store: S3Client, key: str) -> Finding:
 
 
 async def probe_conditional_copies(store: S3Client, key: str) -> Finding:
-    """A copy does not replace what it must not."""
+    """Probe that a copy does not replace what its condition protects."""
     asked: _Asked = {"If-None-Match on CopyObject": lambda: _copy(store, key, {"IfNoneMatch": "*"})}
     return await _asked(store, "conditional copies", Feature.CONDITIONAL_COPIES, asked)
 
 
 async def probe_matched_copies(store: S3Client, key: str) -> Finding:
-    """A copy is of the version that was asked for."""
+    """Probe that a copy is of the requested version."""
     condition = {"CopySourceIfMatch": OTHER_VERSION}
     asked: _Asked = {"x-amz-copy-source-if-match on CopyObject": lambda: _copy(store, key, condition)}
     return await _asked(store, "matched copies", Feature.MATCHED_COPIES, asked)
 
 
 async def probe_conditional_deletes(store: S3Client, key: str) -> Finding:
-    """What was replaced is not removed."""
+    """Probe that an object which has been replaced is not removed."""
     other = f"{key}-other"
     try:
         await put_probe(store, other)
@@ -97,7 +97,7 @@ async def probe_conditional_deletes(store: S3Client, key: str) -> Finding:
 
 
 async def _asked(store: S3Client, what: str, feature: Feature, asked: _Asked) -> Finding:
-    """What became of the requests, of which none may succeed."""
+    """Send the requests, none of which may succeed, and report what happened."""
     if (finding := known_missing(store, what, feature)) is not None:
         return finding
     for name, request in asked.items():
@@ -118,7 +118,7 @@ async def _copy(store: S3Client, key: str, conditions: Mapping[str, str]) -> Non
 
 
 async def _whole_upload(store: S3Client, key: str, conditions: Mapping[str, Any]) -> None:
-    """An upload of one part, with conditions at its end. Proven by MD5: checksums have another look."""
+    """Upload one part and complete with conditions. MD5 proves it, because another probe covers checksums."""
     fields = new_object(store.options, str(uuid.uuid4()), None)
     upload = (await store.call("CreateMultipartUpload", Key=key, **fields))["UploadId"]
     try:

@@ -1,4 +1,4 @@
-"""What `s3sftp check` tries of listings: pages, and whether names are found, or said not to be there."""
+"""Probes listings for `s3sftp check`: pages, and whether existing and missing names are told apart."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _NAMES = ("a", "b", "c")
 
 
 async def probe_pages(store: S3Client, probe: str) -> Finding:
-    """Whether listings go on from page to page, and names are found in them, in whatever form it takes."""
+    """Probe that listings continue from page to page and contain all names, in either version."""
     keys = [f"{probe}-listed/{name}" for name in _NAMES]
     try:
         for key in keys:
@@ -42,12 +42,12 @@ async def probe_pages(store: S3Client, probe: str) -> Finding:
 
 
 async def probe_absence(store: S3Client, probe: str) -> Finding:
-    """Whether it can be told that a name is not there."""
+    """Probe that a missing name is reported as missing."""
     try:
         await store.call("HeadObject", Key=f"{probe}-absent")
     except NotFound as error:
         trouble = request_error_behind(error)
-        by_list = trouble is not None and trouble.code == "NoSuchKey"  # HEAD has no code
+        by_list = trouble is not None and trouble.code == "NoSuchKey"  # a reply to HEAD has no code
         how = "by LIST, as HEAD of it is refused: one request more" if by_list else "by HEAD"
         return Finding("missing names", "ok", f"what is not there is told {how}")
     except StorageError as error:
@@ -66,7 +66,7 @@ async def probe_absence(store: S3Client, probe: str) -> Finding:
 
 
 async def _listed_one_by_one(store: S3Client, prefix: str) -> list[str]:
-    """The keys below a prefix, by pages of one."""
+    """List the keys below a prefix in pages of one."""
     return [str(line["Key"]) for line in await first_lines(store, prefix, len(_NAMES) + 1, page=1)]
 
 
@@ -74,4 +74,4 @@ async def _removed(store: S3Client, key: str) -> None:
     try:
         await delete_object(store, key)
     except StorageError:
-        return  # another look says why
+        return  # another probe reports the reason

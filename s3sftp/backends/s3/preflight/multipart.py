@@ -1,4 +1,4 @@
-"""Look of `check`: can a large file be uploaded, and given up?"""
+"""Probes for `s3sftp check` whether a large file can be uploaded, and an upload aborted."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from s3sftp.errors import StorageError
 
 
 async def probe_multipart(store: S3Client, key: str) -> Finding:
-    """An upload of one part, whole, and another one aborted."""
+    """Probe an upload of one part that is completed, and another that is aborted."""
     parts = f"{key}-parts"
     try:
         await _upload(store, parts)
@@ -42,7 +42,7 @@ async def _upload(store: S3Client, key: str) -> None:
 
 
 async def _what_is_in_the_way(store: S3Client, key: str, error: StorageError) -> Finding:
-    """Unless it is a permission, it may be the checksum."""
+    """Find out whether the checksum is the reason, unless it is a permission."""
     trouble = request_error_behind(error)
     options = store.options
     if options.checksum in ("crc32", "sha256") and trouble is not None and not is_denied(trouble):

@@ -1,4 +1,4 @@
-"""What the looks of `check` have in common: small objects that are written, and words for what is refused."""
+"""Provides what the probes of `s3sftp check` share: small objects to write, and findings for refusals."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ CONTENT: Final = b"written by s3sftp check; safe to delete\n"
 
 
 async def put_probe(store: S3Client, key: str, **conditions: Any) -> Answer:
-    """Write an object as the server does. Raises StorageError."""
+    """Write an object as the server does. Raises StorageError: if that fails."""
     fields = new_object(store.options, str(uuid.uuid4()), None) | conditions
     answer, _ = await send_with_checksum(
         store,
@@ -32,12 +32,12 @@ async def put_probe(store: S3Client, key: str, **conditions: Any) -> Answer:
 
 
 async def read_probe(store: S3Client, answer: Answer) -> bytes:
-    """The body of an answer to GET. Raises StorageError."""
+    """Read the body of a reply to GET. Raises StorageError: if that fails."""
     return await read_all(response_body(answer), MIB, store.options.stall_timeout.total_seconds())
 
 
 async def probe_exists(store: S3Client, key: str) -> bool:
-    """Whether the store says that there is such an object. Raises StorageError."""
+    """Whether the store reports that the object exists. Raises StorageError: if that is unknown."""
     try:
         await store.call("HeadObject", Key=key)
     except NotFound:
@@ -46,27 +46,26 @@ async def probe_exists(store: S3Client, key: str) -> bool:
 
 
 def refusal_finding(what: str, error: StorageError, advice: str = "", *, state: State = "failed") -> Finding:
-    """What the store said; `advice` is for a failure that does not tell by itself what to do about it."""
+    """Describe a refusal as a finding; `advice` is used if the error does not suggest its own."""
     trouble = request_error_behind(error)
     text = f"{error} ({short_reason(trouble)})" if trouble is not None else str(error)
     return Finding(what, state, text, advice_for(error) or advice)
 
 
 def short_reason(trouble: RequestError) -> str:
-    """An answer in a word or two."""
+    """Describe a reply in a word or two."""
     status = f", HTTP {trouble.status}" if trouble.status and str(trouble.status) != trouble.code else ""
     return f"{trouble.api}: {trouble.code}{status}"
 
 
 def missing_finding(store: S3Client, what: str, feature: Feature, text: str) -> Finding:
-    """A feature that the store was seen to lack: the server does without, and loses something."""
+    """Describe a missing feature as a finding: the server works without it, with a consequence."""
     store.features.lacks(feature, text)
     return Finding(what, "warning", text, f's3.lacks = ["{feature}"]: {CONSEQUENCES[feature]}')
 
 
 def known_missing(store: S3Client, what: str, feature: Feature) -> Finding | None:
-    """What is not tried, because the store is known to lack it: by the options, by its name, or by an earlier
-    answer."""
+    """Return a finding, and skip the probe, if options, name or an earlier reply show that it is missing."""
     if store.features.has(feature):
         return None
     if feature in store.options.lacks:

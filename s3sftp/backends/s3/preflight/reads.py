@@ -1,4 +1,4 @@
-"""Looks of `check`: what is read is what was written, in ranges and by version, and can be removed again."""
+"""Probes reads for `s3sftp check`: whole objects, ranges, versions, and the removal of an object."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from s3sftp.errors import StorageError
 
 
 async def probe_read(store: S3Client, key: str) -> Finding:
-    """HEAD and GET: the bytes, and the metadata."""
+    """Probe HEAD and GET: the bytes and the metadata."""
     try:
         head = await store.call("HeadObject", Key=key)
         body = await read_probe(store, await store.call("GetObject", Key=key))
@@ -39,7 +39,7 @@ async def probe_read(store: S3Client, key: str) -> Finding:
 
 
 async def probe_ranges(store: S3Client, key: str) -> Finding:
-    """A part of the bytes is that part."""
+    """Probe that a range returns exactly those bytes."""
     try:
         body = await read_probe(store, await store.call("GetObject", Key=key, Range="bytes=3-6"))
     except StorageError as error:
@@ -50,7 +50,7 @@ async def probe_ranges(store: S3Client, key: str) -> Finding:
 
 
 async def probe_versions(store: S3Client, key: str) -> Finding:
-    """GET of another version is refused."""
+    """Probe that a GET of another version is refused."""
     if (finding := known_missing(store, "versions", Feature.MATCHED_READS)) is not None:
         return finding
     try:
@@ -72,7 +72,7 @@ async def probe_versions(store: S3Client, key: str) -> Finding:
 
 
 async def probe_delete(store: S3Client, key: str) -> Finding:
-    """What was removed is gone."""
+    """Probe that a deleted object is gone."""
     try:
         await delete_object(store, key)
         gone = not await probe_exists(store, key)

@@ -1,4 +1,4 @@
-"""Looks of `check`: is an object written, and which option is in the way when it is not?"""
+"""Probes for `s3sftp check` whether an object is written, and which option is the reason if it is not."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from s3sftp.errors import StorageError
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """Something that the options add to each write, and a store may refuse."""
+    """An addition that the options make to each write, and that a store may refuse."""
 
     without: dict[str, Any]
-    """Options that leave it out."""
+    """Options that leave the addition out."""
     advice: str
-    """What to do when the store does not know it."""
+    """What to do if the store does not support it."""
     permission: str = ""
-    """What to allow when the role may not."""
+    """The permission to grant if the role lacks it."""
 
 
 _PARTS: Final = (
@@ -41,7 +41,10 @@ _PARTS: Final = (
 
 
 async def probe_write(store: S3Client, key: str) -> Finding:
-    """PutObject with all that the options add. What follows is tried without what is refused here."""
+    """Probe PutObject with all that the options add.
+
+    The probes that follow leave out what is refused here.
+    """
     try:
         await put_probe(store, key)
     except StorageError as error:

@@ -1,1 +1,1 @@
-"""Reading objects: the GET of its first bytes opens a file; ranged GETs survive broken connections."""
+"""Reads objects: a GET of the first bytes opens a file, and ranged GETs continue after broken connections."""

@@ -1,7 +1,9 @@
-"""Opening a file: the GET of its first bytes says what a HEAD would, so the reader sees what is stored now.
+"""Opens a file by a GET of its first bytes, which also describes it as a HEAD would.
 
-GET 0-1048575 ──► 404                        HEAD and LIST say: an empty file, a directory, or nothing
-              ──► 206 bytes 0-9999/10000     a file of 10 000 bytes, on their way
+So the reader sees the file that is stored now, and most files need no HEAD:
+
+    GET 0-1048575 ──► 404                        HEAD and LIST decide: an empty file, a directory, or nothing
+                  ──► 206 bytes 0-9999/10000     a file of 10 000 bytes, whose first bytes follow
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ from s3sftp.errors import NotFound, StorageError
 
 
 class OpenedBody:
-    """The first bytes of a file on their way. Holds a connection until it is closed."""
+    """The first bytes of a file as they arrive. Holds a connection until it is closed."""
 
     def __init__(self, pieces: AsyncGenerator[Buffer], body: ResponseBody, held: AsyncExitStack) -> None:
         self._pieces = pieces
@@ -35,14 +37,14 @@ class OpenedBody:
         return await anext(self._pieces)
 
     async def aclose(self) -> None:
-        """Let go of all of it. Once is enough, more do no harm."""
+        """Release the body and its connection. May be called more than once."""
         await self._pieces.aclose()
-        self._body.close()  # pieces that were never asked for have not done so
+        self._body.close()  # the generator does not close the body if it was never started
         await self._held.aclose()
 
 
 class FileOpener:
-    """Opens files to be read."""
+    """Opens files for reading."""
 
     def __init__(self, store: S3Client, facts: MetadataCache, heads: Lookup) -> None:
         self._store = store
@@ -52,9 +54,10 @@ class FileOpener:
     async def open(
         self, place: Place, key: str, stop: int, session: Session
     ) -> tuple[FileInfo, OpenedBody | None]:
-        """A file as it is stored now and, where a connection is free, its bytes `[0, stop)` on their way.
+        """Return a file as it is stored now and, if a connection is free, its bytes `[0, stop)` as they
+        arrive.
 
-        Raises NotFound, IsADirectory.
+        Raises NotFound: if nothing exists. Raises IsADirectory: if it is a directory.
         """
         if place.is_root or not self._store.downloads.has_one:
             return await self._heads.file(place, session), None
@@ -67,10 +70,10 @@ class FileOpener:
             body = response_body(answer)
             held.callback(body.close)
             size = size_of(answer, stop)
-            if size is None:  # not the beginning, or of nobody knows how much
+            if size is None:  # the reply does not begin at 0, or its total size is unknown
                 return await self._heads.file(place, session), None
             info = self._heads.learn(key, session, {**answer, "ContentLength": size}, moment)
-            if not info.size:  # some stores say so, others refuse the range
+            if not info.size:  # some stores reply so for an empty file, others refuse the range
                 return info, None
             pieces = read_pieces(
                 self._store, self._facts, key, 0, min(stop, info.size), info.version, begun=body
@@ -78,11 +81,14 @@ class FileOpener:
             return info, OpenedBody(pieces, body, held.pop_all())
 
     async def _get(self, key: str, stop: int) -> Answer | None:
-        """The answer; None when the store says that there is no such range or object: HEAD is to decide."""
+        """Send the GET.
+
+        None if the store replies that there is no such range or object: then a HEAD decides.
+        """
         try:
             return await self._store.call("GetObject", Key=key, Range=f"bytes=0-{stop - 1}")
         except NotFound:
-            # SeaweedFS says so of an empty file too, where its name was a directory's: HEAD tells
+            # SeaweedFS replies so for an empty file too, if its name was a directory's; the HEAD decides.
             return None
         except StorageError as error:
             if has_status(error, 416):

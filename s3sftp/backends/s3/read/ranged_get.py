@@ -1,4 +1,4 @@
-"""GetObject: bytes of one version of an object, however often the connection breaks.
+"""Reads bytes of one version of an object by GetObject, and continues after a broken connection.
 
 GET 0-99 ──► 0…41 ✗ cut      GET 42-99, If-Match ──► 42…99      done
 """
@@ -30,7 +30,7 @@ from s3sftp.errors import Changed, NotFound, StorageError, StorageFailure
 from s3sftp.telemetry import get_logger
 
 PROGRESS_BYTES = 256 << 10
-"""A try that brought so much before it broke was no failure; one that trickles is."""
+"""Bytes after which a broken attempt no longer counts as a failure. An attempt that only trickles does."""
 
 _log = get_logger("s3sftp.s3")
 _CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
@@ -39,10 +39,12 @@ _CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
 async def read_range(
     store: S3Client, facts: MetadataCache, key: str, start: int, stop: int, version: str | None
 ) -> AsyncGenerator[Buffer]:
-    """Yield the bytes `[start, stop)`, each as it arrives.
+    """Yield the bytes `[start, stop)` as they arrive. Never ends early.
 
-    A body that is cut or stalls is continued at the byte it reached, of the same version. Raises NotFound,
-    Changed, Busy (too many downloads), and what else the store fails with; never ends early.
+    A body that is cut or stalls is continued at the byte it has reached, with the same version.
+
+    Raises NotFound: if the object does not exist. Raises Changed: if it is another version. Raises Busy: if
+    too many downloads are open. Raises StorageError: if the store fails otherwise.
     """
     if start >= stop:
         return
@@ -64,13 +66,13 @@ async def read_pieces(
     *,
     begun: ResponseBody | None = None,
 ) -> AsyncGenerator[Buffer]:
-    """As `read_range`, for a caller who holds a slot for downloads; `begun` is a body on its way."""
+    """Like `read_range`, for a caller that holds a download slot; `begun` is a body already requested."""
     try:
         async with aclosing(_pieces(store, facts.rewritten, key, start, stop, version, begun)) as pieces:
             async for piece in pieces:
                 yield piece
     except (Changed, NotFound):
-        facts.forget(key)  # it led here; who tries again must ask again
+        facts.forget(key)  # the cached metadata led here; the next attempt must look it up again
         raise
 
 
@@ -119,7 +121,8 @@ async def _open(
     *,
     resumed: bool,
 ) -> tuple[ResponseBody, str | None]:
-    """The body of `[start, stop)` and the version it is of: that one, or one with the same content."""
+    """Request `[start, stop)`; return the body and its version, which has the content of the requested
+    one."""
     known = rewritten.latest(key, version)
     try:
         return await _open_version(store, key, start, stop, known, resumed=resumed)
@@ -134,8 +137,8 @@ async def _open(
 
 
 async def _with_same_content(store: S3Client, key: str, version: str) -> str | None:
-    """The version that there is now, if it differs from that one in its metadata alone. What keeps this from
-    being found out is not the error to tell."""
+    """Return the present version if it differs from `version` only in metadata; None otherwise. An error here
+    is not raised, because the earlier one is the one to report."""
     try:
         head = await store.call("HeadObject", Key=key)
     except StorageError:
@@ -172,13 +175,13 @@ async def _open_version(
 
 
 def _verify(answer: Answer, start: int, stop: int, version: str | None) -> None:
-    """See that the answer is what was asked for: some stores ignore conditions or ranges."""
+    """Check that the reply is what was requested, because some stores ignore conditions or ranges."""
     if version is not None and not is_version(answer, version):
         raise Changed(detail=f"the store sent {version_of(answer)} where {version} was asked for")
     found = _CONTENT_RANGE.fullmatch(answer.get("ContentRange", ""))
     length: int | None = answer.get("ContentLength")
     if found is None:
-        # all of it will do, where it begins with what was asked for and is long enough
+        # The whole object will do if it begins at 0 and is long enough.
         whole = None if is_partial(answer) or start else length
         if whole is None or whole < stop or (whole > stop and version is None):
             raise StorageFailure(detail="the store ignored Range, or does not say what it sent")
@@ -192,7 +195,7 @@ def _verify(answer: Answer, start: int, stop: int, version: str | None) -> None:
 
 
 async def _next_piece(body: ResponseBody, stall_seconds: float) -> Buffer | RequestError:
-    """What has come already, without a pause for others; else what comes next."""
+    """Return the bytes that have arrived, without waiting; otherwise wait for the next ones."""
     try:
         while (piece := body.take()) is None:
             await body.wait(stall_seconds)
@@ -205,8 +208,8 @@ async def _next_piece(body: ResponseBody, stall_seconds: float) -> Buffer | Requ
 
 
 async def _wait(retries: RetryPolicy, failures: int, trouble: RequestError, key: str) -> None:
-    """Wait before the rest is asked for; raise when too many tries brought nothing."""
-    # not for security: only to spread load
+    """Wait before the rest is requested. Raises the error if too many attempts brought nothing."""
+    # Not for security: the randomness only spreads load.
     delay = retries.delay(failures, random.random())  # noqa: S311
     if delay is None:
         raise trouble.error(key) from trouble

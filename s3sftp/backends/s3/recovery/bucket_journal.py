@@ -1,14 +1,16 @@
-"""The journal in the bucket: what a replica leaves is found by any other, and no disk is needed.
+"""Stores the upload journal in the bucket, so that any replica can clean up after another. No replica needs a
+disk.
 
     <prefix>.s3sftp/uploads/<instance>/<write>.json   one unfinished upload
-    <prefix>.s3sftp/uploads/<instance>/lease          written again and again while uploads are unfinished
+    <prefix>.s3sftp/uploads/<instance>/lease          rewritten regularly while uploads are unfinished
 
-An instance that has nothing unfinished writes nothing. One with an upload that lasts renews its lease at
-every interval. An instance is taken for dead when neither its lease nor a claim of it has changed for
-`janitor_min_age`, and for many of its intervals, by the observer's own clock. Should it wake up after that,
-its uploads are gone and their CLOSE fails: nothing half is published.
+An instance without unfinished uploads writes nothing. An instance with a long upload renews its lease at
+every interval. An instance counts as dead if neither its lease nor any of its claims has changed for
+`janitor_min_age`, and for many of its intervals, by the observer's own clock. If it wakes up after that, its
+uploads are gone and their CLOSE fails: nothing becomes visible in part.
 
-Two that take the same instance for dead do the same work twice: aborting and deleting are idempotent.
+Two janitors that consider the same instance dead do the same work twice. That is safe, since aborting and
+deleting are idempotent.
 """
 
 from __future__ import annotations
@@ -43,7 +45,7 @@ _log = get_logger("s3sftp.s3")
 LONGEST_INTERVAL: Final = 60.0
 SHORTEST_INTERVAL: Final = 0.2
 INTERVALS_OF_THE_DEAD: Final = 10
-"""An instance that has missed so many renewals, and not fewer, may be dead."""
+"""Missed renewals after which an instance may be dead."""
 _MAX_CLAIM_BYTES: Final = 64 << 10
 _LEASE = "lease"
 _NOT_READABLE: Final = (
@@ -63,7 +65,7 @@ def renewal_interval(options: S3Options) -> float:
 
 
 def journal_prefix(prefix: str) -> str:
-    """What the keys of the journal begin with."""
+    """The prefix of the journal's keys."""
     return f"{reserved_prefix(prefix)}uploads/"
 
 
@@ -79,7 +81,7 @@ class BucketClaimRecord:
         *,
         may_exist: bool = True,
     ) -> None:
-        """`kept` has the keys of claims that are not erased; `written` is called when this one may exist."""
+        """`kept` holds the keys of claims not erased; `written` is called when this one may exist."""
         self._store = store
         self._key = key
         self._kept = kept
@@ -87,7 +89,7 @@ class BucketClaimRecord:
         self._may_exist = may_exist
 
     async def write(self, claim: UploadClaim) -> None:
-        self._kept.add(self._key)  # before it can be seen in a listing: what is not kept is erased
+        self._kept.add(self._key)  # before a listing can show it: a claim that is not kept is erased
         try:
             await put_small(self._store, self._key, json.dumps(claim.fields()).encode())
         except StorageError as error:
@@ -101,7 +103,7 @@ class BucketClaimRecord:
         self._written()
 
     async def erase(self) -> None:
-        self._kept.discard(self._key)  # from here on the next sweep erases it, should this fail
+        self._kept.discard(self._key)  # from here on, the next sweep erases it if this fails
         if self._may_exist:
             await delete_object(self._store, self._key)
 
@@ -116,9 +118,9 @@ class BucketJournal:
         self._instance = uuid.uuid4().hex
         self._interval = renewal_interval(store.options)
         self._own: set[str] = set()
-        """Keys of the claims of this instance that are not erased."""
+        """Keys of this instance's claims that are not erased."""
         self._no_claims: set[str] = set()
-        """Keys of objects that are none, and were told of."""
+        """Keys of objects that are no claims and have been logged."""
         self._silence = Liveness()
         self._renewing: asyncio.Task[None] | None = None
         self._has_lease = False
@@ -127,13 +129,13 @@ class BucketJournal:
         self._notice = FailureNotice(self.description)
 
     async def start(self) -> None:
-        """Sends nothing: a bucket that is down does not keep the server from starting."""
+        """Send nothing: a bucket that is down does not keep the server from starting."""
 
     async def stop(self) -> None:
-        """The lease goes at once; claims that are left are aborted by others when they are old enough."""
+        """Remove the lease at once. Other instances abort the remaining claims when they are old enough."""
         self._is_stopped = True
         if self._renewing is not None:
-            self._renewing.cancel()  # a store that does not answer holds up nobody for longer than it has to
+            self._renewing.cancel()  # a store that does not reply must not delay the stop
             await asyncio.gather(self._renewing, return_exceptions=True)
         if self._has_lease:
             await self._erase_lease(self._instance)
@@ -152,12 +154,15 @@ class BucketJournal:
 
     @asynccontextmanager
     async def dead(self) -> AsyncIterator[list[tuple[ClaimRecord, UploadClaim]]]:
-        """Leases of instances of which no claim is left are removed when the block ends."""
+        """Return the claims of dead instances.
+
+        When the block ends, the leases of those without claims are removed.
+        """
         try:
             asked = self._clock()
             found = await self._listing()
         except StorageError as error:
-            self._silence = Liveness()  # while the store does not answer, nobody can give a sign of life
+            self._silence = Liveness()  # no instance can give a sign of life while the store does not reply
             self._notice.failed("journal.read_failed", error, _NOT_READABLE)
             yield []
             return
@@ -180,7 +185,7 @@ class BucketJournal:
 
     def _keep_renewing(self) -> None:
         if not self._is_stopped and (self._renewing is None or self._renewing.done()):
-            # in a context of its own: it is no part of the transfer that happened to come first
+            # A context of its own: the task does not belong to the transfer that happened to start it.
             nobodys = contextvars.Context()
             self._renewing = asyncio.create_task(self._renew(), name="s3-journal-lease", context=nobodys)
 
@@ -195,8 +200,8 @@ class BucketJournal:
                 self._has_lease = False
 
     async def _write_lease(self) -> None:
-        """What it says does not matter, as long as it is something new."""
-        self._has_lease = True  # it may be there, whatever is answered
+        """Write a new lease. Its content only has to differ from the previous one."""
+        self._has_lease = True  # it may exist, whatever the reply
         try:
             await put_small(
                 self._store, f"{self._root}{self._instance}/{_LEASE}", uuid.uuid4().hex.encode("ascii")
@@ -209,20 +214,20 @@ class BucketJournal:
     async def _erase_lease(self, instance: str) -> None:
         try:
             await delete_object(self._store, f"{self._root}{instance}/{_LEASE}")
-        except StorageError as error:  # the next sweep, or another janitor, finds it
+        except StorageError as error:  # the next sweep, or another janitor, removes it
             _log.info("journal.lease_erase_failed", error=str(error), detail=error.detail)
 
     # ── what others have written ────────────────────────────────────────────────────────────────────
 
     async def _listing(self) -> dict[str, frozenset[Mark]]:
-        """The objects of each instance. Raises StorageError."""
+        """List the objects of each instance. Raises StorageError: if the store fails."""
         found: defaultdict[str, set[Mark]] = defaultdict(set)
         async with aclosing(pages(self._store, self._root, needed=("Size", "LastModified"))) as answers:
             async for answer in answers:
                 for line in answer.get("Contents", ()):
                     if int(line["Size"]) > _MAX_CLAIM_BYTES:
-                        continue  # no claim
-                    if line.get("LastModified") is None:  # what seems never to change seems to be dead
+                        continue  # too large for a claim
+                    if line.get("LastModified") is None:  # its instance would look dead
                         raise StorageFailure(detail="the store does not tell when claims were written")
                     if match := _KEY.fullmatch(line["Key"].removeprefix(self._root)):
                         mark = (line["Key"], str(line.get("ETag", "")), str(line["LastModified"]))
@@ -233,8 +238,8 @@ class BucketJournal:
     async def _dead_of(
         self, found: dict[str, frozenset[Mark]], silent: dict[str, float]
     ) -> dict[str, dict[str, UploadClaim | None]]:
-        """The instances that are dead, with their claims. One with a claim that cannot be read now is left
-        for the next sweep, and holds up no other."""
+        """Return the dead instances with their claims. An instance with a claim that cannot be read now is
+        left for the next sweep, without delaying the others."""
         dead: dict[str, dict[str, UploadClaim | None]] = {}
         unreadable: StorageError | None = None
         for instance, seconds in silent.items():
@@ -252,7 +257,10 @@ class BucketJournal:
         return dead
 
     async def _left_by(self, marks: frozenset[Mark], silent: float) -> dict[str, UploadClaim | None] | None:
-        """The claims of an instance, None for one that cannot be read; nothing when it may be alive."""
+        """Return the claims of an instance, with None for each unreadable one.
+
+        None if the instance may be alive.
+        """
         if silent < self._store.options.janitor_min_age.total_seconds():
             return None
         claims = {key: await self._read(key) for key, _, _ in sorted(marks) if not key.endswith(_LEASE)}
@@ -262,16 +270,18 @@ class BucketJournal:
         return claims
 
     async def _read(self, key: str) -> UploadClaim | None:
-        """A claim; None when it has ended, or is none. Raises StorageError when that is not known: what
-        cannot be read now may be what names an upload."""
+        """Read a claim. None if it has ended, or is no claim.
+
+        Raises StorageError: if that is unknown, because an object that cannot be read now may name an upload.
+        """
         try:
             answer = await self._store.call("GetObject", Key=key)
         except NotFound:
-            return None  # ended meanwhile
+            return None  # the upload has ended meanwhile
         stall = self._store.options.stall_timeout.total_seconds()
         try:
             data = await read_all(response_body(answer), _MAX_CLAIM_BYTES, stall)
-        except Exception as failure:  # a body that breaks has many names
+        except Exception as failure:  # a body can break with many exceptions
             raise StorageFailure(
                 detail=f"GetObject: {describe_unexpected(failure)} (key {key!r})"
             ) from failure
@@ -279,7 +289,7 @@ class BucketJournal:
             claim = parse_claim(data)
             if not claim.key.startswith(self._store.options.prefix):
                 raise ValueError("its key is outside the prefix")
-        except ValueError as problem:  # it stays as it is
+        except ValueError as problem:  # the object is left as it is
             if key not in self._no_claims:
                 self._no_claims.add(key)
                 _log.warning("journal.claim_unreadable", file=key, error=str(problem))
@@ -287,18 +297,21 @@ class BucketJournal:
         return claim
 
     async def _erase_strays(self, marks: frozenset[Mark]) -> None:
-        """Remove own claims that have ended, and a lease of none, although their objects are still there: an
-        erasing failed, or was overtaken by a write whose answer was lost."""
+        """Remove our own claims that have ended, and a lease that is not needed, if their objects still
+        exist: an erase failed, or was overtaken by a write whose reply was lost."""
         for key, _, _ in marks:
             is_needed = self._has_lease if key.endswith(_LEASE) else key in self._own
             if not is_needed:
-                with suppress(StorageError):  # told when it failed for the first time
+                with suppress(StorageError):  # the first failure was logged
                     await delete_object(self._store, key)
 
 
 async def put_small(store: S3Client, key: str, data: bytes, **conditions: Any) -> None:
-    """Write a small object as every other object is written, except for the storage class: those for rarely
-    read data charge for 128 KiB and 30 days. Raises StorageError."""
+    """Write a small object with the options of every other object, except for the storage class: classes for
+    rarely read data charge for at least 128 KiB and 30 days.
+
+    Raises StorageError: if the store fails.
+    """
     fields = new_object(store.options, str(uuid.uuid4()), None)
     fields.pop("StorageClass", None)
     fields |= conditions

@@ -1,9 +1,9 @@
-"""The journal on disk: for a server that finds its state directory again when it starts.
+"""Stores the upload journal on disk, for a server that keeps its state directory across restarts.
 
     <state_dir>/uploads/<instance>/lock          held (flock) as long as the instance lives
     <state_dir>/uploads/<instance>/<write>.json  one unfinished upload
 
-The lock says who lives, so an instance that is stopped for hours keeps what is its own.
+The lock shows which instances live, so an instance that is stopped for hours keeps its uploads.
 """
 
 from __future__ import annotations
@@ -29,9 +29,10 @@ _LOCK = "lock"
 
 
 def require_directory(state_dir: Path) -> None:
-    """Make the journal's directory and see that it can be written. Raises ConfigurationError.
+    """Create the journal's directory and check that it is writable. Blocks, so do not call it on the event
+    loop.
 
-    Blocks, so not for the event loop.
+    Raises ConfigurationError: if the directory cannot be written.
     """
     uploads = state_dir / "uploads"
     try:
@@ -54,14 +55,15 @@ class DiskClaimRecord:
 
 
 class DiskJournal:
-    """The claims in one state directory, of which those on one bucket are told: others may share it."""
+    """The claims in one state directory. It returns only those on its own bucket, because servers of other
+    buckets may share the directory."""
 
     def __init__(self, state_dir: Path, endpoint: str, bucket: str) -> None:
         self._uploads = state_dir / "uploads"
         self._endpoint = endpoint
         self._bucket = bucket
         self._unreadable: set[Path] = set()
-        """Files that were told of."""
+        """Files that have already been logged as unreadable."""
         self._lock: int | None = None
         self._own: Path | None = None
         self.description = str(self._uploads)
@@ -88,8 +90,8 @@ class DiskJournal:
 
     @asynccontextmanager
     async def dead(self) -> AsyncIterator[list[tuple[ClaimRecord, UploadClaim]]]:
-        """Those of instances that are gone: nobody else's until the block ends, however it ends.
-        Directories in which no claim is left are removed then."""
+        """Return the claims of instances that are gone. They are locked against other janitors until the
+        block ends, however it ends. Directories without claims are then removed."""
         taken: list[_Instance] = []
         try:
             await run_to_completion(asyncio.to_thread(_take_over, self._uploads, self._own, taken))
@@ -106,7 +108,7 @@ class DiskJournal:
             try:
                 claim = parse_claim(file.read_bytes())
             except FileNotFoundError:
-                continue  # ended meanwhile
+                continue  # the upload has ended meanwhile
             except (OSError, ValueError) as problem:
                 if file not in self._unreadable:
                     self._unreadable.add(file)
@@ -118,7 +120,7 @@ class DiskJournal:
 
 @dataclass(frozen=True, slots=True)
 class _Instance:
-    """One that is gone, locked by us."""
+    """An instance that is gone and whose lock this process holds."""
 
     path: Path
     lock: int
@@ -133,7 +135,10 @@ def _cannot_write(uploads: Path, error: OSError) -> str:
 
 
 def _open_instance(uploads: Path) -> tuple[Path, int]:
-    """Make this instance's directory. Named only when it is locked: no janitor sees it unlocked."""
+    """Create this instance's directory.
+
+    It gets its final name only once it is locked, so that no janitor sees it unlocked.
+    """
     uploads.mkdir(parents=True, exist_ok=True, mode=0o700)
     name = uuid.uuid4().hex
     hidden = uploads / f".{name}"
@@ -152,7 +157,7 @@ def _close_instance(path: Path, lock: int) -> None:
 
 
 def _take_over(uploads: Path, own: Path | None, taken: list[_Instance]) -> None:
-    """Lock those that are gone; each is in `taken` from its lock on."""
+    """Lock the directories of instances that are gone; each is in `taken` as soon as it is locked."""
     for path in _instances(uploads, own):
         lock = _try_lock(path / _LOCK)
         if lock is not None:
@@ -165,7 +170,7 @@ def _let_go(taken: list[_Instance]) -> None:
 
 
 def _instances(uploads: Path, own: Path | None) -> Iterator[Path]:
-    """The directories of all others, running or not."""
+    """The directories of all other instances, running or not."""
     if uploads.is_dir():
         yield from (path for path in sorted(uploads.iterdir()) if path != own and path.name[0] != ".")
 
@@ -184,7 +189,7 @@ def _try_lock(path: Path) -> int | None:
 
 
 def _write_durably(path: Path, text: str) -> None:
-    """Whole or not at all, also when the machine stops."""
+    """Write a file whole or not at all, even if the machine stops."""
     fresh = path.with_suffix(".new")
     with fresh.open("w") as file:
         file.write(text)

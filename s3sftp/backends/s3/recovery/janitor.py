@@ -1,8 +1,8 @@
-"""Aborts the unfinished uploads that servers which are gone, or failed aborts, have left behind.
+"""Aborts unfinished uploads that were left by servers that are gone, or by failed aborts.
 
-It goes by the journal alone: what no journal speaks of is someone else's, and not touched. The janitor finds
-an upload whose id no server learned by its key and time (`lost_upload_ids.py`). If it cannot be sure that an
-upload is ours, it leaves the upload and logs that.
+The janitor relies on the journal alone: an upload that no journal mentions belongs to others and is not
+touched. It finds an upload whose id no server learned by its key and time (`lost_upload_ids.py`). If it
+cannot be sure that an upload is ours, it leaves the upload and logs that.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from s3sftp.telemetry import get_logger
 
 _log = get_logger("s3sftp.s3")
 GIVE_UP_SECONDS: Final = 7 * 86400.0
-"""After so long nothing more is learned of an upload whose id nobody heard."""
+"""Age after which the janitor gives up an upload whose id was never learned."""
 ADVICE: Final = (
     "this server may have started some of them: `aws s3api abort-multipart-upload` aborts one, a lifecycle "
     "rule with AbortIncompleteMultipartUpload aborts all old ones"
@@ -30,7 +30,7 @@ ADVICE: Final = (
 
 
 class Janitor:
-    """Sweeps at its start and then at every interval."""
+    """Sweeps once at its start and then at every interval."""
 
     def __init__(self, store: S3Client, journal: UploadJournal) -> None:
         self._store = store
@@ -49,7 +49,7 @@ class Janitor:
             self._task = None
 
     async def sweep(self) -> int:
-        """Abort what is old enough; returns how many uploads are gone by it. One sweep at a time."""
+        """Abort what is old enough; return how many uploads are gone. Only one sweep runs at a time."""
         async with self._sweeping:
             return await self._sweep()
 
@@ -73,7 +73,7 @@ class Janitor:
                 gone = await self.sweep()
                 if gone:
                     _log.info("janitor.uploads_aborted", count=gone)
-            except Exception as failure:  # the next sweep may succeed; uploads of now must not suffer
+            except Exception as failure:  # the next sweep may succeed, and current uploads must not suffer
                 _log.warning("janitor.failed", error=type(failure).__name__, detail=str(failure))
             await asyncio.sleep(self._store.options.janitor_interval.total_seconds())
 
@@ -88,7 +88,7 @@ class Janitor:
         self._ages.forget(entry.claim)
 
     async def _abort(self, entry: JournalEntry) -> int:
-        """Abort an upload whose id is known; how many are gone by it."""
+        """Abort an upload whose id is known; return how many are gone (0 or 1)."""
         upload_id = entry.claim.upload_id
         if upload_id is None or not await abort_upload(self._store, entry.claim.key, upload_id):
             return 0
@@ -96,8 +96,8 @@ class Janitor:
         return 1
 
     async def _settle(self, key: str, entries: list[JournalEntry]) -> int:
-        """Abort the uploads of a key whose ids nobody heard; how many are gone by it. What cannot be settled
-        is kept for the next sweep, but not for ever."""
+        """Abort the uploads of a key whose ids were never learned; return how many are gone. Claims that
+        cannot be settled wait for the next sweep, up to `GIVE_UP_SECONDS`."""
         try:
             gone = await self._abort_unheard(key, [entry.claim for entry in entries])
         except StorageError as error:
@@ -112,10 +112,10 @@ class Janitor:
         return gone or 0
 
     async def _abort_unheard(self, key: str, claims: list[UploadClaim]) -> int | None:
-        """How many are gone; None when some may be left, or it is not known yet which ones are ours.
+        """Return how many are gone; None if some may remain, or if it is not yet known which ones are ours.
 
-        The journal is read after the store was asked: an upload that began before is named by then, or its
-        claim tells that its name is still to come.
+        The journal is read after the store has listed the uploads. By then an upload that began earlier has
+        its id in a claim, or its claim shows that the id is still to come.
         """
         found = await uploads_of(self._store, key)
         claimed = [each for each in await self._journal.claims() if each.key == key]

@@ -1,7 +1,7 @@
-"""How long others have given no sign of life, by this machine's own clock. Pure: values in, seconds out.
+"""Measures how long other instances have shown no sign of life, by this machine's clock. Pure.
 
-Clocks of machines differ, and so do those of stores. So nobody else's time is believed: a sign of life is an
-object that was not there, or was another one, when we looked before.
+The clocks of machines and of stores differ, so no other clock is used. A sign of life is an object that was
+missing, or different, in the previous listing.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 Mark: TypeAlias = tuple[str, str, str]
-"""An object of an instance as a listing tells it: its key, ETag and time."""
+"""An object of an instance in a listing: its key, ETag and time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +21,7 @@ class _Seen:
 
 
 class Liveness:
-    """Watches instances from listing to listing."""
+    """Watches instances from one listing to the next."""
 
     def __init__(self) -> None:
         self._seen: dict[str, _Seen] = {}
@@ -30,10 +30,12 @@ class Liveness:
         return len(self._seen)
 
     def of(self, found: Mapping[str, Set[Mark]], asked: float, answered: float) -> dict[str, float]:
-        """For how many seconds each instance of a listing has surely given no sign when it was asked for.
+        """Return for how many seconds each listed instance has certainly shown no sign of life at the time of
+        the request.
 
-        An object that is gone is no sign: another janitor may have removed it. Times are monotonic, and both
-        ends of the request count so that a pause of ours in its middle makes nobody older.
+        A missing object is no sign, because another janitor may have removed it. `asked` and `answered` are
+        monotonic times of the request's start and end, so that a pause of this process in between makes no
+        instance look older.
         """
         for instance, marks in found.items():
             before = self._seen.get(instance)

@@ -1,13 +1,13 @@
-"""Which uploads of a key are ours although no answer told their ids: the replies to their creation were lost.
+"""Identifies our uploads whose ids are unknown, because the replies to their creation were lost.
 
 S3 lists unfinished uploads by key and time, without their metadata. Ours are those that
 
-    began          while we asked for an upload of that key, by the store's clock
-    have no part   nobody could send one to an upload whose id nobody heard
-    have no name   in any claim, of the server's processes that run and of those that are gone
+    began          while this server requested an upload of that key, by the store's clock
+    have no part   since a part can be sent only with the id
+    have no name   in any claim, of running instances or of those that are gone
 
-as long as they are no more than the requests that went unanswered. When they are more, some are somebody
-else's, and none is touched.
+as long as there are no more of them than requests without a reply. If there are more, some belong to others,
+and none is touched.
 """
 
 from __future__ import annotations
@@ -25,7 +25,8 @@ from s3sftp.backends.s3.recovery.upload_journal import UploadClaim
 from s3sftp.errors import StorageError, StorageFailure
 
 EARLIER, LATER = 60.0, 120.0
-"""Seconds around the requests within which the uploads must have begun; as clocks differ, by the store's."""
+"""Seconds before and after the requests, by the store's clock, in which the uploads must have begun. They
+allow for differing clocks."""
 _NEXT: Final = {"NextKeyMarker": "KeyMarker", "NextUploadIdMarker": "UploadIdMarker"}
 
 
@@ -44,7 +45,7 @@ class ListedUpload:
 
 
 async def uploads_of(store: S3Client, key: str) -> list[ListedUpload]:
-    """All unfinished uploads of exactly this key. Raises StorageError."""
+    """List all unfinished uploads of exactly this key. Raises StorageError: if the store fails."""
     directory = key.rpartition("/")[0] + "/" if "/" in key else ""
     if not store.features.has(Feature.ANY_PREFIX):
         return await _uploads_of(store, key, directory)
@@ -67,13 +68,13 @@ async def _uploads_of(store: S3Client, key: str, prefix: str) -> list[ListedUplo
     while True:
         answer = await store.call("ListMultipartUploads", Prefix=prefix, **after)
         uploads: Sequence[Any] = answer.get("Uploads", ())
-        # one of unknown age may be anybody's
+        # an upload of unknown age may be anyone's
         named = [each for each in uploads if each.get("Key") == key and "Initiated" in each]
         found += [ListedUpload(each["UploadId"], each["Initiated"]) for each in named]
         following = {asked: answer[said] for said, asked in _NEXT.items() if answer.get(said)}
         if not answer.get("IsTruncated"):
             return found
-        if following == after:  # some would be missing, and others taken for ours
+        if following == after:  # some would be missing, and uploads of others would be taken for ours
             raise StorageFailure("storage repeats its listing", detail=f"of uploads of {key!r}")
         after = following
 
@@ -81,15 +82,18 @@ async def _uploads_of(store: S3Client, key: str, prefix: str) -> list[ListedUplo
 async def own_uploads(
     store: S3Client, key: str, unknown: Sequence[ListedUpload], claims: Sequence[UploadClaim]
 ) -> list[ListedUpload]:
-    """Those that the claims speak of; none when they cannot be told from others'. `unknown` are the uploads
-    of the key that no claim names. Raises StorageError."""
+    """Return the uploads that the claims account for; none if they cannot be distinguished from those of
+    others. `unknown` are the uploads of the key that no claim names.
+
+    Raises StorageError: if the store fails.
+    """
     fitting = [upload for upload in unknown if any(upload.fits(claim) for claim in claims)]
     ours = [upload for upload in fitting if not await _has_parts(store, key, upload)]
     return ours if len(ours) <= sum(claim.requests for claim in claims) else []
 
 
 async def _has_parts(store: S3Client, key: str, upload: ListedUpload) -> bool:
-    """Whether somebody knows its id; one that has ended meanwhile is somebody's too."""
+    """Whether someone knows its id. An upload that has ended meanwhile counts as known too."""
     try:
         answer = await store.call("ListParts", Key=key, UploadId=upload.upload_id, MaxParts=1)
     except StorageError as error:

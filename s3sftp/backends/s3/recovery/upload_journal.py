@@ -1,12 +1,12 @@
-"""Which unfinished uploads are ours: a journal that outlives the process.
+"""Records which unfinished uploads are ours, in a journal that outlives the process.
 
-    journal ─┬─ journal_disk     files in the state directory, for the next start on it
-             ├─ journal_bucket   small objects below the prefix, for any other replica
+    journal ─┬─ disk_journal     files in the state directory, for the next start with it
+             ├─ bucket_journal   small objects below the prefix, for any other replica
              └─ none             remembered as long as the process lives
 
-A claim is written before S3 is asked to create the upload, so that not even a crash in between leaves one
-that nobody knows. The janitor aborts what instances that are gone have left; it needs no other knowledge, and
-never touches an upload that no journal names.
+A claim is written before S3 is asked to create the upload, so that not even a crash in between leaves an
+upload that no journal knows. The janitor aborts what dead instances have left. It needs no other knowledge,
+and never touches an upload that no journal names.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _NOT_CLEARED: Final = (
 
 
 _Moment: TypeAlias = Annotated[float, Field(ge=0, le=1e11, allow_inf_nan=False)]
-"""Seconds since the epoch that a date can be made of."""
+"""Seconds since the epoch that can be converted to a date."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,16 +44,16 @@ class UploadClaim:
     key: str
     claimed_at: _Moment
     upload_id: str | None = None
-    """None: S3 was asked to create it, and what it said is not known."""
+    """None: S3 was asked to create the upload, and its reply is not known."""
     requests: Annotated[int, Field(ge=1)] = 1
-    """How often S3 was asked without a known answer: so many uploads there may be."""
+    """Create requests without a known reply, and so the maximum number of uploads."""
     asked_until: _Moment | None = None
-    """When it was asked for the last time, if more than once."""
+    """When the last of several requests was sent."""
     renewed_every: Annotated[float, Field(ge=0, le=86400, allow_inf_nan=False)] | None = None
-    """Seconds between the signs of life of the instance that made it, where it has to give them."""
+    """Seconds between signs of life of the instance that made the claim, if it has to give them."""
 
     def fields(self) -> dict[str, object]:
-        """As it is written."""
+        """The claim as it is written, without missing values."""
         return {name: value for name, value in asdict(self).items() if value is not None}
 
 
@@ -61,7 +61,7 @@ _CLAIM: Final = TypeAdapter(UploadClaim)
 
 
 def parse_claim(data: bytes) -> UploadClaim:
-    """A claim as this version or another one has written it. Raises ValueError."""
+    """Parse a claim that this or another release has written. Raises ValueError: if it is none."""
     try:
         return _CLAIM.validate_json(data)
     except ValidationError as wrong:
@@ -71,39 +71,42 @@ def parse_claim(data: bytes) -> UploadClaim:
 
 
 class ClaimRecord(Protocol):
-    """The place of one claim. Both methods raise OSError or StorageError."""
+    """Stores one claim. Raises OSError or StorageError: if the storage fails."""
 
     async def write(self, claim: UploadClaim) -> None:
-        """Keep the claim; returns when it is durable."""
+        """Store the claim; returns when it is durable."""
 
     async def erase(self) -> None:
-        """Forget it. Succeeds when it is gone already."""
+        """Remove the claim. Succeeds if it is already gone."""
 
 
 class JournalStorage(Protocol):
-    """Where the claims of all instances are kept."""
+    """Stores the claims of all instances."""
 
     description: str
-    """For the log: which place it is that cannot be written."""
+    """The location for the log, which an operator can find."""
 
     async def start(self) -> None:
-        """Raises ConfigurationError when it can never work."""
+        """Open the storage. Raises ConfigurationError: if it can never work."""
 
     async def stop(self) -> None:
-        """Let go. Claims that are left stay for the janitor of another instance."""
+        """Close the storage. Remaining claims stay for the janitor of another instance."""
 
     def record(self) -> ClaimRecord | None:
-        """A new place for a claim of this instance; None before the start and after the stop."""
+        """Return a new record for a claim of this instance; None before the start and after the stop."""
 
     async def others(self) -> list[UploadClaim]:
-        """The claims of all other instances on this bucket, running or gone. Raises StorageError, OSError."""
+        """Return the claims of all other instances on this bucket, running or gone.
+
+        Raises StorageError or OSError: if the storage fails.
+        """
 
     def dead(self) -> AbstractAsyncContextManager[list[tuple[ClaimRecord, UploadClaim]]]:
-        """The claims of instances on this bucket that are gone."""
+        """Return the claims of instances on this bucket that are gone."""
 
 
 class JournalEntry:
-    """A claim that is kept. Writing it is a promise to finish or abort the upload."""
+    """A recorded claim: the promise to complete or abort the upload."""
 
     def __init__(
         self,
@@ -112,19 +115,19 @@ class JournalEntry:
         notice: FailureNotice,
         ended: Callable[[JournalEntry], None] = lambda _: None,
     ) -> None:
-        """`ended` is told when there is nothing left to do."""
+        """`ended` is called when nothing is left to do."""
         self.claim = claim
         self._record = record
         self._notice = notice
         self._ended = ended
 
     async def named(self, upload_id: str) -> None:
-        """Note the upload's id."""
+        """Record the upload's id."""
         self.claim = replace(self.claim, upload_id=upload_id)
         await self._write()
 
     async def unanswered(self, requests: int) -> None:
-        """Note how many requests to create it may have been carried out."""
+        """Record how many create requests the store may have executed."""
         self.claim = replace(self.claim, requests=requests, asked_until=time.time())
         await self._write()
 
@@ -133,7 +136,7 @@ class JournalEntry:
         return self
 
     async def done(self) -> None:
-        """The upload is completed or aborted."""
+        """Remove the claim, because the upload is completed or aborted."""
         self._ended(self)
         if self._record is not None:
             try:
@@ -144,8 +147,10 @@ class JournalEntry:
                 self._notice.worked("journal.erase_failed")
 
     async def _write(self) -> None:
-        """A journal that cannot be written costs an unfinished upload that stays, at worst; that is no reason
-        to refuse a file."""
+        """Write the claim.
+
+        A failure is logged but does not refuse the file, because at worst an unfinished upload remains.
+        """
         if self._record is not None:
             try:
                 await self._record.write(self.claim)
@@ -156,14 +161,14 @@ class JournalEntry:
 
 
 class FailureNotice:
-    """Tells once that something of the journal fails, and once that it works again."""
+    """Logs once that an operation of the journal fails, and once that it works again."""
 
     def __init__(self, description: str = "") -> None:
         self._description = description
         self._told: set[str] = set()
 
     def failed(self, event: str, problem: OSError | StorageError, advice: str) -> None:
-        """`advice` says what follows, and until when."""
+        """Log the event if it is new. `advice` says what follows from it, and until when."""
         if event not in self._told:
             self._told.add(event)
             detail = problem.detail if isinstance(problem, StorageError) else None
@@ -176,46 +181,49 @@ class FailureNotice:
             )
 
     def worked(self, event: str) -> None:
-        """What failed with that event has succeeded."""
+        """Note that the operation has succeeded, and log it if it had failed."""
         if event in self._told:
             self._told.discard(event)
             _log.info("journal.recovered", journal=self._description, after=event)
 
 
 class UploadJournal:
-    """The claims of this instance, and those of the dead. Without a storage it remembers its own."""
+    """The claims of this instance and of dead ones.
+
+    Without a storage, the claims of this instance are kept in memory only.
+    """
 
     def __init__(
         self, endpoint: str, bucket: str, storage: JournalStorage | None = None, every: float | None = None
     ) -> None:
-        """`every` is how often this instance gives signs of life, if it has to."""
+        """`every` is the number of seconds between this instance's signs of life, if it has to give them."""
         self._endpoint = endpoint
         self._bucket = bucket
         self._storage = storage
         self._every = every
         self._notice = FailureNotice(storage.description if storage is not None else "")
         self._entries: dict[JournalEntry, bool] = {}
-        """This instance's, in the order of their claims; and whether each is left to the janitor."""
+        """This instance's entries, in the order of their claims, and whether each is left to the janitor."""
 
     @property
     def is_kept(self) -> bool:
-        """Whether it outlives the process."""
+        """Whether the journal outlives the process."""
         return self._storage is not None
 
     async def start(self) -> None:
-        """Raises ConfigurationError."""
+        """Open the storage. Raises ConfigurationError: if it can never work."""
         if self._storage is not None:
             await self._storage.start()
 
     async def stop(self) -> None:
-        """Let go. Claims that are left stay for the janitor of another instance."""
+        """Close the storage. Remaining claims stay for the janitor of another instance."""
         if self._storage is not None:
-            self._entries.clear()  # they are stored
+            self._entries.clear()  # they are in the storage
             await self._storage.stop()
 
     async def claim(self, key: str, *, at: float | None = None, requests: int = 1) -> JournalEntry:
-        """Note that an upload is about to be created; returns when that is durable. With `at`: that it may
-        have been, by so many requests since that time."""
+        """Record that an upload is about to be created; returns when that is durable. With `at`, record that
+        up to `requests` uploads may have been created since that time."""
         now = time.time()
         until = None if at is None or requests == 1 else now
         claim = UploadClaim(self._endpoint, self._bucket, key, at or now, None, requests, until, self._every)
@@ -225,23 +233,25 @@ class UploadJournal:
         return await entry.written()
 
     def abandon(self, entry: JournalEntry) -> None:
-        """Leave an own upload to the janitor: its abort failed, or nobody heard its id."""
+        """Leave our upload to the janitor, because its abort failed or its id was never learned."""
         self._entries[entry] = True
 
     @property
     def abandoned(self) -> list[JournalEntry]:
-        """Own uploads that are left to the janitor, until they are `done`."""
+        """This instance's uploads that are left to the janitor, until they are `done`."""
         return [entry for entry, is_abandoned in self._entries.items() if is_abandoned]
 
     async def claims(self) -> list[UploadClaim]:
-        """All that is claimed now: by this instance, by those that run beside it, and by the dead. Raises
-        StorageError, OSError."""
+        """Return all current claims: of this instance, of others that run, and of dead ones.
+
+        Raises StorageError or OSError: if the storage fails.
+        """
         others = [] if self._storage is None else await self._storage.others()
         return [entry.claim for entry in self._entries] + others
 
     @asynccontextmanager
     async def dead_entries(self) -> AsyncIterator[list[JournalEntry]]:
-        """The claims of instances that are gone."""
+        """Return the entries of instances that are gone, for the duration of the block."""
         if self._storage is None:
             yield []
             return

@@ -1,1 +1,1 @@
-"""Requests whose form depends on the store: listings (version 2 or 1), tags, lookups without ListBucket."""
+"""Adapts requests to the store: listings (version 2 or 1), tags, and lookups without ListBucket."""

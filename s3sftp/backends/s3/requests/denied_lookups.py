@@ -1,8 +1,10 @@
-"""Whether an object that may not be read is there: S3 says 404 to those alone who may list the whole bucket.
+"""Finds out whether an object that may not be read exists.
 
-HEAD or GET ─► 403 ─► LIST of the key ─┬─► not listed: NotFound
-                                       ├─► listed: the refusal stands
-                                       └─► 403: it stands too, and the log says what keeps it unknown
+S3 replies 404 only to roles that may list the bucket, so after a 403 a LIST decides:
+
+    HEAD or GET ─► 403 ─► LIST of the key ─┬─► not listed: NotFound
+                                           ├─► listed: the refusal stands
+                                           └─► 403: it stands too, and the log names the missing permission
 """
 
 from __future__ import annotations
@@ -20,14 +22,14 @@ _COPIES: Final = frozenset({"CopyObject", "UploadPartCopy"})
 
 
 class DeniedLookups:
-    """Decides for one store, and says once what it lacks for that."""
+    """Settles denied lookups in one store, and logs once which permission is missing for that."""
 
     def __init__(self, store: ListClient) -> None:
         self._store = store
         self._is_told = False
 
     async def settle(self, api: str, parameters: dict[str, Any], refusal: StorageError) -> StorageError:
-        """What a refused request means: NotFound when there is no such object, else the refusal."""
+        """Return the error to raise: NotFound if the object does not exist, else the refusal."""
         key = _key_read(api, parameters)
         if key is None or not _is_denied(refusal):
             return refusal
@@ -64,7 +66,7 @@ def _is_denied(error: StorageError) -> bool:
 
 
 def _key_read(api: str, parameters: dict[str, Any]) -> str | None:
-    """The object that a request needs to be there."""
+    """Return the key of the object that a request reads; None if it reads none."""
     if api in _READS:
         return str(parameters["Key"])
     return str(parameters["CopySource"]["Key"]) if api in _COPIES else None

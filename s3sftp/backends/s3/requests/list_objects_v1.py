@@ -1,10 +1,10 @@
-"""ListObjectsV2 and, where the store does not know it, ListObjects: both answered in the words of the first.
+"""Lists with ListObjectsV2, or with ListObjects if the store lacks it, and returns the former's fields.
 
-    V2 asked   V2 answered                          as it is
-               refused (400, 405, 501)              the older form is tried; if it works, it stays
-               answered in the older form           this page counts, the next is asked for in that form
+    V2 reply   valid                                is returned
+               refused (400, 405, 501)              V1 is tried; if it works, it is used from then on
+               in the form of V1                    this page counts, the next is requested by V1
 
-A token says by its type in which form its listing goes on, so that one that has begun stays in its form.
+The type of a continuation token shows the version of its listing, so that a listing does not change versions.
 """
 
 from __future__ import annotations
@@ -22,13 +22,16 @@ Ask = Callable[..., Awaitable[Answer]]
 
 
 class ListMarker(str):
-    """What continues a listing in the older form: the last name of the page before."""
+    """The continuation token of a ListObjects listing: the last name of the previous page."""
 
     __slots__ = ()
 
 
 async def list_page(ask: Ask, features: Features, **parameters: Any) -> Answer:
-    """One page of a listing. `ask` sends a request. Raises StorageError, of the first form if both fail."""
+    """Request one page of a listing; `ask` sends a request.
+
+    Raises StorageError: if the request fails; that of ListObjectsV2 if both fail.
+    """
     after = parameters.get("ContinuationToken")
     if isinstance(after, ListMarker) or (after is None and not features.has(Feature.LIST_V2)):
         return await _older(ask, **parameters)
@@ -55,7 +58,7 @@ async def _older(ask: Ask, **parameters: Any) -> Answer:
     marker = parameters.pop("ContinuationToken", None)
     after = {} if marker is None else {"Marker": str(marker)}
     answer = _translated(await ask("ListObjects", **parameters, **after))
-    if marker is not None:  # what is after a directory's name is what is in it: some tell it again
+    if marker is not None:  # some stores repeat the directory that the marker names
         found = answer.get("CommonPrefixes", ())
         answer["CommonPrefixes"] = [line for line in found if line["Prefix"] != marker]
     return answer
@@ -63,21 +66,21 @@ async def _older(ask: Ask, **parameters: Any) -> Answer:
 
 def _translated(answer: Answer) -> Answer:
     if answer.get("IsTruncated"):
-        # only said where there is a delimiter
+        # stores report NextMarker only with a delimiter
         answer["NextContinuationToken"] = ListMarker(answer.get("NextMarker") or last_name(answer))
     return answer
 
 
 def last_name(answer: Answer) -> str | None:
-    """The last key or common prefix of a page, in S3's order; None for an empty page."""
+    """Return the last key or common prefix of a page, in S3's order; None for an empty page."""
     lasts: list[str] = [line["Key"] for line in answer.get("Contents", ())[-1:]]
     lasts += [line["Prefix"] for line in answer.get("CommonPrefixes", ())[-1:]]
     return max(lasts, key=lambda name: name.encode("utf-8"), default=None)
 
 
 def _may_be_the_form(error: StorageError, prefix: str) -> bool:
-    """Whether the store may have refused the form of the request. 400 is also said of prefixes that end in no
-    slash."""
+    """Whether the store may have refused the version of the request. Stores reply 400 also to prefixes
+    without a slash at their end."""
     trouble = request_error_behind(error)
     if trouble is None or trouble.meaning.again is not RetryAdvice.NEVER:
         return False

@@ -1,11 +1,11 @@
-"""A listing page by page, and whether it shows one name: for those below the client that need no more.
+"""Reads listings page by page, and finds out whether a listing contains a name.
 
     pages       LIST ─► page ─► LIST from its token ─► page ─► …     complete, or an error
     is_listed   LIST of the name itself ─┬─► there, or not
                                          └─► refused: the listing of its directory, to the end
 
-A store that repeats itself would be asked for ever: that is an error. Where lines lack a size, HEAD tells it:
-unknown is not 0.
+It depends on as little of the client as it can. A store that repeats its pages would be asked for ever, so
+that is an error. If entries lack a size, a HEAD gets it, because an unknown size must not become 0.
 """
 
 from __future__ import annotations
@@ -22,22 +22,22 @@ from s3sftp.backends.s3.requests.list_objects_v1 import last_name
 from s3sftp.errors import NotFound, StorageError, StorageFailure
 
 PAGE_KEYS = 1000
-"""The most that S3 tells at once."""
+"""Maximum keys of a page, as S3 returns them."""
 _HEADS = 8
-"""Requests at once for what a page lacks."""
+"""Maximum HEADs at once for what a page lacks."""
 _SIZE = ("Size",)
 
 Answer = dict[str, Any]
 
 
 class ListLimiter(Protocol):
-    """Who may ask for a page next."""
+    """Limits how many pages are requested at once."""
 
     def one(self) -> AbstractAsyncContextManager[None]: ...
 
 
 class ListClient(Protocol):
-    """What is needed of the client."""
+    """The part of the client that listings need."""
 
     @property
     def features(self) -> Features: ...
@@ -49,9 +49,11 @@ class ListClient(Protocol):
 async def pages(
     store: ListClient, prefix: str, *, delimiter: str = "", needed: Collection[str] = _SIZE
 ) -> AsyncGenerator[Answer]:
-    """The answers of one listing, in which every line has what is `needed`, as far as HEAD tells it. The next
-    is asked for while this one is read; leaving stops it. Raises StorageFailure when the store repeats
-    itself, or tells no size that is needed."""
+    """Yield the replies of one listing, each entry completed with the fields `needed` as far as a HEAD
+    reports them. The next page is requested while one is read; closing the generator cancels that.
+
+    Raises StorageFailure: if the store repeats its pages, or does not report a size that is needed.
+    """
     fixed: Answer = {"Prefix": prefix, "MaxKeys": PAGE_KEYS} | ({"Delimiter": delimiter} if delimiter else {})
     progress = ListProgress()
 
@@ -70,7 +72,7 @@ async def pages(
         try:
             yield answer
             answer = await ahead
-            await asyncio.sleep(0)  # others first: both pages may have been there at once
+            await asyncio.sleep(0)  # let other tasks run: both pages may have been available at once
         finally:
             ahead.cancel()
             await asyncio.gather(ahead, return_exceptions=True)
@@ -78,7 +80,7 @@ async def pages(
 
 
 class ListProgress:
-    """Notices a listing that goes round in a circle of any length, and remembers one page for it (Brent)."""
+    """Detects a listing with a cycle of any length, remembering a single page (Brent's algorithm)."""
 
     def __init__(self) -> None:
         self._token = ""
@@ -87,7 +89,10 @@ class ListProgress:
         self._until = 1
 
     def require(self, token: str, answer: Answer) -> None:
-        """Raise StorageFailure when this page, or what leads to the next one, has been there before."""
+        """Record a page.
+
+        Raises StorageFailure: if the page, or the token of the next one, has occurred before.
+        """
         span = _span(answer)
         if token == self._token or (span is not None and span == self._span):
             raise StorageFailure("storage repeats its listing", detail=f"token {token!r}, names {span}")
@@ -97,8 +102,8 @@ class ListProgress:
 
 
 def _span(answer: Answer) -> tuple[str, str] | None:
-    """The first and the last name of a page; None for an empty one, or one that has but a directory: of these
-    there may be many, as long as its keys fill pages."""
+    """Return the first and last name of a page. None for an empty page, or one with only a directory: a store
+    may repeat that as long as the directory's keys fill pages."""
     names = [line["Key"] for line in (*answer.get("Contents", ())[:1], *answer.get("Contents", ())[-1:])]
     prefixes = answer.get("CommonPrefixes", ())
     names += [line["Prefix"] for line in (*prefixes[:1], *prefixes[-1:])]
@@ -109,8 +114,11 @@ def _span(answer: Answer) -> tuple[str, str] | None:
 async def first_lines(
     store: ListClient, prefix: str, most: int, *, page: int | None = None, needed: Collection[str] = _SIZE
 ) -> list[Answer]:
-    """The first so many lines below a prefix, all of them if there are fewer: a page may be short, or empty,
-    and not the last. `page` is how many to ask for at once. Raises StorageError."""
+    """Return the first `most` entries below a prefix, or all if there are fewer, since a page may be short or
+    empty without being the last. `page` is the number to request at once.
+
+    Raises StorageError: if the store fails.
+    """
     after: Answer = {}
     progress, lines = ListProgress(), list[Answer]()
     while True:
@@ -126,7 +134,10 @@ async def first_lines(
 
 
 async def _complete(store: ListClient, answer: Answer, needed: Collection[str]) -> None:
-    """Ask for what the lines of a page lack. What is gone by then is left out."""
+    """Complete the entries of a page by HEAD.
+
+    Entries whose object has been removed meanwhile are left out.
+    """
     lines = answer.get("Contents", ())
     lacking = {id(line): line for name in needed for line in lines if line.get(name) is None}
     if not lacking:
@@ -150,10 +161,12 @@ async def _complete(store: ListClient, answer: Answer, needed: Collection[str]) 
 
 
 async def is_listed(store: ListClient, name: str) -> bool:
-    """Whether exactly this is listed: an object or, with a slash at its end, a directory.
+    """Whether exactly this name is listed: an object or, with a slash at its end, a directory.
 
-    Asks for the name itself. Where the store lists by directories alone, or the policy does, it is looked for
-    in the listing of its directory. Raises StorageError.
+    Lists the name itself. If the store or the policy allows only listings of directories, searches the
+    listing of the name's directory.
+
+    Raises StorageError: if the store fails.
     """
     parent = name.removesuffix("/").rpartition("/")
     above = parent[0] + parent[1]
@@ -174,9 +187,9 @@ async def is_listed(store: ListClient, name: str) -> bool:
 
 
 async def _begins(store: ListClient, name: str) -> bool:
-    if name.endswith("/"):  # after all that goes on with a byte before the slash, such as `name-1`
+    if name.endswith("/"):  # after names such as `name-1`, as `-` sorts before `/`
         return await _is_among(store, name, name.removesuffix("/"))
-    # of all that begin so it is the first
+    # of all keys that begin with the name it is the first
     return any(line["Key"] == name for line in await first_lines(store, name, 1, needed=()))
 
 
@@ -191,7 +204,10 @@ async def _is_among(store: ListClient, name: str, prefix: str) -> bool:
 
 
 def _is_past(answer: Answer, name: str) -> bool:
-    """Whether a listing in S3's order, which not all stores keep that list by directories, has gone by."""
+    """Whether a listing in S3's order has passed the name.
+
+    Not all stores that list only directories keep that order.
+    """
     last = last_name(answer)
     return last is not None and last.encode("utf-8") > name.encode("utf-8")
 

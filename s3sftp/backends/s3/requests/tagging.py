@@ -1,4 +1,4 @@
-"""Tags of objects, and stores that have none: then what would be tagged is stored without."""
+"""Sends tags of objects, and stores objects without them where the store has no tags."""
 
 from __future__ import annotations
 
@@ -21,9 +21,13 @@ class _Store(Protocol):
 
 
 async def send_tagged(ask: Ask, features: Features, api: str, **parameters: Any) -> Answer:
-    """Send a request that tags what it makes; without the tags where the store has none. Whether it is they
-    that it refuses is known when it takes the same request without. Raises StorageError: that of the first,
-    unless the second may have been carried out."""
+    """Send a request that tags the object it creates, without the tags if the store has none.
+
+    A success without the tags shows that they were the reason for a refusal.
+
+    Raises StorageError: if the request fails; that of the first request if both fail, unless the store may
+    have executed the second.
+    """
     bare = {name: value for name, value in parameters.items() if name != "Tagging"}
     if not features.has(Feature.TAGS):
         return await ask(api, **bare)
@@ -43,7 +47,7 @@ async def send_tagged(ask: Ask, features: Features, api: str, **parameters: Any)
 
 
 async def tags_of(store: _Store, key: str) -> Answer:
-    """The field that gives a new object the tags of another; empty where the store has none."""
+    """Return the field that gives a new object the tags of another; empty if the store has no tags."""
     if not store.features.has(Feature.TAGS):
         return {}
     try:
@@ -57,7 +61,8 @@ async def tags_of(store: _Store, key: str) -> Answer:
 
 
 def _may_be_the_tags(features: Features, error: StorageError) -> bool:
-    """Not when it says that one of them is wrong: then it has them, and the operator wants to know."""
+    """Whether the tags may be the reason for a refusal. An invalid tag is not: then the store has tags, and
+    the operator needs to see the error."""
     if outcome_is_unknown(error) or has_code(error, "InvalidTag"):
         return False
     return may_lack_feature(features, Feature.TAGS, error)

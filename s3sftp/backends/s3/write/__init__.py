@@ -1,7 +1,7 @@
-"""Writing objects.
+"""Writes objects: uploads, their completion, and copies.
 
-UploadOperations            what the contract asks for: begin, chunk, finish, abort
-  ├── MultipartUpload       parts under way; JournaledUpload has its claim in the journal
-  ├── complete_write        the request that makes the object visible, and proof of what became of it
+UploadOperations            the contract's operations: begin, chunk, finish, abort
+  ├── MultipartUpload       the parts under way; JournaledUpload has its claim in the journal
+  ├── complete_write        sends the request that makes the object visible, and verifies its outcome
   └── ObjectCopier          CopyObject, and UploadPartCopy for large files
 """

@@ -1,14 +1,14 @@
-"""CompleteMultipartUpload: the parts become an object, proven as a whole where the store knows how.
+"""Completes a multipart upload, with a checksum of the whole object where the store supports one.
 
-A store that knows checksums of parts alone refuses that of the whole, as it refuses bytes that are not those
-that were sent. Joined without it is only what cannot be the latter:
+A store that knows only checksums of parts refuses that of the whole object with the same error as wrong
+bytes. The upload is completed without it only if wrong bytes are ruled out:
 
-    the store confirmed      it said at creation that      its refusal speaks     its refusal calls the
-    the CRC of each part     it takes that of the whole    of bytes that differ   checksum invalid or unknown
+    the store confirmed      it said at creation that      its refusal reports    its refusal calls the
+    the CRC of each part     it accepts a whole checksum   different bytes        checksum invalid or unknown
 
-    yes                      no                            joined                 joined
-    yes                      yes                           an error               joined
-    no                       no                            an error               joined
+    yes                      no                            completed              completed
+    yes                      yes                           an error               completed
+    no                       no                            an error               completed
     no                       yes                           an error               an error
 """
 
@@ -35,7 +35,7 @@ from s3sftp.backends.s3.write.upload_part_copy import checksum_of, field_of
 from s3sftp.errors import AlreadyExists, Changed, StorageError, StorageFailure
 
 _MANY_PARTS: Final = 500
-"""From this many on, joining their checksums would hold up the event loop."""
+"""From this many parts on, combining their checksums would block the event loop."""
 _INVALID: Final = ("InvalidDigest", "BadDigest", "XAmzContentChecksumMismatch")
 _OF_ONE_SIZE: Final = re.compile(
     r"\b(same|equal|uniform)\b.{0,40}\b(length|size)|non-trailing", re.IGNORECASE
@@ -49,7 +49,7 @@ async def complete_parts(
     ours: Callable[[Answer], bool],
     **conditions: str,
 ) -> CompletedWrite:
-    """Make an object of the parts, which are in order. Raises as `complete_write`."""
+    """Complete the upload with its parts, which are in order. Raises like `complete_write`."""
     size = sum(part.size for part in parts)
     with_checksums = begun.scope is not ChecksumScope.NOTHING and store.features.has(Feature.CHECKSUMS)
 
@@ -78,7 +78,7 @@ async def complete_parts(
         try:
             published = await send({}, told)
         except (AlreadyExists, Changed):
-            raise  # it got as far as the condition: that is the answer
+            raise  # the store has evaluated the condition: this is the result
         except StorageError as error:
             _look_for_sizes(store, error, parts)
             continue
@@ -94,7 +94,7 @@ def _other_ways(
     proof: Fields,
     refused: StorageError,
 ) -> Iterator[tuple[Feature, Awaitable[Sequence[UploadedPart]]]]:
-    """What else may be tried, and what the store lacks when that succeeds."""
+    """Yield the fallbacks to try, each with the feature that the store lacks if it succeeds."""
     if proof and _is_unknown_to_it(refused, begun, parts):
         yield Feature.WHOLE_CHECKSUMS, _as_they_are(parts)
     untold = begun.scope is not ChecksumScope.NOTHING and any(
@@ -109,7 +109,7 @@ async def _as_they_are(parts: Sequence[UploadedPart]) -> Sequence[UploadedPart]:
 
 
 async def _read_through(store: S3Client, parts: Sequence[UploadedPart]) -> Sequence[UploadedPart]:
-    """With the checksums of copied parts that the store has not told, and wants to hear: they are read."""
+    """Read copied parts to compute the checksums that the store requires but has not reported."""
     name = field_of(store.options.checksum)
     found = list(parts)
 
@@ -130,7 +130,10 @@ def _line(part: UploadedPart, with_checksum: bool) -> dict[str, Any]:
 
 
 async def _proof(store: S3Client, begun: JournaledUpload, parts: Sequence[UploadedPart], size: int) -> Fields:
-    """What proves the whole. A copied part whose CRC was not told leaves it to the sizes."""
+    """The fields that prove the whole object.
+
+    If the CRC of a copied part is unknown, only its size proves it.
+    """
     if not store.features.has(Feature.WHOLE_CHECKSUMS):
         return {}
     fields: Fields = {"MpuObjectSize": size}
@@ -145,7 +148,7 @@ async def _proof(store: S3Client, begun: JournaledUpload, parts: Sequence[Upload
 
 
 def _is_unknown_to_it(error: StorageError, begun: JournaledUpload, parts: Sequence[UploadedPart]) -> bool:
-    """Whether the refusal means that the store does not know the checksum of a whole."""
+    """Whether the refusal means that the store does not support the checksum of a whole object."""
     if not (has_code(error, *_INVALID) or is_refusal(error)):
         return False
     confirmed = all(part.confirmed for part in parts)
@@ -155,7 +158,7 @@ def _is_unknown_to_it(error: StorageError, begun: JournaledUpload, parts: Sequen
 
 
 def _look_for_sizes(store: S3Client, error: StorageError, parts: Sequence[UploadedPart]) -> None:
-    """Where the store wants parts of one size, note it for the next uploads, and raise what is wrong."""
+    """If the store requires parts of one size, record that for later uploads and raise StorageFailure."""
     unequal = any(part.size != parts[0].size for part in parts[:-1]) or parts[-1].size > parts[0].size
     if unequal and _OF_ONE_SIZE.search(str(request_error_behind(error))):
         store.features.lacks(Feature.UNEQUAL_PARTS, error.detail)

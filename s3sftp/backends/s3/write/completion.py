@@ -1,11 +1,12 @@
-"""Requests that make an object visible, and the truth about whether they did.
+"""Sends the requests that make an object visible, and finds out whether they did.
 
-A reply can be lost after the store has acted. A repeated conditional request is then refused by our own
-object (412), a repeated Complete finds no upload any more (404), time runs out with nothing known, or
-something between us and the store says 200 and has stored nothing. So each write carries an id in the
-object's metadata, and when an attempt's outcome is unknown, HEAD decides.
+A reply can be lost after the store has acted. A retried conditional request is then refused because of our
+own object (412), a retried CompleteMultipartUpload finds no upload (404), the deadline passes without any
+reply, or a proxy replies 200 although nothing is stored. So each write carries an id in the object's
+metadata, and a HEAD decides whenever the outcome of an attempt is unknown.
 
-A store that takes no conditions on writes is asked by HEAD, immediately before: docs/decisions/0031.
+In a store without conditional writes, a HEAD immediately before the write checks the condition:
+docs/decisions/0031.
 """
 
 from __future__ import annotations
@@ -28,11 +29,11 @@ _CONDITIONS: Final[tuple[str, ...]] = ("IfNoneMatch", "IfMatch")
 
 @dataclass(frozen=True, slots=True)
 class CompletedWrite:
-    """What is now stored under the key."""
+    """The object that is now stored under the key."""
 
     version: str | None
     moment: float | None
-    """When, by the store's clock."""
+    """When it was written, in seconds of the store's clock."""
 
 
 async def complete_write(
@@ -45,12 +46,14 @@ async def complete_write(
     moved_bytes: int,
     **parameters: Any,
 ) -> CompletedWrite:
-    """Send a request that publishes an object; `ours` tells from a HEAD whether it did.
+    """Send a request that makes an object visible; `ours` tells from a HEAD whether it succeeded.
 
-    When the answer proves nothing, and nothing was published, it is sent once more. Raises AlreadyExists when
-    `IfNoneMatch` was in the way, Changed when `IfMatch` was, and what else the store fails with; then, as far
-    as can be known, nothing was published. CopyObject is sent as it is; of other requests a store may refuse
-    conditions: then they are looked at by HEAD.
+    If the reply proves nothing and the object is not visible, the request is sent once more. CopyObject is
+    sent unchanged. For other requests, if the store refuses conditions, a HEAD checks them instead.
+
+    Raises AlreadyExists: if `IfNoneMatch` does not hold. Raises Changed: if `IfMatch` does not hold. Raises
+    StorageError: if the request fails otherwise. After any of them nothing is visible, as far as can be
+    known.
     """
 
     async def send(sent: dict[str, Any]) -> CompletedWrite:
@@ -74,7 +77,10 @@ async def complete_write(
 
 
 async def require_conditions(store: S3Client, key: str, conditions: Mapping[str, str]) -> None:
-    """See by HEAD that conditions of a write hold. Raises AlreadyExists, Changed."""
+    """Check the conditions of a write by HEAD.
+
+    Raises AlreadyExists: if `IfNoneMatch` does not hold. Raises Changed: if `IfMatch` does not hold.
+    """
     try:
         head: Answer | None = await store.call("HeadObject", Key=key)
     except NotFound:
@@ -99,7 +105,7 @@ async def _send(
             answer = await store.call(api, effort=effort, moved_bytes=moved_bytes, Key=key, **parameters)
             break
         except StorageError as error:
-            # 412 may be the answer to a repetition that aiohttp made by itself, on a connection that broke
+            # 412 may answer a repetition that aiohttp sent by itself after a broken connection
             conditional = any(name in parameters for name in _CONDITIONS)
             in_doubt = (
                 is_repeated or outcome_is_unknown(error) or (conditional and has_status(error, 409, 412))
@@ -119,12 +125,12 @@ async def _send(
 
 
 def written_by(write_id: str) -> Callable[[Answer], bool]:
-    """Whether the object is of this write."""
+    """Return a function that tells from a HEAD whether this write created the object."""
     return lambda head: write_id_of(head) == write_id
 
 
 async def _look(store: S3Client, key: str) -> Answer | None:
-    """HEAD, if it can be had: the failure before it is the one to report."""
+    """Send a HEAD. None if it fails, because the earlier failure is the one to report."""
     try:
         return await store.call("HeadObject", Key=key)
     except StorageError:
@@ -132,11 +138,11 @@ async def _look(store: S3Client, key: str) -> Answer | None:
 
 
 def _refused(error: StorageError, parameters: dict[str, Any], found: Answer | None) -> StorageError:
-    """The error in the words of the condition that was not met; `found` is what is there."""
+    """Convert the error into that of the condition that did not hold; `found` is the existing object."""
     conflict = has_status(error, 409) and found is not None
     if "IfNoneMatch" in parameters and (conflict or has_status(error, 412)):
         return AlreadyExists(detail=error.detail)
-    # AWS answers 404 when the object to match is gone; a lost upload and a bucket that is gone are 404 too
+    # AWS replies 404 if the object to match is gone. A lost upload and a missing bucket are 404 too.
     gone = has_status(error, 404) and not has_code(error, "NoSuchUpload", "NoSuchBucket")
     if "IfMatch" in parameters and (gone or has_status(error, 412)):
         return Changed(detail=error.detail)

@@ -1,18 +1,18 @@
-"""Which conditions of requests the store honours. One that it refuses is shown by its answer; one that it
-ignores is not: what should not have been done is done, with success.
+"""Finds out which conditions of requests the store honours, before an operation relies on them.
 
-So before a condition is relied on, a store that is not known is given an object of our own, and asked to do
-to it what conditions forbid:
+A refused condition shows in the reply. An ignored one does not: the store makes a change that it should have
+refused, and reports success. So an unknown store is given an object of our own and asked for changes that
+conditions forbid:
 
-    PUT probe                               below the server's own name
+    PUT probe                               below the server's reserved name
     PUT probe, if there is none             412, or conditional writes are ignored
     COPY probe to itself, if there is none  412, or conditional copies are
     COPY probe to itself, another version   412, or copies of one version are
     DELETE probe, another version           412, or conditional deletes are
     DELETE probe
 
-Once for a server; what could not be tried is tried again after a minute, and not relied on until then: where
-a condition is, HEAD precedes it. docs/decisions/0031.
+This happens once per server. A probe that could not be made is repeated after a minute, and its condition is
+not relied on until then: a HEAD precedes the request. See docs/decisions/0031.
 """
 
 from __future__ import annotations
@@ -39,14 +39,14 @@ from s3sftp.telemetry import get_logger
 OTHER_VERSION: Final = '"00000000000000000000000000000000"'
 """An ETag that no object has."""
 PROBE: Final = "probe-"
-"""What names of such objects begin with."""
+"""Prefix of the names of probe objects."""
 _PAUSE_SECONDS: Final = 60.0
 
 _log = get_logger("s3sftp.s3")
 
 
 class ConditionalSupport:
-    """Finds out for all operations on one store."""
+    """Probes the conditions of one store for all operations."""
 
     def __init__(self, store: S3Client) -> None:
         self._store = store
@@ -57,12 +57,12 @@ class ConditionalSupport:
 
     @property
     def are_known(self) -> bool:
-        """Whether it is known by the store's name which of them it ignores."""
+        """Whether the store's name tells which conditions it ignores."""
         return self._features.is_recognised or self._features.is_aws
 
     async def probe(self) -> None:
-        """See which are ignored, where that is not known. Never fails: what could not be tried is not relied
-        on, and tried again later."""
+        """Find out which conditions the store ignores, unless that is known. Never fails: a condition that
+        could not be probed is not relied on and is probed again later."""
         if self._is_settled():
             return
         async with self._trying:
@@ -80,19 +80,19 @@ class ConditionalSupport:
                     await delete_object(self._store, key)
 
     def are_relied_on(self, feature: Feature) -> bool:
-        """Whether a condition is as good as a look before: it is honoured, or its refusal will be noticed."""
+        """Whether a condition is as safe as a HEAD before: it is honoured, or its refusal will show."""
         is_known = self.are_known or self._is_tried or self._features.is_certain(feature)
         return is_known and self._features.has(feature)
 
     async def prepare_write(self, key: str, conditions: Mapping[str, str], *, in_parts: bool = False) -> None:
-        """To be awaited before a conditional write: looks by HEAD where the condition may be ignored.
+        """Await this before a conditional write: sends a HEAD where the store may ignore the condition.
 
-        Raises AlreadyExists, Changed.
+        Raises AlreadyExists: if `IfNoneMatch` does not hold. Raises Changed: if `IfMatch` does not hold.
         """
         if not conditions or self.are_known:
             return
         await self.probe()
-        # some honour If-None-Match on PutObject alone, which is all that was tried
+        # Only PutObject was probed, and some stores honour If-None-Match on it alone.
         is_tried = self._features.is_certain(Feature.CONDITIONAL_WRITES)
         in_doubt = in_parts or "IfMatch" in conditions or not is_tried
         if self._features.has(Feature.CONDITIONAL_WRITES) and in_doubt:
@@ -107,7 +107,7 @@ class ConditionalSupport:
         )
 
     async def _try(self, key: str) -> None:
-        """Each look for itself: that one fails says nothing of the others. Raises the first failure."""
+        """Run all probes, even if some fail, as they are independent; then raise the first failure."""
         store = self._store
         await put_small(store, key, b"")
         looks: dict[Feature, Callable[[], Awaitable[object]]] = {
@@ -128,7 +128,8 @@ class ConditionalSupport:
             raise failed[0]
 
     async def _see(self, feature: Feature, request: Callable[[], Awaitable[object]]) -> None:
-        """Send what the condition forbids. What is refused is left to the operation that needs it."""
+        """Send a request that its condition forbids. A refusal of the condition itself is left to the
+        operation that needs it."""
         if not self._features.is_certain(feature) and (honoured := await is_honoured(request())) is not None:
             if honoured:
                 self._features.seen(feature)
@@ -137,8 +138,11 @@ class ConditionalSupport:
 
 
 async def is_honoured(request: Awaitable[object]) -> bool | None:
-    """Whether the store honours the condition of a request that cannot be met; None: it refuses such a
-    request. Raises what else it fails with."""
+    """Whether the store honours the condition, which does not hold, of a request; None if it refuses such
+    requests.
+
+    Raises StorageError: if the request fails for another reason.
+    """
     try:
         await request
     except StorageError as error:
@@ -151,7 +155,10 @@ async def is_honoured(request: Awaitable[object]) -> bool | None:
 
 
 async def copy_to_itself(store: S3Client, key: str, **more: Any) -> None:
-    """Copy a small object of ours to itself, with what more the request is to say. Raises StorageError."""
+    """Copy a small object of ours onto itself, with the additional fields `more`.
+
+    Raises StorageError: if it fails.
+    """
     fields: Fields = {**placement(store.options), **more}
     fields.pop("StorageClass", None)
     await store.call(

@@ -1,7 +1,7 @@
-"""CopyObject and its long form: objects copied inside the bucket, with metadata and tags.
+"""Copies objects inside the bucket, with metadata and tags, by CopyObject or in parts.
 
-Up to 5 GiB is one request. Above, a multipart upload whose parts the store copies, several at once; what
-CopyObject would have taken along is then read and written again.
+An object up to 5 GiB (`s3.copy_part_bytes`) is one CopyObject. A larger one is a multipart upload whose parts
+the store copies, several at once; the server reads and writes what CopyObject would have taken over.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ from s3sftp.backends.s3.write.part_sizes import CopySource, copy_piece_bytes, co
 from s3sftp.errors import AlreadyExists, Changed, NotFound, StorageError
 
 SWIFT_PART_BYTES = 256 * MIB
-"""Parts of this size, several at once, are done sooner than few of 5 GiB."""
+"""Many parts of this size, several at once, are copied faster than a few of 5 GiB."""
 
 
 class ObjectCopier:
-    """Copies objects."""
+    """Copies objects inside the bucket."""
 
     def __init__(self, store: S3Client, journal: UploadJournal, conditions: ConditionalSupport) -> None:
         self._store = store
@@ -43,9 +43,11 @@ class ObjectCopier:
     async def object(
         self, source: str, target: str, info: FileInfo, *, exclusive: bool = False
     ) -> CompletedWrite:
-        """Copy the source as `info` saw it, replacing the target; with `exclusive` only if there is none.
+        """Copy the version of the source in `info` to the target; with `exclusive` only if there is no
+        target.
 
-        Raises NotFound, Changed, AlreadyExists.
+        Raises NotFound: if the source does not exist. Raises Changed: if it is another version. Raises
+        AlreadyExists: if the target exists with `exclusive`.
         """
         if info.size > self._store.options.copy_part_bytes:
             return await self._in_parts(source, target, info, exclusive=exclusive)
@@ -66,7 +68,7 @@ class ObjectCopier:
             return await self._otherwise(source, target, info, error)
 
     def _supports_if_none_match(self) -> bool:
-        """Whether the store takes If-None-Match on CopyObject (AWS since 2025), and does not ignore it."""
+        """Whether the store accepts If-None-Match on CopyObject (AWS since 2025) and does not ignore it."""
         return self._conditions.are_relied_on(Feature.CONDITIONAL_COPIES) and self._store.has_parameter(
             "CopyObject", "IfNoneMatch"
         )
@@ -74,14 +76,14 @@ class ObjectCopier:
     async def _otherwise(
         self, source: str, target: str, info: FileInfo, refused: StorageError
     ) -> CompletedWrite:
-        """The other way after a refusal. Which condition it was about is shown by what that way finds out."""
+        """Use the fallback after a refusal. Its outcome shows which condition the store refused."""
         features = self._store.features
         was_matched = features.has(Feature.MATCHED_COPIES)
         try:
             published = await self._where_nothing_is(source, target, info)
         except StorageError as error:
             if is_condition_refusal(error):
-                raise refused  # noqa: B904  # its cause is the store's answer
+                raise refused  # noqa: B904 # its cause is the store's reply
             raise
         is_shown = may_lack_feature(features, Feature.CONDITIONAL_COPIES, refused)
         if is_shown and features.has(Feature.MATCHED_COPIES) == was_matched:
@@ -102,10 +104,11 @@ class ObjectCopier:
             return await self._store.features.do_without(Feature.MATCHED_COPIES, error, copied)
 
     async def _where_nothing_is(self, source: str, target: str, info: FileInfo) -> CompletedWrite:
-        """Copy to where nothing is, on a store whose CopyObject replaces what is there.
+        """Copy to an unused key in a store whose CopyObject replaces an existing object.
 
-        A conditional write of the same content does not: an empty object is put, another is the only part of
-        an upload. Without conditional writes, or where that is refused, HEAD looks immediately before.
+        A conditional write of the same content does not replace it: an empty object is put, any other becomes
+        the only part of an upload. If conditional writes are missing or refused, a HEAD immediately before
+        the copy checks the target.
         """
         if self._store.features.has(Feature.CONDITIONAL_WRITES):
             try:
@@ -139,7 +142,7 @@ class ObjectCopier:
                 **fields,
             )
         except AlreadyExists:
-            # 412 is the answer to either condition: which one was it?
+            # 412 answers either condition, so find out which one did not hold.
             await self._require(target)
             raise
         except StorageError as error:
@@ -156,13 +159,16 @@ class ObjectCopier:
 
     @property
     def supports_source_if_match(self) -> bool:
-        """Whether a copy of one version is surely of that one."""
+        """Whether a copy of one version is certain to be a copy of that version."""
         features = self._store.features
         is_known = self._conditions.are_known or features.is_certain(Feature.MATCHED_COPIES)
         return is_known and features.has(Feature.MATCHED_COPIES)
 
     async def _require_source(self, source: str, version: str) -> None:
-        """See by HEAD that the source is still of this version. Raises Changed, NotFound."""
+        """Check by HEAD that the source still has this version.
+
+        Raises Changed: if it has another. Raises NotFound: if it does not exist.
+        """
         if version_of(await self._store.call("HeadObject", Key=source)) != version:
             raise Changed(detail="the source is another version by now")
 
@@ -213,7 +219,7 @@ class ObjectCopier:
             if version and not self.supports_source_if_match:
                 await self._require_source(source, version)
             conditions = {"IfNoneMatch": "*"} if exclusive else {}
-            if exclusive and not self._conditions.are_known:  # some honour it of PutObject alone
+            if exclusive and not self._conditions.are_known:  # some stores honour it on PutObject alone
                 await require_conditions(self._store, target, conditions)
             return await upload.complete(
                 lambda found: write_id_of(found) == write_id and found.get("ContentLength") == info.size,
@@ -223,7 +229,10 @@ class ObjectCopier:
             await upload.abort()
 
     async def _head(self, source: str, info: FileInfo) -> Answer:
-        """What the store says of the source, which has to be as `info` saw it. Raises Changed, NotFound."""
+        """Send a HEAD for the source.
+
+        Raises Changed: if it differs from `info`. Raises NotFound: if it does not exist.
+        """
         head = await self._store.call("HeadObject", Key=source)
         same = info.version in (None, version_of(head))
         if not same or head.get("ContentLength", info.size) != info.size:
@@ -231,19 +240,23 @@ class ObjectCopier:
         return head
 
     async def _same_fields(self, source: str, head: Answer, write_id: str) -> Fields:
-        """What makes the copy's metadata, content type and tags those of the source."""
+        """Fields that give the copy the metadata, content type and tags of the source."""
         fields = {**carried_over(head), **placement(self._store.options)}
         metadata = head.get("Metadata", {})
         fields["Metadata"] = {**metadata, UPLOAD_METADATA: write_id}
-        if UPLOAD_METADATA not in metadata:  # it tells where the copy is from
+        if UPLOAD_METADATA not in metadata:  # that id would show where the copy comes from
             fields["Metadata"] |= {FORMERLY_METADATA: formerly(head)}
         if head.get("TagCount"):
             fields |= await tags_of(self._store, source)
         return fields
 
     async def rewrite(self, key: str, head: Head, metadata: dict[str, str]) -> CompletedWrite:
-        """Copy an object onto itself with other metadata, all else kept. Where the store may copy another
-        version than it was asked for, HEAD tells before which one is there. Raises Changed, NotFound."""
+        """Copy an object onto itself with other metadata and keep everything else.
+
+        If the store may copy a version other than the requested one, a HEAD checks the version first.
+
+        Raises Changed: if the object has another version. Raises NotFound: if it does not exist.
+        """
         await self._conditions.probe()
         fields = {**carried_over(head), "MetadataDirective": "REPLACE"}
         if self._store.options.acl is not None:
@@ -285,7 +298,7 @@ class ObjectCopier:
         return fields
 
     async def _require(self, target: str) -> None:
-        """Raise Changed when there is no target that could have been in the way."""
+        """Raise Changed if there is no target that could have refused the copy."""
         try:
             await self._store.call("HeadObject", Key=target)
         except NotFound as error:

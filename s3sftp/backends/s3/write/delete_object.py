@@ -1,4 +1,4 @@
-"""DeleteObject, and the truth about whether it did."""
+"""Deletes one object, and finds out whether a delete without a conclusive reply succeeded."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ from s3sftp.errors import NotFound, StorageError
 
 
 async def delete_object(store: S3Client, key: str, **conditions: Any) -> None:
-    """Delete one object. Succeeds if it did not exist: S3 does not tell.
+    """Delete one object. Succeeds if it did not exist, because S3 does not report that.
 
-    When the answer was lost, or proves nothing, HEAD tells whether the object is gone; if the answer proved
-    nothing and the object is there, it is asked for once more. Raises Changed when `IfMatch` was not met, and
-    what else the store fails with.
+    If the reply was lost or proves nothing, a HEAD finds out whether the object is gone. If the reply proved
+    nothing and the object still exists, the request is sent once more.
+
+    Raises Changed: if `IfMatch` does not hold. Raises StorageError: if the store fails otherwise.
     """
     for is_repeated in (False, True):
         try:
@@ -29,7 +30,7 @@ async def delete_object(store: S3Client, key: str, **conditions: Any) -> None:
 
 
 async def _is_gone(store: S3Client, key: str) -> bool:
-    """Whether the store says that there is no such object; False when it says nothing."""
+    """Whether the store confirms that the object does not exist. False if it does not reply."""
     try:
         await store.call("HeadObject", Key=key)
     except NotFound:

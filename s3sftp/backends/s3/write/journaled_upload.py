@@ -1,4 +1,4 @@
-"""A multipart upload in the store, from the request that creates it to its end, as the journal knows it."""
+"""Creates, completes and aborts one multipart upload in the store, and keeps its claim in the journal."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _log = get_logger("s3sftp.s3")
 
 
 class JournaledUpload:
-    """One upload. `create` it once; then it is `completed`, or to be aborted."""
+    """One upload. Call `create` once; then call `completed`, or `abort` it."""
 
     def __init__(self, store: S3Client, journal: UploadJournal, key: str, scope: ChecksumScope) -> None:
         self._store = store
@@ -25,22 +25,25 @@ class JournaledUpload:
         self._completed = False
         self.key = key
         self.scope = scope
-        """What its checksums are of."""
+        """What the checksums cover."""
         self.upload_id: str | None = None
         self.created_at: float | None = None
-        """By the store's clock."""
+        """When it was created, in seconds of the store's clock."""
         self.takes_whole = False
-        """Whether the store has said, when it was created, that it looks at the checksum of the whole."""
+        """Whether the store announced at creation that it verifies the checksum of the whole object."""
 
     async def create(self, fields: Fields) -> None:
-        """An attempt whose answer was lost may have created an upload; so each is counted in the journal."""
+        """Create the upload.
+
+        An attempt whose reply was lost may have created one too, so the journal counts each.
+        """
         self._entry = entry = await self._journal.claim(self.key)
         lost = 0
 
         async def count_lost() -> None:
             nonlocal lost
             lost += 1
-            await entry.unanswered(lost + 1)  # the next one is about to be sent
+            await entry.unanswered(lost + 1)  # plus the next attempt, which is about to be sent
 
         try:
             answer = await self._store.call(
@@ -62,12 +65,12 @@ class JournaledUpload:
         await entry.named(answer["UploadId"])
 
     def completed(self) -> asyncio.Task[None] | None:
-        """It has become an object; returns what tells the journal."""
+        """Mark the upload as completed; return the task that removes its claim from the journal."""
         self._completed = True
         return self._store.go_on(self._entry.done()) if self._entry is not None else None
 
     async def abort(self) -> None:
-        """Throw it away, if it is not completed. What could not be aborted stays in the journal."""
+        """Abort the upload unless it is completed. If that fails, its claim stays in the journal."""
         if self._entry is None or self._completed:
             return
         entry, self._entry = self._entry, None
@@ -78,7 +81,7 @@ class JournaledUpload:
 
 
 async def abort_upload(store: S3Client, key: str, upload_id: str) -> bool:
-    """Abort an upload; whether it is gone. One that was gone before is gone."""
+    """Abort an upload and return whether it is gone, which it is too if it did not exist."""
     try:
         await store.call("AbortMultipartUpload", Key=key, UploadId=upload_id)
     except StorageError as error:

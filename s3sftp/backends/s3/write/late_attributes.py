@@ -1,4 +1,7 @@
-"""Modification times and permissions that come late: S3 changes metadata only by writing the object again."""
+"""Applies late modification times and permissions, by copying the object onto itself.
+
+S3 cannot change the metadata of an object in place.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +29,7 @@ _REFUSALS = ("InvalidRequest", "InvalidArgument", "InvalidStorageClass")
 
 @dataclass(frozen=True, slots=True)
 class AttributeUpdate:
-    """What is to be written into the metadata of an object that is there already; None: nothing."""
+    """Attributes to write into the metadata of an existing object. None: unchanged."""
 
     mtime: float | None = None
     mode: int | None = None
@@ -35,17 +38,17 @@ class AttributeUpdate:
         return self.mtime is not None or self.mode is not None
 
     def is_set(self, head: Head) -> bool:
-        """Whether the object that `head` describes has it already."""
+        """Whether the object that `head` describes already has them."""
         metadata: dict[str, str] = head.get("Metadata", {})
         if self.mode is None:
             return mtime_of(metadata) == self.mtime
         return self.changed(metadata, None) == metadata
 
     def changed(self, metadata: dict[str, str], mtime: float | None) -> dict[str, str]:
-        """The metadata with it.
+        """Return the metadata with these attributes.
 
-        The copy has a new time of upload. Permissions must not change the modification time, so one that was
-        only that of the upload, `mtime`, is written down.
+        The copy has a new upload time. Permissions must not change the modification time, so if `mtime` was
+        only the upload time, it is written into the metadata.
         """
         if self.mtime is not None:
             metadata = {**metadata, MTIME_METADATA: mtime_text(self.mtime)}
@@ -57,7 +60,7 @@ class AttributeUpdate:
 
 
 class LateAttributes:
-    """Applies the policy for what comes late."""
+    """Applies the options for late attributes."""
 
     def __init__(
         self, store: S3Client, keys: KeyMapping, facts: MetadataCache, heads: Lookup, copying: ObjectCopier
@@ -68,17 +71,20 @@ class LateAttributes:
         self._heads = heads
         self._copying = copying
         self._digests_stay = True
-        """Whether every copy onto itself has left the ETag as it was where it looks like a digest."""
+        """Whether every copy of an object onto itself has so far kept an ETag that looks like a digest."""
 
     async def set(self, place: Place, late: AttributeUpdate, session: Session) -> bool:
-        """Give a file other attributes; False when the policy is to ignore them, or when the store refuses to
-        copy this object. Raises NotFound, Changed."""
+        """Set attributes of a file. False if the options ignore them, or if the store refuses to copy this
+        object.
+
+        Raises NotFound: if there is no file. Raises Changed: if it is replaced meanwhile.
+        """
         if place.is_root:
             return False
         key = self._keys.key_of(place)
         fact = self._facts.get(key, session)
         if fact is not None and fact.head is not None and _is_enough(fact, late) and self._wanted(fact.info):
-            with suppress(Changed, NotFound):  # it is not what the session knew
+            with suppress(Changed, NotFound):  # the object differs from what the session knew
                 if not late.is_set(fact.head):
                     return await _unless_refused(
                         self._rewrite_as(key, fact.head, fact.info, late, None, session)
@@ -91,8 +97,8 @@ class LateAttributes:
     async def after_finish(
         self, key: str, info: FileInfo, late: AttributeUpdate, session: Session
     ) -> FileInfo:
-        """The same for a file that was just published: never fails, for the file is stored. One that has been
-        replaced since is not ours to touch."""
+        """Set attributes of a file that was just completed. Never fails, because the file is stored. A file
+        that has been replaced since is left alone."""
         if not self._wanted(info):
             return info
         try:
@@ -108,7 +114,7 @@ class LateAttributes:
     async def _rewrite(
         self, key: str, late: AttributeUpdate, session: Session, ours: FileInfo | None = None
     ) -> FileInfo:
-        """What the session has just written or asked for is known; should it be wrong, a HEAD tells."""
+        """Rewrite the object from the session's cached metadata or, if that is outdated, from a HEAD."""
         fact = self._facts.get(key, session)
         if fact is not None and fact.head is not None and _is_enough(fact, late):
             with suppress(Changed):
@@ -125,11 +131,11 @@ class LateAttributes:
         ours: FileInfo | None,
         session: Session,
     ) -> FileInfo:
-        """`info` is what `head` means."""
+        """Rewrite the object that `head` describes, of which `info` is the converted form."""
         if ours is not None and (not ours.version or version_of(head) != ours.version):
             return ours
         if not self._wanted(info):
-            raise NotFound  # replaced by a larger one meanwhile: nothing of ours to set
+            raise NotFound  # replaced by a larger one meanwhile, which is not ours to change
         info = replace(
             info,
             mtime=info.mtime if late.mtime is None else late.mtime,
@@ -150,12 +156,12 @@ class LateAttributes:
 
 
 def _is_enough(fact: CachedMetadata, late: AttributeUpdate) -> bool:
-    """Whether all is known that the new metadata needs: other permissions leave the time as it is."""
+    """Whether the cached metadata suffices for the new: permissions must leave the time unchanged."""
     return late.mtime is not None or not fact.time_unknown
 
 
 async def _unless_refused(copy: Awaitable[object]) -> bool:
-    """Await a copy; False, told in the log, where the store refuses to copy this object."""
+    """Await a copy. False, with a log line, if the store refuses to copy this object."""
     try:
         await copy
     except StorageError as error:
@@ -167,8 +173,8 @@ async def _unless_refused(copy: Awaitable[object]) -> bool:
 
 
 def _is_refused(error: StorageError) -> bool:
-    """Whether the store will not copy this object, however often it is asked: it is archived, a permission on
-    its tags or its key is missing, or it is too large."""
+    """Whether the store refuses to copy this object permanently: it is archived or too large, or a permission
+    for its tags or its key is missing."""
     if isinstance(error, PermissionDenied | Unsupported | InvalidRequest):
         return True
     trouble = request_error_behind(error)

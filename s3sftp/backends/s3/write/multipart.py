@@ -1,4 +1,4 @@
-"""A multipart upload: create, parts, complete; or abort.
+"""Runs a multipart upload: create, parts, complete or abort.
 
     take 1 ─► upload 1 ─┐
     take 2 ─► upload 2 ─┼─► complete ─► the object is visible, whole
@@ -6,12 +6,12 @@
           (first: create)   abort     ─► nothing is left
 
 The upload is created with the first part. Each step is a task of this object, so that `abort` can stop and
-await them whoever has lost interest; a create is never stopped half-way, it is what would leave an upload
-that nobody knows.
+await it even if its caller has gone. A create is never cancelled, because that could leave an upload that
+nothing tracks.
 
-Which checksums the store takes shows as it goes: what refuses them is done again without, within this upload.
-Where that needs an upload that was created in another way, there is a second one in its place, and nothing is
-lost because no bytes have been sent yet: docs/decisions/0032.
+The upload learns which checksums the store accepts: a request that the store refuses because of them is
+repeated without them, within this upload. If that needs an upload created differently, a second one takes its
+place; nothing is lost, because no bytes have been sent yet. See docs/decisions/0032.
 """
 
 from __future__ import annotations
@@ -41,7 +41,10 @@ T = TypeVar("T")
 
 
 class MultipartUpload:
-    """One multipart upload. Nothing is sent before the first part; `copies` says that some may be copied."""
+    """One multipart upload.
+
+    Nothing is sent before the first part. With `copies`, some parts may be copied.
+    """
 
     def __init__(
         self, store: S3Client, journal: UploadJournal, key: str, fields: Fields, *, copies: bool = False
@@ -56,14 +59,14 @@ class MultipartUpload:
         self._taken = 0
         self._begun: JournaledUpload | None = None
         self._all: list[JournaledUpload] = []
-        """Each that was asked for: what did not become the object is aborted."""
+        """Every upload that was requested; those that did not become the object are aborted."""
         self._creating: asyncio.Task[None] | None = None
         self._replacing: asyncio.Task[None] | None = None
         self._running: set[asyncio.Task[Any]] = set()
         self._doubt = asyncio.Lock()
-        """Held by the first copy to a store that may refuse it: no bytes are sent meanwhile."""
+        """Held by the first copy in a store that may refuse it; no bytes are sent meanwhile."""
         self._takes_copies = False
-        """Whether the first copy has gone through: the next ones need not wait for each other."""
+        """Whether the first copy has succeeded, so that further copies need not wait for each other."""
         self._has_sent = False
         self._aborting: asyncio.Task[None] | None = None
         self._forgetting: asyncio.Task[None] | None = None
@@ -72,16 +75,16 @@ class MultipartUpload:
 
     @property
     def taken(self) -> int:
-        """Parts that have a position."""
+        """Number of parts that have a position."""
         return self._taken
 
     @property
     def size(self) -> int:
-        """Bytes of the parts that the store has."""
+        """Total bytes of the parts that the store has."""
         return sum(part.size for part in self._parts.values())
 
     def take(self) -> int:
-        """The position of the next part. Raises InvalidRequest after the last one that S3 allows."""
+        """Return the position of the next part. Raises InvalidRequest: if S3 allows no more parts."""
         if self._closed:
             raise StorageFailure("the upload has ended")
         if self._taken >= MAX_PARTS:
@@ -90,20 +93,22 @@ class MultipartUpload:
         return self._taken
 
     async def upload(self, number: int, data: Buffer) -> None:
-        """Send a part's bytes."""
+        """Send the bytes of one part."""
         await self._run(self._upload(number, data))
 
     async def copy(self, number: int, source: CopySource) -> StorageError | None:
-        """Have the store copy a part from another object. Raises Changed, NotFound.
+        """Have the store copy a part from another object.
 
-        Returns the store's refusal where it copies nothing into an upload of which it has parts already: then
-        the bytes have to be sent.
+        Returns the store's refusal if it does not copy into an upload that already has parts; the caller then
+        has to send the bytes.
+
+        Raises Changed: if the source has another version. Raises NotFound: if it does not exist.
         """
         return await self._run(self._copy(number, source))
 
     async def complete(self, ours: Callable[[Answer], bool], **conditions: str) -> CompletedWrite:
-        """Join the parts into the object. Returns as soon as the store has confirmed it, without waiting for
-        the journal (`forgotten`). Raises as `publish`."""
+        """Complete the upload. Returns as soon as the store has confirmed it, without waiting for the journal
+        (`forgotten`). Raises like `complete_write`."""
         begun = await self._created()
         parts = [self._parts[number] for number in sorted(self._parts)]
         published = await complete_parts(self._store, begun, parts, ours, **conditions)
@@ -113,13 +118,16 @@ class MultipartUpload:
         return CompletedWrite(published.version, begun.created_at or published.moment)
 
     async def forgotten(self) -> None:
-        """Wait until the journal knows that the upload is completed."""
+        """Wait until the journal has removed the completed upload."""
         if self._forgetting is not None:
             await asyncio.shield(self._forgetting)
 
     async def abort(self) -> None:
-        """Throw the upload away, when it is not completed. Goes on when the caller is cancelled; may be
-        called again; never raises StorageError: what could not be aborted stays in the journal."""
+        """Abort the upload unless it is completed.
+
+        Continues if the caller is cancelled, may be called again, and never raises StorageError: an upload
+        that could not be aborted stays in the journal.
+        """
         self._closed = True
         if self.completed:
             return
@@ -128,7 +136,7 @@ class MultipartUpload:
         await asyncio.shield(self._aborting)
 
     async def _run(self, work: Coroutine[Any, Any, T]) -> T:
-        """Await work as a task that `abort` can stop."""
+        """Run a step as a task that `abort` can stop."""
         if self._closed:
             work.close()
             raise StorageFailure("the upload has ended")
@@ -188,14 +196,14 @@ class MultipartUpload:
                     refused = await self._copy_or_replace(number, source, is_sure=False)
                     self._takes_copies = refused is None
                     return refused
-        is_sure = features.is_certain(copied) and features.has(copied)  # the first one may have shown it
+        is_sure = features.is_certain(copied) and features.has(copied)  # the first copy may have shown it
         return await self._copy_or_replace(number, source, is_sure=is_sure)
 
     async def _copy_or_replace(
         self, number: int, source: CopySource, *, is_sure: bool
     ) -> StorageError | None:
-        """Copy a part; where the store refuses that for the checksums of the upload, or tells a wrong one,
-        into one without."""
+        """Copy a part. If the store refuses because of the upload's checksums, or reports a wrong one, copy
+        it into a new upload without checksums."""
         begun = await self._created()
         try:
             part = await copy_part(self._store, begun, number, source)
@@ -218,20 +226,23 @@ class MultipartUpload:
                 return None
             refused = StorageFailure("storage tells a wrong checksum", detail="UploadPartCopy")
         if self._has_sent or self._parts.keys() - {number}:
-            return refused  # another upload would lack what this one has
+            return refused  # another upload would lack the parts that this one has
         features = self._store.features
         was_matched = features.has(Feature.MATCHED_COPIES)
         if not await self._is_replaced(number, source):
             if _is_unknown_request(refused):
                 return refused
             raise refused
-        if features.has(Feature.MATCHED_COPIES) == was_matched:  # otherwise the condition was in the way
+        if features.has(Feature.MATCHED_COPIES) == was_matched:  # otherwise the condition was the reason
             features.lacks(Feature.COPIED_PART_CHECKSUMS, refused.detail)
         await begun.abort()
         return None
 
     async def _is_replaced(self, number: int, source: CopySource) -> bool:
-        """Whether a part can be copied into an upload without checksums, which is this one from then on."""
+        """Try to copy the part into a new upload without checksums.
+
+        If that succeeds, it replaces this one.
+        """
         other = self._begin(ChecksumScope.NOTHING)
         self._replacing = self._store.go_on(other.create(self._fields))
         try:
@@ -254,7 +265,10 @@ class MultipartUpload:
         return self._begun
 
     async def _create(self) -> None:
-        """With the checksums that the store takes; of failures the first is raised."""
+        """Create the upload with the most checksums that the store accepts.
+
+        If all fail, raise the first failure.
+        """
         refused: StorageError | None = None
         for scope in self._scopes():
             begun = self._begin(scope)
@@ -279,7 +293,7 @@ class MultipartUpload:
         return begun
 
     def _scopes(self) -> list[ChecksumScope]:
-        """What may be tried, the most first."""
+        """The checksum scopes to try, the widest first."""
         features = self._store.features
         if self._algorithm not in ("crc32", "sha256"):
             return [ChecksumScope.NOTHING]
@@ -303,7 +317,7 @@ class MultipartUpload:
 
 
 def _is_unknown_request(error: StorageError) -> bool:
-    """Whether the store seems to have no UploadPartCopy at all: the bytes can be sent."""
+    """Whether the store seems to lack UploadPartCopy altogether, so that the bytes can be sent instead."""
     return has_status(error, 405, 501)
 
 

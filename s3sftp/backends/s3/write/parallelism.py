@@ -1,29 +1,30 @@
-"""How many parts of an upload are worth sending at once. Pure: no clock, no await.
+"""Finds out by measuring how many parts of an upload to send at once. Pure: no clock, no await.
 
-A part takes as long as the store is far, and as one connection is slow; several at once hide both, until
-something else is what limits: the network, this process, the client. So there is one trial after the other:
+A part takes long if the store is far away or a single connection is slow. Several parts at once hide both,
+until something else is the bottleneck: the network, this process, the client. So the upload tries one step
+after another:
 
-    4 at once ── all places taken, and faster than before? ──► 6 ──► 9 ──► 13 ──► … most
-                    └── no faster: back to what was as fast with less, and after a while another trial
+    4 at once ── all slots taken, and faster than before? ──► 6 ──► 9 ──► 13 ──► … most
+                    └── not faster: back to the smallest number that was as fast, and later another trial
 
-A client that does not fill the places changes nothing.
+Rounds in which the client does not fill the slots change nothing.
 """
 
 from __future__ import annotations
 
 FIRST = 4
 _FASTER = 1.1
-"""What is worth more memory and connections."""
+"""The speed-up that justifies more memory and connections."""
 _REST = 8
-"""Rounds between trials, once one has brought nothing."""
+"""Rounds until the next trial after one without a gain."""
 
 
 class PartParallelism:
-    """Watches one upload's parts. A round is as many parts as there are places."""
+    """Measures the parts of one upload. A round is as many parts as there are slots."""
 
     def __init__(self, most: int) -> None:
         self.size = min(FIRST, most)
-        """How many parts may be under way."""
+        """Maximum parts under way."""
         self._most = most
         self._under_way = 0
         self._before = self.size
@@ -35,13 +36,13 @@ class PartParallelism:
         self._was_full = True
 
     def began(self, now: float) -> None:
-        """A part is on its way."""
+        """Record that a part has been started; `now` in seconds."""
         self._under_way += 1
         if self._since is None:
             self._since = now
 
     def ended(self, moved: int, now: float) -> None:
-        """A part of so many bytes is stored; `now` in seconds, of any clock that does not go back."""
+        """Record that a part of `moved` bytes is stored; `now` in seconds of a monotonic clock."""
         self._was_full = self._was_full and self._under_way >= self.size
         self._under_way -= 1
         self._moved += moved
@@ -50,7 +51,7 @@ class PartParallelism:
             self._judge(now)
 
     def failed(self) -> None:
-        """A part is not stored."""
+        """Record that a part has failed."""
         self._under_way -= 1
 
     def _judge(self, now: float) -> None:

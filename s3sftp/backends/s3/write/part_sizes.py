@@ -1,9 +1,9 @@
-"""How a file is cut into parts. Pure.
+"""Divides a file into parts. Pure.
 
-S3 takes at most 10 000 parts of 5 MiB to 5 GiB (the last may be smaller), 5 TiB together. The first 1 000
-parts have the configured size; after that they grow steadily, so that memory stays small for ordinary files
-and 10 000 parts still reach 5 TiB. Some other stores want all parts but the last of one size, and say so at
-the end: elsewhere than on AWS the first 5 000 have it.
+S3 accepts at most 10 000 parts of 5 MiB to 5 GiB (the last may be smaller), 5 TiB together. The first 1 000
+parts have the configured size. Later parts grow steadily: ordinary files need little memory, and
+10 000 parts still reach 5 TiB. Some other stores require all parts but the last to have the same size, and
+refuse others only at the end, so for all stores but AWS the first 5 000 parts have it.
 """
 
 from __future__ import annotations
@@ -41,18 +41,18 @@ class CopySource:
 
 @dataclass(frozen=True, slots=True)
 class UploadedPart:
-    """A part that the store has."""
+    """A part of an upload that the store has stored."""
 
     number: int
     size: int
     etag: str
     checksum: dict[str, str]
-    """What Complete says of it besides the ETag."""
+    """The part's checksum as CompleteMultipartUpload repeats it besides the ETag."""
     crc: int | None
     confirmed: bool
-    """Whether the store has told the checksum of what it has, and it was that of what was sent."""
+    """Whether the store has reported the checksum of what it stored, and it equals that of the bytes sent."""
     source: CopySource | None = None
-    """What it was copied from."""
+    """The bytes that the part was copied from, if it was."""
 
 
 def part_size(number: int, part_bytes: int, steady_parts: int = LONG_STEADY_PARTS) -> int:
@@ -65,18 +65,18 @@ def part_size(number: int, part_bytes: int, steady_parts: int = LONG_STEADY_PART
 
 
 def parallel_parts(size: int, wanted: int) -> int:
-    """How many parts of this size to have under way: at least one, together at most 256 MiB."""
+    """How many parts of this size to send at once: at least one, together at most 256 MiB."""
     return max(1, min(wanted, PARALLEL_BYTES // size))
 
 
 def copy_ranges(start: int, stop: int, piece_bytes: int, min_bytes: int) -> Iterator[tuple[int, int]]:
-    """Cut `[start, stop)` into ranges of one size, at most `piece_bytes`, of which the last may be smaller;
-    evenly where that would be too small. None is below `min_bytes` if possible."""
+    """Divide `[start, stop)` into ranges of one size, at most `piece_bytes`, of which the last may be
+    smaller; evenly if the last would be too small. No range is below `min_bytes` if possible."""
     size = stop - start
     pieces = max(1, -(-size // piece_bytes))
     piece = -(-size // pieces)
     while piece > min_bytes and 0 < size % piece < min_bytes:
-        piece -= 1  # happens only where pieces are hardly larger than the least
+        piece -= 1  # only if pieces are hardly larger than the minimum
     if piece >= min_bytes and not 0 < size % piece < min_bytes:
         for first in range(start, stop, piece):
             yield first, min(first + piece, stop)
@@ -93,7 +93,7 @@ def copy_piece_bytes(size: int, wanted: int) -> int:
 
 
 def _growth(part_bytes: int, steady_parts: int) -> int:
-    """Bytes by which each further part is larger than the one before: an arithmetic series to 5 TiB."""
+    """Bytes by which each part is larger than the previous one: an arithmetic series up to 5 TiB."""
     growing = MAX_PARTS - steady_parts
     missing = MAX_OBJECT_BYTES - part_bytes * MAX_PARTS
     return max(0, -(-missing // (growing * (growing + 1) // 2)))

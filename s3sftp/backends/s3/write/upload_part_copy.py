@@ -1,4 +1,4 @@
-"""UploadPartCopy: a part of a multipart upload that the store copies from another object."""
+"""Copies a part of a multipart upload from another object by UploadPartCopy, and verifies its checksum."""
 
 from __future__ import annotations
 
@@ -20,17 +20,20 @@ from s3sftp.backends.s3.write.part_sizes import CopySource, UploadedPart
 from s3sftp.errors import StorageError
 
 MOST_SENT_BYTES: Final = 64 * MIB
-"""The largest part that is sent because it cannot be copied."""
+"""Maximum bytes of a part that is sent because it cannot be copied."""
 _ALGORITHMS: Final[dict[str, Algorithm]] = {"ChecksumCRC32": "crc32", "ChecksumSHA256": "sha256"}
 
 
 async def copy_part(store: S3Client, begun: JournaledUpload, number: int, source: CopySource) -> UploadedPart:
-    """Have the store copy it. Raises Changed, NotFound."""
+    """Copy a part inside the store.
+
+    Raises Changed: if the source has another version or is too short. Raises NotFound: if it does not exist.
+    """
     matched = source.version is not None and store.features.has(Feature.MATCHED_COPIES)
     try:
         answer = await _copied(store, begun, number, source, matched=matched)
     except StorageError as error:
-        # where there are checksums, those are in the way more often: they are tried to go without first
+        # With checksums, those are the more likely reason, so the upload without them is tried first.
         doubtful = begun.scope is not ChecksumScope.NOTHING and not has_status(error, 501)
         if not matched or doubtful or not is_condition_refusal(error):
             raise
@@ -60,11 +63,12 @@ async def _copied(
 
 
 async def is_reported_checksum_right(store: S3Client, part: UploadedPart, source: CopySource) -> bool | None:
-    """Whether the checksum that the store tells of a copied part is that of its bytes, which are read for it.
-    Some tell that of the whole source, and join it: whoever looks at it then cannot read the object.
+    """Whether the checksum that the store reports for a copied part is that of its bytes, which are read for
+    this.
 
-    None if that is not shown: no checksum was told, or the part is the whole source, or its bytes cannot be
-    had. A checksum of checksums is never that of a part.
+    Some stores report that of the whole source and combine it into the object's, which then cannot be read
+    with verification. None if this cannot be shown: no checksum was reported, the part is the whole source,
+    or its bytes are unavailable. A checksum of checksums is never that of a part.
     """
     if any("-" in told for told in part.checksum.values()):
         return False
@@ -78,14 +82,15 @@ async def is_reported_checksum_right(store: S3Client, part: UploadedPart, source
 
 
 def field_of(algorithm: Algorithm) -> str:
-    """Where requests and answers have this checksum."""
+    """The field of requests and replies that holds this checksum."""
     return next(name for name, each in _ALGORITHMS.items() if each == algorithm)
 
 
 async def checksum_of(store: S3Client, source: CopySource, name: str) -> str | None:
-    """The checksum of some bytes of an object, which are read and not kept; None if they cannot be had.
+    """Compute the checksum of some bytes of an object, which are read and discarded; None if they are
+    unavailable.
 
-    Raises Busy (too many downloads).
+    Raises Busy: if too many downloads are open.
     """
     async with store.downloads.one():
         return await _checksum_of(store, source, name)

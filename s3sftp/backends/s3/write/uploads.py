@@ -1,6 +1,6 @@
-"""PutObject and multipart uploads: a client's bytes become an object, whole or not at all.
+"""Turns a client's bytes into an object, whole or not at all, by PutObject or a multipart upload.
 
-Nothing is sent before there is a part's worth; a file that ends before that is one PutObject.
+Nothing is sent before a whole part has arrived. A smaller file is one PutObject.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ from s3sftp.errors import (
 
 
 class S3Upload(Upload):
-    """A file on its way to the bucket."""
+    """A file that is being written to the bucket."""
 
     def __init__(
         self, store: S3Client, journal: UploadJournal, place: Place, key: str, intent: WriteIntent
@@ -59,9 +59,9 @@ class S3Upload(Upload):
         self.intent = intent
         self.write_id = str(uuid.uuid4())
         self.mtime = intent.mtime if store.options.keeps_times else None
-        """The modification time as far as it is known when the object is created."""
+        """The modification time, if it is known when the object is created."""
         self.mode = intent.mode
-        """The permission bits in the same way."""
+        """The permission bits, if they are known by then."""
         self._store = store
         self.multipart = MultipartUpload(
             store,
@@ -75,11 +75,14 @@ class S3Upload(Upload):
         self.plan()
 
     def fields(self) -> Fields:
-        """What is said of the object when it is made, as far as it is known."""
+        """Fields of the request that creates the object, as far as they are known."""
         return new_object(self._options, self.write_id, self.mtime, self.mode, key=self.key)
 
     def take(self, count: int = 1) -> list[int]:
-        """The positions of the next parts. Raises InvalidRequest where the store takes no more."""
+        """Return the positions of the next parts.
+
+        Raises InvalidRequest: if the store accepts no more parts.
+        """
         if self._of_one_size and self.multipart.taken + count > MAX_PARTS:
             most = MAX_PARTS * self._options.part_bytes
             raise InvalidRequest(
@@ -91,14 +94,14 @@ class S3Upload(Upload):
         return numbers
 
     def conditions(self, *, base_kept: bool) -> dict[str, str]:
-        """What must hold for the file to be published."""
+        """The conditions under which the object may be completed."""
         if self.intent.exclusive:
             return {"IfNoneMatch": "*"}
         base = self.intent.base if base_kept else None
         return {"IfMatch": base.version} if base is not None and base.version is not None else {}
 
     def plan(self) -> None:
-        """Say how large the next part is, and how many may be under way."""
+        """Set the size of the next part and how many may be under way."""
         taken, steady = self.multipart.taken, self._options.part_bytes
         grown = part_size(taken + 1, steady, self._steady_parts)
         self.chunk_bytes = steady if self._of_one_size else grown
@@ -107,12 +110,15 @@ class S3Upload(Upload):
 
     @property
     def _of_one_size(self) -> bool:
-        """Whether the store is known to take no other parts."""
+        """Whether the store is known to require parts of one size."""
         return not self._store.features.has(Feature.UNEQUAL_PARTS)
 
     def _may_have_to_be(self, taken: int) -> bool:
-        """Whether to keep bytes in parts of one size to be safe: a store that is not Amazon's may insist on
-        them, and says so when everything has been sent. As long as they are few it costs little."""
+        """Whether to keep bytes in parts of one size to be safe.
+
+        A store other than AWS may require that, and refuses others only after everything has been sent. It
+        costs little while the parts are few.
+        """
         base = self.intent.base
         if base is None or self._store.features.is_aws:
             return False
@@ -124,7 +130,7 @@ class S3Upload(Upload):
 
 
 class UploadOperations:
-    """Writes files."""
+    """The contract's write operations."""
 
     def __init__(
         self, store: S3Client, facts: MetadataCache, journal: UploadJournal, conditions: ConditionalSupport
@@ -134,15 +140,15 @@ class UploadOperations:
         self._journal = journal
         self._conditions = conditions
         self._sending = asyncio.Lock()
-        """Around a kept part that is sent because it cannot be copied."""
+        """Held while a kept part is sent because it cannot be copied."""
 
     def begin(self, place: Place, key: str, intent: WriteIntent) -> S3Upload:
-        """Costs no request."""
+        """Begin an upload. Sends nothing."""
         return S3Upload(self._store, self._journal, place, key, intent)
 
     async def chunk(self, upload: S3Upload, data: Buffer) -> None:
         """Send one part."""
-        [number] = upload.take()  # before anything is awaited: calls begin in the order of the file
+        [number] = upload.take()  # before any await: calls begin in the order of the file
         now = asyncio.get_running_loop().time
         upload.window.began(now())
         try:
@@ -154,7 +160,10 @@ class UploadOperations:
         upload.plan()
 
     async def keep(self, upload: S3Upload, start: int, stop: int, session: Session) -> None:
-        """Have the store copy bytes of the file that is being replaced. Raises Changed."""
+        """Have the store copy bytes `[start, stop)` of the file that is being replaced.
+
+        Raises Changed: if that file has another version. Raises InvalidRequest: if the upload has no base.
+        """
         base = upload.intent.base
         if base is None:
             raise InvalidRequest(detail="keep_range without a base")
@@ -166,14 +175,14 @@ class UploadOperations:
         async def copy(piece: tuple[int, int, int]) -> None:
             await self._keep_piece(upload, base.version, *piece)
 
-        await copy(pieces[0])  # alone: it may show that the store does not copy parts into this upload
+        await copy(pieces[0])  # alone first: it may show that the store copies no parts into this upload
         await for_each(pieces[1:], copy, min(len(pieces), self._store.options.parallel_copies))
 
     async def _keep_piece(
         self, upload: S3Upload, version: str | None, number: int, start: int, stop: int
     ) -> None:
-        """Have a part copied; where the store refuses to, and has bytes of this upload already, or copies no
-        parts at all, send it: one at a time, as its bytes are in memory."""
+        """Have the store copy one part. If the store refuses and already has bytes of this upload, or copies
+        no parts at all, send the part instead: one at a time, because its bytes are in memory."""
         base = upload.intent.base
         whole = base is not None and (start, stop) == (0, base.size)
         try:
@@ -186,16 +195,20 @@ class UploadOperations:
                 pieces = read_range(self._store, self._facts, upload.key, start, stop, version)
                 await upload.multipart.upload(number, b"".join([piece async for piece in pieces]))
             if has_status(refused, 405, 501):
-                return  # it may be no matter of checksums
+                return  # the reason may be other than checksums
             features = self._store.features
             matched = version is not None and features.has(Feature.MATCHED_COPIES)
-            if not (matched and is_condition_refusal(refused)):  # otherwise the condition may be in the way
+            if not (matched and is_condition_refusal(refused)):  # otherwise the condition may be the reason
                 features.lacks(Feature.COPIED_PART_CHECKSUMS, refused.detail)
         except NotFound as error:
             raise Changed(detail=error.detail) from error
 
     async def finish(self, upload: S3Upload, tail: Buffer, finish: Finish, session: Session) -> FileInfo:
-        """Publish. The returned time is what a HEAD would tell, as far as that is known."""
+        """Make the object visible. The returned time is what a HEAD would report, as far as it is known.
+
+        Raises Changed: if the base has another version. Raises AlreadyExists: if the upload is exclusive and
+        the file exists. Raises StorageFailure: if the sizes differ.
+        """
         if upload.multipart.taken and len(tail):
             await self.chunk(upload, tail)
         self._check_size(upload, tail, finish)
@@ -213,14 +226,14 @@ class UploadOperations:
                 published = await self._put_file(upload, tail, conditions)
             mtime = published.moment if upload.mtime is None else upload.mtime
             upload.stored = info = FileInfo.file(finish.size, mtime, published.version, upload.mode)
-            # without a time in its metadata it has that of the upload, as the store will tell it
+            # without a time in its metadata, it has that of the upload, which only the store knows
             change.left(info, written_head(upload.fields(), info), time_unknown=upload.mtime is None)
         await upload.multipart.forgotten()
         return info
 
     def _time_of(self, upload: S3Upload, finish: Finish) -> float | None:
-        """The time that goes with a file of one request. Where the client gave none it is now: so it is the
-        same to whoever asks, and stays when the file is renamed."""
+        """Return the modification time of a file stored in one request. If the client set none, it is the
+        present time, so that all readers see the same time and a rename keeps it."""
         if not self._store.options.keeps_times:
             return None
         given = upload.mtime if finish.mtime is None else finish.mtime
@@ -232,7 +245,7 @@ class UploadOperations:
     async def _put(
         self, key: str, data: Buffer, write_id: str, fields: Fields, conditions: dict[str, str]
     ) -> CompletedWrite:
-        """One PutObject. Does not touch the facts."""
+        """Send one PutObject. Does not change the cache."""
         published, _ = await send_with_checksum(
             self._store,
             data,
@@ -252,25 +265,30 @@ class UploadOperations:
         return published
 
     async def whole(self, place: Place, key: str, data: Buffer, session: Session) -> FileInfo:
-        """Publish a whole file at once."""
+        """Store a whole file at once."""
         upload = self.begin(place, key, WriteIntent())
         return await self.finish(upload, data, Finish(len(data)), session)
 
     async def marker(self, key: str, session: Session) -> None:
-        """Make the object that stands for a directory; its key ends in a slash. Raises AlreadyExists."""
+        """Create the marker of a directory; its key ends in a slash.
+
+        Raises AlreadyExists: if the key exists.
+        """
         with self._facts.changing(key.removesuffix("/"), session) as change:
             try:
                 made = await self._put_new_marker(key)
             except AlreadyExists:
-                # some stores keep the ghost of a directory whose last file is gone, and it refuses a marker
+                # Some stores keep the ghost of a directory whose last file is gone, and it refuses a marker.
                 if await first_lines(self._store, key, 1, needed=()):
                     raise
                 made = await self._put_marker(key, {})
             change.left(FileInfo.directory(made.moment if self._store.options.keeps_times else None))
 
     async def replace_marker(self, key: str) -> None:
-        """The same where one may be already. Does not touch the facts. Raises AlreadyExists when that one has
-        content, which no listing shows."""
+        """Create or replace a marker. Does not change the cache.
+
+        Raises AlreadyExists: if the existing marker has content, which no listing shows.
+        """
         try:
             await self._put_new_marker(key)
         except AlreadyExists:
@@ -291,13 +309,13 @@ class UploadOperations:
         )
 
     async def abort(self, upload: S3Upload) -> None:
-        """Throw it away, unless it is published."""
+        """Abort the upload unless it is completed."""
         if upload.stored is None:
             await upload.multipart.abort()
 
     def _check_base(self, upload: S3Upload, session: Session) -> None:
-        """Raise Changed where the session has seen or stored another version since it was told of the base:
-        some stores ignore the conditions that would say so."""
+        """Raise Changed if the session has since seen or stored another version than the base. Some stores
+        ignore the conditions that would report it."""
         base, fact = upload.intent.base, self._facts.get(upload.key, session)
         if base is None or base.version is None or fact is None:
             return
@@ -305,7 +323,7 @@ class UploadOperations:
             raise Changed
 
     def _check_size(self, upload: S3Upload, tail: Buffer, finish: Finish) -> None:
-        """What is about to be published must be what the client sent, to the byte."""
+        """Check that the completed object will have exactly the size that the client sent."""
         size = upload.multipart.size if upload.multipart.taken else len(tail)
         if size != finish.size:
             raise StorageFailure("upload is incomplete", detail=f"{size} bytes instead of {finish.size}")
