@@ -32,7 +32,7 @@ class RequestBody(io.BytesIO):
         else:
             stop = min(len(self._data), start + max(size, SLICE_BYTES))
         self._position = stop
-        return self._data[start:stop]  # all readers accept bytes-like objects
+        return self._data[start:stop]  # type: ignore[return-value]  # all readers accept bytes-like objects
 
     def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
         start = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: len(self._data)}[whence]
