@@ -139,7 +139,7 @@ def _color_problem(found: Any, *, yields: bool) -> str | None:
 
 
 def _signature_problem(found: Any, operation: Operation) -> str | None:
-    """The problem with a method's parameters; None if the arguments of the core fit them, each by its name."""
+    """The problem with a method's parameters; None if the arguments of the core fit them, by name."""
     try:
         signature = inspect.signature(found)
     except (TypeError, ValueError):

@@ -294,7 +294,7 @@ class Backend(Protocol):
 
 
 class RangedReads(Protocol):
-    """Optional: reading a part of a file. Without it, each reader gets a copy of the whole file in a spool."""
+    """Optional: reading a part of a file. Without it, readers get a copy of the whole file in a spool."""
 
     def read_file_range(
         self, place: Place, start: int, stop: int, version: str | None, session: Session
