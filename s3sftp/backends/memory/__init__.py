@@ -1,4 +1,5 @@
-"""A storage in memory with the manners of S3: the contract's reference, and the double of the tests."""
+"""A storage in memory that behaves like S3: the reference implementation of the contract, and the tests'
+fake."""
 
 from s3sftp.backends.memory.backend import Fail, MemoryBackend
 
