@@ -1,14 +1,14 @@
 """Converts the values of messages and answers to and from msgpack: one codec for each type.
 
-    Place        bin      names joined by slashes, without a leading slash; empty for the root
-    Session      map      user, peer, client_version, session_id, attributes, trace_context
-    FileInfo     map      kind ("file", "directory"), size, mtime, version, mode
-    Entry        map      as FileInfo, and name (bin)
-    WriteIntent  map      exclusive, base (FileInfo or nil), mtime
-    Finish       map      size, mtime, base_kept
-    Page         map      entries, cursor
-    UploadStarted  map    chunk_bytes, min_chunk_bytes, parallel_chunks, keep_unit_bytes
-    Usage        map      total_bytes, used_bytes
+    Place          bin     names joined by slashes, without a leading slash; empty for the root
+    Session        map     user, peer, client_version, session_id, attributes, trace_context
+    FileInfo       map     kind ("file", "directory"), size, mtime, version, mode
+    Entry          map     as FileInfo, and name (bin)
+    WriteIntent    map     exclusive, base (FileInfo or nil), mtime
+    Finish         map     size, mtime, base_kept
+    Page           map     entries, cursor
+    UploadStarted  map     chunk_bytes, min_chunk_bytes, parallel_chunks, keep_unit_bytes
+    Usage          map     total_bytes, used_bytes
 
 A key that a map lacks is nil, or the type's default; additional keys are ignored. Any other mismatch is a
 `MalformedMessage`.
