@@ -1,5 +1,5 @@
-"""The command that the supervisor starts a template with when it has none. Not for people: it needs what it
-inherits."""
+"""The internal command by which the supervisor starts a template as a program. It needs inherited
+descriptors."""
 
 from __future__ import annotations
 
