@@ -1,4 +1,4 @@
-"""The worker process, which serves the connections that the supervisor hands over. The template imports it."""
+"""The worker process, which serves the supervisor's connections. The template imports it before it forks."""
 
 from __future__ import annotations
 
