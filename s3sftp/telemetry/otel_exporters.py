@@ -1,8 +1,8 @@
 """Reads from the standard environment variables which OpenTelemetry exporters one signal uses.
 
-OTEL_SDK_DISABLED=true                   off OTEL_<SIGNAL>_EXPORTER                   otlp, console, none, any
-installed exporter; several by commas OTEL_EXPORTER_OTLP[_<SIGNAL>]_ENDPOINT   its presence alone turns otlp
-on
+OTEL_SDK_DISABLED=true                   off
+OTEL_<SIGNAL>_EXPORTER                   otlp, console, none, any installed exporter; several by commas
+OTEL_EXPORTER_OTLP[_<SIGNAL>]_ENDPOINT   its presence alone turns otlp on
 """
 
 from __future__ import annotations
