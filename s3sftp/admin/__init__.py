@@ -1,8 +1,10 @@
 """The admin port: liveness, readiness and metrics over HTTP.
 
-options              where it listens health               decides on liveness and readiness (pure)
-storage_check        what is known about the storage, and when to check again connection_limits    bounds
-connections, their bytes and their time http_service         HTTP; imported only if the port is configured
+options              where it listens
+health               decides on liveness and readiness (pure)
+storage_check        what is known about the storage, and when to check again
+connection_limits    bounds connections, their bytes and their time
+http_service         HTTP; imported only if the port is configured
 """
 
 from s3sftp.admin.health import HealthFacts, HealthReason, HealthReport, Phase, WorkerState

@@ -1,7 +1,7 @@
 """Decides whether a server is alive and ready, with the reasons if not. Pure: facts in, report out.
 
-alive    would a restart help? Only if the server cannot recover by itself. ready    would a client that
-connects now be served?
+alive    would a restart help? Only if the server cannot recover by itself.
+ready    would a client that connects now be served?
 """
 
 from __future__ import annotations
