@@ -1,7 +1,7 @@
 """Reports a command's failure: one clear line for each problem on standard error, and an exit status.
 
-2  the configuration is wrong 1  anything else: the port is taken, the bucket cannot be used, the machine
-lacks a resource
+2  the configuration is wrong
+1  anything else: the port is taken, the bucket cannot be used, the machine lacks a resource
 """
 
 from __future__ import annotations
