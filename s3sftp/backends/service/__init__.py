@@ -1,13 +1,11 @@
 """A storage that runs in its own task or process and answers messages.
 
-    messages    callbacks                        one message for each operation; which of them a service
-    answers
+    messages    callbacks                        one message for each operation; which a service answers
     stub                                         a backend that turns calls into messages
     mailbox     serving                          the service is a task of this process
     backend     connector       client           the service is another process, which may come and go
     unix        connection                       that other process, in Python
-    dispatcher  upload_receiver paged_listing    turns messages into calls of a `Backend` object, for both
-    kinds
+    dispatcher  upload_receiver paged_listing    turns messages into calls of a `Backend` object (both kinds)
     wire        codecs          packing          messages as msgpack
     handshake   framing                          how a connection begins, and how maps are delimited on it
 

@@ -50,7 +50,7 @@ class FrameStream:
             return None
 
     async def send(self, value: dict[str, Any]) -> None:
-        """Send a map after those before it. Returns when the peer has read most of what is buffered.
+        """Send a map, once the peer has read most of those before it.
 
         If it is cancelled or fails, nothing was sent.
 

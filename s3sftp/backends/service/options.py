@@ -14,7 +14,7 @@ from s3sftp.config import DIVIDED, ByteSize, LocalPath, Options, PositiveDuratio
 MIN_FRAME_BYTES = 2 << 20
 """Every implementation accepts frames of at least this size: a page of a listing, a piece of a file."""
 _MOST_PATH_BYTES = 103
-"""The lowest limit among operating systems."""
+"""Maximum length of a Unix socket's path: the lowest limit among operating systems."""
 
 
 class ServiceOptions(Options):
