@@ -1,7 +1,6 @@
 """The catalogue of metrics: every instrument, the values of its labels, and its rows in the table.
 
-    row 0      s3sftp_connections                             gauges first: they are cleared when a worker
-    ends
+    row 0      s3sftp_connections                             gauges first: cleared when a worker ends
     row 1      s3sftp_sessions
     …
     row 12     s3sftp_connections_total{result="accepted"}    counters and histograms stay
