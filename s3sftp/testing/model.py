@@ -41,7 +41,7 @@ class Model:
         self.emptied: set[Path] = set()
         """Directories that may exist or not."""
 
-    # ── what is there ───────────────────────────────────────────────────────────────────────────────
+    # ── contents ────────────────────────────────────────────────────────────────────────────────────
 
     def is_dir(self, path: Path) -> bool:
         return path == "" or path in self.made or bool(self.below(path))
@@ -65,7 +65,7 @@ class Model:
     def is_below_a_file(self, path: Path) -> bool:
         return any(each in self.files for each in above(path))
 
-    # ── what changes it ─────────────────────────────────────────────────────────────────────────────
+    # ── changes ─────────────────────────────────────────────────────────────────────────────────────
 
     def put(self, path: Path, content: Content) -> None:
         self.files[path] = content
