@@ -26,7 +26,7 @@ from s3sftp.config import SourceFiles
 @click.option("--log-format", help="`json` (default) or `logfmt`.")
 @click.option("--log-level", help="`debug`, `info` (default), `warning` or `error`.")
 def serve(**flags: Any) -> None:
-    """Serve a bucket over SFTP until told to stop.
+    """Serve a bucket over SFTP until it is stopped.
 
     Every option can be set in the configuration file or in the environment as S3SFTP_<GROUP>__<OPTION>; the
     common ones are also flags. Flags win over the environment, the environment over the file. Files of users

@@ -84,7 +84,7 @@ class LoadedConfiguration:
 
 
 def serve_alone(loaded: LoadedConfiguration) -> None:
-    """Serve in this process until told to stop."""
+    """Serve in this process until it is stopped."""
     from s3sftp.cli.malloc_tuning import return_large_blocks
 
     configure_nonblocking_logging(loaded.options.log)
@@ -120,7 +120,7 @@ async def _serve(loaded: LoadedConfiguration) -> None:
 
 
 def serve_with_workers(loaded: LoadedConfiguration, workers: int) -> None:
-    """Serve with `workers` workers until told to stop.
+    """Serve with `workers` workers until it is stopped.
 
     Raises ConfigurationError: if the storage cannot be prepared.
     Raises CannotListen: if the port cannot be opened.
