@@ -1,5 +1,7 @@
-"""Checks any storage before the server relies on it (`s3sftp check`). Writes nothing, since a storage may act
-on what it is given."""
+"""Checks any storage before the server relies on it (`s3sftp check`).
+
+Nothing is written, since a storage may act on what it is given.
+"""
 
 from __future__ import annotations
 

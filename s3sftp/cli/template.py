@@ -1,5 +1,4 @@
-"""The internal command by which the supervisor starts a template as a program. It needs inherited
-descriptors."""
+"""The internal command that runs a template as a program, with descriptors inherited from the supervisor."""
 
 from __future__ import annotations
 

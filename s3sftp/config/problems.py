@@ -1,5 +1,4 @@
-"""Formats the error message for a wrong value: its name, the value, where it was written, what would be
-right."""
+"""Formats the error for a wrong value: its name, the value, where it was written, what would be right."""
 
 from __future__ import annotations
 

@@ -1,10 +1,9 @@
-"""Guards the calls of a backend's methods: translates errors into the tree, and validates the types of
-answers.
+"""Guards the calls of a backend's methods: translates their errors and validates the types of answers.
 
-    OSError           becomes the error of the tree with the same meaning
-    StorageError      passes
-    CancelledError    passes if the caller is cancelled; otherwise the call has failed
-    anything else     passes: the client gets a reference number, and the log the details
+OSError           becomes the error of the tree with the same meaning
+StorageError      passes
+CancelledError    passes if the caller is cancelled; otherwise the call has failed
+anything else     passes: the client gets a reference number, and the log the details
 """
 
 from __future__ import annotations

@@ -1,5 +1,8 @@
-"""Implements the contract on a directory of this machine. This module determines the order of the steps; the
-disk operations are in its sibling modules, and every call of them runs in a thread."""
+"""Implements the contract on a directory of this machine.
+
+This module determines the order of the steps. The disk operations are in its sibling modules, and every call
+of them runs in a thread.
+"""
 
 from __future__ import annotations
 

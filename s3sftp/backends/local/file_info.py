@@ -1,5 +1,4 @@
-"""Translates a stat of the file system into the contract's terms, and decides which kinds of files are
-served.
+"""Translates a stat of the file system into a `FileInfo`, and decides which kinds of files are served.
 
 Regular files and directories are served. Symbolic links are served only where they are followed, and then
 appear as their target. Sockets, pipes and devices never are.

@@ -1,8 +1,8 @@
-"""Makes, removes and renames files and directories, each by one system call on a directory descriptor and a
-name.
+"""Makes, removes and renames files and directories, each by one system call.
 
-The name is looked up first, so that a refusal can give its reason. If another process changes it before the
-call, the kernel decides by what is there then, in that same directory.
+The call takes a directory's descriptor and a name. The name is looked up first, so that a refusal can give
+its reason. If another process changes it before the call, the kernel decides by what is there then, in that
+same directory.
 """
 
 from __future__ import annotations

@@ -1,5 +1,4 @@
-"""An upload's state: the position of the next chunk, and whether everything that was announced has
-arrived."""
+"""An upload's state: the position of the next chunk, and the pieces that are still missing."""
 
 from __future__ import annotations
 

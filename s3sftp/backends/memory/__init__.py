@@ -1,5 +1,4 @@
-"""A storage in memory that behaves like S3: the reference implementation of the contract, and the tests'
-fake."""
+"""A storage in memory that behaves like S3: the contract's reference implementation, and a fake for tests."""
 
 from s3sftp.backends.memory.backend import Fail, MemoryBackend
 

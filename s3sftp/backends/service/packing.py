@@ -1,5 +1,4 @@
-"""Encodes messages with msgpack as the protocol uses it: one map, texts in UTF-8, names and contents as
-bytes."""
+"""Encodes messages with msgpack: one map, with texts in UTF-8, and names and contents as bytes."""
 
 from __future__ import annotations
 

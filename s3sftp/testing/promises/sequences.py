@@ -1,5 +1,4 @@
-"""Random sequences of operations leave the storage as a model of a file system, even while others change
-it."""
+"""Random sequences of operations leave the storage as a model of a file system, even if others change it."""
 
 from __future__ import annotations
 
