@@ -1,9 +1,10 @@
-"""The admin port: whether the server is alive and ready, and its metrics, over HTTP.
+"""The admin port: liveness, readiness and metrics over HTTP.
 
-options   where it listens
-health    what is said (pure)
-storage   what is known of the storage, and when to look again
-service   HTTP: imported where there is such a port
+options              where it listens
+health               decides on liveness and readiness (pure)
+storage_check        what is known about the storage, and when to check again
+connection_limits    bounds connections, their bytes and their time
+http_service         HTTP; imported only if the port is configured
 """
 
 from s3sftp.admin.health import HealthFacts, HealthReason, HealthReport, Phase, WorkerState

@@ -1,7 +1,7 @@
-"""What one connection to the admin port may take, and how many there may be.
+"""Limits the number of connections to the admin port, and the bytes and time of each.
 
-Health has to be answered while others hold connections, or whoever asks would restart the server: a new
-connection is always taken, and the oldest makes room for it.
+Health checks must be answered while others hold connections, or the orchestrator would restart the server. So
+a new connection is always accepted, and the oldest is closed to make room for it.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ from typing import cast
 
 MAX_CONNECTIONS = 32
 MAX_SECONDS = 10.0
-"""From accepting a connection to its end: request and answer."""
+"""Maximum duration of a connection, with request and answer."""
 _MAX_BYTES = 32 << 10
-"""Of a request. Those that are served have no body."""
+"""Maximum size of a request. The requests that are served have no body."""
 
 
 class ConnectionLimits:
-    """The connections that there are, the oldest first."""
+    """The open connections, the oldest first."""
 
     def __init__(self) -> None:
         self._connections: dict[LimitedProtocol, None] = {}
@@ -31,13 +31,13 @@ class ConnectionLimits:
         self._connections.pop(connection, None)
 
     def close(self) -> None:
-        """End those that have no answer yet."""
+        """Close all connections that have no answer yet."""
         for connection in list(self._connections):
             connection.abort()
 
 
 class LimitedProtocol(asyncio.Protocol):
-    """A protocol, ended when it takes too much."""
+    """A protocol that is aborted when it exceeds a limit."""
 
     def __init__(self, inner: asyncio.Protocol, limits: ConnectionLimits) -> None:
         self._inner = inner
@@ -47,7 +47,7 @@ class LimitedProtocol(asyncio.Protocol):
         self._deadline: asyncio.TimerHandle | None = None
 
     def abort(self) -> None:
-        """End the connection at once, whatever is under way."""
+        """Close the connection at once, even in the middle of an answer."""
         self._limits.remove(self)
         if self._transport is not None:
             self._transport.abort()
@@ -67,7 +67,7 @@ class LimitedProtocol(asyncio.Protocol):
 
     def eof_received(self) -> bool | None:
         self._inner.eof_received()
-        return self._received > 0  # who has asked something may close its side and still get the answer
+        return self._received > 0  # a client may close its side after a request and get the answer
 
     def pause_writing(self) -> None:
         self._inner.pause_writing()

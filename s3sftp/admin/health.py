@@ -1,6 +1,6 @@
-"""Whether a server is alive and ready, and each reason why not. Pure: facts in, answer out.
+"""Decides whether a server is alive and ready, with the reasons if not. Pure: facts in, report out.
 
-alive    would a restart help? Only where the server cannot help itself.
+alive    would a restart help? Only if the server cannot recover by itself.
 ready    would a client that connects now be served?
 """
 
@@ -12,24 +12,24 @@ from enum import Enum, auto
 
 
 class Phase(Enum):
-    """Where a server is between its start and its end."""
+    """A server's phase between its start and its end."""
 
     STARTING = auto()
     """The port is not open yet."""
     SERVING = auto()
     DRAINING = auto()
-    """It has been told to stop."""
+    """It has been asked to stop."""
 
 
 @dataclass(frozen=True, slots=True)
 class WorkerState:
-    """One of several workers."""
+    """The state of one of several workers."""
 
     number: int
     ready: bool
-    """It has said that connections may come, and has not ended since."""
+    """It has reported that it accepts connections, and has not ended since."""
     silent_seconds: float = 0.0
-    """For how long it has owed the supervisor an answer."""
+    """Seconds for which it has owed the supervisor an answer."""
 
     @property
     def serves(self) -> bool:
@@ -39,22 +39,22 @@ class WorkerState:
 
 @dataclass(frozen=True, slots=True)
 class HealthFacts:
-    """What a server knows of itself."""
+    """What a server knows about itself."""
 
     phase: Phase
     workers: Sequence[WorkerState] = ()
-    """None where there is one process alone, which serves while it answers at all."""
+    """Empty if there is only one process, which serves as long as it answers at all."""
     unserved_seconds: float = 0.0
-    """For how long no worker has served."""
+    """Seconds for which no worker has served."""
     replacing_seconds: float | None = None
-    """How long it may take until workers that hang are replaced; None: they never are."""
+    """Seconds that replacing hung workers may take; None if they are never replaced."""
     denied: Sequence[str] = ()
-    """What the storage refuses, as it seems for want of a permission, each in a sentence."""
+    """What the storage refuses, apparently for lack of a permission: one sentence each."""
 
 
 @dataclass(frozen=True, slots=True)
 class HealthReason:
-    """Something that is not as it should be."""
+    """A reason why a server is not healthy, or a warning."""
 
     name: str
     """For machines; one of a few."""
@@ -64,11 +64,11 @@ class HealthReason:
 
 @dataclass(frozen=True, slots=True)
 class HealthReport:
-    """What is said: good as long as there is no reason against it."""
+    """The result: healthy if there are no reasons against it."""
 
     reasons: tuple[HealthReason, ...] = ()
     warnings: tuple[HealthReason, ...] = ()
-    """What somebody should look at, although the answer is good."""
+    """What an operator should look into, although the server is healthy."""
 
     @property
     def is_good(self) -> bool:
@@ -76,8 +76,9 @@ class HealthReport:
 
 
 def alive(facts: HealthFacts) -> HealthReport:
-    """Whether event loops turn. One worker that hangs is replaced by the supervisor, which hurts fewer than a
-    restart of all: a reason against is only that none has served for longer than replacing takes."""
+    """Whether event loops run. The supervisor replaces a single worker that hangs, which harms fewer clients
+    than a restart of all. So the only reason against is that no worker has served for longer than replacing
+    takes."""
     silent = tuple(
         HealthReason(
             "worker_hangs",
@@ -97,7 +98,7 @@ def alive(facts: HealthFacts) -> HealthReport:
 
 
 def ready(facts: HealthFacts, storage: str) -> HealthReport:
-    """Whether a client would be served; `storage` is what the storage said, if that was no."""
+    """Whether a client would be served. `storage` is the storage's failure, or empty."""
     match facts.phase:
         case Phase.STARTING:
             return HealthReport((HealthReason("starting", "the server has not opened its port yet"),))

@@ -1,7 +1,7 @@
-"""The admin port's HTTP: three pages, for peers that may be hostile.
+"""Serves the admin port's three pages over HTTP, to peers that may be hostile.
 
-aiohttp speaks HTTP. `connection_limits.py` bounds what aiohttp does not: the number of connections, and for
-each connection one request, its bytes, and its time.
+aiohttp implements HTTP. `connection_limits.py` bounds what aiohttp does not: the number of connections, and
+for each connection one request, its bytes, and its time.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
-# not `aiohttp.web`: that brings routes, applications and files, in memory for nothing
+# not `aiohttp.web`: it would load routes, applications and static files into memory for nothing
 from aiohttp.web_protocol import RequestHandler
 from aiohttp.web_request import BaseRequest
 from aiohttp.web_response import Response, StreamResponse
@@ -27,18 +27,21 @@ from s3sftp.telemetry import get_logger
 
 _log = get_logger("s3sftp.admin")
 _LINE_BYTES = 2048
-"""Of a request line, and of a header."""
+"""Maximum bytes of the request line, and of a header."""
 _BACKLOG = 32
 Health = Callable[[], Awaitable[HealthReport]]
 Render = Callable[[str], tuple[bytes, str]]
-"""The metrics, from the request's Accept: content and its type."""
+"""Renders the metrics for a request's Accept header: content and content type."""
 
 
 @asynccontextmanager
 async def admin_port(
     options: AdminOptions, alive: Health, ready: Health, render: Render | None = None
 ) -> AsyncIterator[int]:
-    """Answer while this lasts; the port. Raises CannotListen."""
+    """Serve while the context is open. Yields the port.
+
+    Raises CannotListen: if the address cannot be used.
+    """
     listen = ListenOptions(host=options.host, port=options.port or 0)
     server, limits = Server(Pages(alive, ready, render).answer), ConnectionLimits()
     loop = asyncio.get_running_loop()
@@ -64,7 +67,7 @@ async def admin_port(
 
 
 class _Requests(RequestHandler):
-    """aiohttp's end of a connection. Bytes that are no request are refused without a traceback in the log."""
+    """aiohttp's protocol for a connection. Malformed requests are rejected without a traceback in the log."""
 
     __slots__ = ()
 
@@ -80,7 +83,7 @@ class _Requests(RequestHandler):
 
 _BOUNDS: dict[str, Any] = {
     "access_log": None,
-    # it would say what peers do
+    # it would log what peers do
     "logger": logging.Logger("s3sftp.admin.http", logging.CRITICAL + 1),
     "max_line_size": _LINE_BYTES,
     "max_field_size": _LINE_BYTES,
@@ -90,14 +93,14 @@ _BOUNDS: dict[str, Any] = {
 
 
 class Pages:
-    """What is at which path."""
+    """The pages by path."""
 
     def __init__(self, alive: Health, ready: Health, render: Render | None) -> None:
         self._health = {"/livez": (alive, "failed"), "/readyz": (ready, "not ready")}
         self._render = render
 
     async def answer(self, request: BaseRequest) -> Response:
-        """Answer any request; never raises."""
+        """Answer any request. Never raises."""
         try:
             response = await self._response(request)
         except Exception:
@@ -126,7 +129,7 @@ class Pages:
 
 
 def _finished(response: Response) -> Response:
-    """With what all answers have in common."""
+    """Add the headers that all answers have."""
     response.headers["Cache-Control"] = "no-store"
     response.headers["X-Content-Type-Options"] = "nosniff"
     response.headers["Server"] = "s3sftp"

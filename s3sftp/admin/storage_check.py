@@ -1,12 +1,12 @@
-"""Whether the storage answers, as far as it is known, and looking again when that is too long ago.
+"""Tracks whether the storage answers, and probes it if nothing recent is known.
 
-    a request of a client succeeded ─┐
-                                     ├─► known for 10 s ─► somebody wants to know: one look ─► known …
-    a look has ended ────────────────┘
+    a client's request succeeded ─┐
+                                  ├─► known for 10 s ─► if health is still asked for: one probe ─► known …
+    a probe has ended ────────────┘
 
-With traffic nothing is asked for it; without, one cheap request every ten seconds at most, and none when
-nobody has asked about the storage for a minute. Looks are made ahead of the questions, so that those are
-answered at once and a storage that goes away is known within 15 s, also by whoever asks rarely.
+While there is traffic no probes are sent. Otherwise there is at most one cheap request every ten seconds, and
+none if health has not been asked for within a minute. Probes run ahead of health checks, so that those are
+answered at once, and the loss of the storage is noticed within 15 s even if checks are rare.
 """
 
 from __future__ import annotations
@@ -19,35 +19,35 @@ from time import monotonic
 
 FRESH_SECONDS = 10.0
 LOOK_SECONDS = 5.0
-"""A storage that does not answer for so long cannot be worked with."""
+"""A storage that does not answer a probe within this time counts as failed."""
 _ASKED_SECONDS = 60.0
-"""For so long after a question there may be another one."""
+"""Seconds for which probes continue after a health check, because another may follow."""
 _NOBODY_SECONDS = 1.0
-"""When to try again to find somebody who can look."""
+"""Seconds until the next attempt if no worker could probe."""
 
 Look = Callable[[], Awaitable[str | None]]
-"""Asks the storage for something small. What it said, if that was no; empty when it was yes; None when there
-was nobody who could ask it. Ends by itself, after `LOOK_SECONDS` or a little more."""
+"""Probes the storage with a small request. Returns the failure; an empty text if it succeeded; None if no
+worker could probe. Ends by itself after `LOOK_SECONDS`, or slightly more."""
 
 
 class StorageCheck:
-    """What is known of the storage. `close` it at the end."""
+    """The latest knowledge about the storage. Call `close` at the end."""
 
     def __init__(self, look: Look, last_success: Callable[[], float]) -> None:
-        """`last_success`: when any request last did what it should, by the monotonic clock."""
+        """`last_success` returns when a request last succeeded, by the monotonic clock."""
         self._look = look
         self._last_success = last_success
         self._began = -math.inf
-        """When the latest look began that had a result."""
+        """When the latest probe with a result began."""
         self._said = ""
-        """What it was told."""
+        """The failure that it found, or empty."""
         self._asked = -math.inf
         self._looking: asyncio.Task[None] | None = None
         self._result = asyncio.Event()
 
     async def trouble(self) -> str:
-        """What the storage said last, if that was no; empty when it is well. Waits for a look only if none
-        was made in time, because nobody had asked."""
+        """The storage's latest failure; empty if it is well. Waits for a probe only if health had not been
+        asked for, so that none was made in time."""
         self._asked = monotonic()
         if self._looking is None or self._looking.done():
             self._looking = asyncio.create_task(self._keep_looking())
@@ -60,11 +60,11 @@ class StorageCheck:
 
     @property
     def known(self) -> str:
-        """The same as far as it is known now, without asking."""
+        """The same from present knowledge, without a probe."""
         return "" if self._last_success() >= self._began else self._said
 
     def close(self) -> None:
-        """Look no more."""
+        """Stop probing."""
         if self._looking is not None:
             self._looking.cancel()
 

@@ -1,4 +1,4 @@
-"""Storage behind the server: the contract, and the backends that fulfil it."""
+"""Storage backends: the contract, and the implementations of it."""
 
 from s3sftp.backends.contract import (
     Backend,

@@ -1,8 +1,8 @@
-"""What a backend can do, found out once, before it is started; what it gets wrong is told all at once.
+"""Finds out what a backend can do, once, before it is started, and reports all mistakes in it together.
 
-A callback that is only inherited from the protocols in `contract` is not there. What the core passes must fit
-the signature, and what waits must be async: a mistake is a `ConfigurationError` at start-up that names the
-backend and the method, not a failure of some user's transfer.
+A method that is only inherited from the protocols in `contract` does not count. The core's arguments must fit
+the signature of each method, and methods that wait must be async. A mistake is a `ConfigurationError` at
+start-up that names the backend and the method, instead of a failed transfer of some user.
 """
 
 from __future__ import annotations
@@ -21,27 +21,32 @@ _STREAMING = names_of(StreamedWrites)
 _BY_POSITION = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 _PROTOCOLS = (Backend, RangedReads, StreamedWrites, Extras, CompleteBackend)
 _DEFAULTS = [vars(CompleteBackend)[name] for name in names_of(Extras) if name in vars(CompleteBackend)]
-"""What `CompleteBackend` itself does for an extra; any other method of a protocol is only a promise."""
+"""The extras that `CompleteBackend` implements itself; any other method of a protocol is only a declaration.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Capabilities:
-    """Which of the optional callbacks a backend has."""
+    """Which of the optional operations a backend has."""
 
     ranged_reads: bool = False
     streamed_writes: bool = False
     extras: frozenset[str] = frozenset()
-    """The methods of `Extras`, by their names."""
+    """The names of the methods of `Extras` that it has."""
     first_chunk_bytes: bool = False
     begin_is_free: bool = False
 
     def has(self, extra: Callable[..., object]) -> bool:
-        """Whether it has a method of `Extras`, such as `Extras.copy`."""
+        """Whether the backend has a method of `Extras`, such as `Extras.copy`."""
         return extra.__name__ in self.extras
 
 
 def examine(backend: object) -> Capabilities:
-    """What a backend can do. Raises ConfigurationError with everything that is wrong with it."""
+    """Return what a backend can do.
+
+    Raises ConfigurationError: if methods are missing or do not fit the contract; the error lists all
+    problems.
+    """
     has = {name: _has(backend, name) for name in OPERATIONS}
     problems = list(_problems(backend, has))
     if problems:
@@ -57,7 +62,7 @@ def examine(backend: object) -> Capabilities:
 
 
 def backend_name(backend: object) -> str:
-    """Its `name`, or else that of its class."""
+    """The backend's `name`, or else the name of its class."""
     name = getattr(backend, "name", None)
     if isinstance(name, str) and name:
         return name
@@ -65,7 +70,7 @@ def backend_name(backend: object) -> str:
 
 
 def is_complete(backend: object) -> bool:
-    """Whether its class says that it is a `CompleteBackend`, and so raises nothing but StorageErrors."""
+    """Whether its class derives from `CompleteBackend`, and so promises to raise only StorageErrors."""
     return CompleteBackend in type(backend).__mro__
 
 
@@ -117,7 +122,7 @@ def _problems_of(operation: Operation, found: Any) -> Iterator[str]:
 
 
 def _color_problem(found: Any, *, yields: bool) -> str | None:
-    """What is wrong with how it waits."""
+    """The problem with how a method waits (coroutine, async generator or neither); None if there is none."""
     inner = inspect.unwrap(found)
     is_plain_generator = inspect.isgeneratorfunction(inner)
     if not yields:
@@ -134,11 +139,11 @@ def _color_problem(found: Any, *, yields: bool) -> str | None:
 
 
 def _signature_problem(found: Any, operation: Operation) -> str | None:
-    """What is wrong with its parameters: the core's arguments must fit them, each what it is called."""
+    """The problem with a method's parameters; None if the arguments of the core fit them, by name."""
     try:
         signature = inspect.signature(found)
     except (TypeError, ValueError):
-        return None  # made outside of Python: it does not say
+        return None  # not written in Python: it has no signature
     positional, keywords = operation.positional, operation.keywords
     wanted = ", ".join([*positional, *(["*", *keywords] if keywords else [])])
     try:
@@ -152,10 +157,10 @@ def _signature_problem(found: Any, operation: Operation) -> str | None:
 
 
 def _has(backend: object, name: str) -> bool:
-    """Whether it has a callback of its own, not only the protocols' promise of one."""
+    """Whether the backend has its own implementation of a method, not only a protocol's declaration."""
     found = inspect.getattr_static(backend, name, None)
     if found is None:
-        return getattr(backend, name, None) is not None  # from `__getattr__`, if at all
+        return getattr(backend, name, None) is not None  # possibly from `__getattr__`
     return found in _DEFAULTS or not any(vars(protocol).get(name) is found for protocol in _PROTOCOLS)
 
 

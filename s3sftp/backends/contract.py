@@ -1,21 +1,21 @@
-"""The contract between the server and a storage.
+"""The contract between the server and a storage: the operations, their arguments, answers and errors.
 
-Storage-first: S3 shapes it, anything that can act like a file system can fulfil it.
+It is shaped by S3, and any storage that can act like a file system can fulfil it.
 
     required    `Backend`: start, stop, list_dir, file_info, make_dir, del_dir, delete, rename,
                 read_file, write_file; enough for a working server
     optional    `RangedReads`, `StreamedWrites`, and each of the `Extras`, detected one by one
-    complete    `CompleteBackend`: all of it, which is what the core calls; `s3sftp.backends.complete`
+    complete    `CompleteBackend`: all of it, which is what the core calls. `s3sftp.backends.complete`
                 makes one of any backend, with a spool where streaming is missing
 
-    read      file_info ─► read_file_range (insisting on the version that file_info saw)
+    read      file_info ─► read_file_range (of the version that file_info returned)
     write     begin_write ─► write_chunk / keep_range, several at once ─► finish_write
                                                                       └─► abort_write
     names     list_dir, make_dir, del_dir, delete, rename, copy
 
-Every method is async, gets the `Session` last (but for keywords), and raises from the tree in
-`s3sftp.errors`, or an OSError that means the same. A file becomes visible under its name when
-`finish_write` or `write_file` returns, whole; until then nobody sees it.
+Every method is async, takes the `Session` as its last positional argument, and raises errors of the tree in
+`s3sftp.errors`, or an OSError with the same meaning (`errno_map`). A file becomes visible under its name,
+whole, when `finish_write` or `write_file` returns; until then no session sees it.
 """
 
 from __future__ import annotations
@@ -36,30 +36,32 @@ Buffer = bytes | bytearray | memoryview
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """Who asks: passed to every call."""
+    """The session that makes a call. Every call of a user's request gets it."""
 
     user: str
     peer: str = ""
     """Address of the client, `host:port`."""
     client_version: str = ""
-    """What the client says it is, such as `OpenSSH_9.2p1`. Not to be trusted."""
+    """The client's own description of itself, such as `OpenSSH_9.2p1`. Untrusted input."""
     session_id: str = ""
     attributes: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
-    """What authentication said about the user, such as a tenant id."""
+    """What authentication knows about the user, such as a tenant id."""
 
     @property
     def trace_context(self) -> Mapping[str, str]:
-        """W3C headers (`traceparent`, maybe `tracestate`) of the operation under way, for requests that
-        the storage makes; empty while nobody traces."""
+        """W3C headers (`traceparent`, and `tracestate` if there is one) of the current operation, for
+        requests that the storage makes. Empty while tracing is off."""
         return current_trace_context()
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where something is in the storage: names from the backend's root down; the root has none.
+    """Where something is in the storage: the names from the backend's root down. The root has no names.
 
-    Cannot be wrong: no name is empty, `.`, `..`, or has a slash or NUL in it. Names are bytes, because
-    SFTP's are; those that are not UTF-8 survive. Only `fs.mounts` makes one out of what a client sent.
+    A place is always valid: no name is empty, `.` or `..`, or contains a slash or NUL. Names are bytes, as in
+    SFTP, so names that are not UTF-8 survive. Only `fs.mounts` makes a place from a client's path.
+
+    Raises InvalidRequest: if a name is not valid.
     """
 
     names: tuple[bytes, ...] = ()
@@ -80,19 +82,19 @@ class Place:
 
     @property
     def parent(self) -> Place:
-        """The directory it is in; the root is its own parent."""
+        """The directory that contains this place; the root is its own parent."""
         return Place(self.names[:-1])
 
     @property
     def key(self) -> bytes:
-        """The names joined by slashes, no slash in front: what key-based storages want."""
+        """The names joined by slashes, without a leading slash: the form that key-based storages use."""
         return b"/".join(self.names)
 
     def child(self, name: bytes) -> Place:
         return Place((*self.names, name))
 
     def is_within(self, other: Place) -> bool:
-        """Whether it is `other` or below it, by whole names."""
+        """Whether this place is `other` or below it, compared by whole names."""
         return self.names[: len(other.names)] == other.names
 
 
@@ -109,11 +111,12 @@ class FileInfo:
     size: int = 0
     """Bytes; 0 for a directory."""
     mtime: float | None = None
-    """Seconds since the epoch; None when the storage does not know."""
+    """Seconds since the epoch; None if the storage does not know."""
     version: str | None = None
-    """Changes whenever the content does (S3: the ETag, quotes included). None: cannot tell."""
+    """Changes whenever the content changes (S3: the ETag, with its quotes). None if the storage has no
+    versions."""
     mode: int | None = None
-    """POSIX permission bits; None when the storage has none."""
+    """POSIX permission bits; None if the storage has none."""
 
     @classmethod
     def file(
@@ -131,13 +134,14 @@ class FileInfo:
 
     @property
     def identity(self) -> object:
-        """What tells one version of a file from another, as far as the storage can tell."""
+        """Distinguishes the versions of a file, as far as the storage can: by version, or else by size and
+        time."""
         return self.kind, self.version if self.version is not None else (self.size, self.mtime)
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One line of a listing."""
+    """One entry of a directory listing."""
 
     name: bytes
     info: FileInfo
@@ -145,7 +149,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """How full the storage is, in bytes; None: without limit or unknown."""
+    """How full the storage is, in bytes. None means unlimited or unknown."""
 
     total_bytes: int | None = None
     used_bytes: int | None = None
@@ -153,216 +157,267 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class WriteIntent:
-    """What is known when a write begins."""
+    """What is known about a write when it begins."""
 
     exclusive: bool = False
-    """The file must not exist when `finish_write` publishes it: then AlreadyExists."""
+    """`finish_write` must raise AlreadyExists if the file exists by then."""
     base: FileInfo | None = None
-    """The present file, some bytes of which may be kept by `keep_range`; publishing must fail with
-    Changed if it is not this version any more and some are."""
+    """The present file, of which `keep_range` may keep bytes. If any are kept, `finish_write` must raise
+    Changed unless the file still is this version."""
     mtime: float | None = None
-    """The modification time, if the client has said it already; `Finish.mtime` is the last word."""
+    """The modification time, in seconds since the epoch, if the client has already sent it. `Finish.mtime`
+    decides."""
     mode: int | None = None
-    """The permission bits, in the same way; only for a backend that `keeps_modes`."""
+    """The permission bits, if the client has already sent them. `Finish.mode` decides. Only set for a backend
+    that `keeps_modes`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finish:
-    """What is known when a write ends."""
+    """What is known about a write when it ends."""
 
     size: int
     """Bytes of the whole file: chunks, kept ranges and tail."""
     mtime: float | None = None
-    """What the client wants as modification time, seconds since the epoch; None: now."""
+    """The modification time that the client wants, in seconds since the epoch. None means now."""
     base_kept: bool = True
-    """Whether bytes of `intent.base` are in the file. If none are, it does not matter that the base was
-    replaced or removed meanwhile."""
+    """Whether the file contains bytes of `intent.base`. If not, it does not matter whether the base was
+    replaced or removed in the meantime."""
     mode: int | None = None
-    """What the client wants as permission bits; None: nothing, or the backend does not keep them."""
+    """The permission bits that the client wants. None if it wants none, or if the backend does not keep them.
+    """
 
 
 class Upload:
-    """A write that has begun. Backends subclass it to keep their state; the core reads these attributes."""
+    """A write that has begun. Backends subclass it to hold their state; the core reads these attributes."""
 
     chunk_bytes: int = 1 << 20
-    """Exact size that the next chunk should have; only the last bytes of a file (the tail) may be fewer.
-    May grow from chunk to chunk."""
+    """Exact size of the next chunk. Only the last bytes of a file (the tail) may be fewer. May grow from
+    chunk to chunk."""
     min_chunk_bytes: int = 1
-    """The fewest bytes that a chunk or a kept range may have when something follows it."""
+    """Minimum size of a chunk or a kept range that is not the last of the file."""
     keep_unit_bytes: int = 1
-    """What the length of a kept range is a multiple of; the bytes between come in chunks. May change from
-    chunk to chunk, as `chunk_bytes`."""
+    """The length of a kept range is a multiple of this; the remaining bytes are sent in chunks. May change
+    from chunk to chunk, as `chunk_bytes` does."""
     parallel_chunks: int = 1
-    """How many calls of `write_chunk` and `keep_range` may run at once."""
+    """Maximum number of `write_chunk` and `keep_range` calls at once."""
     stored: FileInfo | None = None
-    """What `finish_write` has published. To be set in the moment in which the storage has confirmed it where
-    something is still to be done then, such as setting a time: should that be cancelled, the file is known to
-    be stored nevertheless."""
+    """The file that `finish_write` has published. A backend that has more to do after the storage has
+    confirmed the file, such as setting its time, sets this at the moment of the confirmation: if the rest is
+    cancelled, the file is still known to be stored."""
 
 
 class Backend(Protocol):
-    """What every storage has. Subclass it, and `start` and `stop` may be left out; or write all ten."""
+    """The methods that every storage has. A subclass may leave out `start` and `stop`; any other class must
+    have all ten."""
 
     async def start(self) -> None:
-        """Get ready. An error here keeps the server from starting."""
-        return  # a body, or type checkers would insist on one in every subclass
+        """Prepare for use. If this raises, the server does not start."""
+        return  # a body: without one, type checkers require every subclass to implement it
 
     async def stop(self) -> None:
-        """Let go of everything. Called after the last operation, and after a failed start; a server that
-        is started again starts it again."""
+        """Release all resources. Called after the last operation and after a failed start. A server that is
+        started again calls `start` again."""
         return
 
     async def file_info(self, place: Place, session: Session) -> FileInfo:
-        """Describe a file or directory as it is now. The root always is a directory.
+        """Describe a file or directory as it is now. The root is always a directory.
 
-        Raises NotFound.
+        Raises NotFound: if there is nothing at `place`.
         """
 
     def list_dir(self, place: Place, session: Session) -> AsyncIterator[Sequence[Entry]]:
-        """Yield the entries of a directory, a page at a time, without `.` and `..`, each name once.
+        """Yield the entries of a directory in pages, without `.` and `..`, each name once. An empty directory
+        yields nothing or an empty page.
 
-        The iterator is closed (`aclose`) when the reader leaves early. Raises NotFound, NotADirectory,
-        at the latest with the first page; an empty directory yields nothing or an empty page.
+        The caller closes the iterator (`aclose`) if it stops early.
+
+        Raises NotFound: if there is nothing at `place`, at the latest with the first page.
+        Raises NotADirectory: if it is a file, at the latest with the first page.
         """
 
     async def make_dir(self, place: Place, session: Session) -> None:
-        """Make a directory, and those above it. Raises AlreadyExists when the name is taken by a file or a
-        directory."""
+        """Make a directory, and its missing parents.
+
+        Raises AlreadyExists: if a file or a directory has the name.
+        """
 
     async def del_dir(self, place: Place, session: Session) -> None:
-        """Remove an empty directory. Raises NotFound, NotADirectory, NotEmpty."""
+        """Remove an empty directory.
+
+        Raises NotFound: if there is nothing at `place`.
+        Raises NotADirectory: if it is a file.
+        Raises NotEmpty: if the directory contains anything.
+        """
 
     async def delete(self, place: Place, session: Session) -> None:
-        """Remove a file. Raises NotFound, IsADirectory."""
+        """Remove a file.
+
+        Raises NotFound: if there is nothing at `place`.
+        Raises IsADirectory: if it is a directory.
+        """
 
     async def rename(self, source: Place, target: Place, session: Session, *, overwrite: bool) -> None:
-        """Move a file or a directory tree; directories above the target come into being.
+        """Move a file or a directory tree, and make the missing parents of the target.
 
-        Nothing is removed from the source before all of it is at the target. Raises NotFound;
-        AlreadyExists when the target exists and `overwrite` is false, or either is a directory; NotADirectory
-        as `write_file`; InvalidRequest when the target is inside the source.
+        Nothing is removed from the source before all of it is at the target.
+
+        Raises NotFound: if there is nothing at `source`.
+        Raises AlreadyExists: if the target exists and `overwrite` is false, or if either of the two is a
+            directory.
+        Raises NotADirectory: under the conditions of `write_file`.
+        Raises InvalidRequest: if the target is inside the source.
         """
 
     async def read_file(self, place: Place, session: Session) -> Buffer | mmap:
-        """A whole file at once; a large one better as an `mmap`. Raises NotFound, IsADirectory."""
+        """Return the content of a whole file, preferably as an `mmap` if the file is large.
+
+        Raises NotFound: if there is nothing at `place`.
+        Raises IsADirectory: if it is a directory.
+        """
 
     async def write_file(self, place: Place, data: Buffer, session: Session) -> FileInfo | None:
-        """Publish a whole file at once, replacing what was there; readers see the old file or the new.
-        Directories above it come into being.
+        """Publish a whole file, replacing the one that has the name, and make its missing parents. Readers
+        see either the old file or the new one.
 
-        `data` is bytes-like: of a large file a read-only `memoryview` of a spool file, mapped into memory,
-        good until the call returns. Returns the file that is now stored, or None when the storage does
-        not say: then it is asked. Raises IsADirectory, and NotADirectory where a name above is a file's; a
-        storage that would have to ask for that first, as S3, raises them where it is known, and else may have
-        a file and a directory of one name: the name then is the file's, and what is in the directory stays
-        reachable.
+        `data` is bytes-like. For a large file it is a read-only `memoryview` of a memory-mapped spool file,
+        valid until the call returns. Returns the file that is now stored, or None if the storage does not
+        report it; the server then calls `file_info`.
+
+        Raises IsADirectory: if a directory has the name.
+        Raises NotADirectory: if a parent's name belongs to a file.
+
+        A storage that would need extra requests to find that out, such as S3, raises these two errors where
+        it already knows, and may otherwise end up with a file and a directory of one name. The name then
+        stands for the file, and the content of the directory stays reachable.
         """
 
 
 class RangedReads(Protocol):
-    """Optional: reading a part of a file. Without it each reader gets a copy of the whole file in a spool."""
+    """Optional: reading a part of a file. Without it, readers get a copy of the whole file in a spool."""
 
     def read_file_range(
         self, place: Place, start: int, stop: int, version: str | None, session: Session
     ) -> AsyncIterator[Buffer]:
-        """Yield the bytes `[start, stop)` in order, in pieces of any size; `stop` is never beyond the end.
+        """Yield the bytes `[start, stop)` in order, in pieces of any size. `stop` is never beyond the end.
 
-        Yields exactly `stop - start` bytes or raises: NotFound when the file is gone (IsADirectory where
-        a directory has its name), Changed when it is not at `version` any more, StorageFailure. Never
-        fewer as if that were the end.
+        Yields exactly `stop - start` bytes, or raises; a shorter result never stands for the end of the file.
+
+        Raises NotFound: if the file is gone.
+        Raises IsADirectory: if a directory has its name.
+        Raises Changed: if the file is no longer at `version`.
+        Raises StorageFailure: if the storage fails.
         """
 
 
 class StreamedWrites(Protocol):
-    """Optional, all four or none: writing in chunks. Without them an upload waits in a spool until CLOSE."""
+    """Optional, all four or none: writing in chunks. Without them, an upload waits in a spool until CLOSE."""
 
     async def begin_write(self, place: Place, intent: WriteIntent, session: Session) -> Upload:
-        """Begin to write a file. S3: no request yet. Raises IsADirectory and NotADirectory where that is
-        known already."""
+        """Begin to write a file. S3 sends no request yet.
+
+        Raises IsADirectory: if it is already known that a directory has the name.
+        Raises NotADirectory: if it is already known that a parent's name belongs to a file.
+        """
 
     async def write_chunk(self, upload: Upload, data: Buffer, session: Session) -> None:
-        """Append one chunk of exactly `upload.chunk_bytes`; returns when the storage has it.
+        """Append one chunk of exactly `upload.chunk_bytes`. Returns when the storage has it.
 
-        Calls begin in the order of the file. Up to `parallel_chunks` may run at once: a call takes its
-        position in the file before it first waits. `data` is not changed until the call returns.
+        Calls begin in the order of the file. Up to `parallel_chunks` may run at once, so a call must take its
+        position in the file before it first waits. `data` does not change until the call returns.
         """
 
     async def finish_write(
         self, upload: Upload, tail: Buffer, finish: Finish, session: Session
     ) -> FileInfo | None:
-        """Append the last bytes (maybe none) and publish the file whole; returns what is now stored, or None
-        when the storage does not say: then it is asked.
+        """Append the last bytes (possibly none) and publish the whole file. Returns the file that is now
+        stored, or None if the storage does not report it; the server then calls `file_info`.
 
-        Every chunk has returned before. After an error nothing is published: the caller aborts. Raises
-        AlreadyExists (exclusive), Changed (base), IsADirectory and NotADirectory as `write_file`, and
-        whatever the storage can fail with.
+        All chunks have returned before this is called. After an error nothing is published, and the caller
+        aborts.
+
+        Raises AlreadyExists: if the write is exclusive and the file exists.
+        Raises Changed: if bytes of the base were kept and the file is no longer that version.
+        Raises IsADirectory, NotADirectory: under the conditions of `write_file`.
+        Raises any other StorageError: if the storage fails.
         """
 
     async def abort_write(self, upload: Upload, session: Session) -> None:
-        """Throw away all of it. May be called twice, and after a failed finish; never raises StorageError."""
+        """Discard the upload. May be called twice, and after a failed finish. Never raises StorageError."""
 
 
 class Extras(Protocol):
-    """Optional, each by itself: what some storages do better than the core could with the rest."""
+    """Optional, each by itself: operations that a storage may do better than the core can with the others."""
 
     name: str
-    """What the operator calls it, in logs and spans. Without it: the name of the class."""
+    """The backend's name in logs and spans. Default: the name of its class."""
 
     begin_is_free: bool = False
-    """Whether `begin_write` asks nothing and refuses nothing, as with S3: then it may be called late. If not,
-    it is called when the file is opened, for which the present file has to be asked for."""
+    """Whether `begin_write` does no I/O and cannot fail, as with S3, so that the core may defer it to the
+    first chunk. Otherwise the core calls it when the file is opened, which requires a `file_info` of the
+    present file."""
 
     @property
     def first_chunk_bytes(self) -> int:
-        """`chunk_bytes` of an upload that has just begun: files shorter than this are published in one go."""
+        """`chunk_bytes` of an upload that has just begun. Shorter files are published in one call."""
 
     async def keep_range(self, upload: Upload, start: int, stop: int, session: Session) -> None:
-        """Append the bytes `[start, stop)` of `intent.base`, whose number is a multiple of `keep_unit_bytes`,
-        without moving them through the server.
+        """Append the bytes `[start, stop)` of `intent.base` without moving them through the server. Their
+        number is a multiple of `keep_unit_bytes`.
 
-        Takes its position and counts as a chunk, as `write_chunk`. Raises Changed.
+        Takes its position in the file and counts as a chunk, as `write_chunk` does.
+
+        Raises Changed: if the file is no longer the base.
         """
 
     async def copy(self, source: Place, target: Place, session: Session, *, version: str | None) -> FileInfo:
-        """Copy a whole file inside the storage, replacing the target; returns the new file.
+        """Copy a whole file inside the storage, replacing the target. Returns the new file.
 
-        Raises NotFound, IsADirectory (of either; of the target as `write_file`), Changed when the source is
-        not at `version` any more.
+        Raises NotFound: if there is nothing at `source`.
+        Raises IsADirectory: if the source is a directory; if the target is, under the conditions of
+            `write_file`.
+        Raises Changed: if the source is no longer at `version`.
         """
 
     async def set_mtime(self, place: Place, mtime: float, session: Session) -> bool:
-        """Set a file's modification time if the storage can and is told to; returns whether it did.
+        """Set a file's modification time (seconds since the epoch) if the storage can do so and is configured
+        to. Returns whether it did.
 
-        Raises NotFound.
+        Raises NotFound: if there is nothing at `place`.
         """
 
     async def usage(self, place: Place, session: Session) -> Usage:
-        """How full the storage is."""
+        """Return how full the storage is."""
 
 
 class CompleteBackend(Backend, RangedReads, StreamedWrites, Extras, Protocol):
-    """A storage with everything, by itself or by `complete`: what the core calls.
+    """A storage with all operations, its own or added by `complete`. This is what the core calls.
 
-    A class that is derived from it promises to raise nothing but StorageErrors.
+    A class derived from this one promises to raise only StorageErrors.
     """
 
     keeps_modes: bool = False
-    """Whether permission bits that a client gives are kept and shown as `FileInfo.mode`."""
+    """Whether the backend stores the permission bits that a client sends, and returns them as
+    `FileInfo.mode`."""
 
     keeps_times: bool = True
-    """Whether a modification time that a client gives may be kept; if not, it is accepted and counted."""
+    """Whether the backend may store the modification time that a client sends. If not, the time is accepted,
+    ignored and counted."""
 
     def may_spool(self, room: SpoolQuota) -> None:
-        """Told before it is started: disk that it may use. Most need none."""
+        """Called before `start` with the disk quota that the backend may use. Most backends need none."""
         return
 
     async def open_file(
         self, place: Place, stop: int, session: Session
     ) -> tuple[FileInfo, AsyncIterator[Buffer] | None]:
-        """Describe a file that is to be read and, where that costs no request more, begin to read it.
+        """Describe a file that is about to be read and, if that costs no extra request, begin to read it.
 
-        The iterator yields the bytes `[0, stop)`, or all that there are, of the version described, as
-        `read_file_range` would; whoever gets one closes it. Raises NotFound, IsADirectory.
+        The iterator yields the bytes `[0, stop)`, or the whole file if it is shorter, of the version
+        described, as `read_file_range` would. The caller closes it.
+
+        Raises NotFound: if there is nothing at `place`.
+        Raises IsADirectory: if it is a directory.
         """
         info = await self.file_info(place, session)
         if info.is_dir:
@@ -370,36 +425,42 @@ class CompleteBackend(Backend, RangedReads, StreamedWrites, Extras, Protocol):
         return info, None
 
     async def recent_info(self, place: Place, session: Session) -> FileInfo:
-        """As `file_info`, for clients that only look: what the session itself has just listed or changed may
-        be told from memory. Raises NotFound.
+        """As `file_info`, for a STAT: may answer from memory with what the same session has just listed or
+        changed.
+
+        Raises NotFound: if there is nothing at `place`.
         """
         return await self.file_info(place, session)
 
     async def set_attributes(self, place: Place, mtime: float | None, mode: int, session: Session) -> bool:
-        """Set a file's permission bits and, unless it is None, its modification time, in one step; returns
-        whether it did. Called only if it `keeps_modes`.
+        """Set a file's permission bits and, unless it is None, its modification time (seconds since the
+        epoch), in one step. Returns whether it did. Called only if the backend `keeps_modes`.
 
-        Raises NotFound.
+        Raises NotFound: if there is nothing at `place`.
         """
         return False
 
     async def stored_digest(
         self, place: Place, info: FileInfo, algorithm: str, session: Session
     ) -> bytes | None:
-        """The hash of a whole file, where the storage has it by itself and it surely is that of the version
-        that `info` saw; None: it has to be read. `algorithm` is `md5`, `sha1`, `sha256`, `crc32`, …
-        """
+        """Return the digest of a whole file, if the storage already has one that is certain to belong to the
+        version in `info`. None means that the file has to be read. `algorithm` is `md5`, `sha1`, `sha256`,
+        `crc32`, …"""
         return None
 
     async def refuse_file(self, place: Place, session: Session) -> None:
-        """Raise IsADirectory or NotADirectory where it is known already, without a request, that no file can
-        have this name: what `begin_write` would say, when it is called late."""
+        """Raise, without a request, what a deferred `begin_write` would have raised.
+
+        Raises IsADirectory: if it is already known that a directory has the name.
+        Raises NotADirectory: if it is already known that a parent's name belongs to a file.
+        """
         return
 
     async def require_version(self, place: Place, info: FileInfo | None, session: Session) -> None:
-        """Raise Changed unless the file is still the one that `info` describes; None: unless there is none.
+        """Check that the file still is the one that `info` describes or, if `info` is None, that there is
+        none. Always asks the storage, never a cache.
 
-        The storage is asked, not a memory of what it said.
+        Raises Changed: if it is not.
         """
         try:
             present = await self.file_info(place, session)
@@ -409,19 +470,19 @@ class CompleteBackend(Backend, RangedReads, StreamedWrites, Extras, Protocol):
             raise Changed
 
     async def set_mtime(self, place: Place, mtime: float, session: Session) -> bool:
-        """As `Extras.set_mtime`. A storage without it sets no time: returns False."""
+        """As `Extras.set_mtime`. This default sets no time and returns False."""
         await self.file_info(place, session)  # raises NotFound
         return False
 
     async def usage(self, place: Place, session: Session) -> Usage:
-        """As `Extras.usage`. A storage without it does not know."""
+        """As `Extras.usage`. This default returns an unknown usage."""
         return Usage()
 
     async def read_file(self, place: Place, session: Session) -> Buffer:
-        """As `Backend.read_file`; one that is mapped comes as a view."""
+        """As `Backend.read_file`; an `mmap` is returned as a view of it."""
 
     async def write_file(self, place: Place, data: Buffer, session: Session) -> FileInfo:
-        """As `Backend.write_file`, and always says what is stored now."""
+        """As `Backend.write_file`, but always returns the file that is now stored."""
 
     async def finish_write(self, upload: Upload, tail: Buffer, finish: Finish, session: Session) -> FileInfo:
-        """As `StreamedWrites.finish_write`, and always says what is stored now."""
+        """As `StreamedWrites.finish_write`, but always returns the file that is now stored."""

@@ -1,7 +1,7 @@
-"""The tree of errors and POSIX' names for them, in both directions.
+"""Maps the errors of the tree to POSIX error names, and back.
 
-Storages that act like file systems raise an `OSError`; services in another process send its name. Each means
-one class of the tree, and each class has one name that says it best.
+Storages that act like file systems raise an `OSError`; services in another process send its name. Each name
+stands for one class of the tree, and each class has one name that describes it best.
 
 | names                                            | error            |
 |--------------------------------------------------|------------------|
@@ -59,7 +59,7 @@ ERROR_OF_NAME: dict[str, type[errors.StorageError]] = {
     "ETIMEDOUT": errors.TimedOut,
     "EIO": errors.StorageFailure,
 }
-"""Of several names for one class the first says it best."""
+"""The error of each POSIX name. The first name of a class is the most precise one."""
 
 _NAME_OF: dict[type[errors.StorageError], str] = {}
 for _name, _class in ERROR_OF_NAME.items():
@@ -81,13 +81,13 @@ _TEXT_OF_NAME = {
     "EFBIG": "file too large",
     "ENAMETOOLONG": "name too long",
 }
-"""What a client reads where the class's own words would say less."""
+"""Texts for the client where the class's own text would say less."""
 
 
 def error_from_posix_name(
     name: str, text: str | None = None, *, detail: str | None = None
 ) -> errors.StorageError:
-    """The error that a POSIX name means; `text` is for the client, `detail` for the log alone."""
+    """The error that a POSIX name stands for. `text` is for the client, `detail` for the log only."""
     known = ERROR_OF_NAME.get(name, errors.StorageFailure)
     if name not in ERROR_OF_NAME:
         detail = f"{name}: {detail}" if detail else name
@@ -95,7 +95,8 @@ def error_from_posix_name(
 
 
 def error_from_oserror(error: OSError) -> errors.StorageError:
-    """What an `OSError` means. Its text, which may name paths of the server, is the detail."""
+    """The error that an `OSError` stands for. Its text, which may contain paths of the server, becomes the
+    detail."""
     name = errno.errorcode.get(error.errno or 0)
     if name is None:  # made without a number: `FileNotFoundError("no such row")`
         name = next((n for cls, n in _NAME_OF_PYTHON_S.items() if isinstance(error, cls)), "EIO")
@@ -103,5 +104,5 @@ def error_from_oserror(error: OSError) -> errors.StorageError:
 
 
 def posix_name_of(error: errors.StorageError) -> str:
-    """The POSIX name that says best what an error is."""
+    """The POSIX name that describes an error most precisely."""
     return next((_NAME_OF[cls] for cls in type(error).__mro__ if cls in _NAME_OF), "EIO")

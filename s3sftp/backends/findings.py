@@ -1,4 +1,4 @@
-"""What a look at a storage has found, before it is trusted."""
+"""The result type of the probes that check a storage (`s3sftp check`)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ State = Literal["ok", "warning", "failed"]
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that was looked at."""
+    """The result of one probe."""
 
     what: str
     """What was tried, in a word or two."""
@@ -18,4 +18,4 @@ class Finding:
     text: str
     """What was found."""
     advice: str = ""
-    """What to do about it; empty when there is nothing to do."""
+    """What to do about it; empty if there is nothing to do."""

@@ -1,4 +1,4 @@
-"""The operations of the contract as a table, which is read from the signatures in `contract`.
+"""The table of the contract's operations, read from the signatures in `contract`.
 
     name              positional                              keywords    answer            streams
     file_info         place, session                                      FileInfo
@@ -7,13 +7,13 @@
     read_file_range   place, start, stop, version, session                Buffer            yes
     …
 
-The code that treats all operations alike uses this table instead of a method for each of them:
+Code that treats all operations alike uses this table instead of a method for each of them:
 
     capabilities         which methods a backend has, and whether their signatures fit
-    complete.guarded     calls a method of any backend, and validates the answer by its type
+    complete.guard       calls a method of any backend, and validates the answer by its type
     service.callbacks    which operations a service may offer
     service.stub         turns the call of a method into a message
-    service.answering    turns a message into the call of a method
+    service.dispatcher   turns a message into the call of a method
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Operation:
 
     name: str
     protocol: type
-    """The protocol that declares it, which says whether it is optional: `Backend`, `RangedReads`,
+    """The protocol that declares it, which also says whether it is optional: `Backend`, `RangedReads`,
     `StreamedWrites` or `Extras`."""
     method: Callable[..., Any]
     """The declaration, with the promise as its docstring."""
@@ -41,7 +41,7 @@ class Operation:
     keywords: tuple[str, ...]
     """The parameters that are passed by name."""
     answer: Any
-    """The type of what it returns or, if it streams, of each item."""
+    """The type of its return value or, if it streams, of each item."""
     streams: bool
     """Whether it is an async generator."""
 

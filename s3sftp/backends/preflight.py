@@ -1,4 +1,7 @@
-"""A look at any storage before it is trusted. Nothing is written: a storage may act on what it is given."""
+"""Checks any storage before the server relies on it (`s3sftp check`).
+
+Nothing is written, since a storage may act on what it is given.
+"""
 
 from __future__ import annotations
 
@@ -17,13 +20,14 @@ from s3sftp.errors import PermissionDenied, StorageError, describe_unexpected
 
 _LIMIT_SECONDS = 30.0
 _AS_A_USER = ("root", "list")
-"""What a storage may refuse to nobody: it may serve those alone who have logged in."""
+"""The probes that run without a logged-in user, which a storage may refuse."""
 
 
 async def run_preflight(backend: Backend) -> list[Finding]:
-    """Start it, describe and list its root for nobody, stop it; all findings, to the first that failed.
+    """Start a backend, describe and list its root without a logged-in user, and stop it. Returns the
+    findings, up to the first that failed.
 
-    Raises ConfigurationError for what cannot be a storage, or cannot be with these options.
+    Raises ConfigurationError: if the object is not a backend, or not with these options.
     """
     whole = complete(backend, SpoolQuota(None, 0))
     findings = [Finding("callbacks", "ok", _capabilities(backend))]

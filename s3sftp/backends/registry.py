@@ -1,7 +1,7 @@
-"""Which storages there are by name: those that are built in, and those that other packages bring.
+"""Finds storage backends by name: the built-in ones, and those that other packages register.
 
-A package brings one by an entry point of the group `s3sftp.backends`: a callable, such as a class, that takes
-its options as a mapping and returns a `Backend`.
+A package registers one by an entry point of the group `s3sftp.backends`: a callable, such as a class, that
+takes its options as a mapping and returns a `Backend`.
 
     [project.entry-points."s3sftp.backends"]
     notes = "acme_notes:NotesBackend"
@@ -27,14 +27,14 @@ GROUP = "s3sftp.backends"
 
 @dataclass(frozen=True, slots=True)
 class BuiltInBackend:
-    """What has to be known of a storage before it is made."""
+    """What the server has to know about a built-in backend before it is made."""
 
     needs: str | None = None
-    """The group of options that it cannot do without."""
+    """The group of options that it requires."""
     missing: str = ""
-    """What to say when that group is missing."""
+    """The error message for the case that this group is missing."""
     in_one_process: bool = False
-    """Whether its files are in the memory of the process, so that there can be no second worker."""
+    """Whether its files are in the memory of the process, which rules out a second worker."""
 
 
 BUILT_IN: Mapping[str, BuiltInBackend] = {
@@ -49,11 +49,11 @@ BUILT_IN: Mapping[str, BuiltInBackend] = {
     ),
     "memory": BuiltInBackend(in_one_process=True),
 }
-"""`app_backends` makes them."""
+"""The built-in backends by name. `app_backends` makes them."""
 
 
 def backend_name_problem(name: str) -> str | None:
-    """What is wrong with the name of a storage."""
+    """The problem with the name of a backend; None if there is none."""
     if name in BUILT_IN:
         return None
     found = _entry_points(name)
@@ -67,7 +67,10 @@ def backend_name_problem(name: str) -> str | None:
 
 
 def make_installed_backend(name: str, options: Mapping[str, Any]) -> Backend:
-    """A storage that another package brings. Raises ConfigurationError."""
+    """Make a backend that another package has registered.
+
+    Raises ConfigurationError: if no package registers the name, or if making it fails.
+    """
     if (problem := backend_name_problem(name)) is not None:
         raise ConfigurationError([f"backend = '{name}': {problem}"])
     entry = _entry_points(name)[0]
@@ -84,20 +87,20 @@ def make_installed_backend(name: str, options: Mapping[str, Any]) -> Backend:
         raise ConfigurationError([f"backend_options.{error.args[0]} is missing"]) from error
     except (TypeError, ValueError, OSError) as error:
         raise ConfigurationError([f"backend {name}: {error}"]) from error
-    except Exception as error:  # whatever a package does
+    except Exception as error:  # a foreign package may raise anything
         raise ConfigurationError([f"backend {name}: {describe_unexpected(error)}"]) from error
     if inspect.iscoroutine(made):
         made.close()
         raise ConfigurationError(
             [f"backend {name}: {entry.value} is async; what takes time belongs into start"]
         )
-    return cast(Backend, made)  # it is examined before it is started
+    return cast(Backend, made)  # `examine` checks it before it is started
 
 
 def _load(entry: EntryPoint) -> Callable[[Mapping[str, Any]], object]:
     try:
         make = entry.load()
-    except Exception as error:  # whatever a module does when it is imported
+    except Exception as error:  # the import of a module may raise anything
         what = f"{type(error).__name__}: {error}"
         raise ConfigurationError(
             [f"backend {entry.name}: {entry.value} of {_package_of(entry)} cannot be imported: {what}"]
@@ -108,7 +111,7 @@ def _load(entry: EntryPoint) -> Callable[[Mapping[str, Any]], object]:
 
 
 def _plain(value: Any) -> Any:
-    """A copy with dates as texts, as workers get them."""
+    """A copy with dates as texts, the form in which workers get them."""
     match value:
         case Mapping():
             return {name: _plain(each) for name, each in value.items()}

@@ -1,4 +1,4 @@
-"""Private temporary files for bytes that can wait neither in memory nor in the storage."""
+"""Private temporary files for bytes that fit neither in memory nor, yet, in the storage."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _FULL = "no space left on the server for this transfer"
 
 
 def add_extent(extents: list[Extent], start: int, stop: int) -> list[Extent]:
-    """The sorted, disjoint extents with `[start, stop)` among them; touching ones are joined. Pure."""
+    """Add `[start, stop)` to sorted, disjoint extents; touching extents are joined. Pure."""
     apart = [e for e in extents if e[1] < start or e[0] > stop]
     touching = [e for e in extents if not (e[1] < start or e[0] > stop)]
     joined = (min([start, *(e[0] for e in touching)]), max([stop, *(e[1] for e in touching)]))
@@ -31,17 +31,20 @@ def covered_bytes(extents: list[Extent]) -> int:
 
 
 class SpoolQuota:
-    """Disk that all spool files together may use."""
+    """Bounds the disk that all spool files use together."""
 
     def __init__(self, directory: Path | None, total: int) -> None:
         self.directory = directory
         self.total = total
         self.used = 0
         self.reclaim: Callable[[], None] = lambda: None
-        """Called when there is no room, to give back what could be done without."""
+        """Called when the quota is used up, to free what is not needed."""
 
     def change(self, count: int) -> None:
-        """Use `count` more bytes (or fewer). Raises NoSpace."""
+        """Use `count` more bytes, or fewer if it is negative.
+
+        Raises NoSpace: if the quota is exceeded.
+        """
         if count > 0 and self.used + count > self.total:
             self.reclaim()
             if self.used + count > self.total:
@@ -50,7 +53,7 @@ class SpoolQuota:
 
 
 class SpoolFile:
-    """One unnamed temporary file: bytes at their offsets in the file that is being written."""
+    """One unnamed temporary file that holds bytes at the offsets of the file being written."""
 
     def __init__(self, room: SpoolQuota, file: IO[bytes]) -> None:
         self._room = room
@@ -59,12 +62,15 @@ class SpoolFile:
 
     @classmethod
     async def open(cls, room: SpoolQuota) -> SpoolFile:
-        """Make the file; it has no name, so nothing is left behind however the server ends."""
+        """Make the file. It has no name, so nothing is left behind however the server ends."""
         with _understood():
             return cls(room, await asyncio.to_thread(tempfile.TemporaryFile, dir=room.directory))
 
     async def write(self, offset: int, data: bytes | bytearray | memoryview) -> None:
-        """Store bytes. Raises NoSpace when the spool's share or the disk is full."""
+        """Store bytes at an offset.
+
+        Raises NoSpace: if the spool's quota or the disk is full.
+        """
         extents = add_extent(self.extents, offset, offset + len(data))
         more = covered_bytes(extents) - covered_bytes(self.extents)
         self._room.change(more)
@@ -73,7 +79,7 @@ class SpoolFile:
             with _understood():
                 await asyncio.shield(writing)
         except asyncio.CancelledError:
-            # the thread goes on: what it writes is counted, and the file stays open until it has ended
+            # the thread continues: what it writes is counted, and the file stays open until it has ended
             await asyncio.wait([writing])
             self.extents = extents
             raise
@@ -83,26 +89,27 @@ class SpoolFile:
         self.extents = extents
 
     async def read(self, start: int, stop: int) -> bytes:
-        """Bytes that are covered by one extent."""
+        """Return the bytes `[start, stop)`, which one extent must cover."""
         with _understood():
             return await asyncio.to_thread(os.pread, self._file.fileno(), stop - start, start)
 
     def mapped(self, size: int) -> memoryview:
-        """The first `size` bytes, read-only, without reading them now; good also after `close`."""
+        """A read-only view of the first `size` bytes, which are read when they are accessed. Stays valid
+        after `close`."""
         return memoryview(mmap.mmap(self._file.fileno(), size, access=mmap.ACCESS_READ))
 
     def next_extent(self, offset: int) -> Extent | None:
-        """The extent that has `offset` or is the first after it, cut off at `offset`."""
+        """The extent that contains `offset` or is the first after it, without what is before `offset`."""
         return next(((max(a, offset), b) for a, b in self.extents if b > offset), None)
 
     def cut_off(self, size: int) -> None:
-        """Forget what is at and behind `size`."""
+        """Discard all bytes from `size` on."""
         kept = [(a, min(b, size)) for a, b in self.extents if a < size]
         self._room.change(covered_bytes(kept) - covered_bytes(self.extents))
         self.extents = kept
 
     def close(self) -> None:
-        """Give the disk back."""
+        """Free the disk space."""
         self.cut_off(0)
         self._file.close()
 
@@ -115,7 +122,7 @@ class SpoolFile:
 
 @contextmanager
 def _understood() -> Iterator[None]:
-    """What the disk says, as an error of the tree."""
+    """Turn the disk's OSErrors into errors of the tree."""
     try:
         yield
     except OSError as error:

@@ -1,7 +1,7 @@
-"""Validates what a backend answers before the core believes it: one function for each type in the contract.
+"""Validates a backend's answers before the core uses them: one function for each type in the contract.
 
 A wrong answer is a fault of the backend, not of the client. `InvalidResult` becomes a StorageFailure whose
-detail, for the log alone, names the backend, the method, what it answered and what was expected.
+detail, for the log only, names the backend, the method, the answer and the expected type.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ class InvalidResult(TypeError):
         super().__init__(f"{what} is {type(value).__name__} {value!r:.60}, and should be {wanted}")
 
     def of(self, backend: str, method: str) -> StorageFailure:
-        """The error to raise from this one: whose answer it was."""
+        """The StorageFailure that names the backend and the method which answered wrongly."""
         return StorageFailure(detail=f"{method} of backend {backend}: {self}", lasting=True)
 
 
@@ -54,7 +54,7 @@ def page(value: object) -> Sequence[Entry]:
 
 
 def data(value: object) -> Buffer:
-    """Bytes of any kind; an mmap becomes a view of it."""
+    """Accepts bytes of any kind; an `mmap` becomes a view of it."""
     if isinstance(value, mmap):
         return memoryview(value)
     if not isinstance(value, bytes | bytearray | memoryview):
@@ -85,7 +85,7 @@ def flag(value: object) -> bool:
 
 
 def nothing(value: object) -> None:
-    """Whatever a method returns that should return nothing is ignored."""
+    """Ignores the return value of a method that should return nothing."""
 
 
 def _or_none(check: Callable[[object], Any]) -> Callable[[object], Any]:
@@ -103,7 +103,7 @@ CHECKS: dict[Any, Callable[[object], Any]] = {
     bool: flag,
     type(None): nothing,
 }
-"""By `Operation.answer`. Each returns the answer, or raises Misshapen."""
+"""The validators by `Operation.answer`. Each returns the answer, or raises InvalidResult."""
 
 _NEVER = frozenset(b"/\0")
 

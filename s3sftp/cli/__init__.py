@@ -1,4 +1,4 @@
-"""The command line: each command is a module, loaded when it is called for."""
+"""The command line: each command is a module, loaded when it is called."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ _HIDDEN = ("template",)
 
 
 class _Commands(click.Group):
-    """Loads a command's module late: hashing a password does not need an S3 client."""
+    """Loads a command's module only when needed: hashing a password does not need an S3 client."""
 
     def main(self, *args: Any, **kwargs: Any) -> Any:
-        """Run a command; its failures are told here, whichever it is."""
+        """Run a command, and report its failures, whichever command it is."""
         open_standard_streams()
         from s3sftp.cli.error_messages import reported_errors
 
@@ -43,7 +43,8 @@ class _Commands(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """The command that the arguments begin with; of one that does not exist, what may have been meant."""
+        """The command that the arguments begin with. For an unknown command, the error suggests a similar
+        name."""
         try:
             return super().resolve_command(ctx, args)
         except click.UsageError as error:

@@ -1,4 +1,4 @@
-"""`s3sftp check`: look at configuration and storage before trusting them."""
+"""`s3sftp check`: checks the configuration and the storage before the server relies on them."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ from s3sftp.telemetry.log_setup import configure_logging
 @click.option("--authorized-keys", metavar="FILE", help="Public keys of --user.")
 @click.option("--password-hash", metavar="HASH", help="Password of --user.")
 def check(*, offline: bool, **flags: Any) -> None:
-    """Try the configuration and the storage.
+    """Check the configuration and the storage.
 
-    Can every file of users be read, and every key of theirs be used? Is a weak algorithm offered?
-    May files of the bucket be read, written, listed and removed? Is it safe? What is missing? Of another
-    storage only that it starts and that its root can be listed: nothing is written. With --offline only what
-    is configured: options, users, keys, host keys. Exits with 0 if the server would work, with 1 if not, with
-    2 if the configuration is wrong.
+    Can every file of users be read, and every key in it be used? Is a weak algorithm offered? May files of
+    the bucket be read, written, listed and removed? Is it safe? What is missing? For another storage the
+    command checks only that it starts and that its root can be listed, and writes nothing. With --offline it
+    checks only what is configured: options, users, keys, host keys. Exits with 0 if the server would work,
+    with 1 if not, with 2 if the configuration is wrong.
     """
     configuration = ConfigurationReader(**flags, needs_users=False).read(SourceFiles())
     options = configuration.options
@@ -46,7 +46,8 @@ def check(*, offline: bool, **flags: Any) -> None:
 
 
 def of_logins(configuration: Configuration) -> list[Finding]:
-    """Weak algorithms that are offered, keys that cannot be used, users that nothing lets in."""
+    """Findings about weak algorithms that are offered, unusable keys, and users who cannot log in by any
+    method."""
     found = [
         Finding("algorithm", "warning", f"{name} is offered: {risk}", WEAK_ADVICE)
         for name, risk in configuration.options.ssh.offer.weak.items()
@@ -76,7 +77,7 @@ def _unasked(configuration: Configuration) -> list[Finding]:
 
 
 def table(findings: Sequence[Finding]) -> list[str]:
-    """A row for each finding, and below it what to do about it."""
+    """A row for each finding, with the advice below it."""
     width = max((len(finding.what) for finding in findings), default=0)
     lines = []
     for finding in findings:

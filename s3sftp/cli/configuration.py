@@ -1,4 +1,4 @@
-"""Flags that several commands share, and how they become settings."""
+"""The flags that several commands share, and their conversion into settings."""
 
 from __future__ import annotations
 
@@ -46,12 +46,13 @@ def storage_flags(command: F) -> F:
 
 
 class ConfigurationReader:
-    """What a command was given: flags, the environment, and the files that these name. May be read again."""
+    """Reads a command's configuration from flags, the environment, and the files that these name. May read
+    again."""
 
     def __init__(
         self, config_file: Path | None, bucket_url: str | None, needs_users: bool = True, **flags: Any
     ) -> None:
-        """Raises ConfigurationError for flags that cannot be."""
+        """Raises ConfigurationError: if flags contradict each other or have invalid values."""
         self._config_file = config_file
         self._needs_users = needs_users
         self._flags = [*_of_url(bucket_url), *_of_user(flags.pop("user", None), flags)]
@@ -64,9 +65,11 @@ class ConfigurationReader:
                 self._flags.append(Setting(path, value, origin, is_text=True))
 
     def read(self, sources: SourceFiles, *, again: bool = False) -> Configuration:
-        """Everything, from the files as they are now, which are noted. Raises ConfigurationError.
+        """Read the whole configuration from the files as they are now, and record these files.
 
-        Host keys, which need a start, are not read again.
+        Host keys, which only take effect at a start, are not read again.
+
+        Raises ConfigurationError: if anything in it is wrong.
         """
         return load_configuration(
             self._of_file(sources),
@@ -96,7 +99,7 @@ def _of_url(text: str | None) -> list[Setting]:
     problem = ConfigurationError([f"{text!r} should be like s3://BUCKET or s3://BUCKET/PREFIX"])
     try:
         url = urlsplit(text)
-    except ValueError:  # it has a bracket, which would begin an address of IPv6
+    except ValueError:  # it has a bracket, which would begin an IPv6 address
         raise problem from None
     if url.scheme != "s3" or not url.netloc or url.query or url.fragment:
         raise problem
@@ -105,7 +108,7 @@ def _of_url(text: str | None) -> list[Setting]:
 
 
 def _of_user(user: str | None, flags: dict[str, Any]) -> list[Setting]:
-    """The user of `--user`, who sees everything below the URL: there is no one to be kept apart from."""
+    """The user of `--user`, who sees everything below the URL, since there is no other user."""
     keys, password_hash = flags.pop("authorized_keys", None), flags.pop("password_hash", None)
     if user is None:
         stray = [

@@ -1,4 +1,4 @@
-"""`s3sftp demo`: everything on this machine, to try and to show. Works without a network."""
+"""`s3sftp demo`: runs an S3 store and a server on this machine, to try them out. Works without a network."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ async def _demo(directory: Path, host: str, port: int) -> None:
 
 
 async def _run(application: Application, store: DemoStore, tell: object) -> None:
-    """Serve until told to stop, or until the store has ended."""
+    """Serve until asked to stop, or until the store has ended."""
     serving = asyncio.ensure_future(application.run(tell))  # type: ignore[arg-type]
     storing = asyncio.ensure_future(store.ended())
     await asyncio.wait({serving, storing}, return_when=asyncio.FIRST_COMPLETED)
@@ -79,7 +79,7 @@ async def _run(application: Application, store: DemoStore, tell: object) -> None
 
 
 class DemoLogin:
-    """The demo user's key and password: made once, kept in the directory."""
+    """The demo user's key and password: made once, and kept in the directory."""
 
     def __init__(self, directory: Path) -> None:
         self.key_file = directory / "demo_key"
@@ -112,7 +112,7 @@ def _configuration(
         ("users", USER, "password_hash"): hash_password(login.password),
         ("users", USER, "prefix"): "",
     }
-    # the demo is the same everywhere: nothing from the environment
+    # the demo is the same everywhere, so the environment is ignored
     settings = [Setting(path, value, "demo") for path, value in values.items()]
     return load_configuration((), {}, settings, SourceFiles())
 

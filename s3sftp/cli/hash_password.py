@@ -1,4 +1,4 @@
-"""`s3sftp hash-password`: make a `password_hash`."""
+"""`s3sftp hash-password`: makes a `password_hash`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`s3sftp health`: ask the server that runs beside this command whether it is well. For health checks."""
+"""`s3sftp health`: asks the server on the same machine whether it is healthy. For health checks."""
 
 from __future__ import annotations
 
@@ -46,9 +46,9 @@ def health(live: bool, host: str | None, port: int | None, config_file: Path | N
 
 
 def _configured(file: Path | None, given: int | None) -> tuple[str, int]:
-    """Where the server listens, as it reads it; nothing else of its configuration is looked at.
+    """Where the server listens, read from its configuration; the rest of that is not validated.
 
-    Raises ConfigurationError.
+    Raises ConfigurationError: if the admin port's options are wrong.
     """
     settings = Settings.layered(from_toml(file) if file else [], from_environment(os.environ, ()))
     found = {path: setting.value for path, setting in settings.by_path.items()}
@@ -62,7 +62,7 @@ def _configured(file: Path | None, given: int | None) -> tuple[str, int]:
 
 
 def _reachable(host: str) -> str:
-    """An address to connect to: those that mean "all of this machine" are for listening."""
+    """An address to connect to: addresses that mean "all of this machine" are only for listening."""
     try:
         address = ipaddress.ip_address(host)
     except ValueError:
@@ -73,13 +73,13 @@ def _reachable(host: str) -> str:
 
 
 def _ask(host: str, port: int, path: str) -> list[str]:
-    """What is wrong, one line for each reason."""
+    """The reasons why the server is not healthy, one line for each."""
     connection = http.client.HTTPConnection(host, port, timeout=_SECONDS)
     try:
         connection.request("GET", path)
         answer = connection.getresponse()
         body = answer.read(_MAX_BYTES)
-    except UnicodeError:  # of the host: idna refuses it, or bytes that are no text
+    except UnicodeError:  # raised for the host: idna rejects it, or its bytes are not text
         return [f"{host!r} should be a host name or an address"]
     except (OSError, OverflowError, http.client.HTTPException) as error:
         return [f"no answer from {host} port {port}: {error or type(error).__name__}"]

@@ -1,4 +1,4 @@
-"""`s3sftp host-key`: make host keys and show what clients should know about them."""
+"""`s3sftp host-key`: makes host keys, and shows what clients need to know about them."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def generate(kind: str, file: Path) -> None:
 def show(state_dir: Path | None, host: str, port: int, file: Path | None) -> None:
     """Show fingerprint, public key and known_hosts line of FILE, or of every generated key."""
     directory = state_dir or default_state_dir()
-    # those that are there: the server makes the others when it starts, and may never have started
+    # only existing keys: the server makes the others when it starts, and may never have started
     kept = [each for name in host_keys.FILES if os.path.lexists(each := directory / name)]
     for each in [file] if file else kept or [directory / next(iter(host_keys.FILES))]:
         _describe(host_keys.load(each), host, port)

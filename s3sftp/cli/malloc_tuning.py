@@ -1,4 +1,4 @@
-"""Make freed memory go back to the system."""
+"""Makes the C library return freed memory to the system."""
 
 from __future__ import annotations
 
@@ -12,20 +12,22 @@ _MADV_DONTNEED = 4  # madvise(2)
 
 
 def return_large_blocks() -> None:
-    """Have glibc map each block of a megabyte or more by itself, so that it is returned when it is freed.
+    """Have glibc map each block of a megabyte or more separately, so that freeing it returns it to the
+    system.
 
-    By default glibc raises that limit to 32 MiB as soon as such blocks come and go; chunks of uploads then
-    leave holes between smaller blocks, and the process stays larger than what it holds. No effect elsewhere.
+    By default glibc raises this threshold to 32 MiB as soon as such blocks are used. The chunks of uploads
+    then leave holes between smaller blocks, and the process stays larger than what it holds. No effect with
+    other C libraries.
     """
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, _LARGE_BYTES)
 
 
 def return_what_is_done_with() -> None:
-    """Give back what importing needed and serving may not. No effect without glibc on Linux.
+    """Return memory that imports needed and serving may not. No effect without glibc on Linux.
 
-    That is memory that was freed between blocks in use, and the code and constants of libraries that have
-    been used once: they are never changed, so what is used again is mapped again from its file.
+    That is memory freed between blocks in use, and the code and constants of libraries that have been used
+    once: they never change, so pages that are used again are mapped again from their file.
     """
     with contextlib.suppress(OSError, AttributeError):
         libc = ctypes.CDLL(None)
@@ -35,9 +37,9 @@ def return_what_is_done_with() -> None:
 
 
 def _as_in_their_files() -> list[tuple[int, int]]:
-    """Where files are mapped that cannot be written to and have no page of this process's own.
+    """The read-only mappings of files in which this process has no pages of its own.
 
-    Addresses that the loader has filled in are such pages, in mappings that are read-only by then.
+    Addresses that the loader has filled in are such own pages, in mappings that are read-only by then.
     """
     found: list[tuple[int, int]] = []
     for line in Path("/proc/self/smaps").read_text().splitlines():

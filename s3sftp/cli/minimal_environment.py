@@ -1,8 +1,8 @@
-"""Starting where something is missing that most processes have.
+"""Makes the server start in minimal environments, which lack something that most processes have.
 
-No entry in passwd, and nowhere to write: as a uid that nobody knows, on a read-only root. asyncssh cannot be
-imported or listen there, in two cases, although a server needs neither a home directory nor temporary files.
-No standard streams: under a parent that has closed them.
+The cases: no entry in passwd and no writable directory (an unknown uid on a read-only root), where asyncssh
+in two ways cannot be imported or cannot listen, although a server needs neither a home directory nor
+temporary files; and no standard streams, under a parent that has closed them.
 """
 
 from __future__ import annotations
@@ -15,20 +15,20 @@ from pathlib import Path
 
 
 def open_standard_streams() -> None:
-    """Have `/dev/null` in the place of each that is closed. The next socket would get its number, and what is
-    written to it would go to a client."""
+    """Open `/dev/null` in place of each closed standard stream. Otherwise the next socket would get its
+    number, and output would go to a client."""
     for number in range(3):
         try:
             os.fstat(number)
         except OSError:
-            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # the lowest number that is free
-    sys.stdin = sys.stdin or open(0, closefd=False)  # noqa: SIM115  for as long as the process lasts
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # gets the lowest free number
+    sys.stdin = sys.stdin or open(0, closefd=False)  # noqa: SIM115 open as long as the process lasts
     sys.stdout = sys.stdout or open(1, "w", closefd=False)  # noqa: SIM115
     sys.stderr = sys.stderr or open(2, "w", closefd=False)  # noqa: SIM115
 
 
 def import_asyncssh() -> None:
-    """See that asyncssh can be imported and listen."""
+    """Make sure that asyncssh can be imported and can listen."""
     _have_a_home()
     try:
         tempfile.gettempdir()
@@ -37,7 +37,7 @@ def import_asyncssh() -> None:
 
 
 def _have_a_home() -> None:
-    """asyncssh makes up the path of `~/.ssh`, and fails without $HOME and an entry in passwd."""
+    """asyncssh builds the path of `~/.ssh`, and fails without $HOME and an entry in passwd."""
     try:
         Path.home()
     except RuntimeError:
@@ -45,8 +45,8 @@ def _have_a_home() -> None:
 
 
 def _import_without_liboqs() -> None:
-    """asyncssh looks for liboqs. Python looks for a library by gcc, where that is installed, with a temporary
-    file, and fails where there can be none."""
+    """asyncssh looks for liboqs. Python's search for a library runs gcc, where it is installed, with a
+    temporary file, and fails where there can be none."""
     found = ctypes.util.find_library
 
     def none(name: str) -> str | None:

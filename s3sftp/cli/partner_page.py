@@ -1,4 +1,4 @@
-"""The page for a partner: text made of an account and the server's keys. Nothing in it is secret."""
+"""Renders the page for a partner from an account and the server's host keys. It contains no secrets."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _BITS = {
 
 @dataclass(frozen=True, slots=True)
 class Partner:
-    """A user, as far as the partner is concerned."""
+    """A user, with what the partner needs to know."""
 
     name: str
     password: bool
@@ -36,11 +36,11 @@ class Partner:
 
 @dataclass(frozen=True, slots=True)
 class HostKey:
-    """A key of the server."""
+    """A host key of the server."""
 
     key: asyncssh.SSHKey
     used: bool
-    """Whether clients see it now; else it is announced, for a later change of keys."""
+    """Whether clients see it now. Otherwise it is only announced, for a later change of keys."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ class _Address:
 
     @property
     def in_url(self) -> str:
-        """The host where a colon would be taken for the one before the port."""
+        """The host as it stands in a URL, where a colon would begin the port."""
         return f"[{self.host}]" if ":" in self.host else self.host
 
 
@@ -192,7 +192,7 @@ def _winscp(key: asyncssh.SSHKey) -> str:
 
 
 def _alias(user: str) -> str:
-    """A name for the connection that OpenSSH, lftp and rclone all take: `@` means something to them."""
+    """A name for the connection that OpenSSH, lftp and rclone all accept: `@` has a meaning to them."""
     return "s3sftp-" + re.sub(r"[^A-Za-z0-9_.-]", "-", user)
 
 
@@ -214,7 +214,7 @@ def _plain(block: _Block) -> str:
     if isinstance(block, _Heading):
         return f"{block.text}\n{('=', '-', '~')[block.level - 1] * len(block.text)}"
     if isinstance(block, _Code):
-        return textwrap.indent(block.text, "    ")  # as it is: its lines are copied
+        return textwrap.indent(block.text, "    ")  # unwrapped, because its lines are copied
     if isinstance(block, list):
         return "\n".join(_plain_item(item) for item in block)
     return textwrap.fill(block.replace("`", ""), _WIDTH, break_long_words=False, break_on_hyphens=False)

@@ -1,4 +1,4 @@
-"""`s3sftp partner-sheet`: what a partner needs to log in, as a page to send to them."""
+"""`s3sftp partner-sheet`: writes a page with everything that a partner needs to log in."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _EVERYWHERE = {"", "0.0.0.0", "::"}  # noqa: S104 (compared with, not listened o
 
 
 def _host(_: click.Context, __: click.Parameter, text: str | None) -> str | None:
-    """A name or an address: it goes into commands and files that the partner copies."""
+    """Accept a name or an address only: it goes into commands and files that the partner copies."""
     if text is None or _HOST.fullmatch(text):
         return text
     try:
@@ -53,9 +53,9 @@ def partner_sheet(
 ) -> None:
     """Write a page for the partner who logs in as USER: where, how, and what the server's keys are.
 
-    It has no secrets. What is not known, such as the name behind which a load balancer is, stands there as
-    HOST or PORT and is told on standard error. Exits with 1 if there is no such user, with 2 if the
-    configuration is wrong or there are no host keys yet.
+    It has no secrets. Where a value is not known, such as the name of a load balancer, the page has HOST or
+    PORT, and a message on standard error. Exits with 1 if there is no such user, with 2 if the configuration
+    is wrong or there are no host keys yet.
     """
     ours = user if authorized_keys or flags["password_hash"] else None
     reader = ConfigurationReader(**flags, user=ours, authorized_keys=authorized_keys, needs_users=False)
@@ -73,9 +73,9 @@ def partner_sheet(
 
 
 def keys_of(options: ServerOptions) -> list[HostKey]:
-    """The keys that the server has, or will have when it starts. None is made.
+    """The host keys that the server has, or will have when it starts. Makes none.
 
-    Raises ConfigurationError, also if there is none yet.
+    Raises ConfigurationError: if the configuration is wrong, or there are no keys yet.
     """
     files = list(options.ssh.host_keys) or _kept_in(options.server.state_dir)
     loaded = [host_keys.load(file) for file in files]

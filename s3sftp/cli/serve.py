@@ -1,4 +1,4 @@
-"""`s3sftp serve`: run the server."""
+"""`s3sftp serve`: runs the server."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ from s3sftp.config import SourceFiles
 @click.option("--log-format", help="`json` (default) or `logfmt`.")
 @click.option("--log-level", help="`debug`, `info` (default), `warning` or `error`.")
 def serve(**flags: Any) -> None:
-    """Serve a bucket over SFTP until told to stop.
+    """Serve a bucket over SFTP until it is stopped.
 
-    Every option can be in the configuration file, in the environment as S3SFTP_<GROUP>__<OPTION>, and the
-    common ones are flags: flags win over the environment, the environment over the file. Files of users and
-    keys are read again when they change, and on SIGHUP.
+    Every option can be set in the configuration file or in the environment as S3SFTP_<GROUP>__<OPTION>; the
+    common ones are also flags. Flags win over the environment, the environment over the file. Files of users
+    and keys are read again when they change, and on SIGHUP.
     """
-    # a terminal that is closed ends no server, also not before it can be asked to read again
+    # closing the terminal must not end the server, even before it can handle a request to reload
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     reader, sources = ConfigurationReader(**flags), SourceFiles()
     configuration = reader.read(sources)

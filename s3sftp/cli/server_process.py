@@ -1,6 +1,6 @@
-"""The server as one process, or as a supervisor with workers that are forked from a template.
+"""Runs the server as one process, or as a supervisor with workers that are forked from a template.
 
-What serves is imported before the template is forked, so that all processes have it in memory once.
+Serving code is imported before the template is forked, so that all processes share its memory.
 """
 
 from __future__ import annotations
@@ -41,29 +41,29 @@ from s3sftp.workers.template import adopt_orphans, can_fork, fork_template, serv
 
 _log = get_logger("s3sftp.workers")
 _END_SECONDS = 15.0
-"""What a worker may take to end beyond the limits that transfers have."""
+"""Seconds that a worker may take to end beyond the limits of transfers."""
 
 
 @dataclass(frozen=True, slots=True)
 class LoadedConfiguration:
-    """What is configured, the files that it came from, and how it is read again."""
+    """The configuration, the files that it came from, and how to read it again."""
 
     read: Read
     configuration: Configuration
     sources: SourceFiles
     options: ServerOptions
-    """Those that are configured, or what of them is possible here."""
+    """The configured options, reduced to what is possible on this machine."""
     lacking: str | None
     """What is not possible, and why."""
 
     @classmethod
     def of(cls, read: Read, configuration: Configuration, sources: SourceFiles) -> LoadedConfiguration:
-        """See what is possible on this machine. Blocks."""
+        """Find out what is possible on this machine. Blocking."""
         configured = configuration.without_tables()
         return cls(read, configured, sources, *with_possible_journal(configured.options))
 
     def tell_what_is_lacking(self) -> None:
-        """Say what the server does without."""
+        """Log what the server does without."""
         if self.lacking:
             _log.warning("journal.unavailable", detail=self.lacking)
 
@@ -72,7 +72,7 @@ class LoadedConfiguration:
         return self.configuration.logins.accounts
 
     def reloading(self, apply: Apply, metrics: Metrics) -> ConfigReloader:
-        """From now on SIGHUP asks for another reading; `apply` is given the users that it finds."""
+        """Read the configuration again on SIGHUP from now on; `apply` gets the users that it contains."""
 
         def reloaded(applied: bool, users: int) -> None:
             metrics.add(CONFIG_RELOADS.row("ok" if applied else "failed"))
@@ -84,7 +84,7 @@ class LoadedConfiguration:
 
 
 def serve_alone(loaded: LoadedConfiguration) -> None:
-    """Serve in this process until told to stop."""
+    """Serve in this process until it is stopped."""
     from s3sftp.cli.malloc_tuning import return_large_blocks
 
     configure_nonblocking_logging(loaded.options.log)
@@ -101,7 +101,7 @@ async def _serve(loaded: LoadedConfiguration) -> None:
 
     install_task_dump()
     tracing = configure_tracing(os.environ)
-    gc.freeze()  # what is imported stays: to look through it again and again would hold up sessions
+    gc.freeze()  # imported modules stay: scanning them again and again would delay sessions
     application = Application(loaded.options, loaded.accounts)
     exporting = configure_exporting(application.metrics, os.environ)
     reloading = loaded.reloading(application.replace_users, application.metrics)
@@ -120,7 +120,11 @@ async def _serve(loaded: LoadedConfiguration) -> None:
 
 
 def serve_with_workers(loaded: LoadedConfiguration, workers: int) -> None:
-    """Have so many workers serve until told to stop. Raises ConfigurationError, CannotListen."""
+    """Serve with `workers` workers until it is stopped.
+
+    Raises ConfigurationError: if the storage cannot be prepared.
+    Raises CannotListen: if the port cannot be opened.
+    """
     from s3sftp.app.backends import import_backend, prepare_backend
     from s3sftp.cli.malloc_tuning import return_what_is_done_with
     from s3sftp.cli.worker import PreloadedConfiguration, work
@@ -136,13 +140,13 @@ def serve_with_workers(loaded: LoadedConfiguration, workers: int) -> None:
     # a storage of another package may have started threads: then the template is started as a program
     forked = fork_template(partial(work, workers, known)) if can_fork() else None
     adopt_orphans()
-    configure_nonblocking_logging(options.log)  # a thread
+    configure_nonblocking_logging(options.log)  # starts a thread
     template = TemplateClient(lambda requests: template_command(requests, options.backend, workers), forked)
     run(_supervised(loaded, workers, template, known.data))
 
 
 def serve_as_template(requests: socket.socket, backend: str, workers: int) -> None:
-    """Fork workers for a supervisor until it is gone."""
+    """Fork workers for a supervisor until it ends."""
     from s3sftp.app.backends import import_backend
     from s3sftp.cli.worker import work
 
@@ -160,7 +164,7 @@ async def _supervised(
 
 
 async def supervise(loaded: LoadedConfiguration, workers: int, template: TemplateClient, data: bytes) -> None:
-    """The supervisor, from its start to its end. The data are what each worker is handed."""
+    """Run the supervisor from its start to its end. `data` is handed to each worker."""
     options = loaded.options
     install_task_dump()
     warn_of_weak(options.ssh.offer)
@@ -169,11 +173,11 @@ async def supervise(loaded: LoadedConfiguration, workers: int, template: Templat
     ensure_descriptors(options, workers)
     # the first start makes the keys, once
     await asyncio.to_thread(load_host_keys, options.ssh.host_keys, options.server.state_dir)
-    await asyncio.to_thread(require_state, options)  # told once, and not by each worker
+    await asyncio.to_thread(require_state, options)  # reported once, not by each worker
     counters, handed = make_memory(workers), to_file(data)
     try:
         await _supervise(loaded, workers, template, counters, handed)
-    except WorkersFailed as failed:  # it has said itself why
+    except WorkersFailed as failed:  # it has logged the reason
         sys.exit(failed.status)
     finally:
         os.close(counters)
@@ -193,7 +197,7 @@ async def _supervise(
         return await template.start(number, (link.fileno(), handed, counters))
 
     def gone(number: int) -> None:
-        memory.uploads.clear_column(number - 1)  # they are no more
+        memory.uploads.clear_column(number - 1)  # the worker's uploads have ended
         metrics.worker_is_gone(number - 1)
         metrics.add(WORKER_RESTARTS.row())
 
@@ -218,7 +222,7 @@ async def _supervise(
     metrics.observe(WORKERS_READY, lambda: sum(worker.serves for worker in health.facts().workers))
 
     async def apply(accounts: Accounts) -> None:
-        # those who are removed are sent away by their workers
+        # each worker disconnects users who have been removed
         supervisor.hand_users(await asyncio.to_thread(write_account_changes, loaded.accounts, accounts))
 
     reloading = loaded.reloading(apply, metrics)
@@ -247,14 +251,14 @@ async def _supervise(
 
 def template_command(requests: int, backend: str, workers: int) -> Sequence[str]:
     """The command line of a template, with the descriptor that it inherits."""
-    # a module in the directory that we were started in is found only if it was so for us
+    # Python finds a module in the working directory only if it did so for this process
     safe = [] if _imports_from_directory() else ["-P"]
     return [sys.executable, *safe, "-m", "s3sftp", "template", str(requests), backend, str(workers)]
 
 
 def _imports_from_directory() -> bool:
-    """Whether modules in the working directory are found."""
+    """Whether Python finds modules in the working directory."""
     try:
         return "" in sys.path or os.getcwd() in sys.path
-    except FileNotFoundError:  # it has been removed
+    except FileNotFoundError:  # the directory has been removed
         return False

@@ -1,5 +1,4 @@
-"""The command that the supervisor starts a template with when it has none. Not for people: it needs what it
-inherits."""
+"""The internal command that runs a template as a program, with descriptors inherited from the supervisor."""
 
 from __future__ import annotations
 

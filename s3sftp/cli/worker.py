@@ -1,4 +1,4 @@
-"""What a worker does, and what the template imports for it."""
+"""The worker process, which serves the supervisor's connections. The template imports it before it forks."""
 
 from __future__ import annotations
 
@@ -28,21 +28,23 @@ from s3sftp.workers.messages import UsersLost
 
 @dataclass(frozen=True, slots=True)
 class PreloadedConfiguration:
-    """What a template knows: a worker that is handed the same data does not read them again."""
+    """The configuration that a template has parsed, so that a worker that gets the same data need not parse
+    it again."""
 
     data: bytes
-    """The options and users as they are handed over."""
+    """The serialized options and users, as they are handed over."""
     share: ServerOptions
-    """What a worker makes of the options."""
+    """A worker's share of the options."""
     accounts: Accounts
 
 
 def work(workers: int, known: PreloadedConfiguration | None, number: int, descriptors: Sequence[int]) -> None:
-    """Serve what the supervisor hands over, as one of so many. The descriptors: link, options, counters."""
+    """Serve the supervisor's connections as one of `workers` workers. The descriptors: link, options,
+    counters."""
     link, options, counters = descriptors
     with reported_errors():
         data = read_file(options)
-        os.close(options)  # it has secrets
+        os.close(options)  # it contains secrets
         if known and known.data == data:
             mine, accounts = known.share, known.accounts
         else:

@@ -1,4 +1,4 @@
-"""Typed options: what can be configured, checked once at start-up."""
+"""Typed options, read from several sources and validated once at start-up."""
 
 from s3sftp.config.layers import Setting, Settings, from_environment, from_toml, tree_of
 from s3sftp.config.options import Options

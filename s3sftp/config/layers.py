@@ -1,8 +1,8 @@
-"""Where values come from: defaults < file < environment < flags.
+"""Reads settings from their sources and merges them: defaults < file < environment < flags.
 
-A layer is a flat map from a path such as `("s3", "part_bytes")` to a value and to the words that tell
-an operator where it was written. Flat, because layers are laid over each other leaf by leaf: an
-environment variable replaces one option of a group, not the group.
+A layer is a flat map from a path such as `("s3", "part_bytes")` to a value and to the text that tells an
+operator where it was written. Layers are flat because they are merged leaf by leaf: an environment variable
+replaces one option of a group, not the whole group.
 """
 
 from __future__ import annotations
@@ -19,28 +19,34 @@ Path_ = tuple[str, ...]
 PREFIX = "S3SFTP_"
 _NOT_OPTIONS = frozenset({"S3SFTP_CONFIG"})
 _MAX_BYTES = 64 << 20
-"""Of a file. A hundred thousand users fit; to read what is larger may take all memory that there is."""
+"""Maximum size of a file. A hundred thousand users fit; reading a larger file may use up all memory."""
 
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """One value that somebody wrote."""
+    """One value from one source."""
 
     path: Path_
     value: object
     origin: str
-    """Where: `s3sftp.toml`, `environment S3SFTP_S3__BUCKET`, `--port`."""
+    """Where it was written: `s3sftp.toml`, `environment S3SFTP_S3__BUCKET`, `--port`."""
     is_text: bool = False
-    """The source only has text (environment, flags): lists and numbers are yet to be read from it."""
+    """The source has only text (environment, flags), from which lists and numbers have yet to be parsed."""
 
 
 def from_toml(file: Path) -> list[Setting]:
-    """Read a configuration file. Raises ConfigurationError that names the file and the line."""
+    """Read a configuration file.
+
+    Raises ConfigurationError: if it cannot be read or parsed; the error names the file and the line.
+    """
     return [Setting(path, value, str(file)) for path, value in leaves(tree_of(file))]
 
 
 def tree_of(file: Path) -> dict[str, Any]:
-    """The tables of a file. Raises ConfigurationError that names the file and the line."""
+    """The tables of a file.
+
+    Raises ConfigurationError: if it cannot be read or parsed; the error names the file and the line.
+    """
     try:
         with file.open("rb") as stream:
             data = stream.read(_MAX_BYTES + 1)
@@ -55,16 +61,17 @@ def tree_of(file: Path) -> dict[str, Any]:
         raise ConfigurationError([f"{file} is not valid TOML: {error}"]) from error
     except RecursionError as error:
         raise ConfigurationError([f"{file} is not valid TOML: its values are nested too deeply"]) from error
-    except ValueError as error:  # no file system can have such a name
+    except ValueError as error:  # the name is invalid in any file system
         raise ConfigurationError([f"cannot read {str(file)!r}: {error}"]) from error
 
 
 def from_environment(environ: Mapping[str, str], scalars: Iterable[str]) -> list[Setting]:
-    """Pick `S3SFTP_<GROUP>__<OPTION>`, and `S3SFTP_<NAME>` for the `scalars`, options outside any group.
+    """Read `S3SFTP_<GROUP>__<OPTION>`, and `S3SFTP_<NAME>` for the `scalars`, the options outside any group.
 
-    Others that begin with `S3SFTP_` are left alone: Kubernetes sets `S3SFTP_PORT`,
+    Other variables that begin with `S3SFTP_` are ignored: Kubernetes sets `S3SFTP_PORT`,
     `S3SFTP_SERVICE_HOST` and more in every pod beside a Service named `s3sftp`. Group and option are
-    case-blind, as environment variables are upper-case by custom; the name of a user is taken as written.
+    case-insensitive, because environment variables are upper-case by custom; the name of a user is
+    case-sensitive.
     """
     found = []
     for name, text in environ.items():
@@ -85,7 +92,7 @@ def _path(words: list[str]) -> Path_:
 
 
 def leaves(tree: Mapping[str, object], above: Path_ = ()) -> Iterator[tuple[Path_, object]]:
-    """Walk nested tables down to the values; an empty table is a value, so that it is not lost."""
+    """Flatten nested tables into their values. An empty table counts as a value, so that it is not lost."""
     for name, value in tree.items():
         if isinstance(value, dict) and value:
             yield from leaves(value, (*above, name))
@@ -95,7 +102,7 @@ def leaves(tree: Mapping[str, object], above: Path_ = ()) -> Iterator[tuple[Path
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """The layers laid over each other: the last one that says something wins."""
+    """The merged layers: the last layer that has a value wins."""
 
     by_path: Mapping[Path_, Setting]
 
@@ -108,11 +115,11 @@ class Settings:
         return cls(by_path)
 
     def below(self, *path: str) -> list[Setting]:
-        """Every setting at this path or under it."""
+        """Every setting at this path or below it."""
         return [s for at, s in self.by_path.items() if at[: len(path)] == path]
 
     def origin(self, path: Path_) -> str | None:
-        """Where the value at this path, or what is under it, was written; None for a default."""
+        """Where the value at this path, or below it, was written; None for a default."""
         for at, setting in self.by_path.items():
             if at[: len(path)] == path or path[: len(at)] == at:
                 return setting.origin

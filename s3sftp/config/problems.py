@@ -1,4 +1,4 @@
-"""How a wrong value is told: its name, the value, where it was written, what would be right."""
+"""Formats the error for a wrong value: its name, the value, where it was written, what would be right."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _SHOWN_CHARS = 100
 
 
 def describe(error: ErrorDetails, path: tuple[str, ...], origin: str | None, known: Collection[str]) -> str:
-    """One problem found by pydantic in one line. `known`: the names that would be right at this place."""
+    """Describe one of pydantic's errors in one line. `known` are the names that are valid at this place."""
     name = ".".join(path)
     where = f" ({origin})" if origin else ""
     if error["type"] == "extra_forbidden":
@@ -26,7 +26,7 @@ def describe(error: ErrorDetails, path: tuple[str, ...], origin: str | None, kno
 
 
 def suggestion(word: str, known: Collection[str]) -> str:
-    """`; did you mean 'x'?` when something known looks like the word, else what there is to choose from."""
+    """`; did you mean 'x'?` if a known name resembles the word; otherwise the list of known names."""
     near = difflib.get_close_matches(word.lower(), known, n=1, cutoff=0.6)
     if near:
         return f"; did you mean '{near[0]}'?"
@@ -34,7 +34,7 @@ def suggestion(word: str, known: Collection[str]) -> str:
 
 
 def shown(path: tuple[str, ...], value: object) -> str:
-    """The value as it can be printed: secrets hidden, control characters escaped, long ones cut."""
+    """The value in printable form: secrets hidden, control characters escaped, long values cut."""
     if any(_SECRET.search(name) for name in path):
         return "(hidden)"
     text = repr(value) if not isinstance(value, bool) else str(value).lower()

@@ -1,7 +1,7 @@
-"""From settings to typed groups of options, with every problem found on the way.
+"""Turns settings into typed groups of options, and collects every problem on the way.
 
-The groups are checked one by one, so that a mistake in one does not hide those in the next, and so that
-checks between groups can still look at the groups that are right.
+Groups are validated one by one, so that a mistake in one does not hide those in the next, and checks between
+groups can still use the groups that are valid.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ M = TypeVar("M", bound=BaseModel)
 
 @dataclass(slots=True)
 class ReadResult:
-    """What came of reading: the groups that are right, and what is wrong with the others."""
+    """The result of reading: the valid groups, and the problems of the others."""
 
     values: dict[str, Any] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
 
 
 def read(root: type[BaseModel], settings: Settings) -> ReadResult:
-    """Check each field of `root` against the settings under its name."""
+    """Validate each field of `root` against the settings under its name."""
     reading = ReadResult()
     known = root.model_fields
     unknown = sorted({path[0] for path in settings.by_path} - set(known))
@@ -44,7 +44,7 @@ def _read_field(name: str, annotation: Any, settings: Settings, reading: ReadRes
     written = settings.below(name)
     nested: dict[str, Any] | None = {} if _model_in(annotation) or _mapped_model(annotation) else None
     if not written and (nested is None or type(None) in get_args(annotation)):
-        return  # an option outside any group, or a group that may be left out: its default stands
+        return  # an option outside any group, or an optional group: its default applies
     raw = _tree(written, annotation, nested)
     mapped = _mapped_model(annotation)
     if mapped is None or not isinstance(raw, dict):
@@ -62,7 +62,7 @@ def _read_field(name: str, annotation: Any, settings: Settings, reading: ReadRes
 def read_table(
     model: type[M], path: tuple[str, ...], table: object, origin: str, problems: list[str]
 ) -> M | None:
-    """One table from one place, by itself; what is wrong with it is added to the problems."""
+    """Validate one table from one source by itself; its problems are added to `problems`."""
     reading = ReadResult()
     _validate(path, model, table, Settings({path: Setting(path, table, origin)}), reading)
     problems += reading.problems
@@ -71,7 +71,7 @@ def read_table(
 
 def _validate(path: tuple[str, ...], wanted: Any, raw: Any, settings: Settings, reading: ReadResult) -> None:
     is_model = isinstance(wanted, type) and issubclass(wanted, BaseModel)
-    # an adapter costs more to make than a user's table takes to check
+    # making an adapter takes longer than validating a user's table
     validate = wanted.model_validate if is_model else TypeAdapter(wanted).validate_python
     try:
         reading.values[path[-1]] = validate(raw)
@@ -85,7 +85,7 @@ def _validate(path: tuple[str, ...], wanted: Any, raw: Any, settings: Settings, 
 
 
 def _is_inner(step: int | str) -> bool:
-    # pydantic puts the branch of a union and the name of a validator function into the location
+    # pydantic includes the branch of a union and the name of a validator function in the location
     return isinstance(step, str) and ("[" in step or "(" in step)
 
 
@@ -112,7 +112,8 @@ def _tree(written: list[Setting], annotation: Any, empty: Any) -> Any:
 
 
 def _read_text(text: str, annotation: Any) -> object:
-    """A list is JSON or separated by commas, a table is JSON; the rest is left to the type of the option."""
+    """Parse a text: a list is JSON or separated by commas, a table is JSON; other types parse it
+    themselves."""
     kind = _collection(annotation)
     if kind is None:
         return text
@@ -156,7 +157,7 @@ def _names_at(annotation: Any, path: tuple[str, ...]) -> list[str]:
 
 
 def _model_in(annotation: Any) -> type[BaseModel] | None:
-    """The model that an annotation means: itself, or the one in `Model | None`."""
+    """The model in an annotation: the annotation itself, or the one in `Model | None`."""
     for candidate in (annotation, *get_args(annotation)):
         if isinstance(candidate, type) and issubclass(candidate, BaseModel):
             return candidate

@@ -1,7 +1,7 @@
-"""The files that options come from, and whether one of them has changed since it was read.
+"""Records the files that options are read from, and detects whether one has changed since.
 
-A file is told apart by what the system says of the one that its name leads to, symbolic links followed. A
-mounted Secret or ConfigMap of Kubernetes changes by a link that is swapped:
+Files are compared by the stat of the target of their name, symbolic links followed. A mounted Secret or
+ConfigMap of Kubernetes changes by a link that is swapped:
 
     alice.toml ─► ..data/alice.toml        ..data ─► ..2026_07_01     and then     ..data ─► ..2026_07_02
 
@@ -15,12 +15,12 @@ from collections.abc import Mapping
 from pathlib import Path
 
 Snapshot = Mapping[str, int]
-"""What each file and directory looked like. While two are equal, nothing has changed in between."""
+"""The state of each file and directory. If two snapshots are equal, nothing has changed in between."""
 _MISSING = 0
 
 
 class SourceFiles:
-    """Notes each file before it is read, so that no change after that is missed."""
+    """Records each file before it is read, so that no later change is missed."""
 
     def __init__(self) -> None:
         self._files: dict[str, int] = {}
@@ -30,14 +30,16 @@ class SourceFiles:
         return bool(self._files or self._directories)
 
     def note(self, file: Path) -> None:
-        """The file is about to be read."""
+        """Record a file that is about to be read."""
         self._files[str(file)] = _signature(str(file))
 
     def toml_files(self, directory: Path) -> list[Path]:
-        """The files `*.toml` in a directory that are about to be read, in the order of their names.
+        """The files `*.toml` in a directory, recorded as about to be read and sorted by name.
 
-        Not the hidden ones: what is not meant to be read yet, and what Kubernetes keeps beside its links.
-        Raises OSError.
+        Hidden files are left out: files that are not yet meant to be read, and those that Kubernetes keeps
+        beside its links.
+
+        Raises OSError: if the directory cannot be read.
         """
         try:
             names = _toml_names(str(directory))
@@ -51,11 +53,11 @@ class SourceFiles:
         return files
 
     def recorded(self) -> Snapshot:
-        """All of them, as they were noted."""
+        """The snapshot from when each file was recorded."""
         return self._files | self._directories
 
     def now(self) -> Snapshot:
-        """All of them, as they are now. For a thread: it asks the file system for each."""
+        """The snapshot of the same files now. Blocking: it stats each file."""
         look: dict[str, int] = {}
         for directory in self._directories:
             try:

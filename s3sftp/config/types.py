@@ -1,4 +1,4 @@
-"""The types of options that are written with a unit, or that name a file.
+"""The types of options that have a unit, or that name a file.
 
 | type | what is accepted |
 |---|---|
@@ -7,7 +7,7 @@
 | `ByteSize` | bytes as an integer, `"8 MiB"`: units are binary, and `"8 MB"` is an error |
 | `LocalPath` | a path that the file system can have |
 
-All groups of options use these types, and a type accepts the same from a file, a variable, a flag and a
+All groups of options use these types. A type accepts the same values from a file, a variable, a flag and a
 caller: `metadata_timeout = "30 s"` in TOML is `S3Options(metadata_timeout="30 s")` in Python. The error for
 any other value says what would be right.
 """
@@ -31,7 +31,7 @@ def _parse_duration(value: object) -> timedelta:
     seconds = value.total_seconds() if isinstance(value, timedelta) else _seconds_of(value)
     if seconds is None:
         raise ValueError("should be a number of seconds, or a text like '30 s', '10 min' or '1 h'")
-    if not 0 <= seconds <= _LONGEST_SECONDS:  # NaN is in no range
+    if not 0 <= seconds <= _LONGEST_SECONDS:  # NaN fails this too
         raise ValueError("should be from zero to ten years")
     return value if isinstance(value, timedelta) else timedelta(seconds=seconds)
 
@@ -56,7 +56,7 @@ def _longer_than_zero(value: timedelta) -> timedelta:
 
 def _parse_size(value: object) -> object:
     if isinstance(value, int | float) and not isinstance(value, bool):
-        return value  # pydantic refuses fractions
+        return value  # pydantic rejects fractions
     number, unit = _number_and_unit(value) if isinstance(value, str) else ("", "")
     if not number.isdecimal() or unit not in _BYTES:
         raise ValueError("should be a number of bytes, like 8388608 or '8 MiB'")
@@ -64,7 +64,7 @@ def _parse_size(value: object) -> object:
 
 
 def _number_and_unit(text: str) -> tuple[str, str]:
-    """`8 MiB` is `8` and `mib`."""
+    """Split `8 MiB` into `8` and `mib`."""
     text = text.strip().lower()
     number = text.rstrip("abcdefghijklmnopqrstuvwxyz ")
     return number, text[len(number) :].strip()
@@ -81,19 +81,19 @@ def _check_path(path: Path) -> Path:
 
 
 Duration = Annotated[timedelta, BeforeValidator(_parse_duration)]
-"""A length of time that is not negative: a number of seconds, or a text with a unit."""
+"""A duration of zero or more: a number of seconds, or a text with a unit."""
 
-# the validator words the error; the bound is there for the chart's schema to read
+# the validator produces the error message; the bound is for the chart's schema
 PositiveDuration = Annotated[Duration, AfterValidator(_longer_than_zero), Field(gt=timedelta(0))]
-"""A length of time above zero: a number of seconds, or a text with a unit."""
+"""A duration above zero: a number of seconds, or a text with a unit."""
 
 _SIZE = BeforeValidator(_parse_size)
-# pydantic's own ByteSize takes decimal units, bits, and any text behind the unit: "8 MiB or so", "1,000"
+# pydantic's own ByteSize accepts decimal units, bits, and any text after the unit: "8 MiB or so", "1,000"
 ByteSize = Annotated[int, _SIZE]
 """A number of bytes: an integer, or a text with a binary unit such as `"8 MiB"`."""
 
 LocalPath = Annotated[Path, AfterValidator(_check_path)]
-"""A path on this machine, as the operating system can be asked for it."""
+"""A path on this machine that the operating system accepts."""
 
 
 DIVIDED: Final = object()
@@ -101,5 +101,5 @@ DIVIDED: Final = object()
 
 
 def is_size(metadata: Iterable[object]) -> bool:
-    """Whether an option with this metadata is a `ByteSize`, not a count: for what describes options."""
+    """Whether an option with this metadata is a `ByteSize`, not a count: for code that documents options."""
     return _SIZE in metadata

@@ -1,4 +1,4 @@
-"""What happens after a commit: who is told of it, how, and what becomes of those who do not listen."""
+"""Delivers events about committed and renamed files to the application's subscribers, with retries."""
 
 from s3sftp.events.delivery import SubscriberCounts
 from s3sftp.events.event_types import Committed, Renamed

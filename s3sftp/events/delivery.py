@@ -1,4 +1,4 @@
-"""One subscriber's handler: called, called again where it failed, given up; and all of it counted."""
+"""Calls one subscriber's handler, retries failed calls, gives up after the last, and counts the outcomes."""
 
 from __future__ import annotations
 
@@ -18,32 +18,32 @@ Event = Committed | Renamed
 
 @dataclass(frozen=True, slots=True)
 class SubscriberCounts:
-    """What became of one subscriber's events so far."""
+    """The outcomes of one subscriber's events so far."""
 
     delivered: int = 0
     retried: int = 0
     """Attempts beyond the first, counted for each event."""
     given_up: int = 0
-    """Those for which the last attempt failed, too."""
+    """Events whose last attempt failed too."""
     left: int = 0
-    """Those that were not delivered when the server stopped, or CLOSE was cut off."""
+    """Events not delivered when the server stopped, or when CLOSE was cut off."""
     refused: int = 0
-    """Commits that were refused because the queue stayed full."""
+    """Commits refused because the queue stayed full."""
     waiting: int = 0
-    """Those that wait now, for their first or a further attempt."""
+    """Events that wait now, for their first or a further attempt."""
 
 
 class Delivery:
-    """Calls the handler."""
+    """Calls a subscriber's handler."""
 
     def __init__(self, subscriber: Subscriber) -> None:
         self.subscriber = subscriber
         self.counts = SubscriberCounts()
 
     async def deliver(self, events: Sequence[Event], within: float | None = None) -> Exception | None:
-        """Deliver, or give up loudly; returns the failure for which it was given up.
+        """Deliver the events, or give up and log it. Returns the failure for which they were given up.
 
-        `within` bounds all attempts together; without it `time_limit` bounds each.
+        `within` bounds all attempts together, in seconds; without it, `time_limit` bounds each.
         """
         loop, subscriber = asyncio.get_running_loop(), self.subscriber
         deadline = None if within is None else loop.time() + within
@@ -65,7 +65,7 @@ class Delivery:
         raise AssertionError("unreachable")
 
     def leave(self, events: Sequence[Event]) -> None:
-        """There is no more time for these: say so, by name."""
+        """Log the events, by name, that the server has no time to deliver."""
         self.count("left", len(events))
         for event in events:
             _log.error("event.undelivered", **self._about([event]))
@@ -101,7 +101,7 @@ class Delivery:
 async def _failure_of(
     limit: float, function: Callable[..., Awaitable[object]], *arguments: object
 ) -> Exception | None:
-    """What became of a call of the application's code; one that is cancelled by us raises CancelledError."""
+    """The failure of a call of the application's code, or None. Raises CancelledError if we cancelled it."""
     try:
         async with asyncio.timeout(limit):
             await function(*arguments)
@@ -113,6 +113,6 @@ async def _failure_of(
         return RuntimeError("it was cancelled by something of its own")
     except (KeyboardInterrupt, SystemExit):
         raise
-    except BaseException as failure:  # of a library that is not written in Python, say
+    except BaseException as failure:  # such as a failure of a library that is not written in Python
         return RuntimeError(f"{type(failure).__name__}: {failure}")
     return None

@@ -1,4 +1,4 @@
-"""What subscribers are told."""
+"""The events that subscribers receive."""
 
 from __future__ import annotations
 
@@ -10,30 +10,31 @@ from s3sftp.backends import Place, Session
 
 @dataclass(frozen=True, slots=True)
 class Committed:
-    """A file that the storage has accepted, whole, under its name."""
+    """The storage has accepted a whole file under its name."""
 
     path: str
-    """As the user sees it. Bytes that are not UTF-8 are lone surrogates, as `os.fsencode` understands."""
+    """The path as the user sees it. Bytes that are not UTF-8 are lone surrogates, which `os.fsencode`
+    converts."""
     place: Place
-    """Where it is in the storage; `place.key` is its key."""
+    """Where the file is in the storage; `place.key` is its key."""
     size: int
     version: str | None
-    """As the storage says it (S3: the ETag, quotes included); None when it does not."""
+    """The version that the storage reports (S3: the ETag, with its quotes); None if it reports none."""
     mtime: float | None
-    """Seconds since the epoch; None when the storage does not say."""
+    """Seconds since the epoch; None if the storage does not report it."""
     session: Session
-    """Whose upload it was."""
+    """The session of the upload."""
     duration: float
     """Seconds from OPEN to the commit."""
     committed_at: float
     """Seconds since the epoch."""
     trace_context: Mapping[str, str]
-    """W3C headers of the operation that committed it; empty while nobody traces."""
+    """W3C headers of the operation that committed the file; empty while tracing is off."""
 
 
 @dataclass(frozen=True, slots=True)
 class Renamed:
-    """A file or a directory tree that has got another name."""
+    """A file or a directory tree has been renamed."""
 
     source: str
     target: str

@@ -1,4 +1,4 @@
-"""All kinds of events of one server, from start to stop."""
+"""Holds the publishers for all kinds of events of one server, from start to stop."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from s3sftp.events.subscriber import Handler, Subscriber
 from s3sftp.events.subscriber_queue import SubscriberQueue
 
 Subscribers = Handler | Subscriber | Iterable[Handler | Subscriber]
-"""One or several; a bare handler is a subscriber with the defaults."""
+"""One or several; a bare handler becomes a subscriber with the defaults."""
 
 
 class EventHub:
-    """Who is told of what."""
+    """The subscribers of each kind of event."""
 
     def __init__(self, on_committed: Subscribers = (), on_renamed: Subscribers = ()) -> None:
-        """Raises ConfigurationError: counts and logs need names that differ."""
+        """Raises ConfigurationError: if two subscribers have the same name, which counts and logs use."""
         committed, renamed = _subscribers(on_committed), _subscribers(on_renamed)
         names = Counter(each.label for each in (*committed, *renamed))
         if twice := [name for name, count in names.items() if count > 1]:
@@ -34,7 +34,7 @@ class EventHub:
         self.renamed = Publisher[Renamed](renamed)
 
     def counts(self) -> Mapping[str, SubscriberCounts]:
-        """What became of each subscriber's events, by its name."""
+        """The counts of each subscriber, by its name."""
         return {**self.committed.counts(), **self.renamed.counts()}
 
     def start(self) -> None:
@@ -43,7 +43,7 @@ class EventHub:
             line.start()
 
     def hurry(self) -> None:
-        """Nobody waits for room any more: who would have to is refused."""
+        """End all waits for room: a commit that would have to wait is refused from now on."""
         for line in self._lines:
             line.hurry()
 
@@ -52,7 +52,7 @@ class EventHub:
         await asyncio.gather(*(line.drain() for line in self._lines))
 
     async def stop(self, grace_seconds: float = 0.0) -> None:
-        """Deliver for so long at most, then log what is left."""
+        """Deliver for at most `grace_seconds`, then log what remains."""
         with suppress(TimeoutError):
             async with asyncio.timeout(grace_seconds):
                 await self.drain()

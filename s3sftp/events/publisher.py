@@ -1,9 +1,9 @@
-"""One kind of events: room is kept, the thing is done, it is announced, it is acknowledged.
+"""Publishes one kind of event: reserve a place, commit, publish, acknowledge.
 
-async with announcements.room() as announce:    waits while a queue is full; nothing has happened yet
+async with publisher.room() as publish:      waits while a queue is full; nothing has happened yet
     …commit…
-    announce(event)                             puts it into every queue; needs no waiting
-await announcements.acknowledge(event)          those who asked for it, before the client gets its answer
+    publish(event)                           puts it into every queue, without waiting
+await publisher.acknowledge(event)           the acknowledging subscribers, before the client gets its answer
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ Publish = Callable[[E], None]
 
 
 class Publisher(Generic[E]):
-    """Tells the subscribers of one kind of events."""
+    """Publishes one kind of event to its subscribers."""
 
     def __init__(self, subscribers: Iterable[Subscriber] = ()) -> None:
         asked = list(subscribers)
@@ -32,7 +32,10 @@ class Publisher(Generic[E]):
 
     @asynccontextmanager
     async def room(self) -> AsyncIterator[Publish[E]]:
-        """Keep a place for one event in every queue; what is not announced leaves no trace. Raises Busy."""
+        """Reserve a place for one event in every queue. A place that is not used is released.
+
+        Raises Busy: if a queue stays full.
+        """
         kept: list[SubscriberQueue] = []
 
         def announce(event: E) -> None:
@@ -49,9 +52,9 @@ class Publisher(Generic[E]):
                 line.release()
 
     async def acknowledge(self, event: E) -> None:
-        """Let those act who asked to be part of the acknowledgement. Raises the first failure.
+        """Run the handlers that belong to the acknowledgement. Raises the first failure.
 
-        A StorageError is passed on as it is, text and all; anything else becomes a StorageFailure.
+        A StorageError is passed on unchanged, with its text; any other error becomes a StorageFailure.
         """
         if not self._acknowledging:
             return
@@ -65,7 +68,7 @@ class Publisher(Generic[E]):
                 ) from failure
 
     def counts(self) -> Mapping[str, SubscriberCounts]:
-        """By subscriber."""
+        """The counts by subscriber."""
         return {name: line.counts for name, line in self.lines.items()} | {
             name: delivery.counts for name, delivery in self._acknowledging.items()
         }

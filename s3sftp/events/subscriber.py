@@ -1,4 +1,4 @@
-"""Who wants to know, and what they ask for."""
+"""A subscriber: an application's handler, and how it is called."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from s3sftp.errors import ConfigurationError
 from s3sftp.runtime.backoff import Backoff
 
 Handler = Callable[[Any], Awaitable[object]]
-"""Called with an event, or with a list of them where batches were asked for. What it raises is a failure."""
+"""Called with an event, or with a list of events if `batch` is set. Any exception counts as a failure."""
 OnGivenUp = Callable[[Sequence[Any], Exception], Awaitable[object]]
 """Called with the events that were given up, and the last failure."""
 
@@ -23,36 +23,38 @@ class Subscriber:
     """A handler and how it is called. All times are in seconds.
 
     Events are delivered at least once: one whose handler failed half-way, or was cut off, may come again.
-    With `concurrency` 1 they come in the order of the commits, and a retried one holds up those behind it.
-    Raises ConfigurationError with all that is wrong.
+    With `concurrency` 1 they come in the order of the commits, and a retried event delays those behind it.
+
+    Raises ConfigurationError: if arguments are invalid; the error lists all problems.
     """
 
     handler: Handler
     name: str = ""
-    """What logs and counts call it. Empty: the name of the handler."""
+    """The name in logs and counts. If empty, the name of the handler."""
     queue: int = 1000
-    """Events that may wait in memory. When so many do, the next CLOSE waits for room before it publishes."""
+    """Maximum number of events that wait in memory. When it is reached, the next CLOSE waits for room before
+    it commits."""
     queue_wait: float = 30.0
-    """How long a CLOSE waits for room; then it fails as busy, and nothing is published."""
+    """Maximum wait of a CLOSE for room; then it fails as busy, and nothing is committed."""
     batch: int | None = None
-    """The handler is called with a list of at most so many events; None: with single events."""
+    """The handler is called with a list of at most this many events. None: with single events."""
     batch_wait: float = 1.0
-    """How long the first event of a batch waits for others."""
+    """Maximum wait of the first event of a batch for others."""
     concurrency: int = 1
-    """How many calls of the handler may run at once."""
+    """Maximum number of concurrent calls of the handler."""
     attempts: int | None = None
-    """How often the handler is called before an event is given up. None: 5, and 1 with `acknowledge`."""
+    """Maximum attempts before an event is given up. None: 5, and 1 with `acknowledge`."""
     first_pause: float = 1.0
-    """The pause before the second attempt; each further one is twice as long,"""
+    """The pause before the second attempt. It doubles with each further attempt,"""
     longest_pause: float = 60.0
-    """but no longer than this."""
+    """but never exceeds this."""
     time_limit: float = 30.0
-    """How long one attempt may take; with `acknowledge`, all of them together."""
+    """Maximum duration of one attempt; with `acknowledge`, of all attempts together."""
     acknowledge: bool = False
-    """The handler runs before CLOSE is answered, and its failure is CLOSE's; the file is stored by then and
-    stays. It has no queue: one call for each CLOSE."""
+    """The handler runs before CLOSE is answered, and CLOSE fails if it fails; the file is stored by then, and
+    stays. There is no queue: one call for each CLOSE."""
     on_given_up: OnGivenUp | None = None
-    """Told of events that were given up, after the log has them."""
+    """Called with events that were given up, after they are logged."""
 
     def __post_init__(self) -> None:
         problems = [f"subscriber {self.label}: {problem}" for problem in self._problems()]
@@ -61,7 +63,7 @@ class Subscriber:
 
     @property
     def label(self) -> str:
-        """Its name."""
+        """The name in logs and counts."""
         return self.name or getattr(self.handler, "__qualname__", type(self.handler).__name__)
 
     @property
@@ -69,7 +71,7 @@ class Subscriber:
         return self.attempts or (1 if self.acknowledge else _ATTEMPTS)
 
     def pause_after(self, attempt: int) -> float:
-        """Seconds between a failed attempt, counted from 1, and the next."""
+        """Seconds between failed attempt number `attempt`, counted from 1, and the next."""
         return Backoff(self.first_pause, self.longest_pause).delay(attempt)
 
     def _problems(self) -> list[str]:

@@ -1,9 +1,9 @@
-"""What waits for one subscriber: a bounded queue, and the tasks that empty it.
+"""One subscriber's bounded queue of events, and the tasks that deliver them.
 
-    take_room ──► put ──► [ queue ] ──► a task: batch ──► deliver
-        └──► give_room (nothing was committed)
+    reserve ──► put ──► [ queue ] ──► a task: batch ──► deliver
+        └──► release (nothing was committed)
 
-Room is taken before the commit and filled after it, so that a commit is never one event too many.
+A place is reserved before the commit and filled after it, so a commit never overfills the queue.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ class SubscriberQueue:
         self._subscriber = subscriber
         self._delivery = Delivery(subscriber)
         self._room = asyncio.Semaphore(subscriber.queue)
-        self._queue: asyncio.Queue[Event] = asyncio.Queue()  # bounded by the room
+        self._queue: asyncio.Queue[Event] = asyncio.Queue()  # bounded by the reservations
         self._in_hand: list[list[Event]] = [[] for _ in range(subscriber.concurrency)]
-        """What each of the tasks has taken out of the queue and not delivered."""
+        """The events that each task has taken from the queue and not yet delivered."""
         self._tasks: list[asyncio.Task[None]] = []
         self._patience: set[asyncio.Timeout] = set()
         self._hurried = False
@@ -37,7 +37,10 @@ class SubscriberQueue:
         return replace(self._delivery.counts, waiting=self._queue.qsize() + sum(map(len, self._in_hand)))
 
     async def reserve(self) -> None:
-        """Keep a place in the queue. Raises Busy when none becomes free in time."""
+        """Reserve a place in the queue.
+
+        Raises Busy: if none becomes free in time.
+        """
         try:
             async with asyncio.timeout(self._subscriber.queue_wait) as patience:
                 with self._hurriable(patience):
@@ -48,11 +51,11 @@ class SubscriberQueue:
             raise Busy("server is busy, try again later", detail=full) from None
 
     def release(self) -> None:
-        """Nothing is put there."""
+        """Return a place that is not used."""
         self._room.release()
 
     def put(self, event: Event) -> None:
-        """Put an event into a place that was kept."""
+        """Put an event into a reserved place."""
         self._queue.put_nowait(event)
 
     def start(self) -> None:
@@ -60,7 +63,7 @@ class SubscriberQueue:
         self._tasks = [asyncio.create_task(self._work(batch)) for batch in self._in_hand]
 
     async def drain(self) -> None:
-        """Wait until nothing waits any more; batches wait for no more events."""
+        """Wait until all events are delivered. Batches no longer wait for more events."""
         self.hurry()
         await self._queue.join()
 
@@ -72,7 +75,7 @@ class SubscriberQueue:
                 patience.reschedule(0)
 
     async def stop(self) -> None:
-        """Stop delivering; the log says what is left."""
+        """Stop delivering, and log what remains."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -92,7 +95,7 @@ class SubscriberQueue:
             batch.clear()
 
     async def _take(self, batch: list[Event]) -> None:
-        """Fill the batch: with one event at least, with more that come in time."""
+        """Fill the batch: with at least one event, and with those that follow in time."""
         most = self._subscriber.batch or 1
         self._add_to(batch, await self._queue.get())
         try:
@@ -109,7 +112,7 @@ class SubscriberQueue:
 
     @contextmanager
     def _hurriable(self, patience: asyncio.Timeout) -> Iterator[None]:
-        """Around a wait that `hurry` ends."""
+        """Surrounds a wait that `hurry` ends."""
         self._patience.add(patience)
         if self._hurried:
             patience.reschedule(0)

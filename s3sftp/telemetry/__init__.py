@@ -1,4 +1,4 @@
-"""What happened, how long it took and what it cost: spans, logs, costs."""
+"""Logs, metrics, tracing spans, and the accounting of storage requests."""
 
 from s3sftp.telemetry.costs import Costs, charge, charging
 from s3sftp.telemetry.logs import get_logger

@@ -1,8 +1,8 @@
-"""What an operation costs in storage requests.
+"""Counts the storage requests that an operation causes.
 
-Whoever starts something that shall be accounted opens an account with `charging`; each storage request,
-wherever below it happens, calls `charge`. Accounts nest: a READ's and its transfer's are both charged. Tasks
-made inside inherit the accounts, as they inherit every context variable.
+Code that starts an accountable operation opens an account with `charging`; each storage request made below it
+calls `charge`. Accounts nest: a request is charged both to its READ and to its transfer. Tasks created inside
+inherit the accounts, as they inherit every context variable.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _accounts: ContextVar[tuple[Costs, ...]] = ContextVar("s3sftp_costs", default=()
 
 
 def charge(api: str, *, retry: bool = False) -> None:
-    """Count one request sent to the storage on every account that is open here."""
+    """Count one request to the storage on every open account."""
     for costs in _accounts.get():
         costs.requests[api] += 1
         costs.retries += retry

@@ -1,7 +1,7 @@
-"""What strangers send, made harmless for a log: no control characters, no line breaks, no novels.
+"""Escapes untrusted text for the log: no control characters, no line breaks, bounded length.
 
-File names, user names and client versions reach the log as the client sent them. An attacker who can put
-a line feed, a terminal escape or a right-to-left override into one could forge or hide other events.
+File names, user names and client versions reach the log as the client sent them. An attacker who can put a
+line feed, a terminal escape or a right-to-left override into one could forge or hide other events.
 """
 
 from __future__ import annotations
@@ -9,13 +9,13 @@ from __future__ import annotations
 from structlog.typing import EventDict, WrappedLogger
 
 MAX_CHARS = 1000
-"""Where values are cut."""
+"""Maximum length of a value; longer ones are cut."""
 _MAX_TRACEBACK_CHARS = 16_000
 _MAX_ITEMS = 50
 
 
 def escape_event(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    """A structlog processor: make every value of the event printable and short; leave out None."""
+    """A structlog processor that makes every value of the event printable and short, and drops None."""
     for name, value in list(event.items()):
         if value is None:
             del event[name]
@@ -39,7 +39,7 @@ def _harmless(value: object, limit: int = MAX_CHARS) -> object:
 
 
 def printable(text: str, limit: int = MAX_CHARS) -> str:
-    """The text with everything that is not printable escaped, cut at `limit` characters."""
+    """The text with all characters escaped that are not printable, cut at `limit` characters."""
     if text.isprintable() and len(text) <= limit:
         return text
     pieces: list[str] = []
@@ -54,7 +54,7 @@ def printable(text: str, limit: int = MAX_CHARS) -> str:
 
 
 def _escape(char: str) -> str:
-    """As a Python string literal would write it; a byte that was not UTF-8 as `\\xNN`."""
+    r"""The escape of a Python string literal; `\xNN` for a byte that was not UTF-8."""
     code = ord(char)
     if 0xDC80 <= code <= 0xDCFF:
         return f"\\x{code - 0xDC00:02x}"

@@ -1,7 +1,7 @@
-"""Metrics in Prometheus' text format, written by its own library.
+"""Renders metrics in the Prometheus text format, with Prometheus' own library.
 
-Always the text format, whatever the scraper prefers: every scraper reads it, and in OpenMetrics the gauge
-`s3sftp_connections` and the counter `s3sftp_connections_total` would be one family with two types.
+Always uses the text format, whatever the scraper prefers: every scraper reads it, and in OpenMetrics the
+gauge `s3sftp_connections` and the counter `s3sftp_connections_total` would be one family with two types.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from s3sftp.telemetry.instrument import Instrument, InstrumentKind, Point
 from s3sftp.telemetry.metric_catalogue import CATALOGUE
 
 Points = Callable[[Instrument], Iterable[Point]]
-"""What each series of an instrument says now."""
+"""The present value of each series of an instrument."""
 
 
 def exposition(points: Points) -> tuple[bytes, str]:
@@ -29,7 +29,7 @@ def exposition(points: Points) -> tuple[bytes, str]:
 
 
 class _Reading(Collector):
-    """What the numbers are now."""
+    """Collects the present values for Prometheus' library."""
 
     def __init__(self, points: Points) -> None:
         self._points = points
@@ -62,5 +62,5 @@ def _family(instrument: Instrument, points: Iterable[Point]) -> Metric:
 
 
 def _running_totals(buckets: Sequence[int]) -> list[int]:
-    """Prometheus' buckets hold what the smaller ones hold too."""
+    """Cumulative counts: each bucket of Prometheus includes the smaller ones."""
     return list(accumulate(buckets))

@@ -1,4 +1,4 @@
-"""One metric: its name, its labels with all their values, and where its numbers stand in a table."""
+"""One metric: its name, its labels with all their values, and its rows in the table of counters."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from enum import Enum
 
 
 class InstrumentKind(Enum):
-    """What a number means over time."""
+    """How a metric's number develops over time."""
 
     GAUGE = "gauge"
     COUNTER = "counter"
@@ -16,7 +16,7 @@ class InstrumentKind(Enum):
 
 
 class MetricGroup(Enum):
-    """Where the page has it."""
+    """The section of docs/metrics.md that lists a metric."""
 
     SERVER = "The server"
     CONNECTIONS = "Connections and logins"
@@ -26,7 +26,7 @@ class MetricGroup(Enum):
 
 
 class Instrument:
-    """One metric. `row` is where a series of it has its number, or its first one."""
+    """One metric. `row` is the (first) row of a series in the table."""
 
     def __init__(
         self,
@@ -44,9 +44,9 @@ class Instrument:
         other: tuple[str, ...] | None = None,
     ) -> None:
         """`name` is without `_total`. `series` has the values of the labels, a tuple for each series; with
-        `per_worker` there is one for each worker. `scale` is how many numbers of the table make one unit,
-        `other` the series that counts what has none, `bounds` are a histogram's, in units.
-        """
+        `per_worker` there is one series for each worker. `scale` is how many table units make one unit of the
+        metric. `other` is the series that counts all values that have none of their own. `bounds` are a
+        histogram's bucket bounds, in units of the metric."""
         self.group = group
         self.kind = kind
         self.name = name
@@ -59,35 +59,37 @@ class Instrument:
         self.per_worker = per_worker
         self._other = other
         self.limits = [round(bound * scale) for bound in bounds]
-        """The bounds as numbers of the table."""
+        """The bounds in table units."""
         self.width = len(self.bounds) + 2 if kind is InstrumentKind.HISTOGRAM else 1
-        """How many rows a series has."""
+        """Number of rows of a series."""
         self._rows: dict[tuple[str, ...], int] = {}
 
     def lay_out(self, first: int) -> int:
-        """Give each series its rows, from this one on; returns the first row behind them."""
+        """Assign rows to each series, beginning with `first`; returns the first row after them."""
         for number, values in enumerate(self.series):
             self._rows[values] = first + number * self.width
         return first + len(self.series) * self.width
 
     @property
     def full_name(self) -> str:
-        """As Prometheus shows it."""
+        """The name as Prometheus shows it."""
         return f"{self.name}_total" if self.kind is InstrumentKind.COUNTER else self.name
 
     def row(self, *values: str) -> int:
-        """The row of a series, by the values of its labels. Raises KeyError for what is not declared, where
-        nothing stands for the rest."""
+        """The row of a series, by the values of its labels.
+
+        Raises KeyError: if the values are not declared and there is no `other` series.
+        """
         row = self._rows.get(values)
         return self._rows[self._other if self._other is not None else values] if row is None else row
 
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """What one series says now, in the instrument's unit."""
+    """The present value of one series, in the instrument's unit."""
 
     labels: dict[str, str]
     value: float
-    """A histogram's: the sum of all that was measured."""
+    """For a histogram: the sum of all measured values."""
     buckets: Sequence[int] = ()
-    """A histogram's: how many fell between the bounds, and beyond the last."""
+    """For a histogram: how many values fell between the bounds, and beyond the last."""

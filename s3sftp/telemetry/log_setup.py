@@ -1,4 +1,4 @@
-"""Set up logging for the process. Only the command line does this; a library never should."""
+"""Configures logging for the process. Only the command line calls it; a library must not."""
 
 from __future__ import annotations
 
@@ -15,11 +15,12 @@ from s3sftp.telemetry.options import LogOptions
 from s3sftp.telemetry.stderr_writer import install_stderr_writer
 
 _QUIET = ("asyncssh", "asyncio", "aiobotocore", "botocore", "urllib3", "aiohttp", "opentelemetry")
-"""Libraries heard from WARNING up: below that they say again, per packet, what we say per operation."""
+"""Libraries that log only from WARNING up: below that they repeat, for each packet, what we log for each
+operation."""
 _TOLD_OTHERWISE = tuple(
     f"{library}.{module}" for library in ("botocore", "aiobotocore") for module in ("credentials", "tokens")
 )
-"""They log with a traceback what `credentials.failed` says in one line."""
+"""Loggers that write a traceback where our event `credentials.failed` has one line."""
 
 
 def configure_logging(
@@ -27,7 +28,7 @@ def configure_logging(
 ) -> None:
     """Send every event, ours and the libraries', to standard error through one formatter.
 
-    Each event of one of several workers says which one.
+    With several workers, each event names its worker.
     """
     handler = logging.StreamHandler(stream or sys.stderr)
     common = _common(worker)
@@ -54,7 +55,7 @@ def configure_logging(
 
 
 def configure_nonblocking_logging(options: LogOptions, *, worker: int | None = None) -> None:
-    """The same, for a process that serves: whoever reads standard error, nothing waits for it."""
+    """The same for a serving process: no code in it waits for the reader of standard error."""
     configure_logging(options, install_stderr_writer(_tell_dropped), worker=worker)
 
 

@@ -1,4 +1,4 @@
-"""Events that an attacker can cause by the thousand, told once in a while."""
+"""Throttles log events that an attacker could cause by the thousand."""
 
 from __future__ import annotations
 
@@ -7,14 +7,16 @@ from dataclasses import dataclass, field
 
 @dataclass(slots=True)
 class LogThrottle:
-    """Says which of many equal events are worth a line. Kinds are few: never a client's words."""
+    """Decides which of many events of one kind are logged. Kinds are few, and never contain a client's
+    text."""
 
     interval: float = 1.0
     _told: dict[str, float] = field(default_factory=dict)
     _untold: dict[str, int] = field(default_factory=dict)
 
     def tell(self, kind: str, now: float) -> int | None:
-        """None: keep quiet. Else how many of this kind went untold since the last one."""
+        """None: do not log. Otherwise the number of events of this kind that were suppressed since the last
+        one."""
         last = self._told.get(kind)
         if last is not None and now - last < self.interval:
             self._untold[kind] = self._untold.get(kind, 0) + 1
@@ -25,17 +27,17 @@ class LogThrottle:
 
 @dataclass(slots=True)
 class BurstAllowance:
-    """So many events one by one, and from then on one in each interval: the others are counted."""
+    """Allows a burst of events, and from then on one in each interval. The others are counted."""
 
     at_once: int
     interval: float
     untold: int = 0
-    """How many were not told since the last that was."""
+    """Events suppressed since the last one that was logged."""
     _used: float = 0.0
     _at: float = 0.0
 
     def take(self, now: float) -> int | None:
-        """None: keep quiet. Else how many went untold since the last one."""
+        """None: do not log. Otherwise the number of events that were suppressed since the last one."""
         self._used = max(0.0, self._used - (now - self._at) / self.interval)
         self._at = now
         if self._used > self.at_once - 1:

@@ -1,8 +1,8 @@
-"""Structured logs: one event a line, escaped, cut.
+"""Structured logs: one line for each event, with values escaped and cut.
 
-Where they go is the process's business: the command line, or an application that has configured structlog,
-decides for all. In an application that has not, they go to the standard library's loggers of the same
-names, as text, at the levels that those have: nothing is written that nobody asked for.
+The process decides where they go: the command line, or an application that has configured structlog. In an
+application that has not, events go to the standard library's loggers of the same names, as text and at those
+loggers' levels, so nothing is written that the application has not asked for.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ _fields = structlog.processors.LogfmtRenderer(bool_as_flag=False)
 
 
 def get_logger(name: str) -> FilteringBoundLogger:
-    """A logger whose events carry `logger=name`; how they are written is decided when one is."""
+    """A logger whose events carry `logger=name`. How an event is written is decided when it is logged."""
     return cast(FilteringBoundLogger, _Logger(name))
 
 
 class _Logger:
-    """structlog's if somebody has configured it, else the standard library's."""
+    """Uses structlog if it has been configured, and the standard library's logger otherwise."""
 
     def __init__(self, name: str) -> None:
         self._name = name
@@ -50,6 +50,6 @@ def _plain(name: str, level: int) -> FilteringBoundLogger:
 
 
 def _as_text(logger: WrappedLogger, method: str, event: EventDict) -> str:
-    """`login.failed user=alice source=192.0.2.1`: one line, whatever a client put into it."""
+    """One line, such as `login.failed user=alice source=192.0.2.1`, whatever a client put into the values."""
     name = event.pop("event")
     return f"{name} {_fields(logger, method, event)}".rstrip()

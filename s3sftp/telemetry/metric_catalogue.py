@@ -1,15 +1,15 @@
-"""The catalogue of metrics: every instrument, each of its labels' values, and where its numbers stand.
+"""The catalogue of metrics: every instrument, the values of its labels, and its rows in the table.
 
-    row 0      s3sftp_connections                             gauges first: a worker that is gone has none
+    row 0      s3sftp_connections                             gauges first: cleared when a worker ends
     row 1      s3sftp_sessions
     …
-    row 12     s3sftp_connections_total{result="accepted"}    what is counted stays
+    row 12     s3sftp_connections_total{result="accepted"}    counters and histograms stay
     row 13     s3sftp_connections_total{result="refused"}
-    …          histogram: a row for each bucket, one for what is beyond, one for the sum
+    …          histogram: a row for each bucket, one for values beyond, one for the sum
 
-Every series is declared, so there are never more of them, whatever clients send; and each has a row in a
-`counters.Table`, so several processes count together without a lock, and what is said is the sum. The numbers
-are integers: seconds are counted in microseconds. From this page docs/metrics.md is made.
+Every series is declared, so clients cannot create more of them. Each has a row in `SharedCounters`, so
+several processes count together without a lock, and the metric's value is the sum. The numbers are integers:
+seconds are counted in microseconds. docs/metrics.md is generated from this module.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from s3sftp import __version__
 from s3sftp.telemetry.instrument import Instrument, InstrumentKind, MetricGroup
 
 MICRO = 1_000_000
-"""Numbers in the table for a second."""
+"""Table units for a second."""
 
 OPERATIONS = (
     *("open", "close", "read", "write", "lstat", "fstat", "setstat", "fsetstat", "opendir", "readdir"),
@@ -28,12 +28,12 @@ OPERATIONS = (
     *("posix-rename", "statvfs", "fstatvfs", "fsync", "lsetstat", "limits", "expand-path", "copy-data"),
     *("check-file", "check-file-name", "check-file-handle", "home-directory", "unknown"),
 )
-"""Packet types and extensions, as the log has them."""
+"""Packet types and extensions, by their names in the log."""
 STATUSES = (
     *("ok", "eof", "no_such_file", "permission_denied", "failure", "bad_message"),
     *("no_connection", "connection_lost", "op_unsupported"),
 )
-"""SFTP's status codes by their numbers."""
+"""SFTP's status codes, indexed by number."""
 _SENT_STATUSES = tuple(name for name in STATUSES if name not in ("eof", "no_connection", "connection_lost"))
 _MAY_END = ("read", "readdir")
 
@@ -52,13 +52,13 @@ ENDED_EARLY = (
     *("client_closed", "connection_lost", "session_ended", "idle", "stalled", "protocol_error"),
     *("internal_error", "cancelled"),
 )
-"""Why a transfer was aborted, of either direction."""
+"""Reasons why a transfer was aborted, in either direction."""
 FAILURES = (
     *("not_found", "already_exists", "permission_denied", "not_a_directory", "is_a_directory", "not_empty"),
     *("invalid_request", "unsupported", "changed", "no_space", "busy", "timed_out", "storage_failure"),
     *("storage_error", "internal_error"),
 )
-"""Why one failed: the classes of `StorageError`, and `internal_error` for all else."""
+"""Reasons why a transfer failed: the classes of `StorageError`, and `internal_error` for everything else."""
 _TRANSFERS = (
     *product(("upload", "download"), ("committed",), ("closed",)),
     *product(("upload",), ("aborted",), ("unchanged", "removed")),
@@ -254,7 +254,7 @@ S3_COST = Instrument(
 )
 
 CATALOGUE = tuple(value for value in list(globals().values()) if isinstance(value, Instrument))
-"""All of them, in the order of the page."""
+"""All instruments, in the order of the page."""
 
 
 def _lay_out(first: int, *kinds: InstrumentKind) -> int:
@@ -266,4 +266,4 @@ def _lay_out(first: int, *kinds: InstrumentKind) -> int:
 
 GAUGE_ROWS = _lay_out(0, InstrumentKind.GAUGE)
 ROWS = _lay_out(GAUGE_ROWS, InstrumentKind.COUNTER, InstrumentKind.HISTOGRAM)
-"""How many rows the table has; the first ones are the gauges'."""
+"""Number of rows of the table. The first ones belong to the gauges."""

@@ -1,11 +1,11 @@
-"""Counts what happens, in a table that the processes of one server share.
+"""Counts events and sizes in a table that the processes of one server share.
 
-    a process that serves ── add ──► its column of the table ──┐
+    a serving process     ── add ──► its column of the table ──┐
     another one           ── add ──► its column             ───┼── sum ──► render, export
-    the one that is asked ── what it observes itself        ───┘
+    the process that is asked ── values it observes itself  ───┘
 
-Counting is one addition in memory, so nothing has to be turned on for it. A server that is embedded has a
-`Metrics` of its own, unless its application gives it one to read.
+Counting is one addition in memory, so it is always on. An embedded server has its own `Metrics`, unless its
+application passes one.
 """
 
 from __future__ import annotations
@@ -21,38 +21,39 @@ from s3sftp.telemetry.prices import dollars
 
 
 class Metrics:
-    """The numbers of one server, as one of its processes counts and reads them."""
+    """The metrics of one server, as one of its processes counts and reads them."""
 
     def __init__(self, table: SharedCounters | None = None, workers: int = 1) -> None:
-        """`table` has `instruments.ROWS` rows; its first columns are those of so many workers. None: this
-        process is the whole server."""
+        """`table` has `metric_catalogue.ROWS` rows; its first columns belong to the workers, `workers` in
+        number. None: this process is the whole server."""
         self.table = table or SharedCounters.alone(ROWS)
-        """The numbers themselves, for who counts often."""
+        """The table itself, for code that counts often."""
         self._workers = workers
         self._observed: dict[Instrument, Callable[[], float]] = {}
         self.add = self.table.add
-        """Add to the row of a series. A gauge must not become negative."""
+        """Adds to the row of a series. A gauge must not become negative."""
         self.set = self.table.set
-        """What a gauge's row says of this process from now on."""
+        """Sets this process's value in a gauge's row."""
         self.observe(metric_catalogue.BUILD_INFO, lambda: 1)
         self.observe(metric_catalogue.S3_COST, self._s3_cost)
 
     def took(self, row: int, instrument: Instrument, seconds: float) -> None:
-        """Count a length of time in a histogram's series, which begins at this row."""
+        """Count a duration in a histogram's series, which begins at `row`."""
         number = int(seconds * instrument.scale)
         self.add(row + bisect_left(instrument.limits, number))
         self.add(row + instrument.width - 1, number)
 
     def observe(self, instrument: Instrument, look: Callable[[], float]) -> None:
-        """Have an instrument without labels say this too, asked for whenever this process is read."""
+        """Add `look()` to the value of an instrument without labels; it is called whenever this process is
+        read."""
         self._observed[instrument] = look
 
     def worker_is_gone(self, column: int) -> None:
-        """What a worker had is no more; what it has counted stays."""
+        """Clear the gauges of a worker that has ended; its counters stay."""
         self.table.part(0, GAUGE_ROWS).clear_column(column)
 
     def points(self, instrument: Instrument) -> Iterator[Point]:
-        """Every series of an instrument. May be asked for in any thread."""
+        """The present value of every series of an instrument. Thread-safe."""
         if instrument.per_worker:
             row = instrument.row()
             for column in range(self._workers):
@@ -71,8 +72,8 @@ class Metrics:
             )
 
     def render(self, accept: str = "") -> tuple[bytes, str]:
-        """All of it as Prometheus reads it, and its content type. May be called in any thread."""
-        from s3sftp.telemetry.exposition import exposition  # the library is for those who are asked
+        """All metrics in the Prometheus text format, and its content type. Thread-safe."""
+        from s3sftp.telemetry.exposition import exposition  # imported only in processes that render
 
         return exposition(self.points)
 

@@ -1,9 +1,9 @@
-"""Sends metrics to OpenTelemetry's exporters, as the standard environment variables ask for it.
+"""Exports metrics to OpenTelemetry, as the standard environment variables configure it.
 
-    OTEL_METRIC_EXPORT_INTERVAL   milliseconds between two exports; the rest is in `otel_exporters.py`
+    OTEL_METRIC_EXPORT_INTERVAL   milliseconds between two exports; `otel_exporters.py` lists the others
 
-The SDK's own instruments belong to one process, and it has none that observes a histogram. So what it exports
-is made here, out of the table that all workers count in: by one process, in a thread.
+The SDK's own instruments belong to one process, and none of them can observe a histogram. So the exported
+data is built here from the table that all workers count in: by one process, in a thread.
 """
 
 from __future__ import annotations
@@ -28,18 +28,19 @@ _log = get_logger("s3sftp.telemetry")
 _INTERVAL = "OTEL_METRIC_EXPORT_INTERVAL"
 _DEFAULT_INTERVAL = "60000"
 _LONGEST_INTERVAL = 86_400_000
-"""A day."""
+"""One day."""
 _OURS = "prometheus"
-"""Asks for what the admin port has."""
+"""The name of the Prometheus exporter, which the admin port replaces."""
 _UNITS = {"seconds": "s", "bytes": "By", "dollars": "{dollar}"}
 
 
 def configure_exporting(metrics: Metrics, environ: Mapping[str, str]) -> Callable[[], None] | None:
-    """Begin to export if the environment asks for it; returns what sends the last numbers and ends it
-    (blocking), or None.
+    """Begin to export if the environment asks for it. Returns a (blocking) function that exports the last
+    values and stops, or None.
 
-    To be called in the process that sees all workers. Raises ConfigurationError when an exporter is named
-    that is not installed, or the interval is no number.
+    Must be called in the process that sees all workers.
+
+    Raises ConfigurationError: if a named exporter is not installed, or the interval is not a number.
     """
     names = [name for name in wanted_exporters("METRICS", environ) if name != _OURS]
     if not names:
@@ -63,7 +64,7 @@ def _seconds(environ: Mapping[str, str]) -> float:
 
 
 class _Exporting(threading.Thread):
-    """Exports at an interval, and once more at the end."""
+    """Exports periodically, and once more at the end."""
 
     def __init__(
         self, metrics: Metrics, exporters: Sequence[Any], resource: Resource, interval_seconds: float
@@ -77,7 +78,7 @@ class _Exporting(threading.Thread):
         self._asked_to_end = threading.Event()
 
     def finish(self) -> None:
-        """Send the last numbers; returns when that is done or has failed."""
+        """Export the last values. Returns when that has succeeded or failed."""
         self._asked_to_end.set()
         self.join()
 
@@ -94,12 +95,13 @@ class _Exporting(threading.Thread):
             data = metrics_data(self._metrics, self._resource, self._began)
             for exporter in self._exporters:
                 exporter.export(data)
-        except Exception as error:  # whatever it is, the next time may be better
+        except Exception as error:  # whatever it is, the next export may succeed
             _log.warning("metrics.export_failed", error=f"{type(error).__name__}: {error}")
 
 
 def metrics_data(metrics: Metrics, resource: Resource, began: int) -> MetricsData:
-    """What all instruments say now, as the SDK's exporters take it; counted since `began`, in nanoseconds."""
+    """The present values of all instruments in the type that the SDK's exporters take. Counters began at
+    `began`, in nanoseconds since the epoch."""
     from opentelemetry.sdk.metrics import export as sdk
     from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
@@ -109,7 +111,7 @@ def metrics_data(metrics: Metrics, resource: Resource, began: int) -> MetricsDat
         return sdk.NumberDataPoint(point.labels, began, now, point.value)
 
     def distribution(instrument: Instrument, point: Point) -> sdk.HistogramDataPoint:
-        unknown: Any = None  # the smallest and the largest, which the format can do without
+        unknown: Any = None  # minimum and maximum, which are optional in the format
         return sdk.HistogramDataPoint(
             attributes=point.labels,
             start_time_unix_nano=began,

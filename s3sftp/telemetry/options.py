@@ -8,7 +8,7 @@ from s3sftp.config import Options
 
 
 class LogOptions(Options):
-    """How the server talks about what it does. Logs go to standard error, one event a line."""
+    """What the server logs, and how. Logs go to standard error, one event a line."""
 
     format: Literal["json", "logfmt"] = "json"
     """`json` for machines, `logfmt` (`key=value`) for people."""

@@ -1,4 +1,4 @@
-"""Which of OpenTelemetry's exporters the standard environment variables ask for, of one signal.
+"""Reads from the standard environment variables which OpenTelemetry exporters one signal uses.
 
 OTEL_SDK_DISABLED=true                   off
 OTEL_<SIGNAL>_EXPORTER                   otlp, console, none, any installed exporter; several by commas
@@ -21,7 +21,7 @@ _FLUSH_SECONDS = 5.0
 
 
 def wanted_exporters(signal: str, environ: Mapping[str, str]) -> list[str]:
-    """The names of the exporters of `TRACES` or `METRICS`."""
+    """The names of the exporters for `TRACES` or `METRICS`."""
     if environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":
         return []
     wanted = environ.get(f"OTEL_{signal}_EXPORTER", "").strip()
@@ -43,7 +43,10 @@ def _alias(name: str, signal: str, environ: Mapping[str, str]) -> str:
 
 
 def load_exporter(signal: str, name: str) -> Callable[[], Any]:
-    """What makes an exporter. Raises ConfigurationError when none of that name is installed."""
+    """Return the factory of an exporter.
+
+    Raises ConfigurationError: if no exporter of that name is installed.
+    """
     group = f"opentelemetry_{signal.lower()}_exporter"
     for entry in entry_points(group=group, name=name):
         factory: Callable[[], Any] = entry.load()
@@ -55,14 +58,14 @@ def load_exporter(signal: str, name: str) -> Callable[[], Any]:
 
 
 def identity(environ: Mapping[str, str]) -> dict[str, str]:
-    """What the resource says of this program, unless the environment says it."""
+    """The resource attributes of this program, except those that the environment sets."""
     named = environ.get("OTEL_SERVICE_NAME") or "service.name=" in environ.get("OTEL_RESOURCE_ATTRIBUTES", "")
     known = {"service.version": __version__}
     return known if named else known | {"service.name": "s3sftp"}
 
 
 async def end_exporting(*shutdowns: Callable[[], None] | None) -> None:
-    """Have what is left sent, of all signals at once, without holding up the end of the process for long."""
+    """Flush all signals concurrently, within a bounded time so that the process can end."""
     await asyncio.gather(*(_end(shutdown) for shutdown in shutdowns if shutdown is not None))
 
 
@@ -74,11 +77,11 @@ async def _end(shutdown: Callable[[], None]) -> None:
         try:
             shutdown()
         finally:
-            # the loop may be gone when the collector took too long to answer
+            # the loop may be closed when the collector took too long to answer
             with contextlib.suppress(RuntimeError):
                 loop.call_soon_threadsafe(ended.set)
 
-    # a daemon: the loop's own threads are waited for at the end of the process, however long they take
+    # a daemon thread: the process waits for the loop's own threads at its end, however long they take
     threading.Thread(target=run, name="telemetry-shutdown", daemon=True).start()
     with contextlib.suppress(TimeoutError):
         await asyncio.wait_for(ended.wait(), _FLUSH_SECONDS)

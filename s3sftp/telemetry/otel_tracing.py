@@ -1,8 +1,7 @@
-"""Set up OpenTelemetry tracing as the standard environment variables ask for it.
+"""Configures OpenTelemetry tracing from the standard environment variables.
 
-When none of them asks for anything no SDK is installed, and spans cost nothing. `otel_exporters.py` lists
-those that do; the remaining ones (service name, resource, sampler, batch sizes, headers, time limits) are
-read by the SDK itself.
+If none of them asks for tracing, no SDK is installed, and spans cost nothing. `otel_exporters.py` lists those
+that do; the SDK itself reads the others (service name, resource, sampler, batch sizes, headers, timeouts).
 """
 
 from __future__ import annotations
@@ -15,9 +14,10 @@ from s3sftp.telemetry.otel_exporters import identity, load_exporter, wanted_expo
 
 
 def configure_tracing(environ: Mapping[str, str]) -> Callable[[], None] | None:
-    """Install the SDK if the environment asks for it; returns what flushes and ends it (blocking), or None.
+    """Install the SDK if the environment asks for it. Returns a (blocking) function that flushes and stops
+    it, or None.
 
-    Raises ConfigurationError when an exporter is named that is not installed.
+    Raises ConfigurationError: if a named exporter is not installed.
     """
     names = wanted_exporters("TRACES", environ)
     if not names:

@@ -1,4 +1,4 @@
-"""What has to be looked at again and again to be known: how late the event loop is, how much is in memory."""
+"""Samples gauges periodically: the delay of the event loop, and the bytes in memory."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from s3sftp.telemetry.metrics import Metrics
 
 _LOOK_SECONDS = 0.2
 _WINDOW_SECONDS = 15.0
-"""Longer than most scrape intervals, so that no pause falls between two of them."""
+"""Longer than most scrape intervals, so that no peak falls between two scrapes."""
 
 
 @dataclass(slots=True)
 class WindowMaximum:
-    """The largest number of the last one to two windows."""
+    """The maximum of a value over the last one to two windows."""
 
     window_seconds: float
     _began: float = 0.0
@@ -25,7 +25,7 @@ class WindowMaximum:
     _before: float = 0.0
 
     def see(self, number: float, now: float) -> float:
-        """One more number, at a time that does not go back; the largest with it."""
+        """Add a value at a time that never decreases. Returns the maximum including it."""
         if now - self._began >= self.window_seconds:
             is_next = now - self._began < 2 * self.window_seconds
             self._before, self._now = (self._now if is_next else 0.0), 0.0
@@ -38,7 +38,8 @@ class WindowMaximum:
 async def sample_gauges(
     metrics: Metrics, buffered: Callable[[], int], buffer_limit: int
 ) -> AsyncIterator[None]:
-    """Look while inside; `buffered` is how many bytes of content are in memory, at most `buffer_limit`."""
+    """Sample while the context is open. `buffered` returns the bytes of content in memory, at most
+    `buffer_limit`."""
     metrics.set(BUFFER_LIMIT_BYTES.row(), buffer_limit)
     task = asyncio.create_task(_look(metrics, buffered))
     try:

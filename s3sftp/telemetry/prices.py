@@ -1,4 +1,4 @@
-"""What requests cost: S3 Standard, us-east-1, list prices in dollars. Transfer and storage are not in it."""
+"""Prices of S3 requests: S3 Standard, us-east-1, list prices in dollars, without transfer and storage."""
 
 from __future__ import annotations
 
@@ -20,5 +20,6 @@ _PRICES = {
 
 
 def dollars(requests: Mapping[str, int]) -> float:
-    """Price of requests by API. What is not known to be cheaper costs what PUT, COPY, POST and LIST do."""
+    """The price in dollars of requests by API. An API that is not known to be cheaper costs as much as PUT,
+    COPY, POST and LIST."""
     return sum(count * _PRICES.get(api, _WRITE) for api, count in requests.items())

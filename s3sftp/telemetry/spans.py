@@ -14,7 +14,7 @@ _off = nullcontext(INVALID_SPAN)
 
 
 def is_tracing() -> bool:
-    """Whether anyone listens: false until an SDK's provider is installed."""
+    """Whether tracing is on: false until an SDK's provider is installed."""
     return not isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider)
 
 
@@ -23,7 +23,7 @@ def span(
     attributes: Mapping[str, AttributeValue] | None = None,
     kind: trace.SpanKind = trace.SpanKind.INTERNAL,
 ) -> AbstractContextManager[Span]:
-    """A span around a block, child of the one around it; a shared no-op while tracing is off.
+    """A span around a block, child of the current one; a shared no-op while tracing is off.
 
     An exception that leaves the block is recorded on the span and marks it as failed.
     """
@@ -33,10 +33,11 @@ def span(
 
 
 def current_trace_context() -> Mapping[str, str]:
-    """What tells another process of the span around the caller (W3C: `traceparent`, maybe `tracestate`)."""
+    """The W3C headers of the current span for another process (`traceparent`, and `tracestate` if there is
+    one)."""
     if not is_tracing():
         return {}
-    from opentelemetry import propagate  # it loads every propagator that is installed
+    from opentelemetry import propagate  # loads every installed propagator
 
     carrier: dict[str, str] = {}
     propagate.inject(carrier)

@@ -1,10 +1,10 @@
-"""Standard error that never makes its writer wait, whoever reads it or does not.
+"""A text stream on standard error that never blocks its writer, even if nothing reads the pipe.
 
     any thread ── write ──► queue of whole lines, bounded in bytes ──► one thread ── os.write ──► descriptor
-                     └── full: dropped and counted                        └── told when lines go out again
+                     └── full: dropped and counted                        └── reports the number afterwards
 
-A pipe whose reader has stopped takes 64 KiB and then blocks for ever; a blocked event loop serves nobody. A
-flag on the descriptor is no way out: other processes share it.
+A pipe that is not read takes 64 KiB and then blocks for ever, and a blocked event loop serves no client.
+O_NONBLOCK on the descriptor is no solution, because other processes share it.
 """
 
 from __future__ import annotations
@@ -24,21 +24,21 @@ from queue import SimpleQueue
 from typing import TextIO, cast
 
 MAX_BYTES = 1 << 20
-"""What may wait to be written, in each process."""
+"""Maximum bytes that wait to be written, in each process."""
 _AT_ONCE_BYTES = select.PIPE_BUF
-"""A pipe takes so much in one piece; what is longer may be mixed with what other processes write."""
+"""A pipe takes this many bytes atomically; a longer write may be mixed with those of other processes."""
 _LAST_SECONDS = 2.0
-"""How long the last lines may take at the end of the process."""
+"""Seconds that the last lines may take at the end of the process."""
 _PAUSE_SECONDS = 0.001
-"""How long lines gather behind one that has been written: to wake a thread for each costs more."""
+"""Seconds that lines gather after one has been written, because waking the thread for each costs more."""
 _LINE_BYTES = 1 << 16
-"""Text without a line break is passed on when it is so long."""
+"""Text without a line break is passed on when it reaches this length."""
 
 
 class StderrWriter(io.TextIOBase):
-    """A text stream on a descriptor. Lines of several processes stay whole where each has one of these.
+    """A text stream on a descriptor. Lines of several processes stay whole if each uses one of these.
 
-    `tell_dropped` is called with the number of lines that were dropped, once lines go out again.
+    `tell_dropped` is called with the number of dropped lines, once lines can be written again.
     """
 
     encoding = "utf-8"
@@ -52,7 +52,7 @@ class StderrWriter(io.TextIOBase):
         self._is_pipe = stat.S_ISFIFO(os.fstat(descriptor).st_mode)
         self._lines: SimpleQueue[bytes] = SimpleQueue()
         self._unfinished = ""
-        # each is changed by one side only: no lock, which a log line out of a destructor could find taken
+        # only one side changes each of these, so no lock: a log call in a destructor could find it held
         self._put_bytes = 0
         self._done_bytes = 0
         self._dropped = 0
@@ -61,7 +61,10 @@ class StderrWriter(io.TextIOBase):
         self._thread = threading.Thread(target=self._run, name="log", daemon=True)
 
     def start(self) -> None:
-        """Begin to write. Raises RuntimeError or MemoryError when there can be no thread."""
+        """Start the thread that writes.
+
+        Raises RuntimeError or MemoryError: if the thread cannot be started.
+        """
         self._thread.start()
 
     def writable(self) -> bool:
@@ -71,7 +74,7 @@ class StderrWriter(io.TextIOBase):
         return self._descriptor
 
     def write(self, text: str) -> int:
-        """Take the text; that of a line goes out as a whole."""
+        """Queue the text. A line is written as a whole."""
         whole = text
         if self._unfinished or not text.endswith("\n"):
             whole = self._finished(text)
@@ -95,7 +98,7 @@ class StderrWriter(io.TextIOBase):
         self._lines.put(data)
 
     def finish(self, seconds: float = _LAST_SECONDS) -> bool:
-        """Wait until all is written, for so long at most; whether it is."""
+        """Wait until everything is written, for at most `seconds`. Returns whether it was."""
         if self._unfinished:
             self.write("\n")
         deadline = time.monotonic() + seconds
@@ -134,7 +137,7 @@ class StderrWriter(io.TextIOBase):
             self._tell_dropped(untold)
 
     def _write(self, data: bytes) -> bool:
-        """Whether somebody took it: the reader may be gone, or the disk full."""
+        """Returns whether the data was written: the reader may be gone, or the disk full."""
         try:
             with self._alone():
                 rest = memoryview(data)
@@ -147,13 +150,13 @@ class StderrWriter(io.TextIOBase):
     def _write_some(self, data: memoryview) -> int:
         try:
             return os.write(self._descriptor, data)
-        except BlockingIOError:  # somebody who shares it has set the flag
+        except BlockingIOError:  # a process that shares the descriptor has set the flag
             select.select([], [self._descriptor], [])
             return 0
 
     @contextlib.contextmanager
     def _alone(self) -> Iterator[None]:
-        """Keep other processes that share a pipe from writing into the middle of a line."""
+        """Keep other processes that share the pipe from writing into the middle of a line."""
         if not self._is_pipe:
             yield
             return
@@ -169,11 +172,12 @@ class StderrWriter(io.TextIOBase):
 
 
 def install_stderr_writer(tell_dropped: Callable[[int], None]) -> TextIO:
-    """From now on nothing in this process waits for who reads standard error; the stream to write to."""
+    """Replace standard error, so that nothing in this process waits for its reader. Returns the new
+    stream."""
     output = StderrWriter(sys.stderr.fileno(), tell_dropped)
     try:
         output.start()
-    except (RuntimeError, MemoryError):  # without a thread there is only the old way
+    except (RuntimeError, MemoryError):  # without a thread, writes block as before
         return sys.stderr
     atexit.register(output.finish)
     sys.stderr = cast(TextIO, output)

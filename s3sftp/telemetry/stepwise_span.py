@@ -1,4 +1,4 @@
-"""A span and an account around work that is done in steps, between which other work runs."""
+"""A span and an account for work that is done in steps, with other work in between."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 
 class StepwiseSpan:
-    """One span, child of the one around its making, and one account; steps run inside both."""
+    """One span, child of the current one at its creation, and one account. Steps run inside both."""
 
     def __init__(self, name: str, attributes: Mapping[str, AttributeValue] | None = None) -> None:
         self.costs = Costs()
@@ -27,11 +27,11 @@ class StepwiseSpan:
         self._context.run(self._enter, name, attributes)
 
     def run(self, step: Callable[[], T]) -> T:
-        """Do a step; its tasks, too, belong to the span and are charged to the account."""
+        """Run a step. Tasks that it creates also belong to the span and are charged to the account."""
         return self._context.run(step)
 
     def end(self, error: Exception | None = None) -> None:
-        """The work is done, or has failed."""
+        """End the span: the work is done, or has failed with `error`."""
         if error is not None:
             self._span.record_exception(error)
         self._span.set_attribute("s3sftp.s3_requests", self.costs.total())

@@ -1,4 +1,4 @@
-"""The conformance kit: what every storage promises, as tests that run on yours. Needs `s3sftp[testing]`.
+"""The conformance kit: the contract's promises as tests that run on any backend. Needs `s3sftp[testing]`.
 
     from s3sftp.testing import BackendPromises
 
@@ -7,18 +7,18 @@
         async def open_storage(self):  # fresh and empty each time
             yield MyBackend()
 
-    suite          the class that tests inherit: opens, starts and stops the backend, knows its exemptions
-    stage          the event loop that a class of tests has for itself
-    storage        a backend as the promises use it: paths are text, data is made up
-    promises       the promises, a class for each group; whoever wants only some inherits only those
-    exemptions     what many storages cannot keep, by name
+    suite          the base class of tests: opens, starts and stops the backend, and declares its exemptions
+    loop_runner    the event loop of a class of tests
+    storage        a backend as the promises use it, with texts for paths and generated data
+    promises       the promises, one class for each group; tests may inherit single groups
+    exemptions     exemptions that many storages share, by name
 
 See `docs/testing-backends.md`.
 """
 
 import pytest
 
-# what fails is to be explained, also in modules that pytest does not collect; before they are imported
+# pytest has to rewrite the assertions of these modules too, which it does not collect, so before their import
 pytest.register_assert_rewrite("s3sftp.testing.promises", "s3sftp.testing.storage", "s3sftp.testing.suite")
 
 from s3sftp.testing.exemptions import NO_TIMES  # noqa: E402

@@ -12,4 +12,4 @@ NO_TIMES: Mapping[str, str] = dict.fromkeys(
     ),
     "the storage keeps no time that a client gives",
 )
-"""For storages where a file's time is when it was stored, and nothing else."""
+"""For storages where a file's time is always the time at which it was stored."""

@@ -1,7 +1,7 @@
-"""The event loop that a class of tests has for itself.
+"""Runs a class of async tests on an event loop of its own.
 
-The tests that pytest sees are plain functions, so that no plug-in for async tests, and no mode of one,
-has a say in which loop a backend lives on: it is one loop from `start` to `stop`.
+The tests that pytest sees are plain functions, so neither a plug-in for async tests nor its mode decides
+which loop a backend uses: it is the same loop from `start` to `stop`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 
 class LoopRunner:
-    """An event loop that runs while somebody waits for something on it, and what is open there."""
+    """An event loop that runs while a caller waits for a result, and the contexts that are open on it."""
 
     def __init__(self, limit_seconds: float) -> None:
         self._limit_seconds = limit_seconds
@@ -23,20 +23,21 @@ class LoopRunner:
         self._open: list[tuple[asyncio.Task[None], asyncio.Event]] = []
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
-        """Wait for it, not for ever: a call that does not return fails its own test."""
+        """Wait for the result, within the time limit: a call that does not return fails its own test."""
         __tracebackhide__ = True
         return self._runner.run(self._limited(work))
 
     def enter(self, manager: AbstractAsyncContextManager[T]) -> T:
-        """Enter a context in a task of its own, which also leaves it: task groups live in one task."""
+        """Enter a context in a task of its own, which also leaves it, because a task group must not change
+        tasks."""
         return self.run(self._enter(manager))
 
     def leave(self) -> None:
-        """Leave what was entered last."""
+        """Leave the context that was entered last."""
         self.run(self._leave(*self._open.pop()))
 
     def close(self) -> None:
-        """Leave everything, and end the loop."""
+        """Leave all contexts and close the loop."""
         try:
             while self._open:
                 self.leave()
@@ -68,7 +69,7 @@ class LoopRunner:
         task.add_done_callback(lambda _: entered.set())
         await entered.wait()
         if task.done():
-            await task  # raises what kept it from being entered
+            await task  # raises the error that kept the context from being entered
         self._open.append((task, leave))
         return opened[0]
 

@@ -1,10 +1,10 @@
-"""A file system that is nothing but values: what a storage must look like after any sequence of operations.
+"""A model of a file system, made of values: the required state of a storage after any sequence of operations.
 
-What the contract leaves open it leaves open too:
+It leaves open what the contract leaves open:
 
-    emptied     a directory that nobody made, when the last file in it goes, may stay or go
-    below       nobody writes below a file: some storages refuse that, some have no objection
-    versions    a file that is written again with the same content may have the same version or another one
+    emptied     a directory that was never made explicitly may stay or vanish with its last file
+    below       nothing is written below a file, which some storages refuse and others allow
+    versions    a file that is written again with the same content may keep its version or get another one
 """
 
 from __future__ import annotations
@@ -20,28 +20,28 @@ _numbers = itertools.count(1)
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """What one write has stored."""
+    """The content that one write has stored."""
 
     data: bytes
     number: int = field(default_factory=lambda: next(_numbers))
-    """Of the write: two of the same data may have the same version or not."""
+    """Identifies the write: two writes of the same data may have the same version or not."""
 
     def again(self) -> Content:
-        """The same data, put down once more."""
+        """The same data, stored once more."""
         return Content(self.data)
 
 
 class Model:
-    """What must be there."""
+    """The files and directories that must exist."""
 
     def __init__(self) -> None:
         self.files: dict[Path, Content] = {}
         self.made: set[Path] = set()
         """Directories that stay until they are removed."""
         self.emptied: set[Path] = set()
-        """Directories that may be there or not."""
+        """Directories that may exist or not."""
 
-    # ── what is there ───────────────────────────────────────────────────────────────────────────────
+    # ── contents ────────────────────────────────────────────────────────────────────────────────────
 
     def is_dir(self, path: Path) -> bool:
         return path == "" or path in self.made or bool(self.below(path))
@@ -50,11 +50,11 @@ class Model:
         return path in self.files or self.is_dir(path)
 
     def below(self, path: Path) -> list[Path]:
-        """What is in a directory and in those in it, as far as it must be there."""
+        """All files and directories below a directory that must exist."""
         return [each for each in (*self.files, *self.made) if is_below(each, path)]
 
     def names(self, path: Path) -> list[str]:
-        """A listing as `Storage.names` has it."""
+        """A listing in the form of `Storage.names`."""
         start = f"{path}/" if path else ""
         names = set()
         for each in self.below(path):
@@ -65,7 +65,7 @@ class Model:
     def is_below_a_file(self, path: Path) -> bool:
         return any(each in self.files for each in above(path))
 
-    # ── what changes it ─────────────────────────────────────────────────────────────────────────────
+    # ── changes ─────────────────────────────────────────────────────────────────────────────────────
 
     def put(self, path: Path, content: Content) -> None:
         self.files[path] = content
@@ -100,7 +100,7 @@ class Model:
         self._is_gone(source)
 
     def _stands(self, path: Path) -> None:
-        """What is there again cannot be missing any more, nor the directories above it."""
+        """Something exists at this path again, so it and its parents must exist."""
         self.emptied -= {path, *above(path)}
 
     def _is_gone(self, path: Path) -> None:
@@ -112,6 +112,6 @@ def is_below(path: Path, directory: Path) -> bool:
 
 
 def above(path: Path) -> list[Path]:
-    """The directories above, the deepest first, without the root."""
+    """The parents of a path, the deepest first, without the root."""
     names = path.split("/")
     return ["/".join(names[:count]) for count in range(len(names) - 1, 0, -1)]

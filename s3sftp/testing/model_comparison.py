@@ -1,4 +1,4 @@
-"""One directory of a storage beside the model of it: each operation is done by both, and compared."""
+"""Runs each operation on a directory of a storage and on its model, and compares the results."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _NOTHING_BELOW = (NotFound, NotADirectory)
 
 @dataclass(frozen=True)
 class SeenVersion:
-    """A version of a file that somebody looked at."""
+    """A version of a file that was looked up."""
 
     path: Path
     version: str | None
@@ -37,7 +37,7 @@ class SeenVersion:
 
 @dataclass
 class BegunWrite:
-    """A write on its way."""
+    """A write in progress."""
 
     path: Path
     writing: StorageWrite
@@ -46,16 +46,16 @@ class BegunWrite:
 
 
 class ComparedDirectory:
-    """Raises AssertionError where the storage is not what the model says."""
+    """A directory and its model. Raises AssertionError where the storage differs from the model."""
 
     def __init__(self, storage: Storage) -> None:
         self.storage = storage
         self.model = Model()
 
-    # ── looking ─────────────────────────────────────────────────────────────────────────────────────
+    # ── lookups ─────────────────────────────────────────────────────────────────────────────────────
 
     async def look(self, path: Path, storage: Storage) -> SeenVersion | None:
-        """Ask what a name is; a file's version can be insisted on later."""
+        """Look up a path. The result, for a file, lets a later read insist on this version."""
         content = self.model.files.get(path)
         if content is not None:
             info = await storage.info(path)
@@ -71,7 +71,7 @@ class ComparedDirectory:
         return None
 
     async def list_dir(self, path: Path, storage: Storage) -> None:
-        """Ask what is in a directory, and how large it is."""
+        """List a directory, with the sizes of its files."""
         if path in self.model.files:
             await fails(storage.entries(path), NotADirectory)
         elif path in self.model.emptied or self.model.is_dir(path):
@@ -91,12 +91,12 @@ class ComparedDirectory:
         assert_same(await storage.part(path, start, stop), content.data[start:stop])
 
     async def read_seen(self, seen: SeenVersion) -> None:
-        """Read the version that was seen: that and no other."""
+        """Read exactly the version that was looked up."""
         work = self.storage.part(seen.path, 0, len(seen.content.data), seen.version)
         await self._of_version(work, seen.path, seen.content, seen.content.data)
 
     async def compare_all(self) -> None:
-        """Everything, at the end."""
+        """Compare everything, at the end."""
         places = {"", *self.model.made, *self.model.files}
         for path in sorted(places):
             await self.look(path, self.storage)
@@ -106,7 +106,8 @@ class ComparedDirectory:
     async def change(
         self, work: Callable[[], Work], storage: Storage, paths: tuple[Path, ...], *, looking: bool
     ) -> None:
-        """Do it, and see that it is done; `looking` before, so that what is remembered must be forgotten."""
+        """Execute an operation and check its effect. With `looking`, look up the paths before it too, so that
+        the backend has to forget what it remembers of them."""
         around = dict.fromkeys([*paths, *(each for path in paths for each in above(path))])
         for path in around if looking else ():
             await self.look(path, storage)
@@ -114,10 +115,10 @@ class ComparedDirectory:
         for path in around:
             await self.look(path, storage)
 
-    # ── changing ────────────────────────────────────────────────────────────────────────────────────
+    # ── changes ─────────────────────────────────────────────────────────────────────────────────────
 
     async def put(self, path: Path, data: bytes, *, outside: bool = False) -> None:
-        """Store a file; somebody else does if it is done from `outside`."""
+        """Store a file; from `outside`, behind the backend's back."""
         if not await self._may_write(path):
             return
         if outside:
@@ -148,7 +149,7 @@ class ComparedDirectory:
             await fails(self.storage.rmdir(path), *self._missing(path, NotFound))
 
     async def delete(self, path: Path, *, outside: bool = False) -> None:
-        """Remove a file; somebody else does if it is done from `outside`."""
+        """Remove a file; from `outside`, behind the backend's back."""
         await self._settle(path)
         if path not in self.model.files:
             await fails(self.storage.remove(path), *self._missing(path, IsADirectory))
@@ -196,7 +197,7 @@ class ComparedDirectory:
     # ── writing in chunks ───────────────────────────────────────────────────────────────────────────
 
     async def begin(self, path: Path, intent: str) -> BegunWrite | None:
-        """Begin a write that is to be `exclusive`, or `on base`."""
+        """Begin a write whose intent is `exclusive`, or `on base`."""
         exclusive = intent == "exclusive"
         if not await self._may_write(path) or (exclusive and path in self.model.files):
             return None
@@ -206,7 +207,7 @@ class ComparedDirectory:
         return BegunWrite(path, writing, exclusive, base)
 
     async def finish(self, begun: BegunWrite, tail: bytes) -> None:
-        """Publish, or be refused as the model says; then it is aborted."""
+        """Publish, or be refused as the model requires; then the write is aborted."""
         if not await self._may_write(begun.path):
             await begun.writing.abort()
             return
@@ -240,7 +241,7 @@ class ComparedDirectory:
         finally:
             await writing.abort()
 
-    # ── how ─────────────────────────────────────────────────────────────────────────────────────────
+    # ── helpers ─────────────────────────────────────────────────────────────────────────────────────
 
     async def _list_directory(self, path: Path, storage: Storage) -> None:
         start = f"{path}/" if path else ""
@@ -254,7 +255,8 @@ class ComparedDirectory:
         assert [name for name in found if name in expected or name not in may_be] == expected
 
     async def _of_version(self, work: Work, path: Path, old: Content, expected: object = None) -> bool:
-        """What insists on an old version: done if it is still there, Changed if it is not."""
+        """Run an operation that insists on an old version: it succeeds if that is still there, and raises
+        Changed if not."""
         present = self.model.files.get(path)
         if present is None:
             await fails(work, Changed, *self._missing(path, IsADirectory))
@@ -262,19 +264,19 @@ class ComparedDirectory:
         if present.data != old.data:
             await fails(work, Changed)
             return False
-        if present.number != old.number:  # as it was, but put there again
+        if present.number != old.number:  # the same data, stored again
             return await may_fail(work, Changed)
         outcome = await work
         assert expected is None or outcome == expected
         return True
 
     async def _may_write(self, path: Path) -> bool:
-        """Whether the contract says what happens when a file is written there."""
+        """Whether the contract determines what happens when a file is written there."""
         await self._settle(path)
         return not (self.model.is_below_a_file(path) or self.model.is_dir(path))
 
     async def _settle(self, path: Path) -> None:
-        """Remove the directories of which nobody knows whether they are there, at a path and below it."""
+        """Remove the directories at a path and below it that may exist or not."""
         unknown = {each for each in self.model.emptied if each == path or is_below(each, path)}
         for each in sorted(unknown, reverse=True):
             with suppress(NotFound):
@@ -282,20 +284,20 @@ class ComparedDirectory:
             self.model.emptied.discard(each)
 
     def _missing(self, path: Path, of_a_directory: type[StorageError]) -> tuple[type[StorageError], ...]:
-        """How it is refused where no file is."""
+        """The errors that are right where there is no file."""
         if self.model.is_below_a_file(path):
             return _NOTHING_BELOW
         return (of_a_directory if self.model.is_dir(path) else NotFound,)
 
 
 async def fails(work: Work, *errors: type[StorageError]) -> None:
-    """It must fail, and in one of these ways."""
+    """Require that the operation fails with one of these errors."""
     with pytest.raises(errors):
         await work
 
 
 async def may_fail(work: Work, *errors: type[StorageError]) -> bool:
-    """It may fail, but in no other way; returns whether it did not."""
+    """Allow the operation to fail with one of these errors only. Returns whether it succeeded."""
     try:
         await work
     except errors:

@@ -1,4 +1,4 @@
-"""A backend as the promises use it: paths are text, data is made up, what is left behind can be asked for."""
+"""A backend as the promises use it: paths are text, data is generated, and unfinished uploads are counted."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ Pieces = AsyncGenerator[bytes, None]
 
 @functools.lru_cache(maxsize=64)
 def data_of(size: int, seed: int = 0) -> bytes:
-    """That many bytes, the same each time; another seed gives others."""
+    """Reproducible data of `size` bytes; another seed gives other data."""
     return random.Random(f"{size}/{seed}").randbytes(size)  # noqa: S311 — test data
 
 
 def assert_same(found: bytes | bytearray, expected: bytes | bytearray) -> None:
-    """Fail with the first byte that differs: pytest takes minutes to compare megabytes, line by line."""
+    """Fail with the first byte that differs: pytest would take minutes to compare megabytes line by line."""
     __tracebackhide__ = True
     if found == expected:
         return
@@ -56,18 +56,18 @@ def _shown(data: bytes | bytearray, at: int) -> str:
 
 @dataclass(frozen=True)
 class Outside:
-    """How somebody else changes the storage, behind the backend's back."""
+    """How others change the storage, behind the backend's back."""
 
     put: Callable[[Place, bytes], Awaitable[object]]
-    """Store a whole file there; directories above it come into being."""
+    """Store a whole file, and make its missing parents."""
     delete: Callable[[Place], Awaitable[object]]
-    """Remove the file that is there."""
+    """Remove an existing file."""
     seen_after: float = 0.0
-    """Seconds for which the backend may still believe what was there before, because it remembers names."""
+    """Seconds for which the backend may still answer from its memory of the earlier state."""
 
     @classmethod
     def through(cls, backend: Backend, session: Session | None = None, *, seen_after: float = 0.0) -> Outside:
-        """By another backend, started, on the same storage."""
+        """Change it through another backend, already started, on the same storage."""
         who = session or Session("somebody else")
         return cls(
             lambda place, data: backend.write_file(place, data, who),
@@ -78,12 +78,12 @@ class Outside:
 
 @dataclass(frozen=True)
 class Subject:
-    """What `open_storage` may yield: the backend, and ways around it that let more be tested."""
+    """What `open_storage` may yield: the backend, and accesses around it that allow more tests."""
 
     backend: Backend
     outside: Outside | None = None
     unfinished_uploads: Callable[[], Awaitable[int]] | None = None
-    """Counts what writes that were neither finished nor aborted hold in the storage."""
+    """Counts what is left in the storage of writes that were neither finished nor aborted."""
 
 
 @dataclass(frozen=True)
@@ -95,32 +95,32 @@ class Storage:
     session: Session
     top: Place = field(default_factory=Place)
     unfinished_before: int = 0
-    """What tests before had left: theirs to answer for."""
+    """What earlier tests had left, which this test is not blamed for."""
 
     async def unfinished_uploads(self) -> int:
-        """What writes have left behind since the test began; 0 where nobody can tell."""
+        """The number of unfinished uploads since the test began; 0 where they cannot be counted."""
         counted = self.subject.unfinished_uploads
         return 0 if counted is None else max(0, await counted() - self.unfinished_before)
 
     @property
     def outside(self) -> Outside:
-        """Whoever asks skips where there is none."""
+        """How others change the storage. Skips the test if there is no way."""
         if self.subject.outside is None:
             pytest.skip("nothing is said of how to change this storage behind the backend's back")
         return self.subject.outside
 
     async def outside_puts(self, path: str | bytes, data: bytes) -> None:
-        """Somebody else stores a file; returns when the backend must see it."""
+        """Store a file behind the backend's back. Returns when the backend must see it."""
         await self.outside.put(self.place(path), data)
         await asyncio.sleep(self.outside.seen_after)
 
     async def outside_deletes(self, path: str | bytes) -> None:
-        """Somebody else removes a file; returns when the backend must see it."""
+        """Remove a file behind the backend's back. Returns when the backend must see it."""
         await self.outside.delete(self.place(path))
         await asyncio.sleep(self.outside.seen_after)
 
     def seen_by(self, session: Session) -> Storage:
-        """The same directory, asked for by somebody else."""
+        """The same directory as another session sees it."""
         return replace(self, session=session)
 
     def place(self, path: str | bytes) -> Place:
@@ -159,7 +159,7 @@ class Storage:
             return [entry async for page in pages for entry in page]
 
     async def names(self, path: str | bytes = "") -> list[str]:
-        """The names in a directory, sorted, directories with a slash behind."""
+        """The names in a directory, sorted, with a slash after those of directories."""
         return sorted(
             entry.name.decode("utf-8", "surrogateescape") + "/" * entry.info.is_dir
             for entry in await self.entries(path)
@@ -207,21 +207,21 @@ class StorageWrite:
 
     @property
     def fewest_kept(self) -> int:
-        """The fewest bytes that may be kept in the middle of a file."""
+        """The minimum number of bytes that may be kept in the middle of a file."""
         return self.keepable(self.upload.min_chunk_bytes + self.upload.keep_unit_bytes - 1)
 
     def keepable(self, size: int) -> int:
-        """How many of so many bytes may be kept."""
+        """How many of `size` bytes may be kept."""
         return size - size % self.upload.keep_unit_bytes
 
     async def chunk(self) -> None:
-        """Append one chunk of made-up bytes."""
+        """Append one chunk of generated bytes."""
         data = data_of(self.upload.chunk_bytes, seed=len(self.sent))
         self.sent += data
         await self.storage.backend.write_chunk(self.upload, data, self.storage.session)
 
     async def keep(self, old: bytes, start: int, stop: int) -> None:
-        """Append bytes of the file that is there, whose content is `old`."""
+        """Append bytes of the present file, whose content is `old`."""
         self.sent += old[start:stop]
         await self.storage.backend.keep_range(self.upload, start, stop, self.storage.session)
 
@@ -237,7 +237,7 @@ class StorageWrite:
         await self.storage.backend.abort_write(self.upload, self.storage.session)
 
     async def fails_with(self, error: type[Exception], tail: bytes = b"tail") -> None:
-        """Finish, which must not succeed, and abort as the contract says."""
+        """Finish, which must fail with `error`, and abort as the contract requires."""
         with pytest.raises(error):
             await self.finish(tail)
         await self.abort()

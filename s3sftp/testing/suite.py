@@ -1,4 +1,4 @@
-"""What every class of promises inherits: a storage to run on, and what it is exempt from."""
+"""The base class of all groups of promises: opens the storage, and declares its exemptions."""
 
 from __future__ import annotations
 
@@ -23,39 +23,42 @@ _SPOOL_BYTES = 256 << 20
 
 
 class Promises:
-    """Tests of a storage. The methods may be `async`; they get `storage`, an empty directory of its own.
+    """Tests of a storage. The methods may be `async`; they get `storage`, an empty directory of their own.
 
-    One backend serves all tests of a class: it is opened, started, and in the end stopped, on one event loop.
+    One backend serves all tests of a class: it is opened, started and finally stopped, on one event loop.
     """
 
     exempt: ClassVar[Mapping[str, str]] = {}
-    """Promises that this storage cannot keep, and why: `{"test_name": "reason"}`, or `"test_name[case]"`.
-    The report shows each as an expected failure; one that is kept after all fails: the list is true."""
+    """Promises that this storage cannot keep, with the reason: `{"test_name": "reason"}`, or
+    `"test_name[case]"`. The report shows each as an expected failure. One that is kept after all fails, so
+    the list stays true."""
 
     session: ClassVar[Session] = Session("alice", attributes={"tenant": "one"})
-    """Who asks."""
+    """The session that most calls are made in."""
     other_session: ClassVar[Session] = Session(
         "bob", "192.0.2.7:4022", "OpenSSH_9.9", "s-2", attributes={"tenant": "one"}
     )
-    """Somebody else, who sees the same files at the same time."""
+    """Another session, which sees the same files at the same time."""
     stranger: ClassVar[Session | None] = None
-    """Somebody who must not see them, of another tenant say. None: this storage has one world for all."""
+    """A session that must not see these files, such as one of another tenant. None: all sessions share one
+    world."""
 
     page_entries: ClassVar[int] = 100
-    """How many entries a page of a listing has at most: a listing that is longer must be whole too."""
+    """Maximum entries of a page of a listing: the tests make a directory with more, which must be listed
+    whole."""
     limit_seconds: ClassVar[float] = 60
-    """How long one test may take."""
+    """Maximum seconds for one test."""
     _stage: ClassVar[LoopRunner]
     _shared: ClassVar[Storage | None]
 
     def open_storage(self) -> AbstractAsyncContextManager[Backend | Subject]:
-        """A fresh storage with nothing in it: its backend, not started; or a `Subject` that says more.
+        """Open a fresh, empty storage: its backend, not yet started, or a `Subject` with more.
 
         Called once for the class, and once for each test that needs a root of its own.
         """
         raise NotImplementedError(f"{type(self).__name__}.open_storage must say what to test")
 
-    # ── how it is run ───────────────────────────────────────────────────────────────────────────────
+    # ── fixtures ────────────────────────────────────────────────────────────────────────────────────
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -83,7 +86,7 @@ class Promises:
 
     @pytest.fixture
     def shared(self) -> Storage:
-        """The root of the storage that all tests of the class use."""
+        """The root of the storage that all tests of the class share."""
         cls = type(self)
         if cls._shared is None:
             cls._shared = self._stage.enter(self._opened())
@@ -91,7 +94,7 @@ class Promises:
 
     @pytest.fixture
     def storage(self, shared: Storage) -> Iterator[Storage]:
-        """An empty directory in it; whatever a test does there, no upload may be left."""
+        """An empty directory in it. Whatever a test does there, it must leave no upload behind."""
         left = self._stage.run(shared.unfinished_uploads())
         mine = replace(shared, top=Place((b"case-%d" % next(_cases),)), unfinished_before=left)
         self._stage.run(mine.mkdir(""))
@@ -100,7 +103,7 @@ class Promises:
 
     @pytest.fixture
     def empty_storage(self) -> Iterator[Storage]:
-        """The root of another storage, with nothing in it."""
+        """The root of another storage, which is empty."""
         storage = self._stage.enter(self._opened())
         try:
             yield storage

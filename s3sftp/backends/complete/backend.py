@@ -1,4 +1,4 @@
-"""A backend with everything: what it has itself, and the rest made of that."""
+"""Makes a `CompleteBackend` of any backend: its own operations, and replacements for those that it lacks."""
 
 from __future__ import annotations
 
@@ -32,14 +32,15 @@ from s3sftp.backends.spool import SpoolQuota
 from s3sftp.errors import Changed, IsADirectory, NotADirectory, NotFound, StorageFailure
 
 _MOST_NAMES = 100_000
-"""So many names of a directory are remembered, to show each once."""
+"""Names of a directory that are remembered, so that a listing shows each once."""
 
 
 def complete(backend: Backend, room: SpoolQuota) -> CompleteBackend:
-    """The backend with everything; the very same object if its class says that it is a `CompleteBackend`.
+    """Return the backend with all operations: the same object if its class derives from `CompleteBackend`.
 
-    `room` is the disk that uploads and copies of files may use. Raises ConfigurationError with all that is
-    wrong with the backend.
+    `room` is the disk quota that uploads and copies of files may use.
+
+    Raises ConfigurationError: if the backend does not fit the contract; the error lists all problems.
     """
     can = examine(backend)
     if is_complete(backend):
@@ -51,7 +52,7 @@ def complete(backend: Backend, room: SpoolQuota) -> CompleteBackend:
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """A backend, and what does the operations that it lacks."""
+    """A backend, and the implementations of the operations that it lacks."""
 
     theirs: BackendGuard
     can: Capabilities
@@ -70,7 +71,8 @@ class Parts:
 
 
 class CompletedBackend(CompleteBackend):
-    """Made of another backend. Raises StorageErrors, and what nobody foresaw."""
+    """A backend completed with replacements. Raises StorageErrors, and any other exception of the backend's
+    code."""
 
     def __init__(self, backend: Backend, can: Capabilities, room: SpoolQuota) -> None:
         self._parts = Parts.of(backend, can, room, self.read_file_range)
@@ -78,7 +80,7 @@ class CompletedBackend(CompleteBackend):
         self.begin_is_free = can.begin_is_free
 
     async def _now(self) -> Parts:
-        """What an operation that begins now works with: always the same, unless a subclass replaces it."""
+        """The parts that an operation works with. Always the same, unless a subclass replaces them."""
         return self._parts
 
     @property
@@ -243,7 +245,7 @@ def _ours(upload: Upload) -> SpooledUpload | StreamedUpload:
 
 
 def _unseen(page: Sequence[Entry], seen: set[bytes]) -> list[Entry]:
-    """The entries whose names come for the first time."""
+    """The entries whose names have not been seen before."""
     unseen = []
     for entry in page:
         if entry.name not in seen:

@@ -1,9 +1,9 @@
-"""The callbacks that a backend has, made safe to call: errors of the tree, answers of the right type.
+"""Guards the calls of a backend's methods: translates their errors and validates the types of answers.
 
-OSError           the error of the tree that means the same
+OSError           becomes the error of the tree with the same meaning
 StorageError      passes
-CancelledError    passes, if it is the caller who is cancelled; else the call has failed
-anything else     passes: the client gets a reference number, the log the rest
+CancelledError    passes if the caller is cancelled; otherwise the call has failed
+anything else     passes: the client gets a reference number, and the log the details
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _CHECK_OF = {each.name: CHECKS[each.answer] for each in (*LIFE_CYCLE.values(), *
 
 
 class _ErrorTranslation:
-    """Turns OSErrors into the errors of the tree that mean the same, a stray cancellation into a failure."""
+    """Turns OSErrors into errors of the tree, and a cancellation that is not the caller's into a failure."""
 
     def __enter__(self) -> None: ...
 
@@ -55,11 +55,11 @@ _translated = _ErrorTranslation()
 
 
 class BackendGuard:
-    """One backend. Only what it has may be called."""
+    """Calls the methods of one backend. Only methods that it has may be called."""
 
     def __init__(self, backend: Backend) -> None:
         self.name = backend_name(backend)
-        self._theirs: Any = backend  # its optional callbacks have no type: `examine` has looked at them
+        self._theirs: Any = backend  # optional methods have no static type: `examine` has checked them
 
     async def call(
         self,
@@ -67,10 +67,10 @@ class BackendGuard:
         *arguments: P.args,
         **keywords: P.kwargs,
     ) -> T:
-        """Call a method of the contract, such as `Backend.file_info`, with what it takes.
+        """Call a method of the contract, such as `Backend.file_info`, with its arguments.
 
-        Raises StorageFailure if the answer does not have the type that the contract declares, and whatever
-        the backend raises.
+        Raises StorageFailure: if the answer does not have the type that the contract declares.
+        Raises any other error: if the backend raises it.
         """
         name = method.__name__
         with _translated:
@@ -87,7 +87,7 @@ class BackendGuard:
     async def read_file_range(
         self, place: Place, start: int, stop: int, version: str | None, session: Session
     ) -> AsyncGenerator[Buffer, None]:
-        """As `RangedReads.read_file_range`; each piece is `bytes`, and their number is right."""
+        """As `RangedReads.read_file_range`, but each piece is `bytes`, and their total length is checked."""
         at = start
         arguments = (place, start, stop, version, session)
         with _translated:
@@ -97,32 +97,33 @@ class BackendGuard:
                     at += len(data)
                     if at > stop:
                         raise self._broken(f"read_file_range yielded more than the bytes {start} to {stop}")
-                    yield data if isinstance(data, bytes) else bytes(data)  # theirs may change later
+                    yield data if isinstance(data, bytes) else bytes(data)  # the backend may reuse its own
         if at < stop:
             raise self._broken(f"read_file_range ended at {at}, where {stop} was asked for")
 
     async def read_file(self, place: Place, session: Session) -> Buffer:
-        """As `Backend.read_file`; an mmap comes as a view."""
+        """As `Backend.read_file`; an `mmap` is returned as a view."""
         return await self.call(CompleteBackend.read_file, place, session)
 
     async def write_file(self, place: Place, data: Buffer, session: Session) -> FileInfo:
-        """As `Backend.write_file`, and always says what is stored."""
+        """As `Backend.write_file`, but always returns what is stored."""
         stored = await self.call(Backend.write_file, place, data, session)
         return await self.call(Backend.file_info, place, session) if stored is None else stored
 
     async def copy(self, source: Place, target: Place, session: Session, *, version: str | None) -> FileInfo:
-        """As `Extras.copy`, and always says what is stored."""
+        """As `Extras.copy`, but always returns what is stored."""
         with _translated:
             stored = await self._theirs.copy(source, target, session, version=version)
         return await self.stored("copy", stored, target, session)
 
     async def finish_write(self, upload: Upload, tail: Buffer, finish: Finish, session: Session) -> object:
-        """What the backend says of what it has published: for `stored`."""
+        """Returns the backend's answer, which `stored` takes."""
         with _translated:
             return await self._theirs.finish_write(upload, tail, finish, session)
 
     async def stored(self, method: str, stored: object, place: Place, session: Session) -> FileInfo:
-        """What a method says is stored now; None: ask."""
+        """The file that is now stored, as a method has returned it; if it returned None, the backend is
+        asked."""
         if stored is None:
             return await self.call(Backend.file_info, place, session)
         checked: FileInfo = self._checked(method, stored)
@@ -140,11 +141,11 @@ class BackendGuard:
             raise wrong.of(self.name, method) from wrong
 
     async def _iterated(self, method: str, *arguments: object) -> AsyncGenerator[Any, None]:
-        """What an async generator yields; it is closed when nobody wants more."""
+        """The items of an async generator, which is closed when the caller stops."""
         items = getattr(self._theirs, method)(*arguments)
         if not hasattr(items, "__aiter__"):
             if hasattr(items, "close"):
-                items.close()  # a coroutine that nobody awaits would complain
+                items.close()  # a coroutine that is never awaited would cause a warning
             wrong = InvalidResult(items, "an async iterator")
             raise wrong.of(self.name, method) from wrong
         try:

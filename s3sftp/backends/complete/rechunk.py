@@ -1,4 +1,4 @@
-"""Pieces of any size become chunks of exactly the size that an upload wants."""
+"""Cuts pieces of any size into chunks of exactly the size that an upload requires."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ ReadRange = Callable[[Place, int, int, str | None, Session], AsyncIterator[Buffe
 
 
 class Rechunker:
-    """One chunk after the other; the last bytes stay in `rest`: they are the tail if nothing follows."""
+    """Writes one chunk after the other. The last bytes stay in `rest`: they are the tail if nothing
+    follows."""
 
     def __init__(self, upload: Upload, write: Callable[[Buffer], Awaitable[None]]) -> None:
         self.rest = bytearray()
@@ -20,7 +21,7 @@ class Rechunker:
         self._write = write
 
     async def put(self, data: Buffer) -> None:
-        """Append bytes, and write the chunks that are full."""
+        """Append bytes, and write every chunk that is full."""
         self.rest += data
         while len(self.rest) > self._upload.chunk_bytes:
             size = self._upload.chunk_bytes
@@ -30,7 +31,7 @@ class Rechunker:
 
 
 def base_of(intent: WriteIntent) -> FileInfo:
-    """The file of which bytes are to be kept."""
+    """The file of which bytes are kept."""
     if intent.base is None:
         raise StorageFailure(detail="bytes of an old file are to be kept, and there is none")
     return intent.base

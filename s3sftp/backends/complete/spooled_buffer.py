@@ -1,4 +1,4 @@
-"""Bytes in order that wait to be used: in memory while they are few, then in a private temporary file."""
+"""A byte buffer that is held in memory while it is small, and in a private temporary file beyond that."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from s3sftp.backends.spool import SpoolFile, SpoolQuota
 _EACH_BYTES = 8 << 20
 _TOTAL_BYTES = 64 << 20
 _STEP_BYTES = 4 << 20
-"""Written to the spool at once."""
+"""Bytes per write to the spool."""
 
 
 class MemoryQuota:
-    """Memory that all held bytes together may use; what does not fit goes to the spool."""
+    """Bounds the memory of all buffers together, and of each. What exceeds it goes to the spool."""
 
     def __init__(self, each: int = _EACH_BYTES, total: int = _TOTAL_BYTES) -> None:
         self.each = each
@@ -22,7 +22,8 @@ class MemoryQuota:
         self.used = 0
 
     def try_take(self, has: int, more: int) -> bool:
-        """Use `more` bytes for something that `has` some already; False: there is no room."""
+        """Use `more` bytes for a buffer that already has `has`. Returns False if the quota does not allow
+        it."""
         if has + more > self.each or self.used + more > self.total:
             return False
         self.used += more
@@ -31,14 +32,14 @@ class MemoryQuota:
 
 @dataclass(frozen=True, slots=True)
 class BufferQuotas:
-    """Where bytes may be held."""
+    """The memory and disk quotas of buffers."""
 
     spool: SpoolQuota
     memory: MemoryQuota = field(default_factory=MemoryQuota)
 
 
 class SpooledBuffer:
-    """Bytes that are appended, one call after the other, and then read. `close` gives the room back."""
+    """Bytes that are appended, one call after the other, and then read. `close` returns the quota."""
 
     def __init__(self, rooms: BufferQuotas) -> None:
         self.size = 0
@@ -48,7 +49,10 @@ class SpooledBuffer:
         self._spool: SpoolFile | None = None
 
     async def append(self, data: Buffer) -> None:
-        """Copies `data`. Raises NoSpace when it fits neither in memory nor into the spool."""
+        """Append a copy of `data`.
+
+        Raises NoSpace: if neither memory nor the spool has room for it.
+        """
         if self._spool is None and self._rooms.memory.try_take(self.size, len(data)):
             self._pieces.append(bytes(data))
             self._in_memory += len(data)
@@ -63,11 +67,12 @@ class SpooledBuffer:
         return memoryview(self._joined())[start:stop]
 
     def whole(self) -> Buffer:
-        """All of it: bytes, or a read-only view of the spool file, which takes no memory of the process."""
+        """The whole content: bytes, or a read-only view of the spool file, which takes no memory of the
+        process."""
         return self._joined() if self._spool is None else self._spool.mapped(self.size)
 
     def close(self) -> None:
-        """Let go of it; views of `whole` stay good. May be called again."""
+        """Free the memory and the spool file. Views from `whole` stay valid. May be called again."""
         self._forget_memory()
         if self._spool is not None:
             self._spool.close()

@@ -1,8 +1,8 @@
-"""Uploads to a storage that only takes whole files: held until CLOSE, then written at once.
+"""Uploads to a storage that only takes whole files: held until CLOSE, then written in one call.
 
-What is promised at CLOSE (the target does not exist yet, the old file is still the same) is looked at right
-before the file is written. No other upload of this process comes between; somebody else may, as that is not
-atomic: a storage that must hold it against others streams its writes.
+The conditions of the upload (the target does not exist, the base is unchanged) are checked immediately before
+the file is written. Other uploads of this process cannot come between, but other processes can, because check
+and write are not atomic. A storage that must keep the conditions against others has to stream its writes.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _log = get_logger(__name__)
 
 
 class SpooledUpload(Upload):
-    """Bytes that wait for the end."""
+    """An upload whose bytes are held until it is finished."""
 
     def __init__(
         self, writes: SpooledUploads, place: Place, intent: WriteIntent, rooms: BufferQuotas
@@ -44,7 +44,7 @@ class SpooledUpload(Upload):
 
 
 class SpooledUploads:
-    """The four callbacks that stream writes, on `write_file`."""
+    """The four methods of `StreamedWrites`, implemented on `write_file`."""
 
     def __init__(
         self, theirs: BackendGuard, can: Capabilities, rooms: BufferQuotas, read_range: ReadRange
@@ -56,7 +56,11 @@ class SpooledUploads:
         self._lines: WeakValueDictionary[Place, asyncio.Lock] = WeakValueDictionary()
 
     async def begin(self, place: Place, intent: WriteIntent, session: Session) -> Upload:
-        """Raises IsADirectory, and whatever keeps the storage from being asked."""
+        """Begin an upload.
+
+        Raises IsADirectory: if a directory has the name.
+        Raises any other StorageError: if the storage cannot be asked.
+        """
         present = await self._present(place, session)
         if present is not None and present.is_dir:
             raise IsADirectory
@@ -86,7 +90,11 @@ class SpooledUploads:
         _ours(upload).held.close()
 
     async def _look(self, upload: SpooledUpload, finish: Finish, session: Session) -> None:
-        """Raises AlreadyExists, Changed."""
+        """Check the conditions of the upload.
+
+        Raises AlreadyExists: if the upload is exclusive and the file exists.
+        Raises Changed: if bytes of the base were kept and the file is no longer that version.
+        """
         intent = upload.intent
         base = intent.base if finish.base_kept else None
         if not intent.exclusive and base is None:
@@ -106,7 +114,7 @@ class SpooledUploads:
     async def _with_mtime(
         self, place: Place, info: FileInfo, mtime: float | None, session: Session
     ) -> FileInfo:
-        """The file is stored: a time that cannot be kept does not fail it."""
+        """Set the time of a file that is stored; a failure to do so does not fail the upload."""
         if mtime is None or not self._can.has(Extras.set_mtime):
             return info
         try:

@@ -1,4 +1,4 @@
-"""Uploads to a storage that streams writes: its own four callbacks, and ranges kept for one that cannot."""
+"""Uploads to a storage that streams writes: its own four methods, and `keep_range` for one that lacks it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _log = get_logger(__name__)
 
 
 class StreamedUpload(Upload):
-    """The backend's upload, and what we have to know of it."""
+    """The backend's upload with the state that we keep for it."""
 
     def __init__(self, writes: StreamedUploads, place: Place, intent: WriteIntent, theirs: Upload) -> None:
         self.writes = writes
@@ -24,15 +24,16 @@ class StreamedUpload(Upload):
         self.intent = intent
         self.theirs = theirs
         self.size = 0
-        """Bytes that came until now; so no backend has to count them."""
+        """Bytes received so far, so that no backend has to count them."""
         self.recut: Rechunker | None = None
-        """From the first range on that is kept by writing it: chunks are cut anew, one after the other."""
+        """Set when the first range is kept by writing its bytes: from then on chunks are cut anew, and
+        written one after the other."""
         self.line = asyncio.Lock()
         self.ended = False
         self.published: FileInfo | None = None
-        """What their `finish_write` has published, once it has returned."""
+        """What the backend's `finish_write` has published, once it has returned."""
 
-    # what the backend says, whenever it is asked: the size may grow with each chunk
+    # read from the backend's upload at every access, because its sizes may grow with each chunk
     @property
     def chunk_bytes(self) -> int:  # type: ignore[override]
         return self.theirs.chunk_bytes
@@ -55,7 +56,7 @@ class StreamedUpload(Upload):
 
 
 class StreamedUploads:
-    """The four callbacks of a backend that has them."""
+    """The four methods of a backend that has them."""
 
     def __init__(self, theirs: BackendGuard, can: Capabilities, read_range: ReadRange) -> None:
         self._theirs = theirs
@@ -76,7 +77,7 @@ class StreamedUploads:
         mine.size += len(data)
 
     async def keep(self, upload: Upload, start: int, stop: int, session: Session) -> None:
-        """Without a callback for it the bytes are read, and written where they belong."""
+        """Keep a range. Without a method for it, the bytes are read, and written at their position."""
         mine = _ours(upload)
         mine.size += stop - start
         if self._can.has(Extras.keep_range):
@@ -98,13 +99,13 @@ class StreamedUploads:
             await mine.recut.put(tail)
             tail = bytes(mine.recut.rest)
         stored = await self._theirs.finish_write(mine.theirs, tail, finish, session)
-        mine.ended = True  # whatever is said of it: what is published is not aborted
+        mine.ended = True  # whatever validation says of the answer: a published file is not aborted
         mine.published = FileInfo.file(size, finish.mtime)
         mine.published = await self._theirs.stored("finish_write", stored, mine.place, session)
         return mine.published
 
     async def abort(self, upload: Upload, session: Session) -> None:
-        """Throw it away, once; a backend that fails at it is told of in the log alone."""
+        """Abort the upload once. A failure of the backend is only logged."""
         mine = _ours(upload)
         if mine.ended:
             return

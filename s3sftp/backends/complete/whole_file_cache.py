@@ -1,7 +1,7 @@
-"""Whole files that were read once, to answer ranged requests of storages that only read whole files.
+"""Caches whole files, to answer ranged requests of storages that only read whole files.
 
-A copy belongs to one version of a file and to one session. The requests of a reader share it; a few seconds
-after the last of them it is forgotten, and at once when this process changes the file.
+A copy belongs to one version of a file and to one session. All requests of a reader share it. It is dropped a
+few seconds after the last of them, and at once when this process changes the file.
 """
 
 from __future__ import annotations
@@ -33,37 +33,37 @@ class _Content(Protocol):
 
 
 class _Mapped:
-    """A file that the backend has mapped into memory: nothing of it need be held."""
+    """A file that the backend has mapped into memory, so that no bytes of it are held here."""
 
     def __init__(self, view: memoryview) -> None:
         self.size = len(view)
         self._view = view
 
     async def read(self, start: int, stop: int) -> Buffer:
-        return await asyncio.to_thread(bytes, self._view[start:stop])  # it may have to be read from disk
+        return await asyncio.to_thread(bytes, self._view[start:stop])  # may have to read from disk
 
     def close(self) -> None:
-        """The backend's mapping goes with the last view of it."""
+        """Nothing to do: the backend's mapping ends with the last view of it."""
 
 
 class _Copy:
     def __init__(self, place: Place, session: Session, loading: asyncio.Task[_Content]) -> None:
         self.place = place
-        self.session = session  # kept, so that no other object gets its id
+        self.session = session  # referenced, so that no other object gets its id
         self.loading = loading
         self.users = 0
         self.forgetting: asyncio.TimerHandle | None = None
 
     @property
     def content(self) -> _Content | None:
-        """What was read; None while it is being read, and when that failed."""
+        """The content; None while it is being read, and if that has failed."""
         if not self.loading.done() or self.loading.cancelled() or self.loading.exception():
             return None
         return self.loading.result()
 
 
 class WholeFileCache:
-    """The copies of one backend. They give way when the spool has no room for anything else."""
+    """The copies of one backend. Unused copies are dropped when the spool has no room for other data."""
 
     def __init__(
         self, theirs: BackendGuard, rooms: BufferQuotas, *, keep_seconds: float = _KEEP_SECONDS
@@ -72,14 +72,17 @@ class WholeFileCache:
         self._rooms = rooms
         self._keep_seconds = keep_seconds
         self._copies: dict[_Key, _Copy] = {}
-        """Those that may be shared, the longest unused first."""
+        """The copies that may be shared, the least recently used first."""
         self._ending: set[asyncio.Task[_Content]] = set()
         rooms.spool.reclaim = self.forget_idle
 
     async def pieces(
         self, place: Place, start: int, stop: int, version: str | None, session: Session
     ) -> AsyncGenerator[Buffer, None]:
-        """As `RangedReads.read_file_range`. Raises NoSpace when the file does not fit into the spool."""
+        """As `RangedReads.read_file_range`.
+
+        Raises NoSpace: if the file does not fit into the spool.
+        """
         with self._copy_of(place, version, session) as copy:
             content = await asyncio.shield(copy.loading)
             if stop > content.size:
@@ -88,9 +91,12 @@ class WholeFileCache:
                 yield await content.read(at, min(at + _PIECE_BYTES, stop))
 
     async def whole(self, place: Place, version: str | None, session: Session) -> Buffer:
-        """The file as it is, which must be at the version. Raises Changed.
+        """Return the content of a file that must be at `version`.
 
-        Asked before and after: before, because what is read may be older than what is asked for later.
+        The version is checked before and after. The check before is needed because a read may return older
+        content than a later `file_info` describes.
+
+        Raises Changed: if the file is not at the version.
         """
         await self._insist(place, version, session)
         data = await self._theirs.read_file(place, session)
@@ -98,27 +104,27 @@ class WholeFileCache:
         return data
 
     def drop(self, *places: Place) -> None:
-        """What is at these places, or below, has changed: nobody gets its copies any more."""
+        """Something at these places, or below, has changed: later requests do not get their copies."""
         for key, copy in list(self._copies.items()):
             if any(copy.place.is_within(place) for place in places):
                 del self._copies[key]
                 self._end_if_unused(copy)
 
     def begin_anew(self, place: Place, session: Session) -> None:
-        """The session opens a file of which nobody can tell versions: it is read again."""
+        """The session opens a file without versions: the next request reads it again."""
         copy = self._copies.pop((place, None, id(session)), None)
         if copy is not None:
             self._end_if_unused(copy)
 
     def forget_idle(self) -> None:
-        """Give back the room of what nobody uses at the moment."""
+        """Free all copies that are not in use."""
         for key, copy in list(self._copies.items()):
             if not copy.users:
                 del self._copies[key]
                 self._end_if_unused(copy)
 
     async def close(self) -> None:
-        """Let go of all of them."""
+        """Free all copies."""
         self.drop(Place())
         if self._ending:
             await asyncio.wait(self._ending)
@@ -141,13 +147,13 @@ class WholeFileCache:
                 self._leave(key, copy)
 
     def _leave(self, key: _Key, copy: _Copy) -> None:
-        """Nobody uses it: keep it for the next request, if it is good for one."""
+        """The last user has left: keep the copy for the next request, if it may be shared."""
         if self._copies.get(key) is copy and copy.content is None:
             del self._copies[key]
         if self._copies.get(key) is not copy:
             self._end_if_unused(copy)
             return
-        self._copies[key] = self._copies.pop(key)  # used last
+        self._copies[key] = self._copies.pop(key)  # now the most recently used
         loop = asyncio.get_running_loop()
         copy.forgetting = loop.call_later(self._keep_seconds, self._forget, key, copy)
         idle = [at for at, other in self._copies.items() if not other.users]
@@ -155,14 +161,14 @@ class WholeFileCache:
             self._end_if_unused(self._copies.pop(at))
 
     def _forget(self, key: _Key, copy: _Copy) -> None:
-        """Its time is over."""
+        """The copy has expired."""
         if not copy.users and self._copies.get(key) is copy:
             del self._copies[key]
             self._end_if_unused(copy)
 
     def _end_if_unused(self, copy: _Copy) -> None:
         if copy.users:
-            return  # its last user ends it
+            return  # its last user closes it
         if copy.forgetting is not None:
             copy.forgetting.cancel()
         if (content := copy.content) is not None:

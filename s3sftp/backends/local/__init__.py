@@ -1,4 +1,4 @@
-"""A directory of this machine as storage.
+"""Stores files in a directory of this machine.
 
 `LocalBackend` is loaded when it is first used: the options alone need neither threads nor system calls.
 """

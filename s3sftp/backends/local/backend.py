@@ -1,5 +1,8 @@
-"""The contract on a directory of this machine. What it does on disk is in the modules beside, each call of
-which runs in a thread; here is only what is done in which order."""
+"""Implements the contract on a directory of this machine.
+
+This module determines the order of the steps. The disk operations are in its sibling modules, and every call
+of them runs in a thread.
+"""
 
 from __future__ import annotations
 
@@ -38,7 +41,7 @@ _READ_BYTES = 256 << 10
 
 
 class LocalBackend(CompleteBackend):
-    """Files below one directory, of which nothing leads out."""
+    """Files below one directory. No path leads out of it."""
 
     name = "local"
 
@@ -53,7 +56,10 @@ class LocalBackend(CompleteBackend):
         return self.options.chunk_bytes
 
     async def start(self) -> None:
-        """Open the root. Raises ConfigurationError when it cannot be served."""
+        """Open the root.
+
+        Raises ConfigurationError: if it cannot be served.
+        """
         root = await self._threads.run(self._open_root)
         _log.debug("storage.opened", containment="openat2" if root.by_openat2 else "walk")
         if root.may_have_stale_files:
@@ -70,7 +76,7 @@ class LocalBackend(CompleteBackend):
         await threads.stop()
 
     def _open_root(self) -> Root:
-        """In a thread, which goes on when nobody waits for it any more: then `stop` finds it here."""
+        """Runs in a thread, which continues if its caller is cancelled; `stop` then finds the root here."""
         self._root = open_root(self.options)
         return self._root
 
@@ -110,7 +116,7 @@ class LocalBackend(CompleteBackend):
         finally:
             try:
                 await self._threads.surely(opened.close)
-            finally:  # also when the client goes at this very moment
+            finally:  # also if the client disconnects at this moment
                 await self._threads.surely(file.close)
 
     async def set_mtime(self, place: Place, mtime: float, session: Session) -> bool:
@@ -209,7 +215,10 @@ class LocalBackend(CompleteBackend):
             start += len(piece)
 
     async def _copy(self, opened: SourceFile, start: int, stop: int, file: UncommittedFile, at: int) -> None:
-        """In pieces, so that it can be cancelled. Raises Changed."""
+        """Copy bytes in pieces, so that it can be cancelled.
+
+        Raises Changed: if the source has changed since it was opened.
+        """
         while start < stop:
             count = min(PIECE_BYTES, stop - start)
             await self._threads.run(copy_range, opened.descriptor, start, count, file.descriptor, at)

@@ -1,4 +1,4 @@
-"""A listing, page by page: the kernel's directory stream, held open between the pages."""
+"""Lists a directory page by page from the kernel's directory stream, which stays open between pages."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PAGE_ENTRIES = 500
 
 
 class DirectoryScan:
-    """One listing. Called from one thread at a time."""
+    """One listing in progress. Called from one thread at a time."""
 
     def __init__(self, tree: DirectoryTree, place: Place) -> None:
         self._tree = tree
@@ -26,7 +26,11 @@ class DirectoryScan:
         self._entries: Iterator[os.DirEntry[str]] | None = None
 
     def next_page(self) -> Sequence[Entry] | None:
-        """The next entries that are served; None at the end. Raises NotFound, NotADirectory."""
+        """The next entries that are served; None at the end.
+
+        Raises NotFound: if there is no such directory.
+        Raises NotADirectory: if it is a file.
+        """
         if self._entries is None:
             self._entries = self._open()
         while names := [os.fsencode(each.name) for each in islice(self._entries, PAGE_ENTRIES)]:
@@ -35,7 +39,7 @@ class DirectoryScan:
         return None
 
     def close(self) -> None:
-        """May be called twice, and before anything was listed."""
+        """Close the stream. May be called twice, and before the first page."""
         close = getattr(self._entries, "close", None)
         if close is not None:
             close()
@@ -49,7 +53,7 @@ class DirectoryScan:
         return os.scandir(self._directory)
 
     def _entry(self, name: bytes) -> Entry | None:
-        """None for what is not served, and for what vanished since the stream had it."""
+        """The entry of a name; None if it is not served, or has been removed since it was listed."""
         if is_reserved(name):
             remove_if_stale(self._directory, name)
             return None

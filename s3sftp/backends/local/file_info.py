@@ -1,7 +1,7 @@
-"""What a stat of the file system says in the terms of the contract, and what is not served at all.
+"""Translates a stat of the file system into a `FileInfo`, and decides which kinds of files are served.
 
-Regular files and directories are served. Symbolic links are only where they are followed, and then seen as
-what they lead to; sockets, pipes and devices never are.
+Regular files and directories are served. Symbolic links are served only where they are followed, and then
+appear as their target. Sockets, pipes and devices never are.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _SPECIAL_REFUSED = "neither a file nor a directory"
 
 
 def require_file_or_directory(status: os.stat_result) -> None:
-    """Raises PermissionDenied for whatever is neither a file nor a directory."""
+    """Raises PermissionDenied: if it is neither a file nor a directory."""
     if stat.S_ISLNK(status.st_mode):
         raise PermissionDenied(LINK_REFUSED)
     if not (stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode)):
@@ -29,21 +29,26 @@ def is_dir(status: os.stat_result) -> bool:
 
 
 def require_file(status: os.stat_result) -> None:
-    """Raises IsADirectory, PermissionDenied."""
+    """Raises IsADirectory: if it is a directory.
+    Raises PermissionDenied: if it is neither a file nor a directory."""
     require_file_or_directory(status)
     if is_dir(status):
         raise IsADirectory
 
 
 def require_directory(status: os.stat_result) -> None:
-    """Raises NotADirectory, PermissionDenied."""
+    """Raises NotADirectory: if it is a file.
+    Raises PermissionDenied: if it is neither a file nor a directory."""
     require_file_or_directory(status)
     if not is_dir(status):
         raise NotADirectory
 
 
 def info_of(status: os.stat_result) -> FileInfo:
-    """Raises PermissionDenied for what is not served."""
+    """The `FileInfo` of a stat.
+
+    Raises PermissionDenied: if it is neither a file nor a directory.
+    """
     require_file_or_directory(status)
     mode = stat.S_IMODE(status.st_mode)
     mtime = status.st_mtime_ns / 1e9
@@ -53,7 +58,7 @@ def info_of(status: os.stat_result) -> FileInfo:
 
 
 def version_of(status: os.stat_result) -> str:
-    """Which content a file has. The change time is in it because inodes are used again, and because
-    anybody may set a modification time."""
+    """The version of a file's content. It includes the change time because inode numbers are reused, and
+    because anybody who may write the file may set its modification time."""
     numbers = (status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
     return "-".join(f"{number:x}" for number in numbers)

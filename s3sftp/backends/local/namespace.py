@@ -1,7 +1,8 @@
-"""Making, removing and renaming: each is one call of the kernel on a directory's descriptor and a name.
+"""Makes, removes and renames files and directories, each by one system call.
 
-What a name stands for is looked at first, so that a refusal says why. Somebody else may change it before the
-call; the kernel then decides by what is there, in that same directory.
+The call takes a directory's descriptor and a name. The name is looked up first, so that a refusal can give
+its reason. If another process changes it before the call, the kernel decides by what is there then, in that
+same directory.
 """
 
 from __future__ import annotations
@@ -20,7 +21,11 @@ _NOT_SUPPORTED = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP)
 
 
 def make_dir(tree: DirectoryTree, place: Place) -> None:
-    """Make a directory, and those above it that are missing. Raises AlreadyExists, NotADirectory."""
+    """Make a directory and its missing parents.
+
+    Raises AlreadyExists: if the name is taken.
+    Raises NotADirectory: if a parent's name belongs to a file.
+    """
     if place.is_root:
         raise AlreadyExists
     with tree.place_for(place) as directory:
@@ -28,7 +33,12 @@ def make_dir(tree: DirectoryTree, place: Place) -> None:
 
 
 def del_dir(tree: DirectoryTree, place: Place) -> None:
-    """Remove an empty directory. Raises NotFound, NotADirectory, NotEmpty."""
+    """Remove an empty directory.
+
+    Raises NotFound: if there is nothing at `place`.
+    Raises NotADirectory: if it is a file.
+    Raises NotEmpty: if the directory contains anything.
+    """
     if place.is_root:
         raise InvalidRequest("the root cannot be removed")
     require_directory(tree.look(place))
@@ -43,7 +53,11 @@ def del_dir(tree: DirectoryTree, place: Place) -> None:
 
 
 def delete(tree: DirectoryTree, place: Place) -> None:
-    """Remove a file; of a link that is followed, the link. Raises NotFound, IsADirectory."""
+    """Remove a file. If it is a link that is followed, the link itself is removed.
+
+    Raises NotFound: if there is nothing at `place`.
+    Raises IsADirectory: if it is a directory.
+    """
     require_file(tree.look(place))
     with tree.parent(place) as directory:
         os.unlink(place.name, dir_fd=directory)
@@ -51,7 +65,13 @@ def delete(tree: DirectoryTree, place: Place) -> None:
 
 
 def rename(tree: DirectoryTree, source: Place, target: Place, *, overwrite: bool) -> None:
-    """Move a file or a directory. Raises NotFound, AlreadyExists, InvalidRequest, Unsupported."""
+    """Move a file or a directory, as the contract's `rename`.
+
+    Raises NotFound: if there is nothing at `source`.
+    Raises AlreadyExists: if the target exists and may not be replaced.
+    Raises InvalidRequest: if the target is inside the source.
+    Raises Unsupported: if the file system cannot do it.
+    """
     status = tree.look(source)
     require_file_or_directory(status)
     if source.is_root or (target.is_within(source) and (is_dir(status) or target != source)):
@@ -81,7 +101,10 @@ def rename(tree: DirectoryTree, source: Place, target: Place, *, overwrite: bool
 
 
 def set_mtime(tree: DirectoryTree, place: Place, mtime: float) -> None:
-    """Set the modification time of a file or a directory. Raises NotFound."""
+    """Set the modification time of a file or a directory.
+
+    Raises NotFound: if there is nothing at `place`.
+    """
     require_file_or_directory(tree.look(place))
     opened = tree.open(place, QUIETLY)
     try:
@@ -95,14 +118,17 @@ def set_mtime(tree: DirectoryTree, place: Place, mtime: float) -> None:
 def rename_exclusive(
     source_dir: int, source: bytes, target_dir: int, target: bytes, *, directory: bool = False
 ) -> None:
-    """Rename onto a name that nothing has, in one step. Raises FileExistsError."""
+    """Rename onto a free name in one atomic step.
+
+    Raises FileExistsError: if the name is taken.
+    """
     try:
         syscalls.rename_exclusive(source_dir, source, target_dir, target)
     except OSError as error:
         if error.errno not in _NOT_SUPPORTED:
             raise
         if directory:
-            # the caller has looked; all that could be replaced now is an empty directory made since then
+            # the caller has checked the name; only an empty directory made since then could be replaced
             os.rename(source, target, src_dir_fd=source_dir, dst_dir_fd=target_dir)
         else:
             os.link(source, target, src_dir_fd=source_dir, dst_dir_fd=target_dir, follow_symlinks=False)
@@ -110,7 +136,7 @@ def rename_exclusive(
 
 
 def stat_or_none(tree: DirectoryTree, place: Place) -> os.stat_result | None:
-    """What has that name, None when nothing does."""
+    """The stat of a name; None if it is free."""
     try:
         return tree.look(place)
     except (NotFound, FileNotFoundError):

@@ -1,4 +1,4 @@
-"""The options of the local backend: which directory, and how to treat it."""
+"""The options of the local backend: which directory it serves, and how."""
 
 from __future__ import annotations
 
@@ -29,21 +29,21 @@ class LocalOptions(Options):
     """A directory of this machine as storage (`backend = "local"`)."""
 
     root: LocalPath
-    """The directory, as an absolute path. It has to exist. Nothing outside it is ever read or changed."""
+    """The directory, as an absolute path. It must exist. Nothing outside it is ever read or changed."""
     follow_symlinks: bool = False
     """Follow symbolic links that lead to something inside `root` by a relative path; others are refused.
-    Needs Linux 5.6. Off: all are refused, and listings leave them out."""
+    Requires Linux 5.6. If off, all links are refused, and listings leave them out."""
     fsync: bool = True
-    """Make sure that the disk has a file, a new name, or a removal before the client hears of success. Off:
-    faster, and what was acknowledged in the seconds before a loss of power may be lost."""
+    """Wait until a file, a new name or a removal is on disk before reporting success to the client. If off,
+    the server is faster, but a power failure may lose what it acknowledged in the seconds before."""
     file_mode: Mode | None = None
-    """Permissions of files that are written, such as `"0640"`. Default: 0666 less the umask."""
+    """Permissions of new files, such as `"0640"`. Default: 0666 less the umask."""
     dir_mode: Mode | None = None
-    """Permissions of directories that are made, such as `"0750"`. Default: 0777 less the umask."""
+    """Permissions of new directories, such as `"0750"`. Default: 0777 less the umask."""
     chunk_bytes: ByteSize = Field(default=MIB, ge=64 << 10, le=64 * MIB)
-    """How much of an upload is written at once; 4 such chunks may be under way."""
+    """Bytes of an upload that are written in one call; up to 4 such chunks are in progress at once."""
     threads: int = Field(default=16, ge=1, le=256)
-    """Calls of the file system that each worker may have under way at once; more wait."""
+    """Maximum number of concurrent file system calls of each worker; more wait."""
 
     @field_validator("root")
     @classmethod

@@ -1,11 +1,11 @@
-"""Paths that cannot lead out of a directory: the kernel resolves them, below a descriptor of it.
+"""Resolves paths that cannot lead out of a directory: the kernel resolves them below its descriptor.
 
-    openat2     one call for the whole path: RESOLVE_BENEATH, and RESOLVE_NO_SYMLINKS unless links are
-                followed; a directory that somebody moves out meanwhile is noticed by the kernel too
-    walk        where that call is missing (before Linux 5.6, or forbidden by a container): one directory
-                after the other, none of them a link
+    openat2     one call for the whole path, with RESOLVE_BENEATH, and with RESOLVE_NO_SYMLINKS unless links
+                are followed. The kernel also notices a directory that is moved out in the meantime.
+    walk        where that call is missing (before Linux 5.6, or forbidden by a container): opens one
+                directory after the other, none of them a link
 
-Nothing here looks at a path first and uses it later, so there is nothing to swap in between.
+No path is checked first and used later, so there is no moment in which it could be replaced.
 """
 
 from __future__ import annotations
@@ -21,21 +21,23 @@ from s3sftp.backends.local.file_info import LINK_REFUSED
 from s3sftp.errors import Busy, PermissionDenied
 
 _ATTEMPTS = 100
-"""The kernel gives up with EAGAIN when something was renamed while it resolved a link with `..` in it."""
+"""Maximum attempts: the kernel returns EAGAIN if something was renamed while it resolved a link that contains
+`..`."""
 
 
 class Resolver(Protocol):
-    """Opens what is below one directory."""
+    """Opens files and directories below one directory."""
 
     def open(self, names: Sequence[bytes], flags: int) -> int:
-        """A descriptor of what the names lead to; no names: of the directory itself.
+        """A descriptor of the names' target; without names, of the directory itself.
 
-        Raises OSError; PermissionDenied for a link that is not followed.
+        Raises PermissionDenied: if a link is not followed.
+        Raises OSError: if the system refuses.
         """
 
 
 class KernelResolver:
-    """By openat2."""
+    """Resolves by openat2."""
 
     def __init__(self, root: int, *, follow: bool) -> None:
         self._root = root
@@ -58,7 +60,7 @@ class KernelResolver:
 
 
 class WalkingResolver:
-    """By a descriptor for each directory on the way. Follows no links."""
+    """Resolves by opening each directory on the way. Follows no links."""
 
     def __init__(self, root: int) -> None:
         self._root = root
@@ -97,7 +99,7 @@ def _step(directory: int, name: bytes, flags: int) -> int:
 
 
 def _require_real_directory(descriptor: int) -> None:
-    # without O_DIRECTORY the link itself is opened, and can be told from a file
+    # without O_DIRECTORY this opens the link itself, which can then be distinguished from a file
     mode = os.fstat(descriptor).st_mode
     if stat.S_ISLNK(mode):
         raise PermissionDenied(LINK_REFUSED)
@@ -106,7 +108,7 @@ def _require_real_directory(descriptor: int) -> None:
 
 
 def has_openat2(root: int) -> bool:
-    """Whether the kernel has the call and lets us use it."""
+    """Whether the kernel has openat2 and this process may use it."""
     try:
         os.close(syscalls.openat2(root, b".", os.O_PATH | os.O_DIRECTORY, syscalls.RESOLVE_BENEATH))
     except OSError:

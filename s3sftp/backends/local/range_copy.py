@@ -1,4 +1,4 @@
-"""Bytes from file to file without passing through memory, and shared on disk where the file system can."""
+"""Copies bytes from file to file inside the kernel, sharing blocks on disk where the file system can."""
 
 from __future__ import annotations
 
@@ -8,14 +8,17 @@ import os
 from s3sftp.errors import Changed
 
 PIECE_BYTES = 64 << 20
-"""How much one call in a thread copies: what a cancellation waits for at most."""
+"""Maximum bytes of one call in a thread, which a cancellation has to wait for."""
 
 _READ_BYTES = 1 << 20
 _NOT_SUPPORTED = (errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM)
 
 
 def copy_range(source: int, start: int, count: int, target: int, at: int) -> None:
-    """Copy exactly so many bytes. Raises Changed when the source ends before."""
+    """Copy exactly `count` bytes.
+
+    Raises Changed: if the source is shorter than that.
+    """
     while count:
         copied = _copy_some(source, start, count, target, at)
         if not copied:

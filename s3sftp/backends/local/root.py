@@ -1,4 +1,4 @@
-"""The root: opened once at start, held until the end."""
+"""Opens the root directory once, at start; it stays open until the end."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Root:
     tree: DirectoryTree
     by_openat2: bool
     may_have_stale_files: bool
-    """Whether uploads have names here: then a server that was killed left some."""
+    """Whether uploads have names here, so that a server that was killed may have left some."""
     _descriptor: int
 
     def close(self) -> None:
@@ -27,7 +27,10 @@ class Root:
 
 
 def open_root(options: LocalOptions) -> Root:
-    """Open the directory that the options name. Raises ConfigurationError."""
+    """Open the directory that the options name.
+
+    Raises ConfigurationError: if it cannot be served.
+    """
     try:
         descriptor = os.open(options.root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except OSError as error:

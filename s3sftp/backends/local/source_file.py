@@ -1,4 +1,4 @@
-"""A file that is open for reading: one version of it, insisted on with every piece."""
+"""A file that is open for reading; every read checks that it is still the same version."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from s3sftp.errors import Changed, IsADirectory, NotFound
 
 
 class SourceFile:
-    """Called from one thread at a time."""
+    """One version of a file, open for reading. Called from one thread at a time."""
 
     def __init__(self, tree: DirectoryTree, place: Place) -> None:
         self._tree = tree
@@ -20,7 +20,13 @@ class SourceFile:
         self._version = ""
 
     def open(self, version: str | None = None) -> FileInfo:
-        """Raises NotFound, IsADirectory, PermissionDenied; Changed when it is not at that version."""
+        """Open the file.
+
+        Raises NotFound: if there is no such file.
+        Raises IsADirectory: if it is a directory.
+        Raises PermissionDenied: if it is not a regular file.
+        Raises Changed: if it is not at `version`.
+        """
         require_file(self._tree.look(self._place))  # a device must not even be opened
         self.descriptor = self._tree.open(self._place, QUIETLY)
         status = os.fstat(self.descriptor)
@@ -31,30 +37,36 @@ class SourceFile:
         return info_of(status)
 
     def open_base(self, version: str | None) -> None:
-        """Open what must be there as it was. Raises Changed."""
+        """Open a file that must still be at `version`.
+
+        Raises Changed: if it is not, or is gone.
+        """
         try:
             self.open(version)
         except (FileNotFoundError, NotFound, IsADirectory) as error:
             raise Changed from error
 
     def read(self, start: int, count: int) -> bytes:
-        """Exactly those bytes, of the version that was opened. Raises Changed."""
+        """Return exactly `count` bytes of the version that was opened.
+
+        Raises Changed: if the file has changed since.
+        """
         data = os.pread(self.descriptor, count, start)
         while len(data) < count:
             more = os.pread(self.descriptor, count - len(data), start + len(data))
             if not more:
-                raise Changed  # it was cut in place
+                raise Changed  # it was truncated in place
             data += more
         self.must_be_unchanged()
         return data
 
     def must_be_unchanged(self) -> None:
-        """Raises Changed when somebody wrote into the file, replaced or removed it since it was opened."""
+        """Raises Changed: if the file was written to, replaced or removed since it was opened."""
         if version_of(os.fstat(self.descriptor)) != self._version:
             raise Changed
 
     def close(self) -> None:
-        """May be called twice, and before it was opened."""
+        """Close the file. May be called twice, and before `open`."""
         if self.descriptor >= 0:
             os.close(self.descriptor)
             self.descriptor = -1

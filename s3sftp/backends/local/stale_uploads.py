@@ -1,7 +1,7 @@
-"""What a server that was killed may have left: files with a reserved name that nobody has locked.
+"""Removes the unfinished uploads of a server that was killed: files with a reserved name and no lock.
 
-An upload that has a name holds a lock on its file as long as it lives. The kernel drops the lock with the
-process, so what can be locked is nobody's.
+An upload that has a name holds a lock on its file as long as it lives. The kernel releases the lock when the
+process ends, so a file that can be locked has no owner.
 """
 
 from __future__ import annotations
@@ -20,12 +20,15 @@ _log = get_logger("s3sftp.local")
 
 
 def lock_file(file: int) -> None:
-    """Lock a file as long as it is open. Raises BlockingIOError when somebody else has."""
+    """Lock a file for as long as it is open.
+
+    Raises BlockingIOError: if another process holds the lock.
+    """
     fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def remove_if_stale(directory: int, name: bytes) -> bool:
-    """Remove a file with a reserved name unless somebody writes it; says whether it did."""
+    """Remove a file with a reserved name unless its lock is held. Returns whether it was removed."""
     try:
         file = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=directory)
     except OSError:
@@ -42,7 +45,7 @@ def remove_if_stale(directory: int, name: bytes) -> bool:
 
 
 def remove_stale_files(tree: DirectoryTree, place: Place) -> int:
-    """Remove them all in one directory; says how many."""
+    """Remove all stale files in one directory. Returns their number."""
     directory = tree.open_names(place)
     try:
         return _remove_among(directory, map(os.fsencode, os.listdir(directory)))
@@ -55,17 +58,17 @@ def _remove_among(directory: int, names: Iterable[bytes]) -> int:
 
 
 class StaleUploadSweep:
-    """All directories, one at each step, so that a large tree takes a thread only for moments."""
+    """Visits all directories, one at each step, so that a large tree occupies a thread only for moments."""
 
     def __init__(self, tree: DirectoryTree) -> None:
         self._tree = tree
         self._left = [Place()]
 
     def step(self) -> bool:
-        """Do the next directory; False when there is none."""
+        """Clean the next directory. Returns False if there is none."""
         if not self._left:
             return False
-        with suppress(OSError, StorageError):  # gone, or not ours to read
+        with suppress(OSError, StorageError):  # it is gone, or we may not read it
             self._do(self._left.pop())
         return True
 

@@ -11,7 +11,7 @@ RESOLVE_NO_SYMLINKS = 0x04
 RESOLVE_BENEATH = 0x08
 
 _OPENAT2 = 437
-"""The same number on every architecture but Alpha: openat2(2) is younger than the common table."""
+"""The same number on every architecture but Alpha, because openat2(2) is younger than the common table."""
 _RENAME_NOREPLACE = 1
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -22,7 +22,10 @@ class _OpenHow(ctypes.Structure):
 
 
 def openat2(directory: int, path: bytes, flags: int, resolve: int) -> int:
-    """openat2(2): open a path below a directory, on the conditions of `resolve`. Raises OSError."""
+    """openat2(2): open a path below a directory, under the conditions of `resolve`.
+
+    Raises OSError: if the system refuses.
+    """
     how = _OpenHow(flags | os.O_CLOEXEC, 0, resolve)
     while True:
         opened: int = _libc.syscall(
@@ -38,7 +41,11 @@ def openat2(directory: int, path: bytes, flags: int, resolve: int) -> int:
 
 
 def rename_exclusive(source_dir: int, source: bytes, target_dir: int, target: bytes) -> None:
-    """renameat2(2) with RENAME_NOREPLACE. Raises FileExistsError, or ENOSYS or EINVAL where there is none."""
+    """renameat2(2) with RENAME_NOREPLACE.
+
+    Raises FileExistsError: if the target exists.
+    Raises OSError: with ENOSYS or EINVAL if the kernel or the file system lacks the call.
+    """
     if not hasattr(_libc, "renameat2"):
         raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
     while _libc.renameat2(source_dir, source, target_dir, target, _RENAME_NOREPLACE) != 0:

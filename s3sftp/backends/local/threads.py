@@ -1,4 +1,4 @@
-"""The threads that wait for the disk, so that the event loop never does, and the border of OSErrors."""
+"""Runs blocking disk calls in threads, so that the event loop never waits, and translates their OSErrors."""
 
 from __future__ import annotations
 
@@ -15,25 +15,27 @@ T = TypeVar("T")
 
 
 class DiskThreads:
-    """At most so many calls at once; more wait in a line."""
+    """A bounded pool of threads for disk calls; more calls wait in a queue."""
 
     def __init__(self, most: int) -> None:
         self._pool = ThreadPoolExecutor(most, "s3sftp-local")
 
     async def run(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Do it in a thread. Raises what it raises, an OSError as the StorageError that it means.
+        """Run `work` in a thread. Raises what it raises; an OSError becomes the StorageError with the same
+        meaning.
 
-        When cancelled it ends only when the thread has ended, or at once if that had not begun: nobody
-        uses a descriptor or a buffer any more afterwards. So work must be short, or cut into pieces.
+        If cancelled, a call that has not begun is dropped; otherwise this returns only when the thread has
+        finished, so that no descriptor or buffer is used afterwards. Work must therefore be short, or cut
+        into pieces.
         """
         return await self._result(self._pool.submit(work, *args, **kwargs), droppable=True)
 
     async def surely(self, work: Callable[[], T]) -> T:
-        """As `run`, and the work is done whatever happens: for what cleans up."""
+        """As `run`, but a cancellation does not drop the work. For clean-up."""
         return await self._result(self._pool.submit(work), droppable=False)
 
     async def stop(self) -> None:
-        """Wait for what runs, and end the threads."""
+        """Wait for the calls in progress, and end the threads."""
         await asyncio.to_thread(self._pool.shutdown)
 
     async def _result(self, future: Future[T], *, droppable: bool) -> T:

@@ -1,4 +1,4 @@
-"""The directory that is served, and the only way to anything in it: descriptors, never paths."""
+"""The served directory tree. All access goes through descriptors, never through paths."""
 
 from __future__ import annotations
 
@@ -15,17 +15,18 @@ from s3sftp.errors import NotADirectory, NotFound, PermissionDenied, StorageErro
 
 _DIRECTORY = os.O_PATH | os.O_DIRECTORY
 QUIETLY = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY
-"""Flags for reading: a pipe that was swapped in does not block, a terminal does not become ours."""
+"""Flags for reading: opening a pipe that was swapped in does not block, and a terminal does not become
+ours."""
 _RESERVED = re.compile(rb"\.s3sftp-[0-9a-f]{32}\.part")
 
 
 def is_reserved(name: bytes) -> bool:
-    """Whether a name is one of those that unfinished uploads may have."""
+    """Whether a name is reserved for unfinished uploads."""
     return _RESERVED.fullmatch(name) is not None
 
 
 class DirectoryTree:
-    """What is below the root. `follow`: whether links that stay inside are followed."""
+    """Everything below the root. `follow`: whether links that stay inside are followed."""
 
     def __init__(self, resolver: Resolver, *, follow: bool, fsync: bool, dir_mode: int | None) -> None:
         self._resolver = resolver
@@ -34,12 +35,20 @@ class DirectoryTree:
         self._dir_mode = dir_mode
 
     def open(self, place: Place, flags: int) -> int:
-        """A descriptor of what has that name. Raises OSError, PermissionDenied."""
+        """A descriptor of a place.
+
+        Raises PermissionDenied: if a link is not followed.
+        Raises OSError: if the system refuses.
+        """
         _refuse_reserved(*place.names)
         return self._resolver.open(place.names, flags)
 
     def open_names(self, place: Place) -> int:
-        """A descriptor to read a directory's names from. Raises OSError, PermissionDenied."""
+        """A descriptor from which a directory's names can be read.
+
+        Raises PermissionDenied: if a link is not followed.
+        Raises OSError: if the system refuses.
+        """
         directory = self.open(place, _DIRECTORY)
         try:
             return _names_of(directory)
@@ -47,20 +56,26 @@ class DirectoryTree:
             os.close(directory)
 
     def look(self, place: Place) -> os.stat_result:
-        """What has that name; of a link itself where links are not followed. Raises NotFound."""
+        """The stat of a place; of the link itself where links are not followed.
+
+        Raises NotFound: if there is nothing at `place`.
+        """
         with self._descriptor(place, os.O_PATH if self._follow else os.O_PATH | os.O_NOFOLLOW) as found:
             return os.fstat(found)
 
     @contextmanager
     def parent(self, place: Place) -> Iterator[int]:
-        """The directory that a name is in. Raises NotFound."""
+        """A descriptor of the directory that contains a place.
+
+        Raises NotFound: if there is no such directory.
+        """
         with self._descriptor(place.parent, _DIRECTORY) as directory:
             _refuse_reserved(place.name)
             yield directory
 
     @contextmanager
     def nearest(self, place: Place) -> Iterator[int]:
-        """The deepest directory that exists, of those that a name is to be in."""
+        """The deepest existing directory among the parents of a place."""
         directory, _ = self._deepest(place.parent)
         try:
             yield directory
@@ -69,7 +84,8 @@ class DirectoryTree:
 
     @contextmanager
     def place_for(self, place: Place) -> Iterator[int]:
-        """The directory for a new name. What is missing of it is made, and removed if the block fails."""
+        """The directory for a new name. Missing directories are made, and removed again if the block
+        fails."""
         _refuse_reserved(place.name)
         made: list[Place] = []
         try:
@@ -85,24 +101,24 @@ class DirectoryTree:
             raise
 
     def make_dir(self, directory: int, name: bytes) -> None:
-        """Make a directory with the permissions that the options say."""
+        """Make a directory with the configured permissions."""
         os.mkdir(name, 0o777 if self._dir_mode is None else self._dir_mode, dir_fd=directory)
         if self._dir_mode is not None:
             made = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=directory)
             try:
-                os.fchmod(made, self._dir_mode)  # mkdir has taken the umask off
+                os.fchmod(made, self._dir_mode)  # mkdir has applied the umask
             finally:
                 os.close(made)
         self.sync(directory)
 
     def sync(self, directory: int) -> None:
-        """Make what was done to the names in a directory last, if the options say so."""
+        """Make changes to the names in a directory durable, if the options require it."""
         if not self._fsync:
             return
         try:
             readable = _names_of(directory)
         except PermissionError:
-            return  # a directory that may be written but not read cannot be asked
+            return  # a directory that is writable but not readable cannot be synced
         try:
             os.fsync(readable)
         except OSError as error:
@@ -112,7 +128,7 @@ class DirectoryTree:
             os.close(readable)
 
     def sync_file(self, file: int) -> None:
-        """The same for the content of a file."""
+        """Make the content of a file durable, if the options require it."""
         if self._fsync:
             os.fsync(file)
 
@@ -121,7 +137,7 @@ class DirectoryTree:
         try:
             opened = self.open(place, flags)
         except NotADirectoryError as error:
-            raise NotFound from error  # nothing is below a file
+            raise NotFound from error  # there is nothing below a file
         try:
             yield opened
         finally:
@@ -143,7 +159,10 @@ class DirectoryTree:
         return directory
 
     def _deepest(self, wanted: Place) -> tuple[int, Place]:
-        """The deepest of a directory and those above it that exists. Raises NotADirectory."""
+        """The deepest existing one of a directory and its parents.
+
+        Raises NotADirectory: if one of the names belongs to a file.
+        """
         while True:
             try:
                 return self.open(wanted, _DIRECTORY), wanted
@@ -161,10 +180,10 @@ def _refuse_reserved(*names: bytes) -> None:
 
 
 def _names_of(directory: int) -> int:
-    """The same directory, open for reading: places are opened as no more than places."""
+    """The same directory, open for reading: the tree opens directories with O_PATH only."""
     return os.open(b".", os.O_RDONLY | os.O_DIRECTORY, dir_fd=directory)
 
 
 def _enter(directory: int, name: bytes) -> int:
-    """A directory in a directory that is open: one name, no link."""
+    """Open a directory by one name in an open directory, without following a link."""
     return os.open(name, _DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory)

@@ -1,9 +1,9 @@
-"""A file that is being written and that nobody can see: it gets its name in one step, when it is whole.
+"""A file that is being written and is invisible until it is complete: it gets its name in one step.
 
-unnamed    O_TMPFILE: the kernel forgets it with the last descriptor, so a crash leaves nothing.
-           A free name is taken by link; a taken one by a link to a private name and a rename over it
-named      where the file system has no unnamed files (NFS, some of FUSE): a private name, which
-           listings leave out, and which is removed when its lock is free (`stale`)
+unnamed    O_TMPFILE: the kernel frees it with the last descriptor, so a crash leaves nothing behind.
+           It gets a free name by link; a taken one by a link to a private name and a rename over the old file
+named      where the file system has no unnamed files (NFS, some of FUSE): a private name, which listings
+           leave out, and which is removed once its lock is free (`stale_uploads`)
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from s3sftp.errors import Busy, Changed
 
 _NO_UNNAMED_FILES = (errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL, errno.ENOENT, errno.ENOSYS)
 _ATTEMPTS = 5
-"""How often a directory may be removed by others between being made and being used."""
+"""Maximum attempts to make the directory, in case another process removes it before it is used."""
 
 
 class UncommittedFile:
-    """Called from one thread at a time, but for `write`."""
+    """The file of one upload. Called from one thread at a time, except `write`."""
 
     def __init__(self, tree: DirectoryTree, place: Place, mode: int | None) -> None:
         self._tree = tree
@@ -37,7 +37,11 @@ class UncommittedFile:
         self._private: bytes | None = None
 
     def open(self) -> None:
-        """Make it, on the file system where its name will be. Raises IsADirectory, NotADirectory."""
+        """Make the file, on the file system of its future name.
+
+        Raises IsADirectory: if a directory has the name.
+        Raises NotADirectory: if a parent's name belongs to a file.
+        """
         self._refuse_target()
         with self._tree.nearest(self._place) as directory:
             self._directory = os.dup(directory)
@@ -52,16 +56,18 @@ class UncommittedFile:
             os.fchmod(self.descriptor, self._mode)
 
     def write(self, at: int, data: Buffer) -> None:
-        """Write all of it at an offset. Several threads may do so at once."""
+        """Write all of `data` at an offset. Several threads may write at once."""
         rest = memoryview(data)
         while rest:
             written = os.pwrite(self.descriptor, rest, at)
             rest, at = rest[written:], at + written
 
     def publish(self, *, mtime: float | None, exclusive: bool, base: str | None) -> FileInfo:
-        """Give it its name. `base` is the version that must have the name now.
+        """Give the file its name. `base` is the version that must have the name now.
 
-        Raises AlreadyExists (exclusive), Changed (base), IsADirectory.
+        Raises AlreadyExists: if `exclusive` and the name is taken.
+        Raises Changed: if the name's file is not at version `base`.
+        Raises IsADirectory: if a directory has the name.
         """
         if mtime is None:
             os.utime(self.descriptor)
@@ -79,7 +85,7 @@ class UncommittedFile:
         return info_of(os.fstat(self.descriptor))
 
     def close(self) -> None:
-        """Throw away what was not published. May be called twice, and before it was opened."""
+        """Discard the file unless it is published. May be called twice, and before `open`."""
         self._drop()
         self._close_directory()
 
@@ -89,7 +95,7 @@ class UncommittedFile:
                 os.unlink(self._private, dir_fd=self._directory)
             self._private = None
         if self.descriptor >= 0:
-            with contextlib.suppress(OSError):  # late errors of a file that nobody will see
+            with contextlib.suppress(OSError):  # late errors of a discarded file
                 os.close(self.descriptor)
             self.descriptor = -1
 
@@ -99,7 +105,7 @@ class UncommittedFile:
             self._directory = -1
 
     def _open_named(self) -> None:
-        """Raises Busy when a sweeper was there each time, in the moment before the file was held."""
+        """Raises Busy: if a sweeper removed the file at each attempt, before it was locked."""
         flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC
         for _ in range(_ATTEMPTS):
             self._private = _private_name()
@@ -112,7 +118,8 @@ class UncommittedFile:
         raise Busy
 
     def _refuse_target(self) -> None:
-        """Raises IsADirectory, PermissionDenied for a name that something else than a file has."""
+        """Raises IsADirectory: if a directory has the name.
+        Raises PermissionDenied: if something else than a file has it."""
         taken = stat_or_none(self._tree, self._place)
         if taken is not None:
             require_file(taken)
@@ -158,12 +165,12 @@ class UncommittedFile:
         self._private = None
 
     def _link(self, directory: int, name: bytes) -> None:
-        # by the descriptor's own entry, which no other process can change
+        # through the descriptor's own entry in /proc, which no other process can change
         os.link(f"/proc/self/fd/{self.descriptor}", name, dst_dir_fd=directory, follow_symlinks=True)
 
 
 def open_unnamed(directory: int) -> int | None:
-    """A new file without a name; None where the file system has none, or could not give it a name later."""
+    """A new file without a name; None if the file system has none, or could not give it a name later."""
     if not os.path.isdir("/proc/self/fd"):
         return None
     try:

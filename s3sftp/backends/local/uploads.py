@@ -1,4 +1,4 @@
-"""Writes that have begun: where the next chunk goes, and whether all that was promised came."""
+"""An upload's state: the position of the next chunk, and the pieces that are still missing."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ PARALLEL_CHUNKS = 4
 
 
 class LocalUpload(Upload):
-    """One write; its file is closed when it has ended."""
+    """One upload; its file is closed when it has ended."""
 
     parallel_chunks = PARALLEL_CHUNKS
 
@@ -25,11 +25,11 @@ class LocalUpload(Upload):
         self.size = 0
         self._ended = False
         self._missing = 0
-        """Pieces that are on their way or failed."""
+        """Pieces that are in progress or have failed."""
 
     @contextmanager
     def piece(self, count: int) -> Iterator[int]:
-        """Take the next position in the file; the piece is missing unless the block ends well."""
+        """Take the next position in the file. The piece counts as missing unless the block succeeds."""
         self.must_run()
         at = self.size
         self.size += count
@@ -38,7 +38,7 @@ class LocalUpload(Upload):
         self._missing -= 1
 
     def must_be_whole(self, size: int) -> None:
-        """Raises InvalidRequest when it is not what was announced."""
+        """Raises InvalidRequest: if pieces are missing, or the size is not the announced one."""
         self.must_run()
         if self._missing:
             raise contract_violation("finish while a chunk is on its way or after one failed")
@@ -46,7 +46,7 @@ class LocalUpload(Upload):
             raise contract_violation(f"{self.size} bytes came, {size} were announced")
 
     def publish(self, *, mtime: float | None, exclusive: bool, base: str | None) -> FileInfo:
-        """In a thread: `UncommittedFile.publish`, whose success is known although nobody waits for it."""
+        """Publish the file, in a thread. `stored` is set even if the caller has been cancelled."""
         self.stored = self.file.publish(mtime=mtime, exclusive=exclusive, base=base)
         return self.stored
 
@@ -59,5 +59,5 @@ class LocalUpload(Upload):
 
 
 def contract_violation(what: str) -> InvalidRequest:
-    """The caller broke the contract: a fault of the server, never of the client."""
+    """The error for a caller that broke the contract: a fault of the server, never of the client."""
     return InvalidRequest("invalid write", detail=what)

@@ -1,4 +1,4 @@
-"""A storage in memory with the manners of S3: the contract's reference, and the double of the tests."""
+"""A storage in memory that behaves like S3: the contract's reference implementation, and a fake for tests."""
 
 from s3sftp.backends.memory.backend import Fail, MemoryBackend
 

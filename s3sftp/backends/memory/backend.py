@@ -1,4 +1,4 @@
-"""The contract on a dictionary: each method waits as a storage would, then acts in one step."""
+"""Implements the contract on a dictionary: each method waits as a storage would, then acts in one step."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ from s3sftp.backends.memory.uploads import MemoryUpload, contract_violation
 from s3sftp.errors import AlreadyExists, Changed, NoSpace, NotFound
 
 Fail = Callable[[str, Place], None]
-"""Called with the method's name and the place before each effect; what it raises, the call raises."""
+"""Called with the method's name and the place before each effect. The call raises what this raises."""
 
 
 class MemoryBackend(CompleteBackend):
-    """A storage seeded with `{"a/b.txt": b"..."}`; the other arguments shape how it behaves.
+    """A storage with initial content `{"a/b.txt": b"..."}`; the other arguments determine its behaviour.
 
-    `latency` (seconds) is waited in every call before it takes effect; `fail` may raise in any;
-    `max_bytes` bounds what objects and uploads hold; `chunk_growth_bytes` is added to the chunk size with
-    each chunk; reads come in pieces of `read_bytes`, listings in pages of `page_entries`.
+    Every call waits `latency` seconds before it takes effect; `fail` may raise in any of them. `max_bytes`
+    bounds the bytes of objects and uploads. `chunk_growth_bytes` is added to the chunk size with each chunk.
+    Reads yield pieces of `read_bytes`, listings pages of `page_entries`.
     """
 
     name = "memory"
@@ -65,7 +65,7 @@ class MemoryBackend(CompleteBackend):
         self.latency = latency
         self.fail = fail
         self.uploads: set[MemoryUpload] = set()
-        """The unfinished ones; empty when nothing was left behind."""
+        """Unfinished uploads; empty if nothing was left behind."""
         self._clock = clock
         self._bucket = MemoryBucket()
         for key, data in (seed or {}).items():
@@ -77,7 +77,7 @@ class MemoryBackend(CompleteBackend):
 
     @property
     def objects(self) -> dict[bytes, StoredObject]:
-        """What is stored, by key; may be changed behind the server's back."""
+        """The objects by key. Tests may change them behind the server's back."""
         return self._bucket.objects
 
     @property
@@ -90,7 +90,7 @@ class MemoryBackend(CompleteBackend):
         self.objects[raw] = StoredObject.of([bytes(data)], self._clock() if mtime is None else mtime)
 
     def contents(self) -> dict[str, bytes]:
-        """All objects, markers included, as a plain dictionary to compare with."""
+        """All objects, markers included, as a plain dictionary for comparisons."""
         return {key.decode("utf-8", "surrogateescape"): each.data for key, each in self.objects.items()}
 
     async def start(self) -> None:
@@ -232,7 +232,7 @@ class MemoryBackend(CompleteBackend):
         await asyncio.sleep(self.latency)
 
     async def _call(self, method: str, place: Place) -> None:
-        """Wait as a storage would, then fail if told to. What follows in the caller happens at once."""
+        """Wait as a storage would, then call `fail`. The caller's next steps happen without a wait."""
         await asyncio.sleep(self.latency)
         if self.fail is not None:
             self.fail(method, place)

@@ -1,9 +1,9 @@
-"""Objects by key, looked at as directories and files.
+"""Objects by key, interpreted as directories and files.
 
     objects[b"a/b.txt"]     a file; the directory `a` exists because of it, and vanishes with it
-    objects[b"d/"]          a marker: the directory `d`, with or without anything in it
-    objects[b"a"]           may stand beside `a/b.txt`, when put there behind the server's back;
-                            the name then is the file's
+    objects[b"d/"]          a marker: the directory `d`, empty or not
+    objects[b"a"]           can exist beside `a/b.txt` if it was put there behind the server's back;
+                            the name then stands for the file
 
 Nothing here waits, so every change is one step.
 """
@@ -32,17 +32,18 @@ _numbers = itertools.count(1)
 
 @dataclass(frozen=True, slots=True)
 class StoredObject:
-    """One object: never changed, only replaced."""
+    """One object. It is never changed, only replaced."""
 
     pieces: tuple[bytes, ...]
-    """The content, as it came."""
+    """The content, in the pieces in which it arrived."""
     size: int
     mtime: float
     version: str
 
     @classmethod
     def of(cls, pieces: Iterable[bytes], mtime: float) -> StoredObject:
-        """The version is like an ETag: of a small object a digest; of a large one it tells nothing."""
+        """Make an object. Its version is like an ETag: the digest of a small object; of a large one it
+        reveals nothing."""
         held = tuple(pieces)
         size = sum(map(len, held))
         mark = next(_numbers) if size > _DIGEST_BYTES else zlib.crc32(b"".join(held))
@@ -53,7 +54,7 @@ class StoredObject:
         return b"".join(self.pieces)
 
     def range(self, start: int, stop: int) -> Iterator[memoryview]:
-        """The bytes `[start, stop)`, piece by piece, without copying them."""
+        """The bytes `[start, stop)`, piece by piece, without a copy."""
         at = 0
         for piece in self.pieces:
             if at + len(piece) > start and at < stop:
@@ -66,7 +67,7 @@ class StoredObject:
 
 
 class MemoryBucket:
-    """What is stored. Tests may change `objects` behind the server's back."""
+    """The stored objects. Tests may change `objects` behind the server's back."""
 
     def __init__(self) -> None:
         self.objects: dict[bytes, StoredObject] = {}
@@ -80,7 +81,10 @@ class MemoryBucket:
         return stored.size if stored else 0
 
     def look(self, place: Place) -> FileInfo:
-        """Describe what has that name. Raises NotFound."""
+        """Describe a place.
+
+        Raises NotFound: if there is nothing at `place`.
+        """
         if not place.is_root and place.key in self.objects:
             return self.objects[place.key].info
         if self.is_directory(place):
@@ -88,14 +92,17 @@ class MemoryBucket:
         raise NotFound
 
     def is_directory(self, place: Place) -> bool:
-        """Whether it has a marker, or anything in it, and no file has its name."""
+        """Whether it has a marker or any content, and no file has its name."""
         if place.is_root or place.key in self.objects:
             return place.is_root
         return any(key.startswith(_prefix(place)) for key in self.objects)
 
     def refuse_file(self, place: Place) -> None:
-        """Raise IsADirectory or NotADirectory where a file of this name would hide a directory, or would be
-        hidden below a file."""
+        """Refuse a file that would hide a directory, or would be hidden below a file.
+
+        Raises IsADirectory: if a directory has the name.
+        Raises NotADirectory: if a parent's name belongs to a file.
+        """
         if self.is_directory(place):
             raise IsADirectory
         while not (place := place.parent).is_root:
@@ -110,20 +117,31 @@ class MemoryBucket:
         return True
 
     def file(self, place: Place) -> StoredObject:
-        """The object of a file. Raises NotFound, IsADirectory."""
+        """The object of a file.
+
+        Raises NotFound: if there is nothing at `place`.
+        Raises IsADirectory: if it is a directory.
+        """
         if self.look(place).is_dir:
             raise IsADirectory
         return self.objects[place.key]
 
     def at_version(self, place: Place, version: str | None) -> StoredObject:
-        """The object of a file that nobody replaced or removed. Raises Changed."""
+        """The object of a file, which must be at `version`.
+
+        Raises Changed: if it was replaced or removed.
+        """
         stored = self.objects.get(place.key)
         if stored is None or version not in (None, stored.version):
             raise Changed
         return stored
 
     def entries(self, place: Place) -> list[Entry]:
-        """A directory's listing, sorted, each name once. Raises NotFound, NotADirectory."""
+        """A directory's listing, sorted, each name once.
+
+        Raises NotFound: if there is nothing at `place`.
+        Raises NotADirectory: if it is a file.
+        """
         found: dict[bytes, FileInfo] = {}
         keys = self._under(place)
         for key in keys:
@@ -176,7 +194,7 @@ class MemoryBucket:
         return True
 
     def _directory(self, marker: bytes) -> FileInfo:
-        """A directory has the time of its marker; without one it has none."""
+        """The info of a directory, with the time of its marker; without a marker it has no time."""
         made = self.objects.get(marker)
         return FileInfo.directory(None if made is None else made.mtime)
 

@@ -1,7 +1,7 @@
-"""Writes that have begun, checked as S3 checks them, and more.
+"""Uploads in memory, with the checks of S3 and stricter ones.
 
-A chunk of the wrong size, too many at once or a call after the end is refused, so that a core that breaks
-the contract fails its tests here.
+A chunk of the wrong size, too many chunks at once or a call after the end is refused, so that a core that
+breaks the contract fails its tests here.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from s3sftp.errors import InvalidRequest
 
 
 class MemoryUpload(Upload):
-    """Pieces in the order of the file, None where one is still on its way."""
+    """An upload's pieces in the order of the file; None for one that is still in progress."""
 
     def __init__(
         self,
@@ -44,7 +44,7 @@ class MemoryUpload(Upload):
 
     @contextmanager
     def chunk(self, size: int) -> Iterator[int]:
-        """Take the position of a chunk that must have the right size."""
+        """Take the position of a chunk, which must have the right size."""
         if size != self.chunk_bytes:
             raise contract_violation(f"a chunk of {size} bytes where {self.chunk_bytes} were asked for")
         with self.position() as position:
@@ -53,7 +53,7 @@ class MemoryUpload(Upload):
 
     @contextmanager
     def position(self) -> Iterator[int]:
-        """Take the next position in the file, and the place of one parallel call."""
+        """Take the next position in the file, and one of the parallel calls."""
         self.must_run()
         if self._running >= self.parallel_chunks:
             raise contract_violation(f"more than {self.parallel_chunks} chunks at once")
@@ -69,11 +69,14 @@ class MemoryUpload(Upload):
             raise contract_violation("a call after the upload's end")
 
     def hold(self, position: int, data: Buffer) -> None:
-        if not self.ended:  # else aborted while this chunk was on its way
+        if not self.ended:  # otherwise aborted while this chunk was in progress
             self._pieces[position] = bytes(data)
 
     def whole(self, tail: Buffer, size: int) -> list[bytes]:
-        """The pieces of the file, or an error if they are not what was announced."""
+        """The pieces of the file.
+
+        Raises InvalidRequest: if they are not what was announced.
+        """
         self.must_run()
         pieces = [piece for piece in self._pieces if piece is not None]
         if self._running or len(pieces) != len(self._pieces):
@@ -92,5 +95,5 @@ class MemoryUpload(Upload):
 
 
 def contract_violation(what: str) -> InvalidRequest:
-    """The caller broke the contract: a fault of the server, never of the client."""
+    """The error for a caller that broke the contract: a fault of the server, never of the client."""
     return InvalidRequest("invalid write", detail=what)

@@ -1,15 +1,15 @@
-"""A storage that lives in its own task or process and answers messages.
+"""A storage that runs in its own task or process and answers messages.
 
-    messages   callbacks              what is asked, one message for each operation; what a service may answer
-    stub                              a backend that asks: makes messages of calls
-    mailbox    serving                the service is a task of this process
-    backend    connector  link        it is another process, which comes and goes
-    unix       connection             that process, in Python
-    answering  receiving  listings    a `Backend` object that answers, in either: makes calls of messages
-    wire       fields  packing        messages as msgpack
-    hello      frames                 what a connection begins with, and how maps follow each other on it
+    messages    callbacks                        one message for each operation; which a service answers
+    stub                                         a backend that turns calls into messages
+    mailbox     serving                          the service is a task of this process
+    backend     connector       client           the service is another process, which may come and go
+    unix        connection                       that other process, in Python
+    dispatcher  upload_receiver paged_listing    turns messages into calls of a `Backend` object (both kinds)
+    wire        codecs          packing          messages as msgpack
+    handshake   framing                          how a connection begins, and how maps are delimited on it
 
-Loaded when it is first used: the options alone need none of it.
+Modules are loaded when they are first used: the options alone need none of them.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""The storage that is a service in another process, as the server sees it.
+"""The backend for a storage service in another process, as the server uses it.
 
-A service says in its hello what it can do, and may say something else when it comes back. So what makes the
-backend whole is put together anew for each hello that differs from the last one; an upload stays with the
-parts that it began on. While the service is away every operation fails at once, and `ready` is false.
+A service announces its optional operations in its hello, and may announce others when it reconnects. So the
+parts that complete the backend are rebuilt for each hello that differs from the one before; an upload keeps
+the parts that it began with. While the service is away every operation fails at once, and `ready` is false.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ if TYPE_CHECKING:
 
 
 class ServiceBackend(CompletedBackend):
-    """Needs msgpack: `s3sftp[service]`."""
+    """The storage service as a backend. Needs msgpack: `s3sftp[service]`."""
 
     def __init__(self, options: ServiceOptions) -> None:
-        """Raises ConfigurationError when msgpack is not installed."""
+        """Raises ConfigurationError: if msgpack is not installed."""
         require_msgpack()
         self._connector = Connector(options, self._found)
         self._room = SpoolQuota(None, 0)
@@ -37,15 +37,18 @@ class ServiceBackend(CompletedBackend):
 
     @property
     def ready(self) -> bool:
-        """Whether the service is there."""
+        """Whether the service is connected."""
         return self._connector.ready
 
     def may_spool(self, room: SpoolQuota) -> None:
-        """What the service cannot do by itself is done there."""
+        """The quota for the replacements of operations that the service lacks."""
         self._room = room
 
     async def start(self) -> None:
-        """Connect. That nobody is there yet is logged; raises NotUnderstood for one that makes no sense."""
+        """Connect. A service that is not there yet is only logged.
+
+        Raises ProtocolMismatch: if the peer does not speak the protocol.
+        """
         await self._connector.start()
 
     async def stop(self) -> None:
@@ -62,15 +65,19 @@ class ServiceBackend(CompletedBackend):
                 yield piece
 
     async def _now(self) -> Parts:
-        """The parts for the service as it is now. Raises NotThere, NotUnderstood."""
+        """The parts for the service as it is now.
+
+        Raises ServiceUnavailable: if it is not there.
+        Raises ProtocolMismatch: if the peer does not speak the protocol.
+        """
         await self._connector.reach()  # calls `_found` before it returns a new connection
         return self._parts
 
     async def _found(self, hello: ServiceHello) -> None:
-        """Fit the parts to what a new connection's service can do."""
+        """Fit the parts to what the service of a new connection can do."""
         if hello == self._hello:
             return
         stub = stub_for(self._connector.reach, hello.callbacks, hello.name, hello.first_chunk_bytes)
         parts = Parts.of(stub, examine(stub), self._room, self.read_file_range)
         before, self._parts, self._hello = self._parts, parts, hello
-        await before.copies.close()  # gives back their room
+        await before.copies.close()  # returns their quota

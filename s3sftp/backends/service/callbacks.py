@@ -1,4 +1,4 @@
-"""Which of the contract's optional callbacks a service has, by their names."""
+"""The optional operations ("callbacks") that a service offers, by name, and the check of a choice of them."""
 
 from __future__ import annotations
 
@@ -11,18 +11,22 @@ from s3sftp.backends.operations import names_of
 RANGED_READS = frozenset(names_of(RangedReads))
 STREAMED_WRITES = frozenset(names_of(StreamedWrites))
 EVERYTHING = RANGED_READS | STREAMED_WRITES | frozenset(names_of(Extras))
-"""A service with none of these gets whole files, which wait in the server's spool until they are whole."""
+"""All optional operations. A service with none of them gets whole files, which the server holds in its spool
+until they are complete."""
 
 
 def callbacks_of(backend: object) -> frozenset[str]:
-    """Those that a `Backend` object has. Raises ConfigurationError with everything that is wrong with it."""
+    """The optional operations that a `Backend` object has.
+
+    Raises ConfigurationError: if the object does not fit the contract; the error lists all problems.
+    """
     can = examine(backend)
     ranged = RANGED_READS if can.ranged_reads else frozenset()
     return can.extras | ranged | (STREAMED_WRITES if can.streamed_writes else frozenset())
 
 
 def callback_problem(callbacks: Collection[str]) -> str | None:
-    """What is wrong with a choice of callbacks; None if nothing is."""
+    """The problem with a choice of callbacks; None if there is none."""
     if unknown := sorted(set(callbacks) - EVERYTHING):
         return f"unknown callbacks: {', '.join(unknown)}"
     given = STREAMED_WRITES & set(callbacks)

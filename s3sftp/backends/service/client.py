@@ -1,7 +1,8 @@
 """The server's end of one connection to a service in another process.
 
-Requests have numbers; answers come in any order. A call that is given up, because its client has gone or its
-time was up, is cancelled at the service. When the connection ends every call fails at once.
+Requests are numbered, and answers come in any order. A call that is given up, because its client is gone or
+its deadline has passed, is cancelled at the service. When the connection ends every pending call fails at
+once.
 """
 
 from __future__ import annotations
@@ -24,17 +25,17 @@ from s3sftp.telemetry import get_logger, span
 
 _log = get_logger("s3sftp.service")
 _FRAME_ROOM = 64 << 10
-"""What a frame has besides contents."""
+"""Bytes of a frame that are reserved for everything besides file contents."""
 
 
 class ServiceUnavailable(StorageFailure):
-    """Nobody answers, for now."""
+    """The service does not answer at present."""
 
     default_text = "storage service is not there"
 
 
 class ProtocolMismatch(StorageFailure):
-    """Whoever answers does not speak as it should: another version, or something else altogether."""
+    """The peer does not speak the protocol: it has another version, or is something else altogether."""
 
     default_text = "storage service is not understood"
 
@@ -43,7 +44,7 @@ class ProtocolMismatch(StorageFailure):
 
 
 class ServiceClient(Caller):
-    """A connection whose hellos have been said. It ends with the service, or by `close`; `ended` tells."""
+    """A connection after both hellos. It ends with the service or by `close`, and then sets `ended`."""
 
     def __init__(self, stream: FrameStream, hello: ServiceHello, options: ServiceOptions) -> None:
         self.hello = hello
@@ -63,7 +64,11 @@ class ServiceClient(Caller):
 
     @classmethod
     async def open(cls, options: ServiceOptions) -> ServiceClient:
-        """Connect and say hello. Raises NotThere, NotUnderstood."""
+        """Connect and exchange hellos.
+
+        Raises ServiceUnavailable: if there is no service.
+        Raises ProtocolMismatch: if the peer does not speak the protocol.
+        """
         limit = options.connect_timeout.total_seconds()
         try:
             async with asyncio.timeout(limit):
@@ -109,7 +114,7 @@ class ServiceClient(Caller):
             self._stream.post(wire.request(self._next_number(), message))
 
     async def close(self) -> None:
-        """Hang up: the service aborts what has begun."""
+        """Close the connection; the service aborts what has begun."""
         self._end("closed")
         self._reading.cancel()
         await asyncio.wait([self._reading])
@@ -132,7 +137,7 @@ class ServiceClient(Caller):
             return await waiting
         finally:
             self._waiting.pop(number, None)
-            if waiting.cancelled():  # with its task
+            if waiting.cancelled():  # together with its task
                 self._stream.post({"cancel": number})
 
     async def _read(self) -> None:
@@ -151,7 +156,7 @@ class ServiceClient(Caller):
         if number > self._last_number:
             raise MalformedMessage(f"an answer to {number}, which was not asked")
         waiting = self._waiting.pop(number, None)
-        if waiting is not None and not waiting.done():  # else late: nobody wants it any more
+        if waiting is not None and not waiting.done():  # otherwise the answer is late, and discarded
             waiting.set_result(answer)
 
     def _end(self, reason: str) -> None:
@@ -172,7 +177,7 @@ class ServiceClient(Caller):
         return self._last_number
 
     def _fitting(self, begun: UploadStarted) -> UploadStarted:
-        """The sizes of an upload's chunks, if they fit in frames."""
+        """The chunk sizes of an upload, if they fit in frames."""
         most = self._stream.max_sent_bytes - _FRAME_ROOM
         if begun.chunk_bytes > most:
             raise StorageFailure(

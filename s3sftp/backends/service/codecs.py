@@ -1,17 +1,17 @@
-"""The values of messages and answers as msgpack has them, both ways: one codec for each type.
+"""Converts the values of messages and answers to and from msgpack: one codec for each type.
 
-    Place        bin      names joined by slashes, none in front; empty for the root
-    Session      map      user, peer, client_version, session_id, attributes, trace_context
-    FileInfo     map      kind ("file", "directory"), size, mtime, version, mode
-    Entry        map      as FileInfo, and name (bin)
-    WriteIntent  map      exclusive, base (FileInfo or nil), mtime
-    Finish       map      size, mtime, base_kept
-    Page         map      entries, cursor
-    Begun        map      chunk_bytes, min_chunk_bytes, parallel_chunks, keep_unit_bytes
-    Usage        map      total_bytes, used_bytes
+    Place          bin     names joined by slashes, without a leading slash; empty for the root
+    Session        map     user, peer, client_version, session_id, attributes, trace_context
+    FileInfo       map     kind ("file", "directory"), size, mtime, version, mode
+    Entry          map     as FileInfo, and name (bin)
+    WriteIntent    map     exclusive, base (FileInfo or nil), mtime
+    Finish         map     size, mtime, base_kept
+    Page           map     entries, cursor
+    UploadStarted  map     chunk_bytes, min_chunk_bytes, parallel_chunks, keep_unit_bytes
+    Usage          map     total_bytes, used_bytes
 
-What a map does not have is nil, or what the type has by default; what it has more is ignored. Anything else
-that does not fit is `MalformedMessage`.
+A key that a map lacks is nil, or the type's default; additional keys are ignored. Any other mismatch is a
+`MalformedMessage`.
 """
 
 from __future__ import annotations
@@ -44,13 +44,13 @@ _Map = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class RemoteSession(Session):
-    """A session of a server in another process."""
+    """The session of a server in another process."""
 
     trace: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
 
     @property
     def trace_context(self) -> Mapping[str, str]:
-        """That of this process when it traces, else what the server sent."""
+        """The trace context of this process if it traces, or else the one that the server sent."""
         return current_trace_context() or self.trace
 
 
@@ -107,7 +107,7 @@ _natural_or_nil = or_nil(natural)
 _number_or_nil = or_nil(number)
 _text_or_nil = or_nil(text)
 
-# what the contract has
+# types of the contract
 
 
 def place(value: object) -> Place:
@@ -247,7 +247,7 @@ def of_usage(usage: Usage) -> _Map:
 
 
 def _nothing(_: object) -> None:
-    """What comes where nothing is expected is not looked at."""
+    """Ignores the value where none is expected."""
 
 
 FROM_WIRE: dict[Any, Callable[[object], Any]] = {
@@ -271,7 +271,7 @@ FROM_WIRE: dict[Any, Callable[[object], Any]] = {
     Usage: usage,
     None: _nothing,
 }
-"""What reads a value, by the type that a field of a message or an answer is declared with."""
+"""The decoder of each type that a field of a message or an answer may be declared with."""
 
 TO_WIRE: dict[type, Callable[[Any], object]] = {
     Place: lambda place: place.key,
@@ -285,7 +285,7 @@ TO_WIRE: dict[type, Callable[[Any], object]] = {
     UploadStarted: of_begun,
     Usage: of_usage,
 }
-"""What makes a value of it that msgpack has, by its class; the others it has by itself."""
+"""The encoder of each class that msgpack has no type for."""
 
 
 def _map(value: object) -> _Map:

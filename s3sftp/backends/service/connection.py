@@ -1,4 +1,4 @@
-"""A service's end of one connection: requests as they come, each answered by a task of its own."""
+"""The service's end of one connection: handles each request in a task of its own."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _HELLO_SECONDS = 10.0
 
 
 class ServiceConnection:
-    """A server that is connected, until it hangs up or sends what nobody can understand."""
+    """One connected server, until it disconnects or sends something that cannot be decoded."""
 
     def __init__(self, stream: FrameStream, backend: Backend, hello: ServiceHello, at_once: int) -> None:
         self._stream = stream
@@ -31,7 +31,8 @@ class ServiceConnection:
         self._running: dict[int, asyncio.Task[None]] = {}
 
     async def serve(self) -> None:
-        """Answer until the end of the connection; then what goes on is cancelled, and uploads are aborted."""
+        """Answer requests until the connection ends; then cancel the work in progress and abort the
+        uploads."""
         try:
             async with asyncio.timeout(_HELLO_SECONDS):
                 await self._greet()
@@ -52,7 +53,7 @@ class ServiceConnection:
         given = await self._stream.receive()
         if given is None:
             raise ConnectionResetError("gone before a hello")
-        await self._stream.send(self._hello.to_map())  # also to a stranger: it should know what this is
+        await self._stream.send(self._hello.to_map())  # even to an unknown peer, to identify ourselves
         server = ServerHello.of(given)
         self._stream.max_received_bytes = self._hello.max_frame_bytes
         self._stream.max_sent_bytes = min(self._hello.max_frame_bytes, server.max_frame_bytes)
@@ -62,7 +63,7 @@ class ServiceConnection:
             async with asyncio.TaskGroup() as tasks:
                 while (request := await self._stream.receive()) is not None:
                     self._take(request, tasks)
-                raise ConnectionResetError("hung up")  # cancels what goes on
+                raise ConnectionResetError("hung up")  # cancels the work in progress
         except* (MalformedMessage, OSError) as errors:
             raise errors.exceptions[0] from None
 
@@ -82,13 +83,13 @@ class ServiceConnection:
     async def _answer(self, number: int, request: dict[str, Any]) -> None:
         async with self._room:
             reply = await self._reply(number, request)
-        with contextlib.suppress(OSError):  # whoever receives sees it too
+        with contextlib.suppress(OSError):  # the receiving task notices it too
             try:
                 await self._stream.send(reply)
             except FrameTooLong as error:
                 too_long = NoSpace("file too large for this storage", detail=str(error))
                 await self._stream.send(wire.failure(number, too_long))
-            except (TypeError, ValueError, OverflowError) as error:  # it has something that no map can have
+            except (TypeError, ValueError, OverflowError) as error:  # the value cannot be encoded
                 _log.error("service.reply_invalid", operation=request.get("op"), exc_info=error)
                 await self._stream.send(wire.failure(number, StorageFailure(detail=f"bad answer: {error}")))
 

@@ -1,8 +1,9 @@
-"""Finds the service, and finds it again: one connection at a time, with growing pauses while it is away.
+"""Connects to the service and reconnects, with growing pauses (backoff) while it is away.
 
-reach()     connected? here it is. Else one attempt, shared by all who ask, then NotThere at once for a
-            moment, so that operations fail quickly and a dead service is not knocked at without end
-keeper      a task that connects by itself, so that readiness comes back without anybody asking
+reach()     returns the connection if there is one. Otherwise makes one attempt, shared by all callers; after
+            a failure it raises ServiceUnavailable at once for a moment, so that operations fail quickly and
+            an absent service is not flooded with attempts
+keeper      a task that reconnects by itself, so that readiness returns without any request
 """
 
 from __future__ import annotations
@@ -23,8 +24,8 @@ _BACKOFF = Backoff(first=0.1, longest=3.0)
 
 
 class Connector:
-    """The way to a service that comes and goes. `found` is called with what each new connection's end says
-    of itself, before anybody uses it."""
+    """Holds the one connection to a service that comes and goes. `found` is called with the hello of each new
+    connection before it is used."""
 
     def __init__(self, options: ServiceOptions, found: Callable[[ServiceHello], Awaitable[None]]) -> None:
         self._options = options
@@ -39,19 +40,21 @@ class Connector:
 
     @property
     def ready(self) -> bool:
-        """Whether the service is there."""
+        """Whether the service is connected."""
         return self._link is not None and not self._link.ended.is_set()
 
     async def start(self) -> None:
-        """Connect. A service that is not there may come later; raises NotUnderstood for one that makes no
-        sense."""
+        """Connect. A service that is not there may come later.
+
+        Raises ProtocolMismatch: if the peer does not speak the protocol.
+        """
         self._stopped, self._failure, self._told = False, None, ""
         with contextlib.suppress(ServiceUnavailable):
             await self._attempted()
         self._keeper = asyncio.create_task(self._keep())
 
     async def stop(self) -> None:
-        """Hang up and stay away."""
+        """Close the connection and do not reconnect."""
         self._stopped = True
         for task in (self._keeper, self._attempt):
             if task is not None:
@@ -62,7 +65,11 @@ class Connector:
             self._link = None
 
     async def reach(self) -> ServiceClient:
-        """The connection. Raises NotThere, NotUnderstood: quickly, after a short attempt at most."""
+        """Return the connection, after one short attempt at most.
+
+        Raises ServiceUnavailable: if the service is not there.
+        Raises ProtocolMismatch: if the peer does not speak the protocol.
+        """
         if self._link is not None and not self._link.ended.is_set():
             return self._link
         if self._stopped:
@@ -72,7 +79,7 @@ class Connector:
         return await self._attempted()
 
     async def _attempted(self) -> ServiceClient:
-        """The outcome of the attempt that runs, or of a new one."""
+        """The outcome of the current attempt, or of a new one."""
         if self._attempt is None:
             self._attempt = asyncio.create_task(self._connect())
             self._attempt.add_done_callback(self._attempt_ended)
@@ -100,7 +107,7 @@ class Connector:
             self._tell(failure)
 
     def _tell(self, failure: StorageFailure) -> None:
-        """Once for each reason: a service that is away for a day makes no log of a day."""
+        """Log a failure once for each reason, so that a long outage does not fill the log."""
         if self._told != failure.detail:
             self._told = failure.detail or ""
             _log.error(

@@ -1,7 +1,7 @@
-"""Answers messages by calling the methods of a `Backend` object: the service's end of both kinds of service.
+"""Turns messages into calls of a `Backend` object's methods: the service's end, for both kinds of service.
 
-Keeps what goes on from message to message: uploads by their numbers, listings by their cursors. `end` lets go
-of all: uploads are aborted.
+Holds the state between messages: uploads by their numbers, and listings by their cursors. `end` releases it,
+and aborts the uploads.
 """
 
 from __future__ import annotations
@@ -23,17 +23,21 @@ _LEFT_SECONDS = 3600.0
 
 
 class Dispatcher:
-    """What one user of a backend, a mailbox or a connection, has going on."""
+    """The uploads and listings of one user of a backend: a mailbox or a connection."""
 
     def __init__(self, backend: Backend) -> None:
-        # a message comes only if the backend has said that it has the method, or is answered with ENOSYS
+        # a message comes only for a method that the backend has announced; any other is answered with ENOSYS
         self._backend: Any = backend
         self._uploads: dict[int, UploadReceiver] = {}
         self._listings: dict[int, PagedListing] = {}
         self._cursors = itertools.count(1)
 
     async def answer(self, message: Message) -> object:
-        """Do it. Raises whatever the backend raises; Unsupported for what it does not have."""
+        """Execute a message and return the answer.
+
+        Raises Unsupported: if the backend lacks the operation.
+        Raises any other error: if the backend raises it.
+        """
         match message:
             case ask.ListDir():
                 return await self._next_page(message)
@@ -49,7 +53,8 @@ class Dispatcher:
         return await self._call(message)
 
     async def end(self) -> None:
-        """Abort every upload and close every listing. Cannot be interrupted half-way by an error of one."""
+        """Abort every upload and close every listing. An error of one does not keep the others from
+        ending."""
         uploads, self._uploads = list(self._uploads.values()), {}
         listings, self._listings = list(self._listings.values()), {}
         await asyncio.gather(
@@ -88,14 +93,14 @@ class Dispatcher:
             case ask.AbortWrite(number, _):
                 if (doomed := self._uploads.get(number)) is not None:
                     await doomed.abort()
-                    self._uploads.pop(number, None)  # not before: cut short, it may be asked for again
+                    self._uploads.pop(number, None)  # not earlier: a cancelled abort may be retried
         return None
 
     async def _begin(self, message: ask.BeginWrite) -> object:
         if message.upload in self._uploads:
             raise InvalidRequest("invalid write", detail=f"upload {message.upload} has begun already")
         self._uploads[message.upload] = upload = UploadReceiver(self._backend, message)
-        return await upload.begin()  # `AbortWrite` follows, should it fail
+        return await upload.begin()  # if it fails, `AbortWrite` follows
 
     def _upload(self, number: int) -> UploadReceiver:
         if number not in self._uploads:
@@ -103,7 +108,7 @@ class Dispatcher:
         return self._uploads[number]
 
     async def _next_page(self, wanted: ask.ListDir) -> Page:
-        """A page, and the cursor by which a listing that goes on is known. An error ends it."""
+        """Return a page, with the cursor of the listing if it continues. An error ends the listing."""
         if wanted.cursor is None:
             await self._forget_left_listings()
             cursor = next(self._cursors)
@@ -127,7 +132,8 @@ class Dispatcher:
             await listing.close()
 
     async def _forget_left_listings(self) -> None:
-        """Those whose first page crossed the news that nobody wants it: nobody knows their cursor."""
+        """End the listings whose first page was on its way when its caller gave up, so that their cursor is
+        unknown."""
         for cursor, listing in list(self._listings.items()):
             if listing.idle_seconds > _LEFT_SECONDS:
                 await self._end_listing(cursor)

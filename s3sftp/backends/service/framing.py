@@ -1,4 +1,4 @@
-"""Frames on a stream: four bytes of length, big-endian, then one msgpack map."""
+"""Frames messages on a stream: four bytes of length, big-endian, then one msgpack map."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ _LENGTH = struct.Struct(">I")
 _SHORT_BYTES = 16 << 10
 _CONTENTS = (bytes, bytearray, memoryview)
 STREAM_BYTES = 256 << 10
-"""What a stream reads before anybody wants it; a frame that is longer is put together as it comes."""
+"""Bytes that a stream buffers ahead of its reader. A longer frame is assembled as it arrives."""
 
 
 class FrameTooLong(Exception):
-    """The other end does not take frames of this length; nothing was sent."""
+    """The peer does not accept frames of this length; nothing was sent."""
 
     def __init__(self, length: int, most: int) -> None:
         super().__init__(f"a frame of {length} bytes, and the other end takes {most}")
 
 
 class FrameStream:
-    """One end of a connection."""
+    """One end of a connection, as a stream of frames."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader = reader
@@ -35,8 +35,10 @@ class FrameStream:
         self.max_sent_bytes = MAX_HELLO_BYTES
 
     async def receive(self) -> dict[str, Any] | None:
-        """The next map; None when the other end has gone. Raises Malformed: then nothing that comes after
-        it can be understood."""
+        """The next map; None if the peer has closed the connection.
+
+        Raises MalformedMessage: if the bytes are not a valid frame; then nothing after it can be decoded.
+        """
         try:
             (length,) = _LENGTH.unpack(await self._reader.readexactly(_LENGTH.size))
             if length > self.max_received_bytes:
@@ -48,26 +50,29 @@ class FrameStream:
             return None
 
     async def send(self, value: dict[str, Any]) -> None:
-        """Send a map, after those before it, as soon as the other end has taken most of them.
+        """Send a map, once the peer has read most of those before it.
 
-        Raises FrameTooLong, OSError. If it is cancelled or fails, nothing was sent.
+        If it is cancelled or fails, nothing was sent.
+
+        Raises FrameTooLong: if the peer does not accept a frame of this length.
+        Raises OSError: if the connection is gone.
         """
         async with self._sending:
             await self._writer.drain()
             if self._writer.is_closing():
                 raise ConnectionResetError
             self._check(sum(len(each) for each in value.values() if isinstance(each, _CONTENTS)))
-            frame = pack(value)  # not before: what waits here would be in memory twice
+            frame = pack(value)  # not earlier: a waiting message would be in memory twice
             self._check(len(frame))
             self._write(frame)
 
     def post(self, value: dict[str, Any]) -> None:
-        """Send a short map without waiting for anything. One for a connection that is gone is dropped."""
+        """Send a short map without waiting. It is dropped if the connection is gone."""
         if not self._writer.is_closing():
             self._write(pack(value))
 
     def close(self) -> None:
-        """Hang up; what was not sent yet is dropped."""
+        """Close the connection and drop what has not been sent."""
         self._writer.transport.abort()
 
     async def closed(self) -> None:
@@ -81,7 +86,7 @@ class FrameStream:
 
     def _write(self, frame: bytes) -> None:
         length = _LENGTH.pack(len(frame))
-        if len(frame) > _SHORT_BYTES:  # not worth a copy
+        if len(frame) > _SHORT_BYTES:  # a shorter one is cheaper to copy
             self._writer.write(length)
             self._writer.write(frame)
         else:

@@ -1,4 +1,4 @@
-"""How both ends of a connection begin: each says what it speaks and how much it takes.
+"""The first message of each end of a connection: protocol version, frame limit and operations.
 
 server     {"hello": "s3sftp-storage", "version": 1, "max_frame_bytes": …, "server": "s3sftp 0.1.0"}
 service    {"hello": "s3sftp-storage", "version": 1, "max_frame_bytes": …, "service": "NAME",
@@ -20,7 +20,7 @@ from s3sftp.telemetry.escape import printable
 PROTOCOL = "s3sftp-storage"
 VERSION = 1
 MAX_HELLO_BYTES = 64 << 10
-"""What is read of an end that has not said hello yet."""
+"""Maximum frame of a peer that has not sent its hello yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class ServerHello:
 
     @classmethod
     def of(cls, given: dict[str, Any]) -> ServerHello:
-        """Raises Malformed."""
+        """Raises MalformedMessage: if the map is not a server's hello."""
         return cls(_checked(given))
 
 
@@ -52,7 +52,8 @@ class ServiceHello:
 
     @classmethod
     def of(cls, given: dict[str, Any]) -> ServiceHello:
-        """Raises Malformed, also for callbacks that do not belong together."""
+        """Raises MalformedMessage: if the map is not a service's hello, or its callbacks do not belong
+        together."""
         most = _checked(given)
         listed = given.get("callbacks", [])
         if not isinstance(listed, list):

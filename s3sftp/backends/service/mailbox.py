@@ -1,10 +1,10 @@
-"""A service in a task of the same process: messages come out of a mailbox, answers go back.
+"""A storage service in a task of the same process: the task receives calls from a mailbox and answers them.
 
-    server     mailbox.backend() ── call ──► mailbox ── letter ──► a task of the application
-                                 ◄── reply or fail ─────────────────┘
+    server     mailbox.backend() ── call ──► Mailbox ── PendingCall ──► a task of the application
+                                 ◄──────── reply or fail ───────────────┘
 
-The task is the application's: it begins to receive when it likes, and when it has ended every call fails at
-once. Answering one letter after the other is as good as many at a time; `serve` does the latter for any
+The task belongs to the application. It begins to receive when it likes, and when it has ended every call
+fails at once. It may answer calls one after the other or many at a time; `serve` does the latter for any
 `Backend` object.
 """
 
@@ -23,17 +23,18 @@ from s3sftp.telemetry import current_trace_context
 
 
 class PendingCall:
-    """A message that waits for its one answer. Answering late, or twice, does nothing."""
+    """A message that waits for its one answer. A late or second answer has no effect."""
 
     def __init__(self, message: Message) -> None:
         self.message = message
         self.context = copy_context()
-        """What the sender runs in: work that is done in it joins the sender's trace."""
+        """The sender's context: work that runs in it joins the sender's trace."""
         self._answer: asyncio.Future[object] = asyncio.get_running_loop().create_future()
 
     @property
     def abandoned(self) -> bool:
-        """Whether nobody waits for the answer any more: the client has gone, or time was up."""
+        """Whether the caller no longer waits for the answer, because the client is gone or the deadline has
+        passed."""
         return self._answer.cancelled()
 
     @property
@@ -42,25 +43,25 @@ class PendingCall:
         return self.context.run(current_trace_context)
 
     def reply(self, value: object = None) -> None:
-        """Answer with what the message is answered with: see `s3sftp.backends.service.messages`."""
+        """Answer with the value that belongs to the message: see `s3sftp.backends.service.messages`."""
         if not self._answer.done():
             self._answer.set_result(value)
 
     def fail(self, error: Exception) -> None:
-        """Answer with an error: one of `s3sftp.errors` or an OSError; others reach the client as a
+        """Answer with an error: one of `s3sftp.errors` or an OSError. For any other error the client gets a
         reference number."""
         if not self._answer.done():
             self._answer.set_exception(error)
 
     def when_abandoned(self, callback: Callable[[], object]) -> None:
-        """Call this when it is abandoned."""
+        """Have `callback` called when the call is abandoned."""
         self._answer.add_done_callback(lambda answer: callback() if answer.cancelled() else None)
 
     def abandon(self) -> None:
         self._answer.cancel()
 
     def unheeded(self) -> None:
-        """Nobody will look at the answer."""
+        """Mark the answer as retrieved, so that asyncio does not warn about an error that nothing reads."""
         self._answer.add_done_callback(lambda answer: answer.cancelled() or answer.exception())
 
     async def answered(self) -> object:
@@ -68,7 +69,7 @@ class PendingCall:
 
 
 class Mailbox(Caller):
-    """Messages to a task. `async for letter in mailbox` is how the task receives them."""
+    """Messages to a task, which receives them by `async for call in mailbox`."""
 
     def __init__(
         self,
@@ -80,9 +81,9 @@ class Mailbox(Caller):
         max_calls: int = 256,
         first_chunk_bytes: int | None = None,
     ) -> None:
-        """`callbacks`: the optional ones that the task answers; `callbacks_of` tells them of a backend.
-        `transfer_timeout` holds for messages that `takes_long`. At most `max_calls` letters are without an
-        answer; more calls wait, in their time."""
+        """`callbacks` are the optional operations that the task answers; `callbacks_of` finds those of a
+        backend. `transfer_timeout` applies to messages that `takes_long`, `call_timeout` to the others. At
+        most `max_calls` calls are pending; more wait, within their timeout."""
         self.name = name
         self._callbacks = callbacks
         self._first_chunk_bytes = first_chunk_bytes
@@ -99,12 +100,12 @@ class Mailbox(Caller):
         return bool(self._receivers)
 
     def backend(self) -> Backend:
-        """What a server stores in."""
+        """The backend to give to a server."""
         return stub_for(self._reach, self._callbacks, self.name, self._first_chunk_bytes, lambda: self.ready)
 
     async def receive(self) -> PendingCall:
-        """The next letter that somebody waits for. The mailbox is without a service when no task is left
-        that has called this."""
+        """Return the next call that is not abandoned. The mailbox is without a service when every task that
+        has called this has ended."""
         self._note_receiver()
         while (letter := await self._letters.get()).abandoned:
             pass
@@ -114,7 +115,7 @@ class Mailbox(Caller):
         return self.letters()
 
     async def letters(self) -> AsyncGenerator[PendingCall, None]:
-        """Letter after letter, without an end."""
+        """Yield pending calls without end."""
         while True:
             yield await self.receive()
 
@@ -125,7 +126,7 @@ class Mailbox(Caller):
             async with asyncio.timeout(limit) as deadline, self._room:
                 return await self._deliver(message)
         except TimeoutError as error:
-            if not deadline.expired():  # the service's own, and an answer
+            if not deadline.expired():  # the service's own TimeoutError: an answer
                 raise
             raise TimedOut(detail=f"no answer to {message.operation} within {limit:g} s") from error
 

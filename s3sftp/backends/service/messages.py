@@ -1,15 +1,15 @@
-"""What a service is asked: one typed message for each operation of the contract, the session last.
+"""The messages to a service: one type for each operation of the contract, the session last.
 
-Most are the contract's methods: their fields are the parameters, and they are answered with what the method
-returns. The others cut what a method streams, or holds, into single questions:
+Most are the contract's methods: their fields are the parameters, and the answer is what the method returns.
+The others divide a stream or an upload into single requests:
 
     ListDir, EndList     a page for each ListDir, by its cursor; EndList for a listing that is left early
-    ReadFileRange        a piece for each
-    BeginWrite …         uploads have numbers that the server gives, so that it can abort also an upload of
-                         which it heard nothing
+    ReadFileRange        one piece for each
+    BeginWrite …         the server numbers the uploads, so that it can also abort an upload whose BeginWrite
+                         was not answered
 
-Each message has one answer, of the type that its `answer` says, or one error of the tree in `s3sftp.errors`
-(an OSError means the same), and nothing else follows.
+Each message has exactly one answer: a value of the type in its `answer`, or one error of the tree in
+`s3sftp.errors` (or an OSError with the same meaning).
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from typing import Any, ClassVar
 from s3sftp.backends.contract import Buffer, Entry, FileInfo, Finish, Place, Session, Usage, WriteIntent
 
 Cursor = str | bytes | int
-"""Where a listing goes on; what is in it is the service's business."""
+"""Where a listing continues. Only the service interprets it."""
 
 PIECE_BYTES = 512 << 10
-"""The most that one ReadFileRange asks for."""
+"""Maximum bytes of one ReadFileRange."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,12 +33,12 @@ class Page:
 
     entries: Sequence[Entry]
     cursor: Cursor | None = None
-    """What asks for the next page; None: this was the last."""
+    """Requests the next page; None if this is the last."""
 
 
 @dataclass(frozen=True, slots=True)
 class UploadStarted:
-    """How the service wants the chunks of an upload; see `Upload`."""
+    """The chunk sizes of an upload that has begun; see `Upload`."""
 
     chunk_bytes: int = 1 << 20
     min_chunk_bytes: int = 1
@@ -47,15 +47,15 @@ class UploadStarted:
 
 
 class Message:
-    """What all have in common."""
+    """The base of all messages."""
 
     __slots__ = ()
     operation: ClassVar[str]
-    """Its name, which is that of the contract's method."""
+    """The operation, named as the contract's method."""
     takes_long: ClassVar[bool] = False
-    """Whether it may take as long as a transfer does."""
+    """Whether it may take as long as a transfer."""
     answer: ClassVar[Any] = None
-    """The type of what it is answered with."""
+    """The type of its answer."""
     session: Session
 
 
@@ -69,7 +69,7 @@ class GetFileInfo(Message):
 
 @dataclass(frozen=True, slots=True)
 class ListDir(Message):
-    """A page of a listing: the first one without a cursor."""
+    """Requests a page of a listing: the first one if there is no cursor."""
 
     operation = "list_dir"
     answer = Page
@@ -80,7 +80,7 @@ class ListDir(Message):
 
 @dataclass(frozen=True, slots=True)
 class EndList(Message):
-    """The listing is left before its last page. A service that keeps nothing for a cursor ignores it."""
+    """Ends a listing before its last page. A service that keeps no state for a cursor ignores it."""
 
     operation = "end_list"
     cursor: Cursor
@@ -129,7 +129,7 @@ class ReadFile(Message):
 
 @dataclass(frozen=True, slots=True)
 class WriteFile(Message):
-    """Answered with None when the storage does not say what is stored now."""
+    """Answered with None if the storage does not report what is stored now."""
 
     operation = "write_file"
     takes_long = True
@@ -141,8 +141,8 @@ class WriteFile(Message):
 
 @dataclass(frozen=True, slots=True)
 class ReadFileRange(Message):
-    """At most `PIECE_BYTES`, answered with exactly these bytes. The next piece may be asked for before this
-    one is answered."""
+    """Reads at most `PIECE_BYTES`; the answer is exactly these bytes. The next piece may be requested before
+    this one is answered."""
 
     operation = "read_file_range"
     answer = bytes
@@ -165,9 +165,11 @@ class BeginWrite(Message):
 
 @dataclass(frozen=True, slots=True)
 class WriteChunk(Message):
-    """The bytes from `offset` on. Sent in the order of the file, as many at once as `UploadStarted` allows.
+    """Sends the bytes from `offset` on. Chunks are sent in the order of the file, as many at once as
+    `UploadStarted` allows.
 
-    Answered with the bytes that chunks have from now on, if that has changed."""
+    The answer is the chunk size from now on, if that has changed.
+    """
 
     operation = "write_chunk"
     takes_long = True
@@ -180,7 +182,7 @@ class WriteChunk(Message):
 
 @dataclass(frozen=True, slots=True)
 class KeepRange(Message):
-    """The bytes from `offset` on are those of the base from `start` to `stop`. Counts as a chunk, and is
+    """Makes the bytes from `offset` on those of the base from `start` to `stop`. Counts as a chunk, and is
     answered as one."""
 
     operation = "keep_range"
@@ -195,7 +197,7 @@ class KeepRange(Message):
 
 @dataclass(frozen=True, slots=True)
 class FinishWrite(Message):
-    """Answered with None when the storage does not say what is stored now."""
+    """Answered with None if the storage does not report what is stored now."""
 
     operation = "finish_write"
     takes_long = True
@@ -208,7 +210,7 @@ class FinishWrite(Message):
 
 @dataclass(frozen=True, slots=True)
 class AbortWrite(Message):
-    """Succeeds also for an upload that nobody knows, or knows any more."""
+    """Also succeeds for an upload that is unknown, or no longer known."""
 
     operation = "abort_write"
     upload: int
@@ -252,4 +254,4 @@ MESSAGES: dict[str, type[Message]] = {
         *(Copy, SetMtime, GetUsage),
     )
 }
-"""By operation."""
+"""The messages by operation."""

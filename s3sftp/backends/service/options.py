@@ -12,28 +12,29 @@ from pydantic import Field, field_validator
 from s3sftp.config import DIVIDED, ByteSize, LocalPath, Options, PositiveDuration
 
 MIN_FRAME_BYTES = 2 << 20
-"""What both ends of a connection take at least: a page of a listing, a piece of a file."""
+"""Every implementation accepts frames of at least this size: a page of a listing, a piece of a file."""
 _MOST_PATH_BYTES = 103
-"""Of the limits that systems have, the lowest."""
+"""Maximum length of a Unix socket's path: the lowest limit among operating systems."""
 
 
 class ServiceOptions(Options):
     """`[service]`: a storage in a process of its own, behind a Unix socket (`backend = "service"`)."""
 
     socket: LocalPath
-    """Where the storage service listens: an absolute path."""
+    """Where the storage service listens: the absolute path of a Unix socket."""
     call_timeout: PositiveDuration = timedelta(seconds=30)
-    """How long the service may take to answer what should be quick: looking, listing, reading a piece."""
+    """Maximum time for an answer to a quick operation: metadata, a page of a listing, a piece of a file."""
     transfer_timeout: PositiveDuration = timedelta(minutes=5)
-    """How long it may take for what moves contents: a chunk, publishing, renaming, copying, a whole file."""
+    """Maximum time for an operation that moves contents: a chunk, publishing, renaming, copying, a whole
+    file."""
     connect_timeout: PositiveDuration = timedelta(seconds=2)
-    """How long it may take to accept a connection and to say what it can. Operations wait no longer for a
-    service that is not there."""
+    """Maximum time for accepting a connection and sending the hello. Operations wait no longer than this for
+    a service that is not there."""
     max_frame_bytes: ByteSize = Field(default=16 << 20, ge=MIN_FRAME_BYTES, le=1 << 30)
-    """The longest message that is taken. A service that only has whole files cannot have longer ones: each
-    travels in one message."""
+    """Maximum size of a message that is accepted. It also bounds the files of a service that only takes whole
+    files, since each travels in one message."""
     max_calls: Annotated[int, DIVIDED] = Field(default=256, ge=1, le=65536)
-    """Operations that the service is asked for at once; more wait."""
+    """Maximum number of concurrent calls to the service; more wait."""
 
     @field_validator("socket")
     @classmethod

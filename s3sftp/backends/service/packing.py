@@ -1,4 +1,4 @@
-"""msgpack, as the protocol uses it: one map, text that is UTF-8, names and contents that are bytes."""
+"""Encodes messages with msgpack: one map, with texts in UTF-8, and names and contents as bytes."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from s3sftp.errors import ConfigurationError
 
 try:
     import msgpack
-except ImportError:  # the extra `service` brings it
+except ImportError:  # installed by the extra `service`
     msgpack = None
 
 
 class MalformedMessage(Exception):
-    """What came is not what the protocol says. The text is for the log."""
+    """A message does not follow the protocol. The text is for the log."""
 
 
 def require_msgpack() -> None:
-    """Raises ConfigurationError when the library is not installed."""
+    """Raises ConfigurationError: if msgpack is not installed."""
     if msgpack is None:
         raise ConfigurationError(
             ["a storage service needs msgpack, which is not installed: pip install 's3sftp[service]'"]
@@ -25,13 +25,16 @@ def require_msgpack() -> None:
 
 
 def pack(value: dict[str, Any]) -> bytes:
-    """The bytes of a map whose texts are `plain`."""
+    """Encode a map whose texts are `plain`."""
     packed: bytes = msgpack.packb(value)
     return packed
 
 
 def unpack(data: bytes) -> dict[str, Any]:
-    """The map in a frame. Raises Malformed for anything else; sizes are bounded by `data`."""
+    """Decode the map in a frame. Sizes are bounded by the length of `data`.
+
+    Raises MalformedMessage: if it is anything else.
+    """
     try:
         value = msgpack.unpackb(data)
     except (ValueError, TypeError, OverflowError, RecursionError, msgpack.UnpackException) as error:
@@ -42,5 +45,6 @@ def unpack(data: bytes) -> dict[str, Any]:
 
 
 def plain(text: str) -> str:
-    """Text that can be sent: what is not Unicode in it, bytes that came from strangers, as `?`."""
+    """The text with everything that is not valid Unicode, such as undecodable bytes of a client, replaced by
+    `?`."""
     return text.encode("utf-8", "replace").decode("utf-8")

@@ -1,7 +1,7 @@
-"""A listing that goes on from message to message.
+"""A directory listing that continues from message to message.
 
-It is taken from the backend by one task of its own: a generator that enters a span or a time limit must leave
-it in the task that entered it, and each message is answered in another.
+One task of its own iterates over the backend's listing, because a generator that enters a span or a timeout
+must leave it in the same task, and each message is answered in another task.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from collections.abc import AsyncIterator, Sequence
 from s3sftp.backends.contract import Entry
 
 PAGE_ENTRIES = 500
-"""The most that one page has, so that it fits in a frame whatever the names are."""
+"""Maximum entries of a page, so that it fits in a frame whatever the names are."""
 
 
 class PagedListing:
-    """Reads one page ahead, no more."""
+    """One listing in progress. Reads at most one page ahead."""
 
     def __init__(self, pages: AsyncIterator[Sequence[Entry]]) -> None:
         self._coming: asyncio.Queue[Sequence[Entry] | Exception | None] = asyncio.Queue(1)
@@ -25,11 +25,11 @@ class PagedListing:
 
     @property
     def idle_seconds(self) -> float:
-        """How long nobody has asked for a page."""
+        """Seconds since a page was last requested."""
         return asyncio.get_running_loop().time() - self._last_wanted
 
     async def next_page(self) -> Sequence[Entry] | None:
-        """Entries; None after the last. Raises what the backend raises."""
+        """The next entries; None after the last. Raises what the backend raises."""
         self._last_wanted = asyncio.get_running_loop().time()
         page = await self._coming.get()
         if isinstance(page, Exception):

@@ -13,10 +13,10 @@ from s3sftp.runtime.cancellation import is_own_cancellation
 
 
 async def serve(mailbox: Mailbox, backend: Backend, *, at_once: int = 256) -> None:
-    """Start the backend, answer what comes into a mailbox, and stop it when cancelled.
+    """Start the backend, answer the calls of a mailbox, and stop the backend when cancelled.
 
-    Each letter is answered in a task, so that none waits for another; at most `at_once` of them. The work is
-    cancelled when nobody waits for the answer any more. At the end every upload is aborted.
+    Each call is answered in a task of its own, so that none waits for another, with at most `at_once` tasks.
+    Work is cancelled when its call is abandoned. At the end every upload is aborted.
     """
     answers, room = Dispatcher(backend), asyncio.Semaphore(at_once)
 

@@ -1,7 +1,7 @@
-"""A backend that asks a service: each method makes a message, sends it and checks the answer's type.
+"""The server's stub for a service: a backend whose methods send messages and check the types of the answers.
 
-A stub has the optional methods that its service has, no others; `s3sftp.backends.complete` does the rest.
-Whoever carries the messages is a `Caller`: a connection to another process, or a mailbox in this one.
+A stub has the optional methods that its service has, and no others; `s3sftp.backends.complete` adds the rest.
+A `Caller` carries the messages: a connection to another process, or a mailbox in this one.
 """
 
 from __future__ import annotations
@@ -33,28 +33,32 @@ from s3sftp.telemetry import get_logger
 
 _log = get_logger("s3sftp.service")
 _PIECES_AHEAD = 2
-"""Pieces of one range that are asked for at once: what may wait in memory although nobody takes it."""
+"""Pieces of one range that are requested ahead; they wait in memory if the reader is slow."""
 
 
 class Caller(Protocol):
-    """Carries messages to one life of a service. When that ends, every call fails with StorageFailure."""
+    """Carries messages to one connection or task of a service. When that ends, every call fails with
+    StorageFailure."""
 
     async def call(self, message: Message) -> object:
-        """Send a message and wait for the answer. The service is told when the caller is cancelled.
+        """Send a message and wait for the answer. If the caller is cancelled, the call is cancelled at the
+        service.
 
-        Raises what the service answers with; TimedOut; StorageFailure when it is not there (any more).
+        Raises TimedOut: if there is no answer in time.
+        Raises StorageFailure: if the service is not there, or goes away.
+        Raises any other error: if the service answers with it.
         """
 
     def post(self, message: Message) -> None:
-        """Send a message of which no answer is wanted. Never fails and never waits."""
+        """Send a message without an answer. Never fails and never waits."""
 
 
 Reach = Callable[[], Awaitable[Caller]]
-"""Finds the service as it is now. Raises StorageFailure when it is not there."""
+"""Finds the current caller. Raises StorageFailure: if the service is not there."""
 
 
 class RemoteUpload(Upload):
-    """An upload at a service; it does not outlive the connection on which it began."""
+    """An upload at a service. It does not outlive the connection on which it began."""
 
     _numbers = itertools.count(1)
 
@@ -70,12 +74,12 @@ class RemoteUpload(Upload):
         self.keep_unit_bytes = begun.keep_unit_bytes
 
     def take(self, count: int) -> int:
-        """The position of the next so many bytes."""
+        """Take the position of the next `count` bytes."""
         offset, self._offset = self._offset, self._offset + count
         return offset
 
     def taken(self, reply: object) -> None:
-        """Chunks have another size from now on, perhaps."""
+        """Take over the new chunk size, if the reply has one."""
         chunk_bytes: int | None = checked_answer(ask.WriteChunk, reply)
         if chunk_bytes is not None and chunk_bytes < max(1, self.min_chunk_bytes):
             raise _bad_answer(f"chunks of {chunk_bytes} bytes")
@@ -83,16 +87,16 @@ class RemoteUpload(Upload):
 
 
 class ServiceStub:
-    """What every stub has. `stub_for` adds the operations of its service."""
+    """The base of all stubs. `stub_for` adds the operations of its service."""
 
     def __init__(self, reach: Reach) -> None:
         self.reach = reach
 
     async def start(self) -> None:
-        """Nothing to do: whoever carries the messages has a start of its own."""
+        """Nothing to do: the caller that carries the messages has its own start."""
 
     async def stop(self) -> None:
-        """As `start`."""
+        """Nothing to do, as with `start`."""
 
 
 def stub_for(
@@ -102,7 +106,10 @@ def stub_for(
     first_chunk_bytes: int | None = None,
     ready: Callable[[], bool] = lambda: True,
 ) -> Backend:
-    """A backend with the required methods, and with these optional ones. Raises ConfigurationError."""
+    """Make a backend with the required methods and the given optional ones.
+
+    Raises ConfigurationError: if the optional ones do not belong together.
+    """
     if problem := callback_problem(callbacks):
         raise ConfigurationError([f"the service {name}: {problem}"])
     members: dict[str, object] = {"name": name, "ready": property(lambda _: ready())}
@@ -115,7 +122,7 @@ def stub_for(
 
 
 def _question(kind: type[Message]) -> Callable[..., Awaitable[object]]:
-    """The method of an operation whose arguments are the fields of its message: sends it, returns the
+    """The method of an operation whose arguments are the fields of its message: sends it and returns the
     answer."""
     operation = OPERATIONS[kind.operation]
 
@@ -129,7 +136,8 @@ def _question(kind: type[Message]) -> Callable[..., Awaitable[object]]:
 
 
 class Conversations(ServiceStub):
-    """The methods that take more than one message, or another than the method's arguments."""
+    """The methods that take more than one message, or a message with other fields than the method's
+    arguments."""
 
     async def list_dir(self, place: Place, session: Session) -> AsyncIterator[Sequence[Entry]]:
         caller = await self.reach()
@@ -178,7 +186,7 @@ class Conversations(ServiceStub):
         try:
             reply = await caller.call(ask.BeginWrite(place, intent, upload.number, session))
             upload.begun(checked_answer(ask.BeginWrite, reply))
-        except BaseException:  # it may have begun all the same
+        except BaseException:  # the service may have begun it nevertheless
             caller.post(ask.AbortWrite(upload.number, session))
             raise
         return upload
@@ -206,7 +214,7 @@ class Conversations(ServiceStub):
         abort = ask.AbortWrite(ours.number, session)
         try:
             await ours.caller.call(abort)
-        except StorageError as error:  # of a service that is gone the upload is, too
+        except StorageError as error:  # if the service is gone, so is the upload
             _log.debug("upload.abort_unconfirmed", error=str(error), detail=error.detail)
             ours.caller.post(abort)
         except asyncio.CancelledError:
@@ -222,9 +230,9 @@ async def _piece(caller: Caller, wanted: ask.ReadFileRange) -> bytes:
 
 
 def checked_answer(message: type[Message], reply: object) -> Any:
-    """The reply, if it has the type that the message is answered with; None if it is answered with nothing.
+    """Return the reply if it has the type of the message's answer, or None if the message has no answer.
 
-    Raises StorageFailure.
+    Raises StorageFailure: if it does not have that type.
     """
     kind = message.answer
     if kind is None:

@@ -1,4 +1,4 @@
-"""A service in a process of its own, in Python: any `Backend` object behind a Unix socket.
+"""Runs any `Backend` object as a service in a process of its own, behind a Unix socket.
 
 asyncio.run(serve_unix("/run/notes/socket", Notes()))
 """
@@ -32,13 +32,16 @@ async def serve_unix(
     at_once: int = 256,
     listening: Callable[[], None] = lambda: None,
 ) -> None:
-    """Start the backend, answer whoever connects, and stop it when cancelled, as by Ctrl-C.
+    """Start the backend, answer every server that connects, and stop the backend when cancelled, as by
+    Ctrl-C.
 
-    Each request is answered in a task, so that none waits for another; of one connection at most `at_once`.
-    The work is cancelled when nobody waits for the answer any more; uploads of a connection that ends are
-    aborted. `mode`: permissions of the socket, by default only for the user who runs it. `listening` is
-    called when it can be connected to. Raises ConfigurationError for what is no backend, OSError where it
-    cannot listen.
+    Each request is answered in a task of its own, so that none waits for another, with at most `at_once`
+    tasks for each connection. Work is cancelled when its call is given up, and the uploads of a connection
+    that ends are aborted. `mode` is the permissions of the socket; by default only the user who runs the
+    service may connect. `listening` is called when the socket accepts connections.
+
+    Raises ConfigurationError: if the object does not fit the contract.
+    Raises OSError: if the socket cannot be opened.
     """
     require_msgpack()
     hello = _hello_of(backend, max_frame_bytes)
@@ -69,12 +72,13 @@ def _hello_of(backend: Backend, max_frame_bytes: int) -> ServiceHello:
 
 @contextlib.contextmanager
 def _socket_at(path: Path, mode: int) -> Iterator[socket.socket]:
-    """A socket that nobody can connect to before it has its permissions; its file goes with it."""
+    """A bound socket that accepts no connection before it has its permissions. Its file is removed at the
+    end."""
     _remove_dead_socket(path)
     with socket.socket(socket.AF_UNIX) as bound:
         bound.bind(os.fspath(path))
         ours = path.stat().st_ino
-        path.chmod(mode)  # it does not listen yet
+        path.chmod(mode)  # before it listens
         try:
             yield bound
         finally:
@@ -84,7 +88,7 @@ def _socket_at(path: Path, mode: int) -> Iterator[socket.socket]:
 
 
 def _remove_dead_socket(path: Path) -> None:
-    """Make way, if what is there is the socket of a process that has ended."""
+    """Remove the socket of a process that has ended, if that is what the path names."""
     try:
         is_socket = stat.S_ISSOCK(path.lstat().st_mode)
     except FileNotFoundError:

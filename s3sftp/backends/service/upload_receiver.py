@@ -1,8 +1,8 @@
-"""An upload at the service's end: chunks into a backend in the order of the file.
+"""Receives an upload at the service's end: passes its chunks to a backend in the order of the file.
 
-The server is let to send one chunk at a time, because the size of the next may depend on it. Where a backend
-takes several at once, a chunk is answered as soon as the backend has begun with it and there is room for
-another; if it fails later, the next message of the upload does, `FinishWrite` at the latest.
+The server may send one chunk at a time, because the size of the next may depend on it. If the backend takes
+several at once, a chunk is answered as soon as the backend has begun with it and there is room for another.
+If it fails later, the next message of the upload fails, `FinishWrite` at the latest.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class UploadReceiver:
 
     async def write(self, chunk: ask.WriteChunk) -> int:
         upload = self._begun()
-        # one that is answered early may be a view of memory that is used again after the answer
+        # a chunk that is answered early may be a view of memory that is reused after the answer
         data = bytes(chunk.data) if upload.parallel_chunks > 1 else chunk.data
         work = self._backend.write_chunk(upload, data, chunk.session)
         return await self._take(chunk.offset, len(chunk.data), upload, work)
@@ -62,15 +62,15 @@ class UploadReceiver:
             return info
 
     async def abort(self) -> None:
-        """Throw it away, unless it is published by now. An error is the service's own affair."""
+        """Discard the upload unless it is already published. Errors stay in the service."""
         under_way: list[asyncio.Task[Any]] = [self._beginning, *self._running]
         for each in under_way:
-            if not each.cancelling():  # once: what it has to clean up is not cut short
+            if not each.cancelling():  # only once, so that its own cleanup is not interrupted
                 each.cancel()
         await asyncio.wait(under_way)
         if self._beginning.cancelled() or self._beginning.exception() is not None:
             return
-        async with self._ending:  # a finish that was given up comes to its end first
+        async with self._ending:  # a finish that was given up ends first
             if self._published:
                 return
             try:
@@ -84,7 +84,7 @@ class UploadReceiver:
         return self._beginning.result()
 
     async def _take(self, offset: int, count: int, upload: Upload, work: Coroutine[Any, Any, None]) -> int:
-        """Begin with a chunk, and answer with the size of the next one."""
+        """Begin with a chunk, and return the size of the next one."""
         if offset != self._offset or self._failure is not None:
             work.close()
             raise self._failure or InvalidRequest(
@@ -94,7 +94,7 @@ class UploadReceiver:
         task = asyncio.create_task(work)
         self._running.add(task)
         task.add_done_callback(self._done)
-        await asyncio.sleep(0)  # it takes its position now
+        await asyncio.sleep(0)  # lets it take its position
         await self._until_fewer_than(upload.parallel_chunks)
         return upload.chunk_bytes
 

@@ -1,10 +1,10 @@
-"""Messages, answers and errors as maps, both ways. Pure.
+"""Converts messages, answers and errors to maps and back. Pure.
 
     {"id": 7, "op": "file_info", "place": bin, "session": {…}}          to the service
     {"cancel": 7}                                                       to the service
     {"id": 7, "ok": …}   or   {"id": 7, "error": "ENOENT", "text": …, "detail": …}      from it
 
-docs/backend-service.md has the protocol on one page.
+docs/backend-service.md describes the protocol on one page.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _FIELDS = {
     kind: {each.name: get_type_hints(kind)[each.name] for each in fields_of(kind)}  # type: ignore[arg-type]
     for kind in MESSAGES.values()
 }
-"""The fields of each message, with the types that they are declared with."""
+"""The fields of each message, with their declared types."""
 
 
 def request(number: int, message: Message) -> dict[str, Any]:
@@ -37,7 +37,11 @@ def request(number: int, message: Message) -> dict[str, Any]:
 
 
 def message_in(request: dict[str, Any]) -> Message:
-    """The message in a map. Raises Malformed; Unsupported for an operation that there is not."""
+    """The message in a map.
+
+    Raises MalformedMessage: if the map is not a message.
+    Raises Unsupported: if the operation is unknown.
+    """
     kind = MESSAGES.get(operation := codecs.text(request.get("op")))
     if kind is None:
         raise Unsupported(detail=f"no operation {operation!r:.60}")
@@ -55,8 +59,11 @@ def answer(number: int, value: object) -> dict[str, Any]:
 
 
 def value_in(answer: dict[str, Any], message: Message) -> object:
-    """What the service answers a message with. Raises the error that it answers with, or StorageFailure
-    when the answer makes no sense."""
+    """The value that the service answers a message with.
+
+    Raises any StorageError: if the service answers with it.
+    Raises StorageFailure: if the answer is malformed.
+    """
     if "error" in answer:
         raise _error_in(answer)
     read: Callable[[object], object] = FROM_WIRE[message.answer]
@@ -69,7 +76,7 @@ def value_in(answer: dict[str, Any], message: Message) -> object:
 
 
 def failure(number: int, error: BaseException) -> dict[str, Any]:
-    """The map of an error. What the service did not mean to tell is only its detail."""
+    """The map of an error. The text of an unexpected error is only in its detail."""
     if isinstance(error, OSError):
         error = error_from_oserror(error)
     elif not isinstance(error, StorageError):

@@ -1,4 +1,4 @@
-"""What every backend promises, written once: see `s3sftp.backends.contract`. A class for each group."""
+"""The promises of `s3sftp.backends.contract` as tests: one class for each group."""
 
 from s3sftp.testing.promises.commits import CommitPromises
 from s3sftp.testing.promises.copying import CopyPromises
@@ -32,7 +32,8 @@ class BackendPromises(
     OutsideChangePromises,
     SequencePromises,
 ):
-    """All of it. Inherit it in a class whose name begins with `Test`, and say how to open the storage."""
+    """All promises. Inherit it in a class whose name begins with `Test`, and define how to open the
+    storage."""
 
 
 __all__ = [

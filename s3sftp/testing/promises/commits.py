@@ -1,4 +1,4 @@
-"""Who wins when several publish under one name, and what may have become of the old file."""
+"""Concurrent writes of one name: which of them is published, and what happens to the old file."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from s3sftp.testing.suite import Promises
 
 
 class CommitPromises(Promises):
-    """One name, several writers."""
+    """Several writers of one name."""
 
     @pytest.mark.parametrize("target", ["made", "implied"])
     @pytest.mark.parametrize("how", ["at once", "in chunks", "by a copy"])
     async def test_a_file_does_not_hide_a_directory(self, storage: Storage, how: str, target: str) -> None:
-        """A file onto a directory that was just told to be one: IsADirectory, and all is as it was."""
+        """Writing a file over a directory, just seen as one, raises IsADirectory and changes nothing."""
         await storage.mkdir("made")
         await storage.put("implied/file", b"stays")
         await storage.put("source", b"source")
@@ -30,7 +30,8 @@ class CommitPromises(Promises):
         assert await storage.whole("implied/file") == b"stays"
 
     async def test_a_file_does_not_hide_a_directory_that_came_meanwhile(self, storage: Storage) -> None:
-        """`finish_write` onto a directory that was made since `begin_write`, and told: IsADirectory."""
+        """`finish_write` over a directory that was made since `begin_write`, and seen, raises
+        IsADirectory."""
         writing = await storage.begin("name")
         await writing.chunk()
         await storage.put("name/file", b"stays")
@@ -40,8 +41,8 @@ class CommitPromises(Promises):
 
     @pytest.mark.parametrize("how", ["at once", "in chunks", "by a copy", "by a rename"])
     async def test_a_file_is_not_put_below_a_file(self, storage: Storage, how: str) -> None:
-        """A file below one that was just told to be a file: NotADirectory, and all is as it was. No listing
-        would lead to it."""
+        """Writing a file below a file, just seen as one, raises NotADirectory and changes nothing: no listing
+        would show it."""
         await storage.put("file", b"stays")
         await storage.put("source", b"source")
         assert not (await storage.info("file")).is_dir
@@ -53,7 +54,7 @@ class CommitPromises(Promises):
 
     @pytest.mark.parametrize("how", ["at once", "in chunks", "by a copy"])
     async def test_the_root_is_no_file(self, empty_storage: Storage, how: str) -> None:
-        """A file onto the root: IsADirectory."""
+        """Writing a file over the root raises IsADirectory."""
         await empty_storage.put("source", b"source")
         with pytest.raises(IsADirectory):
             await _put_there(empty_storage, how, "")
@@ -62,7 +63,7 @@ class CommitPromises(Promises):
 
     @NOT_AT_ONCE
     async def test_an_exclusive_write_takes_a_free_name(self, storage: Storage, chunks: int) -> None:
-        """An exclusive write publishes where nothing is."""
+        """An exclusive write publishes under a free name."""
         writing = await storage.begin("file", exclusive=True)
         for _ in range(chunks):
             await writing.chunk()
@@ -71,7 +72,7 @@ class CommitPromises(Promises):
 
     @NOT_AT_ONCE
     async def test_an_exclusive_write_never_replaces(self, storage: Storage, chunks: int) -> None:
-        """An exclusive write raises AlreadyExists when somebody was faster, and his file stays."""
+        """An exclusive write raises AlreadyExists if another writer was faster, whose file stays."""
         writing = await storage.begin("file", exclusive=True)
         for _ in range(chunks):
             await writing.chunk()
@@ -97,7 +98,7 @@ class CommitPromises(Promises):
         assert_same(await storage.whole("file"), data_of(10, seed=winners[0]))
 
     async def test_of_two_writers_one_whole_version_stays(self, storage: Storage) -> None:
-        """Of two writers of one name one whole file stays, not a mixture."""
+        """Of two writers of one name, one whole file stays, not a mixture."""
         writings = [await storage.begin("file") for _ in range(2)]
         await asyncio.gather(*(writing.chunk() for writing in writings))
         await asyncio.gather(writings[0].finish(b"a tail"), writings[1].finish(b"another tail"))
@@ -105,7 +106,7 @@ class CommitPromises(Promises):
 
     @NOT_AT_ONCE
     async def test_a_write_on_a_base_replaces_it(self, storage: Storage, chunks: int) -> None:
-        """A write that was told the present file replaces it."""
+        """A write with the present file as its base replaces it."""
         writing = await _begun_on_a_base(storage, chunks)
         await writing.finish(b"tail")
         assert_same(await storage.whole("file"), writing.sent)
@@ -115,7 +116,8 @@ class CommitPromises(Promises):
     async def test_a_write_on_a_base_that_changed_fails(
         self, storage: Storage, chunks: int, change: str
     ) -> None:
-        """Publishing on a base that was replaced or removed meanwhile raises Changed, and changes nothing."""
+        """Publishing on a base that was replaced or removed in the meantime raises Changed, and changes
+        nothing."""
         writing = await _begun_on_a_base(storage, chunks)
         await _change_base(storage, change)
         await writing.fails_with(Changed)
@@ -129,7 +131,7 @@ class CommitPromises(Promises):
     async def test_a_write_that_keeps_nothing_of_its_base_replaces_any(
         self, storage: Storage, chunks: int, change: str
     ) -> None:
-        """If no bytes of the base are kept, it does not matter what became of it."""
+        """If no bytes of the base are kept, it does not matter what happened to it."""
         writing = await _begun_on_a_base(storage, chunks)
         await _change_base(storage, change)
         await writing.finish(b"tail", base_kept=False)
@@ -153,7 +155,7 @@ async def _put_there(storage: Storage, how: str, path: str) -> None:
 
 
 async def _begun_on_a_base(storage: Storage, chunks: int) -> StorageWrite:
-    """A write of `file` that was told the present one, so many chunks of it sent."""
+    """A write of `file` on its present version, with `chunks` chunks sent."""
     base = await storage.put("file", b"old")
     writing = await storage.begin("file", base=base)
     for _ in range(chunks):
@@ -162,7 +164,7 @@ async def _begun_on_a_base(storage: Storage, chunks: int) -> StorageWrite:
 
 
 async def _change_base(storage: Storage, change: str) -> None:
-    """What somebody else does to `file` meanwhile: `replaced` or `removed`."""
+    """Have another writer change `file` in the meantime: `replaced` or `removed`."""
     if change == "removed":
         await storage.remove("file")
     else:

@@ -13,21 +13,21 @@ class CopyPromises(Promises):
     """Copies and times."""
 
     async def test_a_copy_has_the_content_and_leaves_the_source(self, storage: Storage) -> None:
-        """`copy` makes another file of the same content."""
+        """`copy` makes another file with the same content."""
         await storage.put("source", b"content")
         info = await storage.copy("source", "new/copy")
         assert await storage.whole("new/copy") == await storage.whole("source") == b"content"
         assert info == await storage.info("new/copy")
 
     async def test_a_copy_replaces_its_target(self, storage: Storage) -> None:
-        """`copy` replaces the file that has the name."""
+        """`copy` replaces the file that has the target's name."""
         source = await storage.put("source", b"content")
         await storage.put("target", b"something longer")
         await storage.copy("source", "target", version=source.version)
         assert await storage.whole("target") == b"content"
 
     async def test_a_copy_of_a_file_that_changed_is_refused(self, storage: Storage) -> None:
-        """`copy` of a version that is not there any more raises Changed."""
+        """`copy` of a version that no longer exists raises Changed."""
         old = await storage.put("source", b"old")
         await storage.put("source", b"new")
         await storage.put("target", b"target")
@@ -47,7 +47,7 @@ class CopyPromises(Promises):
         assert not await storage.exists("target")
 
     async def test_a_time_that_is_said_to_be_set_is_set(self, storage: Storage) -> None:
-        """`set_mtime` returns whether it did, and says so truly; the content stays."""
+        """`set_mtime` returns truthfully whether it set the time; the content stays."""
         before = await storage.put("file", data_of(1000))
         done = await storage.set_mtime("file", 1_234_567_890)
         after = await storage.info("file")

@@ -12,7 +12,7 @@ from s3sftp.testing.storage import Storage
 from s3sftp.testing.suite import Promises
 
 NEIGHBOURS = ["foo-1", "foo.csv", "foo0", "foobar/file", "foo file", "fo"]
-"""Names that begin like `foo` and are none of its business."""
+"""Names that begin like `foo`, which operations on `foo` must not touch."""
 
 
 async def put_neighbours(storage: Storage) -> None:
@@ -25,10 +25,10 @@ async def neighbours_are_whole(storage: Storage) -> None:
 
 
 class DirectoryPromises(Promises):
-    """Directories, and removing what is in them."""
+    """Directories, and the removal of what is in them."""
 
     async def test_a_listing_shows_each_child_once_and_nothing_deeper(self, storage: Storage) -> None:
-        """A listing has the children, each once, made or implied, and none of their children."""
+        """A listing has the children, each once, explicit or implied, and none of their children."""
         for path in ("d/file", "d/sub/one", "d/sub/two", "d/sub/deeper/three"):
             await storage.put(path)
         await storage.mkdir("d/made")
@@ -37,7 +37,7 @@ class DirectoryPromises(Promises):
         assert await storage.names() == ["d/"]
 
     async def test_a_listing_says_of_each_file_what_file_info_says(self, storage: Storage) -> None:
-        """Entries carry the attributes that `file_info` tells."""
+        """Entries have the attributes that `file_info` returns."""
         await storage.put("d/file", b"12345")
         await storage.put("d/empty", b"")
         await storage.mkdir("d/sub")
@@ -56,7 +56,7 @@ class DirectoryPromises(Promises):
         assert await storage.names("foobar") == ["file"]
 
     async def test_a_listing_of_several_pages_is_complete(self, storage: Storage) -> None:
-        """A directory of more entries than fit a page (`page_entries`) is listed whole, each name once."""
+        """A directory with more entries than a page (`page_entries`) is listed whole, each name once."""
         names = [f"{number:05}" for number in range(self.page_entries + 3)]
         todo = iter(names)
 
@@ -78,7 +78,7 @@ class DirectoryPromises(Promises):
         assert len(await storage.names("d")) == 5
 
     async def test_an_empty_directory_lists_nothing(self, storage: Storage) -> None:
-        """An empty directory has no entries, and that is no error."""
+        """An empty directory has no entries, and listing it is no error."""
         await storage.mkdir("d")
         assert await storage.names("d") == []
 
@@ -109,7 +109,7 @@ class DirectoryPromises(Promises):
         assert await storage.whole("file") == await storage.whole("implied/file") == b"stays"
 
     async def test_a_directory_that_was_made_outlives_its_last_file(self, storage: Storage) -> None:
-        """A directory that was made stays when the last file in it goes."""
+        """A directory that was made stays when its last file is removed."""
         await storage.mkdir("d")
         await storage.put("d/file")
         await storage.remove("d/file")
@@ -121,7 +121,7 @@ class DirectoryPromises(Promises):
     async def test_a_directory_with_something_in_it_stays(
         self, storage: Storage, made: bool, content: str
     ) -> None:
-        """`del_dir` raises NotEmpty while there is anything in it, and removes nothing."""
+        """`del_dir` raises NotEmpty while the directory contains anything, and removes nothing."""
         if made:
             await storage.mkdir("d")
         if content.endswith("/"):

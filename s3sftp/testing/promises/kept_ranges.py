@@ -1,4 +1,4 @@
-"""New files of which the storage has some bytes already: continued, cut, changed in the middle."""
+"""New files that keep bytes of the old one: continued, cut, changed in the middle."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ async def base_of(storage: Storage, path: str) -> tuple[FileInfo, bytes]:
 
 
 class KeptRangePromises(Promises):
-    """`keep_range`, or what the server does without it."""
+    """`keep_range`, or the server's replacement for it."""
 
     async def test_a_file_can_be_continued(self, storage: Storage) -> None:
         """A kept range and a tail make a longer file."""
@@ -54,7 +54,7 @@ class KeptRangePromises(Promises):
         assert (info.size, info) == (len(writing.sent), await storage.info("file"))
 
     async def test_ranges_kept_at_once_keep_their_order(self, storage: Storage) -> None:
-        """A kept range takes its position when it is begun, beside a chunk on its way too."""
+        """A kept range takes its position when it is begun, even beside a chunk in progress."""
         base, old = await base_of(storage, "file")
         writing = await storage.begin("file", base=base)
         half = writing.fewest_kept
@@ -66,7 +66,7 @@ class KeptRangePromises(Promises):
         assert_same(await storage.whole("file"), writing.sent)
 
     async def test_bytes_of_a_file_that_changed_are_not_kept(self, storage: Storage) -> None:
-        """Keeping bytes of a file that was replaced raises Changed, at the latest when it is published."""
+        """Keeping bytes of a file that was replaced raises Changed, when it is published at the latest."""
         base, old = await base_of(storage, "file")
         writing = await storage.begin("file", base=base)
         await storage.put("file", data_of(len(old), seed=8))
@@ -81,7 +81,7 @@ class KeptRangePromises(Promises):
         assert_same(await storage.whole("file"), data_of(len(old), seed=8))
 
     async def test_an_aborted_continuation_leaves_the_old_file(self, storage: Storage) -> None:
-        """After `abort_write` the file whose bytes were kept is what it was."""
+        """After `abort_write` the file whose bytes were kept is unchanged."""
         base, old = await base_of(storage, "file")
         writing = await storage.begin("file", base=base)
         await writing.keep(old, 0, writing.keepable(len(old)))

@@ -1,4 +1,4 @@
-"""What `file_info` says, and that it says so after every operation."""
+"""`file_info`, and its answers after every operation."""
 
 from __future__ import annotations
 
@@ -27,18 +27,18 @@ MISSING: dict[str, Callable[[Storage], Awaitable[object]]] = {
 
 
 class LookupPromises(Promises):
-    """What is there, and what is not."""
+    """What exists, and what does not."""
 
     async def test_the_root_of_an_empty_storage_is_a_directory_with_nothing_in_it(
         self,
         empty_storage: Storage,
     ) -> None:
-        """The root always is a directory, also of a storage that has nothing in it."""
+        """The root is always a directory, even in an empty storage."""
         assert (await empty_storage.info("")).is_dir
         assert await empty_storage.names("") == []
 
     async def test_the_root_lists_what_is_put_into_it(self, empty_storage: Storage) -> None:
-        """The root is a directory as any other."""
+        """The root can be listed like any other directory."""
         await empty_storage.put("file")
         await empty_storage.mkdir("made")
         await empty_storage.put("implied/file")
@@ -50,7 +50,7 @@ class LookupPromises(Promises):
 
     @pytest.mark.parametrize("operation", MISSING)
     async def test_what_is_missing_is_not_found(self, storage: Storage, operation: str) -> None:
-        """Whatever is asked of a missing name is NotFound, and makes nothing."""
+        """Every operation on a missing name raises NotFound, and creates nothing."""
         await storage.put("missing.csv")
         await storage.put("missing-/neighbour")
         with pytest.raises(NotFound):
@@ -63,7 +63,7 @@ class LookupPromises(Promises):
         assert not await storage.exists("file/below")
 
     async def test_a_file_has_a_size_a_time_and_a_version(self, storage: Storage) -> None:
-        """`file_info` tells the size, the modification time and a version."""
+        """`file_info` returns the size, the modification time and a version."""
         before = time.time()
         await storage.put("file", b"12345")
         info = await storage.info("file")
@@ -73,14 +73,14 @@ class LookupPromises(Promises):
         assert info.version
 
     async def test_an_empty_file_is_a_file(self, storage: Storage) -> None:
-        """A file of no bytes is there, and is a file."""
+        """A file of no bytes exists, and is a file."""
         await storage.put("empty", b"")
         info = await storage.info("empty")
         assert (info.kind, info.size) == (Kind.FILE, 0)
 
     @pytest.mark.parametrize("made", [True, False], ids=["made", "implied"])
     async def test_a_directory_has_no_size_and_no_version(self, storage: Storage, made: bool) -> None:
-        """Size and version are a file's alone."""
+        """Only files have a size and a version."""
         if made:
             await storage.mkdir("directory")
         else:
@@ -97,15 +97,15 @@ class LookupPromises(Promises):
         assert (await storage.info("file")).version != first.version
 
     async def test_what_an_operation_returns_is_what_is_there(self, storage: Storage) -> None:
-        """What a write or a copy returns is what `file_info` says next."""
+        """A write or a copy returns what `file_info` returns next."""
         assert await storage.put("written", b"one") == await storage.info("written")
         copied = await storage.copy("written", "copied")
         assert copied == await storage.info("copied")
         assert (copied.size, copied.version is None) == (3, False)
 
     async def test_every_operation_is_seen_at_once(self, storage: Storage) -> None:
-        """What one operation did the next one sees. Each fact is asked for before the operation too, so that
-        what was remembered must be forgotten."""
+        """Every operation sees the effect of the one before it. Each fact is looked up before the operation
+        too, so that the backend has to forget what it remembers."""
         assert not await storage.exists("d/file")
         await storage.put("d/file", b"1")
         assert (await storage.info("d/file")).size == 1
@@ -128,7 +128,7 @@ class LookupPromises(Promises):
         assert not await storage.exists("g")
 
     async def test_a_name_may_be_a_file_and_then_a_directory(self, storage: Storage) -> None:
-        """A name that is free again may be of the other kind."""
+        """A name that is free again may be reused for the other kind."""
         await storage.put("name")
         await storage.remove("name")
         await storage.mkdir("name")
@@ -138,7 +138,7 @@ class LookupPromises(Promises):
         assert not (await storage.info("name")).is_dir
 
     async def test_many_questions_at_once_get_their_own_answers(self, storage: Storage) -> None:
-        """Calls that run at once do not get each other's answers."""
+        """Concurrent calls do not get each other's answers."""
         paths = [f"{number:02}" for number in range(20)]
         await asyncio.gather(*(storage.put(path, data_of(int(path))) for path in paths))
         infos = await asyncio.gather(*(storage.info(path) for path in paths))

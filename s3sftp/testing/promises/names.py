@@ -1,4 +1,4 @@
-"""Names that survive: every byte that SFTP may send but slash and NUL."""
+"""Unusual names: every byte that SFTP can send, except slash and NUL."""
 
 from __future__ import annotations
 
@@ -58,11 +58,11 @@ EACH = pytest.mark.parametrize("name", ODD_NAMES.values(), ids=ODD_NAMES.keys())
 
 
 class NamePromises(Promises):
-    """Odd names."""
+    """Unusual names."""
 
     @EACH
     async def test_a_file_may_have_an_odd_name(self, storage: Storage, name: bytes) -> None:
-        """Every operation on files takes any name that SFTP may send, byte for byte."""
+        """Every operation on files accepts any name that SFTP can send, byte for byte."""
         await storage.put(name, b"content")
         assert (await storage.info(name)).size == 7
         assert [entry.name for entry in await storage.entries()] == [name]
@@ -80,7 +80,7 @@ class NamePromises(Promises):
 
     @EACH
     async def test_a_directory_may_have_an_odd_name(self, storage: Storage, name: bytes) -> None:
-        """Every operation on directories takes any name that SFTP may send, byte for byte."""
+        """Every operation on directories accepts any name that SFTP can send, byte for byte."""
         await storage.mkdir(name)
         await storage.put(name + b"/file", b"content")
         assert [(entry.name, entry.info.is_dir) for entry in await storage.entries()] == [(name, True)]
@@ -93,7 +93,7 @@ class NamePromises(Promises):
         assert await storage.names() == []
 
     async def test_odd_names_are_all_different(self, storage: Storage) -> None:
-        """No two names mean the same file."""
+        """No two names stand for the same file."""
         await asyncio.gather(*(storage.put(b"d/" + name, name) for name in ODD_NAMES.values()))
         entries = await storage.entries("d")
         assert sorted(entry.name for entry in entries) == sorted(ODD_NAMES.values())

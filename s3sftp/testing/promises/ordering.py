@@ -1,4 +1,4 @@
-"""What clients send and ask for in any order, through the file layer of the server, comes out right."""
+"""Reads and writes in any order, through the server's file layer."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ _SPOOL_BYTES = 256 << 20
 
 
 class OrderingPromises(Promises):
-    """Reads and writes that do not come one after the other."""
+    """Reads and writes that are not sequential."""
 
     @pytest.mark.parametrize("far", [False, True], ids=["in the window", "anywhere"])
     async def test_writes_in_any_order_become_the_file(self, storage: Storage, far: bool) -> None:
-        """Writes out of order are put in order: in memory, and those that come too late through the spool."""
+        """Writes out of order are put in order: in memory, and through the spool if they come too late."""
         data, pieces = await _cut(storage)
         writer = _writer(storage, "file")
         for number in _shuffled(len(pieces), len(pieces) if far else 4):
@@ -40,7 +40,7 @@ class OrderingPromises(Promises):
         assert_same(await storage.whole("file"), data)
 
     async def test_writes_that_leave_a_hole_are_not_published(self, storage: Storage) -> None:
-        """A file of which bytes never came is refused when it is closed, and the old one stays."""
+        """A file with missing bytes is refused when it is closed, and the old one stays."""
         await storage.put("file", b"old")
         data, pieces = await _cut(storage)
         writer = _writer(storage, "file")
@@ -51,7 +51,7 @@ class OrderingPromises(Promises):
         assert await storage.whole("file") == b"old"
 
     async def test_reads_in_any_order_get_their_bytes(self, storage: Storage) -> None:
-        """Each read gets the bytes that it asks for, whatever was asked for before."""
+        """Each read gets the bytes that it requests, whatever was requested before."""
         data, pieces = await _cut(storage)
         info = await storage.put("file", data)
         budget = ByteBudget(FileOptions().buffer_bytes)
@@ -76,7 +76,7 @@ async def _cut(storage: Storage) -> tuple[bytes, list[tuple[int, int]]]:
 
 
 def _shuffled(count: int, window: int) -> list[int]:
-    """The numbers below `count`, none of them further from its place than a window."""
+    """The numbers below `count` in random order, none further from its place than `window`."""
     numbers = list(range(count))
     for at in range(0, count, window):
         part = numbers[at : at + window]

@@ -1,4 +1,4 @@
-"""Reading whole files and ranges of them, insisting on a version."""
+"""Reads of whole files and of ranges, at a given version."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from s3sftp.testing.suite import Promises
 
 
 class ReadPromises(Promises):
-    """Bytes out."""
+    """Reading."""
 
     @pytest.mark.parametrize("size", [0, 1, 2, 1000])
     async def test_a_file_is_read_as_it_was_written(self, storage: Storage, size: int) -> None:
-        """What was written is read back, whole and as a range."""
+        """A file that was written is read back, whole and as a range."""
         await storage.put("file", data_of(size))
         assert_same(await storage.whole("file"), data_of(size))
         assert_same(await storage.part("file", 0, size), data_of(size))
@@ -31,7 +31,7 @@ class ReadPromises(Promises):
             assert_same(await storage.part("file", start, stop, version), data[start:stop])
 
     async def test_a_range_is_exact_around_the_border_of_two_chunks(self, storage: Storage) -> None:
-        """Where one written chunk ends and the next begins is not seen by a reader."""
+        """A reader does not notice where one written chunk ends and the next begins."""
         writing = await storage.begin("file")
         border = writing.upload.chunk_bytes
         await writing.chunk()
@@ -58,7 +58,7 @@ class ReadPromises(Promises):
         assert_same(await storage.whole("file"), data)
 
     async def test_a_reader_that_insists_on_a_version_gets_no_other(self, storage: Storage) -> None:
-        """A range of a version that is not there any more raises Changed."""
+        """Reading a range of a version that no longer exists raises Changed."""
         old = await storage.put("file", b"old content")
         await storage.put("file", b"new content")
         with pytest.raises(Changed):
@@ -66,7 +66,7 @@ class ReadPromises(Promises):
         assert await storage.part("file", 0, 11) == b"new content"
 
     async def test_a_file_replaced_while_it_is_read_is_never_mixed(self, storage: Storage) -> None:
-        """A reader gets the old file or Changed; never bytes of two files."""
+        """A reader gets the old file or Changed, never bytes of both files."""
         old, new = data_of(3 << 20, seed=1), data_of(3 << 20, seed=2)
         version = (await storage.put("file", old)).version
         read = b""
@@ -84,7 +84,8 @@ class ReadPromises(Promises):
             await storage.part("file", 0, 1, version)
 
     async def test_a_file_removed_while_it_is_read_is_no_end_of_file(self, storage: Storage) -> None:
-        """The rest of a file that was removed is NotFound, not an early end."""
+        """Reading on in a file that was removed raises NotFound, and does not look like the end of the
+        file."""
         version = (await storage.put("file", b"content")).version
         assert await storage.part("file", 0, 3, version) == b"con"
         await storage.remove("file")
@@ -92,7 +93,7 @@ class ReadPromises(Promises):
             await storage.part("file", 3, 7, version)
 
     async def test_a_range_beyond_a_file_that_shrank_is_an_error(self, storage: Storage) -> None:
-        """A range of bytes that the file has no more is an error, not a short answer."""
+        """Reading bytes that the file no longer has is an error, not a short answer."""
         version = (await storage.put("file", b"long content")).version
         await storage.put("file", b"short")
         with pytest.raises(Changed):

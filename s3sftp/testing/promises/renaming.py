@@ -1,4 +1,4 @@
-"""Renaming files and directories."""
+"""Renames of files and directories."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class RenamePromises(Promises):
         assert (await storage.info("renamed")).mtime == 1_000_000_000
 
     async def test_renaming_onto_a_file_replaces_it_only_when_told_to(self, storage: Storage) -> None:
-        """Onto a file: AlreadyExists without `overwrite`, and with it the new content."""
+        """Renaming over a file raises AlreadyExists without `overwrite`, and replaces the content with it."""
         await storage.put("source", b"source")
         await storage.put("target", b"target")
         with pytest.raises(AlreadyExists):
@@ -73,7 +73,7 @@ class RenamePromises(Promises):
 
     @BOTH
     async def test_renaming_a_file_onto_itself_loses_nothing(self, storage: Storage, overwrite: bool) -> None:
-        """A rename onto itself does nothing, or raises AlreadyExists without `overwrite`."""
+        """Renaming a file to itself does nothing, or raises AlreadyExists without `overwrite`."""
         await storage.put("file", b"content")
         try:
             await storage.rename("file", "file", overwrite=overwrite)
@@ -85,7 +85,7 @@ class RenamePromises(Promises):
     async def test_renaming_what_is_missing_leaves_the_target(
         self, storage: Storage, overwrite: bool
     ) -> None:
-        """When there is no source, the target stays as it is."""
+        """If there is no source, the target stays as it is."""
         await storage.put("target", b"target")
         with pytest.raises(StorageError):
             await storage.rename("missing", "target", overwrite=overwrite)
@@ -101,7 +101,7 @@ class RenamePromises(Promises):
 
     @BOTH
     async def test_a_renamed_directory_takes_its_tree_along(self, storage: Storage, overwrite: bool) -> None:
-        """All that is in a directory moves with it: files, directories, empty ones, made ones."""
+        """Everything in a directory moves with it: files and directories, including empty ones."""
         await put_tree(storage)
         await storage.rename("d", "moved", overwrite=overwrite)
         await tree_is_at(storage, "moved")
@@ -135,7 +135,7 @@ class RenamePromises(Promises):
     async def test_a_directory_never_replaces_anything(
         self, storage: Storage, target: str, overwrite: bool
     ) -> None:
-        """A directory onto anything that exists: AlreadyExists, with `overwrite` too."""
+        """Renaming a directory over anything that exists raises AlreadyExists, even with `overwrite`."""
         await put_tree(storage)
         await storage.put("file", b"stays")
         await storage.mkdir("made")
@@ -151,7 +151,7 @@ class RenamePromises(Promises):
     async def test_a_file_never_replaces_a_directory(
         self, storage: Storage, target: str, overwrite: bool
     ) -> None:
-        """A file onto a directory: AlreadyExists, with `overwrite` too."""
+        """Renaming a file over a directory raises AlreadyExists, even with `overwrite`."""
         await storage.mkdir("made")
         await storage.put("implied/file", b"stays")
         await storage.put("source", b"source")
@@ -162,14 +162,14 @@ class RenamePromises(Promises):
 
     @pytest.mark.parametrize("target", ["d/inside", "d/sub/deep/inside", "d/sub"])
     async def test_a_directory_does_not_move_into_itself(self, storage: Storage, target: str) -> None:
-        """A directory into itself: InvalidRequest, and nothing has moved."""
+        """Moving a directory into itself raises InvalidRequest, and nothing moves."""
         await put_tree(storage)
         with pytest.raises((InvalidRequest, AlreadyExists) if target == "d/sub" else InvalidRequest):
             await storage.rename("d", target)
         await tree_is_at(storage, "d")
 
     async def test_a_file_does_not_move_below_itself(self, storage: Storage) -> None:
-        """A file to a name below its own: InvalidRequest, and it stays."""
+        """Moving a file below its own name raises InvalidRequest, and it stays."""
         await storage.put("file", b"stays")
         with pytest.raises(InvalidRequest):
             await storage.rename("file", "file/below")
@@ -179,7 +179,7 @@ class RenamePromises(Promises):
     async def test_a_directory_renamed_to_itself_loses_nothing(
         self, storage: Storage, overwrite: bool
     ) -> None:
-        """A directory renamed to itself is where it was."""
+        """A directory renamed to itself stays where it is."""
         await put_tree(storage)
         with contextlib.suppress(InvalidRequest, AlreadyExists):
             await storage.rename("d", "d", overwrite=overwrite)

@@ -1,4 +1,4 @@
-"""What answers and errors are made of, whatever was asked."""
+"""The types of answers and errors, for all operations."""
 
 from __future__ import annotations
 
@@ -51,7 +51,8 @@ class ResultTypePromises(Promises):
 
     @pytest.mark.parametrize("what", REFUSED)
     async def test_what_is_refused_is_refused_for_what_is_true(self, storage: Storage, what: str) -> None:
-        """An error's class says what is the matter; its text, which strangers read, has no name in it."""
+        """The class of an error names its cause; its text, which untrusted clients read, contains no name of
+        a file."""
         await storage.put("secret.txt", b"stays")
         await storage.put("secret.d/secret", b"stays")
         operation, error = REFUSED[what]
@@ -62,7 +63,7 @@ class ResultTypePromises(Promises):
         assert await storage.whole("secret.txt") == await storage.whole("secret.d/secret") == b"stays"
 
     async def test_metadata_is_of_the_types_that_are_promised(self, storage: Storage) -> None:
-        """Whatever tells metadata tells it in the types of `FileInfo`, and the name in bytes."""
+        """Every operation that returns metadata returns the types of `FileInfo`, and names as bytes."""
         writing = await storage.begin("d/chunks")
         await writing.chunk()
         told = [

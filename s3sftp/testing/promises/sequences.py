@@ -1,4 +1,4 @@
-"""Any sequence of operations leaves what a model of a file system says, whoever else is at work too."""
+"""Random sequences of operations leave the storage as a model of a file system, even if others change it."""
 
 from __future__ import annotations
 
@@ -31,11 +31,12 @@ T = TypeVar("T")
 _tops = itertools.count()
 
 NAMES = ["a", "b", "a-b", "a/a", "a/b", "b/a", "b/a-", "a/a/a"]
-"""Few, so that operations meet; some begin alike."""
+"""Few names, so that operations meet; some have a common beginning."""
 
 
 def _path(likely: Callable[[Model], Iterable[str]]) -> st.SearchStrategy[str]:
-    """Any path, and half of the time one of those, or one that is being written, if there are any."""
+    """Any path, and half of the time one of the likely paths, or one that is being written, if there are
+    any."""
 
     def among(machine: _Machine) -> st.SearchStrategy[str]:
         found = sorted({*likely(machine.model), *machine.being_written})
@@ -56,19 +57,20 @@ OFFSETS = st.integers(0, 40)
 
 
 class SequencePromises(Promises):
-    """Operations in any order, in two sessions, with others at work where `outside` says how."""
+    """Operations in any order, in two sessions, and by others if there is an `outside`."""
 
     sequences: ClassVar[int] = 40
-    """How many are tried: always the same ones. More find more, and take longer."""
+    """Number of sequences, always the same ones. More find more, and take longer."""
     sequence_steps: ClassVar[int] = 25
-    """How many operations a sequence has at most."""
+    """Maximum number of operations in a sequence."""
     shorten: ClassVar[bool] = True
-    """Whether a sequence that fails is made as short as it can be before it is shown."""
+    """Whether a sequence that fails is shortened as far as possible before it is reported."""
     sequence_chunk_bytes: ClassVar[int] = 1 << 20
     """Larger chunks than this are not sent."""
 
     def test_any_sequence_of_operations_leaves_what_a_file_system_would(self, shared: Storage) -> None:
-        """After any sequence of operations, of others too, all is as in the model; what fails shows how."""
+        """After any sequence of operations, also of others, the storage matches the model; a failure prints
+        the sequence."""
 
         def begun() -> _Machine:
             return _Machine(
@@ -94,7 +96,7 @@ class SequencePromises(Promises):
 
 
 class _Machine(RuleBasedStateMachine):
-    """What may be done next. Each rule waits for one operation on the storage and its model."""
+    """The possible next operations. Each rule waits for one operation on the storage and its model."""
 
     seen = Bundle("seen")
 
@@ -194,7 +196,7 @@ class _Machine(RuleBasedStateMachine):
 
     @rule(path=FILES, intent=INTENTS, chunks=st.integers(0, 2), end=ENDS, steps=st.integers(0, 8))
     def write(self, path: str, intent: str, chunks: int, end: str, steps: int) -> None:
-        """Begin a write, which ends when so many other steps have been done."""
+        """Begin a write that ends after `steps` other steps."""
         begun = self._do(self._both.begin(path, intent))
         if begun is not None:
             self._open.append((begun, end, steps))

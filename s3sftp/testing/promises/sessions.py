@@ -1,4 +1,4 @@
-"""Sessions: several at once see one storage, and those of others see nothing of it."""
+"""Sessions: concurrent ones see one storage, and those of other tenants see none of it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ LOOKS: dict[str, Callable[[Storage], Awaitable[object]]] = {
 
 
 class SessionPromises(Promises):
-    """Who asks."""
+    """Several sessions."""
 
     def stranger_in(self, storage: Storage) -> Storage:
         if self.stranger is None:
@@ -34,7 +34,7 @@ class SessionPromises(Promises):
         return storage.seen_by(self.stranger)
 
     async def test_another_session_sees_what_one_has_done(self, storage: Storage) -> None:
-        """What one session did every other one sees at once."""
+        """Every session sees at once what another has done."""
         other = storage.seen_by(self.other_session)
         assert not await other.exists("d/file")
         await storage.put("d/file", b"content")
@@ -45,7 +45,7 @@ class SessionPromises(Promises):
         assert not await other.exists("d/renamed")
 
     async def test_sessions_that_write_at_once_do_not_mix(self, storage: Storage) -> None:
-        """Two sessions' uploads, chunk by chunk in turn, become two files."""
+        """Uploads of two sessions, chunk by chunk in turn, become two files."""
         writings = [
             await each.begin(name)
             for name, each in (("one", storage), ("two", storage.seen_by(self.other_session)))
@@ -63,7 +63,8 @@ class SessionPromises(Promises):
         ids=["of nobody", "of an odd name", "of a long name"],
     )
     async def test_no_session_is_too_odd(self, storage: Storage, session: Session) -> None:
-        """Whatever user and attributes authentication gives, a listing fails in no unknown way."""
+        """Whatever user and attributes authentication returns, a listing does not fail with an unknown
+        error."""
         try:
             await storage.seen_by(session).entries("")
         except NotFound:
@@ -71,7 +72,7 @@ class SessionPromises(Promises):
 
     @pytest.mark.parametrize("operation", LOOKS)
     async def test_a_stranger_sees_nothing(self, storage: Storage, operation: str) -> None:
-        """Where tenants have worlds of their own, no call of one reaches a file of another's."""
+        """If tenants are separated, no call of one reaches a file of another."""
         stranger = self.stranger_in(storage)
         await storage.put("d/file", b"mine")
         with pytest.raises(NotFound):
@@ -79,7 +80,7 @@ class SessionPromises(Promises):
         assert await storage.whole("d/file") == b"mine"
 
     async def test_a_stranger_s_upload_is_not_seen(self, storage: Storage) -> None:
-        """What one tenant uploads no other tenant sees."""
+        """No tenant sees what another one uploads."""
         stranger = self.stranger_in(storage)
         writing = await stranger.begin("file")
         await writing.chunk()

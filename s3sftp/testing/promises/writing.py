@@ -1,4 +1,4 @@
-"""Writing in chunks, all or nothing."""
+"""Writes in chunks, published whole or not at all."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ NOT_AT_ONCE = pytest.mark.parametrize("chunks", [0, 1], ids=["tail alone", "chun
 
 
 class WritePromises(Promises):
-    """Bytes in."""
+    """Writing."""
 
     async def test_a_file_can_be_published_at_once(self, storage: Storage) -> None:
         """`write_file` replaces what was there."""
@@ -30,7 +30,8 @@ class WritePromises(Promises):
     async def test_a_file_is_its_chunks_and_its_tail(
         self, storage: Storage, chunks: int, tail_bytes: int
     ) -> None:
-        """A file is its chunks in order and its tail. A negative tail is that much less than a chunk."""
+        """A file is its chunks in order and its tail. A negative tail is that many bytes less than a
+        chunk."""
         writing = await storage.begin("d/file")
         for _ in range(chunks):
             await writing.chunk()
@@ -43,7 +44,7 @@ class WritePromises(Promises):
         assert await storage.names("d") == ["file"]
 
     async def test_chunks_sent_at_once_keep_their_order(self, storage: Storage) -> None:
-        """Chunks that are on their way together come out in the order in which they were begun."""
+        """Concurrent chunks end up in the order in which they were begun."""
         writing = await storage.begin("file")
         for _ in range(2):
             await asyncio.gather(*(writing.chunk() for _ in range(writing.upload.parallel_chunks)))
@@ -51,7 +52,7 @@ class WritePromises(Promises):
         assert_same(await storage.whole("file"), writing.sent)
 
     async def test_a_buffer_may_be_reused_when_the_call_returns(self, storage: Storage) -> None:
-        """Memory that was handed over is the caller's again when the call returns."""
+        """A buffer belongs to the caller again when the call returns."""
         upload = (await storage.begin("file")).upload
         first, second = data_of(upload.chunk_bytes, seed=1), data_of(upload.chunk_bytes, seed=2)
         buffer = bytearray(first)
@@ -64,7 +65,7 @@ class WritePromises(Promises):
 
     @NOT_AT_ONCE
     async def test_an_upload_is_invisible_until_it_is_finished(self, storage: Storage, chunks: int) -> None:
-        """Nobody sees a file, nor a directory for it, before `finish_write` returns."""
+        """No session sees a file, or a directory for it, before `finish_write` returns."""
         writing = await storage.begin("d/file")
         for _ in range(chunks):
             await writing.chunk()
@@ -90,7 +91,7 @@ class WritePromises(Promises):
 
     @NOT_AT_ONCE
     async def test_an_aborted_write_leaves_nothing(self, storage: Storage, chunks: int) -> None:
-        """After `abort_write`, twice too, there is nothing: no file, no directory, no upload."""
+        """After `abort_write`, even called twice, nothing is left: no file, no directory, no upload."""
         writing = await storage.begin("d/file")
         for _ in range(chunks):
             await writing.chunk()
@@ -101,7 +102,7 @@ class WritePromises(Promises):
 
     @NOT_AT_ONCE
     async def test_an_aborted_write_leaves_the_old_file(self, storage: Storage, chunks: int) -> None:
-        """After `abort_write` the old file is what it was."""
+        """After `abort_write` the old file is unchanged."""
         old = await storage.put("file", b"old")
         writing = await storage.begin("file")
         for _ in range(chunks):
@@ -111,7 +112,7 @@ class WritePromises(Promises):
         assert await storage.whole("file") == b"old"
 
     async def test_a_write_can_be_aborted_while_a_chunk_is_on_its_way(self, storage: Storage) -> None:
-        """A write whose chunk was cancelled can be aborted, and leaves nothing."""
+        """A write whose chunk was cancelled can be aborted, and leaves nothing behind."""
         writing = await storage.begin("file")
         await writing.chunk()
         on_its_way = asyncio.ensure_future(writing.chunk())
@@ -123,7 +124,7 @@ class WritePromises(Promises):
         assert await storage.unfinished_uploads() == 0
 
     async def test_fewer_bytes_than_announced_are_not_published(self, storage: Storage) -> None:
-        """`finish_write` publishes nothing if the bytes are not as many as were announced."""
+        """`finish_write` publishes nothing if the number of bytes is not the announced one."""
         old = await storage.put("file", b"old")
         writing = await storage.begin("file")
         await writing.chunk()
@@ -149,7 +150,7 @@ class WritePromises(Promises):
     async def test_the_time_given_at_the_end_is_the_last_word(
         self, storage: Storage, chunks: int, first: float
     ) -> None:
-        """`finish.mtime` wins over the time given at the beginning."""
+        """`finish.mtime` overrides the time given at the beginning."""
         writing = await storage.begin("file", mtime=first)
         for _ in range(chunks):
             await writing.chunk()
