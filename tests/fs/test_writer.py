@@ -64,9 +64,9 @@ async def test_pipelined_pieces_become_the_file(size: int) -> None:
     writer = bench.open(TRUNC)
     for offset in range(0, size, 7):
         await write(writer, offset, data[offset : offset + 7])
-    assert bench.stored_objects is None
+    assert bench.stored is None
     info = await writer.close()
-    assert (bench.stored_objects, info.size) == (data, size)
+    assert (bench.stored, info.size) == (data, size)
     bench.assert_nothing_left()
 
 
@@ -77,7 +77,7 @@ async def test_an_aborted_upload_leaves_the_old_file_and_nothing_else(size: int)
     await write(writer, 0, bytes(size))
     await writer.abort()
     await writer.abort()
-    assert bench.stored_objects == b"old"
+    assert bench.stored == b"old"
     bench.assert_nothing_left()
 
 
@@ -89,7 +89,7 @@ async def test_pieces_out_of_order_are_put_in_order() -> None:
     for offset in offsets:
         await write(writer, offset, data[offset : offset + 10])
     await writer.close()
-    assert bench.stored_objects == data
+    assert bench.stored == data
 
 
 async def test_bytes_that_never_came_refuse_the_file() -> None:
@@ -99,7 +99,7 @@ async def test_bytes_that_never_came_refuse_the_file() -> None:
     await write(writer, 10, b"xyz")
     with pytest.raises(InvalidRequest, match="bytes 3 to 10 were never written"):
         await writer.close()
-    assert bench.stored_objects == b"old"
+    assert bench.stored == b"old"
     bench.assert_nothing_left()
 
 
@@ -108,7 +108,7 @@ async def test_gaps_are_zeros_where_the_policy_says_so() -> None:
     writer = bench.open(TRUNC)
     await write(writer, 100, b"xyz")
     await writer.close()
-    assert bench.stored_objects == bytes(100) + b"xyz"
+    assert bench.stored == bytes(100) + b"xyz"
 
 
 async def test_zeros_are_bounded() -> None:
@@ -126,7 +126,7 @@ async def test_scp_over_a_longer_file_leaves_no_old_tail() -> None:
     await write(writer, 0, b"short")
     await writer.resize(5)
     await writer.close()
-    assert bench.stored_objects == b"short"
+    assert bench.stored == b"short"
 
 
 async def test_without_a_size_the_old_tail_survives() -> None:
@@ -134,7 +134,7 @@ async def test_without_a_size_the_old_tail_survives() -> None:
     writer = bench.open(KEEP)
     await write(writer, 0, b"new")
     await writer.close()
-    assert bench.stored_objects == b"new" + (b"0123456789" * 10)[3:]
+    assert bench.stored == b"new" + (b"0123456789" * 10)[3:]
 
 
 @pytest.mark.parametrize("old", [3, 8, 16, 100])
@@ -145,7 +145,7 @@ async def test_resume_at_the_old_end_keeps_the_old_bytes(old: int, new: int) -> 
     for index in range(new):
         await write(writer, old + index, b"N")
     await writer.close()
-    assert bench.stored_objects == bytes(range(old)) + b"N" * new
+    assert bench.stored == bytes(range(old)) + b"N" * new
     bench.assert_nothing_left()
 
 
@@ -166,7 +166,7 @@ async def test_where_parts_have_one_size_so_have_those_that_are_kept(old: int, n
     for index in range(new):
         await write(writer, old + index, b"N")
     await writer.close()
-    assert bench.stored_objects == bytes(range(old)) + b"N" * new
+    assert bench.stored == bytes(range(old)) + b"N" * new
     assert kept == ([(0, old // 16 * 16)] if old >= 16 else [])
     bench.assert_nothing_left()
 
@@ -177,7 +177,7 @@ async def test_append_ignores_the_offset() -> None:
     await write(writer, 0, b"-1")
     await write(writer, 0, b"-2")
     await writer.close()
-    assert bench.stored_objects == b"old-1-2"
+    assert bench.stored == b"old-1-2"
 
 
 async def test_a_patch_in_the_middle_of_a_large_file_keeps_both_sides() -> None:
@@ -186,7 +186,7 @@ async def test_a_patch_in_the_middle_of_a_large_file_keeps_both_sides() -> None:
     writer = bench.open(KEEP)
     await write(writer, 500, b"PATCH")
     await writer.close()
-    assert bench.stored_objects == old[:500] + b"PATCH" + old[505:]
+    assert bench.stored == old[:500] + b"PATCH" + old[505:]
 
 
 async def test_an_old_file_that_is_replaced_meanwhile_is_a_conflict() -> None:
@@ -196,7 +196,7 @@ async def test_an_old_file_that_is_replaced_meanwhile_is_a_conflict() -> None:
     bench.backend.put("f", b"someone else's")
     with pytest.raises(Changed):
         await writer.close()
-    assert bench.stored_objects == b"someone else's"
+    assert bench.stored == b"someone else's"
     bench.assert_nothing_left()
 
 
@@ -222,7 +222,7 @@ async def test_what_is_left_as_it_was_is_an_error_when_it_is_not_that_any_more(
         bench.backend.put("f", b"new")
     with pytest.raises(Changed):
         await writer.close()
-    assert bench.stored_objects == (None if change == "removed" else b"new")
+    assert bench.stored == (None if change == "removed" else b"new")
     bench.assert_nothing_left()
 
 
@@ -253,7 +253,7 @@ async def test_going_back_behind_what_was_sent_is_refused_and_fails_the_file() -
         await write(writer, 0, b"x")
     with pytest.raises(Unsupported):
         await writer.close()
-    assert bench.stored_objects == b"old"
+    assert bench.stored == b"old"
     bench.assert_nothing_left()
 
 
@@ -272,7 +272,7 @@ async def test_a_failed_chunk_fails_the_next_call_and_close() -> None:
             await asyncio.sleep(0)
     with pytest.raises(StorageFailure):
         await writer.close()
-    assert bench.stored_objects is None
+    assert bench.stored is None
     bench.assert_nothing_left()
 
 
@@ -285,7 +285,7 @@ async def test_the_spool_takes_a_write_that_goes_back(tmp_path: Path) -> None:
     data[5:9] = b"BACK"
     assert await writer.read(0, 20) == bytes(data[:20])
     await writer.close()
-    assert bench.stored_objects == bytes(data)
+    assert bench.stored == bytes(data)
     bench.assert_nothing_left()
     assert list(tmp_path.iterdir()) == []
 
@@ -309,7 +309,7 @@ async def test_a_clone_that_is_written_to_becomes_ordinary_bytes() -> None:
     assert writer.copy_whole(source, await bench.backend.file_info(source, ME))
     await write(writer, 2, b"xx")
     await writer.close()
-    assert bench.stored_objects == b"01xx456789"
+    assert bench.stored == b"01xx456789"
 
 
 STEPS = st.lists(
@@ -348,9 +348,9 @@ def test_any_writes_and_sizes_give_what_a_disk_would_or_change_nothing(
             assert rewrite == "refuse"
             assert isinstance(error, Unsupported)
             await writer.abort()
-            assert bench.stored_objects == old
+            assert bench.stored == old
         else:
-            assert bench.stored_objects == bytes(expected)
+            assert bench.stored == bytes(expected)
         bench.assert_nothing_left()
 
     asyncio.run(scenario())
@@ -386,7 +386,7 @@ async def test_writes_in_order_never_wait_while_chunks_can_be_sent() -> None:
         for _ in range(5):
             await asyncio.sleep(0)  # the storage takes a few turns of the loop
     await writer.close()
-    assert bench.stored_objects == data
+    assert bench.stored == data
     bench.assert_nothing_left()
 
 
@@ -397,7 +397,7 @@ async def test_an_error_nobody_thought_of_fails_the_file_also_on_the_short_way()
         writer.try_write(0, "not bytes")  # type: ignore[arg-type]
     with pytest.raises(TypeError):
         await writer.close()
-    assert bench.stored_objects is None
+    assert bench.stored is None
 
 
 async def test_a_chunk_that_there_is_no_room_to_send_makes_the_write_wait() -> None:
@@ -414,7 +414,7 @@ async def test_a_chunk_that_there_is_no_room_to_send_makes_the_write_wait() -> N
     held.go.set()
     await waiting
     await writer.close()
-    assert bench.stored_objects == bytes(52)
+    assert bench.stored == bytes(52)
 
 
 async def test_two_chunks_full_in_one_turn_of_the_loop_have_the_sizes_and_the_order_asked_for() -> None:
@@ -425,7 +425,7 @@ async def test_two_chunks_full_in_one_turn_of_the_loop_have_the_sizes_and_the_or
     for offset in range(0, 200, 5):
         await write(writer, offset, data[offset : offset + 5])
     await writer.close()
-    assert bench.stored_objects == data
+    assert bench.stored == data
     assert [len(chunk) for chunk in held.seen] == [16 + 4 * index for index in range(len(held.seen))]
 
 
@@ -454,7 +454,7 @@ async def test_chunks_are_put_together_in_the_memory_of_those_that_are_stored() 
         held.seen.clear()
     assert len(memory) <= 4
     await writer.close()
-    assert bench.stored_objects == data
+    assert bench.stored == data
     assert tools.spares.idle_bytes == 0
 
 
@@ -478,7 +478,7 @@ async def test_memory_of_an_aborted_upload_is_not_used_while_the_storage_still_r
     assert bytes(reading) == b"a" * MIB
     await following.close()
     await other.abort()
-    assert bench.stored_objects == b"f" * 3 * MIB
+    assert bench.stored == b"f" * 3 * MIB
     bench.assert_nothing_left()
 
 
@@ -497,5 +497,5 @@ async def test_a_chunk_is_as_large_as_is_wanted_when_those_before_it_are_stored(
     for offset in range(0, 1000, 100):
         await write(writer, offset, data[offset : offset + 100])
     await writer.close()
-    assert bench.stored_objects == data
+    assert bench.stored == data
     bench.assert_nothing_left()
