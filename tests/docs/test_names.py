@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib.util
+import re
 from collections import defaultdict
 from pathlib import Path
 from types import ModuleType
@@ -18,6 +19,13 @@ def test_no_two_public_classes_share_a_name() -> None:
             if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
                 where[node.name].append(str(file.relative_to(ROOT)))
     assert {name: files for name, files in where.items() if len(files) > 1} == {}
+
+
+def test_the_glossary_names_types_that_exist() -> None:
+    named = set(re.findall(r"`([A-Z][a-z]\w+)`", (ROOT / "docs/glossary.md").read_text("utf-8")))
+    files = [file for name in ("s3sftp", "tests", "bench") for file in (ROOT / name).rglob("*.py")]
+    sources = [file.read_text("utf-8") for file in files]
+    assert {name for name in named if not any(re.search(rf"\b{name}\b", text) for text in sources)} == set()
 
 
 def test_the_architecture_names_every_module() -> None:
