@@ -189,7 +189,7 @@ async def test_400_silent_sockets_hold_up_nobody_and_are_all_closed_by_the_end_o
 
 
 async def test_silent_sockets_from_everywhere_make_room_for_a_login(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("s3sftp.ssh.admission.PATIENCE_SECONDS", 0.2)
+    monkeypatch.setattr("s3sftp.ssh.admission.PROTECTED_SECONDS", 0.2)
     async with listener_harness(ssh={"max_unauthenticated": 5}, log_level="debug") as house:
         sockets = [await house.socket(f"127.0.1.{n + 1}") for n in range(5)]
         await asyncio.sleep(0.3)

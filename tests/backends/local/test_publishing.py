@@ -299,7 +299,7 @@ async def test_an_upload_that_a_sweeper_met_in_its_first_moment_begins_again(
         hold(file)
 
     async with serving(tmp_path, "named") as backend:
-        monkeypatch.setattr(uncommitted_file, "hold", after_a_sweeper)
+        monkeypatch.setattr(uncommitted_file, "lock_file", after_a_sweeper)
         await backend.write_file(place("file"), b"whole", ALICE)
     assert (tmp_path / "file").read_bytes() == b"whole"
     assert held > 1
