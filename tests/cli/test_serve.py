@@ -249,7 +249,7 @@ def test_a_hostile_user_name_stays_one_escaped_line_in_the_log(tmp_path: Path) -
 def test_on_sigusr1_it_writes_what_it_waits_for_and_goes_on(tmp_path: Path) -> None:
     with serving_from_memory(tmp_path) as server:
         server.process.send(signal.SIGUSR1)
-        server.process.wait_ready(lambda: "in StopRequests.wait" in server.process.output(), 10)
+        server.process.wait_ready(lambda: "in ShutdownRequests.wait" in server.process.output(), 10)
         told = server.process.output()
         assert "tasks:" in told
         assert "Current thread" in told
