@@ -51,8 +51,7 @@ ALGORITHMS: dict[str, Callable[[], Hasher]] = {
 
 @dataclass(frozen=True, slots=True)
 class HashRequest:
-    """The algorithm, range and block size of the hashes that a client requests. Offsets and sizes in
-    bytes."""
+    """A client's request for hashes: algorithm, range and block size. Offsets and sizes are in bytes."""
 
     algorithm: str
     start: int = 0

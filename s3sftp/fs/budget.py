@@ -62,8 +62,7 @@ class ByteBudget:
         self._readers.discard(reader)
 
     def fair_share(self) -> int:
-        """The maximum read-ahead of each reader in bytes: half of the total, divided by the number of
-        readers."""
+        """The maximum read-ahead of each reader in bytes: half of the total by the number of readers."""
         return self.total // (2 * max(1, len(self._readers)))
 
     def try_ahead(self, count: int) -> bool:
@@ -72,8 +71,7 @@ class ByteBudget:
         return self._ledger.try_ahead(count)
 
     def need(self, count: int) -> None:
-        """Take `count` bytes that READs have requested. They always fit: the limits of a session bound
-        them."""
+        """Take `count` bytes for READs. They always fit, because the limits of sessions bound them."""
         self._ledger.need(count)
 
     def give_read(self, *, ahead: int, needed: int) -> None:
@@ -89,8 +87,7 @@ class ByteBudget:
         return self._ledger.try_reserved(owner, count)
 
     def try_take(self, owner: BudgetHolder, ask: SpaceRequest) -> bool:
-        """Take the requested bytes if they fit now. Returns False, with nothing taken, if not or if others
-        wait."""
+        """Take the requested bytes if they fit now and no request waits. Returns whether they were taken."""
         return self._ledger.try_take(owner, ask, time.monotonic())
 
     async def take(self, owner: BudgetHolder, ask: SpaceRequest) -> None:

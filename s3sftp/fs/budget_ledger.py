@@ -5,10 +5,10 @@
            ├─ on the way  chunks that are being stored
            └─ ahead       read-ahead: at most half of the total
 
-Uploads request bytes in turn, and by whole chunks. Small files are the exception: they take single bytes
-without a reservation, together at most a quarter of the total. As the last resort, if no chunk is being
-stored and no other upload fills a reservation, an upload may exceed the total by its own chunk. Whenever no
-chunk is being stored, this invariant holds for some upload:
+Uploads request bytes in turn, and by whole chunks. Small files are the exception: they take only the bytes
+that they need now, without a reservation, together at most a quarter of the total. As the last resort, if no
+chunk is being stored and no other upload fills a reservation, an upload may exceed the total by its own
+chunk. Whenever no chunk is being stored, this invariant holds for some upload:
 
     held + ahead + (what it still needs to complete its chunk) ≤ total + (that chunk)
 
@@ -84,7 +84,7 @@ class BudgetLedger(Generic[Owner]):
         self.on_the_way = 0
         self.ahead = 0
         self.needed = 0
-        """Bytes that running READs need. The limits of sessions bound them, so they neither wait nor delay
+        """Bytes for running READs. The limits of sessions bound them, so they neither wait nor delay
         uploads."""
         self._held = 0
         self._reserved = 0
@@ -137,8 +137,7 @@ class BudgetLedger(Generic[Owner]):
         return True
 
     def try_take(self, owner: Owner, ask: SpaceRequest, now: float) -> bool:
-        """Take the requested bytes if they fit now. Returns False, with nothing taken, if not or if others
-        wait."""
+        """Take the requested bytes if they fit now and no request waits. Returns whether they were taken."""
         if not ask.behind and self.try_reserved(owner, ask.count):
             return True
         if self._may_be_loose(ask):
@@ -174,8 +173,7 @@ class BudgetLedger(Generic[Owner]):
             self._let_go(holding, count)
 
     def send(self, owner: Owner, count: int) -> None:
-        """Move `count` held bytes to those being stored. The rest of the reservation is for the next
-        chunk."""
+        """Move `count` held bytes to those being stored. A remaining reservation is for the next chunk."""
         self.give(owner, count)
         self.on_the_way += count
         self._favour_no_longer(owner)

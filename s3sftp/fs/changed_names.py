@@ -33,8 +33,7 @@ class ChangedNames:
         return self._table.others(self._row(place, _ATTRIBUTES))
 
     def attributes_changed(self, place: Place) -> None:
-        """Notify the other workers that attributes were set: the content is the same, the version may not
-        be."""
+        """Notify the other workers of new attributes: the same content, but possibly another version."""
         self._table.add(self._row(place, _ATTRIBUTES))
 
     def _row(self, place: Place, salt: int = 0) -> int:

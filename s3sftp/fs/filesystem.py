@@ -273,8 +273,7 @@ class FileSystem:
             await self.shared.events.renamed.acknowledge(renamed)
 
     async def _move(self, source: Place, target: Place, *, overwrite: bool) -> None:
-        """Rename. A directory replaces an empty directory (POSIX), which is made again if the rename
-        fails."""
+        """Rename. A directory replaces an empty one (POSIX), which is made again if the rename fails."""
         try:
             await self._backend.rename(source, target, self.session, overwrite=overwrite)
         except AlreadyExists:
@@ -296,8 +295,7 @@ class FileSystem:
         return all(info.is_dir for info in infos)
 
     async def set_attributes(self, path: VirtualPath, new: NewAttributes) -> None:
-        """Set size, modification time and permissions. Attributes that the storage cannot keep are
-        counted."""
+        """Set size, modification time and permissions. Counts attributes that the storage cannot keep."""
         place = self._mounts.place(path, Need.WRITE)
         mtime, mode = self.take(new)
         if self._mounts.is_fixed(path):

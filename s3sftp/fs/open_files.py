@@ -259,8 +259,7 @@ class OpenWriter(OpenUpload):
             yield announce
 
     async def _publish(self, announce: Publish[Committed]) -> None:
-        """Commit the file, and publish the event as soon as it is stored, even if the call is cancelled
-        then."""
+        """Commit the file, and publish the event once it is stored, even if the call is cancelled."""
         try:
             async with self._line:
                 await self._rows.until_still(self)
@@ -269,7 +268,7 @@ class OpenWriter(OpenUpload):
                 with charging(self._transfer.costs):
                     await self._store_or_leave()
         except BaseException:
-            if not self.committing:  # failed while it waited
+            if not self.committing:  # cancelled while it waited
                 await self._writer.abort()
             raise
         finally:

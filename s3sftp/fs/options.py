@@ -20,8 +20,8 @@ class FileOptions(Options):
     buffer_bytes: Annotated[ByteSize, DIVIDED] = Field(256 * MIB, ge=MIN_BUFFER_BYTES)
     """Memory for file contents: uploads and read-ahead of all sessions together. Each worker gets an equal
     share. Each worker may exceed it by one chunk, so that uploads always make progress. While large uploads
-    are open, the server also keeps memory of stored chunks for reuse: at most half of this size, and 64 MiB
-    for each worker."""
+    are open, the server also keeps memory of stored chunks for reuse: at most half of this size, and at
+    most 64 MiB for each worker."""
     buffer_wait: PositiveDuration = timedelta(minutes=1)
     """How long a WRITE waits for memory of `buffer_bytes`, while no upload gets any, before it fails as busy.
     If no upload can continue for half of this time, the server aborts the one whose client has been silent

@@ -12,8 +12,7 @@ MAX_PATH_BYTES = 4096
 
 @dataclass(frozen=True, slots=True)
 class VirtualPath:
-    """An absolute, normalized path in the user's tree. Paths from clients come from `VirtualPath.parse`
-    only."""
+    """An absolute, normalized path in the user's tree. `VirtualPath.parse` makes it of what clients send."""
 
     names: tuple[bytes, ...] = ()
     directory_only: bool = field(default=False, compare=False)

@@ -117,8 +117,7 @@ class TransferRecord:
 
 
 def _counted_as(outcome: str, error: Exception | None, why: FailureReason | None) -> tuple[str, str]:
-    """The result and reason for the metrics. A stored file counts as committed even if a later step
-    failed."""
+    """The result and reason to count. A stored file counts as committed even if a later step failed."""
     if outcome == "failed":
         return "failed", _failure(error)
     if outcome == "aborted":

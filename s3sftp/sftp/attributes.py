@@ -71,8 +71,8 @@ class ClientAttributes:
 
     @property
     def mode(self) -> int:
-        """Type and permission bits: those of the storage if it has any, else 0644 (files), 0755
-        (directories)."""
+        """Type and permission bits: the storage's own if any, else 0644 for files and 0755 for
+        directories."""
         kind, usual = (stat.S_IFDIR, _DIRECTORY_MODE) if self.info.is_dir else (stat.S_IFREG, _FILE_MODE)
         return kind | (usual if self.info.mode is None else stat.S_IMODE(self.info.mode))
 

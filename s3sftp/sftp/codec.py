@@ -22,8 +22,7 @@ VERSION = 3
 PACKET_OVERHEAD = 1024
 """The bytes allowed in a packet beside the data of a READ or WRITE: type, id, handle, offset, lengths."""
 _LARGE_PIECE_BYTES = 4096
-"""Shorter pieces of the stream are merged, so that a client that sends single bytes does not cost an object
-for each."""
+"""Shorter pieces of the stream are merged, so that single bytes do not cost an object each."""
 
 
 class PacketType(enum.IntEnum):

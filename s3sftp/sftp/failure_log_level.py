@@ -20,8 +20,7 @@ _OF_STORAGE = (errors.StorageFailure, errors.TimedOut, errors.Busy, errors.NoSpa
 
 
 def failure_log_level(name: str, error: errors.StorageError, *, changes: bool) -> int:
-    """The level at which the failure of a request is logged. `changes`: the request changes what is
-    stored."""
+    """The log level of a request's failure. `changes`: the request changes what is stored."""
     if name in _OF_TRANSFERS or _is_habit(name, error, changes=changes):
         return logging.DEBUG
     return logging.WARNING if isinstance(error, _OF_STORAGE) else logging.INFO

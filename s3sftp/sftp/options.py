@@ -15,8 +15,7 @@ class SftpOptions(Options):
     """`[sftp]`: limits of one SFTP session. Clients can query those that limits@openssh.com reports."""
 
     max_handles: int = Field(256, ge=1)
-    """Maximum number of files and directories that a session may have open; announced by
-    limits@openssh.com."""
+    """Maximum number of files and directories open in a session; announced by limits@openssh.com."""
     max_directories: int = Field(64, ge=1)
     """How many of these handles may be directories: each holds a page of its listing in memory."""
     max_read_bytes: ByteSize = Field(255 * KIB, ge=32 * KIB, le=4096 * KIB)
@@ -32,8 +31,7 @@ class SftpOptions(Options):
     send_buffer_bytes: ByteSize = Field(8192 * KIB, ge=512 * KIB)
     """Maximum size of the answers that a session buffers for a client that does not read them."""
     receive_buffer_bytes: ByteSize = Field(1024 * KIB, ge=64 * KIB)
-    """Maximum size of the requests that a session buffers while they wait, such as WRITEs to a slow
-    storage."""
+    """Maximum size of the requests that a session buffers until they can run, as WRITEs to a slow storage."""
     idle_timeout: Duration = timedelta(minutes=30)
     """End a session after this time without requests and without running transfers; 0 never. A client that is
     merely silent, even in the middle of an upload, is not cut off sooner."""

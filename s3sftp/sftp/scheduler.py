@@ -79,8 +79,7 @@ class Scheduler:
         return self._count
 
     def admit(self, *claims: Claim) -> ScheduledRequest:
-        """Add a request at the end. It is ready at once, or the `finish` of another request returns it
-        later."""
+        """Add a request at the end. It is ready at once, or the `finish` of another one returns it later."""
         self._last_number += 1
         ticket = ScheduledRequest(claims, self._last_number)
         earlier: dict[ScheduledRequest, None] = {}
@@ -216,8 +215,8 @@ class _Paths:
             del self._barriers[directory]
 
     def _changes_in(self, directory: PathNames) -> list[ScheduledRequest]:
-        """What a listing waits for: a change, or a barrier that stands for several and that listings
-        share."""
+        """What a listing waits for: a change, or a barrier that stands for several and serves other listings
+        too."""
         if directory in self._barriers:
             barrier, later = self._barriers[directory]
             changes = [barrier, *later]

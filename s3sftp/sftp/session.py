@@ -71,8 +71,7 @@ _OF_PATHS = frozenset(
 
 
 class SftpSession(asyncssh.SSHServerSession[bytes]):
-    """The `sftp` subsystem on one channel. asyncssh gets it from `session_requested`, with
-    `encoding=None`."""
+    """The `sftp` subsystem on one channel, for asyncssh's `session_requested`, with `encoding=None`."""
 
     def __init__(self, files: FileSystem, options: SftpOptions) -> None:
         self._files = files
@@ -211,7 +210,7 @@ class SftpSession(asyncssh.SSHServerSession[bytes]):
         self._end_if_through()
 
     def _let_others_go_first(self) -> None:
-        """Continue in the next iteration of the event loop, so that a flood of requests blocks no other
+        """Continue in the event loop's next iteration, so that a flood of requests blocks no other
         session."""
         self._yielding = True
         self._take_turn_soon()
@@ -269,8 +268,7 @@ class SftpSession(asyncssh.SSHServerSession[bytes]):
                     opened.fail(error)
 
     def _initialize(self, kind: int, fields: FieldReader) -> None:
-        """Answer INIT with version 3, which clients of later versions also speak. Ignores INIT's
-        extensions."""
+        """Answer INIT with version 3, which later clients speak too. Ignores the extensions in INIT."""
         if kind != PacketType.INIT or fields.left < 4:
             raise BadPacket("a request came before INIT")
         if fields.u32() < 3:
@@ -301,8 +299,8 @@ class SftpSession(asyncssh.SSHServerSession[bytes]):
         return None
 
     def _span_of(self, handle: Handle) -> AbstractContextManager[Span]:
-        """The span of a WRITE that is answered at once; without attributes, to save the work, if tracing is
-        off."""
+        """The span of a WRITE that is answered at once. Has no attributes if tracing is off, to save the
+        work."""
         return span("sftp.WRITE", {"sftp.path": str(handle.path)} if is_tracing() else None)
 
     def _go_on(self) -> None:
@@ -346,8 +344,7 @@ class SftpSession(asyncssh.SSHServerSession[bytes]):
         await self._end_soon(reason, 1, FailureReason.SESSION_ENDED, deadline)
 
     def _keep_backlog(self) -> bool:
-        """Stop accepting requests. Returns whether a CLOSE of an upload waits for room, here or in the
-        channel."""
+        """Stop accepting requests. Returns whether a CLOSE of an upload waits for room."""
         self._pumping = True  # only collect the bytes that the channel holds back
         if self._outbox.channel is not None and self._reading_paused:
             self._reading_paused = False

@@ -70,8 +70,7 @@ class Fetch:
             await self._changed.wait()
 
     def has_filled(self, stop: int) -> bool:
-        """Whether all bytes up to `stop` have arrived. Raises the failure of the request: if they never
-        will."""
+        """Whether all bytes up to `stop` have arrived. Raises the request's failure: if they never will."""
         if self.filled >= stop:
             return True
         if self.failure is not None:
@@ -79,8 +78,7 @@ class Fetch:
         return False
 
     def put(self, piece: Buffer) -> None:
-        """Append a piece, which must not change afterwards. A short piece is merged with the one before
-        it."""
+        """Append a piece, which must not change afterwards. Merges a short piece with the one before it."""
         last = self._starts[-1] if self._starts else None
         if (
             last is not None
@@ -100,8 +98,7 @@ class Fetch:
         return not self.freed or all(at in self.pieces for at in self._pieces_of(start, stop))
 
     def views(self, start: int, stop: int) -> Iterator[memoryview]:
-        """Deliver the bytes of `[start, stop)`. A piece is released once all its bytes have been
-        delivered."""
+        """Deliver the bytes of `[start, stop)`. Releases a piece once all its bytes have been delivered."""
         for at in self._pieces_of(start, stop):
             view = self.pieces[at][max(0, start - at) : stop - at]
             self._count_delivered(at, len(view))

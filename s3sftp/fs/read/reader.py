@@ -289,8 +289,7 @@ class Reader:
             self._bytes_came()
 
     def _overlapping(self, start: int, stop: int) -> list[Fetch]:
-        """The fetches that cover `[start, stop)`, in order, up to the first byte that is not being
-        fetched."""
+        """The fetches that cover `[start, stop)`, in order, up to the first byte that no fetch covers."""
         found: list[Fetch] = []
         at = start
         while at < stop and (fetch := self._fetch_at(at, stop)) is not None:
@@ -336,7 +335,7 @@ class Reader:
             self._discard(fetch)
 
     def _forget_idle(self, start: int, target: int) -> None:
-        """Cancel the oldest fetches that no READ waits for, which a reader leaves behind when it jumps
+        """Cancel the oldest fetches that no READ waits for: a reader leaves them behind when it jumps
         away."""
         idle = [f for f in self._fetches if not f.waiters and (f.stop <= start or f.start >= target)]
         for fetch in idle[: max(0, len(self._fetches) - _MOST_FETCHES)]:

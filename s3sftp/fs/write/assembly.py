@@ -133,8 +133,7 @@ class Assembly:
         self.length = max(self.length, stop)
 
     def resize(self, size: int) -> None:
-        """Truncate the file to `size`, or enlarge it with zeros. Raises RewriteNeeded: if `size` is below the
-        cut."""
+        """Truncate the file, or enlarge it with zeros. Raises RewriteNeeded: if `size` is below the cut."""
         if size < self.cut:
             raise RewriteNeeded("the new size is less than what was already sent to storage")
         for island in self._islands:
@@ -154,8 +153,7 @@ class Assembly:
         return next((stop for start, stop in self.zeros if start <= offset < stop), None)
 
     def gap(self) -> tuple[int, int]:
-        """The first range `[start, stop)` after the cut that is not in memory; empty at the end of the
-        file."""
+        """The first range `[start, stop)` after the cut that is not in memory; empty if there is none."""
         front = self._first()
         rest = self._islands[1:] if front else self._islands
         start = front.stop if front else self.cut

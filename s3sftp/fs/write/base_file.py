@@ -7,8 +7,7 @@ from s3sftp.errors import Changed, IsADirectory, NotFound, StorageFailure
 
 
 class BaseFile:
-    """The base of an upload. The storage is asked for it at most once, and only if it matters, which is
-    rare."""
+    """The base of an upload. Asks the storage for it at most once, and only if it matters, which is rare."""
 
     def __init__(
         self, backend: CompleteBackend, place: Place, session: Session, info: FileInfo | None
@@ -22,8 +21,7 @@ class BaseFile:
         self._session = session
 
     async def find(self) -> FileInfo | None:
-        """Ask the storage for the base. Returns None if there is none. Raises IsADirectory: if it is a
-        directory."""
+        """Ask the storage for the base; None if there is none. Raises IsADirectory: if it is a directory."""
         try:
             self.info = await self._backend.file_info(self._place, self._session)
         except NotFound:

@@ -45,8 +45,7 @@ class ChunkSender:
         return self._upload.stored if self._upload is not None else None
 
     async def begin(self, intent: WriteIntent) -> Upload:
-        """Begin the backend's upload at the first call, and return it. Its `chunk_bytes` apply to the next
-        chunk."""
+        """Begin the backend's upload, once, and return it. Its `chunk_bytes` apply to the next chunk."""
         if self._upload is None:
             self._upload = await self._backend.begin_write(self._place, intent, self._session)
         if self._starting is not None:
@@ -89,8 +88,7 @@ class ChunkSender:
         self.raise_failure()
 
     async def finish(self, tail: Buffer, finish: Finish) -> FileInfo:
-        """Wait for all chunks and have the backend finish the write. Raises the first failure: if one
-        failed."""
+        """Wait for all chunks and have the backend finish the write. Raises the failure of a chunk."""
         await self.drain()
         if self._upload is None:
             raise ValueError("finish before begin")

@@ -1,5 +1,4 @@
-"""Keeps the table of open uploads: which names are being written, by whom, and what has happened to the
-names.
+"""Tracks the open uploads: which names are being written, by whom, and what has happened to the names.
 
 STAT of a name shows a user the upload that is open there, unless something has happened to the name since.
 After a commit, a rename or a removal of the stored file, STAT shows what is stored, and shows nothing of the
@@ -69,8 +68,7 @@ U = TypeVar("U", bound=OpenUpload)
 
 
 class OpenUploads(Generic[U]):
-    """The table of this process's uploads. `most_per_user` limits the uploads of a user in the whole
-    server."""
+    """The uploads of this process. `most_per_user` limits those of a user in the whole server."""
 
     def __init__(self, most_per_user: int, tally: UploadQuota, changes: ChangedNames) -> None:
         self._most_per_user = most_per_user
@@ -127,8 +125,7 @@ class OpenUploads(Generic[U]):
         row.changes_elsewhere = self._changes.elsewhere(row.place)
 
     def stored_changed(self, place: Place, by: U | None = None) -> None:
-        """Note that a file was stored, renamed or removed at the place, which supersedes open uploads except
-        `by`."""
+        """Note that a file was stored, renamed or removed at the place. Supersedes all uploads but `by`."""
         self._changes.changed(place)
         for row in self._rows.get(place, ()):
             row.superseded = row is not by

@@ -84,8 +84,7 @@ class Writer:
     async def begin(self) -> None:
         """Begin the upload, so that the backend can refuse it now and not only at the first chunk.
 
-        Costs no request if beginning is free for the backend: then it is only asked for the base if it
-        matters.
+        Costs no request if beginning is free for the backend: then the base is looked up only if it matters.
         """
         if not self._tools.backend.begin_is_free:
             await self._transit.find_base()
@@ -103,8 +102,7 @@ class Writer:
         self._transit.mtime, self._transit.mode = mtime, mode
 
     def set_attributes(self, mtime: float | None, mode: int | None) -> None:
-        """Set the modification time and permission bits that the file will have; None leaves one
-        unchanged."""
+        """Set the modification time and permissions that the file will have. None leaves one unchanged."""
         given_mtime, given_mode = self._given
         self._given = (given_mtime if mtime is None else mtime, given_mode if mode is None else mode)
         if mtime is not None:
@@ -200,8 +198,7 @@ class Writer:
         return self._as_it_is(self.size)
 
     async def stat_snapshot(self, size: int | None) -> FileInfo:
-        """Like `stat`, but safe while another call runs, whose changes it does not show. `size` may be
-        given."""
+        """Like `stat`, while another call runs, whose changes it does not show. `size`: if it is known."""
         if size is None:
             size = self.size
             if not self._knows_size:
@@ -233,8 +230,7 @@ class Writer:
                 self._spool.cut_off(size)
 
     def copy_whole(self, place: Place, info: FileInfo) -> bool:
-        """Become a copy of a whole file, which the storage makes at CLOSE. Returns False if that is
-        impossible."""
+        """Become a copy of a whole file, made by the storage at CLOSE. Returns False if it is too late."""
         if not self.mode.truncate or self.mode.exclusive or self._assembly.touched or self._clone:
             return False
         self._clone = _Clone(place, info)
@@ -411,8 +407,7 @@ class Writer:
 
     @contextmanager
     def _failing_for_good(self) -> Iterator[None]:
-        """Make a failed call fail all later ones, because the file would lack bytes that the client has
-        sent."""
+        """Make a failed call fail all later ones, because the file would lack bytes from the client."""
         if self._failure is not None:
             raise self._failure
         try:
