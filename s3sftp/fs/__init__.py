@@ -1,4 +1,4 @@
-"""What a user sees: paths, mounts and rights, open files, read-ahead, uploads."""
+"""The user's file system: paths, mounts and rights, open files, read-ahead and uploads."""
 
 from s3sftp.fs.block_digests import ALGORITHMS, HashRequest
 from s3sftp.fs.filesystem import FileSystem, NewAttributes

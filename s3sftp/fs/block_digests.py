@@ -1,4 +1,4 @@
-"""Hashes of a file's blocks, as check-file answers with them. Pure.
+"""Hashes a file's content block by block, for check-file. Pure.
 
 Source: draft-ietf-secsh-filexfer-extensions-00 section 3.
 """
@@ -18,7 +18,7 @@ MIN_BLOCK_BYTES = 256
 
 
 class Hasher(Protocol):
-    """What hashlib's objects have, as far as it is needed here."""
+    """The part of hashlib's interface that this module uses."""
 
     def update(self, data: bytes | memoryview, /) -> None: ...
 
@@ -26,7 +26,7 @@ class Hasher(Protocol):
 
 
 class Crc32:
-    """The CRC-32 of zip and Ethernet (ISO 3309): four bytes, the highest first."""
+    """The CRC-32 of zip and Ethernet (ISO 3309), as four bytes in big-endian order."""
 
     def __init__(self) -> None:
         self._value = 0
@@ -46,28 +46,35 @@ ALGORITHMS: dict[str, Callable[[], Hasher]] = {
     **{name: _of_hashlib(name) for name in ("md5", "sha1", "sha224", "sha256", "sha384", "sha512")},
     "crc32": Crc32,
 }
-"""By the names of the draft."""
+"""The supported hash algorithms, by their names in the draft."""
 
 
 @dataclass(frozen=True, slots=True)
 class HashRequest:
-    """Which hashes of a file are wanted."""
+    """A client's request for hashes: algorithm, range and block size. Offsets and sizes are in bytes."""
 
     algorithm: str
     start: int = 0
     length: int = 0
-    """0: to the end of the file."""
+    """0 means to the end of the file."""
     block_bytes: int = 0
-    """0: one hash of all of it."""
+    """0 means one hash of the whole range."""
 
     def stop_in(self, size: int) -> int:
-        """Where the bytes end that are hashed, in a file of `size` bytes. Raises InvalidRequest."""
+        """The end of the range in a file of `size` bytes.
+
+        Raises InvalidRequest: if the range begins beyond the end of the file.
+        """
         if self.start > size:
             raise InvalidRequest(f"the file ends at {size}, before the offset {self.start}")
         return min(size, self.start + self.length) if self.length else size
 
     def check_room(self, size: int, most_bytes: int) -> None:
-        """Raise InvalidRequest when the hashes have no room in an answer with `most_bytes`."""
+        """Check that the hashes fit into an answer.
+
+        Raises InvalidRequest: if blocks are smaller than `MIN_BLOCK_BYTES`, or if the hashes of a file of
+        `size` bytes take more than `most_bytes`.
+        """
         if self.block_bytes == 0:
             return
         if self.block_bytes < MIN_BLOCK_BYTES:
@@ -81,7 +88,7 @@ class HashRequest:
 
 
 class BlockDigests:
-    """Hashes bytes as they come, block by block."""
+    """Hashes a stream of bytes, block by block."""
 
     def __init__(self, request: HashRequest) -> None:
         self._new = ALGORITHMS[request.algorithm]
@@ -103,7 +110,7 @@ class BlockDigests:
                 self._end_block()
 
     def result(self) -> bytes:
-        """The hashes of all blocks, joined; the last block may be shorter."""
+        """The concatenated hashes of all blocks, of which the last may be shorter."""
         if not self._block_bytes:
             return self._digest.digest()
         if self._room < self._block_bytes:

@@ -1,8 +1,8 @@
-"""One byte budget for the file contents of all sessions of the process.
+"""Limits the memory for file contents of all sessions of the process: one byte budget.
 
-`fs/budget_ledger.py` counts and decides; here uploads wait for their turn. While any upload waits, the
-budget is reviewed every second: old reservations expire, full chunks of idle clients are sent, and as a
-last resort an upload that only blocks the others is aborted.
+`fs/budget_ledger.py` counts and decides; this module makes uploads wait for their turn. While any upload
+waits, the budget is reviewed every second: old reservations expire, full chunks of idle clients are sent, and
+as a last resort an upload that only blocks the others is aborted.
 """
 
 from __future__ import annotations
@@ -18,17 +18,20 @@ _LOOK_SECONDS = 1.0
 
 
 class BudgetHolder(Protocol):
-    """An upload that takes room."""
+    """An upload that takes bytes from the budget."""
 
     def send_if_full(self) -> None:
-        """Bring its chunk on its way if it is complete and nothing has to be waited for."""
+        """Send the current chunk if it is complete and can be sent without waiting."""
 
     def give_up(self, error: Exception) -> bool:
-        """Fail for good, and hold nothing any more; False: it is in the middle of something."""
+        """Fail permanently and release all bytes. Returns False, and does nothing, if a call is under way."""
 
 
 class ByteBudget:
-    """Counts bytes."""
+    """The byte budget. Readers never wait for it; uploads wait in the order of their requests.
+
+    `total` is in bytes. `wait_seconds` is how long an upload waits while none gets any bytes.
+    """
 
     def __init__(self, total: int, wait_seconds: float = 60.0) -> None:
         self.total = total
@@ -40,38 +43,39 @@ class ByteBudget:
 
     @property
     def used(self) -> int:
-        """Bytes in memory."""
+        """Bytes of file contents in memory."""
         return self._ledger.used
 
     @property
     def peak(self) -> int:
-        """The most that `used` has been."""
+        """The maximum that `used` has reached, in bytes."""
         return self._ledger.peak
 
     # ── readers: they never wait ────────────────────────────────────────────────────────────────────
 
     def enter(self, reader: object) -> None:
-        """A reader takes room for what comes ahead of it. May be said again."""
+        """Count a reader among those that share the read-ahead. Does nothing if it is counted already."""
         self._readers.add(reader)
 
     def leave(self, reader: object) -> None:
-        """It takes none any more."""
+        """Stop counting a reader."""
         self._readers.discard(reader)
 
     def fair_share(self) -> int:
-        """How much each reader may have come ahead: half of all, by the readers that there are."""
+        """The maximum read-ahead of each reader in bytes: half of the total by the number of readers."""
         return self.total // (2 * max(1, len(self._readers)))
 
     def try_ahead(self, count: int) -> bool:
-        """Take room for read-ahead, if there is any: half of all at most, so that uploads find some."""
+        """Take `count` bytes for read-ahead if they fit. Read-ahead gets at most half of the total, so that
+        uploads can proceed. Returns whether the bytes were taken."""
         return self._ledger.try_ahead(count)
 
     def need(self, count: int) -> None:
-        """Take room that is bounded elsewhere: what a session's READs asked for."""
+        """Take `count` bytes for READs. They always fit, because the limits of sessions bound them."""
         self._ledger.need(count)
 
     def give_read(self, *, ahead: int, needed: int) -> None:
-        """Give back what a reader took as either."""
+        """Give back bytes that a reader took with `try_ahead` or `need`."""
         self._ledger.ahead -= ahead
         self._ledger.needed -= needed
         self._serve()
@@ -79,15 +83,18 @@ class ByteBudget:
     # ── uploads ─────────────────────────────────────────────────────────────────────────────────────
 
     def try_reserved(self, owner: BudgetHolder, count: int) -> bool:
-        """Take bytes for which the owner has a reservation: what `try_take` begins with."""
+        """Take `count` bytes of the owner's reservation if it has as many: the first step of `try_take`."""
         return self._ledger.try_reserved(owner, count)
 
     def try_take(self, owner: BudgetHolder, ask: SpaceRequest) -> bool:
-        """Take what is asked for if there is room now; otherwise, and while others wait, nothing happens."""
+        """Take the requested bytes if they fit now and no request waits. Returns whether they were taken."""
         return self._ledger.try_take(owner, ask, time.monotonic())
 
     async def take(self, owner: BudgetHolder, ask: SpaceRequest) -> None:
-        """Wait in turn for room. Raises Busy when nobody got any for `wait_seconds`."""
+        """Take the requested bytes, and wait in turn for them.
+
+        Raises Busy: if no upload has got any bytes for `wait_seconds`; InvalidRequest: if the upload ends.
+        """
         if self.try_take(owner, ask):
             return
         request = self._ledger.wait(owner, ask, time.monotonic())
@@ -103,22 +110,22 @@ class ByteBudget:
             self._turns.pop(request, None)
 
     def give(self, owner: BudgetHolder, count: int) -> None:
-        """An upload holds so much less."""
+        """Give back `count` bytes that an upload holds."""
         if count:
             self._ledger.give(owner, count)
             self._serve()
 
     def send(self, owner: BudgetHolder, count: int) -> None:
-        """So much of what an upload holds is on its way to the storage."""
+        """Move `count` bytes that an upload holds to those being stored."""
         self._ledger.send(owner, count)
 
     def sent(self, count: int) -> None:
-        """It is stored, or lost: its room is free."""
+        """Give back `count` bytes of a chunk that has been stored or has failed."""
         self._ledger.on_the_way -= count
         self._serve()
 
     def end(self, owner: BudgetHolder) -> None:
-        """The upload has ended: what it held or had reserved is free, and it waits for nothing."""
+        """End an upload: release what it holds or has reserved, and refuse its waiting requests."""
         for request in [each for each in self._ledger.queue if each.owner is owner]:
             self._refuse(request, InvalidRequest("the upload has ended"))
         self._ledger.end(owner)
@@ -131,13 +138,13 @@ class ByteBudget:
             return
         for request in self._ledger.serve(time.monotonic()):
             turn = self._turns[request]
-            if turn.done():  # cancelled just now, so it never knows that it had room
+            if turn.done():  # cancelled just now, so the caller cannot give the bytes back
                 self._ledger.give(request.owner, request.ask.count)
             else:
                 turn.set_result(None)
 
     def _withdraw(self, request: WaitingUpload[BudgetHolder], turn: asyncio.Future[None]) -> None:
-        """Who leaves without its bytes gives back what it may just have got."""
+        """Remove a request that stops waiting, and give back the bytes that it may just have got."""
         if request in self._ledger.queue:
             self._ledger.queue.remove(request)
         elif turn.done() and not turn.cancelled() and turn.exception() is None:

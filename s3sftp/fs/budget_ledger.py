@@ -1,20 +1,20 @@
-"""What of the byte budget is taken, and who gets room next. Pure: no await, no clock.
+"""Accounts for the byte budget and decides which upload gets bytes next. Pure: no await, no clock.
 
     total ─┬─ held        bytes of uploads that wait in memory for the rest of their chunk
-           ├─ reserved    what uploads that have begun a chunk may still need to complete it
+           ├─ reserved    bytes that uploads may still need to complete the chunks that they have begun
            ├─ on the way  chunks that are being stored
-           └─ ahead       what readers have come ahead: half of the total at most
+           └─ ahead       read-ahead: at most half of the total
 
-Room is asked for in turn, and by whole chunks. Small files are the exception: they take bytes alone, a
-quarter of the total together. As the last resort, when nothing is on its way and nobody else fills a
-reservation, an upload may exceed the total by its own chunk. Whenever nothing is on its way, this is true of
-some upload:
+Uploads request bytes in turn, and by whole chunks. Small files are the exception: they take only the bytes
+that they need now, without a reservation, together at most a quarter of the total. As the last resort, if no
+chunk is being stored and no other upload fills a reservation, an upload may exceed the total by its own
+chunk. Whenever no chunk is being stored, this invariant holds for some upload:
 
     held + ahead + (what it still needs to complete its chunk) ≤ total + (that chunk)
 
-So it can go on until its chunk is complete, and once that is stored the rest fits into the total again.
-Memory never is more than the total and one chunk. Only a client that sends nothing can stand in the way of
-others: `standing_in_the_way` names it.
+Hence it can continue until its chunk is complete, and once that is stored the rest fits into the total again.
+Memory never exceeds the total and one chunk. Only a client that sends nothing can block others:
+`standing_in_the_way` finds its upload.
 """
 
 from __future__ import annotations
@@ -26,49 +26,49 @@ from typing import Generic, TypeVar
 Owner = TypeVar("Owner")
 
 FILL_SECONDS = 10.0
-"""Who does not complete its chunk in so long loses what is left of the reservation."""
+"""An upload that does not fill its chunk within this time loses the rest of its reservation."""
 
 
 @dataclass(eq=False, slots=True)
 class _Holding:
-    """One upload's part."""
+    """The bytes that one upload holds and has reserved."""
 
     held: int = 0
     reserved: int = 0
     reserved_at: float = 0.0
     loose: int = 0
-    """What of `held` was taken by a small file, without a reservation."""
+    """The bytes of `held` that a small file took without a reservation."""
     taken: int = 0
-    """All that it ever took."""
+    """All bytes that the upload has ever taken."""
     seen: int = 0
     moved_at: float | None = None
-    """When `tick` last found that it has taken more."""
+    """When `tick` last found that the upload has taken more bytes."""
 
 
 @dataclass(frozen=True, slots=True)
 class SpaceRequest:
-    """What an upload wants."""
+    """An upload's request for bytes."""
 
     count: int
     """Bytes to hold now."""
     rest: int
-    """All that its chunk still needs, these bytes included."""
+    """All bytes that its chunk still needs, including these."""
     own: int = 0
-    """What of its chunk it holds already: as the last resort others must fit into the total without it."""
+    """Bytes of its chunk that it holds already: in the last resort they do not count against the total."""
     small: bool = False
-    """The file may be small, so that a reservation is not worth it."""
+    """Whether the file may be small, so that a reservation is not worth it."""
     behind: bool = False
-    """The bytes lie behind the chunk, which misses earlier ones: they do not complete it."""
+    """Whether the bytes lie behind the current chunk, so that they do not help to complete it."""
 
     @property
     def wanted(self) -> int:
-        """What there must be room for."""
+        """The bytes that must fit into the total."""
         return self.count if self.behind else max(self.count, self.rest)
 
 
 @dataclass(eq=False, slots=True)
 class WaitingUpload(Generic[Owner]):
-    """An upload that waits for room."""
+    """A request in the queue for bytes."""
 
     owner: Owner
     ask: SpaceRequest
@@ -76,7 +76,7 @@ class WaitingUpload(Generic[Owner]):
 
 
 class BudgetLedger(Generic[Owner]):
-    """Counts, and decides. `now` is in seconds of any clock that does not go back."""
+    """The accounts of the byte budget. `now` is in seconds on any monotonic clock."""
 
     def __init__(self, total: int) -> None:
         self.total = total
@@ -84,32 +84,34 @@ class BudgetLedger(Generic[Owner]):
         self.on_the_way = 0
         self.ahead = 0
         self.needed = 0
-        """What readers need now: bounded by what sessions may ask for, so it neither waits nor makes wait."""
+        """Bytes for running READs. The limits of sessions bound them, so they neither wait nor delay
+        uploads."""
         self._held = 0
         self._reserved = 0
         self._least = max(1, total // 4096)
-        """Who takes less in a while counts as silent."""
+        """An upload that takes fewer bytes than this between two calls of `tick` counts as silent."""
         self._loose = 0
         self._holdings: dict[Owner, _Holding] = {}
         self.queue: deque[WaitingUpload[Owner]] = deque()
         self._served_at = float("-inf")
         self._favoured: Owner | None = None
-        """Who exceeds the total, until its chunk is on its way: what is beyond is for one alone."""
+        """The upload that may exceed the total until its chunk is being stored. Only one may at a time."""
 
     @property
     def used(self) -> int:
-        """Bytes in memory."""
+        """Bytes of file contents in memory."""
         return self._held + self.on_the_way + self.ahead + self.needed
 
     @property
     def committed(self) -> int:
-        """What uploads must fit into the total beside."""
+        """The bytes of the total that are taken or promised, without `needed`."""
         return self._held + self._reserved + self.on_the_way + self.ahead
 
     # ── readers ─────────────────────────────────────────────────────────────────────────────────────
 
     def try_ahead(self, count: int) -> bool:
-        """Take room for what can be done without. Uploads that wait go first, and half of it is theirs."""
+        """Take bytes for read-ahead, which is optional: waiting uploads go first, and half of the total is
+        theirs. Returns whether the bytes were taken."""
         fits = self.ahead + count <= self.total // 2 and self.committed + self.needed + count <= self.total
         if self.queue or not fits:
             return False
@@ -118,14 +120,14 @@ class BudgetLedger(Generic[Owner]):
         return True
 
     def need(self, count: int) -> None:
-        """Take room that is bounded elsewhere."""
+        """Take bytes for READs, which the limits of sessions bound."""
         self.needed += count
         self._count()
 
     # ── uploads ─────────────────────────────────────────────────────────────────────────────────────
 
     def try_reserved(self, owner: Owner, count: int) -> bool:
-        """Take bytes of the owner's reservation, if it has so many left."""
+        """Take `count` bytes of the owner's reservation if it has as many left. Returns whether it did."""
         holding = self._holdings.get(owner)
         if holding is None or holding.reserved < count:
             return False
@@ -135,7 +137,7 @@ class BudgetLedger(Generic[Owner]):
         return True
 
     def try_take(self, owner: Owner, ask: SpaceRequest, now: float) -> bool:
-        """Take what is asked for if there is room now; otherwise, and while others wait, nothing happens."""
+        """Take the requested bytes if they fit now and no request waits. Returns whether they were taken."""
         if not ask.behind and self.try_reserved(owner, ask.count):
             return True
         if self._may_be_loose(ask):
@@ -147,13 +149,13 @@ class BudgetLedger(Generic[Owner]):
         return True
 
     def wait(self, owner: Owner, ask: SpaceRequest, now: float) -> WaitingUpload[Owner]:
-        """Stand in line; `serve` says when it is this one's turn."""
+        """Add a request to the queue. `serve` returns it when it has its bytes."""
         request = WaitingUpload(owner, ask, now)
         self.queue.append(request)
         return request
 
     def serve(self, now: float) -> list[WaitingUpload[Owner]]:
-        """Those whose turn has come: they have what they asked for."""
+        """Grant waiting requests as far as possible. Returns those that have their bytes now."""
         served = []
         while (request := self._next() or self._last_resort(now)) is not None:
             self.queue.remove(request)
@@ -166,18 +168,18 @@ class BudgetLedger(Generic[Owner]):
         return served
 
     def give(self, owner: Owner, count: int) -> None:
-        """An upload holds so much less."""
+        """Give back `count` bytes that an upload holds."""
         if (holding := self._holdings.get(owner)) is not None:
             self._let_go(holding, count)
 
     def send(self, owner: Owner, count: int) -> None:
-        """So much of what it holds is on its way. What it has reserved beyond is for its next chunk."""
+        """Move `count` held bytes to those being stored. A remaining reservation is for the next chunk."""
         self.give(owner, count)
         self.on_the_way += count
         self._favour_no_longer(owner)
 
     def end(self, owner: Owner) -> None:
-        """The upload has ended: nothing is kept for it."""
+        """End an upload: release what it holds and has reserved."""
         if (holding := self._holdings.pop(owner, None)) is not None:
             self._let_go(holding, holding.held)
             self._reserved -= holding.reserved
@@ -186,8 +188,8 @@ class BudgetLedger(Generic[Owner]):
     # ── time ────────────────────────────────────────────────────────────────────────────────────────
 
     def tick(self, now: float) -> list[Owner]:
-        """While some wait: take back reservations that are too old, because a client that sends slowly, or
-        has stopped, must not hold up the others. Returns who holds bytes and took none since last time.
+        """Expire old reservations; called while requests wait, because a slow or silent client must not block
+        the others. Returns the uploads that hold bytes and have taken next to none since the last call.
         """
         still = []
         for owner, holding in self._holdings.items():
@@ -203,9 +205,9 @@ class BudgetLedger(Generic[Owner]):
         return still
 
     def standing_in_the_way(self, now: float, seconds: float) -> list[Owner]:
-        """Uploads that hold bytes and took none for so long, if it is they for whom nobody can go on.
+        """The uploads that hold bytes and have taken none for `seconds`, if they block all others.
 
-        The one that did so for longest is the first.
+        The one that has been silent for longest comes first.
         """
         if not self._is_stuck(now, seconds):
             return []
@@ -233,7 +235,7 @@ class BudgetLedger(Generic[Owner]):
         return max(ahead_of_gap, key=lambda each: self._held_by(each.owner), default=None)
 
     def in_vain(self, now: float, seconds: float) -> list[WaitingUpload[Owner]]:
-        """Those that have waited for so long while nobody got any room."""
+        """The requests that have waited for `seconds` while no request was granted."""
         return [each for each in self.queue if now - max(each.asked_at, self._served_at) >= seconds]
 
     # ── within ──────────────────────────────────────────────────────────────────────────────────────
@@ -247,9 +249,11 @@ class BudgetLedger(Generic[Owner]):
         return None
 
     def _last_resort(self, now: float) -> WaitingUpload[Owner] | None:
-        """Who may exceed the total, when nothing goes on that could make room: one until its chunk is sent.
+        """The request that may exceed the total if nothing under way could free bytes: that of one upload,
+        until its chunk is being stored.
 
-        First who needs least for that, but nobody waits for very long because of those that need less.
+        The upload that holds most of its chunk goes first, until the first in the queue has waited for more
+        than `FILL_SECONDS`.
         """
         if self.on_the_way or self._filling:
             return None
@@ -257,7 +261,7 @@ class BudgetLedger(Generic[Owner]):
         mine = [each for each in self.queue if each.owner is self._favoured]
         if not able or (
             self._favoured is not None and not mine
-        ):  # the client of the one is about to send more
+        ):  # the client of the favoured upload is about to send more
             return None
         late = now - able[0].asked_at > FILL_SECONDS
         chosen = max(able, key=lambda each: (each.owner is self._favoured, late or each.ask.own))
@@ -269,14 +273,14 @@ class BudgetLedger(Generic[Owner]):
             self._favoured = None
 
     def _is_stuck(self, now: float, seconds: float) -> bool:
-        """Whether the first has waited for so long, and nothing goes on that could make room."""
+        """Whether the first request has waited for `seconds` and nothing under way could free bytes."""
         if not self.queue or self.on_the_way or self._filling:
             return False
         return now - max(self.queue[0].asked_at, self._served_at) >= seconds
 
     @property
     def _filling(self) -> int:
-        """What is reserved by those who do not wait themselves: they may complete their chunks."""
+        """The bytes reserved by uploads that do not wait, which may complete their chunks."""
         owners = {request.owner for request in self.queue}
         waiting = (self._holdings[owner].reserved for owner in owners if owner in self._holdings)
         return self._reserved - sum(waiting)
@@ -286,7 +290,7 @@ class BudgetLedger(Generic[Owner]):
         return holding.held if holding is not None else 0
 
     def _others(self, owner: Owner) -> int:
-        """What is committed, without the owner's reservation."""
+        """The committed bytes without the owner's reservation."""
         holding = self._holdings.get(owner)
         return self.committed - (holding.reserved if holding is not None else 0)
 
@@ -295,7 +299,7 @@ class BudgetLedger(Generic[Owner]):
         return committed + ask.wanted <= self.total
 
     def _may_exceed(self, owner: Owner, ask: SpaceRequest) -> bool:
-        """The last resort: all but the owner's chunk, complete, is within the total."""
+        """Whether everything except the owner's complete chunk fits into the total: the last resort."""
         beside = ask.count if ask.behind else 0
         return self._others(owner) + beside - ask.own <= self.total
 

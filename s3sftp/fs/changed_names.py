@@ -1,7 +1,7 @@
-"""Which names the server's other workers have changed: stored, renamed or removed a file there.
+"""Tells workers of the names at which other workers have stored, renamed or removed a file.
 
-Names fall on rows of a table that workers share, so others may fall on the same row: what this says may have
-changed is to be asked of the storage, and what has not, has not.
+Names are hashed to rows of a table that the workers share, so different names may share a row. If the table
+reports a change, the caller has to ask the storage; if it reports none, there was none.
 """
 
 from __future__ import annotations
@@ -11,29 +11,29 @@ from s3sftp.runtime.shared_counters import SharedCounters, row_for
 
 ROWS = 1 << 16
 _ATTRIBUTES = 1
-"""The salt that puts a name's attributes on another row than the name."""
+"""The hash salt that gives the attributes of a name a row of their own."""
 
 
 class ChangedNames:
-    """The table as one worker uses it."""
+    """One worker's view of the shared table."""
 
     def __init__(self, table: SharedCounters) -> None:
         self._table = table
 
     def elsewhere(self, place: Place) -> int:
-        """Another number whenever another worker has changed the name."""
+        """A counter that differs after another worker has changed the name."""
         return self._table.others(self._row(place))
 
     def changed(self, place: Place) -> None:
-        """Tell the others, before the client hears of it."""
+        """Notify the other workers. Must be called before the client gets its answer."""
         self._table.add(self._row(place))
 
     def attributes_elsewhere(self, place: Place) -> int:
-        """The same for changes of a stored file's time or permissions."""
+        """A counter that differs after another worker has set the time or permissions of the stored file."""
         return self._table.others(self._row(place, _ATTRIBUTES))
 
     def attributes_changed(self, place: Place) -> None:
-        """The file is the one that it was, but the storage may have given it another version."""
+        """Notify the other workers of new attributes: the same content, but possibly another version."""
         self._table.add(self._row(place, _ATTRIBUTES))
 
     def _row(self, place: Place, salt: int = 0) -> int:

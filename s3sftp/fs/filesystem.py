@@ -1,4 +1,4 @@
-"""What a user sees: one operation reads as a sentence, ask for a place, act on it."""
+"""Implements the file operations of one session: resolve and authorize a path, then act on its place."""
 
 from __future__ import annotations
 
@@ -39,12 +39,12 @@ _COPY_BYTES = 1 << 20
 _EMPTIED_ENTRIES = 1000
 
 _Ask = Callable[[Place, Session], Awaitable[FileInfo]]
-"""A question to the storage: what is there?"""
+"""A call that asks the storage what is at a place."""
 
 
 @dataclass(frozen=True, slots=True)
 class NewAttributes:
-    """What a client wants to set; None: leave as it is."""
+    """The attributes that a client wants to set. None leaves one unchanged."""
 
     size: int | None = None
     mtime: float | None = None
@@ -53,7 +53,7 @@ class NewAttributes:
 
 
 class FileSystem:
-    """The files of one session."""
+    """The files of one session: what its user can see and do."""
 
     def __init__(self, shared: SharedState, mounts: Mounts, session: Session) -> None:
         self.shared = shared
@@ -62,15 +62,17 @@ class FileSystem:
         self._backend = shared.backend
         self._hashing = SessionHasher(shared.hashing, session)
         self._emptied: OrderedDict[VirtualPath, None] = OrderedDict()
-        """Directories out of which this session has removed something."""
+        """Directories from which this session has removed an entry, least recent first."""
 
     async def stat(self, path: VirtualPath) -> FileInfo:
-        """Describe a file or directory. Raises NotFound; NotADirectory for a file's name with a slash at its
-        end."""
+        """Describe a file or directory.
+
+        Raises NotFound: if there is none; NotADirectory: if a file's path ends in a slash.
+        """
         return await self._look(path, self._backend.recent_info)
 
     async def _stat_now(self, path: VirtualPath) -> FileInfo:
-        """As `stat`, for what is to be changed: nothing is told from memory."""
+        """Like `stat`, but never from a cache: for paths that are about to be changed."""
         return await self._look(path, self._backend.file_info)
 
     async def _look(self, path: VirtualPath, ask: _Ask) -> FileInfo:
@@ -95,7 +97,10 @@ class FileSystem:
             return info
 
     async def open_reader(self, path: VirtualPath) -> OpenReader:
-        """Open the version of the file that is there now. Raises NotFound, IsADirectory."""
+        """Open the current version of a file for reading.
+
+        Raises NotFound: if there is none; IsADirectory: if it is a directory.
+        """
         place = self._mounts.place(path, Need.READ)
         if self._mounts.is_fixed(path):
             raise IsADirectory
@@ -116,10 +121,11 @@ class FileSystem:
         readable: bool = False,
         new: NewAttributes | None = None,
     ) -> OpenWriter:
-        """Open for writing; nothing is stored or changed before it is closed. What is uploaded gets `new`; a
-        file that is left as it was keeps its own.
+        """Open a file for writing. Nothing visible changes before it is closed.
 
-        Raises AlreadyExists (exclusive), NotFound (neither create nor there), IsADirectory, Busy.
+        An uploaded file gets the attributes `new`; a file that is left unchanged keeps its own. Raises
+        AlreadyExists: if `mode` is exclusive and the file exists; NotFound: if it does not exist and `mode`
+        does not create it; IsADirectory: if it is a directory; Busy: if the user has too many uploads open.
         """
         place = self._mounts.place(path, Need.WRITE)
         if readable:
@@ -152,7 +158,7 @@ class FileSystem:
             )
 
     async def open_dir(self, path: VirtualPath) -> OpenDirectory:
-        """Open a directory. Raises NotFound, NotADirectory."""
+        """Open a directory. Raises NotFound: if there is none; NotADirectory: if it is a file."""
         place = self._mounts.place(path, Need.LIST)
         pages = self._backend.list_dir(place, self.session)
         listing = OpenDirectory(pages, self._mounts.fixed_names_in(path), lenient=self._mounts.is_fixed(path))
@@ -164,8 +170,11 @@ class FileSystem:
         return listing
 
     async def make_dir(self, path: VirtualPath) -> None:
-        """Make one directory. Raises AlreadyExists; NotFound when the directory above is missing,
-        NotADirectory when it is a file."""
+        """Make one directory.
+
+        Raises AlreadyExists: if the name is taken; NotFound: if the parent directory is missing;
+        NotADirectory: if the parent is a file.
+        """
         place = self._mounts.place(path, Need.WRITE)
         if self._mounts.is_fixed(path):
             raise AlreadyExists
@@ -174,8 +183,12 @@ class FileSystem:
         await self._backend.make_dir(place, self.session)
 
     async def _require_directory(self, path: VirtualPath) -> None:
-        """Raise NotFound or NotADirectory unless the name is a directory's. One that went with its last file,
-        which this session has removed or moved away, is made again: to the client it is still there."""
+        """Check that a path is a directory. Raises NotFound: if it is missing; NotADirectory: if it is a
+        file.
+
+        A directory that vanished with its last entry, which this session removed or moved away, is made
+        again, because the client expects it to exist.
+        """
         place = self._mounts.place(path, Need.WRITE)
         try:
             info = await self._backend.file_info(place, self.session)
@@ -188,7 +201,7 @@ class FileSystem:
                 raise NotADirectory
 
     def _note_emptied(self, path: VirtualPath) -> None:
-        """Something has gone from a directory, which may have gone with it, and those above it."""
+        """Note that a path is gone: the directories above it may have vanished with it."""
         while not (path := path.parent).is_root:
             self._emptied[path] = None
             self._emptied.move_to_end(path)
@@ -202,20 +215,24 @@ class FileSystem:
         self._note_emptied(path)
 
     async def remove(self, path: VirtualPath) -> None:
-        """Remove what is stored, with the uploads of this session to the name; where nothing is stored, the
-        uploads that STAT shows. Raises NotFound, IsADirectory."""
+        """Remove a stored file and this session's uploads to its name. If nothing is stored there, remove the
+        uploads that STAT shows.
+
+        Raises NotFound: if there is neither; IsADirectory: if the path is a directory.
+        """
         place = self._mounts.place(path, Need.DELETE)
         await self._refuse_slash(path)
         self._give_up(await self._remove_stored(place))
         self._note_emptied(path)
 
     async def rename(self, source: VirtualPath, target: VirtualPath, *, overwrite: bool) -> None:
-        """Move a file or directory; with `overwrite` onto a file, or a directory onto an empty one. Uploads
-        that are open in it move along; what this session is writing under the name that is replaced goes with
-        it, as with `remove`.
+        """Move a file or directory. With `overwrite` a file may replace a file, and a directory an empty one.
 
-        Raises AlreadyExists, NotEmpty, NotFound, NotADirectory, InvalidRequest; Busy when an upload in it
-        cannot move along.
+        Open uploads at or below the source move along. This session's uploads to a replaced name are given
+        up, as in `remove`. Raises AlreadyExists: if the target exists and may not be replaced; NotEmpty: if
+        it is a directory with entries; NotFound: if the source is missing; NotADirectory: if a file is used
+        as a directory; InvalidRequest: if the target is below the source; Busy: if an upload cannot move
+        along.
         """
         from_place = self._mounts.place(source, Need.DELETE)
         to_place = self._mounts.place(target, Need.WRITE)
@@ -226,7 +243,7 @@ class FileSystem:
             return
         if target.is_within(source):
             if not (await self._stat_now(source)).is_dir:
-                raise NotADirectory  # nothing is below a file
+                raise NotADirectory  # a file has no entries
             raise InvalidRequest("a directory cannot be moved into itself")
         if self._mounts.is_fixed(target):
             raise AlreadyExists
@@ -256,7 +273,7 @@ class FileSystem:
             await self.shared.events.renamed.acknowledge(renamed)
 
     async def _move(self, source: Place, target: Place, *, overwrite: bool) -> None:
-        """Rename. An empty directory gives way to a directory (POSIX), and comes back should that fail."""
+        """Rename. A directory replaces an empty one (POSIX), which is made again if the rename fails."""
         try:
             await self._backend.rename(source, target, self.session, overwrite=overwrite)
         except AlreadyExists:
@@ -278,7 +295,7 @@ class FileSystem:
         return all(info.is_dir for info in infos)
 
     async def set_attributes(self, path: VirtualPath, new: NewAttributes) -> None:
-        """Set what the storage can keep: size, modification time, permissions; what it cannot is counted."""
+        """Set size, modification time and permissions. Counts attributes that the storage cannot keep."""
         place = self._mounts.place(path, Need.WRITE)
         mtime, mode = self.take(new)
         if self._mounts.is_fixed(path):
@@ -301,7 +318,7 @@ class FileSystem:
         if size is not None:
             await self._resize(path, size)
         if size is None and mtime is None and mode is None:
-            await self._backend.file_info(place, self.session)  # what is ignored is ignored of what is there
+            await self._backend.file_info(place, self.session)  # raises if nothing is there
         elif await set_stored_attributes(self._backend, place, mtime, mode, self.session):
             self.shared.writers.attributes_changed(place)
         else:
@@ -309,7 +326,7 @@ class FileSystem:
             self.shared.ignored["permissions"] += mode is not None
 
     def take(self, new: NewAttributes) -> tuple[float | None, int | None]:
-        """The time and the permissions to keep, where the storage keeps them; the others are counted."""
+        """The modification time and permissions that the storage can keep, else None. Counts the others."""
         mtime = new.mtime if self._backend.keeps_times else None
         if mtime != new.mtime:
             self.shared.ignored["mtime"] += 1
@@ -318,16 +335,17 @@ class FileSystem:
         return mtime, stat.S_IMODE(new.permissions) if keeps and new.permissions is not None else None
 
     def count_ignored(self, new: NewAttributes) -> None:
-        """Accept and ignore permissions and owner where there is no place for them."""
+        """Count permissions and owner as ignored."""
         if new.permissions is not None:
             self.shared.ignored["permissions"] += 1
         if new.owner is not None:
             self.shared.ignored["owner"] += 1
 
     async def copy(self, source: OpenReader, start: int, length: int, target: OpenWriter, at: int) -> None:
-        """Copy bytes between open files; a whole file into an empty one never leaves the storage.
+        """Copy `length` bytes from `start` of one open file to `at` of another; 0 means to the end of the
+        source.
 
-        `length` 0 means to the end of the source.
+        The storage itself copies a whole file into an empty one, without moving the bytes through the server.
         """
         size = source.info.size
         stop = size if length == 0 else min(size, start + length)
@@ -339,13 +357,14 @@ class FileSystem:
                 await target.write(at, data, received=False)
                 start, at = start + len(data), at + len(data)
         except Exception as error:
-            target.fail(error)  # a file of which a part is missing must not be published
+            target.fail(error)  # a file with missing bytes must not be committed
             raise
 
     async def hash_file(self, path: VirtualPath, wanted: HashRequest, most_bytes: int) -> bytes:
-        """The hashes of a file as it is stored now, at most so many bytes of them.
+        """The hashes of a file as it is stored now, at most `most_bytes` of them.
 
-        Raises NotFound, IsADirectory, PermissionDenied; InvalidRequest and TimedOut as `Hashing.hashes`.
+        Raises NotFound: if there is no file; IsADirectory: if it is a directory; PermissionDenied: if the
+        user may not read it; InvalidRequest and TimedOut: see `SessionHasher.hashes`.
         """
         place = self._mounts.place(path, Need.READ)
         await self._refuse_slash(path)
@@ -353,14 +372,20 @@ class FileSystem:
         return await self._hashing.hashes(path, place, info, wanted, most_bytes)
 
     async def hash_open_file(self, source: OpenReader, wanted: HashRequest, most_bytes: int) -> bytes:
-        """The same of the version that is open for reading. Raises Changed when it is not there any more."""
+        """Like `hash_file`, for the version that is open for reading.
+
+        Raises Changed: if that version is no longer stored.
+        """
         return await self._hashing.hashes(source.path, source.place, source.info, wanted, most_bytes)
 
     async def usage(self, path: VirtualPath) -> Usage:
         return await self._backend.usage(self._mounts.place(path, Need.LIST), self.session)
 
     async def _remove_stored(self, place: Place) -> list[OpenWriter]:
-        """Remove what is stored; returns the uploads that go with it. Raises NotFound, IsADirectory."""
+        """Remove a stored file. Returns the uploads that are to be given up with it.
+
+        Raises NotFound: if there is neither a file nor an upload; IsADirectory: if it is a directory.
+        """
         writers = self.shared.writers
         while True:
             mine = writers.of_session(self.session, place)
@@ -372,7 +397,7 @@ class FileSystem:
                     raise
                 if not upload.committing:
                     return writers.shown_or_of(self.session, place)
-                await upload.over.wait()  # STAT has shown it: then what it stores is to be removed
+                await upload.over.wait()  # STAT has shown the upload, so what it commits is to be removed
             else:
                 writers.stored_changed(place)
                 return mine
@@ -388,8 +413,11 @@ class FileSystem:
         return renamed
 
     async def _replaces_stored(self, place: Place, overwrite: bool) -> bool:
-        """Whether an upload that gets the name replaces a stored file. Raises what a storage raises when it
-        renames a file there: AlreadyExists; NotADirectory below what it knows to be a file."""
+        """Whether an upload that is renamed to a place replaces a stored file. Raises what a storage would.
+
+        Raises AlreadyExists: if a directory is there, or a file without `overwrite`; NotADirectory: if a
+        parent is known to be a file.
+        """
         try:
             info = await self._backend.file_info(place, self.session)
         except NotFound:
@@ -400,18 +428,18 @@ class FileSystem:
         return True
 
     def _give_up(self, uploads: list[OpenWriter]) -> None:
-        """The files that they were to become have lost their name."""
+        """Give up uploads whose name was removed or replaced."""
         for upload in uploads:
             if upload.give_up():
                 self.shared.adopt(_let_go(upload))
 
     def _latest_upload(self, place: Place) -> OpenWriter | None:
-        """The user's upload to a name, if nothing has been stored or removed there since it was opened."""
+        """The user's upload to a place, if nothing has been stored or removed there since it was opened."""
         upload = self.shared.writers.shown(self.session.user, place)
         return upload if upload is not None and self.shared.writers.is_latest(upload) else None
 
     def _upload_of_nothing_stored(self, place: Place) -> OpenWriter | None:
-        """The user's upload to a name at which the storage has just said that nothing is."""
+        """The user's upload to a place at which, as the storage has just answered, nothing is stored."""
         upload = self.shared.writers.shown(self.session.user, place)
         if upload is not None and upload.creates:
             self.shared.writers.nothing_is_stored_at(upload)
@@ -419,7 +447,7 @@ class FileSystem:
         return None
 
     async def _committed(self, path: VirtualPath, place: Place) -> FileInfo:
-        """The file as it is stored. Raises IsADirectory."""
+        """The file as it is stored. Raises NotFound: if there is none; IsADirectory: if it is a directory."""
         if self._mounts.is_fixed(path):
             raise IsADirectory
         info = await self._backend.file_info(place, self.session)
@@ -428,7 +456,7 @@ class FileSystem:
         return info
 
     async def _base_for(self, path: VirtualPath, place: Place, mode: WriteMode) -> FileInfo | None:
-        """What must be known of the present file when it is opened; no request where nothing must."""
+        """The stored file, if `mode` needs to know it when a file is opened. Makes no request otherwise."""
         if mode.exclusive and mode.create:
             try:
                 await self._backend.file_info(place, self.session)
@@ -449,7 +477,10 @@ class FileSystem:
         await writer.close()
 
     async def _refuse_slash(self, path: VirtualPath) -> None:
-        """Raise what a name that ends in a slash is: IsADirectory, NotADirectory or NotFound, but no file."""
+        """Refuse a path that ends in a slash, because it cannot name a file.
+
+        Raises IsADirectory, NotADirectory or NotFound: by what the path is.
+        """
         if path.directory_only:
             await self._stat_now(path)
             raise IsADirectory

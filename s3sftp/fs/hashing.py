@@ -1,9 +1,9 @@
-"""Hashing files inside the server: not a byte of them goes to the client.
+"""Hashes files inside the server, without sending their bytes to the client.
 
-What the storage has stored with the file is used where it is the hash that is wanted; otherwise the file is
-read as one stream, at the version that was seen, and hashed in a thread. A request takes a stream and a
-thread for as long as its file is large: so one session has one at a time and the process a few, the others
-wait their turn, and each has a time limit.
+If the storage has the requested hash with the file, that is used. Otherwise the file is read as one stream,
+at the version that was seen, and hashed in a thread. Hashing occupies a stream and a thread for a time that
+grows with the file, so a session may hash one file at a time and the process a few, other requests wait their
+turn, and each has a timeout.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from s3sftp.fs.transfer_record import TransferRecord
 from s3sftp.telemetry import Costs, charging
 
 _AT_ONCE_BYTES = 1 << 20
-"""So much is hashed in one go. A stream holds that and what has just come, and no more of the file."""
+"""The bytes hashed in one call. A stream holds as many, and the piece that has just arrived, in memory."""
 
 
 class FileHasher:
-    """Hashes files for all sessions of the process."""
+    """Hashes files for all sessions of the process, at most `most_at_once` at the same time."""
 
     def __init__(self, backend: CompleteBackend, most_at_once: int, timeout: timedelta) -> None:
         self._backend = backend
@@ -34,9 +34,10 @@ class FileHasher:
         self._timeout = timeout
 
     async def hashes(self, place: Place, info: FileInfo, wanted: HashRequest, session: Session) -> bytes:
-        """The hashes of a file at the version that `info` saw.
+        """The hashes of a file at the version of `info`.
 
-        Raises InvalidRequest, TimedOut, and what reading raises: NotFound, Changed, …
+        Raises InvalidRequest: if the range begins beyond the end of the file; TimedOut: after `timeout`; and
+        what reading raises: NotFound, Changed, …
         """
         stop = wanted.stop_in(info.size)
         async with self._turns:
@@ -69,7 +70,7 @@ class FileHasher:
 
 
 class SessionHasher:
-    """Hashes files for one session, one at a time; each leaves the line of a transfer in the log."""
+    """Hashes files for one session, one at a time, and logs each as a transfer."""
 
     def __init__(self, hashing: FileHasher, session: Session) -> None:
         self._hashing = hashing
@@ -79,7 +80,10 @@ class SessionHasher:
     async def hashes(
         self, path: VirtualPath, place: Place, info: FileInfo, wanted: HashRequest, most_bytes: int
     ) -> bytes:
-        """`FileHasher.hashes`, at most so many bytes of them."""
+        """Like `FileHasher.hashes`.
+
+        Raises InvalidRequest: also if the hashes would take more than `most_bytes`.
+        """
         wanted.check_room(info.size, most_bytes)
         async with self._turn:
             transfer = TransferRecord("hash", path, self._session, Costs())
@@ -98,7 +102,7 @@ class SessionHasher:
 
 
 async def _cut(pieces: AsyncIterator[Buffer]) -> AsyncIterator[memoryview]:
-    """The same bytes in pieces that are not large; each is good until the next one is asked for."""
+    """Split pieces so that none exceeds `_AT_ONCE_BYTES`. Each is valid until the next is requested."""
     async for piece in pieces:
         view = memoryview(piece)
         for start in range(0, len(view), _AT_ONCE_BYTES):

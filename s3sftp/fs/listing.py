@@ -1,4 +1,4 @@
-"""An open directory: names with attributes, page by page."""
+"""Lists an open directory, page by page: names with attributes."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ from s3sftp.errors import NotFound
 
 
 class OpenDirectory:
-    """`.` and `..`, then what the storage has, then fixed directories that the storage did not show."""
+    """An open directory. Yields `.` and `..`, the storage's entries, and fixed directories not among them."""
 
     def __init__(
         self, pages: AsyncIterator[Sequence[Entry]], fixed: Sequence[bytes], *, lenient: bool
     ) -> None:
-        """`lenient`: the directory always exists, so a storage that has nothing there is an empty one."""
+        """`fixed`: the names of fixed directories in it. `lenient`: the directory always exists, so it is
+        empty if the storage has nothing there."""
         self._pages = pages
         self._fixed = set(fixed)
         self._lenient = lenient
@@ -23,20 +24,23 @@ class OpenDirectory:
         self._failure: Exception | None = None
 
     async def start(self) -> None:
-        """Fetch the first page, so that a missing directory is known now. Raises NotFound, …"""
+        """Fetch the first page, so that a missing directory fails now.
+
+        Raises NotFound, NotADirectory, …: as the backend's `list_dir`.
+        """
         page = await self._fetch()
         dots = [Entry(b".", FileInfo.directory()), Entry(b"..", FileInfo.directory())]
         self._first = [*dots, *(page or ())]
 
     async def next_page(self) -> Sequence[Entry] | None:
-        """The next entries; None at the end. Holds one page at a time."""
+        """The next entries, or None at the end. Holds one page in memory."""
         if self._first is not None:
             first, self._first = self._first, None
             return first
         return await self._fetch()
 
     async def close(self) -> None:
-        """Stop listing, also midway."""
+        """Stop listing, also before the end."""
         self._ended = True
         close = getattr(self._pages, "aclose", None)
         if close is not None:
@@ -44,7 +48,7 @@ class OpenDirectory:
 
     async def _fetch(self) -> Sequence[Entry] | None:
         if self._failure is not None:
-            raise self._failure  # never an end where there was an error
+            raise self._failure  # a failed listing must not look complete
         if self._ended:
             return None
         try:
@@ -61,7 +65,7 @@ class OpenDirectory:
             self._failure = error
             raise
         if page is not None:
-            self._lenient = False  # it is there: what is missing now is something else
+            self._lenient = False  # the directory exists: a later NotFound is an error
             return self._shown(page)
         self._ended = True
         return [Entry(name, FileInfo.directory()) for name in sorted(self._fixed)] or None

@@ -1,9 +1,9 @@
-"""Where a user's paths lead, and what the user may do there.
+"""Maps a user's paths to places in the storage, and authorizes access to them.
 
     /             ─► prefix of the user      (the root mount)
-    /name/…       ─► another prefix          (further mounts: room for them)
+    /name/…       ─► another prefix          (further mounts; no option declares them)
 
-`Mounts.place` resolves and authorizes in one step; nothing else makes a `Place` out of a path.
+`Mounts.place` resolves and authorizes in one step. It is the only way from a path to a `Place`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from s3sftp.fs.paths import ROOT, VirtualPath
 
 
 class Need(enum.Enum):
-    """What an operation needs to be allowed to do."""
+    """A right that an operation requires."""
 
     READ = "read"
     LIST = "list"
@@ -35,7 +35,7 @@ _REFUSALS = {
 
 @dataclass(frozen=True, slots=True)
 class Mount:
-    """A virtual directory with a prefix of the storage and rights."""
+    """A virtual directory that maps to a prefix of the storage, with the user's rights in it."""
 
     path: VirtualPath
     prefix: Place
@@ -44,16 +44,19 @@ class Mount:
 
 @dataclass(frozen=True, slots=True)
 class Mounts:
-    """All that a user can reach."""
+    """All mounts and fixed directories of one user."""
 
     mounts: tuple[Mount, ...]
-    """The longest path that fits decides; the root is always mounted."""
+    """The mount with the longest matching path applies. The root is always mounted."""
     directories: frozenset[VirtualPath] = field(default_factory=frozenset)
-    """Directories that always exist, whether or not the storage has anything in them."""
+    """Directories that always exist, even if the storage has nothing in them."""
 
     @classmethod
     def rooted_at(cls, prefix: str, *, read_only: bool = False, directories: Sequence[str] = ()) -> Mounts:
-        """One mount: the user's root is `prefix`, `""` or `"a/b/"`. Raises ConfigurationError."""
+        """A single mount of the root at `prefix`, which is `""` or such as `"a/b/"`.
+
+        Raises ConfigurationError: if the prefix or a directory has names that cannot be used.
+        """
         problems = [
             *_problems_of(prefix, "prefix"),
             *(p for d in directories for p in _problems_of(d, "directory")),
@@ -66,7 +69,10 @@ class Mounts:
         return cls((root,), frozenset(_with_ancestors(declared)))
 
     def place(self, path: VirtualPath, need: Need) -> Place:
-        """Resolve and authorize in one step. Raises PermissionDenied."""
+        """Resolve a path and authorize an operation there.
+
+        Raises PermissionDenied: if the user lacks the right, or the operation would remove a fixed directory.
+        """
         mount = self._mount_of(path)
         if need not in mount.rights:
             raise PermissionDenied(_REFUSALS.get(need, "read-only: you may not change files here"))
@@ -75,7 +81,7 @@ class Mounts:
         return Place(mount.prefix.names + path.names[len(mount.path.names) :])
 
     def is_fixed(self, path: VirtualPath) -> bool:
-        """Whether it is a directory by configuration: the root, a mount, a declared one."""
+        """Whether a path is a directory by configuration: the root, a mount, or a declared directory."""
         return path in self.directories or any(mount.path.is_within(path) for mount in self.mounts)
 
     def fixed_names_in(self, path: VirtualPath) -> list[bytes]:
@@ -96,7 +102,7 @@ def _with_ancestors(paths: Iterable[VirtualPath]) -> set[VirtualPath]:
 
 
 def _problems_of(text: str, what: str) -> list[str]:
-    """What is wrong with a prefix or directory that an operator wrote; hostile user names end up here too."""
+    """The problems of a configured prefix or directory, which may contain a hostile user name."""
     names = text.strip("/").split("/") if text.strip("/") else []
     if text.startswith("/") and what == "prefix":
         return [f"{what} {text!r}: must not begin with '/'; S3 keys do not"]

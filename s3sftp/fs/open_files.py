@@ -1,7 +1,7 @@
-"""Files that clients have open.
+"""The files that clients have open: the state behind the handles of one session.
 
-A file being uploaded is a row in `OpenUploads`: STAT of it, also from the same user's other sessions of this
-process, sees its size so far. Nobody else sees it.
+An upload is a row in `OpenUploads`: STAT of its path, also from the same user's other sessions in this
+process, shows its size so far. Other users and processes do not see it.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _SENT = SENT_BYTES.row()
 
 
 class OpenReader:
-    """A file open for reading."""
+    """A file open for reading: a `Reader` with its `TransferRecord` and metrics."""
 
     def __init__(
         self, place: Place, path: VirtualPath, reader: Reader, session: Session, metrics: Metrics
@@ -43,13 +43,13 @@ class OpenReader:
         self._transfer = TransferRecord("download", path, session, reader.costs, metrics)
         self._metrics = metrics
         self._failure: Exception | None = None
-        # as `Reader` says; what they cost and bring is counted elsewhere
+        # the methods of `Reader`; its requests and bytes are counted elsewhere
         self.expect = reader.expect
         self.forget = reader.forget
         self.listen = reader.listen
 
     def try_read(self, offset: int, length: int) -> list[memoryview] | None:
-        """`Reader.try_read`."""
+        """See `Reader.try_read`. Counts the bytes as sent."""
         try:
             return self._sent(self._reader.try_read(offset, length))
         except Exception as error:
@@ -57,7 +57,7 @@ class OpenReader:
             raise
 
     def collect(self, expected: AwaitedRange) -> list[memoryview] | None:
-        """`Reader.collect`."""
+        """See `Reader.collect`. Counts the bytes as sent."""
         try:
             return self._sent(self._reader.collect(expected))
         except Exception as error:
@@ -65,7 +65,7 @@ class OpenReader:
             raise
 
     async def read(self, offset: int, length: int) -> list[memoryview]:
-        """`Reader.read`, for what is not sent to the client."""
+        """See `Reader.read`. For bytes that are not sent to the client."""
         try:
             views = await self._reader.read(offset, length)
         except Exception as error:
@@ -92,7 +92,7 @@ class OpenReader:
 
 
 class OpenWriter(OpenUpload):
-    """A file open for writing. Calls are put in a line: one at a time, in the order they came."""
+    """A file open for writing. Calls run one at a time, in the order of their arrival."""
 
     def __init__(
         self,
@@ -112,48 +112,48 @@ class OpenWriter(OpenUpload):
         self._commits = commits
         self._backend = backend
         self._moved: FileInfo | None = None
-        """What is stored where it leads, after it had to be published under its old name."""
+        """The stored file at its final place, if it had to be committed under its old name and moved."""
         self._committed: Committed | None = None
         self._line = asyncio.Lock()
         self._size_at_close: int | None = None
         self._removed: NotFound | None = None
         self._is_left = False
-        """Whether its CLOSE has nothing to store and nothing to prove."""
+        """Whether its CLOSE left the stored file as it is, because there was nothing to store."""
         self._loses = False
-        """Whether something that the client wrote goes with the name."""
+        """Whether bytes that the client wrote are lost because the name was removed."""
         self._transfer = TransferRecord("upload", path, session, Costs(), metrics)
         rows.add(self)
 
     @property
     def is_untouched(self) -> bool:
-        """Whether it is only open: nothing was written, truncated or set."""
+        """Whether nothing was written, truncated or set since the OPEN."""
         return self._writer.is_untouched
 
     @property
     def creates(self) -> bool:
-        """Whether its CLOSE makes the file when there is none."""
+        """Whether its CLOSE creates the file if there is none."""
         return self._writer.mode.create
 
     def lead_to(self, place: Place, path: VirtualPath) -> None:
-        """The name was changed, or that of a directory above."""
+        """Follow a rename of the file or of a directory above it."""
         super().lead_to(place, path)
         self._transfer.path = path
 
     @property
     def is_bound(self) -> bool:
-        """`Writer.is_bound`."""
+        """See `Writer.is_bound`."""
         return self._writer.is_bound
 
     def take_over(self) -> None:
-        """`Writer.take_over`."""
+        """See `Writer.take_over`."""
         self._writer.take_over()
 
     def fail(self, error: Exception) -> None:
-        """`Writer.fail`."""
+        """See `Writer.fail`."""
         self._writer.fail(error)
 
     def try_write(self, offset: int, data: memoryview) -> bool:
-        """`Writer.try_write`, on this transfer's account; False also while another call is in the line."""
+        """See `Writer.try_write`. Returns False also while another call runs. Charges this transfer."""
         if self._line.locked():
             return False
         with charging(self._transfer.costs):
@@ -163,7 +163,10 @@ class OpenWriter(OpenUpload):
         return taken
 
     async def write(self, offset: int, data: bytes | memoryview, *, received: bool = True) -> None:
-        """`Writer.write`, on this transfer's account; `received`: the client has sent the bytes."""
+        """See `Writer.write`. Charges this transfer. `received`: the bytes came from the client.
+
+        Raises NotFound: if the name was removed in the meantime.
+        """
         async with self._line:
             self._refuse_if_removed()
             with charging(self._transfer.costs):
@@ -179,9 +182,9 @@ class OpenWriter(OpenUpload):
         return data
 
     async def stat(self) -> FileInfo | None:
-        """The file as it is so far; None when it is over: the storage knows better.
+        """The file as it is so far, or None if the upload has ended, so that the storage must be asked.
 
-        Waits for nobody: neither for a WRITE that has no room yet nor for the commit.
+        Does not wait for other calls: neither for a WRITE that waits for memory nor for the commit.
         """
         if self._line.locked():
             info = await self._writer.stat_snapshot(self._size_at_close)
@@ -195,7 +198,11 @@ class OpenWriter(OpenUpload):
     async def set_attributes(
         self, size: int | None, mtime: float | None = None, mode: int | None = None
     ) -> bool:
-        """Set them; False when the file has been closed meanwhile: the storage must be told."""
+        """Set size, modification time and permissions. Returns False, with nothing set, if the file has been
+        closed in the meantime, so that they must be set in the storage.
+
+        Raises NotFound: if the name was removed in the meantime.
+        """
         async with self._line:
             self._refuse_if_removed()
             if self.committing or self.over.is_set():
@@ -207,7 +214,7 @@ class OpenWriter(OpenUpload):
         return True
 
     def copy_whole(self, source: OpenReader) -> bool:
-        """`Writer.copy_whole`."""
+        """See `Writer.copy_whole`."""
         return self._writer.copy_whole(source.place, source.info)
 
     async def sync(self) -> None:
@@ -215,11 +222,12 @@ class OpenWriter(OpenUpload):
             await self._writer.sync()
 
     async def close(self) -> None:
-        """Publish; the row goes either way, so that after a failure STAT shows what is really stored.
+        """Commit the file. Its row is removed in any case, so that STAT shows what is stored after a failure.
 
-        Waits for room to tell of it before anything is published, and at the end for those who want to be
-        part of the acknowledgement: when they fail the file is stored nevertheless. Raises Busy, and NotFound
-        when its name was removed meanwhile, unless nothing is lost by that.
+        Before the commit, waits for room for the event in the subscribers' queues. After it, waits for the
+        handlers that acknowledge; if one fails, the call fails but the file is stored. Raises Busy: if there
+        is no room for the event; NotFound: if the name was removed in the meantime and bytes are lost by
+        that.
         """
         if self._removed is not None:
             if self._loses:
@@ -241,7 +249,7 @@ class OpenWriter(OpenUpload):
 
     @asynccontextmanager
     async def _room(self) -> AsyncIterator[Publish[Committed]]:
-        """Keep a place for the event; without one nothing is published."""
+        """Reserve room for the event in the subscribers' queues. Aborts the upload if that fails."""
         async with AsyncExitStack() as kept:
             try:
                 announce = await kept.enter_async_context(self._commits.room())
@@ -251,7 +259,7 @@ class OpenWriter(OpenUpload):
             yield announce
 
     async def _publish(self, announce: Publish[Committed]) -> None:
-        """Announced as soon as it is stored, also when the client does not wait for what remains to do."""
+        """Commit the file, and publish the event once it is stored, even if the call is cancelled."""
         try:
             async with self._line:
                 await self._rows.until_still(self)
@@ -260,7 +268,7 @@ class OpenWriter(OpenUpload):
                 with charging(self._transfer.costs):
                     await self._store_or_leave()
         except BaseException:
-            if not self.committing:  # given up while it waited
+            if not self.committing:  # cancelled while it waited
                 await self._writer.abort()
             raise
         finally:
@@ -271,11 +279,12 @@ class OpenWriter(OpenUpload):
                 announce(self._committed)
 
     async def _store_or_leave(self) -> None:
-        """A file that is only open has nothing to protect: what this server itself has done to the name since
-        the OPEN does not fail it. Nor does CLOSE make the file again that was removed.
+        """Store the file, or leave the stored one as it is.
 
-        That another worker did something is not sure, so what is stored is looked at first; then a file that
-        is not there is made, as the OPEN asked for.
+        An untouched file has no changes to protect, so its CLOSE does not fail because this server itself has
+        changed the stored file since the OPEN, and it does not make a removed file again. Changes by other
+        workers are only a possibility, so there the storage is asked first; a missing file is then created,
+        as the OPEN requested.
         """
         is_only_open = self.is_untouched and not self._writer.has_failed
         if is_only_open and self.overtaken:
@@ -293,8 +302,11 @@ class OpenWriter(OpenUpload):
                 self._rows.attributes_changed(self.place)
 
     async def _store(self) -> None:
-        """Publish where it leads. What was sent already is bound to the name under which it was begun: that
-        is published there and moved at once, if nobody has taken the name meanwhile."""
+        """Commit the file at its current place.
+
+        Chunks that were sent before a rename are bound to the old name. Then the file is committed there and
+        moved at once, unless another file has taken the old name.
+        """
         writer, old = self._writer, self._writer.place
         try:
             in_place = self.place == old or await writer.move(self.place)
@@ -310,7 +322,10 @@ class OpenWriter(OpenUpload):
                 await run_to_completion(self._move_from(old))
 
     async def _refuse_detour(self, old: Place) -> None:
-        """Before anything is published under the old name: could it be moved? Raises AlreadyExists."""
+        """Check, before the file is committed under its old name, that it can be moved from there.
+
+        Raises AlreadyExists: if a file has the old name, or if the new name cannot be replaced.
+        """
         if await self._found(old) is not None:
             raise AlreadyExists("another file has taken the name under which the upload was begun")
         there = await self._found(self.place)
@@ -324,8 +339,8 @@ class OpenWriter(OpenUpload):
             return None
 
     async def _move_from(self, old: Place) -> None:
-        """Move what is published under the old name, also when nobody waits for it any more; if that fails,
-        nothing stays there."""
+        """Move the committed file from its old name. Runs to completion even if the call is cancelled. If the
+        move fails, removes the file from the old name."""
         published = self._writer.published
         try:
             overwrite = not self._writer.mode.exclusive
@@ -359,9 +374,9 @@ class OpenWriter(OpenUpload):
         )
 
     def give_up(self) -> bool:
-        """The name was removed, or given to another file: nothing will be stored, and later calls say so.
+        """Fail the upload, because its name was removed or replaced. Later calls raise NotFound.
 
-        Returns whether `abort` must follow; a CLOSE that publishes already goes on.
+        Returns whether `abort` must follow. Does nothing if the upload is already committing.
         """
         if self.committing or self.over.is_set():
             return False
@@ -377,7 +392,7 @@ class OpenWriter(OpenUpload):
             raise self._removed
 
     async def abort(self, why: FailureReason = FailureReason.CANCELLED) -> None:
-        """Throw it away; the log says that it was not stored. May be called twice."""
+        """Abort the upload and log that it was not stored. May be called more than once."""
         if self.over.is_set():
             return
         try:

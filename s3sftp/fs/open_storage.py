@@ -1,4 +1,4 @@
-"""One storage, opened once in a process; sessions enter it."""
+"""Starts and stops a storage, once per process, and gives each session its file system."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from s3sftp.fs.shared_state import SharedState
 
 
 class OpenStorage(SharedState):
-    """A storage that is started, entered by sessions, and stopped."""
+    """One storage of the process, from start to stop."""
 
     async def start(self) -> None:
         await self.backend.start()
 
     async def stop(self) -> None:
-        """Wait for what sessions left to clean up, then stop the backend."""
+        """Wait for tasks that sessions have left behind, then stop the backend."""
         await self.wait_for_adopted()
         await self.backend.stop()
 
     def enter(self, mounts: Mounts, session: Session) -> FileSystem:
-        """What one session sees."""
+        """The file system of one session."""
         return FileSystem(self, mounts, session)

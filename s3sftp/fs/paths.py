@@ -1,4 +1,4 @@
-"""What the user sees as a path: absolute, normalized, inside the user's tree, by construction."""
+"""Parses and normalizes the paths that clients send. A parsed path cannot leave the user's tree."""
 
 from __future__ import annotations
 
@@ -7,23 +7,23 @@ from dataclasses import dataclass, field
 from s3sftp.errors import InvalidRequest
 
 MAX_PATH_BYTES = 4096
-"""Longest path a client may send; Linux's PATH_MAX."""
+"""Maximum length of a path that a client sends, in bytes; Linux's PATH_MAX."""
 
 
 @dataclass(frozen=True, slots=True)
 class VirtualPath:
-    """An absolute path of the user's tree. `VirtualPath.parse` is the only way in for what clients send."""
+    """An absolute, normalized path in the user's tree. `VirtualPath.parse` makes it of what clients send."""
 
     names: tuple[bytes, ...] = ()
     directory_only: bool = field(default=False, compare=False)
-    """Whether it was written with `/` or `/.` at its end: then no file is meant (POSIX path resolution)."""
+    """Whether the path ended in `/` or `/.`, so that it cannot name a file (POSIX path resolution)."""
 
     @classmethod
     def parse(cls, raw: bytes) -> VirtualPath:
-        """Normalize what a client sent: `.`, `..` and doubled slashes go; `..` of the root is the root.
+        """Normalize a client's path: resolve `.`, `..` and doubled slashes. `..` of the root is the root.
 
-        A relative path is taken from the root, which is every user's home. Idempotent. Raises
-        InvalidRequest for NUL and for more than `MAX_PATH_BYTES`.
+        A relative path starts at the root, which is every user's home. Idempotent. Raises InvalidRequest: if
+        the path contains NUL or is longer than `MAX_PATH_BYTES`.
         """
         if len(raw) > MAX_PATH_BYTES:
             raise InvalidRequest(f"path too long ({len(raw)} bytes, at most {MAX_PATH_BYTES})")
@@ -41,12 +41,12 @@ class VirtualPath:
         return b"/" + b"/".join(self.names)
 
     def __str__(self) -> str:
-        """For logs: bytes that are not UTF-8 are shown as `\\xNN`."""
+        """The path for logs: bytes that are not UTF-8 are escaped as `\\xNN`."""
         return bytes(self).decode("utf-8", "backslashreplace")
 
     @property
     def text(self) -> str:
-        """For programs: bytes that are not UTF-8 are lone surrogates, as `os.fsencode` understands."""
+        """The path for programs: bytes that are not UTF-8 become lone surrogates, as for `os.fsencode`."""
         return bytes(self).decode("utf-8", "surrogateescape")
 
     @property
@@ -55,7 +55,7 @@ class VirtualPath:
 
     @property
     def parent(self) -> VirtualPath:
-        """The directory it is in; the root is its own parent."""
+        """The directory that contains the path. The root is its own parent."""
         return VirtualPath(self.names[:-1])
 
     @property
@@ -63,7 +63,7 @@ class VirtualPath:
         return self.names[-1] if self.names else b"/"
 
     def is_within(self, other: VirtualPath) -> bool:
-        """Whether it is `other` or below it, by whole names."""
+        """Whether the path is `other` or below it, comparing whole names."""
         return self.names[: len(other.names)] == other.names
 
 

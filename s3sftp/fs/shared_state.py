@@ -1,4 +1,4 @@
-"""What all sessions of the process share about one storage."""
+"""The state that all sessions of a process share for one storage."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ from s3sftp.telemetry.metrics import Metrics
 T = TypeVar("T")
 
 _MOST_SPARE_BYTES = 64 << 20
-"""Memory of stored chunks that is kept for the next ones, beside the budget."""
+"""Maximum memory of stored chunks that is kept for reuse, in addition to the budget, in bytes."""
 
 
 class SharedState:
-    """The backend, the byte budget, the table of open uploads, and tasks that outlive their session."""
+    """The backend, the byte budget, the table of open uploads, and the tasks that outlive their session."""
 
     def __init__(
         self,
@@ -43,11 +43,11 @@ class SharedState:
         changes: SharedCounters | None = None,
         metrics: Metrics | None = None,
     ) -> None:
-        """Any backend will do: what it lacks is done with a spool. `uploads` is where workers count together
-        what their users are writing, and `changes` what they have stored; `events`, who is told of it;
-        `metrics`, where all is counted.
+        """Accepts any backend: a spool provides what it lacks. In `uploads` the workers count the open
+        uploads of each user, and in `changes` the names that they have changed. `events` receives commits and
+        renames.
 
-        Raises ConfigurationError with all that is wrong with the backend.
+        Raises ConfigurationError: if the backend is invalid, with all its problems.
         """
         room = SpoolQuota(options.spool_dir, options.spool_bytes)
         self.backend = complete(backend, room)
@@ -69,11 +69,11 @@ class SharedState:
         )
         self.hashing = FileHasher(self.backend, options.max_check_files, options.check_file_timeout)
         self.ignored: Counter[str] = Counter()
-        """Attributes that clients wanted to set and the storage has no place for, by name."""
+        """How often clients wanted to set an attribute that the storage cannot keep, by its name."""
         self._tasks: set[asyncio.Task[Any]] = set()
 
     def adopt(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
-        """Run something that must end even though the session that began it has gone."""
+        """Run a coroutine that must complete even if the session that started it has ended."""
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)

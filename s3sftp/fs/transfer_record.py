@@ -1,7 +1,4 @@
-"""What each transfer leaves when it ends: a line in the log, and a number in the metrics.
-
-A file that is hashed leaves the line alone.
-"""
+"""Logs and counts each transfer when it ends. Hashing a file is logged only."""
 
 from __future__ import annotations
 
@@ -15,24 +12,24 @@ from s3sftp.telemetry import Costs, get_logger
 from s3sftp.telemetry.metric_catalogue import TRANSFERS
 from s3sftp.telemetry.metrics import Metrics
 
-_log = get_logger("s3sftp.fs.openfiles")  # whose transfers they are
+_log = get_logger("s3sftp.fs.openfiles")  # the name that operators filter by
 
 
 class FailureReason(enum.StrEnum):
-    """Why a transfer was not brought to its end."""
+    """Why a transfer was aborted."""
 
     CLIENT_CLOSED = "client_closed"
     """The client left without a CLOSE."""
     CONNECTION_LOST = "connection_lost"
     SESSION_ENDED = "session_ended"
-    """The server ended the session: it stops, or the user may not be there any more."""
+    """The server ended the session, because it stops or because the user is no longer allowed to log in."""
     IDLE = "idle"
     STALLED = "stalled"
-    """The client took no answers."""
+    """The client read no answers."""
     PROTOCOL_ERROR = "protocol_error"
     INTERNAL_ERROR = "internal_error"
     CANCELLED = "cancelled"
-    """Its CLOSE was given up before it was answered."""
+    """Its CLOSE was cancelled before it was answered."""
     UNCHANGED = "unchanged"
     """CLOSE had nothing to store: nothing was written to the file."""
     REMOVED = "removed"
@@ -55,7 +52,7 @@ FAILURES: dict[type[errors.StorageError], str] = {
     errors.TimedOut: "timed_out",
     errors.StorageFailure: "storage_failure",
 }
-"""The reason of a transfer that failed. Every class of the tree stands here itself; a test says so."""
+"""The reason that is counted for a failed transfer. Contains every class of the tree; a test checks it."""
 
 
 _EVENTS = {
@@ -73,7 +70,7 @@ _EVENTS = {
 
 
 class TransferRecord:
-    """What one open file moved and cost; says so once, when it ends."""
+    """The bytes and costs of one open file, logged and counted when it ends."""
 
     def __init__(
         self,
@@ -93,13 +90,14 @@ class TransferRecord:
 
     @property
     def seconds(self) -> float:
-        """Since it was opened."""
+        """The seconds since the file was opened."""
         return time.monotonic() - self._started
 
     def end(
         self, outcome: str, *, size: int, error: Exception | None = None, why: FailureReason | None = None
     ) -> None:
-        """Say that it has ended. `outcome` is `stored`, `read`, `failed` or `aborted` (then `why`)."""
+        """Log and count the end. `outcome` is `stored`, `read`, `failed` (with `error`) or `aborted` (with
+        `why`); `size` is that of the file in bytes."""
         if self._metrics is not None:
             self._metrics.add(TRANSFERS.row(self._direction, *_counted_as(outcome, error, why)))
         log = _log.info if error is None and outcome != "aborted" else _log.warning
@@ -119,7 +117,7 @@ class TransferRecord:
 
 
 def _counted_as(outcome: str, error: Exception | None, why: FailureReason | None) -> tuple[str, str]:
-    """Result and reason. A file that is stored is, whatever went wrong after that."""
+    """The result and reason to count. A stored file counts as committed even if a later step failed."""
     if outcome == "failed":
         return "failed", _failure(error)
     if outcome == "aborted":

@@ -1,4 +1,4 @@
-"""SFTP version 3: codec, session, handles, attributes, status table."""
+"""SFTP version 3: packet codec, sessions, handles, attributes, and the table from errors to status codes."""
 
 from s3sftp.sftp.options import SftpOptions
 from s3sftp.sftp.session import SftpSession

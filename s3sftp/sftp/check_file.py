@@ -1,12 +1,12 @@
-"""check-file: hashes of files and of their blocks, made in the server.
+"""The check-file extension: the server hashes files and their blocks.
 
-    request                 target    answered with
-    check-file-name         a path    algorithm, hashes        as the draft says, and WinSCP and ProFTPD do
+    request                 target    answer
+    check-file-name         a path    algorithm, hashes        as in the draft, WinSCP and ProFTPD
     check-file-handle       a handle  algorithm, hashes
-    check-file              a handle  "check-file", algorithm, hashes        as paramiko does
+    check-file              a handle  "check-file", algorithm, hashes        as in paramiko
 
-Each is announced under its name: WinSCP looks for `check-file`, although it asks by name. The hashes follow
-each other to the end of the packet, without lengths.
+The server announces all three names: WinSCP looks for `check-file`, although it sends `check-file-name`. The
+hashes fill the rest of the packet, without lengths.
 
 Source: draft-ietf-secsh-filexfer-extensions-00 section 3; paramiko's `SFTPFile.check`.
 """
@@ -27,7 +27,7 @@ _MAX_OFFSET = 1 << 63
 
 @dataclass(frozen=True, slots=True)
 class CheckFile:
-    """The three requests."""
+    """Parses the three forms of the request."""
 
     files: FileSystem
     handles: HandleTable
@@ -67,7 +67,7 @@ class CheckFile:
 
     @property
     def _most_bytes(self) -> int:
-        """An answer has room for as many bytes of hashes as that to a READ has for those of a file."""
+        """The most bytes of hashes in one answer: the same as the data of a READ."""
         return self.options.max_read_bytes
 
     def _room(self, wanted: HashRequest) -> int:
@@ -75,7 +75,11 @@ class CheckFile:
 
 
 def _wanted(fields: FieldReader) -> HashRequest:
-    """Parse what both forms have in common. Raises Unsupported, InvalidRequest."""
+    """Parse the fields that all forms share.
+
+    Raises Unsupported: if we have none of the listed algorithms; InvalidRequest: if the offset is 2⁶³ or
+    more.
+    """
     listed = fields.string().decode("ascii", "replace").split(",")
     start, length, block_bytes = fields.u64(), fields.u64(), fields.u32()
     known = next((name for name in map(str.strip, listed) if name in ALGORITHMS), None)

@@ -1,4 +1,4 @@
-"""SFTP version 3 on the wire: packets in, packets out. Pure.
+"""Encodes and decodes the packets of SFTP version 3. Pure.
 
 Source: draft-ietf-secsh-filexfer-02, and OpenSSH's PROTOCOL for the extensions. All integers are big-endian;
 a string is a uint32 length and that many bytes; a packet is a uint32 length, a type byte, and its fields.
@@ -16,17 +16,17 @@ _U64 = struct.Struct(">Q")
 _HEAD = struct.Struct(">IBI")
 
 Answer: TypeAlias = bytes | list[bytes | memoryview]
-"""A whole packet, or its pieces in order."""
+"""A whole answer packet, or its pieces in order."""
 
 VERSION = 3
 PACKET_OVERHEAD = 1024
-"""Room in a packet beside the data of a READ or WRITE: type, id, handle, offset, lengths."""
+"""The bytes allowed in a packet beside the data of a READ or WRITE: type, id, handle, offset, lengths."""
 _LARGE_PIECE_BYTES = 4096
-"""Shorter pieces of the stream are put together: a byte at a time must not cost an object each."""
+"""Shorter pieces of the stream are merged, so that single bytes do not cost an object each."""
 
 
 class PacketType(enum.IntEnum):
-    """Packet types."""
+    """The type byte of a packet."""
 
     INIT = 1
     VERSION = 2
@@ -58,7 +58,7 @@ class PacketType(enum.IntEnum):
 
 
 class OpenFlag(enum.IntFlag):
-    """`pflags` of OPEN."""
+    """The `pflags` field of OPEN."""
 
     READ = 0x01
     WRITE = 0x02
@@ -69,29 +69,29 @@ class OpenFlag(enum.IntFlag):
 
 
 class BadPacket(Exception):
-    """The bytes are not a packet of this protocol: the session cannot go on."""
+    """The bytes are not a packet of this protocol. The session has to end."""
 
 
 class BadMessage(Exception):
-    """The packet's fields are not what its type has: the request is answered with BAD_MESSAGE."""
+    """The packet does not contain the fields of its type. The request is answered with BAD_MESSAGE."""
 
 
 class PacketReader:
-    """Cuts a stream of bytes into packets. Holds at most one packet beside what was fed last."""
+    """Splits a stream of bytes into packets. Holds at most one packet in addition to the last bytes fed."""
 
     def __init__(self, max_packet_bytes: int) -> None:
         self._max = max_packet_bytes
         self._chunks: deque[bytes | bytearray | memoryview] = deque()
         self._at = 0
-        """How much of the first chunk is taken."""
+        """How many bytes of the first chunk have been consumed."""
         self._left = 0
         self._awaited: int | None = None
-        """Length of the packet that is on its way, once known."""
+        """Length in bytes of the packet being received, once it is known."""
         self.packets = 0
-        """How many were cut."""
+        """How many packets `next` has returned."""
 
     def feed(self, data: bytes | memoryview) -> None:
-        """Add bytes that the caller will not change; large pieces are kept as they are, not copied."""
+        """Add bytes, which the caller must not change afterwards: large pieces are kept without copying."""
         self._left += len(data)
         if len(data) >= _LARGE_PIECE_BYTES:
             self._chunks.append(data)
@@ -101,11 +101,14 @@ class PacketReader:
             self._chunks.append(bytearray(data))
 
     def __len__(self) -> int:
-        """Bytes that are held."""
+        """Bytes in the buffer."""
         return self._left
 
     def next(self) -> bytes | None:
-        """The next packet without its length; None until it is complete. Raises BadPacket."""
+        """The next packet without its length field, or None if it is not complete.
+
+        Raises BadPacket: if its length is 0 or above the maximum.
+        """
         if self._awaited is None:
             if self._left < _U32.size:
                 return None
@@ -120,7 +123,7 @@ class PacketReader:
         return packet
 
     def _take(self, count: int) -> bytes:
-        """The next bytes, copied once."""
+        """Remove the next `count` bytes. Copies them once."""
         self._left -= count
         pieces: list[memoryview] = []
         while count:
@@ -136,7 +139,7 @@ class PacketReader:
 
 
 class FieldReader:
-    """Reads the fields of one packet in order. Raises BadMessage when they are not there."""
+    """Reads the fields of one packet in order. Every method raises BadMessage if the packet is too short."""
 
     __slots__ = ("_at", "_data")
 
@@ -160,7 +163,7 @@ class FieldReader:
         return bytes(self.view())
 
     def view(self) -> memoryview:
-        """A string without copying it; good as long as the packet is."""
+        """The next string, without copying it: the view keeps the packet in memory."""
         length = self.u32()
         self._need(length)
         self._at += length
@@ -188,20 +191,20 @@ def string(value: bytes) -> bytes:
 
 
 def packet(kind: PacketType, request_id: int, *fields: bytes) -> bytes:
-    """A whole answer: length, type, id, fields."""
+    """Encode a whole answer: length, type, request id, fields."""
     body = b"".join(fields)
     return _HEAD.pack(5 + len(body), kind, request_id) + body
 
 
 def data_packet(request_id: int, views: list[memoryview]) -> list[bytes | memoryview]:
-    """A DATA answer around views, in pieces: its bytes are copied when they are encrypted."""
+    """Encode a DATA answer as a list of pieces. Its bytes are copied only when they are encrypted."""
     length = sum(map(len, views))
     head = _HEAD.pack(9 + length, PacketType.DATA, request_id) + _U32.pack(length)
     return [head, *map(_let_go, views)]
 
 
 def _let_go(view: memoryview) -> bytes | memoryview:
-    """A view keeps all that it is a part of; a small part is copied instead."""
+    """Copy a view of less than half of its buffer, because a view keeps the whole buffer in memory."""
     return view if 2 * view.nbytes >= memoryview(view.obj).nbytes else bytes(view)
 
 

@@ -1,4 +1,4 @@
-"""What a session has received and not yet taken when the server ends it."""
+"""Selects the received requests that a session still processes when the server ends it."""
 
 from __future__ import annotations
 
@@ -14,18 +14,19 @@ from s3sftp.sftp.handles import HandleTable
 
 
 class DrainReader(PacketReader):
-    """Takes the place of an inbox whose session ends: the requests up to the last CLOSE of an upload.
+    """Replaces the `PacketReader` of a session that ends.
 
-    What came after that, and what comes from now on, is dropped.
+    Returns the requests up to the last CLOSE of an upload. Later requests, and bytes that arrive from now on,
+    are dropped.
     """
 
     def __init__(self, inbox: PacketReader, handles: HandleTable, taken: Callable[[], None]) -> None:
-        """`taken` is called when the last request leaves."""
+        """`taken` is called when `next` returns the last request."""
         super().__init__(0)
         self._requests: deque[bytes] = deque()
         self._taken = taken
         kept = 0
-        with suppress(BadPacket):  # what came before it is still good
+        with suppress(BadPacket):  # the packets before the bad one are still valid
             for number in count(1):
                 if (packet := inbox.next()) is None:
                     break
@@ -36,11 +37,11 @@ class DrainReader(PacketReader):
             self._requests.pop()
 
     def __len__(self) -> int:
-        """Requests that wait."""
+        """Requests that have not been taken."""
         return len(self._requests)
 
     def feed(self, data: bytes | memoryview) -> None:
-        """Nothing more is taken in."""
+        """Drop the bytes."""
 
     def next(self) -> bytes | None:
         if not self._requests:

@@ -1,7 +1,7 @@
-"""The extensions: only what works is announced.
+"""The SFTP extensions. The server announces those that it implements, and no others.
 
 Sources: OpenSSH's PROTOCOL (limits, posix-rename, fsync, lsetstat, statvfs, fstatvfs, expand-path),
-draft-ietf-secsh-filexfer-extensions-00 (copy-data, home-directory; check-file is in `checkfile`).
+draft-ietf-secsh-filexfer-extensions-00 (copy-data, home-directory; check-file is in `check_file`).
 """
 
 from __future__ import annotations
@@ -37,14 +37,14 @@ ANNOUNCED: list[tuple[bytes, bytes]] = [
 
 _BLOCK_BYTES = 4096
 _UNLIMITED_BYTES = 1 << 60
-"""What a bucket without a quota is shown as: one EiB, a number that every client's arithmetic can hold."""
+"""The size reported for a bucket without a quota: one EiB, which fits every client's arithmetic."""
 _NAME_MAX = 255
 
 Prepare = Callable[[int, FieldReader], Request]
 
 
 class Extensions:
-    """EXTENDED requests, by name."""
+    """Parses EXTENDED requests, by name."""
 
     def __init__(self, files: FileSystem, handles: HandleTable, options: SftpOptions) -> None:
         self._files = files
@@ -67,7 +67,11 @@ class Extensions:
         }
 
     def prepare(self, request_id: int, fields: FieldReader) -> Request:
-        """Understand an EXTENDED request. Raises Unsupported for what was not announced."""
+        """Parse an EXTENDED request.
+
+        Raises Unsupported: if the extension was not announced; BadMessage: if fields are missing;
+        StorageError: if a path or handle is invalid.
+        """
         name = fields.string()
         prepare = self._prepare.get(name)
         if prepare is None:
@@ -107,7 +111,7 @@ class Extensions:
         return packet(PacketType.EXTENDED_REPLY, request_id, statvfs(await self._files.usage(path)))
 
     def _fsync(self, request_id: int, fields: FieldReader) -> Request:
-        """Waits until all full chunks are stored, and tells their failures; only CLOSE publishes."""
+        """Wait until all full chunks are stored, and report their failures. Only CLOSE commits the file."""
         handle = self._handles.find(fields.view())
         opened = handle.opened
 
@@ -153,7 +157,7 @@ class Extensions:
         return Request(request_id, "home-directory", run)
 
     def _check_is_me(self, name: bytes) -> None:
-        """Every other user's home looks the same: absent."""
+        """Answer for every other user as if there were no such user, so that names cannot be probed."""
         if name not in (b"", self._files.session.user.encode()):
             raise NotFound("no such user")
 
@@ -186,7 +190,7 @@ def rename_request(
     *,
     overwrite: bool,
 ) -> Request:
-    """RENAME and posix-rename differ in what becomes of an existing target."""
+    """The request of RENAME and posix-rename, which differ in `overwrite`: whether the target is replaced."""
 
     moving = handles.renaming(source, target)
 
@@ -203,13 +207,13 @@ def rename_request(
 
 
 def name_answer(request_id: int, path: VirtualPath) -> bytes:
-    """A NAME answer with one path and no more said about it."""
+    """A NAME answer with one path and the attributes of a plain directory."""
     entry = name_entry(bytes(path), FileInfo.directory(), "", 0.0)
     return packet(PacketType.NAME, request_id, u32(1), entry)
 
 
 def statvfs(usage: Usage) -> bytes:
-    """The eleven numbers of a statvfs answer: block sizes, blocks, files, id, flags, name length."""
+    """The eleven 64-bit numbers of a statvfs answer: block sizes, blocks, files, id, flags, name length."""
     total = _UNLIMITED_BYTES if usage.total_bytes is None else usage.total_bytes
     free = max(0, total - (usage.used_bytes or 0)) // _BLOCK_BYTES
     blocks = total // _BLOCK_BYTES

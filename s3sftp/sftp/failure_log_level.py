@@ -1,11 +1,11 @@
-"""Which requests that failed an operator hears of at level info. Pure.
+"""Decides at which level a failed request is logged. Pure.
 
-told      OPEN, and what changes names or times; every refusal for lack of a right; a limit; a bad path
-          what the storage did not do, as a warning
-not told  "no such file" of requests that look: clients ask before they act
-          MKDIR of what exists, which `mkdir -p` is made of
-          extensions and links that are not there: clients try them and go on
-          READ, WRITE and CLOSE of a file, whose transfer has an event of its own
+warning  the storage failed or timed out; something is busy, at its limit or out of space
+info     OPEN, and requests that change names or times; every missing right; a bad path
+debug    "no such file" of requests that only look: clients ask before they act
+         MKDIR of a directory that exists: `mkdir -p` relies on it
+         extensions and links that are not supported: clients try them and carry on
+         READ, WRITE and CLOSE of a file, whose transfer has an event of its own
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ _OF_STORAGE = (errors.StorageFailure, errors.TimedOut, errors.Busy, errors.NoSpa
 
 
 def failure_log_level(name: str, error: errors.StorageError, *, changes: bool) -> int:
-    """The level at which the failure of a request is told."""
+    """The log level of a request's failure. `changes`: the request changes what is stored."""
     if name in _OF_TRANSFERS or _is_habit(name, error, changes=changes):
         return logging.DEBUG
     return logging.WARNING if isinstance(error, _OF_STORAGE) else logging.INFO
 
 
 def _is_habit(name: str, error: errors.StorageError, *, changes: bool) -> bool:
-    """Whether clients ask so in the ordinary course of things, and go on."""
+    """Whether clients send such requests routinely and expect them to fail."""
     if isinstance(error, errors.NotFound | errors.NotADirectory):
         return name != "OPEN" and not changes
     if isinstance(error, errors.AlreadyExists):

@@ -1,4 +1,4 @@
-"""The handles of one session: what a client has open."""
+"""The table of open files and directories of one SFTP session."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ class Handle:
     opened_as: VirtualPath
     opened: Opened
     may_become: list[VirtualPath] = field(default_factory=list)
-    """The names that renames give it which have been sent and have not ended."""
+    """The new names that pending renames will give the file, in the order of their arrival."""
     closing: bool = False
-    """A CLOSE has arrived: nothing that comes after it may use the handle."""
+    """A CLOSE has arrived. Later requests must not use the handle."""
     pending: int = 0
-    """Requests on it that have been admitted and not answered."""
+    """Requests on this handle that have been admitted and not answered."""
 
     @property
     def path(self) -> VirtualPath:
-        """Its name now: an upload moves along when the name is changed."""
+        """The current path: an upload follows renames of its name."""
         return self.opened.path if isinstance(self.opened, OpenWriter) else self.opened_as
 
     @property
@@ -40,7 +40,7 @@ class Handle:
 
 
 class HandleTable:
-    """The table. A handle is four bytes that mean nothing outside their session."""
+    """The handles of one session, by the four bytes that name them on the wire and mean nothing elsewhere."""
 
     def __init__(self, most: int, most_directories: int, metrics: Metrics | None = None) -> None:
         self._count = (metrics or Metrics()).add
@@ -56,7 +56,10 @@ class HandleTable:
 
     @contextmanager
     def place_for(self, *, directory: bool) -> Iterator[None]:
-        """Around the opening of something: keeps a place for it. Raises Busy at the limit."""
+        """Reserve a handle while a file or directory is being opened.
+
+        Raises Busy: if the session has its maximum of handles, or of directories, open or opening.
+        """
         if len(self._table) + self._opening >= self._most:
             raise Busy(f"too many open files (at most {self._most} in a session)")
         directories = len(self._table) - self.files + self._opening_directories
@@ -78,14 +81,17 @@ class HandleTable:
         return handle
 
     def find(self, wire: bytes | memoryview) -> Handle:
-        """The handle that a client names. Raises InvalidRequest."""
+        """The handle that a client names. Raises InvalidRequest: if it is unknown or closing."""
         handle = self._table.get(bytes(wire)) if len(wire) == 4 else None
         if handle is None or handle.closing:
             raise InvalidRequest("invalid handle")
         return handle
 
     def renaming(self, source: VirtualPath, target: VirtualPath) -> list[tuple[Handle, VirtualPath]]:
-        """A rename has been sent: the uploads that may move along with it, and their new names, one each."""
+        """Note a rename that has arrived. Returns the uploads that it may move, each with its new path.
+
+        The caller removes each path from `may_become` when the rename has ended.
+        """
         depth = len(source.names)
         moving = [
             (handle, VirtualPath(target.names + path.names[depth:]))
@@ -98,7 +104,7 @@ class HandleTable:
         return moving
 
     def remove(self, handle: Handle) -> None:
-        """It is closed. May be said twice."""
+        """Remove a closed handle. Does nothing if it has been removed."""
         if self._table.pop(handle.wire, None) is not None:
             self._count(_row_of(handle), -1)
 
@@ -107,7 +113,7 @@ class HandleTable:
 
     @property
     def files(self) -> int:
-        """How many of them are files."""
+        """How many of the handles are files."""
         return sum(not isinstance(handle.opened, OpenDirectory) for handle in self._table.values())
 
 

@@ -1,4 +1,4 @@
-"""What each request of version 3 does. `prepare` parses it now; the result runs when its turn comes."""
+"""Implements the requests of SFTP version 3: `prepare` parses a packet into a `Request` that runs later."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from s3sftp.sftp.request import Request, on_entries, on_handle, on_path
 from s3sftp.sftp.status import Status, ok_packet, status_packet
 
 _NAMES_BYTES = 32 * 1024
-"""A NAME answer is about this long: a hundred entries or more, and every client has room for it."""
+"""The approximate size of a NAME answer: a hundred entries or more, and small enough for every client."""
 _MAX_OFFSET = 1 << 63
 
 Prepare = Callable[[int, FieldReader], Request]
 
 
 class Operations:
-    """The requests of one session, by packet type."""
+    """Parses the requests of one session, by packet type."""
 
     def __init__(self, files: FileSystem, handles: HandleTable, options: SftpOptions) -> None:
         self._files = files
@@ -57,7 +57,11 @@ class Operations:
         }
 
     def prepare(self, kind: int, request_id: int, fields: FieldReader) -> Request:
-        """Understand a request. Raises BadMessage, and StorageError for bad paths and handles."""
+        """Parse a request.
+
+        Raises BadMessage: if fields are missing; Unsupported: if the type is unknown; StorageError: if a path
+        or handle is invalid.
+        """
         prepare = self._prepare.get(kind)
         if prepare is None:
             raise Unsupported(f"unknown request type {kind}")
@@ -139,7 +143,7 @@ class Operations:
         handle = self._handles.find(fields.view())
         opened = handle.opened
         offset = _checked(fields.u64())
-        data = fields.view()  # what follows is accepted and ignored: some clients send more
+        data = fields.view()  # fields after it are ignored: some clients send more
 
         async def run() -> bytes:
             if not isinstance(opened, OpenWriter):
@@ -206,7 +210,7 @@ class Operations:
             return ok_packet(request_id)
 
         claims = [on_handle(handle, exclusive=True)]
-        if not isinstance(opened, OpenWriter):  # it changes what is stored
+        if not isinstance(opened, OpenWriter):  # the request changes what is stored
             claims.append(on_path(handle.path, exclusive=True))
         return Request(request_id, "FSETSTAT", run, tuple(claims), handle.path, handle=handle)
 
@@ -243,7 +247,7 @@ class Operations:
         )
 
     def _names_answer(self, request_id: int, handle: Handle, entries: list[Entry]) -> bytes:
-        """As many entries as fit; the rest of the page waits for the next READDIR."""
+        """A NAME answer with as many entries as fit. The rest of the page is kept for the next READDIR."""
         now, user = time.time(), self._files.session.user
         encoded: list[bytes] = []
         size = 0
@@ -266,7 +270,7 @@ class Operations:
             return ok_packet(request_id)
 
         claims = [on_path(path, exclusive=True)]
-        if path.parent.names:  # whether it exists may depend on what is in it; the root always does
+        if path.parent.names:  # the parent may exist only through its entries; the root always exists
             claims.append(on_entries(path.parent))
         return Request(request_id, "MKDIR", run, tuple(claims), path, changes=True)
 
@@ -313,7 +317,7 @@ class Operations:
 
 
 def _checked(offset: int) -> int:
-    """SFTP's offsets are unsigned; no file reaches 2⁶³. Raises InvalidRequest."""
+    """Check an offset, which SFTP sends as 64 bits unsigned. Raises InvalidRequest: if it is 2⁶³ or more."""
     if offset >= _MAX_OFFSET:
         raise InvalidRequest("offset too large")
     return offset

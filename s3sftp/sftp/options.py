@@ -1,4 +1,4 @@
-"""Options of the SFTP engine: what one session may take."""
+"""Options of the SFTP engine: the limits of one session."""
 
 from __future__ import annotations
 
@@ -12,30 +12,31 @@ KIB = 1 << 10
 
 
 class SftpOptions(Options):
-    """`[sftp]`: limits of one SFTP session; a client is told of those it can ask for."""
+    """`[sftp]`: limits of one SFTP session. Clients can query those that limits@openssh.com reports."""
 
     max_handles: int = Field(256, ge=1)
-    """How many files and directories a session may have open."""
+    """Maximum number of files and directories open in a session; announced by limits@openssh.com."""
     max_directories: int = Field(64, ge=1)
-    """How many of them may be directories: each holds a page of its listing."""
+    """How many of these handles may be directories: each holds a page of its listing in memory."""
     max_read_bytes: ByteSize = Field(255 * KIB, ge=32 * KIB, le=4096 * KIB)
-    """The most that one READ is answered with; announced by limits@openssh.com."""
+    """Maximum data in the answer to one READ; announced by limits@openssh.com."""
     max_write_bytes: ByteSize = Field(255 * KIB, ge=32 * KIB, le=4096 * KIB)
-    """The most that one WRITE should carry; announced by limits@openssh.com."""
+    """Maximum data that one WRITE should carry; announced by limits@openssh.com."""
     max_requests_in_flight: int = Field(128, ge=1)
-    """How many requests of a session, READs apart, run or wait their turn at once; further ones are not read
-    from the connection."""
+    """Maximum number of requests of a session, READs excluded, that run or wait their turn at once. At the
+    limit the server stops reading from the session's channel."""
     max_reads_waiting: int = Field(4096, ge=64)
-    """How many READs of a session run or wait, so that a slow download leaves room for other requests."""
+    """Maximum number of READs of a session that run or wait. They have a limit of their own so that a slow
+    download does not block other requests."""
     send_buffer_bytes: ByteSize = Field(8192 * KIB, ge=512 * KIB)
-    """How many bytes of answers a session may hold for a client that does not take them."""
+    """Maximum size of the answers that a session buffers for a client that does not read them."""
     receive_buffer_bytes: ByteSize = Field(1024 * KIB, ge=64 * KIB)
-    """How many bytes of requests a session may hold that wait for room, such as WRITEs to a slow storage."""
+    """Maximum size of the requests that a session buffers until they can run, as WRITEs to a slow storage."""
     idle_timeout: Duration = timedelta(minutes=30)
-    """A session without requests and without running transfers for so long is ended; 0 never. A client that
-    is merely silent, even in mid-upload, is not cut off sooner."""
+    """End a session after this time without requests and without running transfers; 0 never. A client that is
+    merely silent, even in the middle of an upload, is not cut off sooner."""
     stall_timeout: Duration = timedelta(minutes=30)
-    """A session whose client takes none of the bytes that wait for it for so long is ended; 0 never."""
+    """End a session whose client has read none of the answers waiting for it for this time; 0 never."""
     close_timeout: PositiveDuration = timedelta(minutes=1)
-    """How long a CLOSE that has arrived may go on storing its file after the connection is lost or the server
-    is told to stop; a client that is still there gets its answer."""
+    """How long an upload whose CLOSE has arrived may take to commit after the connection is lost or the
+    server begins to stop. A client that is still connected gets its answer."""

@@ -1,10 +1,10 @@
-"""READs that have begun: all run at once, and those of one handle are answered in the order they came.
+"""Runs READs concurrently and answers those of one handle in the order of their arrival.
 
-    begin ─► bytes are here, none waits before it ─► answered, in the same turn of the loop
-       └──► the end of its handle's line ─► bytes came ─► the first of the line, while it can be answered
+    begin ─► bytes are in memory, no earlier READ waits ─► answered, in the same iteration of the event loop
+       └──► end of the handle's queue ─► bytes arrive ─► answered from the front of the queue
 
-OpenSSH's scp cuts a download off, and says that all is well, where READs of one file were not answered in the
-order in which it sent them (docs/decisions/0010).
+OpenSSH's scp truncates a download and reports success if the READs of one file are not answered in the order
+in which it sent them (docs/decisions/0010).
 """
 
 from __future__ import annotations
@@ -29,22 +29,22 @@ from s3sftp.telemetry import StepwiseSpan
 
 @dataclass(eq=False, slots=True)
 class PendingRead:
-    """A READ in its line."""
+    """A READ in the queue of its handle."""
 
     ticket: ScheduledRequest
     request: Request
     read: ReadRequest
     steps: StepwiseSpan | None = None
-    """Its span and what it costs, while anyone listens."""
+    """Its span and its costs; None if READs are neither traced nor logged."""
     answer: Answer | None = None
-    """Here before its turn: it could not even begin."""
+    """The error of a READ that could not begin, kept until the READs before it are answered."""
 
 
 Step = Callable[[], Answer | None]
 
 
 class OrderedReads:
-    """The READs of one session that have begun and were not answered."""
+    """The pending READs of one session."""
 
     def __init__(
         self,
@@ -52,20 +52,20 @@ class OrderedReads:
         answered: Callable[[ScheduledRequest, Request, Answer | None], None],
         went_on: Callable[[], None],
     ) -> None:
-        """`answered` is called once for each READ, without an answer if it is given up; `went_on` after some
-        were answered later than they began."""
+        """`answered` is called once for each READ, with None if it is given up. `went_on` is called after
+        READs that had to wait have been answered."""
         self._log = log
         self._answered = answered
         self._went_on = went_on
         self._lines: dict[OpenReader, deque[PendingRead]] = {}
         self._moved: dict[OpenReader, None] = {}
-        """For which bytes have come."""
+        """The files for which bytes have arrived, as an ordered set."""
         self._loop = asyncio.get_running_loop()
         self._context = copy_context()
-        """Bytes come within the span, and on the account, of another."""
+        """The session's own context, because bytes arrive in the span and on the costs of another request."""
 
     def begin(self, ticket: ScheduledRequest, request: Request, read: ReadRequest) -> None:
-        """Begin a READ, and answer it if that can be done at once."""
+        """Begin a READ, and answer it if its bytes are in memory and no earlier READ of the handle waits."""
         begun = PendingRead(ticket, request, read)
         opened = read.opened
         line = self._lines.get(opened)
@@ -81,7 +81,7 @@ class OrderedReads:
         opened.listen(partial(self._bytes_came, opened))
 
     def give_up(self) -> None:
-        """The session ends: nobody waits for what has begun."""
+        """Drop all pending READs, because the session ends."""
         lines, self._lines = self._lines, {}
         for opened, line in lines.items():
             opened.listen(None)
@@ -92,7 +92,7 @@ class OrderedReads:
                 self._answered(begun.ticket, begun.request, None)
 
     def _bytes_came(self, opened: OpenReader) -> None:
-        """Called from the task that brings bytes, which shall go on bringing them."""
+        """Schedule the answers, so that the task that fetches bytes, which calls this, can carry on."""
         if not self._moved:
             self._loop.call_soon(self._serve, context=self._context)
         self._moved[opened] = None
@@ -103,7 +103,7 @@ class OrderedReads:
             self._went_on()
 
     def _serve_line(self, opened: OpenReader) -> int:
-        """Answer from the front of a line what can be; returns how many."""
+        """Answer READs from the front of a queue until one still waits for bytes. Returns their number."""
         line = self._lines.get(opened, deque())
         count = 0
         while line:
@@ -120,7 +120,7 @@ class OrderedReads:
         return count
 
     def _step(self, begun: PendingRead, step: Step, *, first: bool = False) -> Answer | None:
-        """Go on with a READ; whatever it raises becomes a status, of it alone."""
+        """Run a step of a READ. Every exception becomes the status of this READ and affects no other."""
         request = begun.request
         try:
             if first and self._log.tells_reads:
@@ -128,12 +128,12 @@ class OrderedReads:
             return step() if begun.steps is None else self._told_step(request, begun.steps, step)
         except StorageError as error:
             return error_packet(request.request_id, error)
-        except Exception:  # of the span or the log, too: a client is never left without an answer
+        except Exception:  # also of the span or the log: the client always gets an answer
             begun.read.forget()
             return self._log.answer_to_the_unforeseen(request.request_id, request.name)
 
     def _told_step(self, request: Request, steps: StepwiseSpan, step: Step) -> Answer | None:
-        """The same inside of its span and on its account, with a line in the log at its end."""
+        """Run a step within the READ's span, charge its costs to it, and log the READ when it ends."""
         try:
             answer = steps.run(step)
         except Exception as error:

@@ -1,7 +1,7 @@
-"""READs whose turn has come and for whose answers there is no room yet. Pure.
+"""Queues READs that may run but whose answers do not fit into the send buffer yet. Pure.
 
-Only the small requests wait, by handle. A handle that has READs running leaves a quarter of the room to those
-that have none, so that a file whose storage is slow does not hold up the others of its session.
+The queue holds only the small requests, by handle. A handle with running READs leaves a quarter of the buffer
+to handles without any, so that a file on a slow storage does not block the other files of its session.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ Turn = tuple[ScheduledRequest, Request]
 
 
 class ReadQueue:
-    """Who reads next."""
+    """The READs that wait for room in the send buffer, served round-robin by handle."""
 
     def __init__(self) -> None:
         self._waiting: dict[int, deque[Turn]] = {}
@@ -25,7 +25,10 @@ class ReadQueue:
         self._waiting.setdefault(_handle_of(request), deque()).append((ticket, request))
 
     def next(self, taken: int, limit: int) -> Turn | None:
-        """The next READ that fits, of any handle; it counts as running until `ended`."""
+        """Remove and return the next READ that fits, of any handle. It counts as running until `ended`.
+
+        `taken` and `limit` are the used and the total bytes of the send buffer.
+        """
         handle = self._first_that_fits(taken, limit)
         if handle is None:
             return None
@@ -33,11 +36,11 @@ class ReadQueue:
         turn = turns.popleft()
         self._running[handle] += 1
         if turns:
-            self._waiting[handle] = turns  # to the end of the line
+            self._waiting[handle] = turns  # to the end of the queue
         return turn
 
     def has_next(self, taken: int, limit: int) -> bool:
-        """Whether there is one that fits."""
+        """Whether a READ waits that fits."""
         return self._first_that_fits(taken, limit) is not None
 
     def _first_that_fits(self, taken: int, limit: int) -> int | None:
@@ -48,7 +51,7 @@ class ReadQueue:
         return None
 
     def ended(self, request: Request) -> None:
-        """A READ is answered, or never will be."""
+        """Note that a READ has been answered or given up."""
         handle = _handle_of(request)
         if self._running[handle] > 1:
             self._running[handle] -= 1

@@ -1,4 +1,4 @@
-"""A READ of a file that is open for reading. It runs without a task: many are in flight at once."""
+"""A READ of a file that is open for reading. It runs without a task, because many are in flight at once."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from s3sftp.sftp.status import Status, status_packet
 
 
 class ReadRequest:
-    """Begun as soon as there is room for its answer; asked for the answer whenever bytes have come."""
+    """A READ: `begin` starts it once the send buffer has room, `answer` is called whenever bytes arrive."""
 
     __slots__ = ("_expected", "_length", "_offset", "_request_id", "opened")
 
@@ -20,11 +20,14 @@ class ReadRequest:
         self._expected: AwaitedRange | None = None
 
     def begin(self) -> None:
-        """See to it that its bytes are on their way."""
+        """Make sure that the requested bytes are being fetched."""
         self._expected = self.opened.expect(self._offset, self._length)
 
     def answer(self) -> Answer | None:
-        """The answer; None: its bytes are not here yet. Raises StorageError, and then it is over too."""
+        """The answer, or None if bytes are still missing.
+
+        Raises StorageError: if the bytes cannot be read. The READ has ended then.
+        """
         views = self._collect()
         return None if views is None else data_answer(self._request_id, views, self._length)
 
@@ -37,13 +40,13 @@ class ReadRequest:
         return self.opened.collect(self._expected)
 
     def forget(self) -> None:
-        """Nobody waits for it any more."""
+        """Give the READ up: its bytes are no longer needed."""
         if self._expected is not None:
             self.opened.forget(self._expected)
 
 
 def data_answer(request_id: int, views: list[memoryview], length: int) -> Answer:
-    """DATA, or EOF when there is nothing more."""
+    """DATA, or EOF if a READ of `length` bytes, more than 0, found none."""
     if not any(views) and length:
         return status_packet(request_id, Status.EOF)
     return data_packet(request_id, views)

@@ -1,4 +1,4 @@
-"""A request that has been understood, and not yet begun."""
+"""A request from the client that has been parsed: how to run it and what it claims."""
 
 from __future__ import annotations
 
@@ -14,35 +14,35 @@ from s3sftp.sftp.scheduler import Claim
 
 @dataclass(eq=False, slots=True)
 class Request:
-    """What to do, after whom, and how much memory its answer may take."""
+    """A parsed request: how to run it, the claims that order it, and the memory that it may take."""
 
     request_id: int
     name: str
     """The packet's type, or the extension's name."""
     run: Callable[[], Awaitable[Answer]] | ReadRequest
-    """Runs the request and returns the answer packet. Raises StorageError if it fails. A `ReadRequest` runs
-    without a task of its own, so that thousands of them can wait cheaply."""
+    """Runs the request and returns the answer packet. Raises StorageError: if the request fails. A
+    `ReadRequest` runs without a task of its own, so that thousands of them can wait cheaply."""
     claims: tuple[Claim, ...] = ()
     path: VirtualPath | None = None
     target: VirtualPath | None = None
-    """Where a rename leads."""
+    """The new path of a rename."""
     handle: Handle | None = None
     answer_bytes: int = 0
-    """How large the answer's data may be."""
+    """The maximum size of the answer's data, in bytes."""
     packet_bytes: int = 0
-    """How much memory the request itself takes while it waits."""
+    """The memory that the request itself takes while it waits, in bytes."""
     came_at: float = 0.0
-    """When it was admitted, on the loop's clock."""
+    """When the request was admitted, on the event loop's clock."""
     changes: bool = False
-    """It changes what is stored: worth a log line."""
+    """The request changes names or attributes in the storage, so it is logged at level info."""
     at_once: Callable[[], Answer | None] | None = None
-    """Does it and returns the answer, if nothing has to be waited for; None: nothing was done, `run` must."""
+    """Runs the request without waiting and returns the answer. None: nothing was done, call `run`."""
     commits: bool = False
-    """It is the CLOSE of an upload: once it has begun, a lost connection does not stop it."""
+    """The request is the CLOSE of an upload: once it has arrived, a lost connection does not cancel it."""
 
     @property
     def is_read(self) -> bool:
-        """Whether it reads a file that is open for reading."""
+        """Whether the request is a READ of a file that is open for reading."""
         return isinstance(self.run, ReadRequest)
 
 
@@ -51,7 +51,7 @@ def on_path(path: VirtualPath, *, exclusive: bool) -> Claim:
 
 
 def on_entries(path: VirtualPath) -> Claim:
-    """Of a listing, and of MKDIR in the directory: it waits for what changes names in the directory, too."""
+    """The claim of a listing, and of MKDIR in the directory: it also waits for changes to names in there."""
     return Claim(exclusive=False, path=path.names, entries=True)
 
 

@@ -1,4 +1,4 @@
-"""What is told of the requests of one session, to spans and to the log."""
+"""Logs the requests of one session, and provides the attributes of their spans."""
 
 from __future__ import annotations
 
@@ -16,26 +16,26 @@ from s3sftp.sftp.status import Status, status_of, status_packet
 from s3sftp.telemetry import Costs, get_logger, is_tracing
 from s3sftp.telemetry.log_throttle import BurstAllowance
 
-_log = get_logger("s3sftp.sftp.runner")  # which runs them
+_log = get_logger("s3sftp.sftp.runner")  # the name that operators filter by
 
 _REFERENCE = "_s3sftp_reference"
 _AT_ONCE = 20
-"""Refusals of one session that are told one by one, and then one in so many seconds: a client that is refused
-everything asks for thousands of files."""
+"""Failures of one session that are logged one by one. After that one in `_SECONDS_FOR_ONE` seconds is logged,
+because a client without any rights may ask for thousands of files."""
 _SECONDS_FOR_ONE = 10.0
 
 
 class RequestLog:
-    """Says what became of requests, and whose they were."""
+    """Logs how requests ended, with their user and session."""
 
     def __init__(self, session: Session) -> None:
         self._session = session
         self._allowance = BurstAllowance(_AT_ONCE, _SECONDS_FOR_ONE)
         self.tells_reads = is_tracing() or _log.is_enabled_for(logging.DEBUG)
-        """Whether anyone wants to know of each single READ. It is decided when the server starts."""
+        """Whether each READ is logged or traced. Tracing and log level are fixed when the server starts."""
 
     def attributes(self, request: Request) -> dict[str, str]:
-        """What a span says of a request; not put together while nobody listens."""
+        """The attributes of a request's span; empty, to save the work, if tracing is off."""
         if not is_tracing():
             return {}
         return {
@@ -45,7 +45,7 @@ class RequestLog:
         }
 
     def tell(self, request: Request, costs: Costs, error: StorageError | None = None) -> None:
-        """The line of a request that has ended."""
+        """Log a request that has ended."""
         if error is not None:
             self._tell_failed(error, _fields(request), request.changes, costs)
             return
@@ -54,7 +54,7 @@ class RequestLog:
             _log.log(level, "request.completed", **_fields(request), **_cost(costs), **self._whose())
 
     def tell_refused(self, name: str, path: bytes, error: StorageError) -> None:
-        """The line of a request that was refused as it came: for what it says, path included."""
+        """Log a request that was refused before it was admitted, with the path as the client sent it."""
         self._tell_failed(error, {"request": name, "path": path}, changes=False, costs=None)
 
     def _tell_failed(
@@ -81,7 +81,7 @@ class RequestLog:
         )
 
     def end(self) -> None:
-        """The session ends: say how many refusals were not told of."""
+        """Log, at the end of the session, how many failures were suppressed."""
         if untold := self._allowance.untold:
             _log.info("request.refusals_suppressed", suppressed=untold, **self._whose())
 
@@ -89,10 +89,10 @@ class RequestLog:
         return {"user": self._session.user, "session": self._session.session_id}
 
     def answer_to_the_unforeseen(self, request_id: int, name: str) -> bytes:
-        """The client gets a reference; the log has it with all the rest. Called while handling the error.
+        """Log an unexpected exception and return the answer, which contains only a reference to the log line.
 
-        One that fails an upload fails each request that follows: it keeps its reference, and is told whole
-        only once.
+        Must be called while the exception is handled. An exception that fails an upload fails each request
+        that follows, so it keeps its reference, and its traceback is logged only once.
         """
         error: Any = sys.exception()
         reference = getattr(error, _REFERENCE, None)

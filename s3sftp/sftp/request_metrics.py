@@ -1,4 +1,4 @@
-"""What metrics say of the requests of all sessions: how many, how long, how they ended."""
+"""Counts and times the requests of all sessions for the metrics, by operation and status."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ _LIMITS = OPERATION_DURATION.limits
 _STATUS = int(PacketType.STATUS)
 _TYPE_AT = 4
 _CODE_AT = 12
-"""The last byte of a STATUS answer's code, which is in the first bytes of the packet: its codes are small."""
+"""The offset of the last byte of a STATUS answer's code. It is enough, because all codes are below 256."""
 
 
 def _rows(operation: str, status: str) -> tuple[int, int, int]:
-    """The rows of the number, of the first bucket, and of the sum."""
+    """The rows of the counter, of the histogram's first bucket, and of its sum."""
     buckets = OPERATION_DURATION.row(operation, "ok" if status in ("ok", "eof") else "error")
     return OPERATIONS_TOTAL.row(operation, status), buckets, buckets + OPERATION_DURATION.width - 1
 
@@ -32,7 +32,7 @@ _ROWS = {name: [_rows(name, status) for status in STATUSES] for name in OPERATIO
 
 
 class RequestMetrics:
-    """Counts each request when it is answered, by what the answer says to the client."""
+    """Counts each request when it is answered, by the status of the answer."""
 
     def __init__(self, metrics: Metrics) -> None:
         self._numbers = metrics.table.numbers
@@ -40,9 +40,9 @@ class RequestMetrics:
         self._column = metrics.table.column
 
     def count(self, operation: str, answer: Answer, seconds: float) -> None:
-        """One that was answered so long after it came.
+        """Count a request that was answered `seconds` after its arrival.
 
-        READ and WRITE come by here, each of them: it is `Metrics.add` and `Metrics.took` without the calls.
+        Every READ and WRITE calls this, so it inlines `Metrics.add` and `Metrics.took`.
         """
         numbers, columns, column = self._numbers, self._columns, self._column
         head = answer[0] if isinstance(answer, list) else answer
@@ -55,13 +55,13 @@ class RequestMetrics:
 
 
 def operation_of(name: str) -> str:
-    """What a request counts as, by the name that the log has."""
+    """The operation that a request counts as, by its name in the log."""
     operation = name.lower()
     return operation if operation in _KNOWN else "unknown"
 
 
 def operation_of_packet(kind: int, packet: bytes) -> str:
-    """What a request counts as, before it is understood or when it cannot be."""
+    """The operation that a packet counts as if it has not been, or cannot be, parsed."""
     operation = _OPERATION_OF.get(kind)
     if operation is not None:
         return operation

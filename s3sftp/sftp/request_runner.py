@@ -1,4 +1,4 @@
-"""Runs the requests of a session: each when its turn comes, those that may at once."""
+"""Runs the requests of a session: concurrently, except where the scheduler makes one wait for another."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ Run = Callable[[], Awaitable[Answer]]
 
 
 class RequestRunner:
-    """The tasks of one session. They belong to it: `stop` cancels and awaits them."""
+    """Runs the requests of one session and owns their tasks: `stop` cancels and awaits them."""
 
     def __init__(
         self,
@@ -37,7 +37,7 @@ class RequestRunner:
         answered: RequestMetrics,
         went_on: Callable[[], None],
     ) -> None:
-        """`went_on` is called when a request has ended and there may be room."""
+        """`went_on` is called after a request has ended, when there may be room for another."""
         self._options = options
         self._outbox = outbox
         self._answered = answered
@@ -52,20 +52,20 @@ class RequestRunner:
         self._begun = OrderedReads(self._log, self._read_ended, went_on)
         self._stopping = False
         self._wanted: set[ScheduledRequest] = set()
-        """What goes on although the session ends."""
+        """The requests that continue although the session ends."""
         self._received_bytes = 0
         self._reserved_bytes = 0
         self._others = 0
 
     def __len__(self) -> int:
-        """Requests that have not ended."""
+        """Requests that have been admitted and have not ended."""
         return len(self._schedule)
 
     @property
     def has_room(self) -> bool:
         """Whether another request may be admitted.
 
-        READs that wait for a slow file are counted apart: requests for other files still get through.
+        READs have a limit of their own, so that those of a slow file do not block requests for other files.
         """
         return (
             self._others < self._options.max_requests_in_flight
@@ -74,7 +74,7 @@ class RequestRunner:
         )
 
     def admit(self, request: Request, packet_bytes: int) -> None:
-        """Run a request after those before it that it has to follow."""
+        """Run a request after the earlier ones that its claims conflict with. `packet_bytes` is its size."""
         ticket = self._schedule.admit(*request.claims)
         request.packet_bytes = packet_bytes
         request.came_at = self._clock()
@@ -89,13 +89,16 @@ class RequestRunner:
 
     @property
     def has_commits(self) -> bool:
-        """Whether a CLOSE of an upload has arrived and is not answered."""
+        """Whether a CLOSE of an upload has arrived and has not been answered."""
         running = (request for _, request in self._tasks.values())
         return any(request.commits for request in (*running, *self._waiting.values()))
 
     async def stop(self, deadline: float) -> None:
-        """Cancel what runs, except commits and what they wait for: their CLOSE has come, so the file is whole
-        and wanted. Those are answered, until the deadline on the loop's clock."""
+        """Cancel all requests except commits and the requests that those wait for.
+
+        An upload whose CLOSE has arrived is complete, so it is committed and answered if that is possible
+        before `deadline`, on the event loop's clock. Returns when all tasks have ended.
+        """
         self._wanted = self._for_commits()
         self._stopping = True
         self._begun.give_up()
@@ -114,7 +117,7 @@ class RequestRunner:
         self._log.end()
 
     def _for_commits(self) -> set[ScheduledRequest]:
-        """The CLOSEs of uploads that have arrived, and what they wait for."""
+        """The CLOSEs of uploads that have arrived, and all requests that they wait for."""
         live = dict(self._tasks.values()) | self._waiting
         before: defaultdict[ScheduledRequest, list[ScheduledRequest]] = defaultdict(list)
         for ticket in live:
@@ -130,7 +133,7 @@ class RequestRunner:
         return wanted
 
     def start_reads(self) -> None:
-        """Start READs that wait, as far as there is room for their answers."""
+        """Start waiting READs as long as the send buffer has room for their answers."""
         while not self._stopping:
             turn = self._reads.next(self._answer_bytes, self._options.send_buffer_bytes)
             if turn is None:
@@ -139,14 +142,14 @@ class RequestRunner:
 
     @property
     def may_start_reads(self) -> bool:
-        """Whether READs wait for which there is room: answers that left meanwhile have made it."""
+        """Whether a READ waits that fits into the send buffer, after answers have left it."""
         return not self._stopping and self._reads.has_next(
             self._answer_bytes, self._options.send_buffer_bytes
         )
 
     @property
     def _answer_bytes(self) -> int:
-        """Bytes of answers that are on their way, or may come."""
+        """Bytes of the answers that have not been sent, including those reserved for running requests."""
         return self._reserved_bytes + self._outbox.unsent_bytes
 
     def _start(self, ticket: ScheduledRequest, request: Request) -> None:
@@ -169,7 +172,7 @@ class RequestRunner:
         try:
             try:
                 answer = await self._answer(request, run)
-            except Exception:  # of the span or the log around it: a client is never left without an answer
+            except Exception:  # of the span or the log around it: the client always gets an answer
                 answer = self.answer_to_the_unforeseen(request.request_id, request.name)
             self._put(request, answer)
         finally:
@@ -186,7 +189,7 @@ class RequestRunner:
         self._outbox.put(answer)
 
     def _leave(self, ticket: ScheduledRequest, request: Request) -> None:
-        """A request has ended: those that waited for it have their turn, in the order in which they came."""
+        """End a request, and start those that waited for it, in the order of their arrival."""
         ready = deque(self._end(ticket, request))
         while ready:
             following = ready.popleft()
@@ -199,7 +202,7 @@ class RequestRunner:
                 self._start(following, waited)
 
     def _end(self, ticket: ScheduledRequest, request: Request) -> list[ScheduledRequest]:
-        """Its room is free. Returns the tickets that became ready."""
+        """Release what a request has reserved. Returns the scheduled requests that became ready."""
         self._reserved_bytes -= request.answer_bytes
         self._received_bytes -= request.packet_bytes
         self._others -= not request.is_read
@@ -210,7 +213,7 @@ class RequestRunner:
         return self._schedule.finish(ticket)
 
     def _answer_at_once(self, request: Request) -> bool:
-        """Whether a request whose turn has come could be answered without a task."""
+        """Answer a request without a task if it can run without waiting. Returns whether it was answered."""
         if request.at_once is None:
             return False
         try:
@@ -224,7 +227,7 @@ class RequestRunner:
         return True
 
     async def _answer(self, request: Request, run: Run) -> Answer:
-        """Run a request; whatever it raises becomes a status."""
+        """Run a request. Every exception becomes a status, except the cancellation of this task."""
         traced = span(f"sftp.{request.name}", self._log.attributes(request))
         with traced as current, charging(Costs()) as costs:
             try:
@@ -244,9 +247,9 @@ class RequestRunner:
         return answer
 
     def tell_refused(self, name: str, path: bytes, error: StorageError) -> None:
-        """`RequestLog.tell_refused`, of a request that was not admitted."""
+        """Log a request that was not admitted, see `RequestLog.tell_refused`."""
         self._log.tell_refused(name, path, error)
 
     def answer_to_the_unforeseen(self, request_id: int, name: str) -> bytes:
-        """`RequestLog.answer_to_the_unforeseen`."""
+        """Log an unexpected exception and return the answer, see `RequestLog.answer_to_the_unforeseen`."""
         return self._log.answer_to_the_unforeseen(request_id, name)

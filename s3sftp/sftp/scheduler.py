@@ -1,7 +1,8 @@
-"""Which requests may run at once, and which must wait for earlier ones. Pure.
+"""Decides which requests may run now and which wait for earlier ones with conflicting claims. Pure.
 
-Clients pipeline CLOSE, RENAME, SETSTAT without waiting for answers and mean them in that order. So each
-request claims what it touches, in order of arrival; it waits for earlier requests with a conflicting claim.
+Clients pipeline CLOSE, RENAME and SETSTAT without waiting for answers, and expect them to run in that order.
+Therefore each request claims what it touches, in the order of arrival, and waits for earlier requests with a
+conflicting claim.
 
     claim            conflicts with an earlier
     handle, shared   exclusive claim of the handle
@@ -10,14 +11,15 @@ request claims what it touches, in order of arrival; it waits for earlier reques
     path, entries    the same, and exclusive claim of anything below it
     path, exclusive  any claim of the path, any of a directory above it that is exclusive, any below it
 
-A listing (`entries`) waits for the changes that were sent before it; those sent after it do not wait for the
-listing, as a listing shows them or not. MKDIR claims the entries of the directory above too: a directory that
-nobody made exists only while something is in it.
+A listing (`entries`) waits for the changes that were sent before it. Changes sent after it do not wait for
+the listing, which may show them or not. MKDIR also claims the entries of the parent directory, because a
+directory without a marker exists only while it has entries.
 
-An exclusive claim waits for every earlier claim of its thing and of what is below it, so whatever conflicts
-with one of those conflicts with it too. They are therefore dropped from the index when it comes. Listings of
-a directory wait for what was sent before them through a barrier that they share. So a request is linked to
-few others, and thousands that wait for each other cost no more than their number.
+An exclusive claim waits for every earlier claim of its path or handle and of everything below it, so a later
+request that conflicts with one of those also conflicts with the exclusive claim. The index therefore drops
+the earlier claims when an exclusive one arrives. Listings of a directory share a barrier that waits for all
+earlier changes. Hence each request is linked to few others, and the cost of thousands that wait for each
+other is linear in their number.
 """
 
 from __future__ import annotations
@@ -32,40 +34,40 @@ PathNames = tuple[bytes, ...]
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """On a path (names from the root) or, when `handle` is not None, on a handle."""
+    """A claim of a path (names from the root) or, if `handle` is not None, of a handle."""
 
     exclusive: bool
     path: PathNames = ()
     handle: int | None = None
     entries: bool = False
-    """A shared claim of a path that covers what is in the directory: its listing."""
+    """A shared claim that also covers the entries of the directory, such as a listing."""
 
 
 @dataclass(eq=False, slots=True)
 class ScheduledRequest:
-    """One request's place in the schedule."""
+    """One request in the schedule, or a barrier."""
 
     claims: tuple[Claim, ...] = ()
     number: int = 0
-    """In the order of arrival."""
+    """The position in the order of arrival."""
     blockers: int = 0
     followers: list[ScheduledRequest] = field(default_factory=list)
     barrier_of: PathNames | None = None
-    """Not a request: done as soon as the changes in this directory are that it waits for."""
+    """Set if this is a barrier: it is done as soon as the changes in this directory that it waits for are."""
 
     @property
     def ready(self) -> bool:
         return self.blockers == 0
 
     def wait_for(self, earlier: Iterable[ScheduledRequest]) -> None:
-        """Be ready only after these, each named once."""
+        """Become ready only after these requests, which must be distinct."""
         for each in earlier:
             each.followers.append(self)
             self.blockers += 1
 
 
 class Scheduler:
-    """The requests that have arrived and not finished, in order."""
+    """The requests that have arrived and have not finished, in order."""
 
     def __init__(self) -> None:
         self._count = 0
@@ -77,7 +79,7 @@ class Scheduler:
         return self._count
 
     def admit(self, *claims: Claim) -> ScheduledRequest:
-        """Take the next place. The ticket is ready at once, or `finish` of another returns it later."""
+        """Add a request at the end. It is ready at once, or the `finish` of another one returns it later."""
         self._last_number += 1
         ticket = ScheduledRequest(claims, self._last_number)
         earlier: dict[ScheduledRequest, None] = {}
@@ -90,7 +92,7 @@ class Scheduler:
         return ticket
 
     def finish(self, ticket: ScheduledRequest) -> list[ScheduledRequest]:
-        """Leave; returns the tickets that became ready, in order of arrival."""
+        """Remove a request. Returns the requests that became ready, in the order of arrival."""
         for claim in ticket.claims:
             if claim.handle is None:
                 self._paths.discard(claim.path, ticket)
@@ -116,7 +118,7 @@ class Scheduler:
         return ready
 
     def _earlier(self, claim: Claim) -> Iterable[ScheduledRequest]:
-        """The tickets that a claim must wait for; some may come twice."""
+        """The requests that a claim must wait for, possibly with duplicates."""
         if claim.handle is None:
             return self._paths.rivals(claim)
         line = self._handles.get(claim.handle)
@@ -132,7 +134,7 @@ class Scheduler:
 
 
 class _Line:
-    """Who has claimed one thing: the last who wants it alone, and those after him who share it."""
+    """The claims of one path or handle: the last exclusive one, and the shared ones after it."""
 
     __slots__ = ("_alone", "_sharing")
 
@@ -154,7 +156,7 @@ class _Line:
             self._sharing[ticket] = None
 
     def discard(self, ticket: ScheduledRequest) -> bool:
-        """Forget a ticket, if it has not been dropped; whether nobody is left."""
+        """Remove a request, if it has not been dropped. Returns whether no claim is left."""
         if self._alone is ticket:
             self._alone = None
         self._sharing.pop(ticket, None)
@@ -162,18 +164,18 @@ class _Line:
 
 
 class _Paths:
-    """The lines of all claimed paths. In order, so that what is below a directory stands together."""
+    """All claimed paths, sorted, so that everything below a directory is consecutive."""
 
     def __init__(self) -> None:
         self._lines: dict[PathNames, _Line] = {}
         self._order: list[PathNames] = []
         self._depths: Counter[int] = Counter()
-        """How many paths have so many names: only directories above of these depths can be claimed."""
+        """The number of claimed paths by depth, so that only directories at these depths are looked up."""
         self._barriers: dict[PathNames, tuple[ScheduledRequest, dict[ScheduledRequest, None]]] = {}
-        """By directory: the last barrier that is not passed, and the changes in it that came later."""
+        """By directory: the last barrier that is not done, and the changes that arrived after it."""
 
     def rivals(self, claim: Claim) -> Iterator[ScheduledRequest]:
-        """The tickets that a claim of a path must wait for."""
+        """The requests that a claim of a path must wait for."""
         path = claim.path
         for depth in self._depths:
             if depth <= len(path) and (line := self._lines.get(path[:depth])) is not None:
@@ -200,20 +202,21 @@ class _Paths:
                 later[ticket] = None
 
     def discard(self, path: PathNames, ticket: ScheduledRequest) -> None:
-        """Forget a ticket, if it has not been dropped."""
+        """Remove a request, if it has not been dropped."""
         for _, later in self._barriers_above(path):
             later.pop(ticket, None)
         if (line := self._lines.get(path)) is not None and line.discard(ticket):
             self._drop(path)
 
     def passed(self, barrier: ScheduledRequest) -> None:
-        """What the barrier stood for is done."""
+        """Remove a barrier, because everything it waited for is done."""
         directory = barrier.barrier_of
         if directory is not None and directory in self._barriers and self._barriers[directory][0] is barrier:
             del self._barriers[directory]
 
     def _changes_in(self, directory: PathNames) -> list[ScheduledRequest]:
-        """What a listing waits for: many changes by one barrier, which the next listing waits for too."""
+        """What a listing waits for: a change, or a barrier that stands for several and serves other listings
+        too."""
         if directory in self._barriers:
             barrier, later = self._barriers[directory]
             changes = [barrier, *later]
@@ -232,7 +235,7 @@ class _Paths:
         return [found for directory, found in self._barriers.items() if path[: len(directory)] == directory]
 
     def _from(self, path: PathNames) -> list[PathNames]:
-        """The path and those below it that are claimed."""
+        """The claimed paths at and below a path."""
         depth, start = len(path), bisect_left(self._order, path)
         stop = start
         while stop < len(self._order) and self._order[stop][:depth] == path:

@@ -1,4 +1,4 @@
-"""Answers on their way to the client."""
+"""Queues answers until the client's channel takes them."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ import asyncssh
 from s3sftp.sftp.codec import Answer
 
 _JOIN_BYTES = 16 * 1024
-"""Answers shorter than this leave together."""
+"""Answers are joined up to this size."""
 
 
 class SendQueue:
-    """Keeps answers while the channel's window, or the socket behind it, is full."""
+    """Holds answers while the channel's window, or the socket behind it, is full."""
 
     def __init__(self, moved: Callable[[], None]) -> None:
-        """`moved` is called whenever bytes have left."""
+        """`moved` is called whenever the channel has taken bytes."""
         self.channel: asyncssh.SSHServerChannel[bytes] | None = None
         self.channel_full = False
         self.transport_full = False
@@ -27,33 +27,33 @@ class SendQueue:
         self._bytes = 0
 
     def __len__(self) -> int:
-        """Answers that wait."""
+        """Answers in the queue."""
         return len(self._answers)
 
     @property
     def unsent_bytes(self) -> int:
-        """Bytes that wait here and in the channel."""
+        """Bytes in this queue and in the channel's buffer."""
         return self._bytes + (self.channel.get_write_buffer_size() if self.channel else 0)
 
     def clear(self) -> None:
-        """Nobody takes these answers any more."""
+        """Drop all answers."""
         self._answers.clear()
         self._bytes = 0
 
     def put(self, answer: Answer) -> None:
-        """Add an answer; `flush` sends it. Without a channel nobody waits for it."""
+        """Add an answer, which `flush` sends. Drops it if the channel is gone."""
         if self.channel is not None:
             size = sum(map(len, answer)) if isinstance(answer, list) else len(answer)
             self._answers.append((answer, size))
             self._bytes += size
 
     def flush(self) -> None:
-        """Give answers to the channel until it is full."""
+        """Write answers to the channel until it is full."""
         while self._answers and self.channel and not (self.channel_full or self.transport_full):
             pieces = self._next_output()
             try:
                 self.channel.writelines(pieces)
-            except OSError:  # closed meanwhile
+            except OSError:  # closed in the meantime
                 self.clear()
                 return
             self._moved()

@@ -1,13 +1,13 @@
-"""One SFTP session: bytes in from the channel, requests run in order or at once, bytes out.
+"""Serves one SFTP session on an SSH channel: parses requests, runs them and sends the answers.
 
-    data_received ─► Inbox ─► Operations.prepare ─► Runner ─► answer ─► Outbox ─► channel
-                      │         READ and WRITE that need not wait are answered ──┘
-                      └ stops here while too much runs or waits to be sent, and stops reading
+    data_received ─► PacketReader ─► Operations.prepare ─► RequestRunner ─► answer ─► SendQueue ─► channel
+                      │           READs and WRITEs that need not wait are answered at once ──┘
+                      └ backpressure: while too much runs or waits to be sent, the session stops reading
 
-Bounded: requests that run, bytes that wait in either direction, handles. When the session ends, however it
-comes, CLOSEs that run or wait their turn are answered, other uploads aborted, directories closed, tasks
-cancelled and awaited; a failing step never stops the next. When the server ends it, requests for which there
-was no room yet are taken first, up to the last CLOSE of an upload among them.
+Running requests, buffered bytes in either direction and handles are bounded. Whenever the session ends,
+CLOSEs that run or wait their turn are answered, other uploads are aborted, directories are closed, and tasks
+are cancelled and awaited; a failing step never stops the next. If the server ends the session, it first
+processes the received requests that waited for room, up to the last CLOSE of an upload among them.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ from s3sftp.telemetry import get_logger, is_tracing, span
 _log = get_logger(__name__)
 
 _SLICE_SECONDS = 0.01
-"""How long a session may take requests before others have their turn."""
+"""How long a session may process requests before it yields to other sessions."""
 _LOOK_SECONDS = 60.0
 _NAMES = {int(kind): kind.name for kind in PacketType}
 _OF_PATHS = frozenset(
@@ -67,11 +67,11 @@ _OF_PATHS = frozenset(
         *(PacketType.RMDIR, PacketType.REALPATH, PacketType.RENAME, PacketType.READLINK, PacketType.SYMLINK),
     }
 )
-"""Requests that begin with a path."""
+"""Requests whose first field is a path."""
 
 
 class SftpSession(asyncssh.SSHServerSession[bytes]):
-    """The `sftp` subsystem on one channel. Returned from `session_requested`, with `encoding=None`."""
+    """The `sftp` subsystem on one channel, for asyncssh's `session_requested`, with `encoding=None`."""
 
     def __init__(self, files: FileSystem, options: SftpOptions) -> None:
         self._files = files
@@ -120,13 +120,13 @@ class SftpSession(asyncssh.SSHServerSession[bytes]):
         before = self._inbox.packets
         self._inbox.feed(data)
         self._pump()
-        if self._inbox.packets == before:  # a piece of a request: nothing that could be answered
+        if self._inbox.packets == before:  # a request is still incomplete, so no answer is due
             quickack(self._socket)
 
     def eof_received(self) -> bool:
         self._input_ended = True
         self._pump()
-        return True  # the channel stays open for the answers that are still to come
+        return True  # the channel stays open for the remaining answers
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._outbox.channel = None
@@ -143,7 +143,7 @@ class SftpSession(asyncssh.SSHServerSession[bytes]):
         self._go_on()
 
     def transport_paused(self) -> None:
-        """The connection's socket buffer is over its high-water mark."""
+        """Stop sending, because the connection's socket buffer is over its high-water mark."""
         self._outbox.transport_full = True
 
     def transport_resumed(self) -> None:
@@ -159,18 +159,18 @@ class SftpSession(asyncssh.SSHServerSession[bytes]):
 
     @property
     def commit_seconds(self) -> float:
-        """How long CLOSEs that have arrived may still take before they are answered; 0 if there are none.
+        """How many seconds CLOSEs that have arrived may still take to be answered; 0 if there are none.
 
-        Where files are open and requests wait for room, a CLOSE may be among them.
+        If files are open and requests wait for room, a CLOSE may be among those.
         """
         has_backlog = self._handles.files and (self._reading_paused or len(self._inbox))
         may_commit = self._runner.has_commits or has_backlog
         return self._options.close_timeout.total_seconds() if may_commit else 0.0
 
     async def end(self, reason: str) -> None:
-        """Answer the CLOSEs that have arrived, abort what else is open and close the channel.
+        """Answer the CLOSEs that have arrived, abort all other open files and close the channel.
 
-        Returns when all is let go of. May be called twice.
+        Returns when everything is released. May be called more than once.
         """
         if self._stopping is None:
             self._stopping = self._files.shared.adopt(self._stop(reason))
@@ -179,7 +179,7 @@ class SftpSession(asyncssh.SSHServerSession[bytes]):
     # ── requests ────────────────────────────────────────────────────────────────────────────────────
 
     def _pump(self) -> None:
-        """Take requests from the inbox as long as there is room for them."""
+        """Take requests from the inbox as long as the limits allow."""
         if self._pumping:
             return
         self._pumping = True
@@ -205,12 +205,13 @@ class SftpSession(asyncssh.SSHServerSession[bytes]):
             self._pumping = False
         self._outbox.flush()
         if self._runner.may_start_reads or (not had_room and self._has_room):
-            self._take_turn_soon()  # what was answered has left already, and nothing else would go on
+            self._take_turn_soon()  # the answers have left, so no callback would continue
         self._steer_reading()
         self._end_if_through()
 
     def _let_others_go_first(self) -> None:
-        """A flood of small requests must not hold up other sessions: go on in the next turn of the loop."""
+        """Continue in the event loop's next iteration, so that a flood of requests blocks no other
+        session."""
         self._yielding = True
         self._take_turn_soon()
 
@@ -225,7 +226,7 @@ class SftpSession(asyncssh.SSHServerSession[bytes]):
 
     @property
     def _has_room(self) -> bool:
-        """Whether another request may begin."""
+        """Whether the limits allow another request."""
         if self._yielding:
             return False
         return self._runner.has_room and self._outbox.unsent_bytes < self._options.send_buffer_bytes
@@ -256,7 +257,7 @@ class SftpSession(asyncssh.SSHServerSession[bytes]):
         self._outbox.put(answer)
 
     def _note_refused(self, kind: int, packet: bytes, error: StorageError) -> None:
-        """Tell the operator. And a file of which a WRITE was refused must not be published without it."""
+        """Log a refused request. A refused WRITE also fails its upload, which must not commit without it."""
         self._runner.tell_refused(*_name_and_path(kind, packet), error)
         if kind == PacketType.WRITE:
             with suppress(BadMessage, StorageError):
@@ -267,7 +268,7 @@ class SftpSession(asyncssh.SSHServerSession[bytes]):
                     opened.fail(error)
 
     def _initialize(self, kind: int, fields: FieldReader) -> None:
-        """INIT's own extensions are accepted and ignored; a client of a later version speaks ours."""
+        """Answer INIT with version 3, which later clients speak too. Ignores the extensions in INIT."""
         if kind != PacketType.INIT or fields.left < 4:
             raise BadPacket("a request came before INIT")
         if fields.u32() < 3:
@@ -276,7 +277,7 @@ class SftpSession(asyncssh.SSHServerSession[bytes]):
         self._outbox.put(version_packet(ANNOUNCED))
 
     def _answer_at_once(self, kind: int, request_id: int, packet: bytes) -> Answer | None:
-        """READ of bytes that are here and WRITE that there is room for need no task."""
+        """Answer a READ of bytes in memory, or a WRITE that there is room for, without a task; else None."""
         if kind not in (PacketType.READ, PacketType.WRITE):
             return None
         fields = FieldReader(packet)
@@ -298,18 +299,19 @@ class SftpSession(asyncssh.SSHServerSession[bytes]):
         return None
 
     def _span_of(self, handle: Handle) -> AbstractContextManager[Span]:
-        """The span of a WRITE that is answered at once; its attributes only if anyone listens."""
+        """The span of a WRITE that is answered at once. Has no attributes if tracing is off, to save the
+        work."""
         return span("sftp.WRITE", {"sftp.path": str(handle.path)} if is_tracing() else None)
 
     def _go_on(self) -> None:
-        """Something was finished or sent: there may be room."""
+        """Continue after a request has ended or bytes have been sent, when there may be room."""
         self._touch()
         self._outbox.flush()
         self._runner.start_reads()
         self._pump()
 
     def _steer_reading(self) -> None:
-        """Stop reading the channel while there is no room, so that its window closes."""
+        """Pause reading from the channel while there is no room, so that its window closes."""
         channel = self._outbox.channel
         if channel is None or self._ending is not None:
             return
@@ -332,7 +334,7 @@ class SftpSession(asyncssh.SSHServerSession[bytes]):
             self._end_soon("client finished", 0, FailureReason.CLIENT_CLOSED)
 
     async def _stop(self, reason: str) -> None:
-        """End, after the requests up to the last CLOSE of an upload that has been received."""
+        """End the session after the received requests up to the last CLOSE of an upload."""
         deadline = self._loop.time() + self._options.close_timeout.total_seconds()
         if self._ending is None and self._keep_backlog():
             self._pump()
@@ -342,8 +344,8 @@ class SftpSession(asyncssh.SSHServerSession[bytes]):
         await self._end_soon(reason, 1, FailureReason.SESSION_ENDED, deadline)
 
     def _keep_backlog(self) -> bool:
-        """Take in nothing more. Whether a CLOSE of an upload waits, here or in the channel, for room."""
-        self._pumping = True  # only collect now what the channel holds back
+        """Stop accepting requests. Returns whether a CLOSE of an upload waits for room."""
+        self._pumping = True  # only collect the bytes that the channel holds back
         if self._outbox.channel is not None and self._reading_paused:
             self._reading_paused = False
             self._outbox.channel.resume_reading()
@@ -354,8 +356,8 @@ class SftpSession(asyncssh.SSHServerSession[bytes]):
     def _end_soon(
         self, reason: str, exit_status: int | None, why: FailureReason, deadline: float | None = None
     ) -> asyncio.Task[None]:
-        """CLOSEs are answered until the deadline, on the loop's clock; by default for `close_timeout`. `why`
-        is what becomes of transfers that are not finished."""
+        """Start to end the session. CLOSEs are answered until `deadline`, on the event loop's clock; by
+        default for `close_timeout`. `why` is the recorded reason of transfers that are not finished."""
         if self._ending is None:
             if self._watch is not None:
                 self._watch.cancel()
@@ -370,7 +372,7 @@ class SftpSession(asyncssh.SSHServerSession[bytes]):
     ) -> None:
         await self._runner.stop(deadline)
         self._outbox.flush()
-        self._outbox.clear()  # what the client does not take now, it never will
+        self._outbox.clear()  # the client will not take these answers any more
         handles = self._handles.all()
         aborted = sum(isinstance(handle.opened, OpenWriter) for handle in handles)
         await asyncio.gather(*(_contain(handle, partial(_let_go, why)) for handle in handles))
@@ -384,7 +386,7 @@ class SftpSession(asyncssh.SSHServerSession[bytes]):
             session=self._files.session.session_id,
         )
         if self._outbox.channel is not None and exit_status is not None:
-            if self._stalled:  # exit would wait for the client to take what is in front of it
+            if self._stalled:  # exit would wait until the client has read the answers before it
                 self._outbox.channel.abort()
             else:
                 self._outbox.channel.exit(exit_status)
@@ -397,7 +399,7 @@ class SftpSession(asyncssh.SSHServerSession[bytes]):
         self._watch = self._loop.call_later(pause, self._look)
 
     def _look(self) -> None:
-        """End a session that does nothing, or whose client takes nothing."""
+        """End the session if it is idle, or if its client reads no answers."""
         still = self._loop.time() - self._last_moved
         self._stalled = bool(self._outbox) and still > self._stall_seconds
         idle = not len(self._runner) and not self._outbox and still > self._idle_seconds
@@ -417,7 +419,7 @@ async def _let_go(why: FailureReason, handle: Handle) -> None:
 
 
 async def _contain(handle: Handle, step: Callable[[Handle], Awaitable[None]]) -> None:
-    """Run one step of the clean-up; its failure is logged and stops nothing."""
+    """Run one step of the clean-up. Logs its failure, so that the other steps still run."""
     try:
         await step(handle)
     except Exception:
@@ -425,7 +427,7 @@ async def _contain(handle: Handle, step: Callable[[Handle], Awaitable[None]]) ->
 
 
 def _name_and_path(kind: int, packet: bytes) -> tuple[str, bytes]:
-    """What a request that was not understood is called, and the path that it begins with, if it has one."""
+    """The name of a request that could not be parsed, and the path that it begins with, if any."""
     name = _NAMES.get(kind, f"type {kind}")
     path = b""
     if kind in _OF_PATHS:

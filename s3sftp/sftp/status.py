@@ -1,4 +1,4 @@
-"""What an error becomes on the wire: the one table from the tree of errors to SFTP's status codes.
+"""Maps errors to SFTP status codes: the one table from the tree of errors to STATUS answers.
 
 | error                   | status            | text                             |
 |-------------------------|-------------------|----------------------------------|
@@ -7,10 +7,10 @@
 | Unsupported             | OP_UNSUPPORTED    | `Operation unsupported`          |
 | all others              | FAILURE           | `Failure: ` and the error's text |
 
-NotADirectory is POSIX's ENOTDIR, for which OpenSSH's server says NO_SUCH_FILE too.
-Version 3 has no codes for the others; their text, which better clients show, says what is wrong. Each text
-begins with the words that OpenSSH's server sends, because programs match on them; an error that has more to
-say than its class says it after a colon.
+NotADirectory is POSIX's ENOTDIR, for which OpenSSH's server also sends NO_SUCH_FILE.
+Version 3 has no codes for the others; their text, which better clients show, describes the error. Each text
+begins with the words that OpenSSH's server sends, because programs match on them. An error whose own text
+differs from its class's default adds that text after a colon.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from s3sftp.sftp.codec import PacketType, packet, string, u32
 
 
 class Status(enum.IntEnum):
-    """Codes of a STATUS answer."""
+    """The code of a STATUS answer."""
 
     OK = 0
     EOF = 1
@@ -51,7 +51,7 @@ STATUS_OF: dict[type[errors.StorageError], Status] = {
     errors.TimedOut: Status.FAILURE,
     errors.StorageFailure: Status.FAILURE,
 }
-"""Every class of the tree stands here itself; a test says so."""
+"""Contains every class of the tree explicitly; a test checks it."""
 
 WORDS: dict[Status, str] = {
     Status.OK: "Success",
@@ -64,7 +64,7 @@ WORDS: dict[Status, str] = {
     Status.CONNECTION_LOST: "Connection lost",
     Status.OP_UNSUPPORTED: "Operation unsupported",
 }
-"""What the text of each status begins with."""
+"""The words that the text of each status begins with."""
 
 _LANGUAGE = string(b"en")
 _OK_TAIL = u32(Status.OK) + string(WORDS[Status.OK].encode()) + _LANGUAGE
@@ -75,13 +75,13 @@ def ok_packet(request_id: int) -> bytes:
 
 
 def status_packet(request_id: int, status: Status, more: str = "") -> bytes:
-    """The status in its standard words, and `more` after a colon."""
+    """A STATUS answer with the standard words of the status, and `more` after a colon."""
     text = _in_words(WORDS[status], more).encode(errors="replace")
     return packet(PacketType.STATUS, request_id, u32(status), string(text), _LANGUAGE)
 
 
 def status_of(error: errors.StorageError) -> Status:
-    """The code for an error, also for one of a class of somebody else's."""
+    """The code for an error. A class from outside the package gets the code of its nearest base class."""
     return STATUS_OF[_known(error)]
 
 
@@ -90,7 +90,7 @@ def _known(error: errors.StorageError) -> type[errors.StorageError]:
 
 
 def error_packet(request_id: int, error: errors.StorageError) -> bytes:
-    """The answer to a request that failed; carries the error's own text, never its detail."""
+    """The answer to a request that failed. It contains the error's text, never its detail."""
     known, text = _known(error), str(error)
     status = STATUS_OF[known]
     says_no_more = status is not Status.FAILURE and text == known.default_text
@@ -98,7 +98,7 @@ def error_packet(request_id: int, error: errors.StorageError) -> bytes:
 
 
 def _in_words(words: str, more: str) -> str:
-    """`more` may begin with the words itself, as the text of a storage that somebody else wrote."""
+    """Join the words and `more`, which may begin with the same words, as texts of other storages may do."""
     if more.lower().startswith(words.lower()):
         return words + more[len(words) :]
     return f"{words}: {more}" if more else words

@@ -1,6 +1,6 @@
-"""An open file that is read.
+"""Reads open files: ranged requests to the storage, with read-ahead for sequential readers.
 
-Reader ── Fetch             one ranged request of the backend, whose bytes come piece by piece
-  ├── ReadAhead (pure)      how many bytes should be under way
-  └── Throughput (pure)     how fast the client takes them and the store sends them
+Reader ── Fetch             one ranged request to the backend, whose bytes arrive in pieces
+  ├── ReadAhead (pure)      decides how far ahead to fetch
+  └── Throughput (pure)     measures how fast the client reads and the store sends
 """

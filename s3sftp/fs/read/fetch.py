@@ -1,4 +1,4 @@
-"""One ranged request on its way, and the bytes of it that were not delivered yet."""
+"""Tracks one ranged request under way, and buffers its bytes until they are delivered."""
 
 from __future__ import annotations
 
@@ -9,13 +9,17 @@ from collections.abc import Iterator
 from s3sftp.backends.contract import Buffer
 
 _SHORT_BYTES = 16 << 10
-"""Pieces are put together up to this size: a body that trickles must not cost an object for each byte."""
+"""Pieces are merged up to this size, so that a slow body does not cost an object for each byte."""
 _PARK_SECONDS = 1.0
-"""A body that nobody wants to go on for so long is closed: its connection is needed by others."""
+"""A response body that is paused for this time is closed, because other requests need its connection."""
 
 
 class Fetch:
-    """One ranged request on its way, and the bytes of it that were not delivered yet."""
+    """One ranged request for the bytes `[start, stop)`, and those that have not been delivered.
+
+    `allowed` and `filled` are the offsets up to which bytes may be fetched and have arrived; `freed` is the
+    number of bytes that have been delivered and released.
+    """
 
     def __init__(self, start: int, stop: int) -> None:
         self.start = start
@@ -23,14 +27,14 @@ class Fetch:
         self.allowed = start
         self.filled = start
         self.charged = start
-        """How far the budget knows of it."""
+        """The offset up to which the budget is charged."""
         self.needed = 0
-        """How many of these bytes are charged as needed, not as read ahead."""
+        """How many of the charged bytes count as needed, not as read-ahead."""
         self.waiters = 0
         self.failure: BaseException | None = None
         self.task: asyncio.Task[None] | None = None
         self.pieces: dict[int, memoryview] = {}
-        """What arrived and was not delivered, by its offset in the file."""
+        """The pieces that have arrived and have not been delivered, by their offset in the file."""
         self._starts: list[int] = []
         self._delivered: dict[int, int] = {}
         self.freed = 0
@@ -51,7 +55,7 @@ class Fetch:
         self._changed = asyncio.Event()
 
     async def wait_allowed(self) -> bool:
-        """Wait until more is wanted; False when nobody wants more for a while."""
+        """Wait until more bytes are allowed. Returns False if none are for `_PARK_SECONDS`."""
         while self.filled >= self.allowed:
             changed = self._changed
             try:
@@ -66,7 +70,7 @@ class Fetch:
             await self._changed.wait()
 
     def has_filled(self, stop: int) -> bool:
-        """Whether all up to `stop` has come. Raises its failure, if it will not."""
+        """Whether all bytes up to `stop` have arrived. Raises the request's failure: if they never will."""
         if self.filled >= stop:
             return True
         if self.failure is not None:
@@ -74,7 +78,7 @@ class Fetch:
         return False
 
     def put(self, piece: Buffer) -> None:
-        """Append what arrived, and will not be changed; a short piece is put to the one before it."""
+        """Append a piece, which must not change afterwards. Merges a short piece with the one before it."""
         last = self._starts[-1] if self._starts else None
         if (
             last is not None
@@ -90,27 +94,27 @@ class Fetch:
         self._notify()
 
     def has(self, start: int, stop: int) -> bool:
-        """Whether `[start, stop)` has been neither delivered already nor left out."""
+        """Whether the pieces of `[start, stop)` are still in the buffer."""
         return not self.freed or all(at in self.pieces for at in self._pieces_of(start, stop))
 
     def views(self, start: int, stop: int) -> Iterator[memoryview]:
-        """The bytes of `[start, stop)`. A piece of which as much was delivered as it has is let go of."""
+        """Deliver the bytes of `[start, stop)`. Releases a piece once all its bytes have been delivered."""
         for at in self._pieces_of(start, stop):
             view = self.pieces[at][max(0, start - at) : stop - at]
             self._count_delivered(at, len(view))
             yield view
 
     def cut_off(self) -> None:
-        """It will not go on: what it has is all that it is."""
+        """End the fetch at the bytes that have arrived."""
         self.stop = self.filled
 
     def _pieces_of(self, start: int, stop: int) -> list[int]:
-        """Where the pieces start that `[start, stop)` lies in."""
+        """The offsets of the pieces that overlap `[start, stop)`."""
         first = bisect_right(self._starts, start) - 1
         return self._starts[max(0, first) : bisect_left(self._starts, stop)]
 
     def _count_delivered(self, at: int, count: int) -> None:
-        """Pipelined reads may be served in any order, so what counts is how much, not how far."""
+        """Count delivered bytes. READs may be answered in any order, so the number counts, not the offset."""
         whole = len(self.pieces[at])
         self._delivered[at] = self._delivered.get(at, 0) + count
         if self._delivered[at] >= whole:

@@ -1,9 +1,9 @@
-"""How far ahead of a reader bytes should be on their way. Pure: no clock, no await.
+"""Decides how far ahead of a reader to fetch, from the pattern of its READs. Pure: no clock, no await.
 
-READ 0..32K       first read at the start: expect a sequential reader, go 32K ahead
-READ 32K..64K     follows: double
+READ 0..32K       first READ at the start: expect a sequential reader, fetch 32K ahead
+READ 32K..64K     sequential: double
 …                 up to `most`
-READ 900M..       elsewhere: nothing ahead, only what was asked for
+READ 900M..       elsewhere: no read-ahead, only the requested bytes
 """
 
 from __future__ import annotations
@@ -11,29 +11,29 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 _NEAR_BYTES = 4 << 20
-"""Pipelined requests may arrive a little out of order: this near, the pace is kept but not raised."""
+"""Pipelined READs may arrive slightly out of order: within this distance, the read-ahead stays as it is."""
 
 _READ_TIMES = 8
-"""So many times what was read in a row is the most to go ahead."""
+"""The read-ahead is at most this multiple of the bytes that were read sequentially."""
 
 
 @dataclass(slots=True)
 class ReadAhead:
-    """Watches one open file's reads and says how far to go."""
+    """The read-ahead of one open file. All numbers are in bytes."""
 
     size: int
     most: int
-    """The most bytes ahead."""
+    """The maximum read-ahead."""
     position: int = 0
-    """Where a sequential reader would read next."""
+    """The offset at which a sequential reader would read next."""
     ahead: int = 0
     read: int = 0
-    """Bytes that were read in a row: who reads little is not fetched much for."""
+    """The bytes read sequentially: they bound the read-ahead, so that short reads cause little of it."""
 
     def observe(self, start: int, stop: int) -> int:
-        """Note a read of `[start, stop)`; return the offset up to which bytes should be on their way.
+        """Note a read of `[start, stop)`. Returns the offset up to which bytes should be fetched.
 
-        At least `stop` and at most the size. Exactly `stop` means: fetch only what was asked for.
+        The offset is at least `stop` and at most the size. `stop` itself means no read-ahead.
         """
         if start == self.position:
             self.read += stop - start

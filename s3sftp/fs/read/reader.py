@@ -1,13 +1,13 @@
-"""An open file that is read: ranged requests behind it, bytes ahead of it.
+"""Reads an open file by ranged requests, with read-ahead.
 
     ────────────┬───────────────┬───────────────┬────────
-      delivered │ fetch         │ fetch         │ not asked for yet
+      delivered │ fetch         │ fetch         │ not requested yet
                 │ pieces   ▓▓▓░░│ ▓░░           │
                 └ READs wait here for bytes to arrive
 
-A fetch is one ranged request whose body is taken only as far as the reader may want it (`allowed`), so a
-reader that turns away costs little. Its pieces are let go of one by one as they are delivered. A READ is
-answered with every byte that it asked for, or fails: never short before the end of the file.
+A fetch is one ranged request, whose body is received only as far as the reader may need it (`allowed`), so a
+reader that stops or jumps away wastes little. Each piece is released when it has been delivered. A READ gets
+every byte that it requests, or fails: it is never short before the end of the file.
 """
 
 from __future__ import annotations
@@ -27,25 +27,25 @@ from s3sftp.runtime.cancellation import is_own_cancellation
 from s3sftp.telemetry import Costs, charging
 
 OPEN_BYTES = 1 << 20
-"""What is asked for of a file that nothing is known of: all of most files, and little of a large one."""
+"""The bytes requested when a file is opened: all of most files, and little of a large one."""
 _EAGER_BYTES = 64 << 10
-"""What of it is taken before anybody reads."""
+"""How many of these bytes are received before the first READ."""
 _MOST_FETCHES = 8
-"""Ranged requests of one reader ahead of what is asked for, and idle ones that may stay."""
+"""The maximum number of a reader's fetches for read-ahead, and of those that stay although they are idle."""
 
 
 @dataclass(eq=False, slots=True)
 class AwaitedRange:
-    """Bytes `[start, stop)` that someone waits for, and the fetches that are to bring them."""
+    """The bytes `[start, stop)` that a READ waits for, and the fetches that will deliver them."""
 
     start: int
     stop: int
     target: int = 0
-    """How far bytes should come ahead."""
+    """The offset up to which bytes should be fetched, including read-ahead."""
     fetches: list[Fetch] = field(default_factory=list)
 
     def wait_for(self, fetches: list[Fetch]) -> None:
-        """Wait for these, and no longer for those before."""
+        """Wait for these fetches in place of the former ones."""
         for fetch in fetches:
             fetch.waiters += 1
         for fetch in self.fetches:
@@ -53,17 +53,17 @@ class AwaitedRange:
         self.fetches = fetches
 
     def is_filled(self) -> bool:
-        """Whether all of it has come. Raises what a fetch failed with."""
+        """Whether all bytes have arrived. Raises the failure of a fetch: if they never will."""
         return all(fetch.has_filled(min(self.stop, fetch.stop)) for fetch in self.fetches)
 
     async def wait(self) -> None:
-        """Until `is_filled`."""
+        """Wait until `is_filled`. Raises the failure of a fetch: if the bytes never arrive."""
         for fetch in self.fetches:
             await fetch.wait_filled(min(self.stop, fetch.stop))
 
 
 class Reader:
-    """Serves reads of one version of one file."""
+    """Serves the READs of one version of one file."""
 
     def __init__(
         self,
@@ -90,13 +90,14 @@ class Reader:
         self._expected: set[AwaitedRange] = set()
         self._bytes_came: Callable[[], None] | None = None
         self.costs = costs or Costs()
-        """The requests that it made."""
+        """The costs of its requests."""
         self._beginning: AsyncIterator[Buffer] | None = None
 
     def go_on(self, beginning: AsyncIterator[Buffer], began: float) -> None:
-        """The first `OPEN_BYTES` of the file are on their way, asked for at `began`.
+        """Adopt the request for the first `OPEN_BYTES` of the file, which was made at `began`.
 
-        A small file is taken at once, for its connection is needed by others; more when it is read.
+        The first `_EAGER_BYTES` are received at once, so that a small file frees its connection for other
+        requests. The rest is received when it is read.
         """
         self._beginning = beginning
         fetch = Fetch(0, min(OPEN_BYTES, self.info.size))
@@ -104,13 +105,17 @@ class Reader:
         self._allow(fetch, 0, min(_EAGER_BYTES, fetch.stop))
 
     def try_read(self, offset: int, length: int) -> list[memoryview] | None:
-        """The bytes, if they are here already; None: `read` must wait. No bytes: the end of the file."""
+        """The bytes `[offset, offset + length)` if they are in memory, else None. An empty list means the end
+        of the file.
+
+        `offset` and `length` are in bytes; the result is as in `read`.
+        """
         stop = min(offset + length, self.info.size)
         if offset >= stop:
             return []
         fetches = self._overlapping(offset, stop)
         if self._expected or not _are_ready(fetches, offset, stop):
-            return None  # also while others wait, so that bytes are delivered in the order of the requests
+            return None  # also while others wait, so that READs are answered in order
         views = self._deliver(fetches, offset, stop)
         self._cover(offset, stop, self._observe(offset, stop), needed=False)
         return views
@@ -118,7 +123,7 @@ class Reader:
     async def read(self, offset: int, length: int) -> list[memoryview]:
         """The bytes `[offset, offset + length)`, fewer only at the end of the file, none beyond it.
 
-        The views are good until the next await. Raises Changed, NotFound, StorageFailure, … as
+        The views are valid until the next await. Raises Changed, NotFound, StorageFailure, …: as
         `CompleteBackend.read_file_range`.
         """
         stop = min(offset + length, self.info.size)
@@ -133,7 +138,7 @@ class Reader:
             self.forget(expected)
 
     def expect(self, offset: int, length: int) -> AwaitedRange:
-        """Set the bytes on their way, for `collect`; as many ranges as it takes run at once."""
+        """Start to fetch bytes for `collect`, with as many concurrent ranged requests as they take."""
         stop = min(offset + length, self.info.size)
         expected = AwaitedRange(offset, stop)
         if offset < stop:
@@ -143,9 +148,9 @@ class Reader:
         return expected
 
     def collect(self, expected: AwaitedRange) -> list[memoryview] | None:
-        """The bytes, once they are here; None: not yet. They are no longer expected then, nor after an error.
+        """The bytes of `expect`, or None if they have not all arrived. Forgets them unless it returns None.
 
-        Whoever cannot wait is told of bytes that came through `listen`. Otherwise as `read`.
+        A caller that cannot wait learns of new bytes through `listen`. Raises the same errors as `read`.
         """
         start, stop = expected.start, expected.stop
         if start >= stop:
@@ -157,33 +162,34 @@ class Reader:
                     views = self._deliver(fetches, start, stop)
                     self.forget(expected)
                     return views
-                expected.wait_for(self._fetched_for(expected))  # another has taken some of them, say
+                expected.wait_for(self._fetched_for(expected))  # e.g. another READ has taken some of them
         except BaseException:
             self.forget(expected)
             raise
         return None
 
     def forget(self, expected: AwaitedRange) -> None:
-        """Nobody waits for it any more. May be called again."""
+        """Stop waiting for the bytes of `expect`. May be called more than once."""
         expected.wait_for([])
         self._expected.discard(expected)
 
     def listen(self, bytes_came: Callable[[], None] | None) -> None:
-        """From now on call this whenever bytes have come, or will not come: often, so it shall do little."""
+        """Set the callback for when bytes have arrived or a fetch has failed. It is called often, so it has
+        to be fast. None removes it."""
         self._bytes_came = bytes_came
 
     async def close(self) -> None:
-        """Stop all fetches and give their memory back."""
+        """Cancel all fetches and give their memory back to the budget."""
         for fetch in list(self._fetches):
             self._drop(fetch)
         self._budget.leave(self)
         if self._closing:
             await asyncio.wait(self._closing)
-        if self._beginning is not None:  # its task may have been cancelled before it began
+        if self._beginning is not None:  # the task may have been cancelled before its first step
             await _close(self._beginning)
 
     def _observe(self, start: int, stop: int) -> int:
-        """How far ahead bytes should be on their way: as the reader's pace and the budget have it."""
+        """The offset up to which to fetch, by the reader's pattern and throughput and by the budget."""
         self._ahead.most = min(self._most_ahead, self._pace.ahead, self._budget.fair_share())
         return self._ahead.observe(start, stop)
 
@@ -192,9 +198,9 @@ class Reader:
         return self._overlapping(expected.start, expected.stop)
 
     def _cover(self, start: int, stop: int, target: int, *, needed: bool = True) -> None:
-        """See to it that every byte of `[start, stop)`, and what should come ahead, is on its way.
+        """Make sure that every byte of `[start, stop)`, and the read-ahead up to `target`, is being fetched.
 
-        What is needed is charged to the budget in any case; what comes ahead only while there is room.
+        Needed bytes are always charged to the budget; read-ahead only happens while the budget has room.
         """
         self._forget_idle(start, target)
         length = self._range_bytes if target > stop else stop - start
@@ -210,7 +216,8 @@ class Reader:
             at = fetch.stop
 
     def _allow(self, fetch: Fetch, needed: int, wanted: int) -> bool:
-        """Let a fetch go on; False when there is no room for what is only wanted."""
+        """Allow a fetch to continue up to `wanted`. Returns False, and allows only the `needed` bytes, if the
+        budget has no room for the read-ahead."""
         if wanted <= fetch.allowed:
             return True
         self._charge_needed(fetch, needed)
@@ -222,7 +229,7 @@ class Reader:
         return has_room
 
     def _fetch_at(self, at: int, stop: int) -> Fetch | None:
-        """The fetch that has the byte at `at` (and, as far as it goes, up to `stop`) still to deliver."""
+        """The fetch that has yet to deliver the byte at `at` (and those after it up to `stop` or its end)."""
         for fetch in self._fetches:
             if fetch.start <= at < fetch.stop:
                 there = min(stop, fetch.stop, fetch.filled)
@@ -246,7 +253,7 @@ class Reader:
             fetch.task = asyncio.create_task(self._fill(fetch, pieces, began))
 
     async def _fill(self, fetch: Fetch, pieces: AsyncIterator[Buffer], began: float) -> None:
-        """`began` is when the request was made, for its answer to be timed."""
+        """Receive the body of a fetch. `began` is when the request was made, to measure its latency."""
         stretch = ThroughputSample(self._pace)
         try:
             async for piece in pieces:
@@ -271,7 +278,7 @@ class Reader:
                 if is_own_cancellation():
                     raise
                 error = StorageFailure(detail="a read was cancelled by the storage")
-            self._discard(fetch)  # whoever waits for these bytes raises it; a later READ tries again
+            self._discard(fetch)  # the READs that wait raise the error; later ones retry
             fetch.fail(error)
             self._tell()
         finally:
@@ -282,7 +289,7 @@ class Reader:
             self._bytes_came()
 
     def _overlapping(self, start: int, stop: int) -> list[Fetch]:
-        """The fetches that together cover `[start, stop)`, in order; fewer if not all is on its way."""
+        """The fetches that cover `[start, stop)`, in order, up to the first byte that no fetch covers."""
         found: list[Fetch] = []
         at = start
         while at < stop and (fetch := self._fetch_at(at, stop)) is not None:
@@ -296,7 +303,7 @@ class Reader:
         for fetch in fetches:
             before = fetch.freed
             upto = min(stop, fetch.stop)
-            views.extend(fetch.views(at, upto))  # fetches of readers that jump about may overlap
+            views.extend(fetch.views(at, upto))  # fetches may overlap if the reader jumps about
             at = upto
             self._give_back(fetch, fetch.freed - before)
             if fetch.is_through:
@@ -305,7 +312,7 @@ class Reader:
         return views
 
     def _charge_surplus(self, fetch: Fetch) -> None:
-        """Pieces come as they come: a little more than was allowed may have arrived."""
+        """Charge bytes that arrived beyond the allowed offset, because a piece may extend past it."""
         self._charge_needed(fetch, fetch.filled)
 
     def _charge_needed(self, fetch: Fetch, stop: int) -> None:
@@ -320,7 +327,7 @@ class Reader:
         self._budget.give_read(ahead=count - needed, needed=needed)
 
     def _cut_off(self, fetch: Fetch) -> None:
-        """Nobody wants more of it for now: a later READ begins where it ends."""
+        """End a paused fetch early. A later READ starts a new one where it ends."""
         freed = fetch.freed
         fetch.cut_off()
         self._give_back(fetch, fetch.freed - freed)
@@ -328,7 +335,8 @@ class Reader:
             self._discard(fetch)
 
     def _forget_idle(self, start: int, target: int) -> None:
-        """A reader that jumped away leaves streams behind: stop the oldest that nobody waits for."""
+        """Cancel the oldest fetches that no READ waits for: a reader leaves them behind when it jumps
+        away."""
         idle = [f for f in self._fetches if not f.waiters and (f.stop <= start or f.start >= target)]
         for fetch in idle[: max(0, len(self._fetches) - _MOST_FETCHES)]:
             self._drop(fetch)

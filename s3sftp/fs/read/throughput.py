@@ -1,47 +1,48 @@
-"""How far ahead of one reader bytes must be on their way to never keep it waiting. Pure: no clock, no await.
+"""Measures a reader's rate and the storage's speed, for the read-ahead that hides the latency. Pure: no
+clock, no await.
 
-    ahead = 2 × (rate of the reader) × (what the storage takes for one range) + one range
+    ahead = 2 × (rate of the reader) × (time that the storage takes for one range) + one range
 
-That product is what is on its way when the reader always finds its bytes; twice it, so that a reader whom the
-storage holds up can turn out to be faster: then its rate grows, and the product with it, until something else
-limits it. As in BBR (Cardwell et al., 2016) the rate is the highest of late, the time the shortest: how long
-bytes wait because nobody takes them says nothing about the storage.
+The product of rate and time is the read-ahead that suffices if the reader never waits. It is doubled because
+a reader that the storage slows down may be faster than measured: then its rate grows, and the product with
+it, until something else limits it. As in BBR (Cardwell et al., 2016), the rate is the recent maximum and the
+time the minimum, because the time that bytes wait for the reader reveals nothing about the storage.
 """
 
 from __future__ import annotations
 
 _WINDOW_SECONDS = 0.1
 _FADING = 0.9
-"""What a rate that was once measured is worth a window later."""
+"""The factor by which a measured rate decays per window."""
 _BEFORE_BYTES = 1 << 20
-"""So much may have come before anybody looked: it says nothing about the speed of a connection."""
+"""Bytes that may have been buffered before they were read, and so do not show the connection's speed."""
 _STRETCH_BYTES = 2 << 20
-"""Less comes in bursts."""
+"""The minimum sample: fewer bytes arrive in bursts."""
 
 
 class Throughput:
-    """Measured from one reader's ranges."""
+    """The measurements of one reader and of its ranged requests."""
 
     def __init__(self, range_bytes: int) -> None:
         self._range_bytes = range_bytes
         self._latency: float | None = None
         self._bytes_per_second = 0.0
-        """Of one connection."""
+        """The maximum throughput of one connection to the storage."""
         self._rate = 0.0
-        """Bytes a second of the reader."""
+        """The rate of the reader in bytes per second."""
         self._since: float | None = None
         self._taken = 0
 
     def answered(self, seconds: float) -> None:
-        """The first bytes of a range came so long after they were asked for."""
+        """Note the latency of a range: the seconds from the request to its first bytes."""
         self._latency = seconds if self._latency is None else min(self._latency, seconds)
 
     def arrived(self, count: int, seconds: float) -> None:
-        """So many bytes of one range came in so long, while more of them were wanted."""
+        """Note that `count` bytes of one range arrived in `seconds`, without a pause by the reader."""
         self._bytes_per_second = max(self._bytes_per_second, count / max(seconds, 1e-6))
 
     def took(self, count: int, now: float) -> None:
-        """The reader has taken bytes; `now` in seconds, of any clock that does not go back."""
+        """Note that the reader has taken `count` bytes. `now` is in seconds on any monotonic clock."""
         if self._since is None:
             self._since = now
         self._taken += count
@@ -52,21 +53,21 @@ class Throughput:
 
     @property
     def range_seconds(self) -> float:
-        """What the storage takes for one range, when nothing else is in the way.
+        """The seconds that the storage takes for one range if nothing else slows it down.
 
-        A connection whose speed never showed is one that was never waited for.
+        If the throughput is unknown, no reader has waited for the connection, so only the latency counts.
         """
         body = self._range_bytes / self._bytes_per_second if self._bytes_per_second else 0.0
         return (self._latency or 0.0) + body
 
     @property
     def ahead(self) -> int:
-        """Bytes to have on their way, two ranges at least."""
+        """The read-ahead in bytes, at least two ranges."""
         return self._range_bytes + max(self._range_bytes, int(2 * self._rate * self.range_seconds))
 
 
 class ThroughputSample:
-    """What comes of one range without a pause of ours, for the speed of its connection."""
+    """Samples the throughput of one range's connection, between pauses of the reader."""
 
     def __init__(self, pace: Throughput) -> None:
         self._pace = pace
@@ -74,7 +75,7 @@ class ThroughputSample:
         self._since = 0.0
 
     def came(self, count: int, now: float) -> None:
-        """A piece came, and the next is wanted."""
+        """Note a piece of `count` bytes that arrived while the next is awaited."""
         if self._skipped < _BEFORE_BYTES:
             self._skipped += count
             self._since = now
@@ -85,5 +86,5 @@ class ThroughputSample:
             self._came, self._since = 0, now
 
     def paused(self) -> None:
-        """Nobody wants the next piece for now; it comes meanwhile."""
+        """Discard the sample, because bytes arrive unread while the fetch is paused."""
         self._skipped = self._came = 0

@@ -1,9 +1,9 @@
-"""An open file that is written.
+"""Uploads: pipelined WRITEs become chunks in the storage, and CLOSE commits the file.
 
 OpenUploads                 the table of all uploads: which names are being written, and by whom
-Writer                      one handle: WRITEs in, one commit at CLOSE
-  └── UploadPipeline        the way of the bytes, within the byte budget
-        ├── Assembly (pure) puts WRITEs of any order together to chunks
+Writer                      one handle: accepts WRITEs, commits at CLOSE
+  └── UploadPipeline        moves the bytes to the storage, within the byte budget
+        ├── Assembly (pure) puts WRITEs that arrive in any order into chunks
         ├── ChunkSender     sends several chunks at once, and keeps the first failure
         └── BaseFile        the file that is replaced, of which ranges may be kept
 """

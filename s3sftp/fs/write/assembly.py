@@ -1,12 +1,13 @@
-"""A file being put together from writes that may come in any order. Pure: no await, no storage.
+"""Assembles a file from writes that may arrive in any order. Pure: no await, no storage.
 
     0        cut            length
     |─────────|▓▓▓▓▓·····▓▓▓▓|        ─ handed to the storage, cannot change any more
                                       ▓ islands: bytes in memory, may be rewritten
-                                      · gaps: bytes of the old file, zeros, or still to come
+                                      · gaps: bytes of the base, zeros, or bytes that have not arrived
 
-What a gap means is decided late: below `base_stop` it is the old file's bytes (the file was opened without
-TRUNC); in `zeros` the client enlarged the file and reads zeros there; otherwise bytes are missing.
+The meaning of a gap is decided late: below `base_stop` it has the bytes of the base (the file was opened
+without TRUNC); in `zeros` it has the zeros by which the client enlarged the file; otherwise bytes are
+missing. All offsets and sizes are in bytes.
 """
 
 from __future__ import annotations
@@ -20,14 +21,14 @@ _MOST_ISLANDS = 4096
 
 
 class RewriteNeeded(Exception):
-    """The write cannot be placed: it is behind the cut, or too far ahead of it."""
+    """The write cannot be placed: it is before the cut, or too far after it."""
 
 
 @dataclass(slots=True)
 class _Island:
     start: int
     data: bytearray
-    """Its bytes, and maybe room for more behind them."""
+    """Its bytes, possibly followed by unused memory."""
     size: int
 
     @property
@@ -39,7 +40,7 @@ class _Island:
         return memoryview(self.data)[: self.size]
 
     def append(self, data: bytes | memoryview) -> None:
-        """Add bytes behind the last: into the room, and what does not fit into new memory."""
+        """Append bytes: first into the unused memory, the rest into new memory."""
         room = len(self.data) - self.size
         if room:
             fitting = memoryview(data)[:room]
@@ -49,13 +50,13 @@ class _Island:
         self.size += len(data)
 
     def move_to(self, buffer: bytearray) -> None:
-        """Go on in another buffer, with its content for room."""
+        """Move the bytes to another buffer, whose other content becomes unused memory."""
         if len(buffer) >= self.size:
             memoryview(buffer)[: self.size] = self.view
             self.data = buffer
 
     def settle(self) -> None:
-        """Give up the room."""
+        """Release the unused memory."""
         del self.data[self.size :]
 
 
@@ -65,28 +66,28 @@ def _nothing_spare() -> bytearray | None:
 
 @dataclass(slots=True)
 class Assembly:
-    """Collects writes; gives away chunks from the front."""
+    """Collects writes and hands over chunks from the front."""
 
     reorder_bytes: int
-    """How many bytes may wait for earlier ones."""
+    """Maximum number of bytes that wait for earlier ones."""
     base_stop: int = 0
-    """Bytes of the old file below this offset show through gaps."""
+    """Gaps below this offset have the bytes of the base."""
     base_known: bool = True
-    """False: whether there is an old file, and how long, has not been asked yet."""
+    """False while it is unknown whether there is a base, and how large it is."""
     length: int = 0
     """Size of the file so far."""
     cut: int = 0
-    """Everything below has been given away."""
+    """The offset below which everything has been handed over."""
     zeros: list[tuple[int, int]] = field(default_factory=list)
-    """Ranges that came by enlarging the file: what is not written of them is zeros."""
+    """Ranges by which the client enlarged the file: gaps in them are zeros."""
     resized: bool = False
-    """The client has set the size, so what the old file was longer does not matter."""
+    """Whether the client has set the size, so that the size of the base does not matter."""
     spare: Callable[[], bytearray | None] = _nothing_spare
-    """Asked for memory that is used again, as each large chunk begins; its content does not matter."""
+    """Called when a large chunk begins, for a buffer to reuse. Its content does not matter."""
     small_bytes: int = 256 << 10
-    """What follows the cut grows up to here before it is moved there: most files are small."""
+    """A chunk moves to a buffer of `spare` only when it exceeds this size, because most files are small."""
     _smallest_size: int = sys.maxsize
-    """What was once cut off of the old file does not come back when the file grows again."""
+    """Bytes of the base that were once truncated do not come back when the file grows again."""
     _islands: list[_Island] = field(default_factory=list)
 
     @property
@@ -106,14 +107,18 @@ class Assembly:
         return bool(self.cut or self._islands or self.resized)
 
     def learn_base(self, size: int) -> None:
-        """There is an old file of `size` bytes (or none: 0)."""
+        """Note that the base has `size` bytes, 0 if there is none."""
         self.base_known = True
         self.base_stop = min(size, self._smallest_size)
         if not self.resized:
             self.length = max(self.length, size)
 
     def write(self, offset: int, data: bytes | memoryview) -> None:
-        """Place bytes. Raises RewriteNeeded, with nothing changed."""
+        """Place bytes at an offset.
+
+        Raises RewriteNeeded: if that is before the cut, or if too many bytes wait for earlier ones. Nothing
+        is changed then.
+        """
         if not data:
             return
         stop = offset + len(data)
@@ -128,7 +133,7 @@ class Assembly:
         self.length = max(self.length, stop)
 
     def resize(self, size: int) -> None:
-        """Cut the file off at `size`, or enlarge it with zeros. Raises RewriteNeeded."""
+        """Truncate the file, or enlarge it with zeros. Raises RewriteNeeded: if `size` is below the cut."""
         if size < self.cut:
             raise RewriteNeeded("the new size is less than what was already sent to storage")
         for island in self._islands:
@@ -144,23 +149,23 @@ class Assembly:
         self.resized = True
 
     def zeros_at(self, offset: int) -> int | None:
-        """Up to where the bytes from `offset` on are meant to be zeros; None: they are missing."""
+        """The end of the range of zeros that contains `offset`; None if its bytes are missing."""
         return next((stop for start, stop in self.zeros if start <= offset < stop), None)
 
     def gap(self) -> tuple[int, int]:
-        """The first range `[start, stop)` after the cut that is not in memory; empty at the end."""
+        """The first range `[start, stop)` after the cut that is not in memory; empty if there is none."""
         front = self._first()
         rest = self._islands[1:] if front else self._islands
         start = front.stop if front else self.cut
         return start, rest[0].start if rest else self.length
 
     def appends_to_base(self) -> bool:
-        """Whether the client goes on exactly where the old file ends, with nothing sent yet."""
+        """Whether the first write begins exactly where the base ends, and nothing has been sent."""
         start, stop = self.gap()
         return self.base_known and start == self.cut < stop == self.base_stop and bool(self._islands)
 
     def waiting(self) -> int:
-        """Bytes that wait for earlier ones."""
+        """The number of bytes that wait for earlier ones."""
         return self.held - self.front
 
     def missing(self, count: int) -> int:
@@ -170,7 +175,10 @@ class Assembly:
         return count - sum(there)
 
     def take(self, count: int) -> memoryview:
-        """Give away the `count` bytes after the cut, which must be in memory, and that memory with them."""
+        """Hand over the `count` bytes after the cut, and the memory that holds them.
+
+        Raises ValueError: if they are not in memory.
+        """
         first = self._first()
         if first is None or first.size < count:
             if count:
@@ -182,24 +190,24 @@ class Assembly:
         return first.view[:count]
 
     def islands(self) -> list[tuple[int, memoryview]]:
-        """What is in memory, as offsets and bytes; to be let go of before anything is written."""
+        """The bytes in memory, with their offsets. The views must be released before the next write."""
         return [(island.start, island.view) for island in self._islands]
 
     def restart(self) -> None:
-        """Forget what is in memory or was given away, but not what gaps mean: all of it comes again."""
+        """Start again at offset 0: drop the bytes in memory, but keep the size and the meaning of gaps."""
         self._islands.clear()
         self.cut = 0
 
     def skip(self, stop: int) -> None:
-        """The storage keeps the old file's bytes up to `stop`: move the cut there."""
+        """Move the cut to `stop`, because the storage keeps the bytes of the base up to there."""
         self.cut = stop
 
     def fill(self, offset: int, data: bytes | bytearray | memoryview) -> None:
-        """Fill the start of a gap with bytes that were always meant to be there."""
+        """Fill the start of a gap with bytes of the base or with zeros. Never raises RewriteNeeded."""
         self._merge(offset, offset + len(data), data)
 
     def peek(self, offset: int, length: int) -> bytes | None:
-        """Bytes in memory, at most `length`, up to the next gap; None if the first is not in memory."""
+        """The bytes from `offset` to the next gap, at most `length`; None if the first is not in memory."""
         for island in self._islands:
             if island.start <= offset < island.stop:
                 at = offset - island.start
@@ -207,7 +215,7 @@ class Assembly:
         return None
 
     def next_island(self, offset: int) -> int:
-        """Where the next byte in memory is at or after `offset`; the length if there is none."""
+        """The start of the next island at or after `offset`; the length of the file if there is none."""
         return min((i.start for i in self._islands if i.start >= offset), default=self.length)
 
     def _first(self) -> _Island | None:

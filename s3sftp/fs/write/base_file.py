@@ -1,4 +1,4 @@
-"""The file that an upload replaces, of which some bytes may be kept."""
+"""The base of an upload: the file that it replaces and may keep bytes of."""
 
 from __future__ import annotations
 
@@ -7,21 +7,21 @@ from s3sftp.errors import Changed, IsADirectory, NotFound, StorageFailure
 
 
 class BaseFile:
-    """Asked for at most once, and only if it matters: for most uploads it does not."""
+    """The base of an upload. Asks the storage for it at most once, and only if it matters, which is rare."""
 
     def __init__(
         self, backend: CompleteBackend, place: Place, session: Session, info: FileInfo | None
     ) -> None:
-        """`info` is the file when it is known already."""
+        """`info` is the stored file if it is known already."""
         self.info = info
         self.kept = False
-        """Whether bytes of it are part of the new file."""
+        """Whether the new file contains bytes of the base."""
         self._backend = backend
         self._place = place
         self._session = session
 
     async def find(self) -> FileInfo | None:
-        """The file as it is now; None when there is none. Raises IsADirectory."""
+        """Ask the storage for the base; None if there is none. Raises IsADirectory: if it is a directory."""
         try:
             self.info = await self._backend.file_info(self._place, self._session)
         except NotFound:
@@ -31,7 +31,7 @@ class BaseFile:
         return self.info
 
     async def size_now(self) -> int:
-        """Its size, without taking note of it; 0 when there is none."""
+        """The current size of the base in bytes, 0 if there is none. Does not remember the answer."""
         try:
             info = self.info or await self._backend.file_info(self._place, self._session)
         except NotFound:
@@ -39,7 +39,7 @@ class BaseFile:
         return info.size
 
     async def moved(self, place: Place) -> BaseFile:
-        """The same file under the name to which it has been moved. Raises Changed if it is not the same."""
+        """The base at the place to which it has been moved. Raises Changed: if another file is there."""
         there = BaseFile(self._backend, place, self._session, None)
         found, known = await there.find(), self.info
         same_size = (found.size if found else 0) == (known.size if known else 0)
@@ -50,7 +50,10 @@ class BaseFile:
         return there
 
     async def read(self, start: int, stop: int) -> bytes:
-        """Bytes of the version that was found. Raises Changed, NotFound."""
+        """The bytes `[start, stop)` of the version that was found.
+
+        Raises Changed or NotFound: if that version is no longer stored; StorageFailure: if there is no base.
+        """
         if self.info is None:
             raise StorageFailure("an old file is needed and there is none")
         return await read_bytes(self._backend, self._place, self.info, start, stop, self._session)
@@ -59,6 +62,6 @@ class BaseFile:
 async def read_bytes(
     backend: CompleteBackend, place: Place, info: FileInfo, start: int, stop: int, session: Session
 ) -> bytes:
-    """The bytes `[start, stop)` of one version of a file, at once."""
+    """The bytes `[start, stop)` of one version of a file, in one piece."""
     pieces = backend.read_file_range(place, start, stop, info.version, session)
     return b"".join([bytes(piece) async for piece in pieces])

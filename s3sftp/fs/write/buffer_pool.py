@@ -1,11 +1,11 @@
-"""Memory of chunks that are stored, for other chunks to be put together in. Pure.
+"""Reuses the memory of stored chunks for new chunks. Pure.
 
-    lend ─► a chunk is filled ─► full: on its way, counted by the budget ─► keep ─┬─► idle ─► lend
-                                                                                  └─► let go: enough is idle
+    lend ─► a chunk is filled ─► full: being stored, counted by the budget ─► keep ─┬─► idle ─► lend
+                                                                                    └─► freed: enough is idle
 
-New memory costs as much as what is written into it: the system has to find and clear each page. What is kept
-is bounded, because the budget does not count it: idle buffers, and lent ones as if they were still empty. It
-is let go of when no large upload is open.
+Allocating memory costs as much as writing to it, because the system has to find and clear each page. The byte
+budget does not count the pool, so the pool has a bound of its own for idle buffers and lent ones (counted as
+if they were still empty). The pool is freed when no large upload is open.
 """
 
 from __future__ import annotations
@@ -16,28 +16,28 @@ from s3sftp.backends import Buffer
 from s3sftp.runtime.buffers import has_no_views
 
 _LEAST_BYTES = 256 << 10
-"""Less is not worth keeping."""
+"""Smaller buffers are not worth keeping."""
 
 
 class BufferPool:
-    """Buffers of all uploads of the process."""
+    """The buffer pool of all uploads of the process. `most_bytes` bounds the idle and lent buffers."""
 
     def __init__(self, most_bytes: int = 64 << 20) -> None:
         self._most_bytes = most_bytes
         self._idle: deque[bytearray] = deque()
-        """By when they came back; the first are the likeliest to be free."""
+        """In the order in which they came back: the first are most likely to have no views."""
         self._filling: dict[object, int] = {}
         self._users: set[object] = set()
 
     @property
     def idle_bytes(self) -> int:
-        """Bytes that are kept for the next chunks."""
+        """Bytes of the buffers that can be lent."""
         return sum(map(len, self._idle))
 
     def lend(self, owner: object) -> bytearray | None:
-        """A buffer of about a chunk's size, its content arbitrary; None: there is none, take new memory.
+        """A buffer of about the size of a chunk with arbitrary content, or None if no buffer is free.
 
-        The owner fills one at a time.
+        An owner fills one buffer at a time.
         """
         self._users.add(owner)
         for _ in range(len(self._idle)):
@@ -45,15 +45,15 @@ class BufferPool:
             if has_no_views(buffer):
                 self._filling[owner] = len(buffer)
                 return buffer
-            self._idle.append(buffer)  # who sent it is not quite done with it
+            self._idle.append(buffer)  # its sender still has a view of it
         return None
 
     def full(self, owner: object) -> None:
-        """The owner's chunk is complete: all of its memory is counted by the budget now."""
+        """Note that the owner's chunk is complete, so that the budget counts all of its memory."""
         self._filling.pop(owner, None)
 
     def keep(self, chunk: Buffer) -> None:
-        """A chunk is stored, or lost: its memory may be used again once nobody has a view of it."""
+        """Take the memory of a chunk that has been stored or has failed. It is lent once it has no views."""
         buffer = chunk.obj if isinstance(chunk, memoryview) else chunk
         if not isinstance(buffer, bytearray) or len(buffer) < _LEAST_BYTES or not self._users:
             return
@@ -61,7 +61,7 @@ class BufferPool:
             self._idle.append(buffer)
 
     def leave(self, owner: object) -> None:
-        """The owner's upload has ended. With the last, nothing is kept any more."""
+        """Note that the owner's upload has ended. The last one frees the pool."""
         self._filling.pop(owner, None)
         self._users.discard(owner)
         if not self._users:

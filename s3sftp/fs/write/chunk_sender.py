@@ -1,7 +1,7 @@
-"""Moves chunks into the storage, several at once, and keeps the first failure.
+"""Sends the chunks of an upload to the storage, several at once, and keeps the first failure.
 
-The tasks belong to the pump: `drain` waits for them, `stop` cancels and awaits them. A failure in the
-background is raised by the next call, again and again, so that no WRITE or CLOSE after it can succeed.
+`ChunkSender` owns its tasks: `drain` waits for them, `stop` cancels and awaits them. Every later call raises
+a failure in the background again, so that no WRITE or CLOSE after it can succeed.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _Work = Callable[[Upload], Coroutine[Any, Any, None]]
 
 
 class ChunkSender:
-    """One upload on its way."""
+    """One upload to the backend: begins it, sends its chunks, and finishes or aborts it."""
 
     def __init__(
         self, backend: CompleteBackend, place: Place, session: Session, budget: ByteBudget, spares: BufferPool
@@ -36,16 +36,16 @@ class ChunkSender:
         self.failure: BaseException | None = None
         self.finished = False
         self.has_sent = False
-        """Whether anything is on its way: it is bound to the place."""
+        """Whether a chunk has been sent, which binds the upload to its place."""
         self._stopped = False
 
     @property
     def stored(self) -> FileInfo | None:
-        """What the storage has confirmed to be published, also while `finish` has still something to do."""
+        """The file once the storage has confirmed that it is visible, possibly before `finish` returns."""
         return self._upload.stored if self._upload is not None else None
 
     async def begin(self, intent: WriteIntent) -> Upload:
-        """The backend's upload, begun at the first call. Its `chunk_bytes` are those of the next chunk."""
+        """Begin the backend's upload, once, and return it. Its `chunk_bytes` apply to the next chunk."""
         if self._upload is None:
             self._upload = await self._backend.begin_write(self._place, intent, self._session)
         if self._starting is not None:
@@ -54,41 +54,41 @@ class ChunkSender:
 
     @property
     def chunk_bytes(self) -> int:
-        """Size of the next chunk."""
+        """The size of the next chunk in bytes."""
         return self._upload.chunk_bytes if self._upload else self._backend.first_chunk_bytes
 
     @property
     def has_room(self) -> bool:
-        """Whether a chunk could start now."""
+        """Whether another chunk may be sent now."""
         return self._upload is None or len(self._running) < self._upload.parallel_chunks
 
     @property
     def can_send(self) -> bool:
-        """Whether `send_now` may be called: there is room, and earlier calls have taken their positions."""
+        """Whether `send_now` may be called: a slot is free, and earlier chunks have taken their positions."""
         return self._upload is not None and self._starting is None and self.has_room and self.failure is None
 
     def send_now(self, chunk: Buffer) -> None:
-        """`send` without waiting, when `can_send`."""
+        """Send a chunk without waiting; only if `can_send`."""
         if self._upload is None:
             raise ValueError("push before begin")
         self._launch(self._writing(chunk), self._upload, chunk)
 
     async def send(self, chunk: Buffer) -> None:
-        """Send a chunk; returns when its task has started. However it ends, the budget hears of it."""
+        """Send a chunk; returns when its task has started. Its bytes go back to the budget when it ends."""
         await self._start(self._writing(chunk), chunk)
 
     async def keep(self, start: int, stop: int) -> None:
-        """Keep a range of the base."""
+        """Keep the range `[start, stop)` of the base, inside the storage."""
         await self._start(lambda u: self._backend.keep_range(u, start, stop, self._session), b"")
 
     async def drain(self) -> None:
-        """Wait until all that was pushed is stored. Raises the first failure."""
+        """Wait until all chunks are stored. Raises the first failure: if one failed."""
         while self._running and self.failure is None:
             await asyncio.wait(self._running, return_when=asyncio.FIRST_EXCEPTION)
         self.raise_failure()
 
     async def finish(self, tail: Buffer, finish: Finish) -> FileInfo:
-        """Publish."""
+        """Wait for all chunks and have the backend finish the write. Raises the failure of a chunk."""
         await self.drain()
         if self._upload is None:
             raise ValueError("finish before begin")
@@ -97,7 +97,7 @@ class ChunkSender:
         return info
 
     async def stop(self) -> None:
-        """Cancel what runs and throw the upload away; safe at any time, and twice."""
+        """Cancel all tasks and abort the upload. May be called at any time, and more than once."""
         self._stopped = True
         for task in self._running:
             task.cancel()
@@ -107,7 +107,7 @@ class ChunkSender:
             await self._backend.abort_write(self._upload, self._session)
 
     def fail(self, error: Exception) -> None:
-        """Fail from now on, unless it has already."""
+        """Make all later calls fail with `error`, unless there is a failure already."""
         self.failure = self.failure or error
 
     def raise_failure(self) -> None:
@@ -121,7 +121,7 @@ class ChunkSender:
             self._budget.sent(len(chunk))
             raise
         self._launch(work, upload, chunk)
-        await asyncio.sleep(0)  # lets it take its position in the file, and its part number, now
+        await asyncio.sleep(0)  # lets the task take its position in the file, and its part number, now
 
     def _writing(self, chunk: Buffer) -> _Work:
         return lambda upload: self._backend.write_chunk(upload, chunk, self._session)
@@ -137,7 +137,7 @@ class ChunkSender:
         await work(upload)
 
     async def wait_for_slot(self) -> Upload:
-        """Wait until a chunk could start: how large it must be may depend on those before it."""
+        """Wait until another chunk may be sent. Its size may depend on the chunks before it."""
         if self._upload is None:
             raise ValueError("push before begin")
         while not self.has_room and self.failure is None:
@@ -152,7 +152,7 @@ class ChunkSender:
         self._budget.sent(len(chunk))
         self._spares.keep(chunk)
         if not task.cancelled():
-            failure = task.exception()  # always looked at, or asyncio complains that nobody did
+            failure = task.exception()  # always retrieved, else asyncio logs that it never was
             self.failure = self.failure or failure
-        elif not self._stopped:  # not by us: the chunk is lost all the same
+        elif not self._stopped:  # cancelled by the backend: the chunk is lost
             self.failure = self.failure or StorageFailure(detail="a chunk was cancelled by the storage")

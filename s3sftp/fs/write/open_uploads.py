@@ -1,14 +1,14 @@
-"""The table of open uploads: which names are being written, by whom, and what became of the names meanwhile.
+"""Tracks the open uploads: which names are being written, by whom, and what has happened to the names.
 
-STAT of a name shows its user the upload that is open there, as long as nothing later has happened to the
-name. A commit, a rename or a removal of what is stored there is later: from then on the name is what is
-stored, and of the upload nothing is seen before its own CLOSE.
+STAT of a name shows a user the upload that is open there, unless something has happened to the name since.
+After a commit, a rename or a removal of the stored file, STAT shows what is stored, and shows nothing of the
+upload before its own CLOSE.
 
     RENAME of the name, or of a directory above     the uploads of the user in this process move along
     REMOVE                                          the uploads that go with the name are given up
 
-With several workers each has a table of its own; what the others have stored, renamed or removed is told by
-`ChangedNames`.
+Each worker has a table of its own. `ChangedNames` reports what the other workers have stored, renamed or
+removed.
 """
 
 from __future__ import annotations
@@ -27,39 +27,39 @@ from s3sftp.fs.write.upload_quota import UploadQuota
 
 
 class OpenUpload:
-    """A row: whose upload it is, and where it leads."""
+    """A row of the table: an upload, its session, and the place where it will be committed."""
 
     def __init__(self, place: Place, path: VirtualPath, session: Session) -> None:
         self.place = place
         self.path = path
         self.session = session
         self.superseded = False
-        """Something was stored, renamed or removed at the place since it was opened."""
+        """Whether something was stored, renamed or removed at the place since the OPEN."""
         self.overtaken = False
-        """This process has changed what is stored at the place since it was opened, be it only its time."""
+        """Whether this process has changed the stored file since the OPEN, even if only its attributes."""
         self.overtaken_elsewhere = False
-        """Another worker may have, before the last change of its name."""
+        """Whether another worker may have done so before the last rename of the upload."""
         self.seen_elsewhere = (0, 0)
-        """What `ChangedNames` said of other workers' changes when it was opened, or got its last name."""
+        """The counters of `ChangedNames` at the OPEN, or at the last rename."""
         self.changes_elsewhere = 0
-        """`ChangedNames.elsewhere` of the place when it was known last that this is the latest."""
+        """`ChangedNames.elsewhere` of the place when the upload was last known to be the latest change."""
         self.committing = False
-        """Its CLOSE publishes it: where it leads cannot be changed any more."""
+        """Whether its CLOSE is committing it, so that its place cannot change any more."""
         self.over = asyncio.Event()
-        """Published, failed or aborted."""
+        """Set when the upload is committed, has failed or is aborted."""
 
     @property
     def is_untouched(self) -> bool:
-        """Whether it is only open: nothing was written, truncated or set."""
+        """Whether nothing was written, truncated or set since the OPEN."""
         raise NotImplementedError
 
     @property
     def creates(self) -> bool:
-        """Whether its CLOSE makes the file when there is none."""
+        """Whether its CLOSE creates the file if there is none."""
         raise NotImplementedError
 
     def lead_to(self, place: Place, path: VirtualPath) -> None:
-        """The name was changed, or that of a directory above."""
+        """Follow a rename of the file or of a directory above it."""
         self.place = place
         self.path = path
 
@@ -68,7 +68,7 @@ U = TypeVar("U", bound=OpenUpload)
 
 
 class OpenUploads(Generic[U]):
-    """The rows. The limit is that of the whole server."""
+    """The uploads of this process. `most_per_user` limits those of a user in the whole server."""
 
     def __init__(self, most_per_user: int, tally: UploadQuota, changes: ChangedNames) -> None:
         self._most_per_user = most_per_user
@@ -82,9 +82,9 @@ class OpenUploads(Generic[U]):
 
     @contextmanager
     def place_for(self, user: str) -> Iterator[None]:
-        """Around the opening of a file: its place is taken before anything is awaited.
+        """Count an upload while its file is being opened, before anything is awaited.
 
-        The place goes with the row, or at once when the opening fails. Raises Busy at the limit.
+        The count ends when the row is removed, or at once if the opening fails. Raises Busy: at the limit.
         """
         if self._tally.count(user) >= self._most_per_user:
             raise Busy(f"too many uploads at once (at most {self._most_per_user})")
@@ -96,59 +96,59 @@ class OpenUploads(Generic[U]):
             raise
 
     def add(self, row: U) -> None:
-        """Add the row of a file for which a place was taken."""
+        """Add the row of a file that `place_for` has counted."""
         row.changes_elsewhere = self._changes.elsewhere(row.place)
         row.seen_elsewhere = self._seen_elsewhere(row.place)
         self._rows[row.place].append(row)
 
     def remove(self, row: U) -> None:
-        """It is over, or given up."""
+        """Remove the row of an upload that has ended or was given up."""
         if self._take_out(row):
             self._tally.add(row.session.user, -1)
 
     # ── what happens to names ───────────────────────────────────────────────────────────────────────
 
     def shown(self, user: str, place: Place) -> U | None:
-        """The upload that STAT of the name may show: the user's last one that nothing came after. One that is
-        only open is shown where nothing was written to any."""
+        """The upload that STAT of the name may show: the user's last one that is not superseded. Uploads that
+        have been written to take precedence over untouched ones."""
         rows = [row for row in self._rows.get(place, ()) if row.session.user == user and not row.superseded]
         written = [row for row in rows if not row.is_untouched]
         shown = written or [row for row in rows if row.creates]
         return shown[-1] if shown else None
 
     def is_latest(self, row: U) -> bool:
-        """Whether nothing at all came after it; False: the storage must be asked first."""
+        """Whether nothing has happened to the name since. If False, the storage must be asked first."""
         return not row.is_untouched and self._changes.elsewhere(row.place) == row.changes_elsewhere
 
     def nothing_is_stored_at(self, row: U) -> None:
-        """The storage was asked: nothing that came after it has left anything there."""
+        """Note the storage's answer that nothing is stored at the place, so that the upload is the latest."""
         row.changes_elsewhere = self._changes.elsewhere(row.place)
 
     def stored_changed(self, place: Place, by: U | None = None) -> None:
-        """A file was stored, renamed or removed at the place: open uploads are not the latest there."""
+        """Note that a file was stored, renamed or removed at the place. Supersedes all uploads but `by`."""
         self._changes.changed(place)
         for row in self._rows.get(place, ()):
             row.superseded = row is not by
             row.overtaken = row.overtaken or row is not by
 
     def attributes_changed(self, place: Place) -> None:
-        """The time or the permissions of the file that is stored at the place were set."""
+        """Note that the time or permissions of the file stored at the place were set."""
         self._changes.attributes_changed(place)
         for row in self._rows.get(place, ()):
             row.overtaken = True
 
     def may_be_overtaken(self, row: U) -> bool:
-        """Whether this server has changed what is stored there since the row was opened. For sure in this
-        process; in other workers, it may be that another name was changed."""
+        """Whether this server may have changed the stored file since the OPEN. Certain for this process; for
+        other workers, the change may have been to another name."""
         elsewhere = row.overtaken_elsewhere or self._seen_elsewhere(row.place) != row.seen_elsewhere
         return row.overtaken or elsewhere
 
     def of_session(self, session: Session, place: Place) -> list[U]:
-        """What a session has open for writing at a name."""
+        """The uploads of a session to a place."""
         return [row for row in self._rows.get(place, ()) if row.session is session]
 
     def shown_or_of(self, session: Session, place: Place) -> list[U]:
-        """The same, and what STAT may show the user there."""
+        """The uploads of a session to a place, and those of its user that STAT may show there."""
         return [
             row
             for row in self._rows.get(place, ())
@@ -159,8 +159,8 @@ class OpenUploads(Generic[U]):
 
     @asynccontextmanager
     async def moving(self, user: str, source: Place) -> AsyncIterator[PendingRename[U]]:
-        """Around the rename of a file or directory: CLOSEs in it that have begun end before, others begin
-        after it."""
+        """Hold during the rename of a file or directory. Waits for commits at or below it that have begun,
+        and makes later ones wait until the rename has ended."""
         move = PendingRename(self, user, source)
         self._moves.add(move)
         try:
@@ -172,8 +172,8 @@ class OpenUploads(Generic[U]):
             move.over.set()
 
     async def until_still(self, row: U) -> None:
-        """Wait for renames under way of what the row is in. Where it leads is sure until the caller waits
-        for something else."""
+        """Wait for pending renames of the row's place or of a directory above it. The place is certain until
+        the caller awaits something else."""
         while moves := [move for move in self._moves if move.covers(row)]:
             await moves[0].over.wait()
 
@@ -181,7 +181,7 @@ class OpenUploads(Generic[U]):
         return [row for rows in self._rows.values() for row in rows]
 
     def lead_to(self, row: U, place: Place, path: VirtualPath) -> None:
-        """Change where a row leads."""
+        """Move a row to another place."""
         row.overtaken_elsewhere = self.may_be_overtaken(row)
         if self._take_out(row):
             row.lead_to(place, path)
@@ -201,7 +201,7 @@ class OpenUploads(Generic[U]):
 
 
 class PendingRename(Generic[U]):
-    """A rename under way."""
+    """A rename under way, of a file or of a directory with uploads in it."""
 
     def __init__(self, uploads: OpenUploads[U], user: str, source: Place) -> None:
         self._uploads = uploads
@@ -210,15 +210,15 @@ class PendingRename(Generic[U]):
         self.over = asyncio.Event()
 
     def covers(self, row: OpenUpload) -> bool:
-        """Whether an upload leads to the source or below it. Those of other users do not move along: it
-        could lead out of what they may see."""
+        """Whether an upload is at or below the source and belongs to the user. Uploads of other users do not
+        move along, because the target may be outside of what those users may see."""
         return row.session.user == self._user and row.place.is_within(self._source)
 
     def rows(self) -> list[U]:
         return [row for row in self._uploads.all() if self.covers(row)]
 
     def done(self, target: Place, path: VirtualPath) -> None:
-        """The source has the new name now, and what is open in it leads there."""
+        """Move the uploads at or below the source to the new name, because the rename is done."""
         depth = len(self._source.names)
         for row in self.rows():
             below = row.place.names[depth:]

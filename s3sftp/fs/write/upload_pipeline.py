@@ -1,6 +1,6 @@
-"""The way of an upload's bytes: into the assembly, out of it in chunks, through the pump into the storage.
+"""Moves an upload's bytes from WRITEs to the storage: assembly, byte budget and chunk sender.
 
-Gaps are filled here: with bytes of the old file, kept inside the storage where possible, or with zeros.
+It also fills gaps: with bytes of the base, kept inside the storage where possible, or with zeros.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from s3sftp.fs.write.buffer_pool import BufferPool
 from s3sftp.fs.write.chunk_sender import ChunkSender
 
 _SMALL_BYTES = 256 << 10
-"""Files up to this size need no reservation: there are many, and each is soon stored."""
+"""Files up to this size need no reservation, because they are many and each is soon stored."""
 
 
 @dataclass(frozen=True, slots=True)
 class WriteMode:
-    """What the open flags say."""
+    """How OPEN's flags open a file for writing."""
 
     exclusive: bool = False
     truncate: bool = False
@@ -37,7 +37,7 @@ class WriteMode:
 
 @dataclass(frozen=True, slots=True)
 class WriterResources:
-    """What all writers of the process share."""
+    """The resources that all writers of the process share."""
 
     backend: CompleteBackend
     options: FileOptions
@@ -47,7 +47,7 @@ class WriterResources:
 
 
 class UploadPipeline:
-    """One upload's assembly, pump and share of the budget."""
+    """One upload's assembly, chunk sender and part of the byte budget."""
 
     def __init__(
         self, tools: WriterResources, place: Place, mode: WriteMode, session: Session, old: FileInfo | None
@@ -62,7 +62,7 @@ class UploadPipeline:
         self.mtime: float | None = None
         self.mode: int | None = None
         self.before_send: Callable[[int, bytes], Awaitable[None]] | None = None
-        """Called with each chunk, and its offset, before it is sent."""
+        """Called with the offset and the bytes of each chunk before it is sent."""
         self._tools = tools
         self._place = place
         self._mode = mode
@@ -70,7 +70,7 @@ class UploadPipeline:
         self._zeros = 0
         self._given_up: Exception | None = None
         self._calls = 0
-        """How many that work with what is held are under way."""
+        """The number of calls under way that use the bytes in memory."""
         self._pump = self._new_pump()
         if old is not None and not mode.truncate:
             self.assembly.learn_base(old.size)
@@ -78,8 +78,8 @@ class UploadPipeline:
     # ── in ──────────────────────────────────────────────────────────────────────────────────────────
 
     def try_put(self, offset: int, data: memoryview) -> bool:
-        """Take bytes that go on where the last ones ended, and send what is full, if nothing has to be
-        waited for; False: nothing was done."""
+        """Accept bytes that continue the last ones, and send a full chunk, if that needs no waiting. Returns
+        False, with nothing done, if not."""
         assembly, pump = self.assembly, self._pump
         front, chunk = assembly.front + len(data), pump.chunk_bytes
         if (
@@ -95,9 +95,10 @@ class UploadPipeline:
         return True
 
     async def put(self, offset: int, data: bytes | memoryview) -> None:
-        """Take bytes, and send what is full; returns when there is room for more.
+        """Accept bytes and send full chunks; returns when there is room for more.
 
-        Raises RewriteNeeded, with nothing taken, when they cannot be put in order.
+        Raises RewriteNeeded: if they are before the cut or too far after it, with nothing accepted; Busy: if
+        the byte budget has no room; and the failure of an earlier chunk.
         """
         with self.calling():
             if offset == self.assembly.cut + self.assembly.front:
@@ -107,7 +108,8 @@ class UploadPipeline:
             await self.send_full_chunks()
 
     async def _put_in_order(self, data: memoryview) -> None:
-        """A chunk that is full goes before there is room for the next: it never waits for that."""
+        """Accept bytes in order. Sends a full chunk before it requests memory for the next one, so that the
+        full chunk never waits for that memory."""
         while data:
             await self.send_full_chunks(more_follows=True)
             piece = data[: self._pump.chunk_bytes - self.assembly.front]
@@ -121,18 +123,18 @@ class UploadPipeline:
         await self._tools.budget.take(self, self._ask_elsewhere(offset, len(data)))
         try:
             await self._assemble_or_keep(offset, data)
-        except BaseException:  # not placed, however it ended
+        except BaseException:  # the bytes were not placed
             self._tools.budget.give(self, len(data))
             raise
 
     def resize(self, size: int) -> None:
-        """`Assembly.resize`, and the budget hears of it. Raises RewriteNeeded."""
+        """Resize the assembly and give truncated bytes back. Raises RewriteNeeded: as `Assembly.resize`."""
         held = self.assembly.held
         self.assembly.resize(size)
         self._tools.budget.give(self, held - self.assembly.held)
 
     async def find_base(self) -> bool:
-        """Find out whether there is an old file, once; returns whether the storage was asked for it now."""
+        """Ask the storage for the base unless it is known. Returns whether the storage was asked."""
         if self.assembly.base_known:
             return False
         found = await self.old.find()
@@ -142,12 +144,13 @@ class UploadPipeline:
     # ── out ─────────────────────────────────────────────────────────────────────────────────────────
 
     async def begin(self) -> Upload:
-        """Begin the upload, once. Costs no request."""
+        """Begin the backend's upload at the first call, and return it. Costs no request."""
         base = None if self._mode.truncate else self.old.info
         return await self._pump.begin(WriteIntent(self._mode.exclusive, base, self.mtime, self.mode))
 
     async def send_full_chunks(self, *, more_follows: bool = False) -> None:
-        """Bring every full chunk at the front on its way, but for the last: it may be the file's tail."""
+        """Send all full chunks at the front, except a last one that may be the file's tail. `more_follows`:
+        the last one is not the tail, so send it too."""
         while self.assembly.appends_to_base():
             await self._fill_from_old(*self.assembly.gap())
         if self.assembly.front + more_follows <= self._pump.chunk_bytes:
@@ -159,11 +162,15 @@ class UploadPipeline:
             if self.before_send is not None:
                 at = self.assembly.cut
                 await self.before_send(at, self.assembly.peek(at, count) or b"")
-            if count == upload.chunk_bytes:  # else it grew when an earlier chunk was stored
+            if count == upload.chunk_bytes:  # else the size grew when an earlier chunk was stored
                 await self._pump.send(self._take_chunk(count))
 
     async def send_all_but_tail(self) -> None:
-        """Bring everything but the last bytes on its way, filling gaps from the old file or with zeros."""
+        """Send everything except the tail. Fills gaps with bytes of the base or with zeros.
+
+        Raises InvalidRequest: if bytes were never written and `gaps` is `refuse`; Unsupported: if the upload
+        needs more than `max_zero_fill_bytes` zeros.
+        """
         while True:
             start, _ = self.assembly.gap()
             await self.send_full_chunks(more_follows=start < self.assembly.length)
@@ -176,13 +183,13 @@ class UploadPipeline:
                 await self._fill_with_zeros(start, stop)
 
     async def publish(self) -> FileInfo:
-        """Send the rest and finish; what is stored then is the file."""
+        """Send the rest and finish the write. Returns the stored file."""
         with self.calling():
             await self.send_all_but_tail()
             await self.begin()
             tail = self.assembly.take(self.assembly.front)
             self._tools.budget.send(self, len(tail))
-            self._tools.budget.end(self)  # nothing more will come, so what is reserved is for others
+            self._tools.budget.end(self)  # no more bytes follow, so others may use the reservation
             try:
                 finish = Finish(self.assembly.length, self.mtime, self.old.kept, self.mode)
                 return await self._pump.finish(tail, finish)
@@ -192,30 +199,30 @@ class UploadPipeline:
 
     @property
     def stored(self) -> FileInfo | None:
-        """`ChunkSender.stored`."""
+        """See `ChunkSender.stored`."""
         return self._pump.stored
 
     @property
     def has_sent(self) -> bool:
-        """`ChunkSender.has_sent`."""
+        """See `ChunkSender.has_sent`."""
         return self._pump.has_sent
 
     async def drain(self) -> None:
-        """Wait until all that was sent is stored. Raises the failure of a chunk."""
+        """Wait until all chunks that were sent are stored. Raises the first failure: if a chunk failed."""
         await self._pump.drain()
 
     def raise_failure(self) -> None:
         self._pump.raise_failure()
 
     def send_if_full(self) -> None:
-        """`Holder.send_if_full`: what may be the whole of the file becomes its first part, which costs two
-        requests more and makes room."""
+        """See `BudgetHolder.send_if_full`. A chunk that may be the whole file becomes its first part, which
+        costs two more requests but frees memory."""
         front = self.assembly.front
         if not self._calls and front == self._pump.chunk_bytes and self._may_send_at(front):
             self._pump.send_now(self._take_chunk(front))
 
     def give_up(self, error: Exception) -> bool:
-        """`Holder.give_up`."""
+        """See `BudgetHolder.give_up`."""
         if self._calls:
             return False
         self._given_up = error
@@ -224,15 +231,16 @@ class UploadPipeline:
         return True
 
     async def restart(self) -> None:
-        """Throw away what was sent and what is held; all of it will come again."""
+        """Drop all bytes that were sent or are in memory. The caller will send all of them again."""
         self._give_all_back()
         await self._pump.stop()
         self._pump = self._new_pump()
 
     async def move(self, place: Place) -> bool:
-        """Publish elsewhere, where the old file is now; False: what was sent already cannot be.
+        """Move the upload to another place, to which its base has been moved. Returns False if chunks have
+        been sent, which cannot move.
 
-        Raises Changed, and the failure of an earlier call.
+        Raises Changed: if the base is not there; and the failure of an earlier call.
         """
         self.raise_failure()
         if self._pump.has_sent:
@@ -246,7 +254,7 @@ class UploadPipeline:
         return True
 
     def take_over(self, mode: WriteMode) -> bool:
-        """Go on as `mode` says, with nothing of a stored file; False when an old file is known already."""
+        """Continue with another mode and no base. Returns False, with nothing changed, if a base is known."""
         if self.old.info is not None:
             return False
         self._mode = mode
@@ -254,7 +262,7 @@ class UploadPipeline:
         return True
 
     async def end(self) -> None:
-        """Let go of everything; what is not published is aborted."""
+        """Release everything, and abort the upload unless it is finished."""
         self._give_all_back()
         try:
             if not self._pump.finished:
@@ -265,7 +273,7 @@ class UploadPipeline:
     # ── within ──────────────────────────────────────────────────────────────────────────────────────
 
     def _new_pump(self) -> ChunkSender:
-        """One that goes on fails at once if what was to go through it has been given up."""
+        """A new chunk sender, which fails at once if the upload has been given up."""
         tools = self._tools
         pump = ChunkSender(tools.backend, self._place, self._session, tools.budget, tools.spares)
         if self._given_up is not None:
@@ -273,7 +281,7 @@ class UploadPipeline:
         return pump
 
     def _may_send_at(self, front: int) -> bool:
-        """Whether one chunk out of `front` bytes, and no more, can be brought on its way without waiting."""
+        """Whether exactly one chunk out of `front` bytes can be sent without waiting."""
         return (
             self._pump.can_send
             and front <= 2 * self._pump.chunk_bytes
@@ -282,7 +290,7 @@ class UploadPipeline:
         )
 
     def _take_chunk(self, count: int) -> memoryview:
-        """What is to be sent next."""
+        """Take the next chunk out of the assembly, and account for it as being stored."""
         chunk = self.assembly.take(count)
         self._tools.budget.send(self, count)
         self._tools.spares.full(self)
@@ -295,7 +303,7 @@ class UploadPipeline:
 
     @contextmanager
     def calling(self) -> Iterator[None]:
-        """Around what needs all that is held: `give_up` refuses meanwhile."""
+        """Hold while a call needs the bytes in memory, so that `give_up` refuses."""
         self._calls += 1
         try:
             yield
@@ -307,7 +315,7 @@ class UploadPipeline:
         return budget.try_reserved(self, count) or budget.try_take(self, self._ask_in_order(count))
 
     def _ask_in_order(self, count: int) -> SpaceRequest:
-        """For bytes of this chunk; and of the next one, where there are more than this one takes."""
+        """The budget request for bytes of the current chunk, and of the next one if they extend into it."""
         chunk, front = self._pump.chunk_bytes, self.assembly.front
         if front + count > chunk:
             return SpaceRequest(count, 2 * chunk - front)
@@ -316,7 +324,7 @@ class UploadPipeline:
         return SpaceRequest(count, missing, own=chunk - missing, small=small)
 
     def _ask_elsewhere(self, offset: int, count: int) -> SpaceRequest:
-        """For bytes that wait for earlier ones, or come again."""
+        """The budget request for bytes that wait for earlier ones, or that replace bytes in memory."""
         chunk = self._pump.chunk_bytes
         missing = self.assembly.missing(chunk)
         if offset + count > self.assembly.cut + chunk:
@@ -326,7 +334,7 @@ class UploadPipeline:
         return SpaceRequest(count, missing, own=chunk - missing, small=small)
 
     def _assemble(self, offset: int, data: bytes | memoryview) -> None:
-        """Put bytes, already taken from the budget, into the assembly."""
+        """Put bytes, which have been taken from the budget, into the assembly."""
         held = self.assembly.held
         self.assembly.write(offset, data)
         rewritten = len(data) - (self.assembly.held - held)
@@ -334,7 +342,7 @@ class UploadPipeline:
             self._tools.budget.give(self, rewritten)
 
     async def _assemble_or_keep(self, offset: int, data: bytes | memoryview) -> None:
-        """Where too much waits behind bytes of the old file, those are kept first."""
+        """Assemble bytes. If too many wait behind a gap with bytes of the base, fill that gap first."""
         try:
             self._assemble(offset, data)
         except RewriteNeeded:
@@ -348,8 +356,8 @@ class UploadPipeline:
             self._assemble(offset, data)
 
     async def _fill_from_old(self, start: int, stop: int) -> None:
-        """Keep a range inside the storage, as much of it as can be, if that is enough and starts at the cut;
-        else read some of it."""
+        """Fill a gap, at least in part, with bytes of the base: keeps them inside the storage if the gap
+        starts at the cut and is large enough, else reads them."""
         upload = await self.begin()
         self.old.kept = True
         kept = (stop - start) // upload.keep_unit_bytes * upload.keep_unit_bytes
@@ -358,7 +366,7 @@ class UploadPipeline:
             self.assembly.skip(start + kept)
             return
         stop = min(stop, self.assembly.cut + upload.chunk_bytes)
-        await self._tools.budget.take(self, self._ask_in_order(stop - start))  # before it is in memory
+        await self._tools.budget.take(self, self._ask_in_order(stop - start))  # before reading
         try:
             data = await self.old.read(start, stop)
         except BaseException:
@@ -373,7 +381,7 @@ class UploadPipeline:
             stop = min(stop, meant)
         elif options.gaps == "refuse":
             raise InvalidRequest(f"bytes {start} to {stop} were never written; the file is not stored")
-        if self._zeros + stop - start > options.max_zero_fill_bytes:  # known before the first is sent
+        if self._zeros + stop - start > options.max_zero_fill_bytes:  # checked before the first are sent
             raise Unsupported(f"more than {options.max_zero_fill_bytes} bytes were never written")
         count = min(stop - start, max(1, self._pump.chunk_bytes - self.assembly.front))
         self._zeros += count

@@ -1,8 +1,8 @@
-"""How many files each user is writing, over all workers of the server.
+"""Counts the open uploads of each user over all workers of the server, for the limit per user.
 
-Users fall on rows of a table, each on a few by different hashes; what the least of them says is the user's
-count, as it is only too high where all of them are shared with somebody. Two workers that take the last place
-at the same moment may both get it.
+Each user is hashed to a few rows of a shared table. The minimum of these rows is the user's count; it is too
+high only if other users share all of them. Two workers that count the last permitted upload at the same
+moment may both succeed.
 """
 
 from __future__ import annotations
@@ -14,17 +14,17 @@ _HASHES = (0, 0x9E3779B9, 0x7F4A7C15)
 
 
 class UploadQuota:
-    """Counts in a table that workers share."""
+    """The counts, in a table that the workers share."""
 
     def __init__(self, table: SharedCounters) -> None:
         self._table = table
 
     def count(self, user: str) -> int:
-        """Of all workers together."""
+        """The number of a user's open uploads in all workers."""
         return min(self._table.total(row) for row in self._rows(user))
 
     def add(self, user: str, count: int) -> None:
-        """Of this worker."""
+        """Add to this worker's part of a user's count."""
         for row in self._rows(user):
             self._table.add(row, count)
 

@@ -1,11 +1,11 @@
-"""An open file that is written: pipelined WRITEs in, chunks out, published by CLOSE and by nothing else.
+"""Writes an open file: pipelined WRITEs become chunks, and only CLOSE commits the file.
 
-    WRITE ─► Transit: Assembly (in order, in memory) ─► Pump (chunks, several at once) ─► storage
-    CLOSE ─► fill what is missing from the old file ─► drain ─► finish_write ─► only now: OK
-    anything else that ends it ─► abort_write
+    WRITE ─► UploadPipeline: Assembly (in memory, in order) ─► ChunkSender (several at once) ─► storage
+    CLOSE ─► fill gaps from the base ─► drain ─► finish_write ─► only now: OK
+    any other end ─► abort_write
 
-With `rewrite = "spool"`, what is sent is kept in a spool file too; a write that goes back behind it throws
-the upload away and goes on in the spool, which CLOSE sends again from the start.
+With `rewrite = "spool"`, sent chunks are also kept in a spool file. A write to a position that has been sent
+drops the upload and continues in the spool, which CLOSE sends again from the start.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from s3sftp.telemetry import get_logger
 _log = get_logger(__name__)
 
 MAX_SIZE = (1 << 63) - 1
-"""What offsets and sizes of files can be, as POSIX has it."""
+"""The maximum offset and size of a file, as in POSIX."""
 _PIECE_BYTES = 1 << 20
 _NOTHING: tuple[float | None, int | None] = (None, None)
 
@@ -34,7 +34,10 @@ _NOTHING: tuple[float | None, int | None] = (None, None)
 async def set_stored_attributes(
     backend: CompleteBackend, place: Place, mtime: float | None, mode: int | None, session: Session
 ) -> bool:
-    """Set what is given of a stored file, in one step; whether the storage did. Raises NotFound."""
+    """Set the given attributes of a stored file, in one step. Returns whether the storage can keep them.
+
+    Raises NotFound: if there is no file.
+    """
     if mode is not None:
         return await backend.set_attributes(place, mtime, mode, session)
     return mtime is None or await backend.set_mtime(place, mtime, session)
@@ -42,21 +45,21 @@ async def set_stored_attributes(
 
 @dataclass(frozen=True, slots=True)
 class _Clone:
-    """The whole new file is a copy of this one, made inside the storage."""
+    """The file of which the whole new file is a copy, made inside the storage."""
 
     place: Place
     info: FileInfo
 
 
 class Writer:
-    """Puts one file together and publishes it. Its calls come one at a time, in the client's order."""
+    """Assembles one file and commits it. The caller makes one call at a time, in the client's order."""
 
     def __init__(
         self, tools: WriterResources, place: Place, mode: WriteMode, session: Session, base: FileInfo | None
     ) -> None:
-        """`base` is the present file when it is known already; unknown is asked for only if it matters."""
+        """`base` is the stored file if it is known; otherwise the storage is asked only if it matters."""
         self.place = place
-        """Where it is published."""
+        """Where the file will be committed."""
         self.opened_at = time.time()
         self.written = 0
         self._published: FileInfo | None = None
@@ -67,7 +70,7 @@ class Writer:
         self._assembly = self._transit.assembly
         self._clone: _Clone | None = None
         self._given = _NOTHING
-        """Modification time and permissions that were set since OPEN."""
+        """The modification time and permissions that were set since the OPEN."""
         self._spool: SpoolFile | None = None
         self._spooled = False
         self._failure: Exception | None = None
@@ -75,13 +78,13 @@ class Writer:
             self._transit.before_send = self._mirror
 
     def fail(self, error: Exception) -> None:
-        """A WRITE of the client's was refused before it came here: the file would not be whole."""
+        """Fail the upload, because a WRITE of the client was refused elsewhere and its bytes are missing."""
         self._failure = self._failure or error
 
     async def begin(self) -> None:
-        """Let the backend refuse now what it would refuse at the first chunk.
+        """Begin the upload, so that the backend can refuse it now and not only at the first chunk.
 
-        Costs no request where beginning is free: then the old file is asked for only if it matters.
+        Costs no request if beginning is free for the backend: then the base is looked up only if it matters.
         """
         if not self._tools.backend.begin_is_free:
             await self._transit.find_base()
@@ -90,16 +93,16 @@ class Writer:
 
     @property
     def size(self) -> int:
-        """Bytes of the file so far."""
+        """The size of the file so far, in bytes."""
         return self._clone.info.size if self._clone is not None else self._assembly.length
 
     def begin_with(self, mtime: float | None, mode: int | None) -> None:
-        """What OPEN says that a new file shall have: it goes with what is uploaded, and changes no file that
-        is left as it was."""
+        """Set the attributes that OPEN gives to a new file. They apply to an upload, not to a file that is
+        left unchanged."""
         self._transit.mtime, self._transit.mode = mtime, mode
 
     def set_attributes(self, mtime: float | None, mode: int | None) -> None:
-        """What the file's modification time and permission bits shall be; None: as it is."""
+        """Set the modification time and permissions that the file will have. None leaves one unchanged."""
         given_mtime, given_mode = self._given
         self._given = (given_mtime if mtime is None else mtime, given_mode if mode is None else mode)
         if mtime is not None:
@@ -109,13 +112,13 @@ class Writer:
 
     @property
     def published(self) -> FileInfo | None:
-        """What the storage has accepted, from the moment on in which it has confirmed it; None before that,
-        and for a file that was left as it was."""
+        """The committed file, as soon as the storage has confirmed it; None before that, and for a file that
+        was left unchanged."""
         return self._published or self._transit.stored
 
     @property
     def is_untouched(self) -> bool:
-        """Whether it is only open, so that closing it changes no file that is there."""
+        """Whether nothing was written, truncated or set, so that CLOSE does not change an existing file."""
         assembly, mode = self._assembly, self.mode
         given = self._given != _NOTHING
         changed = self.written or assembly.touched or self._clone or given
@@ -123,18 +126,18 @@ class Writer:
 
     @property
     def has_failed(self) -> bool:
-        """Whether a call has failed, so that nothing can be published any more."""
+        """Whether a call has failed, so that the file cannot be committed any more."""
         return self._failure is not None
 
     @property
     def is_bound(self) -> bool:
-        """Whether bytes of the old file are on their way inside the storage: it can be published under that
-        name alone, and only while the old file is there."""
+        """Whether the upload contains bytes of the base that the storage copies: it can then be committed
+        only under that name, and only while the base is there."""
         return self._transit.has_sent and self._transit.old.kept
 
     @property
     def size_if_known(self) -> int | None:
-        """Bytes of the file so far; None if it depends on an old file that was not asked for."""
+        """The size of the file so far, in bytes; None if it depends on a base that is not known."""
         return self.size if self._knows_size else None
 
     @property
@@ -142,7 +145,8 @@ class Writer:
         return self._clone is not None or self._assembly.base_known or self._assembly.resized
 
     def try_write(self, offset: int, data: memoryview) -> bool:
-        """Take the bytes if nothing has to be waited for; False: `write` must be called."""
+        """Accept bytes at an offset if that needs no waiting. Returns False, with nothing done, if `write`
+        must be called."""
         if self._failure is not None or self._clone is not None or self._spooled or self.mode.append:
             return False
         with self._failing_for_good():
@@ -153,7 +157,8 @@ class Writer:
     async def write(self, offset: int, data: bytes | memoryview) -> None:
         """Write bytes at an offset; returns when there is room for more.
 
-        Raises Unsupported for a write that cannot be put in order, and the failure of an earlier chunk.
+        Raises Unsupported: if the position was already sent or is too far ahead; InvalidRequest: if it is
+        beyond `MAX_SIZE`; Busy: if the byte budget has no room; and the failure of an earlier chunk.
         """
         with self._failing_for_good():
             await self._before_write(offset)
@@ -171,7 +176,11 @@ class Writer:
             self.written += len(data)
 
     async def read(self, offset: int, length: int) -> bytes:
-        """Read back, from memory, the spool or the old file. Raises Unsupported for what is in storage."""
+        """Read bytes back from memory, the spool or the base, fewer than `length` only at the end of the
+        file.
+
+        Raises Unsupported: if the bytes were already sent to the storage.
+        """
         with self._failing_for_good():
             await self._unclone()
         await self._transit.find_base()
@@ -183,13 +192,13 @@ class Writer:
         return b"".join(pieces)
 
     async def stat(self) -> FileInfo:
-        """The file as it would be if it were closed now."""
+        """The file as a CLOSE would store it now."""
         if not self._assembly.resized:
             await self._transit.find_base()
         return self._as_it_is(self.size)
 
     async def stat_snapshot(self, size: int | None) -> FileInfo:
-        """`stat` while another call is under way, without its changes; `size` if it is known already."""
+        """Like `stat`, while another call runs, whose changes it does not show. `size`: if it is known."""
         if size is None:
             size = self.size
             if not self._knows_size:
@@ -203,7 +212,10 @@ class Writer:
         return FileInfo.file(size, self.opened_at if mtime is None else mtime, mode=mode)
 
     async def resize(self, size: int) -> None:
-        """FSETSTAT with a size: cut off or enlarge. Raises Unsupported below what was already sent."""
+        """Truncate or enlarge the file, for FSETSTAT with a size.
+
+        Raises Unsupported: if `size` is less than what was already sent to the storage.
+        """
         with self._failing_for_good():
             self._transit.raise_failure()
             if self._clone is not None and size == self.size:
@@ -218,19 +230,19 @@ class Writer:
                 self._spool.cut_off(size)
 
     def copy_whole(self, place: Place, info: FileInfo) -> bool:
-        """Become a copy of a whole file, made by the storage at CLOSE; False if that cannot be any more."""
+        """Become a copy of a whole file, made by the storage at CLOSE. Returns False if it is too late."""
         if not self.mode.truncate or self.mode.exclusive or self._assembly.touched or self._clone:
             return False
         self._clone = _Clone(place, info)
         return True
 
     async def sync(self) -> None:
-        """Wait until every full chunk is stored; publishes nothing. Raises the failure of a chunk."""
+        """Wait until every chunk that was sent is stored. Commits nothing. Raises the failure of a chunk."""
         with self._failing_for_good():
             await self._transit.drain()
 
     async def close(self) -> FileInfo:
-        """Publish the file and return what is now stored; after an error nothing is published."""
+        """Commit the file and return it as stored. After an error nothing has become visible."""
         try:
             if self._failure is not None:
                 raise self._failure
@@ -241,15 +253,14 @@ class Writer:
             await self._let_go()
 
     def take_over(self) -> None:
-        """The upload, of which nothing is stored, was given the name of a stored file: that is replaced, and
-        none of its bytes are kept."""
+        """Replace a stored file whose name the upload has got by a rename, and keep none of its bytes."""
         mode = replace(self.mode, truncate=True, exclusive=False)
         if self._transit.take_over(mode):
             self.mode = mode
 
     async def move(self, place: Place) -> bool:
-        """Publish under another name, to which the old file has been moved; False: what was sent already is
-        bound to the name so far. Raises Changed."""
+        """Move the upload to another place, to which its base has been moved. Returns False if chunks have
+        been sent, which binds the upload to its place. Raises Changed: if the base is not there."""
         with self._transit.calling():
             if not await self._transit.move(place):
                 return False
@@ -257,7 +268,7 @@ class Writer:
         return True
 
     async def abort(self) -> None:
-        """Throw everything away."""
+        """Abort the upload and release everything. Later calls fail."""
         self._failure = self._failure or InvalidRequest("the upload was aborted")
         await self._let_go()
 
@@ -280,8 +291,10 @@ class Writer:
         return self._published
 
     async def _require(self, base: FileInfo | None) -> None:
-        """The file will be what is there already, or was decided by nothing being there: raises Changed when
-        that is not so any more. What was known of it may be as old as the OPEN."""
+        """Check that the stored file is still `base`, which may have been looked up at the OPEN.
+
+        Raises Changed: if it is another version, or if `base` is None and a file is there.
+        """
         await self._tools.backend.require_version(self.place, base, self._session)
 
     async def _commit_clone(self, clone: _Clone) -> FileInfo:
@@ -291,8 +304,7 @@ class Writer:
         return await self._with_attributes(self._published, self._transit.mtime, self._transit.mode)
 
     async def _with_attributes(self, info: FileInfo, mtime: float | None, mode: int | None) -> FileInfo:
-        """Set the time and the permissions of a file that is stored already; what cannot be kept does not
-        fail it."""
+        """Set the time and permissions of the stored file. Logs a failure, which does not fail the commit."""
         try:
             await set_stored_attributes(self._tools.backend, self.place, mtime, mode, self._session)
         except StorageError as error:
@@ -301,14 +313,14 @@ class Writer:
 
     @property
     def _may_keep_base(self) -> bool:
-        """Whether bytes of an old file could survive; if not, it need not be asked for."""
+        """Whether the file may keep bytes of a base. If not, the storage need not be asked for it."""
         start, _ = self._assembly.gap()
         is_complete = start >= self._assembly.length
         return not (is_complete and self._assembly.resized)
 
     @property
     def _is_decided_by_absence(self) -> bool:
-        """Whether the file would be another one if there were an old one."""
+        """Whether the content of the file depends on there being no base."""
         return not self.mode.truncate and not self.mode.exclusive and self._may_keep_base
 
     def _is_unchanged(self, base: FileInfo) -> bool:
@@ -325,7 +337,7 @@ class Writer:
             await self._transit.find_base()
 
     async def _unclone(self) -> None:
-        """Something else than the whole copy is wanted: fetch the bytes and write them."""
+        """Turn a copy of a whole file into an ordinary upload: read its bytes and write them."""
         if self._clone is None:
             return
         clone, self._clone = self._clone, None
@@ -335,7 +347,7 @@ class Writer:
             await self.write(start, await read_bytes(self._tools.backend, place, info, start, stop, session))
 
     async def _read_piece(self, offset: int, stop: int) -> bytes:
-        """Some bytes from `offset` on, up to `stop` at most."""
+        """Some bytes from `offset` on, at least one and at most up to `stop`."""
         held = self._assembly.peek(offset, stop - offset)
         if held is not None:
             return held
@@ -359,11 +371,14 @@ class Writer:
         return self._spool
 
     async def _mirror(self, offset: int, data: bytes) -> None:
-        """Keep what is about to be sent, so that it can be sent again."""
+        """Write a chunk to the spool before it is sent, so that it can be sent again."""
         await (await self._open_spool()).write(offset, data)
 
     async def _go_on_in_spool(self, reason: RewriteNeeded) -> None:
-        """Throw away what was sent: from now on everything goes to the spool, and is sent at CLOSE."""
+        """Drop what was sent. From now on everything goes to the spool, and CLOSE sends it.
+
+        Raises Unsupported: if `rewrite` is not `spool`.
+        """
         if self._tools.options.rewrite != "spool":
             raise Unsupported(f"cannot write there: {reason}")
         spool = await self._open_spool()
@@ -378,7 +393,7 @@ class Writer:
         self._assembly.length = max(self._assembly.length, offset + len(data))
 
     async def _replay(self) -> None:
-        """Send the spool from the start, as if the client had written it in order."""
+        """Send the spool from the start, as if the client had written its bytes in order."""
         spool, length = await self._open_spool(), self._assembly.length
         await self._transit.find_base()
         for start, stop in spool.extents:
@@ -392,7 +407,7 @@ class Writer:
 
     @contextmanager
     def _failing_for_good(self) -> Iterator[None]:
-        """A failed call fails the file: what the client believes to be written would not be whole."""
+        """Make a failed call fail all later ones, because the file would lack bytes from the client."""
         if self._failure is not None:
             raise self._failure
         try:
