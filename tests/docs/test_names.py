@@ -34,6 +34,12 @@ def test_the_architecture_names_every_module() -> None:
     assert tool.page(text) == text, "docs/architecture.md is not up to date: run make docs"
 
 
+def test_the_files_that_the_architecture_names_exist() -> None:
+    named = set(re.findall(r"`([a-z0-9_/]+\.py)`", (ROOT / "docs/architecture.md").read_text("utf-8")))
+    files = [f"/{file.relative_to(ROOT)}" for file in ROOT.glob("*/**/*.py") if ".venv" not in file.parts]
+    assert {name for name in named if not any(file.endswith(f"/{name}") for file in files)} == set()
+
+
 def _tool(name: str) -> ModuleType:
     spec = importlib.util.spec_from_file_location(name, ROOT / f"docs/tools/{name}.py")
     assert spec is not None
