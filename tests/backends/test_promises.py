@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
 
@@ -10,6 +10,7 @@ import pytest
 
 from s3sftp.testing import BackendPromises, Subject
 from s3sftp.testing.promises import SequencePromises
+from s3sftp.testing.storage import Storage
 from testbed.s3_store import Store
 from tests.backends.storages import in_memory, on_s3
 
@@ -34,6 +35,21 @@ class TestS3OnSeaweed(BackendPromises):
 
     def open_storage(self) -> AbstractAsyncContextManager[Subject]:
         return on_s3(self.store, cache_seconds=REMEMBERS_SECONDS)
+
+    def test_a_copy_has_the_content_and_leaves_the_source(self, storage: Storage) -> None:
+        _in_one_second(super().test_a_copy_has_the_content_and_leaves_the_source, storage)
+
+    def test_what_an_operation_returns_is_what_is_there(self, storage: Storage) -> None:
+        _in_one_second(super().test_what_an_operation_returns_is_what_is_there, storage)
+
+
+def _in_one_second(promise: Callable[[Storage], None], storage: Storage) -> None:
+    """Check a promise about the time of a copy. SeaweedFS replies with a time that it takes a moment after
+    the one that it stores, so the two differ if a second ends between them: then it is tried once more."""
+    try:
+        promise(storage)
+    except AssertionError:
+        promise(storage)
 
 
 class TestS3OnMoto(BackendPromises):
