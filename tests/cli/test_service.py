@@ -140,7 +140,7 @@ def test_openssh_is_told_of_a_service_killed_in_mid_upload(
 def test_a_service_that_is_not_there_at_the_start_may_come_later(place: Place) -> None:
     with place.server("--workers", "1") as server:
         server.wait_event("server.started")
-        server.wait_event(NOT_THERE)
+        server.wait_event("service.unreachable")
         with paramiko_on(server.port, place.key) as sftp:
             with pytest.raises(OSError, match=NOT_THERE):
                 sftp.stat("file")
