@@ -63,6 +63,11 @@ def reported_errors() -> Iterator[None]:
             raise
         print_error(f"s3sftp: {words}")
         sys.exit(1)
+    except Exception as error:
+        if not _is_interrupt(error):
+            raise
+        print_error("Aborted!")
+        sys.exit(1)
 
 
 def print_error(text: str) -> None:
@@ -70,6 +75,11 @@ def print_error(text: str) -> None:
     to do."""
     with contextlib.suppress(OSError, ValueError):
         print(printable(text, 4000), file=sys.stderr, flush=True)
+
+
+def _is_interrupt(error: Exception) -> bool:
+    """Whether Ctrl-C came while pydantic built a validator: it then raises its own error."""
+    return type(error).__name__ == "SchemaError" and "KeyboardInterrupt" in str(error)
 
 
 def _of_the_machine(error: OSError | MemoryError | RuntimeError) -> str | None:

@@ -19,8 +19,10 @@ from pathlib import Path
 import asyncssh
 import click
 import pytest
+from pydantic_core import SchemaError
 
 from s3sftp.cli import main
+from s3sftp.cli.error_messages import reported_errors
 from tests.cli.command_process import clean_environment, write_key_pair
 
 NOBODY_LISTENS = "http://127.0.0.1:9"
@@ -421,3 +423,12 @@ def test_ctrl_c_ends_a_command_at_any_time(shell: Shell, command: str, stage: st
             process.communicate()
     done = subprocess.CompletedProcess(process.args, process.returncode, output, errors)
     told(done, -signal.SIGINT, 0, 1)
+
+
+def test_ctrl_c_while_pydantic_builds_a_validator_is_no_traceback(capsys: pytest.CaptureFixture[str]) -> None:
+    """Its compiled code then raises an error of its own, which a real run meets only now and then."""
+    with pytest.raises(SystemExit) as ended, reported_errors():
+        raise SchemaError('Error building "literal" validator:\n  KeyboardInterrupt: ')
+    assert (ended.value.code, capsys.readouterr().err) == (1, "Aborted!\n")
+    with pytest.raises(SchemaError), reported_errors():
+        raise SchemaError("Unknown schema type")

@@ -33,7 +33,7 @@ def test_the_site_is_built_without_a_warning(site: Path) -> None:
 @pytest.mark.parametrize(
     ("page", "said"),
     [
-        ("reference/backends.html", "The root always is a directory."),
+        ("reference/backends.html", "The root is always a directory."),
         ("reference/errors.html", "the storage asks to slow down"),
     ],
 )
