@@ -106,6 +106,7 @@ def import_admin_port(options: ServerOptions) -> None:
     Imports write to much of the existing memory, which then is no longer shared with forked processes.
     """
     if options.admin.port is not None:
+        from s3sftp.admin import http_service as _http_service  # noqa: F401
         from s3sftp.telemetry import exposition as _exposition  # noqa: F401
 
 

@@ -35,13 +35,13 @@ def with_descendants(pid: int) -> dict[int, str]:
 NEEDED_AT_ONCE = ("s3sftp.admin.http_service", "s3sftp.telemetry.exposition", "encodings.idna")
 SHOW_WHAT_IS_SHARED = f"""
 import runpy, sys
-from s3sftp.cli import running
+from s3sftp.cli import server_process
 
 def forked(work):
     print([name for name in {NEEDED_AT_ONCE} if name not in sys.modules])
     sys.exit(0)
 
-running.fork_template = forked
+server_process.fork_template = forked
 runpy.run_module("s3sftp", run_name="__main__", alter_sys=True)
 """
 
