@@ -152,6 +152,19 @@ async def test_rename_is_copy_and_delete(open_backend: Opener, s3: S3, proxy: Fa
         await other.rename(place("newer"), place("newest"), ALICE, overwrite=True)
 
 
+async def test_a_directory_that_a_session_stores_files_in_is_looked_up_once_in_a_while(
+    backend: S3Backend, s3: S3, proxy: FaultProxy
+) -> None:
+    await s3.put("tenant/d/there", b"x")
+    with costing(proxy, HeadObject=1, ListObjectsV2=1):
+        await backend.recent_info(place("d"), ALICE)
+    await put(backend, "d/f", b"x")
+    with costing(proxy):
+        assert (await backend.recent_info(place("d"), ALICE)).is_dir
+    with costing(proxy, ListObjectsV2=1):  # what is not STAT still wants to know
+        assert (await backend.file_info(place("d"), ALICE)).is_dir
+
+
 async def test_what_rclone_does_after_an_upload_asks_for_nothing_that_is_known(
     backend: S3Backend, s3: S3, proxy: FaultProxy
 ) -> None:

@@ -86,6 +86,58 @@ def test_a_fact_is_its_session_s_alone(facts: MetadataCache) -> None:
     assert [known(facts, key, BOB) for key in "ab"] == ["unknown", "unknown"]
 
 
+def look_up(facts: MetadataCache, key: str, session: Session = ALICE) -> None:
+    facts.learn(key, session, DIRECTORY, facts.moment(), answers=False)
+
+
+def put(facts: MetadataCache, key: str, session: Session = ALICE) -> None:
+    with facts.changing(key, session) as change:
+        change.left(FILE)
+
+
+def answers(facts: MetadataCache, key: str, session: Session = ALICE) -> bool:
+    fact = facts.get(key, session)
+    return fact is not None and facts.may_answer(key, session, fact)
+
+
+def test_a_directory_answers_while_it_was_looked_up_and_changed_in_a_moment_ago(
+    facts: MetadataCache, clock: Clock
+) -> None:
+    look_up(facts, "d")
+    assert not answers(facts, "d")  # what a lookup told does not answer the next
+    put(facts, "d/e/f")
+    assert answers(facts, "d")
+    clock.now = 1.9
+    put(facts, "d/g")
+    assert answers(facts, "d")
+    clock.now = 2.0
+    assert not answers(facts, "d"), "changes in it prolong what a lookup told"
+    look_up(facts, "d")
+    assert answers(facts, "d")
+    clock.now = 3.9
+    assert not answers(facts, "d"), "a change is remembered for longer than cache_ttl"
+
+
+def test_a_directory_that_another_session_has_changed_in_answers_no_other(facts: MetadataCache) -> None:
+    look_up(facts, "d")
+    put(facts, "d/f", BOB)
+    assert not answers(facts, "d")
+
+
+def test_a_file_that_was_looked_up_does_not_answer_for_what_is_below_it(facts: MetadataCache) -> None:
+    facts.learn("d", ALICE, FILE, facts.moment(), answers=False)
+    put(facts, "d/f")
+    assert not answers(facts, "d")
+
+
+def test_a_change_that_fails_makes_no_directory_answer(facts: MetadataCache) -> None:
+    look_up(facts, "d")
+    with pytest.raises(OSError, match="no"), facts.changing("d/f", ALICE) as change:
+        change.left_something()
+        raise OSError("no")
+    assert not answers(facts, "d")
+
+
 @pytest.mark.parametrize("by", [ALICE, BOB], ids=["its own", "another"])
 def test_a_change_by_any_session_ends_what_all_believe_and_is_known_to_its_own(
     facts: MetadataCache, by: Session

@@ -2,7 +2,8 @@
 
 A client that lists a directory or stores a file asks for the same names a moment later. So the session keeps
 the metadata from its listings and changes for `ttl` seconds. The absence of a name is never cached, and no
-reply to a STAT answers the next one.
+reply to a STAT answers the next one, but for directories in which the session has just changed something:
+rclone looks at the directory before each file that it sends, and holds up all others meanwhile.
 
 Replies to HEAD and GET are cached too, but answer no client: they only make requests cheaper that the store
 accepts on the condition that the object is still that version.
@@ -17,10 +18,10 @@ from __future__ import annotations
 
 import time
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from s3sftp.backends.contract import FileInfo, Session
 from s3sftp.backends.s3.metadata.created_names import CreatedKind, CreatedNames
@@ -29,6 +30,9 @@ from s3sftp.backends.s3.metadata.version_cache import VersionCache
 
 _CHANGES_KEPT = 20_000
 """Maximum recent changes whose names are known. Any other name may have been changed before them."""
+
+_Key = TypeVar("_Key")
+_Value = TypeVar("_Value")
 
 Head = Mapping[str, Any]
 """A reply to HeadObject, or as much of one as a request of our own determines."""
@@ -79,6 +83,8 @@ class MetadataCache:
         self.rewritten = EquivalentVersions()
         self._made = made or CreatedNames()
         self._facts: OrderedDict[tuple[str, str], CachedMetadata] = OrderedDict()
+        self._changed_in: OrderedDict[tuple[str, str], float] = OrderedDict()
+        """When each session last changed something in each directory, the latest last."""
         self._changes = 0
         self._changed: OrderedDict[str, int] = OrderedDict()
         """The number of each key's latest change, the latest last."""
@@ -103,6 +109,16 @@ class MetadataCache:
             del self._facts[session.session_id, key]
             return None
         return fact
+
+    def may_answer(self, key: str, session: Session, fact: CachedMetadata) -> bool:
+        """Whether STAT may be answered by `fact`, which the session knows of the key: it has listed or
+        changed the name, or changed something in the directory, within the last `ttl` seconds."""
+        return fact.answers or (fact.info.is_dir and self._has_changed_in(key, session))
+
+    def seems_directory(self, key: str, session: Session) -> bool:
+        """Whether the session has seen a directory of that name, or changed something in it, a moment ago."""
+        fact = self.get(key, session)
+        return fact.info.is_dir if fact is not None else self._has_changed_in(key, session)
 
     def moment(self) -> ReadPoint:
         """Return the current read point.
@@ -172,6 +188,11 @@ class MetadataCache:
                     change.info, moment, head=change.head, time_unknown=change.time_unknown
                 )
                 self._keep(key, session, known)
+                self._note_changed_in(standing, session)
+
+    def _has_changed_in(self, directory: str, session: Session) -> bool:
+        changed_at = self._changed_in.get((session.session_id, directory))
+        return changed_at is not None and changed_at + self._ttl > self._clock()
 
     def _changed_at(self, key: str) -> int:
         return max(self._changed.get(key, 0), self._all_changed)
@@ -196,12 +217,19 @@ class MetadataCache:
         self._made.note_below(key)
 
     def _keep(self, key: str, session: Session, fact: CachedMetadata) -> None:
-        if not self._entries:
-            return
-        self._facts[session.session_id, key] = fact
-        self._facts.move_to_end((session.session_id, key))
-        while len(self._facts) > self._entries:
-            self._facts.popitem(last=False)
+        self._put(self._facts, (session.session_id, key), fact)
+
+    def _note_changed_in(self, directories: Iterable[str], session: Session) -> None:
+        now = self._clock()
+        for directory in directories:
+            self._put(self._changed_in, (session.session_id, directory), now)
+
+    def _put(self, entries: OrderedDict[_Key, _Value], key: _Key, value: _Value) -> None:
+        """Add an entry as the latest one, and drop the oldest ones that are too many."""
+        entries[key] = value
+        entries.move_to_end(key)
+        while len(entries) > self._entries:
+            entries.popitem(last=False)
 
 
 class PendingChange:

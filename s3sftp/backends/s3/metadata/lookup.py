@@ -42,7 +42,7 @@ class Lookup:
             return FileInfo.directory()
         key = self._keys.key_of(place)
         fact = self._facts.get(key, session)
-        if fact is None or not fact.answers:
+        if fact is None or not self._facts.may_answer(key, session, fact):
             return await self.info(place, session)
         if fact.time_unknown and fact.info.is_dir:
             return await self._ask_marker(place, key, session, fact)
@@ -54,17 +54,16 @@ class Lookup:
         """Look up a file or directory. A key that is both counts as the file.
 
         A file costs one HEAD; a directory, or nothing, costs one LIST more. If the session has seen a
-        directory, it costs one LIST. With `is_unlikely`, when probably nothing exists, so does a missing
-        name, and a file costs one LIST more.
+        directory, or changed something in it, it costs one LIST. With `is_unlikely`, when probably nothing
+        exists, so does a missing name, and a file costs one LIST more.
 
         Raises NotFound: if there is neither.
         """
         if place.is_root:
             return FileInfo.directory()
         key = self._keys.key_of(place)
-        fact = self._facts.get(key, session)
         moment = self._facts.moment()
-        if is_unlikely or (fact is not None and fact.info.is_dir):
+        if is_unlikely or self._facts.seems_directory(key, session):
             known, info = await self._listed(key)
             if known:
                 return self._found(key, session, info, moment)
