@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import re
 from pathlib import Path
 from typing import get_args
@@ -13,6 +12,7 @@ from pydantic import BaseModel
 from s3sftp.app.options import ServerOptions
 from s3sftp.config import is_size
 from tests.limits.operations import OPERATIONS, WITH_THE_JOURNAL_IN_THE_BUCKET, shown
+from tests.support.loaded_files import load
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -104,9 +104,4 @@ def _has_test(file: Path, name: str) -> bool:
 
 
 def _tool(name: str):  # type: ignore[no-untyped-def]
-    spec = importlib.util.spec_from_file_location(name, DOCS / "tools" / f"{name}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load(DOCS / "tools" / f"{name}.py")

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import ast
-import importlib.util
 import re
 from collections import defaultdict
 from pathlib import Path
-from types import ModuleType
+
+from tests.support.loaded_files import load
 
 ROOT = Path(__file__).parents[2]
 
@@ -29,7 +29,7 @@ def test_the_glossary_names_types_that_exist() -> None:
 
 
 def test_the_architecture_names_every_module() -> None:
-    tool = _tool("modules")
+    tool = load(ROOT / "docs/tools/modules.py")
     text = tool.PAGE.read_text("utf-8")
     assert tool.page(text) == text, "docs/architecture.md is not up to date: run make docs"
 
@@ -38,12 +38,3 @@ def test_the_files_that_the_architecture_names_exist() -> None:
     named = set(re.findall(r"`([a-z0-9_/]+\.py)`", (ROOT / "docs/architecture.md").read_text("utf-8")))
     files = [f"/{file.relative_to(ROOT)}" for file in ROOT.glob("*/**/*.py") if ".venv" not in file.parts]
     assert {name for name in named if not any(file.endswith(f"/{name}") for file in files)} == set()
-
-
-def _tool(name: str) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(name, ROOT / f"docs/tools/{name}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module

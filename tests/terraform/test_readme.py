@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import importlib.util
 import re
 
 import pytest
 
+from tests.support.loaded_files import load
 from tests.support.terraform import MODULES, ROOT, TREE
 
-_spec = importlib.util.spec_from_file_location("readme", ROOT / "docs/tools/terraform.py")
-assert _spec is not None
-assert _spec.loader is not None
-readme = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(readme)
+readme = load(ROOT / "docs/tools/terraform.py", "readme")
 
 
 @pytest.mark.parametrize("at", MODULES)
