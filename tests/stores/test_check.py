@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
-import sys
 
 import pytest
 
 from s3sftp.backends.s3.features import Feature
+from tests.cli.command_process import s3sftp
 from tests.conftest import given_store
 from tests.stores.lacks import LACKS
 from tests.support.server import Server
@@ -30,13 +28,8 @@ def _declared_stores_only(request: pytest.FixtureRequest) -> None:
 
 
 def test_the_check_finds_what_the_store_lacks(server: Server) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "s3sftp", "check", "--config", str(server.config_file)],
-        env={**os.environ, **server.store.environment(), "HOME": str(server.directory)},
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
+    environ = {**server.store.environment(), "HOME": str(server.directory)}
+    done = s3sftp("check", "--config", str(server.config_file), **environ)
     described = re.search(r"s3\.lacks = \[(.*?)\] describes it", done.stdout)
     told = set(re.findall(r'"(.*?)"', described[1])) if described else set()
     name = server.store.name
