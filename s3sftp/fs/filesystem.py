@@ -1,4 +1,10 @@
-"""Implements the file operations of one session: resolve and authorize a path, then act on its place."""
+"""Implements the file operations of one session: resolve and authorize a path, then act on its place.
+
+A name may belong to what is stored, to an upload that is still open, or to both. The user's latest upload
+answers STAT as long as nothing has been stored or removed under its name since it was opened. REMOVE and
+RENAME act on what is stored first; where nothing is, they act on the upload. Everything else is about what
+is stored.
+"""
 
 from __future__ import annotations
 
