@@ -163,6 +163,9 @@ async def test_a_directory_that_a_session_stores_files_in_is_looked_up_once_in_a
         assert (await backend.recent_info(place("d"), ALICE)).is_dir
     with costing(proxy, ListObjectsV2=1):  # what is not STAT still wants to know
         assert (await backend.file_info(place("d"), ALICE)).is_dir
+    await put(backend, "new/f", b"x")
+    with costing(proxy, ListObjectsV2=1):  # which is likely a directory, so no HEAD goes before
+        assert (await backend.recent_info(place("new"), ALICE)).is_dir
 
 
 async def test_what_rclone_does_after_an_upload_asks_for_nothing_that_is_known(
