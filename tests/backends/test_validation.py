@@ -44,7 +44,7 @@ RIGHT: list[tuple[Any, object]] = [
 ]
 
 
-@pytest.mark.parametrize(("type_", "value"), RIGHT, ids=str)
+@pytest.mark.parametrize(("type_", "value"), RIGHT)
 def test_what_the_contract_says_passes(type_: Any, value: object) -> None:
     expected = None if type_ is type(None) else value
     assert CHECKS[type_](value) == expected
