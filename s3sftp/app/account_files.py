@@ -10,53 +10,9 @@ from __future__ import annotations
 
 import json
 import os
-from base64 import b64decode, b64encode
 from collections.abc import Iterable, Iterator
-from datetime import datetime
-from types import MappingProxyType
-from typing import Any
 
-from s3sftp.auth import Account, Accounts, AllowedSources, AuthorizedKey, Identity
-
-
-def account_to_line(name: str, account: Account) -> bytes:
-    """One account as a line, credentials included."""
-    identity = account.identity
-    fields = (
-        name,
-        identity.user,
-        identity.prefix,
-        identity.read_only,
-        identity.directories,
-        dict(identity.attributes),
-        account.password_hash,
-        [_fields_of(key) for key in account.keys],
-    )
-    return json.dumps(fields).encode("ascii") + b"\n"
-
-
-def account_from_line(line: bytes) -> tuple[str, Account]:
-    """The account in a line, with its user name."""
-    name, user, prefix, read_only, directories, attributes, password_hash, keys = json.loads(line)
-    identity = Identity(user, prefix, read_only, tuple(directories), MappingProxyType(attributes))
-    return name, Account(identity, password_hash, tuple(_key_of(fields) for fields in keys))
-
-
-def _fields_of(key: AuthorizedKey) -> list[Any]:
-    return [
-        b64encode(key.public_data).decode("ascii"),
-        [sources.patterns for sources in key.sources],
-        key.expires.isoformat() if key.expires else None,
-    ]
-
-
-def _key_of(fields: list[Any]) -> AuthorizedKey:
-    data, sources, expires = fields
-    return AuthorizedKey(
-        b64decode(data),
-        tuple(map(AllowedSources, sources)),
-        datetime.fromisoformat(expires) if expires else None,
-    )
+from s3sftp.auth import Accounts, account_from_line, account_to_line
 
 
 def write_account_changes(first: Accounts, now: Accounts) -> int:

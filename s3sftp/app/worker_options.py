@@ -14,9 +14,9 @@ from pathlib import Path
 from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 
-from s3sftp.app.account_files import account_from_line, account_to_line, memory_file
+from s3sftp.app.account_files import memory_file
 from s3sftp.app.options import ServerOptions
-from s3sftp.auth import Accounts
+from s3sftp.auth import Accounts, account_from_line, account_to_line
 from s3sftp.backends.registry import BUILT_IN
 from s3sftp.config import DIVIDED, Options
 from s3sftp.workers import default_workers

@@ -14,7 +14,7 @@ from types import MappingProxyType
 from s3sftp.auth.authorized_keys import AuthorizedKey, FoundKeys, KeyProblem, keys_in
 from s3sftp.auth.identity import Identity
 from s3sftp.auth.key_entries import MAX_BYTES
-from s3sftp.auth.options import UserOptions
+from s3sftp.auth.user_options import UserOptions
 from s3sftp.config import SourceFiles
 from s3sftp.errors import ConfigurationError
 from s3sftp.telemetry import get_logger

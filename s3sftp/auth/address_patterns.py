@@ -6,6 +6,10 @@ import ipaddress
 import re
 from collections.abc import Callable
 from fnmatch import fnmatchcase
+from typing import Any
+
+from pydantic import GetCoreSchemaHandler
+from pydantic_core import CoreSchema, core_schema
 
 _WILDCARD = re.compile(r"[0-9a-f.:*?]+")
 
@@ -30,6 +34,16 @@ class AllowedSources:
                 self._denied.append(_matcher(text[1:]))
             else:
                 self._allowed.append(_matcher(text))
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        """As an option or in JSON it is the text of its patterns."""
+        text = core_schema.no_info_after_validator_function(cls, core_schema.str_schema())
+        return core_schema.json_or_python_schema(
+            json_schema=text,
+            python_schema=core_schema.union_schema([core_schema.is_instance_schema(cls), text]),
+            serialization=core_schema.plain_serializer_function_ser_schema(lambda each: each.patterns),
+        )
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, AllowedSources) and self.patterns == other.patterns

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 import asyncssh
+from pydantic import Base64Bytes
 
 from s3sftp.auth.address_patterns import AllowedSources
 from s3sftp.auth.key_entries import KEY_START, KeyEntry, UnusableKey, decode_key_text, key_entries
@@ -60,7 +61,7 @@ _DAMAGED = "copied in part, or changed on the way: ask for the file of the publi
 class AuthorizedKey:
     """A key that opens an account, optionally only from some addresses or until some time."""
 
-    public_data: bytes
+    public_data: Base64Bytes
     sources: tuple[AllowedSources, ...] = ()
     """Every one of them has to allow the address."""
     expires: datetime | None = None

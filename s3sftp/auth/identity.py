@@ -5,6 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
+from typing import Annotated
+
+from pydantic import AfterValidator, PlainSerializer
+
+Attributes = Annotated[
+    Mapping[str, str], AfterValidator(MappingProxyType), PlainSerializer(dict, return_type=dict[str, str])
+]
+"""Texts by name, read-only."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,5 +26,5 @@ class Identity:
     read_only: bool = False
     directories: tuple[str, ...] = ()
     """Directories that are listed even while they are empty."""
-    attributes: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    attributes: Attributes = field(default_factory=lambda: MappingProxyType({}))
     """Further facts from authentication, such as a tenant id; passed to the storage."""
