@@ -13,10 +13,9 @@ import pytest
 
 from s3sftp.backends.errno_map import error_from_posix_name
 from s3sftp.backends.service import wire
-from s3sftp.backends.service.callbacks import EVERYTHING
-from s3sftp.backends.service.handshake import MIN_FRAME_BYTES, ServerHello, ServiceHello
+from s3sftp.backends.service.framing import pack, unpack
+from s3sftp.backends.service.handshake import EVERYTHING, MIN_FRAME_BYTES, ServerHello, ServiceHello
 from s3sftp.backends.service.messages import MESSAGES, PIECE_BYTES, Message
-from s3sftp.backends.service.packing import pack, unpack
 from s3sftp.errors import StorageError
 
 PAGE = (Path(__file__).parents[2] / "docs" / "backend-service.md").read_text("utf-8")

@@ -14,11 +14,10 @@ from typing import Any
 from opentelemetry.trace import SpanKind
 
 from s3sftp.backends.service import codecs, wire
-from s3sftp.backends.service.framing import STREAM_BYTES, FrameStream, FrameTooLong
+from s3sftp.backends.service.framing import STREAM_BYTES, FrameStream, FrameTooLong, MalformedMessage
 from s3sftp.backends.service.handshake import ServerHello, ServiceHello
 from s3sftp.backends.service.messages import Message, UploadStarted, WriteFile
 from s3sftp.backends.service.options import ServiceOptions
-from s3sftp.backends.service.packing import MalformedMessage
 from s3sftp.backends.service.stub import Caller
 from s3sftp.errors import NoSpace, StorageFailure, TimedOut
 from s3sftp.telemetry import get_logger, span

@@ -12,13 +12,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Collection, Mapping
+from contextlib import aclosing
 from contextvars import copy_context
 from datetime import timedelta
 
 from s3sftp.backends.contract import Backend
+from s3sftp.backends.service.dispatcher import Dispatcher
 from s3sftp.backends.service.messages import Message
 from s3sftp.backends.service.stub import Caller, stub_for
 from s3sftp.errors import StorageFailure, TimedOut
+from s3sftp.runtime.cancellation import is_own_cancellation
 from s3sftp.telemetry import current_trace_context
 
 
@@ -172,3 +175,33 @@ class Mailbox(Caller):
 
 def _not_there() -> StorageFailure:
     return StorageFailure("storage service is not there", detail="no task receives its messages")
+
+
+async def serve(mailbox: Mailbox, backend: Backend, *, at_once: int = 256) -> None:
+    """Start the backend, answer the calls of a mailbox, and stop the backend when cancelled.
+
+    Each call is answered in a task of its own, so that none waits for another, with at most `at_once` tasks.
+    Work is cancelled when its call is abandoned. At the end every upload is aborted.
+    """
+    answers, room = Dispatcher(backend), asyncio.Semaphore(at_once)
+
+    async def answer(letter: PendingCall) -> None:
+        async with room:
+            try:
+                letter.reply(await answers.answer(letter.message))
+            except (Exception, asyncio.CancelledError) as error:
+                if not isinstance(error, Exception):
+                    if is_own_cancellation():
+                        raise
+                    error = StorageFailure(detail="the call was cancelled by something of its own")
+                letter.fail(error)
+
+    try:
+        await backend.start()
+        async with asyncio.TaskGroup() as tasks, aclosing(mailbox.letters()) as letters:
+            async for letter in letters:
+                task = tasks.create_task(answer(letter), context=letter.context)
+                letter.when_abandoned(task.cancel)
+    finally:
+        await answers.end()
+        await backend.stop()

@@ -26,7 +26,7 @@ from s3sftp.backends.contract import (
 )
 from s3sftp.backends.operations import OPERATIONS, names_of
 from s3sftp.backends.service import messages as ask
-from s3sftp.backends.service.callbacks import callback_problem
+from s3sftp.backends.service.handshake import callback_problem
 from s3sftp.backends.service.messages import MESSAGES, PIECE_BYTES, Message, Page, UploadStarted
 from s3sftp.errors import ConfigurationError, StorageError, StorageFailure
 from s3sftp.telemetry import get_logger

@@ -16,8 +16,8 @@ from typing import Any, get_type_hints
 from s3sftp.backends.errno_map import error_from_oserror, error_from_posix_name, posix_name_of
 from s3sftp.backends.service import codecs
 from s3sftp.backends.service.codecs import FROM_WIRE, TO_WIRE
+from s3sftp.backends.service.framing import MalformedMessage, plain
 from s3sftp.backends.service.messages import MESSAGES, Message
-from s3sftp.backends.service.packing import MalformedMessage, plain
 from s3sftp.errors import StorageError, StorageFailure, Unsupported
 from s3sftp.telemetry.escape import printable
 

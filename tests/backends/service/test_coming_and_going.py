@@ -18,8 +18,7 @@ from s3sftp.backends.complete import complete
 from s3sftp.backends.contract import CompleteBackend
 from s3sftp.backends.memory import MemoryBackend
 from s3sftp.backends.service import serve_unix
-from s3sftp.backends.service.framing import FrameStream
-from s3sftp.backends.service.handshake import MAX_HELLO_BYTES
+from s3sftp.backends.service.framing import MAX_HELLO_BYTES, FrameStream
 from s3sftp.backends.spool import SpoolQuota
 from s3sftp.errors import ConfigurationError, StorageFailure
 from tests.backends.partial_backends import STREAMING, with_only

@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from s3sftp.backends import Entry, FileInfo, Finish, Kind, Place, Session, Usage, WriteIntent
 from s3sftp.backends.errno_map import ERROR_OF_NAME, posix_name_of
 from s3sftp.backends.service import wire
+from s3sftp.backends.service.framing import MalformedMessage, pack, unpack
 from s3sftp.backends.service.messages import MESSAGES, Message, Page, UploadStarted
-from s3sftp.backends.service.packing import MalformedMessage, pack, unpack
 from s3sftp.errors import StorageError, StorageFailure, Unsupported
 
 PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
