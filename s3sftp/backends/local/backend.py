@@ -26,13 +26,10 @@ from s3sftp.backends.local import namespace, stale_uploads
 from s3sftp.backends.local.directory_scan import DirectoryScan
 from s3sftp.backends.local.file_info import info_of
 from s3sftp.backends.local.options import LocalOptions
-from s3sftp.backends.local.range_copy import PIECE_BYTES, copy_range
-from s3sftp.backends.local.root import Root, open_root
-from s3sftp.backends.local.source_file import SourceFile
+from s3sftp.backends.local.source_file import PIECE_BYTES, SourceFile, copy_range
 from s3sftp.backends.local.threads import DiskThreads
-from s3sftp.backends.local.tree import DirectoryTree
-from s3sftp.backends.local.uncommitted_file import UncommittedFile
-from s3sftp.backends.local.uploads import LocalUpload, contract_violation
+from s3sftp.backends.local.tree import DirectoryTree, Root, open_root
+from s3sftp.backends.local.uploads import LocalUpload, UncommittedFile, contract_violation
 from s3sftp.errors import IsADirectory
 from s3sftp.telemetry import get_logger
 
