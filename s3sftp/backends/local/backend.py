@@ -80,7 +80,7 @@ class LocalBackend(CompleteBackend):
     # names
 
     async def file_info(self, place: Place, session: Session) -> FileInfo:
-        return info_of(await self._threads.run(self._tree.look, place))
+        return info_of(await self._threads.run(self._tree.stat, place))
 
     async def list_dir(self, place: Place, session: Session) -> AsyncIterator[Sequence[Entry]]:
         scan = DirectoryScan(self._tree, place)
@@ -109,7 +109,7 @@ class LocalBackend(CompleteBackend):
             size = (await self._threads.run(opened.open, version)).size
             await self._threads.run(file.open)
             await self._copy(opened, 0, size, file, 0)
-            return await self._threads.run(file.publish, mtime=None, exclusive=False, base=None)
+            return await self._threads.run(file.complete, mtime=None, exclusive=False, base=None)
         finally:
             try:
                 await self._threads.surely(opened.close)
@@ -188,7 +188,7 @@ class LocalBackend(CompleteBackend):
         base = ours.intent.base if finish.base_kept else None
         version = base.version if base else None
         info = await self._threads.run(
-            ours.publish, mtime=finish.mtime, exclusive=ours.intent.exclusive, base=version
+            ours.complete, mtime=finish.mtime, exclusive=ours.intent.exclusive, base=version
         )
         await self._end(ours)
         return info

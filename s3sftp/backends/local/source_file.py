@@ -38,7 +38,7 @@ class SourceFile:
         Raises PermissionDenied: if it is not a regular file.
         Raises Changed: if it is not at `version`.
         """
-        require_file(self._tree.look(self._place))  # a device must not even be opened
+        require_file(self._tree.stat(self._place))  # a device must not even be opened
         self.descriptor = self._tree.open(self._place, QUIETLY)
         status = os.fstat(self.descriptor)
         require_file(status)

@@ -61,7 +61,7 @@ class DirectoryTree:
         finally:
             os.close(directory)
 
-    def look(self, place: Place) -> os.stat_result:
+    def stat(self, place: Place) -> os.stat_result:
         """The stat of a place; of the link itself where links are not followed.
 
         Raises NotFound: if there is nothing at `place`.

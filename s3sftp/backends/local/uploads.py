@@ -59,9 +59,9 @@ class LocalUpload(Upload):
         if self.size != size:
             raise contract_violation(f"{self.size} bytes came, {size} were announced")
 
-    def publish(self, *, mtime: float | None, exclusive: bool, base: str | None) -> FileInfo:
-        """Publish the file, in a thread. `stored` is set even if the caller has been cancelled."""
-        self.stored = self.file.publish(mtime=mtime, exclusive=exclusive, base=base)
+    def complete(self, *, mtime: float | None, exclusive: bool, base: str | None) -> FileInfo:
+        """Complete the file, in a thread. `stored` is set even if the caller has been cancelled."""
+        self.stored = self.file.complete(mtime=mtime, exclusive=exclusive, base=base)
         return self.stored
 
     def must_run(self) -> None:
@@ -114,7 +114,7 @@ class UncommittedFile:
             written = os.pwrite(self.descriptor, rest, at)
             rest, at = rest[written:], at + written
 
-    def publish(self, *, mtime: float | None, exclusive: bool, base: str | None) -> FileInfo:
+    def complete(self, *, mtime: float | None, exclusive: bool, base: str | None) -> FileInfo:
         """Give the file its name. `base` is the version that must have the name now.
 
         Raises AlreadyExists: if `exclusive` and the name is taken.
@@ -137,7 +137,7 @@ class UncommittedFile:
         return info_of(os.fstat(self.descriptor))
 
     def close(self) -> None:
-        """Discard the file unless it is published. May be called twice, and before `open`."""
+        """Discard the file unless it is complete. May be called twice, and before `open`."""
         self._drop()
         self._close_directory()
 

@@ -47,7 +47,7 @@ class Connector:
         self._attempt: asyncio.Task[ServiceClient] | None = None
         self._failure: StorageFailure | None = None
         self._not_before = 0.0
-        self._told = ""
+        self._reported = ""
         self._keeper: asyncio.Task[None] | None = None
         self._stopped = False
 
@@ -61,7 +61,7 @@ class Connector:
 
         Raises ProtocolMismatch: if the peer does not speak the protocol.
         """
-        self._stopped, self._failure, self._told = False, None, ""
+        self._stopped, self._failure, self._reported = False, None, ""
         with contextlib.suppress(ServiceUnavailable):
             await self._attempted()
         self._keeper = asyncio.create_task(self._keep())
@@ -106,7 +106,7 @@ class Connector:
             await link.close()
             raise
         self._link = link
-        self._told = ""
+        self._reported = ""
         _log.info("service.connected", service=link.hello.name, callbacks=sorted(link.hello.callbacks))
         return link
 
@@ -117,12 +117,12 @@ class Connector:
         self._not_before = _now() + _BACKOFF.first
         if isinstance(failure, StorageFailure):
             self._failure = failure
-            self._tell(failure)
+            self._report(failure)
 
-    def _tell(self, failure: StorageFailure) -> None:
+    def _report(self, failure: StorageFailure) -> None:
         """Log a failure once for each reason, so that a long outage does not fill the log."""
-        if self._told != failure.detail:
-            self._told = failure.detail or ""
+        if self._reported != failure.detail:
+            self._reported = failure.detail or ""
             _log.error(
                 "service.unreachable" if isinstance(failure, ServiceUnavailable) else "service.incompatible",
                 detail=failure.detail,
@@ -155,18 +155,18 @@ class ServiceBackend(CompletedBackend):
         """Raises ConfigurationError: if msgpack is not installed."""
         require_msgpack()
         self._connector = Connector(options, self._found)
-        self._room = SpoolQuota(None, 0)
+        self._quota = SpoolQuota(None, 0)
         self._hello: ServiceHello | None = None
-        super().__init__(stub_for(self._connector.reach, ()), Capabilities(), self._room)
+        super().__init__(stub_for(self._connector.reach, ()), Capabilities(), self._quota)
 
     @property
     def ready(self) -> bool:
         """Whether the service is connected."""
         return self._connector.ready
 
-    def may_spool(self, room: SpoolQuota) -> None:
+    def may_spool(self, quota: SpoolQuota) -> None:
         """The quota for the replacements of operations that the service lacks."""
-        self._room = room
+        self._quota = quota
 
     async def start(self) -> None:
         """Connect. A service that is not there yet is only logged.
@@ -202,6 +202,6 @@ class ServiceBackend(CompletedBackend):
         if hello == self._hello:
             return
         stub = stub_for(self._connector.reach, hello.callbacks, hello.name, hello.first_chunk_bytes)
-        parts = Parts.of(stub, examine(stub), self._room, self.read_file_range)
+        parts = Parts.of(stub, examine(stub), self._quota, self.read_file_range)
         before, self._parts, self._hello = self._parts, parts, hello
         await before.copies.close()  # returns their quota

@@ -87,7 +87,7 @@ class Dispatcher:
             case ask.WriteChunk(number, _, _, _):
                 return await self._upload(number).write(message)
             case ask.KeepRange(number, _, _, _, _):
-                return await self._upload(number).keep(message)
+                return await self._upload(number).keep_range(message)
             case ask.FinishWrite(number, _, _, _):
                 info = await self._upload(number).finish(message)
                 self._uploads.pop(number, None)

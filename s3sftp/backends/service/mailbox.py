@@ -92,7 +92,7 @@ class Mailbox(Caller):
         self._first_chunk_bytes = first_chunk_bytes
         self._limits = {False: call_timeout.total_seconds(), True: transfer_timeout.total_seconds()}
         self._letters: asyncio.Queue[PendingCall] = asyncio.Queue()
-        self._room = asyncio.Semaphore(max_calls)
+        self._slots = asyncio.Semaphore(max_calls)
         self._unanswered: set[PendingCall] = set()
         self._receivers: set[asyncio.Task[object]] = set()
         self._gone = False
@@ -126,7 +126,7 @@ class Mailbox(Caller):
         """As `Caller.call`. Before a task has begun to receive, a call waits for it."""
         limit = self._limits[message.takes_long]
         try:
-            async with asyncio.timeout(limit) as deadline, self._room:
+            async with asyncio.timeout(limit) as deadline, self._slots:
                 return await self._deliver(message)
         except TimeoutError as error:
             if not deadline.expired():  # the service's own TimeoutError: an answer
@@ -183,10 +183,10 @@ async def serve(mailbox: Mailbox, backend: Backend, *, at_once: int = 256) -> No
     Each call is answered in a task of its own, so that none waits for another, with at most `at_once` tasks.
     Work is cancelled when its call is abandoned. At the end every upload is aborted.
     """
-    answers, room = Dispatcher(backend), asyncio.Semaphore(at_once)
+    answers, slots = Dispatcher(backend), asyncio.Semaphore(at_once)
 
     async def answer(letter: PendingCall) -> None:
-        async with room:
+        async with slots:
             try:
                 letter.reply(await answers.answer(letter.message))
             except (Exception, asyncio.CancelledError) as error:

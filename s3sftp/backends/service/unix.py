@@ -126,7 +126,7 @@ class ServiceConnection:
         self._stream = stream
         self._hello = hello
         self._answers = Dispatcher(backend)
-        self._room = asyncio.Semaphore(at_once)
+        self._slots = asyncio.Semaphore(at_once)
         self._running: dict[int, asyncio.Task[None]] = {}
 
     async def serve(self) -> None:
@@ -161,12 +161,12 @@ class ServiceConnection:
         try:
             async with asyncio.TaskGroup() as tasks:
                 while (request := await self._stream.receive()) is not None:
-                    self._take(request, tasks)
+                    self._handle_request(request, tasks)
                 raise ConnectionResetError("hung up")  # cancels the work in progress
         except* (MalformedMessage, OSError) as errors:
             raise errors.exceptions[0] from None
 
-    def _take(self, request: dict[str, Any], tasks: asyncio.TaskGroup) -> None:
+    def _handle_request(self, request: dict[str, Any], tasks: asyncio.TaskGroup) -> None:
         if "cancel" in request:
             unwanted = self._running.get(codecs.natural(request["cancel"]))
             if unwanted is not None:
@@ -180,26 +180,28 @@ class ServiceConnection:
         task.add_done_callback(lambda _: self._running.pop(number, None))
 
     async def _answer(self, number: int, request: dict[str, Any]) -> None:
-        async with self._room:
+        async with self._slots:
             reply = await self._reply(number, request)
         with contextlib.suppress(OSError):  # the receiving task notices it too
             try:
                 await self._stream.send(reply)
             except FrameTooLong as error:
                 too_long = NoSpace("file too large for this storage", detail=str(error))
-                await self._stream.send(wire.failure(number, too_long))
+                await self._stream.send(wire.encode_error(number, too_long))
             except (TypeError, ValueError, OverflowError) as error:  # the value cannot be encoded
                 _log.error("service.reply_invalid", operation=request.get("op"), exc_info=error)
-                await self._stream.send(wire.failure(number, StorageFailure(detail=f"bad answer: {error}")))
+                await self._stream.send(
+                    wire.encode_error(number, StorageFailure(detail=f"bad answer: {error}"))
+                )
 
     async def _reply(self, number: int, request: dict[str, Any]) -> dict[str, Any]:
         try:
-            return wire.answer(number, await self._answers.answer(wire.message_in(request)))
+            return wire.encode_answer(number, await self._answers.answer(wire.decode_request(request)))
         except MalformedMessage as error:
-            return wire.failure(number, InvalidRequest(detail=str(error)))
+            return wire.encode_error(number, InvalidRequest(detail=str(error)))
         except (Exception, asyncio.CancelledError) as error:
             if isinstance(error, asyncio.CancelledError) and is_own_cancellation():
                 raise
             if not isinstance(error, StorageError | OSError):
                 _log.error("service.request_failed", operation=request.get("op"), exc_info=error)
-            return wire.failure(number, error)
+            return wire.encode_error(number, error)
