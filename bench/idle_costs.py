@@ -15,7 +15,7 @@ from pathlib import Path
 import asyncssh
 
 from bench.environment import BenchEnvironment
-from bench.measure.tree import cpu_seconds, tree
+from bench.meter import cpu_seconds, tree
 from bench.peers.peer import Site
 from bench.peers.s3sftp import S3Sftp
 from bench.serving import Serving, serving

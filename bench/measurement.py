@@ -9,7 +9,7 @@ from pathlib import Path
 from bench.clients import rclone
 from bench.environment import BenchEnvironment, Place
 from bench.failures import Failed, WrongResult
-from bench.measure.meter import Meter
+from bench.meter import Meter
 from bench.peers import PeerServer, Storage
 from bench.peers.peer import Site
 from bench.records import Sample

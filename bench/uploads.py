@@ -19,7 +19,7 @@ from pathlib import Path
 import asyncssh
 
 from bench.environment import BenchEnvironment
-from bench.measure.meter import Meter
+from bench.meter import Meter
 from bench.peers.peer import Command, Site
 from bench.peers.s3sftp import S3Sftp
 from bench.serving import Serving, serving
