@@ -9,7 +9,7 @@ from contextlib import suppress
 
 from s3sftp.backends import Session
 from s3sftp.errors import StorageError
-from s3sftp.runtime.cancellation import is_own_cancellation
+from s3sftp.runtime.cancellation import StrayCancellationGuard
 from s3sftp.sftp.codec import Answer
 from s3sftp.sftp.options import SftpOptions
 from s3sftp.sftp.ordered_reads import OrderedReads
@@ -24,6 +24,9 @@ from s3sftp.sftp.status import error_packet
 from s3sftp.telemetry import Costs, charging, span
 
 Run = Callable[[], Awaitable[Answer]]
+_cancelled_is_failed = StrayCancellationGuard(
+    lambda: RuntimeError("the request was cancelled by something of its own")
+)
 
 
 class RequestRunner:
@@ -231,14 +234,13 @@ class RequestRunner:
         traced = span(f"sftp.{request.name}", self._log.attributes(request))
         with traced as current, charging(Costs()) as costs:
             try:
-                answer = await run()
+                with _cancelled_is_failed:
+                    answer = await run()
             except StorageError as error:
                 current.record_exception(error)
                 self._log.tell(request, costs, error)
                 return error_packet(request.request_id, error)
-            except (Exception, asyncio.CancelledError) as error:
-                if isinstance(error, asyncio.CancelledError) and is_own_cancellation():
-                    raise
+            except Exception as error:
                 current.record_exception(error)
                 return self.answer_to_the_unforeseen(request.request_id, request.name)
             finally:
