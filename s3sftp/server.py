@@ -24,7 +24,7 @@ from s3sftp import backends
 from s3sftp.auth import Authenticator, AuthOptions, Identity
 from s3sftp.backends import Backend
 from s3sftp.events import EventHub, SubscriberCounts, Subscribers
-from s3sftp.fs import FileOptions, Mounts, OpenStorage
+from s3sftp.fs import FileOptions, FileSystem, Mounts, OpenStorage
 from s3sftp.runtime.cancellation import run_to_completion
 from s3sftp.runtime.shared_counters import SharedCounters
 from s3sftp.sftp import SftpOptions, SftpSession
@@ -170,7 +170,7 @@ class Server:
         )
 
         def open_session(identity: Identity, session: backends.Session) -> SftpSession:
-            return SftpSession(volume.enter(_mounts_of(identity), session), self._sftp)
+            return SftpSession(FileSystem(volume, _mounts_of(identity), session), self._sftp)
 
         started.push_async_callback(volume.stop)
         await volume.start()

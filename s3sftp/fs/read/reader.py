@@ -21,8 +21,7 @@ from s3sftp.errors import StorageFailure
 from s3sftp.fs.budget import ByteBudget
 from s3sftp.fs.options import FileOptions
 from s3sftp.fs.read.fetch import Fetch
-from s3sftp.fs.read.read_ahead import ReadAhead
-from s3sftp.fs.read.throughput import Throughput, ThroughputSample
+from s3sftp.fs.read.read_ahead import ReadAhead, Throughput, ThroughputSample
 from s3sftp.runtime.cancellation import StrayCancellationGuard
 from s3sftp.telemetry import Costs, charging
 
