@@ -21,8 +21,12 @@ from s3sftp.backends.service.dispatcher import Dispatcher
 from s3sftp.backends.service.messages import Message
 from s3sftp.backends.service.stub import Caller, stub_for
 from s3sftp.errors import StorageFailure, TimedOut
-from s3sftp.runtime.cancellation import is_own_cancellation
+from s3sftp.runtime.cancellation import StrayCancellationGuard
 from s3sftp.telemetry import current_trace_context
+
+_cancelled_is_failed = StrayCancellationGuard(
+    lambda: StorageFailure(detail="the call was cancelled by something of its own")
+)
 
 
 class PendingCall:
@@ -188,12 +192,10 @@ async def serve(mailbox: Mailbox, backend: Backend, *, at_once: int = 256) -> No
     async def answer(letter: PendingCall) -> None:
         async with slots:
             try:
-                letter.reply(await answers.answer(letter.message))
-            except (Exception, asyncio.CancelledError) as error:
-                if not isinstance(error, Exception):
-                    if is_own_cancellation():
-                        raise
-                    error = StorageFailure(detail="the call was cancelled by something of its own")
+                with _cancelled_is_failed:
+                    reply = await answers.answer(letter.message)
+                letter.reply(reply)
+            except Exception as error:
                 letter.fail(error)
 
     try:

@@ -31,11 +31,14 @@ from s3sftp.backends.service.framing import (
 )
 from s3sftp.backends.service.handshake import ServerHello, ServiceHello, callbacks_of
 from s3sftp.errors import InvalidRequest, NoSpace, StorageError, StorageFailure
-from s3sftp.runtime.cancellation import is_own_cancellation
+from s3sftp.runtime.cancellation import StrayCancellationGuard
 from s3sftp.telemetry import get_logger
 
 _log = get_logger("s3sftp.service")
 _HELLO_SECONDS = 10.0
+_cancelled_is_failed = StrayCancellationGuard(
+    lambda: StorageFailure(detail="the call was cancelled by something of its own")
+)
 
 
 async def serve_unix(
@@ -196,12 +199,12 @@ class ServiceConnection:
 
     async def _reply(self, number: int, request: dict[str, Any]) -> dict[str, Any]:
         try:
-            return wire.encode_answer(number, await self._answers.answer(wire.decode_request(request)))
+            with _cancelled_is_failed:
+                answer = await self._answers.answer(wire.decode_request(request))
+            return wire.encode_answer(number, answer)
         except MalformedMessage as error:
             return wire.encode_error(number, InvalidRequest(detail=str(error)))
-        except (Exception, asyncio.CancelledError) as error:
-            if isinstance(error, asyncio.CancelledError) and is_own_cancellation():
-                raise
+        except Exception as error:
             if not isinstance(error, StorageError | OSError):
                 _log.error("service.request_failed", operation=request.get("op"), exc_info=error)
             return wire.encode_error(number, error)
