@@ -1,7 +1,7 @@
 """The user's file system: paths, mounts and rights, open files, read-ahead and uploads."""
 
-from s3sftp.fs.block_digests import ALGORITHMS, HashRequest
 from s3sftp.fs.filesystem import FileSystem, NewAttributes
+from s3sftp.fs.hashing import ALGORITHMS, HashRequest
 from s3sftp.fs.listing import OpenDirectory
 from s3sftp.fs.mounts import Mount, Mounts, Need
 from s3sftp.fs.open_files import OpenReader, OpenWriter

@@ -27,14 +27,13 @@ from s3sftp.errors import (
     StorageError,
 )
 from s3sftp.events import Renamed
-from s3sftp.fs.block_digests import HashRequest
-from s3sftp.fs.hashing import SessionHasher
+from s3sftp.fs.hashing import HashRequest, SessionHasher
 from s3sftp.fs.listing import OpenDirectory
 from s3sftp.fs.mounts import Mounts, Need
 from s3sftp.fs.open_files import OpenReader, OpenWriter
+from s3sftp.fs.open_storage import OpenStorage
 from s3sftp.fs.paths import VirtualPath
 from s3sftp.fs.read.reader import OPEN_BYTES, Reader
-from s3sftp.fs.shared_state import SharedState
 from s3sftp.fs.write.upload_pipeline import WriteMode
 from s3sftp.fs.write.writer import Writer, set_stored_attributes
 from s3sftp.telemetry import Costs, charging, current_trace_context, get_logger
@@ -61,7 +60,7 @@ class NewAttributes:
 class FileSystem:
     """The files of one session: what its user can see and do."""
 
-    def __init__(self, shared: SharedState, mounts: Mounts, session: Session) -> None:
+    def __init__(self, shared: OpenStorage, mounts: Mounts, session: Session) -> None:
         self.shared = shared
         self.session = session
         self._mounts = mounts

@@ -1,7 +1,9 @@
-"""Runs READs concurrently and answers those of one handle in the order of their arrival.
+"""The life of a READ: it waits for room in the send buffer, then for its bytes, and is answered in order.
 
-    begin ─► bytes are in memory, no earlier READ waits ─► answered, in the same iteration of the event loop
-       └──► end of the handle's queue ─► bytes arrive ─► answered from the front of the queue
+    ReadQueue ─► begin ─► bytes are in memory, no earlier READ waits ─► answered, in the same iteration of
+       │           │                                                    the event loop
+       │           └──► end of the handle's queue ─► bytes arrive ─► answered from the front of the queue
+       └ READs whose answers do not fit into the send buffer yet: only the small requests are in memory
 
 OpenSSH's scp truncates a download and reports success if the READs of one file are not answered in the order
 in which it sent them (docs/decisions/0010).
@@ -10,7 +12,7 @@ in which it sent them (docs/decisions/0010).
 from __future__ import annotations
 
 import asyncio
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable
 from contextvars import copy_context
 from dataclasses import dataclass
@@ -19,12 +21,66 @@ from functools import partial
 from s3sftp.errors import StorageError
 from s3sftp.fs import OpenReader
 from s3sftp.sftp.codec import Answer
-from s3sftp.sftp.read_request import ReadRequest
-from s3sftp.sftp.request import Request
+from s3sftp.sftp.request import ReadRequest, Request
 from s3sftp.sftp.request_log import RequestLog
 from s3sftp.sftp.scheduler import ScheduledRequest
 from s3sftp.sftp.status import error_packet
 from s3sftp.telemetry import StepwiseSpan
+
+Turn = tuple[ScheduledRequest, Request]
+
+
+class ReadQueue:
+    """The READs that wait for room in the send buffer, served round-robin by handle. Pure.
+
+    A handle with running READs leaves a quarter of the buffer to handles without any, so that a file on a
+    slow storage does not block the other files of its session.
+    """
+
+    def __init__(self) -> None:
+        self._waiting: dict[int, deque[Turn]] = {}
+        self._running: Counter[int] = Counter()
+
+    def add(self, ticket: ScheduledRequest, request: Request) -> None:
+        self._waiting.setdefault(_handle_of(request), deque()).append((ticket, request))
+
+    def next(self, taken: int, limit: int) -> Turn | None:
+        """Remove and return the next READ that fits, of any handle. It counts as running until `ended`.
+
+        `taken` and `limit` are the used and the total bytes of the send buffer.
+        """
+        handle = self._first_that_fits(taken, limit)
+        if handle is None:
+            return None
+        turns = self._waiting.pop(handle)
+        turn = turns.popleft()
+        self._running[handle] += 1
+        if turns:
+            self._waiting[handle] = turns  # to the end of the queue
+        return turn
+
+    def has_next(self, taken: int, limit: int) -> bool:
+        """Whether a READ waits that fits."""
+        return self._first_that_fits(taken, limit) is not None
+
+    def _first_that_fits(self, taken: int, limit: int) -> int | None:
+        for handle, turns in self._waiting.items():
+            room = limit - limit // 4 if self._running[handle] else limit
+            if not taken or taken + turns[0][1].answer_bytes <= room:
+                return handle
+        return None
+
+    def ended(self, request: Request) -> None:
+        """Note that a READ has been answered or given up."""
+        handle = _handle_of(request)
+        if self._running[handle] > 1:
+            self._running[handle] -= 1
+        else:
+            del self._running[handle]
+
+
+def _handle_of(request: Request) -> int:
+    return request.handle.number if request.handle is not None else 0
 
 
 @dataclass(eq=False, slots=True)
@@ -123,25 +179,25 @@ class OrderedReads:
         """Run a step of a READ. Every exception becomes the status of this READ and affects no other."""
         request = begun.request
         try:
-            if first and self._log.tells_reads:
+            if first and self._log.logs_reads:
                 begun.steps = StepwiseSpan(f"sftp.{request.name}", self._log.attributes(request))
-            return step() if begun.steps is None else self._told_step(request, begun.steps, step)
+            return step() if begun.steps is None else self._logged_step(request, begun.steps, step)
         except StorageError as error:
             return error_packet(request.request_id, error)
         except Exception:  # also of the span or the log: the client always gets an answer
             begun.read.forget()
-            return self._log.answer_to_the_unforeseen(request.request_id, request.name)
+            return self._log.answer_to_unexpected(request.request_id, request.name)
 
-    def _told_step(self, request: Request, steps: StepwiseSpan, step: Step) -> Answer | None:
+    def _logged_step(self, request: Request, steps: StepwiseSpan, step: Step) -> Answer | None:
         """Run a step within the READ's span, charge its costs to it, and log the READ when it ends."""
         try:
             answer = steps.run(step)
         except Exception as error:
             steps.end(error)
             if isinstance(error, StorageError):
-                self._log.tell(request, steps.costs, error)
+                self._log.log(request, steps.costs, error)
             raise
         if answer is not None:
             steps.end()
-            self._log.tell(request, steps.costs)
+            self._log.log(request, steps.costs)
         return answer

@@ -9,13 +9,11 @@ from contextlib import suppress
 
 from s3sftp.backends import Session
 from s3sftp.errors import StorageError
-from s3sftp.runtime.cancellation import is_own_cancellation
+from s3sftp.runtime.cancellation import StrayCancellationGuard
 from s3sftp.sftp.codec import Answer
 from s3sftp.sftp.options import SftpOptions
-from s3sftp.sftp.ordered_reads import OrderedReads
-from s3sftp.sftp.read_queue import ReadQueue
-from s3sftp.sftp.read_request import ReadRequest
-from s3sftp.sftp.request import Request
+from s3sftp.sftp.ordered_reads import OrderedReads, ReadQueue
+from s3sftp.sftp.request import ReadRequest, Request, TransferRequest
 from s3sftp.sftp.request_log import RequestLog
 from s3sftp.sftp.request_metrics import RequestMetrics, operation_of
 from s3sftp.sftp.scheduler import ScheduledRequest, Scheduler
@@ -24,6 +22,9 @@ from s3sftp.sftp.status import error_packet
 from s3sftp.telemetry import Costs, charging, span
 
 Run = Callable[[], Awaitable[Answer]]
+_cancelled_is_failed = StrayCancellationGuard(
+    lambda: RuntimeError("the request was cancelled by something of its own")
+)
 
 
 class RequestRunner:
@@ -48,7 +49,7 @@ class RequestRunner:
         self._tasks: dict[asyncio.Task[None], tuple[ScheduledRequest, Request]] = {}
         self._reads = ReadQueue()
         self._log = RequestLog(session)
-        self.tells_reads = self._log.tells_reads
+        self._logs_reads = self._log.logs_reads
         self._begun = OrderedReads(self._log, self._read_ended, went_on)
         self._stopping = False
         self._wanted: set[ScheduledRequest] = set()
@@ -73,12 +74,28 @@ class RequestRunner:
             and self._received_bytes < self._options.receive_buffer_bytes
         )
 
-    def admit(self, request: Request, packet_bytes: int) -> None:
-        """Run a request after the earlier ones that its claims conflict with. `packet_bytes` is its size."""
-        ticket = self._schedule.admit(*request.claims)
+    def accept(self, request: Request | TransferRequest, packet_bytes: int, came_at: float) -> None:
+        """Answer a request at once, or admit it.
+
+        `packet_bytes` is its size; it arrived at `came_at` on the event loop's clock. READs that are logged
+        or traced are always queued.
+        """
+        if isinstance(request, TransferRequest):
+            if not (request.handle.pending or (self._logs_reads and request.is_read)):
+                answer = self._try_at_once(request, request.answer_at_once)
+                if answer is not None:
+                    self._answered.count(request.operation, answer, self._clock() - came_at)
+                    self._outbox.put(answer)
+                    return
+            request = request.queued()
         request.packet_bytes = packet_bytes
-        request.came_at = self._clock()
-        self._received_bytes += packet_bytes
+        request.came_at = came_at
+        self.admit(request)
+
+    def admit(self, request: Request) -> None:
+        """Run a request after the earlier ones that its claims conflict with."""
+        ticket = self._schedule.admit(*request.claims)
+        self._received_bytes += request.packet_bytes
         self._others += not request.is_read
         if request.handle is not None:
             request.handle.pending += 1
@@ -173,7 +190,7 @@ class RequestRunner:
             try:
                 answer = await self._answer(request, run)
             except Exception:  # of the span or the log around it: the client always gets an answer
-                answer = self.answer_to_the_unforeseen(request.request_id, request.name)
+                answer = self.answer_to_unexpected(request.request_id, request.name)
             self._put(request, answer)
         finally:
             self._leave(ticket, request)
@@ -196,7 +213,9 @@ class RequestRunner:
             if self._stopping and following not in self._wanted:
                 continue
             waited = self._waiting.pop(following)
-            if self._answer_at_once(waited):
+            at_once = waited.answer_at_once
+            if at_once is not None and (answer := self._try_at_once(waited, at_once)) is not None:
+                self._put(waited, answer)
                 ready.extend(self._end(following, waited))
             else:
                 self._start(following, waited)
@@ -212,44 +231,44 @@ class RequestRunner:
             request.handle.pending -= 1
         return self._schedule.finish(ticket)
 
-    def _answer_at_once(self, request: Request) -> bool:
-        """Answer a request without a task if it can run without waiting. Returns whether it was answered."""
-        if request.at_once is None:
-            return False
+    def _try_at_once(
+        self, request: Request | TransferRequest, at_once: Callable[[], Answer | None]
+    ) -> Answer | None:
+        """Run a request without a task if it need not wait. Returns the answer, else None."""
         try:
+            if not self._log.is_tracing:
+                return at_once()
             with span(f"sftp.{request.name}", self._log.attributes(request)):
-                answer = request.at_once()
+                return at_once()
+        except StorageError as error:
+            self._log.log(request, Costs(), error)
+            return error_packet(request.request_id, error)
         except Exception:
-            answer = self.answer_to_the_unforeseen(request.request_id, request.name)
-        if answer is None:
-            return False
-        self._put(request, answer)
-        return True
+            return self.answer_to_unexpected(request.request_id, request.name)
 
     async def _answer(self, request: Request, run: Run) -> Answer:
         """Run a request. Every exception becomes a status, except the cancellation of this task."""
         traced = span(f"sftp.{request.name}", self._log.attributes(request))
         with traced as current, charging(Costs()) as costs:
             try:
-                answer = await run()
+                with _cancelled_is_failed:
+                    answer = await run()
             except StorageError as error:
                 current.record_exception(error)
-                self._log.tell(request, costs, error)
+                self._log.log(request, costs, error)
                 return error_packet(request.request_id, error)
-            except (Exception, asyncio.CancelledError) as error:
-                if isinstance(error, asyncio.CancelledError) and is_own_cancellation():
-                    raise
+            except Exception as error:
                 current.record_exception(error)
-                return self.answer_to_the_unforeseen(request.request_id, request.name)
+                return self.answer_to_unexpected(request.request_id, request.name)
             finally:
                 current.set_attribute("s3sftp.s3_requests", costs.total())
-        self._log.tell(request, costs)
+        self._log.log(request, costs)
         return answer
 
-    def tell_refused(self, name: str, path: bytes, error: StorageError) -> None:
-        """Log a request that was not admitted, see `RequestLog.tell_refused`."""
-        self._log.tell_refused(name, path, error)
+    def log_refused(self, name: str, path: bytes, error: StorageError) -> None:
+        """Log a request that was not admitted, see `RequestLog.log_refused`."""
+        self._log.log_refused(name, path, error)
 
-    def answer_to_the_unforeseen(self, request_id: int, name: str) -> bytes:
-        """Log an unexpected exception and return the answer, see `RequestLog.answer_to_the_unforeseen`."""
-        return self._log.answer_to_the_unforeseen(request_id, name)
+    def answer_to_unexpected(self, request_id: int, name: str) -> bytes:
+        """Log an unexpected exception and return the answer, see `RequestLog.answer_to_unexpected`."""
+        return self._log.answer_to_unexpected(request_id, name)

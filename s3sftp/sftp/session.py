@@ -1,7 +1,7 @@
 """Serves one SFTP session on an SSH channel: parses requests, runs them and sends the answers.
 
     data_received ─► PacketReader ─► Operations.prepare ─► RequestRunner ─► answer ─► SendQueue ─► channel
-                      │           READs and WRITEs that need not wait are answered at once ──┘
+                      │                                     └ at once, if the request need not wait
                       └ backpressure: while too much runs or waits to be sent, the session stops reading
 
 Running requests, buffered bytes in either direction and handles are bounded. Whenever the session ends,
@@ -14,19 +14,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from contextlib import AbstractContextManager, suppress
+from contextlib import suppress
 from functools import partial
 from math import inf
 from typing import Any
 
 import asyncssh
-from opentelemetry.trace import Span
 
 from s3sftp.errors import InvalidRequest, StorageError
-from s3sftp.fs import FailureReason, FileSystem, OpenDirectory, OpenReader, OpenWriter
+from s3sftp.fs import FailureReason, FileSystem, OpenDirectory, OpenWriter
 from s3sftp.sftp.codec import (
     PACKET_OVERHEAD,
-    Answer,
     BadMessage,
     BadPacket,
     FieldReader,
@@ -40,12 +38,11 @@ from s3sftp.sftp.handles import Handle, HandleTable
 from s3sftp.sftp.operations import Operations
 from s3sftp.sftp.options import SftpOptions
 from s3sftp.sftp.quickack import quickack
-from s3sftp.sftp.read_request import data_answer
 from s3sftp.sftp.request_metrics import RequestMetrics, operation_of_packet
 from s3sftp.sftp.request_runner import RequestRunner
 from s3sftp.sftp.send_queue import SendQueue
-from s3sftp.sftp.status import Status, error_packet, ok_packet, status_packet
-from s3sftp.telemetry import get_logger, is_tracing, span
+from s3sftp.sftp.status import Status, error_packet, status_packet
+from s3sftp.telemetry import get_logger
 
 _log = get_logger(__name__)
 
@@ -241,10 +238,8 @@ class SftpSession(asyncssh.SSHServerSession[bytes]):
             raise BadPacket("INIT twice" if kind == PacketType.INIT else "no request id")
         request_id = fields.u32()
         try:
-            answer = self._answer_at_once(kind, request_id, packet)
-            if answer is None:
-                self._runner.admit(self._operations.prepare(kind, request_id, fields), len(packet))
-                return
+            request = self._operations.prepare(kind, request_id, fields)
+            self._runner.accept(request, len(packet), came_at)
         except BadMessage as reason:
             self._note_refused(kind, packet, InvalidRequest(str(reason)))
             answer = status_packet(request_id, Status.BAD_MESSAGE, str(reason))
@@ -252,13 +247,15 @@ class SftpSession(asyncssh.SSHServerSession[bytes]):
             self._note_refused(kind, packet, error)
             answer = error_packet(request_id, error)
         except Exception:
-            answer = self._runner.answer_to_the_unforeseen(request_id, f"type {kind}")
+            answer = self._runner.answer_to_unexpected(request_id, f"type {kind}")
+        else:
+            return
         self._answered.count(operation_of_packet(kind, packet), answer, self._loop.time() - came_at)
         self._outbox.put(answer)
 
     def _note_refused(self, kind: int, packet: bytes, error: StorageError) -> None:
         """Log a refused request. A refused WRITE also fails its upload, which must not commit without it."""
-        self._runner.tell_refused(*_name_and_path(kind, packet), error)
+        self._runner.log_refused(*_name_and_path(kind, packet), error)
         if kind == PacketType.WRITE:
             with suppress(BadMessage, StorageError):
                 fields = FieldReader(packet)
@@ -275,33 +272,6 @@ class SftpSession(asyncssh.SSHServerSession[bytes]):
             raise BadPacket("the client speaks a version before 3")
         self._initialized = True
         self._outbox.put(version_packet(ANNOUNCED))
-
-    def _answer_at_once(self, kind: int, request_id: int, packet: bytes) -> Answer | None:
-        """Answer a READ of bytes in memory, or a WRITE that there is room for, without a task; else None."""
-        if kind not in (PacketType.READ, PacketType.WRITE):
-            return None
-        fields = FieldReader(packet)
-        fields.u32()
-        handle = self._handles.find(fields.view())
-        offset = fields.u64()
-        if handle.pending or offset >= 1 << 63:
-            return None
-        opened = handle.opened
-        if kind == PacketType.READ and isinstance(opened, OpenReader):
-            length = min(fields.u32(), self._options.max_read_bytes)
-            views = None if self._runner.tells_reads else opened.try_read(offset, length)
-            return None if views is None else data_answer(request_id, views, length)
-        if kind == PacketType.WRITE and isinstance(opened, OpenWriter):
-            data = fields.view()
-            with self._span_of(handle):
-                taken = opened.try_write(offset, data)
-            return ok_packet(request_id) if taken else None
-        return None
-
-    def _span_of(self, handle: Handle) -> AbstractContextManager[Span]:
-        """The span of a WRITE that is answered at once. Has no attributes if tracing is off, to save the
-        work."""
-        return span("sftp.WRITE", {"sftp.path": str(handle.path)} if is_tracing() else None)
 
     def _go_on(self) -> None:
         """Continue after a request has ended or bytes have been sent, when there may be room."""

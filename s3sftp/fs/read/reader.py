@@ -21,9 +21,8 @@ from s3sftp.errors import StorageFailure
 from s3sftp.fs.budget import ByteBudget
 from s3sftp.fs.options import FileOptions
 from s3sftp.fs.read.fetch import Fetch
-from s3sftp.fs.read.read_ahead import ReadAhead
-from s3sftp.fs.read.throughput import Throughput, ThroughputSample
-from s3sftp.runtime.cancellation import is_own_cancellation
+from s3sftp.fs.read.read_ahead import ReadAhead, Throughput, ThroughputSample
+from s3sftp.runtime.cancellation import StrayCancellationGuard
 from s3sftp.telemetry import Costs, charging
 
 OPEN_BYTES = 1 << 20
@@ -32,6 +31,9 @@ _EAGER_BYTES = 64 << 10
 """How many of these bytes are received before the first READ."""
 _MOST_FETCHES = 8
 """The maximum number of a reader's fetches for read-ahead, and of those that stay although they are idle."""
+_cancelled_is_failed = StrayCancellationGuard(
+    lambda: StorageFailure(detail="a read was cancelled by the storage")
+)
 
 
 @dataclass(eq=False, slots=True)
@@ -253,36 +255,37 @@ class Reader:
             fetch.task = asyncio.create_task(self._fill(fetch, pieces, began))
 
     async def _fill(self, fetch: Fetch, pieces: AsyncIterator[Buffer], began: float) -> None:
-        """Receive the body of a fetch. `began` is when the request was made, to measure its latency."""
-        stretch = ThroughputSample(self._pace)
+        """The task of a fetch: receive its body, and keep the failure for the READs that wait for it."""
         try:
-            async for piece in pieces:
-                if fetch.dropped:
-                    return
-                now = self._loop.time()
-                if fetch.filled == fetch.start:
-                    self._pace.answered(now - began)
-                stretch.came(len(piece), now)
-                fetch.put(piece)
-                self._charge_surplus(fetch)
-                self._tell()
-                if fetch.allowed <= fetch.filled < fetch.stop:
-                    stretch.paused()
-                    if not await fetch.wait_allowed():
-                        self._cut_off(fetch)
-                        return
-            if fetch.filled < fetch.stop:
-                raise StorageFailure("the storage ended a file too early")
-        except (Exception, asyncio.CancelledError) as error:
-            if not isinstance(error, Exception):
-                if is_own_cancellation():
-                    raise
-                error = StorageFailure(detail="a read was cancelled by the storage")
+            with _cancelled_is_failed:
+                await self._receive(fetch, pieces, began)
+        except Exception as error:
             self._discard(fetch)  # the READs that wait raise the error; later ones retry
             fetch.fail(error)
             self._tell()
         finally:
             await _close(pieces)
+
+    async def _receive(self, fetch: Fetch, pieces: AsyncIterator[Buffer], began: float) -> None:
+        """Receive the body of a fetch. `began` is when the request was made, to measure its latency."""
+        stretch = ThroughputSample(self._pace)
+        async for piece in pieces:
+            if fetch.dropped:
+                return
+            now = self._loop.time()
+            if fetch.filled == fetch.start:
+                self._pace.answered(now - began)
+            stretch.came(len(piece), now)
+            fetch.put(piece)
+            self._charge_surplus(fetch)
+            self._tell()
+            if fetch.allowed <= fetch.filled < fetch.stop:
+                stretch.paused()
+                if not await fetch.wait_allowed():
+                    self._cut_off(fetch)
+                    return
+        if fetch.filled < fetch.stop:
+            raise StorageFailure("the storage ended a file too early")
 
     def _tell(self) -> None:
         if self._bytes_came is not None:

@@ -14,7 +14,7 @@ from typing import Any
 from s3sftp.backends import Buffer, CompleteBackend, FileInfo, Finish, Place, Session, Upload, WriteIntent
 from s3sftp.errors import StorageFailure
 from s3sftp.fs.budget import ByteBudget
-from s3sftp.fs.write.buffer_pool import BufferPool
+from s3sftp.runtime.buffer_pool import BufferPool
 
 _Work = Callable[[Upload], Coroutine[Any, Any, None]]
 
@@ -150,7 +150,7 @@ class ChunkSender:
         if self._starting is task:  # cancelled before its first step
             self._starting = None
         self._budget.sent(len(chunk))
-        self._spares.keep(chunk)
+        self._spares.give_back(chunk)
         if not task.cancelled():
             failure = task.exception()  # always retrieved, else asyncio logs that it never was
             self.failure = self.failure or failure

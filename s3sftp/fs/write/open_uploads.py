@@ -21,9 +21,8 @@ from typing import Generic, TypeVar
 
 from s3sftp.backends import Place, Session
 from s3sftp.errors import Busy
-from s3sftp.fs.changed_names import ChangedNames
 from s3sftp.fs.paths import VirtualPath
-from s3sftp.fs.write.upload_quota import UploadQuota
+from s3sftp.fs.write.shared_tables import ChangedNames, UploadQuota
 
 
 class OpenUpload:

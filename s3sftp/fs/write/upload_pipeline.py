@@ -18,8 +18,8 @@ from s3sftp.fs.budget_ledger import SpaceRequest
 from s3sftp.fs.options import FileOptions
 from s3sftp.fs.write.assembly import Assembly, RewriteNeeded
 from s3sftp.fs.write.base_file import BaseFile
-from s3sftp.fs.write.buffer_pool import BufferPool
 from s3sftp.fs.write.chunk_sender import ChunkSender
+from s3sftp.runtime.buffer_pool import BufferPool
 
 _SMALL_BYTES = 256 << 10
 """Files up to this size need no reservation, because they are many and each is soon stored."""
@@ -195,7 +195,7 @@ class UploadPipeline:
                 return await self._pump.finish(tail, finish)
             finally:
                 self._tools.budget.sent(len(tail))
-                self._tools.spares.keep(tail)
+                self._tools.spares.give_back(tail)
 
     @property
     def stored(self) -> FileInfo | None:
