@@ -34,7 +34,7 @@ from s3sftp.telemetry.log_setup import configure_nonblocking_logging
 from s3sftp.telemetry.metric_catalogue import CONFIG_RELOADS, USERS, WORKER_RESTARTS, WORKERS, WORKERS_READY
 from s3sftp.telemetry.metrics import Metrics
 from s3sftp.telemetry.metrics_export import configure_exporting
-from s3sftp.telemetry.otel_exporters import end_exporting
+from s3sftp.telemetry.otel import configure_tracing, end_exporting
 from s3sftp.workers import HeartbeatPolicy, Supervisor, TemplateClient, WorkersFailed, WorkerSpec
 from s3sftp.workers.child_process import ChildProcess
 from s3sftp.workers.template import adopt_orphans, can_fork, fork_template, serve_requests
@@ -97,7 +97,6 @@ def serve_alone(loaded: LoadedConfiguration) -> None:
 
 async def _serve(loaded: LoadedConfiguration) -> None:
     from s3sftp.app.application import Application
-    from s3sftp.telemetry.otel_tracing import configure_tracing
 
     install_task_dump()
     tracing = configure_tracing(os.environ)

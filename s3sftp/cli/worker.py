@@ -20,8 +20,7 @@ from s3sftp.runtime.shutdown import ShutdownRequests
 from s3sftp.runtime.task_dump import install_task_dump
 from s3sftp.ssh.file_descriptors import raise_limit
 from s3sftp.telemetry.log_setup import configure_nonblocking_logging
-from s3sftp.telemetry.otel_exporters import end_exporting
-from s3sftp.telemetry.otel_tracing import configure_tracing
+from s3sftp.telemetry.otel import configure_tracing, end_exporting
 from s3sftp.workers import WorkerGate
 from s3sftp.workers.messages import UsersLost
 

@@ -7,8 +7,7 @@ import itertools
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 
-from s3sftp.events.event_types import Committed, Renamed
-from s3sftp.events.subscriber import Subscriber
+from s3sftp.events.subscriber import Committed, Renamed, Subscriber
 from s3sftp.runtime.cancellation import is_own_cancellation
 from s3sftp.telemetry import get_logger
 

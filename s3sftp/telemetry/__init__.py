@@ -2,8 +2,7 @@
 
 from s3sftp.telemetry.costs import Costs, charge, charging
 from s3sftp.telemetry.logs import get_logger
-from s3sftp.telemetry.spans import current_trace_context, is_tracing, span
-from s3sftp.telemetry.stepwise_span import StepwiseSpan
+from s3sftp.telemetry.spans import StepwiseSpan, current_trace_context, is_tracing, span
 
 __all__ = [
     "Costs",

@@ -15,9 +15,9 @@ from collections.abc import Callable, Iterator
 
 from s3sftp.runtime.shared_counters import SharedCounters
 from s3sftp.telemetry import metric_catalogue
+from s3sftp.telemetry.costs import dollars
 from s3sftp.telemetry.instrument import Instrument, InstrumentKind, Point
 from s3sftp.telemetry.metric_catalogue import GAUGE_ROWS, ROWS
-from s3sftp.telemetry.prices import dollars
 
 
 class Metrics:

@@ -28,7 +28,7 @@ from bench.sizes import FULL
 from s3sftp.backends.s3.options import S3Options
 from s3sftp.fs.options import FileOptions
 from s3sftp.ssh.options import SshOptions
-from s3sftp.telemetry.prices import dollars
+from s3sftp.telemetry.costs import dollars
 from s3sftp.workers import cpu_count
 from tests.limits.operations import OPERATIONS
 from tests.limits.operations import RANGE_BYTES as TABLE_RANGE_BYTES

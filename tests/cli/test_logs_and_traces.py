@@ -19,7 +19,7 @@ from s3sftp.telemetry.escape import MAX_CHARS, printable
 from s3sftp.telemetry.log_setup import configure_logging
 from s3sftp.telemetry.log_throttle import LogThrottle
 from s3sftp.telemetry.options import LogOptions
-from s3sftp.telemetry.otel_tracing import configure_tracing
+from s3sftp.telemetry.otel import configure_tracing
 from tests.cli.command_process import batch, serving_from_memory, sftp_command
 from tests.support.logs import logging_restored
 
