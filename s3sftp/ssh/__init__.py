@@ -5,18 +5,17 @@ from s3sftp.ssh.admission import Refusal
 from s3sftp.ssh.admission_gate import (
     AdmissionGate,
     AdmittedConnection,
-    ConnectionSource,
     Disconnect,
     LocalAdmittedConnection,
     Peer,
     ServerAdmissionGate,
 )
+from s3sftp.ssh.connection_source import ConnectionSource, SocketAdopter
 from s3sftp.ssh.host_keys import host_keys_in_thread, load_host_keys
 from s3sftp.ssh.listener import Listener
 from s3sftp.ssh.listening_sockets import CannotListen, bind
 from s3sftp.ssh.options import ListenOptions, SshOptions
 from s3sftp.ssh.session_protocol import OpenSession, ServerSession
-from s3sftp.ssh.socket_adopter import SocketAdopter
 
 __all__ = [
     "Acceptor",

@@ -52,18 +52,18 @@ class Acceptor:
 
     def __init__(
         self,
-        door: ServerAdmissionGate,
+        gate: ServerAdmissionGate,
         listen: ListenOptions,
         sockets: Sequence[socket.socket],
         servers: ConnectionHandler,
         other_descriptors: int,
     ) -> None:
         """`other_descriptors`: file descriptors that the rest of the process opens."""
-        self._door = door
+        self._gate = gate
         self._sockets = list(sockets)
         self._servers = servers
         self._other_descriptors = other_descriptors
-        self._proxies = TrustedProxies(listen, self._identified, door.count_refused)
+        self._proxies = TrustedProxies(listen, self._identified, gate.count_refused)
         self._held: deque[tuple[socket.socket, Peer]] = deque()
         """Connections whose PROXY header arrived while the handler could not serve them."""
         self._waiting: dict[LocalAdmittedConnection, socket.socket] = {}
@@ -77,7 +77,7 @@ class Acceptor:
         self._rest: asyncio.TimerHandle | None = None
         self._look: asyncio.TimerHandle | None = None
         self._turn: asyncio.Handle | None = None
-        door.changed = self._may_be_next
+        gate.changed = self._may_be_next
 
     @property
     def port(self) -> int:
@@ -104,7 +104,7 @@ class Acceptor:
         """Accept no more connections, and disconnect those that are queued."""
         self._pause()
         self._open = False
-        self._door.closed = True
+        self._gate.closed = True
         for handle in (self._rest, self._look, self._turn):
             if handle is not None:
                 handle.cancel()
@@ -162,7 +162,7 @@ class Acceptor:
             asyncio.get_running_loop().call_later(_REST_SECONDS, self._admit_held)
 
     def _admit(self, sock: socket.socket, peer: Peer) -> None:
-        guest = self._door.arrive(peer)
+        guest = self._gate.arrive(peer)
         if guest is None:
             sock.close()
         elif guest.is_admitted:
@@ -244,7 +244,7 @@ class Acceptor:
         return []
 
     def _turn_away(self, guest: LocalAdmittedConnection, reason: str) -> None:
-        self._door.tell(guest.peer, reason)
+        self._gate.tell(guest.peer, reason)
         self._forget(guest)
 
     def _forget(self, guest: LocalAdmittedConnection) -> None:
@@ -271,7 +271,7 @@ class Acceptor:
     def _next(self) -> None:
         """Hand over the connections whose turn has come."""
         self._turn = None
-        while self._waiting and self._servers.can_serve() and (guest := self._door.next()) is not None:
+        while self._waiting and self._servers.can_serve() and (guest := self._gate.next()) is not None:
             sock = self._waiting.pop(guest)
             self._partly.discard(guest)
             asyncio.get_running_loop().remove_reader(sock.fileno())

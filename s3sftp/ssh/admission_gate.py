@@ -97,21 +97,6 @@ class AdmissionGate(Protocol):
         """
 
 
-class ConnectionSource(Protocol):
-    """Where a listener gets its connections from, with the gate that admitted them.
-
-    asyncssh uses it as a tunnel: it asks once for a server, and calls the factory for each connection.
-    """
-
-    @property
-    def door(self) -> AdmissionGate:
-        """The gate, which knows each connection already."""
-
-    async def create_server(self, factory: Callable[[str, int], Any], host: str, port: int) -> Any:
-        """Start to hand connections over. Returns the part of an `asyncio.AbstractServer` that is needed:
-        `close` and `wait_closed`."""
-
-
 class ServerAdmissionGate:
     """The gate of a server: bans, limits, and the queued and admitted connections."""
 
@@ -214,8 +199,8 @@ class ServerAdmissionGate:
 class LocalAdmittedConnection:
     """An admitted connection of a gate in this process: its answers are available at once."""
 
-    def __init__(self, door: ServerAdmissionGate, ticket: TrackedConnection, peer: Peer) -> None:
-        self._door = door
+    def __init__(self, gate: ServerAdmissionGate, ticket: TrackedConnection, peer: Peer) -> None:
+        self._gate = gate
         self._ticket = ticket
         self.peer = peer
         self.expel: Disconnect = lambda _reason: None
@@ -230,13 +215,13 @@ class LocalAdmittedConnection:
         self._ticket.has_spoken = True
 
     def log_in(self, user: str) -> asyncio.Future[Refusal | None]:
-        return _known(self._door.log_in(self._ticket, user))
+        return _known(self._gate.log_in(self._ticket, user))
 
     def failed(self) -> asyncio.Future[bool]:
-        return _known(self._door.failed(self._ticket))
+        return _known(self._gate.failed(self._ticket))
 
     def leave(self) -> None:
-        self._door.leave(self._ticket)
+        self._gate.leave(self._ticket)
 
 
 def _now() -> float:

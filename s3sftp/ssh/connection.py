@@ -24,16 +24,14 @@ from s3sftp.auth import AuthGateway, Identity
 from s3sftp.ssh import asyncssh_internals, openssh_tolerance, packet_fast_path, proxy_header
 from s3sftp.ssh.admission import Refusal
 from s3sftp.ssh.admission_gate import AdmissionGate, AdmittedConnection
-from s3sftp.ssh.algorithm_mismatch import mismatches
-from s3sftp.ssh.keepalive import Keepalive
+from s3sftp.ssh.keepalive import Keepalive, TcpWatch
 from s3sftp.ssh.login import Login
-from s3sftp.ssh.negotiated_algorithms import agreement, note_agreement
+from s3sftp.ssh.negotiation import agreement, mismatches, note_agreement
 from s3sftp.ssh.options import SshOptions
 from s3sftp.ssh.session_protocol import OpenSession, ServerSession
 from s3sftp.ssh.sftp_only import USUAL, ChannelRequests, SftpOnlyServer, refuse_cancellations
 from s3sftp.ssh.signature_algorithms import prove_host_keys
 from s3sftp.ssh.silent_clients import TELL_SECONDS, ClientSigns
-from s3sftp.ssh.tcp_watch import TcpWatch
 from s3sftp.telemetry import get_logger
 from s3sftp.telemetry.log_throttle import LogThrottle
 from s3sftp.telemetry.metric_catalogue import CONNECTIONS, CONNECTIONS_TOTAL, LOGINS, SESSIONS
@@ -62,7 +60,7 @@ class ListenerContext:
 
     options: SshOptions
     asking: AuthGateway
-    door: AdmissionGate
+    gate: AdmissionGate
     open_session: OpenSession
     sessions_idle: timedelta
     """How long a session may be idle before it ends; 0: without limit."""
@@ -113,7 +111,7 @@ class SshConnection(SftpOnlyServer):
         refuse_cancellations(conn, self.refused)
         self._conn = conn
         note_agreement(conn)
-        guest = self._shared.door.arrive(conn, self.abort)
+        guest = self._shared.gate.arrive(conn, self.abort)
         if guest is None:
             # before the first byte: no key exchange, no cryptography, no login to guess
             conn.abort()

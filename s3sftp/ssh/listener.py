@@ -14,11 +14,11 @@ import asyncssh
 from s3sftp.auth import Authenticator, AuthGateway, AuthOptions
 from s3sftp.errors import ConfigurationError
 from s3sftp.ssh import packet_fast_path
-from s3sftp.ssh.admission_gate import ConnectionSource, ServerAdmissionGate
+from s3sftp.ssh.admission_gate import ServerAdmissionGate
 from s3sftp.ssh.algorithms import warn_of_weak
 from s3sftp.ssh.connection import ListenerContext, SshConnection
+from s3sftp.ssh.connection_source import ConnectionSource, LocalConnectionSource
 from s3sftp.ssh.listening_sockets import CannotListen
-from s3sftp.ssh.local_source import LocalConnectionSource
 from s3sftp.ssh.options import ListenOptions, SshOptions
 from s3sftp.ssh.session_protocol import OpenSession
 from s3sftp.ssh.signature_algorithms import host_key_pairs
@@ -74,7 +74,7 @@ class Listener:
         self._shared = ListenerContext(
             ssh,
             AuthGateway(authenticator, auth),
-            self._entrance.door,
+            self._entrance.gate,
             open_session,
             sessions_idle,
             self._host_keys,

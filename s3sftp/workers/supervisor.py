@@ -60,7 +60,7 @@ class Supervisor:
     def __init__(
         self,
         listen: ListenOptions,
-        door: ServerAdmissionGate,
+        gate: ServerAdmissionGate,
         crew: WorkerSpec,
         drain_seconds: float,
         hurry_seconds: float,
@@ -70,7 +70,7 @@ class Supervisor:
         Workers that have not ended are killed `drain_seconds` + `hurry_seconds` later, or `hurry_seconds`
         after the second request."""
         self._listen = listen
-        self._door = door
+        self._gate = gate
         self._crew = crew
         self._drain_seconds = drain_seconds
         self._hurry_seconds = hurry_seconds
@@ -121,7 +121,7 @@ class Supervisor:
         stop.install()
         sharing = LeastConnections(self._workers, self._crew.other_descriptors)
         self._reception = Acceptor(
-            self._door, self._listen, bind(self._listen), sharing, self._crew.supervisor_descriptors
+            self._gate, self._listen, bind(self._listen), sharing, self._crew.supervisor_descriptors
         )
         keeping: list[asyncio.Task[None]] = []
         watching = asyncio.create_task(self._watch())

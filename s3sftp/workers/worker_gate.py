@@ -31,7 +31,7 @@ class WorkerGate:
     def __init__(self, end: socket.socket, stop: ShutdownRequests) -> None:
         """Must be made on the event loop; messages from the supervisor are handled from then on."""
         self._stop = stop
-        self._intake: SocketAdopter[RemoteAdmittedConnection] = SocketAdopter()
+        self._adopter: SocketAdopter[RemoteAdmittedConnection] = SocketAdopter()
         self._guests: dict[int, RemoteAdmittedConnection] = {}
         self._losses = LogThrottle()
         self.look: Callable[[], Awaitable[str]] | None = None
@@ -42,18 +42,18 @@ class WorkerGate:
         self._link = IpcConnection(end, self._received, self._supervisor_gone)
 
     @property
-    def door(self) -> WorkerGate:
+    def gate(self) -> WorkerGate:
         return self
 
     def arrive(self, conn: Any, expel: Disconnect) -> RemoteAdmittedConnection | None:
-        guest = self._intake.claim(conn)
+        guest = self._adopter.claim(conn)
         if guest is None or guest.number not in self._guests:
             return None
         guest.expel = expel
         return guest
 
     async def create_server(self, factory: Callable[[str, int], Any], host: str, port: int) -> _Handing:
-        self._intake.factory = factory
+        self._adopter.factory = factory
         return _Handing(self)
 
     def ready(self) -> None:
@@ -62,7 +62,7 @@ class WorkerGate:
 
     def stop_taking(self) -> None:
         """Close connections that still arrive instead of serving them."""
-        self._intake.factory = None
+        self._adopter.factory = None
 
     def close(self) -> None:
         """Close the IPC connection."""
@@ -111,7 +111,7 @@ class WorkerGate:
                 )
             guest.leave()
         else:
-            self._intake.hand_in(socket.socket(fileno=descriptor), guest)
+            self._adopter.adopt(socket.socket(fileno=descriptor), guest)
 
     async def _tell_of_storage(self, look: Callable[[], Awaitable[str]]) -> None:
         self._link.send(messages.StorageProbed(await look()))
@@ -126,7 +126,7 @@ class WorkerGate:
     def _supervisor_gone(self) -> None:
         _log.error("supervisor.lost")
         for guest in list(self._guests.values()):
-            guest.lose_door()
+            guest.lose_gate()
         self._stop.ask()
 
 
@@ -165,7 +165,7 @@ class RemoteAdmittedConnection:
 
     def leave(self) -> None:
         self._post.forget(self.number)
-        self.lose_door()
+        self.lose_gate()
 
     def counted(self, refusal: Refusal | None) -> None:
         """Handle the answer to `log_in`."""
@@ -177,7 +177,7 @@ class RemoteAdmittedConnection:
         if self._judgements and not (judgement := self._judgements.popleft()).done():
             judgement.set_result(banned)
 
-    def lose_door(self) -> None:
+    def lose_gate(self) -> None:
         """No answer will come any more: refuse what is pending."""
         self._lost = True
         self.counted(_GONE)

@@ -105,7 +105,7 @@ async def test_one_that_has_sent_its_version_waits_and_gives_up_leaves_nothing(s
 def waiting(house: ListenerHarness) -> int:
     own = house.listener._own
     assert own is not None
-    return len(own._reception._waiting)
+    return len(own._acceptor._waiting)
 
 
 async def test_one_that_waits_for_longer_than_a_login_may_take_is_refused_with_the_reason() -> None:

@@ -37,7 +37,7 @@ async def test_a_connection_has_so_many_sessions_and_no_more_and_closing_one_mak
 
 
 class HeldAnswer:
-    """The door's answer to a login stays out until it is let go, as where a worker has to ask."""
+    """The gate's answer to a login stays out until it is let go, as where a worker has to ask."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.let_go = asyncio.Event()

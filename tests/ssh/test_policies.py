@@ -16,8 +16,8 @@ from pydantic import ValidationError
 
 from s3sftp.auth import UserOptions
 from s3sftp.ssh import SshOptions
-from s3sftp.ssh.algorithm_mismatch import mismatches
 from s3sftp.ssh.algorithms import COMPATIBLE, MODERN, REFUSED, RISKS, checked_additions, kind_of
+from s3sftp.ssh.negotiation import mismatches
 from tests.ssh.listener_harness import ALICES_KEY, HOST_KEY, PASSWORD, listener_harness, write_key
 from tests.ssh.ssh_clients import dbclient, openssh
 from tests.ssh.test_algorithms import offered

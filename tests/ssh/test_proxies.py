@@ -1,4 +1,4 @@
-"""The PROXY protocol at the door: who is believed, what is refused, and what it costs the others."""
+"""The PROXY protocol before admission: who is believed, what is refused, and what it costs the others."""
 
 from __future__ import annotations
 
@@ -95,8 +95,8 @@ def waiting(house: ListenerHarness) -> int:
     """Connections whose header has not come."""
     own = house.listener._own
     assert own is not None
-    assert own._reception is not None
-    return len(own._reception._proxies._waiting)
+    assert own._acceptor is not None
+    return len(own._acceptor._proxies._waiting)
 
 
 def reset(sock: socket.socket) -> None:
@@ -446,8 +446,8 @@ class Full:
 async def test_a_header_that_comes_while_nobody_can_serve_waits_for_somebody() -> None:
     servers = Full()
     listen = ListenOptions(host="127.0.0.1", port=0, **REQUIRED)  # type: ignore[arg-type]
-    reception = Acceptor(ServerAdmissionGate(SshOptions(), AuthOptions()), listen, bind(listen), servers, 0)
-    reception.open()
+    acceptor = Acceptor(ServerAdmissionGate(SshOptions(), AuthOptions()), listen, bind(listen), servers, 0)
+    acceptor.open()
     loop = asyncio.get_running_loop()
     try:
         sockets = []
@@ -455,16 +455,16 @@ async def test_a_header_that_comes_while_nobody_can_serve_waits_for_somebody() -
             sock = socket.socket()
             sock.setblocking(False)
             sock.bind((PROXY_ADDRESS, 0))
-            await loop.sock_connect(sock, ("127.0.0.1", reception.port))
+            await loop.sock_connect(sock, ("127.0.0.1", acceptor.port))
             sockets.append(sock)
         async with asyncio.timeout(20):
-            while len(reception._proxies._waiting) < 2:
+            while len(acceptor._proxies._waiting) < 2:
                 await asyncio.sleep(0.01)
         servers.has_room = False
         for port, sock in zip((50000, 50001), sockets, strict=True):
             await loop.sock_sendall(sock, v2(CLIENT, port))
         async with asyncio.timeout(20):
-            while reception._proxies._waiting:
+            while acceptor._proxies._waiting:
                 await asyncio.sleep(0.01)
         assert not servers.served
         servers.has_room = True
@@ -473,7 +473,7 @@ async def test_a_header_that_comes_while_nobody_can_serve_waits_for_somebody() -
                 await asyncio.sleep(0.01)
         assert servers.served == [f"{CLIENT}:50000", f"{CLIENT}:50001"]
     finally:
-        reception.close()
+        acceptor.close()
         for sock in sockets:
             sock.close()
 

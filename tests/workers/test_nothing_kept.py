@@ -41,7 +41,7 @@ class Connection(asyncio.Protocol):
 
 async def test_nothing_is_kept_for_a_connection_that_was_handed_over_and_has_gone() -> None:
     mine, its = ipc_socket_pair()
-    door = ServerAdmissionGate(SshOptions(), AuthOptions(ban_failures=0))
+    gate = ServerAdmissionGate(SshOptions(), AuthOptions(ban_failures=0))
     worker = WorkerProcess(1, lambda: None)
     worker._link = IpcConnection(mine, worker._received, worker._hang_up)
     post = WorkerGate(its, ShutdownRequests())
@@ -52,7 +52,7 @@ async def test_nothing_is_kept_for_a_connection_that_was_handed_over_and_has_gon
         for number in (next(numbers) for _ in range(count)):
             client, served = socket.socketpair()
             with client:
-                guest = door.arrive(Peer.of((f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}", 1)))
+                guest = gate.arrive(Peer.of((f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}", 1)))
                 assert guest is not None
                 worker.serve(number, guest, served)
                 client.setblocking(False)
