@@ -10,9 +10,8 @@ from dataclasses import dataclass
 from s3sftp import __version__
 from s3sftp.admin import HealthFacts
 from s3sftp.app.backends import SHARED_ROWS, contact_in, make_backend
-from s3sftp.app.descriptor_limit import storage_descriptors
+from s3sftp.app.descriptor_limit import admin_descriptors, storage_descriptors
 from s3sftp.app.health import (
-    admin_descriptors,
     current_phase,
     denied_permissions,
     describe_storage_error,

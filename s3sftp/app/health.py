@@ -110,15 +110,6 @@ def import_admin_port(options: ServerOptions) -> None:
         from s3sftp.telemetry import exposition as _exposition  # noqa: F401
 
 
-def admin_descriptors(options: ServerOptions) -> int:
-    """Descriptors that the admin port may open."""
-    if options.admin.port is None:
-        return 0
-    from s3sftp.admin.connection_limits import MAX_CONNECTIONS
-
-    return MAX_CONNECTIONS + 1
-
-
 class SupervisorHealth:
     """A supervisor as the admin port sees it."""
 

@@ -15,14 +15,14 @@ from dataclasses import dataclass
 from functools import partial
 
 from s3sftp import __version__
-from s3sftp.app.account_files import write_account_changes
 from s3sftp.app.backends import require_state, with_possible_journal
 from s3sftp.app.config_reload import Apply, ConfigReloader, Read
-from s3sftp.app.descriptor_limit import ensure_descriptors, storage_descriptors
-from s3sftp.app.health import SupervisorHealth, admin_descriptors, admin_port, import_admin_port
+from s3sftp.app.descriptor_limit import admin_descriptors, ensure_descriptors, storage_descriptors
+from s3sftp.app.handover import pack, to_file, write_account_changes
+from s3sftp.app.health import SupervisorHealth, admin_port, import_admin_port
 from s3sftp.app.options import Configuration, ServerOptions
 from s3sftp.app.worker_memory import WorkerMemory, make_memory
-from s3sftp.app.worker_options import pack, to_file, worker_share
+from s3sftp.app.worker_options import worker_share
 from s3sftp.auth import Accounts, log_account_problems
 from s3sftp.cli.event_loop import run
 from s3sftp.config import SourceFiles

@@ -7,11 +7,11 @@ import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from s3sftp.app.account_updates import AccountUpdates
 from s3sftp.app.application import Application, WorkerContext
+from s3sftp.app.handover import AccountUpdates, read_file, unpack
 from s3sftp.app.options import ServerOptions
 from s3sftp.app.worker_memory import WorkerMemory
-from s3sftp.app.worker_options import read_file, unpack, worker_share
+from s3sftp.app.worker_options import worker_share
 from s3sftp.auth import Accounts
 from s3sftp.cli.error_messages import reported_errors
 from s3sftp.cli.event_loop import run

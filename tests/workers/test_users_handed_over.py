@@ -13,13 +13,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from s3sftp.app.account_files import (
+from s3sftp.app.handover import (
+    AccountUpdates,
     account_from_line,
     account_to_line,
     read_account_changes,
     write_account_changes,
 )
-from s3sftp.app.account_updates import AccountUpdates
 from s3sftp.auth import Accounts, UserOptions, read_logins
 from s3sftp.runtime.shutdown import ShutdownRequests
 from s3sftp.workers import WorkerGate, messages
