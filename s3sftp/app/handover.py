@@ -7,8 +7,8 @@
 A worker reads no configuration, user or key file itself: it gets what the supervisor has validated, even if
 it is started later. The data travels in in-memory files. It contains secrets, so it appears in no command
 line, no environment and no file on disk. Changes are sent as the difference from the accounts at start, which
-is the same for workers of any age. Accounts are lines of JSON that are read one at a time: parsing them all at
-once would block every other thread of the process.
+is the same for workers of any age. Accounts are lines of JSON that are read one at a time: parsing them all
+at once would block every other thread of the process.
 """
 
 from __future__ import annotations
@@ -158,7 +158,7 @@ class AccountUpdates:
         self._next: int | None = None
         self._working: asyncio.Task[None] | None = None
 
-    def hand_in(self, descriptor: int) -> None:
+    def enqueue(self, descriptor: int) -> None:
         """Queue a file that describes how users have changed since the start; it is closed here."""
         self._drop_next()
         self._next = descriptor

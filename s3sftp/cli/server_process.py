@@ -62,7 +62,7 @@ class LoadedConfiguration:
         configured = configuration.without_tables()
         return cls(read, configured, sources, *with_possible_journal(configured.options))
 
-    def tell_what_is_lacking(self) -> None:
+    def log_what_is_lacking(self) -> None:
         """Log what the server does without."""
         if self.lacking:
             _log.warning("journal.unavailable", detail=self.lacking)
@@ -90,7 +90,7 @@ def serve_alone(loaded: LoadedConfiguration) -> None:
     configure_nonblocking_logging(loaded.options.log)
     return_large_blocks()
     log_account_problems(loaded.configuration.logins)
-    loaded.tell_what_is_lacking()
+    loaded.log_what_is_lacking()
     ensure_descriptors(loaded.options, 1)
     run(_serve(loaded))
 
@@ -108,7 +108,7 @@ async def _serve(loaded: LoadedConfiguration) -> None:
         async with admin_port(
             loaded.options,
             application.facts,
-            application.look,
+            application.probe_storage,
             application.last_success,
             application.metrics,
         ):
@@ -168,7 +168,7 @@ async def supervise(loaded: LoadedConfiguration, workers: int, template: Templat
     install_task_dump()
     warn_of_weak(options.ssh.offer)
     log_account_problems(loaded.configuration.logins)
-    loaded.tell_what_is_lacking()
+    loaded.log_what_is_lacking()
     ensure_descriptors(options, workers)
     # the first start makes the keys, once
     await asyncio.to_thread(load_host_keys, options.ssh.host_keys, options.server.state_dir)
@@ -200,7 +200,7 @@ async def _supervise(
         metrics.worker_is_gone(number - 1)
         metrics.add(WORKER_RESTARTS.row())
 
-    crew = WorkerSpec(
+    spec = WorkerSpec(
         workers,
         start,
         gone,
@@ -211,7 +211,7 @@ async def _supervise(
     supervisor = Supervisor(
         options.listen,
         ServerAdmissionGate(options.ssh, options.auth, metrics),
-        crew,
+        spec,
         options.server.drain_timeout.total_seconds(),
         options.sftp.close_timeout.total_seconds() + _END_SECONDS,
         options.server.drain_delay.total_seconds(),
@@ -222,7 +222,7 @@ async def _supervise(
 
     async def apply(accounts: Accounts) -> None:
         # each worker disconnects users who have been removed
-        supervisor.hand_users(await asyncio.to_thread(write_account_changes, loaded.accounts, accounts))
+        supervisor.send_users(await asyncio.to_thread(write_account_changes, loaded.accounts, accounts))
 
     reloading = loaded.reloading(apply, metrics)
 
@@ -240,7 +240,7 @@ async def _supervise(
 
     exporting = configure_exporting(metrics, os.environ)
     try:
-        async with admin_port(options, health.facts, health.look, health.last_success, metrics):
+        async with admin_port(options, health.facts, health.probe_storage, health.last_success, metrics):
             await supervisor.run(started, opened=reloading.start)
     finally:
         await asyncio.gather(*resting, return_exceptions=True)

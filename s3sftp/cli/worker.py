@@ -63,14 +63,14 @@ async def _work(
     install_task_dump()
     shutdown = configure_tracing(os.environ)
     requests = ShutdownRequests()
-    post = WorkerGate(link, requests)
-    application = Application(options, accounts, WorkerContext(post, memory))
-    post.look = application.look
-    updates = AccountUpdates(accounts, application.replace_users, lambda: post.send(UsersLost()))
-    post.on_users = updates.hand_in
+    gate = WorkerGate(link, requests)
+    application = Application(options, accounts, WorkerContext(gate, memory))
+    gate.probe_storage = application.probe_storage
+    updates = AccountUpdates(accounts, application.replace_users, lambda: gate.send(UsersLost()))
+    gate.apply_users = updates.enqueue
     try:
-        await application.run(lambda: updates.when_settled(post.ready), requests)
+        await application.run(lambda: updates.when_settled(gate.ready), requests)
     finally:
         await updates.stop()
-        post.close()
+        gate.close()
         await end_exporting(shutdown)

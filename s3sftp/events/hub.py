@@ -1,6 +1,6 @@
 """Publishes the events of one server to their subscribers: reserve a place, commit, publish, acknowledge.
 
-async with publisher.room() as publish:      waits while a queue is full; nothing has happened yet
+async with publisher.reserve() as publish:   waits while a queue is full; nothing has happened yet
     …commit…
     publish(event)                           puts it into every queue, without waiting
 await publisher.acknowledge(event)           the acknowledging subscribers, before the client gets its answer
@@ -30,29 +30,29 @@ class Publisher(Generic[E]):
 
     def __init__(self, subscribers: Iterable[Subscriber] = ()) -> None:
         asked = list(subscribers)
-        self.lines = {each.label: SubscriberQueue(each) for each in asked if not each.acknowledge}
+        self.queues = {each.label: SubscriberQueue(each) for each in asked if not each.acknowledge}
         self._acknowledging = {each.label: Delivery(each) for each in asked if each.acknowledge}
 
     @asynccontextmanager
-    async def room(self) -> AsyncIterator[Publish[E]]:
+    async def reserve(self) -> AsyncIterator[Publish[E]]:
         """Reserve a place for one event in every queue. A place that is not used is released.
 
         Raises Busy: if a queue stays full.
         """
-        kept: list[SubscriberQueue] = []
+        reserved: list[SubscriberQueue] = []
 
-        def announce(event: E) -> None:
-            while kept:
-                kept.pop().put(event)
+        def publish(event: E) -> None:
+            while reserved:
+                reserved.pop().put(event)
 
         try:
-            for line in self.lines.values():
-                await line.reserve()
-                kept.append(line)
-            yield announce
+            for queue in self.queues.values():
+                await queue.reserve()
+                reserved.append(queue)
+            yield publish
         finally:
-            for line in kept:
-                line.release()
+            for queue in reserved:
+                queue.release()
 
     async def acknowledge(self, event: E) -> None:
         """Run the handlers that belong to the acknowledgement. Raises the first failure.
@@ -72,7 +72,7 @@ class Publisher(Generic[E]):
 
     def counts(self) -> Mapping[str, SubscriberCounts]:
         """The counts by subscriber."""
-        return {name: line.counts for name, line in self.lines.items()} | {
+        return {name: queue.counts for name, queue in self.queues.items()} | {
             name: delivery.counts for name, delivery in self._acknowledging.items()
         }
 
@@ -97,28 +97,28 @@ class EventHub:
 
     def start(self) -> None:
         """Begin to deliver."""
-        for line in self._lines:
-            line.start()
+        for queue in self._queues:
+            queue.start()
 
     def hurry(self) -> None:
-        """End all waits for room: a commit that would have to wait is refused from now on."""
-        for line in self._lines:
-            line.hurry()
+        """End all waits for places: a commit that would have to wait is refused from now on."""
+        for queue in self._queues:
+            queue.hurry()
 
     async def drain(self) -> None:
         """Wait until every queue is empty."""
-        await asyncio.gather(*(line.drain() for line in self._lines))
+        await asyncio.gather(*(queue.drain() for queue in self._queues))
 
     async def stop(self, grace_seconds: float = 0.0) -> None:
         """Deliver for at most `grace_seconds`, then log what remains."""
         with suppress(TimeoutError):
             async with asyncio.timeout(grace_seconds):
                 await self.drain()
-        await asyncio.gather(*(line.stop() for line in self._lines))
+        await asyncio.gather(*(queue.stop() for queue in self._queues))
 
     @property
-    def _lines(self) -> list[SubscriberQueue]:
-        return [*self.committed.lines.values(), *self.renamed.lines.values()]
+    def _queues(self) -> list[SubscriberQueue]:
+        return [*self.committed.queues.values(), *self.renamed.queues.values()]
 
 
 def _subscribers(given: Subscribers) -> list[Subscriber]:

@@ -1,9 +1,8 @@
 """One SSH connection: admission, login, its sessions, its end.
 
-    connection_made ─► _greeted ─► begin_auth … auth_completed ─► session_requested … ─► connection_lost
-     admitted by the    client       logged in, and counted        SFTP sessions          all is released
-     gate, or closed    version      by the gate                   (ssh/session_protocol.py)
-                        received
+    connection_made ─► begin_auth … auth_completed ─► session_requested … ─► connection_lost
+     admitted by the     logged in, and counted        SFTP sessions          all is released
+     gate, or closed     by the gate                   (ssh/session_protocol.py)
 
 The methods are in that order.
 """
@@ -31,7 +30,7 @@ from s3sftp.ssh.options import SshOptions
 from s3sftp.ssh.session_protocol import OpenSession, ServerSession
 from s3sftp.ssh.sftp_only import USUAL, ChannelRequests, SftpOnlyServer, refuse_cancellations
 from s3sftp.ssh.signature_algorithms import prove_host_keys
-from s3sftp.ssh.silent_clients import TELL_SECONDS, ClientSigns
+from s3sftp.ssh.silent_clients import LOG_SECONDS, ClientSigns
 from s3sftp.telemetry import get_logger
 from s3sftp.telemetry.log_throttle import LogThrottle
 from s3sftp.telemetry.metric_catalogue import CONNECTIONS, CONNECTIONS_TOTAL, LOGINS, SESSIONS
@@ -59,7 +58,7 @@ class ListenerContext:
     """What all connections of a listener share."""
 
     options: SshOptions
-    asking: AuthGateway
+    auth: AuthGateway
     gate: AdmissionGate
     open_session: OpenSession
     sessions_idle: timedelta
@@ -67,7 +66,7 @@ class ListenerContext:
     host_keys: Sequence[asyncssh.SSHKeyPair] = ()
     connections: set[SshConnection] = field(default_factory=set)
     refusals: LogThrottle = field(default_factory=LogThrottle)
-    clientless: LogThrottle = field(default_factory=lambda: LogThrottle(TELL_SECONDS))
+    clientless: LogThrottle = field(default_factory=lambda: LogThrottle(LOG_SECONDS))
     fast_packets: bool = False
     stopping: bool = False
     metrics: Metrics = field(default_factory=Metrics)
@@ -83,10 +82,10 @@ class SshConnection(SftpOnlyServer):
         self._peer = ""
         self._is_proxys_own = False
         self._signs = ClientSigns()
-        self._guest: AdmittedConnection | None = None
+        self._admitted: AdmittedConnection | None = None
         self._counted: asyncio.Future[Refusal | None] | None = None
         self._count = shared.metrics.add
-        self._login = Login(shared.asking, shared.options, self._id, shared.metrics)
+        self._login = Login(shared.auth, shared.options, self._id, shared.metrics)
         self._user = ""
         self._service_requests = 0
         self._misplaced = 0
@@ -111,18 +110,18 @@ class SshConnection(SftpOnlyServer):
         refuse_cancellations(conn, self.refused)
         self._conn = conn
         note_agreement(conn)
-        guest = self._shared.gate.arrive(conn, self.abort)
-        if guest is None:
+        admitted = self._shared.gate.arrive(conn, self.abort)
+        if admitted is None:
             # before the first byte: no key exchange, no cryptography, no login to guess
             conn.abort()
             return
-        self._guest = guest
-        self._peer = guest.peer.shown
-        self._is_proxys_own = guest.peer.is_proxys_own
-        if guest.peer.proxy:
-            asyncssh_internals.comes_from(conn, guest.peer.address, guest.peer.port)
-        self._login.comes_from(guest.peer, guest)
-        asyncssh_internals.on_version(conn, self._greeted, self._look_for_header)
+        self._admitted = admitted
+        self._peer = admitted.peer.shown
+        self._is_proxys_own = admitted.peer.is_proxys_own
+        if admitted.peer.proxy:
+            asyncssh_internals.comes_from(conn, admitted.peer.address, admitted.peer.port)
+        self._login.set_peer(admitted.peer, admitted)
+        asyncssh_internals.on_version(conn, self._version_received, self._check_for_header)
         self._shared.connections.add(self)
         self._count(CONNECTIONS.row())
         self._count(CONNECTIONS_TOTAL.row("accepted"))
@@ -135,36 +134,36 @@ class SshConnection(SftpOnlyServer):
         )
         self._keepalive = Keepalive(conn, self._shared.options, self._shared.sessions_idle, self.abort)
         asyncssh_internals.on_transport_pressure(conn, self._pause_sessions, self._resume_sessions)
-        self._tell("connection.opened", **guest.peer.fields)
+        self._log_event("connection.opened", **admitted.peer.fields)
 
-    def _greeted(self) -> None:
+    def _version_received(self) -> None:
         """Record that the client has sent its version."""
-        if self._guest is None:
+        if self._admitted is None:
             return
         self._signs.is_client = True
-        self._guest.greeted()
-        self._tell("connection.identified", **self._guest.peer.fields)
+        self._admitted.version_received()
+        self._log_event("connection.identified", **self._admitted.peer.fields)
 
-    def _look_for_header(self, begins: bytes) -> None:
+    def _check_for_header(self, begins: bytes) -> None:
         """Inspect first bytes that are not the client's version, or not all of it."""
         self._signs.has_sent |= bool(begins)
         if not proxy_header.begins_one(begins):
             return
         self._signs.has_header = True
-        untold = self._shared.refusals.tell("PROXY header", asyncio.get_running_loop().time())
-        if untold is not None and self._guest is not None:
-            peer = self._guest.peer
+        suppressed = self._shared.refusals.allow("PROXY header", asyncio.get_running_loop().time())
+        if suppressed is not None and self._admitted is not None:
+            peer = self._admitted.peer
             behind = peer.proxy or peer.is_proxys_own
             advice = _TWO_HEADERS if behind else _TURN_ON
             _log.warning(
                 "connection.proxy_header_unexpected", connection=self._id, **peer.fields, advice=advice
             )
 
-    def _tell(self, event: str, **fields: Any) -> None:
+    def _log_event(self, event: str, **fields: Any) -> None:
         """Log an event; at debug level while no SSH client has shown itself, such as for health checks."""
         is_check = not self._signs.is_client or (self._is_proxys_own and not self.authenticated)
-        tell = _log.debug if is_check else _log.info
-        tell(event, connection=self._id, **fields)
+        log = _log.debug if is_check else _log.info
+        log(event, connection=self._id, **fields)
 
     def service_requested(self) -> None:
         """Handle another request for the authentication service.
@@ -191,13 +190,13 @@ class SshConnection(SftpOnlyServer):
         return True
 
     def password_auth_supported(self) -> bool:
-        return self._shared.asking.accepts_passwords
+        return self._shared.auth.accepts_passwords
 
     def kbdint_auth_supported(self) -> bool:
-        return self._shared.asking.accepts_passwords
+        return self._shared.auth.accepts_passwords
 
     def public_key_auth_supported(self) -> bool:
-        return self._shared.asking.accepts_public_keys
+        return self._shared.auth.accepts_public_keys
 
     async def validate_password(self, username: str, password: str) -> bool:
         return await self._login.password(username, password)
@@ -220,23 +219,23 @@ class SshConnection(SftpOnlyServer):
         return await self._login.public_key(username, key)
 
     def auth_completed(self) -> None:
-        proof, guest = self._login.proof, self._guest
-        if proof is None or guest is None:
+        proof, admitted = self._login.proof, self._admitted
+        if proof is None or admitted is None:
             raise asyncssh.DisconnectError(asyncssh.DISC_PROTOCOL_ERROR, "not authenticated")
-        self._counted = guest.log_in(proof.identity.user)
+        self._counted = admitted.log_in(proof.identity.user)
         if not self._counted.done():
             self._counted.add_done_callback(self._on_counted)
-        elif (refusal := self._welcome(self._counted)) is not None:
+        elif (refusal := self._finish_login(self._counted)) is not None:
             raise asyncssh.DisconnectError(asyncssh.DISC_TOO_MANY_CONNECTIONS, refusal.reason)
 
     def _on_counted(self, counted: asyncio.Future[Refusal | None]) -> None:
         if self._closed.is_set() or counted.cancelled():
             return
-        if (refusal := self._welcome(counted)) is not None:
+        if (refusal := self._finish_login(counted)) is not None:
             self._open_conn.disconnect(asyncssh.DISC_TOO_MANY_CONNECTIONS, refusal.reason)
 
-    def _welcome(self, counted: asyncio.Future[Refusal | None]) -> Refusal | None:
-        """Log the gate's answer to the login."""
+    def _finish_login(self, counted: asyncio.Future[Refusal | None]) -> Refusal | None:
+        """Log the gate's answer to the login; if it is accepted, watch whether the client stays."""
         refusal, proof = counted.result(), self._login.proof
         if refusal is not None or proof is None:
             _log.warning(
@@ -353,15 +352,15 @@ class SshConnection(SftpOnlyServer):
             )
 
     def refused(self, what: str) -> None:
-        untold = self._shared.refusals.tell(what, asyncio.get_running_loop().time())
-        if untold is not None:
-            tell = _log.debug if what in USUAL else _log.warning
-            tell(
+        suppressed = self._shared.refusals.allow(what, asyncio.get_running_loop().time())
+        if suppressed is not None:
+            log = _log.debug if what in USUAL else _log.warning
+            log(
                 "connection.request_refused",
                 connection=self._id,
                 user=self._user,
                 request=what,
-                suppressed=untold,
+                suppressed=suppressed,
             )
 
     # -- the end
@@ -390,7 +389,7 @@ class SshConnection(SftpOnlyServer):
             _log.exception("session.end_failed", connection=self._id, user=self._user)
 
     @property
-    def proved_to_be(self) -> str:
+    def authenticated_user(self) -> str:
         """The user who has authenticated, even if the login is not complete yet; empty if nobody has."""
         proof = self._login.proof
         return proof.identity.user if proof else ""
@@ -400,7 +399,11 @@ class SshConnection(SftpOnlyServer):
         stops, and then the connection."""
         self._leaving = reason
         _log.info(
-            "connection.ending", connection=self._id, peer=self._peer, user=self.proved_to_be, reason=reason
+            "connection.ending",
+            connection=self._id,
+            peer=self._peer,
+            user=self.authenticated_user,
+            reason=reason,
         )
         return self._leave(reason)
 
@@ -420,7 +423,7 @@ class SshConnection(SftpOnlyServer):
 
     def abort(self, reason: str) -> None:
         """Close at once."""
-        self._tell("connection.aborted", peer=self._peer, reason=reason)
+        self._log_event("connection.aborted", peer=self._peer, reason=reason)
         self._open_conn.abort()
 
     async def wait_closed(self) -> None:
@@ -435,16 +438,16 @@ class SshConnection(SftpOnlyServer):
         for watch in (self._keepalive, self._tcp_watch):
             if watch is not None:
                 watch.stop()
-        if self._guest is None:
+        if self._admitted is None:
             return
         self._shared.connections.discard(self)
         self._count(CONNECTIONS.row(), -1)
         if not self.authenticated:
-            self._tell_mismatch()
-            self._login.left_outside(self._user)
-            self._signs.tell_end(self._guest.peer, self._shared.clientless)
-        self._guest.leave()
-        self._tell(
+            self._log_mismatch()
+            self._login.closed_without_login(self._user)
+            self._signs.log_end(self._admitted.peer, self._shared.clientless)
+        self._admitted.leave()
+        self._log_event(
             "connection.closed",
             peer=self._peer,
             user=self._user or None,
@@ -452,7 +455,7 @@ class SshConnection(SftpOnlyServer):
             reason=str(exc) if exc else None,
         )
 
-    def _tell_mismatch(self) -> None:
+    def _log_mismatch(self) -> None:
         """Log a lack of common algorithms, if there is one: the client may have detected it first and
         disconnected."""
         of_host_keys = {pair.algorithm.decode("ascii") for pair in self._shared.host_keys}

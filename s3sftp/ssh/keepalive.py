@@ -29,7 +29,7 @@ _LONGER = 1.5
 _INFO_BYTES = 8
 _RETRANSMITS, _PROBES, _BACKOFF = 2, 3, 4
 """Offsets of these bytes in Linux's `struct tcp_info`."""
-_LOOKS = 4
+_CHECKS = 4
 """Checks within the limit: a window that has just closed is noticed before the limit expires."""
 
 
@@ -45,19 +45,19 @@ class Keepalive:
         self._conn = conn
         self._seconds = options.keepalive_interval.total_seconds()
         self._most_unanswered = options.keepalive_count
-        self._patience = _LONGER * sessions_idle.total_seconds() or float("inf")
+        self._most_silent_seconds = _LONGER * sessions_idle.total_seconds() or float("inf")
         self._give_up = give_up
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
         self._answers: set[asyncio.Future[None]] = set()
         self._received = -1
         self._unanswered = 0
-        self._heard_at = 0.0
+        self._received_at = 0.0
 
     def start(self) -> None:
         """Start, once the client has logged in."""
         if self._seconds and self._timer is None:
-            self._timer = self._loop.call_later(self._seconds, self._look)
+            self._timer = self._loop.call_later(self._seconds, self._check)
 
     def stop(self) -> None:
         """Stop, because the connection is closed."""
@@ -80,17 +80,17 @@ class Keepalive:
         finally:
             self._answers.discard(answer)
 
-    def _look(self) -> None:
+    def _check(self) -> None:
         received, now = asyncssh_internals.packets_received(self._conn), self._loop.time()
         if received != self._received:
-            self._received, self._heard_at, self._unanswered = received, now, 0
-        silent = now - self._heard_at
-        if self._unanswered >= self._most_unanswered and silent >= self._patience:
+            self._received, self._received_at, self._unanswered = received, now, 0
+        silent = now - self._received_at
+        if self._unanswered >= self._most_unanswered and silent >= self._most_silent_seconds:
             self._give_up("keepalives are not answered")
             return
         asyncssh_internals.ask(self._conn)
         self._unanswered += 1
-        self._timer = self._loop.call_later(self._seconds, self._look)
+        self._timer = self._loop.call_later(self._seconds, self._check)
 
 
 class TcpWatch:
@@ -115,18 +115,18 @@ class TcpWatch:
         }
         for option, value in options.items():
             self._sock.setsockopt(socket.IPPROTO_TCP, option, value)
-        self._look_later()
+        self._schedule_check()
 
     def stop(self) -> None:
         """Stop: the socket is closed, or about to be."""
         if self._timer is not None:
             self._timer.cancel()
 
-    def _look_later(self) -> None:
-        pause = self._limit_ms / 1000 / _LOOKS
-        self._timer = asyncio.get_running_loop().call_later(pause, self._look)
+    def _schedule_check(self) -> None:
+        pause = self._limit_ms / 1000 / _CHECKS
+        self._timer = asyncio.get_running_loop().call_later(pause, self._check)
 
-    def _look(self) -> None:
+    def _check(self) -> None:
         try:
             lifted = _window_is_closed(
                 self._sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _INFO_BYTES)
@@ -137,7 +137,7 @@ class TcpWatch:
                 self._sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, limit)
         except OSError:
             return  # closed meanwhile
-        self._look_later()
+        self._schedule_check()
 
 
 def _window_is_closed(tcp_info: bytes) -> bool:

@@ -15,7 +15,7 @@ from s3sftp.telemetry import get_logger
 from s3sftp.telemetry.log_throttle import LogThrottle
 
 _log = get_logger("s3sftp.ssh")
-TELL_SECONDS: Final = 600.0
+LOG_SECONDS: Final = 600.0
 """Minimum interval of the log line about such connections: load balancers probe every few seconds."""
 _DETAILS: Final = {
     "nothing": "a load balancer that checks whether the port is open, or a port scan",
@@ -37,17 +37,17 @@ class ClientSigns:
         self.has_header = False
         """A load balancer's header has arrived, which is logged separately."""
 
-    def tell_end(self, peer: Peer, told: LogThrottle) -> None:
+    def log_end(self, peer: Peer, throttle: LogThrottle) -> None:
         """Handle the end of the connection: if it showed no client, log it at intervals, with the number of
         such connections."""
         if self.is_client or self.has_header or peer.is_proxys_own:
             return
         kind = "something else" if self.has_sent else "nothing"
-        untold = told.tell(kind, asyncio.get_running_loop().time())
-        if untold is not None:
+        suppressed = throttle.allow(kind, asyncio.get_running_loop().time())
+        if suppressed is not None:
             _log.info(
                 "connection.no_client",
-                connections=untold + 1,
+                connections=suppressed + 1,
                 **peer.fields,
                 sent=kind,
                 detail=_DETAILS[kind],

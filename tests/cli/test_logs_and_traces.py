@@ -95,9 +95,9 @@ def test_events_below_the_level_are_not_written() -> None:
 
 
 def test_equal_events_are_told_once_in_a_while_with_how_many_were_not() -> None:
-    sparse = LogThrottle(interval=1.0)
-    assert [sparse.tell("a", now) for now in (0, 0.1, 0.2, 1.0, 1.1)] == [0, None, None, 2, None]
-    assert sparse.tell("b", 0.1) == 0
+    throttle = LogThrottle(interval=1.0)
+    assert [throttle.allow("a", now) for now in (0, 0.1, 0.2, 1.0, 1.1)] == [0, None, None, 2, None]
+    assert throttle.allow("b", 0.1) == 0
 
 
 @pytest.mark.parametrize(
