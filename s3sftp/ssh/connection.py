@@ -119,7 +119,7 @@ class SshConnection(SftpOnlyServer):
         self._peer = admitted.peer.shown
         self._is_proxys_own = admitted.peer.is_proxys_own
         if admitted.peer.proxy:
-            asyncssh_internals.comes_from(conn, admitted.peer.address, admitted.peer.port)
+            asyncssh_internals.set_client_address(conn, admitted.peer.address, admitted.peer.port)
         self._login.set_peer(admitted.peer, admitted)
         asyncssh_internals.on_version(conn, self._version_received, self._check_for_header)
         self._shared.connections.add(self)

@@ -75,7 +75,7 @@ class Keepalive:
         answer = self._loop.create_future()
         self._answers.add(answer)
         try:
-            asyncssh_internals.ask(self._conn)
+            asyncssh_internals.send_keepalive(self._conn)
             await asyncio.wait({answer}, timeout=seconds)
         finally:
             self._answers.discard(answer)
@@ -88,7 +88,7 @@ class Keepalive:
         if self._unanswered >= self._most_unanswered and silent >= self._most_silent_seconds:
             self._give_up("keepalives are not answered")
             return
-        asyncssh_internals.ask(self._conn)
+        asyncssh_internals.send_keepalive(self._conn)
         self._unanswered += 1
         self._timer = self._loop.call_later(self._seconds, self._check)
 

@@ -53,7 +53,7 @@ UNASKED = {
 }
 
 
-@pytest.mark.parametrize("fast", [True, False], ids=["short way", "asyncssh's"])
+@pytest.mark.parametrize("fast", [True, False], ids=["fast path", "asyncssh's"])
 @pytest.mark.parametrize("name", UNASKED)
 async def test_a_message_that_nobody_asked_for_ends_nothing(name: str, fast: bool) -> None:
     kind, data = UNASKED[name]
@@ -108,7 +108,7 @@ FOR_A_CHANNEL = {
 }
 
 
-@pytest.mark.parametrize("fast", [True, False], ids=["short way", "asyncssh's"])
+@pytest.mark.parametrize("fast", [True, False], ids=["fast path", "asyncssh's"])
 @pytest.mark.parametrize("name", FOR_A_CHANNEL)
 async def test_a_message_for_a_channel_that_both_sides_have_closed_ends_nothing(
     name: str, fast: bool
@@ -358,7 +358,7 @@ class Early(asyncssh.SSHClient):
         self._conn._auth_complete = False
 
 
-@pytest.mark.parametrize("fast", [True, False], ids=["short way", "asyncssh's"])
+@pytest.mark.parametrize("fast", [True, False], ids=["fast path", "asyncssh's"])
 @pytest.mark.parametrize("name", MISPLACED)
 async def test_what_does_not_belong_before_the_login_is_answered_as_unimplemented(
     name: str, fast: bool
@@ -421,7 +421,7 @@ AFTER_THE_LOGIN = {
 }
 
 
-@pytest.mark.parametrize("fast", [True, False], ids=["short way", "asyncssh's"])
+@pytest.mark.parametrize("fast", [True, False], ids=["fast path", "asyncssh's"])
 @pytest.mark.parametrize("name", AFTER_THE_LOGIN)
 async def test_what_does_not_belong_after_the_login_is_answered_as_unimplemented(
     name: str, fast: bool

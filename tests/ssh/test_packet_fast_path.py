@@ -1,4 +1,4 @@
-"""The short way of data packets: what goes over it arrives as it does over asyncssh's own, or not at all."""
+"""The fast path for data packets: what it carries arrives as it does by asyncssh's own, or not at all."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ REPLACED = {
     GCMEncryption: ["encrypt_packet", "decrypt_header", "decrypt_packet"],
     GCMCipher: ["__init__", "_update_iv", "encrypt_and_sign", "verify_and_decrypt"],
 }
-"""What the short way replaces, or relies on in how it works."""
+"""What the fast path replaces, or relies on in how it works."""
 DIGEST = "8fcd546fba043c8362c78b7959b9157bcf7222141d4b36b2609a91d1e15e9205"
 
 
@@ -76,7 +76,7 @@ async def session(harness: ListenerHarness, **options: Any) -> AsyncIterator[Raw
 
 @pytest.fixture
 def taken(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
-    """How many data packets went the short way, in and out."""
+    """How many data packets took the fast path, in and out."""
     counts: Counter[str] = Counter()
 
     def counted(kind: type, name: str, direction: str) -> None:
@@ -285,7 +285,7 @@ async def test_a_damaged_packet_ends_its_connection_and_publishes_nothing() -> N
     assert any("MAC verification failed" in reason for reason in reasons)
 
 
-@pytest.mark.parametrize("fast", [True, False], ids=["short way", "asyncssh's"])
+@pytest.mark.parametrize("fast", [True, False], ids=["fast path", "asyncssh's"])
 @pytest.mark.parametrize("size", [1, 255])
 async def test_a_client_that_takes_packets_of_next_to_nothing_is_sent_away(size: int, fast: bool) -> None:
     """One answer would be cut into so many that the loop serves nobody else meanwhile."""

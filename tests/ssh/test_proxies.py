@@ -437,14 +437,14 @@ class Full:
     """Servers of which none has room for now."""
 
     def __init__(self) -> None:
-        self.has_room = True
+        self.is_ready = True
         self.served: list[str] = []
 
     def can_serve(self) -> bool:
-        return self.has_room
+        return self.is_ready
 
     def serve(self, admitted: LocalAdmittedConnection, sock: socket.socket) -> None:
-        assert self.has_room
+        assert self.is_ready
         self.served.append(admitted.peer.shown)
         sock.close()
         admitted.leave()
@@ -467,14 +467,14 @@ async def test_a_header_that_comes_while_nobody_can_serve_waits_for_somebody() -
         async with asyncio.timeout(20):
             while len(acceptor._proxies._waiting) < 2:
                 await asyncio.sleep(0.01)
-        servers.has_room = False
+        servers.is_ready = False
         for port, sock in zip((50000, 50001), sockets, strict=True):
             await loop.sock_sendall(sock, v2(CLIENT, port))
         async with asyncio.timeout(20):
             while acceptor._proxies._waiting:
                 await asyncio.sleep(0.01)
         assert not servers.served
-        servers.has_room = True
+        servers.is_ready = True
         async with asyncio.timeout(20):
             while len(servers.served) < 2:
                 await asyncio.sleep(0.01)

@@ -175,7 +175,7 @@ async def test_a_client_that_does_not_say_that_it_has_shown_the_sentence_is_not_
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(sftp_only, "_SHOWN_SECONDS", 0.1)
-    monkeypatch.setattr("s3sftp.ssh.asyncssh_internals.ask", lambda _conn: None)
+    monkeypatch.setattr("s3sftp.ssh.asyncssh_internals.send_keepalive", lambda _conn: None)
     async with listener_harness() as harness, bare_channel(harness) as channel:
         channel.ask(*EXEC)
         assert await channel.its_end() == told_of_the_end(failure=True)

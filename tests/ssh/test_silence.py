@@ -28,13 +28,13 @@ class Questions:
 
     def __init__(self, patch: pytest.MonkeyPatch) -> None:
         self.count = 0
-        ask = asyncssh_internals.ask
+        send = asyncssh_internals.send_keepalive
 
         def counted(conn: Any) -> None:
             self.count += 1
-            ask(conn)
+            send(conn)
 
-        patch.setattr(asyncssh_internals, "ask", counted)
+        patch.setattr(asyncssh_internals, "send_keepalive", counted)
 
     async def come(self, count: int) -> None:
         """Wait until so many more have been asked."""

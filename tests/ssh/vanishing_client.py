@@ -28,7 +28,7 @@ async def main(how: str) -> None:
         (served,) = harness.listener._shared.connections
         link("down")
         if how == "data on its way":
-            asyncssh_internals.ask(served._open_conn)
+            asyncssh_internals.send_keepalive(served._open_conn)
         await harness.empties()
         print(json.dumps([event["reason"] for event in harness.logged("connection.closed")]), flush=True)
         os._exit(0)  # the client's side would wait for its own time-outs
