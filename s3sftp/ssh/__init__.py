@@ -15,7 +15,7 @@ from s3sftp.ssh.host_keys import host_keys_in_thread, load_host_keys
 from s3sftp.ssh.listener import Listener
 from s3sftp.ssh.listening_sockets import CannotListen, bind
 from s3sftp.ssh.options import ListenOptions, SshOptions
-from s3sftp.ssh.session_protocol import OpenSession, ServerSession
+from s3sftp.ssh.sessions import OpenSession, ServerSession
 
 __all__ = [
     "Acceptor",

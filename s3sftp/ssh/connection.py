@@ -2,7 +2,7 @@
 
     connection_made ─► begin_auth … auth_completed ─► session_requested … ─► connection_lost
      admitted by the     logged in, and counted        SFTP sessions          all is released
-     gate, or closed     by the gate                   (ssh/session_protocol.py)
+     gate, or closed     by the gate                   (ssh/sessions.py)
 
 The methods are in that order.
 """
@@ -20,32 +20,23 @@ import asyncssh
 
 from s3sftp import backends
 from s3sftp.auth import AuthGateway, Identity
-from s3sftp.ssh import asyncssh_internals, openssh_tolerance, packet_fast_path, proxy_header
+from s3sftp.ssh import asyncssh_internals, openssh_tolerance, packet_fast_path
 from s3sftp.ssh.admission import Refusal
 from s3sftp.ssh.admission_gate import AdmissionGate, AdmittedConnection
 from s3sftp.ssh.keepalive import Keepalive, TcpWatch
 from s3sftp.ssh.login import Login
 from s3sftp.ssh.negotiation import agreement, mismatches, note_agreement
 from s3sftp.ssh.options import SshOptions
-from s3sftp.ssh.session_protocol import OpenSession, ServerSession
+from s3sftp.ssh.sessions import ConnectionSessions, OpenSession
 from s3sftp.ssh.sftp_only import USUAL, ChannelRequests, SftpOnlyServer, refuse_cancellations
 from s3sftp.ssh.signature_algorithms import prove_host_keys
 from s3sftp.ssh.silent_clients import LOG_SECONDS, ClientSigns
 from s3sftp.telemetry import get_logger
 from s3sftp.telemetry.log_throttle import LogThrottle
-from s3sftp.telemetry.metric_catalogue import CONNECTIONS, CONNECTIONS_TOTAL, LOGINS, SESSIONS
+from s3sftp.telemetry.metric_catalogue import CONNECTIONS, CONNECTIONS_TOTAL, LOGINS
 from s3sftp.telemetry.metrics import Metrics
 
 _log = get_logger("s3sftp.ssh")
-_END_SECONDS = 5.0
-"""Seconds that a session may take to end before its connection is closed, in addition to what it needs to
-answer CLOSEs that have arrived."""
-
-_TURN_ON = (
-    "if this is your load balancer, set listen.proxy_protocol and add its address to listen.proxy_sources"
-)
-_TWO_HEADERS = "a second header followed the first: only the load balancer next to the server may send one"
-
 _LEAVE_SECONDS = 2.0
 """Seconds that a client may take to disconnect by itself once its sessions have ended."""
 _STOPPING = "the server is stopping"
@@ -89,13 +80,14 @@ class SshConnection(SftpOnlyServer):
         self._user = ""
         self._service_requests = 0
         self._misplaced = 0
-        self._sessions: dict[ServerSession, asyncio.Task[None]] = {}
+        self._sessions = ConnectionSessions(
+            self._id, shared.open_session, shared.metrics, self._watch_idleness
+        )
         self._opening = 0
         """Sessions that wait for the gate's answer to the login."""
         self._opened = 0
         self._keepalive: Keepalive | None = None
         self._tcp_watch: TcpWatch | None = None
-        self._paused = False
         self._leaving = ""
         """Why the server ends the connection; empty if it does not."""
         self._idle: asyncio.TimerHandle | None = None
@@ -133,7 +125,7 @@ class SshConnection(SftpOnlyServer):
             conn.get_extra_info("socket"), self._shared.options.tcp_timeout.total_seconds()
         )
         self._keepalive = Keepalive(conn, self._shared.options, self._shared.sessions_idle, self.abort)
-        asyncssh_internals.on_transport_pressure(conn, self._pause_sessions, self._resume_sessions)
+        asyncssh_internals.on_transport_pressure(conn, self._sessions.pause, self._sessions.resume)
         self._log_event("connection.opened", **admitted.peer.fields)
 
     def _version_received(self) -> None:
@@ -146,18 +138,8 @@ class SshConnection(SftpOnlyServer):
 
     def _check_for_header(self, begins: bytes) -> None:
         """Inspect first bytes that are not the client's version, or not all of it."""
-        self._signs.has_sent |= bool(begins)
-        if not proxy_header.begins_one(begins):
-            return
-        self._signs.has_header = True
-        suppressed = self._shared.refusals.allow("PROXY header", asyncio.get_running_loop().time())
-        if suppressed is not None and self._admitted is not None:
-            peer = self._admitted.peer
-            behind = peer.proxy or peer.is_proxys_own
-            advice = _TWO_HEADERS if behind else _TURN_ON
-            _log.warning(
-                "connection.proxy_header_unexpected", connection=self._id, **peer.fields, advice=advice
-            )
+        if self._admitted is not None:
+            self._signs.inspect(begins, self._admitted.peer, self._id, self._shared.refusals)
 
     def _log_event(self, event: str, **fields: Any) -> None:
         """Log an event; at debug level while no SSH client has shown itself, such as for health checks."""
@@ -304,8 +286,9 @@ class SshConnection(SftpOnlyServer):
         return self._open(identity, channel)
 
     def _open(self, identity: Identity, channel: Any) -> asyncssh.SSHServerSession[bytes]:
-        session = self._shared.open_session(identity, self._describe(identity))
-        self._follow(session, channel)
+        session = self._sessions.open(identity, self._describe(identity), channel)
+        if self._idle is not None:
+            self._idle.cancel()
         return cast("asyncssh.SSHServerSession[bytes]", session)
 
     def _describe(self, identity: Identity) -> backends.Session:
@@ -317,30 +300,6 @@ class SshConnection(SftpOnlyServer):
             session_id=f"{self._id}.{self._opened}",
             attributes=identity.attributes,
         )
-
-    def _follow(self, session: ServerSession, channel: Any) -> None:
-        async def until_closed() -> None:
-            await channel.wait_closed()
-            self._sessions.pop(session, None)
-            self._count(SESSIONS.row(), -1)
-            self._watch_idleness()
-
-        if self._idle is not None:
-            self._idle.cancel()
-        self._sessions[session] = asyncio.create_task(until_closed())
-        self._count(SESSIONS.row())
-        if self._paused:
-            session.transport_paused()
-
-    def _pause_sessions(self) -> None:
-        self._paused = True
-        for session in list(self._sessions):
-            session.transport_paused()
-
-    def _resume_sessions(self) -> None:
-        self._paused = False
-        for session in list(self._sessions):
-            session.transport_resumed()
 
     def _watch_idleness(self) -> None:
         limit = self._shared.options.idle_connection.total_seconds()
@@ -373,20 +332,11 @@ class SshConnection(SftpOnlyServer):
     @property
     def busy(self) -> bool:
         """Whether any of its sessions has something under way."""
-        return any(session.busy for session in self._sessions)
+        return self._sessions.busy
 
     async def end_sessions(self, reason: str, *, only_idle: bool = False) -> None:
         """End its sessions; with `only_idle` only those with nothing under way."""
-        ending = [session for session in self._sessions if not (only_idle and session.busy)]
-        await asyncio.gather(*(self._end(session, reason) for session in ending))
-
-    async def _end(self, session: ServerSession, reason: str) -> None:
-        try:
-            await asyncio.wait_for(session.end(reason), session.commit_seconds + _END_SECONDS)
-        except TimeoutError:
-            _log.error("session.end_timed_out", connection=self._id, user=self._user)
-        except Exception:
-            _log.exception("session.end_failed", connection=self._id, user=self._user)
+        await self._sessions.end(reason, self._user, only_idle=only_idle)
 
     @property
     def authenticated_user(self) -> str:
@@ -429,7 +379,7 @@ class SshConnection(SftpOnlyServer):
     async def wait_closed(self) -> None:
         """Wait until the connection is closed and its sessions have released everything."""
         await self._closed.wait()
-        await asyncio.gather(*self._sessions.values(), return_exceptions=True)
+        await self._sessions.wait_closed()
 
     def connection_lost(self, exc: Exception | None) -> None:
         if self._idle is not None:

@@ -20,7 +20,7 @@ from s3sftp.ssh.connection import ListenerContext, SshConnection
 from s3sftp.ssh.connection_source import ConnectionSource, LocalConnectionSource
 from s3sftp.ssh.listening_sockets import CannotListen
 from s3sftp.ssh.options import ListenOptions, SshOptions
-from s3sftp.ssh.session_protocol import OpenSession
+from s3sftp.ssh.sessions import OpenSession
 from s3sftp.ssh.signature_algorithms import host_key_pairs
 from s3sftp.telemetry import get_logger
 from s3sftp.telemetry.metrics import Metrics

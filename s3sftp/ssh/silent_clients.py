@@ -1,4 +1,4 @@
-"""Summarizes connections that show no SSH client: health checks, port scans, other protocols.
+"""Observes whether a connection shows an SSH client. If not: a health check, a port scan, another protocol.
 
 opened ─► nothing, or something else ─► closed      counted, and logged once in ten minutes
        └► a PROXY header ─────────────► closed      logged separately, as it is not expected
@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from typing import Final
 
+from s3sftp.ssh import proxy_header
 from s3sftp.ssh.admission_gate import Peer
 from s3sftp.telemetry import get_logger
 from s3sftp.telemetry.log_throttle import LogThrottle
@@ -22,6 +23,12 @@ _DETAILS: Final = {
     "something else": "a client of another protocol, such as an HTTP health check, or a port scan",
 }
 """Explanations by what the connection has sent."""
+_TURN_ON: Final = (
+    "if this is your load balancer, set listen.proxy_protocol and add its address to listen.proxy_sources"
+)
+_TWO_HEADERS: Final = (
+    "a second header followed the first: only the load balancer next to the server may send one"
+)
 
 
 class ClientSigns:
@@ -36,6 +43,19 @@ class ClientSigns:
         """Something else has arrived."""
         self.has_header = False
         """A load balancer's header has arrived, which is logged separately."""
+
+    def inspect(self, begins: bytes, peer: Peer, connection: str, throttle: LogThrottle) -> None:
+        """Inspect first bytes that are not the client's version, or not all of it; warn of a PROXY header."""
+        self.has_sent |= bool(begins)
+        if not proxy_header.begins_one(begins):
+            return
+        self.has_header = True
+        suppressed = throttle.allow("PROXY header", asyncio.get_running_loop().time())
+        if suppressed is not None:
+            advice = _TWO_HEADERS if peer.proxy or peer.is_proxys_own else _TURN_ON
+            _log.warning(
+                "connection.proxy_header_unexpected", connection=connection, **peer.fields, advice=advice
+            )
 
     def log_end(self, peer: Peer, throttle: LogThrottle) -> None:
         """Handle the end of the connection: if it showed no client, log it at intervals, with the number of

@@ -88,7 +88,7 @@ def taken(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
 
         monkeypatch.setattr(kind, name, wrapper)
 
-    counted(packet_fast_path.PacketChannel, "take", "in")
+    counted(packet_fast_path.PacketChannel, "receive_data", "in")
     counted(packet_fast_path.PacketConnection, "_seal", "out")
     return counts
 

@@ -13,8 +13,8 @@ from s3sftp.backends import FileInfo, Finish, Session, Upload
 from s3sftp.backends.contract import Buffer
 from s3sftp.backends.memory import MemoryBackend
 from s3sftp.ssh import CannotListen, Listener, ListenOptions, SshOptions
-from s3sftp.ssh import connection as connection_module
 from s3sftp.ssh import listener as listener_module
+from s3sftp.ssh import sessions as sessions_module
 from tests.ssh.listener_harness import HOST_KEY, USERS, closed_by_server, listener_harness
 
 
@@ -108,7 +108,7 @@ async def test_what_is_not_finished_in_time_is_cut_off_and_nothing_half_appears(
 async def test_a_close_that_has_arrived_is_answered_before_the_connection_is_closed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(connection_module, "_END_SECONDS", 0.1)
+    monkeypatch.setattr(sessions_module, "_END_SECONDS", 0.1)
     monkeypatch.setattr(listener_module, "_LEAVE_SECONDS", 0.1)
     storage = SlowToPublish()
     async with listener_harness(storage=storage) as harness:
