@@ -19,7 +19,7 @@ from s3sftp.backends.s3.request_outcomes import RequestOutcomes
 from s3sftp.errors import PermissionDenied, StorageError, describe_unexpected
 from s3sftp.runtime.shared_counters import SharedCounters
 from s3sftp.telemetry import get_logger
-from s3sftp.telemetry.escape import printable
+from s3sftp.telemetry.logs import printable
 from s3sftp.telemetry.metric_catalogue import READY
 from s3sftp.telemetry.metrics import Metrics
 from s3sftp.workers import HeartbeatPolicy, Supervisor

@@ -9,8 +9,7 @@ from typing import TextIO
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
-from s3sftp.telemetry.escape import escape_event
-from s3sftp.telemetry.logs import get_logger
+from s3sftp.telemetry.logs import escape_event, get_logger
 from s3sftp.telemetry.options import LogOptions
 from s3sftp.telemetry.stderr_writer import install_stderr_writer
 

@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 
 from s3sftp.errors import ConfigurationError
 from s3sftp.telemetry import get_logger
-from s3sftp.telemetry.escape import MAX_CHARS, printable
 from s3sftp.telemetry.log_setup import configure_logging
 from s3sftp.telemetry.log_throttle import LogThrottle
+from s3sftp.telemetry.logs import MAX_CHARS, printable
 from s3sftp.telemetry.options import LogOptions
 from s3sftp.telemetry.otel import configure_tracing
 from tests.cli.command_process import batch, serving_from_memory, sftp_command

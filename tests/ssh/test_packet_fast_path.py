@@ -94,7 +94,8 @@ def taken(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
 
 
 def test_the_code_of_asyncssh_that_is_replaced_is_the_code_that_was_checked() -> None:
-    """When this fails, read what changed there, then change `packets.py`, its list of versions, and this."""
+    """When this fails, read what changed there; then change `packet_fast_path.py`, its list of versions, and
+    this."""
     source = "".join(
         inspect.getsource(inspect.getattr_static(owner, name))
         for owner, names in REPLACED.items()
@@ -431,7 +432,7 @@ def test_a_batch_is_cut_sealed_and_ended_for_new_keys_as_packets_one_by_one_woul
     connection, sent_by_asyncssh = _Sealing(rekey_bytes), []
     stock, _ = both()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(packet_fast_path.padding, "take", bytes)
+        patch.setattr(packet_fast_path.padding, "next", bytes)
         patch.setattr(SSHConnection, "send_packet", lambda *args, **_: sent_by_asyncssh.append(args[3][4:]))
         channel = object.__new__(packet_fast_path.PacketChannel)
         channel._send_buf = [(memoryview(piece), None) for piece in pieces]  # type: ignore[misc]

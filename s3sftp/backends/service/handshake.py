@@ -15,7 +15,7 @@ from s3sftp.backends.service import codecs
 from s3sftp.backends.service.callbacks import callback_problem
 from s3sftp.backends.service.options import MIN_FRAME_BYTES
 from s3sftp.backends.service.packing import MalformedMessage, plain
-from s3sftp.telemetry.escape import printable
+from s3sftp.telemetry.logs import printable
 
 PROTOCOL = "s3sftp-storage"
 VERSION = 1
