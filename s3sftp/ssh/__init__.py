@@ -1,4 +1,15 @@
-"""SSH: the listener, its connection limits, host keys, algorithms, and login."""
+"""SSH: the listener, its connection limits, host keys, algorithms, and login.
+
+client ──► Acceptor ─ TrustedProxies (who the client is) ─ ServerAdmissionGate (bans, limits, the queue)
+               │ admitted
+               ▼
+           ConnectionSource ──► asyncssh ──► SshConnection ─┬─ Login, with auth's AuthGateway
+                                                            ├─ ConnectionSessions, one for each channel
+                                                            └─ Keepalive, TcpWatch (is the client gone?)
+
+Listener holds the connections from start to stop. `packet_fast_path` replaces asyncssh's handling of data
+packets.
+"""
 
 from s3sftp.ssh.acceptor import Acceptor, ConnectionHandler
 from s3sftp.ssh.admission import Refusal

@@ -1,4 +1,4 @@
-"""Observes whether a connection shows an SSH client. If not: a health check, a port scan, another protocol.
+"""Observes whether a connection shows an SSH client; reports health checks, port scans and other protocols.
 
 opened ─► nothing, or something else ─► closed      counted, and logged once in ten minutes
        └► a PROXY header ─────────────► closed      logged separately, as it is not expected
