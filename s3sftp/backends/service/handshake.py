@@ -20,7 +20,7 @@ from s3sftp.backends.operations import names_of
 from s3sftp.backends.service import codecs
 from s3sftp.backends.service.framing import MalformedMessage, plain
 from s3sftp.backends.service.options import MIN_FRAME_BYTES
-from s3sftp.telemetry.escape import printable
+from s3sftp.telemetry.logs import printable
 
 PROTOCOL = "s3sftp-storage"
 VERSION = 1

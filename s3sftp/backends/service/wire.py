@@ -19,7 +19,7 @@ from s3sftp.backends.service.codecs import FROM_WIRE, TO_WIRE
 from s3sftp.backends.service.framing import MalformedMessage, plain
 from s3sftp.backends.service.messages import MESSAGES, Message
 from s3sftp.errors import StorageError, StorageFailure, Unsupported
-from s3sftp.telemetry.escape import printable
+from s3sftp.telemetry.logs import printable
 
 _MAX_TEXT = 300
 
