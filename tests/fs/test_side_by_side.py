@@ -52,7 +52,8 @@ class Host:
 @pytest.fixture(params=[False, True], ids=["large files", "any file may be small"])
 def _small(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whether a chunk is begun with bytes that have no reservation."""
-    monkeypatch.setattr("s3sftp.fs.write.upload_pipeline._SMALL_BYTES", CHUNK if request.param else 8)
+    for module in ("budget_share", "upload_pipeline"):
+        monkeypatch.setattr(f"s3sftp.fs.write.{module}.SMALL_BYTES", CHUNK if request.param else 8)
 
 
 @pytest.fixture

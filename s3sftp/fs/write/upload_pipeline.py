@@ -14,15 +14,12 @@ from s3sftp.backends import CompleteBackend, FileInfo, Finish, Place, Session, U
 from s3sftp.backends.spool import SpoolQuota
 from s3sftp.errors import InvalidRequest, Unsupported
 from s3sftp.fs.budget import ByteBudget
-from s3sftp.fs.budget_ledger import SpaceRequest
 from s3sftp.fs.options import FileOptions
 from s3sftp.fs.write.assembly import Assembly, RewriteNeeded
 from s3sftp.fs.write.base_file import BaseFile
+from s3sftp.fs.write.budget_share import SMALL_BYTES, BudgetShare
 from s3sftp.fs.write.chunk_sender import ChunkSender
 from s3sftp.runtime.buffer_pool import BufferPool
-
-_SMALL_BYTES = 256 << 10
-"""Files up to this size need no reservation, because they are many and each is soon stored."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +44,7 @@ class WriterResources:
 
 
 class UploadPipeline:
-    """One upload's assembly, chunk sender and part of the byte budget."""
+    """One upload's assembly, share of the byte budget and chunk sender."""
 
     def __init__(
         self,
@@ -62,8 +59,9 @@ class UploadPipeline:
             resources.options.reorder_bytes,
             base_known=mode.truncate or mode.exclusive,
             spare=partial(resources.buffer_pool.lend, self),
-            small_bytes=_SMALL_BYTES,
+            small_bytes=SMALL_BYTES,
         )
+        self._share = BudgetShare(resources.budget, self, self.assembly)
         self.mtime: float | None = None
         self.mode: int | None = None
         self.before_send: Callable[[int, bytes], Awaitable[None]] | None = None
@@ -91,7 +89,7 @@ class UploadPipeline:
             sender.failure is not None
             or offset != assembly.cut + assembly.front
             or (front > chunk and not self._may_send_at(front))
-            or not self._try_acquire_in_order(len(data))
+            or not self._share.try_acquire_in_order(len(data), chunk)
         ):
             return False
         self._assemble(offset, data)
@@ -117,26 +115,27 @@ class UploadPipeline:
         full chunk never waits for that memory."""
         while data:
             await self.send_full_chunks(more_follows=True)
-            piece = data[: self._sender.chunk_bytes - self.assembly.front]
-            await self._resources.budget.acquire(self, self._ask_in_order(len(piece)))
+            chunk = self._sender.chunk_bytes
+            piece = data[: chunk - self.assembly.front]
+            await self._share.acquire_in_order(len(piece), chunk)
             self._assemble(self.assembly.cut + self.assembly.front, piece)
             data = data[len(piece) :]
 
     async def _put_elsewhere(self, offset: int, data: bytes | memoryview) -> None:
         if offset > self.assembly.cut + self.assembly.front:
             await self.send_full_chunks(more_follows=True)  # as above
-        await self._resources.budget.acquire(self, self._ask_elsewhere(offset, len(data)))
+        await self._share.acquire_elsewhere(offset, len(data), self._sender.chunk_bytes)
         try:
             await self._assemble_or_keep(offset, data)
         except BaseException:  # the bytes were not placed
-            self._resources.budget.release(self, len(data))
+            self._share.release(len(data))
             raise
 
     def resize(self, size: int) -> None:
         """Resize the assembly and give truncated bytes back. Raises RewriteNeeded: as `Assembly.resize`."""
         held = self.assembly.held
         self.assembly.resize(size)
-        self._resources.budget.release(self, held - self.assembly.held)
+        self._share.release(held - self.assembly.held)
 
     async def find_base(self) -> bool:
         """Ask the storage for the base unless it is known. Returns whether the storage was asked."""
@@ -193,13 +192,13 @@ class UploadPipeline:
             await self.send_all_but_tail()
             await self.begin()
             tail = self.assembly.pop_chunk(self.assembly.front)
-            self._resources.budget.send(self, len(tail))
-            self._resources.budget.end(self)  # no more bytes follow, so others may use the reservation
+            self._share.send(len(tail))
+            self._share.end()  # no more bytes follow, so others may use the reservation
             try:
                 finish = Finish(self.assembly.length, self.mtime, self.old.kept, self.mode)
                 return await self._sender.finish(tail, finish)
             finally:
-                self._resources.budget.sent(len(tail))
+                self._share.sent(len(tail))
                 self._resources.buffer_pool.give_back(tail)
 
     @property
@@ -299,13 +298,13 @@ class UploadPipeline:
     def _take_chunk(self, count: int) -> memoryview:
         """Take the next chunk out of the assembly, and account for it as being stored."""
         chunk = self.assembly.pop_chunk(count)
-        self._resources.budget.send(self, count)
+        self._share.send(count)
         self._resources.buffer_pool.full(self)
         return chunk
 
     def _give_all_back(self) -> None:
         self.assembly.restart()
-        self._resources.budget.end(self)
+        self._share.end()
         self._resources.buffer_pool.full(self)
 
     @contextmanager
@@ -317,36 +316,13 @@ class UploadPipeline:
         finally:
             self._calls -= 1
 
-    def _try_acquire_in_order(self, count: int) -> bool:
-        budget = self._resources.budget
-        return budget.try_reserved(self, count) or budget.try_acquire(self, self._ask_in_order(count))
-
-    def _ask_in_order(self, count: int) -> SpaceRequest:
-        """The budget request for bytes of the current chunk, and of the next one if they extend into it."""
-        chunk, front = self._sender.chunk_bytes, self.assembly.front
-        if front + count > chunk:
-            return SpaceRequest(count, 2 * chunk - front)
-        missing = max(count, self.assembly.missing(chunk))
-        small = not self.assembly.cut and front + count <= _SMALL_BYTES
-        return SpaceRequest(count, missing, own=chunk - missing, small=small)
-
-    def _ask_elsewhere(self, offset: int, count: int) -> SpaceRequest:
-        """The budget request for bytes that wait for earlier ones, or that replace bytes in memory."""
-        chunk = self._sender.chunk_bytes
-        missing = self.assembly.missing(chunk)
-        if offset + count > self.assembly.cut + chunk:
-            return SpaceRequest(count, count, own=chunk - missing, behind=True)
-        missing = max(count, missing)
-        small = not self.assembly.cut and offset + count <= _SMALL_BYTES
-        return SpaceRequest(count, missing, own=chunk - missing, small=small)
-
     def _assemble(self, offset: int, data: bytes | memoryview) -> None:
         """Put bytes, which have been taken from the budget, into the assembly."""
         held = self.assembly.held
         self.assembly.write(offset, data)
         rewritten = len(data) - (self.assembly.held - held)
         if rewritten:
-            self._resources.budget.release(self, rewritten)
+            self._share.release(rewritten)
 
     async def _assemble_or_keep(self, offset: int, data: bytes | memoryview) -> None:
         """Assemble bytes. If too many wait behind a gap with bytes of the base, fill that gap first."""
@@ -373,11 +349,11 @@ class UploadPipeline:
             self.assembly.skip(start + kept)
             return
         stop = min(stop, self.assembly.cut + upload.chunk_bytes)
-        await self._resources.budget.acquire(self, self._ask_in_order(stop - start))  # before reading
+        await self._share.acquire_in_order(stop - start, self._sender.chunk_bytes)  # before reading
         try:
             data = await self.old.read(start, stop)
         except BaseException:
-            self._resources.budget.release(self, stop - start)
+            self._share.release(stop - start)
             raise
         self.assembly.fill(start, data)
 
@@ -392,5 +368,5 @@ class UploadPipeline:
             raise Unsupported(f"more than {options.max_zero_fill_bytes} bytes were never written")
         count = min(stop - start, max(1, self._sender.chunk_bytes - self.assembly.front))
         self._zeros += count
-        await self._resources.budget.acquire(self, self._ask_in_order(count))
+        await self._share.acquire_in_order(count, self._sender.chunk_bytes)
         self.assembly.fill(start, bytes(count))
