@@ -115,7 +115,7 @@ class FileSystem:
             info, beginning = await self._backend.open_file(place, OPEN_BYTES, self.session)
         reader = Reader(self._backend, place, info, self.session, shared.options, shared.budget, costs)
         if beginning is not None:
-            reader.go_on(beginning, began)
+            reader.continue_with(beginning, began)
         return OpenReader(place, path, reader, self.session, shared.metrics)
 
     async def open_writer(
@@ -144,11 +144,11 @@ class FileSystem:
                 raise
             raise IsADirectory("no such directory, and no file has a name that ends in a slash") from None
         await self._backend.refuse_file(place, self.session)
-        with self.shared.writers.place_for(self.session.user):
+        with self.shared.writers.reserve(self.session.user):
             base = await self._base_for(path, place, mode)
-            writer = Writer(self.shared.tools, place, mode, self.session, base)
+            writer = Writer(self.shared.resources, place, mode, self.session, base)
             if new is not None:
-                writer.begin_with(*self.take(new))
+                writer.begin_with(*self.storable(new))
             await writer.begin()
             shared = self.shared
             return OpenWriter(
@@ -302,7 +302,7 @@ class FileSystem:
     async def set_attributes(self, path: VirtualPath, new: NewAttributes) -> None:
         """Set size, modification time and permissions. Counts attributes that the storage cannot keep."""
         place = self._mounts.place(path, Need.WRITE)
-        mtime, mode = self.take(new)
+        mtime, mode = self.storable(new)
         if self._mounts.is_fixed(path):
             return
         if path.directory_only:
@@ -330,7 +330,7 @@ class FileSystem:
             self.shared.ignored["mtime"] += mtime is not None
             self.shared.ignored["permissions"] += mode is not None
 
-    def take(self, new: NewAttributes) -> tuple[float | None, int | None]:
+    def storable(self, new: NewAttributes) -> tuple[float | None, int | None]:
         """The modification time and permissions that the storage can keep, else None. Counts the others."""
         mtime = new.mtime if self._backend.keeps_times else None
         if mtime != new.mtime:
@@ -436,7 +436,7 @@ class FileSystem:
         """Give up uploads whose name was removed or replaced."""
         for upload in uploads:
             if upload.give_up():
-                self.shared.adopt(_let_go(upload))
+                self.shared.adopt(_abort(upload))
 
     def _latest_upload(self, place: Place) -> OpenWriter | None:
         """The user's upload to a place, if nothing has been stored or removed there since it was opened."""
@@ -491,7 +491,7 @@ class FileSystem:
             raise IsADirectory
 
 
-async def _let_go(upload: OpenWriter) -> None:
+async def _abort(upload: OpenWriter) -> None:
     try:
         await upload.abort()
     except Exception:

@@ -57,7 +57,7 @@ class OpenStorage:
             UploadQuota(uploads or SharedCounters.alone(UPLOAD_ROWS)),
             ChangedNames(changes or SharedCounters.alone(CHANGE_ROWS)),
         )
-        self.tools = WriterResources(
+        self.resources = WriterResources(
             self.backend,
             options,
             self.budget,

@@ -86,7 +86,7 @@ class Operations:
             raise InvalidRequest("neither reading nor writing was asked for")
 
         async def run() -> bytes:
-            with self._handles.place_for(directory=False):
+            with self._handles.reserve(directory=False):
                 opened = await self._open_file(path, flags, attributes, writes=writes)
             handle = self._handles.add(path, opened)
             return packet(PacketType.HANDLE, request_id, string(handle.wire))
@@ -199,7 +199,7 @@ class Operations:
 
         async def run() -> bytes:
             if isinstance(opened, OpenWriter):
-                await opened.set_attributes(new.size, *self._files.take(new))
+                await opened.set_attributes(new.size, *self._files.storable(new))
             elif new.size is not None:
                 raise PermissionDenied("the file is not open for writing")
             else:
@@ -217,7 +217,7 @@ class Operations:
         path = VirtualPath.parse(fields.string())
 
         async def run() -> bytes:
-            with self._handles.place_for(directory=True):
+            with self._handles.reserve(directory=True):
                 listing = await self._files.open_dir(path)
             return packet(PacketType.HANDLE, request_id, string(self._handles.add(path, listing).wire))
 

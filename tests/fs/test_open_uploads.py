@@ -470,7 +470,7 @@ async def test_what_was_given_up_stays_so_under_another_name(mode: WriteMode, st
     backend = MemoryBackend({"d/f": b"a long old file"} if stored else {"d/": b""})
     (files,) = sessions(backend, "alice")
     upload = await begun(files, "/d/f", b"new", mode)
-    assert upload._writer._transit.give_up(Busy("too little memory"))
+    assert upload._writer._pipeline.give_up(Busy("too little memory"))
     await files.rename(path("/d"), path("/e"), overwrite=False)
     before = backend.contents()
     with pytest.raises(Busy, match="too little memory"):
@@ -494,7 +494,7 @@ async def test_a_file_that_is_being_closed_is_not_given_up() -> None:
     upload = await begun(files, "/f", b"A NEW", CREATE)
     closing = asyncio.create_task(upload.close())
     await asked.wait()
-    assert not upload._writer._transit.give_up(Busy("too little memory"))
+    assert not upload._writer._pipeline.give_up(Busy("too little memory"))
     answer.set()
     await closing
     assert backend.contents() == {"f": b"A NEW" + b"a long old file"[5:]}

@@ -115,8 +115,8 @@ class Throughput:
 class ThroughputSample:
     """Samples the throughput of one range's connection, between pauses of the reader."""
 
-    def __init__(self, pace: Throughput) -> None:
-        self._pace = pace
+    def __init__(self, throughput: Throughput) -> None:
+        self._throughput = throughput
         self._skipped = self._came = 0
         self._since = 0.0
 
@@ -128,7 +128,7 @@ class ThroughputSample:
             return
         self._came += count
         if self._came >= _STRETCH_BYTES:
-            self._pace.arrived(self._came, now - self._since)
+            self._throughput.arrived(self._came, now - self._since)
             self._came, self._since = 0, now
 
     def paused(self) -> None:
