@@ -18,6 +18,7 @@ from contextlib import AsyncExitStack, suppress
 from typing import Any, Final
 
 from botocore import xform_name
+from botocore.exceptions import BotoCoreError
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode
 
 from s3sftp.backends.s3.botocore_client import make_client, prepared
@@ -130,12 +131,12 @@ class S3Client:
                 self._failed, self._failed_at = failure, now
                 raise
             self._life.push_async_exit(made.context)
-            if made.direct is not None:
-                self._life.callback(made.direct.close)
             if made.credentials is not None:
                 self._life.push_async_callback(made.credentials.close)
             self._client, self._credentials, self._direct = made.client, made.credentials, made.direct
             self.features.is_at(made.client.meta.endpoint_url)
+            with suppress(BotoCoreError, OSError):  # each request tries to open the session again
+                await made.open()
             return self._client
 
     def go_on(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
@@ -251,15 +252,11 @@ class S3Client:
             answer = await self._direct.send(api, parameters)
         if answer is not None:
             return answer
-        async with AsyncExitStack() as held:
-            if self._direct is not None:
-                # requests through botocore and through the fast client share one limit of connections
-                await held.enter_async_context(await self._direct.permit())
-            send = getattr(client, xform_name(api))
-            try:
-                sent: Answer = await send(**_fresh(parameters))
-            except ValueError as error:
-                raise unparsable_response(api, error) from error
+        send = getattr(client, xform_name(api))
+        try:
+            sent: Answer = await send(**_fresh(parameters))
+        except ValueError as error:
+            raise unparsable_response(api, error) from error
         return without_invalid_fields(api, sent)
 
     async def _try_again(self, trouble: RequestError, attempt: int, deadline: float, generation: int) -> bool:

@@ -12,10 +12,9 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from s3sftp.backends.s3 import S3Backend, S3Options
+from s3sftp.backends.s3 import S3Backend, S3Options, botocore_client
 from s3sftp.backends.s3.client import S3Client
-from s3sftp.backends.s3.http import connection_pool
-from s3sftp.errors import Busy, Changed, NotFound, PermissionDenied, StorageFailure
+from s3sftp.errors import Busy, Changed, NotFound, PermissionDenied, StorageError, StorageFailure
 from s3sftp.telemetry import Costs, charging
 from tests.backends.s3.conftest import ALICE, place
 from tests.backends.s3.upload_driver import data_of, get
@@ -377,11 +376,11 @@ async def test_a_body_is_received_only_as_far_as_somebody_takes_it(reads_from: R
             while wires[0].sent != stopped:  # until the store cannot send any more
                 stopped = wires[0].sent
                 await asyncio.sleep(0.2)
-            gets = backend.store._direct
-            assert gets is not None
-            (connection,) = gets._pool._open
-            assert connection._body is not None
-            assert connection._body.arrivals.waiting <= 3 << 18
+            direct = backend.store._direct
+            assert direct is not None
+            [opened] = direct._http._opening.values()
+            [connection] = opened.result().session.connector._acquired
+            assert connection._payload._size <= 3 << 18
             assert stopped < size // 2
             position = 0
             for piece in [first] + [piece async for piece in pieces]:
@@ -433,7 +432,7 @@ async def test_nobody_at_the_other_end_is_an_error_with_a_reason(reads_from: Rea
 async def test_connections_that_nobody_needs_are_closed(
     reads_from: Reads, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(connection_pool, "IDLE_SECONDS", 0.1)
+    monkeypatch.setattr(botocore_client, "IDLE_SECONDS", 0.1)
     async with RawStore(sends(whole())) as store:
         backend = await reads_from(store)
         await asyncio.gather(*(read(backend) for _ in range(3)))
@@ -486,7 +485,34 @@ async def test_a_proxy_is_used_where_one_is_configured(
             await read(await reads_from(store, endpoint_url="http://s3.test", allow_plain_http=True)) == DATA
         )
         assert proxy.requests[0].startswith("GET http://s3.test/bucket/f ")
+        assert "user-agent: s3sftp/" in proxy.requests[0].lower()  # made and signed as without a proxy
         monkeypatch.setenv("NO_PROXY", "127.0.0.1")
         monkeypatch.setenv("no_proxy", "127.0.0.1")
         assert await read(await reads_from(store)) == DATA
         assert (len(proxy.requests), len(store.requests)) == (1, 1)
+
+
+@pytest.mark.parametrize("status", ["301 Moved Permanently", "307 Temporary Redirect"])
+async def test_no_request_follows_an_address_that_an_answer_names(
+    reads_from: Reads, direct_requests: bool, status: str
+) -> None:
+    """Its credentials would go there."""
+    async with RawStore(sends(whole())) as other:
+        region = "x-amz-bucket-region: us-east-1"
+        moved = head_of(status, f"Location: {other.url()}/bucket/f", region, "Content-Length: 0")
+        async with RawStore(sends(moved)) as store:
+            with pytest.raises(StorageError):
+                await read(await reads_from(store, direct_requests=direct_requests))
+            assert len(store.requests) == (1 if direct_requests else 2)
+        assert other.requests == []
+
+
+async def test_what_a_store_sets_as_a_cookie_is_not_sent(reads_from: Reads, direct_requests: bool) -> None:
+    async with RawStore(sends(whole(DATA, "Set-Cookie: a=b"))) as store:
+        backend = await reads_from(
+            store, direct_requests=direct_requests, endpoint_url=store.url("localhost")
+        )
+        for _ in range(2):
+            assert await read(backend) == DATA
+        assert len(store.requests) == 2
+        assert not any("cookie" in request.lower() for request in store.requests)

@@ -388,7 +388,7 @@ async def test_a_bucket_that_is_elsewhere_is_left_to_botocore() -> None:
     moved = error("301 Moved Permanently", "PermanentRedirect").replace(
         b"Content-Type", b"x-amz-bucket-region: eu-west-1\r\nContent-Type"
     )
-    async with RawStore(sends(moved), sends(moved), sends(OK)) as raw, opened(raw) as store:
+    async with RawStore(sends(moved), sends(OK)) as raw, opened(raw) as store:
         await store.call("GetObject", Key="k", Range="bytes=0-0")
         assert "us-east-1/s3" in raw.requests[0]
         assert "eu-west-1/s3" in raw.requests[-1]
