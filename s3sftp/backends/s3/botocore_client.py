@@ -79,6 +79,7 @@ async def _made(options: S3Options) -> BotocoreClient:
         "s3", region_name=region, endpoint_url=url, config=_config(options, url, _settings(session))
     )
     client = await context.__aenter__()
+    client.meta.events.register("before-call.s3.HeadBucket", _follow_no_redirect)
     client.meta.events.register("before-sign.s3", _drop_expect)
     client.meta.events.register("before-sign.s3.DeleteObjects", _prove_by_md5)
     direct = None
@@ -173,6 +174,15 @@ def _config(options: S3Options, endpoint_url: str | None, settings: dict[str, An
         http_session_cls=BoundedAiohttpSession,
         connector_args={"keepalive_timeout": IDLE_SECONDS},
     )
+
+
+def _follow_no_redirect(context: dict[str, Any], **_: Any) -> None:
+    """Keep botocore from following a redirect of HeadBucket.
+
+    botocore sends HeadBucket to find the region of a bucket whose redirect does not name it. If the reply is
+    such a redirect too, it would send HeadBucket again, without end.
+    """
+    context.setdefault("s3_redirect", {})["redirected"] = True
 
 
 def _prove_by_md5(request: Any, **_: Any) -> None:

@@ -44,6 +44,8 @@ def advice_for(error: StorageError) -> str:
         return str(trouble.__cause__)
     if trouble.code == "AccessDenied" or (trouble.status == 403 and trouble.code not in _BY_CODE):
         return f"allow the server's role {permission_for(trouble.api)}"
+    if trouble.status == 301:  # a reply to HEAD has no code
+        return _REGION
     if trouble.status in (400, 501) and "checksum" in str(trouble).lower():
         return _CHECKSUM
     return _BY_CODE.get(trouble.code, "")

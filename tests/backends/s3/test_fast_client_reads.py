@@ -10,10 +10,13 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from botocore.exceptions import ResponseStreamingError
 from pydantic import SecretStr
 
 from s3sftp.backends.s3 import S3Backend, S3Options, botocore_client
 from s3sftp.backends.s3.client import S3Client
+from s3sftp.backends.s3.error_advice import advice_for
+from s3sftp.backends.s3.http.response_body import read_all, response_body
 from s3sftp.errors import Busy, Changed, NotFound, PermissionDenied, StorageError, StorageFailure
 from s3sftp.telemetry import Costs, charging
 from tests.backends.s3.conftest import ALICE, place
@@ -169,6 +172,68 @@ async def test_a_chunked_body_that_is_cut_is_an_error(reads_from: Reads, direct_
             await read(await reads_from(store, direct_requests=direct_requests))
 
 
+BROKEN_CODING = {
+    "size": b"5\r\nhello\r\nzz\r\n",
+    "end of a chunk": b"5\r\nhelloo",
+    "endless trailer": b"5\r\nhello\r\n0\r\n" + b"a: b\r\n" * 40_000,
+    "endless extension": b"5;" + b"x" * 300_000 + b"\r\nhello\r\n0\r\n\r\n",
+}
+
+
+@pytest.mark.parametrize("coded", BROKEN_CODING.values(), ids=BROKEN_CODING)
+async def test_a_chunked_body_that_makes_no_sense_ends_its_reader_and_its_connection(
+    reads_from: Reads, direct_requests: bool, coded: bytes
+) -> None:
+    head = chunked(DATA).partition(b"\r\n\r\n")[0] + b"\r\n\r\n"
+
+    async def play(wire: Wire) -> None:
+        await wire.send(head)
+        await asyncio.sleep(0.05)  # until somebody waits for the body
+        await wire.send(coded)
+        await wire.closed_by_peer()
+
+    async with RawStore(play, sends(whole())) as store:
+        backend = await reads_from(store, max_connections=1, direct_requests=direct_requests)
+        with pytest.raises(StorageFailure):
+            async with asyncio.timeout(4):
+                await read(backend)
+        await store.until_open(0)
+        assert await read(backend) == DATA
+
+
+async def test_a_body_without_a_length_whose_connection_is_reset_is_not_complete(
+    reads_from: Reads, direct_requests: bool
+) -> None:
+    answer = whole().replace(f"Content-Length: {len(DATA)}\r\n".encode(), b"")
+
+    async def play(wire: Wire) -> None:
+        await wire.send(answer[:-1])
+        await asyncio.sleep(0.1)  # a reset discards what has not been read
+        wire.reset_by_kernel()
+
+    async with RawStore(play) as raw, opened(raw, direct_requests=direct_requests) as store:
+        answered = await store.call("GetObject", Key="k")
+        with pytest.raises(ResponseStreamingError):
+            await read_all(response_body(answered), 1 << 20, 5)
+
+
+async def test_a_body_that_arrives_while_the_backend_stops_ends_with_an_error(
+    reads_from: Reads, direct_requests: bool
+) -> None:
+    async def half(wire: Wire) -> None:
+        await wire.send(ranged(DATA) + DATA[:1000])
+        await wire.closed_by_peer()
+
+    async with RawStore(half) as raw:
+        async with opened(raw, direct_requests=direct_requests) as store:
+            body = response_body(await store.call("GetObject", Key="k"))
+            reading = asyncio.create_task(read_all(body, 1 << 20, 5))
+            await asyncio.sleep(0.05)
+        with pytest.raises(ResponseStreamingError):
+            async with asyncio.timeout(4):
+                await reading
+
+
 async def test_a_body_may_end_with_the_connection(reads_from: Reads, direct_requests: bool) -> None:
     answer = whole().replace(f"Content-Length: {len(DATA)}\r\n".encode(), b"")
     async with RawStore(sends(answer, then="close")) as store:
@@ -203,6 +268,16 @@ async def test_a_store_that_closes_an_idle_connection_as_it_is_used_again_is_ask
         with charging(Costs()) as costs:
             assert await read(backend) == DATA
         assert (store.connections, len(store.requests), costs.retries) == (2, 3, 0)
+
+
+async def test_a_store_that_has_closed_all_idle_connections_is_asked_on_a_new_one(reads_from: Reads) -> None:
+    closes = sends(then="close")
+    async with RawStore(*[sends(whole())] * 3, *[closes] * 3, sends(whole())) as store:
+        backend = await reads_from(store)
+        await asyncio.gather(*(read(backend) for _ in range(3)))
+        assert store.connections == 3
+        assert await read(backend) == DATA
+        assert (store.connections, len(store.requests)) == (4, 7)
 
 
 async def test_an_idle_connection_that_was_closed_is_not_used(reads_from: Reads) -> None:
@@ -505,6 +580,22 @@ async def test_no_request_follows_an_address_that_an_answer_names(
                 await read(await reads_from(store, direct_requests=direct_requests))
             assert len(store.requests) == (1 if direct_requests else 2)
         assert other.requests == []
+
+
+@pytest.mark.parametrize("status", ["301 Moved Permanently", "307 Temporary Redirect"])
+async def test_a_redirect_to_an_unknown_region_is_not_followed_without_end(
+    direct_requests: bool, status: str
+) -> None:
+    moved = head_of(status, "Content-Length: 0")
+    async with RawStore(sends(moved)) as raw, opened(raw, direct_requests=direct_requests) as store:
+        with pytest.raises(StorageError) as raised:
+            await store.call("HeadObject", Key="k")
+        # botocore asks for the bucket's region once
+        assert [request.split(" HTTP")[0] for request in raw.requests] == ["HEAD /bucket/k", "HEAD /bucket"]
+    assert status[:3] in str(raised.value.detail)
+    assert advice_for(raised.value) == (
+        "the bucket is in another region: set s3.region" if status.startswith("301") else ""
+    )
 
 
 async def test_what_a_store_sets_as_a_cookie_is_not_sent(reads_from: Reads, direct_requests: bool) -> None:

@@ -13,7 +13,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from s3sftp.backends.s3.http.connection import HEAD_LIMIT, LIMITS, GuardedConnection, Memory, Unanswered
+from s3sftp.backends.s3.http.connection import (
+    HEAD_LIMIT,
+    LIMITS,
+    ClosedWhenReused,
+    GuardedConnection,
+    Memory,
+    Unanswered,
+)
 from s3sftp.backends.s3.http.receive_buffers import BUFFER_BYTES, ReceiveBuffers
 
 
@@ -189,5 +196,5 @@ def test_only_a_connection_that_was_closed_while_it_was_idle_leaves_a_request_to
             connection.set_response_params(read_timeout=60, **LIMITS)
         receive(connection, came)
         connection.connection_lost(None)
-        # aiohttp sends the request again after this error
-        assert isinstance(connection.exception(), aiohttp.ServerDisconnectedError) is repeated
+        assert isinstance(connection.exception(), Unanswered)
+        assert isinstance(connection.exception(), ClosedWhenReused) is repeated

@@ -20,7 +20,7 @@ from aiobotocore.httpsession import AIOHTTPSession
 from botocore import exceptions as boto
 from yarl import URL
 
-from s3sftp.backends.s3.http.connection import LIMITS, guard
+from s3sftp.backends.s3.http.connection import LIMITS, ClosedWhenReused, guard
 from s3sftp.backends.s3.http.request_body import Payload
 from s3sftp.backends.s3.http.response_fields import header_text, parse_count_or_none
 
@@ -30,8 +30,8 @@ _PIECE_BYTES: Final = 64 << 10
 _COUNTS: Final = frozenset({b"x-amz-missing-meta", b"x-amz-mp-parts-count", b"x-amz-tagging-count"})
 """Headers on which nothing depends. botocore fails on one that is not a number, when it is too late to
 release the body."""
-
-
+_CONDITIONS: Final = ("if-match", "if-none-match")
+"""Parts of the names of headers that make a request conditional."""
 _NOT_ADDED: Final = ("Accept",)
 """Headers that aiohttp would add by itself. Requests are sent without them."""
 
@@ -96,20 +96,18 @@ class BoundedAiohttpSession(AIOHTTPSession):  # type: ignore[misc]  # aiobotocor
             headers = headers | {name: Payload.stand_in(name) for name in raw}
         try:
             session = await self._get_session(route.proxy)
-            response: aiohttp.ClientResponse = await session.session.request(
+            return await _exchange(
+                session.session,
                 request.method,
                 URL(request.url, encoded=True),
                 headers=headers,
                 data=Payload(body, raw) if body or raw else None,
-                allow_redirects=False,
                 skip_auto_headers=_NOT_ADDED,
                 proxy=route.proxy,
                 proxy_headers=route.headers if route.proxy else None,
-                **LIMITS,
             )
         except (aiohttp.ClientError, OSError, ValueError, RuntimeError) as error:
             raise _as_botocore(error, request.url, route) from error
-        return response
 
     async def _get_session(self, proxy_url: str | None) -> _Tolerant:
         opening = self._opening.get(proxy_url)
@@ -139,6 +137,35 @@ def _as_botocore(error: Exception, url: str, route: Route) -> Any:
         case aiohttp.ClientError() | OSError():
             return boto.ConnectionClosedError(endpoint_url=url, request=None, error=error)
     return boto.HTTPClientError(error=error)
+
+
+async def _exchange(session: Any, method: str, url: URL, **named: Any) -> aiohttp.ClientResponse:
+    """Send a request without following redirects, and return the reply once its head has arrived.
+
+    A request whose connection the store had closed while it was idle is sent again. That costs no attempt.
+    """
+    while True:  # each try uses up one of the old connections, so the last one is on a new connection
+        try:
+            response: aiohttp.ClientResponse = await session.request(
+                method, url, allow_redirects=False, **named, **LIMITS
+            )
+        except ClosedWhenReused:
+            if not _may_be_repeated(method, named["headers"], named.get("data")):
+                raise
+        else:
+            return response
+
+
+def _may_be_repeated(method: str, headers: Mapping[str, str], data: object) -> bool:
+    """Whether a request has the same reply again if the store has executed it already.
+
+    A condition may fail because the first request has changed the object. A file has been read.
+    """
+    if method in ("GET", "HEAD"):
+        return True
+    if method not in ("PUT", "DELETE") or not isinstance(data, Payload | None):
+        return False
+    return not any(condition in name.lower() for name in headers for condition in _CONDITIONS)
 
 
 async def send_bounded(send: Any, request: Any, most_bytes: int) -> Any:
@@ -178,11 +205,10 @@ class _Tolerant:
     def __init__(self, session: Any) -> None:
         self.session = session
 
-    async def request(self, *arguments: Any, **named: Any) -> _Answer:
+    async def request(self, method: str, url: URL, **named: Any) -> _Answer:
         """Send a request without following redirects. botocore follows them itself, and aiohttp would pass a
         session token on to the other host."""
-        answer = await self.session.request(*arguments, **named, **LIMITS, allow_redirects=False)
-        return _Answer(answer)
+        return _Answer(await _exchange(self.session, method, url, **named))
 
 
 class _Answer:

@@ -4,9 +4,11 @@
       ▲                 └─► body of known length: from the socket into the buffers ─────────┬─► idle
       └─ one byte more: aborted    chunked, or until the connection ends: aiohttp parses it ┘
 
-aiohttp alone bounds each header but not the head, allocates memory for each receive, copies each piece of a
-body, may keep a connection whose reply was followed by more bytes, repeats requests that the store may have
-begun to execute, and, when it closes a connection, waits for a peer that accepts no more bytes.
+aiohttp alone bounds each header but neither the head nor the trailer, allocates memory for each receive,
+copies each piece of a body, takes a body without a length for complete when its connection is reset, may keep
+a connection whose reply was followed by more bytes, repeats requests that the store may have executed, leaves
+the reader of a body waiting when the session closes, and, when it closes a connection, waits for a peer that
+accepts no more bytes.
 """
 
 from __future__ import annotations
@@ -38,7 +40,15 @@ _SWITCHING_PROTOCOLS: Final = 101
 
 
 class Unanswered(aiohttp.ClientConnectionError):
-    """The exchange failed. aiohttp does not repeat a request after this error."""
+    """The exchange failed, and the store may have executed the request. aiohttp does not repeat a request
+    after this error."""
+
+
+class ClosedWhenReused(Unanswered):
+    """A connection that has served before broke before the first byte of the reply.
+
+    In most cases the store had closed it while it was idle.
+    """
 
 
 class Memory:
@@ -77,6 +87,8 @@ class GuardedConnection(ResponseHandler, asyncio.BufferedProtocol):
         self._is_answered = True
         self._left: int | None = 0
         """Bytes of the body that have not arrived. None: aiohttp finds the end of the body."""
+        self._framing = 0
+        """Bytes since the last byte of a chunked body: the head of a chunk, or the trailer."""
 
     # called by aiohttp and the event loop
 
@@ -84,7 +96,7 @@ class GuardedConnection(ResponseHandler, asyncio.BufferedProtocol):
         self._requests += 1
         self._room = None
         self._head = b""
-        self._received = self._heads = 0
+        self._received = self._heads = self._framing = 0
         self._is_answered = False
         super().set_response_params(**parameters)
 
@@ -96,6 +108,8 @@ class GuardedConnection(ResponseHandler, asyncio.BufferedProtocol):
 
     def connection_lost(self, exc: BaseException | None) -> None:
         self._memory.closed(self)
+        if exc is not None and self._left is None:
+            self._break_body(f"the connection broke: {exc}")
         super().connection_lost(exc)
 
     def get_buffer(self, sizehint: int) -> memoryview:
@@ -132,19 +146,19 @@ class GuardedConnection(ResponseHandler, asyncio.BufferedProtocol):
         super().feed_data(data, size)
 
     def set_exception(self, exc: BaseException, *cause: BaseException) -> None:
-        """Record an error, and keep aiohttp from repeating a request that the store may have executed.
-
-        aiohttp may repeat it only if a connection that has served before breaks before the first byte of the
-        reply, because the store has then closed the connection while it was idle.
-        """
-        may_repeat = self._requests > 1 and not self._received and not self._head
-        if isinstance(exc, aiohttp.ClientOSError | aiohttp.ServerDisconnectedError) and not may_repeat:
-            exc = Unanswered(str(exc))
+        """Record an error, and keep aiohttp from repeating a request that the store may have executed."""
+        if isinstance(exc, aiohttp.ClientOSError | aiohttp.ServerDisconnectedError):
+            was_idle = self._requests > 1 and not self._received and not self._head
+            exc = (ClosedWhenReused if was_idle else Unanswered)(str(exc))
         super().set_exception(exc, *cause)
 
     def close(self) -> None:
         """Abort the connection. Otherwise unsent bytes would remain while the peer accepts no more."""
         self.abort()
+
+    def abort(self) -> None:
+        self._break_body("the connection was closed")
+        super().abort()
 
     # the two kinds of received bytes
 
@@ -194,17 +208,38 @@ class GuardedConnection(ResponseHandler, asyncio.BufferedProtocol):
             payload.feed_eof()
 
     def _coded_came(self, data: bytes) -> None:
-        if data and (self._payload is None or self._payload.is_eof()):
-            self.abort()
+        payload = self._payload
+        if payload is None or payload.is_eof():
+            if data:
+                self.abort()
             return
+        before = payload.total_bytes
         super().data_received(data)
-        if self._payload is None or self._parser is None or not self._payload.is_eof():
-            return
+        if (failure := self.exception()) is not None:
+            self._break_body(str(failure))
+        elif not payload.is_eof():
+            self._bound_framing(len(data), payload.total_bytes - before)
         # The parser would take what follows the body for the beginning of another reply.
-        if self._parser.feed_eof() is not None:
+        elif self._parser is not None and self._parser.feed_eof() is not None:
+            self.abort()
+
+    def _bound_framing(self, received: int, used: int) -> None:
+        """Abort the connection if too much follows the last byte of the body that is not part of it."""
+        if used or self._reading_paused:  # while reading is paused, the parser keeps bytes of the body
+            self._framing = 0
+            return
+        self._framing += received
+        if self._framing > HEAD_LIMIT:
             self.abort()
 
     # the end of the connection
+
+    def _break_body(self, reason: str) -> None:
+        """Let the reader of an incomplete body know that the rest will not arrive."""
+        payload, self._payload = self._payload, None
+        self._parser = None  # it would take the end of the connection for that of the body
+        if payload is not None and not payload.is_eof() and payload.exception() is None:
+            payload.set_exception(aiohttp.ClientPayloadError(reason))
 
     def _is_broken(self) -> bool:
         return self.transport is None or self.transport.is_closing()
