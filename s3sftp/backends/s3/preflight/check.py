@@ -15,7 +15,6 @@ from s3sftp.backends.findings import Finding
 from s3sftp.backends.s3.client import S3Client
 from s3sftp.backends.s3.features import Feature
 from s3sftp.backends.s3.options import S3Options
-from s3sftp.backends.s3.preflight.batch_delete_and_tags import probe_batch_deletes, probe_tags
 from s3sftp.backends.s3.preflight.bucket import probe_bucket, probe_journal, probe_lifecycle, probe_versioning
 from s3sftp.backends.s3.preflight.checksums import probe_checksums, probe_kept, probe_sizes
 from s3sftp.backends.s3.preflight.conditions import (
@@ -25,11 +24,16 @@ from s3sftp.backends.s3.preflight.conditions import (
     probe_copy,
     probe_matched_copies,
 )
-from s3sftp.backends.s3.preflight.listing import probe_absence, probe_pages
-from s3sftp.backends.s3.preflight.multipart import probe_multipart
 from s3sftp.backends.s3.preflight.probes import refusal_finding
-from s3sftp.backends.s3.preflight.reads import probe_delete, probe_ranges, probe_read, probe_versions
-from s3sftp.backends.s3.preflight.writes import probe_write
+from s3sftp.backends.s3.preflight.reads import (
+    probe_absence,
+    probe_delete,
+    probe_pages,
+    probe_ranges,
+    probe_read,
+    probe_versions,
+)
+from s3sftp.backends.s3.preflight.writes import probe_batch_deletes, probe_multipart, probe_tags, probe_write
 from s3sftp.backends.s3.recovery.bucket_journal import journal_prefix
 from s3sftp.backends.s3.write.delete_object import delete_object
 from s3sftp.errors import StorageError

@@ -13,7 +13,7 @@ from collections import defaultdict
 from typing import Final
 
 from s3sftp.backends.s3.client import S3Client
-from s3sftp.backends.s3.recovery.claim_age import ClaimAges
+from s3sftp.backends.s3.recovery.liveness import ClaimAges
 from s3sftp.backends.s3.recovery.lost_upload_ids import own_uploads, uploads_of
 from s3sftp.backends.s3.recovery.upload_journal import JournalEntry, UploadClaim, UploadJournal
 from s3sftp.backends.s3.write.journaled_upload import abort_upload
