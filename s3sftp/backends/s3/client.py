@@ -22,7 +22,6 @@ from botocore.exceptions import BotoCoreError
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode
 
 from s3sftp.backends.s3.botocore_client import make_client, prepared
-from s3sftp.backends.s3.concurrency import TimedSemaphore
 from s3sftp.backends.s3.credentials.errors import CredentialSourceFailed
 from s3sftp.backends.s3.credentials.renewal import RenewableCredentials
 from s3sftp.backends.s3.errors import RequestError, classify, is_denied
@@ -44,6 +43,7 @@ from s3sftp.backends.s3.requests.list_objects_v1 import list_page
 from s3sftp.backends.s3.requests.tagging import send_tagged
 from s3sftp.backends.s3.retry_policy import RequestKind, RetryAdvice, RetryPolicy, attempt_limit, time_limit
 from s3sftp.errors import PermissionDenied
+from s3sftp.runtime.concurrency import TimedSemaphore
 from s3sftp.runtime.shared_counters import SharedCounters
 from s3sftp.telemetry import charge, get_logger, span
 from s3sftp.telemetry.metrics import Metrics
@@ -85,7 +85,7 @@ class S3Client:
         are left for other requests."""
         self.listings = TimedSemaphore(MAX_LISTINGS, patience, "listings")
         self._absences = DeniedLookups(self)
-        self.looks = TimedSemaphore(max(1, options.max_connections // 4), patience, "looks for listings")
+        self.lookups = TimedSemaphore(max(1, options.max_connections // 4), patience, "lookups for listings")
         """Limits the HEADs that all listings send together, so that other requests get connections."""
         self._life = AsyncExitStack()
         self._going_on: set[asyncio.Task[None]] = set()

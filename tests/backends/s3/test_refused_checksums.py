@@ -385,14 +385,14 @@ async def test_reading_a_copied_part_leaves_connections_for_everything_else(
     await put(backend, "f", LARGE)
     proxy.on("UploadPartCopy", do=telling(zlib.crc32(LARGE[:PART])), times=1)
     reading = proxy.on("GetObject", do=Hold())
-    async with backend.store.downloads.one():
+    async with backend.store.downloads.slot():
         adding = asyncio.create_task(added_to(backend, "f", LARGE, SMALL))
         while not any(seen.ended for seen in proxy.log.of("UploadPartCopy")):
             await asyncio.sleep(0.01)
         await asyncio.sleep(0.1)
         assert reading.hits == 0
     await reading.reached()
-    assert not backend.store.downloads.has_one
+    assert not backend.store.downloads.has_slot
     reading.release()
     await adding
     assert await s3.body("tenant/f") == LARGE + SMALL

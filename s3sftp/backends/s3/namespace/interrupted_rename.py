@@ -21,11 +21,11 @@ from collections import OrderedDict
 from collections.abc import Sequence
 
 from s3sftp.backends.s3.client import Answer, S3Client
-from s3sftp.backends.s3.concurrency import for_each
 from s3sftp.backends.s3.metadata.equivalent_versions import former_versions
 from s3sftp.backends.s3.metadata.objects import uploaded_at, version_of, write_id_of
 from s3sftp.backends.s3.namespace.listing import ListedObject
 from s3sftp.errors import AlreadyExists, NotFound
+from s3sftp.runtime.concurrency import for_each
 
 REMEMBERED_SECONDS = 600.0
 REMEMBERED_ENTRIES = 1000

@@ -18,18 +18,18 @@ from typing import Final
 
 from s3sftp.backends.contract import Entry, FileInfo, Place, Session
 from s3sftp.backends.s3.client import S3Client
-from s3sftp.backends.s3.concurrency import for_each
 from s3sftp.backends.s3.keys import KeyMapping
 from s3sftp.backends.s3.metadata.cache import CachedMetadata, MetadataCache, ReadPoint
 from s3sftp.backends.s3.metadata.lookup import Lookup
 from s3sftp.backends.s3.metadata.objects import earliest_server_time
 from s3sftp.errors import NotFound, PermissionDenied, StorageError
+from s3sftp.runtime.concurrency import for_each
 from s3sftp.telemetry import get_logger
 
 PIECE: Final = 100
 """Maximum requests that an answer to READDIR waits for."""
 _PARALLEL: Final = 32
-"""Maximum requests of one listing at once; all listings of the process share `S3Client.looks`."""
+"""Maximum requests of one listing at once; all listings of the process share `S3Client.lookups`."""
 _MOST_FAILURES: Final = 5
 """Failures after which a listing sends no more requests, lest it wait for each. One refusal suffices."""
 
@@ -121,7 +121,7 @@ class ListingMetadata:
         if self._gave_up:
             return entry
         try:
-            async with self._store.looks.one():
+            async with self._store.lookups.slot():
                 info = await (self._marker(entry, moment) if entry.info.is_dir else self._file(entry))
         except NotFound:  # removed since the page was listed
             return entry

@@ -7,7 +7,6 @@ from collections.abc import Iterable, Sequence
 
 from s3sftp.backends.contract import Place, Session
 from s3sftp.backends.s3.client import Answer, S3Client
-from s3sftp.backends.s3.concurrency import for_each
 from s3sftp.backends.s3.errors import has_status, is_batch_refusal, may_lack_feature
 from s3sftp.backends.s3.features import Feature
 from s3sftp.backends.s3.keys import KeyMapping
@@ -17,6 +16,7 @@ from s3sftp.backends.s3.namespace.directories import DirectoryMarkers, marker_le
 from s3sftp.backends.s3.write.conditional_support import ConditionalSupport
 from s3sftp.backends.s3.write.delete_object import delete_object
 from s3sftp.errors import Changed, NotFound, StorageError
+from s3sftp.runtime.concurrency import for_each
 from s3sftp.telemetry import get_logger
 
 _log = get_logger("s3sftp.s3")

@@ -17,7 +17,6 @@ from dataclasses import replace
 
 from s3sftp.backends.contract import FileInfo, Place, Session
 from s3sftp.backends.s3.client import S3Client
-from s3sftp.backends.s3.concurrency import for_each
 from s3sftp.backends.s3.keys import MAX_KEY_BYTES, KeyMapping
 from s3sftp.backends.s3.metadata.cache import CachedMetadata, Head, MetadataCache
 from s3sftp.backends.s3.metadata.lookup import Lookup
@@ -31,6 +30,7 @@ from s3sftp.backends.s3.write.completion import CompletedWrite
 from s3sftp.backends.s3.write.copying import ObjectCopier
 from s3sftp.backends.s3.write.uploads import UploadOperations
 from s3sftp.errors import AlreadyExists, Changed, InvalidRequest, NotFound, Unsupported
+from s3sftp.runtime.concurrency import for_each
 
 
 class Renamer:

@@ -59,10 +59,10 @@ class FileOpener:
 
         Raises NotFound: if nothing exists. Raises IsADirectory: if it is a directory.
         """
-        if place.is_root or not self._store.downloads.has_one:
+        if place.is_root or not self._store.downloads.has_slot:
             return await self._heads.file(place, session), None
         async with AsyncExitStack() as held:
-            await held.enter_async_context(self._store.downloads.one())
+            await held.enter_async_context(self._store.downloads.slot())
             moment = self._facts.moment()
             answer = await self._get(key, stop)
             if answer is None:

@@ -49,7 +49,7 @@ async def read_range(
     if start >= stop:
         return
     async with (
-        store.downloads.one(),
+        store.downloads.slot(),
         aclosing(read_pieces(store, facts, key, start, stop, version)) as pieces,
     ):
         async for piece in pieces:

@@ -15,11 +15,11 @@ from collections.abc import AsyncGenerator, Collection
 from contextlib import AbstractAsyncContextManager, aclosing
 from typing import Any, Protocol
 
-from s3sftp.backends.s3.concurrency import for_each
 from s3sftp.backends.s3.errors import has_status
 from s3sftp.backends.s3.features import Feature, Features
 from s3sftp.backends.s3.requests.list_objects_v1 import last_name
 from s3sftp.errors import NotFound, StorageError, StorageFailure
+from s3sftp.runtime.concurrency import for_each
 
 PAGE_KEYS = 1000
 """Maximum keys of a page, as S3 returns them."""
@@ -33,7 +33,7 @@ Answer = dict[str, Any]
 class ListLimiter(Protocol):
     """Limits how many pages are requested at once."""
 
-    def one(self) -> AbstractAsyncContextManager[None]: ...
+    def slot(self) -> AbstractAsyncContextManager[None]: ...
 
 
 class ListClient(Protocol):
@@ -58,7 +58,7 @@ async def pages(
     progress = ListProgress()
 
     async def page(after: Answer) -> Answer:
-        async with store.listings.one():
+        async with store.listings.slot():
             answer = await store.call("ListObjectsV2", **fixed, **after)
         if "IsTruncated" not in answer and not answer.get("NextContinuationToken"):
             raise StorageFailure("storage does not tell whether its listing is whole")

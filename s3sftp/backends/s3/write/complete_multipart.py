@@ -23,7 +23,6 @@ from typing import Any, Final
 from s3sftp.backends.s3.checksums.digest import ChecksumScope, crc_of_parts, crc_text
 from s3sftp.backends.s3.checksums.fallback import is_checksum_mismatch
 from s3sftp.backends.s3.client import Answer, S3Client
-from s3sftp.backends.s3.concurrency import for_each
 from s3sftp.backends.s3.errors import has_code, is_refusal, request_error_behind
 from s3sftp.backends.s3.features import Feature
 from s3sftp.backends.s3.metadata.objects import Fields
@@ -33,6 +32,7 @@ from s3sftp.backends.s3.write.journaled_upload import JournaledUpload
 from s3sftp.backends.s3.write.part_sizes import UploadedPart
 from s3sftp.backends.s3.write.upload_part_copy import checksum_of, field_of
 from s3sftp.errors import AlreadyExists, Changed, StorageError, StorageFailure
+from s3sftp.runtime.concurrency import for_each
 
 _MANY_PARTS: Final = 500
 """From this many parts on, combining their checksums would block the event loop."""

@@ -11,7 +11,6 @@ import uuid
 from s3sftp.backends.contract import FileInfo
 from s3sftp.backends.s3.checksums.fallback import send_with_checksum
 from s3sftp.backends.s3.client import Answer, S3Client
-from s3sftp.backends.s3.concurrency import for_each
 from s3sftp.backends.s3.errors import has_status, is_condition_refusal, may_lack_feature
 from s3sftp.backends.s3.features import Feature
 from s3sftp.backends.s3.http.request_body import RequestBody
@@ -27,6 +26,7 @@ from s3sftp.backends.s3.write.conditional_support import ConditionalSupport
 from s3sftp.backends.s3.write.multipart import MultipartUpload
 from s3sftp.backends.s3.write.part_sizes import CopySource, copy_piece_bytes, copy_ranges
 from s3sftp.errors import AlreadyExists, Changed, NotFound, StorageError
+from s3sftp.runtime.concurrency import for_each
 
 SWIFT_PART_BYTES = 256 * MIB
 """Many parts of this size, several at once, are copied faster than a few of 5 GiB."""

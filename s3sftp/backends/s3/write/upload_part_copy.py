@@ -92,7 +92,7 @@ async def checksum_of(store: S3Client, source: CopySource, name: str) -> str | N
 
     Raises Busy: if too many downloads are open.
     """
-    async with store.downloads.one():
+    async with store.downloads.slot():
         return await _checksum_of(store, source, name)
 
 

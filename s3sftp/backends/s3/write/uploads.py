@@ -12,7 +12,6 @@ import uuid
 from s3sftp.backends.contract import Buffer, FileInfo, Finish, Place, Session, Upload, WriteIntent
 from s3sftp.backends.s3.checksums.fallback import send_with_checksum
 from s3sftp.backends.s3.client import S3Client
-from s3sftp.backends.s3.concurrency import for_each
 from s3sftp.backends.s3.errors import has_status, is_condition_refusal
 from s3sftp.backends.s3.features import Feature
 from s3sftp.backends.s3.http.request_body import RequestBody
@@ -45,6 +44,7 @@ from s3sftp.errors import (
     NotFound,
     StorageFailure,
 )
+from s3sftp.runtime.concurrency import for_each
 
 
 class S3Upload(Upload):
