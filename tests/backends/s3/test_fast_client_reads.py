@@ -451,7 +451,7 @@ async def test_a_body_is_received_only_as_far_as_somebody_takes_it(reads_from: R
             while wires[0].sent != stopped:  # until the store cannot send any more
                 stopped = wires[0].sent
                 await asyncio.sleep(0.2)
-            direct = backend.store._direct
+            direct = backend.client._direct
             assert direct is not None
             [opened] = direct._http._opening.values()
             [connection] = opened.result().session.connector._acquired
@@ -537,7 +537,7 @@ def test_a_backend_may_be_started_again_on_another_event_loop() -> None:
     async def once(backend: S3Backend | None) -> S3Backend:
         async with RawStore(sends(whole())) as store:
             backend = backend or S3Backend(options(store), None)
-            backend.store.options = options(store)
+            backend.client.options = options(store)
             await backend.start()
             assert await read(backend) == DATA
             assert await read(backend) == DATA

@@ -188,7 +188,7 @@ LARGE = bytes(3 << 20)
 async def part(store: S3Client, data: bytes = LARGE) -> dict[str, Any]:
     return await store.call(
         "UploadPart",
-        effort=RequestKind.DATA,
+        kind=RequestKind.DATA,
         moved_bytes=len(data),
         Key="k",
         UploadId="u",

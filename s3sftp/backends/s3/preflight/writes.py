@@ -56,30 +56,30 @@ _ADDITIONS: Final = (
 )
 
 
-async def probe_write(store: S3Client, key: str) -> Finding:
+async def probe_write(client: S3Client, key: str) -> Finding:
     """Probe PutObject with all that the options add.
 
     The probes that follow leave out what is refused here.
     """
     try:
-        await put_probe(store, key)
+        await put_probe(client, key)
     except StorageError as error:
-        return await _refused_because_of_option(store, key, error)
-    return Finding("write", "ok", f"PutObject works, with checksum {algorithm_for(store)}")
+        return await _refused_because_of_option(client, key, error)
+    return Finding("write", "ok", f"PutObject works, with checksum {algorithm_for(client)}")
 
 
-async def _refused_because_of_option(store: S3Client, key: str, error: StorageError) -> Finding:
-    trouble = request_error_behind(error)
-    denied = trouble is not None and is_denied(trouble)
-    options = store.options
+async def _refused_because_of_option(client: S3Client, key: str, error: StorageError) -> Finding:
+    request_error = request_error_behind(error)
+    denied = request_error is not None and is_denied(request_error)
+    options = client.options
     for addition in _ADDITIONS if denied or is_refusal(error) else ():
         if (denied and not addition.permission) or not _changes(options, addition.without):
             continue
-        store.options = options.model_copy(update=addition.without)
+        client.options = options.model_copy(update=addition.without)
         try:
-            await put_probe(store, key)
+            await put_probe(client, key)
         except StorageError:
-            store.options = options
+            client.options = options
             continue
         found = refusal_finding("write", error)
         if denied:
@@ -96,41 +96,41 @@ def _general_advice(error: StorageError) -> str:
     return advice_for(error) or "the server cannot store anything: see what the store says of this request"
 
 
-async def probe_multipart(store: S3Client, key: str) -> Finding:
+async def probe_multipart(client: S3Client, key: str) -> Finding:
     """Probe an upload of one part that is completed, and another that is aborted."""
     parts = f"{key}-parts"
     try:
-        await _upload_part(store, parts)
+        await _upload_part(client, parts)
     except StorageError as error:
-        return await _refused_because_of_checksum(store, parts, error)
+        return await _refused_because_of_checksum(client, parts, error)
     try:
-        begun = await store.call("CreateMultipartUpload", Key=parts)
-        await store.call("AbortMultipartUpload", Key=parts, UploadId=begun["UploadId"])
+        begun = await client.call("CreateMultipartUpload", Key=parts)
+        await client.call("AbortMultipartUpload", Key=parts, UploadId=begun["UploadId"])
     except StorageError as error:
         return refusal_finding("multipart", error, "unfinished uploads stay and cost")
     return Finding("multipart", "ok", "multipart uploads can be completed and aborted")
 
 
-async def _upload_part(store: S3Client, key: str) -> None:
+async def _upload_part(client: S3Client, key: str) -> None:
     write_id = str(uuid.uuid4())
-    upload = MultipartUpload(store, UploadJournal("", ""), key, new_object(store.options, write_id, None))
+    upload = MultipartUpload(client, UploadJournal("", ""), key, new_object(client.options, write_id, None))
     try:
-        await upload.upload(upload.take(), CONTENT)
+        await upload.upload(upload.reserve_number(), CONTENT)
         await upload.complete(written_by(write_id))
     finally:
         await upload.abort()
 
 
-async def _refused_because_of_checksum(store: S3Client, key: str, error: StorageError) -> Finding:
+async def _refused_because_of_checksum(client: S3Client, key: str, error: StorageError) -> Finding:
     """Find out whether the checksum is the reason, unless it is a permission."""
-    trouble = request_error_behind(error)
-    options = store.options
-    if options.checksum in ("crc32", "sha256") and trouble is not None and not is_denied(trouble):
-        store.options = options.model_copy(update={"checksum": "md5"})
+    request_error = request_error_behind(error)
+    options = client.options
+    if options.checksum in ("crc32", "sha256") and request_error is not None and not is_denied(request_error):
+        client.options = options.model_copy(update={"checksum": "md5"})
         try:
-            await _upload_part(store, key)
+            await _upload_part(client, key)
         except StorageError:
-            store.options = options
+            client.options = options
         else:
             return Finding(
                 "multipart", "failed", refusal_finding("multipart", error).text, 's3.checksum = "md5"'
@@ -142,37 +142,37 @@ async def _refused_because_of_checksum(store: S3Client, key: str, error: Storage
 _BATCHES = "batch deletes"
 
 
-async def probe_batch_deletes(store: S3Client, key: str) -> Finding:
+async def probe_batch_deletes(client: S3Client, key: str) -> Finding:
     """Probe that DeleteObjects removes what it reports."""
-    if (finding := known_missing(store, _BATCHES, Feature.BATCH_DELETES)) is not None:
+    if (finding := known_missing(client, _BATCHES, Feature.BATCH_DELETES)) is not None:
         return finding
     keys = [f"{key}-other", f"{key}-more"]
     try:
         for each in keys:
-            await put_probe(store, each)
-        await store.call("DeleteObjects", Delete={"Objects": [{"Key": each} for each in keys]})
-        left = [each for each in keys if await probe_exists(store, each)]
+            await put_probe(client, each)
+        await client.call("DeleteObjects", Delete={"Objects": [{"Key": each} for each in keys]})
+        left = [each for each in keys if await probe_exists(client, each)]
     except StorageError as error:
         if is_batch_refusal(error):
-            return missing_finding(store, _BATCHES, Feature.BATCH_DELETES, "the store refuses DeleteObjects")
+            return missing_finding(client, _BATCHES, Feature.BATCH_DELETES, "the store refuses DeleteObjects")
         return refusal_finding(_BATCHES, error)
     if left:
         text = "the store answers DeleteObjects with success, and removes nothing"
-        return missing_finding(store, _BATCHES, Feature.BATCH_DELETES, text)
+        return missing_finding(client, _BATCHES, Feature.BATCH_DELETES, text)
     return Finding(_BATCHES, "ok", "DeleteObjects works")
 
 
-async def probe_tags(store: S3Client, key: str) -> Finding:
+async def probe_tags(client: S3Client, key: str) -> Finding:
     """Probe that the tags of the options are stored and can be read, as copies in parts require."""
-    if (finding := known_missing(store, "tags", Feature.TAGS)) is not None:
+    if (finding := known_missing(client, "tags", Feature.TAGS)) is not None:
         return finding
-    if not store.options.tags:
+    if not client.options.tags:
         return Finding("tags", "ok", "not used: s3.tags is empty")
     try:
-        answer = await store.call("GetObjectTagging", Key=key)
+        answer = await client.call("GetObjectTagging", Key=key)
     except StorageError as error:
         return refusal_finding("tags", error, "copies of large files lose their tags", state="warning")
     kept = {tag["Key"]: tag["Value"] for tag in answer.get("TagSet", ())}
-    if kept != store.options.tags:
-        return missing_finding(store, "tags", Feature.TAGS, "the store ignores the tags of what is written")
+    if kept != client.options.tags:
+        return missing_finding(client, "tags", Feature.TAGS, "the store ignores the tags of what is written")
     return Finding("tags", "ok", "tags are kept, and can be read")
