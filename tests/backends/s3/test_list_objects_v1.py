@@ -135,7 +135,7 @@ async def test_what_lists_by_directories_alone_is_asked_so(
 async def test_a_name_is_found_in_the_listing_of_its_directory_too(open_backend: Opener, s3: S3) -> None:
     await fill(s3, "tenant/d-1", *(f"tenant/d-2{number}" for number in range(9)), "tenant/d/x", "tenant/e")
     for lacks in ([], ["any-prefix"]):
-        store = (await open_backend(lacks=lacks)).store
+        store = (await open_backend(lacks=lacks)).client
         names = ("tenant/d-1", "tenant/d/", "tenant/e", "tenant/d", "tenant/d-", "tenant/f/", "tenant/e/")
         assert [await is_listed(store, name) for name in names] == [True] * 3 + [False] * 4
 

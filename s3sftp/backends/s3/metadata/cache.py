@@ -148,7 +148,7 @@ class MetadataCache:
             known is not None and known.read_point.time > read_point.time
         ):
             return False
-        self._keep(key, session, CachedMetadata(info, read_point, answers, head, time_unknown))
+        self._put_entry(key, session, CachedMetadata(info, read_point, answers, head, time_unknown))
         return True
 
     def forget(self, key: str) -> None:
@@ -189,7 +189,7 @@ class MetadataCache:
                 known = CachedMetadata(
                     change.info, read_point, head=change.head, time_unknown=change.time_unknown
                 )
-                self._keep(key, session, known)
+                self._put_entry(key, session, known)
                 self._note_changed_in(standing, session)
 
     def _has_changed_in(self, directory: str, session: Session) -> bool:
@@ -218,7 +218,7 @@ class MetadataCache:
         self._made.note(key, CreatedKind.DIRECTORY if is_dir else CreatedKind.FILE)
         self._made.note_below(key)
 
-    def _keep(self, key: str, session: Session, cached: CachedMetadata) -> None:
+    def _put_entry(self, key: str, session: Session, cached: CachedMetadata) -> None:
         self._put(self._entries, (session.session_id, key), cached)
 
     def _note_changed_in(self, directories: Iterable[str], session: Session) -> None:

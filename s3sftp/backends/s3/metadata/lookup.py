@@ -110,7 +110,7 @@ class Lookup:
         """Convert a reply to HEAD or GET, and cache it for requests that insist on its version."""
         info = self.described(answer)
         self._cache.record(key, session, info, read_point, answers=answers, head=head)
-        self._cache.versions.keep_file(key, info, uploaded_at(answer), earliest_server_time(answer))
+        self._cache.versions.put_file(key, info, uploaded_at(answer), earliest_server_time(answer))
         return info
 
     def described(self, answer: Head) -> FileInfo:
@@ -150,7 +150,7 @@ class Lookup:
                 self._cache.forget(key)
             raise NotFound
         if self._cache.record(key, session, info, read_point, answers=False):
-            self._cache.versions.keep_directory(key, info)
+            self._cache.versions.put_directory(key, info)
         return info
 
     async def marker(self, place: Place) -> FileInfo | None:
@@ -170,7 +170,7 @@ class Lookup:
         if found is None:
             return await self.info(place, session)
         if self._cache.record(key, session, found, cached.read_point, answers=True):
-            self._cache.versions.keep_directory(key, found)
+            self._cache.versions.put_directory(key, found)
         return found
 
     async def _head(self, key: str) -> Answer:

@@ -93,7 +93,7 @@ class DirectoryLister:
                 if not seen and not answer.get("NextContinuationToken"):
                     await self._lookup.refuse_file(place)
                 if first:
-                    self._cache.versions.keep_directory(directory, directory_info_from_page(answer, prefix))
+                    self._cache.versions.put_directory(directory, directory_info_from_page(answer, prefix))
                 first = False
                 asked = read_point
                 read_point = self._cache.read_point()  # the next page is under way, or about to be

@@ -136,7 +136,7 @@ class ListingMetadata:
         key = self._key_of(entry)
         info = await self._lookup.marker(self._place.child(entry.name))
         if info is not None and self._record(key, info, read_point):
-            self._cache.versions.keep_directory(key, info)
+            self._cache.versions.put_directory(key, info)
         return info
 
     def _record(self, key: str, info: FileInfo, read_point: ReadPoint) -> bool:
@@ -153,7 +153,7 @@ class ListingMetadata:
         info = self._lookup.described(answer)
         if (info.version, info.size) == (listed.version, listed.size):
             # Some stores round the time of the upload in one of the two replies.
-            self._cache.versions.keep_file(key, info, listed.mtime, earliest_server_time(answer))
+            self._cache.versions.put_file(key, info, listed.mtime, earliest_server_time(answer))
         return info
 
     def _failed(self, error: StorageError) -> None:

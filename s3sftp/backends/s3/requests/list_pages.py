@@ -150,9 +150,11 @@ async def _complete(client: ListClient, answer: Answer, needed: Collection[str])
         except NotFound:
             gone.add(id(line))
             return
-        told = {"Size": head.get("ContentLength"), "ETag": head.get("ETag")}
-        told["LastModified"] = head.get("LastModified")
-        line |= {name: value for name, value in told.items() if line.get(name) is None and value is not None}
+        reported = {"Size": head.get("ContentLength"), "ETag": head.get("ETag")}
+        reported["LastModified"] = head.get("LastModified")
+        line |= {
+            name: value for name, value in reported.items() if line.get(name) is None and value is not None
+        }
         if "Size" in needed and line.get("Size") is None:
             raise StorageFailure("storage does not tell the file's size", detail=f"key {line['Key']!r}")
 

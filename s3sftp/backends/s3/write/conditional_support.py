@@ -110,16 +110,16 @@ class ConditionalSupport:
         """Run all probes, even if some fail, as they are independent; then raise the first failure."""
         client = self._client
         await put_small(client, key, b"")
-        looks: dict[Feature, Callable[[], Awaitable[object]]] = {
+        probes: dict[Feature, Callable[[], Awaitable[object]]] = {
             Feature.CONDITIONAL_WRITES: lambda: put_small(client, key, b"", IfNoneMatch="*"),
             Feature.CONDITIONAL_COPIES: lambda: copy_to_itself(client, key, IfNoneMatch="*"),
             Feature.MATCHED_COPIES: lambda: copy_to_itself(client, key, CopySourceIfMatch=OTHER_VERSION),
             Feature.CONDITIONAL_DELETES: lambda: client.call("DeleteObject", Key=key, IfMatch=OTHER_VERSION),
         }
         if not client.has_parameter("CopyObject", "IfNoneMatch"):
-            del looks[Feature.CONDITIONAL_COPIES]
+            del probes[Feature.CONDITIONAL_COPIES]
         failed: list[StorageError] = []
-        for feature, request in looks.items():
+        for feature, request in probes.items():
             try:
                 await self._see(feature, request)
             except StorageError as error:
