@@ -65,8 +65,8 @@ class ReadQueue:
 
     def _first_that_fits(self, taken: int, limit: int) -> int | None:
         for handle, turns in self._waiting.items():
-            room = limit - limit // 4 if self._running[handle] else limit
-            if not taken or taken + turns[0][1].answer_bytes <= room:
+            available = limit - limit // 4 if self._running[handle] else limit
+            if not taken or taken + turns[0][1].answer_bytes <= available:
                 return handle
         return None
 
