@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bench.environment import BenchEnvironment
-from bench.measure.meter import Meter
+from bench.meter import Meter
 from bench.peers.peer import Command, Site
 from bench.peers.s3sftp import S3Sftp
 from bench.serving import serving
