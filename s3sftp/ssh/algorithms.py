@@ -193,6 +193,11 @@ class Offer:
         return names
 
     @property
+    def authority_signatures(self) -> tuple[str, ...]:
+        """The algorithms by which a CA may sign certificates: never a weak one."""
+        return tuple(name for name in self.signatures if name not in RISKS)
+
+    @property
     def weak(self) -> dict[str, str]:
         """The weak algorithms in the offer, and the risk of each."""
         names = (*self.key_exchanges, *self.ciphers, *self.macs, *self.signatures)
