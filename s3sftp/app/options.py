@@ -217,7 +217,7 @@ def _host_key_problems(ssh: SshOptions) -> list[str]:
 
 def _revocation_problems(auth: AuthOptions) -> list[str]:
     try:
-        RevocationFile(auth.revoked_keys).read()
+        RevocationFile(auth.revoked_keys, tells=False).read()
     except BadRevocations as error:
         return [str(error)]
     return []

@@ -141,6 +141,6 @@ def log_account_problems(logins: Logins, among: Collection[str] | None = None) -
     locked_out = logins.locked_out()
     for name in locked_out:
         if among is None or name in among:
-            _log.warning("user.locked_out", user=name, reason="no usable key and no password")
+            _log.warning("user.locked_out", user=name, reason="no usable key, no trusted CA and no password")
     if len(locked_out) == len(logins.accounts):
         _log.error("login.impossible", users=len(locked_out))

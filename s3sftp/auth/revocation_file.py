@@ -26,9 +26,10 @@ _Look = tuple[int, ...]
 class RevocationFile:
     """The list in a file, which is parsed again when it has changed. May be used by several threads."""
 
-    def __init__(self, file: Path | None) -> None:
-        """`file`: None if nothing is ever revoked."""
+    def __init__(self, file: Path | None, *, tells: bool = True) -> None:
+        """`file`: None if nothing is ever revoked. `tells`: whether to log what is wrong with it."""
         self._file = file
+        self._tells = tells
         self._lock = threading.Lock()
         self._look: _Look | None = None
         self._revocations = Revocations()
@@ -89,6 +90,8 @@ class RevocationFile:
         if problem == self.known_problem:
             return
         self.known_problem = problem
+        if not self._tells:
+            return
         if problem:
             _log.error(
                 "revocations.unusable", problem=problem, detail="no key and no certificate opens an account"

@@ -213,7 +213,7 @@ class Login:
             source=self._source,
             user=user,
             algorithm=algorithm,
-            advice=advice_for((algorithm,)),
+            advice=advice_for((algorithm,), self._limits.offer.policy),
         )
 
     def left_outside(self, user: str) -> None:
