@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import asyncssh
 import paramiko
 import pytest
-from asyncssh.packet import String
+from asyncssh.packet import Byte, String, UInt32
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from s3sftp.auth import UserOptions
 from tests.ssh.listener_harness import CHEAP, PASSWORD, ListenerHarness, listener_harness
@@ -366,6 +369,55 @@ async def test_truncated_and_huge_certificates_are_refused_and_the_server_lives(
         assert not await _offer(house, data_of(Path(f"{company.key}-cert.pub")), company.key)
         certify(company.ca, company.key)
         (await company.sftp(house.port)).ok()
+
+
+class _SecurityKey(asyncssh.SSHKeyPair):
+    """A security key in software, with a certificate: its signatures say what a test wants (PROTOCOL.u2f)."""
+
+    KIND = b"sk-ssh-ed25519@openssh.com"
+
+    def __init__(self, secret: Ed25519PrivateKey, certificate: bytes, flags: int) -> None:
+        super().__init__(self.KIND, self.KIND, (self.KIND,), (), certificate, None)
+        self._secret = secret
+        self._flags = Byte(flags)
+
+    def set_sig_algorithm(self, sig_algorithm: bytes) -> None:
+        self.algorithm = b"sk-ssh-ed25519-cert-v01@openssh.com"
+
+    def sign(self, data: bytes) -> bytes:
+        said = self._flags + UInt32(9)
+        signature = self._secret.sign(sha256(b"ssh:").digest() + said + sha256(data).digest())
+        return String(self.KIND) + String(signature) + said
+
+
+@pytest.mark.parametrize(
+    ("options", "flags", "gets_in"),
+    [
+        ((), 0x01, True),
+        ((), 0x00, False),  # nobody has touched it
+        (("-O", "no-touch-required"), 0x00, False),
+        (("-O", "verify-required"), 0x05, True),
+        (("-O", "verify-required"), 0x01, False),
+    ],
+)
+async def test_a_security_key_has_to_be_touched_and_where_required_to_verify_its_user(
+    company: Company, options: Sequence[str], flags: int, gets_in: bool
+) -> None:
+    secret = Ed25519PrivateKey.generate()
+    public = String(_SecurityKey.KIND) + String(secret.public_key().public_bytes_raw()) + String("ssh:")
+    key = company.directory / "sk"
+    line = f"{_SecurityKey.KIND.decode()} {base64.b64encode(public).decode()} sk\n"
+    Path(f"{key}.pub").write_text(line)
+    pair = _SecurityKey(secret, data_of(certify(company.ca, key, *options)), flags)
+    async with company.trusting() as house:
+        try:
+            await house.connect(password=None, client_keys=[pair], preferred_auth="publickey")
+        except asyncssh.PermissionDenied:
+            assert not gets_in
+        else:
+            assert gets_in
+        expected = {"the security key has not verified its user"} if "verify-required" in options else set()
+        assert reasons(house) == (set() if gets_in else expected)
 
 
 async def test_certificates_count_as_offered_keys_whatever_is_wrong_with_them(company: Company) -> None:
