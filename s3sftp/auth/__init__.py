@@ -7,7 +7,7 @@ from s3sftp.auth.auth_gateway import AuthGateway, AuthResult
 from s3sftp.auth.authenticator import Authenticator
 from s3sftp.auth.authorized_keys import AuthorizedKey
 from s3sftp.auth.bans import Bans, source_of
-from s3sftp.auth.certificates import Certificate, LoginRefused, is_certificate, parse_certificate
+from s3sftp.auth.certificates import Certificate, is_certificate, parse_certificate
 from s3sftp.auth.configured_users import ConfiguredUsers
 from s3sftp.auth.identity import Identity
 from s3sftp.auth.options import AuthOptions
@@ -33,7 +33,6 @@ __all__ = [
     "Certificate",
     "ConfiguredUsers",
     "Identity",
-    "LoginRefused",
     "Logins",
     "RevocationFile",
     "StaticUser",

@@ -14,12 +14,13 @@ from datetime import UTC, datetime
 import asyncssh
 
 from s3sftp.auth.authenticator import Authenticator
-from s3sftp.auth.certificates import Certificate, LoginRefused, require_valid
+from s3sftp.auth.certificates import Certificate, require_valid
 from s3sftp.auth.identity import Identity
 from s3sftp.auth.options import AuthOptions
 from s3sftp.auth.refusal_timing import RefusalTiming
 from s3sftp.auth.revocation_file import RevocationFile
 from s3sftp.auth.revocations import BadRevocations, Revocations
+from s3sftp.errors import LoginRefused
 from s3sftp.fs import Mounts
 from s3sftp.telemetry import get_logger
 

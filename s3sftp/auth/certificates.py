@@ -20,6 +20,7 @@ from asyncssh.public_key import decode_ssh_public_key
 from s3sftp.auth.address_patterns import plain_address
 from s3sftp.auth.authorized_keys import check_key
 from s3sftp.auth.key_entries import UnusableKey
+from s3sftp.errors import LoginRefused
 
 _SUFFIX = "-cert-v01@openssh.com"
 _USER = 1
@@ -38,11 +39,6 @@ _KEY_FIELDS: Mapping[str, tuple[str, int]] = {
 """By the certificate's type: the type of its key, and the number of fields that the key has."""
 _MOST_PRINCIPALS = 256
 """As in OpenSSH."""
-
-
-class LoginRefused(Exception):
-    """The credential opens no account. The text says why; it is for the operator's log, never for the
-    client."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,11 +8,12 @@ from datetime import UTC, datetime
 import asyncssh
 
 from s3sftp.auth.accounts import Accounts
-from s3sftp.auth.certificates import Certificate, LoginRefused
+from s3sftp.auth.certificates import Certificate
 from s3sftp.auth.identity import Identity
 from s3sftp.auth.options import AuthOptions
 from s3sftp.auth.passwords import DummyHash, PasswordVerifier
 from s3sftp.auth.trusted_authorities import require_certified
+from s3sftp.errors import LoginRefused
 from s3sftp.telemetry import get_logger
 
 _log = get_logger("s3sftp.auth")

@@ -16,9 +16,10 @@ from collections.abc import Callable, Mapping
 
 from asyncssh.public_key import decode_ssh_public_key
 
-from s3sftp.auth.certificates import LoginRefused, is_certificate, parse_certificate
+from s3sftp.auth.certificates import is_certificate, parse_certificate
 from s3sftp.auth.key_entries import KEY_START, UnusableKey, decode_key_text
 from s3sftp.auth.revocations import ANY_AUTHORITY, BadRevocations, Revocations, RevocationsBuilder
+from s3sftp.errors import LoginRefused
 
 _PREFIXED = re.compile(r"(serial|id|key|sha1|sha256|hash):\s*(.*)", re.IGNORECASE)
 _NUMBER = r"(0[xX][0-9a-fA-F]+|[0-9]+)"

@@ -8,11 +8,11 @@ from dataclasses import replace
 from datetime import datetime
 
 from s3sftp.auth.authorized_keys import AuthorizedKey, FoundKeys, keys_in
-from s3sftp.auth.certificates import Certificate, LoginRefused
+from s3sftp.auth.certificates import Certificate
 from s3sftp.auth.key_files import read_key_file
 from s3sftp.auth.options import AuthOptions
 from s3sftp.config import SourceFiles
-from s3sftp.errors import ConfigurationError
+from s3sftp.errors import ConfigurationError, LoginRefused
 
 
 def read_authorities(options: AuthOptions, sources: SourceFiles | None = None) -> tuple[AuthorizedKey, ...]:

@@ -10,7 +10,8 @@ from typing import Any
 import asyncssh
 from asyncssh.saslprep import SASLPrepError, saslprep
 
-from s3sftp.auth import AuthGateway, AuthResult, Certificate, Identity, LoginRefused, parse_certificate
+from s3sftp.auth import AuthGateway, AuthResult, Certificate, Identity, parse_certificate
+from s3sftp.errors import LoginRefused
 from s3sftp.ssh.admission_gate import AdmittedConnection, Peer
 from s3sftp.ssh.algorithms import advice_for
 from s3sftp.ssh.asyncssh_internals import MOST_LOGIN_BYTES, NO_TEXT

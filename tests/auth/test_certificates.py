@@ -12,8 +12,9 @@ from asyncssh.packet import String, UInt32, UInt64
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from s3sftp.auth import Certificate, LoginRefused, is_certificate, parse_certificate
+from s3sftp.auth import Certificate, is_certificate, parse_certificate
 from s3sftp.auth.certificates import require_valid
+from s3sftp.errors import LoginRefused
 from s3sftp.ssh import SshOptions
 from tests.support.ssh_ca import certify, data_of, make_key
 
