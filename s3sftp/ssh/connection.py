@@ -260,7 +260,7 @@ class SshConnection(SftpOnlyServer):
             user=proof.identity.user,
             method=proof.method,
             key=proof.fingerprint,
-            **(certificate_fields(proof.certificate) if proof.certificate else {}),
+            **certificate_fields(proof.certificate),
             client=self._open_conn.get_extra_info("client_version"),
             **agreement(self._open_conn),
         )

@@ -203,7 +203,7 @@ class Login:
             source=self._source,
             user=user,
             key=certificate.key.get_fingerprint() if certificate else None,
-            **(certificate_fields(certificate) if certificate else {}),
+            **certificate_fields(certificate),
             reason=reason,
         )
 
@@ -233,8 +233,10 @@ class Login:
         return self._guest.failed() if self._guest else None
 
 
-def certificate_fields(certificate: Certificate) -> dict[str, Any]:
-    """What the log says of a certificate, beside its key."""
+def certificate_fields(certificate: Certificate | None) -> dict[str, Any]:
+    """What the log says of a certificate, beside its key; nothing if there is none."""
+    if certificate is None:
+        return {}
     return {
         "certificate": certificate.key_id,
         "serial": certificate.serial,

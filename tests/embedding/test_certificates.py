@@ -68,7 +68,7 @@ async def test_by_certificate_decides_who_it_is_and_need_not_verify_what_the_ser
         for options in (
             ("-V", "-2h:-1h"),
             ("-O", "source-address=192.0.2.1"),
-            ("-O", "critical:x=y"),
+            ("-O", "force-command=x"),
             ("-h",),
         ):
             certify(ca, key, *options, principals="alice@acme")

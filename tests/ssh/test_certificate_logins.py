@@ -18,7 +18,8 @@ from asyncssh.packet import Byte, String, UInt32
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from s3sftp.auth import UserOptions
-from tests.ssh.listener_harness import CHEAP, PASSWORD, ListenerHarness, listener_harness
+from tests.ssh.listener_harness import CHEAP, HOST_KEY, PASSWORD, ListenerHarness, listener_harness
+from tests.support.client_programs import GO
 from tests.support.commands import Result, installed, run
 from tests.support.ssh_ca import certify, data_of, make_key, make_krl, public_line, ssh_keygen
 
@@ -273,6 +274,28 @@ async def test_paramiko_and_asyncssh_log_in_by_certificate(company: Company) -> 
         await asyncio.to_thread(_paramiko, house.port, company.key)
         (await _connect(house, company)).close()
         assert len(house.told("login.accepted")) == 2
+
+
+@pytest.mark.timeout(900)  # the first run builds it
+async def test_gos_x_crypto_logs_in_by_certificate(company: Company) -> None:
+    certify(company.ca, company.key)
+    async with company.trusting() as house:
+        known_hosts = company.directory / "known_hosts"
+        known_hosts.write_text(f"[127.0.0.1]:{house.port} {HOST_KEY.export_public_key().decode()}")
+        env = {
+            "SFTP_HOST": "127.0.0.1",
+            "SFTP_PORT": str(house.port),
+            "SFTP_USER": "alice",
+            "SFTP_PASSWORD": "",
+            "SFTP_KEY": str(company.key),
+            "SFTP_CERTIFICATE": f"{company.key}-cert.pub",
+            "SFTP_KNOWN_HOSTS": str(known_hosts),
+            "SFTP_LOCAL": str(company.directory),
+            "SFTP_REMOTE": "/",
+        }
+        result = await run(GO.ready(), env)
+        assert house.told("login.accepted"), result.text
+        assert {entry["certificate"] for entry in house.told("login.accepted")} == {"alice@laptop"}
 
 
 async def _connect(house: ListenerHarness, company: Company, **options: Any) -> asyncssh.SSHClientConnection:
