@@ -23,7 +23,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from s3sftp.auth import Authenticator, AuthOptions, Identity, StaticUser, StaticUsers
+    from s3sftp.auth import Authenticator, AuthOptions, Certificate, Identity, StaticUser, StaticUsers
+    from s3sftp.errors import LoginRefused
     from s3sftp.events import Committed, Renamed, Subscriber
     from s3sftp.fs import FileOptions
     from s3sftp.server import Server
@@ -35,9 +36,11 @@ __version__ = "0.1.0"
 _WHERE = {
     "AuthOptions": "auth",
     "Authenticator": "auth",
+    "Certificate": "auth",
     "Committed": "events",
     "FileOptions": "fs",
     "Identity": "auth",
+    "LoginRefused": "errors",
     "Renamed": "events",
     "Server": "server",
     "SftpOptions": "sftp",
@@ -50,9 +53,11 @@ _WHERE = {
 __all__ = [
     "AuthOptions",
     "Authenticator",
+    "Certificate",
     "Committed",
     "FileOptions",
     "Identity",
+    "LoginRefused",
     "Renamed",
     "Server",
     "SftpOptions",

@@ -15,6 +15,7 @@
     ├── TimedOut                  the storage did not answer within the deadline
     └── StorageFailure            the storage failed in another way
     ConfigurationError            the options are wrong; start-up ends, every problem listed
+    LoginRefused                  a credential opens no account; why is for the log alone
 
 The text of a StorageError is safe to show to a stranger: it never contains a bucket, a key, an endpoint or a
 credential. What only the operator needs is in `detail`, which goes to the log alone.
@@ -103,6 +104,10 @@ class ConfigurationError(S3sftpError):
         """A single text is one problem."""
         self.problems = (problems,) if isinstance(problems, str) else tuple(problems)
         super().__init__("\n".join(self.problems))
+
+
+class LoginRefused(S3sftpError):
+    """A credential opens no account. The text says why; it is for the operator's log, not for the client."""
 
 
 def describe_unexpected(error: Exception) -> str:

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from s3sftp.ssh.algorithms import BY_NAME, COMPATIBLE, MODERN, REFUSED, RISKS, Kind
+from s3sftp.ssh.algorithms import BY_NAME, COMPATIBLE, FIPS, MODERN, REFUSED, RISKS, Kind
 
 PAGE = Path(__file__).parent.parent / "algorithms.md"
 TITLES: Mapping[Kind, str] = {
@@ -33,7 +33,11 @@ def tables() -> str:
     parts = []
     for kind, title in TITLES.items():
         policies = {"modern": MODERN, "compatible": COMPATIBLE, "by name": BY_NAME}
-        rows = [(f"`{name}`", policy) for policy, names in policies.items() for name in names[kind]]
+        rows = [
+            (f"`{name}`", f"{policy}, fips" if name in FIPS[kind] else policy)
+            for policy, names in policies.items()
+            for name in names[kind]
+        ]
         parts.append(_section(title, ("algorithm", "offered"), rows))
     parts.append(_section("What is weak, and its risk", ("algorithm", "risk"), _quoted(RISKS)))
     parts.append(_section("What is never offered", ("any other name with", "why"), _quoted(REFUSED)))

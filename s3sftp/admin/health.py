@@ -97,8 +97,9 @@ def alive(facts: HealthFacts) -> HealthReport:
     return HealthReport(reasons=silent)
 
 
-def ready(facts: HealthFacts, storage: str) -> HealthReport:
-    """Whether a client would be served. `storage` is the storage's failure, or empty."""
+def ready(facts: HealthFacts, storage: str, revocations: str = "") -> HealthReport:
+    """Whether a client would be served. `storage` is the storage's failure, or empty; `revocations` says why
+    nobody can log in by key, or is empty."""
     match facts.phase:
         case Phase.STARTING:
             return HealthReport((HealthReason("starting", "the server has not opened its port yet"),))
@@ -116,6 +117,9 @@ def ready(facts: HealthFacts, storage: str) -> HealthReport:
     warnings += [HealthReason("permission_denied", denied) for denied in facts.denied]
     if storage:
         reasons.append(HealthReason("storage_unreachable", storage))
+    if revocations:
+        detail = f"{revocations}: no key and no certificate opens an account until it can be used"
+        reasons.append(HealthReason("revocations_unusable", detail))
     return HealthReport(tuple(reasons), tuple(warnings))
 
 

@@ -10,7 +10,15 @@ from pydantic import BaseModel
 from s3sftp.app.options import Configuration, ServerOptions
 from s3sftp.auth import Accounts, Logins
 
-_AT_ONCE = frozenset({"auth.users_file", "auth.users_dir", "server.reload_interval"})
+_AT_ONCE = frozenset(
+    {
+        "auth.users_file",
+        "auth.users_dir",
+        "auth.trusted_user_ca_keys",
+        "auth.trusted_user_ca_keys_file",
+        "server.reload_interval",
+    }
+)
 """Options that a running server applies; the users are compared separately."""
 
 

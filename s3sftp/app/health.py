@@ -13,6 +13,7 @@ from s3sftp.admin import HealthFacts, HealthReport, Phase, StorageCheck, WorkerS
 from s3sftp.admin.storage_check import PROBE_SECONDS
 from s3sftp.app.backends import contact_in
 from s3sftp.app.options import ServerOptions
+from s3sftp.auth import RevocationFile
 from s3sftp.backends import Backend, Place, Session
 from s3sftp.backends.s3.iam_permissions import permission_for
 from s3sftp.backends.s3.request_outcomes import RequestOutcomes
@@ -31,15 +32,20 @@ _RESTART_SECONDS = 60.0
 """Maximum time from the kill of a worker until its successor is ready."""
 _NO_ANSWER_SECONDS = 1.0
 """Time that a worker has beyond the storage's timeout, to report that there was no answer."""
+_LOGGED_AT_START = frozenset({"storage_unreachable", "revocations_unusable"})
+"""Reasons that are logged even if the server has never been ready."""
 _USERINFO = re.compile(r"(?<=//)[^/@\s]*@")
 
 
 class ServerHealth:
     """The server's health, as the admin port reports it."""
 
-    def __init__(self, facts: Callable[[], HealthFacts], storage: StorageCheck) -> None:
+    def __init__(
+        self, facts: Callable[[], HealthFacts], storage: StorageCheck, revocations: RevocationFile
+    ) -> None:
         self._facts = facts
         self._storage = storage
+        self._revocations = revocations
         self._was_ready: bool | None = None
 
     async def alive(self) -> HealthReport:
@@ -49,20 +55,20 @@ class ServerHealth:
     async def ready(self) -> HealthReport:
         """Whether a client would be served. Logs each change, with its reasons."""
         storage = await self._storage.problem() if self._facts().phase is Phase.SERVING else ""
-        answer = health.ready(self._facts(), storage)
+        answer = health.ready(self._facts(), storage, await self._revocations.problem())
         self._log_change(answer)
         return answer
 
     def would_serve(self) -> bool:
         """Whether a client would be served, by what is already known about the storage."""
-        return health.ready(self._facts(), self._storage.known).is_good
+        return health.ready(self._facts(), self._storage.known, self._revocations.known_problem).is_good
 
     def _log_change(self, answer: HealthReport) -> None:
         if answer.is_good is self._was_ready:
             return
         if answer.is_good:
             _log.info("server.ready")
-        elif self._was_ready or any(reason.name == "storage_unreachable" for reason in answer.reasons):
+        elif self._was_ready or any(reason.name in _LOGGED_AT_START for reason in answer.reasons):
             _log.warning(
                 "server.not_ready",
                 reasons=[reason.name for reason in answer.reasons],
@@ -92,7 +98,7 @@ async def admin_port(
     from s3sftp.admin.http_service import admin_port as listening  # imports aiohttp
 
     storage = StorageCheck(probe, last_success)
-    asked = ServerHealth(facts, storage)
+    asked = ServerHealth(facts, storage, RevocationFile(options.auth.revoked_keys, tells=False))
     metrics.observe(READY, asked.would_serve)
     async with AsyncExitStack() as open_:
         open_.callback(storage.close)

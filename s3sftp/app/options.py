@@ -14,7 +14,16 @@ from pydantic import Field, field_validator
 
 from s3sftp.admin import AdminOptions
 from s3sftp.app.user_files import read_user_files
-from s3sftp.auth import AuthOptions, Logins, UserOptions, read_logins, user_name_problem
+from s3sftp.auth import (
+    AuthOptions,
+    BadRevocations,
+    Logins,
+    RevocationFile,
+    UserOptions,
+    read_authorities,
+    read_logins,
+    user_name_problem,
+)
 from s3sftp.backends.local.options import LocalOptions
 from s3sftp.backends.registry import BUILT_IN, backend_name_problem
 from s3sftp.backends.s3 import S3Options
@@ -168,6 +177,8 @@ def load_configuration(
     problems = [*apart.problems, *reading.problems, *problems]
     if checks_host_keys and "ssh" in reading.values:
         problems += _host_key_problems(reading.values["ssh"])
+    if checks_host_keys and "auth" in reading.values:  # a running server looks at the list for each login
+        problems += _revocation_problems(reading.values["auth"])
     if needs_users and not (settings.below("users") or apart.users or apart.problems or apart.has_directory):
         problems.append("there are no users: add a [users.NAME] table, or use --user with --authorized-keys")
     if problems:
@@ -187,12 +198,13 @@ def _between_groups(
         problems += _backend_problems(values.get("backend", "s3"), settings)
     problems += _worker_problems(values)
     users: Mapping[str, UserOptions] = values["users"]
+    auth: AuthOptions = values.get("auth") or AuthOptions()
     for name, user in users.items():
-        problems += _user_problems(name, user)
+        problems += _user_problems(name, user, auth)
         if values.get("backend", "s3") == "s3" and user.prefix_of(name).split("/")[0] == RESERVED.decode():
             problems.append(f"users.{name}.prefix: {RESERVED.decode()} is the server's own, no user's")
     try:
-        return read_logins(users, sources), problems
+        return read_logins(users, sources, read_authorities(auth, sources)), problems
     except ConfigurationError as error:
         return Logins({}), [*problems, *error.problems]
 
@@ -201,6 +213,14 @@ def _host_key_problems(ssh: SshOptions) -> list[str]:
     return [
         f"ssh.host_keys: {problem}" for file in ssh.host_keys for problem in _problems_of(partial(load, file))
     ]
+
+
+def _revocation_problems(auth: AuthOptions) -> list[str]:
+    try:
+        RevocationFile(auth.revoked_keys, tells=False).read()
+    except BadRevocations as error:
+        return [str(error)]
+    return []
 
 
 def _backend_problems(name: str, settings: Settings) -> list[str]:
@@ -235,12 +255,13 @@ def _worker_problems(values: Mapping[str, Any]) -> list[str]:
     return []
 
 
-def _user_problems(name: str, user: UserOptions) -> list[str]:
+def _user_problems(name: str, user: UserOptions, auth: AuthOptions) -> list[str]:
     if (wrong := user_name_problem(name)) is not None:
         return [f"users.{name[:40]!r}: the name {wrong}"]
     problems = []
     has_keys = any(line.strip() for line in user.authorized_keys)
-    if not (user.password_hash or has_keys or user.authorized_keys_file):
+    has_authority = auth.trusts_authorities and user.principals != ()
+    if not (user.password_hash or has_keys or user.authorized_keys_file or has_authority):
         problems.append(
             f"users.{name} cannot log in: give it authorized_keys, authorized_keys_file or password_hash"
         )

@@ -7,11 +7,15 @@ from s3sftp.auth.auth_gateway import AuthGateway, AuthResult
 from s3sftp.auth.authenticator import Authenticator
 from s3sftp.auth.authorized_keys import AuthorizedKey
 from s3sftp.auth.bans import Bans, source_of
+from s3sftp.auth.certificates import Certificate, is_certificate, parse_certificate
 from s3sftp.auth.configured_users import ConfiguredUsers
 from s3sftp.auth.identity import Identity
 from s3sftp.auth.options import AuthOptions
 from s3sftp.auth.passwords import hash_password
+from s3sftp.auth.revocation_file import RevocationFile
+from s3sftp.auth.revocations import BadRevocations
 from s3sftp.auth.static import StaticUser, StaticUsers
+from s3sftp.auth.trusted_authorities import read_authorities
 from s3sftp.auth.user_options import UserOptions, user_name_problem
 
 __all__ = [
@@ -24,18 +28,24 @@ __all__ = [
     "Authenticator",
     "AuthorizedKey",
     "BadKey",
+    "BadRevocations",
     "Bans",
+    "Certificate",
     "ConfiguredUsers",
     "Identity",
     "Logins",
+    "RevocationFile",
     "StaticUser",
     "StaticUsers",
     "UserOptions",
     "account_from_line",
     "account_to_line",
     "hash_password",
+    "is_certificate",
     "log_account_problems",
     "normalized_address",
+    "parse_certificate",
+    "read_authorities",
     "read_logins",
     "source_of",
     "user_name_problem",

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import errno
-import os
-import stat
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 
-from s3sftp.auth.authorized_keys import AuthorizedKey, FoundKeys, KeyProblem, keys_in
+from s3sftp.auth.authorized_keys import AuthorizedKey, KeyProblem, keys_in
 from s3sftp.auth.identity import Identity
-from s3sftp.auth.key_entries import MAX_BYTES
+from s3sftp.auth.key_files import read_key_file
 from s3sftp.auth.user_options import UserOptions
 from s3sftp.config import SourceFiles
 from s3sftp.errors import ConfigurationError
@@ -32,6 +28,7 @@ class Account:
     identity: Identity
     password_hash: str | None
     keys: tuple[AuthorizedKey, ...]
+    """The user's keys, and the CAs that may certify keys for the user."""
 
     @property
     def can_log_in(self) -> bool:
@@ -60,12 +57,18 @@ class Logins:
     bad_keys: Sequence[BadKey] = ()
 
     def locked_out(self) -> list[str]:
-        """Users with neither a usable key nor a password."""
+        """Users with neither a usable key, nor a CA that may certify one, nor a password."""
         return [name for name, account in self.accounts.items() if not account.can_log_in]
 
 
-def read_logins(users: Mapping[str, UserOptions], sources: SourceFiles | None = None) -> Logins:
+def read_logins(
+    users: Mapping[str, UserOptions],
+    sources: SourceFiles | None = None,
+    authorities: tuple[AuthorizedKey, ...] = (),
+) -> Logins:
     """The users with their keys, including those in key files. Files that are read are recorded in `sources`.
+
+    `authorities` are the CAs that are trusted for all users (`read_authorities`).
 
     Raises ConfigurationError: if files cannot be read; lists each of them.
     """
@@ -79,7 +82,7 @@ def read_logins(users: Mapping[str, UserOptions], sources: SourceFiles | None = 
         file = options.authorized_keys_file
         if file is not None:
             try:
-                found = _keys_in_file(file, sources)
+                found = read_key_file(file, sources)
             except OSError as error:
                 problems.append(
                     f"users.{name}.authorized_keys_file = {str(file)!r}: {error.strerror or error}"
@@ -87,6 +90,7 @@ def read_logins(users: Mapping[str, UserOptions], sources: SourceFiles | None = 
                 continue
             keys = (*keys, *found.keys)
             bad += [BadKey(name, str(file), problem) for problem in found.problems]
+        keys = (*keys, *_certifying(authorities, options.principals))
         accounts[name] = Account(_identity(name, options), options.password_hash, keys)
     if problems:
         raise ConfigurationError(problems)
@@ -103,17 +107,13 @@ def _identity(user: str, options: UserOptions) -> Identity:
     )
 
 
-def _keys_in_file(file: Path, sources: SourceFiles | None) -> FoundKeys:
-    """The keys in a file, of which only enough is read to detect that it is too long.
-
-    Raises OSError: if the file cannot be read.
-    """
-    if sources is not None:
-        sources.note(file)
-    if stat.S_ISFIFO(os.stat(file).st_mode):
-        raise OSError(errno.ESPIPE, "is a pipe; it should be a file, which can be read again")
-    with file.open("rb") as stream:
-        return keys_in(stream.read(MAX_BYTES + 1), str(file))
+def _certifying(
+    authorities: tuple[AuthorizedKey, ...], principals: tuple[str, ...] | None
+) -> tuple[AuthorizedKey, ...]:
+    """The trusted CAs as entries of a user with these principals: None for the user's name alone."""
+    if principals is None:
+        return authorities
+    return tuple(replace(each, principals=principals) for each in authorities) if principals else ()
 
 
 def log_account_problems(logins: Logins, among: Collection[str] | None = None) -> None:
@@ -141,6 +141,6 @@ def log_account_problems(logins: Logins, among: Collection[str] | None = None) -
     locked_out = logins.locked_out()
     for name in locked_out:
         if among is None or name in among:
-            _log.warning("user.locked_out", user=name, reason="no usable key and no password")
+            _log.warning("user.locked_out", user=name, reason="no usable key, no trusted CA and no password")
     if len(locked_out) == len(logins.accounts):
         _log.error("login.impossible", users=len(locked_out))

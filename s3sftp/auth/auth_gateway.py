@@ -7,15 +7,20 @@ alike and takes equally long. Its failures go to the log, for the operator alone
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 import asyncssh
 
 from s3sftp.auth.authenticator import Authenticator
+from s3sftp.auth.certificates import Certificate, require_valid
 from s3sftp.auth.identity import Identity
 from s3sftp.auth.options import AuthOptions
 from s3sftp.auth.refusal_timing import RefusalTiming
+from s3sftp.auth.revocation_file import RevocationFile
+from s3sftp.auth.revocations import BadRevocations, Revocations
+from s3sftp.errors import LoginRefused
 from s3sftp.fs import Mounts
 from s3sftp.telemetry import get_logger
 
@@ -34,6 +39,8 @@ class AuthResult:
     broken: bool = False
     """The authenticator failed to answer: the login is refused, but the failure does not count against the
     client."""
+    reason: str | None = None
+    """Why it was refused, for the operator, if that is known."""
 
 
 class AuthGateway:
@@ -41,6 +48,7 @@ class AuthGateway:
 
     def __init__(self, authenticator: Authenticator, options: AuthOptions) -> None:
         self._authenticator = authenticator
+        self._revoked = RevocationFile(options.revoked_keys)
         self._limit = options.answer_timeout.total_seconds()
         step = options.refusal_time.total_seconds()
         self._passwords = RefusalTiming(step)
@@ -64,9 +72,44 @@ class AuthGateway:
         await asyncio.sleep(self._passwords.refusal_seconds)
 
     async def public_key(self, user: str, key: asyncssh.SSHKey, address: str) -> AuthResult:
-        """`Authenticator.by_public_key`; never raises because of the authenticator."""
-        asked = self._authenticator.by_public_key
-        return await self._ask(lambda: asked(user, key, address), self._keys, user)
+        """`Authenticator.by_public_key`, for a key that is not revoked; never raises because of the
+        authenticator."""
+
+        async def question() -> Identity | None:
+            identity = await self._authenticator.by_public_key(user, key, address)
+            await self._unless_revoked(identity, lambda revoked: revoked.why_key(key.public_data))
+            return identity
+
+        return await self._ask(question, self._keys, user)
+
+    async def certificate(
+        self, user: str, certificate: Certificate, address: str, algorithms: Collection[str]
+    ) -> AuthResult:
+        """`Authenticator.by_certificate`, for a certificate that is valid, signed with one of `algorithms`,
+        and not revoked; never raises because of the authenticator."""
+
+        async def question() -> Identity | None:
+            require_valid(certificate, address, datetime.now(UTC), algorithms)
+            identity = await self._authenticator.by_certificate(user, certificate, address)
+            await self._unless_revoked(identity, lambda revoked: revoked.why_certificate(certificate))
+            return identity
+
+        return await self._ask(question, self._keys, user)
+
+    async def no_key(self) -> None:
+        """Take as long as a refused key, for keys that need not reach the authenticator."""
+        await asyncio.sleep(self._keys.refusal_seconds)
+
+    async def _unless_revoked(
+        self, identity: Identity | None, why: Callable[[Revocations], str | None]
+    ) -> None:
+        """Return if the credential that proves `identity` is not revoked.
+
+        Raises LoginRefused: if it is.
+        Raises BadRevocations: if nobody knows.
+        """
+        if identity is not None and (reason := why(await self._revoked.current())) is not None:
+            raise LoginRefused(reason)
 
     async def _ask(self, question: Question, evenness: RefusalTiming, user: str) -> AuthResult:
         clock = asyncio.get_running_loop().time
@@ -83,6 +126,10 @@ class AuthGateway:
                 identity = await question()
             if identity is not None:
                 Mounts.rooted_at(identity.prefix, directories=identity.directories)
+        except LoginRefused as refused:
+            return AuthResult(None, reason=str(refused))
+        except BadRevocations as error:  # which has been logged
+            return AuthResult(None, broken=True, reason=str(error))
         except TimeoutError:
             _log.error("authenticator.timed_out", user=user, limit=self._limit)
         except Exception:

@@ -6,17 +6,18 @@ from typing import Protocol
 
 import asyncssh
 
+from s3sftp.auth.certificates import Certificate
 from s3sftp.auth.identity import Identity
 
 
 class Authenticator(Protocol):
     """Decides who may log in. The identity that it returns becomes the session that backends and events see.
 
-    Subclass it and write `by_password`, `by_public_key` or both. None is the only refusal: unknown, wrong,
-    and not allowed now look the same to the client and take the same time, because the server delays each
-    refusal. If a method raises, or takes longer than `auth.answer_timeout`, the login is refused, the
-    operator sees it in the log, and it counts towards no ban. Calls run concurrently, as many as there are
-    clients logging in.
+    Subclass it and write `by_password`, `by_public_key`, `by_certificate` or several. None is the only
+    refusal: unknown, wrong, and not allowed now look the same to the client and take the same time, because
+    the server delays each refusal. If a method raises, or takes longer than `auth.answer_timeout`, the login
+    is refused, the operator sees it in the log, and it counts towards no ban. Calls run concurrently, as many
+    as there are clients logging in.
     """
 
     @property
@@ -27,8 +28,11 @@ class Authenticator(Protocol):
 
     @property
     def accepts_public_keys(self) -> bool:
-        """Whether any user has a key. Must not depend on the user name."""
-        return type(self).by_public_key is not Authenticator.by_public_key
+        """Whether any user has a key, or can have a certificate. Must not depend on the user name."""
+        return (
+            type(self).by_public_key is not Authenticator.by_public_key
+            or type(self).by_certificate is not Authenticator.by_certificate
+        )
 
     async def by_password(self, user: str, password: str, address: str) -> Identity | None:
         """The user's identity if this is their password and they may log in from `address`, else None.
@@ -42,5 +46,17 @@ class Authenticator(Protocol):
 
         The result does not prove that the client has the private key: the caller verifies the signature. May
         be called twice for one login, before the signature and with it.
+        """
+        return None
+
+    async def by_certificate(self, user: str, certificate: Certificate, address: str) -> Identity | None:
+        """The user's identity if this OpenSSH certificate opens the account, else None.
+
+        The server has already verified the CA's signature, the time, `source-address` and all other critical
+        options, and that it is a certificate for users with a principal. The method decides whether
+        `certificate.authority` is trusted, and whether one of `certificate.principals` may be `user`: anybody
+        can be a CA. The result does not prove that the client has the private key: the caller verifies the
+        signature. May be called twice for one login. May raise LoginRefused instead of returning None: its
+        text goes to the log alone.
         """
         return None

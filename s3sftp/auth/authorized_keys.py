@@ -2,10 +2,11 @@
 
     from="10.0.0.0/8,!10.0.0.9",expiry-time="20271231" ssh-ed25519 AAAA… comment
 
-`from` and `expiry-time` are enforced. `restrict` and the `no-*` options only remove what this server never
-grants. Any other option makes its key unusable: to ignore the option might admit somebody whom the line is
-meant to keep out. Blocks in RFC 4716 format and PEM public keys are accepted too. Each unusable entry is
-reported with its line and a correction, and the other keys are used.
+`from` and `expiry-time` are enforced, and `cert-authority` with `principals` makes the key a CA. `restrict`
+and the `no-*` options only remove what this server never grants. Any other option makes its key unusable: to
+ignore the option might admit somebody whom the line is meant to keep out. Blocks in RFC 4716 format and PEM
+public keys are accepted too. Each unusable entry is reported with its line and a correction, and the other
+keys are used.
 """
 
 from __future__ import annotations
@@ -65,11 +66,17 @@ class AuthorizedKey:
     sources: tuple[AllowedSources, ...] = ()
     """Every one of them has to allow the address."""
     expires: datetime | None = None
+    is_authority: bool = False
+    """A CA: it opens no account by itself, but its certificates do."""
+    principals: tuple[str, ...] = ()
+    """The principals of which a CA's certificate needs one; empty: the user's name."""
 
     def opens(self, key: asyncssh.SSHKey, address: str, now: datetime) -> bool:
         """Whether this entry accepts the key from `address` at `now`."""
-        if self.public_data != key.public_data:
-            return False
+        return not self.is_authority and self.public_data == key.public_data and self.holds(address, now)
+
+    def holds(self, address: str, now: datetime) -> bool:
+        """Whether the entry has not expired and allows the address."""
         if self.expires is not None and now >= self.expires:
             return False
         return all(sources.allow(address) for sources in self.sources)
@@ -208,10 +215,12 @@ def parse_line(line: str) -> AuthorizedKey:
     if _BASE64.fullmatch(first):
         raise UnusableKey("a part of a key, without what stands before it", _DAMAGED)
     try:
-        key, sources, expires = restrictions(line)
+        options, key = restrictions(line)
     except ValueError as error:
         raise UnusableKey(str(error)) from None
-    return AuthorizedKey(_public_data(key), sources, expires)
+    return AuthorizedKey(
+        _public_data(key), options.sources, options.expires, options.is_authority, options.principals
+    )
 
 
 def _refuse_other_formats(line: str) -> None:
@@ -225,7 +234,9 @@ def _refuse_other_formats(line: str) -> None:
     if _KNOWN_HOSTS.fullmatch(line):
         raise UnusableKey("a line of known_hosts", "remove what stands before the key type")
     if "-cert-v01@" in first:
-        raise UnusableKey("a certificate; certificates are not supported", "use the key that it is for")
+        raise UnusableKey(
+            "a certificate", "use the key that it is for; or trust its CA, by auth.trusted_user_ca_keys"
+        )
     if line.startswith("--") and "END " in line:
         raise UnusableKey("the end of a key, without its beginning", _DAMAGED)
     if _SSH_1.fullmatch(line):
@@ -244,6 +255,15 @@ def _public_data(text: str) -> bytes:
         key = asyncssh.import_public_key(text.encode("ascii", "replace"))
     except Exception:  # the library parses untrusted bytes, and its messages may contain some of them
         raise UnusableKey("not a public key", _DAMAGED) from None
+    check_key(key)
+    return key.public_data
+
+
+def check_key(key: asyncssh.SSHKey) -> None:
+    """Return if a user's key or a CA's is of a supported type and length.
+
+    Raises UnusableKey: otherwise.
+    """
     kind = key.get_algorithm()
     if kind not in _KEY_TYPES:
         raise UnusableKey(f"keys of type {kind} are not supported", _ASK)
@@ -252,7 +272,6 @@ def _public_data(text: str) -> bytes:
         raise UnusableKey(f"an RSA key of {bits} bits is too short; {_MIN_RSA_BITS} are the least", _ASK)
     if bits is not None and bits > _MAX_RSA_BITS:
         raise UnusableKey(f"an RSA key of {bits} bits is too long; {_MAX_RSA_BITS} are the most", _ASK)
-    return key.public_data
 
 
 def _type_of(bare_key: str) -> str:

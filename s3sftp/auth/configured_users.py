@@ -8,9 +8,12 @@ from datetime import UTC, datetime
 import asyncssh
 
 from s3sftp.auth.accounts import Accounts
+from s3sftp.auth.certificates import Certificate
 from s3sftp.auth.identity import Identity
 from s3sftp.auth.options import AuthOptions
 from s3sftp.auth.passwords import DummyHash, PasswordVerifier
+from s3sftp.auth.trusted_authorities import require_certified
+from s3sftp.errors import LoginRefused
 from s3sftp.telemetry import get_logger
 
 _log = get_logger("s3sftp.auth")
@@ -64,6 +67,13 @@ class ConfiguredUsers:
         now = datetime.now(UTC)
         fits = any(entry.opens(key, address, now) for entry in (account.keys if account else ()))
         return account.identity if fits and account else None
+
+    async def by_certificate(self, user: str, certificate: Certificate, address: str) -> Identity | None:
+        account = self._accounts.get(user)
+        if account is None:
+            raise LoginRefused("there is no such user")
+        require_certified(user, account.keys, certificate, address, datetime.now(UTC))
+        return account.identity
 
     def close(self) -> None:
         """Stop the threads."""

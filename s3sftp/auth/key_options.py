@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from s3sftp.auth.address_patterns import AllowedSources
@@ -16,25 +17,54 @@ _EXPIRY = re.compile(r"(\d{8})(\d{4}(?:\d{2})?)?(Z?)")
 _EXPIRY_FORMATS = {8: "%Y%m%d", 12: "%Y%m%d%H%M", 14: "%Y%m%d%H%M%S"}
 
 
-def restrictions(line: str) -> tuple[str, tuple[AllowedSources, ...], datetime | None]:
-    """Split a line into the key after its options, and their restrictions on addresses and time.
+@dataclass(frozen=True, slots=True)
+class KeyRestrictions:
+    """What the options of a line mean for its key."""
+
+    sources: tuple[AllowedSources, ...]
+    """Every one of them has to allow the client's address."""
+    expires: datetime | None
+    is_authority: bool
+    """The key is that of a CA."""
+    principals: tuple[str, ...]
+    """Only for a CA: the principals of which a certificate needs one; empty for the user's name."""
+
+
+def restrictions(line: str) -> tuple[KeyRestrictions, str]:
+    """Split a line into what its options mean, and the key after them.
 
     Raises ValueError: for an option that this server would have to ignore.
     """
     options, key = _split(line)
     sources: list[AllowedSources] = []
     expires: datetime | None = None
+    is_authority = ("cert-authority", None) in options
+    principals: tuple[str, ...] = ()
     for name, value in options:
         if name == "from" and value is not None:
             sources.append(AllowedSources(value))
         elif name == "expiry-time" and value is not None:
             moment = _expiry(value)
             expires = moment if expires is None else min(expires, moment)
+        elif name == "principals" and value is not None and is_authority:
+            principals = (*principals, *_principals(value))
+        elif name == "cert-authority" and value is None:
+            continue
         elif not (name in _HARMLESS and value is None) and (name, value) != ("command", "internal-sftp"):
             # text that is no option name may be part of a private key
             shown = f"the option '{name}'" if _OPTION_NAME.fullmatch(name) else "what stands before the key"
-            raise ValueError(f"{shown} is not supported; supported: from, expiry-time, restrict")
-    return key, tuple(sources), expires
+            raise ValueError(
+                f"{shown} is not supported;"
+                " supported: from, expiry-time, restrict, cert-authority, principals"
+            )
+    return KeyRestrictions(tuple(sources), expires, is_authority, principals), key
+
+
+def _principals(value: str) -> tuple[str, ...]:
+    names = tuple(value.split(","))
+    if not all(names):
+        raise ValueError(f"principals: {value!r} should be names with commas between them")
+    return names
 
 
 def _split(line: str) -> tuple[list[tuple[str, str | None]], str]:

@@ -7,6 +7,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from s3sftp.auth.user_options import KeyLines
 from s3sftp.config import DIVIDED, Duration, LocalPath, Options, PositiveDuration
 
 
@@ -18,6 +19,17 @@ class AuthOptions(Options):
     users_dir: LocalPath | None = None
     """A directory whose `*.toml` files have more `[users.NAME]` tables, for example one file per user. Hidden
     files are not read. The directory may be empty while there are no users yet."""
+    trusted_user_ca_keys: KeyLines = ()
+    """Public keys of CAs whose OpenSSH certificates log users in, as lines of an authorized_keys file; the
+    options `from` and `expiry-time` apply to all certificates of the CA. A certificate needs the user's name
+    among its principals, or one of `principals` of the user; the user needs no key."""
+    trusted_user_ca_keys_file: LocalPath | None = None
+    """A file of such keys. It is read again when it changes."""
+    revoked_keys: LocalPath | None = None
+    """A list of what is revoked: a Key Revocation List of `ssh-keygen -k`, or lines of public keys,
+    `serial:`, `id:` and `hash:`. It applies to keys, CAs and certificates, and is looked at for each login.
+    The server does not start with a list that it cannot use; later, no key and no certificate logs in while
+    that is so."""
     ban_failures: int = Field(default=20, ge=0, le=1_000_000)
     """Failed logins from one source within `ban_window` that cause a ban; 0 disables bans. If a load balancer
     hides clients' addresses, have it report them (`listen.proxy_protocol`), or list its own addresses in
@@ -38,3 +50,8 @@ class AuthOptions(Options):
     password_threads: Annotated[int, DIVIDED] = Field(default=2, ge=1, le=64)
     """Passwords verified at once; each needs the memory that its hash asks for (64 MiB by default). The
     workers share this number, with at least one each."""
+
+    @property
+    def trusts_authorities(self) -> bool:
+        """Whether any CA may certify the keys of all users."""
+        return bool(self.trusted_user_ca_keys or self.trusted_user_ca_keys_file)

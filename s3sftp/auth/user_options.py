@@ -33,16 +33,24 @@ def _lines(value: object) -> object:
     return tuple(value.splitlines()) if isinstance(value, str) else value
 
 
+KeyLines = Annotated[tuple[str, ...], BeforeValidator(_lines)]
+"""Public keys as lines of an authorized_keys file, or blocks."""
+
+
 class UserOptions(Options):
     """One user, `[users.NAME]`."""
 
     password_hash: str | None = None
     """An Argon2id hash from `s3sftp hash-password`. Without it the user has no password."""
-    authorized_keys: Annotated[tuple[str, ...], BeforeValidator(_lines)] = ()
-    """Lines in OpenSSH's authorized_keys format, with the options `from` and `expiry-time`, or public keys as
-    RFC 4716 or PEM blocks. A key that cannot be used causes a warning at start, and the others are used."""
+    authorized_keys: KeyLines = ()
+    """Lines in OpenSSH's authorized_keys format, with the options `from`, `expiry-time` and `cert-authority`
+    (with `principals`), or public keys as RFC 4716 or PEM blocks. A key that cannot be used causes a warning
+    at start, and the others are used."""
     authorized_keys_file: LocalPath | None = None
     """A file of such keys. It is read again when it changes."""
+    principals: tuple[str, ...] | None = None
+    """The principals of which a certificate of a trusted CA (`auth.trusted_user_ca_keys`) needs one to log in
+    as this user. Default: the user's own name. An empty list: no certificate of these CAs is accepted."""
     prefix: str = "{user}/"
     """The part of the storage that the user sees as `/`, below the prefix of the storage; `{user}` is
     replaced by the user's name. Empty: the whole storage."""
@@ -59,6 +67,13 @@ class UserOptions(Options):
         if text is not None:
             check_hash(text)
         return text
+
+    @field_validator("principals")
+    @classmethod
+    def _usable_principals(cls, names: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        if names and not all(name and name.isprintable() and "," not in name for name in names):
+            raise ValueError("should be names without commas, as in ssh-keygen -n")
+        return names
 
     @field_validator("prefix")
     @classmethod

@@ -89,13 +89,20 @@ def _login(partner: Partner, address: _Address) -> Iterator[_Block]:
         f"Access: {'reading only' if partner.read_only else 'reading and writing'}",
     ]
     yield _Heading("How you log in")
-    ways = [f"Key: {_described(key)}" for key in partner.keys]
+    own = [key for key in partner.keys if not key.is_authority]
+    ways = [f"Key: {_described(key)}" for key in own]
+    ways += [
+        f"SSH certificate of the CA {_described(key)}, for the principal"
+        f" {' or '.join(f'`{name}`' for name in key.principals or (partner.name,))}"
+        for key in partner.keys
+        if key.is_authority
+    ]
     if partner.password:
         ways.append("Password: you get it by another way than this page.")
     yield ways or [
         "Not possible yet: we have no public key of yours that can be used, and you have no password."
     ]
-    if partner.keys:
+    if own:
         yield "Compare your key: `ssh-keygen -lf ~/.ssh/id_ed25519.pub` prints its fingerprint."
     yield _Heading("What you see")
     yield "`/` is the top of what you can reach."

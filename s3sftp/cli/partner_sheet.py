@@ -139,4 +139,6 @@ def _print_what_is_missing(partner: Partner, host: str | None, port: int | None)
             "s3sftp: which port partners connect to is not configured; give it as --port: PORT stands for it"
         )
     if not (partner.password or partner.keys):
-        print_error(f"s3sftp: {partner.name} cannot log in: no key that can be used, and no password")
+        print_error(
+            f"s3sftp: {partner.name} cannot log in: no key that can be used, no trusted CA, and no password"
+        )

@@ -2,6 +2,7 @@
 
     modern       sound algorithms, post-quantum key exchange first               the default
     compatible   modern, followed by weak but unbroken algorithms                ssh.algorithms
+    fips         of modern what FIPS 140-3 approves, and nothing else            ssh.algorithms
     additions    any sound or weak algorithm by its name, after all others       ssh.extra_algorithms
     refused      broken algorithms: no setting offers them
 
@@ -26,7 +27,7 @@ from s3sftp.telemetry import get_logger
 
 _log = get_logger("s3sftp.ssh")
 Kind = Literal["key_exchanges", "ciphers", "macs", "signatures"]
-Policy = Literal["modern", "compatible"]
+Policy = Literal["modern", "compatible", "fips"]
 
 _SHA1_HANDSHAKE = "SHA-1 binds the handshake together, and collisions of SHA-1 can be made"
 _CBC = "CBC: plaintext can leak, bit by bit, to who alters packets; with an -etm code Terrapin works"
@@ -133,6 +134,37 @@ COMPATIBLE: Mapping[Kind, tuple[str, ...]] = MappingProxyType(
     }
 )
 """What the policy `compatible` adds to MODERN."""
+FIPS: Mapping[Kind, tuple[str, ...]] = MappingProxyType(
+    {
+        # ML-KEM is FIPS 203. Its hybrid with X25519 is left out: X25519 is not approved, so a validated
+        # module that refuses what is not approved cannot compute it
+        "key_exchanges": (
+            "mlkem768nistp256-sha256",
+            "mlkem1024nistp384-sha384",
+            "ecdh-sha2-nistp521",
+            "ecdh-sha2-nistp384",
+            "ecdh-sha2-nistp256",
+            "diffie-hellman-group18-sha512",
+            "diffie-hellman-group16-sha512",
+            "diffie-hellman-group14-sha256",
+        ),
+        "ciphers": MODERN["ciphers"],
+        "macs": MODERN["macs"],
+        # FIPS 186-5 approves Ed25519, but few validated modules have it yet, and neither RHEL nor AWS
+        # offers it
+        "signatures": (
+            "ecdsa-sha2-nistp256",
+            "ecdsa-sha2-nistp384",
+            "ecdsa-sha2-nistp521",
+            "sk-ecdsa-sha2-nistp256@openssh.com",
+            "rsa-sha2-512",
+            "rsa-sha2-256",
+        ),
+    }
+)
+"""The policy `fips`: approved algorithms alone. Models: RHEL's crypto policy FIPS, and AWS Transfer Family's
+TransferSecurityPolicy-FIPS-2024-01 and -2025-03. Whether they are computed by a validated module is not
+decided here."""
 BY_NAME: Mapping[Kind, tuple[str, ...]] = MappingProxyType(
     {
         "key_exchanges": (
@@ -186,11 +218,17 @@ class Offer:
     ciphers: tuple[str, ...]
     macs: tuple[str, ...]
     signatures: tuple[str, ...]
+    policy: Policy = "modern"
 
     def of(self, kind: Kind) -> tuple[str, ...]:
         """The list of one kind."""
         names: tuple[str, ...] = getattr(self, kind)
         return names
+
+    @property
+    def authority_signatures(self) -> tuple[str, ...]:
+        """The algorithms by which a CA may sign certificates: never a weak one."""
+        return tuple(name for name in self.signatures if name not in RISKS)
 
     @property
     def weak(self) -> dict[str, str]:
@@ -206,13 +244,26 @@ def offer_of(policy: Policy, lists: Mapping[Kind, Sequence[str]], additions: Seq
     """
     kinds: dict[Kind, tuple[str, ...]] = {}
     for kind, installed in _INSTALLED.items():
-        names = lists.get(kind) or [
-            *MODERN[kind],
-            *(COMPATIBLE[kind] if policy == "compatible" else ()),
-        ]
+        names = lists.get(kind) or _of_policy(policy, kind)
         added = [name for name in additions if kind_of(name) == kind]
         kinds[kind] = tuple(dict.fromkeys(name for name in (*names, *added) if name in installed))
-    return Offer(**kinds)
+    return Offer(**kinds, policy=policy)
+
+
+def _of_policy(policy: Policy, kind: Kind) -> tuple[str, ...]:
+    match policy:
+        case "modern":
+            return MODERN[kind]
+        case "compatible":
+            return (*MODERN[kind], *COMPATIBLE[kind])
+        case "fips":
+            return FIPS[kind]
+
+
+def not_approved(names: Iterable[str]) -> tuple[str, ...]:
+    """Those of the names that the policy `fips` does not have."""
+    approved = {name for kind in FIPS.values() for name in kind}
+    return tuple(name for name in names if name not in approved)
 
 
 def warn_of_weak(offer: Offer) -> None:
@@ -251,8 +302,10 @@ def checked_additions(names: tuple[str, ...]) -> tuple[str, ...]:
     return names
 
 
-def advice_for(names: Sequence[str]) -> str:
+def advice_for(names: Sequence[str], policy: Policy = "modern") -> str:
     """What the operator can do for a client that offers only these names of their kind."""
+    if policy == "fips":
+        return 'update the client: ssh.algorithms = "fips" offers approved algorithms alone'
     possible = [name for name in names if (kind := kind_of(name)) and name in _INSTALLED[kind]]
     compatible = {name for kind in COMPATIBLE.values() for name in kind}
     if by_policy := [name for name in possible if name in compatible]:

@@ -6,7 +6,7 @@ Each of them has a test that fails if asyncssh changes.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import asyncssh
@@ -15,9 +15,15 @@ from asyncssh.constants import MSG_USERAUTH_FAILURE, MSG_USERAUTH_REQUEST
 from asyncssh.packet import Boolean, NameList, PacketDecodeError, SSHPacket, String
 from asyncssh.saslprep import SASLPrepError, saslprep
 
+from s3sftp.auth import is_certificate
+
 _LEAST_PACKET_BYTES = 256
+_LONGEST_HEAD_BYTES = 2048
+"""Enough for the user, the service and the method of a login."""
 _FIRST_BYTES = 16
 MOST_LOGIN_BYTES = 8192
+MOST_KEY_BYTES = 32768
+"""For `publickey`: some CAs write much into a certificate."""
 NO_TEXT = secrets.token_hex(32)
 """Stands for a password that is not valid text. Unknown outside this process."""
 
@@ -44,11 +50,21 @@ def refuse_long_logins(conn: Any) -> None:
     process_request = conn._packet_handlers[MSG_USERAUTH_REQUEST]
 
     def checked(conn: Any, kind: int, number: int, packet: Any) -> Any:
-        if len(packet.get_full_payload()) > MOST_LOGIN_BYTES:
+        if len(payload := packet.get_full_payload()) > _most_bytes(payload):
             raise asyncssh.ProtocolError("user authentication request too long")
         return process_request(conn, kind, number, packet)
 
     conn._packet_handlers = {**conn._packet_handlers, MSG_USERAUTH_REQUEST: checked}
+
+
+def _most_bytes(payload: bytes) -> int:
+    packet = SSHPacket(payload[:_LONGEST_HEAD_BYTES])
+    try:
+        packet.get_byte()
+        method = [packet.get_string() for _ in range(3)][2]
+    except PacketDecodeError:
+        return MOST_LOGIN_BYTES
+    return MOST_KEY_BYTES if method == b"publickey" else MOST_LOGIN_BYTES
 
 
 def refuse_passwords_that_are_no_text(conn: Any) -> None:
@@ -86,6 +102,21 @@ def _without_bad_password(payload: bytes) -> SSHPacket | None:
         packet.get_byte()
         return packet
     return None
+
+
+def take_certificates(conn: Any, validate: Callable[[str, bytes], Awaitable[asyncssh.SSHKey | None]]) -> None:
+    """Have `validate` decide about OpenSSH certificates instead of asyncssh, which neither says why it
+    refuses one, nor restricts the CA's signature, nor knows `verify-required`, and verifies that signature
+    first.
+
+    `validate` gets the user's name and the certificate, and returns the key that has to verify the client's
+    signature. Other keys, and X.509 certificates, are left to asyncssh, which refuses the latter.
+    """
+
+    async def validated(username: str, key_data: bytes) -> asyncssh.SSHKey | None:
+        return await validate(username, key_data) if is_certificate(key_data) else None
+
+    conn._validate_client_certificate = validated
 
 
 def take_any_response(conn: Any) -> None:

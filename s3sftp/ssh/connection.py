@@ -24,7 +24,7 @@ from s3sftp.ssh import asyncssh_internals, openssh_tolerance, packet_fast_path
 from s3sftp.ssh.admission import Refusal
 from s3sftp.ssh.admission_gate import AdmissionGate, AdmittedConnection
 from s3sftp.ssh.keepalive import Keepalive, TcpWatch
-from s3sftp.ssh.login import Login
+from s3sftp.ssh.login import Login, certificate_fields
 from s3sftp.ssh.negotiation import agreement, mismatches, note_agreement
 from s3sftp.ssh.options import SshOptions
 from s3sftp.ssh.sessions import ConnectionSessions, OpenSession
@@ -119,6 +119,7 @@ class SshConnection(SftpOnlyServer):
         self._count(CONNECTIONS_TOTAL.row("accepted"))
         asyncssh_internals.refuse_passwords_that_are_no_text(conn)
         asyncssh_internals.refuse_long_logins(conn)
+        asyncssh_internals.take_certificates(conn, self._login.certificate)
         asyncssh_internals.offer_as_sshd_does(conn)
         prove_host_keys(conn, self._shared.host_keys)
         self._tcp_watch = TcpWatch(
@@ -238,6 +239,7 @@ class SshConnection(SftpOnlyServer):
             user=proof.identity.user,
             method=proof.method,
             key=proof.fingerprint,
+            **certificate_fields(proof.certificate),
             client=self._open_conn.get_extra_info("client_version"),
             **agreement(self._open_conn),
         )

@@ -5,16 +5,18 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import asyncssh
 from asyncssh.saslprep import SASLPrepError, saslprep
 
-from s3sftp.auth import AuthGateway, AuthResult, Identity
+from s3sftp.auth import AuthGateway, AuthResult, Certificate, Identity, parse_certificate
+from s3sftp.errors import LoginRefused
 from s3sftp.ssh.admission_gate import AdmittedConnection, Peer
 from s3sftp.ssh.algorithms import advice_for
 from s3sftp.ssh.asyncssh_internals import MOST_LOGIN_BYTES, NO_TEXT
 from s3sftp.ssh.options import SshOptions
-from s3sftp.ssh.signature_algorithms import verify_only
+from s3sftp.ssh.signature_algorithms import require_verified_user, verify_only
 from s3sftp.telemetry import get_logger
 from s3sftp.telemetry.metric_catalogue import LOGINS
 from s3sftp.telemetry.metrics import Metrics
@@ -30,6 +32,8 @@ class LoginProof:
     method: str
     fingerprint: str | None = None
     """The fingerprint of the public key, in the format of `ssh-keygen -l`."""
+    certificate: Certificate | None = None
+    """The certificate for this key, if that is what opens the account."""
 
 
 class Login:
@@ -130,12 +134,12 @@ class Login:
 
         Raises asyncssh.DisconnectError: after too many.
         """
-        self.proof = None
-        self._keys += 1
-        if self._keys > self._limits.max_key_offers:
-            raise _too_many()
+        self._key_offered()
         answer = await self._auth.public_key(user, key, self._address)
         self._unanswered |= answer.broken
+        if answer.identity is None and answer.reason is not None:
+            self._key_barred(user, key.get_fingerprint(), answer.reason)
+            return False
         if answer.identity is None:
             _log.debug(
                 "login.key_refused", connection=self._connection_id, user=user, key=key.get_fingerprint()
@@ -145,6 +149,64 @@ class Login:
         self.proof = LoginProof(answer.identity, "publickey", key.get_fingerprint())
         return True
 
+    async def certificate(self, user: str, data: bytes) -> asyncssh.SSHKey | None:
+        """The key of a certificate that opens the user's account, to verify the client's signature with.
+
+        Raises asyncssh.DisconnectError: after too many.
+        """
+        self._key_offered()
+        try:
+            certificate = parse_certificate(data)
+        except LoginRefused as refused:
+            await self._auth.no_key()
+            self._certificate_refused(user, None, str(refused))
+            return None
+        offer = self._limits.offer
+        answer = await self._auth.certificate(user, certificate, self._address, offer.authority_signatures)
+        self._unanswered |= answer.broken
+        if answer.identity is None:
+            self._certificate_refused(user, certificate, answer.reason)
+            return None
+        key = certificate.key
+        key.set_touch_required(True)
+        if certificate.requires_verification:
+            reason = "the security key has not verified its user"
+            require_verified_user(key, lambda: self._certificate_refused(user, certificate, reason))
+        verify_only(key, offer.signatures, lambda name: self._signature_refused(user, name))
+        self.proof = LoginProof(answer.identity, "publickey", key.get_fingerprint(), certificate)
+        return key
+
+    def _key_offered(self) -> None:
+        """Count that the client offers a key or a certificate.
+
+        Raises asyncssh.DisconnectError: after too many.
+        """
+        self.proof = None
+        self._keys += 1
+        if self._keys > self._limits.max_key_offers:
+            raise _too_many()
+
+    def _key_barred(self, user: str, key: str, reason: str) -> None:
+        _log.warning(
+            "login.key_barred",
+            connection=self._connection_id,
+            source=self._source,
+            user=user,
+            key=key,
+            reason=reason,
+        )
+
+    def _certificate_refused(self, user: str, certificate: Certificate | None, reason: str | None) -> None:
+        _log.info(
+            "login.certificate_refused",
+            connection=self._connection_id,
+            source=self._source,
+            user=user,
+            key=certificate.key.get_fingerprint() if certificate else None,
+            **certificate_fields(certificate),
+            reason=reason,
+        )
+
     def _signature_refused(self, user: str, algorithm: str) -> None:
         _log.warning(
             "login.signature_refused",
@@ -152,7 +214,7 @@ class Login:
             source=self._source,
             user=user,
             algorithm=algorithm,
-            advice=advice_for((algorithm,)),
+            advice=advice_for((algorithm,), self._limits.offer.policy),
         )
 
     def closed_without_login(self, user: str) -> None:
@@ -169,6 +231,17 @@ class Login:
         )
         self._count(LOGINS.row(method, "failed"))
         return self._admitted.failed() if self._admitted else None
+
+
+def certificate_fields(certificate: Certificate | None) -> dict[str, Any]:
+    """What the log says of a certificate, beside its key; nothing if there is none."""
+    if certificate is None:
+        return {}
+    return {
+        "certificate": certificate.key_id,
+        "serial": certificate.serial,
+        "authority": certificate.authority.get_fingerprint(),
+    }
 
 
 def _too_many() -> asyncssh.DisconnectError:

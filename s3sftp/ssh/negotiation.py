@@ -84,7 +84,7 @@ def mismatches(kexinit: bytes, offer: Offer, host_key_algorithms: Collection[str
 def _advice(what: str, names: Sequence[str], offer: Offer) -> str:
     if what == "host key" and (known := [name for name in names if name in offer.signatures]):
         return f"the client knows host keys of type {known[0]}: add one to ssh.host_keys"
-    return advice_for(names)
+    return advice_for(names, offer.policy)
 
 
 def _name_lists(kexinit: bytes) -> list[list[str]]:

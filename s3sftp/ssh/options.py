@@ -11,7 +11,7 @@ from typing import Literal, Self, TypeAlias, cast
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from s3sftp.config import ByteSize, Duration, LocalPath, Options
-from s3sftp.ssh.algorithms import Kind, Offer, Policy, checked, checked_additions, offer_of
+from s3sftp.ssh.algorithms import Kind, Offer, Policy, checked, checked_additions, not_approved, offer_of
 
 _Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
 _MAPPED_BITS = 96
@@ -76,8 +76,9 @@ class SshOptions(Options):
     """The server's software version, sent before login after `SSH-2.0-`."""
 
     algorithms: Policy = "modern"
-    """Which algorithms are offered: `modern`, or `compatible`, which adds weak but unbroken algorithms after
-    them, for software of 2016 and before."""
+    """Which algorithms are offered: `modern`; `compatible`, which adds weak but unbroken algorithms after
+    them, for software of 2016 and before; or `fips`, which has only those of `modern` that FIPS 140-3
+    approves, and allows no others in `extra_algorithms` and the lists below."""
     extra_algorithms: tuple[str, ...] = ()
     """Algorithms of any kind that are offered in addition, by name and after all others, such as `ssh-rsa`.
     Each weak one causes a warning at start."""
@@ -161,6 +162,18 @@ class SshOptions(Options):
     @classmethod
     def _possible_additions(cls, names: tuple[str, ...]) -> tuple[str, ...]:
         return checked_additions(names)
+
+    @model_validator(mode="after")
+    def _approved_alone(self) -> Self:
+        if self.algorithms != "fips":
+            return self
+        named = (self.extra_algorithms, self.key_exchanges, self.ciphers, self.macs, self.signatures)
+        if refused := not_approved(name for names in named for name in names):
+            raise ValueError(
+                f'{", ".join(refused)}: algorithms = "fips" allows approved algorithms alone;'
+                ' "modern" allows others'
+            )
+        return self
 
     @cached_property
     def offer(self) -> Offer:

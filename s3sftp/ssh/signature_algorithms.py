@@ -13,6 +13,8 @@ from typing import Any
 import asyncssh
 from asyncssh.packet import PacketDecodeError, SSHPacket, String
 
+_USER_VERIFIED = 0x04
+"""A flag in the signatures of security keys."""
 _PROVE = b"hostkeys-prove-00@openssh.com"
 
 
@@ -83,6 +85,25 @@ def verify_only(key: asyncssh.SSHKey, signatures: Collection[str], refused: Call
         if algorithm in others:
             refused(algorithm.decode("ascii"))
         return verify(data, signature)
+
+    key.verify = checked  # type: ignore[assignment]
+
+
+def require_verified_user(key: asyncssh.SSHKey, refused: Callable[[], None]) -> None:
+    """Make a security key's public half verify only signatures for which the key has verified its user, such
+    as by a PIN, and call `refused` for others (PROTOCOL.u2f)."""
+    verify = key.verify
+
+    def checked(data: bytes, signature: bytes) -> bool:
+        if not verify(data, signature):
+            return False
+        packet = SSHPacket(signature)
+        packet.get_string()  # algorithm
+        packet.get_string()  # signature
+        if packet.get_byte() & _USER_VERIFIED:
+            return True
+        refused()
+        return False
 
     key.verify = checked  # type: ignore[assignment]
 

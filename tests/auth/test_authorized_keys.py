@@ -89,7 +89,7 @@ def test_an_expiry_time_that_is_no_date_is_refused(time: str) -> None:
     "option",
     [
         'command="/bin/false"',
-        "cert-authority",
+        'cert-authority="x"',
         'principals="bob"',
         'environment="A=B"',
         'permitopen="a:1"',
@@ -141,3 +141,12 @@ def test_a_short_rsa_key_is_refused() -> None:
 
 def test_a_problem_is_told_with_the_number_of_its_line() -> None:
     assert [str(each) for each in keys_in(f"{PUBLIC}\n\nbroken").problems] == ["line 3: there is no key"]
+
+
+def test_a_cert_authority_is_a_ca_with_its_principals_and_opens_nothing_by_itself() -> None:
+    key = parse_line(f'cert-authority,principals="ops,alice",from="192.0.2.1" {PUBLIC}')
+    assert key.is_authority
+    assert key.principals == ("ops", "alice")
+    assert not opens(f"cert-authority {PUBLIC}")
+    with pytest.raises(ValueError, match="principals"):
+        parse_line(f'cert-authority,principals="ops,," {PUBLIC}')

@@ -204,7 +204,7 @@ def test_an_unknown_user_is_told_with_names_that_are_close(world: tuple[Path, Pa
 def test_a_user_who_cannot_log_in_is_told(world: tuple[Path, Path, Running]) -> None:
     done = s3sftp("partner-sheet", "zed", "--config", str(world[1]))
     assert done.returncode == 0
-    assert "zed cannot log in: no key that can be used, and no password" in done.stderr
+    assert "zed cannot log in: no key that can be used, no trusted CA, and no password" in done.stderr
     assert "Not possible yet" in done.stdout
 
 

@@ -16,7 +16,7 @@ import argon2
 import asyncssh
 
 from s3sftp import backends
-from s3sftp.auth import AuthOptions, ConfiguredUsers, Identity, UserOptions, read_logins
+from s3sftp.auth import AuthOptions, ConfiguredUsers, Identity, UserOptions, read_authorities, read_logins
 from s3sftp.backends.memory import MemoryBackend
 from s3sftp.fs import FileOptions, FileSystem, Mounts, OpenStorage
 from s3sftp.sftp import SftpOptions, SftpSession
@@ -94,7 +94,9 @@ async def listener_harness(
 ) -> AsyncIterator[ListenerHarness]:
     """Run a listener; options that are not given have their defaults, `log.level` among them."""
     auth_options = AuthOptions(**(auth or {}))
-    known = ConfiguredUsers(read_logins(users).accounts, auth_options)
+    known = ConfiguredUsers(
+        read_logins(users, authorities=read_authorities(auth_options)).accounts, auth_options
+    )
     storage = storage or MemoryBackend()
     volume = OpenStorage(storage, FileOptions())
     await volume.start()

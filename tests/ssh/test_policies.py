@@ -16,13 +16,14 @@ from pydantic import ValidationError
 
 from s3sftp.auth import UserOptions
 from s3sftp.ssh import SshOptions
-from s3sftp.ssh.algorithms import COMPATIBLE, MODERN, REFUSED, RISKS, checked_additions, kind_of
+from s3sftp.ssh.algorithms import COMPATIBLE, FIPS, MODERN, REFUSED, RISKS, checked_additions, kind_of
 from s3sftp.ssh.negotiation import mismatches
 from tests.ssh.listener_harness import ALICES_KEY, HOST_KEY, PASSWORD, listener_harness, write_key
 from tests.ssh.ssh_clients import dbclient, openssh
 from tests.ssh.test_algorithms import offered
 
 RSA_KEY = asyncssh.generate_private_key("ssh-rsa", key_size=2048)
+ECDSA_KEY = asyncssh.generate_private_key("ecdsa-sha2-nistp256")
 COMPATIBLE_NAMES = [name for names in COMPATIBLE.values() for name in names]
 OLD = (
     "KexAlgorithms=diffie-hellman-group14-sha1",
@@ -43,6 +44,83 @@ def test_compatible_adds_what_is_weak_behind_what_is_modern_and_no_sha1_signatur
     for kind in MODERN:
         assert compatible.of(kind) == (*modern.of(kind), *COMPATIBLE[kind])
     assert set(compatible.weak) == set(RISKS) - {"ssh-rsa"} == set(COMPATIBLE_NAMES)
+
+
+NOT_APPROVED = ("25519", "448", "sntrup", "sha1", "chacha20", "umac", "cbc", "md5", "1.3.132")
+
+
+async def test_fips_offers_approved_algorithms_alone_to_who_connects() -> None:
+    lists = await offered(ssh={"algorithms": "fips"}, host_keys=(HOST_KEY, ECDSA_KEY, RSA_KEY))
+    assert lists[0][0] == "mlkem768nistp256-sha256"
+    assert lists[1] == ["ecdsa-sha2-nistp256", "rsa-sha2-512", "rsa-sha2-256"]
+    for names in lists[:6]:
+        assert not [name for name in names for part in NOT_APPROVED if part in name]
+    assert set(FIPS["key_exchanges"]) < set(MODERN["key_exchanges"])
+
+
+@pytest.mark.parametrize(
+    "named",
+    [
+        {"extra_algorithms": ["ssh-rsa"]},
+        {"extra_algorithms": ["ssh-ed25519"]},
+        {"ciphers": ["chacha20-poly1305@openssh.com"]},
+        {"key_exchanges": ["curve25519-sha256"]},
+        {"macs": ["umac-128@openssh.com"]},
+        {"signatures": ["ssh-ed25519"]},
+    ],
+)
+def test_fips_allows_no_other_algorithm_by_any_option(named: dict[str, Any]) -> None:
+    (name,) = next(iter(named.values()))
+    with pytest.raises(ValidationError, match=f'{name}: algorithms = "fips" allows approved'):
+        SshOptions(algorithms="fips", **named)
+
+
+def test_lists_may_choose_among_what_fips_has() -> None:
+    options = SshOptions(algorithms="fips", ciphers=["aes256-gcm@openssh.com"])  # type: ignore[arg-type]
+    assert options.offer.ciphers == ("aes256-gcm@openssh.com",)
+    assert options.offer.macs == FIPS["macs"]
+
+
+async def test_fips_takes_ecdsa_and_rsa_keys_of_users_and_explains_why_not_ed25519(tmp_path: Path) -> None:
+    keys = {"ecdsa": ECDSA_KEY, "rsa": RSA_KEY, "ed25519": ALICES_KEY}
+    lines = tuple(key.export_public_key().decode() for key in keys.values())
+    users = {"alice": UserOptions(authorized_keys=lines)}
+    async with listener_harness(users=users, host_keys=(ECDSA_KEY,), ssh={"algorithms": "fips"}) as house:
+        for name in ("ecdsa", "rsa"):
+            file = write_key(keys[name], tmp_path / name)
+            (await openssh(house.port, f"IdentityFile={file}", "BatchMode=yes")).ok()
+        # OpenSSH sees that it would be in vain; other clients try
+        with pytest.raises(asyncssh.PermissionDenied):
+            await house.connect(
+                password=None, client_keys=[_Heedless(ALICES_KEY)], preferred_auth="publickey"
+            )
+        (entry,) = house.told("login.signature_refused")
+        assert entry["algorithm"] == "ssh-ed25519"
+        assert "fips" in entry["advice"]
+
+
+async def test_what_a_client_lacks_for_fips_is_told_without_advice_that_would_break_the_policy() -> None:
+    async with listener_harness(host_keys=(ECDSA_KEY,), ssh={"algorithms": "fips"}) as house:
+        (await openssh(house.port, "KexAlgorithms=curve25519-sha256", "BatchMode=yes")).failed()
+        await house.empties()
+        (entry,) = house.told("connection.negotiation_failed")
+        assert entry["missing"] == "key exchange"
+        assert "extra_algorithms" not in entry["advice"]
+
+
+class _Heedless(asyncssh.SSHKeyPair):
+    """Signs by the algorithm of its key, whatever the server has announced."""
+
+    def __init__(self, key: asyncssh.SSHKey) -> None:
+        algorithm = key.get_algorithm().encode()
+        super().__init__(algorithm, algorithm, (b"rsa-sha2-256",), (), key.public_data, None)
+        self._key = key
+
+    def set_sig_algorithm(self, sig_algorithm: bytes) -> None:
+        pass
+
+    def sign(self, data: bytes) -> bytes:
+        return self._key.sign(data, self._key.get_algorithm().encode())
 
 
 async def test_what_is_offered_on_the_wire_is_the_policy_and_the_additions() -> None:
@@ -81,7 +159,7 @@ def test_what_is_broken_or_unknown_is_refused_at_start_with_the_reason(name: str
 
 
 def test_a_policy_that_does_not_exist_is_refused_with_those_that_do() -> None:
-    with pytest.raises(ValidationError, match="'modern' or 'compatible'"):
+    with pytest.raises(ValidationError, match="'modern', 'compatible' or 'fips'"):
         SshOptions(algorithms="legacy")  # type: ignore[arg-type]
 
 

@@ -59,6 +59,27 @@ func connect(method ssh.AuthMethod) (*sftp.Client, error) {
 	return sftp.NewClient(connection)
 }
 
+// certified is the key with the certificate that SFTP_CERTIFICATE names, if it names one.
+func certified(key ssh.Signer) (ssh.Signer, error) {
+	file := os.Getenv("SFTP_CERTIFICATE")
+	if file == "" {
+		return key, nil
+	}
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return nil, err
+	}
+	public, _, _, _, err := ssh.ParseAuthorizedKey(text)
+	if err != nil {
+		return nil, err
+	}
+	certificate, isOne := public.(*ssh.Certificate)
+	if !isOne {
+		return nil, fmt.Errorf("%s is no certificate", file)
+	}
+	return ssh.NewCertSigner(certificate, key)
+}
+
 func names(client *sftp.Client, directory string) ([]string, error) {
 	entries, err := client.ReadDir(directory)
 	found := []string{}
@@ -120,6 +141,9 @@ func main() {
 		}
 		key, err := ssh.ParsePrivateKey(text)
 		if err != nil {
+			return err
+		}
+		if key, err = certified(key); err != nil {
 			return err
 		}
 		client, err := connect(ssh.PublicKeys(key))
