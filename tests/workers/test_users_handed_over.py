@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 
 from s3sftp.app.handover import AccountUpdates, read_account_changes, write_account_changes
 from s3sftp.auth import Accounts, UserOptions, account_from_line, account_to_line, read_logins
+from s3sftp.auth.authorized_keys import parse_line
 from s3sftp.runtime.shutdown import ShutdownRequests
 from s3sftp.workers import WorkerGate, messages
 from s3sftp.workers.ipc import IpcConnection, ipc_socket_pair
@@ -26,10 +28,11 @@ from tests.workers.worker_server import worker_server
 
 KEY = asyncssh.generate_private_key("ssh-ed25519").export_public_key().decode().strip()
 HASH = "$argon2id$v=19$m=1024,t=1,p=1$c2FsdHNhbHRzYWx0$aGFzaGhhc2hoYXNoaGFzaA"
+AUTHORITY = replace(parse_line(KEY), is_authority=True)
 
 
 def accounts(users: Mapping[str, UserOptions]) -> Accounts:
-    return read_logins(users).accounts
+    return read_logins(users, authorities=(AUTHORITY,)).accounts
 
 
 OPTIONS = st.builds(
@@ -37,9 +40,16 @@ OPTIONS = st.builds(
     password_hash=st.sampled_from([None, HASH]),
     authorized_keys=st.lists(
         st.sampled_from(
-            [KEY, f'from="10.0.0.0/8,!10.0.0.9",expiry-time="20301231" {KEY}', f'from="::1" {KEY}', "rubbish"]
+            [
+                KEY,
+                f'from="10.0.0.0/8,!10.0.0.9",expiry-time="20301231" {KEY}',
+                f'from="::1" {KEY}',
+                f'cert-authority,principals="é,ops" {KEY}',
+                "rubbish",
+            ]
         )
     ).map(tuple),
+    principals=st.sampled_from([None, (), ("é", "ops@example.com")]),
     prefix=st.sampled_from(["", "{user}/", "é/x/"]),
     read_only=st.booleans(),
     directories=st.lists(st.sampled_from(["in", "out\u2029"]), unique=True).map(tuple),
@@ -65,12 +75,13 @@ def test_what_has_changed_makes_the_users_of_now_of_the_first(first: Accounts, n
 
 def test_what_is_restricted_stays_so() -> None:
     line = f'from="10.0.0.0/8",expiry-time="20301231" {KEY}'
-    (key,) = account_from_line(
+    key, authority = account_from_line(
         account_to_line("a", accounts({"a": UserOptions(authorized_keys=(line,))})["a"])
     )[1].keys
     assert not key.sources[0].allow("192.0.2.1")
     assert key.sources[0].allow("10.1.1.1")
     assert key.expires == datetime(2030, 12, 31, tzinfo=UTC)
+    assert authority.is_authority  # so it opens nothing by itself
 
 
 def some(*names: str) -> Accounts:
