@@ -16,7 +16,6 @@ from s3sftp.auth.authenticator import Authenticator
 from s3sftp.auth.identity import Identity
 from s3sftp.auth.options import AuthOptions
 from s3sftp.auth.refusal_timing import RefusalTiming
-from s3sftp.fs import Mounts
 from s3sftp.telemetry import get_logger
 
 _log = get_logger("s3sftp.auth")
@@ -82,7 +81,7 @@ class AuthGateway:
             async with asyncio.timeout(self._limit):
                 identity = await question()
             if identity is not None:
-                Mounts.rooted_at(identity.prefix, directories=identity.directories)
+                identity.tree()  # raises if it cannot be used
         except TimeoutError:
             _log.error("authenticator.timed_out", user=user, limit=self._limit)
         except Exception:

@@ -75,6 +75,7 @@ class RequestLog:
             status=status_of(error).name,
             reason=str(error),
             detail=error.detail,
+            rule=error.rule,
             suppressed=untold or None,
             **_cost(costs),
             **self._whose(),
