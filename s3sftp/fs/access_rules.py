@@ -83,7 +83,11 @@ class AppliedRules:
         """Raises PermissionDenied: if a right is missing."""
         for right in needs:
             if right not in self.rights:
-                raise PermissionDenied(refusal(right, self.rights), rule=f"missing right: {right.value}")
+                raise self.missing(right)
+
+    def missing(self, right: Right) -> PermissionDenied:
+        """The error for a right that is missing."""
+        return PermissionDenied(refusal(right, self.rights), rule=f"missing right: {right.value}")
 
     def refuse_replacing(self) -> None:
         """Raises PermissionDenied: if whole files may not be replaced; AlreadyExists: if none ever is."""

@@ -579,9 +579,13 @@ class FileSystem:
             except NotFound:
                 return None
             raise rules.taken(AlreadyExists())
-        if not mode.create:
+        if mode.create:
+            return None
+        try:
             return await self._committed(path, place)
-        return None
+        except NotFound:
+            rules.refuse_missing()
+            raise
 
     async def _resize(self, path: VirtualPath, size: int) -> None:
         writer = await self.open_writer(path, WriteMode(create=False))

@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 
 from s3sftp.errors import AlreadyExists, NoSpace, PermissionDenied, StorageError
 from s3sftp.fs.access_rules import AppliedRules, OnConflict
-from s3sftp.fs.rights import Right, refusal
+from s3sftp.fs.rights import Right
 from s3sftp.fs.write.upload_pipeline import WriteMode
 
 
@@ -30,7 +30,7 @@ class UploadRules:
     keeps_both: bool = False
     """Whether it gets another name if its own is taken."""
     lacks: Right | None = None
-    """The right whose lack makes the creation exclusive."""
+    """The right whose lack leaves less than the client asked for: to create alone, or not to create."""
 
     def is_larger(self, size: int) -> bool:
         """Whether a size, in bytes, is more than a file may have."""
@@ -55,11 +55,15 @@ class UploadRules:
     def taken(self, error: AlreadyExists) -> StorageError:
         """The error to raise if the name is taken: what the user lacks, or that the file exists."""
         if self.lacks is not None:
-            text = refusal(self.lacks, self.rules.rights)
-            return PermissionDenied(text, rule=f"missing right: {self.lacks.value}")
+            return self.rules.missing(self.lacks)
         if self.rules.on_conflict is OnConflict.REFUSE:
             return AlreadyExists(rule="on_conflict: refuse")
         return error
+
+    def refuse_missing(self) -> None:
+        """Raises PermissionDenied: if the client wants a missing file created, and may not do that."""
+        if self.lacks is Right.WRITE:
+            raise self.rules.missing(self.lacks)
 
 
 def upload_rules(rules: AppliedRules, mode: WriteMode) -> UploadRules:
@@ -103,7 +107,7 @@ def _either(rules: AppliedRules, mode: WriteMode, change: Right, *, may_change: 
         return UploadRules(_new(mode), rules, lacks=None if has_change else change)
     if not has_change or not may_change:
         rules.require(Right.WRITE if mode.create else change)
-    return UploadRules(replace(mode, create=False), rules)
+    return UploadRules(replace(mode, create=False), rules, lacks=Right.WRITE if mode.create else None)
 
 
 def _new(mode: WriteMode) -> WriteMode:

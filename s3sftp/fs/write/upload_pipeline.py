@@ -210,7 +210,8 @@ class UploadPipeline:
                 if place is None:
                     raise
             await self._pump.stop()
-            self._place, self._pump = place, self._new_pump()
+            self._place = place
+            self._pump = self._new_pump()
             await self.begin()
 
     @property
