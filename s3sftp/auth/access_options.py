@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Annotated
 
 from pydantic import BeforeValidator, Field, field_validator
@@ -19,7 +20,14 @@ def _words(value: object) -> object:
     return value
 
 
-Words = Annotated[tuple[str, ...], BeforeValidator(_words)]
+_WORDS = BeforeValidator(_words)
+Words = Annotated[tuple[str, ...], _WORDS]
+"""A list of words, or one word, or a text of several separated by commas."""
+
+
+def is_words(metadata: Iterable[object]) -> bool:
+    """Whether an option with this metadata takes a text for a list: for code that documents options."""
+    return _WORDS in metadata
 
 
 class AccessOptions(Options):

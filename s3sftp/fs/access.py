@@ -87,6 +87,12 @@ class Access:
         if not (rules.sees and {Right.RENAME, Right.SETSTAT} <= rules.rights):
             self._own.stored(named, own)
 
+    def note_renamed(self, source: VirtualPath, named: VirtualPath, own: OwnFile) -> None:
+        """Note that a file which this session has stored has another name."""
+        if (before := self._own.at(source)) is not None:
+            self._own.forget(before)
+        self.note_own(named, own)
+
     def own_upload(self, path: VirtualPath) -> OpenWriter | None:
         """The upload of this session that its client knows by a path."""
         rows = self._writers.all()

@@ -342,7 +342,7 @@ class FileSystem:
             self._give_up(replaced)
         if renamed is not None and move.is_own:
             info = await self._backend.file_info(to_place, self.session)
-            self._access.note_own(move.named, OwnFile(target, to_place, info))
+            self._access.note_renamed(move.source, move.named, OwnFile(target, to_place, info))
         return renamed
 
     async def _move(self, source: Place, target: Place, *, overwrite: bool) -> None:

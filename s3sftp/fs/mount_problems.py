@@ -6,7 +6,7 @@ anyway, such as `/` ─► `acme/` with `/inbox` ─► `acme/inbox/`, or where 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from s3sftp.backends import Place
@@ -58,14 +58,15 @@ def mount_problems(
     return [*_repeated(given), *_below_files(given, declared), *_overlaps(given)]
 
 
-def rule_problems(rules: Iterable[tuple[str, AccessRules]]) -> list[str]:
-    """The problems of rules by path; those of the whole tree have an empty path."""
+def rule_problems(rules: Iterable[tuple[str, AccessRules]], mounts: Collection[str]) -> list[str]:
+    """The problems of rules by path; those of the whole tree have an empty path. `mounts`: paths that
+    `mount_problems` checks."""
     problems = []
     seen: set[VirtualPath] = set()
     for path, rule in rules:
         where = f"path {path!r}: " if path else ""
         wrong = prefix_problems(path, "path") if path else []
-        problems += wrong
+        problems += wrong if path not in mounts else []
         for option, patterns in (("allow", rule.allow), ("deny", rule.deny), ("hide", rule.hide)):
             found = (pattern_problem(pattern) for pattern in patterns or ())
             problems += [f"{where}{option}: {problem}" for problem in found if problem]

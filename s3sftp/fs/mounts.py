@@ -84,7 +84,9 @@ class Mounts:
         problems = [
             *(prefix_problems(prefix, "prefix") if prefix else []),
             *mount_problems([(m.path, m.prefix, m.file) for m in mounts], prefix, directories),
-            *rule_problems([("", rules), *((m.path, m.rules) for m in mounts), *paths]),
+            *rule_problems(
+                [("", rules), *((m.path, m.rules) for m in mounts), *paths], {m.path for m in mounts}
+            ),
         ]
         if problems:
             raise ConfigurationError(problems)

@@ -146,14 +146,15 @@ async def test_the_longest_matching_path_decides_and_what_it_leaves_open_comes_f
         "d/in": AccessRules(frozenset({W})),
         "d/in/x": AccessRules(ALL),
     }
-    files = files_with(AccessRules(frozenset({L, R})), paths=below)
+    backend = MemoryBackend(SEEDS)
+    files, later = (files_with(AccessRules(frozenset({L, R})), backend, paths=below) for _ in range(2))
     with pytest.raises(PermissionDenied, match="read-only"):
         await write(files, "d/new")
     await write(files, "d/in/new", data=b"12345")
     with pytest.raises(NoSpace, match="at most 5 bytes"):
         await write(files, "d/in/large", data=b"123456")
     with pytest.raises(NotFound):
-        await files.stat(path("d/in/old"))
+        await later.stat(path("d/in/new"))
     await write(files, "d/in/x/new")
     assert await names_in(files, "d/in/x") == {b"new"}
 
