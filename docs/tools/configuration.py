@@ -100,7 +100,7 @@ def _table(rows: list[tuple[str, FieldInfo, str]]) -> str:
     for name, field, variable in rows:
         about = " ".join((field.description or "").split()).replace("|", "\\|")
         kind = "size" if is_size(field.metadata) else _kind(field.annotation)
-        cells = (f"`{name}`", about, kind, _default(field), f"`{variable}`" if variable else "")
+        cells = (f"`{name}`", about, kind, _default(field), f"`{variable}`" if variable else "only in files")
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
 
