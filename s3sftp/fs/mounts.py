@@ -117,7 +117,10 @@ class Mounts:
         if not _OF_FILES.isdisjoint(needs) and not self.is_fixed(path):
             self.refuse_file_name(path)
         if not _OF_NAMES.isdisjoint(needs) and (self.is_fixed(path) or self.is_mounted_file(path)):
-            raise PermissionDenied("this directory is fixed and can be neither removed nor renamed")
+            raise PermissionDenied(
+                "this directory is fixed and can be neither removed nor renamed",
+                rule="fixed by configuration",
+            )
         return self._resolve(path, creates=Right.WRITE in needs or Right.MKDIR in needs)
 
     def place_to_look_at(self, path: VirtualPath) -> Place:
@@ -184,7 +187,9 @@ class Mounts:
         mount = self._mount_of(path)
         if mount is None:
             if creates:
-                raise PermissionDenied("nothing can be stored here, only in the directories listed")
+                raise PermissionDenied(
+                    "nothing can be stored here, only in the directories listed", rule="no mount there"
+                )
             raise NotFound
         if mount.file and path != mount.path:
             raise NotADirectory
