@@ -8,7 +8,7 @@ import pytest
 
 from s3sftp.backends import Place, Session
 from s3sftp.backends.memory import MemoryBackend
-from s3sftp.errors import AlreadyExists, NoSpace, NotFound, PermissionDenied, StorageError
+from s3sftp.errors import AlreadyExists, Busy, NoSpace, NotFound, PermissionDenied, StorageError
 from s3sftp.fs import (
     PRESETS,
     AccessRules,
@@ -331,6 +331,20 @@ async def test_keep_both_gives_way_to_a_file_that_came_during_the_upload() -> No
     await writer.close()
     assert str(writer.path) == "/r (2).csv"
     assert (await read(files, "r.csv"), await read(files, "r (2).csv")) == (b"early", b"late")
+
+
+async def test_an_upload_that_is_bound_to_a_name_that_is_taken_stores_nothing_and_asks_to_be_sent_again() -> (
+    None
+):
+    backend = MemoryBackend(chunk_bytes=4)
+    files = files_with(AccessRules(on_conflict=OnConflict.KEEP_BOTH), backend)
+    writer = await files.open_writer(path("r"), TRUNC)
+    await writer.write(0, b"several chunks")
+    await write(files_with(AccessRules(), backend), "r", data=b"early")
+    with pytest.raises(Busy, match="send it again"):
+        await writer.close()
+    assert await names_in(files, "/") == {b"r"}
+    assert await read(files, "r") == b"early"
 
 
 async def test_two_uploads_at_once_of_one_name_are_both_kept_also_in_chunks() -> None:
