@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from s3sftp.backends import FileInfo, Session
@@ -19,6 +21,7 @@ from s3sftp.fs import (
     WriteMode,
     rights_of,
 )
+from tests.backends.storages import on_local
 from tests.fs.test_rights import TRUNC, path, read, write
 
 BOX = AccessRules(rights_of("drop-box"))
@@ -102,6 +105,21 @@ async def test_it_renames_a_file_that_it_has_just_stored_and_sets_its_time() -> 
         await files.stat(path("f.part"))
     await files.set_attributes(path("f"), NewAttributes(mtime=2e9))
     assert set(backend.objects) == {b"taken", b"f"}
+
+
+async def test_that_works_on_a_storage_of_files_too(tmp_path: Path) -> None:
+    async with on_local(tmp_path) as subject:
+        volume = OpenStorage(subject.backend, FileOptions())
+        await volume.start()
+        files = volume.enter(Mounts.of("", rules=KEEPS), Session("partner"))
+        for data in (b"one", b"two"):
+            await write(files, "f.part", data=data)
+            await files.set_attributes(path("f.part"), NewAttributes(mtime=1e9))
+            await files.rename(path("f.part"), path("f"), overwrite=True)
+            assert (await files.stat(path("f"))).mtime == 1e9
+        office = volume.enter(Mounts.rooted_at(""), Session("office"))
+        assert (await read(office, "f"), await read(office, "f (2)")) == (b"one", b"two")
+        await volume.stop()
 
 
 async def test_it_sees_its_own_upload_while_it_is_open() -> None:
