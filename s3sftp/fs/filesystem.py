@@ -158,15 +158,14 @@ class FileSystem:
             if not mode.create:
                 raise
             raise IsADirectory("no such directory, and no file has a name that ends in a slash") from None
-        await self._backend.refuse_file(place, self.session)
         with self.shared.writers.place_for(self.session.user):
-            named = path
+            named, base = path, None
             if rules.keeps_both:
-                if not mode.create:
+                if not mode.create and rules.rules.sees:
                     await self._committed(path, place)
                 place, path = await self._access.free_beside(path)
-                base = None
-            else:
+            await self._backend.refuse_file(place, self.session)
+            if not rules.keeps_both:
                 base = await self._base_for(path, place, rules)
             writer = Writer(self.shared.tools, place, rules.mode, self.session, base)
             if new is not None:

@@ -69,6 +69,8 @@ async def test_every_answer_but_a_refused_overwrite_is_the_same_whether_a_file_i
                 "write": write(files, "f"),
                 "write alone": write(files, "f", WriteMode(exclusive=True)),
                 "write in place": write(files, "f", WriteMode()),
+                "write, not create": write(files, "f", WriteMode(truncate=True, create=False)),
+                "write over a directory": write(files, "d"),
             }
         answers.append({name: await outcome(operation) for name, operation in operations.items()})
     assert answers[0] == answers[1]
