@@ -59,7 +59,7 @@ test-oldest: ## the tests of S3 on the oldest supported aiobotocore
 	.venv-oldest/bin/python -m pip install --quiet 'aiobotocore==2.25.*'
 	.venv-oldest/bin/python -m pytest -n 2 --dist loadfile tests/backends
 
-mutants: $(READY) ## faults put into the pure modules, and whether the tests notice (ARGS='s3sftp.fs.read.throughput*': there)
+mutants: $(READY) ## faults put into the pure modules, and whether the tests notice (ARGS='s3sftp.fs.read.read_ahead*': there)
 	$(BIN)/python -m pip install --quiet --group mutants
 	$(BIN)/python -m tests.mutants $(ARGS)
 

@@ -11,12 +11,12 @@ stop     the rest is aborted ─► undelivered events are logged ─► storage
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping, Sequence
-from contextlib import AsyncExitStack, suppress
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from contextlib import AsyncExitStack
 from datetime import timedelta
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal
+from typing import Literal
 
 import asyncssh
 
@@ -24,7 +24,8 @@ from s3sftp import backends
 from s3sftp.auth import Authenticator, AuthOptions, Identity
 from s3sftp.backends import Backend
 from s3sftp.events import EventHub, SubscriberCounts, Subscribers
-from s3sftp.fs import FileOptions, OpenStorage
+from s3sftp.fs import FileOptions, FileSystem, OpenStorage
+from s3sftp.runtime.cancellation import run_to_completion
 from s3sftp.runtime.shared_counters import SharedCounters
 from s3sftp.sftp import SftpOptions, SftpSession
 from s3sftp.ssh import ConnectionSource, Listener, ListenOptions, SshOptions, host_keys_in_thread
@@ -156,7 +157,7 @@ class Server:
             if self._running is started:
                 self._running = None
             self._listener = None
-            await _to_the_end(_clean_up(started))
+            await run_to_completion(_clean_up(started))
             raise
         self._accepting = True
 
@@ -169,7 +170,7 @@ class Server:
         )
 
         def open_session(identity: Identity, session: backends.Session) -> SftpSession:
-            return SftpSession(volume.enter(identity.tree(), session), self._sftp)
+            return SftpSession(FileSystem(volume, identity.tree(), session), self._sftp)
 
         started.push_async_callback(volume.stop)
         await volume.start()
@@ -237,7 +238,7 @@ class Server:
         self._events.hurry()
         running, self._running = self._running, None
         if running is not None:
-            await _to_the_end(running.aclose())
+            await run_to_completion(running.aclose())
         self._listener = None
 
     async def __aenter__(self) -> Server:
@@ -267,22 +268,3 @@ async def _clean_up(started: AsyncExitStack) -> None:
         await started.aclose()
     except Exception:
         _log.exception("server.cleanup_failed")
-
-
-async def _to_the_end(work: Coroutine[Any, Any, None]) -> None:
-    """Finish the work however often this is cancelled meanwhile, and then raise the cancellation.
-
-    AnyIO repeats its cancellation while code waits in a cancelled scope.
-    """
-    task = asyncio.ensure_future(work)
-    cancelled: asyncio.CancelledError | None = None
-    while not task.done():
-        try:
-            await asyncio.wait([task])
-        except asyncio.CancelledError as error:
-            cancelled = error
-    if cancelled is not None:
-        with suppress(Exception):
-            task.result()
-        raise cancelled
-    task.result()

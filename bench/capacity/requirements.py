@@ -24,7 +24,7 @@ MONTH_SECONDS = MONTH_HOURS * 3600
 MAX_CONNECTIONS = 2000
 """Default of `ssh.max_connections`."""
 SPARE_BYTES = 64 << 20
-"""Of each worker: `s3sftp.fs.shared_state` keeps so much at most."""
+"""Of each worker: `s3sftp.fs.open_storage` keeps so much at most."""
 
 
 @dataclass(frozen=True)
@@ -130,7 +130,7 @@ def _memory(connections: float, busy_share: float, costs: Coefficients, machine:
     if machine.processors > 1:
         processes += costs.supervisor_bytes.value
     each = costs.connection_bytes.value + busy_share * costs.session_bytes.value
-    # memory of stored chunks waits for the next ones beside the budget: fs/shared_state.py
+    # memory of stored chunks waits for the next ones beside the budget: fs/open_storage.py
     spare = min(machine.buffer_bytes // 2, machine.processors * SPARE_BYTES)
     return processes + machine.buffer_bytes + spare + connections * each
 

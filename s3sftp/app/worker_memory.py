@@ -1,7 +1,7 @@
 """Divides the memory that a server's workers share among its users.
 
-    uploads    files that each user is writing                          fs/write/upload_quota.py
-    stored     names that have been stored, renamed or removed          fs/changed_names.py
+    uploads    files that each user is writing                          fs/write/shared_tables.py
+    stored     names that have been stored, renamed or removed          fs/write/shared_tables.py
     metrics    every metric                                             telemetry/metric_catalogue.py
     storage    what the workers share about the storage                 the backend divides it further
 
@@ -13,12 +13,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from s3sftp.app.backends import SHARED_ROWS
-from s3sftp.fs.changed_names import ROWS as _STORED_ROWS
-from s3sftp.fs.write.upload_quota import ROWS as _UPLOAD_ROWS
+from s3sftp.fs.write.shared_tables import CHANGE_ROWS, UPLOAD_ROWS
 from s3sftp.runtime.shared_counters import SharedCounters, create_shared_file
 from s3sftp.telemetry.metric_catalogue import ROWS as _METRIC_ROWS
 
-_ROWS = (_UPLOAD_ROWS, _STORED_ROWS, _METRIC_ROWS, SHARED_ROWS)
+_ROWS = (UPLOAD_ROWS, CHANGE_ROWS, _METRIC_ROWS, SHARED_ROWS)
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,8 @@ from argon2.exceptions import Argon2Error, HashingError, InvalidHashError
 from argon2.low_level import Type
 from argon2.profiles import RFC_9106_LOW_MEMORY
 
+from s3sftp.runtime.cancellation import run_to_completion
+
 _MAX_PASSWORD_BYTES = 1024
 """Longer passwords are refused unread: people do not type them, and hashing them would waste work."""
 _MAX_MEMORY_KIB = 1 << 20
@@ -101,20 +103,12 @@ class PasswordVerifier:
                 self._pool, _fits, password_hash or self.nobody.password_hash, data
             )
             # a client that disconnects must not free the slot of a thread that still computes
-            fits = await _even_if_cancelled(running)
+            fits = await run_to_completion(running)
         return fits and password_hash is not None
 
     def close(self) -> None:
         """Stop the threads. Does not wait for one that still computes."""
         self._pool.shutdown(wait=False, cancel_futures=True)
-
-
-async def _even_if_cancelled(running: asyncio.Future[bool]) -> bool:
-    try:
-        return await asyncio.shield(running)
-    except asyncio.CancelledError:
-        await asyncio.wait([running])
-        raise
 
 
 def _fits(password_hash: str, password: bytes) -> bool:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import IO
 
 from s3sftp.errors import NoSpace, StorageError, StorageFailure
+from s3sftp.runtime.cancellation import run_to_completion
 
 Extent = tuple[int, int]
 _FULL = "no space left on the server for this transfer"
@@ -74,13 +75,11 @@ class SpoolFile:
         extents = add_extent(self.extents, offset, offset + len(data))
         more = covered_bytes(extents) - covered_bytes(self.extents)
         self._room.change(more)
-        writing = asyncio.ensure_future(asyncio.to_thread(self._write_all, offset, bytes(data)))
         try:
             with _understood():
-                await asyncio.shield(writing)
+                # the thread continues if this is cancelled, and needs the file open until it has ended
+                await run_to_completion(asyncio.to_thread(self._write_all, offset, bytes(data)))
         except asyncio.CancelledError:
-            # the thread continues: what it writes is counted, and the file stays open until it has ended
-            await asyncio.wait([writing])
             self.extents = extents
             raise
         except StorageError:

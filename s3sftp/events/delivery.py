@@ -9,10 +9,13 @@ from dataclasses import dataclass, replace
 
 from s3sftp.events.event_types import Committed, Renamed
 from s3sftp.events.subscriber import Subscriber
-from s3sftp.runtime.cancellation import is_own_cancellation
+from s3sftp.runtime.cancellation import StrayCancellationGuard
 from s3sftp.telemetry import get_logger
 
 _log = get_logger("s3sftp.events")
+_cancelled_is_failed = StrayCancellationGuard(
+    lambda: RuntimeError("it was cancelled by something of its own")
+)
 Event = Committed | Renamed
 
 
@@ -104,14 +107,11 @@ async def _failure_of(
     """The failure of a call of the application's code, or None. Raises CancelledError if we cancelled it."""
     try:
         async with asyncio.timeout(limit):
-            await function(*arguments)
+            with _cancelled_is_failed:
+                await function(*arguments)
     except Exception as failure:
         return failure
-    except asyncio.CancelledError:
-        if is_own_cancellation():
-            raise
-        return RuntimeError("it was cancelled by something of its own")
-    except (KeyboardInterrupt, SystemExit):
+    except (asyncio.CancelledError, KeyboardInterrupt, SystemExit):
         raise
     except BaseException as failure:  # such as a failure of a library that is not written in Python
         return RuntimeError(f"{type(failure).__name__}: {failure}")

@@ -14,7 +14,7 @@ from typing import Protocol
 from s3sftp.errors import Busy, InvalidRequest
 from s3sftp.fs.budget_ledger import BudgetLedger, SpaceRequest, WaitingUpload
 
-_LOOK_SECONDS = 1.0
+_REVIEW_SECONDS = 1.0
 
 
 class BudgetHolder(Protocol):
@@ -74,7 +74,7 @@ class ByteBudget:
         """Take `count` bytes for READs. They always fit, because the limits of sessions bound them."""
         self._ledger.need(count)
 
-    def give_read(self, *, ahead: int, needed: int) -> None:
+    def release_read(self, *, ahead: int, needed: int) -> None:
         """Give back bytes that a reader took with `try_ahead` or `need`."""
         self._ledger.ahead -= ahead
         self._ledger.needed -= needed
@@ -83,24 +83,24 @@ class ByteBudget:
     # ── uploads ─────────────────────────────────────────────────────────────────────────────────────
 
     def try_reserved(self, owner: BudgetHolder, count: int) -> bool:
-        """Take `count` bytes of the owner's reservation if it has as many: the first step of `try_take`."""
+        """Take `count` bytes of the owner's reservation if it has as many, as `try_acquire` does first."""
         return self._ledger.try_reserved(owner, count)
 
-    def try_take(self, owner: BudgetHolder, ask: SpaceRequest) -> bool:
+    def try_acquire(self, owner: BudgetHolder, ask: SpaceRequest) -> bool:
         """Take the requested bytes if they fit now and no request waits. Returns whether they were taken."""
-        return self._ledger.try_take(owner, ask, time.monotonic())
+        return self._ledger.try_acquire(owner, ask, time.monotonic())
 
-    async def take(self, owner: BudgetHolder, ask: SpaceRequest) -> None:
+    async def acquire(self, owner: BudgetHolder, ask: SpaceRequest) -> None:
         """Take the requested bytes, and wait in turn for them.
 
         Raises Busy: if no upload has got any bytes for `wait_seconds`; InvalidRequest: if the upload ends.
         """
-        if self.try_take(owner, ask):
+        if self.try_acquire(owner, ask):
             return
         request = self._ledger.wait(owner, ask, time.monotonic())
         self._turns[request] = turn = asyncio.get_running_loop().create_future()
         self._serve()
-        self._look_later()
+        self._schedule_review()
         try:
             await turn
         except BaseException:
@@ -109,10 +109,10 @@ class ByteBudget:
         finally:
             self._turns.pop(request, None)
 
-    def give(self, owner: BudgetHolder, count: int) -> None:
+    def release(self, owner: BudgetHolder, count: int) -> None:
         """Give back `count` bytes that an upload holds."""
         if count:
-            self._ledger.give(owner, count)
+            self._ledger.release(owner, count)
             self._serve()
 
     def send(self, owner: BudgetHolder, count: int) -> None:
@@ -139,7 +139,7 @@ class ByteBudget:
         for request in self._ledger.serve(time.monotonic()):
             turn = self._turns[request]
             if turn.done():  # cancelled just now, so the caller cannot give the bytes back
-                self._ledger.give(request.owner, request.ask.count)
+                self._ledger.release(request.owner, request.ask.count)
             else:
                 turn.set_result(None)
 
@@ -148,14 +148,14 @@ class ByteBudget:
         if request in self._ledger.queue:
             self._ledger.queue.remove(request)
         elif turn.done() and not turn.cancelled() and turn.exception() is None:
-            self._ledger.give(request.owner, request.ask.count)
+            self._ledger.release(request.owner, request.ask.count)
         self._serve()
 
-    def _look_later(self) -> None:
+    def _schedule_review(self) -> None:
         if self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(_LOOK_SECONDS, self._look)
+            self._timer = asyncio.get_running_loop().call_later(_REVIEW_SECONDS, self._review)
 
-    def _look(self) -> None:
+    def _review(self) -> None:
         self._timer = None
         now = time.monotonic()
         for owner in self._ledger.tick(now):
@@ -165,7 +165,7 @@ class ByteBudget:
         for request in self._ledger.in_vain(now, self._wait_seconds):
             self._refuse(request, Busy("server is busy: too many uploads at once, try again later"))
         if self._ledger.queue:
-            self._look_later()
+            self._schedule_review()
 
     def _give_up_who_stands_in_the_way(self, now: float) -> None:
         patience = self._wait_seconds / 2

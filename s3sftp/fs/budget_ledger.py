@@ -136,12 +136,12 @@ class BudgetLedger(Generic[Owner]):
         self._hold(holding, count)
         return True
 
-    def try_take(self, owner: Owner, ask: SpaceRequest, now: float) -> bool:
+    def try_acquire(self, owner: Owner, ask: SpaceRequest, now: float) -> bool:
         """Take the requested bytes if they fit now and no request waits. Returns whether they were taken."""
         if not ask.behind and self.try_reserved(owner, ask.count):
             return True
         if self._may_be_loose(ask):
-            self._take_loose(owner, ask)
+            self._acquire_loose(owner, ask)
             return True
         if self.queue or not self._fits(owner, ask):
             return False
@@ -160,21 +160,21 @@ class BudgetLedger(Generic[Owner]):
         while (request := self._next() or self._last_resort(now)) is not None:
             self.queue.remove(request)
             if self._may_be_loose(request.ask):
-                self._take_loose(request.owner, request.ask)
+                self._acquire_loose(request.owner, request.ask)
             else:
                 self._grant(request.owner, request.ask, now)
             self._served_at = now
             served.append(request)
         return served
 
-    def give(self, owner: Owner, count: int) -> None:
+    def release(self, owner: Owner, count: int) -> None:
         """Give back `count` bytes that an upload holds."""
         if (holding := self._holdings.get(owner)) is not None:
             self._let_go(holding, count)
 
     def send(self, owner: Owner, count: int) -> None:
         """Move `count` held bytes to those being stored. A remaining reservation is for the next chunk."""
-        self.give(owner, count)
+        self.release(owner, count)
         self.on_the_way += count
         self._favour_no_longer(owner)
 
@@ -310,7 +310,7 @@ class BudgetLedger(Generic[Owner]):
             and self.committed + ask.count <= self.total
         )
 
-    def _take_loose(self, owner: Owner, ask: SpaceRequest) -> None:
+    def _acquire_loose(self, owner: Owner, ask: SpaceRequest) -> None:
         holding = self._holdings.setdefault(owner, _Holding())
         holding.loose += ask.count
         self._loose += ask.count

@@ -29,16 +29,15 @@ from s3sftp.errors import (
 from s3sftp.events import Renamed
 from s3sftp.fs.access import Access
 from s3sftp.fs.authorized_rename import AuthorizedRename, authorize_rename, refuse_uploads
-from s3sftp.fs.block_digests import HashRequest
-from s3sftp.fs.hashing import SessionHasher
+from s3sftp.fs.hashing import HashRequest, SessionHasher
 from s3sftp.fs.listing import OpenDirectory
 from s3sftp.fs.mounts import Mounts
 from s3sftp.fs.open_files import OpenReader, OpenWriter
+from s3sftp.fs.open_storage import OpenStorage
 from s3sftp.fs.own_files import OwnFile
 from s3sftp.fs.paths import VirtualPath
 from s3sftp.fs.read.reader import OPEN_BYTES, Reader
 from s3sftp.fs.rights import Right
-from s3sftp.fs.shared_state import SharedState
 from s3sftp.fs.upload_rules import UploadRules, upload_rules
 from s3sftp.fs.write.upload_pipeline import WriteMode
 from s3sftp.fs.write.writer import Writer, set_stored_attributes
@@ -66,7 +65,7 @@ class NewAttributes:
 class FileSystem:
     """The files of one session: what its user can see and do."""
 
-    def __init__(self, shared: SharedState, mounts: Mounts, session: Session) -> None:
+    def __init__(self, shared: OpenStorage, mounts: Mounts, session: Session) -> None:
         self.shared = shared
         self.session = session
         self._mounts = mounts
@@ -125,7 +124,7 @@ class FileSystem:
             info, beginning = await self._backend.open_file(place, OPEN_BYTES, self.session)
         reader = Reader(self._backend, place, info, self.session, shared.options, shared.budget, costs)
         if beginning is not None:
-            reader.go_on(beginning, began)
+            reader.continue_with(beginning, began)
         return OpenReader(place, path, reader, self.session, shared.metrics)
 
     async def open_writer(
@@ -158,7 +157,7 @@ class FileSystem:
             if not mode.create:
                 raise
             raise IsADirectory("no such directory, and no file has a name that ends in a slash") from None
-        with self.shared.writers.place_for(self.session.user):
+        with self.shared.writers.reserve(self.session.user):
             named, base = path, None
             if rules.keeps_both:
                 if not mode.create and rules.rules.sees:
@@ -167,9 +166,9 @@ class FileSystem:
             await self._backend.refuse_file(place, self.session)
             if not rules.keeps_both:
                 base = await self._base_for(path, place, rules)
-            writer = Writer(self.shared.tools, place, rules.mode, self.session, base)
+            writer = Writer(self.shared.resources, place, rules.mode, self.session, base)
             if new is not None:
-                writer.begin_with(*self.take(new))
+                writer.begin_with(*self.storable(new))
             await writer.begin()
             shared = self.shared
             upload = OpenWriter(
@@ -371,7 +370,7 @@ class FileSystem:
         if not self._may_set(path, new):
             await self._set_own(path, new)
             return
-        mtime, mode = self.take(new)
+        mtime, mode = self.storable(new)
         if self._mounts.is_fixed(path):
             return
         place = self._mounts.place_to_store(path)
@@ -404,7 +403,7 @@ class FileSystem:
 
         Raises PermissionDenied: if there is none.
         """
-        mtime, mode = self.take(new)
+        mtime, mode = self.storable(new)
         upload = self._access.own_upload(path)
         if upload is not None and await upload.set_attributes(None, mtime, mode):
             return
@@ -430,7 +429,7 @@ class FileSystem:
             self.shared.ignored["mtime"] += mtime is not None
             self.shared.ignored["permissions"] += mode is not None
 
-    def take(self, new: NewAttributes) -> tuple[float | None, int | None]:
+    def storable(self, new: NewAttributes) -> tuple[float | None, int | None]:
         """The modification time and permissions that the storage can keep, else None. Counts the others."""
         mtime = new.mtime if self._backend.keeps_times else None
         if mtime != new.mtime:
@@ -545,7 +544,7 @@ class FileSystem:
         """Give up uploads whose name was removed or replaced."""
         for upload in uploads:
             if upload.give_up():
-                self.shared.adopt(_let_go(upload))
+                self.shared.adopt(_abort(upload))
 
     def _latest_upload(self, place: Place) -> OpenWriter | None:
         """The user's upload to a place, if nothing has been stored or removed there since it was opened."""
@@ -612,7 +611,7 @@ async def _nothing() -> AsyncIterator[Sequence[Entry]]:
         yield page
 
 
-async def _let_go(upload: OpenWriter) -> None:
+async def _abort(upload: OpenWriter) -> None:
     try:
         await upload.abort()
     except Exception:

@@ -60,10 +60,10 @@ class OpenReader:
             self._failure = error
             raise
 
-    def collect(self, expected: AwaitedRange) -> list[memoryview] | None:
+    def collect(self, awaited: AwaitedRange) -> list[memoryview] | None:
         """See `Reader.collect`. Counts the bytes as sent."""
         try:
-            return self._sent(self._reader.collect(expected))
+            return self._sent(self._reader.collect(awaited))
         except Exception as error:
             self._failure = error
             raise
@@ -130,7 +130,7 @@ class OpenWriter(OpenUpload):
         self._moved: FileInfo | None = None
         """The stored file at its final place, if it had to be committed under its old name and moved."""
         self._committed: Committed | None = None
-        self._line = asyncio.Lock()
+        self._lock = asyncio.Lock()
         self._size_at_close: int | None = None
         self._removed: NotFound | None = None
         self._is_left = False
@@ -189,7 +189,7 @@ class OpenWriter(OpenUpload):
 
     def try_write(self, offset: int, data: memoryview) -> bool:
         """See `Writer.try_write`. Returns False also while another call runs. Charges this transfer."""
-        if self._line.locked() or self.rules.is_larger(offset + len(data)):
+        if self._lock.locked() or self.rules.is_larger(offset + len(data)):
             return False
         with charging(self._transfer.costs):
             taken = self._writer.try_write(offset, data)
@@ -202,7 +202,7 @@ class OpenWriter(OpenUpload):
 
         Raises NotFound: if the name was removed in the meantime.
         """
-        async with self._line:
+        async with self._lock:
             self._refuse_if_removed()
             with charging(self._transfer.costs):
                 if self.rules.rules.max_file_bytes:
@@ -215,7 +215,7 @@ class OpenWriter(OpenUpload):
     async def read(self, offset: int, length: int) -> bytes:
         """See `Writer.read`. Raises PermissionDenied: if the user may not read the file."""
         self.rules.rules.require(Right.READ)
-        async with self._line:
+        async with self._lock:
             with charging(self._transfer.costs):
                 data = await self._writer.read(offset, length)
         self._metrics.add(_SENT, len(data))
@@ -226,12 +226,12 @@ class OpenWriter(OpenUpload):
 
         Does not wait for other calls: neither for a WRITE that waits for memory nor for the commit.
         """
-        if self._line.locked():
+        if self._lock.locked():
             info = await self._writer.stat_snapshot(self._size_at_close)
         elif self.committing or self.over.is_set():
             return None
         else:
-            async with self._line:
+            async with self._lock:
                 info = await self._writer.stat()
         return None if self.over.is_set() else info
 
@@ -246,7 +246,7 @@ class OpenWriter(OpenUpload):
         """
         if mtime is not None or mode is not None:
             self.rules.refuse_attributes()
-        async with self._line:
+        async with self._lock:
             self._refuse_if_removed()
             if size is not None:
                 self._refuse_size(size)
@@ -264,7 +264,7 @@ class OpenWriter(OpenUpload):
         return self._writer.copy_whole(source.place, source.info)
 
     async def sync(self) -> None:
-        async with self._line:
+        async with self._lock:
             await self._writer.sync()
 
     async def close(self) -> None:
@@ -280,8 +280,8 @@ class OpenWriter(OpenUpload):
                 raise self._removed
             return
         try:
-            async with self._room() as announce:
-                await self._publish(announce)
+            async with self._reserve_event() as announce:
+                await self._commit(announce)
         except Exception as error:
             self._end("stored" if self._committed else "failed", error)
             raise
@@ -294,7 +294,7 @@ class OpenWriter(OpenUpload):
             await self._commits.acknowledge(self._committed)
 
     @asynccontextmanager
-    async def _room(self) -> AsyncIterator[Publish[Committed]]:
+    async def _reserve_event(self) -> AsyncIterator[Publish[Committed]]:
         """Reserve room for the event in the subscribers' queues. Aborts the upload if that fails."""
         async with AsyncExitStack() as kept:
             try:
@@ -304,10 +304,10 @@ class OpenWriter(OpenUpload):
                 raise
             yield announce
 
-    async def _publish(self, announce: Publish[Committed]) -> None:
+    async def _commit(self, announce: Publish[Committed]) -> None:
         """Commit the file, and publish the event once it is stored, even if the call is cancelled."""
         try:
-            async with self._line:
+            async with self._lock:
                 await self._rows.until_still(self)
                 self.committing = True
                 self._size_at_close = self._writer.size_if_known
@@ -323,7 +323,7 @@ class OpenWriter(OpenUpload):
                 await self._writer.abort()
             raise
         finally:
-            stored = self._writer.published if self.place == self._writer.place else self._moved
+            stored = self._writer.stored if self.place == self._writer.place else self._moved
             if stored is not None:
                 self._rows.stored_changed(self.place, by=self)
                 if self._stored is not None:
@@ -359,7 +359,7 @@ class OpenWriter(OpenUpload):
                 raise
             self._is_left = True
         else:
-            if not is_only_open and self._writer.published is None:
+            if not is_only_open and self._writer.stored is None:
                 self._rows.attributes_changed(self.place)
 
     async def _store(self) -> None:
@@ -377,9 +377,9 @@ class OpenWriter(OpenUpload):
             await writer.abort()
             raise
         try:
-            await writer.close()
+            await writer.commit()
         finally:
-            if not in_place and writer.published is not None:
+            if not in_place and writer.stored is not None:
                 await run_to_completion(self._move_from(old))
 
     async def _refuse_detour(self, old: Place) -> None:
@@ -402,7 +402,7 @@ class OpenWriter(OpenUpload):
     async def _move_from(self, old: Place) -> None:
         """Move the committed file from its old name. Runs to completion even if the call is cancelled. If the
         move fails, removes the file from the old name."""
-        published = self._writer.published
+        stored = self._writer.stored
         try:
             overwrite = not self._writer.mode.exclusive
             await self._backend.rename(old, self.place, self.session, overwrite=overwrite)
@@ -412,13 +412,13 @@ class OpenWriter(OpenUpload):
                 with suppress(StorageError):
                     await self._undo_rename(old)
             raise
-        self._moved = None if published is None else replace(published, version=None)  # a copy has its own
+        self._moved = None if stored is None else replace(stored, version=None)  # a copy has its own
         with suppress(StorageError):
             self._moved = await self._backend.file_info(self.place, self.session)
 
     async def _undo_rename(self, old: Place) -> None:
-        there, published = await self._found(old), self._writer.published
-        if there is not None and published is not None and there.version == published.version:
+        there, stored = await self._found(old), self._writer.stored
+        if there is not None and stored is not None and there.version == stored.version:
             await self._backend.delete(old, self.session)
 
     def _event(self, stored: FileInfo) -> Committed:

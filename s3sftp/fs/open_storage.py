@@ -1,15 +1,73 @@
-"""Starts and stops a storage, once per process, and gives each session its file system."""
+"""One storage of the process, from start to stop, and the state that all its sessions share."""
 
 from __future__ import annotations
 
-from s3sftp.backends import Session
-from s3sftp.fs.filesystem import FileSystem
-from s3sftp.fs.mounts import Mounts
-from s3sftp.fs.shared_state import SharedState
+import asyncio
+from collections import Counter
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
+from s3sftp.backends import Backend
+from s3sftp.backends.complete import complete
+from s3sftp.backends.spool import SpoolQuota
+from s3sftp.events import EventHub
+from s3sftp.fs.budget import ByteBudget
+from s3sftp.fs.hashing import FileHasher
+from s3sftp.fs.open_files import OpenWriter
+from s3sftp.fs.options import FileOptions
+from s3sftp.fs.write.open_uploads import OpenUploads
+from s3sftp.fs.write.shared_tables import CHANGE_ROWS, UPLOAD_ROWS, ChangedNames, UploadQuota
+from s3sftp.fs.write.upload_pipeline import WriterResources
+from s3sftp.runtime.buffer_pool import BufferPool
+from s3sftp.runtime.shared_counters import SharedCounters
+from s3sftp.telemetry.metrics import Metrics
+
+T = TypeVar("T")
+
+_MOST_SPARE_BYTES = 64 << 20
+"""Maximum memory of stored chunks that is kept for reuse, in addition to the budget, in bytes."""
 
 
-class OpenStorage(SharedState):
-    """One storage of the process, from start to stop."""
+class OpenStorage:
+    """The backend, the byte budget, the table of open uploads, and the tasks that outlive their session."""
+
+    def __init__(
+        self,
+        backend: Backend,
+        options: FileOptions,
+        uploads: SharedCounters | None = None,
+        events: EventHub | None = None,
+        changes: SharedCounters | None = None,
+        metrics: Metrics | None = None,
+    ) -> None:
+        """Accepts any backend: a spool provides what it lacks. In `uploads` the workers count the open
+        uploads of each user, and in `changes` the names that they have changed. `events` receives commits and
+        renames.
+
+        Raises ConfigurationError: if the backend is invalid, with all its problems.
+        """
+        room = SpoolQuota(options.spool_dir, options.spool_bytes)
+        self.backend = complete(backend, room)
+        self.events = events or EventHub()
+        self.metrics = metrics or Metrics()
+        self.options = options
+        self.budget = ByteBudget(options.buffer_bytes, options.buffer_wait.total_seconds())
+        self.writers: OpenUploads[OpenWriter] = OpenUploads(
+            options.max_uploads_per_user,
+            UploadQuota(uploads or SharedCounters.alone(UPLOAD_ROWS)),
+            ChangedNames(changes or SharedCounters.alone(CHANGE_ROWS)),
+        )
+        self.resources = WriterResources(
+            self.backend,
+            options,
+            self.budget,
+            room,
+            BufferPool(min(_MOST_SPARE_BYTES, options.buffer_bytes // 2)),
+        )
+        self.hashing = FileHasher(self.backend, options.max_check_files, options.check_file_timeout)
+        self.ignored: Counter[str] = Counter()
+        """How often clients wanted to set an attribute that the storage cannot keep, by its name."""
+        self._tasks: set[asyncio.Task[Any]] = set()
 
     async def start(self) -> None:
         await self.backend.start()
@@ -19,6 +77,13 @@ class OpenStorage(SharedState):
         await self.wait_for_adopted()
         await self.backend.stop()
 
-    def enter(self, mounts: Mounts, session: Session) -> FileSystem:
-        """The file system of one session."""
-        return FileSystem(self, mounts, session)
+    def adopt(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+        """Run a coroutine that must complete even if the session that started it has ended."""
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    async def wait_for_adopted(self) -> None:
+        while self._tasks:
+            await asyncio.wait(self._tasks)

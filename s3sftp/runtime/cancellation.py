@@ -1,33 +1,58 @@
-"""Handles cancellation: whether it is meant for the current task, and work that it must not interrupt."""
+"""Handles cancellation: whether it is meant for the current task, and work that it must not interrupt.
+
+A CancelledError has two meanings, and only the first must end the task that it reaches:
+
+- The current task was cancelled. The error passes.
+- The task waited for something that was cancelled elsewhere, such as a connection that a library closed. Its
+  call has then failed like any other, and the task continues: `StrayCancellationGuard` raises a failure.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from typing import Any, TypeVar
+from types import TracebackType
+from typing import TypeVar
 
 T = TypeVar("T")
 
 
-def is_own_cancellation() -> bool:
-    """Whether the CancelledError being handled is a cancellation of the current task.
+class StrayCancellationGuard:
+    """A context manager for calls of which a stray cancellation is a failure. Usable any number of times.
 
-    If not, a call raised it because it waited for something that was cancelled elsewhere. The call has then
-    failed like any other, and its task should continue.
+    Raises the failure: if the block raises CancelledError although the current task was not cancelled. Every
+    other exception passes, so that the task itself can still be cancelled.
     """
-    task = asyncio.current_task()
-    return task is None or task.cancelling() > 0
+
+    __slots__ = ("_failure",)
+
+    def __init__(self, failure: Callable[[], Exception]) -> None:
+        self._failure = failure
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if isinstance(error, asyncio.CancelledError):
+            task = asyncio.current_task()
+            if task is not None and not task.cancelling():
+                raise self._failure() from error
 
 
-async def run_to_completion(work: Coroutine[Any, Any, T]) -> T:
-    """Await work that must not be left half-done; a cancellation is raised only once the work has ended."""
-    task = asyncio.create_task(work)
+async def run_to_completion(work: Awaitable[T]) -> T:
+    """Await work that must not be left half-done, however often the caller is cancelled meanwhile.
+
+    Raises CancelledError: once the work has ended, if the caller was cancelled; its result is ignored.
+    """
+    running = asyncio.ensure_future(work)
     try:
-        return await asyncio.shield(task)
+        await asyncio.wait([running])
     except asyncio.CancelledError:
-        await wait_until_done(task)
+        await wait_until_done(running)
         raise
+    return running.result()
 
 
 async def wait_until_done(waiting: asyncio.Future[T]) -> None:

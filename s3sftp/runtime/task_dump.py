@@ -25,7 +25,7 @@ _opened_again: int | None = None
 
 def install_task_dump() -> None:
     """Make SIGUSR1 write a dump. Must be called on the event loop whose tasks it should show."""
-    asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, _tell_tasks)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, _print_tasks)
     faulthandler.register(signal.SIGUSR1, file=_stderr(), all_threads=True, chain=True)
 
 
@@ -42,7 +42,7 @@ def _stderr() -> int:
     return descriptor if _opened_again is None else _opened_again
 
 
-def _tell_tasks() -> None:
+def _print_tasks() -> None:
     lines = ["tasks:"]
     for task in asyncio.all_tasks():
         lines.append(f"  {task.get_name()}")

@@ -41,9 +41,9 @@ class CheckFile:
             hashes = await self.files.hash_file(path, wanted, self._most_bytes)
             return _answer(request_id, wanted, hashes)
 
-        room = self._room(wanted)
+        answer_bytes = self._answer_bytes(wanted)
         claims = (on_path(path, exclusive=False),)
-        return Request(request_id, "check-file-name", run, claims, path, answer_bytes=room)
+        return Request(request_id, "check-file-name", run, claims, path, answer_bytes=answer_bytes)
 
     def by_handle(self, request_id: int, fields: FieldReader) -> Request:
         return self._of_handle(request_id, fields, "check-file-handle")
@@ -61,16 +61,16 @@ class CheckFile:
             hashes = await self.files.hash_open_file(opened, wanted, self._most_bytes)
             return _answer(request_id, wanted, hashes, before)
 
-        room = self._room(wanted)
+        answer_bytes = self._answer_bytes(wanted)
         claims = (on_handle(handle, exclusive=False),)
-        return Request(request_id, name, run, claims, handle.path, handle=handle, answer_bytes=room)
+        return Request(request_id, name, run, claims, handle.path, handle=handle, answer_bytes=answer_bytes)
 
     @property
     def _most_bytes(self) -> int:
         """The most bytes of hashes in one answer: the same as the data of a READ."""
         return self.options.max_read_bytes
 
-    def _room(self, wanted: HashRequest) -> int:
+    def _answer_bytes(self, wanted: HashRequest) -> int:
         return self._most_bytes if wanted.block_bytes else 0
 
 

@@ -20,7 +20,7 @@ class DrainReader(PacketReader):
     are dropped.
     """
 
-    def __init__(self, inbox: PacketReader, handles: HandleTable, taken: Callable[[], None]) -> None:
+    def __init__(self, reader: PacketReader, handles: HandleTable, taken: Callable[[], None]) -> None:
         """`taken` is called when `next` returns the last request."""
         super().__init__(0)
         self._requests: deque[bytes] = deque()
@@ -28,7 +28,7 @@ class DrainReader(PacketReader):
         kept = 0
         with suppress(BadPacket):  # the packets before the bad one are still valid
             for number in count(1):
-                if (packet := inbox.next()) is None:
+                if (packet := reader.next()) is None:
                     break
                 self._requests.append(packet)
                 if _closes_upload(packet, handles):

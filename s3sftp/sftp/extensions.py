@@ -203,7 +203,7 @@ def rename_request(
         return ok_packet(request_id)
 
     claims = (on_path(source, exclusive=True), on_path(target, exclusive=True))
-    return Request(request_id, name, run, claims, source, target, changes=True)
+    return Request(request_id, name, run, claims, source, target=target, changes=True)
 
 
 def name_answer(request_id: int, path: VirtualPath) -> bytes:

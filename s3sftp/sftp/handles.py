@@ -55,7 +55,7 @@ class HandleTable:
         return len(self._table)
 
     @contextmanager
-    def place_for(self, *, directory: bool) -> Iterator[None]:
+    def reserve(self, *, directory: bool) -> Iterator[None]:
         """Reserve a handle while a file or directory is being opened.
 
         Raises Busy: if the session has its maximum of handles, or of directories, open or opening.

@@ -14,15 +14,23 @@ from s3sftp.sftp.codec import Answer, FieldReader, OpenFlag, PacketType, packet,
 from s3sftp.sftp.extensions import Extensions, name_answer, rename_request
 from s3sftp.sftp.handles import Handle, HandleTable
 from s3sftp.sftp.options import SftpOptions
-from s3sftp.sftp.read_request import ReadRequest, data_answer
-from s3sftp.sftp.request import Request, on_entries, on_handle, on_path
+from s3sftp.sftp.request import (
+    ReadRequest,
+    Request,
+    TransferRequest,
+    WriteRequest,
+    data_answer,
+    on_entries,
+    on_handle,
+    on_path,
+)
 from s3sftp.sftp.status import Status, ok_packet, status_packet
 
 _NAMES_BYTES = 32 * 1024
 """The approximate size of a NAME answer: a hundred entries or more, and small enough for every client."""
 _MAX_OFFSET = 1 << 63
 
-Prepare = Callable[[int, FieldReader], Request]
+Prepare = Callable[[int, FieldReader], Request | TransferRequest]
 
 
 class Operations:
@@ -56,7 +64,7 @@ class Operations:
             PacketType.EXTENDED: extensions.prepare,
         }
 
-    def prepare(self, kind: int, request_id: int, fields: FieldReader) -> Request:
+    def prepare(self, kind: int, request_id: int, fields: FieldReader) -> Request | TransferRequest:
         """Parse a request.
 
         Raises BadMessage: if fields are missing; Unsupported: if the type is unknown; StorageError: if a path
@@ -78,7 +86,7 @@ class Operations:
             raise InvalidRequest("neither reading nor writing was asked for")
 
         async def run() -> bytes:
-            with self._handles.place_for(directory=False):
+            with self._handles.reserve(directory=False):
                 opened = await self._open_file(path, flags, attributes, writes=writes)
             handle = self._handles.add(path, opened)
             return packet(PacketType.HANDLE, request_id, string(handle.wire))
@@ -117,46 +125,35 @@ class Operations:
         commits = isinstance(opened, OpenWriter)
         return Request(request_id, "CLOSE", run, tuple(claims), handle.path, handle=handle, commits=commits)
 
-    def _read(self, request_id: int, fields: FieldReader) -> Request:
+    def _read(self, request_id: int, fields: FieldReader) -> Request | TransferRequest:
         handle = self._handles.find(fields.view())
         opened = handle.opened
         offset = _checked(fields.u64())
         length = min(fields.u32(), self._options.max_read_bytes)
+        if isinstance(opened, OpenReader):
+            return ReadRequest(request_id, handle, opened, offset, length)
 
         async def run() -> Answer:
             if not isinstance(opened, OpenWriter):
                 raise InvalidRequest("not a file handle")
             return data_answer(request_id, [memoryview(await opened.read(offset, length))], length)
 
-        is_read = isinstance(opened, OpenReader)
-        return Request(
-            request_id,
-            "READ",
-            ReadRequest(request_id, opened, offset, length) if isinstance(opened, OpenReader) else run,
-            (on_handle(handle, exclusive=not is_read),),
-            handle.path,
-            handle=handle,
-            answer_bytes=length,
-        )
+        claims = (on_handle(handle, exclusive=True),)
+        return Request(request_id, "READ", run, claims, handle.path, handle=handle, answer_bytes=length)
 
-    def _write(self, request_id: int, fields: FieldReader) -> Request:
+    def _write(self, request_id: int, fields: FieldReader) -> Request | TransferRequest:
         handle = self._handles.find(fields.view())
         opened = handle.opened
         offset = _checked(fields.u64())
         data = fields.view()  # fields after it are ignored: some clients send more
+        if isinstance(opened, OpenWriter):
+            return WriteRequest(request_id, handle, opened, offset, data)
 
         async def run() -> bytes:
-            if not isinstance(opened, OpenWriter):
-                raise PermissionDenied("the file is not open for writing")
-            await opened.write(offset, data)
-            return ok_packet(request_id)
-
-        def at_once() -> bytes | None:
-            taken = isinstance(opened, OpenWriter) and opened.try_write(offset, data)
-            return ok_packet(request_id) if taken else None
+            raise PermissionDenied("the file is not open for writing")
 
         claims = (on_handle(handle, exclusive=True),)
-        return Request(request_id, "WRITE", run, claims, handle.path, handle=handle, at_once=at_once)
+        return Request(request_id, "WRITE", run, claims, handle.path, handle=handle)
 
     # ── attributes ──────────────────────────────────────────────────────────────────────────────────
 
@@ -202,7 +199,7 @@ class Operations:
 
         async def run() -> bytes:
             if isinstance(opened, OpenWriter):
-                await opened.set_attributes(new.size, *self._files.take(new))
+                await opened.set_attributes(new.size, *self._files.storable(new))
             elif new.size is not None:
                 raise PermissionDenied("the file is not open for writing")
             else:
@@ -220,7 +217,7 @@ class Operations:
         path = VirtualPath.parse(fields.string())
 
         async def run() -> bytes:
-            with self._handles.place_for(directory=True):
+            with self._handles.reserve(directory=True):
                 listing = await self._files.open_dir(path)
             return packet(PacketType.HANDLE, request_id, string(self._handles.add(path, listing).wire))
 

@@ -1,15 +1,142 @@
-"""A request from the client that has been parsed: how to run it and what it claims."""
+"""A request from the client that has been parsed: how to run it and what it claims.
+
+    Operations.prepare ─┬─► Request ─────────────────────► Scheduler ─► a task
+                        │                                     │
+                        └─► ReadRequest, WriteRequest ─► `queued`: the same request, which waits its turn
+                              └─► `answer_at_once`: no task and no claim
+
+Most READs and WRITEs need not wait. They are objects of their own, because making a `Request` for each would
+cost as much as parsing it.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from s3sftp.fs import VirtualPath
-from s3sftp.sftp.codec import Answer
+from s3sftp.fs import AwaitedRange, OpenReader, OpenWriter, VirtualPath
+from s3sftp.sftp.codec import Answer, data_packet
 from s3sftp.sftp.handles import Handle
-from s3sftp.sftp.read_request import ReadRequest
 from s3sftp.sftp.scheduler import Claim
+from s3sftp.sftp.status import Status, ok_packet, status_packet
+
+
+class TransferRequest:
+    """A READ or WRITE of an open file, which most of the time can be answered at once."""
+
+    __slots__ = ("handle", "request_id")
+    name: str
+    operation: str
+    """The operation that it counts as."""
+    is_read = False
+    target: VirtualPath | None = None
+    changes = False
+
+    def __init__(self, request_id: int, handle: Handle) -> None:
+        self.request_id = request_id
+        self.handle = handle
+
+    @property
+    def path(self) -> VirtualPath:
+        return self.handle.path
+
+    def answer_at_once(self) -> Answer | None:
+        """Run the request and return the answer. None: it would have to wait, and nothing was done."""
+        raise NotImplementedError
+
+    def queued(self) -> Request:
+        """The same request, to be scheduled."""
+        raise NotImplementedError
+
+
+class ReadRequest(TransferRequest):
+    """A READ of a file that is open for reading. It runs without a task, because many are in flight at once.
+
+    Once it is queued, `begin` starts it when the send buffer has room, and `answer` is called whenever bytes
+    arrive.
+    """
+
+    __slots__ = ("_awaited", "_length", "_offset", "opened")
+    name = "READ"
+    operation = "read"
+    is_read = True
+
+    def __init__(self, request_id: int, handle: Handle, opened: OpenReader, offset: int, length: int) -> None:
+        self.request_id = request_id
+        self.handle = handle
+        self.opened = opened
+        self._offset = offset
+        self._length = length
+        self._awaited: AwaitedRange | None = None
+
+    def answer_at_once(self) -> Answer | None:
+        views = self.opened.try_read(self._offset, self._length)
+        return None if views is None else data_answer(self.request_id, views, self._length)
+
+    def queued(self) -> Request:
+        handle = self.handle
+        claims = (on_handle(handle, exclusive=False),)
+        return Request(
+            self.request_id, self.name, self, claims, handle.path, handle=handle, answer_bytes=self._length
+        )
+
+    def begin(self) -> None:
+        """Make sure that the requested bytes are being fetched."""
+        self._awaited = self.opened.expect(self._offset, self._length)
+
+    def answer(self) -> Answer | None:
+        """The answer, or None if bytes are still missing.
+
+        Raises StorageError: if the bytes cannot be read. The READ has ended then.
+        """
+        if self._awaited is None:
+            if (answer := self.answer_at_once()) is not None:
+                return answer
+            self._awaited = self.opened.expect(self._offset, self._length)
+        views = self.opened.collect(self._awaited)
+        return None if views is None else data_answer(self.request_id, views, self._length)
+
+    def forget(self) -> None:
+        """Give the READ up: its bytes are no longer needed."""
+        if self._awaited is not None:
+            self.opened.forget(self._awaited)
+
+
+class WriteRequest(TransferRequest):
+    """A WRITE to a file that is open for writing."""
+
+    __slots__ = ("_data", "_offset", "_opened")
+    name = "WRITE"
+    operation = "write"
+
+    def __init__(
+        self, request_id: int, handle: Handle, opened: OpenWriter, offset: int, data: memoryview
+    ) -> None:
+        self.request_id = request_id
+        self.handle = handle
+        self._opened = opened
+        self._offset = offset
+        self._data = data
+
+    def answer_at_once(self) -> Answer | None:
+        return ok_packet(self.request_id) if self._opened.try_write(self._offset, self._data) else None
+
+    def queued(self) -> Request:
+        handle = self.handle
+        claims = (on_handle(handle, exclusive=True),)
+        return Request(
+            self.request_id,
+            self.name,
+            self._run,
+            claims,
+            handle.path,
+            handle=handle,
+            answer_at_once=self.answer_at_once,
+        )
+
+    async def _run(self) -> bytes:
+        await self._opened.write(self._offset, self._data)
+        return ok_packet(self.request_id)
 
 
 @dataclass(eq=False, slots=True)
@@ -24,19 +151,19 @@ class Request:
     `ReadRequest` runs without a task of its own, so that thousands of them can wait cheaply."""
     claims: tuple[Claim, ...] = ()
     path: VirtualPath | None = None
-    target: VirtualPath | None = None
-    """The new path of a rename."""
     handle: Handle | None = None
+    answer_at_once: Callable[[], Answer | None] | None = None
+    """Runs the request without waiting and returns the answer. None: nothing was done, call `run`."""
     answer_bytes: int = 0
     """The maximum size of the answer's data, in bytes."""
+    target: VirtualPath | None = None
+    """The new path of a rename."""
     packet_bytes: int = 0
     """The memory that the request itself takes while it waits, in bytes."""
     came_at: float = 0.0
-    """When the request was admitted, on the event loop's clock."""
+    """When the request arrived, on the event loop's clock."""
     changes: bool = False
     """The request changes names or attributes in the storage, so it is logged at level info."""
-    at_once: Callable[[], Answer | None] | None = None
-    """Runs the request without waiting and returns the answer. None: nothing was done, call `run`."""
     commits: bool = False
     """The request is the CLOSE of an upload: once it has arrived, a lost connection does not cancel it."""
 
@@ -44,6 +171,13 @@ class Request:
     def is_read(self) -> bool:
         """Whether the request is a READ of a file that is open for reading."""
         return isinstance(self.run, ReadRequest)
+
+
+def data_answer(request_id: int, views: list[memoryview], length: int) -> Answer:
+    """DATA, or EOF if a READ of `length` bytes, more than 0, found none."""
+    if not any(views) and length:
+        return status_packet(request_id, Status.EOF)
+    return data_packet(request_id, views)
 
 
 def on_path(path: VirtualPath, *, exclusive: bool) -> Claim:

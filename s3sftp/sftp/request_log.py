@@ -1,4 +1,15 @@
-"""Logs the requests of one session, and provides the attributes of their spans."""
+"""Logs the requests of one session, and provides the attributes of their spans.
+
+A failed request is logged at the level of its kind:
+
+warning  the storage failed or timed out; something is busy, at its limit or out of space
+info     OPEN, and requests that change names or times; whatever rights and rules refuse; a bad
+         path
+debug    "no such file" of requests that only look: clients ask before they act
+         MKDIR of a directory that exists: `mkdir -p` relies on it
+         extensions and links that are not supported: clients try them and carry on
+         READ, WRITE and CLOSE of a file, whose transfer has an event of its own
+"""
 
 from __future__ import annotations
 
@@ -8,10 +19,10 @@ import sys
 import time
 from typing import Any
 
+from s3sftp import errors
 from s3sftp.backends import Session
 from s3sftp.errors import StorageError
-from s3sftp.sftp.failure_log_level import failure_log_level
-from s3sftp.sftp.request import Request
+from s3sftp.sftp.request import Request, TransferRequest
 from s3sftp.sftp.status import Status, status_of, status_packet
 from s3sftp.telemetry import Costs, get_logger, is_tracing
 from s3sftp.telemetry.log_throttle import BurstAllowance
@@ -23,6 +34,9 @@ _AT_ONCE = 20
 """Failures of one session that are logged one by one. After that one in `_SECONDS_FOR_ONE` seconds is logged,
 because a client without any rights may ask for thousands of files."""
 _SECONDS_FOR_ONE = 10.0
+_OF_TRANSFERS = frozenset({"READ", "WRITE", "CLOSE", "fsync"})
+_TRIED_BY_HABIT = frozenset({"READLINK", "EXTENDED"})
+_OF_STORAGE = (errors.StorageFailure, errors.TimedOut, errors.Busy, errors.NoSpace)
 
 
 class RequestLog:
@@ -31,12 +45,14 @@ class RequestLog:
     def __init__(self, session: Session) -> None:
         self._session = session
         self._allowance = BurstAllowance(_AT_ONCE, _SECONDS_FOR_ONE)
-        self.tells_reads = is_tracing() or _log.is_enabled_for(logging.DEBUG)
-        """Whether each READ is logged or traced. Tracing and log level are fixed when the server starts."""
+        self.is_tracing = is_tracing()
+        """Whether requests are traced. Tracing and log level are fixed when the server starts."""
+        self.logs_reads = self.is_tracing or _log.is_enabled_for(logging.DEBUG)
+        """Whether each READ is logged or traced."""
 
-    def attributes(self, request: Request) -> dict[str, str]:
+    def attributes(self, request: Request | TransferRequest) -> dict[str, str]:
         """The attributes of a request's span; empty, to save the work, if tracing is off."""
-        if not is_tracing():
+        if not self.is_tracing:
             return {}
         return {
             "sftp.path": str(request.path or ""),
@@ -44,20 +60,22 @@ class RequestLog:
             "session.id": self._session.session_id,
         }
 
-    def tell(self, request: Request, costs: Costs, error: StorageError | None = None) -> None:
+    def log(
+        self, request: Request | TransferRequest, costs: Costs, error: StorageError | None = None
+    ) -> None:
         """Log a request that has ended."""
         if error is not None:
-            self._tell_failed(error, _fields(request), request.changes, costs)
+            self._log_failed(error, _fields(request), request.changes, costs)
             return
         level = logging.INFO if request.changes else logging.DEBUG
         if _log.is_enabled_for(level):
             _log.log(level, "request.completed", **_fields(request), **_cost(costs), **self._whose())
 
-    def tell_refused(self, name: str, path: bytes, error: StorageError) -> None:
+    def log_refused(self, name: str, path: bytes, error: StorageError) -> None:
         """Log a request that was refused before it was admitted, with the path as the client sent it."""
-        self._tell_failed(error, {"request": name, "path": path}, changes=False, costs=None)
+        self._log_failed(error, {"request": name, "path": path}, changes=False, costs=None)
 
-    def _tell_failed(
+    def _log_failed(
         self, error: StorageError, fields: dict[str, Any], changes: bool, costs: Costs | None
     ) -> None:
         level = failure_log_level(fields["request"], error, changes=changes)
@@ -89,7 +107,7 @@ class RequestLog:
     def _whose(self) -> dict[str, str]:
         return {"user": self._session.user, "session": self._session.session_id}
 
-    def answer_to_the_unforeseen(self, request_id: int, name: str) -> bytes:
+    def answer_to_unexpected(self, request_id: int, name: str) -> bytes:
         """Log an unexpected exception and return the answer, which contains only a reference to the log line.
 
         Must be called while the exception is handled. An exception that fails an upload fails each request
@@ -112,10 +130,28 @@ class RequestLog:
         return status_packet(request_id, Status.FAILURE, text)
 
 
-def _fields(request: Request) -> dict[str, Any]:
+def _fields(request: Request | TransferRequest) -> dict[str, Any]:
     target = {"target": str(request.target)} if request.target else {}
     return {"request": request.name, "path": str(request.path or "")} | target
 
 
 def _cost(costs: Costs | None) -> dict[str, Any]:
     return {} if costs is None else {"s3_requests": dict(costs.requests)}
+
+
+def failure_log_level(name: str, error: errors.StorageError, *, changes: bool) -> int:
+    """The log level of a request's failure. `changes`: the request changes what is stored."""
+    if name in _OF_TRANSFERS or _is_habit(name, error, changes=changes):
+        return logging.DEBUG
+    return logging.WARNING if isinstance(error, _OF_STORAGE) and error.rule is None else logging.INFO
+
+
+def _is_habit(name: str, error: errors.StorageError, *, changes: bool) -> bool:
+    """Whether clients send such requests routinely and expect them to fail."""
+    if error.rule is not None:
+        return False
+    if isinstance(error, errors.NotFound | errors.NotADirectory):
+        return name != "OPEN" and not changes
+    if isinstance(error, errors.AlreadyExists):
+        return name == "MKDIR"
+    return isinstance(error, errors.Unsupported) and name in _TRIED_BY_HABIT

@@ -9,13 +9,11 @@ from contextlib import suppress
 
 from s3sftp.backends import Session
 from s3sftp.errors import StorageError
-from s3sftp.runtime.cancellation import is_own_cancellation
+from s3sftp.runtime.cancellation import StrayCancellationGuard
 from s3sftp.sftp.codec import Answer
 from s3sftp.sftp.options import SftpOptions
-from s3sftp.sftp.ordered_reads import OrderedReads
-from s3sftp.sftp.read_queue import ReadQueue
-from s3sftp.sftp.read_request import ReadRequest
-from s3sftp.sftp.request import Request
+from s3sftp.sftp.ordered_reads import OrderedReads, ReadQueue
+from s3sftp.sftp.request import ReadRequest, Request, TransferRequest
 from s3sftp.sftp.request_log import RequestLog
 from s3sftp.sftp.request_metrics import RequestMetrics, operation_of
 from s3sftp.sftp.scheduler import ScheduledRequest, Scheduler
@@ -24,6 +22,9 @@ from s3sftp.sftp.status import error_packet
 from s3sftp.telemetry import Costs, charging, span
 
 Run = Callable[[], Awaitable[Answer]]
+_cancelled_is_failed = StrayCancellationGuard(
+    lambda: RuntimeError("the request was cancelled by something of its own")
+)
 
 
 class RequestRunner:
@@ -33,23 +34,23 @@ class RequestRunner:
         self,
         session: Session,
         options: SftpOptions,
-        outbox: SendQueue,
+        send_queue: SendQueue,
         answered: RequestMetrics,
-        went_on: Callable[[], None],
+        on_progress: Callable[[], None],
     ) -> None:
-        """`went_on` is called after a request has ended, when there may be room for another."""
+        """`on_progress` is called after a request has ended, when there may be room for another."""
         self._options = options
-        self._outbox = outbox
+        self._send_queue = send_queue
         self._answered = answered
         self._clock = asyncio.get_running_loop().time
-        self._went_on = went_on
+        self._on_progress = on_progress
         self._schedule = Scheduler()
         self._waiting: dict[ScheduledRequest, Request] = {}
         self._tasks: dict[asyncio.Task[None], tuple[ScheduledRequest, Request]] = {}
         self._reads = ReadQueue()
         self._log = RequestLog(session)
-        self.tells_reads = self._log.tells_reads
-        self._begun = OrderedReads(self._log, self._read_ended, went_on)
+        self._logs_reads = self._log.logs_reads
+        self._ordered_reads = OrderedReads(self._log, self._read_ended, on_progress)
         self._stopping = False
         self._wanted: set[ScheduledRequest] = set()
         """The requests that continue although the session ends."""
@@ -73,19 +74,35 @@ class RequestRunner:
             and self._received_bytes < self._options.receive_buffer_bytes
         )
 
-    def admit(self, request: Request, packet_bytes: int) -> None:
-        """Run a request after the earlier ones that its claims conflict with. `packet_bytes` is its size."""
-        ticket = self._schedule.admit(*request.claims)
+    def accept(self, request: Request | TransferRequest, packet_bytes: int, came_at: float) -> None:
+        """Answer a request at once, or admit it.
+
+        `packet_bytes` is its size; it arrived at `came_at` on the event loop's clock. READs that are logged
+        or traced are always queued.
+        """
+        if isinstance(request, TransferRequest):
+            if not (request.handle.pending or (self._logs_reads and request.is_read)):
+                answer = self._try_at_once(request, request.answer_at_once)
+                if answer is not None:
+                    self._answered.count(request.operation, answer, self._clock() - came_at)
+                    self._send_queue.put(answer)
+                    return
+            request = request.queued()
         request.packet_bytes = packet_bytes
-        request.came_at = self._clock()
-        self._received_bytes += packet_bytes
+        request.came_at = came_at
+        self.admit(request)
+
+    def admit(self, request: Request) -> None:
+        """Run a request after the earlier ones that its claims conflict with."""
+        scheduled = self._schedule.admit(*request.claims)
+        self._received_bytes += request.packet_bytes
         self._others += not request.is_read
         if request.handle is not None:
             request.handle.pending += 1
-        if ticket.ready:
-            self._start(ticket, request)
+        if scheduled.ready:
+            self._start(scheduled, request)
         else:
-            self._waiting[ticket] = request
+            self._waiting[scheduled] = request
 
     @property
     def has_commits(self) -> bool:
@@ -101,13 +118,15 @@ class RequestRunner:
         """
         self._wanted = self._for_commits()
         self._stopping = True
-        self._begun.give_up()
-        for task, (ticket, _) in list(self._tasks.items()):
-            if ticket not in self._wanted:
+        self._ordered_reads.give_up()
+        for task, (scheduled, _) in list(self._tasks.items()):
+            if scheduled not in self._wanted:
                 task.cancel()
         with suppress(TimeoutError):
             async with asyncio.timeout_at(deadline):
-                while wanted := [task for task, (ticket, _) in self._tasks.items() if ticket in self._wanted]:
+                while wanted := [
+                    task for task, (scheduled, _) in self._tasks.items() if scheduled in self._wanted
+                ]:
                     await asyncio.wait(wanted, return_when=asyncio.FIRST_COMPLETED)
         self._wanted.clear()
         for task in list(self._tasks):
@@ -120,16 +139,16 @@ class RequestRunner:
         """The CLOSEs of uploads that have arrived, and all requests that they wait for."""
         live = dict(self._tasks.values()) | self._waiting
         before: defaultdict[ScheduledRequest, list[ScheduledRequest]] = defaultdict(list)
-        for ticket in live:
-            for follower in ticket.followers:
-                before[follower].append(ticket)
+        for scheduled in live:
+            for follower in scheduled.followers:
+                before[follower].append(scheduled)
         wanted: set[ScheduledRequest] = set()
-        found = [ticket for ticket, request in live.items() if request.commits]
+        found = [scheduled for scheduled, request in live.items() if request.commits]
         while found:
-            ticket = found.pop()
-            if ticket not in wanted:
-                wanted.add(ticket)
-                found += before[ticket]
+            scheduled = found.pop()
+            if scheduled not in wanted:
+                wanted.add(scheduled)
+                found += before[scheduled]
         return wanted
 
     def start_reads(self) -> None:
@@ -150,58 +169,60 @@ class RequestRunner:
     @property
     def _answer_bytes(self) -> int:
         """Bytes of the answers that have not been sent, including those reserved for running requests."""
-        return self._reserved_bytes + self._outbox.unsent_bytes
+        return self._reserved_bytes + self._send_queue.unsent_bytes
 
-    def _start(self, ticket: ScheduledRequest, request: Request) -> None:
+    def _start(self, scheduled: ScheduledRequest, request: Request) -> None:
         if request.is_read:
-            self._reads.add(ticket, request)
+            self._reads.add(scheduled, request)
             self.start_reads()
         else:
-            self._begin(ticket, request)
+            self._begin(scheduled, request)
 
-    def _begin(self, ticket: ScheduledRequest, request: Request) -> None:
+    def _begin(self, scheduled: ScheduledRequest, request: Request) -> None:
         self._reserved_bytes += request.answer_bytes
         if isinstance(request.run, ReadRequest):
-            self._begun.begin(ticket, request, request.run)
+            self._ordered_reads.begin(scheduled, request, request.run)
             return
-        task = asyncio.create_task(self._run(ticket, request, request.run))
-        self._tasks[task] = (ticket, request)
+        task = asyncio.create_task(self._run(scheduled, request, request.run))
+        self._tasks[task] = (scheduled, request)
         task.add_done_callback(lambda done: self._tasks.pop(done, None))
 
-    async def _run(self, ticket: ScheduledRequest, request: Request, run: Run) -> None:
+    async def _run(self, scheduled: ScheduledRequest, request: Request, run: Run) -> None:
         try:
             try:
                 answer = await self._answer(request, run)
             except Exception:  # of the span or the log around it: the client always gets an answer
-                answer = self.answer_to_the_unforeseen(request.request_id, request.name)
+                answer = self.answer_to_unexpected(request.request_id, request.name)
             self._put(request, answer)
         finally:
-            self._leave(ticket, request)
-        self._went_on()
+            self._leave(scheduled, request)
+        self._on_progress()
 
-    def _read_ended(self, ticket: ScheduledRequest, request: Request, answer: Answer | None) -> None:
+    def _read_ended(self, scheduled: ScheduledRequest, request: Request, answer: Answer | None) -> None:
         if answer is not None:
             self._put(request, answer)
-        self._leave(ticket, request)
+        self._leave(scheduled, request)
 
     def _put(self, request: Request, answer: Answer) -> None:
         self._answered.count(operation_of(request.name), answer, self._clock() - request.came_at)
-        self._outbox.put(answer)
+        self._send_queue.put(answer)
 
-    def _leave(self, ticket: ScheduledRequest, request: Request) -> None:
+    def _leave(self, scheduled: ScheduledRequest, request: Request) -> None:
         """End a request, and start those that waited for it, in the order of their arrival."""
-        ready = deque(self._end(ticket, request))
+        ready = deque(self._end(scheduled, request))
         while ready:
             following = ready.popleft()
             if self._stopping and following not in self._wanted:
                 continue
             waited = self._waiting.pop(following)
-            if self._answer_at_once(waited):
+            at_once = waited.answer_at_once
+            if at_once is not None and (answer := self._try_at_once(waited, at_once)) is not None:
+                self._put(waited, answer)
                 ready.extend(self._end(following, waited))
             else:
                 self._start(following, waited)
 
-    def _end(self, ticket: ScheduledRequest, request: Request) -> list[ScheduledRequest]:
+    def _end(self, scheduled: ScheduledRequest, request: Request) -> list[ScheduledRequest]:
         """Release what a request has reserved. Returns the scheduled requests that became ready."""
         self._reserved_bytes -= request.answer_bytes
         self._received_bytes -= request.packet_bytes
@@ -210,46 +231,46 @@ class RequestRunner:
             self._reads.ended(request)
         if request.handle is not None:
             request.handle.pending -= 1
-        return self._schedule.finish(ticket)
+        return self._schedule.finish(scheduled)
 
-    def _answer_at_once(self, request: Request) -> bool:
-        """Answer a request without a task if it can run without waiting. Returns whether it was answered."""
-        if request.at_once is None:
-            return False
+    def _try_at_once(
+        self, request: Request | TransferRequest, at_once: Callable[[], Answer | None]
+    ) -> Answer | None:
+        """Run a request without a task if it need not wait. Returns the answer, else None."""
         try:
+            if not self._log.is_tracing:
+                return at_once()
             with span(f"sftp.{request.name}", self._log.attributes(request)):
-                answer = request.at_once()
+                return at_once()
+        except StorageError as error:
+            self._log.log(request, Costs(), error)
+            return error_packet(request.request_id, error)
         except Exception:
-            answer = self.answer_to_the_unforeseen(request.request_id, request.name)
-        if answer is None:
-            return False
-        self._put(request, answer)
-        return True
+            return self.answer_to_unexpected(request.request_id, request.name)
 
     async def _answer(self, request: Request, run: Run) -> Answer:
         """Run a request. Every exception becomes a status, except the cancellation of this task."""
         traced = span(f"sftp.{request.name}", self._log.attributes(request))
         with traced as current, charging(Costs()) as costs:
             try:
-                answer = await run()
+                with _cancelled_is_failed:
+                    answer = await run()
             except StorageError as error:
                 current.record_exception(error)
-                self._log.tell(request, costs, error)
+                self._log.log(request, costs, error)
                 return error_packet(request.request_id, error)
-            except (Exception, asyncio.CancelledError) as error:
-                if isinstance(error, asyncio.CancelledError) and is_own_cancellation():
-                    raise
+            except Exception as error:
                 current.record_exception(error)
-                return self.answer_to_the_unforeseen(request.request_id, request.name)
+                return self.answer_to_unexpected(request.request_id, request.name)
             finally:
                 current.set_attribute("s3sftp.s3_requests", costs.total())
-        self._log.tell(request, costs)
+        self._log.log(request, costs)
         return answer
 
-    def tell_refused(self, name: str, path: bytes, error: StorageError) -> None:
-        """Log a request that was not admitted, see `RequestLog.tell_refused`."""
-        self._log.tell_refused(name, path, error)
+    def log_refused(self, name: str, path: bytes, error: StorageError) -> None:
+        """Log a request that was not admitted, see `RequestLog.log_refused`."""
+        self._log.log_refused(name, path, error)
 
-    def answer_to_the_unforeseen(self, request_id: int, name: str) -> bytes:
-        """Log an unexpected exception and return the answer, see `RequestLog.answer_to_the_unforeseen`."""
-        return self._log.answer_to_the_unforeseen(request_id, name)
+    def answer_to_unexpected(self, request_id: int, name: str) -> bytes:
+        """Log an unexpected exception and return the answer, see `RequestLog.answer_to_unexpected`."""
+        return self._log.answer_to_unexpected(request_id, name)

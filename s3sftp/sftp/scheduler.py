@@ -81,28 +81,28 @@ class Scheduler:
     def admit(self, *claims: Claim) -> ScheduledRequest:
         """Add a request at the end. It is ready at once, or the `finish` of another one returns it later."""
         self._last_number += 1
-        ticket = ScheduledRequest(claims, self._last_number)
+        scheduled = ScheduledRequest(claims, self._last_number)
         earlier: dict[ScheduledRequest, None] = {}
         for claim in claims:
             earlier.update(dict.fromkeys(self._earlier(claim)))
-        ticket.wait_for(earlier)
+        scheduled.wait_for(earlier)
         for claim in claims:
-            self._add(claim, ticket)
+            self._add(claim, scheduled)
         self._count += 1
-        return ticket
+        return scheduled
 
-    def finish(self, ticket: ScheduledRequest) -> list[ScheduledRequest]:
+    def finish(self, scheduled: ScheduledRequest) -> list[ScheduledRequest]:
         """Remove a request. Returns the requests that became ready, in the order of arrival."""
-        for claim in ticket.claims:
+        for claim in scheduled.claims:
             if claim.handle is None:
-                self._paths.discard(claim.path, ticket)
-            elif (line := self._handles.get(claim.handle)) is not None and line.discard(ticket):
+                self._paths.discard(claim.path, scheduled)
+            elif (line := self._handles.get(claim.handle)) is not None and line.discard(scheduled):
                 del self._handles[claim.handle]
         self._count -= 1
-        return self._done(ticket)
+        return self._done(scheduled)
 
-    def _done(self, ticket: ScheduledRequest) -> list[ScheduledRequest]:
-        done, ready = [ticket], []
+    def _done(self, scheduled: ScheduledRequest) -> list[ScheduledRequest]:
+        done, ready = [scheduled], []
         for each in done:
             for follower in each.followers:
                 follower.blockers -= 1
@@ -126,11 +126,11 @@ class Scheduler:
             return ()
         return line.all() if claim.exclusive else line.alone()
 
-    def _add(self, claim: Claim, ticket: ScheduledRequest) -> None:
+    def _add(self, claim: Claim, scheduled: ScheduledRequest) -> None:
         if claim.handle is None:
-            self._paths.add(claim, ticket)
+            self._paths.add(claim, scheduled)
         else:
-            self._handles.setdefault(claim.handle, _Line()).add(ticket, exclusive=claim.exclusive)
+            self._handles.setdefault(claim.handle, _Line()).add(scheduled, exclusive=claim.exclusive)
 
 
 class _Line:
@@ -148,18 +148,18 @@ class _Line:
     def alone(self) -> tuple[ScheduledRequest, ...]:
         return () if self._alone is None else (self._alone,)
 
-    def add(self, ticket: ScheduledRequest, *, exclusive: bool) -> None:
+    def add(self, scheduled: ScheduledRequest, *, exclusive: bool) -> None:
         if exclusive:
-            self._alone = ticket
+            self._alone = scheduled
             self._sharing.clear()
         else:
-            self._sharing[ticket] = None
+            self._sharing[scheduled] = None
 
-    def discard(self, ticket: ScheduledRequest) -> bool:
+    def discard(self, scheduled: ScheduledRequest) -> bool:
         """Remove a request, if it has not been dropped. Returns whether no claim is left."""
-        if self._alone is ticket:
+        if self._alone is scheduled:
             self._alone = None
-        self._sharing.pop(ticket, None)
+        self._sharing.pop(scheduled, None)
         return self._alone is None and not self._sharing
 
 
@@ -186,7 +186,7 @@ class _Paths:
         elif claim.entries:
             yield from self._changes_in(path)
 
-    def add(self, claim: Claim, ticket: ScheduledRequest) -> None:
+    def add(self, claim: Claim, scheduled: ScheduledRequest) -> None:
         path = claim.path
         if claim.exclusive:
             for below in self._from(path):
@@ -196,16 +196,16 @@ class _Paths:
             line = self._lines[path] = _Line()
             insort(self._order, path)
             self._depths[len(path)] += 1
-        line.add(ticket, exclusive=claim.exclusive)
+        line.add(scheduled, exclusive=claim.exclusive)
         if claim.exclusive:
             for _, later in self._barriers_above(path):
-                later[ticket] = None
+                later[scheduled] = None
 
-    def discard(self, path: PathNames, ticket: ScheduledRequest) -> None:
+    def discard(self, path: PathNames, scheduled: ScheduledRequest) -> None:
         """Remove a request, if it has not been dropped."""
         for _, later in self._barriers_above(path):
-            later.pop(ticket, None)
-        if (line := self._lines.get(path)) is not None and line.discard(ticket):
+            later.pop(scheduled, None)
+        if (line := self._lines.get(path)) is not None and line.discard(scheduled):
             self._drop(path)
 
     def passed(self, barrier: ScheduledRequest) -> None:

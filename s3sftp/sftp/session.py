@@ -1,7 +1,7 @@
 """Serves one SFTP session on an SSH channel: parses requests, runs them and sends the answers.
 
     data_received ─► PacketReader ─► Operations.prepare ─► RequestRunner ─► answer ─► SendQueue ─► channel
-                      │           READs and WRITEs that need not wait are answered at once ──┘
+                      │                                     └ at once, if the request need not wait
                       └ backpressure: while too much runs or waits to be sent, the session stops reading
 
 Running requests, buffered bytes in either direction and handles are bounded. Whenever the session ends,
@@ -14,19 +14,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from contextlib import AbstractContextManager, suppress
+from contextlib import suppress
 from functools import partial
 from math import inf
 from typing import Any
 
 import asyncssh
-from opentelemetry.trace import Span
 
 from s3sftp.errors import InvalidRequest, StorageError
-from s3sftp.fs import FailureReason, FileSystem, OpenDirectory, OpenReader, OpenWriter
+from s3sftp.fs import FailureReason, FileSystem, OpenDirectory, OpenWriter
 from s3sftp.sftp.codec import (
     PACKET_OVERHEAD,
-    Answer,
     BadMessage,
     BadPacket,
     FieldReader,
@@ -40,18 +38,17 @@ from s3sftp.sftp.handles import Handle, HandleTable
 from s3sftp.sftp.operations import Operations
 from s3sftp.sftp.options import SftpOptions
 from s3sftp.sftp.quickack import quickack
-from s3sftp.sftp.read_request import data_answer
 from s3sftp.sftp.request_metrics import RequestMetrics, operation_of_packet
 from s3sftp.sftp.request_runner import RequestRunner
 from s3sftp.sftp.send_queue import SendQueue
-from s3sftp.sftp.status import Status, error_packet, ok_packet, status_packet
-from s3sftp.telemetry import get_logger, is_tracing, span
+from s3sftp.sftp.status import Status, error_packet, status_packet
+from s3sftp.telemetry import get_logger
 
 _log = get_logger(__name__)
 
 _SLICE_SECONDS = 0.01
 """How long a session may process requests before it yields to other sessions."""
-_LOOK_SECONDS = 60.0
+_CHECK_SECONDS = 60.0
 _NAMES = {int(kind): kind.name for kind in PacketType}
 _OF_PATHS = frozenset(
     {
@@ -80,12 +77,12 @@ class SftpSession(asyncssh.SSHServerSession[bytes]):
         self._handles = HandleTable(options.max_handles, options.max_directories, files.shared.metrics)
         self._answered = RequestMetrics(files.shared.metrics)
         self._operations = Operations(files, self._handles, options)
-        self._inbox = PacketReader(max(options.max_read_bytes, options.max_write_bytes) + PACKET_OVERHEAD)
-        self._outbox = SendQueue(self._touch)
-        self._runner = RequestRunner(files.session, options, self._outbox, self._answered, self._go_on)
+        self._reader = PacketReader(max(options.max_read_bytes, options.max_write_bytes) + PACKET_OVERHEAD)
+        self._send_queue = SendQueue(self._touch)
+        self._runner = RequestRunner(files.session, options, self._send_queue, self._answered, self._continue)
         self._socket: Any = None
         self._reading_paused = False
-        self._pumping = False
+        self._accepting = False
         self._yielding = False
         self._turn_is_due = False
         self._stalled = False
@@ -102,7 +99,7 @@ class SftpSession(asyncssh.SSHServerSession[bytes]):
     # ── what asyncssh calls ─────────────────────────────────────────────────────────────────────────
 
     def connection_made(self, chan: asyncssh.SSHServerChannel[bytes]) -> None:
-        self._outbox.channel = chan
+        self._send_queue.channel = chan
         self._socket = chan.get_extra_info("socket")
         self._touch()
         self._schedule_watch()
@@ -117,38 +114,38 @@ class SftpSession(asyncssh.SSHServerSession[bytes]):
             self._end_soon("extended data on the channel", 1, FailureReason.PROTOCOL_ERROR)
             return
         self._touch()
-        before = self._inbox.packets
-        self._inbox.feed(data)
-        self._pump()
-        if self._inbox.packets == before:  # a request is still incomplete, so no answer is due
+        before = self._reader.packets
+        self._reader.feed(data)
+        self._accept_packets()
+        if self._reader.packets == before:  # a request is still incomplete, so no answer is due
             quickack(self._socket)
 
     def eof_received(self) -> bool:
         self._input_ended = True
-        self._pump()
+        self._accept_packets()
         return True  # the channel stays open for the remaining answers
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._outbox.channel = None
+        self._send_queue.channel = None
         if exc:
             self._end_soon("connection lost", None, FailureReason.CONNECTION_LOST)
         else:
             self._end_soon("channel closed", None, FailureReason.CLIENT_CLOSED)
 
     def pause_writing(self) -> None:
-        self._outbox.channel_full = True
+        self._send_queue.channel_full = True
 
     def resume_writing(self) -> None:
-        self._outbox.channel_full = False
-        self._go_on()
+        self._send_queue.channel_full = False
+        self._continue()
 
     def transport_paused(self) -> None:
         """Stop sending, because the connection's socket buffer is over its high-water mark."""
-        self._outbox.transport_full = True
+        self._send_queue.transport_full = True
 
     def transport_resumed(self) -> None:
-        self._outbox.transport_full = False
-        self._go_on()
+        self._send_queue.transport_full = False
+        self._continue()
 
     # ── what the application calls ──────────────────────────────────────────────────────────────────
 
@@ -163,7 +160,7 @@ class SftpSession(asyncssh.SSHServerSession[bytes]):
 
         If files are open and requests wait for room, a CLOSE may be among those.
         """
-        has_backlog = self._handles.files and (self._reading_paused or len(self._inbox))
+        has_backlog = self._handles.files and (self._reading_paused or len(self._reader))
         may_commit = self._runner.has_commits or has_backlog
         return self._options.close_timeout.total_seconds() if may_commit else 0.0
 
@@ -178,18 +175,18 @@ class SftpSession(asyncssh.SSHServerSession[bytes]):
 
     # ── requests ────────────────────────────────────────────────────────────────────────────────────
 
-    def _pump(self) -> None:
-        """Take requests from the inbox as long as the limits allow."""
-        if self._pumping:
+    def _accept_packets(self) -> None:
+        """Accept the received packets as long as the limits allow."""
+        if self._accepting:
             return
-        self._pumping = True
+        self._accepting = True
         clock = self._loop.time
         came_at = clock()
         slice_end = came_at + _SLICE_SECONDS
         had_room = True
         try:
             while self._ending is None and (had_room := self._has_room):
-                packet = self._inbox.next()
+                packet = self._reader.next()
                 if packet is None:
                     break
                 self._accept(packet, came_at)
@@ -202,11 +199,11 @@ class SftpSession(asyncssh.SSHServerSession[bytes]):
             _log.exception("session.crashed", session=self._files.session.session_id)
             self._end_soon("internal error", 1, FailureReason.INTERNAL_ERROR)
         finally:
-            self._pumping = False
-        self._outbox.flush()
+            self._accepting = False
+        self._send_queue.flush()
         if self._runner.may_start_reads or (not had_room and self._has_room):
             self._take_turn_soon()  # the answers have left, so no callback would continue
-        self._steer_reading()
+        self._apply_backpressure()
         self._end_if_through()
 
     def _let_others_go_first(self) -> None:
@@ -222,14 +219,14 @@ class SftpSession(asyncssh.SSHServerSession[bytes]):
 
     def _take_turn(self) -> None:
         self._turn_is_due = self._yielding = False
-        self._go_on()
+        self._continue()
 
     @property
     def _has_room(self) -> bool:
         """Whether the limits allow another request."""
         if self._yielding:
             return False
-        return self._runner.has_room and self._outbox.unsent_bytes < self._options.send_buffer_bytes
+        return self._runner.has_room and self._send_queue.unsent_bytes < self._options.send_buffer_bytes
 
     def _accept(self, packet: bytes, came_at: float) -> None:
         kind = packet[0]
@@ -241,10 +238,8 @@ class SftpSession(asyncssh.SSHServerSession[bytes]):
             raise BadPacket("INIT twice" if kind == PacketType.INIT else "no request id")
         request_id = fields.u32()
         try:
-            answer = self._answer_at_once(kind, request_id, packet)
-            if answer is None:
-                self._runner.admit(self._operations.prepare(kind, request_id, fields), len(packet))
-                return
+            request = self._operations.prepare(kind, request_id, fields)
+            self._runner.accept(request, len(packet), came_at)
         except BadMessage as reason:
             self._note_refused(kind, packet, InvalidRequest(str(reason)))
             answer = status_packet(request_id, Status.BAD_MESSAGE, str(reason))
@@ -252,13 +247,15 @@ class SftpSession(asyncssh.SSHServerSession[bytes]):
             self._note_refused(kind, packet, error)
             answer = error_packet(request_id, error)
         except Exception:
-            answer = self._runner.answer_to_the_unforeseen(request_id, f"type {kind}")
+            answer = self._runner.answer_to_unexpected(request_id, f"type {kind}")
+        else:
+            return
         self._answered.count(operation_of_packet(kind, packet), answer, self._loop.time() - came_at)
-        self._outbox.put(answer)
+        self._send_queue.put(answer)
 
     def _note_refused(self, kind: int, packet: bytes, error: StorageError) -> None:
         """Log a refused request. A refused WRITE also fails its upload, which must not commit without it."""
-        self._runner.tell_refused(*_name_and_path(kind, packet), error)
+        self._runner.log_refused(*_name_and_path(kind, packet), error)
         if kind == PacketType.WRITE:
             with suppress(BadMessage, StorageError):
                 fields = FieldReader(packet)
@@ -274,45 +271,18 @@ class SftpSession(asyncssh.SSHServerSession[bytes]):
         if fields.u32() < 3:
             raise BadPacket("the client speaks a version before 3")
         self._initialized = True
-        self._outbox.put(version_packet(ANNOUNCED))
+        self._send_queue.put(version_packet(ANNOUNCED))
 
-    def _answer_at_once(self, kind: int, request_id: int, packet: bytes) -> Answer | None:
-        """Answer a READ of bytes in memory, or a WRITE that there is room for, without a task; else None."""
-        if kind not in (PacketType.READ, PacketType.WRITE):
-            return None
-        fields = FieldReader(packet)
-        fields.u32()
-        handle = self._handles.find(fields.view())
-        offset = fields.u64()
-        if handle.pending or offset >= 1 << 63:
-            return None
-        opened = handle.opened
-        if kind == PacketType.READ and isinstance(opened, OpenReader):
-            length = min(fields.u32(), self._options.max_read_bytes)
-            views = None if self._runner.tells_reads else opened.try_read(offset, length)
-            return None if views is None else data_answer(request_id, views, length)
-        if kind == PacketType.WRITE and isinstance(opened, OpenWriter):
-            data = fields.view()
-            with self._span_of(handle):
-                taken = opened.try_write(offset, data)
-            return ok_packet(request_id) if taken else None
-        return None
-
-    def _span_of(self, handle: Handle) -> AbstractContextManager[Span]:
-        """The span of a WRITE that is answered at once. Has no attributes if tracing is off, to save the
-        work."""
-        return span("sftp.WRITE", {"sftp.path": str(handle.path)} if is_tracing() else None)
-
-    def _go_on(self) -> None:
+    def _continue(self) -> None:
         """Continue after a request has ended or bytes have been sent, when there may be room."""
         self._touch()
-        self._outbox.flush()
+        self._send_queue.flush()
         self._runner.start_reads()
-        self._pump()
+        self._accept_packets()
 
-    def _steer_reading(self) -> None:
+    def _apply_backpressure(self) -> None:
         """Pause reading from the channel while there is no room, so that its window closes."""
-        channel = self._outbox.channel
+        channel = self._send_queue.channel
         if channel is None or self._ending is not None:
             return
         has_room = self._has_room
@@ -324,20 +294,20 @@ class SftpSession(asyncssh.SSHServerSession[bytes]):
             self._loop.call_soon(self._resume_reading)
 
     def _resume_reading(self) -> None:
-        if self._outbox.channel is not None and not self._reading_paused:
-            self._outbox.channel.resume_reading()
+        if self._send_queue.channel is not None and not self._reading_paused:
+            self._send_queue.channel.resume_reading()
 
     # ── the end ─────────────────────────────────────────────────────────────────────────────────────
 
     def _end_if_through(self) -> None:
-        if self._input_ended and not len(self._runner) and not self._outbox and not self._turn_is_due:
+        if self._input_ended and not len(self._runner) and not self._send_queue and not self._turn_is_due:
             self._end_soon("client finished", 0, FailureReason.CLIENT_CLOSED)
 
     async def _stop(self, reason: str) -> None:
         """End the session after the received requests up to the last CLOSE of an upload."""
         deadline = self._loop.time() + self._options.close_timeout.total_seconds()
         if self._ending is None and self._keep_backlog():
-            self._pump()
+            self._accept_packets()
             with suppress(TimeoutError):
                 async with asyncio.timeout_at(deadline):
                     await self._backlog_taken.wait()
@@ -345,13 +315,13 @@ class SftpSession(asyncssh.SSHServerSession[bytes]):
 
     def _keep_backlog(self) -> bool:
         """Stop accepting requests. Returns whether a CLOSE of an upload waits for room."""
-        self._pumping = True  # only collect the bytes that the channel holds back
-        if self._outbox.channel is not None and self._reading_paused:
+        self._accepting = True  # only collect the bytes that the channel holds back
+        if self._send_queue.channel is not None and self._reading_paused:
             self._reading_paused = False
-            self._outbox.channel.resume_reading()
-        self._pumping = False
-        self._inbox = DrainReader(self._inbox, self._handles, self._backlog_taken.set)
-        return len(self._inbox) > 0
+            self._send_queue.channel.resume_reading()
+        self._accepting = False
+        self._reader = DrainReader(self._reader, self._handles, self._backlog_taken.set)
+        return len(self._reader) > 0
 
     def _end_soon(
         self, reason: str, exit_status: int | None, why: FailureReason, deadline: float | None = None
@@ -371,8 +341,8 @@ class SftpSession(asyncssh.SSHServerSession[bytes]):
         self, reason: str, exit_status: int | None, why: FailureReason, deadline: float
     ) -> None:
         await self._runner.stop(deadline)
-        self._outbox.flush()
-        self._outbox.clear()  # the client will not take these answers any more
+        self._send_queue.flush()
+        self._send_queue.clear()  # the client will not take these answers any more
         handles = self._handles.all()
         aborted = sum(isinstance(handle.opened, OpenWriter) for handle in handles)
         await asyncio.gather(*(_contain(handle, partial(_let_go, why)) for handle in handles))
@@ -385,24 +355,24 @@ class SftpSession(asyncssh.SSHServerSession[bytes]):
             user=self._files.session.user,
             session=self._files.session.session_id,
         )
-        if self._outbox.channel is not None and exit_status is not None:
+        if self._send_queue.channel is not None and exit_status is not None:
             if self._stalled:  # exit would wait until the client has read the answers before it
-                self._outbox.channel.abort()
+                self._send_queue.channel.abort()
             else:
-                self._outbox.channel.exit(exit_status)
+                self._send_queue.channel.exit(exit_status)
 
     def _touch(self) -> None:
         self._last_moved = self._loop.time()
 
     def _schedule_watch(self) -> None:
-        pause = min(_LOOK_SECONDS, self._idle_seconds / 4, self._stall_seconds / 4)
-        self._watch = self._loop.call_later(pause, self._look)
+        pause = min(_CHECK_SECONDS, self._idle_seconds / 4, self._stall_seconds / 4)
+        self._watch = self._loop.call_later(pause, self._check_progress)
 
-    def _look(self) -> None:
+    def _check_progress(self) -> None:
         """End the session if it is idle, or if its client reads no answers."""
         still = self._loop.time() - self._last_moved
-        self._stalled = bool(self._outbox) and still > self._stall_seconds
-        idle = not len(self._runner) and not self._outbox and still > self._idle_seconds
+        self._stalled = bool(self._send_queue) and still > self._stall_seconds
+        idle = not len(self._runner) and not self._send_queue and still > self._idle_seconds
         if self._stalled:
             self._end_soon("client takes no answers", 1, FailureReason.STALLED)
         elif idle:

@@ -12,7 +12,7 @@ import asyncssh
 import pytest
 
 from s3sftp import errors
-from s3sftp.sftp.failure_log_level import failure_log_level
+from s3sftp.sftp.request_log import failure_log_level
 from s3sftp.telemetry.log_throttle import BurstAllowance
 from testbed.packets import CREAT, EXTENDED, MKDIR, READLINK, SYMLINK, R, Refused, W, string
 from testbed.raw_client import RawSftpClient, wire

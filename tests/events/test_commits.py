@@ -76,14 +76,14 @@ async def test_a_client_that_leaves_after_the_storage_has_the_file_does_not_take
         writer = await files.open_writer(F, WriteMode(truncate=True))
         await writer.write(0, b"x")
         finished, release = asyncio.Event(), asyncio.Event()
-        end = writer._writer._transit.end
+        end = writer._writer._pipeline.end
 
         async def slow_end() -> None:
             finished.set()
             await release.wait()
             await end()
 
-        writer._writer._transit.end = slow_end  # type: ignore[method-assign]
+        writer._writer._pipeline.end = slow_end  # type: ignore[method-assign]
         closing = asyncio.create_task(writer.close())
         await finished.wait()
         closing.cancel()

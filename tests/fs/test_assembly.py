@@ -55,8 +55,8 @@ def test_pieces_in_any_order_are_given_away_in_order(order: list[int], chunk: in
     for index in order:
         a.write(index * 10, whole[index * 10 : index * 10 + 10])
         while a.front >= chunk:
-            out += a.take(chunk)
-    out += a.take(a.front)
+            out += a.pop_chunk(chunk)
+    out += a.pop_chunk(a.front)
     assert bytes(out) == whole
 
 
@@ -74,7 +74,7 @@ def test_resize_cuts_off_and_enlarges(writes: list[tuple[int, bytes]], size: int
 def test_a_write_behind_the_cut_is_not_placed() -> None:
     a = assembly()
     a.write(0, b"abcdef")
-    a.take(4)
+    a.pop_chunk(4)
     with pytest.raises(RewriteNeeded, match=r"^it is behind what was already sent to storage$"):
         a.write(3, b"x")
     assert a.islands() == [(4, b"ef")]
@@ -160,7 +160,7 @@ def test_in_memory_that_is_used_again_the_same_file_is_put_together(
 def _step(a: Assembly, kind: str, data: bytes, at: int) -> bytes | None:
     try:
         if kind == "take":
-            return bytes(a.take(min(at, a.front)))
+            return bytes(a.pop_chunk(min(at, a.front)))
         if kind == "resize":
             a.resize(at)
         else:
@@ -174,7 +174,7 @@ def test_a_chunk_that_was_given_away_is_not_touched_by_what_follows() -> None:
     a = Assembly(1 << 20, spare=lambda: bytearray(64), small_bytes=4)
     for start in range(0, 40, 8):
         a.write(start, bytes(range(start, start + 8)))
-    chunk = a.take(32)
+    chunk = a.pop_chunk(32)
     a.write(40, b"x" * 30)
     a.write(32, b"y" * 10)
     assert bytes(chunk) == bytes(range(32))
@@ -235,7 +235,7 @@ def test_nothing_written_changes_nothing() -> None:
 def test_bytes_that_are_missing_of_the_next_ones() -> None:
     a = with_a_gap()
     assert [a.missing(count) for count in (0, 3, 5, 6, 7, 10)] == [0, 0, 2, 2, 2, 5]
-    a.take(2)
+    a.pop_chunk(2)
     assert [a.missing(count) for count in (1, 3, 4, 5)] == [0, 2, 2, 2]
     assert (a.waiting(), a.front, a.held) == (2, 1, 3)
 
@@ -243,11 +243,11 @@ def test_bytes_that_are_missing_of_the_next_ones() -> None:
 def test_only_what_follows_the_cut_in_memory_is_given_away() -> None:
     a = with_a_gap()
     with pytest.raises(ValueError, match="4 bytes wanted, 3 are there"):
-        a.take(4)
-    assert bytes(a.take(3)) == b"abc"
-    assert (a.cut, bytes(a.take(0)), a.gap()) == (3, b"", (3, 5))
+        a.pop_chunk(4)
+    assert bytes(a.pop_chunk(3)) == b"abc"
+    assert (a.cut, bytes(a.pop_chunk(0)), a.gap()) == (3, b"", (3, 5))
     with pytest.raises(ValueError, match="1 bytes wanted, 0 are there"):
-        a.take(1)
+        a.pop_chunk(1)
 
 
 def test_a_gap_is_filled_from_its_start_and_the_cut_moves_over_what_the_storage_keeps() -> None:
@@ -255,7 +255,7 @@ def test_a_gap_is_filled_from_its_start_and_the_cut_moves_over_what_the_storage_
     a.fill(3, b"d")
     assert (a.front, a.gap()) == (4, (4, 5))
     a.fill(4, b"e")
-    assert (bytes(a.take(7)), a.gap(), a.islands()) == (b"abcdexy", (7, 7), [])
+    assert (bytes(a.pop_chunk(7)), a.gap(), a.islands()) == (b"abcdexy", (7, 7), [])
     b = assembly(base_stop=10)
     b.write(10, b"x")
     b.skip(10)
@@ -279,14 +279,14 @@ def test_what_is_in_memory_is_shown_up_to_the_next_gap() -> None:
 def test_a_rewrite_begins_with_nothing_but_what_gaps_mean() -> None:
     a = with_a_gap()
     a.resize(20)
-    a.take(3)
+    a.pop_chunk(3)
     a.restart()
     assert (a.cut, a.held, a.length, a.zeros_at(15), a.touched) == (0, 0, 20, 20, True)
 
 
 def test_the_file_may_be_cut_off_where_it_was_given_away_and_not_before() -> None:
     a = with_a_gap()
-    a.take(3)
+    a.pop_chunk(3)
     with pytest.raises(RewriteNeeded, match=r"^the new size is less than what was already sent to storage$"):
         a.resize(2)
     assert (a.length, a.resized) == (7, False)
@@ -301,7 +301,7 @@ def test_the_file_may_be_cut_off_where_it_was_given_away_and_not_before() -> Non
 def test_a_write_where_it_was_given_away_replaces_what_follows() -> None:
     a = assembly()
     a.write(0, b"abcdef")
-    a.take(4)
+    a.pop_chunk(4)
     a.write(4, b"x")
     assert a.islands() == [(4, b"xf")]
 
@@ -357,6 +357,6 @@ def test_spare_memory_is_used_if_what_is_there_fits_in(size: int, is_used: bool)
     a = Assembly(1 << 20, spare=lambda: buffer, small_bytes=4)
     a.write(0, b"abcd")
     a.write(4, b"e")
-    chunk = a.take(5)
+    chunk = a.pop_chunk(5)
     assert bytes(chunk) == b"abcde"
     assert (chunk.obj is buffer) is is_used

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from s3sftp.errors import InvalidRequest
-from s3sftp.fs.block_digests import ALGORITHMS, BlockDigests, HashRequest
+from s3sftp.fs.hashing import ALGORITHMS, BlockDigests, HashRequest
 
 
 def expected(algorithm: str, data: bytes) -> bytes:

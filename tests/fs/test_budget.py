@@ -26,12 +26,12 @@ class Upload:
         return SpaceRequest(count, self.chunk - self.front, own=self.front)
 
     def try_put(self, count: int) -> bool:
-        taken = self.budget.try_take(self, self.ask(count))
+        taken = self.budget.try_acquire(self, self.ask(count))
         self.front += count if taken else 0
         return taken
 
     async def put(self, count: int) -> None:
-        await self.budget.take(self, self.ask(count))
+        await self.budget.acquire(self, self.ask(count))
         self.front += count
 
     async def send(self) -> None:
@@ -63,7 +63,7 @@ class Upload:
 @pytest.fixture
 def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
     """Time passes a hundred times as fast."""
-    monkeypatch.setattr("s3sftp.fs.budget._LOOK_SECONDS", 0.01)
+    monkeypatch.setattr("s3sftp.fs.budget._REVIEW_SECONDS", 0.01)
     monkeypatch.setattr("s3sftp.fs.budget_ledger.FILL_SECONDS", 0.02)
 
 
@@ -78,7 +78,7 @@ async def test_room_that_is_there_is_taken_at_once() -> None:
     first, second = Upload(budget, 60), Upload(budget, 60)
     assert first.try_put(60)
     assert not second.try_put(60)
-    budget.give(first, 60)
+    budget.release(first, 60)
     assert second.try_put(60)
 
 
@@ -263,6 +263,6 @@ async def test_bytes_that_wait_for_earlier_ones_never_exceed_the_budget(hurried:
     partial = Upload(budget, 100)
     assert partial.try_put(100)
     partial.chunk = 101  # so that it is not sent, but given up
-    await budget.take(Upload(budget, 10), SpaceRequest(10, 10, behind=True))
+    await budget.acquire(Upload(budget, 10), SpaceRequest(10, 10, behind=True))
     assert isinstance(partial.failure, Busy)
     assert budget.peak == 100

@@ -75,7 +75,7 @@ class LedgerMachine(RuleBasedStateMachine):
             self._send(upload)
         count = min(count, upload.missing)
         ask = upload.ask(count, small=small and not upload.stored)
-        if self.ledger.try_take(upload, ask, self.now):
+        if self.ledger.try_acquire(upload, ask, self.now):
             upload.front += count
         else:
             upload.request = self.ledger.wait(upload, ask, self.now)
@@ -86,7 +86,7 @@ class LedgerMachine(RuleBasedStateMachine):
         """A WRITE behind the chunk, which comes before those that it waits for."""
         if (upload := self._free(number)) is not None and upload.missing:
             ask = upload.ask(count, behind=True)
-            if self.ledger.try_take(upload, ask, self.now):
+            if self.ledger.try_acquire(upload, ask, self.now):
                 upload.behind += count
             else:
                 upload.request = self.ledger.wait(upload, ask, self.now)
@@ -241,12 +241,12 @@ def test_readers_leave_half_of_the_total_to_uploads() -> None:
     assert ledger.try_ahead(50)
     assert not ledger.try_ahead(1)
     ledger.need(500)  # what is asked for is there for a moment, and bounded elsewhere
-    assert ledger.try_take("upload", SpaceRequest(10, 50), now=0)
+    assert ledger.try_acquire("upload", SpaceRequest(10, 50), now=0)
 
 
 def test_nothing_is_fetched_ahead_while_an_upload_waits() -> None:
     ledger: BudgetLedger[str] = BudgetLedger(100)
-    assert ledger.try_take("first", SpaceRequest(10, 60), now=0)
+    assert ledger.try_acquire("first", SpaceRequest(10, 60), now=0)
     ledger.wait("second", SpaceRequest(10, 60), now=0)
     assert not ledger.try_ahead(1)
 
@@ -254,13 +254,13 @@ def test_nothing_is_fetched_ahead_while_an_upload_waits() -> None:
 def test_many_files_that_are_begun_leave_room_for_whole_chunks() -> None:
     ledger: BudgetLedger[int] = BudgetLedger(100)
     small = SpaceRequest(5, 20, small=True)
-    assert [ledger.try_take(number, small, now=0) for number in range(9)] == [True] * 8 + [False]
+    assert [ledger.try_acquire(number, small, now=0) for number in range(9)] == [True] * 8 + [False]
     assert ledger.committed == 5 * 5 + 3 * 20
 
 
 def test_room_that_is_given_back_goes_to_who_waits() -> None:
     ledger: BudgetLedger[str] = BudgetLedger(100)
-    assert ledger.try_take("first", SpaceRequest(100, 100), now=0)
+    assert ledger.try_acquire("first", SpaceRequest(100, 100), now=0)
     request = ledger.wait("second", SpaceRequest(10, 60), now=0)
     ledger.send("first", 100)
     assert ledger.serve(now=0) == []
@@ -270,7 +270,7 @@ def test_room_that_is_given_back_goes_to_who_waits() -> None:
 
 def test_nobody_waits_for_very_long_because_of_those_that_need_less() -> None:
     ledger: BudgetLedger[str] = BudgetLedger(100)
-    assert ledger.try_take("silent", SpaceRequest(90, 90), now=0)
+    assert ledger.try_acquire("silent", SpaceRequest(90, 90), now=0)
     head = ledger.wait("beginner", SpaceRequest(10, 60), now=0)
     less = ledger.wait("nearly complete", SpaceRequest(20, 20, own=40), now=0)
     assert ledger.serve(now=0) == [less]
@@ -281,18 +281,18 @@ def test_nobody_waits_for_very_long_because_of_those_that_need_less() -> None:
 
 def test_who_takes_next_to_nothing_counts_as_silent() -> None:
     ledger: BudgetLedger[str] = BudgetLedger(100 * 4096)
-    assert ledger.try_take("slow", SpaceRequest(60 * 4096, 60 * 4096), now=0)
+    assert ledger.try_acquire("slow", SpaceRequest(60 * 4096, 60 * 4096), now=0)
     ledger.wait("other", SpaceRequest(60 * 4096, 60 * 4096, own=-50 * 4096), now=0)
     ledger.tick(0)
     for second in range(1, 40):
-        assert ledger.try_take("slow", SpaceRequest(1, 1, small=True), now=second)
+        assert ledger.try_acquire("slow", SpaceRequest(1, 1, small=True), now=second)
         ledger.tick(second)
     assert ledger.standing_in_the_way(39, PAUSE) == ["slow"]
 
 
 def test_of_those_that_are_ahead_of_a_gap_the_one_that_holds_most_is_refused() -> None:
     ledger: BudgetLedger[str] = BudgetLedger(16)
-    assert ledger.try_take("holds all", SpaceRequest(16, 16, behind=True), 0)
+    assert ledger.try_acquire("holds all", SpaceRequest(16, 16, behind=True), 0)
     first = ledger.wait("holds nothing", SpaceRequest(1, 1, behind=True), 0)
     last = ledger.wait("holds all", SpaceRequest(1, 1, behind=True), 1)
     assert ledger.hopeless(PAUSE, PAUSE) is last
@@ -303,11 +303,11 @@ def test_of_those_that_are_ahead_of_a_gap_the_one_that_holds_most_is_refused() -
 
 def test_a_reservation_may_be_used_up_exactly_and_not_beyond_however_full_it_is() -> None:
     ledger: BudgetLedger[str] = BudgetLedger(100)
-    assert ledger.try_take("first", SpaceRequest(10, 60), now=0)
-    assert ledger.try_take("second", SpaceRequest(40, 40), now=0)
+    assert ledger.try_acquire("first", SpaceRequest(10, 60), now=0)
+    assert ledger.try_acquire("second", SpaceRequest(40, 40), now=0)
     ledger.wait("third", SpaceRequest(1, 50), now=0)
-    assert ledger.try_take("first", SpaceRequest(50, 50), now=0)
-    assert not ledger.try_take("first", SpaceRequest(1, 60), now=0)
+    assert ledger.try_acquire("first", SpaceRequest(50, 50), now=0)
+    assert not ledger.try_acquire("first", SpaceRequest(1, 60), now=0)
     assert ledger.used == ledger.committed == 100
 
 
@@ -318,7 +318,7 @@ def ledger_of(total: int = 100, **taken: int) -> BudgetLedger[str]:
     """A ledger in which these have taken whole chunks at the time 0."""
     ledger: BudgetLedger[str] = BudgetLedger(total)
     for owner, count in taken.items():
-        assert ledger.try_take(owner, SpaceRequest(count, count), now=0)
+        assert ledger.try_acquire(owner, SpaceRequest(count, count), now=0)
     return ledger
 
 
@@ -345,62 +345,62 @@ def test_the_peak_is_the_most_that_ever_was_in_memory() -> None:
 
 def test_a_chunk_that_needs_more_than_was_reserved_needs_room_beside_the_others_alone() -> None:
     ledger = ledger_of(other=20)
-    assert ledger.try_take("a", SpaceRequest(10, 60), now=0)
-    assert not ledger.try_take("a", SpaceRequest(60, 81), now=0)
-    assert ledger.try_take("a", SpaceRequest(60, 70), now=0)
+    assert ledger.try_acquire("a", SpaceRequest(10, 60), now=0)
+    assert not ledger.try_acquire("a", SpaceRequest(60, 81), now=0)
+    assert ledger.try_acquire("a", SpaceRequest(60, 70), now=0)
     assert (ledger.used, ledger.committed) == (90, 100)
-    assert ledger.try_take("a", SpaceRequest(10, 10), now=0)
+    assert ledger.try_acquire("a", SpaceRequest(10, 10), now=0)
     assert (ledger.used, ledger.committed) == (100, 100)
 
 
 def test_bytes_behind_the_chunk_take_nothing_of_its_reservation() -> None:
     ledger: BudgetLedger[str] = BudgetLedger(100)
-    assert ledger.try_take("a", SpaceRequest(10, 60), now=0)
-    assert not ledger.try_take("a", SpaceRequest(41, 41, behind=True), now=0)
-    assert ledger.try_take("a", SpaceRequest(40, 10, behind=True), now=0)
+    assert ledger.try_acquire("a", SpaceRequest(10, 60), now=0)
+    assert not ledger.try_acquire("a", SpaceRequest(41, 41, behind=True), now=0)
+    assert ledger.try_acquire("a", SpaceRequest(40, 10, behind=True), now=0)
     assert (ledger.used, ledger.committed) == (50, 100)
 
 
 def test_small_files_together_take_a_quarter_without_a_reservation() -> None:
     ledger: BudgetLedger[str] = BudgetLedger(100)
-    assert ledger.try_take("a", SpaceRequest(25, 50, small=True), now=0)
+    assert ledger.try_acquire("a", SpaceRequest(25, 50, small=True), now=0)
     assert ledger.committed == 25
-    assert ledger.try_take("b", SpaceRequest(1, 50, small=True), now=0)
+    assert ledger.try_acquire("b", SpaceRequest(1, 50, small=True), now=0)
     assert ledger.committed == 75, "with one"
 
 
 def test_small_files_take_the_last_bytes_that_there_are() -> None:
     ledger = ledger_of(a=90)
-    assert ledger.try_take("b", SpaceRequest(10, 50, small=True), now=0)
-    assert not ledger.try_take("c", SpaceRequest(1, 50, small=True), now=0)
+    assert ledger.try_acquire("b", SpaceRequest(10, 50, small=True), now=0)
+    assert not ledger.try_acquire("c", SpaceRequest(1, 50, small=True), now=0)
 
 
 def test_a_file_that_is_not_small_any_more_or_gives_bytes_back_leaves_room_for_other_small_ones() -> None:
     ledger: BudgetLedger[str] = BudgetLedger(100)
-    assert ledger.try_take("a", SpaceRequest(20, 40, small=True), now=0)
-    ledger.give("a", 5)
-    assert ledger.try_take("b", SpaceRequest(10, 90, small=True), now=0)
-    assert not ledger.try_take("c", SpaceRequest(1, 90, small=True), now=0)
-    assert ledger.try_take("a", SpaceRequest(5, 20), now=0)
+    assert ledger.try_acquire("a", SpaceRequest(20, 40, small=True), now=0)
+    ledger.release("a", 5)
+    assert ledger.try_acquire("b", SpaceRequest(10, 90, small=True), now=0)
+    assert not ledger.try_acquire("c", SpaceRequest(1, 90, small=True), now=0)
+    assert ledger.try_acquire("a", SpaceRequest(5, 20), now=0)
     assert ledger.committed == 15 + 10 + 20
-    assert ledger.try_take("c", SpaceRequest(15, 90, small=True), now=0)
+    assert ledger.try_acquire("c", SpaceRequest(15, 90, small=True), now=0)
 
 
 def test_a_small_file_that_took_bytes_twice_gives_all_of_them_back() -> None:
     ledger: BudgetLedger[str] = BudgetLedger(100)
     for _ in range(2):
-        assert ledger.try_take("a", SpaceRequest(10, 50, small=True), now=0)
+        assert ledger.try_acquire("a", SpaceRequest(10, 50, small=True), now=0)
     ledger.end("a")
-    assert ledger.try_take("b", SpaceRequest(25, 90, small=True), now=0)
+    assert ledger.try_acquire("b", SpaceRequest(25, 90, small=True), now=0)
     assert ledger.committed == 25
 
 
 def test_a_file_that_is_not_small_any_more_leaves_the_room_of_small_ones_once() -> None:
     ledger: BudgetLedger[str] = BudgetLedger(100)
-    assert ledger.try_take("a", SpaceRequest(10, 50, small=True), now=0)
-    assert ledger.try_take("a", SpaceRequest(10, 20), now=0)
+    assert ledger.try_acquire("a", SpaceRequest(10, 50, small=True), now=0)
+    assert ledger.try_acquire("a", SpaceRequest(10, 20), now=0)
     ledger.end("a")
-    assert ledger.try_take("b", SpaceRequest(26, 60, small=True), now=0)
+    assert ledger.try_acquire("b", SpaceRequest(26, 60, small=True), now=0)
     assert ledger.committed == 60, "with a reservation"
 
 
@@ -414,36 +414,36 @@ def test_a_small_file_that_waited_has_no_reservation_either() -> None:
 
 def test_what_has_ended_leaves_nothing_behind() -> None:
     ledger: BudgetLedger[str] = BudgetLedger(100)
-    assert ledger.try_take("a", SpaceRequest(10, 50, small=True), now=0)
-    assert ledger.try_take("b", SpaceRequest(10, 60), now=0)
+    assert ledger.try_acquire("a", SpaceRequest(10, 50, small=True), now=0)
+    assert ledger.try_acquire("b", SpaceRequest(10, 60), now=0)
     for owner in ("a", "b", "b", "nobody"):
         ledger.end(owner)
-    ledger.give("nobody", 5)
+    ledger.release("nobody", 5)
     assert (ledger.used, ledger.committed) == (0, 0)
-    assert ledger.try_take("c", SpaceRequest(25, 90, small=True), now=0)
+    assert ledger.try_acquire("c", SpaceRequest(25, 90, small=True), now=0)
 
 
 def test_a_reservation_lasts_ten_seconds() -> None:
     ledger: BudgetLedger[str] = BudgetLedger(100)
-    assert ledger.try_take("a", SpaceRequest(10, 60), now=3)
+    assert ledger.try_acquire("a", SpaceRequest(10, 60), now=3)
     ledger.tick(13)
     assert ledger.committed == 60
     ledger.tick(13.5)
     assert ledger.committed == ledger.used == 10
-    assert ledger.try_take("other", SpaceRequest(90, 90), now=14)
-    assert not ledger.try_take("a", SpaceRequest(1, 50), now=14)
+    assert ledger.try_acquire("other", SpaceRequest(90, 90), now=14)
+    assert not ledger.try_acquire("a", SpaceRequest(1, 50), now=14)
 
 
 def test_who_holds_bytes_and_takes_none_is_silent() -> None:
     ledger: BudgetLedger[str] = BudgetLedger(100 * 4096 + 2048)
-    assert ledger.try_take("a", SpaceRequest(1000, 5000), now=0)
-    assert ledger.try_take("b", SpaceRequest(1000, 1000), now=0)
+    assert ledger.try_acquire("a", SpaceRequest(1000, 5000), now=0)
+    assert ledger.try_acquire("b", SpaceRequest(1000, 1000), now=0)
     assert ledger.tick(0) == []
     ledger.send("b", 1000)
     assert ledger.tick(1) == ["a"]
-    assert ledger.try_take("a", SpaceRequest(99, 99), now=1)
+    assert ledger.try_acquire("a", SpaceRequest(99, 99), now=1)
     assert ledger.tick(2) == ["a"]
-    assert ledger.try_take("a", SpaceRequest(1, 1), now=2)
+    assert ledger.try_acquire("a", SpaceRequest(1, 1), now=2)
     assert ledger.tick(3) == []
     assert ledger.tick(4) == ["a"]
 
@@ -452,14 +452,14 @@ def test_a_single_byte_counts_where_the_total_is_small() -> None:
     ledger = ledger_of(a=10)
     ledger.tick(0)
     assert ledger.tick(1) == ["a"]
-    assert ledger.try_take("a", SpaceRequest(1, 1), now=1)
+    assert ledger.try_acquire("a", SpaceRequest(1, 1), now=1)
     assert ledger.tick(2) == []
 
 
 def test_those_in_the_way_are_named_by_how_long_they_have_taken_nothing() -> None:
     ledger = ledger_of(a=40, b=40, waits=10)
     ledger.tick(0)
-    assert ledger.try_take("a", SpaceRequest(1, 1), now=5)
+    assert ledger.try_acquire("a", SpaceRequest(1, 1), now=5)
     ledger.tick(5)
     ledger.wait("waits", SpaceRequest(30, 30, own=-100), now=0)
     assert ledger.serve(now=29) == []
@@ -479,7 +479,7 @@ def test_those_in_the_way_are_named_by_how_long_they_have_taken_nothing() -> Non
 
 def test_nobody_is_in_the_way_while_somebody_may_complete_a_chunk() -> None:
     ledger = ledger_of(a=60)
-    assert ledger.try_take("b", SpaceRequest(10, 30), now=0)
+    assert ledger.try_acquire("b", SpaceRequest(10, 30), now=0)
     ledger.wait("c", SpaceRequest(30, 30, own=-100), now=0)
     ledger.tick(0)
     assert ledger.standing_in_the_way(40, PAUSE) == []
@@ -525,9 +525,9 @@ def test_as_a_last_resort_all_but_the_chunk_of_one_must_be_within_the_total(
 
 def test_who_fits_is_served_also_while_chunks_are_on_their_way() -> None:
     ledger = ledger_of(a=60)
-    assert ledger.try_take("b", SpaceRequest(10, 40), now=0)
+    assert ledger.try_acquire("b", SpaceRequest(10, 40), now=0)
     request = ledger.wait("b", SpaceRequest(31, 31), now=0)
-    ledger.give("a", 2)
+    ledger.release("a", 2)
     ledger.on_the_way = 2
     assert ledger.serve(now=0) == []
     ledger.on_the_way = 1
@@ -537,7 +537,7 @@ def test_who_fits_is_served_also_while_chunks_are_on_their_way() -> None:
 
 def test_what_who_waits_has_reserved_does_not_stand_in_its_own_way() -> None:
     ledger = ledger_of(a=60)
-    assert ledger.try_take("b", SpaceRequest(10, 40), now=0)
+    assert ledger.try_acquire("b", SpaceRequest(10, 40), now=0)
     assert ledger.committed == 100
     request = ledger.wait("b", SpaceRequest(31, 31, own=-1), now=0)
     assert ledger.serve(now=0) == [request]

@@ -29,7 +29,7 @@ KEEPS = AccessRules(rights_of("drop-box"), on_conflict=OnConflict.KEEP_BOTH)
 
 
 def box(backend: MemoryBackend, rules: AccessRules = BOX) -> FileSystem:
-    return OpenStorage(backend, FileOptions()).enter(Mounts.of("", rules=rules), Session("partner"))
+    return FileSystem(OpenStorage(backend, FileOptions()), Mounts.of("", rules=rules), Session("partner"))
 
 
 async def outcome(operation: object) -> str:
@@ -113,13 +113,13 @@ async def test_that_works_on_a_storage_of_files_too(tmp_path: Path) -> None:
     async with on_local(tmp_path) as subject:
         volume = OpenStorage(subject.backend, FileOptions())
         await volume.start()
-        files = volume.enter(Mounts.of("", rules=KEEPS), Session("partner"))
+        files = FileSystem(volume, Mounts.of("", rules=KEEPS), Session("partner"))
         for data in (b"one", b"two"):
             await write(files, "f.part", data=data)
             await files.set_attributes(path("f.part"), NewAttributes(mtime=1e9))
             await files.rename(path("f.part"), path("f"), overwrite=True)
             assert (await files.stat(path("f"))).mtime == 1e9
-        office = volume.enter(Mounts.rooted_at(""), Session("office"))
+        office = FileSystem(volume, Mounts.rooted_at(""), Session("office"))
         assert (await read(office, "f"), await read(office, "f (2)")) == (b"one", b"two")
         await volume.stop()
 
@@ -138,7 +138,7 @@ async def test_another_session_of_the_same_user_may_do_none_of_that() -> None:
     backend = MemoryBackend()
     volume = OpenStorage(backend, FileOptions())
     mounts = Mounts.of("", rules=BOX)
-    first, second = (volume.enter(mounts, Session("partner")) for _ in range(2))
+    first, second = (FileSystem(volume, mounts, Session("partner")) for _ in range(2))
     await write(first, "f")
     open_still = await first.open_writer(path("g"), TRUNC)
     for operation in (
@@ -158,7 +158,7 @@ async def test_a_file_that_another_has_replaced_meanwhile_is_not_its_own() -> No
     backend = MemoryBackend()
     files = box(backend)
     await write(files, "f", data=b"mine")
-    other = OpenStorage(backend, FileOptions()).enter(Mounts.rooted_at(""), Session("office"))
+    other = FileSystem(OpenStorage(backend, FileOptions()), Mounts.rooted_at(""), Session("office"))
     await write(other, "f", data=b"theirs")
     assert (await files.stat(path("f"))).size == 4, "what it stored, not what is there"
     for operation in (
@@ -177,6 +177,6 @@ async def test_what_it_does_with_a_file_that_got_another_name_meets_that_file() 
     assert (await files.stat(path("r.csv"))).size == 8
     await files.set_attributes(path("r.csv"), NewAttributes(mtime=7.0))
     await files.rename(path("r.csv"), path("s.csv"), overwrite=True)
-    other = OpenStorage(backend, FileOptions()).enter(Mounts.rooted_at(""), Session("office"))
+    other = FileSystem(OpenStorage(backend, FileOptions()), Mounts.rooted_at(""), Session("office"))
     assert (await read(other, "r.csv"), await read(other, "s.csv")) == (b"theirs", b"mine too")
     assert isinstance(await other.stat(path("s.csv")), FileInfo)

@@ -36,7 +36,7 @@ SEEDS = {"acme/in/f": b"f", "acme/out/g": b"g", "rates/today.csv": b"1.5", "rate
 def tree(*mounts: Mount, prefix: str | None = None, **more: object) -> tuple[FileSystem, MemoryBackend]:
     backend = MemoryBackend(SEEDS)
     found = Mounts.of(prefix, mounts=mounts, **more)  # type: ignore[arg-type]
-    return OpenStorage(backend, FileOptions()).enter(found, Session("acme")), backend
+    return FileSystem(OpenStorage(backend, FileOptions()), found, Session("acme")), backend
 
 
 async def test_without_a_prefix_the_root_lists_the_mounts_and_stores_nothing() -> None:

@@ -26,8 +26,10 @@ def path(text: str) -> VirtualPath:
 
 
 def files_of(backend: MemoryBackend, *, directories: tuple[str, ...] = ()) -> FileSystem:
-    return OpenStorage(backend, FileOptions()).enter(
-        Mounts.rooted_at("alice", directories=directories), Session("alice")
+    return FileSystem(
+        OpenStorage(backend, FileOptions()),
+        Mounts.rooted_at("alice", directories=directories),
+        Session("alice"),
     )
 
 

@@ -14,7 +14,7 @@ from s3sftp.backends.memory import MemoryBackend
 from s3sftp.errors import AlreadyExists, Busy, Changed, NotADirectory, NotFound, StorageFailure
 from s3sftp.events import EventHub
 from s3sftp.fs import FileOptions, FileSystem, Mounts, NewAttributes, OpenStorage, VirtualPath, WriteMode
-from s3sftp.fs.changed_names import ROWS
+from s3sftp.fs.write.shared_tables import CHANGE_ROWS
 from s3sftp.runtime.shared_counters import SharedCounters, create_shared_file
 from tests.events.faulty_subscribers import Ear, until, volume_with
 from tests.support.logs import capture_events
@@ -32,7 +32,7 @@ def path(text: str) -> VirtualPath:
 def sessions(backend: MemoryBackend, *users: str, **options: int) -> list[FileSystem]:
     """Sessions on one volume. All see the same files."""
     volume = OpenStorage(backend, FileOptions(**options))  # type: ignore[arg-type]
-    return [volume.enter(Mounts.rooted_at(""), Session(user)) for user in users]
+    return [FileSystem(volume, Mounts.rooted_at(""), Session(user)) for user in users]
 
 
 async def put(files: FileSystem, name: str, data: bytes) -> None:
@@ -118,10 +118,12 @@ async def test_a_close_that_failed_hides_no_upload() -> None:
 
 async def test_what_another_worker_has_stored_is_shown_although_an_upload_is_open_here() -> None:
     backend = MemoryBackend()
-    memory = create_shared_file(ROWS, 2)
+    memory = create_shared_file(CHANGE_ROWS, 2)
     here, there = (
-        OpenStorage(backend, FileOptions(), changes=SharedCounters.shared(memory, 2, column)).enter(
-            Mounts.rooted_at(""), Session("alice")
+        FileSystem(
+            OpenStorage(backend, FileOptions(), changes=SharedCounters.shared(memory, 2, column)),
+            Mounts.rooted_at(""),
+            Session("alice"),
         )
         for column in range(2)
     )
@@ -468,7 +470,7 @@ async def test_what_was_given_up_stays_so_under_another_name(mode: WriteMode, st
     backend = MemoryBackend({"d/f": b"a long old file"} if stored else {"d/": b""})
     (files,) = sessions(backend, "alice")
     upload = await begun(files, "/d/f", b"new", mode)
-    assert upload._writer._transit.give_up(Busy("too little memory"))
+    assert upload._writer._pipeline.give_up(Busy("too little memory"))
     await files.rename(path("/d"), path("/e"), overwrite=False)
     before = backend.contents()
     with pytest.raises(Busy, match="too little memory"):
@@ -492,7 +494,7 @@ async def test_a_file_that_is_being_closed_is_not_given_up() -> None:
     upload = await begun(files, "/f", b"A NEW", CREATE)
     closing = asyncio.create_task(upload.close())
     await asked.wait()
-    assert not upload._writer._transit.give_up(Busy("too little memory"))
+    assert not upload._writer._pipeline.give_up(Busy("too little memory"))
     answer.set()
     await closing
     assert backend.contents() == {"f": b"A NEW" + b"a long old file"[5:]}
@@ -534,17 +536,17 @@ async def test_what_this_server_does_to_a_name_fails_no_file_that_is_only_open(
     mode: WriteMode, change: Callable[[FileSystem], Awaitable[None]], by: str
 ) -> None:
     """Nor is anything stored, but for what CREAT asks for where another worker has removed the file."""
-    backend, memory = NewVersions({"f": b"one"}), create_shared_file(ROWS, 2)
+    backend, memory = NewVersions({"f": b"one"}), create_shared_file(CHANGE_ROWS, 2)
     here, there = (
         OpenStorage(backend, FileOptions(), changes=SharedCounters.shared(memory, 2, column))
         for column in range(2)
     )
-    files = here.enter(Mounts.rooted_at(""), Session("alice"))
+    files = FileSystem(here, Mounts.rooted_at(""), Session("alice"))
     changing = {
         "the same session": files,
-        "another session": here.enter(Mounts.rooted_at(""), Session("alice")),
-        "another user": here.enter(Mounts.rooted_at(""), Session("bob")),
-        "another worker": there.enter(Mounts.rooted_at(""), Session("alice")),
+        "another session": FileSystem(here, Mounts.rooted_at(""), Session("alice")),
+        "another user": FileSystem(here, Mounts.rooted_at(""), Session("bob")),
+        "another worker": FileSystem(there, Mounts.rooted_at(""), Session("alice")),
     }[by]
     probe = await files.open_writer(path("/f"), mode, readable=True)
     await change(changing)

@@ -41,7 +41,7 @@ def files_with(
 ) -> FileSystem:
     mounts = Mounts.of("", rules=rules, paths=tuple((paths or {}).items()))
     backend = MemoryBackend(SEEDS) if backend is None else backend
-    return OpenStorage(backend, FileOptions()).enter(mounts, Session("alice"))
+    return FileSystem(OpenStorage(backend, FileOptions()), mounts, Session("alice"))
 
 
 def files_of(*rights: Right) -> FileSystem:

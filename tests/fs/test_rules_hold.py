@@ -99,7 +99,7 @@ class World:
 
     def __post_init__(self) -> None:
         self.backend = MemoryBackend(self.seeds)
-        self.files = OpenStorage(self.backend, FileOptions()).enter(self.mounts, Session("alice"))
+        self.files = FileSystem(OpenStorage(self.backend, FileOptions()), self.mounts, Session("alice"))
 
     async def stored(self) -> dict[str, bytes]:
         found: dict[str, bytes] = {}

@@ -52,13 +52,14 @@ class Host:
 @pytest.fixture(params=[False, True], ids=["large files", "any file may be small"])
 def _small(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whether a chunk is begun with bytes that have no reservation."""
-    monkeypatch.setattr("s3sftp.fs.write.upload_pipeline._SMALL_BYTES", CHUNK if request.param else 8)
+    for module in ("budget_share", "upload_pipeline"):
+        monkeypatch.setattr(f"s3sftp.fs.write.{module}.SMALL_BYTES", CHUNK if request.param else 8)
 
 
 @pytest.fixture
 def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
     """Time passes a hundred times as fast."""
-    monkeypatch.setattr("s3sftp.fs.budget._LOOK_SECONDS", 0.01)
+    monkeypatch.setattr("s3sftp.fs.budget._REVIEW_SECONDS", 0.01)
     monkeypatch.setattr("s3sftp.fs.budget_ledger.FILL_SECONDS", 0.02)
 
 
@@ -79,7 +80,7 @@ async def upload(host: Host, number: int, block: int, near: int) -> bytes:
     for at in starts:
         await write(writer, at, content[at : at + block])
         await asyncio.sleep(0)
-    await writer.close()
+    await writer.commit()
     return content
 
 
@@ -117,14 +118,14 @@ async def test_clients_that_pause_hold_up_nobody_and_finish_later(held: int) -> 
 
 async def finish(writer: Writer, at: int, content: bytes) -> None:
     await write(writer, at, content[at:])
-    await writer.close()
+    await writer.commit()
 
 
 @pytest.mark.usefixtures("hurried")
 async def test_paused_uploads_without_which_nobody_could_go_on_are_given_up_and_say_so() -> None:
     host = Host(2 * CHUNK, {"old": b"o" * (CHUNK - 1)})
     host.budget = ByteBudget(2 * CHUNK, wait_seconds=0.2)
-    host.tools = WriterResources(host.backend, host.options, host.budget, host.tools.spool_room)
+    host.tools = WriterResources(host.backend, host.options, host.budget, host.tools.spool_quota)
     names = ["old", *(f"paused {number}" for number in range(3))]
     paused = [await host.open(name, WriteMode()) for name in names]
     for writer in paused:
@@ -132,7 +133,7 @@ async def test_paused_uploads_without_which_nobody_could_go_on_are_given_up_and_
     async with asyncio.timeout(20):
         content = await upload(host, 0, 16, 1)
     assert host.stored("f0") == content
-    outcomes = await asyncio.gather(*(writer.close() for writer in paused), return_exceptions=True)
+    outcomes = await asyncio.gather(*(writer.commit() for writer in paused), return_exceptions=True)
     assert isinstance(outcomes[0], Busy)  # although what is stored has the size that it would have
     assert sum(isinstance(each, Busy) for each in outcomes) < len(outcomes)
     assert host.stored("old") == b"o" * (CHUNK - 1)

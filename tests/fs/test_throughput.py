@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from s3sftp.fs.read.throughput import Throughput, ThroughputSample
+from s3sftp.fs.read.read_ahead import Throughput, ThroughputSample
 
 MB = 1_000_000
 RANGE = 8 * MB

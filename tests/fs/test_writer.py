@@ -65,7 +65,7 @@ async def test_pipelined_pieces_become_the_file(size: int) -> None:
     for offset in range(0, size, 7):
         await write(writer, offset, data[offset : offset + 7])
     assert bench.stored is None
-    info = await writer.close()
+    info = await writer.commit()
     assert (bench.stored, info.size) == (data, size)
     bench.assert_nothing_left()
 
@@ -88,7 +88,7 @@ async def test_pieces_out_of_order_are_put_in_order() -> None:
     writer = bench.open(TRUNC)
     for offset in offsets:
         await write(writer, offset, data[offset : offset + 10])
-    await writer.close()
+    await writer.commit()
     assert bench.stored == data
 
 
@@ -98,7 +98,7 @@ async def test_bytes_that_never_came_refuse_the_file() -> None:
     await write(writer, 0, b"abc")
     await write(writer, 10, b"xyz")
     with pytest.raises(InvalidRequest, match="bytes 3 to 10 were never written"):
-        await writer.close()
+        await writer.commit()
     assert bench.stored == b"old"
     bench.assert_nothing_left()
 
@@ -107,7 +107,7 @@ async def test_gaps_are_zeros_where_the_policy_says_so() -> None:
     bench = Bench(gaps="zero")
     writer = bench.open(TRUNC)
     await write(writer, 100, b"xyz")
-    await writer.close()
+    await writer.commit()
     assert bench.stored == bytes(100) + b"xyz"
 
 
@@ -116,7 +116,7 @@ async def test_zeros_are_bounded() -> None:
     writer = bench.open(TRUNC)
     await write(writer, 100_000, b"xyz")
     with pytest.raises(Unsupported):
-        await writer.close()
+        await writer.commit()
     bench.assert_nothing_left()
 
 
@@ -125,7 +125,7 @@ async def test_scp_over_a_longer_file_leaves_no_old_tail() -> None:
     writer = bench.open(KEEP)
     await write(writer, 0, b"short")
     await writer.resize(5)
-    await writer.close()
+    await writer.commit()
     assert bench.stored == b"short"
 
 
@@ -133,7 +133,7 @@ async def test_without_a_size_the_old_tail_survives() -> None:
     bench = Bench(b"0123456789" * 10)
     writer = bench.open(KEEP)
     await write(writer, 0, b"new")
-    await writer.close()
+    await writer.commit()
     assert bench.stored == b"new" + (b"0123456789" * 10)[3:]
 
 
@@ -144,7 +144,7 @@ async def test_resume_at_the_old_end_keeps_the_old_bytes(old: int, new: int) -> 
     writer = bench.open(KEEP)
     for index in range(new):
         await write(writer, old + index, b"N")
-    await writer.close()
+    await writer.commit()
     assert bench.stored == bytes(range(old)) + b"N" * new
     bench.assert_nothing_left()
 
@@ -165,7 +165,7 @@ async def test_where_parts_have_one_size_so_have_those_that_are_kept(old: int, n
     writer = bench.open(KEEP)
     for index in range(new):
         await write(writer, old + index, b"N")
-    await writer.close()
+    await writer.commit()
     assert bench.stored == bytes(range(old)) + b"N" * new
     assert kept == ([(0, old // 16 * 16)] if old >= 16 else [])
     bench.assert_nothing_left()
@@ -176,7 +176,7 @@ async def test_append_ignores_the_offset() -> None:
     writer = bench.open(WriteMode(append=True))
     await write(writer, 0, b"-1")
     await write(writer, 0, b"-2")
-    await writer.close()
+    await writer.commit()
     assert bench.stored == b"old-1-2"
 
 
@@ -185,7 +185,7 @@ async def test_a_patch_in_the_middle_of_a_large_file_keeps_both_sides() -> None:
     bench = Bench(old)
     writer = bench.open(KEEP)
     await write(writer, 500, b"PATCH")
-    await writer.close()
+    await writer.commit()
     assert bench.stored == old[:500] + b"PATCH" + old[505:]
 
 
@@ -195,7 +195,7 @@ async def test_an_old_file_that_is_replaced_meanwhile_is_a_conflict() -> None:
     await write(writer, 300, b"more")
     bench.backend.put("f", b"someone else's")
     with pytest.raises(Changed):
-        await writer.close()
+        await writer.commit()
     assert bench.stored == b"someone else's"
     bench.assert_nothing_left()
 
@@ -203,7 +203,7 @@ async def test_an_old_file_that_is_replaced_meanwhile_is_a_conflict() -> None:
 async def test_opened_and_closed_without_a_write_nothing_changes() -> None:
     bench = Bench(b"old")
     version = bench.backend.objects[b"f"].version
-    await bench.open(KEEP).close()
+    await bench.open(KEEP).commit()
     assert bench.backend.objects[b"f"].version == version
 
 
@@ -221,7 +221,7 @@ async def test_what_is_left_as_it_was_is_an_error_when_it_is_not_that_any_more(
     else:
         bench.backend.put("f", b"new")
     with pytest.raises(Changed):
-        await writer.close()
+        await writer.commit()
     assert bench.stored == (None if change == "removed" else b"new")
     bench.assert_nothing_left()
 
@@ -252,7 +252,7 @@ async def test_going_back_behind_what_was_sent_is_refused_and_fails_the_file() -
     with pytest.raises(Unsupported):
         await write(writer, 0, b"x")
     with pytest.raises(Unsupported):
-        await writer.close()
+        await writer.commit()
     assert bench.stored == b"old"
     bench.assert_nothing_left()
 
@@ -271,7 +271,7 @@ async def test_a_failed_chunk_fails_the_next_call_and_close() -> None:
             await write(writer, index * 16, bytes(16))
             await asyncio.sleep(0)
     with pytest.raises(StorageFailure):
-        await writer.close()
+        await writer.commit()
     assert bench.stored is None
     bench.assert_nothing_left()
 
@@ -284,7 +284,7 @@ async def test_the_spool_takes_a_write_that_goes_back(tmp_path: Path) -> None:
     await write(writer, 5, b"BACK")
     data[5:9] = b"BACK"
     assert await writer.read(0, 20) == bytes(data[:20])
-    await writer.close()
+    await writer.commit()
     assert bench.stored == bytes(data)
     bench.assert_nothing_left()
     assert list(tmp_path.iterdir()) == []
@@ -297,7 +297,7 @@ async def test_a_full_spool_is_no_space_and_is_given_back() -> None:
         for index in range(20):
             await write(writer, index * 16, bytes(16))
     with pytest.raises(NoSpace):
-        await writer.close()
+        await writer.commit()
     bench.assert_nothing_left()
 
 
@@ -308,7 +308,7 @@ async def test_a_clone_that_is_written_to_becomes_ordinary_bytes() -> None:
     writer = bench.open(TRUNC)
     assert writer.copy_whole(source, await bench.backend.file_info(source, ME))
     await write(writer, 2, b"xx")
-    await writer.close()
+    await writer.commit()
     assert bench.stored == b"01xx456789"
 
 
@@ -343,7 +343,7 @@ def test_any_writes_and_sizes_give_what_a_disk_would_or_change_nothing(
                 else:
                     expected[at:] = bytes(max(0, at - len(expected)))
                     await writer.resize(at)
-            await writer.close()
+            await writer.commit()
         except StorageError as error:
             assert rewrite == "refuse"
             assert isinstance(error, Unsupported)
@@ -385,7 +385,7 @@ async def test_writes_in_order_never_wait_while_chunks_can_be_sent() -> None:
         assert writer.try_write(offset, memoryview(data)[offset : offset + 5])
         for _ in range(5):
             await asyncio.sleep(0)  # the storage takes a few turns of the loop
-    await writer.close()
+    await writer.commit()
     assert bench.stored == data
     bench.assert_nothing_left()
 
@@ -396,7 +396,7 @@ async def test_an_error_nobody_thought_of_fails_the_file_also_on_the_short_way()
     with pytest.raises(TypeError):
         writer.try_write(0, "not bytes")  # type: ignore[arg-type]
     with pytest.raises(TypeError):
-        await writer.close()
+        await writer.commit()
     assert bench.stored is None
 
 
@@ -413,7 +413,7 @@ async def test_a_chunk_that_there_is_no_room_to_send_makes_the_write_wait() -> N
     assert not waiting.done()
     held.go.set()
     await waiting
-    await writer.close()
+    await writer.commit()
     assert bench.stored == bytes(52)
 
 
@@ -424,7 +424,7 @@ async def test_two_chunks_full_in_one_turn_of_the_loop_have_the_sizes_and_the_or
     await writer.begin()
     for offset in range(0, 200, 5):
         await write(writer, offset, data[offset : offset + 5])
-    await writer.close()
+    await writer.commit()
     assert bench.stored == data
     assert [len(chunk) for chunk in held.seen] == [16 + 4 * index for index in range(len(held.seen))]
 
@@ -453,9 +453,9 @@ async def test_chunks_are_put_together_in_the_memory_of_those_that_are_stored() 
         await asyncio.sleep(0)
         held.seen.clear()
     assert len(memory) <= 4
-    await writer.close()
+    await writer.commit()
     assert bench.stored == data
-    assert tools.spares.idle_bytes == 0
+    assert tools.buffer_pool.idle_bytes == 0
 
 
 async def test_memory_of_an_aborted_upload_is_not_used_while_the_storage_still_reads_it() -> None:
@@ -470,13 +470,13 @@ async def test_memory_of_an_aborted_upload_is_not_used_while_the_storage_still_r
     await asyncio.sleep(0)
     [reading] = held.seen
     await aborted.abort()
-    assert tools.spares.idle_bytes > 0
+    assert tools.buffer_pool.idle_bytes > 0
     held.go.set()
     following = Writer(tools, FILE, TRUNC, ME, None)
     for offset in range(0, 3 * MIB, 1 << 18):
         await write(following, offset, b"f" * (1 << 18))
     assert bytes(reading) == b"a" * MIB
-    await following.close()
+    await following.commit()
     await other.abort()
     assert bench.stored == b"f" * 3 * MIB
     bench.assert_nothing_left()
@@ -496,6 +496,6 @@ async def test_a_chunk_is_as_large_as_is_wanted_when_those_before_it_are_stored(
     writer = bench.open(TRUNC)
     for offset in range(0, 1000, 100):
         await write(writer, offset, data[offset : offset + 100])
-    await writer.close()
+    await writer.commit()
     assert bench.stored == data
     bench.assert_nothing_left()

@@ -1,7 +1,7 @@
 """Runs mutmut over the modules that pyproject.toml lists, and writes the scores into docs/mutants.md.
 
     $ python -m tests.mutants                      # all of them, from the beginning
-    $ python -m tests.mutants 's3sftp.fs.read.throughput*'    # these again, with the tests as they are now
+    $ python -m tests.mutants 's3sftp.fs.read.read_ahead*'    # these again, with the tests as they are now
 
 Prints each mutant that lives and is not known to be equivalent, and fails if there are too many.
 """

@@ -13,9 +13,9 @@ from tests.mutants.page import ENOUGH_PERCENT, PAGE, Score, listed, written
 from tests.mutants.survivors import survivor
 
 DIFF = """\
-# s3sftp.fs.read.throughput.xǁPaceǁtake__mutmut_3: survived
---- s3sftp/fs/read/throughput.py
-+++ s3sftp/fs/read/throughput.py
+# s3sftp.fs.read.read_ahead.xǁPaceǁtake__mutmut_3: survived
+--- s3sftp/fs/read/read_ahead.py
++++ s3sftp/fs/read/read_ahead.py
 @@ -1,3 +1,3 @@
      def take(self) -> int:
 -        return self.a - 1
@@ -71,9 +71,9 @@ def test_a_score_is_of_the_mutants_that_are_faults() -> None:
 
 
 def test_a_mutant_is_known_by_its_change_and_not_by_its_number() -> None:
-    one = survivor("s3sftp.fs.read.throughput.xǁPaceǁtake__mutmut_3", DIFF)
-    assert (one.module, one.function) == ("s3sftp/fs/read/throughput.py", "Pace.take")
-    assert survivor("s3sftp.fs.read.throughput.x_take__mutmut_3", DIFF).function == "take"
+    one = survivor("s3sftp.fs.read.read_ahead.xǁPaceǁtake__mutmut_3", DIFF)
+    assert (one.module, one.function) == ("s3sftp/fs/read/read_ahead.py", "Pace.take")
+    assert survivor("s3sftp.fs.read.read_ahead.x_take__mutmut_3", DIFF).function == "take"
     same = Equivalent(one.module, one.function, "return self.a - 1", "return self.a - 2", "")
     assert one.is_one_of([same])
     assert not one.is_one_of([Equivalent(one.module, one.function, same.was, "return self.a + 1", "")])

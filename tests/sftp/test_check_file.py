@@ -11,7 +11,7 @@ import pytest
 
 from s3sftp.backends import Buffer, Place, Session
 from s3sftp.backends.memory import MemoryBackend
-from s3sftp.fs import FileOptions, Mounts
+from s3sftp.fs import FileOptions, FileSystem, Mounts
 from s3sftp.sftp import SftpOptions
 from testbed.packets import (
     CREAT,
@@ -211,7 +211,7 @@ async def test_who_may_not_read_may_not_hash() -> None:
 
     async with serving(MemoryBackend({"f": DATA})) as server:
         mounts = Mounts.of("", rules=AccessRules(frozenset({Right.WRITE, Right.LIST})))
-        server.files = lambda user: server.volume.enter(mounts, Session(user))  # type: ignore[method-assign]
+        server.files = lambda user: FileSystem(server.volume, mounts, Session(user))  # type: ignore[method-assign]
         async with server.client() as client:
             reply = await asking(client, b"check-file-name", b"/f", b"md5")
             assert reply.code == PERMISSION_DENIED

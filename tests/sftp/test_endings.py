@@ -64,7 +64,7 @@ async def stalled(backend: MemoryBackend) -> AsyncIterator[tuple[Serving, RawSft
         client.process.channel.pause_reading()
         for at in range(0, 12 * MIB, 128 * KIB):
             client.request(READ, string(handle) + u64(at) + u32(128 * KIB))
-        await until(lambda: server.sessions[-1]._outbox.unsent_bytes > MIB)
+        await until(lambda: server.sessions[-1]._send_queue.unsent_bytes > MIB)
         try:
             yield server, client
         finally:
@@ -92,7 +92,7 @@ async def test_a_client_that_takes_no_answers_has_its_uploads_aborted() -> None:
 async def test_a_client_that_takes_no_answers_holds_no_memory_after_its_session() -> None:
     async with stalled(storage_with_a_download()) as (server, _):
         await until(lambda: server.volume.budget.used == 0)
-        await until(lambda: server.sessions[-1]._outbox.unsent_bytes == 0)
+        await until(lambda: server.sessions[-1]._send_queue.unsent_bytes == 0)
 
 
 # ── a connection that is lost while a file is being published ───────────────────────────────────────
@@ -215,8 +215,8 @@ async def test_a_close_that_was_received_behind_more_than_there_is_room_for_is_a
 
 def waits_for_room(session: SftpSession, kind: int, handle: bytes) -> bool:
     """Whether the last that a session has received is such a request, and it is not admitted."""
-    channel: Any = session._outbox.channel
-    received = b"".join([*session._inbox._chunks, *(data for data, _ in channel._recv_buf)])
+    channel: Any = session._send_queue.channel
+    received = b"".join([*session._reader._chunks, *(data for data, _ in channel._recv_buf)])
     last = received[-1 - 4 - len(string(handle)) :]
     return last[:1] == bytes([kind]) and last.endswith(string(handle))
 

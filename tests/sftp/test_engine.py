@@ -122,7 +122,7 @@ async def test_a_client_that_takes_nothing_holds_no_more_than_the_send_buffer() 
                 client.request(READ, string(handle) + u64(index % 64 * MIB) + u32(255 * 1024))
             session = server.sessions[-1]
             await asyncio.sleep(1)
-            assert session._outbox.unsent_bytes <= 2 * MIB + 255 * 1024 + 1024
+            assert session._send_queue.unsent_bytes <= 2 * MIB + 255 * 1024 + 1024
             client.process.channel.abort()
 
 

@@ -89,9 +89,9 @@ async def test_at_info_a_read_of_bytes_that_are_here_is_answered_as_it_arrives_a
     admitted: Counter[str] = Counter()
     admit = RequestRunner.admit
 
-    def counting(runner: RequestRunner, request: Request, packet_bytes: int) -> None:
+    def counting(runner: RequestRunner, request: Request) -> None:
         admitted[request.name] += 1
-        admit(runner, request, packet_bytes)
+        admit(runner, request)
 
     monkeypatch.setattr(RequestRunner, "admit", counting)
     async with serving(MemoryBackend({"f": bytes(MIB)})) as server, server.client() as client:

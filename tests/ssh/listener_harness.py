@@ -18,7 +18,7 @@ import asyncssh
 from s3sftp import backends
 from s3sftp.auth import AuthOptions, ConfiguredUsers, Identity, UserOptions, read_logins
 from s3sftp.backends.memory import MemoryBackend
-from s3sftp.fs import FileOptions, Mounts, OpenStorage
+from s3sftp.fs import FileOptions, FileSystem, Mounts, OpenStorage
 from s3sftp.sftp import SftpOptions, SftpSession
 from s3sftp.ssh import Listener, ListenOptions, SshOptions
 from tests.support.logs import Level, capture_events
@@ -102,7 +102,7 @@ async def listener_harness(
     sftp_options = SftpOptions(**(sftp or {}))
 
     def open_session(identity: Identity, session: backends.Session) -> SftpSession:
-        files = volume.enter(Mounts.rooted_at(identity.prefix, read_only=identity.read_only), session)
+        files = FileSystem(volume, Mounts.rooted_at(identity.prefix, read_only=identity.read_only), session)
         sessions.append(SftpSession(files, sftp_options))
         return sessions[-1]
 

@@ -8,7 +8,6 @@ anything else     passes: the client gets a reference number, and the log the de
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
 from contextlib import aclosing
 from types import TracebackType
@@ -30,11 +29,16 @@ from s3sftp.backends.errno_map import error_from_oserror
 from s3sftp.backends.operations import LIFE_CYCLE, OPERATIONS
 from s3sftp.backends.validation import CHECKS, InvalidResult
 from s3sftp.errors import StorageFailure
-from s3sftp.runtime.cancellation import is_own_cancellation
+from s3sftp.runtime.cancellation import StrayCancellationGuard
 
 P = ParamSpec("P")
 T = TypeVar("T")
 _CHECK_OF = {each.name: CHECKS[each.answer] for each in (*LIFE_CYCLE.values(), *OPERATIONS.values())}
+
+
+_cancelled_is_failed = StrayCancellationGuard(
+    lambda: StorageFailure(detail="the call was cancelled by something of its own")
+)
 
 
 class _ErrorTranslation:
@@ -45,10 +49,9 @@ class _ErrorTranslation:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if isinstance(error, asyncio.CancelledError) and not is_own_cancellation():
-            raise StorageFailure(detail="the call was cancelled by something of its own") from error
         if isinstance(error, OSError):
             raise error_from_oserror(error) from error
+        _cancelled_is_failed.__exit__(kind, error, trace)
 
 
 _translated = _ErrorTranslation()

@@ -13,11 +13,14 @@ from s3sftp.backends.service.framing import FrameStream, FrameTooLong
 from s3sftp.backends.service.handshake import ServerHello, ServiceHello
 from s3sftp.backends.service.packing import MalformedMessage
 from s3sftp.errors import InvalidRequest, NoSpace, StorageError, StorageFailure
-from s3sftp.runtime.cancellation import is_own_cancellation
+from s3sftp.runtime.cancellation import StrayCancellationGuard
 from s3sftp.telemetry import get_logger
 
 _log = get_logger("s3sftp.service")
 _HELLO_SECONDS = 10.0
+_cancelled_is_failed = StrayCancellationGuard(
+    lambda: StorageFailure(detail="the call was cancelled by something of its own")
+)
 
 
 class ServiceConnection:
@@ -95,12 +98,12 @@ class ServiceConnection:
 
     async def _reply(self, number: int, request: dict[str, Any]) -> dict[str, Any]:
         try:
-            return wire.answer(number, await self._answers.answer(wire.message_in(request)))
+            with _cancelled_is_failed:
+                answer = await self._answers.answer(wire.message_in(request))
+            return wire.answer(number, answer)
         except MalformedMessage as error:
             return wire.failure(number, InvalidRequest(detail=str(error)))
-        except (Exception, asyncio.CancelledError) as error:
-            if isinstance(error, asyncio.CancelledError) and is_own_cancellation():
-                raise
+        except Exception as error:
             if not isinstance(error, StorageError | OSError):
                 _log.error("service.request_failed", operation=request.get("op"), exc_info=error)
             return wire.failure(number, error)

@@ -9,7 +9,11 @@ from s3sftp.backends.contract import Backend
 from s3sftp.backends.service.dispatcher import Dispatcher
 from s3sftp.backends.service.mailbox import Mailbox, PendingCall
 from s3sftp.errors import StorageFailure
-from s3sftp.runtime.cancellation import is_own_cancellation
+from s3sftp.runtime.cancellation import StrayCancellationGuard
+
+_cancelled_is_failed = StrayCancellationGuard(
+    lambda: StorageFailure(detail="the call was cancelled by something of its own")
+)
 
 
 async def serve(mailbox: Mailbox, backend: Backend, *, at_once: int = 256) -> None:
@@ -23,12 +27,10 @@ async def serve(mailbox: Mailbox, backend: Backend, *, at_once: int = 256) -> No
     async def answer(letter: PendingCall) -> None:
         async with room:
             try:
-                letter.reply(await answers.answer(letter.message))
-            except (Exception, asyncio.CancelledError) as error:
-                if not isinstance(error, Exception):
-                    if is_own_cancellation():
-                        raise
-                    error = StorageFailure(detail="the call was cancelled by something of its own")
+                with _cancelled_is_failed:
+                    reply = await answers.answer(letter.message)
+                letter.reply(reply)
+            except Exception as error:
                 letter.fail(error)
 
     try:

@@ -21,9 +21,8 @@ from s3sftp.errors import StorageFailure
 from s3sftp.fs.budget import ByteBudget
 from s3sftp.fs.options import FileOptions
 from s3sftp.fs.read.fetch import Fetch
-from s3sftp.fs.read.read_ahead import ReadAhead
-from s3sftp.fs.read.throughput import Throughput, ThroughputSample
-from s3sftp.runtime.cancellation import is_own_cancellation
+from s3sftp.fs.read.read_ahead import ReadAhead, Throughput, ThroughputSample
+from s3sftp.runtime.cancellation import StrayCancellationGuard
 from s3sftp.telemetry import Costs, charging
 
 OPEN_BYTES = 1 << 20
@@ -32,6 +31,9 @@ _EAGER_BYTES = 64 << 10
 """How many of these bytes are received before the first READ."""
 _MOST_FETCHES = 8
 """The maximum number of a reader's fetches for read-ahead, and of those that stay although they are idle."""
+_cancelled_is_failed = StrayCancellationGuard(
+    lambda: StorageFailure(detail="a read was cancelled by the storage")
+)
 
 
 @dataclass(eq=False, slots=True)
@@ -83,17 +85,17 @@ class Reader:
         self._budget = budget
         self._most_ahead = options.read_ahead_bytes
         self._ahead = ReadAhead(info.size, 0)
-        self._pace = Throughput(options.range_bytes)
+        self._throughput = Throughput(options.range_bytes)
         self._loop = asyncio.get_running_loop()
         self._fetches: list[Fetch] = []
         self._closing: set[asyncio.Task[None]] = set()
-        self._expected: set[AwaitedRange] = set()
+        self._awaited: set[AwaitedRange] = set()
         self._bytes_came: Callable[[], None] | None = None
         self.costs = costs or Costs()
         """The costs of its requests."""
         self._beginning: AsyncIterator[Buffer] | None = None
 
-    def go_on(self, beginning: AsyncIterator[Buffer], began: float) -> None:
+    def continue_with(self, beginning: AsyncIterator[Buffer], began: float) -> None:
         """Adopt the request for the first `OPEN_BYTES` of the file, which was made at `began`.
 
         The first `_EAGER_BYTES` are received at once, so that a small file frees its connection for other
@@ -114,7 +116,7 @@ class Reader:
         if offset >= stop:
             return []
         fetches = self._overlapping(offset, stop)
-        if self._expected or not _are_ready(fetches, offset, stop):
+        if self._awaited or not _are_ready(fetches, offset, stop):
             return None  # also while others wait, so that READs are answered in order
         views = self._deliver(fetches, offset, stop)
         self._cover(offset, stop, self._observe(offset, stop), needed=False)
@@ -129,49 +131,49 @@ class Reader:
         stop = min(offset + length, self.info.size)
         if offset >= stop:
             return []
-        expected = self.expect(offset, length)
+        awaited = self.expect(offset, length)
         try:
-            while (views := self.collect(expected)) is None:
-                await expected.wait()
+            while (views := self.collect(awaited)) is None:
+                await awaited.wait()
             return views
         finally:
-            self.forget(expected)
+            self.forget(awaited)
 
     def expect(self, offset: int, length: int) -> AwaitedRange:
         """Start to fetch bytes for `collect`, with as many concurrent ranged requests as they take."""
         stop = min(offset + length, self.info.size)
-        expected = AwaitedRange(offset, stop)
+        awaited = AwaitedRange(offset, stop)
         if offset < stop:
-            expected.target = self._observe(offset, stop)
-            expected.wait_for(self._fetched_for(expected))
-            self._expected.add(expected)
-        return expected
+            awaited.target = self._observe(offset, stop)
+            awaited.wait_for(self._fetched_for(awaited))
+            self._awaited.add(awaited)
+        return awaited
 
-    def collect(self, expected: AwaitedRange) -> list[memoryview] | None:
+    def collect(self, awaited: AwaitedRange) -> list[memoryview] | None:
         """The bytes of `expect`, or None if they have not all arrived. Forgets them unless it returns None.
 
         A caller that cannot wait learns of new bytes through `listen`. Raises the same errors as `read`.
         """
-        start, stop = expected.start, expected.stop
+        start, stop = awaited.start, awaited.stop
         if start >= stop:
             return []
         try:
-            while expected.is_filled():
+            while awaited.is_filled():
                 fetches = self._overlapping(start, stop)
                 if _are_ready(fetches, start, stop):
                     views = self._deliver(fetches, start, stop)
-                    self.forget(expected)
+                    self.forget(awaited)
                     return views
-                expected.wait_for(self._fetched_for(expected))  # e.g. another READ has taken some of them
+                awaited.wait_for(self._fetched_for(awaited))  # e.g. another READ has taken some of them
         except BaseException:
-            self.forget(expected)
+            self.forget(awaited)
             raise
         return None
 
-    def forget(self, expected: AwaitedRange) -> None:
+    def forget(self, awaited: AwaitedRange) -> None:
         """Stop waiting for the bytes of `expect`. May be called more than once."""
-        expected.wait_for([])
-        self._expected.discard(expected)
+        awaited.wait_for([])
+        self._awaited.discard(awaited)
 
     def listen(self, bytes_came: Callable[[], None] | None) -> None:
         """Set the callback for when bytes have arrived or a fetch has failed. It is called often, so it has
@@ -190,12 +192,12 @@ class Reader:
 
     def _observe(self, start: int, stop: int) -> int:
         """The offset up to which to fetch, by the reader's pattern and throughput and by the budget."""
-        self._ahead.most = min(self._most_ahead, self._pace.ahead, self._budget.fair_share())
+        self._ahead.most = min(self._most_ahead, self._throughput.ahead, self._budget.fair_share())
         return self._ahead.observe(start, stop)
 
-    def _fetched_for(self, expected: AwaitedRange) -> list[Fetch]:
-        self._cover(expected.start, expected.stop, expected.target)
-        return self._overlapping(expected.start, expected.stop)
+    def _fetched_for(self, awaited: AwaitedRange) -> list[Fetch]:
+        self._cover(awaited.start, awaited.stop, awaited.target)
+        return self._overlapping(awaited.start, awaited.stop)
 
     def _cover(self, start: int, stop: int, target: int, *, needed: bool = True) -> None:
         """Make sure that every byte of `[start, stop)`, and the read-ahead up to `target`, is being fetched.
@@ -253,38 +255,39 @@ class Reader:
             fetch.task = asyncio.create_task(self._fill(fetch, pieces, began))
 
     async def _fill(self, fetch: Fetch, pieces: AsyncIterator[Buffer], began: float) -> None:
-        """Receive the body of a fetch. `began` is when the request was made, to measure its latency."""
-        stretch = ThroughputSample(self._pace)
+        """The task of a fetch: receive its body, and keep the failure for the READs that wait for it."""
         try:
-            async for piece in pieces:
-                if fetch.dropped:
-                    return
-                now = self._loop.time()
-                if fetch.filled == fetch.start:
-                    self._pace.answered(now - began)
-                stretch.came(len(piece), now)
-                fetch.put(piece)
-                self._charge_surplus(fetch)
-                self._tell()
-                if fetch.allowed <= fetch.filled < fetch.stop:
-                    stretch.paused()
-                    if not await fetch.wait_allowed():
-                        self._cut_off(fetch)
-                        return
-            if fetch.filled < fetch.stop:
-                raise StorageFailure("the storage ended a file too early")
-        except (Exception, asyncio.CancelledError) as error:
-            if not isinstance(error, Exception):
-                if is_own_cancellation():
-                    raise
-                error = StorageFailure(detail="a read was cancelled by the storage")
+            with _cancelled_is_failed:
+                await self._receive(fetch, pieces, began)
+        except Exception as error:
             self._discard(fetch)  # the READs that wait raise the error; later ones retry
             fetch.fail(error)
-            self._tell()
+            self._notify()
         finally:
             await _close(pieces)
 
-    def _tell(self) -> None:
+    async def _receive(self, fetch: Fetch, pieces: AsyncIterator[Buffer], began: float) -> None:
+        """Receive the body of a fetch. `began` is when the request was made, to measure its latency."""
+        sample = ThroughputSample(self._throughput)
+        async for piece in pieces:
+            if fetch.dropped:
+                return
+            now = self._loop.time()
+            if fetch.filled == fetch.start:
+                self._throughput.answered(now - began)
+            sample.came(len(piece), now)
+            fetch.put(piece)
+            self._charge_surplus(fetch)
+            self._notify()
+            if fetch.allowed <= fetch.filled < fetch.stop:
+                sample.paused()
+                if not await fetch.wait_allowed():
+                    self._cut_off(fetch)
+                    return
+        if fetch.filled < fetch.stop:
+            raise StorageFailure("the storage ended a file too early")
+
+    def _notify(self) -> None:
         if self._bytes_came is not None:
             self._bytes_came()
 
@@ -308,7 +311,7 @@ class Reader:
             self._give_back(fetch, fetch.freed - before)
             if fetch.is_through:
                 self._discard(fetch)
-        self._pace.took(stop - start, self._loop.time())
+        self._throughput.took(stop - start, self._loop.time())
         return views
 
     def _charge_surplus(self, fetch: Fetch) -> None:
@@ -324,7 +327,7 @@ class Reader:
     def _give_back(self, fetch: Fetch, count: int) -> None:
         needed = min(count, fetch.needed)
         fetch.needed -= needed
-        self._budget.give_read(ahead=count - needed, needed=needed)
+        self._budget.release_read(ahead=count - needed, needed=needed)
 
     def _cut_off(self, fetch: Fetch) -> None:
         """End a paused fetch early. A later READ starts a new one where it ends."""

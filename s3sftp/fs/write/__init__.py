@@ -2,8 +2,9 @@
 
 OpenUploads                 the table of all uploads: which names are being written, and by whom
 Writer                      one handle: accepts WRITEs, commits at CLOSE
-  └── UploadPipeline        moves the bytes to the storage, within the byte budget
+  └── UploadPipeline        moves the bytes to the storage
         ├── Assembly (pure) puts WRITEs that arrive in any order into chunks
+        ├── BudgetShare     requests memory from the byte budget, by whole chunks
         ├── ChunkSender     sends several chunks at once, and keeps the first failure
         └── BaseFile        the file that is replaced, of which ranges may be kept
 """

@@ -174,7 +174,7 @@ class Assembly:
         there = (min(island.stop, stop) - island.start for island in self._islands if island.start < stop)
         return count - sum(there)
 
-    def take(self, count: int) -> memoryview:
+    def pop_chunk(self, count: int) -> memoryview:
         """Hand over the `count` bytes after the cut, and the memory that holds them.
 
         Raises ValueError: if they are not in memory.

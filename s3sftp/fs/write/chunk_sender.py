@@ -14,7 +14,7 @@ from typing import Any
 from s3sftp.backends import Buffer, CompleteBackend, FileInfo, Finish, Place, Session, Upload, WriteIntent
 from s3sftp.errors import StorageFailure
 from s3sftp.fs.budget import ByteBudget
-from s3sftp.fs.write.buffer_pool import BufferPool
+from s3sftp.runtime.buffer_pool import BufferPool
 
 _Work = Callable[[Upload], Coroutine[Any, Any, None]]
 
@@ -23,13 +23,18 @@ class ChunkSender:
     """One upload to the backend: begins it, sends its chunks, and finishes or aborts it."""
 
     def __init__(
-        self, backend: CompleteBackend, place: Place, session: Session, budget: ByteBudget, spares: BufferPool
+        self,
+        backend: CompleteBackend,
+        place: Place,
+        session: Session,
+        budget: ByteBudget,
+        buffer_pool: BufferPool,
     ) -> None:
         self._backend = backend
         self._place = place
         self._session = session
         self._budget = budget
-        self._spares = spares
+        self._buffer_pool = buffer_pool
         self._upload: Upload | None = None
         self._running: set[asyncio.Task[None]] = set()
         self._starting: asyncio.Task[None] | None = None
@@ -58,14 +63,14 @@ class ChunkSender:
         return self._upload.chunk_bytes if self._upload else self._backend.first_chunk_bytes
 
     @property
-    def has_room(self) -> bool:
+    def has_slot(self) -> bool:
         """Whether another chunk may be sent now."""
         return self._upload is None or len(self._running) < self._upload.parallel_chunks
 
     @property
     def can_send(self) -> bool:
         """Whether `send_now` may be called: a slot is free, and earlier chunks have taken their positions."""
-        return self._upload is not None and self._starting is None and self.has_room and self.failure is None
+        return self._upload is not None and self._starting is None and self.has_slot and self.failure is None
 
     def send_now(self, chunk: Buffer) -> None:
         """Send a chunk without waiting; only if `can_send`."""
@@ -77,7 +82,7 @@ class ChunkSender:
         """Send a chunk; returns when its task has started. Its bytes go back to the budget when it ends."""
         await self._start(self._writing(chunk), chunk)
 
-    async def keep(self, start: int, stop: int) -> None:
+    async def keep_range(self, start: int, stop: int) -> None:
         """Keep the range `[start, stop)` of the base, inside the storage."""
         await self._start(lambda u: self._backend.keep_range(u, start, stop, self._session), b"")
 
@@ -140,7 +145,7 @@ class ChunkSender:
         """Wait until another chunk may be sent. Its size may depend on the chunks before it."""
         if self._upload is None:
             raise ValueError("push before begin")
-        while not self.has_room and self.failure is None:
+        while not self.has_slot and self.failure is None:
             await asyncio.wait(self._running, return_when=asyncio.FIRST_COMPLETED)
         self.raise_failure()
         return self._upload
@@ -150,7 +155,7 @@ class ChunkSender:
         if self._starting is task:  # cancelled before its first step
             self._starting = None
         self._budget.sent(len(chunk))
-        self._spares.keep(chunk)
+        self._buffer_pool.give_back(chunk)
         if not task.cancelled():
             failure = task.exception()  # always retrieved, else asyncio logs that it never was
             self.failure = self.failure or failure

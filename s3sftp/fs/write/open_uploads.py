@@ -21,9 +21,8 @@ from typing import Generic, TypeVar
 
 from s3sftp.backends import Place, Session
 from s3sftp.errors import Busy
-from s3sftp.fs.changed_names import ChangedNames
 from s3sftp.fs.paths import VirtualPath
-from s3sftp.fs.write.upload_quota import UploadQuota
+from s3sftp.fs.write.shared_tables import ChangedNames, UploadQuota
 
 
 class OpenUpload:
@@ -70,9 +69,9 @@ U = TypeVar("U", bound=OpenUpload)
 class OpenUploads(Generic[U]):
     """The uploads of this process. `most_per_user` limits those of a user in the whole server."""
 
-    def __init__(self, most_per_user: int, tally: UploadQuota, changes: ChangedNames) -> None:
+    def __init__(self, most_per_user: int, quota: UploadQuota, changes: ChangedNames) -> None:
         self._most_per_user = most_per_user
-        self._tally = tally
+        self._quota = quota
         self._changes = changes
         self._rows: defaultdict[Place, list[U]] = defaultdict(list)
         self._moves: set[PendingRename[U]] = set()
@@ -81,22 +80,22 @@ class OpenUploads(Generic[U]):
         return sum(map(len, self._rows.values()))
 
     @contextmanager
-    def place_for(self, user: str) -> Iterator[None]:
+    def reserve(self, user: str) -> Iterator[None]:
         """Count an upload while its file is being opened, before anything is awaited.
 
         The count ends when the row is removed, or at once if the opening fails. Raises Busy: at the limit.
         """
-        if self._tally.count(user) >= self._most_per_user:
+        if self._quota.count(user) >= self._most_per_user:
             raise Busy(f"too many uploads at once (at most {self._most_per_user})")
-        self._tally.add(user, 1)
+        self._quota.add(user, 1)
         try:
             yield
         except BaseException:
-            self._tally.add(user, -1)
+            self._quota.add(user, -1)
             raise
 
     def add(self, row: U) -> None:
-        """Add the row of a file that `place_for` has counted."""
+        """Add the row of a file that `reserve` has counted."""
         row.changes_elsewhere = self._changes.elsewhere(row.place)
         row.seen_elsewhere = self._seen_elsewhere(row.place)
         self._rows[row.place].append(row)
@@ -104,7 +103,7 @@ class OpenUploads(Generic[U]):
     def remove(self, row: U) -> None:
         """Remove the row of an upload that has ended or was given up."""
         if self._take_out(row):
-            self._tally.add(row.session.user, -1)
+            self._quota.add(row.session.user, -1)
 
     # ── what happens to names ───────────────────────────────────────────────────────────────────────
 

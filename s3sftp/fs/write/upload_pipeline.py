@@ -14,15 +14,12 @@ from s3sftp.backends import CompleteBackend, FileInfo, Finish, Place, Session, U
 from s3sftp.backends.spool import SpoolQuota
 from s3sftp.errors import AlreadyExists, InvalidRequest, Unsupported
 from s3sftp.fs.budget import ByteBudget
-from s3sftp.fs.budget_ledger import SpaceRequest
 from s3sftp.fs.options import FileOptions
 from s3sftp.fs.write.assembly import Assembly, RewriteNeeded
 from s3sftp.fs.write.base_file import BaseFile
-from s3sftp.fs.write.buffer_pool import BufferPool
+from s3sftp.fs.write.budget_share import SMALL_BYTES, BudgetShare
 from s3sftp.fs.write.chunk_sender import ChunkSender
-
-_SMALL_BYTES = 256 << 10
-"""Files up to this size need no reservation, because they are many and each is soon stored."""
+from s3sftp.runtime.buffer_pool import BufferPool
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,30 +39,36 @@ class WriterResources:
     backend: CompleteBackend
     options: FileOptions
     budget: ByteBudget
-    spool_room: SpoolQuota
-    spares: BufferPool = field(default_factory=BufferPool)
+    spool_quota: SpoolQuota
+    buffer_pool: BufferPool = field(default_factory=BufferPool)
 
 
 class UploadPipeline:
-    """One upload's assembly, chunk sender and part of the byte budget."""
+    """One upload's assembly, share of the byte budget and chunk sender."""
 
     def __init__(
-        self, tools: WriterResources, place: Place, mode: WriteMode, session: Session, old: FileInfo | None
+        self,
+        resources: WriterResources,
+        place: Place,
+        mode: WriteMode,
+        session: Session,
+        old: FileInfo | None,
     ) -> None:
-        self.old = BaseFile(tools.backend, place, session, old)
+        self.old = BaseFile(resources.backend, place, session, old)
         self.assembly = Assembly(
-            tools.options.reorder_bytes,
+            resources.options.reorder_bytes,
             base_known=mode.truncate or mode.exclusive,
-            spare=partial(tools.spares.lend, self),
-            small_bytes=_SMALL_BYTES,
+            spare=partial(resources.buffer_pool.lend, self),
+            small_bytes=SMALL_BYTES,
         )
+        self._share = BudgetShare(resources.budget, self, self.assembly)
         self.mtime: float | None = None
         self.mode: int | None = None
         self.before_send: Callable[[int, bytes], Awaitable[None]] | None = None
         """Called with the offset and the bytes of each chunk before it is sent."""
         self.when_taken: Callable[[], Awaitable[Place | None]] | None = None
         """Called if an exclusive write finds its name taken. Returns another place, or None to fail."""
-        self._tools = tools
+        self._resources = resources
         self._place = place
         self._mode = mode
         self._session = session
@@ -73,7 +76,7 @@ class UploadPipeline:
         self._given_up: Exception | None = None
         self._calls = 0
         """The number of calls under way that use the bytes in memory."""
-        self._pump = self._new_pump()
+        self._sender = self._new_sender()
         if old is not None and not mode.truncate:
             self.assembly.learn_base(old.size)
 
@@ -82,18 +85,18 @@ class UploadPipeline:
     def try_put(self, offset: int, data: memoryview) -> bool:
         """Accept bytes that continue the last ones, and send a full chunk, if that needs no waiting. Returns
         False, with nothing done, if not."""
-        assembly, pump = self.assembly, self._pump
-        front, chunk = assembly.front + len(data), pump.chunk_bytes
+        assembly, sender = self.assembly, self._sender
+        front, chunk = assembly.front + len(data), sender.chunk_bytes
         if (
-            pump.failure is not None
+            sender.failure is not None
             or offset != assembly.cut + assembly.front
             or (front > chunk and not self._may_send_at(front))
-            or not self._try_take_in_order(len(data))
+            or not self._share.try_acquire_in_order(len(data), chunk)
         ):
             return False
         self._assemble(offset, data)
         if front > chunk:
-            pump.send_now(self._take_chunk(chunk))
+            sender.send_now(self._take_chunk(chunk))
         return True
 
     async def put(self, offset: int, data: bytes | memoryview) -> None:
@@ -114,26 +117,27 @@ class UploadPipeline:
         full chunk never waits for that memory."""
         while data:
             await self.send_full_chunks(more_follows=True)
-            piece = data[: self._pump.chunk_bytes - self.assembly.front]
-            await self._tools.budget.take(self, self._ask_in_order(len(piece)))
+            chunk = self._sender.chunk_bytes
+            piece = data[: chunk - self.assembly.front]
+            await self._share.acquire_in_order(len(piece), chunk)
             self._assemble(self.assembly.cut + self.assembly.front, piece)
             data = data[len(piece) :]
 
     async def _put_elsewhere(self, offset: int, data: bytes | memoryview) -> None:
         if offset > self.assembly.cut + self.assembly.front:
             await self.send_full_chunks(more_follows=True)  # as above
-        await self._tools.budget.take(self, self._ask_elsewhere(offset, len(data)))
+        await self._share.acquire_elsewhere(offset, len(data), self._sender.chunk_bytes)
         try:
             await self._assemble_or_keep(offset, data)
         except BaseException:  # the bytes were not placed
-            self._tools.budget.give(self, len(data))
+            self._share.release(len(data))
             raise
 
     def resize(self, size: int) -> None:
         """Resize the assembly and give truncated bytes back. Raises RewriteNeeded: as `Assembly.resize`."""
         held = self.assembly.held
         self.assembly.resize(size)
-        self._tools.budget.give(self, held - self.assembly.held)
+        self._share.release(held - self.assembly.held)
 
     async def find_base(self) -> bool:
         """Ask the storage for the base unless it is known. Returns whether the storage was asked."""
@@ -148,24 +152,24 @@ class UploadPipeline:
     async def begin(self) -> Upload:
         """Begin the backend's upload at the first call, and return it. Costs no request."""
         base = None if self._mode.truncate else self.old.info
-        return await self._pump.begin(WriteIntent(self._mode.exclusive, base, self.mtime, self.mode))
+        return await self._sender.begin(WriteIntent(self._mode.exclusive, base, self.mtime, self.mode))
 
     async def send_full_chunks(self, *, more_follows: bool = False) -> None:
         """Send all full chunks at the front, except a last one that may be the file's tail. `more_follows`:
         the last one is not the tail, so send it too."""
         while self.assembly.appends_to_base():
             await self._fill_from_old(*self.assembly.gap())
-        if self.assembly.front + more_follows <= self._pump.chunk_bytes:
+        if self.assembly.front + more_follows <= self._sender.chunk_bytes:
             return
         await self.find_base()
         upload = await self.begin()
         while self.assembly.front + more_follows > (count := upload.chunk_bytes):
-            await self._pump.wait_for_slot()
+            await self._sender.wait_for_slot()
             if self.before_send is not None:
                 at = self.assembly.cut
                 await self.before_send(at, self.assembly.peek(at, count) or b"")
             if count == upload.chunk_bytes:  # else the size grew when an earlier chunk was stored
-                await self._pump.send(self._take_chunk(count))
+                await self._sender.send(self._take_chunk(count))
 
     async def send_all_but_tail(self) -> None:
         """Send everything except the tail. Fills gaps with bytes of the base or with zeros.
@@ -184,74 +188,74 @@ class UploadPipeline:
             else:
                 await self._fill_with_zeros(start, stop)
 
-    async def publish(self) -> FileInfo:
+    async def commit(self) -> FileInfo:
         """Send the rest and finish the write. Returns the stored file."""
         with self.calling():
             await self.send_all_but_tail()
             await self.begin()
-            tail = self.assembly.take(self.assembly.front)
-            self._tools.budget.send(self, len(tail))
-            self._tools.budget.end(self)  # no more bytes follow, so others may use the reservation
+            tail = self.assembly.pop_chunk(self.assembly.front)
+            self._share.send(len(tail))
+            self._share.end()  # no more bytes follow, so others may use the reservation
             try:
                 finish = Finish(self.assembly.length, self.mtime, self.old.kept, self.mode)
                 return await self._finish(tail, finish)
             finally:
-                self._tools.budget.sent(len(tail))
-                self._tools.spares.keep(tail)
+                self._share.sent(len(tail))
+                self._resources.buffer_pool.give_back(tail)
 
     async def _finish(self, tail: memoryview, finish: Finish) -> FileInfo:
         """Finish the write, if need be under another name. Sent chunks are bound to the first one."""
         while True:
             try:
-                return await self._pump.finish(tail, finish)
+                return await self._sender.finish(tail, finish)
             except AlreadyExists:
-                movable = self.when_taken is not None and not self._pump.has_sent
+                movable = self.when_taken is not None and not self._sender.has_sent
                 place = await self.when_taken() if self.when_taken is not None and movable else None
                 if place is None:
                     raise
-            await self._pump.stop()
+            await self._sender.stop()
             self._place = place
-            self._pump = self._new_pump()
+            self._sender = self._new_sender()
             await self.begin()
 
     @property
     def stored(self) -> FileInfo | None:
         """See `ChunkSender.stored`."""
-        return self._pump.stored
+        return self._sender.stored
 
     @property
     def has_sent(self) -> bool:
         """See `ChunkSender.has_sent`."""
-        return self._pump.has_sent
+        return self._sender.has_sent
 
     async def drain(self) -> None:
         """Wait until all chunks that were sent are stored. Raises the first failure: if a chunk failed."""
-        await self._pump.drain()
+        await self._sender.drain()
 
     def raise_failure(self) -> None:
-        self._pump.raise_failure()
+        self._sender.raise_failure()
 
     def send_if_full(self) -> None:
         """See `BudgetHolder.send_if_full`. A chunk that may be the whole file becomes its first part, which
         costs two more requests but frees memory."""
         front = self.assembly.front
-        if not self._calls and front == self._pump.chunk_bytes and self._may_send_at(front):
-            self._pump.send_now(self._take_chunk(front))
+        if not self._calls and front == self._sender.chunk_bytes and self._may_send_at(front):
+            self._sender.send_now(self._take_chunk(front))
 
     def give_up(self, error: Exception) -> bool:
         """See `BudgetHolder.give_up`."""
         if self._calls:
             return False
         self._given_up = error
-        self._pump.fail(error)
+        self._sender.fail(error)
         self._give_all_back()
         return True
 
     async def restart(self) -> None:
         """Drop all bytes that were sent or are in memory. The caller will send all of them again."""
         self._give_all_back()
-        await self._pump.stop()
-        self._pump = self._new_pump()
+        await self._sender.stop()
+        self._sender = self._new_sender()
 
     async def move(self, place: Place) -> bool:
         """Move the upload to another place, to which its base has been moved. Returns False if chunks have
@@ -260,14 +264,14 @@ class UploadPipeline:
         Raises Changed: if the base is not there; and the failure of an earlier call.
         """
         self.raise_failure()
-        if self._pump.has_sent:
+        if self._sender.has_sent:
             return False
-        await self._pump.stop()
+        await self._sender.stop()
         known = self.assembly.base_known and not self._mode.truncate and not self._mode.exclusive
-        unknown = BaseFile(self._tools.backend, place, self._session, None)
+        unknown = BaseFile(self._resources.backend, place, self._session, None)
         self.old = await self.old.moved(place) if known else unknown
         self._place = place
-        self._pump = self._new_pump()
+        self._sender = self._new_sender()
         return True
 
     def take_over(self, mode: WriteMode) -> bool:
@@ -282,41 +286,43 @@ class UploadPipeline:
         """Release everything, and abort the upload unless it is finished."""
         self._give_all_back()
         try:
-            if not self._pump.finished:
-                await self._pump.stop()
+            if not self._sender.finished:
+                await self._sender.stop()
         finally:
-            self._tools.spares.leave(self)
+            self._resources.buffer_pool.leave(self)
 
     # ── within ──────────────────────────────────────────────────────────────────────────────────────
 
-    def _new_pump(self) -> ChunkSender:
+    def _new_sender(self) -> ChunkSender:
         """A new chunk sender, which fails at once if the upload has been given up."""
-        tools = self._tools
-        pump = ChunkSender(tools.backend, self._place, self._session, tools.budget, tools.spares)
+        resources = self._resources
+        sender = ChunkSender(
+            resources.backend, self._place, self._session, resources.budget, resources.buffer_pool
+        )
         if self._given_up is not None:
-            pump.fail(self._given_up)
-        return pump
+            sender.fail(self._given_up)
+        return sender
 
     def _may_send_at(self, front: int) -> bool:
         """Whether exactly one chunk out of `front` bytes can be sent without waiting."""
         return (
-            self._pump.can_send
-            and front <= 2 * self._pump.chunk_bytes
+            self._sender.can_send
+            and front <= 2 * self._sender.chunk_bytes
             and self.assembly.base_known
             and self.before_send is None
         )
 
     def _take_chunk(self, count: int) -> memoryview:
         """Take the next chunk out of the assembly, and account for it as being stored."""
-        chunk = self.assembly.take(count)
-        self._tools.budget.send(self, count)
-        self._tools.spares.full(self)
+        chunk = self.assembly.pop_chunk(count)
+        self._share.send(count)
+        self._resources.buffer_pool.full(self)
         return chunk
 
     def _give_all_back(self) -> None:
         self.assembly.restart()
-        self._tools.budget.end(self)
-        self._tools.spares.full(self)
+        self._share.end()
+        self._resources.buffer_pool.full(self)
 
     @contextmanager
     def calling(self) -> Iterator[None]:
@@ -327,36 +333,13 @@ class UploadPipeline:
         finally:
             self._calls -= 1
 
-    def _try_take_in_order(self, count: int) -> bool:
-        budget = self._tools.budget
-        return budget.try_reserved(self, count) or budget.try_take(self, self._ask_in_order(count))
-
-    def _ask_in_order(self, count: int) -> SpaceRequest:
-        """The budget request for bytes of the current chunk, and of the next one if they extend into it."""
-        chunk, front = self._pump.chunk_bytes, self.assembly.front
-        if front + count > chunk:
-            return SpaceRequest(count, 2 * chunk - front)
-        missing = max(count, self.assembly.missing(chunk))
-        small = not self.assembly.cut and front + count <= _SMALL_BYTES
-        return SpaceRequest(count, missing, own=chunk - missing, small=small)
-
-    def _ask_elsewhere(self, offset: int, count: int) -> SpaceRequest:
-        """The budget request for bytes that wait for earlier ones, or that replace bytes in memory."""
-        chunk = self._pump.chunk_bytes
-        missing = self.assembly.missing(chunk)
-        if offset + count > self.assembly.cut + chunk:
-            return SpaceRequest(count, count, own=chunk - missing, behind=True)
-        missing = max(count, missing)
-        small = not self.assembly.cut and offset + count <= _SMALL_BYTES
-        return SpaceRequest(count, missing, own=chunk - missing, small=small)
-
     def _assemble(self, offset: int, data: bytes | memoryview) -> None:
         """Put bytes, which have been taken from the budget, into the assembly."""
         held = self.assembly.held
         self.assembly.write(offset, data)
         rewritten = len(data) - (self.assembly.held - held)
         if rewritten:
-            self._tools.budget.give(self, rewritten)
+            self._share.release(rewritten)
 
     async def _assemble_or_keep(self, offset: int, data: bytes | memoryview) -> None:
         """Assemble bytes. If too many wait behind a gap with bytes of the base, fill that gap first."""
@@ -379,20 +362,20 @@ class UploadPipeline:
         self.old.kept = True
         kept = (stop - start) // upload.keep_unit_bytes * upload.keep_unit_bytes
         if start == self.assembly.cut and kept >= max(1, upload.min_chunk_bytes):
-            await self._pump.keep(start, start + kept)
+            await self._sender.keep_range(start, start + kept)
             self.assembly.skip(start + kept)
             return
         stop = min(stop, self.assembly.cut + upload.chunk_bytes)
-        await self._tools.budget.take(self, self._ask_in_order(stop - start))  # before reading
+        await self._share.acquire_in_order(stop - start, self._sender.chunk_bytes)  # before reading
         try:
             data = await self.old.read(start, stop)
         except BaseException:
-            self._tools.budget.give(self, stop - start)
+            self._share.release(stop - start)
             raise
         self.assembly.fill(start, data)
 
     async def _fill_with_zeros(self, start: int, stop: int) -> None:
-        options = self._tools.options
+        options = self._resources.options
         meant = self.assembly.zeros_at(start)
         if meant is not None:
             stop = min(stop, meant)
@@ -400,7 +383,7 @@ class UploadPipeline:
             raise InvalidRequest(f"bytes {start} to {stop} were never written; the file is not stored")
         if self._zeros + stop - start > options.max_zero_fill_bytes:  # checked before the first are sent
             raise Unsupported(f"more than {options.max_zero_fill_bytes} bytes were never written")
-        count = min(stop - start, max(1, self._pump.chunk_bytes - self.assembly.front))
+        count = min(stop - start, max(1, self._sender.chunk_bytes - self.assembly.front))
         self._zeros += count
-        await self._tools.budget.take(self, self._ask_in_order(count))
+        await self._share.acquire_in_order(count, self._sender.chunk_bytes)
         self.assembly.fill(start, bytes(count))

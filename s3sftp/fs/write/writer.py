@@ -55,27 +55,32 @@ class Writer:
     """Assembles one file and commits it. The caller makes one call at a time, in the client's order."""
 
     def __init__(
-        self, tools: WriterResources, place: Place, mode: WriteMode, session: Session, base: FileInfo | None
+        self,
+        resources: WriterResources,
+        place: Place,
+        mode: WriteMode,
+        session: Session,
+        base: FileInfo | None,
     ) -> None:
         """`base` is the stored file if it is known; otherwise the storage is asked only if it matters."""
         self.place = place
         """Where the file will be committed."""
         self.opened_at = time.time()
         self.written = 0
-        self._published: FileInfo | None = None
-        self._tools = tools
+        self._stored: FileInfo | None = None
+        self._resources = resources
         self.mode = mode
         self._session = session
-        self._transit = UploadPipeline(tools, place, mode, session, base)
-        self._assembly = self._transit.assembly
+        self._pipeline = UploadPipeline(resources, place, mode, session, base)
+        self._assembly = self._pipeline.assembly
         self._clone: _Clone | None = None
         self._given = _NOTHING
         """The modification time and permissions that were set since the OPEN."""
         self._spool: SpoolFile | None = None
         self._spooled = False
         self._failure: Exception | None = None
-        if tools.options.rewrite == "spool":
-            self._transit.before_send = self._mirror
+        if resources.options.rewrite == "spool":
+            self._pipeline.before_send = self._mirror
 
     def fail(self, error: Exception) -> None:
         """Fail the upload, because a WRITE of the client was refused elsewhere and its bytes are missing."""
@@ -86,10 +91,10 @@ class Writer:
 
         Costs no request if beginning is free for the backend: then the base is looked up only if it matters.
         """
-        if not self._tools.backend.begin_is_free:
-            await self._transit.find_base()
+        if not self._resources.backend.begin_is_free:
+            await self._pipeline.find_base()
         if self._assembly.base_known:
-            await self._transit.begin()
+            await self._pipeline.begin()
 
     @property
     def size(self) -> int:
@@ -104,27 +109,27 @@ class Writer:
             self.place = self.place if place is None else place
             return place
 
-        self._transit.when_taken = moved
+        self._pipeline.when_taken = moved
 
     def begin_with(self, mtime: float | None, mode: int | None) -> None:
         """Set the attributes that OPEN gives to a new file. They apply to an upload, not to a file that is
         left unchanged."""
-        self._transit.mtime, self._transit.mode = mtime, mode
+        self._pipeline.mtime, self._pipeline.mode = mtime, mode
 
     def set_attributes(self, mtime: float | None, mode: int | None) -> None:
         """Set the modification time and permissions that the file will have. None leaves one unchanged."""
         given_mtime, given_mode = self._given
         self._given = (given_mtime if mtime is None else mtime, given_mode if mode is None else mode)
         if mtime is not None:
-            self._transit.mtime = mtime
+            self._pipeline.mtime = mtime
         if mode is not None:
-            self._transit.mode = mode
+            self._pipeline.mode = mode
 
     @property
-    def published(self) -> FileInfo | None:
+    def stored(self) -> FileInfo | None:
         """The committed file, as soon as the storage has confirmed it; None before that, and for a file that
         was left unchanged."""
-        return self._published or self._transit.stored
+        return self._stored or self._pipeline.stored
 
     @property
     def is_untouched(self) -> bool:
@@ -143,7 +148,7 @@ class Writer:
     def is_bound(self) -> bool:
         """Whether the upload contains bytes of the base that the storage copies: it can then be committed
         only under that name, and only while the base is there."""
-        return self._transit.has_sent and self._transit.old.kept
+        return self._pipeline.has_sent and self._pipeline.old.kept
 
     @property
     def size_if_known(self) -> int | None:
@@ -160,7 +165,7 @@ class Writer:
         if self._failure is not None or self._clone is not None or self._spooled or self.mode.append:
             return False
         with self._failing_for_good():
-            taken = self._transit.try_put(offset, data)
+            taken = self._pipeline.try_put(offset, data)
         self.written += len(data) if taken else 0
         return taken
 
@@ -178,9 +183,9 @@ class Writer:
                 raise InvalidRequest("no file is that large")
             try:
                 if not self._spooled:
-                    await self._transit.put(offset, data)
+                    await self._pipeline.put(offset, data)
             except RewriteNeeded as reason:
-                await self._go_on_in_spool(reason)
+                await self._continue_in_spool(reason)
             if self._spooled:
                 await self._write_spooled(offset, data)
             self.written += len(data)
@@ -193,7 +198,7 @@ class Writer:
         """
         with self._failing_for_good():
             await self._unclone()
-        await self._transit.find_base()
+        await self._pipeline.find_base()
         stop = min(offset + length, self.size)
         pieces: list[bytes] = []
         while offset < stop:
@@ -204,7 +209,7 @@ class Writer:
     async def stat(self) -> FileInfo:
         """The file as a CLOSE would store it now."""
         if not self._assembly.resized:
-            await self._transit.find_base()
+            await self._pipeline.find_base()
         return self._as_it_is(self.size)
 
     async def stat_snapshot(self, size: int | None) -> FileInfo:
@@ -212,12 +217,12 @@ class Writer:
         if size is None:
             size = self.size
             if not self._knows_size:
-                size = max(size, await self._transit.old.size_now())
+                size = max(size, await self._pipeline.old.size_now())
         return self._as_it_is(size)
 
     def _as_it_is(self, size: int) -> FileInfo:
-        mtime, mode = self._transit.mtime, self._transit.mode
-        if self.is_untouched and (base := self._transit.old.info) is not None:
+        mtime, mode = self._pipeline.mtime, self._pipeline.mode
+        if self.is_untouched and (base := self._pipeline.old.info) is not None:
             mode = base.mode
         return FileInfo.file(size, self.opened_at if mtime is None else mtime, mode=mode)
 
@@ -227,15 +232,15 @@ class Writer:
         Raises Unsupported: if `size` is less than what was already sent to the storage.
         """
         with self._failing_for_good():
-            self._transit.raise_failure()
+            self._pipeline.raise_failure()
             if self._clone is not None and size == self.size:
                 return
             await self._unclone()
             try:
-                self._transit.resize(size)
+                self._pipeline.resize(size)
             except RewriteNeeded as reason:
-                await self._go_on_in_spool(reason)
-                self._transit.resize(size)
+                await self._continue_in_spool(reason)
+                self._pipeline.resize(size)
             if self._spool is not None:
                 self._spool.cut_off(size)
 
@@ -249,30 +254,30 @@ class Writer:
     async def sync(self) -> None:
         """Wait until every chunk that was sent is stored. Commits nothing. Raises the failure of a chunk."""
         with self._failing_for_good():
-            await self._transit.drain()
+            await self._pipeline.drain()
 
-    async def close(self) -> FileInfo:
+    async def commit(self) -> FileInfo:
         """Commit the file and return it as stored. After an error nothing has become visible."""
         try:
             if self._failure is not None:
                 raise self._failure
-            with self._transit.calling():
-                self._transit.raise_failure()
+            with self._pipeline.calling():
+                self._pipeline.raise_failure()
                 return await self._commit()
         finally:
-            await self._let_go()
+            await self._release()
 
     def take_over(self) -> None:
         """Replace a stored file whose name the upload has got by a rename, and keep none of its bytes."""
         mode = replace(self.mode, truncate=True, exclusive=False)
-        if self._transit.take_over(mode):
+        if self._pipeline.take_over(mode):
             self.mode = mode
 
     async def move(self, place: Place) -> bool:
         """Move the upload to another place, to which its base has been moved. Returns False if chunks have
         been sent, which binds the upload to its place. Raises Changed: if the base is not there."""
-        with self._transit.calling():
-            if not await self._transit.move(place):
+        with self._pipeline.calling():
+            if not await self._pipeline.move(place):
                 return False
         self.place = place
         return True
@@ -280,7 +285,7 @@ class Writer:
     async def abort(self) -> None:
         """Abort the upload and release everything. Later calls fail."""
         self._failure = self._failure or InvalidRequest("the upload was aborted")
-        await self._let_go()
+        await self._release()
 
     # ── commit ──────────────────────────────────────────────────────────────────────────────────────
 
@@ -289,34 +294,34 @@ class Writer:
             return await self._commit_clone(self._clone)
         if self._spooled:
             await self._replay()
-        asked = self._may_keep_base and await self._transit.find_base()
-        base = self._transit.old.info
+        asked = self._may_keep_base and await self._pipeline.find_base()
+        base = self._pipeline.old.info
         if base is not None and not self.mode.truncate and self._is_unchanged(base):
             if not asked:
                 await self._require(base)
             return await self._with_attributes(base, *self._given)
         if base is None and self._is_decided_by_absence and not asked:
             await self._require(None)
-        self._published = await self._transit.publish()
-        return self._published
+        self._stored = await self._pipeline.commit()
+        return self._stored
 
     async def _require(self, base: FileInfo | None) -> None:
         """Check that the stored file is still `base`, which may have been looked up at the OPEN.
 
         Raises Changed: if it is another version, or if `base` is None and a file is there.
         """
-        await self._tools.backend.require_version(self.place, base, self._session)
+        await self._resources.backend.require_version(self.place, base, self._session)
 
     async def _commit_clone(self, clone: _Clone) -> FileInfo:
-        backend = self._tools.backend
+        backend = self._resources.backend
         version = clone.info.version
-        self._published = await backend.copy(clone.place, self.place, self._session, version=version)
-        return await self._with_attributes(self._published, self._transit.mtime, self._transit.mode)
+        self._stored = await backend.copy(clone.place, self.place, self._session, version=version)
+        return await self._with_attributes(self._stored, self._pipeline.mtime, self._pipeline.mode)
 
     async def _with_attributes(self, info: FileInfo, mtime: float | None, mode: int | None) -> FileInfo:
         """Set the time and permissions of the stored file. Logs a failure, which does not fail the commit."""
         try:
-            await set_stored_attributes(self._tools.backend, self.place, mtime, mode, self._session)
+            await set_stored_attributes(self._resources.backend, self.place, mtime, mode, self._session)
         except StorageError as error:
             _log.warning("upload.mtime_not_set", error=str(error), detail=error.detail)
         return info
@@ -340,11 +345,11 @@ class Writer:
     # ── before a write, and reading back ────────────────────────────────────────────────────────────
 
     async def _before_write(self, offset: int) -> None:
-        self._transit.raise_failure()
+        self._pipeline.raise_failure()
         await self._unclone()
         starts_in_the_middle = offset > 0 and not self._assembly.touched
         if self.mode.append or starts_in_the_middle:
-            await self._transit.find_base()
+            await self._pipeline.find_base()
 
     async def _unclone(self) -> None:
         """Turn a copy of a whole file into an ordinary upload: read its bytes and write them."""
@@ -354,7 +359,9 @@ class Writer:
         for start in range(0, clone.info.size, _PIECE_BYTES):
             stop = min(start + _PIECE_BYTES, clone.info.size)
             place, info, session = clone.place, clone.info, self._session
-            await self.write(start, await read_bytes(self._tools.backend, place, info, start, stop, session))
+            await self.write(
+                start, await read_bytes(self._resources.backend, place, info, start, stop, session)
+            )
 
     async def _read_piece(self, offset: int, stop: int) -> bytes:
         """Some bytes from `offset` on, at least one and at most up to `stop`."""
@@ -370,32 +377,32 @@ class Writer:
         if offset < self._assembly.cut:
             raise Unsupported("these bytes are on their way to storage: they can be read after CLOSE")
         if offset < self._assembly.base_stop:
-            return await self._transit.old.read(offset, min(stop, self._assembly.base_stop))
+            return await self._pipeline.old.read(offset, min(stop, self._assembly.base_stop))
         return bytes(min(stop - offset, _PIECE_BYTES))
 
     # ── the spool ───────────────────────────────────────────────────────────────────────────────────
 
     async def _open_spool(self) -> SpoolFile:
         if self._spool is None:
-            self._spool = await SpoolFile.open(self._tools.spool_room)
+            self._spool = await SpoolFile.open(self._resources.spool_quota)
         return self._spool
 
     async def _mirror(self, offset: int, data: bytes) -> None:
         """Write a chunk to the spool before it is sent, so that it can be sent again."""
         await (await self._open_spool()).write(offset, data)
 
-    async def _go_on_in_spool(self, reason: RewriteNeeded) -> None:
+    async def _continue_in_spool(self, reason: RewriteNeeded) -> None:
         """Drop what was sent. From now on everything goes to the spool, and CLOSE sends it.
 
         Raises Unsupported: if `rewrite` is not `spool`.
         """
-        if self._tools.options.rewrite != "spool":
+        if self._resources.options.rewrite != "spool":
             raise Unsupported(f"cannot write there: {reason}")
         spool = await self._open_spool()
         for offset, data in self._assembly.islands():
             await spool.write(offset, data)
-        await self._transit.restart()
-        self._transit.before_send = None
+        await self._pipeline.restart()
+        self._pipeline.before_send = None
         self._spooled = True
 
     async def _write_spooled(self, offset: int, data: bytes | memoryview) -> None:
@@ -405,12 +412,12 @@ class Writer:
     async def _replay(self) -> None:
         """Send the spool from the start, as if the client had written its bytes in order."""
         spool, length = await self._open_spool(), self._assembly.length
-        await self._transit.find_base()
+        await self._pipeline.find_base()
         for start, stop in spool.extents:
             self._assembly.length = start
-            await self._transit.send_all_but_tail()
+            await self._pipeline.send_all_but_tail()
             for at in range(start, stop, _PIECE_BYTES):
-                await self._transit.put(at, await spool.read(at, min(at + _PIECE_BYTES, stop)))
+                await self._pipeline.put(at, await spool.read(at, min(at + _PIECE_BYTES, stop)))
         self._assembly.length = length
 
     # ── the end ─────────────────────────────────────────────────────────────────────────────────────
@@ -426,8 +433,8 @@ class Writer:
             self._failure = error
             raise
 
-    async def _let_go(self) -> None:
+    async def _release(self) -> None:
         if self._spool is not None:
             self._spool.close()
             self._spool = None
-        await self._transit.end()
+        await self._pipeline.end()

@@ -35,7 +35,7 @@ class OrderingPromises(Promises):
             if not writer.try_write(start, memoryview(data)[start:stop]):
                 await writer.write(start, data[start:stop])
         assert not await storage.exists("file")
-        info = await writer.close()
+        info = await writer.commit()
         assert info.size == len(data)
         assert_same(await storage.whole("file"), data)
 
@@ -47,7 +47,7 @@ class OrderingPromises(Promises):
         for start, stop in (*pieces[:-4], *pieces[-3:]):
             await writer.write(start, data[start:stop])
         with pytest.raises(InvalidRequest):
-            await writer.close()
+            await writer.commit()
         assert await storage.whole("file") == b"old"
 
     async def test_reads_in_any_order_get_their_bytes(self, storage: Storage) -> None:

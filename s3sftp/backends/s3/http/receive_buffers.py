@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections import deque
 
-from s3sftp.runtime.buffers import has_no_views
+from s3sftp.runtime.buffer_pool import has_no_views
 
 BUFFER_BYTES = 256 << 10
 _LEAST_ROOM = 64 << 10

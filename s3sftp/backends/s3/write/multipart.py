@@ -36,8 +36,10 @@ from s3sftp.backends.s3.write.journaled_upload import JournaledUpload
 from s3sftp.backends.s3.write.part_sizes import MAX_PARTS, CopySource, UploadedPart
 from s3sftp.backends.s3.write.upload_part_copy import copy_part, is_reported_checksum_right
 from s3sftp.errors import InvalidRequest, StorageError, StorageFailure
+from s3sftp.runtime.cancellation import StrayCancellationGuard
 
 T = TypeVar("T")
+_aborted_is_failed = StrayCancellationGuard(lambda: StorageFailure("the upload was aborted"))
 
 
 class MultipartUpload:
@@ -143,16 +145,8 @@ class MultipartUpload:
         task = asyncio.create_task(work)
         self._running.add(task)
         task.add_done_callback(self._running.discard)
-        try:
+        with _aborted_is_failed:
             return await task
-        except asyncio.CancelledError:
-            current = asyncio.current_task()
-            if self._has_ended() and current is not None and not current.cancelling():
-                raise StorageFailure("the upload was aborted") from None
-            raise
-
-    def _has_ended(self) -> bool:
-        return self._closed
 
     # ── parts ───────────────────────────────────────────────────────────────────────────────────────
 

@@ -1,7 +1,8 @@
 """Reuses the memory of stored chunks for new chunks. Pure.
 
-    lend ─► a chunk is filled ─► full: being stored, counted by the budget ─► keep ─┬─► idle ─► lend
-                                                                                    └─► freed: enough is idle
+    lend ─► a chunk is filled ─► full: being stored, the budget counts it ─► give_back
+      give_back ─┬─► idle ─► lend
+                 └─► freed, if enough is idle
 
 Allocating memory costs as much as writing to it, because the system has to find and clear each page. The byte
 budget does not count the pool, so the pool has a bound of its own for idle buffers and lent ones (counted as
@@ -11,9 +12,6 @@ if they were still empty). The pool is freed when no large upload is open.
 from __future__ import annotations
 
 from collections import deque
-
-from s3sftp.backends import Buffer
-from s3sftp.runtime.buffers import has_no_views
 
 _LEAST_BYTES = 256 << 10
 """Smaller buffers are not worth keeping."""
@@ -52,7 +50,7 @@ class BufferPool:
         """Note that the owner's chunk is complete, so that the budget counts all of its memory."""
         self._filling.pop(owner, None)
 
-    def keep(self, chunk: Buffer) -> None:
+    def give_back(self, chunk: bytes | bytearray | memoryview) -> None:
         """Take the memory of a chunk that has been stored or has failed. It is lent once it has no views."""
         buffer = chunk.obj if isinstance(chunk, memoryview) else chunk
         if not isinstance(buffer, bytearray) or len(buffer) < _LEAST_BYTES or not self._users:
@@ -66,3 +64,16 @@ class BufferPool:
         self._users.discard(owner)
         if not self._users:
             self._idle.clear()
+
+
+def has_no_views(buffer: bytearray) -> bool:
+    """Whether no memoryview of the buffer exists, so that its memory may be reused.
+
+    A bytearray refuses to change its size while a view of it exists.
+    """
+    try:
+        buffer.append(0)
+    except BufferError:
+        return False
+    buffer.pop()
+    return True

@@ -1,0 +1,70 @@
+"""What the workers of a server tell each other about uploads, in tables of numbers that they share.
+
+`UploadQuota` counts the open uploads of each user, and `ChangedNames` the changes of each name. Both hash
+users or names to the rows of a table of fixed size.
+"""
+
+from __future__ import annotations
+
+from s3sftp.backends import Place
+from s3sftp.runtime.shared_counters import SharedCounters, row_for
+
+UPLOAD_ROWS = 1 << 12
+_HASHES = (0, 0x9E3779B9, 0x7F4A7C15)
+CHANGE_ROWS = 1 << 16
+_ATTRIBUTES = 1
+"""The hash salt that gives the attributes of a name a row of their own."""
+
+
+class UploadQuota:
+    """Counts the open uploads of each user over all workers, for the limit per user.
+
+    Each user is hashed to a few rows. The minimum of these rows is the user's count; it is too high only if
+    other users share all of them. Two workers that count the last permitted upload at the same moment may
+    both succeed.
+    """
+
+    def __init__(self, table: SharedCounters) -> None:
+        self._table = table
+
+    def count(self, user: str) -> int:
+        """The number of a user's open uploads in all workers."""
+        return min(self._table.total(row) for row in self._rows(user))
+
+    def add(self, user: str, count: int) -> None:
+        """Add to this worker's part of a user's count."""
+        for row in self._rows(user):
+            self._table.add(row, count)
+
+    def _rows(self, user: str) -> set[int]:
+        return {row_for(user, len(self._table), salt) for salt in _HASHES}
+
+
+class ChangedNames:
+    """Tells a worker of the names at which other workers have stored, renamed or removed a file.
+
+    Different names may share a row. If the table reports a change, the caller has to ask the storage; if it
+    reports none, there was none.
+    """
+
+    def __init__(self, table: SharedCounters) -> None:
+        self._table = table
+
+    def elsewhere(self, place: Place) -> int:
+        """A counter that differs after another worker has changed the name."""
+        return self._table.others(self._row(place))
+
+    def changed(self, place: Place) -> None:
+        """Notify the other workers. Must be called before the client gets its answer."""
+        self._table.add(self._row(place))
+
+    def attributes_elsewhere(self, place: Place) -> int:
+        """A counter that differs after another worker has set the time or permissions of the stored file."""
+        return self._table.others(self._row(place, _ATTRIBUTES))
+
+    def attributes_changed(self, place: Place) -> None:
+        """Notify the other workers of new attributes: the same content, but possibly another version."""
+        self._table.add(self._row(place, _ATTRIBUTES))
+
+    def _row(self, place: Place, salt: int = 0) -> int:
+        return row_for(place.key.decode("latin-1"), len(self._table), salt)
