@@ -30,18 +30,18 @@ def main() -> int:
     steps = _steps(words, every)
     now = datetime.datetime.now(datetime.UTC)
     file = words.into or RESULTS / f"{now:%Y-%m-%d}.json"
-    with BenchEnvironment(words.scratch, sizes) as ground:
-        results = _results(words, file, ground, every, sizes, now)
+    with BenchEnvironment(words.scratch, sizes) as environment:
+        results = _results(words, file, environment, every, sizes, now)
         for name in dict.fromkeys(step.peer for step in steps):
             if reason := PEERS[name].missing():
                 print(f"LEFT OUT: {name}: {reason}", file=sys.stderr)
         steps = [step for step in steps if not PEERS[step.peer].missing()]
 
-        def tell(number: int, sample: Sample) -> None:
+        def on_sample(number: int, sample: Sample) -> None:
             results.save(file)
             print(f"[{number + 1}/{len(steps)}] {_line(sample)}", file=sys.stderr, flush=True)
 
-        run_all(ground, every, steps, results, tell)
+        run_all(environment, every, steps, results, on_sample)
     print(summary(results))
     print(f"Written to {file}. A page of it: python -m bench.report {file}", file=sys.stderr)
     return 1 if results.failures() else 0
@@ -59,7 +59,7 @@ def _runs(words: argparse.Namespace) -> int:
 def _results(
     words: argparse.Namespace,
     file: Path,
-    ground: BenchEnvironment,
+    environment: BenchEnvironment,
     every: dict[str, Workload],
     sizes: Sizes,
     now: datetime.datetime,
@@ -73,7 +73,7 @@ def _results(
         "versions": machine.versions(),
         "options": machine.options(),
         "sizes": vars(sizes),
-        "works": {name: work.about(ground.material) for name, work in every.items()},
+        "works": {name: work.about(environment.material) for name, work in every.items()},
         "peers": {name: peer.about for name, peer in PEERS.items()},
     }
     if not (words.into and file.exists()):

@@ -15,7 +15,7 @@ from pathlib import Path
 import asyncssh
 
 from bench.environment import BenchEnvironment
-from bench.measure.tree import cpu_seconds, tree
+from bench.meter import cpu_seconds, tree
 from bench.peers.peer import Site
 from bench.peers.s3sftp import S3Sftp
 from bench.serving import Serving, serving
@@ -46,12 +46,14 @@ def _running(scratch: Path) -> Iterator[Serving]:
     """A server with its own S3, just started."""
     peer = S3Sftp(workers=WORKERS)
     with (
-        BenchEnvironment(scratch, QUICK) as ground,
-        ground.scratch() as directory,
-        ground.place(peer, "", shared=False) as place,
+        BenchEnvironment(scratch, QUICK) as environment,
+        environment.scratch() as directory,
+        environment.place(peer, "", shared=False) as place,
     ):
-        filer = ground.seaweed.filer_port
-        site = Site(directory, free_port(), ground.identity, ground.store, place.bucket, place.folder, filer)
+        filer = environment.seaweed.filer_port
+        site = Site(
+            directory, free_port(), environment.identity, environment.store, place.bucket, place.folder, filer
+        )
         with serving(peer, site) as server:
             yield server
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from bench.clients import rclone
 from bench.environment import BenchEnvironment, Place
 from bench.failures import Failed, WrongResult
-from bench.measure.meter import Meter
+from bench.meter import Meter
 from bench.peers import PeerServer, Storage
 from bench.peers.peer import Site
 from bench.records import Sample
@@ -27,21 +27,21 @@ SAID = 1000
 
 
 def measure(
-    ground: BenchEnvironment, work: Workload, setting: str, peer: PeerServer, run: int, *, check: bool
+    environment: BenchEnvironment, work: Workload, setting: str, peer: PeerServer, run: int, *, check: bool
 ) -> Sample:
     """Do it once. A failure is a sample too; `check` compares what was moved, after the measurement."""
     said: list[str] = []
     try:
         with (
-            ground.scratch() as scratch,
-            _relay(ground, work, setting, scratch) as (relay, store),
-            _place(ground, work, peer) as place,
-            serving(peer, _site(ground, place, store, scratch)) as running,
+            environment.scratch() as scratch,
+            _relay(environment, work, setting, scratch) as (relay, store),
+            _place(environment, work, peer) as place,
+            serving(peer, _site(environment, place, store, scratch)) as running,
             _last_words(running, said),
         ):
-            return _measured(ground, work, setting, running, relay, run, check=check)
+            return _measured(environment, work, setting, running, relay, run, check=check)
     except (Failed, OSError, RuntimeError, TimeoutError) as error:
-        text = _without_paths("\n".join([str(error)[:SAID], *(words[-SAID:] for words in said)]), ground)
+        text = _without_paths("\n".join([str(error)[:SAID], *(words[-SAID:] for words in said)]), environment)
         return Sample(work.name, setting, peer.name, run, failure=text, wrong=isinstance(error, WrongResult))
 
 
@@ -56,7 +56,7 @@ def _last_words(running: Serving, said: list[str]) -> Iterator[None]:
 
 
 def _measured(
-    ground: BenchEnvironment,
+    environment: BenchEnvironment,
     work: Workload,
     setting: str,
     running: Serving,
@@ -66,8 +66,8 @@ def _measured(
     check: bool,
 ) -> Sample:
     scratch = running.site.directory
-    stored = Stored(ground, running, scratch)
-    task = Task(running, ground.material, scratch, stored.await_all, stored.check)
+    stored = Stored(environment, running, scratch)
+    task = Task(running, environment.material, scratch, stored.await_all, stored.check)
     _give_memory_its_files(work, task)
     meter = Meter(running.process.pid)
     relay.reset()
@@ -113,28 +113,28 @@ def _give_memory_its_files(work: Workload, task: Task) -> None:
 
 @contextmanager
 def _relay(
-    ground: BenchEnvironment, work: Workload, setting: str, scratch: Path
+    environment: BenchEnvironment, work: Workload, setting: str, scratch: Path
 ) -> Iterator[tuple[Relay, Store]]:
-    store = ground.synthetic(work.names).store if work.names else ground.store
+    store = environment.synthetic(work.names).store if work.names else environment.store
     port = int(store.endpoint_url.rpartition(":")[2])
     with Relay(port, SETTINGS[setting], scratch / "relay.log") as relay:
         yield relay, store.behind(f"http://127.0.0.1:{relay.port}")
 
 
 @contextmanager
-def _place(ground: BenchEnvironment, work: Workload, peer: PeerServer) -> Iterator[Place]:
+def _place(environment: BenchEnvironment, work: Workload, peer: PeerServer) -> Iterator[Place]:
     if work.names:
-        yield Place("synthetic", ground.directory)
+        yield Place("synthetic", environment.directory)
         return
-    with ground.place(peer, work.seed, shared=not work.changes) as place:
+    with environment.place(peer, work.seed, shared=not work.changes) as place:
         yield place
 
 
-def _site(ground: BenchEnvironment, place: Place, store: Store, scratch: Path) -> Site:
-    filer_port = ground.seaweed.filer_port
+def _site(environment: BenchEnvironment, place: Place, store: Store, scratch: Path) -> Site:
+    filer_port = environment.seaweed.filer_port
     directory = scratch / "server"
-    return Site(directory, free_port(), ground.identity, store, place.bucket, place.folder, filer_port)
+    return Site(directory, free_port(), environment.identity, store, place.bucket, place.folder, filer_port)
 
 
-def _without_paths(text: str, ground: BenchEnvironment) -> str:
-    return text.replace(str(ground.directory), "…")
+def _without_paths(text: str, environment: BenchEnvironment) -> str:
+    return text.replace(str(environment.directory), "…")

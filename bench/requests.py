@@ -1,4 +1,4 @@
-"""`python -m bench.requests`: the processor time of one S3 request, made our way and through aiobotocore.
+"""`python -m bench.requests`: the processor time of one S3 request, made and signed by us, and by botocore.
 
 A store in a process of its own answers at once, so that nothing else is measured. Both ways take turns.
 """

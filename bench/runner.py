@@ -48,23 +48,23 @@ def suits(work: Workload, setting: str, peer: str) -> bool:
 
 
 def run_all(
-    ground: BenchEnvironment,
+    environment: BenchEnvironment,
     works: dict[str, Workload],
     steps: Sequence[Step],
     results: Results,
-    tell: Callable[[int, Sample], None],
+    on_sample: Callable[[int, Sample], None],
 ) -> None:
-    """Make all measurements; `tell` hears of each."""
+    """Make all measurements; `on_sample` gets each."""
     checked = {(s.work, s.peer) for s in results.samples if not s.failure}
     for number, step in enumerate(steps):
         if _failures(results, step) >= GIVE_UP_AFTER:
             continue
         first = (step.work, step.peer) not in checked
-        sample = measure(ground, works[step.work], step.setting, PEERS[step.peer], step.run, check=first)
+        sample = measure(environment, works[step.work], step.setting, PEERS[step.peer], step.run, check=first)
         if not sample.failure:
             checked.add((step.work, step.peer))
         results.samples.append(sample)
-        tell(number, sample)
+        on_sample(number, sample)
 
 
 def _failures(results: Results, step: Step) -> int:

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from bench.failures import Failed
-from bench.measure.tree import cpu_seconds
+from bench.meter import cpu_seconds
 from bench.peers import PeerServer
 from bench.peers.peer import Site
 from testbed.processes import Process

@@ -19,8 +19,8 @@ CHECK_SECONDS = 600
 class Stored:
     """The storage of one measurement."""
 
-    def __init__(self, ground: BenchEnvironment, serving: Serving, scratch: Path) -> None:
-        self._ground = ground
+    def __init__(self, environment: BenchEnvironment, serving: Serving, scratch: Path) -> None:
+        self._environment = environment
         self._serving = serving
         self._scratch = scratch
         self.waited_seconds = 0.0
@@ -41,11 +41,11 @@ class Stored:
 
     def check(self, name: str, path: str) -> None:
         """Compare a set of the material with what is stored at a path. Failed when they differ."""
-        source = self._ground.material.path(name)
+        source = self._environment.material.path(name)
         site = self._serving.site
         match self._serving.peer.storage:
             case Storage.S3 | Storage.FILER:
-                rclone.check_bucket(self._ground.store, source, f"{site.bucket}/{path}", self._scratch)
+                rclone.check_bucket(self._environment.store, source, f"{site.bucket}/{path}", self._scratch)
                 return
             case Storage.FOLDER:
                 target = str(site.folder / path)
@@ -54,7 +54,7 @@ class Stored:
         rclone.check(self._serving, str(source), target, self._scratch, CHECK_SECONDS)
 
     def _keys(self) -> Iterator[tuple[str, int]]:
-        pages = self._ground.store.blocking_client.get_paginator("list_objects_v2")
+        pages = self._environment.store.blocking_client.get_paginator("list_objects_v2")
         for page in pages.paginate(Bucket=self._serving.site.bucket):
             for item in page.get("Contents", []):
                 yield item["Key"], item["Size"]

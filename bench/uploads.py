@@ -19,7 +19,7 @@ from pathlib import Path
 import asyncssh
 
 from bench.environment import BenchEnvironment
-from bench.measure.meter import Meter
+from bench.meter import Meter
 from bench.peers.peer import Command, Site
 from bench.peers.s3sftp import S3Sftp
 from bench.serving import Serving, serving
@@ -139,12 +139,14 @@ async def _clients(server: Serving, count: int, staying: AsyncExitStack) -> list
 def _running(scratch: Path) -> Iterator[Serving]:
     peer = _Many()
     with (
-        BenchEnvironment(scratch, QUICK) as ground,
-        ground.scratch() as directory,
-        ground.place(peer, "", shared=False) as place,
+        BenchEnvironment(scratch, QUICK) as environment,
+        environment.scratch() as directory,
+        environment.place(peer, "", shared=False) as place,
     ):
-        filer = ground.seaweed.filer_port
-        site = Site(directory, free_port(), ground.identity, ground.store, place.bucket, place.folder, filer)
+        filer = environment.seaweed.filer_port
+        site = Site(
+            directory, free_port(), environment.identity, environment.store, place.bucket, place.folder, filer
+        )
         with serving(peer, site) as server:
             yield server
 

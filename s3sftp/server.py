@@ -64,7 +64,7 @@ class Server:
         sftp: SftpOptions | None = None,
         files: FileOptions | None = None,
         before_listening: Callable[[Backend], Awaitable[None]] | None = None,
-        entrance: ConnectionSource | None = None,
+        connection_source: ConnectionSource | None = None,
         uploads: SharedCounters | None = None,
         stored: SharedCounters | None = None,
         other_descriptors: int = 0,
@@ -83,8 +83,8 @@ class Server:
         `drain_timeout`: how long running transfers and waiting events may take at the end, in seconds.
         `ssh`, `logins`, `sftp`, `files`: the options of the groups `[ssh]`, `[auth]`, `[sftp]`, `[files]`.
         `before_listening`: called once the storage has started; what it raises ends the start.
-        `entrance`, `uploads`, `stored`: for one of several workers: where connections come from, and the
-        shared counters of each user's uploads and of changed names.
+        `connection_source`, `uploads`, `stored`: for one of several workers: where connections come from, and
+        the shared counters of each user's uploads and of changed names.
         `other_descriptors`: file descriptors that the backend may open; connections leave them free.
         `metrics`: counts what happens in this server. None: metrics of its own.
 
@@ -105,7 +105,7 @@ class Server:
         self._sftp = sftp or SftpOptions()
         self._files = files or FileOptions()
         self._before_listening = before_listening
-        self._entrance = entrance
+        self._connection_source = connection_source
         self._uploads = uploads
         self._stored = stored
         self._other_descriptors = other_descriptors
@@ -183,7 +183,7 @@ class Server:
             self._auth,
             keys,
             open_session,
-            self._entrance,
+            self._connection_source,
             self._sftp.idle_timeout,
             self._other_descriptors,
             self.metrics,

@@ -1,4 +1,4 @@
-"""An SFTP client that sends what it is told, valid or not, over a real SSH channel.
+"""An SFTP client that sends any packet, valid or not, over a real SSH channel.
 
 Requests can be pipelined; answers are matched by their id.
 """
@@ -220,7 +220,7 @@ class RawSftpClient:
         try:
             while True:
                 (length,) = struct.unpack(">I", await self.process.stdout.readexactly(4))
-                self._take(await self.process.stdout.readexactly(length))
+                self._handle_packet(await self.process.stdout.readexactly(length))
         except (asyncio.IncompleteReadError, asyncssh.Error, ConnectionError, BrokenPipeError):
             pass
         finally:
@@ -230,7 +230,7 @@ class RawSftpClient:
             if not self._version.cancelled():
                 self._version.exception()
 
-    def _take(self, body: bytes) -> None:
+    def _handle_packet(self, body: bytes) -> None:
         if body[0] == VERSION:
             if self._version.done():
                 self.unasked.append(body)

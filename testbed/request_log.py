@@ -24,7 +24,7 @@ class Seen:
     started: float = field(default_factory=time.monotonic)
     ended: float | None = None
     status: int | None = None
-    """What the client was told; None while it was told nothing."""
+    """The status that the client got; None before it got one."""
     fault: str | None = None
     """Name of the action that a rule applied."""
     reply_held: bool = False

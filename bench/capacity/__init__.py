@@ -3,7 +3,7 @@
 requests      what one operation asks of S3: the published table of costs, as functions
 coefficients  what it takes of a processor and of memory: from a file of results
 demand        what partners do, and the machines that are to serve them
-needs         all of it put together
+requirements  all of it put together
     check         the model against measurements
-    told          the answer as text
+    output        the answer as text
 """

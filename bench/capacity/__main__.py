@@ -11,7 +11,7 @@ from bench.capacity.check import comparisons
 from bench.capacity.coefficients import coefficients, newest
 from bench.capacity.command_options import add_options, made
 from bench.capacity.demand import Demand, Machine
-from bench.capacity.output import told, warnings
+from bench.capacity.output import report, warnings
 from bench.capacity.requirements import needs
 from bench.records import load
 
@@ -26,7 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except (ValueError, OSError) as error:
         parser.error(str(error))
     found = needs(demand, costs, machine)
-    print(told(demand, costs, machine, found))
+    print(report(demand, costs, machine, found))
     for each in comparisons(load(file), costs) if file else ():
         print(f"  check: {each.work}: {each.expected:.2f} CPU s expected, {each.measured:.2f} measured")
     for text in warnings(demand, found):

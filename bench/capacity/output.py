@@ -16,7 +16,7 @@ TRANSFER_FAMILY_GB = 0.04
 they are relied upon. A GB is taken for a GiB."""
 
 
-def told(demand: Demand, costs: Coefficients, machine: Machine, found: Needs) -> str:
+def report(demand: Demand, costs: Coefficients, machine: Machine, found: Needs) -> str:
     """All of it, section by section."""
     lines = [*_work(demand, found), *_replicas(machine, found), *_storage(found), *_money(found)]
     return "\n".join([*lines, *_sources(costs)])

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from bench.capacity import requests as s3
 from bench.capacity.coefficients import Coefficients
 from bench.capacity.demand import Demand, Machine
-from s3sftp.telemetry.prices import dollars
+from s3sftp.telemetry.costs import dollars
 
 GIB = 1 << 30
 SMALL_BYTES = 10_000

@@ -16,7 +16,7 @@ from testbed.request_log import headers_of, seen_from
 PIECE = 1 << 16
 _HEAD_END = b"\r\n\r\n"
 _UNKNOWN = 1 << 62
-"""Length of a body that does not tell it: it ends where the answer begins."""
+"""Length of a body that does not announce it: it ends where the answer begins."""
 
 
 @dataclass(frozen=True)
@@ -49,9 +49,10 @@ class RelayedConnection:
         self._body_left = 0
         self._awaiting_answer = False
         self._up = Flow(client, upstream, shape.bytes_per_second, self.close)
-        self._up.look, self._up.most, self._up.passed = self._look_up, lambda: self._body_left, self._sent
+        self._up.intercept, self._up.most = self._intercept_request, lambda: self._body_left
+        self._up.passed = self._sent
         self._down = Flow(upstream, client, shape.bytes_per_second, self.close)
-        self._down.look = self._look_down
+        self._down.intercept = self._intercept_answer
 
     def start(self) -> None:
         self._up.start()
@@ -62,7 +63,7 @@ class RelayedConnection:
             part.close()
         self._on_end(self)
 
-    def _look_up(self) -> bool:
+    def _intercept_request(self) -> bool:
         if self._body_left:
             return False
         data = self._client.recv(PIECE)
@@ -87,7 +88,7 @@ class RelayedConnection:
     def _sent(self, amount: int) -> None:
         self._body_left -= amount
 
-    def _look_down(self) -> bool:
+    def _intercept_answer(self) -> bool:
         if not self._awaiting_answer:
             return False
         data = self._upstream.recv(PIECE)

@@ -1,6 +1,7 @@
 """One direction of a relayed connection: bytes go from socket to socket inside the kernel, by splice.
 
 Bytes that had to be looked at (heads) were received into memory; they are sent before anything spliced.
+`TokenBucket` says how many may pass now.
 """
 
 from __future__ import annotations
@@ -12,18 +13,43 @@ import os
 import socket
 from collections.abc import Callable
 
-from bench.relay.token_bucket import TokenBucket
-
 PIPE_BYTES = 1 << 20
 BURST_BYTES = 1 << 20
 _SPLICE = os.SPLICE_F_NONBLOCK | os.SPLICE_F_MOVE
 
 
+class TokenBucket:
+    """A rate with a small burst; pure. `bytes_per_second` 0 means no limit."""
+
+    def __init__(self, bytes_per_second: float, burst_bytes: int, now: float) -> None:
+        self._rate = bytes_per_second
+        self._burst = burst_bytes
+        self._tokens = float(burst_bytes)
+        self._at = now
+
+    def allowance(self, now: float, most: int) -> int:
+        """How many bytes may pass now, `most` at most; 0 when it is too early for a piece worth a call."""
+        if not self._rate:
+            return most
+        self._tokens = min(self._burst, self._tokens + (now - self._at) * self._rate)
+        self._at = now
+        return min(most, int(self._tokens)) if self._tokens >= self._burst / 4 else 0
+
+    def spend(self, amount: int) -> None:
+        """Say that bytes have passed."""
+        if self._rate:
+            self._tokens -= amount
+
+    def wait(self) -> float:
+        """Seconds until half of the burst may pass."""
+        return max(0.001, (self._burst / 2 - self._tokens) / self._rate) if self._rate else 0.0
+
+
 class Flow:
     """Moves what `source` sends to `sink`.
 
-    `look` is asked before each piece: it may receive the piece itself and hand it to `put` (True), or leave
-    it to be spliced (False), `most` bytes at most. `passed` is told how many were spliced.
+    `intercept` is called before each piece: it may receive the piece itself and hand it to `put` (True), or
+    leave it to be spliced (False), `most` bytes at most. `passed` gets the number of spliced bytes.
     """
 
     def __init__(
@@ -45,7 +71,7 @@ class Flow:
         self._ended = False
         self._closed = False
         self._timer: asyncio.TimerHandle | None = None
-        self.look: Callable[[], bool] = lambda: False
+        self.intercept: Callable[[], bool] = lambda: False
         self.most: Callable[[], int] = lambda: PIPE_BYTES
         self.passed: Callable[[int], None] = lambda _: None
 
@@ -55,7 +81,7 @@ class Flow:
     def put(self, data: bytes) -> None:
         """Send bytes that were received into memory; nothing else is read until they are gone."""
         self._held += data
-        self._bucket.take(len(data))
+        self._bucket.spend(len(data))
         self._drain()
 
     def pause(self, seconds: float, then: Callable[[], None]) -> None:
@@ -86,7 +112,7 @@ class Flow:
 
     def _on_readable(self) -> None:
         try:
-            if not self.look():
+            if not self.intercept():
                 self._splice()
         except (BlockingIOError, InterruptedError):
             return
@@ -102,7 +128,7 @@ class Flow:
         if not moved:
             self.end()
             return
-        self._bucket.take(moved)
+        self._bucket.spend(moved)
         self._piped += moved
         self.passed(moved)
         self._drain()

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from bench.records import Results, Sample, Spread, spread
-from s3sftp.telemetry.prices import dollars
+from s3sftp.telemetry.costs import dollars
 
 GIB = 1 << 30
 

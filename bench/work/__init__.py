@@ -5,8 +5,7 @@ from __future__ import annotations
 from bench.sizes import Sizes
 from bench.work.large_files import Get, Put
 from bench.work.lookups import FirstByte, Listing, Stats, SyntheticListing
-from bench.work.many_files import Download, Upload
-from bench.work.rename import Rename
+from bench.work.many_files import Download, Rename, Upload
 from bench.work.workload import Outcome, Task, Workload
 
 __all__ = ["Outcome", "Task", "Workload", "works"]

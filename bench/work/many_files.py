@@ -1,13 +1,13 @@
-"""Many files at once: rclone as the client, the same for every peer."""
+"""Many files at once: rclone moves them, the same for every peer, and OpenSSH renames their directory."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from bench.clients import rclone
+from bench.clients import openssh, rclone
 from bench.test_data import BenchFiles
-from bench.work.workload import FILES, Outcome, Task, limit, shown_set
+from bench.work.workload import FILES, LOOKS, Outcome, Task, limit, shown_set
 
 
 @dataclass(frozen=True)
@@ -64,3 +64,26 @@ class Download:
         source = str(task.material.path(self.set))
         got = str(task.scratch / "got")
         rclone.check(task.serving, source, got, task.scratch, limit(task.material, self.set))
+
+
+class Rename:
+    """The tree is copied and deleted where storage knows no directories."""
+
+    name = "rename"
+    peers = LOOKS
+    seed = "tree"
+    changes = True
+    names = 0
+
+    def about(self, material: BenchFiles) -> str:
+        return f"rename of a directory with {len(material.files('tree'))} files by OpenSSH `sftp`"
+
+    def run(self, task: Task) -> Outcome:
+        batch = [f"rename {task.serving.remote('tree')} {task.serving.remote('moved')}"]
+        took = openssh.sftp(task.serving, [batch], task.scratch, 300)
+        files = task.material.files("tree")
+        task.await_stored({f"moved/{name}": size for name, size in files.items()})
+        return Outcome(took.seconds, files=len(files), client_cpu_seconds=took.cpu_seconds)
+
+    def check(self, task: Task) -> None:
+        task.check_stored("tree", "moved")

@@ -3,8 +3,7 @@
 options              where it listens
 health               decides on liveness and readiness (pure)
 storage_check        what is known about the storage, and when to check again
-connection_limits    bounds connections, their bytes and their time
-http_service         HTTP; imported only if the port is configured
+http_service         HTTP, with limits for its connections; imported only if the port is configured
 """
 
 from s3sftp.admin.health import HealthFacts, HealthReason, HealthReport, Phase, WorkerState

@@ -1,7 +1,9 @@
 """Serves the admin port's three pages over HTTP, to peers that may be hostile.
 
-aiohttp implements HTTP. `connection_limits.py` bounds what aiohttp does not: the number of connections, and
-for each connection one request, its bytes, and its time.
+aiohttp implements HTTP. `ConnectionLimits` bounds what aiohttp does not: the number of connections, and for
+each connection one request, its bytes, and its time. Health checks must be answered while others hold
+connections, or the orchestrator would restart the server. So a new connection is always accepted, and the
+oldest is closed to make room for it.
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ import json
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import Any
+from typing import Any, cast
 
 # not `aiohttp.web`: it would load routes, applications and static files into memory for nothing
 from aiohttp.web_protocol import RequestHandler
@@ -19,7 +21,6 @@ from aiohttp.web_request import BaseRequest
 from aiohttp.web_response import Response, StreamResponse
 from aiohttp.web_server import Server
 
-from s3sftp.admin.connection_limits import ConnectionLimits, LimitedProtocol
 from s3sftp.admin.health import HealthReason, HealthReport
 from s3sftp.admin.options import AdminOptions
 from s3sftp.ssh import CannotListen, ListenOptions, bind
@@ -29,6 +30,11 @@ _log = get_logger("s3sftp.admin")
 _LINE_BYTES = 2048
 """Maximum bytes of the request line, and of a header."""
 _BACKLOG = 32
+MAX_CONNECTIONS = 32
+MAX_SECONDS = 10.0
+"""Maximum duration of a connection, with request and answer."""
+_MAX_BYTES = 32 << 10
+"""Maximum size of a request. The requests that are served have no body."""
 Health = Callable[[], Awaitable[HealthReport]]
 Render = Callable[[str], tuple[bytes, str]]
 """Renders the metrics for a request's Accept header: content and content type."""
@@ -156,3 +162,69 @@ def _plain(reason: HealthReason) -> dict[str, str]:
 
 def _sentence(status: int, text: str) -> Response:
     return Response(status=status, text=f"{text}\n")
+
+
+class ConnectionLimits:
+    """The open connections, the oldest first."""
+
+    def __init__(self) -> None:
+        self._connections: dict[LimitedProtocol, None] = {}
+
+    def add(self, connection: LimitedProtocol) -> None:
+        self._connections[connection] = None
+        if len(self._connections) > MAX_CONNECTIONS:
+            next(iter(self._connections)).abort()
+
+    def remove(self, connection: LimitedProtocol) -> None:
+        self._connections.pop(connection, None)
+
+    def close(self) -> None:
+        """Close all connections that have no answer yet."""
+        for connection in list(self._connections):
+            connection.abort()
+
+
+class LimitedProtocol(asyncio.Protocol):
+    """A protocol that is aborted when it exceeds a limit."""
+
+    def __init__(self, inner: asyncio.Protocol, limits: ConnectionLimits) -> None:
+        self._inner = inner
+        self._limits = limits
+        self._received = 0
+        self._transport: asyncio.Transport | None = None
+        self._deadline: asyncio.TimerHandle | None = None
+
+    def abort(self) -> None:
+        """Close the connection at once, even in the middle of an answer."""
+        self._limits.remove(self)
+        if self._transport is not None:
+            self._transport.abort()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)
+        self._deadline = asyncio.get_running_loop().call_later(MAX_SECONDS, self.abort)
+        self._limits.add(self)
+        self._inner.connection_made(transport)
+
+    def data_received(self, data: bytes) -> None:
+        self._received += len(data)
+        if self._received > _MAX_BYTES:
+            self.abort()
+        else:
+            self._inner.data_received(data)
+
+    def eof_received(self) -> bool | None:
+        self._inner.eof_received()
+        return self._received > 0  # a client may close its side after a request and get the answer
+
+    def pause_writing(self) -> None:
+        self._inner.pause_writing()
+
+    def resume_writing(self) -> None:
+        self._inner.resume_writing()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._limits.remove(self)
+        if self._deadline is not None:
+            self._deadline.cancel()
+        self._inner.connection_lost(error)

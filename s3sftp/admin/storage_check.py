@@ -18,68 +18,68 @@ from contextlib import suppress
 from time import monotonic
 
 FRESH_SECONDS = 10.0
-LOOK_SECONDS = 5.0
+PROBE_SECONDS = 5.0
 """A storage that does not answer a probe within this time counts as failed."""
 _ASKED_SECONDS = 60.0
 """Seconds for which probes continue after a health check, because another may follow."""
 _NOBODY_SECONDS = 1.0
 """Seconds until the next attempt if no worker could probe."""
 
-Look = Callable[[], Awaitable[str | None]]
+Probe = Callable[[], Awaitable[str | None]]
 """Probes the storage with a small request. Returns the failure; an empty text if it succeeded; None if no
-worker could probe. Ends by itself after `LOOK_SECONDS`, or slightly more."""
+worker could probe. Ends by itself after `PROBE_SECONDS`, or slightly more."""
 
 
 class StorageCheck:
     """The latest knowledge about the storage. Call `close` at the end."""
 
-    def __init__(self, look: Look, last_success: Callable[[], float]) -> None:
+    def __init__(self, probe: Probe, last_success: Callable[[], float]) -> None:
         """`last_success` returns when a request last succeeded, by the monotonic clock."""
-        self._look = look
+        self._probe = probe
         self._last_success = last_success
         self._began = -math.inf
         """When the latest probe with a result began."""
-        self._said = ""
+        self._problem = ""
         """The failure that it found, or empty."""
         self._asked = -math.inf
-        self._looking: asyncio.Task[None] | None = None
+        self._probing: asyncio.Task[None] | None = None
         self._result = asyncio.Event()
 
-    async def trouble(self) -> str:
+    async def problem(self) -> str:
         """The storage's latest failure; empty if it is well. Waits for a probe only if health had not been
         asked for, so that none was made in time."""
         self._asked = monotonic()
-        if self._looking is None or self._looking.done():
-            self._looking = asyncio.create_task(self._keep_looking())
-        if self._age() > FRESH_SECONDS + LOOK_SECONDS:
+        if self._probing is None or self._probing.done():
+            self._probing = asyncio.create_task(self._keep_probing())
+        if self._age() > FRESH_SECONDS + PROBE_SECONDS:
             self._result.clear()
             with suppress(TimeoutError):
-                async with asyncio.timeout(LOOK_SECONDS + 1):
+                async with asyncio.timeout(PROBE_SECONDS + 1):
                     await self._result.wait()
         return self.known
 
     @property
     def known(self) -> str:
         """The same from present knowledge, without a probe."""
-        return "" if self._last_success() >= self._began else self._said
+        return "" if self._last_success() >= self._began else self._problem
 
     def close(self) -> None:
         """Stop probing."""
-        if self._looking is not None:
-            self._looking.cancel()
+        if self._probing is not None:
+            self._probing.cancel()
 
     def _age(self) -> float:
         return monotonic() - max(self._last_success(), self._began)
 
-    async def _keep_looking(self) -> None:
+    async def _keep_probing(self) -> None:
         while monotonic() - self._asked < _ASKED_SECONDS:
             if (left := FRESH_SECONDS - self._age()) > 0:
                 await asyncio.sleep(left)
                 continue
             began = monotonic()
-            said = await self._look()
-            if said is None:
+            problem = await self._probe()
+            if problem is None:
                 await asyncio.sleep(_NOBODY_SECONDS)
                 continue
-            self._began, self._said = began, said
+            self._began, self._problem = began, problem
             self._result.set()

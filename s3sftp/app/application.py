@@ -10,9 +10,8 @@ from dataclasses import dataclass
 from s3sftp import __version__
 from s3sftp.admin import HealthFacts
 from s3sftp.app.backends import SHARED_ROWS, contact_in, make_backend
-from s3sftp.app.descriptor_limit import storage_descriptors
+from s3sftp.app.descriptor_limit import admin_descriptors, storage_descriptors
 from s3sftp.app.health import (
-    admin_descriptors,
     current_phase,
     denied_permissions,
     describe_storage_error,
@@ -33,14 +32,14 @@ from s3sftp.telemetry.metric_catalogue import USERS, WORKERS, WORKERS_READY
 from s3sftp.telemetry.metrics import Metrics
 
 _log = get_logger("s3sftp.app")
-_LOOK_SECONDS = 10.0
+_PROBE_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True)
 class WorkerContext:
     """What one of several workers shares with the others."""
 
-    entrance: ConnectionSource
+    connection_source: ConnectionSource
     memory: WorkerMemory
 
 
@@ -49,19 +48,19 @@ class Application:
     signals."""
 
     def __init__(
-        self, options: ServerOptions, accounts: Accounts, among: WorkerContext | None = None
+        self, options: ServerOptions, accounts: Accounts, context: WorkerContext | None = None
     ) -> None:
-        """`accounts` replaces the users in the options. `among` identifies this worker among several; None:
-        the only process, which listens itself."""
+        """`accounts` replaces the users in the options. `context` is what this worker shares with the
+        others; None: the only process, which listens itself."""
         self._options = options
         self._accounts = accounts
         self._users: ConfiguredUsers | None = None
-        self._among = among
+        self._context = context
         self._cleanup = AsyncExitStack()
         self._server: Server | None = None
-        self.metrics = Metrics(among.memory.metrics if among else None)
+        self.metrics = Metrics(context.memory.metrics if context else None)
         """Counts what happens, summed over all workers if there are several."""
-        self._shared = among.memory.storage if among else SharedCounters.alone(SHARED_ROWS)
+        self._shared = context.memory.storage if context else SharedCounters.alone(SHARED_ROWS)
         self._contact = contact_in(self._shared)
         self._given: Backend | None = None
         self._storage: Backend | None = None
@@ -80,8 +79,8 @@ class Application:
         Raises CannotListen: if the address cannot be listened on.
         Raises StorageError: if the storage cannot be used and waiting would not help.
         """
-        options, among = self._options, self._among
-        alone = among is None
+        options, context = self._options, self._context
+        alone = context is None
         async with AsyncExitStack() as started:
             host_keys = await asyncio.to_thread(
                 load_host_keys, options.ssh.host_keys, options.server.state_dir
@@ -102,33 +101,33 @@ class Application:
                 logins=options.auth,
                 sftp=options.sftp,
                 files=options.files,
-                before_listening=self._look_first,
+                before_listening=self._check_storage,
                 other_descriptors=storage_descriptors(options) + (admin_descriptors(options) if alone else 0),
-                entrance=among.entrance if among else None,
-                uploads=among.memory.uploads if among else None,
-                stored=among.memory.stored if among else None,
+                connection_source=context.connection_source if context else None,
+                uploads=context.memory.uploads if context else None,
+                stored=context.memory.stored if context else None,
                 metrics=self.metrics,
             )
-            if among is None:
-                self._tell_of_the_server(self._server)
+            if context is None:
+                self._set_server_metrics(self._server)
             started.push_async_callback(self._server.stop)
             await self._server.start()
             self._cleanup = started.pop_all()
         # with several workers each reports that it is ready, and the supervisor reports the server's start
         _log.info(
-            "server.started" if among is None else "worker.ready",
+            "server.started" if context is None else "worker.ready",
             version=__version__,
             backend=options.backend,
             users=len(self._accounts),
         )
 
-    def _tell_of_the_server(self, server: Server) -> None:
+    def _set_server_metrics(self, server: Server) -> None:
         """Log what the supervisor logs if there are several workers."""
         self.metrics.observe(WORKERS_READY, lambda: server.ready)
         self.metrics.set(WORKERS.row(), 1)
         self.metrics.set(USERS.row(), len(self._accounts))
 
-    async def _look_first(self, backend: Backend) -> None:
+    async def _check_storage(self, backend: Backend) -> None:
         self._storage = backend
         await require_storage(backend, self._options)
 
@@ -139,7 +138,7 @@ class Application:
             current_phase(is_open, self._is_stopping), denied=denied_permissions(self._contact)
         )
 
-    async def look(self) -> str:
+    async def probe_storage(self) -> str:
         """Probe the storage; return its problem, or an empty text."""
         if self._storage is None or self._given is None:
             return ""
@@ -166,7 +165,7 @@ class Application:
     async def stop(self) -> None:
         """End what still runs; nothing incomplete is published."""
         await self._cleanup.aclose()
-        _log.info("server.stopped" if self._among is None else "worker.stopped")
+        _log.info("server.stopped" if self._context is None else "worker.stopped")
 
     async def run(
         self, started: Callable[[], None] = lambda: None, requests: ShutdownRequests | None = None
@@ -183,9 +182,9 @@ class Application:
         await self.start()
         try:
             started()
-            await self._until_told(requests)
+            await self._until_stop_requested(requests)
             _log.info(
-                "server.stopping" if self._among is None else "worker.stopping",
+                "server.stopping" if self._context is None else "worker.stopping",
                 drain_seconds=self._options.server.drain_timeout.total_seconds(),
             )
             draining = asyncio.ensure_future(self.drain())
@@ -199,14 +198,14 @@ class Application:
         finally:
             await self.stop()
 
-    async def _until_told(self, requests: ShutdownRequests) -> None:
+    async def _until_stop_requested(self, requests: ShutdownRequests) -> None:
         """Wait for a request to stop, then keep serving until load balancers have had time to notice."""
         delay = self._options.server.drain_delay.total_seconds()
         is_served = not requests.asked
         await requests.wait()
         self._is_stopping = True
         # a worker does not wait here: its supervisor has waited already
-        if delay and is_served and self._among is None:
+        if delay and is_served and self._context is None:
             _log.info("server.draining", delay_seconds=delay)
             await requests.linger(delay)
 
@@ -221,10 +220,10 @@ async def require_storage(backend: Backend, options: ServerOptions) -> None:
     permission.
     """
     try:
-        async with asyncio.timeout(_LOOK_SECONDS):
+        async with asyncio.timeout(_PROBE_SECONDS):
             await probe_storage(backend)
     except TimeoutError:
-        _log.error("storage.unreachable", error=f"no reply within {_LOOK_SECONDS:g} s")
+        _log.error("storage.unreachable", error=f"no reply within {_PROBE_SECONDS:g} s")
     except StorageError as error:
         if error.lasting or isinstance(error, NotFound):
             error.detail = describe_storage_error(error, options)

@@ -22,7 +22,7 @@ class ConfigDiff:
     removed: tuple[str, ...]
     changed: tuple[str, ...]
     """Users whose credentials, prefix or rights have changed."""
-    keys_told: frozenset[str]
+    keys_to_report: frozenset[str]
     """Users whose set of unusable keys has changed."""
     need_restart: tuple[str, ...]
     """Options that differ from those that the running server was started with."""
@@ -39,7 +39,7 @@ def diff_configurations(started: ServerOptions, before: Logins, after: Configura
         added=tuple(sorted(name for name in new if name not in old)),
         removed=tuple(sorted(name for name in old if name not in new)),
         changed=tuple(sorted(_changed(old, new))),
-        keys_told=frozenset(each.user for each in set(after.logins.bad_keys) - set(before.bad_keys)),
+        keys_to_report=frozenset(each.user for each in set(after.logins.bad_keys) - set(before.bad_keys)),
         need_restart=tuple(_options_that_differ(started, after.options)),
     )
 

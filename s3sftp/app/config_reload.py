@@ -29,7 +29,7 @@ _QUIET_SECONDS = 0.5
 _AGAIN_SECONDS = 60.0
 """How often to retry a change that could not be applied even if no file has changed since: the cause may have
 been a disk error or a shortage."""
-_MAX_TOLD = 20
+_MAX_LOGGED = 20
 """Names in one line of the log, and lines for one reload."""
 _NOBODY_LEFT = (
     "none of the {} users is left, so their files may have got lost:"
@@ -84,11 +84,11 @@ class ConfigReloader:
         self._asked.set()
 
     def start(self) -> None:
-        """Start to look for changes, including those since the files were read."""
+        """Start to poll for changes, including those since the files were read."""
         self._task = asyncio.create_task(self._run())
 
     async def stop(self) -> None:
-        """Stop looking for changes."""
+        """Stop polling for changes."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
@@ -149,7 +149,7 @@ class ConfigReloader:
             await self._apply(found.logins.accounts)
         self._logins = found.logins
         self._interval = found.options.server.reload_interval
-        self._tell(changes, asked or bool(self._problems))
+        self._log_changes(changes, asked or bool(self._problems))
         self._problems = ()
         self._reloaded(True, len(self._logins.accounts))
 
@@ -172,22 +172,22 @@ class ConfigReloader:
     def _failed(self, problems: Sequence[str], asked: bool) -> None:
         """Keep the current users and log the reason, unless it has been logged already."""
         if asked or list(problems) != list(self._problems):
-            self._tell_problems(problems)
+            self._log_problems(problems)
         self._problems = problems
         self._try_again_at = asyncio.get_running_loop().time() + _AGAIN_SECONDS
         self._reloaded(False, len(self._logins.accounts))
 
-    def _tell_problems(self, problems: Sequence[str]) -> None:
-        for problem in problems[:_MAX_TOLD]:
+    def _log_problems(self, problems: Sequence[str]) -> None:
+        for problem in problems[:_MAX_LOGGED]:
             _log.error("config.reload_failed", problem=problem, detail="the users stay as they are")
-        if len(problems) > _MAX_TOLD:
-            _log.error("config.reload_failed", suppressed=len(problems) - _MAX_TOLD)
+        if len(problems) > _MAX_LOGGED:
+            _log.error("config.reload_failed", suppressed=len(problems) - _MAX_LOGGED)
 
-    def _tell(self, changes: ConfigDiff, awaited: bool) -> None:
+    def _log_changes(self, changes: ConfigDiff, awaited: bool) -> None:
         """Log the changes: at info level if users have changed or somebody waits for the result, else at
         debug level."""
-        tell = _log.info if awaited or changes.any_user else _log.debug
-        tell(
+        log = _log.info if awaited or changes.any_user else _log.debug
+        log(
             "config.reloaded",
             users=len(self._logins.accounts),
             added=len(changes.added),
@@ -203,13 +203,13 @@ class ConfigReloader:
                 options=_some(changes.need_restart),
                 detail="the server keeps the values that it started with",
             )
-        if changes.any_user or changes.keys_told:
-            names = {*changes.added, *changes.changed, *changes.keys_told}
+        if changes.any_user or changes.keys_to_report:
+            names = {*changes.added, *changes.changed, *changes.keys_to_report}
             log_account_problems(self._logins, names)
 
 
 def _some(names: Sequence[str]) -> list[str] | None:
-    return list(names[:_MAX_TOLD]) or None
+    return list(names[:_MAX_LOGGED]) or None
 
 
 class _Contents:
@@ -218,7 +218,7 @@ class _Contents:
     def __init__(self, files: Sequence[Path]) -> None:
         self._sources = SourceFiles()
         self._files = files
-        self._look: Snapshot = {}
+        self._recorded: Snapshot = {}
         self._digests: list[bytes] = []
         self.have_changed()
 
@@ -226,10 +226,11 @@ class _Contents:
         """Whether a file has changed since the previous call. Must run in a thread."""
         for file in self._files:
             self._sources.note(file)
-        look = self._sources.recorded()
-        if look == self._look:
+        recorded = self._sources.recorded()
+        if recorded == self._recorded:
             return False
-        before, self._look, self._digests = self._digests, look, [_digest_of(file) for file in self._files]
+        before, self._recorded = self._digests, recorded
+        self._digests = [_digest_of(file) for file in self._files]
         return bool(before) and before != self._digests
 
 

@@ -1,4 +1,4 @@
-"""Raises the file descriptor limit, and warns if it is too low for the configured connections."""
+"""Computes how many file descriptors a process needs, raises the limit, and warns if it is too low."""
 
 from __future__ import annotations
 
@@ -18,6 +18,15 @@ def storage_descriptors(options: ServerOptions) -> int:
     """Descriptors that a process with these options needs besides clients' connections: those to
     its storage."""
     return options.s3.max_connections if options.s3 else 0
+
+
+def admin_descriptors(options: ServerOptions) -> int:
+    """Descriptors that the admin port may open."""
+    if options.admin.port is None:
+        return 0
+    from s3sftp.admin.http_service import MAX_CONNECTIONS
+
+    return MAX_CONNECTIONS + 1
 
 
 def ensure_descriptors(options: ServerOptions, workers: int) -> None:

@@ -10,7 +10,7 @@ from time import monotonic
 from typing import Any, cast
 
 from s3sftp.admin import HealthFacts, HealthReport, Phase, StorageCheck, WorkerState, health
-from s3sftp.admin.storage_check import LOOK_SECONDS
+from s3sftp.admin.storage_check import PROBE_SECONDS
 from s3sftp.app.backends import contact_in
 from s3sftp.app.options import ServerOptions
 from s3sftp.backends import Backend, Place, Session
@@ -19,7 +19,7 @@ from s3sftp.backends.s3.request_outcomes import RequestOutcomes
 from s3sftp.errors import PermissionDenied, StorageError, describe_unexpected
 from s3sftp.runtime.shared_counters import SharedCounters
 from s3sftp.telemetry import get_logger
-from s3sftp.telemetry.escape import printable
+from s3sftp.telemetry.logs import printable
 from s3sftp.telemetry.metric_catalogue import READY
 from s3sftp.telemetry.metrics import Metrics
 from s3sftp.workers import HeartbeatPolicy, Supervisor
@@ -40,7 +40,7 @@ class ServerHealth:
     def __init__(self, facts: Callable[[], HealthFacts], storage: StorageCheck) -> None:
         self._facts = facts
         self._storage = storage
-        self._told: bool | None = None
+        self._was_ready: bool | None = None
 
     async def alive(self) -> HealthReport:
         """Whether the server can recover without a restart."""
@@ -48,21 +48,21 @@ class ServerHealth:
 
     async def ready(self) -> HealthReport:
         """Whether a client would be served. Logs each change, with its reasons."""
-        storage = await self._storage.trouble() if self._facts().phase is Phase.SERVING else ""
+        storage = await self._storage.problem() if self._facts().phase is Phase.SERVING else ""
         answer = health.ready(self._facts(), storage)
-        self._tell(answer)
+        self._log_change(answer)
         return answer
 
     def would_serve(self) -> bool:
         """Whether a client would be served, by what is already known about the storage."""
         return health.ready(self._facts(), self._storage.known).is_good
 
-    def _tell(self, answer: HealthReport) -> None:
-        if answer.is_good is self._told:
+    def _log_change(self, answer: HealthReport) -> None:
+        if answer.is_good is self._was_ready:
             return
         if answer.is_good:
             _log.info("server.ready")
-        elif self._told or any(reason.name == "storage_unreachable" for reason in answer.reasons):
+        elif self._was_ready or any(reason.name == "storage_unreachable" for reason in answer.reasons):
             _log.warning(
                 "server.not_ready",
                 reasons=[reason.name for reason in answer.reasons],
@@ -70,14 +70,14 @@ class ServerHealth:
             )
         else:
             return  # it was not ready before either: it is still starting
-        self._told = answer.is_good
+        self._was_ready = answer.is_good
 
 
 @asynccontextmanager
 async def admin_port(
     options: ServerOptions,
     facts: Callable[[], HealthFacts],
-    look: Callable[[], Awaitable[str | None]],
+    probe: Callable[[], Awaitable[str | None]],
     last_success: Callable[[], float],
     metrics: Metrics,
 ) -> AsyncIterator[None]:
@@ -91,7 +91,7 @@ async def admin_port(
         return
     from s3sftp.admin.http_service import admin_port as listening  # imports aiohttp
 
-    storage = StorageCheck(look, last_success)
+    storage = StorageCheck(probe, last_success)
     asked = ServerHealth(facts, storage)
     metrics.observe(READY, asked.would_serve)
     async with AsyncExitStack() as open_:
@@ -110,15 +110,6 @@ def import_admin_port(options: ServerOptions) -> None:
         from s3sftp.telemetry import exposition as _exposition  # noqa: F401
 
 
-def admin_descriptors(options: ServerOptions) -> int:
-    """Descriptors that the admin port may open."""
-    if options.admin.port is None:
-        return 0
-    from s3sftp.admin.connection_limits import MAX_CONNECTIONS
-
-    return MAX_CONNECTIONS + 1
-
-
 class SupervisorHealth:
     """A supervisor as the admin port sees it."""
 
@@ -127,7 +118,7 @@ class SupervisorHealth:
         self._supervisor = supervisor
         self._contact = contact_in(shared)
         limit = options.server.worker_timeout.total_seconds()
-        self._patience = HeartbeatPolicy.of(limit)
+        self._heartbeat = HeartbeatPolicy.of(limit)
         self._replacing_seconds = limit + _RESTART_SECONDS if limit else None
         self._unserved_since: float | None = None
         """When it was first noticed that no worker serves; None while one does."""
@@ -154,10 +145,10 @@ class SupervisorHealth:
         return self._contact.last_success()
 
     def _state_of(self, worker: WorkerProcess) -> WorkerState:
-        silent = self._patience.silent_seconds(worker.pulse) if self._patience else 0.0
+        silent = self._heartbeat.silent_seconds(worker.heartbeat) if self._heartbeat else 0.0
         return WorkerState(worker.number, worker.ready, silent)
 
-    async def look(self) -> str | None:
+    async def probe_storage(self) -> str | None:
         """Have a worker probe the storage, a different worker each time.
 
         Returns the storage's problem, an empty text, or None if no worker answered.
@@ -167,8 +158,8 @@ class SupervisorHealth:
             return None
         worker = min(able, key=lambda worker: (worker.number <= self._turn, worker.number))
         self._turn = worker.number
-        answer = worker.look()
-        await asyncio.wait({answer}, timeout=LOOK_SECONDS + _NO_ANSWER_SECONDS)
+        answer = worker.probe_storage()
+        await asyncio.wait({answer}, timeout=PROBE_SECONDS + _NO_ANSWER_SECONDS)
         # a worker that does not answer hangs, which says nothing about the storage
         return answer.result() if answer.done() and not answer.cancelled() else None
 
@@ -195,13 +186,13 @@ async def storage_problem(backend: Backend, given: Backend, options: ServerOptio
     `given` is the backend as it was made, which may have an attribute `ready`.
     """
     try:
-        async with asyncio.timeout(LOOK_SECONDS):
+        async with asyncio.timeout(PROBE_SECONDS):
             await probe_storage(backend)
         if not getattr(given, "ready", True):
             return _safe(f"{_storage_of(options)}: it answers, but says that it is not ready")
     except TimeoutError:
         return _safe(
-            f"{_storage_of(options)}: no answer in {LOOK_SECONDS:g} s: see that it runs, and the network"
+            f"{_storage_of(options)}: no answer in {PROBE_SECONDS:g} s: see that it runs, and the network"
         )
     except StorageError as error:
         if isinstance(error, PermissionDenied) and not error.lasting:

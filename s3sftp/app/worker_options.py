@@ -1,25 +1,23 @@
-"""Computes each worker's share of the server's limits, and transfers the options to it.
+"""Decides how many workers serve, and computes each worker's share of the server's limits.
 
-Options travel as JSON in an in-memory file that the workers inherit. They contain secrets, so they appear in
-no command line, no environment and no file on disk; a replaced worker gets what the first one got.
+By default there is one worker for each processor that this process may use, by CPU affinity and by its
+container's quota.
 """
 
 from __future__ import annotations
 
-import json
 import os
-from datetime import date, time, timedelta
 from pathlib import Path
 
-from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 
-from s3sftp.app.account_files import memory_file
 from s3sftp.app.options import ServerOptions
-from s3sftp.auth import Accounts, account_from_line, account_to_line
 from s3sftp.backends.registry import BUILT_IN
 from s3sftp.config import DIVIDED, Options
-from s3sftp.workers import default_workers
+
+_CGROUPS = Path("/sys/fs/cgroup")
+MIN_BUFFER_BYTES = 32 << 20
+"""The least share of `files.buffer_bytes` for a worker that is started by default: four parts."""
 
 
 def worker_count(options: ServerOptions) -> int:
@@ -52,46 +50,38 @@ def _least(field: FieldInfo) -> int:
     return max((bound.ge for bound in field.metadata if hasattr(bound, "ge")), default=0)
 
 
-def pack(options: ServerOptions, accounts: Accounts) -> bytes:
-    """What a worker is given: the options without their users, and the users in the form that logins need."""
-    options = options.model_copy(update={"users": {}})
-    return b"".join([dump(options), b"\n", *(account_to_line(*each) for each in accounts.items())])
+def default_workers(buffer_bytes: int) -> int:
+    """The default number of workers: one per processor, but each keeps at least MIN_BUFFER_BYTES."""
+    return max(1, min(processors(), buffer_bytes // MIN_BUFFER_BYTES))
 
 
-def to_file(data: bytes) -> int:
-    """An in-memory file with this data, for a worker; the caller closes it."""
-    return memory_file("s3sftp-options", [data])
+def processors(cgroups: Path = _CGROUPS, membership: Path = Path("/proc/self/cgroup")) -> int:
+    """The number of usable processors, at least one. A fractional quota is rounded down."""
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    quota = min(_quotas(cgroups, _own_group(membership)), default=float(allowed))
+    return max(1, min(allowed, int(quota)))
 
 
-def read_file(descriptor: int) -> bytes:
-    """The content of a file from `to_file`. Does not move the file's position, which other readers share."""
-    return os.pread(descriptor, os.fstat(descriptor).st_size, 0)
+def _own_group(membership: Path) -> str:
+    """The path of the process's group in the unified hierarchy (cgroups 7); empty if there is none."""
+    try:
+        lines = membership.read_text().splitlines()
+    except OSError:
+        return ""
+    return next((line[3:].strip("/") for line in lines if line.startswith("0::")), "")
 
 
-def unpack(data: bytes) -> tuple[ServerOptions, Accounts]:
-    """The options and the accounts that were packed."""
-    first, *lines = data.splitlines()
-    return load(first), dict(map(account_from_line, lines))
-
-
-def dump(options: ServerOptions) -> bytes:
-    """The options as JSON, secrets included."""
-    return json.dumps(options.model_dump(), default=_plain).encode("ascii")
-
-
-def load(data: bytes) -> ServerOptions:
-    """The dumped options, exactly."""
-    return ServerOptions.model_validate(json.loads(data))
-
-
-def _plain(value: object) -> object:
-    match value:
-        case SecretStr():
-            return value.get_secret_value()
-        case Path():
-            return str(value)
-        case timedelta():
-            return value.total_seconds()
-        case date() | time():
-            return value.isoformat()
-    raise TypeError(type(value).__name__)
+def _quotas(cgroups: Path, group: str) -> list[float]:
+    """The limits in `cpu.max` of the group and of its ancestors, in processors."""
+    folders = [cgroups / group, *(cgroups / group).parents] if group else [cgroups]
+    found = []
+    for folder in folders:
+        if not folder.is_relative_to(cgroups):
+            break
+        try:
+            quota, period = (folder / "cpu.max").read_text().split()
+            if quota != "max":
+                found.append(int(quota) / int(period))
+        except (OSError, ValueError, ZeroDivisionError):
+            continue
+    return found

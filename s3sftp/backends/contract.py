@@ -202,7 +202,7 @@ class Upload:
     parallel_chunks: int = 1
     """Maximum number of `write_chunk` and `keep_range` calls at once."""
     stored: FileInfo | None = None
-    """The file that `finish_write` has published. A backend that has more to do after the storage has
+    """The file that `finish_write` has made visible. A backend that has more to do after the storage has
     confirmed the file, such as setting its time, sets this at the moment of the confirmation: if the rest is
     cancelled, the file is still known to be stored."""
 
@@ -330,10 +330,10 @@ class StreamedWrites(Protocol):
     async def finish_write(
         self, upload: Upload, tail: Buffer, finish: Finish, session: Session
     ) -> FileInfo | None:
-        """Append the last bytes (possibly none) and publish the whole file. Returns the file that is now
+        """Append the last bytes (possibly none) and make the whole file visible. Returns the file that is now
         stored, or None if the storage does not report it; the server then calls `file_info`.
 
-        All chunks have returned before this is called. After an error nothing is published, and the caller
+        All chunks have returned before this is called. After an error nothing is visible, and the caller
         aborts.
 
         Raises AlreadyExists: if the write is exclusive and the file exists.
@@ -359,7 +359,7 @@ class Extras(Protocol):
 
     @property
     def first_chunk_bytes(self) -> int:
-        """`chunk_bytes` of an upload that has just begun. Shorter files are published in one call."""
+        """`chunk_bytes` of an upload that has just begun. Shorter files are stored in one call."""
 
     async def keep_range(self, upload: Upload, start: int, stop: int, session: Session) -> None:
         """Append the bytes `[start, stop)` of `intent.base` without moving them through the server. Their
@@ -404,7 +404,7 @@ class CompleteBackend(Backend, RangedReads, StreamedWrites, Extras, Protocol):
     """Whether the backend may store the modification time that a client sends. If not, the time is accepted,
     ignored and counted."""
 
-    def may_spool(self, room: SpoolQuota) -> None:
+    def may_spool(self, quota: SpoolQuota) -> None:
         """Called before `start` with the disk quota that the backend may use. Most backends need none."""
         return
 

@@ -32,8 +32,8 @@ async def run_preflight(backend: Backend) -> list[Finding]:
     whole = complete(backend, SpoolQuota(None, 0))
     findings = [Finding("callbacks", "ok", _capabilities(backend))]
     try:
-        for what, look in _LOOKS.items():
-            findings.append(await _found(what, look(whole)))
+        for what, probe in _PROBES.items():
+            findings.append(await _found(what, probe(whole)))
             if findings[-1].state == "failed":
                 break
         else:
@@ -56,10 +56,10 @@ def _capabilities(backend: Backend) -> str:
     return "all that is required, " + (", ".join(has) if has else "whole files only")
 
 
-async def _found(what: str, look: Awaitable[str]) -> Finding:
+async def _found(what: str, probe: Awaitable[str]) -> Finding:
     try:
         async with asyncio.timeout(_LIMIT_SECONDS):
-            return Finding(what, "ok", await look)
+            return Finding(what, "ok", await probe)
     except TimeoutError:
         return Finding(what, "failed", f"no answer in {_LIMIT_SECONDS:g} s")
     except StorageError as error:
@@ -97,7 +97,7 @@ async def _stop(backend: CompleteBackend) -> str:
     return "it has let go of everything"
 
 
-_LOOKS: dict[str, Callable[[CompleteBackend], Awaitable[str]]] = {
+_PROBES: dict[str, Callable[[CompleteBackend], Awaitable[str]]] = {
     "start": _start,
     "root": _root,
     "list": _list,

@@ -7,13 +7,14 @@ import errno
 import mmap
 import os
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
 from s3sftp.errors import NoSpace, StorageError, StorageFailure
 from s3sftp.runtime.cancellation import run_to_completion
+from s3sftp.runtime.quota import ByteQuota
 
 Extent = tuple[int, int]
 _FULL = "no space left on the server for this transfer"
@@ -31,41 +32,35 @@ def covered_bytes(extents: list[Extent]) -> int:
     return sum(stop - start for start, stop in extents)
 
 
-class SpoolQuota:
-    """Bounds the disk that all spool files use together."""
+class SpoolQuota(ByteQuota):
+    """The disk that all spool files use together. `directory` is where they are; None: the system's."""
 
     def __init__(self, directory: Path | None, total: int) -> None:
+        super().__init__(total)
         self.directory = directory
-        self.total = total
-        self.used = 0
-        self.reclaim: Callable[[], None] = lambda: None
-        """Called when the quota is used up, to free what is not needed."""
 
-    def change(self, count: int) -> None:
-        """Use `count` more bytes, or fewer if it is negative.
+    def acquire(self, count: int) -> None:
+        """Use `count` more bytes.
 
-        Raises NoSpace: if the quota is exceeded.
+        Raises NoSpace: if that exceeds the quota.
         """
-        if count > 0 and self.used + count > self.total:
-            self.reclaim()
-            if self.used + count > self.total:
-                raise NoSpace(_FULL)
-        self.used += count
+        if not self.try_acquire(count):
+            raise NoSpace(_FULL)
 
 
 class SpoolFile:
     """One unnamed temporary file that holds bytes at the offsets of the file being written."""
 
-    def __init__(self, room: SpoolQuota, file: IO[bytes]) -> None:
-        self._room = room
+    def __init__(self, quota: SpoolQuota, file: IO[bytes]) -> None:
+        self._quota = quota
         self._file = file
         self.extents: list[Extent] = []
 
     @classmethod
-    async def open(cls, room: SpoolQuota) -> SpoolFile:
+    async def open(cls, quota: SpoolQuota) -> SpoolFile:
         """Make the file. It has no name, so nothing is left behind however the server ends."""
         with _understood():
-            return cls(room, await asyncio.to_thread(tempfile.TemporaryFile, dir=room.directory))
+            return cls(quota, await asyncio.to_thread(tempfile.TemporaryFile, dir=quota.directory))
 
     async def write(self, offset: int, data: bytes | bytearray | memoryview) -> None:
         """Store bytes at an offset.
@@ -74,7 +69,7 @@ class SpoolFile:
         """
         extents = add_extent(self.extents, offset, offset + len(data))
         more = covered_bytes(extents) - covered_bytes(self.extents)
-        self._room.change(more)
+        self._quota.acquire(more)
         try:
             with _understood():
                 # the thread continues if this is cancelled, and needs the file open until it has ended
@@ -83,7 +78,7 @@ class SpoolFile:
             self.extents = extents
             raise
         except StorageError:
-            self._room.change(-more)
+            self._quota.release(more)
             raise
         self.extents = extents
 
@@ -104,7 +99,7 @@ class SpoolFile:
     def cut_off(self, size: int) -> None:
         """Discard all bytes from `size` on."""
         kept = [(a, min(b, size)) for a, b in self.extents if a < size]
-        self._room.change(covered_bytes(kept) - covered_bytes(self.extents))
+        self._quota.release(covered_bytes(self.extents) - covered_bytes(kept))
         self.extents = kept
 
     def close(self) -> None:

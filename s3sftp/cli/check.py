@@ -15,8 +15,8 @@ from s3sftp.cli.configuration import ConfigurationReader, storage_flags
 from s3sftp.cli.event_loop import run
 from s3sftp.config import SourceFiles
 from s3sftp.ssh.algorithms import WEAK_ADVICE
-from s3sftp.telemetry.escape import printable
 from s3sftp.telemetry.log_setup import configure_logging
+from s3sftp.telemetry.logs import printable
 
 
 @click.command()

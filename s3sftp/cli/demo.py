@@ -19,8 +19,7 @@ from s3sftp.config import Setting, SourceFiles
 from s3sftp.runtime.task_dump import install_task_dump
 from s3sftp.ssh import host_keys
 from s3sftp.telemetry.log_setup import configure_nonblocking_logging
-from s3sftp.telemetry.otel_exporters import end_exporting
-from s3sftp.telemetry.otel_tracing import configure_tracing
+from s3sftp.telemetry.otel import configure_tracing, end_exporting
 
 USER = "demo"
 
@@ -58,15 +57,15 @@ async def _demo(directory: Path, host: str, port: int) -> None:
         configuration = _configuration(directory, store, login, host, port)
         configure_nonblocking_logging(configuration.options.log)
         application = Application(configuration.options, configuration.logins.accounts)
-        await _run(application, store, lambda: _tell(directory, store, login, application.port))
+        await _run(application, store, lambda: _print_instructions(directory, store, login, application.port))
     finally:
         await store.stop()
         await end_exporting(shutdown)
 
 
-async def _run(application: Application, store: DemoStore, tell: object) -> None:
+async def _run(application: Application, store: DemoStore, started: object) -> None:
     """Serve until asked to stop, or until the store has ended."""
-    serving = asyncio.ensure_future(application.run(tell))  # type: ignore[arg-type]
+    serving = asyncio.ensure_future(application.run(started))  # type: ignore[arg-type]
     storing = asyncio.ensure_future(store.ended())
     await asyncio.wait({serving, storing}, return_when=asyncio.FIRST_COMPLETED)
     if not serving.done():
@@ -117,7 +116,7 @@ def _configuration(
     return load_configuration((), {}, settings, SourceFiles())
 
 
-def _tell(directory: Path, store: DemoStore, login: DemoLogin, port: int) -> None:
+def _print_instructions(directory: Path, store: DemoStore, login: DemoLogin, port: int) -> None:
     known_hosts = directory / "known_hosts"
     keys = host_keys.load_host_keys((), directory / "state")
     known_hosts.write_text(

@@ -17,7 +17,7 @@ from contextlib import contextmanager
 import click
 
 from s3sftp.errors import ConfigurationError, S3sftpError, StorageError
-from s3sftp.telemetry.escape import printable
+from s3sftp.telemetry.logs import printable
 
 _OPEN_FILES = "raise the limit of open files (ulimit -n, LimitNOFILE)"
 _MEMORY = "raise the limit of memory (ulimit -v, MemoryMax, the container's)"

@@ -92,7 +92,7 @@ def _ask(host: str, port: int, path: str) -> list[str]:
 
 def _reasons(body: bytes) -> list[str]:
     try:
-        told: Any = json.loads(body)["reasons"]
-        return [f"{reason['name']}: {reason.get('detail', '')}".rstrip(": ") for reason in told]
+        reasons: Any = json.loads(body)["reasons"]
+        return [f"{reason['name']}: {reason.get('detail', '')}".rstrip(": ") for reason in reasons]
     except (ValueError, LookupError, TypeError, AttributeError):
         return []

@@ -68,7 +68,7 @@ def partner_sheet(
     keys = keys_of(options)
     host = host or _listening_on(options)
     port = port or options.listen.port or None
-    _tell_what_is_missing(partner, host, port)
+    _print_what_is_missing(partner, host, port)
     click.echo(page_of(partner, keys, host, port, style == "markdown"))
 
 
@@ -129,7 +129,7 @@ def _end_without(user: str, names: Sequence[str]) -> None:
     sys.exit(1)
 
 
-def _tell_what_is_missing(partner: Partner, host: str | None, port: int | None) -> None:
+def _print_what_is_missing(partner: Partner, host: str | None, port: int | None) -> None:
     if host is None:
         print_error(
             "s3sftp: which name partners connect to is not configured; give it as --host: HOST stands for it"

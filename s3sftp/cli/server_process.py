@@ -15,14 +15,14 @@ from dataclasses import dataclass
 from functools import partial
 
 from s3sftp import __version__
-from s3sftp.app.account_files import write_account_changes
 from s3sftp.app.backends import require_state, with_possible_journal
 from s3sftp.app.config_reload import Apply, ConfigReloader, Read
-from s3sftp.app.descriptor_limit import ensure_descriptors, storage_descriptors
-from s3sftp.app.health import SupervisorHealth, admin_descriptors, admin_port, import_admin_port
+from s3sftp.app.descriptor_limit import admin_descriptors, ensure_descriptors, storage_descriptors
+from s3sftp.app.handover import pack, to_file, write_account_changes
+from s3sftp.app.health import SupervisorHealth, admin_port, import_admin_port
 from s3sftp.app.options import Configuration, ServerOptions
 from s3sftp.app.worker_memory import WorkerMemory, make_memory
-from s3sftp.app.worker_options import pack, to_file, worker_share
+from s3sftp.app.worker_options import worker_share
 from s3sftp.auth import Accounts, log_account_problems
 from s3sftp.cli.event_loop import run
 from s3sftp.config import SourceFiles
@@ -34,7 +34,7 @@ from s3sftp.telemetry.log_setup import configure_nonblocking_logging
 from s3sftp.telemetry.metric_catalogue import CONFIG_RELOADS, USERS, WORKER_RESTARTS, WORKERS, WORKERS_READY
 from s3sftp.telemetry.metrics import Metrics
 from s3sftp.telemetry.metrics_export import configure_exporting
-from s3sftp.telemetry.otel_exporters import end_exporting
+from s3sftp.telemetry.otel import configure_tracing, end_exporting
 from s3sftp.workers import HeartbeatPolicy, Supervisor, TemplateClient, WorkersFailed, WorkerSpec
 from s3sftp.workers.child_process import ChildProcess
 from s3sftp.workers.template import adopt_orphans, can_fork, fork_template, serve_requests
@@ -62,7 +62,7 @@ class LoadedConfiguration:
         configured = configuration.without_tables()
         return cls(read, configured, sources, *with_possible_journal(configured.options))
 
-    def tell_what_is_lacking(self) -> None:
+    def log_what_is_lacking(self) -> None:
         """Log what the server does without."""
         if self.lacking:
             _log.warning("journal.unavailable", detail=self.lacking)
@@ -90,14 +90,13 @@ def serve_alone(loaded: LoadedConfiguration) -> None:
     configure_nonblocking_logging(loaded.options.log)
     return_large_blocks()
     log_account_problems(loaded.configuration.logins)
-    loaded.tell_what_is_lacking()
+    loaded.log_what_is_lacking()
     ensure_descriptors(loaded.options, 1)
     run(_serve(loaded))
 
 
 async def _serve(loaded: LoadedConfiguration) -> None:
     from s3sftp.app.application import Application
-    from s3sftp.telemetry.otel_tracing import configure_tracing
 
     install_task_dump()
     tracing = configure_tracing(os.environ)
@@ -109,7 +108,7 @@ async def _serve(loaded: LoadedConfiguration) -> None:
         async with admin_port(
             loaded.options,
             application.facts,
-            application.look,
+            application.probe_storage,
             application.last_success,
             application.metrics,
         ):
@@ -169,7 +168,7 @@ async def supervise(loaded: LoadedConfiguration, workers: int, template: Templat
     install_task_dump()
     warn_of_weak(options.ssh.offer)
     log_account_problems(loaded.configuration.logins)
-    loaded.tell_what_is_lacking()
+    loaded.log_what_is_lacking()
     ensure_descriptors(options, workers)
     # the first start makes the keys, once
     await asyncio.to_thread(load_host_keys, options.ssh.host_keys, options.server.state_dir)
@@ -201,7 +200,7 @@ async def _supervise(
         metrics.worker_is_gone(number - 1)
         metrics.add(WORKER_RESTARTS.row())
 
-    crew = WorkerSpec(
+    spec = WorkerSpec(
         workers,
         start,
         gone,
@@ -212,7 +211,7 @@ async def _supervise(
     supervisor = Supervisor(
         options.listen,
         ServerAdmissionGate(options.ssh, options.auth, metrics),
-        crew,
+        spec,
         options.server.drain_timeout.total_seconds(),
         options.sftp.close_timeout.total_seconds() + _END_SECONDS,
         options.server.drain_delay.total_seconds(),
@@ -223,7 +222,7 @@ async def _supervise(
 
     async def apply(accounts: Accounts) -> None:
         # each worker disconnects users who have been removed
-        supervisor.hand_users(await asyncio.to_thread(write_account_changes, loaded.accounts, accounts))
+        supervisor.send_users(await asyncio.to_thread(write_account_changes, loaded.accounts, accounts))
 
     reloading = loaded.reloading(apply, metrics)
 
@@ -241,7 +240,7 @@ async def _supervise(
 
     exporting = configure_exporting(metrics, os.environ)
     try:
-        async with admin_port(options, health.facts, health.look, health.last_success, metrics):
+        async with admin_port(options, health.facts, health.probe_storage, health.last_success, metrics):
             await supervisor.run(started, opened=reloading.start)
     finally:
         await asyncio.gather(*resting, return_exceptions=True)

@@ -7,11 +7,11 @@ import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from s3sftp.app.account_updates import AccountUpdates
 from s3sftp.app.application import Application, WorkerContext
+from s3sftp.app.handover import AccountUpdates, read_file, unpack
 from s3sftp.app.options import ServerOptions
 from s3sftp.app.worker_memory import WorkerMemory
-from s3sftp.app.worker_options import read_file, unpack, worker_share
+from s3sftp.app.worker_options import worker_share
 from s3sftp.auth import Accounts
 from s3sftp.cli.error_messages import reported_errors
 from s3sftp.cli.event_loop import run
@@ -20,8 +20,7 @@ from s3sftp.runtime.shutdown import ShutdownRequests
 from s3sftp.runtime.task_dump import install_task_dump
 from s3sftp.ssh.file_descriptors import raise_limit
 from s3sftp.telemetry.log_setup import configure_nonblocking_logging
-from s3sftp.telemetry.otel_exporters import end_exporting
-from s3sftp.telemetry.otel_tracing import configure_tracing
+from s3sftp.telemetry.otel import configure_tracing, end_exporting
 from s3sftp.workers import WorkerGate
 from s3sftp.workers.messages import UsersLost
 
@@ -64,14 +63,14 @@ async def _work(
     install_task_dump()
     shutdown = configure_tracing(os.environ)
     requests = ShutdownRequests()
-    post = WorkerGate(link, requests)
-    application = Application(options, accounts, WorkerContext(post, memory))
-    post.look = application.look
-    updates = AccountUpdates(accounts, application.replace_users, lambda: post.send(UsersLost()))
-    post.on_users = updates.hand_in
+    gate = WorkerGate(link, requests)
+    application = Application(options, accounts, WorkerContext(gate, memory))
+    gate.probe_storage = application.probe_storage
+    updates = AccountUpdates(accounts, application.replace_users, lambda: gate.send(UsersLost()))
+    gate.apply_users = updates.enqueue
     try:
-        await application.run(lambda: updates.when_settled(post.ready), requests)
+        await application.run(lambda: updates.when_settled(gate.ready), requests)
     finally:
         await updates.stop()
-        post.close()
+        gate.close()
         await end_exporting(shutdown)

@@ -7,8 +7,7 @@ import itertools
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 
-from s3sftp.events.event_types import Committed, Renamed
-from s3sftp.events.subscriber import Subscriber
+from s3sftp.events.subscriber import Committed, Renamed, Subscriber
 from s3sftp.runtime.cancellation import StrayCancellationGuard
 from s3sftp.telemetry import get_logger
 
@@ -82,8 +81,8 @@ class Delivery:
             _log.error("event.given_up", attempts=attempts, exc_info=failure, **self._about([event], failure))
         if self.subscriber.on_given_up is None:
             return
-        tell, limit = self.subscriber.on_given_up, self.subscriber.time_limit
-        if (another := await _failure_of(limit, tell, list(events), failure)) is not None:
+        handler, limit = self.subscriber.on_given_up, self.subscriber.time_limit
+        if (another := await _failure_of(limit, handler, list(events), failure)) is not None:
             _log.error("event.on_given_up_failed", subscriber=self.subscriber.label, exc_info=another)
 
     def _about(self, events: Sequence[Event], failure: Exception | None = None) -> dict[str, object]:

@@ -1,22 +1,80 @@
-"""Holds the publishers for all kinds of events of one server, from start to stop."""
+"""Publishes the events of one server to their subscribers: reserve a place, commit, publish, acknowledge.
+
+async with publisher.reserve() as publish:   waits while a queue is full; nothing has happened yet
+    …commit…
+    publish(event)                           puts it into every queue, without waiting
+await publisher.acknowledge(event)           the acknowledging subscribers, before the client gets its answer
+"""
 
 from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterable, Mapping
-from contextlib import suppress
-from typing import Any
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from contextlib import asynccontextmanager, suppress
+from typing import Any, Generic, TypeVar
 
-from s3sftp.errors import ConfigurationError
-from s3sftp.events.delivery import SubscriberCounts
-from s3sftp.events.event_types import Committed, Renamed
-from s3sftp.events.publisher import Publisher
-from s3sftp.events.subscriber import Handler, Subscriber
+from s3sftp.errors import ConfigurationError, StorageError, StorageFailure
+from s3sftp.events.delivery import Delivery, Event, SubscriberCounts
+from s3sftp.events.subscriber import Committed, Handler, Renamed, Subscriber
 from s3sftp.events.subscriber_queue import SubscriberQueue
 
+E = TypeVar("E", bound=Event)
+Publish = Callable[[E], None]
 Subscribers = Handler | Subscriber | Iterable[Handler | Subscriber]
 """One or several; a bare handler becomes a subscriber with the defaults."""
+
+
+class Publisher(Generic[E]):
+    """Publishes one kind of event to its subscribers."""
+
+    def __init__(self, subscribers: Iterable[Subscriber] = ()) -> None:
+        asked = list(subscribers)
+        self.queues = {each.label: SubscriberQueue(each) for each in asked if not each.acknowledge}
+        self._acknowledging = {each.label: Delivery(each) for each in asked if each.acknowledge}
+
+    @asynccontextmanager
+    async def reserve(self) -> AsyncIterator[Publish[E]]:
+        """Reserve a place for one event in every queue. A place that is not used is released.
+
+        Raises Busy: if a queue stays full.
+        """
+        reserved: list[SubscriberQueue] = []
+
+        def publish(event: E) -> None:
+            while reserved:
+                reserved.pop().put(event)
+
+        try:
+            for queue in self.queues.values():
+                await queue.reserve()
+                reserved.append(queue)
+            yield publish
+        finally:
+            for queue in reserved:
+                queue.release()
+
+    async def acknowledge(self, event: E) -> None:
+        """Run the handlers that belong to the acknowledgement. Raises the first failure.
+
+        A StorageError is passed on unchanged, with its text; any other error becomes a StorageFailure.
+        """
+        if not self._acknowledging:
+            return
+        failures = await asyncio.gather(*(_ask(each, event) for each in self._acknowledging.values()))
+        for failure in failures:
+            if isinstance(failure, StorageError):
+                raise failure
+            if failure is not None:
+                raise StorageFailure(
+                    "the file is stored, but what was to follow failed", detail=str(failure)
+                ) from failure
+
+    def counts(self) -> Mapping[str, SubscriberCounts]:
+        """The counts by subscriber."""
+        return {name: queue.counts for name, queue in self.queues.items()} | {
+            name: delivery.counts for name, delivery in self._acknowledging.items()
+        }
 
 
 class EventHub:
@@ -39,30 +97,38 @@ class EventHub:
 
     def start(self) -> None:
         """Begin to deliver."""
-        for line in self._lines:
-            line.start()
+        for queue in self._queues:
+            queue.start()
 
     def hurry(self) -> None:
-        """End all waits for room: a commit that would have to wait is refused from now on."""
-        for line in self._lines:
-            line.hurry()
+        """End all waits for places: a commit that would have to wait is refused from now on."""
+        for queue in self._queues:
+            queue.hurry()
 
     async def drain(self) -> None:
         """Wait until every queue is empty."""
-        await asyncio.gather(*(line.drain() for line in self._lines))
+        await asyncio.gather(*(queue.drain() for queue in self._queues))
 
     async def stop(self, grace_seconds: float = 0.0) -> None:
         """Deliver for at most `grace_seconds`, then log what remains."""
         with suppress(TimeoutError):
             async with asyncio.timeout(grace_seconds):
                 await self.drain()
-        await asyncio.gather(*(line.stop() for line in self._lines))
+        await asyncio.gather(*(queue.stop() for queue in self._queues))
 
     @property
-    def _lines(self) -> list[SubscriberQueue]:
-        return [*self.committed.lines.values(), *self.renamed.lines.values()]
+    def _queues(self) -> list[SubscriberQueue]:
+        return [*self.committed.queues.values(), *self.renamed.queues.values()]
 
 
 def _subscribers(given: Subscribers) -> list[Subscriber]:
     several: Iterable[Any] = given if isinstance(given, Iterable) else [given]
     return [each if isinstance(each, Subscriber) else Subscriber(each) for each in several]
+
+
+async def _ask(delivery: Delivery, event: Event) -> Exception | None:
+    try:
+        return await delivery.deliver([event], within=delivery.subscriber.time_limit)
+    except asyncio.CancelledError:
+        delivery.leave([event])
+        raise

@@ -1,12 +1,13 @@
-"""A subscriber: an application's handler, and how it is called."""
+"""A subscriber: an application's handler, how it is called, and the events that it receives."""
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from s3sftp.backends import Place, Session
 from s3sftp.errors import ConfigurationError
 from s3sftp.runtime.backoff import Backoff
 
@@ -16,6 +17,44 @@ OnGivenUp = Callable[[Sequence[Any], Exception], Awaitable[object]]
 """Called with the events that were given up, and the last failure."""
 
 _ATTEMPTS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """The storage has accepted a whole file under its name."""
+
+    path: str
+    """The path as the user sees it. Bytes that are not UTF-8 are lone surrogates, which `os.fsencode`
+    converts."""
+    place: Place
+    """Where the file is in the storage; `place.key` is its key."""
+    size: int
+    version: str | None
+    """The version that the storage reports (S3: the ETag, with its quotes); None if it reports none."""
+    mtime: float | None
+    """Seconds since the epoch; None if the storage does not report it."""
+    session: Session
+    """The session of the upload."""
+    duration: float
+    """Seconds from OPEN to the commit."""
+    committed_at: float
+    """Seconds since the epoch."""
+    trace_context: Mapping[str, str]
+    """W3C headers of the operation that committed the file; empty while tracing is off."""
+
+
+@dataclass(frozen=True, slots=True)
+class Renamed:
+    """A file or a directory tree has been renamed."""
+
+    source: str
+    target: str
+    source_place: Place
+    target_place: Place
+    session: Session
+    renamed_at: float
+    """Seconds since the epoch."""
+    trace_context: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)

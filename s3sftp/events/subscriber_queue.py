@@ -24,12 +24,12 @@ class SubscriberQueue:
     def __init__(self, subscriber: Subscriber) -> None:
         self._subscriber = subscriber
         self._delivery = Delivery(subscriber)
-        self._room = asyncio.Semaphore(subscriber.queue)
+        self._places = asyncio.Semaphore(subscriber.queue)
         self._queue: asyncio.Queue[Event] = asyncio.Queue()  # bounded by the reservations
         self._in_hand: list[list[Event]] = [[] for _ in range(subscriber.concurrency)]
         """The events that each task has taken from the queue and not yet delivered."""
         self._tasks: list[asyncio.Task[None]] = []
-        self._patience: set[asyncio.Timeout] = set()
+        self._waits: set[asyncio.Timeout] = set()
         self._hurried = False
 
     @property
@@ -42,9 +42,9 @@ class SubscriberQueue:
         Raises Busy: if none becomes free in time.
         """
         try:
-            async with asyncio.timeout(self._subscriber.queue_wait) as patience:
-                with self._hurriable(patience):
-                    await self._room.acquire()
+            async with asyncio.timeout(self._subscriber.queue_wait) as wait:
+                with self._hurriable(wait):
+                    await self._places.acquire()
         except TimeoutError:
             self._delivery.count("refused", 1)
             full = f"the queue of subscriber {self._subscriber.label} is full"
@@ -52,7 +52,7 @@ class SubscriberQueue:
 
     def release(self) -> None:
         """Return a place that is not used."""
-        self._room.release()
+        self._places.release()
 
     def put(self, event: Event) -> None:
         """Put an event into a reserved place."""
@@ -70,9 +70,9 @@ class SubscriberQueue:
     def hurry(self) -> None:
         """End every wait for room and for batches, from now on."""
         self._hurried = True
-        for patience in self._patience:
-            if not patience.expired():
-                patience.reschedule(0)
+        for wait in self._waits:
+            if not wait.expired():
+                wait.reschedule(0)
 
     async def stop(self) -> None:
         """Stop delivering, and log what remains."""
@@ -88,19 +88,19 @@ class SubscriberQueue:
 
     async def _work(self, batch: list[Event]) -> None:
         while True:
-            await self._take(batch)
+            await self._fill(batch)
             await self._delivery.deliver(batch)
             for _ in batch:
                 self._queue.task_done()
             batch.clear()
 
-    async def _take(self, batch: list[Event]) -> None:
+    async def _fill(self, batch: list[Event]) -> None:
         """Fill the batch: with at least one event, and with those that follow in time."""
         most = self._subscriber.batch or 1
         self._add_to(batch, await self._queue.get())
         try:
-            async with asyncio.timeout(self._subscriber.batch_wait) as patience:
-                with self._hurriable(patience):
+            async with asyncio.timeout(self._subscriber.batch_wait) as wait:
+                with self._hurriable(wait):
                     while len(batch) < most:
                         self._add_to(batch, await self._queue.get())
         except TimeoutError:
@@ -108,15 +108,15 @@ class SubscriberQueue:
 
     def _add_to(self, batch: list[Event], event: Event) -> None:
         batch.append(event)
-        self._room.release()
+        self._places.release()
 
     @contextmanager
-    def _hurriable(self, patience: asyncio.Timeout) -> Iterator[None]:
+    def _hurriable(self, wait: asyncio.Timeout) -> Iterator[None]:
         """Surrounds a wait that `hurry` ends."""
-        self._patience.add(patience)
+        self._waits.add(wait)
         if self._hurried:
-            patience.reschedule(0)
+            wait.reschedule(0)
         try:
             yield
         finally:
-            self._patience.discard(patience)
+            self._waits.discard(wait)

@@ -518,7 +518,7 @@ class FileSystem:
     async def _rename_stored(
         self, source: VirtualPath, target: VirtualPath, origin: Place, goal: Place, overwrite: bool
     ) -> Renamed:
-        async with self.shared.events.renamed.room() as announce:
+        async with self.shared.events.renamed.reserve() as announce:
             await self._move(origin, goal, overwrite=overwrite)
             trace = current_trace_context()
             renamed = Renamed(source.text, target.text, origin, goal, self.session, time.time(), trace)

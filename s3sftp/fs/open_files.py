@@ -298,7 +298,7 @@ class OpenWriter(OpenUpload):
         """Reserve room for the event in the subscribers' queues. Aborts the upload if that fails."""
         async with AsyncExitStack() as kept:
             try:
-                announce = await kept.enter_async_context(self._commits.room())
+                announce = await kept.enter_async_context(self._commits.reserve())
             except BaseException:
                 await self._writer.abort()
                 raise

@@ -46,8 +46,8 @@ class OpenStorage:
 
         Raises ConfigurationError: if the backend is invalid, with all its problems.
         """
-        room = SpoolQuota(options.spool_dir, options.spool_bytes)
-        self.backend = complete(backend, room)
+        quota = SpoolQuota(options.spool_dir, options.spool_bytes)
+        self.backend = complete(backend, quota)
         self.events = events or EventHub()
         self.metrics = metrics or Metrics()
         self.options = options
@@ -61,7 +61,7 @@ class OpenStorage:
             self.backend,
             options,
             self.budget,
-            room,
+            quota,
             BufferPool(min(_MOST_SPARE_BYTES, options.buffer_bytes // 2)),
         )
         self.hashing = FileHasher(self.backend, options.max_check_files, options.check_file_timeout)

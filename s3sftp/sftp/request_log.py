@@ -81,10 +81,10 @@ class RequestLog:
         level = failure_log_level(fields["request"], error, changes=changes)
         if not _log.is_enabled_for(level):
             return
-        untold: int | None = 0
+        suppressed: int | None = 0
         if level > logging.DEBUG:
-            untold = self._allowance.take(time.monotonic())
-        if untold is None:
+            suppressed = self._allowance.allow(time.monotonic())
+        if suppressed is None:
             return
         _log.log(
             level,
@@ -94,15 +94,15 @@ class RequestLog:
             reason=str(error),
             detail=error.detail,
             rule=error.rule,
-            suppressed=untold or None,
+            suppressed=suppressed or None,
             **_cost(costs),
             **self._whose(),
         )
 
     def end(self) -> None:
         """Log, at the end of the session, how many failures were suppressed."""
-        if untold := self._allowance.untold:
-            _log.info("request.refusals_suppressed", suppressed=untold, **self._whose())
+        if suppressed := self._allowance.suppressed:
+            _log.info("request.refusals_suppressed", suppressed=suppressed, **self._whose())
 
     def _whose(self) -> dict[str, str]:
         return {"user": self._session.user, "session": self._session.session_id}

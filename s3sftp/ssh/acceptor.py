@@ -25,11 +25,11 @@ from s3sftp.telemetry.log_throttle import LogThrottle
 _log = get_logger("s3sftp.ssh")
 _AT_ONCE = 64
 """Connections accepted before other callbacks of the event loop run."""
-_REST_SECONDS = 0.2
+_PAUSE_SECONDS = 0.2
 """Seconds to leave the listening sockets alone when no connection can be accepted."""
-_TELL_SECONDS = 60.0
+_LOG_SECONDS = 60.0
 """Minimum interval of the log line that no connection can be accepted."""
-_LOOK_SECONDS = 0.1
+_CHECK_SECONDS = 0.1
 """How often to check whether a queued connection has waited too long, is blocked by others, or has closed."""
 _HANG_UP = getattr(select, "POLLRDHUP", select.POLLHUP)
 """The peer has closed its side. On kernels that cannot report this alone: both sides are closed."""
@@ -43,7 +43,7 @@ class ConnectionHandler(Protocol):
     def can_serve(self) -> bool:
         """Whether a connection can be handed over now."""
 
-    def serve(self, guest: LocalAdmittedConnection, sock: socket.socket) -> None:
+    def serve(self, admitted: LocalAdmittedConnection, sock: socket.socket) -> None:
         """Serve the connection, and set its `expel` to what disconnects it. Call only while `can_serve`."""
 
 
@@ -52,18 +52,18 @@ class Acceptor:
 
     def __init__(
         self,
-        door: ServerAdmissionGate,
+        gate: ServerAdmissionGate,
         listen: ListenOptions,
         sockets: Sequence[socket.socket],
-        servers: ConnectionHandler,
+        handler: ConnectionHandler,
         other_descriptors: int,
     ) -> None:
         """`other_descriptors`: file descriptors that the rest of the process opens."""
-        self._door = door
+        self._gate = gate
         self._sockets = list(sockets)
-        self._servers = servers
+        self._handler = handler
         self._other_descriptors = other_descriptors
-        self._proxies = TrustedProxies(listen, self._identified, door.count_refused)
+        self._proxies = TrustedProxies(listen, self._identified, gate.count_refused)
         self._held: deque[tuple[socket.socket, Peer]] = deque()
         """Connections whose PROXY header arrived while the handler could not serve them."""
         self._waiting: dict[LocalAdmittedConnection, socket.socket] = {}
@@ -71,13 +71,13 @@ class Acceptor:
         """Queued connections that have sent a part of their version and must be checked again."""
         self._accepting = False
         self._open = False
-        self._shortages = LogThrottle(_TELL_SECONDS)
-        self._told_short = False
+        self._shortages = LogThrottle(_LOG_SECONDS)
+        self._shortage_logged = False
         """The last logged state is that no connection can be accepted."""
-        self._rest: asyncio.TimerHandle | None = None
-        self._look: asyncio.TimerHandle | None = None
-        self._turn: asyncio.Handle | None = None
-        door.changed = self._may_be_next
+        self._pause_timer: asyncio.TimerHandle | None = None
+        self._check_timer: asyncio.TimerHandle | None = None
+        self._next_scheduled: asyncio.Handle | None = None
+        gate.changed = self._schedule_next
 
     @property
     def port(self) -> int:
@@ -92,10 +92,10 @@ class Acceptor:
 
     def resume(self) -> None:
         """Continue to hand connections over."""
-        if not self._open or not self._servers.can_serve():
+        if not self._open or not self._handler.can_serve():
             return
-        self._may_be_next()
-        if not self._accepting and self._rest is None:
+        self._schedule_next()
+        if not self._accepting and self._pause_timer is None:
             self._accepting = True
             for each in self._sockets:
                 asyncio.get_running_loop().add_reader(each.fileno(), self._accept, each)
@@ -104,8 +104,8 @@ class Acceptor:
         """Accept no more connections, and disconnect those that are queued."""
         self._pause()
         self._open = False
-        self._door.closed = True
-        for handle in (self._rest, self._look, self._turn):
+        self._gate.closed = True
+        for handle in (self._pause_timer, self._check_timer, self._next_scheduled):
             if handle is not None:
                 handle.cancel()
         for each in self._sockets:
@@ -113,9 +113,9 @@ class Acceptor:
         self._proxies.close()
         while self._held:
             self._held.popleft()[0].close()
-        for guest in list(self._waiting):
-            guest.expel("the server is stopping")
-            guest.leave()
+        for admitted in list(self._waiting):
+            admitted.expel("the server is stopping")
+            admitted.leave()
 
     # -- accepting
 
@@ -127,9 +127,9 @@ class Acceptor:
 
     def _accept(self, listening: socket.socket) -> None:
         for _ in range(_AT_ONCE):
-            if not self._servers.can_serve():
+            if not self._handler.can_serve():
                 self._pause()
-                asyncio.get_running_loop().call_later(_REST_SECONDS, self.resume)  # it may only be behind
+                asyncio.get_running_loop().call_later(_PAUSE_SECONDS, self.resume)  # it may only be behind
                 return
             if not file_descriptors.has_room(listening.fileno(), self._other_descriptors):
                 self._run_short("too few file descriptors are left")
@@ -143,72 +143,74 @@ class Acceptor:
             except OSError as error:
                 self._run_short(str(error))
                 return
-            self._proxies.take(sock, Peer.of(name))
+            self._proxies.accept(sock, Peer.of(name))
         self._end_shortage()
 
     def _identified(self, sock: socket.socket, peer: Peer) -> None:
         """Handle a connection whose client address is known."""
-        if self._held or not self._servers.can_serve():
+        if self._held or not self._handler.can_serve():
             self._held.append((sock, peer))
             if len(self._held) == 1:
-                asyncio.get_running_loop().call_later(_REST_SECONDS, self._admit_held)
+                asyncio.get_running_loop().call_later(_PAUSE_SECONDS, self._admit_held)
         else:
             self._admit(sock, peer)
 
     def _admit_held(self) -> None:
-        while self._held and self._servers.can_serve():
+        while self._held and self._handler.can_serve():
             self._admit(*self._held.popleft())
         if self._held:
-            asyncio.get_running_loop().call_later(_REST_SECONDS, self._admit_held)
+            asyncio.get_running_loop().call_later(_PAUSE_SECONDS, self._admit_held)
 
     def _admit(self, sock: socket.socket, peer: Peer) -> None:
-        guest = self._door.arrive(peer)
-        if guest is None:
+        admitted = self._gate.arrive(peer)
+        if admitted is None:
             sock.close()
-        elif guest.is_admitted:
-            self._servers.serve(guest, sock)
+        elif admitted.is_admitted:
+            self._handler.serve(admitted, sock)
         else:
-            self._have_wait(guest, sock)
+            self._enqueue(admitted, sock)
 
     def _run_short(self, why: str) -> None:
-        untold = self._shortages.tell("short", asyncio.get_running_loop().time())
-        if untold is not None:
-            self._told_short = True
+        suppressed = self._shortages.allow("short", asyncio.get_running_loop().time())
+        if suppressed is not None:
+            self._shortage_logged = True
             _log.error(
                 "listener.paused",
                 error=why,
                 limit=file_descriptors.limit(),
                 detail="new connections wait; raise the limit of open files, or lower ssh.max_connections",
             )
-        self._take_a_rest()
+        self._pause_briefly()
 
     def _end_shortage(self) -> None:
-        if self._told_short:
-            self._told_short = False
+        if self._shortage_logged:
+            self._shortage_logged = False
             _log.info("listener.resumed")
 
-    def _take_a_rest(self) -> None:
+    def _pause_briefly(self) -> None:
         self._pause()
-        self._rest = asyncio.get_running_loop().call_later(_REST_SECONDS, self._rested)
+        self._pause_timer = asyncio.get_running_loop().call_later(_PAUSE_SECONDS, self._pause_ended)
 
-    def _rested(self) -> None:
-        self._rest = None
-        if self._told_short and file_descriptors.has_room(self._sockets[0].fileno(), self._other_descriptors):
+    def _pause_ended(self) -> None:
+        self._pause_timer = None
+        if self._shortage_logged and file_descriptors.has_room(
+            self._sockets[0].fileno(), self._other_descriptors
+        ):
             self._end_shortage()
         self.resume()
 
     # -- waiting
 
-    def _have_wait(self, guest: LocalAdmittedConnection, sock: socket.socket) -> None:
+    def _enqueue(self, admitted: LocalAdmittedConnection, sock: socket.socket) -> None:
         sock.setblocking(False)
-        self._waiting[guest] = sock
-        guest.expel = lambda reason: self._turn_away(guest, reason)
-        asyncio.get_running_loop().add_reader(sock.fileno(), self._heard, guest, sock)
-        self._may_be_next()
-        if self._look is None:
-            self._look = asyncio.get_running_loop().call_later(_LOOK_SECONDS, self._look_again)
+        self._waiting[admitted] = sock
+        admitted.expel = lambda reason: self._dismiss(admitted, reason)
+        asyncio.get_running_loop().add_reader(sock.fileno(), self._received, admitted, sock)
+        self._schedule_next()
+        if self._check_timer is None:
+            self._check_timer = asyncio.get_running_loop().call_later(_CHECK_SECONDS, self._check_waiting)
 
-    def _heard(self, guest: LocalAdmittedConnection, sock: socket.socket) -> None:
+    def _received(self, admitted: LocalAdmittedConnection, sock: socket.socket) -> None:
         """Handle that the client has sent its version or a part of it, or has closed."""
         try:
             sent = sock.recv(_VERSION_BYTES, socket.MSG_PEEK)
@@ -217,62 +219,62 @@ class Acceptor:
         except OSError:
             sent = b""
         if not sent:
-            self._gone(guest)
+            self._gone(admitted)
             return
         # data that stays in the socket would trigger the reader again and again
         asyncio.get_running_loop().remove_reader(sock.fileno())
         if b"\n" in sent:
-            self._partly.discard(guest)
-            guest.greeted()
+            self._partly.discard(admitted)
+            admitted.version_received()
         else:
-            self._partly.add(guest)
+            self._partly.add(admitted)
 
-    def _gone(self, guest: LocalAdmittedConnection) -> None:
-        self._forget(guest)
-        guest.leave()
+    def _gone(self, admitted: LocalAdmittedConnection) -> None:
+        self._forget(admitted)
+        admitted.leave()
 
     def _hung_up(self) -> list[LocalAdmittedConnection]:
         """Queued connections whose client has closed its side. `recv` does not report that behind unread
         data."""
         poll = select.poll()
-        guests: dict[int, LocalAdmittedConnection] = {}
-        for guest, sock in self._waiting.items():
+        by_descriptor: dict[int, LocalAdmittedConnection] = {}
+        for admitted, sock in self._waiting.items():
             poll.register(sock, _HANG_UP)
-            guests[sock.fileno()] = guest
+            by_descriptor[sock.fileno()] = admitted
         with suppress(OSError):  # more descriptors than the limit of open files, which was lowered
-            return [guests[number] for number, _ in poll.poll(0)]
+            return [by_descriptor[number] for number, _ in poll.poll(0)]
         return []
 
-    def _turn_away(self, guest: LocalAdmittedConnection, reason: str) -> None:
-        self._door.tell(guest.peer, reason)
-        self._forget(guest)
+    def _dismiss(self, admitted: LocalAdmittedConnection, reason: str) -> None:
+        self._gate.log_refused(admitted.peer, reason)
+        self._forget(admitted)
 
-    def _forget(self, guest: LocalAdmittedConnection) -> None:
-        sock = self._waiting.pop(guest, None)
-        self._partly.discard(guest)
+    def _forget(self, admitted: LocalAdmittedConnection) -> None:
+        sock = self._waiting.pop(admitted, None)
+        self._partly.discard(admitted)
         if sock is not None:
             asyncio.get_running_loop().remove_reader(sock.fileno())
             sock.close()
 
-    def _look_again(self) -> None:
-        self._look = None
-        for guest in self._hung_up():
-            self._gone(guest)
-        for guest in list(self._partly):
-            self._heard(guest, self._waiting[guest])
+    def _check_waiting(self) -> None:
+        self._check_timer = None
+        for admitted in self._hung_up():
+            self._gone(admitted)
+        for admitted in list(self._partly):
+            self._received(admitted, self._waiting[admitted])
         self._next()
         if self._waiting:
-            self._look = asyncio.get_running_loop().call_later(_LOOK_SECONDS, self._look_again)
+            self._check_timer = asyncio.get_running_loop().call_later(_CHECK_SECONDS, self._check_waiting)
 
-    def _may_be_next(self) -> None:
-        if self._turn is None and self._waiting:
-            self._turn = asyncio.get_running_loop().call_soon(self._next)
+    def _schedule_next(self) -> None:
+        if self._next_scheduled is None and self._waiting:
+            self._next_scheduled = asyncio.get_running_loop().call_soon(self._next)
 
     def _next(self) -> None:
         """Hand over the connections whose turn has come."""
-        self._turn = None
-        while self._waiting and self._servers.can_serve() and (guest := self._door.next()) is not None:
-            sock = self._waiting.pop(guest)
-            self._partly.discard(guest)
+        self._next_scheduled = None
+        while self._waiting and self._handler.can_serve() and (admitted := self._gate.next()) is not None:
+            sock = self._waiting.pop(admitted)
+            self._partly.discard(admitted)
             asyncio.get_running_loop().remove_reader(sock.fileno())
-            self._servers.serve(guest, sock)
+            self._handler.serve(admitted, sock)

@@ -97,23 +97,23 @@ class Admission:
     def arrive(self, source: str, now: float, *, is_shared: bool = False) -> TrackedConnection | Refusal:
         """Register a connection from `source`. Returns it, possibly queued, or why it is refused."""
         full = self.total >= self._limits.max_connections
-        ticket = TrackedConnection(source, now, is_shared)
-        if not full and self._has_place(ticket) and not any(map(self._has_place, self._queue)):
-            self._enter(ticket, now)
-            return ticket
+        tracked = TrackedConnection(source, now, is_shared)
+        if not full and self._has_place(tracked) and not any(map(self._has_place, self._queue)):
+            self._enter(tracked, now)
+            return tracked
         if (full or len(self._queue) >= self._limits.max_queued) and not self._shorten_queue(source, now):
             return Refusal("too many connections" if full else "too many connections wait to log in")
-        self._queue[ticket] = None
-        return ticket
+        self._queue[tracked] = None
+        return tracked
 
     def next(self, now: float) -> TrackedConnection | None:
         """Give a slot to the connection whose turn it is and return it; None if none may have one."""
-        waiting = [ticket for ticket in self._queue if self._has_place(ticket)]
-        ticket = min(waiting, key=self._right, default=None) or self._next_held_up(now)
-        if ticket is not None:
-            del self._queue[ticket]
-            self._enter(ticket, now)
-        return ticket
+        waiting = [tracked for tracked in self._queue if self._has_place(tracked)]
+        tracked = min(waiting, key=self._right, default=None) or self._next_held_up(now)
+        if tracked is not None:
+            del self._queue[tracked]
+            self._enter(tracked, now)
+        return tracked
 
     def give_up(self, now: float) -> None:
         """Dismiss connections that have been queued for as long as a login may take."""
@@ -121,97 +121,97 @@ class Admission:
         while limit and self._queue and now - (oldest := next(iter(self._queue))).since >= limit:
             self._send_away(oldest, WAITED)
 
-    def log_in(self, ticket: TrackedConnection, user: str) -> Refusal | None:
+    def log_in(self, tracked: TrackedConnection, user: str) -> Refusal | None:
         """Count the connection, which has authenticated, for `user`; a refusal if that user has too many."""
-        if ticket.stage is not AdmissionStage.ENTERING:
+        if tracked.stage is not AdmissionStage.ENTERING:
             return MADE_ROOM
         if self._users.get(user, 0) >= self._limits.max_connections_per_user:
             return Refusal("too many connections of this user")
-        self._stop_entering(ticket)
-        ticket.stage, ticket.user = AdmissionStage.LOGGED_IN, user
+        self._stop_entering(tracked)
+        tracked.stage, tracked.user = AdmissionStage.LOGGED_IN, user
         self._inside += 1
         self._users[user] += 1
         return None
 
-    def leave(self, ticket: TrackedConnection) -> None:
+    def leave(self, tracked: TrackedConnection) -> None:
         """Remove a connection that has closed. May be called twice."""
-        match ticket.stage:
+        match tracked.stage:
             case AdmissionStage.QUEUED:
-                del self._queue[ticket]
+                del self._queue[tracked]
             case AdmissionStage.ENTERING:
-                self._stop_entering(ticket)
+                self._stop_entering(tracked)
             case AdmissionStage.LOGGED_IN:
                 self._inside -= 1
-                _take_one(self._users, str(ticket.user))
-        ticket.stage = AdmissionStage.GONE
+                _take_one(self._users, str(tracked.user))
+        tracked.stage = AdmissionStage.GONE
 
     # -- slots
 
-    def _has_place(self, ticket: TrackedConnection) -> bool:
-        return len(self._entering) < self._limits.max_unauthenticated and not self._source_is_full(ticket)
+    def _has_place(self, tracked: TrackedConnection) -> bool:
+        return len(self._entering) < self._limits.max_unauthenticated and not self._source_is_full(tracked)
 
-    def _source_is_full(self, ticket: TrackedConnection) -> bool:
+    def _source_is_full(self, tracked: TrackedConnection) -> bool:
         limit = self._limits.max_unauthenticated_per_source
-        return not ticket.is_shared and self._entering_of[ticket.source] >= limit
+        return not tracked.is_shared and self._entering_of[tracked.source] >= limit
 
-    def _right(self, ticket: TrackedConnection) -> tuple[int, bool]:
+    def _right(self, tracked: TrackedConnection) -> tuple[int, bool]:
         """The queue's sort key: the smallest is first, equals in order of arrival."""
-        return self._entering_of[ticket.source], not ticket.has_spoken
+        return self._entering_of[tracked.source], not tracked.has_spoken
 
-    def _enter(self, ticket: TrackedConnection, now: float) -> None:
-        ticket.stage, ticket.since = AdmissionStage.ENTERING, now
-        self._entering[ticket] = None
-        self._entering_of[ticket.source] += 1
+    def _enter(self, tracked: TrackedConnection, now: float) -> None:
+        tracked.stage, tracked.since = AdmissionStage.ENTERING, now
+        self._entering[tracked] = None
+        self._entering_of[tracked.source] += 1
 
-    def _stop_entering(self, ticket: TrackedConnection) -> None:
-        del self._entering[ticket]
-        _take_one(self._entering_of, ticket.source)
+    def _stop_entering(self, tracked: TrackedConnection) -> None:
+        del self._entering[tracked]
+        _take_one(self._entering_of, tracked.source)
 
     # -- dismissals
 
-    def _send_away(self, ticket: TrackedConnection, reason: Refusal) -> None:
-        self.leave(ticket)
-        self._dismiss(ticket, reason)
+    def _send_away(self, tracked: TrackedConnection, reason: Refusal) -> None:
+        self.leave(tracked)
+        self._dismiss(tracked, reason)
 
     def _next_held_up(self, now: float) -> TrackedConnection | None:
         """A queued connection that may get a slot because another connection has been dismissed."""
         blockers = _Blockers(self._entering, self._entering_of, now)
         found: list[tuple[TrackedConnection, TrackedConnection]] = []
-        for ticket in self._held_up(now):
-            own = self._source_is_full(ticket)
-            blocker = blockers.within(ticket) if own else blockers.anywhere(ticket)
+        for tracked in self._held_up(now):
+            own = self._source_is_full(tracked)
+            blocker = blockers.within(tracked) if own else blockers.anywhere(tracked)
             if blocker is not None:
-                found.append((ticket, blocker))
+                found.append((tracked, blocker))
         if not found:
             return None
-        ticket, blocker = min(found, key=lambda pair: self._right(pair[0]))
+        tracked, blocker = min(found, key=lambda pair: self._right(pair[0]))
         self._send_away(blocker, MADE_ROOM)
-        return ticket
+        return tracked
 
     def _held_up(self, now: float) -> Iterator[TrackedConnection]:
-        for ticket in self._queue:
-            if now - ticket.since < HELD_UP_SECONDS:
+        for tracked in self._queue:
+            if now - tracked.since < HELD_UP_SECONDS:
                 return
-            yield ticket
+            yield tracked
 
     def _shorten_queue(self, source: str, now: float) -> bool:
         """Dismiss a queued connection in favour of one from `source`. Returns whether there was one to
         dismiss."""
-        silent = (ticket for ticket in self._queue if _is_silent(ticket, now))
-        ticket = next(silent, None) or self._greedy_in_queue(source)
-        if ticket is None:
+        silent = (tracked for tracked in self._queue if _is_silent(tracked, now))
+        tracked = next(silent, None) or self._greedy_in_queue(source)
+        if tracked is None:
             return False
-        self._send_away(ticket, MADE_ROOM)
+        self._send_away(tracked, MADE_ROOM)
         return True
 
     def _greedy_in_queue(self, source: str) -> TrackedConnection | None:
         """The latest connection of the source with the most in the queue, if that has more than `source`
         would have."""
-        queued = Counter(ticket.source for ticket in self._queue)
+        queued = Counter(tracked.source for tracked in self._queue)
         greediest, most = max(queued.items(), key=lambda item: item[1], default=("", 0))
         if most <= queued[source] + 1:
             return None
-        return next(ticket for ticket in reversed(self._queue) if ticket.source == greediest)
+        return next(tracked for tracked in reversed(self._queue) if tracked.source == greediest)
 
 
 class _Blockers:
@@ -222,32 +222,32 @@ class _Blockers:
     ) -> None:
         self._entering_of = entering_of
         self._silent: dict[str, TrackedConnection] = {}
-        for ticket in entering:
-            if _is_silent(ticket, now):
-                self._silent.setdefault(ticket.source, ticket)
+        for tracked in entering:
+            if _is_silent(tracked, now):
+                self._silent.setdefault(tracked.source, tracked)
         self._oldest = next(iter(entering), None)
         self._is_overdue = self._oldest is not None and now - self._oldest.since >= PROTECTED_SECONDS
         greediest, self._most = max(entering_of.items(), key=lambda item: item[1], default=("", 0))
-        of_greediest = next((ticket for ticket in entering if ticket.source == greediest), None)
+        of_greediest = next((tracked for tracked in entering if tracked.source == greediest), None)
         old = of_greediest is not None and now - of_greediest.since >= SILENT_SECONDS
         self._greedy = of_greediest if old else None
 
-    def within(self, ticket: TrackedConnection) -> TrackedConnection | None:
-        """A silent one from the same source, if `ticket` is not silent."""
-        return self._silent.get(ticket.source) if ticket.has_spoken else None
+    def within(self, tracked: TrackedConnection) -> TrackedConnection | None:
+        """A silent one from the same source, if `tracked` is not silent."""
+        return self._silent.get(tracked.source) if tracked.has_spoken else None
 
-    def anywhere(self, ticket: TrackedConnection) -> TrackedConnection | None:
-        """The oldest silent one, if `ticket` is not silent; else one of the source with the most, if that has
-        more; else the oldest, if its protected time is over."""
-        if ticket.has_spoken and self._silent:
+    def anywhere(self, tracked: TrackedConnection) -> TrackedConnection | None:
+        """The oldest silent one, if `tracked` is not silent; else one of the source with the most, if that
+        has more; else the oldest, if its protected time is over."""
+        if tracked.has_spoken and self._silent:
             return next(iter(self._silent.values()))
-        if self._most > self._entering_of[ticket.source] + 1 and self._greedy is not None:
+        if self._most > self._entering_of[tracked.source] + 1 and self._greedy is not None:
             return self._greedy
         return self._oldest if self._is_overdue else None
 
 
-def _is_silent(ticket: TrackedConnection, now: float) -> bool:
-    return not ticket.has_spoken and now - ticket.since >= SILENT_SECONDS
+def _is_silent(tracked: TrackedConnection, now: float) -> bool:
+    return not tracked.has_spoken and now - tracked.since >= SILENT_SECONDS
 
 
 def _take_one(counts: Counter[str], name: str) -> None:

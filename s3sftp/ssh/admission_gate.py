@@ -73,7 +73,7 @@ class AdmittedConnection(Protocol):
     def peer(self) -> Peer:
         """The client's address. The socket may know only a load balancer's."""
 
-    def greeted(self) -> None:
+    def version_received(self) -> None:
         """Record that the client has sent its version, so it is not silent."""
 
     def log_in(self, user: str) -> asyncio.Future[Refusal | None]:
@@ -97,21 +97,6 @@ class AdmissionGate(Protocol):
         """
 
 
-class ConnectionSource(Protocol):
-    """Where a listener gets its connections from, with the gate that admitted them.
-
-    asyncssh uses it as a tunnel: it asks once for a server, and calls the factory for each connection.
-    """
-
-    @property
-    def door(self) -> AdmissionGate:
-        """The gate, which knows each connection already."""
-
-    async def create_server(self, factory: Callable[[str, int], Any], host: str, port: int) -> Any:
-        """Start to hand connections over. Returns the part of an `asyncio.AbstractServer` that is needed:
-        `close` and `wait_closed`."""
-
-
 class ServerAdmissionGate:
     """The gate of a server: bans, limits, and the queued and admitted connections."""
 
@@ -128,7 +113,7 @@ class ServerAdmissionGate:
         self._shared = [ipaddress.ip_network(network) for network in ssh.shared_sources]
         self._admission = Admission(ssh, self._dismiss)
         self._refusals = LogThrottle()
-        self._guests: dict[TrackedConnection, LocalAdmittedConnection] = {}
+        self._unauthenticated: dict[TrackedConnection, LocalAdmittedConnection] = {}
         """Connections that have not logged in."""
         self.closed = False
         """No more connections are admitted."""
@@ -140,20 +125,20 @@ class ServerAdmissionGate:
         now = _now()
         answer = self._decide(peer, now)
         if isinstance(answer, Refusal):
-            self.tell(peer, answer.reason)
+            self.log_refused(peer, answer.reason)
             return None
-        guest = self._guests[answer] = LocalAdmittedConnection(self, answer, peer)
-        return guest
+        admitted = self._unauthenticated[answer] = LocalAdmittedConnection(self, answer, peer)
+        return admitted
 
     def next(self) -> LocalAdmittedConnection | None:
         """The connection whose turn has come; None if no slot is free."""
         now = _now()
         self._admission.give_up(now)
-        while (ticket := self._admission.next(now)) is not None:
-            if ticket.is_shared or not self._bans.banned(ticket.source, now):
-                return self._guests[ticket]
-            self._admission.leave(ticket)
-            self._dismiss(ticket, _BANNED)
+        while (tracked := self._admission.next(now)) is not None:
+            if tracked.is_shared or not self._bans.banned(tracked.source, now):
+                return self._unauthenticated[tracked]
+            self._admission.leave(tracked)
+            self._dismiss(tracked, _BANNED)
         return None
 
     def _decide(self, peer: Peer, now: float) -> TrackedConnection | Refusal:
@@ -173,50 +158,50 @@ class ServerAdmissionGate:
             return False
         return any(parsed in network for network in self._shared)
 
-    def _dismiss(self, ticket: TrackedConnection, refusal: Refusal) -> None:
-        self._guests.pop(ticket).expel(refusal.reason)
+    def _dismiss(self, tracked: TrackedConnection, refusal: Refusal) -> None:
+        self._unauthenticated.pop(tracked).expel(refusal.reason)
 
-    def tell(self, peer: Peer, reason: str) -> None:
+    def log_refused(self, peer: Peer, reason: str) -> None:
         """Log and count that a connection is refused."""
         self.count_refused()
-        untold = self._refusals.tell(reason, _now())
-        if untold is not None:
-            _log.warning("connection.refused", **peer.fields, reason=reason, suppressed=untold)
+        suppressed = self._refusals.allow(reason, _now())
+        if suppressed is not None:
+            _log.warning("connection.refused", **peer.fields, reason=reason, suppressed=suppressed)
 
     def count_refused(self) -> None:
         """Count a refused connection that is logged elsewhere."""
         self._count(CONNECTIONS_TOTAL.row("refused"))
 
-    def log_in(self, ticket: TrackedConnection, user: str) -> Refusal | None:
+    def log_in(self, tracked: TrackedConnection, user: str) -> Refusal | None:
         """Count the connection for its user."""
-        refusal = self._admission.log_in(ticket, user)
+        refusal = self._admission.log_in(tracked, user)
         if refusal is None:
-            self._guests.pop(ticket, None)
+            self._unauthenticated.pop(tracked, None)
             self.changed()
         return refusal
 
-    def failed(self, ticket: TrackedConnection) -> bool:
+    def failed(self, tracked: TrackedConnection) -> bool:
         """Count a failed login against the connection's source, unless that stands for many clients."""
-        if ticket.is_shared:
+        if tracked.is_shared:
             return False
-        banned = self._bans.failed(ticket.source, _now())
+        banned = self._bans.failed(tracked.source, _now())
         if banned:
-            _log.warning("source.banned", source=ticket.source, **self._ban)
+            _log.warning("source.banned", source=tracked.source, **self._ban)
         return banned
 
-    def leave(self, ticket: TrackedConnection) -> None:
+    def leave(self, tracked: TrackedConnection) -> None:
         """Remove the connection from the counts."""
-        self._admission.leave(ticket)
-        self._guests.pop(ticket, None)
+        self._admission.leave(tracked)
+        self._unauthenticated.pop(tracked, None)
         self.changed()
 
 
 class LocalAdmittedConnection:
     """An admitted connection of a gate in this process: its answers are available at once."""
 
-    def __init__(self, door: ServerAdmissionGate, ticket: TrackedConnection, peer: Peer) -> None:
-        self._door = door
-        self._ticket = ticket
+    def __init__(self, gate: ServerAdmissionGate, tracked: TrackedConnection, peer: Peer) -> None:
+        self._gate = gate
+        self._tracked = tracked
         self.peer = peer
         self.expel: Disconnect = lambda _reason: None
         """Closes the connection, in whichever process it is served."""
@@ -224,19 +209,19 @@ class LocalAdmittedConnection:
     @property
     def is_admitted(self) -> bool:
         """Whether it has a slot for its login, or has logged in."""
-        return self._ticket.stage in (AdmissionStage.ENTERING, AdmissionStage.LOGGED_IN)
+        return self._tracked.stage in (AdmissionStage.ENTERING, AdmissionStage.LOGGED_IN)
 
-    def greeted(self) -> None:
-        self._ticket.has_spoken = True
+    def version_received(self) -> None:
+        self._tracked.has_spoken = True
 
     def log_in(self, user: str) -> asyncio.Future[Refusal | None]:
-        return _known(self._door.log_in(self._ticket, user))
+        return _known(self._gate.log_in(self._tracked, user))
 
     def failed(self) -> asyncio.Future[bool]:
-        return _known(self._door.failed(self._ticket))
+        return _known(self._gate.failed(self._tracked))
 
     def leave(self) -> None:
-        self._door.leave(self._ticket)
+        self._gate.leave(self._tracked)
 
 
 def _now() -> float:

@@ -28,12 +28,12 @@ class AesGcm(GCMEncryption):
         self._invocation = int.from_bytes(cipher._iv[_FIXED_BYTES:], "big")
         self._opened: bytes | None = None
 
-    def seal_into(self, header: bytes, plain: bytes, room: memoryview) -> None:
+    def seal_into(self, header: bytes, plain: bytes, out: memoryview) -> None:
         """Encrypt a packet and its tag into a buffer of the right size.
 
         `header` is the packet's length, which is authenticated and not encrypted.
         """
-        self._aead.encrypt_into(self._next_nonce(), plain, header, room)
+        self._aead.encrypt_into(self._next_nonce(), plain, header, out)
 
     def open(self, header: bytes | memoryview, sealed: bytes | memoryview) -> bytes | None:
         """Decrypt a packet with its tag; None if it is not authentic."""

@@ -265,8 +265,8 @@ def advice_for(names: Sequence[str]) -> str:
 def _refuse_broken(names: Sequence[str]) -> None:
     reasons = {name: reason for name in names if (reason := _broken(name)) is not None}
     if reasons:
-        told = "; ".join(f"{name}: too weak to be offered, {reason}" for name, reason in reasons.items())
-        raise ValueError(told)
+        problem = "; ".join(f"{name}: too weak to be offered, {reason}" for name, reason in reasons.items())
+        raise ValueError(problem)
 
 
 def _refuse_unknown(names: Sequence[str], kinds: Sequence[Kind]) -> None:

@@ -117,7 +117,7 @@ def offer_as_sshd_does(conn: Any) -> None:
     conn.send_userauth_failure = failure
 
 
-def comes_from(conn: Any, address: str, port: int) -> None:
+def set_client_address(conn: Any, address: str, port: int) -> None:
     """Set the client's address in asyncssh, if the socket knows only a load balancer's."""
     conn._peer_addr, conn._peer_port = address, port
     conn.set_extra_info(peername=(address, port))
@@ -130,7 +130,7 @@ def kexinit_of(conn: Any) -> bytes:
 
 
 def on_transport_pressure(conn: Any, paused: Callable[[], None], resumed: Callable[[], None]) -> None:
-    """Call `paused` when the connection's socket is full and `resumed` when it has room again.
+    """Call `paused` when the connection's socket is full and `resumed` when it accepts bytes again.
 
     These are asyncio's protocol callbacks, which asyncssh leaves empty.
     """
@@ -143,7 +143,7 @@ def packets_received(conn: Any) -> int:
     return int(conn._recv_seq)
 
 
-def ask(conn: Any) -> None:
+def send_keepalive(conn: Any) -> None:
     """Send the client a keepalive request, unless it is not accepting what was sent before.
 
     asyncssh's own keepalive ends the connection after a number of unanswered requests, sets a timer for each
@@ -153,10 +153,10 @@ def ask(conn: Any) -> None:
         conn._send_global_request(b"keepalive@openssh.com", want_reply=True)
 
 
-def on_version(conn: Any, heard: Callable[[], None], unheard: Callable[[bytes], None]) -> None:
-    """Call `heard` once when the client has sent its version, after which asyncssh waits for packets.
+def on_version(conn: Any, received: Callable[[], None], other: Callable[[bytes], None]) -> None:
+    """Call `received` once when the client has sent its version, after which asyncssh waits for packets.
 
-    `unheard` is called with the first bytes of data that is no version, or not yet a complete one.
+    `other` is called with the first bytes of data that is no version, or not yet a complete one.
     """
     receive = conn._recv_handler
 
@@ -164,9 +164,9 @@ def on_version(conn: Any, heard: Callable[[], None], unheard: Callable[[bytes], 
         begins = bytes(conn._inpbuf[:_FIRST_BYTES])
         more = bool(receive())
         if conn._recv_handler is not receive_version:
-            heard()
+            received()
         else:
-            unheard(begins)
+            other(begins)
         return more
 
     conn._recv_handler = receive_version

@@ -1,9 +1,8 @@
 """One SSH connection: admission, login, its sessions, its end.
 
-    connection_made ─► _greeted ─► begin_auth … auth_completed ─► session_requested … ─► connection_lost
-     admitted by the    client       logged in, and counted        SFTP sessions          all is released
-     gate, or closed    version      by the gate                   (ssh/session_protocol.py)
-                        received
+    connection_made ─► begin_auth … auth_completed ─► session_requested … ─► connection_lost
+     admitted by the     logged in, and counted        SFTP sessions          all is released
+     gate, or closed     by the gate                   (ssh/sessions.py)
 
 The methods are in that order.
 """
@@ -21,34 +20,23 @@ import asyncssh
 
 from s3sftp import backends
 from s3sftp.auth import AuthGateway, Identity
-from s3sftp.ssh import asyncssh_internals, openssh_tolerance, packet_fast_path, proxy_header
+from s3sftp.ssh import asyncssh_internals, openssh_tolerance, packet_fast_path
 from s3sftp.ssh.admission import Refusal
 from s3sftp.ssh.admission_gate import AdmissionGate, AdmittedConnection
-from s3sftp.ssh.algorithm_mismatch import mismatches
-from s3sftp.ssh.keepalive import Keepalive
+from s3sftp.ssh.keepalive import Keepalive, TcpWatch
 from s3sftp.ssh.login import Login
-from s3sftp.ssh.negotiated_algorithms import agreement, note_agreement
+from s3sftp.ssh.negotiation import agreement, mismatches, note_agreement
 from s3sftp.ssh.options import SshOptions
-from s3sftp.ssh.session_protocol import OpenSession, ServerSession
+from s3sftp.ssh.sessions import ConnectionSessions, OpenSession
 from s3sftp.ssh.sftp_only import USUAL, ChannelRequests, SftpOnlyServer, refuse_cancellations
 from s3sftp.ssh.signature_algorithms import prove_host_keys
-from s3sftp.ssh.silent_clients import TELL_SECONDS, ClientSigns
-from s3sftp.ssh.tcp_watch import TcpWatch
+from s3sftp.ssh.silent_clients import LOG_SECONDS, ClientSigns
 from s3sftp.telemetry import get_logger
 from s3sftp.telemetry.log_throttle import LogThrottle
-from s3sftp.telemetry.metric_catalogue import CONNECTIONS, CONNECTIONS_TOTAL, LOGINS, SESSIONS
+from s3sftp.telemetry.metric_catalogue import CONNECTIONS, CONNECTIONS_TOTAL, LOGINS
 from s3sftp.telemetry.metrics import Metrics
 
 _log = get_logger("s3sftp.ssh")
-_END_SECONDS = 5.0
-"""Seconds that a session may take to end before its connection is closed, in addition to what it needs to
-answer CLOSEs that have arrived."""
-
-_TURN_ON = (
-    "if this is your load balancer, set listen.proxy_protocol and add its address to listen.proxy_sources"
-)
-_TWO_HEADERS = "a second header followed the first: only the load balancer next to the server may send one"
-
 _LEAVE_SECONDS = 2.0
 """Seconds that a client may take to disconnect by itself once its sessions have ended."""
 _STOPPING = "the server is stopping"
@@ -61,15 +49,15 @@ class ListenerContext:
     """What all connections of a listener share."""
 
     options: SshOptions
-    asking: AuthGateway
-    door: AdmissionGate
+    auth: AuthGateway
+    gate: AdmissionGate
     open_session: OpenSession
     sessions_idle: timedelta
     """How long a session may be idle before it ends; 0: without limit."""
     host_keys: Sequence[asyncssh.SSHKeyPair] = ()
     connections: set[SshConnection] = field(default_factory=set)
     refusals: LogThrottle = field(default_factory=LogThrottle)
-    clientless: LogThrottle = field(default_factory=lambda: LogThrottle(TELL_SECONDS))
+    clientless: LogThrottle = field(default_factory=lambda: LogThrottle(LOG_SECONDS))
     fast_packets: bool = False
     stopping: bool = False
     metrics: Metrics = field(default_factory=Metrics)
@@ -85,20 +73,21 @@ class SshConnection(SftpOnlyServer):
         self._peer = ""
         self._is_proxys_own = False
         self._signs = ClientSigns()
-        self._guest: AdmittedConnection | None = None
+        self._admitted: AdmittedConnection | None = None
         self._counted: asyncio.Future[Refusal | None] | None = None
         self._count = shared.metrics.add
-        self._login = Login(shared.asking, shared.options, self._id, shared.metrics)
+        self._login = Login(shared.auth, shared.options, self._id, shared.metrics)
         self._user = ""
         self._service_requests = 0
         self._misplaced = 0
-        self._sessions: dict[ServerSession, asyncio.Task[None]] = {}
+        self._sessions = ConnectionSessions(
+            self._id, shared.open_session, shared.metrics, self._watch_idleness
+        )
         self._opening = 0
         """Sessions that wait for the gate's answer to the login."""
         self._opened = 0
         self._keepalive: Keepalive | None = None
         self._tcp_watch: TcpWatch | None = None
-        self._paused = False
         self._leaving = ""
         """Why the server ends the connection; empty if it does not."""
         self._idle: asyncio.TimerHandle | None = None
@@ -113,18 +102,18 @@ class SshConnection(SftpOnlyServer):
         refuse_cancellations(conn, self.refused)
         self._conn = conn
         note_agreement(conn)
-        guest = self._shared.door.arrive(conn, self.abort)
-        if guest is None:
+        admitted = self._shared.gate.arrive(conn, self.abort)
+        if admitted is None:
             # before the first byte: no key exchange, no cryptography, no login to guess
             conn.abort()
             return
-        self._guest = guest
-        self._peer = guest.peer.shown
-        self._is_proxys_own = guest.peer.is_proxys_own
-        if guest.peer.proxy:
-            asyncssh_internals.comes_from(conn, guest.peer.address, guest.peer.port)
-        self._login.comes_from(guest.peer, guest)
-        asyncssh_internals.on_version(conn, self._greeted, self._look_for_header)
+        self._admitted = admitted
+        self._peer = admitted.peer.shown
+        self._is_proxys_own = admitted.peer.is_proxys_own
+        if admitted.peer.proxy:
+            asyncssh_internals.set_client_address(conn, admitted.peer.address, admitted.peer.port)
+        self._login.set_peer(admitted.peer, admitted)
+        asyncssh_internals.on_version(conn, self._version_received, self._check_for_header)
         self._shared.connections.add(self)
         self._count(CONNECTIONS.row())
         self._count(CONNECTIONS_TOTAL.row("accepted"))
@@ -136,37 +125,27 @@ class SshConnection(SftpOnlyServer):
             conn.get_extra_info("socket"), self._shared.options.tcp_timeout.total_seconds()
         )
         self._keepalive = Keepalive(conn, self._shared.options, self._shared.sessions_idle, self.abort)
-        asyncssh_internals.on_transport_pressure(conn, self._pause_sessions, self._resume_sessions)
-        self._tell("connection.opened", **guest.peer.fields)
+        asyncssh_internals.on_transport_pressure(conn, self._sessions.pause, self._sessions.resume)
+        self._log_event("connection.opened", **admitted.peer.fields)
 
-    def _greeted(self) -> None:
+    def _version_received(self) -> None:
         """Record that the client has sent its version."""
-        if self._guest is None:
+        if self._admitted is None:
             return
         self._signs.is_client = True
-        self._guest.greeted()
-        self._tell("connection.identified", **self._guest.peer.fields)
+        self._admitted.version_received()
+        self._log_event("connection.identified", **self._admitted.peer.fields)
 
-    def _look_for_header(self, begins: bytes) -> None:
+    def _check_for_header(self, begins: bytes) -> None:
         """Inspect first bytes that are not the client's version, or not all of it."""
-        self._signs.has_sent |= bool(begins)
-        if not proxy_header.begins_one(begins):
-            return
-        self._signs.has_header = True
-        untold = self._shared.refusals.tell("PROXY header", asyncio.get_running_loop().time())
-        if untold is not None and self._guest is not None:
-            peer = self._guest.peer
-            behind = peer.proxy or peer.is_proxys_own
-            advice = _TWO_HEADERS if behind else _TURN_ON
-            _log.warning(
-                "connection.proxy_header_unexpected", connection=self._id, **peer.fields, advice=advice
-            )
+        if self._admitted is not None:
+            self._signs.inspect(begins, self._admitted.peer, self._id, self._shared.refusals)
 
-    def _tell(self, event: str, **fields: Any) -> None:
+    def _log_event(self, event: str, **fields: Any) -> None:
         """Log an event; at debug level while no SSH client has shown itself, such as for health checks."""
         is_check = not self._signs.is_client or (self._is_proxys_own and not self.authenticated)
-        tell = _log.debug if is_check else _log.info
-        tell(event, connection=self._id, **fields)
+        log = _log.debug if is_check else _log.info
+        log(event, connection=self._id, **fields)
 
     def service_requested(self) -> None:
         """Handle another request for the authentication service.
@@ -193,13 +172,13 @@ class SshConnection(SftpOnlyServer):
         return True
 
     def password_auth_supported(self) -> bool:
-        return self._shared.asking.accepts_passwords
+        return self._shared.auth.accepts_passwords
 
     def kbdint_auth_supported(self) -> bool:
-        return self._shared.asking.accepts_passwords
+        return self._shared.auth.accepts_passwords
 
     def public_key_auth_supported(self) -> bool:
-        return self._shared.asking.accepts_public_keys
+        return self._shared.auth.accepts_public_keys
 
     async def validate_password(self, username: str, password: str) -> bool:
         return await self._login.password(username, password)
@@ -222,23 +201,23 @@ class SshConnection(SftpOnlyServer):
         return await self._login.public_key(username, key)
 
     def auth_completed(self) -> None:
-        proof, guest = self._login.proof, self._guest
-        if proof is None or guest is None:
+        proof, admitted = self._login.proof, self._admitted
+        if proof is None or admitted is None:
             raise asyncssh.DisconnectError(asyncssh.DISC_PROTOCOL_ERROR, "not authenticated")
-        self._counted = guest.log_in(proof.identity.user)
+        self._counted = admitted.log_in(proof.identity.user)
         if not self._counted.done():
             self._counted.add_done_callback(self._on_counted)
-        elif (refusal := self._welcome(self._counted)) is not None:
+        elif (refusal := self._finish_login(self._counted)) is not None:
             raise asyncssh.DisconnectError(asyncssh.DISC_TOO_MANY_CONNECTIONS, refusal.reason)
 
     def _on_counted(self, counted: asyncio.Future[Refusal | None]) -> None:
         if self._closed.is_set() or counted.cancelled():
             return
-        if (refusal := self._welcome(counted)) is not None:
+        if (refusal := self._finish_login(counted)) is not None:
             self._open_conn.disconnect(asyncssh.DISC_TOO_MANY_CONNECTIONS, refusal.reason)
 
-    def _welcome(self, counted: asyncio.Future[Refusal | None]) -> Refusal | None:
-        """Log the gate's answer to the login."""
+    def _finish_login(self, counted: asyncio.Future[Refusal | None]) -> Refusal | None:
+        """Log the gate's answer to the login; if it is accepted, watch whether the client stays."""
         refusal, proof = counted.result(), self._login.proof
         if refusal is not None or proof is None:
             _log.warning(
@@ -307,8 +286,9 @@ class SshConnection(SftpOnlyServer):
         return self._open(identity, channel)
 
     def _open(self, identity: Identity, channel: Any) -> asyncssh.SSHServerSession[bytes]:
-        session = self._shared.open_session(identity, self._describe(identity))
-        self._follow(session, channel)
+        session = self._sessions.open(identity, self._describe(identity), channel)
+        if self._idle is not None:
+            self._idle.cancel()
         return cast("asyncssh.SSHServerSession[bytes]", session)
 
     def _describe(self, identity: Identity) -> backends.Session:
@@ -321,30 +301,6 @@ class SshConnection(SftpOnlyServer):
             attributes=identity.attributes,
         )
 
-    def _follow(self, session: ServerSession, channel: Any) -> None:
-        async def until_closed() -> None:
-            await channel.wait_closed()
-            self._sessions.pop(session, None)
-            self._count(SESSIONS.row(), -1)
-            self._watch_idleness()
-
-        if self._idle is not None:
-            self._idle.cancel()
-        self._sessions[session] = asyncio.create_task(until_closed())
-        self._count(SESSIONS.row())
-        if self._paused:
-            session.transport_paused()
-
-    def _pause_sessions(self) -> None:
-        self._paused = True
-        for session in list(self._sessions):
-            session.transport_paused()
-
-    def _resume_sessions(self) -> None:
-        self._paused = False
-        for session in list(self._sessions):
-            session.transport_resumed()
-
     def _watch_idleness(self) -> None:
         limit = self._shared.options.idle_connection.total_seconds()
         if self._idle is not None:
@@ -355,15 +311,15 @@ class SshConnection(SftpOnlyServer):
             )
 
     def refused(self, what: str) -> None:
-        untold = self._shared.refusals.tell(what, asyncio.get_running_loop().time())
-        if untold is not None:
-            tell = _log.debug if what in USUAL else _log.warning
-            tell(
+        suppressed = self._shared.refusals.allow(what, asyncio.get_running_loop().time())
+        if suppressed is not None:
+            log = _log.debug if what in USUAL else _log.warning
+            log(
                 "connection.request_refused",
                 connection=self._id,
                 user=self._user,
                 request=what,
-                suppressed=untold,
+                suppressed=suppressed,
             )
 
     # -- the end
@@ -376,23 +332,14 @@ class SshConnection(SftpOnlyServer):
     @property
     def busy(self) -> bool:
         """Whether any of its sessions has something under way."""
-        return any(session.busy for session in self._sessions)
+        return self._sessions.busy
 
     async def end_sessions(self, reason: str, *, only_idle: bool = False) -> None:
         """End its sessions; with `only_idle` only those with nothing under way."""
-        ending = [session for session in self._sessions if not (only_idle and session.busy)]
-        await asyncio.gather(*(self._end(session, reason) for session in ending))
-
-    async def _end(self, session: ServerSession, reason: str) -> None:
-        try:
-            await asyncio.wait_for(session.end(reason), session.commit_seconds + _END_SECONDS)
-        except TimeoutError:
-            _log.error("session.end_timed_out", connection=self._id, user=self._user)
-        except Exception:
-            _log.exception("session.end_failed", connection=self._id, user=self._user)
+        await self._sessions.end(reason, self._user, only_idle=only_idle)
 
     @property
-    def proved_to_be(self) -> str:
+    def authenticated_user(self) -> str:
         """The user who has authenticated, even if the login is not complete yet; empty if nobody has."""
         proof = self._login.proof
         return proof.identity.user if proof else ""
@@ -402,7 +349,11 @@ class SshConnection(SftpOnlyServer):
         stops, and then the connection."""
         self._leaving = reason
         _log.info(
-            "connection.ending", connection=self._id, peer=self._peer, user=self.proved_to_be, reason=reason
+            "connection.ending",
+            connection=self._id,
+            peer=self._peer,
+            user=self.authenticated_user,
+            reason=reason,
         )
         return self._leave(reason)
 
@@ -422,13 +373,13 @@ class SshConnection(SftpOnlyServer):
 
     def abort(self, reason: str) -> None:
         """Close at once."""
-        self._tell("connection.aborted", peer=self._peer, reason=reason)
+        self._log_event("connection.aborted", peer=self._peer, reason=reason)
         self._open_conn.abort()
 
     async def wait_closed(self) -> None:
         """Wait until the connection is closed and its sessions have released everything."""
         await self._closed.wait()
-        await asyncio.gather(*self._sessions.values(), return_exceptions=True)
+        await self._sessions.wait_closed()
 
     def connection_lost(self, exc: Exception | None) -> None:
         if self._idle is not None:
@@ -437,16 +388,16 @@ class SshConnection(SftpOnlyServer):
         for watch in (self._keepalive, self._tcp_watch):
             if watch is not None:
                 watch.stop()
-        if self._guest is None:
+        if self._admitted is None:
             return
         self._shared.connections.discard(self)
         self._count(CONNECTIONS.row(), -1)
         if not self.authenticated:
-            self._tell_mismatch()
-            self._login.left_outside(self._user)
-            self._signs.tell_end(self._guest.peer, self._shared.clientless)
-        self._guest.leave()
-        self._tell(
+            self._log_mismatch()
+            self._login.closed_without_login(self._user)
+            self._signs.log_end(self._admitted.peer, self._shared.clientless)
+        self._admitted.leave()
+        self._log_event(
             "connection.closed",
             peer=self._peer,
             user=self._user or None,
@@ -454,7 +405,7 @@ class SshConnection(SftpOnlyServer):
             reason=str(exc) if exc else None,
         )
 
-    def _tell_mismatch(self) -> None:
+    def _log_mismatch(self) -> None:
         """Log a lack of common algorithms, if there is one: the client may have detected it first and
         disconnected."""
         of_host_keys = {pair.algorithm.decode("ascii") for pair in self._shared.host_keys}

@@ -14,13 +14,13 @@ import asyncssh
 from s3sftp.auth import Authenticator, AuthGateway, AuthOptions
 from s3sftp.errors import ConfigurationError
 from s3sftp.ssh import packet_fast_path
-from s3sftp.ssh.admission_gate import ConnectionSource, ServerAdmissionGate
+from s3sftp.ssh.admission_gate import ServerAdmissionGate
 from s3sftp.ssh.algorithms import warn_of_weak
 from s3sftp.ssh.connection import ListenerContext, SshConnection
+from s3sftp.ssh.connection_source import ConnectionSource, LocalConnectionSource
 from s3sftp.ssh.listening_sockets import CannotListen
-from s3sftp.ssh.local_source import LocalConnectionSource
 from s3sftp.ssh.options import ListenOptions, SshOptions
-from s3sftp.ssh.session_protocol import OpenSession
+from s3sftp.ssh.sessions import OpenSession
 from s3sftp.ssh.signature_algorithms import host_key_pairs
 from s3sftp.telemetry import get_logger
 from s3sftp.telemetry.metrics import Metrics
@@ -42,13 +42,13 @@ class Listener:
         authenticator: Authenticator,
         host_keys: Sequence[asyncssh.SSHKey],
         open_session: OpenSession,
-        entrance: ConnectionSource | None = None,
+        connection_source: ConnectionSource | None = None,
         sessions_idle: timedelta = timedelta(0),
         other_descriptors: int = 0,
         metrics: Metrics | None = None,
     ) -> None:
-        """With `entrance`, connections come from it instead of a listening socket of this listener; its own
-        leaves `other_descriptors` file descriptors to the rest of the process.
+        """With `connection_source`, connections come from it instead of a listening socket of this listener;
+        its own leaves `other_descriptors` file descriptors to the rest of the process.
 
         `sessions_idle` is how long sessions may be idle before they end, 0 without limit: no client is given
         up sooner for being silent.
@@ -65,16 +65,15 @@ class Listener:
                 ]
             )
         metrics = metrics or Metrics()
-        self._own = None
-        if entrance is None:
-            self._own = LocalConnectionSource(
-                ServerAdmissionGate(ssh, auth, metrics), listen, other_descriptors
-            )
-        self._entrance: ConnectionSource = self._own or entrance  # type: ignore[assignment]
+        self._own: LocalConnectionSource | None = None
+        if connection_source is None:
+            gate = ServerAdmissionGate(ssh, auth, metrics)
+            connection_source = self._own = LocalConnectionSource(gate, listen, other_descriptors)
+        self._connection_source = connection_source
         self._shared = ListenerContext(
             ssh,
             AuthGateway(authenticator, auth),
-            self._entrance.door,
+            self._connection_source.gate,
             open_session,
             sessions_idle,
             self._host_keys,
@@ -86,7 +85,7 @@ class Listener:
 
     @property
     def port(self) -> int:
-        """The TCP port, once started; 0 if connections come from `entrance`."""
+        """The TCP port, once started; 0 if connections come from `connection_source`."""
         return self._own.port if self._own else 0
 
     @property
@@ -123,7 +122,7 @@ class Listener:
     async def _listening(self) -> asyncssh.SSHAcceptor:
         options, offer = self._options, self._options.offer
         return await asyncssh.listen(
-            tunnel=self._entrance,  # asyncssh listens where its tunnel does
+            tunnel=self._connection_source,  # asyncssh listens where its tunnel does
             server_factory=lambda: SshConnection(self._shared),
             server_version=options.version,
             server_host_keys=self._host_keys,
@@ -162,7 +161,7 @@ class Listener:
         Returns at once; further sessions of these users are refused from now on.
         """
         for connection in list(self._shared.connections):
-            if connection.proved_to_be in users:
+            if connection.authenticated_user in users:
                 task = asyncio.create_task(connection.send_away(reason))
                 self._sending_away.add(task)
                 task.add_done_callback(self._sending_away.discard)

@@ -40,9 +40,9 @@ class Login:
     they hold.
     """
 
-    def __init__(self, asking: AuthGateway, limits: SshOptions, connection_id: str, metrics: Metrics) -> None:
+    def __init__(self, auth: AuthGateway, limits: SshOptions, connection_id: str, metrics: Metrics) -> None:
         self._count = metrics.add
-        self._asking = asking
+        self._auth = auth
         self._limits = limits
         self._connection_id = connection_id
         self._names = 0
@@ -52,12 +52,12 @@ class Login:
         self._unanswered = False
         self._address = ""
         self._source = ""
-        self._guest: AdmittedConnection | None = None
+        self._admitted: AdmittedConnection | None = None
         self.proof: LoginProof | None = None
         """What the current attempt would prove; asyncssh reports its success by `auth_completed`."""
 
-    def comes_from(self, peer: Peer, guest: AdmittedConnection) -> None:
-        self._address, self._source, self._guest = peer.address, peer.source, guest
+    def set_peer(self, peer: Peer, admitted: AdmittedConnection) -> None:
+        self._address, self._source, self._admitted = peer.address, peer.source, admitted
 
     def next_name(self) -> None:
         """Count that the client tries another user name.
@@ -109,9 +109,9 @@ class Login:
         banned: asyncio.Future[bool] | None = None
         try:
             if password == NO_TEXT:
-                await self._asking.no_password()
+                await self._auth.no_password()
             else:
-                answer = await self._asking.password(user, password, self._address)
+                answer = await self._auth.password(user, password, self._address)
         finally:
             if answer.broken:
                 self._count(LOGINS.row(method, "error"))
@@ -134,7 +134,7 @@ class Login:
         self._keys += 1
         if self._keys > self._limits.max_key_offers:
             raise _too_many()
-        answer = await self._asking.public_key(user, key, self._address)
+        answer = await self._auth.public_key(user, key, self._address)
         self._unanswered |= answer.broken
         if answer.identity is None:
             _log.debug(
@@ -155,7 +155,7 @@ class Login:
             advice=advice_for((algorithm,)),
         )
 
-    def left_outside(self, user: str) -> None:
+    def closed_without_login(self, user: str) -> None:
         """Count the refused keys of a connection that has closed without a login, as one failure."""
         if self._keys and not self._passwords:
             if self._unanswered:
@@ -168,7 +168,7 @@ class Login:
             "login.failed", connection=self._connection_id, source=self._source, user=user, method=method
         )
         self._count(LOGINS.row(method, "failed"))
-        return self._guest.failed() if self._guest else None
+        return self._admitted.failed() if self._admitted else None
 
 
 def _too_many() -> asyncssh.DisconnectError:

@@ -31,13 +31,13 @@ class SendBuffers(threading.local):
     def __init__(self) -> None:
         self._free: list[memoryview] = []
 
-    def take(self, size: int) -> memoryview:
+    def acquire(self, size: int) -> memoryview:
         """A buffer of at least `size` bytes."""
         if size > GATHER_BYTES or not self._free:
             return memoryview(bytearray(max(size, GATHER_BYTES)))
         return self._free.pop()
 
-    def give_back(self, buffer: memoryview) -> None:
+    def release(self, buffer: memoryview) -> None:
         if len(self._free) < _FREE_BUFFERS and len(buffer) == GATHER_BYTES:
             self._free.append(buffer)
 
@@ -48,7 +48,7 @@ class Padding(threading.local):
     def __init__(self) -> None:
         self._bytes, self._at = b"", 0
 
-    def take(self, count: int) -> bytes:
+    def next(self, count: int) -> bytes:
         if self._at + count > len(self._bytes):
             self._bytes, self._at = os.urandom(_RANDOM_BYTES), 0
         self._at += count

@@ -136,7 +136,7 @@ class PacketConnection(asyncssh.SSHServerConnection, asyncio.BufferedProtocol):
         Returns how many were sent: it stops after the one that makes new keys due. Call only if the first may
         be sealed; between packets only the bytes that they count can change that.
         """
-        seal_into, take = cast(AesGcm, self._send_encryption).seal_into, padding.take
+        seal_into, pad = cast(AesGcm, self._send_encryption).seal_into, padding.next
         sent = self._rekey_bytes_sent
         count = 0
         for message in messages:
@@ -144,12 +144,12 @@ class PacketConnection(asyncssh.SSHServerConnection, asyncio.BufferedProtocol):
                 break
             size = 1 + sum(map(len, message))
             fill = _MIN_PADDING + -(size + _MIN_PADDING) % BLOCK_BYTES
-            plain = b"".join((_FILLS[fill], *message, take(fill)))
+            plain = b"".join((_FILLS[fill], *message, pad(fill)))
             size += fill
             header = size.to_bytes(_LENGTH_BYTES, "big")
-            room = self._room(_AROUND_BYTES + size)
-            room[:_LENGTH_BYTES] = header
-            seal_into(header, plain, room[_LENGTH_BYTES:])
+            packet = self._allocate(_AROUND_BYTES + size)
+            packet[:_LENGTH_BYTES] = header
+            seal_into(header, plain, packet[_LENGTH_BYTES:])
             sent += size
             count += 1
         self._rekey_bytes_sent = sent
@@ -159,15 +159,15 @@ class PacketConnection(asyncssh.SSHServerConnection, asyncio.BufferedProtocol):
 
     def _send(self, data: bytes) -> None:
         """Send asyncssh's own output through the same buffer, in order."""
-        self._room(len(data))[:] = data
+        self._allocate(len(data))[:] = data
         self._gather()
 
-    def _room(self, size: int) -> memoryview:
+    def _allocate(self, size: int) -> memoryview:
         """Space for the next `size` bytes to send; flushes what is buffered if they do not fit."""
         if self._gathered_bytes + size > GATHER_BYTES:
             self._flush()
         if self._gathered is None:
-            self._gathered = sending.take(size)
+            self._gathered = sending.acquire(size)
         at, self._gathered_bytes = self._gathered_bytes, self._gathered_bytes + size
         return self._gathered[at : self._gathered_bytes]
 
@@ -195,7 +195,7 @@ class PacketConnection(asyncssh.SSHServerConnection, asyncio.BufferedProtocol):
             return
         super()._send(cast(bytes, gathered[:size]))
         if self._transport is None or not self._transport.get_write_buffer_size():
-            sending.give_back(gathered)  # otherwise the transport may still hold the buffer
+            sending.release(gathered)  # otherwise the transport may still hold the buffer
 
     def _force_close(self, exc: Exception | None) -> None:
         self._flush()  # it may contain the reason of a disconnect
@@ -277,7 +277,7 @@ class PacketConnection(asyncssh.SSHServerConnection, asyncio.BufferedProtocol):
         count = int.from_bytes(plain[6:10], "big")
         if plain[1] == MSG_CHANNEL_WINDOW_ADJUST:
             return size == 0 and channel.widen(count)
-        return size == count and channel.take(memoryview(plain)[_DATA_START : _DATA_START + size])
+        return size == count and channel.receive_data(memoryview(plain)[_DATA_START : _DATA_START + size])
 
 
 class PacketChannel(asyncssh.SSHServerChannel[bytes]):
@@ -315,13 +315,13 @@ class PacketChannel(asyncssh.SSHServerChannel[bytes]):
         while left:
             if left < size:
                 size, head = left, _data_head(number, left)
-            left, room = left - size, size
+            left, missing = left - size, size
             message: Message = [head]
-            while room:
+            while missing:
                 piece = pieces[taken][0]
-                part = piece[at : at + room]
+                part = piece[at : at + missing]
                 message.append(part)
-                room -= len(part)
+                missing -= len(part)
                 at += len(part)
                 if at == len(piece):
                     taken, at = taken + 1, 0
@@ -339,7 +339,7 @@ class PacketChannel(asyncssh.SSHServerChannel[bytes]):
         self._flush_send_buf()
         return True
 
-    def take(self, data: memoryview) -> bool:
+    def receive_data(self, data: memoryview) -> bool:
         """Accept data from the client. If the client may not send it, do nothing and return False."""
         if self._recv_state != "open" or len(data) > self._recv_window:
             return False

@@ -162,8 +162,8 @@ def _bad_pieces(header: bytes, at: int) -> MalformedHeader | None:
             checksum_at = at + 3
         at = end
     if checksum_at:
-        told = header[checksum_at : checksum_at + 4]
-        if _crc32c(header[:checksum_at] + bytes(4) + header[checksum_at + 4 :]) != told:
+        claimed = header[checksum_at : checksum_at + 4]
+        if _crc32c(header[:checksum_at] + bytes(4) + header[checksum_at + 4 :]) != claimed:
             return MalformedHeader("its checksum is wrong")
     return None
 

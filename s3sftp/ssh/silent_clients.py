@@ -1,4 +1,4 @@
-"""Summarizes connections that show no SSH client: health checks, port scans, other protocols.
+"""Observes whether a connection shows an SSH client; reports health checks, port scans and other protocols.
 
 opened ─► nothing, or something else ─► closed      counted, and logged once in ten minutes
        └► a PROXY header ─────────────► closed      logged separately, as it is not expected
@@ -10,18 +10,25 @@ from __future__ import annotations
 import asyncio
 from typing import Final
 
+from s3sftp.ssh import proxy_header
 from s3sftp.ssh.admission_gate import Peer
 from s3sftp.telemetry import get_logger
 from s3sftp.telemetry.log_throttle import LogThrottle
 
 _log = get_logger("s3sftp.ssh")
-TELL_SECONDS: Final = 600.0
+LOG_SECONDS: Final = 600.0
 """Minimum interval of the log line about such connections: load balancers probe every few seconds."""
 _DETAILS: Final = {
     "nothing": "a load balancer that checks whether the port is open, or a port scan",
     "something else": "a client of another protocol, such as an HTTP health check, or a port scan",
 }
 """Explanations by what the connection has sent."""
+_TURN_ON: Final = (
+    "if this is your load balancer, set listen.proxy_protocol and add its address to listen.proxy_sources"
+)
+_TWO_HEADERS: Final = (
+    "a second header followed the first: only the load balancer next to the server may send one"
+)
 
 
 class ClientSigns:
@@ -37,17 +44,30 @@ class ClientSigns:
         self.has_header = False
         """A load balancer's header has arrived, which is logged separately."""
 
-    def tell_end(self, peer: Peer, told: LogThrottle) -> None:
+    def inspect(self, begins: bytes, peer: Peer, connection: str, throttle: LogThrottle) -> None:
+        """Inspect first bytes that are not the client's version, or not all of it; warn of a PROXY header."""
+        self.has_sent |= bool(begins)
+        if not proxy_header.begins_one(begins):
+            return
+        self.has_header = True
+        suppressed = throttle.allow("PROXY header", asyncio.get_running_loop().time())
+        if suppressed is not None:
+            advice = _TWO_HEADERS if peer.proxy or peer.is_proxys_own else _TURN_ON
+            _log.warning(
+                "connection.proxy_header_unexpected", connection=connection, **peer.fields, advice=advice
+            )
+
+    def log_end(self, peer: Peer, throttle: LogThrottle) -> None:
         """Handle the end of the connection: if it showed no client, log it at intervals, with the number of
         such connections."""
         if self.is_client or self.has_header or peer.is_proxys_own:
             return
         kind = "something else" if self.has_sent else "nothing"
-        untold = told.tell(kind, asyncio.get_running_loop().time())
-        if untold is not None:
+        suppressed = throttle.allow(kind, asyncio.get_running_loop().time())
+        if suppressed is not None:
             _log.info(
                 "connection.no_client",
-                connections=untold + 1,
+                connections=suppressed + 1,
                 **peer.fields,
                 sent=kind,
                 detail=_DETAILS[kind],

@@ -32,10 +32,10 @@ _CHECK_SECONDS = 0.25
 MAX_WAITING = 256
 """Maximum number of connections whose header is awaited. Each needs a descriptor; when the limit is reached,
 the oldest of the source with the most is closed."""
-_LOOK_SECONDS = 0.05
+_RECHECK_SECONDS = 0.05
 """Delay before a partial header is checked again. The socket is not watched meanwhile, because data that
 stays in it would trigger its reader again and again. Load balancers send the whole header at once."""
-_TELL_SECONDS = 60.0
+_LOG_SECONDS = 60.0
 _SEND_ONE = (
     "have the load balancer send the header: send-proxy-v2 (haproxy), proxy_protocol on (nginx), "
     "proxy_protocol_v2.enabled (AWS NLB); or set listen.proxy_protocol to allowed or off"
@@ -53,7 +53,7 @@ class _Waiting:
     sock: socket.socket
     peer: Peer
     deadline: asyncio.TimerHandle | None = None
-    again: asyncio.TimerHandle | None = None
+    recheck: asyncio.TimerHandle | None = None
     has_begun: bool = False
     """A part of a header has arrived."""
     header_read: bool = False
@@ -69,7 +69,7 @@ class TrustedProxies:
         self._admit = admit
         self._count_refused = count_refused
         self._waiting: dict[_Waiting, None] = {}  # in order of arrival
-        self._told = LogThrottle(_TELL_SECONDS)
+        self._throttle = LogThrottle(_LOG_SECONDS)
         if self._mode != "off" and any(network.prefixlen == 0 for network in self._networks):
             _log.warning(
                 "listener.proxy_sources_unrestricted",
@@ -77,14 +77,14 @@ class TrustedProxies:
                 detail="anybody who reaches the port can claim any address: list only the load balancers",
             )
 
-    def take(self, sock: socket.socket, peer: Peer) -> None:
+    def accept(self, sock: socket.socket, peer: Peer) -> None:
         """Handle a connection that was just accepted."""
         if self._mode == "off":
             self._admit(sock, peer)
         elif self._trusts(peer.address):
             self._wait(sock, peer)
         elif self._mode == "required":
-            self._tell("no trusted proxy", "not from a trusted proxy", _NAME_IT, {"peer": peer.shown})
+            self._log_refused("no trusted proxy", "not from a trusted proxy", _NAME_IT, {"peer": peer.shown})
             sock.close()
         else:
             self._admit(sock, peer)
@@ -109,12 +109,12 @@ class TrustedProxies:
         self._make_room()
         self._waiting[waiting] = None
         self._watch(waiting, HEADER_SECONDS)
-        self._look(waiting)
+        self._inspect(waiting)
 
     def _watch(self, waiting: _Waiting, seconds: float) -> None:
         loop = asyncio.get_running_loop()
         waiting.deadline = loop.call_later(seconds, self._too_late, waiting)
-        loop.add_reader(waiting.sock.fileno(), self._look, waiting)
+        loop.add_reader(waiting.sock.fileno(), self._inspect, waiting)
 
     def _make_room(self) -> None:
         if len(self._waiting) < MAX_WAITING:
@@ -123,7 +123,7 @@ class TrustedProxies:
         oldest = next(each for each in self._waiting if each.peer.address == greediest)
         self._refuse(oldest, "too many", "too many connections without their PROXY header", _ONE_HEADER)
 
-    def _look(self, waiting: _Waiting) -> None:
+    def _inspect(self, waiting: _Waiting) -> None:
         """Handle that bytes have arrived, or that the other side has closed."""
         try:
             data = waiting.sock.recv(proxy_header.MAX_BYTES, socket.MSG_PEEK)
@@ -134,7 +134,7 @@ class TrustedProxies:
         if not data:  # closed without a byte of SSH: it only checked whether the port is open
             self._forget(waiting).close()
         elif waiting.header_read:
-            self._let_in(waiting, waiting.peer)
+            self._release(waiting, waiting.peer)
         else:
             self._judge(waiting, proxy_header.parse(data))
 
@@ -148,12 +148,12 @@ class TrustedProxies:
             case proxy_header.NoHeader() if self._mode == "required":
                 self._refuse(waiting, "none", "no PROXY header", _SEND_ONE)
             case proxy_header.NoHeader():
-                self._let_in(waiting, waiting.peer)
+                self._release(waiting, waiting.peer)
             case None:
                 waiting.has_begun = True
                 loop = asyncio.get_running_loop()
                 loop.remove_reader(waiting.sock.fileno())
-                waiting.again = loop.call_later(_LOOK_SECONDS, self._look, waiting)
+                waiting.recheck = loop.call_later(_RECHECK_SECONDS, self._inspect, waiting)
 
     def _identified(self, waiting: _Waiting, header: proxy_header.ProxyHeader) -> None:
         peer = waiting.peer
@@ -161,18 +161,18 @@ class TrustedProxies:
         is_itself = (named.address, named.port) == (peer.address, peer.port)
         # version 1 has no LOCAL: health checks give the two ends of their own connection
         if header.client is not None and not (is_itself and header.version == 1):
-            self._let_in(waiting, Peer(named.address, named.port, proxy=peer.shown))
+            self._release(waiting, Peer(named.address, named.port, proxy=peer.shown))
             return
         waiting.header_read = True
         waiting.peer = Peer(peer.address, peer.port, is_proxys_own=True)
         if waiting.deadline is not None:
             waiting.deadline.cancel()
         self._watch(waiting, _CHECK_SECONDS)
-        self._look(waiting)
+        self._inspect(waiting)
 
     def _too_late(self, waiting: _Waiting) -> None:
         if waiting.header_read or (not waiting.has_begun and self._mode == "allowed"):
-            self._let_in(waiting, waiting.peer)  # some clients wait for the server's version
+            self._release(waiting, waiting.peer)  # some clients wait for the server's version
         elif waiting.has_begun:
             self._refuse(waiting, "cut", "incomplete PROXY header", _ONE_HEADER)
         else:
@@ -180,23 +180,23 @@ class TrustedProxies:
 
     # -- the end of waiting
 
-    def _let_in(self, waiting: _Waiting, peer: Peer) -> None:
+    def _release(self, waiting: _Waiting, peer: Peer) -> None:
         self._admit(self._forget(waiting), peer)
 
     def _refuse(self, waiting: _Waiting, kind: str, reason: str, advice: str) -> None:
         self._forget(waiting).close()
-        self._tell(kind, reason, advice, {"proxy": waiting.peer.shown})
+        self._log_refused(kind, reason, advice, {"proxy": waiting.peer.shown})
 
     def _forget(self, waiting: _Waiting) -> socket.socket:
         self._waiting.pop(waiting, None)
-        for timer in (waiting.deadline, waiting.again):
+        for timer in (waiting.deadline, waiting.recheck):
             if timer is not None:
                 timer.cancel()
         asyncio.get_running_loop().remove_reader(waiting.sock.fileno())
         return waiting.sock
 
-    def _tell(self, kind: str, reason: str, advice: str, where: dict[str, str]) -> None:
+    def _log_refused(self, kind: str, reason: str, advice: str, where: dict[str, str]) -> None:
         self._count_refused()
-        untold = self._told.tell(kind, asyncio.get_running_loop().time())
-        if untold is not None:
-            _log.warning("connection.refused", **where, reason=reason, advice=advice, suppressed=untold)
+        suppressed = self._throttle.allow(kind, asyncio.get_running_loop().time())
+        if suppressed is not None:
+            _log.warning("connection.refused", **where, reason=reason, advice=advice, suppressed=suppressed)

@@ -1,9 +1,14 @@
-"""Logs, metrics, tracing spans, and the accounting of storage requests."""
+"""Logs, metrics, tracing spans, and the accounting of storage requests.
+
+logs       get_logger; LogThrottle. The command line configures them: log_setup, StderrWriter
+metrics    Metrics counts in the rows of metric_catalogue ──► exposition (Prometheus), metrics_export (OTLP)
+spans      span, StepwiseSpan; otel installs the SDK if the environment asks for it
+costs      Costs, charged by `charge` inside `charging`
+"""
 
 from s3sftp.telemetry.costs import Costs, charge, charging
 from s3sftp.telemetry.logs import get_logger
-from s3sftp.telemetry.spans import current_trace_context, is_tracing, span
-from s3sftp.telemetry.stepwise_span import StepwiseSpan
+from s3sftp.telemetry.spans import StepwiseSpan, current_trace_context, is_tracing, span
 
 __all__ = [
     "Costs",

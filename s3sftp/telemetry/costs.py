@@ -1,4 +1,4 @@
-"""Counts the storage requests that an operation causes.
+"""Counts the storage requests that an operation causes, and what they cost.
 
 Code that starts an accountable operation opens an account with `charging`; each storage request made below it
 calls `charge`. Accounts nest: a request is charged both to its READ and to its transfer. Tasks created inside
@@ -8,10 +8,25 @@ inherit the accounts, as they inherit every context variable.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+
+# dollars per request: S3 Standard, us-east-1, list prices, without transfer and storage
+_WRITE = 0.005 / 1000
+_READ = 0.0004 / 1000
+_FREE = 0.0
+
+_PRICES = {
+    "GetObject": _READ,
+    "HeadObject": _READ,
+    "HeadBucket": _READ,
+    "GetObjectTagging": _READ,
+    "DeleteObject": _FREE,
+    "DeleteObjects": _FREE,
+    "AbortMultipartUpload": _FREE,
+}
 
 
 @dataclass(slots=True)
@@ -43,3 +58,9 @@ def charging(costs: Costs) -> Iterator[Costs]:
         yield costs
     finally:
         _accounts.reset(token)
+
+
+def dollars(requests: Mapping[str, int]) -> float:
+    """The price in dollars of requests by API. An API that is not known to be cheaper costs as much as PUT,
+    COPY, POST and LIST."""
+    return sum(count * _PRICES.get(api, _WRITE) for api, count in requests.items())

@@ -9,15 +9,14 @@ from typing import TextIO
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
-from s3sftp.telemetry.escape import escape_event
-from s3sftp.telemetry.logs import get_logger
+from s3sftp.telemetry.logs import escape_event, get_logger
 from s3sftp.telemetry.options import LogOptions
 from s3sftp.telemetry.stderr_writer import install_stderr_writer
 
 _QUIET = ("asyncssh", "asyncio", "aiobotocore", "botocore", "urllib3", "aiohttp", "opentelemetry")
 """Libraries that log only from WARNING up: below that they repeat, for each packet, what we log for each
 operation."""
-_TOLD_OTHERWISE = tuple(
+_LOGGED_OTHERWISE = tuple(
     f"{library}.{module}" for library in ("botocore", "aiobotocore") for module in ("credentials", "tokens")
 )
 """Loggers that write a traceback where our event `credentials.failed` has one line."""
@@ -40,7 +39,7 @@ def configure_logging(
     root.setLevel(options.level.upper())
     for name in _QUIET:
         logging.getLogger(name).setLevel(max(logging.WARNING, root.level))
-    for name in _TOLD_OTHERWISE:
+    for name in _LOGGED_OTHERWISE:
         logging.getLogger(name).setLevel(logging.CRITICAL)
     logging.captureWarnings(capture=True)
     structlog.configure(
@@ -56,10 +55,10 @@ def configure_logging(
 
 def configure_nonblocking_logging(options: LogOptions, *, worker: int | None = None) -> None:
     """The same for a serving process: no code in it waits for the reader of standard error."""
-    configure_logging(options, install_stderr_writer(_tell_dropped), worker=worker)
+    configure_logging(options, install_stderr_writer(_report_dropped), worker=worker)
 
 
-def _tell_dropped(lines: int) -> None:
+def _report_dropped(lines: int) -> None:
     get_logger("s3sftp.telemetry").warning(
         "log.lines_dropped", lines=lines, detail="nobody read standard error, or not fast enough"
     )

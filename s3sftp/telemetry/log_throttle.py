@@ -11,18 +11,18 @@ class LogThrottle:
     text."""
 
     interval: float = 1.0
-    _told: dict[str, float] = field(default_factory=dict)
-    _untold: dict[str, int] = field(default_factory=dict)
+    _logged_at: dict[str, float] = field(default_factory=dict)
+    _suppressed: dict[str, int] = field(default_factory=dict)
 
-    def tell(self, kind: str, now: float) -> int | None:
+    def allow(self, kind: str, now: float) -> int | None:
         """None: do not log. Otherwise the number of events of this kind that were suppressed since the last
         one."""
-        last = self._told.get(kind)
+        last = self._logged_at.get(kind)
         if last is not None and now - last < self.interval:
-            self._untold[kind] = self._untold.get(kind, 0) + 1
+            self._suppressed[kind] = self._suppressed.get(kind, 0) + 1
             return None
-        self._told[kind] = now
-        return self._untold.pop(kind, 0)
+        self._logged_at[kind] = now
+        return self._suppressed.pop(kind, 0)
 
 
 @dataclass(slots=True)
@@ -31,18 +31,18 @@ class BurstAllowance:
 
     at_once: int
     interval: float
-    untold: int = 0
+    suppressed: int = 0
     """Events suppressed since the last one that was logged."""
     _used: float = 0.0
     _at: float = 0.0
 
-    def take(self, now: float) -> int | None:
+    def allow(self, now: float) -> int | None:
         """None: do not log. Otherwise the number of events that were suppressed since the last one."""
         self._used = max(0.0, self._used - (now - self._at) / self.interval)
         self._at = now
         if self._used > self.at_once - 1:
-            self.untold += 1
+            self.suppressed += 1
             return None
         self._used += 1
-        untold, self.untold = self.untold, 0
-        return untold
+        suppressed, self.suppressed = self.suppressed, 0
+        return suppressed

@@ -3,6 +3,10 @@
 The process decides where they go: the command line, or an application that has configured structlog. In an
 application that has not, events go to the standard library's loggers of the same names, as text and at those
 loggers' levels, so nothing is written that the application has not asked for.
+
+File names, user names and client versions reach the log as the client sent them. An attacker who can put a
+line feed, a terminal escape or a right-to-left override into one could forge or hide other events. So values
+have no control characters, no line breaks, and a bounded length.
 """
 
 from __future__ import annotations
@@ -14,8 +18,10 @@ from typing import Any, cast
 import structlog
 from structlog.typing import EventDict, FilteringBoundLogger, WrappedLogger
 
-from s3sftp.telemetry.escape import escape_event
-
+MAX_CHARS = 1000
+"""Maximum length of a value; longer ones are cut."""
+_MAX_TRACEBACK_CHARS = 16_000
+_MAX_ITEMS = 50
 _fields = structlog.processors.LogfmtRenderer(bool_as_flag=False)
 
 
@@ -53,3 +59,50 @@ def _as_text(logger: WrappedLogger, method: str, event: EventDict) -> str:
     """One line, such as `login.failed user=alice source=192.0.2.1`, whatever a client put into the values."""
     name = event.pop("event")
     return f"{name} {_fields(logger, method, event)}".rstrip()
+
+
+def escape_event(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """A structlog processor that makes every value of the event printable and short, and drops None."""
+    for name, value in list(event.items()):
+        if value is None:
+            del event[name]
+            continue
+        limit = _MAX_TRACEBACK_CHARS if name == "exception" else MAX_CHARS
+        event[name] = _harmless(value, limit)
+    return event
+
+
+def _harmless(value: object, limit: int = MAX_CHARS) -> object:
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    if isinstance(value, bytes | bytearray | memoryview):
+        return printable(bytes(value[: limit + 1]).decode("utf-8", "surrogateescape"), limit)
+    if isinstance(value, dict):
+        items = list(value.items())[:_MAX_ITEMS]
+        return {printable(str(key)): _harmless(item, limit) for key, item in items}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_harmless(item, limit) for item in list(value)[:_MAX_ITEMS]]
+    return printable(value if isinstance(value, str) else str(value), limit)
+
+
+def printable(text: str, limit: int = MAX_CHARS) -> str:
+    """The text with all characters escaped that are not printable, cut at `limit` characters."""
+    if text.isprintable() and len(text) <= limit:
+        return text
+    pieces: list[str] = []
+    length = 0
+    for char in text[: limit + 1]:
+        piece = char if char.isprintable() else _escape(char)
+        length += len(piece)
+        if length > limit:
+            return "".join(pieces) + "…"
+        pieces.append(piece)
+    return "".join(pieces)
+
+
+def _escape(char: str) -> str:
+    r"""The escape of a Python string literal; `\xNN` for a byte that was not UTF-8."""
+    code = ord(char)
+    if 0xDC80 <= code <= 0xDCFF:
+        return f"\\x{code - 0xDC00:02x}"
+    return char.encode("unicode_escape", "surrogatepass").decode("ascii")

@@ -15,9 +15,9 @@ from collections.abc import Callable, Iterator
 
 from s3sftp.runtime.shared_counters import SharedCounters
 from s3sftp.telemetry import metric_catalogue
+from s3sftp.telemetry.costs import dollars
 from s3sftp.telemetry.instrument import Instrument, InstrumentKind, Point
 from s3sftp.telemetry.metric_catalogue import GAUGE_ROWS, ROWS
-from s3sftp.telemetry.prices import dollars
 
 
 class Metrics:
@@ -43,10 +43,10 @@ class Metrics:
         self.add(row + bisect_left(instrument.limits, number))
         self.add(row + instrument.width - 1, number)
 
-    def observe(self, instrument: Instrument, look: Callable[[], float]) -> None:
-        """Add `look()` to the value of an instrument without labels; it is called whenever this process is
+    def observe(self, instrument: Instrument, measure: Callable[[], float]) -> None:
+        """Add `measure()` to the value of an instrument without labels; it is called whenever this process is
         read."""
-        self._observed[instrument] = look
+        self._observed[instrument] = measure
 
     def worker_is_gone(self, column: int) -> None:
         """Clear the gauges of a worker that has ended; its counters stay."""
@@ -60,14 +60,14 @@ class Metrics:
                 number = self.table.in_column(row, column)
                 yield Point({instrument.labels[0]: str(column + 1)}, number / instrument.scale)
             return
-        look = self._observed.get(instrument)
+        measure = self._observed.get(instrument)
         for values in instrument.series:
             row = instrument.row(*values)
             numbers = [self.table.total(row + offset) for offset in range(instrument.width)]
             value = numbers[-1] / instrument.scale if instrument.scale > 1 else numbers[-1]
             yield Point(
                 dict(zip(instrument.labels, values, strict=True)),
-                value + look() if look is not None else value,
+                value + measure() if measure is not None else value,
                 numbers[:-1] if instrument.kind is InstrumentKind.HISTOGRAM else (),
             )
 

@@ -1,6 +1,6 @@
 """Exports metrics to OpenTelemetry, as the standard environment variables configure it.
 
-    OTEL_METRIC_EXPORT_INTERVAL   milliseconds between two exports; `otel_exporters.py` lists the others
+    OTEL_METRIC_EXPORT_INTERVAL   milliseconds between two exports; `otel.py` lists the others
 
 The SDK's own instruments belong to one process, and none of them can observe a histogram. So the exported
 data is built here from the table that all workers count in: by one process, in a thread.
@@ -18,7 +18,7 @@ from s3sftp.telemetry.instrument import Instrument, InstrumentKind, Point
 from s3sftp.telemetry.logs import get_logger
 from s3sftp.telemetry.metric_catalogue import CATALOGUE
 from s3sftp.telemetry.metrics import Metrics
-from s3sftp.telemetry.otel_exporters import identity, load_exporter, wanted_exporters
+from s3sftp.telemetry.otel import identity, load_exporter, wanted_exporters
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.metrics.export import MetricsData

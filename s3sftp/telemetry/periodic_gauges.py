@@ -41,7 +41,7 @@ async def sample_gauges(
     """Sample while the context is open. `buffered` returns the bytes of content in memory, at most
     `buffer_limit`."""
     metrics.set(BUFFER_LIMIT_BYTES.row(), buffer_limit)
-    task = asyncio.create_task(_look(metrics, buffered))
+    task = asyncio.create_task(_sample(metrics, buffered))
     try:
         yield
     finally:
@@ -51,7 +51,7 @@ async def sample_gauges(
             metrics.set(gauge.row(), 0)
 
 
-async def _look(metrics: Metrics, buffered: Callable[[], int]) -> None:
+async def _sample(metrics: Metrics, buffered: Callable[[], int]) -> None:
     clock = asyncio.get_running_loop().time
     longest = WindowMaximum(_WINDOW_SECONDS)
     while True:

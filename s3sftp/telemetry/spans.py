@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, ExitStack, nullcontext
+from contextvars import copy_context
+from typing import TypeVar
 
 from opentelemetry import trace
 from opentelemetry.trace import INVALID_SPAN, Span
 from opentelemetry.util.types import AttributeValue
 
+from s3sftp.telemetry.costs import Costs, charging
+
+T = TypeVar("T")
 _tracer = trace.get_tracer("s3sftp")
 _off = nullcontext(INVALID_SPAN)
 
@@ -42,3 +47,29 @@ def current_trace_context() -> Mapping[str, str]:
     carrier: dict[str, str] = {}
     propagate.inject(carrier)
     return carrier
+
+
+class StepwiseSpan:
+    """One span, child of the current one at its creation, and one account. Steps run inside both."""
+
+    def __init__(self, name: str, attributes: Mapping[str, AttributeValue] | None = None) -> None:
+        self.costs = Costs()
+        self._context = copy_context()
+        self._around = ExitStack()
+        self._span: Span = INVALID_SPAN
+        self._context.run(self._enter, name, attributes)
+
+    def run(self, step: Callable[[], T]) -> T:
+        """Run a step. Tasks that it creates also belong to the span and are charged to the account."""
+        return self._context.run(step)
+
+    def end(self, error: Exception | None = None) -> None:
+        """End the span: the work is done, or has failed with `error`."""
+        if error is not None:
+            self._span.record_exception(error)
+        self._span.set_attribute("s3sftp.s3_requests", self.costs.total())
+        self._context.run(self._around.close)
+
+    def _enter(self, name: str, attributes: Mapping[str, AttributeValue] | None) -> None:
+        self._span = self._around.enter_context(span(name, attributes))
+        self._around.enter_context(charging(self.costs))

@@ -38,16 +38,16 @@ _LINE_BYTES = 1 << 16
 class StderrWriter(io.TextIOBase):
     """A text stream on a descriptor. Lines of several processes stay whole if each uses one of these.
 
-    `tell_dropped` is called with the number of dropped lines, once lines can be written again.
+    `report_dropped` is called with the number of dropped lines, once lines can be written again.
     """
 
     encoding = "utf-8"
 
     def __init__(
-        self, descriptor: int, tell_dropped: Callable[[int], None], max_bytes: int = MAX_BYTES
+        self, descriptor: int, report_dropped: Callable[[int], None], max_bytes: int = MAX_BYTES
     ) -> None:
         self._descriptor = descriptor
-        self._tell_dropped = tell_dropped
+        self._report_dropped = report_dropped
         self._max_bytes = max_bytes
         self._is_pipe = stat.S_ISFIFO(os.fstat(descriptor).st_mode)
         self._lines: SimpleQueue[bytes] = SimpleQueue()
@@ -57,7 +57,7 @@ class StderrWriter(io.TextIOBase):
         self._done_bytes = 0
         self._dropped = 0
         self._failed = 0
-        self._told = 0
+        self._reported = 0
         self._thread = threading.Thread(target=self._run, name="log", daemon=True)
 
     def start(self) -> None:
@@ -126,15 +126,15 @@ class StderrWriter(io.TextIOBase):
             if not written:
                 self._failed += count
             elif self._put_bytes - self._done_bytes <= self._max_bytes // 2:
-                self._tell()
+                self._report_lost()
             if self._lines.empty() and not held:
                 time.sleep(_PAUSE_SECONDS)
 
-    def _tell(self) -> None:
+    def _report_lost(self) -> None:
         lost = self._dropped + self._failed
-        if lost > self._told:
-            untold, self._told = lost - self._told, lost
-            self._tell_dropped(untold)
+        if lost > self._reported:
+            unreported, self._reported = lost - self._reported, lost
+            self._report_dropped(unreported)
 
     def _write(self, data: bytes) -> bool:
         """Returns whether the data was written: the reader may be gone, or the disk full."""
@@ -171,10 +171,10 @@ class StderrWriter(io.TextIOBase):
                 fcntl.lockf(self._descriptor, fcntl.LOCK_UN)
 
 
-def install_stderr_writer(tell_dropped: Callable[[int], None]) -> TextIO:
+def install_stderr_writer(report_dropped: Callable[[int], None]) -> TextIO:
     """Replace standard error, so that nothing in this process waits for its reader. Returns the new
     stream."""
-    output = StderrWriter(sys.stderr.fileno(), tell_dropped)
+    output = StderrWriter(sys.stderr.fileno(), report_dropped)
     try:
         output.start()
     except (RuntimeError, MemoryError):  # without a thread, writes block as before

@@ -21,9 +21,9 @@ import pytest
 # pytest has to rewrite the assertions of these modules too, which it does not collect, so before their import
 pytest.register_assert_rewrite("s3sftp.testing.promises", "s3sftp.testing.storage", "s3sftp.testing.suite")
 
-from s3sftp.testing.exemptions import NO_TIMES  # noqa: E402
 from s3sftp.testing.promises import BackendPromises  # noqa: E402
 from s3sftp.testing.storage import Outside, Storage, Subject  # noqa: E402
+from s3sftp.testing.suite import NO_TIMES  # noqa: E402
 
 __all__ = [
     "NO_TIMES",

@@ -54,7 +54,7 @@ class ComparedDirectory:
 
     # ── lookups ─────────────────────────────────────────────────────────────────────────────────────
 
-    async def look(self, path: Path, storage: Storage) -> SeenVersion | None:
+    async def lookup(self, path: Path, storage: Storage) -> SeenVersion | None:
         """Look up a path. The result, for a file, lets a later read insist on this version."""
         content = self.model.files.get(path)
         if content is not None:
@@ -99,7 +99,7 @@ class ComparedDirectory:
         """Compare everything, at the end."""
         places = {"", *self.model.made, *self.model.files}
         for path in sorted(places):
-            await self.look(path, self.storage)
+            await self.lookup(path, self.storage)
             await self.list_dir(path, self.storage)
             await self.read(path, 0, 1 << 30, self.storage)
 
@@ -110,10 +110,10 @@ class ComparedDirectory:
         the backend has to forget what it remembers of them."""
         around = dict.fromkeys([*paths, *(each for path in paths for each in above(path))])
         for path in around if looking else ():
-            await self.look(path, storage)
+            await self.lookup(path, storage)
         await work()
         for path in around:
-            await self.look(path, storage)
+            await self.lookup(path, storage)
 
     # ── changes ─────────────────────────────────────────────────────────────────────────────────────
 
@@ -235,7 +235,7 @@ class ComparedDirectory:
         try:
             kept = writing.keepable(len(old.data))
             if kept >= max(1, writing.upload.min_chunk_bytes):
-                await writing.keep(old.data, 0, kept)
+                await writing.keep_range(old.data, 0, kept)
                 await writing.finish(old.data[kept:] + tail)
                 self.model.put(path, Content(old.data + tail))
         finally:

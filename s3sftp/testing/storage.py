@@ -220,7 +220,7 @@ class StorageWrite:
         self.sent += data
         await self.storage.backend.write_chunk(self.upload, data, self.storage.session)
 
-    async def keep(self, old: bytes, start: int, stop: int) -> None:
+    async def keep_range(self, old: bytes, start: int, stop: int) -> None:
         """Append bytes of the present file, whose content is `old`."""
         self.sent += old[start:stop]
         await self.storage.backend.keep_range(self.upload, start, stop, self.storage.session)

@@ -18,6 +18,17 @@ from s3sftp.backends.spool import SpoolQuota
 from s3sftp.testing.loop_runner import LoopRunner
 from s3sftp.testing.storage import Storage, Subject
 
+NO_TIMES: Mapping[str, str] = dict.fromkeys(
+    (
+        "test_a_renamed_file_keeps_the_time_it_was_given",
+        "test_the_time_given_at_the_end_is_kept",
+        "test_the_time_given_at_the_end_is_the_last_word",
+    ),
+    "the storage keeps no time that a client gives",
+)
+"""Exemptions of storages where a file's time is always the time at which it was stored. To be declared as
+`exempt = {**NO_TIMES, …}`."""
+
 _cases = itertools.count()
 _SPOOL_BYTES = 256 << 20
 

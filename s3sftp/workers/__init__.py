@@ -10,7 +10,6 @@ worker       WorkerGate (the worker's end of the admission gate)                
 template_client (asks for workers) ─ template (forks them); child_process (waits for their end)
 """
 
-from s3sftp.workers.cpu_count import default_workers
 from s3sftp.workers.heartbeat import HeartbeatPolicy
 from s3sftp.workers.supervisor import Supervisor, WorkersFailed, WorkerSpec
 from s3sftp.workers.template_client import TemplateClient
@@ -23,5 +22,4 @@ __all__ = [
     "WorkerGate",
     "WorkerSpec",
     "WorkersFailed",
-    "default_workers",
 ]

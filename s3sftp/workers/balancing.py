@@ -13,7 +13,7 @@ from s3sftp.telemetry.log_throttle import LogThrottle
 from s3sftp.workers.worker_process import WorkerProcess
 
 _log = get_logger("s3sftp.workers")
-_TELL_SECONDS = 60.0
+_LOG_SECONDS = 60.0
 
 
 class LeastConnections:
@@ -26,18 +26,18 @@ class LeastConnections:
         self._other_descriptors = other_descriptors
         self._numbers = itertools.count(1)
         self._turn = 0
-        self._full = LogThrottle(_TELL_SECONDS)
+        self._full = LogThrottle(_LOG_SECONDS)
 
     def can_serve(self) -> bool:
         workers = list(self._workers.values())
         if any(map(self._is_able, workers)):
             return True
         if any(worker.can_serve for worker in workers):
-            self._tell_full()
+            self._log_full()
         return False
 
-    def _tell_full(self) -> None:
-        if self._full.tell("full", asyncio.get_running_loop().time()) is not None:
+    def _log_full(self) -> None:
+        if self._full.allow("full", asyncio.get_running_loop().time()) is not None:
             _log.error(
                 "listener.paused",
                 error="the workers have too few file descriptors left",
@@ -45,18 +45,18 @@ class LeastConnections:
                 detail="new connections wait; raise the limit of open files, or lower ssh.max_connections",
             )
 
-    def serve(self, guest: LocalAdmittedConnection, sock: socket.socket) -> None:
+    def serve(self, admitted: LocalAdmittedConnection, sock: socket.socket) -> None:
         worker = min(
             (worker for worker in self._workers.values() if self._is_able(worker)),
             # round-robin among workers with equally many connections
-            key=lambda worker: (len(worker.guests), worker.number <= self._turn, worker.number),
+            key=lambda worker: (len(worker.connections), worker.number <= self._turn, worker.number),
         )
         self._turn = worker.number
         number = next(self._numbers)
-        guest.expel = worker.expel(number)
-        worker.serve(number, guest, sock)
+        admitted.expel = worker.expel(number)
+        worker.serve(number, admitted, sock)
 
     def _is_able(self, worker: WorkerProcess) -> bool:
         # a worker has the same descriptor limit as this process
         most = file_descriptors.for_connections(self._other_descriptors)
-        return worker.can_serve and len(worker.guests) < most
+        return worker.can_serve and len(worker.connections) < most

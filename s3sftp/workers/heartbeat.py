@@ -27,7 +27,7 @@ class HeartbeatAction(Enum):
 
     LEAVE_OUT = auto()
     """Give the worker no connections until it answers."""
-    ASK_WHY = auto()
+    DUMP_TASKS = auto()
     """Have the worker dump its tasks: the last that can be learned of it."""
     KILL = auto()
 
@@ -63,14 +63,14 @@ class HeartbeatPolicy:
         misses = max(_FEWEST_MISSES, math.ceil(limit_seconds / _LONGEST_INTERVAL))
         return cls(limit_seconds / misses, misses)
 
-    def step(self, pulse: Heartbeat) -> HeartbeatAction | None:
+    def step(self, heartbeat: Heartbeat) -> HeartbeatAction | None:
         """The action that the latest beat calls for, if any; each action is returned once."""
         return {
             1: HeartbeatAction.LEAVE_OUT,
-            self.misses - 1: HeartbeatAction.ASK_WHY,
+            self.misses - 1: HeartbeatAction.DUMP_TASKS,
             self.misses: HeartbeatAction.KILL,
-        }.get(pulse.missed)
+        }.get(heartbeat.missed)
 
-    def silent_seconds(self, pulse: Heartbeat) -> float:
+    def silent_seconds(self, heartbeat: Heartbeat) -> float:
         """How long the worker has not answered, in seconds."""
-        return round(pulse.missed * self.interval_seconds, 1)
+        return round(heartbeat.missed * self.interval_seconds, 1)

@@ -107,7 +107,7 @@ class IpcConnection:
                     return
                 # too many descriptors are in flight: the message is sent without one, and its receiver
                 # handles that
-                self._tell_lost(error)
+                self._log_lost(error)
                 self._waiting[0] = (packet, None)
                 _close(carried)
                 continue
@@ -115,10 +115,10 @@ class IpcConnection:
             _close(carried)
         self._loop.remove_writer(self._socket.fileno())
 
-    def _tell_lost(self, error: OSError) -> None:
-        untold = self._losses.tell("connection.handover_failed", self._loop.time())
-        if untold is not None:
-            _log.error("connection.handover_failed", error=str(error), suppressed=untold)
+    def _log_lost(self, error: OSError) -> None:
+        suppressed = self._losses.allow("connection.handover_failed", self._loop.time())
+        if suppressed is not None:
+            _log.error("connection.handover_failed", error=str(error), suppressed=suppressed)
 
     def _read(self) -> None:
         for _ in range(_AT_ONCE):

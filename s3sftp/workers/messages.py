@@ -5,7 +5,7 @@
     to the supervisor   WorkerReady   VersionReceived   LoggedIn   LoginFailed   ConnectionClosed
                         Pong   StorageProbed   UsersLost
 
-`guest` is the number that the supervisor gives to a connection.
+`connection_id` is the number that the supervisor gives to a connection.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class ServeConnection:
     """Serve the connection whose socket comes with this message. The remaining fields are those of
     `ssh.Peer`, which the socket alone may not know."""
 
-    guest: int
+    connection_id: int
     address: str
     port: int
     proxy: str
@@ -37,7 +37,7 @@ class ServeConnection:
 class LoginAnswer:
     """The answer to LoggedIn: why the connection must be closed, or None."""
 
-    guest: int
+    connection_id: int
     refusal: str
 
 
@@ -45,7 +45,7 @@ class LoginAnswer:
 class FailureAnswer:
     """The answer to LoginFailed: whether it caused a ban."""
 
-    guest: int
+    connection_id: int
     banned: bool
 
 
@@ -53,7 +53,7 @@ class FailureAnswer:
 class DisconnectClient:
     """Close the connection at once."""
 
-    guest: int
+    connection_id: int
     reason: str
 
 
@@ -86,14 +86,14 @@ class WorkerReady:
 class VersionReceived:
     """The client has sent its version."""
 
-    guest: int
+    connection_id: int
 
 
 @dataclass(frozen=True, slots=True)
 class LoggedIn:
     """The connection has authenticated as this user. Asks whether it may stay."""
 
-    guest: int
+    connection_id: int
     user: str
 
 
@@ -101,14 +101,14 @@ class LoggedIn:
 class LoginFailed:
     """A login has failed."""
 
-    guest: int
+    connection_id: int
 
 
 @dataclass(frozen=True, slots=True)
 class ConnectionClosed:
     """The connection has closed."""
 
-    guest: int
+    connection_id: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +125,7 @@ class ProbeStorage:
 class StorageProbed:
     """The answer to ProbeStorage: the storage's problem; empty if it answered well."""
 
-    trouble: str
+    problem: str
 
 
 IpcMessage = (

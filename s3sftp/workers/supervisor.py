@@ -48,7 +48,7 @@ class WorkerSpec:
     """Called with the number of a worker that has ended, before its successor starts."""
     other_descriptors: int = 0
     """File descriptors that each worker opens besides connections."""
-    patience: HeartbeatPolicy | None = None
+    heartbeat: HeartbeatPolicy | None = None
     """When a worker counts as hung; None: workers are not pinged."""
     supervisor_descriptors: int = 0
     """File descriptors that the supervisor opens besides connections."""
@@ -60,8 +60,8 @@ class Supervisor:
     def __init__(
         self,
         listen: ListenOptions,
-        door: ServerAdmissionGate,
-        crew: WorkerSpec,
+        gate: ServerAdmissionGate,
+        spec: WorkerSpec,
         drain_seconds: float,
         hurry_seconds: float,
         delay_seconds: float = 0.0,
@@ -70,15 +70,15 @@ class Supervisor:
         Workers that have not ended are killed `drain_seconds` + `hurry_seconds` later, or `hurry_seconds`
         after the second request."""
         self._listen = listen
-        self._door = door
-        self._crew = crew
+        self._gate = gate
+        self._spec = spec
         self._drain_seconds = drain_seconds
         self._hurry_seconds = hurry_seconds
         self._delay_seconds = delay_seconds
         self._workers: dict[int, WorkerProcess] = {}
         self._changed = asyncio.Event()
-        self._stop_asked = asyncio.Event()
-        self._reception: Acceptor | None = None
+        self._stopping = asyncio.Event()
+        self._acceptor: Acceptor | None = None
         self._users: int | None = None
         self.is_open = False
         """Whether connections are accepted, or have been."""
@@ -95,14 +95,14 @@ class Supervisor:
         """How many workers can take connections."""
         return sum(worker.ready for worker in self._workers.values())
 
-    def hand_users(self, users: int) -> None:
+    def send_users(self, users: int) -> None:
         """Give every worker a file that describes how users have changed, now or when it is started.
 
         The file is closed when another one replaces it, or at the end.
         """
         before, self._users = self._users, users
         for worker in self._workers.values():
-            worker.hand_users(users)
+            worker.send_users(users)
         if before is not None:
             os.close(before)
 
@@ -119,22 +119,22 @@ class Supervisor:
         """
         stop = ShutdownRequests()
         stop.install()
-        sharing = LeastConnections(self._workers, self._crew.other_descriptors)
-        self._reception = Acceptor(
-            self._door, self._listen, bind(self._listen), sharing, self._crew.supervisor_descriptors
+        balancer = LeastConnections(self._workers, self._spec.other_descriptors)
+        self._acceptor = Acceptor(
+            self._gate, self._listen, bind(self._listen), balancer, self._spec.supervisor_descriptors
         )
         keeping: list[asyncio.Task[None]] = []
         watching = asyncio.create_task(self._watch())
-        asking = asyncio.create_task(stop.wait())
+        stop_requested = asyncio.create_task(stop.wait())
         try:
-            keeping.append(await self._first(asking))
-            keeping += [asyncio.create_task(self._keep(number)) for number in range(2, self._crew.count + 1)]
-            if not asking.done():
-                self._open(self._reception)
+            keeping.append(await self._first(stop_requested))
+            keeping += [asyncio.create_task(self._keep(number)) for number in range(2, self._spec.count + 1)]
+            if not stop_requested.done():
+                self._open(self._acceptor)
                 opened()
-                await self._until_all_are_ready(asking)
+                await self._until_all_are_ready(stop_requested)
                 started()
-                await asking
+                await stop_requested
                 self.is_stopping = True
                 await self._linger(stop)
             self.is_stopping = True
@@ -142,8 +142,8 @@ class Supervisor:
             watching.cancel()
             await self._stop(stop, keeping)
         finally:
-            self._reception.close()
-            asking.cancel()
+            self._acceptor.close()
+            stop_requested.cancel()
             watching.cancel()
             await self._end(keeping)
             if self._users is not None:
@@ -151,7 +151,7 @@ class Supervisor:
                 self._users = None
         _log.info("server.stopped")
 
-    async def _first(self, asking: asyncio.Task[None]) -> asyncio.Task[None]:
+    async def _first(self, stop_requested: asyncio.Task[None]) -> asyncio.Task[None]:
         """Start the first worker and wait until it is ready; return the task that keeps it running.
 
         Raises WorkersFailed: if it ends before it is ready.
@@ -162,15 +162,15 @@ class Supervisor:
         except (OSError, MemoryError) as error:
             raise CannotStartWorker.because(error) from error
         ended = asyncio.create_task(worker.ended())
-        while not (worker.ready or ended.done() or asking.done()):
-            await self._change_or({ended, asking})
+        while not (worker.ready or ended.done() or stop_requested.done()):
+            await self._change_or({ended, stop_requested})
         if ended.done() and not worker.ready:
             raise WorkersFailed(ended.result())
         return asyncio.create_task(self._keep(1, worker, ended))
 
     async def _watch(self) -> None:
-        if self._crew.patience is not None:
-            await watch(self._workers, self._crew.patience)
+        if self._spec.heartbeat is not None:
+            await watch(self._workers, self._spec.heartbeat)
 
     async def _linger(self, stop: ShutdownRequests) -> None:
         """Keep serving until load balancers have had time to send new connections elsewhere."""
@@ -178,14 +178,14 @@ class Supervisor:
             _log.info("server.draining", delay_seconds=self._delay_seconds)
             await stop.linger(self._delay_seconds)
 
-    def _open(self, reception: Acceptor) -> None:
-        reception.open()
+    def _open(self, acceptor: Acceptor) -> None:
+        acceptor.open()
         self.is_open = True
-        _log.info("server.listening", host=self._listen.host or "*", port=reception.port)
+        _log.info("server.listening", host=self._listen.host or "*", port=acceptor.port)
 
-    async def _until_all_are_ready(self, asking: asyncio.Task[None]) -> None:
-        while not asking.done() and self.workers_ready < self._crew.count:
-            await self._change_or({asking})
+    async def _until_all_are_ready(self, stop_requested: asyncio.Task[None]) -> None:
+        while not stop_requested.done() and self.workers_ready < self._spec.count:
+            await self._change_or({stop_requested})
 
     async def _change_or(self, others: set[asyncio.Task[Any]]) -> None:
         """Wait until a worker's state has changed, or one of the other tasks is done."""
@@ -199,14 +199,14 @@ class Supervisor:
 
     def _on_change(self) -> None:
         self._changed.set()
-        if self._reception is not None:
-            self._reception.resume()
+        if self._acceptor is not None:
+            self._acceptor.resume()
 
     async def _started(self, number: int) -> WorkerProcess:
         worker = self._workers[number] = WorkerProcess(number, self._on_change)
-        await worker.start(self._crew.start)
+        await worker.start(self._spec.start)
         if self._users is not None:
-            worker.hand_users(self._users)
+            worker.send_users(self._users)
         _log.info("worker.started", worker=number, pid=worker.pid)
         return worker
 
@@ -216,18 +216,18 @@ class Supervisor:
         """Run a worker, and replace it each time it ends."""
         loop = asyncio.get_running_loop()
         failures = 1
-        while not self._stop_asked.is_set():
+        while not self._stopping.is_set():
             began = loop.time()
             try:
                 worker = worker or await self._started(number)
-                if self._stop_asked.is_set():
+                if self._stopping.is_set():
                     worker.stop()
                 status: int | str = await (ended or self._until_ended(worker))
             except (OSError, MemoryError, RuntimeError) as error:  # the system has no process or thread left
                 status = str(error) or type(error).__name__
-            if self._stop_asked.is_set():
+            if self._stopping.is_set():
                 return
-            self._crew.gone(number)
+            self._spec.gone(number)
             healthy = loop.time() - began >= _HEALTHY_SECONDS
             failures = 1 if healthy else failures + 1
             delay = _BACKOFF.delay(failures)
@@ -251,9 +251,9 @@ class Supervisor:
 
     async def _stop(self, stop: ShutdownRequests, keeping: Sequence[asyncio.Task[None]]) -> None:
         """Have every worker finish within its time limits."""
-        self._stop_asked.set()
-        if self._reception is not None:
-            self._reception.close()
+        self._stopping.set()
+        if self._acceptor is not None:
+            self._acceptor.close()
         for worker in self._workers.values():
             worker.stop()
         ending = asyncio.create_task(self._all_end())
@@ -269,7 +269,7 @@ class Supervisor:
 
     async def _end(self, keeping: Sequence[asyncio.Task[None]]) -> None:
         """Kill all workers that remain."""
-        self._stop_asked.set()
+        self._stopping.set()
         for task in keeping:
             task.cancel()
         await asyncio.gather(*keeping, return_exceptions=True)

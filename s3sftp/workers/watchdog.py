@@ -13,34 +13,34 @@ from s3sftp.workers.worker_process import WorkerProcess
 _log = get_logger("s3sftp.workers")
 
 
-async def watch(workers: Mapping[int, WorkerProcess], patience: HeartbeatPolicy) -> NoReturn:
+async def watch(workers: Mapping[int, WorkerProcess], policy: HeartbeatPolicy) -> NoReturn:
     """Ping every ready worker at an interval, and kill those that do not answer; runs until cancelled.
 
-    `workers` is a live view. Cancel this before workers are told to stop: then each has its time to finish.
+    `workers` is a live view. Cancel this before workers are asked to stop: then each has its time to finish.
     """
     while True:
         # if this process is suspended, one interval becomes longer; no beats accumulate
-        await asyncio.sleep(patience.interval_seconds)
+        await asyncio.sleep(policy.interval_seconds)
         for worker in workers.values():
             if worker.ready:
-                worker.beat()
-                _act(worker, patience)
+                worker.ping()
+                _act(worker, policy)
 
 
-def _act(worker: WorkerProcess, patience: HeartbeatPolicy) -> None:
+def _act(worker: WorkerProcess, policy: HeartbeatPolicy) -> None:
     log = _log.bind(
-        worker=worker.number, pid=worker.pid, silent_seconds=patience.silent_seconds(worker.pulse)
+        worker=worker.number, pid=worker.pid, silent_seconds=policy.silent_seconds(worker.heartbeat)
     )
-    match patience.step(worker.pulse):
+    match policy.step(worker.heartbeat):
         case HeartbeatAction.LEAVE_OUT:
             log.warning("worker.unresponsive", detail="it gets no new connections until it answers")
-        case HeartbeatAction.ASK_WHY:
+        case HeartbeatAction.DUMP_TASKS:
             log.error(
                 "worker.hung",
                 detail="it has been asked to write what it waits for to standard error, and will be killed",
-                kill_seconds=round(patience.interval_seconds, 1),
+                kill_seconds=round(policy.interval_seconds, 1),
             )
-            worker.ask_why()
+            worker.dump_tasks()
         case HeartbeatAction.KILL:
             log.error("worker.killed", reason="it did not answer for server.worker_timeout")
             worker.kill()

@@ -31,168 +31,170 @@ class WorkerGate:
     def __init__(self, end: socket.socket, stop: ShutdownRequests) -> None:
         """Must be made on the event loop; messages from the supervisor are handled from then on."""
         self._stop = stop
-        self._intake: SocketAdopter[RemoteAdmittedConnection] = SocketAdopter()
-        self._guests: dict[int, RemoteAdmittedConnection] = {}
+        self._adopter: SocketAdopter[RemoteAdmittedConnection] = SocketAdopter()
+        self._connections: dict[int, RemoteAdmittedConnection] = {}
         self._losses = LogThrottle()
-        self.look: Callable[[], Awaitable[str]] | None = None
+        self.probe_storage: Callable[[], Awaitable[str]] | None = None
         """Probes the storage; returns its problem, or an empty text."""
-        self._looking: asyncio.Task[None] | None = None
-        self.on_users: Callable[[int], None] = os.close
+        self._probing: asyncio.Task[None] | None = None
+        self.apply_users: Callable[[int], None] = os.close
         """Takes the file that describes how users have changed, and closes it."""
-        self._link = IpcConnection(end, self._received, self._supervisor_gone)
+        self._ipc = IpcConnection(end, self._received, self._supervisor_gone)
 
     @property
-    def door(self) -> WorkerGate:
+    def gate(self) -> WorkerGate:
         return self
 
     def arrive(self, conn: Any, expel: Disconnect) -> RemoteAdmittedConnection | None:
-        guest = self._intake.claim(conn)
-        if guest is None or guest.number not in self._guests:
+        admitted = self._adopter.claim(conn)
+        if admitted is None or admitted.connection_id not in self._connections:
             return None
-        guest.expel = expel
-        return guest
+        admitted.expel = expel
+        return admitted
 
-    async def create_server(self, factory: Callable[[str, int], Any], host: str, port: int) -> _Handing:
-        self._intake.factory = factory
-        return _Handing(self)
+    async def create_server(
+        self, factory: Callable[[str, int], Any], host: str, port: int
+    ) -> _ListeningServer:
+        self._adopter.factory = factory
+        return _ListeningServer(self)
 
     def ready(self) -> None:
         """Report to the supervisor that this worker accepts connections."""
-        self._link.send(messages.WorkerReady())
+        self._ipc.send(messages.WorkerReady())
 
-    def stop_taking(self) -> None:
+    def stop_adopting(self) -> None:
         """Close connections that still arrive instead of serving them."""
-        self._intake.factory = None
+        self._adopter.factory = None
 
     def close(self) -> None:
         """Close the IPC connection."""
-        if self._looking is not None:
-            self._looking.cancel()
-        self._link.close()
+        if self._probing is not None:
+            self._probing.cancel()
+        self._ipc.close()
 
     def send(self, message: messages.IpcMessage) -> None:
-        self._link.send(message)
+        self._ipc.send(message)
 
-    def forget(self, guest: int) -> None:
+    def forget(self, connection_id: int) -> None:
         """Forget a connection that has closed."""
-        if self._guests.pop(guest, None) is not None:
-            self._link.send(messages.ConnectionClosed(guest))
+        if self._connections.pop(connection_id, None) is not None:
+            self._ipc.send(messages.ConnectionClosed(connection_id))
 
     def _received(self, message: messages.IpcMessage, descriptor: int | None) -> None:
         match message:
-            case messages.ServeConnection(number, address, port, proxy, is_proxys_own):
-                self._serve(number, Peer(address, port, proxy, is_proxys_own), descriptor)
+            case messages.ServeConnection(connection_id, address, port, proxy, is_proxys_own):
+                self._serve(connection_id, Peer(address, port, proxy, is_proxys_own), descriptor)
                 return
-            case messages.LoginAnswer(number, refusal) if number in self._guests:
-                self._guests[number].counted(Refusal(refusal) if refusal else None)
-            case messages.FailureAnswer(number, banned) if number in self._guests:
-                self._guests[number].judged(banned)
-            case messages.DisconnectClient(number, reason) if number in self._guests:
-                self._guests[number].expel(reason)
+            case messages.LoginAnswer(connection_id, refusal) if connection_id in self._connections:
+                self._connections[connection_id].login_counted(Refusal(refusal) if refusal else None)
+            case messages.FailureAnswer(connection_id, banned) if connection_id in self._connections:
+                self._connections[connection_id].failure_counted(banned)
+            case messages.DisconnectClient(connection_id, reason) if connection_id in self._connections:
+                self._connections[connection_id].expel(reason)
             case messages.UsersChanged():
-                self._take_users(descriptor)
+                self._receive_users(descriptor)
                 return
             case messages.StopWorker():
                 self._stop.ask()
             case messages.Ping():
-                self._link.send(messages.Pong())
-            case messages.ProbeStorage() if self.look is not None:
-                self._looking = asyncio.create_task(self._tell_of_storage(self.look))
+                self._ipc.send(messages.Pong())
+            case messages.ProbeStorage() if self.probe_storage is not None:
+                self._probing = asyncio.create_task(self._report_storage(self.probe_storage))
         if descriptor is not None:
             os.close(descriptor)
 
-    def _serve(self, number: int, peer: Peer, descriptor: int | None) -> None:
-        guest = self._guests[number] = RemoteAdmittedConnection(self, number, peer)
+    def _serve(self, connection_id: int, peer: Peer, descriptor: int | None) -> None:
+        admitted = self._connections[connection_id] = RemoteAdmittedConnection(self, connection_id, peer)
         if descriptor is None:
-            untold = self._losses.tell("lost", asyncio.get_running_loop().time())
-            if untold is not None:
+            suppressed = self._losses.allow("lost", asyncio.get_running_loop().time())
+            if suppressed is not None:
                 _log.error(
-                    "connection.takeover_failed", error="no file descriptor is left", suppressed=untold
+                    "connection.takeover_failed", error="no file descriptor is left", suppressed=suppressed
                 )
-            guest.leave()
+            admitted.leave()
         else:
-            self._intake.hand_in(socket.socket(fileno=descriptor), guest)
+            self._adopter.adopt(socket.socket(fileno=descriptor), admitted)
 
-    async def _tell_of_storage(self, look: Callable[[], Awaitable[str]]) -> None:
-        self._link.send(messages.StorageProbed(await look()))
+    async def _report_storage(self, probe: Callable[[], Awaitable[str]]) -> None:
+        self._ipc.send(messages.StorageProbed(await probe()))
 
-    def _take_users(self, descriptor: int | None) -> None:
+    def _receive_users(self, descriptor: int | None) -> None:
         if descriptor is None:
             _log.error("users.takeover_failed", error="no file descriptor is left")
-            self._link.send(messages.UsersLost())
+            self._ipc.send(messages.UsersLost())
         else:
-            self.on_users(descriptor)
+            self.apply_users(descriptor)
 
     def _supervisor_gone(self) -> None:
         _log.error("supervisor.lost")
-        for guest in list(self._guests.values()):
-            guest.lose_door()
+        for admitted in list(self._connections.values()):
+            admitted.lose_supervisor()
         self._stop.ask()
 
 
 class RemoteAdmittedConnection:
     """A connection that the supervisor counts."""
 
-    def __init__(self, post: WorkerGate, number: int, peer: Peer) -> None:
-        self.number = number
+    def __init__(self, gate: WorkerGate, connection_id: int, peer: Peer) -> None:
+        self.connection_id = connection_id
         self.peer = peer
-        self._post = post
+        self._gate = gate
         self._login: asyncio.Future[Refusal | None] | None = None
-        self._judgements: deque[asyncio.Future[bool]] = deque()
+        self._ban_answers: deque[asyncio.Future[bool]] = deque()
         self._lost = False
         self.expel: Disconnect = lambda _reason: self.leave()
 
-    def greeted(self) -> None:
+    def version_received(self) -> None:
         if not self._lost:
-            self._post.send(messages.VersionReceived(self.number))
+            self._gate.send(messages.VersionReceived(self.connection_id))
 
     def log_in(self, user: str) -> asyncio.Future[Refusal | None]:
         self._login = asyncio.get_running_loop().create_future()
         if self._lost:
             self._login.set_result(_GONE)
         else:
-            self._post.send(messages.LoggedIn(self.number, user))
+            self._gate.send(messages.LoggedIn(self.connection_id, user))
         return self._login
 
     def failed(self) -> asyncio.Future[bool]:
-        judgement: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        answer: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         if self._lost:
-            judgement.set_result(True)
+            answer.set_result(True)
         else:
-            self._judgements.append(judgement)
-            self._post.send(messages.LoginFailed(self.number))
-        return judgement
+            self._ban_answers.append(answer)
+            self._gate.send(messages.LoginFailed(self.connection_id))
+        return answer
 
     def leave(self) -> None:
-        self._post.forget(self.number)
-        self.lose_door()
+        self._gate.forget(self.connection_id)
+        self.lose_supervisor()
 
-    def counted(self, refusal: Refusal | None) -> None:
+    def login_counted(self, refusal: Refusal | None) -> None:
         """Handle the answer to `log_in`."""
         if self._login is not None and not self._login.done():
             self._login.set_result(refusal)
 
-    def judged(self, banned: bool) -> None:
+    def failure_counted(self, banned: bool) -> None:
         """Handle the answer to the oldest `failed`."""
-        if self._judgements and not (judgement := self._judgements.popleft()).done():
-            judgement.set_result(banned)
+        if self._ban_answers and not (answer := self._ban_answers.popleft()).done():
+            answer.set_result(banned)
 
-    def lose_door(self) -> None:
+    def lose_supervisor(self) -> None:
         """No answer will come any more: refuse what is pending."""
         self._lost = True
-        self.counted(_GONE)
-        while self._judgements:
-            self.judged(True)
+        self.login_counted(_GONE)
+        while self._ban_answers:
+            self.failure_counted(True)
 
 
-class _Handing:
+class _ListeningServer:
     """What asyncssh uses as the listening server."""
 
-    def __init__(self, post: WorkerGate) -> None:
-        self._post = post
+    def __init__(self, gate: WorkerGate) -> None:
+        self._gate = gate
 
     def close(self) -> None:
-        self._post.stop_taking()
+        self._gate.stop_adopting()
 
     async def wait_closed(self) -> None:
         return

@@ -28,14 +28,14 @@ class WorkerProcess:
 
     def __init__(self, number: int, changed: Callable[[], None]) -> None:
         self.number = number
-        self.guests: dict[int, LocalAdmittedConnection] = {}
+        self.connections: dict[int, LocalAdmittedConnection] = {}
         self.ready = False
-        self.pulse = Heartbeat()
+        self.heartbeat = Heartbeat()
         self._changed = changed
         """Called when the worker can take connections."""
-        self._link: IpcConnection | None = None
+        self._ipc: IpcConnection | None = None
         self._process: ChildProcess | None = None
-        self._look: asyncio.Future[str] | None = None
+        self._probe: asyncio.Future[str] | None = None
         """Resolves with the answer of the storage probe."""
         self.hung_up = asyncio.Event()
         self._users: int | None = None
@@ -51,7 +51,7 @@ class WorkerProcess:
     @property
     def can_serve(self) -> bool:
         """Whether a connection can be handed to it now."""
-        return self.ready and not self.pulse.missed and self._link is not None and not self._link.blocked
+        return self.ready and not self.heartbeat.missed and self._ipc is not None and not self._ipc.blocked
 
     async def start(self, start: Start) -> None:
         """Start the process.
@@ -66,7 +66,7 @@ class WorkerProcess:
             raise
         finally:
             its.close()
-        self._link = IpcConnection(mine, self._received, self._hang_up)
+        self._ipc = IpcConnection(mine, self._received, self._hang_up)
 
     async def ended(self) -> int:
         """Wait for the process to end; return its exit status. All its connections have been counted out by
@@ -77,16 +77,16 @@ class WorkerProcess:
         self._hang_up()
         return status
 
-    def serve(self, number: int, guest: LocalAdmittedConnection, sock: socket.socket) -> None:
+    def serve(self, number: int, admitted: LocalAdmittedConnection, sock: socket.socket) -> None:
         """Hand a connection over."""
-        self.guests[number] = guest
-        self._send(messages.ServeConnection(number, *astuple(guest.peer)), sock)
+        self.connections[number] = admitted
+        self._send(messages.ServeConnection(number, *astuple(admitted.peer)), sock)
 
     def expel(self, number: int) -> Disconnect:
         """A function that closes one of the worker's connections."""
         return lambda reason: self._send(messages.DisconnectClient(number, reason))
 
-    def hand_users(self, users: int) -> None:
+    def send_users(self, users: int) -> None:
         """Send a file that describes how users have changed. The caller keeps it open until it hands over
         another one."""
         self._users = users
@@ -110,23 +110,23 @@ class WorkerProcess:
         """Ask the worker to finish; the second time, to abort what runs."""
         self._send(messages.StopWorker())
 
-    def beat(self) -> None:
+    def ping(self) -> None:
         """An interval has passed: send a ping, unless one is unanswered."""
-        if not self.pulse.asked:
+        if not self.heartbeat.asked:
             self._send(messages.Ping())
-        self.pulse = self.pulse.beat()
+        self.heartbeat = self.heartbeat.beat()
 
-    def look(self) -> asyncio.Future[str]:
+    def probe_storage(self) -> asyncio.Future[str]:
         """Have the worker probe the storage; the result is the storage's problem, or an empty text.
 
         The future is cancelled if the worker ends before it has answered. At most one probe is under way.
         """
-        if self._look is None or self._look.done():
-            self._look = asyncio.get_running_loop().create_future()
+        if self._probe is None or self._probe.done():
+            self._probe = asyncio.get_running_loop().create_future()
             self._send(messages.ProbeStorage())
-        return self._look
+        return self._probe
 
-    def ask_why(self) -> None:
+    def dump_tasks(self) -> None:
         """Have the worker dump its tasks."""
         self._signal(signal.SIGUSR1)
 
@@ -139,8 +139,8 @@ class WorkerProcess:
             self._process.send_signal(number)
 
     def _send(self, message: messages.IpcMessage, carried: Transferable | None = None) -> None:
-        if self._link is not None:
-            self._link.send(message, carried)
+        if self._ipc is not None:
+            self._ipc.send(message, carried)
         elif carried is not None:
             carried.close()
 
@@ -152,33 +152,33 @@ class WorkerProcess:
                 self._changed()
             case messages.Pong():
                 self._answered()
-            case messages.StorageProbed(trouble) if self._look is not None and not self._look.done():
-                self._look.set_result(trouble)
+            case messages.StorageProbed(problem) if self._probe is not None and not self._probe.done():
+                self._probe.set_result(problem)
             case messages.UsersLost():
                 self._send_users_again()
-            case messages.VersionReceived(number) if number in self.guests:
-                self.guests[number].greeted()
-            case messages.LoggedIn(number, user) if number in self.guests:
-                refusal = self.guests[number].log_in(user).result()
+            case messages.VersionReceived(number) if number in self.connections:
+                self.connections[number].version_received()
+            case messages.LoggedIn(number, user) if number in self.connections:
+                refusal = self.connections[number].log_in(user).result()
                 self._send(messages.LoginAnswer(number, refusal.reason if refusal else ""))
-            case messages.LoginFailed(number) if number in self.guests:
-                self._send(messages.FailureAnswer(number, self.guests[number].failed().result()))
-            case messages.ConnectionClosed(number) if number in self.guests:
-                self.guests.pop(number).leave()
+            case messages.LoginFailed(number) if number in self.connections:
+                self._send(messages.FailureAnswer(number, self.connections[number].failed().result()))
+            case messages.ConnectionClosed(number) if number in self.connections:
+                self.connections.pop(number).leave()
 
     def _answered(self) -> None:
-        before, self.pulse = self.pulse, Heartbeat()
+        before, self.heartbeat = self.heartbeat, Heartbeat()
         if before.missed:
             _log.info("worker.recovered", worker=self.number)
             self._changed()
 
     def _hang_up(self) -> None:
         self.ready = False
-        if self._look is not None:
-            self._look.cancel()
-        if self._link is not None:
-            self._link.close()
-        for guest in self.guests.values():
-            guest.leave()
-        self.guests.clear()
+        if self._probe is not None:
+            self._probe.cancel()
+        if self._ipc is not None:
+            self._ipc.close()
+        for admitted in self.connections.values():
+            admitted.leave()
+        self.connections.clear()
         self.hung_up.set()

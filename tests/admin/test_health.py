@@ -89,7 +89,7 @@ def test_workers_that_are_never_replaced_for_being_silent_are_not_judged() -> No
 def test_nobody_is_blamed_for_the_time_in_which_nobody_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = [0.0]
     monkeypatch.setattr(health, "monotonic", lambda: clock[0])
-    workers = {1: SimpleNamespace(number=1, ready=True, pulse=Heartbeat())}
+    workers = {1: SimpleNamespace(number=1, ready=True, heartbeat=Heartbeat())}
     supervisor = SimpleNamespace(workers=workers, is_open=True, is_stopping=False)
     asked = SupervisorHealth(ServerOptions(), supervisor, SharedCounters.alone(SHARED_ROWS))  # type: ignore[arg-type]
     assert asked.facts().unserved_seconds == 0

@@ -19,7 +19,7 @@ FRESH = 0.4
 @pytest.fixture(autouse=True)
 def _short(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "FRESH_SECONDS", FRESH)
-    monkeypatch.setattr(module, "LOOK_SECONDS", 0.4)
+    monkeypatch.setattr(module, "PROBE_SECONDS", 0.4)
     monkeypatch.setattr(module, "_ASKED_SECONDS", 1.0)
     monkeypatch.setattr(module, "_NOBODY_SECONDS", 0.05)
 
@@ -32,7 +32,7 @@ class Storage:
         self.looks: list[float] = []
         self.success = -math.inf
 
-    async def look(self) -> str | None:
+    async def probe(self) -> str | None:
         if self.says is not None:
             self.looks.append(monotonic())
         return self.says
@@ -41,7 +41,7 @@ class Storage:
 @asynccontextmanager
 async def checked() -> AsyncIterator[tuple[Storage, StorageCheck]]:
     storage = Storage()
-    check = StorageCheck(storage.look, lambda: storage.success)
+    check = StorageCheck(storage.probe, lambda: storage.success)
     try:
         yield storage, check
     finally:
@@ -50,16 +50,16 @@ async def checked() -> AsyncIterator[tuple[Storage, StorageCheck]]:
 
 async def until_it_says(check: StorageCheck, wanted: str) -> None:
     async with asyncio.timeout(10):
-        while await check.trouble() != wanted:
+        while await check.problem() != wanted:
             await asyncio.sleep(0.02)
 
 
 async def test_the_first_question_waits_for_a_look_and_those_after_it_do_not() -> None:
     async with checked() as (storage, check):
         storage.says = "down"
-        assert await check.trouble() == "down"
+        assert await check.problem() == "down"
         storage.says = ""
-        assert await check.trouble() == "down"
+        assert await check.problem() == "down"
         assert len(storage.looks) == 1
 
 
@@ -67,7 +67,7 @@ async def test_questions_however_many_make_one_look_an_interval() -> None:
     async with checked() as (storage, check):
         began = monotonic()
         while monotonic() - began < 3 * FRESH:
-            await asyncio.gather(*(check.trouble() for _ in range(10)))
+            await asyncio.gather(*(check.problem() for _ in range(10)))
             await asyncio.sleep(0.01)
         gaps = [after - before for before, after in zip(storage.looks, storage.looks[1:], strict=False)]
         assert storage.looks
@@ -80,14 +80,14 @@ async def test_nothing_is_asked_for_it_while_requests_succeed() -> None:
         began = monotonic()
         while monotonic() - began < 3 * FRESH:
             storage.success = monotonic()
-            assert await check.trouble() == ""
+            assert await check.problem() == ""
             await asyncio.sleep(0.01)
         assert storage.looks == []
 
 
 async def test_a_storage_that_goes_and_comes_back_is_noticed() -> None:
     async with checked() as (storage, check):
-        assert await check.trouble() == ""
+        assert await check.problem() == ""
         storage.says = "down"
         await until_it_says(check, "down")
         storage.says = ""
@@ -97,28 +97,28 @@ async def test_a_storage_that_goes_and_comes_back_is_noticed() -> None:
 async def test_a_request_that_succeeds_proves_more_than_an_earlier_look() -> None:
     async with checked() as (storage, check):
         storage.says = "down"
-        assert await check.trouble() == "down"
+        assert await check.problem() == "down"
         storage.success = monotonic()
-        assert await check.trouble() == ""
+        assert await check.problem() == ""
 
 
 async def test_nobody_who_could_look_is_not_the_storages_fault() -> None:
     async with checked() as (storage, check):
-        assert await check.trouble() == ""
+        assert await check.problem() == ""
         storage.says = None
         await asyncio.sleep(2 * FRESH)
-        asking = asyncio.create_task(check.trouble())
+        checking = asyncio.create_task(check.problem())
         await asyncio.sleep(0.1)
         storage.says = "down"
-        assert await asking in ("", "down")
+        assert await checking in ("", "down")
         await until_it_says(check, "down")
 
 
 async def test_it_ends_looking_when_nobody_asks() -> None:
     async with checked() as (storage, check):
-        await check.trouble()
+        await check.problem()
         await asyncio.sleep(1.5)
         looks = len(storage.looks)
         await asyncio.sleep(1.0)
         assert len(storage.looks) == looks
-        assert await check.trouble() == ""
+        assert await check.problem() == ""

@@ -56,7 +56,7 @@ async def test_one_that_says_itself_that_it_is_not_ready_is_believed() -> None:
 
 
 async def test_one_that_never_answers_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(health, "LOOK_SECONDS", 0.1)
+    monkeypatch.setattr(health, "PROBE_SECONDS", 0.1)
     assert "storage acme: no answer in 0.1 s" in await said_of(Misbehaving(None))
 
 

@@ -9,7 +9,8 @@ from typing import ClassVar
 
 import pytest
 
-from s3sftp.backends.local import syscalls, uncommitted_file
+from s3sftp.backends.local import syscalls
+from s3sftp.backends.local.tree import DirectoryTree
 from s3sftp.testing import BackendPromises, Subject
 from tests.backends.local.containment_tree import lacks
 from tests.backends.storages import on_local
@@ -31,7 +32,7 @@ class TestContainedByTheKernel(BackendPromises):
                 patch.setattr(syscalls, "openat2", lacks(errno.ENOSYS))
                 patch.setattr(syscalls, "rename_exclusive", lacks(errno.EINVAL))
             if not self.has_unnamed_files:
-                patch.setattr(uncommitted_file, "open_unnamed", lambda directory: None)
+                patch.setattr(DirectoryTree, "open_unnamed", staticmethod(lambda directory: None))
             async with on_local(self.root.mktemp("local"), **self.options) as subject:
                 yield subject
 

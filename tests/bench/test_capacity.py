@@ -25,11 +25,11 @@ from bench.capacity.requirements import (
 )
 from bench.records import Results, Sample, load
 from bench.sizes import FULL
+from s3sftp.app import worker_options
 from s3sftp.backends.s3.options import S3Options
 from s3sftp.fs.options import FileOptions
 from s3sftp.ssh.options import SshOptions
-from s3sftp.telemetry.prices import dollars
-from s3sftp.workers import cpu_count
+from s3sftp.telemetry.costs import dollars
 from tests.limits.operations import OPERATIONS
 from tests.limits.operations import RANGE_BYTES as TABLE_RANGE_BYTES
 from tests.support.server import PART_BYTES as TABLE_PART_BYTES
@@ -86,7 +86,7 @@ def test_the_model_assumes_the_defaults_of_the_server() -> None:
     assert FileOptions.model_fields["range_bytes"].default == s3.RANGE_BYTES
     assert FileOptions.model_fields["buffer_bytes"].default == Machine().buffer_bytes
     assert SshOptions.model_fields["max_connections"].default == MAX_CONNECTIONS
-    assert cpu_count.MIN_BUFFER_BYTES == WORKER_BUFFER_BYTES
+    assert worker_options.MIN_BUFFER_BYTES == WORKER_BUFFER_BYTES
     assert FULL.file == SMALL_BYTES
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.measure.tree import cpu_seconds, peak_resident_bytes, tree
+from bench.meter import cpu_seconds, peak_resident_bytes, tree
 from bench.peers import PEERS
 from bench.runner import plan
 from bench.sizes import FULL, QUICK, amount, changed

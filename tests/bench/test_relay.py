@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from bench.relay.connection import Shape, body_length
+from bench.relay.flow import TokenBucket
 from bench.relay.remote import Relay
-from bench.relay.token_bucket import TokenBucket
 from testbed.s3_store import Store
 from tests.support.client_workspace import content
 
@@ -96,7 +96,7 @@ def test_a_bucket_lets_through_no_more_than_its_rate_and_a_burst() -> None:
     passed, now = 0, 0.0
     while now < 10:
         amount = bucket.allowance(now, 1 << 20)
-        bucket.take(amount)
+        bucket.spend(amount)
         passed += amount
         now += bucket.wait()
     assert 0.9 * 10_000 <= passed <= 10_000 + 100
@@ -104,7 +104,7 @@ def test_a_bucket_lets_through_no_more_than_its_rate_and_a_burst() -> None:
 
 def test_no_rate_is_no_limit() -> None:
     bucket = TokenBucket(0, 100, now=0.0)
-    bucket.take(1 << 40)
+    bucket.spend(1 << 40)
     assert bucket.allowance(0.0, 1 << 20) == 1 << 20
 
 

@@ -13,7 +13,7 @@ from bench.report.goals import Goal, Point, goals, goals_table
 from bench.report.page import page
 from bench.report.plots import drawn
 from bench.report.tables import ratios, work_table
-from s3sftp.telemetry.prices import dollars
+from s3sftp.telemetry.costs import dollars
 
 GIB = 1 << 30
 ROOT = Path(__file__).parents[2]

@@ -15,11 +15,11 @@ from hypothesis import strategies as st
 
 from s3sftp.errors import ConfigurationError
 from s3sftp.telemetry import get_logger
-from s3sftp.telemetry.escape import MAX_CHARS, printable
 from s3sftp.telemetry.log_setup import configure_logging
 from s3sftp.telemetry.log_throttle import LogThrottle
+from s3sftp.telemetry.logs import MAX_CHARS, printable
 from s3sftp.telemetry.options import LogOptions
-from s3sftp.telemetry.otel_tracing import configure_tracing
+from s3sftp.telemetry.otel import configure_tracing
 from tests.cli.command_process import batch, serving_from_memory, sftp_command
 from tests.support.logs import logging_restored
 
@@ -95,9 +95,9 @@ def test_events_below_the_level_are_not_written() -> None:
 
 
 def test_equal_events_are_told_once_in_a_while_with_how_many_were_not() -> None:
-    sparse = LogThrottle(interval=1.0)
-    assert [sparse.tell("a", now) for now in (0, 0.1, 0.2, 1.0, 1.1)] == [0, None, None, 2, None]
-    assert sparse.tell("b", 0.1) == 0
+    throttle = LogThrottle(interval=1.0)
+    assert [throttle.allow("a", now) for now in (0, 0.1, 0.2, 1.0, 1.1)] == [0, None, None, 2, None]
+    assert throttle.allow("b", 0.1) == 0
 
 
 @pytest.mark.parametrize(

@@ -90,10 +90,10 @@ async def test_a_session_that_is_refused_thousands_leaves_few_lines_and_their_nu
         await until(server, "session.ended")
         told = server.events("request.refused")
         assert 20 <= len(told) <= 25
-        untold = sum(
+        suppressed = sum(
             line.get("suppressed", 0) for line in (*told, *server.events("request.refusals_suppressed"))
         )
-        assert len(told) + untold == 1000
+        assert len(told) + suppressed == 1000
 
 
 def test_failures_of_the_storage_are_warnings_and_those_of_files_are_left_to_their_transfer() -> None:
@@ -107,7 +107,7 @@ def test_failures_of_the_storage_are_warnings_and_those_of_files_are_left_to_the
 
 def test_so_many_are_told_at_once_and_then_one_in_each_interval() -> None:
     allowance = BurstAllowance(2, 10.0)
-    assert [allowance.take(now) for now in (0, 0, 1, 5, 12, 13, 60, 60, 60)] == [
+    assert [allowance.allow(now) for now in (0, 0, 1, 5, 12, 13, 60, 60, 60)] == [
         *(0, 0, None, None, 2, None, 1, 0, None)
     ]
-    assert allowance.untold == 1
+    assert allowance.suppressed == 1

@@ -48,14 +48,14 @@ class Unread:
         """Read until something is told."""
 
         def read() -> dict[str, Any]:
-            while not (found := self.told(event)):
+            while not (found := self.logged(event)):
                 self.text += os.read(self._reading, 1 << 16) or pytest.fail(f"{event}: never told")
             return found[-1]
 
         async with asyncio.timeout(timeout):
             return await asyncio.to_thread(read)
 
-    def told(self, event: str) -> list[dict[str, Any]]:
+    def logged(self, event: str) -> list[dict[str, Any]]:
         return [told for told in self.events() if told["event"] == event]
 
     def events(self) -> list[dict[str, Any]]:
@@ -83,7 +83,7 @@ async def unread(
     running = Unread(Server(tmp_path / "server", seaweed, bucket, options))
     try:
         await running.until("server.started")
-        running.server.port = running.told("server.listening")[-1]["port"]
+        running.server.port = running.logged("server.listening")[-1]["port"]
         yield running
     finally:
         running.close()

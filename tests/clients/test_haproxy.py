@@ -11,9 +11,9 @@ from typing import Any
 import asyncssh
 import pytest
 
+from testbed.haproxy import Haproxy, Proxied
 from testbed.s3_store import Store, new_bucket_name
 from tests.support.commands import Result, installed, run
-from tests.support.haproxy import Haproxy, Proxied
 from tests.support.server import Server
 
 SOURCE = "127.0.0.7"
@@ -197,6 +197,7 @@ async def test_checks_of_haproxy_that_send_no_header_leave_one_line_at_most(
     """To a server that knows nothing of load balancers."""
     bucket = new_bucket_name()
     seaweed.make_bucket(bucket)
+    installed("haproxy")
     server = await Server(tmp_path / "server", seaweed, bucket).astart()
     haproxy = Haproxy(tmp_path, [Proxied("checked", f"127.0.0.1:{server.port} check inter 50ms")]).start()
     try:

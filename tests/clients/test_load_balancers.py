@@ -85,7 +85,7 @@ def test_every_value_and_line_that_the_page_names_is_there() -> None:
     page = PAGE.read_text("utf-8")
     sources = "".join(
         (Path(__file__).parents[2] / "s3sftp/ssh" / name).read_text("utf-8")
-        for name in ("trusted_proxies.py", "connection.py", "admission_gate.py")
+        for name in ("trusted_proxies.py", "silent_clients.py", "admission_gate.py")
     )
     table = page.partition("## What the log says when it is wrong")[2]
     lines = re.findall(

@@ -20,7 +20,7 @@ from tests.support.fault_proxy import FaultProxy
 from tests.support.faults import Answer
 from tests.support.s3_client import S3
 from tests.support.server import PART_BYTES, Groups, Server
-from tests.workers.worker_server import WorkerServer, crew
+from tests.workers.worker_server import WorkerServer, worker_server
 
 BOTH = pytest.mark.parametrize("store", ["seaweed", "moto"], indirect=True)
 MOTO = pytest.mark.parametrize("store", ["moto"], indirect=True)
@@ -31,13 +31,13 @@ Y2020 = 1577836800
 @pytest.fixture
 async def served(store: Store, bucket: str, tmp_path: Path) -> AsyncIterator[WorkerServer]:
     """Two workers on the store of the test, the second the one that has the next connection."""
-    async with crew(tmp_path, store, bucket, {"s3": {"cache_ttl": "0.5 s"}}) as running:
+    async with worker_server(tmp_path, store, bucket, {"s3": {"cache_ttl": "0.5 s"}}) as running:
         yield running
 
 
-async def sftps(crew: WorkerServer, stack: AsyncExitStack) -> list[asyncssh.SFTPClient]:
+async def sftps(workers: WorkerServer, stack: AsyncExitStack) -> list[asyncssh.SFTPClient]:
     """A session in each worker."""
-    clients = [await stack.enter_async_context(crew.client()) for _ in range(2)]
+    clients = [await stack.enter_async_context(workers.client()) for _ in range(2)]
     assert {await client.worker() for client in clients} == {1, 2}
     return [await client.sftp() for client in clients]
 
@@ -161,10 +161,12 @@ async def test_a_download_survives_late_times_and_permissions(
     options: Groups = {"s3": {"permissions": "keep", "cache_ttl": "0.5 s"}}
     data = os.urandom(4 * PART_BYTES)
     async with AsyncExitStack() as stack:
-        running = await stack.enter_async_context(crew(tmp_path / "one", store, bucket, options))
+        running = await stack.enter_async_context(worker_server(tmp_path / "one", store, bucket, options))
         reader, toucher = await sftps(running, stack)
         if where == "another replica":
-            replica = await stack.enter_async_context(crew(tmp_path / "other", store, bucket, options))
+            replica = await stack.enter_async_context(
+                worker_server(tmp_path / "other", store, bucket, options)
+            )
             toucher = (await sftps(replica, stack))[0]
         async with reader.open("f", "wb") as file:
             await file.write(data)

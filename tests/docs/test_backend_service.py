@@ -13,10 +13,9 @@ import pytest
 
 from s3sftp.backends.errno_map import error_from_posix_name
 from s3sftp.backends.service import wire
-from s3sftp.backends.service.callbacks import EVERYTHING
-from s3sftp.backends.service.handshake import MIN_FRAME_BYTES, ServerHello, ServiceHello
+from s3sftp.backends.service.framing import pack, unpack
+from s3sftp.backends.service.handshake import EVERYTHING, MIN_FRAME_BYTES, ServerHello, ServiceHello
 from s3sftp.backends.service.messages import MESSAGES, PIECE_BYTES, Message
-from s3sftp.backends.service.packing import pack, unpack
 from s3sftp.errors import StorageError
 
 PAGE = (Path(__file__).parents[2] / "docs" / "backend-service.md").read_text("utf-8")
@@ -41,8 +40,8 @@ def requests() -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize("request_", requests(), ids=lambda each: f"{each['id']}-{each['op']}")
 def test_a_request_of_the_page_is_what_is_sent(request_: dict[str, Any]) -> None:
-    message = wire.message_in(unpack(pack(request_)))
-    assert wire.request(request_["id"], message) == request_
+    message = wire.decode_request(unpack(pack(request_)))
+    assert wire.encode_request(request_["id"], message) == request_
 
 
 @pytest.mark.parametrize("answer", shown("service")[1:], ids=lambda each: each["id"])
@@ -50,17 +49,17 @@ def test_an_answer_of_the_page_is_understood(answer: dict[str, Any]) -> None:
     message = question(answer["id"])
     if "error" in answer:
         with pytest.raises(type(error_from_posix_name(answer["error"]))) as raised:
-            wire.value_in(answer, message)
+            wire.decode_answer(answer, message)
         assert isinstance(raised.value, StorageError)
         assert answer.get("text", raised.value.default_text) == str(raised.value)
         assert raised.value.detail == answer.get("detail")
     else:
-        understood = wire.answer(answer["id"], wire.value_in(answer, message))
+        understood = wire.encode_answer(answer["id"], wire.decode_answer(answer, message))
         assert understood == answer
 
 
 def question(number: int) -> Message:
-    return next(wire.message_in(each) for each in requests() if each["id"] == number)
+    return next(wire.decode_request(each) for each in requests() if each["id"] == number)
 
 
 def test_the_hellos_of_the_page_are_said() -> None:

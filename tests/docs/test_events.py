@@ -115,7 +115,7 @@ def test_an_event_that_another_page_names_is_one(page: str) -> None:
 def test_the_tests_ask_for_events_that_exist() -> None:
     """A test that an event is not logged would pass for ever under another name."""
     asked = re.compile(
-        r'\b(?:events|told|wait_event|count|until|until_told|of|named)\((?:\w+, )?"([^"]+)"'
+        r'\b(?:events|logged|wait_event|count|until|until_logged|of|named)\((?:\w+, )?"([^"]+)"'
         r'|\["event"\] [!=]= "([^"]+)"'
     )
     named = {

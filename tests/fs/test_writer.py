@@ -35,11 +35,11 @@ class Bench:
         )
         self.options = FileOptions.model_validate({"reorder_bytes": MIB, **options})
         self.budget = ByteBudget(self.options.buffer_bytes)
-        self.room = SpoolQuota(None, self.options.spool_bytes)
+        self.quota = SpoolQuota(None, self.options.spool_bytes)
 
     def open(self, mode: WriteMode, base: FileInfo | None = None) -> Writer:
         return Writer(
-            WriterResources(self.backend, self.options, self.budget, self.room), FILE, mode, ME, base
+            WriterResources(self.backend, self.options, self.budget, self.quota), FILE, mode, ME, base
         )
 
     @property
@@ -50,7 +50,7 @@ class Bench:
     def assert_nothing_left(self) -> None:
         assert self.backend.open_uploads == 0
         assert self.budget.used == 0
-        assert self.room.used == 0
+        assert self.quota.used == 0
 
 
 async def write(writer: Writer, offset: int, data: bytes) -> None:
@@ -443,7 +443,7 @@ async def test_an_upload_aborted_before_its_chunk_has_begun_leaves_nothing() -> 
 async def test_chunks_are_put_together_in_the_memory_of_those_that_are_stored() -> None:
     bench, held = held_bench(chunk_bytes=MIB, parallel_chunks=2)
     held.go.set()
-    tools = WriterResources(held, bench.options, bench.budget, bench.room)
+    tools = WriterResources(held, bench.options, bench.budget, bench.quota)
     writer, data = Writer(tools, FILE, TRUNC, ME, None), random.Random(3).randbytes(16 * MIB)
     await writer.begin()
     memory: set[int] = set()
@@ -460,7 +460,7 @@ async def test_chunks_are_put_together_in_the_memory_of_those_that_are_stored() 
 
 async def test_memory_of_an_aborted_upload_is_not_used_while_the_storage_still_reads_it() -> None:
     bench, held = held_bench(chunk_bytes=MIB, parallel_chunks=2)
-    tools = WriterResources(held, bench.options, bench.budget, bench.room)
+    tools = WriterResources(held, bench.options, bench.budget, bench.quota)
     other = Writer(tools, Place((b"other",)), TRUNC, ME, None)  # so that something may be kept
     await write(other, 0, bytes(200_000))
     await write(other, 200_000, bytes(200_000))

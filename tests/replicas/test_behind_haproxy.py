@@ -10,11 +10,11 @@ from pathlib import Path
 import asyncssh
 import pytest
 
+from testbed.haproxy import Haproxy, Proxied
 from testbed.s3_store import Store
 from tests.support.client_workspace import ClientWorkspace, content
 from tests.support.clients import Clients
 from tests.support.commands import installed
-from tests.support.haproxy import Haproxy, Proxied
 from tests.support.restic import restic
 from tests.support.s3_client import S3
 from tests.support.server import USER, Server
@@ -25,6 +25,7 @@ TREE = {"a": 0, "b": 1, "sub/c d": 100_000, "sub/deep/d": 6_000_000, "sub.x/ü":
 @pytest.fixture
 async def replicas(store: Store, bucket: str, tmp_path: Path) -> AsyncIterator[list[Server]]:
     """Two servers with one host key and one user. Clients of the first are sent to haproxy's port."""
+    installed("haproxy")
     one = Server(tmp_path / "one", store, bucket)
     public = asyncssh.read_private_key(one.key_file).export_public_key().decode().strip()
     same = {

@@ -52,7 +52,7 @@ class ListenerHarness:
     async def connect(
         self, user: str = "alice", password: str | None = PASSWORD, source: str = "127.0.0.1", **options: Any
     ) -> asyncssh.SSHClientConnection:
-        """Log in; by password unless told otherwise."""
+        """Log in; by password by default."""
         options = {"client_keys": None, "preferred_auth": "password", "known_hosts": None} | options
         return await asyncssh.connect(
             "127.0.0.1",
@@ -70,7 +70,7 @@ class ListenerHarness:
         """Connect without saying anything."""
         return await asyncio.open_connection("127.0.0.1", self.port, local_addr=(source, 0))
 
-    def told(self, event: str) -> list[Mapping[str, Any]]:
+    def logged(self, event: str) -> list[Mapping[str, Any]]:
         """The log events with this name so far."""
         return [entry for entry in self.events if entry["event"] == event]
 

@@ -24,8 +24,8 @@ WEAK = ("sha1", "md5", "cbc", "arcfour", "dss", "group1-", "-96", "3des", "gss",
 
 
 async def offered(**arguments: object) -> list[list[str]]:
-    async with listener_harness(**arguments) as house:  # type: ignore[arg-type]
-        reader, writer = await house.socket()
+    async with listener_harness(**arguments) as harness:  # type: ignore[arg-type]
+        reader, writer = await harness.socket()
         lists = kexinit_lists(await read_kexinit(reader, writer))
         writer.close()
         return lists
@@ -61,8 +61,8 @@ async def test_a_users_rsa_key_logs_in_with_sha2_and_not_with_sha1(algorithm: st
     pair.set_sig_algorithm(algorithm.encode())
     # the client insists, whatever the server has announced
     pair.sig_algorithms = (algorithm.encode(),)
-    async with listener_harness(users=users) as house:
-        login = house.connect(
+    async with listener_harness(users=users) as harness:
+        login = harness.connect(
             password=None, client_keys=[pair], preferred_auth="publickey", signature_algs=algorithm
         )
         if welcome:
@@ -95,9 +95,17 @@ def test_an_algorithm_that_cannot_be_offered_is_refused_at_start(option: str, na
 
 
 async def test_a_client_that_knows_only_old_algorithms_is_told_so(tmp_path: Path) -> None:
-    async with listener_harness() as house:
+    async with listener_harness() as harness:
         process = await asyncio.create_subprocess_exec(
-            *("ssh", "-F", "none", "-p", str(house.port), "-i", str(write_key(ALICES_KEY, tmp_path / "key"))),
+            *(
+                "ssh",
+                "-F",
+                "none",
+                "-p",
+                str(harness.port),
+                "-i",
+                str(write_key(ALICES_KEY, tmp_path / "key")),
+            ),
             *("-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-o", "BatchMode=yes"),
             *("-o", "KexAlgorithms=diffie-hellman-group14-sha1", "alice@127.0.0.1"),
             stderr=asyncio.subprocess.PIPE,
@@ -108,8 +116,8 @@ async def test_a_client_that_knows_only_old_algorithms_is_told_so(tmp_path: Path
 
 
 async def test_the_version_is_ours_to_choose() -> None:
-    async with listener_harness(ssh={"version": "files.example"}) as house:
-        reader, writer = await house.socket()
+    async with listener_harness(ssh={"version": "files.example"}) as harness:
+        reader, writer = await harness.socket()
         assert await reader.readline() == b"SSH-2.0-files.example\r\n"
         writer.close()
     with pytest.raises(ValidationError, match="version"):

@@ -25,9 +25,9 @@ from tests.ssh.listener_harness import (
 QUICK = {"login_grace": 1.0}
 
 
-async def good_login_seconds(house: ListenerHarness, source: str = "127.0.0.9") -> float:
+async def good_login_seconds(harness: ListenerHarness, source: str = "127.0.0.9") -> float:
     began = time.perf_counter()
-    (await house.connect(password=PASSWORD, source=source)).close()
+    (await harness.connect(password=PASSWORD, source=source)).close()
     return time.perf_counter() - began
 
 
@@ -41,8 +41,8 @@ async def greeted(reader: asyncio.StreamReader, seconds: float = 20) -> bool:
 
 
 async def test_of_one_source_so_many_are_served_before_login_and_more_wait_without_costing_more() -> None:
-    async with listener_harness(ssh={"max_unauthenticated_per_source": 10}) as house:
-        sockets = [await house.socket("127.0.0.2") for _ in range(12)]
+    async with listener_harness(ssh={"max_unauthenticated_per_source": 10}) as harness:
+        sockets = [await harness.socket("127.0.0.2") for _ in range(12)]
         greetings = [asyncio.create_task(greeted(reader, 600)) for reader, _ in sockets]
         async with asyncio.timeout(20):
             while sum(greeting.done() for greeting in greetings) < 10:
@@ -50,8 +50,8 @@ async def test_of_one_source_so_many_are_served_before_login_and_more_wait_witho
         await asyncio.sleep(0.5)  # time enough for more to be greeted
         answers = [greeting.done() and greeting.result() for greeting in greetings]
         assert answers.count(True) == 10
-        assert house.listener.connections == 10
-        assert await good_login_seconds(house) < 2
+        assert harness.listener.connections == 10
+        assert await good_login_seconds(harness) < 2
         reset(sockets[answers.index(True)][1])
         waiting = [greeting for greeting, served in zip(greetings, answers, strict=True) if not served]
         done, others = await asyncio.wait(waiting, timeout=20, return_when=asyncio.FIRST_COMPLETED)
@@ -64,30 +64,30 @@ async def test_of_one_source_so_many_are_served_before_login_and_more_wait_witho
 
 
 async def test_one_that_waits_and_gives_up_leaves_nothing() -> None:
-    async with listener_harness(ssh={"max_unauthenticated_per_source": 1, "max_queued": 1}) as house:
-        _, first = await house.socket()
+    async with listener_harness(ssh={"max_unauthenticated_per_source": 1, "max_queued": 1}) as harness:
+        _, first = await harness.socket()
         async with asyncio.timeout(20):
-            while not house.listener.connections:
+            while not harness.listener.connections:
                 await asyncio.sleep(0.01)
         for _ in range(3):
-            reader, writer = await house.socket()
+            reader, writer = await harness.socket()
             assert not await closed_by_server(reader, 0.2), "it waits"
             reset(writer)
             await asyncio.sleep(0.1)
-        assert not house.told("connection.refused")
+        assert not harness.logged("connection.refused")
         reset(first)
-        await house.empties()
+        await harness.empties()
 
 
 @pytest.mark.parametrize("said", [b"SSH-2.0-x\r\n", b"SSH-"], ids=["version", "a part of it"])
 @pytest.mark.parametrize("how", ["closed", "reset"])
 async def test_one_that_has_sent_its_version_waits_and_gives_up_leaves_nothing(said: bytes, how: str) -> None:
-    async with listener_harness(ssh={"max_unauthenticated_per_source": 1, "max_queued": 1}) as house:
-        reader, first = await house.socket()
+    async with listener_harness(ssh={"max_unauthenticated_per_source": 1, "max_queued": 1}) as harness:
+        reader, first = await harness.socket()
         assert await greeted(reader)
         first.write(b"SSH-2.0-first\r\n")
         for _ in range(3):
-            reader, writer = await house.socket()
+            reader, writer = await harness.socket()
             writer.write(said)
             assert not await closed_by_server(reader, 0.3), "it waits"
             if how == "reset":
@@ -95,59 +95,59 @@ async def test_one_that_has_sent_its_version_waits_and_gives_up_leaves_nothing(s
             else:
                 writer.close()
             async with asyncio.timeout(10):
-                while waiting(house):
+                while waiting(harness):
                     await asyncio.sleep(0.02)
-        assert not house.told("connection.refused")
+        assert not harness.logged("connection.refused")
         reset(first)
-        await house.empties()
+        await harness.empties()
 
 
-def waiting(house: ListenerHarness) -> int:
-    own = house.listener._own
+def waiting(harness: ListenerHarness) -> int:
+    own = harness.listener._own
     assert own is not None
-    return len(own._reception._waiting)
+    return len(own._acceptor._waiting)
 
 
 async def test_one_that_waits_for_longer_than_a_login_may_take_is_refused_with_the_reason() -> None:
-    async with listener_harness(ssh={"max_unauthenticated_per_source": 1, "login_grace": 1.0}) as house:
-        first, *others = [await house.socket() for _ in range(3)]
+    async with listener_harness(ssh={"max_unauthenticated_per_source": 1, "login_grace": 1.0}) as harness:
+        first, *others = [await harness.socket() for _ in range(3)]
         async with asyncio.timeout(20):  # silent, but nobody who is not waits for the place
-            while not house.told("connection.refused"):
+            while not harness.logged("connection.refused"):
                 await asyncio.sleep(0.02)
-        (refused,) = house.told("connection.refused")[:1]
+        (refused,) = harness.logged("connection.refused")[:1]
         assert refused["reason"] == "waited too long for its turn to log in"
         for _, writer in (first, *others):
             reset(writer)
 
 
 async def test_silent_sockets_make_room_for_a_login_of_the_same_address() -> None:
-    async with listener_harness() as house:
-        sockets = [await house.socket("127.0.0.9") for _ in range(400)]
+    async with listener_harness() as harness:
+        sockets = [await harness.socket("127.0.0.9") for _ in range(400)]
         await asyncio.sleep(1.0)
-        assert await good_login_seconds(house, "127.0.0.9") < 2
+        assert await good_login_seconds(harness, "127.0.0.9") < 2
         for _, writer in sockets:
             reset(writer)
 
 
 async def test_a_byte_now_and_then_is_no_version_and_makes_room_for_a_login_of_the_same_address() -> None:
-    async with listener_harness() as house:
-        sockets = [await house.socket("127.0.0.9") for _ in range(100)]
+    async with listener_harness() as harness:
+        sockets = [await harness.socket("127.0.0.9") for _ in range(100)]
         for _ in range(11):
             for _, writer in sockets:
                 writer.write(b"S")
             await asyncio.sleep(0.1)
-        assert await good_login_seconds(house, "127.0.0.9") < 2
+        assert await good_login_seconds(harness, "127.0.0.9") < 2
         for _, writer in sockets:
             reset(writer)
 
 
 async def test_logins_of_one_address_all_get_in_however_many_come_at_once() -> None:
-    async with listener_harness(ssh={"max_unauthenticated_per_source": 3}) as house:
-        connections = await asyncio.gather(*(house.connect() for _ in range(60)))
-        assert house.listener.connections == 60
+    async with listener_harness(ssh={"max_unauthenticated_per_source": 3}) as harness:
+        connections = await asyncio.gather(*(harness.connect() for _ in range(60)))
+        assert harness.listener.connections == 60
         for connection in connections:
             connection.close()
-        await house.empties()
+        await harness.empties()
 
 
 async def test_addresses_that_stand_for_many_clients_are_not_banned_and_not_limited_as_one() -> None:
@@ -156,33 +156,33 @@ async def test_addresses_that_stand_for_many_clients_are_not_banned_and_not_limi
         "max_auth_attempts": 1,
         "shared_sources": ("127.0.0.0/30",),
     }
-    async with listener_harness(ssh=limits, auth={"ban_failures": 1}) as house:
-        sockets = [await house.socket("127.0.0.2") for _ in range(5)]
+    async with listener_harness(ssh=limits, auth={"ban_failures": 1}) as harness:
+        sockets = [await harness.socket("127.0.0.2") for _ in range(5)]
         assert all(await asyncio.gather(*(greeted(reader) for reader, _ in sockets)))
         for source in ("127.0.0.2", "127.0.0.4"):
             with pytest.raises(asyncssh.Error):
-                await house.connect(password="wrong", source=source)
-        assert await good_login_seconds(house, "127.0.0.2") < 2
+                await harness.connect(password="wrong", source=source)
+        assert await good_login_seconds(harness, "127.0.0.2") < 2
         with pytest.raises((asyncssh.Error, ConnectionError)):
-            await house.connect(source="127.0.0.4")
-        assert [event["source"] for event in house.told("source.banned")] == ["127.0.0.4"]
+            await harness.connect(source="127.0.0.4")
+        assert [event["source"] for event in harness.logged("source.banned")] == ["127.0.0.4"]
         for _, writer in sockets:
             reset(writer)
 
 
 @pytest.mark.alone
 async def test_400_silent_sockets_hold_up_nobody_and_are_all_closed_by_the_end_of_the_grace() -> None:
-    async with listener_harness(ssh=QUICK) as house:
+    async with listener_harness(ssh=QUICK) as harness:
         await asyncio.sleep(0)
         before = open_descriptors()
-        sockets = await asyncio.gather(*(house.socket(f"127.0.1.{n % 50 + 1}") for n in range(400)))
-        assert house.listener.connections <= 100
-        assert await good_login_seconds(house) < 2
+        sockets = await asyncio.gather(*(harness.socket(f"127.0.1.{n % 50 + 1}") for n in range(400)))
+        assert harness.listener.connections <= 100
+        assert await good_login_seconds(harness) < 2
         closed = await asyncio.gather(*(closed_by_server(reader) for reader, _ in sockets))
         assert all(closed)
         for _, writer in sockets:
             reset(writer)
-        await house.empties()
+        await harness.empties()
         async with asyncio.timeout(20):
             while open_descriptors() > before:
                 await asyncio.sleep(0.02)
@@ -190,19 +190,19 @@ async def test_400_silent_sockets_hold_up_nobody_and_are_all_closed_by_the_end_o
 
 async def test_silent_sockets_from_everywhere_make_room_for_a_login(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("s3sftp.ssh.admission.PROTECTED_SECONDS", 0.2)
-    async with listener_harness(ssh={"max_unauthenticated": 5}, log_level="debug") as house:
-        sockets = [await house.socket(f"127.0.1.{n + 1}") for n in range(5)]
+    async with listener_harness(ssh={"max_unauthenticated": 5}, log_level="debug") as harness:
+        sockets = [await harness.socket(f"127.0.1.{n + 1}") for n in range(5)]
         await asyncio.sleep(0.3)
-        assert await good_login_seconds(house) < 2
+        assert await good_login_seconds(harness) < 2
         assert await closed_by_server(sockets[0][0])
-        assert house.told("connection.aborted")[0]["reason"] == "made room for others before login"
+        assert harness.logged("connection.aborted")[0]["reason"] == "made room for others before login"
         for _, writer in sockets:
             reset(writer)
 
 
 async def test_a_byte_now_and_then_does_not_stretch_the_grace() -> None:
-    async with listener_harness(ssh=QUICK) as house:
-        reader, writer = await house.socket()
+    async with listener_harness(ssh=QUICK) as harness:
+        reader, writer = await harness.socket()
         closing = asyncio.create_task(closed_by_server(reader))
         began = time.perf_counter()
         while not closing.done():
@@ -214,21 +214,21 @@ async def test_a_byte_now_and_then_does_not_stretch_the_grace() -> None:
 
 
 async def test_stopping_in_the_key_exchange_is_closed_by_the_grace() -> None:
-    async with listener_harness(ssh=QUICK) as house:
-        reader, writer = await house.socket()
+    async with listener_harness(ssh=QUICK) as harness:
+        reader, writer = await harness.socket()
         writer.write(await read_kexinit(reader, writer))
         assert await closed_by_server(reader)
         reset(writer)
 
 
 async def test_a_flood_of_key_exchange_openings_is_cut_off() -> None:
-    async with listener_harness(ssh=QUICK) as house:
-        reader, writer = await house.socket()
+    async with listener_harness(ssh=QUICK) as harness:
+        reader, writer = await harness.socket()
         opening = await read_kexinit(reader, writer)
         for _ in range(1000):
             writer.write(opening)
         assert await closed_by_server(reader, 10)
-        assert await good_login_seconds(house) < 2
+        assert await good_login_seconds(harness) < 2
         reset(writer)
 
 
@@ -244,12 +244,12 @@ async def test_a_flood_of_key_exchange_openings_is_cut_off() -> None:
     ],
 )
 async def test_what_is_not_ssh_is_closed_and_hurts_nobody(noise: bytes) -> None:
-    async with listener_harness(ssh=QUICK) as house:
-        reader, writer = await house.socket("127.0.0.2")
+    async with listener_harness(ssh=QUICK) as harness:
+        reader, writer = await harness.socket("127.0.0.2")
         writer.write(noise)
         assert await closed_by_server(reader, 10)
-        assert await good_login_seconds(house) < 2
-        assert not [event for event in house.events if event["log_level"] == "error"]
+        assert await good_login_seconds(harness) < 2
+        assert not [event for event in harness.events if event["log_level"] == "error"]
         reset(writer)
 
 
@@ -263,17 +263,17 @@ async def test_when_nothing_can_be_accepted_that_is_said_once_and_tried_again_af
         tries.append(time.monotonic())
         raise OSError(number, os.strerror(number))
 
-    async with listener_harness() as house:
+    async with listener_harness() as harness:
         with monkeypatch.context() as broken:
             broken.setattr(socket.socket, "accept", accept)
-            login = asyncio.create_task(good_login_seconds(house))
+            login = asyncio.create_task(good_login_seconds(harness))
             await asyncio.sleep(1.1)
             async with asyncio.timeout(20):
                 while len(tries) < 2:
                     await asyncio.sleep(0.01)
             assert len(tries) <= 1 + 6 * (time.monotonic() - tries[0]) / 1.1
-            assert [event["error"] for event in house.told("listener.paused")] == [
+            assert [event["error"] for event in harness.logged("listener.paused")] == [
                 f"[Errno {number}] {os.strerror(number)}"
             ]
         await login
-        assert len(house.told("listener.resumed")) == 1
+        assert len(harness.logged("listener.resumed")) == 1

@@ -31,8 +31,8 @@ def public(key: asyncssh.SSHKey) -> str:
 
 
 async def test_ssh_keyscan_finds_all_three() -> None:
-    async with listener_harness(host_keys=HOST_KEYS) as house:
-        result = await run([installed("ssh-keyscan"), "-T", "20", "-p", str(house.port), "127.0.0.1"])
+    async with listener_harness(host_keys=HOST_KEYS) as harness:
+        result = await run([installed("ssh-keyscan"), "-T", "20", "-p", str(harness.port), "127.0.0.1"])
         assert blobs(result.out.decode()) == {public(key) for key in HOST_KEYS}
 
 
@@ -41,14 +41,14 @@ async def test_openssh_that_knows_one_algorithm_logs_in_and_learns_what_it_may(
     tmp_path: Path, algorithm: str
 ) -> None:
     key, known_hosts = write_key(ALICES_KEY, tmp_path / "key"), tmp_path / "known_hosts"
-    async with listener_harness(host_keys=HOST_KEYS) as house:
+    async with listener_harness(host_keys=HOST_KEYS) as harness:
         options = (f"IdentityFile={key}", "BatchMode=yes", "UpdateHostKeys=yes")
         only = (f"HostKeyAlgorithms={algorithm}", *options)
-        (await openssh(house.port, *only, known_hosts=known_hosts)).ok()
+        (await openssh(harness.port, *only, known_hosts=known_hosts)).ok()
         assert len(blobs(known_hosts.read_text())) == 1
         # the next time it takes all: the others are proved to it, by the algorithm of the first
         first = f"HostKeyAlgorithms={algorithm},{','.join(ALGORITHMS)}"
-        result = await openssh(house.port, first, *options, "LogLevel=DEBUG", known_hosts=known_hosts)
+        result = await openssh(harness.port, first, *options, "LogLevel=DEBUG", known_hosts=known_hosts)
         result.ok()
         assert blobs(known_hosts.read_text()) == {public(key) for key in HOST_KEYS}, result.text
 
@@ -62,8 +62,8 @@ async def test_openssh_that_knows_one_algorithm_logs_in_and_learns_what_it_may(
     ],
 )
 async def test_an_rsa_host_key_is_proved_with_sha2(negotiated: str, proof: str) -> None:
-    async with listener_harness(host_keys=HOST_KEYS) as house:
-        connection = await house.connect(server_host_key_algs=[negotiated])
+    async with listener_harness(host_keys=HOST_KEYS) as harness:
+        connection = await harness.connect(server_host_key_algs=[negotiated])
         conn: Any = connection
         asked = String(RSA_KEY.public_data)
         for _ in range(3):
@@ -77,8 +77,8 @@ async def test_an_rsa_host_key_is_proved_with_sha2(negotiated: str, proof: str) 
 
 async def test_a_key_that_is_not_the_servers_is_not_proved() -> None:
     stranger = asyncssh.generate_private_key("ssh-ed25519")
-    async with listener_harness(host_keys=HOST_KEYS) as house:
-        connection = await house.connect()
+    async with listener_harness(host_keys=HOST_KEYS) as harness:
+        connection = await harness.connect()
         conn: Any = connection
         for asked in (String(stranger.public_data), b"\0\0\0\xff"):
             kind, _ = await conn._make_global_request(b"hostkeys-prove-00@openssh.com", asked)
@@ -88,11 +88,11 @@ async def test_a_key_that_is_not_the_servers_is_not_proved() -> None:
 
 async def test_connections_that_negotiate_other_algorithms_do_not_change_each_others_signatures() -> None:
     """The algorithm is chosen with KEXINIT and used a round trip later: another may come between."""
-    async with listener_harness(host_keys=HOST_KEYS) as house:
+    async with listener_harness(host_keys=HOST_KEYS) as harness:
 
         async def log_in(algorithm: str) -> None:
             for _ in range(5):
-                (await house.connect(server_host_key_algs=[algorithm])).close()
+                (await harness.connect(server_host_key_algs=[algorithm])).close()
 
         await asyncio.gather(*(log_in(algorithm) for algorithm in ALGORITHMS * 2))
 
@@ -105,11 +105,11 @@ def _paramiko(port: int, keys: Sequence[str]) -> str:
 
 
 async def test_paramiko_and_dropbear_that_know_one_type_log_in(tmp_path: Path) -> None:
-    async with listener_harness(host_keys=HOST_KEYS) as house:
+    async with listener_harness(host_keys=HOST_KEYS) as harness:
         for algorithm, kind in zip(ALGORITHMS, (*ALGORITHMS[:2], "ssh-rsa", "ssh-rsa"), strict=True):
-            assert await asyncio.to_thread(_paramiko, house.port, [algorithm]) == kind
-        await dbclient(house.port, tmp_path)
-        assert len(house.told("login.accepted")) == 5
+            assert await asyncio.to_thread(_paramiko, harness.port, [algorithm]) == kind
+        await dbclient(harness.port, tmp_path)
+        assert len(harness.logged("login.accepted")) == 5
 
 
 async def test_openssh_follows_a_rotation_of_the_host_key_without_a_question(tmp_path: Path) -> None:
@@ -119,9 +119,9 @@ async def test_openssh_follows_a_rotation_of_the_host_key_without_a_question(tmp
     options += ("HostKeyAlias=rotating",)  # the port is another at each start
     known_hosts.write_text(f"rotating {old.export_public_key().decode()}")
     for keys, known in [((old, new), {old, new}), ((new, old), {old, new}), ((new,), {new})]:
-        async with listener_harness(host_keys=keys) as house:
-            (await openssh(house.port, *options, known_hosts=known_hosts)).ok()
-            used = await asyncssh.get_server_host_key("127.0.0.1", house.port, config=None)
+        async with listener_harness(host_keys=keys) as harness:
+            (await openssh(harness.port, *options, known_hosts=known_hosts)).ok()
+            used = await asyncssh.get_server_host_key("127.0.0.1", harness.port, config=None)
         assert used is not None
         assert used.public_data == keys[0].public_data
         assert blobs(known_hosts.read_text()) == {public(each) for each in known}

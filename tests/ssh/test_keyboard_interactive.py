@@ -39,9 +39,9 @@ class Respondent(asyncssh.SSHClient):
         return response
 
 
-async def answer(house: ListenerHarness, *responses: Sequence[str] | None, **options: Any) -> Respondent:
+async def answer(harness: ListenerHarness, *responses: Sequence[str] | None, **options: Any) -> Respondent:
     client = Respondent(*responses)
-    connection = await house.connect(
+    connection = await harness.connect(
         password=None, client_factory=lambda: client, preferred_auth=METHOD, **options
     )
     connection.close()
@@ -49,20 +49,20 @@ async def answer(house: ListenerHarness, *responses: Sequence[str] | None, **opt
 
 
 async def test_it_asks_once_for_the_password_and_does_not_show_it() -> None:
-    async with listener_harness() as house:
-        client = await answer(house, [PASSWORD])
+    async with listener_harness() as harness:
+        client = await answer(harness, [PASSWORD])
         assert client.asked == [("", "", [("Password: ", False)])]
-        (entry,) = house.told("login.accepted")
+        (entry,) = harness.logged("login.accepted")
         assert (entry["user"], entry["method"]) == ("alice", METHOD)
-        assert PASSWORD not in repr(house.events)
+        assert PASSWORD not in repr(harness.events)
 
 
 @pytest.mark.parametrize("responses", [["wrong"], [""], [], [PASSWORD, PASSWORD], ["x" * 5000]])
 async def test_any_other_response_lets_nobody_in(responses: list[str]) -> None:
-    async with listener_harness() as house:
+    async with listener_harness() as harness:
         with pytest.raises(Reasons):
-            await answer(house, responses)
-        assert not house.told("login.accepted")
+            await answer(harness, responses)
+        assert not harness.logged("login.accepted")
 
 
 @pytest.mark.parametrize("user", ["alice", "nobody"])
@@ -74,89 +74,91 @@ async def test_passwords_and_responses_are_counted_together(user: str) -> None:
             self.passwords += 1
             return "wrong" if self.passwords <= 2 else None
 
-    async with listener_harness(ssh={"max_auth_attempts": 4}) as house:
+    async with listener_harness(ssh={"max_auth_attempts": 4}) as harness:
         client = Both(*[["wrong"]] * 9)
         with pytest.raises(Reasons, match="Too many authentication failures"):
-            await house.connect(
+            await harness.connect(
                 user, None, client_factory=lambda: client, preferred_auth=f"password,{METHOD}"
             )
         assert len(client.asked) == 2
-        assert [entry["method"] for entry in house.told("login.failed")] == ["password"] * 2 + [METHOD] * 2
+        assert [entry["method"] for entry in harness.logged("login.failed")] == ["password"] * 2 + [
+            METHOD
+        ] * 2
 
 
 async def test_cancelled_questions_are_attempts_of_the_connection_but_no_guesses() -> None:
-    async with listener_harness(ssh={"max_auth_attempts": 3}, auth={"ban_failures": 1}) as house:
+    async with listener_harness(ssh={"max_auth_attempts": 3}, auth={"ban_failures": 1}) as harness:
         client = Respondent(*[[]] * 9)
         with pytest.raises(Reasons, match="Too many authentication failures"):
-            await house.connect(password=None, client_factory=lambda: client, preferred_auth=METHOD)
+            await harness.connect(password=None, client_factory=lambda: client, preferred_auth=METHOD)
         assert len(client.asked) == 3
-        (await house.connect()).close()
+        (await harness.connect()).close()
 
 
 async def test_a_question_that_is_never_answered_ends_with_the_grace() -> None:
-    async with listener_harness(ssh={"login_grace": 1}) as house:
+    async with listener_harness(ssh={"login_grace": 1}) as harness:
         with pytest.raises(Reasons):
-            await answer(house, None)
-        await house.empties()
-        assert not house.told("login.failed")
+            await answer(harness, None)
+        await harness.empties()
+        assert not harness.logged("login.failed")
 
 
 async def test_asking_to_be_asked_again_and_again_ends_the_connection() -> None:
-    async with listener_harness(ssh={"max_auth_attempts": 3}) as house:
-        asked, ended = await _raw(house, [_request("alice")] * 10)
+    async with listener_harness(ssh={"max_auth_attempts": 3}) as harness:
+        asked, ended = await _raw(harness, [_request("alice")] * 10)
         assert asked == 3
         assert ended
 
 
 async def test_responses_that_nobody_waits_for_are_guesses_all_the_same() -> None:
     """Each response cancels the one before it, as far as the client can see."""
-    async with listener_harness(auth={"ban_failures": 5}, ssh={"max_auth_attempts": 5}) as house:
+    async with listener_harness(auth={"ban_failures": 5}, ssh={"max_auth_attempts": 5}) as harness:
         # one that another follows at once is not looked at: no guess; so some time has to pass between them
-        await _raw(house, [_response(f"guess {number}") for number in range(1000)], pause=0.02)
-        assert len(house.told("login.failed")) == 5
-        assert house.told("source.banned")
+        await _raw(harness, [_response(f"guess {number}") for number in range(1000)], pause=0.02)
+        assert len(harness.logged("login.failed")) == 5
+        assert harness.logged("source.banned")
 
 
 @pytest.mark.parametrize("method", [METHOD, "password"])
 async def test_a_login_of_a_quarter_megabyte_is_not_read(method: str) -> None:
     """To prepare it takes a second of the event loop, and whoever reaches the port can send it."""
-    async with listener_harness() as house:
+    async with listener_harness() as harness:
         if method == METHOD:
             with pytest.raises(Reasons):
-                await answer(house, ["ä" * 100_000])
+                await answer(harness, ["ä" * 100_000])
         else:
             with pytest.raises(Reasons, match="too long"):
-                await house.connect(password="a" * 250_000)
-        await house.empties()
-        assert not house.told("login.failed")
-        assert "too long" in house.told("connection.closed")[0]["reason"]
-        (await house.connect(password=PASSWORD)).close()
+                await harness.connect(password="a" * 250_000)
+        await harness.empties()
+        assert not harness.logged("login.failed")
+        assert "too long" in harness.logged("connection.closed")[0]["reason"]
+        (await harness.connect(password=PASSWORD)).close()
 
 
 async def test_wrong_responses_get_their_source_banned() -> None:
-    async with listener_harness(auth={"ban_failures": 3}) as house:
+    async with listener_harness(auth={"ban_failures": 3}) as harness:
         with pytest.raises(Reasons):
-            await answer(house, *[["wrong"]] * 5, source="127.0.0.2")
-        assert house.told("source.banned")
-        (await house.connect(source="127.0.0.3")).close()
+            await answer(harness, *[["wrong"]] * 5, source="127.0.0.2")
+        assert harness.logged("source.banned")
+        (await harness.connect(source="127.0.0.3")).close()
 
 
 async def test_the_methods_are_named_in_sshds_order_for_every_name() -> None:
-    async with listener_harness() as house:
+    async with listener_harness() as harness:
         for user in ("alice", "bob", "nobody"):
             methods = await asyncssh.get_server_auth_methods(
-                "127.0.0.1", house.port, username=user, config=None
+                "127.0.0.1", harness.port, username=user, config=None
             )
             assert list(methods) == ["publickey", "password", METHOD]
 
 
 async def test_openssh_logs_in_by_it_and_a_wrong_password_does_not(tmp_path: Path) -> None:
-    async with listener_harness() as house:
+    async with listener_harness() as harness:
         only = f"PreferredAuthentications={METHOD}"
-        (await openssh(house.port, only, env=askpass(tmp_path))).ok()
+        (await openssh(harness.port, only, env=askpass(tmp_path))).ok()
         assert questions(tmp_path) == ["(alice@127.0.0.1) Password: "]
-        assert house.told("login.accepted")[0]["method"] == METHOD
-        refused = (await openssh(house.port, only, env=askpass(tmp_path, "wrong"))).failed()
+        assert harness.logged("login.accepted")[0]["method"] == METHOD
+        refused = (await openssh(harness.port, only, env=askpass(tmp_path, "wrong"))).failed()
         assert "Permission denied" in refused.text
         assert len(questions(tmp_path)) == 1 + 3
 
@@ -168,10 +170,10 @@ async def test_paramiko_and_dropbear_log_in_by_it(tmp_path: Path) -> None:
             transport.auth_interactive("alice", lambda _name, _text, prompts: [PASSWORD for _ in prompts])
             assert transport.is_authenticated()
 
-    async with listener_harness() as house:
-        await asyncio.to_thread(log_in, house.port)
-        await dbclient(house.port, tmp_path)
-        assert [entry["method"] for entry in house.told("login.accepted")] == [METHOD, METHOD]
+    async with listener_harness() as harness:
+        await asyncio.to_thread(log_in, harness.port)
+        await dbclient(harness.port, tmp_path)
+        assert [entry["method"] for entry in harness.logged("login.accepted")] == [METHOD, METHOD]
 
 
 def _text(value: str) -> bytes:
@@ -187,7 +189,7 @@ def _response(password: str) -> tuple[int, bytes]:
 
 
 async def _raw(
-    house: ListenerHarness, packets: Sequence[tuple[int, bytes]], pause: float = 0
+    harness: ListenerHarness, packets: Sequence[tuple[int, bytes]], pause: float = 0
 ) -> tuple[int, bool]:
     """Have a question asked, then send packets; how many questions came, and whether the server left."""
     ready, asked, ended = asyncio.Event(), 0, False
@@ -208,7 +210,7 @@ async def _raw(
 
     client = Silent()
     waiting = asyncio.create_task(
-        house.connect(password=None, client_factory=lambda: client, preferred_auth=METHOD)
+        harness.connect(password=None, client_factory=lambda: client, preferred_auth=METHOD)
     )
     try:
         for kind, payload in packets:
@@ -250,6 +252,6 @@ async def test_a_secret_that_is_no_text_is_refused_and_counted(method: str, secr
             assert transport.is_active()
             return transport.auth_password("alice", PASSWORD, fallback=False)
 
-    async with listener_harness() as house:
-        assert await asyncio.to_thread(attempt, house.port) == []
-        assert [entry["method"] for entry in house.told("login.failed")] == [method]
+    async with listener_harness() as harness:
+        assert await asyncio.to_thread(attempt, harness.port) == []
+        assert [entry["method"] for entry in harness.logged("login.failed")] == [method]

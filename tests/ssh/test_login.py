@@ -23,23 +23,23 @@ Reasons = (asyncssh.PermissionDenied, asyncssh.DisconnectError, ConnectionError)
 
 
 async def test_a_password_lets_in_and_the_log_says_who_from_where_and_how() -> None:
-    async with listener_harness(log_level="debug") as house:
-        async with await house.connect() as connection, connection.start_sftp_client() as sftp:
+    async with listener_harness(log_level="debug") as harness:
+        async with await harness.connect() as connection, connection.start_sftp_client() as sftp:
             assert await sftp.listdir("/") == [".", ".."]
-        await house.empties()
-        (entry,) = house.told("login.accepted")
+        await harness.empties()
+        (entry,) = harness.logged("login.accepted")
         assert (entry["user"], entry["method"]) == ("alice", "password")
         assert entry["peer"].startswith("127.0.0.1:")
         ours = ("connection.", "login.")
-        names = [event["event"] for event in house.events if event["event"].startswith(ours)]
+        names = [event["event"] for event in harness.events if event["event"].startswith(ours)]
         assert names == ["connection.opened", "connection.identified", "login.accepted", "connection.closed"]
-        assert PASSWORD not in repr(house.events)
+        assert PASSWORD not in repr(harness.events)
 
 
 async def test_a_key_lets_in_and_the_log_has_its_fingerprint() -> None:
-    async with listener_harness() as house:
-        (await house.connect(password=None, client_keys=[ALICES_KEY], preferred_auth="publickey")).close()
-        (entry,) = house.told("login.accepted")
+    async with listener_harness() as harness:
+        (await harness.connect(password=None, client_keys=[ALICES_KEY], preferred_auth="publickey")).close()
+        (entry,) = harness.logged("login.accepted")
         assert (entry["method"], entry["key"]) == ("publickey", ALICES_KEY.get_fingerprint())
 
 
@@ -56,11 +56,11 @@ async def test_a_key_lets_in_and_the_log_has_its_fingerprint() -> None:
     ],
 )
 async def test_nobody_else_gets_in(user: str, options: dict[str, Any]) -> None:
-    async with listener_harness() as house:
+    async with listener_harness() as harness:
         with pytest.raises(asyncssh.PermissionDenied):
-            await house.connect(user, **options)
-        assert not house.told("login.accepted")
-        assert not house.sessions
+            await harness.connect(user, **options)
+        assert not harness.logged("login.accepted")
+        assert not harness.sessions
 
 
 async def test_offering_one_key_and_signing_with_another_lets_nobody_in() -> None:
@@ -76,10 +76,10 @@ async def test_offering_one_key_and_signing_with_another_lets_nobody_in() -> Non
         def sign(self, data: bytes) -> bytes:
             return STRANGERS_KEY.sign(data, b"ssh-ed25519")
 
-    async with listener_harness() as house:
+    async with listener_harness() as harness:
         with pytest.raises(asyncssh.PermissionDenied):
-            await house.connect(password=None, client_keys=[TwoFaced()], preferred_auth="publickey")
-        assert not house.told("login.accepted")
+            await harness.connect(password=None, client_keys=[TwoFaced()], preferred_auth="publickey")
+        assert not harness.logged("login.accepted")
 
 
 class Guesser(asyncssh.SSHClient):
@@ -104,85 +104,85 @@ class KeyChain(asyncssh.SSHClient):
         return asyncssh.generate_private_key("ssh-ed25519")
 
 
-async def throw_out(house: ListenerHarness, client: asyncssh.SSHClient, method: str) -> str:
+async def throw_out(harness: ListenerHarness, client: asyncssh.SSHClient, method: str) -> str:
     with pytest.raises(Reasons) as caught:
-        await house.connect(
+        await harness.connect(
             password=None, client_factory=lambda: client, preferred_auth=method, client_keys=()
         )
     return str(caught.value)
 
 
 async def test_a_connection_may_try_only_so_many_passwords() -> None:
-    async with listener_harness(ssh={"max_auth_attempts": 3}) as house:
+    async with listener_harness(ssh={"max_auth_attempts": 3}) as harness:
         client = Guesser()
-        assert "Too many authentication failures" in await throw_out(house, client, "password")
+        assert "Too many authentication failures" in await throw_out(harness, client, "password")
         assert client.tries == 3
-        assert len(house.told("login.failed")) == 3
+        assert len(harness.logged("login.failed")) == 3
 
 
 async def test_a_connection_may_offer_more_keys_but_not_without_end() -> None:
-    async with listener_harness(ssh={"max_key_offers": 8}) as house:
+    async with listener_harness(ssh={"max_key_offers": 8}) as harness:
         client = KeyChain()
-        assert "Too many authentication failures" in await throw_out(house, client, "publickey")
+        assert "Too many authentication failures" in await throw_out(harness, client, "publickey")
         assert client.tries == 9
 
 
 async def test_wrong_logins_of_one_source_get_it_banned_before_the_first_byte_and_nobody_else() -> None:
-    async with listener_harness(auth={"ban_failures": 5, "ban_time": 0.5}) as house:
+    async with listener_harness(auth={"ban_failures": 5, "ban_time": 0.5}) as harness:
         for _ in range(5):
             with pytest.raises(Reasons):
-                await house.connect(password="wrong", source="127.0.0.2")
-        reader, writer = await house.socket("127.0.0.2")
+                await harness.connect(password="wrong", source="127.0.0.2")
+        reader, writer = await harness.socket("127.0.0.2")
         with contextlib.suppress(ConnectionResetError):
             assert await reader.read() == b""
         writer.close()
-        assert house.told("source.banned")
-        assert house.told("connection.refused")[0]["reason"] == "the source is banned"
-        (await house.connect(source="127.0.0.3")).close()
+        assert harness.logged("source.banned")
+        assert harness.logged("connection.refused")[0]["reason"] == "the source is banned"
+        (await harness.connect(source="127.0.0.3")).close()
         async with asyncio.timeout(20):
             while True:
                 try:
-                    (await house.connect(source="127.0.0.2")).close()
+                    (await harness.connect(source="127.0.0.2")).close()
                     break
                 except Reasons:
                     await asyncio.sleep(0.05)
 
 
 async def test_a_ban_takes_effect_on_a_connection_that_is_still_guessing() -> None:
-    async with listener_harness(auth={"ban_failures": 2}, ssh={"max_auth_attempts": 6}) as house:
+    async with listener_harness(auth={"ban_failures": 2}, ssh={"max_auth_attempts": 6}) as harness:
         client = Guesser()
-        await throw_out(house, client, "password")
+        await throw_out(harness, client, "password")
         assert client.tries == 2
 
 
 async def test_keys_that_open_nothing_count_once_for_a_connection_and_none_for_a_login() -> None:
-    async with listener_harness(auth={"ban_failures": 2}) as house:
+    async with listener_harness(auth={"ban_failures": 2}) as harness:
         chain = [asyncssh.generate_private_key("ssh-ed25519") for _ in range(4)]
         for _ in range(3):
-            (await house.connect(client_keys=[*chain, ALICES_KEY], preferred_auth="publickey")).close()
-        await house.empties()
+            (await harness.connect(client_keys=[*chain, ALICES_KEY], preferred_auth="publickey")).close()
+        await harness.empties()
         for _ in range(2):
             with pytest.raises(Reasons):
-                await house.connect(client_keys=chain, preferred_auth="publickey")
-            await house.empties()
+                await harness.connect(client_keys=chain, preferred_auth="publickey")
+            await harness.empties()
         with pytest.raises(Reasons):
-            await house.connect()
-        assert house.told("source.banned")
+            await harness.connect()
+        assert harness.logged("source.banned")
 
 
 async def test_connections_that_say_nothing_get_nobody_banned() -> None:
     """A load balancer looks whether the port is open, all day long."""
-    async with listener_harness(auth={"ban_failures": 3}) as house:
+    async with listener_harness(auth={"ban_failures": 3}) as harness:
         for _ in range(10):
-            _, writer = await house.socket()
+            _, writer = await harness.socket()
             writer.close()
-        await house.empties()
-        (await house.connect()).close()
+        await harness.empties()
+        (await harness.connect()).close()
 
 
 async def test_trying_many_names_on_one_connection_ends_it() -> None:
-    async with listener_harness(ssh={"max_auth_attempts": 4}) as house:
-        async with gatehouse_client(house) as client:
+    async with listener_harness(ssh={"max_auth_attempts": 4}) as harness:
+        async with gatehouse_client(harness) as client:
             for number in range(20):
                 if not await client.password(f"user{number}", "guess"):
                     break
@@ -212,8 +212,8 @@ class RawClient:
 class gatehouse_client:
     """A connection that has not logged in and leaves authentication to the test."""
 
-    def __init__(self, house: ListenerHarness) -> None:
-        self.house = house
+    def __init__(self, harness: ListenerHarness) -> None:
+        self.harness = harness
         self.waiting: asyncio.Task[Any] | None = None
         self.ready = asyncio.Event()
 
@@ -230,7 +230,7 @@ class gatehouse_client:
                 return ""
 
         self.waiting = asyncio.create_task(
-            self.house.connect(password=None, client_factory=Patient)  # type: ignore[arg-type]
+            self.harness.connect(password=None, client_factory=Patient)  # type: ignore[arg-type]
         )
         await asyncio.wait_for(ready.wait(), 20)
         return RawClient(holder[0])
@@ -247,15 +247,15 @@ async def test_whether_a_user_exists_shows_in_no_message_and_no_method() -> None
         "with_key": UserOptions(authorized_keys=(ALICES_KEY.export_public_key().decode(),)),
     }
     seen: dict[str, set[object]] = {}
-    async with listener_harness(users=users) as house:
+    async with listener_harness(users=users) as harness:
         for user in ("with_password", "with_key", "nobody"):
             methods = await asyncssh.get_server_auth_methods(
-                "127.0.0.1", house.port, username=user, config=None
+                "127.0.0.1", harness.port, username=user, config=None
             )
             with pytest.raises(asyncssh.PermissionDenied) as wrong_password:
-                await house.connect(user, "wrong")
+                await harness.connect(user, "wrong")
             with pytest.raises(asyncssh.PermissionDenied) as wrong_key:
-                await house.connect(user, client_keys=[STRANGERS_KEY], preferred_auth="publickey")
+                await harness.connect(user, client_keys=[STRANGERS_KEY], preferred_auth="publickey")
             words = [str(error.value).replace(user, "U") for error in (wrong_password, wrong_key)]
             seen[user] = {tuple(methods), *words}
     assert seen["with_password"] == seen["with_key"] == seen["nobody"]
@@ -263,9 +263,9 @@ async def test_whether_a_user_exists_shows_in_no_message_and_no_method() -> None
 
 async def test_password_is_not_offered_when_nobody_has_one() -> None:
     users = {"alice": UserOptions(authorized_keys=(ALICES_KEY.export_public_key().decode(),))}
-    async with listener_harness(users=users) as house:
+    async with listener_harness(users=users) as harness:
         methods = await asyncssh.get_server_auth_methods(
-            "127.0.0.1", house.port, username="alice", config=None
+            "127.0.0.1", harness.port, username="alice", config=None
         )
         assert list(methods) == ["publickey"]
 
@@ -296,13 +296,13 @@ async def test_whether_a_user_exists_shows_in_no_time(method: str) -> None:
         "with_key": UserOptions(authorized_keys=(ALICES_KEY.export_public_key().decode(),)),
     }
     open_house = {"ban_failures": 0}
-    async with listener_harness(users=users, auth=open_house) as house:
+    async with listener_harness(users=users, auth=open_house) as harness:
 
         def attempt(user: str) -> Callable[[], Awaitable[None]]:
             async def run() -> None:
                 keys = [STRANGERS_KEY] if method == "publickey" else None
                 with pytest.raises(asyncssh.PermissionDenied):
-                    await house.connect(user, "wrong", client_keys=keys, preferred_auth=method)
+                    await harness.connect(user, "wrong", client_keys=keys, preferred_auth=method)
 
             return run
 

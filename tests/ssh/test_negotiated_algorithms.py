@@ -16,14 +16,14 @@ RSA = asyncssh.generate_private_key("ssh-rsa", key_size=2048)
     ids=["a MAC", "a cipher that needs none"],
 )
 async def test_a_login_is_logged_with_what_was_agreed_on(cipher: str, mac: str) -> None:
-    async with listener_harness(host_keys=(RSA,)) as house:
-        connection = await house.connect(
+    async with listener_harness(host_keys=(RSA,)) as harness:
+        connection = await harness.connect(
             kex_algs=["ecdh-sha2-nistp256"],
             server_host_key_algs=["rsa-sha2-256"],
             encryption_algs=[cipher],
             mac_algs=["hmac-sha2-256"],
         )
         connection.close()
-        (entry,) = house.told("login.accepted")
+        (entry,) = harness.logged("login.accepted")
         agreed = (entry["key_exchange"], entry["host_key"], entry["cipher"], entry["mac"])
         assert agreed == ("ecdh-sha2-nistp256", "rsa-sha2-256", cipher, mac)

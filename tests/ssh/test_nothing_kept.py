@@ -20,40 +20,40 @@ from tests.support.logs import keep_no_log
 Visit = Callable[[ListenerHarness], Awaitable[None]]
 
 
-async def silent(house: ListenerHarness) -> None:
-    _, writer = await house.socket()
+async def silent(harness: ListenerHarness) -> None:
+    _, writer = await harness.socket()
     reset(writer)
 
 
-async def no_ssh(house: ListenerHarness) -> None:
-    reader, writer = await house.socket()
+async def no_ssh(harness: ListenerHarness) -> None:
+    reader, writer = await harness.socket()
     writer.write(b"GET / HTTP/1.1\r\n\r\n")
     await reader.read()
     reset(writer)
 
 
-async def failed_login(house: ListenerHarness) -> None:
+async def failed_login(harness: ListenerHarness) -> None:
     with pytest.raises(asyncssh.PermissionDenied):
-        await house.connect(password="wrong")
+        await harness.connect(password="wrong")
 
 
-async def refused_after_login(house: ListenerHarness) -> None:
+async def refused_after_login(harness: ListenerHarness) -> None:
     """Another of this user is there."""
-    async with await house.connect() as connection:
+    async with await harness.connect() as connection:
         await connection.wait_closed()
 
 
-async def session(house: ListenerHarness) -> None:
-    async with await house.connect("bob") as connection, connection.start_sftp_client() as sftp:
+async def session(harness: ListenerHarness) -> None:
+    async with await harness.connect("bob") as connection, connection.start_sftp_client() as sftp:
         await sftp.listdir("/")
         async with sftp.open("/x", "wb") as file:
             await file.write(b"x")
         await sftp.remove("/x")
 
 
-async def waited_in_vain(house: ListenerHarness) -> None:
+async def waited_in_vain(harness: ListenerHarness) -> None:
     """The places of its source are taken."""
-    reader, writer = await house.socket("127.0.0.7")
+    reader, writer = await harness.socket("127.0.0.7")
     with pytest.raises(TimeoutError):
         await asyncio.wait_for(reader.read(1), 0.01)
     reset(writer)
@@ -87,19 +87,19 @@ def blocks() -> int:
 async def test_nothing_is_kept_for_a_connection_that_has_gone(visit: Visit, count: int) -> None:
     keep_no_log()
     limits = {"max_connections_per_user": 1, "max_unauthenticated_per_source": 2}
-    async with listener_harness(ssh=limits, auth={"ban_failures": 0, "refusal_time": 0}) as house:
-        resident = await house.connect()
-        places = [await house.socket("127.0.0.7") for _ in range(2)]
+    async with listener_harness(ssh=limits, auth={"ban_failures": 0, "refusal_time": 0}) as harness:
+        resident = await harness.connect()
+        places = [await harness.socket("127.0.0.7") for _ in range(2)]
 
         async def visits(number: int) -> int:
             for _ in range(number):
-                await visit(house)
+                await visit(harness)
             async with asyncio.timeout(20):
-                while house.listener.connections > 1 + len(places):
+                while harness.listener.connections > 1 + len(places):
                     await asyncio.sleep(0.01)
             await asyncio.sleep(0.2)  # what is closed is let go of a turn or two later
-            house.events.clear()
-            house.sessions.clear()
+            harness.events.clear()
+            harness.sessions.clear()
             return blocks()
 
         await visits(20)

@@ -53,11 +53,11 @@ UNASKED = {
 }
 
 
-@pytest.mark.parametrize("fast", [True, False], ids=["short way", "asyncssh's"])
+@pytest.mark.parametrize("fast", [True, False], ids=["fast path", "asyncssh's"])
 @pytest.mark.parametrize("name", UNASKED)
 async def test_a_message_that_nobody_asked_for_ends_nothing(name: str, fast: bool) -> None:
     kind, data = UNASKED[name]
-    async with listener_harness(ssh={"fast_packets": fast}) as house, await house.connect() as connection:
+    async with listener_harness(ssh={"fast_packets": fast}) as harness, await harness.connect() as connection:
         async with connection.start_sftp_client() as sftp:
             for _ in range(3):
                 connection.send_packet(kind, data)
@@ -68,7 +68,7 @@ async def test_a_message_that_nobody_asked_for_ends_nothing(name: str, fast: boo
 
 @pytest.mark.parametrize("kind", [101, 120, 130, 200, 255])
 async def test_a_message_of_an_unknown_type_is_answered_as_unimplemented(kind: int) -> None:
-    async with listener_harness() as house, await house.connect() as connection:
+    async with listener_harness() as harness, await harness.connect() as connection:
         answered = asyncio.Event()
         unimplemented = {ssh.MSG_UNIMPLEMENTED: lambda *_: answered.set()}
         connection._packet_handlers = {**connection._packet_handlers, **unimplemented}  # type: ignore[misc]
@@ -86,12 +86,12 @@ async def test_a_message_of_an_unknown_type_is_answered_as_unimplemented(kind: i
     ],
 )
 async def test_ending_a_forwarding_that_there_never_was_is_refused(name: str, data: bytes) -> None:
-    async with listener_harness() as house, await house.connect() as connection:
+    async with listener_harness() as harness, await harness.connect() as connection:
         async with connection.start_sftp_client() as sftp:
             answer, _ = await connection._make_global_request(name.encode(), data)
             assert answer == ssh.MSG_REQUEST_FAILURE
             await works(sftp)
-        assert [event["request"] for event in house.told("connection.request_refused")] == [
+        assert [event["request"] for event in harness.logged("connection.request_refused")] == [
             name.partition("@")[0]
         ]
 
@@ -108,13 +108,13 @@ FOR_A_CHANNEL = {
 }
 
 
-@pytest.mark.parametrize("fast", [True, False], ids=["short way", "asyncssh's"])
+@pytest.mark.parametrize("fast", [True, False], ids=["fast path", "asyncssh's"])
 @pytest.mark.parametrize("name", FOR_A_CHANNEL)
 async def test_a_message_for_a_channel_that_both_sides_have_closed_ends_nothing(
     name: str, fast: bool
 ) -> None:
     kind, data = FOR_A_CHANNEL[name]
-    async with listener_harness(ssh={"fast_packets": fast}) as house, await house.connect() as connection:
+    async with listener_harness(ssh={"fast_packets": fast}) as harness, await harness.connect() as connection:
         async with connection.start_sftp_client() as sftp:
             channel, _ = await connection.create_session(asyncssh.SSHClientSession, subsystem="sftp")
             number = UInt32(channel._send_chan or 0)
@@ -128,7 +128,7 @@ async def test_a_message_for_a_channel_that_both_sides_have_closed_ends_nothing(
 @pytest.mark.parametrize("name", FOR_A_CHANNEL)
 async def test_a_message_behind_the_end_of_file_or_the_close_ends_nothing_else(name: str) -> None:
     kind, data = FOR_A_CHANNEL[name]
-    async with listener_harness() as house, await house.connect() as connection:
+    async with listener_harness() as harness, await harness.connect() as connection:
         async with connection.start_sftp_client() as sftp:
             for ends in ([ssh.MSG_CHANNEL_EOF], [ssh.MSG_CHANNEL_EOF, ssh.MSG_CHANNEL_CLOSE]):
                 channel, _ = await connection.create_session(asyncssh.SSHClientSession, subsystem="sftp")
@@ -142,18 +142,18 @@ async def test_a_message_behind_the_end_of_file_or_the_close_ends_nothing_else(n
 @pytest.mark.parametrize("name", FOR_A_CHANNEL)
 async def test_a_message_for_a_channel_that_never_was_ends_the_connection(name: str) -> None:
     kind, data = FOR_A_CHANNEL[name]
-    async with listener_harness() as house, await house.connect() as connection:
+    async with listener_harness() as harness, await harness.connect() as connection:
         connection.send_packet(kind, UInt32(1) + data)
         await asyncio.wait_for(connection.wait_closed(), 20)
 
 
 async def test_nothing_is_kept_of_channels_that_are_closed() -> None:
-    async with listener_harness() as house, await house.connect() as connection:
+    async with listener_harness() as harness, await harness.connect() as connection:
         for _ in range(30):
             channel, _ = await connection.create_session(asyncssh.SSHClientSession, subsystem="sftp")
             channel.close()
             await channel.wait_closed()
-        (served,) = house.listener._shared.connections
+        (served,) = harness.listener._shared.connections
         async with asyncio.timeout(20):
             while served._open_conn._channels:
                 await asyncio.sleep(0.01)
@@ -200,8 +200,8 @@ class RawClient:
 
 
 @asynccontextmanager
-async def raw_client(house: ListenerHarness) -> AsyncIterator[RawClient]:
-    reader, writer = await house.socket()
+async def raw_client(harness: ListenerHarness) -> AsyncIterator[RawClient]:
+    reader, writer = await harness.socket()
     writer.write(b"SSH-2.0-guess\r\n")
     await reader.readline()
     try:
@@ -228,7 +228,7 @@ STRICT = "kex-strict-c-v00@openssh.com"
 async def test_a_guess_counts_only_if_both_sides_name_the_same_first(
     ours: tuple[str, ...], methods: list[str], host_keys: list[str], right: bool, strict: list[str]
 ) -> None:
-    async with listener_harness(ssh={"key_exchanges": ours}) as house, raw_client(house) as client:
+    async with listener_harness(ssh={"key_exchanges": ours}) as harness, raw_client(harness) as client:
         client.begin([*methods, *strict], host_keys)
         client.offer()
         if not right:
@@ -240,23 +240,32 @@ async def test_a_guess_counts_only_if_both_sides_name_the_same_first(
 
 async def test_dropbears_client_connects_while_a_post_quantum_method_is_first(tmp_path: Path) -> None:
     """It guesses, and the server's default has another method first."""
-    async with listener_harness() as house:
-        command = [installed("dbclient"), "-y", "-y", "-s", "-p", str(house.port), "alice@127.0.0.1", "sftp"]
+    async with listener_harness() as harness:
+        command = [
+            installed("dbclient"),
+            "-y",
+            "-y",
+            "-s",
+            "-p",
+            str(harness.port),
+            "alice@127.0.0.1",
+            "sftp",
+        ]
         (await run(command, {"HOME": str(tmp_path), "DROPBEAR_PASSWORD": PASSWORD})).ok()
-        (entry,) = house.told("login.accepted")
+        (entry,) = harness.logged("login.accepted")
         assert "dropbear" in entry["client"]
 
 
 @pytest.mark.parametrize("kind", [ssh.MSG_IGNORE, ssh.MSG_UNIMPLEMENTED, ssh.MSG_DEBUG, ssh.MSG_EXT_INFO])
 async def test_the_strict_key_exchange_stays_strict(kind: int) -> None:
-    async with listener_harness() as house, raw_client(house) as client:
+    async with listener_harness() as harness, raw_client(harness) as client:
         client.begin([CURVE, STRICT], ["ssh-ed25519"])
         client.send(bytes([kind]) + UInt32(0))
         assert not await client.is_waited_for()
 
 
 async def test_ext_info_in_the_clear_is_a_breach_of_the_key_exchange() -> None:
-    async with listener_harness() as house, raw_client(house) as client:
+    async with listener_harness() as harness, raw_client(harness) as client:
         client.send(bytes([ssh.MSG_EXT_INFO]) + UInt32(0))
         assert not await client.is_waited_for()
 
@@ -277,9 +286,9 @@ async def test_a_key_that_is_refused_and_then_the_password_log_in_over_paramiko(
             )  # fmt: skip
             return client.open_sftp().listdir("/")
 
-    async with listener_harness() as house:
-        assert await asyncio.to_thread(log_in, house.port) == []
-        assert [entry["method"] for entry in house.told("login.accepted")] == ["password"]
+    async with listener_harness() as harness:
+        assert await asyncio.to_thread(log_in, harness.port) == []
+        assert [entry["method"] for entry in harness.logged("login.accepted")] == ["password"]
 
 
 async def test_asking_for_the_service_again_gives_no_further_tries() -> None:
@@ -290,10 +299,10 @@ async def test_asking_for_the_service_again_gives_no_further_tries() -> None:
                 with contextlib.suppress(paramiko.AuthenticationException):
                     transport.auth_password("alice", f"guess {number}", fallback=False)
 
-    async with listener_harness(ssh={"max_auth_attempts": 3}) as house:
+    async with listener_harness(ssh={"max_auth_attempts": 3}) as harness:
         with pytest.raises((paramiko.SSHException, EOFError)):
-            await asyncio.to_thread(guess, house.port, 10)
-        assert len(house.told("login.failed")) == 3
+            await asyncio.to_thread(guess, harness.port, 10)
+        assert len(harness.logged("login.failed")) == 3
 
 
 async def test_the_service_is_not_given_again_and_again_without_end() -> None:
@@ -305,10 +314,10 @@ async def test_the_service_is_not_given_again_and_again_without_end() -> None:
             for _ in range(100):
                 self.conn.send_packet(ssh.MSG_SERVICE_REQUEST, String("ssh-userauth"))
 
-    async with listener_harness() as house:
+    async with listener_harness() as harness:
         with pytest.raises((asyncssh.Error, ConnectionError)):
-            await house.connect(client_factory=Asking)
-        assert not house.told("login.accepted")
+            await harness.connect(client_factory=Asking)
+        assert not harness.logged("login.accepted")
 
 
 MISPLACED = {
@@ -349,14 +358,14 @@ class Early(asyncssh.SSHClient):
         self._conn._auth_complete = False
 
 
-@pytest.mark.parametrize("fast", [True, False], ids=["short way", "asyncssh's"])
+@pytest.mark.parametrize("fast", [True, False], ids=["fast path", "asyncssh's"])
 @pytest.mark.parametrize("name", MISPLACED)
 async def test_what_does_not_belong_before_the_login_is_answered_as_unimplemented(
     name: str, fast: bool
 ) -> None:
     client = Early(*MISPLACED[name], times=3)
-    async with listener_harness(ssh={"fast_packets": fast}) as house:
-        async with await house.connect(client_factory=lambda: client) as connection:
+    async with listener_harness(ssh={"fast_packets": fast}) as harness:
+        async with await harness.connect(client_factory=lambda: client) as connection:
             async with connection.start_sftp_client() as sftp:
                 await works(sftp)
         assert client.unimplemented == 3
@@ -364,17 +373,17 @@ async def test_what_does_not_belong_before_the_login_is_answered_as_unimplemente
 
 async def test_what_does_not_belong_before_the_login_ends_the_connection_in_the_end() -> None:
     client = Early(*MISPLACED["a keepalive"], times=200)
-    async with listener_harness() as house:
+    async with listener_harness() as harness:
         with pytest.raises((asyncssh.Error, ConnectionError)):
-            await house.connect(client_factory=lambda: client)
+            await harness.connect(client_factory=lambda: client)
         assert client.unimplemented <= 100
-        assert not house.told("login.accepted")
+        assert not harness.logged("login.accepted")
 
 
 @pytest.mark.parametrize("name", MISPLACED)
 async def test_what_does_not_belong_into_a_key_exchange_in_the_clear_ends_the_connection(name: str) -> None:
     kind, data = MISPLACED[name]
-    async with listener_harness() as house, raw_client(house) as client:
+    async with listener_harness() as harness, raw_client(harness) as client:
         if kind != 30:
             client.begin([CURVE, STRICT], ["ssh-ed25519"])
         client.send(bytes([kind]) + data)
@@ -394,8 +403,8 @@ async def test_asking_for_the_service_behind_a_password_does_not_undo_the_login(
             )
             return PASSWORD
 
-    async with listener_harness() as house:
-        async with await house.connect(password=None, client_factory=Hasty) as connection:
+    async with listener_harness() as harness:
+        async with await harness.connect(password=None, client_factory=Hasty) as connection:
             async with connection.start_sftp_client() as sftp:
                 await works(sftp)
 
@@ -412,13 +421,13 @@ AFTER_THE_LOGIN = {
 }
 
 
-@pytest.mark.parametrize("fast", [True, False], ids=["short way", "asyncssh's"])
+@pytest.mark.parametrize("fast", [True, False], ids=["fast path", "asyncssh's"])
 @pytest.mark.parametrize("name", AFTER_THE_LOGIN)
 async def test_what_does_not_belong_after_the_login_is_answered_as_unimplemented(
     name: str, fast: bool
 ) -> None:
     kind, data = AFTER_THE_LOGIN[name]
-    async with listener_harness(ssh={"fast_packets": fast}) as house, await house.connect() as connection:
+    async with listener_harness(ssh={"fast_packets": fast}) as harness, await harness.connect() as connection:
         answers: asyncio.Queue[None] = asyncio.Queue()
         unimplemented = {ssh.MSG_UNIMPLEMENTED: lambda *_: answers.put_nowait(None)}
         connection._packet_handlers = {**connection._packet_handlers, **unimplemented}  # type: ignore[misc]

@@ -1,4 +1,4 @@
-"""The short way of data packets: what goes over it arrives as it does over asyncssh's own, or not at all."""
+"""The fast path for data packets: what it carries arrives as it does by asyncssh's own, or not at all."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ REPLACED = {
     GCMEncryption: ["encrypt_packet", "decrypt_header", "decrypt_packet"],
     GCMCipher: ["__init__", "_update_iv", "encrypt_and_sign", "verify_and_decrypt"],
 }
-"""What the short way replaces, or relies on in how it works."""
+"""What the fast path replaces, or relies on in how it works."""
 DIGEST = "8fcd546fba043c8362c78b7959b9157bcf7222141d4b36b2609a91d1e15e9205"
 
 
@@ -69,14 +69,14 @@ def digest(data: bytes) -> str:
 
 
 @asynccontextmanager
-async def session(house: ListenerHarness, **options: Any) -> AsyncIterator[RawSftpClient]:
-    async with await house.connect(**options) as connection, wire(connection) as running:
+async def session(harness: ListenerHarness, **options: Any) -> AsyncIterator[RawSftpClient]:
+    async with await harness.connect(**options) as connection, wire(connection) as running:
         yield running
 
 
 @pytest.fixture
 def taken(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
-    """How many data packets went the short way, in and out."""
+    """How many data packets took the fast path, in and out."""
     counts: Counter[str] = Counter()
 
     def counted(kind: type, name: str, direction: str) -> None:
@@ -88,13 +88,14 @@ def taken(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
 
         monkeypatch.setattr(kind, name, wrapper)
 
-    counted(packet_fast_path.PacketChannel, "take", "in")
+    counted(packet_fast_path.PacketChannel, "receive_data", "in")
     counted(packet_fast_path.PacketConnection, "_seal", "out")
     return counts
 
 
 def test_the_code_of_asyncssh_that_is_replaced_is_the_code_that_was_checked() -> None:
-    """When this fails, read what changed there, then change `packets.py`, its list of versions, and this."""
+    """When this fails, read what changed there; then change `packet_fast_path.py`, its list of versions, and
+    this."""
     source = "".join(
         inspect.getsource(inspect.getattr_static(owner, name))
         for owner, names in REPLACED.items()
@@ -111,22 +112,22 @@ async def test_an_unknown_version_of_asyncssh_is_left_alone_with_a_warning(
     with capture_events() as events:
         assert not packet_fast_path.is_supported()
     assert [(event["log_level"], event["version"]) for event in events] == [("warning", asyncssh.__version__)]
-    async with listener_harness() as house, session(house) as running:
+    async with listener_harness() as harness, session(harness) as running:
         await running.put(b"/f", DATA)
     assert not taken
 
 
 async def test_it_is_off_when_the_option_says_so(taken: Counter[str]) -> None:
-    async with listener_harness(ssh={"fast_packets": False}) as house, session(house) as running:
+    async with listener_harness(ssh={"fast_packets": False}) as harness, session(harness) as running:
         await running.put(b"/f", DATA)
         assert digest(await running.get(b"/f")) == digest(DATA)
     assert not taken
 
 
 async def test_it_is_off_while_asyncssh_shall_log_each_packet(taken: Counter[str]) -> None:
-    async with listener_harness() as house:
+    async with listener_harness() as harness:
         logging.getLogger("asyncssh").setLevel(logging.DEBUG)
-        async with session(house) as running:
+        async with session(harness) as running:
             await running.put(b"/f", DATA)
     assert not taken
 
@@ -142,10 +143,10 @@ async def test_what_is_sent_is_what_arrives_with_every_cipher_and_through_new_ke
         "extra_algorithms": ("chacha20-poly1305@openssh.com",),
         "rekey_bytes": rekey_bytes,
     }
-    async with listener_harness(ssh=ssh) as house:
-        async with session(house, encryption_algs=[cipher], rekey_bytes=rekey_bytes) as running:
+    async with listener_harness(ssh=ssh) as harness:
+        async with session(harness, encryption_algs=[cipher], rekey_bytes=rekey_bytes) as running:
             await running.put(b"/f", DATA)
-            assert digest(house.storage.contents()["alice/f"]) == digest(DATA)
+            assert digest(harness.storage.contents()["alice/f"]) == digest(DATA)
             assert digest(await running.get(b"/f")) == digest(DATA)
     assert (min(taken["in"], taken["out"]) > 50) == (cipher in GCM_CIPHERS)
 
@@ -159,7 +160,10 @@ async def test_with_compression_all_is_asyncssh_s_own(
         return listen(*args, **{**options, "compression_algs": ("zlib@openssh.com",)})
 
     monkeypatch.setattr(asyncssh, "listen", compressing)
-    async with listener_harness() as house, session(house, compression_algs=("zlib@openssh.com",)) as running:
+    async with (
+        listener_harness() as harness,
+        session(harness, compression_algs=("zlib@openssh.com",)) as running,
+    ):
         await running.put(b"/f", DATA)
         assert digest(await running.get(b"/f")) == digest(DATA)
     assert not taken["in"]
@@ -176,14 +180,14 @@ async def test_no_empty_packet_goes_before_each_packet(cipher: str, monkeypatch:
         return original(self, *args)
 
     monkeypatch.setattr(SSHConnection, "_packet_handlers", handlers | {MSG_IGNORE: counting})
-    async with listener_harness() as house, session(house, encryption_algs=[cipher]) as running:
+    async with listener_harness() as harness, session(harness, encryption_algs=[cipher]) as running:
         await running.put(b"/f", b"x")
     assert ignored[packet_fast_path.PacketConnection] > 0, "asyncssh's client sends them: the count works"
     assert ignored[asyncssh.SSHClientConnection] == 0
 
 
 async def test_answers_of_one_turn_leave_together(monkeypatch: pytest.MonkeyPatch) -> None:
-    async with listener_harness() as house, session(house) as running:
+    async with listener_harness() as harness, session(harness) as running:
         writes = []
         send = SSHConnection._send
 
@@ -244,7 +248,7 @@ def cut(seed: int) -> Change:
 
 @pytest.mark.parametrize("seed", range(4))
 async def test_however_the_stream_is_cut_it_is_read_the_same(seed: int, taken: Counter[str]) -> None:
-    async with listener_harness() as house, relay(house.port, cut(seed)) as port:
+    async with listener_harness() as harness, relay(harness.port, cut(seed)) as port:
         connection = await asyncssh.connect(
             "127.0.0.1", port, username="alice", password="correct horse", known_hosts=None, config=None,
             agent_path=None, client_keys=None, rekey_bytes=1 << 19,
@@ -263,7 +267,7 @@ async def test_a_damaged_packet_ends_its_connection_and_publishes_nothing() -> N
             return [data[:700] + bytes([data[700] ^ 1]) + data[701:]]
         return [data]
 
-    async with listener_harness() as house, relay(house.port, change) as port:
+    async with listener_harness() as harness, relay(harness.port, change) as port:
         connection = await asyncssh.connect(
             "127.0.0.1", port, username="alice", password="correct horse", known_hosts=None, config=None,
             agent_path=None, client_keys=None,
@@ -276,17 +280,17 @@ async def test_a_damaged_packet_ends_its_connection_and_publishes_nothing() -> N
         for at in range(0, 320_000, 32_000):
             running.sending_write(handle, at, DATA[:32_000])
         await asyncio.wait_for(connection.wait_closed(), 20)
-        await house.empties()
-        assert house.storage.contents() == {}
-        reasons = [str(event["reason"]) for event in house.told("connection.closed")]
+        await harness.empties()
+        assert harness.storage.contents() == {}
+        reasons = [str(event["reason"]) for event in harness.logged("connection.closed")]
     assert any("MAC verification failed" in reason for reason in reasons)
 
 
-@pytest.mark.parametrize("fast", [True, False], ids=["short way", "asyncssh's"])
+@pytest.mark.parametrize("fast", [True, False], ids=["fast path", "asyncssh's"])
 @pytest.mark.parametrize("size", [1, 255])
 async def test_a_client_that_takes_packets_of_next_to_nothing_is_sent_away(size: int, fast: bool) -> None:
     """One answer would be cut into so many that the loop serves nobody else meanwhile."""
-    async with listener_harness(ssh={"fast_packets": fast}) as house, await house.connect() as connection:
+    async with listener_harness(ssh={"fast_packets": fast}) as harness, await harness.connect() as connection:
         send_packet = connection.send_packet
 
         def shrunk(kind: int, *fields: bytes, handler: Any = None) -> None:
@@ -297,7 +301,7 @@ async def test_a_client_that_takes_packets_of_next_to_nothing_is_sent_away(size:
         connection.send_packet = shrunk  # type: ignore[method-assign]
         with pytest.raises((asyncssh.ConnectionLost, asyncssh.ProtocolError, asyncssh.ChannelOpenError)):
             await asyncio.wait_for(connection.open_session(subsystem="sftp", encoding=None), 20)
-        async with session(house) as other:
+        async with session(harness) as other:
             await other.put(b"/f", b"x")
 
 
@@ -428,7 +432,7 @@ def test_a_batch_is_cut_sealed_and_ended_for_new_keys_as_packets_one_by_one_woul
     connection, sent_by_asyncssh = _Sealing(rekey_bytes), []
     stock, _ = both()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(packet_fast_path.padding, "take", bytes)
+        patch.setattr(packet_fast_path.padding, "next", bytes)
         patch.setattr(SSHConnection, "send_packet", lambda *args, **_: sent_by_asyncssh.append(args[3][4:]))
         channel = object.__new__(packet_fast_path.PacketChannel)
         channel._send_buf = [(memoryview(piece), None) for piece in pieces]  # type: ignore[misc]

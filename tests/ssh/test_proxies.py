@@ -1,4 +1,4 @@
-"""The PROXY protocol at the door: who is believed, what is refused, and what it costs the others."""
+"""The PROXY protocol before admission: who is believed, what is refused, and what it costs the others."""
 
 from __future__ import annotations
 
@@ -44,26 +44,28 @@ EVENTS = (
 )
 
 
-async def connected(house: ListenerHarness, source: str = PROXY_ADDRESS) -> socket.socket:
+async def connected(harness: ListenerHarness, source: str = PROXY_ADDRESS) -> socket.socket:
     """A connection from this address on which nothing was sent."""
     family = socket.AF_INET6 if ":" in source else socket.AF_INET
     sock = socket.socket(family, socket.SOCK_STREAM)
     sock.setblocking(False)
     sock.bind((source, 0))
-    await asyncio.get_running_loop().sock_connect(sock, ("::1" if ":" in source else "127.0.0.1", house.port))
+    await asyncio.get_running_loop().sock_connect(
+        sock, ("::1" if ":" in source else "127.0.0.1", harness.port)
+    )
     return sock
 
 
-async def sending(house: ListenerHarness, data: bytes, source: str = PROXY_ADDRESS) -> socket.socket:
-    sock = await connected(house, source)
+async def sending(harness: ListenerHarness, data: bytes, source: str = PROXY_ADDRESS) -> socket.socket:
+    sock = await connected(harness, source)
     await asyncio.get_running_loop().sock_sendall(sock, data)
     return sock
 
 
 async def log_in(
-    house: ListenerHarness, header: bytes, source: str = PROXY_ADDRESS, **options: Any
+    harness: ListenerHarness, header: bytes, source: str = PROXY_ADDRESS, **options: Any
 ) -> asyncssh.SSHClientConnection:
-    sock = await sending(house, header, source)
+    sock = await sending(harness, header, source)
     wanted: dict[str, Any] = {"username": "alice", "password": PASSWORD, "preferred_auth": "password"}
     wanted |= {"client_keys": None, "known_hosts": None, "config": None, "agent_path": None}
     return await asyncssh.connect(sock=sock, **(wanted | options))
@@ -78,25 +80,25 @@ async def answer(sock: socket.socket, seconds: float = 10) -> bytes:
         return b""
 
 
-async def until_told(house: ListenerHarness, event: str) -> Mapping[str, Any]:
+async def until_logged(harness: ListenerHarness, event: str) -> Mapping[str, Any]:
     async with asyncio.timeout(20):
-        while not house.told(event):
+        while not harness.logged(event):
             await asyncio.sleep(0.01)
-    return house.told(event)[-1]
+    return harness.logged(event)[-1]
 
 
-async def until_nobody_waits(house: ListenerHarness) -> None:
+async def until_nobody_waits(harness: ListenerHarness) -> None:
     async with asyncio.timeout(20):
-        while waiting(house):
+        while waiting(harness):
             await asyncio.sleep(0.01)
 
 
-def waiting(house: ListenerHarness) -> int:
+def waiting(harness: ListenerHarness) -> int:
     """Connections whose header has not come."""
-    own = house.listener._own
+    own = harness.listener._own
     assert own is not None
-    assert own._reception is not None
-    return len(own._reception._proxies._waiting)
+    assert own._acceptor is not None
+    return len(own._acceptor._proxies._waiting)
 
 
 def reset(sock: socket.socket) -> None:
@@ -104,9 +106,9 @@ def reset(sock: socket.socket) -> None:
     sock.close()
 
 
-def lines(house: ListenerHarness) -> list[Mapping[str, Any]]:
+def lines(harness: ListenerHarness) -> list[Mapping[str, Any]]:
     """What is in the log of somebody who does not look at details."""
-    return [event for event in house.events if event["log_level"] != "debug" and event["event"] in EVENTS]
+    return [event for event in harness.events if event["log_level"] != "debug" and event["event"] in EVENTS]
 
 
 # -- whose a connection is
@@ -119,27 +121,30 @@ def lines(house: ListenerHarness) -> list[Mapping[str, Any]]:
 async def test_a_connection_is_the_clients_and_not_the_proxys(
     mode: Mapping[str, Any], source: str, client: str, version: Any
 ) -> None:
-    async with listener_harness(listen={**mode, "host": "::1" if ":" in source else "127.0.0.1"}) as house:
-        async with await log_in(house, version(client), source) as connection, connection.start_sftp_client():
+    async with listener_harness(listen={**mode, "host": "::1" if ":" in source else "127.0.0.1"}) as harness:
+        async with (
+            await log_in(harness, version(client), source) as connection,
+            connection.start_sftp_client(),
+        ):
             shown = f"[{client}]:50000" if ":" in client else f"{client}:50000"
             port = connection.get_extra_info("sockname")[1]
             proxy = f"[{source}]:{port}" if ":" in source else f"{source}:{port}"
-            (accepted,) = house.told("connection.identified")
+            (accepted,) = harness.logged("connection.identified")
             assert (accepted["peer"], accepted["proxy"]) == (shown, proxy)
-            assert house.told("login.accepted")[0]["peer"] == shown
-            (inside,) = house.listener._shared.connections
+            assert harness.logged("login.accepted")[0]["peer"] == shown
+            (inside,) = harness.listener._shared.connections
             assert inside._open_conn.get_extra_info("peername") == (client, 50000)
             assert inside._open_conn._peer_addr == client
 
 
 async def test_a_backend_and_its_events_see_the_client() -> None:
     async with (
-        listener_harness(listen=REQUIRED) as house,
-        await log_in(house, v2(CLIENT)) as connection,
+        listener_harness(listen=REQUIRED) as harness,
+        await log_in(harness, v2(CLIENT)) as connection,
         connection.start_sftp_client() as sftp,
     ):
         await sftp.listdir("/")
-        (inside,) = house.listener._shared.connections
+        (inside,) = harness.listener._shared.connections
         assert inside._peer == f"{CLIENT}:50000"
         proof = inside._login.proof
         assert proof is not None
@@ -148,33 +153,33 @@ async def test_a_backend_and_its_events_see_the_client() -> None:
 
 async def test_a_load_balancer_that_keeps_the_clients_address_and_sends_it_too_can_be_banned() -> None:
     """The header then names the other end of the connection itself, as checks of version 1 do."""
-    async with listener_harness(listen=REQUIRED, auth={"ban_failures": 1}) as house:
-        sock = await connected(house)
+    async with listener_harness(listen=REQUIRED, auth={"ban_failures": 1}) as harness:
+        sock = await connected(harness)
         header = v2(*sock.getsockname())
         await asyncio.get_running_loop().sock_sendall(sock, header)
         with pytest.raises((asyncssh.PermissionDenied, asyncssh.ConnectionLost)):
             await asyncssh.connect(
                 sock=sock, username="alice", password="wrong", client_keys=None, known_hosts=None, config=None
             )
-        assert house.told("source.banned")
+        assert harness.logged("source.banned")
 
 
 @pytest.mark.parametrize("header", [v1(CLIENT), v2(CLIENT)])
 async def test_a_header_that_comes_byte_by_byte_is_read_and_nothing_behind_it_is_lost(header: bytes) -> None:
-    async with listener_harness(listen=REQUIRED) as house:
-        sock = await connected(house)
+    async with listener_harness(listen=REQUIRED) as harness:
+        sock = await connected(harness)
         for byte in header + VERSION:
             await asyncio.get_running_loop().sock_sendall(sock, bytes([byte]))
             await asyncio.sleep(0.001)
         async with asyncio.timeout(20):
-            while not house.told("connection.identified"):
+            while not harness.logged("connection.identified"):
                 await asyncio.sleep(0.01)
         received = b""
         while b"SSH-2.0-s3sftp" not in received or len(received) < 100:  # its version, and then its KEXINIT
             more = await answer(sock)
             assert more, "it waits for what was lost"
             received += more
-        assert house.told("connection.identified")[0]["peer"] == f"{CLIENT}:50000"
+        assert harness.logged("connection.identified")[0]["peer"] == f"{CLIENT}:50000"
         sock.close()
 
 
@@ -182,36 +187,36 @@ async def test_the_option_from_of_a_key_is_about_the_client() -> None:
     line = f'from="{CLIENT}" ' + ALICES_KEY.export_public_key().decode()
     users = {"alice": UserOptions(authorized_keys=(line,))}
     with_key = {"client_keys": [ALICES_KEY], "password": None, "preferred_auth": "publickey"}
-    async with listener_harness(users=users, listen=REQUIRED) as house:
-        (await log_in(house, v2(CLIENT), **with_key)).close()
+    async with listener_harness(users=users, listen=REQUIRED) as harness:
+        (await log_in(harness, v2(CLIENT), **with_key)).close()
         with pytest.raises(asyncssh.PermissionDenied):
-            await log_in(house, v2("192.0.2.2"), **with_key)
+            await log_in(harness, v2("192.0.2.2"), **with_key)
 
 
 async def test_a_ban_is_the_clients_and_neither_the_proxys_nor_anothers() -> None:
-    async with listener_harness(listen=REQUIRED, auth={"ban_failures": 2}) as house:
+    async with listener_harness(listen=REQUIRED, auth={"ban_failures": 2}) as harness:
         for _ in range(2):
             with pytest.raises((asyncssh.PermissionDenied, asyncssh.ConnectionLost)):
-                await log_in(house, v2(CLIENT), password="wrong")
-        (banned,) = house.told("source.banned")
+                await log_in(harness, v2(CLIENT), password="wrong")
+        (banned,) = harness.logged("source.banned")
         assert (banned["source"], banned["failures"], banned["log_level"]) == (CLIENT, 2, "warning")
-        sock = await sending(house, v1(CLIENT) + VERSION)
+        sock = await sending(harness, v1(CLIENT) + VERSION)
         assert await answer(sock) == b""
-        refused = await until_told(house, "connection.refused")
+        refused = await until_logged(harness, "connection.refused")
         assert (refused["peer"], refused["reason"]) == (f"{CLIENT}:50000", "the source is banned")
         assert refused["proxy"].startswith(PROXY_ADDRESS)
-        (await log_in(house, v2("192.0.2.2"))).close()
+        (await log_in(harness, v2("192.0.2.2"))).close()
         sock.close()
 
 
 async def test_the_limit_of_one_source_holds_for_each_client_and_not_for_the_proxy() -> None:
-    async with listener_harness(listen=REQUIRED, ssh={"max_unauthenticated_per_source": 1}) as house:
-        first = await sending(house, v2(CLIENT))
+    async with listener_harness(listen=REQUIRED, ssh={"max_unauthenticated_per_source": 1}) as harness:
+        first = await sending(harness, v2(CLIENT))
         assert await answer(first)
-        second = await sending(house, v2(CLIENT, 50001))
+        second = await sending(harness, v2(CLIENT, 50001))
         with pytest.raises(TimeoutError):
             await answer(second, 0.3)
-        third = await sending(house, v2("192.0.2.2"))
+        third = await sending(harness, v2("192.0.2.2"))
         assert await answer(third)
         for sock in (first, second, third):
             reset(sock)
@@ -219,8 +224,8 @@ async def test_the_limit_of_one_source_holds_for_each_client_and_not_for_the_pro
 
 async def test_shared_sources_are_clients_and_not_proxies() -> None:
     limits = {"max_unauthenticated_per_source": 1, "shared_sources": [PROXY_ADDRESS]}
-    async with listener_harness(listen=REQUIRED, ssh=limits) as house:
-        sockets = [await sending(house, v2(CLIENT, port)) for port in (50000, 50001)]
+    async with listener_harness(listen=REQUIRED, ssh=limits) as harness:
+        sockets = [await sending(harness, v2(CLIENT, port)) for port in (50000, 50001)]
         assert await answer(sockets[0])
         with pytest.raises(TimeoutError):
             await answer(sockets[1], 0.3)
@@ -232,21 +237,21 @@ async def test_shared_sources_are_clients_and_not_proxies() -> None:
 
 
 async def test_where_it_is_required_who_is_no_trusted_proxy_is_refused_and_told_what_to_do() -> None:
-    async with listener_harness(listen=REQUIRED) as house:
+    async with listener_harness(listen=REQUIRED) as harness:
         for data in (VERSION, v2(CLIENT) + VERSION):
-            sock = await sending(house, data, "127.0.0.9")
+            sock = await sending(harness, data, "127.0.0.9")
             assert await answer(sock) == b""
             sock.close()
-        (refused,) = house.told("connection.refused")
+        (refused,) = harness.logged("connection.refused")
         assert refused["peer"].startswith("127.0.0.9:")
         assert "listen.proxy_sources" in refused["advice"]
 
 
 async def test_where_it_is_required_a_trusted_proxy_without_a_header_is_refused_and_told_what_to_do() -> None:
-    async with listener_harness(listen=REQUIRED) as house:
-        sock = await sending(house, VERSION)
+    async with listener_harness(listen=REQUIRED) as harness:
+        sock = await sending(harness, VERSION)
         assert await answer(sock) == b""
-        refused = await until_told(house, "connection.refused")
+        refused = await until_logged(harness, "connection.refused")
         assert refused["proxy"].startswith(PROXY_ADDRESS)
         assert "send-proxy-v2" in refused["advice"]
         sock.close()
@@ -254,24 +259,24 @@ async def test_where_it_is_required_a_trusted_proxy_without_a_header_is_refused_
 
 @pytest.mark.parametrize("header", [v1(CLIENT), v2(CLIENT), binary(LOCAL, UNSPEC)])
 async def test_nobody_else_can_claim_an_address_where_it_is_allowed(header: bytes) -> None:
-    async with listener_harness(listen=ALLOWED, log_level="debug") as house:
-        sock = await sending(house, header + VERSION, "127.0.0.9")
+    async with listener_harness(listen=ALLOWED, log_level="debug") as harness:
+        sock = await sending(harness, header + VERSION, "127.0.0.9")
         assert await closed(sock)
-        (accepted,) = house.told("connection.opened")
+        (accepted,) = harness.logged("connection.opened")
         assert accepted["peer"].startswith("127.0.0.9:")
         assert "proxy" not in accepted
-        hint = await until_told(house, "connection.proxy_header_unexpected")
+        hint = await until_logged(harness, "connection.proxy_header_unexpected")
         assert hint["peer"].startswith("127.0.0.9:")
         assert "listen.proxy_sources" in hint["advice"]
 
 
 async def test_nobody_else_escapes_a_ban_by_a_header_where_it_is_allowed() -> None:
-    async with listener_harness(listen=ALLOWED, auth={"ban_failures": 1}) as house:
+    async with listener_harness(listen=ALLOWED, auth={"ban_failures": 1}) as harness:
         with pytest.raises((asyncssh.PermissionDenied, asyncssh.ConnectionLost)):
-            await house.connect(password="wrong", source="127.0.0.9")
-        sock = await sending(house, v2(CLIENT) + VERSION, "127.0.0.9")
+            await harness.connect(password="wrong", source="127.0.0.9")
+        sock = await sending(harness, v2(CLIENT) + VERSION, "127.0.0.9")
         assert await answer(sock) == b""
-        assert (await until_told(house, "connection.refused"))["reason"] == "the source is banned"
+        assert (await until_logged(harness, "connection.refused"))["reason"] == "the source is banned"
         sock.close()
 
 
@@ -279,20 +284,20 @@ async def test_where_it_is_allowed_a_trusted_source_without_a_header_is_served_a
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(trusted_proxies, "HEADER_SECONDS", 0.2)
-    async with listener_harness(listen=ALLOWED) as house:
-        (await house.connect(source=PROXY_ADDRESS)).close()
-        assert house.told("connection.identified")[0]["peer"].startswith(PROXY_ADDRESS)
-        silent = await connected(house)
+    async with listener_harness(listen=ALLOWED) as harness:
+        (await harness.connect(source=PROXY_ADDRESS)).close()
+        assert harness.logged("connection.identified")[0]["peer"].startswith(PROXY_ADDRESS)
+        silent = await connected(harness)
         assert (await answer(silent)).startswith(b"SSH-2.0-s3sftp")  # it may be waiting for that
         silent.close()
 
 
 @pytest.mark.parametrize("header", [v1(CLIENT), v2(CLIENT)])
 async def test_where_it_is_off_a_header_is_told_with_the_option_that_would_read_it(header: bytes) -> None:
-    async with listener_harness() as house:
-        sock = await sending(house, header + VERSION)
+    async with listener_harness() as harness:
+        sock = await sending(harness, header + VERSION)
         assert await closed(sock)
-        hint = await until_told(house, "connection.proxy_header_unexpected")
+        hint = await until_logged(harness, "connection.proxy_header_unexpected")
         assert hint["peer"].startswith(PROXY_ADDRESS)
         assert "listen.proxy_protocol" in hint["advice"]
 
@@ -300,12 +305,14 @@ async def test_where_it_is_off_a_header_is_told_with_the_option_that_would_read_
 @pytest.mark.parametrize("first", [v1(CLIENT), v2(CLIENT)])
 @pytest.mark.parametrize("second", [v1("192.0.2.2"), v2("192.0.2.2")])
 async def test_a_second_header_is_no_header(first: bytes, second: bytes) -> None:
-    async with listener_harness(listen=REQUIRED, log_level="debug") as house:
-        sock = await sending(house, first + second + VERSION)
+    async with listener_harness(listen=REQUIRED, log_level="debug") as harness:
+        sock = await sending(harness, first + second + VERSION)
         assert await closed(sock)
-        (accepted,) = house.told("connection.opened")
+        (accepted,) = harness.logged("connection.opened")
         assert accepted["peer"] == f"{CLIENT}:50000"
-        assert "second header" in (await until_told(house, "connection.proxy_header_unexpected"))["advice"]
+        assert (
+            "second header" in (await until_logged(harness, "connection.proxy_header_unexpected"))["advice"]
+        )
 
 
 async def closed(sock: socket.socket) -> bool:
@@ -325,8 +332,8 @@ async def test_a_header_that_ends_at_any_byte_serves_nobody_and_leaves_nothing(
     mode: Mapping[str, Any], header: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(trusted_proxies, "HEADER_SECONDS", 0.5)
-    async with listener_harness(listen=mode) as house:
-        sockets = [await sending(house, header[:end]) for end in range(1, len(header))]
+    async with listener_harness(listen=mode) as harness:
+        sockets = [await sending(harness, header[:end]) for end in range(1, len(header))]
         for sock in sockets[::2]:
             sock.shutdown(socket.SHUT_WR)
         for sock in sockets[1::4]:
@@ -335,9 +342,9 @@ async def test_a_header_that_ends_at_any_byte_serves_nobody_and_leaves_nothing(
             if sock.fileno() >= 0:
                 assert await answer(sock) == b""
                 sock.close()
-        assert len(house.told("connection.refused")) == 1, "of equal ones the log has one a minute"
-        assert not house.told("connection.identified")
-        await until_nobody_waits(house)
+        assert len(harness.logged("connection.refused")) == 1, "of equal ones the log has one a minute"
+        assert not harness.logged("connection.identified")
+        await until_nobody_waits(harness)
 
 
 @pytest.mark.parametrize(
@@ -353,25 +360,25 @@ async def test_a_header_that_ends_at_any_byte_serves_nobody_and_leaves_nothing(
 )
 @pytest.mark.parametrize("mode", [REQUIRED, ALLOWED], ids=["required", "allowed"])
 async def test_what_is_wrong_is_refused_at_once_and_said(mode: Mapping[str, Any], data: bytes) -> None:
-    async with listener_harness(listen=mode) as house:
-        sock = await sending(house, data)
+    async with listener_harness(listen=mode) as harness:
+        sock = await sending(harness, data)
         assert await answer(sock, trusted_proxies.HEADER_SECONDS / 2) == b""
-        refused = await until_told(house, "connection.refused")
+        refused = await until_logged(harness, "connection.refused")
         assert refused["reason"].startswith("wrong PROXY header: ")
         assert refused["proxy"].startswith(PROXY_ADDRESS)
-        assert not house.told("connection.identified")
+        assert not harness.logged("connection.identified")
         sock.close()
 
 
 @pytest.mark.parametrize("part", [b"", b"PROXY TCP4", v2(CLIENT)[:14]], ids=["nothing", "v1", "v2"])
 async def test_a_header_has_a_limited_time(part: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(trusted_proxies, "HEADER_SECONDS", 0.3)
-    async with listener_harness(listen=REQUIRED) as house:
-        sock = await sending(house, part)
+    async with listener_harness(listen=REQUIRED) as harness:
+        sock = await sending(harness, part)
         assert await answer(sock) == b""
-        refused = await until_told(house, "connection.refused")
+        refused = await until_logged(harness, "connection.refused")
         assert refused["reason"] == ("incomplete PROXY header" if part else "no PROXY header")
-        assert not waiting(house)
+        assert not waiting(harness)
         sock.close()
 
 
@@ -380,19 +387,19 @@ async def test_those_that_send_no_header_are_bounded_and_hold_up_nobody(
 ) -> None:
     monkeypatch.setattr(trusted_proxies, "MAX_WAITING", 20)
     sources = {"proxy_protocol": "required", "proxy_sources": ["127.0.0.0/8"]}
-    async with listener_harness(listen=sources, ssh={"max_unauthenticated": 5, "max_queued": 5}) as house:
-        slow = await connected(house, "127.0.0.8")
-        flood = [await sending(house, part, "127.0.0.9") for part in (b"", b"P", v2(CLIENT)[:20]) * 20]
+    async with listener_harness(listen=sources, ssh={"max_unauthenticated": 5, "max_queued": 5}) as harness:
+        slow = await connected(harness, "127.0.0.8")
+        flood = [await sending(harness, part, "127.0.0.9") for part in (b"", b"P", v2(CLIENT)[:20]) * 20]
         async with asyncio.timeout(20):
-            while waiting(house) != 20:
+            while waiting(harness) != 20:
                 await asyncio.sleep(0.01)
-        (await log_in(house, v2(CLIENT))).close()
+        (await log_in(harness, v2(CLIENT))).close()
         # the one of another source is still there
         await asyncio.get_running_loop().sock_sendall(slow, v2(CLIENT))
         assert (await answer(slow)).startswith(b"SSH-2.0-s3sftp")
         for sock in (slow, *flood):
             reset(sock)
-        await until_nobody_waits(house)
+        await until_nobody_waits(harness)
 
 
 async def test_a_part_of_a_header_is_looked_at_once_in_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -401,8 +408,8 @@ async def test_a_part_of_a_header_is_looked_at_once_in_a_while(monkeypatch: pyte
     monkeypatch.setattr(
         trusted_proxies.proxy_header, "parse", lambda data: (looks.append(data), parse(data))[1]
     )
-    async with listener_harness(listen=REQUIRED) as house:
-        sock = await sending(house, v2(CLIENT)[:14])
+    async with listener_harness(listen=REQUIRED) as harness:
+        sock = await sending(harness, v2(CLIENT)[:14])
         async with asyncio.timeout(20):
             while not looks:
                 await asyncio.sleep(0.01)
@@ -415,14 +422,14 @@ async def test_a_part_of_a_header_is_looked_at_once_in_a_while(monkeypatch: pyte
 
 
 async def test_a_stopping_server_keeps_none_of_them() -> None:
-    async with listener_harness(listen=REQUIRED) as house:
-        sock = await sending(house, b"PROXY TCP4 ")
+    async with listener_harness(listen=REQUIRED) as harness:
+        sock = await sending(harness, b"PROXY TCP4 ")
         async with asyncio.timeout(20):
-            while not waiting(house):
+            while not waiting(harness):
                 await asyncio.sleep(0.01)
-        await house.listener.stop_accepting()
+        await harness.listener.stop_accepting()
         assert await answer(sock) == b""
-        assert not waiting(house)
+        assert not waiting(harness)
         sock.close()
 
 
@@ -430,24 +437,24 @@ class Full:
     """Servers of which none has room for now."""
 
     def __init__(self) -> None:
-        self.has_room = True
+        self.is_ready = True
         self.served: list[str] = []
 
     def can_serve(self) -> bool:
-        return self.has_room
+        return self.is_ready
 
-    def serve(self, guest: LocalAdmittedConnection, sock: socket.socket) -> None:
-        assert self.has_room
-        self.served.append(guest.peer.shown)
+    def serve(self, admitted: LocalAdmittedConnection, sock: socket.socket) -> None:
+        assert self.is_ready
+        self.served.append(admitted.peer.shown)
         sock.close()
-        guest.leave()
+        admitted.leave()
 
 
 async def test_a_header_that_comes_while_nobody_can_serve_waits_for_somebody() -> None:
     servers = Full()
     listen = ListenOptions(host="127.0.0.1", port=0, **REQUIRED)  # type: ignore[arg-type]
-    reception = Acceptor(ServerAdmissionGate(SshOptions(), AuthOptions()), listen, bind(listen), servers, 0)
-    reception.open()
+    acceptor = Acceptor(ServerAdmissionGate(SshOptions(), AuthOptions()), listen, bind(listen), servers, 0)
+    acceptor.open()
     loop = asyncio.get_running_loop()
     try:
         sockets = []
@@ -455,25 +462,25 @@ async def test_a_header_that_comes_while_nobody_can_serve_waits_for_somebody() -
             sock = socket.socket()
             sock.setblocking(False)
             sock.bind((PROXY_ADDRESS, 0))
-            await loop.sock_connect(sock, ("127.0.0.1", reception.port))
+            await loop.sock_connect(sock, ("127.0.0.1", acceptor.port))
             sockets.append(sock)
         async with asyncio.timeout(20):
-            while len(reception._proxies._waiting) < 2:
+            while len(acceptor._proxies._waiting) < 2:
                 await asyncio.sleep(0.01)
-        servers.has_room = False
+        servers.is_ready = False
         for port, sock in zip((50000, 50001), sockets, strict=True):
             await loop.sock_sendall(sock, v2(CLIENT, port))
         async with asyncio.timeout(20):
-            while reception._proxies._waiting:
+            while acceptor._proxies._waiting:
                 await asyncio.sleep(0.01)
         assert not servers.served
-        servers.has_room = True
+        servers.is_ready = True
         async with asyncio.timeout(20):
             while len(servers.served) < 2:
                 await asyncio.sleep(0.01)
         assert servers.served == [f"{CLIENT}:50000", f"{CLIENT}:50001"]
     finally:
-        reception.close()
+        acceptor.close()
         for sock in sockets:
             sock.close()
 
@@ -490,9 +497,9 @@ def own_header(sock: socket.socket) -> bytes:
 @pytest.mark.parametrize("how", ["closed", "reset"])
 @pytest.mark.parametrize("sent", ["nothing", "LOCAL", "UNKNOWN", "its own address"])
 async def test_a_health_check_is_no_client(mode: Mapping[str, Any], how: str, sent: str) -> None:
-    async with listener_harness(listen=mode, auth={"ban_failures": 1}) as house:
+    async with listener_harness(listen=mode, auth={"ban_failures": 1}) as harness:
         for _ in range(5):
-            sock = await connected(house)
+            sock = await connected(harness)
             header = {
                 "nothing": b"",
                 "LOCAL": binary(LOCAL, UNSPEC),
@@ -502,34 +509,34 @@ async def test_a_health_check_is_no_client(mode: Mapping[str, Any], how: str, se
             if header:
                 await asyncio.get_running_loop().sock_sendall(sock, header)
             reset(sock) if how == "reset" else sock.close()
-        (await log_in(house, v2(CLIENT))).close()
-        await until_nobody_waits(house)
-        peers = {event["peer"] for event in lines(house)}
+        (await log_in(harness, v2(CLIENT))).close()
+        await until_nobody_waits(harness)
+        peers = {event["peer"] for event in lines(harness)}
         assert peers == {f"{CLIENT}:50000"}
-        assert house.listener.connections <= 1
+        assert harness.listener.connections <= 1
 
 
 @pytest.mark.parametrize("header", [binary(LOCAL, UNSPEC), b"PROXY UNKNOWN\r\n"], ids=["LOCAL", "UNKNOWN"])
 async def test_a_health_check_that_looks_at_the_version_sees_it_and_is_no_client_in_the_log(
     header: bytes,
 ) -> None:
-    async with listener_harness(listen=REQUIRED, auth={"ban_failures": 1}) as house:
+    async with listener_harness(listen=REQUIRED, auth={"ban_failures": 1}) as harness:
         for _ in range(3):
-            sock = await sending(house, header)
+            sock = await sending(harness, header)
             assert (await answer(sock)).startswith(b"SSH-2.0-s3sftp")
             reset(sock)
-        await house.empties()
-        assert lines(house) == []
+        await harness.empties()
+        assert lines(harness) == []
 
 
 async def test_one_that_the_server_closes_is_no_client_in_the_log_either() -> None:
-    async with listener_harness(listen=REQUIRED, log_level="debug") as house:
-        check = await sending(house, binary(LOCAL, UNSPEC))
+    async with listener_harness(listen=REQUIRED, log_level="debug") as harness:
+        check = await sending(harness, binary(LOCAL, UNSPEC))
         assert (await answer(check)).startswith(b"SSH-2.0-s3sftp")
-        await house.listener.stop()
-        await house.empties()
-        assert [line["log_level"] for line in house.told("connection.aborted")] == ["debug"]
-        assert lines(house) == []
+        await harness.listener.stop()
+        await harness.empties()
+        assert [line["log_level"] for line in harness.logged("connection.aborted")] == ["debug"]
+        assert lines(harness) == []
         check.close()
 
 
@@ -540,26 +547,26 @@ async def test_one_that_the_server_closes_is_no_client_in_the_log_either() -> No
 )
 async def test_without_a_clients_address_it_is_the_proxys_own_which_is_never_banned(header: bytes) -> None:
     options = {"max_unauthenticated_per_source": 1}
-    async with listener_harness(listen=REQUIRED, auth={"ban_failures": 1}, ssh=options) as house:
+    async with listener_harness(listen=REQUIRED, auth={"ban_failures": 1}, ssh=options) as harness:
         for _ in range(2):
             with pytest.raises(asyncssh.PermissionDenied):
-                await log_in(house, header, password="wrong")
-        assert not house.told("source.banned")
-        silent = await sending(house, header)
+                await log_in(harness, header, password="wrong")
+        assert not harness.logged("source.banned")
+        silent = await sending(harness, header)
         assert await answer(silent)
-        async with await log_in(house, header):
-            assert house.told("login.accepted")[0]["peer"].startswith(PROXY_ADDRESS)
+        async with await log_in(harness, header):
+            assert harness.logged("login.accepted")[0]["peer"].startswith(PROXY_ADDRESS)
         reset(silent)
 
 
 async def test_a_ban_of_the_proxys_address_is_not_for_its_health_checks() -> None:
-    async with listener_harness(listen=ALLOWED, auth={"ban_failures": 1}) as house:
+    async with listener_harness(listen=ALLOWED, auth={"ban_failures": 1}) as harness:
         with pytest.raises((asyncssh.PermissionDenied, asyncssh.ConnectionLost)):
-            await house.connect(password="wrong", source=PROXY_ADDRESS)
-        assert house.told("source.banned")
-        check = await sending(house, binary(LOCAL, UNSPEC))
+            await harness.connect(password="wrong", source=PROXY_ADDRESS)
+        assert harness.logged("source.banned")
+        check = await sending(harness, binary(LOCAL, UNSPEC))
         assert (await answer(check)).startswith(b"SSH-2.0-s3sftp")
-        (await log_in(house, v2(CLIENT))).close()
+        (await log_in(harness, v2(CLIENT))).close()
         reset(check)
 
 
@@ -586,15 +593,15 @@ async def test_a_source_of_ipv4_may_be_written_as_ipv6() -> None:
     sources = ["::ffff:127.0.0.7", "::ffff:10.0.0.0/104"]
     assert ListenOptions(proxy_sources=sources).proxy_sources == ("127.0.0.7/32", "10.0.0.0/8")
     assert SshOptions(shared_sources=sources).shared_sources == ("127.0.0.7/32", "10.0.0.0/8")
-    async with listener_harness(listen=REQUIRED | {"proxy_sources": sources}) as house:
-        async with await log_in(house, v2(CLIENT)):
-            assert house.told("login.accepted")[0]["peer"] == f"{CLIENT}:50000"
+    async with listener_harness(listen=REQUIRED | {"proxy_sources": sources}) as harness:
+        async with await log_in(harness, v2(CLIENT)):
+            assert harness.logged("login.accepted")[0]["peer"] == f"{CLIENT}:50000"
 
 
 @pytest.mark.parametrize("everybody", ["::/0", "0.0.0.0/0", "::ffff:0:0/96"])
 async def test_to_believe_everybody_is_a_warning_at_start(everybody: str) -> None:
-    async with listener_harness(listen=REQUIRED | {"proxy_sources": [everybody]}) as house:
-        (warning,) = house.told("listener.proxy_sources_unrestricted")
+    async with listener_harness(listen=REQUIRED | {"proxy_sources": [everybody]}) as harness:
+        (warning,) = harness.logged("listener.proxy_sources_unrestricted")
         assert "load balancers" in warning["detail"]
-    async with listener_harness(listen=REQUIRED) as house:
-        assert not house.told("listener.proxy_sources_unrestricted")
+    async with listener_harness(listen=REQUIRED) as harness:
+        assert not harness.logged("listener.proxy_sources_unrestricted")

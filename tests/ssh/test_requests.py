@@ -28,20 +28,20 @@ from tests.support.commands import Result, installed, run
 SENTENCE = "This server speaks SFTP only."
 
 
-def refused(house: ListenerHarness) -> set[str]:
-    return {event["request"] for event in house.told("connection.request_refused")}
+def refused(harness: ListenerHarness) -> set[str]:
+    return {event["request"] for event in harness.logged("connection.request_refused")}
 
 
 @pytest.mark.parametrize(("command", "kind"), [("md5sum file", "exec"), (None, "shell")])
 async def test_commands_and_shells_are_refused(command: str | None, kind: str) -> None:
-    async with listener_harness() as house, await house.connect() as connection:
+    async with listener_harness() as harness, await harness.connect() as connection:
         with pytest.raises(asyncssh.ChannelOpenError):
             await connection.create_process(command)
-        assert refused(house) == {kind}
+        assert refused(harness) == {kind}
 
 
 async def test_other_subsystems_are_refused() -> None:
-    async with listener_harness() as house, await house.connect() as connection:
+    async with listener_harness() as harness, await harness.connect() as connection:
         with pytest.raises(asyncssh.ChannelOpenError):
             await connection.open_session(subsystem="netconf")
         async with connection.start_sftp_client() as sftp:
@@ -80,9 +80,9 @@ class Channel:
 
 
 @asynccontextmanager
-async def bare_channel(house: ListenerHarness, **options: Any) -> AsyncIterator[Channel]:
+async def bare_channel(harness: ListenerHarness, **options: Any) -> AsyncIterator[Channel]:
     """One on which nothing was asked for, beside an SFTP session that must go on working."""
-    async with await house.connect(**options) as connection, connection.start_sftp_client() as sftp:
+    async with await harness.connect(**options) as connection, connection.start_sftp_client() as sftp:
         channel: Any = asyncssh.channel.SSHClientChannel(
             connection, asyncio.get_running_loop(), "strict", None, "strict", 1 << 20, 1 << 15
         )
@@ -108,21 +108,21 @@ EXEC, SHELL, NETCONF = ("exec", String("id -u")), ("shell",), ("subsystem", Stri
 @pytest.mark.parametrize("reply", [True, False], ids=["asked for an answer", "not"])
 @pytest.mark.parametrize("request_", [EXEC, SHELL], ids=["exec", "shell"])
 async def test_what_is_refused_ends_its_channel(request_: tuple[Any, ...], reply: bool) -> None:
-    async with listener_harness() as house, bare_channel(house) as channel:
+    async with listener_harness() as harness, bare_channel(harness) as channel:
         channel.ask("env", String("A"), String("b"), reply=False)
         channel.ask(*request_, reply=reply)
         assert await channel.its_end() == told_of_the_end(failure=reply)
 
 
 async def test_a_subsystem_that_is_refused_without_an_answer_ends_its_channel() -> None:
-    async with listener_harness() as house, bare_channel(house) as channel:
+    async with listener_harness() as harness, bare_channel(harness) as channel:
         channel.ask(*NETCONF, reply=False)
         assert await channel.its_end() == told_of_the_end(failure=False)
 
 
 async def test_an_exec_may_follow_a_refused_subsystem_and_ends_the_channel() -> None:
     """As PuTTY falls back, on the same channel."""
-    async with listener_harness() as house, bare_channel(house) as channel:
+    async with listener_harness() as harness, bare_channel(harness) as channel:
         channel.ask(*NETCONF)
         assert await channel.next() == (ssh.MSG_CHANNEL_FAILURE, b"")
         channel.ask(*EXEC)
@@ -130,7 +130,7 @@ async def test_an_exec_may_follow_a_refused_subsystem_and_ends_the_channel() -> 
 
 
 async def test_the_sftp_subsystem_may_follow_a_refused_one() -> None:
-    async with listener_harness() as house, bare_channel(house) as channel:
+    async with listener_harness() as harness, bare_channel(harness) as channel:
         channel.ask(*NETCONF)
         assert await channel.next() == (ssh.MSG_CHANNEL_FAILURE, b"")
         channel.ask("subsystem", String("sftp"))
@@ -141,7 +141,7 @@ async def test_a_channel_on_which_nothing_follows_a_refused_subsystem_is_closed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(sftp_only, "_FALLBACK_SECONDS", 0.1)
-    async with listener_harness() as house, bare_channel(house) as channel:
+    async with listener_harness() as harness, bare_channel(harness) as channel:
         channel.ask(*NETCONF)
         assert await channel.next() == (ssh.MSG_CHANNEL_FAILURE, b"")
         assert await channel.its_end() == told_of_the_end(failure=False)
@@ -151,7 +151,7 @@ async def test_a_channel_on_which_nothing_follows_a_refused_subsystem_is_closed(
 async def test_a_request_beside_a_running_session_is_refused_and_the_session_goes_on(
     second: tuple[Any, ...],
 ) -> None:
-    async with listener_harness() as house, bare_channel(house) as channel:
+    async with listener_harness() as harness, bare_channel(harness) as channel:
         channel.ask("subsystem", String("sftp"))
         assert await channel.next() == (ssh.MSG_CHANNEL_SUCCESS, b"")
         channel.ask(*second)
@@ -164,27 +164,27 @@ async def test_a_request_beside_a_running_session_is_refused_and_the_session_goe
 
 async def test_requests_behind_a_refused_one_wait_nowhere() -> None:
     """A client that sends on and on while its channel ends is answered once."""
-    async with listener_harness() as house, bare_channel(house) as channel:
+    async with listener_harness() as harness, bare_channel(harness) as channel:
         for _ in range(500):
             channel.ask(*EXEC)
         assert await channel.its_end() == told_of_the_end(failure=True)
-        assert len(house.told("connection.request_refused")) == 1
+        assert len(harness.logged("connection.request_refused")) == 1
 
 
 async def test_a_client_that_does_not_say_that_it_has_shown_the_sentence_is_not_waited_for(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(sftp_only, "_SHOWN_SECONDS", 0.1)
-    monkeypatch.setattr("s3sftp.ssh.asyncssh_internals.ask", lambda _conn: None)
-    async with listener_harness() as house, bare_channel(house) as channel:
+    monkeypatch.setattr("s3sftp.ssh.asyncssh_internals.send_keepalive", lambda _conn: None)
+    async with listener_harness() as harness, bare_channel(harness) as channel:
         channel.ask(*EXEC)
         assert await channel.its_end() == told_of_the_end(failure=True)
 
 
 async def test_phpseclib_gets_the_failure_alone() -> None:
     """After it, the end of the channel would be an answer to its next request, and its last."""
-    async with listener_harness() as house:
-        async with bare_channel(house, client_version="phpseclib_3.0") as channel:
+    async with listener_harness() as harness:
+        async with bare_channel(harness, client_version="phpseclib_3.0") as channel:
             channel.ask(*EXEC)
             assert [await channel.next() for _ in range(2)] == told_of_the_end(failure=True)[:2]
             await channel.ping()
@@ -194,8 +194,8 @@ async def test_phpseclib_gets_the_failure_alone() -> None:
 class People:
     """Programs with which people come who want something else than SFTP."""
 
-    def __init__(self, house: ListenerHarness, home: Path) -> None:
-        self._port, self._home = str(house.port), home
+    def __init__(self, harness: ListenerHarness, home: Path) -> None:
+        self._port, self._home = str(harness.port), home
         self._key = write_key(ALICES_KEY, home / "key")
         self._hosts = home / "known_hosts"
         host_key = HOST_KEY.export_public_key().decode()
@@ -224,8 +224,8 @@ class People:
 
 @pytest.fixture
 async def people(tmp_path: Path) -> AsyncIterator[People]:
-    async with listener_harness() as house:
-        yield People(house, tmp_path)
+    async with listener_harness() as harness:
+        yield People(harness, tmp_path)
 
 
 async def test_a_person_who_types_ssh_sees_why(people: People) -> None:
@@ -262,26 +262,26 @@ async def test_dropbears_client_ends(people: People) -> None:
 
 
 async def test_environment_variables_are_refused_and_not_kept() -> None:
-    async with listener_harness(log_level="debug") as house, await house.connect() as connection:
+    async with listener_harness(log_level="debug") as harness, await harness.connect() as connection:
         channel, _ = await connection.create_session(
             asyncssh.SSHClientSession, subsystem="sftp", encoding=None
         )
         for arguments in (("LD_PRELOAD", "x"), ("A", "b")):
             assert not await ask(channel, "env", arguments)
-        assert refused(house) == {"env"}
-        assert {entry["log_level"] for entry in house.told("connection.request_refused")} == {"debug"}
+        assert refused(harness) == {"env"}
+        assert {entry["log_level"] for entry in harness.logged("connection.request_refused")} == {"debug"}
         channel.close()
 
 
 async def test_a_terminal_is_granted_and_there_is_none() -> None:
-    async with listener_harness() as house, await house.connect() as connection:
+    async with listener_harness() as harness, await harness.connect() as connection:
         channel, _ = await connection.create_session(
             asyncssh.SSHClientSession, subsystem="sftp", encoding=None
         )
         for _ in range(3):
             assert await ask(channel, "pty-req", ("xterm", 80, 24, 0, 0, ""))
             assert await ask(channel, "window-change", (100, 30, 0, 0))
-        (served,) = house.listener._shared.connections
+        (served,) = harness.listener._shared.connections
         (kept,) = served._open_conn._channels.values()
         assert kept.get_terminal_type() is None
         assert kept.get_terminal_size() == (0, 0, 0, 0)
@@ -302,7 +302,7 @@ async def ask(channel: Any, kind: str, values: tuple[Any, ...]) -> bool:
 
 
 async def test_forwarding_of_ports_and_sockets_is_refused() -> None:
-    async with listener_harness() as house, await house.connect() as connection:
+    async with listener_harness() as harness, await harness.connect() as connection:
         for attempt in (
             connection.open_connection("127.0.0.1", 1),
             connection.open_unix_connection("/run/x"),
@@ -317,7 +317,7 @@ async def test_forwarding_of_ports_and_sockets_is_refused() -> None:
         ):
             with pytest.raises(asyncssh.ChannelListenError):
                 await listening
-        assert refused(house) >= {
+        assert refused(harness) >= {
             "direct-tcpip",
             "tcpip-forward",
             "direct-streamlocal",
@@ -328,13 +328,15 @@ async def test_forwarding_of_ports_and_sockets_is_refused() -> None:
 
 
 async def test_agents_and_x11_are_refused() -> None:
-    async with listener_harness(log_level="debug") as house, await house.connect() as connection:
+    async with listener_harness(log_level="debug") as harness, await harness.connect() as connection:
         channel, _ = await connection.create_session(
             asyncssh.SSHClientSession, subsystem="sftp", encoding=None
         )
         assert not await ask(channel, "auth-agent-req@openssh.com", ())
         assert not await ask(channel, "x11-req", ("", "MIT-MAGIC-COOKIE-1", "00", 0))
-        assert refused(house) == {"agent", "x11"}
-        levels = {entry["request"]: entry["log_level"] for entry in house.told("connection.request_refused")}
+        assert refused(harness) == {"agent", "x11"}
+        levels = {
+            entry["request"]: entry["log_level"] for entry in harness.logged("connection.request_refused")
+        }
         assert levels == {"agent": "debug", "x11": "warning"}
         channel.close()

@@ -28,13 +28,13 @@ class Questions:
 
     def __init__(self, patch: pytest.MonkeyPatch) -> None:
         self.count = 0
-        ask = asyncssh_internals.ask
+        send = asyncssh_internals.send_keepalive
 
         def counted(conn: Any) -> None:
             self.count += 1
-            ask(conn)
+            send(conn)
 
-        patch.setattr(asyncssh_internals, "ask", counted)
+        patch.setattr(asyncssh_internals, "send_keepalive", counted)
 
     async def come(self, count: int) -> None:
         """Wait until so many more have been asked."""
@@ -62,39 +62,39 @@ async def silent(connection: asyncssh.SSHClientConnection) -> AsyncIterator[None
 async def test_an_upload_that_is_paused_goes_on_after_any_number_of_unanswered_keepalives(
     idle_timeout: float, questions: Questions
 ) -> None:
-    async with listener_harness(ssh=EAGER, sftp={"idle_timeout": idle_timeout}) as house:
-        async with await house.connect() as connection, connection.start_sftp_client() as sftp:
+    async with listener_harness(ssh=EAGER, sftp={"idle_timeout": idle_timeout}) as harness:
+        async with await harness.connect() as connection, connection.start_sftp_client() as sftp:
             async with sftp.open("/slow", "wb") as file:
                 await file.write(b"first")
                 async with silent(connection):
                     await questions.come(20)
                 await file.write(b"second")
-            assert house.storage.contents() == {"alice/slow": b"firstsecond"}
+            assert harness.storage.contents() == {"alice/slow": b"firstsecond"}
 
 
 async def test_a_client_that_is_silent_for_as_long_as_a_session_may_be_idle_is_let_go() -> None:
     """The session ends as idle; that the client does not close its side of it holds nothing up."""
-    async with listener_harness(ssh=EAGER, sftp={"idle_timeout": 0.5}) as house:
-        async with await house.connect() as connection:
+    async with listener_harness(ssh=EAGER, sftp={"idle_timeout": 0.5}) as harness:
+        async with await harness.connect() as connection:
             await connection.start_sftp_client()
             async with silent(connection):
-                await house.empties()
-    assert [event["reason"] for event in house.told("session.ended")] == ["idle"]
-    (aborted,) = house.told("connection.aborted")
+                await harness.empties()
+    assert [event["reason"] for event in harness.logged("session.ended")] == ["idle"]
+    (aborted,) = harness.logged("connection.aborted")
     assert aborted["reason"] == "keepalives are not answered"
 
 
 async def test_a_client_that_answers_is_asked_for_ever(questions: Questions) -> None:
-    async with listener_harness(ssh=EAGER, sftp={"idle_timeout": 1}) as house:
-        async with await house.connect():
+    async with listener_harness(ssh=EAGER, sftp={"idle_timeout": 1}) as harness:
+        async with await harness.connect():
             await questions.come(50)
-            assert house.listener.connections == 1
+            assert harness.listener.connections == 1
 
 
 async def test_keepalives_do_not_pile_up_for_a_client_that_takes_nothing(questions: Questions) -> None:
-    async with listener_harness(ssh=EAGER) as house, await house.connect() as connection:
+    async with listener_harness(ssh=EAGER) as harness, await harness.connect() as connection:
         async with silent(connection):
-            (served,) = house.listener._shared.connections
+            (served,) = harness.listener._shared.connections
             transport = served._open_conn._transport
             assert transport is not None
             stuff(transport)
@@ -109,11 +109,11 @@ def stuff(transport: asyncio.WriteTransport) -> None:
         transport.write(bytes(1 << 20))
 
 
-async def reads_late(house: ListenerHarness, seconds: float) -> int:
+async def reads_late(harness: ListenerHarness, seconds: float) -> int:
     """Ask for megabytes, take none of them for a while, then all; how many bytes came."""
     size = 4 << 20
-    house.storage.put("alice/big", b"x" * size)
-    async with await house.connect() as connection, connection.start_sftp_client() as sftp:
+    harness.storage.put("alice/big", b"x" * size)
+    async with await harness.connect() as connection, connection.start_sftp_client() as sftp:
         async with sftp.open("/big", "rb") as file:
             # else the client's kernel takes all of it
             connection.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 16)
@@ -125,8 +125,8 @@ async def reads_late(house: ListenerHarness, seconds: float) -> int:
 
 async def test_a_client_that_reads_nothing_for_longer_than_tcp_waits_is_not_gone() -> None:
     """For Linux alone it would be: TCP_USER_TIMEOUT counts a window that is closed."""
-    async with listener_harness(ssh={"tcp_timeout": 2}) as house:
-        assert await reads_late(house, 7) == 4 << 20
+    async with listener_harness(ssh={"tcp_timeout": 2}) as harness:
+        assert await reads_late(harness, 7) == 4 << 20
 
 
 @pytest.mark.parametrize("how", ["quiet", "data on its way"])

@@ -22,15 +22,15 @@ def link(state: str) -> None:
 
 async def main(how: str) -> None:
     link("up")
-    async with listener_harness(ssh={"tcp_timeout": 1, "keepalive_interval": 0}) as house:
-        connection = await house.connect()
+    async with listener_harness(ssh={"tcp_timeout": 1, "keepalive_interval": 0}) as harness:
+        connection = await harness.connect()
         await connection.start_sftp_client()
-        (served,) = house.listener._shared.connections
+        (served,) = harness.listener._shared.connections
         link("down")
         if how == "data on its way":
-            asyncssh_internals.ask(served._open_conn)
-        await house.empties()
-        print(json.dumps([event["reason"] for event in house.told("connection.closed")]), flush=True)
+            asyncssh_internals.send_keepalive(served._open_conn)
+        await harness.empties()
+        print(json.dumps([event["reason"] for event in harness.logged("connection.closed")]), flush=True)
         os._exit(0)  # the client's side would wait for its own time-outs
 
 

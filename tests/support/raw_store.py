@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 import ssl
+import struct
 from collections.abc import Awaitable, Callable
 
 BLANK_LINE = b"\r\n\r\n"
@@ -37,6 +39,12 @@ class Wire:
 
     def reset(self) -> None:
         self._writer.transport.abort()
+
+    def reset_by_kernel(self) -> None:
+        """Close with RST instead of FIN."""
+        socket_of = self._writer.get_extra_info("socket")
+        socket_of.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.reset()
 
     async def closed_by_peer(self) -> None:
         with contextlib.suppress(OSError):

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from testbed.processes import free_port
+from testbed.processes import free_port, temporary_directory
 from testbed.s3_store import Store
 from tests.support.built_stores import built
 from tests.support.commands import installed
@@ -23,16 +22,16 @@ SECRET_KEY = "the-secret-of-s3s"
 def running_s3s() -> Iterator[Store]:
     """Run it on a temporary directory, without a bucket. Signatures are checked."""
     program = _program()
-    directory = Path(tempfile.mkdtemp(prefix="s3s-"))
-    (directory / "data").mkdir()
-    port = free_port()
-    where = ["--host", "127.0.0.1", "--port", str(port)]
-    who = ["--access-key", ACCESS_KEY, "--secret-key", SECRET_KEY]
-    command = [str(program), *where, *who, str(directory / "data")]
-    endpoint = f"http://127.0.0.1:{port}"
-    store = Store("s3s-fs", endpoint, ACCESS_KEY, SECRET_KEY, checksums=False, options={"attempts": 2})
-    with running_store(store, command, directory):
-        yield store
+    with temporary_directory("s3s-") as directory:
+        (directory / "data").mkdir()
+        port = free_port()
+        where = ["--host", "127.0.0.1", "--port", str(port)]
+        who = ["--access-key", ACCESS_KEY, "--secret-key", SECRET_KEY]
+        command = [str(program), *where, *who, str(directory / "data")]
+        endpoint = f"http://127.0.0.1:{port}"
+        store = Store("s3s-fs", endpoint, ACCESS_KEY, SECRET_KEY, checksums=False, options={"attempts": 2})
+        with running_store(store, command, directory):
+            yield store
 
 
 def _program() -> Path:

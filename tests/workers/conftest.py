@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from testbed.s3_store import Store
-from tests.workers.worker_server import WorkerServer, crew
+from tests.workers.worker_server import WorkerServer, worker_server
 
 
 @pytest.fixture
@@ -16,5 +16,5 @@ async def serving(
     seaweed: Store, bucket: str, tmp_path: Path, request: pytest.FixtureRequest
 ) -> AsyncIterator[WorkerServer]:
     """Two workers; `parametrize("serving", [groups], indirect=True)` changes the options."""
-    async with crew(tmp_path, seaweed, bucket, getattr(request, "param", None)) as running:
+    async with worker_server(tmp_path, seaweed, bucket, getattr(request, "param", None)) as running:
         yield running

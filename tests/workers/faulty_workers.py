@@ -55,7 +55,7 @@ def misbehave(vice: str, link: socket.socket, number: int) -> None:
                 sys.exit(4)
             with socket.socket(fileno=descriptors[0]) as connection:
                 connection.send(f"{number}\n".encode())
-                link.send(messages.encode(messages.ConnectionClosed(message.guest)))
+                link.send(messages.encode(messages.ConnectionClosed(message.connection_id)))
 
 
 def _hang() -> None:

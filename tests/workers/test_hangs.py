@@ -94,10 +94,10 @@ async def test_one_that_is_busy_is_left_alone_and_connections_wait_for_it_when_i
     async with supervised("busy", limit=4) as watched:
         await watched.until("worker.unresponsive")
         assert await watched.greeting() == b"1\n"
-        assert watched.told("worker.recovered")
+        assert watched.logged("worker.recovered")
         await watched.until("worker.unresponsive", 2)
-        assert not watched.told("worker.killed")
-        assert not watched.told("worker.exited")
+        assert not watched.logged("worker.killed")
+        assert not watched.logged("worker.exited")
 
 
 async def test_one_that_was_told_to_stop_is_not_expected_to_answer() -> None:
@@ -108,5 +108,5 @@ async def test_one_that_was_told_to_stop_is_not_expected_to_answer() -> None:
         began = asyncio.get_running_loop().time()
         await asyncio.wait_for(watched.running, 20)
         assert asyncio.get_running_loop().time() - began >= LINGERING_SECONDS
-        assert not watched.told("worker.hung")
-        assert not watched.told("worker.killed")
+        assert not watched.logged("worker.hung")
+        assert not watched.logged("worker.killed")

@@ -19,46 +19,46 @@ from s3sftp.workers.worker_process import WorkerProcess
 class Connection(asyncio.Protocol):
     """As asyncssh's, but it logs in by being there, and fails first."""
 
-    def __init__(self, post: WorkerGate) -> None:
-        self._post = post
+    def __init__(self, gate: WorkerGate) -> None:
+        self._gate = gate
         self._login: asyncio.Task[None] | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        guest = self._post.arrive(self, lambda _reason: transport.abort())  # type: ignore[attr-defined]
-        assert guest is not None
-        self._guest = guest
+        admitted = self._gate.arrive(self, lambda _reason: transport.abort())  # type: ignore[attr-defined]
+        assert admitted is not None
+        self._admitted = admitted
         self._login = asyncio.create_task(self._log_in(transport))
 
     async def _log_in(self, transport: Any) -> None:
-        self._guest.greeted()
-        await self._guest.failed()
-        await self._guest.log_in("alice")
+        self._admitted.version_received()
+        await self._admitted.failed()
+        await self._admitted.log_in("alice")
         transport.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._guest.leave()
+        self._admitted.leave()
 
 
 async def test_nothing_is_kept_for_a_connection_that_was_handed_over_and_has_gone() -> None:
     mine, its = ipc_socket_pair()
-    door = ServerAdmissionGate(SshOptions(), AuthOptions(ban_failures=0))
+    gate = ServerAdmissionGate(SshOptions(), AuthOptions(ban_failures=0))
     worker = WorkerProcess(1, lambda: None)
-    worker._link = IpcConnection(mine, worker._received, worker._hang_up)
-    post = WorkerGate(its, ShutdownRequests())
-    await post.create_server(lambda _host, _port: Connection(post), "", 0)
+    worker._ipc = IpcConnection(mine, worker._received, worker._hang_up)
+    worker_gate = WorkerGate(its, ShutdownRequests())
+    await worker_gate.create_server(lambda _host, _port: Connection(worker_gate), "", 0)
     numbers = iter(range(100_000))
 
     async def visits(count: int) -> int:
         for number in (next(numbers) for _ in range(count)):
             client, served = socket.socketpair()
             with client:
-                guest = door.arrive(Peer.of((f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}", 1)))
-                assert guest is not None
-                worker.serve(number, guest, served)
+                admitted = gate.arrive(Peer.of((f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}", 1)))
+                assert admitted is not None
+                worker.serve(number, admitted, served)
                 client.setblocking(False)
                 assert await asyncio.get_running_loop().sock_recv(client, 1) == b""
         async with asyncio.timeout(20):
-            while worker.guests:
+            while worker.connections:
                 await asyncio.sleep(0.01)
         await asyncio.sleep(0.05)
         gc.collect()
@@ -69,6 +69,6 @@ async def test_nothing_is_kept_for_a_connection_that_was_handed_over_and_has_gon
         before = await visits(50)
         assert await visits(1000) - before < 500
     finally:
-        post.close()
-        assert worker._link is not None
-        worker._link.close()
+        worker_gate.close()
+        assert worker._ipc is not None
+        worker._ipc.close()

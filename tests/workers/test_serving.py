@@ -14,9 +14,9 @@ from tests.support.s3_client import S3
 from tests.workers.worker_server import WORKERS, Client, WorkerServer
 
 
-async def two(crew: WorkerServer, stack: contextlib.AsyncExitStack) -> tuple[Client, Client]:
+async def two(workers: WorkerServer, stack: contextlib.AsyncExitStack) -> tuple[Client, Client]:
     """A client of the first worker and one of the second."""
-    clients = [await stack.enter_async_context(crew.client()) for _ in range(WORKERS)]
+    clients = [await stack.enter_async_context(workers.client()) for _ in range(WORKERS)]
     ordered = {await client.worker(): client for client in clients}
     return ordered[1], ordered[2]
 

@@ -35,20 +35,22 @@ class Watched:
         self.opened = asyncio.Event()
         self.running = asyncio.create_task(supervisor.run(opened=self.opened.set))
 
-    def told(self, event: str) -> list[Mapping[str, Any]]:
+    def logged(self, event: str) -> list[Mapping[str, Any]]:
         return [entry for entry in self._events if entry["event"] == event]
 
     async def until(self, event: str, count: int = 1) -> Mapping[str, Any]:
         """Wait until something has been logged so often."""
         async with asyncio.timeout(20):
-            while len(self.told(event)) < count:
-                assert not self.running.done() or self.told(event)
+            while len(self.logged(event)) < count:
+                assert not self.running.done() or self.logged(event)
                 await asyncio.sleep(0.01)
-        return self.told(event)[count - 1]
+        return self.logged(event)[count - 1]
 
     async def greeting(self) -> bytes:
         """Connect, and read what a worker says."""
-        reader, writer = await asyncio.open_connection("127.0.0.1", self.told("server.listening")[0]["port"])
+        reader, writer = await asyncio.open_connection(
+            "127.0.0.1", self.logged("server.listening")[0]["port"]
+        )
         try:
             async with asyncio.timeout(20):
                 return await reader.read()
@@ -77,7 +79,7 @@ async def supervised(
         supervisor = Supervisor(
             ListenOptions(host="127.0.0.1", port=0),
             ServerAdmissionGate(SshOptions(), AuthOptions()),
-            WorkerSpec(len(vices), start, patience=HeartbeatPolicy.of(limit)),
+            WorkerSpec(len(vices), start, heartbeat=HeartbeatPolicy.of(limit)),
             drain,
             hurry,
         )
@@ -92,7 +94,7 @@ async def supervised(
             await template.close()
             for number in (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD):
                 asyncio.get_running_loop().remove_signal_handler(number)
-            for started in watched.told("worker.started"):
+            for started in watched.logged("worker.started"):
                 assert not os.path.exists(f"/proc/{started['pid']}")
 
 
@@ -102,7 +104,7 @@ async def test_a_worker_that_neither_hears_nor_ends_is_killed() -> None:
         await watched.until("worker.available", 2)
         os.kill(os.getpid(), signal.SIGTERM)
         await asyncio.wait_for(watched.running, 20)
-        assert [event["worker"] for event in watched.told("worker.killed")] == [2]
+        assert [event["worker"] for event in watched.logged("worker.killed")] == [2]
 
 
 async def test_that_no_process_can_be_started_is_told_with_the_limits_that_it_may_be() -> None:
@@ -138,7 +140,7 @@ async def test_what_begins_with_the_port_waits_for_no_worker_that_does_not_come_
         async with asyncio.timeout(20):
             await watched.opened.wait()
         assert await watched.greeting() == b"1\n"
-        assert len(watched.told("worker.available")) == 1
+        assert len(watched.logged("worker.available")) == 1
 
 
 async def test_a_first_worker_that_cannot_start_ends_the_server_with_its_status() -> None:
@@ -146,16 +148,16 @@ async def test_a_first_worker_that_cannot_start_ends_the_server_with_its_status(
         with pytest.raises(WorkersFailed) as failed:
             await asyncio.wait_for(watched.running, 20)
         assert failed.value.status == 3
-        assert len(watched.told("worker.started")) == 1
+        assert len(watched.logged("worker.started")) == 1
 
 
 async def test_a_worker_that_keeps_dying_is_tried_again_a_little_later_each_time() -> None:
     # it hangs up before it ends, and how long it takes to end must not matter
     async with supervised("greeter", "dying", drain=20) as watched:
         await watched.until("worker.exited", 3)
-        pauses = [event["restart_seconds"] for event in watched.told("worker.exited")]
+        pauses = [event["restart_seconds"] for event in watched.logged("worker.exited")]
         assert pauses == sorted(set(pauses))
-        assert {event["status"] for event in watched.told("worker.exited")} == {3}
+        assert {event["status"] for event in watched.logged("worker.exited")} == {3}
         assert await watched.greeting() == b"1\n"
 
 

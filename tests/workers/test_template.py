@@ -11,7 +11,7 @@ import pytest
 
 from testbed.s3_store import Store
 from tests.limits.test_idle_memory import with_descendants
-from tests.workers.worker_server import WorkerServer, alive, crew
+from tests.workers.worker_server import WorkerServer, alive, worker_server
 
 
 def template_of(serving: WorkerServer) -> int:
@@ -129,7 +129,7 @@ async def test_where_the_command_has_threads_the_template_is_a_program_from_the_
     lines = ("import threading", "threading.Thread(target=threading.Event().wait, daemon=True).start()")
     (tmp_path / "sitecustomize.py").write_text("\n".join(lines))
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    async with crew(tmp_path, seaweed, bucket) as serving:
+    async with worker_server(tmp_path, seaweed, bucket) as serving:
         await wake_template(serving)
         command = Path(f"/proc/{template_of(serving)}/cmdline").read_bytes().split(b"\0")
         assert b"template" in command
@@ -151,7 +151,7 @@ async def test_workers_are_replaced_though_the_directory_of_the_start_is_gone(
 ) -> None:
     (tmp_path / "gone").mkdir()
     monkeypatch.chdir(tmp_path / "gone")
-    async with crew(tmp_path, seaweed, bucket) as serving:
+    async with worker_server(tmp_path, seaweed, bucket) as serving:
         (tmp_path / "gone").rmdir()
         before = serving.pids()
         serving.kill(1)

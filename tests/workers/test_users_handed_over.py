@@ -13,11 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from s3sftp.app.account_files import (
-    read_account_changes,
-    write_account_changes,
-)
-from s3sftp.app.account_updates import AccountUpdates
+from s3sftp.app.handover import AccountUpdates, read_account_changes, write_account_changes
 from s3sftp.auth import Accounts, UserOptions, account_from_line, account_to_line, read_logins
 from s3sftp.auth.access_options import AccessOptions, MountOptions
 from s3sftp.fs import OnConflict
@@ -28,7 +24,7 @@ from testbed.s3_store import Store
 from tests.cli.mounted_secret import Mounted
 from tests.support.s3_client import S3
 from tests.support.server import PART_BYTES, Groups
-from tests.workers.worker_server import crew
+from tests.workers.worker_server import worker_server
 
 KEY = asyncssh.generate_private_key("ssh-ed25519").export_public_key().decode().strip()
 HASH = "$argon2id$v=19$m=1024,t=1,p=1$c2FsdHNhbHRzYWx0$aGFzaGhhc2hoYXNoaGFzaA"
@@ -107,13 +103,13 @@ async def test_of_several_updates_that_wait_the_latest_is_taken_and_all_are_clos
     updates.when_settled(lambda: settled.append(len(taken)))
     assert settled == [0]
     files = [write_account_changes(first, some(name)) for name in ("bob", "carol", "dave")]
-    updates.hand_in(files[0])
+    updates.enqueue(files[0])
     updates.when_settled(lambda: settled.append(len(taken)))
     async with asyncio.timeout(20):
         while not taken:
             await asyncio.sleep(0.01)
     for file in files[1:]:
-        updates.hand_in(file)
+        updates.enqueue(file)
     go_on.set()
     async with asyncio.timeout(20):
         while len(settled) < 2:
@@ -132,7 +128,7 @@ async def test_an_update_that_cannot_be_taken_is_asked_for_again() -> None:
 
     failed = asyncio.Event()
     updates = AccountUpdates({}, take, failed.set)
-    updates.hand_in(write_account_changes({}, some("alice")))
+    updates.enqueue(write_account_changes({}, some("alice")))
     async with asyncio.timeout(20):
         await failed.wait()
     await updates.stop()
@@ -142,9 +138,9 @@ async def test_a_worker_that_gets_no_file_with_the_users_asks_for_it_again() -> 
     mine, its = ipc_socket_pair()
     heard: list[messages.IpcMessage] = []
     supervisor = IpcConnection(mine, lambda message, _: heard.append(message), lambda: None)
-    post = WorkerGate(its, ShutdownRequests())
+    gate = WorkerGate(its, ShutdownRequests())
     taken: list[int] = []
-    post.on_users = taken.append
+    gate.apply_users = taken.append
     supervisor.send(messages.UsersChanged())
     async with asyncio.timeout(20):
         while not heard:
@@ -156,7 +152,7 @@ async def test_a_worker_that_gets_no_file_with_the_users_asks_for_it_again() -> 
             await asyncio.sleep(0.01)
     assert set(read_account_changes(taken[0], {})) == {"alice"}
     supervisor.close()
-    post.close()
+    gate.close()
 
 
 async def test_an_upload_of_a_user_who_is_removed_leaves_nothing_in_the_bucket(
@@ -170,7 +166,7 @@ async def test_an_upload_of_a_user_who_is_removed_leaves_nothing_in_the_bucket(
         "auth": {"users_dir": str(mounted.directory)},
         "server": {"reload_interval": "200 ms"},
     }
-    async with crew(tmp_path, seaweed, bucket, options) as serving:
+    async with worker_server(tmp_path, seaweed, bucket, options) as serving:
         async with (
             serving.client(username="bob", client_keys=[key]) as bob,
             serving.client(username="bob", client_keys=[key]) as other,

@@ -17,7 +17,7 @@ from tests.cli.command_process import s3sftp, write_key_pair
 from tests.support.s3_client import S3
 from tests.support.server import PART_BYTES, Server
 from tests.workers.test_serving import two
-from tests.workers.worker_server import WorkerServer, alive, crew
+from tests.workers.worker_server import WorkerServer, alive, worker_server
 
 EAGER_JANITOR = {"s3": {"janitor_interval": 1, "janitor_min_age": 0}}
 
@@ -103,7 +103,10 @@ async def test_what_does_not_finish_is_cut_off_at_the_limit_or_by_a_second_signa
     again: bool, seaweed: Store, bucket: str, s3: S3, tmp_path: Path
 ) -> None:
     limit = {"server": {"drain_timeout": "60 s" if again else "500 ms"}}
-    async with crew(tmp_path, seaweed, bucket, limit) as serving, contextlib.AsyncExitStack() as stack:
+    async with (
+        worker_server(tmp_path, seaweed, bucket, limit) as serving,
+        contextlib.AsyncExitStack() as stack,
+    ):
         for client in await two(serving, stack):
             await (await (await client.sftp()).open("/x", "wb")).write(b"half")
         serving.server.terminate()

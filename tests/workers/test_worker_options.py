@@ -9,13 +9,19 @@ from pathlib import Path
 import asyncssh
 import pytest
 
+from s3sftp.app.handover import dump, load, pack, read_file, to_file, unpack
 from s3sftp.app.options import load_options
-from s3sftp.app.worker_options import dump, load, pack, read_file, to_file, unpack, worker_count, worker_share
+from s3sftp.app.worker_options import (
+    MIN_BUFFER_BYTES,
+    default_workers,
+    processors,
+    worker_count,
+    worker_share,
+)
 from s3sftp.auth import hash_password, read_logins
 from s3sftp.errors import ConfigurationError
 from s3sftp.fs.write.shared_tables import UploadQuota
 from s3sftp.runtime.shared_counters import SharedCounters, create_shared_file
-from s3sftp.workers.cpu_count import MIN_BUFFER_BYTES, default_workers, processors
 
 KEY = asyncssh.generate_private_key("ssh-ed25519").export_public_key().decode().strip()
 FULL = f"""

@@ -73,8 +73,8 @@ class WorkerServer:
 class Client:
     """One connection, and the worker that has it."""
 
-    def __init__(self, crew: WorkerServer, connection: asyncssh.SSHClientConnection) -> None:
-        self._crew = crew
+    def __init__(self, workers: WorkerServer, connection: asyncssh.SSHClientConnection) -> None:
+        self._workers = workers
         self.connection = connection
 
     async def worker(self) -> int:
@@ -83,10 +83,10 @@ class Client:
         port = self.connection.get_extra_info("sockname")[1]
 
         def mine() -> list[dict[str, Any]]:
-            events = self._crew.server.events("login.accepted")
+            events = self._workers.server.events("login.accepted")
             return [event for event in events if event["peer"].endswith(f":{port}")]
 
-        await self._crew.server.until(lambda: bool(mine()), "the login to be logged")
+        await self._workers.server.until(lambda: bool(mine()), "the login to be logged")
         return int(mine()[-1]["worker"])
 
     async def sftp(self) -> asyncssh.SFTPClient:
@@ -94,7 +94,7 @@ class Client:
 
 
 @asynccontextmanager
-async def crew(
+async def worker_server(
     directory: Path, store: Store, bucket: str, options: Groups | None = None
 ) -> AsyncIterator[WorkerServer]:
     """A server with two workers. What goes wrong in it unexpectedly fails the test."""

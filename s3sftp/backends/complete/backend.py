@@ -9,10 +9,9 @@ from typing import cast
 
 from s3sftp.backends.capabilities import Capabilities, examine, is_complete
 from s3sftp.backends.complete.guard import BackendGuard
-from s3sftp.backends.complete.rechunk import ReadRange, Rechunker
 from s3sftp.backends.complete.spooled_buffer import BufferQuotas
 from s3sftp.backends.complete.spooled_uploads import SpooledUpload, SpooledUploads
-from s3sftp.backends.complete.streamed_uploads import StreamedUpload, StreamedUploads
+from s3sftp.backends.complete.streamed_uploads import ReadRange, Rechunker, StreamedUpload, StreamedUploads
 from s3sftp.backends.complete.whole_file_cache import WholeFileCache
 from s3sftp.backends.contract import (
     Backend,
@@ -35,19 +34,19 @@ _MOST_NAMES = 100_000
 """Names of a directory that are remembered, so that a listing shows each once."""
 
 
-def complete(backend: Backend, room: SpoolQuota) -> CompleteBackend:
+def complete(backend: Backend, quota: SpoolQuota) -> CompleteBackend:
     """Return the backend with all operations: the same object if its class derives from `CompleteBackend`.
 
-    `room` is the disk quota that uploads and copies of files may use.
+    `quota` bounds the disk that uploads and copies of files may use.
 
     Raises ConfigurationError: if the backend does not fit the contract; the error lists all problems.
     """
     can = examine(backend)
     if is_complete(backend):
         whole = cast(CompleteBackend, backend)
-        whole.may_spool(room)
+        whole.may_spool(quota)
         return whole
-    return CompletedBackend(backend, can, room)
+    return CompletedBackend(backend, can, quota)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,22 +59,22 @@ class Parts:
     writes: SpooledUploads | StreamedUploads
 
     @classmethod
-    def of(cls, backend: Backend, can: Capabilities, room: SpoolQuota, read_range: ReadRange) -> Parts:
-        theirs, rooms = BackendGuard(backend), BufferQuotas(room)
+    def of(cls, backend: Backend, can: Capabilities, quota: SpoolQuota, read_range: ReadRange) -> Parts:
+        theirs, quotas = BackendGuard(backend), BufferQuotas(quota)
         writes = (
             StreamedUploads(theirs, can, read_range)
             if can.streamed_writes
-            else SpooledUploads(theirs, can, rooms, read_range)
+            else SpooledUploads(theirs, can, quotas, read_range)
         )
-        return cls(theirs, can, WholeFileCache(theirs, rooms), writes)
+        return cls(theirs, can, WholeFileCache(theirs, quotas), writes)
 
 
 class CompletedBackend(CompleteBackend):
     """A backend completed with replacements. Raises StorageErrors, and any other exception of the backend's
     code."""
 
-    def __init__(self, backend: Backend, can: Capabilities, room: SpoolQuota) -> None:
-        self._parts = Parts.of(backend, can, room, self.read_file_range)
+    def __init__(self, backend: Backend, can: Capabilities, quota: SpoolQuota) -> None:
+        self._parts = Parts.of(backend, can, quota, self.read_file_range)
         self.name = self._parts.theirs.name
         self.begin_is_free = can.begin_is_free
 
@@ -202,7 +201,7 @@ class CompletedBackend(CompleteBackend):
         await _ours(upload).writes.chunk(upload, data, session)
 
     async def keep_range(self, upload: Upload, start: int, stop: int, session: Session) -> None:
-        await _ours(upload).writes.keep(upload, start, stop, session)
+        await _ours(upload).writes.keep_range(upload, start, stop, session)
 
     async def finish_write(self, upload: Upload, tail: Buffer, finish: Finish, session: Session) -> FileInfo:
         ours = _ours(upload)

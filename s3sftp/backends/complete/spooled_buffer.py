@@ -6,44 +6,29 @@ from dataclasses import dataclass, field
 
 from s3sftp.backends.contract import Buffer
 from s3sftp.backends.spool import SpoolFile, SpoolQuota
+from s3sftp.runtime.quota import ByteQuota
 
 _EACH_BYTES = 8 << 20
+"""Maximum memory of one buffer."""
 _TOTAL_BYTES = 64 << 20
 _STEP_BYTES = 4 << 20
 """Bytes per write to the spool."""
 
 
-class MemoryQuota:
-    """Bounds the memory of all buffers together, and of each. What exceeds it goes to the spool."""
-
-    def __init__(self, each: int = _EACH_BYTES, total: int = _TOTAL_BYTES) -> None:
-        self.each = each
-        self.total = total
-        self.used = 0
-
-    def try_take(self, has: int, more: int) -> bool:
-        """Use `more` bytes for a buffer that already has `has`. Returns False if the quota does not allow
-        it."""
-        if has + more > self.each or self.used + more > self.total:
-            return False
-        self.used += more
-        return True
-
-
 @dataclass(frozen=True, slots=True)
 class BufferQuotas:
-    """The memory and disk quotas of buffers."""
+    """The disk and the memory that all buffers use together. What exceeds the memory goes to the spool."""
 
     spool: SpoolQuota
-    memory: MemoryQuota = field(default_factory=MemoryQuota)
+    memory: ByteQuota = field(default_factory=lambda: ByteQuota(_TOTAL_BYTES))
 
 
 class SpooledBuffer:
     """Bytes that are appended, one call after the other, and then read. `close` returns the quota."""
 
-    def __init__(self, rooms: BufferQuotas) -> None:
+    def __init__(self, quotas: BufferQuotas) -> None:
         self.size = 0
-        self._rooms = rooms
+        self._quotas = quotas
         self._pieces: list[bytes] = []
         self._in_memory = 0
         self._spool: SpoolFile | None = None
@@ -51,9 +36,9 @@ class SpooledBuffer:
     async def append(self, data: Buffer) -> None:
         """Append a copy of `data`.
 
-        Raises NoSpace: if neither memory nor the spool has room for it.
+        Raises NoSpace: if it exceeds the quotas of both memory and spool.
         """
-        if self._spool is None and self._rooms.memory.try_take(self.size, len(data)):
+        if self._spool is None and self._fits_in_memory(len(data)):
             self._pieces.append(bytes(data))
             self._in_memory += len(data)
         else:
@@ -77,6 +62,10 @@ class SpooledBuffer:
         if self._spool is not None:
             self._spool.close()
 
+    def _fits_in_memory(self, more: int) -> bool:
+        """Whether `more` bytes were charged to the memory quota."""
+        return self.size + more <= _EACH_BYTES and self._quotas.memory.try_acquire(more)
+
     def _joined(self) -> bytes:
         if len(self._pieces) != 1:
             self._pieces = [b"".join(self._pieces)]
@@ -84,7 +73,7 @@ class SpooledBuffer:
 
     async def _append_to_spool(self, data: Buffer) -> None:
         if self._spool is None:
-            self._spool = await SpoolFile.open(self._rooms.spool)
+            self._spool = await SpoolFile.open(self._quotas.spool)
             at = 0
             for piece in self._pieces:
                 await self._spool.write(at, piece)
@@ -95,6 +84,6 @@ class SpooledBuffer:
             await self._spool.write(self.size + at, view[at : at + _STEP_BYTES])
 
     def _forget_memory(self) -> None:
-        self._rooms.memory.used -= self._in_memory
+        self._quotas.memory.release(self._in_memory)
         self._in_memory = 0
         self._pieces = []

@@ -12,8 +12,8 @@ from weakref import WeakValueDictionary
 
 from s3sftp.backends.capabilities import Capabilities
 from s3sftp.backends.complete.guard import BackendGuard
-from s3sftp.backends.complete.rechunk import ReadRange, base_of
 from s3sftp.backends.complete.spooled_buffer import BufferQuotas, SpooledBuffer
+from s3sftp.backends.complete.streamed_uploads import ReadRange, base_of
 from s3sftp.backends.contract import (
     Backend,
     Buffer,
@@ -35,25 +35,25 @@ class SpooledUpload(Upload):
     """An upload whose bytes are held until it is finished."""
 
     def __init__(
-        self, writes: SpooledUploads, place: Place, intent: WriteIntent, rooms: BufferQuotas
+        self, writes: SpooledUploads, place: Place, intent: WriteIntent, quotas: BufferQuotas
     ) -> None:
         self.writes = writes
         self.place = place
         self.intent = intent
-        self.held = SpooledBuffer(rooms)
+        self.held = SpooledBuffer(quotas)
 
 
 class SpooledUploads:
     """The four methods of `StreamedWrites`, implemented on `write_file`."""
 
     def __init__(
-        self, theirs: BackendGuard, can: Capabilities, rooms: BufferQuotas, read_range: ReadRange
+        self, theirs: BackendGuard, can: Capabilities, quotas: BufferQuotas, read_range: ReadRange
     ) -> None:
         self._theirs = theirs
         self._can = can
-        self._rooms = rooms
+        self._quotas = quotas
         self._read_range = read_range
-        self._lines: WeakValueDictionary[Place, asyncio.Lock] = WeakValueDictionary()
+        self._locks: WeakValueDictionary[Place, asyncio.Lock] = WeakValueDictionary()
 
     async def begin(self, place: Place, intent: WriteIntent, session: Session) -> Upload:
         """Begin an upload.
@@ -64,12 +64,12 @@ class SpooledUploads:
         present = await self._present(place, session)
         if present is not None and present.is_dir:
             raise IsADirectory
-        return SpooledUpload(self, place, intent, self._rooms)
+        return SpooledUpload(self, place, intent, self._quotas)
 
     async def chunk(self, upload: Upload, data: Buffer, session: Session) -> None:
         await _ours(upload).held.append(data)
 
-    async def keep(self, upload: Upload, start: int, stop: int, session: Session) -> None:
+    async def keep_range(self, upload: Upload, start: int, stop: int, session: Session) -> None:
         mine = _ours(upload)
         base = base_of(mine.intent)
         async for piece in self._read_range(mine.place, start, stop, base.version, session):
@@ -80,8 +80,8 @@ class SpooledUploads:
         await mine.held.append(tail)
         if mine.held.size != finish.size:
             raise StorageFailure(detail=f"{mine.held.size} bytes came, {finish.size} were announced")
-        async with self._lines.setdefault(mine.place, asyncio.Lock()):
-            await self._look(mine, finish, session)
+        async with self._locks.setdefault(mine.place, asyncio.Lock()):
+            await self._check_conditions(mine, finish, session)
             mine.stored = info = await self._theirs.write_file(mine.place, mine.held.whole(), session)
         mine.held.close()
         return await self._with_mtime(mine.place, info, finish.mtime, session)
@@ -89,7 +89,7 @@ class SpooledUploads:
     async def abort(self, upload: Upload, session: Session) -> None:
         _ours(upload).held.close()
 
-    async def _look(self, upload: SpooledUpload, finish: Finish, session: Session) -> None:
+    async def _check_conditions(self, upload: SpooledUpload, finish: Finish, session: Session) -> None:
         """Check the conditions of the upload.
 
         Raises AlreadyExists: if the upload is exclusive and the file exists.

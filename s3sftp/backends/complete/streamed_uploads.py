@@ -3,16 +3,47 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 from s3sftp.backends import contract
 from s3sftp.backends.capabilities import Capabilities
 from s3sftp.backends.complete.guard import BackendGuard
-from s3sftp.backends.complete.rechunk import ReadRange, Rechunker, base_of
 from s3sftp.backends.contract import Buffer, Extras, FileInfo, Finish, Place, Session, Upload, WriteIntent
 from s3sftp.errors import StorageFailure
 from s3sftp.telemetry import get_logger
 
 _log = get_logger(__name__)
+
+ReadRange = Callable[[Place, int, int, str | None, Session], AsyncIterator[Buffer]]
+"""`RangedReads.read_file_range`."""
+
+
+class Rechunker:
+    """Cuts pieces of any size into chunks of exactly the size that an upload requires.
+
+    It writes one chunk after the other. The last bytes stay in `rest`: they are the tail if nothing follows.
+    """
+
+    def __init__(self, upload: Upload, write: Callable[[Buffer], Awaitable[None]]) -> None:
+        self.rest = bytearray()
+        self._upload = upload
+        self._write = write
+
+    async def put(self, data: Buffer) -> None:
+        """Append bytes, and write every chunk that is full."""
+        self.rest += data
+        while len(self.rest) > self._upload.chunk_bytes:
+            size = self._upload.chunk_bytes
+            chunk = bytes(self.rest[:size])
+            del self.rest[:size]
+            await self._write(chunk)
+
+
+def base_of(intent: WriteIntent) -> FileInfo:
+    """The file of which bytes are kept."""
+    if intent.base is None:
+        raise StorageFailure(detail="bytes of an old file are to be kept, and there is none")
+    return intent.base
 
 
 class StreamedUpload(Upload):
@@ -28,10 +59,10 @@ class StreamedUpload(Upload):
         self.recut: Rechunker | None = None
         """Set when the first range is kept by writing its bytes: from then on chunks are cut anew, and
         written one after the other."""
-        self.line = asyncio.Lock()
+        self.lock = asyncio.Lock()
         self.ended = False
-        self.published: FileInfo | None = None
-        """What the backend's `finish_write` has published, once it has returned."""
+        self.completed: FileInfo | None = None
+        """The file that the backend's `finish_write` has made visible, once it has returned."""
 
     # read from the backend's upload at every access, because its sizes may grow with each chunk
     @property
@@ -52,7 +83,7 @@ class StreamedUpload(Upload):
 
     @property
     def stored(self) -> FileInfo | None:  # type: ignore[override]
-        return self.published or self.theirs.stored
+        return self.completed or self.theirs.stored
 
 
 class StreamedUploads:
@@ -72,11 +103,11 @@ class StreamedUploads:
         if mine.recut is None:
             await self._write(mine, data, session)
         else:
-            async with mine.line:
+            async with mine.lock:
                 await mine.recut.put(data)
         mine.size += len(data)
 
-    async def keep(self, upload: Upload, start: int, stop: int, session: Session) -> None:
+    async def keep_range(self, upload: Upload, start: int, stop: int, session: Session) -> None:
         """Keep a range. Without a method for it, the bytes are read, and written at their position."""
         mine = _ours(upload)
         mine.size += stop - start
@@ -86,7 +117,7 @@ class StreamedUploads:
         base = base_of(mine.intent)
         if mine.recut is None:
             mine.recut = Rechunker(mine, lambda chunk: self._write(mine, chunk, session))
-        async with mine.line:
+        async with mine.lock:
             async for piece in self._read_range(mine.place, start, stop, base.version, session):
                 await mine.recut.put(piece)
 
@@ -99,10 +130,10 @@ class StreamedUploads:
             await mine.recut.put(tail)
             tail = bytes(mine.recut.rest)
         stored = await self._theirs.finish_write(mine.theirs, tail, finish, session)
-        mine.ended = True  # whatever validation says of the answer: a published file is not aborted
-        mine.published = FileInfo.file(size, finish.mtime)
-        mine.published = await self._theirs.stored("finish_write", stored, mine.place, session)
-        return mine.published
+        mine.ended = True  # whatever validation says of the answer: a file that is visible is not aborted
+        mine.completed = FileInfo.file(size, finish.mtime)
+        mine.completed = await self._theirs.stored("finish_write", stored, mine.place, session)
+        return mine.completed
 
     async def abort(self, upload: Upload, session: Session) -> None:
         """Abort the upload once. A failure of the backend is only logged."""

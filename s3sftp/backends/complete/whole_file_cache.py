@@ -63,18 +63,18 @@ class _Copy:
 
 
 class WholeFileCache:
-    """The copies of one backend. Unused copies are dropped when the spool has no room for other data."""
+    """The copies of one backend. Unused copies are dropped when the spool is full."""
 
     def __init__(
-        self, theirs: BackendGuard, rooms: BufferQuotas, *, keep_seconds: float = _KEEP_SECONDS
+        self, theirs: BackendGuard, quotas: BufferQuotas, *, keep_seconds: float = _KEEP_SECONDS
     ) -> None:
         self._theirs = theirs
-        self._rooms = rooms
+        self._quotas = quotas
         self._keep_seconds = keep_seconds
         self._copies: dict[_Key, _Copy] = {}
         """The copies that may be shared, the least recently used first."""
         self._ending: set[asyncio.Task[_Content]] = set()
-        rooms.spool.reclaim = self.forget_idle
+        quotas.spool.reclaim = self.forget_idle
 
     async def pieces(
         self, place: Place, start: int, stop: int, version: str | None, session: Session
@@ -182,7 +182,7 @@ class WholeFileCache:
         data = await self.whole(place, version, session)
         if isinstance(data, memoryview) and isinstance(data.obj, mmap):
             return _Mapped(data)
-        held = SpooledBuffer(self._rooms)
+        held = SpooledBuffer(self._quotas)
         try:
             await held.append(data)
         except BaseException:

@@ -26,13 +26,10 @@ from s3sftp.backends.local import namespace, stale_uploads
 from s3sftp.backends.local.directory_scan import DirectoryScan
 from s3sftp.backends.local.file_info import info_of
 from s3sftp.backends.local.options import LocalOptions
-from s3sftp.backends.local.range_copy import PIECE_BYTES, copy_range
-from s3sftp.backends.local.root import Root, open_root
-from s3sftp.backends.local.source_file import SourceFile
+from s3sftp.backends.local.source_file import PIECE_BYTES, SourceFile, copy_range
 from s3sftp.backends.local.threads import DiskThreads
-from s3sftp.backends.local.tree import DirectoryTree
-from s3sftp.backends.local.uncommitted_file import UncommittedFile
-from s3sftp.backends.local.uploads import LocalUpload, contract_violation
+from s3sftp.backends.local.tree import DirectoryTree, Root, open_root
+from s3sftp.backends.local.uploads import LocalUpload, UncommittedFile, contract_violation
 from s3sftp.errors import IsADirectory
 from s3sftp.telemetry import get_logger
 
@@ -83,7 +80,7 @@ class LocalBackend(CompleteBackend):
     # names
 
     async def file_info(self, place: Place, session: Session) -> FileInfo:
-        return info_of(await self._threads.run(self._tree.look, place))
+        return info_of(await self._threads.run(self._tree.stat, place))
 
     async def list_dir(self, place: Place, session: Session) -> AsyncIterator[Sequence[Entry]]:
         scan = DirectoryScan(self._tree, place)
@@ -112,7 +109,7 @@ class LocalBackend(CompleteBackend):
             size = (await self._threads.run(opened.open, version)).size
             await self._threads.run(file.open)
             await self._copy(opened, 0, size, file, 0)
-            return await self._threads.run(file.publish, mtime=None, exclusive=False, base=None)
+            return await self._threads.run(file.complete, mtime=None, exclusive=False, base=None)
         finally:
             try:
                 await self._threads.surely(opened.close)
@@ -191,7 +188,7 @@ class LocalBackend(CompleteBackend):
         base = ours.intent.base if finish.base_kept else None
         version = base.version if base else None
         info = await self._threads.run(
-            ours.publish, mtime=finish.mtime, exclusive=ours.intent.exclusive, base=version
+            ours.complete, mtime=finish.mtime, exclusive=ours.intent.exclusive, base=version
         )
         await self._end(ours)
         return info

@@ -48,7 +48,7 @@ class DirectoryScan:
             self._directory = -1
 
     def _open(self) -> Iterator[os.DirEntry[str]]:
-        require_directory(self._tree.look(self._place))
+        require_directory(self._tree.stat(self._place))
         self._directory = self._tree.open_names(self._place)
         return os.scandir(self._directory)
 
@@ -60,7 +60,7 @@ class DirectoryScan:
         try:
             status = os.stat(name, dir_fd=self._directory, follow_symlinks=False)
             if stat.S_ISLNK(status.st_mode):
-                status = self._tree.look(self._place.child(name))
+                status = self._tree.stat(self._place.child(name))
             return Entry(name, info_of(status))
         except (OSError, StorageError):
             return None

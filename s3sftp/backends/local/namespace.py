@@ -41,7 +41,7 @@ def del_dir(tree: DirectoryTree, place: Place) -> None:
     """
     if place.is_root:
         raise InvalidRequest("the root cannot be removed")
-    require_directory(tree.look(place))
+    require_directory(tree.stat(place))
     with tree.parent(place) as directory:
         try:
             os.rmdir(place.name, dir_fd=directory)
@@ -58,7 +58,7 @@ def delete(tree: DirectoryTree, place: Place) -> None:
     Raises NotFound: if there is nothing at `place`.
     Raises IsADirectory: if it is a directory.
     """
-    require_file(tree.look(place))
+    require_file(tree.stat(place))
     with tree.parent(place) as directory:
         os.unlink(place.name, dir_fd=directory)
         tree.sync(directory)
@@ -72,7 +72,7 @@ def rename(tree: DirectoryTree, source: Place, target: Place, *, overwrite: bool
     Raises InvalidRequest: if the target is inside the source.
     Raises Unsupported: if the file system cannot do it.
     """
-    status = tree.look(source)
+    status = tree.stat(source)
     require_file_or_directory(status)
     if source.is_root or (target.is_within(source) and (is_dir(status) or target != source)):
         raise InvalidRequest("cannot be moved into itself")
@@ -105,7 +105,7 @@ def set_mtime(tree: DirectoryTree, place: Place, mtime: float) -> None:
 
     Raises NotFound: if there is nothing at `place`.
     """
-    require_file_or_directory(tree.look(place))
+    require_file_or_directory(tree.stat(place))
     opened = tree.open(place, QUIETLY)
     try:
         status = os.fstat(opened)
@@ -138,6 +138,6 @@ def rename_exclusive(
 def stat_or_none(tree: DirectoryTree, place: Place) -> os.stat_result | None:
     """The stat of a name; None if it is free."""
     try:
-        return tree.look(place)
+        return tree.stat(place)
     except (NotFound, FileNotFoundError):
         return None

@@ -1,13 +1,24 @@
-"""A file that is open for reading; every read checks that it is still the same version."""
+"""A file that is open for reading, and copies of its bytes to another file.
+
+Every read checks that the file is still the same version. Copies stay inside the kernel, and share blocks on
+disk where the file system can.
+"""
 
 from __future__ import annotations
 
+import errno
 import os
 
 from s3sftp.backends.contract import FileInfo, Place
 from s3sftp.backends.local.file_info import info_of, require_file, version_of
 from s3sftp.backends.local.tree import QUIETLY, DirectoryTree
 from s3sftp.errors import Changed, IsADirectory, NotFound
+
+PIECE_BYTES = 64 << 20
+"""Maximum bytes of one call in a thread, which a cancellation has to wait for."""
+
+_READ_BYTES = 1 << 20
+_NOT_SUPPORTED = (errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM)
 
 
 class SourceFile:
@@ -27,7 +38,7 @@ class SourceFile:
         Raises PermissionDenied: if it is not a regular file.
         Raises Changed: if it is not at `version`.
         """
-        require_file(self._tree.look(self._place))  # a device must not even be opened
+        require_file(self._tree.stat(self._place))  # a device must not even be opened
         self.descriptor = self._tree.open(self._place, QUIETLY)
         status = os.fstat(self.descriptor)
         require_file(status)
@@ -70,3 +81,24 @@ class SourceFile:
         if self.descriptor >= 0:
             os.close(self.descriptor)
             self.descriptor = -1
+
+
+def copy_range(source: int, start: int, count: int, target: int, at: int) -> None:
+    """Copy exactly `count` bytes.
+
+    Raises Changed: if the source is shorter than that.
+    """
+    while count:
+        copied = _copy_some(source, start, count, target, at)
+        if not copied:
+            raise Changed
+        start, at, count = start + copied, at + copied, count - copied
+
+
+def _copy_some(source: int, start: int, count: int, target: int, at: int) -> int:
+    try:
+        return os.copy_file_range(source, target, count, start, at)
+    except OSError as error:
+        if error.errno not in _NOT_SUPPORTED:
+            raise
+    return os.pwrite(target, os.pread(source, min(count, _READ_BYTES), start), at)

@@ -1,4 +1,7 @@
-"""The served directory tree. All access goes through descriptors, never through paths."""
+"""The served directory tree: its root, opened once at start, and everything below it.
+
+All access goes through descriptors, never through paths.
+"""
 
 from __future__ import annotations
 
@@ -8,15 +11,18 @@ import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 from s3sftp.backends.contract import Place
-from s3sftp.backends.local.path_resolver import Resolver
-from s3sftp.errors import NotADirectory, NotFound, PermissionDenied, StorageError
+from s3sftp.backends.local.options import LocalOptions
+from s3sftp.backends.local.path_resolver import KernelResolver, Resolver, WalkingResolver, has_openat2
+from s3sftp.errors import ConfigurationError, NotADirectory, NotFound, PermissionDenied, StorageError
 
 _DIRECTORY = os.O_PATH | os.O_DIRECTORY
 QUIETLY = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY
 """Flags for reading: opening a pipe that was swapped in does not block, and a terminal does not become
 ours."""
+_NO_UNNAMED_FILES = (errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL, errno.ENOENT, errno.ENOSYS)
 _RESERVED = re.compile(rb"\.s3sftp-[0-9a-f]{32}\.part")
 
 
@@ -55,7 +61,7 @@ class DirectoryTree:
         finally:
             os.close(directory)
 
-    def look(self, place: Place) -> os.stat_result:
+    def stat(self, place: Place) -> os.stat_result:
         """The stat of a place; of the link itself where links are not followed.
 
         Raises NotFound: if there is nothing at `place`.
@@ -110,6 +116,18 @@ class DirectoryTree:
             finally:
                 os.close(made)
         self.sync(directory)
+
+    @staticmethod
+    def open_unnamed(directory: int) -> int | None:
+        """A new file without a name; None if the file system has none, or could not give it a name later."""
+        if not os.path.isdir("/proc/self/fd"):
+            return None
+        try:
+            return os.open(b".", os.O_TMPFILE | os.O_WRONLY | os.O_CLOEXEC, 0o666, dir_fd=directory)
+        except OSError as error:
+            if error.errno in _NO_UNNAMED_FILES:
+                return None
+            raise
 
     def sync(self, directory: int) -> None:
         """Make changes to the names in a directory durable, if the options require it."""
@@ -187,3 +205,57 @@ def _names_of(directory: int) -> int:
 def _enter(directory: int, name: bytes) -> int:
     """Open a directory by one name in an open directory, without following a link."""
     return os.open(name, _DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory)
+
+
+@dataclass(frozen=True, slots=True)
+class Root:
+    """The directory that is served."""
+
+    tree: DirectoryTree
+    by_openat2: bool
+    may_have_stale_files: bool
+    """Whether uploads have names here, so that a server that was killed may have left some."""
+    _descriptor: int
+
+    def close(self) -> None:
+        os.close(self._descriptor)
+
+
+def open_root(options: LocalOptions) -> Root:
+    """Open the directory that the options name.
+
+    Raises ConfigurationError: if it cannot be served.
+    """
+    try:
+        descriptor = os.open(options.root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError as error:
+        raise ConfigurationError([f"local.root = {str(options.root)!r}: {error.strerror}"]) from error
+    try:
+        return _root_at(descriptor, options)
+    except BaseException:
+        os.close(descriptor)
+        raise
+
+
+def _root_at(descriptor: int, options: LocalOptions) -> Root:
+    follow = options.follow_symlinks
+    by_openat2 = has_openat2(descriptor)
+    if follow and not by_openat2:
+        raise ConfigurationError(
+            ["local.follow_symlinks = true needs openat2: Linux 5.6, and a container that allows it"]
+        )
+    resolver: Resolver = (
+        KernelResolver(descriptor, follow=follow) if by_openat2 else WalkingResolver(descriptor)
+    )
+    tree = DirectoryTree(resolver, follow=follow, fsync=options.fsync, dir_mode=options.dir_mode)
+    return Root(tree, by_openat2, _names_its_uploads(descriptor), descriptor)
+
+
+def _names_its_uploads(directory: int) -> bool:
+    try:
+        unnamed = DirectoryTree.open_unnamed(directory)
+    except OSError:
+        return False  # nothing can be written here
+    if unnamed is not None:
+        os.close(unnamed)
+    return unnamed is None

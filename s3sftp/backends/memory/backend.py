@@ -103,7 +103,7 @@ class MemoryBackend(CompleteBackend):
 
     async def file_info(self, place: Place, session: Session) -> FileInfo:
         await self._call("file_info", place)
-        return self._bucket.look(place)
+        return self._bucket.file_info(place)
 
     async def list_dir(self, place: Place, session: Session) -> AsyncIterator[Sequence[Entry]]:
         await self._call("list_dir", place)
@@ -135,7 +135,7 @@ class MemoryBackend(CompleteBackend):
         if version not in (None, stored.version):
             raise Changed
         self._bucket.refuse_file(target)
-        self._make_room(stored.size, replaced=target)
+        self._require_space(stored.size, replaced=target)
         self.objects[target.key] = copied = replace(stored, mtime=self._clock())
         return copied.info
 
@@ -159,7 +159,7 @@ class MemoryBackend(CompleteBackend):
     async def write_file(self, place: Place, data: Buffer, session: Session) -> FileInfo:
         await self._call("write_file", place)
         self._bucket.refuse_file(place)
-        return self._publish(place, [bytes(data)], None)
+        return self._complete(place, [bytes(data)], None)
 
     async def read_file_range(
         self, place: Place, start: int, stop: int, version: str | None, session: Session
@@ -194,7 +194,7 @@ class MemoryBackend(CompleteBackend):
         ours = _ours(upload)
         with ours.chunk(len(data)) as position:
             await self._call("write_chunk", ours.place)
-            self._make_room(len(data))
+            self._require_space(len(data))
             ours.hold(position, data)
 
     async def keep_range(self, upload: Upload, start: int, stop: int, session: Session) -> None:
@@ -210,7 +210,7 @@ class MemoryBackend(CompleteBackend):
                 raise contract_violation(
                     f"a kept range of {stop - start} bytes: no multiple of {self.keep_unit_bytes}"
                 )
-            self._make_room(stop - start)
+            self._require_space(stop - start)
             ours.hold(position, b"".join(base.range(start, stop)))
 
     async def finish_write(self, upload: Upload, tail: Buffer, finish: Finish, session: Session) -> FileInfo:
@@ -223,9 +223,9 @@ class MemoryBackend(CompleteBackend):
         self._bucket.refuse_file(ours.place)
         if ours.intent.base is not None and finish.base_kept:
             self._bucket.at_version(ours.place, ours.intent.base.version)
-        self._make_room(finish.size - ours.held_bytes, replaced=ours.place)
+        self._require_space(finish.size - ours.held_bytes, replaced=ours.place)
         self._end(ours)
-        return self._publish(ours.place, pieces, finish.mtime)
+        return self._complete(ours.place, pieces, finish.mtime)
 
     async def abort_write(self, upload: Upload, session: Session) -> None:
         self._end(_ours(upload))
@@ -240,15 +240,15 @@ class MemoryBackend(CompleteBackend):
     def _used_bytes(self) -> int:
         return self._bucket.stored_bytes + sum(upload.held_bytes for upload in self.uploads)
 
-    def _make_room(self, wanted: int, *, replaced: Place | None = None) -> None:
+    def _require_space(self, wanted: int, *, replaced: Place | None = None) -> None:
         if self.max_bytes is None:
             return
         freed = self._bucket.size_of(replaced) if replaced else 0
         if self._used_bytes() - freed + wanted > self.max_bytes:
             raise NoSpace
 
-    def _publish(self, place: Place, pieces: Sequence[bytes], mtime: float | None) -> FileInfo:
-        self._make_room(sum(map(len, pieces)), replaced=place)
+    def _complete(self, place: Place, pieces: Sequence[bytes], mtime: float | None) -> FileInfo:
+        self._require_space(sum(map(len, pieces)), replaced=place)
         stored = StoredObject.of(pieces, self._clock() if mtime is None else mtime)
         self.objects[place.key] = stored
         return stored.info

@@ -80,7 +80,7 @@ class MemoryBucket:
         stored = self.objects.get(place.key)
         return stored.size if stored else 0
 
-    def look(self, place: Place) -> FileInfo:
+    def file_info(self, place: Place) -> FileInfo:
         """Describe a place.
 
         Raises NotFound: if there is nothing at `place`.
@@ -111,7 +111,7 @@ class MemoryBucket:
 
     def exists(self, place: Place) -> bool:
         try:
-            self.look(place)
+            self.file_info(place)
         except NotFound:
             return False
         return True
@@ -122,7 +122,7 @@ class MemoryBucket:
         Raises NotFound: if there is nothing at `place`.
         Raises IsADirectory: if it is a directory.
         """
-        if self.look(place).is_dir:
+        if self.file_info(place).is_dir:
             raise IsADirectory
         return self.objects[place.key]
 
@@ -150,7 +150,7 @@ class MemoryBucket:
                 found[name] = self.objects[key].info
             elif name:
                 found.setdefault(name, self._directory(_prefix(place) + name + b"/"))
-        if not keys and not self.look(place).is_dir:
+        if not keys and not self.file_info(place).is_dir:
             raise NotADirectory
         return [Entry(name, info) for name, info in sorted(found.items())]
 
@@ -162,7 +162,7 @@ class MemoryBucket:
     def del_dir(self, place: Place) -> None:
         if place.is_root:
             raise InvalidRequest("the root cannot be removed")
-        if not self.look(place).is_dir:
+        if not self.file_info(place).is_dir:
             raise NotADirectory
         if self._under(place) != [_prefix(place)]:
             raise NotEmpty
@@ -174,10 +174,10 @@ class MemoryBucket:
 
     def rename(self, source: Place, target: Place, *, overwrite: bool) -> None:
         """Move a file or a whole directory, as `CompleteBackend.rename` promises."""
-        moves_directory = self.look(source).is_dir
+        moves_directory = self.file_info(source).is_dir
         if target.is_within(source) and (moves_directory or target != source):
             raise InvalidRequest("cannot be moved into itself")
-        if self.exists(target) and (not overwrite or moves_directory or self.look(target).is_dir):
+        if self.exists(target) and (not overwrite or moves_directory or self.file_info(target).is_dir):
             raise AlreadyExists
         if not self.exists(target):
             self.refuse_file(target)
@@ -188,7 +188,7 @@ class MemoryBucket:
         self.objects.update({new: self.objects.pop(old) for old, new in moves.items()})
 
     def set_mtime(self, place: Place, mtime: float) -> bool:
-        if self.look(place).is_dir:
+        if self.file_info(place).is_dir:
             return False
         self.objects[place.key] = replace(self.objects[place.key], mtime=mtime)
         return True

@@ -71,36 +71,38 @@ class S3Backend(CompleteBackend):
         shared = shared or WorkerTables.of()
         self.options = options
         self.keeps_modes, self.keeps_times = options.keeps_modes, options.keeps_times
-        self.store = S3Client(
+        self.client = S3Client(
             options, RequestOutcomes(shared.contact), metrics=metrics, features=shared.features
         )
         self.journal = self._make_journal(state_dir)
-        self.janitor = Janitor(self.store, self.journal)
+        self.janitor = Janitor(self.client, self.journal)
         self._keys = KeyMapping(options.prefix, escape_backslash=options.backslash == "escape")
         self._made = CreatedNames(shared.made)
-        self._facts = MetadataCache(
+        self._cache = MetadataCache(
             options.cache_ttl.total_seconds(),
             options.cache_entries,
             made=self._made,
             versions=VersionCache(shared.versions),
         )
-        self._heads = Lookup(self.store, self._keys, self._facts)
-        self._hiding = NameConflicts(self._keys, self._facts, self._heads, self._made)
-        self._opening = FileOpener(self.store, self._facts, self._heads)
-        self._listing = DirectoryLister(self.store, self._keys, self._facts, self._heads)
-        conditions = ConditionalSupport(self.store)
-        self._writing = UploadOperations(self.store, self._facts, self.journal, conditions)
-        self._copying = ObjectCopier(self.store, self.journal, conditions)
-        self._mtimes = LateAttributes(self.store, self._keys, self._facts, self._heads, self._copying)
-        self._directories = DirectoryMarkers(self.store, self._keys, self._facts, self._heads, self._writing)
+        self._lookup = Lookup(self.client, self._keys, self._cache)
+        self._hiding = NameConflicts(self._keys, self._cache, self._lookup, self._made)
+        self._opening = FileOpener(self.client, self._cache, self._lookup)
+        self._listing = DirectoryLister(self.client, self._keys, self._cache, self._lookup)
+        conditions = ConditionalSupport(self.client)
+        self._writing = UploadOperations(self.client, self._cache, self.journal, conditions)
+        self._copying = ObjectCopier(self.client, self.journal, conditions)
+        self._mtimes = LateAttributes(self.client, self._keys, self._cache, self._lookup, self._copying)
+        self._directories = DirectoryMarkers(
+            self.client, self._keys, self._cache, self._lookup, self._writing
+        )
         self._removing = Remover(
-            self.store, self._keys, self._facts, self._heads, self._directories, conditions
+            self.client, self._keys, self._cache, self._lookup, self._directories, conditions
         )
         self._renaming = Renamer(
-            self.store,
+            self.client,
             self._keys,
-            self._facts,
-            self._heads,
+            self._cache,
+            self._lookup,
             self._writing,
             self._copying,
             self._removing,
@@ -113,7 +115,7 @@ class S3Backend(CompleteBackend):
         return self.options.part_bytes
 
     async def start(self) -> None:
-        await self.store.start()
+        await self.client.start()
         await self.journal.start()
         if not self.journal.is_kept:
             _log.info(
@@ -124,9 +126,9 @@ class S3Backend(CompleteBackend):
 
     async def stop(self) -> None:
         await self.janitor.stop()
-        await self.store.settle()
+        await self.client.drain()
         await self.journal.stop()
-        await self.store.stop()
+        await self.client.stop()
 
     async def probe(self) -> None:
         """Send the cheapest request, a LIST of one name below the prefix, with few attempts.
@@ -134,7 +136,7 @@ class S3Backend(CompleteBackend):
         Raises StorageError: if the store does not answer it.
         """
         # The second attempt covers a connection that has been idle for too long.
-        await self.store.call("ListObjectsV2", attempts=2, Prefix=self.options.prefix, MaxKeys=1)
+        await self.client.call("ListObjectsV2", attempts=2, Prefix=self.options.prefix, MaxKeys=1)
 
     def _make_journal(self, state_dir: Path | None) -> UploadJournal:
         options = self.options
@@ -142,16 +144,16 @@ class S3Backend(CompleteBackend):
         storage: JournalStorage | None = None
         every = None
         if options.journal == "bucket":
-            storage, every = BucketJournal(self.store), renewal_interval(options)
+            storage, every = BucketJournal(self.client), renewal_interval(options)
         elif options.journal == "disk" and state_dir is not None:
             storage = DiskJournal(state_dir, endpoint, bucket)
         return UploadJournal(endpoint, bucket, storage, every)
 
     async def file_info(self, place: Place, session: Session) -> FileInfo:
-        return await self._heads.info(place, session)
+        return await self._lookup.info(place, session)
 
     async def recent_info(self, place: Place, session: Session) -> FileInfo:
-        return await self._heads.recent(place, session)
+        return await self._lookup.recent(place, session)
 
     def list_dir(self, place: Place, session: Session) -> AsyncIterator[Sequence[Entry]]:
         return self._listing.directory(place, session)
@@ -189,28 +191,28 @@ class S3Backend(CompleteBackend):
     async def stored_digest(
         self, place: Place, info: FileInfo, algorithm: str, session: Session
     ) -> bytes | None:
-        return await stored_digest(self.store, self._keys.key_of(place), info, algorithm)
+        return await stored_digest(self.client, self._keys.key_of(place), info, algorithm)
 
     async def refuse_file(self, place: Place, session: Session) -> None:
         await self._hiding.refuse(place, session)
 
     async def require_version(self, place: Place, info: FileInfo | None, session: Session) -> None:
         try:
-            head = await self._heads.head(self._keys.key_of(place), session)
+            head = await self._lookup.head(self._keys.key_of(place), session)
         except NotFound:
             head = None
         if head is None or info is None:
             is_same = head is None and info is None
         elif info.version is None:  # the version comes from a listing without ETags
-            is_same = self._heads.described(head).size == info.size
+            is_same = self._lookup.described(head).size == info.size
         else:
             is_same = info.version in (version_of(head), *former_versions(head))
         if not is_same:
             raise Changed
 
     async def read_file(self, place: Place, session: Session) -> bytes:
-        info = await self._heads.file(place, session)
-        pieces = read_range(self.store, self._facts, self._keys.key_of(place), 0, info.size, info.version)
+        info = await self._lookup.file(place, session)
+        pieces = read_range(self.client, self._cache, self._keys.key_of(place), 0, info.size, info.version)
         return b"".join([piece async for piece in pieces])
 
     async def write_file(self, place: Place, data: Buffer, session: Session) -> FileInfo:
@@ -220,7 +222,7 @@ class S3Backend(CompleteBackend):
     def read_file_range(
         self, place: Place, start: int, stop: int, version: str | None, session: Session
     ) -> AsyncIterator[Buffer]:
-        return read_range(self.store, self._facts, self._keys.key_of(place), start, stop, version)
+        return read_range(self.client, self._cache, self._keys.key_of(place), start, stop, version)
 
     async def begin_write(self, place: Place, intent: WriteIntent, session: Session) -> Upload:
         await self._hiding.refuse(place, session)
@@ -230,12 +232,12 @@ class S3Backend(CompleteBackend):
         await self._writing.chunk(_ours(upload), data)
 
     async def keep_range(self, upload: Upload, start: int, stop: int, session: Session) -> None:
-        await self._writing.keep(_ours(upload), start, stop, session)
+        await self._writing.copy_range(_ours(upload), start, stop, session)
 
     async def finish_write(self, upload: Upload, tail: Buffer, finish: Finish, session: Session) -> FileInfo:
         ours = _ours(upload)
         await self._hiding.refuse(ours.place, session)  # something may have been created since `begin_write`
-        info = await self._writing.finish(ours, tail, finish, session)
+        info = await self._writing.complete(ours, tail, finish, session)
         late = AttributeUpdate(
             finish.mtime if finish.mtime != ours.mtime else None,
             finish.mode if finish.mode != ours.mode else None,

@@ -11,7 +11,7 @@ import hashlib
 import os
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from aiobotocore.config import AioConfig
 from aiobotocore.session import AioSession
@@ -28,6 +28,9 @@ from s3sftp.backends.s3.options import S3Options, is_exposed
 from s3sftp.backends.s3.retry_policy import RequestKind, time_limit
 from s3sftp.errors import ConfigurationError
 
+IDLE_SECONDS: Final = 12.0
+"""Seconds after which an idle connection is closed: sooner than stores and load balancers do it."""
+
 
 @dataclass(frozen=True, slots=True)
 class BotocoreClient:
@@ -38,6 +41,14 @@ class BotocoreClient:
     client: Any
     credentials: RenewableCredentials | None
     direct: FastClient | None
+
+    async def open(self) -> None:
+        """Open the HTTP session before the first request. Sends nothing.
+
+        Raises BotoCoreError or OSError: if the certificates or the proxy cannot be used.
+        """
+        http: BoundedAiohttpSession = self.client._endpoint.http_session
+        await http.open(self.client.meta.endpoint_url)
 
 
 async def make_client(options: S3Options) -> BotocoreClient:
@@ -68,12 +79,13 @@ async def _made(options: S3Options) -> BotocoreClient:
         "s3", region_name=region, endpoint_url=url, config=_config(options, url, _settings(session))
     )
     client = await context.__aenter__()
+    client.meta.events.register("before-call.s3.HeadBucket", _follow_no_redirect)
     client.meta.events.register("before-sign.s3", _drop_expect)
     client.meta.events.register("before-sign.s3.DeleteObjects", _prove_by_md5)
     direct = None
     # Asking for a session's key would send a request before the first real one.
     if options.direct_requests and not is_directory_bucket(options.bucket):
-        direct = FastClient(client, credentials or await session.get_credentials(), options, bundle)
+        direct = FastClient(client, credentials or await session.get_credentials(), options)
     return BotocoreClient(context, client, credentials, direct)
 
 
@@ -160,7 +172,17 @@ def _config(options: S3Options, endpoint_url: str | None, settings: dict[str, An
         request_checksum_calculation="when_required",
         response_checksum_validation="when_required",
         http_session_cls=BoundedAiohttpSession,
+        connector_args={"keepalive_timeout": IDLE_SECONDS},
     )
+
+
+def _follow_no_redirect(context: dict[str, Any], **_: Any) -> None:
+    """Keep botocore from following a redirect of HeadBucket.
+
+    botocore sends HeadBucket to find the region of a bucket whose redirect does not name it. If the reply is
+    such a redirect too, it would send HeadBucket again, without end.
+    """
+    context.setdefault("s3_redirect", {})["redirected"] = True
 
 
 def _prove_by_md5(request: Any, **_: Any) -> None:

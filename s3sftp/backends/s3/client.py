@@ -18,10 +18,10 @@ from contextlib import AsyncExitStack, suppress
 from typing import Any, Final
 
 from botocore import xform_name
+from botocore.exceptions import BotoCoreError
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode
 
 from s3sftp.backends.s3.botocore_client import make_client, prepared
-from s3sftp.backends.s3.concurrency import TimedSemaphore
 from s3sftp.backends.s3.credentials.errors import CredentialSourceFailed
 from s3sftp.backends.s3.credentials.renewal import RenewableCredentials
 from s3sftp.backends.s3.errors import RequestError, classify, is_denied
@@ -43,6 +43,7 @@ from s3sftp.backends.s3.requests.list_objects_v1 import list_page
 from s3sftp.backends.s3.requests.tagging import send_tagged
 from s3sftp.backends.s3.retry_policy import RequestKind, RetryAdvice, RetryPolicy, attempt_limit, time_limit
 from s3sftp.errors import PermissionDenied
+from s3sftp.runtime.concurrency import TimedSemaphore
 from s3sftp.runtime.shared_counters import SharedCounters
 from s3sftp.telemetry import charge, get_logger, span
 from s3sftp.telemetry.metrics import Metrics
@@ -84,10 +85,10 @@ class S3Client:
         are left for other requests."""
         self.listings = TimedSemaphore(MAX_LISTINGS, patience, "listings")
         self._absences = DeniedLookups(self)
-        self.looks = TimedSemaphore(max(1, options.max_connections // 4), patience, "looks for listings")
+        self.lookups = TimedSemaphore(max(1, options.max_connections // 4), patience, "lookups for listings")
         """Limits the HEADs that all listings send together, so that other requests get connections."""
         self._life = AsyncExitStack()
-        self._going_on: set[asyncio.Task[None]] = set()
+        self._background: set[asyncio.Task[None]] = set()
         self._server = ""
         """The Server header of the latest reply; some stores use several names."""
         self._client: Any = None
@@ -108,7 +109,7 @@ class S3Client:
 
     async def stop(self) -> None:
         """Wait for the background tasks, then close the connections."""
-        await self.settle()
+        await self.drain()
         await self._life.aclose()
         self._client = None
 
@@ -130,27 +131,27 @@ class S3Client:
                 self._failed, self._failed_at = failure, now
                 raise
             self._life.push_async_exit(made.context)
-            if made.direct is not None:
-                self._life.callback(made.direct.close)
             if made.credentials is not None:
                 self._life.push_async_callback(made.credentials.close)
             self._client, self._credentials, self._direct = made.client, made.credentials, made.direct
             self.features.is_at(made.client.meta.endpoint_url)
+            with suppress(BotoCoreError, OSError):  # each request tries to open the session again
+                await made.open()
             return self._client
 
-    def go_on(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+    def run_in_background(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Start a task that must run to its end even if the caller is cancelled; `stop` waits for it."""
         task = asyncio.create_task(work)
-        self._going_on.add(task)
+        self._background.add(task)
         task.add_done_callback(self._ended)
         return task
 
-    async def settle(self) -> None:
-        """Wait for all background tasks started by `go_on`."""
-        await asyncio.gather(*self._going_on, return_exceptions=True)
+    async def drain(self) -> None:
+        """Wait for all background tasks started by `run_in_background`."""
+        await asyncio.gather(*self._background, return_exceptions=True)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
-        self._going_on.discard(task)
+        self._background.discard(task)
         if not task.cancelled() and (failure := task.exception()) is not None:
             _log.debug("s3.background_task_failed", error=type(failure).__name__)
 
@@ -171,7 +172,7 @@ class S3Client:
         try:
             return await self.request(api, **parameters)
         except PermissionDenied as refusal:
-            error = await self._absences.settle(api, parameters, refusal)
+            error = await self._absences.explain(api, parameters, refusal)
             if error is refusal:
                 raise
             self._contact.succeeded(api)
@@ -181,7 +182,7 @@ class S3Client:
         self,
         api: str,
         *,
-        effort: RequestKind = RequestKind.METADATA,
+        kind: RequestKind = RequestKind.METADATA,
         moved_bytes: int = 0,
         resumed: bool = False,
         attempts: int | None = None,
@@ -201,7 +202,7 @@ class S3Client:
         parameters["Bucket"] = self.options.bucket
         if self.options.requester_pays and has_parameter(api, "RequestPayer"):
             parameters["RequestPayer"] = "requester"
-        seconds = time_limit(self.options, effort, moved_bytes)
+        seconds = time_limit(self.options, kind, moved_bytes)
         deadline = asyncio.get_running_loop().time() + seconds
         unknown = False
         for attempt in itertools.count(1):
@@ -238,11 +239,11 @@ class S3Client:
                 async with asyncio.timeout(attempt_limit(left, attempt, self.options.attempts)):
                     return _proven(api, without_invalid_etags(await self._send(api, parameters)))
             except Exception as failure:
-                trouble = classify(api, failure)
-                if trouble is None:
+                request_error = classify(api, failure)
+                if request_error is None:
                     raise
-                _note(current, trouble)
-                return trouble
+                _note(current, request_error)
+                return request_error
 
     async def _send(self, api: str, parameters: Answer) -> Answer:
         client = self._client or await self._made()
@@ -251,41 +252,43 @@ class S3Client:
             answer = await self._direct.send(api, parameters)
         if answer is not None:
             return answer
-        async with AsyncExitStack() as held:
-            if self._direct is not None:
-                # requests through botocore and through the fast client share one limit of connections
-                await held.enter_async_context(await self._direct.permit())
-            send = getattr(client, xform_name(api))
-            try:
-                sent: Answer = await send(**_fresh(parameters))
-            except ValueError as error:
-                raise unparsable_response(api, error) from error
+        send = getattr(client, xform_name(api))
+        try:
+            sent: Answer = await send(**_fresh(parameters))
+        except ValueError as error:
+            raise unparsable_response(api, error) from error
         return without_invalid_fields(api, sent)
 
-    async def _try_again(self, trouble: RequestError, attempt: int, deadline: float, generation: int) -> bool:
+    async def _try_again(
+        self, request_error: RequestError, attempt: int, deadline: float, generation: int
+    ) -> bool:
         """Wait for the next attempt. False if there is none."""
-        if await self._renewed(trouble, attempt, generation):
+        if await self._renewed(request_error, attempt, generation):
             return True
-        if trouble.meaning.again is not RetryAdvice.LATER:
+        if request_error.meaning.retry is not RetryAdvice.LATER:
             return False
         delay = self._retries.delay(attempt, self._dice())
         if delay is None or asyncio.get_running_loop().time() + delay >= deadline:
             return False
         _log.info(
-            "s3.request_retried", api=trouble.api, attempt=attempt, code=trouble.code, status=trouble.status
+            "s3.request_retried",
+            api=request_error.api,
+            attempt=attempt,
+            code=request_error.code,
+            status=request_error.status,
         )
         await asyncio.sleep(delay)
         return True
 
-    async def _renewed(self, trouble: RequestError, attempt: int, generation: int) -> bool:
+    async def _renewed(self, request_error: RequestError, attempt: int, generation: int) -> bool:
         """Whether credentials other than those of this attempt are available.
 
         Tried only after the first attempt.
         """
         if self._credentials is None or attempt > 1:
             return False
-        stale = trouble.meaning.again is RetryAdvice.RENEWED
-        doubtful = trouble.api in _MUTE_APIS and trouble.status in (400, 403)
+        stale = request_error.meaning.retry is RetryAdvice.RENEWED
+        doubtful = request_error.api in _MUTE_APIS and request_error.status in (400, 403)
         if not stale and not doubtful:
             return False
         return await self._credentials.renew(generation, doubtful=not stale)
@@ -338,10 +341,10 @@ def _attributes(api: str, parameters: Answer, attempt: int) -> dict[str, str | i
     return attributes
 
 
-def _note(current: Span, trouble: RequestError) -> None:
+def _note(current: Span, request_error: RequestError) -> None:
     """Record the error in the span."""
-    current.set_attribute("error.type", trouble.code or str(trouble.status))
-    if trouble.status:
-        current.set_attribute("http.response.status_code", trouble.status)
-    if trouble.status not in _EXPECTED_STATUSES:
-        current.set_status(Status(StatusCode.ERROR, str(trouble)))
+    current.set_attribute("error.type", request_error.code or str(request_error.status))
+    if request_error.status:
+        current.set_attribute("http.response.status_code", request_error.status)
+    if request_error.status not in _EXPECTED_STATUSES:
+        current.set_status(Status(StatusCode.ERROR, str(request_error)))

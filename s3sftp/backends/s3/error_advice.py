@@ -37,13 +37,17 @@ _BY_CODE: Mapping[str, str] = {
 
 def advice_for(error: StorageError) -> str:
     """Return the advice for an error; empty if there is none."""
-    trouble = request_error_behind(error)
-    if trouble is None:
+    request_error = request_error_behind(error)
+    if request_error is None:
         return ""
-    if isinstance(trouble.__cause__, (CredentialSourceFailed, *UNMADE)):
-        return str(trouble.__cause__)
-    if trouble.code == "AccessDenied" or (trouble.status == 403 and trouble.code not in _BY_CODE):
-        return f"allow the server's role {permission_for(trouble.api)}"
-    if trouble.status in (400, 501) and "checksum" in str(trouble).lower():
+    if isinstance(request_error.__cause__, (CredentialSourceFailed, *UNMADE)):
+        return str(request_error.__cause__)
+    if request_error.code == "AccessDenied" or (
+        request_error.status == 403 and request_error.code not in _BY_CODE
+    ):
+        return f"allow the server's role {permission_for(request_error.api)}"
+    if request_error.status == 301:  # a reply to HEAD has no code
+        return _REGION
+    if request_error.status in (400, 501) and "checksum" in str(request_error).lower():
         return _CHECKSUM
-    return _BY_CODE.get(trouble.code, "")
+    return _BY_CODE.get(request_error.code, "")

@@ -51,7 +51,7 @@ class ErrorRule:
     """The meaning of a failure: the error to raise, the retry advice, and whether the outcome is unknown."""
 
     error: type[StorageError]
-    again: RetryAdvice = RetryAdvice.NEVER
+    retry: RetryAdvice = RetryAdvice.NEVER
     unknown: bool = False
     text: str | None = None
 
@@ -253,9 +253,9 @@ def classify(api: str, failure: BaseException) -> RequestError | None:
         return _of_answer(api, failure.response)
     for kind, meaning in EXCEPTIONS:
         if isinstance(failure, kind):
-            trouble = RequestError(api, meaning, type(failure).__name__, message=str(failure))
-            trouble.__cause__ = failure
-            return trouble
+            request_error = RequestError(api, meaning, type(failure).__name__, message=str(failure))
+            request_error.__cause__ = failure
+            return request_error
     return None
 
 
@@ -266,35 +266,35 @@ def request_error_behind(error: StorageError) -> RequestError | None:
 
 def outcome_is_unknown(error: StorageError) -> bool:
     """Whether the store may have executed the request that failed with this error."""
-    trouble = request_error_behind(error)
-    return trouble is not None and trouble.unknown
+    request_error = request_error_behind(error)
+    return request_error is not None and request_error.unknown
 
 
-def is_denied(trouble: RequestError) -> bool:
+def is_denied(request_error: RequestError) -> bool:
     """Whether the store refused the request because a permission is missing."""
-    return trouble.meaning is _DENIED
+    return request_error.meaning is _DENIED
 
 
 def is_outcome(error: StorageError) -> bool:
     """Whether a request sent after a refusal failed in a way that outweighs the refusal."""
-    trouble = request_error_behind(error)
-    return trouble is not None and trouble.is_outcome
+    request_error = request_error_behind(error)
+    return request_error is not None and request_error.is_outcome
 
 
 def is_unproven(error: StorageError) -> bool:
     """Whether the failed request got a success status without the evidence of a success."""
-    trouble = request_error_behind(error)
-    return trouble is not None and isinstance(trouble.__cause__, UnprovenReply)
+    request_error = request_error_behind(error)
+    return request_error is not None and isinstance(request_error.__cause__, UnprovenReply)
 
 
 def has_code(error: StorageError, *codes: str) -> bool:
-    trouble = request_error_behind(error)
-    return trouble is not None and trouble.code in codes
+    request_error = request_error_behind(error)
+    return request_error is not None and request_error.code in codes
 
 
 def has_status(error: StorageError, *statuses: int) -> bool:
-    trouble = request_error_behind(error)
-    return trouble is not None and trouble.status in statuses
+    request_error = request_error_behind(error)
+    return request_error is not None and request_error.status in statuses
 
 
 def is_refusal(error: StorageError) -> bool:
@@ -302,16 +302,16 @@ def is_refusal(error: StorageError) -> bool:
 
     Status 400 and 501 have other reasons too, so the proof is that the same request succeeds without it.
     """
-    trouble = request_error_behind(error)
-    if trouble is None:
+    request_error = request_error_behind(error)
+    if request_error is None:
         return False
-    if trouble.code in ("NotImplemented", "MethodNotAllowed"):
-        return trouble.status in (400, 405, 501) or trouble.code == "NotImplemented"
-    if trouble.code in CODES or trouble.code.startswith(_ABOUT_KEYS):
+    if request_error.code in ("NotImplemented", "MethodNotAllowed"):
+        return request_error.status in (400, 405, 501) or request_error.code == "NotImplemented"
+    if request_error.code in CODES or request_error.code.startswith(_ABOUT_KEYS):
         return False
-    if trouble.code in _SAYING_NOTHING and trouble.status == 400:
-        return _ABOUT_THE_REQUEST.search(str(trouble)) is not None
-    return trouble.status in (400, 405, 501)
+    if request_error.code in _SAYING_NOTHING and request_error.status == 400:
+        return _ABOUT_THE_REQUEST.search(str(request_error)) is not None
+    return request_error.status in (400, 405, 501)
 
 
 def may_lack_feature(features: Features, feature: Feature, refused: StorageError) -> bool:

@@ -1,4 +1,7 @@
-"""Lists the IAM permissions that the server's role needs for each request."""
+"""Lists the IAM permissions that the server's role needs for each request.
+
+The supervisor imports this module, so it does not import botocore.
+"""
 
 from __future__ import annotations
 

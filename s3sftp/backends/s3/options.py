@@ -137,10 +137,8 @@ class S3Options(Options):
     stall_timeout: PositiveDuration = timedelta(seconds=15)
     """How long a download may deliver no bytes before the server requests the rest again."""
     direct_requests: bool = True
-    """Sign and send the frequent requests (read, write, look up, delete, copy) on s3sftp's own connections,
-    directly between the socket and the memory that is read or written, which takes a fraction of the CPU.
-    Off: send them through botocore and aiohttp, like all other requests. A configured proxy turns it off too.
-    """
+    """Create and sign the frequent requests (read, write, look up, delete, copy) without botocore, which
+    takes a fraction of the CPU. Off: botocore creates them, like all other requests."""
 
     cache_ttl: Duration = timedelta(seconds=2)
     """How long STAT may answer a session from what the session itself has listed or changed. Changes by

@@ -13,10 +13,10 @@ class S3RequestMetrics:
     def __init__(self, metrics: Metrics) -> None:
         self._add = metrics.add
 
-    def ended(self, api: str, trouble: RequestError | None, *, retry: bool) -> None:
+    def ended(self, api: str, request_error: RequestError | None, *, retry: bool) -> None:
         """Count an attempt that got a reply or a `RequestError`."""
-        self._count(api, "ok" if trouble is None else result_of(trouble), retry=retry)
-        if trouble is not None and trouble.is_throttle:
+        self._count(api, "ok" if request_error is None else result_of(request_error), retry=retry)
+        if request_error is not None and request_error.is_throttle:
             self._add(S3_THROTTLES.row())
 
     def given_up(self, api: str, *, retry: bool) -> None:
@@ -29,11 +29,11 @@ class S3RequestMetrics:
             self._add(S3_RETRIES.row())
 
 
-def result_of(trouble: RequestError) -> str:
+def result_of(request_error: RequestError) -> str:
     """Return one of `metric_catalogue.S3_RESULTS`."""
-    if trouble.is_throttle:
+    if request_error.is_throttle:
         return "throttled"
-    if trouble.status == 0:
+    if request_error.status == 0:
         return "no_answer"
-    is_refusal = 300 <= trouble.status < 500
+    is_refusal = 300 <= request_error.status < 500
     return "client_error" if is_refusal else "server_error"  # S3 also sends errors in replies with status 200

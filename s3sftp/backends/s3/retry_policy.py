@@ -48,11 +48,11 @@ class RetryPolicy:
         return dice * _BACKOFF.delay(failures)
 
 
-def time_limit(options: S3Options, effort: RequestKind, moved_bytes: int = 0) -> float:
+def time_limit(options: S3Options, kind: RequestKind, moved_bytes: int = 0) -> float:
     """Seconds for a request, all attempts together."""
-    if effort is RequestKind.METADATA:
+    if kind is RequestKind.METADATA:
         return options.metadata_timeout.total_seconds()
-    if effort is RequestKind.DATA:
+    if kind is RequestKind.DATA:
         return options.data_timeout.total_seconds() + moved_bytes / MIB
     return options.data_timeout.total_seconds() + min(MAX_SERVER_SIDE_SECONDS, moved_bytes / (64 * MIB))
 

@@ -14,17 +14,16 @@ from typing import Any
 from opentelemetry.trace import SpanKind
 
 from s3sftp.backends.service import codecs, wire
-from s3sftp.backends.service.framing import STREAM_BYTES, FrameStream, FrameTooLong
+from s3sftp.backends.service.framing import STREAM_BYTES, FrameStream, FrameTooLong, MalformedMessage
 from s3sftp.backends.service.handshake import ServerHello, ServiceHello
 from s3sftp.backends.service.messages import Message, UploadStarted, WriteFile
 from s3sftp.backends.service.options import ServiceOptions
-from s3sftp.backends.service.packing import MalformedMessage
 from s3sftp.backends.service.stub import Caller
 from s3sftp.errors import NoSpace, StorageFailure, TimedOut
 from s3sftp.telemetry import get_logger, span
 
 _log = get_logger("s3sftp.service")
-_FRAME_ROOM = 64 << 10
+_FRAME_OVERHEAD = 64 << 10
 """Bytes of a frame that are reserved for everything besides file contents."""
 
 
@@ -56,7 +55,7 @@ class ServiceClient(Caller):
             False: options.call_timeout.total_seconds(),
             True: options.transfer_timeout.total_seconds(),
         }
-        self._room = asyncio.Semaphore(options.max_calls)
+        self._slots = asyncio.Semaphore(options.max_calls)
         self._numbers = itertools.count(1)
         self._last_number = 0
         self._waiting: dict[int, asyncio.Future[dict[str, Any]]] = {}
@@ -101,17 +100,17 @@ class ServiceClient(Caller):
         limit = self._limits[message.takes_long]
         with span(f"storage service {message.operation}", kind=SpanKind.CLIENT):
             try:
-                async with asyncio.timeout(limit), self._room:
+                async with asyncio.timeout(limit), self._slots:
                     answer = await self._ask(message)
             except TimeoutError as error:
                 raise TimedOut(detail=f"no answer to {message.operation} within {limit:g} s") from error
-        value = wire.value_in(answer, message)
+        value = wire.decode_answer(answer, message)
         return self._fitting(value) if isinstance(value, UploadStarted) else value
 
     def post(self, message: Message) -> None:
         """As `Caller.post`."""
         if not self.ended.is_set():
-            self._stream.post(wire.request(self._next_number(), message))
+            self._stream.post(wire.encode_request(self._next_number(), message))
 
     async def close(self) -> None:
         """Close the connection; the service aborts what has begun."""
@@ -125,7 +124,7 @@ class ServiceClient(Caller):
             raise self._gone()
         number = self._next_number()
         try:
-            await self._stream.send(wire.request(number, message))
+            await self._stream.send(wire.encode_request(number, message))
         except FrameTooLong as error:
             raise _too_long(message, error) from error
         except OSError as error:
@@ -144,14 +143,14 @@ class ServiceClient(Caller):
         reason = "hung up"
         try:
             while (answer := await self._stream.receive()) is not None:
-                self._take(answer)
+                self._handle_answer(answer)
         except MalformedMessage as error:
             reason = str(error)
             _log.error("service.message_invalid", service=self.hello.name, detail=reason)
         finally:
             self._end(reason)
 
-    def _take(self, answer: dict[str, Any]) -> None:
+    def _handle_answer(self, answer: dict[str, Any]) -> None:
         number = codecs.natural(answer.get("id"))
         if number > self._last_number:
             raise MalformedMessage(f"an answer to {number}, which was not asked")
@@ -178,7 +177,7 @@ class ServiceClient(Caller):
 
     def _fitting(self, begun: UploadStarted) -> UploadStarted:
         """The chunk sizes of an upload, if they fit in frames."""
-        most = self._stream.max_sent_bytes - _FRAME_ROOM
+        most = self._stream.max_sent_bytes - _FRAME_OVERHEAD
         if begun.chunk_bytes > most:
             raise StorageFailure(
                 detail=f"the service wants chunks of {begun.chunk_bytes} bytes, and frames have {most}"

@@ -33,8 +33,8 @@ from s3sftp.backends.contract import (
     Usage,
     WriteIntent,
 )
+from s3sftp.backends.service.framing import MalformedMessage, plain
 from s3sftp.backends.service.messages import Cursor, Page, UploadStarted
-from s3sftp.backends.service.packing import MalformedMessage, plain
 from s3sftp.errors import StorageError
 from s3sftp.telemetry import current_trace_context
 

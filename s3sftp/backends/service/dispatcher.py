@@ -1,24 +1,26 @@
 """Turns messages into calls of a `Backend` object's methods: the service's end, for both kinds of service.
 
-Holds the state between messages: uploads by their numbers, and listings by their cursors. `end` releases it,
-and aborts the uploads.
+`Dispatcher` holds the state between messages: uploads by their numbers (`UploadReceiver`), and listings by
+their cursors (`PagedListing`). `end` releases it, and aborts the uploads.
 """
 
 from __future__ import annotations
 
 import asyncio
 import itertools
+from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing
 from typing import Any
 
-from s3sftp.backends.contract import Backend
+from s3sftp.backends.contract import Backend, Entry
 from s3sftp.backends.operations import OPERATIONS
 from s3sftp.backends.service import messages as ask
 from s3sftp.backends.service.messages import Message, Page
-from s3sftp.backends.service.paged_listing import PagedListing
 from s3sftp.backends.service.upload_receiver import UploadReceiver
 from s3sftp.errors import InvalidRequest, StorageFailure, Unsupported
 
+PAGE_ENTRIES = 500
+"""Maximum entries of a page, so that it fits in a frame whatever the names are."""
 _LEFT_SECONDS = 3600.0
 
 
@@ -85,7 +87,7 @@ class Dispatcher:
             case ask.WriteChunk(number, _, _, _):
                 return await self._upload(number).write(message)
             case ask.KeepRange(number, _, _, _, _):
-                return await self._upload(number).keep(message)
+                return await self._upload(number).keep_range(message)
             case ask.FinishWrite(number, _, _, _):
                 info = await self._upload(number).finish(message)
                 self._uploads.pop(number, None)
@@ -137,3 +139,47 @@ class Dispatcher:
         for cursor, listing in list(self._listings.items()):
             if listing.idle_seconds > _LEFT_SECONDS:
                 await self._end_listing(cursor)
+
+
+class PagedListing:
+    """A directory listing that continues from message to message. Reads at most one page ahead.
+
+    One task of its own iterates over the backend's listing, because a generator that enters a span or a
+    timeout must leave it in the same task, and each message is answered in another task.
+    """
+
+    def __init__(self, pages: AsyncIterator[Sequence[Entry]]) -> None:
+        self._coming: asyncio.Queue[Sequence[Entry] | Exception | None] = asyncio.Queue(1)
+        self._task = asyncio.create_task(self._fill(pages))
+        self._last_wanted = asyncio.get_running_loop().time()
+
+    @property
+    def idle_seconds(self) -> float:
+        """Seconds since a page was last requested."""
+        return asyncio.get_running_loop().time() - self._last_wanted
+
+    async def next_page(self) -> Sequence[Entry] | None:
+        """The next entries; None after the last. Raises what the backend raises."""
+        self._last_wanted = asyncio.get_running_loop().time()
+        page = await self._coming.get()
+        if isinstance(page, Exception):
+            raise page
+        return page
+
+    async def close(self) -> None:
+        self._task.cancel()
+        await asyncio.wait([self._task])
+
+    async def _fill(self, pages: AsyncIterator[Sequence[Entry]]) -> None:
+        end: Exception | None = None
+        try:
+            async for page in pages:
+                for at in range(0, len(page), PAGE_ENTRIES):
+                    await self._coming.put(page[at : at + PAGE_ENTRIES])
+        except Exception as error:
+            end = error
+        finally:
+            close = getattr(pages, "aclose", None)
+            if close is not None:
+                await close()
+        await self._coming.put(end)

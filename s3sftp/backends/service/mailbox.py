@@ -12,14 +12,21 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Collection, Mapping
+from contextlib import aclosing
 from contextvars import copy_context
 from datetime import timedelta
 
 from s3sftp.backends.contract import Backend
+from s3sftp.backends.service.dispatcher import Dispatcher
 from s3sftp.backends.service.messages import Message
 from s3sftp.backends.service.stub import Caller, stub_for
 from s3sftp.errors import StorageFailure, TimedOut
+from s3sftp.runtime.cancellation import StrayCancellationGuard
 from s3sftp.telemetry import current_trace_context
+
+_cancelled_is_failed = StrayCancellationGuard(
+    lambda: StorageFailure(detail="the call was cancelled by something of its own")
+)
 
 
 class PendingCall:
@@ -89,7 +96,7 @@ class Mailbox(Caller):
         self._first_chunk_bytes = first_chunk_bytes
         self._limits = {False: call_timeout.total_seconds(), True: transfer_timeout.total_seconds()}
         self._letters: asyncio.Queue[PendingCall] = asyncio.Queue()
-        self._room = asyncio.Semaphore(max_calls)
+        self._slots = asyncio.Semaphore(max_calls)
         self._unanswered: set[PendingCall] = set()
         self._receivers: set[asyncio.Task[object]] = set()
         self._gone = False
@@ -123,7 +130,7 @@ class Mailbox(Caller):
         """As `Caller.call`. Before a task has begun to receive, a call waits for it."""
         limit = self._limits[message.takes_long]
         try:
-            async with asyncio.timeout(limit) as deadline, self._room:
+            async with asyncio.timeout(limit) as deadline, self._slots:
                 return await self._deliver(message)
         except TimeoutError as error:
             if not deadline.expired():  # the service's own TimeoutError: an answer
@@ -172,3 +179,31 @@ class Mailbox(Caller):
 
 def _not_there() -> StorageFailure:
     return StorageFailure("storage service is not there", detail="no task receives its messages")
+
+
+async def serve(mailbox: Mailbox, backend: Backend, *, at_once: int = 256) -> None:
+    """Start the backend, answer the calls of a mailbox, and stop the backend when cancelled.
+
+    Each call is answered in a task of its own, so that none waits for another, with at most `at_once` tasks.
+    Work is cancelled when its call is abandoned. At the end every upload is aborted.
+    """
+    answers, slots = Dispatcher(backend), asyncio.Semaphore(at_once)
+
+    async def answer(letter: PendingCall) -> None:
+        async with slots:
+            try:
+                with _cancelled_is_failed:
+                    reply = await answers.answer(letter.message)
+                letter.reply(reply)
+            except Exception as error:
+                letter.fail(error)
+
+    try:
+        await backend.start()
+        async with asyncio.TaskGroup() as tasks, aclosing(mailbox.letters()) as letters:
+            async for letter in letters:
+                task = tasks.create_task(answer(letter), context=letter.context)
+                letter.when_abandoned(task.cancel)
+    finally:
+        await answers.end()
+        await backend.stop()

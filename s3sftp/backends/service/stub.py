@@ -26,7 +26,7 @@ from s3sftp.backends.contract import (
 )
 from s3sftp.backends.operations import OPERATIONS, names_of
 from s3sftp.backends.service import messages as ask
-from s3sftp.backends.service.callbacks import callback_problem
+from s3sftp.backends.service.handshake import callback_problem
 from s3sftp.backends.service.messages import MESSAGES, PIECE_BYTES, Message, Page, UploadStarted
 from s3sftp.errors import ConfigurationError, StorageError, StorageFailure
 from s3sftp.telemetry import get_logger
@@ -73,13 +73,13 @@ class RemoteUpload(Upload):
         self.parallel_chunks = begun.parallel_chunks
         self.keep_unit_bytes = begun.keep_unit_bytes
 
-    def take(self, count: int) -> int:
-        """Take the position of the next `count` bytes."""
+    def reserve(self, count: int) -> int:
+        """Reserve the position of the next `count` bytes."""
         offset, self._offset = self._offset, self._offset + count
         return offset
 
-    def taken(self, reply: object) -> None:
-        """Take over the new chunk size, if the reply has one."""
+    def accept(self, reply: object) -> None:
+        """Accept the new chunk size, if the reply has one."""
         chunk_bytes: int | None = checked_answer(ask.WriteChunk, reply)
         if chunk_bytes is not None and chunk_bytes < max(1, self.min_chunk_bytes):
             raise _bad_answer(f"chunks of {chunk_bytes} bytes")
@@ -193,13 +193,13 @@ class Conversations(ServiceStub):
 
     async def write_chunk(self, upload: Upload, data: Buffer, session: Session) -> None:
         ours = _ours(upload)
-        message = ask.WriteChunk(ours.number, ours.take(len(data)), data, session)
-        ours.taken(await ours.caller.call(message))
+        message = ask.WriteChunk(ours.number, ours.reserve(len(data)), data, session)
+        ours.accept(await ours.caller.call(message))
 
     async def keep_range(self, upload: Upload, start: int, stop: int, session: Session) -> None:
         ours = _ours(upload)
-        message = ask.KeepRange(ours.number, ours.take(stop - start), start, stop, session)
-        ours.taken(await ours.caller.call(message))
+        message = ask.KeepRange(ours.number, ours.reserve(stop - start), start, stop, session)
+        ours.accept(await ours.caller.call(message))
 
     async def finish_write(
         self, upload: Upload, tail: Buffer, finish: Finish, session: Session

@@ -1,7 +1,7 @@
 """Receives an upload at the service's end: passes its chunks to a backend in the order of the file.
 
 The server may send one chunk at a time, because the size of the next may depend on it. If the backend takes
-several at once, a chunk is answered as soon as the backend has begun with it and there is room for another.
+several at once, a chunk is answered as soon as the backend has begun with it and may take another.
 If it fails later, the next message of the upload fails, `FinishWrite` at the latest.
 """
 
@@ -30,7 +30,7 @@ class UploadReceiver:
         self._running: set[asyncio.Task[None]] = set()
         self._failure: BaseException | None = None
         self._ending = asyncio.Lock()
-        self._published = False
+        self._finished = False
         self._beginning: asyncio.Task[Upload] = asyncio.create_task(
             backend.begin_write(began.place, began.intent, began.session)
         )
@@ -44,12 +44,12 @@ class UploadReceiver:
         # a chunk that is answered early may be a view of memory that is reused after the answer
         data = bytes(chunk.data) if upload.parallel_chunks > 1 else chunk.data
         work = self._backend.write_chunk(upload, data, chunk.session)
-        return await self._take(chunk.offset, len(chunk.data), upload, work)
+        return await self._start_chunk(chunk.offset, len(chunk.data), upload, work)
 
-    async def keep(self, kept: ask.KeepRange) -> int:
+    async def keep_range(self, kept: ask.KeepRange) -> int:
         upload = self._begun()
         work = self._backend.keep_range(upload, kept.start, kept.stop, kept.session)
-        return await self._take(kept.offset, kept.stop - kept.start, upload, work)
+        return await self._start_chunk(kept.offset, kept.stop - kept.start, upload, work)
 
     async def finish(self, message: ask.FinishWrite) -> FileInfo | None:
         upload = self._begun()
@@ -58,11 +58,11 @@ class UploadReceiver:
             info: FileInfo | None = await self._backend.finish_write(
                 upload, message.tail, message.finish, message.session
             )
-            self._published = True
+            self._finished = True
             return info
 
     async def abort(self) -> None:
-        """Discard the upload unless it is already published. Errors stay in the service."""
+        """Discard the upload unless it is already finished. Errors stay in the service."""
         under_way: list[asyncio.Task[Any]] = [self._beginning, *self._running]
         for each in under_way:
             if not each.cancelling():  # only once, so that its own cleanup is not interrupted
@@ -71,7 +71,7 @@ class UploadReceiver:
         if self._beginning.cancelled() or self._beginning.exception() is not None:
             return
         async with self._ending:  # a finish that was given up ends first
-            if self._published:
+            if self._finished:
                 return
             try:
                 await self._backend.abort_write(self._beginning.result(), self._session)
@@ -83,7 +83,9 @@ class UploadReceiver:
             raise InvalidRequest("invalid write", detail="a chunk before the upload has begun")
         return self._beginning.result()
 
-    async def _take(self, offset: int, count: int, upload: Upload, work: Coroutine[Any, Any, None]) -> int:
+    async def _start_chunk(
+        self, offset: int, count: int, upload: Upload, work: Coroutine[Any, Any, None]
+    ) -> int:
         """Begin with a chunk, and return the size of the next one."""
         if offset != self._offset or self._failure is not None:
             work.close()

@@ -16,10 +16,10 @@ from typing import Any, get_type_hints
 from s3sftp.backends.errno_map import error_from_oserror, error_from_posix_name, posix_name_of
 from s3sftp.backends.service import codecs
 from s3sftp.backends.service.codecs import FROM_WIRE, TO_WIRE
+from s3sftp.backends.service.framing import MalformedMessage, plain
 from s3sftp.backends.service.messages import MESSAGES, Message
-from s3sftp.backends.service.packing import MalformedMessage, plain
 from s3sftp.errors import StorageError, StorageFailure, Unsupported
-from s3sftp.telemetry.escape import printable
+from s3sftp.telemetry.logs import printable
 
 _MAX_TEXT = 300
 
@@ -30,13 +30,13 @@ _FIELDS = {
 """The fields of each message, with their declared types."""
 
 
-def request(number: int, message: Message) -> dict[str, Any]:
+def encode_request(number: int, message: Message) -> dict[str, Any]:
     """The map of a message."""
     values = {name: to_wire(getattr(message, name)) for name in _FIELDS[type(message)]}
     return {"id": number, "op": message.operation, **values}
 
 
-def message_in(request: dict[str, Any]) -> Message:
+def decode_request(request: dict[str, Any]) -> Message:
     """The message in a map.
 
     Raises MalformedMessage: if the map is not a message.
@@ -54,11 +54,12 @@ def message_in(request: dict[str, Any]) -> Message:
     return kind(*values)
 
 
-def answer(number: int, value: object) -> dict[str, Any]:
+def encode_answer(number: int, value: object) -> dict[str, Any]:
+    """The map of an answer."""
     return {"id": number, "ok": to_wire(value)}
 
 
-def value_in(answer: dict[str, Any], message: Message) -> object:
+def decode_answer(answer: dict[str, Any], message: Message) -> object:
     """The value that the service answers a message with.
 
     Raises any StorageError: if the service answers with it.
@@ -75,7 +76,7 @@ def value_in(answer: dict[str, Any], message: Message) -> object:
         raise StorageFailure(detail=f"bad answer to {message.operation}: {error}") from error
 
 
-def failure(number: int, error: BaseException) -> dict[str, Any]:
+def encode_error(number: int, error: BaseException) -> dict[str, Any]:
     """The map of an error. The text of an unexpected error is only in its detail."""
     if isinstance(error, OSError):
         error = error_from_oserror(error)

@@ -28,7 +28,7 @@ class KeptRangePromises(Promises):
         base, old = await base_of(storage, "file")
         writing = await storage.begin("file", base=base)
         kept = writing.keepable(len(old))
-        await writing.keep(old, 0, kept)
+        await writing.keep_range(old, 0, kept)
         await writing.finish(old[kept:] + b"and more")
         assert_same(await storage.whole("file"), old + b"and more")
 
@@ -37,7 +37,7 @@ class KeptRangePromises(Promises):
         base, old = await base_of(storage, "file")
         writing = await storage.begin("file", base=base)
         kept = writing.keepable(writing.upload.keep_unit_bytes)
-        await writing.keep(old, 0, kept)
+        await writing.keep_range(old, 0, kept)
         await writing.finish()
         assert_same(await storage.whole("file"), old[:kept])
 
@@ -46,9 +46,9 @@ class KeptRangePromises(Promises):
         base, old = await base_of(storage, "file")
         writing = await storage.begin("file", base=base)
         fewest = writing.fewest_kept
-        await writing.keep(old, 0, fewest)
+        await writing.keep_range(old, 0, fewest)
         await writing.chunk()
-        await writing.keep(old, fewest, writing.keepable(len(old)))
+        await writing.keep_range(old, fewest, writing.keepable(len(old)))
         info = await writing.finish(b"tail")
         assert_same(await storage.whole("file"), writing.sent)
         assert (info.size, info) == (len(writing.sent), await storage.info("file"))
@@ -59,9 +59,9 @@ class KeptRangePromises(Promises):
         writing = await storage.begin("file", base=base)
         half = writing.fewest_kept
         if writing.upload.parallel_chunks > 1:
-            await asyncio.gather(writing.keep(old, half, 2 * half), writing.chunk())
+            await asyncio.gather(writing.keep_range(old, half, 2 * half), writing.chunk())
         else:
-            await writing.keep(old, half, 2 * half)
+            await writing.keep_range(old, half, 2 * half)
         await writing.finish(b"tail")
         assert_same(await storage.whole("file"), writing.sent)
 
@@ -72,7 +72,7 @@ class KeptRangePromises(Promises):
         await storage.put("file", data_of(len(old), seed=8))
 
         async def keep_and_finish() -> None:
-            await writing.keep(old, 0, writing.keepable(len(old)))
+            await writing.keep_range(old, 0, writing.keepable(len(old)))
             await writing.finish()
 
         with pytest.raises(Changed):
@@ -84,7 +84,7 @@ class KeptRangePromises(Promises):
         """After `abort_write` the file whose bytes were kept is unchanged."""
         base, old = await base_of(storage, "file")
         writing = await storage.begin("file", base=base)
-        await writing.keep(old, 0, writing.keepable(len(old)))
+        await writing.keep_range(old, 0, writing.keepable(len(old)))
         await writing.abort()
         assert await storage.info("file") == base
         assert_same(await storage.whole("file"), old)

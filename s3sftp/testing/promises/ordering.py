@@ -87,7 +87,7 @@ def _shuffled(count: int, window: int) -> list[int]:
 
 def _writer(storage: Storage, path: str) -> Writer:
     options = FileOptions(rewrite="spool")
-    room = SpoolQuota(None, _SPOOL_BYTES)
-    tools = WriterResources(storage.backend, options, ByteBudget(options.buffer_bytes), room)
+    quota = SpoolQuota(None, _SPOOL_BYTES)
+    tools = WriterResources(storage.backend, options, ByteBudget(options.buffer_bytes), quota)
     mode = WriteMode(truncate=True)
     return Writer(tools, storage.place(path), mode, storage.session, None)

@@ -49,7 +49,7 @@ PATHS = st.sampled_from(NAMES)
 FILES = _path(lambda model: model.files)
 DIRECTORIES = _path(lambda model: [path for path in ("", *NAMES) if model.is_dir(path)])
 ANY = _path(lambda model: filter(model.exists, NAMES))
-ENDS = st.sampled_from(["finish", "look, finish", "abort"])
+ENDS = st.sampled_from(["finish", "lookup, finish", "abort"])
 INTENTS = st.sampled_from(["", "exclusive", "on base"])
 LOOKING = st.booleans()
 DATA = st.binary(max_size=40)
@@ -144,8 +144,8 @@ class _Machine(RuleBasedStateMachine):
             self._do(self._both.put(path, path.encode()))
 
     @rule(path=ANY, target=seen, mine=st.booleans())
-    def look(self, path: str, mine: bool) -> Any:
-        found = self._do(self._both.look(path, self._mine if mine else self._others))
+    def lookup(self, path: str, mine: bool) -> Any:
+        found = self._do(self._both.lookup(path, self._mine if mine else self._others))
         return multiple() if found is None else found
 
     @rule(path=DIRECTORIES)
@@ -212,4 +212,4 @@ class _Machine(RuleBasedStateMachine):
             if end == "abort":
                 self._do(begun.writing.abort())
             else:
-                self._change(partial(self._both.finish, begun, b"tail"), end == "look, finish", begun.path)
+                self._change(partial(self._both.finish, begun, b"tail"), end == "lookup, finish", begun.path)

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from s3sftp.backends import Place, Session
-from s3sftp.backends.local import LocalBackend, LocalOptions, syscalls, uncommitted_file
+from s3sftp.backends.local import LocalBackend, LocalOptions, syscalls
+from s3sftp.backends.local.tree import DirectoryTree
 
 ALICE = Session("alice")
 SECRET = b"nobody may read this"
@@ -34,7 +35,7 @@ def kernel(way: str) -> Iterator[None]:
         if way in ("walk", "named"):
             patch.setattr(syscalls, "openat2", lacks(errno.ENOSYS))
         if way == "named":
-            patch.setattr(uncommitted_file, "open_unnamed", lambda directory: None)
+            patch.setattr(DirectoryTree, "open_unnamed", staticmethod(lambda directory: None))
         yield
 
 

@@ -17,7 +17,7 @@ import pytest
 
 from s3sftp.backends import CompleteBackend, Place, WriteIntent
 from s3sftp.backends.contract import Finish
-from s3sftp.backends.local import uncommitted_file
+from s3sftp.backends.local import uploads
 from s3sftp.errors import AlreadyExists, NotEmpty, NotFound, PermissionDenied, StorageFailure
 from tests.backends.local import writer_process
 from tests.backends.local.containment_tree import ALICE, lacks, place, serving
@@ -288,7 +288,7 @@ async def test_hard_links_are_broken_by_replacing_not_written_through(tmp_path: 
 async def test_an_upload_that_a_sweeper_met_in_its_first_moment_begins_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    hold, held = uncommitted_file.lock_file, 0
+    hold, held = uploads.lock_file, 0
 
     def after_a_sweeper(file: int) -> None:
         nonlocal held
@@ -299,7 +299,7 @@ async def test_an_upload_that_a_sweeper_met_in_its_first_moment_begins_again(
         hold(file)
 
     async with serving(tmp_path, "named") as backend:
-        monkeypatch.setattr(uncommitted_file, "lock_file", after_a_sweeper)
+        monkeypatch.setattr(uploads, "lock_file", after_a_sweeper)
         await backend.write_file(place("file"), b"whole", ALICE)
     assert (tmp_path / "file").read_bytes() == b"whole"
     assert held > 1

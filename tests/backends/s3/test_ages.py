@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from s3sftp.backends.s3.recovery.claim_age import ClaimAges
+from s3sftp.backends.s3.recovery.liveness import ClaimAges
 from s3sftp.backends.s3.recovery.upload_journal import UploadClaim
 
 

@@ -47,7 +47,7 @@ async def test_a_tree_moves_whole_where_batches_are_refused_and_they_are_not_tri
     await rename(backend, "e", "f")
     assert await s3.keys() == [f"tenant/f{name[1:]}" for name in TREE]
     assert refused.hits == 1
-    assert backend.store.features.missing == (Feature.BATCH_DELETES,)
+    assert backend.client.features.missing == (Feature.BATCH_DELETES,)
 
 
 async def test_a_refusal_of_single_deletes_too_teaches_nothing_and_is_told(
@@ -59,7 +59,7 @@ async def test_a_refusal_of_single_deletes_too_teaches_nothing_and_is_told(
     with pytest.raises(StorageError) as told:
         await rename(backend, "d", "e")
     assert "DeleteObjects" in str(told.value.detail)
-    assert backend.store.features.missing == ()
+    assert backend.client.features.missing == ()
 
 
 @pytest.mark.parametrize(
@@ -74,7 +74,7 @@ async def test_a_missing_permission_or_bucket_is_no_missing_feature(
     proxy.on("DeleteObjects", do=answer)
     with pytest.raises(expected):
         await rename(backend, "d", "e")
-    assert backend.store.features.missing == ()
+    assert backend.client.features.missing == ()
 
 
 @pytest.mark.parametrize("checksum", ["crc32", "md5", "none"])

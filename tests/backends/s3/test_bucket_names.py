@@ -129,11 +129,11 @@ async def compare(given: S3Options) -> None:
             form = client.direct._operations[api].form({"Bucket": given.bucket, **asked})
             assert form is not None
             ours = await client.direct._request(site, form)
-            headers = {name.decode().lower(): value.decode() for name, value in ours.headers}
+            headers = ours.headers
             url = urlsplit(theirs.url)
-            assert ours.method.decode() == theirs.method
-            assert (site.origin.scheme, headers["host"]) == (url.scheme, url.netloc)
-            path, _, query = ours.target.decode().partition("?")
+            assert ours.method == theirs.method
+            assert (urlsplit(ours.url).scheme, headers["host"]) == (url.scheme, url.netloc)
+            path, _, query = ours.url.removeprefix(site.origin).partition("?")
             assert path == (url.path or "/")
             assert sorted(query.split("&")) == sorted(url.query.split("&"))
             said = lowered(theirs.headers)

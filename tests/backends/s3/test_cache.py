@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule
 
 from s3sftp.backends.contract import FileInfo, Session
-from s3sftp.backends.s3.metadata import cache
+from s3sftp.backends.s3.metadata import cache as cache_module
 from s3sftp.backends.s3.metadata.cache import MetadataCache, PendingChange, ReadPoint
 
 FILE = FileInfo.file(1, version='"a"')
@@ -31,236 +31,236 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def facts(clock: Clock) -> MetadataCache:
+def cache(clock: Clock) -> MetadataCache:
     return MetadataCache(2.0, 100, clock)
 
 
-def known(facts: MetadataCache, key: str, session: Session = ALICE) -> FileInfo | str:
-    fact = facts.get(key, session)
+def known(cache: MetadataCache, key: str, session: Session = ALICE) -> FileInfo | str:
+    fact = cache.get(key, session)
     return "unknown" if fact is None else fact.info
 
 
 def list_it(
-    facts: MetadataCache,
+    cache: MetadataCache,
     key: str,
     info: FileInfo = FILE,
     session: Session = ALICE,
     moment: ReadPoint | None = None,
 ) -> None:
-    facts.learn(key, session, info, moment or facts.moment(), answers=True)
+    cache.record(key, session, info, moment or cache.read_point(), answers=True)
 
 
-def test_a_fact_is_believed_for_its_time_and_no_longer(facts: MetadataCache, clock: Clock) -> None:
-    list_it(facts, "a")
+def test_a_fact_is_believed_for_its_time_and_no_longer(cache: MetadataCache, clock: Clock) -> None:
+    list_it(cache, "a")
     clock.now = 1.9
-    assert known(facts, "a") == FILE
+    assert known(cache, "a") == FILE
     clock.now = 2.0
-    assert known(facts, "a") == "unknown"
+    assert known(cache, "a") == "unknown"
 
 
-def test_a_fact_is_as_old_as_the_question_not_as_the_answer(facts: MetadataCache, clock: Clock) -> None:
-    moment = facts.moment()
+def test_a_fact_is_as_old_as_the_question_not_as_the_answer(cache: MetadataCache, clock: Clock) -> None:
+    moment = cache.read_point()
     clock.now = 1.5
-    list_it(facts, "a", moment=moment)
+    list_it(cache, "a", moment=moment)
     clock.now = 1.9
-    assert known(facts, "a") == FILE
+    assert known(cache, "a") == FILE
     clock.now = 2.1
-    assert known(facts, "a") == "unknown"
+    assert known(cache, "a") == "unknown"
 
 
 def test_a_page_that_was_asked_for_before_another_answer_does_not_replace_it(
-    facts: MetadataCache, clock: Clock
+    cache: MetadataCache, clock: Clock
 ) -> None:
-    early = facts.moment()
+    early = cache.read_point()
     clock.now = 1.0
-    facts.learn("a", ALICE, OTHER, facts.moment(), answers=False)
-    list_it(facts, "a", moment=early)
-    assert known(facts, "a") == OTHER
+    cache.record("a", ALICE, OTHER, cache.read_point(), answers=False)
+    list_it(cache, "a", moment=early)
+    assert known(cache, "a") == OTHER
 
 
-def test_a_fact_is_its_session_s_alone(facts: MetadataCache) -> None:
-    list_it(facts, "a")
-    with facts.changing("b", ALICE) as change:
+def test_a_fact_is_its_session_s_alone(cache: MetadataCache) -> None:
+    list_it(cache, "a")
+    with cache.changing("b", ALICE) as change:
         change.left(OTHER)
-    assert [known(facts, key, ALICE) for key in "ab"] == [FILE, OTHER]
-    assert [known(facts, key, BOB) for key in "ab"] == ["unknown", "unknown"]
+    assert [known(cache, key, ALICE) for key in "ab"] == [FILE, OTHER]
+    assert [known(cache, key, BOB) for key in "ab"] == ["unknown", "unknown"]
 
 
-def look_up(facts: MetadataCache, key: str, session: Session = ALICE) -> None:
-    facts.learn(key, session, DIRECTORY, facts.moment(), answers=False)
+def look_up(cache: MetadataCache, key: str, session: Session = ALICE) -> None:
+    cache.record(key, session, DIRECTORY, cache.read_point(), answers=False)
 
 
-def put(facts: MetadataCache, key: str, session: Session = ALICE) -> None:
-    with facts.changing(key, session) as change:
+def put(cache: MetadataCache, key: str, session: Session = ALICE) -> None:
+    with cache.changing(key, session) as change:
         change.left(FILE)
 
 
-def answers(facts: MetadataCache, key: str, session: Session = ALICE) -> bool:
-    fact = facts.get(key, session)
-    return fact is not None and facts.may_answer(key, session, fact)
+def answers(cache: MetadataCache, key: str, session: Session = ALICE) -> bool:
+    fact = cache.get(key, session)
+    return fact is not None and cache.may_answer(key, session, fact)
 
 
 def test_a_directory_answers_while_it_was_looked_up_and_changed_in_a_moment_ago(
-    facts: MetadataCache, clock: Clock
+    cache: MetadataCache, clock: Clock
 ) -> None:
-    look_up(facts, "d")
-    assert not answers(facts, "d")  # what a lookup told does not answer the next
-    put(facts, "d/e/f")
-    assert answers(facts, "d")
+    look_up(cache, "d")
+    assert not answers(cache, "d")  # what a lookup told does not answer the next
+    put(cache, "d/e/f")
+    assert answers(cache, "d")
     clock.now = 1.9
-    put(facts, "d/g")
-    assert answers(facts, "d")
+    put(cache, "d/g")
+    assert answers(cache, "d")
     clock.now = 2.0
-    assert not answers(facts, "d"), "changes in it prolong what a lookup told"
-    look_up(facts, "d")
-    assert answers(facts, "d")
+    assert not answers(cache, "d"), "changes in it prolong what a lookup told"
+    look_up(cache, "d")
+    assert answers(cache, "d")
     clock.now = 3.9
-    assert not answers(facts, "d"), "a change is remembered for longer than cache_ttl"
+    assert not answers(cache, "d"), "a change is remembered for longer than cache_ttl"
 
 
-def test_a_directory_that_another_session_has_changed_in_answers_no_other(facts: MetadataCache) -> None:
-    look_up(facts, "d")
-    put(facts, "d/f", BOB)
-    assert not answers(facts, "d")
+def test_a_directory_that_another_session_has_changed_in_answers_no_other(cache: MetadataCache) -> None:
+    look_up(cache, "d")
+    put(cache, "d/f", BOB)
+    assert not answers(cache, "d")
 
 
-def test_a_file_that_was_looked_up_does_not_answer_for_what_is_below_it(facts: MetadataCache) -> None:
-    facts.learn("d", ALICE, FILE, facts.moment(), answers=False)
-    put(facts, "d/f")
-    assert not answers(facts, "d")
+def test_a_file_that_was_looked_up_does_not_answer_for_what_is_below_it(cache: MetadataCache) -> None:
+    cache.record("d", ALICE, FILE, cache.read_point(), answers=False)
+    put(cache, "d/f")
+    assert not answers(cache, "d")
 
 
-def test_a_change_that_fails_makes_no_directory_answer(facts: MetadataCache) -> None:
-    look_up(facts, "d")
-    with pytest.raises(OSError, match="no"), facts.changing("d/f", ALICE) as change:
+def test_a_change_that_fails_makes_no_directory_answer(cache: MetadataCache) -> None:
+    look_up(cache, "d")
+    with pytest.raises(OSError, match="no"), cache.changing("d/f", ALICE) as change:
         change.left_something()
         raise OSError("no")
-    assert not answers(facts, "d")
+    assert not answers(cache, "d")
 
 
 @pytest.mark.parametrize("by", [ALICE, BOB], ids=["its own", "another"])
 def test_a_change_by_any_session_ends_what_all_believe_and_is_known_to_its_own(
-    facts: MetadataCache, by: Session
+    cache: MetadataCache, by: Session
 ) -> None:
     for session in (ALICE, BOB):
-        list_it(facts, "a", session=session)
-    with facts.changing("a", by) as change:
-        assert known(facts, "a", ALICE) == known(facts, "a", BOB) == "unknown"
+        list_it(cache, "a", session=session)
+    with cache.changing("a", by) as change:
+        assert known(cache, "a", ALICE) == known(cache, "a", BOB) == "unknown"
         change.left(OTHER)
     for session in (ALICE, BOB):
-        assert known(facts, "a", session) == (OTHER if session is by else "unknown")
-    with facts.changing("a", by):
+        assert known(cache, "a", session) == (OTHER if session is by else "unknown")
+    with cache.changing("a", by):
         pass
-    assert known(facts, "a", by) == "unknown"
+    assert known(cache, "a", by) == "unknown"
 
 
 @pytest.mark.parametrize("first", [0, 1])
 @pytest.mark.parametrize("other", [ALICE, BOB], ids=["same session", "two sessions"])
 def test_of_two_changes_at_once_nobody_knows_what_they_left(
-    facts: MetadataCache, first: int, other: Session
+    cache: MetadataCache, first: int, other: Session
 ) -> None:
     """Their answers may come in another order than the store carried them out."""
-    contexts = [facts.changing("a", ALICE), facts.changing("a", other)]
+    contexts = [cache.changing("a", ALICE), cache.changing("a", other)]
     for version, context in enumerate(contexts):
         context.__enter__().left(FileInfo.file(version, version=f'"{version}"'))
     for context in (contexts[first], contexts[1 - first]):
         context.__exit__(None, None, None)
-        assert known(facts, "a", ALICE) == known(facts, "a", other) == "unknown"
-    with facts.changing("a", ALICE) as change:
+        assert known(cache, "a", ALICE) == known(cache, "a", other) == "unknown"
+    with cache.changing("a", ALICE) as change:
         change.left(FILE)
-    assert known(facts, "a") == FILE
+    assert known(cache, "a") == FILE
 
 
-def test_a_change_that_fails_leaves_nothing_known(facts: MetadataCache) -> None:
-    list_it(facts, "a")
-    with pytest.raises(ValueError, match="x"), facts.changing("a", ALICE):
+def test_a_change_that_fails_leaves_nothing_known(cache: MetadataCache) -> None:
+    list_it(cache, "a")
+    with pytest.raises(ValueError, match="x"), cache.changing("a", ALICE):
         raise ValueError("x")
-    assert known(facts, "a") == "unknown"
+    assert known(cache, "a") == "unknown"
 
 
 @pytest.mark.parametrize("by", [ALICE, BOB])
 def test_an_answer_that_was_asked_for_before_the_end_of_a_change_does_not_replace_what_that_left(
-    facts: MetadataCache, by: Session
+    cache: MetadataCache, by: Session
 ) -> None:
-    early = facts.moment()
-    with facts.changing("a", by) as change:
-        within = facts.moment()
+    early = cache.read_point()
+    with cache.changing("a", by) as change:
+        within = cache.read_point()
         change.left(OTHER)
     for moment in (early, within):
-        list_it(facts, "a", moment=moment)
-        assert known(facts, "a") == (OTHER if by is ALICE else "unknown")
-    list_it(facts, "a")
-    assert known(facts, "a") == FILE
+        list_it(cache, "a", moment=moment)
+        assert known(cache, "a") == (OTHER if by is ALICE else "unknown")
+    list_it(cache, "a")
+    assert known(cache, "a") == FILE
 
 
-def test_a_directory_above_may_vanish_with_a_removed_file_and_nothing_else_does(facts: MetadataCache) -> None:
-    list_it(facts, "a/b", DIRECTORY)
-    list_it(facts, "x")
-    early = facts.moment()
-    with facts.changing("a/b/c", BOB):
+def test_a_directory_above_may_vanish_with_a_removed_file_and_nothing_else_does(cache: MetadataCache) -> None:
+    list_it(cache, "a/b", DIRECTORY)
+    list_it(cache, "x")
+    early = cache.read_point()
+    with cache.changing("a/b/c", BOB):
         pass
-    assert [known(facts, key) for key in ("a/b", "x")] == ["unknown", FILE]
-    list_it(facts, "a/b", DIRECTORY, moment=early)
-    assert known(facts, "a/b") == "unknown"
+    assert [known(cache, key) for key in ("a/b", "x")] == ["unknown", FILE]
+    list_it(cache, "a/b", DIRECTORY, moment=early)
+    assert known(cache, "a/b") == "unknown"
 
 
 def test_directories_above_a_file_that_is_there_are_still_known_to_be(
-    facts: MetadataCache, clock: Clock
+    cache: MetadataCache, clock: Clock
 ) -> None:
     """Clients ask for the directory again and again while they fill it."""
-    early = facts.moment()
-    list_it(facts, "a", DIRECTORY)
-    list_it(facts, "a/b", DIRECTORY)
+    early = cache.read_point()
+    list_it(cache, "a", DIRECTORY)
+    list_it(cache, "a/b", DIRECTORY)
     clock.now = 1.5
-    with facts.changing("a/b/c", ALICE) as change:
+    with cache.changing("a/b/c", ALICE) as change:
         change.left(FILE)
-    assert [known(facts, key) for key in ("a", "a/b", "a/b/c")] == [DIRECTORY, DIRECTORY, FILE]
-    with facts.changing("a/b/c", ALICE, beside="a/d"):
+    assert [known(cache, key) for key in ("a", "a/b", "a/b/c")] == [DIRECTORY, DIRECTORY, FILE]
+    with cache.changing("a/b/c", ALICE, beside="a/d"):
         pass
-    assert [known(facts, key) for key in ("a", "a/b")] == [DIRECTORY, "unknown"]
-    list_it(facts, "a", DIRECTORY, moment=early)
+    assert [known(cache, key) for key in ("a", "a/b")] == [DIRECTORY, "unknown"]
+    list_it(cache, "a", DIRECTORY, moment=early)
     clock.now = 2.5
-    assert known(facts, "a") == "unknown"
+    assert known(cache, "a") == "unknown"
 
 
-def test_a_change_of_a_tree_ends_what_is_believed_of_all_below(facts: MetadataCache) -> None:
+def test_a_change_of_a_tree_ends_what_is_believed_of_all_below(cache: MetadataCache) -> None:
     for key in ("foo", "foo/a", "foo/b/c"):
-        list_it(facts, key)
-    early = facts.moment()
-    with facts.changing("foo", BOB, tree=True):
+        list_it(cache, key)
+    early = cache.read_point()
+    with cache.changing("foo", BOB, tree=True):
         pass
-    assert {known(facts, key) for key in ("foo", "foo/a", "foo/b/c")} == {"unknown"}
-    list_it(facts, "foo/b/c", moment=early)
-    assert known(facts, "foo/b/c") == "unknown"
+    assert {known(cache, key) for key in ("foo", "foo/a", "foo/b/c")} == {"unknown"}
+    list_it(cache, "foo/b/c", moment=early)
+    assert known(cache, "foo/b/c") == "unknown"
 
 
-def test_what_the_store_has_contradicted_nobody_believes(facts: MetadataCache) -> None:
+def test_what_the_store_has_contradicted_nobody_believes(cache: MetadataCache) -> None:
     for session in (ALICE, BOB):
-        list_it(facts, "a", session=session)
-    facts.forget("a")
-    assert known(facts, "a", ALICE) == known(facts, "a", BOB) == "unknown"
+        list_it(cache, "a", session=session)
+    cache.forget("a")
+    assert known(cache, "a", ALICE) == known(cache, "a", BOB) == "unknown"
 
 
 def test_no_more_is_remembered_than_allowed(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cache, "_CHANGES_KEPT", 3)
-    facts = MetadataCache(2.0, 3, clock)
+    monkeypatch.setattr(cache_module, "_CHANGES_KEPT", 3)
+    cache = MetadataCache(2.0, 3, clock)
     for number in range(10):
-        list_it(facts, str(number))
-    assert len(facts) == 3
-    assert known(facts, "9") == FILE
+        list_it(cache, str(number))
+    assert len(cache) == 3
+    assert known(cache, "9") == FILE
     for number in range(10, 20):
-        with facts.changing(str(number), BOB):
+        with cache.changing(str(number), BOB):
             pass
-    assert len(facts._changed) == 3
-    assert known(facts, "9") == "unknown", "it may have been among the changes that are forgotten"
+    assert len(cache._changed) == 3
+    assert known(cache, "9") == "unknown", "it may have been among the changes that are forgotten"
 
 
 def test_zero_turns_it_off(clock: Clock) -> None:
-    facts = MetadataCache(0, 100, clock)
-    with facts.changing("a", ALICE) as change:
+    cache = MetadataCache(0, 100, clock)
+    with cache.changing("a", ALICE) as change:
         change.left(FILE)
-    list_it(facts, "a")
-    assert known(facts, "a") == "unknown"
+    list_it(cache, "a")
+    assert known(cache, "a") == "unknown"
 
 
 KEYS = ["a", "a/b", "a/b/c", "a/x", "d", "d/e"]
@@ -281,7 +281,7 @@ class Interleaving(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.facts = MetadataCache(1e9, 1000)
+        self.cache = MetadataCache(1e9, 1000)
         self.store: dict[str, FileInfo | None] = dict.fromkeys(KEYS)
         self.number = 0
         self.listed: list[tuple[Session, ReadPoint, dict[str, FileInfo | None]]] = []
@@ -289,7 +289,7 @@ class Interleaving(RuleBasedStateMachine):
 
     @rule(session=st.sampled_from(SESSIONS), directory=st.sampled_from(["", "a", "a/b", "d"]))
     def list_directory(self, session: Session, directory: str) -> None:
-        moment = self.facts.moment()
+        moment = self.cache.read_point()
         inside = [key for key in KEYS if key.rpartition("/")[0] == directory]
         self.listed.append((session, moment, {key: self.store[key] for key in inside}))
 
@@ -299,11 +299,11 @@ class Interleaving(RuleBasedStateMachine):
             session, moment, found = self.listed.pop(index % len(self.listed))
             for key, info in found.items():
                 if info is not None:
-                    self.facts.learn(key, session, info, moment, answers=True)
+                    self.cache.record(key, session, info, moment, answers=True)
 
     @rule(session=st.sampled_from(SESSIONS), key=st.sampled_from(KEYS), tree=st.booleans())
     def change(self, session: Session, key: str, tree: bool) -> None:
-        context = self.facts.changing(key, session, tree=tree)
+        context = self.cache.changing(key, session, tree=tree)
         self.changing.append([context, key, context.__enter__(), None, tree])
 
     @rule(index=st.integers(0, 9), tells=st.booleans())
@@ -331,7 +331,7 @@ class Interleaving(RuleBasedStateMachine):
             key == changing or (tree and key.startswith(f"{changing}/"))
             for _, changing, _, _, tree in self.changing
         )
-        fact = self.facts.get(key, session)
+        fact = self.cache.get(key, session)
         if fact is not None and not under_way:
             assert fact.info == self.store[key]
 

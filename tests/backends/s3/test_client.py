@@ -61,8 +61,8 @@ async def test_expired_credentials_are_renewed_once_for_all_who_need_them(
         await put(backend, "f", b"x")
     write_credentials(credentials_file, store.access_key, store.secret_key)
     await asyncio.gather(*(put(backend, f"f{number}", b"x") for number in range(8)))
-    assert backend.store._credentials is not None
-    assert backend.store._credentials.generation == 1
+    assert backend.client._credentials is not None
+    assert backend.client._credentials.generation == 1
 
 
 async def test_a_refusal_that_lasts_is_not_repeated(

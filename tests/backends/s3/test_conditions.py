@@ -83,7 +83,7 @@ async def test_what_was_refused_once_is_not_sent_again(backend: S3Backend, proxy
         if turn == "a":
             proxy.log.clear()
     assert conditions_sent(proxy) == []
-    assert set(backend.store.features.missing) == {
+    assert set(backend.client.features.missing) == {
         Feature.CONDITIONAL_WRITES,
         Feature.CONDITIONAL_COPIES,
         Feature.MATCHED_COPIES,
@@ -98,7 +98,7 @@ async def test_a_store_that_takes_no_version_of_a_source_alone_is_known_for_that
     for target, overwrite in (("b", False), ("c", True)):
         await s3.put("tenant/a", b"x")
         await rename(backend, "a", target, overwrite=overwrite)
-    assert backend.store.features.missing == (Feature.MATCHED_COPIES,)
+    assert backend.client.features.missing == (Feature.MATCHED_COPIES,)
     await s3.put("tenant/a", b"x")
     proxy.on("HeadObject", do=Meanwhile(lambda: s3.put("tenant/a", b"y")), key="/a$", skip=1, times=1)
     with pytest.raises(Changed):
@@ -146,7 +146,7 @@ async def test_a_failure_that_is_no_refusal_switches_no_condition_off(
     ):
         with pytest.raises(StorageError):
             await operation
-    assert backend.store.features.missing == ()
+    assert backend.client.features.missing == ()
     assert await s3.keys() == ["tenant/a"]
 
 
@@ -171,7 +171,7 @@ async def test_a_400_that_is_about_something_else_switches_nothing_off(
     with pytest.raises(StorageError):
         await rename(backend, "a", "b")
     assert proxy.log.count("PutObject") == proxy.log.count("CopyObject") == 1
-    assert backend.store.features.missing == ()
+    assert backend.client.features.missing == ()
     assert await s3.keys() == ["tenant/a"]
 
 
@@ -183,18 +183,18 @@ async def test_a_400_does_not_take_the_place_of_what_was_seen(
     unknown.on("PutObject", do=Answer(400, "InvalidRequest"), header="^if-none-match:")
     with pytest.raises(StorageError):
         await put(backend, "b", b"x", exclusive=True)
-    assert backend.store.features.has(Feature.CONDITIONAL_WRITES)
-    assert Feature.CONDITIONAL_WRITES not in backend.store.features.missing
+    assert backend.client.features.has(Feature.CONDITIONAL_WRITES)
+    assert Feature.CONDITIONAL_WRITES not in backend.client.features.missing
     assert await s3.keys() == ["tenant/a"]
     unknown.clear()
     unknown.on("PutObject", do=Answer(501, "NotImplemented"), header="^if-none-match:")
     await put(backend, "b", b"x", exclusive=True)
-    assert Feature.CONDITIONAL_WRITES in backend.store.features.missing
+    assert Feature.CONDITIONAL_WRITES in backend.client.features.missing
 
 
 async def test_a_400_of_aws_shows_nothing(open_backend: Opener, s3: S3, proxy: FaultProxy) -> None:
     backend = await open_backend(tags={"team": "a"})
-    backend.store.features.is_aws = True
+    backend.client.features.is_aws = True
     await put(backend, "a", b"x")
     proxy.log.clear()
     proxy.on("PutObject", "CopyObject", do=Answer(400, "InvalidRequest"))
@@ -202,7 +202,7 @@ async def test_a_400_of_aws_shows_nothing(open_backend: Opener, s3: S3, proxy: F
         with pytest.raises(StorageError):
             await operation
     assert proxy.log.count("PutObject") == proxy.log.count("CopyObject") == 1
-    assert backend.store.features.missing == ()
+    assert backend.client.features.missing == ()
 
 
 async def test_what_fails_without_the_condition_too_shows_nothing_and_is_told_as_it_was(
@@ -216,7 +216,7 @@ async def test_what_fails_without_the_condition_too_shows_nothing_and_is_told_as
     assert "InvalidRequest" in str(told.value.detail)
     with pytest.raises(PermissionDenied):
         await rename(backend, "a", "b", overwrite=True)
-    assert backend.store.features.missing == ()
+    assert backend.client.features.missing == ()
 
 
 @pytest.mark.parametrize("header", ["^if-none-match:", "^x-amz-checksum-crc32:"])
@@ -245,7 +245,7 @@ async def test_a_store_that_refuses_to_read_one_version_is_read_and_compared(
     with pytest.raises(Changed):
         await get(backend, "f", 0, 4, info.version)
     assert refused.hits == 1
-    assert backend.store.features.missing == (Feature.MATCHED_READS,)
+    assert backend.client.features.missing == (Feature.MATCHED_READS,)
 
 
 async def test_a_conflict_about_a_name_that_is_taken_says_so(
@@ -312,7 +312,7 @@ async def test_a_source_that_was_replaced_is_not_removed_by_a_store_that_ignores
         await rename(backend, "old", "new", overwrite=True)
     assert await s3.body("tenant/old") == b"theirs"
     assert await s3.body("tenant/new") == b"mine"
-    assert Feature.CONDITIONAL_DELETES in backend.store.features.missing
+    assert Feature.CONDITIONAL_DELETES in backend.client.features.missing
 
 
 @MOTO
@@ -328,7 +328,7 @@ async def test_an_exclusive_file_is_looked_for_on_a_store_that_ignores_condition
     with pytest.raises(AlreadyExists):
         await rename(backend, "old", "new")
     assert await s3.body("tenant/new") == b"theirs"
-    assert Feature.CONDITIONAL_WRITES in backend.store.features.missing
+    assert Feature.CONDITIONAL_WRITES in backend.client.features.missing
     assert await get(backend, "new", 0, 6) == b"theirs"
 
 
@@ -422,7 +422,7 @@ async def test_a_look_that_fails_does_not_keep_the_store_from_being_asked_the_ot
     unknown.on("DeleteObject", do=Strip("if-match"), header="if-match")
     await s3.put("tenant/old", b"mine")
     await rename(backend, "old", "new", overwrite=True)
-    assert Feature.CONDITIONAL_DELETES in backend.store.features.missing
+    assert Feature.CONDITIONAL_DELETES in backend.client.features.missing
     assert await s3.keys() == ["tenant/new"]
 
 
@@ -435,7 +435,7 @@ async def test_a_store_that_cannot_be_tried_keeps_nothing_from_being_done(
         await s3.put(f"tenant/{name}", b"x")
         await rename(backend, name, f"new-{name}", overwrite=True)
     assert denied.hits == 1
-    assert backend.store.features.missing == ()
+    assert backend.client.features.missing == ()
 
 
 async def test_a_store_that_is_known_to_honour_them_is_not_tried(

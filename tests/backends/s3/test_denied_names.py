@@ -108,7 +108,7 @@ async def test_a_policy_that_allows_the_prefix_of_a_directory_alone_tells_of_wha
     proxy.on("ListObjectsV2", query="^prefix=.*[^/]$", do=DENIED)
     with pytest.raises(NotFound):
         await backend.file_info(place("nothing"), ALICE)
-    assert backend.store.features.missing == ()
+    assert backend.client.features.missing == ()
 
 
 async def test_another_request_is_sent_only_where_one_was_refused(

@@ -31,7 +31,7 @@ async def open_backend(open_backend: Opener, proxy: FaultProxy) -> Opener:
 
     async def opener(**changes: Any) -> S3Backend:
         backend = await open_backend(**changes)
-        backend.store.features.is_recognised = True
+        backend.client.features.is_recognised = True
         return backend
 
     return opener
@@ -95,7 +95,7 @@ async def test_a_store_that_gives_every_copy_a_new_etag_is_found_out_by_the_firs
     proxy.on("CopyObject", do=Foreign(copied, passed_on=True), key="/a$")
     await backend.set_mtime(place("a"), 1000, ALICE)
     await backend.set_mtime(place("b"), 1000, ALICE)
-    heads = [await backend.store.call("HeadObject", Key=f"tenant/{name}") for name in ("a", "b")]
+    heads = [await backend.client.call("HeadObject", Key=f"tenant/{name}") for name in ("a", "b")]
     assert [len(former_versions(head)) for head in heads] == [0, 1]
 
 

@@ -79,7 +79,7 @@ def test_whatever_the_network_does_is_tried_again() -> None:
     for kind in kinds:
         trouble = classify("GetObject", bare_with_text(kind))
         assert trouble is not None
-        assert trouble.meaning.again is RetryAdvice.LATER, kind
+        assert trouble.meaning.retry is RetryAdvice.LATER, kind
 
 
 def bare_with_text(kind: type[BaseException]) -> BaseException:
@@ -128,7 +128,7 @@ def test_codes_and_statuses_mean_what_they_should(
     trouble = classify("PutObject", answer(code, status))
     assert trouble is not None
     assert type(trouble.error("k")) is expected
-    assert trouble.meaning.again is again
+    assert trouble.meaning.retry is again
 
 
 def test_a_lost_reply_leaves_the_outcome_unknown_and_a_refusal_does_not() -> None:
@@ -351,7 +351,7 @@ def test_an_answer_that_says_nothing_is_a_failure_that_nothing_helps_against() -
     trouble = classify("PutObject", boto.ClientError({}, "PutObject"))
     assert trouble is not None
     assert (trouble.code, trouble.status, trouble.date, trouble.server) == ("", 0, "", "")
-    assert (trouble.meaning.error, trouble.meaning.again, trouble.unknown) == (
+    assert (trouble.meaning.error, trouble.meaning.retry, trouble.unknown) == (
         errors.StorageFailure,
         RetryAdvice.NEVER,
         False,

@@ -10,12 +10,14 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from botocore.exceptions import ResponseStreamingError
 from pydantic import SecretStr
 
-from s3sftp.backends.s3 import S3Backend, S3Options
+from s3sftp.backends.s3 import S3Backend, S3Options, botocore_client
 from s3sftp.backends.s3.client import S3Client
-from s3sftp.backends.s3.http import connection_pool
-from s3sftp.errors import Busy, Changed, NotFound, PermissionDenied, StorageFailure
+from s3sftp.backends.s3.error_advice import advice_for
+from s3sftp.backends.s3.http.response_body import read_all, response_body
+from s3sftp.errors import Busy, Changed, NotFound, PermissionDenied, StorageError, StorageFailure
 from s3sftp.telemetry import Costs, charging
 from tests.backends.s3.conftest import ALICE, place
 from tests.backends.s3.upload_driver import data_of, get
@@ -170,6 +172,68 @@ async def test_a_chunked_body_that_is_cut_is_an_error(reads_from: Reads, direct_
             await read(await reads_from(store, direct_requests=direct_requests))
 
 
+BROKEN_CODING = {
+    "size": b"5\r\nhello\r\nzz\r\n",
+    "end of a chunk": b"5\r\nhelloo",
+    "endless trailer": b"5\r\nhello\r\n0\r\n" + b"a: b\r\n" * 40_000,
+    "endless extension": b"5;" + b"x" * 300_000 + b"\r\nhello\r\n0\r\n\r\n",
+}
+
+
+@pytest.mark.parametrize("coded", BROKEN_CODING.values(), ids=BROKEN_CODING)
+async def test_a_chunked_body_that_makes_no_sense_ends_its_reader_and_its_connection(
+    reads_from: Reads, direct_requests: bool, coded: bytes
+) -> None:
+    head = chunked(DATA).partition(b"\r\n\r\n")[0] + b"\r\n\r\n"
+
+    async def play(wire: Wire) -> None:
+        await wire.send(head)
+        await asyncio.sleep(0.05)  # until somebody waits for the body
+        await wire.send(coded)
+        await wire.closed_by_peer()
+
+    async with RawStore(play, sends(whole())) as store:
+        backend = await reads_from(store, max_connections=1, direct_requests=direct_requests)
+        with pytest.raises(StorageFailure):
+            async with asyncio.timeout(4):
+                await read(backend)
+        await store.until_open(0)
+        assert await read(backend) == DATA
+
+
+async def test_a_body_without_a_length_whose_connection_is_reset_is_not_complete(
+    reads_from: Reads, direct_requests: bool
+) -> None:
+    answer = whole().replace(f"Content-Length: {len(DATA)}\r\n".encode(), b"")
+
+    async def play(wire: Wire) -> None:
+        await wire.send(answer[:-1])
+        await asyncio.sleep(0.1)  # a reset discards what has not been read
+        wire.reset_by_kernel()
+
+    async with RawStore(play) as raw, opened(raw, direct_requests=direct_requests) as store:
+        answered = await store.call("GetObject", Key="k")
+        with pytest.raises(ResponseStreamingError):
+            await read_all(response_body(answered), 1 << 20, 5)
+
+
+async def test_a_body_that_arrives_while_the_backend_stops_ends_with_an_error(
+    reads_from: Reads, direct_requests: bool
+) -> None:
+    async def half(wire: Wire) -> None:
+        await wire.send(ranged(DATA) + DATA[:1000])
+        await wire.closed_by_peer()
+
+    async with RawStore(half) as raw:
+        async with opened(raw, direct_requests=direct_requests) as store:
+            body = response_body(await store.call("GetObject", Key="k"))
+            reading = asyncio.create_task(read_all(body, 1 << 20, 5))
+            await asyncio.sleep(0.05)
+        with pytest.raises(ResponseStreamingError):
+            async with asyncio.timeout(4):
+                await reading
+
+
 async def test_a_body_may_end_with_the_connection(reads_from: Reads, direct_requests: bool) -> None:
     answer = whole().replace(f"Content-Length: {len(DATA)}\r\n".encode(), b"")
     async with RawStore(sends(answer, then="close")) as store:
@@ -204,6 +268,16 @@ async def test_a_store_that_closes_an_idle_connection_as_it_is_used_again_is_ask
         with charging(Costs()) as costs:
             assert await read(backend) == DATA
         assert (store.connections, len(store.requests), costs.retries) == (2, 3, 0)
+
+
+async def test_a_store_that_has_closed_all_idle_connections_is_asked_on_a_new_one(reads_from: Reads) -> None:
+    closes = sends(then="close")
+    async with RawStore(*[sends(whole())] * 3, *[closes] * 3, sends(whole())) as store:
+        backend = await reads_from(store)
+        await asyncio.gather(*(read(backend) for _ in range(3)))
+        assert store.connections == 3
+        assert await read(backend) == DATA
+        assert (store.connections, len(store.requests)) == (4, 7)
 
 
 async def test_an_idle_connection_that_was_closed_is_not_used(reads_from: Reads) -> None:
@@ -377,11 +451,11 @@ async def test_a_body_is_received_only_as_far_as_somebody_takes_it(reads_from: R
             while wires[0].sent != stopped:  # until the store cannot send any more
                 stopped = wires[0].sent
                 await asyncio.sleep(0.2)
-            gets = backend.store._direct
-            assert gets is not None
-            (connection,) = gets._pool._open
-            assert connection._body is not None
-            assert connection._body.arrivals.waiting <= 3 << 18
+            direct = backend.client._direct
+            assert direct is not None
+            [opened] = direct._http._opening.values()
+            [connection] = opened.result().session.connector._acquired
+            assert connection._payload._size <= 3 << 18
             assert stopped < size // 2
             position = 0
             for piece in [first] + [piece async for piece in pieces]:
@@ -433,7 +507,7 @@ async def test_nobody_at_the_other_end_is_an_error_with_a_reason(reads_from: Rea
 async def test_connections_that_nobody_needs_are_closed(
     reads_from: Reads, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(connection_pool, "IDLE_SECONDS", 0.1)
+    monkeypatch.setattr(botocore_client, "IDLE_SECONDS", 0.1)
     async with RawStore(sends(whole())) as store:
         backend = await reads_from(store)
         await asyncio.gather(*(read(backend) for _ in range(3)))
@@ -463,7 +537,7 @@ def test_a_backend_may_be_started_again_on_another_event_loop() -> None:
     async def once(backend: S3Backend | None) -> S3Backend:
         async with RawStore(sends(whole())) as store:
             backend = backend or S3Backend(options(store), None)
-            backend.store.options = options(store)
+            backend.client.options = options(store)
             await backend.start()
             assert await read(backend) == DATA
             assert await read(backend) == DATA
@@ -486,7 +560,50 @@ async def test_a_proxy_is_used_where_one_is_configured(
             await read(await reads_from(store, endpoint_url="http://s3.test", allow_plain_http=True)) == DATA
         )
         assert proxy.requests[0].startswith("GET http://s3.test/bucket/f ")
+        assert "user-agent: s3sftp/" in proxy.requests[0].lower()  # made and signed as without a proxy
         monkeypatch.setenv("NO_PROXY", "127.0.0.1")
         monkeypatch.setenv("no_proxy", "127.0.0.1")
         assert await read(await reads_from(store)) == DATA
         assert (len(proxy.requests), len(store.requests)) == (1, 1)
+
+
+@pytest.mark.parametrize("status", ["301 Moved Permanently", "307 Temporary Redirect"])
+async def test_no_request_follows_an_address_that_an_answer_names(
+    reads_from: Reads, direct_requests: bool, status: str
+) -> None:
+    """Its credentials would go there."""
+    async with RawStore(sends(whole())) as other:
+        region = "x-amz-bucket-region: us-east-1"
+        moved = head_of(status, f"Location: {other.url()}/bucket/f", region, "Content-Length: 0")
+        async with RawStore(sends(moved)) as store:
+            with pytest.raises(StorageError):
+                await read(await reads_from(store, direct_requests=direct_requests))
+            assert len(store.requests) == (1 if direct_requests else 2)
+        assert other.requests == []
+
+
+@pytest.mark.parametrize("status", ["301 Moved Permanently", "307 Temporary Redirect"])
+async def test_a_redirect_to_an_unknown_region_is_not_followed_without_end(
+    direct_requests: bool, status: str
+) -> None:
+    moved = head_of(status, "Content-Length: 0")
+    async with RawStore(sends(moved)) as raw, opened(raw, direct_requests=direct_requests) as store:
+        with pytest.raises(StorageError) as raised:
+            await store.call("HeadObject", Key="k")
+        # botocore asks for the bucket's region once
+        assert [request.split(" HTTP")[0] for request in raw.requests] == ["HEAD /bucket/k", "HEAD /bucket"]
+    assert status[:3] in str(raised.value.detail)
+    assert advice_for(raised.value) == (
+        "the bucket is in another region: set s3.region" if status.startswith("301") else ""
+    )
+
+
+async def test_what_a_store_sets_as_a_cookie_is_not_sent(reads_from: Reads, direct_requests: bool) -> None:
+    async with RawStore(sends(whole(DATA, "Set-Cookie: a=b"))) as store:
+        backend = await reads_from(
+            store, direct_requests=direct_requests, endpoint_url=store.url("localhost")
+        )
+        for _ in range(2):
+            assert await read(backend) == DATA
+        assert len(store.requests) == 2
+        assert not any("cookie" in request.lower() for request in store.requests)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
 
@@ -11,9 +13,9 @@ import pytest
 
 from s3sftp.backends.s3 import S3Backend
 from s3sftp.errors import StorageFailure
+from testbed.certificates import Authority
 from tests.backends.s3.test_fast_client_reads import DATA, Reads, read, reads_from, whole
-from tests.support.certificates import Authority
-from tests.support.raw_store import RawStore, Wire, sends
+from tests.support.raw_store import RawStore, Wire, head_of, sends
 
 __all__ = ["reads_from"]
 
@@ -106,6 +108,76 @@ async def test_a_handshake_that_never_ends_is_given_up(reads_from: Reads, author
         backend = await reads_from(store, endpoint_url=endpoint, connect_timeout=timedelta(seconds=0.3))
         with pytest.raises(StorageFailure, match="cannot be reached"):
             await read(backend)
+
+
+@asynccontextmanager
+async def tunnels() -> AsyncIterator[tuple[str, list[str]]]:
+    """A proxy that connects to whatever it is asked for: its address, and the heads of what it was asked."""
+    asked: list[str] = []
+    ends: list[asyncio.StreamWriter] = []
+
+    async def pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while data := await reader.read(1 << 16):
+            writer.write(data)
+        writer.close()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.append((await reader.readuntil(b"\r\n\r\n")).decode())
+        host, _, port = asked[-1].split()[1].rpartition(":")
+        there, onward = await asyncio.open_connection(host, int(port))
+        ends.extend((writer, onward))
+        writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
+        await asyncio.gather(pass_on(reader, onward), pass_on(there, writer), return_exceptions=True)
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with server:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", asked
+        for end in ends:
+            end.close()
+
+
+async def test_a_proxy_passes_tls_on_and_sees_no_request(
+    reads_from: Reads, authority: Authority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    async with (
+        RawStore(sends(whole()), tls=authority.server("localhost")) as store,
+        tunnels() as (url, asked),
+    ):
+        for name in ("HTTPS_PROXY", "https_proxy"):
+            monkeypatch.setenv(name, url)
+        backend = await reads_from(store, endpoint_url=store.url("localhost"))
+        for _ in range(3):
+            assert await read(backend) == DATA
+        assert store.connections == len(asked) == 1
+        assert asked[0].startswith("CONNECT localhost:")
+        assert "authorization" not in asked[0].lower()
+        assert all("user-agent: s3sftp/" in request.lower() for request in store.requests)
+
+
+async def test_a_proxy_that_refuses_or_is_not_there_is_an_error_with_its_name(
+    reads_from: Reads, authority: Authority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    refusal = head_of("407 Proxy Authentication Required", "Content-Length: 0")
+    async with RawStore(sends(refusal)) as proxy:
+        for name in ("HTTPS_PROXY", "https_proxy"):
+            monkeypatch.setenv(name, proxy.url().replace("//", "//me:secret@"))
+        backend = await reads_from(proxy, endpoint_url="https://s3.test")
+        errors = [await error_of(backend)]
+    errors.append(await error_of(backend))
+    for error in errors:
+        assert "ProxyConnectionError" in error.detail
+        assert "127.0.0.1" in error.detail
+        assert "secret" not in error.detail
+
+
+async def error_of(backend: S3Backend) -> StorageFailure:
+    with pytest.raises(StorageFailure, match="cannot be reached") as raised:
+        await read(backend)
+    return raised.value
 
 
 async def test_a_reader_that_leaves_closes_its_tls_connection(

@@ -17,12 +17,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from s3sftp.backends.s3.client import S3Client
-from s3sftp.backends.s3.http.fast_client import OPERATIONS
+from s3sftp.backends.s3.errors import outcome_is_unknown
+from s3sftp.backends.s3.http.aiohttp_session import Route
+from s3sftp.backends.s3.http.fast_client import OPERATIONS, _Site
 from s3sftp.backends.s3.http.request_body import RequestBody
 from s3sftp.backends.s3.http.serializer import OperationSerializer
 from s3sftp.backends.s3.http.signing import UNSIGNED, Signer
 from s3sftp.backends.s3.retry_policy import RequestKind
-from s3sftp.errors import Busy, NotFound, PermissionDenied, StorageError, StorageFailure
+from s3sftp.errors import Busy, InvalidRequest, NotFound, PermissionDenied, StorageError, StorageFailure
+from s3sftp.telemetry import Costs, charging
 from tests.backends.s3.test_fast_client_reads import opened
 from tests.support.raw_store import RawStore, Wire, error, head_of, sends
 
@@ -185,7 +188,7 @@ LARGE = bytes(3 << 20)
 async def part(store: S3Client, data: bytes = LARGE) -> dict[str, Any]:
     return await store.call(
         "UploadPart",
-        effort=RequestKind.DATA,
+        kind=RequestKind.DATA,
         moved_bytes=len(data),
         Key="k",
         UploadId="u",
@@ -329,6 +332,103 @@ async def test_a_body_that_is_refused_before_its_end_leaves_no_connection() -> N
         assert raw.connections == 2
 
 
+@pytest.mark.parametrize("then", ["close", "reset"])
+async def test_a_body_that_is_refused_by_a_store_that_hangs_up_is_refused(then: str) -> None:
+    async def refuses(wire: Wire) -> None:
+        await wire.take(1000)
+        await wire.send(error("503 Slow Down", "SlowDown").replace(b"\r\n", b"\r\nConnection: close\r\n", 1))
+        if then == "close":
+            wire.close()
+        else:
+            await wire.closed_by_peer()
+
+    async with RawStore(refuses, sends(OK)) as raw, opened(raw) as store:
+        with pytest.raises(Busy):
+            await part(store, bytes(64 << 20))
+        await raw.until_open(0)
+
+
+async def test_a_part_is_sent_again_if_its_connection_was_closed_while_it_was_idle() -> None:
+    plays = [sends(OK), sends(then="close"), takes(len(LARGE), OK)]
+    async with RawStore(*plays) as raw, opened(raw) as store:
+        await store.call("HeadObject", Key="k")
+        with charging(Costs()) as costs:
+            assert (await part(store))["ChecksumCRC32"] == "AAAAAA=="
+        assert (raw.connections, len(raw.requests), costs.retries) == (2, 3, 0)
+
+
+CONDITIONAL: list[tuple[str, dict[str, Any]]] = [
+    ("PutObject", {"Body": RequestBody(b"data"), "IfNoneMatch": "*"}),
+    ("PutObject", {"Body": RequestBody(b""), "IfMatch": "v"}),
+    ("DeleteObject", {"IfMatch": "v"}),
+    ("CopyObject", {"CopySource": {"Bucket": "bucket", "Key": "k"}, "CopySourceIfMatch": "v"}),
+]
+
+
+@pytest.mark.parametrize("direct", [True, False], ids=["direct", "relayed"])
+@pytest.mark.parametrize(
+    ("api", "more"), CONDITIONAL, ids=lambda value: value if isinstance(value, str) else ""
+)
+async def test_a_conditional_change_without_a_reply_is_an_unknown_outcome(
+    api: str, more: dict[str, Any], direct: bool
+) -> None:
+    """The store may have executed it. If it were sent again, its condition would then fail."""
+
+    async def executes(wire: Wire) -> None:
+        if "Body" in more:
+            await wire.take(len(more["Body"]))
+        wire.close()
+
+    refusal = error("412 Precondition Failed", "PreconditionFailed")
+    async with (
+        RawStore(sends(OK), executes, sends(refusal)) as raw,
+        opened(raw, direct_requests=direct) as store,
+    ):
+        await store.call("HeadObject", Key="k")
+        with pytest.raises(StorageFailure) as raised:
+            await store.call(api, Key="k", **more)
+        assert outcome_is_unknown(raised.value)
+        assert (raw.connections, len(raw.requests)) == (1, 2)
+
+
+async def test_a_header_that_would_end_early_is_not_sent() -> None:
+    async with RawStore(sends(OK)) as raw, opened(raw, attempts=3) as store:
+        for value in ("a\r\nb: c", "ü\r\nb: c", "\udcff\x7f"):
+            with pytest.raises(InvalidRequest):
+                await store.call("PutObject", Key="k", Body=RequestBody(b""), Metadata={"owner": value})
+        assert raw.requests == []
+        await store.call("HeadObject", Key="k")
+
+
+async def test_a_cancelled_request_closes_its_connection() -> None:
+    async def slow(wire: Wire) -> None:
+        await wire.take(1000)
+        await wire.send(OK[:-10])
+        await wire.closed_by_peer()
+
+    async with RawStore(sends(OK), slow, sends(OK)) as raw, opened(raw, max_connections=1) as store:
+        await store.call("HeadObject", Key="k")
+        for size in (1000, 64 << 20):
+            sending = asyncio.create_task(part(store, bytes(size)))
+            await raw.until_asked(2)
+            await asyncio.sleep(0.05)
+            sending.cancel()
+            await asyncio.gather(sending, return_exceptions=True)
+            await raw.until_open(0)
+            await store.call("HeadObject", Key="k")
+
+
+def test_an_address_of_ip_version_6_is_signed_in_brackets() -> None:
+    route = Route(None, {})
+    for url, authority in (
+        ("http://[::1]:9000/bucket/", "[::1]:9000"),
+        ("https://[2001:db8::1]:443/bucket/", "[2001:db8::1]"),
+        ("https://s3.test/", "s3.test"),
+    ):
+        site = _Site.of(url, Signer("r", "s3"), route)
+        assert (site.authority, site.url) == (authority, url)
+
+
 async def test_a_store_that_takes_no_body_does_not_fill_memory_and_ends_with_its_caller() -> None:
     async def deaf(wire: Wire) -> None:
         await asyncio.sleep(60)
@@ -388,7 +488,7 @@ async def test_a_bucket_that_is_elsewhere_is_left_to_botocore() -> None:
     moved = error("301 Moved Permanently", "PermanentRedirect").replace(
         b"Content-Type", b"x-amz-bucket-region: eu-west-1\r\nContent-Type"
     )
-    async with RawStore(sends(moved), sends(moved), sends(OK)) as raw, opened(raw) as store:
+    async with RawStore(sends(moved), sends(OK)) as raw, opened(raw) as store:
         await store.call("GetObject", Key="k", Range="bytes=0-0")
         assert "us-east-1/s3" in raw.requests[0]
         assert "eu-west-1/s3" in raw.requests[-1]

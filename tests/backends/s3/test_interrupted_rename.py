@@ -194,13 +194,13 @@ async def test_a_target_without_etag_is_not_taken_for_our_copy(
 ) -> None:
     await s3.put("tenant/old", b"mine")
     await s3.put("tenant/new", b"theirs")
-    call = backend.store.call
+    call = backend.client.call
 
     async def without_etag(api: str, **parameters: Any) -> dict[str, Any]:
         answer = await call(api, **parameters)
         return {name: value for name, value in answer.items() if name != "ETag"}
 
-    monkeypatch.setattr(backend.store, "call", without_etag)
+    monkeypatch.setattr(backend.client, "call", without_etag)
     with pytest.raises(AlreadyExists):
         await backend._copying.object("tenant/old", "tenant/new", FileInfo.file(4), exclusive=True)
     assert await s3.body("tenant/new") == b"theirs"

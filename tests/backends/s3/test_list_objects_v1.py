@@ -83,7 +83,7 @@ async def test_what_refuses_the_newer_request_is_listed_by_the_older(
     rule = proxy.on("ListObjectsV2", do=Answer(status, "NotImplemented"))
     await work(backend, s3)
     assert rule.hits == 1
-    assert Feature.LIST_V2 in backend.store.features.missing
+    assert Feature.LIST_V2 in backend.client.features.missing
 
 
 @pytest.mark.usefixtures("small_pages")
@@ -101,7 +101,7 @@ async def test_a_refusal_of_both_forms_is_that_of_the_first(backend: S3Backend, 
     with pytest.raises(StorageFailure) as caught:
         await names(backend, "d")
     assert "InvalidArgument" in str(caught.value.detail)
-    assert backend.store.features.missing == ()
+    assert backend.client.features.missing == ()
 
 
 async def test_a_listing_that_has_begun_stays_in_its_form(backend: S3Backend) -> None:
@@ -112,9 +112,9 @@ async def test_a_listing_that_has_begun_stays_in_its_form(backend: S3Backend) ->
         asked.append((api, parameters))
         return {"IsTruncated": False}
 
-    backend.store.features.lacks(Feature.LIST_V2)
-    await list_page(ask, backend.store.features, ContinuationToken="token")
-    await list_page(ask, backend.store.features, ContinuationToken=ListMarker("last"))
+    backend.client.features.lacks(Feature.LIST_V2)
+    await list_page(ask, backend.client.features, ContinuationToken="token")
+    await list_page(ask, backend.client.features, ContinuationToken=ListMarker("last"))
     assert asked == [("ListObjectsV2", {"ContinuationToken": "token"}), ("ListObjects", {"Marker": "last"})]
 
 
@@ -128,14 +128,14 @@ async def test_what_lists_by_directories_alone_is_asked_so(
     rule = proxy.on("ListObjectsV2", query=NO_SLASH, do=Answer(400, "InvalidRequest"))
     await work(backend, s3)
     assert rule.hits == 1
-    assert Feature.ANY_PREFIX in backend.store.features.missing
+    assert Feature.ANY_PREFIX in backend.client.features.missing
 
 
 @pytest.mark.usefixtures("small_pages")
 async def test_a_name_is_found_in_the_listing_of_its_directory_too(open_backend: Opener, s3: S3) -> None:
     await fill(s3, "tenant/d-1", *(f"tenant/d-2{number}" for number in range(9)), "tenant/d/x", "tenant/e")
     for lacks in ([], ["any-prefix"]):
-        store = (await open_backend(lacks=lacks)).store
+        store = (await open_backend(lacks=lacks)).client
         names = ("tenant/d-1", "tenant/d/", "tenant/e", "tenant/d", "tenant/d-", "tenant/f/", "tenant/e/")
         assert [await is_listed(store, name) for name in names] == [True] * 3 + [False] * 4
 

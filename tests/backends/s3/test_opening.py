@@ -92,7 +92,7 @@ async def test_while_all_connections_are_taken_it_is_opened_as_it_is_stored_too(
     await put(backend, "f", b"old")
     await s3.put("tenant/f", SMALL)
     proxy.clear()
-    async with backend.store.downloads.one():
+    async with backend.client.downloads.slot():
         info, _ = await backend.open_file(place("f"), OPEN_BYTES, ALICE)
     assert info.size == len(SMALL)
     assert proxy.log.by_api() == {"HeadObject": 1}
@@ -175,7 +175,7 @@ async def test_a_reader_that_leaves_gives_everything_back(open_backend: Opener, 
             await asyncio.sleep(0.05)
         await reader.close()
     assert budget.used == 0
-    assert backend.store.downloads.has_one
+    assert backend.client.downloads.has_slot
     assert await get(backend, "f", 0, len(LARGE), None) == LARGE
 
 
@@ -184,7 +184,7 @@ async def test_while_all_connections_are_taken_a_head_is_enough(
 ) -> None:
     backend = await open_backend(max_connections=2)
     await s3.put("tenant/f", SMALL)
-    async with backend.store.downloads.one():
+    async with backend.client.downloads.slot():
         info, beginning = await backend.open_file(place("f"), OPEN_BYTES, ALICE)
     assert (info.size, beginning) == (len(SMALL), None)
     assert proxy.log.by_api() == {"HeadObject": 1}

@@ -40,7 +40,7 @@ WHOLE = "^x-amz-checksum-(crc32|type):"
 
 
 def missing(backend: S3Backend) -> tuple[Feature, ...]:
-    return backend.store.features.missing
+    return backend.client.features.missing
 
 
 async def added_to(backend: S3Backend, path: str, old: bytes, new: bytes) -> None:
@@ -300,7 +300,7 @@ async def test_an_upload_that_was_created_before_another_found_the_fault_finds_i
     base = await put(backend, "f", LARGE)
     upload = await begin(backend, "f", base=base)
     await backend.write_chunk(upload, LARGE[:PART], ALICE)
-    backend.store.features.lacks(Feature.COPIED_PART_CHECKSUMS, "another upload")
+    backend.client.features.lacks(Feature.COPIED_PART_CHECKSUMS, "another upload")
     proxy.on("UploadPartCopy", do=telling(0))
     await backend.keep_range(upload, PART, 2 * PART, ALICE)
     await backend.finish_write(upload, LARGE[2 * PART :], Finish(len(LARGE)), ALICE)
@@ -385,14 +385,14 @@ async def test_reading_a_copied_part_leaves_connections_for_everything_else(
     await put(backend, "f", LARGE)
     proxy.on("UploadPartCopy", do=telling(zlib.crc32(LARGE[:PART])), times=1)
     reading = proxy.on("GetObject", do=Hold())
-    async with backend.store.downloads.one():
+    async with backend.client.downloads.slot():
         adding = asyncio.create_task(added_to(backend, "f", LARGE, SMALL))
         while not any(seen.ended for seen in proxy.log.of("UploadPartCopy")):
             await asyncio.sleep(0.01)
         await asyncio.sleep(0.1)
         assert reading.hits == 0
     await reading.reached()
-    assert not backend.store.downloads.has_one
+    assert not backend.client.downloads.has_slot
     reading.release()
     await adding
     assert await s3.body("tenant/f") == LARGE + SMALL
@@ -539,7 +539,7 @@ async def test_a_file_of_more_than_a_thousand_parts_has_them_of_one_size(
     upload = await begin(backend, "f")
     sizes = set[int]()
     for _ in range(4_999):
-        upload.take()
+        upload.reserve_numbers()
         sizes.add(upload.chunk_bytes)
     assert sizes == {64}
 
@@ -549,7 +549,7 @@ async def test_where_the_store_is_known_to_want_one_size_a_file_that_is_too_larg
 ) -> None:
     backend = await open_backend(part_bytes=64, min_part_bytes=1, lacks=("unequal-parts",))
     upload = await begin(backend, "f")
-    upload.take(10_000)
+    upload.reserve_numbers(10_000)
     assert (upload.chunk_bytes, upload.keep_unit_bytes) == (64, 64)
     with pytest.raises(InvalidRequest, match=r"640000 bytes.*s3\.part_bytes"):
         await backend.write_chunk(upload, bytes(64), ALICE)

@@ -53,7 +53,7 @@ async def test_what_is_refused_without_tags_too_says_nothing_of_them(
     with pytest.raises(StorageError):
         await put(backend, "f", b"x")
     assert proxy.log.count("PutObject") == times
-    assert backend.store.features.missing == ()
+    assert backend.client.features.missing == ()
     await put(backend, "f", b"x")
     assert "x-amz-tagging" in proxy.log.of("PutObject")[-1].headers
 
@@ -66,7 +66,7 @@ async def test_a_file_whose_answer_is_lost_behind_the_refused_tags_is_looked_for
     proxy.on("PutObject", do=LoseReply())
     await put(backend, "f", b"x")
     assert await s3.body("tenant/f") == b"x"
-    assert backend.store.features.missing == ()
+    assert backend.client.features.missing == ()
 
 
 @pytest.mark.parametrize("status", [405, 501])
@@ -78,7 +78,7 @@ async def test_a_copy_in_parts_does_without_the_tags_that_the_store_cannot_tell(
     proxy.on("GetObjectTagging", do=Answer(status, "NotImplemented"))
     await backend.rename(place("old"), place("new"), ALICE, overwrite=False)
     assert await s3.body("tenant/new") == LARGE
-    assert backend.store.features.missing == (Feature.TAGS,)
+    assert backend.client.features.missing == (Feature.TAGS,)
 
 
 async def test_what_the_operator_says_is_not_tried(open_backend: Opener, proxy: FaultProxy) -> None:

@@ -57,7 +57,7 @@ async def test_metadata_of_any_bytes_is_read_alike(owner: str, direct: bool) -> 
     async with RawStore(sends(said)) as raw, backend_of(raw, direct_requests=direct) as backend:
         info = await backend.file_info(place("f"), ALICE)
         assert (info.size, info.mtime) == (5, 1000)
-        head = await backend.store.call("HeadObject", Key="f")
+        head = await backend.client.call("HeadObject", Key="f")
         assert head["Metadata"]["owner"].encode("utf-8", "surrogateescape") == OWNERS[owner]
 
 
@@ -178,7 +178,7 @@ async def test_a_page_that_cannot_be_is_a_told_failure(what: str, direct: bool) 
 @pytest.mark.parametrize("store", ["seaweed", "moto"], indirect=True)
 async def test_a_store_keeps_metadata_of_raw_utf_8_through_a_late_time(open_backend: Opener) -> None:
     backend = await open_backend()
-    await backend.store.call("PutObject", Key="tenant/f", Body=RequestBody(b"x"), Metadata={"owner": "Jörg"})
+    await backend.client.call("PutObject", Key="tenant/f", Body=RequestBody(b"x"), Metadata={"owner": "Jörg"})
     assert await backend.set_mtime(place("f"), 2000, ALICE)
-    kept = (await backend.store.call("HeadObject", Key="tenant/f"))["Metadata"]
+    kept = (await backend.client.call("HeadObject", Key="tenant/f"))["Metadata"]
     assert (kept["owner"], kept["mtime"]) == ("Jörg", "2000")

@@ -321,7 +321,7 @@ async def test_an_upload_is_aborted_only_after_its_parts_have_ended(
     backend: S3Backend, s3: S3, proxy: FaultProxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A part that arrives behind the abort would be kept by the store, and paid for."""
-    call, order = backend.store.call, list[str]()
+    call, order = backend.client.call, list[str]()
 
     async def slow_to_stop(api: str, **parameters: Any) -> dict[str, Any]:
         order.append(f"{api} begins")
@@ -335,7 +335,7 @@ async def test_an_upload_is_aborted_only_after_its_parts_have_ended(
 
     held = proxy.on("UploadPart", do=Hold())
     upload = await begin(backend, "f")
-    monkeypatch.setattr(backend.store, "call", slow_to_stop)
+    monkeypatch.setattr(backend.client, "call", slow_to_stop)
     chunk = asyncio.create_task(backend.write_chunk(upload, LARGE[:PART], ALICE))
     await held.reached()
     await backend.abort_write(upload, ALICE)

@@ -96,16 +96,16 @@ class Service:
     options: dict[str, Any] = field(default_factory=dict)
 
     async def open(self, stack: AsyncExitStack) -> CompleteBackend:
-        room = SpoolQuota(None, 1 << 20)
+        quota = SpoolQuota(None, 1 << 20)
         if self.kind == "socket":
             path, listening = stack.enter_context(short_directory()) / "socket", asyncio.Event()
             self.task = asyncio.create_task(serve_unix(path, self.theirs, listening=listening.set))
             await happens(listening)
-            backend = complete(behind(path, **self.options), room)
+            backend = complete(behind(path, **self.options), quota)
         else:
             mailbox = Mailbox(callbacks_of(self.theirs), first_chunk_bytes=4, **self.options)
             self.task = asyncio.create_task(serve(mailbox, self.theirs))
-            backend = complete(mailbox.backend(), room)
+            backend = complete(mailbox.backend(), quota)
         stack.push_async_callback(ended, self.task)
         stack.push_async_callback(backend.stop)
         await backend.start()

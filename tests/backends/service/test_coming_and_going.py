@@ -18,8 +18,7 @@ from s3sftp.backends.complete import complete
 from s3sftp.backends.contract import CompleteBackend
 from s3sftp.backends.memory import MemoryBackend
 from s3sftp.backends.service import serve_unix
-from s3sftp.backends.service.framing import FrameStream
-from s3sftp.backends.service.handshake import MAX_HELLO_BYTES
+from s3sftp.backends.service.framing import MAX_HELLO_BYTES, FrameStream
 from s3sftp.backends.spool import SpoolQuota
 from s3sftp.errors import ConfigurationError, StorageFailure
 from tests.backends.partial_backends import STREAMING, with_only
@@ -28,7 +27,7 @@ from tests.backends.service.service_processes import behind, served, short_direc
 ME = Session("alice")
 ROOT, FILE = Place(), Place((b"file",))
 ABSENT = "storage service is not there"
-ROOM = SpoolQuota(None, 100 << 20)
+QUOTA = SpoolQuota(None, 100 << 20)
 
 
 @pytest.fixture
@@ -40,11 +39,11 @@ def path() -> Iterator[Path]:
 @pytest.fixture
 async def backend(path: Path) -> AsyncIterator[CompleteBackend]:
     """What a server stores in, started before anybody listens."""
-    backend = complete(behind(path), ROOM)
+    backend = complete(behind(path), QUOTA)
     await backend.start()
     yield backend
     await backend.stop()
-    assert ROOM.used == 0
+    assert QUOTA.used == 0
 
 
 def ready(backend: CompleteBackend) -> bool:
@@ -108,13 +107,13 @@ async def test_an_upload_that_waits_in_the_spool_outlives_the_service(
             await backend.write_chunk(upload, data, ME)
     async with served(path, whole_files):
         await until_ready(backend)
-        assert ROOM.used > 0
+        assert QUOTA.used > 0
         await backend.finish_write(upload, b"tail", Finish(9 * len(data) + 4), ME)
     assert storage.objects[b"file"].data == 9 * data + b"tail"
 
 
 async def test_a_service_may_come_back_with_other_callbacks(backend: CompleteBackend, path: Path) -> None:
-    """What began on the one that was is not continued on the other, and lets go of its room."""
+    """What began on the one that was is not continued on the other, and lets go of its quota."""
     storage = MemoryBackend()
     async with served(path, with_only(storage, *STREAMING)):
         await until_ready(backend)
@@ -139,24 +138,24 @@ async def test_copies_of_files_go_with_the_service_that_needed_them(
         await until_ready(backend)
         async for _ in backend.read_file_range(FILE, 0, 100, None, ME):
             pass
-        assert ROOM.used == 9 << 20
+        assert QUOTA.used == 9 << 20
     async with served(path, storage):
         await until_ready(backend)
-        assert ROOM.used == 0
+        assert QUOTA.used == 0
 
 
 async def test_each_start_has_a_room_of_its_own(path: Path) -> None:
     backend = behind(path)
     async with served(path, with_only(MemoryBackend({"file": bytes(9 << 20)}))):
         for _ in range(2):
-            room = SpoolQuota(None, 10 << 20)
-            whole = complete(backend, room)
+            quota = SpoolQuota(None, 10 << 20)
+            whole = complete(backend, quota)
             await whole.start()
             async for _ in whole.read_file_range(FILE, 0, 100, None, ME):
                 pass
-            assert room.used == 9 << 20
+            assert quota.used == 9 << 20
             await whole.stop()
-            assert room.used == 0
+            assert quota.used == 0
 
 
 async def test_a_hundred_calls_at_once_share_one_connection(backend: CompleteBackend, path: Path) -> None:

@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from s3sftp.backends import Entry, FileInfo, Finish, Kind, Place, Session, Usage, WriteIntent
 from s3sftp.backends.errno_map import ERROR_OF_NAME, posix_name_of
 from s3sftp.backends.service import wire
+from s3sftp.backends.service.framing import MalformedMessage, pack, unpack
 from s3sftp.backends.service.messages import MESSAGES, Message, Page, UploadStarted
-from s3sftp.backends.service.packing import MalformedMessage, pack, unpack
 from s3sftp.errors import StorageError, StorageFailure, Unsupported
 
 PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -83,7 +83,7 @@ ANSWERS: dict[str, st.SearchStrategy[Any]] = {
 @PATIENT
 @given(messages)
 def test_a_message_comes_as_it_was_sent(message: Message) -> None:
-    came = wire.message_in(unpack(pack(wire.request(7, message))))
+    came = wire.decode_request(unpack(pack(wire.encode_request(7, message))))
     session = came.session
     assert {each.name: getattr(session, each.name) for each in fields(Session)} == {
         each.name: getattr(message.session, each.name) for each in fields(Session)
@@ -96,14 +96,14 @@ def test_a_message_comes_as_it_was_sent(message: Message) -> None:
 def test_an_answer_comes_as_it_was_given(data: st.DataObject, message: Message) -> None:
     if message.operation in ANSWERS:
         value = data.draw(ANSWERS[message.operation])
-        assert wire.value_in(unpack(pack(wire.answer(7, value))), message) == value
+        assert wire.decode_answer(unpack(pack(wire.encode_answer(7, value))), message) == value
 
 
 @PATIENT
 @given(messages, st.dictionaries(st.sampled_from(["ok", "error", "text", "detail"]), anything))
 def test_an_answer_that_makes_no_sense_is_a_storage_error(message: Message, answer: dict[str, Any]) -> None:
     try:
-        wire.value_in({"id": 7, **answer}, message)
+        wire.decode_answer({"id": 7, **answer}, message)
     except StorageError as error:
         assert all(each in string.printable or each.isprintable() for each in str(error))
 
@@ -111,11 +111,11 @@ def test_an_answer_that_makes_no_sense_is_a_storage_error(message: Message, answ
 @PATIENT
 @given(messages, st.data())
 def test_a_request_that_makes_no_sense_is_told_apart(message: Message, data: st.DataObject) -> None:
-    request = wire.request(7, message)
+    request = wire.encode_request(7, message)
     name = data.draw(st.sampled_from(sorted(request)))
     broken = request | {name: data.draw(anything)}
     with suppress(MalformedMessage, Unsupported):
-        wire.message_in(broken)
+        wire.decode_request(broken)
 
 
 @PATIENT
@@ -139,35 +139,35 @@ def test_whatever_is_packed_is_a_map_with_texts_as_keys_or_refused(value: Any) -
 def test_no_path_leads_out_of_the_root(name: str) -> None:
     request = {"id": 1, "op": "file_info", "place": name.encode(), "session": {}}
     with pytest.raises(MalformedMessage, match="place"):
-        wire.message_in(request)
+        wire.decode_request(request)
 
 
 @pytest.mark.parametrize("name", ["", "a/b", "a\0b"])
 def test_no_entry_of_a_listing_has_a_name_that_is_none(name: str) -> None:
-    message = wire.message_in({"id": 1, "op": "list_dir", "place": b"", "session": {}})
+    message = wire.decode_request({"id": 1, "op": "list_dir", "place": b"", "session": {}})
     answer = {"id": 1, "ok": {"entries": [{"name": name.encode(), "kind": "file"}], "cursor": None}}
     with pytest.raises(StorageFailure):
-        wire.value_in(answer, message)
+        wire.decode_answer(answer, message)
 
 
 @pytest.mark.parametrize("name", sorted(ERROR_OF_NAME))
 def test_every_name_of_an_error_means_what_posix_means(name: str) -> None:
-    message = wire.message_in({"id": 1, "op": "delete", "place": b"a", "session": {}})
+    message = wire.decode_request({"id": 1, "op": "delete", "place": b"a", "session": {}})
     with pytest.raises(ERROR_OF_NAME[name]) as raised:
-        wire.value_in({"id": 1, "error": name}, message)
+        wire.decode_answer({"id": 1, "error": name}, message)
     assert ERROR_OF_NAME[posix_name_of(raised.value)] is ERROR_OF_NAME[name]
 
 
 def test_the_trace_of_the_server_s_operation_reaches_the_service() -> None:
     trace = {"traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"}
     request = {"id": 1, "op": "file_info", "place": b"", "session": {"trace_context": trace}}
-    came = wire.message_in(request)
+    came = wire.decode_request(request)
     assert came.session.trace_context == trace
-    assert wire.request(1, came)["session"]["trace_context"] == trace
+    assert wire.encode_request(1, came)["session"]["trace_context"] == trace
 
 
 def test_text_that_is_no_unicode_is_sent_all_the_same() -> None:
     session = Session("al\udcffice", attributes={"k\udcff": "v\udcff"})
-    message = wire.message_in({"id": 1, "op": "file_info", "place": b"", "session": {}})
-    request = wire.request(1, replace(message, session=session))  # type: ignore[type-var]
-    assert wire.message_in(unpack(pack(request))).session.user == "al?ice"
+    message = wire.decode_request({"id": 1, "op": "file_info", "place": b"", "session": {}})
+    request = wire.encode_request(1, replace(message, session=session))  # type: ignore[type-var]
+    assert wire.decode_request(unpack(pack(request))).session.user == "al?ice"

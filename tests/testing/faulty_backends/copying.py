@@ -28,7 +28,7 @@ class CopiesAnyVersion(FaultyBackend, breaks=("test_a_copy_of_a_file_that_change
 
 class CopiesADirectoryAsAFile(FaultyBackend, breaks=("test_a_directory_is_not_copied_as_a_file",)):
     async def copy(self, source: Place, target: Place, session: Session, *, version: str | None) -> FileInfo:
-        if not self._bucket.look(source).is_dir:
+        if not self._bucket.file_info(source).is_dir:
             return await super().copy(source, target, session, version=version)
         self.objects[target.key] = made = StoredObject.of([], 0.0)
         return made.info

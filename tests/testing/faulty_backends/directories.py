@@ -98,7 +98,7 @@ class TidiesUp(FaultyBackend, breaks=("test_a_directory_that_was_made_outlives_i
 
 class RemovesWhatIsInside(FaultyBackend, breaks=("test_a_directory_with_something_in_it_stays",)):
     async def del_dir(self, place: Place, session: Session) -> None:
-        if self._bucket.look(place).is_dir:
+        if self._bucket.file_info(place).is_dir:
             self.drop_below(place)
         else:
             await super().del_dir(place, session)
@@ -131,7 +131,7 @@ class DeletesFilesByPrefix(FaultyBackend, breaks=("test_removing_a_file_touches_
 
 class DeletesADirectoryAsAFile(FaultyBackend, breaks=("test_a_directory_is_not_removed_as_a_file",)):
     async def delete(self, place: Place, session: Session) -> None:
-        if self._bucket.look(place).is_dir:
+        if self._bucket.file_info(place).is_dir:
             self.drop_below(place)
         else:
             await super().delete(place, session)

@@ -96,4 +96,4 @@ class ReadsAsFarAsThereIs(FaultyBackend, breaks=("test_a_range_beyond_a_file_tha
 
 class ReadsADirectoryAsNothing(FaultyBackend, breaks=("test_a_directory_cannot_be_read",)):
     async def read_file(self, place: Place, session: Session) -> bytes:
-        return b"" if self._bucket.look(place).is_dir else await super().read_file(place, session)
+        return b"" if self._bucket.file_info(place).is_dir else await super().read_file(place, session)

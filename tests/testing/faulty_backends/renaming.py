@@ -84,14 +84,14 @@ class ClearsTheTargetFirst(FaultyBackend, breaks=("test_renaming_what_is_missing
 
 class RenamesWhereItIs(FaultyBackend, breaks=("test_a_directory_moves_into_another",)):
     async def rename(self, source: Place, target: Place, session: Session, *, overwrite: bool) -> None:
-        if self._bucket.look(source).is_dir:
+        if self._bucket.file_info(source).is_dir:
             target = source.parent.child(target.name)
         await super().rename(source, target, session, overwrite=overwrite)
 
 
 class MergesDirectories(FaultyBackend, breaks=("test_a_directory_never_replaces_anything",)):
     async def rename(self, source: Place, target: Place, session: Session, *, overwrite: bool) -> None:
-        if not self._bucket.look(source).is_dir or not self._bucket.exists(target):
+        if not self._bucket.file_info(source).is_dir or not self._bucket.exists(target):
             await super().rename(source, target, session, overwrite=overwrite)
             return
         for key in [key for key in self.objects if key.startswith(source.key + b"/")]:

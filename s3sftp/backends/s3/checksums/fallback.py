@@ -22,15 +22,15 @@ _NEWER: Final = frozenset({"crc32", "sha256"})
 _DIFFERENT: Final = ("mismatch", "not match", "n't match")
 
 
-def algorithm_for(store: S3Client) -> Algorithm:
+def algorithm_for(client: S3Client) -> Algorithm:
     """The algorithm that proves the data of requests to this store."""
-    wanted = store.options.checksum
-    return "md5" if wanted in _NEWER and not store.features.has(Feature.CHECKSUMS) else wanted
+    wanted = client.options.checksum
+    return "md5" if wanted in _NEWER and not client.features.has(Feature.CHECKSUMS) else wanted
 
 
-def uses_checksums(store: S3Client) -> bool:
+def uses_checksums(client: S3Client) -> bool:
     """Whether requests may have x-amz-checksum-… headers: neither the options nor the store rule them out."""
-    return algorithm_for(store) in _NEWER
+    return algorithm_for(client) in _NEWER
 
 
 def fallback_algorithm(algorithm: Algorithm) -> Algorithm:
@@ -40,13 +40,15 @@ def fallback_algorithm(algorithm: Algorithm) -> Algorithm:
 
 def is_checksum_mismatch(error: StorageError) -> bool:
     """Whether the store reports that the bytes do not match their checksum."""
-    trouble = request_error_behind(error)
-    text = str(trouble).lower()
-    return trouble is not None and (trouble.code == "BadDigest" or any(words in text for words in _DIFFERENT))
+    request_error = request_error_behind(error)
+    text = str(request_error).lower()
+    return request_error is not None and (
+        request_error.code == "BadDigest" or any(words in text for words in _DIFFERENT)
+    )
 
 
 async def send_with_checksum(
-    store: S3Client,
+    client: S3Client,
     data: Buffer,
     send: Callable[[dict[str, Any]], Awaitable[T]],
     algorithm: Algorithm | None = None,
@@ -56,12 +58,12 @@ async def send_with_checksum(
     Raises what `send` raises. If the fallback fails too, the first error is raised, unless the store may have
     executed the fallback.
     """
-    algorithm = algorithm or algorithm_for(store)
+    algorithm = algorithm or algorithm_for(client)
     proof = await digest(data, algorithm)
     try:
         return await send(proof.fields), proof
     except StorageError as error:
-        is_doubted = algorithm in _NEWER and may_lack_feature(store.features, Feature.CHECKSUMS, error)
+        is_doubted = algorithm in _NEWER and may_lack_feature(client.features, Feature.CHECKSUMS, error)
         if not is_doubted or is_checksum_mismatch(error):
             raise
         refused = error
@@ -76,5 +78,5 @@ async def send_with_checksum(
         answer = None
     if answer is None:
         raise refused
-    store.features.lacks(Feature.CHECKSUMS, refused.detail)
+    client.features.lacks(Feature.CHECKSUMS, refused.detail)
     return answer, proof

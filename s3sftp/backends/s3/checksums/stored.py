@@ -26,13 +26,13 @@ _FIELDS: Final = {
 """The fields of a HEAD reply, and the lengths of the hashes in bytes."""
 
 
-async def stored_digest(store: S3Client, key: str, info: FileInfo, algorithm: str) -> bytes | None:
+async def stored_digest(client: S3Client, key: str, info: FileInfo, algorithm: str) -> bytes | None:
     """Return the hash of the whole object at the version of `info`; None if the store does not report one."""
-    if algorithm not in _FIELDS or not info.version or not uses_checksums(store):
+    if algorithm not in _FIELDS or not info.version or not uses_checksums(client):
         return None
-    matched: Fields = {"IfMatch": info.version} if store.features.has(Feature.MATCHED_READS) else {}
+    matched: Fields = {"IfMatch": info.version} if client.features.has(Feature.MATCHED_READS) else {}
     try:
-        answer = await store.call("HeadObject", Key=key, ChecksumMode="ENABLED", **matched)
+        answer = await client.call("HeadObject", Key=key, ChecksumMode="ENABLED", **matched)
     except StorageError:
         return None  # reading the file will report what is wrong
     if (version_of(answer), answer.get("ContentLength")) != (info.version, info.size):

@@ -1,8 +1,9 @@
 """Speaks HTTP to the store.
 
-fast_client                 sends the frequent requests, without botocore's parser
-  ├── serializer, signing   turn a request into bytes
-  ├── connection_pool ── connection ── http1
-  └── response_body         receives the body into its reader's memory
-aiohttp_session             sends all other requests, for botocore over aiohttp, with bounds
+fast_client                 creates the frequent requests, without botocore's parser
+  ├── serializer, signing   turn parameters into a signed request
+  └── response_body         passes the body to its reader, without a copy
+aiohttp_session             sends these requests and botocore's over one session of aiohttp, with bounds
+  ├── request_body          sends a body from memory
+  └── connection ── receive_buffers
 """

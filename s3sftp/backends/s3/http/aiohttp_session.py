@@ -1,18 +1,28 @@
-"""Bounds and hardens the replies that botocore receives through aiohttp.
+"""Sends every request to the store through aiohttp, as aiobotocore sets it up, and bounds the replies.
+
+    FastClient ─ ask ──┐
+                       ├─► aiohttp, with botocore's settings for proxies, certificates and connections
+    botocore ─── send ─┘
 
 A header that is not UTF-8 would make the whole reply fail, and a text would be read whatever its length. This
-session keeps the bytes of headers, as the fast client does (`header_text`), and limits texts.
+session keeps the bytes of headers (`header_text`) and limits texts.
 """
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Final
 
+import aiohttp
 from aiobotocore.httpsession import AIOHTTPSession
-from botocore.exceptions import ResponseStreamingError
+from botocore import exceptions as boto
+from yarl import URL
 
-from s3sftp.backends.s3.http.http1 import header_text
-from s3sftp.backends.s3.http.response_fields import parse_count_or_none
+from s3sftp.backends.s3.http.connection import LIMITS, ClosedWhenReused, guard
+from s3sftp.backends.s3.http.request_body import Payload
+from s3sftp.backends.s3.http.response_fields import header_text, parse_count_or_none
 
 MOST_TEXT_BYTES: Final = 16 << 20
 """Maximum bytes of a reply's text: more than a thousand keys of 1 024 bytes, all percent-encoded."""
@@ -20,16 +30,142 @@ _PIECE_BYTES: Final = 64 << 10
 _COUNTS: Final = frozenset({b"x-amz-missing-meta", b"x-amz-mp-parts-count", b"x-amz-tagging-count"})
 """Headers on which nothing depends. botocore fails on one that is not a number, when it is too late to
 release the body."""
+_CONDITIONS: Final = ("if-match", "if-none-match")
+"""Parts of the names of headers that make a request conditional."""
+_NOT_ADDED: Final = ("Accept",)
+"""Headers that aiohttp would add by itself. Requests are sent without them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """The proxy for the requests to a host, or none."""
+
+    proxy: str | None
+    headers: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class SignedRequest:
+    """A signed request as it is sent, without its body."""
+
+    method: str
+    url: str
+    """The URL is percent-encoded."""
+    headers: dict[str, str]
+    """Header values are decoded by `header_text`."""
 
 
 class BoundedAiohttpSession(AIOHTTPSession):  # type: ignore[misc]  # aiobotocore is not typed throughout
     """Replaces aiobotocore's session."""
 
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self._opening: dict[str | None, asyncio.Task[_Tolerant]] = {}
+        """Sessions by proxy. A task opens each, because reading certificates may take longer than a request
+        may wait."""
+
     async def send(self, request: Any) -> Any:
         return await send_bounded(super().send, request, MOST_TEXT_BYTES)
 
+    async def open(self, url: str) -> None:
+        """Open the session for the host of a URL before the first request. Sends nothing.
+
+        Raises BotoCoreError or OSError: if the certificates or the proxy cannot be used.
+        """
+        await self._get_session(self._proxy_config.proxy_url_for(url))
+
+    async def __aexit__(self, *reason: object) -> None:
+        for opening in self._opening.values():
+            opening.cancel()
+        await asyncio.gather(*self._opening.values(), return_exceptions=True)
+        self._opening.clear()
+        await super().__aexit__(*reason)
+
+    def route(self, url: str) -> Route:
+        """Return the proxy for the host of a URL."""
+        return Route(self._proxy_config.proxy_url_for(url), self._proxy_config.proxy_headers_for(url))
+
+    async def ask(self, request: SignedRequest, body: memoryview, route: Route) -> aiohttp.ClientResponse:
+        """Send a request as it is, and return the reply once its head has arrived. It follows no redirect.
+
+        `body` must not change until then. Raises botocore's exceptions: if there is no reply.
+        """
+        headers = request.headers
+        raw = {name: value for name, value in headers.items() if not value.isascii()}
+        if raw:
+            headers = headers | {name: Payload.stand_in(name) for name in raw}
+        try:
+            session = await self._get_session(route.proxy)
+            return await _exchange(
+                session.session,
+                request.method,
+                URL(request.url, encoded=True),
+                headers=headers,
+                data=Payload(body, raw) if body or raw else None,
+                skip_auto_headers=_NOT_ADDED,
+                proxy=route.proxy,
+                proxy_headers=route.headers if route.proxy else None,
+            )
+        except (aiohttp.ClientError, OSError, ValueError, RuntimeError) as error:
+            raise _as_botocore(error, request.url, route) from error
+
     async def _get_session(self, proxy_url: str | None) -> _Tolerant:
-        return _Tolerant(await super()._get_session(proxy_url))
+        opening = self._opening.get(proxy_url)
+        if opening is None or (opening.done() and (opening.cancelled() or opening.exception() is not None)):
+            opening = self._opening[proxy_url] = asyncio.create_task(self._opened(proxy_url))
+        return opening.result() if opening.done() else await asyncio.shield(opening)
+
+    async def _opened(self, proxy_url: str | None) -> _Tolerant:
+        session = await super()._get_session(proxy_url)
+        guard(session)
+        return _Tolerant(session)
+
+
+def _as_botocore(error: Exception, url: str, route: Route) -> Any:
+    """Translate an error to the one that aiobotocore would raise for it."""
+    match error:
+        case aiohttp.ClientSSLError():
+            return boto.SSLError(endpoint_url=url, error=error)
+        case aiohttp.ClientProxyConnectionError() | aiohttp.ClientHttpProxyError():
+            return boto.ProxyConnectionError(proxy_url=URL(route.proxy or "").host, error=error)
+        case aiohttp.ConnectionTimeoutError():
+            return boto.ConnectTimeoutError(endpoint_url=url, error=error)
+        case TimeoutError():
+            return boto.ReadTimeoutError(endpoint_url=url, error=error)
+        case aiohttp.ClientConnectorError():
+            return boto.EndpointConnectionError(endpoint_url=url, error=error)
+        case aiohttp.ClientError() | OSError():
+            return boto.ConnectionClosedError(endpoint_url=url, request=None, error=error)
+    return boto.HTTPClientError(error=error)
+
+
+async def _exchange(session: Any, method: str, url: URL, **named: Any) -> aiohttp.ClientResponse:
+    """Send a request without following redirects, and return the reply once its head has arrived.
+
+    A request whose connection the store had closed while it was idle is sent again. That costs no attempt.
+    """
+    while True:  # each try uses up one of the old connections, so the last one is on a new connection
+        try:
+            response: aiohttp.ClientResponse = await session.request(
+                method, url, allow_redirects=False, **named, **LIMITS
+            )
+        except ClosedWhenReused:
+            if not _may_be_repeated(method, named["headers"], named.get("data")):
+                raise
+        else:
+            return response
+
+
+def _may_be_repeated(method: str, headers: Mapping[str, str], data: object) -> bool:
+    """Whether a request has the same reply again if the store has executed it already.
+
+    A condition may fail because the first request has changed the object. A file has been read.
+    """
+    if method in ("GET", "HEAD"):
+        return True
+    if method not in ("PUT", "DELETE") or not isinstance(data, Payload | None):
+        return False
+    return not any(condition in name.lower() for name in headers for condition in _CONDITIONS)
 
 
 async def send_bounded(send: Any, request: Any, most_bytes: int) -> Any:
@@ -55,7 +191,7 @@ async def _read(response: Any, most_bytes: int) -> bytes:
         while piece := await response.content.read(_PIECE_BYTES):
             text += piece
             if len(text) > most_bytes:
-                raise ResponseStreamingError(error="it is longer than it should be")
+                raise boto.ResponseStreamingError(error="it is longer than it should be")
     except BaseException:
         response.close()
         raise
@@ -67,10 +203,12 @@ class _Tolerant:
     """An aiohttp session with the one method that aiobotocore calls."""
 
     def __init__(self, session: Any) -> None:
-        self._session = session
+        self.session = session
 
-    async def request(self, *arguments: Any, **named: Any) -> _Answer:
-        return _Answer(await self._session.request(*arguments, **named))
+    async def request(self, method: str, url: URL, **named: Any) -> _Answer:
+        """Send a request without following redirects. botocore follows them itself, and aiohttp would pass a
+        session token on to the other host."""
+        return _Answer(await _exchange(self.session, method, url, **named))
 
 
 class _Answer:

@@ -1,295 +1,268 @@
-"""Serves requests to the store, one after the other, on one HTTP/1.1 connection.
+"""Extends aiohttp's HTTP/1.1 connection with the checks that a signed request to a foreign store needs.
 
-    idle ─► ask: head ─► body of known length: from the socket into its buffers ─┬─► idle
-              ▲          chunked, or until the end: through h11 ─────────────────┤
-              └ 1xx                                                              └─► closed
+    idle ─► request ─► head: held until it is whole, then aiohttp parses it
+      ▲                 └─► body of known length: from the socket into the buffers ─────────┬─► idle
+      └─ one byte more: aborted    chunked, or until the connection ends: aiohttp parses it ┘
 
-A connection whose reply was not read to its announced end is closed and never serves another request.
+aiohttp alone bounds each header but neither the head nor the trailer, allocates memory for each receive,
+copies each piece of a body, takes a body without a length for complete when its connection is reset, may keep
+a connection whose reply was followed by more bytes, repeats requests that the store may have executed, leaves
+the reader of a body waiting when the session closes, and, when it closes a connection, waits for a peer that
+accepts no more bytes.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from typing import Final, cast
+import ssl
+from functools import partial
+from typing import Any, Final, cast
+from weakref import WeakSet
 
-import h11
+import aiohttp
+from aiohttp.client_proto import ResponseHandler
+from aiohttp.http import RawResponseMessage
 
-from s3sftp.backends.s3.http.http1 import ResponseHead, ResponseHeadReader
-from s3sftp.backends.s3.http.incoming_body import IncomingBody
-from s3sftp.backends.s3.http.receive_buffers import BUFFER_BYTES, ReceiveBufferPool
+from s3sftp.backends.s3.http.receive_buffers import LEAST_ROOM, ReceiveBuffers
 
-_MOST_WAITING: Final = 2 * BUFFER_BYTES
-"""Maximum bytes received of a body that its reader does not take."""
+HEAD_LIMIT: Final = 64 << 10
+"""Maximum bytes before the body, including interim replies."""
+LIMITS: Final[dict[str, Any]] = {
+    "max_line_size": HEAD_LIMIT,
+    "max_field_size": HEAD_LIMIT,
+    "max_headers": HEAD_LIMIT,
+    "read_bufsize": 256 << 10,  # aiohttp pauses the socket at twice this size
+}
+"""Arguments that each request passes to aiohttp, so that the parser allows heads up to `HEAD_LIMIT`."""
 _SCRATCH_BYTES: Final = 64 << 10
-_PIECE_BYTES: Final = 256 << 10
-"""Bytes of a request's body that are given to the socket at once."""
+_BLANK_LINE: Final = b"\r\n\r\n"
+_SWITCHING_PROTOCOLS: Final = 101
 
 
-class NoResponse(ConnectionError):
-    """The exchange failed before the body of a reply could begin."""
-
-    def __init__(self, reason: str, *, silent: bool) -> None:
-        super().__init__(reason)
-        self.silent = silent
-        """Whether not a single byte of a reply arrived. On a connection that has served before, the request
-        may then be repeated."""
+class Unanswered(aiohttp.ClientConnectionError):
+    """The exchange failed, and the store may have executed the request. aiohttp does not repeat a request
+    after this error."""
 
 
-class HttpConnection(asyncio.BufferedProtocol):
-    """A connection.
+class ClosedWhenReused(Unanswered):
+    """A connection that has served before broke before the first byte of the reply.
 
-    It calls `on_idle` when it can serve another request, and `on_lost` when it never can again.
+    In most cases the store had closed it while it was idle.
     """
 
-    def __init__(
-        self,
-        loop: asyncio.AbstractEventLoop,
-        buffers: ReceiveBufferPool,
-        on_idle: Callable[[HttpConnection], None],
-        on_lost: Callable[[HttpConnection], None],
-    ) -> None:
-        self.loop = loop
-        self._buffers = buffers
-        self._on_idle = on_idle
-        self._on_lost = on_lost
-        self._on_end: Callable[[], None] | None = None
-        self._transport: asyncio.Transport | None = None
-        self._head: ResponseHeadReader | None = None
-        self._answer: asyncio.Future[tuple[ResponseHead, IncomingBody]] | None = None
-        self._body: IncomingBody | None = None
-        self._left = 0
-        self._codec: h11.Connection | None = None
-        self._scratch = memoryview(b"")
-        self._keeps = False
-        self._paused = False
-        self._is_full = False
-        """Whether the socket's buffer is full."""
-        self._has_unsent = False
-        """Whether part of the body is unsent. A reply that comes before its end makes the connection
-        unusable."""
-        self._sender: asyncio.Future[None] | None = None
 
-    @property
-    def is_open(self) -> bool:
-        return self._transport is not None and not self._transport.is_closing()
+class Memory:
+    """The memory that the connections of a session receive into."""
 
-    async def ask(
-        self, request: h11.Request, body: memoryview, on_end: Callable[[], None]
-    ) -> tuple[ResponseHead, IncomingBody]:
-        """Send a request; return the head of its reply, and its body as it arrives. `body` must not change
-        meanwhile.
+    def __init__(self) -> None:
+        self.buffers = ReceiveBuffers()
+        self.scratch = memoryview(bytearray(_SCRATCH_BYTES))
+        """All connections share it, because each reads what it has received in the same step."""
+        self._connections: WeakSet[GuardedConnection] = WeakSet()
 
-        `on_end` is called when the connection has finished with the body and is idle again or closed.
+    def opened(self, connection: GuardedConnection) -> None:
+        self._connections.add(connection)
 
-        Raises NoResponse: if the exchange fails before the body; `on_end` is not called then.
-        """
-        if not self.is_open:
-            raise NoResponse("the store closed the connection", silent=True)
-        self._on_end = on_end
-        self._head = ResponseHeadReader(request, body)
-        answer: asyncio.Future[tuple[ResponseHead, IncomingBody]] = self.loop.create_future()
-        self._answer = answer
-        try:
-            cast(asyncio.Transport, self._transport).write(self._head.request)
-            if body:
-                await self._send(body, answer)
-            return await answer
-        except BaseException:
-            self._forget(answer)
-            raise
+    def closed(self, connection: GuardedConnection) -> None:
+        """Forget a connection. Release the buffers with the last one."""
+        self._connections.discard(connection)
+        if not self._connections:
+            self.buffers.forget()
 
-    async def _send(
-        self, body: memoryview, answer: asyncio.Future[tuple[ResponseHead, IncomingBody]]
-    ) -> None:
-        """Send a request's body as fast as the socket accepts it, until the end or a reply."""
-        self._has_unsent = True
-        for start in range(0, len(body), _PIECE_BYTES):
-            while self._is_full and not answer.done():
-                self._sender = self.loop.create_future()
-                await self._sender
-            if answer.done():
-                return
-            cast(asyncio.Transport, self._transport).write(body[start : start + _PIECE_BYTES])
-        self._has_unsent = False
 
-    def _wake_sender(self) -> None:
-        if self._sender is not None and not self._sender.done():
-            self._sender.set_result(None)
+class GuardedConnection(ResponseHandler, asyncio.BufferedProtocol):
+    """A connection that serves one request after the other, as long as each reply ends where it announced."""
 
-    def abort(self) -> None:
-        """Close the connection at once, whatever is under way."""
-        if self._transport is not None:
-            self._transport.abort()
-        self._end()
+    def __init__(self, memory: Memory, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(loop)
+        self._memory = memory
+        self._room: memoryview | None = None
+        """Where the next bytes of a body of known length are received."""
+        self._requests = 0
+        self._head = b""
+        """The part of the next head that has arrived."""
+        self._received = 0
+        """Bytes of all complete heads of the reply, including interim ones."""
+        self._heads = 0
+        self._is_answered = True
+        self._left: int | None = 0
+        """Bytes of the body that have not arrived. None: aiohttp finds the end of the body."""
+        self._framing = 0
+        """Bytes since the last byte of a chunked body: the head of a chunk, or the trailer."""
 
-    def _forget(self, answer: asyncio.Future[tuple[ResponseHead, IncomingBody]]) -> None:
-        """Handle a cancelled caller.
+    # called by aiohttp and the event loop
 
-        If the whole reply had arrived, other requests may already use the connection.
-        """
-        if self._answer is answer:
-            self._answer = self._on_end = None
-            self.abort()
-        elif answer.done() and not answer.cancelled() and answer.exception() is None:
-            answer.result()[1].abandon()
-
-    def abandon(self, body: IncomingBody) -> None:
-        """Close the connection if this body is under way on it."""
-        if body is self._body:
-            self._break(ConnectionAbortedError("the rest was not wanted"))
-
-    def taken(self, body: IncomingBody) -> None:
-        """Resume receiving if the reader has made room for more of the body."""
-        if self._paused and body is self._body and body.arrivals.waiting < _MOST_WAITING:
-            self._resume()
-
-    # called by the event loop
+    def set_response_params(self, **parameters: Any) -> None:
+        self._requests += 1
+        self._room = None
+        self._head = b""
+        self._received = self._heads = self._framing = 0
+        self._is_answered = False
+        super().set_response_params(**parameters)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast(asyncio.Transport, transport)
+        super().connection_made(transport)
+        self._memory.opened(self)
         # The socket copies what it cannot send at once, so wait until it accepts more.
-        self._transport.set_write_buffer_limits(high=1, low=0)
+        cast(asyncio.Transport, transport).set_write_buffer_limits(high=1, low=0)
 
-    def pause_writing(self) -> None:
-        self._is_full = True
-
-    def resume_writing(self) -> None:
-        self._is_full = False
-        self._wake_sender()
+    def connection_lost(self, exc: BaseException | None) -> None:
+        self._memory.closed(self)
+        if exc is not None and self._left is None:
+            self._break_body(f"the connection broke: {exc}")
+        super().connection_lost(exc)
 
     def get_buffer(self, sizehint: int) -> memoryview:
-        if self._body is None:
-            return self._head.room() if self._head is not None else memoryview(bytearray(1))
-        if self._codec is None:
-            return self._body.arrivals.room(self._left + 1)  # one byte more, to detect excess data
-        return self._scratch
+        if not self._is_answered or not self._left or self._payload is None:
+            self._room = None
+            return self._memory.scratch
+        wanted = self._left + 1  # one byte more, to detect excess data
+        if self._room is None or len(self._room) < min(wanted, LEAST_ROOM):
+            self._room = self._memory.buffers.lend(wanted)
+        return self._room
 
     def buffer_updated(self, count: int) -> None:
-        if self._body is None:
-            self._head_came(count)
-        elif self._codec is None:
-            self._body_came(self._body, count)
-        else:
-            self._coded_came(self._body, self._codec, bytes(self._scratch[:count]))
-
-    def eof_received(self) -> None:
-        if self._body is not None and self._codec is not None:
-            self._coded_came(self._body, self._codec, b"")
-
-    def connection_lost(self, reason: Exception | None) -> None:
-        self._break(reason or ConnectionResetError("the store closed the connection"))
-
-    # the three kinds of received bytes
-
-    def _head_came(self, count: int) -> None:
-        if self._head is None:  # no request is pending
-            self.abort()
+        room = self._room
+        if room is None:
+            self.data_received(bytes(self._memory.scratch[:count]))
             return
-        try:
-            head = self._head.came(count)
-        except h11.RemoteProtocolError as error:
-            self._break(error)
+        self._room = room[count:]
+        self._known_came(room[:count])
+
+    def data_received(self, data: bytes) -> None:
+        while data and not self._is_answered and not self._is_broken():
+            data = self._head_came(data)
+        if self._is_answered:
+            self._body_came(data)
+
+    def feed_data(self, data: tuple[RawResponseMessage, Any], size: int = 0) -> None:
+        message = data[0]
+        self._heads += 1
+        if self._is_answered or message.code == _SWITCHING_PROTOCOLS:
+            self._refuse("an answer that nobody asked for")
             return
-        if head is not None:
-            self._begin_body(head, self._head)
+        self._is_answered = not 100 <= message.code < 200
+        self._left = 0 if data[1] is aiohttp.EMPTY_PAYLOAD else _length(message)
+        super().feed_data(data, size)
 
-    def _begin_body(self, head: ResponseHead, reader: ResponseHeadReader) -> None:
-        answer, self._answer = self._answer, None
-        if answer is None or answer.done():  # cancelled, which its task will soon notice
-            self._on_end = None
-            self.abort()
+    def set_exception(self, exc: BaseException, *cause: BaseException) -> None:
+        """Record an error, and keep aiohttp from repeating a request that the store may have executed."""
+        if isinstance(exc, aiohttp.ClientOSError | aiohttp.ServerDisconnectedError):
+            was_idle = self._requests > 1 and not self._received and not self._head
+            exc = (ClosedWhenReused if was_idle else Unanswered)(str(exc))
+        super().set_exception(exc, *cause)
+
+    def close(self) -> None:
+        """Abort the connection. Otherwise unsent bytes would remain while the peer accepts no more."""
+        self.abort()
+
+    def abort(self) -> None:
+        self._break_body("the connection was closed")
+        super().abort()
+
+    # the two kinds of received bytes
+
+    def _head_came(self, data: bytes) -> bytes:
+        """Have aiohttp parse the head once it is whole. Return the bytes that follow it."""
+        searched = max(0, len(self._head) - len(_BLANK_LINE))
+        self._head += data
+        at = self._head.find(_BLANK_LINE, searched)
+        if self._received + (len(self._head) if at < 0 else at) > HEAD_LIMIT:
+            self._refuse("the head of the answer is too long")
+            return b""
+        if at < 0:
+            return b""
+        end = at + len(_BLANK_LINE)
+        head, rest, self._head = self._head[:end], self._head[end:], b""
+        self._received += end
+        before = self._heads
+        if head.count(b"\n") == head.count(b"\r\n"):
+            super().data_received(head)
+        if self._heads == before and not self._is_broken():
+            self._refuse("the head of the answer is malformed")
+        return rest
+
+    def _body_came(self, data: bytes) -> None:
+        if self._left is None:
+            self._coded_came(data)
+        elif self._left:
+            self._known_came(data)
+        elif data:  # more than announced, so it cannot be our reply
+            self.force_close()
+            if self._is_released():
+                self.abort()
+
+    def _known_came(self, data: bytes | memoryview) -> None:
+        """Pass the next piece of a body of known length to its reader."""
+        payload, left = self._payload, cast(int, self._left)
+        if payload is None or not data:
             return
-        body = self._body = IncomingBody(self, self._buffers)
-        self._head = None
-        self._keeps = head.keeps
-        answer.set_result((head, body))
-        self._wake_sender()
-        rest = reader.rest()
-        if head.length is not None:
-            self._left = head.length
-            body.arrivals.add(rest[: self._left])
-            self._count(body, len(rest))
-        else:
-            self._codec = reader.codec
-            self._scratch = memoryview(bytearray(_SCRATCH_BYTES))
-            if rest:
-                self._coded_came(body, self._codec, bytes(rest))
-
-    def _body_came(self, body: IncomingBody, count: int) -> None:
-        body.arrivals.came(min(count, self._left))
-        self._count(body, count)
-
-    def _count(self, body: IncomingBody, count: int) -> None:
-        if count > self._left:  # more than announced, so it cannot be our reply
-            self._keeps = False
-        self._left -= min(count, self._left)
+        self._reschedule_timeout()
+        self._left = left - min(left, len(data))
+        payload.feed_data(cast(bytes, data[:left]))  # aiohttp accepts any bytes-like object
         if self._left == 0:
-            self._complete(body)
-        else:
-            self._hold_back(body)
-        body.wake()
+            if len(data) > left:
+                self.force_close()
+            self._room = None
+            self._payload = None  # later events of the connection do not concern this body
+            payload.feed_eof()
 
-    def _coded_came(self, body: IncomingBody, codec: h11.Connection, data: bytes) -> None:
-        try:
-            codec.receive_data(data)
-            while isinstance(event := codec.next_event(), h11.Data):
-                body.arrivals.add(memoryview(event.data))
-            if isinstance(event, h11.EndOfMessage):
-                self._keeps = self._keeps and codec.their_state is h11.DONE and not codec.trailing_data[0]
-                self._complete(body)
-        except h11.RemoteProtocolError as error:
-            self._break(error)
+    def _coded_came(self, data: bytes) -> None:
+        payload = self._payload
+        if payload is None or payload.is_eof():
+            if data:
+                self.abort()
             return
-        self._hold_back(body)
-        body.wake()
+        before = payload.total_bytes
+        super().data_received(data)
+        if (failure := self.exception()) is not None:
+            self._break_body(str(failure))
+        elif not payload.is_eof():
+            self._bound_framing(len(data), payload.total_bytes - before)
+        # The parser would take what follows the body for the beginning of another reply.
+        elif self._parser is not None and self._parser.feed_eof() is not None:
+            self.abort()
+
+    def _bound_framing(self, received: int, used: int) -> None:
+        """Abort the connection if too much follows the last byte of the body that is not part of it."""
+        if used or self._reading_paused:  # while reading is paused, the parser keeps bytes of the body
+            self._framing = 0
+            return
+        self._framing += received
+        if self._framing > HEAD_LIMIT:
+            self.abort()
 
     # the end of the connection
 
-    def _complete(self, body: IncomingBody) -> None:
-        body.is_complete = True
-        self._body = self._codec = None
-        self._scratch = memoryview(b"")
-        if not self._keeps or self._has_unsent or not self.is_open:
-            self.abort()
-            return
-        self._resume()
-        self._on_idle(self)
-        self._end()
+    def _break_body(self, reason: str) -> None:
+        """Let the reader of an incomplete body know that the rest will not arrive."""
+        payload, self._payload = self._payload, None
+        self._parser = None  # it would take the end of the connection for that of the body
+        if payload is not None and not payload.is_eof() and payload.exception() is None:
+            payload.set_exception(aiohttp.ClientPayloadError(reason))
 
-    def _break(self, reason: Exception) -> None:
-        body, self._body = self._body, None
-        if body is not None and not body.is_complete:
-            body.failure = reason
-            body.wake()
-        answer, self._answer = self._answer, None
-        if answer is not None and not answer.done():
-            silent = self._head is not None and self._head.received == 0
-            failure = NoResponse(str(reason), silent=silent)
-            failure.__cause__ = reason
-            self._on_end = None
-            answer.set_exception(failure)
-            self._wake_sender()
+    def _is_broken(self) -> bool:
+        return self.transport is None or self.transport.is_closing()
+
+    def _is_released(self) -> bool:
+        return self._payload is None or self._payload.is_eof()
+
+    def _refuse(self, reason: str) -> None:
         self.abort()
+        self.set_exception(Unanswered(reason))
 
-    def _end(self) -> None:
-        if not self.is_open:
-            self._on_lost(self)
-        on_end, self._on_end = self._on_end, None
-        if on_end is not None:
-            on_end()
 
-    def _hold_back(self, body: IncomingBody) -> None:
-        if (
-            not self._paused
-            and body is self._body
-            and body.arrivals.waiting >= _MOST_WAITING
-            and self.is_open
-        ):
-            self._paused = True
-            cast(asyncio.Transport, self._transport).pause_reading()
+def _length(message: RawResponseMessage) -> int | None:
+    """Return the length of the body after a head that aiohttp has validated. None: aiohttp finds its end."""
+    length = message.headers.get("Content-Length")
+    return None if message.chunked or length is None else int(length)
 
-    def _resume(self) -> None:
-        if self._paused and self.is_open:
-            cast(asyncio.Transport, self._transport).resume_reading()
-        self._paused = False
+
+def guard(session: aiohttp.ClientSession) -> None:
+    """Make a session use `GuardedConnection`, verify host names, and keep no cookies."""
+    connector = cast(Any, session.connector)
+    tls = connector._ssl
+    if isinstance(tls, ssl.SSLContext) and tls.verify_mode == ssl.CERT_REQUIRED:
+        tls.check_hostname = True  # older versions of aiobotocore leave it to urllib3
+    connector._factory = partial(GuardedConnection, Memory(), connector._loop)
+    cast(Any, session)._cookie_jar = aiohttp.DummyCookieJar()

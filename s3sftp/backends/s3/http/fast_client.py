@@ -1,14 +1,12 @@
-"""Sends the frequent requests on connections of our own, faster than botocore.
+"""Creates, signs and sends the frequent requests, in less time than botocore takes.
 
-Bodies go directly between the socket and the memory that is read or written, and botocore is asked only for
-what it alone knows.
+botocore is asked only for what it alone knows.
 
     once    botocore creates, addresses and signs a request, unsent ─► the bucket's address and who signs how
-    each    parameters ─► HttpRequest ─► signature ─► a connection ─► fields of the reply, or ClientError
+    each    parameters ─► HttpRequest ─► signature ─► aiohttp ─► fields of the reply, or ClientError
 
-botocore and aiohttp send everything else: other requests, parameters that cannot be serialized here, and all
-requests with a proxy, a client certificate or another kind of signature. A redirecting reply is left to them
-too: docs/decisions/0014.
+botocore creates everything else, and the same session of aiohttp sends it: other requests, parameters that
+cannot be serialized here, and buckets with another kind of signature. See docs/decisions/0014.
 """
 
 from __future__ import annotations
@@ -16,28 +14,25 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import re
-import ssl
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-import h11
 from aiobotocore.awsrequest import AioAWSResponse
 from botocore import exceptions as boto
-from botocore.httpsession import ProxyConfiguration
 from botocore.parsers import ResponseParserError, ResponseParserFactory
-from botocore.utils import get_environ_proxies
 
 from s3sftp import __version__
-from s3sftp.backends.s3.http.aiohttp_session import MOST_TEXT_BYTES
-from s3sftp.backends.s3.http.connection import HttpConnection, NoResponse
-from s3sftp.backends.s3.http.connection_limiter import ConnectionLimiter, ConnectionPermit
-from s3sftp.backends.s3.http.connection_pool import ConnectionPool, Origin
-from s3sftp.backends.s3.http.http1 import ResponseHead, header_bytes
-from s3sftp.backends.s3.http.incoming_body import IncomingBody
-from s3sftp.backends.s3.http.response_body import ConnectionBody, ErrorText, read_all
-from s3sftp.backends.s3.http.response_fields import parse_date_or_none
+from s3sftp.backends.s3.http.aiohttp_session import (
+    MOST_TEXT_BYTES,
+    BoundedAiohttpSession,
+    Route,
+    SignedRequest,
+)
+from s3sftp.backends.s3.http.response_body import ErrorText, ReceivedBody, read_all
+from s3sftp.backends.s3.http.response_fields import header_text, parse_date_or_none
 from s3sftp.backends.s3.http.response_xml import parse_copy_result, parse_list_page
 from s3sftp.backends.s3.http.serializer import HttpRequest, OperationSerializer
 from s3sftp.backends.s3.http.signing import EMPTY, UNSIGNED, Signer
@@ -66,52 +61,63 @@ _AGENT: Final = f"s3sftp/{__version__}"
 class _Site:
     """The bucket's address, as botocore determines it."""
 
-    url: str
-    """The URL before a key."""
-    origin: Origin
+    origin: str
     path: str
-    """The path of that URL."""
+    """The path before a key, in a URL of that origin."""
+    authority: str
+    """The Host header, as it is signed."""
     signer: Signer
+    route: Route
+
+    @classmethod
+    def of(cls, url: str, signer: Signer, route: Route) -> _Site:
+        """Create a site. `url` is the URL before a key."""
+        parts = urlsplit(url)
+        default = 443 if parts.scheme == "https" else 80
+        host = parts.hostname or ""
+        authority = f"[{host}]" if ":" in host else host
+        if parts.port not in (None, default):
+            authority += f":{parts.port}"
+        return cls(url[: len(url) - len(parts.path)], parts.path, authority, signer, route)
+
+    @property
+    def url(self) -> str:
+        return self.origin + self.path
+
+
+@dataclass(frozen=True, slots=True)
+class _Head:
+    """The status and headers of a reply."""
+
+    status: int
+    headers: Mapping[str, str]
+    """Header names are in lower case."""
 
 
 class FastClient:
-    """Sends the frequent requests of a botocore client. Belongs to no event loop before its first request."""
+    """Creates the frequent requests of a botocore client and sends them through the client's HTTP session.
 
-    def __init__(self, client: Any, credentials: Any, options: S3Options, ca_bundle: str | None) -> None:
+    Belongs to no event loop before its first request.
+    """
+
+    def __init__(self, client: Any, credentials: Any, options: S3Options) -> None:
         self._client = client
+        self._http: BoundedAiohttpSession = client._endpoint.http_session
         self._credentials = credentials
         self._bucket = options.bucket
-        # the rules of botocore.endpoint, which does not expose their result
-        self._pool = ConnectionPool(ca_bundle or True)
-        config = client.meta.config
-        proxies = (
-            config.proxies if config.proxies is not None else get_environ_proxies(client.meta.endpoint_url)
-        )
-        self._proxies = ProxyConfiguration(proxies)
-        self._has_certificate = config.client_cert is not None
-        self._signs_bodies: bool | None = (config.s3 or {}).get("payload_signing_enabled")
+        self._signs_bodies: bool | None = (client.meta.config.s3 or {}).get("payload_signing_enabled")
         model = client.meta.service_model
         self._operations = {api: OperationSerializer(model.operation_model(api)) for api in OPERATIONS}
         parsers = ResponseParserFactory()
         parsers.set_parser_defaults(timestamp_parser=parse_date_or_none)
         self._parser = parsers.create_parser("rest-xml")
-        self._connect_seconds = options.connect_timeout.total_seconds()
         self._stall_seconds = options.stall_timeout.total_seconds()
-        self._permits = ConnectionLimiter(options.max_connections)
         self._locating = asyncio.Lock()
         self._site: _Site | None = None
         self._is_off = False
 
-    def close(self) -> None:
-        """Close all connections."""
-        self._pool.close()
-
-    async def permit(self) -> ConnectionPermit:
-        """Return a permit for a request that aiohttp sends; use it with `async with`."""
-        return await self._permits.take()
-
     async def send(self, api: str, parameters: dict[str, Any]) -> dict[str, Any] | None:
-        """Send a request; return the reply with botocore's field names. None: botocore must send it.
+        """Send a request; return the reply with botocore's field names. None: botocore must create it.
 
         Raises botocore's exceptions: if there is no reply, or an error.
         """
@@ -124,21 +130,20 @@ class FastClient:
         site = self._site or await self._locate()
         if form is None or site is None:
             return None
-        request = await self._request(site, form)
-        permit = await self._permits.take()
-        try:
-            head, incoming = await self._exchange(site, request, form.body, permit)
-        except BaseException:
-            permit.give_back()
-            raise
-        body = ConnectionBody(incoming, site.url)
-        if head.status >= 300:
-            error = self._error(api, operation, head.status, head, await self._text(body))
-            if not _leads_elsewhere(api, error, head.status):
-                raise error
-            self._site = None  # botocore follows the redirect, and may use another address afterwards
-            return None
-        return await self._answer(api, operation, head, body)
+        head, body = await self._exchange(site, form)
+        if head.status < 300:
+            return await self._answer(api, operation, head, body)
+        text = await self._text(body)
+        error = self._error(api, operation, head.status, head, text)
+        if not _leads_elsewhere(api, error, head.status):
+            raise error
+        site = await self._follow(site, head, text)
+        if site is None:
+            raise error
+        head, body = await self._exchange(site, form)
+        if head.status < 300:
+            return await self._answer(api, operation, head, body)
+        raise self._error(api, operation, head.status, head, await self._text(body))
 
     async def prepare(self) -> None:
         """Find out the bucket's address before the first request. Sends nothing."""
@@ -154,25 +159,38 @@ class FastClient:
         await self._credentials.get_frozen_credentials()  # all requests wait together for a source that hangs
         async with self._locating:
             if self._site is None and not self._is_off:
-                self._site = self._read(await self._made())
+                self._site = self._read((await self._made())[0])
                 self._is_off = self._site is None
         return self._site
 
-    async def _made(self) -> Any:
-        """Return a request as botocore would send it."""
+    async def _follow(self, site: _Site, head: _Head, text: bytes) -> _Site | None:
+        """Have botocore find the bucket's other address from a reply, and return it. None: there is none."""
+        async with self._locating:
+            if self._site == site:
+                made = await self._made(AioAWSResponse(site.url, head.status, head.headers, ErrorText(text)))
+                self._site = self._read(made[-1]) or site
+            return self._site if self._site != site else None
+
+    async def _made(self, answer: AioAWSResponse | None = None) -> list[Any]:
+        """Return the requests that botocore would send, if `answer` is the reply to the first one."""
         made: list[Any] = []
 
         def keep(request: Any, **_: Any) -> AioAWSResponse:
             made.append(request)
+            if answer is not None and len(made) == 1:
+                return answer
             return AioAWSResponse(request.url, 200, {}, ErrorText(b""))
 
         event = "before-send.s3.HeadObject"
         self._client.meta.events.register(event, keep)
         try:
             await self._client.head_object(Bucket=self._bucket, Key="k")
+        except boto.ClientError:
+            if answer is None:
+                raise
         finally:
             self._client.meta.events.unregister(event, keep)
-        return made[0]
+        return made
 
     def _read(self, request: Any) -> _Site | None:
         authorization = request.headers.get("Authorization", b"")
@@ -182,15 +200,18 @@ class FastClient:
         parts = urlsplit(request.url)
         if scope is None or parts.query or not parts.path.endswith("/k"):
             return None
-        if self._has_certificate or self._proxies.proxy_url_for(request.url):
-            return None
-        signer = Signer(scope[1], "s3")
-        return _Site(request.url[:-1], Origin.of(request.url), parts.path[:-1], signer)
+        return _Site.of(request.url[:-1], Signer(scope[1], "s3"), self._http.route(request.url))
 
     # ── each ────────────────────────────────────────────────────────────────────────────────────────
 
-    async def _request(self, site: _Site, form: HttpRequest) -> h11.Request:
-        headers = {**form.headers, "host": site.origin.authority, "user-agent": _AGENT}
+    async def _exchange(self, site: _Site, form: HttpRequest) -> tuple[_Head, ReceivedBody]:
+        request = await self._request(site, form)
+        response = await self._http.ask(request, form.body, site.route)
+        said = {name.decode("ascii").lower(): header_text(value) for name, value in response.raw_headers}
+        return _Head(response.status, said), ReceivedBody(response)
+
+    async def _request(self, site: _Site, form: HttpRequest) -> SignedRequest:
+        headers = {**form.headers, "host": site.authority, "user-agent": _AGENT}
         if form.method == "PUT":
             headers["content-length"] = str(len(form.body))
         headers["accept-encoding"] = "identity"  # the bytes as they are stored
@@ -199,51 +220,23 @@ class FastClient:
         payload = await self._payload(site, form)
         site.signer.sign(form.method, path, form.query, headers, payload, credentials, datetime.now(UTC))
         target = f"{path}?{form.query}" if form.query else path
-        fields = [(name.encode(), header_bytes(value)) for name, value in headers.items()]
-        return h11.Request(method=form.method, target=target, headers=fields)
+        return SignedRequest(form.method, site.origin + target, headers)
 
     async def _payload(self, site: _Site, form: HttpRequest) -> str:
         """Return the body's hash for the signature, or UNSIGNED if it is not needed to prove the body."""
         if not form.body:
             return EMPTY
-        proven = site.origin.scheme == "https" and "content-md5" in form.headers
+        proven = site.origin.startswith("https:") and "content-md5" in form.headers
         if self._signs_bodies is False or (self._signs_bodies is None and proven):
             return UNSIGNED
         if len(form.body) < _IN_THREAD_BYTES:
             return hashlib.sha256(form.body).hexdigest()
         return (await asyncio.to_thread(hashlib.sha256, form.body)).hexdigest()
 
-    async def _exchange(
-        self, site: _Site, request: h11.Request, body: memoryview, permit: ConnectionPermit
-    ) -> tuple[ResponseHead, IncomingBody]:
-        used = self._pool.idle(site.origin)
-        if used is not None:
-            try:
-                return await used.ask(request, body, permit.give_back)
-            except NoResponse as error:
-                if not error.silent:
-                    raise _closed(site, error) from error
-                # The store had closed it while it was idle, which is no failure.
-        connection = await self._connect(site)
-        try:
-            return await connection.ask(request, body, permit.give_back)
-        except NoResponse as error:
-            raise _closed(site, error) from error
-
-    async def _connect(self, site: _Site) -> HttpConnection:
-        try:
-            return await self._pool.connect(site.origin, self._connect_seconds)
-        except TimeoutError as error:
-            raise boto.ConnectTimeoutError(endpoint_url=site.url, error=error) from error
-        except ssl.SSLError as error:
-            raise boto.SSLError(endpoint_url=site.url, error=error) from error
-        except OSError as error:
-            raise boto.EndpointConnectionError(endpoint_url=site.url, error=error) from error
-
     # ── answers ─────────────────────────────────────────────────────────────────────────────────────
 
     async def _answer(
-        self, api: str, operation: OperationSerializer, head: ResponseHead, body: ConnectionBody
+        self, api: str, operation: OperationSerializer, head: _Head, body: ReceivedBody
     ) -> dict[str, Any]:
         try:
             fields = operation.fields(head.status, head.headers)
@@ -262,17 +255,15 @@ class FastClient:
             raise ResponseParserError(f"{api}: {error}") from error
         return dict(self._parsed(api, operation, head.status, head, text))
 
-    async def _text(self, body: ConnectionBody) -> bytes:
+    async def _text(self, body: ReceivedBody) -> bytes:
         return await read_all(body, MOST_TEXT_BYTES, self._stall_seconds)
 
     def _error(
-        self, api: str, operation: OperationSerializer, status: int, head: ResponseHead, text: bytes
+        self, api: str, operation: OperationSerializer, status: int, head: _Head, text: bytes
     ) -> boto.ClientError:
         return boto.ClientError(self._parsed(api, operation, status, head, text), api)
 
-    def _parsed(
-        self, api: str, operation: OperationSerializer, status: int, head: ResponseHead, text: bytes
-    ) -> Any:
+    def _parsed(self, api: str, operation: OperationSerializer, status: int, head: _Head, text: bytes) -> Any:
         answer = {
             "headers": head.headers,
             "status_code": status,
@@ -295,7 +286,3 @@ def _leads_elsewhere(api: str, error: boto.ClientError, status: int) -> bool:
 def _is_error(text: bytes) -> bool:
     """Whether the root element of an XML text is `Error`."""
     return re.match(rb"\s*(<\?xml[^>]*>)?\s*<Error[\s>]", text) is not None
-
-
-def _closed(site: _Site, error: NoResponse) -> boto.ConnectionClosedError:
-    return boto.ConnectionClosedError(endpoint_url=site.url, request=None, error=error)

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
-from typing import Any, Final, Protocol
+from typing import Any, Protocol
 
+import aiohttp
 from botocore import exceptions as boto
 
 from s3sftp.backends.contract import Buffer
-from s3sftp.backends.s3.http.incoming_body import IncomingBody
-
-_PIECE_BYTES: Final = 256 << 10
 
 
 class ResponseBody(Protocol):
@@ -31,54 +28,55 @@ class ResponseBody(Protocol):
         """Release the connection. It is closed if more of the body was to come."""
 
 
-class ConnectionBody:
-    """A body on a connection of the fast client. It is closed when it is garbage-collected."""
+class ReceivedBody:
+    """A body that arrives through aiohttp. It is closed when it is garbage-collected."""
 
-    def __init__(self, incoming: IncomingBody, url: str) -> None:
-        self._incoming = incoming
-        self._url = url
+    def __init__(self, response: aiohttp.ClientResponse) -> None:
+        self._response = response
+        self._content: Any = response.content
+        self._seconds = 0.0
+        self._piece: bytes | None = None
 
-    def take(self) -> memoryview | None:
+    def take(self) -> Buffer | None:
+        piece, self._piece = self._piece, None
+        if piece is not None:
+            return memoryview(piece)
+        if self._content.at_eof():
+            return memoryview(b"")
+        if self._content._buffer:
+            # One piece as it arrived: the public methods would copy all pieces into one.
+            return memoryview(self._content._read_nowait_chunk(-1))
+        if (failure := self._content.exception()) is not None:
+            raise boto.ResponseStreamingError(error=failure) from failure
+        return None
+
+    async def wait(self, seconds: float) -> None:
+        self._limit_silence(seconds)
         try:
-            return self._incoming.take()
+            self._piece = await self._content.readany() or None
+        except TimeoutError as error:
+            raise boto.ReadTimeoutError(endpoint_url=str(self._response.url), error=error) from error
         except Exception as error:
             raise boto.ResponseStreamingError(error=error) from error
 
-    async def wait(self, seconds: float) -> None:
-        try:
-            await self._incoming.wait(seconds)
-        except TimeoutError as error:
-            raise boto.ReadTimeoutError(endpoint_url=self._url, error=error) from error
+    def _limit_silence(self, seconds: float) -> None:
+        """Set the time limit of the connection, which runs a timer for its own limit anyway."""
+        connection = self._response.connection
+        if seconds != self._seconds and connection is not None and connection.protocol is not None:
+            self._seconds = connection.protocol.read_timeout = seconds
+            connection.protocol.start_timeout()
 
     def close(self) -> None:
-        self._incoming.abandon()
+        if not self._response.closed:
+            self._response.close()
 
     def __del__(self) -> None:
         self.close()
 
     @property
-    def raw_stream(self) -> ConnectionBody:
+    def raw_stream(self) -> ReceivedBody:
         """What aiobotocore's wrapper asks for; the older wrapper passes the question to this object."""
         return self
-
-
-class AiohttpBody:
-    """A body that arrives through aiohttp."""
-
-    def __init__(self, body: Any) -> None:
-        self._body = body
-        self._piece: bytes | None = None
-
-    def take(self) -> bytes | None:
-        piece, self._piece = self._piece, None
-        return piece
-
-    async def wait(self, seconds: float) -> None:
-        async with asyncio.timeout(seconds):
-            self._piece = await self._body.read(_PIECE_BYTES)
-
-    def close(self) -> None:
-        self._body.close()
 
 
 class ErrorText:
@@ -92,10 +90,11 @@ class ErrorText:
 
 
 def response_body(answer: dict[str, Any]) -> ResponseBody:
-    """Return the body of a GetObject reply, whichever client sent the request."""
+    """Return the body of a GetObject reply, whether this package or botocore created the request."""
     body = answer["Body"]
-    raw = getattr(body, "raw_stream", None)
-    return raw if isinstance(raw, ConnectionBody) else AiohttpBody(body)
+    if isinstance(body, ReceivedBody):
+        return body
+    return ReceivedBody(getattr(body, "raw_stream", body))
 
 
 async def read_all(body: ResponseBody, most_bytes: int, seconds: float) -> bytes:

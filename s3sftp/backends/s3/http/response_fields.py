@@ -94,3 +94,13 @@ def is_valid_etag(text: str) -> bool:
 def unparsable_response(api: str, error: ValueError) -> ResponseParserError | ValueError:
     """Return what to raise for a reply on which botocore's parser has failed."""
     return error if isinstance(error, BotoCoreError) else ResponseParserError(f"{api}: {error}")
+
+
+def header_text(value: bytes) -> str:
+    """Decode a header value. `header_bytes` restores the same bytes, whatever they are."""
+    return value.decode("utf-8", "surrogateescape")
+
+
+def header_bytes(text: str) -> bytes:
+    """Encode a header value as it is sent."""
+    return text.encode("utf-8", "surrogateescape")

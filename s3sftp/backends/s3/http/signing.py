@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
 from typing import Final, Protocol
 
-from s3sftp.backends.s3.http.http1 import header_bytes
+from s3sftp.backends.s3.http.response_fields import header_bytes
 
 UNSIGNED: Final = "UNSIGNED-PAYLOAD"
 EMPTY: Final = hashlib.sha256(b"").hexdigest()
@@ -30,12 +31,12 @@ class FrozenCredentials(Protocol):
     token: str | None
 
 
+@dataclass(frozen=True, slots=True)
 class Signer:
     """Signs requests for one service in one region."""
 
-    def __init__(self, region: str, service: str) -> None:
-        self.region = region
-        self.service = service
+    region: str
+    service: str
 
     def sign(
         self,

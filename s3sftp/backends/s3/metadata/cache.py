@@ -53,7 +53,7 @@ class CachedMetadata:
     """What a session knows about an existing key."""
 
     info: FileInfo
-    moment: ReadPoint
+    read_point: ReadPoint
     answers: bool = True
     """Whether it may answer a STAT: the session has listed or changed the name, not only looked it up."""
     head: Head | None = None
@@ -77,12 +77,12 @@ class MetadataCache:
         versions: VersionCache | None = None,
     ) -> None:
         self._ttl = ttl
-        self._entries = entries if ttl > 0 else 0
+        self._max_entries = entries if ttl > 0 else 0
         self._clock = clock
         self.versions = versions or VersionCache()
         self.rewritten = EquivalentVersions()
         self._made = made or CreatedNames()
-        self._facts: OrderedDict[tuple[str, str], CachedMetadata] = OrderedDict()
+        self._entries: OrderedDict[tuple[str, str], CachedMetadata] = OrderedDict()
         self._changed_in: OrderedDict[tuple[str, str], float] = OrderedDict()
         """When each session last changed something in each directory, the latest last."""
         self._changes = 0
@@ -94,45 +94,45 @@ class MetadataCache:
         """Changes of each key that have begun and not ended."""
 
     def __len__(self) -> int:
-        return len(self._facts)
+        return len(self._entries)
 
     def get(self, key: str, session: Session) -> CachedMetadata | None:
         """Return what the session knows.
 
         Unless it `answers`, the store must confirm it before a client sees it.
         """
-        fact = self._facts.get((session.session_id, key))
-        if fact is None:
+        cached = self._entries.get((session.session_id, key))
+        if cached is None:
             return None
-        moment = fact.moment
-        if self._changed_at(key) > moment.changes or moment.time + self._ttl <= self._clock():
-            del self._facts[session.session_id, key]
+        read_point = cached.read_point
+        if self._changed_at(key) > read_point.changes or read_point.time + self._ttl <= self._clock():
+            del self._entries[session.session_id, key]
             return None
-        return fact
+        return cached
 
-    def may_answer(self, key: str, session: Session, fact: CachedMetadata) -> bool:
-        """Whether STAT may be answered by `fact`, which the session knows of the key: it has listed or
+    def may_answer(self, key: str, session: Session, cached: CachedMetadata) -> bool:
+        """Whether STAT may be answered by `cached`, which the session knows of the key: it has listed or
         changed the name, or changed something in the directory, within the last `ttl` seconds."""
-        return fact.answers or (fact.info.is_dir and self._has_changed_in(key, session))
+        return cached.answers or (cached.info.is_dir and self._has_changed_in(key, session))
 
     def seems_directory(self, key: str, session: Session) -> bool:
         """Whether the session has seen a directory of that name, or changed something in it, a moment ago."""
-        fact = self.get(key, session)
-        return fact.info.is_dir if fact is not None else self._has_changed_in(key, session)
+        cached = self.get(key, session)
+        return cached.info.is_dir if cached is not None else self._has_changed_in(key, session)
 
-    def moment(self) -> ReadPoint:
+    def read_point(self) -> ReadPoint:
         """Return the current read point.
 
-        Take it before asking the store, and pass it to `learn` with the reply.
+        Take it before asking the store, and pass it to `record` with the reply.
         """
         return ReadPoint(self._changes, self._clock())
 
-    def learn(
+    def record(
         self,
         key: str,
         session: Session,
         info: FileInfo,
-        moment: ReadPoint,
+        read_point: ReadPoint,
         *,
         answers: bool,
         head: Head | None = None,
@@ -143,10 +143,12 @@ class MetadataCache:
         It is not if this process has changed the name since, or if the session has an entry from a later read
         point.
         """
-        known = self._facts.get((session.session_id, key))
-        if self._changed_at(key) > moment.changes or (known is not None and known.moment.time > moment.time):
+        known = self._entries.get((session.session_id, key))
+        if self._changed_at(key) > read_point.changes or (
+            known is not None and known.read_point.time > read_point.time
+        ):
             return False
-        self._keep(key, session, CachedMetadata(info, moment, answers, head, time_unknown))
+        self._put_entry(key, session, CachedMetadata(info, read_point, answers, head, time_unknown))
         return True
 
     def forget(self, key: str) -> None:
@@ -176,7 +178,7 @@ class MetadataCache:
             self._under_way[key] -= 1
             if not self._under_way[key]:
                 del self._under_way[key]
-            moment = ReadPoint(self._note_change(key, tree=tree), self._clock())
+            read_point = ReadPoint(self._note_change(key, tree=tree), self._clock())
             standing = set(_above(key if change.there else beside))
             for directory in _above(key):
                 if directory not in standing:
@@ -185,9 +187,9 @@ class MetadataCache:
             self._note_made(key, change)
             if change.info is not None and is_alone:
                 known = CachedMetadata(
-                    change.info, moment, head=change.head, time_unknown=change.time_unknown
+                    change.info, read_point, head=change.head, time_unknown=change.time_unknown
                 )
-                self._keep(key, session, known)
+                self._put_entry(key, session, known)
                 self._note_changed_in(standing, session)
 
     def _has_changed_in(self, directory: str, session: Session) -> bool:
@@ -216,8 +218,8 @@ class MetadataCache:
         self._made.note(key, CreatedKind.DIRECTORY if is_dir else CreatedKind.FILE)
         self._made.note_below(key)
 
-    def _keep(self, key: str, session: Session, fact: CachedMetadata) -> None:
-        self._put(self._facts, (session.session_id, key), fact)
+    def _put_entry(self, key: str, session: Session, cached: CachedMetadata) -> None:
+        self._put(self._entries, (session.session_id, key), cached)
 
     def _note_changed_in(self, directories: Iterable[str], session: Session) -> None:
         now = self._clock()
@@ -228,7 +230,7 @@ class MetadataCache:
         """Add an entry as the latest one, and drop the oldest ones that are too many."""
         entries[key] = value
         entries.move_to_end(key)
-        while len(entries) > self._entries:
+        while len(entries) > self._max_entries:
             entries.popitem(last=False)
 
 

@@ -31,24 +31,24 @@ class Lookup:
     What the session knows about a name decides which request is sent first, never the answer.
     """
 
-    def __init__(self, store: S3Client, keys: KeyMapping, facts: MetadataCache) -> None:
-        self._store = store
+    def __init__(self, client: S3Client, keys: KeyMapping, cache: MetadataCache) -> None:
+        self._client = client
         self._keys = keys
-        self._facts = facts
+        self._cache = cache
 
     async def recent(self, place: Place, session: Session) -> FileInfo:
         """Like `info`, but answer from the cache what the session has listed or changed a moment ago."""
         if place.is_root:
             return FileInfo.directory()
         key = self._keys.key_of(place)
-        fact = self._facts.get(key, session)
-        if fact is None or not self._facts.may_answer(key, session, fact):
+        cached = self._cache.get(key, session)
+        if cached is None or not self._cache.may_answer(key, session, cached):
             return await self.info(place, session)
-        if fact.time_unknown and fact.info.is_dir:
-            return await self._ask_marker(place, key, session, fact)
-        if fact.time_unknown:
+        if cached.time_unknown and cached.info.is_dir:
+            return await self._ask_marker(place, key, session, cached)
+        if cached.time_unknown:
             return await self._ask_time(place, key, session)
-        return fact.info
+        return cached.info
 
     async def info(self, place: Place, session: Session, *, is_unlikely: bool = False) -> FileInfo:
         """Look up a file or directory. A key that is both counts as the file.
@@ -62,15 +62,15 @@ class Lookup:
         if place.is_root:
             return FileInfo.directory()
         key = self._keys.key_of(place)
-        moment = self._facts.moment()
-        if is_unlikely or self._facts.seems_directory(key, session):
+        read_point = self._cache.read_point()
+        if is_unlikely or self._cache.seems_directory(key, session):
             known, info = await self._listed(key)
             if known:
-                return self._found(key, session, info, moment)
+                return self._found(key, session, info, read_point)
         try:
             return self.described(await self.head(key, session))
         except NotFound:
-            return self._found(key, session, await self._below(place), moment)
+            return self._found(key, session, await self._below(place), read_point)
 
     async def file(self, place: Place, session: Session) -> FileInfo:
         """Look up a file. Raises NotFound: if nothing exists. Raises IsADirectory: if it is a directory."""
@@ -85,9 +85,9 @@ class Lookup:
 
         Raises NotFound: if there is no object.
         """
-        moment = self._facts.moment()
+        read_point = self._cache.read_point()
         answer = await self._head(key)
-        self.learn(key, session, answer, moment, answers=answers, head=answer)
+        self.record(key, session, answer, read_point, answers=answers, head=answer)
         return answer
 
     async def object(self, key: str) -> FileInfo | None:
@@ -97,25 +97,25 @@ class Lookup:
         except NotFound:
             return None
 
-    def learn(
+    def record(
         self,
         key: str,
         session: Session,
         answer: Head,
-        moment: ReadPoint,
+        read_point: ReadPoint,
         *,
         answers: bool = False,
         head: Head | None = None,
     ) -> FileInfo:
         """Convert a reply to HEAD or GET, and cache it for requests that insist on its version."""
         info = self.described(answer)
-        self._facts.learn(key, session, info, moment, answers=answers, head=head)
-        self._facts.versions.keep_file(key, info, uploaded_at(answer), earliest_server_time(answer))
+        self._cache.record(key, session, info, read_point, answers=answers, head=head)
+        self._cache.versions.put_file(key, info, uploaded_at(answer), earliest_server_time(answer))
         return info
 
     def described(self, answer: Head) -> FileInfo:
         """Convert a reply to HEAD or GET."""
-        return file_info_from_head(answer, self._store.options)
+        return file_info_from_head(answer, self._client.options)
 
     def known_file(self, key: str, session: Session) -> CachedMetadata | None:
         """Return a version of a file that the session knows, for a request with that version as its
@@ -123,9 +123,9 @@ class Lookup:
 
         If the store replies that the version is another one, the caller must look the file up.
         """
-        fact = self._facts.get(key, session)
-        may_insist = self._store.features.has(Feature.MATCHED_COPIES)
-        return fact if may_insist and fact is not None and fact.info.version is not None else None
+        cached = self._cache.get(key, session)
+        may_insist = self._client.features.has(Feature.MATCHED_COPIES)
+        return cached if may_insist and cached is not None and cached.info.version is not None else None
 
     async def is_directory(self, place: Place) -> bool:
         """Whether the name is a directory and no file, as a rename that replaces it requires."""
@@ -140,17 +140,17 @@ class Lookup:
             raise NotADirectory
         raise NotFound
 
-    def _found(self, key: str, session: Session, info: FileInfo | None, moment: ReadPoint) -> FileInfo:
+    def _found(self, key: str, session: Session, info: FileInfo | None, read_point: ReadPoint) -> FileInfo:
         """Return what a name without an object is: a directory with its marker's time.
 
         Raises NotFound: if nothing.
         """
         if info is None:
-            if self._facts.get(key, session) is not None:
-                self._facts.forget(key)
+            if self._cache.get(key, session) is not None:
+                self._cache.forget(key)
             raise NotFound
-        if self._facts.learn(key, session, info, moment, answers=False):
-            self._facts.versions.keep_directory(key, info)
+        if self._cache.record(key, session, info, read_point, answers=False):
+            self._cache.versions.put_directory(key, info)
         return info
 
     async def marker(self, place: Place) -> FileInfo | None:
@@ -164,17 +164,17 @@ class Lookup:
         except NotFound:
             return await self.info(place, session)
 
-    async def _ask_marker(self, place: Place, key: str, session: Session, fact: CachedMetadata) -> FileInfo:
+    async def _ask_marker(self, place: Place, key: str, session: Session, cached: CachedMetadata) -> FileInfo:
         """Look up only the time of a directory from a listing, while the listing is valid."""
         found = await self._below(place)
         if found is None:
             return await self.info(place, session)
-        if self._facts.learn(key, session, found, fact.moment, answers=True):
-            self._facts.versions.keep_directory(key, found)
+        if self._cache.record(key, session, found, cached.read_point, answers=True):
+            self._cache.versions.put_directory(key, found)
         return found
 
     async def _head(self, key: str) -> Answer:
-        answer = await self._store.call("HeadObject", Key=key)
+        answer = await self._client.call("HeadObject", Key=key)
         if "ContentLength" in answer:
             return answer
         return await self._measured(key, answer)  # as GCS omits it for what it decompresses
@@ -186,7 +186,7 @@ class Lookup:
         Raises StorageFailure: if neither reports the size.
         """
         try:
-            answer = await self._store.call("GetObject", Key=key, Range="bytes=0-0")
+            answer = await self._client.call("GetObject", Key=key, Range="bytes=0-0")
         except StorageError as error:
             if not has_status(error, 416):  # a reply of 416 means that there is no first byte
                 raise
@@ -194,7 +194,7 @@ class Lookup:
             response_body(answer).close()
             if (size := size_of(answer, 1)) is not None:
                 return answer | {"ContentLength": size}
-        for line in await first_lines(self._store, key, 1, needed=()):
+        for line in await first_lines(self._client, key, 1, needed=()):
             if line["Key"] == key and line.get("Size") is not None:
                 return head | {"ContentLength": line["Size"]}
         raise StorageFailure("storage does not tell the file's size")
@@ -205,12 +205,12 @@ class Lookup:
             prefix = self._keys.prefix_of(place)
         except InvalidRequest:  # the key has 1 024 bytes, so nothing can be below it
             return None
-        lines = await first_lines(self._store, prefix, 1, needed=())
+        lines = await first_lines(self._client, prefix, 1, needed=())
         return self._directory(lines, prefix) if lines else None
 
     def _directory(self, lines: list[Answer], prefix: str) -> FileInfo:
         """Describe a directory from the listing entries below it."""
-        if not self._store.options.keeps_times:
+        if not self._client.options.keeps_times:
             return FileInfo.directory()
         return directory_info_from_page({"Contents": lines}, prefix)
 
@@ -220,16 +220,16 @@ class Lookup:
 
         A file would come first; it is left to HEAD, which alone reports metadata.
         """
-        if not self._store.features.has(Feature.ANY_PREFIX):
+        if not self._client.features.has(Feature.ANY_PREFIX):
             return False, None
         try:
-            lines = await first_lines(self._store, key, _BEGINNINGS, needed=())
+            lines = await first_lines(self._client, key, _BEGINNINGS, needed=())
         except StorageError as error:
             if not has_status(error, 400, 403, 501):
                 raise
             if not has_status(error, 403):  # 403 may come from a policy that allows only some prefixes
-                await first_lines(self._store, f"{key}/", 1, needed=())
-                self._store.features.lacks(Feature.ANY_PREFIX, error.detail)
+                await first_lines(self._client, f"{key}/", 1, needed=())
+                self._client.features.lacks(Feature.ANY_PREFIX, error.detail)
             return False, None
         if any(line["Key"] == key for line in lines):
             return False, None

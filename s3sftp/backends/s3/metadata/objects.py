@@ -139,8 +139,8 @@ def server_time(answer: Mapping[str, Any]) -> float | None:
 
 def earliest_server_time(answer: Mapping[str, Any]) -> float:
     """When the store replied, by its clock; without a Date header, the earliest possible time."""
-    told = server_time(answer)
-    return time.time() - _CLOCK_SECONDS if told is None else told
+    reported_at = server_time(answer)
+    return time.time() - _CLOCK_SECONDS if reported_at is None else reported_at
 
 
 def placement(options: S3Options) -> Fields:

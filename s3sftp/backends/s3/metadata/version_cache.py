@@ -51,10 +51,13 @@ class VersionCache:
         self._sets = (len(self._words) - 1) // _SET
         """The last number counts changes of whole trees."""
 
-    def keep_file(self, key: str, info: FileInfo, uploaded: float | None, told: float) -> None:
-        """Cache what HEAD or GET has reported about a file, if it is certain. `uploaded` and `told` are
-        seconds of the store's clock: when the object was written, and when the store replied."""
-        if uploaded is None or told - uploaded < _CERTAIN_SECONDS:
+    def put_file(self, key: str, info: FileInfo, uploaded: float | None, reported_at: float) -> None:
+        """Cache what HEAD or GET has reported about a file, if it is certain.
+
+        `uploaded` and `reported_at` are seconds of the store's clock: when the object was written, and when
+        the store replied.
+        """
+        if uploaded is None or reported_at - uploaded < _CERTAIN_SECONDS:
             return
         self._put(_file_digest(key, info.version, info.size, uploaded), info)
 
@@ -66,7 +69,7 @@ class VersionCache:
             return None
         return self._get(_file_digest(key, listed.version, listed.size, listed.mtime), listed)
 
-    def keep_directory(self, key: str, info: FileInfo) -> None:
+    def put_directory(self, key: str, info: FileInfo) -> None:
         """Cache what was seen of a directory's marker, or that it has none."""
         self._put(self._directory_digest(key), info)
 

@@ -35,17 +35,17 @@ class DirectoryMarkers:
 
     def __init__(
         self,
-        store: S3Client,
+        client: S3Client,
         keys: KeyMapping,
-        facts: MetadataCache,
-        heads: Lookup,
+        cache: MetadataCache,
+        lookup: Lookup,
         writing: UploadOperations,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._store = store
+        self._client = client
         self._keys = keys
-        self._facts = facts
-        self._heads = heads
+        self._cache = cache
+        self._lookup = lookup
         self._writing = writing
         self._clock = clock
         self._emptied: OrderedDict[str, float] = OrderedDict()
@@ -59,7 +59,7 @@ class DirectoryMarkers:
         self._keys.refuse_to_make(place)
         marker = self._keys.prefix_of(place)
         try:
-            await self._heads.info(place, session, is_unlikely=True)
+            await self._lookup.info(place, session, is_unlikely=True)
         except NotFound:
             await self._writing.marker(marker, session)
         else:
@@ -74,7 +74,7 @@ class DirectoryMarkers:
         if place.is_root:
             raise InvalidRequest("the root cannot be removed")
         marker = self._keys.prefix_of(place)
-        lines = await first_lines(self._store, marker, 2)
+        lines = await first_lines(self._client, marker, 2)
         below = [line["Key"] for line in lines]
         self._refuse_hidden(marker, lines)
         if below not in ([], [marker]):
@@ -82,12 +82,12 @@ class DirectoryMarkers:
         emptied = self._was_emptied(marker)
         if not below:
             try:
-                await self._heads.refuse_file(place)
+                await self._lookup.refuse_file(place)
             except NotFound:
                 if not emptied:
                     raise
-        with self._facts.changing(marker.removesuffix("/"), session):
-            await delete_object(self._store, marker)
+        with self._cache.changing(marker.removesuffix("/"), session):
+            await delete_object(self._client, marker)
         await self.removed_below(place, session)
 
     def _refuse_hidden(self, marker: str, lines: list[Answer]) -> None:
@@ -106,7 +106,7 @@ class DirectoryMarkers:
 
     async def is_listed_empty(self, marker: str) -> bool:
         """Whether the store lists a directory although nothing is below it."""
-        return await is_listed(self._store, marker)
+        return await is_listed(self._client, marker)
 
     async def removed_below(self, place: Place, session: Session) -> None:
         """Note that something was removed. By option, write a marker so that its directory remains."""
@@ -114,12 +114,12 @@ class DirectoryMarkers:
         if parent.is_root:
             return
         self._note_emptied(parent)
-        if self._store.options.keep_empty_directories:
+        if self._client.options.keep_empty_directories:
             await self._keep(self._keys.prefix_of(parent), session)
 
     async def _keep(self, marker: str, session: Session) -> None:
         try:
-            if not await first_lines(self._store, marker, 1, needed=()):
+            if not await first_lines(self._client, marker, 1, needed=()):
                 await self._writing.marker(marker, session)
         except AlreadyExists:
             pass

@@ -21,11 +21,11 @@ from collections import OrderedDict
 from collections.abc import Sequence
 
 from s3sftp.backends.s3.client import Answer, S3Client
-from s3sftp.backends.s3.concurrency import for_each
 from s3sftp.backends.s3.metadata.equivalent_versions import former_versions
 from s3sftp.backends.s3.metadata.objects import uploaded_at, version_of, write_id_of
 from s3sftp.backends.s3.namespace.listing import ListedObject
 from s3sftp.errors import AlreadyExists, NotFound
+from s3sftp.runtime.concurrency import for_each
 
 REMEMBERED_SECONDS = 600.0
 REMEMBERED_ENTRIES = 1000
@@ -34,8 +34,8 @@ REMEMBERED_ENTRIES = 1000
 class InterruptedRenames:
     """Recognises what an interrupted rename has left."""
 
-    def __init__(self, store: S3Client) -> None:
-        self._store = store
+    def __init__(self, client: S3Client) -> None:
+        self._client = client
         self._begun: OrderedDict[tuple[str, str], float] = OrderedDict()
         """Renames of trees that this process has begun, and when."""
 
@@ -75,7 +75,7 @@ class InterruptedRenames:
         await for_each(
             [pair for pair in both if not _are_equal(*pair)],
             lambda pair: self._require_same_write(*pair),
-            self._store.options.parallel_copies,
+            self._client.options.parallel_copies,
         )
         return missing
 
@@ -86,7 +86,7 @@ class InterruptedRenames:
         otherwise an object with the same ETag and size that is not older counts as a copy.
         """
         try:
-            first, second = await self._heads(old, new)
+            first, second = await self._lookup(old, new)
         except NotFound:
             return False
         ids = write_id_of(first), write_id_of(second)
@@ -110,16 +110,16 @@ class InterruptedRenames:
         same = False
         if old.size == new.size:
             try:
-                first, second = await self._heads(old.key, new.key)
+                first, second = await self._lookup(old.key, new.key)
                 same = write_id_of(first) is not None and write_id_of(first) == write_id_of(second)
             except NotFound:
                 same = False
         if not same:
             raise AlreadyExists
 
-    async def _heads(self, old: str, new: str) -> tuple[Answer, Answer]:
+    async def _lookup(self, old: str, new: str) -> tuple[Answer, Answer]:
         first, second = await asyncio.gather(
-            self._store.call("HeadObject", Key=old), self._store.call("HeadObject", Key=new)
+            self._client.call("HeadObject", Key=old), self._client.call("HeadObject", Key=new)
         )
         return first, second
 

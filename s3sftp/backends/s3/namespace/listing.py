@@ -58,9 +58,9 @@ class ListedObject:
         return self.version == other.version
 
 
-async def list_tree(store: S3Client, prefix: str) -> AsyncGenerator[ListedObject]:
+async def list_tree(client: S3Client, prefix: str) -> AsyncGenerator[ListedObject]:
     """Yield every object below a prefix, including markers."""
-    async with aclosing(pages(store, prefix, needed=("Size", "ETag"))) as answers:
+    async with aclosing(pages(client, prefix, needed=("Size", "ETag"))) as answers:
         async for answer in answers:
             for line in answer.get("Contents", ()):
                 yield ListedObject(line["Key"], int(line["Size"]), version_of(line), uploaded_at(line))
@@ -69,11 +69,11 @@ async def list_tree(store: S3Client, prefix: str) -> AsyncGenerator[ListedObject
 class DirectoryLister:
     """Lists directories."""
 
-    def __init__(self, store: S3Client, keys: KeyMapping, facts: MetadataCache, heads: Lookup) -> None:
-        self._store = store
+    def __init__(self, client: S3Client, keys: KeyMapping, cache: MetadataCache, lookup: Lookup) -> None:
+        self._client = client
         self._keys = keys
-        self._facts = facts
-        self._heads = heads
+        self._cache = cache
+        self._lookup = lookup
 
     async def directory(self, place: Place, session: Session) -> AsyncGenerator[Sequence[Entry]]:
         """Yield the entries of a directory, in pages.
@@ -82,21 +82,21 @@ class DirectoryLister:
         first page.
         """
         prefix = self._keys.prefix_of(place)
-        reader = _Reader(self._keys, prefix, is_sorted=self._store.features.has(Feature.ANY_PREFIX))
-        completing = ListingMetadata(self._store, self._keys, self._facts, self._heads, place, session)
+        reader = _Reader(self._keys, prefix, is_sorted=self._client.features.has(Feature.ANY_PREFIX))
+        completing = ListingMetadata(self._client, self._keys, self._cache, self._lookup, place, session)
         directory = prefix.removesuffix("/")
-        moment = self._facts.moment()
+        read_point = self._cache.read_point()
         seen, first = place.is_root, True
-        async with aclosing(pages(self._store, prefix, delimiter="/")) as answers:
+        async with aclosing(pages(self._client, prefix, delimiter="/")) as answers:
             async for answer in answers:
                 seen = seen or bool(answer.get("Contents") or answer.get("CommonPrefixes"))
                 if not seen and not answer.get("NextContinuationToken"):
-                    await self._heads.refuse_file(place)
+                    await self._lookup.refuse_file(place)
                 if first:
-                    self._facts.versions.keep_directory(directory, directory_info_from_page(answer, prefix))
+                    self._cache.versions.put_directory(directory, directory_info_from_page(answer, prefix))
                 first = False
-                asked = moment
-                moment = self._facts.moment()  # the next page is under way, or about to be
+                asked = read_point
+                read_point = self._cache.read_point()  # the next page is under way, or about to be
                 async with aclosing(completing.pieces(reader.entries(answer), asked)) as pieces:
                     async for piece in pieces:
                         yield piece

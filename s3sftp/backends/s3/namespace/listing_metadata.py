@@ -18,18 +18,18 @@ from typing import Final
 
 from s3sftp.backends.contract import Entry, FileInfo, Place, Session
 from s3sftp.backends.s3.client import S3Client
-from s3sftp.backends.s3.concurrency import for_each
 from s3sftp.backends.s3.keys import KeyMapping
 from s3sftp.backends.s3.metadata.cache import CachedMetadata, MetadataCache, ReadPoint
 from s3sftp.backends.s3.metadata.lookup import Lookup
 from s3sftp.backends.s3.metadata.objects import earliest_server_time
 from s3sftp.errors import NotFound, PermissionDenied, StorageError
+from s3sftp.runtime.concurrency import for_each
 from s3sftp.telemetry import get_logger
 
 PIECE: Final = 100
 """Maximum requests that an answer to READDIR waits for."""
 _PARALLEL: Final = 32
-"""Maximum requests of one listing at once; all listings of the process share `S3Client.looks`."""
+"""Maximum requests of one listing at once; all listings of the process share `S3Client.lookups`."""
 _MOST_FAILURES: Final = 5
 """Failures after which a listing sends no more requests, lest it wait for each. One refusal suffices."""
 
@@ -43,45 +43,47 @@ class ListingMetadata:
 
     def __init__(
         self,
-        store: S3Client,
+        client: S3Client,
         keys: KeyMapping,
-        facts: MetadataCache,
-        heads: Lookup,
+        cache: MetadataCache,
+        lookup: Lookup,
         place: Place,
         session: Session,
     ) -> None:
-        self._store = store
+        self._client = client
         self._keys = keys
-        self._facts = facts
-        self._heads = heads
+        self._cache = cache
+        self._lookup = lookup
         self._place = place
         self._session = session
         self._prefix = keys.prefix_of(place)
         self._failures = 0
-        self._gave_up = not store.options.keeps_times
+        self._gave_up = not client.options.keeps_times
 
-    async def pieces(self, entries: Sequence[Entry], moment: ReadPoint) -> AsyncGenerator[list[Entry]]:
-        """Yield the entries of a page in their order; a page without entries yields once. `moment` was taken
-        before the page was requested."""
-        pieces = self._cut(entries, moment)
+    async def pieces(self, entries: Sequence[Entry], read_point: ReadPoint) -> AsyncGenerator[list[Entry]]:
+        """Yield the entries of a page in their order; a page without entries yields once.
+
+        `read_point` was taken before the page was requested.
+        """
+        pieces = self._cut(entries, read_point)
         under_way: asyncio.Task[list[Entry]] | None = None
         try:
             for piece, following in zip_longest(pieces, pieces[1:]):
-                under_way = under_way or asyncio.create_task(self._complete(piece, moment))
+                under_way = under_way or asyncio.create_task(self._complete(piece, read_point))
                 done = await under_way
-                under_way = asyncio.create_task(self._complete(following, moment)) if following else None
+                under_way = asyncio.create_task(self._complete(following, read_point)) if following else None
                 yield done
         finally:
             if under_way is not None:
                 under_way.cancel()
                 await asyncio.gather(under_way, return_exceptions=True)
 
-    def _cut(self, entries: Sequence[Entry], moment: ReadPoint) -> list[_Piece]:
+    def _cut(self, entries: Sequence[Entry], read_point: ReadPoint) -> list[_Piece]:
         pieces: list[_Piece] = []
         piece: list[Entry] = []
         unknown: list[int] = []
         for entry in entries:
-            known = self._known(entry, moment)
+            known = self._known(entry, read_point)
             if known is None:
                 unknown.append(len(piece))
             piece.append(known or entry)
@@ -90,39 +92,39 @@ class ListingMetadata:
                 piece, unknown = [], []
         return [*pieces, (piece, unknown)] if piece or not pieces else pieces
 
-    def _known(self, entry: Entry, moment: ReadPoint) -> Entry | None:
+    def _known(self, entry: Entry, read_point: ReadPoint) -> Entry | None:
         """Return the entry as STAT would show it, without a request; None if that is not known."""
         key = self._key_of(entry)
-        if not self._store.options.keeps_times:
-            self._learn(key, entry.info, moment)
+        if not self._client.options.keeps_times:
+            self._record(key, entry.info, read_point)
             return entry
-        info = self._facts.versions.completed(key, entry.info)
+        info = self._cache.versions.completed(key, entry.info)
         if info is not None and not info.is_dir:
-            self._learn(key, info, moment)
+            self._record(key, info, read_point)
             return Entry(entry.name, info)
-        fact = self._facts.get(key, self._session)
-        if fact is not None and fact.answers and _tells_more(fact, entry.info):
-            return Entry(entry.name, fact.info)
+        cached = self._cache.get(key, self._session)
+        if cached is not None and cached.answers and _tells_more(cached, entry.info):
+            return Entry(entry.name, cached.info)
         if info is not None:
-            self._learn(key, info, moment)
+            self._record(key, info, read_point)
             return Entry(entry.name, info)
         return None
 
-    async def _complete(self, piece: _Piece, moment: ReadPoint) -> list[Entry]:
+    async def _complete(self, piece: _Piece, read_point: ReadPoint) -> list[Entry]:
         entries, unknown = piece
 
         async def ask(position: int) -> None:
-            entries[position] = await self._asked(entries[position], moment)
+            entries[position] = await self._asked(entries[position], read_point)
 
         await for_each(unknown, ask, min(_PARALLEL, len(unknown)))
         return entries
 
-    async def _asked(self, entry: Entry, moment: ReadPoint) -> Entry:
+    async def _asked(self, entry: Entry, read_point: ReadPoint) -> Entry:
         if self._gave_up:
             return entry
         try:
-            async with self._store.looks.one():
-                info = await (self._marker(entry, moment) if entry.info.is_dir else self._file(entry))
+            async with self._client.lookups.slot():
+                info = await (self._marker(entry, read_point) if entry.info.is_dir else self._file(entry))
         except NotFound:  # removed since the page was listed
             return entry
         except StorageError as error:
@@ -130,28 +132,28 @@ class ListingMetadata:
             return entry
         return entry if info is None else Entry(entry.name, info)
 
-    async def _marker(self, entry: Entry, moment: ReadPoint) -> FileInfo | None:
+    async def _marker(self, entry: Entry, read_point: ReadPoint) -> FileInfo | None:
         key = self._key_of(entry)
-        info = await self._heads.marker(self._place.child(entry.name))
-        if info is not None and self._learn(key, info, moment):
-            self._facts.versions.keep_directory(key, info)
+        info = await self._lookup.marker(self._place.child(entry.name))
+        if info is not None and self._record(key, info, read_point):
+            self._cache.versions.put_directory(key, info)
         return info
 
-    def _learn(self, key: str, info: FileInfo, moment: ReadPoint) -> bool:
+    def _record(self, key: str, info: FileInfo, read_point: ReadPoint) -> bool:
         """Cache an entry for the session.
 
         A directory's marker may be another one when STAT comes, so STAT asks for its time.
         """
         session, unknown = self._session, info.is_dir
-        return self._facts.learn(key, session, info, moment, answers=True, time_unknown=unknown)
+        return self._cache.record(key, session, info, read_point, answers=True, time_unknown=unknown)
 
     async def _file(self, entry: Entry) -> FileInfo:
         key, listed = self._key_of(entry), entry.info
-        answer = await self._heads.head(key, self._session, answers=True)
-        info = self._heads.described(answer)
+        answer = await self._lookup.head(key, self._session, answers=True)
+        info = self._lookup.described(answer)
         if (info.version, info.size) == (listed.version, listed.size):
             # Some stores round the time of the upload in one of the two replies.
-            self._facts.versions.keep_file(key, info, listed.mtime, earliest_server_time(answer))
+            self._cache.versions.put_file(key, info, listed.mtime, earliest_server_time(answer))
         return info
 
     def _failed(self, error: StorageError) -> None:
@@ -170,8 +172,8 @@ class ListingMetadata:
         return self._prefix + self._keys.text_of(entry.name)
 
 
-def _tells_more(fact: CachedMetadata, listed: FileInfo) -> bool:
+def _tells_more(cached: CachedMetadata, listed: FileInfo) -> bool:
     """Whether the cached metadata belongs to the listed version and has what a listing does not report."""
-    if fact.time_unknown or fact.info.is_dir != listed.is_dir:
+    if cached.time_unknown or cached.info.is_dir != listed.is_dir:
         return False
-    return listed.is_dir or fact.info.version == listed.version
+    return listed.is_dir or cached.info.version == listed.version

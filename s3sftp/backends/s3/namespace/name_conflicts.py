@@ -20,10 +20,10 @@ from s3sftp.errors import IsADirectory, NotADirectory, NotFound
 class NameConflicts:
     """Refuses names under which a file would hide something or could not be found."""
 
-    def __init__(self, keys: KeyMapping, facts: MetadataCache, heads: Lookup, made: CreatedNames) -> None:
+    def __init__(self, keys: KeyMapping, cache: MetadataCache, lookup: Lookup, made: CreatedNames) -> None:
         self._keys = keys
-        self._facts = facts
-        self._heads = heads
+        self._cache = cache
+        self._lookup = lookup
         self._made = made
 
     async def refuse(self, place: Place, session: Session) -> None:
@@ -36,9 +36,9 @@ class NameConflicts:
         if place.is_root:
             raise IsADirectory
         key = self._keys.key_of(place)
-        fact = self._facts.get(key, session)
-        if self._made.is_noted(key, CreatedKind.DIRECTORY) if fact is None else fact.info.is_dir:
-            if await self._heads.is_directory(place):
+        cached = self._cache.get(key, session)
+        if self._made.is_noted(key, CreatedKind.DIRECTORY) if cached is None else cached.info.is_dir:
+            if await self._lookup.is_directory(place):
                 raise IsADirectory
             self._forget(key)
 
@@ -50,10 +50,10 @@ class NameConflicts:
         self._keys.refuse_to_make(place)
         while not (place := place.parent).is_root:
             key = self._keys.key_of(place)
-            fact = self._facts.get(key, session)
-            if self._made.is_noted(key, CreatedKind.FILE) if fact is None else not fact.info.is_dir:
+            cached = self._cache.get(key, session)
+            if self._made.is_noted(key, CreatedKind.FILE) if cached is None else not cached.info.is_dir:
                 await self._refuse_file(place, key, session)
-            elif fact is not None:
+            elif cached is not None:
                 return  # a directory, and so are those above it
 
     def made(self, key: str) -> None:
@@ -64,7 +64,7 @@ class NameConflicts:
 
     async def _refuse_file(self, place: Place, key: str, session: Session) -> None:
         try:
-            info = await self._heads.info(place, session)
+            info = await self._lookup.info(place, session)
         except NotFound:
             self._forget(key)
             return
@@ -74,5 +74,5 @@ class NameConflicts:
 
     def _forget(self, key: str) -> None:
         """Forget a name that is no longer what was remembered."""
-        self._facts.forget(key)
+        self._cache.forget(key)
         self._made.forget(key)

@@ -7,7 +7,6 @@ from collections.abc import Iterable, Sequence
 
 from s3sftp.backends.contract import Place, Session
 from s3sftp.backends.s3.client import Answer, S3Client
-from s3sftp.backends.s3.concurrency import for_each
 from s3sftp.backends.s3.errors import has_status, is_batch_refusal, may_lack_feature
 from s3sftp.backends.s3.features import Feature
 from s3sftp.backends.s3.keys import KeyMapping
@@ -17,6 +16,7 @@ from s3sftp.backends.s3.namespace.directories import DirectoryMarkers, marker_le
 from s3sftp.backends.s3.write.conditional_support import ConditionalSupport
 from s3sftp.backends.s3.write.delete_object import delete_object
 from s3sftp.errors import Changed, NotFound, StorageError
+from s3sftp.runtime.concurrency import for_each
 from s3sftp.telemetry import get_logger
 
 _log = get_logger("s3sftp.s3")
@@ -32,17 +32,17 @@ class Remover:
 
     def __init__(
         self,
-        store: S3Client,
+        client: S3Client,
         keys: KeyMapping,
-        facts: MetadataCache,
-        heads: Lookup,
+        cache: MetadataCache,
+        lookup: Lookup,
         directories: DirectoryMarkers,
         conditions: ConditionalSupport,
     ) -> None:
-        self._store = store
+        self._client = client
         self._keys = keys
-        self._facts = facts
-        self._heads = heads
+        self._cache = cache
+        self._lookup = lookup
         self._directories = directories
         self._conditions = conditions
 
@@ -51,10 +51,10 @@ class Remover:
 
         Raises NotFound: if it does not exist. Raises IsADirectory: if it is a directory.
         """
-        await self._heads.file(place, session)
+        await self._lookup.file(place, session)
         key = self._keys.key_of(place)
-        with self._facts.changing(key, session):
-            await delete_object(self._store, key)
+        with self._cache.changing(key, session):
+            await delete_object(self._client, key)
         await self._directories.removed_below(place, session)
 
     async def source(self, key: str, version: str | None) -> None:
@@ -66,9 +66,9 @@ class Remover:
         Raises Changed: if the object has another version.
         """
         if version is None:
-            await delete_object(self._store, key)
+            await delete_object(self._client, key)
             return
-        if self._store.has_parameter("DeleteObject", "IfMatch"):
+        if self._client.has_parameter("DeleteObject", "IfMatch"):
             await self._conditions.probe()
         if not self._matched_deletes():
             await self._looked_at(key, version)
@@ -78,32 +78,32 @@ class Remover:
         ):
             return
         try:
-            await delete_object(self._store, key, IfMatch=version)
+            await delete_object(self._client, key, IfMatch=version)
         except NotFound:
             return
         except StorageError as error:
-            if may_lack_feature(self._store.features, Feature.CONDITIONAL_DELETES, error):
-                await self._store.features.do_without(
+            if may_lack_feature(self._client.features, Feature.CONDITIONAL_DELETES, error):
+                await self._client.features.do_without(
                     Feature.CONDITIONAL_DELETES, error, self._looked_at(key, version)
                 )
             elif not has_status(error, 412):
                 raise
-            elif await self._heads.object(key) is not None:
+            elif await self._lookup.object(key) is not None:
                 raise Changed(_REPLACED, detail=error.detail) from error
 
     def _matched_deletes(self) -> bool:
-        return self._store.features.has(Feature.CONDITIONAL_DELETES) and self._store.has_parameter(
+        return self._client.features.has(Feature.CONDITIONAL_DELETES) and self._client.has_parameter(
             "DeleteObject", "IfMatch"
         )
 
     async def _looked_at(self, key: str, version: str) -> None:
         """Remove an object after a HEAD has confirmed its version. Raises Changed: if it has another."""
         if await self._is_still(key, version):
-            await delete_object(self._store, key)
+            await delete_object(self._client, key)
 
     async def _is_still(self, key: str, version: str) -> bool:
         """Whether a HEAD finds the object. Raises Changed: if it has another version."""
-        info = await self._heads.object(key)
+        info = await self._lookup.object(key)
         if info is not None and info.version != version:
             raise Changed(_REPLACED, detail="HEAD has told so")
         return info is not None
@@ -137,22 +137,22 @@ class Remover:
         Those that the reply does not list as deleted are removed one by one, because a quiet reply looks like
         an empty one. If the store does not support batches, all are removed one by one.
         """
-        if not self._store.features.has(Feature.BATCH_DELETES):
+        if not self._client.features.has(Feature.BATCH_DELETES):
             await self._one_by_one(keys)
             return
         try:
-            answer: Answer = await self._store.call(
+            answer: Answer = await self._client.call(
                 "DeleteObjects", Delete={"Objects": [{"Key": key} for key in keys]}
             )
         except StorageError as error:
             if not is_batch_refusal(error):
                 raise
-            await self._store.features.do_without(Feature.BATCH_DELETES, error, self._one_by_one(keys))
+            await self._client.features.do_without(Feature.BATCH_DELETES, error, self._one_by_one(keys))
             return
         gone = {line.get("Key") for line in answer.get("Deleted", ())}
         gone |= {line.get("Key") for line in answer.get("Errors", ()) if line.get("Code") == "NoSuchKey"}
         await self._one_by_one([key for key in keys if key not in gone])
 
     async def _one_by_one(self, keys: Iterable[str]) -> None:
-        limit = self._store.options.parallel_copies
-        await for_each(keys, lambda key: delete_object(self._store, key), limit)
+        limit = self._client.options.parallel_copies
+        await for_each(keys, lambda key: delete_object(self._client, key), limit)

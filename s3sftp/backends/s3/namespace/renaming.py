@@ -17,7 +17,6 @@ from dataclasses import replace
 
 from s3sftp.backends.contract import FileInfo, Place, Session
 from s3sftp.backends.s3.client import S3Client
-from s3sftp.backends.s3.concurrency import for_each
 from s3sftp.backends.s3.keys import MAX_KEY_BYTES, KeyMapping
 from s3sftp.backends.s3.metadata.cache import CachedMetadata, Head, MetadataCache
 from s3sftp.backends.s3.metadata.lookup import Lookup
@@ -31,6 +30,7 @@ from s3sftp.backends.s3.write.completion import CompletedWrite
 from s3sftp.backends.s3.write.copying import ObjectCopier
 from s3sftp.backends.s3.write.uploads import UploadOperations
 from s3sftp.errors import AlreadyExists, Changed, InvalidRequest, NotFound, Unsupported
+from s3sftp.runtime.concurrency import for_each
 
 
 class Renamer:
@@ -38,26 +38,26 @@ class Renamer:
 
     def __init__(
         self,
-        store: S3Client,
+        client: S3Client,
         keys: KeyMapping,
-        facts: MetadataCache,
-        heads: Lookup,
+        cache: MetadataCache,
+        lookup: Lookup,
         writing: UploadOperations,
         copying: ObjectCopier,
         removing: Remover,
         directories: DirectoryMarkers,
         hiding: NameConflicts,
     ) -> None:
-        self._store = store
+        self._client = client
         self._keys = keys
-        self._facts = facts
-        self._heads = heads
+        self._cache = cache
+        self._lookup = lookup
         self._writing = writing
         self._copying = copying
         self._removing = removing
         self._directories = directories
         self._hiding = hiding
-        self._unfinished = InterruptedRenames(store)
+        self._unfinished = InterruptedRenames(client)
 
     async def rename(self, source: Place, target: Place, session: Session, *, overwrite: bool) -> None:
         """Move a file or a tree.
@@ -68,8 +68,8 @@ class Renamer:
         """
         if source.is_root or target.is_root:
             raise InvalidRequest("the root cannot be renamed")
-        known = None if source == target else self._heads.known_file(self._keys.key_of(source), session)
-        info = await self._heads.info(source, session) if known is None else known.info
+        known = None if source == target else self._lookup.known_file(self._keys.key_of(source), session)
+        info = await self._lookup.info(source, session) if known is None else known.info
         if source == target:
             if info.is_dir or not overwrite:
                 raise AlreadyExists
@@ -80,7 +80,7 @@ class Renamer:
         if info.is_dir:
             await self._move_tree(source, target, session)
         elif not await self._move_file(source, target, info, known, session, overwrite=overwrite):
-            self._facts.forget(self._keys.key_of(source))
+            self._cache.forget(self._keys.key_of(source))
             await self.rename(source, target, session, overwrite=overwrite)
             return
         await self._directories.removed_below(source, session)
@@ -93,17 +93,17 @@ class Renamer:
         """
         await self._hiding.refuse(target, session)
         old, key = self._keys.key_of(source), self._keys.key_of(target)
-        known = self._heads.known_file(old, session)
+        known = self._lookup.known_file(old, session)
         if known is not None and known.info.version == version:
             info = known.info
         else:
-            info = await self._heads.file(source, session)
+            info = await self._lookup.file(source, session)
             if version not in (None, info.version):
                 raise Changed
-        with self._facts.changing(key, session) as change:
-            published = await self._copying.object(old, key, info)
+        with self._cache.changing(key, session) as change:
+            completed = await self._copying.object(old, key, info)
             change.left_something()
-        return replace(info, mtime=published.moment, version=published.version)
+        return replace(info, mtime=completed.written_at, version=completed.version)
 
     async def _move_file(
         self,
@@ -120,26 +120,26 @@ class Renamer:
         False, and nothing is done, if `info` comes from the cache and the source is no longer that.
         """
         old, new = self._keys.key_of(source), self._keys.key_of(target)
-        if overwrite and await self._heads.is_directory(target):
+        if overwrite and await self._lookup.is_directory(target):
             raise AlreadyExists
         present = None if overwrite else await self._present(target, session)
         if present is not None and known is not None:
             return False  # only its present metadata can tell whether it is a copy of the source
         copied = await self._is_copied(old, new, info, present)
         with (
-            self._facts.changing(old, session, beside=new),
-            self._facts.changing(new, session) as change,
+            self._cache.changing(old, session, beside=new),
+            self._cache.changing(new, session) as change,
         ):
             change.left_something()
             if not copied:
                 try:
-                    published = await self._copying.object(old, new, info, exclusive=not overwrite)
+                    completed = await self._copying.object(old, new, info, exclusive=not overwrite)
                 except (Changed, NotFound):
                     if known is None:
                         raise
                     return False
                 if known is not None and known.answers and known.head is not None:
-                    moved = _moved(info, known.head, published)
+                    moved = _moved(info, known.head, completed)
                     change.left(*moved, time_unknown=mtime_of(known.head["Metadata"]) is None)
             await self._removing.source(old, info.version)
         return True
@@ -168,14 +168,14 @@ class Renamer:
         _check_lengths(new, old, lines)
         self._unfinished.begun(old, new)
         with (
-            self._facts.changing(new.removesuffix("/"), session, tree=True) as change,
-            self._facts.changing(old.removesuffix("/"), session, tree=True),
+            self._cache.changing(new.removesuffix("/"), session, tree=True) as change,
+            self._cache.changing(old.removesuffix("/"), session, tree=True),
         ):
             for step in _steps(missing):
                 await for_each(
                     step,
                     lambda line: self._copy_line(line, new + line.key.removeprefix(old)),
-                    self._store.options.parallel_copies,
+                    self._client.options.parallel_copies,
                 )
             change.left(FileInfo.directory())
             await self._remove_copied(old, lines)
@@ -209,25 +209,25 @@ class Renamer:
 
     async def _found_below(self, prefix: str) -> list[ListedObject]:
         lines: list[ListedObject] = []
-        async with aclosing(list_tree(self._store, prefix)) as found:
+        async with aclosing(list_tree(self._client, prefix)) as found:
             async for line in found:
                 lines.append(line)
-                if len(lines) > self._store.options.max_tree_objects:
+                if len(lines) > self._client.options.max_tree_objects:
                     raise Unsupported("directory has too many files to be renamed")
         return lines
 
     async def _present(self, target: Place, session: Session) -> FileInfo | None:
         try:
-            return await self._heads.info(target, session, is_unlikely=True)
+            return await self._lookup.info(target, session, is_unlikely=True)
         except NotFound:
             return None
 
 
-def _moved(info: FileInfo, head: Head, published: CompletedWrite) -> tuple[FileInfo, Head]:
+def _moved(info: FileInfo, head: Head, completed: CompletedWrite) -> tuple[FileInfo, Head]:
     """Describe the copy of an object whose metadata is known."""
     mtime = mtime_of(head["Metadata"])
-    moved = replace(info, mtime=published.moment if mtime is None else mtime, version=published.version)
-    return moved, {**head, "ETag": published.version}
+    moved = replace(info, mtime=completed.written_at if mtime is None else mtime, version=completed.version)
+    return moved, {**head, "ETag": completed.version}
 
 
 def _steps(lines: Sequence[ListedObject]) -> Iterator[list[ListedObject]]:

@@ -22,10 +22,10 @@ from s3sftp.errors import StorageError
 MAX_SKEW_SECONDS: Final = 300.0
 
 
-async def probe_bucket(store: S3Client) -> Finding:
+async def probe_bucket(client: S3Client) -> Finding:
     """Probe LIST: the bucket answers, and the credentials and the clock are valid."""
     try:
-        answer = await store.call("ListObjectsV2", Prefix=store.options.prefix, MaxKeys=1)
+        answer = await client.call("ListObjectsV2", Prefix=client.options.prefix, MaxKeys=1)
     except StorageError as error:
         return _unreached(error)
     date = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date", "")
@@ -34,17 +34,17 @@ async def probe_bucket(store: S3Client) -> Finding:
     return Finding("bucket", "ok", "reachable, and may be listed")
 
 
-async def probe_journal(store: S3Client, claim: str) -> Finding:
+async def probe_journal(client: S3Client, claim: str) -> Finding:
     """Probe what exists below the reserved name, and whether the journal can be stored there."""
-    options = store.options
+    options = client.options
     name = reserved_prefix(options.prefix)
     try:
-        below = await first_lines(store, name, 1000)
-        is_taken = await is_listed(store, name.removesuffix("/"))
+        below = await first_lines(client, name, 1000)
+        is_taken = await is_listed(client, name.removesuffix("/"))
         if options.journal == "bucket":
-            await put_small(store, claim, CONTENT)
-            await read_probe(store, await store.call("GetObject", Key=claim))
-            await delete_object(store, claim)
+            await put_small(client, claim, CONTENT)
+            await read_probe(client, await client.call("GetObject", Key=claim))
+            await delete_object(client, claim)
     except StorageError as error:
         return Finding(
             "journal",
@@ -68,25 +68,25 @@ async def probe_journal(store: S3Client, claim: str) -> Finding:
     return Finding("journal", "ok", f"nothing of users is below {name}, which is hidden from them")
 
 
-async def probe_lifecycle(store: S3Client, _: str) -> Finding:
+async def probe_lifecycle(client: S3Client, _: str) -> Finding:
     """Probe whether a lifecycle rule removes what a crash leaves."""
-    advice = _rule_advice(store.options)
+    advice = _rule_advice(client.options)
     try:
-        answer = await store.call("GetBucketLifecycleConfiguration")
+        answer = await client.call("GetBucketLifecycleConfiguration")
     except StorageError as error:
         if has_status(error, 404):
             return Finding("lifecycle", "warning", "no lifecycle rule aborts unfinished uploads", advice)
         return refusal_finding("lifecycle", error, advice, state="warning")
-    if any(_aborts(rule, store.options.prefix) for rule in answer.get("Rules", ())):
+    if any(_aborts(rule, client.options.prefix) for rule in answer.get("Rules", ())):
         return Finding("lifecycle", "ok", "a lifecycle rule aborts unfinished uploads")
     text = "no lifecycle rule aborts unfinished uploads below the prefix"
     return Finding("lifecycle", "warning", text, advice)
 
 
-async def probe_versioning(store: S3Client, _: str) -> Finding:
+async def probe_versioning(client: S3Client, _: str) -> Finding:
     """Probe whether the bucket keeps old versions."""
     try:
-        answer = await store.call("GetBucketVersioning")
+        answer = await client.call("GetBucketVersioning")
     except StorageError as error:
         return refusal_finding("versioning", error, state="warning")
     if answer.get("Status") == "Enabled":
@@ -108,9 +108,9 @@ def skew_of(date: str) -> float | None:
 
 
 def _unreached(error: StorageError) -> Finding:
-    trouble = request_error_behind(error)
-    skew = skew_of(trouble.date) if trouble is not None else None
-    code = trouble.code if trouble is not None else ""
+    request_error = request_error_behind(error)
+    skew = skew_of(request_error.date) if request_error is not None else None
+    code = request_error.code if request_error is not None else ""
     if code == "RequestTimeTooSkewed" or (skew is not None and abs(skew) > MAX_SKEW_SECONDS):
         return _wrong_clock(skew, "failed")
     general = "see that bucket, region, endpoint_url and credentials are right"

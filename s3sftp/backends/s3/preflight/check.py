@@ -15,7 +15,6 @@ from s3sftp.backends.findings import Finding
 from s3sftp.backends.s3.client import S3Client
 from s3sftp.backends.s3.features import Feature
 from s3sftp.backends.s3.options import S3Options
-from s3sftp.backends.s3.preflight.batch_delete_and_tags import probe_batch_deletes, probe_tags
 from s3sftp.backends.s3.preflight.bucket import probe_bucket, probe_journal, probe_lifecycle, probe_versioning
 from s3sftp.backends.s3.preflight.checksums import probe_checksums, probe_kept, probe_sizes
 from s3sftp.backends.s3.preflight.conditions import (
@@ -25,16 +24,21 @@ from s3sftp.backends.s3.preflight.conditions import (
     probe_copy,
     probe_matched_copies,
 )
-from s3sftp.backends.s3.preflight.listing import probe_absence, probe_pages
-from s3sftp.backends.s3.preflight.multipart import probe_multipart
 from s3sftp.backends.s3.preflight.probes import refusal_finding
-from s3sftp.backends.s3.preflight.reads import probe_delete, probe_ranges, probe_read, probe_versions
-from s3sftp.backends.s3.preflight.writes import probe_write
+from s3sftp.backends.s3.preflight.reads import (
+    probe_absence,
+    probe_delete,
+    probe_pages,
+    probe_ranges,
+    probe_read,
+    probe_versions,
+)
+from s3sftp.backends.s3.preflight.writes import probe_batch_deletes, probe_multipart, probe_tags, probe_write
 from s3sftp.backends.s3.recovery.bucket_journal import journal_prefix
 from s3sftp.backends.s3.write.delete_object import delete_object
 from s3sftp.errors import StorageError
 
-Look = Callable[[S3Client, str], Awaitable[Finding]]
+Probe = Callable[[S3Client, str], Awaitable[Finding]]
 
 
 async def check(options: S3Options) -> list[Finding]:
@@ -42,36 +46,36 @@ async def check(options: S3Options) -> list[Finding]:
 
     The worst is a finding too: this never raises because of the store.
     """
-    store = S3Client(options)
-    store.features.is_recognised = True  # so that what its name implies is probed too
-    await store.start()
+    client = S3Client(options)
+    client.features.is_recognised = True  # so that what its name implies is probed too
+    await client.start()
     try:
-        return [finding async for finding in _Check(store).findings()]
+        return [finding async for finding in _Check(client).findings()]
     finally:
-        await store.stop()
+        await client.stop()
 
 
 class _Check:
-    def __init__(self, store: S3Client) -> None:
-        self._store = store
-        prefix, name = store.options.prefix, f"check-{uuid.uuid4().hex}"
+    def __init__(self, client: S3Client) -> None:
+        self._client = client
+        prefix, name = client.options.prefix, f"check-{uuid.uuid4().hex}"
         self._probe = f"{prefix}.s3sftp-{name}"
         self._claim = f"{journal_prefix(prefix)}{name}"
 
     async def findings(self) -> AsyncIterator[Finding]:
-        reached = await probe_bucket(self._store)
+        reached = await probe_bucket(self._client)
         yield reached
         if reached.state == "failed":
             return
         try:
-            for look in self._looks():
-                yield await self._found(look)
+            for probe in self._probes():
+                yield await self._found(probe)
         finally:
             await self._clean()
-        if (lacking := self._store.features.missing) != ():
+        if (lacking := self._client.features.missing) != ():
             yield _described(lacking)
 
-    def _looks(self) -> list[Look]:
+    def _probes(self) -> list[Probe]:
         return [
             probe_write,
             probe_read,
@@ -83,36 +87,36 @@ class _Check:
             probe_matched_copies,
             probe_conditional_deletes,
             probe_multipart,
-            lambda store, _: probe_checksums(store),
+            lambda client, _: probe_checksums(client),
             probe_kept,
-            lambda store, _: probe_sizes(store),
+            lambda client, _: probe_sizes(client),
             probe_batch_deletes,
             probe_tags,
             probe_pages,
             probe_absence,
             probe_delete,
-            lambda store, _: probe_journal(store, self._claim),
+            lambda client, _: probe_journal(client, self._claim),
             probe_lifecycle,
             probe_versioning,
         ]
 
-    async def _found(self, look: Look) -> Finding:
+    async def _found(self, probe: Probe) -> Finding:
         try:
-            return await look(self._store, self._probe)
+            return await probe(self._client, self._probe)
         except StorageError as error:  # an error that the probe did not expect
             return refusal_finding("check", error)
 
     async def _clean(self) -> None:
         """Remove the objects of all probes, whose keys begin with the probe's name."""
         keys = {self._probe, *(f"{self._probe}-{name}" for name in ("copy", "more", "other", "parts"))}
-        if self._store.options.journal == "bucket":
+        if self._client.options.journal == "bucket":
             keys.add(self._claim)
         with suppress(StorageError):
-            answer = await self._store.call("ListObjectsV2", Prefix=self._probe)
+            answer = await self._client.call("ListObjectsV2", Prefix=self._probe)
             keys |= {line["Key"] for line in answer.get("Contents", ())}
         for key in sorted(keys):
             with suppress(StorageError):
-                await delete_object(self._store, key)
+                await delete_object(self._client, key)
 
 
 def _described(lacking: Iterable[Feature]) -> Finding:

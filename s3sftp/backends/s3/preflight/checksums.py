@@ -25,41 +25,45 @@ from s3sftp.errors import StorageError
 _TAIL = b"written by s3sftp check; safe to delete\n"
 
 
-async def probe_checksums(store: S3Client) -> Finding:
+async def probe_checksums(client: S3Client) -> Finding:
     """Report what the objects written so far have shown about the configured checksum."""
-    wanted = store.options.checksum
+    wanted = client.options.checksum
     if wanted in ("md5", "none"):
         return Finding("checksums", "ok", f"s3.checksum is {wanted}: no other is asked for")
-    if not store.features.has(Feature.CHECKSUMS):
+    if not client.features.has(Feature.CHECKSUMS):
         return _lacking(
             "checksums",
             Feature.CHECKSUMS,
             f"the store refuses the checksum {wanted}",
             'set s3.checksum = "md5", which saves the attempt after each start',
         )
-    if not store.features.has(Feature.WHOLE_CHECKSUMS):
+    if not client.features.has(Feature.WHOLE_CHECKSUMS):
         return _lacking(
             "checksums", Feature.WHOLE_CHECKSUMS, "the store knows no checksum of a whole multipart upload"
         )
     return Finding("checksums", "ok", f"{wanted} is taken of requests and of multipart uploads")
 
 
-async def probe_kept(store: S3Client, probe: str) -> Finding:
+async def probe_kept(client: S3Client, probe: str) -> Finding:
     """Probe appending to a file: its parts are copied from another object, with the configured checksum."""
     source, target = f"{probe}-kept", f"{probe}-added"
     try:
-        size = store.options.min_part_bytes + 1
-        version = await _put(store, source, bytes(size))
+        size = client.options.min_part_bytes + 1
+        version = await _put(client, source, bytes(size))
         whole, less = (CopySource(source, version, 0, stop) for stop in (size, size - 1))
         try:
-            await _added(store, target, less, whole)
+            await _added(client, target, less, whole)
         except StorageError:
-            if store.features.has(Feature.UNEQUAL_PARTS):
+            if client.features.has(Feature.UNEQUAL_PARTS):
                 raise
-            await _added(store, target, less)
+            await _added(client, target, less)
     except StorageError as error:
-        trouble = request_error_behind(error)
-        said = f" ({trouble.api}: {trouble.code}, HTTP {trouble.status})" if trouble is not None else ""
+        request_error = request_error_behind(error)
+        said = (
+            f" ({request_error.api}: {request_error.code}, HTTP {request_error.status})"
+            if request_error is not None
+            else ""
+        )
         return Finding(
             "kept ranges",
             "failed",
@@ -70,8 +74,8 @@ async def probe_kept(store: S3Client, probe: str) -> Finding:
     finally:
         for key in (source, target):
             with suppress(StorageError):
-                await delete_object(store, key)
-    if not store.features.has(Feature.COPIED_PART_CHECKSUMS):
+                await delete_object(client, key)
+    if not client.features.has(Feature.COPIED_PART_CHECKSUMS):
         return _lacking(
             "kept ranges",
             Feature.COPIED_PART_CHECKSUMS,
@@ -80,9 +84,9 @@ async def probe_kept(store: S3Client, probe: str) -> Finding:
     return Finding("kept ranges", "ok", "parts of an upload can be copied from another object")
 
 
-async def probe_sizes(store: S3Client) -> Finding:
+async def probe_sizes(client: S3Client) -> Finding:
     """Report what the previous probe has shown about the sizes of parts."""
-    if not store.features.has(Feature.UNEQUAL_PARTS):
+    if not client.features.has(Feature.UNEQUAL_PARTS):
         return _lacking(
             "part sizes",
             Feature.UNEQUAL_PARTS,
@@ -97,24 +101,26 @@ def _lacking(what: str, feature: Feature, text: str, advice: str = "") -> Findin
     return Finding(what, "warning", f"{text}: {CONSEQUENCES[feature]}", advice or known)
 
 
-async def _put(store: S3Client, key: str, data: bytes) -> str | None:
-    fields = new_object(store.options, str(uuid.uuid4()), None)
+async def _put(client: S3Client, key: str, data: bytes) -> str | None:
+    fields = new_object(client.options, str(uuid.uuid4()), None)
     answer, _ = await send_with_checksum(
-        store, data, lambda proof: store.call("PutObject", Key=key, Body=RequestBody(data), **fields, **proof)
+        client,
+        data,
+        lambda proof: client.call("PutObject", Key=key, Body=RequestBody(data), **fields, **proof),
     )
     return version_of(answer)
 
 
-async def _added(store: S3Client, key: str, *kept: CopySource) -> None:
+async def _added(client: S3Client, key: str, *kept: CopySource) -> None:
     write_id = str(uuid.uuid4())
-    fields = new_object(store.options, write_id, None)
-    upload = MultipartUpload(store, UploadJournal("", ""), key, fields, copies=True)
+    fields = new_object(client.options, write_id, None)
+    upload = MultipartUpload(client, UploadJournal("", ""), key, fields, copies=True)
     try:
         for source in kept:
-            refused = await upload.copy(upload.take(), source)
+            refused = await upload.copy(upload.reserve_number(), source)
             if refused is not None:
                 raise refused
-        await upload.upload(upload.take(), _TAIL)
+        await upload.upload(upload.reserve_number(), _TAIL)
         await upload.complete(written_by(write_id))
     finally:
         await upload.abort()

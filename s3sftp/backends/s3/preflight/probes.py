@@ -20,26 +20,26 @@ from s3sftp.errors import NotFound, StorageError
 CONTENT: Final = b"written by s3sftp check; safe to delete\n"
 
 
-async def put_probe(store: S3Client, key: str, **conditions: Any) -> Answer:
+async def put_probe(client: S3Client, key: str, **conditions: Any) -> Answer:
     """Write an object as the server does. Raises StorageError: if that fails."""
-    fields = new_object(store.options, str(uuid.uuid4()), None) | conditions
+    fields = new_object(client.options, str(uuid.uuid4()), None) | conditions
     answer, _ = await send_with_checksum(
-        store,
+        client,
         CONTENT,
-        lambda proof: store.call("PutObject", Key=key, Body=RequestBody(CONTENT), **fields, **proof),
+        lambda proof: client.call("PutObject", Key=key, Body=RequestBody(CONTENT), **fields, **proof),
     )
     return answer
 
 
-async def read_probe(store: S3Client, answer: Answer) -> bytes:
+async def read_probe(client: S3Client, answer: Answer) -> bytes:
     """Read the body of a reply to GET. Raises StorageError: if that fails."""
-    return await read_all(response_body(answer), MIB, store.options.stall_timeout.total_seconds())
+    return await read_all(response_body(answer), MIB, client.options.stall_timeout.total_seconds())
 
 
-async def probe_exists(store: S3Client, key: str) -> bool:
+async def probe_exists(client: S3Client, key: str) -> bool:
     """Whether the store reports that the object exists. Raises StorageError: if that is unknown."""
     try:
-        await store.call("HeadObject", Key=key)
+        await client.call("HeadObject", Key=key)
     except NotFound:
         return False
     return True
@@ -47,28 +47,32 @@ async def probe_exists(store: S3Client, key: str) -> bool:
 
 def refusal_finding(what: str, error: StorageError, advice: str = "", *, state: State = "failed") -> Finding:
     """Describe a refusal as a finding; `advice` is used if the error does not suggest its own."""
-    trouble = request_error_behind(error)
-    text = f"{error} ({short_reason(trouble)})" if trouble is not None else str(error)
+    request_error = request_error_behind(error)
+    text = f"{error} ({short_reason(request_error)})" if request_error is not None else str(error)
     return Finding(what, state, text, advice_for(error) or advice)
 
 
-def short_reason(trouble: RequestError) -> str:
+def short_reason(request_error: RequestError) -> str:
     """Describe a reply in a word or two."""
-    status = f", HTTP {trouble.status}" if trouble.status and str(trouble.status) != trouble.code else ""
-    return f"{trouble.api}: {trouble.code}{status}"
+    status = (
+        f", HTTP {request_error.status}"
+        if request_error.status and str(request_error.status) != request_error.code
+        else ""
+    )
+    return f"{request_error.api}: {request_error.code}{status}"
 
 
-def missing_finding(store: S3Client, what: str, feature: Feature, text: str) -> Finding:
+def missing_finding(client: S3Client, what: str, feature: Feature, text: str) -> Finding:
     """Describe a missing feature as a finding: the server works without it, with a consequence."""
-    store.features.lacks(feature, text)
+    client.features.lacks(feature, text)
     return Finding(what, "warning", text, f's3.lacks = ["{feature}"]: {CONSEQUENCES[feature]}')
 
 
-def known_missing(store: S3Client, what: str, feature: Feature) -> Finding | None:
+def known_missing(client: S3Client, what: str, feature: Feature) -> Finding | None:
     """Return a finding, and skip the probe, if options, name or an earlier reply show that it is missing."""
-    if store.features.has(feature):
+    if client.features.has(feature):
         return None
-    if feature in store.options.lacks:
+    if feature in client.options.lacks:
         return Finding(what, "ok", f"not tried: s3.lacks names {feature}")
     return Finding(
         what, "warning", f"the store lacks {feature}", f's3.lacks = ["{feature}"]: {CONSEQUENCES[feature]}'

@@ -46,10 +46,10 @@ class OpenedBody:
 class FileOpener:
     """Opens files for reading."""
 
-    def __init__(self, store: S3Client, facts: MetadataCache, heads: Lookup) -> None:
-        self._store = store
-        self._facts = facts
-        self._heads = heads
+    def __init__(self, client: S3Client, cache: MetadataCache, lookup: Lookup) -> None:
+        self._client = client
+        self._cache = cache
+        self._lookup = lookup
 
     async def open(
         self, place: Place, key: str, stop: int, session: Session
@@ -59,24 +59,24 @@ class FileOpener:
 
         Raises NotFound: if nothing exists. Raises IsADirectory: if it is a directory.
         """
-        if place.is_root or not self._store.downloads.has_one:
-            return await self._heads.file(place, session), None
+        if place.is_root or not self._client.downloads.has_slot:
+            return await self._lookup.file(place, session), None
         async with AsyncExitStack() as held:
-            await held.enter_async_context(self._store.downloads.one())
-            moment = self._facts.moment()
+            await held.enter_async_context(self._client.downloads.slot())
+            read_point = self._cache.read_point()
             answer = await self._get(key, stop)
             if answer is None:
-                return await self._heads.file(place, session), None
+                return await self._lookup.file(place, session), None
             body = response_body(answer)
             held.callback(body.close)
             size = size_of(answer, stop)
             if size is None:  # the reply does not begin at 0, or its total size is unknown
-                return await self._heads.file(place, session), None
-            info = self._heads.learn(key, session, {**answer, "ContentLength": size}, moment)
+                return await self._lookup.file(place, session), None
+            info = self._lookup.record(key, session, {**answer, "ContentLength": size}, read_point)
             if not info.size:  # some stores reply so for an empty file, others refuse the range
                 return info, None
             pieces = read_pieces(
-                self._store, self._facts, key, 0, min(stop, info.size), info.version, begun=body
+                self._client, self._cache, key, 0, min(stop, info.size), info.version, begun=body
             )
             return info, OpenedBody(pieces, body, held.pop_all())
 
@@ -86,7 +86,7 @@ class FileOpener:
         None if the store replies that there is no such range or object: then a HEAD decides.
         """
         try:
-            return await self._store.call("GetObject", Key=key, Range=f"bytes=0-{stop - 1}")
+            return await self._client.call("GetObject", Key=key, Range=f"bytes=0-{stop - 1}")
         except NotFound:
             # SeaweedFS replies so for an empty file too, if its name was a directory's; the HEAD decides.
             return None

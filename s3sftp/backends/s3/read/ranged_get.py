@@ -37,7 +37,7 @@ _CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
 
 
 async def read_range(
-    store: S3Client, facts: MetadataCache, key: str, start: int, stop: int, version: str | None
+    client: S3Client, cache: MetadataCache, key: str, start: int, stop: int, version: str | None
 ) -> AsyncGenerator[Buffer]:
     """Yield the bytes `[start, stop)` as they arrive. Never ends early.
 
@@ -49,16 +49,16 @@ async def read_range(
     if start >= stop:
         return
     async with (
-        store.downloads.one(),
-        aclosing(read_pieces(store, facts, key, start, stop, version)) as pieces,
+        client.downloads.slot(),
+        aclosing(read_pieces(client, cache, key, start, stop, version)) as pieces,
     ):
         async for piece in pieces:
             yield piece
 
 
 async def read_pieces(
-    store: S3Client,
-    facts: MetadataCache,
+    client: S3Client,
+    cache: MetadataCache,
     key: str,
     start: int,
     stop: int,
@@ -68,16 +68,16 @@ async def read_pieces(
 ) -> AsyncGenerator[Buffer]:
     """Like `read_range`, for a caller that holds a download slot; `begun` is a body already requested."""
     try:
-        async with aclosing(_pieces(store, facts.rewritten, key, start, stop, version, begun)) as pieces:
+        async with aclosing(_pieces(client, cache.rewritten, key, start, stop, version, begun)) as pieces:
             async for piece in pieces:
                 yield piece
     except (Changed, NotFound):
-        facts.forget(key)  # the cached metadata led here; the next attempt must look it up again
+        cache.forget(key)  # the cached metadata led here; the next attempt must look it up again
         raise
 
 
 async def _pieces(
-    store: S3Client,
+    client: S3Client,
     rewritten: EquivalentVersions,
     key: str,
     start: int,
@@ -85,14 +85,14 @@ async def _pieces(
     version: str | None,
     body: ResponseBody | None,
 ) -> AsyncGenerator[Buffer]:
-    retries = RetryPolicy(store.options.attempts)
+    retries = RetryPolicy(client.options.attempts)
     position, failures, gained = start, 0, 0
-    stall_seconds = store.options.stall_timeout.total_seconds()
+    stall_seconds = client.options.stall_timeout.total_seconds()
     try:
         while position < stop:
             if body is None:
                 resumed = position > start
-                body, version = await _open(store, rewritten, key, position, stop, version, resumed=resumed)
+                body, version = await _open(client, rewritten, key, position, stop, version, resumed=resumed)
             piece = await _next_piece(body, stall_seconds)
             if isinstance(piece, RequestError):
                 body.close()
@@ -112,7 +112,7 @@ async def _pieces(
 
 
 async def _open(
-    store: S3Client,
+    client: S3Client,
     rewritten: EquivalentVersions,
     key: str,
     start: int,
@@ -125,36 +125,36 @@ async def _open(
     one."""
     known = rewritten.latest(key, version)
     try:
-        return await _open_version(store, key, start, stop, known, resumed=resumed)
+        return await _open_version(client, key, start, stop, known, resumed=resumed)
     except Changed as error:
         if isinstance(error.__cause__, StorageError) and has_status(error.__cause__, 416):
             raise
-        now = None if version is None else await _with_same_content(store, key, version)
+        now = None if version is None else await _with_same_content(client, key, version)
         if now is None or now == known:
             raise
     rewritten.note(key, version, now)
-    return await _open_version(store, key, start, stop, now, resumed=True)
+    return await _open_version(client, key, start, stop, now, resumed=True)
 
 
-async def _with_same_content(store: S3Client, key: str, version: str) -> str | None:
+async def _with_same_content(client: S3Client, key: str, version: str) -> str | None:
     """Return the present version if it differs from `version` only in metadata; None otherwise. An error here
     is not raised, because the earlier one is the one to report."""
     try:
-        head = await store.call("HeadObject", Key=key)
+        head = await client.call("HeadObject", Key=key)
     except StorageError:
         return None
     return version_of(head) if version in former_versions(head) else None
 
 
 async def _open_version(
-    store: S3Client, key: str, start: int, stop: int, version: str | None, *, resumed: bool
+    client: S3Client, key: str, start: int, stop: int, version: str | None, *, resumed: bool
 ) -> tuple[ResponseBody, str | None]:
-    condition = condition_on(version) if store.features.has(Feature.MATCHED_READS) else {}
+    condition = condition_on(version) if client.features.has(Feature.MATCHED_READS) else {}
 
     def get(wanted: Fields) -> Awaitable[Answer]:
         asked = f"bytes={start}-{stop - 1}"
-        return store.call(
-            "GetObject", effort=RequestKind.DATA, resumed=resumed, Key=key, Range=asked, **wanted
+        return client.call(
+            "GetObject", kind=RequestKind.DATA, resumed=resumed, Key=key, Range=asked, **wanted
         )
 
     try:
@@ -164,7 +164,7 @@ async def _open_version(
             raise Changed(detail=error.detail) from error
         if not condition or not is_condition_refusal(error):
             raise
-        answer = await store.features.do_without(Feature.MATCHED_READS, error, get({}))
+        answer = await client.features.do_without(Feature.MATCHED_READS, error, get({}))
     body = response_body(answer)
     try:
         _verify(answer, start, stop, version)
@@ -200,18 +200,18 @@ async def _next_piece(body: ResponseBody, stall_seconds: float) -> Buffer | Requ
         while (piece := body.take()) is None:
             await body.wait(stall_seconds)
     except Exception as failure:
-        trouble = classify("GetObject", failure)
-        if trouble is None:
+        request_error = classify("GetObject", failure)
+        if request_error is None:
             raise
-        return trouble
+        return request_error
     return piece or RequestError("GetObject", CONNECTION_LOST, "BodyEndedEarly")
 
 
-async def _wait(retries: RetryPolicy, failures: int, trouble: RequestError, key: str) -> None:
+async def _wait(retries: RetryPolicy, failures: int, request_error: RequestError, key: str) -> None:
     """Wait before the rest is requested. Raises the error if too many attempts brought nothing."""
     # Not for security: the randomness only spreads load.
     delay = retries.delay(failures, random.random())  # noqa: S311
     if delay is None:
-        raise trouble.error(key) from trouble
-    _log.info("s3.read_resumed", code=trouble.code, failures=failures)
+        raise request_error.error(key) from request_error
+    _log.info("s3.read_resumed", code=request_error.code, failures=failures)
     await asyncio.sleep(delay if failures > 1 else 0)

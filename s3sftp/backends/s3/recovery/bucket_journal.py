@@ -74,7 +74,7 @@ class BucketClaimRecord:
 
     def __init__(
         self,
-        store: S3Client,
+        client: S3Client,
         key: str,
         kept: MutableSet[str],
         written: Callable[[], None] = lambda: None,
@@ -82,7 +82,7 @@ class BucketClaimRecord:
         may_exist: bool = True,
     ) -> None:
         """`kept` holds the keys of claims not erased; `written` is called when this one may exist."""
-        self._store = store
+        self._client = client
         self._key = key
         self._kept = kept
         self._written = written
@@ -91,7 +91,7 @@ class BucketClaimRecord:
     async def write(self, claim: UploadClaim) -> None:
         self._kept.add(self._key)  # before a listing can show it: a claim that is not kept is erased
         try:
-            await put_small(self._store, self._key, json.dumps(claim.fields()).encode())
+            await put_small(self._client, self._key, json.dumps(claim.fields()).encode())
         except StorageError as error:
             if outcome_is_unknown(error):
                 self._exists()
@@ -105,18 +105,18 @@ class BucketClaimRecord:
     async def erase(self) -> None:
         self._kept.discard(self._key)  # from here on, the next sweep erases it if this fails
         if self._may_exist:
-            await delete_object(self._store, self._key)
+            await delete_object(self._client, self._key)
 
 
 class BucketJournal:
     """The claims below one prefix of a bucket."""
 
-    def __init__(self, store: S3Client, clock: Callable[[], float] = time.monotonic) -> None:
-        self._store = store
+    def __init__(self, client: S3Client, clock: Callable[[], float] = time.monotonic) -> None:
+        self._client = client
         self._clock = clock
-        self._root = journal_prefix(store.options.prefix)
+        self._root = journal_prefix(client.options.prefix)
         self._instance = uuid.uuid4().hex
-        self._interval = renewal_interval(store.options)
+        self._interval = renewal_interval(client.options)
         self._own: set[str] = set()
         """Keys of this instance's claims that are not erased."""
         self._no_claims: set[str] = set()
@@ -125,7 +125,7 @@ class BucketJournal:
         self._renewing: asyncio.Task[None] | None = None
         self._has_lease = False
         self._is_stopped = False
-        self.description = f"s3://{store.options.bucket}/{self._root}"
+        self.description = f"s3://{client.options.bucket}/{self._root}"
         self._notice = FailureNotice(self.description)
 
     async def start(self) -> None:
@@ -144,7 +144,7 @@ class BucketJournal:
         if self._is_stopped:
             return None
         key = f"{self._root}{self._instance}/{uuid.uuid4().hex}.json"
-        return BucketClaimRecord(self._store, key, self._own, self._keep_renewing, may_exist=False)
+        return BucketClaimRecord(self._client, key, self._own, self._keep_renewing, may_exist=False)
 
     async def others(self) -> list[UploadClaim]:
         found = await self._listing()
@@ -172,7 +172,7 @@ class BucketJournal:
         dead = await self._dead_of(found, silent)
         remaining = {key for claims in dead.values() for key in claims}
         yield [
-            (BucketClaimRecord(self._store, key, remaining), claim)
+            (BucketClaimRecord(self._client, key, remaining), claim)
             for claims in dead.values()
             for key, claim in claims.items()
             if claim is not None
@@ -204,7 +204,7 @@ class BucketJournal:
         self._has_lease = True  # it may exist, whatever the reply
         try:
             await put_small(
-                self._store, f"{self._root}{self._instance}/{_LEASE}", uuid.uuid4().hex.encode("ascii")
+                self._client, f"{self._root}{self._instance}/{_LEASE}", uuid.uuid4().hex.encode("ascii")
             )
         except StorageError as error:
             self._notice.failed("journal.lease_renewal_failed", error, _NOT_RENEWED)
@@ -213,7 +213,7 @@ class BucketJournal:
 
     async def _erase_lease(self, instance: str) -> None:
         try:
-            await delete_object(self._store, f"{self._root}{instance}/{_LEASE}")
+            await delete_object(self._client, f"{self._root}{instance}/{_LEASE}")
         except StorageError as error:  # the next sweep, or another janitor, removes it
             _log.info("journal.lease_erase_failed", error=str(error), detail=error.detail)
 
@@ -222,7 +222,7 @@ class BucketJournal:
     async def _listing(self) -> dict[str, frozenset[Mark]]:
         """List the objects of each instance. Raises StorageError: if the store fails."""
         found: defaultdict[str, set[Mark]] = defaultdict(set)
-        async with aclosing(pages(self._store, self._root, needed=("Size", "LastModified"))) as answers:
+        async with aclosing(pages(self._client, self._root, needed=("Size", "LastModified"))) as answers:
             async for answer in answers:
                 for line in answer.get("Contents", ()):
                     if int(line["Size"]) > _MAX_CLAIM_BYTES:
@@ -261,7 +261,7 @@ class BucketJournal:
 
         None if the instance may be alive.
         """
-        if silent < self._store.options.janitor_min_age.total_seconds():
+        if silent < self._client.options.janitor_min_age.total_seconds():
             return None
         claims = {key: await self._read(key) for key, _, _ in sorted(marks) if not key.endswith(_LEASE)}
         intervals = [each.renewed_every or LONGEST_INTERVAL for each in claims.values() if each is not None]
@@ -275,10 +275,10 @@ class BucketJournal:
         Raises StorageError: if that is unknown, because an object that cannot be read now may name an upload.
         """
         try:
-            answer = await self._store.call("GetObject", Key=key)
+            answer = await self._client.call("GetObject", Key=key)
         except NotFound:
             return None  # the upload has ended meanwhile
-        stall = self._store.options.stall_timeout.total_seconds()
+        stall = self._client.options.stall_timeout.total_seconds()
         try:
             data = await read_all(response_body(answer), _MAX_CLAIM_BYTES, stall)
         except Exception as failure:  # a body can break with many exceptions
@@ -287,7 +287,7 @@ class BucketJournal:
             ) from failure
         try:
             claim = parse_claim(data)
-            if not claim.key.startswith(self._store.options.prefix):
+            if not claim.key.startswith(self._client.options.prefix):
                 raise ValueError("its key is outside the prefix")
         except ValueError as problem:  # the object is left as it is
             if key not in self._no_claims:
@@ -303,18 +303,20 @@ class BucketJournal:
             is_needed = self._has_lease if key.endswith(_LEASE) else key in self._own
             if not is_needed:
                 with suppress(StorageError):  # the first failure was logged
-                    await delete_object(self._store, key)
+                    await delete_object(self._client, key)
 
 
-async def put_small(store: S3Client, key: str, data: bytes, **conditions: Any) -> None:
+async def put_small(client: S3Client, key: str, data: bytes, **conditions: Any) -> None:
     """Write a small object with the options of every other object, except for the storage class: classes for
     rarely read data charge for at least 128 KiB and 30 days.
 
     Raises StorageError: if the store fails.
     """
-    fields = new_object(store.options, str(uuid.uuid4()), None)
+    fields = new_object(client.options, str(uuid.uuid4()), None)
     fields.pop("StorageClass", None)
     fields |= conditions
     await send_with_checksum(
-        store, data, lambda proof: store.call("PutObject", Key=key, Body=RequestBody(data), **fields, **proof)
+        client,
+        data,
+        lambda proof: client.call("PutObject", Key=key, Body=RequestBody(data), **fields, **proof),
     )

@@ -13,7 +13,7 @@ from collections import defaultdict
 from typing import Final
 
 from s3sftp.backends.s3.client import S3Client
-from s3sftp.backends.s3.recovery.claim_age import ClaimAges
+from s3sftp.backends.s3.recovery.liveness import ClaimAges
 from s3sftp.backends.s3.recovery.lost_upload_ids import own_uploads, uploads_of
 from s3sftp.backends.s3.recovery.upload_journal import JournalEntry, UploadClaim, UploadJournal
 from s3sftp.backends.s3.write.journaled_upload import abort_upload
@@ -32,8 +32,8 @@ ADVICE: Final = (
 class Janitor:
     """Sweeps once at its start and then at every interval."""
 
-    def __init__(self, store: S3Client, journal: UploadJournal) -> None:
-        self._store = store
+    def __init__(self, client: S3Client, journal: UploadJournal) -> None:
+        self._client = client
         self._journal = journal
         self._ages = ClaimAges()
         self._sweeping = asyncio.Lock()
@@ -75,10 +75,10 @@ class Janitor:
                     _log.info("janitor.uploads_aborted", count=gone)
             except Exception as failure:  # the next sweep may succeed, and current uploads must not suffer
                 _log.warning("janitor.failed", error=type(failure).__name__, detail=str(failure))
-            await asyncio.sleep(self._store.options.janitor_interval.total_seconds())
+            await asyncio.sleep(self._client.options.janitor_interval.total_seconds())
 
     def _is_due(self, claim: UploadClaim) -> bool:
-        return self._age_of(claim) >= self._store.options.janitor_min_age.total_seconds()
+        return self._age_of(claim) >= self._client.options.janitor_min_age.total_seconds()
 
     def _age_of(self, claim: UploadClaim) -> float:
         return self._ages.of(claim, time.time(), time.monotonic())
@@ -90,7 +90,7 @@ class Janitor:
     async def _abort(self, entry: JournalEntry) -> int:
         """Abort an upload whose id is known; return how many are gone (0 or 1)."""
         upload_id = entry.claim.upload_id
-        if upload_id is None or not await abort_upload(self._store, entry.claim.key, upload_id):
+        if upload_id is None or not await abort_upload(self._client, entry.claim.key, upload_id):
             return 0
         await self._done(entry)
         return 1
@@ -117,7 +117,7 @@ class Janitor:
         The journal is read after the store has listed the uploads. By then an upload that began earlier has
         its id in a claim, or its claim shows that the id is still to come.
         """
-        found = await uploads_of(self._store, key)
+        found = await uploads_of(self._client, key)
         claimed = [each for each in await self._journal.claims() if each.key == key]
         if any(each.upload_id is None and each not in claims for each in claimed):
             return None
@@ -125,10 +125,10 @@ class Janitor:
             return None  # another janitor is settling them
         named = {each.upload_id for each in claimed}
         unknown = [upload for upload in found if upload.upload_id not in named]
-        ours = await own_uploads(self._store, key, unknown, claims)
+        ours = await own_uploads(self._client, key, unknown, claims)
         if unknown and not ours:
             ids = [upload.upload_id for upload in unknown]
             _log.warning("janitor.upload_ambiguous", key=key, upload_ids=ids, advice=ADVICE)
             return None
-        aborted = [await abort_upload(self._store, key, upload.upload_id) for upload in ours]
+        aborted = [await abort_upload(self._client, key, upload.upload_id) for upload in ours]
         return len(aborted) if all(aborted) else None

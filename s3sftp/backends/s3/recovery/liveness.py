@@ -1,7 +1,8 @@
-"""Measures how long other instances have shown no sign of life, by this machine's clock. Pure.
+"""Measures how long other instances have shown no sign of life, and how old their claims are. Pure.
 
-The clocks of machines and of stores differ, so no other clock is used. A sign of life is an object that was
-missing, or different, in the previous listing.
+The clocks of machines and of stores differ, and a clock may be set. So silence is measured by this machine's
+monotonic clock: a sign of life is an object that was missing, or different, in the previous listing. A claim
+has only the time of day at which it was made.
 """
 
 from __future__ import annotations
@@ -9,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Set
 from dataclasses import dataclass
 from typing import TypeAlias
+
+from s3sftp.backends.s3.recovery.upload_journal import UploadClaim
 
 Mark: TypeAlias = tuple[str, str, str]
 """An object of an instance in a listing: its key, ETag and time."""
@@ -43,3 +46,30 @@ class Liveness:
                 self._seen[instance] = _Seen(marks, answered)
         self._seen = {instance: seen for instance, seen in self._seen.items() if instance in found}
         return {instance: max(0.0, asked - seen.since) for instance, seen in self._seen.items()}
+
+
+class ClaimAges:
+    """Ages of claims, which record the time of day.
+
+    A claim from the future was made before the clock was set back. Its true age is unknown, so it counts from
+    when it was first seen and need not wait until the clock catches up. A clock that was set forward makes
+    claims look older. They are then handled earlier, which does no harm, because the instances that made them
+    are gone.
+    """
+
+    def __init__(self) -> None:
+        self._seen: dict[UploadClaim, float] = {}
+        """Claims from the future, and when each was first seen."""
+
+    def __len__(self) -> int:
+        return len(self._seen)
+
+    def of(self, claim: UploadClaim, time_of_day: float, monotonic: float) -> float:
+        """Return the age in seconds, or its known minimum."""
+        if claim.claimed_at <= time_of_day:
+            return time_of_day - claim.claimed_at
+        return monotonic - self._seen.setdefault(claim, monotonic)
+
+    def forget(self, claim: UploadClaim) -> None:
+        """Forget a claim that is settled."""
+        self._seen.pop(claim, None)

@@ -44,29 +44,29 @@ class ListedUpload:
         return earliest <= self.began <= latest
 
 
-async def uploads_of(store: S3Client, key: str) -> list[ListedUpload]:
+async def uploads_of(client: S3Client, key: str) -> list[ListedUpload]:
     """List all unfinished uploads of exactly this key. Raises StorageError: if the store fails."""
     directory = key.rpartition("/")[0] + "/" if "/" in key else ""
-    if not store.features.has(Feature.ANY_PREFIX):
-        return await _uploads_of(store, key, directory)
+    if not client.features.has(Feature.ANY_PREFIX):
+        return await _uploads_of(client, key, directory)
     try:
-        return await _uploads_of(store, key, key)
+        return await _uploads_of(client, key, key)
     except StorageError as error:
         if not has_status(error, 400, 501):
             raise
         try:
-            found = await _uploads_of(store, key, directory)
+            found = await _uploads_of(client, key, directory)
         except StorageError:
             raise error from error.__cause__
-        store.features.lacks(Feature.ANY_PREFIX, error.detail)
+        client.features.lacks(Feature.ANY_PREFIX, error.detail)
         return found
 
 
-async def _uploads_of(store: S3Client, key: str, prefix: str) -> list[ListedUpload]:
+async def _uploads_of(client: S3Client, key: str, prefix: str) -> list[ListedUpload]:
     found: list[ListedUpload] = []
     after: Fields = {}
     while True:
-        answer = await store.call("ListMultipartUploads", Prefix=prefix, **after)
+        answer = await client.call("ListMultipartUploads", Prefix=prefix, **after)
         uploads: Sequence[Any] = answer.get("Uploads", ())
         # an upload of unknown age may be anyone's
         named = [each for each in uploads if each.get("Key") == key and "Initiated" in each]
@@ -80,7 +80,7 @@ async def _uploads_of(store: S3Client, key: str, prefix: str) -> list[ListedUplo
 
 
 async def own_uploads(
-    store: S3Client, key: str, unknown: Sequence[ListedUpload], claims: Sequence[UploadClaim]
+    client: S3Client, key: str, unknown: Sequence[ListedUpload], claims: Sequence[UploadClaim]
 ) -> list[ListedUpload]:
     """Return the uploads that the claims account for; none if they cannot be distinguished from those of
     others. `unknown` are the uploads of the key that no claim names.
@@ -88,14 +88,14 @@ async def own_uploads(
     Raises StorageError: if the store fails.
     """
     fitting = [upload for upload in unknown if any(upload.fits(claim) for claim in claims)]
-    ours = [upload for upload in fitting if not await _has_parts(store, key, upload)]
+    ours = [upload for upload in fitting if not await _has_parts(client, key, upload)]
     return ours if len(ours) <= sum(claim.requests for claim in claims) else []
 
 
-async def _has_parts(store: S3Client, key: str, upload: ListedUpload) -> bool:
+async def _has_parts(client: S3Client, key: str, upload: ListedUpload) -> bool:
     """Whether someone knows its id. An upload that has ended meanwhile counts as known too."""
     try:
-        answer = await store.call("ListParts", Key=key, UploadId=upload.upload_id, MaxParts=1)
+        answer = await client.call("ListParts", Key=key, UploadId=upload.upload_id, MaxParts=1)
     except StorageError as error:
         if has_code(error, "NoSuchUpload") or has_status(error, 404):
             return True

@@ -24,27 +24,27 @@ _COPIES: Final = frozenset({"CopyObject", "UploadPartCopy"})
 class DeniedLookups:
     """Settles denied lookups in one store, and logs once which permission is missing for that."""
 
-    def __init__(self, store: ListClient) -> None:
-        self._store = store
+    def __init__(self, client: ListClient) -> None:
+        self._client = client
         self._is_told = False
 
-    async def settle(self, api: str, parameters: dict[str, Any], refusal: StorageError) -> StorageError:
+    async def explain(self, api: str, parameters: dict[str, Any], refusal: StorageError) -> StorageError:
         """Return the error to raise: NotFound if the object does not exist, else the refusal."""
         key = _key_read(api, parameters)
         if key is None or not _is_denied(refusal):
             return refusal
         try:
-            if await is_listed(self._store, key):
+            if await is_listed(self._client, key):
                 return refusal
         except StorageError as error:
             if _is_denied(error):
                 self._tell(api, error)
             return refusal
-        trouble = RequestError(
+        request_error = RequestError(
             api, CODES["NoSuchKey"], "NoSuchKey", 404, message="refused (403), and not listed"
         )
-        found = trouble.error(key)
-        found.__cause__ = trouble
+        found = request_error.error(key)
+        found.__cause__ = request_error
         return found
 
     def _tell(self, api: str, error: StorageError) -> None:
@@ -61,8 +61,8 @@ class DeniedLookups:
 
 
 def _is_denied(error: StorageError) -> bool:
-    trouble = request_error_behind(error)
-    return trouble is not None and is_denied(trouble)
+    request_error = request_error_behind(error)
+    return request_error is not None and is_denied(request_error)
 
 
 def _key_read(api: str, parameters: dict[str, Any]) -> str | None:

@@ -81,7 +81,7 @@ def last_name(answer: Answer) -> str | None:
 def _may_be_the_form(error: StorageError, prefix: str) -> bool:
     """Whether the store may have refused the version of the request. Stores reply 400 also to prefixes
     without a slash at their end."""
-    trouble = request_error_behind(error)
-    if trouble is None or trouble.meaning.again is not RetryAdvice.NEVER:
+    request_error = request_error_behind(error)
+    if request_error is None or request_error.meaning.retry is not RetryAdvice.NEVER:
         return False
     return has_status(error, 405, 501) or (has_status(error, 400) and (not prefix or prefix.endswith("/")))

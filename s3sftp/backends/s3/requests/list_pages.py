@@ -15,11 +15,11 @@ from collections.abc import AsyncGenerator, Collection
 from contextlib import AbstractAsyncContextManager, aclosing
 from typing import Any, Protocol
 
-from s3sftp.backends.s3.concurrency import for_each
 from s3sftp.backends.s3.errors import has_status
 from s3sftp.backends.s3.features import Feature, Features
 from s3sftp.backends.s3.requests.list_objects_v1 import last_name
 from s3sftp.errors import NotFound, StorageError, StorageFailure
+from s3sftp.runtime.concurrency import for_each
 
 PAGE_KEYS = 1000
 """Maximum keys of a page, as S3 returns them."""
@@ -33,7 +33,7 @@ Answer = dict[str, Any]
 class ListLimiter(Protocol):
     """Limits how many pages are requested at once."""
 
-    def one(self) -> AbstractAsyncContextManager[None]: ...
+    def slot(self) -> AbstractAsyncContextManager[None]: ...
 
 
 class ListClient(Protocol):
@@ -47,7 +47,7 @@ class ListClient(Protocol):
 
 
 async def pages(
-    store: ListClient, prefix: str, *, delimiter: str = "", needed: Collection[str] = _SIZE
+    client: ListClient, prefix: str, *, delimiter: str = "", needed: Collection[str] = _SIZE
 ) -> AsyncGenerator[Answer]:
     """Yield the replies of one listing, each entry completed with the fields `needed` as far as a HEAD
     reports them. The next page is requested while one is read; closing the generator cancels that.
@@ -58,11 +58,11 @@ async def pages(
     progress = ListProgress()
 
     async def page(after: Answer) -> Answer:
-        async with store.listings.one():
-            answer = await store.call("ListObjectsV2", **fixed, **after)
+        async with client.listings.slot():
+            answer = await client.call("ListObjectsV2", **fixed, **after)
         if "IsTruncated" not in answer and not answer.get("NextContinuationToken"):
             raise StorageFailure("storage does not tell whether its listing is whole")
-        await _complete(store, answer, needed)
+        await _complete(client, answer, needed)
         return answer
 
     answer = await page({})
@@ -112,7 +112,7 @@ def _span(answer: Answer) -> tuple[str, str] | None:
 
 
 async def first_lines(
-    store: ListClient, prefix: str, most: int, *, page: int | None = None, needed: Collection[str] = _SIZE
+    client: ListClient, prefix: str, most: int, *, page: int | None = None, needed: Collection[str] = _SIZE
 ) -> list[Answer]:
     """Return the first `most` entries below a prefix, or all if there are fewer, since a page may be short or
     empty without being the last. `page` is the number to request at once.
@@ -122,18 +122,18 @@ async def first_lines(
     after: Answer = {}
     progress, lines = ListProgress(), list[Answer]()
     while True:
-        answer = await store.call("ListObjectsV2", Prefix=prefix, MaxKeys=page or most, **after)
+        answer = await client.call("ListObjectsV2", Prefix=prefix, MaxKeys=page or most, **after)
         lines += answer.get("Contents", ())
         token = answer.get("NextContinuationToken")
         if len(lines) >= most or not token:
             answer["Contents"] = lines[:most]
-            await _complete(store, answer, needed)
+            await _complete(client, answer, needed)
             return list(answer["Contents"])
         progress.require(token, answer)
         after = {"ContinuationToken": token}
 
 
-async def _complete(store: ListClient, answer: Answer, needed: Collection[str]) -> None:
+async def _complete(client: ListClient, answer: Answer, needed: Collection[str]) -> None:
     """Complete the entries of a page by HEAD.
 
     Entries whose object has been removed meanwhile are left out.
@@ -146,13 +146,15 @@ async def _complete(store: ListClient, answer: Answer, needed: Collection[str]) 
 
     async def ask(line: Answer) -> None:
         try:
-            head = await store.call("HeadObject", Key=line["Key"])
+            head = await client.call("HeadObject", Key=line["Key"])
         except NotFound:
             gone.add(id(line))
             return
-        told = {"Size": head.get("ContentLength"), "ETag": head.get("ETag")}
-        told["LastModified"] = head.get("LastModified")
-        line |= {name: value for name, value in told.items() if line.get(name) is None and value is not None}
+        reported = {"Size": head.get("ContentLength"), "ETag": head.get("ETag")}
+        reported["LastModified"] = head.get("LastModified")
+        line |= {
+            name: value for name, value in reported.items() if line.get(name) is None and value is not None
+        }
         if "Size" in needed and line.get("Size") is None:
             raise StorageFailure("storage does not tell the file's size", detail=f"key {line['Key']!r}")
 
@@ -160,7 +162,7 @@ async def _complete(store: ListClient, answer: Answer, needed: Collection[str]) 
     answer["Contents"] = [line for line in lines if id(line) not in gone]
 
 
-async def is_listed(store: ListClient, name: str) -> bool:
+async def is_listed(client: ListClient, name: str) -> bool:
     """Whether exactly this name is listed: an object or, with a slash at its end, a directory.
 
     Lists the name itself. If the store or the policy allows only listings of directories, searches the
@@ -170,35 +172,35 @@ async def is_listed(store: ListClient, name: str) -> bool:
     """
     parent = name.removesuffix("/").rpartition("/")
     above = parent[0] + parent[1]
-    if not store.features.has(Feature.ANY_PREFIX):
-        return await _is_among(store, name, above)
+    if not client.features.has(Feature.ANY_PREFIX):
+        return await _is_among(client, name, above)
     try:
-        return await _begins(store, name)
+        return await _begins(client, name)
     except StorageError as error:
         if not has_status(error, 400, 403, 501):
             raise
         try:
-            found = await _is_among(store, name, above)
+            found = await _is_among(client, name, above)
         except StorageError:
             raise error from error.__cause__
         if not has_status(error, 403):
-            store.features.lacks(Feature.ANY_PREFIX, error.detail)
+            client.features.lacks(Feature.ANY_PREFIX, error.detail)
         return found
 
 
-async def _begins(store: ListClient, name: str) -> bool:
+async def _begins(client: ListClient, name: str) -> bool:
     if name.endswith("/"):  # after names such as `name-1`, as `-` sorts before `/`
-        return await _is_among(store, name, name.removesuffix("/"))
+        return await _is_among(client, name, name.removesuffix("/"))
     # of all keys that begin with the name it is the first
-    return any(line["Key"] == name for line in await first_lines(store, name, 1, needed=()))
+    return any(line["Key"] == name for line in await first_lines(client, name, 1, needed=()))
 
 
-async def _is_among(store: ListClient, name: str, prefix: str) -> bool:
-    async with aclosing(pages(store, prefix, delimiter="/", needed=())) as answers:
+async def _is_among(client: ListClient, name: str, prefix: str) -> bool:
+    async with aclosing(pages(client, prefix, delimiter="/", needed=())) as answers:
         async for answer in answers:
             if _shows(answer, name):
                 return True
-            if store.features.has(Feature.ANY_PREFIX) and _is_past(answer, name):
+            if client.features.has(Feature.ANY_PREFIX) and _is_past(answer, name):
                 break
     return False
 

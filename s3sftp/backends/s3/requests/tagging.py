@@ -14,7 +14,7 @@ Answer = dict[str, Any]
 Ask = Callable[..., Awaitable[Answer]]
 
 
-class _Store(Protocol):
+class _Client(Protocol):
     @property
     def features(self) -> Features: ...
     async def call(self, api: str, **parameters: Any) -> Answer: ...
@@ -46,16 +46,16 @@ async def send_tagged(ask: Ask, features: Features, api: str, **parameters: Any)
         return answer
 
 
-async def tags_of(store: _Store, key: str) -> Answer:
+async def tags_of(client: _Client, key: str) -> Answer:
     """Return the field that gives a new object the tags of another; empty if the store has no tags."""
-    if not store.features.has(Feature.TAGS):
+    if not client.features.has(Feature.TAGS):
         return {}
     try:
-        answer = await store.call("GetObjectTagging", Key=key)
+        answer = await client.call("GetObjectTagging", Key=key)
     except StorageError as error:
         if not has_status(error, 405, 501):
             raise
-        store.features.lacks(Feature.TAGS, error.detail)
+        client.features.lacks(Feature.TAGS, error.detail)
         return {}
     return {"Tagging": urlencode({tag["Key"]: tag["Value"] for tag in answer["TagSet"]})}
 

@@ -23,7 +23,6 @@ from typing import Any, Final
 from s3sftp.backends.s3.checksums.digest import ChecksumScope, crc_of_parts, crc_text
 from s3sftp.backends.s3.checksums.fallback import is_checksum_mismatch
 from s3sftp.backends.s3.client import Answer, S3Client
-from s3sftp.backends.s3.concurrency import for_each
 from s3sftp.backends.s3.errors import has_code, is_refusal, request_error_behind
 from s3sftp.backends.s3.features import Feature
 from s3sftp.backends.s3.metadata.objects import Fields
@@ -33,6 +32,7 @@ from s3sftp.backends.s3.write.journaled_upload import JournaledUpload
 from s3sftp.backends.s3.write.part_sizes import UploadedPart
 from s3sftp.backends.s3.write.upload_part_copy import checksum_of, field_of
 from s3sftp.errors import AlreadyExists, Changed, StorageError, StorageFailure
+from s3sftp.runtime.concurrency import for_each
 
 _MANY_PARTS: Final = 500
 """From this many parts on, combining their checksums would block the event loop."""
@@ -43,7 +43,7 @@ _OF_ONE_SIZE: Final = re.compile(
 
 
 async def complete_parts(
-    store: S3Client,
+    client: S3Client,
     begun: JournaledUpload,
     parts: Sequence[UploadedPart],
     ours: Callable[[Answer], bool],
@@ -51,15 +51,15 @@ async def complete_parts(
 ) -> CompletedWrite:
     """Complete the upload with its parts, which are in order. Raises like `complete_write`."""
     size = sum(part.size for part in parts)
-    with_checksums = begun.scope is not ChecksumScope.NOTHING and store.features.has(Feature.CHECKSUMS)
+    with_checksums = begun.scope is not ChecksumScope.NOTHING and client.features.has(Feature.CHECKSUMS)
 
     async def send(proof: Fields, parts: Sequence[UploadedPart] = parts) -> CompletedWrite:
         return await complete_write(
-            store,
+            client,
             "CompleteMultipartUpload",
             begun.key,
             ours,
-            effort=RequestKind.JOIN,
+            kind=RequestKind.JOIN,
             moved_bytes=size,
             UploadId=begun.upload_id,
             MultipartUpload={"Parts": [_line(part, with_checksums) for part in parts]},
@@ -67,28 +67,28 @@ async def complete_parts(
             **conditions,
         )
 
-    proof = await _proof(store, begun, parts, size) if with_checksums else {}
+    proof = await _proof(client, begun, parts, size) if with_checksums else {}
     try:
         return await send(proof)
     except StorageError as error:
-        _look_for_sizes(store, error, parts)
+        _check_part_sizes(client, error, parts)
         refused = error
-    for lacking, others in _other_ways(store, begun, parts, proof, refused):
-        told = await others
+    for lacking, others in _other_ways(client, begun, parts, proof, refused):
+        reported = await others
         try:
-            published = await send({}, told)
+            completed = await send({}, reported)
         except (AlreadyExists, Changed):
             raise  # the store has evaluated the condition: this is the result
         except StorageError as error:
-            _look_for_sizes(store, error, parts)
+            _check_part_sizes(client, error, parts)
             continue
-        store.features.lacks(lacking, refused.detail)
-        return published
+        client.features.lacks(lacking, refused.detail)
+        return completed
     raise refused
 
 
 def _other_ways(
-    store: S3Client,
+    client: S3Client,
     begun: JournaledUpload,
     parts: Sequence[UploadedPart],
     proof: Fields,
@@ -97,30 +97,30 @@ def _other_ways(
     """Yield the fallbacks to try, each with the feature that the store lacks if it succeeds."""
     if proof and _is_unknown_to_it(refused, begun, parts):
         yield Feature.WHOLE_CHECKSUMS, _as_they_are(parts)
-    untold = begun.scope is not ChecksumScope.NOTHING and any(
+    unreported = begun.scope is not ChecksumScope.NOTHING and any(
         part.source and not part.checksum for part in parts
     )
-    if untold and (has_code(refused, "InvalidDigest", "InvalidPart") or is_refusal(refused)):
-        yield Feature.COPIED_PART_CHECKSUMS, _read_through(store, parts)
+    if unreported and (has_code(refused, "InvalidDigest", "InvalidPart") or is_refusal(refused)):
+        yield Feature.COPIED_PART_CHECKSUMS, _read_through(client, parts)
 
 
 async def _as_they_are(parts: Sequence[UploadedPart]) -> Sequence[UploadedPart]:
     return parts
 
 
-async def _read_through(store: S3Client, parts: Sequence[UploadedPart]) -> Sequence[UploadedPart]:
+async def _read_through(client: S3Client, parts: Sequence[UploadedPart]) -> Sequence[UploadedPart]:
     """Read copied parts to compute the checksums that the store requires but has not reported."""
-    name = field_of(store.options.checksum)
+    name = field_of(client.options.checksum)
     found = list(parts)
 
     async def read(index: int) -> None:
         source = found[index].source
         if source is not None and not found[index].checksum:
-            text = await checksum_of(store, source, name)
+            text = await checksum_of(client, source, name)
             if text is not None:
                 found[index] = replace(found[index], checksum={name: text})
 
-    await for_each(range(len(found)), read, store.options.parallel_copies)
+    await for_each(range(len(found)), read, client.options.parallel_copies)
     return found
 
 
@@ -129,12 +129,14 @@ def _line(part: UploadedPart, with_checksum: bool) -> dict[str, Any]:
     return {"PartNumber": part.number, "ETag": part.etag, **checksum}
 
 
-async def _proof(store: S3Client, begun: JournaledUpload, parts: Sequence[UploadedPart], size: int) -> Fields:
+async def _proof(
+    client: S3Client, begun: JournaledUpload, parts: Sequence[UploadedPart], size: int
+) -> Fields:
     """The fields that prove the whole object.
 
     If the CRC of a copied part is unknown, only its size proves it.
     """
-    if not store.features.has(Feature.WHOLE_CHECKSUMS):
+    if not client.features.has(Feature.WHOLE_CHECKSUMS):
         return {}
     fields: Fields = {"MpuObjectSize": size}
     if begun.scope is ChecksumScope.WHOLE:
@@ -157,11 +159,11 @@ def _is_unknown_to_it(error: StorageError, begun: JournaledUpload, parts: Sequen
     return confirmed or not begun.takes_whole
 
 
-def _look_for_sizes(store: S3Client, error: StorageError, parts: Sequence[UploadedPart]) -> None:
+def _check_part_sizes(client: S3Client, error: StorageError, parts: Sequence[UploadedPart]) -> None:
     """If the store requires parts of one size, record that for later uploads and raise StorageFailure."""
     unequal = any(part.size != parts[0].size for part in parts[:-1]) or parts[-1].size > parts[0].size
     if unequal and _OF_ONE_SIZE.search(str(request_error_behind(error))):
-        store.features.lacks(Feature.UNEQUAL_PARTS, error.detail)
+        client.features.lacks(Feature.UNEQUAL_PARTS, error.detail)
         raise StorageFailure(
             "storage takes only parts of one size: send the file again", detail=error.detail
         ) from error

@@ -32,17 +32,17 @@ class CompletedWrite:
     """The object that is now stored under the key."""
 
     version: str | None
-    moment: float | None
+    written_at: float | None
     """When it was written, in seconds of the store's clock."""
 
 
 async def complete_write(
-    store: S3Client,
+    client: S3Client,
     api: str,
     key: str,
     ours: Callable[[Answer], bool],
     *,
-    effort: RequestKind,
+    kind: RequestKind,
     moved_bytes: int,
     **parameters: Any,
 ) -> CompletedWrite:
@@ -57,32 +57,32 @@ async def complete_write(
     """
 
     async def send(sent: dict[str, Any]) -> CompletedWrite:
-        return await _send(store, api, key, ours, effort, moved_bytes, sent)
+        return await _send(client, api, key, ours, kind, moved_bytes, sent)
 
     conditions = {name: parameters[name] for name in _CONDITIONS if name in parameters}
     if api == "CopyObject" or not conditions:
         return await send(parameters)
     unconditional = {name: value for name, value in parameters.items() if name not in conditions}
-    if not store.features.has(Feature.CONDITIONAL_WRITES):
-        await require_conditions(store, key, conditions)
+    if not client.features.has(Feature.CONDITIONAL_WRITES):
+        await require_conditions(client, key, conditions)
         return await send(unconditional)
     try:
         return await send(parameters)
     except StorageError as error:
-        if not may_lack_feature(store.features, Feature.CONDITIONAL_WRITES, error):
+        if not may_lack_feature(client.features, Feature.CONDITIONAL_WRITES, error):
             raise
         refused = error
-    await require_conditions(store, key, conditions)
-    return await store.features.do_without(Feature.CONDITIONAL_WRITES, refused, send(unconditional))
+    await require_conditions(client, key, conditions)
+    return await client.features.do_without(Feature.CONDITIONAL_WRITES, refused, send(unconditional))
 
 
-async def require_conditions(store: S3Client, key: str, conditions: Mapping[str, str]) -> None:
+async def require_conditions(client: S3Client, key: str, conditions: Mapping[str, str]) -> None:
     """Check the conditions of a write by HEAD.
 
     Raises AlreadyExists: if `IfNoneMatch` does not hold. Raises Changed: if `IfMatch` does not hold.
     """
     try:
-        head: Answer | None = await store.call("HeadObject", Key=key)
+        head: Answer | None = await client.call("HeadObject", Key=key)
     except NotFound:
         head = None
     if "IfNoneMatch" in conditions and head is not None:
@@ -92,25 +92,25 @@ async def require_conditions(store: S3Client, key: str, conditions: Mapping[str,
 
 
 async def _send(
-    store: S3Client,
+    client: S3Client,
     api: str,
     key: str,
     ours: Callable[[Answer], bool],
-    effort: RequestKind,
+    kind: RequestKind,
     moved_bytes: int,
     parameters: dict[str, Any],
 ) -> CompletedWrite:
     for is_repeated in (False, True):
         try:
-            answer = await store.call(api, effort=effort, moved_bytes=moved_bytes, Key=key, **parameters)
+            answer = await client.call(api, kind=kind, moved_bytes=moved_bytes, Key=key, **parameters)
             break
         except StorageError as error:
-            # 412 may answer a repetition that aiohttp sent by itself after a broken connection
+            # 412 may answer a repetition that a proxy sent by itself after a broken connection
             conditional = any(name in parameters for name in _CONDITIONS)
             in_doubt = (
                 is_repeated or outcome_is_unknown(error) or (conditional and has_status(error, 409, 412))
             )
-            found = await _look(store, key) if in_doubt else None
+            found = await _head_or_none(client, key) if in_doubt else None
             if found is not None and ours(found):
                 _log.info("s3.write_confirmed", api=api)
                 return CompletedWrite(version_of(found), server_time(found))
@@ -129,10 +129,10 @@ def written_by(write_id: str) -> Callable[[Answer], bool]:
     return lambda head: write_id_of(head) == write_id
 
 
-async def _look(store: S3Client, key: str) -> Answer | None:
+async def _head_or_none(client: S3Client, key: str) -> Answer | None:
     """Send a HEAD. None if it fails, because the earlier failure is the one to report."""
     try:
-        return await store.call("HeadObject", Key=key)
+        return await client.call("HeadObject", Key=key)
     except StorageError:
         return None
 

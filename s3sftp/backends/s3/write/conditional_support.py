@@ -48,9 +48,9 @@ _log = get_logger("s3sftp.s3")
 class ConditionalSupport:
     """Probes the conditions of one store for all operations."""
 
-    def __init__(self, store: S3Client) -> None:
-        self._store = store
-        self._features = store.features
+    def __init__(self, client: S3Client) -> None:
+        self._client = client
+        self._features = client.features
         self._trying = asyncio.Lock()
         self._not_before = 0.0
         self._is_tried = False
@@ -68,7 +68,7 @@ class ConditionalSupport:
         async with self._trying:
             if self._is_settled():
                 return
-            key = f"{reserved_prefix(self._store.options.prefix)}{PROBE}{uuid.uuid4().hex}"
+            key = f"{reserved_prefix(self._client.options.prefix)}{PROBE}{uuid.uuid4().hex}"
             try:
                 await self._try(key)
                 self._is_tried = True
@@ -77,7 +77,7 @@ class ConditionalSupport:
                 _log.info("s3.condition_probe_failed", error=str(error), detail=error.detail)
             finally:
                 with suppress(StorageError):
-                    await delete_object(self._store, key)
+                    await delete_object(self._client, key)
 
     def are_relied_on(self, feature: Feature) -> bool:
         """Whether a condition is as safe as a HEAD before: it is honoured, or its refusal will show."""
@@ -96,7 +96,7 @@ class ConditionalSupport:
         is_tried = self._features.is_certain(Feature.CONDITIONAL_WRITES)
         in_doubt = in_parts or "IfMatch" in conditions or not is_tried
         if self._features.has(Feature.CONDITIONAL_WRITES) and in_doubt:
-            await require_conditions(self._store, key, conditions)
+            await require_conditions(self._client, key, conditions)
 
     def _is_settled(self) -> bool:
         return (
@@ -108,18 +108,18 @@ class ConditionalSupport:
 
     async def _try(self, key: str) -> None:
         """Run all probes, even if some fail, as they are independent; then raise the first failure."""
-        store = self._store
-        await put_small(store, key, b"")
-        looks: dict[Feature, Callable[[], Awaitable[object]]] = {
-            Feature.CONDITIONAL_WRITES: lambda: put_small(store, key, b"", IfNoneMatch="*"),
-            Feature.CONDITIONAL_COPIES: lambda: copy_to_itself(store, key, IfNoneMatch="*"),
-            Feature.MATCHED_COPIES: lambda: copy_to_itself(store, key, CopySourceIfMatch=OTHER_VERSION),
-            Feature.CONDITIONAL_DELETES: lambda: store.call("DeleteObject", Key=key, IfMatch=OTHER_VERSION),
+        client = self._client
+        await put_small(client, key, b"")
+        probes: dict[Feature, Callable[[], Awaitable[object]]] = {
+            Feature.CONDITIONAL_WRITES: lambda: put_small(client, key, b"", IfNoneMatch="*"),
+            Feature.CONDITIONAL_COPIES: lambda: copy_to_itself(client, key, IfNoneMatch="*"),
+            Feature.MATCHED_COPIES: lambda: copy_to_itself(client, key, CopySourceIfMatch=OTHER_VERSION),
+            Feature.CONDITIONAL_DELETES: lambda: client.call("DeleteObject", Key=key, IfMatch=OTHER_VERSION),
         }
-        if not store.has_parameter("CopyObject", "IfNoneMatch"):
-            del looks[Feature.CONDITIONAL_COPIES]
+        if not client.has_parameter("CopyObject", "IfNoneMatch"):
+            del probes[Feature.CONDITIONAL_COPIES]
         failed: list[StorageError] = []
-        for feature, request in looks.items():
+        for feature, request in probes.items():
             try:
                 await self._see(feature, request)
             except StorageError as error:
@@ -154,18 +154,18 @@ async def is_honoured(request: Awaitable[object]) -> bool | None:
     return False
 
 
-async def copy_to_itself(store: S3Client, key: str, **more: Any) -> None:
+async def copy_to_itself(client: S3Client, key: str, **more: Any) -> None:
     """Copy a small object of ours onto itself, with the additional fields `more`.
 
     Raises StorageError: if it fails.
     """
-    fields: Fields = {**placement(store.options), **more}
+    fields: Fields = {**placement(client.options), **more}
     fields.pop("StorageClass", None)
-    await store.call(
+    await client.call(
         "CopyObject",
-        effort=RequestKind.JOIN,
+        kind=RequestKind.JOIN,
         Key=key,
-        CopySource={"Bucket": store.options.bucket, "Key": key},
+        CopySource={"Bucket": client.options.bucket, "Key": key},
         MetadataDirective="REPLACE",
         **fields,
     )

@@ -11,7 +11,6 @@ import uuid
 from s3sftp.backends.contract import FileInfo
 from s3sftp.backends.s3.checksums.fallback import send_with_checksum
 from s3sftp.backends.s3.client import Answer, S3Client
-from s3sftp.backends.s3.concurrency import for_each
 from s3sftp.backends.s3.errors import has_status, is_condition_refusal, may_lack_feature
 from s3sftp.backends.s3.features import Feature
 from s3sftp.backends.s3.http.request_body import RequestBody
@@ -27,6 +26,7 @@ from s3sftp.backends.s3.write.conditional_support import ConditionalSupport
 from s3sftp.backends.s3.write.multipart import MultipartUpload
 from s3sftp.backends.s3.write.part_sizes import CopySource, copy_piece_bytes, copy_ranges
 from s3sftp.errors import AlreadyExists, Changed, NotFound, StorageError
+from s3sftp.runtime.concurrency import for_each
 
 SWIFT_PART_BYTES = 256 * MIB
 """Many parts of this size, several at once, are copied faster than a few of 5 GiB."""
@@ -35,8 +35,8 @@ SWIFT_PART_BYTES = 256 * MIB
 class ObjectCopier:
     """Copies objects inside the bucket."""
 
-    def __init__(self, store: S3Client, journal: UploadJournal, conditions: ConditionalSupport) -> None:
-        self._store = store
+    def __init__(self, client: S3Client, journal: UploadJournal, conditions: ConditionalSupport) -> None:
+        self._client = client
         self._journal = journal
         self._conditions = conditions
 
@@ -49,7 +49,7 @@ class ObjectCopier:
         Raises NotFound: if the source does not exist. Raises Changed: if it is another version. Raises
         AlreadyExists: if the target exists with `exclusive`.
         """
-        if info.size > self._store.options.copy_part_bytes:
+        if info.size > self._client.options.copy_part_bytes:
             return await self._in_parts(source, target, info, exclusive=exclusive)
         if not exclusive:
             return await self._replacing(source, target, info)
@@ -59,7 +59,7 @@ class ObjectCopier:
         try:
             return await self._at_once(source, target, info, exclusive=True)
         except StorageError as error:
-            features = self._store.features
+            features = self._client.features
             if not (
                 may_lack_feature(features, Feature.CONDITIONAL_COPIES, error)
                 or (info.version and may_lack_feature(features, Feature.MATCHED_COPIES, error))
@@ -69,7 +69,7 @@ class ObjectCopier:
 
     def _supports_if_none_match(self) -> bool:
         """Whether the store accepts If-None-Match on CopyObject (AWS since 2025) and does not ignore it."""
-        return self._conditions.are_relied_on(Feature.CONDITIONAL_COPIES) and self._store.has_parameter(
+        return self._conditions.are_relied_on(Feature.CONDITIONAL_COPIES) and self._client.has_parameter(
             "CopyObject", "IfNoneMatch"
         )
 
@@ -77,10 +77,10 @@ class ObjectCopier:
         self, source: str, target: str, info: FileInfo, refused: StorageError
     ) -> CompletedWrite:
         """Use the fallback after a refusal. Its outcome shows which condition the store refused."""
-        features = self._store.features
+        features = self._client.features
         was_matched = features.has(Feature.MATCHED_COPIES)
         try:
-            published = await self._where_nothing_is(source, target, info)
+            completed = await self._where_nothing_is(source, target, info)
         except StorageError as error:
             if is_condition_refusal(error):
                 raise refused  # noqa: B904 # its cause is the store's reply
@@ -88,7 +88,7 @@ class ObjectCopier:
         is_shown = may_lack_feature(features, Feature.CONDITIONAL_COPIES, refused)
         if is_shown and features.has(Feature.MATCHED_COPIES) == was_matched:
             features.lacks(Feature.CONDITIONAL_COPIES, refused.detail)
-        return published
+        return completed
 
     async def _replacing(self, source: str, target: str, info: FileInfo) -> CompletedWrite:
         try:
@@ -96,12 +96,12 @@ class ObjectCopier:
         except StorageError as error:
             if (
                 not info.version
-                or not self._store.features.has(Feature.MATCHED_COPIES)
-                or not may_lack_feature(self._store.features, Feature.MATCHED_COPIES, error)
+                or not self._client.features.has(Feature.MATCHED_COPIES)
+                or not may_lack_feature(self._client.features, Feature.MATCHED_COPIES, error)
             ):
                 raise
             copied = self._at_once(source, target, info, matched=False)
-            return await self._store.features.do_without(Feature.MATCHED_COPIES, error, copied)
+            return await self._client.features.do_without(Feature.MATCHED_COPIES, error, copied)
 
     async def _where_nothing_is(self, source: str, target: str, info: FileInfo) -> CompletedWrite:
         """Copy to an unused key in a store whose CopyObject replaces an existing object.
@@ -110,35 +110,35 @@ class ObjectCopier:
         the only part of an upload. If conditional writes are missing or refused, a HEAD immediately before
         the copy checks the target.
         """
-        if self._store.features.has(Feature.CONDITIONAL_WRITES):
+        if self._client.features.has(Feature.CONDITIONAL_WRITES):
             try:
                 if info.size:
                     return await self._in_parts(source, target, info, exclusive=True)
                 return await self._put_empty(source, target, info)
             except StorageError as error:
-                if not may_lack_feature(self._store.features, Feature.CONDITIONAL_WRITES, error):
+                if not may_lack_feature(self._client.features, Feature.CONDITIONAL_WRITES, error):
                     raise
-        await require_conditions(self._store, target, {"IfNoneMatch": "*"})
+        await require_conditions(self._client, target, {"IfNoneMatch": "*"})
         return await self._replacing(source, target, info)
 
     async def _at_once(
         self, source: str, target: str, info: FileInfo, *, exclusive: bool = False, matched: bool = True
     ) -> CompletedWrite:
-        matched = matched and bool(info.version) and self._store.features.has(Feature.MATCHED_COPIES)
+        matched = matched and bool(info.version) and self._client.features.has(Feature.MATCHED_COPIES)
         if info.version and not matched:
             await self._require_source(source, info.version)
         fields = self._source(source, info.version if matched else None)
         if exclusive:
             fields["IfNoneMatch"] = "*"
         try:
-            published = await complete_write(
-                self._store,
+            completed = await complete_write(
+                self._client,
                 "CopyObject",
                 target,
                 lambda head: bool(info.version) and version_of(head) == info.version,
-                effort=RequestKind.JOIN,
+                kind=RequestKind.JOIN,
                 moved_bytes=info.size,
-                **placement(self._store.options),
+                **placement(self._client.options),
                 **fields,
             )
         except AlreadyExists:
@@ -151,16 +151,16 @@ class ObjectCopier:
             raise
         if (
             info.version
-            and published.version != info.version
+            and completed.version != info.version
             and not (matched and self.supports_source_if_match)
         ):
             await self._require_source(source, info.version)
-        return published
+        return completed
 
     @property
     def supports_source_if_match(self) -> bool:
         """Whether a copy of one version is certain to be a copy of that version."""
-        features = self._store.features
+        features = self._client.features
         is_known = self._conditions.are_known or features.is_certain(Feature.MATCHED_COPIES)
         return is_known and features.has(Feature.MATCHED_COPIES)
 
@@ -169,7 +169,7 @@ class ObjectCopier:
 
         Raises Changed: if it has another. Raises NotFound: if it does not exist.
         """
-        if version_of(await self._store.call("HeadObject", Key=source)) != version:
+        if version_of(await self._client.call("HeadObject", Key=source)) != version:
             raise Changed(detail="the source is another version by now")
 
     async def _put_empty(self, source: str, target: str, info: FileInfo) -> CompletedWrite:
@@ -177,15 +177,15 @@ class ObjectCopier:
         write_id = write_id_of(head) or str(uuid.uuid4())
         fields = await self._same_fields(source, head, write_id)
         await self._conditions.prepare_write(target, {"IfNoneMatch": "*"})
-        published, _ = await send_with_checksum(
-            self._store,
+        completed, _ = await send_with_checksum(
+            self._client,
             b"",
             lambda proof: complete_write(
-                self._store,
+                self._client,
                 "PutObject",
                 target,
                 lambda found: write_id_of(found) == write_id and found.get("ContentLength") == 0,
-                effort=RequestKind.DATA,
+                kind=RequestKind.DATA,
                 moved_bytes=0,
                 Body=RequestBody(b""),
                 IfNoneMatch="*",
@@ -193,34 +193,34 @@ class ObjectCopier:
                 **proof,
             ),
         )
-        return published
+        return completed
 
     async def _in_parts(self, source: str, target: str, info: FileInfo, *, exclusive: bool) -> CompletedWrite:
         head = await self._head(source, info)
         version = version_of(head)
         write_id = write_id_of(head) or str(uuid.uuid4())
         upload = MultipartUpload(
-            self._store, self._journal, target, await self._same_fields(source, head, write_id), copies=True
+            self._client, self._journal, target, await self._same_fields(source, head, write_id), copies=True
         )
-        wanted = min(self._store.options.copy_part_bytes, SWIFT_PART_BYTES)
+        wanted = min(self._client.options.copy_part_bytes, SWIFT_PART_BYTES)
         piece = copy_piece_bytes(info.size, wanted)
-        ranges = copy_ranges(0, info.size, piece, self._store.options.min_part_bytes)
+        ranges = copy_ranges(0, info.size, piece, self._client.options.min_part_bytes)
         sources = [
             CopySource(source, version, start, stop, whole=stop - start == info.size)
             for start, stop in ranges
         ]
-        numbered = [(upload.take(), piece) for piece in sources]
+        numbered = [(upload.reserve_number(), piece) for piece in sources]
         try:
             await for_each(
                 numbered,
                 lambda part: _copy_part(upload, *part),
-                self._store.options.parallel_copies,
+                self._client.options.parallel_copies,
             )
             if version and not self.supports_source_if_match:
                 await self._require_source(source, version)
             conditions = {"IfNoneMatch": "*"} if exclusive else {}
             if exclusive and not self._conditions.are_known:  # some stores honour it on PutObject alone
-                await require_conditions(self._store, target, conditions)
+                await require_conditions(self._client, target, conditions)
             return await upload.complete(
                 lambda found: write_id_of(found) == write_id and found.get("ContentLength") == info.size,
                 **conditions,
@@ -233,7 +233,7 @@ class ObjectCopier:
 
         Raises Changed: if it differs from `info`. Raises NotFound: if it does not exist.
         """
-        head = await self._store.call("HeadObject", Key=source)
+        head = await self._client.call("HeadObject", Key=source)
         same = info.version in (None, version_of(head))
         if not same or head.get("ContentLength", info.size) != info.size:
             raise Changed
@@ -241,13 +241,13 @@ class ObjectCopier:
 
     async def _same_fields(self, source: str, head: Answer, write_id: str) -> Fields:
         """Fields that give the copy the metadata, content type and tags of the source."""
-        fields = {**carried_over(head), **placement(self._store.options)}
+        fields = {**carried_over(head), **placement(self._client.options)}
         metadata = head.get("Metadata", {})
         fields["Metadata"] = {**metadata, UPLOAD_METADATA: write_id}
         if UPLOAD_METADATA not in metadata:  # that id would show where the copy comes from
             fields["Metadata"] |= {FORMERLY_METADATA: formerly(head)}
         if head.get("TagCount"):
-            fields |= await tags_of(self._store, source)
+            fields |= await tags_of(self._client, source)
         return fields
 
     async def rewrite(self, key: str, head: Head, metadata: dict[str, str]) -> CompletedWrite:
@@ -259,8 +259,8 @@ class ObjectCopier:
         """
         await self._conditions.probe()
         fields = {**carried_over(head), "MetadataDirective": "REPLACE"}
-        if self._store.options.acl is not None:
-            fields["ACL"] = self._store.options.acl
+        if self._client.options.acl is not None:
+            fields["ACL"] = self._client.options.acl
         version = version_of(head)
 
         async def copy(matched: bool) -> CompletedWrite:
@@ -268,31 +268,31 @@ class ObjectCopier:
             if version and not is_sure:
                 await self._require_source(key, version)
             return await complete_write(
-                self._store,
+                self._client,
                 "CopyObject",
                 key,
                 lambda found: found.get("Metadata") == metadata,
-                effort=RequestKind.JOIN,
+                kind=RequestKind.JOIN,
                 moved_bytes=int(head.get("ContentLength", 0)),
                 **self._source(key, version if matched else None),
                 **fields,
                 Metadata=metadata,
             )
 
-        matched = self._store.features.has(Feature.MATCHED_COPIES)
+        matched = self._client.features.has(Feature.MATCHED_COPIES)
         try:
             return await copy(matched)
         except StorageError as error:
             if has_status(error, 412):
                 raise Changed(detail=error.detail) from error
             if not (
-                version and matched and may_lack_feature(self._store.features, Feature.MATCHED_COPIES, error)
+                version and matched and may_lack_feature(self._client.features, Feature.MATCHED_COPIES, error)
             ):
                 raise
-            return await self._store.features.do_without(Feature.MATCHED_COPIES, error, copy(matched=False))
+            return await self._client.features.do_without(Feature.MATCHED_COPIES, error, copy(matched=False))
 
     def _source(self, key: str, version: str | None) -> Fields:
-        fields: Fields = {"CopySource": {"Bucket": self._store.options.bucket, "Key": key}}
+        fields: Fields = {"CopySource": {"Bucket": self._client.options.bucket, "Key": key}}
         if version is not None:
             fields["CopySourceIfMatch"] = version
         return fields
@@ -300,7 +300,7 @@ class ObjectCopier:
     async def _require(self, target: str) -> None:
         """Raise Changed if there is no target that could have refused the copy."""
         try:
-            await self._store.call("HeadObject", Key=target)
+            await self._client.call("HeadObject", Key=target)
         except NotFound as error:
             raise Changed(detail="the source is another version by now") from error
 

@@ -9,7 +9,7 @@ from s3sftp.backends.s3.errors import is_unproven, outcome_is_unknown
 from s3sftp.errors import NotFound, StorageError
 
 
-async def delete_object(store: S3Client, key: str, **conditions: Any) -> None:
+async def delete_object(client: S3Client, key: str, **conditions: Any) -> None:
     """Delete one object. Succeeds if it did not exist, because S3 does not report that.
 
     If the reply was lost or proves nothing, a HEAD finds out whether the object is gone. If the reply proved
@@ -19,9 +19,9 @@ async def delete_object(store: S3Client, key: str, **conditions: Any) -> None:
     """
     for is_repeated in (False, True):
         try:
-            await store.call("DeleteObject", Key=key, **conditions)
+            await client.call("DeleteObject", Key=key, **conditions)
         except StorageError as error:
-            if outcome_is_unknown(error) and await _is_gone(store, key):
+            if outcome_is_unknown(error) and await _is_gone(client, key):
                 return
             if is_repeated or not is_unproven(error):
                 raise
@@ -29,10 +29,10 @@ async def delete_object(store: S3Client, key: str, **conditions: Any) -> None:
             return
 
 
-async def _is_gone(store: S3Client, key: str) -> bool:
+async def _is_gone(client: S3Client, key: str) -> bool:
     """Whether the store confirms that the object does not exist. False if it does not reply."""
     try:
-        await store.call("HeadObject", Key=key)
+        await client.call("HeadObject", Key=key)
     except NotFound:
         return True
     except StorageError:

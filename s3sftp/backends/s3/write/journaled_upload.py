@@ -16,10 +16,10 @@ _log = get_logger("s3sftp.s3")
 
 
 class JournaledUpload:
-    """One upload. Call `create` once; then call `completed`, or `abort` it."""
+    """One upload. Call `create` once; then call `mark_completed`, or `abort` it."""
 
-    def __init__(self, store: S3Client, journal: UploadJournal, key: str, scope: ChecksumScope) -> None:
-        self._store = store
+    def __init__(self, client: S3Client, journal: UploadJournal, key: str, scope: ChecksumScope) -> None:
+        self._client = client
         self._journal = journal
         self._entry: JournalEntry | None = None
         self._completed = False
@@ -46,7 +46,7 @@ class JournaledUpload:
             await entry.unanswered(lost + 1)  # plus the next attempt, which is about to be sent
 
         try:
-            answer = await self._store.call(
+            answer = await self._client.call(
                 "CreateMultipartUpload", on_unknown=count_lost, Key=self.key, **fields
             )
         except StorageError:
@@ -64,26 +64,26 @@ class JournaledUpload:
         self.takes_whole = answer.get("ChecksumType") == "FULL_OBJECT"
         await entry.named(answer["UploadId"])
 
-    def completed(self) -> asyncio.Task[None] | None:
+    def mark_completed(self) -> asyncio.Task[None] | None:
         """Mark the upload as completed; return the task that removes its claim from the journal."""
         self._completed = True
-        return self._store.go_on(self._entry.done()) if self._entry is not None else None
+        return self._client.run_in_background(self._entry.done()) if self._entry is not None else None
 
     async def abort(self) -> None:
         """Abort the upload unless it is completed. If that fails, its claim stays in the journal."""
         if self._entry is None or self._completed:
             return
         entry, self._entry = self._entry, None
-        if self.upload_id is not None and await abort_upload(self._store, self.key, self.upload_id):
+        if self.upload_id is not None and await abort_upload(self._client, self.key, self.upload_id):
             await entry.done()
         else:
             self._journal.abandon(entry)
 
 
-async def abort_upload(store: S3Client, key: str, upload_id: str) -> bool:
+async def abort_upload(client: S3Client, key: str, upload_id: str) -> bool:
     """Abort an upload and return whether it is gone, which it is too if it did not exist."""
     try:
-        await store.call("AbortMultipartUpload", Key=key, UploadId=upload_id)
+        await client.call("AbortMultipartUpload", Key=key, UploadId=upload_id)
     except StorageError as error:
         if not has_code(error, "NoSuchUpload") and not has_status(error, 404):
             _log.warning("multipart.abort_failed", error=str(error), detail=error.detail)

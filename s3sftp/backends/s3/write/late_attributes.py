@@ -63,12 +63,12 @@ class LateAttributes:
     """Applies the options for late attributes."""
 
     def __init__(
-        self, store: S3Client, keys: KeyMapping, facts: MetadataCache, heads: Lookup, copying: ObjectCopier
+        self, client: S3Client, keys: KeyMapping, cache: MetadataCache, lookup: Lookup, copying: ObjectCopier
     ) -> None:
-        self._options = store.options
+        self._options = client.options
         self._keys = keys
-        self._facts = facts
-        self._heads = heads
+        self._cache = cache
+        self._lookup = lookup
         self._copying = copying
         self._digests_stay = True
         """Whether every copy of an object onto itself has so far kept an ETag that looks like a digest."""
@@ -82,14 +82,19 @@ class LateAttributes:
         if place.is_root:
             return False
         key = self._keys.key_of(place)
-        fact = self._facts.get(key, session)
-        if fact is not None and fact.head is not None and _is_enough(fact, late) and self._wanted(fact.info):
+        cached = self._cache.get(key, session)
+        if (
+            cached is not None
+            and cached.head is not None
+            and _is_enough(cached, late)
+            and self._wanted(cached.info)
+        ):
             with suppress(Changed, NotFound):  # the object differs from what the session knew
-                if not late.is_set(fact.head):
+                if not late.is_set(cached.head):
                     return await _unless_refused(
-                        self._rewrite_as(key, fact.head, fact.info, late, None, session)
+                        self._rewrite_as(key, cached.head, cached.info, late, None, session)
                     )
-        info = await self._heads.info(place, session)
+        info = await self._lookup.info(place, session)
         if info.is_dir or not self._wanted(info):
             return False
         return await _unless_refused(self._rewrite(key, late, session))
@@ -115,12 +120,12 @@ class LateAttributes:
         self, key: str, late: AttributeUpdate, session: Session, ours: FileInfo | None = None
     ) -> FileInfo:
         """Rewrite the object from the session's cached metadata or, if that is outdated, from a HEAD."""
-        fact = self._facts.get(key, session)
-        if fact is not None and fact.head is not None and _is_enough(fact, late):
+        cached = self._cache.get(key, session)
+        if cached is not None and cached.head is not None and _is_enough(cached, late):
             with suppress(Changed):
-                return await self._rewrite_as(key, fact.head, fact.info, late, ours, session)
-        head = await self._heads.head(key, session)
-        return await self._rewrite_as(key, head, self._heads.described(head), late, ours, session)
+                return await self._rewrite_as(key, cached.head, cached.info, late, ours, session)
+        head = await self._lookup.head(key, session)
+        return await self._rewrite_as(key, head, self._lookup.described(head), late, ours, session)
 
     async def _rewrite_as(
         self,
@@ -144,20 +149,20 @@ class LateAttributes:
         if late.is_set(head):
             return info
         metadata = late.changed(head.get("Metadata", {}), info.mtime)
-        with self._facts.changing(key, session) as change:
+        with self._cache.changing(key, session) as change:
             metadata = with_former(metadata, head, digests_stay=self._digests_stay)
-            published = await self._copying.rewrite(key, head, metadata)
-            self._digests_stay &= has_former(metadata) or published.version == version_of(head)
-            self._facts.rewritten.note(key, version_of(head), published.version)
-            info = replace(info, version=published.version)
+            completed = await self._copying.rewrite(key, head, metadata)
+            self._digests_stay &= has_former(metadata) or completed.version == version_of(head)
+            self._cache.rewritten.note(key, version_of(head), completed.version)
+            info = replace(info, version=completed.version)
             new = {**head, "Metadata": metadata, "ETag": info.version}
             change.left(info, new)
         return info
 
 
-def _is_enough(fact: CachedMetadata, late: AttributeUpdate) -> bool:
+def _is_enough(cached: CachedMetadata, late: AttributeUpdate) -> bool:
     """Whether the cached metadata suffices for the new: permissions must leave the time unchanged."""
-    return late.mtime is not None or not fact.time_unknown
+    return late.mtime is not None or not cached.time_unknown
 
 
 async def _unless_refused(copy: Awaitable[object]) -> bool:
@@ -177,7 +182,8 @@ def _is_refused(error: StorageError) -> bool:
     for its tags or its key is missing."""
     if isinstance(error, PermissionDenied | Unsupported | InvalidRequest):
         return True
-    trouble = request_error_behind(error)
-    return trouble is not None and (
-        trouble.code in _REFUSALS or (trouble.status == 400 and trouble.code.startswith("KMS."))
+    request_error = request_error_behind(error)
+    return request_error is not None and (
+        request_error.code in _REFUSALS
+        or (request_error.status == 400 and request_error.code.startswith("KMS."))
     )

@@ -1,9 +1,9 @@
 """Runs a multipart upload: create, parts, complete or abort.
 
-    take 1 ─► upload 1 ─┐
-    take 2 ─► upload 2 ─┼─► complete ─► the object is visible, whole
-    take 3 ─► copy 3   ─┘
-          (first: create)   abort     ─► nothing is left
+    reserve 1 ─► upload 1 ─┐
+    reserve 2 ─► upload 2 ─┼─► complete ─► the object is visible, whole
+    reserve 3 ─► copy 3   ─┘
+             (first: create)   abort     ─► nothing is left
 
 The upload is created with the first part. Each step is a task of this object, so that `abort` can stop and
 await it even if its caller has gone. A create is never cancelled, because that could leave an upload that
@@ -49,16 +49,16 @@ class MultipartUpload:
     """
 
     def __init__(
-        self, store: S3Client, journal: UploadJournal, key: str, fields: Fields, *, copies: bool = False
+        self, client: S3Client, journal: UploadJournal, key: str, fields: Fields, *, copies: bool = False
     ) -> None:
-        self._store = store
+        self._client = client
         self._journal = journal
         self._key = key
         self._fields = fields
         self._copies = copies
-        self._algorithm = algorithm_for(store)
+        self._algorithm = algorithm_for(client)
         self._parts: dict[int, UploadedPart] = {}
-        self._taken = 0
+        self._reserved = 0
         self._begun: JournaledUpload | None = None
         self._all: list[JournaledUpload] = []
         """Every upload that was requested; those that did not become the object are aborted."""
@@ -71,28 +71,28 @@ class MultipartUpload:
         """Whether the first copy has succeeded, so that further copies need not wait for each other."""
         self._has_sent = False
         self._aborting: asyncio.Task[None] | None = None
-        self._forgetting: asyncio.Task[None] | None = None
+        self._clearing: asyncio.Task[None] | None = None
         self._closed = False
         self.completed = False
 
     @property
-    def taken(self) -> int:
-        """Number of parts that have a position."""
-        return self._taken
+    def reserved(self) -> int:
+        """Number of positions that are reserved."""
+        return self._reserved
 
     @property
     def size(self) -> int:
         """Total bytes of the parts that the store has."""
         return sum(part.size for part in self._parts.values())
 
-    def take(self) -> int:
-        """Return the position of the next part. Raises InvalidRequest: if S3 allows no more parts."""
+    def reserve_number(self) -> int:
+        """Reserve the position of the next part. Raises InvalidRequest: if S3 allows no more parts."""
         if self._closed:
             raise StorageFailure("the upload has ended")
-        if self._taken >= MAX_PARTS:
+        if self._reserved >= MAX_PARTS:
             raise InvalidRequest("file too large", detail=f"more than {MAX_PARTS} parts")
-        self._taken += 1
-        return self._taken
+        self._reserved += 1
+        return self._reserved
 
     async def upload(self, number: int, data: Buffer) -> None:
         """Send the bytes of one part."""
@@ -110,19 +110,19 @@ class MultipartUpload:
 
     async def complete(self, ours: Callable[[Answer], bool], **conditions: str) -> CompletedWrite:
         """Complete the upload. Returns as soon as the store has confirmed it, without waiting for the journal
-        (`forgotten`). Raises like `complete_write`."""
+        (`journal_cleared`). Raises like `complete_write`."""
         begun = await self._created()
         parts = [self._parts[number] for number in sorted(self._parts)]
-        published = await complete_parts(self._store, begun, parts, ours, **conditions)
+        completed = await complete_parts(self._client, begun, parts, ours, **conditions)
         self._closed = self.completed = True
-        self._forgetting = begun.completed()
+        self._clearing = begun.mark_completed()
         # S3 dates the object by its creation, not its completion
-        return CompletedWrite(published.version, begun.created_at or published.moment)
+        return CompletedWrite(completed.version, begun.created_at or completed.written_at)
 
-    async def forgotten(self) -> None:
+    async def journal_cleared(self) -> None:
         """Wait until the journal has removed the completed upload."""
-        if self._forgetting is not None:
-            await asyncio.shield(self._forgetting)
+        if self._clearing is not None:
+            await asyncio.shield(self._clearing)
 
     async def abort(self) -> None:
         """Abort the upload unless it is completed.
@@ -134,7 +134,7 @@ class MultipartUpload:
         if self.completed:
             return
         if self._aborting is None:
-            self._aborting = self._store.go_on(self._abort())
+            self._aborting = self._client.run_in_background(self._abort())
         await asyncio.shield(self._aborting)
 
     async def _run(self, work: Coroutine[Any, Any, T]) -> T:
@@ -159,13 +159,13 @@ class MultipartUpload:
         algorithm = (
             fallback_algorithm(self._algorithm)
             if begun.scope is ChecksumScope.NOTHING
-            else algorithm_for(self._store)
+            else algorithm_for(self._client)
         )
 
         async def send(proof: Fields) -> Answer:
-            return await self._store.call(
+            return await self._client.call(
                 "UploadPart",
-                effort=RequestKind.DATA,
+                kind=RequestKind.DATA,
                 moved_bytes=len(data),
                 Key=self._key,
                 UploadId=begun.upload_id,
@@ -174,14 +174,14 @@ class MultipartUpload:
                 **proof,
             )
 
-        answer, proof = await send_with_checksum(self._store, data, send, algorithm)
+        answer, proof = await send_with_checksum(self._client, data, send, algorithm)
         said = crc_of_text(answer.get("ChecksumCRC32"))
         if None not in (said, proof.crc) and said != proof.crc:
             raise StorageFailure("storage damaged the data", detail=f"part {number}: another CRC than sent")
         self._parts[number] = _sent(number, len(data), answer, proof, confirmed=said is not None)
 
     async def _copy(self, number: int, source: CopySource) -> StorageError | None:
-        features, copied = self._store.features, Feature.COPIED_PART_CHECKSUMS
+        features, copied = self._client.features, Feature.COPIED_PART_CHECKSUMS
         if features.is_aws or (features.is_certain(copied) and features.has(copied)):
             return await self._copy_or_replace(number, source, is_sure=True)
         if not self._takes_copies:
@@ -200,7 +200,7 @@ class MultipartUpload:
         it into a new upload without checksums."""
         begun = await self._created()
         try:
-            part = await copy_part(self._store, begun, number, source)
+            part = await copy_part(self._client, begun, number, source)
         except StorageError as error:
             if not is_refusal(error):
                 raise
@@ -213,15 +213,15 @@ class MultipartUpload:
             self._parts[number] = part
             if is_sure or begun.scope is ChecksumScope.NOTHING:
                 return None
-            is_right = await is_reported_checksum_right(self._store, part, source)
+            is_right = await is_reported_checksum_right(self._client, part, source)
             if is_right:
-                self._store.features.seen(Feature.COPIED_PART_CHECKSUMS)
+                self._client.features.seen(Feature.COPIED_PART_CHECKSUMS)
             if is_right is not False:
                 return None
             refused = StorageFailure("storage tells a wrong checksum", detail="UploadPartCopy")
         if self._has_sent or self._parts.keys() - {number}:
             return refused  # another upload would lack the parts that this one has
-        features = self._store.features
+        features = self._client.features
         was_matched = features.has(Feature.MATCHED_COPIES)
         if not await self._is_replaced(number, source):
             if _is_unknown_request(refused):
@@ -238,10 +238,10 @@ class MultipartUpload:
         If that succeeds, it replaces this one.
         """
         other = self._begin(ChecksumScope.NOTHING)
-        self._replacing = self._store.go_on(other.create(self._fields))
+        self._replacing = self._client.run_in_background(other.create(self._fields))
         try:
             await asyncio.shield(self._replacing)
-            self._parts[number] = await copy_part(self._store, other, number, source)
+            self._parts[number] = await copy_part(self._client, other, number, source)
         except StorageError:
             await other.abort()
             return False
@@ -252,7 +252,7 @@ class MultipartUpload:
 
     async def _created(self) -> JournaledUpload:
         if self._creating is None:
-            self._creating = self._store.go_on(self._create())
+            self._creating = self._client.run_in_background(self._create())
         await asyncio.shield(self._creating)
         if self._begun is None:
             raise StorageFailure("the upload has ended")
@@ -276,19 +276,19 @@ class MultipartUpload:
             self._begun = begun
             if refused is not None:
                 lacking = Feature.WHOLE_CHECKSUMS if scope is ChecksumScope.PARTS else Feature.CHECKSUMS
-                self._store.features.lacks(lacking, refused.detail)
+                self._client.features.lacks(lacking, refused.detail)
             return
         if refused is not None:
             raise refused
 
     def _begin(self, scope: ChecksumScope) -> JournaledUpload:
-        begun = JournaledUpload(self._store, self._journal, self._key, scope)
+        begun = JournaledUpload(self._client, self._journal, self._key, scope)
         self._all.append(begun)
         return begun
 
     def _scopes(self) -> list[ChecksumScope]:
         """The checksum scopes to try, the widest first."""
-        features = self._store.features
+        features = self._client.features
         if self._algorithm not in ("crc32", "sha256"):
             return [ChecksumScope.NOTHING]
         if self._copies and not features.has(Feature.COPIED_PART_CHECKSUMS):

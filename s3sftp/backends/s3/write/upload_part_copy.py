@@ -24,45 +24,47 @@ MOST_SENT_BYTES: Final = 64 * MIB
 _ALGORITHMS: Final[dict[str, Algorithm]] = {"ChecksumCRC32": "crc32", "ChecksumSHA256": "sha256"}
 
 
-async def copy_part(store: S3Client, begun: JournaledUpload, number: int, source: CopySource) -> UploadedPart:
+async def copy_part(
+    client: S3Client, begun: JournaledUpload, number: int, source: CopySource
+) -> UploadedPart:
     """Copy a part inside the store.
 
     Raises Changed: if the source has another version or is too short. Raises NotFound: if it does not exist.
     """
-    matched = source.version is not None and store.features.has(Feature.MATCHED_COPIES)
+    matched = source.version is not None and client.features.has(Feature.MATCHED_COPIES)
     try:
-        answer = await _copied(store, begun, number, source, matched=matched)
+        answer = await _copied(client, begun, number, source, matched=matched)
     except StorageError as error:
         # With checksums, those are the more likely reason, so the upload without them is tried first.
         doubtful = begun.scope is not ChecksumScope.NOTHING and not has_status(error, 501)
         if not matched or doubtful or not is_condition_refusal(error):
             raise
-        other_way = _copied(store, begun, number, source, matched=False)
-        answer = await store.features.do_without(Feature.MATCHED_COPIES, error, other_way)
+        other_way = _copied(client, begun, number, source, matched=False)
+        answer = await client.features.do_without(Feature.MATCHED_COPIES, error, other_way)
     result = answer["CopyPartResult"]
-    told: dict[str, str] = {name: result[name] for name in _ALGORITHMS if name in result}
-    crc = crc_of_text(told.get("ChecksumCRC32"))
-    return UploadedPart(number, source.size, result["ETag"], told, crc, confirmed=True, source=source)
+    reported: dict[str, str] = {name: result[name] for name in _ALGORITHMS if name in result}
+    crc = crc_of_text(reported.get("ChecksumCRC32"))
+    return UploadedPart(number, source.size, result["ETag"], reported, crc, confirmed=True, source=source)
 
 
 async def _copied(
-    store: S3Client, begun: JournaledUpload, number: int, source: CopySource, *, matched: bool
+    client: S3Client, begun: JournaledUpload, number: int, source: CopySource, *, matched: bool
 ) -> Answer:
     condition: Fields = {"CopySourceIfMatch": source.version} if matched else {}
-    return await store.call(
+    return await client.call(
         "UploadPartCopy",
-        effort=RequestKind.JOIN,
+        kind=RequestKind.JOIN,
         moved_bytes=source.size,
         Key=begun.key,
         UploadId=begun.upload_id,
         PartNumber=number,
-        CopySource={"Bucket": store.options.bucket, "Key": source.key},
+        CopySource={"Bucket": client.options.bucket, "Key": source.key},
         CopySourceRange=f"bytes={source.start}-{source.stop - 1}",
         **condition,
     )
 
 
-async def is_reported_checksum_right(store: S3Client, part: UploadedPart, source: CopySource) -> bool | None:
+async def is_reported_checksum_right(client: S3Client, part: UploadedPart, source: CopySource) -> bool | None:
     """Whether the checksum that the store reports for a copied part is that of its bytes, which are read for
     this.
 
@@ -70,13 +72,13 @@ async def is_reported_checksum_right(store: S3Client, part: UploadedPart, source
     with verification. None if this cannot be shown: no checksum was reported, the part is the whole source,
     or its bytes are unavailable. A checksum of checksums is never that of a part.
     """
-    if any("-" in told for told in part.checksum.values()):
+    if any("-" in reported for reported in part.checksum.values()):
         return False
     if source.whole:
         return None
-    for name, told in part.checksum.items():
-        found = await checksum_of(store, source, name)
-        if found != told:
+    for name, reported in part.checksum.items():
+        found = await checksum_of(client, source, name)
+        if found != reported:
             return None if found is None else False
     return True if part.checksum else None
 
@@ -86,23 +88,23 @@ def field_of(algorithm: Algorithm) -> str:
     return next(name for name, each in _ALGORITHMS.items() if each == algorithm)
 
 
-async def checksum_of(store: S3Client, source: CopySource, name: str) -> str | None:
+async def checksum_of(client: S3Client, source: CopySource, name: str) -> str | None:
     """Compute the checksum of some bytes of an object, which are read and discarded; None if they are
     unavailable.
 
     Raises Busy: if too many downloads are open.
     """
-    async with store.downloads.one():
-        return await _checksum_of(store, source, name)
+    async with client.downloads.slot():
+        return await _checksum_of(client, source, name)
 
 
-async def _checksum_of(store: S3Client, source: CopySource, name: str) -> str | None:
-    condition = condition_on(source.version) if store.features.has(Feature.MATCHED_READS) else {}
+async def _checksum_of(client: S3Client, source: CopySource, name: str) -> str | None:
+    condition = condition_on(source.version) if client.features.has(Feature.MATCHED_READS) else {}
     asked = f"bytes={source.start}-{source.stop - 1}"
-    patience = store.options.stall_timeout.total_seconds()
+    patience = client.options.stall_timeout.total_seconds()
     crc, sha, size = 0, hashlib.sha256(), 0
     try:
-        body = response_body(await store.call("GetObject", Key=source.key, Range=asked, **condition))
+        body = response_body(await client.call("GetObject", Key=source.key, Range=asked, **condition))
         try:
             while (piece := body.take()) is None or piece:
                 if piece is None:

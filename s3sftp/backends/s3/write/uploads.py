@@ -12,7 +12,6 @@ import uuid
 from s3sftp.backends.contract import Buffer, FileInfo, Finish, Place, Session, Upload, WriteIntent
 from s3sftp.backends.s3.checksums.fallback import send_with_checksum
 from s3sftp.backends.s3.client import S3Client
-from s3sftp.backends.s3.concurrency import for_each
 from s3sftp.backends.s3.errors import has_status, is_condition_refusal
 from s3sftp.backends.s3.features import Feature
 from s3sftp.backends.s3.http.request_body import RequestBody
@@ -45,51 +44,52 @@ from s3sftp.errors import (
     NotFound,
     StorageFailure,
 )
+from s3sftp.runtime.concurrency import for_each
 
 
 class S3Upload(Upload):
     """A file that is being written to the bucket."""
 
     def __init__(
-        self, store: S3Client, journal: UploadJournal, place: Place, key: str, intent: WriteIntent
+        self, client: S3Client, journal: UploadJournal, place: Place, key: str, intent: WriteIntent
     ) -> None:
-        self._options = store.options
+        self._options = client.options
         self.place = place
         self.key = key
         self.intent = intent
         self.write_id = str(uuid.uuid4())
-        self.mtime = intent.mtime if store.options.keeps_times else None
+        self.mtime = intent.mtime if client.options.keeps_times else None
         """The modification time, if it is known when the object is created."""
         self.mode = intent.mode
         """The permission bits, if they are known by then."""
-        self._store = store
+        self._client = client
         self.multipart = MultipartUpload(
-            store,
+            client,
             journal,
             key,
             self.fields(),
             copies=intent.base is not None,
         )
-        self.window = PartParallelism(store.options.parallel_parts)
-        self.min_chunk_bytes = store.options.min_part_bytes
+        self.parallelism = PartParallelism(client.options.parallel_parts)
+        self.min_chunk_bytes = client.options.min_part_bytes
         self.plan()
 
     def fields(self) -> Fields:
         """Fields of the request that creates the object, as far as they are known."""
         return new_object(self._options, self.write_id, self.mtime, self.mode, key=self.key)
 
-    def take(self, count: int = 1) -> list[int]:
-        """Return the positions of the next parts.
+    def reserve_numbers(self, count: int = 1) -> list[int]:
+        """Reserve the positions of the next parts.
 
         Raises InvalidRequest: if the store accepts no more parts.
         """
-        if self._of_one_size and self.multipart.taken + count > MAX_PARTS:
+        if self._of_one_size and self.multipart.reserved + count > MAX_PARTS:
             most = MAX_PARTS * self._options.part_bytes
             raise InvalidRequest(
                 f"file too large: this storage takes {most} bytes with the present s3.part_bytes",
                 detail=f"it wants parts of one size, and at most {MAX_PARTS}: set s3.part_bytes higher",
             )
-        numbers = [self.multipart.take() for _ in range(count)]
+        numbers = [self.multipart.reserve_number() for _ in range(count)]
         self.plan()
         return numbers
 
@@ -102,41 +102,41 @@ class S3Upload(Upload):
 
     def plan(self) -> None:
         """Set the size of the next part and how many may be under way."""
-        taken, steady = self.multipart.taken, self._options.part_bytes
-        grown = part_size(taken + 1, steady, self._steady_parts)
+        reserved, steady = self.multipart.reserved, self._options.part_bytes
+        grown = part_size(reserved + 1, steady, self._steady_parts)
         self.chunk_bytes = steady if self._of_one_size else grown
-        self.parallel_chunks = parallel_parts(self.chunk_bytes, self.window.size)
-        self.keep_unit_bytes = steady if self._of_one_size or self._may_have_to_be(taken) else 1
+        self.parallel_chunks = parallel_parts(self.chunk_bytes, self.parallelism.size)
+        self.keep_unit_bytes = steady if self._of_one_size or self._may_have_to_be(reserved) else 1
 
     @property
     def _of_one_size(self) -> bool:
         """Whether the store is known to require parts of one size."""
-        return not self._store.features.has(Feature.UNEQUAL_PARTS)
+        return not self._client.features.has(Feature.UNEQUAL_PARTS)
 
-    def _may_have_to_be(self, taken: int) -> bool:
+    def _may_have_to_be(self, reserved: int) -> bool:
         """Whether to keep bytes in parts of one size to be safe.
 
         A store other than AWS may require that, and refuses others only after everything has been sent. It
         costs little while the parts are few.
         """
         base = self.intent.base
-        if base is None or self._store.features.is_aws:
+        if base is None or self._client.features.is_aws:
             return False
-        return taken + base.size // self._options.part_bytes < self._steady_parts
+        return reserved + base.size // self._options.part_bytes < self._steady_parts
 
     @property
     def _steady_parts(self) -> int:
-        return STEADY_PARTS if self._store.features.is_aws else LONG_STEADY_PARTS
+        return STEADY_PARTS if self._client.features.is_aws else LONG_STEADY_PARTS
 
 
 class UploadOperations:
     """The contract's write operations."""
 
     def __init__(
-        self, store: S3Client, facts: MetadataCache, journal: UploadJournal, conditions: ConditionalSupport
+        self, client: S3Client, cache: MetadataCache, journal: UploadJournal, conditions: ConditionalSupport
     ) -> None:
-        self._store = store
-        self._facts = facts
+        self._client = client
+        self._cache = cache
         self._journal = journal
         self._conditions = conditions
         self._sending = asyncio.Lock()
@@ -144,22 +144,22 @@ class UploadOperations:
 
     def begin(self, place: Place, key: str, intent: WriteIntent) -> S3Upload:
         """Begin an upload. Sends nothing."""
-        return S3Upload(self._store, self._journal, place, key, intent)
+        return S3Upload(self._client, self._journal, place, key, intent)
 
     async def chunk(self, upload: S3Upload, data: Buffer) -> None:
         """Send one part."""
-        [number] = upload.take()  # before any await: calls begin in the order of the file
+        [number] = upload.reserve_numbers()  # before any await: calls begin in the order of the file
         now = asyncio.get_running_loop().time
-        upload.window.began(now())
+        upload.parallelism.began(now())
         try:
             await upload.multipart.upload(number, data)
         except BaseException:
-            upload.window.failed()
+            upload.parallelism.failed()
             raise
-        upload.window.ended(len(data), now())
+        upload.parallelism.ended(len(data), now())
         upload.plan()
 
-    async def keep(self, upload: S3Upload, start: int, stop: int, session: Session) -> None:
+    async def copy_range(self, upload: S3Upload, start: int, stop: int, session: Session) -> None:
         """Have the store copy bytes `[start, stop)` of the file that is being replaced.
 
         Raises Changed: if that file has another version. Raises InvalidRequest: if the upload has no base.
@@ -170,15 +170,18 @@ class UploadOperations:
         self._check_base(upload, session)
         most = upload.keep_unit_bytes if upload.keep_unit_bytes > 1 else MAX_PART_BYTES
         ranges = list(copy_ranges(start, stop, most, upload.min_chunk_bytes))
-        pieces = [(number, *piece) for number, piece in zip(upload.take(len(ranges)), ranges, strict=True)]
+        pieces = [
+            (number, *piece)
+            for number, piece in zip(upload.reserve_numbers(len(ranges)), ranges, strict=True)
+        ]
 
         async def copy(piece: tuple[int, int, int]) -> None:
-            await self._keep_piece(upload, base.version, *piece)
+            await self._copy_piece(upload, base.version, *piece)
 
         await copy(pieces[0])  # alone first: it may show that the store copies no parts into this upload
-        await for_each(pieces[1:], copy, min(len(pieces), self._store.options.parallel_copies))
+        await for_each(pieces[1:], copy, min(len(pieces), self._client.options.parallel_copies))
 
-    async def _keep_piece(
+    async def _copy_piece(
         self, upload: S3Upload, version: str | None, number: int, start: int, stop: int
     ) -> None:
         """Have the store copy one part. If the store refuses and already has bytes of this upload, or copies
@@ -189,52 +192,54 @@ class UploadOperations:
             refused = await upload.multipart.copy(number, CopySource(upload.key, version, start, stop, whole))
             if refused is None:
                 return
-            if stop - start > max(MOST_SENT_BYTES, self._store.options.part_bytes):
+            if stop - start > max(MOST_SENT_BYTES, self._client.options.part_bytes):
                 raise refused
             async with self._sending:
-                pieces = read_range(self._store, self._facts, upload.key, start, stop, version)
+                pieces = read_range(self._client, self._cache, upload.key, start, stop, version)
                 await upload.multipart.upload(number, b"".join([piece async for piece in pieces]))
             if has_status(refused, 405, 501):
                 return  # the reason may be other than checksums
-            features = self._store.features
+            features = self._client.features
             matched = version is not None and features.has(Feature.MATCHED_COPIES)
             if not (matched and is_condition_refusal(refused)):  # otherwise the condition may be the reason
                 features.lacks(Feature.COPIED_PART_CHECKSUMS, refused.detail)
         except NotFound as error:
             raise Changed(detail=error.detail) from error
 
-    async def finish(self, upload: S3Upload, tail: Buffer, finish: Finish, session: Session) -> FileInfo:
-        """Make the object visible. The returned time is what a HEAD would report, as far as it is known.
+    async def complete(self, upload: S3Upload, tail: Buffer, finish: Finish, session: Session) -> FileInfo:
+        """Complete the upload: make the object visible.
+
+        The returned time is what a HEAD would report, as far as it is known.
 
         Raises Changed: if the base has another version. Raises AlreadyExists: if the upload is exclusive and
         the file exists. Raises StorageFailure: if the sizes differ.
         """
-        if upload.multipart.taken and len(tail):
+        if upload.multipart.reserved and len(tail):
             await self.chunk(upload, tail)
         self._check_size(upload, tail, finish)
         if finish.base_kept:
             self._check_base(upload, session)
         conditions = upload.conditions(base_kept=finish.base_kept)
-        with self._facts.changing(upload.key, session) as change:
-            in_parts = upload.multipart.taken > 0
+        with self._cache.changing(upload.key, session) as change:
+            in_parts = upload.multipart.reserved > 0
             await self._conditions.prepare_write(upload.key, conditions, in_parts=in_parts)
             if in_parts:
-                published = await upload.multipart.complete(written_by(upload.write_id), **conditions)
+                completed = await upload.multipart.complete(written_by(upload.write_id), **conditions)
             else:
                 upload.mtime = self._time_of(upload, finish)
                 upload.mode = upload.mode if finish.mode is None else finish.mode
-                published = await self._put_file(upload, tail, conditions)
-            mtime = published.moment if upload.mtime is None else upload.mtime
-            upload.stored = info = FileInfo.file(finish.size, mtime, published.version, upload.mode)
+                completed = await self._put_file(upload, tail, conditions)
+            mtime = completed.written_at if upload.mtime is None else upload.mtime
+            upload.stored = info = FileInfo.file(finish.size, mtime, completed.version, upload.mode)
             # without a time in its metadata, it has that of the upload, which only the store knows
             change.left(info, written_head(upload.fields(), info), time_unknown=upload.mtime is None)
-        await upload.multipart.forgotten()
+        await upload.multipart.journal_cleared()
         return info
 
     def _time_of(self, upload: S3Upload, finish: Finish) -> float | None:
         """Return the modification time of a file stored in one request. If the client set none, it is the
         present time, so that all readers see the same time and a rename keeps it."""
-        if not self._store.options.keeps_times:
+        if not self._client.options.keeps_times:
             return None
         given = upload.mtime if finish.mtime is None else finish.mtime
         return float(int(time.time())) if given is None else given
@@ -246,15 +251,15 @@ class UploadOperations:
         self, key: str, data: Buffer, write_id: str, fields: Fields, conditions: dict[str, str]
     ) -> CompletedWrite:
         """Send one PutObject. Does not change the cache."""
-        published, _ = await send_with_checksum(
-            self._store,
+        completed, _ = await send_with_checksum(
+            self._client,
             data,
             lambda proof: complete_write(
-                self._store,
+                self._client,
                 "PutObject",
                 key,
                 written_by(write_id),
-                effort=RequestKind.DATA,
+                kind=RequestKind.DATA,
                 moved_bytes=len(data),
                 Body=RequestBody(data),
                 **fields,
@@ -262,27 +267,27 @@ class UploadOperations:
                 **conditions,
             ),
         )
-        return published
+        return completed
 
     async def whole(self, place: Place, key: str, data: Buffer, session: Session) -> FileInfo:
         """Store a whole file at once."""
         upload = self.begin(place, key, WriteIntent())
-        return await self.finish(upload, data, Finish(len(data)), session)
+        return await self.complete(upload, data, Finish(len(data)), session)
 
     async def marker(self, key: str, session: Session) -> None:
         """Create the marker of a directory; its key ends in a slash.
 
         Raises AlreadyExists: if the key exists.
         """
-        with self._facts.changing(key.removesuffix("/"), session) as change:
+        with self._cache.changing(key.removesuffix("/"), session) as change:
             try:
                 made = await self._put_new_marker(key)
             except AlreadyExists:
                 # Some stores keep the ghost of a directory whose last file is gone, and it refuses a marker.
-                if await first_lines(self._store, key, 1, needed=()):
+                if await first_lines(self._client, key, 1, needed=()):
                     raise
                 made = await self._put_marker(key, {})
-            change.left(FileInfo.directory(made.moment if self._store.options.keeps_times else None))
+            change.left(FileInfo.directory(made.written_at if self._client.options.keeps_times else None))
 
     async def replace_marker(self, key: str) -> None:
         """Create or replace a marker. Does not change the cache.
@@ -292,7 +297,7 @@ class UploadOperations:
         try:
             await self._put_new_marker(key)
         except AlreadyExists:
-            lines = await first_lines(self._store, key, 1)
+            lines = await first_lines(self._client, key, 1)
             if any(line["Key"] == key and line["Size"] for line in lines):
                 raise
             await self._put_marker(key, {})
@@ -305,7 +310,7 @@ class UploadOperations:
     async def _put_marker(self, key: str, conditions: dict[str, str]) -> CompletedWrite:
         write_id = str(uuid.uuid4())
         return await self._put(
-            key, b"", write_id, new_object(self._store.options, write_id, None), conditions
+            key, b"", write_id, new_object(self._client.options, write_id, None), conditions
         )
 
     async def abort(self, upload: S3Upload) -> None:
@@ -316,15 +321,15 @@ class UploadOperations:
     def _check_base(self, upload: S3Upload, session: Session) -> None:
         """Raise Changed if the session has since seen or stored another version than the base. Some stores
         ignore the conditions that would report it."""
-        base, fact = upload.intent.base, self._facts.get(upload.key, session)
-        if base is None or base.version is None or fact is None:
+        base, cached = upload.intent.base, self._cache.get(upload.key, session)
+        if base is None or base.version is None or cached is None:
             return
-        if fact.info.version != base.version:
+        if cached.info.version != base.version:
             raise Changed
 
     def _check_size(self, upload: S3Upload, tail: Buffer, finish: Finish) -> None:
         """Check that the completed object will have exactly the size that the client sent."""
-        size = upload.multipart.size if upload.multipart.taken else len(tail)
+        size = upload.multipart.size if upload.multipart.reserved else len(tail)
         if size != finish.size:
             raise StorageFailure("upload is incomplete", detail=f"{size} bytes instead of {finish.size}")
         if size > MAX_OBJECT_BYTES:

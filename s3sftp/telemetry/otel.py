@@ -1,8 +1,11 @@
-"""Reads from the standard environment variables which OpenTelemetry exporters one signal uses.
+"""Configures OpenTelemetry tracing, and finds the exporters, from the standard environment variables.
 
 OTEL_SDK_DISABLED=true                   off
 OTEL_<SIGNAL>_EXPORTER                   otlp, console, none, any installed exporter; several by commas
 OTEL_EXPORTER_OTLP[_<SIGNAL>]_ENDPOINT   its presence alone turns otlp on
+
+If none of them asks for tracing, no SDK is installed, and spans cost nothing. The SDK itself reads the other
+variables (service name, resource, sampler, batch sizes, headers, timeouts).
 """
 
 from __future__ import annotations
@@ -14,10 +17,34 @@ from collections.abc import Callable, Mapping
 from importlib.metadata import entry_points
 from typing import Any
 
+from opentelemetry import trace
+
 from s3sftp import __version__
 from s3sftp.errors import ConfigurationError
 
 _FLUSH_SECONDS = 5.0
+
+
+def configure_tracing(environ: Mapping[str, str]) -> Callable[[], None] | None:
+    """Install the SDK if the environment asks for it. Returns a (blocking) function that flushes and stops
+    it, or None.
+
+    Raises ConfigurationError: if a named exporter is not installed.
+    """
+    names = wanted_exporters("TRACES", environ)
+    if not names:
+        return None
+    factories = [load_exporter("TRACES", name) for name in names]
+    # imported late: a server without tracing does not pay for the SDK
+    from opentelemetry.sdk.resources import Resource
+    from opentelemetry.sdk.trace import TracerProvider
+    from opentelemetry.sdk.trace.export import BatchSpanProcessor
+
+    provider = TracerProvider(resource=Resource.create(identity(environ)), shutdown_on_exit=False)
+    for factory in factories:
+        provider.add_span_processor(BatchSpanProcessor(factory()))
+    trace.set_tracer_provider(provider)
+    return provider.shutdown
 
 
 def wanted_exporters(signal: str, environ: Mapping[str, str]) -> list[str]:

@@ -1,12 +1,14 @@
-"""Explains why a client and this server have no algorithm in common. Pure.
+"""Reports what a client and the server have negotiated, or why they have no algorithm in common.
 
-The log reports it in the operator's terms: what is missing, what the client offers, and what would help.
+KEXINIT of both ─┬─► common algorithms    `agreement`, for the log of the login
+                 └─► none of some kind    `mismatches`: what is missing, and what would help
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from asyncssh.packet import PacketDecodeError, SSHPacket
 
@@ -33,6 +35,35 @@ class AlgorithmMismatch:
     missing: str
     offered: str
     advice: str
+
+
+def note_agreement(conn: Any) -> None:
+    """Keep the key exchange method and the host key algorithm of a connection, for `agreement`.
+
+    asyncssh keeps ciphers and MACs, but discards the key exchange when it is complete.
+    """
+    send_newkeys = conn.send_newkeys
+
+    def noting(k: bytes, h: bytes) -> None:
+        host_key = conn.get_server_host_key()
+        conn.set_extra_info(
+            key_exchange=conn._kex.algorithm.decode("ascii"),
+            host_key=host_key.algorithm.decode("ascii") if host_key else None,
+        )
+        send_newkeys(k, h)
+
+    conn.send_newkeys = noting
+
+
+def agreement(conn: Any) -> dict[str, str | None]:
+    """The algorithms in the server's sending direction. If the cipher needs no MAC, it also takes the MAC's
+    place."""
+    return {
+        "key_exchange": conn.get_extra_info("key_exchange"),
+        "host_key": conn.get_extra_info("host_key"),
+        "cipher": conn.get_extra_info("send_cipher"),
+        "mac": conn.get_extra_info("send_mac"),
+    }
 
 
 def mismatches(kexinit: bytes, offer: Offer, host_key_algorithms: Collection[str]) -> list[AlgorithmMismatch]:

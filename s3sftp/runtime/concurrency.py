@@ -33,7 +33,10 @@ async def for_each(items: Iterable[T], work: Callable[[T], Awaitable[object]], l
 
 
 class TimedSemaphore:
-    """A semaphore whose callers wait for a slot no longer than `patience` seconds."""
+    """A semaphore whose callers wait for a slot no longer than `patience` seconds.
+
+    `what` names, in the error's detail, what the slots bound.
+    """
 
     def __init__(self, limit: int, patience: float, what: str) -> None:
         self._free = asyncio.Semaphore(limit)
@@ -41,12 +44,12 @@ class TimedSemaphore:
         self._what = what
 
     @property
-    def has_one(self) -> bool:
+    def has_slot(self) -> bool:
         """Whether a slot is free now."""
         return not self._free.locked()
 
     @asynccontextmanager
-    async def one(self) -> AsyncIterator[None]:
+    async def slot(self) -> AsyncIterator[None]:
         """Hold a slot.
 
         Raises Busy: if no slot becomes free in time.

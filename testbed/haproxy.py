@@ -9,8 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from testbed.processes import Process, free_port
-from tests.support.commands import installed
+from testbed.processes import Process, free_port, program
 
 _GLOBAL = """
 global
@@ -34,6 +33,8 @@ class Proxied:
     """The options of haproxy's `server` line: address first."""
     host: str = "127.0.0.1"
     lines: tuple[str, ...] = ()
+    bind: str = ""
+    """Options of haproxy's `bind` line."""
 
 
 class Haproxy:
@@ -47,13 +48,15 @@ class Haproxy:
         for each in proxied:
             port = self.ports[each.name] = free_port()
             lines = (
-                f"bind [{each.host}]:{port}" if ":" in each.host else f"bind {each.host}:{port}",
+                f"bind {f'[{each.host}]' if ':' in each.host else each.host}:{port} {each.bind}".rstrip(),
                 *each.lines,
             )
             parts.append("\n    ".join((f"listen {each.name}", *lines, f"server one {each.server}")) + "\n")
         config = directory / "haproxy.cfg"
         config.write_text("\n".join(parts))
-        self._process = Process([installed("haproxy"), "-db", "-f", str(config)], directory / "haproxy.log")
+        self._process = Process(
+            [program("haproxy") or "haproxy", "-db", "-f", str(config)], directory / "haproxy.log"
+        )
 
     def start(self) -> Haproxy:
         """Block until it listens."""

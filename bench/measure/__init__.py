@@ -1,1 +1,0 @@
-"""What a server takes: processor time and memory of its processes."""

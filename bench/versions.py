@@ -1,0 +1,141 @@
+"""`python -m bench.versions CHECKOUT`: the CPU time of this server and of another version, over HTTP and TLS.
+
+CHECKOUT is a directory with another version of the package, such as a git worktree. This interpreter runs
+both, and they take turns. It prints the minimum of all runs, because other work on the machine only adds to
+them: CPU milliseconds of the whole server for a small file, CPU seconds for a GiB. The store is SeaweedFS,
+with haproxy in front of it for TLS.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from bench.environment import BenchEnvironment
+from bench.meter import Meter
+from bench.peers.peer import Command, Site
+from bench.peers.s3sftp import S3Sftp
+from bench.serving import serving
+from bench.sizes import QUICK, Sizes, changed
+from bench.stored_objects import Stored
+from bench.work import Task, Workload, works
+from testbed.certificates import Authority
+from testbed.haproxy import Haproxy, Proxied
+from testbed.processes import free_port
+from testbed.s3_store import Store
+
+_WORKS = "small-put,small-get,put,get"
+_GIB = 1 << 30
+
+
+class _Version(S3Sftp):
+    """The package in a directory."""
+
+    def __init__(self, name: str, directory: Path, bundle: Path) -> None:
+        super().__init__()
+        self.name = name
+        self._environment = {"PYTHONPATH": str(directory), "AWS_CA_BUNDLE": str(bundle)}
+
+    def command(self, site: Site) -> Command:
+        command = super().command(site)
+        # -P: Python does not search the current directory first
+        words = [command.words[0], "-P", *command.words[1:]]
+        return Command(words, {**command.environment, **self._environment})
+
+
+@dataclass(frozen=True)
+class _Case:
+    """One measurement, of any version."""
+
+    work: str
+    scheme: str
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m bench.versions", description=__doc__)
+    parser.add_argument("checkout", type=Path, help="the version to compare with")
+    parser.add_argument("--only", default=_WORKS, help="works, by comma")
+    parser.add_argument("--schemes", default="http,https")
+    parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--sizes", default="", help="such as stream=256MiB,files=1000")
+    parser.add_argument("--scratch", type=Path, default=Path("/dev/shm"))
+    words = parser.parse_args()
+    sizes = changed(QUICK, words.sizes)
+    chosen = {name: work for name, work in works(sizes).items() if name in words.only.split(",")}
+    directories = {"before": words.checkout.resolve(), "after": Path(__file__).parents[1]}
+    with BenchEnvironment(words.scratch, sizes) as ground, _stores(ground) as (stores, bundle):
+        versions = [_Version(name, directory, bundle) for name, directory in directories.items()]
+        for work in chosen.values():
+            for scheme in words.schemes.split(","):
+                case = _Case(work.name, scheme)
+                print(
+                    _line(case, _measured(ground, work, stores[scheme], versions, words.runs), sizes),
+                    flush=True,
+                )
+    print(f"load {os.getloadavg()[0]:.1f}")
+
+
+def _measured(
+    ground: BenchEnvironment, work: Workload, store: Store, versions: list[_Version], runs: int
+) -> dict[str, list[float]]:
+    """Return the CPU seconds of each run, by version."""
+    seconds = defaultdict(list)
+    for run in range(runs):
+        for version in versions if run % 2 == 0 else reversed(versions):
+            seconds[version.name].append(_run(ground, work, store, version))
+    return seconds
+
+
+def _run(ground: BenchEnvironment, work: Workload, store: Store, version: _Version) -> float:
+    with ground.scratch() as scratch, ground.place(version, work.seed, shared=not work.changes) as place:
+        filer = ground.seaweed.filer_port
+        site = Site(
+            scratch / "server", free_port(), ground.identity, store, place.bucket, place.folder, filer
+        )
+        with serving(version, site) as server:
+            stored = Stored(ground, server, scratch)
+            task = Task(server, ground.material, scratch, stored.await_all, stored.check)
+            meter = Meter(server.process.pid)
+            meter.start()
+            try:
+                work.run(task)
+            except BaseException:
+                meter.cancel()
+                raise
+            return meter.stop()[0]
+
+
+def _line(case: _Case, seconds: dict[str, list[float]], sizes: Sizes) -> str:
+    small = case.work.startswith("small")
+    scale, unit = (1000 / sizes.files, "CPU ms a file") if small else (_GIB / sizes.stream, "CPU s a GiB")
+    before, after = (min(seconds[name]) * scale for name in ("before", "after"))
+    runs = "; ".join(f"{name} {' '.join(f'{s * scale:.2f}' for s in each)}" for name, each in seconds.items())
+    return (
+        f"{case.work:10} {case.scheme:6} before {before:6.2f}  after {after:6.2f}  {unit:13} "
+        f"{after / before - 1:+.0%}   ({runs})"
+    )
+
+
+@contextmanager
+def _stores(ground: BenchEnvironment) -> Iterator[tuple[dict[str, Store], Path]]:
+    """Provide the store by the scheme of its address, and the certificates to trust."""
+    directory = ground.directory / "tls"
+    directory.mkdir()
+    authority = Authority(directory)
+    authority.server("127.0.0.1")
+    address = ground.store.endpoint_url.partition("://")[2]
+    with ExitStack() as stack:
+        front = Haproxy(directory, [Proxied("s3", address, bind=f"ssl crt {directory / 'server.pem'}")])
+        stack.callback(front.close)
+        port = front.start().ports["s3"]
+        over_tls = replace(ground.store, endpoint_url=f"https://127.0.0.1:{port}")
+        yield {"http": ground.store, "https": over_tls}, authority.file
+
+
+if __name__ == "__main__":
+    main()
