@@ -36,13 +36,22 @@ class StorageError(S3sftpError):
 
     default_text = "the operation failed"
 
-    def __init__(self, text: str | None = None, *, detail: str | None = None, lasting: bool = False) -> None:
+    def __init__(
+        self,
+        text: str | None = None,
+        *,
+        detail: str | None = None,
+        lasting: bool = False,
+        rule: str | None = None,
+    ) -> None:
         super().__init__(text or self.default_text)
         self.detail = detail
         """For the operator only: the client must not see it."""
         self.lasting = lasting
         """Whether the error will persist until somebody changes something. At start, a lasting error ends the
         start; one that may pass by itself does not."""
+        self.rule = rule
+        """The right that is missing, or the rule that refuses: for the log alone. None for other failures."""
 
 
 class NotFound(StorageError):

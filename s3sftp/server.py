@@ -24,7 +24,7 @@ from s3sftp import backends
 from s3sftp.auth import Authenticator, AuthOptions, Identity
 from s3sftp.backends import Backend
 from s3sftp.events import EventHub, SubscriberCounts, Subscribers
-from s3sftp.fs import FileOptions, FileSystem, Mounts, OpenStorage
+from s3sftp.fs import FileOptions, FileSystem, OpenStorage
 from s3sftp.runtime.cancellation import run_to_completion
 from s3sftp.runtime.shared_counters import SharedCounters
 from s3sftp.sftp import SftpOptions, SftpSession
@@ -170,7 +170,7 @@ class Server:
         )
 
         def open_session(identity: Identity, session: backends.Session) -> SftpSession:
-            return SftpSession(FileSystem(volume, _mounts_of(identity), session), self._sftp)
+            return SftpSession(FileSystem(volume, identity.tree(), session), self._sftp)
 
         started.push_async_callback(volume.stop)
         await volume.start()
@@ -259,10 +259,6 @@ class Server:
         """Deliver the events that the clean-up of sessions may still have published."""
         await volume.wait_for_adopted()
         await self._events.stop(_EVENTS_GRACE_SECONDS)
-
-
-def _mounts_of(identity: Identity) -> Mounts:
-    return Mounts.rooted_at(identity.prefix, read_only=identity.read_only, directories=identity.directories)
 
 
 async def _clean_up(started: AsyncExitStack) -> None:

@@ -73,7 +73,26 @@ def _section(name: str, group: type[Options]) -> str:
         (option, field, f"S3SFTP_{name.upper()}__{'NAME__' if name == 'users' else ''}{option.upper()}")
         for option, field in group.model_fields.items()
     ]
-    return f"\n## `[{title}]`\n\n{about[:1].upper()}{about[1:]}\n\n{_table(rows)}"
+    below = [_tables(title, option, field, group) for option, field in group.model_fields.items()]
+    return f"\n## `[{title}]`\n\n{about[:1].upper()}{about[1:]}\n\n{_table(rows)}" + "".join(below)
+
+
+def _tables(title: str, option: str, field: FieldInfo, above: type[Options]) -> str:
+    """The section of an option that holds tables by path; empty for any other option.
+
+    Options that are those of the table above are only named.
+    """
+    group = _group_of(field.annotation)
+    if group is None:
+        return ""
+    about = " ".join((group.__doc__ or "").split())
+    known = {each.description for each in above.model_fields.values()}
+    fields = group.model_fields.items()
+    same = [f"`{name}`" for name, each in fields if each.description in known]
+    rows = [(name, each, "") for name, each in fields if each.description not in known]
+    also = f"It has the options {', '.join(same[:-1])} and {same[-1]} of `[{title}]`" if same else ""
+    table = f", and:\n\n{_table(rows)}" if rows else ".\n"
+    return f'\n### `[{title}.{option}."/PATH"]`\n\n{about}\n\n{also}{table}'
 
 
 def _table(rows: list[tuple[str, FieldInfo, str]]) -> str:
@@ -81,7 +100,7 @@ def _table(rows: list[tuple[str, FieldInfo, str]]) -> str:
     for name, field, variable in rows:
         about = " ".join((field.description or "").split()).replace("|", "\\|")
         kind = "size" if is_size(field.metadata) else _kind(field.annotation)
-        cells = (f"`{name}`", about, kind, _default(field), f"`{variable}`")
+        cells = (f"`{name}`", about, kind, _default(field), f"`{variable}`" if variable else "only in files")
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
 
@@ -115,7 +134,7 @@ def _kind(annotation: Any) -> str:
         return " or ".join(_kind(a) for a in arguments if a is not type(None))
     if origin in (list, tuple, set, frozenset):
         return f"list of {_kind(arguments[0])}s"
-    if origin is dict and arguments[1] is Any:
+    if origin is dict and (arguments[1] is Any or _group_of(arguments[1]) is not None):
         return "table"
     if origin in (dict,) or (origin is not None and "Mapping" in str(origin)):
         return f"table of {_kind(arguments[1])}s"

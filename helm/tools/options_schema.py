@@ -15,6 +15,7 @@ from pydantic.fields import FieldInfo
 
 from s3sftp.app.options import ServerOptions
 from s3sftp.auth import UserOptions
+from s3sftp.auth.access_options import is_words
 from s3sftp.config import is_size
 
 Schema = dict[str, Any]
@@ -51,6 +52,8 @@ def _field(name: str, field: FieldInfo) -> Schema:
 
 def _type(name: str, annotation: Any) -> Schema:
     origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
+    if origin is typing.Annotated and is_words(arguments[1:]):
+        return {"type": ["array", "string"], "items": {"type": "string"}}
     if origin is typing.Annotated:
         return _bounded(_size() if is_size(arguments[1:]) else _type(name, arguments[0]), arguments[1:])
     if origin in (typing.Union, types.UnionType):

@@ -20,10 +20,12 @@ from s3sftp.auth import (
     Logins,
     RevocationFile,
     UserOptions,
+    identity_of,
     read_authorities,
     read_logins,
     user_name_problem,
 )
+from s3sftp.auth.access_options import AccessOptions
 from s3sftp.backends.local.options import LocalOptions
 from s3sftp.backends.registry import BUILT_IN, backend_name_problem
 from s3sftp.backends.s3 import S3Options
@@ -41,7 +43,7 @@ from s3sftp.config import (
     read,
 )
 from s3sftp.errors import ConfigurationError
-from s3sftp.fs import FileOptions, Mounts
+from s3sftp.fs import FileOptions
 from s3sftp.fs.options import MIN_BUFFER_BYTES
 from s3sftp.sftp import SftpOptions
 from s3sftp.ssh import ListenOptions, SshOptions
@@ -201,8 +203,8 @@ def _between_groups(
     auth: AuthOptions = values.get("auth") or AuthOptions()
     for name, user in users.items():
         problems += _user_problems(name, user, auth)
-        if values.get("backend", "s3") == "s3" and user.prefix_of(name).split("/")[0] == RESERVED.decode():
-            problems.append(f"users.{name}.prefix: {RESERVED.decode()} is the server's own, no user's")
+        if values.get("backend", "s3") == "s3":
+            problems += _reserved_problems(name, user)
     try:
         return read_logins(users, sources, read_authorities(auth, sources)), problems
     except ConfigurationError as error:
@@ -265,8 +267,25 @@ def _user_problems(name: str, user: UserOptions, auth: AuthOptions) -> list[str]
         problems.append(
             f"users.{name} cannot log in: give it authorized_keys, authorized_keys_file or password_hash"
         )
-    mounting = _problems_of(lambda: Mounts.rooted_at(user.prefix_of(name), directories=user.directories))
-    return problems + [f"users.{name}: {problem}" for problem in mounting]
+    if user.read_only and any(each.rights is not None for each in _rules_in(user)):
+        problems.append(
+            f'users.{name}: read_only and rights exclude each other; rights = "read-only" says both'
+        )
+    return problems + [f"users.{name}: {problem}" for problem in _problems_of(identity_of(name, user).tree)]
+
+
+def _rules_in(user: UserOptions) -> Iterable[AccessOptions]:
+    return (user, *user.mounts.values(), *user.paths.values())
+
+
+def _reserved_problems(name: str, user: UserOptions) -> list[str]:
+    """The problem with each prefix that leads to the name that the server keeps for itself."""
+    prefixes = {f"mounts.{mount.path!r}": mount.prefix for mount in user.mounts_of(name)}
+    return [
+        f"users.{name}.{option}: {RESERVED.decode()} is the server's own, no user's"
+        for option, prefix in {"prefix": user.root_of(name) or "", **prefixes}.items()
+        if prefix.split("/")[0] == RESERVED.decode()
+    ]
 
 
 def _problems_of(check: Callable[[], object]) -> list[str]:

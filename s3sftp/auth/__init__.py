@@ -1,7 +1,15 @@
 """Authentication: accounts, public keys, passwords, bans, and the contract for an application's own users."""
 
 from s3sftp.auth.account_codec import account_from_line, account_to_line
-from s3sftp.auth.accounts import Account, Accounts, BadKey, Logins, log_account_problems, read_logins
+from s3sftp.auth.accounts import (
+    Account,
+    Accounts,
+    BadKey,
+    Logins,
+    identity_of,
+    log_account_problems,
+    read_logins,
+)
 from s3sftp.auth.address_patterns import AllowedSources, normalized_address
 from s3sftp.auth.auth_gateway import AuthGateway, AuthResult
 from s3sftp.auth.authenticator import Authenticator
@@ -41,6 +49,7 @@ __all__ = [
     "account_from_line",
     "account_to_line",
     "hash_password",
+    "identity_of",
     "is_certificate",
     "log_account_problems",
     "normalized_address",

@@ -91,19 +91,23 @@ def read_logins(
             keys = (*keys, *found.keys)
             bad += [BadKey(name, str(file), problem) for problem in found.problems]
         keys = (*keys, *_certifying(authorities, options.principals))
-        accounts[name] = Account(_identity(name, options), options.password_hash, keys)
+        accounts[name] = Account(identity_of(name, options), options.password_hash, keys)
     if problems:
         raise ConfigurationError(problems)
     return Logins(accounts, bad)
 
 
-def _identity(user: str, options: UserOptions) -> Identity:
+def identity_of(user: str, options: UserOptions) -> Identity:
+    """The identity that a user's table describes."""
     return Identity(
         user,
-        options.prefix_of(user),
+        options.root_of(user),
         options.read_only,
         options.directories,
         MappingProxyType(dict(options.attributes)) if options.attributes else _NONE,
+        options.rules,
+        options.mounts_of(user),
+        tuple((path, access.rules) for path, access in options.paths.items()),
     )
 
 

@@ -21,7 +21,6 @@ from s3sftp.auth.refusal_timing import RefusalTiming
 from s3sftp.auth.revocation_file import RevocationFile
 from s3sftp.auth.revocations import BadRevocations, Revocations
 from s3sftp.errors import LoginRefused
-from s3sftp.fs import Mounts
 from s3sftp.telemetry import get_logger
 
 _log = get_logger("s3sftp.auth")
@@ -125,7 +124,7 @@ class AuthGateway:
             async with asyncio.timeout(self._limit):
                 identity = await question()
             if identity is not None:
-                Mounts.rooted_at(identity.prefix, directories=identity.directories)
+                identity.tree()  # raises if it cannot be used
         except LoginRefused as refused:
             return AuthResult(None, reason=str(refused))
         except BadRevocations as error:  # which has been logged

@@ -9,6 +9,8 @@ from typing import Annotated
 
 from pydantic import AfterValidator, PlainSerializer
 
+from s3sftp.fs import AccessRules, Mount, Mounts
+
 Attributes = Annotated[
     Mapping[str, str], AfterValidator(MappingProxyType), PlainSerializer(dict, return_type=dict[str, str])
 ]
@@ -21,10 +23,29 @@ class Identity:
 
     user: str
     """The user's name in sessions, logs and limits, whatever name they logged in with."""
-    prefix: str = ""
-    """The prefix that the user sees as `/`: `"acme/inbox/"`, or empty for the whole storage."""
+    prefix: str | None = ""
+    """The prefix that the user sees as `/`: `"acme/inbox/"`, or empty for the whole storage. None: nothing is
+    stored at `/`, which lists the mounts."""
     read_only: bool = False
+    """Whether every right but `list` and `read` is taken away, whatever the rules say."""
     directories: tuple[str, ...] = ()
     """Directories that are listed even while they are empty."""
     attributes: Attributes = field(default_factory=lambda: MappingProxyType({}))
     """Further facts from authentication, such as a tenant id; passed to the storage."""
+    rules: AccessRules = field(default_factory=AccessRules)
+    """What the user may do in the whole tree. The default allows everything."""
+    mounts: tuple[Mount, ...] = ()
+    """Paths that lead to other prefixes, with rules of their own."""
+    paths: tuple[tuple[str, AccessRules], ...] = ()
+    """Rules of paths in the tree."""
+
+    def tree(self) -> Mounts:
+        """The user's tree. Raises ConfigurationError: if it cannot be used, with all problems."""
+        return Mounts.of(
+            self.prefix,
+            rules=self.rules,
+            read_only=self.read_only,
+            directories=self.directories,
+            mounts=self.mounts,
+            paths=self.paths,
+        )

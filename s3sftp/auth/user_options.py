@@ -7,8 +7,10 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, Field, field_validator
 
+from s3sftp.auth.access_options import AccessOptions, MountOptions
 from s3sftp.auth.passwords import check_hash
-from s3sftp.config import LocalPath, Options
+from s3sftp.config import LocalPath
+from s3sftp.fs import Mount
 
 _USER_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.@+-]{0,99}")
 _MAX_PREFIX_CHARS = 900
@@ -37,7 +39,7 @@ KeyLines = Annotated[tuple[str, ...], BeforeValidator(_lines)]
 """Public keys as lines of an authorized_keys file, or blocks."""
 
 
-class UserOptions(Options):
+class UserOptions(AccessOptions):
     """One user, `[users.NAME]`."""
 
     password_hash: str | None = None
@@ -53,9 +55,14 @@ class UserOptions(Options):
     as this user. Default: the user's own name. An empty list: no certificate of these CAs is accepted."""
     prefix: str = "{user}/"
     """The part of the storage that the user sees as `/`, below the prefix of the storage; `{user}` is
-    replaced by the user's name. Empty: the whole storage."""
+    replaced by the user's name. Empty: the whole storage. If there are `mounts` and this is not set, nothing
+    is stored at `/`, which lists the mounts."""
+    mounts: dict[str, MountOptions] = Field(default_factory=dict)
+    """Paths that lead to other parts of the storage, each with options of its own."""
+    paths: dict[str, AccessOptions] = Field(default_factory=dict)
+    """Paths with rules of their own."""
     read_only: bool = False
-    """Refuse all operations that change anything."""
+    """Refuse all operations that change anything, whatever other options say."""
     directories: tuple[str, ...] = ()
     """Directories that are listed even while they are empty, such as `["inbox", "outbox"]`."""
     attributes: dict[str, str] = Field(default_factory=dict)
@@ -96,3 +103,15 @@ class UserOptions(Options):
     def prefix_of(self, user: str) -> str:
         """The prefix for the user with this name."""
         return self.prefix.replace("{user}", user)
+
+    def root_of(self, user: str) -> str | None:
+        """What `/` leads to for the user with this name; None: nothing, it lists the mounts."""
+        is_listing = self.mounts and "prefix" not in self.model_fields_set
+        return None if is_listing else self.prefix_of(user)
+
+    def mounts_of(self, user: str) -> tuple[Mount, ...]:
+        """The mounts of the user with this name."""
+        return tuple(
+            Mount(path, mount.prefix.replace("{user}", user), mount.file, mount.rules)
+            for path, mount in self.mounts.items()
+        )

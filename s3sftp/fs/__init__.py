@@ -1,19 +1,23 @@
 """The user's file system: paths, mounts and rights, open files, read-ahead and uploads."""
 
+from s3sftp.fs.access_rules import AccessRules, OnConflict
 from s3sftp.fs.filesystem import FileSystem, NewAttributes
 from s3sftp.fs.hashing import ALGORITHMS, HashRequest
 from s3sftp.fs.listing import OpenDirectory
-from s3sftp.fs.mounts import Mount, Mounts, Need
+from s3sftp.fs.mounts import Mount, Mounts
 from s3sftp.fs.open_files import OpenReader, OpenWriter
 from s3sftp.fs.open_storage import OpenStorage
 from s3sftp.fs.options import FileOptions
 from s3sftp.fs.paths import VirtualPath
 from s3sftp.fs.read.reader import AwaitedRange
+from s3sftp.fs.rights import PRESETS, Right, rights_of
 from s3sftp.fs.transfer_record import FailureReason
 from s3sftp.fs.write.upload_pipeline import WriteMode
 
 __all__ = [
     "ALGORITHMS",
+    "PRESETS",
+    "AccessRules",
     "AwaitedRange",
     "FailureReason",
     "FileOptions",
@@ -21,12 +25,14 @@ __all__ = [
     "HashRequest",
     "Mount",
     "Mounts",
-    "Need",
     "NewAttributes",
+    "OnConflict",
     "OpenDirectory",
     "OpenReader",
     "OpenStorage",
     "OpenWriter",
+    "Right",
     "VirtualPath",
     "WriteMode",
+    "rights_of",
 ]

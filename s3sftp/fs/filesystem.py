@@ -12,11 +12,11 @@ import asyncio
 import stat
 import time
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
-from s3sftp.backends import FileInfo, Place, Session, Usage
+from s3sftp.backends import Entry, FileInfo, Place, Session, Usage
 from s3sftp.errors import (
     AlreadyExists,
     Busy,
@@ -27,13 +27,18 @@ from s3sftp.errors import (
     StorageError,
 )
 from s3sftp.events import Renamed
+from s3sftp.fs.access import Access
+from s3sftp.fs.authorized_rename import AuthorizedRename, authorize_rename, refuse_uploads
 from s3sftp.fs.hashing import HashRequest, SessionHasher
 from s3sftp.fs.listing import OpenDirectory
-from s3sftp.fs.mounts import Mounts, Need
+from s3sftp.fs.mounts import Mounts
 from s3sftp.fs.open_files import OpenReader, OpenWriter
 from s3sftp.fs.open_storage import OpenStorage
+from s3sftp.fs.own_files import OwnFile
 from s3sftp.fs.paths import VirtualPath
 from s3sftp.fs.read.reader import OPEN_BYTES, Reader
+from s3sftp.fs.rights import Right
+from s3sftp.fs.upload_rules import UploadRules, upload_rules
 from s3sftp.fs.write.upload_pipeline import WriteMode
 from s3sftp.fs.write.writer import Writer, set_stored_attributes
 from s3sftp.telemetry import Costs, charging, current_trace_context, get_logger
@@ -66,11 +71,13 @@ class FileSystem:
         self._mounts = mounts
         self._backend = shared.backend
         self._hashing = SessionHasher(shared.hashing, session)
+        self._access = Access(mounts, shared.backend, shared.writers, session)
         self._emptied: OrderedDict[VirtualPath, None] = OrderedDict()
         """Directories from which this session has removed an entry, least recent first."""
 
     async def stat(self, path: VirtualPath) -> FileInfo:
-        """Describe a file or directory.
+        """Describe a file or directory. A user who may not see what is there is told of what this session has
+        stored alone, as it stored it.
 
         Raises NotFound: if there is none; NotADirectory: if a file's path ends in a slash.
         """
@@ -87,9 +94,11 @@ class FileSystem:
         return info
 
     async def _found(self, path: VirtualPath, ask: _Ask) -> FileInfo:
-        place = self._mounts.place(path, Need.LIST)
         if self._mounts.is_fixed(path):
             return FileInfo.directory()
+        if not self._mounts.rules.at(path).sees:
+            return await self._access.own_info(path)
+        place = self._mounts.place_to_look_at(path)
         upload = self._latest_upload(place)
         if upload is not None and (info := await upload.stat()) is not None:
             return info
@@ -106,9 +115,9 @@ class FileSystem:
 
         Raises NotFound: if there is none; IsADirectory: if it is a directory.
         """
-        place = self._mounts.place(path, Need.READ)
         if self._mounts.is_fixed(path):
             raise IsADirectory
+        place = self._mounts.place(path, Right.READ)
         await self._refuse_slash(path)
         shared, costs, began = self.shared, Costs(), asyncio.get_running_loop().time()
         with charging(costs):
@@ -130,28 +139,39 @@ class FileSystem:
 
         An uploaded file gets the attributes `new`; a file that is left unchanged keeps its own. Raises
         AlreadyExists: if `mode` is exclusive and the file exists; NotFound: if it does not exist and `mode`
-        does not create it; IsADirectory: if it is a directory; Busy: if the user has too many uploads open.
+        does not create it; IsADirectory: if it is a directory; Busy: if the user has too many uploads open;
+        PermissionDenied: if the rules refuse it; NoSpace: if it may not be that large.
         """
-        place = self._mounts.place(path, Need.WRITE)
-        if readable:
-            self._mounts.place(path, Need.READ)
         if self._mounts.is_fixed(path):
             raise IsADirectory
+        place = self._mounts.place_to_store(path)
+        rules = upload_rules(self._access.upload_rules_at(path), mode)
+        self._mounts.refuse_file_name(path)
+        if readable:
+            rules.rules.require(Right.READ)
+        if new is not None and new.size is not None:
+            rules.refuse_size(new.size)
         try:
             await self._refuse_slash(path)
         except NotFound:
             if not mode.create:
                 raise
             raise IsADirectory("no such directory, and no file has a name that ends in a slash") from None
-        await self._backend.refuse_file(place, self.session)
         with self.shared.writers.reserve(self.session.user):
-            base = await self._base_for(path, place, mode)
-            writer = Writer(self.shared.resources, place, mode, self.session, base)
+            named, base = path, None
+            if rules.keeps_both:
+                if not mode.create and rules.rules.sees:
+                    await self._committed(path, place)
+                place, path = await self._access.free_beside(path)
+            await self._backend.refuse_file(place, self.session)
+            if not rules.keeps_both:
+                base = await self._base_for(path, place, rules)
+            writer = Writer(self.shared.resources, place, rules.mode, self.session, base)
             if new is not None:
                 writer.begin_with(*self.storable(new))
             await writer.begin()
             shared = self.shared
-            return OpenWriter(
+            upload = OpenWriter(
                 place,
                 path,
                 writer,
@@ -160,13 +180,23 @@ class FileSystem:
                 shared.events.committed,
                 shared.backend,
                 shared.metrics,
+                rules,
+                self._access.free_beside,
+                self._access.note_stored,
             )
+            upload.named = named
+            return upload
 
     async def open_dir(self, path: VirtualPath) -> OpenDirectory:
         """Open a directory. Raises NotFound: if there is none; NotADirectory: if it is a file."""
-        place = self._mounts.place(path, Need.LIST)
-        pages = self._backend.list_dir(place, self.session)
-        listing = OpenDirectory(pages, self._mounts.fixed_names_in(path), lenient=self._mounts.is_fixed(path))
+        mounts = self._mounts
+        is_virtual = mounts.is_fixed(path) and mounts.is_virtual(path)
+        pages = (
+            _nothing() if is_virtual else self._backend.list_dir(mounts.place(path, Right.LIST), self.session)
+        )
+        hides = mounts.rules.at(path).hides if mounts.rules.hide_anything else None
+        fixed = await self._configured_in(path)
+        listing = OpenDirectory(pages, fixed, lenient=mounts.is_fixed(path), hides=hides)
         try:
             await listing.start()
         except BaseException:
@@ -174,18 +204,31 @@ class FileSystem:
             raise
         return listing
 
+    async def _configured_in(self, path: VirtualPath) -> dict[bytes, FileInfo | None]:
+        """What the configuration puts into a directory: fixed directories and mounted files."""
+        found: dict[bytes, FileInfo | None] = dict.fromkeys(
+            self._mounts.fixed_names_in(path), FileInfo.directory()
+        )
+        for name, place in self._mounts.files_in(path):
+            found[name] = None
+            with suppress(NotFound):
+                info = await self._backend.file_info(place, self.session)
+                found[name] = None if info.is_dir else info
+        return found
+
     async def make_dir(self, path: VirtualPath) -> None:
         """Make one directory.
 
         Raises AlreadyExists: if the name is taken; NotFound: if the parent directory is missing;
         NotADirectory: if the parent is a file.
         """
-        place = self._mounts.place(path, Need.WRITE)
         if self._mounts.is_fixed(path):
             raise AlreadyExists
+        place = self._mounts.place(path, Right.MKDIR)
         if not self._mounts.is_fixed(path.parent):
             await self._require_directory(path.parent)
         await self._backend.make_dir(place, self.session)
+        self._access.note_own(path, OwnFile(path, place, FileInfo.directory()))
 
     async def _require_directory(self, path: VirtualPath) -> None:
         """Check that a path is a directory. Raises NotFound: if it is missing; NotADirectory: if it is a
@@ -194,12 +237,13 @@ class FileSystem:
         A directory that vanished with its last entry, which this session removed or moved away, is made
         again, because the client expects it to exist.
         """
-        place = self._mounts.place(path, Need.WRITE)
+        place = self._mounts.place_to_store(path)
         try:
             info = await self._backend.file_info(place, self.session)
         except NotFound:
             if path not in self._emptied:
                 raise
+            self._mounts.rules.at(path).require(Right.MKDIR)
             await self._backend.make_dir(place, self.session)
         else:
             if not info.is_dir:
@@ -214,7 +258,7 @@ class FileSystem:
             self._emptied.popitem(last=False)
 
     async def remove_dir(self, path: VirtualPath) -> None:
-        place = self._mounts.place(path, Need.DELETE)
+        place = self._mounts.place(path, Right.RMDIR)
         await self._backend.del_dir(place, self.session)
         self._emptied.pop(path, None)
         self._note_emptied(path)
@@ -225,7 +269,7 @@ class FileSystem:
 
         Raises NotFound: if there is neither; IsADirectory: if the path is a directory.
         """
-        place = self._mounts.place(path, Need.DELETE)
+        place = self._mounts.place(path, Right.DELETE)
         await self._refuse_slash(path)
         self._give_up(await self._remove_stored(place))
         self._note_emptied(path)
@@ -239,8 +283,9 @@ class FileSystem:
         as a directory; InvalidRequest: if the target is below the source; Busy: if an upload cannot move
         along.
         """
-        from_place = self._mounts.place(source, Need.DELETE)
-        to_place = self._mounts.place(target, Need.WRITE)
+        move = await authorize_rename(
+            self._access, self._backend, self.session, source, target, overwrite=overwrite
+        )
         if source == target:
             await self._stat_now(source)
             if not overwrite:
@@ -250,32 +295,53 @@ class FileSystem:
             if not (await self._stat_now(source)).is_dir:
                 raise NotADirectory  # a file has no entries
             raise InvalidRequest("a directory cannot be moved into itself")
-        if self._mounts.is_fixed(target):
-            raise AlreadyExists
         if source.directory_only or target.directory_only:
             await self._stat_now(VirtualPath(source.names, directory_only=True))
+        renamed = await self._rename_beside(move) if move.keeps_both else await self._rename(move)
+        if renamed is not None:
+            await self.shared.events.renamed.acknowledge(renamed)
+
+    async def _rename_beside(self, move: AuthorizedRename) -> Renamed | None:
+        """Rename a file, to another name if the target is taken."""
+        while True:
+            try:
+                return await self._rename(move)
+            except AlreadyExists:
+                goal, target = await self._access.free_beside(move.named, besides=move.target)
+                move = replace(move, goal=goal, target=target)
+
+    async def _rename(self, move: AuthorizedRename) -> Renamed | None:
+        """Rename what is stored, with the uploads below it, or the upload if nothing is stored."""
+        source, target, from_place, to_place = move.source, move.target, move.origin, move.goal
         renamed: Renamed | None = None
         writers = self.shared.writers
-        async with writers.moving(self.session.user, from_place) as move:
-            if any(upload.is_bound and not upload.superseded for upload in move.rows()):
+        async with writers.moving(self.session.user, from_place) as pending:
+            if any(upload.is_bound and not upload.superseded for upload in pending.rows()):
                 raise Busy("a file open there is being added to and cannot be renamed before it is closed")
-            replaced = writers.of_session(self.session, to_place) if overwrite else []
+            refuse_uploads(self._access, pending.rows(), move)
+            replaced = writers.of_session(self.session, to_place) if move.replaces else []
             try:
-                renamed = await self._rename_stored(source, target, from_place, to_place, overwrite)
+                renamed = await self._rename_stored(source, target, from_place, to_place, move.replaces)
             except NotFound:
-                if self._upload_of_nothing_stored(from_place) is None:
+                if move.is_own or self._upload_of_nothing_stored(from_place) is None:
                     raise
-                if await self._replaces_stored(to_place, overwrite):
-                    for upload in move.rows():
+                if await self._replaces_stored(to_place, move.replaces):
+                    for upload in pending.rows():
                         upload.take_over()
-            move.done(to_place, target)
+            except AlreadyExists:
+                if move.wanted_to_replace and not move.keeps_both:
+                    self._mounts.rules.at(target).refuse_replacing()
+                raise
+            pending.done(to_place, target)
             if renamed is not None:
                 self._note_emptied(source)
                 writers.stored_changed(from_place)
                 writers.stored_changed(to_place)
             self._give_up(replaced)
-        if renamed is not None:
-            await self.shared.events.renamed.acknowledge(renamed)
+        if renamed is not None and move.is_own:
+            info = await self._backend.file_info(to_place, self.session)
+            self._access.note_renamed(move.source, move.named, OwnFile(target, to_place, info))
+        return renamed
 
     async def _move(self, source: Place, target: Place, *, overwrite: bool) -> None:
         """Rename. A directory replaces an empty one (POSIX), which is made again if the rename fails."""
@@ -301,12 +367,17 @@ class FileSystem:
 
     async def set_attributes(self, path: VirtualPath, new: NewAttributes) -> None:
         """Set size, modification time and permissions. Counts attributes that the storage cannot keep."""
-        place = self._mounts.place(path, Need.WRITE)
+        if not self._may_set(path, new):
+            await self._set_own(path, new)
+            return
         mtime, mode = self.storable(new)
         if self._mounts.is_fixed(path):
             return
+        place = self._mounts.place_to_store(path)
         if path.directory_only:
             await self._stat_now(path)
+        if not self._mounts.accepts_file_name(path) and await self._access.is_file(place):
+            self._mounts.refuse_file_name(path)
         upload = self._latest_upload(place)
         if upload is not None and await upload.set_attributes(new.size, mtime, mode):
             return
@@ -316,6 +387,34 @@ class FileSystem:
             upload = self._upload_of_nothing_stored(place)
             if upload is None or not await upload.set_attributes(new.size, mtime, mode):
                 raise
+
+    def _may_set(self, path: VirtualPath, new: NewAttributes) -> bool:
+        """Whether the user may set these attributes of any file there. Raises PermissionDenied: of a size."""
+        rules = self._mounts.rules.at(path)
+        if new.size is None:
+            return Right.SETSTAT in rules.rights
+        rules.require(Right.APPEND)
+        if replace(new, size=None) != NewAttributes():
+            rules.require(Right.SETSTAT)
+        return True
+
+    async def _set_own(self, path: VirtualPath, new: NewAttributes) -> None:
+        """Set attributes of a file that this session writes or has just stored.
+
+        Raises PermissionDenied: if there is none.
+        """
+        mtime, mode = self.storable(new)
+        upload = self._access.own_upload(path)
+        if upload is not None and await upload.set_attributes(None, mtime, mode):
+            return
+        own = await self._access.own_now(path)
+        if own is None:
+            self._mounts.place(path, Right.SETSTAT)
+            return
+        if await set_stored_attributes(self._backend, own.place, mtime, mode, self.session):
+            self.shared.writers.attributes_changed(own.place)
+        info = await self._backend.file_info(own.place, self.session)
+        self._access.note_own(path, OwnFile(own.path, own.place, info))
 
     async def _set_stored(
         self, path: VirtualPath, place: Place, size: int | None, mtime: float | None, mode: int | None
@@ -371,7 +470,9 @@ class FileSystem:
         Raises NotFound: if there is no file; IsADirectory: if it is a directory; PermissionDenied: if the
         user may not read it; InvalidRequest and TimedOut: see `SessionHasher.hashes`.
         """
-        place = self._mounts.place(path, Need.READ)
+        if self._mounts.is_fixed(path):
+            raise IsADirectory
+        place = self._mounts.place(path, Right.READ)
         await self._refuse_slash(path)
         info = await self._committed(path, place)
         return await self._hashing.hashes(path, place, info, wanted, most_bytes)
@@ -384,7 +485,14 @@ class FileSystem:
         return await self._hashing.hashes(source.path, source.place, source.info, wanted, most_bytes)
 
     async def usage(self, path: VirtualPath) -> Usage:
-        return await self._backend.usage(self._mounts.place(path, Need.LIST), self.session)
+        mounts = self._mounts
+        if not mounts.is_fixed(path):
+            return await self._backend.usage(mounts.place_to_look_at(path), self.session)
+        return (
+            Usage()
+            if mounts.is_virtual(path)
+            else await self._backend.usage(mounts.place_of_own(path), self.session)
+        )
 
     async def _remove_stored(self, place: Place) -> list[OpenWriter]:
         """Remove a stored file. Returns the uploads that are to be given up with it.
@@ -460,17 +568,22 @@ class FileSystem:
             raise IsADirectory
         return info
 
-    async def _base_for(self, path: VirtualPath, place: Place, mode: WriteMode) -> FileInfo | None:
-        """The stored file, if `mode` needs to know it when a file is opened. Makes no request otherwise."""
+    async def _base_for(self, path: VirtualPath, place: Place, rules: UploadRules) -> FileInfo | None:
+        """The stored file, if the mode needs to know it when a file is opened. Makes no request otherwise."""
+        mode = rules.mode
         if mode.exclusive and mode.create:
             try:
                 await self._backend.file_info(place, self.session)
             except NotFound:
                 return None
-            raise AlreadyExists
-        if not mode.create:
+            raise rules.taken(AlreadyExists())
+        if mode.create:
+            return None
+        try:
             return await self._committed(path, place)
-        return None
+        except NotFound:
+            rules.refuse_missing()
+            raise
 
     async def _resize(self, path: VirtualPath, size: int) -> None:
         writer = await self.open_writer(path, WriteMode(create=False))
@@ -489,6 +602,13 @@ class FileSystem:
         if path.directory_only:
             await self._stat_now(path)
             raise IsADirectory
+
+
+async def _nothing() -> AsyncIterator[Sequence[Entry]]:
+    """The entries of a directory in which nothing is stored."""
+    pages: Sequence[Sequence[Entry]] = ()
+    for page in pages:
+        yield page
 
 
 async def _abort(upload: OpenWriter) -> None:

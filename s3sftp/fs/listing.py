@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
 from s3sftp.backends import Entry, FileInfo
 from s3sftp.errors import NotFound
 
 
 class OpenDirectory:
-    """An open directory. Yields `.` and `..`, the storage's entries, and fixed directories not among them."""
+    """An open directory. Yields `.` and `..`, the storage's entries, and what the
+    configuration puts there."""
 
     def __init__(
-        self, pages: AsyncIterator[Sequence[Entry]], fixed: Sequence[bytes], *, lenient: bool
+        self,
+        pages: AsyncIterator[Sequence[Entry]],
+        fixed: Mapping[bytes, FileInfo | None],
+        *,
+        lenient: bool,
+        hides: Callable[[bytes], bool] | None = None,
     ) -> None:
-        """`fixed`: the names of fixed directories in it. `lenient`: the directory always exists, so it is
-        empty if the storage has nothing there."""
+        """`fixed`: what the configuration puts into it, which covers stored entries of the same name: fixed
+        directories and mounted files, None for one that is missing. `lenient`: the directory always exists,
+        so it is empty if the storage has nothing there. `hides`: whether a stored name is hidden."""
         self._pages = pages
-        self._fixed = set(fixed)
+        self._fixed = dict(fixed)
         self._lenient = lenient
+        self._hides = hides
         self._first: Sequence[Entry] | None = None
         self._ended = False
         self._failure: Exception | None = None
@@ -68,14 +76,17 @@ class OpenDirectory:
             self._lenient = False  # the directory exists: a later NotFound is an error
             return self._shown(page)
         self._ended = True
-        return [Entry(name, FileInfo.directory()) for name in sorted(self._fixed)] or None
+        return [Entry(name, info) for name, info in sorted(self._fixed.items()) if info is not None] or None
 
     def _shown(self, page: Sequence[Entry]) -> list[Entry]:
         shown = []
         for entry in page:
             if entry.name in self._fixed:
-                self._fixed.discard(entry.name)
-                entry = Entry(entry.name, FileInfo.directory(entry.info.mtime))
-            if entry.name not in (b".", b".."):
+                info = self._fixed[entry.name]
+                if info is None or not info.is_dir:
+                    continue  # the mounted file comes at the end
+                del self._fixed[entry.name]
+                shown.append(Entry(entry.name, FileInfo.directory(entry.info.mtime)))
+            elif entry.name not in (b".", b"..") and not (self._hides and self._hides(entry.name)):
                 shown.append(entry)
         return shown

@@ -1,54 +1,57 @@
 """Maps a user's paths to places in the storage, and authorizes access to them.
 
-    /             ─► prefix of the user      (the root mount)
-    /name/…       ─► another prefix          (further mounts; no option declares them)
+    /               ─► prefix of the user        (the root mount), or nothing stored: a listing of the mounts
+    /inbox/…        ─► acme/in/…                 (a directory)
+    /rates.csv      ─► shared/rates.csv          (a single file)
 
 `Mounts.place` resolves and authorizes in one step. It is the only way from a path to a `Place`.
 """
 
 from __future__ import annotations
 
-import enum
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from s3sftp.backends import Place
-from s3sftp.errors import ConfigurationError, PermissionDenied
+from s3sftp.errors import ConfigurationError, NotADirectory, NotFound, PermissionDenied
+from s3sftp.fs.access_rules import AccessRules, AppliedRules, RuleTree
+from s3sftp.fs.mount_problems import (
+    MountedAt,
+    mount_problems,
+    prefix_problems,
+    rule_problems,
+    with_ancestors,
+)
 from s3sftp.fs.paths import ROOT, VirtualPath
+from s3sftp.fs.rights import READ_ONLY, Right
 
-
-class Need(enum.Enum):
-    """A right that an operation requires."""
-
-    READ = "read"
-    LIST = "list"
-    WRITE = "write"
-    DELETE = "delete"
-
-
-_READ_ONLY = frozenset({Need.READ, Need.LIST})
-_REFUSALS = {
-    Need.READ: "you may not read files here",
-    Need.LIST: "you may not look at files here",
-}
+_OF_FILES = frozenset({Right.READ, Right.WRITE, Right.OVERWRITE, Right.APPEND, Right.DELETE})
+"""The rights that only files need, so that the patterns for file names apply."""
+_OF_NAMES = frozenset({Right.DELETE, Right.RMDIR, Right.RENAME})
+"""The rights that take a name away."""
 
 
 @dataclass(frozen=True, slots=True)
 class Mount:
-    """A virtual directory that maps to a prefix of the storage, with the user's rights in it."""
+    """A virtual path that leads to a prefix of the storage, or to a single file."""
 
-    path: VirtualPath
-    prefix: Place
-    rights: frozenset[Need] = frozenset(Need)
+    path: str
+    """Where the user sees it, such as `"/inbox"`."""
+    prefix: str
+    """What it leads to: `"acme/in/"`, or the key of the file."""
+    file: bool = False
+    """Whether it is a single file."""
+    rules: AccessRules = field(default_factory=AccessRules)
 
 
 @dataclass(frozen=True, slots=True)
 class Mounts:
-    """All mounts and fixed directories of one user."""
+    """One user's tree: where its paths lead, its fixed directories, and the rules in it."""
 
-    mounts: tuple[Mount, ...]
-    """The mount with the longest matching path applies. The root is always mounted."""
-    directories: frozenset[VirtualPath] = field(default_factory=frozenset)
+    mounted: tuple[MountedAt, ...]
+    """Sorted by path. The mount with the longest matching path applies."""
+    rules: RuleTree = field(default_factory=lambda: RuleTree(AppliedRules()))
+    fixed: frozenset[VirtualPath] = frozenset({ROOT})
     """Directories that always exist, even if the storage has nothing in them."""
 
     @classmethod
@@ -57,58 +60,145 @@ class Mounts:
 
         Raises ConfigurationError: if the prefix or a directory has names that cannot be used.
         """
+        return cls.of(prefix, read_only=read_only, directories=directories)
+
+    @classmethod
+    def of(
+        cls,
+        prefix: str | None,
+        *,
+        rules: AccessRules = AccessRules(),  # noqa: B008  frozen
+        read_only: bool = False,
+        directories: Sequence[str] = (),
+        mounts: Sequence[Mount] = (),
+        paths: Sequence[tuple[str, AccessRules]] = (),
+    ) -> Mounts:
+        """A user's tree. `prefix` is what the root leads to; None: nothing is stored there, and the root
+        lists the mounts. `rules` are those of the whole tree, `paths` those of paths in it.
+        `read_only` takes every other right away, whatever the rules say.
+
+        Raises ConfigurationError: if paths, prefixes, directories or patterns cannot be used, or if mounts
+        overlap; lists every problem.
+        """
+        root = [] if prefix is None else [Mount("/", prefix)]
         problems = [
-            *_problems_of(prefix, "prefix"),
-            *(p for d in directories for p in _problems_of(d, "directory")),
+            *(prefix_problems(prefix, "prefix") if prefix else []),
+            *mount_problems([(m.path, m.prefix, m.file) for m in mounts], prefix, directories),
+            *rule_problems(
+                [("", rules), *((m.path, m.rules) for m in mounts), *paths], {m.path for m in mounts}
+            ),
         ]
         if problems:
             raise ConfigurationError(problems)
-        rights = _READ_ONLY if read_only else frozenset(Need)
-        root = Mount(ROOT, Place(VirtualPath.parse(prefix.encode()).names), rights)
-        declared = (VirtualPath.parse(directory.encode()) for directory in directories)
-        return cls((root,), frozenset(_with_ancestors(declared)))
+        mounted = [MountedAt.of(m.path, m.prefix, m.file) for m in (*root, *mounts)]
+        declared = [_parsed(directory) for directory in directories]
+        own_rules = [*((_parsed(m.path), m.rules) for m in mounts), *((_parsed(p), r) for p, r in paths)]
+        above = rules.below(AppliedRules())
+        if read_only:
+            above = rules.below(AppliedRules()).capped(READ_ONLY)
+            own_rules = [(path, rule.capped(READ_ONLY)) for path, rule in own_rules]
+        return cls(
+            tuple(sorted(mounted, key=lambda m: m.path.names)),
+            RuleTree(above, own_rules),
+            frozenset(
+                with_ancestors([*declared, *(m.path.parent if m.file else m.path for m in mounted)]) | {ROOT}
+            ),
+        )
 
-    def place(self, path: VirtualPath, need: Need) -> Place:
-        """Resolve a path and authorize an operation there.
+    def place(self, path: VirtualPath, *needs: Right) -> Place:
+        """Resolve a path and authorize an operation there, which needs all of these rights.
 
-        Raises PermissionDenied: if the user lacks the right, or the operation would remove a fixed directory.
+        Raises PermissionDenied: if the user lacks a right, if the name may not be used, if the operation
+        would remove a fixed directory, or if nothing can be stored there; NotFound: if the name is hidden,
+        or nothing can be there to look at; NotADirectory: below a single file.
         """
-        mount = self._mount_of(path)
-        if need not in mount.rights:
-            raise PermissionDenied(_REFUSALS.get(need, "read-only: you may not change files here"))
-        if need is Need.DELETE and self.is_fixed(path):
-            raise PermissionDenied("this directory is fixed and can be neither removed nor renamed")
-        return Place(mount.prefix.names + path.names[len(mount.path.names) :])
+        self.refuse_hidden(path)
+        self.rules.at(path).require(*needs)
+        if not _OF_FILES.isdisjoint(needs) and not self.is_fixed(path):
+            self.refuse_file_name(path)
+        if not _OF_NAMES.isdisjoint(needs) and (self.is_fixed(path) or self.is_mounted_file(path)):
+            raise PermissionDenied(
+                "this directory is fixed and can be neither removed nor renamed",
+                rule="fixed by configuration",
+            )
+        return self._resolve(path, creates=Right.WRITE in needs or Right.MKDIR in needs)
+
+    def place_to_look_at(self, path: VirtualPath) -> Place:
+        """Resolve a path for STAT. Raises NotFound: also if the user may not learn what exists there, so that
+        the answer is the same for everything."""
+        self.refuse_hidden(path)
+        if not self.rules.at(path).sees:
+            raise NotFound
+        return self._resolve(path)
+
+    def place_to_store(self, path: VirtualPath) -> Place:
+        """Resolve a path at which something is to be stored. The caller checks rights and file names.
+
+        Raises NotFound: if the name is hidden; PermissionDenied: if nothing can be stored there.
+        """
+        self.refuse_hidden(path)
+        return self._resolve(path, creates=True)
+
+    def place_of_own(self, path: VirtualPath) -> Place:
+        """Resolve a path whose rights the caller checks, such as one to which this session has uploaded."""
+        self.refuse_hidden(path)
+        return self._resolve(path)
+
+    def refuse_hidden(self, path: VirtualPath) -> None:
+        """Raises NotFound: if a name in the path is hidden. Fixed directories and mounts never are."""
+        if not self.rules.hide_anything:
+            return
+        for depth in range(1, len(path.names) + 1):
+            above = VirtualPath(path.names[:depth])
+            if not self.is_fixed(above) and not self.is_mounted_file(above):
+                self.rules.names_at(above).refuse_hidden(above.name)
+
+    def refuse_file_name(self, path: VirtualPath) -> None:
+        """Raises PermissionDenied: if no file may have the name. The name of a mounted file is given."""
+        if path.names and not self.is_mounted_file(path):
+            self.rules.names_at(path).refuse_file_name(path.name)
+
+    def accepts_file_name(self, path: VirtualPath) -> bool:
+        """Whether a file may have the name."""
+        return not path.names or self.is_mounted_file(path) or self.rules.names_at(path).accepts(path.name)
 
     def is_fixed(self, path: VirtualPath) -> bool:
-        """Whether a path is a directory by configuration: the root, a mount, or a declared directory."""
-        return path in self.directories or any(mount.path.is_within(path) for mount in self.mounts)
+        """Whether a path is a directory by configuration: the root, a mount, a declared directory, or one
+        above these."""
+        return path in self.fixed
+
+    def is_mounted_file(self, path: VirtualPath) -> bool:
+        """Whether a single file is mounted at the path."""
+        return any(each.file and each.path == path for each in self.mounted)
+
+    def is_virtual(self, path: VirtualPath) -> bool:
+        """Whether nothing can be stored at a path: it is above all mounts."""
+        return self._mount_of(path) is None
 
     def fixed_names_in(self, path: VirtualPath) -> list[bytes]:
         """The names of fixed directories directly below `path`."""
-        depth = len(path.names)
-        below = [*self.directories, *(mount.path for mount in self.mounts)]
-        return sorted({p.names[depth] for p in below if p != path and p.is_within(path)})
+        return sorted(p.name for p in self.fixed if p.names and p.parent == path)
 
-    def _mount_of(self, path: VirtualPath) -> Mount:
-        return max((m for m in self.mounts if path.is_within(m.path)), key=lambda m: len(m.path.names))
+    def files_in(self, path: VirtualPath) -> list[tuple[bytes, Place]]:
+        """The single files that are mounted directly below `path`: their names and places."""
+        return [(m.path.name, m.place) for m in self.mounted if m.file and m.path.parent == path]
+
+    def _resolve(self, path: VirtualPath, *, creates: bool = False) -> Place:
+        mount = self._mount_of(path)
+        if mount is None:
+            if creates:
+                raise PermissionDenied(
+                    "nothing can be stored here, only in the directories listed", rule="no mount there"
+                )
+            raise NotFound
+        if mount.file and path != mount.path:
+            raise NotADirectory
+        return Place(mount.place.names + path.names[len(mount.path.names) :])
+
+    def _mount_of(self, path: VirtualPath) -> MountedAt | None:
+        found = [mount for mount in self.mounted if path.is_within(mount.path)]
+        return max(found, key=lambda mount: len(mount.path.names), default=None)
 
 
-def _with_ancestors(paths: Iterable[VirtualPath]) -> set[VirtualPath]:
-    found: set[VirtualPath] = set()
-    for path in paths:
-        found.update(VirtualPath(path.names[:depth]) for depth in range(1, len(path.names) + 1))
-    return found
-
-
-def _problems_of(text: str, what: str) -> list[str]:
-    """The problems of a configured prefix or directory, which may contain a hostile user name."""
-    names = text.strip("/").split("/") if text.strip("/") else []
-    if text.startswith("/") and what == "prefix":
-        return [f"{what} {text!r}: must not begin with '/'; S3 keys do not"]
-    bad = [n for n in names if n in ("", ".", "..") or any(c in n for c in "\\\0") or not n.isprintable()]
-    if bad:
-        return [f"{what} {text!r}: {bad[0]!r} is not a usable name; use names joined by single '/'"]
-    if len(text.encode()) > 900:
-        return [f"{what} {text[:40]!r}…: longer than 900 bytes, no room is left for file names"]
-    return []
+def _parsed(path: str) -> VirtualPath:
+    return VirtualPath(VirtualPath.parse(path.encode()).names)

@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import replace
 
 from s3sftp.backends import CompleteBackend, FileInfo, Place, Session
-from s3sftp.errors import AlreadyExists, Changed, NotFound, StorageError
+from s3sftp.errors import AlreadyExists, Busy, Changed, NoSpace, NotFound, StorageError
 from s3sftp.events import Committed, Publish, Publisher
 from s3sftp.fs.paths import VirtualPath
 from s3sftp.fs.read.reader import AwaitedRange, Reader
+from s3sftp.fs.rights import Right
 from s3sftp.fs.transfer_record import FailureReason, TransferRecord
+from s3sftp.fs.upload_rules import UploadRules
 from s3sftp.fs.write.open_uploads import OpenUpload, OpenUploads
 from s3sftp.fs.write.writer import Writer
 from s3sftp.runtime.cancellation import run_to_completion
@@ -28,6 +30,8 @@ from s3sftp.telemetry.metrics import Metrics
 _log = get_logger(__name__)
 _RECEIVED = RECEIVED_BYTES.row()
 _SENT = SENT_BYTES.row()
+FindFree = Callable[[VirtualPath], Awaitable[tuple[Place, VirtualPath]]]
+"""Finds a place and path at which nothing is stored, beside a path that is taken."""
 
 
 class OpenReader:
@@ -104,8 +108,20 @@ class OpenWriter(OpenUpload):
         commits: Publisher[Committed],
         backend: CompleteBackend,
         metrics: Metrics,
+        rules: UploadRules = UploadRules(),  # noqa: B008  frozen
+        free_place: FindFree | None = None,
+        stored: Callable[[OpenWriter, FileInfo], None] | None = None,
     ) -> None:
+        """`rules`: what the user may do with the file. `free_place`: finds another place if the name is
+        taken. `stored`: called when the file is stored."""
         super().__init__(place, path, session)
+        self.rules = rules
+        self.named = path
+        """The path that the client knows: the file may get another name if this one is taken."""
+        self._free_place = free_place
+        self._stored = stored
+        if rules.keeps_both:
+            writer.when_taken(self._take_free_place)
         self._metrics = metrics
         self._writer = writer
         self._rows = rows
@@ -137,7 +153,26 @@ class OpenWriter(OpenUpload):
     def lead_to(self, place: Place, path: VirtualPath) -> None:
         """Follow a rename of the file or of a directory above it."""
         super().lead_to(place, path)
+        self.named = path
         self._transfer.path = path
+
+    async def _take_free_place(self) -> Place | None:
+        """Continue under another name, because this one is taken. None: if that is not possible any more."""
+        if self._free_place is None or self.place != self._writer.place:
+            return None
+        named = self.named
+        place, path = await self._free_place(named)
+        self._rows.lead_to(self, place, path)
+        self.named = named
+        return place
+
+    def _refuse_size(self, size: int) -> None:
+        """Fail the upload if the file may not be that large. Raises NoSpace: as `UploadRules.refuse_size`."""
+        try:
+            self.rules.refuse_size(size)
+        except NoSpace as error:
+            self._writer.fail(error)
+            raise
 
     @property
     def is_bound(self) -> bool:
@@ -154,7 +189,7 @@ class OpenWriter(OpenUpload):
 
     def try_write(self, offset: int, data: memoryview) -> bool:
         """See `Writer.try_write`. Returns False also while another call runs. Charges this transfer."""
-        if self._lock.locked():
+        if self._lock.locked() or self.rules.is_larger(offset + len(data)):
             return False
         with charging(self._transfer.costs):
             taken = self._writer.try_write(offset, data)
@@ -170,11 +205,16 @@ class OpenWriter(OpenUpload):
         async with self._lock:
             self._refuse_if_removed()
             with charging(self._transfer.costs):
+                if self.rules.rules.max_file_bytes:
+                    appends = self._writer.mode.append
+                    self._refuse_size(len(data) + ((await self._writer.stat()).size if appends else offset))
                 await self._writer.write(offset, data)
         if received:
             self._metrics.add(_RECEIVED, len(data))
 
     async def read(self, offset: int, length: int) -> bytes:
+        """See `Writer.read`. Raises PermissionDenied: if the user may not read the file."""
+        self.rules.rules.require(Right.READ)
         async with self._lock:
             with charging(self._transfer.costs):
                 data = await self._writer.read(offset, length)
@@ -201,10 +241,15 @@ class OpenWriter(OpenUpload):
         """Set size, modification time and permissions. Returns False, with nothing set, if the file has been
         closed in the meantime, so that they must be set in the storage.
 
-        Raises NotFound: if the name was removed in the meantime.
+        Raises NotFound: if the name was removed in the meantime; PermissionDenied: if the file may be an
+        existing one, whose times the user may not set; NoSpace: if it may not be that large.
         """
+        if mtime is not None or mode is not None:
+            self.rules.refuse_attributes()
         async with self._lock:
             self._refuse_if_removed()
+            if size is not None:
+                self._refuse_size(size)
             if self.committing or self.over.is_set():
                 return False
             with charging(self._transfer.costs):
@@ -215,6 +260,7 @@ class OpenWriter(OpenUpload):
 
     def copy_whole(self, source: OpenReader) -> bool:
         """See `Writer.copy_whole`."""
+        self._refuse_size(source.info.size)
         return self._writer.copy_whole(source.place, source.info)
 
     async def sync(self) -> None:
@@ -266,7 +312,12 @@ class OpenWriter(OpenUpload):
                 self.committing = True
                 self._size_at_close = self._writer.size_if_known
                 with charging(self._transfer.costs):
-                    await self._store_or_leave()
+                    try:
+                        await self._store_or_leave()
+                    except AlreadyExists as error:
+                        if (refusal := self._refusal_of(error)) is error:
+                            raise
+                        raise refusal from error
         except BaseException:
             if not self.committing:  # cancelled while it waited
                 await self._writer.abort()
@@ -275,8 +326,18 @@ class OpenWriter(OpenUpload):
             stored = self._writer.stored if self.place == self._writer.place else self._moved
             if stored is not None:
                 self._rows.stored_changed(self.place, by=self)
+                if self._stored is not None:
+                    self._stored(self, stored)
                 self._committed = self._event(stored)
                 announce(self._committed)
+
+    def _refusal_of(self, error: AlreadyExists) -> StorageError:
+        """The error to raise because a file has the name by now."""
+        if self.place != self._writer.place:
+            return error
+        if self.rules.keeps_both:
+            return Busy("another file took the name during the upload; send it again", detail=str(error))
+        return self.rules.taken(error)
 
     async def _store_or_leave(self) -> None:
         """Store the file, or leave the stored one as it is.

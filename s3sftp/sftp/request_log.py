@@ -3,7 +3,8 @@
 A failed request is logged at the level of its kind:
 
 warning  the storage failed or timed out; something is busy, at its limit or out of space
-info     OPEN, and requests that change names or times; every missing right; a bad path
+info     OPEN, and requests that change names or times; whatever rights and rules refuse; a bad
+         path
 debug    "no such file" of requests that only look: clients ask before they act
          MKDIR of a directory that exists: `mkdir -p` relies on it
          extensions and links that are not supported: clients try them and carry on
@@ -92,6 +93,7 @@ class RequestLog:
             status=status_of(error).name,
             reason=str(error),
             detail=error.detail,
+            rule=error.rule,
             suppressed=suppressed or None,
             **_cost(costs),
             **self._whose(),
@@ -141,11 +143,13 @@ def failure_log_level(name: str, error: errors.StorageError, *, changes: bool) -
     """The log level of a request's failure. `changes`: the request changes what is stored."""
     if name in _OF_TRANSFERS or _is_habit(name, error, changes=changes):
         return logging.DEBUG
-    return logging.WARNING if isinstance(error, _OF_STORAGE) else logging.INFO
+    return logging.WARNING if isinstance(error, _OF_STORAGE) and error.rule is None else logging.INFO
 
 
 def _is_habit(name: str, error: errors.StorageError, *, changes: bool) -> bool:
     """Whether clients send such requests routinely and expect them to fail."""
+    if error.rule is not None:
+        return False
     if isinstance(error, errors.NotFound | errors.NotADirectory):
         return name != "OPEN" and not changes
     if isinstance(error, errors.AlreadyExists):

@@ -7,7 +7,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from s3sftp.errors import ConfigurationError, InvalidRequest, PermissionDenied
-from s3sftp.fs import Mounts, Need, VirtualPath
+from s3sftp.fs import Mounts, Right, VirtualPath
 
 PIECES = st.sampled_from(
     [
@@ -40,7 +40,7 @@ HOSTILE = st.one_of(
 def test_every_path_stays_below_the_prefix(raw: bytes) -> None:
     mounts = Mounts.rooted_at("tenants/acme/")
     try:
-        place = mounts.place(VirtualPath.parse(raw), Need.READ)
+        place = mounts.place(VirtualPath.parse(raw), Right.READ)
     except InvalidRequest:
         return
     assert place.names[:2] == (b"tenants", b"acme")
@@ -79,8 +79,8 @@ def test_a_prefix_that_is_not_plain_names_is_refused(prefix: str) -> None:
 def test_a_read_only_user_may_neither_write_nor_delete() -> None:
     mounts = Mounts.rooted_at("a", read_only=True)
     path = VirtualPath.parse(b"/f")
-    assert mounts.place(path, Need.READ).key == b"a/f"
-    for need in (Need.WRITE, Need.DELETE):
+    assert mounts.place(path, Right.READ).key == b"a/f"
+    for need in (Right.WRITE, Right.DELETE):
         with pytest.raises(PermissionDenied):
             mounts.place(path, need)
 
@@ -93,4 +93,4 @@ def test_declared_directories_and_their_ancestors_are_fixed() -> None:
     assert mounts.fixed_names_in(VirtualPath.parse(b"/")) == [b"in", b"out"]
     assert mounts.fixed_names_in(VirtualPath.parse(b"/in")) == [b"daily"]
     with pytest.raises(PermissionDenied):
-        mounts.place(VirtualPath.parse(b"/out"), Need.DELETE)
+        mounts.place(VirtualPath.parse(b"/out"), Right.DELETE)

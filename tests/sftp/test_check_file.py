@@ -207,11 +207,10 @@ async def test_a_client_that_leaves_takes_its_hashing_along() -> None:
 
 
 async def test_who_may_not_read_may_not_hash() -> None:
-    from s3sftp.fs.mounts import Mount, Need
-    from s3sftp.fs.paths import ROOT
+    from s3sftp.fs import AccessRules, Right
 
     async with serving(MemoryBackend({"f": DATA})) as server:
-        mounts = Mounts((Mount(ROOT, Place(), frozenset({Need.WRITE, Need.LIST})),))
+        mounts = Mounts.of("", rules=AccessRules(frozenset({Right.WRITE, Right.LIST})))
         server.files = lambda user: FileSystem(server.volume, mounts, Session(user))  # type: ignore[method-assign]
         async with server.client() as client:
             reply = await asking(client, b"check-file-name", b"/f", b"md5")

@@ -16,7 +16,9 @@ from hypothesis import strategies as st
 
 from s3sftp.app.handover import AccountUpdates, read_account_changes, write_account_changes
 from s3sftp.auth import Accounts, UserOptions, account_from_line, account_to_line, read_logins
+from s3sftp.auth.access_options import AccessOptions, MountOptions
 from s3sftp.auth.authorized_keys import parse_line
+from s3sftp.fs import OnConflict
 from s3sftp.runtime.shutdown import ShutdownRequests
 from s3sftp.workers import WorkerGate, messages
 from s3sftp.workers.ipc import IpcConnection, ipc_socket_pair
@@ -35,6 +37,13 @@ def accounts(users: Mapping[str, UserOptions]) -> Accounts:
     return read_logins(users, authorities=(AUTHORITY,)).accounts
 
 
+RULES = {
+    "rights": st.sampled_from([None, (), ("drop-box", "mkdir"), ("read-write",)]),
+    "hide": st.sampled_from([None, (), (".*", "é\u2029*")]),
+    "max_file_bytes": st.sampled_from([None, 0, 1 << 40]),
+    "on_conflict": st.sampled_from([None, *OnConflict]),
+}
+PATHS = st.sampled_from(["/", "/in", "/é/x"])
 OPTIONS = st.builds(
     UserOptions,
     password_hash=st.sampled_from([None, HASH]),
@@ -54,6 +63,11 @@ OPTIONS = st.builds(
     read_only=st.booleans(),
     directories=st.lists(st.sampled_from(["in", "out\u2029"]), unique=True).map(tuple),
     attributes=st.dictionaries(st.text(), st.text(), max_size=2),
+    mounts=st.dictionaries(
+        PATHS, st.builds(MountOptions, prefix=st.just("{user}/é/"), file=st.booleans(), **RULES), max_size=2
+    ),
+    paths=st.dictionaries(PATHS, st.builds(AccessOptions, **RULES), max_size=2),
+    **RULES,
 )
 USERS = st.dictionaries(st.sampled_from(["alice", "bob", "carol", "d@example.com"]), OPTIONS).map(accounts)
 

@@ -146,6 +146,10 @@ class OpenUploads(Generic[U]):
         """The uploads of a session to a place."""
         return [row for row in self._rows.get(place, ()) if row.session is session]
 
+    def is_open(self, place: Place) -> bool:
+        """Whether anybody uploads to a place in this process."""
+        return bool(self._rows.get(place))
+
     def shown_or_of(self, session: Session, place: Place) -> list[U]:
         """The uploads of a session to a place, and those of its user that STAT may show there."""
         return [

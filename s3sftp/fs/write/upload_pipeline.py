@@ -12,7 +12,7 @@ from functools import partial
 
 from s3sftp.backends import CompleteBackend, FileInfo, Finish, Place, Session, Upload, WriteIntent
 from s3sftp.backends.spool import SpoolQuota
-from s3sftp.errors import InvalidRequest, Unsupported
+from s3sftp.errors import AlreadyExists, InvalidRequest, Unsupported
 from s3sftp.fs.budget import ByteBudget
 from s3sftp.fs.options import FileOptions
 from s3sftp.fs.write.assembly import Assembly, RewriteNeeded
@@ -66,6 +66,8 @@ class UploadPipeline:
         self.mode: int | None = None
         self.before_send: Callable[[int, bytes], Awaitable[None]] | None = None
         """Called with the offset and the bytes of each chunk before it is sent."""
+        self.when_taken: Callable[[], Awaitable[Place | None]] | None = None
+        """Called if an exclusive write finds its name taken. Returns another place, or None to fail."""
         self._resources = resources
         self._place = place
         self._mode = mode
@@ -196,10 +198,25 @@ class UploadPipeline:
             self._share.end()  # no more bytes follow, so others may use the reservation
             try:
                 finish = Finish(self.assembly.length, self.mtime, self.old.kept, self.mode)
-                return await self._sender.finish(tail, finish)
+                return await self._finish(tail, finish)
             finally:
                 self._share.sent(len(tail))
                 self._resources.buffer_pool.give_back(tail)
+
+    async def _finish(self, tail: memoryview, finish: Finish) -> FileInfo:
+        """Finish the write, if need be under another name. Sent chunks are bound to the first one."""
+        while True:
+            try:
+                return await self._sender.finish(tail, finish)
+            except AlreadyExists:
+                movable = self.when_taken is not None and not self._sender.has_sent
+                place = await self.when_taken() if self.when_taken is not None and movable else None
+                if place is None:
+                    raise
+            await self._sender.stop()
+            self._place = place
+            self._sender = self._new_sender()
+            await self.begin()
 
     @property
     def stored(self) -> FileInfo | None:

@@ -11,7 +11,7 @@ drops the upload and continues in the spool, which CLOSE sends again from the st
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
@@ -100,6 +100,16 @@ class Writer:
     def size(self) -> int:
         """The size of the file so far, in bytes."""
         return self._clone.info.size if self._clone is not None else self._assembly.length
+
+    def when_taken(self, ask: Callable[[], Awaitable[Place | None]]) -> None:
+        """See `UploadPipeline.when_taken`. The writer continues at the place."""
+
+        async def moved() -> Place | None:
+            place = await ask()
+            self.place = self.place if place is None else place
+            return place
+
+        self._pipeline.when_taken = moved
 
     def begin_with(self, mtime: float | None, mode: int | None) -> None:
         """Set the attributes that OPEN gives to a new file. They apply to an upload, not to a file that is

@@ -1,0 +1,202 @@
+"""The rules of access: who may do what at a path and below it, to which names, how large, and on conflict.
+
+    whole tree                 rights, allow, deny, hide, max_file_bytes, on_conflict
+    └── a mount or a path      the same; what is unset comes from the next rule above
+
+The rules of the longest matching path apply to a path. Name patterns are those of the directory that contains
+the name: a rule for `/inbox` decides about names in `/inbox`, not about the name `inbox`.
+"""
+
+from __future__ import annotations
+
+import enum
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from fnmatch import translate
+from functools import lru_cache
+
+from s3sftp.errors import AlreadyExists, NotFound, PermissionDenied
+from s3sftp.fs.paths import ROOT, VirtualPath
+from s3sftp.fs.rights import ALL_RIGHTS, Right, Rights, refusal
+
+Patterns = tuple[str, ...]
+
+
+class OnConflict(enum.StrEnum):
+    """What becomes of an upload or a rename to a name that a file has."""
+
+    OVERWRITE = "overwrite"
+    """It replaces the file, if the user has the right to."""
+    REFUSE = "refuse"
+    KEEP_BOTH = "keep-both"
+    """It gets another name: `report (2).csv`."""
+
+
+@dataclass(frozen=True, slots=True)
+class AccessRules:
+    """Rules for a path and everything below it. None: as the next rule above says."""
+
+    rights: Rights | None = None
+    allow: Patterns | None = None
+    """Patterns of the only file names that may be used; empty: any name."""
+    deny: Patterns | None = None
+    """Patterns of file names that may not be used, although they are listed."""
+    hide: Patterns | None = None
+    """Patterns of names, of files and directories, that do not exist for the user."""
+    max_file_bytes: int | None = None
+    """The largest file that may be stored; 0: any size."""
+    on_conflict: OnConflict | None = None
+
+    def capped(self, most: Rights) -> AccessRules:
+        """The same with no other rights than `most`."""
+        return self if self.rights is None else replace(self, rights=self.rights & most)
+
+    def below(self, above: AppliedRules) -> AppliedRules:
+        """These rules, completed by those of the next rule above."""
+        return AppliedRules(
+            above.rights if self.rights is None else self.rights,
+            above.allow if self.allow is None else self.allow,
+            above.deny if self.deny is None else self.deny,
+            above.hide if self.hide is None else self.hide,
+            above.max_file_bytes if self.max_file_bytes is None else self.max_file_bytes,
+            above.on_conflict if self.on_conflict is None else self.on_conflict,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class AppliedRules:
+    """The rules that apply at a path, complete. The default allows everything."""
+
+    rights: Rights = ALL_RIGHTS
+    allow: Patterns = ()
+    deny: Patterns = ()
+    hide: Patterns = ()
+    max_file_bytes: int = 0
+    on_conflict: OnConflict = OnConflict.OVERWRITE
+
+    def capped(self, most: Rights) -> AppliedRules:
+        """The same with no other rights than `most`."""
+        return replace(self, rights=self.rights & most)
+
+    def require(self, *needs: Right) -> None:
+        """Raises PermissionDenied: if a right is missing."""
+        for right in needs:
+            if right not in self.rights:
+                raise self.missing(right)
+
+    def missing(self, right: Right) -> PermissionDenied:
+        """The error for a right that is missing."""
+        return PermissionDenied(refusal(right, self.rights), rule=f"missing right: {right.value}")
+
+    def refuse_replacing(self) -> None:
+        """Raises PermissionDenied: if whole files may not be replaced; AlreadyExists: if none ever is."""
+        self.require(Right.OVERWRITE)
+        if self.on_conflict is OnConflict.REFUSE:
+            raise AlreadyExists(rule="on_conflict: refuse")
+
+    @property
+    def sees(self) -> bool:
+        """Whether the user may learn what exists: who may read a file may also ask whether it is there."""
+        return Right.LIST in self.rights or Right.READ in self.rights
+
+    @property
+    def has_patterns(self) -> bool:
+        return bool(self.allow or self.deny or self.hide)
+
+    @property
+    def patterns(self) -> tuple[Patterns, Patterns, Patterns]:
+        return self.allow, self.deny, self.hide
+
+    def hides(self, name: bytes) -> bool:
+        """Whether a name in this directory does not exist for the user."""
+        return _matching(self.hide, name) is not None
+
+    def refuse_hidden(self, name: bytes) -> None:
+        """Raises NotFound: if the name is hidden, whether or not anything has it."""
+        if (pattern := _matching(self.hide, name)) is not None:
+            raise NotFound(rule=f"hide: {pattern}")
+
+    def refuse_file_name(self, name: bytes) -> None:
+        """Raises PermissionDenied: if no file with this name may be used in this directory."""
+        if (pattern := _matching(self.deny, name)) is not None:
+            raise PermissionDenied("files with such a name are not accepted here", rule=f"deny: {pattern}")
+        if self.allow and _matching(self.allow, name) is None:
+            raise PermissionDenied(
+                "files with such a name are not accepted here", rule=f"allow: {', '.join(self.allow)}"
+            )
+
+    def accepts(self, name: bytes) -> bool:
+        """Whether a file with this name may be used in this directory."""
+        return _matching(self.deny, name) is None and (
+            not self.allow or _matching(self.allow, name) is not None
+        )
+
+
+class RuleTree:
+    """The rules of one user's tree, by path. Immutable."""
+
+    def __init__(self, root: AppliedRules, rules: Iterable[tuple[VirtualPath, AccessRules]] = ()) -> None:
+        self._applied: dict[VirtualPath, AppliedRules] = {ROOT: root}
+        given = [each for each in rules if each[1] != AccessRules()]
+        for path, rule in sorted(given, key=lambda each: len(each[0].names)):
+            self._applied[path] = rule.below(self.at(path))
+        self.hide_anything = any(applied.hide for applied in self._applied.values())
+        """Whether any names are hidden."""
+
+    def at(self, path: VirtualPath) -> AppliedRules:
+        """The rules that apply to a path: those of the longest matching one."""
+        if len(self._applied) == 1:
+            return self._applied[ROOT]
+        for depth in range(len(path.names), -1, -1):
+            found = self._applied.get(VirtualPath(path.names[:depth]))
+            if found is not None:
+                return found
+        raise AssertionError("the root always has rules")
+
+    def names_at(self, path: VirtualPath) -> AppliedRules:
+        """The rules that decide about the name of a path: those of the directory that contains it."""
+        return self.at(path.parent)
+
+    def below(self, path: VirtualPath) -> Iterator[tuple[bytes, ...]]:
+        """Where rules begin below a path, as names relative to it."""
+        depth = len(path.names)
+        for each in self._applied:
+            if len(each.names) > depth and each.is_within(path):
+                yield each.names[depth:]
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, RuleTree) and self._applied == other._applied
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+def pattern_problem(pattern: str) -> str | None:
+    """The problem with a name pattern; None if it is usable."""
+    if not pattern or "/" in pattern or "\0" in pattern:
+        return f"pattern {pattern[:40]!r} should match a name, such as '*.csv'; names have no slashes"
+    if len(pattern) > _MAX_PATTERN_CHARS:
+        return f"pattern {pattern[:40]!r}… is longer than {_MAX_PATTERN_CHARS} characters"
+    if pattern.count("*") > _MAX_STARS:
+        return f"pattern {pattern[:40]!r} has more than {_MAX_STARS} '*'"
+    return None
+
+
+_MAX_PATTERN_CHARS = 200
+_MAX_STARS = 8
+
+
+@lru_cache(maxsize=4096)
+def _compiled(pattern: str) -> re.Pattern[str]:
+    return re.compile(translate(pattern), re.IGNORECASE)
+
+
+def _matching(patterns: Patterns, name: bytes) -> str | None:
+    """The first pattern that matches a name. Upper and lower case are the same, because clients change it.
+
+    Bytes that are not UTF-8 count as one character each.
+    """
+    if not patterns:
+        return None
+    text = name.decode("utf-8", "surrogateescape")
+    return next((pattern for pattern in patterns if _compiled(pattern).match(text)), None)
