@@ -51,7 +51,7 @@ def _changed(old: Accounts, new: Accounts) -> Iterator[str]:
 def _options_that_differ(old: ServerOptions, new: ServerOptions) -> Iterator[str]:
     for group in ServerOptions.model_fields:
         before, after = getattr(old, group), getattr(new, group)
-        if group == "users" or before == after:
+        if group in ("users", "groups") or before == after:
             continue
         if not (isinstance(before, BaseModel) and isinstance(after, BaseModel)):
             yield group

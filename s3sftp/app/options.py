@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -13,8 +13,9 @@ from typing import Any
 from pydantic import Field, field_validator
 
 from s3sftp.admin import AdminOptions
-from s3sftp.app.user_files import read_user_files
-from s3sftp.auth import AuthOptions, Logins, UserOptions, read_logins, user_name_problem
+from s3sftp.app.user_files import KINDS, find_definitions
+from s3sftp.app.user_tables import UserTables, read_users
+from s3sftp.auth import AuthOptions, GroupOptions, Logins, UserOptions, read_logins
 from s3sftp.backends.local.options import LocalOptions
 from s3sftp.backends.registry import BUILT_IN, backend_name_problem
 from s3sftp.backends.s3 import S3Options
@@ -30,6 +31,7 @@ from s3sftp.config import (
     from_environment,
     from_toml,
     read,
+    tables_below,
 )
 from s3sftp.errors import ConfigurationError
 from s3sftp.fs import FileOptions, Mounts
@@ -108,6 +110,7 @@ class ServerOptions(Options):
     ssh: SshOptions = Field(default_factory=SshOptions)
     auth: AuthOptions = Field(default_factory=AuthOptions)
     users: dict[str, UserOptions] = Field(default_factory=dict)
+    groups: dict[str, GroupOptions] = Field(default_factory=dict)
     s3: S3Options | None = None
     local: LocalOptions | None = None
     service: ServiceOptions | None = None
@@ -124,10 +127,12 @@ class Configuration:
 
     options: ServerOptions
     logins: Logins
+    tables: UserTables = field(default_factory=UserTables)
+    """What each user's options come from."""
 
     def without_tables(self) -> Configuration:
-        """The same without the users' tables, to save memory: `logins` has what matters of them."""
-        return Configuration(self.options.model_copy(update={"users": {}}), self.logins)
+        """The same without the users' and groups' tables, to save memory: `logins` has what matters."""
+        return Configuration(self.options.model_copy(update={"users": {}, "groups": {}}), self.logins)
 
 
 def load_options(
@@ -161,22 +166,24 @@ def load_configuration(
     """
     environment = from_environment(os.environ if environ is None else environ, {"backend"})
     settings = Settings.layered(in_file, environment, flags)
-    apart = read_user_files(settings, sources)
-    reading = read(ServerOptions, settings)
-    reading.values["users"] = {**reading.values.get("users", {}), **apart.users}
-    logins, problems = _between_groups(reading.values, settings, sources)
-    problems = [*apart.problems, *reading.problems, *problems]
+    reading = read(ServerOptions, settings, apart=KINDS)
+    inside = {kind: tables_below(ServerOptions, kind, settings) for kind in KINDS}
+    found = find_definitions(settings, inside, sources)
+    tables = read_users(found)
+    reading.values |= {"users": tables.users, "groups": tables.groups}
+    logins, problems = _between_groups(reading.values, settings, sources, tables)
+    problems = [*tables.problems, *reading.problems, *problems]
     if checks_host_keys and "ssh" in reading.values:
         problems += _host_key_problems(reading.values["ssh"])
-    if needs_users and not (settings.below("users") or apart.users or apart.problems or apart.has_directory):
+    if needs_users and not (found.users or found.problems or found.has_directory):
         problems.append("there are no users: add a [users.NAME] table, or use --user with --authorized-keys")
     if problems:
         raise ConfigurationError(_unique(problems))
-    return Configuration(ServerOptions(**reading.values), logins)
+    return Configuration(ServerOptions(**reading.values), logins, tables)
 
 
 def _between_groups(
-    values: Mapping[str, Any], settings: Settings, sources: SourceFiles
+    values: Mapping[str, Any], settings: Settings, sources: SourceFiles, tables: UserTables
 ) -> tuple[Logins, list[str]]:
     """The users with their keys, and the problems of options that are valid only by themselves.
 
@@ -186,13 +193,10 @@ def _between_groups(
     if "backend" in values or not settings.below("backend"):
         problems += _backend_problems(values.get("backend", "s3"), settings)
     problems += _worker_problems(values)
-    users: Mapping[str, UserOptions] = values["users"]
-    for name, user in users.items():
-        problems += _user_problems(name, user)
-        if values.get("backend", "s3") == "s3" and user.prefix_of(name).split("/")[0] == RESERVED.decode():
-            problems.append(f"users.{name}.prefix: {RESERVED.decode()} is the server's own, no user's")
+    for name, user in tables.users.items():
+        problems += user_problems(name, user, tables, on_s3=values.get("backend", "s3") == "s3")
     try:
-        return read_logins(users, sources), problems
+        return read_logins(tables.users, sources, tables.where), problems
     except ConfigurationError as error:
         return Logins({}), [*problems, *error.problems]
 
@@ -235,17 +239,21 @@ def _worker_problems(values: Mapping[str, Any]) -> list[str]:
     return []
 
 
-def _user_problems(name: str, user: UserOptions) -> list[str]:
-    if (wrong := user_name_problem(name)) is not None:
-        return [f"users.{name[:40]!r}: the name {wrong}"]
+def user_problems(name: str, user: UserOptions, tables: UserTables, *, on_s3: bool) -> list[str]:
+    """The problems of a user whose options are valid one by one."""
     problems = []
     has_keys = any(line.strip() for line in user.authorized_keys)
     if not (user.password_hash or has_keys or user.authorized_keys_file):
         problems.append(
-            f"users.{name} cannot log in: give it authorized_keys, authorized_keys_file or password_hash"
+            f"users.{name} cannot log in ({tables.where(name)}): give it authorized_keys,"
+            " authorized_keys_file or password_hash"
         )
+    if on_s3 and user.prefix_of(name).split("/")[0] == RESERVED.decode():
+        where = tables.where(name, "prefix")
+        problems.append(f"users.{name}.prefix ({where}): {RESERVED.decode()} is the server's own, no user's")
     mounting = _problems_of(lambda: Mounts.rooted_at(user.prefix_of(name), directories=user.directories))
-    return problems + [f"users.{name}: {problem}" for problem in mounting]
+    where = tables.where(name, "directories")
+    return problems + [f"users.{name} ({where}): {problem}" for problem in mounting]
 
 
 def _problems_of(check: Callable[[], object]) -> list[str]:

@@ -12,7 +12,8 @@ from s3sftp.auth.identity import Identity
 from s3sftp.auth.options import AuthOptions
 from s3sftp.auth.passwords import hash_password
 from s3sftp.auth.static import StaticUser, StaticUsers
-from s3sftp.auth.user_options import UserOptions, user_name_problem
+from s3sftp.auth.user_groups import Definition, Groups, Layers
+from s3sftp.auth.user_options import GroupOptions, UserOptions, user_name_problem
 
 __all__ = [
     "Account",
@@ -26,7 +27,11 @@ __all__ = [
     "BadKey",
     "Bans",
     "ConfiguredUsers",
+    "Definition",
+    "GroupOptions",
+    "Groups",
     "Identity",
+    "Layers",
     "Logins",
     "StaticUser",
     "StaticUsers",

@@ -6,7 +6,7 @@ import errno
 import os
 import stat
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -64,8 +64,13 @@ class Logins:
         return [name for name, account in self.accounts.items() if not account.can_log_in]
 
 
-def read_logins(users: Mapping[str, UserOptions], sources: SourceFiles | None = None) -> Logins:
+def read_logins(
+    users: Mapping[str, UserOptions],
+    sources: SourceFiles | None = None,
+    where: Callable[[str, str], str | None] = lambda _user, _option: None,
+) -> Logins:
     """The users with their keys, including those in key files. Files that are read are recorded in `sources`.
+    `where` tells where a user's option was written.
 
     Raises ConfigurationError: if files cannot be read; lists each of them.
     """
@@ -81,8 +86,10 @@ def read_logins(users: Mapping[str, UserOptions], sources: SourceFiles | None = 
             try:
                 found = _keys_in_file(file, sources)
             except OSError as error:
+                place = where(name, "authorized_keys_file")
                 problems.append(
-                    f"users.{name}.authorized_keys_file = {str(file)!r}: {error.strerror or error}"
+                    f"users.{name}.authorized_keys_file = {str(file)!r}{f' ({place})' if place else ''}: "
+                    f"cannot read it: {error.strerror or error}"
                 )
                 continue
             keys = (*keys, *found.keys)

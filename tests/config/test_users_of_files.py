@@ -51,8 +51,9 @@ def test_a_user_in_two_places_is_told_with_both(users: Path) -> None:
     for name in ("a", "b", "c"):
         (users / f"{name}.toml").write_text(user("alice") if name != "c" else user("bob"))
     told = problems(users, user("bob"))
-    assert f"users.alice ({users}/b.toml): this user is configured elsewhere too, in {users}/a.toml" in told
-    assert f"users.bob ({users}/c.toml): this user is configured elsewhere too, in {users.parent}" in told
+    elsewhere = "this user is configured elsewhere too, in"
+    assert f"users.alice ({users}/b.toml, line 1): {elsewhere} {users}/a.toml, line 1" in told
+    assert f"users.bob ({users}/c.toml, line 1): {elsewhere} {users.parent}/s3sftp.toml, line 4" in told
     assert "S3SFTP_USERS__alice__PREFIX" in problems(users, "", {"S3SFTP_USERS__alice__PREFIX": "x/"})
 
 
@@ -60,12 +61,12 @@ def test_a_user_in_two_places_is_told_with_both(users: Path) -> None:
     ("text", "words"),
     [
         ("[users.alice\n", "is not valid TOML"),
-        ("[s3]\nbucket = 'x'\n", "s3.bucket .*only \\[users.NAME\\] tables belong here"),
-        ("users = 5\n", "users .*only \\[users.NAME\\] tables belong here"),
+        ("[s3]\nbucket = 'x'\n", "s3.bucket .*only \\[users.NAME\\] and \\[groups.NAME\\] tables belong here"),
+        ("users = 5\n", "users .*only \\[users.NAME\\] and \\[groups.NAME\\] tables belong here"),
         ("users.alice = 5\n", "users.alice = 5 .*should be a table of options"),
         (user("alice", "prefix = 7\n"), "users.alice.prefix = 7 .*a.toml"),
         (user("alice", "prefx = 'x'\n"), "users.alice.prefx .*did you mean 'prefix'"),
-        (user("'al ice'"), "users.'al ice': the name should be"),
+        (user("'al ice'"), "users.'al ice' .*a.toml, line 1.: the name should be"),
         ("[users.alice]\n", "users.alice cannot log in"),
         (
             user("alice", "authorized_keys_file = '/no'\n"),
