@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from annotated_types import Ge, Gt, Le, Lt, MaxLen, MinLen
-from pydantic import BaseModel, SecretStr
+from pydantic import BaseModel, SecretStr, WithJsonSchema
 from pydantic.fields import FieldInfo
 
 from s3sftp.app.options import ServerOptions
@@ -44,9 +44,19 @@ def _group(group: type[BaseModel]) -> Schema:
 def _field(name: str, field: FieldInfo) -> Schema:
     of_field = _size() if is_size(field.metadata) else _type(name, field.annotation)
     schema = _bounded(of_field, field.metadata)
+    if any(isinstance(each, WithJsonSchema) and _allows_text(each) for each in field.metadata):
+        schema["type"] = [
+            "string",
+            *([schema["type"]] if isinstance(schema["type"], str) else schema["type"]),
+        ]
     if field.description:
         schema["description"] = " ".join(field.description.split())
     return schema
+
+
+def _allows_text(schema: WithJsonSchema) -> bool:
+    """Whether a list may also be written as a text, as the names of groups."""
+    return {"type": "string"} in (schema.json_schema or {}).get("anyOf", [])
 
 
 def _type(name: str, annotation: Any) -> Schema:

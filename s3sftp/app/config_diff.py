@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pydantic import BaseModel
 
 from s3sftp.app.options import Configuration, ServerOptions
-from s3sftp.auth import Accounts, Logins
+from s3sftp.auth import Accounts, Logins, UnusedGroup
 
 _AT_ONCE = frozenset({"auth.users_file", "auth.users_dir", "server.reload_interval"})
 """Options that a running server applies; the users are compared separately."""
@@ -24,6 +24,8 @@ class ConfigDiff:
     """Users whose credentials, prefix or rights have changed."""
     keys_told: frozenset[str]
     """Users whose set of unusable keys has changed."""
+    unused_groups: tuple[UnusedGroup, ...]
+    """Groups that had users, or did not exist, and now have none."""
     need_restart: tuple[str, ...]
     """Options that differ from those that the running server was started with."""
 
@@ -40,12 +42,18 @@ def diff_configurations(started: ServerOptions, before: Logins, after: Configura
         removed=tuple(sorted(name for name in old if name not in new)),
         changed=tuple(sorted(_changed(old, new))),
         keys_told=frozenset(each.user for each in set(after.logins.bad_keys) - set(before.bad_keys)),
+        unused_groups=_newly_unused(before, after.logins),
         need_restart=tuple(_options_that_differ(started, after.options)),
     )
 
 
 def _changed(old: Accounts, new: Accounts) -> Iterator[str]:
     return (name for name, account in new.items() if name in old and old[name] != account)
+
+
+def _newly_unused(before: Logins, after: Logins) -> tuple[UnusedGroup, ...]:
+    known = {group.name for group in before.unused_groups}
+    return tuple(group for group in after.unused_groups if group.name not in known)
 
 
 def _options_that_differ(old: ServerOptions, new: ServerOptions) -> Iterator[str]:

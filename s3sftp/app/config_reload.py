@@ -18,7 +18,7 @@ from pathlib import Path
 
 from s3sftp.app.config_diff import ConfigDiff, diff_configurations
 from s3sftp.app.options import Configuration
-from s3sftp.auth import Accounts, log_account_problems
+from s3sftp.auth import Accounts, log_account_problems, log_unused_groups
 from s3sftp.config import Snapshot, SourceFiles
 from s3sftp.errors import ConfigurationError, describe_unexpected
 from s3sftp.telemetry import get_logger
@@ -206,6 +206,7 @@ class ConfigReloader:
         if changes.any_user or changes.keys_told:
             names = {*changes.added, *changes.changed, *changes.keys_told}
             log_account_problems(self._logins, names)
+        log_unused_groups(changes.unused_groups[:_MAX_TOLD])
 
 
 def _some(names: Sequence[str]) -> list[str] | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
@@ -13,9 +13,10 @@ from typing import Any
 from pydantic import Field, field_validator
 
 from s3sftp.admin import AdminOptions
-from s3sftp.app.user_files import KINDS, find_definitions
-from s3sftp.app.user_tables import UserTables, read_users
-from s3sftp.auth import AuthOptions, GroupOptions, Logins, UserOptions, read_logins
+from s3sftp.app.user_files import KINDS
+from s3sftp.app.user_loading import LoadedUsers, load_users
+from s3sftp.app.user_tables import UserTables
+from s3sftp.auth import AuthOptions, GroupOptions, Logins, UserOptions
 from s3sftp.backends.local.options import LocalOptions
 from s3sftp.backends.registry import BUILT_IN, backend_name_problem
 from s3sftp.backends.s3 import S3Options
@@ -31,10 +32,9 @@ from s3sftp.config import (
     from_environment,
     from_toml,
     read,
-    tables_below,
 )
 from s3sftp.errors import ConfigurationError
-from s3sftp.fs import FileOptions, Mounts
+from s3sftp.fs import FileOptions
 from s3sftp.fs.options import MIN_BUFFER_BYTES
 from s3sftp.sftp import SftpOptions
 from s3sftp.ssh import ListenOptions, SshOptions
@@ -167,38 +167,44 @@ def load_configuration(
     environment = from_environment(os.environ if environ is None else environ, {"backend"})
     settings = Settings.layered(in_file, environment, flags)
     reading = read(ServerOptions, settings, apart=KINDS)
-    inside = {kind: tables_below(ServerOptions, kind, settings) for kind in KINDS}
-    found = find_definitions(settings, inside, sources)
-    tables = read_users(found)
-    reading.values |= {"users": tables.users, "groups": tables.groups}
-    logins, problems = _between_groups(reading.values, settings, sources, tables)
-    problems = [*tables.problems, *reading.problems, *problems]
+    users = load_users(settings, sources, reserved_name(settings))
+    reading.values |= {"users": users.tables.users, "groups": users.tables.groups}
+    problems = [*users.problems, *reading.problems, *_between_groups(reading.values, settings)]
     if checks_host_keys and "ssh" in reading.values:
         problems += _host_key_problems(reading.values["ssh"])
-    if needs_users and not (found.users or found.problems or found.has_directory):
+    if needs_users and not users.are_configured:
         problems.append("there are no users: add a [users.NAME] table, or use --user with --authorized-keys")
     if problems:
         raise ConfigurationError(_unique(problems))
-    return Configuration(ServerOptions(**reading.values), logins, tables)
+    return Configuration(ServerOptions(**reading.values), users.logins, users.tables)
 
 
-def _between_groups(
-    values: Mapping[str, Any], settings: Settings, sources: SourceFiles, tables: UserTables
-) -> tuple[Logins, list[str]]:
-    """The users with their keys, and the problems of options that are valid only by themselves.
+def load_users_alone(file: Path | None, more: Sequence[Path], sources: SourceFiles) -> LoadedUsers:
+    """Load only the users: of a configuration file and the environment, and of `more` files and directories.
+    Without a configuration file, `more` are all that counts.
 
-    `values` lacks groups that have problems of their own.
+    Raises ConfigurationError: if the configuration file cannot be read.
     """
+    settings = Settings.layered()
+    if file is not None or not more:
+        in_file = from_toml(file) if file else []
+        settings = Settings.layered(in_file, from_environment(os.environ, {"backend"}))
+    return load_users(settings, sources, reserved_name(settings), more)
+
+
+def reserved_name(settings: Settings) -> str | None:
+    """The name in the root of the storage that no user's prefix may lead into; None if there is none."""
+    backend = settings.by_path.get(("backend",))
+    return RESERVED.decode() if backend is None or backend.value == "s3" else None
+
+
+def _between_groups(values: Mapping[str, Any], settings: Settings) -> list[str]:
+    """The problems of options that are valid only by themselves. `values` lacks groups that have problems of
+    their own."""
     problems: list[str] = []
     if "backend" in values or not settings.below("backend"):
         problems += _backend_problems(values.get("backend", "s3"), settings)
-    problems += _worker_problems(values)
-    for name, user in tables.users.items():
-        problems += user_problems(name, user, tables, on_s3=values.get("backend", "s3") == "s3")
-    try:
-        return read_logins(tables.users, sources, tables.where), problems
-    except ConfigurationError as error:
-        return Logins({}), [*problems, *error.problems]
+    return problems + _worker_problems(values)
 
 
 def _host_key_problems(ssh: SshOptions) -> list[str]:
@@ -237,23 +243,6 @@ def _worker_problems(values: Mapping[str, Any]) -> list[str]:
             f" ({MIN_BUFFER_BYTES >> 20} MiB for each)"
         ]
     return []
-
-
-def user_problems(name: str, user: UserOptions, tables: UserTables, *, on_s3: bool) -> list[str]:
-    """The problems of a user whose options are valid one by one."""
-    problems = []
-    has_keys = any(line.strip() for line in user.authorized_keys)
-    if not (user.password_hash or has_keys or user.authorized_keys_file):
-        problems.append(
-            f"users.{name} cannot log in ({tables.where(name)}): give it authorized_keys,"
-            " authorized_keys_file or password_hash"
-        )
-    if on_s3 and user.prefix_of(name).split("/")[0] == RESERVED.decode():
-        where = tables.where(name, "prefix")
-        problems.append(f"users.{name}.prefix ({where}): {RESERVED.decode()} is the server's own, no user's")
-    mounting = _problems_of(lambda: Mounts.rooted_at(user.prefix_of(name), directories=user.directories))
-    where = tables.where(name, "directories")
-    return problems + [f"users.{name} ({where}): {problem}" for problem in mounting]
 
 
 def _problems_of(check: Callable[[], object]) -> list[str]:

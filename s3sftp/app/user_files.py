@@ -22,6 +22,8 @@ class Definitions:
 
     users: dict[str, Definition] = field(default_factory=dict)
     groups: dict[str, Definition] = field(default_factory=dict)
+    again: list[Definition] = field(default_factory=list)
+    """Definitions of names that are defined already."""
     problems: list[str] = field(default_factory=list)
     has_directory: bool = False
     """A directory is configured: its users come and go, and there may be none at the moment."""
@@ -32,6 +34,7 @@ class Definitions:
         first = known.setdefault(definition.name, definition)
         if first is not definition:
             what = "user" if definition.kind == "users" else "group"
+            self.again.append(definition)
             self.problems.append(
                 f"{definition.kind}.{definition.name} ({definition.here()}): this {what} is configured"
                 f" elsewhere too, in {first.here()}"

@@ -5,12 +5,20 @@ A mistake in a group is told once, where it was written, and not again for each 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
 from s3sftp.app.user_files import Definitions
-from s3sftp.auth import Definition, GroupOptions, Groups, Layers, UserOptions, user_name_problem
+from s3sftp.auth import (
+    Definition,
+    GroupOptions,
+    Groups,
+    Layers,
+    UnusedGroup,
+    UserOptions,
+    user_name_problem,
+)
 from s3sftp.config import read_table
 
 
@@ -22,8 +30,7 @@ class UserTables:
     groups: dict[str, GroupOptions] = field(default_factory=dict)
     found: Definitions = field(default_factory=Definitions)
     """All tables as they were written."""
-    unused_groups: tuple[tuple[str, str | None], ...] = ()
-    """Groups that no user has, and where they are."""
+    unused_groups: Sequence[UnusedGroup] = ()
     problems: list[str] = field(default_factory=list)
 
     def where(self, user: str, *path: str) -> str | None:
@@ -49,10 +56,17 @@ def read_users(found: Definitions) -> UserTables:
     groups = tables.group_chains()
     for user in found.users.values():
         _read_user(groups.layers_of(user), tables)
+    aside = UserTables()
+    for again in found.again:  # what else is wrong with it is told at once
+        if again.kind == "users":
+            _read_user(groups.layers_of(again), aside)
+        else:
+            _read_group(again, aside)
+    tables.problems += aside.problems
     groups.examine()
     tables.problems += dict.fromkeys(groups.problems)
     tables.unused_groups = tuple(
-        (name, group.here()) for name, group in found.groups.items() if name not in groups.used
+        UnusedGroup(name, group.here()) for name, group in found.groups.items() if name not in groups.used
     )
     return tables
 

@@ -1,7 +1,16 @@
 """Authentication: accounts, public keys, passwords, bans, and the contract for an application's own users."""
 
 from s3sftp.auth.account_codec import account_from_line, account_to_line
-from s3sftp.auth.accounts import Account, Accounts, BadKey, Logins, log_account_problems, read_logins
+from s3sftp.auth.accounts import (
+    Account,
+    Accounts,
+    BadKey,
+    Logins,
+    UnusedGroup,
+    log_account_problems,
+    log_unused_groups,
+    read_logins,
+)
 from s3sftp.auth.address_patterns import AllowedSources, normalized_address
 from s3sftp.auth.auth_gateway import AuthGateway, AuthResult
 from s3sftp.auth.authenticator import Authenticator
@@ -35,11 +44,13 @@ __all__ = [
     "Logins",
     "StaticUser",
     "StaticUsers",
+    "UnusedGroup",
     "UserOptions",
     "account_from_line",
     "account_to_line",
     "hash_password",
     "log_account_problems",
+    "log_unused_groups",
     "normalized_address",
     "read_logins",
     "source_of",

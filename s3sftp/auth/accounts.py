@@ -6,7 +6,7 @@ import errno
 import os
 import stat
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -53,11 +53,21 @@ class BadKey:
 
 
 @dataclass(frozen=True, slots=True)
+class UnusedGroup:
+    """A group that no user has: often a misspelt name, or what a removed user has left."""
+
+    name: str
+    source: str | None
+    """The file and the line."""
+
+
+@dataclass(frozen=True, slots=True)
 class Logins:
-    """All users, and those of their keys that cannot be used."""
+    """All users, and what about them is no error, but may not be meant."""
 
     accounts: Accounts
     bad_keys: Sequence[BadKey] = ()
+    unused_groups: Sequence[UnusedGroup] = ()
 
     def locked_out(self) -> list[str]:
         """Users with neither a usable key nor a password."""
@@ -123,11 +133,19 @@ def _keys_in_file(file: Path, sources: SourceFiles | None) -> FoundKeys:
         return keys_in(stream.read(MAX_BYTES + 1), str(file))
 
 
-def log_account_problems(logins: Logins, among: Collection[str] | None = None) -> None:
-    """Log the keys that cannot be used, and the users who have no other credentials.
+def log_unused_groups(groups: Iterable[UnusedGroup]) -> None:
+    """Log the groups that no user has."""
+    for group in groups:
+        _log.warning("group.unused", group=group.name, source=group.source)
 
-    With `among`, only for those users; then also log if no user is left who can log in.
+
+def log_account_problems(logins: Logins, among: Collection[str] | None = None) -> None:
+    """Log the keys that cannot be used, the users who have no other credentials, and groups without users.
+
+    With `among`, only for those users, and no groups; then also log if no user is left who can log in.
     """
+    if among is None:
+        log_unused_groups(logins.unused_groups)
     told: Counter[str] = Counter()
     for each in logins.bad_keys:
         if among is not None and each.user not in among:

@@ -11,8 +11,10 @@ reported with its line and a correction, and the other keys are used.
 from __future__ import annotations
 
 import binascii
+import hashlib
 import re
 import shlex
+from base64 import b64encode
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -65,6 +67,18 @@ class AuthorizedKey:
     sources: tuple[AllowedSources, ...] = ()
     """Every one of them has to allow the address."""
     expires: datetime | None = None
+
+    @property
+    def algorithm(self) -> str:
+        """The name of the key's type, such as `ssh-ed25519`: the first text of its data (RFC 4253, 6.6)."""
+        length = int.from_bytes(self.public_data[:4], "big")
+        return self.public_data[4 : 4 + length].decode("ascii", "replace")
+
+    @property
+    def fingerprint(self) -> str:
+        """As `ssh-keygen -l` shows it: `SHA256:…`."""
+        digest = hashlib.sha256(self.public_data).digest()
+        return "SHA256:" + b64encode(digest).decode("ascii").rstrip("=")
 
     def opens(self, key: asyncssh.SSHKey, address: str, now: datetime) -> bool:
         """Whether this entry accepts the key from `address` at `now`."""

@@ -11,7 +11,18 @@ from s3sftp.auth.passwords import check_hash
 from s3sftp.config import LocalPath, Options
 
 _USER_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.@+-]{0,99}")
+USER_NAME_PATTERN = rf"^(?!.*\.\.){_USER_NAME.pattern}$"
+"""The names of users and groups, for JSON Schema."""
 _MAX_PREFIX_CHARS = 900
+_PREFIX = WithJsonSchema(
+    {
+        "type": "string",
+        "maxLength": _MAX_PREFIX_CHARS,
+        # names separated by single slashes, none of them `.` or `..`, with no braces but those of the user
+        "pattern": r"^((?!\.{1,2}(/|$))([^/{}\\\x00-\x1f\x7f]|\{user\})+(/(?!/)|$))*$",
+    }
+)
+_ONE_OR_MORE = WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]})
 
 
 def user_name_problem(name: str) -> str | None:
@@ -49,11 +60,11 @@ class GroupOptions(Options):
     group: Annotated[
         tuple[str, ...],
         BeforeValidator(_one_or_more),
-        WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}),
+        _ONE_OR_MORE,
     ] = ()
     """The name of a group, or a list of them, whose options apply. Those of a later one override those of an
     earlier one."""
-    prefix: str = "{user}/"
+    prefix: Annotated[str, _PREFIX] = "{user}/"
     """The part of the storage that the user sees as `/`, below the prefix of the storage; `${user}` or
     `{user}` is replaced by the user's name. Empty: the whole storage."""
     read_only: bool = False
@@ -92,7 +103,7 @@ class UserOptions(GroupOptions):
 
     password_hash: str | None = None
     """An Argon2id hash from `s3sftp hash-password`. Without it the user has no password."""
-    authorized_keys: Annotated[tuple[str, ...], BeforeValidator(_lines)] = ()
+    authorized_keys: Annotated[tuple[str, ...], BeforeValidator(_lines), _ONE_OR_MORE] = ()
     """Lines in OpenSSH's authorized_keys format, with the options `from` and `expiry-time`, or public keys as
     RFC 4716 or PEM blocks. A key that cannot be used causes a warning at start, and the others are used."""
     authorized_keys_file: LocalPath | None = None

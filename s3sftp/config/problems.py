@@ -33,9 +33,14 @@ def suggestion(word: str, known: Collection[str]) -> str:
     return f"; known here: {', '.join(sorted(known))}" if known else ""
 
 
+def is_secret(name: str) -> bool:
+    """Whether an option of this name holds a secret, so that its value is never shown."""
+    return _SECRET.search(name) is not None
+
+
 def shown(path: tuple[str, ...], value: object) -> str:
     """The value in printable form: secrets hidden, control characters escaped, long values cut."""
-    if any(_SECRET.search(name) for name in path):
+    if any(map(is_secret, path)):
         return "(hidden)"
     text = repr(value) if not isinstance(value, bool) else str(value).lower()
     return text if len(text) <= _SHOWN_CHARS else text[:_SHOWN_CHARS] + "…"

@@ -43,10 +43,9 @@ def read(root: type[BaseModel], settings: Settings, apart: Collection[str] = ())
     return reading
 
 
-def tables_below(root: type[BaseModel], name: str, settings: Settings) -> object:
-    """What the settings have for the field `name` of `root`, a table of tables, before it is validated."""
-    annotation = root.model_fields[name].annotation
-    return _tree(settings.below(name), annotation, {})
+def tables_below(settings: Settings, name: str, model: type[BaseModel]) -> object:
+    """What the settings have under `name`, a table of tables with options of `model`; not validated."""
+    return _tree(settings.below(name), Mapping[str, model], {})  # type: ignore[valid-type]
 
 
 def _read_field(name: str, annotation: Any, settings: Settings, reading: ReadResult) -> None:
