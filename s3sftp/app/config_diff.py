@@ -1,27 +1,30 @@
-"""Compares two configurations and returns the names of users and options that differ, never values. Pure."""
+"""Compares two configurations: which users and options differ, and what of a user, without secrets. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from pydantic import BaseModel
 
 from s3sftp.app.options import Configuration, ServerOptions
-from s3sftp.auth import Accounts, Logins, UnusedGroup
+from s3sftp.auth import AccountChanges, Accounts, Logins, UnusedGroup, account_changes
 
 _AT_ONCE = frozenset({"auth.users_file", "auth.users_dir", "server.reload_interval"})
 """Options that a running server applies; the users are compared separately."""
+MAX_CHANGES = 100
 
 
 @dataclass(frozen=True, slots=True)
 class ConfigDiff:
-    """Names of users and options."""
+    """Names of users and options, and what is different about changed users."""
 
     added: tuple[str, ...]
     removed: tuple[str, ...]
     changed: tuple[str, ...]
     """Users whose credentials, prefix or rights have changed."""
+    changes: Mapping[str, AccountChanges]
+    """What is different about the changed users, of the first `MAX_CHANGES` of them."""
     keys_told: frozenset[str]
     """Users whose set of unusable keys has changed."""
     unused_groups: tuple[UnusedGroup, ...]
@@ -37,10 +40,12 @@ class ConfigDiff:
 def diff_configurations(started: ServerOptions, before: Logins, after: Configuration) -> ConfigDiff:
     """Compare what was read with the options at start and with the current users."""
     old, new = before.accounts, after.logins.accounts
+    changed = tuple(sorted(_changed(old, new)))
     return ConfigDiff(
         added=tuple(sorted(name for name in new if name not in old)),
         removed=tuple(sorted(name for name in old if name not in new)),
-        changed=tuple(sorted(_changed(old, new))),
+        changed=changed,
+        changes={name: account_changes(old[name], new[name]) for name in changed[:MAX_CHANGES]},
         keys_told=frozenset(each.user for each in set(after.logins.bad_keys) - set(before.bad_keys)),
         unused_groups=_newly_unused(before, after.logins),
         need_restart=tuple(_options_that_differ(started, after.options)),

@@ -197,6 +197,14 @@ class ConfigReloader:
             removed_users=_some(changes.removed),
             changed_users=_some(changes.changed),
         )
+        for user, change in changes.changes.items():
+            _log.info(
+                "user.changed",
+                user=user,
+                before=dict(change.before) or None,
+                after=dict(change.after) or None,
+                credentials=list(change.credentials) or None,
+            )
         if changes.need_restart:
             _log.warning(
                 "config.restart_required",

@@ -1,5 +1,6 @@
 """Authentication: accounts, public keys, passwords, bans, and the contract for an application's own users."""
 
+from s3sftp.auth.account_changes import AccountChanges, account_changes
 from s3sftp.auth.account_codec import account_from_line, account_to_line
 from s3sftp.auth.accounts import (
     Account,
@@ -26,6 +27,7 @@ from s3sftp.auth.user_options import GroupOptions, UserOptions, user_name_proble
 
 __all__ = [
     "Account",
+    "AccountChanges",
     "Accounts",
     "AllowedSources",
     "AuthGateway",
@@ -46,6 +48,7 @@ __all__ = [
     "StaticUsers",
     "UnusedGroup",
     "UserOptions",
+    "account_changes",
     "account_from_line",
     "account_to_line",
     "hash_password",

@@ -260,11 +260,15 @@ def test_host_keys_that_cannot_be_used_are_named_with_everything_else(tmp_path: 
 
 
 def _options(kind: type | None = None) -> list[str]:
-    """Every option outside the tables of users and groups as its variable is called; with `kind` those of that type."""
+    """Every option outside users and groups as its variable is called; with `kind` those of that type."""
     names = []
     for group, field in ServerOptions.model_fields.items():
         for model in (field.annotation, *get_args(field.annotation)):
-            if isinstance(model, type) and issubclass(model, Options) and model not in (UserOptions, GroupOptions):
+            if (
+                isinstance(model, type)
+                and issubclass(model, Options)
+                and model not in (UserOptions, GroupOptions)
+            ):
                 names += [
                     f"{group}__{name}".upper()
                     for name, option in model.model_fields.items()
