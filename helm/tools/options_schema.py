@@ -14,7 +14,7 @@ from pydantic import BaseModel, SecretStr, WithJsonSchema
 from pydantic.fields import FieldInfo
 
 from s3sftp.app.options import ServerOptions
-from s3sftp.auth import UserOptions
+from s3sftp.auth import GroupOptions, UserOptions
 from s3sftp.config import is_size
 
 Schema = dict[str, Any]
@@ -33,6 +33,11 @@ def config() -> Schema:
 def user() -> Schema:
     """Of one of `users.inline`."""
     return _group(UserOptions)
+
+
+def group() -> Schema:
+    """Of one of `users.groups`."""
+    return _group(GroupOptions)
 
 
 def _group(group: type[BaseModel]) -> Schema:
