@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pydantic import BaseModel
 
 from s3sftp.app.options import Configuration, ServerOptions
-from s3sftp.auth import AccountChanges, Accounts, Logins, UnusedGroup, account_changes
+from s3sftp.auth import AccountChanges, Accounts, Logins, UnusedGroup, compare_accounts
 
 _AT_ONCE = frozenset({"auth.users_file", "auth.users_dir", "server.reload_interval"})
 """Options that a running server applies; the users are compared separately."""
@@ -45,7 +45,7 @@ def diff_configurations(started: ServerOptions, before: Logins, after: Configura
         added=tuple(sorted(name for name in new if name not in old)),
         removed=tuple(sorted(name for name in old if name not in new)),
         changed=changed,
-        changes={name: account_changes(old[name], new[name]) for name in changed[:MAX_CHANGES]},
+        changes={name: compare_accounts(old[name], new[name]) for name in changed[:MAX_CHANGES]},
         keys_told=frozenset(each.user for each in set(after.logins.bad_keys) - set(before.bad_keys)),
         unused_groups=_newly_unused(before, after.logins),
         need_restart=tuple(_options_that_differ(started, after.options)),

@@ -1,6 +1,6 @@
 """Authentication: accounts, public keys, passwords, bans, and the contract for an application's own users."""
 
-from s3sftp.auth.account_changes import AccountChanges, account_changes
+from s3sftp.auth.account_changes import AccountChanges, compare_accounts
 from s3sftp.auth.account_codec import account_from_line, account_to_line
 from s3sftp.auth.accounts import (
     Account,
@@ -48,9 +48,9 @@ __all__ = [
     "StaticUsers",
     "UnusedGroup",
     "UserOptions",
-    "account_changes",
     "account_from_line",
     "account_to_line",
+    "compare_accounts",
     "hash_password",
     "log_account_problems",
     "log_unused_groups",

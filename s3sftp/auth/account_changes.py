@@ -26,7 +26,7 @@ class AccountChanges:
     """Which credentials differ."""
 
 
-def account_changes(old: Account, new: Account) -> AccountChanges:
+def compare_accounts(old: Account, new: Account) -> AccountChanges:
     """Compare two accounts of the same user."""
     before, after = _form(old), _form(new)
     names = [name for name in after if before.get(name) != after[name]]

@@ -44,22 +44,25 @@ def test_it_is_a_schema_that_knows_and_explains_every_option() -> None:
         assert [option for option, schema in options.items() if not schema.get("description")] == []
 
 
-NAMES = st.sampled_from(
-    ["acme", "a.b", "no", "0123", "a@b+c", "x" * 100, "x" * 101, "", "a..b", "-a", "a b", "a/b"]
-)
-PREFIXES = st.sampled_from(
-    [
-        *("", "a", "a/", "a/b/", "${user}", "p/{user}/x", "..a/b.", "$", "{user}{user}/${user}$", "x" * 900),
-        *("..", ".", "a/../b", "/a", "a//b", "a/./b", "a/..", "a\\b", "a\tb", "x" * 901),
-        *("{x}", "${x}", "{", "}", "{user"),
-    ]
-)
+NAMES = [
+    *("acme", "a.b", "no", "0123", "a@b+c", "_", "x" * 100),
+    *("x" * 101, "", "a..b", "-a", ".a", "a b", "a/b", "${user}"),
+]
+PREFIXES = [
+    *("", "a", "a/", "a/b/", "${user}", "p/{user}/x", "..a/b.", "$", "{user}{user}/${user}$", "x" * 899),
+    *("..", ".", "a/../b", "/a", "a//b", "a/./b", "a/..", "a\\b", "a\tb", "x" * 901),
+    *("{x}", "${x}", "{", "}", "{user"),
+]
+YES_OR_NO = [
+    *(True, False, "true", "FALSE", "yes", "No", "ON", "off", "t", "F", "Y", "n", "0", "1", 0, 1, 1.0),
+    *("maybe", " true", "truee", "", "2", 2, -1, 0.5, None, []),
+]
 ANYTHING = st.sampled_from(
     [None, True, 7, 1.5, "text", "yes", [], ["a"], [7], {}, {"a": "b"}, {"a": 7}, {"a": None}]
 )
 GOOD = {
-    "prefix": PREFIXES,
-    "read_only": st.sampled_from([True, False, "yes", "No", "ON", "t", "0", 0, 1, "maybe", " true", 2, 1.0]),
+    "prefix": st.sampled_from(PREFIXES),
+    "read_only": st.sampled_from(YES_OR_NO),
     "directories": st.lists(st.sampled_from(["inbox", "a/b"]), max_size=2),
     "attributes": st.dictionaries(st.sampled_from("ab"), st.sampled_from(["x", "7", "${user}"]), max_size=2),
     "group": st.sampled_from(["all", ["all"], []]),
@@ -83,8 +86,8 @@ def tables(options: dict[str, st.SearchStrategy[Any]]) -> st.SearchStrategy[Any]
 
 @st.composite
 def files(draw: st.DrawFn) -> dict[str, Any]:
-    users = draw(st.dictionaries(NAMES, tables(GOOD | CREDENTIALS) | ANYTHING, max_size=2))
-    groups = draw(st.dictionaries(NAMES, tables(GOOD) | ANYTHING, max_size=1))
+    users = draw(st.dictionaries(st.sampled_from(NAMES), tables(GOOD | CREDENTIALS) | ANYTHING, max_size=2))
+    groups = draw(st.dictionaries(st.sampled_from(NAMES), tables(GOOD) | ANYTHING, max_size=1))
     for table in users.values():
         if isinstance(table, dict) and draw(st.booleans()):
             table.setdefault("authorized_keys", [KEY])
@@ -103,7 +106,30 @@ def problems_of(found: object) -> list[str]:
     return [problem for problem in told if "cannot log in" not in problem]
 
 
-@settings(deadline=None, max_examples=400)
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        *(("", name) for name in NAMES),
+        *(("prefix", value) for value in PREFIXES),
+        *(("read_only", value) for value in YES_OR_NO),
+        *(("group", value) for value in ("all", ["all"], [], None, 7, ["all", 7])),
+        *(("directories", value) for value in (["a"], [], "a", [7], None)),
+        *(("authorized_keys", value) for value in (KEY, [KEY], [], 7, [KEY, None])),
+        *(("password_hash", value) for value in (HASH, None, 7)),
+    ],
+    ids=repr,
+)
+def test_of_one_value_both_think_the_same(option: str, value: Any) -> None:
+    name, table = (value, {}) if option == "" else ("acme", {option: value})
+    for kind in ("users", "groups"):
+        if option.startswith(("authorized", "password")) and kind == "groups":
+            continue
+        found = {"groups": {"all": {}}} | {kind: {name: table, "all": {}}}
+        problems = problems_of(found)
+        assert VALIDATOR.is_valid(found) == (problems == []), problems
+
+
+@settings(deadline=None, max_examples=200)
 @given(files())
 def test_it_takes_what_the_server_takes_and_refuses_what_the_server_refuses(found: dict[str, Any]) -> None:
     problems = problems_of(found)
