@@ -19,7 +19,7 @@ _PREFIX = WithJsonSchema(
         "type": "string",
         "maxLength": _MAX_PREFIX_CHARS,
         # names separated by single slashes, none of them `.` or `..`, with no braces but those of the user
-        "pattern": r"^((?!\.{1,2}(/|$))([^/{}\\\x00-\x1f\x7f]|\{user\})+(/(?!/)|$))*$",
+        "pattern": r"^((?!\.{1,2}(/|$))([^/{}\\\x00-\x1f\x7f]|\{user\})+(/|$))*$",
     }
 )
 _ONE_OR_MORE = WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]})
