@@ -14,10 +14,11 @@ class AuthOptions(Options):
     """Where users are defined, and how failed logins are refused and banned."""
 
     users_file: LocalPath | None = None
-    """A TOML file with more `[users.NAME]` tables, which keeps secrets apart from the configuration."""
+    """A TOML or YAML file with more `[users.NAME]` and `[groups.NAME]` tables, which keeps secrets apart from
+    the configuration."""
     users_dir: LocalPath | None = None
-    """A directory whose `*.toml` files have more `[users.NAME]` tables, for example one file per user. Hidden
-    files are not read. The directory may be empty while there are no users yet."""
+    """A directory whose files `*.toml`, `*.yaml` and `*.yml` have more of these tables, for example one file
+    per user. Hidden files are not read. The directory may be empty while there are no users yet."""
     ban_failures: int = Field(default=20, ge=0, le=1_000_000)
     """Failed logins from one source within `ban_window` that cause a ban; 0 disables bans. If a load balancer
     hides clients' addresses, have it report them (`listen.proxy_protocol`), or list its own addresses in

@@ -252,3 +252,24 @@ def test_what_was_never_a_file_of_users_cannot_be_executed_or_exhaust_the_server
     assert "c.yaml is not valid YAML: its values are nested too deeply" in told
     assert re.search(r"d.yaml is not UTF-8 text: .* \(at line 2\)", told)
     assert not mark.exists()
+
+
+def test_a_group_in_two_places_is_told_with_both(users: Path) -> None:
+    (users / "a.yaml").write_text("groups:\n  g: {read_only: true}\n")
+    (users / "b.toml").write_text("[groups.g]\nread_only = 'perhaps'\n" + user("alice", "group = 'g'\n"))
+    told = problems(users)
+    elsewhere = f"this group is configured elsewhere too, in {users}/a.yaml, line 2"
+    assert f"groups.g ({users}/b.toml, line 1): {elsewhere}" in told
+    assert f"groups.g.read_only = 'perhaps' ({users}/b.toml, line 2)" in told
+
+
+def test_a_user_is_told_where_it_stands_even_if_the_value_came_from_a_group(users: Path) -> None:
+    (users / "g.yaml").write_text("groups:\n  g:\n    prefix: .s3sftp/${user}\n    directories: [a//b]\n")
+    (users / "a.toml").write_text(user("alice", "group = 'g'\n"))
+    file = users.parent / "s3sftp.toml"
+    file.write_text(f"[s3]\nbucket = 'b'\n[auth]\nusers_dir = '{users}'\n")
+    with pytest.raises(ConfigurationError) as wrong:
+        load_options(file, {})
+    told = "\n".join(wrong.value.problems)
+    assert f"users.alice.prefix ({users}/g.yaml, line 3): .s3sftp is the server's own" in told
+    assert f"users.alice ({users}/g.yaml, line 4)" in told
