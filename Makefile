@@ -76,6 +76,7 @@ docs: $(READY) ## write the pages that are made from the code, and build the sit
 	$(BIN)/python docs/tools/terraform.py
 	$(BIN)/python docs/tools/metrics.py
 	$(BIN)/python docs/tools/modules.py
+	$(BIN)/python docs/tools/users_schema.py
 	$(BIN)/python helm/tools/dashboard.py
 	$(BIN)/python helm/tools/schema.py
 	$(BIN)/python helm/tools/readme.py

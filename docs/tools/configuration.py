@@ -67,10 +67,11 @@ def _variable(name: str, field: FieldInfo) -> str:
 
 
 def _section(name: str, group: type[Options]) -> str:
-    title = "users.NAME" if name == "users" else name
+    is_named = name in ("users", "groups")
+    title = f"{name}.NAME" if is_named else name
     about = re.sub(r"^`\[.*?\]`: ", "", (group.__doc__ or "").strip().split("\n\n")[0].replace("\n    ", " "))
     rows = [
-        (option, field, f"S3SFTP_{name.upper()}__{'NAME__' if name == 'users' else ''}{option.upper()}")
+        (option, field, f"S3SFTP_{name.upper()}__{'NAME__' if is_named else ''}{option.upper()}")
         for option, field in group.model_fields.items()
     ]
     below = [_tables(title, option, field, group) for option, field in group.model_fields.items()]

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from annotated_types import Ge, Gt, Le, Lt, MaxLen, MinLen
-from pydantic import BaseModel, SecretStr
+from pydantic import BaseModel, SecretStr, WithJsonSchema
 from pydantic.fields import FieldInfo
 
 from s3sftp.app.options import ServerOptions
-from s3sftp.auth import UserOptions
+from s3sftp.auth import GroupOptions, UserOptions
 from s3sftp.auth.access_options import is_words
 from s3sftp.config import is_size
 
@@ -36,6 +36,11 @@ def user() -> Schema:
     return _group(UserOptions)
 
 
+def group() -> Schema:
+    """Of one of `users.groups`."""
+    return _group(GroupOptions)
+
+
 def _group(group: type[BaseModel]) -> Schema:
     # none is required here: the templates say what is missing, and what to do about it
     properties = {name: _field(name, field) for name, field in group.model_fields.items()}
@@ -45,9 +50,19 @@ def _group(group: type[BaseModel]) -> Schema:
 def _field(name: str, field: FieldInfo) -> Schema:
     of_field = _size() if is_size(field.metadata) else _type(name, field.annotation)
     schema = _bounded(of_field, field.metadata)
+    if any(isinstance(each, WithJsonSchema) and _allows_text(each) for each in field.metadata):
+        schema["type"] = [
+            "string",
+            *([schema["type"]] if isinstance(schema["type"], str) else schema["type"]),
+        ]
     if field.description:
         schema["description"] = " ".join(field.description.split())
     return schema
+
+
+def _allows_text(schema: WithJsonSchema) -> bool:
+    """Whether a list may also be written as a text, as the names of groups."""
+    return {"type": "string"} in (schema.json_schema or {}).get("anyOf", [])
 
 
 def _type(name: str, annotation: Any) -> Schema:

@@ -170,6 +170,11 @@ def _users() -> Schema:
             "additionalProperties": options_schema.user(),
             "propertyNames": {"pattern": r"^[A-Za-z0-9_][A-Za-z0-9_.@+-]{0,99}$"},
         },
+        groups={
+            "type": "object",
+            "additionalProperties": options_schema.group(),
+            "propertyNames": {"pattern": r"^[A-Za-z0-9_][A-Za-z0-9_.@+-]{0,99}$"},
+        },
         existingSecret=NAME,
         externalSecret=strict(
             enabled=BOOLEAN,

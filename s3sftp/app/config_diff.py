@@ -1,14 +1,14 @@
-"""Compares two configurations and returns the names of users and options that differ, never values. Pure."""
+"""Compares two configurations: which users and options differ, and what of a user, without secrets. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from pydantic import BaseModel
 
 from s3sftp.app.options import Configuration, ServerOptions
-from s3sftp.auth import Accounts, Logins
+from s3sftp.auth import AccountChanges, Accounts, Logins, UnusedGroup, compare_accounts
 
 _AT_ONCE = frozenset(
     {
@@ -20,18 +20,23 @@ _AT_ONCE = frozenset(
     }
 )
 """Options that a running server applies; the users are compared separately."""
+MAX_CHANGES = 100
 
 
 @dataclass(frozen=True, slots=True)
 class ConfigDiff:
-    """Names of users and options."""
+    """Names of users and options, and what is different about changed users."""
 
     added: tuple[str, ...]
     removed: tuple[str, ...]
     changed: tuple[str, ...]
     """Users whose credentials, prefix or rights have changed."""
+    changes: Mapping[str, AccountChanges]
+    """What is different about the changed users, of the first `MAX_CHANGES` of them."""
     keys_to_report: frozenset[str]
     """Users whose set of unusable keys has changed."""
+    unused_groups: tuple[UnusedGroup, ...]
+    """Groups that had users, or did not exist, and now have none."""
     need_restart: tuple[str, ...]
     """Options that differ from those that the running server was started with."""
 
@@ -43,11 +48,14 @@ class ConfigDiff:
 def diff_configurations(started: ServerOptions, before: Logins, after: Configuration) -> ConfigDiff:
     """Compare what was read with the options at start and with the current users."""
     old, new = before.accounts, after.logins.accounts
+    changed = tuple(sorted(_changed(old, new)))
     return ConfigDiff(
         added=tuple(sorted(name for name in new if name not in old)),
         removed=tuple(sorted(name for name in old if name not in new)),
-        changed=tuple(sorted(_changed(old, new))),
+        changed=changed,
+        changes={name: compare_accounts(old[name], new[name]) for name in changed[:MAX_CHANGES]},
         keys_to_report=frozenset(each.user for each in set(after.logins.bad_keys) - set(before.bad_keys)),
+        unused_groups=_newly_unused(before, after.logins),
         need_restart=tuple(_options_that_differ(started, after.options)),
     )
 
@@ -56,10 +64,15 @@ def _changed(old: Accounts, new: Accounts) -> Iterator[str]:
     return (name for name, account in new.items() if name in old and old[name] != account)
 
 
+def _newly_unused(before: Logins, after: Logins) -> tuple[UnusedGroup, ...]:
+    known = {group.name for group in before.unused_groups}
+    return tuple(group for group in after.unused_groups if group.name not in known)
+
+
 def _options_that_differ(old: ServerOptions, new: ServerOptions) -> Iterator[str]:
     for group in ServerOptions.model_fields:
         before, after = getattr(old, group), getattr(new, group)
-        if group == "users" or before == after:
+        if group in ("users", "groups") or before == after:
             continue
         if not (isinstance(before, BaseModel) and isinstance(after, BaseModel)):
             yield group

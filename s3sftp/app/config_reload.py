@@ -18,7 +18,7 @@ from pathlib import Path
 
 from s3sftp.app.config_diff import ConfigDiff, diff_configurations
 from s3sftp.app.options import Configuration
-from s3sftp.auth import Accounts, log_account_problems
+from s3sftp.auth import Accounts, log_account_problems, log_unused_groups
 from s3sftp.config import Snapshot, SourceFiles
 from s3sftp.errors import ConfigurationError, describe_unexpected
 from s3sftp.telemetry import get_logger
@@ -197,6 +197,14 @@ class ConfigReloader:
             removed_users=_some(changes.removed),
             changed_users=_some(changes.changed),
         )
+        for user, change in changes.changes.items():
+            _log.info(
+                "user.changed",
+                user=user,
+                before=dict(change.before) or None,
+                after=dict(change.after) or None,
+                credentials=list(change.credentials) or None,
+            )
         if changes.need_restart:
             _log.warning(
                 "config.restart_required",
@@ -206,6 +214,7 @@ class ConfigReloader:
         if changes.any_user or changes.keys_to_report:
             names = {*changes.added, *changes.changed, *changes.keys_to_report}
             log_account_problems(self._logins, names)
+        log_unused_groups(changes.unused_groups[:_MAX_LOGGED])
 
 
 def _some(names: Sequence[str]) -> list[str] | None:

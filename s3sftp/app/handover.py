@@ -31,7 +31,7 @@ _log = get_logger("s3sftp.reloading")
 
 def pack(options: ServerOptions, accounts: Accounts) -> bytes:
     """What a worker is given: the options without their users, and the users in the form that logins need."""
-    options = options.model_copy(update={"users": {}})
+    options = options.model_copy(update={"users": {}, "groups": {}})
     return b"".join([dump(options), b"\n", *(account_to_line(*each) for each in accounts.items())])
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -13,19 +13,10 @@ from typing import Any
 from pydantic import Field, field_validator
 
 from s3sftp.admin import AdminOptions
-from s3sftp.app.user_files import read_user_files
-from s3sftp.auth import (
-    AuthOptions,
-    BadRevocations,
-    Logins,
-    RevocationFile,
-    UserOptions,
-    identity_of,
-    read_authorities,
-    read_logins,
-    user_name_problem,
-)
-from s3sftp.auth.access_options import AccessOptions
+from s3sftp.app.user_files import KINDS
+from s3sftp.app.user_loading import LoadedUsers, load_users
+from s3sftp.app.user_tables import UserTables
+from s3sftp.auth import AuthOptions, BadRevocations, GroupOptions, Logins, RevocationFile, UserOptions
 from s3sftp.backends.local.options import LocalOptions
 from s3sftp.backends.registry import BUILT_IN, backend_name_problem
 from s3sftp.backends.s3 import S3Options
@@ -119,6 +110,7 @@ class ServerOptions(Options):
     ssh: SshOptions = Field(default_factory=SshOptions)
     auth: AuthOptions = Field(default_factory=AuthOptions)
     users: dict[str, UserOptions] = Field(default_factory=dict)
+    groups: dict[str, GroupOptions] = Field(default_factory=dict)
     s3: S3Options | None = None
     local: LocalOptions | None = None
     service: ServiceOptions | None = None
@@ -135,10 +127,12 @@ class Configuration:
 
     options: ServerOptions
     logins: Logins
+    tables: UserTables = field(default_factory=UserTables)
+    """What each user's options come from."""
 
     def without_tables(self) -> Configuration:
-        """The same without the users' tables, to save memory: `logins` has what matters of them."""
-        return Configuration(self.options.model_copy(update={"users": {}}), self.logins)
+        """The same without the users' and groups' tables, to save memory: `logins` has what matters."""
+        return Configuration(self.options.model_copy(update={"users": {}, "groups": {}}), self.logins)
 
 
 def load_options(
@@ -172,43 +166,49 @@ def load_configuration(
     """
     environment = from_environment(os.environ if environ is None else environ, {"backend"})
     settings = Settings.layered(in_file, environment, flags)
-    apart = read_user_files(settings, sources)
-    reading = read(ServerOptions, settings)
-    reading.values["users"] = {**reading.values.get("users", {}), **apart.users}
-    logins, problems = _between_groups(reading.values, settings, sources)
-    problems = [*apart.problems, *reading.problems, *problems]
+    reading = read(ServerOptions, settings, apart=KINDS)
+    auth = reading.values.get("auth") or AuthOptions()
+    users = load_users(settings, sources, auth, reserved_name(settings))
+    reading.values |= {"users": users.tables.users, "groups": users.tables.groups}
+    problems = [*users.problems, *reading.problems, *_between_groups(reading.values, settings)]
     if checks_host_keys and "ssh" in reading.values:
         problems += _host_key_problems(reading.values["ssh"])
     if checks_host_keys and "auth" in reading.values:  # a running server looks at the list for each login
         problems += _revocation_problems(reading.values["auth"])
-    if needs_users and not (settings.below("users") or apart.users or apart.problems or apart.has_directory):
+    if needs_users and not users.are_configured:
         problems.append("there are no users: add a [users.NAME] table, or use --user with --authorized-keys")
     if problems:
         raise ConfigurationError(_unique(problems))
-    return Configuration(ServerOptions(**reading.values), logins)
+    return Configuration(ServerOptions(**reading.values), users.logins, users.tables)
 
 
-def _between_groups(
-    values: Mapping[str, Any], settings: Settings, sources: SourceFiles
-) -> tuple[Logins, list[str]]:
-    """The users with their keys, and the problems of options that are valid only by themselves.
+def load_users_alone(file: Path | None, more: Sequence[Path], sources: SourceFiles) -> LoadedUsers:
+    """Load only the users: of a configuration file and the environment, and of `more` files and directories.
+    Without a configuration file, `more` are all that counts.
 
-    `values` lacks groups that have problems of their own.
+    Raises ConfigurationError: if the configuration file cannot be read.
     """
+    settings = Settings.layered()
+    if file is not None or not more:
+        in_file = from_toml(file) if file else []
+        settings = Settings.layered(in_file, from_environment(os.environ, {"backend"}))
+    auth = read(ServerOptions, settings, apart=KINDS).values.get("auth") or AuthOptions()
+    return load_users(settings, sources, auth, reserved_name(settings), more)
+
+
+def reserved_name(settings: Settings) -> str | None:
+    """The name in the root of the storage that no user's prefix may lead into; None if there is none."""
+    backend = settings.by_path.get(("backend",))
+    return RESERVED.decode() if backend is None or backend.value == "s3" else None
+
+
+def _between_groups(values: Mapping[str, Any], settings: Settings) -> list[str]:
+    """The problems of options that are valid only by themselves. `values` lacks groups that have problems of
+    their own."""
     problems: list[str] = []
     if "backend" in values or not settings.below("backend"):
         problems += _backend_problems(values.get("backend", "s3"), settings)
-    problems += _worker_problems(values)
-    users: Mapping[str, UserOptions] = values["users"]
-    auth: AuthOptions = values.get("auth") or AuthOptions()
-    for name, user in users.items():
-        problems += _user_problems(name, user, auth)
-        if values.get("backend", "s3") == "s3":
-            problems += _reserved_problems(name, user)
-    try:
-        return read_logins(users, sources, read_authorities(auth, sources)), problems
-    except ConfigurationError as error:
-        return Logins({}), [*problems, *error.problems]
+    return problems + _worker_problems(values)
 
 
 def _host_key_problems(ssh: SshOptions) -> list[str]:
@@ -255,37 +255,6 @@ def _worker_problems(values: Mapping[str, Any]) -> list[str]:
             f" ({MIN_BUFFER_BYTES >> 20} MiB for each)"
         ]
     return []
-
-
-def _user_problems(name: str, user: UserOptions, auth: AuthOptions) -> list[str]:
-    if (wrong := user_name_problem(name)) is not None:
-        return [f"users.{name[:40]!r}: the name {wrong}"]
-    problems = []
-    has_keys = any(line.strip() for line in user.authorized_keys)
-    has_authority = auth.trusts_authorities and user.principals != ()
-    if not (user.password_hash or has_keys or user.authorized_keys_file or has_authority):
-        problems.append(
-            f"users.{name} cannot log in: give it authorized_keys, authorized_keys_file or password_hash"
-        )
-    if user.read_only and any(each.rights is not None for each in _rules_in(user)):
-        problems.append(
-            f'users.{name}: read_only and rights exclude each other; rights = "read-only" says both'
-        )
-    return problems + [f"users.{name}: {problem}" for problem in _problems_of(identity_of(name, user).tree)]
-
-
-def _rules_in(user: UserOptions) -> Iterable[AccessOptions]:
-    return (user, *user.mounts.values(), *user.paths.values())
-
-
-def _reserved_problems(name: str, user: UserOptions) -> list[str]:
-    """The problem with each prefix that leads to the name that the server keeps for itself."""
-    prefixes = {f"mounts.{mount.path!r}": mount.prefix for mount in user.mounts_of(name)}
-    return [
-        f"users.{name}.{option}: {RESERVED.decode()} is the server's own, no user's"
-        for option, prefix in {"prefix": user.root_of(name) or "", **prefixes}.items()
-        if prefix.split("/")[0] == RESERVED.decode()
-    ]
 
 
 def _problems_of(check: Callable[[], object]) -> list[str]:

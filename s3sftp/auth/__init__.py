@@ -1,13 +1,16 @@
 """Authentication: accounts, public keys, passwords, bans, and the contract for an application's own users."""
 
+from s3sftp.auth.account_changes import AccountChanges, compare_accounts
 from s3sftp.auth.account_codec import account_from_line, account_to_line
 from s3sftp.auth.accounts import (
     Account,
     Accounts,
     BadKey,
     Logins,
+    UnusedGroup,
     identity_of,
     log_account_problems,
+    log_unused_groups,
     read_logins,
 )
 from s3sftp.auth.address_patterns import AllowedSources, normalized_address
@@ -24,10 +27,12 @@ from s3sftp.auth.revocation_file import RevocationFile
 from s3sftp.auth.revocations import BadRevocations
 from s3sftp.auth.static import StaticUser, StaticUsers
 from s3sftp.auth.trusted_authorities import read_authorities
-from s3sftp.auth.user_options import UserOptions, user_name_problem
+from s3sftp.auth.user_groups import Definition, Groups, Layers
+from s3sftp.auth.user_options import GroupOptions, UserOptions, user_name_problem
 
 __all__ = [
     "Account",
+    "AccountChanges",
     "Accounts",
     "AllowedSources",
     "AuthGateway",
@@ -40,18 +45,25 @@ __all__ = [
     "Bans",
     "Certificate",
     "ConfiguredUsers",
+    "Definition",
+    "GroupOptions",
+    "Groups",
     "Identity",
+    "Layers",
     "Logins",
     "RevocationFile",
     "StaticUser",
     "StaticUsers",
+    "UnusedGroup",
     "UserOptions",
     "account_from_line",
     "account_to_line",
+    "compare_accounts",
     "hash_password",
     "identity_of",
     "is_certificate",
     "log_account_problems",
+    "log_unused_groups",
     "normalized_address",
     "parse_certificate",
     "read_authorities",

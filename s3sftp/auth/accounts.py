@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 
@@ -50,11 +50,21 @@ class BadKey:
 
 
 @dataclass(frozen=True, slots=True)
+class UnusedGroup:
+    """A group that no user has: often a misspelt name, or what a removed user has left."""
+
+    name: str
+    source: str | None
+    """The file and the line."""
+
+
+@dataclass(frozen=True, slots=True)
 class Logins:
-    """All users, and those of their keys that cannot be used."""
+    """All users, and what about them is no error, but may not be meant."""
 
     accounts: Accounts
     bad_keys: Sequence[BadKey] = ()
+    unused_groups: Sequence[UnusedGroup] = ()
 
     def locked_out(self) -> list[str]:
         """Users with neither a usable key, nor a CA that may certify one, nor a password."""
@@ -65,8 +75,10 @@ def read_logins(
     users: Mapping[str, UserOptions],
     sources: SourceFiles | None = None,
     authorities: tuple[AuthorizedKey, ...] = (),
+    where: Callable[[str, str], str | None] = lambda _user, _option: None,
 ) -> Logins:
     """The users with their keys, including those in key files. Files that are read are recorded in `sources`.
+    `where` tells where a user's option was written.
 
     `authorities` are the CAs that are trusted for all users (`read_authorities`).
 
@@ -84,8 +96,10 @@ def read_logins(
             try:
                 found = read_key_file(file, sources)
             except OSError as error:
+                place = where(name, "authorized_keys_file")
                 problems.append(
-                    f"users.{name}.authorized_keys_file = {str(file)!r}: {error.strerror or error}"
+                    f"users.{name}.authorized_keys_file = {str(file)!r}{f' ({place})' if place else ''}: "
+                    f"cannot read it: {error.strerror or error}"
                 )
                 continue
             keys = (*keys, *found.keys)
@@ -120,11 +134,19 @@ def _certifying(
     return tuple(replace(each, principals=principals) for each in authorities) if principals else ()
 
 
-def log_account_problems(logins: Logins, among: Collection[str] | None = None) -> None:
-    """Log the keys that cannot be used, and the users who have no other credentials.
+def log_unused_groups(groups: Iterable[UnusedGroup]) -> None:
+    """Log the groups that no user has."""
+    for group in groups:
+        _log.warning("group.unused", group=group.name, source=group.source)
 
-    With `among`, only for those users; then also log if no user is left who can log in.
+
+def log_account_problems(logins: Logins, among: Collection[str] | None = None) -> None:
+    """Log the keys that cannot be used, the users who have no other credentials, and groups without users.
+
+    With `among`, only for those users, and no groups; then also log if no user is left who can log in.
     """
+    if among is None:
+        log_unused_groups(logins.unused_groups)
     told: Counter[str] = Counter()
     for each in logins.bad_keys:
         if among is not None and each.user not in among:

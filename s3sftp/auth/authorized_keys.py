@@ -12,8 +12,10 @@ keys are used.
 from __future__ import annotations
 
 import binascii
+import hashlib
 import re
 import shlex
+from base64 import b64encode
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -70,6 +72,18 @@ class AuthorizedKey:
     """A CA: it opens no account by itself, but its certificates do."""
     principals: tuple[str, ...] = ()
     """The principals of which a CA's certificate needs one; empty: the user's name."""
+
+    @property
+    def algorithm(self) -> str:
+        """The name of the key's type, such as `ssh-ed25519`: the first text of its data (RFC 4253, 6.6)."""
+        length = int.from_bytes(self.public_data[:4], "big")
+        return self.public_data[4 : 4 + length].decode("ascii", "replace")
+
+    @property
+    def fingerprint(self) -> str:
+        """As `ssh-keygen -l` shows it: `SHA256:…`."""
+        digest = hashlib.sha256(self.public_data).digest()
+        return "SHA256:" + b64encode(digest).decode("ascii").rstrip("=")
 
     def opens(self, key: asyncssh.SSHKey, address: str, now: datetime) -> bool:
         """Whether this entry accepts the key from `address` at `now`."""

@@ -15,10 +15,11 @@ class AuthOptions(Options):
     """Where users are defined, and how failed logins are refused and banned."""
 
     users_file: LocalPath | None = None
-    """A TOML file with more `[users.NAME]` tables, which keeps secrets apart from the configuration."""
+    """A TOML or YAML file with more `[users.NAME]` and `[groups.NAME]` tables, which keeps secrets apart from
+    the configuration."""
     users_dir: LocalPath | None = None
-    """A directory whose `*.toml` files have more `[users.NAME]` tables, for example one file per user. Hidden
-    files are not read. The directory may be empty while there are no users yet."""
+    """A directory whose files `*.toml`, `*.yaml` and `*.yml` have more of these tables, for example one file
+    per user. Hidden files are not read. The directory may be empty while there are no users yet."""
     trusted_user_ca_keys: KeyLines = ()
     """Public keys of CAs whose OpenSSH certificates log users in, as lines of an authorized_keys file; the
     options `from` and `expiry-time` apply to all certificates of the CA. A certificate needs the user's name

@@ -1,11 +1,11 @@
-"""Options of each `[users.NAME]` table."""
+"""Options of each `[users.NAME]` and `[groups.NAME]` table."""
 
 from __future__ import annotations
 
 import re
 from typing import Annotated
 
-from pydantic import BeforeValidator, Field, field_validator
+from pydantic import BeforeValidator, Field, WithJsonSchema, field_validator
 
 from s3sftp.auth.access_options import AccessOptions, MountOptions
 from s3sftp.auth.passwords import check_hash
@@ -13,7 +13,18 @@ from s3sftp.config import LocalPath
 from s3sftp.fs import Mount
 
 _USER_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.@+-]{0,99}")
+USER_NAME_PATTERN = rf"^(?!.*\.\.){_USER_NAME.pattern}$"
+"""The names of users and groups, for JSON Schema."""
 _MAX_PREFIX_CHARS = 900
+_PREFIX = WithJsonSchema(
+    {
+        "type": "string",
+        "maxLength": _MAX_PREFIX_CHARS,
+        # names separated by single slashes, none of them `.` or `..`, with no braces but those of the user
+        "pattern": r"^((?!\.{1,2}(/|$))([^/{}\\\x00-\x1f\x7f]|\{user\})+(/|$))*$",
+    }
+)
+_ONE_OR_MORE = WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]})
 
 
 def user_name_problem(name: str) -> str | None:
@@ -29,17 +40,88 @@ def user_name_problem(name: str) -> str | None:
     )
 
 
+def with_user(text: str, user: str) -> str:
+    """The text with the user's name for `${user}` and `{user}`."""
+    return text.replace("${user}", user).replace("{user}", user)
+
+
 def _lines(value: object) -> object:
     """Accept a text as the lines of an authorized_keys file. Commas do not split it: key options contain
     them."""
     return tuple(value.splitlines()) if isinstance(value, str) else value
 
 
-KeyLines = Annotated[tuple[str, ...], BeforeValidator(_lines)]
+KeyLines = Annotated[tuple[str, ...], BeforeValidator(_lines), _ONE_OR_MORE]
 """Public keys as lines of an authorized_keys file, or blocks."""
 
 
-class UserOptions(AccessOptions):
+def _one_or_more(value: object) -> object:
+    return (value,) if isinstance(value, str) else value
+
+
+class GroupOptions(AccessOptions):
+    """What users have in common, `[groups.NAME]`: a user of the group has these options unless the user's own
+    table says otherwise. Tables are merged name by name; lists are replaced."""
+
+    group: Annotated[
+        tuple[str, ...],
+        BeforeValidator(_one_or_more),
+        _ONE_OR_MORE,
+    ] = ()
+    """The name of a group, or a list of them, whose options apply. Those of a later one override those of an
+    earlier one."""
+    prefix: Annotated[str, _PREFIX] = "{user}/"
+    """The part of the storage that the user sees as `/`, below the prefix of the storage; `${user}` or
+    `{user}` is replaced by the user's name. Empty: the whole storage. If there are `mounts` and this is not
+    set, nothing is stored at `/`, which lists the mounts."""
+    mounts: dict[str, MountOptions] = Field(default_factory=dict)
+    """Paths that lead to other parts of the storage, each with options of its own."""
+    paths: dict[str, AccessOptions] = Field(default_factory=dict)
+    """Paths with rules of their own."""
+    read_only: bool = False
+    """Refuse all operations that change anything, whatever other options say."""
+    directories: tuple[str, ...] = ()
+    """Directories that are listed even while they are empty, such as `["inbox", "outbox"]`."""
+    attributes: dict[str, str] = Field(default_factory=dict)
+    """Further facts about the user, such as a tenant id; passed to the storage."""
+
+    @field_validator("prefix")
+    @classmethod
+    def _usable_prefix(cls, text: str) -> str:
+        if re.search(r"[{}]", with_user(text, "")):
+            raise ValueError("should have no braces but those of ${user}")
+        if text == "":
+            return text
+        names = text.removesuffix("/").split("/")
+        if any(name in ("", ".", "..") for name in names):
+            raise ValueError(
+                "should be names separated by single slashes, none of them '.' or '..', none first: a prefix"
+                " stays below that of the storage"
+            )
+        if not text.isprintable() or "\\" in text or len(text) > _MAX_PREFIX_CHARS:
+            raise ValueError(
+                f"should be at most {_MAX_PREFIX_CHARS} printable characters without backslashes"
+            )
+        return "/".join(names) + "/"
+
+    def prefix_of(self, user: str) -> str:
+        """The prefix for the user with this name."""
+        return with_user(self.prefix, user)
+
+    def root_of(self, user: str) -> str | None:
+        """What `/` leads to for the user with this name; None: nothing, it lists the mounts."""
+        is_listing = self.mounts and "prefix" not in self.model_fields_set
+        return None if is_listing else self.prefix_of(user)
+
+    def mounts_of(self, user: str) -> tuple[Mount, ...]:
+        """The mounts of the user with this name."""
+        return tuple(
+            Mount(path, with_user(mount.prefix, user), mount.file, mount.rules)
+            for path, mount in self.mounts.items()
+        )
+
+
+class UserOptions(GroupOptions):
     """One user, `[users.NAME]`."""
 
     password_hash: str | None = None
@@ -53,20 +135,6 @@ class UserOptions(AccessOptions):
     principals: tuple[str, ...] | None = None
     """The principals of which a certificate of a trusted CA (`auth.trusted_user_ca_keys`) needs one to log in
     as this user. Default: the user's own name. An empty list: no certificate of these CAs is accepted."""
-    prefix: str = "{user}/"
-    """The part of the storage that the user sees as `/`, below the prefix of the storage; `{user}` is
-    replaced by the user's name. Empty: the whole storage. If there are `mounts` and this is not set, nothing
-    is stored at `/`, which lists the mounts."""
-    mounts: dict[str, MountOptions] = Field(default_factory=dict)
-    """Paths that lead to other parts of the storage, each with options of its own."""
-    paths: dict[str, AccessOptions] = Field(default_factory=dict)
-    """Paths with rules of their own."""
-    read_only: bool = False
-    """Refuse all operations that change anything, whatever other options say."""
-    directories: tuple[str, ...] = ()
-    """Directories that are listed even while they are empty, such as `["inbox", "outbox"]`."""
-    attributes: dict[str, str] = Field(default_factory=dict)
-    """Further facts about the user, such as a tenant id; passed to the storage."""
 
     @field_validator("password_hash")
     @classmethod
@@ -81,37 +149,3 @@ class UserOptions(AccessOptions):
         if names and not all(name and name.isprintable() and "," not in name for name in names):
             raise ValueError("should be names without commas, as in ssh-keygen -n")
         return names
-
-    @field_validator("prefix")
-    @classmethod
-    def _usable_prefix(cls, text: str) -> str:
-        if re.search(r"[{}]", text.replace("{user}", "")):
-            raise ValueError("should have no braces but those of {user}")
-        if text == "":
-            return text
-        names = text.removesuffix("/").split("/")
-        if any(name in ("", ".", "..") for name in names):
-            raise ValueError(
-                "should be names separated by single slashes, none of them '.' or '..', none first"
-            )
-        if not text.isprintable() or "\\" in text or len(text) > _MAX_PREFIX_CHARS:
-            raise ValueError(
-                f"should be at most {_MAX_PREFIX_CHARS} printable characters without backslashes"
-            )
-        return "/".join(names) + "/"
-
-    def prefix_of(self, user: str) -> str:
-        """The prefix for the user with this name."""
-        return self.prefix.replace("{user}", user)
-
-    def root_of(self, user: str) -> str | None:
-        """What `/` leads to for the user with this name; None: nothing, it lists the mounts."""
-        is_listing = self.mounts and "prefix" not in self.model_fields_set
-        return None if is_listing else self.prefix_of(user)
-
-    def mounts_of(self, user: str) -> tuple[Mount, ...]:
-        """The mounts of the user with this name."""
-        return tuple(
-            Mount(path, mount.prefix.replace("{user}", user), mount.file, mount.rules)
-            for path, mount in self.mounts.items()
-        )

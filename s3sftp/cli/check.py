@@ -9,7 +9,9 @@ from typing import Any
 import click
 
 from s3sftp.app.backends import check_backend
-from s3sftp.app.options import Configuration
+from s3sftp.app.options import Configuration, ServerOptions
+from s3sftp.app.user_tables import UserTables
+from s3sftp.auth import BadKey, Logins
 from s3sftp.backends.findings import Finding, State
 from s3sftp.cli.configuration import ConfigurationReader, storage_flags
 from s3sftp.cli.event_loop import run
@@ -39,37 +41,49 @@ def check(*, offline: bool, **flags: Any) -> None:
     options = configuration.options
     configure_logging(options.log.model_copy(update={"level": "error"}))
     of_storage = _unasked(configuration) if offline else run(check_backend(options))
-    findings = [*of_logins(configuration), *of_storage]
+    findings = [*_of_algorithms(options), *of_logins(configuration.logins, configuration.tables), *of_storage]
     for line in table(findings):
         click.echo(line)
     sys.exit(1 if any(finding.state == "failed" for finding in findings) else 0)
 
 
-def of_logins(configuration: Configuration) -> list[Finding]:
-    """Findings about weak algorithms that are offered, unusable keys, and users who cannot log in by any
-    method."""
-    found = [
+def _of_algorithms(options: ServerOptions) -> list[Finding]:
+    return [
         Finding("algorithm", "warning", f"{name} is offered: {risk}", WEAK_ADVICE)
-        for name, risk in configuration.options.ssh.offer.weak.items()
+        for name, risk in options.ssh.offer.weak.items()
     ]
-    logins = configuration.logins
-    found += [
+
+
+def of_logins(logins: Logins, tables: UserTables) -> list[Finding]:
+    """Findings about unusable keys, users who cannot log in by any method, and groups without users."""
+    found = [
         Finding(
             "key",
             "warning",
-            f"{bad.user}: {bad.source}, line {bad.problem.line}: {bad.problem.problem}",
+            f"{bad.user}: {_place(bad, tables)}: {bad.problem.problem}",
             bad.problem.advice,
         )
         for bad in logins.bad_keys
     ]
     locked_out = logins.locked_out()
     state: State = "failed" if len(locked_out) == len(logins.accounts) else "warning"
+    found += [
+        Finding("group", "warning", f"{group.name} ({group.source}): no user has it")
+        for group in logins.unused_groups
+    ]
     return found + [
         Finding(
             "user", state, f"{name} cannot log in: no key that can be used, no trusted CA, and no password"
         )
         for name in locked_out
     ]
+
+
+def _place(bad: BadKey, tables: UserTables) -> str:
+    place = f"{bad.source}, line {bad.problem.line}"
+    if bad.source != "authorized_keys":
+        return place
+    return f"{place} ({tables.where(bad.user, bad.source, str(bad.problem.line - 1))})"
 
 
 def _unasked(configuration: Configuration) -> list[Finding]:

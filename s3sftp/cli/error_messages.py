@@ -11,8 +11,10 @@ import errno
 import os
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from difflib import get_close_matches
+from typing import NoReturn
 
 import click
 
@@ -75,6 +77,19 @@ def print_error(text: str) -> None:
     to do."""
     with contextlib.suppress(OSError, ValueError):
         print(printable(text, 4000), file=sys.stderr, flush=True)
+
+
+def end_without_user(user: str, names: Sequence[str]) -> NoReturn:
+    """End with status 1, because there is no such user among `names`."""
+    close = get_close_matches(user, names, n=5)
+    if close:
+        hint = f"close to it: {', '.join(close)}"
+    elif names:
+        hint = f"there are {len(names)} others" if len(names) > 1 else f"there is only {names[0]}"
+    else:
+        hint = "none is configured: add a [users.NAME] table"
+    print_error(f"s3sftp: there is no user {user!r}; {hint}")
+    sys.exit(1)
 
 
 def _is_interrupt(error: Exception) -> bool:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 import textwrap
-from base64 import b64encode
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -180,11 +178,9 @@ def _settings(partner: Partner, keys: Sequence[HostKey], address: _Address) -> I
 
 
 def _described(key: AuthorizedKey) -> str:
-    kind = key.public_data[4 : 4 + int.from_bytes(key.public_data[:4], "big")].decode("ascii", "replace")
-    digest = b64encode(hashlib.sha256(key.public_data).digest()).decode("ascii").rstrip("=")
     limits = [f"until {key.expires:%Y-%m-%d %H:%M} UTC"] if key.expires else []
     limits += ["from the addresses agreed upon"] if key.sources else []
-    return f"`SHA256:{digest}` ({kind}){', ' if limits else ''}{', '.join(limits)}"
+    return f"`{key.fingerprint}` ({key.algorithm}){', ' if limits else ''}{', '.join(limits)}"
 
 
 def _known_hosts(key: asyncssh.SSHKey, address: _Address) -> str:

@@ -5,9 +5,6 @@ from __future__ import annotations
 import ipaddress
 import os
 import re
-import sys
-from collections.abc import Sequence
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +13,7 @@ import click
 from s3sftp.app.options import ServerOptions
 from s3sftp.auth import Account
 from s3sftp.cli.configuration import ConfigurationReader, storage_flags
-from s3sftp.cli.error_messages import print_error
+from s3sftp.cli.error_messages import end_without_user, print_error
 from s3sftp.cli.partner_page import HostKey, Partner, page_of
 from s3sftp.config import SourceFiles
 from s3sftp.errors import ConfigurationError
@@ -63,7 +60,7 @@ def partner_sheet(
     options, accounts = configuration.options, configuration.logins.accounts
     configure_logging(options.log.model_copy(update={"level": "error"}))
     if user not in accounts:
-        _end_without(user, list(accounts))
+        end_without_user(user, list(accounts))
     partner = _partner(accounts[user])
     keys = keys_of(options)
     host = host or _listening_on(options)
@@ -115,18 +112,6 @@ def _partner(account: Account) -> Partner:
 
 def _listening_on(options: ServerOptions) -> str | None:
     return None if options.listen.host in _EVERYWHERE else options.listen.host
-
-
-def _end_without(user: str, names: Sequence[str]) -> None:
-    close = get_close_matches(user, names, n=5)
-    if close:
-        hint = f"close to it: {', '.join(close)}"
-    elif names:
-        hint = f"there are {len(names)} others" if len(names) > 1 else f"there is only {names[0]}"
-    else:
-        hint = "none is configured: add a [users.NAME] table"
-    print_error(f"s3sftp: there is no user {user!r}; {hint}")
-    sys.exit(1)
 
 
 def _print_what_is_missing(partner: Partner, host: str | None, port: int | None) -> None:

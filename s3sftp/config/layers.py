@@ -7,19 +7,15 @@ replaces one option of a group, not the whole group.
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from s3sftp.errors import ConfigurationError
+from s3sftp.config.documents import Document, read_document
 
 Path_ = tuple[str, ...]
 PREFIX = "S3SFTP_"
 _NOT_OPTIONS = frozenset({"S3SFTP_CONFIG"})
-_MAX_BYTES = 64 << 20
-"""Maximum size of a file. A hundred thousand users fit; reading a larger file may use up all memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +28,12 @@ class Setting:
     """Where it was written: `s3sftp.toml`, `environment S3SFTP_S3__BUCKET`, `--port`."""
     is_text: bool = False
     """The source has only text (environment, flags), from which lists and numbers have yet to be parsed."""
+    document: Document | None = None
+    """The file that it was written in."""
+
+    def where(self) -> str:
+        """Where it was written, with the line in a file."""
+        return self.origin if self.document is None else self.document.origin(self.path)
 
 
 def from_toml(file: Path) -> list[Setting]:
@@ -39,30 +41,8 @@ def from_toml(file: Path) -> list[Setting]:
 
     Raises ConfigurationError: if it cannot be read or parsed; the error names the file and the line.
     """
-    return [Setting(path, value, str(file)) for path, value in leaves(tree_of(file))]
-
-
-def tree_of(file: Path) -> dict[str, Any]:
-    """The tables of a file.
-
-    Raises ConfigurationError: if it cannot be read or parsed; the error names the file and the line.
-    """
-    try:
-        with file.open("rb") as stream:
-            data = stream.read(_MAX_BYTES + 1)
-        if len(data) > _MAX_BYTES:
-            raise ConfigurationError([f"{file} is larger than {_MAX_BYTES >> 20} MiB"])
-        return tomllib.loads(data.decode("utf-8"))
-    except OSError as error:
-        raise ConfigurationError([f"cannot read {file}: {error.strerror or error}"]) from error
-    except UnicodeDecodeError as error:
-        raise ConfigurationError([f"{file} is not UTF-8 text: {error}"]) from error
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigurationError([f"{file} is not valid TOML: {error}"]) from error
-    except RecursionError as error:
-        raise ConfigurationError([f"{file} is not valid TOML: its values are nested too deeply"]) from error
-    except ValueError as error:  # the name is invalid in any file system
-        raise ConfigurationError([f"cannot read {str(file)!r}: {error}"]) from error
+    tree, document = read_document(file, only_toml=True)
+    return [Setting(path, value, str(file), document=document) for path, value in leaves(tree)]
 
 
 def from_environment(environ: Mapping[str, str], scalars: Iterable[str]) -> list[Setting]:
@@ -70,7 +50,7 @@ def from_environment(environ: Mapping[str, str], scalars: Iterable[str]) -> list
 
     Other variables that begin with `S3SFTP_` are ignored: Kubernetes sets `S3SFTP_PORT`,
     `S3SFTP_SERVICE_HOST` and more in every pod beside a Service named `s3sftp`. Group and option are
-    case-insensitive, because environment variables are upper-case by custom; the name of a user is
+    case-insensitive, because environment variables are upper-case by custom; the name of a user or a group is
     case-sensitive.
     """
     found = []
@@ -86,7 +66,7 @@ def from_environment(environ: Mapping[str, str], scalars: Iterable[str]) -> list
 
 def _path(words: list[str]) -> Path_:
     group = words[0].lower()
-    if group == "users":
+    if group in ("users", "groups"):
         return (group, *words[1:2], *(word.lower() for word in words[2:]))
     return tuple(word.lower() for word in words)
 
@@ -122,5 +102,5 @@ class Settings:
         """Where the value at this path, or below it, was written; None for a default."""
         for at, setting in self.by_path.items():
             if at[: len(path)] == path or path[: len(at)] == at:
-                return setting.origin
+                return setting.where() if setting.document is None else setting.document.origin(path)
         return None

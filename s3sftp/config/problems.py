@@ -22,7 +22,7 @@ def describe(error: ErrorDetails, path: tuple[str, ...], origin: str | None, kno
         return f"{name} is missing"
     if isinstance(error["input"], dict):
         return f"{name}: {_right(error)}"  # about several options together
-    return f"{name} = {shown(path, error['input'])}{where}: {_right(error)}"
+    return f"{name} = {shown(path, error['input'])}{where}: {_right(error)}{_quotes(error)}"
 
 
 def suggestion(word: str, known: Collection[str]) -> str:
@@ -33,12 +33,24 @@ def suggestion(word: str, known: Collection[str]) -> str:
     return f"; known here: {', '.join(sorted(known))}" if known else ""
 
 
+def is_secret(name: str) -> bool:
+    """Whether an option of this name holds a secret, so that its value is never shown."""
+    return _SECRET.search(name) is not None
+
+
 def shown(path: tuple[str, ...], value: object) -> str:
     """The value in printable form: secrets hidden, control characters escaped, long values cut."""
-    if any(_SECRET.search(name) for name in path):
+    if any(map(is_secret, path)):
         return "(hidden)"
     text = repr(value) if not isinstance(value, bool) else str(value).lower()
     return text if len(text) <= _SHOWN_CHARS else text[:_SHOWN_CHARS] + "…"
+
+
+def _quotes(error: ErrorDetails) -> str:
+    """Advice for a text that looks like something else: `tenant: 7` in YAML is a number."""
+    if error["type"] == "string_type" and isinstance(error["input"], bool | int | float | None):
+        return "; a text that looks like a number, true, false or null should be in quotes"
+    return ""
 
 
 def _right(error: ErrorDetails) -> str:

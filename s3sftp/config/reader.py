@@ -7,16 +7,18 @@ groups can still use the groups that are valid.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar, get_args, get_origin
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from s3sftp.config.layers import Setting, Settings
+from s3sftp.config.layers import Path_, Setting, Settings
 from s3sftp.config.problems import describe, suggestion
 
 M = TypeVar("M", bound=BaseModel)
+Where = Callable[[Path_], str | None]
+"""Tells where the value at a path was written."""
 
 
 @dataclass(slots=True)
@@ -27,8 +29,8 @@ class ReadResult:
     problems: list[str] = field(default_factory=list)
 
 
-def read(root: type[BaseModel], settings: Settings) -> ReadResult:
-    """Validate each field of `root` against the settings under its name."""
+def read(root: type[BaseModel], settings: Settings, apart: Collection[str] = ()) -> ReadResult:
+    """Validate each field of `root` against the settings under its name, except the fields `apart`."""
     reading = ReadResult()
     known = root.model_fields
     unknown = sorted({path[0] for path in settings.by_path} - set(known))
@@ -36,8 +38,14 @@ def read(root: type[BaseModel], settings: Settings) -> ReadResult:
         where = settings.origin((name,))
         reading.problems.append(f"{name} ({where}): unknown group{suggestion(name, known)}")
     for name, info in known.items():
-        _read_field(name, info.annotation, settings, reading)
+        if name not in apart:
+            _read_field(name, info.annotation, settings, reading)
     return reading
+
+
+def tables_below(settings: Settings, name: str, model: type[BaseModel]) -> object:
+    """What the settings have under `name`, a table of tables with options of `model`; not validated."""
+    return _tree(settings.below(name), Mapping[str, model], {})  # type: ignore[valid-type]
 
 
 def _read_field(name: str, annotation: Any, settings: Settings, reading: ReadResult) -> None:
@@ -48,28 +56,28 @@ def _read_field(name: str, annotation: Any, settings: Settings, reading: ReadRes
     raw = _tree(written, annotation, nested)
     mapped = _mapped_model(annotation)
     if mapped is None or not isinstance(raw, dict):
-        _validate((name,), annotation, raw, settings, reading)
+        _validate((name,), annotation, raw, settings.origin, reading)
         return
     valid: dict[str, Any] = {}
     for key, value in raw.items():
         item = ReadResult()
-        _validate((name, key), mapped, value, settings, item)
+        _validate((name, key), mapped, value, settings.origin, item)
         reading.problems += item.problems
         valid.update(item.values)
     reading.values[name] = valid
 
 
 def read_table(
-    model: type[M], path: tuple[str, ...], table: object, origin: str, problems: list[str]
+    model: type[M], path: tuple[str, ...], table: object, where: Where, problems: list[str]
 ) -> M | None:
-    """Validate one table from one source by itself; its problems are added to `problems`."""
+    """Validate one table by itself; its problems are added to `problems`."""
     reading = ReadResult()
-    _validate(path, model, table, Settings({path: Setting(path, table, origin)}), reading)
+    _validate(path, model, table, where, reading)
     problems += reading.problems
     return reading.values.get(path[-1])
 
 
-def _validate(path: tuple[str, ...], wanted: Any, raw: Any, settings: Settings, reading: ReadResult) -> None:
+def _validate(path: tuple[str, ...], wanted: Any, raw: Any, where: Where, reading: ReadResult) -> None:
     is_model = isinstance(wanted, type) and issubclass(wanted, BaseModel)
     # making an adapter takes longer than validating a user's table
     validate = wanted.model_validate if is_model else TypeAdapter(wanted).validate_python
@@ -79,7 +87,7 @@ def _validate(path: tuple[str, ...], wanted: Any, raw: Any, settings: Settings, 
         for error in errors.errors(include_url=False, include_context=False):
             at = (*path, *(str(step) for step in error["loc"] if not _is_inner(step)))
             known = _names_at(wanted, at[len(path) : -1])
-            problem = describe(error, at, settings.origin(at), known)
+            problem = describe(error, at, where(at), known)
             if problem not in reading.problems:
                 reading.problems.append(problem)
 

@@ -14,6 +14,8 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
+from s3sftp.config.documents import ENDINGS
+
 Snapshot = Mapping[str, int]
 """The state of each file and directory. If two snapshots are equal, nothing has changed in between."""
 _MISSING = 0
@@ -33,8 +35,8 @@ class SourceFiles:
         """Record a file that is about to be read."""
         self._files[str(file)] = _signature(str(file))
 
-    def toml_files(self, directory: Path) -> list[Path]:
-        """The files `*.toml` in a directory, recorded as about to be read and sorted by name.
+    def option_files(self, directory: Path) -> list[Path]:
+        """The files `*.toml`, `*.yaml`, `*.yml` in a directory, recorded as about to be read, sorted by name.
 
         Hidden files are left out: files that are not yet meant to be read, and those that Kubernetes keeps
         beside its links.
@@ -42,7 +44,7 @@ class SourceFiles:
         Raises OSError: if the directory cannot be read.
         """
         try:
-            names = _toml_names(str(directory))
+            names = _names(str(directory))
         except OSError:
             self._directories[str(directory)] = _MISSING
             raise
@@ -61,7 +63,7 @@ class SourceFiles:
         look: dict[str, int] = {}
         for directory in self._directories:
             try:
-                names = _toml_names(directory)
+                names = _names(directory)
             except OSError:
                 look[directory] = _MISSING
                 continue
@@ -75,9 +77,9 @@ class SourceFiles:
         return look
 
 
-def _toml_names(directory: str) -> list[str]:
+def _names(directory: str) -> list[str]:
     with os.scandir(directory) as entries:
-        return sorted(e.name for e in entries if e.name.endswith(".toml") and not e.name.startswith("."))
+        return sorted(e.name for e in entries if e.name.endswith(ENDINGS) and not e.name.startswith("."))
 
 
 def _signature(file: str) -> int:

@@ -20,7 +20,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Final
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
 _SECONDS = {"": 1, "ms": 0.001, "s": 1, "sec": 1, "m": 60, "min": 60, "h": 3600, "d": 86400}
 _LONGEST_SECONDS = 10 * 365 * 86400
@@ -80,7 +80,25 @@ def _check_path(path: Path) -> Path:
     return path
 
 
-Duration = Annotated[timedelta, BeforeValidator(_parse_duration)]
+_NUMBER = r"([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][-+]?[0-9]+)?"
+_DURATION_SCHEMA = WithJsonSchema(
+    {
+        "anyOf": [
+            {"type": "number", "minimum": 0, "maximum": _LONGEST_SECONDS},
+            {"type": "string", "pattern": rf"^\s*{_NUMBER}\s*(ms|s|sec|m|min|h|d)?\s*$"},
+        ]
+    }
+)
+_SIZE_SCHEMA = WithJsonSchema(
+    {
+        "anyOf": [
+            {"type": "integer"},
+            {"type": "string", "pattern": r"^\s*[0-9]+\s*([kKmMgGtT][iI])?[bB]?\s*$"},
+        ]
+    }
+)
+
+Duration = Annotated[timedelta, BeforeValidator(_parse_duration), _DURATION_SCHEMA]
 """A duration of zero or more: a number of seconds, or a text with a unit."""
 
 # the validator produces the error message; the bound is for the chart's schema
@@ -89,7 +107,7 @@ PositiveDuration = Annotated[Duration, AfterValidator(_longer_than_zero), Field(
 
 _SIZE = BeforeValidator(_parse_size)
 # pydantic's own ByteSize accepts decimal units, bits, and any text after the unit: "8 MiB or so", "1,000"
-ByteSize = Annotated[int, _SIZE]
+ByteSize = Annotated[int, _SIZE, _SIZE_SCHEMA]
 """A number of bytes: an integer, or a text with a binary unit such as `"8 MiB"`."""
 
 LocalPath = Annotated[Path, AfterValidator(_check_path)]

@@ -35,6 +35,7 @@ ARGUMENTS = {
     "host-key generate": ["new"],
     "host-key show": ["key"],
     "partner-sheet": ["a", "--backend", "memory"],
+    "users show": ["a"],
 }
 """What a command needs to get as far as its own work, and to end soon. One that is not here gets nothing."""
 NEED_KEYS = {"serve", "partner-sheet"}
@@ -196,9 +197,9 @@ ban_failures = [1]
 """
 NAMED = (
     "backend = 5",
-    "s3 = 5 (options.toml): should be a table of options",
-    "ssh = [1] (options.toml): should be a table of options",
-    "users.a = 'x' (options.toml): should be a table of options",
+    "s3 = 5 (options.toml, line 3): should be a table of options",
+    "ssh = [1] (options.toml, line 4): should be a table of options",
+    "users.a = 'x' (options.toml, line 5): should be a table of options",
     "log.level",
     "listen.port",
     "did you mean 'root'",

@@ -263,7 +263,7 @@ def test_check_names_what_is_wrong_with_the_files_of_users(tmp_path: Path) -> No
     done = s3sftp("check", "--config", str(partners.config))
     assert done.returncode == 2
     users = partners.users.directory
-    assert f"users.alice ({users}/bob.toml)" in done.stderr
+    assert f"users.alice ({users}/bob.toml, line 1)" in done.stderr
     assert f"in {users}/alice.toml" in done.stderr
     partners.mount("alice")
     done = s3sftp("check", "--config", str(partners.config))

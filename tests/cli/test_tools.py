@@ -19,7 +19,9 @@ def test_the_version_is_told() -> None:
     assert (done.returncode, done.stdout.strip()) == (0, f"s3sftp, version {__version__}")
 
 
-@pytest.mark.parametrize("command", ["serve", "demo", "check", "hash-password", "host-key", "partner-sheet"])
+@pytest.mark.parametrize(
+    "command", ["serve", "demo", "check", "hash-password", "host-key", "partner-sheet", "users"]
+)
 def test_every_command_explains_itself(command: str) -> None:
     done = s3sftp(command, "--help")
     assert done.returncode == 0

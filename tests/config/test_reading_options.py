@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from s3sftp.app.options import ServerOptions, load_options
-from s3sftp.auth import UserOptions, hash_password
+from s3sftp.auth import GroupOptions, UserOptions, hash_password
 from s3sftp.config import Options, Setting
 from s3sftp.errors import ConfigurationError
 
@@ -221,7 +221,8 @@ def test_a_prefix_may_be_a_template(tmp_path: Path, template: str, prefix: str) 
 @pytest.mark.parametrize("prefix", [".s3sftp", ".s3sftp/uploads/"])
 def test_no_users_prefix_leads_into_the_reserved_name(tmp_path: Path, prefix: str) -> None:
     [problem] = problems_of(write(tmp_path, ENOUGH + f'prefix = "{prefix}"'))
-    assert problem.startswith("users.alice.prefix: .s3sftp is the server's own")
+    assert problem.startswith("users.alice.prefix (")
+    assert "s3sftp.toml, line 6): .s3sftp is the server's own" in problem
 
 
 def test_users_may_live_in_a_file_of_their_own(tmp_path: Path) -> None:
@@ -259,11 +260,15 @@ def test_host_keys_that_cannot_be_used_are_named_with_everything_else(tmp_path: 
 
 
 def _options(kind: type | None = None) -> list[str]:
-    """Every option outside the users' tables as its variable is called; with `kind` those of that type."""
+    """Every option outside users and groups as its variable is called; with `kind` those of that type."""
     names = []
     for group, field in ServerOptions.model_fields.items():
         for model in (field.annotation, *get_args(field.annotation)):
-            if isinstance(model, type) and issubclass(model, Options) and model is not UserOptions:
+            if (
+                isinstance(model, type)
+                and issubclass(model, Options)
+                and model not in (UserOptions, GroupOptions)
+            ):
                 names += [
                     f"{group}__{name}".upper()
                     for name, option in model.model_fields.items()

@@ -39,6 +39,10 @@ class Reader:
         self.applied: list[set[str]] = []
         self.told: list[tuple[bool, int]] = []
         self.failures: list[Exception] = []
+        self.configure()
+
+    def configure(self) -> None:
+        """Begin with the files as they are."""
         sources = SourceFiles()
         configuration = self.read(sources)
         self.reloading = ConfigReloader(
@@ -168,3 +172,37 @@ async def test_that_all_users_are_gone_at_once_is_taken_for_a_fault_until_sighup
         await reader.until(lambda: len(reader.applied) == 4)
         await reader.reloading.stop()
     assert reader.applied == [{"alice", "bob"}, set(), {"alice"}, set()]
+
+
+async def test_what_is_different_about_a_user_is_told_and_no_credential(tmp_path: Path) -> None:
+    reader = Reader(tmp_path)
+    reader.users.write_text(table("alice") + "group = 'g'\n" + table("bob") + "[groups.g]\nprefix = 'a/'\n")
+    reader.configure()
+    with capture_events() as events:
+        reader.reloading.start()
+        other = asyncssh.generate_private_key("ssh-ed25519").export_public_key().decode().strip()
+        reader.users.write_text(
+            (table("alice") + "group = 'g'\n" + table("bob")).replace(KEY, other, 1)
+            + "[groups.g]\nprefix = 'b/'\nread_only = true\nattributes = { tier = 'gold' }\n"
+        )
+        await reader.until(lambda: bool(reader.applied))
+        await reader.until(lambda: bool(reader.told))
+        await reader.reloading.stop()
+    (changed,) = named(events, "user.changed")
+    assert changed["user"] == "alice"
+    assert changed["before"] == {"prefix": "a/", "read_only": False, "attributes": {}}
+    assert changed["after"] == {"prefix": "b/", "read_only": True, "attributes": {"tier": "gold"}}
+    assert changed["credentials"] == ["keys"]
+    assert other.split()[1] not in str(events)
+
+
+async def test_a_group_that_has_lost_its_last_user_is_told_once(tmp_path: Path) -> None:
+    reader = Reader(tmp_path)
+    with capture_events() as events:
+        reader.reloading.start()
+        for number, text in enumerate(("", table("bob"))):
+            reader.users.write_text(table("alice") + text + "[groups.g]\nread_only = true\n")
+            await reader.until(lambda: len(reader.told) == number + 1)  # noqa: B023 (awaited at once)
+        await reader.reloading.stop()
+    (unused,) = named(events, "group.unused")
+    assert (unused["group"], unused["source"]) == ("g", f"{reader.users}, line 3")

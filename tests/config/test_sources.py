@@ -17,7 +17,7 @@ def noted(*files: Path, directory: Path | None = None) -> SourceFiles:
     for file in files:
         sources.note(file)
     if directory is not None:
-        sources.toml_files(directory)
+        sources.option_files(directory)
     return sources
 
 
@@ -65,7 +65,7 @@ def test_a_directory_has_its_visible_toml_files_and_changes_with_each_of_them(tm
     (mounted.directory / ".hidden.toml").touch()
     (mounted.directory / "a.toml~").touch()
     sources = SourceFiles()
-    assert [file.name for file in sources.toml_files(mounted.directory)] == ["a.toml", "b.toml"]
+    assert [file.name for file in sources.option_files(mounted.directory)] == ["a.toml", "b.toml"]
     assert sources.now() == sources.recorded()
     (mounted.directory / ".another").touch()
     assert sources.now() == sources.recorded()
@@ -81,7 +81,7 @@ def test_a_directory_has_its_visible_toml_files_and_changes_with_each_of_them(tm
 def test_what_is_missing_is_noted_and_seen_when_it_comes(tmp_path: Path) -> None:
     sources = noted(tmp_path / "keys")
     with pytest.raises(OSError, match="No such file"):
-        sources.toml_files(tmp_path / "users")
+        sources.option_files(tmp_path / "users")
     assert sources.now() == sources.recorded()
     (tmp_path / "users").mkdir()
     assert sources.now() != sources.recorded()

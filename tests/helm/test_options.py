@@ -13,8 +13,9 @@ import pytest
 import yaml
 from pydantic import BaseModel
 
-from s3sftp.app.options import ServerOptions
-from s3sftp.auth import UserOptions
+from s3sftp.app.options import ServerOptions, load_users_alone
+from s3sftp.auth import GroupOptions, UserOptions
+from s3sftp.config import SourceFiles
 from s3sftp.ssh.host_keys import FILES, generate
 from tests.cli.command_process import s3sftp
 from tests.helm.chart import CHART, VALUES_FILES, Chart, Refused, only, options_file, server, values_file
@@ -36,7 +37,7 @@ def test_config_has_every_option_and_no_other() -> None:
     assert set(groups) == set(ServerOptions.model_fields)
     for name, field in ServerOptions.model_fields.items():
         group = _model_in(field.annotation)
-        if group is not None and name != "users":
+        if group is not None and name not in ("users", "groups"):
             assert set(groups[name]["properties"]) == set(group.model_fields), name
             assert groups[name]["additionalProperties"] is False
 
@@ -45,6 +46,8 @@ def test_users_have_every_option_of_a_user_and_no_other() -> None:
     user = SCHEMA["properties"]["users"]["properties"]["inline"]["additionalProperties"]
     assert set(user["properties"]) == set(UserOptions.model_fields)
     assert user["additionalProperties"] is False
+    group = SCHEMA["properties"]["users"]["properties"]["groups"]["additionalProperties"]
+    assert set(group["properties"]) == set(GroupOptions.model_fields)
 
 
 @pytest.mark.parametrize("option", ELSEWHERE)
@@ -145,6 +148,20 @@ def test_users_arrive_whatever_their_names_and_attributes(chart: Chart) -> None:
     }
     objects = chart.objects({"config": {"s3": {"bucket": "acme"}}, "users": {"inline": users}})
     assert tomllib.loads(only(objects, "Secret")["stringData"]["users.toml"])["users"] == users
+
+
+def test_groups_reach_the_same_file_and_give_their_users_what_they_say(chart: Chart, tmp_path: Path) -> None:
+    groups = {
+        "all": {"attributes": {"tenant id": "${user}"}},
+        "a.b": {"group": ["all"], "prefix": "partners/${user}/", "read_only": True},
+    }
+    users = {"bob": {"group": "a.b", "password_hash": "$argon2id$v=19$m=65536,t=3,p=4$c2FsdHNhbHQ$aGFzaA"}}
+    values = {"config": {"s3": {"bucket": "acme"}}, "users": {"inline": users, "groups": groups}}
+    file = tmp_path / "users.toml"
+    file.write_text(only(chart.objects(values), "Secret")["stringData"]["users.toml"])
+    bob = load_users_alone(None, [file], SourceFiles()).tables.users["bob"]
+    assert (bob.prefix_of("bob"), bob.read_only) == ("partners/bob/", True)
+    assert bob.attributes == {"tenant id": "bob"}
 
 
 def _on_this_machine(objects: list[Any], directory: Path) -> Path:

@@ -39,7 +39,7 @@ config.s3.{{ $option }} would be readable by all who may read ConfigMaps: put it
 {{- if not (or $users.inline $users.existingSecret $users.externalSecret.enabled $users.csi.enabled $elsewhere) }}
 there are no users: give users.inline, users.existingSecret, users.externalSecret or users.csi
 {{- end }}
-{{- if and (dig "users_dir" "" ($config.auth | default dict)) (or $users.inline $users.existingSecret $users.externalSecret.enabled $users.csi.enabled) }}
+{{- if and (dig "users_dir" "" ($config.auth | default dict)) (or $users.inline $users.groups $users.existingSecret $users.externalSecret.enabled $users.csi.enabled) }}
 config.auth.users_dir is where the chart mounts the users: leave it out, or give no users beside it
 {{- end }}
 {{- range $name, $user := $users.inline }}
@@ -62,8 +62,8 @@ users.externalSecret has neither data nor dataFrom, so the Secret would be empty
 {{- if and .enabled (not .secretProviderClass) }}
 users.csi.secretProviderClass is missing: name the SecretProviderClass
 {{- end }}
-{{- if and .enabled (or $users.inline $users.existingSecret $users.externalSecret.enabled) }}
-users.csi is a volume by itself: give no users.inline, users.existingSecret or users.externalSecret beside it
+{{- if and .enabled (or $users.inline $users.groups $users.existingSecret $users.externalSecret.enabled) }}
+users.csi is a volume by itself: give no users.inline, users.groups, users.existingSecret or users.externalSecret beside it
 {{- end }}
 {{- end }}
 {{- with .Values.serviceAccount }}

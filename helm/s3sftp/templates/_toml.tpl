@@ -56,8 +56,13 @@
 {{- end -}}
 {{- end }}
 
-{{/* The users of the values, for a Secret. */}}
+{{/* The users and groups of the values, for a Secret. */}}
 {{- define "s3sftp.usersToml" -}}
+{{- range $name, $group := .Values.users.groups -}}
+[groups.{{ include "s3sftp.toml.text" $name }}]
+{{- include "s3sftp.toml.options" $group }}
+
+{{ end -}}
 {{- range $name, $user := .Values.users.inline -}}
 [users.{{ include "s3sftp.toml.text" $name }}]
 {{- include "s3sftp.toml.options" $user }}

@@ -1,0 +1,119 @@
+"""Loads all users: finds their tables, validates them with their groups, and reads their keys."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from s3sftp.app.user_files import Definitions, files_of, find_definitions
+from s3sftp.app.user_tables import UserTables, read_users
+from s3sftp.auth import (
+    AuthOptions,
+    GroupOptions,
+    Logins,
+    UserOptions,
+    identity_of,
+    read_authorities,
+    read_logins,
+)
+from s3sftp.auth.access_options import AccessOptions
+from s3sftp.config import Settings, SourceFiles, tables_below
+from s3sftp.errors import ConfigurationError
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedUsers:
+    """The users that are right, and the problems of all others: if there are any, none of them counts."""
+
+    tables: UserTables
+    logins: Logins
+    problems: Sequence[str]
+
+    @property
+    def are_configured(self) -> bool:
+        """Whether there is a user, or a directory that may have some later, or a reason why there is none."""
+        found = self.tables.found
+        return bool(found.users or found.problems or found.has_directory)
+
+
+def load_users(
+    settings: Settings,
+    sources: SourceFiles,
+    auth: AuthOptions,
+    reserved: str | None,
+    files: Sequence[Path] = (),
+) -> LoadedUsers:
+    """Load the users of the settings, of the files that these name, and of further `files` and directories.
+
+    A further file that the settings name too is read once. `auth` names the trusted CAs. `reserved` is the
+    name in the root of the storage that the server keeps for itself.
+    """
+    inside = {
+        "users": tables_below(settings, "users", UserOptions),
+        "groups": tables_below(settings, "groups", GroupOptions),
+    }
+    found = find_definitions(settings, inside, sources)
+    _add_files(files, found, sources)
+    tables = read_users(found)
+    problems = list(tables.problems)
+    for name, user in tables.users.items():
+        problems += _problems_of(name, user, tables, auth, reserved)
+    try:
+        logins = read_logins(tables.users, sources, read_authorities(auth, sources), tables.where)
+    except ConfigurationError as error:
+        return LoadedUsers(tables, Logins({}), [*problems, *error.problems])
+    return LoadedUsers(tables, replace(logins, unused_groups=tables.unused_groups), problems)
+
+
+def _add_files(files: Sequence[Path], found: Definitions, sources: SourceFiles) -> None:
+    if not files:
+        return
+    read = {Path(file).resolve() for file in sources.recorded()}
+    for file in files:
+        within = files_of(file, str(file), sources, found.problems) if file.is_dir() else [file]
+        for each in within:
+            if each.resolve() not in read:
+                read.add(each.resolve())
+                sources.note(each)
+                found.add_file(each)
+
+
+def _problems_of(
+    name: str, user: UserOptions, tables: UserTables, auth: AuthOptions, reserved: str | None
+) -> list[str]:
+    """The problems of a user whose options are valid one by one."""
+    problems = []
+    has_keys = any(line.strip() for line in user.authorized_keys)
+    has_authority = auth.trusts_authorities and user.principals != ()
+    if not (user.password_hash or has_keys or user.authorized_keys_file or has_authority):
+        problems.append(
+            f"users.{name} cannot log in ({tables.where(name)}): give it authorized_keys,"
+            " authorized_keys_file or password_hash"
+        )
+    if user.read_only and any(each.rights is not None for each in _rules_in(user)):
+        problems.append(
+            f"users.{name} ({tables.where(name, 'rights')}): read_only and rights exclude each other;"
+            ' rights = "read-only" says both'
+        )
+    problems += _reserved_problems(name, user, tables, reserved)
+    try:
+        identity_of(name, user).tree()
+    except ConfigurationError as error:
+        problems += [f"users.{name} ({tables.where(name)}): {problem}" for problem in error.problems]
+    return problems
+
+
+def _rules_in(user: UserOptions) -> Iterable[AccessOptions]:
+    return (user, *user.mounts.values(), *user.paths.values())
+
+
+def _reserved_problems(
+    name: str, user: UserOptions, tables: UserTables, reserved: str | None
+) -> Iterable[str]:
+    """The problem with each prefix that leads to the name that the server keeps for itself."""
+    prefixes = {f"mounts.{mount.path!r}": mount.prefix for mount in user.mounts_of(name)}
+    for option, prefix in {"prefix": user.root_of(name) or "", **prefixes}.items():
+        if reserved is not None and prefix.split("/")[0] == reserved:
+            where = tables.where(name, option.split(".")[0])
+            yield f"users.{name}.{option} ({where}): {reserved} is the server's own, no user's"

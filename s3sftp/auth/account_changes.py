@@ -1,0 +1,52 @@
+"""What differs between two accounts of a user, for the log: values of rights, names of credentials. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from s3sftp.auth.accounts import Account
+from s3sftp.config import is_secret
+
+_CREDENTIALS = frozenset({"keys", "password_hash"})
+
+
+@dataclass(frozen=True, slots=True)
+class AccountChanges:
+    """What is different about a user, by the names of the fields of `Account` and `Identity`."""
+
+    before: Mapping[str, Any]
+    after: Mapping[str, Any]
+    """Values in the form of JSON, in both, of all that is no credential."""
+    credentials: tuple[str, ...]
+    """Which credentials differ."""
+
+
+def compare_accounts(old: Account, new: Account) -> AccountChanges:
+    """Compare two accounts of the same user."""
+    before, after = _form(old), _form(new)
+    names = [name for name in after if before.get(name) != after[name]]
+    shown = [name for name in names if not _is_credential(name)]
+    return AccountChanges(
+        {name: before.get(name) for name in shown},
+        {name: after[name] for name in shown},
+        tuple(name for name in names if _is_credential(name)),
+    )
+
+
+def _is_credential(name: str) -> bool:
+    return name in _CREDENTIALS or is_secret(name)
+
+
+def _form(account: Account) -> dict[str, Any]:
+    form: dict[str, Any] = _adapter().dump_python(account, mode="json")
+    return {**form.pop("identity"), **form}
+
+
+@cache
+def _adapter() -> TypeAdapter[Account]:
+    return TypeAdapter(Account)

@@ -1,0 +1,180 @@
+"""What a user is after groups: tables merged from the outermost group to the user's own. Pure.
+
+    [groups.all]       [groups.partners]      [users.acme]               acme
+    read_only = true   group = "all"          group = "partners"         read_only = true
+                       prefix = "p/${user}"   attributes.tier = "gold"   prefix = "p/acme"
+                       attributes.tier = "x"                             attributes.tier = "gold"
+
+Tables are those of the files, not yet validated, so all options are merged alike, whatever they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from s3sftp.config import suggestion
+
+Path_ = tuple[str, ...]
+_PLACEHOLDER = "${user}"
+_MAX_DEPTH = 20
+"""Groups of groups of groups …"""
+
+
+class Source(Protocol):
+    """Settings or a file."""
+
+    def origin(self, path: Path_) -> str | None:
+        """Where the value at a path, such as `("users", "acme", "prefix")`, was written."""
+
+
+@dataclass(frozen=True, slots=True)
+class Definition:
+    """A table `[users.NAME]` or `[groups.NAME]` as it was written."""
+
+    kind: str
+    """`users` or `groups`."""
+    name: str
+    table: object
+    """A mapping, unless something else was written."""
+    source: Source
+
+    @property
+    def options(self) -> Mapping[str, Any]:
+        return self.table if isinstance(self.table, Mapping) else {}
+
+    @property
+    def groups(self) -> Sequence[str]:
+        """The groups that it names. None if the option is not a name or a list of names, which is an error
+        when the table is validated."""
+        named = self.options.get("group", ())
+        if isinstance(named, str):
+            return (named,)
+        is_list = isinstance(named, list | tuple) and all(isinstance(name, str) for name in named)
+        return named if is_list else ()
+
+    def here(self, *path: str) -> str | None:
+        """Where the option at a path below the table was written."""
+        return self.source.origin((self.kind, self.name, *path))
+
+
+@dataclass(frozen=True, slots=True)
+class Layers:
+    """The definitions that one user is made of: groups, outermost first, then the user's own."""
+
+    definitions: Sequence[Definition]
+
+    @property
+    def own(self) -> Definition:
+        return self.definitions[-1]
+
+    def merged(self) -> dict[str, Any]:
+        """One table of all options, with the user's name for `${user}`. Its `group` is the user's own."""
+        table: dict[str, Any] = {}
+        for group in self.definitions[:-1]:
+            table = _merge(table, {name: value for name, value in group.options.items() if name != "group"})
+        merged: dict[str, Any] = _with_user(_merge(table, self.own.options), self.own.name)
+        return merged
+
+    def source(self, *path: str) -> Definition | None:
+        """The last definition that has the option at this path below its table; None for a default."""
+        for definition in reversed(self.definitions):
+            if _has(definition.options, path) and (path[0] != "group" or definition is self.own):
+                return definition
+        return None
+
+    def where(self, *path: str) -> str | None:
+        """Where the option at this path, or the nearest table above it, was written."""
+        while path:
+            source = self.source(*path)
+            if source is not None:
+                return source.here(*path)
+            path = path[:-1]
+        return self.own.here()
+
+
+@dataclass(slots=True)
+class Groups:
+    """All groups by name, which of them have users, and what is wrong between them."""
+
+    by_name: Mapping[str, Definition]
+    unusable: frozenset[str] = frozenset()
+    """Groups with problems of their own: users are examined without them."""
+    used: set[str] = field(default_factory=set)
+    problems: list[str] = field(default_factory=list)
+    _chains: dict[str, Sequence[Definition]] = field(default_factory=dict)
+    """Each group that has been followed, preceded by the groups that it names."""
+
+    def layers_of(self, user: Definition) -> Layers:
+        """The definitions of a user. Groups that are not known are added to `problems`."""
+        found = self._named_by(user, ())
+        self.used.update(group.name for group in found)
+        return Layers((*(group for group in found if group.name not in self.unusable), user))
+
+    def examine(self) -> None:
+        """Add the problems of groups that no user has, too."""
+        for name in self.by_name:
+            self._chain(name, ())
+
+    def _named_by(self, definition: Definition, inside: Sequence[str]) -> Sequence[Definition]:
+        """The groups of a definition, outermost first, each once. `inside` are the groups that led here."""
+        found: dict[str, Definition] = {}
+        for name in definition.groups:
+            if name not in self.by_name:
+                known = suggestion(name, self.by_name)
+                self._add(definition, f" = {name!r}", f"there is no such group{known}")
+            elif name in inside:
+                circle = " → ".join([*inside[inside.index(name) :], name])
+                self._add(definition, "", f"a group cannot be in itself: {circle}")
+            elif len(inside) == _MAX_DEPTH:
+                self._add(definition, "", f"groups should be nested at most {_MAX_DEPTH} deep")
+            else:
+                for group in self._chain(name, inside):
+                    found.setdefault(group.name, group)
+        return tuple(found.values())
+
+    def _chain(self, name: str, inside: Sequence[str]) -> Sequence[Definition]:
+        if name not in self._chains:
+            group = self.by_name[name]
+            self._chains[name] = (*self._named_by(group, (*inside, name)), group)
+        return self._chains[name]
+
+    def _add(self, definition: Definition, value: str, problem: str) -> None:
+        where = definition.here("group")
+        place = f" ({where})" if where else ""
+        self.problems.append(f"{definition.kind}.{definition.name}.group{value}{place}: {problem}")
+
+
+def _merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """Tables are merged name by name; anything else is replaced."""
+    table = dict(below)
+    for name, value in above.items():
+        known = table.get(name)
+        if isinstance(value, Mapping) and isinstance(known, Mapping):
+            value = _merge(known, value)
+        table[name] = value
+    return table
+
+
+def _with_user(value: Any, user: str) -> Any:
+    """The value with `${user}` replaced in all texts, those of tables' names too."""
+    if isinstance(value, str):
+        return value.replace(_PLACEHOLDER, user) if _PLACEHOLDER in value else value
+    if isinstance(value, Mapping):
+        return {_with_user(name, user): _with_user(each, user) for name, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_with_user(each, user) for each in value]
+    return value
+
+
+def _has(table: Mapping[str, Any], path: Sequence[str]) -> bool:
+    at: Any = table
+    for name in path:
+        if isinstance(at, list | tuple) and name.isdecimal() and int(name) < len(at):
+            at = at[int(name)]
+        elif isinstance(at, Mapping) and name in at:
+            at = at[name]
+        else:
+            return False
+    return True
