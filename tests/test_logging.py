@@ -17,19 +17,19 @@ from tests.support.logs import LoggingState, capture_events, logging_restored
 
 async def test_the_servers_of_the_tests_log_no_read_as_those_of_users_do_not() -> None:
     async with serving(MemoryBackend()) as server, server.client():
-        assert [session._runner.tells_reads for session in server.sessions] == [False]
+        assert [session._runner._logs_reads for session in server.sessions] == [False]
     async with (
         listener_harness() as harness,
         await harness.connect() as connection,
         connection.start_sftp_client(),
     ):
-        assert [session._runner.tells_reads for session in harness.sessions] == [False]
+        assert [session._runner._logs_reads for session in harness.sessions] == [False]
 
 
 @pytest.mark.parametrize(("level", "told"), [("info", False), ("debug", True)])
 def test_what_is_logged_of_reads_depends_on_the_level_of_the_enclosing_block(level: str, told: bool) -> None:
     with capture_events(level), capture_events():  # type: ignore[arg-type]
-        assert request_log.RequestLog(Session("alice")).tells_reads is told
+        assert request_log.RequestLog(Session("alice")).logs_reads is told
 
 
 def test_events_are_collected_from_the_level_on_with_their_tracebacks() -> None:

@@ -28,7 +28,7 @@ async def opened(backend: S3Backend, name: str, budget: ByteBudget | None = None
     info, beginning = await backend.open_file(place(name), OPEN_BYTES, ALICE)
     reader = Reader(backend, place(name), info, ALICE, FileOptions(), budget or ByteBudget(64 << 20))
     if beginning is not None:
-        reader.go_on(beginning, began)
+        reader.continue_with(beginning, began)
     return reader
 
 
