@@ -123,20 +123,28 @@ def _below_files(mounts: Sequence[MountedAt], directories: Sequence[VirtualPath]
 
 
 def _overlaps(mounts: Sequence[MountedAt]) -> Iterator[str]:
-    for index, outer in enumerate(mounts):
-        for other, inner in enumerate(mounts):
-            same = outer.place == inner.place
-            if index == other or outer.path == inner.path or not inner.place.is_within(outer.place):
-                continue
-            if other < index if same else outer.file:
-                continue  # reported from the other side; or nothing is below a file
-            second = VirtualPath(outer.path.names + inner.place.names[len(outer.place.names) :])
-            if second == inner.path or _covering(mounts, second) is not outer:
-                continue
-            yield (
-                f"mounts '{outer.path}' and '{inner.path}' overlap: {_shown(inner)} would be both"
-                f" '{second}' and '{inner.path}'; a file must have one name"
-            )
+    for outer, inner in _one_within_another(mounts):
+        second = VirtualPath(outer.path.names + inner.place.names[len(outer.place.names) :])
+        if second == inner.path or _covering(mounts, second) is not outer:
+            continue
+        yield (
+            f"mounts '{outer.path}' and '{inner.path}' overlap: {_shown(inner)} would be both"
+            f" '{second}' and '{inner.path}'; a file must have one name"
+        )
+
+
+def _one_within_another(mounts: Sequence[MountedAt]) -> Iterator[tuple[MountedAt, MountedAt]]:
+    """Pairs of mounts at different paths, of which the second's place is at or below the first's."""
+    found: dict[tuple[bytes, ...], list[tuple[int, MountedAt]]] = {}
+    for index, mount in enumerate(mounts):
+        found.setdefault(mount.place.names, []).append((index, mount))
+    for index, inner in enumerate(mounts):
+        names = inner.place.names
+        for depth in range(len(names) + 1):
+            for other, outer in found.get(names[:depth], ()):
+                is_other = other < index if depth == len(names) else not outer.file
+                if is_other and outer.path != inner.path:
+                    yield outer, inner
 
 
 def _covering(mounts: Sequence[MountedAt], path: VirtualPath) -> MountedAt | None:

@@ -63,7 +63,7 @@ def company(tmp_path: Path) -> Company:
 
 
 def reasons(house: ListenerHarness) -> set[str]:
-    return {str(entry["reason"]) for entry in house.told("login.certificate_refused")}
+    return {str(entry["reason"]) for entry in house.logged("login.certificate_refused")}
 
 
 async def test_a_certificate_of_a_trusted_ca_logs_in_who_has_no_key_and_the_log_says_which(
@@ -72,7 +72,7 @@ async def test_a_certificate_of_a_trusted_ca_logs_in_who_has_no_key_and_the_log_
     certify(company.ca, company.key)
     async with company.trusting() as house:
         (await company.sftp(house.port)).ok()
-        (entry,) = house.told("login.accepted")
+        (entry,) = house.logged("login.accepted")
         assert entry["method"] == "publickey"
         assert (entry["user"], entry["certificate"], entry["serial"]) == ("alice", "alice@laptop", 7)
         assert entry["authority"] in ssh_keygen("-l", "-f", company.ca)
@@ -91,13 +91,13 @@ async def test_openssh_logs_in_with_every_kind_of_key_and_ca(tmp_path: Path, ca_
 async def test_the_key_without_its_certificate_opens_nothing(company: Company) -> None:
     async with company.trusting() as house:
         (await company.sftp(house.port)).failed()
-        assert not house.told("login.accepted")
+        assert not house.logged("login.accepted")
 
 
 async def test_a_ca_key_opens_no_account_by_itself(company: Company) -> None:
     async with company.trusting() as house:
         (await company.sftp(house.port, key=company.ca)).failed()
-        assert not house.told("login.accepted")
+        assert not house.logged("login.accepted")
 
 
 @pytest.mark.parametrize("principals", ["alice", "bob,alice", "alice,root"])
@@ -231,7 +231,7 @@ async def test_a_key_or_ca_of_1024_bits_is_refused(tmp_path: Path) -> None:
         with pytest.raises(asyncssh.PermissionDenied):
             await _connect(house, Company(tmp_path, company.ca, small))
         assert all("1024 bits is too short" in reason for reason in reasons(house))
-        connections = {entry["connection"] for entry in house.told("login.certificate_refused")}
+        connections = {entry["connection"] for entry in house.logged("login.certificate_refused")}
         assert len(connections) == 2
 
 
@@ -273,7 +273,7 @@ async def test_paramiko_and_asyncssh_log_in_by_certificate(company: Company) -> 
     async with company.trusting() as house:
         await asyncio.to_thread(_paramiko, house.port, company.key)
         (await _connect(house, company)).close()
-        assert len(house.told("login.accepted")) == 2
+        assert len(house.logged("login.accepted")) == 2
 
 
 @pytest.mark.timeout(900)  # the first run builds it
@@ -294,8 +294,8 @@ async def test_gos_x_crypto_logs_in_by_certificate(company: Company) -> None:
             "SFTP_REMOTE": "/",
         }
         result = await run(GO.ready(), env)
-        assert house.told("login.accepted"), result.text
-        assert {entry["certificate"] for entry in house.told("login.accepted")} == {"alice@laptop"}
+        assert house.logged("login.accepted"), result.text
+        assert {entry["certificate"] for entry in house.logged("login.accepted")} == {"alice@laptop"}
 
 
 async def _connect(house: ListenerHarness, company: Company, **options: Any) -> asyncssh.SSHClientConnection:
@@ -344,10 +344,10 @@ async def test_whoever_has_the_certificate_but_not_its_key_is_refused(company: C
     async with company.trusting() as house:
         assert not await _offer(house, data, make_key(company.directory, "thief"))
         # the certificate is right, so it was asked to sign; it is the signature that was refused
-        assert not house.told("login.certificate_refused")
-        assert not house.told("login.accepted")
+        assert not house.logged("login.certificate_refused")
+        assert not house.logged("login.accepted")
         await house.empties()
-        assert house.told("login.failed")
+        assert house.logged("login.failed")
 
 
 @pytest.mark.parametrize("where", ["key id", "principal", "signature", "nonce"])
@@ -453,8 +453,8 @@ async def test_certificates_count_as_offered_keys_whatever_is_wrong_with_them(co
         with pytest.raises(asyncssh.DisconnectError, match="Too many authentication failures"):
             await house.connect(password=None, client_keys=pairs, preferred_auth="publickey")
         await house.empties()
-        assert len(house.told("login.certificate_refused")) == 4
-        assert len(house.told("login.failed")) == 1
+        assert len(house.logged("login.certificate_refused")) == 4
+        assert len(house.logged("login.failed")) == 1
 
 
 async def test_every_refusal_of_a_certificate_takes_its_time(company: Company) -> None:
@@ -558,7 +558,7 @@ async def test_a_revoked_key_opens_no_account_by_itself_either(company: Company)
         # looked at for each login, without a reload
         make_krl(krl, "", company.key, update=True)
         (await company.sftp(house.port)).failed()
-        (entry,) = house.told("login.key_barred")
+        (entry,) = house.logged("login.key_barred")
         assert (entry["user"], entry["reason"]) == ("alice", "the key is revoked")
         assert entry["key"] in ssh_keygen("-l", "-f", company.key)
 
@@ -592,11 +592,11 @@ async def test_while_the_list_cannot_be_used_no_key_and_no_certificate_logs_in(
             file.write_bytes(content)
         (await company.sftp(house.port)).failed()
         (await company.sftp(house.port, "bob", "CertificateFile=none")).failed()
-        (entry,) = house.told("revocations.unusable")  # once, not for each login
+        (entry,) = house.logged("revocations.unusable")  # once, not for each login
         assert problem in entry["problem"]
         assert str(file) in entry["problem"]
         (await house.connect("bob")).close()  # by password
         file.unlink(missing_ok=True)
         file.write_text("# nothing\n")
         (await company.sftp(house.port)).ok()
-        assert house.told("revocations.usable")
+        assert house.logged("revocations.usable")
