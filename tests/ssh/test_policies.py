@@ -94,7 +94,7 @@ async def test_fips_takes_ecdsa_and_rsa_keys_of_users_and_explains_why_not_ed255
             await house.connect(
                 password=None, client_keys=[_Heedless(ALICES_KEY)], preferred_auth="publickey"
             )
-        (entry,) = house.told("login.signature_refused")
+        (entry,) = house.logged("login.signature_refused")
         assert entry["algorithm"] == "ssh-ed25519"
         assert "fips" in entry["advice"]
 
@@ -103,7 +103,7 @@ async def test_what_a_client_lacks_for_fips_is_told_without_advice_that_would_br
     async with listener_harness(host_keys=(ECDSA_KEY,), ssh={"algorithms": "fips"}) as house:
         (await openssh(house.port, "KexAlgorithms=curve25519-sha256", "BatchMode=yes")).failed()
         await house.empties()
-        (entry,) = house.told("connection.negotiation_failed")
+        (entry,) = house.logged("connection.negotiation_failed")
         assert entry["missing"] == "key exchange"
         assert "extra_algorithms" not in entry["advice"]
 
