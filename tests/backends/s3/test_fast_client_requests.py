@@ -10,6 +10,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 import botocore.session
 import pytest
+from aiobotocore.httpsession import AIOHTTPSession
 from botocore.auth import S3SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.config import Config
@@ -398,6 +399,35 @@ async def test_a_header_that_would_end_early_is_not_sent() -> None:
                 await store.call("PutObject", Key="k", Body=RequestBody(b""), Metadata={"owner": value})
         assert raw.requests == []
         await store.call("HeadObject", Key="k")
+
+
+@pytest.mark.parametrize("direct", [True, False], ids=["direct", "relayed"])
+async def test_a_request_that_waits_for_a_session_that_closes_fails_like_any_other(
+    direct: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def never(*_: Any) -> Any:
+        entered.set()
+        await asyncio.Event().wait()
+
+    entered = asyncio.Event()
+    async with RawStore(sends(OK)) as raw, opened(raw, direct_requests=direct) as store:
+        session = store._client._endpoint.http_session
+        session._opening.clear()
+        monkeypatch.setattr(AIOHTTPSession, "_get_session", never)
+        request = asyncio.create_task(store.call("HeadObject", Key="k"))
+        await entered.wait()
+        await session.close()
+        with pytest.raises(StorageFailure, match="cannot be reached"):
+            await request
+
+
+@pytest.mark.parametrize("direct", [True, False], ids=["direct", "relayed"])
+async def test_a_request_after_its_session_has_closed_fails_like_any_other(direct: bool) -> None:
+    async with RawStore(sends(OK)) as raw, opened(raw, direct_requests=direct) as store:
+        await store._client._endpoint.http_session.close()
+        with pytest.raises(StorageFailure, match="cannot be reached"):
+            await store.call("HeadObject", Key="k")
+        assert raw.requests == []
 
 
 async def test_a_cancelled_request_closes_its_connection() -> None:
