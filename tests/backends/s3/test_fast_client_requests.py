@@ -539,6 +539,25 @@ async def test_the_bucket_is_addressed_as_botocore_does(addressing: str) -> None
     assert site.url == f"http://{where[addressing]}"
 
 
+async def test_a_lookup_by_botocore_is_sent_while_the_address_is_found_out() -> None:
+    entered, go_on = asyncio.Event(), asyncio.Event()
+
+    async def hold(params: dict[str, Any], **_: Any) -> None:
+        if params["url_path"].endswith("/k"):
+            entered.set()
+            await go_on.wait()
+
+    async with RawStore(sends(OK)) as raw, opened(raw) as store:
+        store._client.meta.events.register("before-call.s3.HeadObject", hold)
+        locating = asyncio.create_task(store._direct._made())  # type: ignore[union-attr]
+        await entered.wait()
+        reply = await store._client.head_object(Bucket="bucket", Key="file")
+        go_on.set()
+        assert len(await locating) == 1
+        assert reply["ETag"] == '"v"'
+        assert [request.split()[1] for request in raw.requests] == ["/bucket/file"]
+
+
 async def test_without_credentials_nothing_is_sent(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE"):
         monkeypatch.delenv(name, raising=False)
