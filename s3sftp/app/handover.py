@@ -18,9 +18,10 @@ import json
 import os
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from datetime import date, time, timedelta
+from functools import cache
 from pathlib import Path
 
-from pydantic import SecretStr
+from pydantic import ConfigDict, SecretStr, TypeAdapter
 
 from s3sftp.app.options import ServerOptions
 from s3sftp.auth import Accounts, account_from_line, account_to_line
@@ -57,8 +58,18 @@ def dump(options: ServerOptions) -> bytes:
 
 
 def load(data: bytes) -> ServerOptions:
-    """The dumped options, exactly."""
-    return ServerOptions.model_validate(json.loads(data))
+    """The dumped options, exactly.
+
+    Raises ValueError: if the data is not complete and valid. Its text contains nothing of the data.
+    """
+    (options,) = _adapter().validate_python((json.loads(data),))
+    return options
+
+
+@cache
+def _adapter() -> TypeAdapter[tuple[ServerOptions]]:
+    # pydantic takes a configuration for a tuple of models, but not for a model that has its own
+    return TypeAdapter(tuple[ServerOptions], config=ConfigDict(hide_input_in_errors=True))
 
 
 def _plain(value: object) -> object:

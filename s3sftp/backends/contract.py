@@ -405,7 +405,13 @@ class CompleteBackend(Backend, RangedReads, StreamedWrites, Extras, Protocol):
     ignored and counted."""
 
     def may_spool(self, quota: SpoolQuota) -> None:
-        """Called before `start` with the disk quota that the backend may use. Most backends need none."""
+        """Called before `start` with the disk quota that the backend may use. Most backends need none.
+
+        `quota.acquire(count)` takes bytes before the backend writes them to `quota.directory` (None: the
+        system's directory of temporary files), and raises NoSpace if none are left. `quota.release(count)`
+        gives them back. The backend may set `quota.reclaim`, which is called when the quota is used up, to
+        free what it does not need.
+        """
         return
 
     async def open_file(

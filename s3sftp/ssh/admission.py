@@ -98,7 +98,7 @@ class Admission:
         """Register a connection from `source`. Returns it, possibly queued, or why it is refused."""
         full = self.total >= self._limits.max_connections
         tracked = TrackedConnection(source, now, is_shared)
-        if not full and self._has_place(tracked) and not any(map(self._has_place, self._queue)):
+        if not full and self._has_slot(tracked) and not any(map(self._has_slot, self._queue)):
             self._enter(tracked, now)
             return tracked
         if (full or len(self._queue) >= self._limits.max_queued) and not self._shorten_queue(source, now):
@@ -108,7 +108,7 @@ class Admission:
 
     def next(self, now: float) -> TrackedConnection | None:
         """Give a slot to the connection whose turn it is and return it; None if none may have one."""
-        waiting = [tracked for tracked in self._queue if self._has_place(tracked)]
+        waiting = [tracked for tracked in self._queue if self._has_slot(tracked)]
         tracked = min(waiting, key=self._right, default=None) or self._next_held_up(now)
         if tracked is not None:
             del self._queue[tracked]
@@ -147,7 +147,7 @@ class Admission:
 
     # -- slots
 
-    def _has_place(self, tracked: TrackedConnection) -> bool:
+    def _has_slot(self, tracked: TrackedConnection) -> bool:
         return len(self._entering) < self._limits.max_unauthenticated and not self._source_is_full(tracked)
 
     def _source_is_full(self, tracked: TrackedConnection) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import traceback
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -14,10 +15,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from s3sftp.app.handover import AccountUpdates, read_account_changes, write_account_changes
+from s3sftp.app.handover import (
+    AccountUpdates,
+    dump,
+    load,
+    memory_file,
+    read_account_changes,
+    write_account_changes,
+)
+from s3sftp.app.options import ServerOptions
 from s3sftp.auth import Accounts, UserOptions, account_from_line, account_to_line, read_logins
 from s3sftp.auth.access_options import AccessOptions, MountOptions
 from s3sftp.auth.authorized_keys import parse_line
+from s3sftp.backends.s3 import S3Options
 from s3sftp.fs import OnConflict
 from s3sftp.runtime.shutdown import ShutdownRequests
 from s3sftp.workers import WorkerGate, messages
@@ -96,6 +106,44 @@ def test_what_is_restricted_stays_so() -> None:
     assert key.sources[0].allow("10.1.1.1")
     assert key.expires == datetime(2030, 12, 31, tzinfo=UTC)
     assert authority.is_authority  # so it opens nothing by itself
+
+
+def test_an_account_that_cannot_be_read_is_an_error_that_quotes_nothing_of_it() -> None:
+    line = account_to_line("alice", some("alice")["alice"]).rstrip()
+    for stop in range(len(line)):
+        with pytest.raises(ValueError, match="JSON") as refused:
+            account_from_line(line[:stop])
+        assert "argon2" not in "".join(traceback.format_exception(refused.value))
+    with pytest.raises(ValueError, match="string") as refused:
+        account_from_line(line.replace(f'"{HASH}"'.encode(), f'["{HASH}"]'.encode()))
+    assert "argon2" not in "".join(traceback.format_exception(refused.value))
+
+
+def test_options_that_cannot_be_read_are_an_error_that_quotes_no_secret() -> None:
+    options = ServerOptions(s3=S3Options(bucket="bucket", access_key_id="A", secret_access_key="S3CRET"))
+    data = dump(options)
+    assert load(data) == options
+    broken = [data[:-20], data.replace(b'"S3CRET"', b'["S3CRET"]'), data.replace(b'"s3":', b'"s4":')]
+    for each in broken:
+        with pytest.raises(ValueError, match=r"JSON|delimiter|string|permitted") as refused:
+            load(each)
+        assert "S3CRET" not in "".join(traceback.format_exception(refused.value))
+
+
+async def test_an_update_that_cannot_be_read_is_logged_without_its_content(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def take(_users: Accounts) -> None: ...
+
+    failed = asyncio.Event()
+    updates = AccountUpdates({}, take, failed.set)
+    line = account_to_line("alice", some("alice")["alice"])
+    updates.enqueue(memory_file("s3sftp-users", [b"[]\n", line[: line.index(b"$v=19")]]))
+    async with asyncio.timeout(20):
+        await failed.wait()
+    await updates.stop()
+    assert "users.takeover_failed" in caplog.text
+    assert "argon2" not in caplog.text
 
 
 def some(*names: str) -> Accounts:

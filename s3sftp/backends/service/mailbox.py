@@ -95,7 +95,7 @@ class Mailbox(Caller):
         self._callbacks = callbacks
         self._first_chunk_bytes = first_chunk_bytes
         self._limits = {False: call_timeout.total_seconds(), True: transfer_timeout.total_seconds()}
-        self._letters: asyncio.Queue[PendingCall] = asyncio.Queue()
+        self._calls: asyncio.Queue[PendingCall] = asyncio.Queue()
         self._slots = asyncio.Semaphore(max_calls)
         self._unanswered: set[PendingCall] = set()
         self._receivers: set[asyncio.Task[object]] = set()
@@ -114,14 +114,14 @@ class Mailbox(Caller):
         """Return the next call that is not abandoned. The mailbox is without a service when every task that
         has called this has ended."""
         self._note_receiver()
-        while (letter := await self._letters.get()).abandoned:
+        while (call := await self._calls.get()).abandoned:
             pass
-        return letter
+        return call
 
     def __aiter__(self) -> AsyncGenerator[PendingCall, None]:
-        return self.letters()
+        return self.calls()
 
-    async def letters(self) -> AsyncGenerator[PendingCall, None]:
+    async def calls(self) -> AsyncGenerator[PendingCall, None]:
         """Yield pending calls without end."""
         while True:
             yield await self.receive()
@@ -139,21 +139,21 @@ class Mailbox(Caller):
 
     def post(self, message: Message) -> None:
         if not self._gone:
-            letter = PendingCall(message)
-            letter.unheeded()
-            self._letters.put_nowait(letter)
+            call = PendingCall(message)
+            call.unheeded()
+            self._calls.put_nowait(call)
 
     async def _deliver(self, message: Message) -> object:
         if self._gone:
             raise _not_there()
-        letter = PendingCall(message)
-        self._unanswered.add(letter)
+        call = PendingCall(message)
+        self._unanswered.add(call)
         try:
-            self._letters.put_nowait(letter)
-            return await letter.answered()
+            self._calls.put_nowait(call)
+            return await call.answered()
         finally:
-            letter.abandon()
-            self._unanswered.discard(letter)
+            call.abandon()
+            self._unanswered.discard(call)
 
     async def _reach(self) -> Caller:
         return self
@@ -171,10 +171,10 @@ class Mailbox(Caller):
         if self._receivers:
             return
         self._gone = True
-        while not self._letters.empty():
-            self._letters.get_nowait()
-        for letter in list(self._unanswered):
-            letter.fail(_not_there())
+        while not self._calls.empty():
+            self._calls.get_nowait()
+        for call in list(self._unanswered):
+            call.fail(_not_there())
 
 
 def _not_there() -> StorageFailure:
@@ -189,21 +189,21 @@ async def serve(mailbox: Mailbox, backend: Backend, *, at_once: int = 256) -> No
     """
     answers, slots = Dispatcher(backend), asyncio.Semaphore(at_once)
 
-    async def answer(letter: PendingCall) -> None:
+    async def answer(call: PendingCall) -> None:
         async with slots:
             try:
                 with _cancelled_is_failed:
-                    reply = await answers.answer(letter.message)
-                letter.reply(reply)
+                    reply = await answers.answer(call.message)
+                call.reply(reply)
             except Exception as error:
-                letter.fail(error)
+                call.fail(error)
 
     try:
         await backend.start()
-        async with asyncio.TaskGroup() as tasks, aclosing(mailbox.letters()) as letters:
-            async for letter in letters:
-                task = tasks.create_task(answer(letter), context=letter.context)
-                letter.when_abandoned(task.cancel)
+        async with asyncio.TaskGroup() as tasks, aclosing(mailbox.calls()) as calls:
+            async for call in calls:
+                task = tasks.create_task(answer(call), context=call.context)
+                call.when_abandoned(task.cancel)
     finally:
         await answers.end()
         await backend.stop()

@@ -10,6 +10,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 import botocore.session
 import pytest
+from aiobotocore.httpsession import AIOHTTPSession
 from botocore.auth import S3SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.config import Config
@@ -400,6 +401,35 @@ async def test_a_header_that_would_end_early_is_not_sent() -> None:
         await store.call("HeadObject", Key="k")
 
 
+@pytest.mark.parametrize("direct", [True, False], ids=["direct", "relayed"])
+async def test_a_request_that_waits_for_a_session_that_closes_fails_like_any_other(
+    direct: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def never(*_: Any) -> Any:
+        entered.set()
+        await asyncio.Event().wait()
+
+    entered = asyncio.Event()
+    async with RawStore(sends(OK)) as raw, opened(raw, direct_requests=direct) as store:
+        session = store._client._endpoint.http_session
+        session._opening.clear()
+        monkeypatch.setattr(AIOHTTPSession, "_get_session", never)
+        request = asyncio.create_task(store.call("HeadObject", Key="k"))
+        await entered.wait()
+        await session.close()
+        with pytest.raises(StorageFailure, match="cannot be reached"):
+            await request
+
+
+@pytest.mark.parametrize("direct", [True, False], ids=["direct", "relayed"])
+async def test_a_request_after_its_session_has_closed_fails_like_any_other(direct: bool) -> None:
+    async with RawStore(sends(OK)) as raw, opened(raw, direct_requests=direct) as store:
+        await store._client._endpoint.http_session.close()
+        with pytest.raises(StorageFailure, match="cannot be reached"):
+            await store.call("HeadObject", Key="k")
+        assert raw.requests == []
+
+
 async def test_a_cancelled_request_closes_its_connection() -> None:
     async def slow(wire: Wire) -> None:
         await wire.take(1000)
@@ -507,6 +537,25 @@ async def test_the_bucket_is_addressed_as_botocore_does(addressing: str) -> None
     assert site is not None
     where = {"path": f"localhost:{raw.port}/bucket/", "virtual": f"bucket.localhost:{raw.port}/"}
     assert site.url == f"http://{where[addressing]}"
+
+
+async def test_a_lookup_by_botocore_is_sent_while_the_address_is_found_out() -> None:
+    entered, go_on = asyncio.Event(), asyncio.Event()
+
+    async def hold(params: dict[str, Any], **_: Any) -> None:
+        if params["url_path"].endswith("/k"):
+            entered.set()
+            await go_on.wait()
+
+    async with RawStore(sends(OK)) as raw, opened(raw) as store:
+        store._client.meta.events.register("before-call.s3.HeadObject", hold)
+        locating = asyncio.create_task(store._direct._made())  # type: ignore[union-attr]
+        await entered.wait()
+        reply = await store._client.head_object(Bucket="bucket", Key="file")
+        go_on.set()
+        assert len(await locating) == 1
+        assert reply["ETag"] == '"v"'
+        assert [request.split()[1] for request in raw.requests] == ["/bucket/file"]
 
 
 async def test_without_credentials_nothing_is_sent(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:

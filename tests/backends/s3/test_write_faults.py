@@ -312,8 +312,27 @@ async def test_an_abort_stops_parts_that_are_under_way(backend: S3Backend, s3: S
     chunk = asyncio.create_task(backend.write_chunk(upload, LARGE[:PART], ALICE))
     await held.reached()
     await backend.abort_write(upload, ALICE)
-    with pytest.raises(StorageFailure):
+    with pytest.raises(StorageFailure, match="the upload was aborted"):
         await chunk
+    assert await nothing_is_left(s3)
+
+
+async def test_a_part_that_a_library_cancels_is_not_said_to_be_aborted(
+    backend: S3Backend, s3: S3, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def cancelled(api: str, **parameters: Any) -> dict[str, Any]:
+        if api == "UploadPart":
+            raise asyncio.CancelledError
+        return await call(api, **parameters)
+
+    call = backend.client.call
+    upload = await begin(backend, "f")
+    monkeypatch.setattr(backend.client, "call", cancelled)
+    with pytest.raises(StorageFailure) as failed:
+        await backend.write_chunk(upload, LARGE[:PART], ALICE)
+    assert "aborted" not in str(failed.value)
+    assert failed.value.detail == "a part was cancelled by something that it waited for"
+    await backend.abort_write(upload, ALICE)
     assert await nothing_is_left(s3)
 
 

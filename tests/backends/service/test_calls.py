@@ -292,9 +292,9 @@ async def test_a_piece_that_is_too_short_is_an_error_and_never_followed_by_the_n
     data = bytes(range(256)) * (4 * PIECE_BYTES // 256)
 
     async def short_of_the_second() -> None:
-        async for letter in mailbox:
-            start, stop = letter.message.start, letter.message.stop  # type: ignore[attr-defined]
-            letter.reply(data[start : stop - (start == PIECE_BYTES)])
+        async for call in mailbox:
+            start, stop = call.message.start, call.message.stop  # type: ignore[attr-defined]
+            call.reply(data[start : stop - (start == PIECE_BYTES)])
 
     task = asyncio.create_task(short_of_the_second())
     backend, came = complete(mailbox.backend(), SpoolQuota(None, 0)), b""

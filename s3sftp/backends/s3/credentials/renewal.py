@@ -123,7 +123,7 @@ class RenewableCredentials(AioCredentials):  # type: ignore[misc]  # aiobotocore
         self._source = "credentials"
         try:
             async with asyncio.timeout(_LONGEST_SECONDS):
-                found = await self._look()
+                found = await self._search()
                 frozen = _checked(await found.get_frozen_credentials())
         except Exception as failure:  # the chain can fail with many exceptions
             self._fail(str(source_failed(self._source, failure)))
@@ -137,7 +137,7 @@ class RenewableCredentials(AioCredentials):  # type: ignore[misc]  # aiobotocore
             _log.info("credentials.recovered", source=self._source)
         self._failed = None
 
-    async def _look(self) -> Any:
+    async def _search(self) -> Any:
         """Return the credentials of the first source that has some, and put its name into `_source`."""
         session = self._make_session()
         profile = session.get_config_variable("profile")

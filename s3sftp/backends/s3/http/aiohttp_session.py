@@ -23,6 +23,7 @@ from yarl import URL
 from s3sftp.backends.s3.http.connection import LIMITS, ClosedWhenReused, guard
 from s3sftp.backends.s3.http.request_body import Payload
 from s3sftp.backends.s3.http.response_fields import header_text, parse_count_or_none
+from s3sftp.runtime.cancellation import StrayCancellationGuard
 
 MOST_TEXT_BYTES: Final = 16 << 20
 """Maximum bytes of a reply's text: more than a thousand keys of 1 024 bytes, all percent-encoded."""
@@ -34,6 +35,13 @@ _CONDITIONS: Final = ("if-match", "if-none-match")
 """Parts of the names of headers that make a request conditional."""
 _NOT_ADDED: Final = ("Accept",)
 """Headers that aiohttp would add by itself. Requests are sent without them."""
+
+
+def _closed() -> Any:
+    return boto.HTTPClientError(error="the session is closed")
+
+
+_closed_is_failed = StrayCancellationGuard(_closed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,13 +64,14 @@ class SignedRequest:
 
 
 class BoundedAiohttpSession(AIOHTTPSession):  # type: ignore[misc]  # aiobotocore is not typed throughout
-    """Replaces aiobotocore's session."""
+    """Replaces aiobotocore's session. When it closes, requests that wait for it fail with HTTPClientError."""
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
         self._opening: dict[str | None, asyncio.Task[_Tolerant]] = {}
         """Sessions by proxy. A task opens each, because reading certificates may take longer than a request
         may wait."""
+        self._is_closed = False
 
     async def send(self, request: Any) -> Any:
         return await send_bounded(super().send, request, MOST_TEXT_BYTES)
@@ -70,11 +79,13 @@ class BoundedAiohttpSession(AIOHTTPSession):  # type: ignore[misc]  # aiobotocor
     async def open(self, url: str) -> None:
         """Open the session for the host of a URL before the first request. Sends nothing.
 
-        Raises BotoCoreError or OSError: if the certificates or the proxy cannot be used.
+        Raises BotoCoreError or OSError: if the certificates or the proxy cannot be used. Raises
+        HTTPClientError: if the session is closed.
         """
         await self._get_session(self._proxy_config.proxy_url_for(url))
 
     async def __aexit__(self, *reason: object) -> None:
+        self._is_closed = True
         for opening in self._opening.values():
             opening.cancel()
         await asyncio.gather(*self._opening.values(), return_exceptions=True)
@@ -110,10 +121,15 @@ class BoundedAiohttpSession(AIOHTTPSession):  # type: ignore[misc]  # aiobotocor
             raise _as_botocore(error, request.url, route) from error
 
     async def _get_session(self, proxy_url: str | None) -> _Tolerant:
+        if self._is_closed:
+            raise _closed()
         opening = self._opening.get(proxy_url)
         if opening is None or (opening.done() and (opening.cancelled() or opening.exception() is not None)):
             opening = self._opening[proxy_url] = asyncio.create_task(self._opened(proxy_url))
-        return opening.result() if opening.done() else await asyncio.shield(opening)
+        if opening.done():
+            return opening.result()
+        with _closed_is_failed:  # only closing cancels the task
+            return await asyncio.shield(opening)
 
     async def _opened(self, proxy_url: str | None) -> _Tolerant:
         session = await super()._get_session(proxy_url)

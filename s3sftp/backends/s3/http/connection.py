@@ -139,7 +139,7 @@ class GuardedConnection(ResponseHandler, asyncio.BufferedProtocol):
         message = data[0]
         self._heads += 1
         if self._is_answered or message.code == _SWITCHING_PROTOCOLS:
-            self._refuse("an answer that nobody asked for")
+            self._refuse("a reply that nobody asked for")
             return
         self._is_answered = not 100 <= message.code < 200
         self._left = 0 if data[1] is aiohttp.EMPTY_PAYLOAD else _length(message)
@@ -168,7 +168,7 @@ class GuardedConnection(ResponseHandler, asyncio.BufferedProtocol):
         self._head += data
         at = self._head.find(_BLANK_LINE, searched)
         if self._received + (len(self._head) if at < 0 else at) > HEAD_LIMIT:
-            self._refuse("the head of the answer is too long")
+            self._refuse("the head of the reply is too long")
             return b""
         if at < 0:
             return b""
@@ -179,7 +179,7 @@ class GuardedConnection(ResponseHandler, asyncio.BufferedProtocol):
         if head.count(b"\n") == head.count(b"\r\n"):
             super().data_received(head)
         if self._heads == before and not self._is_broken():
-            self._refuse("the head of the answer is malformed")
+            self._refuse("the head of the reply is malformed")
         return rest
 
     def _body_came(self, data: bytes) -> None:

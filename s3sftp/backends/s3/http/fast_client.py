@@ -15,6 +15,7 @@ import asyncio
 import hashlib
 import re
 from collections.abc import Mapping
+from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -55,6 +56,8 @@ _ELSEWHERE: Final = frozenset(
 )
 _SCOPE: Final = re.compile(r"AWS4-HMAC-SHA256 Credential=[^/]+/\d{8}/([^/]+)/s3/aws4_request,")
 _AGENT: Final = f"s3sftp/{__version__}"
+_unsent: ContextVar[list[Any] | None] = ContextVar("unsent", default=None)
+"""Where the current task keeps the requests that botocore makes for it without sending them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +178,9 @@ class FastClient:
         """Return the requests that botocore would send, if `answer` is the reply to the first one."""
         made: list[Any] = []
 
-        def keep(request: Any, **_: Any) -> AioAWSResponse:
+        def keep(request: Any, **_: Any) -> AioAWSResponse | None:
+            if _unsent.get() is not made:
+                return None  # botocore sends another request meanwhile
             made.append(request)
             if answer is not None and len(made) == 1:
                 return answer
@@ -183,12 +188,14 @@ class FastClient:
 
         event = "before-send.s3.HeadObject"
         self._client.meta.events.register(event, keep)
+        token = _unsent.set(made)
         try:
             await self._client.head_object(Bucket=self._bucket, Key="k")
         except boto.ClientError:
             if answer is None:
                 raise
         finally:
+            _unsent.reset(token)
             self._client.meta.events.unregister(event, keep)
         return made
 

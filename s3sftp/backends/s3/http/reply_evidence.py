@@ -33,7 +33,7 @@ def require_evidence(api: str, answer: Answer) -> None:
     """
     lacking = _PROOFS.get(api, _nothing)(answer)
     if lacking:
-        raise (UnprovenChange if api in _CHANGES else UnprovenReply)(f"the answer has {lacking}")
+        raise (UnprovenChange if api in _CHANGES else UnprovenReply)(f"the reply has {lacking}")
 
 
 def _nothing(answer: Answer) -> str:

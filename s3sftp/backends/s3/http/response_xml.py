@@ -47,7 +47,7 @@ def parse_copy_result(text: bytes) -> dict[str, Any]:
     """Parse a reply to CopyObject. Raises ValueError: if it does not identify the copy."""
     root = _root(text)
     if _name(root) != "CopyObjectResult":
-        raise ValueError(f"the answer to a copy begins with {_name(root)}")
+        raise ValueError(f"the reply to a copy begins with {_name(root)}")
     result: dict[str, Any] = {_name(each): each.text or "" for each in root}
     _date(result)
     return {"CopyObjectResult": result}

@@ -39,7 +39,6 @@ from s3sftp.errors import InvalidRequest, StorageError, StorageFailure
 from s3sftp.runtime.cancellation import StrayCancellationGuard
 
 T = TypeVar("T")
-_aborted_is_failed = StrayCancellationGuard(lambda: StorageFailure("the upload was aborted"))
 
 
 class MultipartUpload:
@@ -145,8 +144,14 @@ class MultipartUpload:
         task = asyncio.create_task(work)
         self._running.add(task)
         task.add_done_callback(self._running.discard)
-        with _aborted_is_failed:
+        with StrayCancellationGuard(self._cancelled):
             return await task
+
+    def _cancelled(self) -> StorageFailure:
+        """The failure of a step that was cancelled although its caller was not."""
+        if self._closed:
+            return StorageFailure("the upload was aborted")
+        return StorageFailure(detail="a part was cancelled by something that it waited for")
 
     # ── parts ───────────────────────────────────────────────────────────────────────────────────────
 
