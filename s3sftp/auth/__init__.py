@@ -9,6 +9,8 @@ from s3sftp.auth.authorized_keys import AuthorizedKey
 from s3sftp.auth.bans import Bans, source_of
 from s3sftp.auth.configured_users import ConfiguredUsers
 from s3sftp.auth.identity import Identity
+from s3sftp.auth.login_methods import Factor, Factors, LoginMethods
+from s3sftp.auth.login_rules import LoginRules
 from s3sftp.auth.options import AuthOptions
 from s3sftp.auth.passwords import hash_password
 from s3sftp.auth.static import StaticUser, StaticUsers
@@ -26,7 +28,11 @@ __all__ = [
     "BadKey",
     "Bans",
     "ConfiguredUsers",
+    "Factor",
+    "Factors",
     "Identity",
+    "LoginMethods",
+    "LoginRules",
     "Logins",
     "StaticUser",
     "StaticUsers",

@@ -7,7 +7,7 @@ import os
 import stat
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 
@@ -32,10 +32,18 @@ class Account:
     identity: Identity
     password_hash: str | None
     keys: tuple[AuthorizedKey, ...]
+    totp_secret: str | None = field(default=None, repr=False)
+    """For verification codes, in base32."""
 
     @property
     def can_log_in(self) -> bool:
-        return bool(self.keys or self.password_hash)
+        """Whether the user has the credentials for any of the required combinations."""
+        has = {
+            "publickey": bool(self.keys),
+            "password": bool(self.password_hash),
+            "totp": bool(self.totp_secret),
+        }
+        return any(all(has[factor] for factor in each) for each in self.identity.methods.combinations)
 
 
 Accounts = Mapping[str, Account]
@@ -60,7 +68,7 @@ class Logins:
     bad_keys: Sequence[BadKey] = ()
 
     def locked_out(self) -> list[str]:
-        """Users with neither a usable key nor a password."""
+        """Users without the credentials that a login needs."""
         return [name for name, account in self.accounts.items() if not account.can_log_in]
 
 
@@ -87,7 +95,8 @@ def read_logins(users: Mapping[str, UserOptions], sources: SourceFiles | None = 
                 continue
             keys = (*keys, *found.keys)
             bad += [BadKey(name, str(file), problem) for problem in found.problems]
-        accounts[name] = Account(_identity(name, options), options.password_hash, keys)
+        secret = options.totp_secret.get_secret_value() if options.totp_secret else None
+        accounts[name] = Account(_identity(name, options), options.password_hash, keys, secret)
     if problems:
         raise ConfigurationError(problems)
     return Logins(accounts, bad)
@@ -100,7 +109,15 @@ def _identity(user: str, options: UserOptions) -> Identity:
         options.read_only,
         options.directories,
         MappingProxyType(dict(options.attributes)) if options.attributes else _NONE,
+        rules=options.login_rules,
+        methods=options.login_methods,
     )
+
+
+def _lack_of(account: Account) -> str:
+    if not (account.keys or account.password_hash):
+        return "no usable key and no password"
+    return f"no credentials for {account.identity.methods.text}"
 
 
 def _keys_in_file(file: Path, sources: SourceFiles | None) -> FoundKeys:
@@ -141,6 +158,6 @@ def log_account_problems(logins: Logins, among: Collection[str] | None = None) -
     locked_out = logins.locked_out()
     for name in locked_out:
         if among is None or name in among:
-            _log.warning("user.locked_out", user=name, reason="no usable key and no password")
+            _log.warning("user.locked_out", user=name, reason=_lack_of(logins.accounts[name]))
     if len(locked_out) == len(logins.accounts):
         _log.error("login.impossible", users=len(locked_out))

@@ -9,11 +9,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 import asyncssh
 
 from s3sftp.auth.authenticator import Authenticator
 from s3sftp.auth.identity import Identity
+from s3sftp.auth.login_methods import Factor, Factors
 from s3sftp.auth.options import AuthOptions
 from s3sftp.auth.refusal_timing import RefusalTiming
 from s3sftp.fs import Mounts
@@ -34,6 +36,16 @@ class AuthResult:
     broken: bool = False
     """The authenticator failed to answer: the login is refused, but the failure does not count against the
     client."""
+    reason: str | None = None
+    """Why a right credential is refused, for the log alone."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Attempt:
+    user: str
+    factor: Factor
+    address: str
+    proven: Factors
 
 
 class AuthGateway:
@@ -42,6 +54,7 @@ class AuthGateway:
     def __init__(self, authenticator: Authenticator, options: AuthOptions) -> None:
         self._authenticator = authenticator
         self._limit = options.answer_timeout.total_seconds()
+        self._networks = options.networks
         step = options.refusal_time.total_seconds()
         self._passwords = RefusalTiming(step)
         self._keys = RefusalTiming(step / _KEYS_SHARE)
@@ -54,28 +67,58 @@ class AuthGateway:
     def accepts_public_keys(self) -> bool:
         return self._authenticator.accepts_public_keys
 
-    async def password(self, user: str, password: str, address: str) -> AuthResult:
-        """`Authenticator.by_password`; never raises because of the authenticator."""
+    @property
+    def accepts_codes(self) -> bool:
+        # an authenticator need not be a subclass, and those of before have no codes
+        return bool(getattr(self._authenticator, "accepts_codes", False))
+
+    async def password(self, user: str, password: str, address: str, proven: Factors = ()) -> AuthResult:
+        """`Authenticator.by_password`; never raises because of the authenticator.
+
+        Refused as well if the password does not continue what has been `proven`, or a rule is against it.
+        """
         asked = self._authenticator.by_password
-        return await self._ask(lambda: asked(user, password, address), self._passwords, user)
+        attempt = _Attempt(user, "password", address, proven)
+        return await self._ask(lambda: asked(user, password, address), self._passwords, attempt)
+
+    async def code(self, user: str, code: str, address: str, proven: Factors) -> AuthResult:
+        """The same for `Authenticator.by_code`."""
+        asked = self._authenticator.by_code
+        attempt = _Attempt(user, "totp", address, proven)
+        return await self._ask(lambda: asked(user, code, address), self._passwords, attempt)
 
     async def no_password(self) -> None:
         """Take as long as a refused password, for passwords that need not reach the authenticator."""
         await asyncio.sleep(self._passwords.refusal_seconds)
 
-    async def public_key(self, user: str, key: asyncssh.SSHKey, address: str) -> AuthResult:
-        """`Authenticator.by_public_key`; never raises because of the authenticator."""
+    async def public_key(
+        self, user: str, key: asyncssh.SSHKey, address: str, proven: Factors = ()
+    ) -> AuthResult:
+        """The same for `Authenticator.by_public_key`."""
         asked = self._authenticator.by_public_key
-        return await self._ask(lambda: asked(user, key, address), self._keys, user)
+        attempt = _Attempt(user, "publickey", address, proven)
+        return await self._ask(lambda: asked(user, key, address), self._keys, attempt)
 
-    async def _ask(self, question: Question, evenness: RefusalTiming, user: str) -> AuthResult:
+    async def _ask(self, question: Question, evenness: RefusalTiming, attempt: _Attempt) -> AuthResult:
         clock = asyncio.get_running_loop().time
         began = clock()
-        answer = await self._answer_to(question, user)
+        answer = await self._answer_to(question, attempt.user)
+        if answer.identity is not None and (reason := self._objection(answer.identity, attempt)) is not None:
+            answer = AuthResult(None, reason=reason)
         evenness.took(clock() - began, clock())
         if answer.identity is None:
             await asyncio.sleep(began + evenness.refusal_seconds - clock())
         return answer
+
+    def _objection(self, identity: Identity, attempt: _Attempt) -> str | None:
+        """Why a right credential is not enough, or not allowed."""
+        if self._networks is not None and not self._networks.allow(attempt.address):
+            return "nobody may log in from this address (auth.networks)"
+        if (refusal := identity.rules.refusal(attempt.address, datetime.now(UTC))) is not None:
+            return refusal
+        if not identity.methods.may_follow(attempt.proven, attempt.factor):
+            return f"{attempt.factor} is not what comes next in {identity.methods.text}"
+        return None
 
     async def _answer_to(self, question: Question, user: str) -> AuthResult:
         try:

@@ -12,11 +12,12 @@ from s3sftp.auth.identity import Identity
 class Authenticator(Protocol):
     """Decides who may log in. The identity that it returns becomes the session that backends and events see.
 
-    Subclass it and write `by_password`, `by_public_key` or both. None is the only refusal: unknown, wrong,
-    and not allowed now look the same to the client and take the same time, because the server delays each
-    refusal. If a method raises, or takes longer than `auth.answer_timeout`, the login is refused, the
-    operator sees it in the log, and it counts towards no ban. Calls run concurrently, as many as there are
-    clients logging in.
+    Subclass it and write `by_password`, `by_public_key` or both. An identity proves one factor: the server
+    asks for further ones as `Identity.methods` says, and enforces `Identity.rules`. None is the only refusal:
+    unknown, wrong, and not allowed now look the same to the client and take the same time, because the server
+    delays each refusal. If a method raises, or takes longer than `auth.answer_timeout`, the login is refused,
+    the operator sees it in the log, and it counts towards no ban. Calls run concurrently, as many as there
+    are clients logging in.
     """
 
     @property
@@ -30,6 +31,11 @@ class Authenticator(Protocol):
         """Whether any user has a key. Must not depend on the user name."""
         return type(self).by_public_key is not Authenticator.by_public_key
 
+    @property
+    def accepts_codes(self) -> bool:
+        """Whether any user has verification codes. Must not depend on the user name."""
+        return type(self).by_code is not Authenticator.by_code
+
     async def by_password(self, user: str, password: str, address: str) -> Identity | None:
         """The user's identity if this is their password and they may log in from `address`, else None.
 
@@ -42,5 +48,13 @@ class Authenticator(Protocol):
 
         The result does not prove that the client has the private key: the caller verifies the signature. May
         be called twice for one login, before the signature and with it.
+        """
+        return None
+
+    async def by_code(self, user: str, code: str, address: str) -> Identity | None:
+        """The user's identity if this is a verification code that is valid now and has not been used, else
+        None.
+
+        Only called once another factor has been proven, if `Identity.methods` asks for `totp`.
         """
         return None

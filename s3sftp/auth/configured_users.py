@@ -1,8 +1,9 @@
-"""Authenticates the users of the configuration by password and public key."""
+"""Authenticates the users of the configuration by password, public key and verification code."""
 
 from __future__ import annotations
 
 import asyncio
+import time
 from datetime import UTC, datetime
 
 import asyncssh
@@ -11,6 +12,9 @@ from s3sftp.auth.accounts import Accounts
 from s3sftp.auth.identity import Identity
 from s3sftp.auth.options import AuthOptions
 from s3sftp.auth.passwords import DummyHash, PasswordVerifier
+from s3sftp.auth.totp import step_of
+from s3sftp.auth.used_codes import UsedCodes
+from s3sftp.runtime.shared_counters import SharedCounters
 from s3sftp.telemetry import get_logger
 
 _log = get_logger("s3sftp.auth")
@@ -22,9 +26,13 @@ class ConfiguredUsers:
     A login looks up one name, so its cost does not depend on the number of users.
     """
 
-    def __init__(self, accounts: Accounts, options: AuthOptions) -> None:
+    def __init__(
+        self, accounts: Accounts, options: AuthOptions, used_codes: SharedCounters | None = None
+    ) -> None:
+        """`used_codes`: a table that the workers of a server share. None: one of this process."""
         self._accounts: Accounts = {}
-        self._any_password = self._any_key = False
+        self._any_password = self._any_key = self._any_code = False
+        self._used_codes = UsedCodes(used_codes)
         self._passwords = PasswordVerifier(_nobody_among(accounts), options.password_threads)
         self._take(accounts)
 
@@ -42,6 +50,7 @@ class ConfiguredUsers:
         self._accounts = accounts
         self._any_password = any(account.password_hash for account in accounts.values())
         self._any_key = any(account.keys for account in accounts.values())
+        self._any_code = any(account.totp_secret for account in accounts.values())
 
     @property
     def accepts_passwords(self) -> bool:
@@ -50,6 +59,10 @@ class ConfiguredUsers:
     @property
     def accepts_public_keys(self) -> bool:
         return self._any_key
+
+    @property
+    def accepts_codes(self) -> bool:
+        return self._any_code
 
     async def by_password(self, user: str, password: str, address: str) -> Identity | None:
         account = self._accounts.get(user)
@@ -64,6 +77,14 @@ class ConfiguredUsers:
         now = datetime.now(UTC)
         fits = any(entry.opens(key, address, now) for entry in (account.keys if account else ()))
         return account.identity if fits and account else None
+
+    async def by_code(self, user: str, code: str, address: str) -> Identity | None:
+        account = self._accounts.get(user)
+        if account is None or account.totp_secret is None:
+            return None
+        step = step_of(account.totp_secret, code, time.time())
+        fits = step is not None and self._used_codes.use(account.totp_secret, step)
+        return account.identity if fits else None
 
     def close(self) -> None:
         """Stop the threads."""

@@ -9,6 +9,9 @@ from typing import Annotated
 
 from pydantic import AfterValidator, PlainSerializer
 
+from s3sftp.auth.login_methods import ANY_ONE, LoginMethods
+from s3sftp.auth.login_rules import NO_RULES, LoginRules
+
 Attributes = Annotated[
     Mapping[str, str], AfterValidator(MappingProxyType), PlainSerializer(dict, return_type=dict[str, str])
 ]
@@ -28,3 +31,7 @@ class Identity:
     """Directories that are listed even while they are empty."""
     attributes: Attributes = field(default_factory=lambda: MappingProxyType({}))
     """Further facts from authentication, such as a tenant id; passed to the storage."""
+    rules: LoginRules = NO_RULES
+    """When and from where the user may log in."""
+    methods: LoginMethods = ANY_ONE
+    """What a login has to prove. An identity that an authenticator returns proves one factor of it."""

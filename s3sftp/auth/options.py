@@ -7,6 +7,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from s3sftp.auth.login_rules import Networks
 from s3sftp.config import DIVIDED, Duration, LocalPath, Options, PositiveDuration
 
 
@@ -18,6 +19,10 @@ class AuthOptions(Options):
     users_dir: LocalPath | None = None
     """A directory whose `*.toml` files have more `[users.NAME]` tables, for example one file per user. Hidden
     files are not read. The directory may be empty while there are no users yet."""
+    networks: Networks | None = None
+    """Addresses that users may log in from: networks, addresses, wildcards, and exceptions with `!`. A user's
+    own `networks` can only narrow them. Default: all. Logins from elsewhere fail like those with a wrong
+    password."""
     ban_failures: int = Field(default=20, ge=0, le=1_000_000)
     """Failed logins from one source within `ban_window` that cause a ban; 0 disables bans. If a load balancer
     hides clients' addresses, have it report them (`listen.proxy_protocol`), or list its own addresses in
