@@ -53,6 +53,11 @@ class WeeklyHours:
             raise ValueError(f"{text!r} is no span of time; the whole day is '00:00-24:00'")
         return cls(days, start, end, match["zone"] or "UTC")
 
+    def __str__(self) -> str:
+        """The hours as `parse` takes them, with all days by name."""
+        days = ",".join(_DAYS[day].capitalize() for day in self.days)
+        return f"{days} {_clock(self.start)}-{_clock(self.end)} {self.zone}"
+
     def include(self, now: datetime) -> bool:
         """Whether an aware time is among these hours."""
         local = now.astimezone(_zone(self.zone))
@@ -85,6 +90,10 @@ def _minutes(text: str) -> int:
     if minute > 59 or hour * 60 + minute > _DAY_MINUTES:
         raise ValueError(f"{text!r} should be a time from 00:00 to 24:00")
     return hour * 60 + minute
+
+
+def _clock(minutes: int) -> str:
+    return f"{minutes // 60:02}:{minutes % 60:02}"
 
 
 @cache

@@ -110,7 +110,9 @@ def _kept_in(directory: Path) -> list[Path]:
 def _partner(account: Account) -> Partner:
     who = account.identity
     has_password = account.password_hash is not None
-    return Partner(who.user, has_password, account.keys, who.read_only, who.directories)
+    return Partner(
+        who.user, has_password, account.keys, who.read_only, who.directories, who.methods, who.rules
+    )
 
 
 def _listening_on(options: ServerOptions) -> str | None:

@@ -216,3 +216,11 @@ def test_workers_get_the_rules_and_the_secret() -> None:
 def test_an_identity_of_an_application_has_no_rules_unless_it_says_so() -> None:
     assert Identity("alice").rules == LoginRules()
     assert Identity("alice").methods.text == "publickey or password"
+
+
+@pytest.mark.parametrize(
+    "text", ["Mon-Fri 07:00-19:00 Europe/Berlin", "22:00-06:00", "Sun 00:00-24:00 Asia/Kolkata"]
+)
+def test_hours_are_shown_as_they_can_be_written(text: str) -> None:
+    hours = WeeklyHours.parse(text)
+    assert WeeklyHours.parse(str(hours)) == hours

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import io
 import shlex
 import time
@@ -349,10 +350,8 @@ async def test_a_code_cannot_be_used_again() -> None:
 
     def log_in(transport: paramiko.Transport, key: paramiko.PKey) -> bool:
         transport.auth_publickey("alice", key)
-        try:
+        with contextlib.suppress(paramiko.AuthenticationException):
             transport.auth_interactive("alice", lambda *_: [now])
-        except paramiko.AuthenticationException:
-            pass
         return transport.is_authenticated()
 
     async with listener_harness(users=WITH_CODE) as house:
