@@ -83,9 +83,11 @@ class AuthGateway:
 
     async def code(self, user: str, code: str, address: str, proven: Factors) -> AuthResult:
         """The same for `Authenticator.by_code`."""
-        asked = self._authenticator.by_code
         attempt = _Attempt(user, "totp", address, proven)
-        return await self._ask(lambda: asked(user, code, address), self._passwords, attempt)
+        # an authenticator may ask for codes and lack the method that verifies them: a failure of its own
+        return await self._ask(
+            lambda: self._authenticator.by_code(user, code, address), self._passwords, attempt
+        )
 
     async def no_password(self) -> None:
         """Take as long as a refused password, for passwords that need not reach the authenticator."""

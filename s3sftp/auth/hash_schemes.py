@@ -90,7 +90,8 @@ class _Argon2id:
 class _Bcrypt:
     """Passwords of more than 72 bytes are refused: bcrypt ignores what follows."""
 
-    _FORM = re.compile(r"\$2[aby]\$(\d\d)\$[./A-Za-z0-9]{53}")
+    _FORM = re.compile(r"\$2[aby]\$(\d\d)\$[./A-Za-z0-9]{21}[.Oeu][./A-Za-z0-9]{31}")
+    """The last character of the salt has only two bits."""
 
     def cost(self, text: str) -> HashCost:
         match = self._FORM.fullmatch(text)
@@ -103,7 +104,6 @@ class _Bcrypt:
         return HashCost("bcrypt", (int(match[1]),))
 
     def dummy(self, like: str) -> str:
-        # the last character of the salt has only two bits
         return f"$2b${like[4:6]}${_random(21)}{secrets.choice('.Oeu')}{_random(30)}."
 
     def fits(self, text: str, password: bytes) -> bool:

@@ -29,6 +29,11 @@ class LoginRules:
     hours: tuple[WeeklyHours, ...] = ()
     """None: at any time."""
 
+    def __post_init__(self) -> None:
+        """Raises ValueError: if `expires` has no zone."""
+        if self.expires is not None and self.expires.tzinfo is None:
+            raise ValueError("expires should be an aware time")
+
     def refusal(self, address: str, now: datetime) -> str | None:
         """Why a login from this address is refused at this time, for the log; None if it is not."""
         if (ended := self.end(now)) is not None:

@@ -1,4 +1,4 @@
-"""When and from where a user may log in, and how a login proves who it is: the options, and what they mean."""
+"""When and from where a user may log in, and which factors a login needs: the options and their meaning."""
 
 from __future__ import annotations
 
@@ -224,3 +224,8 @@ def test_an_identity_of_an_application_has_no_rules_unless_it_says_so() -> None:
 def test_hours_are_shown_as_they_can_be_written(text: str) -> None:
     hours = WeeklyHours.parse(text)
     assert WeeklyHours.parse(str(hours)) == hours
+
+
+def test_an_application_s_expiry_needs_a_zone() -> None:
+    with pytest.raises(ValueError, match="aware"):
+        LoginRules(expires=datetime(2027, 1, 31))  # noqa: DTZ001 (that is the point)
