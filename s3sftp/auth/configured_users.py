@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 import asyncssh
 
 from s3sftp.auth.accounts import Accounts
+from s3sftp.auth.bans import Bans
 from s3sftp.auth.identity import Identity
 from s3sftp.auth.options import AuthOptions
 from s3sftp.auth.passwords import DummyHash, PasswordVerifier
@@ -18,6 +19,11 @@ from s3sftp.runtime.shared_counters import SharedCounters
 from s3sftp.telemetry import get_logger
 
 _log = get_logger("s3sftp.auth")
+_MOST_WRONG_CODES = 10
+_WRONG_CODES_SECONDS = 3600.0
+"""Whoever has the first factor could guess codes from many addresses (RFC 4226, 7.3): after so many wrong
+codes of one user within this time, all codes of that user are refused for the same time."""
+_MOST_GUESSED_USERS = 10_000
 
 
 class ConfiguredUsers:
@@ -33,6 +39,9 @@ class ConfiguredUsers:
         self._accounts: Accounts = {}
         self._any_password = self._any_key = self._any_code = False
         self._used_codes = UsedCodes(used_codes)
+        self._wrong_codes = Bans(
+            _MOST_WRONG_CODES, _WRONG_CODES_SECONDS, _WRONG_CODES_SECONDS, _MOST_GUESSED_USERS
+        )
         self._passwords = PasswordVerifier(_nobody_among(accounts), options.password_threads)
         self._take(accounts)
 
@@ -80,11 +89,18 @@ class ConfiguredUsers:
 
     async def by_code(self, user: str, code: str, address: str) -> Identity | None:
         account = self._accounts.get(user)
-        if account is None or account.totp_secret is None:
+        now = time.monotonic()
+        if account is None or account.totp_secret is None or self._wrong_codes.banned(user, now):
             return None
         step = step_of(account.totp_secret, code, time.time())
-        fits = step is not None and self._used_codes.use(account.totp_secret, step)
-        return account.identity if fits else None
+        if step is None:
+            if self._wrong_codes.failed(user, now):
+                _log.warning(
+                    "user.codes_refused", user=user, failures=_MOST_WRONG_CODES, seconds=_WRONG_CODES_SECONDS
+                )
+            return None
+        # a code that was used before is no guess: some clients log in twice with one
+        return account.identity if self._used_codes.use(account.totp_secret, step) else None
 
     def close(self) -> None:
         """Stop the threads."""

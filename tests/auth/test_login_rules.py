@@ -228,4 +228,4 @@ def test_hours_are_shown_as_they_can_be_written(text: str) -> None:
 
 def test_an_application_s_expiry_needs_a_zone() -> None:
     with pytest.raises(ValueError, match="aware"):
-        LoginRules(expires=datetime(2027, 1, 31))  # noqa: DTZ001 (that is the point)
+        LoginRules(expires=datetime(2027, 1, 31))
