@@ -122,6 +122,19 @@ async def test_paramiko_proves_key_and_password_and_learns_what_comes_next() -> 
         assert len(house.told("login.failed")) == 1
 
 
+async def test_a_client_of_paramiko_proves_key_and_password_by_its_options(tmp_path: Path) -> None:
+    def log_in(port: int, file: Path) -> list[str]:
+        with paramiko.SSHClient() as client:
+            client.set_missing_host_key_policy(paramiko.AutoAddPolicy())
+            client.connect("127.0.0.1", port, "alice", PASSWORD, key_filename=str(file), allow_agent=False)
+            with client.open_sftp() as sftp:
+                return sftp.listdir("/")
+
+    async with listener_harness(users=BOTH) as house:
+        file = write_key(ALICES_KEY, tmp_path / "key")
+        assert await asyncio.to_thread(log_in, house.port, file) == []
+
+
 async def test_psftp_proves_key_and_password(tmp_path: Path) -> None:
     async with listener_harness(users=BOTH) as house:
         file = write_key(ALICES_KEY, tmp_path / "key")
@@ -154,6 +167,16 @@ async def test_lftp_proves_key_and_password(tmp_path: Path) -> None:
         (tmp_path / "script").write_text("\n".join(lines))
         command = [installed("lftp"), "--norc", "-f", str(tmp_path / "script")]
         (await run(command, {"HOME": str(tmp_path)})).ok()
+        assert house.told("login.accepted")[0]["method"].startswith("publickey+")
+
+
+async def test_rclone_proves_key_and_password(tmp_path: Path) -> None:
+    async with listener_harness(users=BOTH) as house:
+        file = write_key(ALICES_KEY, tmp_path / "key")
+        env = {"HOME": str(tmp_path), "RCLONE_CONFIG": "/dev/null"}
+        secret = (await run([installed("rclone"), "obscure", PASSWORD], env)).ok().out.decode().strip()
+        remote = f":sftp,host=127.0.0.1,port={house.port},user=alice,key_file={file},pass={secret}:"
+        (await run([installed("rclone"), "lsf", remote, "--low-level-retries=1"], env)).ok()
         assert house.told("login.accepted")[0]["method"].startswith("publickey+")
 
 
