@@ -66,7 +66,7 @@ def test_an_account_expires_at_its_time_or_with_the_end_of_its_day(expires: obje
 
 
 @pytest.mark.parametrize(
-    "networks", ["192.0.2.0/24,!192.0.2.66,2001:db8::/32", ["192.0.2.*", "!192.0.2.66", "2001:db8::/32"]]
+    "networks", ["192.0.2.0/24, !192.0.2.66, 2001:db8::/32", ["192.0.2.*", "!192.0.2.66", "2001:db8::/32"]]
 )
 def test_networks_are_the_patterns_of_authorized_keys(networks: object) -> None:
     made = rules(networks=networks)
@@ -80,6 +80,7 @@ def test_networks_are_the_patterns_of_authorized_keys(networks: object) -> None:
     ("text", "inside", "outside"),
     [
         ("07:00-19:00", "2027-01-13T07:00Z", "2027-01-13T19:00Z"),
+        ("Wed 11:59-12:59", "2027-01-13T12:58Z", "2027-01-13T12:59Z"),
         ("Wed 00:00-24:00", "2027-01-13T23:59Z", "2027-01-14T00:00Z"),
         ("Mon-Fri 07:00-19:00 Europe/Berlin", "2027-01-13T06:00Z", "2027-01-13T05:59Z"),
         ("mon-fri 07:00-19:00 Europe/Berlin", "2027-07-14T05:00Z", "2027-07-14T17:00Z"),
@@ -141,6 +142,9 @@ IMPOSSIBLE: Mapping[str, tuple[Mapping[str, Any], str]] = {
     "no hours": ({"hours": ["business hours"]}, "Mon-Fri 07:00-19:00"),
     "no such day of the week": ({"hours": ["Mo-Fr 07:00-19:00"]}, "should be a day"),
     "no such time": ({"hours": ["Mon 07:00-25:00"]}, "00:00 to 24:00"),
+    "no such minute": ({"hours": ["Mon 07:60-08:00"]}, "00:00 to 24:00"),
+    "after the end of the day": ({"hours": ["Mon 07:00-24:01"]}, "00:00 to 24:00"),
+    "exceptions alone, as a text": ({"networks": "!192.0.2.1, !192.0.2.2"}, "without '!'"),
     "nothing": ({"hours": ["Mon 07:00-07:00"]}, "no span of time"),
     "no such zone": ({"hours": ["Mon 07:00-19:00 Europe/Bärlin"]}, "should be like|time zone"),
     "an unknown zone": ({"hours": ["Mon 07:00-19:00 Europe/Nowhere"]}, "Europe/Berlin"),

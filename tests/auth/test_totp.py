@@ -60,7 +60,15 @@ def test_a_secret_may_be_written_as_apps_show_it() -> None:
     assert totp.checked_secret(totp.new_secret() + "==")
 
 
-@pytest.mark.parametrize("text", ["", "JBSWY3DPEHPK3PXP", "not base32!", "0189" * 8, "A" * 1000, "é" * 32])
+@pytest.mark.parametrize("length", [26, 28, 32, 52, 256])
+def test_secrets_of_128_bits_and_more_make_the_codes_of_pyotp(length: int) -> None:
+    secret = totp.checked_secret(("A2" * 128)[:length])
+    assert totp.step_of(secret, pyotp.TOTP(secret).at(1_800_000_000), 1_800_000_000) == 60_000_000
+
+
+@pytest.mark.parametrize(
+    "text", ["", "A" * 24, "A" * 264, "JBSWY3DPEHPK3PXP", "not base32!", "0189" * 8, "A" * 1000, "é" * 32]
+)
 def test_a_secret_that_cannot_be_used_is_refused_and_not_repeated(text: str) -> None:
     with pytest.raises(ValueError, match="totp-secret") as caught:
         totp.checked_secret(text)
@@ -94,3 +102,15 @@ def test_a_code_that_one_worker_has_seen_is_used_for_all() -> None:
     assert workers[1].use(SECRET, 101)
     assert not any(worker.use(SECRET, step) for worker in workers for step in (100, 101))
     assert workers[2].use(SECRET, 102)
+
+
+def test_if_two_workers_use_a_code_at_the_same_moment_not_both_succeed() -> None:
+    memory = memoryview(bytearray(8 * ROWS * 2))
+
+    class Late(SharedCounters):
+        def set(self, row: int, number: int) -> None:
+            """The other worker has looked before this one writes, and writes at the same time."""
+            super().set(row, number)
+            self._numbers[row * self.columns + 1 - self.column] = number
+
+    assert not UsedCodes(Late(memory, 2, 0)).use(SECRET, 100)

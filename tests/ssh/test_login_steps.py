@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -88,3 +89,16 @@ def test_a_user_whose_methods_have_changed_proves_what_is_needed_now() -> None:
     assert steps.prove("alice", Identity("alice", methods=both), LoginStep("publickey", "publickey"))
     assert not steps.prove("alice", Identity("alice", methods=key), LoginStep("password", "password"))
     assert not steps.are_complete
+
+
+def test_two_names_of_one_user_do_not_complete_each_other_s_login() -> None:
+    steps, both = LoginSteps(), login_methods(["publickey+password"])
+    identity = Identity("alice", methods=both)
+    assert steps.prove("alias", identity, LoginStep("publickey", "publickey"))
+    assert not steps.prove("other alias", identity, LoginStep("password", "password"))
+    assert steps.proven == ()
+
+
+def test_without_any_combination_there_are_no_methods() -> None:
+    with pytest.raises(ValueError, match="at least one"):
+        login_methods([])
