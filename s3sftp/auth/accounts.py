@@ -45,6 +45,13 @@ class Account:
         }
         return any(all(has[factor] for factor in each) for each in self.identity.methods.combinations)
 
+    @property
+    def lack(self) -> str:
+        """What is missing if the user cannot log in."""
+        if not (self.keys or self.password_hash):
+            return "no key that can be used, and no password"
+        return f"the credentials are not enough for {self.identity.methods.text}"
+
 
 Accounts = Mapping[str, Account]
 """All users by name. Immutable: to change users, replace the whole mapping."""
@@ -114,12 +121,6 @@ def _identity(user: str, options: UserOptions) -> Identity:
     )
 
 
-def _lack_of(account: Account) -> str:
-    if not (account.keys or account.password_hash):
-        return "no usable key and no password"
-    return f"no credentials for {account.identity.methods.text}"
-
-
 def _keys_in_file(file: Path, sources: SourceFiles | None) -> FoundKeys:
     """The keys in a file, of which only enough is read to detect that it is too long.
 
@@ -158,6 +159,6 @@ def log_account_problems(logins: Logins, among: Collection[str] | None = None) -
     locked_out = logins.locked_out()
     for name in locked_out:
         if among is None or name in among:
-            _log.warning("user.locked_out", user=name, reason=_lack_of(logins.accounts[name]))
+            _log.warning("user.locked_out", user=name, reason=logins.accounts[name].lack)
     if len(locked_out) == len(logins.accounts):
         _log.error("login.impossible", users=len(locked_out))

@@ -65,8 +65,7 @@ def of_logins(configuration: Configuration) -> list[Finding]:
     locked_out = logins.locked_out()
     state: State = "failed" if len(locked_out) == len(logins.accounts) else "warning"
     return found + [
-        Finding("user", state, f"{name} cannot log in: no key that can be used, and no password")
-        for name in locked_out
+        Finding("user", state, f"{name} cannot log in: {logins.accounts[name].lack}") for name in locked_out
     ]
 
 

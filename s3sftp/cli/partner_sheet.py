@@ -68,7 +68,7 @@ def partner_sheet(
     keys = keys_of(options)
     host = host or _listening_on(options)
     port = port or options.listen.port or None
-    _tell_what_is_missing(partner, host, port)
+    _tell_what_is_missing(accounts[user], host, port)
     click.echo(page_of(partner, keys, host, port, style == "markdown"))
 
 
@@ -131,7 +131,7 @@ def _end_without(user: str, names: Sequence[str]) -> None:
     sys.exit(1)
 
 
-def _tell_what_is_missing(partner: Partner, host: str | None, port: int | None) -> None:
+def _tell_what_is_missing(account: Account, host: str | None, port: int | None) -> None:
     if host is None:
         print_error(
             "s3sftp: which name partners connect to is not configured; give it as --host: HOST stands for it"
@@ -140,5 +140,5 @@ def _tell_what_is_missing(partner: Partner, host: str | None, port: int | None) 
         print_error(
             "s3sftp: which port partners connect to is not configured; give it as --port: PORT stands for it"
         )
-    if not (partner.password or partner.keys):
-        print_error(f"s3sftp: {partner.name} cannot log in: no key that can be used, and no password")
+    if not account.can_log_in:
+        print_error(f"s3sftp: {account.identity.user} cannot log in: {account.lack}")

@@ -257,3 +257,13 @@ def test_it_says_what_a_login_needs_and_when_it_is_possible(tmp_path: Path) -> N
     assert "at these hours: Mon,Tue,Wed,Thu,Fri 07:00-19:00 Europe/Berlin" in sheet
     assert "GEZD" not in sheet
     assert "needs" not in sheet_of("alice", file, "--port", "22")
+
+
+def test_it_says_that_the_credentials_are_not_enough(tmp_path: Path) -> None:
+    assert s3sftp("host-key", "generate", str(tmp_path / "host")).returncode == 0
+    ssh: dict[str, object] = {"host_keys": [str(tmp_path / "host")]}
+    dave: dict[str, object] = {"password_hash": SECRET, "methods": ["publickey+password"]}
+    file = configure(tmp_path, {"dave": dave}, ssh=ssh)
+    lack = "dave cannot log in: the credentials are not enough for publickey+password"
+    assert lack in s3sftp("partner-sheet", "dave", "--config", str(file)).stderr
+    assert lack in s3sftp("check", "--config", str(file)).stdout
