@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import zoneinfo
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import argon2
+import asyncssh
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -16,10 +18,14 @@ from pydantic import ValidationError
 
 from s3sftp.auth import (
     Account,
+    AuthOptions,
     Identity,
+    LoginMethods,
+    Logins,
     UserOptions,
     account_from_line,
     account_to_line,
+    read_authorities,
     read_logins,
     weekly_hours,
 )
@@ -202,6 +208,32 @@ def test_a_user_without_the_credentials_of_any_combination_is_locked_out() -> No
     assert not account(password_hash=HASH, methods=("publickey",)).can_log_in
     assert not account(password_hash=HASH, methods=("publickey+password",)).can_log_in
     assert account(password_hash=HASH, methods=("publickey", "password")).can_log_in
+
+
+def test_a_ca_that_may_certify_the_user_s_key_counts_as_a_key_and_as_nothing_else() -> None:
+    ca = asyncssh.generate_private_key("ssh-ed25519").export_public_key().decode()
+    trusted = read_authorities(AuthOptions(trusted_user_ca_keys=[ca]))
+
+    def logins(**options: Any) -> Logins:
+        return read_logins({"alice": UserOptions(**options)}, authorities=trusted)
+
+    assert not logins(methods=("publickey",)).locked_out()
+    assert not logins(password_hash=HASH, methods=("publickey+password",)).locked_out()
+    assert not logins(totp_secret=SECRET).locked_out()
+    none = logins(password_hash=HASH, principals=(), methods=("publickey+password",))
+    assert none.locked_out() == ["alice"]
+    by_password = replace(logins().accounts["alice"].identity, login_methods=LoginMethods((("password",),)))
+    alice = replace(logins().accounts["alice"], identity=by_password)
+    assert Logins({"alice": alice}).locked_out() == ["alice"]
+    assert alice.lack == "the credentials are not enough for password"
+
+
+def test_a_group_may_ask_for_more_than_one_of_its_users_has_as_long_as_there_is_a_way() -> None:
+    options = {"methods": ("publickey+totp", "password+totp"), "totp_secret": SECRET}
+    key = asyncssh.generate_private_key("ssh-ed25519").export_public_key().decode()
+    assert account(authorized_keys=(key,), **options).can_log_in
+    assert account(password_hash=HASH, **options).can_log_in
+    assert not account(**options).can_log_in
 
 
 def test_workers_get_the_rules_and_the_secret() -> None:
