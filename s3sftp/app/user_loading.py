@@ -100,8 +100,16 @@ def _problems_of(
     try:
         identity_of(name, user).tree()
     except ConfigurationError as error:
-        problems += [f"users.{name} ({tables.where(name)}): {problem}" for problem in error.problems]
+        problems += [
+            f"users.{name} ({_where(problem, name, tables)}): {problem}" for problem in error.problems
+        ]
     return problems
+
+
+def _where(problem: str, name: str, tables: UserTables) -> str | None:
+    """Where the option was written that a problem of the user's tree begins with."""
+    option = {"directory": "directories", "mount": "mounts", "mounts": "mounts", "path": "paths"}
+    return tables.where(name, option.get(problem.split()[0], "prefix"))
 
 
 def _rules_in(user: UserOptions) -> Iterable[AccessOptions]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from s3sftp.app.user_loading import LoadedUsers
-from s3sftp.auth import Layers
+from s3sftp.auth import Layers, UserOptions
 from s3sftp.config import is_secret
 
 _SHOWN_AS_KEYS = frozenset({"authorized_keys"})
@@ -47,6 +47,8 @@ class UserReport:
     """All groups, those of groups too; later ones override earlier ones."""
     prefix: str | None
     """None: nothing is stored in the root, which lists the mounts."""
+    rights: str
+    """The user's rights in the tree, in one line."""
     read_only: bool
     password: bool
     keys: Sequence[str]
@@ -65,11 +67,19 @@ def report_of(loaded: LoadedUsers, name: str) -> UserReport:
         where=layers.where(),
         groups=[group.name for group in layers.definitions[:-1]],
         prefix=account.identity.prefix,
+        rights=_rights_of(options),
         read_only=account.identity.read_only,
         password=account.password_hash is not None,
         keys=[f"{key.algorithm} {key.fingerprint}" for key in account.keys],
         options=list(_options(values, layers)),
     )
+
+
+def _rights_of(user: UserOptions) -> str:
+    words = ("read-only",) if user.read_only else user.rights
+    text = "all" if words is None else ", ".join(words) or "none"
+    differs = any(each.rights is not None for each in (*user.mounts.values(), *user.paths.values()))
+    return f"{text}, differs by path" if differs else text
 
 
 def _options(

@@ -60,8 +60,9 @@ def list_users(config_file: Path | None, files: Sequence[Path], as_json: bool) -
 @_sources_of_users
 @click.option("--json", "as_json", is_flag=True, help="An object instead of lines.")
 def show_user(name: str, config_file: Path | None, files: Sequence[Path], as_json: bool) -> None:
-    """Show what the user NAME is after groups: each option, and where it comes from.
+    """Show what the user NAME is after groups: each option that is set, and where it was written.
 
+    With --json, options that have their defaults are shown too.
     Of secrets it shows only that there are some, of keys the fingerprints. Exits with 1 if there is no such
     user.
     """
@@ -73,8 +74,9 @@ def show_user(name: str, config_file: Path | None, files: Sequence[Path], as_jso
         click.echo(json.dumps(_as_object(report), indent=2))
         return
     click.echo(printable(f"{report.name} ({report.where})"))
-    width = max(len(option.name) for option in report.options)
-    for option in report.options:
+    written = [option for option in report.options if option.source != "default" or option.name == "prefix"]
+    width = max(len(option.name) for option in written)
+    for option in written:
         click.echo(printable(f"  {option.name:{width}}  {option.text}  ({option.origin})"))
     for key in report.keys:
         click.echo(printable(f"  {'key':{width}}  {key}"))
@@ -127,7 +129,7 @@ def _columns(reports: Sequence[UserReport]) -> list[str]:
             report.name,
             ", ".join(report.groups) or "-",
             "(mounts)" if report.prefix is None else report.prefix or "(all)",
-            "read-only" if report.read_only else "all",
+            report.rights,
             str(len(report.keys)),
             "yes" if report.password else "no",
             report.where or "-",
@@ -149,6 +151,7 @@ def _as_object(report: UserReport) -> dict[str, Any]:
         "where": report.where,
         "groups": list(report.groups),
         "prefix": report.prefix,
+        "rights": report.rights,
         "read_only": report.read_only,
         "password": report.password,
         "keys": list(report.keys),

@@ -92,10 +92,10 @@ MOUNT = '[users.acme.mounts."/in"]\nprefix = "acme/in/"\n'
         ('read_only = true\n[users.acme.paths."/x"]\nrights = "drop-box"', "read_only and rights exclude"),
         ('[users.acme.mounts."/in"]\nrights = "drop-box"', "users.acme.mounts./in.prefix"),
         (MOUNT + 'right = "drop-box"', "users.acme.mounts./in.right"),
-        (MOUNT + '[users.acme.mounts."/in/"]\nprefix = "x/"', "users.acme: mount '/in' is there twice"),
+        (MOUNT + '[users.acme.mounts."/in/"]\nprefix = "x/"', "): mount '/in' is there twice"),
         (
             MOUNT + '[users.acme.mounts."/new"]\nprefix = "acme/in/new/"',
-            "users.acme: mounts '/in' and '/new' overlap",
+            "): mounts '/in' and '/new' overlap",
         ),
         (
             'prefix = "acme/"\n[users.acme.mounts."/new"]\nprefix = "acme/in/"',
@@ -105,7 +105,7 @@ MOUNT = '[users.acme.mounts."/in"]\nprefix = "acme/in/"\n'
         ('[users.acme.mounts."/x"]\nprefix = "{name}/"', "should have no braces but those of {user}"),
         (
             '[users.acme.mounts."/x"]\nprefix = ".s3sftp/x/"',
-            "users.acme.mounts.'/x': .s3sftp is the server's own",
+            "line 6): .s3sftp is the server's own",
         ),
         ('[users.acme.paths."/x/../y"]\nrights = "read-only"', "path '/x/../y': '..' is not a usable name"),
     ],
