@@ -6,7 +6,7 @@ import re
 import sys
 import types
 import typing
-from datetime import timedelta
+from datetime import datetime, timedelta
 from enum import Enum
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from s3sftp.app.options import ServerOptions
+from s3sftp.auth import AllowedSources
 from s3sftp.config import Options, is_size
 
 PAGE = Path(__file__).parent.parent / "configuration.md"
@@ -122,6 +123,8 @@ _NAMES = {
     timedelta: "length of time",
     Path: "path",
     SecretStr: "text (secret)",
+    datetime: "date, or time with a zone",
+    AllowedSources: "list of texts, or a text with commas",
 }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import types
 import typing
-from datetime import timedelta
+from datetime import datetime, timedelta
 from enum import Enum
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from pydantic import BaseModel, SecretStr, WithJsonSchema
 from pydantic.fields import FieldInfo
 
 from s3sftp.app.options import ServerOptions
-from s3sftp.auth import GroupOptions, UserOptions
+from s3sftp.auth import AllowedSources, GroupOptions, UserOptions
 from s3sftp.auth.access_options import is_words
 from s3sftp.config import is_size
 
@@ -91,6 +91,8 @@ def _type(name: str, annotation: Any) -> Schema:
 def _scalar(name: str, annotation: Any) -> Schema:
     if annotation is timedelta:
         return {"type": ["number", "string"], "minimum": 0, "pattern": _DURATION}
+    if annotation is AllowedSources:
+        return {"type": ["array", "string"], "items": {"type": "string"}}
     if annotation is int and name.endswith("_mode"):
         return {"type": "string", "pattern": "^(0o)?[0-7]{1,4}$"}  # a number would be decimal
     plain = {
@@ -100,6 +102,7 @@ def _scalar(name: str, annotation: Any) -> Schema:
         str: "string",
         Path: "string",
         SecretStr: "string",
+        datetime: "string",
     }
     return {"type": plain[annotation]}
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from s3sftp import __version__
 from s3sftp.admin import HealthFacts
@@ -85,7 +86,9 @@ class Application:
             host_keys = await asyncio.to_thread(
                 load_host_keys, options.ssh.host_keys, options.server.state_dir
             )
-            users = self._users = ConfiguredUsers(self._accounts, options.auth)
+            users = self._users = ConfiguredUsers(
+                self._accounts, options.auth, context.memory.codes if context else None
+            )
             started.callback(users.close)
             self._given = make_backend(options, self.metrics, self._shared)
             self._server = Server(
@@ -149,7 +152,8 @@ class Application:
         return self._contact.last_success()
 
     async def replace_users(self, accounts: Accounts) -> None:
-        """Replace all users. Ends the connections of users who no longer exist."""
+        """Replace all users. Ends the connections of users who no longer exist, are disabled or have
+        expired."""
         if self._users is None or self._server is None:
             self._accounts = accounts
             return
@@ -157,6 +161,8 @@ class Application:
         await self._users.replace(accounts)
         if removed := before.keys() - accounts.keys():
             self._server.send_away(removed, "the user has been removed")
+        for reason, users in _ended(accounts).items():
+            self._server.send_away(users, reason)
 
     async def drain(self) -> bool:
         """Accept no new connections and let running transfers finish. Returns whether all of them did."""
@@ -208,6 +214,16 @@ class Application:
         if delay and is_served and self._context is None:
             _log.info("server.draining", delay_seconds=delay)
             await requests.linger(delay)
+
+
+def _ended(accounts: Accounts) -> Mapping[str, Collection[str]]:
+    """The users whose sessions must end, by the reason."""
+    now = datetime.now(UTC)
+    ended: dict[str, set[str]] = {}
+    for name, account in accounts.items():
+        if (reason := account.identity.login_rules.end(now)) is not None:
+            ended.setdefault(reason, set()).add(name)
+    return ended
 
 
 async def require_storage(backend: Backend, options: ServerOptions) -> None:

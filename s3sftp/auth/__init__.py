@@ -21,6 +21,8 @@ from s3sftp.auth.bans import Bans, source_of
 from s3sftp.auth.certificates import Certificate, is_certificate, parse_certificate
 from s3sftp.auth.configured_users import ConfiguredUsers
 from s3sftp.auth.identity import Identity
+from s3sftp.auth.login_methods import Factor, Factors, LoginMethods
+from s3sftp.auth.login_rules import LoginRules
 from s3sftp.auth.options import AuthOptions
 from s3sftp.auth.passwords import hash_password
 from s3sftp.auth.revocation_file import RevocationFile
@@ -46,10 +48,14 @@ __all__ = [
     "Certificate",
     "ConfiguredUsers",
     "Definition",
+    "Factor",
+    "Factors",
     "GroupOptions",
     "Groups",
     "Identity",
     "Layers",
+    "LoginMethods",
+    "LoginRules",
     "Logins",
     "RevocationFile",
     "StaticUser",

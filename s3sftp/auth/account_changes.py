@@ -12,7 +12,7 @@ from pydantic import TypeAdapter
 from s3sftp.auth.accounts import Account
 from s3sftp.config import is_secret
 
-_CREDENTIALS = frozenset({"keys", "password_hash"})
+_CREDENTIALS = frozenset({"keys", "password_hash", "totp_secret"})
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 from s3sftp.auth.authorized_keys import AuthorizedKey, KeyProblem, keys_in
@@ -29,10 +29,25 @@ class Account:
     password_hash: str | None
     keys: tuple[AuthorizedKey, ...]
     """The user's keys, and the CAs that may certify keys for the user."""
+    totp_secret: str | None = field(default=None, repr=False)
+    """For verification codes, in base32."""
 
     @property
     def can_log_in(self) -> bool:
-        return bool(self.keys or self.password_hash)
+        """Whether the user has the credentials for any of the required combinations."""
+        has = {
+            "publickey": bool(self.keys),  # a CA may certify one
+            "password": bool(self.password_hash),
+            "totp": bool(self.totp_secret),
+        }
+        return any(all(has[factor] for factor in each) for each in self.identity.login_methods.combinations)
+
+    @property
+    def lack(self) -> str:
+        """What is missing if the user cannot log in."""
+        if not (self.keys or self.password_hash):
+            return "no key that can be used, no trusted CA, and no password"
+        return f"the credentials are not enough for {self.identity.login_methods.text}"
 
 
 Accounts = Mapping[str, Account]
@@ -67,7 +82,7 @@ class Logins:
     unused_groups: Sequence[UnusedGroup] = ()
 
     def locked_out(self) -> list[str]:
-        """Users with neither a usable key, nor a CA that may certify one, nor a password."""
+        """Users without the credentials that a login needs."""
         return [name for name, account in self.accounts.items() if not account.can_log_in]
 
 
@@ -105,7 +120,8 @@ def read_logins(
             keys = (*keys, *found.keys)
             bad += [BadKey(name, str(file), problem) for problem in found.problems]
         keys = (*keys, *_certifying(authorities, options.principals))
-        accounts[name] = Account(identity_of(name, options), options.password_hash, keys)
+        secret = options.totp_secret.get_secret_value() if options.totp_secret else None
+        accounts[name] = Account(identity_of(name, options), options.password_hash, keys, secret)
     if problems:
         raise ConfigurationError(problems)
     return Logins(accounts, bad)
@@ -122,6 +138,8 @@ def identity_of(user: str, options: UserOptions) -> Identity:
         options.rules,
         options.mounts_of(user),
         tuple((path, access.rules) for path, access in options.paths.items()),
+        login_rules=options.login_rules,
+        login_methods=options.login_methods,
     )
 
 
@@ -167,6 +185,6 @@ def log_account_problems(logins: Logins, among: Collection[str] | None = None) -
     locked_out = logins.locked_out()
     for name in locked_out:
         if among is None or name in among:
-            _log.warning("user.locked_out", user=name, reason="no usable key, no trusted CA and no password")
+            _log.warning("user.locked_out", user=name, reason=logins.accounts[name].lack)
     if len(locked_out) == len(logins.accounts):
         _log.error("login.impossible", users=len(locked_out))

@@ -1,4 +1,4 @@
-"""Matches client addresses against the `from=` option of a key."""
+"""Matches client addresses against the `from=` option of a key, and against allowed networks."""
 
 from __future__ import annotations
 
@@ -51,6 +51,9 @@ class AllowedSources:
     def __hash__(self) -> int:
         return hash(self.patterns)
 
+    def __repr__(self) -> str:
+        return f"AllowedSources({self.patterns!r})"
+
     def allow(self, address: str) -> bool:
         """Whether a client at this address may log in."""
         try:
@@ -86,7 +89,7 @@ def _matcher(pattern: str) -> _Match:
         network = _network(pattern)
         return lambda address: address in network
     if not _WILDCARD.fullmatch(pattern):
-        raise ValueError(f"from: {pattern!r} is not an address; host names are not looked up")
+        raise ValueError(f"{pattern!r} is not an address; host names are not looked up")
     return lambda address: fnmatchcase(str(address), pattern)
 
 
@@ -94,4 +97,4 @@ def _network(pattern: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
     try:
         return ipaddress.ip_network(pattern)
     except ValueError as error:
-        raise ValueError(f"from: {pattern!r} is not an address or a network ({error})") from None
+        raise ValueError(f"{pattern!r} is not an address or a network ({error})") from None

@@ -13,11 +13,12 @@ from s3sftp.auth.identity import Identity
 class Authenticator(Protocol):
     """Decides who may log in. The identity that it returns becomes the session that backends and events see.
 
-    Subclass it and write `by_password`, `by_public_key`, `by_certificate` or several. None is the only
-    refusal: unknown, wrong, and not allowed now look the same to the client and take the same time, because
-    the server delays each refusal. If a method raises, or takes longer than `auth.answer_timeout`, the login
-    is refused, the operator sees it in the log, and it counts towards no ban. Calls run concurrently, as many
-    as there are clients logging in.
+    Subclass it and write `by_password`, `by_public_key`, `by_certificate` or several. An identity proves one
+    factor: the server asks for further ones as `Identity.login_methods` says, and enforces
+    `Identity.login_rules`. None is the only refusal: unknown, wrong, and not allowed now look the same to the
+    client and take the same time, because the server delays each refusal. If a method raises, or takes longer
+    than `auth.answer_timeout`, the login is refused, the operator sees it in the log, and it counts towards
+    no ban. Calls run concurrently, as many as there are clients logging in.
     """
 
     @property
@@ -33,6 +34,11 @@ class Authenticator(Protocol):
             type(self).by_public_key is not Authenticator.by_public_key
             or type(self).by_certificate is not Authenticator.by_certificate
         )
+
+    @property
+    def accepts_codes(self) -> bool:
+        """Whether any user has verification codes. Must not depend on the user name."""
+        return type(self).by_code is not Authenticator.by_code
 
     async def by_password(self, user: str, password: str, address: str) -> Identity | None:
         """The user's identity if this is their password and they may log in from `address`, else None.
@@ -58,5 +64,13 @@ class Authenticator(Protocol):
         can be a CA. The result does not prove that the client has the private key: the caller verifies the
         signature. May be called twice for one login. May raise LoginRefused instead of returning None: its
         text goes to the log alone.
+        """
+        return None
+
+    async def by_code(self, user: str, code: str, address: str) -> Identity | None:
+        """The user's identity if this is a verification code that is valid now and has not been used, else
+        None.
+
+        Only called once another factor has been proven, if `Identity.login_methods` asks for `totp`.
         """
         return None

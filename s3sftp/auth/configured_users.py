@@ -1,22 +1,33 @@
-"""Authenticates the users of the configuration by password and public key."""
+"""Authenticates the users of the configuration by password, public key, certificate and verification
+code."""
 
 from __future__ import annotations
 
 import asyncio
+import time
 from datetime import UTC, datetime
 
 import asyncssh
 
 from s3sftp.auth.accounts import Accounts
+from s3sftp.auth.bans import Bans
 from s3sftp.auth.certificates import Certificate
 from s3sftp.auth.identity import Identity
 from s3sftp.auth.options import AuthOptions
 from s3sftp.auth.passwords import DummyHash, PasswordVerifier
+from s3sftp.auth.totp import step_of
 from s3sftp.auth.trusted_authorities import require_certified
+from s3sftp.auth.used_codes import UsedCodes
 from s3sftp.errors import LoginRefused
+from s3sftp.runtime.shared_counters import SharedCounters
 from s3sftp.telemetry import get_logger
 
 _log = get_logger("s3sftp.auth")
+_MOST_WRONG_CODES = 10
+_WRONG_CODES_SECONDS = 3600.0
+"""Whoever has the first factor could guess codes from many addresses (RFC 4226, 7.3): after so many wrong
+codes of one user within this time, all codes of that user are refused for the same time."""
+_MOST_GUESSED_USERS = 10_000
 
 
 class ConfiguredUsers:
@@ -25,9 +36,16 @@ class ConfiguredUsers:
     A login looks up one name, so its cost does not depend on the number of users.
     """
 
-    def __init__(self, accounts: Accounts, options: AuthOptions) -> None:
+    def __init__(
+        self, accounts: Accounts, options: AuthOptions, used_codes: SharedCounters | None = None
+    ) -> None:
+        """`used_codes`: a table that the workers of a server share. None: one of this process."""
         self._accounts: Accounts = {}
-        self._any_password = self._any_key = False
+        self._any_password = self._any_key = self._any_code = False
+        self._used_codes = UsedCodes(used_codes)
+        self._wrong_codes = Bans(
+            _MOST_WRONG_CODES, _WRONG_CODES_SECONDS, _WRONG_CODES_SECONDS, _MOST_GUESSED_USERS
+        )
         self._passwords = PasswordVerifier(_nobody_among(accounts), options.password_threads)
         self._take(accounts)
 
@@ -45,6 +63,7 @@ class ConfiguredUsers:
         self._accounts = accounts
         self._any_password = any(account.password_hash for account in accounts.values())
         self._any_key = any(account.keys for account in accounts.values())
+        self._any_code = any(account.totp_secret for account in accounts.values())
 
     @property
     def accepts_passwords(self) -> bool:
@@ -53,6 +72,10 @@ class ConfiguredUsers:
     @property
     def accepts_public_keys(self) -> bool:
         return self._any_key
+
+    @property
+    def accepts_codes(self) -> bool:
+        return self._any_code
 
     async def by_password(self, user: str, password: str, address: str) -> Identity | None:
         account = self._accounts.get(user)
@@ -74,6 +97,21 @@ class ConfiguredUsers:
             raise LoginRefused("there is no such user")
         require_certified(user, account.keys, certificate, address, datetime.now(UTC))
         return account.identity
+
+    async def by_code(self, user: str, code: str, address: str) -> Identity | None:
+        account = self._accounts.get(user)
+        now = time.monotonic()
+        if account is None or account.totp_secret is None or self._wrong_codes.banned(user, now):
+            return None
+        step = step_of(account.totp_secret, code, time.time())
+        if step is None:
+            if self._wrong_codes.failed(user, now):
+                _log.warning(
+                    "user.codes_refused", user=user, failures=_MOST_WRONG_CODES, seconds=_WRONG_CODES_SECONDS
+                )
+            return None
+        # a code that was used before is no guess: some clients log in twice with one
+        return account.identity if self._used_codes.use(account.totp_secret, step) else None
 
     def close(self) -> None:
         """Stop the threads."""

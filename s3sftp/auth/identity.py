@@ -9,6 +9,8 @@ from typing import Annotated
 
 from pydantic import AfterValidator, PlainSerializer
 
+from s3sftp.auth.login_methods import ANY_ONE, LoginMethods
+from s3sftp.auth.login_rules import NO_RULES, LoginRules
 from s3sftp.fs import AccessRules, Mount, Mounts
 
 Attributes = Annotated[
@@ -38,6 +40,10 @@ class Identity:
     """Paths that lead to other prefixes, with rules of their own."""
     paths: tuple[tuple[str, AccessRules], ...] = ()
     """Rules of paths in the tree."""
+    login_rules: LoginRules = NO_RULES
+    """When and from where the user may log in."""
+    login_methods: LoginMethods = ANY_ONE
+    """What a login has to prove. An identity that an authenticator returns proves one factor of it."""
 
     def tree(self) -> Mounts:
         """The user's tree. Raises ConfigurationError: if it cannot be used, with all problems."""

@@ -42,7 +42,7 @@ def restrictions(line: str) -> tuple[KeyRestrictions, str]:
     principals: tuple[str, ...] = ()
     for name, value in options:
         if name == "from" and value is not None:
-            sources.append(AllowedSources(value))
+            sources.append(_sources(value))
         elif name == "expiry-time" and value is not None:
             moment = _expiry(value)
             expires = moment if expires is None else min(expires, moment)
@@ -102,6 +102,13 @@ def _unquoted(value: str) -> str:
     if len(value) < 2 or value[0] != '"' or value[-1] != '"':
         raise ValueError("the value of an option should be in double quotes")
     return value[1:-1].replace('\\"', '"')
+
+
+def _sources(value: str) -> AllowedSources:
+    try:
+        return AllowedSources(value)
+    except ValueError as error:
+        raise ValueError(f"from: {error}") from None
 
 
 def _expiry(value: str) -> datetime:

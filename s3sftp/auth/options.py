@@ -7,6 +7,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from s3sftp.auth.login_rules import Networks
 from s3sftp.auth.user_options import KeyLines
 from s3sftp.config import DIVIDED, Duration, LocalPath, Options, PositiveDuration
 
@@ -20,6 +21,10 @@ class AuthOptions(Options):
     users_dir: LocalPath | None = None
     """A directory whose files `*.toml`, `*.yaml` and `*.yml` have more of these tables, for example one file
     per user. Hidden files are not read. The directory may be empty while there are no users yet."""
+    networks: Networks | None = None
+    """Addresses that users may log in from: networks, addresses, wildcards, and exceptions with `!`. A user's
+    own `networks` can only narrow them. Default: all. Logins from elsewhere fail like those with a wrong
+    password."""
     trusted_user_ca_keys: KeyLines = ()
     """Public keys of CAs whose OpenSSH certificates log users in, as lines of an authorized_keys file; the
     options `from` and `expiry-time` apply to all certificates of the CA. A certificate needs the user's name

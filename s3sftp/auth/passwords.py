@@ -1,67 +1,46 @@
-"""Hashes and verifies passwords with Argon2id, in a few threads of their own.
+"""Hashes passwords with Argon2id, and verifies hashes of several kinds, in a few threads of their own.
 
-Verification is slow on purpose, a tenth of a second and about 64 MiB, so it must neither run on the event
-loop nor in as many threads as there are attackers. A name without a password is verified as well, against a
-hash that no password matches, so that its answer takes equally long.
+Verification is slow on purpose, up to seconds and many MiB, so it must neither run on the event loop nor in
+as many threads as there are attackers. A name without a password is verified as well, against a hash that no
+password matches, so that its answer takes equally long.
 """
 
 from __future__ import annotations
 
 import asyncio
-import secrets
 from collections import Counter
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 
-from argon2 import Parameters, PasswordHasher, extract_parameters
-from argon2.exceptions import Argon2Error, HashingError, InvalidHashError
-from argon2.low_level import Type
+from argon2 import PasswordHasher
+from argon2.exceptions import HashingError
 from argon2.profiles import RFC_9106_LOW_MEMORY
 
+from s3sftp.auth.hash_schemes import HashCost, scheme_of
 from s3sftp.runtime.cancellation import run_to_completion
 
 _MAX_PASSWORD_BYTES = 1024
 """Longer passwords are refused unread: people do not type them, and hashing them would waste work."""
-_MAX_MEMORY_KIB = 1 << 20
-_NOT_ARGON2ID = "should be an Argon2id hash that begins with $argon2id$; make one with `s3sftp hash-password`"
+_USUAL = "$argon2id$v=19$m=65536,t=3,p=4$" + "A" * 22 + "$" + "A" * 43
+"""A hash with the parameters that RFC 9106 recommends, for servers without passwords."""
 
 
 def hash_password(password: str) -> str:
-    """A hash for `password_hash`, with the parameters that RFC 9106 recommends (64 MiB, 3 passes)."""
-    return _hash(PasswordHasher.from_parameters(RFC_9106_LOW_MEMORY), password)
-
-
-def _hash(hasher: PasswordHasher, password: str) -> str:
-    """The hash of a password.
+    """A hash for `password_hash`, with the parameters that RFC 9106 recommends (64 MiB, 3 passes).
 
     Raises MemoryError: if memory is short, including that for the threads.
     """
     try:
-        return hasher.hash(password)
+        return PasswordHasher.from_parameters(RFC_9106_LOW_MEMORY).hash(password)
     except HashingError as error:
         raise MemoryError(f"hashing a password: {error}") from error
 
 
 def check_hash(text: str) -> None:
-    """Raises ValueError: if the text is not a hash that this server can verify."""
-    try:
-        parameters = extract_parameters(text)
-    except InvalidHashError:
-        raise ValueError(_NOT_ARGON2ID) from None
-    if parameters.type is not Type.ID:
-        raise ValueError(_NOT_ARGON2ID)
-    if parameters.memory_cost > _MAX_MEMORY_KIB:
-        raise ValueError("asks for more than 1 GiB of memory for each login")
-
-
-def usual_cost(hashes: Iterable[str]) -> tuple[Parameters, int]:
-    """The parameters that most hashes have (RFC 9106's if there are no hashes), and the number of distinct
-    ones."""
-    kinds = Counter(astuple(extract_parameters(text)) for text in hashes)
-    if not kinds:
-        return RFC_9106_LOW_MEMORY, 0
-    return Parameters(*kinds.most_common(1)[0][0]), len(kinds)
+    """Raises ValueError: if the text is not a hash that this server can verify, at a cost that it can
+    bear."""
+    scheme_of(text).cost(text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,19 +48,24 @@ class DummyHash:
     """A hash that no password matches, as expensive as most of the users' hashes."""
 
     password_hash: str
-    parameters: Parameters
+    cost: HashCost
     kinds: int
-    """Number of distinct costs among the users' hashes; above 1, response time tells users apart."""
+    """Number of distinct costs among the users' hashes; above 1, response time may tell users apart."""
 
     @classmethod
     def among(cls, hashes: Iterable[str], before: DummyHash | None = None) -> DummyHash:
-        """The dummy hash for these hashes. Takes as long as a login, unless `before` already has the right
-        cost."""
-        parameters, kinds = usual_cost(hashes)
-        if before is not None and before.parameters == parameters:
-            return cls(before.password_hash, parameters, kinds)
-        made = _hash(PasswordHasher.from_parameters(parameters), secrets.token_hex())
-        return cls(made, parameters, kinds)
+        """The dummy hash for these hashes; the one from `before` if it has the right cost."""
+        kinds: Counter[HashCost] = Counter()
+        examples: dict[HashCost, str] = {}
+        for text in hashes:
+            cost = scheme_of(text).cost(text)
+            kinds[cost] += 1
+            examples.setdefault(cost, text)
+        ((most, _),) = kinds.most_common(1) or [(scheme_of(_USUAL).cost(_USUAL), 0)]
+        if before is not None and before.cost == most:
+            return cls(before.password_hash, most, len(kinds))
+        like = examples.get(most, _USUAL)
+        return cls(scheme_of(like).dummy(like), most, len(kinds))
 
 
 class PasswordVerifier:
@@ -112,7 +96,4 @@ class PasswordVerifier:
 
 
 def _fits(password_hash: str, password: bytes) -> bool:
-    try:
-        return PasswordHasher().verify(password_hash, password)
-    except (Argon2Error, InvalidHashError):
-        return False
+    return scheme_of(password_hash).fits(password_hash, password)

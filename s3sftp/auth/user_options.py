@@ -5,10 +5,21 @@ from __future__ import annotations
 import re
 from typing import Annotated
 
-from pydantic import BeforeValidator, Field, WithJsonSchema, field_validator
+from pydantic import (
+    BeforeValidator,
+    Field,
+    SecretStr,
+    WithJsonSchema,
+    field_validator,
+    model_validator,
+)
 
 from s3sftp.auth.access_options import AccessOptions, MountOptions
+from s3sftp.auth.login_methods import ANY_ONE, ANY_ONE_AND_TOTP, LoginMethods, login_methods
+from s3sftp.auth.login_rules import NO_RULES, Expiry, LoginRules, Networks
 from s3sftp.auth.passwords import check_hash
+from s3sftp.auth.totp import checked_secret
+from s3sftp.auth.weekly_hours import WeeklyHours
 from s3sftp.config import LocalPath
 from s3sftp.fs import Mount
 
@@ -70,6 +81,22 @@ class GroupOptions(AccessOptions):
     ] = ()
     """The name of a group, or a list of them, whose options apply. Those of a later one override those of an
     earlier one."""
+    disabled: bool = False
+    """Refuse the user's logins, and end the sessions that are open. The client learns no reason."""
+    expires: Expiry | None = None
+    """A date such as `2027-01-31`, which ends with that day in UTC, or a time with its zone. From then on the
+    user's logins are refused, and the sessions that are open end."""
+    networks: Networks | None = None
+    """Addresses that the user may log in from, in the patterns of the key option `from`: networks, addresses,
+    wildcards, and exceptions with `!`, such as `["192.0.2.0/24", "!192.0.2.66"]`. Default: all."""
+    hours: tuple[str, ...] = ()
+    """When the user may log in, such as `["Mon-Fri 07:00-19:00 Europe/Berlin", "Sat 08:00-12:00"]`, in UTC if
+    there is no zone. Sessions that are open may go on. Default: at any time."""
+    methods: tuple[str, ...] = ()
+    """What a login has to prove: `publickey` (a key or a certificate), `password` and `totp`, or several of
+    them joined by `+`, in the order in which they are proven, such as `["publickey+password"]`. Any of the
+    combinations is enough. Default: a key, a certificate or a password, and the verification code if there is
+    a `totp_secret`."""
     prefix: Annotated[str, _PREFIX] = "{user}/"
     """The part of the storage that the user sees as `/`, below the prefix of the storage; `${user}` or
     `{user}` is replaced by the user's name. Empty: the whole storage. If there are `mounts` and this is not
@@ -84,6 +111,20 @@ class GroupOptions(AccessOptions):
     """Directories that are listed even while they are empty, such as `["inbox", "outbox"]`."""
     attributes: dict[str, str] = Field(default_factory=dict)
     """Further facts about the user, such as a tenant id; passed to the storage."""
+
+    @field_validator("methods")
+    @classmethod
+    def _possible_methods(cls, texts: tuple[str, ...]) -> tuple[str, ...]:
+        if texts:
+            login_methods(texts)
+        return texts
+
+    @field_validator("hours")
+    @classmethod
+    def _possible_hours(cls, texts: tuple[str, ...]) -> tuple[str, ...]:
+        for text in texts:
+            WeeklyHours.parse(text)
+        return texts
 
     @field_validator("prefix")
     @classmethod
@@ -120,18 +161,30 @@ class GroupOptions(AccessOptions):
             for path, mount in self.mounts.items()
         )
 
+    @property
+    def login_rules(self) -> LoginRules:
+        """When and from where the user may log in."""
+        hours = tuple(map(WeeklyHours.parse, self.hours))
+        rules = LoginRules(self.disabled, self.expires, self.networks, hours)
+        return NO_RULES if rules == NO_RULES else rules
+
 
 class UserOptions(GroupOptions):
     """One user, `[users.NAME]`."""
 
     password_hash: str | None = None
-    """An Argon2id hash from `s3sftp hash-password`. Without it the user has no password."""
+    """An Argon2id hash from `s3sftp hash-password`, or a hash from another system: bcrypt (`$2b$`),
+    SHA-crypt (`$6$`, `$5$`), yescrypt (`$y$`), or PBKDF2 as SFTPGo exports it. Without it the user has no
+    password."""
     authorized_keys: KeyLines = ()
     """Lines in OpenSSH's authorized_keys format, with the options `from`, `expiry-time` and `cert-authority`
     (with `principals`), or public keys as RFC 4716 or PEM blocks. A key that cannot be used causes a warning
     at start, and the others are used."""
     authorized_keys_file: LocalPath | None = None
     """A file of such keys. It is read again when it changes."""
+    totp_secret: SecretStr | None = None
+    """The secret of an authenticator app, from `s3sftp totp-secret`, in base32. Once the user has one, a
+    login also needs the current verification code, unless `methods` says otherwise."""
     principals: tuple[str, ...] | None = None
     """The principals of which a certificate of a trusted CA (`auth.trusted_user_ca_keys`) needs one to log in
     as this user. Default: the user's own name. An empty list: no certificate of these CAs is accepted."""
@@ -149,3 +202,26 @@ class UserOptions(GroupOptions):
         if names and not all(name and name.isprintable() and "," not in name for name in names):
             raise ValueError("should be names without commas, as in ssh-keygen -n")
         return names
+
+    @field_validator("totp_secret")
+    @classmethod
+    def _usable_secret(cls, secret: SecretStr | None) -> SecretStr | None:
+        return SecretStr(checked_secret(secret.get_secret_value())) if secret is not None else None
+
+    @model_validator(mode="after")
+    def _has_what_methods_need(self) -> UserOptions:
+        methods = self.login_methods
+        if self.password_hash is None and all("password" in each for each in methods.combinations):
+            raise ValueError(f"methods asks for a password ({methods.text}), and there is no password_hash")
+        if methods.use("totp") and self.totp_secret is None:
+            raise ValueError(f"methods asks for totp ({methods.text}), and there is no totp_secret")
+        if self.totp_secret is not None and not methods.use("totp"):
+            raise ValueError(f"there is a totp_secret, but methods does not ask for totp ({methods.text})")
+        return self
+
+    @property
+    def login_methods(self) -> LoginMethods:
+        """What a login has to prove."""
+        if self.methods:
+            return login_methods(self.methods)
+        return ANY_ONE_AND_TOTP if self.totp_secret is not None else ANY_ONE

@@ -12,7 +12,17 @@ import click
 from s3sftp import __version__
 from s3sftp.cli.minimal_environment import import_asyncssh, open_standard_streams
 
-_COMMANDS = ("serve", "demo", "check", "health", "hash-password", "host-key", "partner-sheet", "users")
+_COMMANDS = (
+    "serve",
+    "demo",
+    "check",
+    "health",
+    "hash-password",
+    "host-key",
+    "partner-sheet",
+    "totp-secret",
+    "users",
+)
 _HIDDEN = ("template",)
 
 

@@ -72,10 +72,7 @@ def of_logins(logins: Logins, tables: UserTables) -> list[Finding]:
         for group in logins.unused_groups
     ]
     return found + [
-        Finding(
-            "user", state, f"{name} cannot log in: no key that can be used, no trusted CA, and no password"
-        )
-        for name in locked_out
+        Finding("user", state, f"{name} cannot log in: {logins.accounts[name].lack}") for name in locked_out
     ]
 
 

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 import asyncssh
 
 from s3sftp.auth.authorized_keys import AuthorizedKey
+from s3sftp.auth.login_methods import ANY_ONE, LoginMethods
+from s3sftp.auth.login_rules import NO_RULES, LoginRules
 from s3sftp.ssh.host_keys import known_hosts_line
 
 _WIDTH = 100
@@ -30,6 +32,8 @@ class Partner:
     keys: Sequence[AuthorizedKey]
     read_only: bool
     directories: Sequence[str]
+    login_methods: LoginMethods = ANY_ONE
+    login_rules: LoginRules = NO_RULES
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +104,8 @@ def _login(partner: Partner, address: _Address) -> Iterator[_Block]:
     yield ways or [
         "Not possible yet: we have no public key of yours that can be used, and you have no password."
     ]
+    if conditions := list(_conditions(partner)):
+        yield conditions
     if own:
         yield "Compare your key: `ssh-keygen -lf ~/.ssh/id_ed25519.pub` prints its fingerprint."
     yield _Heading("What you see")
@@ -111,6 +117,27 @@ def _login(partner: Partner, address: _Address) -> Iterator[_Block]:
             "A file is stored, whole, when your client reports success; until then nobody sees it, so no "
             "temporary names are needed. Permissions and owners are accepted and may be ignored."
         )
+
+
+def _conditions(partner: Partner) -> Iterator[str]:
+    """What else a login needs, and when it is possible."""
+    rules = partner.login_rules
+    if partner.login_methods != ANY_ONE:
+        names = {"publickey": "your key", "password": "your password", "totp": "a verification code"}
+        ways = (
+            ", then ".join(names[factor] for factor in each) for each in partner.login_methods.combinations
+        )
+        yield f"A login needs {'; or '.join(ways)}."
+    if partner.login_methods.use("totp"):
+        yield "Your authenticator app makes the codes; you get what it needs by another way than this page."
+    if rules.disabled:
+        yield "Your access is disabled at present."
+    if rules.expires is not None:
+        yield f"Your access ends at {rules.expires:%Y-%m-%d %H:%M} UTC."
+    if rules.networks is not None:
+        yield f"You can log in from these addresses: {rules.networks.patterns.replace(',', ', ')}"
+    if rules.hours:
+        yield f"You can log in at these hours: {'; '.join(map(str, rules.hours))}"
 
 
 def _server_keys(keys: Sequence[HostKey], address: _Address) -> Iterator[_Block]:

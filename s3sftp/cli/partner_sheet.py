@@ -65,7 +65,7 @@ def partner_sheet(
     keys = keys_of(options)
     host = host or _listening_on(options)
     port = port or options.listen.port or None
-    _print_what_is_missing(partner, host, port)
+    _print_what_is_missing(accounts[user], host, port)
     click.echo(page_of(partner, keys, host, port, style == "markdown"))
 
 
@@ -107,14 +107,22 @@ def _kept_in(directory: Path) -> list[Path]:
 def _partner(account: Account) -> Partner:
     who = account.identity
     has_password = account.password_hash is not None
-    return Partner(who.user, has_password, account.keys, who.read_only, who.directories)
+    return Partner(
+        who.user,
+        has_password,
+        account.keys,
+        who.read_only,
+        who.directories,
+        who.login_methods,
+        who.login_rules,
+    )
 
 
 def _listening_on(options: ServerOptions) -> str | None:
     return None if options.listen.host in _EVERYWHERE else options.listen.host
 
 
-def _print_what_is_missing(partner: Partner, host: str | None, port: int | None) -> None:
+def _print_what_is_missing(account: Account, host: str | None, port: int | None) -> None:
     if host is None:
         print_error(
             "s3sftp: which name partners connect to is not configured; give it as --host: HOST stands for it"
@@ -123,7 +131,5 @@ def _print_what_is_missing(partner: Partner, host: str | None, port: int | None)
         print_error(
             "s3sftp: which port partners connect to is not configured; give it as --port: PORT stands for it"
         )
-    if not (partner.password or partner.keys):
-        print_error(
-            f"s3sftp: {partner.name} cannot log in: no key that can be used, no trusted CA, and no password"
-        )
+    if not account.can_log_in:
+        print_error(f"s3sftp: {account.identity.user} cannot log in: {account.lack}")

@@ -137,9 +137,14 @@ def take_any_response(conn: Any) -> None:
 
 def offer_as_sshd_does(conn: Any) -> None:
     """List the authentication methods in sshd's order, which clients are tested with, instead of
-    asyncssh's."""
+    asyncssh's.
 
-    def failure(partial_success: bool) -> None:
+    asyncssh knows no partial success (RFC 4252, 5.1). The owner's `take_partial_success` says whether the
+    attempt that failed for asyncssh has proven one factor of several.
+    """
+
+    def failure(_: bool) -> None:
+        partial_success = conn.get_owner().take_partial_success()
         methods = get_supported_server_auth_methods(conn)
         conn._auth = None
         in_order = sorted(methods, key=lambda method: method == b"keyboard-interactive")

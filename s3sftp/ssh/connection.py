@@ -13,7 +13,7 @@ import asyncio
 import secrets
 from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
 import asyncssh
@@ -169,34 +169,41 @@ class SshConnection(SftpOnlyServer):
 
     def begin_auth(self, username: str) -> bool:
         self._user = username
-        self._login.next_name()
+        self._login.next_name(username)
         return True
 
     def password_auth_supported(self) -> bool:
-        return self._shared.auth.accepts_passwords
+        return self._shared.auth.accepts_passwords and self._login.may_try("password")
 
     def kbdint_auth_supported(self) -> bool:
-        return self._shared.auth.accepts_passwords
+        auth = self._shared.auth
+        return (auth.accepts_passwords or auth.accepts_codes) and self._login.may_try("password", "totp")
 
     def public_key_auth_supported(self) -> bool:
-        return self._shared.auth.accepts_public_keys
+        return self._shared.auth.accepts_public_keys and self._login.may_try("publickey")
+
+    def take_partial_success(self) -> bool:
+        """Whether the attempt that is being answered has proven one factor of several."""
+        return self._login.take_partial_success()
 
     async def validate_password(self, username: str, password: str) -> bool:
         return await self._login.password(username, password)
 
     async def change_password(self, username: str, old_password: str, new_password: str) -> bool:
         """Always refused, at the cost of a password check, so that it is no cheaper way to test passwords."""
-        await self._login.password(username, old_password)
-        self._login.proof = None
+        await self._login.old_password(username, old_password)
         return False
 
     def get_kbdint_challenge(self, username: str, lang: str, submethods: str) -> Any:
-        self._login.question()
+        question = self._login.question()
         asyncssh_internals.take_any_response(self._open_conn)
-        return "", "", "", (("Password: ", False),)
+        return _prompt(question)
 
-    async def validate_kbdint_response(self, username: str, responses: Sequence[str]) -> bool:
-        return await self._login.response(username, responses)
+    async def validate_kbdint_response(self, username: str, responses: Sequence[str]) -> Any:
+        if await self._login.response(username, responses):
+            return True
+        question = self._login.following_question()
+        return _prompt(question) if question is not None else False
 
     async def validate_public_key(self, username: str, key: asyncssh.SSHKey) -> bool:
         return await self._login.public_key(username, key)
@@ -229,9 +236,9 @@ class SshConnection(SftpOnlyServer):
                 reason=refusal.reason if refusal else None,
             )
             if proof is not None:
-                self._count(LOGINS.row(proof.method, "refused"))
+                self._count(LOGINS.row(proof.last_method, "refused"))
             return refusal
-        self._count(LOGINS.row(proof.method, "accepted"))
+        self._count(LOGINS.row(proof.last_method, "accepted"))
         _log.info(
             "login.accepted",
             connection=self._id,
@@ -257,6 +264,10 @@ class SshConnection(SftpOnlyServer):
         proof = self._login.proof
         if proof is None or self._shared.stopping or self._leaving:
             raise asyncssh.ChannelOpenError(asyncssh.OPEN_CONNECT_FAILED, self._leaving or _STOPPING)
+        address = self._admitted.peer.address if self._admitted else ""
+        if (refusal := proof.identity.login_rules.refusal(address, datetime.now(UTC))) is not None:
+            self.refused("session at a time that the user's rules exclude")
+            raise asyncssh.ChannelOpenError(asyncssh.OPEN_ADMINISTRATIVELY_PROHIBITED, refusal)
         if len(self._sessions) + self._opening >= self._shared.options.max_sessions_per_connection:
             self.refused("session beyond the limit")
             raise asyncssh.ChannelOpenError(
@@ -346,6 +357,11 @@ class SshConnection(SftpOnlyServer):
         proof = self._login.proof
         return proof.identity.user if proof else ""
 
+    def reason_to_end(self, now: datetime) -> str | None:
+        """Why a user who has logged in must leave by now; None if there is no reason, or it is leaving."""
+        proof = self._login.proof
+        return proof.identity.login_rules.end(now) if proof and not self._leaving else None
+
     def send_away(self, reason: str) -> Coroutine[Any, Any, None]:
         """Refuse new sessions from now on. The returned coroutine ends the running ones, as when the server
         stops, and then the connection."""
@@ -434,3 +450,8 @@ class SshConnection(SftpOnlyServer):
         if self._keepalive is None:
             raise RuntimeError("the connection was not let in")
         return self._keepalive
+
+
+def _prompt(question: str) -> tuple[str, str, str, Sequence[tuple[str, bool]]]:
+    """A keyboard-interactive request with one question, whose answer is not shown."""
+    return "", "", "", ((question, False),)

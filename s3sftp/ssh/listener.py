@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection, Sequence
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import asyncssh
 
@@ -27,6 +27,8 @@ from s3sftp.telemetry.metrics import Metrics
 
 _log = get_logger("s3sftp.ssh")
 _POLL_SECONDS = 0.05
+_EXPIRY_SECONDS = 10.0
+"""How often to look for users who have expired since they logged in."""
 _LEAVE_SECONDS = 2.0
 """Seconds that a client may take to disconnect by itself once its sessions have ended."""
 
@@ -82,6 +84,7 @@ class Listener:
         self._shared.fast_packets = ssh.fast_packets and packet_fast_path.is_supported()
         self._acceptor: asyncssh.SSHAcceptor | None = None
         self._sending_away: set[asyncio.Task[None]] = set()
+        self._expiring: asyncio.Task[None] | None = None
 
     @property
     def port(self) -> int:
@@ -116,6 +119,7 @@ class Listener:
             if self._own is not None:
                 self._own.close()
             raise
+        self._expiring = asyncio.create_task(self._end_expired())
         if self._own is not None:
             _log.info("server.listening", host=self._listen.host or "*", port=self.port)
 
@@ -162,9 +166,21 @@ class Listener:
         """
         for connection in list(self._shared.connections):
             if connection.authenticated_user in users:
-                task = asyncio.create_task(connection.send_away(reason))
-                self._sending_away.add(task)
-                task.add_done_callback(self._sending_away.discard)
+                self._send_away(connection, reason)
+
+    def _send_away(self, connection: SshConnection, reason: str) -> None:
+        task = asyncio.create_task(connection.send_away(reason))
+        self._sending_away.add(task)
+        task.add_done_callback(self._sending_away.discard)
+
+    async def _end_expired(self) -> None:
+        """End the connections of users who expire while they are logged in."""
+        while True:
+            await asyncio.sleep(_EXPIRY_SECONDS)
+            now = datetime.now(UTC)
+            for connection in list(self._shared.connections):
+                if (reason := connection.reason_to_end(now)) is not None:
+                    self._send_away(connection, reason)
 
     async def stop_accepting(self) -> None:
         """Close the listening socket, and the connections that have not logged in."""
@@ -201,6 +217,8 @@ class Listener:
                 task.cancel()
         for task in self._sending_away:
             task.cancel()
+        if self._expiring is not None:
+            self._expiring.cancel()
 
     async def _each_ends(self, *, only_idle: bool) -> None:
         connections = list(self._shared.connections)

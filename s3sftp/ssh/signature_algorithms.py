@@ -70,10 +70,16 @@ def _negotiated(conn: Any, public_data: bytes) -> asyncssh.SSHKeyPair | None:
     return pair if pair is not None and pair.public_data == public_data else None
 
 
-def verify_only(key: asyncssh.SSHKey, signatures: Collection[str], refused: Callable[[str], None]) -> None:
+def verify_only(
+    key: asyncssh.SSHKey,
+    signatures: Collection[str],
+    refused: Callable[[str], None],
+    verified: Callable[[], bool] = lambda: True,
+) -> None:
     """Make a user's key verify only `signatures`, and call `refused` with any other algorithm that is tried.
 
-    asyncssh announces its list to the client, but accepts others.
+    asyncssh announces its list to the client, but accepts others. `verified` is called for a right signature,
+    and returns whether that completes the login; if not, asyncssh answers as for a wrong one.
     """
     allowed = set(_allowed(tuple(key.all_sig_algorithms), signatures))
     others = set(key.all_sig_algorithms) - allowed
@@ -84,7 +90,7 @@ def verify_only(key: asyncssh.SSHKey, signatures: Collection[str], refused: Call
         algorithm = _algorithm_of(signature)
         if algorithm in others:
             refused(algorithm.decode("ascii"))
-        return verify(data, signature)
+        return verify(data, signature) and verified()
 
     key.verify = checked  # type: ignore[assignment]
 

@@ -145,8 +145,9 @@ LOGINS = Instrument(
     MetricGroup.CONNECTIONS,
     InstrumentKind.COUNTER,
     "s3sftp_logins",
-    "Logins by method: `accepted`; `failed`, a wrong password, or a connection whose keys were all refused;"
-    " `refused`, right but one connection too many of the user; `error`, the authenticator gave no answer.",
+    "Logins by method: `accepted`; `failed`, a wrong password or code, or a connection that proved too"
+    " little; `refused`, right but one connection too many of the user; `error`, the authenticator gave no"
+    " answer.",
     ("method", "result"),
     product(LOGIN_METHODS, ("accepted", "failed", "refused", "error")),
 )

@@ -162,7 +162,7 @@ def test_a_long_chain_of_groups_is_refused_and_not_followed_to_its_end() -> None
 
 
 def test_no_credential_is_an_option_of_groups() -> None:
-    assert {"password_hash", "authorized_keys", "authorized_keys_file"} <= (
+    assert {"password_hash", "authorized_keys", "authorized_keys_file", "totp_secret"} <= (
         UserOptions.model_fields.keys() - GroupOptions.model_fields.keys()
     )
     assert [name for name in GroupOptions.model_fields if is_secret(name) or "key" in name] == []

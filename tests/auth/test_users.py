@@ -5,13 +5,24 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Iterator, Mapping
+from types import SimpleNamespace
 
 import argon2
 import asyncssh
+import pyotp
 import pytest
 
-from s3sftp.auth import AuthOptions, ConfiguredUsers, Identity, UserOptions, hash_password, read_logins
+from s3sftp.auth import (
+    AuthOptions,
+    ConfiguredUsers,
+    Identity,
+    UserOptions,
+    configured_users,
+    hash_password,
+    read_logins,
+)
 from s3sftp.auth.passwords import DummyHash, PasswordVerifier, check_hash
+from tests.support.logs import capture_events
 
 CHEAP = argon2.PasswordHasher(time_cost=1, memory_cost=1024)
 KEY = asyncssh.generate_private_key("ssh-ed25519")
@@ -70,6 +81,35 @@ async def test_a_key_opens_its_own_account_from_its_own_addresses(users: Configu
     assert await users.by_public_key("nobody", KEY, "192.0.2.9") is None
 
 
+async def test_after_ten_wrong_codes_those_of_the_user_are_refused_for_an_hour(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    secrets = {name: pyotp.random_base32() for name in ("alice", "bob")}
+    hashed = CHEAP.hash("x")
+    known = configured(
+        {name: UserOptions(password_hash=hashed, totp_secret=secret) for name, secret in secrets.items()}
+    )
+
+    async def accepted(name: str, code: str, seconds: float) -> bool:
+        clock = SimpleNamespace(monotonic=lambda: seconds, time=lambda: 2_000_000_000.0)
+        monkeypatch.setattr(configured_users, "time", clock)
+        return await known.by_code(name, code, "192.0.2.1") is not None
+
+    def right(name: str, steps: int = 0) -> str:
+        return pyotp.TOTP(secrets[name]).at(2_000_000_000 + 30 * steps)
+
+    with capture_events() as events:
+        assert not any([await accepted("alice", "000000x", 1000 + number) for number in range(9)])
+        assert await accepted("alice", right("alice", -1), 1020)
+        assert not await accepted("alice", right("alice", -1), 1021)  # was used, and is no guess
+        assert not await accepted("alice", "", 1022)
+        assert [event["user"] for event in events if event["event"] == "user.codes_refused"] == ["alice"]
+    assert not await accepted("alice", right("alice"), 1022 + 3599)
+    assert await accepted("bob", right("bob"), 1023)
+    assert await accepted("alice", right("alice"), 1022 + 3601)
+    known.close()
+
+
 async def test_a_line_of_an_authorized_keys_file_opens_too(tmp_path) -> None:  # type: ignore[no-untyped-def]
     file = tmp_path / "keys"
     file.write_text(f"# mine\n{LINE} laptop\n")
@@ -124,12 +164,11 @@ def test_a_new_hash_is_argon2id_as_rfc_9106_recommends() -> None:
     [
         "",
         "secret",
-        "$2b$12$abcdefghijklmnopqrstuv",
-        "$6$salt$hash",
+        "$1$b5caebda$VODr/nyhGWgZaY8sJ4x05.",
         argon2.PasswordHasher(time_cost=1, memory_cost=1024, type=argon2.Type.I).hash("x"),
         "$argon2id$v=19$m=8388608,t=3,p=4$c2FsdHNhbHRzYWx0$aGFzaGhhc2hoYXNoaGFzaA",
     ],
-    ids=["empty", "plain", "bcrypt", "sha512", "argon2i", "8 GiB"],
+    ids=["empty", "plain", "md5crypt", "argon2i", "8 GiB"],
 )
 def test_a_hash_that_is_weak_foreign_or_ruinous_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"hash-password|1 GiB"):

@@ -180,3 +180,19 @@ def test_the_sheet_for_a_partner_says_which_certificate_logs_in(tmp_path: Path) 
     assert "SSH certificate of the CA `SHA256:" in done.stdout
     assert "for the principal `alice`" in done.stdout
     assert "cannot log in" not in done.stderr
+
+
+def test_a_ca_is_no_password_for_who_has_to_prove_one(tmp_path: Path) -> None:
+    company = Company(tmp_path, 1)
+    alice = NO_KEY.format("alice")
+    for methods, problem in {
+        '["publickey"]': None,
+        '["password"]': "methods asks for a password (password), and there is no password_hash",
+        '["publickey+password"]': "methods asks for a password (publickey+password)",
+        '["publickey+totp"]': "methods asks for totp (publickey+totp), and there is no totp_secret",
+    }.items():
+        company.partners.mount(alice=f"{alice}methods = {methods}\n")
+        company.partners.configure()
+        done = s3sftp("check", "--offline", "--config", str(company.partners.config))
+        assert done.returncode == (2 if problem else 0), done.stderr
+        assert (problem or "") in done.stderr

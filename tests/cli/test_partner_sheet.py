@@ -234,3 +234,36 @@ def test_a_key_that_is_announced_is_on_it_as_the_next_one(tmp_path: Path) -> Non
     new = asyncssh.read_private_key(keys[1]).get_fingerprint()
     assert f"`{new}` (ssh-ed25519): not in use yet" in sheet
     assert len(PartnerSheet(sheet).block("text").splitlines()) == 2
+
+
+def test_it_says_what_a_login_needs_and_when_it_is_possible(tmp_path: Path) -> None:
+    write_key_pair(tmp_path / "key")
+    carol: dict[str, object] = {
+        "authorized_keys": [public(tmp_path / "key")],
+        "password_hash": SECRET,
+        "totp_secret": "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ",
+        "methods": ["publickey+password", "publickey+totp"],
+        "expires": "2027-01-31",
+        "networks": ["192.0.2.0/24", "2001:db8::/32"],
+        "hours": ["Mon-Fri 07:00-19:00 Europe/Berlin"],
+    }
+    assert s3sftp("host-key", "generate", str(tmp_path / "host")).returncode == 0
+    ssh: dict[str, object] = {"host_keys": [str(tmp_path / "host")]}
+    file = configure(tmp_path, {"carol": carol, "alice": {"password_hash": SECRET}}, ssh=ssh)
+    sheet = sheet_of("carol", file, "--port", "22")
+    assert "A login needs your key, then your password; or your key, then a verification code." in sheet
+    assert "Your access ends at 2027-02-01 00:00 UTC." in sheet
+    assert "from these addresses: 192.0.2.0/24, 2001:db8::/32" in sheet
+    assert "at these hours: Mon,Tue,Wed,Thu,Fri 07:00-19:00 Europe/Berlin" in sheet
+    assert "GEZD" not in sheet
+    assert "needs" not in sheet_of("alice", file, "--port", "22")
+
+
+def test_it_says_that_the_credentials_are_not_enough(tmp_path: Path) -> None:
+    assert s3sftp("host-key", "generate", str(tmp_path / "host")).returncode == 0
+    ssh: dict[str, object] = {"host_keys": [str(tmp_path / "host")]}
+    dave: dict[str, object] = {"password_hash": SECRET, "methods": ["publickey+password"]}
+    file = configure(tmp_path, {"dave": dave}, ssh=ssh)
+    lack = "dave cannot log in: the credentials are not enough for publickey+password"
+    assert lack in s3sftp("partner-sheet", "dave", "--config", str(file)).stderr
+    assert lack in s3sftp("check", "--config", str(file)).stdout

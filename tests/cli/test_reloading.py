@@ -66,7 +66,7 @@ def test_what_is_wrong_is_named_once_and_nothing_changes_until_it_is_mended(part
     problems = "\n".join(event["problem"] for event in told)
     assert "bob.toml is not valid TOML" in problems
     assert "unknown option; did you mean 'read_only'?" in problems
-    assert "should be an Argon2id hash" in problems
+    assert "should be a hash that begins with $argon2id$" in problems
     assert "secret!" not in partners.server.process.output()
     assert {event["level"] for event in told} == {"error"}
     assert first["detail"] == "the users stay as they are"
@@ -100,6 +100,20 @@ def test_a_session_of_a_user_who_is_removed_ends_and_others_go_on(partners: Part
     assert sorted(str(p.relative_to(partners.files)) for p in partners.files.rglob("*") if p.is_file()) == [
         "alice/whole"
     ]
+
+
+@one_and_two
+def test_disabling_a_user_ends_its_sessions(partners: Partners) -> None:
+    with partners.session("alice") as alice, partners.session("bob") as bob:
+        partners.mount("alice", bob=partners.table("bob", disabled=True))
+        assert partners.until_reloaded()["changed_users"] == ["bob"]
+        wait_until(lambda: not bob.get_channel().get_transport().is_active(), 20, "bob's session to end")
+        assert alice.listdir("/") == []
+    assert not partners.gets_in("bob")
+    (ended,) = partners.server.events("connection.ending")
+    assert (ended["user"], ended["reason"]) == ("bob", "the user is disabled")
+    partners.mount("alice", "bob")
+    wait_until(lambda: partners.gets_in("bob"), 20, "bob to get in again")
 
 
 def test_a_session_of_a_user_who_is_changed_goes_on_as_it_began(partners: Partners) -> None:

@@ -1,15 +1,18 @@
-"""The small commands: check, hash-password, host-key, and what every command has."""
+"""The small commands: check, hash-password, totp-secret, host-key, and what every command has."""
 
 from __future__ import annotations
 
 import json
+import tomllib
 from pathlib import Path
 
 import argon2
 import asyncssh
+import pyotp
 import pytest
 
 from s3sftp import __version__
+from s3sftp.auth.totp import checked_secret, step_of
 from testbed.s3_store import Store
 from tests.cli.command_process import s3sftp, toml
 
@@ -20,7 +23,8 @@ def test_the_version_is_told() -> None:
 
 
 @pytest.mark.parametrize(
-    "command", ["serve", "demo", "check", "hash-password", "host-key", "partner-sheet", "users"]
+    "command",
+    ["serve", "demo", "check", "hash-password", "totp-secret", "host-key", "partner-sheet", "users"],
 )
 def test_every_command_explains_itself(command: str) -> None:
     done = s3sftp(command, "--help")
@@ -39,6 +43,25 @@ def test_a_password_becomes_a_hash_that_fits_it_and_no_other() -> None:
 
 def test_an_empty_password_is_refused() -> None:
     assert s3sftp("hash-password", "--stdin", stdin="\n").returncode == 1
+
+
+def test_a_totp_secret_and_its_uri_are_understood_by_pyotp_and_the_server() -> None:
+    done = s3sftp("totp-secret", "acme@eu+1", "--issuer", "Example & Co")
+    assert done.returncode == 0, done.stderr
+    table, uri = done.stdout.splitlines()
+    secret = tomllib.loads(table)["totp_secret"]
+    app = pyotp.parse_uri(uri)
+    assert isinstance(app, pyotp.TOTP)
+    assert (app.name, app.issuer, app.secret) == ("acme@eu+1", "Example & Co", secret)
+    assert checked_secret(secret) == secret
+    assert step_of(secret, app.at(1_800_000_000), 1_800_000_000) == 60_000_000
+
+
+@pytest.mark.parametrize("words", [["../x"], ["acme", "--issuer", "a:b"], []])
+def test_a_totp_secret_is_for_a_possible_user_and_issuer(words: list[str]) -> None:
+    done = s3sftp("totp-secret", *words)
+    assert done.returncode == 2
+    assert not done.stdout
 
 
 @pytest.mark.parametrize("kind", ["ed25519", "rsa"])

@@ -108,17 +108,23 @@ def test_nothing_shows_a_secret(users: Path) -> None:
     (users / "eve.yaml").write_text(
         json.dumps({"users": {"eve": {"authorized_keys": [LINE, *private.splitlines()]}}})
     )
+    codes = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"
+    (users / "dan.yaml").write_text(
+        json.dumps({"users": {"dan": {"password_hash": HASH, "totp_secret": codes}}})
+    )
     for arguments in (
         ["list"],
         ["list", "--json"],
         ["show", "bob"],
         ["show", "bob", "--json"],
         ["show", "eve"],
+        ["show", "dan"],
+        ["show", "dan", "--json"],
         ["check"],
     ):
         done = s3sftp("users", *arguments, str(users))
         assert done.returncode == 0, done.stderr
-        for secret in (HASH, HASH.split("$")[-1], *private.splitlines()[1:-1]):
+        for secret in (HASH, HASH.split("$")[-1], codes, *private.splitlines()[1:-1]):
             assert secret not in done.stdout + done.stderr
     assert "(hidden)" in s3sftp("users", "show", "bob", str(users)).stdout
 

@@ -27,6 +27,7 @@ GUIDES = (
     "stores.md",
     "runbooks.md",
     "hardening.md",
+    "logins.md",
     "recipes.md",
     "release.md",
 )

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import asyncssh
 import paramiko
 import pytest
-from asyncssh.packet import Byte, String, UInt32
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from asyncssh.packet import String
 
 from s3sftp.auth import UserOptions
+from tests.ssh.certified_keys import OfferedBytes, SecurityKey
 from tests.ssh.listener_harness import CHEAP, HOST_KEY, PASSWORD, ListenerHarness, listener_harness
 from tests.support.client_programs import GO
 from tests.support.commands import Result, installed, run
@@ -306,24 +304,9 @@ async def _connect(house: ListenerHarness, company: Company, **options: Any) -> 
 # -- what nobody's client sends
 
 
-class _Offer(asyncssh.SSHKeyPair):
-    """A key pair that offers any bytes as its public key, and signs with any key."""
-
-    def __init__(self, data: bytes, key: asyncssh.SSHKey) -> None:
-        algorithm = key.get_algorithm().encode()
-        super().__init__(algorithm, algorithm, (algorithm,), (), data, None)
-        self._signing = key
-
-    def set_sig_algorithm(self, sig_algorithm: bytes) -> None:
-        self.algorithm = sig_algorithm + b"-cert-v01@openssh.com"
-
-    def sign(self, data: bytes) -> bytes:
-        return self._signing.sign(data, self._signing.get_algorithm().encode())
-
-
 async def _offer(house: ListenerHarness, data: bytes, key: Path, user: str = "alice") -> bool:
     """Whether a client gets in that offers these bytes and signs with this key."""
-    pair = _Offer(data, asyncssh.read_private_key(str(key)))
+    pair = OfferedBytes(data, asyncssh.read_private_key(str(key)))
     try:
         connection = await house.connect(user, password=None, client_keys=[pair], preferred_auth="publickey")
     except asyncssh.DisconnectError:
@@ -394,25 +377,6 @@ async def test_truncated_and_huge_certificates_are_refused_and_the_server_lives(
         (await company.sftp(house.port)).ok()
 
 
-class _SecurityKey(asyncssh.SSHKeyPair):
-    """A security key in software, with a certificate: its signatures say what a test wants (PROTOCOL.u2f)."""
-
-    KIND = b"sk-ssh-ed25519@openssh.com"
-
-    def __init__(self, secret: Ed25519PrivateKey, certificate: bytes, flags: int) -> None:
-        super().__init__(self.KIND, self.KIND, (self.KIND,), (), certificate, None)
-        self._secret = secret
-        self._flags = Byte(flags)
-
-    def set_sig_algorithm(self, sig_algorithm: bytes) -> None:
-        self.algorithm = b"sk-ssh-ed25519-cert-v01@openssh.com"
-
-    def sign(self, data: bytes) -> bytes:
-        said = self._flags + UInt32(9)
-        signature = self._secret.sign(sha256(b"ssh:").digest() + said + sha256(data).digest())
-        return String(self.KIND) + String(signature) + said
-
-
 @pytest.mark.parametrize(
     ("options", "flags", "gets_in"),
     [
@@ -426,12 +390,7 @@ class _SecurityKey(asyncssh.SSHKeyPair):
 async def test_a_security_key_has_to_be_touched_and_where_required_to_verify_its_user(
     company: Company, options: Sequence[str], flags: int, gets_in: bool
 ) -> None:
-    secret = Ed25519PrivateKey.generate()
-    public = String(_SecurityKey.KIND) + String(secret.public_key().public_bytes_raw()) + String("ssh:")
-    key = company.directory / "sk"
-    line = f"{_SecurityKey.KIND.decode()} {base64.b64encode(public).decode()} sk\n"
-    Path(f"{key}.pub").write_text(line)
-    pair = _SecurityKey(secret, data_of(certify(company.ca, key, *options)), flags)
+    pair = SecurityKey.certified(company.directory / "sk", company.ca, flags, *options)
     async with company.trusting() as house:
         try:
             await house.connect(password=None, client_keys=[pair], preferred_auth="publickey")
@@ -448,7 +407,7 @@ async def test_certificates_count_as_offered_keys_whatever_is_wrong_with_them(co
     data = data_of(Path(f"{company.key}-cert.pub"))
     broken = data[:60]
     key = asyncssh.read_private_key(str(company.key))
-    pairs = [_Offer(each, key) for each in (data, broken) * 3]
+    pairs = [OfferedBytes(each, key) for each in (data, broken) * 3]
     async with company.trusting(ssh={"max_key_offers": 4}) as house:
         with pytest.raises(asyncssh.DisconnectError, match="Too many authentication failures"):
             await house.connect(password=None, client_keys=pairs, preferred_auth="publickey")

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import statistics
-import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -15,6 +13,7 @@ import pytest
 
 from s3sftp.auth import UserOptions
 from tests.ssh.listener_harness import ALICES_KEY, CHEAP, PASSWORD, ListenerHarness, listener_harness
+from tests.ssh.timing import take_equally_long
 
 SLOW = argon2.PasswordHasher(time_cost=2, memory_cost=32768)
 """Slow enough that leaving it out would show."""
@@ -270,24 +269,6 @@ async def test_password_is_not_offered_when_nobody_has_one() -> None:
         assert list(methods) == ["publickey"]
 
 
-async def _medians_agree(
-    known: Callable[[], Awaitable[None]], unknown: Callable[[], Awaitable[None]]
-) -> bool:
-    """Whether the medians of 15 interleaved runs of each lie within 10 % of each other."""
-
-    async def timed(attempt: Callable[[], Awaitable[None]]) -> float:
-        began = time.perf_counter()
-        await attempt()
-        return time.perf_counter() - began
-
-    times: tuple[list[float], list[float]] = ([], [])
-    for _ in range(15):
-        times[0].append(await timed(known))
-        times[1].append(await timed(unknown))
-    one, other = (statistics.median(each) for each in times)
-    return abs(one - other) <= 0.1 * max(one, other)
-
-
 @pytest.mark.alone
 @pytest.mark.parametrize("method", ["password", "keyboard-interactive", "publickey"])
 async def test_whether_a_user_exists_shows_in_no_time(method: str) -> None:
@@ -307,8 +288,4 @@ async def test_whether_a_user_exists_shows_in_no_time(method: str) -> None:
             return run
 
         for known in ("with_password", "with_key"):
-            # other work on the machine can part two medians, but not every time; a difference of ours would
-            agreed = [await _medians_agree(attempt(known), attempt("nobody"))]
-            while not agreed[-1] and len(agreed) < 8:
-                agreed.append(await _medians_agree(attempt(known), attempt("nobody")))
-            assert agreed[-1], known
+            assert await take_equally_long(attempt(known), attempt("nobody")), known
