@@ -78,7 +78,10 @@ class Access:
     # ── what this session has stored ────────────────────────────────────────────────────────────────
 
     def note_stored(self, upload: OpenWriter, info: FileInfo) -> None:
-        """Note an upload that was committed."""
+        """Note an upload that was committed, if all of the file is this session's: whoever adds to a file of
+        somebody else does not own it."""
+        if not upload.is_whole:
+            return
         self.note_own(upload.named, OwnFile(upload.path, upload.place, info))
 
     def note_own(self, named: VirtualPath, own: OwnFile) -> None:

@@ -66,8 +66,7 @@ async def authorize_rename(
         is_dir = info.is_dir
         if is_dir and mounts.is_mounted_file(target):
             raise AlreadyExists
-        if own is None:
-            move.refuse_gains(is_dir=is_dir)
+        move.refuse_gains(is_dir=is_dir, is_own=own is not None)
         move.refuse_entry((), is_dir=is_dir, size=info.size)
         if is_dir and move.looks_inside:
             await _refuse_entries(move, backend, origin, (), session)

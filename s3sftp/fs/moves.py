@@ -12,7 +12,7 @@ and for each path below them where rules begin, these must hold:
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from s3sftp.errors import NoSpace, PermissionDenied
 from s3sftp.fs.access_rules import AppliedRules, OnConflict
@@ -24,6 +24,8 @@ _OVER_CONTENT = frozenset(
     {Right.READ, Right.OVERWRITE, Right.APPEND, Right.DELETE, Right.RENAME, Right.SETSTAT}
 )
 """What a user can do to a file that is there."""
+_OVER_OWN = frozenset({Right.READ, Right.DELETE, Right.RENAME})
+"""What a rename may presume of a file that the session has just stored, whole."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,9 +80,14 @@ class Move:
         is_given = self.mounts.is_mounted_file(self.target)
         return rules.on_conflict is OnConflict.KEEP_BOTH and self.may_create and not is_given
 
-    def refuse_gains(self, *, is_dir: bool) -> None:
-        """Raises PermissionDenied: if moving would give rights over files, or a right below is missing."""
+    def refuse_gains(self, *, is_dir: bool, is_own: bool = False) -> None:
+        """`is_own`: this session has just stored the file. It knows the content, and may move the file away.
+
+        Raises PermissionDenied: if moving would give rights over files, or a right below is missing.
+        """
         for here, there in self._pairs(is_dir=is_dir):
+            held = here.rights | _OVER_OWN if is_own and not is_dir else here.rights
+            here = replace(here, rights=held)
             here.require(Right.RENAME)
             if there != here:
                 if not there.rights & {Right.WRITE, Right.OVERWRITE}:

@@ -146,6 +146,12 @@ class OpenWriter(OpenUpload):
         return self._writer.is_untouched
 
     @property
+    def is_whole(self) -> bool:
+        """Whether the whole content comes from this upload, and none from a file that was there before."""
+        mode = self._writer.mode
+        return mode.truncate or (mode.exclusive and mode.create)
+
+    @property
     def creates(self) -> bool:
         """Whether its CLOSE creates the file if there is none."""
         return self._writer.mode.create

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
@@ -180,3 +181,27 @@ async def test_what_it_does_with_a_file_that_got_another_name_meets_that_file() 
     other = FileSystem(OpenStorage(backend, FileOptions()), Mounts.rooted_at(""), Session("office"))
     assert (await read(other, "r.csv"), await read(other, "s.csv")) == (b"theirs", b"mine too")
     assert isinstance(await other.stat(path("s.csv")), FileInfo)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda files: write(files, "logs/f", WriteMode(append=True, create=False)),
+        lambda files: write(files, "logs/f", WriteMode()),
+        lambda files: files.set_attributes(path("logs/f"), NewAttributes(size=5)),
+    ],
+    ids=["append", "write in place", "resize"],
+)
+async def test_whoever_adds_to_a_file_of_another_neither_moves_it_nor_sets_its_time(
+    change: Callable[[FileSystem], Awaitable[None]],
+) -> None:
+    backend = MemoryBackend({"logs/f": b"secret", "mine/": b""})
+    rules = AccessRules(rights_of(("append", "write")))
+    mounts = Mounts.of("", rules=rules, paths=[("/mine", AccessRules(rights_of("read-write")))])
+    files = FileSystem(OpenStorage(backend, FileOptions()), mounts, Session("partner"))
+    await change(files)
+    with pytest.raises(PermissionDenied):
+        await files.rename(path("logs/f"), path("mine/f"), overwrite=False)
+    with pytest.raises(PermissionDenied):
+        await files.set_attributes(path("logs/f"), NewAttributes(mtime=1.0))
+    assert set(backend.objects) == {b"logs/f", b"mine/"}
