@@ -139,6 +139,7 @@ class RuleTree:
     def __init__(self, root: AppliedRules, rules: Iterable[tuple[VirtualPath, AccessRules]] = ()) -> None:
         self._applied: dict[VirtualPath, AppliedRules] = {ROOT: root}
         given = [each for each in rules if each[1] != AccessRules()]
+        self._deepest = max((len(path.names) for path, _ in given), default=0)
         for path, rule in sorted(given, key=lambda each: len(each[0].names)):
             self._applied[path] = rule.below(self.at(path))
         self.hide_anything = any(applied.hide for applied in self._applied.values())
@@ -146,13 +147,20 @@ class RuleTree:
 
     def at(self, path: VirtualPath) -> AppliedRules:
         """The rules that apply to a path: those of the longest matching one."""
-        if len(self._applied) == 1:
-            return self._applied[ROOT]
-        for depth in range(len(path.names), -1, -1):
+        for depth in range(min(len(path.names), self._deepest), -1, -1):
             found = self._applied.get(VirtualPath(path.names[:depth]))
             if found is not None:
                 return found
         raise AssertionError("the root always has rules")
+
+    def along(self, path: VirtualPath) -> Iterator[AppliedRules]:
+        """For each name of a path the rules that decide about it, as `names_at`. Work grows with the number
+        of names alone, because clients choose how many there are."""
+        applied = self._applied[ROOT]
+        for depth in range(len(path.names)):
+            if depth <= self._deepest:
+                applied = self._applied.get(VirtualPath(path.names[:depth]), applied)
+            yield applied
 
     def names_at(self, path: VirtualPath) -> AppliedRules:
         """The rules that decide about the name of a path: those of the directory that contains it."""

@@ -148,10 +148,11 @@ class Mounts:
         """Raises NotFound: if a name in the path is hidden. Fixed directories and mounts never are."""
         if not self.rules.hide_anything:
             return
-        for depth in range(1, len(path.names) + 1):
-            above = VirtualPath(path.names[:depth])
-            if not self.is_fixed(above) and not self.is_mounted_file(above):
-                self.rules.names_at(above).refuse_hidden(above.name)
+        for depth, (name, rules) in enumerate(zip(path.names, self.rules.along(path), strict=True), 1):
+            if rules.hides(name):
+                above = VirtualPath(path.names[:depth])
+                if not self.is_fixed(above) and not self.is_mounted_file(above):
+                    rules.refuse_hidden(name)
 
     def refuse_file_name(self, path: VirtualPath) -> None:
         """Raises PermissionDenied: if no file may have the name. The name of a mounted file is given."""

@@ -207,3 +207,30 @@ def test_read_only_takes_every_other_right_away_whatever_the_rules_say() -> None
     for name in ("/f", "/x/f"):
         assert mounts.rules.at(path(name)).rights == {Right.LIST, Right.READ}
     assert mounts.place(VirtualPath.parse(b"/x/f"), Right.READ).key == b"y/f"
+
+
+class CountedNames(tuple[bytes, ...]):
+    """Names that count how many of them are copied by slicing."""
+
+    copied = 0
+
+    def __getitem__(self, which: object) -> object:  # type: ignore[override]
+        found = super().__getitem__(which)  # type: ignore[call-overload]
+        if not isinstance(which, slice):
+            return found
+        CountedNames.copied += len(found)
+        return CountedNames(found)
+
+
+def test_the_work_for_a_path_grows_with_its_names_and_no_faster() -> None:
+    hiding = AccessRules(hide=("*.key",))
+    mounts = Mounts.of(
+        "p/", rules=hiding, paths=[("/in/deep", AccessRules(max_file_bytes=5))], mounts=[RATES]
+    )
+    names = CountedNames([b"a"] * 2000)
+    CountedNames.copied = 0
+    mounts.place_to_look_at(VirtualPath(names))
+    mounts.rules.at(VirtualPath(names))
+    assert CountedNames.copied <= 10 * len(names)
+    with pytest.raises(NotFound):
+        mounts.place_to_look_at(VirtualPath((*names, b"x.key")))
