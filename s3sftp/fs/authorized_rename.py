@@ -102,8 +102,8 @@ def refuse_uploads(access: Access, uploads: list[OpenWriter], rename: Authorized
 
 
 async def _own_that_may_move(access: Access, move: Move) -> OwnFile | None:
-    """The file that the session has just stored, if nothing else allows the rename."""
-    if Right.RENAME in move.source_rules.rights:
+    """The file that the session has just stored, if nothing else allows the rename. A mounted file stays."""
+    if Right.RENAME in move.source_rules.rights or access.mounts.is_mounted_file(move.source):
         return None
     return await access.own_now(move.source)
 

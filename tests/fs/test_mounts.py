@@ -234,3 +234,12 @@ def test_the_work_for_a_path_grows_with_its_names_and_no_faster() -> None:
     assert CountedNames.copied <= 10 * len(names)
     with pytest.raises(NotFound):
         mounts.place_to_look_at(VirtualPath((*names, b"x.key")))
+
+
+async def test_a_mounted_file_is_not_renamed_by_the_session_that_has_just_replaced_it() -> None:
+    rules = AccessRules(frozenset({Right.WRITE, Right.OVERWRITE}))
+    files, backend = tree(RATES, prefix="acme/", rules=rules)
+    await write(files, "/shared/rates.csv")
+    with pytest.raises(PermissionDenied):
+        await files.rename(path("/shared/rates.csv"), path("/gone"), overwrite=False)
+    assert b"rates/today.csv" in backend.objects
