@@ -88,7 +88,7 @@ class Access:
         """Note what this session has stored, if its user lacks rights to go on with it."""
         rules = self.mounts.rules.at(named)
         if not (rules.sees and {Right.RENAME, Right.SETSTAT} <= rules.rights):
-            self._own.stored(named, own)
+            self._own.stored(named, own, sees=rules.sees)
 
     def note_renamed(self, source: VirtualPath, named: VirtualPath, own: OwnFile) -> None:
         """Note that a file which this session has stored has another name."""
@@ -97,9 +97,11 @@ class Access:
         self.note_own(named, own)
 
     def own_upload(self, path: VirtualPath) -> OpenWriter | None:
-        """The upload of this session that its client knows by a path."""
-        rows = self._writers.all()
-        mine = [row for row in rows if row.session is self._session and path in (row.named, row.path)]
+        """The upload of this session that its client knows by a path: by its own name alone if the user may
+        not learn which names were taken."""
+        sees = self.mounts.rules.at(path).sees
+        rows = [row for row in self._writers.all() if row.session is self._session]
+        mine = [row for row in rows if path == row.named or (sees and path == row.path)]
         return mine[-1] if mine else None
 
     async def own_info(self, path: VirtualPath) -> FileInfo:

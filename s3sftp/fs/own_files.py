@@ -33,9 +33,10 @@ class OwnFiles:
     def __init__(self) -> None:
         self._files: OrderedDict[VirtualPath, OwnFile] = OrderedDict()
 
-    def stored(self, named: VirtualPath, file: OwnFile) -> None:
-        """Note a file that was stored, or renamed, under a name that the client gave."""
-        for path in {named, file.path}:
+    def stored(self, named: VirtualPath, file: OwnFile, *, sees: bool) -> None:
+        """Note a file that was stored, or renamed, under a name that the client gave. `sees`: the user may
+        learn what exists; otherwise the file has no other name, which would tell that this one was taken."""
+        for path in {named, file.path} if sees else {named}:
             self._files[path] = file
             self._files.move_to_end(path)
         while len(self._files) > _MAX_FILES:

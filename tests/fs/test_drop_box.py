@@ -205,3 +205,33 @@ async def test_whoever_adds_to_a_file_of_another_neither_moves_it_nor_sets_its_t
     with pytest.raises(PermissionDenied):
         await files.set_attributes(path("logs/f"), NewAttributes(mtime=1.0))
     assert set(backend.objects) == {b"logs/f", b"mine/"}
+
+
+@pytest.mark.parametrize("is_open", [False, True])
+async def test_no_other_name_than_the_client_s_answers_where_both_files_are_kept(is_open: bool) -> None:
+    for seeds in ({}, {"f": b"theirs"}, {"f": b"theirs", "f (2)": b"theirs"}):
+        files = box(MemoryBackend(seeds), KEEPS)
+        writer = await files.open_writer(path("f"), TRUNC)
+        await writer.write(0, b"mine")
+        if not is_open:
+            await writer.close()
+        assert (await files.stat(path("f"))).size == 4
+        for other in ("f (2)", "f (3)"):
+            with pytest.raises(NotFound):
+                await files.stat(path(other))
+            with pytest.raises(PermissionDenied):
+                await files.set_attributes(path(other), NewAttributes(mtime=1.0))
+            with pytest.raises(PermissionDenied):
+                await files.rename(path(other), path("x"), overwrite=True)
+        if is_open:
+            await writer.abort()
+
+
+async def test_no_other_name_answers_after_a_rename_where_both_files_are_kept() -> None:
+    for seeds in ({}, {"g": b"theirs"}):
+        files = box(MemoryBackend(seeds), KEEPS)
+        await write(files, "f", data=b"mine")
+        await files.rename(path("f"), path("g"), overwrite=True)
+        assert (await files.stat(path("g"))).size == 4
+        with pytest.raises(NotFound):
+            await files.stat(path("g (2)"))
