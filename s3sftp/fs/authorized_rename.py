@@ -101,6 +101,16 @@ def refuse_uploads(access: Access, uploads: list[OpenWriter], rename: Authorized
         access.mounts.refuse_file_name(path)
 
 
+def fail_refused(access: Access, uploads: list[OpenWriter], rename: AuthorizedRename) -> None:
+    """Fail open uploads that have moved along and that `refuse_uploads` would refuse: those that were opened
+    while the rename was under way."""
+    for upload in uploads:
+        try:
+            refuse_uploads(access, [upload], rename)
+        except PermissionDenied as error:
+            upload.fail(error)
+
+
 async def _own_that_may_move(access: Access, move: Move) -> OwnFile | None:
     """The file that the session has just stored, if nothing else allows the rename. A mounted file stays."""
     if Right.RENAME in move.source_rules.rights or access.mounts.is_mounted_file(move.source):

@@ -28,7 +28,7 @@ from s3sftp.errors import (
 )
 from s3sftp.events import Renamed
 from s3sftp.fs.access import Access
-from s3sftp.fs.authorized_rename import AuthorizedRename, authorize_rename, refuse_uploads
+from s3sftp.fs.authorized_rename import AuthorizedRename, authorize_rename, fail_refused, refuse_uploads
 from s3sftp.fs.hashing import HashRequest, SessionHasher
 from s3sftp.fs.listing import OpenDirectory
 from s3sftp.fs.mounts import Mounts
@@ -332,6 +332,7 @@ class FileSystem:
                 if move.wanted_to_replace and not move.keeps_both:
                     self._mounts.rules.at(target).refuse_replacing()
                 raise
+            fail_refused(self._access, pending.rows(), move)
             pending.done(to_place, target)
             if renamed is not None:
                 self._note_emptied(source)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 
 import pytest
@@ -190,6 +191,37 @@ async def test_an_open_upload_is_not_renamed_to_where_other_rules_apply() -> Non
     await writer.close()
     with pytest.raises(NoSpace):
         await files.rename(path("big"), path("small/f"), overwrite=False)
+
+
+@pytest.mark.parametrize(
+    "narrower",
+    [AccessRules(max_file_bytes=10), AccessRules(allow=("*.csv",)), AccessRules(ALL - {A})],
+    ids=["size", "names", "rights"],
+)
+async def test_an_upload_that_is_opened_during_a_rename_does_not_get_around_the_rules_of_its_target(
+    narrower: AccessRules,
+) -> None:
+    began, goes_on = asyncio.Event(), asyncio.Event()
+
+    class Held(MemoryBackend):
+        async def rename(self, source: Place, target: Place, session: Session, *, overwrite: bool) -> None:
+            began.set()
+            await goes_on.wait()
+            await super().rename(source, target, session, overwrite=overwrite)
+
+    backend = Held({"in/d/f.csv": b"1", "out/": b""})
+    volume = OpenStorage(backend, FileOptions())
+    mounts = Mounts.of("", paths=[("/out", narrower)])
+    first, second = (FileSystem(volume, mounts, Session("alice")) for _ in range(2))
+    renaming = asyncio.create_task(first.rename(path("in/d"), path("out/d"), overwrite=False))
+    await began.wait()
+    writer = await second.open_writer(path("in/d/new.exe"), TRUNC)
+    await writer.write(0, b"larger than ten")
+    goes_on.set()
+    await renaming
+    with pytest.raises(PermissionDenied, match="before it is closed"):
+        await writer.close()
+    assert set(backend.objects) == {b"out/", b"out/d/f.csv"}
 
 
 # ── names ───────────────────────────────────────────────────────────────────────────────────────────
