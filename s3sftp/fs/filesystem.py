@@ -205,12 +205,15 @@ class FileSystem:
         return listing
 
     async def _configured_in(self, path: VirtualPath) -> dict[bytes, FileInfo | None]:
-        """What the configuration puts into a directory: fixed directories and mounted files."""
+        """What the configuration puts into a directory: fixed directories and mounted files. A mounted file
+        that the user may not see is left out, as if it were missing, because STAT does not find it either."""
         found: dict[bytes, FileInfo | None] = dict.fromkeys(
             self._mounts.fixed_names_in(path), FileInfo.directory()
         )
         for name, place in self._mounts.files_in(path):
             found[name] = None
+            if not self._mounts.rules.at(VirtualPath((*path.names, name))).sees:
+                continue
             with suppress(NotFound):
                 info = await self._backend.file_info(place, self.session)
                 found[name] = None if info.is_dir else info

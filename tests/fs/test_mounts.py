@@ -243,3 +243,11 @@ async def test_a_mounted_file_is_not_renamed_by_the_session_that_has_just_replac
     with pytest.raises(PermissionDenied):
         await files.rename(path("/shared/rates.csv"), path("/gone"), overwrite=False)
     assert b"rates/today.csv" in backend.objects
+
+
+async def test_a_mounted_file_that_may_not_be_seen_is_not_listed() -> None:
+    files, _ = tree(Mount("/r.csv", "rates/secret.csv", True, AccessRules(rights_of("drop-box"))), RATES)
+    with pytest.raises(NotFound):
+        await files.stat(path("/r.csv"))
+    assert await names_in(files, "/") == {b"shared"}
+    assert await names_in(files, "/shared") == {b"rates.csv"}
