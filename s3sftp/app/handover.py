@@ -18,10 +18,9 @@ import json
 import os
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from datetime import date, time, timedelta
-from functools import cache
 from pathlib import Path
 
-from pydantic import ConfigDict, SecretStr, TypeAdapter
+from pydantic import SecretStr, ValidationError
 
 from s3sftp.app.options import ServerOptions
 from s3sftp.auth import Accounts, account_from_line, account_to_line
@@ -62,14 +61,12 @@ def load(data: bytes) -> ServerOptions:
 
     Raises ValueError: if the data is not complete and valid. Its text contains nothing of the data.
     """
-    (options,) = _adapter().validate_python((json.loads(data),))
-    return options
-
-
-@cache
-def _adapter() -> TypeAdapter[tuple[ServerOptions]]:
-    # pydantic takes a configuration for a tuple of models, but not for a model that has its own
-    return TypeAdapter(tuple[ServerOptions], config=ConfigDict(hide_input_in_errors=True))
+    try:
+        return ServerOptions.model_validate(json.loads(data))
+    except ValidationError as error:  # its own text quotes what is wrong
+        problems = error.errors(include_input=False, include_url=False, include_context=False)
+        texts = [f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in problems]
+        raise ValueError("; ".join(texts)) from None
 
 
 def _plain(value: object) -> object:
