@@ -42,13 +42,18 @@ class BotocoreClient:
     credentials: RenewableCredentials | None
     direct: FastClient | None
 
+    @property
+    def http(self) -> BoundedAiohttpSession:
+        """The session that sends all requests."""
+        session: BoundedAiohttpSession = self.client._endpoint.http_session
+        return session
+
     async def open(self) -> None:
         """Open the HTTP session before the first request. Sends nothing.
 
         Raises BotoCoreError or OSError: if the certificates or the proxy cannot be used.
         """
-        http: BoundedAiohttpSession = self.client._endpoint.http_session
-        await http.open(self.client.meta.endpoint_url)
+        await self.http.open(self.client.meta.endpoint_url)
 
 
 async def make_client(options: S3Options) -> BotocoreClient:
@@ -124,6 +129,7 @@ def _settings(session: AioSession) -> dict[str, Any]:
 async def prepare_client(options: S3Options) -> None:
     """Create a client for the processes that will be forked from this one."""
     made = await make_client(options)
+    made.http.prepare()
     if (
         made.direct is not None and made.credentials is None
     ):  # asking the chain for credentials may send something

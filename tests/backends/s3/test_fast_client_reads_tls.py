@@ -10,11 +10,13 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from aiobotocore.httpsession import AIOHTTPSession
 
 from s3sftp.backends.s3 import S3Backend
+from s3sftp.backends.s3.botocore_client import prepare_client
 from s3sftp.errors import StorageFailure
 from testbed.certificates import Authority
-from tests.backends.s3.test_fast_client_reads import DATA, Reads, read, reads_from, whole
+from tests.backends.s3.test_fast_client_reads import DATA, Reads, options, read, reads_from, whole
 from tests.support.raw_store import RawStore, Wire, head_of, sends
 
 __all__ = ["reads_from"]
@@ -46,11 +48,11 @@ async def test_the_authorities_of_the_environment_count(
         assert await read(await reads_from(store, endpoint_url=store.url("localhost"))) == DATA
 
 
-async def refused(backend: S3Backend, store: RawStore) -> None:
+async def refused(backend: S3Backend, store: RawStore, after: int = 0) -> None:
     with pytest.raises(StorageFailure, match="cannot be reached") as raised:
         await read(backend)
     assert "SSLError" in str(raised.value.detail)
-    assert store.requests == []
+    assert len(store.requests) == after
 
 
 async def test_a_store_under_another_name_is_refused(reads_from: Reads, authority: Authority) -> None:
@@ -195,3 +197,16 @@ async def test_a_reader_that_leaves_closes_its_tls_connection(
         await asyncio.gather(reading, return_exceptions=True)
         await store.until_open(0)
         assert await read(backend) == DATA
+
+
+@pytest.mark.skipif(
+    not hasattr(AIOHTTPSession, "_build_verify_context"), reason="this aiobotocore reads them when it opens"
+)
+async def test_certificates_that_were_read_before_the_fork_count_and_are_not_read_again(
+    reads_from: Reads, authority: Authority, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with RawStore(sends(whole()), tls=authority.server("127.0.0.1")) as store:
+        await prepare_client(options(store))
+        authority.file.write_bytes(Authority(tmp_path, "other").file.read_bytes())
+        assert await read(await reads_from(store)) == DATA
+        await refused(await reads_from(store), store, after=1)

@@ -11,6 +11,7 @@ session keeps the bytes of headers (`header_text`) and limits texts.
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -72,6 +73,21 @@ class BoundedAiohttpSession(AIOHTTPSession):  # type: ignore[misc]  # aiobotocor
         """Sessions by proxy. A task opens each, because reading certificates may take longer than a request
         may wait."""
         self._is_closed = False
+        self._prepared: ssl.SSLContext | None = None
+
+    def prepare(self) -> None:
+        """Read the certificates of authorities, for the processes that will be forked from this one. Blocks.
+
+        Raises OSError: if they cannot be read.
+        """
+        # older versions of aiobotocore have no such method, and read them where they open a session
+        if (build := getattr(super(), "_build_verify_context", None)) is not None:
+            self._prepared = build()
+
+    def _build_verify_context(self) -> ssl.SSLContext:
+        # only once: aiobotocore changes what it gets, for the endpoint and for a proxy differently
+        prepared, self._prepared = self._prepared, None
+        return prepared or super()._build_verify_context()
 
     async def send(self, request: Any) -> Any:
         return await send_bounded(super().send, request, MOST_TEXT_BYTES)
