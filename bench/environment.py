@@ -14,9 +14,12 @@ from pathlib import Path
 from bench.clients import rclone
 from bench.identity import Identity
 from bench.peers import PeerServer, Storage
-from bench.sizes import Sizes
+from bench.peers.peer import Site
+from bench.serving import Serving, serving
+from bench.sizes import QUICK, Sizes
 from bench.synthetic import Synthetic
 from bench.test_data import BenchFiles
+from testbed.processes import free_port
 from testbed.s3_store import Store
 from testbed.seaweed import SeaweedFS
 
@@ -98,6 +101,18 @@ class BenchEnvironment:
         finally:
             self._drop(place)
 
+    def site(self, place: Place, directory: Path, store: Store | None = None) -> Site:
+        """What a peer needs to serve a place from a directory of its own; S3 itself is the default store."""
+        return Site(
+            directory,
+            free_port(),
+            self.identity,
+            store or self.store,
+            place.bucket,
+            place.folder,
+            self.seaweed.filer_port,
+        )
+
     def _new_place(self) -> Place:
         number = next(self._numbers)
         place = Place(f"bench-{number}", self.directory / f"folder-{number}")
@@ -126,3 +141,15 @@ class BenchEnvironment:
         # SeaweedFS deletes a bucket with all that is in it, at once
         self.store.blocking_client.delete_bucket(Bucket=place.bucket)
         shutil.rmtree(place.folder, ignore_errors=True)
+
+
+@contextmanager
+def serving_alone(peer: PeerServer, above: Path) -> Iterator[Serving]:
+    """Start a peer with an S3 of its own, in a directory below `above`; both are gone with the block."""
+    with (
+        BenchEnvironment(above, QUICK) as environment,
+        environment.scratch() as directory,
+        environment.place(peer, "", shared=False) as place,
+        serving(peer, environment.site(place, directory)) as server,
+    ):
+        yield server

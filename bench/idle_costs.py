@@ -8,19 +8,16 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
-from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import asyncssh
 
-from bench.environment import BenchEnvironment
+from bench.environment import serving_alone
 from bench.meter import cpu_seconds, tree
-from bench.peers.peer import Site
 from bench.peers.s3sftp import S3Sftp
-from bench.serving import Serving, serving
-from bench.sizes import QUICK
-from testbed.processes import free_port
+from bench.serving import Serving
 
 WORKERS = 2
 _AT_ONCE = 8
@@ -32,30 +29,13 @@ def main() -> None:
     parser.add_argument("--logins", type=int, default=80, help="a user may have 100 connections, by default")
     parser.add_argument("--scratch", type=Path, default=Path("/dev/shm"))
     words = parser.parse_args()
-    with _running(words.scratch) as server:
+    with serving_alone(S3Sftp(workers=WORKERS), words.scratch) as server:
         supervisor, *workers = (_resident_bytes(pid) for pid in tree(server.process.pid))
         print(f"supervisor, idle: {supervisor >> 20} MiB")
         print(f"worker, idle: {max(workers) >> 20} MiB (each of {len(workers)})")
         cpu, memory = asyncio.run(_log_in(server, words.logins))
         print(f"login by key, with a session: {cpu * 1000:.1f} CPU ms")
         print(f"connection with an idle session: {memory >> 10} KiB")
-
-
-@contextmanager
-def _running(scratch: Path) -> Iterator[Serving]:
-    """A server with its own S3, just started."""
-    peer = S3Sftp(workers=WORKERS)
-    with (
-        BenchEnvironment(scratch, QUICK) as environment,
-        environment.scratch() as directory,
-        environment.place(peer, "", shared=False) as place,
-    ):
-        filer = environment.seaweed.filer_port
-        site = Site(
-            directory, free_port(), environment.identity, environment.store, place.bucket, place.folder, filer
-        )
-        with serving(peer, site) as server:
-            yield server
 
 
 async def _log_in(server: Serving, logins: int) -> tuple[float, int]:

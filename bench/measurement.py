@@ -11,14 +11,12 @@ from bench.environment import BenchEnvironment, Place
 from bench.failures import Failed, WrongResult
 from bench.meter import Meter
 from bench.peers import PeerServer, Storage
-from bench.peers.peer import Site
 from bench.records import Sample
 from bench.relay.remote import Relay
 from bench.serving import Serving, serving
 from bench.settings import SETTINGS
 from bench.stored_objects import Stored
 from bench.work import Task, Workload
-from testbed.processes import free_port
 from testbed.s3_store import Store
 
 SEED_SECONDS = 600
@@ -36,7 +34,7 @@ def measure(
             environment.scratch() as scratch,
             _relay(environment, work, setting, scratch) as (relay, store),
             _place(environment, work, peer) as place,
-            serving(peer, _site(environment, place, store, scratch)) as running,
+            serving(peer, environment.site(place, scratch / "server", store)) as running,
             _last_words(running, said),
         ):
             return _measured(environment, work, setting, running, relay, run, check=check)
@@ -128,12 +126,6 @@ def _place(environment: BenchEnvironment, work: Workload, peer: PeerServer) -> I
         return
     with environment.place(peer, work.seed, shared=not work.changes) as place:
         yield place
-
-
-def _site(environment: BenchEnvironment, place: Place, store: Store, scratch: Path) -> Site:
-    filer_port = environment.seaweed.filer_port
-    directory = scratch / "server"
-    return Site(directory, free_port(), environment.identity, store, place.bucket, place.folder, filer_port)
 
 
 def _without_paths(text: str, environment: BenchEnvironment) -> str:

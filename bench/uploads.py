@@ -11,21 +11,19 @@ import argparse
 import asyncio
 import os
 import time
-from collections.abc import Iterator
-from contextlib import AsyncExitStack, contextmanager
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
 import asyncssh
 
-from bench.environment import BenchEnvironment
+from bench.environment import serving_alone
 from bench.meter import Meter
 from bench.peers.peer import Command, Site
 from bench.peers.s3sftp import S3Sftp
-from bench.serving import Serving, serving
-from bench.sizes import MIB, QUICK, amount
+from bench.serving import Serving
+from bench.sizes import MIB, amount
 from testbed.packets import CREAT, STATUS, TRUNC, W
-from testbed.processes import free_port
 from testbed.raw_client import RawSftpClient, wire
 
 _MOST_CONNECTIONS = 80
@@ -73,7 +71,7 @@ def main() -> None:
 
 def measured(uploads: int, size: int, block: int, scratch: Path) -> Taken:
     """So many uploads of so many bytes each, to a server of their own."""
-    with _running(scratch) as server:
+    with serving_alone(_Many(), scratch) as server:
         return asyncio.run(_measured(server, uploads, size, block))
 
 
@@ -133,22 +131,6 @@ async def _clients(server: Serving, count: int, staying: AsyncExitStack) -> list
         await staying.enter_async_context(wire(connections[number % len(connections)]))
         for number in range(count)
     ]
-
-
-@contextmanager
-def _running(scratch: Path) -> Iterator[Serving]:
-    peer = _Many()
-    with (
-        BenchEnvironment(scratch, QUICK) as environment,
-        environment.scratch() as directory,
-        environment.place(peer, "", shared=False) as place,
-    ):
-        filer = environment.seaweed.filer_port
-        site = Site(
-            directory, free_port(), environment.identity, environment.store, place.bucket, place.folder, filer
-        )
-        with serving(peer, site) as server:
-            yield server
 
 
 if __name__ == "__main__":

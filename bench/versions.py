@@ -26,7 +26,6 @@ from bench.stored_objects import Stored
 from bench.work import Task, Workload, works
 from testbed.certificates import Authority
 from testbed.haproxy import Haproxy, Proxied
-from testbed.processes import free_port
 from testbed.s3_store import Store
 
 _WORKS = "small-put,small-get,put,get"
@@ -68,46 +67,45 @@ def main() -> None:
     sizes = changed(QUICK, words.sizes)
     chosen = {name: work for name, work in works(sizes).items() if name in words.only.split(",")}
     directories = {"before": words.checkout.resolve(), "after": Path(__file__).parents[1]}
-    with BenchEnvironment(words.scratch, sizes) as ground, _stores(ground) as (stores, bundle):
+    with BenchEnvironment(words.scratch, sizes) as environment, _stores(environment) as (stores, bundle):
         versions = [_Version(name, directory, bundle) for name, directory in directories.items()]
         for work in chosen.values():
             for scheme in words.schemes.split(","):
                 case = _Case(work.name, scheme)
                 print(
-                    _line(case, _measured(ground, work, stores[scheme], versions, words.runs), sizes),
+                    _line(case, _measured(environment, work, stores[scheme], versions, words.runs), sizes),
                     flush=True,
                 )
     print(f"load {os.getloadavg()[0]:.1f}")
 
 
 def _measured(
-    ground: BenchEnvironment, work: Workload, store: Store, versions: list[_Version], runs: int
+    environment: BenchEnvironment, work: Workload, store: Store, versions: list[_Version], runs: int
 ) -> dict[str, list[float]]:
     """Return the CPU seconds of each run, by version."""
     seconds = defaultdict(list)
     for run in range(runs):
         for version in versions if run % 2 == 0 else reversed(versions):
-            seconds[version.name].append(_run(ground, work, store, version))
+            seconds[version.name].append(_run(environment, work, store, version))
     return seconds
 
 
-def _run(ground: BenchEnvironment, work: Workload, store: Store, version: _Version) -> float:
-    with ground.scratch() as scratch, ground.place(version, work.seed, shared=not work.changes) as place:
-        filer = ground.seaweed.filer_port
-        site = Site(
-            scratch / "server", free_port(), ground.identity, store, place.bucket, place.folder, filer
-        )
-        with serving(version, site) as server:
-            stored = Stored(ground, server, scratch)
-            task = Task(server, ground.material, scratch, stored.await_all, stored.check)
-            meter = Meter(server.process.pid)
-            meter.start()
-            try:
-                work.run(task)
-            except BaseException:
-                meter.cancel()
-                raise
-            return meter.stop()[0]
+def _run(environment: BenchEnvironment, work: Workload, store: Store, version: _Version) -> float:
+    with (
+        environment.scratch() as scratch,
+        environment.place(version, work.seed, shared=not work.changes) as place,
+        serving(version, environment.site(place, scratch / "server", store)) as server,
+    ):
+        stored = Stored(environment, server, scratch)
+        task = Task(server, environment.material, scratch, stored.await_all, stored.check)
+        meter = Meter(server.process.pid)
+        meter.start()
+        try:
+            work.run(task)
+        except BaseException:
+            meter.cancel()
+            raise
+        return meter.stop()[0]
 
 
 def _line(case: _Case, seconds: dict[str, list[float]], sizes: Sizes) -> str:
@@ -122,19 +120,19 @@ def _line(case: _Case, seconds: dict[str, list[float]], sizes: Sizes) -> str:
 
 
 @contextmanager
-def _stores(ground: BenchEnvironment) -> Iterator[tuple[dict[str, Store], Path]]:
+def _stores(environment: BenchEnvironment) -> Iterator[tuple[dict[str, Store], Path]]:
     """Provide the store by the scheme of its address, and the certificates to trust."""
-    directory = ground.directory / "tls"
+    directory = environment.directory / "tls"
     directory.mkdir()
     authority = Authority(directory)
     authority.server("127.0.0.1")
-    address = ground.store.endpoint_url.partition("://")[2]
+    address = environment.store.endpoint_url.partition("://")[2]
     with ExitStack() as stack:
         front = Haproxy(directory, [Proxied("s3", address, bind=f"ssl crt {directory / 'server.pem'}")])
         stack.callback(front.close)
         port = front.start().ports["s3"]
-        over_tls = replace(ground.store, endpoint_url=f"https://127.0.0.1:{port}")
-        yield {"http": ground.store, "https": over_tls}, authority.file
+        over_tls = replace(environment.store, endpoint_url=f"https://127.0.0.1:{port}")
+        yield {"http": environment.store, "https": over_tls}, authority.file
 
 
 if __name__ == "__main__":
