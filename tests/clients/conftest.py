@@ -39,14 +39,14 @@ QUICK: Groups = {
 
 @pytest.fixture(scope="session")
 def seaweed_server(seaweed: Store, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with _running(seaweed, tmp_path_factory) as server:
+    with running_on(seaweed, tmp_path_factory) as server:
         yield server
 
 
 @pytest.fixture(scope="session")
 def moto_server(moto: Store, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """At `debug`, where each READ is a line in the log and none is answered as it arrives."""
-    with _running(moto, tmp_path_factory, {"log": {"level": "debug"}}) as server:
+    with running_on(moto, tmp_path_factory, {"log": {"level": "debug"}}) as server:
         yield server
 
 
@@ -66,7 +66,7 @@ async def desk(server: Server, tmp_path: Path) -> AsyncIterator[ClientWorkspace]
 
 @pytest.fixture(scope="session")
 def keeping_server(seaweed: Store, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with _running(seaweed, tmp_path_factory, {"s3": {"keep_empty_directories": True}}) as server:
+    with running_on(seaweed, tmp_path_factory, {"s3": {"keep_empty_directories": True}}) as server:
         yield server
 
 
@@ -79,7 +79,7 @@ async def keeping(keeping_server: Server, tmp_path: Path) -> AsyncIterator[Clien
 
 @pytest.fixture(scope="session")
 def partner_server(seaweed: Store, tmp_path_factory: pytest.TempPathFactory) -> Iterator[PartnerServer]:
-    with _running(seaweed, tmp_path_factory, kind=PartnerServer) as server:
+    with running_on(seaweed, tmp_path_factory, kind=PartnerServer) as server:
         yield server
 
 
@@ -100,12 +100,12 @@ async def partner_desk(partner_server: PartnerServer, tmp_path: Path) -> AsyncIt
 def troubled_server(seaweed: Store, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A server that gives up early. Its S3 is where the fault proxy of the running test listens."""
     behind = seaweed.behind(f"http://127.0.0.1:{free_port()}")
-    with _running(seaweed, tmp_path_factory, QUICK, behind) as server:
+    with running_on(seaweed, tmp_path_factory, QUICK, behind) as server:
         yield server
 
 
 @contextmanager
-def _running(
+def running_on(
     store: Store,
     directories: pytest.TempPathFactory,
     options: Groups | None = None,

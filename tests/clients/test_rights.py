@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from testbed.s3_store import Store, new_bucket_name
+from testbed.s3_store import Store
+from tests.clients.conftest import running_on
 from tests.support.client_workspace import ClientWorkspace, content
 from tests.support.clients import Clients
 from tests.support.commands import installed
@@ -32,21 +33,13 @@ BIG = 12 << 20
 
 @pytest.fixture(scope="module")
 def tree_server(seaweed: Store, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    bucket = new_bucket_name()
-    seaweed.make_bucket(bucket)
-    server = Server(tmp_path_factory.mktemp("tree"), seaweed, bucket, TREE)
-    try:
-        server.start()
+    with running_on(seaweed, tmp_path_factory, TREE) as server:
         yield server
-        assert "Traceback" not in server.output()
-    finally:
-        server.close()
-        seaweed.drop_bucket(bucket)
 
 
 @pytest.fixture
 async def tree(tree_server: Server, tmp_path: Path) -> AsyncIterator[ClientWorkspace]:
-    """A desk whose `remote` is the root; what earlier tests have left is removed."""
+    """A workspace whose `remote` is the root; what earlier tests have left is removed."""
     local = tmp_path / "local"
     local.mkdir()
     async with s3_client(tree_server.store, tree_server.bucket) as s3:
