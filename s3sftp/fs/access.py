@@ -34,10 +34,11 @@ class Access:
 
     def upload_rules_at(self, path: VirtualPath) -> AppliedRules:
         """The rules for writing a file. A mounted file has the only name that is mounted."""
+        if not self.mounts.is_mounted_file(path):
+            return self.mounts.rules.for_storing(path)
         rules = self.mounts.rules.at(path)
-        if rules.on_conflict is OnConflict.KEEP_BOTH and self.mounts.is_mounted_file(path):
-            return replace(rules, on_conflict=OnConflict.REFUSE)
-        return rules
+        keeps_both = rules.on_conflict is OnConflict.KEEP_BOTH
+        return replace(rules, on_conflict=OnConflict.REFUSE) if keeps_both else rules
 
     async def info(self, place: Place) -> FileInfo | None:
         """What is stored at a place now; None if nothing is."""

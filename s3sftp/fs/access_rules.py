@@ -79,6 +79,11 @@ class AppliedRules:
         """The same with no other rights than `most`."""
         return replace(self, rights=self.rights & most)
 
+    def is_narrower(self, other: AppliedRules) -> bool:
+        """Whether a file that the other rules allow may be too large for these."""
+        most = self.max_file_bytes
+        return bool(most) and (not other.max_file_bytes or other.max_file_bytes > most)
+
     def require(self, *needs: Right) -> None:
         """Raises PermissionDenied: if a right is missing."""
         for right in needs:
@@ -152,6 +157,14 @@ class RuleTree:
             if found is not None:
                 return found
         raise AssertionError("the root always has rules")
+
+    def for_storing(self, path: VirtualPath) -> AppliedRules:
+        """The rules for a file that is stored at a path. One that may get a number instead of replacing
+        another has to be small enough for the directory, whose rules apply to the numbered name."""
+        rules = self.at(path)
+        if rules.on_conflict is OnConflict.KEEP_BOTH and (beside := self.names_at(path)).is_narrower(rules):
+            return replace(rules, max_file_bytes=beside.max_file_bytes)
+        return rules
 
     def along(self, path: VirtualPath) -> Iterator[AppliedRules]:
         """For each name of a path the rules that decide about it, as `names_at`. Work grows with the number

@@ -59,7 +59,7 @@ class Move:
     def looks_inside(self) -> bool:
         """Whether the names and sizes in a directory that moves have to be checked one by one."""
         return any(
-            here.has_patterns or there.has_patterns or _is_narrower(there, here)
+            here.has_patterns or there.has_patterns or there.is_narrower(here)
             for here, there in self._pairs(is_dir=True)
         )
 
@@ -114,8 +114,10 @@ class Move:
                 )
             if not is_dir:
                 self.mounts.refuse_file_name(path)
-        there, here = rules.at(target), rules.at(source)
-        if not is_dir and _is_narrower(there, here) and size > there.max_file_bytes:
+        # what is in a directory keeps its name, whatever is there
+        there = rules.at(target) if below else rules.for_storing(target)
+        here = rules.at(source)
+        if not is_dir and there.is_narrower(here) and size > there.max_file_bytes:
             raise NoSpace(
                 f"file too large: at most {there.max_file_bytes} bytes are accepted there",
                 rule=f"max_file_bytes: {there.max_file_bytes}",
@@ -136,9 +138,3 @@ class Move:
 
 def _below(path: VirtualPath, names: tuple[bytes, ...]) -> VirtualPath:
     return VirtualPath(path.names + names)
-
-
-def _is_narrower(there: AppliedRules, here: AppliedRules) -> bool:
-    """Whether a file that is allowed here may be too large there."""
-    most = there.max_file_bytes
-    return bool(most) and (not here.max_file_bytes or here.max_file_bytes > most)

@@ -170,7 +170,7 @@ async def mortal(
 
 
 class _desk_at:
-    """A desk on a server; looks into the bucket at `store`, past any proxy."""
+    """A workspace on a server; looks into the bucket at `store`, past any proxy."""
 
     def __init__(self, server: Server, tmp_path: Path, store: Store | None = None) -> None:
         self._server = server

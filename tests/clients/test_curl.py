@@ -14,7 +14,7 @@ NOT_FOUND = 78
 
 
 async def _curl(desk: ClientWorkspace, path: str, *words: str, kind: str = "") -> Result:
-    """curl on one path below the desk's directory."""
+    """curl on one path below the workspace's directory."""
     server = desk.server
     assert isinstance(server, PartnerServer)
     known = desk.local.parent / "home/.ssh/known_hosts"

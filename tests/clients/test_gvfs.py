@@ -16,7 +16,7 @@ BACKENDS = ("/usr/libexec/gvfsd-sftp", "/usr/lib/gvfs/gvfsd-sftp")
 
 
 async def _gio(desk: ClientWorkspace, *lines: str) -> Result:
-    """A shell script on a bus of its own; `$at` is the desk's directory as gio names it."""
+    """A shell script on a bus of its own; `$at` is the workspace's directory as gio names it."""
     server = desk.server
     gio = installed("gio")
     bus = installed("dbus-run-session")

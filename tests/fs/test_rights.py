@@ -354,6 +354,21 @@ async def test_keep_both_stores_each_upload_and_rename_under_a_name_of_its_own()
     assert [await read(files, name.decode()) for name in names] == [b"1", b"2", b"3", b"0"]
 
 
+async def test_a_numbered_file_is_no_larger_than_its_directory_takes() -> None:
+    both = AccessRules(max_file_bytes=0, on_conflict=OnConflict.KEEP_BOTH)
+    backend = MemoryBackend({"f": b"0", "large": b"larger"})
+    paths = {"f": both, "large": AccessRules(max_file_bytes=0)}
+    files = files_with(AccessRules(max_file_bytes=3), backend, paths=paths)
+    await write(files, "f", data=b"new")
+    with pytest.raises(NoSpace):
+        await write(files, "f", data=b"larger")
+    with pytest.raises(NoSpace):
+        await files.rename(path("large"), path("f"), overwrite=False)
+    assert await read(files, "f (2)") == b"new"
+    with pytest.raises(NotFound):
+        await files.stat(path("f (3)"))
+
+
 async def test_keep_both_gives_way_to_a_file_that_came_during_the_upload() -> None:
     backend = MemoryBackend()
     files = files_with(AccessRules(on_conflict=OnConflict.KEEP_BOTH), backend)

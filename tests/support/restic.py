@@ -7,7 +7,7 @@ from tests.support.commands import Result, installed, run
 
 
 async def restic(desk: ClientWorkspace, *words: str) -> Result:
-    """A command of restic on the repository of a desk."""
+    """A command of restic on the repository of a workspace."""
     server, home = desk.server, desk.local.parent / "home"
     ssh = (
         f"{installed('ssh')} -F none -i {server.key_file} -p {server.port} -o IdentitiesOnly=yes"
