@@ -17,7 +17,7 @@ from fnmatch import translate
 from functools import lru_cache
 
 from s3sftp.errors import AlreadyExists, NotFound, PermissionDenied
-from s3sftp.fs.paths import ROOT, VirtualPath
+from s3sftp.fs.paths import VirtualPath
 from s3sftp.fs.rights import ALL_RIGHTS, Right, Rights, refusal
 
 Patterns = tuple[str, ...]
@@ -47,10 +47,6 @@ class AccessRules:
     max_file_bytes: int | None = None
     """The largest file that may be stored; 0: any size."""
     on_conflict: OnConflict | None = None
-
-    def capped(self, most: Rights) -> AccessRules:
-        """The same with no other rights than `most`."""
-        return self if self.rights is None else replace(self, rights=self.rights & most)
 
     def below(self, above: AppliedRules) -> AppliedRules:
         """These rules, completed by those of the next rule above."""
@@ -109,10 +105,6 @@ class AppliedRules:
     def has_patterns(self) -> bool:
         return bool(self.allow or self.deny or self.hide)
 
-    @property
-    def patterns(self) -> tuple[Patterns, Patterns, Patterns]:
-        return self.allow, self.deny, self.hide
-
     def hides(self, name: bytes) -> bool:
         """Whether a name in this directory does not exist for the user."""
         return _matching(self.hide, name) is not None
@@ -124,36 +116,48 @@ class AppliedRules:
 
     def refuse_file_name(self, name: bytes) -> None:
         """Raises PermissionDenied: if no file with this name may be used in this directory."""
-        if (pattern := _matching(self.deny, name)) is not None:
-            raise PermissionDenied("files with such a name are not accepted here", rule=f"deny: {pattern}")
-        if self.allow and _matching(self.allow, name) is None:
-            raise PermissionDenied(
-                "files with such a name are not accepted here", rule=f"allow: {', '.join(self.allow)}"
-            )
+        if (rule := self._refusing(name)) is not None:
+            raise PermissionDenied("files with such a name are not accepted here", rule=rule)
 
     def accepts(self, name: bytes) -> bool:
         """Whether a file with this name may be used in this directory."""
-        return _matching(self.deny, name) is None and (
-            not self.allow or _matching(self.allow, name) is not None
-        )
+        return self._refusing(name) is None
+
+    def _refusing(self, name: bytes) -> str | None:
+        """The rule by which no file with this name may be used in this directory."""
+        if (pattern := _matching(self.deny, name)) is not None:
+            return f"deny: {pattern}"
+        if self.allow and _matching(self.allow, name) is None:
+            return f"allow: {', '.join(self.allow)}"
+        return None
 
 
 class RuleTree:
     """The rules of one user's tree, by path. Immutable."""
 
-    def __init__(self, root: AppliedRules, rules: Iterable[tuple[VirtualPath, AccessRules]] = ()) -> None:
-        self._applied: dict[VirtualPath, AppliedRules] = {ROOT: root}
+    def __init__(
+        self,
+        root: AppliedRules,
+        rules: Iterable[tuple[VirtualPath, AccessRules]] = (),
+        *,
+        most: Rights = ALL_RIGHTS,
+    ) -> None:
+        """`most`: the only rights that there may be anywhere, whatever the rules say."""
+        self._applied: dict[tuple[bytes, ...], AppliedRules] = {(): root.capped(most)}
         given = [each for each in rules if each[1] != AccessRules()]
         self._deepest = max((len(path.names) for path, _ in given), default=0)
         for path, rule in sorted(given, key=lambda each: len(each[0].names)):
-            self._applied[path] = rule.below(self.at(path))
+            self._applied[path.names] = rule.below(self.at(path)).capped(most)
         self.hide_anything = any(applied.hide for applied in self._applied.values())
         """Whether any names are hidden."""
 
     def at(self, path: VirtualPath) -> AppliedRules:
         """The rules that apply to a path: those of the longest matching one."""
-        for depth in range(min(len(path.names), self._deepest), -1, -1):
-            found = self._applied.get(VirtualPath(path.names[:depth]))
+        return self._at(path.names)
+
+    def _at(self, names: tuple[bytes, ...]) -> AppliedRules:
+        for depth in range(min(len(names), self._deepest), -1, -1):
+            found = self._applied.get(names[:depth])
             if found is not None:
                 return found
         raise AssertionError("the root always has rules")
@@ -169,22 +173,22 @@ class RuleTree:
     def along(self, path: VirtualPath) -> Iterator[AppliedRules]:
         """For each name of a path the rules that decide about it, as `names_at`. Work grows with the number
         of names alone, because clients choose how many there are."""
-        applied = self._applied[ROOT]
+        applied = self._applied[()]
         for depth in range(len(path.names)):
             if depth <= self._deepest:
-                applied = self._applied.get(VirtualPath(path.names[:depth]), applied)
+                applied = self._applied.get(path.names[:depth], applied)
             yield applied
 
     def names_at(self, path: VirtualPath) -> AppliedRules:
         """The rules that decide about the name of a path: those of the directory that contains it."""
-        return self.at(path.parent)
+        return self._at(path.names[:-1])
 
     def below(self, path: VirtualPath) -> Iterator[tuple[bytes, ...]]:
         """Where rules begin below a path, as names relative to it."""
         depth = len(path.names)
         for each in self._applied:
-            if len(each.names) > depth and each.is_within(path):
-                yield each.names[depth:]
+            if len(each) > depth and each[:depth] == path.names:
+                yield each[depth:]
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, RuleTree) and self._applied == other._applied

@@ -5,7 +5,9 @@ Where no rule depends on what moves, this asks the storage nothing.
 
 from __future__ import annotations
 
+from contextlib import aclosing
 from dataclasses import dataclass
+from typing import Any, cast
 
 from s3sftp.backends import CompleteBackend, FileInfo, Place, Session
 from s3sftp.errors import AlreadyExists, PermissionDenied
@@ -62,7 +64,8 @@ async def authorize_rename(
         move.target_rules.require(Right.WRITE)
     is_dir = False
     if move.is_about_what_moves and source != target:
-        info = await access.info(origin) or FileInfo.file(0)  # nothing: at most an upload that is still open
+        # nothing: at most an upload that is still open
+        info = own.info if own is not None else await access.info(origin) or FileInfo.file(0)
         is_dir = info.is_dir
         if is_dir and mounts.is_mounted_file(target):
             raise AlreadyExists
@@ -122,17 +125,13 @@ async def _refuse_entries(
     move: Move, backend: CompleteBackend, place: Place, below: tuple[bytes, ...], session: Session
 ) -> None:
     """Check everything in a directory that moves."""
-    pages = backend.list_dir(place, session)
     directories = []
-    try:
+    async with aclosing(cast(Any, backend.list_dir(place, session))) as pages:
         async for page in pages:
             for entry in page:
                 names = (*below, entry.name)
                 move.refuse_entry(names, is_dir=entry.info.is_dir, size=entry.info.size)
                 if entry.info.is_dir:
                     directories.append(entry.name)
-    finally:
-        if (close := getattr(pages, "aclose", None)) is not None:
-            await close()
     for name in directories:
         await _refuse_entries(move, backend, place.child(name), (*below, name), session)

@@ -1,5 +1,12 @@
 """Implements the file operations of one session: resolve and authorize a path, then act on its place.
 
+Most operations are authorized by `Mounts.place`, with the right that they need. The others:
+
+    STAT       `AppliedRules.sees`, else only what this session has stored (`Access.own_info`)
+    OPEN       to write: `upload_rules`, by what the flags ask for
+    SETSTAT    `_may_set`, else only this session's own files (`_set_own`)
+    RENAME     `authorize_rename`, for both ends and all that moves
+
 A name may belong to what is stored, to an upload that is still open, or to both. The user's latest upload
 answers STAT as long as nothing has been stored or removed under its name since it was opened. REMOVE and
 RENAME act on what is stored first; where nothing is, they act on the upload. Everything else is about what
@@ -161,11 +168,11 @@ class FileSystem:
             named, base = path, None
             if rules.keeps_both:
                 if not mode.create and rules.rules.sees:
-                    await self._committed(path, place)
+                    await self._committed(place)
                 place, path = await self._access.free_beside(path)
             await self._backend.refuse_file(place, self.session)
             if not rules.keeps_both:
-                base = await self._base_for(path, place, rules)
+                base = await self._base_for(place, rules)
             writer = Writer(self.shared.resources, place, rules.mode, self.session, base)
             if new is not None:
                 writer.begin_with(*self.storable(new))
@@ -190,9 +197,10 @@ class FileSystem:
     async def open_dir(self, path: VirtualPath) -> OpenDirectory:
         """Open a directory. Raises NotFound: if there is none; NotADirectory: if it is a file."""
         mounts = self._mounts
-        is_virtual = mounts.is_fixed(path) and mounts.is_virtual(path)
         pages = (
-            _nothing() if is_virtual else self._backend.list_dir(mounts.place(path, Right.LIST), self.session)
+            _nothing()
+            if mounts.is_virtual(path)
+            else self._backend.list_dir(mounts.place(path, Right.LIST), self.session)
         )
         hides = mounts.rules.at(path).hides if mounts.rules.hide_anything else None
         fixed = await self._configured_in(path)
@@ -478,7 +486,7 @@ class FileSystem:
             raise IsADirectory
         place = self._mounts.place(path, Right.READ)
         await self._refuse_slash(path)
-        info = await self._committed(path, place)
+        info = await self._committed(place)
         return await self._hashing.hashes(path, place, info, wanted, most_bytes)
 
     async def hash_open_file(self, source: OpenReader, wanted: HashRequest, most_bytes: int) -> bytes:
@@ -490,13 +498,10 @@ class FileSystem:
 
     async def usage(self, path: VirtualPath) -> Usage:
         mounts = self._mounts
-        if not mounts.is_fixed(path):
-            return await self._backend.usage(mounts.place_to_look_at(path), self.session)
-        return (
-            Usage()
-            if mounts.is_virtual(path)
-            else await self._backend.usage(mounts.place_of_own(path), self.session)
-        )
+        if mounts.is_virtual(path):
+            return Usage()
+        resolve = mounts.place_of_own if mounts.is_fixed(path) else mounts.place_to_look_at
+        return await self._backend.usage(resolve(path), self.session)
 
     async def _remove_stored(self, place: Place) -> list[OpenWriter]:
         """Remove a stored file. Returns the uploads that are to be given up with it.
@@ -563,16 +568,14 @@ class FileSystem:
             return upload
         return None
 
-    async def _committed(self, path: VirtualPath, place: Place) -> FileInfo:
+    async def _committed(self, place: Place) -> FileInfo:
         """The file as it is stored. Raises NotFound: if there is none; IsADirectory: if it is a directory."""
-        if self._mounts.is_fixed(path):
-            raise IsADirectory
         info = await self._backend.file_info(place, self.session)
         if info.is_dir:
             raise IsADirectory
         return info
 
-    async def _base_for(self, path: VirtualPath, place: Place, rules: UploadRules) -> FileInfo | None:
+    async def _base_for(self, place: Place, rules: UploadRules) -> FileInfo | None:
         """The stored file, if the mode needs to know it when a file is opened. Makes no request otherwise."""
         mode = rules.mode
         if mode.exclusive and mode.create:
@@ -584,7 +587,7 @@ class FileSystem:
         if mode.create:
             return None
         try:
-            return await self._committed(path, place)
+            return await self._committed(place)
         except NotFound:
             rules.refuse_missing()
             raise

@@ -24,12 +24,12 @@ def numbered(name: bytes, number: int) -> bytes:
     return b"%s (%d)%s" % (stem, number, ending)
 
 
-async def free_number(name: bytes, is_taken: IsTaken, *, after: int = 0) -> int:
-    """The number of a name that is free: the first one, unless there are gaps. `after`: only numbers above.
+async def free_number(name: bytes, is_taken: IsTaken) -> int:
+    """The number of a name that is free: the first one, unless there are gaps.
 
     Raises ValueError: if a million are taken.
     """
-    taken, step = after, 1
+    taken, step = 0, 1
     while await is_taken(numbered(name, taken + step)):
         taken += step
         step *= 2

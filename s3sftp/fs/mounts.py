@@ -4,7 +4,12 @@
     /inbox/…        ─► acme/in/…                 (a directory)
     /rates.csv      ─► shared/rates.csv          (a single file)
 
-`Mounts.place` resolves and authorizes in one step. It is the only way from a path to a `Place`.
+Only these lead from a client's path to a `Place`, and none of them to a hidden name:
+
+    place             checks the given rights, the name of a file, and that nothing fixed is removed
+    place_to_look_at  for STAT: checks that the user may learn what exists
+    place_to_store    checks no right: the caller does
+    place_of_own      checks no right: the caller does
 """
 
 from __future__ import annotations
@@ -23,7 +28,7 @@ from s3sftp.fs.mount_problems import (
     with_ancestors,
 )
 from s3sftp.fs.paths import ROOT, VirtualPath
-from s3sftp.fs.rights import READ_ONLY, Right
+from s3sftp.fs.rights import ALL_RIGHTS, READ_ONLY, Right
 
 _OF_FILES = frozenset({Right.READ, Right.WRITE, Right.OVERWRITE, Right.APPEND, Right.DELETE})
 """The rights that only files need, so that the patterns for file names apply."""
@@ -53,14 +58,12 @@ class Mounts:
     rules: RuleTree = field(default_factory=lambda: RuleTree(AppliedRules()))
     fixed: frozenset[VirtualPath] = frozenset({ROOT})
     """Directories that always exist, even if the storage has nothing in them."""
+    _by_path: dict[tuple[bytes, ...], MountedAt] = field(init=False, repr=False, compare=False)
+    _deepest: int = field(init=False, repr=False, compare=False)
 
-    @classmethod
-    def rooted_at(cls, prefix: str, *, read_only: bool = False, directories: Sequence[str] = ()) -> Mounts:
-        """A single mount of the root at `prefix`, which is `""` or such as `"a/b/"`.
-
-        Raises ConfigurationError: if the prefix or a directory has names that cannot be used.
-        """
-        return cls.of(prefix, read_only=read_only, directories=directories)
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_by_path", {mount.path.names: mount for mount in self.mounted})
+        object.__setattr__(self, "_deepest", max(map(len, self._by_path), default=0))
 
     @classmethod
     def of(
@@ -93,13 +96,9 @@ class Mounts:
         mounted = [MountedAt.of(m.path, m.prefix, m.file) for m in (*root, *mounts)]
         declared = [_parsed(directory) for directory in directories]
         own_rules = [*((_parsed(m.path), m.rules) for m in mounts), *((_parsed(p), r) for p, r in paths)]
-        above = rules.below(AppliedRules())
-        if read_only:
-            above = rules.below(AppliedRules()).capped(READ_ONLY)
-            own_rules = [(path, rule.capped(READ_ONLY)) for path, rule in own_rules]
         return cls(
             tuple(sorted(mounted, key=lambda m: m.path.names)),
-            RuleTree(above, own_rules),
+            RuleTree(rules.below(AppliedRules()), own_rules, most=READ_ONLY if read_only else ALL_RIGHTS),
             frozenset(
                 with_ancestors([*declared, *(m.path.parent if m.file else m.path for m in mounted)]) | {ROOT}
             ),
@@ -170,11 +169,12 @@ class Mounts:
 
     def is_mounted_file(self, path: VirtualPath) -> bool:
         """Whether a single file is mounted at the path."""
-        return any(each.file and each.path == path for each in self.mounted)
+        mount = self._by_path.get(path.names)
+        return mount is not None and mount.file
 
     def is_virtual(self, path: VirtualPath) -> bool:
         """Whether nothing can be stored at a path: it is above all mounts."""
-        return self._mount_of(path) is None
+        return self.is_fixed(path) and self._mount_of(path) is None
 
     def fixed_names_in(self, path: VirtualPath) -> list[bytes]:
         """The names of fixed directories directly below `path`."""
@@ -197,8 +197,10 @@ class Mounts:
         return Place(mount.place.names + path.names[len(mount.path.names) :])
 
     def _mount_of(self, path: VirtualPath) -> MountedAt | None:
-        found = [mount for mount in self.mounted if path.is_within(mount.path)]
-        return max(found, key=lambda mount: len(mount.path.names), default=None)
+        for depth in range(min(len(path.names), self._deepest), -1, -1):
+            if (mount := self._by_path.get(path.names[:depth])) is not None:
+                return mount
+        return None
 
 
 def _parsed(path: str) -> VirtualPath:

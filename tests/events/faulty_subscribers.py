@@ -49,7 +49,7 @@ async def volume_with(events: EventHub, backend: Backend | None = None) -> Async
     await volume.start()
     events.start()
     try:
-        yield FileSystem(volume, Mounts.rooted_at("alice/"), Session("alice", session_id="s.1"))
+        yield FileSystem(volume, Mounts.of("alice/"), Session("alice", session_id="s.1"))
     finally:
         await events.stop()
         await volume.stop()

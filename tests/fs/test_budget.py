@@ -259,7 +259,7 @@ async def test_waiters_exceed_a_full_budget_one_at_a_time() -> None:
 
 
 async def test_bytes_that_wait_for_earlier_ones_never_exceed_the_budget(hurried: None) -> None:
-    budget = ByteBudget(100, wait_seconds=0.1)
+    budget = ByteBudget(100, wait_seconds=2)
     partial = Upload(budget, 100)
     assert partial.try_put(100)
     partial.chunk = 101  # so that it is not sent, but given up

@@ -120,7 +120,7 @@ async def test_that_works_on_a_storage_of_files_too(tmp_path: Path) -> None:
             await files.set_attributes(path("f.part"), NewAttributes(mtime=1e9))
             await files.rename(path("f.part"), path("f"), overwrite=True)
             assert (await files.stat(path("f"))).mtime == 1e9
-        office = FileSystem(volume, Mounts.rooted_at(""), Session("office"))
+        office = FileSystem(volume, Mounts.of(""), Session("office"))
         assert (await read(office, "f"), await read(office, "f (2)")) == (b"one", b"two")
         await volume.stop()
 
@@ -159,7 +159,7 @@ async def test_a_file_that_another_has_replaced_meanwhile_is_not_its_own() -> No
     backend = MemoryBackend()
     files = box(backend)
     await write(files, "f", data=b"mine")
-    other = FileSystem(OpenStorage(backend, FileOptions()), Mounts.rooted_at(""), Session("office"))
+    other = FileSystem(OpenStorage(backend, FileOptions()), Mounts.of(""), Session("office"))
     await write(other, "f", data=b"theirs")
     assert (await files.stat(path("f"))).size == 4, "what it stored, not what is there"
     for operation in (
@@ -178,7 +178,7 @@ async def test_what_it_does_with_a_file_that_got_another_name_meets_that_file() 
     assert (await files.stat(path("r.csv"))).size == 8
     await files.set_attributes(path("r.csv"), NewAttributes(mtime=7.0))
     await files.rename(path("r.csv"), path("s.csv"), overwrite=True)
-    other = FileSystem(OpenStorage(backend, FileOptions()), Mounts.rooted_at(""), Session("office"))
+    other = FileSystem(OpenStorage(backend, FileOptions()), Mounts.of(""), Session("office"))
     assert (await read(other, "r.csv"), await read(other, "s.csv")) == (b"theirs", b"mine too")
     assert isinstance(await other.stat(path("s.csv")), FileInfo)
 

@@ -30,7 +30,7 @@ def path(text: str) -> VirtualPath:
 
 def files_of(backend: MemoryBackend, **rights: object) -> FileSystem:
     options = FileOptions(max_uploads_per_user=3)
-    return FileSystem(OpenStorage(backend, options), Mounts.rooted_at("alice", **rights), Session("alice"))  # type: ignore[arg-type]
+    return FileSystem(OpenStorage(backend, options), Mounts.of("alice", **rights), Session("alice"))  # type: ignore[arg-type]
 
 
 async def put(files: FileSystem, name: str, data: bytes) -> None:
@@ -158,7 +158,7 @@ async def test_renaming_a_file_to_itself_changes_nothing() -> None:
 
 async def test_two_tenants_whose_names_begin_alike_never_see_each_other() -> None:
     volume = OpenStorage(MemoryBackend({"acme/f": b"1", "acme2/f": b"22"}), FileOptions())
-    acme, acme2 = (FileSystem(volume, Mounts.rooted_at(name), Session(name)) for name in ("acme", "acme2"))
+    acme, acme2 = (FileSystem(volume, Mounts.of(name), Session(name)) for name in ("acme", "acme2"))
     await acme.rename(path("/f"), path("/g"), overwrite=True)
     assert await names_in(acme, "/") == [b".", b"..", b"g"]
     assert await names_in(acme2, "/") == [b".", b"..", b"f"]

@@ -28,7 +28,7 @@ def path(text: str) -> VirtualPath:
 def files_of(backend: MemoryBackend, *, directories: tuple[str, ...] = ()) -> FileSystem:
     return FileSystem(
         OpenStorage(backend, FileOptions()),
-        Mounts.rooted_at("alice", directories=directories),
+        Mounts.of("alice", directories=directories),
         Session("alice"),
     )
 

@@ -32,7 +32,7 @@ def path(text: str) -> VirtualPath:
 def sessions(backend: MemoryBackend, *users: str, **options: int) -> list[FileSystem]:
     """Sessions on one volume. All see the same files."""
     volume = OpenStorage(backend, FileOptions(**options))  # type: ignore[arg-type]
-    return [FileSystem(volume, Mounts.rooted_at(""), Session(user)) for user in users]
+    return [FileSystem(volume, Mounts.of(""), Session(user)) for user in users]
 
 
 async def put(files: FileSystem, name: str, data: bytes) -> None:
@@ -122,7 +122,7 @@ async def test_what_another_worker_has_stored_is_shown_although_an_upload_is_ope
     here, there = (
         FileSystem(
             OpenStorage(backend, FileOptions(), changes=SharedCounters.shared(memory, 2, column)),
-            Mounts.rooted_at(""),
+            Mounts.of(""),
             Session("alice"),
         )
         for column in range(2)
@@ -541,12 +541,12 @@ async def test_what_this_server_does_to_a_name_fails_no_file_that_is_only_open(
         OpenStorage(backend, FileOptions(), changes=SharedCounters.shared(memory, 2, column))
         for column in range(2)
     )
-    files = FileSystem(here, Mounts.rooted_at(""), Session("alice"))
+    files = FileSystem(here, Mounts.of(""), Session("alice"))
     changing = {
         "the same session": files,
-        "another session": FileSystem(here, Mounts.rooted_at(""), Session("alice")),
-        "another user": FileSystem(here, Mounts.rooted_at(""), Session("bob")),
-        "another worker": FileSystem(there, Mounts.rooted_at(""), Session("alice")),
+        "another session": FileSystem(here, Mounts.of(""), Session("alice")),
+        "another user": FileSystem(here, Mounts.of(""), Session("bob")),
+        "another worker": FileSystem(there, Mounts.of(""), Session("alice")),
     }[by]
     probe = await files.open_writer(path("/f"), mode, readable=True)
     await change(changing)

@@ -38,7 +38,7 @@ HOSTILE = st.one_of(
 @example(b"a/" * 2000)
 @example(b"/..//../acme2/../../x")
 def test_every_path_stays_below_the_prefix(raw: bytes) -> None:
-    mounts = Mounts.rooted_at("tenants/acme/")
+    mounts = Mounts.of("tenants/acme/")
     try:
         place = mounts.place(VirtualPath.parse(raw), Right.READ)
     except InvalidRequest:
@@ -73,11 +73,11 @@ def test_a_path_that_is_too_long_is_refused_by_name() -> None:
 )
 def test_a_prefix_that_is_not_plain_names_is_refused(prefix: str) -> None:
     with pytest.raises(ConfigurationError, match="prefix"):
-        Mounts.rooted_at(prefix)
+        Mounts.of(prefix)
 
 
 def test_a_read_only_user_may_neither_write_nor_delete() -> None:
-    mounts = Mounts.rooted_at("a", read_only=True)
+    mounts = Mounts.of("a", read_only=True)
     path = VirtualPath.parse(b"/f")
     assert mounts.place(path, Right.READ).key == b"a/f"
     for need in (Right.WRITE, Right.DELETE):
@@ -86,7 +86,7 @@ def test_a_read_only_user_may_neither_write_nor_delete() -> None:
 
 
 def test_declared_directories_and_their_ancestors_are_fixed() -> None:
-    mounts = Mounts.rooted_at("", directories=["in/daily", "out"])
+    mounts = Mounts.of("", directories=["in/daily", "out"])
     for raw in (b"/", b"/in", b"/in/daily", b"/out"):
         assert mounts.is_fixed(VirtualPath.parse(raw))
     assert not mounts.is_fixed(VirtualPath.parse(b"/in/dail"))

@@ -32,7 +32,7 @@ class Serving:
     """Log events at the level `error`: what a client sends must not cause any."""
 
     def files(self, user: str) -> FileSystem:
-        return FileSystem(self.volume, Mounts.rooted_at(self.prefix), Session(user))
+        return FileSystem(self.volume, Mounts.of(self.prefix), Session(user))
 
     async def connect(self, user: str = "alice") -> asyncssh.SSHClientConnection:
         return await asyncssh.connect(

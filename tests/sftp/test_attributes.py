@@ -138,7 +138,7 @@ async def test_everything_belongs_to_the_same_owner_and_was_read_when_it_was_wri
 
 async def test_fixed_directories_have_complete_attributes_too() -> None:
     async with serving(MemoryBackend()) as server:
-        mounts = Mounts.rooted_at("", directories=["inbox"])
+        mounts = Mounts.of("", directories=["inbox"])
         server.files = lambda user: FileSystem(server.volume, mounts, Session(user))  # type: ignore[method-assign]
         async with server.client() as client:
             assert (await client.stat(b"/inbox")).is_complete

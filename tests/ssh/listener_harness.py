@@ -104,7 +104,7 @@ async def listener_harness(
     sftp_options = SftpOptions(**(sftp or {}))
 
     def open_session(identity: Identity, session: backends.Session) -> SftpSession:
-        files = FileSystem(volume, Mounts.rooted_at(identity.prefix, read_only=identity.read_only), session)
+        files = FileSystem(volume, Mounts.of(identity.prefix, read_only=identity.read_only), session)
         sessions.append(SftpSession(files, sftp_options))
         return sessions[-1]
 

@@ -18,6 +18,11 @@ from s3sftp.backends.service import messages as ask
 from s3sftp.backends.service.messages import Message, Page
 from s3sftp.backends.service.upload_receiver import UploadReceiver
 from s3sftp.errors import InvalidRequest, StorageFailure, Unsupported
+from s3sftp.runtime.cancellation import StrayCancellationGuard
+
+_cancelled_is_failed = StrayCancellationGuard(
+    lambda: StorageFailure(detail="the call was cancelled by something of its own")
+)
 
 PAGE_ENTRIES = 500
 """Maximum entries of a page, so that it fits in a frame whatever the names are."""
@@ -40,6 +45,10 @@ class Dispatcher:
         Raises Unsupported: if the backend lacks the operation.
         Raises any other error: if the backend raises it.
         """
+        with _cancelled_is_failed:
+            return await self._answer(message)
+
+    async def _answer(self, message: Message) -> object:
         match message:
             case ask.ListDir():
                 return await self._next_page(message)

@@ -21,12 +21,7 @@ from s3sftp.backends.service.dispatcher import Dispatcher
 from s3sftp.backends.service.messages import Message
 from s3sftp.backends.service.stub import Caller, stub_for
 from s3sftp.errors import StorageFailure, TimedOut
-from s3sftp.runtime.cancellation import StrayCancellationGuard
 from s3sftp.telemetry import current_trace_context
-
-_cancelled_is_failed = StrayCancellationGuard(
-    lambda: StorageFailure(detail="the call was cancelled by something of its own")
-)
 
 
 class PendingCall:
@@ -192,9 +187,7 @@ async def serve(mailbox: Mailbox, backend: Backend, *, at_once: int = 256) -> No
     async def answer(call: PendingCall) -> None:
         async with slots:
             try:
-                with _cancelled_is_failed:
-                    reply = await answers.answer(call.message)
-                call.reply(reply)
+                call.reply(await answers.answer(call.message))
             except Exception as error:
                 call.fail(error)
 

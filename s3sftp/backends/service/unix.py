@@ -31,14 +31,10 @@ from s3sftp.backends.service.framing import (
 )
 from s3sftp.backends.service.handshake import ServerHello, ServiceHello, callbacks_of
 from s3sftp.errors import InvalidRequest, NoSpace, StorageError, StorageFailure
-from s3sftp.runtime.cancellation import StrayCancellationGuard
 from s3sftp.telemetry import get_logger
 
 _log = get_logger("s3sftp.service")
 _HELLO_SECONDS = 10.0
-_cancelled_is_failed = StrayCancellationGuard(
-    lambda: StorageFailure(detail="the call was cancelled by something of its own")
-)
 
 
 async def serve_unix(
@@ -199,8 +195,7 @@ class ServiceConnection:
 
     async def _reply(self, number: int, request: dict[str, Any]) -> dict[str, Any]:
         try:
-            with _cancelled_is_failed:
-                answer = await self._answers.answer(wire.decode_request(request))
+            answer = await self._answers.answer(wire.decode_request(request))
             return wire.encode_answer(number, answer)
         except MalformedMessage as error:
             return wire.encode_error(number, InvalidRequest(detail=str(error)))

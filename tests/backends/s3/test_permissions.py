@@ -126,7 +126,7 @@ async def opened(files: FileSystem, mode: WriteMode, permissions: int) -> OpenWr
 async def test_permissions_at_open_are_for_what_is_uploaded_and_no_change_by_themselves(
     keeping: S3Backend, proxy: FaultProxy
 ) -> None:
-    files = FileSystem(OpenStorage(keeping, FileOptions()), Mounts.rooted_at(""), ALICE)
+    files = FileSystem(OpenStorage(keeping, FileOptions()), Mounts.of(""), ALICE)
     writer = await opened(files, WriteMode(truncate=True), 0o600)
     await writer.write(0, b"x")
     await writer.close()
@@ -146,7 +146,7 @@ async def test_permissions_at_open_are_for_what_is_uploaded_and_no_change_by_the
 
 
 async def test_what_is_set_after_open_is_a_change_and_leaves_out_what_open_said(keeping: S3Backend) -> None:
-    files = FileSystem(OpenStorage(keeping, FileOptions()), Mounts.rooted_at(""), ALICE)
+    files = FileSystem(OpenStorage(keeping, FileOptions()), Mounts.of(""), ALICE)
     await put(keeping, "f", b"x", mode=0o600)
     writer = await opened(files, WriteMode(), 0o777)
     await writer.set_attributes(None, 1000)

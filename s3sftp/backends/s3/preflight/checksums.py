@@ -9,12 +9,11 @@ import uuid
 from contextlib import suppress
 
 from s3sftp.backends.findings import Finding
-from s3sftp.backends.s3.checksums.fallback import send_with_checksum
 from s3sftp.backends.s3.client import S3Client
 from s3sftp.backends.s3.errors import request_error_behind
 from s3sftp.backends.s3.features import CONSEQUENCES, Feature
-from s3sftp.backends.s3.http.request_body import RequestBody
 from s3sftp.backends.s3.metadata.objects import new_object, version_of
+from s3sftp.backends.s3.preflight.probes import put_probe
 from s3sftp.backends.s3.recovery.upload_journal import UploadJournal
 from s3sftp.backends.s3.write.completion import written_by
 from s3sftp.backends.s3.write.delete_object import delete_object
@@ -49,7 +48,7 @@ async def probe_kept(client: S3Client, probe: str) -> Finding:
     source, target = f"{probe}-kept", f"{probe}-added"
     try:
         size = client.options.min_part_bytes + 1
-        version = await _put(client, source, bytes(size))
+        version = version_of(await put_probe(client, source, bytes(size)))
         whole, less = (CopySource(source, version, 0, stop) for stop in (size, size - 1))
         try:
             await _added(client, target, less, whole)
@@ -99,16 +98,6 @@ async def probe_sizes(client: S3Client) -> Finding:
 def _lacking(what: str, feature: Feature, text: str, advice: str = "") -> Finding:
     known = f'set s3.lacks = ["{feature}"] so that the server knows it from the start'
     return Finding(what, "warning", f"{text}: {CONSEQUENCES[feature]}", advice or known)
-
-
-async def _put(client: S3Client, key: str, data: bytes) -> str | None:
-    fields = new_object(client.options, str(uuid.uuid4()), None)
-    answer, _ = await send_with_checksum(
-        client,
-        data,
-        lambda proof: client.call("PutObject", Key=key, Body=RequestBody(data), **fields, **proof),
-    )
-    return version_of(answer)
 
 
 async def _added(client: S3Client, key: str, *kept: CopySource) -> None:

@@ -35,7 +35,7 @@ _Asked = Mapping[str, Callable[[], Awaitable[object]]]
 
 async def probe_conditional_writes(client: S3Client, key: str) -> Finding:
     """Probe that neither PutObject nor CompleteMultipartUpload replaces what its condition protects."""
-    condition = {"IfNoneMatch": "*"}
+    condition: dict[str, Any] = {"IfNoneMatch": "*"}
     asked: _Asked = {
         "If-None-Match on PutObject": lambda: put_probe(client, key, **condition),
         "If-None-Match on CompleteMultipartUpload": lambda: _whole_upload(client, key, condition),

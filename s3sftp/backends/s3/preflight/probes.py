@@ -20,13 +20,13 @@ from s3sftp.errors import NotFound, StorageError
 CONTENT: Final = b"written by s3sftp check; safe to delete\n"
 
 
-async def put_probe(client: S3Client, key: str, **conditions: Any) -> Answer:
+async def put_probe(client: S3Client, key: str, data: bytes = CONTENT, **conditions: Any) -> Answer:
     """Write an object as the server does. Raises StorageError: if that fails."""
     fields = new_object(client.options, str(uuid.uuid4()), None) | conditions
     answer, _ = await send_with_checksum(
         client,
-        CONTENT,
-        lambda proof: client.call("PutObject", Key=key, Body=RequestBody(CONTENT), **fields, **proof),
+        data,
+        lambda proof: client.call("PutObject", Key=key, Body=RequestBody(data), **fields, **proof),
     )
     return answer
 
