@@ -60,7 +60,7 @@ class ConfigReloader:
     ) -> None:
         """`configuration` is what the server starts with, read from `sources`."""
         self._read = read
-        self._started_with = configuration.without_tables().options
+        self._started_with = configuration.options
         self._logins = configuration.logins
         self._interval = configuration.options.server.reload_interval
         self._sources = sources

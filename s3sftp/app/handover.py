@@ -98,7 +98,7 @@ def write_account_changes(first: Accounts, now: Accounts) -> int:
 def read_account_changes(descriptor: int, first: Accounts) -> Accounts:
     """The current accounts: `first` with the changes in the file. Closes the file."""
     try:  # reads at explicit offsets, because other workers share the file's position
-        removed, *changed = os.pread(descriptor, os.fstat(descriptor).st_size, 0).splitlines()
+        removed, *changed = read_file(descriptor).splitlines()
     finally:
         os.close(descriptor)
     accounts = dict(first)

@@ -21,6 +21,7 @@ from s3sftp.auth.bans import Bans, source_of
 from s3sftp.auth.certificates import Certificate, is_certificate, parse_certificate
 from s3sftp.auth.configured_users import ConfiguredUsers
 from s3sftp.auth.identity import Identity
+from s3sftp.auth.key_entries import leading_name
 from s3sftp.auth.login_methods import Factor, Factors, LoginMethods
 from s3sftp.auth.login_rules import LoginRules
 from s3sftp.auth.options import AuthOptions
@@ -68,6 +69,7 @@ __all__ = [
     "hash_password",
     "identity_of",
     "is_certificate",
+    "leading_name",
     "log_account_problems",
     "log_unused_groups",
     "normalized_address",

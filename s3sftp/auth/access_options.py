@@ -6,9 +6,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Annotated
 
-from pydantic import BeforeValidator, Field, WithJsonSchema, field_validator
+from pydantic import BeforeValidator, Field, field_validator
 
 from s3sftp.config import ByteSize, Options
+from s3sftp.config.types import TEXT_OR_LIST
 from s3sftp.fs import AccessRules, OnConflict, Right, rights_of
 from s3sftp.fs.access_rules import pattern_problem
 
@@ -21,10 +22,7 @@ def _words(value: object) -> object:
 
 
 _WORDS = BeforeValidator(_words)
-_WORDS_SCHEMA = WithJsonSchema(
-    {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}
-)
-Words = Annotated[tuple[str, ...], _WORDS, _WORDS_SCHEMA]
+Words = Annotated[tuple[str, ...], _WORDS, TEXT_OR_LIST]
 """A list of words, or one word, or a text of several separated by commas."""
 
 

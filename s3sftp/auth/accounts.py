@@ -182,9 +182,8 @@ def log_account_problems(logins: Logins, among: Collection[str] | None = None) -
     for name, count in told.items():
         if count > _MAX_TOLD:
             _log.warning("key.unusable_omitted", user=name, suppressed=count - _MAX_TOLD)
-    locked_out = logins.locked_out()
-    for name in locked_out:
-        if among is None or name in among:
-            _log.warning("user.locked_out", user=name, reason=logins.accounts[name].lack)
-    if len(locked_out) == len(logins.accounts):
-        _log.error("login.impossible", users=len(locked_out))
+    for name, account in logins.accounts.items():
+        if (among is None or name in among) and not account.can_log_in:
+            _log.warning("user.locked_out", user=name, reason=account.lack)
+    if not any(account.can_log_in for account in logins.accounts.values()):
+        _log.error("login.impossible", users=len(logins.accounts))

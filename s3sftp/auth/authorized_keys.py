@@ -24,7 +24,14 @@ import asyncssh
 from pydantic import Base64Bytes
 
 from s3sftp.auth.address_patterns import AllowedSources
-from s3sftp.auth.key_entries import KEY_START, KeyEntry, UnusableKey, decode_key_text, key_entries
+from s3sftp.auth.key_entries import (
+    KEY_START,
+    KeyEntry,
+    UnusableKey,
+    decode_key_text,
+    key_entries,
+    leading_name,
+)
 from s3sftp.auth.key_options import restrictions
 
 _KEY_TYPES = frozenset(
@@ -76,8 +83,7 @@ class AuthorizedKey:
     @property
     def algorithm(self) -> str:
         """The name of the key's type, such as `ssh-ed25519`: the first text of its data (RFC 4253, 6.6)."""
-        length = int.from_bytes(self.public_data[:4], "big")
-        return self.public_data[4 : 4 + length].decode("ascii", "replace")
+        return leading_name(self.public_data)
 
     @property
     def fingerprint(self) -> str:

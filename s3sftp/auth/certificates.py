@@ -19,7 +19,7 @@ from asyncssh.public_key import decode_ssh_public_key
 
 from s3sftp.auth.address_patterns import plain_address
 from s3sftp.auth.authorized_keys import check_key
-from s3sftp.auth.key_entries import UnusableKey
+from s3sftp.auth.key_entries import UnusableKey, leading_name
 from s3sftp.errors import LoginRefused
 
 _SUFFIX = "-cert-v01@openssh.com"
@@ -64,10 +64,7 @@ class Certificate:
     @property
     def signature_algorithm(self) -> str:
         """The algorithm of the CA's signature; empty if the signature has none."""
-        try:
-            return SSHPacket(self.signature).get_string().decode("ascii", "replace")
-        except PacketDecodeError:
-            return ""
+        return leading_name(self.signature)
 
     @property
     def requires_verification(self) -> bool:
@@ -77,10 +74,7 @@ class Certificate:
 
 def is_certificate(data: bytes) -> bool:
     """Whether the public key that a client offers is an OpenSSH certificate, by its type."""
-    try:
-        return SSHPacket(data).get_string().endswith(_SUFFIX.encode())
-    except PacketDecodeError:
-        return False
+    return leading_name(data).endswith(_SUFFIX)
 
 
 def parse_certificate(data: bytes) -> Certificate:

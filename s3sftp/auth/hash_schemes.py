@@ -200,22 +200,12 @@ class _Pbkdf2:
         return hmac.compare_digest(hashlib.pbkdf2_hmac(digest, password, salt, rounds, len(made)), made)
 
 
-_ARGON2ID, _BCRYPT, _SHA2_CRYPT, _YESCRYPT, _PBKDF2 = (
-    _Argon2id(),
-    _Bcrypt(),
-    _Sha2Crypt(),
-    _Yescrypt(),
-    _Pbkdf2(),
-)
-_SCHEMES: tuple[tuple[str, Scheme], ...] = (
-    ("$argon2", _ARGON2ID),
-    ("$2a$", _BCRYPT),
-    ("$2b$", _BCRYPT),
-    ("$2y$", _BCRYPT),
-    ("$5$", _SHA2_CRYPT),
-    ("$6$", _SHA2_CRYPT),
-    ("$y$", _YESCRYPT),
-    ("$pbkdf2-", _PBKDF2),
+_SCHEMES: tuple[tuple[tuple[str, ...], Scheme], ...] = (
+    (("$argon2",), _Argon2id()),
+    (("$2a$", "$2b$", "$2y$"), _Bcrypt()),
+    (("$5$", "$6$"), _Sha2Crypt()),
+    (("$y$",), _Yescrypt()),
+    (("$pbkdf2-",), _Pbkdf2()),
 )
 
 
@@ -224,8 +214,8 @@ def scheme_of(text: str) -> Scheme:
 
     Raises ValueError: if there is none.
     """
-    for prefix, scheme in _SCHEMES:
-        if text.startswith(prefix):
+    for prefixes, scheme in _SCHEMES:
+        if text.startswith(prefixes):
             return scheme
     if _WEAK.match(text):
         raise ValueError(

@@ -13,6 +13,8 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
+from asyncssh.packet import PacketDecodeError, SSHPacket
+
 MAX_BYTES = 1 << 20
 """Maximum size of a key file."""
 _BYTE_ORDER_MARKS = (
@@ -69,6 +71,15 @@ class KeyEntry:
         """Base64 at the beginning of a line, before a possible comment: it may complete the previous key."""
         found = None if self.block else _LAST_PART.fullmatch(self.text)
         return found[1] if found else ""
+
+
+def leading_name(data: bytes) -> str:
+    """The name that a key, a certificate or a signature begins with (RFC 4253, 6.6); empty if there is
+    none."""
+    try:
+        return SSHPacket(data).get_string().decode("ascii", "replace")
+    except PacketDecodeError:
+        return ""
 
 
 def decode_key_text(data: bytes) -> str:

@@ -13,6 +13,7 @@ from pydantic import BeforeValidator, WithJsonSchema
 
 from s3sftp.auth.address_patterns import AllowedSources
 from s3sftp.auth.weekly_hours import WeeklyHours
+from s3sftp.config.types import TEXT_OR_LIST
 
 DISABLED = "the user is disabled"
 EXPIRED = "the user has expired"
@@ -73,7 +74,7 @@ def _is_text(value: object) -> bool:
 Networks = Annotated[
     AllowedSources,
     BeforeValidator(_networks),
-    WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}),
+    TEXT_OR_LIST,
 ]
 """Patterns for addresses, as a list or as a text with commas."""
 

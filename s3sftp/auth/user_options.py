@@ -21,6 +21,7 @@ from s3sftp.auth.passwords import check_hash
 from s3sftp.auth.totp import checked_secret
 from s3sftp.auth.weekly_hours import WeeklyHours
 from s3sftp.config import LocalPath
+from s3sftp.config.types import TEXT_OR_LIST
 from s3sftp.fs import Mount
 
 _USER_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.@+-]{0,99}")
@@ -35,7 +36,6 @@ _PREFIX = WithJsonSchema(
         "pattern": r"^((?!\.{1,2}(/|$))([^/{}\\\x00-\x1f\x7f]|\{user\})+(/|$))*$",
     }
 )
-_ONE_OR_MORE = WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]})
 
 
 def user_name_problem(name: str) -> str | None:
@@ -62,7 +62,7 @@ def _lines(value: object) -> object:
     return tuple(value.splitlines()) if isinstance(value, str) else value
 
 
-KeyLines = Annotated[tuple[str, ...], BeforeValidator(_lines), _ONE_OR_MORE]
+KeyLines = Annotated[tuple[str, ...], BeforeValidator(_lines), TEXT_OR_LIST]
 """Public keys as lines of an authorized_keys file, or blocks."""
 
 
@@ -77,7 +77,7 @@ class GroupOptions(AccessOptions):
     group: Annotated[
         tuple[str, ...],
         BeforeValidator(_one_or_more),
-        _ONE_OR_MORE,
+        TEXT_OR_LIST,
     ] = ()
     """The name of a group, or a list of them, whose options apply. Those of a later one override those of an
     earlier one."""

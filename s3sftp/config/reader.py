@@ -50,21 +50,10 @@ def tables_below(settings: Settings, name: str, model: type[BaseModel]) -> objec
 
 def _read_field(name: str, annotation: Any, settings: Settings, reading: ReadResult) -> None:
     written = settings.below(name)
-    nested: dict[str, Any] | None = {} if _model_in(annotation) or _mapped_model(annotation) else None
+    nested: dict[str, Any] | None = {} if _model_in(annotation) else None
     if not written and (nested is None or type(None) in get_args(annotation)):
         return  # an option outside any group, or an optional group: its default applies
-    raw = _tree(written, annotation, nested)
-    mapped = _mapped_model(annotation)
-    if mapped is None or not isinstance(raw, dict):
-        _validate((name,), annotation, raw, settings.origin, reading)
-        return
-    valid: dict[str, Any] = {}
-    for key, value in raw.items():
-        item = ReadResult()
-        _validate((name, key), mapped, value, settings.origin, item)
-        reading.problems += item.problems
-        valid.update(item.values)
-    reading.values[name] = valid
+    _validate((name,), annotation, _tree(written, annotation, nested), settings.origin, reading)
 
 
 def read_table(

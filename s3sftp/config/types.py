@@ -114,6 +114,10 @@ LocalPath = Annotated[Path, AfterValidator(_check_path)]
 """A path on this machine that the operating system accepts."""
 
 
+TEXT_OR_LIST = WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]})
+"""The JSON Schema of a list of texts that may also be written as one text."""
+
+
 DIVIDED: Final = object()
 """Marks an option that bounds the whole server: each worker gets an equal share of it."""
 

@@ -358,9 +358,14 @@ class SshConnection(SftpOnlyServer):
         return proof.identity.user if proof else ""
 
     def reason_to_end(self, now: datetime) -> str | None:
-        """Why a user who has logged in must leave by now; None if there is no reason, or it is leaving."""
+        """Why a user who has logged in must leave by now; None if there is no reason."""
         proof = self._login.proof
-        return proof.identity.login_rules.end(now) if proof and not self._leaving else None
+        return proof.identity.login_rules.end(now) if proof else None
+
+    @property
+    def is_leaving(self) -> bool:
+        """Whether `send_away` has been called."""
+        return bool(self._leaving)
 
     def send_away(self, reason: str) -> Coroutine[Any, Any, None]:
         """Refuse new sessions from now on. The returned coroutine ends the running ones, as when the server

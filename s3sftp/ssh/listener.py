@@ -169,6 +169,8 @@ class Listener:
                 self._send_away(connection, reason)
 
     def _send_away(self, connection: SshConnection, reason: str) -> None:
+        if connection.is_leaving:  # it has said why
+            return
         task = asyncio.create_task(connection.send_away(reason))
         self._sending_away.add(task)
         task.add_done_callback(self._sending_away.discard)

@@ -13,6 +13,8 @@ from typing import Any
 import asyncssh
 from asyncssh.packet import PacketDecodeError, SSHPacket, String
 
+from s3sftp.auth import leading_name
+
 _USER_VERIFIED = 0x04
 """A flag in the signatures of security keys."""
 _PROVE = b"hostkeys-prove-00@openssh.com"
@@ -74,7 +76,7 @@ def verify_only(
     key: asyncssh.SSHKey,
     signatures: Collection[str],
     refused: Callable[[str], None],
-    verified: Callable[[], bool] = lambda: True,
+    verified: Callable[[], bool],
 ) -> None:
     """Make a user's key verify only `signatures`, and call `refused` with any other algorithm that is tried.
 
@@ -82,14 +84,14 @@ def verify_only(
     and returns whether that completes the login; if not, asyncssh answers as for a wrong one.
     """
     allowed = set(_allowed(tuple(key.all_sig_algorithms), signatures))
-    others = set(key.all_sig_algorithms) - allowed
+    others = {name.decode("ascii") for name in set(key.all_sig_algorithms) - allowed}
     key.all_sig_algorithms = allowed
     verify = key.verify
 
     def checked(data: bytes, signature: bytes) -> bool:
-        algorithm = _algorithm_of(signature)
+        algorithm = leading_name(signature)
         if algorithm in others:
-            refused(algorithm.decode("ascii"))
+            refused(algorithm)
         return verify(data, signature) and verified()
 
     key.verify = checked  # type: ignore[assignment]
@@ -112,13 +114,6 @@ def require_verified_user(key: asyncssh.SSHKey, refused: Callable[[], None]) -> 
         return False
 
     key.verify = checked  # type: ignore[assignment]
-
-
-def _algorithm_of(signature: bytes) -> bytes:
-    try:
-        return SSHPacket(signature).get_string()
-    except PacketDecodeError:
-        return b""
 
 
 def _rank(algorithm: bytes, signatures: Sequence[str]) -> int:

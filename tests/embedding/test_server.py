@@ -172,6 +172,7 @@ async def test_users_who_are_sent_away_leave_nothing_half_and_others_stay() -> N
         assert backend.open_uploads == 2
         with capture_events() as events:
             server.send_away({"bob", "nobody"}, "closed for the day")
+            server.send_away({"bob"}, "who is leaving already")
             with pytest.raises((asyncssh.Error, ConnectionError)):
                 await bobs[1].start_sftp_client()
             async with asyncio.timeout(20):
