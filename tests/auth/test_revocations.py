@@ -72,6 +72,15 @@ def test_ssh_keygen_and_the_server_agree_about_each_certificate(tmp_path: Path, 
         assert ours == says_ssh_keygen(file, certificate), serial
 
 
+@pytest.mark.parametrize("revoked", ["ca", "key", "other"])
+def test_ssh_keygen_and_the_server_agree_about_each_key(tmp_path: Path, revoked: str) -> None:
+    keys = {name: make_key(tmp_path, name) for name in ("ca", "key", "other")}
+    certificate = certify(keys["ca"], keys["key"], serial=1)
+    file = make_krl(tmp_path / "krl", "", keys[revoked])
+    ours = parse_revocations(file.read_bytes()).why_certificate(parse_certificate(data_of(certificate)))
+    assert (ours is not None) == says_ssh_keygen(file, certificate) == (revoked != "other")
+
+
 @given(st.sets(st.integers(1, 400)), st.lists(st.tuples(st.integers(1, 400), st.integers(0, 50))))
 def test_ranges_contain_what_was_put_in_and_nothing_else(
     single: set[int], spans: list[tuple[int, int]]

@@ -19,6 +19,7 @@ from s3sftp.fs import (
     NewAttributes,
     OnConflict,
     OpenStorage,
+    Right,
     WriteMode,
     rights_of,
 )
@@ -75,6 +76,17 @@ async def test_every_answer_but_a_refused_overwrite_is_the_same_whether_a_file_i
             }
         answers.append({name: await outcome(operation) for name, operation in operations.items()})
     assert answers[0] == answers[1]
+    assert answers[0]["statvfs"] == answers[0]["stat"]  # some storages answer only for what is there
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+async def test_a_rename_to_where_nothing_may_be_stored_does_not_tell_what_is_there(overwrite: bool) -> None:
+    answers = set()
+    for seeds in ({"f": b"1"}, {"f": b"1", "g": b"2"}):
+        files = box(MemoryBackend(seeds), AccessRules(frozenset({Right.RENAME})))
+        answers.add(await outcome(files.rename(path("f"), path("g"), overwrite=overwrite)))
+    (answer,) = answers
+    assert answer.startswith("PermissionDenied")
 
 
 async def test_it_neither_reads_nor_replaces_its_own_file() -> None:

@@ -49,6 +49,10 @@ def files_of(*rights: Right) -> FileSystem:
     return files_with(AccessRules(frozenset(rights)))
 
 
+async def open_both_ways(files: FileSystem, name: str) -> None:
+    await (await files.open_writer(path(name), TRUNC, readable=True)).close()
+
+
 async def write(files: FileSystem, name: str, mode: WriteMode = TRUNC, data: bytes = b"new") -> None:
     writer = await files.open_writer(path(name), mode)
     try:
@@ -94,6 +98,7 @@ OPERATIONS: dict[str, tuple[set[Right], Operation]] = {
     "create in place": ({W}, lambda fs: write(fs, "new", WriteMode())),
     "replace": ({O}, lambda fs: write(fs, "f")),
     "replace, not create": ({O}, lambda fs: write(fs, "f", WriteMode(truncate=True, create=False))),
+    "open to write and read": ({O, R}, lambda fs: open_both_ways(fs, "f")),
     "append": ({A}, lambda fs: write(fs, "f", WriteMode(append=True))),
     "change in place": ({A}, lambda fs: write(fs, "f", WriteMode(create=False))),
     "resize": ({A}, lambda fs: fs.set_attributes(path("f"), NewAttributes(size=3))),
@@ -167,9 +172,18 @@ async def test_a_directory_is_no_way_around_the_rules_below_it() -> None:
     with pytest.raises(PermissionDenied):
         await files.rename(path("d"), path("new"), overwrite=True)
     await files.rename(path("d/g"), path("g"), overwrite=False)
-    files = files_with(AccessRules(), backend, paths={"new/locked": AccessRules(frozenset({L, R, N, D}))})
-    with pytest.raises(PermissionDenied, match="create"):
-        await files.rename(path("other"), path("new"), overwrite=True)
+    for rights in ({L, R, N, D}, ALL - {W}):  # nothing new may be stored below the target
+        files = files_with(AccessRules(), backend, paths={"new/locked": AccessRules(frozenset(rights))})
+        with pytest.raises(PermissionDenied, match="create"):
+            await files.rename(path("other"), path("new"), overwrite=True)
+
+
+async def test_a_directory_takes_no_file_to_where_it_is_too_large() -> None:
+    small = {"small": AccessRules(max_file_bytes=3)}
+    files = files_with(AccessRules(), MemoryBackend({"d/in/f": b"1234", "small/": b""}), paths=small)
+    with pytest.raises(NoSpace, match="at most 3 bytes"):
+        await files.rename(path("d"), path("small/d"), overwrite=False)
+    assert await read(files, "d/in/f") == b"1234"
 
 
 async def test_moving_a_file_gives_no_right_over_it_that_reading_and_removing_would_not_give() -> None:
@@ -254,6 +268,8 @@ async def test_only_allowed_names_are_accepted_and_directories_have_any_name() -
     await files.rename(path("2026/a.csv.part"), path("2026/A.CSV"), overwrite=False)
     with pytest.raises(PermissionDenied, match="such a name"):
         await write(files, "2026/a.txt")
+    with pytest.raises(PermissionDenied, match="such a name"):
+        await files.rename(path("2026/A.CSV"), path("2026/a.txt"), overwrite=False)
 
 
 async def test_a_hidden_name_does_not_exist_whatever_is_asked() -> None:

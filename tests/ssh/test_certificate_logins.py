@@ -92,6 +92,15 @@ async def test_the_key_without_its_certificate_opens_nothing(company: Company) -
         assert not house.logged("login.accepted")
 
 
+async def test_a_key_of_the_user_is_no_ca(company: Company) -> None:
+    own = make_key(company.directory, "own")
+    certify(own, company.key)
+    async with company.trusting({"alice": UserOptions(authorized_keys=(public_line(own),))}) as house:
+        (await company.sftp(house.port, key=own)).ok()
+        (await company.sftp(house.port)).failed()
+        assert reasons(house) == {"the CA is not trusted for this user"}
+
+
 async def test_a_ca_key_opens_no_account_by_itself(company: Company) -> None:
     async with company.trusting() as house:
         (await company.sftp(house.port, key=company.ca)).failed()

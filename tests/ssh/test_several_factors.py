@@ -216,6 +216,11 @@ async def test_another_user_name_forgets_what_was_proven() -> None:
 
     async with listener_harness(users=BOTH) as house:
         await by_paramiko(house, attempt)
+        # alice's key does not make eve's password the next factor: right or wrong, it is a failure
+        reasons = [(entry["user"], entry["reason"]) for entry in house.logged("login.failed")]
+        assert reasons == [
+            (name, "password is not what comes next in publickey+password") for name in ("eve", "alice")
+        ]
 
 
 async def test_a_user_with_one_factor_does_not_complete_the_login_of_another() -> None:
