@@ -174,12 +174,13 @@ class Login:
         return identity is not None and self._prove(user, identity, LoginStep("password", method))
 
     async def old_password(self, user: str, password: str) -> None:
-        """Check the password that comes with a request to change it. Proves nothing, whatever it is.
+        """Check the password that comes with a request to change it. Proves nothing, whatever it is: a right
+        one is refused, delayed, and counted like a wrong one.
 
         Raises asyncssh.DisconnectError: after too many.
         """
         self._begin(user)
-        await self._guess(user, "password", lambda: self._auth.password(user, password, self._address))
+        await self._guess(user, "password", lambda: self._auth.old_password(user, password, self._address))
 
     async def _code(self, user: str, code: str) -> bool:
         self._begin(user)
