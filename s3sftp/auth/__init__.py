@@ -29,7 +29,7 @@ from s3sftp.auth.revocation_file import RevocationFile
 from s3sftp.auth.revocations import BadRevocations
 from s3sftp.auth.static import StaticUser, StaticUsers
 from s3sftp.auth.trusted_authorities import read_authorities
-from s3sftp.auth.user_groups import Definition, Groups, Layers
+from s3sftp.auth.user_groups import Definition, Groups, Layers, without_nulls
 from s3sftp.auth.user_options import GroupOptions, UserOptions, user_name_problem
 
 __all__ = [
@@ -76,4 +76,5 @@ __all__ = [
     "read_logins",
     "source_of",
     "user_name_problem",
+    "without_nulls",
 ]

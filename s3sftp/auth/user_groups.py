@@ -10,7 +10,7 @@ Tables are those of the files, not yet validated, so all options are merged alik
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -54,6 +54,11 @@ class Definition:
         is_list = isinstance(named, list | tuple) and all(isinstance(name, str) for name in named)
         return named if is_list else ()
 
+    @property
+    def nulls(self) -> Sequence[Path_]:
+        """The paths below the table of options without a value, such as `networks:` in YAML."""
+        return tuple(_nulls(self.options, ()))
+
     def here(self, *path: str) -> str | None:
         """Where the option at a path below the table was written."""
         return self.source.origin((self.kind, self.name, *path))
@@ -70,7 +75,9 @@ class Layers:
         return self.definitions[-1]
 
     def merged(self) -> dict[str, Any]:
-        """One table of all options, with the user's name for `${user}`. Its `group` is the user's own."""
+        """One table of all options, with the user's name for `${user}`. Its `group` is the user's own.
+
+        Options without a value are left out: they would switch off what a group says."""
         table: dict[str, Any] = {}
         for group in self.definitions[:-1]:
             table = _merge(table, {name: value for name, value in group.options.items() if name != "group"})
@@ -146,15 +153,29 @@ class Groups:
         self.problems.append(f"{definition.kind}.{definition.name}.group{value}{place}: {problem}")
 
 
+def without_nulls(table: Mapping[str, Any]) -> dict[str, Any]:
+    """The table without the options that are null, at any depth below it."""
+    return _merge({}, table)
+
+
 def _merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    """Tables are merged name by name; anything else is replaced."""
+    """Tables are merged name by name; null is left out; anything else is replaced."""
     table = dict(below)
     for name, value in above.items():
-        known = table.get(name)
-        if isinstance(value, Mapping) and isinstance(known, Mapping):
-            value = _merge(known, value)
-        table[name] = value
+        if isinstance(value, Mapping):
+            known = table.get(name)
+            table[name] = _merge(known if isinstance(known, Mapping) else {}, value)
+        elif value is not None:
+            table[name] = value
     return table
+
+
+def _nulls(table: Mapping[str, Any], above: Path_) -> Iterator[Path_]:
+    for name, value in table.items():
+        if value is None:
+            yield (*above, name)
+        elif isinstance(value, Mapping):
+            yield from _nulls(value, (*above, name))
 
 
 def _with_user(value: Any, user: str) -> Any:

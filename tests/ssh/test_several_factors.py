@@ -39,7 +39,7 @@ Refused = (asyncssh.PermissionDenied, asyncssh.DisconnectError, ConnectionError)
 
 def needs(*methods: str, **more: Any) -> Mapping[str, UserOptions]:
     """alice, and eve who has the same credentials, with these methods."""
-    options = UserOptions(**CREDENTIALS, methods=methods, **more)
+    options = UserOptions(**CREDENTIALS, **({"methods": methods} if methods else {}), **more)
     return {"alice": options, "eve": options, "bob": UserOptions(password_hash=CREDENTIALS["password_hash"])}
 
 
