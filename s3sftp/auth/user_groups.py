@@ -126,7 +126,7 @@ class Groups:
 
     def _named_by(self, definition: Definition, inside: Sequence[str]) -> Sequence[Definition]:
         """The groups of a definition, outermost first, each once. `inside` are the groups that led here."""
-        found: dict[str, Definition] = {}
+        found: Sequence[Definition] = ()
         for name in definition.groups:
             if name not in self.by_name:
                 known = suggestion(name, self.by_name)
@@ -137,9 +137,8 @@ class Groups:
             elif len(inside) == _MAX_DEPTH:
                 self._add(definition, "", f"groups should be nested at most {_MAX_DEPTH} deep")
             else:
-                for group in self._chain(name, inside):
-                    found.setdefault(group.name, group)
-        return tuple(found.values())
+                found = _followed_by(found, self._chain(name, inside))
+        return found
 
     def _chain(self, name: str, inside: Sequence[str]) -> Sequence[Definition]:
         if name not in self._chains:
@@ -151,6 +150,36 @@ class Groups:
         where = definition.here("group")
         place = f" ({where})" if where else ""
         self.problems.append(f"{definition.kind}.{definition.name}.group{value}{place}: {problem}")
+
+
+def _followed_by(found: Sequence[Definition], chain: Sequence[Definition]) -> Sequence[Definition]:
+    """The groups that were found, and those of the group that is named next, which `chain` ends with.
+
+    That one comes last, as the later one overrides. The others keep the order of the chain, and stay where
+    they are if it allows that: a group that both have does not override what is built on it.
+    """
+    at = {group.name: group for group in (*found, *chain)}
+    order = [group.name for group in found]
+    names = [group.name for group in chain]
+    earliest = 0
+    for number, name in enumerate(names):
+        place = order.index(name) if name in order else None
+        if number + 1 < len(names) and place is not None and place >= earliest:
+            earliest = place + 1
+            continue
+        if number + 1 == len(names):
+            target = len(order)
+        elif place is not None:
+            target = earliest
+        else:
+            later = (order.index(each) for each in names[number + 1 :] if each in order)
+            target = min((each for each in later if each >= earliest), default=len(order))
+        order.insert(target, name)
+        if place is not None:  # it was further up: `target` is behind it
+            del order[place]
+            target -= 1
+        earliest = target + 1
+    return tuple(at[name] for name in order)
 
 
 def without_nulls(table: Mapping[str, Any]) -> dict[str, Any]:
