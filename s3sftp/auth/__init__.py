@@ -13,7 +13,7 @@ from s3sftp.auth.accounts import (
     log_unused_groups,
     read_logins,
 )
-from s3sftp.auth.address_patterns import AllowedSources, normalized_address
+from s3sftp.auth.address_patterns import AllowedSources, normalized_address, plain_network
 from s3sftp.auth.auth_gateway import AuthGateway, AuthResult
 from s3sftp.auth.authenticator import Authenticator
 from s3sftp.auth.authorized_keys import AuthorizedKey
@@ -72,6 +72,7 @@ __all__ = [
     "log_unused_groups",
     "normalized_address",
     "parse_certificate",
+    "plain_network",
     "read_authorities",
     "read_logins",
     "source_of",
