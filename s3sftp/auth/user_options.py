@@ -89,7 +89,8 @@ class GroupOptions(AccessOptions):
     user's logins are refused, and the sessions that are open end."""
     networks: Networks | None = None
     """Addresses that the user may log in from, in the patterns of the key option `from`: networks, addresses,
-    wildcards, and exceptions with `!`, such as `["192.0.2.0/24", "!192.0.2.66"]`. Default: all."""
+    IPv4 wildcards, and exceptions with `!`, such as `["192.0.2.0/24", "!192.0.2.66"]`. A connection whose
+    address the load balancer does not tell is refused. Default: all."""
     hours: tuple[str, ...] = ()
     """When the user may log in, such as `["Mon-Fri 07:00-19:00 Europe/Berlin", "Sat 08:00-12:00"]`, in UTC if
     there is no zone. Sessions that are open may go on. Default: at any time."""

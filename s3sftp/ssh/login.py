@@ -89,7 +89,7 @@ class Login:
         """Set once everything that the login needs is verified; asyncssh then calls `auth_completed`."""
 
     def set_peer(self, peer: Peer, admitted: AdmittedConnection) -> None:
-        self._address, self._source, self._admitted = peer.address, peer.source, admitted
+        self._address, self._source, self._admitted = peer.client_address, peer.source, admitted
 
     def next_name(self, user: str) -> None:
         """Count that the client tries another user name, and forget what it has proven for others.
