@@ -264,7 +264,7 @@ class SshConnection(SftpOnlyServer):
         proof = self._login.proof
         if proof is None or self._shared.stopping or self._leaving:
             raise asyncssh.ChannelOpenError(asyncssh.OPEN_CONNECT_FAILED, self._leaving or _STOPPING)
-        address = self._admitted.peer.address if self._admitted else ""
+        address = self._admitted.peer.client_address if self._admitted else ""
         if (refusal := proof.identity.login_rules.refusal(address, datetime.now(UTC))) is not None:
             self.refused("session at a time that the user's rules exclude")
             raise asyncssh.ChannelOpenError(asyncssh.OPEN_ADMINISTRATIVELY_PROHIBITED, refusal)

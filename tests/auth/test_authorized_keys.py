@@ -44,6 +44,12 @@ def test_blank_lines_and_comments_are_skipped() -> None:
         ("2001:db8::/32", "2001:db8::1%eth0", True),
         ("2001:DB8::/32", "192.0.2.1", False),
         ("*", "not an address", False),
+        ("*", "2001:db8::1", True),
+        ("0.0.0.0/0,!::ffff:192.0.2.66", "192.0.2.66", False),
+        ("0.0.0.0/0,!::ffff:192.0.2.66", "::ffff:192.0.2.66", False),
+        ("0.0.0.0/0,!::FFFF:c000:200/120", "192.0.2.66", False),
+        ("::ffff:0:0/96", "192.0.2.66", True),
+        ("::ffff:192.0.2.66", "192.0.2.67", False),
     ],
 )
 def test_from_admits_only_the_addresses_it_names(patterns: str, address: str, allowed: bool) -> None:
@@ -51,7 +57,19 @@ def test_from_admits_only_the_addresses_it_names(patterns: str, address: str, al
     assert opens(f'from="{patterns}" {PUBLIC}', address) is allowed
 
 
-@pytest.mark.parametrize("pattern", ["*.example.com", "10.0.0.1/8", "10.0.0.0/99", "!host,*", "", "a b"])
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        "*.example.com",
+        "10.0.0.1/8",
+        "10.0.0.0/99",
+        "!host,*",
+        "",
+        "a b",
+        "!2001:db8:0:*,*",
+        "::ffff:192.0.2.?,*",
+    ],
+)
 def test_a_from_that_could_never_hold_or_only_look_so_is_refused(pattern: str) -> None:
     with pytest.raises(ValueError, match="from"):
         parse_line(f'from="{pattern}" {PUBLIC}')
