@@ -42,7 +42,10 @@ def shown(path: tuple[str, ...], value: object) -> str:
     """The value in printable form: secrets hidden, control characters escaped, long values cut."""
     if any(map(is_secret, path)):
         return "(hidden)"
-    text = repr(value) if not isinstance(value, bool) else str(value).lower()
+    try:
+        text = repr(value) if not isinstance(value, bool) else str(value).lower()
+    except ValueError:  # TOML may have integers of thousands of digits (`sys.set_int_max_str_digits`)
+        return "(a number with too many digits)"
     return text if len(text) <= _SHOWN_CHARS else text[:_SHOWN_CHARS] + "…"
 
 
