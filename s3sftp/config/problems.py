@@ -8,7 +8,11 @@ from collections.abc import Collection
 
 from pydantic_core import ErrorDetails
 
-_SECRET = re.compile(r"secret|password|passphrase|token|hash|access_key", re.IGNORECASE)
+_SECRET = re.compile(
+    r"secret|password|passphrase|token|hash|credential|(access|api|private)[-_ ]?key"
+    r"|(^|[^a-z])pin([^a-z]|$)",
+    re.IGNORECASE,
+)
 _SHOWN_CHARS = 100
 
 
