@@ -207,14 +207,23 @@ def _nulls(table: Mapping[str, Any], above: Path_) -> Iterator[Path_]:
             yield from _nulls(value, (*above, name))
 
 
-def _with_user(value: Any, user: str) -> Any:
-    """The value with `${user}` replaced in all texts, those of tables' names too."""
+def _with_user(value: Any, user: str, done: dict[str, str] | None = None) -> Any:
+    """The value with `${user}` replaced in all texts, those of tables' names too.
+
+    `done` has the texts that were replaced: in YAML a thousand aliases may stand for one long text, which
+    then stays one.
+    """
+    done = {} if done is None else done
     if isinstance(value, str):
-        return value.replace(_PLACEHOLDER, user) if _PLACEHOLDER in value else value
+        if _PLACEHOLDER not in value:
+            return value
+        if value not in done:
+            done[value] = value.replace(_PLACEHOLDER, user)
+        return done[value]
     if isinstance(value, Mapping):
-        return {_with_user(name, user): _with_user(each, user) for name, each in value.items()}
+        return {_with_user(name, user, done): _with_user(each, user, done) for name, each in value.items()}
     if isinstance(value, list | tuple):
-        return [_with_user(each, user) for each in value]
+        return [_with_user(each, user, done) for each in value]
     return value
 
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from datetime import UTC, datetime
 
 import asyncssh
 import pytest
+from asyncssh.packet import String
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from s3sftp.auth.address_patterns import AllowedSources
 from s3sftp.auth.authorized_keys import AuthorizedKey, keys_in, parse_line
@@ -147,6 +151,31 @@ def test_an_option_that_takes_away_what_is_never_given_changes_nothing(options: 
 def test_what_is_no_line_is_refused(line: str) -> None:
     with pytest.raises(ValueError, match=r"."):
         parse_line(line)
+
+
+@pytest.mark.parametrize(
+    ("kind", "curve", "more"),
+    [
+        ("ecdsa-sha2-nistp256", ec.SECP256R1(), b""),
+        ("ecdsa-sha2-nistp384", ec.SECP384R1(), b""),
+        ("ecdsa-sha2-nistp521", ec.SECP521R1(), b""),
+        ("sk-ecdsa-sha2-nistp256@openssh.com", ec.SECP256R1(), String("ssh:")),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_the_other_form_of_an_ecdsa_key_is_refused(kind: str, curve: ec.EllipticCurve, more: bytes) -> None:
+    """It has another fingerprint, so a list of revoked keys would not find it. OpenSSH does not read it."""
+
+    def line(form: PublicFormat) -> str:
+        point = key.public_bytes(Encoding.X962, form)
+        name = kind.removeprefix("sk-").removesuffix("@openssh.com").removeprefix("ecdsa-sha2-")
+        data = String(kind) + String(name) + String(point) + more
+        return f"{kind} {b64encode(data).decode()}"
+
+    key = ec.generate_private_key(curve).public_key()
+    assert parse_line(line(PublicFormat.UncompressedPoint)).algorithm == kind
+    with pytest.raises(ValueError, match="compressed point"):
+        parse_line(line(PublicFormat.CompressedPoint))
 
 
 def test_a_short_rsa_key_is_refused() -> None:

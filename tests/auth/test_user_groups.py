@@ -122,6 +122,13 @@ def test_the_name_of_the_user_stands_for_its_placeholder_at_any_depth() -> None:
     }
 
 
+def test_a_text_that_aliases_repeat_is_kept_once() -> None:
+    text = "${user}" + "x" * 1000
+    first, *others = merged({"directories": [text] * 1000})["directories"]
+    assert first == "acme" + "x" * 1000
+    assert all(each is first for each in others)
+
+
 def test_merging_leaves_the_tables_of_the_files_as_they_are() -> None:
     group = {"attributes": {"a": "${user}"}}
     groups = groups_of(g=group)

@@ -323,3 +323,10 @@ def test_an_empty_list_of_methods_asks_for_no_less_than_the_group(users: Path) -
     )
     told = problems(users)
     assert f"users.acme.methods = [] ({users}/acme.yaml, line 5): should name at least one method" in told
+
+
+@pytest.mark.parametrize("option", ["prefix", "max_file_bytes"])
+def test_a_number_of_thousands_of_digits_is_an_error_with_its_line(users: Path, option: str) -> None:
+    (users / "acme.toml").write_text(user("acme", f"{option} = 0x{'f' * 9000}\n"))
+    told = problems(users)
+    assert f"users.acme.{option} = (a number with too many digits) ({users}/acme.toml, line 3): " in told

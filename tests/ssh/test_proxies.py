@@ -573,7 +573,7 @@ async def test_without_a_clients_address_rules_on_addresses_refuse_the_login(hea
         "alice": UserOptions(password_hash=hashed, authorized_keys=key),
         "bob": UserOptions(password_hash=hashed, networks="127.0.0.0/8"),
     }
-    by_key = {"client_keys": [ALICES_KEY], "preferred_auth": "publickey"}
+    by_key: dict[str, Any] = {"client_keys": [ALICES_KEY], "preferred_auth": "publickey"}
     async with listener_harness(listen=REQUIRED, users=users) as harness:
         with pytest.raises(asyncssh.PermissionDenied):
             await log_in(harness, header, username="bob")
