@@ -205,7 +205,8 @@ class Server:
         """End the connections of these users, given by the names in their identities.
 
         Their unfinished uploads are aborted, and nothing of them is published. Returns at once. Whether these
-        users may log in again is the authenticator's decision.
+        users may log in again is the authenticator's decision. The reason is for the log; clients do not
+        learn it.
         """
         if self._listener is not None:
             self._listener.send_away(users, reason)

@@ -18,6 +18,7 @@ from s3sftp.auth import (
     UnusedGroup,
     UserOptions,
     user_name_problem,
+    without_nulls,
 )
 from s3sftp.config import read_table
 
@@ -81,9 +82,10 @@ def _read_group(group: Definition, tables: UserTables) -> None:
         )
     table: object = group.table
     if isinstance(table, Mapping):
-        table = {name: value for name, value in table.items() if name not in _OF_USERS_ALONE}
+        table = {name: value for name, value in without_nulls(table).items() if name not in _OF_USERS_ALONE}
+    has_values = _has_values(group, tables.problems)
     options = read_table(GroupOptions, path, table, group.source.origin, tables.problems)
-    if options is not None:
+    if options is not None and has_values:
         tables.groups[group.name] = options
 
 
@@ -96,13 +98,24 @@ def _read_user(layers: Layers, tables: UserTables) -> None:
     if not _has_valid_name(own, tables.problems):
         return
     table = layers.merged() if isinstance(own.table, Mapping) else own.table
+    has_values = _has_values(own, tables.problems)
     options = read_table(UserOptions, ("users", own.name), table, partial(_where, layers), tables.problems)
-    if options is not None:
+    if options is not None and has_values:
         tables.users[own.name] = options
 
 
 def _where(layers: Layers, path: tuple[str, ...]) -> str | None:
     return layers.where(*path[2:])
+
+
+def _has_values(definition: Definition, problems: list[str]) -> bool:
+    """Whether every option has a value. One without would switch off what a group says, or a factor."""
+    nulls = definition.nulls
+    for path in nulls:
+        name, where = ".".join((definition.kind, definition.name, *path)), definition.here(*path)
+        place = f" ({where})" if where else ""
+        problems.append(f"{name}{place}: has no value; remove the line or give one")
+    return not nulls
 
 
 def _has_valid_name(definition: Definition, problems: list[str]) -> bool:

@@ -13,7 +13,7 @@ from s3sftp.auth.accounts import (
     log_unused_groups,
     read_logins,
 )
-from s3sftp.auth.address_patterns import AllowedSources, normalized_address
+from s3sftp.auth.address_patterns import AllowedSources, normalized_address, plain_network
 from s3sftp.auth.auth_gateway import AuthGateway, AuthResult
 from s3sftp.auth.authenticator import Authenticator
 from s3sftp.auth.authorized_keys import AuthorizedKey
@@ -30,7 +30,7 @@ from s3sftp.auth.revocation_file import RevocationFile
 from s3sftp.auth.revocations import BadRevocations
 from s3sftp.auth.static import StaticUser, StaticUsers
 from s3sftp.auth.trusted_authorities import read_authorities
-from s3sftp.auth.user_groups import Definition, Groups, Layers
+from s3sftp.auth.user_groups import Definition, Groups, Layers, without_nulls
 from s3sftp.auth.user_options import GroupOptions, UserOptions, user_name_problem
 
 __all__ = [
@@ -74,8 +74,10 @@ __all__ = [
     "log_unused_groups",
     "normalized_address",
     "parse_certificate",
+    "plain_network",
     "read_authorities",
     "read_logins",
     "source_of",
     "user_name_problem",
+    "without_nulls",
 ]

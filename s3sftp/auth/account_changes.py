@@ -21,7 +21,8 @@ class AccountChanges:
 
     before: Mapping[str, Any]
     after: Mapping[str, Any]
-    """Values in the form of JSON, in both, of all that is no credential."""
+    """Values in the form of JSON, in both, of all that is no credential. `(hidden)` stands for the values of
+    attributes that may be one by their name."""
     credentials: tuple[str, ...]
     """Which credentials differ."""
 
@@ -32,14 +33,20 @@ def compare_accounts(old: Account, new: Account) -> AccountChanges:
     names = [name for name in after if before.get(name) != after[name]]
     shown = [name for name in names if not _is_credential(name)]
     return AccountChanges(
-        {name: before.get(name) for name in shown},
-        {name: after[name] for name in shown},
+        {name: _public(before.get(name)) for name in shown},
+        {name: _public(after[name]) for name in shown},
         tuple(name for name in names if _is_credential(name)),
     )
 
 
 def _is_credential(name: str) -> bool:
     return name in _CREDENTIALS or is_secret(name)
+
+
+def _public(value: Any) -> Any:
+    if not isinstance(value, dict):
+        return value
+    return {name: "(hidden)" if is_secret(name) else _public(each) for name, each in value.items()}
 
 
 def _form(account: Account) -> dict[str, Any]:

@@ -11,9 +11,13 @@ from typing import Any
 from pydantic import GetCoreSchemaHandler
 from pydantic_core import CoreSchema, core_schema
 
-_WILDCARD = re.compile(r"[0-9a-f.:*?]+")
+_WILDCARD = re.compile(r"[0-9.*?]+")
+_IPV6_WILDCARD = re.compile(r"[0-9a-f.:*?]+")
 
 _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+_Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+_MAPPED_BITS = 96
+"""Length of the prefix of an IPv4-mapped IPv6 address (::ffff:192.0.2.1) before the IPv4 address."""
 _Match = Callable[[_Address], bool]
 
 
@@ -76,6 +80,14 @@ def plain_address(text: str) -> _Address:
     return address
 
 
+def plain_network(network: _Network) -> _Network:
+    """A network; one of IPv4-mapped IPv6 addresses becomes IPv4, as is done with connections' addresses."""
+    if isinstance(network, ipaddress.IPv4Network) or network.prefixlen < _MAPPED_BITS:
+        return network
+    address = network.network_address.ipv4_mapped
+    return network if address is None else ipaddress.IPv4Network((address, network.prefixlen - _MAPPED_BITS))
+
+
 def normalized_address(text: str) -> str:
     """An address in its usual notation; text that is no address is returned unchanged."""
     try:
@@ -89,12 +101,15 @@ def _matcher(pattern: str) -> _Match:
         network = _network(pattern)
         return lambda address: address in network
     if not _WILDCARD.fullmatch(pattern):
+        if _IPV6_WILDCARD.fullmatch(pattern):
+            # an IPv6 address has several spellings: an exception might miss the one that it is meant for
+            raise ValueError(f"{pattern!r}: write IPv6 addresses as a network, such as 2001:db8::/32")
         raise ValueError(f"{pattern!r} is not an address; host names are not looked up")
     return lambda address: fnmatchcase(str(address), pattern)
 
 
-def _network(pattern: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
+def _network(pattern: str) -> _Network:
     try:
-        return ipaddress.ip_network(pattern)
+        return plain_network(ipaddress.ip_network(pattern))
     except ValueError as error:
         raise ValueError(f"{pattern!r} is not an address or a network ({error})") from None

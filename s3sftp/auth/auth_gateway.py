@@ -51,6 +51,8 @@ class _Attempt:
     factor: Factor
     address: str
     proven: Factors
+    is_change: bool = False
+    """It comes with a request to change the password."""
 
 
 class AuthGateway:
@@ -85,6 +87,13 @@ class AuthGateway:
         """
         asked = self._authenticator.by_password
         attempt = _Attempt(user, "password", address, proven)
+        return await self._ask(lambda: asked(user, password, address), self._passwords, attempt)
+
+    async def old_password(self, user: str, password: str, address: str) -> AuthResult:
+        """The same for the password that comes with a request to change it, which is always refused: a right
+        password takes as long as a wrong one, so that the request tells nobody which it is."""
+        asked = self._authenticator.by_password
+        attempt = _Attempt(user, "password", address, (), is_change=True)
         return await self._ask(lambda: asked(user, password, address), self._passwords, attempt)
 
     async def code(self, user: str, code: str, address: str, proven: Factors) -> AuthResult:
@@ -158,6 +167,8 @@ class AuthGateway:
 
     def _objection(self, identity: Identity, attempt: _Attempt) -> str | None:
         """Why a right credential is not enough, or not allowed."""
+        if attempt.is_change:
+            return "the client asks to change the password, which is not possible here"
         if self._networks is not None and not self._networks.allow(attempt.address):
             return "nobody may log in from this address (auth.networks)"
         if (refusal := identity.login_rules.refusal(attempt.address, datetime.now(UTC))) is not None:

@@ -43,6 +43,8 @@ class Authenticator(Protocol):
     async def by_password(self, user: str, password: str, address: str) -> Identity | None:
         """The user's identity if this is their password and they may log in from `address`, else None.
 
+        `address` is empty, here and below, if a load balancer does not tell the client's.
+
         Called for both the `password` and the `keyboard-interactive` method.
         """
         return None

@@ -46,6 +46,9 @@ _KEY_TYPES = frozenset(
         "sk-ecdsa-sha2-nistp256@openssh.com",
     }
 )
+_UNCOMPRESSED = b"\4"
+"""How the point of an ECDSA key begins in the one form that OpenSSH reads: type, curve, point (RFC 5656, 3.1;
+SEC 1, 2.3.3)."""
 _MIN_RSA_BITS, _MAX_RSA_BITS = 2048, 16384
 _OPTIONS = re.compile(
     r"[a-z-]{2,24} *=(?!=|$)"
@@ -287,6 +290,9 @@ def check_key(key: asyncssh.SSHKey) -> None:
     kind = key.get_algorithm()
     if kind not in _KEY_TYPES:
         raise UnusableKey(f"keys of type {kind} are not supported", _ASK)
+    if "ecdsa-" in kind and not _fields(key)[2].startswith(_UNCOMPRESSED):
+        # the same key would have a second form, with another fingerprint, which no list of revoked keys has
+        raise UnusableKey("an ECDSA key with a compressed point, which is not supported", _ASK)
     bits = _rsa_bits(key)
     if bits is not None and bits < _MIN_RSA_BITS:
         raise UnusableKey(f"an RSA key of {bits} bits is too short; {_MIN_RSA_BITS} are the least", _ASK)
@@ -308,10 +314,15 @@ def _rsa_bits(key: asyncssh.SSHKey) -> int | None:
     """The length of an RSA key's modulus, from its public half: type, exponent, modulus (RFC 4253, 6.6)."""
     if key.get_algorithm() != "ssh-rsa":
         return None
+    return int.from_bytes(_fields(key)[2], "big").bit_length()
+
+
+def _fields(key: asyncssh.SSHKey) -> list[bytes]:
+    """The parts of a public key's data, the first of which is its type."""
     data = key.public_data
     fields = []
     while data:
         length = int.from_bytes(data[:4], "big")
         fields.append(data[4 : 4 + length])
         data = data[4 + length :]
-    return int.from_bytes(fields[2], "big").bit_length()
+    return fields

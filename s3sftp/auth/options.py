@@ -22,9 +22,9 @@ class AuthOptions(Options):
     """A directory whose files `*.toml`, `*.yaml` and `*.yml` have more of these tables, for example one file
     per user. Hidden files are not read. The directory may be empty while there are no users yet."""
     networks: Networks | None = None
-    """Addresses that users may log in from: networks, addresses, wildcards, and exceptions with `!`. A user's
-    own `networks` can only narrow them. Default: all. Logins from elsewhere fail like those with a wrong
-    password."""
+    """Addresses that users may log in from: networks, addresses, IPv4 wildcards, and exceptions with `!`. A
+    user's own `networks` can only narrow them. Default: all. Logins from elsewhere fail like those with a
+    wrong password."""
     trusted_user_ca_keys: KeyLines = ()
     """Public keys of CAs whose OpenSSH certificates log users in, as lines of an authorized_keys file; the
     options `from` and `expiry-time` apply to all certificates of the CA. A certificate needs the user's name

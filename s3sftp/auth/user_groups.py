@@ -10,7 +10,7 @@ Tables are those of the files, not yet validated, so all options are merged alik
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -54,6 +54,11 @@ class Definition:
         is_list = isinstance(named, list | tuple) and all(isinstance(name, str) for name in named)
         return named if is_list else ()
 
+    @property
+    def nulls(self) -> Sequence[Path_]:
+        """The paths below the table of options without a value, such as `networks:` in YAML."""
+        return tuple(_nulls(self.options, ()))
+
     def here(self, *path: str) -> str | None:
         """Where the option at a path below the table was written."""
         return self.source.origin((self.kind, self.name, *path))
@@ -70,7 +75,9 @@ class Layers:
         return self.definitions[-1]
 
     def merged(self) -> dict[str, Any]:
-        """One table of all options, with the user's name for `${user}`. Its `group` is the user's own."""
+        """One table of all options, with the user's name for `${user}`. Its `group` is the user's own.
+
+        Options without a value are left out: they would switch off what a group says."""
         table: dict[str, Any] = {}
         for group in self.definitions[:-1]:
             table = _merge(table, {name: value for name, value in group.options.items() if name != "group"})
@@ -119,7 +126,7 @@ class Groups:
 
     def _named_by(self, definition: Definition, inside: Sequence[str]) -> Sequence[Definition]:
         """The groups of a definition, outermost first, each once. `inside` are the groups that led here."""
-        found: dict[str, Definition] = {}
+        found: Sequence[Definition] = ()
         for name in definition.groups:
             if name not in self.by_name:
                 known = suggestion(name, self.by_name)
@@ -130,9 +137,8 @@ class Groups:
             elif len(inside) == _MAX_DEPTH:
                 self._add(definition, "", f"groups should be nested at most {_MAX_DEPTH} deep")
             else:
-                for group in self._chain(name, inside):
-                    found.setdefault(group.name, group)
-        return tuple(found.values())
+                found = _followed_by(found, self._chain(name, inside))
+        return found
 
     def _chain(self, name: str, inside: Sequence[str]) -> Sequence[Definition]:
         if name not in self._chains:
@@ -146,25 +152,78 @@ class Groups:
         self.problems.append(f"{definition.kind}.{definition.name}.group{value}{place}: {problem}")
 
 
+def _followed_by(found: Sequence[Definition], chain: Sequence[Definition]) -> Sequence[Definition]:
+    """The groups that were found, and those of the group that is named next, which `chain` ends with.
+
+    That one comes last, as the later one overrides. The others keep the order of the chain, and stay where
+    they are if it allows that: a group that both have does not override what is built on it.
+    """
+    at = {group.name: group for group in (*found, *chain)}
+    order = [group.name for group in found]
+    names = [group.name for group in chain]
+    earliest = 0
+    for number, name in enumerate(names):
+        place = order.index(name) if name in order else None
+        if number + 1 < len(names) and place is not None and place >= earliest:
+            earliest = place + 1
+            continue
+        if number + 1 == len(names):
+            target = len(order)
+        elif place is not None:
+            target = earliest
+        else:
+            later = (order.index(each) for each in names[number + 1 :] if each in order)
+            target = min((each for each in later if each >= earliest), default=len(order))
+        order.insert(target, name)
+        if place is not None:  # it was further up: `target` is behind it
+            del order[place]
+            target -= 1
+        earliest = target + 1
+    return tuple(at[name] for name in order)
+
+
+def without_nulls(table: Mapping[str, Any]) -> dict[str, Any]:
+    """The table without the options that are null, at any depth below it."""
+    return _merge({}, table)
+
+
 def _merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    """Tables are merged name by name; anything else is replaced."""
+    """Tables are merged name by name; null is left out; anything else is replaced."""
     table = dict(below)
     for name, value in above.items():
-        known = table.get(name)
-        if isinstance(value, Mapping) and isinstance(known, Mapping):
-            value = _merge(known, value)
-        table[name] = value
+        if isinstance(value, Mapping):
+            known = table.get(name)
+            table[name] = _merge(known if isinstance(known, Mapping) else {}, value)
+        elif value is not None:
+            table[name] = value
     return table
 
 
-def _with_user(value: Any, user: str) -> Any:
-    """The value with `${user}` replaced in all texts, those of tables' names too."""
+def _nulls(table: Mapping[str, Any], above: Path_) -> Iterator[Path_]:
+    for name, value in table.items():
+        if value is None:
+            yield (*above, name)
+        elif isinstance(value, Mapping):
+            yield from _nulls(value, (*above, name))
+
+
+def _with_user(value: Any, user: str, done: dict[str, str] | None = None) -> Any:
+    """The value with `${user}` replaced in all texts, those of tables' names too.
+
+    `done` has the texts that were replaced: in YAML a thousand aliases may stand for one long text, which
+    then stays one.
+    """
+    done = {} if done is None else done
     if isinstance(value, str):
-        return value.replace(_PLACEHOLDER, user) if _PLACEHOLDER in value else value
+        if _PLACEHOLDER not in value:
+            return value
+        if value not in done:
+            done[value] = value.replace(_PLACEHOLDER, user)
+        return done[value]
     if isinstance(value, Mapping):
-        return {_with_user(name, user): _with_user(each, user) for name, each in value.items()}
+        return {_with_user(name, user, done): _with_user(each, user, done) for name, each in value.items()}
     if isinstance(value, list | tuple):
-        return [_with_user(each, user) for each in value]
+        return [_with_user(each, user, done) for each in value]
     return value
 
 

@@ -36,6 +36,7 @@ _PREFIX = WithJsonSchema(
         "pattern": r"^((?!\.{1,2}(/|$))([^/{}\\\x00-\x1f\x7f]|\{user\})+(/|$))*$",
     }
 )
+_AT_LEAST_ONE = WithJsonSchema({"type": "array", "items": {"type": "string"}, "minItems": 1})
 
 
 def user_name_problem(name: str) -> str | None:
@@ -88,11 +89,12 @@ class GroupOptions(AccessOptions):
     user's logins are refused, and the sessions that are open end."""
     networks: Networks | None = None
     """Addresses that the user may log in from, in the patterns of the key option `from`: networks, addresses,
-    wildcards, and exceptions with `!`, such as `["192.0.2.0/24", "!192.0.2.66"]`. Default: all."""
+    IPv4 wildcards, and exceptions with `!`, such as `["192.0.2.0/24", "!192.0.2.66"]`. A connection whose
+    address the load balancer does not tell is refused. Default: all."""
     hours: tuple[str, ...] = ()
     """When the user may log in, such as `["Mon-Fri 07:00-19:00 Europe/Berlin", "Sat 08:00-12:00"]`, in UTC if
     there is no zone. Sessions that are open may go on. Default: at any time."""
-    methods: tuple[str, ...] = ()
+    methods: Annotated[tuple[str, ...], _AT_LEAST_ONE] = ()
     """What a login has to prove: `publickey` (a key or a certificate), `password` and `totp`, or several of
     them joined by `+`, in the order in which they are proven, such as `["publickey+password"]`. Any of the
     combinations is enough. Default: a key, a certificate or a password, and the verification code if there is
@@ -115,8 +117,7 @@ class GroupOptions(AccessOptions):
     @field_validator("methods")
     @classmethod
     def _possible_methods(cls, texts: tuple[str, ...]) -> tuple[str, ...]:
-        if texts:
-            login_methods(texts)
+        login_methods(texts)  # an empty list is refused: it would be less than what a group asks for
         return texts
 
     @field_validator("hours")

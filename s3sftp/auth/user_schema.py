@@ -55,7 +55,8 @@ def _schema_of(model: type[BaseModel]) -> dict[str, Any]:
 
 
 class _AsTheServerReads(GenerateJsonSchema):
-    """Texts for yes and no are as good as true and false: in YAML 1.2 `read_only: yes` is one."""
+    """Texts for yes and no are as good as true and false: in YAML 1.2 `read_only: yes` is one. No option may
+    be null, although some are None by default."""
 
     def generate(
         self, schema: core_schema.CoreSchema, mode: JsonSchemaMode = "validation"
@@ -63,6 +64,9 @@ class _AsTheServerReads(GenerateJsonSchema):
         found = super().generate(schema, mode)
         _tidy(found)
         return found
+
+    def nullable_schema(self, schema: core_schema.NullableSchema) -> JsonSchemaValue:
+        return self.generate_inner(schema["schema"])
 
     def bool_schema(self, schema: core_schema.BoolSchema) -> JsonSchemaValue:
         words = "|".join(_either_case(word) for word in _YES_OR_NO)
@@ -80,13 +84,15 @@ def _either_case(word: str) -> str:
 
 
 def _tidy(at: Any) -> None:
-    """Remove the titles that repeat names, and join the lines of descriptions."""
+    """Remove the titles that repeat names, and defaults of null; join the lines of descriptions."""
     if isinstance(at, dict):
         for name, value in at.items():
             if name == "properties":
                 for each in value.values():
                     each.pop("title", None)
             _tidy(value)
+        if at.get("default", "") is None:
+            del at["default"]
         if isinstance(at.get("description"), str):
             at["description"] = " ".join(at["description"].split())
     elif isinstance(at, list):

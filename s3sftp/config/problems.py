@@ -8,7 +8,11 @@ from collections.abc import Collection
 
 from pydantic_core import ErrorDetails
 
-_SECRET = re.compile(r"secret|password|passphrase|token|hash|access_key", re.IGNORECASE)
+_SECRET = re.compile(
+    r"secret|password|passphrase|token|hash|credential|(access|api|private)[-_ ]?key"
+    r"|(^|[^a-z])pin([^a-z]|$)",
+    re.IGNORECASE,
+)
 _SHOWN_CHARS = 100
 
 
@@ -42,7 +46,10 @@ def shown(path: tuple[str, ...], value: object) -> str:
     """The value in printable form: secrets hidden, control characters escaped, long values cut."""
     if any(map(is_secret, path)):
         return "(hidden)"
-    text = repr(value) if not isinstance(value, bool) else str(value).lower()
+    try:
+        text = repr(value) if not isinstance(value, bool) else str(value).lower()
+    except ValueError:  # TOML may have integers of thousands of digits (`sys.set_int_max_str_digits`)
+        return "(a number with too many digits)"
     return text if len(text) <= _SHOWN_CHARS else text[:_SHOWN_CHARS] + "…"
 
 

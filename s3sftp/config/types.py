@@ -24,6 +24,8 @@ from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
 _SECONDS = {"": 1, "ms": 0.001, "s": 1, "sec": 1, "m": 60, "min": 60, "h": 3600, "d": 86400}
 _LONGEST_SECONDS = 10 * 365 * 86400
+_TOO_MANY_BYTES = 2**63
+_MOST_DIGITS = 100
 _BYTES = {"": 1, "b": 1, "kib": 2**10, "mib": 2**20, "gib": 2**30, "tib": 2**40}
 
 
@@ -56,11 +58,17 @@ def _longer_than_zero(value: timedelta) -> timedelta:
 
 def _parse_size(value: object) -> object:
     if isinstance(value, int | float) and not isinstance(value, bool):
-        return value  # pydantic rejects fractions
+        return _small_enough(value)  # pydantic rejects fractions
     number, unit = _number_and_unit(value) if isinstance(value, str) else ("", "")
-    if not number.isdecimal() or unit not in _BYTES:
+    if not number.isdecimal() or len(number) > _MOST_DIGITS or unit not in _BYTES:
         raise ValueError("should be a number of bytes, like 8388608 or '8 MiB'")
-    return int(number) * _BYTES[unit]
+    return _small_enough(int(number) * _BYTES[unit])
+
+
+def _small_enough(size: float) -> float:
+    if size >= _TOO_MANY_BYTES:
+        raise ValueError("should be less than 8 EiB")
+    return size
 
 
 def _number_and_unit(text: str) -> tuple[str, str]:

@@ -30,6 +30,8 @@ _TEXT, _LIST, _TABLE = (f"tag:yaml.org,2002:{kind}" for kind in ("str", "seq", "
 _MAX_REPEATED = 100_000
 """How many values aliases may stand for in one file: nine aliases of nine aliases, and so on, would fill the
 memory."""
+_MOST_DIGITS = 100
+"""A number of thousands of digits cannot be shown, not even in an error (`sys.set_int_max_str_digits`)."""
 _INT = re.compile(r"[-+]?[0-9]+")
 _OCTAL, _HEX = re.compile(r"0o[0-7]+"), re.compile(r"0x[0-9a-fA-F]+")
 _FLOAT = re.compile(
@@ -157,10 +159,9 @@ def _scalar(node: ScalarNode) -> object:
         )
     for form, read in _NUMBERS:
         if form.fullmatch(text):
-            try:
-                return read(text)
-            except ValueError:
-                raise YamlError("this number has too many digits", node) from None
+            if len(text) > _MOST_DIGITS:
+                raise YamlError(f"this number has more than {_MOST_DIGITS} digits", node)
+            return read(text)
     return text
 
 

@@ -51,6 +51,11 @@ class Peer:
         return cls(normalized_address(host), port)
 
     @property
+    def client_address(self) -> str:
+        """The client's address, for the rules on addresses; empty if it is not known."""
+        return "" if self.is_proxys_own else self.address
+
+    @property
     def source(self) -> str:
         """The source that it counts for."""
         return source_of(self.address)

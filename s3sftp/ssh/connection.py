@@ -40,6 +40,8 @@ _log = get_logger("s3sftp.ssh")
 _LEAVE_SECONDS = 2.0
 """Seconds that a client may take to disconnect by itself once its sessions have ended."""
 _STOPPING = "the server is stopping"
+_NOT_NOW = "the account may not be used now"
+"""All that a client learns of why its user must leave; the log has the reason."""
 _MAX_MISPLACED = 100
 """Messages out of place before the login: working clients send one or two."""
 
@@ -89,7 +91,7 @@ class SshConnection(SftpOnlyServer):
         self._keepalive: Keepalive | None = None
         self._tcp_watch: TcpWatch | None = None
         self._leaving = ""
-        """Why the server ends the connection; empty if it does not."""
+        """Why the server ends the connection, for the client; empty if it does not."""
         self._idle: asyncio.TimerHandle | None = None
         self._closed = asyncio.Event()
 
@@ -264,10 +266,10 @@ class SshConnection(SftpOnlyServer):
         proof = self._login.proof
         if proof is None or self._shared.stopping or self._leaving:
             raise asyncssh.ChannelOpenError(asyncssh.OPEN_CONNECT_FAILED, self._leaving or _STOPPING)
-        address = self._admitted.peer.address if self._admitted else ""
-        if (refusal := proof.identity.login_rules.refusal(address, datetime.now(UTC))) is not None:
+        address = self._admitted.peer.client_address if self._admitted else ""
+        if proof.identity.login_rules.refusal(address, datetime.now(UTC)) is not None:
             self.refused("session at a time that the user's rules exclude")
-            raise asyncssh.ChannelOpenError(asyncssh.OPEN_ADMINISTRATIVELY_PROHIBITED, refusal)
+            raise asyncssh.ChannelOpenError(asyncssh.OPEN_ADMINISTRATIVELY_PROHIBITED, _NOT_NOW)
         if len(self._sessions) + self._opening >= self._shared.options.max_sessions_per_connection:
             self.refused("session beyond the limit")
             raise asyncssh.ChannelOpenError(
@@ -369,8 +371,8 @@ class SshConnection(SftpOnlyServer):
 
     def send_away(self, reason: str) -> Coroutine[Any, Any, None]:
         """Refuse new sessions from now on. The returned coroutine ends the running ones, as when the server
-        stops, and then the connection."""
-        self._leaving = reason
+        stops, and then the connection. The reason is for the log alone."""
+        self._leaving = _NOT_NOW
         _log.info(
             "connection.ending",
             connection=self._id,
@@ -388,7 +390,7 @@ class SshConnection(SftpOnlyServer):
         try:
             await asyncio.wait_for(self._closed.wait(), _LEAVE_SECONDS)
         except TimeoutError:
-            self.disconnect(reason)
+            self.disconnect(_NOT_NOW)
 
     def disconnect(self, reason: str) -> None:
         """Send a DISCONNECT and close."""

@@ -89,7 +89,7 @@ class Login:
         """Set once everything that the login needs is verified; asyncssh then calls `auth_completed`."""
 
     def set_peer(self, peer: Peer, admitted: AdmittedConnection) -> None:
-        self._address, self._source, self._admitted = peer.address, peer.source, admitted
+        self._address, self._source, self._admitted = peer.client_address, peer.source, admitted
 
     def next_name(self, user: str) -> None:
         """Count that the client tries another user name, and forget what it has proven for others.
@@ -174,12 +174,13 @@ class Login:
         return identity is not None and self._prove(user, identity, LoginStep("password", method))
 
     async def old_password(self, user: str, password: str) -> None:
-        """Check the password that comes with a request to change it. Proves nothing, whatever it is.
+        """Check the password that comes with a request to change it. Proves nothing, whatever it is: a right
+        one is refused, delayed, and counted like a wrong one.
 
         Raises asyncssh.DisconnectError: after too many.
         """
         self._begin(user)
-        await self._guess(user, "password", lambda: self._auth.password(user, password, self._address))
+        await self._guess(user, "password", lambda: self._auth.old_password(user, password, self._address))
 
     async def _code(self, user: str, code: str) -> bool:
         self._begin(user)

@@ -6,31 +6,20 @@ import ipaddress
 import re
 from datetime import timedelta
 from functools import cached_property
-from typing import Literal, Self, TypeAlias, cast
+from typing import Literal, Self, cast
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
+from s3sftp.auth import plain_network
 from s3sftp.config import ByteSize, Duration, LocalPath, Options
 from s3sftp.ssh.algorithms import Kind, Offer, Policy, checked, checked_additions, not_approved, offer_of
-
-_Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
-_MAPPED_BITS = 96
-"""Length of the prefix of an IPv4-mapped IPv6 address (::ffff:192.0.2.1) before the IPv4 address."""
 
 
 def _networks(texts: tuple[str, ...]) -> tuple[str, ...]:
     try:
-        return tuple(str(_plain(ipaddress.ip_network(text.strip(), strict=False))) for text in texts)
+        return tuple(str(plain_network(ipaddress.ip_network(text.strip(), strict=False))) for text in texts)
     except ValueError as error:
         raise ValueError(f"should be IP addresses or networks: {error}") from None
-
-
-def _plain(network: _Network) -> _Network:
-    """Convert an IPv4-mapped network to IPv4, as is done with connections' addresses."""
-    if isinstance(network, ipaddress.IPv4Network) or network.prefixlen < _MAPPED_BITS:
-        return network
-    address = network.network_address.ipv4_mapped
-    return network if address is None else ipaddress.IPv4Network((address, network.prefixlen - _MAPPED_BITS))
 
 
 class ListenOptions(Options):

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from datetime import UTC, datetime
 
 import asyncssh
 import pytest
+from asyncssh.packet import String
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from s3sftp.auth.address_patterns import AllowedSources
 from s3sftp.auth.authorized_keys import AuthorizedKey, keys_in, parse_line
@@ -44,6 +48,12 @@ def test_blank_lines_and_comments_are_skipped() -> None:
         ("2001:db8::/32", "2001:db8::1%eth0", True),
         ("2001:DB8::/32", "192.0.2.1", False),
         ("*", "not an address", False),
+        ("*", "2001:db8::1", True),
+        ("0.0.0.0/0,!::ffff:192.0.2.66", "192.0.2.66", False),
+        ("0.0.0.0/0,!::ffff:192.0.2.66", "::ffff:192.0.2.66", False),
+        ("0.0.0.0/0,!::FFFF:c000:200/120", "192.0.2.66", False),
+        ("::ffff:0:0/96", "192.0.2.66", True),
+        ("::ffff:192.0.2.66", "192.0.2.67", False),
     ],
 )
 def test_from_admits_only_the_addresses_it_names(patterns: str, address: str, allowed: bool) -> None:
@@ -51,7 +61,19 @@ def test_from_admits_only_the_addresses_it_names(patterns: str, address: str, al
     assert opens(f'from="{patterns}" {PUBLIC}', address) is allowed
 
 
-@pytest.mark.parametrize("pattern", ["*.example.com", "10.0.0.1/8", "10.0.0.0/99", "!host,*", "", "a b"])
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        "*.example.com",
+        "10.0.0.1/8",
+        "10.0.0.0/99",
+        "!host,*",
+        "",
+        "a b",
+        "!2001:db8:0:*,*",
+        "::ffff:192.0.2.?,*",
+    ],
+)
 def test_a_from_that_could_never_hold_or_only_look_so_is_refused(pattern: str) -> None:
     with pytest.raises(ValueError, match="from"):
         parse_line(f'from="{pattern}" {PUBLIC}')
@@ -129,6 +151,31 @@ def test_an_option_that_takes_away_what_is_never_given_changes_nothing(options: 
 def test_what_is_no_line_is_refused(line: str) -> None:
     with pytest.raises(ValueError, match=r"."):
         parse_line(line)
+
+
+@pytest.mark.parametrize(
+    ("kind", "curve", "more"),
+    [
+        ("ecdsa-sha2-nistp256", ec.SECP256R1(), b""),
+        ("ecdsa-sha2-nistp384", ec.SECP384R1(), b""),
+        ("ecdsa-sha2-nistp521", ec.SECP521R1(), b""),
+        ("sk-ecdsa-sha2-nistp256@openssh.com", ec.SECP256R1(), String("ssh:")),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_the_other_form_of_an_ecdsa_key_is_refused(kind: str, curve: ec.EllipticCurve, more: bytes) -> None:
+    """It has another fingerprint, so a list of revoked keys would not find it. OpenSSH does not read it."""
+
+    def line(form: PublicFormat) -> str:
+        point = key.public_bytes(Encoding.X962, form)
+        name = kind.removeprefix("sk-").removesuffix("@openssh.com").removeprefix("ecdsa-sha2-")
+        data = String(kind) + String(name) + String(point) + more
+        return f"{kind} {b64encode(data).decode()}"
+
+    key = ec.generate_private_key(curve).public_key()
+    assert parse_line(line(PublicFormat.UncompressedPoint)).algorithm == kind
+    with pytest.raises(ValueError, match="compressed point"):
+        parse_line(line(PublicFormat.CompressedPoint))
 
 
 def test_a_short_rsa_key_is_refused() -> None:

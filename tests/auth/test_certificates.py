@@ -8,7 +8,7 @@ from tempfile import TemporaryDirectory
 
 import asyncssh
 import pytest
-from asyncssh.packet import String, UInt32, UInt64
+from asyncssh.packet import SSHPacket, String, UInt32, UInt64
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -175,3 +175,16 @@ def test_arbitrary_bytes_are_no_certificate_and_raise_nothing_else(data: bytes) 
     for each in (data, String("ssh-rsa-cert-v01@openssh.com") + data):
         with pytest.raises(LoginRefused):
             parse_certificate(each)
+
+
+def test_a_certificate_of_the_other_form_of_an_ecdsa_key_is_refused(tmp_path: Path) -> None:
+    """A list of revoked keys would not find the key by that form."""
+    data = data_of(certify(make_key(tmp_path, "ca"), make_key(tmp_path, "key", "ecdsa")))
+    packet = SSHPacket(data)
+    kind, nonce, curve, point = (packet.get_string() for _ in range(4))
+    rest = data[len(packet.get_consumed_payload()) :]
+    odd = point[-1] & 1
+    compressed = bytes([2 + odd]) + point[1:33]
+    parse_certificate(b"".join(map(String, (kind, nonce, curve, point))) + rest)
+    with pytest.raises(LoginRefused, match="compressed point"):
+        parse_certificate(b"".join(map(String, (kind, nonce, curve, compressed))) + rest)

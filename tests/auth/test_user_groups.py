@@ -68,6 +68,43 @@ def test_groups_of_groups_come_before_them_and_each_counts_once() -> None:
     assert without_group(found.merged()) == {"x": "a", "y": "base", "z": "b"}  # b brings no second base
 
 
+@pytest.mark.parametrize(
+    ("named", "groups", "order"),
+    [
+        (["partners", "strict"], {"partners": "strict", "strict": ()}, "partners strict"),
+        (["strict", "partners"], {"partners": "strict", "strict": ()}, "strict partners"),
+        (["strict", "other", "strict"], {"strict": (), "other": ()}, "other strict"),
+        (
+            ["both", "partners"],
+            {"both": ["partners", "strict"], "partners": "strict", "strict": ()},
+            "strict both partners",
+        ),
+        (["a", "b"], {"a": "base", "b": "base", "base": ()}, "base a b"),
+        (["a", "b", "base"], {"a": "base", "b": "base", "base": ()}, "a b base"),
+        (["c"], {"a": "base", "b": "base", "base": (), "c": ["a", "b"]}, "base a b c"),
+        (["c"], {"a": "base", "base": (), "c": ["a", "base"]}, "a base c"),
+        (["a", "b"], {"a": "base", "b": ["more", "base"], "base": (), "more": ()}, "more base a b"),
+        (["a", "b"], {"a": ["one", "two"], "b": ["two", "one"], "one": (), "two": ()}, "two one a b"),
+        (["a", "b"], {"a": ["x", "base"], "x": "base", "b": "x", "base": ()}, "base x a b"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_of_groups_that_share_a_group_the_one_named_later_overrides(
+    named: list[str], groups: dict[str, Any], order: str
+) -> None:
+    """A user's and a group's own list is followed to the letter, whatever its groups are built on; a shared
+    group overrides nothing that is built on it."""
+    known = groups_of(**{name: {"group": below} for name, below in groups.items()})
+    found = known.layers_of(Definition("users", "u", {"group": named}, Place()))
+    assert [each.name for each in found.definitions[:-1]] == order.split()
+
+
+def test_a_group_that_is_named_last_has_the_last_word_on_rights() -> None:
+    strict, partners = {"rights": "read-only"}, {"group": "strict", "rights": "read-write"}
+    user = {"group": ["partners", "strict"]}
+    assert merged(user, strict=strict, partners=partners)["rights"] == "read-only"
+
+
 def test_the_name_of_the_user_stands_for_its_placeholder_at_any_depth() -> None:
     group = {
         "a": "x/${user}/${user}",
@@ -83,6 +120,13 @@ def test_the_name_of_the_user_stands_for_its_placeholder_at_any_depth() -> None:
         "e": 1,
         "f": "$user",
     }
+
+
+def test_a_text_that_aliases_repeat_is_kept_once() -> None:
+    text = "${user}" + "x" * 1000
+    first, *others = merged({"directories": [text] * 1000})["directories"]
+    assert first == "acme" + "x" * 1000
+    assert all(each is first for each in others)
 
 
 def test_merging_leaves_the_tables_of_the_files_as_they_are() -> None:

@@ -110,7 +110,17 @@ def test_nothing_shows_a_secret(users: Path) -> None:
     )
     codes = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"
     (users / "dan.yaml").write_text(
-        json.dumps({"users": {"dan": {"password_hash": HASH, "totp_secret": codes}}})
+        json.dumps(
+            {
+                "users": {
+                    "dan": {
+                        "password_hash": HASH,
+                        "totp_secret": codes,
+                        "attributes": dict.fromkeys(("api_key", "x-api-key", "pin", "credential"), "hunter2"),
+                    }
+                }
+            }
+        )
     )
     for arguments in (
         ["list"],
@@ -124,7 +134,7 @@ def test_nothing_shows_a_secret(users: Path) -> None:
     ):
         done = s3sftp("users", *arguments, str(users))
         assert done.returncode == 0, done.stderr
-        for secret in (HASH, HASH.split("$")[-1], codes, *private.splitlines()[1:-1]):
+        for secret in (HASH, HASH.split("$")[-1], codes, "hunter2", *private.splitlines()[1:-1]):
             assert secret not in done.stdout + done.stderr
     assert "(hidden)" in s3sftp("users", "show", "bob", str(users)).stdout
 

@@ -196,6 +196,20 @@ async def test_what_is_different_about_a_user_is_told_and_no_credential(tmp_path
     assert other.split()[1] not in str(events)
 
 
+async def test_an_attribute_that_holds_a_secret_by_its_name_is_told_without_its_value(tmp_path: Path) -> None:
+    reader = Reader(tmp_path)
+    secret = "attributes = { api_key = 'hunter2', pin = 'hunter2', credential = 'hunter2', shipping = 'x' }\n"
+    reader.configure()
+    with capture_events() as events:
+        reader.reloading.start()
+        reader.users.write_text(table("alice") + secret + table("bob"))
+        await reader.until(lambda: bool(reader.told))
+        await reader.reloading.stop()
+    (changed,) = [each for each in named(events, "user.changed") if each["user"] == "alice"]
+    hidden = dict.fromkeys(("api_key", "pin", "credential"), "(hidden)")
+    assert changed["after"] == {"attributes": {**hidden, "shipping": "x"}}
+
+
 async def test_a_group_that_has_lost_its_last_user_is_told_once(tmp_path: Path) -> None:
     reader = Reader(tmp_path)
     with capture_events() as events:

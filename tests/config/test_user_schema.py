@@ -126,13 +126,17 @@ def problems_of(found: object) -> list[str]:
         *(("hours", value) for value in (["Mon-Fri 07:00-19:00"], [], [7], None)),
         *(("methods", value) for value in (["publickey"], [], [7], None)),
         *(("password_hash", value) for value in (HASH, None, 7)),
+        *((option, None) for option in sorted(UserOptions.model_fields)),
+        *(("attributes", value) for value in ({"a": "b"}, {"a": None})),
+        *(("paths", value) for value in ({"/a": {"deny": "x"}}, {"/a": {"deny": None}}, {"/a": None})),
+        *(("mounts", value) for value in ({"/a": {"prefix": "x/"}}, {"/a": {"prefix": None}}, {"/a": None})),
     ],
     ids=_shown,
 )
 def test_of_one_value_both_think_the_same(option: str, value: Any) -> None:
     name, table = (value, {}) if option == "" else ("acme", {option: value})
     for kind in ("users", "groups"):
-        if option.startswith(("authorized", "password")) and kind == "groups":
+        if option not in ("", *GroupOptions.model_fields) and kind == "groups":
             continue
         found = {"groups": {"all": {}}} | {kind: {name: table, "all": {}}}
         problems = problems_of(found)

@@ -273,3 +273,60 @@ def test_a_user_is_told_where_it_stands_even_if_the_value_came_from_a_group(user
     told = "\n".join(wrong.value.problems)
     assert f"users.alice.prefix ({users}/g.yaml, line 3): .s3sftp is the server's own" in told
     assert f"users.alice ({users}/g.yaml, line 4)" in told
+
+
+STRICT = (
+    "groups:\n  strict:\n    networks: 192.0.2.0/24\n    expires: 2020-01-01\n    rights: read-only\n"
+    "    max_file_bytes: 5\n    attributes: {tenant: x}\n    paths: {/in: {deny: '*.exe'}}\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("option", "line", "name"),
+    [
+        *((f"{name}:", 6, name) for name in ("networks", "expires", "rights", "max_file_bytes", "group")),
+        ("totp_secret: ~", 6, "totp_secret"),
+        ("attributes:\n      tenant: null", 7, "attributes.tenant"),
+        ("paths: {/in: {deny: }}", 6, "paths./in.deny"),
+    ],
+    ids=lambda value: str(value).split(":")[0],
+)
+def test_an_option_without_a_value_switches_nothing_off_but_is_refused(
+    users: Path, option: str, line: int, name: str
+) -> None:
+    (users / "groups.yaml").write_text(STRICT)
+    text = f"users:\n  acme:\n    authorized_keys:\n    - {KEY}\n    disabled: no\n    {option}\n"
+    (users / "acme.yaml").write_text(text if name == "group" else f"{text}    group: strict\n")
+    expected = (
+        f"users.acme.{name} ({users}/acme.yaml, line {line}): has no value; remove the line or give one"
+    )
+    assert expected in problems(users).splitlines()
+
+
+def test_an_option_without_a_value_is_refused_in_groups_and_in_variables_too(users: Path) -> None:
+    (users / "groups.yaml").write_text("groups:\n  partners:\n    networks:\n")
+    environ = {
+        "S3SFTP_USERS__ACME__ATTRIBUTES": '{"tenant": null}',
+        "S3SFTP_USERS__ACME__AUTHORIZED_KEYS": KEY,
+    }
+    assert problems(users, environ=environ).splitlines() == [
+        f"groups.partners.networks ({users}/groups.yaml, line 3): has no value; remove the line or give one",
+        "users.ACME.attributes.tenant (environment S3SFTP_USERS__ACME__ATTRIBUTES): has no value;"
+        " remove the line or give one",
+    ]
+
+
+def test_an_empty_list_of_methods_asks_for_no_less_than_the_group(users: Path) -> None:
+    (users / "groups.yaml").write_text("groups: {strict: {methods: ['publickey+password']}}\n")
+    (users / "acme.yaml").write_text(
+        f"users:\n  acme:\n    group: strict\n    authorized_keys: {KEY}\n    methods: []\n"
+    )
+    told = problems(users)
+    assert f"users.acme.methods = [] ({users}/acme.yaml, line 5): should name at least one method" in told
+
+
+@pytest.mark.parametrize("option", ["prefix", "max_file_bytes"])
+def test_a_number_of_thousands_of_digits_is_an_error_with_its_line(users: Path, option: str) -> None:
+    (users / "acme.toml").write_text(user("acme", f"{option} = 0x{'f' * 9000}\n"))
+    told = problems(users)
+    assert f"users.acme.{option} = (a number with too many digits) ({users}/acme.toml, line 3): " in told

@@ -148,6 +148,26 @@ async def test_a_session_ends_when_its_user_expires(monkeypatch: pytest.MonkeyPa
         bob.close()
 
 
+async def test_a_client_does_not_learn_why_its_user_must_leave(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Neither by the refusal of a new session nor by the end of the connection; the log has the reason."""
+    monkeypatch.setattr(listener, "_EXPIRY_SECONDS", 0.02)
+    expires = NOW + timedelta(days=30)
+    async with listener_harness(users=user(expires=expires)) as house:
+        alice = await house.connect()
+        at(monkeypatch, expires, connection)
+        with pytest.raises(asyncssh.ChannelOpenError) as refused:
+            await alice.start_sftp_client()
+        assert refused.value.reason == "the account may not be used now"
+        at(monkeypatch, expires, listener)
+        with caplog.at_level("DEBUG", "asyncssh"):
+            await asyncio.wait_for(alice.wait_closed(), 20)
+        (end,) = [line for line in caplog.messages if "Received disconnect" in line]
+        assert "the account may not be used now" in end
+        assert [each["reason"] for each in house.logged("connection.ending")] == ["the user has expired"]
+
+
 async def test_the_end_of_the_hours_ends_no_session_and_admits_no_new_one(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

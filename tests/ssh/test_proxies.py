@@ -26,6 +26,7 @@ from s3sftp.ssh import (
 )
 from tests.ssh.listener_harness import (
     ALICES_KEY,
+    CHEAP,
     PASSWORD,
     ListenerHarness,
     closed_by_server,
@@ -557,6 +558,33 @@ async def test_without_a_clients_address_it_is_the_proxys_own_which_is_never_ban
         async with await log_in(harness, header):
             assert harness.logged("login.accepted")[0]["peer"].startswith(PROXY_ADDRESS)
         reset(silent)
+
+
+@pytest.mark.parametrize(
+    "header",
+    [binary(LOCAL, UNSPEC), binary(PROXY, UNSPEC), b"PROXY UNKNOWN\r\n"],
+    ids=["LOCAL", "UNSPEC", "UNKNOWN"],
+)
+async def test_without_a_clients_address_rules_on_addresses_refuse_the_login(header: bytes) -> None:
+    """They do not take the proxy's address for the client's."""
+    key = f'from="127.0.0.0/8" {ALICES_KEY.export_public_key().decode()}'
+    hashed = CHEAP.hash(PASSWORD)
+    users = {
+        "alice": UserOptions(password_hash=hashed, authorized_keys=key),
+        "bob": UserOptions(password_hash=hashed, networks="127.0.0.0/8"),
+    }
+    by_key: dict[str, Any] = {"client_keys": [ALICES_KEY], "preferred_auth": "publickey"}
+    async with listener_harness(listen=REQUIRED, users=users) as harness:
+        with pytest.raises(asyncssh.PermissionDenied):
+            await log_in(harness, header, username="bob")
+        with pytest.raises(asyncssh.PermissionDenied):
+            await log_in(harness, header, **by_key)
+        (await log_in(harness, header)).close()
+        (await log_in(harness, v2("127.0.0.9"), username="bob")).close()
+        (await log_in(harness, v2("127.0.0.9"), **by_key)).close()
+    async with listener_harness(listen=REQUIRED, auth={"networks": "127.0.0.0/8"}) as harness:
+        with pytest.raises(asyncssh.PermissionDenied):
+            await log_in(harness, header)
 
 
 async def test_a_ban_of_the_proxys_address_is_not_for_its_health_checks() -> None:

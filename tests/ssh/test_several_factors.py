@@ -39,7 +39,7 @@ Refused = (asyncssh.PermissionDenied, asyncssh.DisconnectError, ConnectionError)
 
 def needs(*methods: str, **more: Any) -> Mapping[str, UserOptions]:
     """alice, and eve who has the same credentials, with these methods."""
-    options = UserOptions(**CREDENTIALS, methods=methods, **more)
+    options = UserOptions(**CREDENTIALS, **({"methods": methods} if methods else {}), **more)
     return {"alice": options, "eve": options, "bob": UserOptions(password_hash=CREDENTIALS["password_hash"])}
 
 
@@ -419,8 +419,8 @@ async def test_three_factors_are_proven_one_after_the_other() -> None:
         ]
 
 
-async def test_a_request_to_change_the_password_proves_nothing() -> None:
-    """RFC 4252, 8: it comes with the old password."""
+async def ask_to_change_the_password(house: ListenerHarness, password: str) -> None:
+    """As in RFC 4252, 8: the request comes with the old password."""
 
     class Changing(asyncssh.SSHClient):
         def connection_made(self, conn: asyncssh.SSHClientConnection) -> None:
@@ -429,13 +429,31 @@ async def test_a_request_to_change_the_password_proves_nothing() -> None:
         async def password_auth_requested(self) -> str | None:
             words = (b"alice", b"ssh-connection", b"password")
             packet = b"".join(len(word).to_bytes(4, "big") + word for word in words) + b"\1"
-            for word in (PASSWORD.encode(), b"new"):
+            for word in (password.encode(), b"new"):
                 packet += len(word).to_bytes(4, "big") + word
             self.conn.send_packet(50, packet)
             await asyncio.Event().wait()  # until the answer has come
             return None
 
+    await house.connect(password=None, client_factory=Changing)
+
+
+async def test_a_request_to_change_the_password_proves_nothing() -> None:
     async with listener_harness(users=needs("password+totp", totp_secret=SECRET)) as house:
         with pytest.raises(Refused):
-            await house.connect(password=None, client_factory=Changing)
+            await ask_to_change_the_password(house, PASSWORD)
         assert not house.logged("login.continued")
+
+
+@pytest.mark.parametrize("password", [PASSWORD, "wrong"], ids=["right", "wrong"])
+async def test_a_request_to_change_the_password_tells_nobody_whether_it_is_right(password: str) -> None:
+    """The refusal takes as long, is logged, and counts towards the ban of the source."""
+    auth = {"refusal_time": 0.5, "ban_failures": 2}
+    async with listener_harness(auth=auth) as house:
+        began = time.perf_counter()
+        for _ in range(2):
+            with pytest.raises(Refused):
+                await ask_to_change_the_password(house, password)
+        assert time.perf_counter() - began >= 1.0
+        assert [each["user"] for each in house.logged("login.failed")] == ["alice", "alice"]
+        assert len(house.logged("source.banned")) == 1
