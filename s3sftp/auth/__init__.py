@@ -2,12 +2,13 @@
 
 from s3sftp.auth.account_codec import account_from_line, account_to_line
 from s3sftp.auth.accounts import Account, Accounts, BadKey, Logins, log_account_problems, read_logins
-from s3sftp.auth.address_patterns import AllowedSources, normalized_address
+from s3sftp.auth.address_patterns import AllowedSources, normalized_address, normalized_networks
 from s3sftp.auth.auth_gateway import AuthGateway, AuthResult
 from s3sftp.auth.authenticator import Authenticator
 from s3sftp.auth.authorized_keys import AuthorizedKey
-from s3sftp.auth.bans import Bans, source_of
+from s3sftp.auth.bans import Ban, BanPolicy, Bans, TooManyBans, source_of
 from s3sftp.auth.configured_users import ConfiguredUsers
+from s3sftp.auth.defender import Defender, Offence
 from s3sftp.auth.identity import Identity
 from s3sftp.auth.options import AuthOptions
 from s3sftp.auth.passwords import hash_password
@@ -24,18 +25,24 @@ __all__ = [
     "Authenticator",
     "AuthorizedKey",
     "BadKey",
+    "Ban",
+    "BanPolicy",
     "Bans",
     "ConfiguredUsers",
+    "Defender",
     "Identity",
     "Logins",
+    "Offence",
     "StaticUser",
     "StaticUsers",
+    "TooManyBans",
     "UserOptions",
     "account_from_line",
     "account_to_line",
     "hash_password",
     "log_account_problems",
     "normalized_address",
+    "normalized_networks",
     "read_logins",
     "source_of",
     "user_name_problem",

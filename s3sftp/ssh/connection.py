@@ -394,7 +394,7 @@ class SshConnection(SftpOnlyServer):
         self._count(CONNECTIONS.row(), -1)
         if not self.authenticated:
             self._log_mismatch()
-            self._login.closed_without_login(self._user)
+            self._login.closed_without_login(self._user, self._signs.offence(exc))
             self._signs.log_end(self._admitted.peer, self._shared.clientless)
         self._admitted.leave()
         self._log_event(

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import asyncssh
 from asyncssh.saslprep import SASLPrepError, saslprep
 
-from s3sftp.auth import AuthGateway, AuthResult, Identity
+from s3sftp.auth import AuthGateway, AuthResult, Identity, Offence
 from s3sftp.ssh.admission_gate import AdmittedConnection, Peer
 from s3sftp.ssh.algorithms import advice_for
 from s3sftp.ssh.asyncssh_internals import MOST_LOGIN_BYTES, NO_TEXT
@@ -108,7 +108,7 @@ class Login:
         answer = AuthResult(None)
         banned: asyncio.Future[bool] | None = None
         try:
-            if password == NO_TEXT:
+            if password == NO_TEXT or not await self._may_try(user):
                 await self._auth.no_password()
             else:
                 answer = await self._auth.password(user, password, self._address)
@@ -117,7 +117,7 @@ class Login:
                 self._count(LOGINS.row(method, "error"))
             elif answer.identity is None:
                 # even if the client does not wait for the answer; otherwise it could guess for free
-                banned = self._failed(user, method)
+                banned = self._failed(user, method, Offence.PASSWORD)
         if answer.identity is not None:
             self.proof = LoginProof(answer.identity, method)
             return True
@@ -155,20 +155,28 @@ class Login:
             advice=advice_for((algorithm,)),
         )
 
-    def closed_without_login(self, user: str) -> None:
-        """Count the refused keys of a connection that has closed without a login, as one failure."""
-        if self._keys and not self._passwords:
-            if self._unanswered:
-                self._count(LOGINS.row("publickey", "error"))
-            else:
-                self._failed(user, "publickey")
+    def closed_without_login(self, user: str, offence: Offence | None) -> None:
+        """Count the end of a connection without a login as one offence, unless wrong passwords have been
+        counted: its refused keys, or, if it offered none, what it did instead."""
+        if self._passwords:
+            return
+        if not self._keys:
+            if offence is not None and self._admitted is not None:
+                self._admitted.offended(offence)
+        elif self._unanswered:
+            self._count(LOGINS.row("publickey", "error"))
+        else:
+            self._failed(user, "publickey", Offence.PUBLICKEY)
 
-    def _failed(self, user: str, method: str) -> asyncio.Future[bool] | None:
+    async def _may_try(self, user: str) -> bool:
+        return self._admitted is None or await self._admitted.may_try_password(user)
+
+    def _failed(self, user: str, method: str, offence: Offence) -> asyncio.Future[bool] | None:
         _log.info(
             "login.failed", connection=self._connection_id, source=self._source, user=user, method=method
         )
         self._count(LOGINS.row(method, "failed"))
-        return self._admitted.failed() if self._admitted else None
+        return self._admitted.offended(offence, user) if self._admitted else None
 
 
 def _too_many() -> asyncssh.DisconnectError:
