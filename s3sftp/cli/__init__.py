@@ -12,7 +12,7 @@ import click
 from s3sftp import __version__
 from s3sftp.cli.minimal_environment import import_asyncssh, open_standard_streams
 
-_COMMANDS = ("serve", "demo", "check", "health", "hash-password", "host-key", "partner-sheet")
+_COMMANDS = ("serve", "demo", "check", "health", "bans", "hash-password", "host-key", "partner-sheet")
 _HIDDEN = ("template",)
 
 
