@@ -21,7 +21,8 @@ from s3sftp.telemetry.log_throttle import LogThrottle
 _log = get_logger("s3sftp.ssh")
 LOG_SECONDS: Final = 600.0
 """Minimum interval of the log line about such connections: load balancers probe every few seconds."""
-_VERSION_BEGINS: Final = b"SSH-"
+_VERSIONS: Final = (b"SSH-2.0-", b"SSH-1.99-")
+"""What the version of a client begins with (RFC 4253, 4.2 and 5.1)."""
 _DETAILS: Final = {
     "nothing": "a load balancer that checks whether the port is open, or a port scan",
     "something else": "a client of another protocol, such as an HTTP health check, or a port scan",
@@ -53,7 +54,7 @@ class ClientSigns:
     def inspect(self, begins: bytes, peer: Peer, connection: str, throttle: LogThrottle) -> None:
         """Inspect first bytes that are not the client's version, or not all of it; warn of a PROXY header."""
         self.has_sent |= bool(begins)
-        self.is_foreign |= not begins.startswith(_VERSION_BEGINS[: len(begins)])
+        self.is_foreign |= not any(begins.startswith(each[: len(begins)]) for each in _VERSIONS)
         if not proxy_header.begins_one(begins):
             return
         self.has_header = True
