@@ -62,7 +62,7 @@ class ProcessOptions(Options):
 
     state_dir: LocalPath = Field(default_factory=default_state_dir)
     """Where to keep what has to survive a restart, the generated host keys and the journal of unfinished
-    uploads, and where `s3sftp bans` finds the server (`control.sock`). It need not be writable if
+    uploads, and where `s3sftp bans` finds the server. It need not be writable if
     `ssh.host_keys` is set and `s3.journal` is not `disk`: then only `s3sftp bans` does not work. Default:
     `$STATE_DIRECTORY`, `$XDG_STATE_HOME/s3sftp`, `/var/lib/s3sftp` for root and without a home, else
     `~/.local/state/s3sftp`."""

@@ -99,8 +99,8 @@ async def test_the_operator_bans_an_address_for_a_time(server: Server) -> None:
     (await sftp(server, HONEST)).ok()
     (event,) = server.events("source.banned")
     assert (event["source"], event["reason"], event["seconds"]) == (GUESSER, "operator", 3600)
-    added = json.loads((await bans(server, "add", "2001:db8::1", "--for", "2", "--json")).ok().out)
-    assert (added["source"], added["seconds"]) == ("2001:db8::/64", 2)
+    added = json.loads((await bans(server, "add", "2001:db8::1", "--for", "2h", "--json")).ok().out)
+    assert (added["source"], added["seconds"]) == ("2001:db8::/64", 7200)
     (await bans(server, "lift", "2001:db8::/64")).ok()
 
 
@@ -157,7 +157,10 @@ async def test_where_no_socket_can_be_made_the_server_serves_and_says_so(
     seaweed: Store, bucket: str, tmp_path: Path
 ) -> None:
     (tmp_path / "file").touch()
-    options = {"server": {"state_dir": None, "workers": 2}, "s3": {"journal": "off"}}
+    options: dict[str, dict[str, object]] = {
+        "server": {"state_dir": None, "workers": 2},
+        "s3": {"journal": "off"},
+    }
     server = Server(
         tmp_path / "server", seaweed, bucket, options, ["env", f"STATE_DIRECTORY={tmp_path}/file"]
     )

@@ -9,7 +9,7 @@ from typing import Any
 import asyncssh
 import pytest
 
-from tests.ssh.listener_harness import PASSWORD, ListenerHarness, listener_harness
+from tests.ssh.listener_harness import ALICES_KEY, PASSWORD, ListenerHarness, listener_harness
 
 GUESSER = "127.0.0.21"
 Refused = (asyncssh.Error, ConnectionError)
@@ -175,12 +175,10 @@ async def test_guesses_at_a_user_from_many_sources_are_not_tried_and_the_owner_c
 
 
 async def test_an_attack_on_a_user_does_not_concern_keys() -> None:
-    from tests.ssh.listener_harness import ALICES_KEY
-
     async with listener_harness(auth={"user_failures": 1}) as harness:
         await guess(harness, "127.0.0.40")
         await guess(harness, "127.0.0.50", password=PASSWORD)
-        login = {"password": None, "client_keys": [ALICES_KEY], "preferred_auth": "publickey"}
+        login: dict[str, Any] = {"password": None, "client_keys": [ALICES_KEY], "preferred_auth": "publickey"}
         (await harness.connect(source="127.0.0.50", **login)).close()
 
 
