@@ -300,3 +300,29 @@ def test_a_source_is_an_address_or_the_network_that_a_customer_is_given(
     one: str, other: str, same: bool
 ) -> None:
     assert (source_of(one) == source_of(other)) is same
+
+
+def test_a_name_is_forgotten_with_its_last_offence() -> None:
+    table = bans(threshold=2, other_name_points=1)
+    fail(table, "a", 0, "alice")
+    assert fail(table, "a", 60, "bob") is None
+
+
+def test_an_offence_that_concerns_no_name_weighs_no_more() -> None:
+    table = bans(threshold=3, other_name_points=1)
+    fail(table, "a", 0, "alice")
+    assert table.count("a", "protocol", 1, 1) is None
+
+
+def test_a_ban_that_has_ended_is_not_lifted() -> None:
+    table = bans()
+    assert table.lift("a", ban(table, "a", 0).until) == []
+
+
+def test_bans_of_the_operator_and_earlier_bans_are_remembered() -> None:
+    table = bans()
+    table.add("a", "operator", 10, 0)
+    assert len(table) == 1
+    table = bans()
+    assert not table.banned("a", ban(table, "a", 0).until)
+    assert len(table) == 1

@@ -110,3 +110,12 @@ def test_the_login_longest_ago_is_forgotten_first() -> None:
     for source in ("office", "home", "office", "train"):
         table.logged_in("alice", source)
     assert [table.allows("alice", source, 3) for source in ("office", "home", "train")] == [True, False, True]
+
+
+def test_wrong_passwords_that_were_under_way_take_the_place_of_old_ones_alone() -> None:
+    table = attacked()
+    table.failed("alice", "late", 3)  # beyond the limit: not counted
+    table.failed("alice", "attacker", 61)
+    assert table.allows("alice", "stranger", 61.5)
+    table.failed("alice", "attacker", 61.5)
+    assert not table.allows("alice", "stranger", 61.6)
