@@ -21,7 +21,7 @@ from s3sftp.app.health import (
 )
 from s3sftp.app.options import ServerOptions
 from s3sftp.app.worker_memory import WorkerMemory
-from s3sftp.auth import Accounts, ConfiguredUsers
+from s3sftp.auth import Accounts, ConfiguredUsers, Defender
 from s3sftp.backends import Backend
 from s3sftp.errors import NotFound, PermissionDenied, StorageError
 from s3sftp.runtime.shared_counters import SharedCounters
@@ -140,6 +140,11 @@ class Application:
         return HealthFacts(
             current_phase(is_open, self._is_stopping), denied=denied_permissions(self._contact)
         )
+
+    @property
+    def defender(self) -> Defender | None:
+        """Bans sources; None while the server does not listen itself."""
+        return self._server.defender if self._server else None
 
     async def probe_storage(self) -> str:
         """Probe the storage; return its problem, or an empty text."""

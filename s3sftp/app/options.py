@@ -63,9 +63,11 @@ class ProcessOptions(Options):
     """`[server]`: the process itself."""
 
     state_dir: LocalPath = Field(default_factory=default_state_dir)
-    """Where to keep what has to survive a restart: the generated host keys and the journal of unfinished
-    uploads. Not used if `ssh.host_keys` is set and `s3.journal` is not `disk`. Default: `$STATE_DIRECTORY`,
-    `$XDG_STATE_HOME/s3sftp`, `/var/lib/s3sftp` for root and without a home, else `~/.local/state/s3sftp`."""
+    """Where to keep what has to survive a restart, the generated host keys and the journal of unfinished
+    uploads, and where `s3sftp bans` finds the server. It need not be writable if
+    `ssh.host_keys` is set and `s3.journal` is not `disk`: then only `s3sftp bans` does not work. Default:
+    `$STATE_DIRECTORY`, `$XDG_STATE_HOME/s3sftp`, `/var/lib/s3sftp` for root and without a home, else
+    `~/.local/state/s3sftp`."""
     drain_timeout: Duration = timedelta(seconds=30)
     """How long running transfers may take to finish after a request to stop."""
     drain_delay: Duration = timedelta(0)

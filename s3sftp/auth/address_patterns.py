@@ -14,6 +14,9 @@ from pydantic_core import CoreSchema, core_schema
 _WILDCARD = re.compile(r"[0-9a-f.:*?]+")
 
 _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+_Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+_MAPPED_BITS = 96
+"""Length of the prefix of an IPv4-mapped IPv6 address (::ffff:192.0.2.1) before the IPv4 address."""
 _Match = Callable[[_Address], bool]
 
 
@@ -82,6 +85,25 @@ def normalized_address(text: str) -> str:
         return str(plain_address(text))
     except ValueError:
         return text
+
+
+def normalized_networks(texts: tuple[str, ...]) -> tuple[str, ...]:
+    """Networks in their usual notation; an address is a network of one.
+
+    Raises ValueError: if a text is neither an address nor a network.
+    """
+    try:
+        return tuple(str(_plain(ipaddress.ip_network(text.strip(), strict=False))) for text in texts)
+    except ValueError as error:
+        raise ValueError(f"should be IP addresses or networks: {error}") from None
+
+
+def _plain(network: _Network) -> _Network:
+    """Convert an IPv4-mapped network to IPv4, as is done with connections' addresses."""
+    if isinstance(network, ipaddress.IPv4Network) or network.prefixlen < _MAPPED_BITS:
+        return network
+    address = network.network_address.ipv4_mapped
+    return network if address is None else ipaddress.IPv4Network((address, network.prefixlen - _MAPPED_BITS))
 
 
 def _matcher(pattern: str) -> _Match:

@@ -16,7 +16,9 @@ from functools import partial
 
 from s3sftp import __version__
 from s3sftp.app.backends import require_state, with_possible_journal
+from s3sftp.app.ban_requests import answer_about_bans
 from s3sftp.app.config_reload import Apply, ConfigReloader, Read
+from s3sftp.app.control_socket import control_socket
 from s3sftp.app.descriptor_limit import admin_descriptors, ensure_descriptors, storage_descriptors
 from s3sftp.app.handover import pack, to_file, write_account_changes
 from s3sftp.app.health import SupervisorHealth, admin_port, import_admin_port
@@ -105,12 +107,17 @@ async def _serve(loaded: LoadedConfiguration) -> None:
     exporting = configure_exporting(application.metrics, os.environ)
     reloading = loaded.reloading(application.replace_users, application.metrics)
     try:
-        async with admin_port(
-            loaded.options,
-            application.facts,
-            application.probe_storage,
-            application.last_success,
-            application.metrics,
+        async with (
+            admin_port(
+                loaded.options,
+                application.facts,
+                application.probe_storage,
+                application.last_success,
+                application.metrics,
+            ),
+            control_socket(
+                loaded.options.server.state_dir, partial(answer_about_bans, lambda: application.defender)
+            ),
         ):
             await application.run(reloading.start)
     finally:
@@ -208,9 +215,10 @@ async def _supervise(
         HeartbeatPolicy.of(options.server.worker_timeout.total_seconds()),
         admin_descriptors(options),
     )
+    gate = ServerAdmissionGate(options.ssh, options.auth, metrics)
     supervisor = Supervisor(
         options.listen,
-        ServerAdmissionGate(options.ssh, options.auth, metrics),
+        gate,
         spec,
         options.server.drain_timeout.total_seconds(),
         options.sftp.close_timeout.total_seconds() + _END_SECONDS,
@@ -240,7 +248,10 @@ async def _supervise(
 
     exporting = configure_exporting(metrics, os.environ)
     try:
-        async with admin_port(options, health.facts, health.probe_storage, health.last_success, metrics):
+        async with (
+            admin_port(options, health.facts, health.probe_storage, health.last_success, metrics),
+            control_socket(options.server.state_dir, partial(answer_about_bans, lambda: gate.defender)),
+        ):
             await supervisor.run(started, opened=reloading.start)
     finally:
         await asyncio.gather(*resting, return_exceptions=True)

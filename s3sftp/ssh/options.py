@@ -2,35 +2,16 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from datetime import timedelta
 from functools import cached_property
-from typing import Literal, Self, TypeAlias, cast
+from typing import Literal, Self, cast
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
+from s3sftp.auth import normalized_networks
 from s3sftp.config import ByteSize, Duration, LocalPath, Options
 from s3sftp.ssh.algorithms import Kind, Offer, Policy, checked, checked_additions, not_approved, offer_of
-
-_Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
-_MAPPED_BITS = 96
-"""Length of the prefix of an IPv4-mapped IPv6 address (::ffff:192.0.2.1) before the IPv4 address."""
-
-
-def _networks(texts: tuple[str, ...]) -> tuple[str, ...]:
-    try:
-        return tuple(str(_plain(ipaddress.ip_network(text.strip(), strict=False))) for text in texts)
-    except ValueError as error:
-        raise ValueError(f"should be IP addresses or networks: {error}") from None
-
-
-def _plain(network: _Network) -> _Network:
-    """Convert an IPv4-mapped network to IPv4, as is done with connections' addresses."""
-    if isinstance(network, ipaddress.IPv4Network) or network.prefixlen < _MAPPED_BITS:
-        return network
-    address = network.network_address.ipv4_mapped
-    return network if address is None else ipaddress.IPv4Network((address, network.prefixlen - _MAPPED_BITS))
 
 
 class ListenOptions(Options):
@@ -52,7 +33,7 @@ class ListenOptions(Options):
     @field_validator("proxy_sources")
     @classmethod
     def _networks(cls, texts: tuple[str, ...]) -> tuple[str, ...]:
-        return _networks(texts)
+        return normalized_networks(texts)
 
     @model_validator(mode="after")
     def _some_proxy_is_believed(self) -> Self:
@@ -144,7 +125,7 @@ class SshOptions(Options):
     @field_validator("shared_sources")
     @classmethod
     def _shared_networks(cls, texts: tuple[str, ...]) -> tuple[str, ...]:
-        return _networks(texts)
+        return normalized_networks(texts)
 
     @field_validator("version")
     @classmethod

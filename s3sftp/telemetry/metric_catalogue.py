@@ -138,6 +138,22 @@ CONNECTIONS_TOTAL = Instrument(
     ("result",),
     (("accepted",), ("refused",)),
 )
+BANS = Instrument(
+    MetricGroup.CONNECTIONS,
+    InstrumentKind.GAUGE,
+    "s3sftp_bans",
+    "Bans in force now, whether they were caused by offences or added by the operator.",
+)
+BANS_TOTAL = Instrument(
+    MetricGroup.CONNECTIONS,
+    InstrumentKind.COUNTER,
+    "s3sftp_bans",
+    "Bans by the kind of offence that most of the source's points were for: `password`, `publickey`;"
+    " `protocol`, something else than SSH; `no_login`, connections without an attempt to log in. `operator`:"
+    " added by `s3sftp bans add`.",
+    ("reason",),
+    (("password",), ("publickey",), ("protocol",), ("no_login",), ("operator",)),
+)
 SESSIONS = Instrument(
     MetricGroup.CONNECTIONS, InstrumentKind.GAUGE, "s3sftp_sessions", "SFTP sessions that are open now."
 )

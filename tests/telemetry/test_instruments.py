@@ -32,6 +32,8 @@ PROMISED = {
     "build_info": "version",
     "connections": "",
     "connections_total": "result",
+    "bans": "",
+    "bans_total": "reason",
     "sessions": "",
     "logins_total": "method result",
     "operations_total": "operation result",
