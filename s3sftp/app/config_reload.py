@@ -205,7 +205,7 @@ class ConfigReloader:
             )
         if changes.any_user or changes.keys_told:
             names = {*changes.added, *changes.changed, *changes.keys_told}
-            log_account_problems(self._logins, names)
+            log_account_problems(self._logins, names, has_other_users=self._started_with.hook is not None)
 
 
 def _some(names: Sequence[str]) -> list[str] | None:

@@ -15,6 +15,8 @@ from pydantic import Field, field_validator
 from s3sftp.admin import AdminOptions
 from s3sftp.app.user_files import read_user_files
 from s3sftp.auth import AuthOptions, Logins, UserOptions, read_logins, user_name_problem
+from s3sftp.auth.hook import HookOptions
+from s3sftp.auth.hook.credentials import read_credentials
 from s3sftp.backends.local.options import LocalOptions
 from s3sftp.backends.registry import BUILT_IN, backend_name_problem
 from s3sftp.backends.s3 import S3Options
@@ -108,6 +110,7 @@ class ServerOptions(Options):
     ssh: SshOptions = Field(default_factory=SshOptions)
     auth: AuthOptions = Field(default_factory=AuthOptions)
     users: dict[str, UserOptions] = Field(default_factory=dict)
+    hook: HookOptions | None = None
     s3: S3Options | None = None
     local: LocalOptions | None = None
     service: ServiceOptions | None = None
@@ -168,8 +171,18 @@ def load_configuration(
     problems = [*apart.problems, *reading.problems, *problems]
     if checks_host_keys and "ssh" in reading.values:
         problems += _host_key_problems(reading.values["ssh"])
-    if needs_users and not (settings.below("users") or apart.users or apart.problems or apart.has_directory):
-        problems.append("there are no users: add a [users.NAME] table, or use --user with --authorized-keys")
+    if reading.values.get("hook") is not None:
+        problems += _hook_problems(reading.values, reads_files=checks_host_keys)
+    if needs_users and not (
+        settings.below("hook")
+        or settings.below("users")
+        or apart.users
+        or apart.problems
+        or apart.has_directory
+    ):
+        problems.append(
+            "there are no users: add a [users.NAME] table or a [hook], or use --user with --authorized-keys"
+        )
     if problems:
         raise ConfigurationError(_unique(problems))
     return Configuration(ServerOptions(**reading.values), logins)
@@ -201,6 +214,18 @@ def _host_key_problems(ssh: SshOptions) -> list[str]:
     return [
         f"ssh.host_keys: {problem}" for file in ssh.host_keys for problem in _problems_of(partial(load, file))
     ]
+
+
+def _hook_problems(values: Mapping[str, Any], *, reads_files: bool) -> list[str]:
+    hook: HookOptions = values["hook"]
+    problems = _problems_of(lambda: read_credentials(hook)) if reads_files else []
+    auth = values.get("auth")
+    if auth is not None and hook.timeout >= auth.answer_timeout:
+        problems.append(
+            f"hook.timeout = {hook.timeout.total_seconds():g} s: should be less than auth.answer_timeout,"
+            f" {auth.answer_timeout.total_seconds():g} s"
+        )
+    return problems
 
 
 def _backend_problems(name: str, settings: Settings) -> list[str]:

@@ -7,6 +7,7 @@ from s3sftp.auth.auth_gateway import AuthGateway, AuthResult
 from s3sftp.auth.authenticator import Authenticator
 from s3sftp.auth.authorized_keys import AuthorizedKey
 from s3sftp.auth.bans import Bans, source_of
+from s3sftp.auth.chain import ChainedUsers, KnownUsers
 from s3sftp.auth.configured_users import ConfiguredUsers
 from s3sftp.auth.identity import Identity
 from s3sftp.auth.options import AuthOptions
@@ -25,8 +26,10 @@ __all__ = [
     "AuthorizedKey",
     "BadKey",
     "Bans",
+    "ChainedUsers",
     "ConfiguredUsers",
     "Identity",
+    "KnownUsers",
     "Logins",
     "StaticUser",
     "StaticUsers",

@@ -116,10 +116,13 @@ def _keys_in_file(file: Path, sources: SourceFiles | None) -> FoundKeys:
         return keys_in(stream.read(MAX_BYTES + 1), str(file))
 
 
-def log_account_problems(logins: Logins, among: Collection[str] | None = None) -> None:
+def log_account_problems(
+    logins: Logins, among: Collection[str] | None = None, *, has_other_users: bool = False
+) -> None:
     """Log the keys that cannot be used, and the users who have no other credentials.
 
     With `among`, only for those users; then also log if no user is left who can log in.
+    `has_other_users`: a source beside the configuration has users too.
     """
     told: Counter[str] = Counter()
     for each in logins.bad_keys:
@@ -142,5 +145,5 @@ def log_account_problems(logins: Logins, among: Collection[str] | None = None) -
     for name in locked_out:
         if among is None or name in among:
             _log.warning("user.locked_out", user=name, reason="no usable key and no password")
-    if len(locked_out) == len(logins.accounts):
+    if len(locked_out) == len(logins.accounts) and not has_other_users:
         _log.error("login.impossible", users=len(locked_out))

@@ -16,6 +16,7 @@ from s3sftp.auth.authenticator import Authenticator
 from s3sftp.auth.identity import Identity
 from s3sftp.auth.options import AuthOptions
 from s3sftp.auth.refusal_timing import RefusalTiming
+from s3sftp.errors import UsersUnavailable
 from s3sftp.fs import Mounts
 from s3sftp.telemetry import get_logger
 
@@ -85,6 +86,8 @@ class AuthGateway:
                 Mounts.rooted_at(identity.prefix, directories=identity.directories)
         except TimeoutError:
             _log.error("authenticator.timed_out", user=user, limit=self._limit)
+        except UsersUnavailable:
+            pass  # the source of users has logged it
         except Exception:
             _log.exception("authenticator.failed", user=user)
         else:

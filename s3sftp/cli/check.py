@@ -63,7 +63,8 @@ def of_logins(configuration: Configuration) -> list[Finding]:
         for bad in logins.bad_keys
     ]
     locked_out = logins.locked_out()
-    state: State = "failed" if len(locked_out) == len(logins.accounts) else "warning"
+    is_nobody_left = len(locked_out) == len(logins.accounts) and configuration.options.hook is None
+    state: State = "failed" if is_nobody_left else "warning"
     return found + [
         Finding("user", state, f"{name} cannot log in: no key that can be used, and no password")
         for name in locked_out

@@ -13,6 +13,7 @@ from s3sftp.app.backends import SHARED_ROWS
 from s3sftp.app.health import SupervisorHealth
 from s3sftp.app.options import ServerOptions
 from s3sftp.runtime.shared_counters import SharedCounters
+from s3sftp.telemetry.metrics import Metrics
 from s3sftp.workers.heartbeat import Heartbeat
 
 SERVING = HealthFacts(Phase.SERVING)
@@ -91,7 +92,8 @@ def test_nobody_is_blamed_for_the_time_in_which_nobody_asked(monkeypatch: pytest
     monkeypatch.setattr(health, "monotonic", lambda: clock[0])
     workers = {1: SimpleNamespace(number=1, ready=True, pulse=Heartbeat())}
     supervisor = SimpleNamespace(workers=workers, is_open=True, is_stopping=False)
-    asked = SupervisorHealth(ServerOptions(), supervisor, SharedCounters.alone(SHARED_ROWS))  # type: ignore[arg-type]
+    shared = SharedCounters.alone(SHARED_ROWS)
+    asked = SupervisorHealth(ServerOptions(), supervisor, shared, Metrics())  # type: ignore[arg-type]
     assert asked.facts().unserved_seconds == 0
     clock[0] = 10_000.0
     workers[1].ready = False
