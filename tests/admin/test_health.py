@@ -102,3 +102,11 @@ def test_nobody_is_blamed_for_the_time_in_which_nobody_asked(monkeypatch: pytest
     assert asked.facts().unserved_seconds == 50
     workers[1].ready = True
     assert asked.facts().unserved_seconds == 0
+
+
+def test_a_hook_that_is_down_is_a_reason_if_it_has_all_users_and_else_a_warning() -> None:
+    alone = ready(HealthFacts(Phase.SERVING, hook_down="it does not answer"), "")
+    assert names(alone) == ["hook_down"]
+    beside = ready(HealthFacts(Phase.SERVING, hook_down="it does not answer", has_users=True), "")
+    assert beside.is_good
+    assert [warning.name for warning in beside.warnings] == ["hook_down"]

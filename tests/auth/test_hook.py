@@ -17,11 +17,13 @@ import asyncssh
 import pytest
 from aiohttp import web
 
-from s3sftp.auth import AuthGateway, AuthOptions, Identity
+from s3sftp.auth import Account, AuthGateway, AuthOptions, Identity
 from s3sftp.auth.hook import HookOptions
+from s3sftp.auth.hook.cache import AnswerCache
 from s3sftp.auth.hook.client import MAX_ANSWER_BYTES
 from s3sftp.auth.hook.credentials import read_credentials
 from s3sftp.auth.hook.hook_users import PROBE_USER, HookUsers
+from s3sftp.auth.hook.requests import Question
 from s3sftp.auth.hook.transfer_family import HookHome
 from s3sftp.errors import ConfigurationError, UsersUnavailable
 from s3sftp.telemetry.metric_catalogue import HOOK_DOWN, HOOK_REQUESTS
@@ -166,6 +168,25 @@ async def test_a_signature_covers_method_target_content_and_time(style: str, tmp
         text = f"{asked.headers['S3sftp-Timestamp']}\n{asked.method}\n{asked.target}\n".encode() + content
         expected = "v1=" + hmac.new(key, text, hashlib.sha256).hexdigest()
         assert asked.headers["S3sftp-Signature"] == expected
+
+
+async def test_the_page_s_example_verifies_a_signature(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "hook.md").read_text("utf-8")
+    example: dict[str, Any] = {}
+    exec(page.partition("```python\n")[2].partition("```")[0], example)
+    verify = example["is_from_the_server"]
+    key = b"0123456789abcdef0123456789abcdef"
+    file = tmp_path / "key"
+    file.write_bytes(key + b"\n")
+    async with running_hook(says({})) as hook, users_of(hook.url, signing_key_file=file) as users:
+        await users.by_password("bob", "secret", ADDRESS)
+        asked = hook.asked[0]
+    assert verify(key, asked.headers, asked.method, asked.target, asked.body)
+    assert not verify(key, asked.headers, asked.method, asked.target, asked.body + b" ")
+    assert not verify(key, asked.headers, asked.method, asked.target + "?x", asked.body)
+    assert not verify(key[::-1], asked.headers, asked.method, asked.target, asked.body)
+    old = {**asked.headers, "S3sftp-Timestamp": "1000000000"}
+    assert not verify(key, old, asked.method, asked.target, asked.body)
 
 
 async def test_a_certificate_of_a_known_authority_with_the_right_name_is_accepted(tmp_path: Path) -> None:
@@ -354,6 +375,15 @@ async def test_what_is_remembered_is_forgotten_at_its_age() -> None:
         hook.answer = says({})
         await asyncio.sleep(0.3)
         assert await users.by_password("bob", "secret", ADDRESS) is None
+
+
+def test_memory_has_no_password_of_what_is_remembered() -> None:
+    cache = AnswerCache(3600)
+    cache.put(Question("bob", ADDRESS, "very secret"), Account(BOB, None, ()), 0)
+    assert cache.get(Question("bob", ADDRESS, "very secret"), 1) is not None
+    assert not any(
+        word in repr(vars(cache)) for word in ("very secret", hashlib.sha256(b"very secret").hexdigest())
+    )
 
 
 # ── as the listener asks ──────────────────────────────────────────────────────────────────────────────

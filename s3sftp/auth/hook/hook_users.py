@@ -130,14 +130,14 @@ class HookUsers(Authenticator):
     def _failed(self, problem: str) -> None:
         if self._circuit.failed():
             self._metrics.set(HOOK_DOWN.row(), 1)
-            _log.error("hook.down", url=self._options.url, reason=problem)
+            _log.error("hook.down", url=self._options.address, reason=problem)
             if self._probing is None or self._probing.done():
                 self._probing = asyncio.create_task(self._probe())
 
     def _answered(self) -> None:
         if self._circuit.answered():
             self._metrics.set(HOOK_DOWN.row(), 0)
-            _log.info("hook.up", url=self._options.url)
+            _log.info("hook.up", url=self._options.address)
 
     async def _probe(self) -> None:
         """Ask until the hook answers again."""

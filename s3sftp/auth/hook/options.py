@@ -61,6 +61,11 @@ class HookOptions(Options):
     probe_interval: PositiveDuration = timedelta(seconds=10)
     """How often a process asks a hook that is down whether it answers again, for the user `s3sftp-probe`."""
 
+    @property
+    def address(self) -> str:
+        """The URL without its query, which may contain a secret: for logs."""
+        return urlsplit(self.url)._replace(query="").geturl()
+
     @field_validator("url")
     @classmethod
     def _url_is_safe(cls, value: str) -> str:
