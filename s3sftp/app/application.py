@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from s3sftp import __version__
 from s3sftp.admin import HealthFacts
-from s3sftp.app.backends import SHARED_ROWS, contact_in, make_backend
+from s3sftp.app.backends import SHARED_ROWS, contact_in, hook_home, make_backend
 from s3sftp.app.descriptor_limit import storage_descriptors
 from s3sftp.app.health import (
     admin_descriptors,
@@ -21,7 +21,6 @@ from s3sftp.app.health import (
     probe_storage,
     storage_problem,
 )
-from s3sftp.app.hook import hook_home
 from s3sftp.app.options import ServerOptions
 from s3sftp.app.worker_memory import WorkerMemory
 from s3sftp.auth import Accounts, Authenticator, ChainedUsers, ConfiguredUsers

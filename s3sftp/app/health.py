@@ -192,8 +192,8 @@ def hook_trouble(options: ServerOptions, metrics: Metrics) -> str:
     if options.hook is None or not (processes := metrics.table.total(HOOK_DOWN.row())):
         return ""
     return _safe(
-        f"the hook {options.hook.address} does not answer {processes} of the server's processes: its users cannot"
-        " log in; the event hook.down in the log says why"
+        f"the hook {options.hook.address} does not answer {processes} of the server's processes: its"
+        " users cannot log in; the event hook.down in the log says why"
     )
 
 

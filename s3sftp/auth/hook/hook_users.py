@@ -98,13 +98,13 @@ class HookUsers(Authenticator):
         try:
             account, bad_keys = self._answers.account(question, await self._ask(question))
         except HookFailed as failed:
-            self._tell("hook.request_failed", "failed", question.user, str(failed))
+            self._log_throttled("hook.request_failed", "failed", question.user, str(failed))
             raise UsersUnavailable("the hook gave no answer") from None
         except AnswerProblem as problem:
-            self._tell("hook.answer_unusable", "unusable", question.user, str(problem))
+            self._log_throttled("hook.answer_unusable", "unusable", question.user, str(problem))
             raise UsersUnavailable("the hook's answer cannot be used") from None
         if bad_keys:
-            self._tell("hook.key_unusable", "key", question.user, str(bad_keys[0].problem))
+            self._log_throttled("hook.key_unusable", "key", question.user, str(bad_keys[0].problem))
         if account is not None:
             self._cache.put(question, account, asked)
         return account
@@ -146,7 +146,7 @@ class HookUsers(Authenticator):
             with suppress(HookFailed):  # `_ask` notes whether it is up
                 await self._ask(Question(PROBE_USER, _PROBE_ADDRESS))
 
-    def _tell(self, event: str, kind: str, user: str, problem: str) -> None:
+    def _log_throttled(self, event: str, kind: str, user: str, problem: str) -> None:
         suppressed = self._throttle.tell(kind, asyncio.get_running_loop().time())
         if suppressed is not None:
             _log.warning(event, user=user, problem=problem, suppressed=suppressed or None)
