@@ -35,7 +35,7 @@ socket = "/run/storage/socket"
 [hook]
 url = "https://hook.example.com/"
 [auth]
-answer_timeout = "10 min"
+answer_timeout = "1 d"
 """
 )
 """What each group must have, so that any one of its options can be set by itself."""

@@ -34,6 +34,8 @@ PROMISED = {
     "connections_total": "result",
     "sessions": "",
     "logins_total": "method result",
+    "hook_requests_total": "result",
+    "hook_down": "",
     "operations_total": "operation result",
     "operation_duration_seconds": "operation result",
     "received_bytes_total": "",
