@@ -17,6 +17,8 @@ from s3sftp.app.user_files import KINDS
 from s3sftp.app.user_loading import LoadedUsers, load_users
 from s3sftp.app.user_tables import UserTables
 from s3sftp.auth import AuthOptions, BadRevocations, GroupOptions, Logins, RevocationFile, UserOptions
+from s3sftp.auth.hook import HookOptions
+from s3sftp.auth.hook.credentials import read_credentials
 from s3sftp.backends.local.options import LocalOptions
 from s3sftp.backends.registry import BUILT_IN, backend_name_problem
 from s3sftp.backends.s3 import S3Options
@@ -113,6 +115,7 @@ class ServerOptions(Options):
     auth: AuthOptions = Field(default_factory=AuthOptions)
     users: dict[str, UserOptions] = Field(default_factory=dict)
     groups: dict[str, GroupOptions] = Field(default_factory=dict)
+    hook: HookOptions | None = None
     s3: S3Options | None = None
     local: LocalOptions | None = None
     service: ServiceOptions | None = None
@@ -177,8 +180,12 @@ def load_configuration(
         problems += _host_key_problems(reading.values["ssh"])
     if checks_host_keys and "auth" in reading.values:  # a running server looks at the list for each login
         problems += _revocation_problems(reading.values["auth"])
-    if needs_users and not users.are_configured:
-        problems.append("there are no users: add a [users.NAME] table, or use --user with --authorized-keys")
+    if reading.values.get("hook") is not None:
+        problems += _hook_problems(reading.values, reads_files=checks_host_keys)
+    if needs_users and not (users.are_configured or settings.below("hook")):
+        problems.append(
+            "there are no users: add a [users.NAME] table or a [hook], or use --user with --authorized-keys"
+        )
     if problems:
         raise ConfigurationError(_unique(problems))
     return Configuration(ServerOptions(**reading.values), users.logins, users.tables)
@@ -225,6 +232,18 @@ def _revocation_problems(auth: AuthOptions) -> list[str]:
     except BadRevocations as error:
         return [str(error)]
     return []
+
+
+def _hook_problems(values: Mapping[str, Any], *, reads_files: bool) -> list[str]:
+    hook: HookOptions = values["hook"]
+    problems = _problems_of(lambda: read_credentials(hook)) if reads_files else []
+    auth = values.get("auth")
+    if auth is not None and hook.timeout >= auth.answer_timeout:
+        problems.append(
+            f"hook.timeout = {hook.timeout.total_seconds():g} s: should be less than auth.answer_timeout,"
+            f" {auth.answer_timeout.total_seconds():g} s"
+        )
+    return problems
 
 
 def _backend_problems(name: str, settings: Settings) -> list[str]:

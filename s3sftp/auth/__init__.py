@@ -19,6 +19,7 @@ from s3sftp.auth.authenticator import Authenticator
 from s3sftp.auth.authorized_keys import AuthorizedKey
 from s3sftp.auth.bans import Ban, BanPolicy, Bans, TooManyBans, source_of
 from s3sftp.auth.certificates import Certificate, is_certificate, parse_certificate
+from s3sftp.auth.chain import ChainedUsers, KnownUsers
 from s3sftp.auth.configured_users import ConfiguredUsers
 from s3sftp.auth.defender import Defender, Offence
 from s3sftp.auth.identity import Identity
@@ -49,6 +50,7 @@ __all__ = [
     "BanPolicy",
     "Bans",
     "Certificate",
+    "ChainedUsers",
     "ConfiguredUsers",
     "Defender",
     "Definition",
@@ -57,6 +59,7 @@ __all__ = [
     "GroupOptions",
     "Groups",
     "Identity",
+    "KnownUsers",
     "Layers",
     "LoginMethods",
     "LoginRules",

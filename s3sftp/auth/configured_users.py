@@ -81,6 +81,10 @@ class ConfiguredUsers:
     def accepts_codes(self) -> bool:
         return self._any_code
 
+    async def knows(self, user: str) -> bool:
+        """Whether the configuration has this user."""
+        return user in self._accounts
+
     async def by_password(self, user: str, password: str, address: str) -> Identity | None:
         account = self._accounts.get(user)
         tried = account.password_hash if account else None

@@ -168,6 +168,23 @@ LOGINS = Instrument(
     product(LOGIN_METHODS, ("accepted", "failed", "refused", "error")),
 )
 
+HOOK_REQUESTS = Instrument(
+    MetricGroup.CONNECTIONS,
+    InstrumentKind.COUNTER,
+    "s3sftp_hook_requests",
+    "Requests to the hook that answers for users, each attempt: `answered` with status 200, whether it"
+    " accepted or refused; `error_status`, any other status; `unusable`, an answer that is too long;"
+    " `no_answer`, no connection, no TLS or no HTTP; `timed_out`, not within `hook.timeout`.",
+    ("result",),
+    (("answered",), ("error_status",), ("unusable",), ("no_answer",), ("timed_out",)),
+)
+HOOK_DOWN = Instrument(
+    MetricGroup.CONNECTIONS,
+    InstrumentKind.GAUGE,
+    "s3sftp_hook_down",
+    "Processes whose latest requests to the hook all failed, so that they refuse its users without asking.",
+)
+
 OPERATIONS_TOTAL = Instrument(
     MetricGroup.OPERATIONS,
     InstrumentKind.COUNTER,

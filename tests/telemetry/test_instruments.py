@@ -36,6 +36,8 @@ PROMISED = {
     "bans_total": "reason",
     "sessions": "",
     "logins_total": "method result",
+    "hook_requests_total": "result",
+    "hook_down": "",
     "operations_total": "operation result",
     "operation_duration_seconds": "operation result",
     "received_bytes_total": "",
