@@ -86,6 +86,7 @@ class Login:
         """Passwords, codes and cancelled questions."""
         self._keys = 0
         self._unanswered = False
+        """Whether the authenticator failed to answer an attempt, which is not the client's fault."""
         self._key_reason: str | None = None
         self._address = ""
         self._source = ""
@@ -215,6 +216,7 @@ class Login:
                 wrong = _NOT_TRIED
         finally:
             if answer.broken:
+                self._unanswered = True
                 self._count(LOGINS.row(method, "error"))
             elif answer.identity is None:
                 # even if the client does not wait for the answer; otherwise it could guess for free
@@ -361,7 +363,8 @@ class Login:
         """Count the end of a connection without a login as one offence, unless wrong passwords or codes have
         been counted: factors that others did not follow, refused keys, or, if it offered nothing, what it did
         instead."""
-        if (steps := self._steps.steps) and not self._has_failed_since:
+        steps = self._steps.steps
+        if steps and not self._has_failed_since and not self._unanswered:
             kind = Offence.PUBLICKEY if steps[-1].factor == "publickey" else Offence.PASSWORD
             reason = f"only {'+'.join(self._steps.proven)} was proven"
             self._failed(user, steps[-1].method, kind, reason)

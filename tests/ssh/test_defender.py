@@ -12,6 +12,7 @@ import asyncssh
 import paramiko
 import pytest
 
+from s3sftp.auth import ConfiguredUsers
 from tests.ssh.listener_harness import ALICES_KEY, PASSWORD, ListenerHarness, listener_harness
 from tests.ssh.test_several_factors import BOTH, WITH_CODE, code
 
@@ -269,6 +270,25 @@ async def test_a_right_factor_without_the_other_counts_once() -> None:
         await by_paramiko(harness, log_in, GUESSER)
         (ban,) = await banned(harness)
         assert (ban["reason"], ban["score"], ban["failures"]) == ("publickey", 2, 2)
+
+
+async def test_a_right_factor_does_not_count_if_nobody_could_say_whether_the_other_is_right(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def fails(*_: object) -> None:
+        raise RuntimeError("no answer")
+
+    monkeypatch.setattr(ConfiguredUsers, "by_password", fails)
+    async with listener_harness(users=BOTH, auth={"ban_failures": 1, "refusal_time": 0.01}) as harness:
+
+        def log_in(transport: paramiko.Transport) -> None:
+            assert transport.auth_publickey("alice", paramiko_key(ALICES_KEY))
+            with pytest.raises(paramiko.AuthenticationException):
+                transport.auth_password("alice", PASSWORD, fallback=False)
+
+        await by_paramiko(harness, log_in, GUESSER)
+        assert not await banned(harness)
+        assert not harness.logged("login.failed")
 
 
 @pytest.mark.parametrize("way", ["password", "keyboard-interactive"])
