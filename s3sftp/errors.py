@@ -14,6 +14,7 @@
     ├── Busy                      the storage asks to slow down, or a limit of ours is reached
     ├── TimedOut                  the storage did not answer within the deadline
     └── StorageFailure            the storage failed in another way
+    UsersUnavailable              a source of users cannot say who may log in
     ConfigurationError            the options are wrong; start-up ends, every problem listed
     LoginRefused                  a credential opens no account; why is for the log alone
 
@@ -104,6 +105,11 @@ class TimedOut(StorageError):
 
 class StorageFailure(StorageError):
     default_text = "storage failure"
+
+
+class UsersUnavailable(S3sftpError):
+    """A source of users cannot say who may log in, and has logged why. The login is refused, and does not
+    count against the client."""
 
 
 class ConfigurationError(S3sftpError):

@@ -21,7 +21,7 @@ from typing import Literal
 import asyncssh
 
 from s3sftp import backends
-from s3sftp.auth import Authenticator, AuthOptions, Identity
+from s3sftp.auth import Authenticator, AuthOptions, Defender, Identity
 from s3sftp.backends import Backend
 from s3sftp.events import EventHub, SubscriberCounts, Subscribers
 from s3sftp.fs import FileOptions, FileSystem, OpenStorage
@@ -195,6 +195,11 @@ class Server:
         started.push_async_callback(listener.stop)
         await listener.start()
         self._listener = listener
+
+    @property
+    def defender(self) -> Defender | None:
+        """Bans sources; None while the server does not listen itself."""
+        return self._listener.defender if self._listener else None
 
     @property
     def busy(self) -> bool:

@@ -50,6 +50,10 @@ class HealthFacts:
     """Seconds that replacing hung workers may take; None if they are never replaced."""
     denied: Sequence[str] = ()
     """What the storage refuses, apparently for lack of a permission: one sentence each."""
+    hook_down: str = ""
+    """Why users of the hook cannot log in; empty if they can, or if there is no hook."""
+    has_users: bool = False
+    """There are users in the configuration, who can log in without the hook."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +119,8 @@ def ready(facts: HealthFacts, storage: str, revocations: str = "") -> HealthRepo
         elif serving < len(facts.workers):
             warnings.append(HealthReason("workers_missing", _how_they_are(facts)))
     warnings += [HealthReason("permission_denied", denied) for denied in facts.denied]
+    if facts.hook_down:
+        (warnings if facts.has_users else reasons).append(HealthReason("hook_down", facts.hook_down))
     if storage:
         reasons.append(HealthReason("storage_unreachable", storage))
     if revocations:

@@ -10,18 +10,20 @@ from datetime import UTC, datetime
 
 from s3sftp import __version__
 from s3sftp.admin import HealthFacts
-from s3sftp.app.backends import SHARED_ROWS, contact_in, make_backend
+from s3sftp.app.backends import SHARED_ROWS, contact_in, hook_home, make_backend
 from s3sftp.app.descriptor_limit import admin_descriptors, storage_descriptors
 from s3sftp.app.health import (
     current_phase,
     denied_permissions,
     describe_storage_error,
+    has_users,
+    hook_trouble,
     probe_storage,
     storage_problem,
 )
 from s3sftp.app.options import ServerOptions
 from s3sftp.app.worker_memory import WorkerMemory
-from s3sftp.auth import Accounts, ConfiguredUsers
+from s3sftp.auth import Accounts, Authenticator, ChainedUsers, ConfiguredUsers, Defender
 from s3sftp.backends import Backend
 from s3sftp.errors import NotFound, PermissionDenied, StorageError
 from s3sftp.runtime.shared_counters import SharedCounters
@@ -93,7 +95,7 @@ class Application:
             self._given = make_backend(options, self.metrics, self._shared)
             self._server = Server(
                 backend=self._given,
-                auth=users,
+                auth=await self._with_hook(users, started),
                 host_keys=host_keys,
                 host=options.listen.host,
                 port=options.listen.port,
@@ -124,6 +126,20 @@ class Application:
             users=len(self._accounts),
         )
 
+    async def _with_hook(self, users: ConfiguredUsers, started: AsyncExitStack) -> Authenticator:
+        """The users of the configuration, followed by those of the hook if there is one.
+
+        Raises ConfigurationError: if the hook's files cannot be used.
+        """
+        if self._options.hook is None:
+            return users
+        from s3sftp.auth.hook.hook_users import HookUsers  # imports aiohttp
+
+        hook = HookUsers(self._options.hook, hook_home(self._options), self.metrics)
+        await hook.start()
+        started.push_async_callback(hook.close)
+        return ChainedUsers([users], hook)
+
     def _set_server_metrics(self, server: Server) -> None:
         """Log what the supervisor logs if there are several workers."""
         self.metrics.observe(WORKERS_READY, lambda: server.ready)
@@ -138,8 +154,16 @@ class Application:
         """The server's state, for the admin port."""
         is_open = self._server is not None and self._server.port != 0
         return HealthFacts(
-            current_phase(is_open, self._is_stopping), denied=denied_permissions(self._contact)
+            current_phase(is_open, self._is_stopping),
+            denied=denied_permissions(self._contact),
+            hook_down=hook_trouble(self._options, self.metrics),
+            has_users=has_users(self.metrics),
         )
+
+    @property
+    def defender(self) -> Defender | None:
+        """Bans sources; None while the server does not listen itself."""
+        return self._server.defender if self._server else None
 
     async def probe_storage(self) -> str:
         """Probe the storage; return its problem, or an empty text."""

@@ -1,4 +1,4 @@
-"""Makes the backend that the options name.
+"""Makes the backend that the options name, and says where in it the users of a hook may be.
 
 Each backend's modules are imported only when it is made: the S3 backend needs no threads for a disk, and a
 supervisor needs neither.
@@ -9,9 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from s3sftp.app.options import ServerOptions
+from s3sftp.auth.hook.transfer_family import HookHome
 from s3sftp.backends import Backend
 from s3sftp.backends.findings import Finding
 from s3sftp.backends.registry import BUILT_IN, make_installed_backend
+from s3sftp.backends.s3.keys import RESERVED
 from s3sftp.backends.s3.request_outcomes import RequestOutcomes
 from s3sftp.backends.s3.worker_tables import ROWS, WorkerTables
 from s3sftp.errors import ConfigurationError
@@ -151,3 +153,11 @@ _MAKERS: dict[str, Callable[[ServerOptions], Backend]] = {
     "service": _service,
     "memory": _memory,
 }
+
+
+def hook_home(options: ServerOptions) -> HookHome:
+    """Where in the storage the users of the hook may have their directories."""
+    bucket = options.hook.bucket if options.hook is not None else ""
+    if options.backend != "s3" or options.s3 is None:
+        return HookHome(bucket)
+    return HookHome(bucket or options.s3.bucket, options.s3.prefix, RESERVED.decode())

@@ -6,6 +6,7 @@ import math
 
 from s3sftp.app.options import ServerOptions
 from s3sftp.app.worker_options import worker_share
+from s3sftp.auth.hook.options import MAX_CONNECTIONS
 from s3sftp.ssh import file_descriptors
 from s3sftp.telemetry import get_logger
 
@@ -16,8 +17,9 @@ _USEFUL_CONNECTIONS = 10
 
 def storage_descriptors(options: ServerOptions) -> int:
     """Descriptors that a process with these options needs besides clients' connections: those to
-    its storage."""
-    return options.s3.max_connections if options.s3 else 0
+    its storage, and to the hook."""
+    of_storage = options.s3.max_connections if options.s3 else 0
+    return of_storage + (MAX_CONNECTIONS if options.hook else 0)
 
 
 def admin_descriptors(options: ServerOptions) -> int:
@@ -32,8 +34,8 @@ def admin_descriptors(options: ServerOptions) -> int:
 def ensure_descriptors(options: ServerOptions, workers: int) -> None:
     """Raise the limit as far as possible, and warn if it is still too low for the configured limits.
 
-    A process may need one descriptor for each of its connections, and those to the storage. Open files of the
-    spool and of the local backend add to that, bounded by what each user may have open.
+    A process may need one descriptor for each of its connections, and those to the storage and the hook.
+    Open files of the spool and of the local backend add to that, bounded by what each user may have open.
     """
     limit = file_descriptors.raise_limit()
     others = file_descriptors.BASE + storage_descriptors(worker_share(options, workers))

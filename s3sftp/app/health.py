@@ -21,7 +21,7 @@ from s3sftp.errors import PermissionDenied, StorageError, describe_unexpected
 from s3sftp.runtime.shared_counters import SharedCounters
 from s3sftp.telemetry import get_logger
 from s3sftp.telemetry.logs import printable
-from s3sftp.telemetry.metric_catalogue import READY
+from s3sftp.telemetry.metric_catalogue import HOOK_DOWN, READY, USERS
 from s3sftp.telemetry.metrics import Metrics
 from s3sftp.workers import HeartbeatPolicy, Supervisor
 from s3sftp.workers.worker_process import WorkerProcess
@@ -119,8 +119,12 @@ def import_admin_port(options: ServerOptions) -> None:
 class SupervisorHealth:
     """A supervisor as the admin port sees it."""
 
-    def __init__(self, options: ServerOptions, supervisor: Supervisor, shared: SharedCounters) -> None:
-        """`shared` holds what the workers share about the storage."""
+    def __init__(
+        self, options: ServerOptions, supervisor: Supervisor, shared: SharedCounters, metrics: Metrics
+    ) -> None:
+        """`shared` holds what the workers share about the storage, `metrics` what all of them count."""
+        self._options = options
+        self._metrics = metrics
         self._supervisor = supervisor
         self._contact = contact_in(shared)
         limit = options.server.worker_timeout.total_seconds()
@@ -144,6 +148,8 @@ class SupervisorHealth:
             now - (self._unserved_since or now),
             self._replacing_seconds,
             denied_permissions(self._contact),
+            hook_trouble(self._options, self._metrics),
+            has_users(self._metrics),
         )
 
     def last_success(self) -> float:
@@ -176,6 +182,21 @@ def denied_permissions(contact: RequestOutcomes) -> tuple[str, ...]:
         f"S3 denies {api}, and has allowed none since: allow the server's role {permission_for(api)}"
         for api in contact.denials()
     )
+
+
+def hook_trouble(options: ServerOptions, metrics: Metrics) -> str:
+    """Why users of the hook cannot log in; empty if all processes have its answers."""
+    if options.hook is None or not (processes := metrics.table.total(HOOK_DOWN.row())):
+        return ""
+    return _safe(
+        f"the hook {options.hook.address} does not answer {processes} of the server's processes: its"
+        " users cannot log in; the event hook.down in the log says why"
+    )
+
+
+def has_users(metrics: Metrics) -> bool:
+    """Whether the configuration has users, who need no hook."""
+    return metrics.table.total(USERS.row()) > 0
 
 
 def current_phase(is_open: bool, is_stopping: bool) -> Phase:

@@ -17,6 +17,8 @@ from s3sftp.app.user_files import KINDS
 from s3sftp.app.user_loading import LoadedUsers, load_users
 from s3sftp.app.user_tables import UserTables
 from s3sftp.auth import AuthOptions, BadRevocations, GroupOptions, Logins, RevocationFile, UserOptions
+from s3sftp.auth.hook import HookOptions
+from s3sftp.auth.hook.credentials import read_credentials
 from s3sftp.backends.local.options import LocalOptions
 from s3sftp.backends.registry import BUILT_IN, backend_name_problem
 from s3sftp.backends.s3 import S3Options
@@ -63,9 +65,11 @@ class ProcessOptions(Options):
     """`[server]`: the process itself."""
 
     state_dir: LocalPath = Field(default_factory=default_state_dir)
-    """Where to keep what has to survive a restart: the generated host keys and the journal of unfinished
-    uploads. Not used if `ssh.host_keys` is set and `s3.journal` is not `disk`. Default: `$STATE_DIRECTORY`,
-    `$XDG_STATE_HOME/s3sftp`, `/var/lib/s3sftp` for root and without a home, else `~/.local/state/s3sftp`."""
+    """Where to keep what has to survive a restart, the generated host keys and the journal of unfinished
+    uploads, and where `s3sftp bans` finds the server. It need not be writable if
+    `ssh.host_keys` is set and `s3.journal` is not `disk`: then only `s3sftp bans` does not work. Default:
+    `$STATE_DIRECTORY`, `$XDG_STATE_HOME/s3sftp`, `/var/lib/s3sftp` for root and without a home, else
+    `~/.local/state/s3sftp`."""
     drain_timeout: Duration = timedelta(seconds=30)
     """How long running transfers may take to finish after a request to stop."""
     drain_delay: Duration = timedelta(0)
@@ -111,6 +115,7 @@ class ServerOptions(Options):
     auth: AuthOptions = Field(default_factory=AuthOptions)
     users: dict[str, UserOptions] = Field(default_factory=dict)
     groups: dict[str, GroupOptions] = Field(default_factory=dict)
+    hook: HookOptions | None = None
     s3: S3Options | None = None
     local: LocalOptions | None = None
     service: ServiceOptions | None = None
@@ -175,8 +180,12 @@ def load_configuration(
         problems += _host_key_problems(reading.values["ssh"])
     if checks_host_keys and "auth" in reading.values:  # a running server looks at the list for each login
         problems += _revocation_problems(reading.values["auth"])
-    if needs_users and not users.are_configured:
-        problems.append("there are no users: add a [users.NAME] table, or use --user with --authorized-keys")
+    if reading.values.get("hook") is not None:
+        problems += _hook_problems(reading.values, reads_files=checks_host_keys)
+    if needs_users and not (users.are_configured or settings.below("hook")):
+        problems.append(
+            "there are no users: add a [users.NAME] table or a [hook], or use --user with --authorized-keys"
+        )
     if problems:
         raise ConfigurationError(_unique(problems))
     return Configuration(ServerOptions(**reading.values), users.logins, users.tables)
@@ -223,6 +232,18 @@ def _revocation_problems(auth: AuthOptions) -> list[str]:
     except BadRevocations as error:
         return [str(error)]
     return []
+
+
+def _hook_problems(values: Mapping[str, Any], *, reads_files: bool) -> list[str]:
+    hook: HookOptions = values["hook"]
+    problems = _problems_of(lambda: read_credentials(hook)) if reads_files else []
+    auth = values.get("auth")
+    if auth is not None and hook.timeout >= auth.answer_timeout:
+        problems.append(
+            f"hook.timeout = {hook.timeout.total_seconds():g} s: should be less than auth.answer_timeout,"
+            f" {auth.answer_timeout.total_seconds():g} s"
+        )
+    return problems
 
 
 def _backend_problems(name: str, settings: Settings) -> list[str]:

@@ -13,13 +13,15 @@ from s3sftp.auth.accounts import (
     log_unused_groups,
     read_logins,
 )
-from s3sftp.auth.address_patterns import AllowedSources, normalized_address, plain_network
+from s3sftp.auth.address_patterns import AllowedSources, normalized_address, normalized_networks
 from s3sftp.auth.auth_gateway import AuthGateway, AuthResult
 from s3sftp.auth.authenticator import Authenticator
 from s3sftp.auth.authorized_keys import AuthorizedKey
-from s3sftp.auth.bans import Bans, source_of
+from s3sftp.auth.bans import Ban, BanPolicy, Bans, TooManyBans, source_of
 from s3sftp.auth.certificates import Certificate, is_certificate, parse_certificate
+from s3sftp.auth.chain import ChainedUsers, KnownUsers
 from s3sftp.auth.configured_users import ConfiguredUsers
+from s3sftp.auth.defender import Defender, Offence
 from s3sftp.auth.identity import Identity
 from s3sftp.auth.key_entries import leading_name
 from s3sftp.auth.login_methods import Factor, Factors, LoginMethods
@@ -45,22 +47,29 @@ __all__ = [
     "AuthorizedKey",
     "BadKey",
     "BadRevocations",
+    "Ban",
+    "BanPolicy",
     "Bans",
     "Certificate",
+    "ChainedUsers",
     "ConfiguredUsers",
+    "Defender",
     "Definition",
     "Factor",
     "Factors",
     "GroupOptions",
     "Groups",
     "Identity",
+    "KnownUsers",
     "Layers",
     "LoginMethods",
     "LoginRules",
     "Logins",
+    "Offence",
     "RevocationFile",
     "StaticUser",
     "StaticUsers",
+    "TooManyBans",
     "UnusedGroup",
     "UserOptions",
     "account_from_line",
@@ -73,8 +82,8 @@ __all__ = [
     "log_account_problems",
     "log_unused_groups",
     "normalized_address",
+    "normalized_networks",
     "parse_certificate",
-    "plain_network",
     "read_authorities",
     "read_logins",
     "source_of",

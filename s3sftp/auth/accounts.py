@@ -158,10 +158,13 @@ def log_unused_groups(groups: Iterable[UnusedGroup]) -> None:
         _log.warning("group.unused", group=group.name, source=group.source)
 
 
-def log_account_problems(logins: Logins, among: Collection[str] | None = None) -> None:
+def log_account_problems(
+    logins: Logins, among: Collection[str] | None = None, *, has_other_users: bool = False
+) -> None:
     """Log the keys that cannot be used, the users who have no other credentials, and groups without users.
 
     With `among`, only for those users, and no groups; then also log if no user is left who can log in.
+    `has_other_users`: a source beside the configuration has users too.
     """
     if among is None:
         log_unused_groups(logins.unused_groups)
@@ -185,5 +188,5 @@ def log_account_problems(logins: Logins, among: Collection[str] | None = None) -
     for name, account in logins.accounts.items():
         if (among is None or name in among) and not account.can_log_in:
             _log.warning("user.locked_out", user=name, reason=account.lack)
-    if not any(account.can_log_in for account in logins.accounts.values()):
+    if not has_other_users and not any(account.can_log_in for account in logins.accounts.values()):
         _log.error("login.impossible", users=len(logins.accounts))

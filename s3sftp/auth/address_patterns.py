@@ -80,7 +80,7 @@ def plain_address(text: str) -> _Address:
     return address
 
 
-def plain_network(network: _Network) -> _Network:
+def _plain_network(network: _Network) -> _Network:
     """A network; one of IPv4-mapped IPv6 addresses becomes IPv4, as is done with connections' addresses."""
     if isinstance(network, ipaddress.IPv4Network) or network.prefixlen < _MAPPED_BITS:
         return network
@@ -94,6 +94,17 @@ def normalized_address(text: str) -> str:
         return str(plain_address(text))
     except ValueError:
         return text
+
+
+def normalized_networks(texts: tuple[str, ...]) -> tuple[str, ...]:
+    """Networks in their usual notation; an address is a network of one.
+
+    Raises ValueError: if a text is neither an address nor a network.
+    """
+    try:
+        return tuple(str(_plain_network(ipaddress.ip_network(text.strip(), strict=False))) for text in texts)
+    except ValueError as error:
+        raise ValueError(f"should be IP addresses or networks: {error}") from None
 
 
 def _matcher(pattern: str) -> _Match:
@@ -110,6 +121,6 @@ def _matcher(pattern: str) -> _Match:
 
 def _network(pattern: str) -> _Network:
     try:
-        return plain_network(ipaddress.ip_network(pattern))
+        return _plain_network(ipaddress.ip_network(pattern))
     except ValueError as error:
         raise ValueError(f"{pattern!r} is not an address or a network ({error})") from None

@@ -21,7 +21,7 @@ from s3sftp.auth.options import AuthOptions
 from s3sftp.auth.refusal_timing import RefusalTiming
 from s3sftp.auth.revocation_file import RevocationFile
 from s3sftp.auth.revocations import BadRevocations, Revocations
-from s3sftp.errors import LoginRefused
+from s3sftp.errors import LoginRefused, UsersUnavailable
 from s3sftp.telemetry import get_logger
 
 _log = get_logger("s3sftp.auth")
@@ -189,6 +189,8 @@ class AuthGateway:
             return AuthResult(None, broken=True, reason=str(error))
         except TimeoutError:
             _log.error("authenticator.timed_out", user=user, limit=self._limit)
+        except UsersUnavailable:
+            pass  # the source of users has logged it
         except Exception:
             _log.exception("authenticator.failed", user=user)
         else:

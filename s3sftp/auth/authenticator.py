@@ -18,7 +18,8 @@ class Authenticator(Protocol):
     `Identity.login_rules`. None is the only refusal: unknown, wrong, and not allowed now look the same to the
     client and take the same time, because the server delays each refusal. If a method raises, or takes longer
     than `auth.answer_timeout`, the login is refused, the operator sees it in the log, and it counts towards
-    no ban. Calls run concurrently, as many as there are clients logging in.
+    no ban. A method that has logged by itself why it cannot answer raises `s3sftp.errors.UsersUnavailable`.
+    Calls run concurrently, as many as there are clients logging in.
     """
 
     @property

@@ -1,15 +1,25 @@
-"""Bans sources that fail to log in too often. Pure: no clock, no socket; `now` is any monotonic clock.
+"""Scores sources by what they do wrong, and bans those that score too high. Pure: no clock, no socket.
 
-failure ──► counted for `window` ──► `failures` of them: banned for `ban_time` ──► forgotten
+    offence ──► points, counted for `window_seconds` ──► `threshold` reached: banned ──► forgiven
+                                                           │                              │
+                                          each further ban lasts twice as long      after `memory_seconds`
+
+`now` is any monotonic clock, in seconds.
 """
 
 from __future__ import annotations
 
 import ipaddress
-from collections import OrderedDict, deque
+from collections import Counter, OrderedDict, deque
 from dataclasses import dataclass, field
+from typing import NamedTuple, TypeVar
 
 from s3sftp.auth.address_patterns import plain_address
+from s3sftp.errors import S3sftpError
+
+_MAX_DOUBLINGS = 60
+"""No ban doubles more often: longer than any time that can be configured."""
+T = TypeVar("T")
 
 
 def source_of(address: str) -> str:
@@ -23,59 +33,178 @@ def source_of(address: str) -> str:
     return str(plain)
 
 
+class TooManyBans(S3sftpError):
+    """The operator has banned as many sources as can be remembered."""
+
+
+@dataclass(frozen=True, slots=True)
+class BanPolicy:
+    """When a source is banned, and for how long. Times are in seconds."""
+
+    threshold: int
+    """Points within `window_seconds` that cause a ban; 0: nothing is counted, and nobody is banned for it."""
+    window_seconds: float
+    first_seconds: float
+    """Duration of the first ban of a source."""
+    max_seconds: float
+    """Maximum duration of later ones. If it is less than `first_seconds`, all last for `first_seconds`."""
+    memory_seconds: float
+    """How long after the end of a ban the next one counts as a further ban of the same source."""
+    other_name_points: int = 0
+    """Further points of an offence that concerns another user name than the source's earlier ones."""
+    max_sources: int = 10_000
+
+    def ban_seconds(self, number: int) -> float:
+        """Duration of the ban of a source that is its `number`th, counted from 1."""
+        grown = self.first_seconds * 2.0 ** min(number - 1, _MAX_DOUBLINGS)
+        return min(grown, max(self.first_seconds, self.max_seconds))
+
+
+@dataclass(frozen=True, slots=True)
+class Ban:
+    """A ban of one source."""
+
+    source: str
+    reason: str
+    """The kind of offence that most of the points are for."""
+    score: int
+    """The points that caused it; 0 if the operator did."""
+    offences: int
+    """The number of offences behind these points."""
+    number: int
+    """Which ban of this source it is, counted from 1."""
+    seconds: float
+    until: float
+
+    def remaining(self, now: float) -> float:
+        """Seconds until it ends."""
+        return self.until - now
+
+
+class _Offence(NamedTuple):
+    at: float
+    points: int
+    kind: str
+    name: str
+
+
 @dataclass(slots=True)
 class _Record:
-    failures: deque[float] = field(default_factory=deque)
-    banned_until: float = 0.0
+    """What a source has done within the window."""
+
+    offences: deque[_Offence] = field(default_factory=deque)
+    names: dict[str, float] = field(default_factory=dict)
+    """When each user name was last concerned."""
+    score: int = 0
+
+    def add(self, offence: _Offence) -> None:
+        self.offences.append(offence)
+        self.score += offence.points
+        if offence.name:
+            self.names[offence.name] = offence.at
+
+    def forget(self, until: float) -> None:
+        """Forget what happened at `until` or earlier."""
+        while self.offences and self.offences[0].at <= until:
+            oldest = self.offences.popleft()
+            self.score -= oldest.points
+            if oldest.name and self.names.get(oldest.name, until) <= until:
+                self.names.pop(oldest.name, None)
+
+    def main_kind(self) -> str:
+        points: Counter[str] = Counter()
+        for offence in self.offences:
+            points[offence.kind] += offence.points
+        return max(points, key=points.__getitem__)
 
 
 class Bans:
-    """Counts failed logins by source and bans sources with too many.
+    """The scores and bans of a server.
 
-    Remembers at most `max_sources`. Beyond that, the source that has been quiet longest is forgotten,
-    unbanned sources before banned ones, so that a flood of addresses cannot cheaply evict a ban.
+    It remembers at most `max_sources` sources that have offended, as many that are banned, as many that the
+    operator has banned, and the number of bans of as many. Beyond that, the source that has been quiet
+    longest is forgotten. The lists are separate: sources that merely offend, however many, cannot push a ban
+    out, and bans cannot keep others from being counted.
     """
 
-    def __init__(self, failures: int, window: float, ban_time: float, max_sources: int) -> None:
-        self._failures = failures
-        self._window = window
-        self._ban_time = ban_time
-        self._max_sources = max_sources
+    def __init__(self, policy: BanPolicy) -> None:
+        self._policy = policy
         self._counted: OrderedDict[str, _Record] = OrderedDict()
-        self._banned: OrderedDict[str, _Record] = OrderedDict()
+        self._banned: OrderedDict[str, Ban] = OrderedDict()
+        self._by_operator: dict[str, Ban] = {}
+        self._history: OrderedDict[str, Ban] = OrderedDict()
+        """The latest ban of each source, which may have ended."""
 
     def __len__(self) -> int:
-        return len(self._counted) + len(self._banned)
+        """Number of entries of the longest list."""
+        return max(len(self._counted), len(self._banned), len(self._by_operator), len(self._history))
 
     def banned(self, source: str, now: float) -> bool:
         """Whether the source is banned."""
-        record = self._banned.get(source)
-        if record is None:
-            return False
-        if now < record.banned_until:
-            return True
-        del self._banned[source]
+        lists: tuple[dict[str, Ban], ...] = (self._banned, self._by_operator)
+        for bans in lists:
+            if (ban := bans.get(source)) is not None:
+                if now < ban.until:
+                    return True
+                del bans[source]
         return False
 
-    def failed(self, source: str, now: float) -> bool:
-        """Count a failed login. Returns whether it caused a ban."""
-        if self._failures == 0 or self.banned(source, now):
-            return False
+    def count(self, source: str, kind: str, points: int, now: float, name: str = "") -> Ban | None:
+        """Count an offence, by the user name that it concerns, if any. Returns the ban that it caused."""
+        policy = self._policy
+        if policy.threshold == 0 or points == 0 or self.banned(source, now):
+            return None
         record = self._counted.setdefault(source, _Record())
         self._counted.move_to_end(source)
-        record.failures.append(now)
-        while record.failures[0] <= now - self._window:
-            record.failures.popleft()
-        if len(record.failures) < self._failures:
-            self._shrink()
-            return False
+        record.forget(now - policy.window_seconds)
+        if name and record.names and name not in record.names:
+            points += policy.other_name_points
+        record.add(_Offence(now, points, kind, name))
+        if record.score < policy.threshold:
+            _shrink(self._counted, policy.max_sources)
+            return None
         del self._counted[source]
-        record.failures.clear()
-        record.banned_until = now + self._ban_time
-        self._banned[source] = record
-        self._shrink()
-        return True
+        number = self._number(source, now)
+        seconds = policy.ban_seconds(number)
+        offences = len(record.offences)
+        ban = Ban(source, record.main_kind(), record.score, offences, number, seconds, now + seconds)
+        for remembered in (self._banned, self._history):
+            remembered[source] = ban
+            remembered.move_to_end(source)
+            _shrink(remembered, policy.max_sources)
+        return ban
 
-    def _shrink(self) -> None:
-        while len(self) > self._max_sources:
-            (self._counted or self._banned).popitem(last=False)
+    def add(self, source: str, reason: str, seconds: float, now: float) -> Ban:
+        """Ban a source by the operator's decision; replaces an earlier decision about it.
+
+        Raises TooManyBans: if the operator has banned as many sources as can be remembered.
+        """
+        if source not in self._by_operator and len(self._by_operator) >= self._policy.max_sources:
+            self._by_operator = {ban.source: ban for ban in self._by_operator.values() if now < ban.until}
+            if len(self._by_operator) >= self._policy.max_sources:
+                raise TooManyBans(f"{self._policy.max_sources} sources are banned already: lift a ban first")
+        ban = self._by_operator[source] = Ban(source, reason, 0, 0, 1, seconds, now + seconds)
+        return ban
+
+    def lift(self, source: str, now: float) -> list[Ban]:
+        """End the bans of a source, and forget what it has done. Returns the bans that were in force."""
+        lifted = [bans.pop(source, None) for bans in (self._banned, self._by_operator)]
+        self._counted.pop(source, None)
+        self._history.pop(source, None)
+        return [ban for ban in lifted if ban is not None and now < ban.until]
+
+    def active(self, now: float) -> list[Ban]:
+        """The bans in force; of a source that is banned twice, both. Thread-safe."""
+        bans = [*list(self._banned.values()), *list(self._by_operator.values())]
+        return [ban for ban in bans if now < ban.until]
+
+    def _number(self, source: str, now: float) -> int:
+        last = self._history.get(source)
+        if last is None or now >= last.until + self._policy.memory_seconds:
+            return 1
+        return last.number + 1
+
+
+def _shrink(remembered: OrderedDict[str, T], limit: int) -> None:
+    while len(remembered) > limit:
+        remembered.popitem(last=False)

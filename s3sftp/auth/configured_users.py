@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 import asyncssh
 
 from s3sftp.auth.accounts import Accounts
-from s3sftp.auth.bans import Bans
+from s3sftp.auth.bans import BanPolicy, Bans
 from s3sftp.auth.certificates import Certificate
 from s3sftp.auth.identity import Identity
 from s3sftp.auth.options import AuthOptions
@@ -27,7 +27,13 @@ _MOST_WRONG_CODES = 10
 _WRONG_CODES_SECONDS = 3600.0
 """Whoever has the first factor could guess codes from many addresses (RFC 4226, 7.3): after so many wrong
 codes of one user within this time, all codes of that user are refused for the same time."""
-_MOST_GUESSED_USERS = 10_000
+_WRONG_CODES_POLICY = BanPolicy(
+    threshold=_MOST_WRONG_CODES,
+    window_seconds=_WRONG_CODES_SECONDS,
+    first_seconds=_WRONG_CODES_SECONDS,
+    max_seconds=_WRONG_CODES_SECONDS,
+    memory_seconds=0.0,
+)
 
 
 class ConfiguredUsers:
@@ -43,9 +49,7 @@ class ConfiguredUsers:
         self._accounts: Accounts = {}
         self._any_password = self._any_key = self._any_code = False
         self._used_codes = UsedCodes(used_codes)
-        self._wrong_codes = Bans(
-            _MOST_WRONG_CODES, _WRONG_CODES_SECONDS, _WRONG_CODES_SECONDS, _MOST_GUESSED_USERS
-        )
+        self._wrong_codes = Bans(_WRONG_CODES_POLICY)
         self._passwords = PasswordVerifier(_nobody_among(accounts), options.password_threads)
         self._take(accounts)
 
@@ -77,6 +81,10 @@ class ConfiguredUsers:
     def accepts_codes(self) -> bool:
         return self._any_code
 
+    async def knows(self, user: str) -> bool:
+        """Whether the configuration has this user."""
+        return user in self._accounts
+
     async def by_password(self, user: str, password: str, address: str) -> Identity | None:
         account = self._accounts.get(user)
         tried = account.password_hash if account else None
@@ -105,7 +113,7 @@ class ConfiguredUsers:
             return None
         step = step_of(account.totp_secret, code, time.time())
         if step is None:
-            if self._wrong_codes.failed(user, now):
+            if self._wrong_codes.count(user, "code", 1, now) is not None:
                 _log.warning(
                     "user.codes_refused", user=user, failures=_MOST_WRONG_CODES, seconds=_WRONG_CODES_SECONDS
                 )

@@ -5,8 +5,9 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
+from s3sftp.auth.address_patterns import normalized_networks
 from s3sftp.auth.login_rules import Networks
 from s3sftp.auth.user_options import KeyLines
 from s3sftp.config import DIVIDED, Duration, LocalPath, Options, PositiveDuration
@@ -37,15 +38,38 @@ class AuthOptions(Options):
     The server does not start with a list that it cannot use; later, no key and no certificate logs in while
     that is so."""
     ban_failures: int = Field(default=20, ge=0, le=1_000_000)
-    """Failed logins from one source within `ban_window` that cause a ban; 0 disables bans. If a load balancer
-    hides clients' addresses, have it report them (`listen.proxy_protocol`), or list its own addresses in
-    `ssh.shared_sources`: these are not banned."""
+    """Points of one source within `ban_window` that cause a ban; 0 disables bans. A failed login is one
+    point, more with `ban_points_other_user`. If a load balancer hides clients' addresses, have it report them
+    (`listen.proxy_protocol`), or list its own addresses in `ssh.shared_sources`: these are not banned."""
     ban_window: Duration = timedelta(minutes=10)
-    """How long a failed login counts towards a ban."""
+    """How long an offence counts towards a ban, and a wrong password towards `user_failures`."""
     ban_time: Duration = timedelta(minutes=10)
-    """How long a banned source is refused, before any cryptography."""
+    """How long a banned source is refused, before any cryptography, the first time."""
+    ban_max_time: Duration = timedelta(days=1)
+    """Each further ban of a source lasts twice as long as the one before, at most this long. If it is less
+    than `ban_time`, every ban lasts for `ban_time`."""
+    ban_memory: Duration = timedelta(days=1)
+    """How long after the end of a ban the next one counts as a further ban."""
+    ban_points_other_user: int = Field(default=1, ge=0, le=1_000_000)
+    """Further points of a failed login whose user name is another than those that the source has failed with
+    within `ban_window`, whether such users exist or not: who tries many names has a list of them."""
+    ban_points_protocol: int = Field(default=1, ge=0, le=1_000_000)
+    """Points of a connection that sent something else than SSH, such as an HTTP request, or broke the
+    protocol before its first attempt to log in. A connection that sent nothing is a health check, and one
+    without a common algorithm an old client: neither counts."""
+    ban_points_no_login: int = Field(default=0, ge=0, le=1_000_000)
+    """Points of an SSH client that closed its connection without an attempt to log in. Port scanners do that,
+    but so do monitoring and `ssh-keyscan`: list those in `never_banned` before you set this."""
+    never_banned: tuple[str, ...] = ()
+    """Addresses and networks that are never banned, and to which `user_failures` does not apply, such as your
+    own monitoring. Limits of connections apply to them, unlike to `ssh.shared_sources`."""
+    user_failures: int = Field(default=100, ge=0, le=1_000_000)
+    """Wrong passwords and verification codes for one user name, from all sources, within `ban_window`; beyond
+    that, only sources that have logged in as this user since the server's start may try one. Keys are not
+    affected. 0: there is no limit."""
     max_tracked_sources: int = Field(default=10_000, ge=100, le=10_000_000)
-    """Maximum number of sources remembered; the one that has been quiet longest is forgotten first."""
+    """Maximum number of sources remembered, separately for offences, for bans and for logins; the one that
+    has been quiet longest is forgotten first. Also the number of user names for `user_failures`."""
     refusal_time: Duration = timedelta(seconds=0.25)
     """How long the refusal of a password takes, whatever its reason. If recent answers of the authenticator
     took longer, the refusal takes the smallest multiple of this time that covers the slowest of them.
@@ -56,6 +80,11 @@ class AuthOptions(Options):
     password_threads: Annotated[int, DIVIDED] = Field(default=2, ge=1, le=64)
     """Passwords verified at once; each needs the memory that its hash asks for (64 MiB by default). The
     workers share this number, with at least one each."""
+
+    @field_validator("never_banned")
+    @classmethod
+    def _networks(cls, texts: tuple[str, ...]) -> tuple[str, ...]:
+        return normalized_networks(texts)
 
     @property
     def trusts_authorities(self) -> bool:

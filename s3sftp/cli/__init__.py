@@ -17,6 +17,7 @@ _COMMANDS = (
     "demo",
     "check",
     "health",
+    "bans",
     "hash-password",
     "host-key",
     "partner-sheet",

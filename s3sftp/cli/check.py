@@ -41,7 +41,8 @@ def check(*, offline: bool, **flags: Any) -> None:
     options = configuration.options
     configure_logging(options.log.model_copy(update={"level": "error"}))
     of_storage = _unasked(configuration) if offline else run(check_backend(options))
-    findings = [*_of_algorithms(options), *of_logins(configuration.logins, configuration.tables), *of_storage]
+    of_users = of_logins(configuration.logins, configuration.tables, has_other_users=options.hook is not None)
+    findings = [*_of_algorithms(options), *of_users, *of_storage]
     for line in table(findings):
         click.echo(line)
     sys.exit(1 if any(finding.state == "failed" for finding in findings) else 0)
@@ -54,8 +55,11 @@ def _of_algorithms(options: ServerOptions) -> list[Finding]:
     ]
 
 
-def of_logins(logins: Logins, tables: UserTables) -> list[Finding]:
-    """Findings about unusable keys, users who cannot log in by any method, and groups without users."""
+def of_logins(logins: Logins, tables: UserTables, *, has_other_users: bool = False) -> list[Finding]:
+    """Findings about unusable keys, users who cannot log in by any method, and groups without users.
+
+    `has_other_users`: a source beside the configuration has users too.
+    """
     found = [
         Finding(
             "key",
@@ -66,7 +70,8 @@ def of_logins(logins: Logins, tables: UserTables) -> list[Finding]:
         for bad in logins.bad_keys
     ]
     locked_out = logins.locked_out()
-    state: State = "failed" if len(locked_out) == len(logins.accounts) else "warning"
+    is_nobody_left = len(locked_out) == len(logins.accounts) and not has_other_users
+    state: State = "failed" if is_nobody_left else "warning"
     found += [
         Finding("group", "warning", f"{group.name} ({group.source}): no user has it")
         for group in logins.unused_groups

@@ -16,7 +16,9 @@ from functools import partial
 
 from s3sftp import __version__
 from s3sftp.app.backends import require_state, with_possible_journal
+from s3sftp.app.ban_requests import answer_about_bans
 from s3sftp.app.config_reload import Apply, ConfigReloader, Read
+from s3sftp.app.control_socket import control_socket
 from s3sftp.app.descriptor_limit import admin_descriptors, ensure_descriptors, storage_descriptors
 from s3sftp.app.handover import pack, to_file, write_account_changes
 from s3sftp.app.health import SupervisorHealth, admin_port, import_admin_port
@@ -89,7 +91,7 @@ def serve_alone(loaded: LoadedConfiguration) -> None:
 
     configure_nonblocking_logging(loaded.options.log)
     return_large_blocks()
-    log_account_problems(loaded.configuration.logins)
+    log_account_problems(loaded.configuration.logins, has_other_users=loaded.options.hook is not None)
     loaded.log_what_is_lacking()
     ensure_descriptors(loaded.options, 1)
     run(_serve(loaded))
@@ -105,12 +107,17 @@ async def _serve(loaded: LoadedConfiguration) -> None:
     exporting = configure_exporting(application.metrics, os.environ)
     reloading = loaded.reloading(application.replace_users, application.metrics)
     try:
-        async with admin_port(
-            loaded.options,
-            application.facts,
-            application.probe_storage,
-            application.last_success,
-            application.metrics,
+        async with (
+            admin_port(
+                loaded.options,
+                application.facts,
+                application.probe_storage,
+                application.last_success,
+                application.metrics,
+            ),
+            control_socket(
+                loaded.options.server.state_dir, partial(answer_about_bans, lambda: application.defender)
+            ),
         ):
             await application.run(reloading.start)
     finally:
@@ -167,7 +174,7 @@ async def supervise(loaded: LoadedConfiguration, workers: int, template: Templat
     options = loaded.options
     install_task_dump()
     warn_of_weak(options.ssh.offer)
-    log_account_problems(loaded.configuration.logins)
+    log_account_problems(loaded.configuration.logins, has_other_users=loaded.options.hook is not None)
     loaded.log_what_is_lacking()
     ensure_descriptors(options, workers)
     # the first start makes the keys, once
@@ -208,15 +215,16 @@ async def _supervise(
         HeartbeatPolicy.of(options.server.worker_timeout.total_seconds()),
         admin_descriptors(options),
     )
+    gate = ServerAdmissionGate(options.ssh, options.auth, metrics)
     supervisor = Supervisor(
         options.listen,
-        ServerAdmissionGate(options.ssh, options.auth, metrics),
+        gate,
         spec,
         options.server.drain_timeout.total_seconds(),
         options.sftp.close_timeout.total_seconds() + _END_SECONDS,
         options.server.drain_delay.total_seconds(),
     )
-    health = SupervisorHealth(options, supervisor, memory.storage)
+    health = SupervisorHealth(options, supervisor, memory.storage, metrics)
 
     metrics.observe(WORKERS_READY, lambda: sum(worker.serves for worker in health.facts().workers))
 
@@ -240,7 +248,10 @@ async def _supervise(
 
     exporting = configure_exporting(metrics, os.environ)
     try:
-        async with admin_port(options, health.facts, health.probe_storage, health.last_success, metrics):
+        async with (
+            admin_port(options, health.facts, health.probe_storage, health.last_success, metrics),
+            control_socket(options.server.state_dir, partial(answer_about_bans, lambda: gate.defender)),
+        ):
             await supervisor.run(started, opened=reloading.start)
     finally:
         await asyncio.gather(*resting, return_exceptions=True)

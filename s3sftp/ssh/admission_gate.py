@@ -1,7 +1,7 @@
 """The admission gate: counts connections and decides on bans and limits for the whole server.
 
     arrive ──► an admitted connection, maybe queued ──► log_in (may exceed the user's limit) ──► leave
-       │          └── failed logins, which may cause a ban of the source
+       │          └── offences such as failed logins, which may cause a ban of the source
        └──► refused
 
 A server of one process decides here. With several workers the supervisor has the one gate, and each worker
@@ -16,7 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
-from s3sftp.auth import AuthOptions, Bans, normalized_address, source_of
+from s3sftp.auth import AuthOptions, Defender, Offence, normalized_address, source_of
 from s3sftp.ssh.admission import Admission, AdmissionStage, Refusal, TrackedConnection
 from s3sftp.ssh.options import SshOptions
 from s3sftp.telemetry import get_logger
@@ -81,12 +81,16 @@ class AdmittedConnection(Protocol):
     def version_received(self) -> None:
         """Record that the client has sent its version, so it is not silent."""
 
-    def log_in(self, user: str) -> asyncio.Future[Refusal | None]:
-        """Count the connection for `user`, who has authenticated; the answer is a refusal if the user has too
-        many."""
+    def log_in(self, user: str, name: str) -> asyncio.Future[Refusal | None]:
+        """Count the connection for `user`, who has authenticated with the user name `name`; the answer is a
+        refusal if the user has too many."""
 
-    def failed(self) -> asyncio.Future[bool]:
-        """Count a failed login; the answer is whether it caused a ban of the source."""
+    def may_try_password(self, user: str) -> asyncio.Future[bool]:
+        """Whether a password or a code for the user name may be tried; if not, it counts as wrong."""
+
+    def offended(self, offence: Offence, user: str = "") -> asyncio.Future[bool]:
+        """Count an offence, such as a failed login for the user name; the answer is whether the source is
+        banned now."""
 
     def leave(self) -> None:
         """Remove the connection, which has closed. May be called twice."""
@@ -107,14 +111,7 @@ class ServerAdmissionGate:
 
     def __init__(self, ssh: SshOptions, auth: AuthOptions, metrics: Metrics | None = None) -> None:
         self._count = (metrics or Metrics()).add
-        self._bans = Bans(
-            auth.ban_failures,
-            auth.ban_window.total_seconds(),
-            auth.ban_time.total_seconds(),
-            auth.max_tracked_sources,
-        )
-        self._ban = {"failures": auth.ban_failures, "seconds": auth.ban_time.total_seconds()}
-        """What the log reports of a ban: the number of failed logins, and its duration."""
+        self.defender = Defender(auth, metrics, ssh.shared_sources)
         self._shared = [ipaddress.ip_network(network) for network in ssh.shared_sources]
         self._admission = Admission(ssh, self._dismiss)
         self._refusals = LogThrottle()
@@ -133,6 +130,7 @@ class ServerAdmissionGate:
             self.log_refused(peer, answer.reason)
             return None
         admitted = self._unauthenticated[answer] = LocalAdmittedConnection(self, answer, peer)
+        admitted.is_exempt = self._is_exempt(peer)
         return admitted
 
     def next(self) -> LocalAdmittedConnection | None:
@@ -140,8 +138,9 @@ class ServerAdmissionGate:
         now = _now()
         self._admission.give_up(now)
         while (tracked := self._admission.next(now)) is not None:
-            if tracked.is_shared or not self._bans.banned(tracked.source, now):
-                return self._unauthenticated[tracked]
+            admitted = self._unauthenticated[tracked]
+            if admitted.is_exempt or not self.defender.banned(tracked.source):
+                return admitted
             self._admission.leave(tracked)
             self._dismiss(tracked, _BANNED)
         return None
@@ -150,9 +149,12 @@ class ServerAdmissionGate:
         if self.closed:
             return Refusal("the server is stopping")
         is_shared = peer.is_proxys_own or self._is_shared(peer.address)
-        if not is_shared and self._bans.banned(peer.source, now):
+        if self.defender.banned(peer.source) and not self._is_exempt(peer):
             return _BANNED
         return self._admission.arrive(peer.source, now, is_shared=is_shared)
+
+    def _is_exempt(self, peer: Peer) -> bool:
+        return peer.is_proxys_own or self.defender.exempts(peer.address)
 
     def _is_shared(self, address: str) -> bool:
         if not self._shared:
@@ -185,15 +187,6 @@ class ServerAdmissionGate:
             self.changed()
         return refusal
 
-    def failed(self, tracked: TrackedConnection) -> bool:
-        """Count a failed login against the connection's source, unless that stands for many clients."""
-        if tracked.is_shared:
-            return False
-        banned = self._bans.failed(tracked.source, _now())
-        if banned:
-            _log.warning("source.banned", source=tracked.source, **self._ban)
-        return banned
-
     def leave(self, tracked: TrackedConnection) -> None:
         """Remove the connection from the counts."""
         self._admission.leave(tracked)
@@ -210,6 +203,8 @@ class LocalAdmittedConnection:
         self.peer = peer
         self.expel: Disconnect = lambda _reason: None
         """Closes the connection, in whichever process it is served."""
+        self.is_exempt = False
+        """Its source is never banned."""
 
     @property
     def is_admitted(self) -> bool:
@@ -219,11 +214,20 @@ class LocalAdmittedConnection:
     def version_received(self) -> None:
         self._tracked.has_spoken = True
 
-    def log_in(self, user: str) -> asyncio.Future[Refusal | None]:
-        return _known(self._gate.log_in(self._tracked, user))
+    def log_in(self, user: str, name: str) -> asyncio.Future[Refusal | None]:
+        refusal = self._gate.log_in(self._tracked, user)
+        if refusal is None and not self.is_exempt:
+            # guesses are counted by the name that the client gives; an authenticator may know it as another
+            self._gate.defender.logged_in(name, self._tracked.source)
+        return _known(refusal)
 
-    def failed(self) -> asyncio.Future[bool]:
-        return _known(self._gate.failed(self._tracked))
+    def may_try_password(self, user: str) -> asyncio.Future[bool]:
+        return _known(self.is_exempt or self._gate.defender.may_try_password(user, self._tracked.source))
+
+    def offended(self, offence: Offence, user: str = "") -> asyncio.Future[bool]:
+        return _known(
+            not self.is_exempt and self._gate.defender.offended(self._tracked.source, offence, user)
+        )
 
     def leave(self) -> None:
         self._gate.leave(self._tracked)

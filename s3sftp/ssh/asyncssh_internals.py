@@ -189,6 +189,15 @@ def send_keepalive(conn: Any) -> None:
         conn._send_global_request(b"keepalive@openssh.com", want_reply=True)
 
 
+def is_clients_fault(error: Exception | None) -> bool:
+    """Whether a connection has ended because the client broke the protocol.
+
+    A DISCONNECT of the client that says so of the server becomes the same kind of error, but is not raised.
+    """
+    is_breach = isinstance(error, asyncssh.ProtocolError | asyncssh.MACError | asyncssh.CompressionError)
+    return is_breach and error is not None and error.__traceback__ is not None
+
+
 def on_version(conn: Any, received: Callable[[], None], other: Callable[[bytes], None]) -> None:
     """Call `received` once when the client has sent its version, after which asyncssh waits for packets.
 

@@ -214,7 +214,7 @@ class SshConnection(SftpOnlyServer):
         proof, admitted = self._login.proof, self._admitted
         if proof is None or admitted is None:
             raise asyncssh.DisconnectError(asyncssh.DISC_PROTOCOL_ERROR, "not authenticated")
-        self._counted = admitted.log_in(proof.identity.user)
+        self._counted = admitted.log_in(proof.identity.user, self._user)
         if not self._counted.done():
             self._counted.add_done_callback(self._on_counted)
         elif (refusal := self._finish_login(self._counted)) is not None:
@@ -419,7 +419,7 @@ class SshConnection(SftpOnlyServer):
         self._count(CONNECTIONS.row(), -1)
         if not self.authenticated:
             self._log_mismatch()
-            self._login.closed_without_login(self._user)
+            self._login.closed_without_login(self._user, self._signs.offence(exc))
             self._signs.log_end(self._admitted.peer, self._shared.clientless)
         self._admitted.leave()
         self._log_event(

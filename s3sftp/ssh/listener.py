@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 
 import asyncssh
 
-from s3sftp.auth import Authenticator, AuthGateway, AuthOptions
+from s3sftp.auth import Authenticator, AuthGateway, AuthOptions, Defender
 from s3sftp.errors import ConfigurationError
 from s3sftp.ssh import packet_fast_path
 from s3sftp.ssh.admission_gate import ServerAdmissionGate
@@ -68,8 +68,11 @@ class Listener:
             )
         metrics = metrics or Metrics()
         self._own: LocalConnectionSource | None = None
+        self.defender: Defender | None = None
+        """Bans sources; None if `connection_source` has admitted its connections."""
         if connection_source is None:
             gate = ServerAdmissionGate(ssh, auth, metrics)
+            self.defender = gate.defender
             connection_source = self._own = LocalConnectionSource(gate, listen, other_descriptors)
         self._connection_source = connection_source
         self._shared = ListenerContext(

@@ -10,7 +10,15 @@ from typing import Any
 import asyncssh
 from asyncssh.saslprep import SASLPrepError, saslprep
 
-from s3sftp.auth import AuthGateway, AuthResult, Certificate, Factor, Identity, parse_certificate
+from s3sftp.auth import (
+    AuthGateway,
+    AuthResult,
+    Certificate,
+    Factor,
+    Identity,
+    Offence,
+    parse_certificate,
+)
 from s3sftp.errors import LoginRefused
 from s3sftp.ssh.admission_gate import AdmittedConnection, Peer
 from s3sftp.ssh.algorithms import advice_for
@@ -25,6 +33,7 @@ from s3sftp.telemetry.metrics import Metrics
 _log = get_logger("s3sftp.ssh")
 _PASSWORD_QUESTION = "Password: "  # noqa: S105 (the prompt)
 _CODE_QUESTION = "Verification code: "
+_NOT_TRIED = "too many wrong passwords for this user name: this one was not tried"
 _WRONG_CODE = "the verification code is wrong, or was used before"
 _INTERACTIVE = "keyboard-interactive"
 
@@ -76,6 +85,7 @@ class Login:
         """Passwords, codes and cancelled questions."""
         self._keys = 0
         self._unanswered = False
+        """Whether the authenticator failed to answer an attempt, which is not the client's fault."""
         self._key_reason: str | None = None
         self._address = ""
         self._source = ""
@@ -163,14 +173,11 @@ class Login:
         """
         self._begin(user)
         proven = self._steps.proven
-
-        async def ask() -> AuthResult:
-            if password == NO_TEXT:
-                await self._auth.no_password()
-                return AuthResult(None)
-            return await self._auth.password(user, password, self._address, proven)
-
-        identity = await self._guess(user, method, ask)
+        identity = await self._guess(
+            user,
+            method,
+            lambda: self._check(password, lambda: self._auth.password(user, password, self._address, proven)),
+        )
         return identity is not None and self._prove(user, identity, LoginStep("password", method))
 
     async def old_password(self, user: str, password: str) -> None:
@@ -180,7 +187,17 @@ class Login:
         Raises asyncssh.DisconnectError: after too many.
         """
         self._begin(user)
-        await self._guess(user, "password", lambda: self._auth.old_password(user, password, self._address))
+        await self._guess(
+            user,
+            "password",
+            lambda: self._check(password, lambda: self._auth.old_password(user, password, self._address)),
+        )
+
+    async def _check(self, password: str, ask: Callable[[], Awaitable[AuthResult]]) -> AuthResult:
+        if password == NO_TEXT:
+            await self._auth.no_password()
+            return AuthResult(None)
+        return await ask()
 
     async def _code(self, user: str, code: str) -> bool:
         self._begin(user)
@@ -200,13 +217,18 @@ class Login:
         answer = AuthResult(None)
         banned: asyncio.Future[bool] | None = None
         try:
-            answer = await ask()
+            if await self._may_guess(user):
+                answer = await ask()
+            else:
+                await self._auth.no_password()
+                wrong = _NOT_TRIED
         finally:
             if answer.broken:
+                self._unanswered = True
                 self._count(LOGINS.row(method, "error"))
             elif answer.identity is None:
                 # even if the client does not wait for the answer; otherwise it could guess for free
-                banned = self._failed(user, method, answer.reason or wrong)
+                banned = self._failed(user, method, Offence.PASSWORD, answer.reason or wrong)
         if answer.identity is None and (
             (banned is not None and await banned) or self._passwords >= self._limits.max_auth_attempts
         ):
@@ -345,20 +367,31 @@ class Login:
             reason=reason,
         )
 
-    def closed_without_login(self, user: str) -> None:
-        """Count the refused keys, or the factors that others did not follow, of a connection that has closed
-        without a login, as one failure."""
-        if self._steps.proven and not self._has_failed_since:
-            self._failed(
-                user, self._steps.steps[-1].method, f"only {'+'.join(self._steps.proven)} was proven"
-            )
-        elif self._keys and not self._passwords and not self._steps.proven:
-            if self._unanswered:
-                self._count(LOGINS.row("publickey", "error"))
-            else:
-                self._failed(user, "publickey", self._key_reason)
+    def closed_without_login(self, user: str, offence: Offence | None) -> None:
+        """Count the end of a connection without a login as one offence, unless wrong passwords or codes have
+        been counted: factors that others did not follow, refused keys, or, if it offered nothing, what it did
+        instead."""
+        steps = self._steps.steps
+        if steps and not self._has_failed_since and not self._unanswered:
+            kind = Offence.PUBLICKEY if steps[-1].factor == "publickey" else Offence.PASSWORD
+            reason = f"only {'+'.join(self._steps.proven)} was proven"
+            self._failed(user, steps[-1].method, kind, reason)
+        elif steps or self._passwords:
+            return
+        elif not self._keys:
+            if offence is not None and self._admitted is not None:
+                self._admitted.offended(offence)
+        elif self._unanswered:
+            self._count(LOGINS.row("publickey", "error"))
+        else:
+            self._failed(user, "publickey", Offence.PUBLICKEY, self._key_reason)
 
-    def _failed(self, user: str, method: str, reason: str | None) -> asyncio.Future[bool] | None:
+    async def _may_guess(self, user: str) -> bool:
+        return self._admitted is None or await self._admitted.may_try_password(user)
+
+    def _failed(
+        self, user: str, method: str, offence: Offence, reason: str | None
+    ) -> asyncio.Future[bool] | None:
         self._has_failed_since = True
         _log.info(
             "login.failed",
@@ -369,7 +402,7 @@ class Login:
             reason=reason,
         )
         self._count(LOGINS.row(method, "failed"))
-        return self._admitted.failed() if self._admitted else None
+        return self._admitted.offended(offence, user) if self._admitted else None
 
 
 def certificate_fields(certificate: Certificate | None) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from datetime import timedelta
 from functools import cached_property
@@ -10,16 +9,9 @@ from typing import Literal, Self, cast
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from s3sftp.auth import plain_network
+from s3sftp.auth import normalized_networks
 from s3sftp.config import ByteSize, Duration, LocalPath, Options
 from s3sftp.ssh.algorithms import Kind, Offer, Policy, checked, checked_additions, not_approved, offer_of
-
-
-def _networks(texts: tuple[str, ...]) -> tuple[str, ...]:
-    try:
-        return tuple(str(plain_network(ipaddress.ip_network(text.strip(), strict=False))) for text in texts)
-    except ValueError as error:
-        raise ValueError(f"should be IP addresses or networks: {error}") from None
 
 
 class ListenOptions(Options):
@@ -41,7 +33,7 @@ class ListenOptions(Options):
     @field_validator("proxy_sources")
     @classmethod
     def _networks(cls, texts: tuple[str, ...]) -> tuple[str, ...]:
-        return _networks(texts)
+        return normalized_networks(texts)
 
     @model_validator(mode="after")
     def _some_proxy_is_believed(self) -> Self:
@@ -133,7 +125,7 @@ class SshOptions(Options):
     @field_validator("shared_sources")
     @classmethod
     def _shared_networks(cls, texts: tuple[str, ...]) -> tuple[str, ...]:
-        return _networks(texts)
+        return normalized_networks(texts)
 
     @field_validator("version")
     @classmethod

@@ -138,6 +138,22 @@ CONNECTIONS_TOTAL = Instrument(
     ("result",),
     (("accepted",), ("refused",)),
 )
+BANS = Instrument(
+    MetricGroup.CONNECTIONS,
+    InstrumentKind.GAUGE,
+    "s3sftp_bans",
+    "Bans in force now, whether they were caused by offences or added by the operator.",
+)
+BANS_TOTAL = Instrument(
+    MetricGroup.CONNECTIONS,
+    InstrumentKind.COUNTER,
+    "s3sftp_bans",
+    "Bans by the kind of offence that most of the source's points were for: `password`, `publickey`;"
+    " `protocol`, something else than SSH; `no_login`, connections without an attempt to log in. `operator`:"
+    " added by `s3sftp bans add`.",
+    ("reason",),
+    (("password",), ("publickey",), ("protocol",), ("no_login",), ("operator",)),
+)
 SESSIONS = Instrument(
     MetricGroup.CONNECTIONS, InstrumentKind.GAUGE, "s3sftp_sessions", "SFTP sessions that are open now."
 )
@@ -150,6 +166,23 @@ LOGINS = Instrument(
     " answer.",
     ("method", "result"),
     product(LOGIN_METHODS, ("accepted", "failed", "refused", "error")),
+)
+
+HOOK_REQUESTS = Instrument(
+    MetricGroup.CONNECTIONS,
+    InstrumentKind.COUNTER,
+    "s3sftp_hook_requests",
+    "Requests to the hook that answers for users, each attempt: `answered` with status 200, whether it"
+    " accepted or refused; `error_status`, any other status; `unusable`, an answer that is too long;"
+    " `no_answer`, no connection, no TLS or no HTTP; `timed_out`, not within `hook.timeout`.",
+    ("result",),
+    (("answered",), ("error_status",), ("unusable",), ("no_answer",), ("timed_out",)),
+)
+HOOK_DOWN = Instrument(
+    MetricGroup.CONNECTIONS,
+    InstrumentKind.GAUGE,
+    "s3sftp_hook_down",
+    "Processes whose latest requests to the hook all failed, so that they refuse its users without asking.",
 )
 
 OPERATIONS_TOTAL = Instrument(

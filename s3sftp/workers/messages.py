@@ -1,9 +1,9 @@
 """The messages between supervisor and worker: each is one packet, a JSON list `[name, value, …]`.
 
-    to the worker       ServeConnection (with the socket)   LoginAnswer   FailureAnswer   DisconnectClient
-                        StopWorker   Ping   ProbeStorage   UsersChanged (with a file)
-    to the supervisor   WorkerReady   VersionReceived   LoggedIn   LoginFailed   ConnectionClosed
-                        Pong   StorageProbed   UsersLost
+    to the worker       ServeConnection (with the socket)   LoginAnswer   PasswordAnswer   OffenceAnswer
+                        DisconnectClient   StopWorker   Ping   ProbeStorage   UsersChanged (with a file)
+    to the supervisor   WorkerReady   VersionReceived   LoggedIn   TryPassword   Offended
+                        ConnectionClosed   Pong   StorageProbed   UsersLost
 
 `connection_id` is the number that the supervisor gives to a connection.
 """
@@ -42,8 +42,16 @@ class LoginAnswer:
 
 
 @dataclass(frozen=True, slots=True)
-class FailureAnswer:
-    """The answer to LoginFailed: whether it caused a ban."""
+class PasswordAnswer:
+    """The answer to TryPassword: whether the password may be tried."""
+
+    connection_id: int
+    allowed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class OffenceAnswer:
+    """The answer to Offended: whether the source is banned."""
 
     connection_id: int
     banned: bool
@@ -95,13 +103,27 @@ class LoggedIn:
 
     connection_id: int
     user: str
+    name: str
+    """The user name that the client has given."""
 
 
 @dataclass(frozen=True, slots=True)
-class LoginFailed:
-    """A login has failed."""
+class TryPassword:
+    """Asks whether a password or a code for this user name may be tried."""
 
     connection_id: int
+    user: str
+
+
+@dataclass(frozen=True, slots=True)
+class Offended:
+    """The client has done something that counts towards a ban, such as a failed login."""
+
+    connection_id: int
+    offence: str
+    """An `auth.Offence`."""
+    user: str
+    """The user name that it concerns; may be empty."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +153,8 @@ class StorageProbed:
 IpcMessage = (
     ServeConnection
     | LoginAnswer
-    | FailureAnswer
+    | PasswordAnswer
+    | OffenceAnswer
     | DisconnectClient
     | StopWorker
     | Ping
@@ -141,7 +164,8 @@ IpcMessage = (
     | WorkerReady
     | VersionReceived
     | LoggedIn
-    | LoginFailed
+    | TryPassword
+    | Offended
     | ConnectionClosed
     | Pong
     | StorageProbed

@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from s3sftp.auth import Offence
 from s3sftp.runtime.shutdown import ShutdownRequests
 from s3sftp.ssh import Disconnect, Peer, Refusal, SocketAdopter
 from s3sftp.telemetry import get_logger
@@ -22,6 +23,8 @@ from s3sftp.workers.ipc import IpcConnection
 
 _log = get_logger("s3sftp.workers")
 _GONE = Refusal("the server is stopping")
+MAX_NAME_CHARACTERS = 256
+"""Characters of a user name that the supervisor gets to compare: the rest would not fit into a message."""
 
 
 class WorkerGate:
@@ -87,8 +90,10 @@ class WorkerGate:
                 return
             case messages.LoginAnswer(connection_id, refusal) if connection_id in self._connections:
                 self._connections[connection_id].login_counted(Refusal(refusal) if refusal else None)
-            case messages.FailureAnswer(connection_id, banned) if connection_id in self._connections:
-                self._connections[connection_id].failure_counted(banned)
+            case messages.PasswordAnswer(connection_id, allowed) if connection_id in self._connections:
+                self._connections[connection_id].password_answered(allowed)
+            case messages.OffenceAnswer(connection_id, banned) if connection_id in self._connections:
+                self._connections[connection_id].offence_counted(banned)
             case messages.DisconnectClient(connection_id, reason) if connection_id in self._connections:
                 self._connections[connection_id].expel(reason)
             case messages.UsersChanged():
@@ -140,6 +145,7 @@ class RemoteAdmittedConnection:
         self.peer = peer
         self._gate = gate
         self._login: asyncio.Future[Refusal | None] | None = None
+        self._password_answers: deque[asyncio.Future[bool]] = deque()
         self._ban_answers: deque[asyncio.Future[bool]] = deque()
         self._lost = False
         self.expel: Disconnect = lambda _reason: self.leave()
@@ -148,21 +154,31 @@ class RemoteAdmittedConnection:
         if not self._lost:
             self._gate.send(messages.VersionReceived(self.connection_id))
 
-    def log_in(self, user: str) -> asyncio.Future[Refusal | None]:
+    def log_in(self, user: str, name: str) -> asyncio.Future[Refusal | None]:
         self._login = asyncio.get_running_loop().create_future()
         if self._lost:
             self._login.set_result(_GONE)
         else:
-            self._gate.send(messages.LoggedIn(self.connection_id, user))
+            self._gate.send(messages.LoggedIn(self.connection_id, user, name[:MAX_NAME_CHARACTERS]))
         return self._login
 
-    def failed(self) -> asyncio.Future[bool]:
+    def may_try_password(self, user: str) -> asyncio.Future[bool]:
+        message = messages.TryPassword(self.connection_id, user[:MAX_NAME_CHARACTERS])
+        return self._ask(message, self._password_answers, if_lost=False)
+
+    def offended(self, offence: Offence, user: str = "") -> asyncio.Future[bool]:
+        message = messages.Offended(self.connection_id, str(offence), user[:MAX_NAME_CHARACTERS])
+        return self._ask(message, self._ban_answers, if_lost=True)
+
+    def _ask(
+        self, message: messages.IpcMessage, answers: deque[asyncio.Future[bool]], if_lost: bool
+    ) -> asyncio.Future[bool]:
         answer: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         if self._lost:
-            answer.set_result(True)
+            answer.set_result(if_lost)
         else:
-            self._ban_answers.append(answer)
-            self._gate.send(messages.LoginFailed(self.connection_id))
+            answers.append(answer)
+            self._gate.send(message)
         return answer
 
     def leave(self) -> None:
@@ -174,17 +190,27 @@ class RemoteAdmittedConnection:
         if self._login is not None and not self._login.done():
             self._login.set_result(refusal)
 
-    def failure_counted(self, banned: bool) -> None:
-        """Handle the answer to the oldest `failed`."""
-        if self._ban_answers and not (answer := self._ban_answers.popleft()).done():
-            answer.set_result(banned)
+    def password_answered(self, allowed: bool) -> None:
+        """Handle the answer to the oldest `may_try_password`."""
+        _answer_oldest(self._password_answers, allowed)
+
+    def offence_counted(self, banned: bool) -> None:
+        """Handle the answer to the oldest `offended`."""
+        _answer_oldest(self._ban_answers, banned)
 
     def lose_supervisor(self) -> None:
         """No answer will come any more: refuse what is pending."""
         self._lost = True
         self.login_counted(_GONE)
+        while self._password_answers:
+            self.password_answered(False)
         while self._ban_answers:
-            self.failure_counted(True)
+            self.offence_counted(True)
+
+
+def _answer_oldest(answers: deque[asyncio.Future[bool]], value: bool) -> None:
+    if answers and not (answer := answers.popleft()).done():
+        answer.set_result(value)
 
 
 class _ListeningServer:

@@ -9,6 +9,7 @@ import socket
 from collections.abc import Awaitable, Callable
 from dataclasses import astuple
 
+from s3sftp.auth import Offence
 from s3sftp.ssh import Disconnect, LocalAdmittedConnection
 from s3sftp.telemetry import get_logger
 from s3sftp.workers import messages
@@ -158,11 +159,15 @@ class WorkerProcess:
                 self._send_users_again()
             case messages.VersionReceived(number) if number in self.connections:
                 self.connections[number].version_received()
-            case messages.LoggedIn(number, user) if number in self.connections:
-                refusal = self.connections[number].log_in(user).result()
+            case messages.LoggedIn(number, user, name) if number in self.connections:
+                refusal = self.connections[number].log_in(user, name).result()
                 self._send(messages.LoginAnswer(number, refusal.reason if refusal else ""))
-            case messages.LoginFailed(number) if number in self.connections:
-                self._send(messages.FailureAnswer(number, self.connections[number].failed().result()))
+            case messages.TryPassword(number, user) if number in self.connections:
+                allowed = self.connections[number].may_try_password(user).result()
+                self._send(messages.PasswordAnswer(number, allowed))
+            case messages.Offended(number, offence, user) if number in self.connections:
+                banned = self.connections[number].offended(Offence(offence), user).result()
+                self._send(messages.OffenceAnswer(number, banned))
             case messages.ConnectionClosed(number) if number in self.connections:
                 self.connections.pop(number).leave()
 

@@ -13,6 +13,7 @@ from s3sftp.app.backends import SHARED_ROWS
 from s3sftp.app.health import SupervisorHealth
 from s3sftp.app.options import ServerOptions
 from s3sftp.runtime.shared_counters import SharedCounters
+from s3sftp.telemetry.metrics import Metrics
 from s3sftp.workers.heartbeat import Heartbeat
 
 SERVING = HealthFacts(Phase.SERVING)
@@ -91,7 +92,8 @@ def test_nobody_is_blamed_for_the_time_in_which_nobody_asked(monkeypatch: pytest
     monkeypatch.setattr(health, "monotonic", lambda: clock[0])
     workers = {1: SimpleNamespace(number=1, ready=True, heartbeat=Heartbeat())}
     supervisor = SimpleNamespace(workers=workers, is_open=True, is_stopping=False)
-    asked = SupervisorHealth(ServerOptions(), supervisor, SharedCounters.alone(SHARED_ROWS))  # type: ignore[arg-type]
+    shared = SharedCounters.alone(SHARED_ROWS)
+    asked = SupervisorHealth(ServerOptions(), supervisor, shared, Metrics())  # type: ignore[arg-type]
     assert asked.facts().unserved_seconds == 0
     clock[0] = 10_000.0
     workers[1].ready = False
@@ -100,3 +102,11 @@ def test_nobody_is_blamed_for_the_time_in_which_nobody_asked(monkeypatch: pytest
     assert asked.facts().unserved_seconds == 50
     workers[1].ready = True
     assert asked.facts().unserved_seconds == 0
+
+
+def test_a_hook_that_is_down_is_a_reason_if_it_has_all_users_and_else_a_warning() -> None:
+    alone = ready(HealthFacts(Phase.SERVING, hook_down="it does not answer"), "")
+    assert names(alone) == ["hook_down"]
+    beside = ready(HealthFacts(Phase.SERVING, hook_down="it does not answer", has_users=True), "")
+    assert beside.is_good
+    assert [warning.name for warning in beside.warnings] == ["hook_down"]

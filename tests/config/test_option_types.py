@@ -15,6 +15,7 @@ REQUIRED: dict[str, dict[str, Any]] = {
     "s3": {"bucket": "files"},
     "local": {"root": "/srv/sftp"},
     "service": {"socket": "/run/storage/socket"},
+    "hook": {"url": "https://hook.example.com/"},
 }
 """What a group needs beside the option that is tried."""
 

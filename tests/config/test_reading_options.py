@@ -32,6 +32,10 @@ REQUIRED = (
 root = "/srv/sftp"
 [service]
 socket = "/run/storage/socket"
+[hook]
+url = "https://hook.example.com/"
+[auth]
+answer_timeout = "1 d"
 """
 )
 """What each group must have, so that any one of its options can be set by itself."""

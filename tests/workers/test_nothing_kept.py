@@ -8,7 +8,7 @@ import socket
 import sys
 from typing import Any
 
-from s3sftp.auth import AuthOptions
+from s3sftp.auth import AuthOptions, Offence
 from s3sftp.runtime.shutdown import ShutdownRequests
 from s3sftp.ssh import Peer, ServerAdmissionGate, SshOptions
 from s3sftp.workers import WorkerGate
@@ -31,8 +31,8 @@ class Connection(asyncio.Protocol):
 
     async def _log_in(self, transport: Any) -> None:
         self._admitted.version_received()
-        await self._admitted.failed()
-        await self._admitted.log_in("alice")
+        await self._admitted.offended(Offence.PASSWORD, "alice")
+        await self._admitted.log_in("alice", "alice")
         transport.close()
 
     def connection_lost(self, exc: Exception | None) -> None:

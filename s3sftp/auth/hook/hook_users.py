@@ -1,0 +1,152 @@
+"""Authenticates users by asking an HTTP hook.
+
+    closed   each login asks the hook ── max_failures in a row ──► open
+    open     logins are refused without asking; a task asks for `s3sftp-probe` ── any answer ──► closed
+
+Sessions that have begun do not depend on the hook.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from datetime import UTC, datetime
+
+import asyncssh
+
+from s3sftp.auth.accounts import Account
+from s3sftp.auth.authenticator import Authenticator
+from s3sftp.auth.hook.answers import AnswerReader
+from s3sftp.auth.hook.cache import AnswerCache
+from s3sftp.auth.hook.circuit import Circuit
+from s3sftp.auth.hook.client import HookClient, HookFailed
+from s3sftp.auth.hook.credentials import read_credentials
+from s3sftp.auth.hook.options import HookOptions
+from s3sftp.auth.hook.requests import Question
+from s3sftp.auth.hook.transfer_family import AnswerProblem, HookHome
+from s3sftp.auth.identity import Identity
+from s3sftp.auth.user_options import user_name_problem
+from s3sftp.errors import UsersUnavailable
+from s3sftp.telemetry import get_logger
+from s3sftp.telemetry.log_throttle import LogThrottle
+from s3sftp.telemetry.metric_catalogue import HOOK_DOWN, HOOK_REQUESTS
+from s3sftp.telemetry.metrics import Metrics
+
+_log = get_logger("s3sftp.auth")
+PROBE_USER = "s3sftp-probe"
+"""The name that a hook which is down is asked for. Nobody can log in by this name."""
+_PROBE_ADDRESS = "127.0.0.1"
+
+
+class HookUsers(Authenticator):
+    """An Authenticator over the users of a hook. Start it before its first use."""
+
+    def __init__(self, options: HookOptions, home: HookHome, metrics: Metrics) -> None:
+        self._options = options
+        self._answers = AnswerReader(options, home)
+        self._cache = AnswerCache(options.cache_time.total_seconds())
+        self._circuit = Circuit(options.max_failures)
+        self._metrics = metrics
+        self._throttle = LogThrottle()
+        self._client: HookClient | None = None
+        self._probing: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Read the files of credentials. Asks the hook nothing.
+
+        Raises ConfigurationError: if they cannot be used.
+        """
+        credentials = await asyncio.to_thread(read_credentials, self._options)
+        self._client = HookClient(
+            self._options, credentials, lambda result: self._metrics.add(HOOK_REQUESTS.row(result))
+        )
+
+    async def close(self) -> None:
+        """End the connections to the hook."""
+        if self._probing is not None:
+            self._probing.cancel()
+            await asyncio.gather(self._probing, return_exceptions=True)
+        if self._client is not None:
+            await self._client.close()
+
+    async def by_password(self, user: str, password: str, address: str) -> Identity | None:
+        if not password:
+            return None  # the hook would take the request for one by public key, and not look at the password
+        account = await self._account(Question(user, address, password))
+        return account.identity if account else None
+
+    async def by_public_key(self, user: str, key: asyncssh.SSHKey, address: str) -> Identity | None:
+        account = await self._account(Question(user, address))
+        now = datetime.now(UTC)
+        fits = any(entry.opens(key, address, now) for entry in (account.keys if account else ()))
+        return account.identity if fits and account else None
+
+    async def _account(self, question: Question) -> Account | None:
+        """The account that the hook has accepted; None: refused.
+
+        Raises UsersUnavailable: if the hook has no usable answer.
+        """
+        if user_name_problem(question.user) is not None or question.user == PROBE_USER:
+            return None
+        clock = asyncio.get_running_loop().time
+        account = self._cache.get(question, clock())
+        if account is not None:
+            return account
+        if self._circuit.is_open:
+            raise UsersUnavailable("the hook is down")
+        asked = clock()
+        try:
+            account, bad_keys = self._answers.account(question, await self._ask(question))
+        except HookFailed as failed:
+            self._log_throttled("hook.request_failed", "failed", question.user, str(failed))
+            raise UsersUnavailable("the hook gave no answer") from None
+        except AnswerProblem as problem:
+            self._log_throttled("hook.answer_unusable", "unusable", question.user, str(problem))
+            raise UsersUnavailable("the hook's answer cannot be used") from None
+        if bad_keys:
+            self._log_throttled("hook.key_unusable", "key", question.user, str(bad_keys[0].problem))
+        if account is not None:
+            self._cache.put(question, account, asked)
+        return account
+
+    async def _ask(self, question: Question) -> bytes:
+        """Ask the hook, and note whether it is there.
+
+        Raises HookFailed: if it gives no answer.
+        """
+        if self._client is None:
+            raise RuntimeError("the hook is asked before its start")
+        try:
+            data = await self._client.ask(question)
+        except HookFailed as failed:
+            if failed.is_down:
+                self._failed(str(failed))
+            else:
+                self._answered()
+            raise
+        self._answered()
+        return data
+
+    def _failed(self, problem: str) -> None:
+        if self._circuit.failed():
+            self._metrics.set(HOOK_DOWN.row(), 1)
+            _log.error("hook.down", url=self._options.address, reason=problem)
+            if self._probing is None or self._probing.done():
+                self._probing = asyncio.create_task(self._probe())
+
+    def _answered(self) -> None:
+        if self._circuit.answered():
+            self._metrics.set(HOOK_DOWN.row(), 0)
+            _log.info("hook.up", url=self._options.address)
+
+    async def _probe(self) -> None:
+        """Ask until the hook answers again."""
+        while self._circuit.is_open:
+            await asyncio.sleep(self._options.probe_interval.total_seconds())
+            with suppress(HookFailed):  # `_ask` notes whether it is up
+                await self._ask(Question(PROBE_USER, _PROBE_ADDRESS))
+
+    def _log_throttled(self, event: str, kind: str, user: str, problem: str) -> None:
+        suppressed = self._throttle.allow(kind, asyncio.get_running_loop().time())
+        if suppressed is not None:
+            _log.warning(event, user=user, problem=problem, suppressed=suppressed or None)

@@ -1,0 +1,155 @@
+"""Maps answers in the form of AWS Transfer Family's custom identity providers to tables of users. Pure.
+
+Fields and their meaning: AWS Transfer Family User Guide, "Using AWS Lambda to integrate your identity
+provider", response values. AWS accepts a login if and only if `Role` is not blank.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+
+from s3sftp.auth.hook.options import HookOptions
+from s3sftp.config.problems import describe
+
+
+class AnswerProblem(Exception):
+    """The hook's answer cannot be used; the text says why, for the operator."""
+
+
+@dataclass(frozen=True, slots=True)
+class HookHome:
+    """Where in the storage users' directories may be."""
+
+    bucket: str
+    """The bucket that answers name; empty if the storage is none."""
+    prefix: str = ""
+    """The storage's own prefix in the bucket, empty or ending in `/`."""
+    reserved: str = ""
+    """A directory at the top of the storage that no user may have; empty if there is none."""
+
+    def prefix_of(self, path: str, *, file: bool = False) -> str:
+        """The prefix in the storage for a path such as `/bucket/acme/inbox`, or the key for that of a file.
+
+        Raises AnswerProblem: if it is not in the bucket, or not below the storage's prefix.
+        """
+        if not self.bucket:
+            raise AnswerProblem("the storage is no bucket, so the answer should have `user.prefix` instead")
+        bucket, _, key = path.removeprefix("/").partition("/")
+        if not path.startswith("/") or not bucket:
+            raise AnswerProblem(f"{path[:200]!r} should be a directory like '/{self.bucket}/partners/acme'")
+        if bucket != self.bucket:
+            raise AnswerProblem(f"{path[:200]!r} is not in the bucket {self.bucket}")
+        if any(brace in key for brace in "{}"):
+            raise AnswerProblem(f"{path[:200]!r} should have no braces")
+        below = key if file or not key or key.endswith("/") else f"{key}/"
+        if not below.startswith(self.prefix):
+            raise AnswerProblem(f"{path[:200]!r} is not below s3.prefix, {self.prefix!r}")
+        return below.removeprefix(self.prefix)
+
+    def check(self, prefix: str) -> None:
+        """Raises AnswerProblem: if no user may have this prefix or key."""
+        if self.reserved and prefix.split("/")[0] == self.reserved:
+            raise AnswerProblem(f"the directory {self.reserved} is the server's own, no user's")
+
+
+class _Answer(BaseModel):
+    """The fields that have a meaning here. AWS ignores others, so they restrict nothing."""
+
+    model_config = ConfigDict(strict=True, frozen=True)
+
+    Role: str = ""
+    Policy: str = ""
+    HomeDirectory: str = "/"
+    HomeDirectoryType: Literal["PATH", "LOGICAL", ""] = ""
+    HomeDirectoryDetails: str = ""
+    PublicKeys: list[str] = Field(default_factory=list)
+
+
+class _Entry(BaseModel):
+    """One entry of HomeDirectoryDetails."""
+
+    model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
+
+    Entry: str
+    Target: str
+    Type: Literal["FILE", "DIRECTORY"] = "DIRECTORY"
+
+
+_ENTRIES = TypeAdapter(list[_Entry])
+
+
+def table_of(answer: Mapping[str, Any], options: HookOptions, home: HookHome) -> Mapping[str, Any] | None:
+    """The table of the user whom the answer describes. None: the hook has refused the login.
+
+    Raises AnswerProblem: if the answer cannot be honoured.
+    """
+    try:
+        fields = _Answer.model_validate({name: value for name, value in answer.items() if value is not None})
+    except ValidationError as errors:
+        raise AnswerProblem(_problems(errors)) from None
+    if not fields.Role.strip():
+        return None
+    _refuse_what_is_not_honoured(fields, options)
+    return {**_tree(fields, home), "authorized_keys": fields.PublicKeys}
+
+
+def _refuse_what_is_not_honoured(fields: _Answer, options: HookOptions) -> None:
+    if options.role == "refuse":
+        raise AnswerProblem(
+            'it has a Role, and the server assumes no roles: hook.role = "ignore" accepts such logins, with'
+            " the server's own credentials"
+        )
+    if fields.Policy.strip() and options.policy == "refuse":
+        raise AnswerProblem(
+            'it has a Policy, which the server does not apply: hook.policy = "ignore" accepts such logins,'
+            " limited by the home directory alone"
+        )
+
+
+def _tree(fields: _Answer, home: HookHome) -> Mapping[str, Any]:
+    """What the user's paths lead to: the options `prefix` and `mounts`."""
+    if fields.HomeDirectoryType == "PATH" and fields.HomeDirectoryDetails:
+        raise AnswerProblem("HomeDirectoryDetails are for the HomeDirectoryType LOGICAL, not PATH")
+    if fields.HomeDirectoryType == "LOGICAL" or fields.HomeDirectoryDetails:
+        return _logical_tree(fields.HomeDirectoryDetails, home)
+    try:
+        return {"prefix": home.prefix_of(fields.HomeDirectory)}
+    except AnswerProblem as problem:
+        raise AnswerProblem(f"HomeDirectory: {problem}") from None
+
+
+def _logical_tree(details: str, home: HookHome) -> Mapping[str, Any]:
+    """What logical directories lead to. Without an entry for `/`, nothing is stored there."""
+    try:
+        entries = _ENTRIES.validate_python(json.loads(details))
+    except ValidationError as errors:
+        raise AnswerProblem(f"HomeDirectoryDetails: {_problems(errors)}") from None
+    except (ValueError, RecursionError):
+        raise AnswerProblem(
+            'HomeDirectoryDetails should be a text of JSON like [{"Entry":"/","Target":"/bucket/acme"}]'
+        ) from None
+    mounts: dict[str, dict[str, Any]] = {}
+    for entry in entries:
+        if not entry.Entry.startswith("/") or entry.Entry in mounts:
+            raise AnswerProblem(
+                f"HomeDirectoryDetails: Entry {entry.Entry[:200]!r} should begin with '/', and be there once"
+            )
+        file = entry.Type == "FILE"
+        try:
+            mounts[entry.Entry] = {"prefix": home.prefix_of(entry.Target, file=file), "file": file}
+        except AnswerProblem as problem:
+            raise AnswerProblem(f"HomeDirectoryDetails: Target {problem}") from None
+    if not mounts:
+        raise AnswerProblem("HomeDirectoryDetails has no entry")
+    root = {} if "/" not in mounts or mounts["/"]["file"] else {"prefix": mounts.pop("/")["prefix"]}
+    return {**root, "mounts": mounts}
+
+
+def _problems(errors: ValidationError) -> str:
+    found = errors.errors(include_url=False, include_context=False)
+    return "; ".join(describe(error, tuple(map(str, error["loc"])), None, ()) for error in found[:5])
