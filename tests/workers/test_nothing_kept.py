@@ -8,6 +8,8 @@ import socket
 import sys
 from typing import Any
 
+import pytest
+
 from s3sftp.auth import AuthOptions, Offence
 from s3sftp.runtime.shutdown import ShutdownRequests
 from s3sftp.ssh import Peer, ServerAdmissionGate, SshOptions
@@ -66,8 +68,14 @@ async def test_nothing_is_kept_for_a_connection_that_was_handed_over_and_has_gon
 
     try:
         await visits(1500)  # until Python itself has what it keeps
-        before = await visits(50)
-        assert await visits(1000) - before < 500
+        # Python allocates now and then for itself, so growth counts only if each round of visits shows it
+        growth = []
+        for _round in range(5):
+            before = await visits(50)
+            growth.append(await visits(1000) - before)
+            if growth[-1] < 500:
+                return
+        pytest.fail(f"blocks of memory kept after each 1000 connections: {growth}")
     finally:
         worker_gate.close()
         assert worker._ipc is not None
