@@ -38,7 +38,7 @@ test: $(READY) ## the tests
 	$(TESTS)
 
 test-fast: $(READY) ## the tests of the engine, in two minutes
-	$(PYTEST) -n 2 --dist loadfile -m "not alone" $(FAST_TESTS)
+	$(PYTEST) -n 3 --dist loadfile -m "not alone" $(FAST_TESTS)
 
 # with what the account has: ACCESS_KEY=… SECRET_KEY=…, or the AWS variables. NAME: its row in tests/stores/lacks.py
 test-store: export AWS_ACCESS_KEY_ID := $(or $(ACCESS_KEY),$(AWS_ACCESS_KEY_ID))
