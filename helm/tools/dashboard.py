@@ -36,6 +36,10 @@ PANELS: tuple[tuple[str, str, tuple[tuple[str, str], ...]], ...] = (
     ("Sessions", "short", ((total("s3sftp_sessions", "pod"), "{{pod}}"),)),
     ("New connections", "cps", ((rate("s3sftp_connections_total", "result"), "{{result}}"),)),
     ("Logins", "cps", ((rate("s3sftp_logins_total", "method, result"), "{{method}} {{result}}"),)),
+    ("Bans in force", "short", ((total("s3sftp_bans", "pod"), "{{pod}}"),)),
+    ("New bans", "cps", ((rate("s3sftp_bans_total", "reason"), "{{reason}}"),)),
+    ("Requests to the hook", "reqps", ((rate("s3sftp_hook_requests_total", "result"), "{{result}}"),)),
+    ("Processes for which the hook is down", "short", ((total("s3sftp_hook_down", "pod"), "{{pod}}"),)),
     ("Users", "short", ((total("s3sftp_users", "pod"), "{{pod}}"),)),
     ("Reloads of the users", "cps", ((rate("s3sftp_config_reloads_total", "result"), "{{result}}"),)),
     (

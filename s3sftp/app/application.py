@@ -177,7 +177,7 @@ class Application:
 
     async def replace_users(self, accounts: Accounts) -> None:
         """Replace all users. Ends the connections of users who no longer exist, are disabled or have
-        expired."""
+        expired, and those that a hook let in by a name that is now a configured user's."""
         if self._users is None or self._server is None:
             self._accounts = accounts
             return
@@ -185,6 +185,8 @@ class Application:
         await self._users.replace(accounts)
         if removed := before.keys() - accounts.keys():
             self._server.send_away(removed, "the user has been removed")
+        if added := accounts.keys() - before.keys():
+            self._server.send_away(added, "the name is now a user's of the configuration")
         for reason, users in _ended(accounts).items():
             self._server.send_away(users, reason)
 

@@ -86,7 +86,10 @@ def _problems_of(
     problems = []
     has_keys = any(line.strip() for line in user.authorized_keys)
     has_authority = auth.trusts_authorities and user.principals != ()
-    if not (user.password_hash or has_keys or user.authorized_keys_file or has_authority):
+    has_any = user.password_hash or has_keys or user.authorized_keys_file or has_authority
+    if not (
+        has_any or user.disabled
+    ):  # a disabled user may only bar the name, so that no hook is asked for it
         problems.append(
             f"users.{name} cannot log in ({tables.where(name)}): give it authorized_keys,"
             " authorized_keys_file or password_hash"

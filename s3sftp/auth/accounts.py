@@ -43,6 +43,11 @@ class Account:
         return any(all(has[factor] for factor in each) for each in self.identity.login_methods.combinations)
 
     @property
+    def is_disabled(self) -> bool:
+        """Whether the operator has disabled the user, who then needs no credentials."""
+        return self.identity.login_rules.disabled
+
+    @property
     def lack(self) -> str:
         """What is missing if the user cannot log in."""
         if not (self.keys or self.password_hash):
@@ -186,7 +191,7 @@ def log_account_problems(
         if count > _MAX_TOLD:
             _log.warning("key.unusable_omitted", user=name, suppressed=count - _MAX_TOLD)
     for name, account in logins.accounts.items():
-        if (among is None or name in among) and not account.can_log_in:
+        if (among is None or name in among) and not account.can_log_in and not account.is_disabled:
             _log.warning("user.locked_out", user=name, reason=account.lack)
     if not has_other_users and not any(account.can_log_in for account in logins.accounts.values()):
         _log.error("login.impossible", users=len(logins.accounts))

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections import Counter, OrderedDict, deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import NamedTuple, TypeVar
 
@@ -123,7 +124,8 @@ class Bans:
 
     It remembers at most `max_sources` sources that have offended, as many that are banned, as many that the
     operator has banned, and the number of bans of as many. Beyond that, the source that has been quiet
-    longest is forgotten. The lists are separate: sources that merely offend, however many, cannot push a ban
+    longest is forgotten. What no longer matters is forgotten when another source is counted or banned. The
+    lists are separate: sources that merely offend, however many, cannot push a ban
     out, and bans cannot keep others from being counted.
     """
 
@@ -161,17 +163,19 @@ class Bans:
             points += policy.other_name_points
         record.add(_Offence(now, points, kind, name))
         if record.score < policy.threshold:
-            _shrink(self._counted, policy.max_sources)
+            begin = now - policy.window_seconds
+            _shrink(self._counted, policy.max_sources, lambda quiet: quiet.offences[-1].at <= begin)
             return None
         del self._counted[source]
         number = self._number(source, now)
         seconds = policy.ban_seconds(number)
         offences = len(record.offences)
         ban = Ban(source, record.main_kind(), record.score, offences, number, seconds, now + seconds)
-        for remembered in (self._banned, self._history):
+        for remembered, seconds in ((self._banned, 0.0), (self._history, policy.memory_seconds)):
             remembered[source] = ban
             remembered.move_to_end(source)
-            _shrink(remembered, policy.max_sources)
+            last = now - seconds
+            _shrink(remembered, policy.max_sources, lambda old, last=last: old.until <= last)  # type: ignore[misc]
         return ban
 
     def add(self, source: str, reason: str, seconds: float, now: float) -> Ban:
@@ -205,6 +209,7 @@ class Bans:
         return last.number + 1
 
 
-def _shrink(remembered: OrderedDict[str, T], limit: int) -> None:
-    while len(remembered) > limit:
+def _shrink(remembered: OrderedDict[str, T], limit: int, is_over: Callable[[T], bool]) -> None:
+    """Forget the oldest entries: those beyond the limit, and those that no longer matter."""
+    while remembered and (len(remembered) > limit or is_over(next(iter(remembered.values())))):
         remembered.popitem(last=False)

@@ -4,12 +4,13 @@
     bob, a user of the HTTP hook          configured users ─ unknown ──► hook ──► answer
 
 So the password of a configured user never leaves the server, and no later source can take over a name. That
-holds for every method: whoever is known by one source proves each factor to that source.
+holds for every method: whoever is known by one source proves each factor to that source. A name that changes
+its source while that is asked is refused.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
 import asyncssh
@@ -75,16 +76,24 @@ class ChainedUsers(Authenticator):
         return any(source.accepts_codes for source in (*self._known, self._last))
 
     async def by_password(self, user: str, password: str, address: str) -> Identity | None:
-        return await (await self._source_of(user)).by_password(user, password, address)
+        return await self._ask(user, lambda source: source.by_password(user, password, address))
 
     async def by_public_key(self, user: str, key: asyncssh.SSHKey, address: str) -> Identity | None:
-        return await (await self._source_of(user)).by_public_key(user, key, address)
+        return await self._ask(user, lambda source: source.by_public_key(user, key, address))
 
     async def by_certificate(self, user: str, certificate: Certificate, address: str) -> Identity | None:
-        return await (await self._source_of(user)).by_certificate(user, certificate, address)
+        return await self._ask(user, lambda source: source.by_certificate(user, certificate, address))
 
     async def by_code(self, user: str, code: str, address: str) -> Identity | None:
-        return await (await self._source_of(user)).by_code(user, code, address)
+        return await self._ask(user, lambda source: source.by_code(user, code, address))
+
+    async def _ask(
+        self, user: str, question: Callable[[KnownUsers | Authenticator], Awaitable[Identity | None]]
+    ) -> Identity | None:
+        source = await self._source_of(user)
+        identity = await question(source)
+        # the operator may have barred a user of the hook in the configuration while the hook was answering
+        return identity if await self._source_of(user) is source else None
 
     async def _source_of(self, user: str) -> KnownUsers | Authenticator:
         for source in self._known:

@@ -100,22 +100,23 @@ class Defender:
         """Whether the source is banned."""
         return self._bans.banned(source, self._clock())
 
-    def offended(self, source: str, offence: Offence, user: str = "") -> bool:
+    def offended(self, source: str, offence: Offence, user: str = "", has_proven: bool = False) -> bool:
         """Count an offence, by the user name that it concerns, if any. Returns whether the source is banned
-        now."""
+        now. `has_proven`: the client had proven a factor for this user before."""
         now = self._clock()
         name = _digest(user)
         if offence is Offence.PASSWORD:
-            self._users.failed(name, source, now)
+            self._users.failed(name, source, now, has_proven)
         ban = self._bans.count(source, offence, self._points[offence], now, name)
         if ban is not None:
             self._report(ban)
         return ban is not None or self._bans.banned(source, now)
 
-    def may_try_password(self, user: str, source: str) -> bool:
-        """Whether a password for the user name may be tried from the source; if not, it counts as wrong."""
+    def may_try_password(self, user: str, source: str, has_proven: bool = False) -> bool:
+        """Whether a password or a code for the user name may be tried from the source; if not, it counts as
+        wrong. `has_proven`: the client has proven another factor for this user."""
         now = self._clock()
-        if self._users.allows(_digest(user), source, now):
+        if self._users.allows(_digest(user), source, now, has_proven):
             return True
         suppressed = self._throttled.allow("", now)
         if suppressed is not None:

@@ -83,7 +83,8 @@ class GroupOptions(AccessOptions):
     """The name of a group, or a list of them, whose options apply. Those of a later one override those of an
     earlier one."""
     disabled: bool = False
-    """Refuse the user's logins, and end the sessions that are open. The client learns no reason."""
+    """Refuse the user's logins, and end the sessions that are open. The client learns no reason. A disabled
+    user needs no key and no password."""
     expires: Expiry | None = None
     """A date such as `2027-01-31`, which ends with that day in UTC, or a time with its zone. From then on the
     user's logins are refused, and the sessions that are open end."""

@@ -77,7 +77,9 @@ def of_logins(logins: Logins, tables: UserTables, *, has_other_users: bool = Fal
         for group in logins.unused_groups
     ]
     return found + [
-        Finding("user", state, f"{name} cannot log in: {logins.accounts[name].lack}") for name in locked_out
+        Finding("user", state, f"{name} cannot log in: {logins.accounts[name].lack}")
+        for name in locked_out
+        if is_nobody_left or not logins.accounts[name].is_disabled
     ]
 
 

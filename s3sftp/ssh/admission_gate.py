@@ -85,12 +85,13 @@ class AdmittedConnection(Protocol):
         """Count the connection for `user`, who has authenticated with the user name `name`; the answer is a
         refusal if the user has too many."""
 
-    def may_try_password(self, user: str) -> asyncio.Future[bool]:
-        """Whether a password or a code for the user name may be tried; if not, it counts as wrong."""
+    def may_try_password(self, user: str, has_proven: bool = False) -> asyncio.Future[bool]:
+        """Whether a password or a code for the user name may be tried; if not, it counts as wrong.
+        `has_proven`: after another factor of this user."""
 
-    def offended(self, offence: Offence, user: str = "") -> asyncio.Future[bool]:
+    def offended(self, offence: Offence, user: str = "", has_proven: bool = False) -> asyncio.Future[bool]:
         """Count an offence, such as a failed login for the user name; the answer is whether the source is
-        banned now."""
+        banned now. `has_proven`: after another factor of this user."""
 
     def leave(self) -> None:
         """Remove the connection, which has closed. May be called twice."""
@@ -154,7 +155,7 @@ class ServerAdmissionGate:
         return self._admission.arrive(peer.source, now, is_shared=is_shared)
 
     def _is_exempt(self, peer: Peer) -> bool:
-        return peer.is_proxys_own or self.defender.exempts(peer.address)
+        return not peer.client_address or self.defender.exempts(peer.address)
 
     def _is_shared(self, address: str) -> bool:
         if not self._shared:
@@ -221,13 +222,13 @@ class LocalAdmittedConnection:
             self._gate.defender.logged_in(name, self._tracked.source)
         return _known(refusal)
 
-    def may_try_password(self, user: str) -> asyncio.Future[bool]:
-        return _known(self.is_exempt or self._gate.defender.may_try_password(user, self._tracked.source))
+    def may_try_password(self, user: str, has_proven: bool = False) -> asyncio.Future[bool]:
+        defender, source = self._gate.defender, self._tracked.source
+        return _known(self.is_exempt or defender.may_try_password(user, source, has_proven))
 
-    def offended(self, offence: Offence, user: str = "") -> asyncio.Future[bool]:
-        return _known(
-            not self.is_exempt and self._gate.defender.offended(self._tracked.source, offence, user)
-        )
+    def offended(self, offence: Offence, user: str = "", has_proven: bool = False) -> asyncio.Future[bool]:
+        defender, source = self._gate.defender, self._tracked.source
+        return _known(not self.is_exempt and defender.offended(source, offence, user, has_proven))
 
     def leave(self) -> None:
         self._gate.leave(self._tracked)

@@ -387,7 +387,7 @@ class Login:
             self._failed(user, "publickey", Offence.PUBLICKEY, self._key_reason)
 
     async def _may_guess(self, user: str) -> bool:
-        return self._admitted is None or await self._admitted.may_try_password(user)
+        return self._admitted is None or await self._admitted.may_try_password(user, bool(self._steps.steps))
 
     def _failed(
         self, user: str, method: str, offence: Offence, reason: str | None
@@ -402,7 +402,9 @@ class Login:
             reason=reason,
         )
         self._count(LOGINS.row(method, "failed"))
-        return self._admitted.offended(offence, user) if self._admitted else None
+        if self._admitted is None:
+            return None
+        return self._admitted.offended(offence, user, bool(self._steps.steps))
 
 
 def certificate_fields(certificate: Certificate | None) -> dict[str, Any]:

@@ -113,6 +113,8 @@ class TryPassword:
 
     connection_id: int
     user: str
+    has_proven: bool
+    """After another factor of this user."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +126,8 @@ class Offended:
     """An `auth.Offence`."""
     user: str
     """The user name that it concerns; may be empty."""
+    has_proven: bool
+    """After another factor of this user."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -162,12 +162,13 @@ class RemoteAdmittedConnection:
             self._gate.send(messages.LoggedIn(self.connection_id, user, name[:MAX_NAME_CHARACTERS]))
         return self._login
 
-    def may_try_password(self, user: str) -> asyncio.Future[bool]:
-        message = messages.TryPassword(self.connection_id, user[:MAX_NAME_CHARACTERS])
+    def may_try_password(self, user: str, has_proven: bool = False) -> asyncio.Future[bool]:
+        message = messages.TryPassword(self.connection_id, user[:MAX_NAME_CHARACTERS], has_proven)
         return self._ask(message, self._password_answers, if_lost=False)
 
-    def offended(self, offence: Offence, user: str = "") -> asyncio.Future[bool]:
-        message = messages.Offended(self.connection_id, str(offence), user[:MAX_NAME_CHARACTERS])
+    def offended(self, offence: Offence, user: str = "", has_proven: bool = False) -> asyncio.Future[bool]:
+        name = user[:MAX_NAME_CHARACTERS]
+        message = messages.Offended(self.connection_id, str(offence), name, has_proven)
         return self._ask(message, self._ban_answers, if_lost=True)
 
     def _ask(

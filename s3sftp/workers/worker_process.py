@@ -162,11 +162,11 @@ class WorkerProcess:
             case messages.LoggedIn(number, user, name) if number in self.connections:
                 refusal = self.connections[number].log_in(user, name).result()
                 self._send(messages.LoginAnswer(number, refusal.reason if refusal else ""))
-            case messages.TryPassword(number, user) if number in self.connections:
-                allowed = self.connections[number].may_try_password(user).result()
+            case messages.TryPassword(number, user, has_proven) if number in self.connections:
+                allowed = self.connections[number].may_try_password(user, has_proven).result()
                 self._send(messages.PasswordAnswer(number, allowed))
-            case messages.Offended(number, offence, user) if number in self.connections:
-                banned = self.connections[number].offended(Offence(offence), user).result()
+            case messages.Offended(number, offence, user, has_proven) if number in self.connections:
+                banned = self.connections[number].offended(Offence(offence), user, has_proven).result()
                 self._send(messages.OffenceAnswer(number, banned))
             case messages.ConnectionClosed(number) if number in self.connections:
                 self.connections.pop(number).leave()

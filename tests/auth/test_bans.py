@@ -308,6 +308,19 @@ def test_a_name_is_forgotten_with_its_last_offence() -> None:
     assert fail(table, "a", 60, "bob") is None
 
 
+def test_what_no_longer_matters_is_forgotten_when_another_source_offends() -> None:
+    table = bans(threshold=2)
+    for number in range(50):
+        fail(table, f"scanner {number}", number / 10)
+    fail(table, "later", 70)
+    assert len(table) == 1
+    for number in range(50):
+        ban(table, f"attacker {number}", 70, offences=2)
+    assert len(table) == 50
+    ban(table, "last", 70 + 600 + 5000, offences=2)
+    assert len(table) == 1
+
+
 def test_an_offence_that_concerns_no_name_weighs_no_more() -> None:
     table = bans(threshold=3, other_name_points=1)
     fail(table, "a", 0, "alice")

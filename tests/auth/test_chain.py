@@ -78,6 +78,18 @@ async def test_a_user_whom_no_earlier_source_knows_is_asked_for_at_the_last_alon
     assert [source.asked for source in sources] == [[], ["bob"], ["carol"]]
 
 
+async def test_a_user_who_gets_an_earlier_source_while_a_later_one_answers_is_refused() -> None:
+    first, last = Source("alice", "a"), Source("bob", "b")
+
+    async def answer(user: str, _password: str, _address: str) -> Identity | None:
+        first.user = "bob"
+        return Identity(user)
+
+    last.by_password = answer  # type: ignore[method-assign]
+    chain = ChainedUsers([first], last)
+    assert await chain.by_password("bob", "b", "192.0.2.1") is None
+
+
 def test_a_method_is_offered_if_any_source_has_it() -> None:
     assert ChainedUsers([Source("alice", "a")], KeysAlone()).accepts_passwords
     assert not ChainedUsers([], KeysAlone()).accepts_passwords

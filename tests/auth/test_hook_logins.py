@@ -73,13 +73,21 @@ def provider(bucket: str, key: asyncssh.SSHKey) -> Any:
 async def site(
     directory: Path, store: Store, bucket: str, workers: int, **options: object
 ) -> AsyncIterator[Site]:
+    """A server and its hook. More users are configured in `directory / "users"`."""
     key = asyncssh.generate_private_key("ssh-ed25519")
+    users = directory / "users"
+    users.mkdir()
     file = directory / "bob_ed25519"
     key.write_private_key(str(file))
     file.chmod(0o600)
     async with running_hook(decides(provider(bucket, key))) as hook:
         given = {"url": hook.url, "role": "ignore", **QUICK, **options}
-        async with serving(directory, store, bucket, workers, {"hook": given}) as server:
+        groups = {
+            "hook": given,
+            "auth": {"ban_failures": 0, "users_dir": str(users)},
+            "server": {"reload_interval": "0.2 s"},
+        }
+        async with serving(directory, store, bucket, workers, groups) as server:
             bob = Bob(server.host, server.port, file, server.known_hosts, server.fingerprint)
             yield Site(server, hook, bob, key, Clients(bob, directory / "home"))
 
@@ -141,6 +149,71 @@ async def test_the_password_of_a_configured_user_never_reaches_the_hook(
         (await openssh(server.port, "ls", user="alice", password=server.password)).ok()
         assert (await openssh(server.port, "ls", user="alice", password="wrong")).status != 0
         assert there.hook.asked == []
+
+
+async def logged_in(there: Site, user: str = "bob") -> asyncssh.SSHClientConnection:
+    return await asyncssh.connect(
+        there.server.host,
+        there.server.port,
+        username=user,
+        password=PASSWORD,
+        client_keys=None,
+        known_hosts=str(there.server.known_hosts),
+        config=None,
+    )
+
+
+async def reloaded(there: Site, times: int) -> None:
+    await there.server.until(lambda: there.server.count("config.reloaded") == times, "the users to be read")
+
+
+@EITHER
+async def test_a_user_of_the_hook_is_barred_by_a_disabled_user_of_the_configuration(
+    seaweed: Store, bucket: str, tmp_path: Path, workers: int
+) -> None:
+    async with site(tmp_path, seaweed, bucket, workers) as there:
+        bob = await logged_in(there)
+        (tmp_path / "users" / "bob.toml").write_text("[users.bob]\ndisabled = true\n")
+        await asyncio.wait_for(bob.wait_closed(), 20)
+        asked = len(there.hook.asked)
+        with pytest.raises(asyncssh.PermissionDenied):
+            await logged_in(there)
+        assert len(there.hook.asked) == asked
+        assert there.server.events("connection.ending")[0]["user"] == "bob"
+
+
+@EITHER
+async def test_sessions_of_the_hook_end_if_the_configuration_takes_the_name_and_others_go_on(
+    seaweed: Store, bucket: str, tmp_path: Path, workers: int
+) -> None:
+    async with site(tmp_path, seaweed, bucket, workers) as there:
+        there.hook.answer = says({"authenticated": True, "user": {}})
+        bob, carol = await logged_in(there), await logged_in(there, "carol")
+        line = there.key.export_public_key().decode().strip()
+        (tmp_path / "users" / "bob.toml").write_text(f"[users.bob]\nauthorized_keys = ['{line}']\n")
+        await asyncio.wait_for(bob.wait_closed(), 20)
+        assert await (await carol.start_sftp_client()).listdir("/") == [".", ".."]
+        carol.abort()
+        (await there.clients.sftp("ls")).ok()  # the configured bob
+        assert there.hook.users == ["bob", "carol"]
+
+
+async def test_a_user_who_is_removed_from_the_configuration_is_asked_of_the_hook_and_comes_in_by_it_alone(
+    seaweed: Store, bucket: str, tmp_path: Path
+) -> None:
+    async with site(tmp_path, seaweed, bucket, 1) as there:
+        there.hook.answer = says({})
+        file = tmp_path / "users" / "bob.toml"
+        file.write_text(
+            f"[users.bob]\nauthorized_keys = ['{there.key.export_public_key().decode().strip()}']\n"
+        )
+        await reloaded(there, 1)
+        (await there.clients.sftp("ls")).ok()
+        assert there.hook.asked == []
+        file.unlink()
+        await reloaded(there, 2)
+        assert (await there.clients.sftp("ls")).status != 0
+        assert set(there.hook.users) == {"bob"}
 
 
 async def test_rights_mounts_and_networks_of_an_answer_hold(

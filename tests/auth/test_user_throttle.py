@@ -104,6 +104,31 @@ def test_the_name_that_was_quiet_for_longest_is_forgotten_first() -> None:
     assert [table.allows(name, "x", 7) for name in ("alice", "carol")] == [False, True]
 
 
+def test_a_name_is_forgotten_when_its_last_wrong_password_no_longer_counts() -> None:
+    table = throttle()
+    for number in range(50):
+        table.failed(f"name {number}", "attacker", number / 10)
+    assert len(table) == 50
+    table.failed("later", "attacker", 70)
+    assert len(table) == 1
+    assert table.allows("later", "stranger", 130)
+    assert len(table) == 0
+
+
+def test_without_a_limit_logins_are_not_remembered_either() -> None:
+    table = throttle(failures=0)
+    table.logged_in("alice", "office")
+    assert len(table) == 0
+
+
+def test_attempts_after_a_proven_factor_are_counted_apart() -> None:
+    table = attacked()
+    assert table.allows("alice", "stranger", 3, has_proven=True)
+    for number in range(3):
+        table.failed("alice", f"thief of a key {number}", 3, has_proven=True)
+    assert not table.allows("alice", "stranger", 4, has_proven=True)
+
+
 def test_the_login_longest_ago_is_forgotten_first() -> None:
     table = throttle(failures=1, max_entries=2)
     table.failed("alice", "attacker", 0)

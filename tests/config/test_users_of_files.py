@@ -71,6 +71,7 @@ def test_a_user_in_two_places_is_told_with_both(users: Path) -> None:
         (user("alice", "prefx = 'x'\n"), "users.alice.prefx .*did you mean 'prefix'"),
         (user("'al ice'"), "users.'al ice' .*a.toml, line 1.: the name should be"),
         ("[users.alice]\n", "users.alice cannot log in"),
+        ("[users.alice]\ndisabled = false\n", "users.alice cannot log in"),
         (
             user("alice", "authorized_keys_file = '/no'\n"),
             "users.alice.authorized_keys_file = '/no'",

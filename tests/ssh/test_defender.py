@@ -301,19 +301,45 @@ async def test_passwords_of_a_user_under_attack_are_not_tried_by_any_method(way:
         assert throttled["source"] == "127.0.0.50"
 
 
-async def test_codes_of_a_user_under_attack_are_not_tried() -> None:
+def log_in_with(verification_code: str) -> Callable[[paramiko.Transport], None]:
+    def log_in(transport: paramiko.Transport) -> None:
+        assert transport.auth_publickey("alice", paramiko_key(ALICES_KEY))
+        transport.auth_interactive("alice", lambda _title, _text, asked: [verification_code for _ in asked])
+        assert transport.is_authenticated()
+
+    return log_in
+
+
+async def test_who_has_proven_nothing_cannot_have_codes_that_follow_a_right_key_refused() -> None:
     auth = {"user_failures": 1, "refusal_time": 0.01}
     async with listener_harness(users=WITH_CODE, auth=auth) as harness:
+        await guess(harness, "127.0.0.40")
+        await guess(harness, "127.0.0.41")
+        assert harness.logged("user.throttled")
+        await by_paramiko(harness, log_in_with(code()), "127.0.0.50")
+
+
+async def test_who_has_proven_nothing_cannot_have_passwords_that_follow_a_right_key_refused() -> None:
+    auth = {"user_failures": 1, "refusal_time": 0.01}
+    async with listener_harness(users=BOTH, auth=auth) as harness:
 
         def log_in(transport: paramiko.Transport) -> None:
             assert transport.auth_publickey("alice", paramiko_key(ALICES_KEY))
-            transport.auth_interactive("alice", lambda _title, _text, asked: [code() for _ in asked])
+            transport.auth_password("alice", PASSWORD, fallback=False)
             assert transport.is_authenticated()
 
-        await by_paramiko(harness, log_in, "127.0.0.31")
         await guess(harness, "127.0.0.40")
-        with pytest.raises(paramiko.AuthenticationException):
-            await by_paramiko(harness, log_in, "127.0.0.50")
+        await guess(harness, "127.0.0.41")
+        assert harness.logged("user.throttled")
+        await by_paramiko(harness, log_in, "127.0.0.50")
+
+
+async def test_codes_are_not_tried_after_too_many_guesses_by_others_with_the_first_factor() -> None:
+    auth = {"user_failures": 1, "refusal_time": 0.01}
+    async with listener_harness(users=WITH_CODE, auth=auth) as harness:
+        for source, verification_code in (("127.0.0.40", "000000"), ("127.0.0.50", code())):
+            with pytest.raises(paramiko.AuthenticationException):
+                await by_paramiko(harness, log_in_with(verification_code), source)
         (throttled,) = harness.logged("user.throttled")
         assert (throttled["user"], throttled["source"]) == ("alice", "127.0.0.50")
 

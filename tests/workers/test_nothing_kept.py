@@ -43,7 +43,7 @@ class Connection(asyncio.Protocol):
 
 async def test_nothing_is_kept_for_a_connection_that_was_handed_over_and_has_gone() -> None:
     mine, its = ipc_socket_pair()
-    gate = ServerAdmissionGate(SshOptions(), AuthOptions(ban_failures=0))
+    gate = ServerAdmissionGate(SshOptions(), AuthOptions(ban_failures=0, user_failures=0))
     worker = WorkerProcess(1, lambda: None)
     worker._ipc = IpcConnection(mine, worker._received, worker._hang_up)
     worker_gate = WorkerGate(its, ShutdownRequests())
