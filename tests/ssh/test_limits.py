@@ -44,12 +44,12 @@ class HeldAnswer:
         self._tasks: list[asyncio.Task[Refusal | None]] = []
         at_once = LocalAdmittedConnection.log_in
 
-        async def held(admitted: LocalAdmittedConnection, user: str) -> Refusal | None:
+        async def held(admitted: LocalAdmittedConnection, user: str, name: str) -> Refusal | None:
             await self.let_go.wait()
-            return await at_once(admitted, user)
+            return await at_once(admitted, user, name)
 
-        def log_in(admitted: LocalAdmittedConnection, user: str) -> asyncio.Future[Refusal | None]:
-            self._tasks.append(asyncio.create_task(held(admitted, user)))
+        def log_in(admitted: LocalAdmittedConnection, user: str, name: str) -> asyncio.Future[Refusal | None]:
+            self._tasks.append(asyncio.create_task(held(admitted, user, name)))
             return self._tasks[-1]
 
         monkeypatch.setattr(LocalAdmittedConnection, "log_in", log_in)
@@ -128,11 +128,11 @@ async def test_the_server_has_so_many_connections() -> None:
 
 
 async def test_a_connection_without_a_session_is_closed_after_a_while_and_one_with_a_session_is_not() -> None:
-    async with listener_harness(ssh={"idle_connection": 0.3}) as harness:
+    async with listener_harness(ssh={"idle_connection": 2}) as harness:
         idle, used = await harness.connect(), await harness.connect("bob")
         async with used.start_sftp_client() as sftp:
             await asyncio.wait_for(idle.wait_closed(), 20)
-            await asyncio.sleep(0.4)
+            await asyncio.sleep(2.2)
             assert await sftp.exists("/")
         await asyncio.wait_for(used.wait_closed(), 20)
 
