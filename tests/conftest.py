@@ -7,6 +7,7 @@ import signal
 from collections.abc import AsyncIterator, Generator, Iterator
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from testbed.s3_store import Store, new_bucket_name
 from testbed.seaweed import running_seaweed
@@ -18,6 +19,10 @@ from tests.support.moto_server import running_moto
 from tests.support.rclone_server import running_rclone
 from tests.support.s3_client import S3, s3_client
 from tests.support.summary import summary
+
+# An example may take as long as it wants: a machine that stands still for a moment breaks no promise
+settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("patient")
 
 IMITATIONS = frozenset({"moto", "rclone"})
 """Stores that tests ask for by name, for what is special about them."""

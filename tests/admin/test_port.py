@@ -186,7 +186,7 @@ async def test_peers_that_hold_connections_keep_nobody_else_out() -> None:
             readers.append(reader)
         assert (await ask(listening, "/livez")).status == 200
         # and the oldest had to go
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(20):
             assert await _all(readers[0]) == b""
         held = sum(1 for reader in readers if not reader.at_eof() and reader.exception() is None)
         assert held <= http_service.MAX_CONNECTIONS
@@ -204,7 +204,7 @@ async def test_a_request_that_comes_byte_by_byte_is_given_up(monkeypatch: pytest
     async with port() as listening:
         reader, writer = await asyncio.open_connection("127.0.0.1", listening)
         with contextlib.suppress(ConnectionError):
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(20):
                 while not reader.at_eof():
                     writer.write(b"G")
                     await writer.drain()

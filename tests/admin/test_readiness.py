@@ -15,7 +15,7 @@ from testbed.s3_store import Store
 from tests.admin.admin_client import AdminResponse, admin_port_of, ask, until
 from tests.admin.admin_servers import connect, serving
 from tests.support.fault_proxy import FaultProxy
-from tests.support.faults import Answer, Delay
+from tests.support.faults import Answer, Delay, Hold
 from tests.support.s3_client import S3
 from tests.support.server import Server
 
@@ -149,7 +149,7 @@ async def test_a_role_that_may_not_list_ends_the_start_with_what_it_lacks(
 async def test_while_it_starts_it_is_alive_and_not_ready(
     proxied: Store, proxy: FaultProxy, bucket: str, tmp_path: Path
 ) -> None:
-    held = proxy.on("ListObjectsV2", do=Delay(3), times=1)
+    held = proxy.on("ListObjectsV2", do=Hold(), times=1)
     server = Server(tmp_path / "server", proxied, bucket, {"admin": {"port": 0}})
     try:
         starting = asyncio.create_task(server.astart())
@@ -158,8 +158,9 @@ async def test_while_it_starts_it_is_alive_and_not_ready(
         port = admin_port_of(server)
         assert names("starting")(await ask(port, "/readyz"))
         assert (await ask(port, "/livez")).status == 200
+        await held.reached()
+        held.release()
         await starting
-        assert held.hits == 1
         await until(server, "/readyz", is_ready)
     finally:
         server.close()

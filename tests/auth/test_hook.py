@@ -261,11 +261,11 @@ async def test_a_wrong_answer_lets_nobody_in_and_the_log_says_why(vice: str) -> 
 
 
 async def test_the_limit_of_time_holds_for_all_repetitions_together() -> None:
-    async with running_hook(says({}, 503)) as hook, users_of(hook.url, retries=10, timeout=1.0) as users:
+    async with running_hook(says({}, 503)) as hook, users_of(hook.url, retries=10, timeout=3.0) as users:
         with capture_events() as events, pytest.raises(UsersUnavailable):
             await users.by_password("bob", "secret", ADDRESS)
         assert 1 < len(hook.asked) < 11
-    assert events[0]["problem"] == "no answer within 1 s"
+    assert events[0]["problem"] == "no answer within 3 s"
 
 
 @pytest.mark.parametrize("failure", [says({}, 502), says({}, 503), says({}, 504), breaks_off])
@@ -302,7 +302,7 @@ async def fails(users: HookUsers, times: int) -> None:
 
 
 async def test_a_hook_that_is_down_is_not_asked_until_it_answers_again() -> None:
-    metrics, port = Metrics(), free_port()
+    metrics, port, clock = Metrics(), free_port(), asyncio.get_running_loop().time
     url = f"http://127.0.0.1:{port}/login"
     with capture_events() as events:
         async with users_of(url, metrics, max_failures=3, probe_interval=0.2) as users:
@@ -310,9 +310,10 @@ async def test_a_hook_that_is_down_is_not_asked_until_it_answers_again() -> None
             assert metrics.table.total(HOOK_DOWN.row()) == 0
             await fails(users, 1)
             assert metrics.table.total(HOOK_DOWN.row()) == 1
-            asked = count(metrics, "no_answer")
-            await fails(users, 5)
-            assert count(metrics, "no_answer") - asked <= 1  # a probe may have been among them
+            asked, began = count(metrics, "no_answer"), clock()
+            await fails(users, 500)
+            probes = 1 + (clock() - began) / 0.2
+            assert count(metrics, "no_answer") - asked <= probes
             async with running_hook(says(ACCEPTS), port=port) as hook:
                 await until_up(metrics)
                 assert set(hook.users) == {PROBE_USER}
@@ -415,9 +416,13 @@ async def test_an_unknown_user_is_refused_as_late_as_a_wrong_password() -> None:
             assert (await gateway.password(user, "wrong", ADDRESS)).identity is None
             return clock() - began
 
-        times = [await refusal(user) for user in ("bob", "nobody", "..", "bob")]
-    steps = {round(seconds) for seconds in times}
-    assert len(steps) == 1, times
+        for last in (False, False, False, False, True):
+            times = [await refusal(user) for user in ("bob", "nobody", "..", "bob")]
+            assert min(times) >= 1
+            # other work on the machine may make one later, but not every time
+            if max(times) < 1.25:  # where only the answer is waited for, the others are 0.3 s earlier
+                break
+            assert not last, times
 
 
 # ── options ───────────────────────────────────────────────────────────────────────────────────────────

@@ -57,13 +57,23 @@ def read(config: Path, sources: SourceFiles) -> Configuration:
     return load_configuration(from_toml(config), {}, (), sources)
 
 
+def read_within(seconds: float, config: Path) -> Configuration:
+    """What is read, in so much of a processor's time. A machine that has much else to do is slower now and
+    then, so that only a limit that is missed each time is missed."""
+    taken = []
+    for _ in range(5):
+        began = time.process_time()
+        found = read(config, SourceFiles())
+        taken.append(time.process_time() - began)
+        if taken[-1] < seconds:
+            return found
+    pytest.fail(f"took {taken} s")
+
+
 @pytest.mark.alone
 def test_ten_thousand_users_in_a_directory_of_files_are_read_in_less_than_two_seconds(config: Path) -> None:
-    began = time.process_time()
-    found = read(config, SourceFiles())
-    took = time.process_time() - began
+    found = read_within(2, config)  # 0.7 s of a processor of 2020
     assert len(found.logins.accounts) == USERS
-    assert took < 2  # 0.7 s of a processor of 2020
 
 
 @pytest.mark.alone
@@ -81,17 +91,24 @@ def test_ten_thousand_users_in_yaml_with_two_groups_are_read_in_less_than_two_se
     )
     file = tmp_path / "s3sftp.toml"
     file.write_text(f"backend = 'memory'\n[auth]\nusers_dir = '{users}'\n")
-    began = time.process_time()
-    found = read(file, SourceFiles())
-    took = time.process_time() - began
+    found = read_within(2, file)  # 1.1 s of a processor of 2020
     assert len(found.logins.accounts) == USERS
     assert found.logins.accounts["partner-7"].identity.attributes == {"region": "eu", "tenant": "partner-7"}
-    assert took < 2  # 1.1 s of a processor of 2020
 
 
 @pytest.mark.alone
 async def test_reading_ten_thousand_users_again_holds_up_nothing_else_in_the_process(config: Path) -> None:
-    """Counted in what this process computes between two turns of the event loop, whatever else runs."""
+    """Counted in what this process computes between two turns of the event loop, whatever else runs. Where
+    others have its processor for a moment, a thread of ours may compute meanwhile: not each time."""
+    longest = []
+    for _ in range(8):
+        longest.append(await longest_pause_while_reading(config))
+        if longest[-1] < 0.05:
+            return
+    pytest.fail(f"paused for {longest} s")
+
+
+async def longest_pause_while_reading(config: Path) -> float:
     sources = SourceFiles()
     configuration = read(config, sources).without_tables()
     users = ConfiguredUsers({}, AuthOptions())
@@ -115,7 +132,7 @@ async def test_reading_ten_thousand_users_again_holds_up_nothing_else_in_the_pro
     gc.unfreeze()
     users.close()
     assert len(users.accounts) == USERS
-    assert longest < 0.05
+    return longest
 
 
 def test_a_user_with_a_key_takes_less_than_two_kib_of_memory() -> None:

@@ -80,9 +80,12 @@ async def test_out_of_descriptors_it_says_so_once_serves_who_is_there_and_goes_o
             for _ in range(200):
                 stack.enter_context(knock(server))
             await asyncio.sleep(1)
-            used = sum(map(cpu_seconds, processes(server)))
-            await asyncio.sleep(2)
-            assert sum(map(cpu_seconds, processes(server))) - used < 0.5, "it does not try again and again"
+            taken: list[float] = []  # a moment may have something else to do; spinning would be in each
+            while not taken or (taken[-1] >= 0.5 and len(taken) < 4):
+                used = sum(map(cpu_seconds, processes(server)))
+                await asyncio.sleep(2)
+                taken.append(sum(map(cpu_seconds, processes(server))) - used)
+            assert taken[-1] < 0.5, f"it tries again and again: {taken}"
             async with asyncio.timeout(30):
                 for number in range(3):
                     async with sftp.open(f"/{number}", "wb") as file:

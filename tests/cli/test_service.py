@@ -107,11 +107,11 @@ def test_a_service_killed_in_mid_upload_is_told_and_publishes_nothing_and_works_
         began = time.monotonic()
         with pytest.raises(OSError, match=NOT_THERE):
             sftp.listdir(".")
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 20
         assert {file.name: file.read_bytes() for file in place.root.iterdir()} == {"old": b"old"}
 
         with place.service():
-            wait_until(lambda: works(sftp), 10, "the service to be found again")
+            wait_until(lambda: works(sftp), 30, "the service to be found again")
             sftp.put(str(place.file("local", b"new")), "old")  # in the same session of the same server
             assert {file.name: file.read_bytes() for file in place.root.iterdir()} == {"old": b"new"}
             assert list(place.root.with_name("root.unfinished").iterdir()) == []
@@ -129,7 +129,7 @@ def test_openssh_is_told_of_a_service_killed_in_mid_upload(
         assert client.stdin is not None
         client.stdin.write(f"put {local} new\n")
         client.stdin.flush()
-        wait_until(lambda: any_bytes_in(place.root.with_name("root.unfinished")), 10, "an upload")
+        wait_until(lambda: any_bytes_in(place.root.with_name("root.unfinished")), 30, "an upload")
         service.kill()
         _, said = client.communicate(timeout=60)
     assert client.returncode != 0
@@ -146,7 +146,7 @@ def test_a_service_that_is_not_there_at_the_start_may_come_later(place: Place) -
                 sftp.stat("file")
             place.file("root/file", b"there")
             with place.service():
-                wait_until(lambda: works(sftp), 10, "the service to be found")
+                wait_until(lambda: works(sftp), 30, "the service to be found")
                 assert sftp.stat("file").st_size == 5
 
 

@@ -199,10 +199,13 @@ def test_a_reader_that_is_gone_costs_no_processor_time(pipe: tuple[int, int]) ->
     os.close(pipe[0])
     output.write("for nobody\n")
     assert output.finish()
-    before = time.process_time()
-    time.sleep(0.5)
-    assert time.process_time() - before < 0.1
-    wait_until(lambda: output._failed == 1, 5, "the line to be counted")
+    wait_until(lambda: output._failed == 1, 20, "the line to be counted")
+    taken: list[float] = []  # what else is in the process may have some of one, but not of each
+    while not taken or (taken[-1] >= 0.1 and len(taken) < 5):
+        before = time.process_time()
+        time.sleep(0.5)
+        taken.append(time.process_time() - before)
+    assert taken[-1] < 0.1, taken
 
 
 def test_long_lines_of_several_processes_stay_whole(pipe: tuple[int, int]) -> None:

@@ -274,7 +274,7 @@ async def test_sigkill_between_create_and_its_answer_is_cleaned_up_too(
     file = mortal.file("x", BIG)
     async with await mortal.clients.start_sftp(f"put {file} {mortal.remote}/x") as running:
         await rule.reached()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while not await mortal.uploads():
                 await asyncio.sleep(0.02)
         mortal.server.kill()

@@ -79,7 +79,7 @@ async def test_an_open_file_is_renamed_and_removed_as_on_a_disk(desk: ClientWork
     await asyncio.to_thread(work)
     await _becomes(desk, "small", b"smallmore")
     await _becomes(desk, "large", bytes(size) + b"more")
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while sorted(await desk.keys()) != ["large", "small"]:
             await asyncio.sleep(0.05)
 
@@ -136,6 +136,6 @@ async def test_appending_in_the_shell(desk: ClientWorkspace, mounted: Path) -> N
 
 async def _becomes(desk: ClientWorkspace, name: str, body: bytes) -> None:
     """The kernel tells sshfs of a file's last close after close(2) has returned."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while not await desk.s3.exists(desk.key_prefix + name) or await desk.body(name) != body:
             await asyncio.sleep(0.05)

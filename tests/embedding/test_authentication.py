@@ -95,7 +95,7 @@ async def test_why_somebody_is_refused_shows_in_no_time(method: str, step: float
     logins = AuthOptions(refusal_time=step, ban_failures=0)
     async with server_of(auth=Moody(), logins=logins) as server:
         await _refusal_seconds(server.port, "closed", method)
-        for last in (False, False, False, True):
+        for last in (*(False,) * 7, True):
             times: dict[str, list[float]] = {user: [] for user in Moody.DELAYS}
             for _ in range(9):
                 for user, taken in times.items():
@@ -109,10 +109,9 @@ async def test_why_somebody_is_refused_shows_in_no_time(method: str, step: float
 
 @pytest.mark.alone
 async def test_somebody_who_gets_in_does_not_wait() -> None:
-    async with server_of(logins=AuthOptions(refusal_time=5)) as server:
-        began = time.perf_counter()
-        (await connect(server.port)).close()
-        assert time.perf_counter() - began < 3
+    async with server_of(logins=AuthOptions(refusal_time=60)) as server:
+        async with asyncio.timeout(30):
+            (await connect(server.port)).close()
 
 
 class Broken(Authenticator):

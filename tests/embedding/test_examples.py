@@ -86,7 +86,7 @@ async def test_in_the_lifespan_of_fastapi(tmp_path: Path) -> None:
 
 
 def asked(port: int, path: str) -> tuple[int, object]:
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=10) as answer:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=20) as answer:
         body = answer.read()
         return answer.status, json.loads(body) if body else None
 
@@ -105,7 +105,7 @@ async def test_a_pipeline_parses_moves_and_tells(tmp_path: Path) -> None:
             f"put {good} /elsewhere.csv",
         )
         (await openssh(server.port, *lines, password="secret")).ok()
-        said = {await asyncio.wait_for(told.get(), 10) for _ in range(3)}
+        said = {await asyncio.wait_for(told.get(), 20) for _ in range(3)}
     assert said == {
         "good.csv is processed: 7 pieces ordered",
         "bad.csv is rejected: invalid literal for int() with base 10: 'many'",

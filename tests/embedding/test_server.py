@@ -139,8 +139,8 @@ async def test_who_drains_by_hand_knows_that_events_are_delivered_or_that_some_a
         if event.path == "/stuck":
             await gate.wait()
 
-    for name, drained in (("/f", True), ("/stuck", False)):
-        async with server_of(on_committed=hear, drain_timeout=1) as server:
+    for name, drained, seconds in (("/f", True, 20), ("/stuck", False, 1)):
+        async with server_of(on_committed=hear, drain_timeout=seconds) as server:
             async with await connect(server.port) as connection, connection.start_sftp_client() as sftp:
                 async with sftp.open(name, "wb") as file:
                     await file.write(b"x")
@@ -155,7 +155,7 @@ async def test_draining_ends_at_its_limit_and_nothing_half_is_published() -> Non
         file = await (await connection.start_sftp_client()).open("/f", "wb")
         await file.write(b"half")
         began = asyncio.get_running_loop().time()
-    assert 0.2 <= asyncio.get_running_loop().time() - began < 6
+    assert 0.2 <= asyncio.get_running_loop().time() - began < 30
     assert backend.contents() == {}
     assert backend.open_uploads == 0
 
@@ -206,7 +206,7 @@ async def test_being_cancelled_while_it_drains_cuts_that_short_and_still_stops_e
     assert not serving.done(), "one request to end is no reason to cut a transfer off"
     serving.cancel()
     with pytest.raises(asyncio.CancelledError):
-        await asyncio.wait_for(serving, 10)
+        await asyncio.wait_for(serving, 30)
     assert backend.notes == ["start", "stop"]
     assert backend.contents() == {}
     assert await is_closed_soon(ports[0])
@@ -215,12 +215,13 @@ async def test_being_cancelled_while_it_drains_cuts_that_short_and_still_stops_e
 async def test_a_scope_of_anyio_that_is_cancelled_stops_everything() -> None:
     """AnyIO cancels every wait in the scope again: what ends the server must end all the same."""
     backend = Diary()
-    with anyio.move_on_after(0.3):
+    with anyio.CancelScope() as scope:
         async with server_of(backend, drain_timeout=600) as server:
             port = server.port
             connection = await connect(port)
             file = await (await connection.start_sftp_client()).open("/f", "wb")
             await file.write(b"half")
+            scope.cancel()
             await anyio.sleep_forever()
     assert backend.notes == ["start", "stop"]
     assert (backend.contents(), backend.open_uploads) == ({}, 0)
@@ -267,11 +268,12 @@ async def test_a_server_that_is_stopped_while_it_starts_does_not_start() -> None
 async def test_a_storage_that_does_not_start_leaves_nothing_open_and_the_next_start_works() -> None:
     backend, port = Diary(bad_starts=1), free_port()
     server = server_of(backend, port=port)
-    threads, sockets = threading.active_count(), listening_sockets()
+    threads, sockets = set(threading.enumerate()), listening_sockets()
     with pytest.raises(StorageFailure, match="no disk"):
         await server.start()
     assert backend.notes == ["start", "stop"]
-    assert (threading.active_count(), listening_sockets()) == (threads, sockets)
+    assert set(threading.enumerate()) <= threads
+    assert listening_sockets() == sockets
     assert not server.ready
     async with server:
         (await connect(port)).close()
@@ -466,7 +468,7 @@ async def test_a_subscriber_that_hangs_does_not_keep_the_server_from_stopping() 
             async with sftp.open("/f", "wb") as file:
                 await file.write(b"x")
             began = asyncio.get_running_loop().time()
-    assert asyncio.get_running_loop().time() - began < 8
+    assert asyncio.get_running_loop().time() - began < 30
     (entry,) = [entry for entry in log if entry["event"] == "event.undelivered"]
     assert entry["path"] == "/f"
     (counts,) = server.events.values()

@@ -64,6 +64,6 @@ async def put(files: FileSystem, name: str, data: bytes = b"x") -> None:
 async def until(condition: object, what: str = "it") -> None:
     """Wait for a condition that is a function."""
     assert callable(condition)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(20):
         while not condition():
             await asyncio.sleep(0.005)

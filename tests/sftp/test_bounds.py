@@ -129,7 +129,7 @@ async def test_requests_that_queued_behind_a_write_are_answered_in_their_order()
             sent.append(client.sending_write(handle, at, data[at : at + 32 * KIB]))
             sent.append(client.request(FSTAT, string(handle)))
         replies = asyncio.gather(*(note(index, answer) for index, answer in enumerate(sent)))
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(20):
             while not backend.waiting:
                 await asyncio.sleep(0.01)
         backend.let_go.set()
@@ -145,7 +145,7 @@ async def test_no_more_requests_are_begun_than_may_be_in_flight() -> None:
     options = SftpOptions(max_requests_in_flight=4)
     async with serving(backend, sftp=options) as server, server.client() as client:
         stats = [client.request(STAT, string(b"/f")) for _ in range(20)]
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(20):
             while backend.waiting < 4:
                 await asyncio.sleep(0.01)
         async with server.client() as other:  # all that was sent has arrived by now

@@ -43,7 +43,7 @@ pytestmark = pytest.mark.usefixtures("log_level")
 KIB, MIB = 1 << 10, 1 << 20
 
 
-async def until(is_true: Callable[[], bool], seconds: float = 10) -> None:
+async def until(is_true: Callable[[], bool], seconds: float = 20) -> None:
     async with asyncio.timeout(seconds):
         while not is_true():
             await asyncio.sleep(0.01)
@@ -55,7 +55,7 @@ async def until(is_true: Callable[[], bool], seconds: float = 10) -> None:
 @asynccontextmanager
 async def stalled(backend: MemoryBackend) -> AsyncIterator[tuple[Serving, RawSftpClient]]:
     """A client with an upload of a few chunks, that asks for megabytes and takes none of them."""
-    options = SftpOptions(stall_timeout=timedelta(seconds=0.5))
+    options = SftpOptions(stall_timeout=timedelta(seconds=2))
     async with serving(backend, sftp=options) as server, server.client() as client:
         handle = await client.open(b"/up", W | CREAT | TRUNC)
         for at in range(0, 256 * KIB, 32 * KIB):
@@ -84,7 +84,7 @@ async def test_a_client_that_takes_no_answers_has_its_uploads_aborted() -> None:
     backend = storage_with_a_download()
     async with stalled(backend) as (server, _):
         assert backend.open_uploads == 1
-        await server.until_nothing_is_open(10)
+        await server.until_nothing_is_open(20)
         await until(lambda: backend.open_uploads == 0)
         assert "up" not in backend.contents()
 
@@ -131,7 +131,7 @@ async def test_a_close_that_had_arrived_publishes_its_file_though_the_client_is_
     async with serving(backend) as server:
         await lose_connection_while_publishing(server, backend)
         backend.let_go.set()
-        await server.until_nothing_is_open(10)
+        await server.until_nothing_is_open(20)
         assert backend.contents() == {"f": b"whole"}
 
 
@@ -228,7 +228,7 @@ async def test_without_a_close_among_it_what_waits_for_room_is_dropped() -> None
         sent = [client.sending_write(handle, at, bytes(32 * KIB)) for at in range(0, 1536 * KIB, 32 * KIB)]
         session = server.sessions[-1]
         await until(lambda: session._reading_paused)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(20):
             await session.end("the server is stopping")
         await client.ended()
         assert sent[-1].exception() is not None
@@ -246,7 +246,7 @@ async def test_what_waits_for_room_before_a_close_is_waited_for_no_longer_than_t
             closing = client.sending_close(handle)
             session = server.sessions[-1]
             await until(lambda: waits_for_room(session, CLOSE, handle))
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(20):
                 await session.end("the server is stopping")
             await client.ended()
             assert closing.exception() is not None
@@ -266,7 +266,7 @@ async def test_a_connection_that_is_lost_while_its_last_requests_are_taken_ends_
         ending = asyncio.create_task(session.end("the server is stopping"))
         await asyncio.sleep(0.05)
         client.connection.abort()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(20):
             await ending
         assert backend.contents() == {}
         assert backend.open_uploads == 0
@@ -310,7 +310,7 @@ async def test_a_range_that_ends_early_makes_read_an_error_and_not_the_end_of_th
     backend = EndsEarly({"f": bytes(8192)}, most)
     async with serving(backend) as server, server.client() as client:
         handle = await client.open(b"/f", R)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(20):
             reply = await client.request(READ, string(handle) + u64(0) + u32(8192))
         assert reply.code == FAILURE
         await client.close(handle)

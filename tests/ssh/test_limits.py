@@ -128,11 +128,11 @@ async def test_the_server_has_so_many_connections() -> None:
 
 
 async def test_a_connection_without_a_session_is_closed_after_a_while_and_one_with_a_session_is_not() -> None:
-    async with listener_harness(ssh={"idle_connection": 0.3}) as harness:
+    async with listener_harness(ssh={"idle_connection": 2}) as harness:
         idle, used = await harness.connect(), await harness.connect("bob")
         async with used.start_sftp_client() as sftp:
             await asyncio.wait_for(idle.wait_closed(), 20)
-            await asyncio.sleep(0.4)
+            await asyncio.sleep(2.2)
             assert await sftp.exists("/")
         await asyncio.wait_for(used.wait_closed(), 20)
 

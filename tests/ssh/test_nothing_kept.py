@@ -103,8 +103,12 @@ async def test_nothing_is_kept_for_a_connection_that_has_gone(visit: Visit, coun
             return blocks()
 
         await visits(20)
-        before = await visits(20)
-        assert await visits(count) - before < count
+        # Python allocates now and then for itself, so growth counts only if each round of visits shows it
+        growth: list[int] = []
+        while not growth or (growth[-1] >= count and len(growth) < 5):
+            before = await visits(20)
+            growth.append(await visits(count) - before)
+        assert growth[-1] < count, growth
         resident.close()
         for _, writer in places:
             reset(writer)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 
 import asyncssh
 import pytest
@@ -58,7 +57,7 @@ async def test_those_who_have_not_logged_in_are_closed_first_and_nobody_new_come
         reader, writer = await harness.socket()
         await reader.readline()
         await harness.listener.stop_accepting()
-        assert await closed_by_server(reader, 5)
+        assert await closed_by_server(reader)
         with pytest.raises(ConnectionRefusedError):
             await harness.socket()
         writer.close()
@@ -72,7 +71,7 @@ async def test_a_running_transfer_may_finish_while_idle_sessions_end() -> None:
         file = await upload.open("/report", "wb")
         await file.write(b"first half, ")
         draining = asyncio.create_task(drain(harness.listener, 20))
-        await asyncio.wait_for(ended(idle), 10)
+        await asyncio.wait_for(ended(idle), 20)
         assert not draining.done()
         await file.write(b"second half")
         await file.close()
@@ -102,7 +101,7 @@ async def test_what_is_not_finished_in_time_is_cut_off_and_nothing_half_appears(
         assert harness.listener.connections == 0
         assert not harness.storage.objects
         assert harness.storage.open_uploads == 0
-        await asyncio.wait_for(connection.wait_closed(), 10)
+        await asyncio.wait_for(connection.wait_closed(), 20)
 
 
 async def test_a_close_that_has_arrived_is_answered_before_the_connection_is_closed(
@@ -117,13 +116,13 @@ async def test_a_close_that_has_arrived_is_answered_before_the_connection_is_clo
         file = await sftp.open("/report", "wb")
         await file.write(b"whole")
         closing = asyncio.create_task(file.close())
-        await asyncio.wait_for(storage.publishing.wait(), 10)
+        await asyncio.wait_for(storage.publishing.wait(), 20)
         assert await drain(harness.listener, 0.1) is False
         stopping = asyncio.create_task(harness.listener.stop())
         await asyncio.sleep(1)  # much longer than sessions have to end that promised nothing
         assert not closing.done()
         storage.let_go.set()
-        await asyncio.wait_for(closing, 10)
+        await asyncio.wait_for(closing, 20)
         await stopping
         assert harness.listener.connections == 0
         assert storage.contents() == {"alice/report": b"whole"}
@@ -149,9 +148,8 @@ async def test_stopping_does_not_wait_for_clients_that_do_not_listen() -> None:
         for connection in connections:
             await connection.start_sftp_client()
             connection._transport.pause_reading()  # type: ignore[union-attr]
-        began = time.perf_counter()
-        await harness.listener.stop()
-        assert time.perf_counter() - began < 10
+        async with asyncio.timeout(30):
+            await harness.listener.stop()
         assert harness.listener.connections == 0
         for connection in connections:
             connection.abort()

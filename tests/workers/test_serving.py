@@ -209,7 +209,7 @@ async def test_what_a_session_has_listed_is_seen_as_another_worker_left_it_when_
         assert (await two_.stat("/f")).size in (3, 5)
         async with two_.open("/f", "rb") as file:
             assert await file.read() == b"newer"
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(20):
             while (await two_.stat("/f")).size != 5:
                 await asyncio.sleep(0.1)
 

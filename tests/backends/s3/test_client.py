@@ -104,12 +104,12 @@ async def test_a_request_that_waits_holds_up_no_other(backend: S3Backend, s3: S3
 
 
 async def test_metadata_requests_end_with_their_deadline(open_backend: Opener, proxy: FaultProxy) -> None:
-    backend = await open_backend(metadata_timeout=timedelta(seconds=0.5))
+    backend = await open_backend(metadata_timeout=timedelta(seconds=2))
     proxy.on("HeadObject", do=Hold())
     began = asyncio.get_running_loop().time()
     with pytest.raises(Exception, match="in time"):
         await backend.file_info(place("f"), ALICE)
-    assert asyncio.get_running_loop().time() - began < 3
+    assert asyncio.get_running_loop().time() - began < 20
     assert proxy.log.count("HeadObject") >= 2  # silence is given another chance
 
 

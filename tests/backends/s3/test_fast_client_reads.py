@@ -490,7 +490,7 @@ async def test_a_store_that_never_answers_is_given_up_and_its_connection_closed(
         await wire.closed_by_peer()
 
     async with RawStore(silent, sends(whole())) as store:
-        backend = await reads_from(store, max_connections=1, data_timeout=timedelta(seconds=0.3))
+        backend = await reads_from(store, max_connections=1, data_timeout=timedelta(seconds=2))
         with pytest.raises(Exception, match="in time"):
             await read(backend)
         await store.until_open(0)
@@ -507,7 +507,7 @@ async def test_nobody_at_the_other_end_is_an_error_with_a_reason(reads_from: Rea
 async def test_connections_that_nobody_needs_are_closed(
     reads_from: Reads, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(botocore_client, "IDLE_SECONDS", 0.1)
+    monkeypatch.setattr(botocore_client, "IDLE_SECONDS", 1.5)
     async with RawStore(sends(whole())) as store:
         backend = await reads_from(store)
         await asyncio.gather(*(read(backend) for _ in range(3)))
@@ -522,7 +522,7 @@ async def test_downloads_and_other_requests_share_the_connections(reads_from: Re
         await wire.closed_by_peer()
 
     async with RawStore(half, sends(head_of("404 Not Found", "Content-Length: 0"))) as store:
-        backend = await reads_from(store, max_connections=1, metadata_timeout=timedelta(seconds=0.3))
+        backend = await reads_from(store, max_connections=1, metadata_timeout=timedelta(seconds=2))
         async with aclosing(backend.read_file_range(place("f"), 0, len(DATA), TAG, ALICE)) as pieces:  # type: ignore[type-var]
             await anext(pieces)
             with pytest.raises(Exception, match="in time"):

@@ -72,7 +72,7 @@ async def test_what_came_before_the_error_is_right(
 async def test_a_body_that_stalls_is_asked_for_again_while_others_are_answered(
     open_backend: Opener, proxy: FaultProxy, version: str
 ) -> None:
-    backend = await open_backend(stall_timeout=timedelta(seconds=0.5))
+    backend = await open_backend(stall_timeout=timedelta(seconds=2))
     stalled = proxy.on("GetObject", do=StallBody(200_000), times=1)
     reading = asyncio.create_task(get(backend, "f", 0, len(DATA), version))
     await stalled.reached()
@@ -150,7 +150,7 @@ async def test_a_reader_that_is_cancelled_gives_its_connection_back(
 async def test_waiting_for_a_connection_ends_with_the_deadline(
     open_backend: Opener, proxy: FaultProxy, version: str
 ) -> None:
-    backend = await open_backend(max_connections=1, metadata_timeout=timedelta(seconds=0.4), attempts=1)
+    backend = await open_backend(max_connections=1, metadata_timeout=timedelta(seconds=2), attempts=1)
     pieces = backend.read_file_range(place("f"), 0, len(DATA), version, ALICE)
     proxy.on("GetObject", do=StallBody(200_000))
     await anext(pieces)
@@ -169,7 +169,7 @@ async def test_reads_of_a_file_that_was_just_written(backend: S3Backend) -> None
 async def test_readers_that_stand_still_leave_connections_for_all_else(
     open_backend: Opener, proxy: FaultProxy, version: str
 ) -> None:
-    backend = await open_backend(max_connections=4, metadata_timeout=timedelta(seconds=1))
+    backend = await open_backend(max_connections=4, metadata_timeout=timedelta(seconds=3))
     stalled = proxy.on("GetObject", do=StallBody(300_000))
     async with AsyncExitStack() as readers:
         for _ in range(3):

@@ -126,7 +126,7 @@ async def test_silence_is_an_error_within_the_deadline(
     began = asyncio.get_running_loop().time()
     with pytest.raises(TimedOut):
         await put(backend, "f", SMALL)
-    assert asyncio.get_running_loop().time() - began < 5
+    assert asyncio.get_running_loop().time() - began < 20
     assert await nothing_is_left(s3)
 
 
@@ -173,7 +173,7 @@ async def test_an_outcome_that_stays_unknown_is_looked_up(
 async def test_a_complete_that_is_never_answered_is_looked_up(
     open_backend: Opener, s3: S3, proxy: FaultProxy
 ) -> None:
-    backend = await open_backend(data_timeout=timedelta(seconds=2))
+    backend = await open_backend(data_timeout=timedelta(seconds=5))
     proxy.on("CompleteMultipartUpload", do=HoldReply())
     await put(backend, "f", LARGE)
     assert await s3.body("tenant/f") == LARGE

@@ -51,30 +51,31 @@ def ready(backend: CompleteBackend) -> bool:
 
 
 async def until_ready(backend: CompleteBackend, wanted: bool = True) -> None:
-    async with asyncio.timeout(8):
+    async with asyncio.timeout(20):
         while ready(backend) is not wanted:
             await asyncio.sleep(0.01)
 
 
-async def test_while_nobody_listens_operations_fail_at_once(backend: CompleteBackend) -> None:
-    began = time.monotonic()
-    for _ in range(20):
+async def test_while_nobody_listens_operations_fail_at_once(path: Path) -> None:
+    backend = behind(path, connect_timeout=60)
+    await backend.start()
+    async with asyncio.timeout(30):  # which a single one that waited for its limit would not keep
+        for _ in range(20):
+            with pytest.raises(StorageFailure, match=ABSENT):
+                await backend.file_info(ROOT, ME)
         with pytest.raises(StorageFailure, match=ABSENT):
-            await backend.file_info(ROOT, ME)
-    with pytest.raises(StorageFailure, match=ABSENT):
-        await backend.begin_write(FILE, WriteIntent(), ME)
-    assert time.monotonic() - began < 1.9
-    assert not ready(backend)
+            await backend.begin_write(FILE, WriteIntent(), ME)
+    assert not backend.ready
+    await backend.stop()
 
 
 async def test_a_service_that_accepts_and_says_nothing_is_waited_for_only_so_long(path: Path) -> None:
     async with silent(path):
         backend = behind(path, connect_timeout=0.2)
-        began = time.monotonic()
-        await backend.start()
-        with pytest.raises(StorageFailure, match=ABSENT):
-            await backend.file_info(ROOT, ME)
-        assert time.monotonic() - began < 1.9
+        async with asyncio.timeout(20):
+            await backend.start()
+            with pytest.raises(StorageFailure, match=ABSENT):
+                await backend.file_info(ROOT, ME)
         await backend.stop()
 
 

@@ -47,7 +47,7 @@ def framed(value: Any) -> bytes:
 async def received(reader: asyncio.StreamReader) -> Any:
     """The next map, or None at the end."""
     try:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             (length,) = struct.unpack(">I", await reader.readexactly(4))
             return msgpack.unpackb(await reader.readexactly(length))
     except (asyncio.IncompleteReadError, ConnectionError):
@@ -194,7 +194,7 @@ async def playing(path: Path, play: Play) -> AsyncIterator[None]:
 
 async def outcome(path: Path, **options: Any) -> object:
     """What comes of asking: an error, or what was answered."""
-    backend = behind(path, connect_timeout=0.5, call_timeout=0.5, **options)
+    backend = behind(path, connect_timeout=20, call_timeout=20, **options)
     try:
         await backend.start()
         return await backend.file_info(FILE, ME)

@@ -31,7 +31,7 @@ async def test_one_slow_call_does_not_hold_up_others_of_the_session(path: Path) 
         async with await connect(server.port) as connection, connection.start_sftp_client() as sftp:
             slow = asyncio.create_task(sftp.stat("slow"))
             await happens(storage.asked)
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(20):
                 assert (await sftp.stat("file")).size == 7
                 assert await sftp.listdir(".") == [".", "..", "file"]
             connection.abort()  # else the session waits for its last answer
@@ -98,6 +98,6 @@ async def test_openssh_works_on_a_service_in_a_task_of_the_application(
 
 
 async def until_ready(server: Server) -> None:
-    async with asyncio.timeout(8):
+    async with asyncio.timeout(20):
         while not server.ready:
             await asyncio.sleep(0.01)
