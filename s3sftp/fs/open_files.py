@@ -267,6 +267,8 @@ class OpenWriter(OpenUpload):
     def copy_whole(self, source: OpenReader) -> bool:
         """See `Writer.copy_whole`."""
         self._refuse_size(source.info.size)
+        if source.place.storage != self.place.storage:
+            return False
         return self._writer.copy_whole(source.place, source.info)
 
     async def sync(self) -> None:
@@ -413,7 +415,9 @@ class OpenWriter(OpenUpload):
             overwrite = not self._writer.mode.exclusive
             await self._backend.rename(old, self.place, self.session, overwrite=overwrite)
         except BaseException as error:
-            _log.warning("upload.move_failed", path=str(self.path), place=old.key)
+            _log.warning(
+                "upload.move_failed", path=str(self.path), place=old.key, storage=old.storage or None
+            )
             if isinstance(error, StorageError):
                 with suppress(StorageError):
                     await self._undo_rename(old)
