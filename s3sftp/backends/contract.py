@@ -28,7 +28,7 @@ from types import MappingProxyType
 from typing import Protocol
 
 from s3sftp.backends.spool import SpoolQuota
-from s3sftp.errors import Changed, InvalidRequest, IsADirectory, NotFound
+from s3sftp.errors import Changed, InvalidRequest, IsADirectory, NotFound, OtherStorage
 from s3sftp.telemetry import current_trace_context
 
 Buffer = bytes | bytearray | memoryview
@@ -479,6 +479,37 @@ class CompleteBackend(Backend, RangedReads, StreamedWrites, Extras, Protocol):
             present = None
         if (present and present.identity) != (info and info.identity):
             raise Changed
+
+    def copies_from(self, other: CompleteBackend) -> bool:
+        """Whether `copy_from` can copy files of another storage without moving their bytes through the
+        server."""
+        return False
+
+    async def copy_from(
+        self,
+        other: CompleteBackend,
+        source: Place,
+        target: Place,
+        info: FileInfo,
+        session: Session,
+        *,
+        exclusive: bool,
+    ) -> FileInfo:
+        """Copy a whole file of another storage, of which `copies_from` is true. Returns the new file.
+
+        Raises AlreadyExists: if it is `exclusive` and the target exists.
+        Raises Changed: if the source is no longer the version in `info`.
+        Raises OtherStorage: if the store refuses such copies after all; nothing is stored then.
+        """
+        raise OtherStorage
+
+    async def remove_version(self, place: Place, info: FileInfo, session: Session) -> None:
+        """Remove a file that has been copied elsewhere, if it still is the one that `info` describes.
+
+        Raises Changed: if it is not.
+        """
+        await self.require_version(place, info, session)
+        await self.delete(place, session)
 
     async def set_mtime(self, place: Place, mtime: float, session: Session) -> bool:
         """As `Extras.set_mtime`. This default sets no time and returns False."""

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack
-from typing import TypeVar
 
 from s3sftp.backends.contract import (
     Buffer,
@@ -25,9 +24,8 @@ from s3sftp.backends.contract import (
     Usage,
     WriteIntent,
 )
-from s3sftp.errors import OtherStorage, StorageFailure
-
-B = TypeVar("B", bound=CompleteBackend)
+from s3sftp.backends.cross_storage import CrossStorage, StoredAt
+from s3sftp.errors import StorageFailure
 
 
 class StorageRouter(CompleteBackend):
@@ -43,6 +41,7 @@ class StorageRouter(CompleteBackend):
         self.keeps_modes = any(backend.keeps_modes for backend in storages.values())
         self.keeps_times = any(backend.keeps_times for backend in storages.values())
         self._started = AsyncExitStack()
+        self._across = CrossStorage()
 
     @property
     def first_chunk_bytes(self) -> int:
@@ -58,6 +57,9 @@ class StorageRouter(CompleteBackend):
         if backend is None:
             raise StorageFailure(detail=f"there is no storage {place.storage!r}")
         return backend
+
+    def _stored(self, place: Place) -> StoredAt:
+        return StoredAt(place.storage, self.at(place), _inside(place))
 
     async def start(self) -> None:
         """Start all storages. If one fails, those that were started are stopped."""
@@ -93,22 +95,19 @@ class StorageRouter(CompleteBackend):
         await self.at(place).delete(_inside(place), session)
 
     async def rename(self, source: Place, target: Place, session: Session, *, overwrite: bool) -> None:
-        """Move a file or a directory inside its storage.
-
-        Raises OtherStorage: if the target is in another storage.
-        """
+        """Move a file or a directory, see `Backend.rename`; to another storage, see `CrossStorage.move`."""
         if source.storage != target.storage:
-            raise OtherStorage
+            await self._across.move(self._stored(source), self._stored(target), session, overwrite=overwrite)
+            return
         backend = self.at(source)
         await backend.rename(_inside(source), _inside(target), session, overwrite=overwrite)
 
     async def copy(self, source: Place, target: Place, session: Session, *, version: str | None) -> FileInfo:
-        """Copy a file inside its storage.
-
-        Raises OtherStorage: if the target is in another storage.
-        """
+        """Copy a file, see `Extras.copy`; to another storage, see `CrossStorage.copy`."""
         if source.storage != target.storage:
-            raise OtherStorage
+            return await self._across.copy(
+                self._stored(source), self._stored(target), session, version=version
+            )
         return await self.at(source).copy(_inside(source), _inside(target), session, version=version)
 
     async def set_mtime(self, place: Place, mtime: float, session: Session) -> bool:
@@ -171,6 +170,14 @@ def backend_at(backend: CompleteBackend, place: Place) -> CompleteBackend:
     """The backend of the place's storage, for its attributes. Calls go through `backend`, which may be a
     router."""
     return backend.at(place) if isinstance(backend, StorageRouter) else backend
+
+
+def copies_inside(backend: CompleteBackend, source: Place, target: Place) -> bool:
+    """Whether a file can be copied from one place to the other without moving its bytes through the
+    server."""
+    if source.storage == target.storage:
+        return True
+    return backend_at(backend, target).copies_from(backend_at(backend, source))
 
 
 def _inside(place: Place) -> Place:

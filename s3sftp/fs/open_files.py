@@ -13,6 +13,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import replace
 
 from s3sftp.backends import CompleteBackend, FileInfo, Place, Session
+from s3sftp.backends.router import copies_inside
 from s3sftp.errors import AlreadyExists, Busy, Changed, NoSpace, NotFound, StorageError
 from s3sftp.events import Committed, Publish, Publisher
 from s3sftp.fs.paths import VirtualPath
@@ -267,7 +268,7 @@ class OpenWriter(OpenUpload):
     def copy_whole(self, source: OpenReader) -> bool:
         """See `Writer.copy_whole`."""
         self._refuse_size(source.info.size)
-        if source.place.storage != self.place.storage:
+        if not copies_inside(self._backend, source.place, self.place):
             return False
         return self._writer.copy_whole(source.place, source.info)
 

@@ -101,7 +101,7 @@ async def test_sizes_of_chunks_are_those_of_the_place() -> None:
 async def test_a_directory_is_not_renamed_to_another_storage_and_stays() -> None:
     left = MemoryBackend({"d/f": b"data"})
     router = StorageRouter({"": left, "archive": MemoryBackend()})
-    with pytest.raises(OtherStorage):
+    with pytest.raises(OtherStorage, match="a directory cannot be moved"):
         await router.rename(Place((b"d",)), Place((b"d",), "archive"), ME, overwrite=False)
     assert left.objects.keys() == {b"d/f"}
 
