@@ -1,6 +1,7 @@
-"""The storages of a server by name: that of `backend`, which has no name, and those of `[storages.NAME]`.
+"""Knows when each storage last answered, in memory that the workers share.
 
-Each has its own part of the memory that the workers share, in the order of the configuration.
+The storage of `backend` has no name, those of `[storages.NAME]` follow in the order of the configuration. Each
+has a part of the memory for itself.
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ import pytest
 from testbed.s3_store import Store, new_bucket_name
 from tests.support.client_workspace import content
 from tests.support.clients import Clients
+from tests.support.commands import installed, run
 from tests.support.s3_client import S3, s3_client
 from tests.support.server import Server
 
@@ -146,3 +148,105 @@ async def test_a_directory_is_not_moved_to_another_storage_and_stays(buckets: Bu
         ("posix-rename", target),
         ("RENAME", target),
     ]
+
+
+@pytest.mark.parametrize("target", ["/archive", "/partner"])
+@pytest.mark.parametrize("size", [0, 1000, LARGE])
+async def test_openssh_moves_files_between_storages_and_back(
+    buckets: Buckets, target: str, size: int
+) -> None:
+    data = content(size)
+    file = buckets.file("f", data)
+    os.utime(file, (1_600_000_000, 1_600_000_000))
+    (await buckets.clients.sftp(f"put -p {file} /work/f", f"rename /work/f {target}/g")).ok()
+    assert await buckets.keys("/work") == []
+    assert await buckets.body(f"{target}/g") == data
+    (await buckets.clients.sftp(f"rename -l {target}/g /work/h", f"get -p /work/h {file}.back")).ok()
+    assert await buckets.keys(target) == []
+    back = Path(f"{file}.back")
+    assert (back.read_bytes(), int(back.stat().st_mtime)) == (data, 1_600_000_000)
+
+
+@pytest.mark.parametrize("target", ["/archive", "/partner"])
+async def test_openssh_copies_files_between_storages_on_the_server(buckets: Buckets, target: str) -> None:
+    await buckets.put("/work/f", content(LARGE))
+    (await buckets.clients.sftp(f"cp /work/f {target}/g")).ok()
+    assert await buckets.body(f"{target}/g") == await buckets.body("/work/f") == content(LARGE)
+
+
+async def test_a_right_that_is_missing_refuses_a_move_before_anything_is_copied(buckets: Buckets) -> None:
+    s3 = buckets.by_mount["/archive"]
+    await s3.put("old/f", b"read-only")
+    await buckets.put("/work/f", b"data")
+    for command in ("rename /archive/old/f /work/g", "rename /work/f /archive/old/g"):
+        assert "Permission denied" in (await buckets.clients.sftp(command)).failed().text
+    assert await s3.keys("old/") == ["old/f"]
+    assert await buckets.keys("/work") == ["f"]
+
+
+async def test_a_name_that_is_taken_in_the_other_storage_stays_unless_it_is_to_be_replaced(
+    buckets: Buckets,
+) -> None:
+    await buckets.put("/work/f", b"new")
+    for target in ("/archive/f", "/partner/f"):
+        await buckets.put(target, b"old")
+        assert "Failure" in (await buckets.clients.sftp(f"rename -l /work/f {target}")).failed().text
+        assert await buckets.body(target) == b"old"
+    (await buckets.clients.sftp("rename /work/f /partner/f")).ok()
+    assert await buckets.body("/partner/f") == b"new"
+    assert await buckets.keys("/work") == []
+
+
+@pytest.mark.parametrize("target", ["/archive", "/partner"])
+async def test_lftp_moves_files_and_mirrors_over_all_mounts(buckets: Buckets, target: str) -> None:
+    await buckets.put("/work/f", content(LARGE))
+    (await buckets.clients.lftp(f"mv /work/f {target}/f")).ok()
+    assert await buckets.body(f"{target}/f") == content(LARGE)
+    assert await buckets.keys("/work") == []
+    await buckets.put("/work/d/x", b"x")
+    (await buckets.clients.lftp(f"mv /work/d {target}/d")).failed()
+    assert await buckets.body("/work/d/x") == b"x"
+    (await buckets.clients.lftp(f"mirror --exclude old / {buckets.local}/all")).ok()
+    assert (buckets.local / "all" / target[1:] / "f").read_bytes() == content(LARGE)
+    assert (buckets.local / "all/work/d/x").read_bytes() == b"x"
+
+
+@pytest.mark.parametrize("target", ["/archive", "/partner"])
+async def test_rclone_moves_files_and_directories_whose_target_is_there(
+    buckets: Buckets, target: str
+) -> None:
+    rclone = installed("rclone")
+    clients = buckets.clients
+    await buckets.put("/work/f", content(LARGE))
+    (await clients.rclone("moveto", "alice:/work/f", f"alice:{target}/f", program=rclone)).ok()
+    assert await buckets.body(f"{target}/f") == content(LARGE)
+    assert await buckets.keys("/work") == []
+    for at in range(3):
+        await buckets.put(f"/work/d/sub/{at}", content(1000, at))
+    # rclone asks for a rename of the whole directory, and does not copy instead when that is refused
+    (await clients.rclone("move", "alice:/work/d", f"alice:{target}/d", program=rclone)).failed()
+    assert len([key for key in await buckets.keys("/work") if not key.endswith("/")]) == 3
+    # where the target is there, it moves one file after the other
+    (await clients.rclone("mkdir", f"alice:{target}/d", program=rclone)).ok()
+    (await clients.rclone("move", "alice:/work/d", f"alice:{target}/d", program=rclone)).ok()
+    for at in range(3):
+        assert await buckets.body(f"{target}/d/sub/{at}") == content(1000, at)
+    assert [key for key in await buckets.keys("/work") if not key.endswith("/")] == []
+
+
+@pytest.mark.parametrize("target", ["archive", "partner"])
+async def test_sshfs_moves_files_and_mv_copies_directories_with_renamexdev(
+    buckets: Buckets, tmp_path: Path, target: str
+) -> None:
+    await buckets.put("/work/f", content(LARGE))
+    for at in range(2):
+        await buckets.put(f"/work/tree/{at}", content(1000, at))
+    async with buckets.clients.sshfs(
+        "/", tmp_path / "mnt", "-o", "workaround=renamexdev,dir_cache=no"
+    ) as there:
+        assert (await run(["mv", f"{there}/work/f", f"{there}/{target}/f"])).status == 0
+        (await run(["mv", f"{there}/work/tree", f"{there}/{target}/tree"])).ok()
+    assert await buckets.body(f"/{target}/f") == content(LARGE)
+    for at in range(2):
+        assert await buckets.body(f"/{target}/tree/{at}") == content(1000, at)
+    assert [key for key in await buckets.keys("/work") if not key.endswith("/")] == []
