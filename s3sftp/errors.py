@@ -9,6 +9,7 @@
     ├── NotEmpty                  the directory has something in it
     ├── InvalidRequest            the request makes no sense (bad path, bad offset, bad flags)
     ├── Unsupported               understood, but object storage cannot do it
+    ├── OtherStorage              the two names are in different storages
     ├── Changed                   someone replaced the file underneath this operation
     ├── NoSpace                   a configured quota or the spool is full
     ├── Busy                      the storage asks to slow down, or a limit of ours is reached
@@ -85,6 +86,10 @@ class InvalidRequest(StorageError):
 
 class Unsupported(StorageError):
     default_text = "not supported by object storage"
+
+
+class OtherStorage(StorageError):
+    default_text = "source and target are in different storages: copy it, then remove it"
 
 
 class Changed(StorageError):

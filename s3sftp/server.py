@@ -22,9 +22,11 @@ import asyncssh
 
 from s3sftp import backends
 from s3sftp.auth import Authenticator, AuthOptions, Defender, Identity
-from s3sftp.backends import Backend
+from s3sftp.backends import Backend, CompleteBackend
+from s3sftp.errors import ConfigurationError
 from s3sftp.events import EventHub, SubscriberCounts, Subscribers
 from s3sftp.fs import FileOptions, FileSystem, OpenStorage
+from s3sftp.fs.open_storage import NO_STORAGES
 from s3sftp.runtime.cancellation import run_to_completion
 from s3sftp.runtime.shared_counters import SharedCounters
 from s3sftp.sftp import SftpOptions, SftpSession
@@ -63,16 +65,18 @@ class Server:
         logins: AuthOptions | None = None,
         sftp: SftpOptions | None = None,
         files: FileOptions | None = None,
-        before_listening: Callable[[Backend], Awaitable[None]] | None = None,
+        before_listening: Callable[[CompleteBackend], Awaitable[None]] | None = None,
         connection_source: ConnectionSource | None = None,
         uploads: SharedCounters | None = None,
         stored: SharedCounters | None = None,
         other_descriptors: int = 0,
         metrics: Metrics | None = None,
+        storages: Mapping[str, Backend] = NO_STORAGES,
     ) -> None:
         """Opens nothing yet.
 
         `backend`: where files are stored; started and stopped with the server.
+        `storages`: further ones, by the name that a user's mount has as `storage`.
         `auth`: decides who may log in; `s3sftp.auth.Authenticator` is the protocol.
         `host_keys`: files or keys, as for `SshOptions`. None: those of `ssh`, else keys are made for this
         run, with a warning in the log, because clients will not recognise the next run's keys.
@@ -91,6 +95,7 @@ class Server:
         Raises ConfigurationError: if subscribers cannot be used.
         """
         self._given_backend = backend
+        self._storages = storages
         self._auth = auth
         self._given_keys = host_keys
         self._listen = ListenOptions(
@@ -166,11 +171,20 @@ class Server:
         keys = await host_keys_in_thread(given)
         self._events = EventHub(self._on_committed, self._on_renamed)
         volume = OpenStorage(
-            self._given_backend, self._files, self._uploads, self._events, self._stored, self.metrics
+            self._given_backend,
+            self._files,
+            self._uploads,
+            self._events,
+            self._stored,
+            self.metrics,
+            self._storages,
         )
 
         def open_session(identity: Identity, session: backends.Session) -> SftpSession:
-            return SftpSession(FileSystem(volume, identity.tree(), session), self._sftp)
+            tree = identity.tree()
+            if missing := tree.storages - volume.storages:
+                raise ConfigurationError([f"a mount of {identity.user} is in no storage: {min(missing)!r}"])
+            return SftpSession(FileSystem(volume, tree, session), self._sftp)
 
         started.push_async_callback(volume.stop)
         await volume.start()

@@ -57,9 +57,20 @@ def page() -> str:
         group = _group_of(field.annotation)
         if group is None:
             parts.append(f"\n## `{name}`\n\n{_table([(name, field, _variable(name, field))])}")
+        elif name == "storages":
+            parts.append(_STORAGES)
         else:
             parts.append(_section(name, group))
     return "".join(parts)
+
+
+_STORAGES = """
+## `[storages.NAME]`
+
+Further buckets, by the names that users' mounts have as `storage`: [several storages](storages.md). A name has up to 40
+lower-case letters, digits, `-` and `_`. Each has all options of `[s3]`, and none of the values that stand there: in the
+environment `S3SFTP_STORAGES__NAME__BUCKET` and so on.
+"""
 
 
 def _variable(name: str, field: FieldInfo) -> str:

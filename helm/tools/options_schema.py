@@ -28,6 +28,7 @@ _BOUNDS = {Ge: "minimum", Le: "maximum", Gt: "exclusiveMinimum", Lt: "exclusiveM
 def config() -> Schema:
     """Of `config`: every option there is. The templates refuse, with the reason, what belongs elsewhere."""
     properties = {name: _field(name, field) for name, field in ServerOptions.model_fields.items()}
+    properties["storages"]["propertyNames"] = {"pattern": "^[a-z][a-z0-9_-]{0,39}$"}
     return {"type": "object", "additionalProperties": False, "properties": properties}
 
 

@@ -102,8 +102,9 @@ def alive(facts: HealthFacts) -> HealthReport:
 
 
 def ready(facts: HealthFacts, storage: str, revocations: str = "") -> HealthReport:
-    """Whether a client would be served. `storage` is the storage's failure, or empty; `revocations` says why
-    nobody can log in by key, or is empty."""
+    """Whether a client would be served. The first line of `storage` is the failure of the storage without a
+    name, or empty; further lines are those of others, which concern only users with mounts there.
+    `revocations` says why nobody can log in by key, or is empty."""
     match facts.phase:
         case Phase.STARTING:
             return HealthReport((HealthReason("starting", "the server has not opened its port yet"),))
@@ -121,8 +122,10 @@ def ready(facts: HealthFacts, storage: str, revocations: str = "") -> HealthRepo
     warnings += [HealthReason("permission_denied", denied) for denied in facts.denied]
     if facts.hook_down:
         (warnings if facts.has_users else reasons).append(HealthReason("hook_down", facts.hook_down))
-    if storage:
-        reasons.append(HealthReason("storage_unreachable", storage))
+    first, *others = storage.split("\n")
+    if first:
+        reasons.append(HealthReason("storage_unreachable", first))
+    warnings += [HealthReason("storage_unreachable", other) for other in others]
     if revocations:
         detail = f"{revocations}: no key and no certificate opens an account until it can be used"
         reasons.append(HealthReason("revocations_unusable", detail))

@@ -10,22 +10,15 @@ from datetime import UTC, datetime
 
 from s3sftp import __version__
 from s3sftp.admin import HealthFacts
-from s3sftp.app.backends import SHARED_ROWS, contact_in, hook_home, make_backend
+from s3sftp.app.backends import hook_home
 from s3sftp.app.descriptor_limit import admin_descriptors, storage_descriptors
-from s3sftp.app.health import (
-    current_phase,
-    denied_permissions,
-    describe_storage_error,
-    has_users,
-    hook_trouble,
-    probe_storage,
-    storage_problem,
-)
+from s3sftp.app.health import current_phase, denied_permissions, has_users, hook_trouble
 from s3sftp.app.options import ServerOptions
+from s3sftp.app.storage_contacts import StorageContacts, shared_rows
+from s3sftp.app.storages import make_storages, require_storages, storage_problems
 from s3sftp.app.worker_memory import WorkerMemory
 from s3sftp.auth import Accounts, Authenticator, ChainedUsers, ConfiguredUsers, Defender
-from s3sftp.backends import Backend
-from s3sftp.errors import NotFound, PermissionDenied, StorageError
+from s3sftp.backends import Backend, CompleteBackend
 from s3sftp.runtime.shared_counters import SharedCounters
 from s3sftp.runtime.shutdown import ShutdownRequests
 from s3sftp.server import Server
@@ -35,7 +28,6 @@ from s3sftp.telemetry.metric_catalogue import USERS, WORKERS, WORKERS_READY
 from s3sftp.telemetry.metrics import Metrics
 
 _log = get_logger("s3sftp.app")
-_PROBE_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,10 +55,11 @@ class Application:
         self._server: Server | None = None
         self.metrics = Metrics(context.memory.metrics if context else None)
         """Counts what happens, summed over all workers if there are several."""
-        self._shared = context.memory.storage if context else SharedCounters.alone(SHARED_ROWS)
-        self._contact = contact_in(self._shared)
-        self._given: Backend | None = None
-        self._storage: Backend | None = None
+        self._shared = context.memory.storage if context else SharedCounters.alone(shared_rows(options))
+        self._contacts = StorageContacts(options, self._shared)
+        self._given: Mapping[str, Backend] = {}
+        """The backends as they were made, by the names of their storages."""
+        self._storage: CompleteBackend | None = None
         """The storage once it has started, with whatever the given backend lacked."""
         self._is_stopping = False
 
@@ -92,9 +85,10 @@ class Application:
                 self._accounts, options.auth, context.memory.codes if context else None
             )
             started.callback(users.close)
-            self._given = make_backend(options, self.metrics, self._shared)
+            self._given = make_storages(options, self.metrics, self._shared)
             self._server = Server(
-                backend=self._given,
+                backend=self._given[""],
+                storages={name: self._given[name] for name in options.storages},
                 auth=await self._with_hook(users, started),
                 host_keys=host_keys,
                 host=options.listen.host,
@@ -146,16 +140,16 @@ class Application:
         self.metrics.set(WORKERS.row(), 1)
         self.metrics.set(USERS.row(), len(self._accounts))
 
-    async def _check_storage(self, backend: Backend) -> None:
+    async def _check_storage(self, backend: CompleteBackend) -> None:
         self._storage = backend
-        await require_storage(backend, self._options)
+        await require_storages(backend, self._options)
 
     def facts(self) -> HealthFacts:
         """The server's state, for the admin port."""
         is_open = self._server is not None and self._server.port != 0
         return HealthFacts(
             current_phase(is_open, self._is_stopping),
-            denied=denied_permissions(self._contact),
+            denied=denied_permissions(self._contacts),
             hook_down=hook_trouble(self._options, self.metrics),
             has_users=has_users(self.metrics),
         )
@@ -166,14 +160,16 @@ class Application:
         return self._server.defender if self._server else None
 
     async def probe_storage(self) -> str:
-        """Probe the storage; return its problem, or an empty text."""
-        if self._storage is None or self._given is None:
+        """Probe the storages of which nothing recent is known; return their problems, see
+        `storage_problems`."""
+        if self._storage is None:
             return ""
-        return await storage_problem(self._storage, self._given, self._options)
+        names = self._contacts.silent() if self._options.storages else ("",)
+        return await storage_problems(self._storage, self._given, self._options, names)
 
     def last_success(self) -> float:
         """When the storage last completed a request, by the monotonic clock."""
-        return self._contact.last_success()
+        return self._contacts.last_success()
 
     async def replace_users(self, accounts: Accounts) -> None:
         """Replace all users. Ends the connections of users who no longer exist, are disabled or have
@@ -250,27 +246,3 @@ def _ended(accounts: Accounts) -> Mapping[str, Collection[str]]:
         if (reason := account.identity.login_rules.end(now)) is not None:
             ended.setdefault(reason, set()).add(name)
     return ended
-
-
-async def require_storage(backend: Backend, options: ServerOptions) -> None:
-    """Look up the root once at start.
-
-    A storage that is down or slow is only logged: it may be back before the first user logs in. So is a
-    refusal that may pass: the storage may serve only users who have logged in, and at start there are none.
-
-    Raises StorageError: if the storage refuses and will keep refusing, such as for a missing bucket or
-    permission.
-    """
-    try:
-        async with asyncio.timeout(_PROBE_SECONDS):
-            await probe_storage(backend)
-    except TimeoutError:
-        _log.error("storage.unreachable", error=f"no reply within {_PROBE_SECONDS:g} s")
-    except StorageError as error:
-        if error.lasting or isinstance(error, NotFound):
-            error.detail = describe_storage_error(error, options)
-            raise
-        if isinstance(error, PermissionDenied):
-            _log.warning("storage.probe_denied", error=str(error), detail=error.detail)
-            return
-        _log.error("storage.unreachable", error=str(error), detail=describe_storage_error(error, options))

@@ -7,6 +7,7 @@ supervisor needs neither.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from s3sftp.app.options import ServerOptions
 from s3sftp.auth.hook.transfer_family import HookHome
@@ -14,6 +15,7 @@ from s3sftp.backends import Backend
 from s3sftp.backends.findings import Finding
 from s3sftp.backends.registry import BUILT_IN, make_installed_backend
 from s3sftp.backends.s3.keys import RESERVED
+from s3sftp.backends.s3.options import S3Options
 from s3sftp.backends.s3.request_outcomes import RequestOutcomes
 from s3sftp.backends.s3.worker_tables import ROWS, WorkerTables
 from s3sftp.errors import ConfigurationError
@@ -40,10 +42,17 @@ def make_backend(
 
 
 async def check_backend(options: ServerOptions) -> list[Finding]:
-    """Probe the storage and report what would keep a server from using it.
+    """Probe all storages and report what would keep a server from using them. Findings about one of
+    `[storages.NAME]` begin with its name.
 
     Raises ConfigurationError: if there is no such backend or its options are wrong.
     """
+    if options.storages:
+        found = await check_backend(options.of_storage(""))
+        for name in options.storages:
+            of_storage = await check_backend(options.of_storage(name))
+            found += [replace(each, what=f"{name}: {each.what}") for each in of_storage]
+        return found
     if options.backend == "s3" and options.s3 is not None:
         from s3sftp.backends.s3 import check
 
@@ -77,6 +86,10 @@ async def prepare_backend(options: ServerOptions) -> None:
 
     Raises ConfigurationError: if its options are wrong.
     """
+    if options.storages:
+        for name in options.storage_names:
+            await prepare_backend(options.of_storage(name))
+        return
     if options.backend == "s3" and options.s3 is not None:
         from s3sftp.backends.s3.botocore_client import prepare_client
 
@@ -96,6 +109,8 @@ def with_possible_journal(options: ServerOptions) -> tuple[ServerOptions, str | 
     lifecycle rule. If the journal or the state directory is configured explicitly, it is used or an error is
     raised. Blocks.
     """
+    if options.storages:
+        return _with_possible_journals(options)
     s3 = options.s3
     asked = s3 is None or "journal" in s3.model_fields_set or "state_dir" in options.server.model_fields_set
     if asked or s3 is None:
@@ -107,11 +122,29 @@ def with_possible_journal(options: ServerOptions) -> tuple[ServerOptions, str | 
     return options, None
 
 
-def require_state(options: ServerOptions) -> None:
-    """Check that the backend can keep its state on this machine. Blocks, so do not call it on the event loop.
+def _with_possible_journals(options: ServerOptions) -> tuple[ServerOptions, str | None]:
+    """The same for several storages."""
+    lacks: set[str] = set()
+    found: dict[str, S3Options | None] = {}
+    for name in options.storage_names:
+        possible, lack = with_possible_journal(options.of_storage(name))
+        found[name] = possible.s3
+        lacks |= {lack} if lack else set()
+    storages = {name: s3 for name, s3 in found.items() if name and s3 is not None}
+    update = {"s3": found[""], "storages": storages}
+    return options.model_copy(update=update), "; ".join(sorted(lacks)) or None
 
-    Raises ConfigurationError: if it cannot.
+
+def require_state(options: ServerOptions) -> None:
+    """Check that each backend can keep its state on this machine. Blocks, so do not call it on the event
+    loop.
+
+    Raises ConfigurationError: if one cannot.
     """
+    if options.storages:
+        for name in options.storage_names:
+            require_state(options.of_storage(name))
+        return
     if options.backend == "s3" and options.s3 is not None and options.s3.journal == "disk":
         from s3sftp.backends.s3.recovery.disk_journal import require_directory
 
@@ -158,6 +191,7 @@ _MAKERS: dict[str, Callable[[ServerOptions], Backend]] = {
 def hook_home(options: ServerOptions) -> HookHome:
     """Where in the storage the users of the hook may have their directories."""
     bucket = options.hook.bucket if options.hook is not None else ""
+    storages = frozenset(options.storage_names)
     if options.backend != "s3" or options.s3 is None:
-        return HookHome(bucket)
-    return HookHome(bucket or options.s3.bucket, options.s3.prefix, RESERVED.decode())
+        return HookHome(bucket, storages=storages)
+    return HookHome(bucket or options.s3.bucket, options.s3.prefix, RESERVED.decode(), storages)

@@ -74,6 +74,10 @@ def _options_that_differ(old: ServerOptions, new: ServerOptions) -> Iterator[str
         before, after = getattr(old, group), getattr(new, group)
         if group in ("users", "groups") or before == after:
             continue
+        if group == "storages":
+            names = sorted(before.keys() | after.keys())
+            yield from (f"storages.{name}" for name in names if before.get(name) != after.get(name))
+            continue
         if not (isinstance(before, BaseModel) and isinstance(after, BaseModel)):
             yield group
             continue

@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import signal
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -140,6 +140,9 @@ class ConfigReloader:
         if not isinstance(found, Configuration):
             self._failed(found, asked)
             return
+        if unknown := _unknown_storages(found.logins.accounts, self._started_with.storages):
+            self._failed(unknown, asked)
+            return
         before = len(self._logins.accounts)
         if before > 1 and not found.logins.accounts and not asked:
             self._failed([_NOBODY_LEFT.format(before)], asked)
@@ -215,6 +218,16 @@ class ConfigReloader:
             names = {*changes.added, *changes.changed, *changes.keys_to_report}
             log_account_problems(self._logins, names, has_other_users=self._started_with.hook is not None)
         log_unused_groups(changes.unused_groups[:_MAX_LOGGED])
+
+
+def _unknown_storages(accounts: Accounts, known: Collection[str]) -> list[str]:
+    """The problem with each mount in a storage that the running server does not have."""
+    return [
+        f"users.{user}.mounts.{mount.path!r}: storage {mount.storage!r} is new; restart the server to use it"
+        for user, account in accounts.items()
+        for mount in account.identity.mounts
+        if mount.storage and mount.storage not in known
+    ]
 
 
 def _some(names: Sequence[str]) -> list[str] | None:

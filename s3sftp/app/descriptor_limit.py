@@ -17,9 +17,10 @@ _USEFUL_CONNECTIONS = 10
 
 def storage_descriptors(options: ServerOptions) -> int:
     """Descriptors that a process with these options needs besides clients' connections: those to
-    its storage, and to the hook."""
+    its storages, and to the hook."""
     of_storage = options.s3.max_connections if options.s3 else 0
-    return of_storage + (MAX_CONNECTIONS if options.hook else 0)
+    of_others = sum(each.max_connections for each in options.storages.values())
+    return of_storage + of_others + (MAX_CONNECTIONS if options.hook else 0)
 
 
 def admin_descriptors(options: ServerOptions) -> int:

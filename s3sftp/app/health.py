@@ -11,12 +11,11 @@ from typing import Any, cast
 
 from s3sftp.admin import HealthFacts, HealthReport, Phase, StorageCheck, WorkerState, health
 from s3sftp.admin.storage_check import PROBE_SECONDS
-from s3sftp.app.backends import contact_in
 from s3sftp.app.options import ServerOptions
+from s3sftp.app.storage_contacts import StorageContacts
 from s3sftp.auth import RevocationFile
 from s3sftp.backends import Backend, Place, Session
 from s3sftp.backends.s3.iam_permissions import permission_for
-from s3sftp.backends.s3.request_outcomes import RequestOutcomes
 from s3sftp.errors import PermissionDenied, StorageError, describe_unexpected
 from s3sftp.runtime.shared_counters import SharedCounters
 from s3sftp.telemetry import get_logger
@@ -126,7 +125,7 @@ class SupervisorHealth:
         self._options = options
         self._metrics = metrics
         self._supervisor = supervisor
-        self._contact = contact_in(shared)
+        self._contacts = StorageContacts(options, shared)
         limit = options.server.worker_timeout.total_seconds()
         self._heartbeat = HeartbeatPolicy.of(limit)
         self._replacing_seconds = limit + _RESTART_SECONDS if limit else None
@@ -147,14 +146,14 @@ class SupervisorHealth:
             workers,
             now - (self._unserved_since or now),
             self._replacing_seconds,
-            denied_permissions(self._contact),
+            denied_permissions(self._contacts),
             hook_trouble(self._options, self._metrics),
             has_users(self._metrics),
         )
 
     def last_success(self) -> float:
         """When the storage last completed a request for any worker, by the monotonic clock."""
-        return self._contact.last_success()
+        return self._contacts.last_success()
 
     def _state_of(self, worker: WorkerProcess) -> WorkerState:
         silent = self._heartbeat.silent_seconds(worker.heartbeat) if self._heartbeat else 0.0
@@ -176,10 +175,12 @@ class SupervisorHealth:
         return answer.result() if answer.done() and not answer.cancelled() else None
 
 
-def denied_permissions(contact: RequestOutcomes) -> tuple[str, ...]:
-    """What the store denies, with the missing permission."""
+def denied_permissions(contacts: StorageContacts) -> tuple[str, ...]:
+    """What the stores deny, with the missing permission."""
     return tuple(
-        f"S3 denies {api}, and has allowed none since: allow the server's role {permission_for(api)}"
+        f"{f'storage {name}: ' if name else ''}S3 denies {api}, and has allowed none since: allow the"
+        f" server's role {permission_for(api)}"
+        for name, contact in contacts.by_name.items()
         for api in contact.denials()
     )
 

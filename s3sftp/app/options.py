@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import re
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import Field, field_validator
+from pydantic import AfterValidator, Field, field_validator
 
 from s3sftp.admin import AdminOptions
+from s3sftp.app.storage_options import storage_problems
 from s3sftp.app.user_files import KINDS
 from s3sftp.app.user_loading import LoadedUsers, load_users
 from s3sftp.app.user_tables import UserTables
@@ -100,6 +102,17 @@ class ProcessOptions(Options):
         return limit
 
 
+def _usable_storage_name(name: str) -> str:
+    if not re.fullmatch(r"[a-z][a-z0-9_-]{0,39}", name):
+        raise ValueError(
+            "the name of a storage should be 1 to 40 lower-case letters, digits, '-' or '_', a letter first"
+        )
+    return name
+
+
+StorageName = Annotated[str, AfterValidator(_usable_storage_name)]
+
+
 class ServerOptions(Options):
     """Everything that can be configured."""
 
@@ -117,6 +130,8 @@ class ServerOptions(Options):
     groups: dict[str, GroupOptions] = Field(default_factory=dict)
     hook: HookOptions | None = None
     s3: S3Options | None = None
+    storages: dict[StorageName, S3Options] = Field(default_factory=dict)
+    """Further buckets, by the names that users' mounts have as `storage`. Each has the options of `[s3]`."""
     local: LocalOptions | None = None
     service: ServiceOptions | None = None
     files: FileOptions = Field(default_factory=FileOptions)
@@ -124,6 +139,17 @@ class ServerOptions(Options):
     log: LogOptions = Field(default_factory=LogOptions)
     server: ProcessOptions = Field(default_factory=ProcessOptions)
     admin: AdminOptions = Field(default_factory=AdminOptions)
+
+    @property
+    def storage_names(self) -> tuple[str, ...]:
+        """The names of all storages. The first, that of `backend`, is empty."""
+        return ("", *self.storages)
+
+    def of_storage(self, name: str) -> ServerOptions:
+        """The options as if this storage were the only one."""
+        if not self.storages:
+            return self
+        return self.model_copy(update={"s3": self.storages[name] if name else self.s3, "storages": {}})
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +199,7 @@ def load_configuration(
     settings = Settings.layered(in_file, environment, flags)
     reading = read(ServerOptions, settings, apart=KINDS)
     auth = reading.values.get("auth") or AuthOptions()
-    users = load_users(settings, sources, auth, reserved_name(settings))
+    users = load_users(settings, sources, auth, reserved_name(settings), _storage_names(settings))
     reading.values |= {"users": users.tables.users, "groups": users.tables.groups}
     problems = [*users.problems, *reading.problems, *_between_groups(reading.values, settings)]
     if checks_host_keys and "ssh" in reading.values:
@@ -198,11 +224,18 @@ def load_users_alone(file: Path | None, more: Sequence[Path], sources: SourceFil
     Raises ConfigurationError: if the configuration file cannot be read.
     """
     settings = Settings.layered()
+    storages: Collection[str] | None = None
     if file is not None or not more:
         in_file = from_toml(file) if file else []
         settings = Settings.layered(in_file, from_environment(os.environ, {"backend"}))
+        storages = _storage_names(settings)
     auth = read(ServerOptions, settings, apart=KINDS).values.get("auth") or AuthOptions()
-    return load_users(settings, sources, auth, reserved_name(settings), more)
+    return load_users(settings, sources, auth, reserved_name(settings), storages, more)
+
+
+def _storage_names(settings: Settings) -> Collection[str]:
+    """The names that a mount's `storage` may have; empty is the storage without a name."""
+    return {"", *(setting.path[1] for setting in settings.below("storages") if len(setting.path) > 1)}
 
 
 def reserved_name(settings: Settings) -> str | None:
@@ -217,7 +250,7 @@ def _between_groups(values: Mapping[str, Any], settings: Settings) -> list[str]:
     problems: list[str] = []
     if "backend" in values or not settings.below("backend"):
         problems += _backend_problems(values.get("backend", "s3"), settings)
-    return problems + _worker_problems(values)
+    return [*problems, *storage_problems(values), *_worker_problems(values)]
 
 
 def _host_key_problems(ssh: SshOptions) -> list[str]:

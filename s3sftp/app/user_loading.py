@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from s3sftp.auth import (
     read_logins,
 )
 from s3sftp.auth.access_options import AccessOptions
-from s3sftp.config import Settings, SourceFiles, tables_below
+from s3sftp.config import Settings, SourceFiles, suggestion, tables_below
 from s3sftp.errors import ConfigurationError
 
 
@@ -42,12 +42,14 @@ def load_users(
     sources: SourceFiles,
     auth: AuthOptions,
     reserved: str | None,
+    storages: Collection[str] | None,
     files: Sequence[Path] = (),
 ) -> LoadedUsers:
     """Load the users of the settings, of the files that these name, and of further `files` and directories.
 
     A further file that the settings name too is read once. `auth` names the trusted CAs. `reserved` is the
-    name in the root of the storage that the server keeps for itself.
+    name in the root of each storage that the server keeps for itself. `storages` are the names that mounts
+    may have; None: any.
     """
     inside = {
         "users": tables_below(settings, "users", UserOptions),
@@ -59,6 +61,8 @@ def load_users(
     problems = list(tables.problems)
     for name, user in tables.users.items():
         problems += _problems_of(name, user, tables, auth, reserved)
+        if storages is not None:
+            problems += _storage_problems(name, user, tables, storages)
     try:
         logins = read_logins(tables.users, sources, read_authorities(auth, sources), tables.where)
     except ConfigurationError as error:
@@ -117,6 +121,20 @@ def _where(problem: str, name: str, tables: UserTables) -> str | None:
 
 def _rules_in(user: UserOptions) -> Iterable[AccessOptions]:
     return (user, *user.mounts.values(), *user.paths.values())
+
+
+def _storage_problems(
+    name: str, user: UserOptions, tables: UserTables, storages: Collection[str]
+) -> Iterable[str]:
+    """The problem with each mount in a storage that there is not."""
+    for path, mount in user.mounts.items():
+        if mount.storage not in storages:
+            where = tables.where(name, "mounts", path, "storage")
+            known = suggestion(mount.storage, sorted(filter(None, storages)))
+            yield (
+                f"users.{name}.mounts.{path!r} ({where}): storage = {mount.storage!r}: there is no"
+                f" [storages.{mount.storage}]{known}"
+            )
 
 
 def _reserved_problems(

@@ -4,7 +4,7 @@
     stored     names that have been stored, renamed or removed          fs/write/shared_tables.py
     codes      verification codes that have been used                   auth/used_codes.py
     metrics    every metric                                             telemetry/metric_catalogue.py
-    storage    what the workers share about the storage                 the backend divides it further
+    storage    what the workers share about each storage                app/storages.py divides it further
 
 It is one table: a column for each worker, and the last one for the supervisor.
 """
@@ -19,7 +19,8 @@ from s3sftp.fs.write.shared_tables import CHANGE_ROWS, UPLOAD_ROWS
 from s3sftp.runtime.shared_counters import SharedCounters, create_shared_file
 from s3sftp.telemetry.metric_catalogue import ROWS as _METRIC_ROWS
 
-_ROWS = (UPLOAD_ROWS, CHANGE_ROWS, _CODE_ROWS, _METRIC_ROWS, SHARED_ROWS)
+_ROWS = (UPLOAD_ROWS, CHANGE_ROWS, _CODE_ROWS, _METRIC_ROWS)
+"""Of all parts but the last, which has the rest of the table."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +45,10 @@ class WorkerMemory:
 
     @classmethod
     def _in_column(cls, descriptor: int, workers: int, column: int) -> WorkerMemory:
-        return cls(*SharedCounters.shared(descriptor, workers + 1, column).split(*_ROWS))
+        table = SharedCounters.shared(descriptor, workers + 1, column)
+        return cls(*table.split(*_ROWS, len(table) - sum(_ROWS)))
 
 
-def make_memory(workers: int) -> int:
-    """An in-memory file that the workers inherit; the caller closes it."""
-    return create_shared_file(sum(_ROWS), workers + 1)
+def make_memory(workers: int, storage_rows: int = SHARED_ROWS) -> int:
+    """An in-memory file that the workers inherit; the caller closes it. `storage_rows`: for all storages."""
+    return create_shared_file(sum(_ROWS) + storage_rows, workers + 1)

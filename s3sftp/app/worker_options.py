@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import TypeVar
 
 from pydantic.fields import FieldInfo
 
 from s3sftp.app.options import ServerOptions
 from s3sftp.backends.registry import BUILT_IN
 from s3sftp.config import DIVIDED, Options
+
+Group = TypeVar("Group", bound=Options)
 
 _CGROUPS = Path("/sys/fs/cgroup")
 MIN_BUFFER_BYTES = 32 << 20
@@ -34,10 +37,13 @@ def worker_share(options: ServerOptions, workers: int) -> ServerOptions:
     """The options of each worker: its share of those that are `DIVIDED`, and the others unchanged."""
     groups = {name: group for name, group in options if isinstance(group, Options)}
     shares = {name: _share_of(group, workers) for name, group in groups.items()}
-    return options.model_copy(update={name: share for name, share in shares.items() if share != groups[name]})
+    update: dict[str, object] = {name: share for name, share in shares.items() if share != groups[name]}
+    if options.storages:
+        update["storages"] = {name: _share_of(each, workers) for name, each in options.storages.items()}
+    return options.model_copy(update=update)
 
 
-def _share_of(group: Options, workers: int) -> Options:
+def _share_of(group: Group, workers: int) -> Group:
     shares = {
         name: max(_least(field), getattr(group, name) // workers)
         for name, field in type(group).model_fields.items()

@@ -86,6 +86,8 @@ class MountOptions(AccessOptions):
     with `file = true` the key of a file. `{user}` is replaced by the user's name."""
     file: bool = False
     """Whether a single file is mounted."""
+    storage: str = ""
+    """The storage that the path leads to, by its name in `[storages.NAME]`. Default: that of `[s3]`."""
 
     @field_validator("prefix")
     @classmethod

@@ -159,7 +159,7 @@ class GroupOptions(AccessOptions):
     def mounts_of(self, user: str) -> tuple[Mount, ...]:
         """The mounts of the user with this name."""
         return tuple(
-            Mount(path, with_user(mount.prefix, user), mount.file, mount.rules)
+            Mount(path, with_user(mount.prefix, user), mount.file, mount.rules, mount.storage)
             for path, mount in self.mounts.items()
         )
 

@@ -28,7 +28,7 @@ from types import MappingProxyType
 from typing import Protocol
 
 from s3sftp.backends.spool import SpoolQuota
-from s3sftp.errors import Changed, InvalidRequest, IsADirectory, NotFound
+from s3sftp.errors import Changed, InvalidRequest, IsADirectory, NotFound, OtherStorage
 from s3sftp.telemetry import current_trace_context
 
 Buffer = bytes | bytearray | memoryview
@@ -65,6 +65,9 @@ class Place:
     """
 
     names: tuple[bytes, ...] = ()
+    storage: str = ""
+    """The name of the storage, if the server has several; empty for the one that has no name. Always empty in
+    calls of a backend, which knows only its own storage. Events have it."""
 
     def __post_init__(self) -> None:
         for name in self.names:
@@ -83,7 +86,7 @@ class Place:
     @property
     def parent(self) -> Place:
         """The directory that contains this place; the root is its own parent."""
-        return Place(self.names[:-1])
+        return Place(self.names[:-1], self.storage)
 
     @property
     def key(self) -> bytes:
@@ -91,11 +94,11 @@ class Place:
         return b"/".join(self.names)
 
     def child(self, name: bytes) -> Place:
-        return Place((*self.names, name))
+        return Place((*self.names, name), self.storage)
 
     def is_within(self, other: Place) -> bool:
-        """Whether this place is `other` or below it, compared by whole names."""
-        return self.names[: len(other.names)] == other.names
+        """Whether this place is `other` or below it, compared by whole names, in the same storage."""
+        return self.names[: len(other.names)] == other.names and self.storage == other.storage
 
 
 class Kind(enum.Enum):
@@ -201,6 +204,8 @@ class Upload:
     from chunk to chunk, as `chunk_bytes` does."""
     parallel_chunks: int = 1
     """Maximum number of `write_chunk` and `keep_range` calls at once."""
+    storage: str = ""
+    """The name of the storage that the upload is in. Set by the server, if it has several."""
     stored: FileInfo | None = None
     """The file that `finish_write` has made visible. A backend that has more to do after the storage has
     confirmed the file, such as setting its time, sets this at the moment of the confirmation: if the rest is
@@ -474,6 +479,37 @@ class CompleteBackend(Backend, RangedReads, StreamedWrites, Extras, Protocol):
             present = None
         if (present and present.identity) != (info and info.identity):
             raise Changed
+
+    def copies_from(self, other: CompleteBackend) -> bool:
+        """Whether `copy_from` can copy files of another storage without moving their bytes through the
+        server."""
+        return False
+
+    async def copy_from(
+        self,
+        other: CompleteBackend,
+        source: Place,
+        target: Place,
+        info: FileInfo,
+        session: Session,
+        *,
+        exclusive: bool,
+    ) -> FileInfo:
+        """Copy a whole file of another storage, of which `copies_from` is true. Returns the new file.
+
+        Raises AlreadyExists: if it is `exclusive` and the target exists.
+        Raises Changed: if the source is no longer the version in `info`.
+        Raises OtherStorage: if the store refuses such copies after all; nothing is stored then.
+        """
+        raise OtherStorage
+
+    async def remove_version(self, place: Place, info: FileInfo, session: Session) -> None:
+        """Remove a file that has been copied elsewhere, if it still is the one that `info` describes.
+
+        Raises Changed: if it is not.
+        """
+        await self.require_version(place, info, session)
+        await self.delete(place, session)
 
     async def set_mtime(self, place: Place, mtime: float, session: Session) -> bool:
         """As `Extras.set_mtime`. This default sets no time and returns False."""

@@ -11,7 +11,8 @@ stands for one class of the tree, and each class has one name that describes it 
 | ENOTDIR                                          | NotADirectory    |
 | EISDIR                                           | IsADirectory     |
 | ENOTEMPTY                                        | NotEmpty         |
-| EINVAL, ENAMETOOLONG, EILSEQ, EBADF, EXDEV       | InvalidRequest   |
+| EINVAL, ENAMETOOLONG, EILSEQ, EBADF              | InvalidRequest   |
+| EXDEV                                            | OtherStorage     |
 | ENOTSUP, EOPNOTSUPP, ENOSYS                      | Unsupported      |
 | ESTALE                                           | Changed          |
 | ENOSPC, EDQUOT, EFBIG                            | NoSpace          |
@@ -42,7 +43,7 @@ ERROR_OF_NAME: dict[str, type[errors.StorageError]] = {
     "ENAMETOOLONG": errors.InvalidRequest,
     "EILSEQ": errors.InvalidRequest,
     "EBADF": errors.InvalidRequest,
-    "EXDEV": errors.InvalidRequest,
+    "EXDEV": errors.OtherStorage,
     "ENOTSUP": errors.Unsupported,
     "EOPNOTSUPP": errors.Unsupported,
     "ENOSYS": errors.Unsupported,

@@ -23,6 +23,7 @@ from s3sftp.app.descriptor_limit import admin_descriptors, ensure_descriptors, s
 from s3sftp.app.handover import pack, to_file, write_account_changes
 from s3sftp.app.health import SupervisorHealth, admin_port, import_admin_port
 from s3sftp.app.options import Configuration, ServerOptions
+from s3sftp.app.storage_contacts import shared_rows
 from s3sftp.app.worker_memory import WorkerMemory, make_memory
 from s3sftp.app.worker_options import worker_share
 from s3sftp.auth import Accounts, log_account_problems
@@ -180,7 +181,7 @@ async def supervise(loaded: LoadedConfiguration, workers: int, template: Templat
     # the first start makes the keys, once
     await asyncio.to_thread(load_host_keys, options.ssh.host_keys, options.server.state_dir)
     await asyncio.to_thread(require_state, options)  # reported once, not by each worker
-    counters, handed = make_memory(workers), to_file(data)
+    counters, handed = make_memory(workers, shared_rows(options)), to_file(data)
     try:
         await _supervise(loaded, workers, template, counters, handed)
     except WorkersFailed as failed:  # it has logged the reason

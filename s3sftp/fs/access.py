@@ -67,7 +67,8 @@ class Access:
         async def is_taken(name: bytes) -> bool:
             beside = sibling(name)
             place = self.mounts.place_of_own(beside)
-            known = beside == besides or self.mounts.is_fixed(beside) or self._writers.is_open(place)
+            is_given = self.mounts.is_fixed(beside) or self.mounts.is_mounted_file(beside)
+            known = beside == besides or is_given or self._writers.is_open(place)
             return known or await self.info(place) is not None
 
         try:

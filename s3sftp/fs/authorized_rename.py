@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from s3sftp.backends import CompleteBackend, FileInfo, Place, Session
-from s3sftp.errors import AlreadyExists, PermissionDenied
+from s3sftp.errors import AlreadyExists, Busy, PermissionDenied
 from s3sftp.fs.access import Access
 from s3sftp.fs.moves import Move
 from s3sftp.fs.open_files import OpenWriter
@@ -91,10 +91,13 @@ async def authorize_rename(
 def refuse_uploads(access: Access, uploads: list[OpenWriter], rename: AuthorizedRename) -> None:
     """Check that open uploads that move along keep their rules, because they were opened by them.
 
-    Raises PermissionDenied: if other rules apply at the new name, or a file may not have it.
+    Raises PermissionDenied: if other rules apply at the new name, or a file may not have it; Busy: if it is
+    in another storage.
     """
     depth = len(rename.source.names)
     for upload in uploads:
+        if rename.origin.storage != rename.goal.storage:
+            raise Busy("a file open there cannot be moved to another storage before it is closed")
         path = VirtualPath(rename.target.names + upload.path.names[depth:])
         if access.upload_rules_at(path) != upload.rules.rules:
             raise PermissionDenied(
@@ -110,7 +113,7 @@ def fail_refused(access: Access, uploads: list[OpenWriter], rename: AuthorizedRe
     for upload in uploads:
         try:
             refuse_uploads(access, [upload], rename)
-        except PermissionDenied as error:
+        except (PermissionDenied, Busy) as error:
             upload.fail(error)
 
 

@@ -24,6 +24,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from s3sftp.backends import Entry, FileInfo, Place, Session, Usage
+from s3sftp.backends.router import backend_at
 from s3sftp.errors import (
     AlreadyExists,
     Busy,
@@ -175,7 +176,7 @@ class FileSystem:
                 base = await self._base_for(place, rules)
             writer = Writer(self.shared.resources, place, rules.mode, self.session, base)
             if new is not None:
-                writer.begin_with(*self.storable(new))
+                writer.begin_with(*self.storable(new, place))
             await writer.begin()
             shared = self.shared
             upload = OpenWriter(
@@ -382,10 +383,11 @@ class FileSystem:
         if not self._may_set(path, new):
             await self._set_own(path, new)
             return
-        mtime, mode = self.storable(new)
         if self._mounts.is_fixed(path):
+            self.count_ignored(new)
             return
         place = self._mounts.place_to_store(path)
+        mtime, mode = self.storable(new, place)
         if path.directory_only:
             await self._stat_now(path)
         if not self._mounts.accepts_file_name(path) and await self._access.is_file(place):
@@ -415,14 +417,16 @@ class FileSystem:
 
         Raises PermissionDenied: if there is none.
         """
-        mtime, mode = self.storable(new)
         upload = self._access.own_upload(path)
-        if upload is not None and await upload.set_attributes(None, mtime, mode):
-            return
+        if upload is not None:
+            storable = self.storable(new, upload.place)
+            if await upload.set_attributes(None, *storable):
+                return
         own = await self._access.own_now(path)
         if own is None:
             self._mounts.place(path, Right.SETSTAT)
             return
+        mtime, mode = self.storable(new, own.place)
         if await set_stored_attributes(self._backend, own.place, mtime, mode, self.session):
             self.shared.writers.attributes_changed(own.place)
         info = await self._backend.file_info(own.place, self.session)
@@ -441,12 +445,14 @@ class FileSystem:
             self.shared.ignored["mtime"] += mtime is not None
             self.shared.ignored["permissions"] += mode is not None
 
-    def storable(self, new: NewAttributes) -> tuple[float | None, int | None]:
-        """The modification time and permissions that the storage can keep, else None. Counts the others."""
-        mtime = new.mtime if self._backend.keeps_times else None
+    def storable(self, new: NewAttributes, place: Place) -> tuple[float | None, int | None]:
+        """The modification time and permissions that the place's storage can keep, else None. Counts the
+        others."""
+        backend = backend_at(self._backend, place)
+        mtime = new.mtime if backend.keeps_times else None
         if mtime != new.mtime:
             self.shared.ignored["mtime"] += 1
-        keeps = self._backend.keeps_modes and new.permissions is not None
+        keeps = backend.keeps_modes and new.permissions is not None
         self.count_ignored(replace(new, permissions=None) if keeps else new)
         return mtime, stat.S_IMODE(new.permissions) if keeps and new.permissions is not None else None
 

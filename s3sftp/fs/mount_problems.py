@@ -26,8 +26,8 @@ class MountedAt:
     file: bool = False
 
     @classmethod
-    def of(cls, path: str, prefix: str, file: bool = False) -> MountedAt:
-        place = Place(VirtualPath.parse(prefix.encode()).names)
+    def of(cls, path: str, prefix: str, file: bool = False, storage: str = "") -> MountedAt:
+        place = Place(VirtualPath.parse(prefix.encode()).names, storage)
         return cls(VirtualPath(VirtualPath.parse(path.encode()).names), place, file)
 
 
@@ -45,10 +45,11 @@ def prefix_problems(text: str, what: str) -> list[str]:
 
 
 def mount_problems(
-    mounts: Sequence[tuple[str, str, bool]], root: str | None, directories: Sequence[str]
+    mounts: Sequence[tuple[str, str, bool, str]], root: str | None, directories: Sequence[str]
 ) -> list[str]:
-    """The problems of mounts, each given as path, prefix and whether it is a file, and of directories."""
-    problems = [problem for each in mounts for problem in _problems_of_one(*each)]
+    """The problems of mounts, each given as path, prefix, whether it is a file, and its storage, and of
+    directories."""
+    problems = [problem for each in mounts for problem in _problems_of_one(*each[:3])]
     problems += [problem for each in directories for problem in prefix_problems(each, "directory")]
     if problems or (root and prefix_problems(root, "prefix")):
         return problems  # what is not valid by itself cannot be compared
@@ -135,13 +136,13 @@ def _overlaps(mounts: Sequence[MountedAt]) -> Iterator[str]:
 
 def _one_within_another(mounts: Sequence[MountedAt]) -> Iterator[tuple[MountedAt, MountedAt]]:
     """Pairs of mounts at different paths, of which the second's place is at or below the first's."""
-    found: dict[tuple[bytes, ...], list[tuple[int, MountedAt]]] = {}
+    found: dict[tuple[str, tuple[bytes, ...]], list[tuple[int, MountedAt]]] = {}
     for index, mount in enumerate(mounts):
-        found.setdefault(mount.place.names, []).append((index, mount))
+        found.setdefault((mount.place.storage, mount.place.names), []).append((index, mount))
     for index, inner in enumerate(mounts):
         names = inner.place.names
         for depth in range(len(names) + 1):
-            for other, outer in found.get(names[:depth], ()):
+            for other, outer in found.get((inner.place.storage, names[:depth]), ()):
                 is_other = other < index if depth == len(names) else not outer.file
                 if is_other and outer.path != inner.path:
                     yield outer, inner

@@ -47,6 +47,8 @@ class Mount:
     file: bool = False
     """Whether it is a single file."""
     rules: AccessRules = field(default_factory=AccessRules)
+    storage: str = ""
+    """The name of the storage that it is in; empty for the one that has no name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,14 +88,14 @@ class Mounts:
         root = [] if prefix is None else [Mount("/", prefix)]
         problems = [
             *(prefix_problems(prefix, "prefix") if prefix else []),
-            *mount_problems([(m.path, m.prefix, m.file) for m in mounts], prefix, directories),
+            *mount_problems([(m.path, m.prefix, m.file, m.storage) for m in mounts], prefix, directories),
             *rule_problems(
                 [("", rules), *((m.path, m.rules) for m in mounts), *paths], {m.path for m in mounts}
             ),
         ]
         if problems:
             raise ConfigurationError(problems)
-        mounted = [MountedAt.of(m.path, m.prefix, m.file) for m in (*root, *mounts)]
+        mounted = [MountedAt.of(m.path, m.prefix, m.file, m.storage) for m in (*root, *mounts)]
         declared = [_parsed(directory) for directory in directories]
         own_rules = [*((_parsed(m.path), m.rules) for m in mounts), *((_parsed(p), r) for p, r in paths)]
         return cls(
@@ -172,6 +174,11 @@ class Mounts:
         mount = self._by_path.get(path.names)
         return mount is not None and mount.file
 
+    @property
+    def storages(self) -> frozenset[str]:
+        """The names of the storages that paths lead to."""
+        return frozenset(mount.place.storage for mount in self.mounted)
+
     def is_virtual(self, path: VirtualPath) -> bool:
         """Whether nothing can be stored at a path: it is above all mounts."""
         return self.is_fixed(path) and self._mount_of(path) is None
@@ -194,7 +201,7 @@ class Mounts:
             raise NotFound
         if mount.file and path != mount.path:
             raise NotADirectory
-        return Place(mount.place.names + path.names[len(mount.path.names) :])
+        return Place(mount.place.names + path.names[len(mount.path.names) :], mount.place.storage)
 
     def _mount_of(self, path: VirtualPath) -> MountedAt | None:
         for depth in range(min(len(path.names), self._deepest), -1, -1):

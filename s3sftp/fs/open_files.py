@@ -13,6 +13,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import replace
 
 from s3sftp.backends import CompleteBackend, FileInfo, Place, Session
+from s3sftp.backends.router import copies_inside
 from s3sftp.errors import AlreadyExists, Busy, Changed, NoSpace, NotFound, StorageError
 from s3sftp.events import Committed, Publish, Publisher
 from s3sftp.fs.paths import VirtualPath
@@ -267,6 +268,8 @@ class OpenWriter(OpenUpload):
     def copy_whole(self, source: OpenReader) -> bool:
         """See `Writer.copy_whole`."""
         self._refuse_size(source.info.size)
+        if not copies_inside(self._backend, source.place, self.place):
+            return False
         return self._writer.copy_whole(source.place, source.info)
 
     async def sync(self) -> None:
@@ -413,7 +416,9 @@ class OpenWriter(OpenUpload):
             overwrite = not self._writer.mode.exclusive
             await self._backend.rename(old, self.place, self.session, overwrite=overwrite)
         except BaseException as error:
-            _log.warning("upload.move_failed", path=str(self.path), place=old.key)
+            _log.warning(
+                "upload.move_failed", path=str(self.path), place=old.key, storage=old.storage or None
+            )
             if isinstance(error, StorageError):
                 with suppress(StorageError):
                     await self._undo_rename(old)

@@ -1,14 +1,16 @@
-"""One storage of the process, from start to stop, and the state that all its sessions share."""
+"""The storage of the process, or several, from start to stop, and the state that all sessions share."""
 
 from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Mapping
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 from s3sftp.backends import Backend
 from s3sftp.backends.complete import complete
+from s3sftp.backends.router import StorageRouter
 from s3sftp.backends.spool import SpoolQuota
 from s3sftp.events import EventHub
 from s3sftp.fs.budget import ByteBudget
@@ -24,6 +26,7 @@ from s3sftp.telemetry.metrics import Metrics
 
 T = TypeVar("T")
 
+NO_STORAGES: Mapping[str, Backend] = MappingProxyType({})
 _MOST_SPARE_BYTES = 64 << 20
 """Maximum memory of stored chunks that is kept for reuse, in addition to the budget, in bytes."""
 
@@ -39,15 +42,21 @@ class OpenStorage:
         events: EventHub | None = None,
         changes: SharedCounters | None = None,
         metrics: Metrics | None = None,
+        storages: Mapping[str, Backend] = NO_STORAGES,
     ) -> None:
         """Accepts any backend: a spool provides what it lacks. In `uploads` the workers count the open
         uploads of each user, and in `changes` the names that they have changed. `events` receives commits and
-        renames.
+        renames. `storages`: further ones, by the names that mounts use.
 
-        Raises ConfigurationError: if the backend is invalid, with all its problems.
+        Raises ConfigurationError: if a backend is invalid, with all its problems.
         """
         quota = SpoolQuota(options.spool_dir, options.spool_bytes)
         self.backend = complete(backend, quota)
+        if storages:
+            others = {name: complete(each, quota) for name, each in storages.items()}
+            self.backend = StorageRouter({"": self.backend, **others})
+        self.storages = frozenset({"", *storages})
+        """The names that a mount's storage may have."""
         self.events = events or EventHub()
         self.metrics = metrics or Metrics()
         self.options = options

@@ -46,6 +46,7 @@ FAILURES: dict[type[errors.StorageError], str] = {
     errors.NotEmpty: "not_empty",
     errors.InvalidRequest: "invalid_request",
     errors.Unsupported: "unsupported",
+    errors.OtherStorage: "other_storage",
     errors.Changed: "changed",
     errors.NoSpace: "no_space",
     errors.Busy: "busy",

@@ -199,7 +199,7 @@ class Operations:
 
         async def run() -> bytes:
             if isinstance(opened, OpenWriter):
-                await opened.set_attributes(new.size, *self._files.storable(new))
+                await opened.set_attributes(new.size, *self._files.storable(new, opened.place))
             elif new.size is not None:
                 raise PermissionDenied("the file is not open for writing")
             else:

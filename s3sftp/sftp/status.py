@@ -45,6 +45,7 @@ STATUS_OF: dict[type[errors.StorageError], Status] = {
     errors.NotEmpty: Status.FAILURE,
     errors.InvalidRequest: Status.FAILURE,
     errors.Unsupported: Status.OP_UNSUPPORTED,
+    errors.OtherStorage: Status.FAILURE,
     errors.Changed: Status.FAILURE,
     errors.NoSpace: Status.FAILURE,
     errors.Busy: Status.FAILURE,

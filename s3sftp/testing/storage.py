@@ -84,6 +84,8 @@ class Subject:
     outside: Outside | None = None
     unfinished_uploads: Callable[[], Awaitable[int]] | None = None
     """Counts what is left in the storage of writes that were neither finished nor aborted."""
+    root: Place = field(default_factory=Place)
+    """Where the tests begin: the root, in one of the storages if the backend routes to several."""
 
 
 @dataclass(frozen=True)
@@ -125,7 +127,7 @@ class Storage:
 
     def place(self, path: str | bytes) -> Place:
         raw = path.encode() if isinstance(path, str) else path
-        return Place(self.top.names + tuple(name for name in raw.split(b"/") if name))
+        return Place(self.top.names + tuple(name for name in raw.split(b"/") if name), self.top.storage)
 
     async def info(self, path: str | bytes) -> FileInfo:
         return await self.backend.file_info(self.place(path), self.session)

@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 
 import pytest
 
-from s3sftp.backends import Backend, Place, Session
+from s3sftp.backends import Backend, Session
 from s3sftp.backends.complete import complete
 from s3sftp.backends.spool import SpoolQuota
 from s3sftp.testing.loop_runner import LoopRunner
@@ -107,7 +107,7 @@ class Promises:
     def storage(self, shared: Storage) -> Iterator[Storage]:
         """An empty directory in it. Whatever a test does there, it must leave no upload behind."""
         left = self._stage.run(shared.unfinished_uploads())
-        mine = replace(shared, top=Place((b"case-%d" % next(_cases),)), unfinished_before=left)
+        mine = replace(shared, top=shared.top.child(b"case-%d" % next(_cases)), unfinished_before=left)
         self._stage.run(mine.mkdir(""))
         yield mine
         self._stage.run(_has_nothing_unfinished(mine))
@@ -129,7 +129,7 @@ class Promises:
             backend = complete(subject.backend, SpoolQuota(None, _SPOOL_BYTES))
             try:
                 await backend.start()
-                yield Storage(backend, subject, self.session)
+                yield Storage(backend, subject, self.session, subject.root)
             finally:
                 await backend.stop()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import asyncssh
@@ -316,3 +317,15 @@ def test_without_a_bucket_only_the_own_form_says_where_files_are() -> None:
     said = problem({"Role": ROLE, "HomeDirectory": "/b/x"}, home=HookHome(""))
     assert "user.prefix" in said
     assert account({"authenticated": True, "user": {}}, home=HookHome("")) is not None
+
+
+def test_a_mount_is_in_a_storage_that_is_configured() -> None:
+    answer = {
+        "authenticated": True,
+        "user": {"mounts": {"/old": {"prefix": "bob/", "storage": "archive"}}},
+    }
+    home = replace(HOME, storages=frozenset({"", "archive"}))
+    found = account(answer, home=home)
+    assert found is not None
+    assert found.identity.tree().storages == {"archive"}
+    assert "mount '/old': there is no storage 'archive'" in problem(answer)

@@ -23,7 +23,7 @@ GROUPS: dict[str, type[Options]] = {
     group: model
     for group, field in ServerOptions.model_fields.items()
     for model in (field.annotation, *get_args(field.annotation))
-    if isinstance(model, type) and issubclass(model, Options)
+    if isinstance(model, type) and issubclass(model, Options) and group != "storages"  # as `s3`
 }
 
 

@@ -267,6 +267,8 @@ def _options(kind: type | None = None) -> list[str]:
     """Every option outside users and groups as its variable is called; with `kind` those of that type."""
     names = []
     for group, field in ServerOptions.model_fields.items():
+        if group == "storages":  # those of `s3`, by name
+            continue
         for model in (field.annotation, *get_args(field.annotation)):
             if (
                 isinstance(model, type)

@@ -86,7 +86,12 @@ def test_imports_only_point_down(file: Path) -> None:
     assert above == set()
 
 
-COMPOSITION = {"s3sftp.app.backends", "s3sftp.app.options", "s3sftp.app.health"}
+COMPOSITION = {
+    "s3sftp.app.backends",
+    "s3sftp.app.options",
+    "s3sftp.app.health",
+    "s3sftp.app.storage_options",
+}
 """The root of composition, as far as it knows which storages there are."""
 
 

@@ -13,6 +13,7 @@ import asyncio
 import subprocess
 import sys
 import threading
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +22,12 @@ import asyncssh
 import pytest
 
 import s3sftp
-from s3sftp import AuthOptions, Server, StaticUsers, Subscriber
+from s3sftp import AuthOptions, Committed, Identity, Server, StaticUsers, Subscriber
+from s3sftp.backends import Place
 from s3sftp.backends.memory import MemoryBackend
 from s3sftp.backends.service import Mailbox, serve
 from s3sftp.errors import ConfigurationError, StorageFailure
+from s3sftp.fs import Mount
 from s3sftp.ssh import CannotListen
 from s3sftp.ssh.host_keys import generate
 from testbed.processes import free_port
@@ -495,3 +498,34 @@ async def test_no_transfer_is_said_to_be_cut_off_where_only_an_event_was_not_del
         async with server_of(on_committed=hang, drain_timeout=0.3) as server:
             assert (await openssh(server.port, f"put {local} /f")).status == 0
     assert "transfers.cut_off" not in {entry["event"] for entry in told}
+
+
+class Mounted(StaticUsers):
+    """Alice, with a mount in another storage."""
+
+    async def by_password(self, user: str, password: str, address: str) -> Identity | None:
+        found = await super().by_password(user, password, address)
+        mounts = (Mount("/here", "a/"), Mount("/there", "a/", storage="archive"))
+        return found and replace(found, prefix=None, mounts=mounts)
+
+
+async def test_several_storages_are_one_tree_and_events_name_them() -> None:
+    seen: list[Committed] = []
+
+    async def committed(event: Committed) -> None:
+        seen.append(event)
+
+    left, right = MemoryBackend(), MemoryBackend()
+    users = Mounted({"alice": PASSWORD})
+    async with server_of(left, auth=users, storages={"archive": right}, on_committed=committed) as server:
+        done = await openssh(server.port, f"put {__file__} /there/f", "rename /there/f /here/g", "ls /here")
+    assert done.status == 0, done.text
+    assert (left.objects.keys(), right.objects.keys()) == ({b"a/g"}, set())
+    assert [event.place for event in seen] == [Place((b"a", b"f"), "archive")]
+
+
+async def test_a_mount_in_a_storage_that_is_not_there_opens_no_session() -> None:
+    backend = MemoryBackend({"a/f": b"of the storage without a name"})
+    async with server_of(backend, auth=Mounted({"alice": PASSWORD})) as server:
+        done = await openssh(server.port, "ls /there", "get /there/f /dev/null")
+    assert done.status != 0

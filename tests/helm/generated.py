@@ -99,6 +99,7 @@ def _put_right(chosen: Object) -> Object:
         for option in options:
             (config.get(group) or {}).pop(option, None)
     config.pop("users", None)
+    config.pop("storages", None)  # each needs a bucket, and the backend s3
     if not (config.get("s3") or {}).get("bucket"):
         config["s3"] = {**(config.get("s3") or {}), "bucket": "acme"}
     users = chosen.setdefault("users", {})

@@ -26,6 +26,14 @@ CANNOT_WORK: dict[str, tuple[dict[str, Any], str]] = {
         {"config": {"s3": {"secret_access_key": "secret"}}},
         "config.s3.secret_access_key would be readable by all who may read ConfigMaps",
     ),
+    "keys of another storage in the ConfigMap": (
+        {"config": {"storages": {"archive": {"bucket": "old", "secret_access_key": "secret"}}}},
+        "config.storages.archive.secret_access_key would be readable by all who may read ConfigMaps",
+    ),
+    "another storage without a bucket": (
+        {"config": {"storages": {"archive": {"region": "eu-west-1"}}}},
+        "config.storages.archive.bucket is missing",
+    ),
     "several pods with memory": (
         {"replicas": 2, "config": {"backend": "memory"}},
         "config.backend = memory has its files in one pod",

@@ -187,7 +187,7 @@ class Clients:
     # sshfs
 
     @asynccontextmanager
-    async def sshfs(self, remote: str, mountpoint: Path) -> AsyncIterator[Path]:
+    async def sshfs(self, remote: str, mountpoint: Path, *words: str) -> AsyncIterator[Path]:
         """A directory of the server, mounted."""
         server = self._server
         program = installed("sshfs")
@@ -201,6 +201,7 @@ class Clients:
             str(server.port),
             f"{server.user}@{server.host}:{remote}",
             str(mountpoint),
+            *words,
         ]
         async with await Running.start(command, self._environment) as running:
             try:

@@ -18,6 +18,11 @@
 {{- if and (eq $backend "s3") (not (dig "bucket" "" ($config.s3 | default dict))) }}
 config.s3.bucket is missing: name the bucket where files are stored
 {{- end }}
+{{- range $name, $storage := $config.storages }}
+{{- if not (dig "bucket" "" ($storage | default dict)) }}
+config.storages.{{ $name }}.bucket is missing: name the bucket of this storage
+{{- end }}
+{{- end }}
 {{- $several := ternary (gt (int .Values.autoscaling.maxReplicas) 1) (gt (int .Values.replicas) 1) .Values.autoscaling.enabled }}
 {{- if and (eq $backend "memory") $several }}
 config.backend = memory has its files in one pod, so several pods would each show others: set replicas to 1 and autoscaling.enabled to false
@@ -33,6 +38,11 @@ config.users would be readable by all who may read ConfigMaps: put users into us
 {{- range $option := list "access_key_id" "secret_access_key" "session_token" }}
 {{- if dig $option "" ($config.s3 | default dict) }}
 config.s3.{{ $option }} would be readable by all who may read ConfigMaps: put it into a Secret and name that in credentials.existingSecret
+{{- end }}
+{{- range $name, $storage := $config.storages }}
+{{- if dig $option "" ($storage | default dict) }}
+config.storages.{{ $name }}.{{ $option }} would be readable by all who may read ConfigMaps: put it into a Secret, and give it as S3SFTP_STORAGES__{{ upper $name }}__{{ upper $option }} in extraEnv
+{{- end }}
 {{- end }}
 {{- end }}
 {{- $elsewhere := or (dig "users_file" "" ($config.auth | default dict)) (dig "users_dir" "" ($config.auth | default dict)) (dig "url" "" ($config.hook | default dict)) }}

@@ -80,6 +80,9 @@ class AnswerReader:
         """Raises AnswerProblem: if the user's tree cannot be used, or leads to what is no user's."""
         for prefix in (identity.prefix or "", *(mount.prefix for mount in identity.mounts)):
             self._home.check(prefix)
+        for mount in identity.mounts:
+            if mount.storage not in self._home.storages:
+                raise AnswerProblem(f"mount {mount.path!r}: there is no storage {mount.storage!r}")
         try:
             identity.tree()
         except ConfigurationError as error:

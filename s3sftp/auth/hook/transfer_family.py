@@ -31,6 +31,8 @@ class HookHome:
     """The storage's own prefix in the bucket, empty or ending in `/`."""
     reserved: str = ""
     """A directory at the top of the storage that no user may have; empty if there is none."""
+    storages: frozenset[str] = frozenset({""})
+    """The names that the storage of a mount may have."""
 
     def prefix_of(self, path: str, *, file: bool = False) -> str:
         """The prefix in the storage for a path such as `/bucket/acme/inbox`, or the key for that of a file.

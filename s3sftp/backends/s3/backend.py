@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from s3sftp.backends.contract import (
@@ -31,7 +32,7 @@ from s3sftp.backends.s3.namespace.listing import DirectoryLister
 from s3sftp.backends.s3.namespace.name_conflicts import NameConflicts
 from s3sftp.backends.s3.namespace.removing import Remover
 from s3sftp.backends.s3.namespace.renaming import Renamer
-from s3sftp.backends.s3.options import S3Options
+from s3sftp.backends.s3.options import S3Options, has_same_access
 from s3sftp.backends.s3.read.opening import FileOpener
 from s3sftp.backends.s3.read.ranged_get import read_range
 from s3sftp.backends.s3.recovery.bucket_journal import BucketJournal, renewal_interval
@@ -44,7 +45,7 @@ from s3sftp.backends.s3.write.conditional_support import ConditionalSupport
 from s3sftp.backends.s3.write.copying import ObjectCopier
 from s3sftp.backends.s3.write.late_attributes import AttributeUpdate, LateAttributes
 from s3sftp.backends.s3.write.uploads import S3Upload, UploadOperations
-from s3sftp.errors import Changed, NotFound, StorageFailure
+from s3sftp.errors import Changed, NotFound, OtherStorage, PermissionDenied, StorageFailure, Unsupported
 from s3sftp.telemetry import get_logger
 from s3sftp.telemetry.metrics import Metrics
 
@@ -88,7 +89,7 @@ class S3Backend(CompleteBackend):
         self._hiding = NameConflicts(self._keys, self._cache, self._lookup, self._made)
         self._opening = FileOpener(self.client, self._cache, self._lookup)
         self._listing = DirectoryLister(self.client, self._keys, self._cache, self._lookup)
-        conditions = ConditionalSupport(self.client)
+        self._conditions = conditions = ConditionalSupport(self.client)
         self._writing = UploadOperations(self.client, self._cache, self.journal, conditions)
         self._copying = ObjectCopier(self.client, self.journal, conditions)
         self._mtimes = LateAttributes(self.client, self._keys, self._cache, self._lookup, self._copying)
@@ -172,6 +173,38 @@ class S3Backend(CompleteBackend):
 
     async def copy(self, source: Place, target: Place, session: Session, *, version: str | None) -> FileInfo:
         return await self._renaming.copy(source, target, session, version)
+
+    def copies_from(self, other: CompleteBackend) -> bool:
+        return isinstance(other, S3Backend) and has_same_access(self.options, other.options)
+
+    async def copy_from(
+        self,
+        other: CompleteBackend,
+        source: Place,
+        target: Place,
+        info: FileInfo,
+        session: Session,
+        *,
+        exclusive: bool,
+    ) -> FileInfo:
+        if not isinstance(other, S3Backend):
+            raise OtherStorage
+        await self._hiding.refuse(target, session)
+        key = self._keys.key_of(target)
+        copying = ObjectCopier(self.client, self.journal, self._conditions, other.client)
+        with self._cache.changing(key, session) as change:
+            try:
+                completed = await copying.object(other._keys.key_of(source), key, info, exclusive=exclusive)
+            except (PermissionDenied, Unsupported) as error:
+                raise OtherStorage(detail=error.detail) from error
+            change.left_something()
+        return replace(info, mtime=completed.written_at, version=completed.version)
+
+    async def remove_version(self, place: Place, info: FileInfo, session: Session) -> None:
+        key = self._keys.key_of(place)
+        with self._cache.changing(key, session):
+            await self._removing.source(key, info.version)
+        await self._directories.removed_below(place, session)
 
     async def set_mtime(self, place: Place, mtime: float, session: Session) -> bool:
         return await self._mtimes.set(place, AttributeUpdate(mtime), session)

@@ -255,3 +255,12 @@ class S3Options(Options):
     @property
     def _is_exposed(self) -> bool:
         return self.endpoint_url is not None and is_exposed(self.endpoint_url)
+
+
+_ACCESS = ("endpoint_url", "profile", "access_key_id", "secret_access_key", "session_token")
+
+
+def has_same_access(one: S3Options, other: S3Options) -> bool:
+    """Whether requests for either bucket go to the same store with the same credentials, so that the store
+    can copy from one to the other. The regions may differ."""
+    return all(getattr(one, name) == getattr(other, name) for name in _ACCESS)

@@ -12,6 +12,7 @@ from functools import partial
 from typing import Any
 
 from s3sftp.backends import Buffer, CompleteBackend, FileInfo, Finish, Place, Session, Upload, WriteIntent
+from s3sftp.backends.router import backend_at
 from s3sftp.errors import StorageFailure
 from s3sftp.fs.budget import ByteBudget
 from s3sftp.runtime.buffer_pool import BufferPool
@@ -31,6 +32,7 @@ class ChunkSender:
         buffer_pool: BufferPool,
     ) -> None:
         self._backend = backend
+        self._sizes = backend_at(backend, place)
         self._place = place
         self._session = session
         self._budget = budget
@@ -60,7 +62,7 @@ class ChunkSender:
     @property
     def chunk_bytes(self) -> int:
         """The size of the next chunk in bytes."""
-        return self._upload.chunk_bytes if self._upload else self._backend.first_chunk_bytes
+        return self._upload.chunk_bytes if self._upload else self._sizes.first_chunk_bytes
 
     @property
     def has_slot(self) -> bool:

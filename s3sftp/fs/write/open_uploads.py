@@ -225,4 +225,6 @@ class PendingRename(Generic[U]):
         depth = len(self._source.names)
         for row in self.rows():
             below = row.place.names[depth:]
-            self._uploads.lead_to(row, Place(target.names + below), VirtualPath(path.names + below))
+            self._uploads.lead_to(
+                row, Place(target.names + below, target.storage), VirtualPath(path.names + below)
+            )

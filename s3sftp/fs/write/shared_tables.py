@@ -67,4 +67,5 @@ class ChangedNames:
         self._table.add(self._row(place, _ATTRIBUTES))
 
     def _row(self, place: Place, salt: int = 0) -> int:
-        return row_for(place.key.decode("latin-1"), len(self._table), salt)
+        name = place.key.decode("latin-1")
+        return row_for(f"{place.storage}//{name}" if place.storage else name, len(self._table), salt)

@@ -1,4 +1,4 @@
-"""Copies objects inside the bucket, with metadata and tags, by CopyObject or in parts.
+"""Copies objects inside the store, with metadata and tags, by CopyObject or in parts.
 
 An object up to 5 GiB (`s3.copy_part_bytes`) is one CopyObject. A larger one is a multipart upload whose parts
 the store copies, several at once; the server reads and writes what CopyObject would have taken over.
@@ -33,10 +33,18 @@ SWIFT_PART_BYTES = 256 * MIB
 
 
 class ObjectCopier:
-    """Copies objects inside the bucket."""
+    """Copies objects inside the bucket, or from another bucket that the same credentials can read."""
 
-    def __init__(self, client: S3Client, journal: UploadJournal, conditions: ConditionalSupport) -> None:
+    def __init__(
+        self,
+        client: S3Client,
+        journal: UploadJournal,
+        conditions: ConditionalSupport,
+        origin: S3Client | None = None,
+    ) -> None:
+        """`origin`: the client of the bucket that the sources are in. None: the same bucket."""
         self._client = client
+        self._origin = origin or client
         self._journal = journal
         self._conditions = conditions
 
@@ -169,7 +177,7 @@ class ObjectCopier:
 
         Raises Changed: if it has another. Raises NotFound: if it does not exist.
         """
-        if version_of(await self._client.call("HeadObject", Key=source)) != version:
+        if version_of(await self._origin.call("HeadObject", Key=source)) != version:
             raise Changed(detail="the source is another version by now")
 
     async def _put_empty(self, source: str, target: str, info: FileInfo) -> CompletedWrite:
@@ -206,7 +214,7 @@ class ObjectCopier:
         piece = copy_piece_bytes(info.size, wanted)
         ranges = copy_ranges(0, info.size, piece, self._client.options.min_part_bytes)
         sources = [
-            CopySource(source, version, start, stop, whole=stop - start == info.size)
+            CopySource(source, version, start, stop, stop - start == info.size, self._origin.options.bucket)
             for start, stop in ranges
         ]
         numbered = [(upload.reserve_number(), piece) for piece in sources]
@@ -233,7 +241,7 @@ class ObjectCopier:
 
         Raises Changed: if it differs from `info`. Raises NotFound: if it does not exist.
         """
-        head = await self._client.call("HeadObject", Key=source)
+        head = await self._origin.call("HeadObject", Key=source)
         same = info.version in (None, version_of(head))
         if not same or head.get("ContentLength", info.size) != info.size:
             raise Changed
@@ -247,7 +255,7 @@ class ObjectCopier:
         if UPLOAD_METADATA not in metadata:  # that id would show where the copy comes from
             fields["Metadata"] |= {FORMERLY_METADATA: formerly(head)}
         if head.get("TagCount"):
-            fields |= await tags_of(self._client, source)
+            fields |= await tags_of(self._origin, source)
         return fields
 
     async def rewrite(self, key: str, head: Head, metadata: dict[str, str]) -> CompletedWrite:
@@ -292,7 +300,7 @@ class ObjectCopier:
             return await self._client.features.do_without(Feature.MATCHED_COPIES, error, copy(matched=False))
 
     def _source(self, key: str, version: str | None) -> Fields:
-        fields: Fields = {"CopySource": {"Bucket": self._client.options.bucket, "Key": key}}
+        fields: Fields = {"CopySource": {"Bucket": self._origin.options.bucket, "Key": key}}
         if version is not None:
             fields["CopySourceIfMatch"] = version
         return fields

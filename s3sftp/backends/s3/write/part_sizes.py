@@ -33,6 +33,8 @@ class CopySource:
     stop: int
     whole: bool = False
     """Whether these are all bytes of the object."""
+    bucket: str = ""
+    """The bucket of the object, if it may be another one than that of the upload."""
 
     @property
     def size(self) -> int:

@@ -58,7 +58,7 @@ async def _copied(
         Key=begun.key,
         UploadId=begun.upload_id,
         PartNumber=number,
-        CopySource={"Bucket": client.options.bucket, "Key": source.key},
+        CopySource={"Bucket": source.bucket or client.options.bucket, "Key": source.key},
         CopySourceRange=f"bytes={source.start}-{source.stop - 1}",
         **condition,
     )
@@ -94,6 +94,8 @@ async def checksum_of(client: S3Client, source: CopySource, name: str) -> str | 
 
     Raises Busy: if too many downloads are open.
     """
+    if source.bucket not in ("", client.options.bucket):
+        return None
     async with client.downloads.slot():
         return await _checksum_of(client, source, name)
 

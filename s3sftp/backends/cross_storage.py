@@ -1,0 +1,118 @@
+"""Copies and moves files from one storage to another.
+
+    the stores can do it    the target's store copies, with the metadata and tags of the source
+    otherwise               the server reads and writes, a chunk at a time, with the time and permissions
+
+A file is whole at the target before it is removed from the source, and is removed only if it still is the
+version that was copied. A failure in between leaves both, never neither.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Any, cast
+
+from s3sftp.backends.complete.streamed_uploads import Rechunker
+from s3sftp.backends.contract import CompleteBackend, FileInfo, Finish, Place, Session, WriteIntent
+from s3sftp.errors import AlreadyExists, Changed, IsADirectory, NotFound, OtherStorage
+from s3sftp.telemetry import get_logger
+
+_log = get_logger(__name__)
+MOST_STREAMS = 4
+"""Files that are read and written at once. Each holds up to two chunks of the target in memory, outside of
+the byte budget; the others wait."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredAt:
+    """Where a file is: a storage, and the place inside it."""
+
+    name: str
+    """The storage's name, for the log."""
+    backend: CompleteBackend
+    place: Place
+
+
+class CrossStorage:
+    """Copies and moves files between storages, a few at a time where the bytes pass the server."""
+
+    def __init__(self) -> None:
+        self._streams = asyncio.Semaphore(MOST_STREAMS)
+
+    async def move(self, source: StoredAt, target: StoredAt, session: Session, *, overwrite: bool) -> None:
+        """Move a file.
+
+        Raises NotFound: if there is nothing at the source. Raises OtherStorage: if it is a directory. Raises
+        AlreadyExists: if the target exists and `overwrite` is false, or if it is a directory. Raises Changed:
+        if the source is replaced meanwhile; it then stays, beside the copy.
+        """
+        info = await source.backend.file_info(source.place, session)
+        if info.is_dir:
+            raise OtherStorage("a directory cannot be moved to another storage: copy it, then remove it")
+        there = await _found(target, session)
+        if there is not None and (there.is_dir or not overwrite):
+            raise AlreadyExists
+        await self._copied(source, target, info, session, exclusive=not overwrite)
+        await source.backend.remove_version(source.place, info, session)
+
+    async def copy(
+        self, source: StoredAt, target: StoredAt, session: Session, *, version: str | None
+    ) -> FileInfo:
+        """Copy a file and replace the target. Returns the new file.
+
+        Raises NotFound: if there is nothing at the source. Raises IsADirectory: if either is a directory.
+        Raises Changed: if the source is no longer at `version`.
+        """
+        info = await source.backend.file_info(source.place, session)
+        if info.is_dir:
+            raise IsADirectory
+        if version not in (None, info.version):
+            raise Changed
+        return await self._copied(source, target, info, session, exclusive=False)
+
+    async def _copied(
+        self, source: StoredAt, target: StoredAt, info: FileInfo, session: Session, *, exclusive: bool
+    ) -> FileInfo:
+        """Copy the version in `info`. With `exclusive` only if nothing is at the target."""
+        if target.backend.copies_from(source.backend):
+            try:
+                return await target.backend.copy_from(
+                    source.backend, source.place, target.place, info, session, exclusive=exclusive
+                )
+            except OtherStorage as error:
+                _log.info(
+                    "storage.copy_streamed", source=source.name, target=target.name, detail=error.detail
+                )
+        async with self._streams:
+            return await _streamed(source, target, info, session, exclusive=exclusive)
+
+
+async def _streamed(
+    source: StoredAt, target: StoredAt, info: FileInfo, session: Session, *, exclusive: bool
+) -> FileInfo:
+    backend = target.backend
+    mtime = info.mtime if backend.keeps_times else None
+    mode = info.mode if backend.keeps_modes else None
+    intent = WriteIntent(exclusive=exclusive, mtime=mtime, mode=mode)
+    upload = await backend.begin_write(target.place, intent, session)
+    recut = Rechunker(upload, lambda chunk: backend.write_chunk(upload, chunk, session))
+    try:
+        if info.size:
+            pieces = source.backend.read_file_range(source.place, 0, info.size, info.version, session)
+            async with aclosing(cast(Any, pieces)) as closing:
+                async for piece in closing:
+                    await recut.put(piece)
+        finish = Finish(info.size, mtime, mode=mode)
+        return await backend.finish_write(upload, bytes(recut.rest), finish, session)
+    except BaseException:
+        await backend.abort_write(upload, session)
+        raise
+
+
+async def _found(at: StoredAt, session: Session) -> FileInfo | None:
+    try:
+        return await at.backend.file_info(at.place, session)
+    except NotFound:
+        return None

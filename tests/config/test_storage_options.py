@@ -1,0 +1,147 @@
+"""Several storages in a configuration: what they become, and what is wrong with those that cannot be."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from s3sftp.app import handover
+from s3sftp.app.config_diff import diff_configurations
+from s3sftp.app.config_reload import ConfigReloader
+from s3sftp.app.descriptor_limit import storage_descriptors
+from s3sftp.app.options import load_configuration, load_options
+from s3sftp.app.worker_options import worker_share
+from s3sftp.auth import Accounts
+from s3sftp.config import SourceFiles, from_toml
+from s3sftp.errors import ConfigurationError
+from tests.support.logs import capture_events
+
+START = """
+[s3]
+bucket = "main"
+max_connections = 100
+[users.acme]
+authorized_keys = ["ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGPKSUTyz1HwHReFVvD5obVsALAgJRNarH4TRpNePnAS"]
+"""
+ARCHIVE = """
+[storages.archive]
+bucket = "old"
+max_connections = 40
+secret_access_key = "hunter2"
+access_key_id = "AK"
+"""
+MOUNT = '[users.acme.mounts."/old"]\nprefix = "acme/"\nstorage = "archive"\n'
+
+
+def written(tmp_path: Path, text: str) -> Path:
+    file = tmp_path / "s3sftp.toml"
+    file.write_text(START + text, "utf-8")
+    return file
+
+
+def problems(tmp_path: Path, text: str) -> str:
+    with pytest.raises(ConfigurationError) as caught:
+        load_options(written(tmp_path, text), {})
+    return "\n".join(caught.value.problems)
+
+
+def test_a_mount_is_in_the_storage_that_it_names(tmp_path: Path) -> None:
+    file = written(tmp_path, ARCHIVE + MOUNT + '[users.acme.mounts."/new"]\nprefix = "acme/"\n')
+    configuration = load_configuration(from_toml(file), {}, (), SourceFiles())
+    tree = configuration.logins.accounts["acme"].identity.tree()
+    assert {(mount.path.text, mount.place.storage) for mount in tree.mounted} == {
+        ("/old", "archive"),
+        ("/new", ""),
+    }
+    assert tree.storages == {"", "archive"}
+    assert configuration.options.storage_names == ("", "archive")
+    assert configuration.options.of_storage("archive").s3 == configuration.options.storages["archive"]
+
+
+def test_a_storage_that_is_not_there_is_named_with_file_and_line_and_what_is_meant(tmp_path: Path) -> None:
+    said = problems(tmp_path, ARCHIVE + MOUNT.replace('"archive"', '"archiv"'))
+    assert "users.acme.mounts.'/old'" in said
+    assert "s3sftp.toml, line" in said
+    assert "there is no [storages.archiv]; did you mean 'archive'?" in said
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ('[storages.Archive]\nbucket = "old"\n', "lower-case letters"),
+        ("[storages.archive]\nregion = 'eu-west-1'\n", "storages.archive.bucket"),
+        ('[storages.archive]\nbucket = "old"\npart_byte = 1\n', "did you mean 'part_bytes'?"),
+        ('[storages.archive]\nbucket = "main"\n', "[storages.archive] and [s3] overlap"),
+        ('[storages.archive]\nbucket = "main"\nprefix = "a/"\n', "a file must be in one storage"),
+        (
+            '[storages.a]\nbucket = "x"\nprefix = "p/"\n[storages.b]\nbucket = "x"\nprefix = "p/q/"\n',
+            "[storages.b] and [storages.a] overlap",
+        ),
+    ],
+)
+def test_storages_that_cannot_be_are_named(tmp_path: Path, text: str, problem: str) -> None:
+    assert problem in problems(tmp_path, text)
+
+
+def test_one_bucket_may_be_several_storages_with_prefixes_of_their_own(tmp_path: Path) -> None:
+    text = '[storages.a]\nbucket = "x"\nprefix = "p/"\n[storages.b]\nbucket = "x"\nprefix = "p2/"\n'
+    other = '[storages.c]\nbucket = "main"\nendpoint_url = "https://other.example"\n'
+    assert load_options(written(tmp_path, text + other), {}).storage_names == ("", "a", "b", "c")
+
+
+def test_further_storages_need_a_bucket_beside_them(tmp_path: Path) -> None:
+    file = tmp_path / "s3sftp.toml"
+    file.write_text(f"backend = 'memory'\n{ARCHIVE}")
+    with pytest.raises(ConfigurationError, match="beside a bucket only"):
+        load_options(file, {}, needs_users=False)
+
+
+def test_the_environment_configures_storages_too(tmp_path: Path) -> None:
+    environment = {"S3SFTP_STORAGES__ARCHIVE__BUCKET": "old", "S3SFTP_STORAGES__ARCHIVE__REGION": "eu-west-1"}
+    found = load_options(written(tmp_path, MOUNT), environment).storages["archive"]
+    assert (found.bucket, found.region) == ("old", "eu-west-1")
+
+
+def test_workers_get_their_share_of_each_storage_and_all_of_its_options(tmp_path: Path) -> None:
+    options = load_options(written(tmp_path, ARCHIVE), {}).model_copy(update={"users": {}})
+    share = worker_share(options, 4)
+    assert (share.s3 and share.s3.max_connections, share.storages["archive"].max_connections) == (25, 10)
+    assert storage_descriptors(options) == 140
+    assert handover.load(handover.dump(options)).storages == options.storages
+    assert "hunter2" not in repr(options)
+
+
+def test_a_changed_storage_is_named_as_one_that_takes_a_restart(tmp_path: Path) -> None:
+    before = load_configuration(from_toml(written(tmp_path, ARCHIVE)), {}, (), SourceFiles())
+    text = ARCHIVE.replace('"old"', '"older"') + '[storages.more]\nbucket = "m"\n'
+    after = load_configuration(from_toml(written(tmp_path, text)), {}, (), SourceFiles())
+    changes = diff_configurations(before.options, before.logins, after)
+    assert changes.need_restart == ("storages.archive", "storages.more")
+
+
+async def test_a_reload_with_a_mount_in_a_new_storage_changes_nobody_and_says_why(tmp_path: Path) -> None:
+    file = written(tmp_path, ARCHIVE)
+    sources = SourceFiles()
+    sources.note(file)
+    applied: list[Accounts] = []
+
+    def read(sources: SourceFiles):  # type: ignore[no-untyped-def]
+        sources.note(file)
+        return load_configuration(from_toml(file), {}, (), sources)
+
+    async def apply(accounts: Accounts) -> None:
+        applied.append(accounts)
+
+    reloading = ConfigReloader(read, read(sources), sources, apply)
+    written(tmp_path, ARCHIVE + '[storages.more]\nbucket = "m"\n' + MOUNT.replace('"archive"', '"more"'))
+    with capture_events() as events:
+        await reloading._reload(asked=True)
+    (failed,) = [event for event in events if event["event"] == "config.reload_failed"]
+    assert failed["problem"] == (
+        "users.acme.mounts.'/old': storage 'more' is new; restart the server to use it"
+    )
+    assert applied == []
+    written(tmp_path, ARCHIVE + MOUNT)
+    await reloading._reload(asked=True)
+    assert len(applied) == 1
