@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 
 from s3sftp import __version__
 from s3sftp.admin import HealthFacts
-from s3sftp.app.backends import SHARED_ROWS, contact_in, hook_home, make_backend
+from s3sftp.app.backends import SHARED_ROWS, contact_in, make_backend, user_homes
 from s3sftp.app.descriptor_limit import admin_descriptors, storage_descriptors
 from s3sftp.app.health import (
     current_phase,
@@ -135,7 +135,7 @@ class Application:
             return users
         from s3sftp.auth.hook.hook_users import HookUsers  # imports aiohttp
 
-        hook = HookUsers(self._options.hook, hook_home(self._options), self.metrics)
+        hook = HookUsers(self._options.hook, user_homes(self._options), self.metrics)
         await hook.start()
         started.push_async_callback(hook.close)
         return ChainedUsers([users], hook)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from s3sftp.app.options import ServerOptions
-from s3sftp.auth.hook.transfer_family import HookHome
+from s3sftp.auth.sources.transfer_family import UserHomes
 from s3sftp.backends import Backend
 from s3sftp.backends.findings import Finding
 from s3sftp.backends.registry import BUILT_IN, make_installed_backend
@@ -155,9 +155,9 @@ _MAKERS: dict[str, Callable[[ServerOptions], Backend]] = {
 }
 
 
-def hook_home(options: ServerOptions) -> HookHome:
+def user_homes(options: ServerOptions) -> UserHomes:
     """Where in the storage the users of the hook may have their directories."""
     bucket = options.hook.bucket if options.hook is not None else ""
     if options.backend != "s3" or options.s3 is None:
-        return HookHome(bucket)
-    return HookHome(bucket or options.s3.bucket, options.s3.prefix, RESERVED.decode())
+        return UserHomes(bucket)
+    return UserHomes(bucket or options.s3.bucket, options.s3.prefix, RESERVED.decode())

@@ -14,8 +14,8 @@ from typing import Any
 from s3sftp.auth.accounts import Account, BadKey, read_logins
 from s3sftp.auth.hook.options import HookOptions
 from s3sftp.auth.hook.requests import Question
-from s3sftp.auth.hook.transfer_family import AnswerProblem, HookHome, table_of
 from s3sftp.auth.identity import Identity
+from s3sftp.auth.sources.transfer_family import AnswerProblem, UserHomes, table_of
 from s3sftp.auth.user_options import UserOptions
 from s3sftp.config import read_table
 from s3sftp.errors import ConfigurationError
@@ -50,7 +50,7 @@ no codes, no certificates and no combinations of factors. Groups belong to the c
 class AnswerReader:
     """Reads the answers of one hook."""
 
-    def __init__(self, options: HookOptions, home: HookHome) -> None:
+    def __init__(self, options: HookOptions, home: UserHomes) -> None:
         self._options = options
         self._home = home
 

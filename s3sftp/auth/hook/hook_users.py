@@ -17,14 +17,14 @@ import asyncssh
 from s3sftp.auth.accounts import Account
 from s3sftp.auth.authenticator import Authenticator
 from s3sftp.auth.hook.answers import AnswerReader
-from s3sftp.auth.hook.cache import AnswerCache
-from s3sftp.auth.hook.circuit import Circuit
 from s3sftp.auth.hook.client import HookClient, HookFailed
 from s3sftp.auth.hook.credentials import read_credentials
 from s3sftp.auth.hook.options import HookOptions
 from s3sftp.auth.hook.requests import Question
-from s3sftp.auth.hook.transfer_family import AnswerProblem, HookHome
 from s3sftp.auth.identity import Identity
+from s3sftp.auth.sources.answer_cache import AnswerCache
+from s3sftp.auth.sources.circuit import Circuit
+from s3sftp.auth.sources.transfer_family import AnswerProblem, UserHomes
 from s3sftp.auth.user_options import user_name_problem
 from s3sftp.errors import UsersUnavailable
 from s3sftp.telemetry import get_logger
@@ -41,7 +41,7 @@ _PROBE_ADDRESS = "127.0.0.1"
 class HookUsers(Authenticator):
     """An Authenticator over the users of a hook. Start it before its first use."""
 
-    def __init__(self, options: HookOptions, home: HookHome, metrics: Metrics) -> None:
+    def __init__(self, options: HookOptions, home: UserHomes, metrics: Metrics) -> None:
         self._options = options
         self._answers = AnswerReader(options, home)
         self._cache = AnswerCache(options.cache_time.total_seconds())

@@ -22,7 +22,7 @@ class AnswerProblem(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class HookHome:
+class UserHomes:
     """Where in the storage users' directories may be."""
 
     bucket: str
@@ -83,7 +83,7 @@ class _Entry(BaseModel):
 _ENTRIES = TypeAdapter(list[_Entry])
 
 
-def table_of(answer: Mapping[str, Any], options: HookOptions, home: HookHome) -> Mapping[str, Any] | None:
+def table_of(answer: Mapping[str, Any], options: HookOptions, home: UserHomes) -> Mapping[str, Any] | None:
     """The table of the user whom the answer describes. None: the hook has refused the login.
 
     Raises AnswerProblem: if the answer cannot be honoured.
@@ -111,7 +111,7 @@ def _refuse_what_is_not_honoured(fields: _Answer, options: HookOptions) -> None:
         )
 
 
-def _tree(fields: _Answer, home: HookHome) -> Mapping[str, Any]:
+def _tree(fields: _Answer, home: UserHomes) -> Mapping[str, Any]:
     """What the user's paths lead to: the options `prefix` and `mounts`."""
     if fields.HomeDirectoryType == "PATH" and fields.HomeDirectoryDetails:
         raise AnswerProblem("HomeDirectoryDetails are for the HomeDirectoryType LOGICAL, not PATH")
@@ -123,7 +123,7 @@ def _tree(fields: _Answer, home: HookHome) -> Mapping[str, Any]:
         raise AnswerProblem(f"HomeDirectory: {problem}") from None
 
 
-def _logical_tree(details: str, home: HookHome) -> Mapping[str, Any]:
+def _logical_tree(details: str, home: UserHomes) -> Mapping[str, Any]:
     """What logical directories lead to. Without an entry for `/`, nothing is stored there."""
     try:
         entries = _ENTRIES.validate_python(json.loads(details))
