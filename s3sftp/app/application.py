@@ -131,11 +131,12 @@ class Application:
 
         Raises ConfigurationError: if the hook's files cannot be used.
         """
-        if self._options.hook is None:
+        options = self._options.hook
+        if options is None:
             return users
         from s3sftp.auth.hook.hook_users import HookUsers  # imports aiohttp
 
-        hook = HookUsers(self._options.hook, user_homes(self._options), self.metrics)
+        hook = HookUsers(options, user_homes(self._options, options.bucket), self.metrics)
         await hook.start()
         started.push_async_callback(hook.close)
         return ChainedUsers([users], hook)

@@ -1,4 +1,4 @@
-"""Makes the backend that the options name, and says where in it the users of a hook may be.
+"""Makes the backend that the options name, and says where in it the users of other sources may be.
 
 Each backend's modules are imported only when it is made: the S3 backend needs no threads for a disk, and a
 supervisor needs neither.
@@ -155,9 +155,9 @@ _MAKERS: dict[str, Callable[[ServerOptions], Backend]] = {
 }
 
 
-def user_homes(options: ServerOptions) -> UserHomes:
-    """Where in the storage the users of the hook may have their directories."""
-    bucket = options.hook.bucket if options.hook is not None else ""
+def user_homes(options: ServerOptions, bucket: str) -> UserHomes:
+    """Where in the storage the users of a source may have their directories. `bucket` is the name of the
+    bucket in its answers; empty: `s3.bucket`."""
     if options.backend != "s3" or options.s3 is None:
         return UserHomes(bucket)
     return UserHomes(bucket or options.s3.bucket, options.s3.prefix, RESERVED.decode())

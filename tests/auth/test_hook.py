@@ -21,9 +21,10 @@ from s3sftp.auth import Account, AuthGateway, AuthOptions, Identity
 from s3sftp.auth.hook import HookOptions
 from s3sftp.auth.hook.client import MAX_ANSWER_BYTES
 from s3sftp.auth.hook.credentials import read_credentials
-from s3sftp.auth.hook.hook_users import PROBE_USER, HookUsers
+from s3sftp.auth.hook.hook_users import HookUsers
 from s3sftp.auth.hook.requests import Question
 from s3sftp.auth.sources.answer_cache import AnswerCache
+from s3sftp.auth.sources.availability import PROBE_USER
 from s3sftp.auth.sources.transfer_family import UserHomes
 from s3sftp.errors import ConfigurationError, UsersUnavailable
 from s3sftp.telemetry.metric_catalogue import HOOK_DOWN, HOOK_REQUESTS
@@ -378,9 +379,10 @@ async def test_what_is_remembered_is_forgotten_at_its_age() -> None:
 
 
 def test_memory_has_no_password_of_what_is_remembered() -> None:
-    cache = AnswerCache(3600)
-    cache.put(Question("bob", ADDRESS, "very secret"), Account(BOB, None, ()), 0)
-    assert cache.get(Question("bob", ADDRESS, "very secret"), 1) is not None
+    cache: AnswerCache[Account] = AnswerCache(3600)
+    question = Question("bob", ADDRESS, "very secret").texts
+    cache.put(question, Account(BOB, None, ()), 0)
+    assert cache.get(question, 1) is not None
     assert not any(
         word in repr(vars(cache)) for word in ("very secret", hashlib.sha256(b"very secret").hexdigest())
     )
