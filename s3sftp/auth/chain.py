@@ -20,7 +20,7 @@ from s3sftp.auth.identity import Identity
 
 
 class KnownUsers(Protocol):
-    """An `Authenticator` that also says which names are its own."""
+    """A source of users that says which names are its own."""
 
     @property
     def accepts_passwords(self) -> bool:
@@ -34,20 +34,12 @@ class KnownUsers(Protocol):
     def accepts_codes(self) -> bool:
         """As `Authenticator.accepts_codes`."""
 
-    async def knows(self, user: str) -> bool:
-        """Whether the user belongs to this source, whatever their credentials."""
+    async def source_of(self, user: str) -> Authenticator | None:
+        """What verifies the user's credentials; None if the user does not belong to this source, whatever
+        their credentials.
 
-    async def by_password(self, user: str, password: str, address: str) -> Identity | None:
-        """As `Authenticator.by_password`. Does equal work for names that it does not know."""
-
-    async def by_public_key(self, user: str, key: asyncssh.SSHKey, address: str) -> Identity | None:
-        """As `Authenticator.by_public_key`."""
-
-    async def by_certificate(self, user: str, certificate: Certificate, address: str) -> Identity | None:
-        """As `Authenticator.by_certificate`."""
-
-    async def by_code(self, user: str, code: str, address: str) -> Identity | None:
-        """As `Authenticator.by_code`."""
+        Raises UsersUnavailable: if nobody knows.
+        """
 
 
 class ChainedUsers(Authenticator):
@@ -61,18 +53,19 @@ class ChainedUsers(Authenticator):
         """`last` is asked for every name that none of `known` knows."""
         self._known = known
         self._last = last
+        self._all: tuple[KnownUsers | Authenticator, ...] = (*known, last)
 
     @property
     def accepts_passwords(self) -> bool:
-        return any(source.accepts_passwords for source in (*self._known, self._last))
+        return any(source.accepts_passwords for source in self._all)
 
     @property
     def accepts_public_keys(self) -> bool:
-        return any(source.accepts_public_keys for source in (*self._known, self._last))
+        return any(source.accepts_public_keys for source in self._all)
 
     @property
     def accepts_codes(self) -> bool:
-        return any(source.accepts_codes for source in (*self._known, self._last))
+        return any(source.accepts_codes for source in self._all)
 
     async def by_password(self, user: str, password: str, address: str) -> Identity | None:
         return await (await self._source_of(user)).by_password(user, password, address)
@@ -86,8 +79,8 @@ class ChainedUsers(Authenticator):
     async def by_code(self, user: str, code: str, address: str) -> Identity | None:
         return await (await self._source_of(user)).by_code(user, code, address)
 
-    async def _source_of(self, user: str) -> KnownUsers | Authenticator:
+    async def _source_of(self, user: str) -> Authenticator:
         for source in self._known:
-            if await source.knows(user):
-                return source
+            if (found := await source.source_of(user)) is not None:
+                return found
         return self._last
