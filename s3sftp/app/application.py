@@ -10,9 +10,10 @@ from datetime import UTC, datetime
 
 from s3sftp import __version__
 from s3sftp.admin import HealthFacts
-from s3sftp.app.backends import SHARED_ROWS, contact_in, make_backend, user_homes
+from s3sftp.app.backends import SHARED_ROWS, contact_in, make_backend
 from s3sftp.app.descriptor_limit import admin_descriptors, storage_descriptors
 from s3sftp.app.health import (
+    aws_users_trouble,
     current_phase,
     denied_permissions,
     describe_storage_error,
@@ -22,8 +23,9 @@ from s3sftp.app.health import (
     storage_problem,
 )
 from s3sftp.app.options import ServerOptions
+from s3sftp.app.user_sources import start_sources
 from s3sftp.app.worker_memory import WorkerMemory
-from s3sftp.auth import Accounts, Authenticator, ChainedUsers, ConfiguredUsers, Defender
+from s3sftp.auth import Accounts, ConfiguredUsers, Defender
 from s3sftp.backends import Backend
 from s3sftp.errors import NotFound, PermissionDenied, StorageError
 from s3sftp.runtime.shared_counters import SharedCounters
@@ -95,7 +97,7 @@ class Application:
             self._given = make_backend(options, self.metrics, self._shared)
             self._server = Server(
                 backend=self._given,
-                auth=await self._with_hook(users, started),
+                auth=await start_sources(options, users, self.metrics, started),
                 host_keys=host_keys,
                 host=options.listen.host,
                 port=options.listen.port,
@@ -126,21 +128,6 @@ class Application:
             users=len(self._accounts),
         )
 
-    async def _with_hook(self, users: ConfiguredUsers, started: AsyncExitStack) -> Authenticator:
-        """The users of the configuration, followed by those of the hook if there is one.
-
-        Raises ConfigurationError: if the hook's files cannot be used.
-        """
-        options = self._options.hook
-        if options is None:
-            return users
-        from s3sftp.auth.hook.hook_users import HookUsers  # imports aiohttp
-
-        hook = HookUsers(options, user_homes(self._options, options.bucket), self.metrics)
-        await hook.start()
-        started.push_async_callback(hook.close)
-        return ChainedUsers([users], hook)
-
     def _set_server_metrics(self, server: Server) -> None:
         """Log what the supervisor logs if there are several workers."""
         self.metrics.observe(WORKERS_READY, lambda: server.ready)
@@ -158,6 +145,7 @@ class Application:
             current_phase(is_open, self._is_stopping),
             denied=denied_permissions(self._contact),
             hook_down=hook_trouble(self._options, self.metrics),
+            aws_users_down=aws_users_trouble(self.metrics),
             has_users=has_users(self.metrics),
         )
 
