@@ -136,13 +136,13 @@ class AwsUsers(Authenticator):
             record = await self._record(user)
             found = None if record is None else self._reader.user(user, record)
         except SourceFailed as failed:
-            self._log_throttled("aws_users.request_failed", "failed", user, str(failed))
+            self._warn("aws_users.request_failed", "failed", user, str(failed))
             raise UsersUnavailable(f"{service} gave no answer") from None
         except AnswerProblem as problem:
-            self._log_throttled("aws_users.record_unusable", "unusable", user, str(problem))
+            self._warn("aws_users.record_unusable", "unusable", user, str(problem))
             raise UsersUnavailable(f"the user's record in {service} cannot be used") from None
         if found is not None and found.bad_keys:
-            self._log_throttled("aws_users.key_unusable", "key", user, str(found.bad_keys[0].problem))
+            self._warn("aws_users.key_unusable", "key", user, str(found.bad_keys[0].problem))
         if found is not None and found.account is not None:
             self._cache.put((user,), found, asked)
         return found
@@ -158,7 +158,7 @@ class AwsUsers(Authenticator):
         else:
             _log.error("aws_users.down", service=service, place=place, reason=problem)
 
-    def _log_throttled(self, event: str, kind: str, user: str, problem: str) -> None:
+    def _warn(self, event: str, kind: str, user: str, problem: str) -> None:
         suppressed = self._throttle.allow(kind, asyncio.get_running_loop().time())
         if suppressed is not None:
             service = self._records.service

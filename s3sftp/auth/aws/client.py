@@ -21,14 +21,14 @@ from s3sftp.backends.s3.credentials.botocore_session import make_session
 from s3sftp.backends.s3.credentials.endpoints import address_of, configured_endpoint
 from s3sftp.backends.s3.credentials.errors import CredentialSourceFailed, source_failed
 from s3sftp.backends.s3.http.aiohttp_session import BoundedAiohttpSession
-from s3sftp.backends.s3.options import is_exposed
+from s3sftp.config.addresses import is_exposed
 from s3sftp.errors import ConfigurationError
 
 _CONNECT_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class UserRequest:
     """One kind of request."""
 
     method: str
@@ -119,7 +119,7 @@ class AwsClient:
         """Close all connections."""
         await self._open.aclose()
 
-    async def ask(self, request: Request, **parameters: Any) -> dict[str, Any] | None:
+    async def ask(self, request: UserRequest, **parameters: Any) -> dict[str, Any] | None:
         """The service's answer; None: there is no such user.
 
         Raises SourceFailed: if there is none within the time limit.
@@ -133,7 +133,7 @@ class AwsClient:
             count=self._count,
         )
 
-    async def _attempt(self, request: Request, parameters: dict[str, Any]) -> dict[str, Any] | None:
+    async def _attempt(self, request: UserRequest, parameters: dict[str, Any]) -> dict[str, Any] | None:
         generation = self._credentials.generation
         try:
             answer: dict[str, Any] = await getattr(self._client, request.method)(**parameters)

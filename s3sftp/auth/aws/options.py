@@ -8,8 +8,8 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator
 
-from s3sftp.backends.s3.options import is_exposed
 from s3sftp.config import Duration, Options, PositiveDuration
+from s3sftp.config.addresses import is_exposed
 
 MAX_CONNECTIONS = 32
 """Connections of one process to each service; further requests wait for one."""

@@ -22,7 +22,7 @@ from s3sftp.backends.s3.credentials.renewal import RenewableCredentials
 from s3sftp.backends.s3.http.aiohttp_session import BoundedAiohttpSession, send_bounded
 from s3sftp.backends.s3.http.response_fields import parse_date_or_none
 from s3sftp.backends.s3.http.service_model import model_loader
-from s3sftp.backends.s3.options import is_exposed
+from s3sftp.config.addresses import is_exposed
 
 _MOST_AGENT_BYTES: Final = 1 << 20
 """Maximum size of a metadata service's reply; credentials take some thousand bytes."""
@@ -30,7 +30,7 @@ _FETCHERS: Final = ("_fetcher", "_role_fetcher")
 """Attributes in which botocore's providers for containers and instances hold what sends their requests."""
 
 
-class AccessOptions(Protocol):
+class CredentialOptions(Protocol):
     """The options that credentials depend on."""
 
     @property
@@ -62,7 +62,7 @@ class AccessOptions(Protocol):
         """As `S3Options.allow_plain_http`."""
 
 
-def make_session(options: AccessOptions) -> tuple[AioSession, RenewableCredentials | None]:
+def make_session(options: CredentialOptions) -> tuple[AioSession, RenewableCredentials | None]:
     """Create a session that signs as the options say; None for fixed keys, which need no renewal."""
     session = _session(options.profile)
     renewable = None
@@ -97,7 +97,7 @@ def _session(profile: str | None) -> AioSession:
     return session
 
 
-def _session_of_chain(options: AccessOptions) -> AioSession:
+def _session_of_chain(options: CredentialOptions) -> AioSession:
     """Create a session whose chain will be asked for credentials once."""
     session = _session(options.profile)
     session.set_default_client_config(
