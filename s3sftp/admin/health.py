@@ -53,7 +53,9 @@ class HealthFacts:
     hook_down: str = ""
     """Why users of the hook cannot log in; empty if they can, or if there is no hook."""
     has_users: bool = False
-    """There are users in the configuration, who can log in without the hook."""
+    """There are users in the configuration, who can log in without another source of users."""
+    aws_users_down: Sequence[str] = ()
+    """Why users in AWS cannot log in: one sentence for each service that does not answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +124,8 @@ def ready(facts: HealthFacts, storage: str, revocations: str = "") -> HealthRepo
     warnings += [HealthReason("permission_denied", denied) for denied in facts.denied]
     if facts.hook_down:
         (warnings if facts.has_users else reasons).append(HealthReason("hook_down", facts.hook_down))
+    for trouble in facts.aws_users_down:
+        (warnings if facts.has_users else reasons).append(HealthReason("aws_users_down", trouble))
     first, *others = storage.split("\n")
     if first:
         reasons.append(HealthReason("storage_unreachable", first))

@@ -10,14 +10,20 @@ from datetime import UTC, datetime
 
 from s3sftp import __version__
 from s3sftp.admin import HealthFacts
-from s3sftp.app.backends import hook_home
 from s3sftp.app.descriptor_limit import admin_descriptors, storage_descriptors
-from s3sftp.app.health import current_phase, denied_permissions, has_users, hook_trouble
+from s3sftp.app.health import (
+    aws_users_trouble,
+    current_phase,
+    denied_permissions,
+    has_users,
+    hook_trouble,
+)
 from s3sftp.app.options import ServerOptions
 from s3sftp.app.storage_contacts import StorageContacts, shared_rows
 from s3sftp.app.storages import make_storages, require_storages, storage_problems
+from s3sftp.app.user_sources import start_sources
 from s3sftp.app.worker_memory import WorkerMemory
-from s3sftp.auth import Accounts, Authenticator, ChainedUsers, ConfiguredUsers, Defender
+from s3sftp.auth import Accounts, ConfiguredUsers, Defender
 from s3sftp.backends import Backend, CompleteBackend
 from s3sftp.runtime.shared_counters import SharedCounters
 from s3sftp.runtime.shutdown import ShutdownRequests
@@ -89,7 +95,7 @@ class Application:
             self._server = Server(
                 backend=self._given[""],
                 storages={name: self._given[name] for name in options.storages},
-                auth=await self._with_hook(users, started),
+                auth=await start_sources(options, users, self.metrics, started),
                 host_keys=host_keys,
                 host=options.listen.host,
                 port=options.listen.port,
@@ -120,20 +126,6 @@ class Application:
             users=len(self._accounts),
         )
 
-    async def _with_hook(self, users: ConfiguredUsers, started: AsyncExitStack) -> Authenticator:
-        """The users of the configuration, followed by those of the hook if there is one.
-
-        Raises ConfigurationError: if the hook's files cannot be used.
-        """
-        if self._options.hook is None:
-            return users
-        from s3sftp.auth.hook.hook_users import HookUsers  # imports aiohttp
-
-        hook = HookUsers(self._options.hook, hook_home(self._options), self.metrics)
-        await hook.start()
-        started.push_async_callback(hook.close)
-        return ChainedUsers([users], hook)
-
     def _set_server_metrics(self, server: Server) -> None:
         """Log what the supervisor logs if there are several workers."""
         self.metrics.observe(WORKERS_READY, lambda: server.ready)
@@ -151,6 +143,7 @@ class Application:
             current_phase(is_open, self._is_stopping),
             denied=denied_permissions(self._contacts),
             hook_down=hook_trouble(self._options, self.metrics),
+            aws_users_down=aws_users_trouble(self.metrics),
             has_users=has_users(self.metrics),
         )
 

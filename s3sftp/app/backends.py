@@ -1,4 +1,4 @@
-"""Makes the backend that the options name, and says where in it the users of a hook may be.
+"""Makes the backend that the options name, and says where in it the users of other sources may be.
 
 Each backend's modules are imported only when it is made: the S3 backend needs no threads for a disk, and a
 supervisor needs neither.
@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from s3sftp.app.options import ServerOptions
-from s3sftp.auth.hook.transfer_family import HookHome
+from s3sftp.auth.sources.transfer_family import UserHomes
 from s3sftp.backends import Backend
 from s3sftp.backends.findings import Finding
 from s3sftp.backends.registry import BUILT_IN, make_installed_backend
@@ -188,10 +188,10 @@ _MAKERS: dict[str, Callable[[ServerOptions], Backend]] = {
 }
 
 
-def hook_home(options: ServerOptions) -> HookHome:
-    """Where in the storage the users of the hook may have their directories."""
-    bucket = options.hook.bucket if options.hook is not None else ""
+def user_homes(options: ServerOptions, bucket: str) -> UserHomes:
+    """Where in the storage the users of a source may have their directories. `bucket` is the name of the
+    bucket in its answers; empty: `s3.bucket`."""
     storages = frozenset(options.storage_names)
     if options.backend != "s3" or options.s3 is None:
-        return HookHome(bucket, storages=storages)
-    return HookHome(bucket or options.s3.bucket, options.s3.prefix, RESERVED.decode(), storages)
+        return UserHomes(bucket, storages=storages)
+    return UserHomes(bucket or options.s3.bucket, options.s3.prefix, RESERVED.decode(), storages)

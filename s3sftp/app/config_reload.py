@@ -216,7 +216,7 @@ class ConfigReloader:
             )
         if changes.any_user or changes.keys_to_report:
             names = {*changes.added, *changes.changed, *changes.keys_to_report}
-            log_account_problems(self._logins, names, has_other_users=self._started_with.hook is not None)
+            log_account_problems(self._logins, names, has_other_users=self._started_with.has_other_users)
         log_unused_groups(changes.unused_groups[:_MAX_LOGGED])
 
 

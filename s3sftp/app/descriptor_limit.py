@@ -6,6 +6,7 @@ import math
 
 from s3sftp.app.options import ServerOptions
 from s3sftp.app.worker_options import worker_share
+from s3sftp.auth.aws.options import MAX_CONNECTIONS as AWS_CONNECTIONS
 from s3sftp.auth.hook.options import MAX_CONNECTIONS
 from s3sftp.ssh import file_descriptors
 from s3sftp.telemetry import get_logger
@@ -17,10 +18,12 @@ _USEFUL_CONNECTIONS = 10
 
 def storage_descriptors(options: ServerOptions) -> int:
     """Descriptors that a process with these options needs besides clients' connections: those to
-    its storages, and to the hook."""
+    its storages, and to other sources of users."""
     of_storage = options.s3.max_connections if options.s3 else 0
     of_others = sum(each.max_connections for each in options.storages.values())
-    return of_storage + of_others + (MAX_CONNECTIONS if options.hook else 0)
+    of_aws = sum(source is not None for source in (options.dynamodb, options.secrets_manager))
+    of_hook = MAX_CONNECTIONS if options.hook else 0
+    return of_storage + of_others + of_hook + of_aws * AWS_CONNECTIONS
 
 
 def admin_descriptors(options: ServerOptions) -> int:
@@ -35,7 +38,8 @@ def admin_descriptors(options: ServerOptions) -> int:
 def ensure_descriptors(options: ServerOptions, workers: int) -> None:
     """Raise the limit as far as possible, and warn if it is still too low for the configured limits.
 
-    A process may need one descriptor for each of its connections, and those to the storage and the hook.
+    A process may need one descriptor for each of its connections, and those to the storage and to
+    other sources of users.
     Open files of the spool and of the local backend add to that, bounded by what each user may have open.
     """
     limit = file_descriptors.raise_limit()

@@ -20,7 +20,7 @@ from s3sftp.errors import PermissionDenied, StorageError, describe_unexpected
 from s3sftp.runtime.shared_counters import SharedCounters
 from s3sftp.telemetry import get_logger
 from s3sftp.telemetry.logs import printable
-from s3sftp.telemetry.metric_catalogue import HOOK_DOWN, READY, USERS
+from s3sftp.telemetry.metric_catalogue import AWS_USER_SERVICES, AWS_USERS_DOWN, HOOK_DOWN, READY, USERS
 from s3sftp.telemetry.metrics import Metrics
 from s3sftp.workers import HeartbeatPolicy, Supervisor
 from s3sftp.workers.worker_process import WorkerProcess
@@ -149,6 +149,7 @@ class SupervisorHealth:
             denied_permissions(self._contacts),
             hook_trouble(self._options, self._metrics),
             has_users(self._metrics),
+            aws_users_trouble(self._metrics),
         )
 
     def last_success(self) -> float:
@@ -195,8 +196,18 @@ def hook_trouble(options: ServerOptions, metrics: Metrics) -> str:
     )
 
 
+def aws_users_trouble(metrics: Metrics) -> tuple[str, ...]:
+    """Why users of services of AWS cannot log in: one sentence for each that does not answer."""
+    return tuple(
+        f"{service} does not answer {processes} of the server's processes: the users there cannot log in; the"
+        " event aws_users.down in the log says why"
+        for service in AWS_USER_SERVICES
+        if (processes := metrics.table.total(AWS_USERS_DOWN.row(service)))
+    )
+
+
 def has_users(metrics: Metrics) -> bool:
-    """Whether the configuration has users, who need no hook."""
+    """Whether the configuration has users, who need no other source."""
     return metrics.table.total(USERS.row()) > 0
 
 

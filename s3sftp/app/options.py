@@ -19,6 +19,7 @@ from s3sftp.app.user_files import KINDS
 from s3sftp.app.user_loading import LoadedUsers, load_users
 from s3sftp.app.user_tables import UserTables
 from s3sftp.auth import AuthOptions, BadRevocations, GroupOptions, Logins, RevocationFile, UserOptions
+from s3sftp.auth.aws import DynamoDbOptions, SecretsManagerOptions
 from s3sftp.auth.hook import HookOptions
 from s3sftp.auth.hook.credentials import read_credentials
 from s3sftp.backends.local.options import LocalOptions
@@ -44,6 +45,9 @@ from s3sftp.sftp import SftpOptions
 from s3sftp.ssh import ListenOptions, SshOptions
 from s3sftp.ssh.host_keys import load
 from s3sftp.telemetry.options import LogOptions
+
+_OTHER_SOURCES = ("dynamodb", "secrets_manager", "hook")
+"""Groups of the sources of users beside the configuration."""
 
 
 def default_state_dir() -> Path:
@@ -129,6 +133,8 @@ class ServerOptions(Options):
     users: dict[str, UserOptions] = Field(default_factory=dict)
     groups: dict[str, GroupOptions] = Field(default_factory=dict)
     hook: HookOptions | None = None
+    dynamodb: DynamoDbOptions | None = None
+    secrets_manager: SecretsManagerOptions | None = None
     s3: S3Options | None = None
     storages: dict[StorageName, S3Options] = Field(default_factory=dict)
     """Further buckets, by the names that users' mounts have as `storage`. Each has the options of `[s3]`."""
@@ -150,6 +156,11 @@ class ServerOptions(Options):
         if not self.storages:
             return self
         return self.model_copy(update={"s3": self.storages[name] if name else self.s3, "storages": {}})
+
+    @property
+    def has_other_users(self) -> bool:
+        """Whether a source beside the configuration has users."""
+        return any(source is not None for source in (self.hook, self.dynamodb, self.secrets_manager))
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,9 +219,11 @@ def load_configuration(
         problems += _revocation_problems(reading.values["auth"])
     if reading.values.get("hook") is not None:
         problems += _hook_problems(reading.values, reads_files=checks_host_keys)
-    if needs_users and not (users.are_configured or settings.below("hook")):
+    problems += _timeout_problems(reading.values)
+    if needs_users and not (users.are_configured or any(settings.below(name) for name in _OTHER_SOURCES)):
         problems.append(
-            "there are no users: add a [users.NAME] table or a [hook], or use --user with --authorized-keys"
+            "there are no users: add a [users.NAME] table, or a [hook], [dynamodb] or [secrets_manager], or"
+            " use --user with --authorized-keys"
         )
     if problems:
         raise ConfigurationError(_unique(problems))
@@ -269,14 +282,20 @@ def _revocation_problems(auth: AuthOptions) -> list[str]:
 
 def _hook_problems(values: Mapping[str, Any], *, reads_files: bool) -> list[str]:
     hook: HookOptions = values["hook"]
-    problems = _problems_of(lambda: read_credentials(hook)) if reads_files else []
+    return _problems_of(lambda: read_credentials(hook)) if reads_files else []
+
+
+def _timeout_problems(values: Mapping[str, Any]) -> list[str]:
+    """Each source has to give up before the login does, so that the log says which one was slow."""
     auth = values.get("auth")
-    if auth is not None and hook.timeout >= auth.answer_timeout:
-        problems.append(
-            f"hook.timeout = {hook.timeout.total_seconds():g} s: should be less than auth.answer_timeout,"
-            f" {auth.answer_timeout.total_seconds():g} s"
-        )
-    return problems
+    return [
+        f"{name}.timeout = {source.timeout.total_seconds():g} s: should be less than auth.answer_timeout,"
+        f" {auth.answer_timeout.total_seconds():g} s"
+        for name in _OTHER_SOURCES
+        if auth is not None
+        and (source := values.get(name)) is not None
+        and source.timeout >= auth.answer_timeout
+    ]
 
 
 def _backend_problems(name: str, settings: Settings) -> list[str]:

@@ -4,8 +4,8 @@
     bob, a user of the HTTP hook          configured users ─ unknown ──► hook ──► answer
 
 So the password of a configured user never leaves the server, and no later source can take over a name. That
-holds for every method: whoever is known by one source proves each factor to that source. A name that changes
-its source while that is asked is refused.
+holds for every method: whoever is known by one source proves each factor to that source. A login is refused
+if the configuration begins or ceases to know its name meanwhile.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from s3sftp.auth.identity import Identity
 
 
 class KnownUsers(Protocol):
-    """An `Authenticator` that also says which names are its own."""
+    """A source of users that says which names are its own."""
 
     @property
     def accepts_passwords(self) -> bool:
@@ -35,20 +35,12 @@ class KnownUsers(Protocol):
     def accepts_codes(self) -> bool:
         """As `Authenticator.accepts_codes`."""
 
-    async def knows(self, user: str) -> bool:
-        """Whether the user belongs to this source, whatever their credentials."""
+    async def source_of(self, user: str) -> Authenticator | None:
+        """What verifies the user's credentials; None if the user does not belong to this source, whatever
+        their credentials.
 
-    async def by_password(self, user: str, password: str, address: str) -> Identity | None:
-        """As `Authenticator.by_password`. Does equal work for names that it does not know."""
-
-    async def by_public_key(self, user: str, key: asyncssh.SSHKey, address: str) -> Identity | None:
-        """As `Authenticator.by_public_key`."""
-
-    async def by_certificate(self, user: str, certificate: Certificate, address: str) -> Identity | None:
-        """As `Authenticator.by_certificate`."""
-
-    async def by_code(self, user: str, code: str, address: str) -> Identity | None:
-        """As `Authenticator.by_code`."""
+        Raises UsersUnavailable: if nobody knows.
+        """
 
 
 class ChainedUsers(Authenticator):
@@ -59,21 +51,23 @@ class ChainedUsers(Authenticator):
     """
 
     def __init__(self, known: Sequence[KnownUsers], last: Authenticator) -> None:
-        """`last` is asked for every name that none of `known` knows."""
+        """`last` is asked for every name that none of `known` knows. The first of `known` is asked again once
+        there is an answer, so it should know its users without requests, and return the same object."""
         self._known = known
         self._last = last
+        self._all: tuple[KnownUsers | Authenticator, ...] = (*known, last)
 
     @property
     def accepts_passwords(self) -> bool:
-        return any(source.accepts_passwords for source in (*self._known, self._last))
+        return any(source.accepts_passwords for source in self._all)
 
     @property
     def accepts_public_keys(self) -> bool:
-        return any(source.accepts_public_keys for source in (*self._known, self._last))
+        return any(source.accepts_public_keys for source in self._all)
 
     @property
     def accepts_codes(self) -> bool:
-        return any(source.accepts_codes for source in (*self._known, self._last))
+        return any(source.accepts_codes for source in self._all)
 
     async def by_password(self, user: str, password: str, address: str) -> Identity | None:
         return await self._ask(user, lambda source: source.by_password(user, password, address))
@@ -88,15 +82,16 @@ class ChainedUsers(Authenticator):
         return await self._ask(user, lambda source: source.by_code(user, code, address))
 
     async def _ask(
-        self, user: str, question: Callable[[KnownUsers | Authenticator], Awaitable[Identity | None]]
+        self, user: str, question: Callable[[Authenticator], Awaitable[Identity | None]]
     ) -> Identity | None:
-        source = await self._source_of(user)
-        identity = await question(source)
+        first = self._known[0]
+        known = await first.source_of(user)
+        identity = await question(known or await self._later_source_of(user))
         # the operator may have barred a user of the hook in the configuration while the hook was answering
-        return identity if await self._source_of(user) is source else None
+        return identity if await first.source_of(user) is known else None
 
-    async def _source_of(self, user: str) -> KnownUsers | Authenticator:
-        for source in self._known:
-            if await source.knows(user):
-                return source
+    async def _later_source_of(self, user: str) -> Authenticator:
+        for source in self._known[1:]:
+            if (found := await source.source_of(user)) is not None:
+                return found
         return self._last

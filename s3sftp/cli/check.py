@@ -41,7 +41,7 @@ def check(*, offline: bool, **flags: Any) -> None:
     options = configuration.options
     configure_logging(options.log.model_copy(update={"level": "error"}))
     of_storage = _unasked(configuration) if offline else run(check_backend(options))
-    of_users = of_logins(configuration.logins, configuration.tables, has_other_users=options.hook is not None)
+    of_users = of_logins(configuration.logins, configuration.tables, has_other_users=options.has_other_users)
     findings = [*_of_algorithms(options), *of_users, *of_storage]
     for line in table(findings):
         click.echo(line)

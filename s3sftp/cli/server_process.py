@@ -92,7 +92,7 @@ def serve_alone(loaded: LoadedConfiguration) -> None:
 
     configure_nonblocking_logging(loaded.options.log)
     return_large_blocks()
-    log_account_problems(loaded.configuration.logins, has_other_users=loaded.options.hook is not None)
+    log_account_problems(loaded.configuration.logins, has_other_users=loaded.options.has_other_users)
     loaded.log_what_is_lacking()
     ensure_descriptors(loaded.options, 1)
     run(_serve(loaded))
@@ -175,7 +175,7 @@ async def supervise(loaded: LoadedConfiguration, workers: int, template: Templat
     options = loaded.options
     install_task_dump()
     warn_of_weak(options.ssh.offer)
-    log_account_problems(loaded.configuration.logins, has_other_users=loaded.options.hook is not None)
+    log_account_problems(loaded.configuration.logins, has_other_users=loaded.options.has_other_users)
     loaded.log_what_is_lacking()
     ensure_descriptors(options, workers)
     # the first start makes the keys, once

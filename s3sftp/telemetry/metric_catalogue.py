@@ -185,6 +185,27 @@ HOOK_DOWN = Instrument(
     "Processes whose latest requests to the hook all failed, so that they refuse its users without asking.",
 )
 
+AWS_USER_SERVICES = ("dynamodb", "secrets_manager")
+AWS_USER_REQUESTS = Instrument(
+    MetricGroup.CONNECTIONS,
+    InstrumentKind.COUNTER,
+    "s3sftp_aws_user_requests",
+    "Requests for a user to DynamoDB or Secrets Manager, each attempt: `answered`, whether there is such a"
+    " user or not; `throttled`; `denied`, a permission or valid credentials lack; `error`, any other error;"
+    " `no_answer`, no connection or no credentials; `timed_out`, not within `timeout`.",
+    ("service", "result"),
+    product(AWS_USER_SERVICES, ("answered", "throttled", "denied", "error", "no_answer", "timed_out")),
+)
+AWS_USERS_DOWN = Instrument(
+    MetricGroup.CONNECTIONS,
+    InstrumentKind.GAUGE,
+    "s3sftp_aws_users_down",
+    "Processes whose latest requests for users to this service all failed, so that they refuse its users"
+    " without asking.",
+    ("service",),
+    tuple((service,) for service in AWS_USER_SERVICES),
+)
+
 OPERATIONS_TOTAL = Instrument(
     MetricGroup.OPERATIONS,
     InstrumentKind.COUNTER,

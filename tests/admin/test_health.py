@@ -110,3 +110,12 @@ def test_a_hook_that_is_down_is_a_reason_if_it_has_all_users_and_else_a_warning(
     beside = ready(HealthFacts(Phase.SERVING, hook_down="it does not answer", has_users=True), "")
     assert beside.is_good
     assert [warning.name for warning in beside.warnings] == ["hook_down"]
+
+
+def test_users_in_aws_that_are_down_are_a_reason_if_they_are_all_and_else_a_warning() -> None:
+    alone = ready(HealthFacts(Phase.SERVING, aws_users_down=("dynamodb does not answer",)), "")
+    assert names(alone) == ["aws_users_down"]
+    both = ("dynamodb does not answer", "secrets_manager does not answer")
+    beside = ready(HealthFacts(Phase.SERVING, aws_users_down=both, has_users=True), "")
+    assert beside.is_good
+    assert [warning.detail for warning in beside.warnings] == list(both)

@@ -19,12 +19,13 @@ from aiohttp import web
 
 from s3sftp.auth import Account, AuthGateway, AuthOptions, Identity
 from s3sftp.auth.hook import HookOptions
-from s3sftp.auth.hook.cache import AnswerCache
 from s3sftp.auth.hook.client import MAX_ANSWER_BYTES
 from s3sftp.auth.hook.credentials import read_credentials
-from s3sftp.auth.hook.hook_users import PROBE_USER, HookUsers
+from s3sftp.auth.hook.hook_users import HookUsers
 from s3sftp.auth.hook.requests import Question
-from s3sftp.auth.hook.transfer_family import HookHome
+from s3sftp.auth.sources.answer_cache import AnswerCache
+from s3sftp.auth.sources.availability import PROBE_USER
+from s3sftp.auth.sources.transfer_family import UserHomes
 from s3sftp.errors import ConfigurationError, UsersUnavailable
 from s3sftp.telemetry.metric_catalogue import HOOK_DOWN, HOOK_REQUESTS
 from s3sftp.telemetry.metrics import Metrics
@@ -64,7 +65,7 @@ def knows_bob(fields: dict[str, Any]) -> object:
 async def users_of(url: str, metrics: Metrics | None = None, **options: Any) -> AsyncIterator[HookUsers]:
     lax = {"role": "ignore", "policy": "ignore", "timeout": 5.0, "retries": 0}
     given = HookOptions(url=url, **(lax | options))
-    users = HookUsers(given, HookHome("exchange"), metrics or Metrics())
+    users = HookUsers(given, UserHomes("exchange"), metrics or Metrics())
     await users.start()
     try:
         yield users
@@ -379,9 +380,10 @@ async def test_what_is_remembered_is_forgotten_at_its_age() -> None:
 
 
 def test_memory_has_no_password_of_what_is_remembered() -> None:
-    cache = AnswerCache(3600)
-    cache.put(Question("bob", ADDRESS, "very secret"), Account(BOB, None, ()), 0)
-    assert cache.get(Question("bob", ADDRESS, "very secret"), 1) is not None
+    cache: AnswerCache[Account] = AnswerCache(3600)
+    question = Question("bob", ADDRESS, "very secret").texts
+    cache.put(question, Account(BOB, None, ()), 0)
+    assert cache.get(question, 1) is not None
     assert not any(
         word in repr(vars(cache)) for word in ("very secret", hashlib.sha256(b"very secret").hexdigest())
     )

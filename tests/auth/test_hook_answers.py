@@ -14,7 +14,7 @@ from s3sftp.auth import Account, Identity, UserOptions, read_logins
 from s3sftp.auth.hook import HookOptions
 from s3sftp.auth.hook.answers import AnswerReader
 from s3sftp.auth.hook.requests import Question
-from s3sftp.auth.hook.transfer_family import AnswerProblem, HookHome
+from s3sftp.auth.sources.transfer_family import AnswerProblem, UserHomes
 from s3sftp.fs import Mount
 
 KEY = asyncssh.generate_private_key("ssh-ed25519")
@@ -22,7 +22,7 @@ LINE = KEY.export_public_key().decode().strip()
 URL = "https://hook.example.com/"
 ROLE = "arn:aws:iam::123456789012:role/transfer-access-role"
 LAX = HookOptions(url=URL, role="ignore", policy="ignore")
-HOME = HookHome("amzn-s3-demo-bucket", "", ".s3sftp")
+HOME = UserHomes("amzn-s3-demo-bucket", "", ".s3sftp")
 BY_PASSWORD = Question("bob", "192.0.2.1", "secret")
 BY_KEY = Question("bob", "192.0.2.1")
 ENFORCED: Mapping[str, object] = {
@@ -48,19 +48,19 @@ ENFORCED: Mapping[str, object] = {
 
 
 def account(
-    answer: object, options: HookOptions = LAX, home: HookHome = HOME, question: Question = BY_PASSWORD
+    answer: object, options: HookOptions = LAX, home: UserHomes = HOME, question: Question = BY_PASSWORD
 ) -> Account | None:
     data = answer if isinstance(answer, bytes) else json.dumps(answer).encode()
     return AnswerReader(options, home).account(question, data)[0]
 
 
-def prefix(answer: object, home: HookHome = HOME) -> str | None:
+def prefix(answer: object, home: UserHomes = HOME) -> str | None:
     found = account(answer, home=home)
     assert found is not None
     return found.identity.prefix
 
 
-def problem(answer: object, options: HookOptions = LAX, home: HookHome = HOME) -> str:
+def problem(answer: object, options: HookOptions = LAX, home: UserHomes = HOME) -> str:
     with pytest.raises(AnswerProblem) as caught:
         account(answer, options, home)
     return str(caught.value)
@@ -115,7 +115,7 @@ def test_a_home_directory_becomes_the_root(home: str, expected: str) -> None:
 
 
 def test_the_home_directory_is_taken_below_the_prefix_of_the_storage() -> None:
-    home = HookHome("amzn-s3-demo-bucket", "partners/")
+    home = UserHomes("amzn-s3-demo-bucket", "partners/")
     assert prefix({"Role": ROLE, "HomeDirectory": "/amzn-s3-demo-bucket/partners/bob"}, home) == "bob/"
     said = problem({"Role": ROLE, "HomeDirectory": "/amzn-s3-demo-bucket/partners2/bob"}, home=home)
     assert "is not below s3.prefix" in said
@@ -217,7 +217,7 @@ def test_logical_directories_that_cannot_be_used_are_refused(entries: list[objec
 
 
 def test_logical_directories_are_taken_below_the_prefix_of_the_storage() -> None:
-    home = HookHome("amzn-s3-demo-bucket", "partners/")
+    home = UserHomes("amzn-s3-demo-bucket", "partners/")
     found = account(logical({"Entry": "/in", "Target": "/amzn-s3-demo-bucket/partners/bob"}), home=home)
     assert found is not None
     assert found.identity.mounts == (Mount("/in", "bob/"),)
@@ -314,9 +314,9 @@ def test_a_wrong_answer_is_refused_with_the_field_and_what_would_be_right(
 
 
 def test_without_a_bucket_only_the_own_form_says_where_files_are() -> None:
-    said = problem({"Role": ROLE, "HomeDirectory": "/b/x"}, home=HookHome(""))
+    said = problem({"Role": ROLE, "HomeDirectory": "/b/x"}, home=UserHomes(""))
     assert "user.prefix" in said
-    assert account({"authenticated": True, "user": {}}, home=HookHome("")) is not None
+    assert account({"authenticated": True, "user": {}}, home=UserHomes("")) is not None
 
 
 def test_a_mount_is_in_a_storage_that_is_configured() -> None:

@@ -51,13 +51,13 @@ async def test_a_password_under_verification_is_worth_nothing_once_its_user_is_g
 
 async def test_unknown_users_cost_as_much_as_the_users_of_now_do() -> None:
     users = ConfiguredUsers(accounts(alice=with_password("x")), AuthOptions())
-    first = users._passwords.nobody
+    first = users.verifier.nobody
     await users.replace(accounts(alice=with_password("x"), bob=with_password("y")))
-    assert users._passwords.nobody.password_hash == first.password_hash
+    assert users.verifier.nobody.password_hash == first.password_hash
     with capture_events() as events:
         slow = UserOptions(password_hash=SLOW.hash("x"))
         await users.replace(accounts(alice=slow, bob=slow, carol=with_password("y")))
         await users.replace(accounts(alice=slow, bob=slow, dave=with_password("y")))
-    assert "m=65536,t=4" in users._passwords.nobody.password_hash
+    assert "m=65536,t=4" in users.verifier.nobody.password_hash
     assert [event["event"] for event in events] == ["users.hash_costs_differ"]
     users.close()

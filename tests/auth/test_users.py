@@ -17,7 +17,7 @@ from s3sftp.auth import (
     ConfiguredUsers,
     Identity,
     UserOptions,
-    configured_users,
+    account_verifier,
     hash_password,
     passwords,
     read_logins,
@@ -93,7 +93,7 @@ async def test_after_ten_wrong_codes_those_of_the_user_are_refused_for_an_hour(
 
     async def accepted(name: str, code: str, seconds: float) -> bool:
         clock = SimpleNamespace(monotonic=lambda: seconds, time=lambda: 2_000_000_000.0)
-        monkeypatch.setattr(configured_users, "time", clock)
+        monkeypatch.setattr(account_verifier, "time", clock)
         return await known.by_code(name, code, "192.0.2.1") is not None
 
     def right(name: str, steps: int = 0) -> str:

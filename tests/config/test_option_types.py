@@ -16,6 +16,8 @@ REQUIRED: dict[str, dict[str, Any]] = {
     "local": {"root": "/srv/sftp"},
     "service": {"socket": "/run/storage/socket"},
     "hook": {"url": "https://hook.example.com/"},
+    "dynamodb": {"users_table": "sftp-users"},
+    "secrets_manager": {"prefix": "aws/transfer/s-0123/"},
 }
 """What a group needs beside the option that is tried."""
 

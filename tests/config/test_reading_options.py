@@ -34,6 +34,10 @@ root = "/srv/sftp"
 socket = "/run/storage/socket"
 [hook]
 url = "https://hook.example.com/"
+[dynamodb]
+users_table = "sftp-users"
+[secrets_manager]
+prefix = "aws/transfer/s-0123/"
 [auth]
 answer_timeout = "1 d"
 """

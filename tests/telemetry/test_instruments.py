@@ -38,6 +38,8 @@ PROMISED = {
     "logins_total": "method result",
     "hook_requests_total": "result",
     "hook_down": "",
+    "aws_user_requests_total": "service result",
+    "aws_users_down": "service",
     "operations_total": "operation result",
     "operation_duration_seconds": "operation result",
     "received_bytes_total": "",

@@ -11,14 +11,11 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from s3sftp.auth.accounts import Account, BadKey, read_logins
+from s3sftp.auth.accounts import Account, BadKey
 from s3sftp.auth.hook.options import HookOptions
 from s3sftp.auth.hook.requests import Question
-from s3sftp.auth.hook.transfer_family import AnswerProblem, HookHome, table_of
-from s3sftp.auth.identity import Identity
-from s3sftp.auth.user_options import UserOptions
-from s3sftp.config import read_table
-from s3sftp.errors import ConfigurationError
+from s3sftp.auth.sources.accounts_of_tables import account_of_table
+from s3sftp.auth.sources.transfer_family import AnswerProblem, UserHomes, table_of
 
 _OWN_FIELDS = frozenset({"authenticated", "user"})
 _USER_FIELDS = frozenset(
@@ -50,7 +47,7 @@ no codes, no certificates and no combinations of factors. Groups belong to the c
 class AnswerReader:
     """Reads the answers of one hook."""
 
-    def __init__(self, options: HookOptions, home: HookHome) -> None:
+    def __init__(self, options: HookOptions, home: UserHomes) -> None:
         self._options = options
         self._home = home
 
@@ -67,26 +64,7 @@ class AnswerReader:
         table = _own_table(answer, question) if own else table_of(answer, self._options, self._home)
         if table is None:
             return None, ()
-        problems: list[str] = []
-        options = read_table(UserOptions, ("user",), table, lambda _path: "the hook's answer", problems)
-        if options is None:
-            raise AnswerProblem("; ".join(problems))
-        logins = read_logins({question.user: options})
-        account = logins.accounts[question.user]
-        self._require_usable(account.identity)
-        return account, tuple(logins.bad_keys)
-
-    def _require_usable(self, identity: Identity) -> None:
-        """Raises AnswerProblem: if the user's tree cannot be used, or leads to what is no user's."""
-        for prefix in (identity.prefix or "", *(mount.prefix for mount in identity.mounts)):
-            self._home.check(prefix)
-        for mount in identity.mounts:
-            if mount.storage not in self._home.storages:
-                raise AnswerProblem(f"mount {mount.path!r}: there is no storage {mount.storage!r}")
-        try:
-            identity.tree()
-        except ConfigurationError as error:
-            raise AnswerProblem("; ".join(error.problems)) from None
+        return account_of_table(question.user, table, self._home, "the hook's answer")
 
 
 def _object_in(data: bytes) -> dict[str, Any]:

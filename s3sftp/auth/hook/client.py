@@ -1,19 +1,15 @@
 """Sends requests to the hook by aiohttp: bounded in time, size, connections and repetitions.
 
 asked ─► attempt ─► 200 ─────────────────────────────► its body
-            │   ├─► connection failed, 502, 503, 504 ─► another attempt while retries and time are left
-            │   └─► any other status, a redirect too ─► HookFailed
-            └─ hook.timeout ends all of it
+                ├─► connection failed, 502, 503, 504 ─► SourceFailed that may be repeated
+                └─► any other status, a redirect too ─► SourceFailed
 """
 
 from __future__ import annotations
 
-import asyncio
-import random
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Literal
 
 import aiohttp
 from yarl import URL
@@ -21,32 +17,18 @@ from yarl import URL
 from s3sftp.auth.hook.credentials import HookCredentials
 from s3sftp.auth.hook.options import MAX_CONNECTIONS, HookOptions
 from s3sftp.auth.hook.requests import HookRequest, Question, make_request, signature_headers
-from s3sftp.runtime.backoff import Backoff
+from s3sftp.auth.sources.asking import SourceFailed, ask_repeatedly
 from s3sftp.telemetry.spans import current_trace_context
 
 MAX_ANSWER_BYTES = 64 << 10
 _UNAVAILABLE = (502, 503, 504)
-_PAUSES = Backoff(0.1, 1.0)
-AskResult = Literal["answered", "error_status", "unusable", "no_answer", "timed_out"]
-"""The result of one request, a label of the metric."""
-
-
-class HookFailed(Exception):
-    """The hook gave no answer to a question; the text says why, for the operator."""
-
-    def __init__(self, problem: str, result: AskResult, *, is_down: bool, may_repeat: bool = False) -> None:
-        super().__init__(problem)
-        self.result: AskResult = result
-        self.is_down = is_down
-        """Whether the hook cannot be reached at all, so that it would answer for no user."""
-        self.may_repeat = may_repeat
 
 
 class HookClient:
     """The connections to one hook. Make it on the event loop that uses it."""
 
     def __init__(
-        self, options: HookOptions, credentials: HookCredentials, count: Callable[[AskResult], None]
+        self, options: HookOptions, credentials: HookCredentials, count: Callable[[str], None]
     ) -> None:
         """`count` is called with the result of every request."""
         self._options = options
@@ -69,31 +51,15 @@ class HookClient:
     async def ask(self, question: Question) -> bytes:
         """The content of the hook's answer, at most MAX_ANSWER_BYTES.
 
-        Raises HookFailed: if it gives none within `hook.timeout`.
+        Raises SourceFailed: if it gives none within `hook.timeout`.
         """
         request = make_request(question, self._options)
-        try:
-            async with asyncio.timeout(self._limit):
-                for failures in range(1, self._options.retries + 1):
-                    try:
-                        return await self._attempt(request)
-                    except HookFailed as failed:
-                        if not failed.may_repeat:
-                            raise
-                    await asyncio.sleep(_PAUSES.delay(failures) * random.uniform(0.5, 1.0))  # noqa: S311
-                return await self._attempt(request)
-        except TimeoutError:
-            self._count("timed_out")
-            raise HookFailed(f"no answer within {self._limit:g} s", "timed_out", is_down=True) from None
-
-    async def _attempt(self, request: HookRequest) -> bytes:
-        try:
-            data = await self._send(self._signed(request))
-        except HookFailed as failed:
-            self._count(failed.result)
-            raise
-        self._count("answered")
-        return data
+        return await ask_repeatedly(
+            lambda: self._send(self._signed(request)),
+            limit=self._limit,
+            retries=self._options.retries,
+            count=self._count,
+        )
 
     def _signed(self, request: HookRequest) -> HookRequest:
         """The request as it is sent: each repetition has a signature of its own time."""
@@ -114,38 +80,38 @@ class HookClient:
                 _check_status(response)
                 return await _bounded_body(response)
         except aiohttp.ClientSSLError as error:
-            raise HookFailed(f"TLS failed: {error}", "no_answer", is_down=True) from None
+            raise SourceFailed(f"TLS failed: {error}", "no_answer", is_down=True) from None
         except (aiohttp.ClientPayloadError, aiohttp.ClientResponseError) as error:
-            raise HookFailed(
+            raise SourceFailed(
                 f"its answer is not HTTP, or broken off: {error}", "no_answer", is_down=True
             ) from None
         except (aiohttp.ClientError, OSError) as error:
             problem = f"{type(error).__name__}: {error}"
-            raise HookFailed(problem, "no_answer", is_down=True, may_repeat=True) from None
+            raise SourceFailed(problem, "no_answer", is_down=True, may_repeat=True) from None
 
 
 def _check_status(response: aiohttp.ClientResponse) -> None:
-    """Raises HookFailed: if the status is not 200."""
+    """Raises SourceFailed: if the status is not 200."""
     status = response.status
     if status == 200:
         return
     if status in _UNAVAILABLE:
-        raise HookFailed(f"status {status}", "error_status", is_down=True, may_repeat=True)
+        raise SourceFailed(f"status {status}", "error_status", is_down=True, may_repeat=True)
     if 300 <= status < 400:
         problem = f"status {status}: redirects are not followed, so hook.url should be the final address"
     else:
         problem = f"status {status}: a hook refuses a login with status 200 and an empty object, {{}}"
-    raise HookFailed(problem, "error_status", is_down=False)
+    raise SourceFailed(problem, "error_status", is_down=False)
 
 
 async def _bounded_body(response: aiohttp.ClientResponse) -> bytes:
-    """Raises HookFailed: if it is longer than MAX_ANSWER_BYTES; the rest is not read."""
+    """Raises SourceFailed: if it is longer than MAX_ANSWER_BYTES; the rest is not read."""
     data = bytearray()
     async for piece in response.content.iter_any():
         data += piece
         if len(data) > MAX_ANSWER_BYTES:
             response.close()
-            raise HookFailed(
+            raise SourceFailed(
                 f"its answer is longer than {MAX_ANSWER_BYTES >> 10} KiB", "unusable", is_down=False
             )
     return bytes(data)

@@ -1,15 +1,8 @@
-"""Authenticates users by asking an HTTP hook.
-
-    closed   each login asks the hook ── max_failures in a row ──► open
-    open     logins are refused without asking; a task asks for `s3sftp-probe` ── any answer ──► closed
-
-Sessions that have begun do not depend on the hook.
-"""
+"""Authenticates users by asking an HTTP hook. Sessions that have begun do not depend on it."""
 
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
 from datetime import UTC, datetime
 
 import asyncssh
@@ -17,14 +10,15 @@ import asyncssh
 from s3sftp.auth.accounts import Account
 from s3sftp.auth.authenticator import Authenticator
 from s3sftp.auth.hook.answers import AnswerReader
-from s3sftp.auth.hook.cache import AnswerCache
-from s3sftp.auth.hook.circuit import Circuit
-from s3sftp.auth.hook.client import HookClient, HookFailed
+from s3sftp.auth.hook.client import HookClient
 from s3sftp.auth.hook.credentials import read_credentials
 from s3sftp.auth.hook.options import HookOptions
 from s3sftp.auth.hook.requests import Question
-from s3sftp.auth.hook.transfer_family import AnswerProblem, HookHome
 from s3sftp.auth.identity import Identity
+from s3sftp.auth.sources.answer_cache import AnswerCache
+from s3sftp.auth.sources.asking import SourceFailed
+from s3sftp.auth.sources.availability import PROBE_USER, Availability
+from s3sftp.auth.sources.transfer_family import AnswerProblem, UserHomes
 from s3sftp.auth.user_options import user_name_problem
 from s3sftp.errors import UsersUnavailable
 from s3sftp.telemetry import get_logger
@@ -33,23 +27,25 @@ from s3sftp.telemetry.metric_catalogue import HOOK_DOWN, HOOK_REQUESTS
 from s3sftp.telemetry.metrics import Metrics
 
 _log = get_logger("s3sftp.auth")
-PROBE_USER = "s3sftp-probe"
-"""The name that a hook which is down is asked for. Nobody can log in by this name."""
 _PROBE_ADDRESS = "127.0.0.1"
 
 
 class HookUsers(Authenticator):
     """An Authenticator over the users of a hook. Start it before its first use."""
 
-    def __init__(self, options: HookOptions, home: HookHome, metrics: Metrics) -> None:
+    def __init__(self, options: HookOptions, home: UserHomes, metrics: Metrics) -> None:
         self._options = options
         self._answers = AnswerReader(options, home)
-        self._cache = AnswerCache(options.cache_time.total_seconds())
-        self._circuit = Circuit(options.max_failures)
+        self._cache: AnswerCache[Account] = AnswerCache(options.cache_time.total_seconds())
+        self._availability = Availability(
+            options.max_failures,
+            options.probe_interval.total_seconds(),
+            lambda: self._ask(Question(PROBE_USER, _PROBE_ADDRESS)),
+            self._changed,
+        )
         self._metrics = metrics
         self._throttle = LogThrottle()
         self._client: HookClient | None = None
-        self._probing: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Read the files of credentials. Asks the hook nothing.
@@ -63,9 +59,7 @@ class HookUsers(Authenticator):
 
     async def close(self) -> None:
         """End the connections to the hook."""
-        if self._probing is not None:
-            self._probing.cancel()
-            await asyncio.gather(self._probing, return_exceptions=True)
+        await self._availability.close()
         if self._client is not None:
             await self._client.close()
 
@@ -89,15 +83,15 @@ class HookUsers(Authenticator):
         if user_name_problem(question.user) is not None or question.user == PROBE_USER:
             return None
         clock = asyncio.get_running_loop().time
-        account = self._cache.get(question, clock())
+        account = self._cache.get(question.texts, clock())
         if account is not None:
             return account
-        if self._circuit.is_open:
+        if self._availability.is_down:
             raise UsersUnavailable("the hook is down")
         asked = clock()
         try:
             account, bad_keys = self._answers.account(question, await self._ask(question))
-        except HookFailed as failed:
+        except SourceFailed as failed:
             self._log_throttled("hook.request_failed", "failed", question.user, str(failed))
             raise UsersUnavailable("the hook gave no answer") from None
         except AnswerProblem as problem:
@@ -106,45 +100,24 @@ class HookUsers(Authenticator):
         if bad_keys:
             self._log_throttled("hook.key_unusable", "key", question.user, str(bad_keys[0].problem))
         if account is not None:
-            self._cache.put(question, account, asked)
+            self._cache.put(question.texts, account, asked)
         return account
 
     async def _ask(self, question: Question) -> bytes:
         """Ask the hook, and note whether it is there.
 
-        Raises HookFailed: if it gives no answer.
+        Raises SourceFailed: if it gives no answer.
         """
         if self._client is None:
             raise RuntimeError("the hook is asked before its start")
-        try:
-            data = await self._client.ask(question)
-        except HookFailed as failed:
-            if failed.is_down:
-                self._failed(str(failed))
-            else:
-                self._answered()
-            raise
-        self._answered()
-        return data
+        return await self._availability.noting(self._client.ask(question))
 
-    def _failed(self, problem: str) -> None:
-        if self._circuit.failed():
-            self._metrics.set(HOOK_DOWN.row(), 1)
-            _log.error("hook.down", url=self._options.address, reason=problem)
-            if self._probing is None or self._probing.done():
-                self._probing = asyncio.create_task(self._probe())
-
-    def _answered(self) -> None:
-        if self._circuit.answered():
-            self._metrics.set(HOOK_DOWN.row(), 0)
+    def _changed(self, problem: str | None) -> None:
+        self._metrics.set(HOOK_DOWN.row(), 0 if problem is None else 1)
+        if problem is None:
             _log.info("hook.up", url=self._options.address)
-
-    async def _probe(self) -> None:
-        """Ask until the hook answers again."""
-        while self._circuit.is_open:
-            await asyncio.sleep(self._options.probe_interval.total_seconds())
-            with suppress(HookFailed):  # `_ask` notes whether it is up
-                await self._ask(Question(PROBE_USER, _PROBE_ADDRESS))
+        else:
+            _log.error("hook.down", url=self._options.address, reason=problem)
 
     def _log_throttled(self, event: str, kind: str, user: str, problem: str) -> None:
         suppressed = self._throttle.allow(kind, asyncio.get_running_loop().time())

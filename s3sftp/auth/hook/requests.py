@@ -34,6 +34,11 @@ class Question:
     password: str = field(default="", repr=False)
     """Empty for a login by public key."""
 
+    @property
+    def texts(self) -> tuple[str, str, str]:
+        """All that an answer depends on."""
+        return self.user, self.address, self.password
+
 
 @dataclass(frozen=True, slots=True)
 class HookRequest:

@@ -24,8 +24,9 @@ from s3sftp.backends.s3.credentials.errors import CredentialSourceFailed, source
 from s3sftp.backends.s3.credentials.renewal import RenewableCredentials
 from s3sftp.backends.s3.http.aiohttp_session import BoundedAiohttpSession
 from s3sftp.backends.s3.http.fast_client import FastClient
-from s3sftp.backends.s3.options import S3Options, is_exposed
+from s3sftp.backends.s3.options import S3Options
 from s3sftp.backends.s3.retry_policy import RequestKind, time_limit
+from s3sftp.config.addresses import is_exposed
 from s3sftp.errors import ConfigurationError
 
 IDLE_SECONDS: Final = 12.0

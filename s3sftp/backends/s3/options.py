@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 from datetime import timedelta
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
@@ -13,6 +12,7 @@ from s3sftp.backends.s3.bucket_names import bucket_name_problem
 from s3sftp.backends.s3.features import Feature
 from s3sftp.backends.s3.keys import RESERVED
 from s3sftp.config import DIVIDED, ByteSize, Duration, Options, PositiveDuration
+from s3sftp.config.addresses import is_exposed
 
 MIB = 1 << 20
 GIB = 1 << 30
@@ -26,22 +26,6 @@ UPLOAD_METADATA = "s3sftp-upload"
 FORMERLY_METADATA = "s3sftp-formerly"
 """Metadata key of the ETags that the same content had before it was copied onto itself."""
 RESERVED_METADATA = frozenset({MTIME_METADATA, UPLOAD_METADATA, FORMERLY_METADATA})
-
-
-def is_loopback(url: str) -> bool:
-    """Whether a URL points to this machine."""
-    host = urlsplit(url).hostname or ""
-    if host == "localhost" or host.endswith(".localhost"):
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
-def is_exposed(url: str) -> bool:
-    """Whether others on the network can read and change what is sent to a URL."""
-    return urlsplit(url).scheme == "http" and not is_loopback(url)
 
 
 class S3Options(Options):

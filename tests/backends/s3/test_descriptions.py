@@ -19,8 +19,8 @@ def both() -> tuple[Loader, Loader]:
     return model_loader.__wrapped__(None), Loader()
 
 
-def model(loader: Loader) -> ServiceModel:
-    return ServiceModel(loader.load_service_model("s3", "service-2"), "s3")
+def model(loader: Loader, service: str = "s3") -> ServiceModel:
+    return ServiceModel(loader.load_service_model(service, "service-2"), service)
 
 
 def told(shape: Any, within: tuple[str, ...] = ()) -> Any:
@@ -35,9 +35,12 @@ def told(shape: Any, within: tuple[str, ...] = ()) -> Any:
     )
 
 
-@pytest.mark.parametrize("api", sorted(APIS))
-def test_a_request_is_described_as_botocore_describes_it(api: str) -> None:
-    lean, whole = (model(loader).operation_model(api) for loader in both())
+@pytest.mark.parametrize(
+    ("service", "api"),
+    [*(("s3", api) for api in sorted(APIS)), ("dynamodb", "GetItem"), ("secretsmanager", "GetSecretValue")],
+)
+def test_a_request_is_described_as_botocore_describes_it(service: str, api: str) -> None:
+    lean, whole = (model(loader, service).operation_model(api) for loader in both())
     assert lean.http == whole.http
     assert told(lean.input_shape) == told(whole.input_shape)
     assert told(lean.output_shape) == told(whole.output_shape)

@@ -6,12 +6,14 @@ a session of the chain     created each time credentials are requested, so that 
 
 from __future__ import annotations
 
+from datetime import timedelta
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from aiobotocore.config import AioConfig
 from aiobotocore.credentials import AioCredentials, AioProcessProvider
 from aiobotocore.session import AioSession, get_session
+from pydantic import SecretStr
 
 from s3sftp.backends.s3.credentials.credential_process import BoundedProcess
 from s3sftp.backends.s3.credentials.endpoints import address_of
@@ -20,7 +22,7 @@ from s3sftp.backends.s3.credentials.renewal import RenewableCredentials
 from s3sftp.backends.s3.http.aiohttp_session import BoundedAiohttpSession, send_bounded
 from s3sftp.backends.s3.http.response_fields import parse_date_or_none
 from s3sftp.backends.s3.http.service_model import model_loader
-from s3sftp.backends.s3.options import S3Options, is_exposed
+from s3sftp.config.addresses import is_exposed
 
 _MOST_AGENT_BYTES: Final = 1 << 20
 """Maximum size of a metadata service's reply; credentials take some thousand bytes."""
@@ -28,7 +30,39 @@ _FETCHERS: Final = ("_fetcher", "_role_fetcher")
 """Attributes in which botocore's providers for containers and instances hold what sends their requests."""
 
 
-def make_session(options: S3Options) -> tuple[AioSession, RenewableCredentials | None]:
+class CredentialOptions(Protocol):
+    """The options that credentials depend on."""
+
+    @property
+    def profile(self) -> str | None:
+        """As `S3Options.profile`."""
+
+    @property
+    def access_key_id(self) -> SecretStr | None:
+        """As `S3Options.access_key_id`."""
+
+    @property
+    def secret_access_key(self) -> SecretStr | None:
+        """As `S3Options.secret_access_key`."""
+
+    @property
+    def session_token(self) -> SecretStr | None:
+        """As `S3Options.session_token`."""
+
+    @property
+    def metadata_timeout(self) -> timedelta:
+        """The time limit of a request, a third of which it may wait for credentials."""
+
+    @property
+    def connect_timeout(self) -> timedelta:
+        """As `S3Options.connect_timeout`."""
+
+    @property
+    def allow_plain_http(self) -> bool:
+        """As `S3Options.allow_plain_http`."""
+
+
+def make_session(options: CredentialOptions) -> tuple[AioSession, RenewableCredentials | None]:
     """Create a session that signs as the options say; None for fixed keys, which need no renewal."""
     session = _session(options.profile)
     renewable = None
@@ -63,7 +97,7 @@ def _session(profile: str | None) -> AioSession:
     return session
 
 
-def _session_of_chain(options: S3Options) -> AioSession:
+def _session_of_chain(options: CredentialOptions) -> AioSession:
     """Create a session whose chain will be asked for credentials once."""
     session = _session(options.profile)
     session.set_default_client_config(

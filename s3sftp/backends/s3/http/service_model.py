@@ -1,4 +1,4 @@
-"""Loads botocore's descriptions of S3 once per process, without the parts that a server never needs.
+"""Loads botocore's descriptions of services once per process, without the parts that a server never needs.
 
 botocore itself spends 12 MB of memory on them in each session: more than half for the addresses of three
 hundred services, the rest for requests that this package never sends, and for their documentation.
@@ -16,8 +16,9 @@ from typing import Any
 
 from botocore.loaders import JSONFileLoader, Loader, create_loader
 
-SERVICES = frozenset({"s3", "sts", "oidc", "portal.sso"})
-"""Services that requests go to, including those for credentials, by their names in `endpoints.json`."""
+SERVICES = frozenset({"s3", "sts", "oidc", "portal.sso", "dynamodb", "secretsmanager"})
+"""Services that requests go to, including those for credentials and users, by their names in
+`endpoints.json`."""
 
 
 APIS = frozenset(
@@ -37,6 +38,11 @@ APIS = frozenset(
     )
 )
 """The S3 requests that a client can send. Other requests are dropped, with the shapes that only they need."""
+_APIS_OF = {
+    "s3": APIS,
+    "dynamodb": frozenset({"GetItem"}),
+    "secretsmanager": frozenset({"GetSecretValue"}),
+}
 
 
 @cache
@@ -79,8 +85,8 @@ def _lean(path: Path, data: Any) -> Any:
         for partition in data["partitions"]:
             partition["services"] = _only(partition["services"], SERVICES)
     if path.name == "service-2":
-        if path.parts[-3] == "s3":
-            data["operations"] = _only(data["operations"], APIS)
+        if (apis := _APIS_OF.get(path.parts[-3])) is not None:
+            data["operations"] = _only(data["operations"], apis)
             data["shapes"] = _only(data["shapes"], _needed(data["operations"], data["shapes"]))
         for part in ("shapes", "operations"):
             _forget_documentation(data[part])

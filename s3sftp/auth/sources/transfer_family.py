@@ -9,20 +9,31 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from s3sftp.auth.hook.options import HookOptions
 from s3sftp.config.problems import describe
 
 
 class AnswerProblem(Exception):
-    """The hook's answer cannot be used; the text says why, for the operator."""
+    """The answer of a source of users cannot be used; the text says why, for the operator."""
+
+
+class LimitOptions(Protocol):
+    """What to do with limits that the server does not enforce: options of a source."""
+
+    @property
+    def role(self) -> Literal["refuse", "ignore"]:
+        """For a `Role`."""
+
+    @property
+    def policy(self) -> Literal["refuse", "ignore"]:
+        """For a `Policy`."""
 
 
 @dataclass(frozen=True, slots=True)
-class HookHome:
+class UserHomes:
     """Where in the storage users' directories may be."""
 
     bucket: str
@@ -85,8 +96,11 @@ class _Entry(BaseModel):
 _ENTRIES = TypeAdapter(list[_Entry])
 
 
-def table_of(answer: Mapping[str, Any], options: HookOptions, home: HookHome) -> Mapping[str, Any] | None:
-    """The table of the user whom the answer describes. None: the hook has refused the login.
+def table_of(
+    answer: Mapping[str, Any], options: LimitOptions, home: UserHomes, group: str = "hook"
+) -> Mapping[str, Any] | None:
+    """The table of the user whom the answer describes. None: the source has refused the login. `group` is the
+    name of the options, for texts.
 
     Raises AnswerProblem: if the answer cannot be honoured.
     """
@@ -96,24 +110,24 @@ def table_of(answer: Mapping[str, Any], options: HookOptions, home: HookHome) ->
         raise AnswerProblem(_problems(errors)) from None
     if not fields.Role.strip():
         return None
-    _refuse_what_is_not_honoured(fields, options)
+    _refuse_what_is_not_honoured(fields, options, group)
     return {**_tree(fields, home), "authorized_keys": fields.PublicKeys}
 
 
-def _refuse_what_is_not_honoured(fields: _Answer, options: HookOptions) -> None:
+def _refuse_what_is_not_honoured(fields: _Answer, options: LimitOptions, group: str) -> None:
     if options.role == "refuse":
         raise AnswerProblem(
-            'it has a Role, and the server assumes no roles: hook.role = "ignore" accepts such logins, with'
-            " the server's own credentials"
+            f'it has a Role, and the server assumes no roles: {group}.role = "ignore" accepts such logins,'
+            " with the server's own credentials"
         )
     if fields.Policy.strip() and options.policy == "refuse":
         raise AnswerProblem(
-            'it has a Policy, which the server does not apply: hook.policy = "ignore" accepts such logins,'
-            " limited by the home directory alone"
+            f'it has a Policy, which the server does not apply: {group}.policy = "ignore" accepts such'
+            " logins, limited by the home directory alone"
         )
 
 
-def _tree(fields: _Answer, home: HookHome) -> Mapping[str, Any]:
+def _tree(fields: _Answer, home: UserHomes) -> Mapping[str, Any]:
     """What the user's paths lead to: the options `prefix` and `mounts`."""
     if fields.HomeDirectoryType == "PATH" and fields.HomeDirectoryDetails:
         raise AnswerProblem("HomeDirectoryDetails are for the HomeDirectoryType LOGICAL, not PATH")
@@ -125,7 +139,7 @@ def _tree(fields: _Answer, home: HookHome) -> Mapping[str, Any]:
         raise AnswerProblem(f"HomeDirectory: {problem}") from None
 
 
-def _logical_tree(details: str, home: HookHome) -> Mapping[str, Any]:
+def _logical_tree(details: str, home: UserHomes) -> Mapping[str, Any]:
     """What logical directories lead to. Without an entry for `/`, nothing is stored there."""
     try:
         entries = _ENTRIES.validate_python(json.loads(details))

@@ -1,10 +1,10 @@
-"""Decides when a hook counts as down, and when as up again. Pure: no clock, no socket."""
+"""Decides when a source of users counts as down, and when as up again. Pure: no clock, no socket."""
 
 from __future__ import annotations
 
 
 class Circuit:
-    """Counts failures in a row. While it is open, users' logins do not reach the hook."""
+    """Counts failures in a row. While it is open, users' logins do not reach the source."""
 
     def __init__(self, max_failures: int) -> None:
         self._max_failures = max_failures

@@ -1,0 +1,81 @@
+"""Tracks whether a source of users answers, and probes one that does not.
+
+up      each login asks the source ── max_failures in a row without an answer ──► down
+down    logins are refused without asking; a task asks for `s3sftp-probe` ── any answer ──► up
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import TypeVar
+
+from s3sftp.auth.sources.asking import SourceFailed
+from s3sftp.auth.sources.circuit import Circuit
+
+T = TypeVar("T")
+PROBE_USER = "s3sftp-probe"
+"""The name that a source which is down is asked for. Nobody can log in by this name."""
+
+
+class Availability:
+    """Whether one source is up, as this process sees it."""
+
+    def __init__(
+        self,
+        max_failures: int,
+        probe_interval: float,
+        probe: Callable[[], Awaitable[object]],
+        changed: Callable[[str | None], None],
+    ) -> None:
+        """`probe` asks for PROBE_USER, through `noting`, every `probe_interval` seconds. `changed` is called
+        with the reason when the source goes down, with None when it is up again."""
+        self._circuit = Circuit(max_failures)
+        self._probe_interval = probe_interval
+        self._probe = probe
+        self._changed = changed
+        self._probing: asyncio.Task[None] | None = None
+
+    @property
+    def is_down(self) -> bool:
+        """Whether users' logins should be refused without asking."""
+        return self._circuit.is_open
+
+    async def noting(self, answer: Awaitable[T]) -> T:
+        """Await an answer, and note whether the source is there.
+
+        Raises SourceFailed: if there is no answer.
+        """
+        try:
+            result = await answer
+        except SourceFailed as failed:
+            if failed.is_down:
+                self._failed(str(failed))
+            else:
+                self._answered()
+            raise
+        self._answered()
+        return result
+
+    async def close(self) -> None:
+        """Stop probing."""
+        if self._probing is not None:
+            self._probing.cancel()
+            await asyncio.gather(self._probing, return_exceptions=True)
+
+    def _failed(self, problem: str) -> None:
+        if self._circuit.failed():
+            self._changed(problem)
+            if self._probing is None or self._probing.done():
+                self._probing = asyncio.create_task(self._until_up())
+
+    def _answered(self) -> None:
+        if self._circuit.answered():
+            self._changed(None)
+
+    async def _until_up(self) -> None:
+        while self._circuit.is_open:
+            await asyncio.sleep(self._probe_interval)
+            with suppress(SourceFailed):  # `noting` notes it
+                await self._probe()

@@ -1,0 +1,22 @@
+"""Says which URLs may carry secrets: those that only this machine, or TLS, can read. Pure."""
+
+from __future__ import annotations
+
+import ipaddress
+from urllib.parse import urlsplit
+
+
+def is_loopback(url: str) -> bool:
+    """Whether a URL points to this machine."""
+    host = urlsplit(url).hostname or ""
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def is_exposed(url: str) -> bool:
+    """Whether others on the network can read and change what is sent to a URL."""
+    return urlsplit(url).scheme == "http" and not is_loopback(url)
