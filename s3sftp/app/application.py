@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 
 from s3sftp import __version__
 from s3sftp.admin import HealthFacts
-from s3sftp.app.backends import SHARED_ROWS, contact_in, hook_home, make_backend
+from s3sftp.app.backends import SHARED_ROWS, contact_in, make_backend
 from s3sftp.app.descriptor_limit import admin_descriptors, storage_descriptors
 from s3sftp.app.health import (
     current_phase,
@@ -22,8 +22,9 @@ from s3sftp.app.health import (
     storage_problem,
 )
 from s3sftp.app.options import ServerOptions
+from s3sftp.app.user_sources import all_sources
 from s3sftp.app.worker_memory import WorkerMemory
-from s3sftp.auth import Accounts, Authenticator, ChainedUsers, ConfiguredUsers, Defender
+from s3sftp.auth import Accounts, ConfiguredUsers, Defender
 from s3sftp.backends import Backend
 from s3sftp.errors import NotFound, PermissionDenied, StorageError
 from s3sftp.runtime.shared_counters import SharedCounters
@@ -95,7 +96,7 @@ class Application:
             self._given = make_backend(options, self.metrics, self._shared)
             self._server = Server(
                 backend=self._given,
-                auth=await self._with_hook(users, started),
+                auth=await all_sources(users, options, self.metrics, started),
                 host_keys=host_keys,
                 host=options.listen.host,
                 port=options.listen.port,
@@ -125,20 +126,6 @@ class Application:
             backend=options.backend,
             users=len(self._accounts),
         )
-
-    async def _with_hook(self, users: ConfiguredUsers, started: AsyncExitStack) -> Authenticator:
-        """The users of the configuration, followed by those of the hook if there is one.
-
-        Raises ConfigurationError: if the hook's files cannot be used.
-        """
-        if self._options.hook is None:
-            return users
-        from s3sftp.auth.hook.hook_users import HookUsers  # imports aiohttp
-
-        hook = HookUsers(self._options.hook, hook_home(self._options), self.metrics)
-        await hook.start()
-        started.push_async_callback(hook.close)
-        return ChainedUsers([users], hook)
 
     def _set_server_metrics(self, server: Server) -> None:
         """Log what the supervisor logs if there are several workers."""

@@ -75,18 +75,19 @@ class ChainedUsers(Authenticator):
         return any(source.accepts_codes for source in (*self._known, self._last))
 
     async def by_password(self, user: str, password: str, address: str) -> Identity | None:
-        return await (await self._source_of(user)).by_password(user, password, address)
+        return await (await self.source_of(user)).by_password(user, password, address)
 
     async def by_public_key(self, user: str, key: asyncssh.SSHKey, address: str) -> Identity | None:
-        return await (await self._source_of(user)).by_public_key(user, key, address)
+        return await (await self.source_of(user)).by_public_key(user, key, address)
 
     async def by_certificate(self, user: str, certificate: Certificate, address: str) -> Identity | None:
-        return await (await self._source_of(user)).by_certificate(user, certificate, address)
+        return await (await self.source_of(user)).by_certificate(user, certificate, address)
 
     async def by_code(self, user: str, code: str, address: str) -> Identity | None:
-        return await (await self._source_of(user)).by_code(user, code, address)
+        return await (await self.source_of(user)).by_code(user, code, address)
 
-    async def _source_of(self, user: str) -> KnownUsers | Authenticator:
+    async def source_of(self, user: str) -> KnownUsers | Authenticator:
+        """The source that answers for this name."""
         for source in self._known:
             if await source.knows(user):
                 return source

@@ -5,14 +5,16 @@ from __future__ import annotations
 
 import asyncio
 import time
-from datetime import UTC, datetime
+from collections.abc import Sequence
 
 import asyncssh
 
 from s3sftp.auth.accounts import Accounts
+from s3sftp.auth.authorized_keys import AuthorizedKey
 from s3sftp.auth.bans import BanPolicy, Bans
 from s3sftp.auth.certificates import Certificate
 from s3sftp.auth.identity import Identity
+from s3sftp.auth.login_time import login_time
 from s3sftp.auth.options import AuthOptions
 from s3sftp.auth.passwords import DummyHash, PasswordVerifier
 from s3sftp.auth.totp import step_of
@@ -41,6 +43,8 @@ class ConfiguredUsers:
 
     A login looks up one name, so its cost does not depend on the number of users.
     """
+
+    source_name = "the configuration"
 
     def __init__(
         self, accounts: Accounts, options: AuthOptions, used_codes: SharedCounters | None = None
@@ -85,6 +89,12 @@ class ConfiguredUsers:
         """Whether the configuration has this user."""
         return user in self._accounts
 
+    async def keys_of(self, user: str, address: str) -> Sequence[AuthorizedKey]:
+        """The keys that open the account, and the CAs that certify keys for it, for whoever explains a
+        refusal to the operator."""
+        account = self._accounts.get(user)
+        return account.keys if account else ()
+
     async def by_password(self, user: str, password: str, address: str) -> Identity | None:
         account = self._accounts.get(user)
         tried = account.password_hash if account else None
@@ -95,7 +105,7 @@ class ConfiguredUsers:
 
     async def by_public_key(self, user: str, key: asyncssh.SSHKey, address: str) -> Identity | None:
         account = self._accounts.get(user)
-        now = datetime.now(UTC)
+        now = login_time()
         fits = any(entry.opens(key, address, now) for entry in (account.keys if account else ()))
         return account.identity if fits and account else None
 
@@ -103,7 +113,7 @@ class ConfiguredUsers:
         account = self._accounts.get(user)
         if account is None:
             raise LoginRefused("there is no such user")
-        require_certified(user, account.keys, certificate, address, datetime.now(UTC))
+        require_certified(user, account.keys, certificate, address, login_time())
         return account.identity
 
     async def by_code(self, user: str, code: str, address: str) -> Identity | None:
@@ -111,7 +121,7 @@ class ConfiguredUsers:
         now = time.monotonic()
         if account is None or account.totp_secret is None or self._wrong_codes.banned(user, now):
             return None
-        step = step_of(account.totp_secret, code, time.time())
+        step = step_of(account.totp_secret, code, login_time().timestamp())
         if step is None:
             if self._wrong_codes.count(user, "code", 1, now) is not None:
                 _log.warning(

@@ -9,13 +9,14 @@ Sessions that have begun do not depend on the hook.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from contextlib import suppress
-from datetime import UTC, datetime
 
 import asyncssh
 
 from s3sftp.auth.accounts import Account
 from s3sftp.auth.authenticator import Authenticator
+from s3sftp.auth.authorized_keys import AuthorizedKey
 from s3sftp.auth.hook.answers import AnswerReader
 from s3sftp.auth.hook.cache import AnswerCache
 from s3sftp.auth.hook.circuit import Circuit
@@ -25,6 +26,7 @@ from s3sftp.auth.hook.options import HookOptions
 from s3sftp.auth.hook.requests import Question
 from s3sftp.auth.hook.transfer_family import AnswerProblem, HookHome
 from s3sftp.auth.identity import Identity
+from s3sftp.auth.login_time import login_time
 from s3sftp.auth.user_options import user_name_problem
 from s3sftp.errors import UsersUnavailable
 from s3sftp.telemetry import get_logger
@@ -40,6 +42,8 @@ _PROBE_ADDRESS = "127.0.0.1"
 
 class HookUsers(Authenticator):
     """An Authenticator over the users of a hook. Start it before its first use."""
+
+    source_name = "the hook"
 
     def __init__(self, options: HookOptions, home: HookHome, metrics: Metrics) -> None:
         self._options = options
@@ -77,9 +81,18 @@ class HookUsers(Authenticator):
 
     async def by_public_key(self, user: str, key: asyncssh.SSHKey, address: str) -> Identity | None:
         account = await self._account(Question(user, address))
-        now = datetime.now(UTC)
+        now = login_time()
         fits = any(entry.opens(key, address, now) for entry in (account.keys if account else ()))
         return account.identity if fits and account else None
+
+    async def keys_of(self, user: str, address: str) -> Sequence[AuthorizedKey]:
+        """The keys that the hook answers for a login by public key, for whoever explains a refusal to the
+        operator.
+
+        Raises UsersUnavailable: if the hook has no usable answer.
+        """
+        account = await self._account(Question(user, address))
+        return account.keys if account else ()
 
     async def _account(self, question: Question) -> Account | None:
         """The account that the hook has accepted; None: refused.
