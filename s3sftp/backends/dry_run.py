@@ -191,9 +191,13 @@ class DryRunBackend(CompleteBackend):
             raise NotADirectory
 
     async def _refuse_directory(self, place: Place, session: Session) -> FileInfo | None:
-        """What is stored at the place. Raises IsADirectory: if it is a directory."""
-        await self._refuse_file_above(place, session)
+        """The file that is stored at the place. Raises IsADirectory and NotADirectory: under the conditions
+        of `write_file`: a storage whose writes begin without a request does not look for directories."""
+        await self._storage.refuse_file(place, session)
         info = await self._found(place, session)
+        if self._storage.begin_is_free:
+            return info if info is not None and not info.is_dir else None
+        await self._refuse_file_above(place, session)
         if info is not None and info.is_dir:
             raise IsADirectory
         return info

@@ -128,7 +128,8 @@ class LoginReport:
             if row["on_conflict"] != OnConflict.OVERWRITE:
                 parts.append(f"on conflict: {row['on_conflict']}")
             leads = f"{row['storage']}  " if row["storage"] else ""
-            yield row["kind"], f"{row['path']:{width}}  {leads}{'; '.join(parts)}", ""
+            text = "lists the mounts" if row["kind"] == "listing" else f"{leads}{'; '.join(parts)}"
+            yield row["kind"], f"{row['path']:{width}}  {text}", ""
 
     def _rules(self, identity: Identity) -> Iterator[dict[str, Any]]:
         tree = identity.tree()
@@ -142,7 +143,7 @@ class LoginReport:
                     self._storage(mount.place.key, mount.file),
                 )
             elif path.is_root:
-                kind, storage = "mount", None  # it lists the mounts
+                kind, storage = "listing", None  # of the mounts: nothing is stored there
             else:
                 kind, storage = "path", None
             yield {"kind": kind, "path": str(path), "storage": storage, **_shown(tree.rules.at(path))}
