@@ -132,5 +132,5 @@ def _failure(error: Exception | None) -> str:
 def _reason(error: Exception | None) -> dict[str, str]:
     if error is None:
         return {}
-    detail = getattr(error, "detail", None)
-    return {"error": f"{type(error).__name__}: {error}"} | ({"detail": detail} if detail else {})
+    more = {name: value for name in ("detail", "rule") if (value := getattr(error, name, None))}
+    return {"error": f"{type(error).__name__}: {error}", **more}
