@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -250,7 +251,7 @@ def _key_methods(house: House, transport: paramiko.Transport, client: Client) ->
         key = paramiko.Ed25519Key.from_private_key_file(str(house.keys / name))
         key.load_certificate(str(house.keys / f"{name}-cert.pub"))
         keys.append(key)
-    return [lambda key=key: transport.auth_publickey(client.user, key) for key in keys]
+    return [partial(transport.auth_publickey, client.user, key) for key in keys]
 
 
 def _secret_methods(transport: paramiko.Transport, client: Client) -> list[Callable[[], object]]:
