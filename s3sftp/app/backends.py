@@ -41,6 +41,20 @@ def make_backend(
     return make_installed_backend(options.backend, options.backend_options)
 
 
+def make_backend_to_read(options: ServerOptions) -> Backend:
+    """The backend for reading alone: it looks for nothing that unfinished uploads have left, and keeps no
+    journal.
+
+    Raises ConfigurationError: if there is no such backend or its options are wrong.
+    """
+    if options.backend == "s3" and options.s3 is not None:
+        without_journal = options.s3.model_copy(update={"journal": "off"})
+        return _s3(options.model_copy(update={"s3": without_journal}), None, None)
+    if options.backend == "local":
+        return _local(options, sweeps=False)
+    return make_backend(options)
+
+
 async def check_backend(options: ServerOptions) -> list[Finding]:
     """Probe all storages and report what would keep a server from using them. Findings about one of
     `[storages.NAME]` begin with its name.
@@ -159,12 +173,12 @@ def _s3(options: ServerOptions, metrics: Metrics | None, shared: SharedCounters 
     return S3Backend(options.s3, options.server.state_dir, metrics, WorkerTables.of(shared))
 
 
-def _local(options: ServerOptions) -> Backend:
+def _local(options: ServerOptions, *, sweeps: bool = True) -> Backend:
     from s3sftp.backends.local import LocalBackend
 
     if options.local is None:
         raise ConfigurationError([BUILT_IN["local"].missing])
-    return LocalBackend(options.local)
+    return LocalBackend(options.local, sweeps=sweeps)
 
 
 def _service(options: ServerOptions) -> Backend:

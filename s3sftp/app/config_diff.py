@@ -8,7 +8,14 @@ from dataclasses import dataclass
 from pydantic import BaseModel
 
 from s3sftp.app.options import Configuration, ServerOptions
-from s3sftp.auth import AccountChanges, Accounts, Logins, UnusedGroup, compare_accounts
+from s3sftp.auth import (
+    AccountChanges,
+    Accounts,
+    Logins,
+    UnusedGroup,
+    compare_accounts,
+    describe_account,
+)
 
 _AT_ONCE = frozenset(
     {
@@ -32,7 +39,9 @@ class ConfigDiff:
     changed: tuple[str, ...]
     """Users whose credentials, prefix or rights have changed."""
     changes: Mapping[str, AccountChanges]
-    """What is different about the changed users, of the first `MAX_CHANGES` of them."""
+    """What is different about the changed users: of the first `MAX_CHANGES`, unless all are asked for."""
+    additions: Mapping[str, AccountChanges]
+    """What the added users are, if all is asked for."""
     keys_to_report: frozenset[str]
     """Users whose set of unusable keys has changed."""
     unused_groups: tuple[UnusedGroup, ...]
@@ -45,15 +54,21 @@ class ConfigDiff:
         return bool(self.added or self.removed or self.changed)
 
 
-def diff_configurations(started: ServerOptions, before: Logins, after: Configuration) -> ConfigDiff:
-    """Compare what was read with the options at start and with the current users."""
+def diff_configurations(
+    started: ServerOptions, before: Logins, after: Configuration, *, all_changes: bool = False
+) -> ConfigDiff:
+    """Compare what was read with the options at start and with the current users. `all_changes`: say of each
+    user what is different, however many there are."""
     old, new = before.accounts, after.logins.accounts
+    added = tuple(sorted(name for name in new if name not in old))
     changed = tuple(sorted(_changed(old, new)))
+    told = changed if all_changes else changed[:MAX_CHANGES]
     return ConfigDiff(
-        added=tuple(sorted(name for name in new if name not in old)),
+        added=added,
         removed=tuple(sorted(name for name in old if name not in new)),
         changed=changed,
-        changes={name: compare_accounts(old[name], new[name]) for name in changed[:MAX_CHANGES]},
+        changes={name: compare_accounts(old[name], new[name]) for name in told},
+        additions={name: describe_account(new[name]) for name in added} if all_changes else {},
         keys_to_report=frozenset(each.user for each in set(after.logins.bad_keys) - set(before.bad_keys)),
         unused_groups=_newly_unused(before, after.logins),
         need_restart=tuple(_options_that_differ(started, after.options)),

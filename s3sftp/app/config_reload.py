@@ -15,13 +15,15 @@ import signal
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
-from s3sftp.app.config_diff import ConfigDiff, diff_configurations
+from s3sftp.app.config_diff import MAX_CHANGES, ConfigDiff, diff_configurations
 from s3sftp.app.options import Configuration
-from s3sftp.auth import Accounts, log_account_problems, log_unused_groups
+from s3sftp.auth import AccountChanges, Accounts, log_account_problems, log_unused_groups
 from s3sftp.config import Snapshot, SourceFiles
 from s3sftp.errors import ConfigurationError, describe_unexpected
 from s3sftp.telemetry import get_logger
+from s3sftp.telemetry.event_tap import tap
 
 _log = get_logger("s3sftp.reloading")
 _QUIET_SECONDS = 0.5
@@ -147,7 +149,9 @@ class ConfigReloader:
         if before > 1 and not found.logins.accounts and not asked:
             self._failed([_NOBODY_LEFT.format(before)], asked)
             return
-        changes = await asyncio.to_thread(diff_configurations, self._started_with, self._logins, found)
+        changes = await asyncio.to_thread(
+            diff_configurations, self._started_with, self._logins, found, all_changes=tap.is_read
+        )
         if changes.any_user:
             await self._apply(found.logins.accounts)
         self._logins = found.logins
@@ -200,14 +204,9 @@ class ConfigReloader:
             removed_users=_some(changes.removed),
             changed_users=_some(changes.changed),
         )
-        for user, change in changes.changes.items():
-            _log.info(
-                "user.changed",
-                user=user,
-                before=dict(change.before) or None,
-                after=dict(change.after) or None,
-                credentials=list(change.credentials) or None,
-            )
+        for user, change in list(changes.changes.items())[:MAX_CHANGES]:
+            _log.info("user.changed", user=user, **_fields(change))
+        _observe_changes(changes)
         if changes.need_restart:
             _log.warning(
                 "config.restart_required",
@@ -228,6 +227,24 @@ def _unknown_storages(accounts: Accounts, known: Collection[str]) -> list[str]:
         for mount in account.identity.mounts
         if mount.storage and mount.storage not in known
     ]
+
+
+def _observe_changes(changes: ConfigDiff) -> None:
+    """For the audit log, which has each change of a user."""
+    for user in changes.removed:
+        tap.observe("user.removed", user=user)
+    for user, added in changes.additions.items():
+        tap.observe("user.added", user=user, **_fields(added))
+    for user, changed in changes.changes.items():
+        tap.observe("user.changed", user=user, **_fields(changed))
+
+
+def _fields(change: AccountChanges) -> dict[str, Any]:
+    return {
+        "before": dict(change.before) or None,
+        "after": dict(change.after) or None,
+        "credentials": list(change.credentials) or None,
+    }
 
 
 def _some(names: Sequence[str]) -> list[str] | None:

@@ -44,7 +44,7 @@ from s3sftp.fs.options import MIN_BUFFER_BYTES
 from s3sftp.sftp import SftpOptions
 from s3sftp.ssh import ListenOptions, SshOptions
 from s3sftp.ssh.host_keys import load
-from s3sftp.telemetry.options import LogOptions
+from s3sftp.telemetry.options import AuditOptions, LogOptions
 
 _OTHER_SOURCES = ("dynamodb", "secrets_manager", "hook")
 """Groups of the sources of users beside the configuration."""
@@ -143,6 +143,7 @@ class ServerOptions(Options):
     files: FileOptions = Field(default_factory=FileOptions)
     sftp: SftpOptions = Field(default_factory=SftpOptions)
     log: LogOptions = Field(default_factory=LogOptions)
+    audit: AuditOptions = Field(default_factory=AuditOptions)
     server: ProcessOptions = Field(default_factory=ProcessOptions)
     admin: AdminOptions = Field(default_factory=AdminOptions)
 

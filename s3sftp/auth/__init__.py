@@ -1,6 +1,6 @@
 """Authentication: accounts, public keys, passwords, bans, and the contract for an application's own users."""
 
-from s3sftp.auth.account_changes import AccountChanges, compare_accounts
+from s3sftp.auth.account_changes import AccountChanges, compare_accounts, describe_account
 from s3sftp.auth.account_codec import account_from_line, account_to_line
 from s3sftp.auth.accounts import (
     Account,
@@ -75,6 +75,7 @@ __all__ = [
     "account_from_line",
     "account_to_line",
     "compare_accounts",
+    "describe_account",
     "hash_password",
     "identity_of",
     "is_certificate",

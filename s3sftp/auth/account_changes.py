@@ -39,6 +39,14 @@ def compare_accounts(old: Account, new: Account) -> AccountChanges:
     )
 
 
+def describe_account(account: Account) -> AccountChanges:
+    """All that an account has, as the change from no account."""
+    form = _form(account)
+    held = {name: value for name, value in form.items() if value not in (None, "", [], {})}
+    after = {name: _public(value) for name, value in held.items() if not _is_credential(name)}
+    return AccountChanges({}, after, tuple(name for name in held if _is_credential(name)))
+
+
 def _is_credential(name: str) -> bool:
     return name in _CREDENTIALS or is_secret(name)
 

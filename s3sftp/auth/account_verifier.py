@@ -7,13 +7,13 @@ passwords and the memory of used codes. An unknown user is verified too, as None
 from __future__ import annotations
 
 import time
-from datetime import UTC, datetime
 
 import asyncssh
 
 from s3sftp.auth.accounts import Account
 from s3sftp.auth.bans import BanPolicy, Bans
 from s3sftp.auth.certificates import Certificate
+from s3sftp.auth.login_time import login_time
 from s3sftp.auth.passwords import DummyHash, PasswordVerifier
 from s3sftp.auth.totp import step_of
 from s3sftp.auth.trusted_authorities import require_certified
@@ -59,7 +59,7 @@ class AccountVerifier:
 
     def public_key(self, account: Account | None, key: asyncssh.SSHKey, address: str) -> bool:
         """Whether this key opens the account from this address now."""
-        now = datetime.now(UTC)
+        now = login_time()
         return any(entry.opens(key, address, now) for entry in (account.keys if account else ()))
 
     def certificate(self, account: Account | None, user: str, certificate: Certificate, address: str) -> None:
@@ -69,14 +69,14 @@ class AccountVerifier:
         """
         if account is None:
             raise LoginRefused("there is no such user")
-        require_certified(user, account.keys, certificate, address, datetime.now(UTC))
+        require_certified(user, account.keys, certificate, address, login_time())
 
     def code(self, account: Account | None, user: str, code: str) -> bool:
         """Whether this is a code of the user that is valid now and has not been used, which uses it."""
         now = time.monotonic()
         if account is None or account.totp_secret is None or self._wrong_codes.banned(user, now):
             return False
-        step = step_of(account.totp_secret, code, time.time())
+        step = step_of(account.totp_secret, code, login_time().timestamp())
         if step is None:
             if self._wrong_codes.count(user, "code", 1, now) is not None:
                 _log.warning(

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
 import asyncssh
 
@@ -17,6 +16,7 @@ from s3sftp.auth.authenticator import Authenticator
 from s3sftp.auth.certificates import Certificate, require_valid
 from s3sftp.auth.identity import Identity
 from s3sftp.auth.login_methods import Factor, Factors
+from s3sftp.auth.login_time import login_time
 from s3sftp.auth.options import AuthOptions
 from s3sftp.auth.refusal_timing import RefusalTiming
 from s3sftp.auth.revocation_file import RevocationFile
@@ -132,7 +132,7 @@ class AuthGateway:
         of `algorithms`, and not revoked. It is the factor `publickey`."""
 
         async def question() -> Identity | None:
-            require_valid(certificate, address, datetime.now(UTC), algorithms)
+            require_valid(certificate, address, login_time(), algorithms)
             identity = await self._authenticator.by_certificate(user, certificate, address)
             await self._unless_revoked(identity, lambda revoked: revoked.why_certificate(certificate))
             return identity
@@ -171,7 +171,7 @@ class AuthGateway:
             return "the client asks to change the password, which is not possible here"
         if self._networks is not None and not self._networks.allow(attempt.address):
             return "nobody may log in from this address (auth.networks)"
-        if (refusal := identity.login_rules.refusal(attempt.address, datetime.now(UTC))) is not None:
+        if (refusal := identity.login_rules.refusal(attempt.address, login_time())) is not None:
             return refusal
         if not identity.login_methods.may_follow(attempt.proven, attempt.factor):
             return f"{attempt.factor} is not what comes next in {identity.login_methods.text}"

@@ -90,6 +90,13 @@ class ChainedUsers(Authenticator):
         # the operator may have barred a user of the hook in the configuration while the hook was answering
         return identity if await first.source_of(user) is known else None
 
+    async def source_of(self, user: str) -> Authenticator:
+        """What verifies the user's credentials.
+
+        Raises UsersUnavailable: if a source does not say whether the user is its own.
+        """
+        return await self._known[0].source_of(user) or await self._later_source_of(user)
+
     async def _later_source_of(self, user: str) -> Authenticator:
         for source in self._known[1:]:
             if (found := await source.source_of(user)) is not None:

@@ -4,11 +4,13 @@ code."""
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 
 import asyncssh
 
 from s3sftp.auth.account_verifier import AccountVerifier
 from s3sftp.auth.accounts import Accounts
+from s3sftp.auth.authorized_keys import AuthorizedKey
 from s3sftp.auth.certificates import Certificate
 from s3sftp.auth.identity import Identity
 from s3sftp.auth.options import AuthOptions
@@ -25,6 +27,8 @@ class ConfiguredUsers:
 
     A login looks up one name, so its cost does not depend on the number of users.
     """
+
+    source_name = "the configuration"
 
     def __init__(
         self, accounts: Accounts, options: AuthOptions, used_codes: SharedCounters | None = None
@@ -69,6 +73,12 @@ class ConfiguredUsers:
     async def source_of(self, user: str) -> ConfiguredUsers | None:
         """This source, if the configuration has the user."""
         return self if user in self._accounts else None
+
+    async def keys_of(self, user: str, address: str) -> Sequence[AuthorizedKey]:
+        """The keys that open the account, and the CAs that certify keys for it, for whoever explains a
+        refusal to the operator."""
+        account = self._accounts.get(user)
+        return account.keys if account else ()
 
     async def by_password(self, user: str, password: str, address: str) -> Identity | None:
         account = self._accounts.get(user)

@@ -17,6 +17,10 @@ from s3sftp.config.types import TEXT_OR_LIST
 
 DISABLED = "the user is disabled"
 EXPIRED = "the user has expired"
+ELSEWHERE = "the user may not log in from this address"
+NOT_NOW = "the user may not log in at this hour"
+OPTION_OF = {DISABLED: "disabled", EXPIRED: "expires", ELSEWHERE: "networks", NOT_NOW: "hours"}
+"""The option of the user that each refusal comes from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +44,9 @@ class LoginRules:
         if (ended := self.end(now)) is not None:
             return ended
         if self.networks is not None and not self.networks.allow(address):
-            return "the user may not log in from this address"
+            return ELSEWHERE
         if self.hours and not any(hours.include(now) for hours in self.hours):
-            return "the user may not log in at this hour"
+            return NOT_NOW
         return None
 
     def end(self, now: datetime) -> str | None:

@@ -20,6 +20,7 @@ from s3sftp.errors import AlreadyExists, Changed, IsADirectory, NotFound, OtherS
 from s3sftp.telemetry import get_logger
 
 _log = get_logger(__name__)
+MOVED_DIRECTORY = "a directory cannot be moved to another storage: copy it, then remove it"
 MOST_STREAMS = 4
 """Files that are read and written at once. Each holds up to two chunks of the target in memory, outside of
 the byte budget; the others wait."""
@@ -50,7 +51,7 @@ class CrossStorage:
         """
         info = await source.backend.file_info(source.place, session)
         if info.is_dir:
-            raise OtherStorage("a directory cannot be moved to another storage: copy it, then remove it")
+            raise OtherStorage(MOVED_DIRECTORY)
         there = await _found(target, session)
         if there is not None and (there.is_dir or not overwrite):
             raise AlreadyExists

@@ -21,6 +21,7 @@ _COMMANDS = (
     "hash-password",
     "host-key",
     "partner-sheet",
+    "test-login",
     "totp-secret",
     "users",
 )

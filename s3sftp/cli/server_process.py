@@ -33,6 +33,7 @@ from s3sftp.runtime.task_dump import install_task_dump
 from s3sftp.ssh import ServerAdmissionGate, load_host_keys
 from s3sftp.ssh.algorithms import warn_of_weak
 from s3sftp.telemetry import get_logger
+from s3sftp.telemetry.audit import require_audit, start_audit
 from s3sftp.telemetry.log_setup import configure_nonblocking_logging
 from s3sftp.telemetry.metric_catalogue import CONFIG_RELOADS, USERS, WORKER_RESTARTS, WORKERS, WORKERS_READY
 from s3sftp.telemetry.metrics import Metrics
@@ -90,7 +91,9 @@ def serve_alone(loaded: LoadedConfiguration) -> None:
     """Serve in this process until it is stopped."""
     from s3sftp.cli.malloc_tuning import return_large_blocks
 
+    require_audit(loaded.options.audit)
     configure_nonblocking_logging(loaded.options.log)
+    start_audit(loaded.options.audit, __version__)
     return_large_blocks()
     log_account_problems(loaded.configuration.logins, has_other_users=loaded.options.has_other_users)
     loaded.log_what_is_lacking()
@@ -137,6 +140,7 @@ def serve_with_workers(loaded: LoadedConfiguration, workers: int) -> None:
     from s3sftp.cli.worker import PreloadedConfiguration, work
 
     options = loaded.options
+    require_audit(options.audit)
     import_backend(options.backend)
     import_admin_port(options)
     known = PreloadedConfiguration(
@@ -148,6 +152,7 @@ def serve_with_workers(loaded: LoadedConfiguration, workers: int) -> None:
     forked = fork_template(partial(work, workers, known)) if can_fork() else None
     adopt_orphans()
     configure_nonblocking_logging(options.log)  # starts a thread
+    start_audit(options.audit, __version__)  # another one
     template = TemplateClient(lambda requests: template_command(requests, options.backend, workers), forked)
     run(_supervised(loaded, workers, template, known.data))
 

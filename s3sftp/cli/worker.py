@@ -7,6 +7,7 @@ import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from s3sftp import __version__
 from s3sftp.app.application import Application, WorkerContext
 from s3sftp.app.handover import AccountUpdates, read_file, unpack
 from s3sftp.app.options import ServerOptions
@@ -19,6 +20,7 @@ from s3sftp.cli.malloc_tuning import return_large_blocks
 from s3sftp.runtime.shutdown import ShutdownRequests
 from s3sftp.runtime.task_dump import install_task_dump
 from s3sftp.ssh.file_descriptors import raise_limit
+from s3sftp.telemetry.audit import start_audit
 from s3sftp.telemetry.log_setup import configure_nonblocking_logging
 from s3sftp.telemetry.otel import configure_tracing, end_exporting
 from s3sftp.workers import WorkerGate
@@ -50,6 +52,7 @@ def work(workers: int, known: PreloadedConfiguration | None, number: int, descri
             whole, accounts = unpack(data)
             mine = worker_share(whole, workers)
         configure_nonblocking_logging(mine.log, worker=number)
+        start_audit(mine.audit, __version__, worker=number)
         return_large_blocks()
         raise_limit()
         memory = WorkerMemory.of_worker(counters, workers, number)

@@ -130,8 +130,11 @@ def _failure(error: Exception | None) -> str:
     return next((FAILURES[cls] for cls in type(error).__mro__ if cls in FAILURES), "internal_error")
 
 
-def _reason(error: Exception | None) -> dict[str, str]:
+def _reason(error: Exception | None) -> dict[str, str | None]:
     if error is None:
         return {}
-    detail = getattr(error, "detail", None)
-    return {"error": f"{type(error).__name__}: {error}"} | ({"detail": detail} if detail else {})
+    return {
+        "error": f"{type(error).__name__}: {error}",
+        "detail": getattr(error, "detail", None) or None,
+        "rule": getattr(error, "rule", None),
+    }

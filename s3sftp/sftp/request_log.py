@@ -25,6 +25,7 @@ from s3sftp.errors import StorageError
 from s3sftp.sftp.request import Request, TransferRequest
 from s3sftp.sftp.status import Status, status_of, status_packet
 from s3sftp.telemetry import Costs, get_logger, is_tracing
+from s3sftp.telemetry.event_tap import tap
 from s3sftp.telemetry.log_throttle import BurstAllowance
 
 _log = get_logger("s3sftp.sftp.runner")  # the name that operators filter by
@@ -78,6 +79,8 @@ class RequestLog:
     def _log_failed(
         self, error: StorageError, fields: dict[str, Any], changes: bool, costs: Costs | None
     ) -> None:
+        if tap.is_read:
+            self._observe_refusal(fields, error)
         level = failure_log_level(fields["request"], error, changes=changes)
         if not _log.is_enabled_for(level):
             return
@@ -98,6 +101,22 @@ class RequestLog:
             **_cost(costs),
             **self._whose(),
         )
+
+    def _observe_refusal(self, fields: dict[str, Any], error: StorageError) -> None:
+        """For the audit log, which has each refusal: what rights, rules or the storage's permissions do not
+        allow. That of a transfer is in its own event."""
+        is_refusal = error.rule is not None or isinstance(error, errors.PermissionDenied)
+        if is_refusal and fields["request"] not in _OF_TRANSFERS:
+            tap.observe(
+                "request.refused",
+                **fields,
+                status=status_of(error).name,
+                reason=str(error),
+                detail=error.detail,
+                rule=error.rule,
+                **self._whose(),
+                peer=self._session.peer,
+            )
 
     def end(self) -> None:
         """Log, at the end of the session, how many failures were suppressed."""

@@ -27,6 +27,7 @@ from s3sftp.ssh.login_steps import LoginStep, LoginSteps
 from s3sftp.ssh.options import SshOptions
 from s3sftp.ssh.signature_algorithms import require_verified_user, verify_only
 from s3sftp.telemetry import get_logger
+from s3sftp.telemetry.event_tap import tap
 from s3sftp.telemetry.metric_catalogue import LOGINS
 from s3sftp.telemetry.metrics import Metrics
 
@@ -87,6 +88,8 @@ class Login:
         self._unanswered = False
         """Whether the authenticator failed to answer an attempt, which is not the client's fault."""
         self._key_reason: str | None = None
+        self._last_key: str | None = None
+        """The fingerprint of the last key that was refused."""
         self._address = ""
         self._source = ""
         self._admitted: AdmittedConnection | None = None
@@ -225,6 +228,7 @@ class Login:
         finally:
             if answer.broken:
                 self._unanswered = True
+                self._log_unanswered(user, method, answer.reason)
                 self._count(LOGINS.row(method, "error"))
             elif answer.identity is None:
                 # even if the client does not wait for the answer; otherwise it could guess for free
@@ -246,6 +250,7 @@ class Login:
         if answer.identity is None:
             self._unanswered |= answer.broken
             self._key_reason = answer.reason or self._key_reason
+            self._last_key = fingerprint
             self._key_refused(user, fingerprint, answer)
             return False
         self._prove_once_signed(user, key, answer.identity, LoginStep("publickey", "publickey", fingerprint))
@@ -382,9 +387,21 @@ class Login:
             if offence is not None and self._admitted is not None:
                 self._admitted.offended(offence)
         elif self._unanswered:
+            self._log_unanswered(user, "publickey", self._key_reason)
             self._count(LOGINS.row("publickey", "error"))
         else:
             self._failed(user, "publickey", Offence.PUBLICKEY, self._key_reason)
+
+    def _log_unanswered(self, user: str, method: str, reason: str | None) -> None:
+        """For the audit log: the source of users has logged what is wrong with it, and not about whom."""
+        tap.observe(
+            "login.unanswered",
+            connection=self._connection_id,
+            source=self._source,
+            user=user,
+            method=method,
+            reason=reason or "the source of users gave no answer",
+        )
 
     async def _may_guess(self, user: str) -> bool:
         return self._admitted is None or await self._admitted.may_try_password(user, bool(self._steps.steps))
@@ -399,6 +416,7 @@ class Login:
             source=self._source,
             user=user,
             method=method,
+            key=self._last_key if method == "publickey" and not self._steps.steps else None,
             reason=reason,
         )
         self._count(LOGINS.row(method, "failed"))

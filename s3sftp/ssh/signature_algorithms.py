@@ -72,6 +72,11 @@ def _negotiated(conn: Any, public_data: bytes) -> asyncssh.SSHKeyPair | None:
     return pair if pair is not None and pair.public_data == public_data else None
 
 
+def accepted_signatures(key: asyncssh.SSHKey, signatures: Collection[str]) -> set[bytes]:
+    """The algorithms of a user's key among `signatures`; if it has none, nobody can log in with it."""
+    return set(_allowed(tuple(key.all_sig_algorithms), signatures))
+
+
 def verify_only(
     key: asyncssh.SSHKey,
     signatures: Collection[str],
@@ -83,7 +88,7 @@ def verify_only(
     asyncssh announces its list to the client, but accepts others. `verified` is called for a right signature,
     and returns whether that completes the login; if not, asyncssh answers as for a wrong one.
     """
-    allowed = set(_allowed(tuple(key.all_sig_algorithms), signatures))
+    allowed = accepted_signatures(key, signatures)
     others = {name.decode("ascii") for name in set(key.all_sig_algorithms) - allowed}
     key.all_sig_algorithms = allowed
     verify = key.verify

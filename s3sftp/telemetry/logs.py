@@ -18,6 +18,8 @@ from typing import Any, cast
 import structlog
 from structlog.typing import EventDict, FilteringBoundLogger, WrappedLogger
 
+from s3sftp.telemetry.event_tap import tap
+
 MAX_CHARS = 1000
 """Maximum length of a value; longer ones are cut."""
 _MAX_TRACEBACK_CHARS = 16_000
@@ -38,9 +40,13 @@ class _Logger:
         self._configured = structlog.get_logger(name)
 
     def __getattr__(self, method: str) -> Any:
+        write = getattr(self._target(), method)
+        return tap.tapped(method, write) if tap.names else write
+
+    def _target(self) -> Any:
         if structlog.is_configured():
-            return getattr(self._configured, method)
-        return getattr(_plain(self._name, logging.getLogger(self._name).getEffectiveLevel()), method)
+            return self._configured
+        return _plain(self._name, logging.getLogger(self._name).getEffectiveLevel())
 
 
 @cache

@@ -1,8 +1,11 @@
-"""Options of the `[log]` group."""
+"""Options of the groups `[log]` and `[audit]`."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Literal
+
+from pydantic import field_validator
 
 from s3sftp.config import Options
 
@@ -14,3 +17,27 @@ class LogOptions(Options):
     """`json` for machines, `logfmt` (`key=value`) for people."""
     level: Literal["debug", "info", "warning", "error"] = "info"
     """The least severe events that are written."""
+
+
+class AuditOptions(Options):
+    """The audit log: one line of JSON for each login, each change of users, and each refused operation."""
+
+    output: str = "off"
+    """Where it goes: `off`, `stdout`, or the absolute path of a file, such as
+    `/var/log/s3sftp/audit.log`, to which the server appends. The file may be rotated at any time."""
+
+    @field_validator("output")
+    @classmethod
+    def _known_output(cls, text: str) -> str:
+        if text not in ("off", "stdout") and (not text.startswith("/") or "\0" in text):
+            raise ValueError("should be 'off', 'stdout', or the absolute path of a file")
+        return text
+
+    @property
+    def is_on(self) -> bool:
+        return self.output != "off"
+
+    @property
+    def file(self) -> Path | None:
+        """The file; None if there is none."""
+        return Path(self.output) if self.output.startswith("/") else None

@@ -33,6 +33,8 @@ _PAUSE_SECONDS = 0.001
 """Seconds that lines gather after one has been written, because waking the thread for each costs more."""
 _LINE_BYTES = 1 << 16
 """Text without a line break is passed on when it reaches this length."""
+_LOCKS: dict[tuple[int, int], threading.Lock] = {}
+"""For each pipe, by device and inode: standard output and standard error may be the same."""
 
 
 class StderrWriter(io.TextIOBase):
@@ -49,7 +51,9 @@ class StderrWriter(io.TextIOBase):
         self._descriptor = descriptor
         self._report_dropped = report_dropped
         self._max_bytes = max_bytes
-        self._is_pipe = stat.S_ISFIFO(os.fstat(descriptor).st_mode)
+        status = os.fstat(descriptor)
+        self._is_pipe = stat.S_ISFIFO(status.st_mode)
+        self._lock = _LOCKS.setdefault((status.st_dev, status.st_ino), threading.Lock())
         self._lines: SimpleQueue[bytes] = SimpleQueue()
         self._unfinished = ""
         # only one side changes each of these, so no lock: a log call in a destructor could find it held
@@ -67,6 +71,10 @@ class StderrWriter(io.TextIOBase):
         """
         self._thread.start()
 
+    def finish_at_exit(self) -> None:
+        """Write the last lines when the process ends."""
+        atexit.register(self.finish)
+
     def writable(self) -> bool:
         return True
 
@@ -79,7 +87,7 @@ class StderrWriter(io.TextIOBase):
         if self._unfinished or not text.endswith("\n"):
             whole = self._finished(text)
         if whole:
-            self._put(whole.encode("utf-8", "backslashreplace"))
+            self.put(whole.encode("utf-8", "backslashreplace"))
         return len(text)
 
     def _finished(self, text: str) -> str:
@@ -90,7 +98,8 @@ class StderrWriter(io.TextIOBase):
         self._unfinished = rest
         return whole + line_break
 
-    def _put(self, data: bytes) -> None:
+    def put(self, data: bytes) -> None:
+        """Queue whole lines; dropped and counted if too many wait."""
         if self._put_bytes - self._done_bytes + len(data) > self._max_bytes:
             self._dropped += 1
             return
@@ -156,19 +165,21 @@ class StderrWriter(io.TextIOBase):
 
     @contextlib.contextmanager
     def _alone(self) -> Iterator[None]:
-        """Keep other processes that share the pipe from writing into the middle of a line."""
+        """Keep others that share the pipe from writing into the middle of a line: other processes, and
+        writers of this process, among whom a lock of the system does not tell."""
         if not self._is_pipe:
             yield
             return
-        locked = False
-        with contextlib.suppress(OSError):  # not every system locks pipes
-            fcntl.lockf(self._descriptor, fcntl.LOCK_EX)
-            locked = True
-        try:
-            yield
-        finally:
-            if locked:
-                fcntl.lockf(self._descriptor, fcntl.LOCK_UN)
+        with self._lock:
+            locked = False
+            with contextlib.suppress(OSError):  # not every system locks pipes
+                fcntl.lockf(self._descriptor, fcntl.LOCK_EX)
+                locked = True
+            try:
+                yield
+            finally:
+                if locked:
+                    fcntl.lockf(self._descriptor, fcntl.LOCK_UN)
 
 
 def install_stderr_writer(report_dropped: Callable[[int], None]) -> TextIO:
@@ -179,6 +190,6 @@ def install_stderr_writer(report_dropped: Callable[[int], None]) -> TextIO:
         output.start()
     except (RuntimeError, MemoryError):  # without a thread, writes block as before
         return sys.stderr
-    atexit.register(output.finish)
+    output.finish_at_exit()
     sys.stderr = cast(TextIO, output)
     return sys.stderr

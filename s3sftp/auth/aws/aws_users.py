@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 import asyncssh
 
 from s3sftp.auth.account_verifier import AccountVerifier
 from s3sftp.auth.authenticator import Authenticator
+from s3sftp.auth.authorized_keys import AuthorizedKey
 from s3sftp.auth.aws.options import AwsOptions
 from s3sftp.auth.aws.records import PlainPassword, RecordReader, StoredUser
 from s3sftp.auth.certificates import Certificate
@@ -101,7 +102,7 @@ class AwsUsers(Authenticator):
         Raises UsersUnavailable: if the service has no usable answer.
         """
         found = await self._found(user)
-        return None if found is None else _FoundUser(self._verifier, found)
+        return None if found is None else self._of(found)
 
     async def by_password(self, user: str, password: str, address: str) -> Identity | None:
         return await (await self._anybody(user)).by_password(user, password, address)
@@ -116,7 +117,10 @@ class AwsUsers(Authenticator):
         return await (await self._anybody(user)).by_code(user, code, address)
 
     async def _anybody(self, user: str) -> Authenticator:
-        return _FoundUser(self._verifier, await self._found(user) or StoredUser())
+        return self._of(await self._found(user) or StoredUser())
+
+    def _of(self, found: StoredUser) -> _FoundUser:
+        return _FoundUser(self._verifier, found, self._records.service)
 
     async def _found(self, user: str) -> StoredUser | None:
         """The user, if the service has one of this name.
@@ -168,10 +172,15 @@ class AwsUsers(Authenticator):
 class _FoundUser(Authenticator):
     """An Authenticator for one user, or for nobody at the same cost."""
 
-    def __init__(self, verifier: AccountVerifier, found: StoredUser) -> None:
+    def __init__(self, verifier: AccountVerifier, found: StoredUser, source_name: str) -> None:
         self._verifier = verifier
+        self.source_name = source_name
         self._account = found.account
         self._password = found.password
+
+    async def keys_of(self, user: str, address: str) -> Sequence[AuthorizedKey]:
+        """As `ConfiguredUsers.keys_of`."""
+        return self._account.keys if self._account else ()
 
     async def by_password(self, user: str, password: str, address: str) -> Identity | None:
         fits_hash = await self._verifier.password(self._account, password)

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import UTC, datetime
+from collections.abc import Sequence
 
 import asyncssh
 
 from s3sftp.auth.accounts import Account
 from s3sftp.auth.authenticator import Authenticator
+from s3sftp.auth.authorized_keys import AuthorizedKey
 from s3sftp.auth.hook.answers import AnswerReader
 from s3sftp.auth.hook.client import HookClient
 from s3sftp.auth.hook.credentials import read_credentials
 from s3sftp.auth.hook.options import HookOptions
 from s3sftp.auth.hook.requests import Question
 from s3sftp.auth.identity import Identity
+from s3sftp.auth.login_time import login_time
 from s3sftp.auth.sources.answer_cache import AnswerCache
 from s3sftp.auth.sources.asking import SourceFailed
 from s3sftp.auth.sources.availability import PROBE_USER, Availability
@@ -32,6 +34,8 @@ _PROBE_ADDRESS = "127.0.0.1"
 
 class HookUsers(Authenticator):
     """An Authenticator over the users of a hook. Start it before its first use."""
+
+    source_name = "the hook"
 
     def __init__(self, options: HookOptions, home: UserHomes, metrics: Metrics) -> None:
         self._options = options
@@ -71,9 +75,18 @@ class HookUsers(Authenticator):
 
     async def by_public_key(self, user: str, key: asyncssh.SSHKey, address: str) -> Identity | None:
         account = await self._account(Question(user, address))
-        now = datetime.now(UTC)
+        now = login_time()
         fits = any(entry.opens(key, address, now) for entry in (account.keys if account else ()))
         return account.identity if fits and account else None
+
+    async def keys_of(self, user: str, address: str) -> Sequence[AuthorizedKey]:
+        """The keys that the hook answers for a login by public key, for whoever explains a refusal to the
+        operator.
+
+        Raises UsersUnavailable: if the hook has no usable answer.
+        """
+        account = await self._account(Question(user, address))
+        return account.keys if account else ()
 
     async def _account(self, question: Question) -> Account | None:
         """The account that the hook has accepted; None: refused.

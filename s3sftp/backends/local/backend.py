@@ -42,8 +42,10 @@ class LocalBackend(CompleteBackend):
 
     name = "local"
 
-    def __init__(self, options: LocalOptions) -> None:
+    def __init__(self, options: LocalOptions, *, sweeps: bool = True) -> None:
+        """`sweeps`: whether it removes at its start what unfinished uploads have left."""
         self.options = options
+        self._sweeps = sweeps
         self._threads = DiskThreads(options.threads)
         self._root: Root | None = None
         self._sweeping: asyncio.Task[None] | None = None
@@ -59,7 +61,7 @@ class LocalBackend(CompleteBackend):
         """
         root = await self._threads.run(self._open_root)
         _log.debug("storage.opened", containment="openat2" if root.by_openat2 else "walk")
-        if root.may_have_stale_files:
+        if root.may_have_stale_files and self._sweeps:
             self._sweeping = asyncio.create_task(self._sweep())
 
     async def stop(self) -> None:
