@@ -27,15 +27,18 @@ SHARED_ROWS = ROWS
 
 
 def make_backend(
-    options: ServerOptions, metrics: Metrics | None = None, shared: SharedCounters | None = None
+    options: ServerOptions,
+    metrics: Metrics | None = None,
+    shared: SharedCounters | None = None,
+    storage: str = "",
 ) -> Backend:
     """The backend, not started. `metrics` counts its S3 requests. `shared` has `SHARED_ROWS` rows, through
-    which the workers of a server share what they know about the storage.
+    which the workers of a server share what they know about the storage. `storage` is its name.
 
     Raises ConfigurationError: if there is no such backend or its options are wrong.
     """
     if options.backend == "s3":
-        return _s3(options, metrics, shared)
+        return _s3(options, metrics, shared, storage)
     if options.backend in _MAKERS:
         return _MAKERS[options.backend](options)
     return make_installed_backend(options.backend, options.backend_options)
@@ -151,11 +154,18 @@ def require_state(options: ServerOptions) -> None:
         require_directory(options.server.state_dir)
 
 
-def _s3(options: ServerOptions, metrics: Metrics | None, shared: SharedCounters | None) -> Backend:
+def _s3(
+    options: ServerOptions, metrics: Metrics | None, shared: SharedCounters | None, storage: str
+) -> Backend:
     from s3sftp.backends.s3 import S3Backend
 
     if options.s3 is None:
         raise ConfigurationError([BUILT_IN["s3"].missing])
+    if options.s3.session_policies:
+        from s3sftp.backends.s3.user_sessions import UserSessionsBackend
+
+        tables = WorkerTables.of(shared)
+        return UserSessionsBackend(options.s3, options.server.state_dir, metrics, tables, storage=storage)
     return S3Backend(options.s3, options.server.state_dir, metrics, WorkerTables.of(shared))
 
 

@@ -1,7 +1,7 @@
 """Knows when each storage last answered, in memory that the workers share.
 
-The storage of `backend` has no name, those of `[storages.NAME]` follow in the order of the configuration. Each
-has a part of the memory for itself.
+The storage of `backend` has no name, those of `[storages.NAME]` follow in the order of the configuration.
+Each has a part of the memory for itself.
 """
 
 from __future__ import annotations

@@ -13,6 +13,7 @@ from aiobotocore.config import AioConfig
 from aiobotocore.credentials import AioCredentials, AioProcessProvider
 from aiobotocore.session import AioSession, get_session
 
+from s3sftp.backends.s3.credentials.assumed_role import AssumableRole, RoleCredentials
 from s3sftp.backends.s3.credentials.credential_process import BoundedProcess
 from s3sftp.backends.s3.credentials.endpoints import address_of
 from s3sftp.backends.s3.credentials.errors import CredentialSourceFailed
@@ -28,8 +29,19 @@ _FETCHERS: Final = ("_fetcher", "_role_fetcher")
 """Attributes in which botocore's providers for containers and instances hold what sends their requests."""
 
 
-def make_session(options: S3Options) -> tuple[AioSession, RenewableCredentials | None]:
+def make_session(options: S3Options) -> tuple[AioSession, RenewableCredentials | RoleCredentials | None]:
     """Create a session that signs as the options say; None for fixed keys, which need no renewal."""
+    session, own = _own_session(options)
+    if options.role_arn is None:
+        return session, own
+    role = RoleCredentials(AssumableRole(options, session), own, _patience(options))
+    signing = _session(options.profile)
+    signing.register_component("credential_provider", _Provider(role))
+    return signing, role
+
+
+def _own_session(options: S3Options) -> tuple[AioSession, RenewableCredentials | None]:
+    """Create a session with the server's own credentials."""
     session = _session(options.profile)
     renewable = None
     if options.access_key_id is not None and options.secret_access_key is not None:
@@ -38,10 +50,14 @@ def make_session(options: S3Options) -> tuple[AioSession, RenewableCredentials |
             options.access_key_id.get_secret_value(), options.secret_access_key.get_secret_value(), token
         )
     else:
-        patience = options.metadata_timeout.total_seconds() / 3
-        renewable = RenewableCredentials(partial(_session_of_chain, options), patience)
+        renewable = RenewableCredentials(partial(_session_of_chain, options), _patience(options))
         session.register_component("credential_provider", _Provider(renewable))
     return session, renewable
+
+
+def _patience(options: S3Options) -> float:
+    """Seconds that a request waits for credentials."""
+    return options.metadata_timeout.total_seconds() / 3
 
 
 class _Provider:
