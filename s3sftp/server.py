@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from types import TracebackType
@@ -184,6 +185,8 @@ class Server:
             tree = identity.tree()
             if missing := tree.storages - volume.storages:
                 raise ConfigurationError([f"a mount of {identity.user} is in no storage: {min(missing)!r}"])
+            if volume.backend.wants_grants:
+                session = replace(session, grants=tree.grants())
             return SftpSession(FileSystem(volume, tree, session), self._sftp)
 
         started.push_async_callback(volume.stop)

@@ -27,29 +27,32 @@ SHARED_ROWS = ROWS
 
 
 def make_backend(
-    options: ServerOptions, metrics: Metrics | None = None, shared: SharedCounters | None = None
+    options: ServerOptions,
+    metrics: Metrics | None = None,
+    shared: SharedCounters | None = None,
+    storage: str = "",
 ) -> Backend:
     """The backend, not started. `metrics` counts its S3 requests. `shared` has `SHARED_ROWS` rows, through
-    which the workers of a server share what they know about the storage.
+    which the workers of a server share what they know about the storage. `storage` is its name.
 
     Raises ConfigurationError: if there is no such backend or its options are wrong.
     """
     if options.backend == "s3":
-        return _s3(options, metrics, shared)
+        return _s3(options, metrics, shared, storage)
     if options.backend in _MAKERS:
         return _MAKERS[options.backend](options)
     return make_installed_backend(options.backend, options.backend_options)
 
 
-def make_backend_to_read(options: ServerOptions) -> Backend:
+def make_backend_to_read(options: ServerOptions, storage: str = "") -> Backend:
     """The backend for reading alone: it looks for nothing that unfinished uploads have left, and keeps no
-    journal.
+    journal. `storage` is its name.
 
     Raises ConfigurationError: if there is no such backend or its options are wrong.
     """
     if options.backend == "s3" and options.s3 is not None:
         without_journal = options.s3.model_copy(update={"journal": "off"})
-        return _s3(options.model_copy(update={"s3": without_journal}), None, None)
+        return _s3(options.model_copy(update={"s3": without_journal}), None, None, storage)
     if options.backend == "local":
         return _local(options, sweeps=False)
     return make_backend(options)
@@ -165,11 +168,18 @@ def require_state(options: ServerOptions) -> None:
         require_directory(options.server.state_dir)
 
 
-def _s3(options: ServerOptions, metrics: Metrics | None, shared: SharedCounters | None) -> Backend:
+def _s3(
+    options: ServerOptions, metrics: Metrics | None, shared: SharedCounters | None, storage: str
+) -> Backend:
     from s3sftp.backends.s3 import S3Backend
 
     if options.s3 is None:
         raise ConfigurationError([BUILT_IN["s3"].missing])
+    if options.s3.session_policies:
+        from s3sftp.backends.s3.user_sessions import UserSessionsBackend
+
+        tables = WorkerTables.of(shared)
+        return UserSessionsBackend(options.s3, options.server.state_dir, metrics, tables, storage=storage)
     return S3Backend(options.s3, options.server.state_dir, metrics, WorkerTables.of(shared))
 
 

@@ -238,7 +238,7 @@ async def storage_to_read(options: ServerOptions) -> AsyncIterator[CompleteBacke
     """
     quota = SpoolQuota(options.files.spool_dir, options.files.spool_bytes)
     storages = {
-        name: complete(make_backend_to_read(options.of_storage(name)), quota)
+        name: complete(make_backend_to_read(options.of_storage(name), name), quota)
         for name in options.storage_names
     }
     storage = StorageRouter(storages) if options.storages else storages[""]

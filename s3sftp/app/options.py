@@ -14,7 +14,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, Field, field_validator
 
 from s3sftp.admin import AdminOptions
-from s3sftp.app.storage_options import storage_problems
+from s3sftp.app.storage_options import policy_problems, storage_problems
 from s3sftp.app.user_files import KINDS
 from s3sftp.app.user_loading import LoadedUsers, load_users
 from s3sftp.app.user_tables import UserTables
@@ -221,6 +221,7 @@ def load_configuration(
     if reading.values.get("hook") is not None:
         problems += _hook_problems(reading.values, reads_files=checks_host_keys)
     problems += _timeout_problems(reading.values)
+    problems += policy_problems(reading.values, users.logins.accounts)
     if needs_users and not (users.are_configured or any(settings.below(name) for name in _OTHER_SOURCES)):
         problems.append(
             "there are no users: add a [users.NAME] table, or a [hook], [dynamodb] or [secrets_manager], or"

@@ -6,7 +6,11 @@ from collections.abc import Iterator, Mapping
 from itertools import combinations
 from typing import Any
 
+from s3sftp.auth import Accounts, Identity
 from s3sftp.backends.s3 import S3Options
+from s3sftp.backends.s3.keys import KeyMapping
+from s3sftp.backends.s3.session_policy import MAX_POLICY_CHARACTERS, session_policy
+from s3sftp.errors import ConfigurationError, StorageError
 
 
 def storage_problems(values: Mapping[str, Any]) -> list[str]:
@@ -20,6 +24,34 @@ def storage_problems(values: Mapping[str, Any]) -> list[str]:
     named = {f"storages.{name}": options for name, options in storages.items()}
     main = values.get("s3")
     return list(_overlaps({"s3": main, **named} if main is not None else named))
+
+
+def policy_problems(values: Mapping[str, Any], accounts: Accounts) -> list[str]:
+    """The problem of each user whose session policy would be longer than STS takes."""
+    given = {"": values.get("s3"), **(values.get("storages") or {})}
+    enforced = {name: options for name, options in given.items() if options and options.session_policies}
+    if not enforced:
+        return []
+    return [
+        problem
+        for user, account in accounts.items()
+        for name, options in enforced.items()
+        for problem in _policy_problem(user, account.identity, name, options)
+    ]
+
+
+def _policy_problem(user: str, identity: Identity, name: str, options: S3Options) -> Iterator[str]:
+    try:
+        grants = [each for each in identity.tree().grants() if each.place.storage == name]
+        length = len(session_policy(grants, options, KeyMapping(options.prefix)))
+    except (ConfigurationError, StorageError):
+        return  # a mount that cannot be is named elsewhere
+    if length > MAX_POLICY_CHARACTERS:
+        yield (
+            f"users.{user}: the session policy for [{f'storages.{name}' if name else 's3'}] has {length}"
+            f" characters, and STS takes {MAX_POLICY_CHARACTERS}: fewer mounts or shorter prefixes, or"
+            " session_policies = false"
+        )
 
 
 def _overlaps(storages: Mapping[str, S3Options]) -> Iterator[str]:

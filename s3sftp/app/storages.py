@@ -29,7 +29,7 @@ def make_storages(options: ServerOptions, metrics: Metrics, shared: SharedCounte
     Raises ConfigurationError: if there is no such backend or its options are wrong.
     """
     tables = shared_tables(options, shared)
-    return {name: make_backend(options.of_storage(name), metrics, tables[name]) for name in tables}
+    return {name: make_backend(options.of_storage(name), metrics, tables[name], name) for name in tables}
 
 
 async def require_storages(storage: CompleteBackend, options: ServerOptions) -> None:

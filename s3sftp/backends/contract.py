@@ -46,6 +46,8 @@ class Session:
     session_id: str = ""
     attributes: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     """What authentication knows about the user, such as a tenant id."""
+    grants: tuple[Grant, ...] | None = field(default=None, repr=False)
+    """What the user may do, for a backend that `wants_grants`; None for others."""
 
     @property
     def trace_context(self) -> Mapping[str, str]:
@@ -99,6 +101,19 @@ class Place:
     def is_within(self, other: Place) -> bool:
         """Whether this place is `other` or below it, compared by whole names, in the same storage."""
         return self.names[: len(other.names)] == other.names and self.storage == other.storage
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """What a user may do at a place and everything below it, for a storage that enforces that itself."""
+
+    place: Place
+    file: bool = False
+    """Whether the place is a single file."""
+    stores: bool = False
+    """Whether anything may be stored, or changed, there."""
+    removes: bool = False
+    """Whether anything may be removed from there."""
 
 
 class Kind(enum.Enum):
@@ -408,6 +423,9 @@ class CompleteBackend(Backend, RangedReads, StreamedWrites, Extras, Protocol):
     keeps_times: bool = True
     """Whether the backend may store the modification time that a client sends. If not, the time is accepted,
     ignored and counted."""
+
+    wants_grants: bool = False
+    """Whether sessions get their `grants`, because the storage enforces them itself."""
 
     def may_spool(self, quota: SpoolQuota) -> None:
         """Called before `start` with the disk quota that the backend may use. Most backends need none.

@@ -40,6 +40,7 @@ class StorageRouter(CompleteBackend):
         self.begin_is_free = all(backend.begin_is_free for backend in storages.values())
         self.keeps_modes = any(backend.keeps_modes for backend in storages.values())
         self.keeps_times = any(backend.keeps_times for backend in storages.values())
+        self.wants_grants = any(backend.wants_grants for backend in storages.values())
         self._started = AsyncExitStack()
         self._across = CrossStorage()
 

@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from s3sftp.backends import Place
+from s3sftp.backends import Grant, Place
 from s3sftp.errors import ConfigurationError, NotADirectory, NotFound, PermissionDenied
 from s3sftp.fs.access_rules import AccessRules, AppliedRules, RuleTree
 from s3sftp.fs.mount_problems import (
@@ -32,6 +32,8 @@ from s3sftp.fs.rights import ALL_RIGHTS, READ_ONLY, Right
 
 _OF_FILES = frozenset({Right.READ, Right.WRITE, Right.OVERWRITE, Right.APPEND, Right.DELETE})
 """The rights that only files need, so that the patterns for file names apply."""
+_STORING = frozenset({Right.WRITE, Right.OVERWRITE, Right.APPEND, Right.MKDIR, Right.SETSTAT})
+"""The rights with which something is stored."""
 _OF_NAMES = frozenset({Right.DELETE, Right.RMDIR, Right.RENAME})
 """The rights that take a name away."""
 
@@ -178,6 +180,16 @@ class Mounts:
     def storages(self) -> frozenset[str]:
         """The names of the storages that paths lead to."""
         return frozenset(mount.place.storage for mount in self.mounted)
+
+    def grants(self) -> tuple[Grant, ...]:
+        """What the user may do in each mount, at its path or anywhere below it."""
+        return tuple(self._grant(mount) for mount in self.mounted)
+
+    def _grant(self, mount: MountedAt) -> Grant:
+        below = (VirtualPath(mount.path.names + names) for names in self.rules.below(mount.path))
+        inside = [mount.path, *(path for path in below if self._mount_of(path) is mount)]
+        rights = frozenset().union(*(self.rules.at(path).rights for path in inside))
+        return Grant(mount.place, mount.file, bool(rights & _STORING), bool(rights & _OF_NAMES))
 
     def is_virtual(self, path: VirtualPath) -> bool:
         """Whether nothing can be stored at a path: it is above all mounts."""

@@ -55,7 +55,16 @@ ENDED_EARLY = (
 """Reasons why a transfer was aborted, in either direction."""
 FAILURES = (
     *("not_found", "already_exists", "permission_denied", "not_a_directory", "is_a_directory", "not_empty"),
-    *("invalid_request", "unsupported", "changed", "no_space", "busy", "timed_out", "storage_failure"),
+    *(
+        "invalid_request",
+        "unsupported",
+        "other_storage",
+        "changed",
+        "no_space",
+        "busy",
+        "timed_out",
+        "storage_failure",
+    ),
     *("storage_error", "internal_error"),
 )
 """Reasons why a transfer failed: the classes of `StorageError`, and `internal_error` for everything else."""

@@ -14,6 +14,8 @@ from testbed.s3_store import Store, new_bucket_name
 from tests.support.client_workspace import content
 from tests.support.clients import Clients
 from tests.support.commands import installed, run
+from tests.support.fault_proxy import FaultProxy
+from tests.support.faults import Hold
 from tests.support.s3_client import S3, s3_client
 from tests.support.server import Server
 
@@ -250,3 +252,37 @@ async def test_sshfs_moves_files_and_mv_copies_directories_with_renamexdev(
     for at in range(2):
         assert await buckets.body(f"/{target}/tree/{at}") == content(1000, at)
     assert [key for key in await buckets.keys("/work") if not key.endswith("/")] == []
+
+
+@pytest.mark.parametrize(("api", "there"), [("UploadPart", []), ("DeleteObject", ["f"])])
+async def test_a_server_that_is_killed_during_a_move_leaves_the_file_at_the_source(
+    seaweed: Store, moto: Store, tmp_path: Path, api: str, there: list[str]
+) -> None:
+    """While the copy is sent nothing is at the target; before the removal the file is whole at both."""
+    with seaweed.space() as one, moto.space() as two:
+        async with FaultProxy(seaweed.endpoint_url) as near, FaultProxy(moto.endpoint_url) as far:
+            held = (far if api == "UploadPart" else near).on(api, do=Hold())
+            options: dict[str, dict[str, object]] = {
+                "users.alice": {"prefix": None},
+                'users.alice.mounts."/work"': {"prefix": PREFIX},
+                'users.alice.mounts."/partner"': {"prefix": PREFIX, "storage": "partner"},
+                "storages.partner": of_store(moto.behind(far.url), two.bucket),
+            }
+            server = Server(tmp_path / "server", seaweed.behind(near.url), one.bucket, options)
+            async with s3_client(seaweed, one.bucket) as here, s3_client(moto, two.bucket) as other:
+                await here.put(f"{PREFIX}f", content(LARGE))
+                try:
+                    await server.astart()
+                    clients = Clients(server, tmp_path / "home")
+                    async with await clients.start_sftp("rename /work/f /partner/f") as moving:
+                        await held.reached()
+                        server.kill()
+                        (await moving.result()).failed()
+                finally:
+                    server.close()
+                assert await here.body(f"{PREFIX}f") == content(LARGE)
+                found = [key.removeprefix(PREFIX) for key in await other.keys(PREFIX)]
+                assert found == there
+                assert [await other.body(PREFIX + name) == content(LARGE) for name in found] == [True] * len(
+                    there
+                )

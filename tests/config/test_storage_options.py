@@ -145,3 +145,15 @@ async def test_a_reload_with_a_mount_in_a_new_storage_changes_nobody_and_says_wh
     written(tmp_path, ARCHIVE + MOUNT)
     await reloading._reload(asked=True)
     assert len(applied) == 1
+
+
+def test_a_user_with_more_mounts_than_a_session_policy_holds_is_named(tmp_path: Path) -> None:
+    role = 'role_arn = "arn:aws:iam::123456789012:role/sftp"\nsession_policies = true\n'
+    mounts = [
+        f'[users.acme.mounts."/m{number}"]\nprefix = "partners/acme/{number:040}/"\nstorage = "archive"\n'
+        for number in range(20)
+    ]
+    said = problems(tmp_path, ARCHIVE + role + "".join(mounts))
+    assert "users.acme: the session policy for [storages.archive] has" in said
+    assert "STS takes 2048" in said
+    assert load_options(written(tmp_path, ARCHIVE + role + "".join(mounts[:2])), {}).storages

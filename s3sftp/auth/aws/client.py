@@ -17,7 +17,7 @@ from botocore import exceptions as boto
 from s3sftp.auth.aws.failures import STALE_CREDENTIALS, code_of, failure_of
 from s3sftp.auth.aws.options import MAX_CONNECTIONS, AwsOptions
 from s3sftp.auth.sources.asking import SourceFailed, ask_repeatedly
-from s3sftp.backends.s3.credentials.botocore_session import make_session
+from s3sftp.backends.s3.credentials.botocore_session import own_session
 from s3sftp.backends.s3.credentials.endpoints import address_of, configured_endpoint
 from s3sftp.backends.s3.credentials.errors import CredentialSourceFailed, source_failed
 from s3sftp.backends.s3.http.aiohttp_session import BoundedAiohttpSession
@@ -44,7 +44,7 @@ class UserRequest:
 
 @dataclass(frozen=True, slots=True)
 class _Access:
-    """What the session's credentials depend on, as `make_session` reads it."""
+    """What the session's credentials depend on, as `own_session` reads it."""
 
     profile: str | None
     metadata_timeout: timedelta
@@ -88,7 +88,7 @@ class AwsClient:
             raise ConfigurationError([f"{self._group}: {problem}"]) from failure
 
     async def _start(self) -> None:
-        session, self._credentials = make_session(self._access)
+        session, self._credentials = own_session(self._access)
         region = self._options.region or session.get_config_variable("region")
         if not region:
             raise ConfigurationError(

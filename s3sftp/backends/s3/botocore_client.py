@@ -18,6 +18,7 @@ from aiobotocore.session import AioSession
 from botocore.compat import HAS_CRT
 
 from s3sftp.backends.s3.bucket_names import is_directory_bucket, is_multi_region
+from s3sftp.backends.s3.credentials.assumed_role import RoleCredentials
 from s3sftp.backends.s3.credentials.botocore_session import make_session
 from s3sftp.backends.s3.credentials.endpoints import address_of, configured_endpoint
 from s3sftp.backends.s3.credentials.errors import CredentialSourceFailed, source_failed
@@ -40,7 +41,7 @@ class BotocoreClient:
     context: AbstractAsyncContextManager[Any]
     """Exit it when the client is no longer needed."""
     client: Any
-    credentials: RenewableCredentials | None
+    credentials: RenewableCredentials | RoleCredentials | None
     direct: FastClient | None
 
     @property

@@ -22,6 +22,7 @@ from botocore.exceptions import BotoCoreError
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode
 
 from s3sftp.backends.s3.botocore_client import make_client, prepared
+from s3sftp.backends.s3.credentials.assumed_role import RoleCredentials
 from s3sftp.backends.s3.credentials.errors import CredentialSourceFailed
 from s3sftp.backends.s3.credentials.renewal import RenewableCredentials
 from s3sftp.backends.s3.errors import RequestError, classify, is_denied
@@ -95,7 +96,7 @@ class S3Client:
         self._making = asyncio.Lock()
         self._failed: CredentialSourceFailed | None = None
         self._failed_at = 0.0
-        self._credentials: RenewableCredentials | None = None
+        self._credentials: RenewableCredentials | RoleCredentials | None = None
         self._direct: FastClient | None = None
 
     async def start(self) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
-from s3sftp.backends.s3.bucket_names import bucket_name_problem
+from s3sftp.backends.s3.bucket_names import bucket_name_problem, is_directory_bucket
 from s3sftp.backends.s3.features import Feature
 from s3sftp.backends.s3.keys import RESERVED
 from s3sftp.config import DIVIDED, ByteSize, Duration, Options, PositiveDuration
@@ -56,6 +57,17 @@ class S3Options(Options):
     """Secret of `access_key_id`."""
     session_token: SecretStr | None = None
     """Session token of `access_key_id`, if the key is temporary."""
+    role_arn: str | None = None
+    """Role to assume through STS for all requests, with the credentials that the options above give, such as
+    a role in the account of the bucket. Default: none, except by a profile of the AWS configuration."""
+    external_id: str | None = None
+    """External id that the trust of `role_arn` asks for. It is no secret."""
+    session_policies: bool = False
+    """Assume `role_arn` once for each user, with a session policy that allows the user's mounts in this
+    storage and nothing else, so that the store itself refuses the rest. The server's own requests (journal,
+    probes) are sent without such a policy."""
+    sts_endpoint_url: str | None = None
+    """Address of STS, such as that of an S3-compatible store which has it. Default: AWS."""
     requester_pays: bool = False
     """Accept in each request that the requester pays for it. Buckets with Requester Pays demand this of
     everybody but their owner."""
@@ -196,6 +208,20 @@ class S3Options(Options):
             raise ValueError("should be an address like 'https://s3.example.com'")
         return value
 
+    @field_validator("sts_endpoint_url")
+    @classmethod
+    def _sts_is_http(cls, value: str | None) -> str | None:
+        return cls._endpoint_is_http(value)
+
+    @field_validator("role_arn")
+    @classmethod
+    def _role_is_one(cls, value: str | None) -> str | None:
+        if value is not None and not re.fullmatch(
+            r"arn:[a-z0-9-]+:iam:[^:]*:[^:]*:role/[\w+=,.@/-]{1,512}", value
+        ):
+            raise ValueError("should be the ARN of a role, like 'arn:aws:iam::123456789012:role/sftp'")
+        return value
+
     @field_validator("metadata")
     @classmethod
     def _metadata_fits_headers(cls, value: dict[str, str]) -> dict[str, str]:
@@ -224,6 +250,17 @@ class S3Options(Options):
             raise ValueError(f"part_bytes should be at least min_part_bytes ({self.min_part_bytes})")
         if self.copy_part_bytes < self.min_part_bytes:
             raise ValueError(f"copy_part_bytes should be at least min_part_bytes ({self.min_part_bytes})")
+        for name in ("external_id", "sts_endpoint_url"):
+            if getattr(self, name) is not None and self.role_arn is None:
+                raise ValueError(f"{name} needs role_arn")
+        if self.session_policies and (problem := self._policies_problem) is not None:
+            raise ValueError(f"session_policies {problem}")
+        if (
+            self.sts_endpoint_url is not None
+            and is_exposed(self.sts_endpoint_url)
+            and not self.allow_plain_http
+        ):
+            raise ValueError("sts_endpoint_url is plain http: use https, or say allow_plain_http = true")
         if self._is_exposed and not self.allow_plain_http:
             raise ValueError("endpoint_url is plain http: use https, or say allow_plain_http = true")
         return self
@@ -237,11 +274,30 @@ class S3Options(Options):
         return self.times == "kept"
 
     @property
+    def _policies_problem(self) -> str | None:
+        """Why there can be no session policies for this bucket."""
+        if self.role_arn is None:
+            return "needs role_arn"
+        if self.bucket.endswith("-s3alias"):
+            return "needs the ARN of the access point instead of its alias"
+        if is_directory_bucket(self.bucket):
+            return "is not for directory buckets, whose sessions have no prefixes"
+        return None
+
+    @property
     def _is_exposed(self) -> bool:
         return self.endpoint_url is not None and is_exposed(self.endpoint_url)
 
 
-_ACCESS = ("endpoint_url", "profile", "access_key_id", "secret_access_key", "session_token")
+_ACCESS = (
+    "endpoint_url",
+    "profile",
+    "access_key_id",
+    "secret_access_key",
+    "session_token",
+    "role_arn",
+    "external_id",
+)
 
 
 def has_same_access(one: S3Options, other: S3Options) -> bool:

@@ -15,6 +15,7 @@ from aiobotocore.credentials import AioCredentials, AioProcessProvider
 from aiobotocore.session import AioSession, get_session
 from pydantic import SecretStr
 
+from s3sftp.backends.s3.credentials.assumed_role import AssumableRole, RoleCredentials
 from s3sftp.backends.s3.credentials.credential_process import BoundedProcess
 from s3sftp.backends.s3.credentials.endpoints import address_of
 from s3sftp.backends.s3.credentials.errors import CredentialSourceFailed
@@ -22,6 +23,7 @@ from s3sftp.backends.s3.credentials.renewal import RenewableCredentials
 from s3sftp.backends.s3.http.aiohttp_session import BoundedAiohttpSession, send_bounded
 from s3sftp.backends.s3.http.response_fields import parse_date_or_none
 from s3sftp.backends.s3.http.service_model import model_loader
+from s3sftp.backends.s3.options import S3Options
 from s3sftp.config.addresses import is_exposed
 
 _MOST_AGENT_BYTES: Final = 1 << 20
@@ -62,8 +64,19 @@ class CredentialOptions(Protocol):
         """As `S3Options.allow_plain_http`."""
 
 
-def make_session(options: CredentialOptions) -> tuple[AioSession, RenewableCredentials | None]:
+def make_session(options: S3Options) -> tuple[AioSession, RenewableCredentials | RoleCredentials | None]:
     """Create a session that signs as the options say; None for fixed keys, which need no renewal."""
+    session, own = own_session(options)
+    if options.role_arn is None:
+        return session, own
+    role = RoleCredentials(AssumableRole(options, session), own, _patience(options))
+    signing = _session(options.profile)
+    signing.register_component("credential_provider", _Provider(role))
+    return signing, role
+
+
+def own_session(options: CredentialOptions) -> tuple[AioSession, RenewableCredentials | None]:
+    """Create a session with the server's own credentials; None for fixed keys, which need no renewal."""
     session = _session(options.profile)
     renewable = None
     if options.access_key_id is not None and options.secret_access_key is not None:
@@ -72,10 +85,14 @@ def make_session(options: CredentialOptions) -> tuple[AioSession, RenewableCrede
             options.access_key_id.get_secret_value(), options.secret_access_key.get_secret_value(), token
         )
     else:
-        patience = options.metadata_timeout.total_seconds() / 3
-        renewable = RenewableCredentials(partial(_session_of_chain, options), patience)
+        renewable = RenewableCredentials(partial(_session_of_chain, options), _patience(options))
         session.register_component("credential_provider", _Provider(renewable))
     return session, renewable
+
+
+def _patience(options: CredentialOptions) -> float:
+    """Seconds that a request waits for credentials."""
+    return options.metadata_timeout.total_seconds() / 3
 
 
 class _Provider:

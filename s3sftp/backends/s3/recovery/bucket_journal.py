@@ -28,6 +28,7 @@ from typing import Any, Final
 
 from s3sftp.backends.s3.checksums.fallback import send_with_checksum
 from s3sftp.backends.s3.client import S3Client
+from s3sftp.backends.s3.credentials.user_scope import in_scope
 from s3sftp.backends.s3.errors import outcome_is_unknown
 from s3sftp.backends.s3.http.request_body import RequestBody
 from s3sftp.backends.s3.http.response_body import read_all, response_body
@@ -89,6 +90,10 @@ class BucketClaimRecord:
         self._may_exist = may_exist
 
     async def write(self, claim: UploadClaim) -> None:
+        with in_scope(None):  # a user's session policy does not reach the journal
+            await self._write(claim)
+
+    async def _write(self, claim: UploadClaim) -> None:
         self._kept.add(self._key)  # before a listing can show it: a claim that is not kept is erased
         try:
             await put_small(self._client, self._key, json.dumps(claim.fields()).encode())
@@ -105,7 +110,8 @@ class BucketClaimRecord:
     async def erase(self) -> None:
         self._kept.discard(self._key)  # from here on, the next sweep erases it if this fails
         if self._may_exist:
-            await delete_object(self._client, self._key)
+            with in_scope(None):
+                await delete_object(self._client, self._key)
 
 
 class BucketJournal:

@@ -25,6 +25,7 @@ from contextlib import suppress
 from typing import Any, Final
 
 from s3sftp.backends.s3.client import S3Client
+from s3sftp.backends.s3.credentials.user_scope import in_scope
 from s3sftp.backends.s3.errors import has_status, is_refusal
 from s3sftp.backends.s3.features import CONDITIONS, Feature
 from s3sftp.backends.s3.keys import reserved_prefix
@@ -65,6 +66,10 @@ class ConditionalSupport:
         could not be probed is not relied on and is probed again later."""
         if self._is_settled():
             return
+        with in_scope(None):  # a user's session policy does not reach the server's own keys
+            await self._probe()
+
+    async def _probe(self) -> None:
         async with self._trying:
             if self._is_settled():
                 return
