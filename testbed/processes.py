@@ -18,7 +18,9 @@ from pathlib import Path
 
 # Outside the range from which the kernel picks ports for outgoing connections, also with 10 000 added.
 _PORTS = range(12_000, 22_000)
+_SHARES = 8
 _numbers = random.SystemRandom()
+_given: set[int] = set()
 
 
 def program(name: str) -> str | None:
@@ -28,10 +30,16 @@ def program(name: str) -> str | None:
 
 
 def free_port() -> int:
-    """A port that nobody listens on now, and nor on the one 10 000 above (SeaweedFS takes that too)."""
+    """A port that nobody listens on now, and nor on the one 10 000 above (SeaweedFS takes that too).
+
+    Until the program that it is for listens, nobody else gets it: a process gives no port twice, and workers
+    of a test run have different shares of them.
+    """
+    share = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % _SHARES
     for _ in range(1000):
-        port = _numbers.choice(_PORTS)
-        if _is_free(port) and _is_free(port + 10_000):
+        port = _numbers.choice(_PORTS[share::_SHARES])
+        if port not in _given and _is_free(port) and _is_free(port + 10_000):
+            _given.add(port)
             return port
     raise RuntimeError("no free port")
 

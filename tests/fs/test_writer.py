@@ -7,7 +7,7 @@ import random
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from s3sftp.backends import Buffer, FileInfo, Place, Session, Upload
@@ -322,6 +322,7 @@ STEPS = st.lists(
 
 
 @settings(max_examples=150, deadline=None)
+@example(None, [("write", 14, b"abc"), ("write", 0, b"0123456789ABCDEFG")], False, "refuse")
 @given(
     st.one_of(st.none(), st.binary(max_size=100)), STEPS, st.booleans(), st.sampled_from(["refuse", "spool"])
 )

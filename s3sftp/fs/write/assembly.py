@@ -159,6 +159,10 @@ class Assembly:
         start = front.stop if front else self.cut
         return start, rest[0].start if rest else self.length
 
+    def overlaps_later(self, start: int, stop: int) -> bool:
+        """Whether an island begins within the range, behind its start."""
+        return any(start < island.start < stop for island in self._islands)
+
     def appends_to_base(self) -> bool:
         """Whether the first write begins exactly where the base ends, and nothing has been sent."""
         start, stop = self.gap()

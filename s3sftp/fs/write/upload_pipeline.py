@@ -106,15 +106,17 @@ class UploadPipeline:
         the byte budget has no room; and the failure of an earlier chunk.
         """
         with self.calling():
-            if offset == self.assembly.cut + self.assembly.front:
+            assembly = self.assembly
+            in_order = offset == assembly.cut + assembly.front
+            if in_order and not assembly.overlaps_later(offset, offset + len(data)):
                 await self._put_in_order(memoryview(data))
             else:
                 await self._put_elsewhere(offset, data)
             await self.send_full_chunks()
 
     async def _put_in_order(self, data: memoryview) -> None:
-        """Accept bytes in order. Sends a full chunk before it requests memory for the next one, so that the
-        full chunk never waits for that memory."""
+        """Accept bytes in order, none of which has arrived before. Sends a full chunk before it requests
+        memory for the next one, so that the full chunk never waits for that memory."""
         while data:
             await self.send_full_chunks(more_follows=True)
             chunk = self._sender.chunk_bytes
