@@ -23,7 +23,7 @@ from s3sftp.app.health import (
 )
 from s3sftp.app.options import ServerOptions
 from s3sftp.app.worker_memory import WorkerMemory
-from s3sftp.auth import Accounts, Authenticator, ChainedUsers, ConfiguredUsers, Defender
+from s3sftp.auth import Accounts, Authenticator, ChainedUsers, ConfiguredUsers, Defender, Identity, Limits
 from s3sftp.backends import Backend
 from s3sftp.errors import NotFound, PermissionDenied, StorageError
 from s3sftp.runtime.shared_counters import SharedCounters
@@ -111,6 +111,8 @@ class Application:
                 connection_source=context.connection_source if context else None,
                 uploads=context.memory.uploads if context else None,
                 stored=context.memory.stored if context else None,
+                rates=context.memory.rates if context else None,
+                limits_of=self._limits_of,
                 metrics=self.metrics,
             )
             if context is None:
@@ -183,10 +185,20 @@ class Application:
             return
         before = self._users.accounts
         await self._users.replace(accounts)
+        self._server.change_rates(self._limits_now)
         if removed := before.keys() - accounts.keys():
             self._server.send_away(removed, "the user has been removed")
         for reason, users in _ended(accounts).items():
             self._server.send_away(users, reason)
+
+    def _limits_of(self, identity: Identity) -> Limits:
+        """The limits that hold for a user now: those of the configuration, if it has the user, else those
+        that the login gave, over those of all users."""
+        return self._limits_now(identity.user) or identity.limits.over(self._options.limits.limits)
+
+    def _limits_now(self, user: str) -> Limits | None:
+        account = self._users.accounts.get(user) if self._users else None
+        return account.identity.limits.over(self._options.limits.limits) if account else None
 
     async def drain(self) -> bool:
         """Accept no new connections and let running transfers finish. Returns whether all of them did."""

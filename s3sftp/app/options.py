@@ -16,7 +16,15 @@ from s3sftp.admin import AdminOptions
 from s3sftp.app.user_files import KINDS
 from s3sftp.app.user_loading import LoadedUsers, load_users
 from s3sftp.app.user_tables import UserTables
-from s3sftp.auth import AuthOptions, BadRevocations, GroupOptions, Logins, RevocationFile, UserOptions
+from s3sftp.auth import (
+    AuthOptions,
+    BadRevocations,
+    GroupOptions,
+    LimitOptions,
+    Logins,
+    RevocationFile,
+    UserOptions,
+)
 from s3sftp.auth.hook import HookOptions
 from s3sftp.auth.hook.credentials import read_credentials
 from s3sftp.backends.local.options import LocalOptions
@@ -116,6 +124,7 @@ class ServerOptions(Options):
     users: dict[str, UserOptions] = Field(default_factory=dict)
     groups: dict[str, GroupOptions] = Field(default_factory=dict)
     hook: HookOptions | None = None
+    limits: LimitOptions = Field(default_factory=LimitOptions)
     s3: S3Options | None = None
     local: LocalOptions | None = None
     service: ServiceOptions | None = None

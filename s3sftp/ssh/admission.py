@@ -51,6 +51,8 @@ class TrackedConnection:
     has_spoken: bool = False
     """The client has sent its version."""
     user: str | None = None
+    sessions: int = 0
+    """Its sessions that are open or about to be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +64,7 @@ class Refusal:
 
 MADE_ROOM = Refusal("made room for others before login")
 WAITED = Refusal("waited too long for its turn to log in")
+TOO_MANY_SESSIONS = Refusal("too many sessions of this user")
 
 Dismiss = Callable[[TrackedConnection, Refusal], None]
 
@@ -77,6 +80,7 @@ class Admission:
         self._entering: dict[TrackedConnection, None] = {}
         self._entering_of: Counter[str] = Counter()
         self._users: Counter[str] = Counter()
+        self._sessions: Counter[str] = Counter()
         self._inside = 0
 
     @property
@@ -133,6 +137,24 @@ class Admission:
         self._users[user] += 1
         return None
 
+    def open_session(self, tracked: TrackedConnection, most: int) -> Refusal | None:
+        """Count a session of a connection that has logged in; a refusal if its user has `most` of them
+        already. 0: there is no limit."""
+        if tracked.stage is not AdmissionStage.LOGGED_IN:
+            return MADE_ROOM
+        user = str(tracked.user)
+        if most and self._sessions.get(user, 0) >= most:
+            return TOO_MANY_SESSIONS
+        tracked.sessions += 1
+        self._sessions[user] += 1
+        return None
+
+    def close_session(self, tracked: TrackedConnection) -> None:
+        """Count a session out. Those of a connection that has left are counted out already."""
+        if tracked.sessions:
+            tracked.sessions -= 1
+            _take(self._sessions, str(tracked.user), 1)
+
     def leave(self, tracked: TrackedConnection) -> None:
         """Remove a connection that has closed. May be called twice."""
         match tracked.stage:
@@ -142,7 +164,9 @@ class Admission:
                 self._stop_entering(tracked)
             case AdmissionStage.LOGGED_IN:
                 self._inside -= 1
-                _take_one(self._users, str(tracked.user))
+                _take(self._users, str(tracked.user), 1)
+                _take(self._sessions, str(tracked.user), tracked.sessions)
+                tracked.sessions = 0
         tracked.stage = AdmissionStage.GONE
 
     # -- slots
@@ -165,7 +189,7 @@ class Admission:
 
     def _stop_entering(self, tracked: TrackedConnection) -> None:
         del self._entering[tracked]
-        _take_one(self._entering_of, tracked.source)
+        _take(self._entering_of, tracked.source, 1)
 
     # -- dismissals
 
@@ -250,7 +274,7 @@ def _is_silent(tracked: TrackedConnection, now: float) -> bool:
     return not tracked.has_spoken and now - tracked.since >= SILENT_SECONDS
 
 
-def _take_one(counts: Counter[str], name: str) -> None:
-    counts[name] -= 1
+def _take(counts: Counter[str], name: str, count: int) -> None:
+    counts[name] -= count
     if not counts[name]:
         del counts[name]

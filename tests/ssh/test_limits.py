@@ -44,12 +44,12 @@ class HeldAnswer:
         self._tasks: list[asyncio.Task[Refusal | None]] = []
         at_once = LocalAdmittedConnection.log_in
 
-        async def held(admitted: LocalAdmittedConnection, user: str) -> Refusal | None:
+        async def held(admitted: LocalAdmittedConnection, user: str, name: str) -> Refusal | None:
             await self.let_go.wait()
-            return await at_once(admitted, user)
+            return await at_once(admitted, user, name)
 
-        def log_in(admitted: LocalAdmittedConnection, user: str) -> asyncio.Future[Refusal | None]:
-            self._tasks.append(asyncio.create_task(held(admitted, user)))
+        def log_in(admitted: LocalAdmittedConnection, user: str, name: str) -> asyncio.Future[Refusal | None]:
+            self._tasks.append(asyncio.create_task(held(admitted, user, name)))
             return self._tasks[-1]
 
         monkeypatch.setattr(LocalAdmittedConnection, "log_in", log_in)

@@ -195,14 +195,14 @@ async def test_a_side_that_does_not_read_holds_up_nobody_and_loses_nothing() -> 
     mine, its = ipc_socket_pair()
     link = IpcConnection(mine, lambda *_: None, lambda: None)
     for number in range(5000):
-        link.send(messages.LoginFailed(number))
+        link.send(messages.SessionClosed(number))
     assert link.blocked
     heard: list[messages.IpcMessage] = []
     other = IpcConnection(its, lambda message, _: heard.append(message), lambda: None)
     async with asyncio.timeout(20):
         while len(heard) < 5000:
             await asyncio.sleep(0.01)
-    assert heard == [messages.LoginFailed(number) for number in range(5000)]
+    assert heard == [messages.SessionClosed(number) for number in range(5000)]
     assert not link.blocked
     link.close()
     other.close()
@@ -218,7 +218,7 @@ async def test_the_end_of_one_side_is_told_to_the_other_once_and_what_is_carried
     async with asyncio.timeout(20):
         while not ended:
             await asyncio.sleep(0.01)
-    link.send(messages.LoginFailed(1))
+    link.send(messages.SessionClosed(1))
     await asyncio.sleep(0)
     assert ended == [True]
     assert carried.fileno() == -1
@@ -249,13 +249,16 @@ async def test_a_socket_goes_over_with_its_message() -> None:
 
 NUMBERS = st.integers(0, 1 << 40)
 MESSAGES = st.one_of(
-    *(st.builds(kind, NUMBERS) for kind in (messages.LoginFailed, messages.ConnectionClosed)),
+    *(st.builds(kind, NUMBERS) for kind in (messages.SessionClosed, messages.ConnectionClosed)),
     st.builds(
         messages.ServeConnection, NUMBERS, st.text(max_size=45), NUMBERS, st.text(max_size=60), st.booleans()
     ),
     st.builds(messages.LoginAnswer, NUMBERS, st.text(max_size=100)),
-    st.builds(messages.FailureAnswer, NUMBERS, st.booleans()),
-    st.builds(messages.LoggedIn, NUMBERS, st.text(max_size=100)),
+    st.builds(messages.PasswordAnswer, NUMBERS, st.booleans()),
+    st.builds(messages.OffenceAnswer, NUMBERS, st.booleans()),
+    st.builds(messages.SessionAnswer, NUMBERS, st.text(max_size=100)),
+    st.builds(messages.OpenSession, NUMBERS, NUMBERS),
+    st.builds(messages.LoggedIn, NUMBERS, st.text(max_size=100), st.text(max_size=100)),
     st.sampled_from([messages.StopWorker(), messages.WorkerReady(), messages.Ping(), messages.Pong()]),
 )
 

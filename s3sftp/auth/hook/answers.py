@@ -32,6 +32,7 @@ _USER_FIELDS = frozenset(
         "expires",
         "hide",
         "hours",
+        "limits",
         "max_file_bytes",
         "mounts",
         "networks",
