@@ -4,7 +4,7 @@
        │          │          ├── dismissed: it held up others for too long
        │          │          └── leaves
        │          └── dismissed: it waited for too long, or others wait with a higher priority
-       └── refused: too many in all
+       └── refused: too many in all, or of its source
 
 A login needs a slot, which stands for an SSH connection with its key exchange. While slots are free, no
 connection is queued. A slot that becomes free goes to the source that holds the fewest; among the connections
@@ -46,7 +46,7 @@ class TrackedConnection:
     since: float
     """When it reached this stage."""
     is_shared: bool = False
-    """Its source stands for many clients, so the limit per source does not apply."""
+    """Its source stands for many clients, so the limits per source do not apply."""
     stage: AdmissionStage = AdmissionStage.QUEUED
     has_spoken: bool = False
     """The client has sent its version."""
@@ -79,6 +79,8 @@ class Admission:
         self._queue: dict[TrackedConnection, None] = {}  # both in order of arrival
         self._entering: dict[TrackedConnection, None] = {}
         self._entering_of: Counter[str] = Counter()
+        self._sources: Counter[str] = Counter()
+        """All connections of each source that is not shared."""
         self._users: Counter[str] = Counter()
         self._sessions: Counter[str] = Counter()
         self._inside = 0
@@ -100,12 +102,22 @@ class Admission:
 
     def arrive(self, source: str, now: float, *, is_shared: bool = False) -> TrackedConnection | Refusal:
         """Register a connection from `source`. Returns it, possibly queued, or why it is refused."""
+        most = self._limits.max_connections_per_source
+        if most and not is_shared and self._sources.get(source, 0) >= most:
+            return Refusal("too many connections of this source")
+        answer = self._admit(TrackedConnection(source, now, is_shared), now)
+        if isinstance(answer, TrackedConnection) and not is_shared:
+            self._sources[source] += 1
+        return answer
+
+    def _admit(self, tracked: TrackedConnection, now: float) -> TrackedConnection | Refusal:
         full = self.total >= self._limits.max_connections
-        tracked = TrackedConnection(source, now, is_shared)
         if not full and self._has_slot(tracked) and not any(map(self._has_slot, self._queue)):
             self._enter(tracked, now)
             return tracked
-        if (full or len(self._queue) >= self._limits.max_queued) and not self._shorten_queue(source, now):
+        if (full or len(self._queue) >= self._limits.max_queued) and not self._shorten_queue(
+            tracked.source, now
+        ):
             return Refusal("too many connections" if full else "too many connections wait to log in")
         self._queue[tracked] = None
         return tracked
@@ -167,6 +179,8 @@ class Admission:
                 _take(self._users, str(tracked.user), 1)
                 _take(self._sessions, str(tracked.user), tracked.sessions)
                 tracked.sessions = 0
+        if tracked.stage is not AdmissionStage.GONE and not tracked.is_shared:
+            _take(self._sources, tracked.source, 1)
         tracked.stage = AdmissionStage.GONE
 
     # -- slots

@@ -11,7 +11,7 @@ from datetime import timedelta
 
 from s3sftp.backends.memory import MemoryBackend
 from s3sftp.sftp import Rates, SftpOptions
-from testbed.packets import CREAT, OK, READ, STAT, TRUNC, R, W, string, u32, u64
+from testbed.packets import CREAT, OK, READ, STAT, TRUNC, R, W, packet, string, u32, u64
 from testbed.raw_client import Ended
 from tests.sftp.session_server import serving
 
@@ -131,6 +131,15 @@ async def test_what_a_client_has_sent_before_its_end_of_input_is_served_at_the_r
         assert (await closed).code == OK
         assert await client.ended() == 0
         assert bytes(backend.objects[b"f"].data) == data
+
+
+async def test_small_requests_that_came_with_the_end_of_input_are_served_at_the_rate() -> None:
+    rates = Rates(requests=2)
+    async with serving(MemoryBackend({"f": b"x"}), rates=rates) as server, server.client() as client:
+        client.send(b"".join(packet(STAT, string(b"/f"), number) for number in range(100, 106)))  # at once
+        client.process.stdin.write_eof()
+        assert await client.ended() == 0
+        assert len(client.unasked) == 6
 
 
 async def test_a_server_that_ends_a_session_does_not_make_what_has_arrived_wait() -> None:
