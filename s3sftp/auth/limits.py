@@ -71,5 +71,11 @@ class LimitOptions(Options):
     @property
     def limits(self) -> Limits:
         """The same as a value."""
-        limits = Limits(**self.model_dump())
+        if self is NO_LIMIT_OPTIONS:
+            return NO_LIMITS
+        limits = Limits(**{name: getattr(self, name) for name in type(self).model_fields})
         return NO_LIMITS if limits == NO_LIMITS else limits
+
+
+NO_LIMIT_OPTIONS = LimitOptions()
+"""One for all tables without limits, because there may be many."""
